@@ -1,0 +1,378 @@
+"""The audit against known answers and fairlearn, and what it does where others go wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection_rate
+from sklearn.metrics import accuracy_score, precision_score, recall_score
+
+from tlkit.audit import audit_groups, by_problems
+from tlkit.errors import PredictionsError, TlkitError
+from tlkit.predictions import Predictions
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import newcombe, ratio_log, wilson
+from tlkit.stats.power import detectable_gap, images_needed, images_per_group
+from tlkit.stats.tests import fisher_exact, max_gap
+
+
+def predictions_of(y_true, y_pred, classes=("no", "yes"), proba=None, **groups):
+    """Build predictions; groups are given as lists, or as strings of one letter an image ("." = missing)."""
+    columns = {
+        name: [None if value == "." else value for value in values] if isinstance(values, str) else values
+        for name, values in groups.items()
+    }
+    return Predictions.build(
+        classes=classes, path=[f"{i}.png" for i in range(len(y_true))], y_true=list(y_true), y_pred=list(y_pred),
+        proba=proba, groups=pd.DataFrame(columns) if columns else None,
+    )  # fmt: skip
+
+
+def counted(**groups):
+    """Build predictions from {group: (correct, images)}, one column "g"; the class is always "no"."""
+    names = [name for name, (_, n) in groups.items() for _ in range(n)]
+    wrong = [int(i >= k) for k, n in groups.values() for i in range(n)]
+    return predictions_of([0] * len(names), wrong, g=[None if name == "missing" else name for name in names])
+
+
+def digits(text):
+    return [int(letter) for letter in text]
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Three classes, two columns with missing values and unlabelled images: 3,000 images."""
+    generator = np.random.default_rng(7)
+    tone = generator.choice(["light", "medium", "dark", None], 3000, p=[0.5, 0.3, 0.15, 0.05])
+    sex = generator.choice(["man", "woman"], 3000)
+    y = generator.integers(0, 3, 3000)
+    right = generator.random(3000) < np.where(tone == "dark", 0.7, 0.9)
+    y_pred = np.where(right, y, (y + generator.integers(1, 3, 3000)) % 3)
+    y[:30] = -1
+    return predictions_of(y, y_pred, classes=("ant", "bee", "cat"), tone=tone, sex=sex)
+
+
+ALL_RATES = ("accuracy", "recall", "precision", "false_positive_rate", "selection_rate")
+
+
+def test_every_rate_agrees_with_fairlearn_for_every_group_and_class(many):
+    audit = audit_groups(many, by=["tone", "sex"], metrics=ALL_RATES, max_order=2, min_group_size=1)
+    kept = (many.y_true >= 0) & many.groups.notna().all(axis=1).to_numpy()
+    for columns in (["sex"], ["tone", "sex"]):
+        mask = kept if len(columns) == 2 else many.y_true >= 0
+        features = many.groups.loc[mask, columns].astype(object)
+        for index, name in enumerate(many.classes):
+            one_class = {
+                "recall": recall_score, "precision": precision_score, "false_positive_rate": false_positive_rate,
+                "selection_rate": selection_rate,
+            }  # fmt: skip
+            theirs = MetricFrame(
+                metrics=one_class, y_true=many.y_true[mask] == index, y_pred=many.y_pred[mask] == index,
+                sensitive_features=features,
+            )  # fmt: skip
+            for metric in one_class:
+                table = audit.group_table(columns, metric=metric, class_name=name)
+                for row in (row for row in table.rows if row.group is not None):
+                    key = row.group if len(columns) == 2 else row.group[0]
+                    assert row.rate.value == pytest.approx(theirs.by_group[metric][key])
+                assert table.gap.value == pytest.approx(theirs.difference()[metric])
+                assert table.gap.ratio == pytest.approx(theirs.ratio()[metric])
+        accuracy = MetricFrame(
+            metrics={"accuracy": accuracy_score, "n": count}, y_true=many.y_true[mask], y_pred=many.y_pred[mask],
+            sensitive_features=features,
+        )  # fmt: skip
+        for row in audit.group_table(columns).rows:
+            if row.group is not None:
+                key = row.group if len(columns) == 2 else row.group[0]
+                assert row.rate.value == pytest.approx(accuracy.by_group["accuracy"][key])
+                assert row.rate.n == accuracy.by_group["n"][key]
+
+
+def test_a_row_holds_the_intervals_and_tests_of_its_counts(many):
+    audit = audit_groups(many, by="tone")
+    kept = (many.y_true >= 0) & many.groups["tone"].notna().to_numpy()
+    dark = kept & (many.groups["tone"] == "dark").to_numpy(dtype=bool, na_value=False)
+    right = many.y_true == many.y_pred
+    sides = (int(right[dark].sum()), int(dark.sum()), int(right[kept & ~dark].sum()), int((kept & ~dark).sum()))
+    row = audit.group_table("tone").row(("dark",))
+    assert row.rate == wilson(*sides[:2])
+    assert row.difference == newcombe(*sides)
+    assert row.ratio == ratio_log(*sides)
+    assert row.p == fisher_exact(*sides)
+    assert row.verdict == "FAIL"
+    table = audit.group_table("tone")
+    groups = [row for row in table.rows if row.group is not None]
+    gap = max_gap([round(row.rate.value * row.rate.n) for row in groups], [row.rate.n for row in groups])
+    assert (table.gap.value, table.gap.p, table.gap.expected) == (pytest.approx(gap.gap), gap.p, gap.expected)
+    assert (table.gap.lowest, table.worst) == (("dark",), row)
+    assert audit.worst == {"tone": row}
+    assert audit.gaps == {"tone": table.gap}
+    assert audit.unlabelled == 30
+    assert audit.images == 2970
+    assert audit.overall == wilson(int(right[many.y_true >= 0].sum()), 2970)
+
+
+def test_the_documentation_example_of_fairlearn_gives_its_numbers():
+    predictions = predictions_of(digits("1111100110"), digits("0111100011"), sex="FFFFFMMMMM")
+    audit = audit_groups(predictions, by="sex", metrics=ALL_RATES, min_group_size=1)
+    expected = {
+        "accuracy": (0.8, 0.6, 0.2, 0.75),
+        "selection_rate": (0.8, 0.4, 0.4, 0.5),
+        "recall": (0.8, 0.5, 0.3, 0.625),
+    }
+    for metric, (female, male, difference, ratio) in expected.items():
+        table = audit.group_table("sex", metric=metric, class_name=None if metric == "accuracy" else "yes")
+        assert [row.rate.value for row in table.rows] == pytest.approx([female, male])
+        assert (table.gap.value, table.gap.ratio) == pytest.approx((difference, ratio))
+
+
+def test_a_perfect_classifier_has_no_gap_where_a_group_has_no_positives():
+    # fairlearn says an equal-opportunity difference of 1.0 here
+    truth = digits("11000000")
+    audit = audit_groups(predictions_of(truth, truth, g="AAAABBBB"), by="g", metrics=ALL_RATES, min_group_size=1)
+    recall = audit.group_table("g", metric="recall", class_name="yes")
+    assert recall.gap is None
+    assert recall.row(("B",)).rate == Estimate(None, None, None, n=0, note="no images of yes")
+    assert {row.verdict for row in recall.rows} == {"NOT ENOUGH DATA"}
+    assert audit.group_table("g", metric="false_positive_rate", class_name="yes").gap.value == 0.0
+    assert audit.group_table("g").gap.value == 0.0
+    assert audit.verdict == "NOT ENOUGH DATA"
+
+
+def test_a_ratio_to_a_rate_of_zero_is_undefined_and_the_difference_is_not():
+    predictions = predictions_of(digits("11000000"), digits("10000010"), g="AAAABBBB")
+    audit = audit_groups(predictions, by="g", metrics=ALL_RATES, min_group_size=1)
+    assert [row.rate.value for row in audit.group_table("g").rows] == [0.75, 0.75]
+    wrongly = audit.group_table("g", metric="false_positive_rate", class_name="yes")
+    assert [row.rate.value for row in wrongly.rows] == [0.0, 0.25]
+    assert [row.rate.n for row in wrongly.rows] == [2, 4]
+    assert wrongly.row(("B",)).difference.value == 0.25
+    assert wrongly.row(("B",)).ratio.format() == "undefined (the rate it is divided by is 0)"
+    assert wrongly.worst == wrongly.row(("B",))  # the highest false positive rate is the worst
+    recall = audit.group_table("g", metric="recall", class_name="yes")
+    assert recall.row(("A",)).rate.value == 0.5
+    assert recall.row(("B",)).rate.value is None
+
+
+def test_missing_values_are_a_row_of_their_own_and_tested_against_the_others():
+    small = audit_groups(counted(A=(4, 4), B=(3, 4), missing=(1, 2)), by="g", min_group_size=1).group_table("g")
+    assert [(row.name, row.images) for row in small.rows] == [("A", 4), ("B", 4), ("(missing)", 2)]
+    assert small.gap.lowest == ("B",)  # not a group: never the worst, though its rate is the lowest
+
+    audit = audit_groups(counted(A=(95, 100), B=(90, 100), missing=(30, 50)), by="g")
+    table = audit.group_table("g")
+    assert table.row(None).p == fisher_exact(30, 50, 185, 200)
+    assert table.row(None).difference == newcombe(30, 50, 185, 200)
+    assert table.row(None).verdict == "FAIL"
+    assert table.row(("A",)).difference == newcombe(95, 100, 90, 100)  # the missing may be A or B: not in the rest
+    assert audit.tests == 2  # A against B, which is B against A, and the missing against both
+
+
+def test_a_missing_value_is_not_the_value_none():
+    table = audit_groups(counted(none=(20, 25), NA=(20, 25), missing=(20, 25)), by="g").group_table("g")
+    assert [(row.group, row.images) for row in table.rows] == [(("NA",), 25), (("none",), 25), (None, 25)]
+
+
+def test_a_group_that_is_too_small_shows_its_size_and_takes_no_part():
+    audit = audit_groups(counted(A=(95, 100), B=(90, 100), C=(0, 7)), by="g")
+    table = audit.group_table("g")
+    small = table.row(("C",))
+    assert small.rate == Estimate(None, None, None, n=7, note="n = 7, fewer than 20")
+    assert small.suppressed
+    assert (small.difference, small.p, small.p_holm, small.shrunk, small.detectable_gap) == (None,) * 5
+    assert small.verdict == "NOT ENOUGH DATA"
+    assert table.gap.lowest == ("B",)
+    assert table.gap.value == pytest.approx(0.05)
+    assert table.row(("A",)).difference == newcombe(95, 100, 90, 107)  # its images count among the rest
+    assert audit.images == 207
+
+
+def test_one_image_is_right_or_wrong_but_no_rate():
+    predictions = counted(A=(9, 10), B=(1, 1))
+    assert audit_groups(predictions, by="g").group_table("g").row(("B",)).rate.value is None
+    shown = audit_groups(predictions, by="g", min_group_size=1).group_table("g").row(("B",)).rate
+    assert shown.format() == "1.000 [0.207, 1.000]"  # a percentile bootstrap would say [1, 1]
+
+
+def test_a_group_is_not_compared_with_a_rest_that_is_too_small():
+    table = audit_groups(counted(A=(95, 100), B=(0, 7)), by="g").group_table("g")
+    assert table.row(("A",)).rate.value == 0.95
+    assert table.row(("A",)).difference is None  # it would give away the rate of B
+    assert table.row(("A",)).verdict == "NOT ENOUGH DATA"
+    assert table.gap is None
+    assert (
+        table.note == "Fewer than two groups have 20 images or more to take the rate of, so there is no gap to measure."
+    )
+
+
+def test_an_intersection_without_images_is_shown_as_an_empty_row():
+    audit = audit_groups(
+        predictions_of([0, 0, 0, 0], [0, 0, 0, 1], sex="FFMM", age="oyoo"), by=["sex", "age"], min_group_size=1
+    )
+    table = audit.group_table(["sex", "age"])
+    assert [(row.name, row.rate.n) for row in table.rows] == [("F × o", 1), ("F × y", 1), ("M × o", 2), ("M × y", 0)]
+    empty = table.row(("M", "y"))
+    assert empty.rate.format() == "undefined (no images)"
+    assert empty.verdict is None
+    assert table.gap.lowest == ("M", "o")
+    assert [table.by for table in audit.tables] == ["sex", "age", "sex × age"]
+
+
+def test_intersections_reach_as_far_as_max_order_and_keep_missing_values_together():
+    generator = np.random.default_rng(0)
+    columns = {name: generator.choice(["p", "q", None], 300, p=[0.5, 0.4, 0.1]) for name in "abc"}
+    predictions = predictions_of([0] * 300, generator.integers(0, 2, 300), **columns)
+    names = {
+        order: [table.by for table in audit_groups(predictions, by=list("abc"), max_order=order).tables]
+        for order in (1, 2, 3, 9)
+    }
+    assert names[1] == ["a", "b", "c"]
+    assert names[2] == ["a", "b", "c", "a × b", "a × c", "b × c"]
+    assert names[3] == names[9] == [*names[2], "a × b × c"]
+    audit = audit_groups(predictions, by=list("abc"))
+    crossed = audit.group_table(["b", "a"])
+    assert sum(row.images for row in crossed.rows) == 300
+    assert crossed.row(None).images == int(predictions.groups[["a", "b"]].isna().any(axis=1).sum())
+    assert crossed.row(None).p is None  # tested in the tables of a and of b already
+    assert crossed.row(None).verdict is None
+    assert audit.group_table("a").row(None).p is not None
+
+
+def test_a_column_with_one_group_has_a_table_with_a_note_and_is_not_crossed(caplog):
+    predictions = predictions_of([0] * 60, [0] * 50 + [1] * 10, only=["x"] * 60, g=list("AB") * 30)
+    with caplog.at_level("INFO", logger="tlkit"):
+        audit = audit_groups(predictions, by=["only", "g"])
+    assert [table.by for table in audit.tables] == ["only", "g"]
+    table = audit.group_table("only")
+    assert table.note == "There is only one group (x), so there is no gap to measure."
+    assert table.gap is None
+    assert table.row(("x",)).rate == wilson(50, 60)
+    assert table.row(("x",)).verdict is None
+    assert "Not crossed with other columns, because it has fewer than two groups: only." in caplog.text
+    assert "Audit by only, g: tables: 2, tests against the rest: 1, images: 60." in caplog.text
+
+
+def test_a_column_without_any_value_has_a_table_with_a_note():
+    audit = audit_groups(predictions_of([0] * 30, [0] * 30, g=[None] * 30), by="g")
+    table = audit.group_table("g")
+    assert table.note == "No image has a value, so there is no gap to measure."
+    assert [(row.name, row.images, row.verdict) for row in table.rows] == [("(missing)", 30, None)]
+    assert audit.verdict == "NOT ENOUGH DATA"
+
+
+def test_images_without_a_label_are_left_out_but_their_groups_are_listed():
+    predictions = predictions_of([0] * 40 + [-1] * 5, [0] * 45, g=["A"] * 20 + ["B"] * 20 + ["A"] * 2 + ["C"] * 3)
+    audit = audit_groups(predictions, by="g")
+    assert (audit.images, audit.unlabelled) == (40, 5)
+    assert [(row.name, row.images) for row in audit.group_table("g").rows] == [("A", 20), ("B", 20), ("C", 0)]
+
+
+def test_holm_counts_all_tests_of_the_audit_and_the_two_sides_of_one_test_once(many):
+    one = audit_groups(many, by="sex", max_order=1)
+    assert one.tests == 1
+    man, woman = one.group_table("sex").rows
+    assert man.p == woman.p == man.p_holm == woman.p_holm
+    both = audit_groups(many, by=["sex", "tone"])
+    assert both.tests == 1 + 4 + 6  # man against woman; three tones and the missing; six cells
+    smallest = min((row for table in both.tables for row in table.rows if row.p is not None), key=lambda row: row.p)
+    assert smallest.p_holm == pytest.approx(min(1.0, 11 * smallest.p))
+
+
+def test_groups_without_any_error_pass_when_they_are_large_and_never_when_they_are_small():
+    large = audit_groups(counted(A=(500, 500), B=(400, 400)), by="g")
+    assert [(row.p, row.verdict) for row in large.group_table("g").rows] == [(None, "PASS")] * 2
+    assert large.verdict == "PASS"
+    small = audit_groups(counted(A=(30, 30), B=(30, 30)), by="g")
+    assert [row.verdict for row in small.group_table("g").rows] == ["NOT ENOUGH DATA"] * 2
+
+
+def test_a_row_without_enough_data_says_how_many_more_images_would_do():
+    rows = audit_groups(counted(A=(1800, 2000), B=(45, 50)), by="g").group_table("g").rows
+    assert [row.verdict for row in rows] == ["NOT ENOUGH DATA"] * 2
+    assert rows[1].detectable_gap == detectable_gap(2000, 50, 0.9)
+    assert rows[1].images_needed == images_needed(2000, 0.9, gap=0.05) - 50
+    assert not rows[1].rest_needed
+    both = audit_groups(counted(A=(270, 300), B=(280, 300)), by="g").group_table("g").rows[0]
+    assert both.verdict == "NOT ENOUGH DATA"
+    assert both.rest_needed
+    assert both.images_needed == images_per_group(280 / 300, 280 / 300 - 0.05) - 300
+    tiny = audit_groups(counted(A=(1800, 2000), B=(4, 5)), by="g", tolerance=0.5).group_table("g").row(("B",))
+    assert tiny.images_needed == 15  # to reach min_group_size
+
+
+def test_mean_confidence_stands_beside_the_accuracy_where_probabilities_are_known():
+    proba = np.array([[0.9, 0.1]] * 20 + [[0.3, 0.7]] * 20 + [[0.6, 0.4]] * 3)
+    predictions = predictions_of([0] * 43, proba.argmax(axis=1), proba=proba, g=["A"] * 20 + ["B"] * 20 + ["C"] * 3)
+    audit = audit_groups(predictions, by="g", metrics=["accuracy", "recall"])
+    assert [row.mean_confidence for row in audit.group_table("g").rows] == pytest.approx([0.9, 0.7, None])
+    recall = audit.group_table("g", metric="recall", class_name="no")
+    assert {row.mean_confidence for row in recall.rows} == {None}
+
+
+def test_the_shrunk_rate_stands_beside_the_raw_one_for_the_groups_that_have_one():
+    audit = audit_groups(
+        counted(A=(2276, 2484), B=(900, 974), C=(360, 412), D=(258, 336), E=(46, 64), F=(1, 2)), by="g"
+    )
+    rows = audit.group_table("g").rows
+    assert [row.shrunk.value for row in rows[:5]] == pytest.approx([0.9161, 0.9234, 0.8752, 0.7767, 0.7682], abs=5e-5)
+    assert rows[5].shrunk is None
+    assert audit.worst["g"].shrunk.format(digits=4) == "0.7682 [0.6753, 0.8497]"
+
+
+def test_groups_are_sorted_with_numbers_by_size():
+    table = audit_groups(
+        predictions_of([0] * 5, [0] * 5, age=["100+", "10-19", "2-9", "unknown", "20-29"]), by="age"
+    ).tables[0]
+    assert [row.name for row in table.rows] == ["2-9", "10-19", "20-29", "100+", "unknown"]
+
+
+def test_empty_cells_of_a_large_intersection_are_counted_not_listed():
+    values = [str(i) for i in range(40)]
+    audit = audit_groups(predictions_of([0] * 80, [0] * 80, a=values * 2, b=(values + values[::-1])), by=["a", "b"])
+    table = audit.group_table(["a", "b"])
+    assert len(table.rows) == 80
+    assert table.note.endswith("1520 empty combinations are not listed.")
+
+
+def test_all_problems_are_told_at_once():
+    predictions = predictions_of([-1] * 3, [0] * 3, skin_tone="abc", sex="fmf")
+    with pytest.raises(PredictionsError) as caught:
+        audit_groups(predictions, by=["skin_ton", "sex"], min_group_size=0, confidence=95, metrics=["recal"])
+    assert caught.value.problems == (
+        "The `min_group_size` parameter of `audit_groups` must be an integer of at least 1. Got 0 instead.",
+        "The `confidence` parameter of `audit_groups` must be above 0 and below 1, for example 0.95. Got 95 instead.",
+        "There is no metric 'recal'. Did you mean 'recall'? The metrics are: accuracy, recall, precision, "
+        "false_positive_rate, selection_rate.",
+        "There is no group column 'skin_ton'. Did you mean 'skin_tone'? The group columns are: skin_tone, sex.",
+        "None of the 3 images has a label, so there is nothing to compare.",
+    )
+
+
+def test_a_column_that_looks_like_an_identifier_is_refused_unless_allowed():
+    predictions = predictions_of([0] * 60, [0] * 60, subject=[f"s{i}" for i in range(60)])
+    with pytest.raises(PredictionsError) as caught:
+        audit_groups(predictions, by="subject")
+    assert str(caught.value) == (
+        "The column 'subject' has 60 different values in 60 rows, so it looks like an identifier or a measurement. "
+        "Audit by columns with at most 50 values: bin numbers, merge rare values, or raise max_values."
+    )
+    assert len(audit_groups(predictions, by="subject", max_values=60).tables[0].rows) == 60
+
+
+def test_no_column_at_all_is_refused():
+    predictions = predictions_of([0], [0], g="A")
+    assert by_problems(predictions.groups, []) == [
+        "There is no column to audit by. Name at least one. The group columns are: g."
+    ]
+    assert by_problems(predictions.groups, ["g"]) == []
+    with pytest.raises(PredictionsError, match=r"There is no group column 'g'. There are no group columns at all."):
+        audit_groups(predictions_of([0], [0]), by="g")
+
+
+def test_a_table_that_is_not_there_is_refused_with_the_names_of_those_that_are():
+    audit = audit_groups(counted(A=(30, 40), B=(30, 40)), by="g")
+    with pytest.raises(TlkitError, match=r"This audit has no table 'h'. Its tables are: 'g'."):
+        audit.table("h")
+    with pytest.raises(TlkitError, match=r"This audit has no table 'g, recall of no'. Its tables are: 'g'."):
+        audit.group_table("g", metric="recall", class_name="no")

@@ -1,0 +1,77 @@
+"""How often the verdicts are right: simulated test sets with and without a gap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tlkit.audit.cells import Cells
+from tlkit.audit.compare import compare
+from tlkit.audit.judge import judge, verdict
+from tlkit.audit.rates import Rate
+from tlkit.audit.result import AuditSettings
+from tlkit.stats.estimate import Estimate
+
+
+@pytest.mark.parametrize(
+    ("difference", "p_holm", "expected"),
+    [
+        ((-0.20, -0.30, -0.06), 0.001, "FAIL"),
+        ((0.20, 0.06, 0.30), 0.001, "FAIL"),  # better than the rest is a gap, too
+        ((-0.20, -0.30, -0.06), 0.2, "NOT ENOUGH DATA"),  # clear alone, not among so many tests
+        ((-0.20, -0.30, -0.06), None, "NOT ENOUGH DATA"),
+        ((-0.20, -0.30, -0.05), 0.001, "NOT ENOUGH DATA"),  # may be no more than the tolerance
+        ((0.01, -0.02, 0.03), 0.001, "PASS"),  # certain, but small
+        ((0.0, -0.05, 0.05), None, "PASS"),
+        ((0.0, -0.06, 0.04), 1.0, "NOT ENOUGH DATA"),
+    ],
+)
+def test_the_verdict_asks_for_the_whole_interval(difference, p_holm, expected):
+    assert verdict(Estimate(*difference, n=100), p_holm, tolerance=0.05, alpha=0.05) == expected
+
+
+def test_no_comparison_is_not_enough_data():
+    assert verdict(None, None, tolerance=0.05, alpha=0.05) == "NOT ENOUGH DATA"
+
+
+def simulated(rates, n, *, tolerance, runs=400, seed=0):
+    """Return the verdicts of all groups in simulated test sets, shape (runs, groups)."""
+    generator = np.random.default_rng(seed)
+    groups = len(rates)
+    cells = Cells(("g",), tuple((str(i),) for i in range(groups)), np.empty(0, dtype=np.int64))
+    settings = AuditSettings(("g",), tolerance=tolerance)
+    sizes = np.append(np.full(groups, n), 0)  # nobody with a missing value
+    verdicts = []
+    for _ in range(runs):
+        k = np.append(generator.binomial(n, rates), 0)
+        draft = compare(cells, Rate("accuracy"), k=k, n=sizes, images=sizes, settings=settings)
+        (table,), _ = judge([draft], settings)
+        verdicts.append([row.verdict for row in table.rows])
+    return np.array(verdicts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    # share of test sets with a FAIL, at a tolerance of 0, .02 and .05; by another implementation of the same rule
+    [(0.90, (0.020, 0.015, 0.0)), (0.75, (0.985, 0.992, 0.918)), (0.85, (0.30, 0.20, 0.05))],
+)
+def test_fail_is_rare_without_a_gap_and_sure_with_a_large_one(monkeypatch, one, expected):
+    monkeypatch.setattr("tlkit.audit.compare.max_gap", lambda *_, **__: None)  # no verdict rests on it
+    for tolerance, share in zip((0.0, 0.02, 0.05), expected, strict=True):
+        verdicts = simulated([one, 0.9, 0.9, 0.9, 0.9], 200, tolerance=tolerance, seed=1)
+        within = 0.05 if one == 0.85 else 0.03  # both are samples of 400; with 4,000 ours are .29, .24 and .02
+        assert (verdicts == "FAIL").any(axis=1).mean() == pytest.approx(share, abs=within)
+        if one == 0.9:
+            assert (verdicts == "FAIL").any(axis=1).mean() <= 0.05
+        else:
+            assert not (verdicts[:, 0] == "PASS").any() or tolerance == 0.05
+            assert (verdicts[:, 0] == "PASS").mean() <= 0.02
+
+
+@pytest.mark.slow
+def test_no_gap_passes_with_enough_images(monkeypatch):
+    monkeypatch.setattr("tlkit.audit.compare.max_gap", lambda *_, **__: None)
+    verdicts = simulated([0.9] * 5, 1000, tolerance=0.05)
+    assert (verdicts == "PASS").all(axis=1).mean() == pytest.approx(0.96, abs=0.03)
+    assert not (verdicts == "FAIL").any()

@@ -1,0 +1,166 @@
+"""What a person reads: sentences, text tables, HTML and DataFrames of an audit."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from tlkit.audit import Audit, audit_groups
+from tlkit.audit.words import p_text, signed
+from tlkit.errors import TlkitError
+from tlkit.predictions import Predictions
+from tlkit.stats.estimate import Estimate
+
+
+def rows_of(group, correct, images):
+    return [(group, int(i >= correct)) for i in range(images)]
+
+
+def audit_of(rows, *, unlabelled=0, column="tone", **options):
+    names, wrong = zip(*rows, strict=True)
+    truth = [0] * (len(rows) - unlabelled) + [-1] * unlabelled
+    predictions = Predictions.build(
+        classes=["no", "yes"], path=[str(i) for i in range(len(rows))], y_true=truth, y_pred=list(wrong),
+        groups=pd.DataFrame({column: pd.array(list(names), dtype="string")}),
+    )  # fmt: skip
+    return audit_groups(predictions, by=column, **options)
+
+
+@pytest.fixture(scope="module")
+def audit():
+    """One group far below, one small, one that nobody can decide, one missing, one only without labels."""
+    rows = [
+        *rows_of("light", 930, 1000), *rows_of("medium", 186, 200), *rows_of("dark", 49, 80), *rows_of("deep", 3, 7),
+        *rows_of(None, 20, 25), *rows_of("unseen", 3, 3),
+    ]  # fmt: skip
+    return audit_of(rows, unlabelled=3)
+
+
+def test_the_sentences_say_what_is_known_and_what_is_not(audit):
+    assert audit.sentences() == [
+        "1,312 images assessed, accuracy 0.905 [0.888, 0.920]. 3 images without a label left out.",
+        "tone: the lowest accuracy is that of dark, 0.613 [0.503, 0.712] (n = 80), 0.318 below light, "
+        "0.930 [0.912, 0.944] (n = 1000). Chance alone would give a largest gap of 0.037 on average "
+        "(permutation p < 0.001).",
+        "tone: FAIL for dark: its accuracy of 0.613 [0.503, 0.712] (n = 80) lies below that of the rest by more than "
+        "the tolerance of 0.05: -0.315 [-0.425, -0.214], p < 0.001 (Fisher, Holm).",
+        "tone: FAIL for light: its accuracy of 0.930 [0.912, 0.944] (n = 1000) lies above that of the rest by more "
+        "than the tolerance of 0.05: +0.101 [+0.058, +0.151], p < 0.001 (Fisher, Holm).",
+        "tone: NOT ENOUGH DATA for deep (n = 7, about 660 more needed), medium (n = 200, could show a gap of 0.08, "
+        "about 630 more needed), (missing) (n = 25, could show a gap of 0.23, about 660 more needed). So many more "
+        "images would show a gap of 0.05.",
+        "tone: no labelled images (n = 0) of unseen.",
+        "tone: 25 images with a missing value, accuracy 0.800 [0.609, 0.911] (n = 25).",
+        "FAIL and PASS compare a group with the rest at a tolerance of 0.05, with intervals of 95%; p-values are "
+        "corrected for all 4 tests of this audit (Holm, alpha 0.05).",
+    ]
+
+
+def test_the_text_table_shows_the_size_in_place_of_a_rate_that_is_not_one(audit):
+    assert audit.summary_rows() == [
+        ("by", "group", "n", "accuracy [95%]", "against the rest [95%]", "p (Holm)", "verdict"),
+        ("tone", "dark", "80", "0.613 [0.503, 0.712]", "-0.315 [-0.425, -0.214]", "<0.001", "FAIL"),
+        ("tone", "deep", "7", "n = 7", "–", "–", "NOT ENOUGH DATA"),
+        ("tone", "light", "1000", "0.930 [0.912, 0.944]", "+0.101 [+0.058, +0.151]", "<0.001", "FAIL"),
+        ("tone", "medium", "200", "0.930 [0.886, 0.958]", "+0.027 [-0.020, +0.060]", "0.288", "NOT ENOUGH DATA"),
+        ("tone", "unseen", "0", "n = 0", "–", "–", "–"),
+        ("tone", "(missing)", "25", "0.800 [0.609, 0.911]", "-0.108 [-0.299, +0.005]", "0.158", "NOT ENOUGH DATA"),
+    ]
+
+
+def test_the_text_table_names_the_rate_where_there_are_several():
+    rows = audit_of([*rows_of("a", 25, 30), *rows_of("b", 25, 30)], metrics=["accuracy", "recall"]).summary_rows()
+    assert rows[0] == ("by", "group", "rate", "n", "value [95%]", "against the rest [95%]", "p (Holm)", "verdict")
+    assert [row[2] for row in rows[1:]] == ["accuracy"] * 2 + ["recall of no"] * 2 + ["recall of yes"] * 2
+    assert rows[5][4] == "n = 0"
+
+
+def test_passing_groups_and_equal_groups_are_said_to_be_so():
+    same = audit_of([*rows_of("a", 900, 1000), *rows_of("b", 1800, 2000)])
+    assert same.verdict == "PASS"
+    assert same.sentences()[1:3] == [
+        "tone: all groups that have a rate have the same accuracy, 0.900 [0.880, 0.917] (n = 1000).",
+        "tone: PASS for a, b: lie within 0.05 of the rest, with the whole interval.",
+    ]
+
+
+def test_a_gap_that_may_be_within_the_tolerance_is_said_to_be_one():
+    audit = audit_of([*rows_of("a", 2400, 3000), *rows_of("b", 2562, 3000)])
+    assert [row.verdict for row in audit.group_table("tone").rows] == ["NOT ENOUGH DATA"] * 2
+    assert audit.sentences()[2] == (
+        "tone: NOT ENOUGH DATA for a (n = 3000, could show a gap of 0.03, there is a gap, but it may be within the "
+        "tolerance), b (n = 3000, could show a gap of 0.03, there is a gap, but it may be within the tolerance)."
+    )
+
+
+def test_the_worst_false_positive_rate_is_the_highest():
+    rows = [*rows_of("a", 90, 100), *rows_of("b", 60, 100)]
+    audit = audit_of(rows, metrics="false_positive_rate")
+    assert audit.sentences()[3] == (
+        "tone, false positive rate of yes: the highest false positive rate of yes is that of b, 0.400 [0.309, 0.498] "
+        "(n = 100), 0.300 above a, 0.100 [0.055, 0.174] (n = 100). Chance alone would give a largest gap of 0.049 on "
+        "average (permutation p < 0.001)."
+    )
+    assert audit.sentences()[-1].endswith("p-values are corrected for the one test of this audit (Holm, alpha 0.05).")
+
+
+def test_html_escapes_what_comes_from_the_data():
+    evil = "<script>alert('x')</script>"
+    audit = audit_of([*rows_of(evil, 25, 30), *rows_of("b & c", 2, 3)], column="<i>tone</i>")
+    page = audit._repr_html_()
+    assert "<script" not in page
+    assert "<i>" not in page
+    assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;" in page
+    assert "b &amp; c" in page
+    assert "n = 3" in page
+    assert "Audit by &lt;i&gt;tone&lt;/i&gt;: ? NOT ENOUGH DATA" in page
+    tags = re.findall(r"</?([a-z]+)>", page)
+    assert set(tags) == {"div", "p", "b", "br", "table", "caption", "thead", "tbody", "tr", "th", "td"}
+    assert all(page.count(f"<{tag}>") == page.count(f"</{tag}>") for tag in set(tags) - {"br"})
+
+
+def test_html_shows_the_largest_gap_beside_chance(audit):
+    assert "largest gap 0.318; 0.037 expected by chance alone; permutation p &lt; 0.001" in audit._repr_html_()
+    assert "✗ FAIL" in audit._repr_html_()
+
+
+def test_the_data_frame_has_one_row_a_group_and_numbers_as_numbers(audit):
+    frame = audit.table("tone")
+    assert list(frame["group"]) == ["dark", "deep", "light", "medium", "unseen", "(missing)"]
+    assert list(frame["n"]) == [80, 7, 1000, 200, 0, 25]
+    assert frame.loc[0, ["rate", "rate_low", "rate_high"]].to_list() == pytest.approx([0.6125, 0.503, 0.712], abs=1e-3)
+    assert pd.isna(frame.loc[1, "rate"])
+    assert frame["images_needed"].dtype == "Int64"
+    assert frame["rate"].dtype == frame["p_holm"].dtype == "float64"
+    pd.testing.assert_frame_equal(audit.table(), frame)
+
+
+def test_an_audit_of_a_newer_format_is_refused(audit):
+    with pytest.raises(
+        TlkitError, match=r"This audit was written by a newer tlkit \(format 9, this one reads up to 1\)"
+    ):
+        Audit.from_dict({**audit.to_dict(), "version": 9})
+
+
+def test_small_numbers_as_text():
+    assert [p_text(p) for p in (None, 0.0, 0.0009, 0.001, 0.5, 1.0)] == [
+        "–",
+        "<0.001",
+        "<0.001",
+        "0.001",
+        "0.500",
+        "1.000",
+    ]
+    assert signed(Estimate(0.1, -0.05, 0.2, n=9)) == "+0.100 [-0.050, +0.200]"
+    assert signed(Estimate(None, None, None, n=0, note="no images on one side")) == "undefined (no images on one side)"
+
+
+def test_no_torch_is_needed():
+    heavy = {"torch", "timm", "matplotlib", "sklearn", "scipy.stats"}
+    code = f"import sys, tlkit.audit; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,222 @@
+"""The command line as a person meets it: what it prints where, its exit codes, and what it does not load."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+TORCH_SIDE = ("torch", "timm", "pytorch_lightning", "albumentations", "wandb", "torchvision")
+HEAVY = (*TORCH_SIDE, "sklearn", "pandas", "matplotlib", "scipy", "numpy")
+RECIPE = """\
+recipe_version: 1
+name: tiny
+data: {{root: {root}, batch_size: 8, num_workers: 0, image_size: 32, val: 0.25}}
+augment: none
+model: {{name: test_resnet, weights: none}}
+train: {{epochs: 1}}
+"""
+
+
+def tlkit(*arguments, cwd, timeout=120):
+    """Run the real command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "tlkit", *map(str, arguments)],
+        capture_output=True, text=True, cwd=cwd, timeout=timeout, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def recipe(tmp_path, image_folder):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(RECIPE.format(root=image_folder(**{"": 8})))
+    return path
+
+
+@pytest.fixture
+def predictions_csv(tmp_path):
+    rows = [(f"{i}.png", "cat" if i % 2 else "dog", "cat", "day" if i < 40 else "night") for i in range(60)]
+    path = tmp_path / "predictions.csv"
+    pd.DataFrame(rows, columns=["path", "y_true", "y_pred", "light"]).to_csv(path, index=False)
+    return path
+
+
+def loaded_by(code, *, cwd):
+    """Return which heavy packages a piece of code loads."""
+    text = f"import sys\n{code}\nprint('LOADED', *[name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, cwd=cwd, check=True, timeout=120
+    )
+    return set(done.stdout.rpartition("LOADED")[2].split())
+
+
+def run_main(*arguments):
+    return f"""
+sys.argv = ["tlkit", *{[str(a) for a in arguments]!r}]
+from tlkit.cli.app import main
+try:
+    main()
+except SystemExit as error:
+    assert not error.code, error.code
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import tlkit",
+        "import tlkit; tlkit.TlkitError; tlkit.load_recipe",
+        run_main("--help"),
+        run_main("fit", "--help"),
+        run_main("recipe", "--help"),
+        run_main("recipe", "check", "tiny.yaml"),
+        run_main("recipe", "schema"),
+    ],
+)
+def test_help_and_recipe_checks_load_nothing_heavy(code, recipe, tmp_path):
+    assert loaded_by(code, cwd=tmp_path) == set()
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "audit"])
+def test_judging_a_file_of_predictions_loads_no_torch(verb, predictions_csv, tmp_path):
+    assert not loaded_by(run_main(verb, predictions_csv), cwd=tmp_path) & set(TORCH_SIDE)
+
+
+def test_judging_works_where_torch_cannot_be_imported(predictions_csv, tmp_path):
+    block = f"""
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in {TORCH_SIDE!r}:
+            raise ImportError(f'{{name}} is blocked')
+sys.meta_path.insert(0, Block())
+"""
+    assert not loaded_by(block + run_main("audit", predictions_csv, "--by", "light"), cwd=tmp_path) & set(TORCH_SIDE)
+
+
+def test_help_lists_every_verb(tmp_path):
+    text = tlkit("--help", cwd=tmp_path).stdout
+    for verb in ("fit", "predict", "evaluate", "audit", "report", "recipe", "data", "models"):
+        assert re.search(rf"\b{verb}\b", text), verb
+
+
+@pytest.mark.slow
+def test_the_main_job_from_recipe_to_prediction(recipe, tmp_path):
+    plan = tlkit("recipe", "plan", recipe, cwd=tmp_path)
+    assert plan.returncode == 0, plan.stderr
+    assert re.search(r"^all +12 +4 +0$", plan.stdout, re.MULTILINE)
+    done = tlkit("fit", recipe, "train.epochs=2", "--data.batch_size=4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert re.search(r"^accuracy +\d\.\d{3} \[\d\.\d{3}, \d\.\d{3}\] +4 images$", done.stdout, re.MULTILINE)
+    assert "runs/tiny/report.html" in done.stdout
+    assert "Epoch 2 of 2" in done.stderr
+    assert "Epoch" not in done.stdout
+    again = tlkit("fit", recipe, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "error: runs/tiny holds a finished run. Use --overwrite" in again.stderr
+
+    out = tlkit("predict", "runs/tiny", "colours", "--out", "out/p.csv", cwd=tmp_path)
+    assert out.returncode == 0, out.stderr
+    table = pd.read_csv(tmp_path / "out" / "p.csv")
+    assert len(table) == 16
+    assert {"path", "y_pred", "proba_blue", "proba_red"} <= set(table.columns)
+    for suffix in ("parquet", "jsonl"):
+        assert tlkit("predict", "runs/tiny", "colours/red", "--out", f"p.{suffix}", cwd=tmp_path).returncode == 0
+        assert (tmp_path / f"p.{suffix}").stat().st_size > 0
+    shown = tlkit("predict", "runs/tiny", "colours/red/000.png", cwd=tmp_path)
+    assert re.search(r"^colours/red/000.png +(red|blue) +0\.\d{4}$", shown.stdout, re.MULTILINE)
+    report = tlkit("report", "runs/tiny", cwd=tmp_path)
+    assert report.stdout.strip() == "runs/tiny/report.html"
+    evaluation = tlkit("evaluate", "runs/tiny", "--json", cwd=tmp_path)
+    assert json.loads(evaluation.stdout)["n"] == 4
+
+
+def test_the_audit_of_another_tools_csv(predictions_csv, tmp_path):
+    done = tlkit("audit", predictions_csv, "--by", "light", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"day +40", done.stdout)
+    values = json.loads(tlkit("audit", predictions_csv, "--by", "light", "--json", cwd=tmp_path).stdout)
+    assert values["images"] == 60
+
+
+def test_columns_of_other_names_can_be_told(predictions_csv, tmp_path):
+    table = pd.read_csv(predictions_csv).rename(columns={"y_true": "label", "y_pred": "guess"})
+    table.to_csv(predictions_csv, index=False)
+    wrong = tlkit("evaluate", predictions_csv, cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "--y-pred COLUMN" in wrong.stderr
+    right = tlkit("evaluate", predictions_csv, "--y-true", "label", "--y-pred", "guess", cwd=tmp_path)
+    assert right.returncode == 0, right.stderr
+
+
+def test_three_mistakes_in_a_recipe_are_reported_at_once_with_their_lines(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text(
+        "recipe_version: 1\nname: bad\ndata:\n  root: photos\n  batchsize: 8\nmodel:\n  name: resnet18\n"
+        "train:\n  epochs: five\n  learning_rate: 1e-3\n"
+    )
+    done = tlkit("recipe", "check", "bad.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 3
+    assert [line.split("  ")[0] for line in lines] == ["error: bad.yaml:5", "error: bad.yaml:9", "error: bad.yaml:10"]
+    assert "batch_size" in lines[0]
+    assert "1.0e-3" in lines[2]
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("fit", "no.yaml"), "no.yaml"),
+        (("fit", "tiny.yaml", "data.root=nowhere"), "nowhere"),
+        (("fit", "tiny.yaml", "model.name=resnett18"), "Did you mean 'resnet18'"),
+        (("fit", "tiny.yaml", "train.epoch=3"), "train.epochs"),
+        (("evaluate", "runs/none"), "runs/none does not exist"),
+        (("audit", "predictions.csv", "--by", "lihgt"), "Did you mean 'light'"),
+        (("audit", "missing.csv"), "missing.csv"),
+        (("models", "resnett18"), "Did you mean 'resnet18'"),
+        (("predict", "runs/none", "x.png"), "runs/none does not exist"),
+        (("data", "sample", "flowers", "x"), "occupations"),
+    ],
+)
+def test_wrong_input_is_explained_with_exit_code_2(arguments, message, recipe, predictions_csv, tmp_path):
+    done = tlkit(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_rows_that_do_not_sum_to_one_are_refused_with_their_sums(tmp_path):
+    (tmp_path / "p.csv").write_text("path,y_true,proba_a,proba_b\nx.png,a,0.9,0.3\ny.png,b,0.5,0.5\n")
+    done = tlkit("evaluate", "p.csv", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "x.png" in done.stderr
+    assert "1.2" in done.stderr
+
+
+def test_models_are_listed_with_licences(tmp_path):
+    done = tlkit("models", "resnet18", "--pretrained", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "resnet18.a1_in1k  apache-2.0" in done.stdout.splitlines()
+
+
+def test_the_schema_that_recipes_point_to_is_the_one_that_is_printed(tmp_path):
+    printed = tlkit("recipe", "schema", cwd=tmp_path).stdout
+    committed = (Path(__file__).parents[2] / "recipes" / "recipe.schema.json").read_text()
+    assert printed == committed
+
+
+def test_show_prints_a_recipe_that_checks(recipe, tmp_path):
+    shown = tlkit("recipe", "show", recipe, "train.epochs=7", cwd=tmp_path).stdout
+    (tmp_path / "shown.yaml").write_text(shown)
+    assert "epochs: 7" in shown
+    assert tlkit("recipe", "check", "shown.yaml", cwd=tmp_path).stdout == "shown.yaml is a valid recipe.\n"

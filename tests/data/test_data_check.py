@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import hashlib
+import shutil
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tlkit.data.check import check_images, find_duplicates, log_duplicates
+from tlkit.data.folder import scan_folder
+from tlkit.errors import DataError
+
+
+def test_readable_images_are_kept_with_the_digest_of_their_file(photos):
+    samples = scan_folder(photos)
+    checked = check_images(samples)
+    assert checked.set_aside == ()
+    assert checked.samples.paths.tolist() == samples.paths.tolist()
+    assert checked.samples.table["digest"].tolist() == [
+        hashlib.sha256((photos / path).read_bytes()).hexdigest() for path in samples.paths
+    ]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_unreadable_images_are_named_counted_and_set_aside(photos, lines, workers):
+    whole = (photos / "ant" / "0.png").read_bytes()
+    (photos / "ant" / "1.png").write_bytes(b"")
+    (photos / "ant" / "2.png").write_bytes(whole[: len(whole) // 2])
+    (photos / "bee" / "3.png").write_bytes(b"<html>404</html>")
+    samples = scan_folder(photos)
+    (photos / "bee" / "4.png").unlink()
+    checked = check_images(samples, workers=workers)
+    assert checked.set_aside == (
+        ("ant/1.png", "it is empty (0 bytes)"),
+        ("ant/2.png", "the PNG file is truncated"),
+        ("bee/3.png", "it is an HTML page, not an image"),
+        ("bee/4.png", "No such file or directory"),
+    )
+    assert len(checked.samples) == 16
+    assert set(checked.samples.paths).isdisjoint(path for path, _ in checked.set_aside)
+    assert checked.samples.table.index.tolist() == list(range(16))
+    assert lines()[-2:] == [
+        "Checked 20 images: 16 can be read.",
+        "Set aside 4 of 20 images that cannot be read: ant/1.png (it is empty (0 bytes)), ant/2.png (the PNG file is "
+        "truncated), bee/3.png (it is an HTML page, not an image), bee/4.png (No such file or directory).",
+    ]
+
+
+def test_odd_images_are_used_and_named(photos, lines):
+    image = Image.open(photos / "ant" / "0.png")
+    image.save(photos / "ant" / "00.gif")
+    image.convert("L").save(photos / "ant" / "01.png")
+    image.save(photos / "ant" / "02.webp", save_all=True, append_images=[image.rotate(90)])
+    image.save(photos / "ant" / "03.jpg", format="PNG")
+    exif = Image.Exif()
+    exif[274] = 6
+    image.save(photos / "bee" / "04.jpg", exif=exif)
+    checked = check_images(scan_folder(photos))
+    assert checked.oddities == {
+        "GIF": ("ant/00.gif",),
+        "PNG under another format's ending": ("ant/03.jpg",),
+        "animated (first frame used)": ("ant/02.webp",),
+        "grayscale": ("ant/01.png",),
+        "rotated by EXIF": ("bee/04.jpg",),
+    }
+    assert "Odd but usable (GIF), 1 of 25 images: ant/00.gif." in lines()
+
+
+@pytest.mark.parametrize("action", ["error", "always", "ignore"])
+def test_damaged_metadata_is_attributed_to_its_file_whatever_the_warning_filter(photos, action):
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x12\0\x03"
+    Image.open(photos / "ant" / "0.png").save(photos / "ant" / "00.jpg", exif=exif)
+    with warnings.catch_warnings():
+        warnings.simplefilter(action)
+        before = list(warnings.filters)
+        checked = check_images(scan_folder(photos))
+        assert warnings.filters == before
+    assert checked.oddities == {"damaged metadata (pixels are sound)": ("ant/00.jpg",)}
+
+
+def test_a_class_without_readable_training_images_is_an_error(tmp_path, make_image):
+    for name in ("train/ant/1", "train/bee/1", "val/ant/1"):
+        make_image(f"{name}.png")
+    (tmp_path / "train" / "ant" / "1.png").write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        check_images(scan_folder(tmp_path))
+    assert str(caught.value) == (
+        "The class 'ant' has no readable training image left: train/ant/1.png (it is empty (0 bytes)). "
+        "Replace the files, or remove the class."
+    )
+
+
+def test_the_pixel_limit_sets_large_images_aside(photos, make_image):
+    make_image("ant/large.png", size=(200, 100))
+    checked = check_images(scan_folder(photos), max_pixels=5000)
+    assert checked.set_aside == (
+        ("ant/large.png", "its header claims 200 x 100 = 20,000 pixels, more than max_pixels = 5,000"),
+    )
+
+
+def test_progress_reaches_the_end(tmp_path, make_image):
+    for number in range(70):
+        make_image(f"{'ant' if number % 2 else 'bee'}/{number}.png", size=(4, 4))
+    seen = []
+    check_images(scan_folder(tmp_path), progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(32, 70), (64, 70), (70, 70)]
+
+
+def test_identical_files_across_splits_or_labels_are_named(tmp_path, make_image, lines):
+    for name in ("train/ant/1", "train/bee/1", "val/ant/1", "val/bee/1"):
+        make_image(f"{name}.png")
+    shutil.copy(tmp_path / "train/ant/1.png", tmp_path / "val/ant/copy.png")
+    shutil.copy(tmp_path / "train/bee/1.png", tmp_path / "train/ant/wrong.png")
+    shutil.copy(tmp_path / "train/bee/1.png", tmp_path / "train/bee/again.png")
+    duplicates = find_duplicates(check_images(scan_folder(tmp_path)).samples)
+    assert duplicates.across_splits == (("train/ant/1.png", "val/ant/copy.png"),)
+    assert duplicates.across_labels == (("train/ant/wrong.png", "train/bee/1.png", "train/bee/again.png"),)
+    log_duplicates(duplicates)
+    assert lines()[-2:] == [
+        "Identical files lie in more than one split, so scores on them say too much (1): "
+        "train/ant/1.png = val/ant/copy.png.",
+        "Identical files lie in more than one class, so at least one label is wrong (1): "
+        "train/ant/wrong.png = train/bee/1.png = train/bee/again.png.",
+    ]
+
+
+def test_without_digests_there_are_no_duplicates(photos):
+    duplicates = find_duplicates(scan_folder(photos))
+    assert duplicates.across_splits == duplicates.across_labels == ()
+
+
+def test_the_placeholder_among_the_ants_is_named(shared_data, lines):
+    checked = check_images(scan_folder(shared_data / "ants_bees"))
+    assert checked.set_aside == ()
+    assert checked.oddities == {"GIF": ("train/ants/imageNotFound.gif",)}
+    assert "Odd but usable (GIF), 1 of 398 images: train/ants/imageNotFound.gif." in lines()
+    assert len(np.unique(checked.samples.table["digest"])) == 398

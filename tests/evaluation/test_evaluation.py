@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from tlkit.errors import PredictionsError
+from tlkit.evaluation import Evaluation, evaluate
+from tlkit.predictions import Predictions
+from tlkit.stats.intervals import wilson
+
+
+def make(
+    y_true: list[int] | np.ndarray, *, classes: int, y_pred: object = None, proba: object = None, **more: object
+) -> Predictions:
+    return Predictions.build(
+        classes=[f"c{i}" for i in range(classes)],
+        path=[f"{i}.jpg" for i in range(len(y_true))],
+        y_true=y_true,
+        y_pred=y_pred,
+        proba=proba,
+        **more,
+    )
+
+
+@st.composite
+def predictions(draw: st.DrawFn) -> Predictions:
+    classes = draw(st.integers(2, 8))
+    n = draw(st.integers(1, 60))
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    present = draw(st.integers(1, classes))  # the others occur among the predictions only
+    return make(
+        rng.integers(0, present, size=n),
+        classes=classes,
+        proba=rng.dirichlet(np.full(classes, 0.5), size=n),
+        y_pred=draw(st.sampled_from([None, rng.integers(0, classes, size=n)])),
+    )
+
+
+@given(predictions())
+@settings(max_examples=80, deadline=None)
+def test_every_value_is_scikit_learns(given_predictions: Predictions) -> None:
+    p = given_predictions
+    codes = np.arange(len(p.classes))
+    evaluation = evaluate(p, top_k=range(1, 9))
+    assert evaluation.accuracy.value == pytest.approx(metrics.accuracy_score(p.y_true, p.y_pred))
+    assert (evaluation.confusion == metrics.confusion_matrix(p.y_true, p.y_pred, labels=codes)).all()
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        p.y_true, p.y_pred, labels=codes, zero_division=np.nan
+    )
+    there = support > 0
+    assert evaluation.balanced_accuracy.value == pytest.approx(recall[there].mean())
+    assert evaluation.macro_f1.value == pytest.approx(f1[there].mean())
+    for code, result in enumerate(evaluation.per_class):
+        assert result.support == support[code]
+        assert (result.precision.value is None) == bool(np.isnan(precision[code]))
+        assert (result.recall.value is None) == (result.f1.value is None) == (support[code] == 0)
+        if result.precision.value is not None:
+            assert result.precision.value == pytest.approx(precision[code])
+        if result.recall.value is not None:
+            assert result.recall.value == pytest.approx(recall[code])
+            assert result.f1.value == pytest.approx(f1[code])
+    assert evaluation.log_loss is not None
+    assert evaluation.log_loss.value == pytest.approx(metrics.log_loss(p.y_true, p.proba, labels=codes))
+    assert list(evaluation.top_k) == list(range(1, len(p.classes)))
+    if len(codes) > 2:
+        for k, estimate in evaluation.top_k.items():
+            expected = metrics.top_k_accuracy_score(p.y_true, p.proba, k=k, labels=codes)
+            assert estimate.value == pytest.approx(expected)
+
+
+@given(predictions())
+@settings(max_examples=30, deadline=None)
+def test_storing_and_reading_back_is_the_identity(given_predictions: Predictions) -> None:
+    evaluation = evaluate(given_predictions)
+    assert Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))) == evaluation
+
+
+@given(predictions(), st.randoms(use_true_random=False))
+@settings(max_examples=30, deadline=None)
+def test_the_order_of_the_rows_does_not_matter(given_predictions: Predictions, random: object) -> None:
+    order = np.array(random.sample(range(len(given_predictions)), len(given_predictions)))  # type: ignore[attr-defined]
+    one, other = evaluate(given_predictions), evaluate(given_predictions.take(order))
+    assert one.log_loss.value == pytest.approx(other.log_loss.value)
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "top_k", "per_class"):
+        assert getattr(one, name) == getattr(other, name)
+
+
+def test_rates_have_wilsons_interval_of_their_own_denominator() -> None:
+    evaluation = evaluate(make([0, 0, 0, 1, 1, 1, 1], y_pred=[0, 0, 1, 1, 1, 1, 0], classes=2), confidence=0.9)
+    assert evaluation.accuracy == wilson(5, 7, 0.9)
+    first = evaluation.per_class[0]
+    assert (first.recall.low, first.recall.high, first.recall.n) == (wilson(2, 3, 0.9).low, wilson(2, 3, 0.9).high, 3)
+    assert (first.precision.n, first.f1.n, evaluation.balanced_accuracy.n) == (3, 4, 7)
+    assert evaluation.confidence == 0.9
+
+
+def test_a_class_without_images_is_undefined_and_out_of_the_averages() -> None:
+    evaluation = evaluate(make([0, 0, 1, 1], y_pred=[0, 0, 1, 2], classes=4))
+    assert evaluation.balanced_accuracy.value == pytest.approx(0.75)
+    assert evaluation.macro_f1.value == pytest.approx((1 + 2 / 3) / 2)
+    assert evaluation.balanced_accuracy.note == "2 of 4 classes present"
+    predicted, unseen = evaluation.per_class[2:]
+    assert predicted.recall.format() == predicted.f1.format() == "undefined (no images of this class)"
+    assert predicted.precision.value == 0.0
+    assert unseen.precision.format() == "undefined (never predicted)"
+    assert evaluation.summary_rows()[1][2] == "4 images, 2 of 4 classes present"
+
+
+def test_an_absent_class_that_is_predicted_does_not_count_as_zero() -> None:
+    """The known answer 15 of the audit facts: 0.8333, not 0.5556."""
+    evaluation = evaluate(make([0, 0, 0, 1, 1], y_pred=[0, 0, 2, 1, 1], classes=3))
+    assert evaluation.balanced_accuracy.value == pytest.approx(0.8333, abs=1e-4)
+
+
+def test_images_without_a_label_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="tlkit"):
+        evaluation = evaluate(make([0, -1, 1, -1], y_pred=[0, 0, 1, 1], classes=2), top_k=[1])
+    assert (evaluation.n, evaluation.n_unlabelled, evaluation.accuracy.value) == (2, 2, 1.0)
+    assert caplog.messages == ["2 of 4 images have no label and are left out."]
+
+
+def test_no_labels_at_all_is_an_error_that_names_the_option() -> None:
+    bare = make([-1, -1], y_pred=[0, 1], classes=2, groups=pd.DataFrame({"label": ["a", "b"], "sex": ["f", "m"]}))
+    with pytest.raises(PredictionsError) as caught:
+        evaluate(bare, top_k=[0, 1], confidence=95)
+    assert caught.value.problems == (
+        "None of the 2 images has a label (y_true), so there is nothing to evaluate. If another column holds the "
+        "labels, name it: --y-true COLUMN (the other columns: label, sex).",
+        "top_k holds 0, but k must be at least 1.",
+        "confidence must be above 0 and below 1, for example 0.95. Got 95 instead.",
+    )
+
+
+def test_a_k_that_says_nothing_is_left_out_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="tlkit"):
+        evaluation = evaluate(make([0, 1, 1], proba=[[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], classes=2), top_k=[5, 1, 2])
+        assert list(evaluation.top_k) == [1]
+        assert list(evaluate(make([0, 1], y_pred=[0, 1], classes=9), top_k=[1, 5]).top_k) == [1]
+    assert caplog.messages == [
+        "top-2, 5 accuracy is left out: it is 1 with 2 classes.",
+        "top-5 accuracy is left out: the predictions hold no probabilities.",
+    ]
+
+
+def test_equal_probabilities_rank_in_class_order_so_that_top_1_is_the_accuracy() -> None:
+    tied = make([0, 1, 2, 3], proba=np.full((4, 4), 0.25), classes=4)
+    evaluation = evaluate(tied, top_k=[1, 2, 3])
+    assert [estimate.value for estimate in evaluation.top_k.values()] == [0.25, 0.5, 0.75]
+    assert evaluation.top_k[1] == evaluation.accuracy
+
+
+def test_a_given_prediction_is_judged_as_given() -> None:
+    proba = [[0.6, 0.4], [0.6, 0.4], [0.3, 0.7]]
+    evaluation = evaluate(make([1, 1, 1], proba=proba, y_pred=[1, 1, 1], classes=2))
+    assert evaluation.accuracy.value == 1.0
+    assert evaluation.top_k[1].value == pytest.approx(1 / 3)
+    assert [row[0] for row in evaluation.summary_rows()] == [
+        "accuracy", "balanced accuracy", "macro F1", "top-1 accuracy", "log loss",
+    ]  # fmt: skip
+
+
+def test_one_image_and_one_class_can_be_evaluated() -> None:
+    evaluation = evaluate(make([0], proba=[[1.0]], classes=1))
+    assert evaluation.accuracy.format() == "1.000 [0.207, 1.000]"
+    assert evaluation.top_k == {}
+    assert evaluation.confusion.tolist() == [[1]]
+
+
+def test_the_same_predictions_give_the_same_intervals() -> None:
+    p = make([0, 0, 1, 1, 2, 2, 2], y_pred=[0, 1, 1, 1, 2, 0, 2], classes=3)
+    assert evaluate(p) == evaluate(p)
+
+
+def test_summary_rows_show_value_interval_and_basis() -> None:
+    y = np.repeat([0, 1], 50)
+    right = np.r_[np.ones(45, bool), np.zeros(5, bool), np.ones(40, bool), np.zeros(10, bool)]
+    p = make(y, y_pred=np.where(right, y, 1 - y), classes=2)
+    assert evaluate(p).summary_rows()[0] == ("accuracy", "0.850 [0.767, 0.907]", "100 images")
+
+
+def test_the_table_of_classes_holds_numbers_and_nan_where_undefined() -> None:
+    table = evaluate(make([0, 0, 1], y_pred=[0, 1, 1], classes=3)).per_class_table()
+    assert list(table.columns) == [
+        "class", "support", "precision", "precision_low", "precision_high", "recall", "recall_low", "recall_high",
+        "f1", "f1_low", "f1_high",
+    ]  # fmt: skip
+    assert table["recall"].tolist()[:2] == [0.5, 1.0]
+    assert table.loc[2, "recall":].isna().all()
+
+
+def test_what_is_mistaken_most_often_comes_first_and_ties_keep_class_order() -> None:
+    y_true = [0] * 5 + [1] * 5 + [2] * 2
+    y_pred = [0, 1, 1, 1, 2, 1, 1, 1, 1, 0, 2, 0]
+    confused = evaluate(make(y_true, y_pred=y_pred, classes=3)).most_confused(3)
+    assert confused.to_dict("list") == {
+        "true": ["c0", "c0", "c1"],
+        "predicted": ["c1", "c2", "c0"],
+        "images": [3, 1, 1],
+        "support": [5, 5, 5],
+        "share": [0.6, 0.2, 0.2],
+    }
+    assert len(evaluate(make([0, 1], y_pred=[0, 1], classes=2)).most_confused()) == 0
+
+
+def test_the_notebook_view_escapes_class_names_and_is_bounded() -> None:
+    names = ["<script>alert(1)</script>", "a & b", *(f"class {i:02d}" for i in range(60))]
+    p = Predictions.build(classes=names, path=["x", "y", "z"], y_true=[0, 1, -1], y_pred=[1, 1, 1])
+    html = evaluate(p)._repr_html_()
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    assert "a &amp; b" in html
+    assert "2 images, 62 classes; intervals at 95%. Left out for want of a label: 1 image." in html
+    assert "class 47" in html
+    assert "class 48" not in html
+    assert "and 12 more classes" in html

@@ -1,0 +1,44 @@
+"""A plan shows what a fit would use, and trains nothing."""
+
+from __future__ import annotations
+
+from tlkit.pipeline.plan import plan_rows
+from tlkit.pipeline.prepare import prepare
+from tlkit.recipe import load_recipe
+
+
+def test_a_plan_tells_images_settings_and_what_trains(tiny_recipe, tmp_path):
+    prepared = prepare(load_recipe(tiny_recipe(train=9, val=3, test=2), {"strategy": "frozen", "data.batch_size": 4}))
+    images, settings, blocks = plan_rows(prepared)
+    assert images == [
+        ("class", "train", "val", "test"),
+        ("blue", "9", "3", "2"),
+        ("red", "9", "3", "2"),
+        ("all", "18", "6", "4"),
+    ]
+    facts = dict(settings)
+    assert facts["backbone"] == "test_resnet, weights none (random initialisation)"
+    assert facts["preprocessing"].startswith("32x32 px, crop 0.95, bilinear, mean (0.5, 0.5, 0.5)")
+    assert facts["steps"] == "2 epochs x 5 = 10, batches of 4"
+    assert facts["device"] == "cpu, precision 32-true"
+    assert blocks[0] == ("block", "trains", "mode", "learning rate", "parameters")
+    assert blocks[-2] == ("head", "yes", "train", "0.01", "194")
+    assert blocks[-1][-1].startswith("194 of ")
+    assert all(row[1:4] == ("no", "eval", "-") for row in blocks[1:-2])
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_steps_of_a_plan_are_those_of_the_loader(tiny_recipe):
+    for batch_size in (1, 4, 5, 17, 18, 64):
+        prepared = prepare(load_recipe(tiny_recipe(train=9, val=2), {"data.batch_size": batch_size}))
+        assert prepared.steps_per_epoch == len(prepared.data.train_dataloader())
+
+
+def test_the_recipes_geometry_overrides_the_backbones(tiny_recipe):
+    recipe = tiny_recipe(train=4, val=2)
+    own = prepare(load_recipe(recipe)).classifier.preprocess
+    assert (own.resize, own.crop_pct, own.image_size) == ("crop", 0.95, (32, 32))
+    changed = {"data.resize": "letterbox", "data.background": [0, 1, 2], "data.image_size": [32, 48]}
+    prepared = prepare(load_recipe(recipe, changed))
+    assert prepared.classifier.preprocess == own.replace(resize="letterbox", background=(0, 1, 2), image_size=(32, 48))
+    assert prepared.data.preprocess == prepared.classifier.preprocess

@@ -1,0 +1,39 @@
+"""The recipes that come with tlkit: right, self-explaining, and checked by the schema that they point to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from tlkit.recipe import json_schema, load_recipe
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+FILES = sorted(RECIPES.glob("*.yaml"))
+
+
+def test_the_committed_schema_is_the_generated_one() -> None:
+    committed = json.loads((RECIPES / "recipe.schema.json").read_text(encoding="utf-8"))
+    assert committed == json_schema(), "write it anew with: tlkit recipe schema > recipes/recipe.schema.json"
+
+
+def test_the_promised_recipes_are_there() -> None:
+    promised = {"quickstart", "ants_bees_frozen", "ants_bees_full", "cifar10_resnet", "vit_frozen"}
+    assert promised <= {file.stem for file in FILES}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_shipped_recipe_is_right_and_opens_with_its_schema_and_result(file: Path) -> None:
+    recipe = load_recipe(file)
+    assert recipe.name == file.stem.replace("_", "-")
+    text = file.read_text(encoding="utf-8")
+    jsonschema.Draft202012Validator(json_schema()).validate(yaml.safe_load(text))
+    first, *rest = text.splitlines()
+    assert first == "# yaml-language-server: $schema=recipe.schema.json"
+    header = [line for line in rest if line.startswith("#")]
+    for word in ("# Data:", "# Hardware:", "# Command:", "# Result:"):
+        assert any(line.startswith(word) for line in header), f"{file.name} does not say {word}"
+    assert f"tlkit fit recipes/{file.name}" in text

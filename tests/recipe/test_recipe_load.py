@@ -1,0 +1,345 @@
+"""A recipe from file to value: what is accepted, and every kind of mistake with its exact message."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tlkit.errors import RecipeError
+from tlkit.recipe import (
+    AugmentSection,
+    FrozenStrategy,
+    FullStrategy,
+    Recipe,
+    TrackingSection,
+    load_recipe,
+    recipe_problems,
+)
+
+HEAD = "recipe_version: 1\nname: pets\ndata: {root: data/pets}\nmodel: {name: resnet18}\n"  # four lines
+
+Load = Callable[..., Recipe]
+Problems = Callable[..., Sequence[str]]
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load a recipe from its text, below HEAD unless `head` says otherwise."""
+    monkeypatch.chdir(tmp_path)
+
+    def loaded(text: str = "", *overrides: str, head: str = HEAD) -> Recipe:
+        Path("r.yaml").write_text(head + text, encoding="utf-8")
+        return load_recipe("r.yaml", overrides)
+
+    return loaded
+
+
+@pytest.fixture
+def problems(load: Load) -> Problems:
+    def found(text: str = "", *overrides: str, head: str = HEAD) -> Sequence[str]:
+        with pytest.raises(RecipeError) as caught:
+            load(text, *overrides, head=head)
+        return caught.value.problems
+
+    return found
+
+
+def test_a_recipe_of_four_keys_has_every_default(load: Load) -> None:
+    recipe = load()
+    assert recipe == Recipe(
+        recipe_version=1, name="pets", data={"root": "data/pets"}, model={"name": "resnet18", "weights": "hub"}
+    )
+    assert (recipe.seed, recipe.data.val, recipe.data.test, recipe.data.batch_size) == (0, 0.2, 0.0, 32)
+    assert (recipe.data.num_workers, recipe.data.image_size, recipe.data.background) == ("auto", None, (255, 255, 255))
+    assert (recipe.data.resize, recipe.data.crop_pct, recipe.data.max_pixels) == (None, None, 178_956_970)
+    assert (recipe.augment.preset, recipe.augment.transforms, recipe.strategy) == ("light", None, FrozenStrategy())
+    train = recipe.train
+    assert (train.epochs, train.optimizer, train.learning_rate, train.weight_decay) == (5, "adamw", 1e-3, 0.01)
+    assert (train.momentum, train.schedule, train.warmup_epochs, train.label_smoothing) == (0.9, "cosine", 0.0, 0.0)
+    assert (train.class_weights, train.gradient_clip, train.early_stopping) == ("none", 1.0, None)
+    assert (train.monitor, train.precision, train.device) == ("val_loss", "auto", "auto")
+    assert (recipe.evaluate.top_k, recipe.evaluate.confidence) == ((1, 5), 0.95)
+    assert (recipe.audit.by, recipe.audit.max_order, recipe.audit.min_group_size) == ((), 2, 20)
+    assert (recipe.report.enabled, recipe.report.title) == (True, None)
+    assert recipe.tracking == TrackingSection(
+        kind="none", mode="auto", project="tlkit", entity=None, tags=(), log_model=True
+    )
+
+
+def test_one_word_stands_for_three_sections(load: Load) -> None:
+    recipe = load("augment: heavy\nstrategy: full\ntracking: wandb\n")
+    assert recipe.augment == AugmentSection(preset="heavy")
+    assert recipe.strategy == FullStrategy(backbone_lr_factor=0.1)
+    assert recipe.tracking.kind == "wandb"
+
+
+def test_no_other_section_may_be_one_word(problems: Problems) -> None:
+    assert problems(head="recipe_version: 1\nname: a\ndata: {root: b}\nmodel: resnet18\n") == (
+        "r.yaml:4  model is 'resnet18', not a section. Write its keys below it, indented, such as name: resnet18.",
+    )
+
+
+def test_a_recipe_cannot_be_changed(load: Load) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().train.epochs = 3  # type: ignore[misc]
+
+
+def test_transforms_keep_their_arguments(load: Load) -> None:
+    (first,) = (
+        load("augment:\n  transforms:\n    - {name: Affine, scale: [0.9, 1.1], p: 0.5}\n").augment.transforms or ()
+    )
+    assert (first.name, first.arguments) == ("Affine", {"scale": [0.9, 1.1], "p": 0.5})
+
+
+def test_a_quoted_class_name_may_be_any_word(load: Load) -> None:
+    weights = load("train:\n  class_weights: {'no': 2, \"1e3\": 1, 'null': 0.5, été: 1}\n").train.class_weights
+    assert weights == {"no": 2.0, "1e3": 1.0, "null": 0.5, "été": 1.0}
+
+
+def test_an_anchor_may_be_repeated_by_its_alias(load: Load) -> None:
+    recipe = load(
+        "audit: {by: *columns}\n",
+        head="recipe_version: 1\nname: a\nmodel: {name: b}\n"
+        "data: {root: c, metadata: m.csv, groups: &columns [age, sex]}\n",
+    )
+    assert recipe.audit.by == recipe.data.groups == ("age", "sex")
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + HEAD.replace("\n", "\r\n").encode())
+    assert load_recipe(path).name == "pets"
+
+
+def test_every_problem_is_told_at_once(problems: Problems) -> None:
+    text = """\
+train:
+  lr: 0.1
+  epochs: '5'
+  learning_rate: 1e-3
+  batch_size: 64
+  optimizer: AdamW
+  momentum: 0.9
+  warmup_epochs: 9
+strategy:
+  kind: frozen
+  backbone_lr_factor: 0.1
+seed: 3
+seed: 4
+"""
+    assert problems(text, "data.batch_sise=64") == (
+        "r.yaml:6  train.lr is unknown. Did you mean train.learning_rate?",
+        "r.yaml:7  train.epochs is '5', which is text because of its quotes. Use a whole number of at least 1: 5.",
+        "r.yaml:8  train.learning_rate is `1e-3`, which YAML 1.1 reads as text. "
+        "Write 1.0e-3 for the number, or '1e-3' for the text.",
+        "r.yaml:9  train.batch_size is unknown: batch_size belongs to data. Use data.batch_size.",
+        "r.yaml:10  train.optimizer is 'AdamW'. Use sgd, adam, adamw or rmsprop. Did you mean adamw?",
+        "r.yaml:15  strategy.backbone_lr_factor is unknown to kind: frozen, whose backbone does not train. "
+        "Remove it, or use kind: full.",
+        "r.yaml:17  seed is set twice, on lines 16 and 17. Keep one of them.",
+        "override data.batch_sise=64  data.batch_sise is unknown. Did you mean data.batch_size?",
+    )
+
+
+def test_contradictions_are_told_beside_other_mistakes(problems: Problems) -> None:
+    text = (
+        "train:\n  epochs: 3\n  warmup_epochs: 3\n  device: tpu\naugment:\n  preset: light\n  transforms: [{name: A}]\n"
+    )
+    assert problems(text) == (
+        "r.yaml:7  train.warmup_epochs is 3, but train.epochs is 3. Use less than 3, or 0 for no warm-up.",
+        "r.yaml:8  train.device is 'tpu'. Use auto, cpu, cuda or mps. Did you mean cpu?",
+        "r.yaml:11  augment.preset is light, but augment.transforms is given too. Keep one of them.",
+    )
+
+
+def test_a_contradiction_with_a_wrong_value_is_not_made_up(problems: Problems) -> None:
+    assert problems("train:\n  epochs: many\n  warmup_epochs: 8\n") == (
+        "r.yaml:6  train.epochs is 'many'. Use a whole number of at least 1.",
+    )
+
+
+NOTHING_YET = "Begin with recipe_version: 1, name, data with its root, and model with its name; "
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", [f"r.yaml  is empty. {NOTHING_YET}the recipes that come with tlkit show how."]),
+        ("# only a comment\n", [f"r.yaml  is empty. {NOTHING_YET}the recipes that come with tlkit show how."]),
+        ("- a\n- b\n", ["r.yaml:1  the recipe is [a, b], not sections with keys. Begin it with recipe_version: 1."]),
+        ("hello\n", ["r.yaml:1  the recipe is 'hello', not sections with keys. Begin it with recipe_version: 1."]),
+        (
+            "seed: 1\n",
+            [
+                "r.yaml:1  recipe_version is missing. Add recipe_version: 1.",
+                "r.yaml:1  name is missing. Add name: up to 100 letters, digits, '.', '_' and '-', "
+                "beginning with a letter, a digit or '_'.",
+                "r.yaml:1  data is missing. Add data: a section with root, the path of a folder of images.",
+                "r.yaml:1  model is missing. Add model: a section with name, the name of a timm model.",
+            ],
+        ),
+        (
+            "recipe_version: 1\nname: a\nmodel: {arch: b}\ndata:\n  path: c\n",  # one mistake each, not two
+            [
+                "r.yaml:3  model.arch is unknown. Did you mean model.name?",
+                "r.yaml:5  data.path is unknown. Did you mean data.root?",
+            ],
+        ),
+        (
+            "recipe_version: 2\nname: my run!\nmodel:\ndata: data/pets\n",
+            [
+                "r.yaml:1  recipe_version is 2, but this tlkit reads version 1. "
+                "Use recipe_version: 1, or a newer tlkit.",
+                "r.yaml:2  name is 'my run!'. Use up to 100 letters, digits, '.', '_' and '-', "
+                "beginning with a letter, a digit or '_', such as my-run.",
+                "r.yaml:3  model is empty. Give it keys such as name: resnet18.",
+                "r.yaml:4  data is 'data/pets', not a section. Write its keys below it, indented, "
+                "such as root: data/pets.",
+            ],
+        ),
+        (
+            "recipe_version: true\nname: 42\nmodel: {name: no}\ndata: {root: ~}\n",
+            [
+                "r.yaml:1  recipe_version is true. Use 1.",
+                "r.yaml:2  name is `42`, which YAML 1.1 reads as a number. Quote it: '42'.",
+                "r.yaml:3  model.name is `no`, which YAML 1.1 reads as false. Quote it: 'no'.",
+                "r.yaml:4  data.root is `~`. Use the path of a folder of images, such as data/pets.",
+            ],
+        ),
+    ],
+)
+def test_what_is_no_recipe_is_told_how_to_become_one(problems: Problems, text: str, expected: list[str]) -> None:
+    assert list(problems(head=text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("val: 0.9, test: 0.1", "data.val is 0.9 and data.test is 0.1, which leaves nothing to train on. "
+         "Use shares that sum to less than 1."),
+        ("groups: [sex]", "data.groups names sex, but data.metadata names no CSV file to take columns from. "
+         "Set data.metadata, or remove data.groups."),
+        ("resize: squash, crop_pct: 0.9", "data.crop_pct is 0.9, but resize: squash cuts nothing. "
+         "Remove data.crop_pct, or use resize: crop."),
+    ],
+)  # fmt: skip
+def test_data_that_contradicts_itself_is_refused(problems: Problems, data: str, expected: str) -> None:
+    head = f"recipe_version: 1\nname: a\nmodel: {{name: b}}\ndata: {{root: c, {data}}}\n"
+    assert problems(head=head) == (f"r.yaml:4  {expected}",)
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        ("momentum: 0.9", "train.momentum is 0.9, but adamw has no momentum. "
+         "Remove train.momentum, or use optimizer: sgd or rmsprop."),
+        ("schedule: one_cycle, warmup_epochs: 1", "train.warmup_epochs is 1, but schedule: one_cycle has a warm-up of "
+         "its own. Remove train.warmup_epochs, or use schedule: cosine."),
+        ("warmup_epochs: 5", "train.warmup_epochs is 5, but train.epochs is 5. "
+         "Use less than 5, or 0 for no warm-up."),
+        ("precision: 16, device: cpu", "train.precision is 16, but train.device is cpu, which has no float16 training. "
+         "Use precision: bf16, 32 or auto."),
+    ],
+)  # fmt: skip
+def test_training_that_contradicts_itself_is_refused(problems: Problems, train: str, expected: str) -> None:
+    assert problems(f"train: {{{train}}}\n") == (f"r.yaml:5  {expected}",)
+
+
+def test_what_only_looks_like_a_contradiction_is_accepted(load: Load) -> None:
+    assert load("train: {optimizer: sgd, momentum: 0.5}\n").train.momentum == 0.5
+    assert load("train: {optimizer: rmsprop, momentum: 0.0}\n").train.momentum == 0.0
+    assert load("train: {schedule: one_cycle, warmup_epochs: 0}\n").train.schedule == "one_cycle"
+    assert load("train: {warmup_epochs: 4.5}\n").train.warmup_epochs == 4.5
+    assert load("tracking: {kind: none, project: mine, tags: [a]}\n").tracking.project == "mine"
+    assert load("augment: {preset: none, transforms: null}\n").augment.preset == "none"
+
+
+def test_an_audit_by_a_column_that_is_not_carried_is_refused(problems: Problems) -> None:
+    assert problems("audit: {by: [sex]}\n") == (
+        "r.yaml:5  audit.by names 'sex', but data.groups is empty. Add 'sex' to data.groups.",
+    )
+    head = "recipe_version: 1\nname: a\nmodel: {name: b}\ndata: {root: c, metadata: m.csv, groups: [age, gender]}\n"
+    assert problems("audit:\n  by: [age, gendre, race]\n", head=head) == (
+        "r.yaml:6  audit.by names 'gendre', but data.groups carries only age, gender. Did you mean 'gender'?",
+        "r.yaml:6  audit.by names 'race', but data.groups carries only age, gender. "
+        "Add it to data.groups, or remove it from audit.by.",
+    )
+
+
+def test_group_columns_do_not_take_the_names_of_our_own(problems: Problems) -> None:
+    head = "recipe_version: 1\nname: a\nmodel: {name: b}\ndata: {root: c, metadata: m.csv, groups: [%s]}\n"
+    for column in ("label", "y_true", "proba_cat"):
+        assert problems(head=head % column) == (
+            f"r.yaml:4  data.groups names '{column}', a column that tlkit writes itself. "
+            "Rename that column in the metadata.",
+        )
+
+
+def test_the_reserved_columns_are_those_of_the_samples() -> None:
+    from tlkit.recipe.values import OWN_COLUMNS
+    from tlkit.samples import RESERVED_COLUMNS
+
+    assert set(RESERVED_COLUMNS) <= set(OWN_COLUMNS)
+
+
+def test_a_missing_file_gets_the_nearest_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("recipes").mkdir()
+    Path("recipes/quickstart.yaml").write_text(HEAD)
+    Path("recipes/vit_frozen.yaml").write_text(HEAD)
+    for wrong in ("recipes/quikstart.yaml", "recipes/quickstart", "recipes/Quickstart.yml", "quickstart.yaml"):
+        assert recipe_problems(wrong) == (f"{wrong}  does not exist. Did you mean recipes/quickstart.yaml?",)
+    assert recipe_problems("recipe/quickstart.yaml") == (
+        "recipe/quickstart.yaml  does not exist. There is no folder recipe. Did you mean recipes/quickstart.yaml?",
+    )
+    assert recipe_problems("recipes/zzz.yaml") == (
+        "recipes/zzz.yaml  does not exist. The folder recipes holds quickstart.yaml, vit_frozen.yaml.",
+    )
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs/x").mkdir(parents=True)
+    assert recipe_problems("runs/x") == ("runs/x  is a folder, not a recipe. Give a YAML file.",)
+    Path("runs/x/recipe.yaml").write_text(HEAD)
+    assert recipe_problems("runs/x") == ("runs/x  is a folder, not a recipe. Give the file in it: runs/x/recipe.yaml",)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("r.yaml").write_bytes(b"name: a\ndata: {root: caf\xe9}\n")
+    assert recipe_problems("r.yaml") == ("r.yaml:2  is not UTF-8 text (byte 0xe9). Save the file as UTF-8.",)
+    Path("r.yaml").write_bytes(b"a" * (2**20 + 1))
+    assert recipe_problems("r.yaml") == ("r.yaml  is larger than a recipe can be (1 MiB). Give a YAML file.",)
+
+
+def test_a_right_recipe_has_no_problems(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(HEAD)
+    assert recipe_problems(path) == ()
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(text=st.text(alphabet="[]{}:,'\"#&*!|>%@`-?~ \n\tae19.no<=") | st.text())
+def test_any_text_is_a_recipe_or_a_clear_problem(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text, encoding="utf-8")
+    for problem in recipe_problems(path):
+        assert problem.startswith(str(path))
+        assert "  " in problem and problem[-1] in ".?"
+
+
+def test_reading_recipes_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, tlkit.recipe\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'sklearn', 'matplotlib', 'timm', 'wandb', 'albumentations'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,72 @@
+"""A run directory never loses what it holds."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tlkit.errors import RunError
+from tlkit.runs import RunDirectory
+
+
+def test_create_marks_the_directory_and_open_finds_it(tmp_path):
+    run = RunDirectory.create(tmp_path / "runs" / "a")
+    assert run.status == "running"
+    run.set_status("finished")
+    assert RunDirectory.open(tmp_path / "runs" / "a").status == "finished"
+
+
+def test_an_unfinished_run_names_both_ways_on(tmp_path):
+    RunDirectory.create(tmp_path / "a").set_status("interrupted")
+    message = (
+        f"{tmp_path / 'a'} holds an unfinished run (interrupted). Use --resume to continue it, --overwrite to replace "
+        "it, or name=OTHER for a new one."
+    )
+    with pytest.raises(RunError, match=re.escape(message)):
+        RunDirectory.create(tmp_path / "a")
+
+
+def test_overwrite_empties_a_run_first(tmp_path):
+    run = RunDirectory.create(tmp_path / "a")
+    (run.path / "old.txt").write_text("old")
+    assert not (RunDirectory.create(tmp_path / "a", overwrite=True).path / "old.txt").exists()
+
+
+def test_a_file_in_the_way_is_never_deleted(tmp_path):
+    (tmp_path / "a").write_text("mine")
+    with pytest.raises(RunError, match="is not a run of tlkit"):
+        RunDirectory.create(tmp_path / "a", overwrite=True)
+    assert (tmp_path / "a").read_text() == "mine"
+
+
+def test_a_missing_run_suggests_its_neighbours(tmp_path):
+    RunDirectory.create(tmp_path / "pets-frozen")
+    with pytest.raises(RunError, match=r"pets-frozn does not exist \(no run.json in it\). Did you mean 'pets-frozen'"):
+        RunDirectory.open(tmp_path / "pets-frozn")
+
+
+def test_damaged_and_missing_files_are_told_apart(tmp_path):
+    run = RunDirectory.create(tmp_path / "a")
+    with pytest.raises(RunError, match=r"has no evaluation.json: the run did not get that far"):
+        run.read_json(run.evaluation)
+    run.evaluation.write_text('{"cut": ')
+    with pytest.raises(RunError, match=r"evaluation.json is damaged \(.*\). Restore it or fit again"):
+        run.read_json(run.evaluation)
+
+
+def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path):
+    run = RunDirectory.create(tmp_path / "a")
+    run.write_json(run.audit, {"gap": 0.1})
+    with pytest.raises(ValueError, match="Out of range float"):
+        run.write_json(run.audit, {"gap": float("nan")})
+    assert run.read_json(run.audit) == {"gap": 0.1}
+
+
+def test_predictions_are_listed_with_the_test_split_first(tmp_path):
+    run = RunDirectory.create(tmp_path / "a")
+    assert run.predicted_splits == ()
+    for split in ("train", "val", "test"):
+        run.predictions(split).parent.mkdir(exist_ok=True)
+        run.predictions(split).touch()
+    assert run.predicted_splits == ("test", "val", "train")

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tlkit.tracking import NullTracker, create_tracker
+
+ARGUMENTS = {
+    "project": "tlkit",
+    "entity": None,
+    "tags": [],
+    "log_model": True,
+    "name": "pets",
+    "run_dir": Path("runs/pets"),
+    "config": {},
+}
+
+
+def test_importing_the_room_loads_neither_wandb_nor_numpy():
+    code = (
+        "import sys, tlkit.tracking\n"
+        "loaded = {'wandb', 'numpy', 'pandas', 'torch'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_recipe_without_tracking_gets_the_null_tracker_which_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with create_tracker(kind="none", mode="auto", **ARGUMENTS) as tracker:
+        tracker.log_metrics({"val_loss": 0.1}, epoch=0)
+        tracker.log_summary({"accuracy": 0.9})
+        tracker.log_predictions(pd.DataFrame(), limit=10)
+        tracker.log_confusion(np.eye(2, dtype=np.int64), ["a", "b"])
+        tracker.log_model(Path("model"), metadata={})
+        tracker.finish(1)
+    assert isinstance(tracker, NullTracker)
+    assert tracker.location == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_null_tracker_lets_errors_through():
+    with pytest.raises(KeyError), create_tracker(kind="none", mode="auto", **ARGUMENTS):
+        raise KeyError("mine")
+
+
+def test_auto_follows_a_disabled_wandb_mode(monkeypatch, caplog):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with caplog.at_level("INFO", logger="tlkit"):
+        tracker = create_tracker(kind="wandb", mode="auto", **ARGUMENTS)
+    assert isinstance(tracker, NullTracker)
+    assert caplog.messages == ["WANDB_MODE=disabled: nothing is tracked."]

@@ -1,0 +1,155 @@
+"""W&B online, against a server on this machine that answers just enough of its protocol."""
+
+from __future__ import annotations
+
+import gc
+import gzip
+import json
+import os
+import signal
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tlkit.tracking import create_tracker
+
+RUN = {
+    "id": "b1",
+    "name": "run1",
+    "displayName": "pets",
+    "config": "{}",
+    "historyLineCount": 0,
+    "project": {"id": "p1", "name": "tlkit", "entity": {"id": "e1", "name": "me"}},
+}
+
+
+class FakeServer(ThreadingHTTPServer):
+    """Remembers what it was told: `streamed` holds the messages of the file stream."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.streamed: list[dict] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        message = json.loads(body or b"{}")
+        if self.path == "/graphql":
+            self.answer({"data": self.data(message)})
+        else:
+            if self.path.endswith("/file_stream"):
+                self.server.streamed.append(message)
+            self.answer({})
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.answer({})
+
+    def data(self, message):
+        if message.get("operationName") == "UpsertBucket":
+            return {"upsertBucket": {"bucket": RUN, "inserted": True}}
+        if message.get("operationName") == "CreateRunFiles":
+            names = message["variables"]["files"]
+            files = [{"name": name, "uploadUrl": f"{self.server.url}/upload/{name}"} for name in names]
+            return {"createRunFiles": {"runID": "b1", "uploadHeaders": [], "files": files}}
+        return {}
+
+    def answer(self, values):
+        body = json.dumps(values).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith(("WANDB_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "20")
+    monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "20")
+    with FakeServer() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def options(tmp_path):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    return {
+        "kind": "wandb",
+        "mode": "auto",
+        "project": "tlkit",
+        "entity": None,
+        "tags": [],
+        "log_model": False,
+        "name": "pets",
+        "run_dir": run_dir,
+        "config": {},
+    }
+
+
+def said(caplog):
+    return [record.getMessage() for record in caplog.records if record.name.startswith("tlkit.")]
+
+
+@pytest.mark.slow
+def test_with_a_key_a_run_goes_online_and_its_metrics_reach_the_server(server, options, caplog, capfd, tmp_path):
+    environment = dict(os.environ)
+    with caplog.at_level("INFO", logger="tlkit"), create_tracker(**options) as tracker:
+        tracker.log_metrics({"val_loss": 0.25}, epoch=3)
+    assert tracker.location == f"{server.url}/me/tlkit/runs/run1"
+    assert said(caplog) == [f"W&B records online: {tracker.location}"]
+    files = [message["files"] for message in server.streamed if "files" in message]
+    lines = [json.loads(line) for sent in files for line in sent.get("wandb-history.jsonl", {}).get("content", [])]
+    assert [(line["epoch"], line["val_loss"]) for line in lines] == [(3, 0.25)]
+    assert [message["exitcode"] for message in server.streamed if message.get("complete")] == [0]
+    assert capfd.readouterr().out == ""
+    assert dict(os.environ) == environment
+    assert list((tmp_path / "home").rglob("*")) == []
+    assert Path(options["run_dir"], "wandb").is_dir()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds W&B's process through /proc")
+def test_a_run_survives_the_death_of_wandbs_own_process(server, options, caplog):
+    environment = dict(os.environ)
+    with caplog.at_level("INFO", logger="tlkit"), create_tracker(**options) as tracker:
+        tasks = [Path(task, "children").read_text().split() for task in Path("/proc/self/task").iterdir()]
+        services = [pid for pids in tasks for pid in pids if "wandb-core" in Path(f"/proc/{pid}/comm").read_text()]
+        assert len(services) == 1
+        handles = [thing for thing in gc.get_objects() if isinstance(thing, subprocess.Popen)]
+        os.kill(int(services[0]), signal.SIGKILL)
+        next(handle for handle in handles if handle.pid == int(services[0])).wait()
+        for epoch in range(3):
+            tracker.log_metrics({"val_loss": 0.25}, epoch=epoch)
+    assert any(line.startswith("W&B failed at closing the run; upload what is missing with:") for line in said(caplog))
+    assert dict(os.environ) == environment
+    with create_tracker(**options | {"mode": "offline"}) as tracker:  # and the next run is as good as new
+        tracker.log_metrics({"val_loss": 0.25}, epoch=0)
+    assert Path(tracker.location).is_dir()

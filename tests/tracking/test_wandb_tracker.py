@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tlkit.errors import RecipeError
+from tlkit.tracking import create_tracker
+
+PREDICTIONS = pd.DataFrame(
+    {
+        "path": ["a/1.jpg", "b/2.jpg", "b/3.jpg"],
+        "true": ["a", "b", "b"],
+        "predicted": ["a", "b", "a"],
+        "confidence": [0.9, 0.8, 0.6],
+        "correct": [True, True, False],
+        "skin_tone": ["dark", "light", "dark"],
+    }
+)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty home folder, and no W&B setting from outside."""
+    for name in [name for name in os.environ if name.startswith(("WANDB_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("NETRC", str(folder / ".netrc"))
+    return folder
+
+
+@pytest.fixture
+def options(tmp_path, home):
+    run_dir = tmp_path / "runs" / "pets"
+    run_dir.mkdir(parents=True)
+    return {
+        "kind": "wandb",
+        "mode": "offline",
+        "project": "tlkit",
+        "entity": None,
+        "tags": ["quick"],
+        "log_model": True,
+        "name": "pets",
+        "run_dir": run_dir,
+        "config": {"seed": 3, "train": {"epochs": 2}},
+    }
+
+
+def read_back(folder: Path) -> list[dict]:
+    """Return the records of an offline run through W&B's own reader."""
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def records(folder: Path, kind: str) -> list[dict]:
+    return [record[kind] for record in read_back(folder) if record["type"] == kind]
+
+
+def said(caplog) -> list[str]:
+    """Return what tlkit logged; W&B's own loggers are noisier."""
+    return [record.getMessage() for record in caplog.records if record.name.startswith("tlkit.")]
+
+
+def children() -> set[int]:
+    """Return the ids of this process's living W&B service processes."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue
+        name, fields = text[text.index("(") + 1 : text.rindex(")")], text[text.rindex(")") + 2 :].split()
+        if name.startswith("wandb-core") and int(fields[1]) == os.getpid() and fields[0] != "Z":
+            found.add(int(stat.parent.name))
+    return found
+
+
+def record_everything(options) -> Path:
+    model = options["run_dir"] / "model"
+    model.mkdir()
+    (model / "classes.json").write_text('["a", "b"]')
+    (model / "model.safetensors").write_bytes(b"12345678")
+    with create_tracker(**options) as tracker:
+        assert children() or not Path("/proc").exists(), "children() cannot see what it should"
+        for epoch, loss in enumerate([0.5, 0.25]):
+            tracker.log_metrics({"train_loss": loss, "val_accuracy": 0.9 + epoch / 100}, epoch=epoch)
+        tracker.log_predictions(PREDICTIONS, name="test/predictions")
+        tracker.log_confusion(np.array([[1, 0], [1, 1]]), ["a", "b"], name="test/confusion")
+        tracker.log_model(model, metadata={"backbone": "test_resnet"})
+        tracker.log_summary({"test/accuracy": 2 / 3})
+    return Path(tracker.location)
+
+
+@pytest.mark.slow
+def test_an_offline_run_reads_back_whole_and_stays_inside_the_run_directory(options, home, capfd, caplog):
+    environment = dict(os.environ)
+    with caplog.at_level("INFO", logger="tlkit"):
+        folder = record_everything(options)
+
+    assert dict(os.environ) == environment
+    assert children() == set()
+    assert capfd.readouterr().out == ""
+    assert said(caplog) == [f"W&B records offline. Upload later with: wandb sync {folder}"]
+    assert folder.is_relative_to(options["run_dir"])
+    assert list(home.rglob("*")) == []
+
+    read = read_back(folder)
+    of = {kind: [record[kind] for record in read if record["type"] == kind] for kind in {r["type"] for r in read}}
+    run = of["run"][0]
+    assert run["project"] == "tlkit"
+    assert run["display_name"] == "pets"
+    assert run["tags"] == ["quick"]
+    assert {key: run["config"]["update"][key] for key in ("seed", "train")} == options["config"]
+
+    history = [record["item"] for record in of["history"]]
+    assert [(row["epoch"], row["train_loss"], row["val_accuracy"]) for row in history if "train_loss" in row][:2] == [
+        (0, 0.5, 0.9),
+        (1, 0.25, 0.91),
+    ]
+    assert {"name": "epoch", "options": {"defined": True}} in of["metric"]
+    assert any(metric.get("glob_name") == "*" and metric["step_metric"] == "epoch" for metric in of["metric"])
+
+    logged = {key: value for row in history for key, value in row.items()}
+    table = json.loads((folder / "files" / logged["test/predictions.path"]).read_text())
+    assert table["columns"] == ["path", "true", "predicted", "confidence", "correct"]
+    assert table["data"] == PREDICTIONS[table["columns"]].to_numpy().tolist()
+    matrix = json.loads((folder / "files" / logged["test/confusion_table.path"]).read_text())
+    assert matrix["data"] == [["a", "a", 1], ["a", "b", 0], ["b", "a", 1], ["b", "b", 1]]
+
+    model = next(artifact for artifact in of["artifact"] if artifact["type"] == "model")
+    assert model["name"] == "pets"
+    assert json.loads(model["metadata"]) == {"backbone": "test_resnet"}
+    files = {entry["path"]: Path(entry["local_path"]) for entry in model["manifest"]["contents"]}
+    assert set(files) == {"classes.json", "model.safetensors"}
+    assert files["model.safetensors"].read_bytes() == b"12345678"
+    every_file = [Path(e["local_path"]) for artifact in of["artifact"] for e in artifact["manifest"]["contents"]]
+    assert all(path.is_relative_to(options["run_dir"]) for path in every_file)
+
+    summary = {key: value for record in of["summary"] for key, value in record["update"].items()}
+    assert summary["test/accuracy"] == pytest.approx(2 / 3)
+    assert of["exit"][0].get("exit_code", 0) == 0
+
+
+def test_an_error_in_the_body_closes_the_run_with_exit_code_1_and_is_not_hidden(options):
+    with pytest.raises(ZeroDivisionError), create_tracker(**options) as tracker:
+        raise ZeroDivisionError
+    assert records(Path(tracker.location), "exit")[0]["exit_code"] == 1
+    assert children() == set()
+    tracker.finish(0)  # again, which is harmless
+
+
+def test_ctrl_c_in_the_body_closes_the_run_too(options):
+    with pytest.raises(KeyboardInterrupt), create_tracker(**options) as tracker:
+        raise KeyboardInterrupt
+    assert records(Path(tracker.location), "exit")[0]["exit_code"] == 1
+
+
+def test_sys_exit_hands_its_code_to_the_run(options):
+    with pytest.raises(SystemExit), create_tracker(**options) as tracker:
+        sys.exit(3)
+    assert records(Path(tracker.location), "exit")[0]["exit_code"] == 3
+
+
+def test_two_runs_of_one_group_open_at_once_stay_apart(options, tmp_path, home):
+    environment = dict(os.environ)
+    other = options | {"name": "fold-1", "run_dir": tmp_path / "runs" / "fold-1"}
+    with create_tracker(**options, group="cv") as first, create_tracker(**other, group="cv") as second:
+        first.log_metrics({"val_loss": 1.0}, epoch=0)
+        second.log_metrics({"val_loss": 2.0}, epoch=0)
+    for tracker, loss in ((first, 1.0), (second, 2.0)):
+        folder = Path(tracker.location)
+        assert records(folder, "run")[0]["run_group"] == "cv"
+        assert [record["item"]["val_loss"] for record in records(folder, "history")] == [loss]
+    assert Path(second.location).is_relative_to(tmp_path / "runs" / "fold-1")
+    assert dict(os.environ) == environment
+    assert children() == set()
+
+
+def test_a_run_that_the_user_has_open_stays_open_and_untouched(options, tmp_path, home):
+    import wandb
+
+    settings = wandb.Settings(silent=True, console="off")
+    with wandb.init(project="mine", mode="offline", dir=str(tmp_path), settings=settings) as mine:
+        with create_tracker(**options) as tracker:
+            tracker.log_metrics({"val_loss": 1.0}, epoch=0)
+        assert wandb.run is mine
+        mine.log({"own": 1})
+        folder = Path(mine.dir).parent
+    wandb.teardown()
+    assert [record["item"]["own"] for record in records(folder, "history")] == [1]
+    assert [record["item"]["val_loss"] for record in records(Path(tracker.location), "history")] == [1.0]
+
+
+def test_auto_without_a_key_goes_offline_and_says_how_to_upload(options, caplog):
+    with (
+        caplog.at_level("INFO", logger="tlkit"),
+        create_tracker(**options | {"mode": "auto"}) as tracker,
+    ):
+        pass
+    assert said(caplog) == [
+        "No W&B API key is configured (`wandb login` stores one).",
+        f"W&B records offline. Upload later with: wandb sync {tracker.location}",
+    ]
+
+
+@pytest.mark.parametrize("login", ["environment", "netrc", "settings"])
+def test_auto_with_a_key_but_no_network_falls_back_to_offline(options, home, monkeypatch, caplog, login):
+    server = "http://127.0.0.1:9"  # the discard port: refused at once
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
+    if login == "environment":
+        monkeypatch.setenv("WANDB_BASE_URL", server)
+        monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    else:  # what `wandb login --host` stores in the home folder is respected
+        folder = home / ".config" / "wandb"
+        folder.mkdir(parents=True)
+        key = f"api_key = {'a' * 40}\n" if login == "settings" else ""
+        (folder / "settings").write_text(f"[default]\nbase_url = {server}\n{key}")
+        if login == "netrc":
+            (home / ".netrc").write_text(f"machine 127.0.0.1:9\n  login user\n  password {'a' * 40}\n")
+            (home / ".netrc").chmod(0o600)
+    environment = dict(os.environ)
+    with (
+        caplog.at_level("INFO", logger="tlkit"),
+        create_tracker(**options | {"mode": "auto"}) as tracker,
+    ):
+        tracker.log_metrics({"val_loss": 1.0}, epoch=0)
+    assert len(said(caplog)) == 2
+    assert said(caplog)[0].startswith("W&B cannot record online (")
+    assert said(caplog)[0].endswith("). Recording offline instead.")
+    assert records(Path(tracker.location), "history")[0]["item"]["val_loss"] == 1.0
+    assert list((options["run_dir"] / "wandb").glob("run-*")) == []
+    assert dict(os.environ) == environment
+    assert children() == set()
+
+
+def test_online_without_a_key_is_an_error_before_training_and_never_a_prompt(options):
+    with pytest.raises(RecipeError) as error:
+        create_tracker(**options | {"mode": "online"})
+    assert str(error.value) == (
+        "tracking.mode is online, but no W&B API key is configured. Run `wandb login`, set WANDB_API_KEY,"
+        " or use 'mode: offline' and upload later with `wandb sync`."
+    )
+    assert children() == set()
+
+
+@pytest.mark.parametrize("wandb_mode", ["online", "disabled"])
+def test_offline_in_the_recipe_outranks_wandb_mode_and_leaves_it_alone(options, monkeypatch, wandb_mode):
+    monkeypatch.setenv("WANDB_MODE", wandb_mode)
+    with create_tracker(**options) as tracker:
+        assert os.environ["WANDB_MODE"] == wandb_mode
+        tracker.log_metrics({"val_loss": 1.0}, epoch=0)
+    assert records(Path(tracker.location), "history")
+    assert os.environ["WANDB_MODE"] == wandb_mode
+
+
+def test_names_that_wandb_would_refuse_are_all_named_at_once(options):
+    wrong = {"project": "a/b", "tags": ["ok", "", "x" * 65], "name": "my pets"}
+    with pytest.raises(RecipeError) as error:
+        create_tracker(**options | wrong)
+    assert error.value.problems == (
+        r"tracking.project is 'a/b'. A W&B project name has 1 to 128 characters and none of / \ # ? % :",
+        "tracking.tags has ''. A W&B tag has 1 to 64 characters.",
+        f"tracking.tags has '{'x' * 65}'. A W&B tag has 1 to 64 characters.",
+        "name is 'my pets'. A W&B artifact's name has 1 to 128 letters, digits, dots, - and _.",
+    )
+
+
+def test_a_failure_of_wandb_is_logged_and_the_run_goes_on(options, caplog):
+    with create_tracker(**options) as tracker:
+        tracker.log_model(Path("not-there"), metadata={})
+        tracker.log_metrics({"val_loss": 1.0}, epoch=0)
+    assert said(caplog) == [
+        "W&B failed at the model not-there (ValueError: Path is not a directory: 'not-there'). The run goes on."
+    ]
+    assert records(Path(tracker.location), "history")[0]["item"]["val_loss"] == 1.0
+
+
+def test_log_model_false_records_no_artifact(options):
+    options["log_model"] = False
+    folder = record_everything(options)
+    assert {artifact["type"] for artifact in records(folder, "artifact")} == {"run_table"}
+
+
+def test_more_than_100_classes_become_a_table_of_the_non_zero_cells(options, caplog):
+    matrix = np.eye(101, dtype=np.int64)
+    matrix[0, 1] = 5
+    classes = [f"class {index}" for index in range(101)]
+    with caplog.at_level("INFO", logger="tlkit"), create_tracker(**options) as tracker:
+        tracker.log_confusion(matrix, classes)
+    assert said(caplog)[1] == (
+        "W&B's confusion chart stops at 100 classes:"
+        " confusion_matrix is a table of the 102 non-zero cells of 101 classes."
+    )
+    folder = Path(tracker.location)
+    path = records(folder, "history")[0]["item"]["confusion_matrix.path"]
+    table = json.loads((folder / "files" / path).read_text())
+    assert table["columns"] == ["true", "predicted", "images"]
+    assert table["data"][:2] == [["class 0", "class 0", 1], ["class 0", "class 1", 5]]
+    assert len(table["data"]) == 102
+
+
+def test_long_tables_of_predictions_are_sampled_evenly_and_say_so(options, caplog):
+    long = pd.DataFrame({column: range(10) for column in ("path", "true", "predicted", "confidence", "correct")})
+    with caplog.at_level("INFO", logger="tlkit"), create_tracker(**options) as tracker:
+        tracker.log_predictions(long, limit=4)
+        with pytest.raises(ValueError, match="the table of predictions has no column confidence, correct"):
+            tracker.log_predictions(long.drop(columns=["confidence", "correct"]))
+    assert said(caplog)[1] == "W&B gets 4 of 10 predictions, evenly spaced."
+    folder = Path(tracker.location)
+    path = records(folder, "history")[0]["item"]["predictions.path"]
+    assert [row[0] for row in json.loads((folder / "files" / path).read_text())["data"]] == [0, 2, 5, 7]

@@ -1,0 +1,79 @@
+"""Transfer learning for image classifiers you can trust.
+
+One pass through a pretrained backbone buys a classifier, an evaluation with error bars and an audit across subgroups.
+Names are loaded when first used, so that `import tlkit` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tlkit.audit.audit import Audit, audit_groups
+    from tlkit.data.datamodule import ImageFolderDataModule
+    from tlkit.errors import TlkitError
+    from tlkit.evaluation.evaluation import Evaluation, evaluate
+    from tlkit.models.classifier import Classifier
+    from tlkit.pipeline.fit import fit
+    from tlkit.pipeline.judge import Run, open_run
+    from tlkit.pipeline.predictor import Predictor, load_model
+    from tlkit.predictions import Predictions, read_predictions
+    from tlkit.preprocess import Preprocess
+    from tlkit.recipe import Recipe, load_recipe
+    from tlkit.samples import Samples
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Audit": "tlkit.audit.audit",
+    "Classifier": "tlkit.models.classifier",
+    "Evaluation": "tlkit.evaluation.evaluation",
+    "ImageFolderDataModule": "tlkit.data.datamodule",
+    "Predictions": "tlkit.predictions",
+    "Predictor": "tlkit.pipeline.predictor",
+    "Preprocess": "tlkit.preprocess",
+    "Recipe": "tlkit.recipe",
+    "Run": "tlkit.pipeline.judge",
+    "Samples": "tlkit.samples",
+    "TlkitError": "tlkit.errors",
+    "audit_groups": "tlkit.audit.audit",
+    "evaluate": "tlkit.evaluation.evaluation",
+    "fit": "tlkit.pipeline.fit",
+    "load_model": "tlkit.pipeline.predictor",
+    "load_recipe": "tlkit.recipe",
+    "open_run": "tlkit.pipeline.judge",
+    "read_predictions": "tlkit.predictions",
+}
+
+__all__ = [
+    "Audit",
+    "Classifier",
+    "Evaluation",
+    "ImageFolderDataModule",
+    "Predictions",
+    "Predictor",
+    "Preprocess",
+    "Recipe",
+    "Run",
+    "Samples",
+    "TlkitError",
+    "__version__",
+    "audit_groups",
+    "evaluate",
+    "fit",
+    "load_model",
+    "load_recipe",
+    "open_run",
+    "read_predictions",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tlkit' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

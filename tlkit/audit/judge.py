@@ -1,0 +1,182 @@
+"""From comparisons to verdicts: corrected over the whole audit, with what the data could have shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tlkit.audit.compare import Draft
+from tlkit.audit.result import AuditSettings
+from tlkit.audit.tables import Gap, Group, GroupRow, GroupTable, Verdict
+from tlkit.stats.corrections import holm
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.groups import shrink
+from tlkit.stats.intervals import newcombe, ratio_log, wilson
+from tlkit.stats.power import detectable_gap, images_needed, images_per_group
+
+
+def judge(drafts: Sequence[Draft], settings: AuditSettings) -> tuple[tuple[GroupTable, ...], int]:
+    """Correct all tests together (Holm) and return the tables with their verdicts, and the number of tests."""
+    family = [p for draft in drafts for p in draft.family]
+    tests = sum(p is not None for p in family)
+    adjusted = iter(holm(family))
+    gap_p = iter(holm([None if draft.gap is None else draft.gap.p for draft in drafts]))
+    tables = [
+        _table(draft, [next(adjusted) for _ in draft.p], next(gap_p), max(tests, 1), settings) for draft in drafts
+    ]
+    return tuple(tables), tests
+
+
+def verdict(difference: Estimate | None, p_holm: float | None, *, tolerance: float, alpha: float) -> Verdict:
+    """Return FAIL, PASS or NOT ENOUGH DATA for a difference from the rest.
+
+    FAIL asks for both the interval and the test, so that neither a wide interval nor a trifling but certain
+    difference fails; PASS asks for the whole interval (two one-sided tests; Schuirmann 1987, J. Pharmacokinetics and
+    Biopharmaceutics 15:657), so that a small sample never passes for lack of evidence.
+
+    Args:
+        difference: the difference with its interval; None = no comparison.
+        p_holm: corrected p-value of the difference; None = no test.
+        tolerance: the largest difference tolerated, in [0, 1).
+        alpha: level of the test, in (0, 1).
+    """
+    if difference is None or difference.low is None or difference.high is None:
+        return "NOT ENOUGH DATA"
+    beyond = difference.low > tolerance or difference.high < -tolerance
+    if beyond and p_holm is not None and p_holm < alpha:
+        return "FAIL"
+    within = -tolerance <= difference.low and difference.high <= tolerance
+    return "PASS" if within else "NOT ENOUGH DATA"
+
+
+def _table(
+    draft: Draft, adjusted: list[float | None], gap_p: float | None, tests: int, settings: AuditSettings
+) -> GroupTable:
+    p_holm = draft.spread(adjusted)
+    strictest = settings.alpha / tests
+    shrunk = _shrunk(draft, settings.confidence)
+    groups: list[Group | None] = [*draft.cells.values, None]
+    rows = []
+    for i, group in enumerate(groups):
+        if group is None and draft.images[i] == 0:
+            continue
+        difference, ratio = None, None
+        if draft.tested[i]:
+            counts = (int(draft.k[i]), int(draft.n[i]), int(draft.rest_k[i]), int(draft.rest_n[i]))
+            difference, ratio = newcombe(*counts, settings.confidence), ratio_log(*counts, settings.confidence)
+        decided = None
+        if draft.judged[i]:
+            decided = verdict(difference, p_holm[i], tolerance=settings.tolerance, alpha=settings.alpha)
+        undecided = decided == "NOT ENOUGH DATA"
+        more, rest_too = _needed(draft, i, strictest, settings) if undecided else (None, False)
+        rows.append(
+            GroupRow(
+                group=group,
+                images=int(draft.images[i]),
+                rate=_rate(draft, i, settings),
+                difference=difference,
+                ratio=ratio,
+                p=draft.p[i],
+                p_holm=p_holm[i],
+                verdict=decided,
+                detectable_gap=_detectable(draft, i, strictest),
+                images_needed=more,
+                rest_needed=rest_too,
+                shrunk=shrunk[i],
+                mean_confidence=_mean_confidence(draft, i),
+            )
+        )
+    return GroupTable(
+        columns=draft.cells.columns,
+        metric=draft.rate.metric,
+        class_name=draft.rate.class_name,
+        rows=tuple(rows),
+        gap=_gap(draft, gap_p),
+        note=_note(draft, settings),
+    )
+
+
+def _rate(draft: Draft, i: int, settings: AuditSettings) -> Estimate:
+    k, n = int(draft.k[i]), int(draft.n[i])
+    if n == 0 or draft.assessed[i]:
+        return wilson(k, n, settings.confidence, nothing=draft.rate.nothing)
+    return Estimate(None, None, None, n=n, note=f"n = {n}, fewer than {settings.min_group_size}")
+
+
+def _mean_confidence(draft: Draft, i: int) -> float | None:
+    return float(draft.mean_confidence[i]) if draft.mean_confidence is not None and draft.assessed[i] else None
+
+
+def _detectable(draft: Draft, i: int, alpha: float) -> float | None:
+    """Return the gap that the images of row i could have shown."""
+    if not draft.tested[i]:
+        return None
+    n, rest_n = int(draft.n[i]), int(draft.rest_n[i])
+    return detectable_gap(rest_n, n, float(draft.rest_k[i] / rest_n), alpha=alpha)
+
+
+def _needed(draft: Draft, i: int, alpha: float, settings: AuditSettings) -> tuple[int | None, bool]:
+    """Return how many more images of row i would show a gap as large as the tolerance, and if the rest must grow.
+
+    Of the two ways, that which takes fewer images in all: this group alone grows, or both sides have one size.
+    """
+    n, rest_n, gap = int(draft.n[i]), int(draft.rest_n[i]), settings.tolerance
+    if rest_n == 0 or gap == 0:
+        return None, False
+    p = float(draft.rest_k[i] / rest_n)
+    alone = images_needed(rest_n, p, gap=gap, alpha=alpha)
+    each = images_per_group(p, max(p - gap, 0.0) if p >= 0.5 else min(p + gap, 1.0), alpha=alpha)
+    assert each is not None, "the gap is not 0"
+    both = max(each - n, 0) + max(each - rest_n, 0)  # images to gather where the rest may grow, too
+    size, rest_too = (each, each > rest_n) if alone is None or alone - n > both else (alone, False)
+    more = max(size, settings.min_group_size) - n
+    return (more, rest_too) if more > 0 else (None, False)
+
+
+def _shrunk(draft: Draft, confidence: float) -> list[Estimate | None]:
+    shown = np.flatnonzero(draft.assessed[:-1])
+    result: list[Estimate | None] = [None] * len(draft.n)
+    rates = shrink(draft.k[shown], draft.n[shown], confidence)
+    if rates is not None:
+        for place, i in enumerate(shown):
+            ends = (float(rates.rate[place]), float(rates.low[place]), float(rates.high[place]))
+            result[int(i)] = Estimate(*ends, n=int(draft.n[i]))
+    return result
+
+
+def _gap(draft: Draft, p_holm: float | None) -> Gap | None:
+    if draft.gap is None or p_holm is None:
+        return None
+    shown = np.flatnonzero(draft.assessed[:-1])
+    rates = draft.k[shown] / draft.n[shown]
+    highest, lowest = float(rates.max()), float(rates.min())
+    return Gap(
+        highest=draft.cells.values[int(shown[rates.argmax()])],
+        lowest=draft.cells.values[int(shown[rates.argmin()])],
+        value=highest - lowest,
+        ratio=lowest / highest if highest > 0 else None,
+        error_ratio=(1 - lowest) / (1 - highest) if highest < 1 else None,
+        expected=draft.gap.expected,
+        p=draft.gap.p,
+        p_holm=p_holm,
+        exact=draft.gap.exact,
+    )
+
+
+def _note(draft: Draft, settings: AuditSettings) -> str:
+    seen, shown = np.count_nonzero(draft.images[:-1]), np.count_nonzero(draft.assessed[:-1])
+    notes = []
+    if seen == 0:
+        notes.append("No image has a value, so there is no gap to measure.")
+    elif seen == 1:
+        only = draft.cells.values[int(np.flatnonzero(draft.images[:-1])[0])]
+        notes.append(f"There is only one group ({', '.join(only)}), so there is no gap to measure.")
+    elif shown < 2:
+        notes.append(
+            f"Fewer than two groups have {settings.min_group_size} images or more to take the rate of, so there is no "
+            "gap to measure."
+        )
+    if draft.cells.unlisted:
+        notes.append(f"{draft.cells.unlisted} empty combinations are not listed.")
+    return " ".join(notes)

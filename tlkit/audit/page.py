@@ -1,0 +1,49 @@
+"""An audit as HTML, for a notebook."""
+
+from __future__ import annotations
+
+from html import escape
+
+from tlkit.audit.result import Audit
+from tlkit.audit.tables import GroupTable
+from tlkit.audit.words import NONE, gap_text, p_text, rate_text, signed
+
+_MARK = {"FAIL": "✗ FAIL", "PASS": "✓ PASS", "NOT ENOUGH DATA": "? NOT ENOUGH DATA"}
+
+
+def audit_html(audit: Audit) -> str:
+    """Return the audit as an HTML fragment: a summary line and one table a rate and combination of columns.
+
+    All text that comes from the data is escaped. Verdicts carry a sign and words, not only a colour.
+    """
+    settings = audit.settings
+    summary = (
+        f"<b>Audit by {escape(', '.join(settings.by))}: {_MARK[audit.verdict]}</b><br>"
+        f"{audit.images:,} images, accuracy {escape(audit.overall.format())}; tolerance {settings.tolerance:g}, "
+        f"{audit.tests} tests (Holm)"
+        + (f"; {audit.unlabelled:,} images without a label left out" if audit.unlabelled else "")
+    )
+    return f"<div><p>{summary}</p>{''.join(_table_html(audit, table) for table in audit.tables)}</div>"
+
+
+def _table_html(audit: Audit, table: GroupTable) -> str:
+    level = f"[{audit.settings.confidence:.0%}]"
+    heads = ("group", "n", f"{table.rate_name} {level}", f"against the rest {level}", "p (Holm)", "verdict")
+    rows = [
+        (
+            row.name,
+            str(row.rate.n),
+            rate_text(row),
+            NONE if row.difference is None else signed(row.difference),
+            p_text(row.p_holm),
+            NONE if row.verdict is None else _MARK[row.verdict],
+        )
+        for row in table.rows
+    ]
+    notes = [table.note] if table.note else []
+    if table.gap is not None:
+        notes.insert(0, gap_text(table.gap))
+    caption = f"<caption><b>{escape(table.name)}</b>{''.join(f'<br>{escape(note)}' for note in notes)}</caption>"
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

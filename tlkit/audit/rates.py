@@ -1,0 +1,111 @@
+"""The rates an audit can compare, each with its own numerator and denominator, counted for all groups at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+Metric = Literal["accuracy", "recall", "precision", "false_positive_rate", "selection_rate"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One rate: a metric and, unless it is the accuracy, the class it is about.
+
+    Attributes:
+        metric: accuracy = correct of all; recall = found of those that are of the class; precision = right of those
+            called the class; false_positive_rate = called the class of those that are not; selection_rate = called
+            the class of all.
+        class_name: the class, or None for the accuracy.
+    """
+
+    metric: Metric
+    class_name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The rate as text: "accuracy", "false positive rate of cat"."""
+        words = self.metric.replace("_", " ")
+        return words if self.class_name is None else f"{words} of {self.class_name}"
+
+    @property
+    def nothing(self) -> str:
+        """What a denominator of 0 means for this rate: "no images", "no images of cat"."""
+        return {
+            "recall": f"no images of {self.class_name}",
+            "precision": f"none called {self.class_name}",
+            "false_positive_rate": f"no images of another class than {self.class_name}",
+        }.get(self.metric, "no images")
+
+
+def rates_of(metrics: Sequence[Metric], classes: Sequence[str]) -> tuple[Rate, ...]:
+    """Return the rates to compare: each metric once for every class, the accuracy once."""
+    return tuple(
+        rate
+        for metric in metrics
+        for rate in ((Rate(metric),) if metric == "accuracy" else (Rate(metric, name) for name in classes))
+    )
+
+
+@dataclass(frozen=True)
+class GroupCounts:
+    """The counts that every rate of every group follows from.
+
+    Attributes:
+        n: images of each group, shape (G,).
+        truly: images of each class, shape (G, C).
+        called: images called each class, shape (G, C).
+        rightly: images of each class that were called so, shape (G, C).
+    """
+
+    n: Ints
+    truly: Ints
+    called: Ints
+    rightly: Ints
+
+    @classmethod
+    def count(cls, *, y_true: Ints, y_pred: Ints, group: Ints, classes: int, groups: int) -> GroupCounts:
+        """Count labelled images.
+
+        Args:
+            y_true: true classes, shape (N,), in 0…C-1.
+            y_pred: predicted classes, shape (N,), in 0…C-1.
+            group: group of each image, shape (N,), in 0…G-1.
+            classes: C.
+            groups: G.
+        """
+
+        def cells(group: Ints, label: Ints) -> Ints:
+            counted = np.bincount(group * classes + label, minlength=groups * classes)
+            return counted.reshape(groups, classes).astype(np.int64)
+
+        right = y_true == y_pred
+        truly = cells(group, y_true)
+        return cls(truly.sum(axis=1), truly, cells(group, y_pred), cells(group[right], y_true[right]))
+
+    def of(self, metric: Metric, label: int | None) -> tuple[Ints, Ints]:
+        """Return numerators and denominators of one rate, each of shape (G,).
+
+        Args:
+            metric: the rate.
+            label: the class it is about, in 0…C-1; None for the accuracy.
+        """
+        if label is None:
+            assert metric == "accuracy", "only the accuracy is about no class"
+            return self.rightly.sum(axis=1), self.n
+        truly, called, rightly = self.truly[:, label], self.called[:, label], self.rightly[:, label]
+        if metric == "recall":
+            return rightly, truly
+        if metric == "precision":
+            return rightly, called
+        if metric == "false_positive_rate":
+            return called - rightly, self.n - truly
+        assert metric == "selection_rate", metric
+        return called, self.n

@@ -1,0 +1,175 @@
+"""`Audit`: what an audit found, as values that go to JSON and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from tlkit.audit.rates import Metric, Rate
+from tlkit.audit.tables import CROSS, Gap, GroupRow, GroupTable, Verdict, record, table_from_dict
+from tlkit.errors import TlkitError, did_you_mean, first_few
+from tlkit.stats.estimate import Estimate
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """What the audit was asked to do.
+
+    Attributes:
+        by: columns to audit by.
+        metrics: rates to compare.
+        min_group_size: groups with a smaller denominator get no rate and no test.
+        max_order: the most columns that an intersection has.
+        confidence: two-sided level of the intervals, in (0, 1).
+        tolerance: the largest difference from the rest that is tolerated, in [0, 1).
+        alpha: chance of any false alarm in the whole audit, in (0, 1).
+        seed: seed of the random permutations.
+    """
+
+    by: tuple[str, ...]
+    metrics: tuple[Metric, ...] = ("accuracy",)
+    min_group_size: int = 20
+    max_order: int = 2
+    confidence: float = 0.95
+    tolerance: float = 0.05
+    alpha: float = 0.05
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How the rates of a classifier compare across groups, with what is certain and what is not.
+
+    Attributes:
+        settings: what was asked.
+        images: labelled images, which all counts are about.
+        unlabelled: images left out because their class is not known.
+        overall: accuracy over all labelled images, with a Wilson interval.
+        tests: number of tests against the rest that Holm's correction counts.
+        tables: one per rate and combination of columns: single columns first, then intersections.
+    """
+
+    settings: AuditSettings
+    images: int
+    unlabelled: int
+    overall: Estimate
+    tests: int
+    tables: tuple[GroupTable, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAIL if any row fails, PASS if all rows that are judged pass, else NOT ENOUGH DATA."""
+        verdicts = {row.verdict for table in self.tables for row in table.rows}
+        if "FAIL" in verdicts:
+            return "FAIL"
+        return "PASS" if verdicts <= {"PASS", None} and "PASS" in verdicts else "NOT ENOUGH DATA"
+
+    @property
+    def worst(self) -> dict[str, GroupRow]:
+        """The row of the worst group, by table name; tables without a gap are left out."""
+        return {table.name: table.worst for table in self.tables if table.worst is not None}
+
+    @property
+    def gaps(self) -> dict[str, Gap]:
+        """The largest gap, by table name; tables without one are left out."""
+        return {table.name: table.gap for table in self.tables if table.gap is not None}
+
+    def group_table(
+        self, by: str | Sequence[str], *, metric: Metric = "accuracy", class_name: str | None = None
+    ) -> GroupTable:
+        """Return one table.
+
+        Args:
+            by: a column, or the columns of an intersection in any order.
+            metric: the rate.
+            class_name: the class it is about; None for the accuracy.
+
+        Raises:
+            TlkitError: the audit has no such table.
+        """
+        columns = {by} if isinstance(by, str) else set(by)
+        for table in self.tables:
+            if set(table.columns) == columns and (table.metric, table.class_name) == (metric, class_name):
+                return table
+        wanted, names = CROSS.join(sorted(columns)), [table.name for table in self.tables]
+        wanted = wanted if metric == "accuracy" else f"{wanted}, {Rate(metric, class_name).name}"
+        raise TlkitError(
+            f"This audit has no table {wanted!r}.{did_you_mean(wanted, names)} Its tables are: "
+            f"{first_few([repr(name) for name in names], most=10)}."
+        )
+
+    def table(
+        self, by: str | Sequence[str] | None = None, *, metric: Metric = "accuracy", class_name: str | None = None
+    ) -> pd.DataFrame:
+        """Return one table, or all of them below each other, as a DataFrame with one row a group.
+
+        Args:
+            by: a column, or the columns of an intersection in any order; None = all tables.
+            metric: the rate; not used for all tables.
+            class_name: the class it is about, None for the accuracy; not used for all tables.
+
+        Raises:
+            TlkitError: the audit has no such table.
+        """
+        tables = self.tables if by is None else (self.group_table(by, metric=metric, class_name=class_name),)
+        frame = pd.DataFrame([record(table, row) for table in tables for row in table.rows])
+        texts = ("by", "group", "metric", "class_name", "verdict", "rest_needed")
+        whole = dict.fromkeys(("n", "images", "images_needed"), "Int64")
+        return frame.astype({name: whole.get(name, "float64") for name in frame.columns if name not in texts})
+
+    def summary_rows(self) -> list[tuple[str, ...]]:
+        """Return all tables as text, one tuple a row, the header first: for the command line and reports."""
+        from tlkit.audit.words import summary_rows
+
+        return summary_rows(self)
+
+    def sentences(self) -> list[str]:
+        """Return what was found, and what could not be found, in plain English."""
+        from tlkit.audit.words import sentences
+
+        return sentences(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return {"version": FORMAT_VERSION, **plain}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Audit:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            TlkitError: it was written by a newer tlkit.
+        """
+        if values["version"] > FORMAT_VERSION:
+            raise TlkitError(
+                f"This audit was written by a newer tlkit (format {values['version']}, this one reads up to "
+                f"{FORMAT_VERSION}). Update tlkit: pip install -U tlkit"
+            )
+        settings = {**values["settings"], "by": tuple(values["settings"]["by"])}
+        settings["metrics"] = tuple(settings["metrics"])
+        return cls(
+            settings=AuditSettings(**settings),
+            images=values["images"],
+            unlabelled=values["unlabelled"],
+            overall=Estimate.from_dict(values["overall"]),
+            tests=values["tests"],
+            tables=tuple(table_from_dict(table) for table in values["tables"]),
+        )
+
+    def _repr_html_(self) -> str:
+        from tlkit.audit.page import audit_html
+
+        return audit_html(self)
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with lists for tuples, as JSON would."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, tuple | list) else value

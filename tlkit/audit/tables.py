@@ -1,0 +1,184 @@
+"""The parts of an audit: a row for each group, the largest gap among them, the table they form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from tlkit.audit.rates import Metric, Rate
+from tlkit.stats.estimate import Estimate
+
+MISSING = "(missing)"
+CROSS = " × "
+
+Verdict = Literal["FAIL", "PASS", "NOT ENOUGH DATA"]
+Group = tuple[str, ...]
+
+_ESTIMATES = ("rate", "difference", "ratio", "shrunk")
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """One group, and how it compares with the rest.
+
+    Attributes:
+        group: its values, one for each column of the table; None = the images for which a value is missing.
+        images: its labelled images.
+        rate: its rate with a Wilson interval; `rate.n` is the rate's own denominator. Undefined where that is smaller
+            than `min_group_size`.
+        difference: its rate minus that of the rest (the other images whose values are known), in [-1, 1], with
+            Newcombe's interval; None where one side is too small.
+        ratio: its rate over that of the rest, with the log interval; undefined where the rest's rate is 0.
+        p: Fisher's exact p-value against the rest; None where there is no test.
+        p_holm: the same after Holm's correction over all tests of the audit.
+        verdict: FAIL = the whole interval of the difference lies beyond the tolerance and p_holm is below alpha;
+            PASS = the whole interval lies within the tolerance; else NOT ENOUGH DATA; None = not to be judged.
+        detectable_gap: the smallest gap to the rest that this group's images could have shown (80 % power, at the
+            strictest level of Holm's correction); None = none at all.
+        images_needed: about how many more images of this group would bring `detectable_gap` down to the tolerance;
+            only where there is not enough data; None = it is there already, or the tolerance is 0.
+        rest_needed: whether the rest is too small for that, too, and must grow to as many images.
+        shrunk: its rate pulled towards the mean of all groups (beta-binomial, credible interval): read it beside the
+            raw rate, no verdict rests on it.
+        mean_confidence: mean probability of the predicted class, in [0, 1]; in accuracy tables, where known.
+    """
+
+    group: Group | None
+    images: int
+    rate: Estimate
+    difference: Estimate | None = None
+    ratio: Estimate | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    verdict: Verdict | None = None
+    detectable_gap: float | None = None
+    images_needed: int | None = None
+    rest_needed: bool = False
+    shrunk: Estimate | None = None
+    mean_confidence: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The group as text: "dark", "man × dark", "(missing)"."""
+        return MISSING if self.group is None else CROSS.join(self.group)
+
+    @property
+    def suppressed(self) -> bool:
+        """Whether there are too few images for a rate."""
+        return self.rate.value is None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The largest gap among the groups of a table that have a rate.
+
+    Attributes:
+        highest: the group with the highest rate.
+        lowest: the group with the lowest rate.
+        value: highest minus lowest rate, in [0, 1].
+        ratio: lowest over highest rate, in [0, 1]; None where both are 0.
+        error_ratio: the same for what is missing to 1: (1 − lowest) / (1 − highest), at least 1; None where the
+            highest is 1. Accuracies of .99 and .98 have a ratio of .99 and an error ratio of 2.
+        expected: the largest gap that chance alone gives on average: it is never 0.
+        p: permutation p-value of the gap.
+        p_holm: the same after Holm's correction over the gaps of the audit.
+        exact: whether all permutations were counted, rather than some drawn.
+    """
+
+    highest: Group
+    lowest: Group
+    value: float
+    ratio: float | None
+    error_ratio: float | None
+    expected: float
+    p: float
+    p_holm: float
+    exact: bool
+
+
+@dataclass(frozen=True)
+class GroupTable:
+    """One rate for the groups of one column, or of one intersection of columns.
+
+    Attributes:
+        columns: the columns.
+        metric: the metric.
+        class_name: the class that the metric is about; None for the accuracy.
+        rows: one a group, sorted by value; last the images with a missing value, where there are any.
+        gap: the largest gap; None with fewer than two groups that have a rate.
+        note: what to know about the table, else "".
+    """
+
+    columns: tuple[str, ...]
+    metric: Metric
+    class_name: str | None
+    rows: tuple[GroupRow, ...]
+    gap: Gap | None
+    note: str = ""
+
+    @property
+    def by(self) -> str:
+        """The columns as text: "presentation × skin_tone"."""
+        return CROSS.join(self.columns)
+
+    @property
+    def rate_name(self) -> str:
+        """The rate as text: "accuracy", "recall of cat"."""
+        return Rate(self.metric, self.class_name).name
+
+    @property
+    def name(self) -> str:
+        """The table as text: "skin_tone", or "skin_tone, recall of cat" where the rate is not the accuracy."""
+        return self.by if self.metric == "accuracy" else f"{self.by}, {self.rate_name}"
+
+    @property
+    def worst(self) -> GroupRow | None:
+        """The row of the group with the lowest rate, the highest for a false positive rate; None without a gap."""
+        if self.gap is None:
+            return None
+        return self.row(self.gap.highest if self.metric == "false_positive_rate" else self.gap.lowest)
+
+    def row(self, group: Group | None) -> GroupRow:
+        """Return the row of a group; None = the images with a missing value.
+
+        Raises:
+            KeyError: there is no such row.
+        """
+        for row in self.rows:
+            if row.group == group:
+                return row
+        raise KeyError(group)
+
+
+def table_from_dict(values: Mapping[str, Any]) -> GroupTable:
+    """Return a table from the plain JSON values of its fields."""
+    gap = values["gap"]
+    if gap is not None:
+        gap = Gap(**{**gap, "highest": tuple(gap["highest"]), "lowest": tuple(gap["lowest"])})
+    rows = tuple(_row(row) for row in values["rows"])
+    return GroupTable(**{**values, "columns": tuple(values["columns"]), "rows": rows, "gap": gap})
+
+
+def _row(values: Mapping[str, Any]) -> GroupRow:
+    read = dict(values)
+    read["group"] = None if values["group"] is None else tuple(values["group"])
+    for name in _ESTIMATES:
+        read[name] = None if values[name] is None else Estimate.from_dict(values[name])
+    return GroupRow(**read)
+
+
+def record(table: GroupTable, row: GroupRow) -> dict[str, Any]:
+    """Return a row as the columns of a DataFrame, estimates spread over value, low and high."""
+    record: dict[str, Any] = {
+        "by": table.by, "group": row.name, "metric": table.metric, "class_name": table.class_name, "n": row.rate.n,
+    }  # fmt: skip
+    for field in fields(row):
+        value = getattr(row, field.name)
+        if field.name in _ESTIMATES:
+            for end in ("value", "low", "high"):
+                name = field.name if end == "value" else f"{field.name}_{end}"
+                record[name] = None if value is None else getattr(value, end)
+        elif field.name != "group":
+            record[field.name] = value
+    return record

@@ -1,0 +1,178 @@
+"""An audit in words: plain sentences, and tables of text for the command line."""
+
+from __future__ import annotations
+
+from tlkit.audit.result import Audit
+from tlkit.audit.tables import Gap, GroupRow, GroupTable
+from tlkit.errors import first_few
+from tlkit.stats.estimate import Estimate
+
+NONE = "–"
+
+
+def summary_rows(audit: Audit) -> list[tuple[str, ...]]:
+    """Return all tables as text, one tuple a row, the header first.
+
+    The column "rate" is there only where an audit compares more than the accuracy. Groups that are too small show
+    "n = 7" in place of the rate, empty ones "n = 0".
+    """
+    level = f"[{audit.settings.confidence:.0%}]"
+    only_accuracy = audit.settings.metrics == ("accuracy",)
+    rate = () if only_accuracy else ("rate",)
+    value = f"accuracy {level}" if only_accuracy else f"value {level}"
+    header = ("by", "group", *rate, "n", value, f"against the rest {level}", "p (Holm)", "verdict")
+    rows = [header]
+    for table in audit.tables:
+        for row in table.rows:
+            name = () if only_accuracy else (table.rate_name,)
+            rows.append(
+                (
+                    table.by,
+                    row.name,
+                    *name,
+                    str(row.rate.n),
+                    rate_text(row),
+                    NONE if row.difference is None else signed(row.difference),
+                    p_text(row.p_holm),
+                    row.verdict or NONE,
+                )
+            )
+    return rows
+
+
+def sentences(audit: Audit) -> list[str]:
+    """Return what was found, and what could not be found, in plain English."""
+    settings = audit.settings
+    left_out = f" {_images(audit.unlabelled)} without a label left out." if audit.unlabelled else ""
+    found = [f"{_images(audit.images)} assessed, accuracy {audit.overall.format()}.{left_out}"]
+    gaps = len(audit.gaps)
+    for table in audit.tables:
+        if table.note:
+            found.append(f"{table.name}: {table.note}")
+        if table.gap is not None:
+            found.append(_gap_sentence(table, table.gap, gaps))
+        found += [_row_sentence(audit, table, row) for row in table.rows if row.verdict == "FAIL"]
+        found += _pass_sentence(audit, table) + _undecided_sentences(audit, table) + _unseen_sentences(table)
+    tests = "the one test of this audit" if audit.tests == 1 else f"all {audit.tests} tests of this audit"
+    found.append(
+        f"FAIL and PASS compare a group with the rest at a tolerance of {settings.tolerance:g}, with intervals of "
+        f"{settings.confidence:.0%}; p-values are corrected for {tests} "
+        f"(Holm, alpha {settings.alpha:g})."
+    )
+    return found
+
+
+def gap_text(gap: Gap) -> str:
+    """Return the largest gap beside what chance gives, as text."""
+    return f"largest gap {gap.value:.3f}; {gap.expected:.3f} expected by chance alone; permutation {_p_is(gap.p)}"
+
+
+def rate_text(row: GroupRow) -> str:
+    """Return the rate of a row with its interval, or "n = 7" where there are too few images."""
+    return f"n = {row.rate.n}" if row.suppressed else row.rate.format()
+
+
+def signed(difference: Estimate) -> str:
+    """Return a difference with its interval and signs: "-0.200 [-0.334, -0.052]"."""
+    if difference.value is None or difference.low is None or difference.high is None:
+        return difference.format()
+    return f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+
+
+def p_text(p: float | None) -> str:
+    """Return a p-value as text: "0.012", "<0.001", or a dash where there is none."""
+    if p is None:
+        return NONE
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _gap_sentence(table: GroupTable, gap: Gap, gaps: int) -> str:
+    lowest, highest = table.row(gap.lowest), table.row(gap.highest)
+    if gap.value == 0:
+        return f"{table.name}: all groups that have a rate have the same {table.rate_name}, {_with_n(lowest)}."
+    corrected = f", {p_text(gap.p_holm)} after Holm's correction for {gaps} gaps" if gaps > 1 else ""
+    if table.worst == lowest:
+        found = f"the lowest {table.rate_name} is that of {lowest.name}, {_with_n(lowest)}, {gap.value:.3f} below "
+        found += f"{highest.name}, {_with_n(highest)}"
+    else:
+        found = f"the highest {table.rate_name} is that of {highest.name}, {_with_n(highest)}, {gap.value:.3f} above "
+        found += f"{lowest.name}, {_with_n(lowest)}"
+    return (
+        f"{table.name}: {found}. Chance alone would give a largest gap of {gap.expected:.3f} on average (permutation "
+        f"{_p_is(gap.p)}{corrected})."
+    )
+
+
+def _row_sentence(audit: Audit, table: GroupTable, row: GroupRow) -> str:
+    assert row.difference is not None, "a row fails by its difference"
+    assert row.difference.value is not None, "a row fails by its difference"
+    direction = "below" if row.difference.value < 0 else "above"
+    return (
+        f"{table.name}: FAIL for {row.name}: its {table.rate_name} of {row.rate.format()} (n = {row.rate.n}) lies "
+        f"{direction} that of the rest by more than the tolerance of {audit.settings.tolerance:g}: "
+        f"{signed(row.difference)}, {_p_is(row.p_holm)} (Fisher, Holm)."
+    )
+
+
+def _pass_sentence(audit: Audit, table: GroupTable) -> list[str]:
+    passed = [row.name for row in table.rows if row.verdict == "PASS"]
+    if not passed:
+        return []
+    lie = "lies" if len(passed) == 1 else "lie"
+    within = f"within {audit.settings.tolerance:g} of the rest, with the whole interval."
+    return [f"{table.name}: PASS for {first_few(passed, most=10)}: {lie} {within}"]
+
+
+def _undecided_sentences(audit: Audit, table: GroupTable) -> list[str]:
+    """Name the rows that are open, with the gap each could have shown and the images it would take."""
+    rows = [row for row in table.rows if row.verdict == "NOT ENOUGH DATA"]
+    if not rows:
+        return []
+    listed = first_few([_undecided(row, audit.settings.alpha) for row in rows], most=10)
+    found = [f"{table.name}: NOT ENOUGH DATA for {listed}."]
+    if any(row.images_needed is not None for row in rows):
+        rest = ", if the rest grows to as many, too" if any(row.rest_needed for row in rows) else ""
+        found.append(f"So many more images would show a gap of {audit.settings.tolerance:g}{rest}.")
+    return [" ".join(found)]
+
+
+def _undecided(row: GroupRow, alpha: float) -> str:
+    parts = [f"n = {row.rate.n}"]
+    if row.difference is not None:
+        shows = "could show no gap" if row.detectable_gap is None else f"could show a gap of {row.detectable_gap:.2f}"
+        parts.append(shows)
+    if row.p_holm is not None and row.p_holm < alpha:
+        parts.append("there is a gap, but it may be within the tolerance")
+    if row.images_needed is not None:
+        parts.append(f"about {_rounded(row.images_needed)} more needed")
+    return f"{row.name} ({', '.join(parts)})"
+
+
+def _unseen_sentences(table: GroupTable) -> list[str]:
+    unseen = [row.name for row in table.rows if row.images == 0]
+    found = [f"{table.name}: no labelled images (n = 0) of {first_few(unseen, most=10)}."] if unseen else []
+    for row in table.rows:
+        if row.group is None and row.suppressed:
+            found.append(f"{table.name}: {_images(row.images)} with a missing value, too few for a rate.")
+        elif row.group is None:
+            found.append(f"{table.name}: {_images(row.images)} with a missing value, {table.rate_name} {_with_n(row)}.")
+    return found
+
+
+def _with_n(row: GroupRow) -> str:
+    return f"{row.rate.format()} (n = {row.rate.n})"
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"
+
+
+def _p_is(p: float | None) -> str:
+    text = p_text(p)
+    return f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
+def _rounded(count: int) -> str:
+    """Return a count with two figures that mean something: 1,234 is "1,200"."""
+    figures = len(str(count)) - 2
+    return f"{round(count, -figures) if figures > 0 else count:,}"

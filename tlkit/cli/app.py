@@ -1,0 +1,171 @@
+"""The command line: results to stdout, logs to stderr; exit 0 = done, 1 = a gate failed, 2 = wrong input."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tlkit.cli import data, recipe
+from tlkit.cli.output import class_rows, file_or_run, print_json, print_lines, print_table, start_logging
+
+app = typer.Typer(
+    name="tlkit",
+    help="Fine-tune pretrained image classifiers by a recipe, judge them with error bars, audit them across groups.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(recipe.app, name="recipe")
+app.add_typer(data.app, name="data")
+
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+Overrides = Annotated[list[str] | None, typer.Argument(help="Changes to the recipe, such as train.epochs=3.")]
+Split = Annotated[str | None, typer.Option(help="Split to judge; default: test, or val where there is no test.")]
+RunPath = Annotated[Path, typer.Argument(help="A run directory, such as runs/quickstart.")]
+Judged = Annotated[Path, typer.Argument(help="A run directory, or a CSV or Parquet file of predictions.")]
+TrueColumn = Annotated[str, typer.Option("--y-true", help="Column of the true classes, in a file of predictions.")]
+PredColumn = Annotated[str, typer.Option("--y-pred", help="Column of the predicted classes.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@app.callback()
+def configure(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log details too.")] = False,
+) -> None:
+    """Fine-tune pretrained image classifiers by a recipe, judge them with error bars, audit them across groups."""
+    start_logging(quiet=quiet, verbose=verbose)
+
+
+@app.command(context_settings=PASS_ON)
+def fit(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/quickstart.yaml.")],
+    overrides: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")] = False,
+) -> None:
+    """Fine-tune as a recipe says, then predict, evaluate, audit and report."""
+    from tlkit.cli.output import check_progress, print_run
+    from tlkit.pipeline.fit import fit as fit_recipe
+
+    with check_progress() as on_check:
+        run = fit_recipe(
+            recipe, overrides or [], resume=resume, overwrite=overwrite, progress=sys.stderr.isatty(), on_check=on_check
+        )
+    print_run(run)
+
+
+@app.command()
+def predict(
+    run: RunPath,
+    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
+    out: Annotated[Path | None, typer.Option(help="Write to this .csv, .parquet or .jsonl file.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Predict images with a run's model."""
+    from tlkit.cli.output import require_suffix, write_predictions
+    from tlkit.pipeline.predictor import load_model
+
+    require_suffix(out)
+    write_predictions(load_model(run, device=device).predict(paths), out)
+
+
+@app.command()
+def evaluate(
+    what: Judged,
+    split: Split = None,
+    y_true: TrueColumn = "y_true",
+    y_pred: PredColumn = "y_pred",
+    json: AsJson = False,
+) -> None:
+    """Say how well a run, or any table of predictions, classifies: every number with its interval."""
+    from tlkit.evaluation import evaluate as evaluate_predictions
+
+    run, predictions = file_or_run(what, y_true=y_true, y_pred=y_pred)
+    result = run.evaluate(split) if run else evaluate_predictions(predictions)
+    if json:
+        print_json(result.to_dict())
+        return
+    print_table([("metric", "value", "basis"), *result.summary_rows()])
+    print_lines([""])
+    print_table(class_rows(result))
+
+
+@app.command()
+def audit(
+    what: Judged,
+    by: Annotated[list[str] | None, typer.Option(help="Group column; repeat it for more and their crossings.")] = None,
+    split: Split = None,
+    groups: Annotated[Path | None, typer.Option(help="CSV of group columns keyed by path, to join.")] = None,
+    max_order: Annotated[int | None, typer.Option(help="Most columns crossed with each other.")] = None,
+    min_group_size: Annotated[int | None, typer.Option(help="Smaller groups get no rate.")] = None,
+    y_true: TrueColumn = "y_true",
+    y_pred: PredColumn = "y_pred",
+    json: AsJson = False,
+) -> None:
+    """Compare accuracy across groups of images, and say what the data cannot decide."""
+    from tlkit.audit.audit import audit_groups
+
+    run, predictions = file_or_run(what, y_true=y_true, y_pred=y_pred)
+    if run and not groups:
+        result = run.audit(by or None, split=split, max_order=max_order, min_group_size=min_group_size)
+    else:
+        table = run.predictions(split) if run else predictions
+        table = table.with_groups(groups) if groups else table
+        result = audit_groups(
+            table,
+            by=by or table.group_columns,
+            max_order=max_order or 2,
+            min_group_size=min_group_size or 20,
+        )
+    if json:
+        print_json(result.to_dict())
+        return
+    print_table(result.summary_rows())
+    print_lines(["", *result.sentences()])
+
+
+@app.command()
+def report(run: RunPath, split: Split = None) -> None:
+    """Write a run's report: one HTML file that needs nothing else."""
+    from tlkit.pipeline.judge import open_run
+
+    print_lines([str(open_run(run).report(split))])
+
+
+@app.command()
+def models(
+    pattern: Annotated[str, typer.Argument(help="Part of a name, or a shell pattern such as 'vit_*'.")] = "*",
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="List sets of weights with their licences.")] = False,
+) -> None:
+    """List timm's models."""
+    from tlkit.models.backbone import list_models, model_license
+
+    names = list_models(pattern, pretrained=pretrained)
+    if not names:
+        from tlkit.errors import ModelError, did_you_mean
+
+        raise ModelError(f"No model matches {pattern!r}.{did_you_mean(pattern, list_models())}")
+    print_lines([f"{name}  {model_license(name)}" for name in names] if pretrained else names)
+
+
+def main() -> None:
+    """Run the command line; the only place where an exception becomes an exit code."""
+    from tlkit.errors import TlkitError
+
+    try:
+        app()
+    except TlkitError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"error: {problem}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,143 @@
+"""How the command line prints: tables, lines and JSON to stdout; logs and progress to stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.errors import PredictionsError
+
+if TYPE_CHECKING:
+    from tlkit.evaluation import Evaluation
+    from tlkit.pipeline.judge import Run
+    from tlkit.predictions import Predictions
+
+OUT_SUFFIXES = (".csv", ".parquet", ".jsonl")
+
+
+def start_logging(*, quiet: bool, verbose: bool) -> None:
+    """Send tlkit's log to stderr; other libraries only where they warn."""
+    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("tlkit").setLevel(level)
+    for name in ("pytorch_lightning", "lightning", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines to stdout."""
+    for line in lines:
+        print(line)
+
+
+def print_json(values: Mapping[str, Any]) -> None:
+    """Print JSON to stdout."""
+    print(json.dumps(values, indent=2, ensure_ascii=False))
+
+
+def print_table(rows: Sequence[Sequence[str]], *, header: bool = True) -> None:
+    """Print rows as aligned columns; the first row is the header."""
+    if not rows:
+        return
+    widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))]
+    for number, row in enumerate(rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
+        if header and number == 0:
+            print("  ".join("-" * width for width in widths))
+
+
+def print_run(run: Run) -> None:
+    """Print what a fit has found, and where to look."""
+    split = run.judged_split()
+    print_lines([f"{run.directory.name}: {run.status}, judged on the {split} split", ""])
+    print_table([("metric", "value", "basis"), *run.evaluation(split).summary_rows()])
+    audit = run.last_audit(split) if run.recipe.audit.by else None
+    if audit is not None:
+        print_lines([""])
+        print_table(audit.summary_rows())
+        print_lines(["", *audit.sentences()])
+    print_lines([""])
+    places = {"report": run.directory.report, "model": run.directory.model, "everything": run.path}
+    print_table([(what, str(place)) for what, place in places.items() if place.exists()], header=False)
+
+
+def class_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    """Return the table of classes as text, with its header."""
+    rows: list[tuple[str, ...]] = [("class", "images", "recall", "precision", "F1")]
+    for result in evaluation.per_class:
+        figures = (result.recall, result.precision, result.f1)
+        rows.append((result.name, str(result.support), *(figure.format() for figure in figures)))
+    return rows
+
+
+def file_or_run(path: Path, *, y_true: str, y_pred: str) -> tuple[Run | None, Predictions]:
+    """Open what is to be judged: a run, or a table of predictions that any tool wrote.
+
+    Returns:
+        The run, if it is one, and its predictions or those of the file.
+
+    Raises:
+        TlkitError: it is neither.
+    """
+    from tlkit.pipeline.judge import open_run
+    from tlkit.predictions import read_predictions
+
+    if path.is_dir() or not path.suffix:
+        run = open_run(path)
+        return run, run.predictions()
+    return None, read_predictions(path, y_true=y_true, y_pred=y_pred)
+
+
+def require_suffix(out: Path | None) -> None:
+    """Check the kind of an output file before anything is computed for it.
+
+    Raises:
+        PredictionsError: it is of no known kind.
+    """
+    if out is not None and out.suffix not in OUT_SUFFIXES:
+        raise PredictionsError(f"--out is {out}. Use a file that ends in {', '.join(OUT_SUFFIXES)}.")
+
+
+def write_predictions(predictions: Predictions, out: Path | None) -> None:
+    """Write predictions to a file of the kind that its name says, or a short table to stdout."""
+    if out is None:
+        rows = zip(predictions.path, predictions.y_pred, predictions.confidence, strict=True)  # type: ignore[arg-type]
+        print_table(
+            [("path", "predicted", "confidence")]
+            + [(str(path), predictions.classes[label], f"{sure:.4f}") for path, label, sure in rows]
+        )
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".parquet":
+        predictions.to_parquet(out)
+    elif out.suffix == ".csv":
+        predictions.table().to_csv(out, index=False, lineterminator="\n")
+    else:
+        predictions.table().to_json(out, orient="records", lines=True, force_ascii=False)
+    print_lines([str(out)])
+
+
+@contextmanager
+def check_progress() -> Iterator[Callable[[int, int], None] | None]:
+    """Draw a progress bar on stderr while images are checked, where stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("checking images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("checking images", total=None)
+
+        def on_check(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=done < total)
+
+        yield on_check

@@ -1,0 +1,93 @@
+"""What a loader hands to a model, and how the dataset's items become it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tlkit.errors import DataError, first_few
+from tlkit.preprocess import Preprocess
+
+
+class Batch(NamedTuple):
+    """A batch of B images.
+
+    Attributes:
+        image: (B, 3, H, W); uint8 RGB as it comes from a loader, normalised float32 once it is on the device.
+        target: (B,) int64, positions in the classes; -1 where unknown.
+        index: (B,) int64, rows of the split's samples. Unreadable images are missing from a batch, so join by index.
+    """
+
+    image: Tensor
+    target: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index
+
+
+class Item(NamedTuple):
+    """One image of a dataset: uint8 RGB (H, W, 3), its target and its row."""
+
+    image: npt.NDArray[np.uint8]
+    target: int
+    index: int  # type: ignore[assignment]  # hides tuple.index
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a dataset gives in place of an item.
+
+    Attributes:
+        path: the image.
+        reason: why there is no item, in words.
+        kind: "damaged" content, which its batch does without; "gone", a file that cannot be opened; or "unfit", an
+            augmentation that cannot be applied to the image.
+    """
+
+    path: str
+    reason: str
+    kind: Literal["damaged", "gone", "unfit"]
+
+
+def collate(items: Sequence[Item | Failure]) -> Batch | DataError | None:
+    """Stack items into a batch, without those that cannot be read.
+
+    Returns:
+        The batch; None where every image is damaged; or the error that the loader is to raise in the main process,
+        because an exception raised in a worker process arrives wrapped in a traceback.
+    """
+    failures = [item for item in items if isinstance(item, Failure)]
+    unfit = next((failure for failure in failures if failure.kind == "unfit"), None)
+    if unfit is not None:
+        return DataError(f"{unfit.path}: {unfit.reason}")
+    good = [item for item in items if isinstance(item, Item)]
+    if not good and any(failure.kind == "damaged" for failure in failures):
+        return None
+    if not good:
+        named = first_few([f"{failure.path} ({failure.reason})" for failure in failures], most=3)
+        return DataError(
+            f"None of the {len(failures)} images of a batch can be read: {named}. Is the drive still mounted?"
+        )
+    stacked = torch.from_numpy(np.stack([item.image for item in good]))  # (B, H, W, 3)
+    return Batch(
+        stacked.permute(0, 3, 1, 2).contiguous(),
+        torch.tensor([item.target for item in good], dtype=torch.int64),
+        torch.tensor([item.index for item in good], dtype=torch.int64),
+    )
+
+
+def normalise(image: Tensor, preprocess: Preprocess) -> Tensor:
+    """Return uint8 pixels (B, 3, H, W) as float32, (x / 255 - mean) / std, on the same device.
+
+    Example:
+        >>> white = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
+        >>> normalise(white, Preprocess(mean=(0.5,) * 3, std=(0.5,) * 3)).flatten().tolist()
+        [1.0, 1.0, 1.0]
+    """
+    mean = torch.tensor(preprocess.mean, dtype=torch.float32, device=image.device).view(1, 3, 1, 1)
+    std = torch.tensor(preprocess.std, dtype=torch.float32, device=image.device).view(1, 3, 1, 1)
+    return image.to(torch.float32).div_(255).sub_(mean).div_(std)

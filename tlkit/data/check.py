@@ -1,0 +1,200 @@
+"""Every image is decoded once before training, so that a bad file is named and set aside instead of ending a run."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from tlkit.data.cores import available_cores
+from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
+from tlkit.data.formats import EXTENSIONS
+from tlkit.errors import DataError, first_few
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+
+logger = logging.getLogger(__name__)
+
+FILES_PER_TASK = 32
+
+
+@dataclass(frozen=True)
+class CheckedImages:
+    """The images that can be used, and what was found out about all of them.
+
+    Attributes:
+        samples: the readable images in their old order, with their digests.
+        set_aside: path and reason of each image that cannot be read, sorted by path.
+        oddities: paths by what is unusual about them: animated, rotated by EXIF, CMYK, …
+    """
+
+    samples: Samples
+    set_aside: tuple[tuple[str, str], ...]
+    oddities: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Groups of images whose files are identical byte for byte, each group sorted by path.
+
+    Attributes:
+        across_splits: groups that lie in more than one split: what is tested was trained on.
+        across_labels: groups that carry more than one label: at least one of them is wrong.
+    """
+
+    across_splits: tuple[tuple[str, ...], ...]
+    across_labels: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class _Finding:
+    digest: str
+    reason: str
+    oddities: tuple[str, ...]
+
+
+def check_images(
+    samples: Samples,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> CheckedImages:
+    """Decode every image in full, take the sha256 of every file, and set aside what cannot be read.
+
+    Args:
+        samples: the images.
+        max_pixels: images of more pixels than this count as unreadable.
+        workers: number of threads; default: one per core. Pillow decodes without holding Python's lock.
+        progress: called from this thread with (images done, images in all).
+
+    Raises:
+        DataError: a class has no readable training image left.
+    """
+    tasks = [samples.paths[at : at + FILES_PER_TASK].tolist() for at in range(0, len(samples), FILES_PER_TASK)]
+    findings: list[_Finding] = []
+    pool = ThreadPoolExecutor(workers or available_cores())
+    with _warnings_by_thread() as noted:
+        try:
+            for done in pool.map(lambda paths: [_check(samples.root, p, max_pixels, noted) for p in paths], tasks):
+                findings += done
+                if progress is not None:
+                    progress(len(findings), len(samples))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    paths = samples.table[PATH].tolist()
+    set_aside = tuple(sorted((path, f.reason) for path, f in zip(paths, findings, strict=True) if f.reason))
+    oddities: dict[str, list[str]] = {}
+    for path, finding in zip(paths, findings, strict=True):
+        for oddity in finding.oddities:
+            oddities.setdefault(oddity, []).append(path)
+    table = samples.table.assign(**{DIGEST: pd.Series([f.digest for f in findings], dtype="str")})
+    readable = pd.Series([not f.reason for f in findings], dtype="bool")
+    kept = Samples(samples.root, samples.classes, table[readable].reset_index(drop=True))
+    _require_every_class(samples, kept, set_aside)
+    checked = CheckedImages(kept, set_aside, {name: tuple(found) for name, found in sorted(oddities.items())})
+    _log(checked, total=len(samples))
+    return checked
+
+
+def find_duplicates(samples: Samples) -> Duplicates:
+    """Find identical files that lie in several splits or carry several labels; needs the digests.
+
+    Example:
+        >>> rows = [("a/1.png", "a", "train", "d0"), ("a/2.png", "a", "val", "d0"), ("b/3.png", "b", "val", "d1")]
+        >>> table = pd.DataFrame(rows, columns=["path", "label", "split", "digest"])
+        >>> find_duplicates(Samples(Path("."), ("a", "b"), table)).across_splits
+        (('a/1.png', 'a/2.png'),)
+    """
+    table = samples.table[samples.table[DIGEST] != ""]
+    table = table[table[DIGEST].duplicated(keep=False)]
+    groups: dict[str, list[tuple[str, ...]]] = {SPLIT: [], LABEL: []}
+    for _, rows in table.groupby(DIGEST):
+        for column, found in groups.items():
+            if rows[column].nunique() > 1:
+                found.append(tuple(sorted(rows[PATH])))
+    return Duplicates(tuple(sorted(groups[SPLIT])), tuple(sorted(groups[LABEL])))
+
+
+def log_duplicates(duplicates: Duplicates) -> None:
+    """Write one warning for images on both sides of a split and one for images under two labels."""
+    for groups, what in (
+        (duplicates.across_splits, "lie in more than one split, so scores on them say too much"),
+        (duplicates.across_labels, "lie in more than one class, so at least one label is wrong"),
+    ):
+        if groups:
+            logger.warning(
+                "Identical files %s (%d): %s.", what, len(groups), first_few([" = ".join(g) for g in groups])
+            )
+
+
+def _check(root: Path, path: str, max_pixels: int, noted: dict[int, list[str]]) -> _Finding:
+    """Examine one file, in a thread of the pool."""
+    messages = noted.setdefault(threading.get_ident(), [])
+    messages.clear()
+    try:
+        data = (root / path).read_bytes()
+    except OSError as error:
+        return _Finding("", error.strerror or str(error), ())
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        _, facts = open_rgb(data, max_pixels=max_pixels)
+    except UnreadableImageError as error:
+        return _Finding(digest, error.reason, ())
+    oddities = facts.oddities
+    promised = EXTENSIONS.get(PurePosixPath(path).suffix.lower())
+    if promised is not None and promised != facts.format:
+        oddities = (*oddities, f"{facts.format} under another format's ending")
+    if messages:
+        oddities = (*oddities, "damaged metadata (pixels are sound)")
+    return _Finding(digest, "", oddities)
+
+
+@contextmanager
+def _warnings_by_thread() -> Iterator[dict[int, list[str]]]:
+    """Collect Pillow's warnings by thread; they name no file, so printed they would help nobody."""
+    noted: dict[int, list[str]] = {}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", module=r"PIL\.")
+        show = warnings.showwarning
+
+        def note(message: Warning | str, category: type[Warning], filename: str, *rest: Any, **options: Any) -> None:
+            if threading.get_ident() in noted and "PIL" in Path(filename).parts:
+                noted[threading.get_ident()].append(str(message))
+            else:
+                show(message, category, filename, *rest, **options)
+
+        warnings.showwarning = note
+        yield noted
+
+
+def _require_every_class(samples: Samples, kept: Samples, set_aside: tuple[tuple[str, str], ...]) -> None:
+    before, after = samples.counts()["train"], kept.counts()["train"]
+    lost = [name for name in samples.classes if before[name] and not after[name]]
+    if lost:
+        labels = dict(zip(samples.table[PATH], samples.table[LABEL], strict=True))
+        problems = []
+        for name in lost:
+            files = [f"{path} ({reason})" for path, reason in set_aside if labels[path] == name]
+            problems.append(
+                f"The class {name!r} has no readable training image left: {first_few(files)}. "
+                "Replace the files, or remove the class."
+            )
+        raise DataError(*problems)
+
+
+def _log(checked: CheckedImages, *, total: int) -> None:
+    logger.info("Checked %d images: %d can be read.", total, len(checked.samples))
+    if checked.set_aside:
+        named = [f"{path} ({reason})" for path, reason in checked.set_aside]
+        logger.warning("Set aside %d of %d images that cannot be read: %s.", len(named), total, first_few(named))
+    for oddity, paths in checked.oddities.items():
+        logger.info("Odd but usable (%s), %d of %d images: %s.", oddity, len(paths), total, first_few(paths))

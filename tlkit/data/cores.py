@@ -1,0 +1,43 @@
+"""How many cores there are for decoding, and how many worker processes that makes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Literal
+
+from tlkit.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+FEW_IMAGES = 512
+"""Below this many images starting worker processes takes longer than they save."""
+MOST_WORKERS = 8
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choose_workers(num_workers: int | Literal["auto"], *, images: int) -> int:
+    """Return the number of worker processes for a loader.
+
+    Args:
+        num_workers: a number, or "auto": none for fewer than 512 images or on a single core, else one per core,
+            8 at most.
+        images: number of images that one epoch loads.
+
+    Raises:
+        DataError: `num_workers` is neither "auto" nor a number from 0.
+    """
+    if num_workers == "auto":
+        cores = available_cores()
+        chosen = 0 if images < FEW_IMAGES or cores == 1 else min(cores, MOST_WORKERS)
+        logger.info("num_workers: auto: %d for %d images and %d cores.", chosen, images, cores)
+        return chosen
+    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
+        raise DataError(f"num_workers is {num_workers!r}. Use 'auto' or a number from 0.")
+    return num_workers

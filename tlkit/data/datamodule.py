@@ -1,0 +1,217 @@
+"""A folder of images as a Lightning DataModule."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import tlkit.torchvision_cure  # noqa: F401  before Lightning, which imports torchvision
+
+import pytorch_lightning as pl  # isort: skip
+
+from tlkit.data.batch import Batch, normalise
+from tlkit.data.check import CheckedImages, check_images, find_duplicates, log_duplicates
+from tlkit.data.cores import choose_workers
+from tlkit.data.dataset import ImageDataset, ImageLoader, create_loader
+from tlkit.data.decode import MAX_PIXELS
+from tlkit.data.folder import scan_folder
+from tlkit.data.metadata import add_metadata
+from tlkit.data.split import hold_out
+from tlkit.data.transforms import PRESETS, build_transform
+from tlkit.errors import DataError
+from tlkit.preprocess import Preprocess
+from tlkit.samples import SPLITS, Samples
+
+logger = logging.getLogger(__name__)
+
+
+class ImageFolderDataModule(pl.LightningDataModule):
+    """Batches of uint8 images from a folder of class folders, normalised on the device.
+
+    Works with any LightningModule: a batch is a named tuple `(image, target, index)`. `setup` scans the folder,
+    decodes every image once, sets unreadable ones aside, holds out val and test where the folder has none, and says
+    in the log what it decided. Outside a Trainer the batches stay uint8; `normalise` does the rest.
+
+    Args:
+        root: the folder (see `scan_folder` for its layout), or samples that are already split.
+        preprocess: what the backbone expects; default: 224 px, ImageNet's mean and std.
+        augment: a preset (none, light, medium, heavy) or a list of Albumentations transforms; training only.
+        batch_size: images per batch.
+        num_workers: worker processes, or "auto".
+        val: share held out for validation where there is no val folder, in [0, 1); 0 = none.
+        test: share held out for test where there is no test folder, in [0, 1); 0 = none.
+        seed: of the hold-out, the order and the augmentation.
+        metadata: a CSV file keyed by `path`.
+        groups: columns of it to carry into `samples`.
+        max_pixels: larger images count as unreadable.
+        check: decode every image before training; else digests stay unknown and bad files are met on the way.
+        progress: called with (images checked, images in all).
+
+    Attributes:
+        preprocess: what the backbone expects.
+
+    Example:
+        >>> data = ImageFolderDataModule("photos", batch_size=64)  # doctest: +SKIP
+        >>> pl.Trainer(max_epochs=3).fit(model, datamodule=data)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        root: str | Path | Samples,
+        *,
+        preprocess: Preprocess | None = None,
+        augment: str | Sequence[Mapping[str, Any]] | None = "light",
+        batch_size: int = 32,
+        num_workers: int | Literal["auto"] = "auto",
+        val: float = 0.2,
+        test: float = 0.0,
+        seed: int = 0,
+        metadata: str | Path | None = None,
+        groups: Sequence[str] = (),
+        max_pixels: int = MAX_PIXELS,
+        check: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise DataError(f"batch_size is {batch_size}. Use 1 or more.")
+        if groups and metadata is None:
+            raise DataError(f"The groups {', '.join(groups)} need a metadata CSV file to be read from. Set metadata.")
+        self.preprocess = preprocess or Preprocess()
+        self._checked: CheckedImages | None = None
+        self._root = root
+        self._augment = augment
+        self._train_transform = build_transform(
+            self.preprocess, augment=augment
+        )  # bad settings show here, not in epoch 0
+        self._eval_transform = build_transform(self.preprocess)
+        self._batch_size = batch_size
+        self._num_workers = num_workers
+        self._shares = {"val": val, "test": test}
+        self._seed = seed
+        self._metadata = metadata
+        self._groups = tuple(groups)
+        self._max_pixels = max_pixels
+        self._check = check
+        self._progress = progress
+        self._samples: Samples | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Scan, check and split the images; a second call does nothing.
+
+        Raises:
+            DataError: the folder, the metadata or the shares cannot be used.
+        """
+        if self._samples is not None:
+            return
+        samples = self._root if isinstance(self._root, Samples) else scan_folder(self._root)
+        if self._metadata is not None and self._groups:
+            samples = add_metadata(samples, self._metadata, groups=self._groups)
+        elif self._metadata is not None:
+            logger.info("%s is not read: no group columns are asked for.", self._metadata)
+        if self._check:
+            self._checked = check_images(samples, max_pixels=self._max_pixels, progress=self._progress)
+            samples = self._checked.samples
+        samples = hold_out(samples, val=self._shares["val"], test=self._shares["test"], seed=self._seed)
+        log_duplicates(find_duplicates(samples))
+        counts = samples.counts().sum()
+        logger.info(
+            "%d images of %d classes: %s.",
+            len(samples), len(samples.classes), ", ".join(f"{split} {counts[split]}" for split in SPLITS),
+        )  # fmt: skip
+        if not counts["val"]:
+            logger.info("No val images: training runs without validation.")
+        self._samples = samples
+
+    @property
+    def samples(self) -> Samples:
+        """The readable images of all splits, with labels, splits, digests and groups."""
+        if self._samples is None:
+            self.setup()
+        assert self._samples is not None
+        return self._samples
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names in target order."""
+        return self.samples.classes
+
+    @property
+    def checked(self) -> CheckedImages | None:
+        """What the check of all images found: those set aside, with reasons, and the odd ones; None without a check."""
+        if self._samples is None:
+            self.setup()
+        return self._checked
+
+    @property
+    def set_aside(self) -> tuple[tuple[str, str], ...]:
+        """Path and reason of each image that cannot be read."""
+        return self.checked.set_aside if self.checked is not None else ()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of training batches in one epoch."""
+        images = len(self.samples.split("train"))
+        return max(1, -(-images // self._batch_size) - self._leaves_one_over(images))
+
+    def train_dataloader(self) -> ImageLoader:
+        """Return the training batches: shuffled and augmented."""
+        samples = self.samples.split("train")
+        name = self._augment if isinstance(self._augment, str) else None
+        logger.info("Augmentation: %s.", f"{name}: {PRESETS[name]}" if name else "the recipe's own list")
+        drop_last = self._leaves_one_over(len(samples))
+        if drop_last:
+            logger.info(
+                "%d images make batches of %d and one of 1, on which batch normalisation cannot train: every epoch "
+                "leaves out one image, another each time.",
+                len(samples), self._batch_size,
+            )  # fmt: skip
+        return create_loader(
+            ImageDataset(samples, transform=self._train_transform, max_pixels=self._max_pixels, seed=self._seed),
+            batch_size=self._batch_size,
+            num_workers=choose_workers(self._num_workers, images=len(samples)),
+            shuffle=True,
+            drop_last=drop_last,
+            seed=self._seed,
+        )
+
+    def eval_dataloader(self, split: str) -> ImageLoader:
+        """Return the batches of any split as evaluation sees them: in table order, nothing random.
+
+        Raises:
+            DataError: the split has no images.
+        """
+        samples = self.samples.split(split)
+        if not len(samples):
+            raise DataError(f"There are no {split} images. The splits are {', '.join(self._present())}.")
+        return create_loader(
+            ImageDataset(samples, transform=self._eval_transform, max_pixels=self._max_pixels, seed=self._seed),
+            batch_size=self._batch_size,
+            num_workers=choose_workers(self._num_workers, images=len(samples)),
+        )
+
+    def val_dataloader(self) -> ImageLoader | list[ImageLoader]:
+        """Return the validation batches; no loader where there are no val images."""
+        return self.eval_dataloader("val") if "val" in self._present() else []
+
+    def test_dataloader(self) -> ImageLoader | list[ImageLoader]:
+        """Return the test batches; no loader where there are no test images."""
+        return self.eval_dataloader("test") if "test" in self._present() else []
+
+    def predict_dataloader(self) -> ImageLoader:
+        """Return the batches of test; where there is no test split, of val; where there is neither, of train."""
+        return self.eval_dataloader(self._present()[-1])
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Normalise a batch on the device it has just reached."""
+        if isinstance(batch, Batch) and not batch.image.is_floating_point():
+            return batch._replace(image=normalise(batch.image, self.preprocess))
+        return batch
+
+    def _present(self) -> list[str]:
+        return [name for name in SPLITS if (self.samples.table["split"] == name).any()]
+
+    def _leaves_one_over(self, images: int) -> bool:
+        return images > self._batch_size > 1 and images % self._batch_size == 1

@@ -1,0 +1,160 @@
+"""Images as a PyTorch dataset and loader."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from tlkit.data.batch import Batch, Failure, Item, collate
+from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
+from tlkit.data.sampler import EpochSampler
+from tlkit.data.transforms import Transform, sample_id_of
+from tlkit.errors import DataError
+from tlkit.samples import PATH, Samples
+
+logger = logging.getLogger(__name__)
+
+
+class ImageDataset(Dataset[Item | Failure]):
+    """Images that are decoded and transformed when asked for.
+
+    Holds two arrays, no table: worker processes that count references to a million Python objects copy them all.
+    `dataset[epoch, index]` (or `dataset[index]`, epoch 0) gives an `Item`; or a `Failure` where the file cannot be
+    read any more, with one warning per file in the log, whichever process meets it first. `collate` leaves failures
+    out.
+
+    Args:
+        images: samples; or the paths of files without labels, for prediction, whose targets are then -1.
+        transform: from `build_transform`.
+        max_pixels: larger images count as unreadable.
+        seed: of the augmentation.
+    """
+
+    def __init__(
+        self,
+        images: Samples | Sequence[str | Path],
+        *,
+        transform: Transform,
+        max_pixels: int = MAX_PIXELS,
+        seed: int = 0,
+    ) -> None:
+        self.transform = transform
+        paths: Iterable[str | Path]
+        if isinstance(images, Samples):
+            paths, self._root, self._targets = images.table[PATH], str(images.root), images.targets
+        else:
+            paths, self._root, self._targets = images, "", np.full(len(images), -1, dtype=np.int64)
+        self._paths = np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
+        self._max_pixels = max_pixels
+        self._seed = seed
+        self._warned = _shared_flags(len(images))
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Item | Failure:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        path = os.fsdecode(bytes(self._paths[index]))
+        try:
+            image, _ = open_rgb(
+                Path(self._root, path),
+                background=self.transform.preprocess.background,
+                max_pixels=self._max_pixels,
+            )
+        except UnreadableImageError as error:
+            if not self._warned[index]:
+                self._warned[index] = True
+                logger.warning("%s cannot be read (%s); its batches go without it.", path, error.reason)
+            return Failure(path, error.reason, "gone" if error.is_gone else "damaged")
+        try:
+            pixels = self.transform(image, seed=self._seed, epoch=epoch, sample_id=sample_id_of(path))
+        except DataError as error:
+            return Failure(path, str(error), "unfit")
+        return Item(pixels, int(self._targets[index]), int(index))
+
+
+class ImageLoader(DataLoader[Any]):
+    """A DataLoader of `Batch`es.
+
+    It passes over a batch of nothing but damaged images (each is named in the log), and raises its workers' errors as
+    they were, without a traceback inside.
+    """
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """Iterate over one epoch.
+
+        Raises:
+            DataError: no image of a batch can even be opened, or an augmentation does not fit an image.
+        """
+        error = None
+        for batch in super().__iter__():
+            if isinstance(batch, DataError):
+                error = batch
+                break
+            if batch is not None:
+                yield batch
+        if error is None:
+            return
+        # End the workers now: once the error's traceback holds this frame, and it the loader, the garbage collector
+        # takes the queues before the iterator, whose workers then wait 5 s each for a signal that is lost.
+        self._iterator = None
+        try:
+            raise error
+        finally:
+            del batch, error
+
+
+def create_loader(
+    dataset: ImageDataset,
+    *,
+    batch_size: int,
+    num_workers: int = 0,
+    shuffle: bool = False,
+    drop_last: bool = False,
+    seed: int = 0,
+) -> ImageLoader:
+    """Make a loader whose batches depend on (seed, epoch) and the samples alone, not on the number of workers.
+
+    Args:
+        dataset: the images.
+        batch_size: images per batch.
+        num_workers: worker processes; 0 loads in this process.
+        shuffle: a new order every epoch; else the order of the samples.
+        drop_last: leave out the last batch where it is not full.
+        seed: of the order.
+    """
+    return ImageLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=EpochSampler(len(dataset), shuffle=shuffle, seed=seed),
+        drop_last=drop_last,
+        num_workers=num_workers,
+        collate_fn=collate,
+        worker_init_fn=_use_one_thread if num_workers else None,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator().manual_seed(seed),  # leaves the global generator as it is
+    )
+
+
+def _use_one_thread(_: int) -> None:
+    """Keep a worker process to one core, there being one per core, and leave Ctrl-C to the main process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def _shared_flags(n: int) -> torch.Tensor:
+    """Return n flags that every worker process sees and sets."""
+    flags = torch.zeros(n, dtype=torch.bool)
+    flags.share_memory_()  # type: ignore[no-untyped-call]
+    return flags

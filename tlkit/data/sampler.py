@@ -1,0 +1,53 @@
+"""The order of an epoch: a pure function of the seed and the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from torch.utils.data import Sampler
+
+
+def epoch_order(n: int, *, shuffle: bool, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """Return the order in which an epoch visits its samples, shape (n,): a permutation of 0…n-1.
+
+    Example:
+        >>> epoch_order(5, shuffle=True, seed=0, epoch=1).tolist()
+        [1, 4, 3, 0, 2]
+        >>> epoch_order(3, shuffle=False, seed=0, epoch=1).tolist()
+        [0, 1, 2]
+    """
+    if not shuffle:
+        return np.arange(n, dtype=np.int64)
+    return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(n).astype(np.int64)
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Yields (epoch, index) pairs, so that a dataset in a worker process knows which epoch it augments for.
+
+    Lightning calls `set_epoch` before every epoch. In a plain PyTorch loop nobody need call it: every pass over the
+    sampler that is not preceded by `set_epoch` takes the next epoch by itself.
+
+    Attributes:
+        epoch: the epoch of the next pass, from 0.
+    """
+
+    def __init__(self, n: int, *, shuffle: bool, seed: int) -> None:
+        self.epoch = 0
+        self._n = n
+        self._shuffle = shuffle
+        self._seed = seed
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next pass."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        epoch = self.epoch
+        self.epoch = epoch + 1
+        for index in epoch_order(self._n, shuffle=self._shuffle, seed=self._seed, epoch=epoch):
+            yield epoch, int(index)

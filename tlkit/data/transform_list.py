@@ -1,0 +1,171 @@
+"""A recipe's own list of Albumentations transforms, checked name by name and argument by argument."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import random
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import albumentations as A
+import numpy as np
+from albumentations.core.transforms_interface import BasicTransform
+from pydantic import ValidationError
+
+from tlkit.errors import DataError, did_you_mean
+
+logger = logging.getLogger(__name__)
+
+CHOICES = ("OneOf", "SomeOf", "Sequential")
+"""Containers: they take `transforms`, a list of the same kind."""
+
+FRAMING = {"RandomResizedCrop", "Resize", "RandomCrop", "CenterCrop", "RandomSizedCrop", "Crop"}
+"""Transforms that decide the size of the result."""
+
+REFUSED = {
+    "Normalize": "tlkit normalises with the backbone's own mean and std, on the device. Leave it out.",
+    "ToFloat": "pixels stay 8-bit until they are on the device. Leave it out.",
+    "FromFloat": "pixels are 8-bit already. Leave it out.",
+    "ToTensorV2": "tlkit makes the tensors. Leave it out.",
+    "ToTensor3D": "it is for volumes.",
+    "Lambda": "a recipe cannot carry code.",
+}
+
+
+def build_list(steps: Sequence[Mapping[str, Any]]) -> list[BasicTransform]:
+    """Build the transforms of a list, each tried once on a made-up image.
+
+    Args:
+        steps: mappings with `name` and the transform's own arguments.
+
+    Raises:
+        DataError: for all problems of the list at once.
+    """
+    problems: list[str] = []
+    built = [_build(step, f"augment transform {at + 1}", problems) for at, step in enumerate(steps)]
+    if problems:
+        raise DataError(*problems)
+    return [transform for transform in built if transform is not None]
+
+
+def frames_the_image(steps: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the list itself decides the size of the result."""
+    return any(step.get("name") in FRAMING for step in steps)
+
+
+def available_transforms() -> dict[str, type[BasicTransform]]:
+    """Return the transforms that a list may name, those for volumes and abstract ones left out."""
+    return {
+        name: cls
+        for name, cls in inspect.getmembers(A, inspect.isclass)
+        if issubclass(cls, A.ImageOnlyTransform | A.DualTransform)
+        and not issubclass(cls, A.Transform3D)
+        and cls not in {A.ImageOnlyTransform, A.DualTransform}
+        and name not in REFUSED
+    }
+
+
+def _build(step: Mapping[str, Any], where: str, problems: list[str]) -> BasicTransform | None:
+    name = step.get("name")
+    if not isinstance(name, str):
+        problems.append(f"{where} has no name. Write it as {{name: HorizontalFlip, p: 0.5}}.")
+        return None
+    where = f"{where} ({name})"
+    arguments = {key: value for key, value in step.items() if key != "name"}
+    before = len(problems)
+    if name in CHOICES:
+        children = arguments.pop("transforms", None)
+        if not isinstance(children, Sequence) or isinstance(children, str) or not children:
+            problems.append(f"{where} needs 'transforms', a list.")
+            return None
+        arguments["transforms"] = [
+            _build(child, f"{where}, its transform {at + 1}", problems) for at, child in enumerate(children)
+        ]
+        cls = getattr(A, name)
+    else:
+        known = available_transforms()
+        if name in REFUSED:
+            problems.append(f"{where} cannot be used: {REFUSED[name]}")
+            return None
+        if name not in known:
+            problems.append(f"{where}: Albumentations has no transform of that name.{did_you_mean(name, known)}")
+            return None
+        cls = known[name]
+    problems += _argument_problems(cls, arguments, where)
+    if len(problems) > before:
+        return None
+    return _construct(cls, arguments, where, problems)
+
+
+def _argument_problems(cls: type[Any], arguments: Mapping[str, Any], where: str) -> Iterator[str]:
+    parameters = {name: p for name, p in inspect.signature(cls.__init__).parameters.items() if name != "self"}
+    valid = [name for name, p in parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    for name in arguments:
+        if name not in valid:
+            hint = did_you_mean(name, valid)
+            yield f"{where} has no argument {name!r}.{hint} It takes {', '.join(valid)}."
+    missing = [n for n in valid if parameters[n].default is inspect.Parameter.empty and n not in arguments]
+    if missing:
+        yield f"{where} lacks {', '.join(map(repr, missing))}. It takes {', '.join(valid)}."
+
+
+def _construct(cls: type[Any], arguments: Mapping[str, Any], where: str, problems: list[str]) -> BasicTransform | None:
+    values = {key: tuple(value) if isinstance(value, list) and key != "transforms" else value
+              for key, value in arguments.items()}  # fmt: skip
+    owner = next(ancestor for ancestor in cls.__mro__ if "__init__" in vars(ancestor))
+    strict = {"strict": True} if "InitSchema" in vars(owner) else {}  # else bad values only warn and become defaults
+    try:
+        with warnings.catch_warnings(record=True) as advice:
+            warnings.simplefilter("always")
+            transform: BasicTransform = cls(**values, **strict)
+    except Exception as error:  # pydantic's, or whatever the transform itself raises
+        problems.append(f"{where}: {_reword(error)}")
+        return None
+    for warning in advice:
+        logger.warning("%s: %s", where, warning.message)
+    if cls.__name__ not in CHOICES:  # their members have been tried already
+        problem = _try(transform, values)
+        if problem:
+            problems.append(f"{where} {problem}")
+            return None
+    return transform
+
+
+def _reword(error: Exception) -> str:
+    """Turn pydantic's report into one line: "blur_limit: Input should be …"."""
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        return str(error)
+    parts = []
+    for item in cause.errors():
+        place = ".".join(str(part) for part in item["loc"] if not str(part).startswith(("function-", "tuple[")))
+        text = item["msg"].removeprefix("Value error, ")
+        parts.append(f"{place}: {text}" if place else text)
+    return "; ".join(part.rstrip(".") for part in dict.fromkeys(parts)) + "."
+
+
+def _try(transform: BasicTransform, arguments: Mapping[str, Any]) -> str:
+    """Apply the transform to noise large enough for its crops; return what is wrong with the result, or ""."""
+    defaults = {n: p.default for n, p in inspect.signature(type(transform).__init__).parameters.items()}
+    sizes = {**defaults, **arguments}
+    numbers = [256]
+    for key in ("height", "width", "size", "x_max", "y_max", "min_max_height"):
+        value = sizes.get(key)
+        numbers += [int(v) for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, int)]
+    side = max(numbers)
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 256, (side, side, 3), dtype=np.uint8)
+    transform.set_random_state(generator, random.Random(0))  # noqa: S311
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            result = transform(image=noise, force_apply=True)["image"]
+    except Warning as warning:
+        return f"warns when it is applied: {warning}"
+    except Exception as error:  # for example: it needs masks, boxes or other images
+        return f"cannot be applied to an image alone: {error}"
+    if not isinstance(result, np.ndarray) or result.dtype != np.uint8 or result.shape[2:] != (3,):
+        return "does not give an 8-bit RGB image back."
+    return ""

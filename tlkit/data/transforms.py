@@ -1,0 +1,196 @@
+"""Augmentation: a decoded image becomes one of the backbone's size, varied in training, never in evaluation.
+
+With `transform_list`, the only module that knows Albumentations. Scaling and random framing are done by
+`tlkit.data.geometry` (Pillow's antialiased filters, as the weights were trained); Albumentations does the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import albumentations as A
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from tlkit.data.geometry import Zoom, fit, random_fit
+from tlkit.data.transform_list import build_list, frames_the_image
+from tlkit.errors import DataError, did_you_mean
+from tlkit.preprocess import Preprocess
+
+Preset = Literal["none", "light", "medium", "heavy"]
+PRESETS: dict[str, str] = {
+    "none": "the evaluation geometry, nothing random",
+    "light": "random framing (60–100 % of the area), horizontal flip",
+    "medium": "random framing (35–100 %), horizontal flip, colour jitter ±20 %, rotation ±10°",
+    "heavy": (
+        "random framing (20–100 %), horizontal flip, colour jitter ±40 %, rotation ±20° and shear ±8°, grayscale, "
+        "blur / noise / JPEG artefacts, one erased rectangle"
+    ),
+}
+"""What each preset does, in words."""
+
+ZOOMS = {"light": Zoom(0.6, 1.15), "medium": Zoom(0.35, 4 / 3), "heavy": Zoom(0.2, 4 / 3)}
+
+
+class Transform:
+    """Turns decoded images into the backbone's input size; a pure function of (image, seed, epoch, sample id).
+
+    Not to be shared between threads where it is random: Albumentations keeps its random state in its objects. Processes
+    have a copy each.
+
+    Attributes:
+        preprocess: the geometry and the size.
+        is_random: whether the result depends on seed, epoch and sample id.
+    """
+
+    def __init__(
+        self,
+        preprocess: Preprocess,
+        *,
+        zoom: Zoom | None,
+        before: A.Compose | None,
+        after: A.Compose | None,
+        framed: bool,
+    ) -> None:
+        self.preprocess = preprocess
+        self.is_random = zoom is not None or before is not None or after is not None
+        self._zoom = zoom
+        self._before = before
+        self._after = after
+        self._final = preprocess.replace(crop_pct=1.0) if framed else preprocess
+
+    def __call__(
+        self,
+        image: Image.Image | npt.NDArray[np.uint8],
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        sample_id: int = 0,
+    ) -> npt.NDArray[np.uint8]:
+        """Return the image as uint8 RGB, shape (H, W, 3) with (H, W) = `preprocess.image_size`.
+
+        Args:
+            image: RGB, uint8 (H, W, 3) or a Pillow image, any size.
+            seed: the run's seed, at least 0.
+            epoch: the epoch, at least 0.
+            sample_id: what names the sample, 0…2⁶⁴-1; `sample_id_of(path)` gives one.
+
+        Raises:
+            DataError: a transform cannot be applied to an image of this size.
+        """
+        generator = np.random.Generator(np.random.PCG64([seed, epoch, sample_id])) if self.is_random else None
+        python = random.Random(int(generator.integers(2**63))) if generator is not None else None  # noqa: S311
+        if self._before is not None:
+            self._before.set_random_state(generator, python)
+            image = _apply(self._before, np.array(image))  # a copy: some transforms write into what they get
+        picture = image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
+        if self._zoom is not None and generator is not None:
+            picture = random_fit(picture, self._final, self._zoom, generator)
+        else:
+            picture = fit(picture, self._final)
+        pixels = np.array(picture)
+        if self._after is not None:
+            self._after.set_random_state(generator, python)
+            pixels = _apply(self._after, pixels)
+        return pixels
+
+
+def _apply(compose: A.Compose, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    try:
+        result: npt.NDArray[np.uint8] = compose(image=pixels)["image"]
+    except Exception as error:  # a guest's transforms raise what they like
+        height, width = pixels.shape[:2]
+        raise DataError(
+            f"The augmentation cannot be applied to an image of {width} x {height} pixels: {error} "
+            "Change the transform's arguments, or put a Resize before it."
+        ) from error
+    if result.dtype != np.uint8 or result.ndim != 3 or result.shape[2] != 3:
+        raise DataError(f"The augmentation gave {result.dtype} {result.shape} instead of uint8 RGB.")
+    return result
+
+
+def sample_id_of(path: str) -> int:
+    """Return 64 bits that name a sample by its relative path, the same on every machine.
+
+    Example:
+        >>> sample_id_of("train/ants/1.jpg")
+        8376925913144028323
+    """
+    return int.from_bytes(hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest()[:8], "big")
+
+
+def build_transform(preprocess: Preprocess, *, augment: str | Sequence[Mapping[str, Any]] | None = None) -> Transform:
+    """Build the transform for training (with `augment`) or for evaluation (without).
+
+    Args:
+        preprocess: geometry, size, filter and background.
+        augment: a preset (none, light, medium, heavy); or a list of Albumentations transforms in the order of
+            application, each a mapping with its `name` and its arguments; or None, the same as "none". A list is
+            applied to the decoded image in its own size; then the evaluation geometry follows. Where the list frames
+            the image itself (RandomResizedCrop, Resize, RandomCrop, CenterCrop, RandomSizedCrop, Crop), only scaling to
+            `image_size` follows.
+
+    Raises:
+        DataError: an unknown preset, transform or argument, or a transform that does not give an RGB image back.
+
+    Example:
+        >>> flip = build_transform(Preprocess(image_size=(2, 2)), augment=[{"name": "HorizontalFlip", "p": 1}])
+        >>> flip(np.zeros((5, 7, 3), np.uint8)).shape
+        (2, 2, 3)
+    """
+    if augment is None or augment == "none":
+        return Transform(preprocess, zoom=None, before=None, after=None, framed=False)
+    if isinstance(augment, str):
+        if augment not in PRESETS:
+            raise DataError(
+                f"There is no augmentation preset {augment!r}. The presets are {', '.join(PRESETS)}."
+                f"{did_you_mean(augment, PRESETS)}"
+            )
+        after = A.Compose(_preset(augment, preprocess))
+        return Transform(preprocess, zoom=ZOOMS[augment], before=None, after=after, framed=False)
+    if not augment:
+        return build_transform(preprocess)
+    before = A.Compose(build_list(augment))
+    return Transform(preprocess, zoom=None, before=before, after=None, framed=frames_the_image(augment))
+
+
+def _preset(name: str, preprocess: Preprocess) -> list[A.BasicTransform]:
+    """Return what follows the random framing, with every argument that matters written out."""
+    steps: list[A.BasicTransform] = [A.HorizontalFlip(p=0.5)]
+    if name == "light":
+        return steps
+    letterbox = preprocess.resize == "letterbox"
+    border = {
+        "border_mode": cv2.BORDER_CONSTANT if letterbox else cv2.BORDER_REFLECT_101,
+        "fill": preprocess.background,
+        "interpolation": cv2.INTER_LINEAR,
+    }
+    if name == "medium":
+        return [
+            *steps,
+            A.Affine(rotate=(-10, 10), p=0.5, **border),
+            A.ColorJitter(brightness=(0.8, 1.2), contrast=(0.8, 1.2), saturation=(0.8, 1.2), hue=(-0.02, 0.02), p=0.8),
+        ]
+    erased = tuple(round(255 * value) for value in preprocess.mean)  # 0 after normalisation
+    return [
+        *steps,
+        A.Affine(rotate=(-20, 20), shear={"x": (-8, 8), "y": (-8, 8)}, p=0.5, **border),
+        A.ColorJitter(brightness=(0.6, 1.4), contrast=(0.6, 1.4), saturation=(0.6, 1.4), hue=(-0.1, 0.1), p=0.8),
+        A.ToGray(num_output_channels=3, method="weighted_average", p=0.1),
+        A.OneOf(
+            [
+                A.GaussianBlur(blur_limit=0, sigma_limit=(0.5, 2.0), p=1),
+                A.GaussNoise(std_range=(0.02, 0.1), mean_range=(0, 0), per_channel=True, p=1),
+                A.ImageCompression(compression_type="jpeg", quality_range=(40, 90), p=1),
+            ],
+            p=0.3,
+        ),
+        A.CoarseDropout(
+            num_holes_range=(1, 1), hole_height_range=(0.1, 0.35), hole_width_range=(0.1, 0.35), fill=erased, p=0.25
+        ),
+    ]

@@ -1,0 +1,9 @@
+"""Sample datasets, made on the user's machine from installed packages; each gives its attribution."""
+
+from __future__ import annotations
+
+from tlkit.datasets.card import DatasetCard
+from tlkit.datasets.digits import make_digits
+from tlkit.datasets.occupations import SKEWS, Skew, make_occupations
+
+__all__ = ["SKEWS", "DatasetCard", "Skew", "make_digits", "make_occupations"]

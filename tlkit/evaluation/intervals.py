@@ -1,0 +1,134 @@
+"""Intervals of F1, of averages over classes and of a mean loss."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit
+
+from tlkit.stats.bootstrap import bootstrap_replicates, percentile_estimate
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import wilson_bounds
+
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+def f1_bounds(confusion: Counts, confidence: float) -> tuple[Floats, Floats]:
+    """Return the interval of each class's F1, shape (C,), in [0, 1]; NaN where a class neither occurs nor is predicted.
+
+    With r = TP / (TP + FP + FN), F1 = 2·TP / (2·TP + FP + FN) = 2r / (1 + r), which grows with r. Where images are
+    drawn independently, (TP, FP, FN, TN) is multinomial, so that TP given TP + FP + FN is binomial with r: the ends
+    are those of r's Wilson interval, mapped the same way. They do not collapse at F1 = 1 or 0, as a percentile
+    bootstrap does.
+
+    Args:
+        confusion: number of images, shape (C, C); row = true class, column = predicted class.
+        confidence: two-sided level, in (0, 1).
+    """
+    right = np.diagonal(confusion)
+    either = confusion.sum(axis=0) + confusion.sum(axis=1) - right
+    low, high = wilson_bounds(right, either, confidence)
+    return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
+def macro_estimates(
+    confusion: Counts, *, rng: np.random.Generator, confidence: float, replicates: int = 2000
+) -> tuple[Estimate, Estimate]:
+    """Return balanced accuracy and macro-F1, both means over the classes that have images, with their intervals.
+
+    Each end is the farther of two:
+
+    1. The percentile bootstrap of the confusion matrix; in a resample, too, the mean is over the classes that it has.
+       It collapses where few images are wrong: with 10 images in each of 2 classes and a true accuracy of 0.97, its
+       95 % interval holds the truth 44 % of the time (simulated).
+    2. The intervals of the single classes, combined by their squared distances from the estimates (MOVER: Zou, Huang &
+       Zhang 2009, Computational Statistics & Data Analysis 53:1080). Recalls of different classes are independent. F1s
+       are not, for an error i → j counts against both classes: to first order their sum has the variance
+       Σ λ_ij (a_i + b_j)², and (a_i + b_j)² ≤ 2 (a_i² + b_j²), so twice the variance of independent F1s is a bound,
+       and the distance grows by √2.
+
+    Together they hold the truth at least 94 % of the time over 2 to 10 classes with 5 to 50 images each and accuracies
+    of 0.7 to 0.97 (simulated).
+
+    Args:
+        confusion: number of images, shape (C, C); row = true class, column = predicted class; not all 0.
+        rng: source of randomness for the bootstrap.
+        confidence: two-sided level, in (0, 1).
+        replicates: number of bootstrap resamples.
+    """
+    support = confusion.sum(axis=1)
+    present = support > 0
+    right = np.diagonal(confusion)[present]
+    both = (confusion.sum(axis=0) + confusion.sum(axis=1))[present]
+    recall, f1 = right / support[present], 2 * right / both
+    low, high = wilson_bounds(right, support[present], confidence)
+    recall_reach = _reach(recall, low, high)
+    low, high = f1_bounds(confusion, confidence)
+    f1_reach = _reach(f1, low[present], high[present])
+    drawn = _resample_macro(confusion, rng=rng, replicates=replicates)
+    n = int(support.sum())
+    note = "" if present.all() else f"{present.sum()} of {len(present)} classes present"
+    return (
+        _widen(percentile_estimate(recall.mean(), drawn[:, 0], n=n, confidence=confidence), recall_reach, note),
+        _widen(
+            percentile_estimate(f1.mean(), drawn[:, 1], n=n, confidence=confidence),
+            (math.sqrt(2) * f1_reach[0], math.sqrt(2) * f1_reach[1]),
+            note,
+        ),
+    )
+
+
+def mean_estimate(values: Floats, confidence: float) -> Estimate:
+    """Return the mean of non-negative values with Student's t interval, cut at 0.
+
+    Args:
+        values: one per image, shape (N,), at least 0.
+        confidence: two-sided level, in (0, 1).
+    """
+    n, mean = len(values), float(values.mean())
+    spread = float(values.std(ddof=1)) if n > 1 else 0.0
+    if spread == 0.0:
+        return Estimate(mean, None, None, n=n, note="not enough data for an interval: the images do not differ")
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2.0)) * spread / math.sqrt(n)
+    return Estimate(mean, max(0.0, mean - half), mean + half, n=n)
+
+
+def _reach(values: Floats, low: Floats, high: Floats) -> tuple[float, float]:
+    """Return how far the ends of a mean lie below and above it, from the intervals of its independent terms."""
+    down, up = np.sum((values - low) ** 2), np.sum((high - values) ** 2)
+    return math.sqrt(down) / len(values), math.sqrt(up) / len(values)
+
+
+def _widen(estimate: Estimate, reach: tuple[float, float], note: str) -> Estimate:
+    """Move the ends out to at least the given distances below and above the value, within [0, 1]."""
+    value, low, high = estimate.value, estimate.low, estimate.high
+    assert value is not None and low is not None and high is not None, "some class has images"
+    return Estimate(
+        value, max(0.0, min(low, value - reach[0])), min(1.0, max(high, value + reach[1])), estimate.n, note
+    )
+
+
+def _resample_macro(confusion: Counts, *, rng: np.random.Generator, replicates: int) -> Floats:
+    """Return balanced accuracy and macro-F1 of bootstrap resamples, shape (replicates, 2)."""
+    from scipy.sparse import csr_array
+
+    classes = len(confusion)
+    true, predicted = np.nonzero(confusion)
+    cells = np.arange(len(true))
+    ones = np.ones(len(true), dtype=np.int64)
+    by_true = csr_array((ones, (cells, true)), shape=(len(true), classes))
+    by_predicted = csr_array((ones, (cells, predicted)), shape=(len(true), classes))
+    right = true == predicted
+    by_right = csr_array((ones[right], (cells[right], true[right])), shape=(len(true), classes))
+
+    def macro(counts: Counts) -> Floats:
+        support, hits = counts @ by_true, counts @ by_right
+        with np.errstate(invalid="ignore"):
+            recall = hits / support  # NaN where the resample has no image of the class
+            f1 = np.where(support > 0, 2 * hits / (support + counts @ by_predicted), np.nan)
+        return np.stack([np.nanmean(recall, axis=1), np.nanmean(f1, axis=1)], axis=1)
+
+    return bootstrap_replicates(confusion[true, predicted], macro, rng=rng, replicates=replicates)

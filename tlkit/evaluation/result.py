@@ -1,0 +1,242 @@
+"""`Evaluation`: how good a classifier is on a set of labelled images, as a value that shows and stores itself."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.stats.estimate import Estimate
+
+MOST_CLASSES_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """How well one class is recognised.
+
+    Attributes:
+        name: class name.
+        support: number of images of this class.
+        precision: share of the images predicted as this class that are of it; undefined if it is never predicted.
+        recall: share of the images of this class that are predicted as it; undefined without images of it.
+        f1: harmonic mean of precision and recall, 2·TP / (2·TP + FP + FN), 0 where TP is 0; undefined without images
+            of this class. Its n is TP + FP + FN.
+    """
+
+    name: str
+    support: int
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        estimates = {key: getattr(self, key).to_dict() for key in ("precision", "recall", "f1")}
+        return {"name": self.name, "support": self.support, **estimates}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ClassResult:
+        """Read what `to_dict` wrote."""
+        estimates = {key: Estimate.from_dict(values[key]) for key in ("precision", "recall", "f1")}
+        return cls(name=values["name"], support=values["support"], **estimates)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How good a classifier is on a set of labelled images. `evaluate` makes it.
+
+    Attributes:
+        classes: class names, C of them.
+        n: number of labelled images, which everything here is about.
+        n_unlabelled: number of images that were left out because their label is unknown.
+        confidence: level of every interval, in (0, 1).
+        accuracy: share of images predicted right.
+        balanced_accuracy: mean recall over the classes that have images.
+        macro_f1: mean F1 over the classes that have images.
+        top_k: for each k, share of images whose class is among the k most probable.
+        log_loss: mean of −ln(probability of the true class), in nats, 0 is best; None without probabilities.
+        per_class: one result per class, in the order of `classes`.
+        confusion: number of images, shape (C, C); row = true class, column = predicted class.
+    """
+
+    classes: tuple[str, ...]
+    n: int
+    n_unlabelled: int
+    confidence: float
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    macro_f1: Estimate
+    top_k: dict[int, Estimate]
+    log_loss: Estimate | None
+    per_class: tuple[ClassResult, ...]
+    confusion: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        assert self.confusion.shape == (len(self.classes), len(self.classes)), "one row and one column per class"
+        self.confusion.setflags(write=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Evaluation):
+            return NotImplemented
+        names = [field.name for field in fields(self) if field.name != "confusion"]
+        same = all(getattr(self, name) == getattr(other, name) for name in names)
+        return same and np.array_equal(self.confusion, other.confusion)
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have no hash
+
+    @property
+    def n_present(self) -> int:
+        """Number of classes that have images."""
+        return sum(result.support > 0 for result in self.per_class)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        return {
+            "classes": list(self.classes),
+            "n": self.n,
+            "n_unlabelled": self.n_unlabelled,
+            "confidence": self.confidence,
+            "accuracy": self.accuracy.to_dict(),
+            "balanced_accuracy": self.balanced_accuracy.to_dict(),
+            "macro_f1": self.macro_f1.to_dict(),
+            "top_k": {str(k): estimate.to_dict() for k, estimate in self.top_k.items()},
+            "log_loss": None if self.log_loss is None else self.log_loss.to_dict(),
+            "per_class": [result.to_dict() for result in self.per_class],
+            "confusion": self.confusion.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Evaluation:
+        """Read what `to_dict` wrote."""
+        size = len(values["classes"])
+        return cls(
+            classes=tuple(values["classes"]),
+            n=values["n"],
+            n_unlabelled=values["n_unlabelled"],
+            confidence=values["confidence"],
+            accuracy=Estimate.from_dict(values["accuracy"]),
+            balanced_accuracy=Estimate.from_dict(values["balanced_accuracy"]),
+            macro_f1=Estimate.from_dict(values["macro_f1"]),
+            top_k={int(k): Estimate.from_dict(estimate) for k, estimate in values["top_k"].items()},
+            log_loss=None if values["log_loss"] is None else Estimate.from_dict(values["log_loss"]),
+            per_class=tuple(ClassResult.from_dict(result) for result in values["per_class"]),
+            confusion=np.array(values["confusion"], dtype=np.int64).reshape(size, size),
+        )
+
+    def summary_rows(self) -> list[tuple[str, str, str]]:
+        """Return the rows of a results table: metric, value with its interval, what it is based on.
+
+        Top-1 is left out where it is the accuracy.
+        """
+        images = _images(self.n)
+        present = images
+        if self.n_present < len(self.classes):
+            present += f", {self.n_present} of {len(self.classes)} classes present"
+        rows = [
+            ("accuracy", in_words(self.accuracy), images),
+            ("balanced accuracy", in_words(self.balanced_accuracy), present),
+            ("macro F1", in_words(self.macro_f1), present),
+        ]
+        for k, estimate in sorted(self.top_k.items()):
+            if k > 1 or estimate != self.accuracy:
+                rows.append((f"top-{k} accuracy", in_words(estimate), images))
+        if self.log_loss is not None:
+            rows.append(("log loss", in_words(self.log_loss), images))
+        return rows
+
+    def per_class_table(self) -> pd.DataFrame:
+        """Return one row per class: its support, and precision, recall and F1 with their ends; NaN where undefined.
+
+        Columns: class, support, then for each of precision, recall and f1 its value, `_low` and `_high`.
+        """
+        rows = []
+        for result in self.per_class:
+            row: dict[str, object] = {"class": result.name, "support": result.support}
+            for key in ("precision", "recall", "f1"):
+                estimate: Estimate = getattr(result, key)
+                for suffix, number in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high)):
+                    row[f"{key}{suffix}"] = float("nan") if number is None else number
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def most_confused(self, n: int = 5) -> pd.DataFrame:
+        """Return the pairs of classes that are mistaken most often, most images first, ties in class order.
+
+        Columns: true, predicted, images (so mistaken), support (images of the true class), share (of the support).
+
+        Args:
+            n: number of pairs at most.
+        """
+        errors = self.confusion.copy()
+        np.fill_diagonal(errors, 0)
+        order = np.argsort(-errors, axis=None, kind="stable")[: max(n, 0)]
+        true, predicted = np.unravel_index(order, errors.shape)
+        some = errors[true, predicted] > 0
+        true, predicted = true[some], predicted[some]
+        support = self.confusion.sum(axis=1)[true]
+        names = np.array(self.classes, dtype=object)
+        images = errors[true, predicted]
+        return pd.DataFrame(
+            {
+                "true": names[true],
+                "predicted": names[predicted],
+                "images": images,
+                "support": support,
+                "share": images / support,
+            }
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the summary, the classes, and what is mistaken most often."""
+        left_out = f" Left out for want of a label: {_images(self.n_unlabelled)}." if self.n_unlabelled else ""
+        caption = f"{_images(self.n)}, {len(self.classes)} classes; intervals at {self.confidence:.0%}.{left_out}"
+        classes = [
+            (result.name, str(result.support), *map(in_words, (result.precision, result.recall, result.f1)))
+            for result in self.per_class[:MOST_CLASSES_SHOWN]
+        ]
+        more = len(self.per_class) - len(classes)
+        parts = [
+            f"<p><b>Evaluation</b> of {html.escape(caption)}</p>",
+            _html_table(("metric", "value", "based on"), self.summary_rows()),
+            _html_table(("class", "images", "precision", "recall", "F1"), classes),
+        ]
+        if more:
+            parts.append(f"<p>… and {more} more classes; see <code>per_class_table()</code>.</p>")
+        confused = self.most_confused()
+        if len(confused):
+            pairs = [
+                (row["true"], row["predicted"], f"{row['images']} of {row['support']}")
+                for row in confused.to_dict("records")
+            ]
+            parts.append(_html_table(("true class", "mistaken for", "images"), pairs))
+        return "\n".join(parts)
+
+
+def in_words(estimate: Estimate) -> str:
+    """Return an estimate as text, with the reason where it has no interval.
+
+    Example:
+        >>> in_words(Estimate(0.5, None, None, n=1, note="one image has no spread"))
+        '0.500 (one image has no spread)'
+    """
+    text = estimate.format()
+    if estimate.value is not None and estimate.low is None and estimate.note:
+        return f"{text} ({estimate.note})"
+    return text
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
+
+
+def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return an HTML table; every text is escaped, for class names are the user's."""
+    head = "".join(f"<th>{html.escape(text)}</th>" for text in header)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>\n" for row in rows)
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>"

@@ -1,0 +1,1 @@
+"""From a timm backbone to a trained classifier."""

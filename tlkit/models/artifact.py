@@ -1,0 +1,110 @@
+"""A stored model: `model.safetensors` beside `model.json`, in one folder. It loads without pickle and without timm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from tlkit.errors import ModelError
+from tlkit.models.weights import WeightsFacts
+from tlkit.preprocess import Preprocess
+
+TENSORS_FILE, CARD_FILE = "model.safetensors", "model.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """All that is needed to rebuild a model around its tensors, and to use it rightly.
+
+    Attributes:
+        architecture: timm's name, such as "resnet50".
+        classes: class names in the order of the outputs.
+        preprocess: what the model expects of its input.
+        drop_rate: dropout before the head during training, in [0, 1).
+        weights: what the backbone started from.
+    """
+
+    architecture: str
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    drop_rate: float
+    weights: WeightsFacts
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        return {
+            "format_version": FORMAT_VERSION,
+            **asdict(self),
+            "classes": list(self.classes),
+            "preprocess": self.preprocess.to_dict(),
+            "weights": self.weights.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
+        """Read what `to_dict` wrote."""
+        return cls(
+            architecture=values["architecture"],
+            classes=tuple(values["classes"]),
+            preprocess=Preprocess.from_dict(values["preprocess"]),
+            drop_rate=values["drop_rate"],
+            weights=WeightsFacts(**values["weights"]),
+        )
+
+
+def save_artifact(folder: Path, tensors: Mapping[str, torch.Tensor], card: ModelCard) -> None:
+    """Write a model's tensors and card; each file appears whole or not at all.
+
+    Args:
+        folder: where to write; made if missing.
+        tensors: the network's state dict (`backbone.*`, `head.*`).
+        card: everything else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{TENSORS_FILE}.partial"
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
+    partial.replace(folder / TENSORS_FILE)
+    partial = folder / f".{CARD_FILE}.partial"
+    partial.write_text(json.dumps(card.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(folder / CARD_FILE)
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read a stored model's card.
+
+    Raises:
+        ModelError: there is no stored model in the folder, or it is damaged or from a newer tlkit.
+    """
+    path = folder / CARD_FILE
+    if not path.is_file():
+        raise ModelError(f"There is no stored model in {folder} ({CARD_FILE} is missing). Did the run finish training?")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["format_version"] > FORMAT_VERSION:
+            raise ModelError(f"{path} was written by a newer tlkit (format {values['format_version']}). Update tlkit.")
+        return ModelCard.from_dict(values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}). Restore it or train again.") from error
+
+
+def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """Read a stored model's tensors.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    path = folder / TENSORS_FILE
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise ModelError(f"There is no stored model in {folder} ({TENSORS_FILE} is missing).") from None
+    except SafetensorError as error:
+        raise ModelError(f"{path} is damaged ({error}). Restore it or train again.") from error

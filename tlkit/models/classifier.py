@@ -1,0 +1,184 @@
+"""The LightningModule: any timm backbone with a linear head, trained by a strategy. Usable in anyone's own script."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import nn
+from torch.nn import functional
+
+from tlkit.errors import ModelError
+from tlkit.models.artifact import ModelCard
+from tlkit.models.backbone import Backbone, create_backbone
+from tlkit.models.network import Network
+from tlkit.models.optim import create_optimizer, create_schedule
+from tlkit.models.strategy import LayerRow, freeze, layer_table, parameter_groups
+from tlkit.preprocess import Preprocess
+from tlkit.recipe import FrozenStrategy, Strategy, TrainSection
+
+logger = logging.getLogger(__name__)
+
+
+class Classifier(pl.LightningModule):
+    """Fine-tune a pretrained backbone on images of named classes.
+
+    A batch begins with normalised images (B, 3, H, W) float32 and targets (B,) int64; anything after these two is
+    ignored. `train_loss`, `val_loss` and `val_accuracy` are logged once an epoch; the validation loss is the plain
+    cross-entropy in nats, without label smoothing and class weights, so that it can be compared between runs.
+
+    Example:
+        >>> classifier = Classifier("test_resnet", classes=["ant", "bee"], weights="none")
+        >>> classifier(torch.zeros(4, 3, 64, 64)).shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(
+        self,
+        backbone: str | Backbone,
+        *,
+        classes: Sequence[str],
+        weights: str = "hub",
+        drop_rate: float = 0.0,
+        strategy: Strategy | None = None,
+        train: TrainSection | Mapping[str, Any] | None = None,
+        class_weights: Mapping[str, float] | None = None,
+        steps_per_epoch: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Build the network and freeze what the strategy freezes.
+
+        Args:
+            backbone: timm's name, or a backbone already built.
+            classes: class names in target order; at least two.
+            weights: where the backbone's weights come from, as in a recipe's `model.weights`; not used where
+                `backbone` is already built.
+            drop_rate: dropout on the features before the head, in [0, 1).
+            strategy: what trains; default: the head alone.
+            train: a recipe's `train` section, or a mapping of some of its keys.
+            class_weights: weight of each class in the training loss; default: all 1.
+            steps_per_epoch: optimizer steps per epoch, for the schedule; default: asked of the trainer.
+            seed: of the head's initialisation and of dropout.
+
+        Raises:
+            ModelError: the backbone cannot be had, or the classes are not two or more different names.
+        """
+        super().__init__()
+        if len(classes) < 2 or len(set(classes)) != len(classes):
+            raise ModelError(f"A classifier needs two or more different class names. Got {list(classes)} instead.")
+        if class_weights is not None and set(class_weights) != set(classes):
+            raise ModelError(
+                f"class_weights must name each class once. Got {sorted(class_weights)} for classes {sorted(classes)}."
+            )
+        self.seed = seed
+        self.source = backbone if isinstance(backbone, Backbone) else create_backbone(backbone, weights=weights)
+        self.classes = tuple(classes)
+        self.drop_rate = drop_rate
+        self.strategy = strategy if strategy is not None else FrozenStrategy(kind="frozen")
+        self.settings = train if isinstance(train, TrainSection) else TrainSection(**(train or {}))
+        self.steps_per_epoch = steps_per_epoch
+        self.network = Network(
+            self.source.module,
+            num_features=self.source.num_features,
+            num_classes=len(self.classes),
+            drop_rate=drop_rate,
+        )
+        self.network.init_head(seed)
+        self.frozen_modules = freeze(self.network, self.strategy)
+        weight = None if class_weights is None else torch.tensor([class_weights[name] for name in classes])
+        self.loss = nn.CrossEntropyLoss(weight=weight, label_smoothing=self.settings.label_smoothing)
+        self.train()
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """What the network expects of its input."""
+        return self.source.preprocess
+
+    def card(self) -> ModelCard:
+        """Return all that a stored model needs beside its tensors."""
+        return ModelCard(
+            architecture=self.source.name,
+            classes=self.classes,
+            preprocess=self.preprocess,
+            drop_rate=self.drop_rate,
+            weights=self.source.weights,
+        )
+
+    def layers(self) -> list[LayerRow]:
+        """Return the table of blocks: trains?, mode, learning rate, parameters."""
+        return layer_table(self.network, self.strategy, learning_rate=self.settings.learning_rate)
+
+    def train(self, mode: bool = True) -> Classifier:
+        """Set training mode for all but the frozen modules, which stay in evaluation mode."""
+        super().train(mode)
+        for module in self.frozen_modules:
+            module.eval()
+        return self
+
+    def on_fit_start(self) -> None:
+        """Enter training mode: since version 2.2 Lightning keeps the mode that it finds (PR #18951)."""
+        self.train()
+
+    def on_train_epoch_start(self) -> None:
+        """Make what is random in this epoch (dropout) a function of seed and epoch, whatever came before it."""
+        torch.manual_seed(epoch_seed(self.seed, self.current_epoch))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits, shape (B, C), for normalised images (B, 3, H, W)."""
+        return cast(torch.Tensor, self.network(images))
+
+    def training_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> torch.Tensor:
+        """Return the training loss of a batch.
+
+        Raises:
+            ModelError: the loss is not a finite number; the weights are those before this batch.
+        """
+        images, targets = batch[0], batch[1]
+        loss: torch.Tensor = self.loss(self(images).float(), targets)
+        if not torch.isfinite(loss):
+            raise ModelError(
+                f"The training loss became {loss.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}. "
+                "Lower train.learning_rate, or set train.precision to 32."
+            )
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(targets))
+        return loss
+
+    def validation_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> None:
+        """Log the plain cross-entropy and the accuracy of a batch."""
+        images, targets = batch[0], batch[1]
+        logits = self(images).float()
+        accuracy = (logits.argmax(dim=1) == targets).float().mean()
+        self.log("val_loss", functional.cross_entropy(logits, targets), prog_bar=True, batch_size=len(targets))
+        self.log("val_accuracy", accuracy, prog_bar=True, batch_size=len(targets))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimizer and its per-step schedule."""
+        groups = parameter_groups(
+            self.network,
+            self.strategy,
+            learning_rate=self.settings.learning_rate,
+            weight_decay=self.settings.weight_decay,
+        )
+        optimizer = create_optimizer(groups, self.settings)
+        steps = self.steps_per_epoch
+        if steps is None:  # drops a loader's restored position on resume (Lightning #20550); ours passes the number
+            steps = max(1, int(self.trainer.estimated_stepping_batches) // max(1, self.settings.epochs))
+        schedule = create_schedule(optimizer, self.settings, steps_per_epoch=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Return a 63-bit seed for one epoch, far from that of its neighbours.
+
+    Example:
+        >>> epoch_seed(0, 1) == epoch_seed(0, 1) != epoch_seed(1, 0)
+        True
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed}:{epoch}".encode()).digest()[:8], "big") >> 1

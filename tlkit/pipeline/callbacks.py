@@ -1,0 +1,96 @@
+"""What happens beside training: metrics written down, a polite stop on Ctrl-C, one line per epoch."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+
+import pandas as pd
+import pytorch_lightning as pl
+
+from tlkit.tracking import Tracker
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ("epoch", "train_loss", "val_loss", "val_accuracy", "learning_rate")
+
+
+class StopRequested(Exception):
+    """The user asked for training to stop; what has been learnt so far is kept."""
+
+
+class MetricsRecorder(pl.Callback):
+    """Write one row of metrics per finished epoch to `metrics.csv` and to the tracker.
+
+    The rows travel in the checkpoints, so that a resumed run neither repeats nor loses an epoch.
+    """
+
+    def __init__(self, path: Path, tracker: Tracker) -> None:
+        self.path = path
+        self.tracker = tracker
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Record the epoch that has just ended."""
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values["learning_rate"] = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+        row = {"epoch": trainer.current_epoch, **{name: values[name] for name in COLUMNS if name in values}}
+        self.rows.append(row)
+        pd.DataFrame(self.rows).to_csv(self.path, index=False, lineterminator="\n")
+        self.tracker.log_metrics({k: v for k, v in row.items() if k != "epoch"}, epoch=trainer.current_epoch)
+        shown = ", ".join(f"{name} {row[name]:.4g}" for name in COLUMNS[1:] if name in row)
+        logger.info("Epoch %d of %d: %s", trainer.current_epoch + 1, trainer.max_epochs, shown)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the rows of the run that is resumed."""
+        self.rows = list(state_dict["rows"])
+
+
+class PoliteStop(pl.Callback):
+    """End training after the current batch when Ctrl-C (or SIGTERM) asks for it; a second Ctrl-C ends it at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Catch the signals while the block runs. Outside the main thread signals cannot be caught, and are not."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
+            signal.signal(number, self._handle)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        logger.warning("Stopping after this batch; what has been learnt is kept. Press Ctrl-C again to stop at once.")
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Stop if asked to."""
+        if self.requested:
+            raise StopRequested
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Stop if asked to."""
+        if self.requested:
+            raise StopRequested

@@ -1,0 +1,50 @@
+"""Which device and precision a run uses, and why."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import torch
+
+from tlkit.errors import RecipeError
+
+logger = logging.getLogger(__name__)
+
+LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
+NAMES: dict[str, LightningPrecision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+def choose_device(device: str) -> str:
+    """Return "cuda", "mps" or "cpu"; `auto` takes the first of them that is there.
+
+    Raises:
+        RecipeError: the device that is asked for is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(name for name, available in there.items() if available)
+    if not there.get(device, False):
+        usable = " or ".join(name for name, available in there.items() if available)
+        raise RecipeError(
+            f"train.device is {device}, which torch {torch.__version__} does not find. Use auto or {usable}."
+        )
+    return device
+
+
+def choose_precision(precision: str, *, device: str) -> LightningPrecision:
+    """Return Lightning's word for a precision.
+
+    `auto` is bf16 on a CUDA device that computes in it, 16 on an older one, and 32 elsewhere: on a CPU the gain of
+    bf16 depends on the network, and two machines would disagree.
+
+    Raises:
+        RecipeError: 16 is asked for on a CPU, where torch has no loss scaling for it.
+    """
+    if precision == "auto":
+        if device != "cuda":
+            return "32-true"
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    if precision == "16" and device == "cpu":
+        raise RecipeError("train.precision is 16, which a CPU cannot train in. Use auto, 32 or bf16.")
+    return NAMES[precision]

@@ -1,0 +1,80 @@
+"""What a run was made with: versions, commit, hardware, data and weights."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from importlib import metadata
+from typing import Any
+
+import torch
+
+import tlkit
+from tlkit.models.weights import WeightsFacts
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+
+PACKAGES = (
+    "torch", "torchvision", "timm", "pytorch-lightning", "albumentations", "opencv-python-headless", "pillow",
+    "scikit-learn", "numpy", "pandas", "wandb",
+)  # fmt: skip
+
+
+def describe_environment(
+    samples: Samples, *, weights: WeightsFacts, device: str, precision: str, set_aside: int
+) -> dict[str, Any]:
+    """Return all that is needed to tell two runs apart, as plain JSON values.
+
+    Args:
+        samples: the images of the run, all splits.
+        weights: what the backbone started from.
+        device: where it trained, such as "cpu".
+        precision: Lightning's word for it, such as "bf16-mixed".
+        set_aside: number of images that could not be read.
+    """
+    return {
+        "tlkit": tlkit.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "device": device,
+        "device_name": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "precision": precision,
+        "data": {
+            "root": str(samples.root),
+            "images": len(samples),
+            "set_aside": set_aside,
+            "fingerprint": fingerprint(samples),
+        },
+        "weights": {**weights.to_dict(), "non_commercial": weights.non_commercial},
+    }
+
+
+def fingerprint(samples: Samples) -> str:
+    """Return the sha256 (hex) over every image's path, label, split and content digest, in path order."""
+    rows = samples.table[[PATH, LABEL, SPLIT, DIGEST]].astype(str).sort_values(PATH)
+    return hashlib.sha256("\n".join("\t".join(row) for row in rows.itertuples(index=False)).encode()).hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Return the commit of the working directory's git checkout, with "+changes" where it has any; None outside one."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        return f"{head}+changes" if _git("status", "--porcelain", "--untracked-files=no") else head
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=10)  # noqa: S603, S607
+    return done.stdout.strip()

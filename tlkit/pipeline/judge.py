@@ -1,0 +1,216 @@
+"""Judging a run, without torch: read its predictions, evaluate, audit, report."""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tlkit.audit.audit import Audit, audit_groups
+from tlkit.errors import RunError
+from tlkit.evaluation import Evaluation, evaluate
+from tlkit.predictions import Predictions, read_predictions
+from tlkit.recipe import Recipe, load_recipe
+from tlkit.report import write_report
+from tlkit.runs import RunDirectory
+from tlkit.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+class Run:
+    """A run on disk, and the questions one can put to it. Needs no torch.
+
+    Attributes:
+        directory: where its files are.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self.directory = directory
+
+    def __repr__(self) -> str:
+        return f"Run({self.path}, {self.status})"
+
+    @property
+    def path(self) -> Path:
+        """The run's directory."""
+        return self.directory.path
+
+    @property
+    def status(self) -> str:
+        """running, finished, interrupted or failed."""
+        return self.directory.status
+
+    @property
+    def recipe(self) -> Recipe:
+        """The resolved recipe."""
+        return load_recipe(self.directory.recipe)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Versions, commit, device, dataset fingerprint, weights."""
+        return self.directory.read_json(self.directory.environment)
+
+    @property
+    def samples(self) -> Samples:
+        """The readable images of all splits, with groups and digests."""
+        return Samples.from_csv(self.directory.split, root=Path(self.recipe.data.root))
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row of metrics per epoch; empty where no epoch has ended."""
+        path = self.directory.metrics
+        return pd.read_csv(path) if path.is_file() else pd.DataFrame({"epoch": []})
+
+    @property
+    def set_aside(self) -> list[tuple[str, str]]:
+        """Path and reason of each image that could not be read."""
+        path = self.directory.set_aside
+        if not path.is_file():
+            return []
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return list(rows.itertuples(index=False, name=None))
+
+    def predictions(self, split: str | None = None) -> Predictions:
+        """Return the predictions for a split: test by default, or val where there is no test split.
+
+        Raises:
+            RunError: the run has no predictions for it.
+        """
+        return read_predictions(self.directory.predictions(self.judged_split(split)))
+
+    def judged_split(self, split: str | None = None) -> str:
+        """Return the split that a judgement is about: the one asked for, else test, else val, else train.
+
+        Raises:
+            RunError: the run has no predictions for it.
+        """
+        there = self.directory.predicted_splits
+        if not there:
+            raise RunError(f"{self.path} has no predictions: it did not get that far ({self.status}). Fit it again.")
+        if split is not None and split not in there:
+            raise RunError(f"{self.path} has no predictions for {split!r}. It has {', '.join(there)}.")
+        return split or there[0]
+
+    def evaluate(self, split: str | None = None) -> Evaluation:
+        """Evaluate a split as the recipe says, and store the result in `evaluation.json`."""
+        split, settings = self.judged_split(split), self.recipe.evaluate
+        result = evaluate(self.predictions(split), top_k=settings.top_k, confidence=settings.confidence)
+        self._store(self.directory.evaluation, split, result.to_dict())
+        return result
+
+    def evaluation(self, split: str | None = None) -> Evaluation:
+        """Return the stored evaluation of a split, made now where there is none yet."""
+        split = self.judged_split(split)
+        stored = self._stored(self.directory.evaluation, split)
+        return Evaluation.from_dict(stored) if stored else self.evaluate(split)
+
+    def last_audit(self, split: str | None = None) -> Audit | None:
+        """Return the stored audit of a split, made now where there is none yet; None where there are no groups."""
+        split = self.judged_split(split)
+        stored = self._stored(self.directory.audit, split)
+        if stored:
+            return Audit.from_dict(stored)
+        return self.audit(split=split) if self.predictions(split).group_columns else None
+
+    def audit(
+        self,
+        by: str | Sequence[str] | None = None,
+        *,
+        split: str | None = None,
+        max_order: int | None = None,
+        min_group_size: int | None = None,
+    ) -> Audit:
+        """Compare a split's rates across groups, and store the result in `audit.json`.
+
+        Args:
+            by: group columns; default: the recipe's `audit.by`, else all columns there are.
+            split: test by default, or val where there is no test split.
+            max_order: most columns that are crossed; default: the recipe's.
+            min_group_size: smallest group that gets a rate; default: the recipe's.
+
+        Raises:
+            PredictionsError: a column is not there; the message lists those that are.
+            RunError: the run has no group columns at all.
+        """
+        split, recipe = self.judged_split(split), self.recipe
+        predictions = self.predictions(split)
+        columns = [by] if isinstance(by, str) else list(by or recipe.audit.by or predictions.group_columns)
+        if not columns:
+            raise RunError(
+                f"{self.path} has no group columns to audit by. Name a metadata CSV in data.metadata and its columns "
+                "in data.groups, and fit again; or audit a CSV of predictions that has group columns."
+            )
+        result = audit_groups(
+            predictions,
+            by=columns,
+            max_order=max_order or recipe.audit.max_order,
+            min_group_size=min_group_size or recipe.audit.min_group_size,
+            confidence=recipe.evaluate.confidence,
+            seed=recipe.seed,
+        )
+        self._store(self.directory.audit, split, result.to_dict())
+        return result
+
+    def report(self, split: str | None = None) -> Path:
+        """Write `report.html` about a split, evaluating and auditing it where that is still to do; return its path."""
+        split, recipe = self.judged_split(split), self.recipe
+        return write_report(
+            self.directory.report,
+            title=recipe.report.title or recipe.name,
+            recipe_text=self.directory.recipe.read_text(encoding="utf-8"),
+            environment=self.environment,
+            counts=self.samples.counts(),
+            history=self.history,
+            evaluation=self.evaluation(split),
+            audit=self.last_audit(split),
+            set_aside=self.set_aside,
+            notes=self._notes(),
+            attribution=self._attribution(),
+            split=split,
+        )
+
+    def _notes(self) -> list[str]:
+        notes = []
+        weights = self.environment.get("weights", {})
+        if weights.get("non_commercial"):
+            notes.append(f"The backbone's weights are licensed {weights['license']}: no commercial use.")
+        if weights.get("source") == "none":
+            notes.append("The backbone started from random weights.")
+        if self.status == "interrupted":
+            notes.append("Training was interrupted; these are the best weights up to then.")
+        return notes
+
+    def _attribution(self) -> str | None:
+        path = Path(self.recipe.data.root) / "ATTRIBUTION.txt"
+        return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+
+    def _stored(self, path: Path, split: str) -> dict[str, Any] | None:
+        """Return one split's stored result."""
+        return self.directory.read_json(path).get(split) if path.is_file() else None
+
+    def _store(self, path: Path, split: str, values: dict[str, Any]) -> None:
+        """Put one split's result among those of the other splits."""
+        stored = self.directory.read_json(path) if path.is_file() else {}
+        self.directory.write_json(path, {**stored, split: values})
+
+    def _repr_html_(self) -> str:
+        name, status, path = (html.escape(text) for text in (self.directory.name, self.status, str(self.path)))
+        about = f"<p><b>{name}</b> ({status}), in {path}</p>"
+        if not self.directory.predicted_splits:
+            return about
+        split = self.judged_split()
+        return f"{about}<p>{html.escape(split)} split</p>{self.evaluation(split)._repr_html_()}"
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run that exists.
+
+    Raises:
+        RunError: there is no run at the path; the nearest names are suggested.
+    """
+    return Run(RunDirectory.open(Path(path)))

@@ -1,0 +1,152 @@
+"""Prediction by a stored model, with one decoding and preprocessing for a run's own splits and for anyone's files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tlkit.data.batch import normalise
+from tlkit.data.cores import choose_workers
+from tlkit.data.dataset import ImageDataset, create_loader
+from tlkit.data.decode import MAX_PIXELS
+from tlkit.data.formats import EXTENSIONS
+from tlkit.data.transforms import build_transform
+from tlkit.errors import DataError, first_few
+from tlkit.models.artifact import ModelCard
+from tlkit.models.network import Network, load_network
+from tlkit.pipeline.devices import choose_device
+from tlkit.predictions import Predictions
+from tlkit.runs import RunDirectory
+from tlkit.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+class Predictor:
+    """A network that predicts image files, always in float32 and with the preprocessing it was trained with.
+
+    Attributes:
+        network: the network, in evaluation mode.
+        card: its classes, preprocessing and origin.
+        device: where it runs, such as "cpu".
+    """
+
+    def __init__(self, network: Network, card: ModelCard, *, device: str = "cpu") -> None:
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.card = card
+        self.device = device
+
+    def __repr__(self) -> str:
+        return f"Predictor({self.card.architecture}, {len(self.card.classes)} classes, {self.device})"
+
+    def predict(self, paths: Sequence[str | Path], *, batch_size: int = 32) -> Predictions:
+        """Predict image files and folders of them.
+
+        Args:
+            paths: image files, or folders that are searched for images at any depth; each image counts once.
+            batch_size: images per forward pass.
+
+        Returns:
+            One row per readable image, without labels. Unreadable images are named in the log and left out.
+
+        Raises:
+            DataError: a path does not exist, a folder holds no image, or nothing can be read.
+        """
+        files = find_images(paths)
+        proba, index = self._probabilities(files, batch_size=batch_size, num_workers="auto", max_pixels=MAX_PIXELS)
+        names = np.array([str(file) for file in files])[index]
+        return Predictions.build(classes=self.card.classes, path=names, proba=proba)
+
+    def predict_samples(
+        self, samples: Samples, *, batch_size: int = 32, num_workers: int | str = "auto", max_pixels: int = MAX_PIXELS
+    ) -> Predictions:
+        """Predict labelled samples, matching their classes to the model's by name.
+
+        Raises:
+            DataError: a class of the samples is unknown to the model.
+        """
+        foreign = [name for name in samples.classes if name not in self.card.classes]
+        if foreign:
+            raise DataError(
+                f"The model does not know {len(foreign)} of the classes: {first_few(foreign)}. "
+                f"It knows {first_few(self.card.classes)}."
+            )
+        proba, index = self._probabilities(
+            samples, batch_size=batch_size, num_workers=num_workers, max_pixels=max_pixels
+        )
+        return Predictions.build(
+            classes=self.card.classes,
+            path=samples.paths[index],
+            y_true=samples.table["label"].to_numpy()[index],
+            proba=proba,
+            groups=samples.groups.iloc[index].reset_index(drop=True),
+        )
+
+    def _probabilities(
+        self, images: Samples | Sequence[Path], *, batch_size: int, num_workers: int | str, max_pixels: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Return the softmax (M, C) of the readable images and their rows (M,); the only softmax there is."""
+        loader = create_loader(
+            ImageDataset(images, transform=build_transform(self.card.preprocess), max_pixels=max_pixels),
+            batch_size=batch_size,
+            num_workers=choose_workers(num_workers, images=len(images)),  # type: ignore[arg-type]
+        )
+        proba, index = [], []
+        self.network.eval()
+        with torch.inference_mode():
+            for batch in loader:
+                logits = self.network(normalise(batch.image.to(self.device), self.card.preprocess))
+                proba.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
+                index.append(batch.index.numpy())
+        missing = len(images) - sum(len(part) for part in index)
+        if missing:
+            logger.warning("%d of %d images could not be read; they have no prediction.", missing, len(images))
+        return np.concatenate(proba), np.concatenate(index)
+
+
+def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:
+    """Load the model of a run for prediction; nothing in its files can run code.
+
+    Args:
+        run: a run, its directory, or the folder with `model.safetensors` and `model.json` itself.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        ModelError: there is no stored model, or it does not fit this timm.
+        RunError: there is no run at the path.
+    """
+    folder = Path(getattr(run, "path", run))  # type: ignore[arg-type]
+    if not (folder / "model.json").is_file():
+        folder = RunDirectory.open(folder).model
+    network, card = load_network(folder)
+    return Predictor(network, card, device=choose_device(device))
+
+
+def find_images(paths: Sequence[str | Path]) -> list[Path]:
+    """Return the image files among paths and below folders, in order, each once.
+
+    Raises:
+        DataError: a path does not exist, or a folder holds no image; all such paths at once.
+    """
+    files: dict[Path, None] = {}
+    problems = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+            if not found:
+                problems.append(f"{path} holds no image. The formats are {', '.join(sorted(EXTENSIONS))}.")
+            files.update(dict.fromkeys(found))
+        elif path.exists():
+            files[path] = None
+        else:
+            problems.append(f"{path} does not exist.")
+    if not paths:
+        problems.append("No image is named. Give files or folders.")
+    if problems:
+        raise DataError(*problems)
+    return list(files)

@@ -1,0 +1,119 @@
+"""From a recipe to everything that training needs, without training: what `plan` shows is what `fit` uses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+
+import pytorch_lightning as pl
+
+from tlkit.data.datamodule import ImageFolderDataModule
+from tlkit.errors import RecipeError, first_few
+from tlkit.models.backbone import create_backbone
+from tlkit.models.classifier import Classifier
+from tlkit.pipeline.devices import LightningPrecision, choose_device, choose_precision
+from tlkit.recipe import Recipe
+from tlkit.samples import LABEL, Samples
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recipe made concrete.
+
+    Attributes:
+        recipe: the recipe.
+        data: the data module, set up.
+        classifier: the model, weights loaded and frozen as the strategy says.
+        device: "cpu", "cuda" or "mps".
+        precision: Lightning's word for it.
+        steps_per_epoch: optimizer steps per epoch.
+    """
+
+    recipe: Recipe
+    data: ImageFolderDataModule
+    classifier: Classifier
+    device: str
+    precision: LightningPrecision
+    steps_per_epoch: int
+
+
+def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = None) -> Prepared:
+    """Build the backbone, read and split the data, and join the two.
+
+    Args:
+        recipe: what to build.
+        progress: called with (images checked, images in all).
+
+    Raises:
+        TlkitError: the weights, the data or the device cannot be had; the message says what to do.
+    """
+    pl.seed_everything(recipe.seed, workers=True, verbose=False)
+    device = choose_device(recipe.train.device)
+    precision = choose_precision(str(recipe.train.precision), device=device)
+    section = recipe.data
+    backbone = create_backbone(recipe.model.name, weights=recipe.model.weights, image_size=_pair(section.image_size))
+    given = {"resize": section.resize, "crop_pct": section.crop_pct, "background": section.background}
+    preprocess = backbone.preprocess.replace(**{name: value for name, value in given.items() if value is not None})
+    data = ImageFolderDataModule(
+        section.root,
+        preprocess=preprocess,
+        augment=_augmentation(recipe),
+        batch_size=section.batch_size,
+        num_workers=section.num_workers,
+        val=section.val,
+        test=section.test,
+        seed=recipe.seed,
+        metadata=section.metadata,
+        groups=section.groups,
+        max_pixels=section.max_pixels,
+        progress=progress,
+    )
+    data.setup()
+    steps = data.steps_per_epoch
+    classifier = Classifier(
+        replace(backbone, preprocess=preprocess),
+        classes=data.classes,
+        drop_rate=recipe.model.drop_rate,
+        strategy=recipe.strategy,
+        train=recipe.train,
+        class_weights=_class_weights(recipe.train.class_weights, data.samples),
+        steps_per_epoch=steps,
+        seed=recipe.seed,
+    )
+    logger.info("Training on %s in precision %s.", device, precision)
+    return Prepared(recipe, data, classifier, device, precision, steps)
+
+
+def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def _augmentation(recipe: Recipe) -> str | list[dict[str, Any]]:
+    listed = recipe.augment.transforms
+    if listed is None:
+        return recipe.augment.preset
+    return [{"name": transform.name, **transform.arguments} for transform in listed]
+
+
+def _class_weights(given: str | Mapping[str, float], samples: Samples) -> Mapping[str, float] | None:
+    """Return the loss weight of each class; `balanced` is N / (C · N_c), as scikit-learn's class_weight defines it."""
+    if given == "none":
+        return None
+    if isinstance(given, str):
+        counts = samples.split("train").table[LABEL].value_counts()
+        return {name: counts.sum() / (len(samples.classes) * counts[name]) for name in samples.classes}
+    unknown = [name for name in given if name not in samples.classes]
+    if unknown:
+        raise RecipeError(
+            f"train.class_weights names {first_few(unknown)}, which the data does not have. "
+            f"Its classes are {first_few(samples.classes)}."
+        )
+    return {name: float(given.get(name, 1.0)) for name in samples.classes}

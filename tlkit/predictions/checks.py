@@ -1,0 +1,186 @@
+"""What a table of predictions must satisfy, and what to tell the user where it does not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.errors import did_you_mean, first_few
+
+PATH, Y_TRUE, Y_PRED, PROBA_PREFIX = "path", "y_true", "y_pred", "proba_"
+SUM_TOLERANCE = 1e-4  # a float32 softmax over 20,000 classes stays within 1e-5
+
+Strings = npt.NDArray[np.str_]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+def is_reserved(column: str) -> bool:
+    """Tell whether a column name belongs to the predictions themselves, so that no group can have it."""
+    return column in (PATH, Y_TRUE, Y_PRED) or column.startswith(PROBA_PREFIX)
+
+
+def as_text(values: object) -> pd.Series[str]:
+    """Return a column as strings with NA for missing; only a null or an empty text is missing.
+
+    A column of numbers that are all whole becomes whole numbers ("3", not "3.0"), because one missing cell turns
+    whole numbers into floats on their way through pandas.
+    """
+    column = pd.Series(values).reset_index(drop=True)
+    if pd.api.types.is_float_dtype(column.dtype):
+        present = column.dropna()
+        if (present.abs() < 2**53).all() and (present == present.round()).all():  # beyond, floats skip whole numbers
+            column = column.astype("Int64")
+    text = column.astype("string")
+    return text.mask(text == "", pd.NA)
+
+
+def name_problems(classes: tuple[str, ...], paths: Strings) -> list[str]:
+    """Return what is wrong with the class names and the paths."""
+    problems = []
+    if not classes:
+        problems.append("there are no classes. Give at least one class name.")
+    if "" in classes:
+        problems.append("a class has an empty name. Give every class a name.")
+    if twice := repeated(classes):
+        problems.append(f"the class names must differ, but these occur twice: {first_few(twice)}.")
+    if len(paths) == 0:
+        problems.append("there are no rows. Give one row per image.")
+    if (empty := int((paths == "").sum())) > 0:
+        problems.append(f"{empty} of {len(paths)} rows have no path. Give every image its path.")
+    if twice := repeated(paths[paths != ""].tolist()):
+        count = f"{len(twice)} paths occur" if len(twice) > 1 else "1 path occurs"
+        problems.append(f"{count} more than once: {first_few(twice)}. Keep one row per image.")
+    return problems
+
+
+def repeated(names: Sequence[str]) -> list[str]:
+    """Return the names that occur more than once, in order of appearance."""
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def class_codes(
+    values: object, *, classes: tuple[str, ...], paths: Strings, column: str, may_be_missing: bool
+) -> tuple[Ints, list[str]]:
+    """Return positions in `classes`, shape (N,), -1 = missing, and what is wrong with them.
+
+    Args:
+        values: one per image: class names (missing = unknown), or integer positions in `classes` (-1 = unknown).
+        classes: class names.
+        paths: paths of the images, shape (N,), for the messages.
+        column: "y_true" or "y_pred", for the messages.
+        may_be_missing: whether an image may have no value.
+    """
+    given = np.asarray(values)
+    if given.shape != paths.shape:
+        return np.full(len(paths), -1), [f"{column} has shape {given.shape}, but there are {len(paths)} paths."]
+    problems = []
+    if np.issubdtype(given.dtype, np.integer):
+        codes = given.astype(np.int64)
+        wrong = (codes < -1) | (codes >= len(classes))
+        if wrong.any():
+            problems.append(
+                f"{column} is outside 0…{len(classes) - 1} in {_rows(wrong)}: "
+                f"{_examples(paths, wrong, codes.tolist())}. It must be a position among the {len(classes)} classes."
+            )
+    else:
+        names = as_text(values)
+        position = {name: index for index, name in enumerate(classes)}
+        codes = np.array([position.get(name, -1) for name in names], dtype=np.int64)
+        wrong = (codes < 0) & names.notna().to_numpy()
+        if wrong.any():
+            problems.append(_unknown_classes(column, names[wrong].tolist(), classes))
+    missing: Mask = (codes == -1) & ~wrong
+    if missing.any() and not may_be_missing:
+        problems.append(f"{column} is missing in {_rows(missing)}: {first_few(paths[missing].tolist())}.")
+    return codes, problems
+
+
+def proba_problems(proba: Floats, *, classes: tuple[str, ...], paths: Strings) -> list[str]:
+    """Return what is wrong with class probabilities: their shape, values that are none, rows that do not sum to one."""
+    shape = (len(paths), len(classes))
+    if proba.shape != shape:
+        return [
+            f"proba has shape {proba.shape}, but {shape[0]} paths and {shape[1]} classes need {shape}: "
+            "one row per image, one column per class."
+        ]
+    problems = []
+    finite: Mask = np.asarray(np.isfinite(proba).all(axis=1))
+    if not finite.all():
+        problems.append(
+            f"proba is NaN or infinite in {_rows(~finite)}: {first_few(paths[~finite].tolist())}. "
+            "Find out why the model gives no number there."
+        )
+    sums = np.where(finite, proba.sum(axis=1, where=finite[:, None]), 1.0)
+    off = np.abs(sums - 1.0) > SUM_TOLERANCE
+    if off.any():
+        totals = [f"sum {total:.6g}" for total in sums]
+        problems.append(
+            f"the rows of proba must sum to one, but {off.sum()} of {len(off)} do not: "
+            f"{_examples(paths, off, totals)}. {_sum_advice(proba[off], sums[off])}"
+        )
+    negative = finite & ~off & (proba < 0).any(axis=1)
+    if negative.any():
+        problems.append(
+            f"proba is negative in {_rows(negative)}: {first_few(paths[negative].tolist())}. "
+            "A probability lies between 0 and 1."
+        )
+    return problems
+
+
+def group_table(groups: pd.DataFrame | None, *, paths: Strings) -> tuple[pd.DataFrame, list[str]]:
+    """Return the group columns as strings with NA for missing, rows 0…N-1, and what is wrong with them."""
+    if groups is None:
+        return pd.DataFrame(index=pd.RangeIndex(len(paths))), []
+    names = [str(name) for name in groups.columns]
+    problems = []
+    if len(groups) != len(paths):
+        problems.append(f"groups has {len(groups)} rows, but there are {len(paths)} paths.")
+    if twice := repeated(names):
+        problems.append(f"group columns must have different names, but these occur twice: {first_few(twice)}.")
+    if taken := [name for name in names if is_reserved(name)]:
+        problems.append(
+            f"a group column cannot be called {first_few(taken)}: path, y_true, y_pred and proba_… are taken. "
+            "Rename it."
+        )
+    if "" in names:
+        problems.append("a group column has no name. Give it one.")
+    if problems:
+        return pd.DataFrame(index=pd.RangeIndex(len(paths))), problems
+    columns = {name: as_text(groups.iloc[:, index]) for index, name in enumerate(names)}
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(paths))), []
+
+
+def _rows(mask: Mask) -> str:
+    return f"{int(mask.sum())} of {len(mask)} rows"
+
+
+def _examples(paths: Strings, mask: Mask, seen: Sequence[object]) -> str:
+    return first_few([f"{paths[row]} ({seen[row]})" for row in np.flatnonzero(mask).tolist()])
+
+
+def _unknown_classes(column: str, names: list[str], classes: tuple[str, ...]) -> str:
+    counts = Counter(names).most_common()
+    seen = first_few([f"{name!r} ({count} row{'s' if count > 1 else ''})" for name, count in counts])
+    return (
+        f"{column} holds names that are not among the {len(classes)} classes: {seen}."
+        f"{did_you_mean(counts[0][0], classes)} The classes are: {first_few(classes)}."
+    )
+
+
+def _sum_advice(rows: Floats, sums: Floats) -> str:
+    """Say what rows that do not sum to one look like, and what to do about it."""
+    if (rows >= 0).all() and (np.abs(sums - 100.0) < 2.0).all():
+        return "They look like percentages: divide by 100."
+    if (rows < 0).any() or (rows > 1).any():
+        return "They look like logits: apply softmax once."
+    if (np.abs(sums - 1.0) < 0.02).all():
+        return "They look rounded: write more digits, or divide each row by its sum."
+    return (
+        "They look like independent scores, one per class: divide each row by its sum, or leave the probabilities out."
+    )

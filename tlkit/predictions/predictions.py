@@ -1,0 +1,292 @@
+"""`Predictions`: for every image what it shows, what the model says, how sure it is, and which groups it belongs to."""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.errors import PredictionsError, first_few
+from tlkit.predictions.checks import (
+    PATH,
+    PROBA_PREFIX,
+    Y_PRED,
+    Y_TRUE,
+    Floats,
+    Ints,
+    Strings,
+    class_codes,
+    group_table,
+    is_reserved,
+    name_problems,
+    proba_problems,
+    repeated,
+)
+from tlkit.predictions.tables import read_csv_table, write_parquet_table
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Predictions:
+    """What a model said about images, with what is known about them. Build it with `Predictions.build`, which checks.
+
+    Attributes:
+        classes: class names; index = integer target.
+        path: path of each image, shape (N,), all different.
+        y_true: position of the true class, shape (N,), in 0…C-1, or -1 where the label is unknown.
+        y_pred: position of the predicted class, shape (N,), in 0…C-1. It need not be the most probable class: a
+            threshold may have been applied.
+        proba: class probabilities, shape (N, C), in [0, 1], rows sum to one; None where only the class is known.
+        groups: group columns, shape (N, G), rows 0…N-1, strings (pandas' "string") with NA for missing.
+
+    The arrays are read-only; treat `groups` as read-only too.
+
+    Example:
+        >>> import pandas as pd
+        >>> predictions = Predictions.build(
+        ...     classes=["cat", "dog"], path=["a.jpg", "b.jpg"], y_true=["cat", "dog"],
+        ...     proba=[[0.9, 0.1], [0.6, 0.4]], groups=pd.DataFrame({"light": ["day", None]}))
+        >>> predictions
+        Predictions(2 images, 2 labelled, 2 classes, with proba, groups: light)
+        >>> predictions.correct.tolist()
+        [True, False]
+    """
+
+    classes: tuple[str, ...]
+    path: Strings
+    y_true: Ints
+    y_pred: Ints
+    proba: Floats | None
+    groups: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        n = len(self.path)
+        assert self.y_true.shape == self.y_pred.shape == (n,), "one y_true and one y_pred per path"
+        assert self.proba is None or self.proba.shape == (n, len(self.classes)), "one row of proba per path"
+        assert len(self.groups) == n, "one row of groups per path"
+        for array in (self.path, self.y_true, self.y_pred, self.proba):
+            if array is not None:
+                array.setflags(write=False)
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        classes: Sequence[str],
+        path: Sequence[str] | Strings,
+        y_true: npt.ArrayLike | None = None,
+        proba: npt.ArrayLike | None = None,
+        groups: pd.DataFrame | None = None,
+        y_pred: npt.ArrayLike | None = None,
+        source: str = "predictions",
+    ) -> Predictions:
+        """Check everything at once and return the predictions.
+
+        Args:
+            classes: C different class names.
+            path: N different paths.
+            y_true: N class names (missing = unknown) or integer positions in `classes` (-1 = unknown); default:
+                all unknown.
+            proba: class probabilities, shape (N, C): softmax of the logits, taken once.
+            groups: group columns, N rows in the order of `path`; anything but text is turned into text, and a null
+                or an empty text is missing.
+            y_pred: N class names or integer positions; default: the most probable class, the first of equals.
+            source: where the values come from, for the messages.
+
+        Raises:
+            PredictionsError: shapes disagree; names or paths repeat; a class name is unknown; a row of proba is not
+                finite, is negative or does not sum to one within 1e-4; neither proba nor y_pred is given.
+        """
+        names = tuple(str(name) for name in classes)
+        paths = np.array([str(entry) for entry in path], dtype=str).reshape(-1)
+        problems = name_problems(names, paths)
+        truth: Ints = np.full(len(paths), -1, dtype=np.int64)
+        if y_true is not None:
+            truth, found = class_codes(y_true, classes=names, paths=paths, column=Y_TRUE, may_be_missing=True)
+            problems += found
+        matrix = None if proba is None else np.array(proba, dtype=np.float64, order="C")
+        wrong_proba = [] if matrix is None else proba_problems(matrix, classes=names, paths=paths)
+        problems += wrong_proba
+        guess: Ints = truth
+        if y_pred is not None:
+            guess, found = class_codes(y_pred, classes=names, paths=paths, column=Y_PRED, may_be_missing=False)
+            problems += found
+        elif matrix is None:
+            problems.append("neither proba nor y_pred is given. Give at least one of them.")
+        elif not wrong_proba and names:
+            guess = matrix.argmax(axis=1).astype(np.int64)
+        table, found = group_table(groups, paths=paths)
+        problems += found
+        if problems:
+            raise PredictionsError(*(f"{source}: {problem}" for problem in problems))
+        if y_pred is not None and matrix is not None and (odd := int((guess != matrix.argmax(axis=1)).sum())):
+            logger.info(
+                "%s: y_pred is not the most probable class in %d of %d rows; y_pred is used.", source, odd, len(paths)
+            )
+        return cls(names, paths, truth, guess, matrix, table)
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Predictions):
+            return NotImplemented
+        same_proba = (
+            self.proba is other.proba
+            if self.proba is None or other.proba is None
+            else np.array_equal(self.proba, other.proba)
+        )
+        return (
+            self.classes == other.classes
+            and np.array_equal(self.path, other.path)
+            and np.array_equal(self.y_true, other.y_true)
+            and np.array_equal(self.y_pred, other.y_pred)
+            and same_proba
+            and self.groups.equals(other.groups)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have no hash
+
+    def __repr__(self) -> str:
+        proba = "with proba" if self.proba is not None else "without proba"
+        groups = f"groups: {', '.join(self.group_columns)}" if self.group_columns else "no groups"
+        labelled = int((self.y_true >= 0).sum())
+        return f"Predictions({len(self)} images, {labelled} labelled, {len(self.classes)} classes, {proba}, {groups})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the size and the first five rows, without the probabilities of each class."""
+        head = self.take(np.arange(min(5, len(self))))
+        table = head.table(proba=False)
+        if head.confidence is not None:
+            table.insert(3, "confidence", head.confidence.round(3))
+        return f"<p>{html.escape(repr(self))}</p>{table.to_html(index=False, escape=True, na_rep='')}"
+
+    @property
+    def group_columns(self) -> tuple[str, ...]:
+        """Names of the group columns, in table order."""
+        return tuple(self.groups.columns)
+
+    @property
+    def confidence(self) -> Floats | None:
+        """Probability of the most probable class, shape (N,), in [1/C, 1]; None without proba."""
+        return None if self.proba is None else np.asarray(self.proba.max(axis=1))
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Whether the prediction is right, shape (N,); False where the label is unknown."""
+        return np.asarray(self.y_true == self.y_pred)
+
+    @property
+    def labelled(self) -> Predictions:
+        """The images whose label is known."""
+        return self if (self.y_true >= 0).all() else self.take(self.y_true >= 0)
+
+    def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> Predictions:
+        """Return some of the images; `classes` stays whole.
+
+        Args:
+            rows: a mask of shape (N,), or positions in the order wanted.
+        """
+        return Predictions(
+            self.classes,
+            self.path[rows],
+            self.y_true[rows],
+            self.y_pred[rows],
+            None if self.proba is None else self.proba[rows],
+            self.groups.loc[rows].reset_index(drop=True),
+        )
+
+    def with_groups(self, table: pd.DataFrame | Path | str) -> Predictions:
+        """Return the predictions with group columns joined by path.
+
+        An image that the table lacks gets missing values; the count is logged. A column that is there already is
+        replaced.
+
+        Args:
+            table: a CSV file or a DataFrame with a column (or an index) `path` and one column per attribute.
+
+        Raises:
+            PredictionsError: the table cannot be read, lacks `path`, repeats a path, or has none of the paths.
+        """
+        source, columns = _group_source(table)
+        matched = np.isin(self.path, columns.index.to_numpy(dtype=str))
+        if not matched.any():
+            raise PredictionsError(
+                f"{source}: none of the {len(self)} paths of the predictions is in it. The predictions have "
+                f"{first_few(self.path.tolist(), most=2)}; it has {first_few(columns.index.tolist(), most=2)}. "
+                "Make the paths alike."
+            )
+        if not matched.all():
+            missing = self.path[~matched].tolist()
+            logger.warning(
+                "%s: %d of %d images are not in it, so their groups are missing: %s.",
+                source, len(missing), len(self), first_few(missing),
+            )  # fmt: skip
+        joined, problems = group_table(columns.reindex(self.path), paths=self.path)
+        if problems:
+            raise PredictionsError(*(f"{source}: {problem}" for problem in problems))
+        if replaced := [name for name in joined.columns if name in self.groups.columns]:
+            logger.info("%s: replaces the group column %s.", source, first_few(replaced))
+        kept = self.groups.drop(columns=replaced)
+        groups = pd.concat([kept, joined], axis=1)
+        return Predictions(self.classes, self.path, self.y_true, self.y_pred, self.proba, groups)
+
+    def table(self, *, proba: bool = True) -> pd.DataFrame:
+        """Return one row per image: path, y_true, y_pred (class names, NA = unknown), proba_<class>…, group columns.
+
+        Args:
+            proba: whether to include the probability of each class.
+        """
+        names = np.array([*self.classes, None], dtype=object)  # position -1 finds None
+        columns: dict[str, object] = {
+            PATH: pd.array(self.path.astype(object), dtype="string"),
+            Y_TRUE: pd.array(names[self.y_true], dtype="string"),
+            Y_PRED: pd.array(names[self.y_pred], dtype="string"),
+        }
+        if proba and self.proba is not None:
+            columns |= {f"{PROBA_PREFIX}{name}": self.proba[:, index] for index, name in enumerate(self.classes)}
+        return pd.concat([pd.DataFrame(columns), self.groups], axis=1)
+
+    def to_parquet(self, path: Path | str) -> None:
+        """Write the predictions as Parquet, whole or not at all; `read_predictions` reads back the very same.
+
+        Probabilities are stored as float32 where that loses nothing (a model that computes in float32), else as
+        float64.
+        """
+        table = self.table()
+        if self.proba is not None and np.array_equal(self.proba, self.proba.astype(np.float32)):
+            table = table.astype({f"{PROBA_PREFIX}{name}": np.float32 for name in self.classes})
+        write_parquet_table(
+            Path(path), table, noted={"classes": list(self.classes), "groups": list(self.group_columns)}
+        )
+
+
+def _group_source(table: pd.DataFrame | Path | str) -> tuple[str, pd.DataFrame]:
+    """Return the name of a table of groups, and its group columns indexed by path."""
+    if isinstance(table, pd.DataFrame):
+        source, frame = "the table of groups", table.reset_index() if table.index.name == PATH else table
+    else:
+        source, frame = str(table), read_csv_table(Path(table))
+    if PATH not in frame.columns:
+        raise PredictionsError(
+            f"{source} has no column 'path'. Its columns are: {first_few(list(frame.columns), most=20)}. "
+            "Name the column that holds the image paths 'path'."
+        )
+    frame = frame.set_index(frame[PATH].astype(str)).drop(columns=PATH)
+    problems = []
+    if twice := repeated(frame.index.tolist()):
+        problems.append(f"{source}: paths must differ, but these occur more than once: {first_few(twice)}.")
+    if frame.shape[1] == 0:
+        problems.append(f"{source} has no column beside 'path', so there is no group to join.")
+    if taken := [str(name) for name in frame.columns if is_reserved(str(name))]:
+        problems.append(f"{source}: a group column cannot be called {first_few(taken)}. Rename it.")
+    if problems:
+        raise PredictionsError(*problems)
+    return source, frame

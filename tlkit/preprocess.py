@@ -1,0 +1,60 @@
+"""What a backbone expects of its input, as a value shared by training, evaluation, prediction and export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+Resize = Literal["crop", "letterbox", "squash"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "lanczos"]
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How a decoded image becomes the backbone's input.
+
+    Attributes:
+        image_size: height and width of the input, in pixels.
+        resize: `crop` scales the shorter side to `image_size / crop_pct` and cuts the centre; `letterbox` scales the
+            longer side to `image_size` and pads with `background`; `squash` ignores the aspect ratio.
+        crop_pct: share of the scaled image that the centre crop keeps, in (0, 1]; 1 keeps the whole shorter side.
+            Used by `crop` only.
+        interpolation: filter used for scaling.
+        mean: per-channel mean in RGB order, in units of [0, 1] intensities.
+        std: per-channel standard deviation in RGB order, same units.
+        background: RGB colour in 0–255 that shows through transparent pixels and fills a letterbox.
+    """
+
+    image_size: tuple[int, int] = (224, 224)
+    resize: Resize = "crop"
+    crop_pct: float = 0.875
+    interpolation: Interpolation = "bicubic"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    background: tuple[int, int, int] = (255, 255, 255)
+
+    def __post_init__(self) -> None:
+        if min(self.image_size) < 1 or not 0 < self.crop_pct <= 1 or min(self.std) <= 0:
+            raise ValueError(f"not a usable preprocessing: {self}")
+        if self.resize not in get_args(Resize) or self.interpolation not in get_args(Interpolation):
+            raise ValueError(f"unknown resize or interpolation: {self.resize!r}, {self.interpolation!r}")
+
+    def replace(self, **changes: Any) -> Preprocess:
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocess:
+        """Read what `to_dict` wrote.
+
+        Example:
+            >>> Preprocess.from_dict(Preprocess(crop_pct=0.9).to_dict()).crop_pct
+            0.9
+        """
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fields)

@@ -1,0 +1,172 @@
+"""Overrides from the command line: `data.batch_size=64` changes one key of a recipe, under the recipe's own rules."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tlkit.errors import RecipeError
+from tlkit.recipe.contradictions import TAKES_MOMENTUM
+from tlkit.recipe.fields import field_at, takes_keys, wanted
+from tlkit.recipe.nodes import AFTER_THE_FILE, Document, KeyPath, Problem, Spot, dotted, read_yaml
+from tlkit.recipe.schema import SHORT_FORMS
+from tlkit.recipe.wording import in_yaml, seen
+
+logger = logging.getLogger(__name__)
+
+Overrides = Iterable[str] | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Override:
+    """One override: how it was written, its place among the others, and the path that it sets."""
+
+    source: str
+    rank: int
+    path: tuple[str, ...]
+
+    @property
+    def spot(self) -> Spot:
+        return Spot(self.source, AFTER_THE_FILE + self.rank, key=dotted(self.path))
+
+
+def apply_overrides(document: Document, overrides: Overrides) -> None:
+    """Set the keys that the overrides name; the last one counts, and what is wrong is listed in the document.
+
+    Args:
+        document: a recipe as read; it is changed.
+        overrides: texts such as "data.batch_size=64" (leading dashes allowed), or Python values by dotted key.
+    """
+    if isinstance(overrides, Mapping):
+        for rank, (key, given) in enumerate(overrides.items()):
+            value = _plain(given)
+            override = _Override(f"override {key}={in_yaml(value)}", rank, tuple(key.split(".")))
+            if _has_a_key(document, override):
+                _set(document, override, _as_document(override, value))
+        return
+    for rank, text in enumerate(overrides):
+        key, equals, written = text.partition("=")
+        key = key.strip().lstrip("-")
+        override = _Override(f"override {text}", rank, tuple(key.split(".")))
+        if not equals:
+            _say(document, override, f"no value is given. Write {key or 'KEY'}=VALUE, in one piece.")
+        elif _has_a_key(document, override):
+            try:
+                _set(document, override, _read(override, written.strip()))
+            except RecipeError as error:
+                for problem in error.problems:
+                    _say(document, override, problem.removeprefix(override.source).strip())
+
+
+def expand_short_forms(document: Document) -> None:
+    """Write `strategy: frozen` as `strategy: {kind: frozen}`, and `augment` and `tracking` likewise."""
+    if not isinstance(document.value, dict):
+        return
+    for section, key in SHORT_FORMS.items():
+        value = document.value.get(section)
+        if isinstance(value, str) and ":" not in value:
+            document.value[section] = {key: value}
+            spot = document.spots[section,]
+            document.spots[section, key] = Spot(spot.where, spot.order, spot.text, spot.quoted, section)
+
+
+def _say(document: Document, override: _Override, text: str) -> None:
+    document.problems.append(Problem(override.spot.order, override.source, text))
+
+
+def _has_a_key(document: Document, override: _Override) -> bool:
+    if all(override.path):
+        return True
+    _say(document, override, "no key is given. Write a dotted key, such as data.batch_size=64.")
+    return False
+
+
+def _read(override: _Override, text: str) -> Document:
+    """Return the value of an override as YAML reads it, or as it stands where the field takes any text."""
+    field, depth = field_at(override.path)
+    takes_text = field is not None and depth == len(override.path) and wanted(field).text
+    if not takes_text or text in ("", "~", "null") or text.startswith(("'", '"')):
+        return read_yaml(text, source=override.source, override=(override.path, override.rank))
+    spot = Spot(override.source, override.spot.order, text)
+    return Document(override.source, text, {override.path: spot})
+
+
+def _as_document(override: _Override, value: Any) -> Document:
+    """Return a Python value with its places."""
+    spots: dict[KeyPath, Spot] = {}
+
+    def place(part: Any, path: KeyPath) -> None:
+        spots[path] = Spot(override.source, override.spot.order)
+        items = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+        for step, inner in items:
+            place(inner, (*path, step))
+
+    place(value, override.path)
+    return Document(override.source, value, spots)
+
+
+def _plain(value: Any) -> Any:
+    """Return a Python value as YAML would give it: lists for tuples, text for paths, dicts with text keys."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _set(document: Document, override: _Override, new: Document) -> None:
+    """Put a value into the document, with the mappings that lead to it."""
+    path = override.path
+    parent = _parent(document, override)
+    if parent is None:
+        return
+    parent[path[-1]] = new.value
+    document.spots = {at: spot for at, spot in document.spots.items() if at[: len(path)] != path} | new.spots
+    document.faulty = {bad for bad in document.faulty if bad[: len(path)] != path} | new.faulty
+    document.problems += new.problems
+    if field_at(path)[1] < len(path):  # unknown: the message shows the key as it was written
+        document.spots[path] = override.spot
+    expand_short_forms(document)
+    _drop_what_it_replaces(document, override, new.value)
+
+
+def _parent(document: Document, override: _Override) -> dict[str, Any] | None:
+    """Return the mapping that holds the override's key, made where it is not there; None where there can be none."""
+    parent = document.value
+    if not isinstance(parent, dict):
+        return None  # reported with the file
+    for depth, step in enumerate(override.path[:-1], start=1):
+        way = override.path[:depth]
+        field, found = field_at(way)
+        if field is not None and found == depth and not takes_keys(field):
+            _say(document, override, f"{dotted(way)} has no keys below it. Write {dotted(way)}=VALUE.")
+            return None
+        if parent.get(step) is None:
+            parent[step] = {}
+            document.spots[way] = override.spot
+        parent = parent[step]
+        if not isinstance(parent, dict):
+            held = seen(parent, document.spot(way))
+            _say(document, override, f"{dotted(way)} is {held}, without keys below it. Set {dotted(way)} as a whole.")
+            return None
+    return parent
+
+
+def _drop_what_it_replaces(document: Document, override: _Override, value: Any) -> None:
+    """Drop keys of the file that only served the alternative that an override replaces."""
+    idle: dict[KeyPath, tuple[str, str] | None] = {
+        ("strategy", "kind"): ("strategy", "backbone_lr_factor") if value == "frozen" else None,
+        ("augment", "preset"): ("augment", "transforms"),
+        ("augment", "transforms"): ("augment", "preset") if value is not None else None,
+        ("train", "optimizer"): ("train", "momentum") if value not in TAKES_MOMENTUM else None,
+        ("train", "schedule"): ("train", "warmup_epochs") if value == "one_cycle" else None,
+        ("data", "resize"): ("data", "crop_pct") if value not in (None, "crop") else None,
+    }
+    dropped = idle.get(override.path)
+    spot = document.spots.get(dropped) if dropped else None
+    if dropped and spot is not None and spot.order < AFTER_THE_FILE:
+        document.value[dropped[0]].pop(dropped[1], None)
+        logger.info("%s: %s of %s no longer applies and is dropped", override.source, ".".join(dropped), spot.where)

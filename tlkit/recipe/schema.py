@@ -1,0 +1,310 @@
+"""The recipe: every key with its type, range, default and meaning, in the order in which things happen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from tlkit.preprocess import Resize
+from tlkit.recipe import values as v
+from tlkit.recipe.contradictions import contradictions
+from tlkit.recipe.values import Wanted
+
+Preset = Literal["none", "light", "medium", "heavy"]
+Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
+Schedule = Literal["cosine", "one_cycle", "constant"]
+Monitor = Literal["val_loss", "val_accuracy"]
+Precision = Literal["auto", 32, "bf16", 16]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class Section(BaseModel):
+    """A part of a recipe: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSection(Section):
+    """Where the images are, how they are split, and how they are brought to size."""
+
+    root: Annotated[v.Text, Wanted("the path of a folder of images, such as data/pets", text=True)] = Field(
+        description="Folder of images, one folder per class, with or without train/val/test folders above them; "
+        "relative to the working directory.",
+        examples=["data/pets"],
+    )
+    metadata: Annotated[v.OptionalText, Wanted("the path of a CSV file, or null for none", text=True)] = Field(
+        None, description="CSV file keyed by a column `path`; relative to `root` unless absolute; null = none."
+    )
+    groups: Annotated[v.GroupColumns, Wanted("a list of columns of the metadata, such as [age, sex]")] = Field(
+        (), description="Columns of the metadata to carry beside each image, for the audit."
+    )
+    val: v.HeldOut = Field(
+        0.2, description="Share of the training images held out for validation where there is no val folder, 0–0.9."
+    )
+    test: v.HeldOut = Field(
+        0.0, description="Share of the training images held out for testing where there is no test folder, 0–0.9."
+    )
+    batch_size: v.Count = Field(32, description="Images per step, at least 1.")
+    num_workers: Annotated[v.Whole | Literal["auto"], Wanted("a whole number of at least 0, or auto")] = Field(
+        "auto", description="Processes that decode images beside the main one, at least 0; auto = by the machine."
+    )
+    image_size: Annotated[
+        v.Count | tuple[v.Count, v.Count] | None,
+        Wanted("a whole number of pixels such as 224, [height, width], or null for the backbone's own"),
+    ] = Field(
+        None, description="Side, or [height, width], of the backbone's input in pixels; null = the backbone's own."
+    )
+    resize: Annotated[Resize | None, Wanted("crop, letterbox or squash, or null for the backbone's own")] = Field(
+        None,
+        description="crop = scale the shorter side and cut the centre; letterbox = pad; squash = ignore the aspect; "
+        "null = the backbone's own.",
+    )
+    crop_pct: Annotated[v.UpToOne | None, Wanted("a number above 0 and up to 1, or null for the backbone's own")] = (
+        Field(
+            None,
+            description="Share of the scaled image that the centre crop keeps, above 0 and up to 1; "
+            "null = the backbone's own; for resize: crop only.",
+        )
+    )
+    background: Annotated[
+        tuple[v.Byte, v.Byte, v.Byte], Wanted("three whole numbers from 0 to 255, such as [255, 255, 255]")
+    ] = Field(
+        (255, 255, 255),
+        description="RGB colour, 0–255 each, that shows through transparent pixels and fills a letterbox.",
+    )
+    max_pixels: v.Count = Field(
+        178_956_970, description="Images with more pixels than this are set aside as decompression bombs, at least 1."
+    )
+
+
+class TransformSpec(BaseModel):
+    """One Albumentations transform: its name, and its arguments beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: Annotated[v.Text, Wanted("the name of an Albumentations transform, such as HorizontalFlip", text=True)] = (
+        Field(
+            description="Class of the transform in Albumentations; every other key is an argument of it.",
+            examples=["HorizontalFlip"],
+        )
+    )
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The transform's keyword arguments: plain numbers, texts, lists and mappings."""
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_values(cls, given: Any) -> Any:
+        return {key: _plain(value) for key, value in given.items()} if isinstance(given, Mapping) else given
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` with lists for tuples; refuse what YAML cannot hold."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise v.said(f"holds {value!r}. Use numbers, texts, lists and mappings as arguments.")
+
+
+class AugmentSection(Section):
+    """How training images are varied: a preset, or a list of transforms instead of it."""
+
+    preset: Preset = Field(
+        "light", description="Ready-made set of transforms, from none to heavy; not used where `transforms` is given."
+    )
+    transforms: Annotated[
+        Annotated[tuple[TransformSpec, ...], Field(min_length=1)] | None,
+        Wanted("a list of transforms such as [{name: HorizontalFlip, p: 0.5}], or preset: none for no augmentation"),
+    ] = Field(None, description="Albumentations transforms in order, instead of `preset`; null = use the preset.")
+
+
+class ModelSection(Section):
+    """The pretrained backbone."""
+
+    name: Annotated[v.Text, Wanted("the name of a timm model, such as resnet18", text=True)] = Field(
+        description="Model of timm, such as resnet18 or tf_efficientnet_lite0; `tlkit models` lists them.",
+        examples=["resnet18"],
+    )
+    weights: v.WeightsSource = Field(
+        "hub",
+        description="Where the weights come from: hub (timm's own), none (random), pip:PACKAGE, "
+        "file:PATH (safetensors), hf-hub:ORG/REPO or run:PATH.",
+    )
+    drop_rate: v.BelowOne = Field(0.0, description="Dropout before the classifier, 0 to below 1.")
+
+
+KINDS = Wanted("frozen or full")
+
+
+class FrozenStrategy(Section):
+    """Train the classifier only; the backbone keeps its weights and its norm statistics."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["kind"]})
+
+    kind: Annotated[Literal["frozen"], KINDS] = Field("frozen", description="frozen = only the classifier trains.")
+
+
+class FullStrategy(Section):
+    """Train the classifier and the whole backbone."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["kind"]})
+
+    kind: Annotated[Literal["full"], KINDS] = Field("full", description="full = the whole backbone trains too.")
+    backbone_lr_factor: v.UpToOne = Field(
+        0.1, description="The backbone's learning rate as a share of train.learning_rate, above 0 and up to 1."
+    )
+
+
+class EarlyStopping(Section):
+    """Stop when the validation split has not improved for a while."""
+
+    monitor: Monitor = Field("val_loss", description="Quantity that must improve.")
+    patience: v.Count = Field(5, description="Epochs without improvement before training stops, at least 1.")
+    min_delta: v.NotNegative = Field(
+        0.0, description="Smallest change that counts as an improvement, at least 0, in the units of `monitor`."
+    )
+
+
+class TrainSection(Section):
+    """How the classifier (and the backbone, where the strategy says so) is trained."""
+
+    epochs: v.Count = Field(5, description="Passes over the training images, at least 1.")
+    optimizer: Optimizer = Field("adamw", description="Optimizer of torch.")
+    learning_rate: v.Positive = Field(1e-3, description="Highest learning rate of the classifier, above 0.")
+    weight_decay: v.NotNegative = Field(0.01, description="Weight decay, at least 0.")
+    momentum: v.BelowOne = Field(0.9, description="Momentum of sgd and rmsprop, 0 to below 1.")
+    schedule: Schedule = Field("cosine", description="Course of the learning rate over all steps.")
+    warmup_epochs: v.NotNegative = Field(
+        0.0, description="Epochs of linear warm-up before `schedule`, from 0 to below `epochs`; fractions count."
+    )
+    label_smoothing: v.BelowOne = Field(0.0, description="Share of each target spread over all classes, 0 to below 1.")
+    class_weights: Annotated[
+        Literal["none", "balanced"] | Annotated[Mapping[str, v.Positive], Field(min_length=1)],
+        Wanted("none, balanced, or a weight above 0 for each class, such as {ants: 1.0, bees: 2.0}"),
+    ] = Field(
+        "none",
+        description="Weight of each class in the loss: none, balanced (inverse to its training images) or a number "
+        "above 0 by class name.",
+    )
+    gradient_clip: Annotated[v.Positive | None, Wanted("a number above 0, or null for no clipping")] = Field(
+        1.0, description="Largest norm of the gradient, above 0; null = no clipping."
+    )
+    early_stopping: Annotated[
+        EarlyStopping | None, Wanted("null for none, or keys such as {monitor: val_loss, patience: 5}")
+    ] = Field(None, description="When to stop before the last epoch; null = never.")
+    monitor: Monitor = Field("val_loss", description="Validation quantity that selects the best checkpoint.")
+    precision: Annotated[Precision, v.ExactInt] = Field(
+        "auto", description="Arithmetic: 32 = float32, bf16 and 16 = mixed; auto = by the device, logged."
+    )
+    device: Device = Field("auto", description="Where to train; auto = cuda or mps where there is one, else cpu.")
+
+
+class EvaluateSection(Section):
+    """What is measured on the predictions."""
+
+    top_k: v.Ranks = Field((1, 5), description="Ranks k for top-k accuracy, at least 1 each.")
+    confidence: v.Inside = Field(0.95, description="Confidence level of every interval, between 0 and 1.")
+
+
+class AuditSection(Section):
+    """Which subgroups are compared."""
+
+    by: Annotated[v.Names, Wanted("a list of columns of data.groups, such as [age, sex]")] = Field(
+        (),
+        description="Columns of data.groups by which the predictions are compared; empty = no audit.",
+        examples=[["age", "sex"]],
+    )
+    max_order: v.Count = Field(2, description="Most columns that are crossed with each other, at least 1.")
+    min_group_size: v.Count = Field(
+        20, description="Groups with fewer images than this are shown with their size instead of a rate, at least 1."
+    )
+
+
+class ReportSection(Section):
+    """The HTML report of the run."""
+
+    enabled: v.Switch = Field(True, description="Write report.html into the run directory.")
+    title: Annotated[v.OptionalText, Wanted("a title, or null for the run's name", text=True)] = Field(
+        None, description="Title of the report; null = the run's name."
+    )
+
+
+class TrackingSection(Section):
+    """Where the run is tracked besides its own directory."""
+
+    kind: Literal["none", "wandb"] = Field("none", description="none, or wandb for Weights & Biases.")
+    mode: Literal["auto", "offline", "online"] = Field(
+        "auto", description="W&B mode; auto = online where logged in, else offline."
+    )
+    project: Annotated[v.Text, Wanted("the name of a W&B project", text=True)] = Field(
+        "tlkit", description="W&B project."
+    )
+    entity: Annotated[v.OptionalText, Wanted("a W&B user or team, or null for your own", text=True)] = Field(
+        None, description="W&B user or team; null = the logged-in user's own."
+    )
+    tags: Annotated[v.Names, Wanted("a list of tags, such as [baseline, frozen]")] = Field(
+        (), description="W&B tags of the run."
+    )
+    log_model: v.Switch = Field(True, description="Store the finished model as a W&B artifact.")
+
+
+Strategy = FrozenStrategy | FullStrategy
+SHORT_FORMS: Mapping[str, str] = {"augment": "preset", "strategy": "kind", "tracking": "kind"}
+"""Sections that may be given as one word, and the key that the word stands for."""
+
+
+def _short_form(section: str) -> BeforeValidator:
+    """Let `strategy: frozen` stand for `strategy: {kind: frozen}`."""
+    key = SHORT_FORMS[section]
+    longs: Any = {"augment": AugmentSection, "strategy": Strategy, "tracking": TrackingSection}[section]
+    words: Any = {"augment": Preset, "strategy": Literal["frozen", "full"], "tracking": Literal["none", "wandb"]}[
+        section
+    ]
+    return BeforeValidator(
+        lambda given: {key: given} if isinstance(given, str) else given, json_schema_input_type=words | longs
+    )
+
+
+class Recipe(Section):
+    """Everything that a run needs to know, in the order in which things happen.
+
+    Example:
+        >>> recipe = Recipe(recipe_version=1, name="pets", data={"root": "data/pets"}, model={"name": "resnet18"})
+        >>> recipe.train.epochs, recipe.strategy.kind
+        (5, 'frozen')
+    """
+
+    recipe_version: Annotated[Literal[1], v.ExactInt, v.KnownVersion, Wanted("1")] = Field(
+        description="Version of the recipe's own vocabulary: 1.", examples=[1]
+    )
+    name: v.Name = Field(
+        description="Name of the run and of its directory below runs/: letters, digits, '.', '_' and '-'.",
+        examples=["pets-frozen"],
+    )
+    seed: v.Seed = Field(0, description="Seed of everything random, from 0 to 4294967295.")
+    data: Annotated[DataSection, Wanted("a section with root, the path of a folder of images")]
+    augment: Annotated[AugmentSection, _short_form("augment")] = AugmentSection()
+    model: Annotated[ModelSection, Wanted("a section with name, the name of a timm model")]
+    strategy: Annotated[Annotated[Strategy, Field(discriminator="kind")], _short_form("strategy")] = FrozenStrategy()
+    train: TrainSection = TrainSection()
+    evaluate: EvaluateSection = EvaluateSection()
+    audit: AuditSection = AuditSection()
+    report: ReportSection = ReportSection()
+    tracking: Annotated[TrackingSection, _short_form("tracking")] = TrackingSection()
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Recipe:
+        found = contradictions(self)
+        if found:
+            text = " ".join(one.text for one in found)
+            raise PydanticCustomError("contradiction", "{text}", {"text": text, "found": found})
+        return self

@@ -1,0 +1,119 @@
+"""The kinds of single value that a recipe holds: each says its range to pydantic and, in words, to the user."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a field takes, in words.
+
+    Attributes:
+        phrase: finishes the sentence "Use …"; it names the range and what null means.
+        text: the field takes any text, so that an override of it needs no quotes.
+    """
+
+    phrase: str
+    text: bool = False
+
+
+def said(text: str) -> PydanticCustomError:
+    """Return an error whose text follows the name of the field: "names 'sex' twice. Keep one."."""
+    return PydanticCustomError("said", "{text}", {"text": text})
+
+
+def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise said(f"names {value!r} twice. Keep one of them.")
+    return values
+
+
+def _not_the_word_none(value: str | None) -> str | None:
+    if value is not None and value.lower() == "none":
+        raise said(f"is the text {value!r}. Use null for none.")
+    return value
+
+
+def _own_columns(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if value in OWN_COLUMNS or value.startswith("proba_"):
+            raise said(f"names {value!r}, a column that tlkit writes itself. Rename that column in the metadata.")
+    return values
+
+
+def _whole(value: object) -> object:
+    """Keep `true` and `32.0` from passing for the numbers 1 and 32, which they equal in Python."""
+    if isinstance(value, bool | float):
+        raise PydanticCustomError("literal_error", "not one of the choices")
+    return value
+
+
+def _reads_version(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 1:
+        raise said(f"is {value}, but this tlkit reads version 1. Use recipe_version: 1, or a newer tlkit.")
+    return value
+
+
+OWN_COLUMNS = ("path", "label", "split", "digest", "y_true", "y_pred")
+NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"
+WEIGHTS_PATTERN = r"^(hub|none|pip:[^\s:]+|file:.+|hf-hub:[^\s/:]+/[^\s/:]+|run:.+)$"
+
+ExactInt = BeforeValidator(_whole)
+KnownVersion = BeforeValidator(_reads_version)
+
+Text = Annotated[str, Field(strict=True, min_length=1), Wanted("a text", text=True)]
+OptionalText = Annotated[Text | None, AfterValidator(_not_the_word_none)]
+Name = Annotated[
+    str,
+    Field(strict=True, max_length=100, pattern=NAME_PATTERN),
+    Wanted("up to 100 letters, digits, '.', '_' and '-', beginning with a letter, a digit or '_'", text=True),
+]
+WeightsSource = Annotated[
+    str,
+    Field(strict=True, pattern=WEIGHTS_PATTERN),
+    Wanted("hub, none, pip:PACKAGE, file:PATH, hf-hub:ORG/REPO or run:PATH", text=True),
+]
+Names = Annotated[
+    tuple[Text, ...],
+    AfterValidator(_each_once),
+    Field(json_schema_extra={"uniqueItems": True}),
+    Wanted("a list of names, such as [age, sex]"),
+]
+GroupColumns = Annotated[Names, AfterValidator(_own_columns)]
+
+Switch = Annotated[bool, Field(strict=True), Wanted("true or false")]
+Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1), Wanted("a whole number from 0 to 4294967295")]
+Whole = Annotated[int, Field(strict=True, ge=0), Wanted("a whole number of at least 0")]
+Count = Annotated[int, Field(strict=True, ge=1), Wanted("a whole number of at least 1")]
+Byte = Annotated[int, Field(strict=True, ge=0, le=255)]
+Ranks = Annotated[
+    tuple[Count, ...],
+    AfterValidator(_each_once),
+    Field(json_schema_extra={"uniqueItems": True}),
+    Wanted("a list of whole numbers of at least 1, such as [1, 5]"),
+]
+
+_finite = Field(strict=True, allow_inf_nan=False)
+Positive = Annotated[float, _finite, Field(gt=0), Wanted("a number above 0")]
+NotNegative = Annotated[float, _finite, Field(ge=0), Wanted("a number of at least 0")]
+HeldOut = Annotated[float, _finite, Field(ge=0, le=0.9), Wanted("a share from 0 to 0.9")]
+BelowOne = Annotated[float, _finite, Field(ge=0, lt=1), Wanted("a number from 0 to below 1")]
+UpToOne = Annotated[float, _finite, Field(gt=0, le=1), Wanted("a number above 0 and up to 1")]
+Inside = Annotated[float, _finite, Field(gt=0, lt=1), Wanted("a number between 0 and 1, such as 0.95")]
+
+
+def slug(text: str) -> str:
+    """Return the nearest text that is usable as a run's name.
+
+    Example:
+        >>> slug("my first run!")
+        'my-first-run'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:100] or "my-run"

@@ -1,0 +1,7 @@
+"""A run as one static page that a reviewer can read anywhere. Jinja2's only door; it is loaded by the first report."""
+
+from __future__ import annotations
+
+from tlkit.report.write import write_report
+
+__all__ = ["write_report"]

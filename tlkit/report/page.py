@@ -1,0 +1,149 @@
+"""What stands on the page, as plain text: the template shows these values and computes nothing."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tlkit.plots import to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Mark = Literal["", "worst", "quiet", "total"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: numbers are set flush right, a word stays on one line, a text may wrap."""
+
+    name: str
+    kind: Literal["number", "word", "text"] = "number"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: one text per column, the first names the row. `mark` sets it off."""
+
+    cells: tuple[str, ...]
+    mark: Mark = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with the sentence that says what it shows."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        assert all(len(row.cells) == len(self.columns) for row in self.rows), f"{self.caption}: a cell per column"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing, what it says to who cannot see it, and what to look for.
+
+    Attributes:
+        data: the SVG, base64.
+        alt: the alternative text.
+        caption: the sentence below.
+    """
+
+    data: str
+    alt: str
+    caption: str
+
+    @classmethod
+    def draw(cls, plot: Callable[[], Axes], *, alt: str, caption: str) -> Figure:
+        """Draw on new axes; see `tlkit.plots.to_svg`."""
+        return cls(base64.b64encode(to_svg(plot).encode()).decode(), alt, caption)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One headline number: its name, its value, what it rests on, and whether that is good."""
+
+    name: str
+    value: str
+    detail: str
+    mark: Literal["", "good", "bad", "open"] = ""
+
+
+@dataclass(frozen=True)
+class Illustrated:
+    """A figure and the table of its numbers."""
+
+    figure: Figure
+    table: Table
+
+
+@dataclass(frozen=True)
+class AuditPart:
+    """One table of the audit: verdict, sentences, figure, rows."""
+
+    name: str
+    verdict: str
+    mark: Literal["good", "bad", "open"]
+    lines: tuple[str, ...]
+    figure: Figure | None
+    table: Table
+
+
+@dataclass(frozen=True)
+class AuditSection:
+    """The audit: what holds for all of it, then table by table."""
+
+    verdict: str
+    mark: Literal["good", "bad", "open"]
+    lead: tuple[str, ...]
+    parts: tuple[AuditPart, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """An entry of the page's table of contents."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole page, top to bottom."""
+
+    title: str
+    lead: tuple[str, ...]
+    tiles: tuple[Tile, ...]
+    results: Table
+    audit: AuditSection | None
+    classes: Illustrated
+    confusions: Illustrated
+    data_sentence: str
+    counts: Table
+    set_aside: Table
+    history: Illustrated | None
+    reading: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    recipe: str
+    environment: Table
+    attribution: str | None
+
+    @property
+    def sections(self) -> Sequence[Section]:
+        """The table of contents: the sections that this page has."""
+        shown = {
+            "result": "Result",
+            "audit": "Audit across groups" if self.audit else "",
+            "classes": "Classes",
+            "confusions": "Confusions",
+            "data": "Images",
+            "training": "Training" if self.history else "",
+            "reading": "How to read this",
+            "repeat": "How to repeat it",
+        }
+        return [Section(name, title) for name, title in shown.items() if title]

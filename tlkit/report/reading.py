@@ -1,0 +1,61 @@
+"""How to read the page: what each number means and how its interval was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tlkit.audit.result import Audit
+    from tlkit.evaluation import Evaluation
+
+
+def reading(evaluation: Evaluation, audit: Audit | None) -> tuple[tuple[str, str], ...]:
+    """Return the explanations that this page needs: a term, and what it means."""
+    level = f"{evaluation.confidence:.0%}"
+    notes = [
+        (
+            f"Intervals, [low, high] at {level}",
+            "How far chance alone may move a number, if the images were drawn at random and independently."
+            " Shares of images (accuracy, top-k, recall, precision, group rates) have Wilson's score interval; F1 has"
+            " Wilson's interval of TP / (TP + FP + FN), mapped to F1. Averages over classes take the wider of a"
+            " bootstrap of the confusion matrix and the combined intervals of the classes. The log loss has Student's t"
+            " interval. Near-duplicates and bursts make every interval too narrow.",
+        ),
+        (
+            "Recall, precision, F1",
+            "Recall: of the images of a class, the share that was recognised. Precision: of the images that were given"
+            " a class, the share that belongs to it. F1: the harmonic mean of both. A number without images to rest on"
+            " is undefined, not zero.",
+        ),
+        ("Balanced accuracy", "The mean recall of the classes that have images: every class counts the same."),
+    ]
+    if audit is not None:
+        settings = audit.settings
+        tolerance, alpha = f"{settings.tolerance:g}", f"{settings.alpha:g}"
+        notes += [
+            (
+                "Groups against the rest",
+                "Each group is compared with all other images whose group is known: the difference of the two rates"
+                " with Newcombe's interval, and Fisher's exact test. p-values are corrected for all"
+                f" {audit.tests} tests of this audit by Holm's method.",
+            ),
+            (
+                "Verdicts",
+                f"FAIL: the whole interval of the difference lies beyond {tolerance}, and the corrected p is below"
+                f" {alpha}. PASS: the whole interval lies within {tolerance}. NOT ENOUGH DATA: neither; the last"
+                " columns say what gap these images could have shown (with 80% power) and how many more would do."
+                " It is not a weaker PASS.",
+            ),
+            (
+                "Largest gap",
+                "The highest minus the lowest group rate. The more groups and the smaller they are, the larger a gap"
+                " chance alone makes, so it is shown beside the gap to expect by chance and the p-value of a"
+                " permutation test.",
+            ),
+            (
+                "What an audit does not say",
+                "It describes disparities between the groups that were named, on these images. It does not say why they"
+                " arise, nor what happens to other groups or with other images.",
+            ),
+        ]
+    return tuple(notes)

@@ -1,0 +1,91 @@
+"""Writing the report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.report.audited import audit_section, audit_tile
+from tlkit.report.judged import classes, confusions, headline, results
+from tlkit.report.made import counts_table, data_sentence, environment_table, lead, set_aside_table, training
+from tlkit.report.page import Page
+from tlkit.report.reading import reading
+from tlkit.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tlkit.audit.result import Audit
+    from tlkit.evaluation import Evaluation
+
+logger = logging.getLogger(__name__)
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    recipe_text: str,
+    environment: Mapping[str, Any],
+    counts: pd.DataFrame,
+    history: pd.DataFrame | None,
+    evaluation: Evaluation,
+    audit: Audit | None,
+    set_aside: Sequence[tuple[str, str]],
+    notes: Sequence[str] = (),
+    attribution: str | None = None,
+    split: str | None = None,
+) -> Path:
+    """Write one HTML file that says what was trained on what, how good it is and for whom, and how to repeat it.
+
+    The file needs nothing else: no script, no network, figures inside. Equal values give equal bytes. It appears whole
+    or not at all.
+
+    Args:
+        path: the file to write; its folder is made where it is missing.
+        title: heading of the page.
+        recipe_text: the resolved recipe, YAML.
+        environment: versions, device, dataset fingerprint and such; may be nested.
+        counts: images per class (rows) and split (columns), as `Samples.counts()` gives them.
+        history: one row per epoch, as in metrics.csv; None where nothing was trained here.
+        evaluation: how good the model is.
+        audit: how its rates compare across groups; None where there are no groups.
+        set_aside: path and reason of each file that could not be used.
+        notes: further sentences for the reader, such as warnings about licences.
+        attribution: whom the images or weights are owed to.
+        split: name of the split that was judged.
+
+    Returns:
+        The path of the file.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    page = Page(
+        title=title,
+        lead=lead(recipe_text, evaluation=evaluation, split=split),
+        tiles=(*headline(evaluation), audit_tile(audit)) if audit else headline(evaluation),
+        results=results(evaluation),
+        data_sentence=data_sentence(counts),
+        counts=counts_table(counts),
+        set_aside=set_aside_table(set_aside),
+        history=training(history),
+        classes=classes(evaluation),
+        confusions=confusions(evaluation),
+        audit=audit_section(audit) if audit else None,
+        reading=reading(evaluation, audit),
+        notes=tuple(notes),
+        recipe=recipe_text.strip(),
+        environment=environment_table(environment),
+        attribution=attribution,
+    )
+    template = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    ).get_template("report.html.j2")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    RunDirectory(path.parent).write_text(path, template.render(page=page))
+    logger.info("Wrote the report %s (%.0f kB).", path, path.stat().st_size / 1000)
+    return path

@@ -1,0 +1,178 @@
+"""The run directory: where everything that a fit produces rests, and the rules that keep it from being lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from tlkit.errors import RunError, did_you_mean
+
+Status = Literal["running", "finished", "interrupted", "failed"]
+MARKER = "run.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A directory that holds one run; `create` and `open` are the ways in.
+
+    Attributes:
+        path: the directory.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, *, overwrite: bool = False) -> RunDirectory:
+        """Start a run in a new or empty directory.
+
+        Args:
+            path: where to put the run.
+            overwrite: delete an earlier run that is there; a directory that is not a run is never touched.
+
+        Raises:
+            RunError: the directory holds a run, or something else.
+        """
+        cls.require_free(path, overwrite=overwrite)
+        if path.exists():
+            shutil.rmtree(path)
+        path.mkdir(parents=True)
+        run = cls(path)
+        run.set_status("running")
+        return run
+
+    @classmethod
+    def require_free(cls, path: Path, *, overwrite: bool = False) -> None:
+        """Check that `create` would succeed, and change nothing.
+
+        Raises:
+            RunError: the directory holds a run, or something else.
+        """
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            return
+        if not (path / MARKER).is_file():
+            raise RunError(f"{path} exists and is not a run of tlkit, so it is left alone. Choose another name.")
+        if not overwrite:
+            status = cls(path).status
+            state = "a finished run" if status == "finished" else f"an unfinished run ({status})"
+            more = "" if status == "finished" else "--resume to continue it, "
+            raise RunError(f"{path} holds {state}. Use {more}--overwrite to replace it, or name=OTHER for a new one.")
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """Open a run that exists.
+
+        Raises:
+            RunError: there is no run at the path; the nearest names beside it are suggested.
+        """
+        if (path / MARKER).is_file():
+            return cls(path)
+        siblings = [p.name for p in path.parent.iterdir() if (p / MARKER).is_file()] if path.parent.is_dir() else []
+        what = "is not a run of tlkit" if path.exists() else "does not exist"
+        raise RunError(f"{path} {what} (no {MARKER} in it).{did_you_mean(path.name, siblings)}")
+
+    @property
+    def name(self) -> str:
+        """The run's name: that of its directory."""
+        return self.path.name
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe, YAML."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, commit, device, dataset fingerprint, weights, JSON."""
+        return self.path / "environment.json"
+
+    @property
+    def split(self) -> Path:
+        """Each image's path, label, split, digest and groups, CSV."""
+        return self.path / "split.csv"
+
+    @property
+    def set_aside(self) -> Path:
+        """Images that could not be read, with the reasons, CSV."""
+        return self.path / "set_aside.csv"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of Lightning's checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """Folder of the stored model."""
+        return self.path / "model"
+
+    @property
+    def metrics(self) -> Path:
+        """One row of metrics per epoch, CSV."""
+        return self.path / "metrics.csv"
+
+    @property
+    def evaluation(self) -> Path:
+        """The evaluation of each split, JSON."""
+        return self.path / "evaluation.json"
+
+    @property
+    def audit(self) -> Path:
+        """The audit of each split, JSON."""
+        return self.path / "audit.json"
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML file."""
+        return self.path / "report.html"
+
+    def predictions(self, split: str) -> Path:
+        """The table of predictions for one split, Parquet."""
+        return self.path / "predictions" / f"{split}.parquet"
+
+    @property
+    def predicted_splits(self) -> tuple[str, ...]:
+        """Splits that have predictions, test before val before train."""
+        return tuple(name for name in ("test", "val", "train") if self.predictions(name).is_file())
+
+    @property
+    def status(self) -> Status:
+        """How far the run has come."""
+        return cast(Status, self.read_json(self.path / MARKER)["status"])
+
+    def set_status(self, status: Status) -> None:
+        """Record how far the run has come."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self.write_json(self.path / MARKER, {"format_version": FORMAT_VERSION, "status": status, "updated": now})
+
+    def write_json(self, path: Path, values: Mapping[str, Any]) -> None:
+        """Write a JSON file that appears whole or not at all, even if the machine stops."""
+        self.write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def write_text(self, path: Path, text: str) -> None:
+        """Write a text file that appears whole or not at all, even if the machine stops."""
+        partial = path.with_name(f".{path.name}.partial")
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+    def read_json(self, path: Path) -> dict[str, Any]:
+        """Read one of the run's JSON files.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        try:
+            return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise RunError(f"{self.path} has no {path.name}: the run did not get that far.") from None
+        except ValueError as error:
+            raise RunError(f"{path} is damaged ({error}). Restore it or fit again.") from error

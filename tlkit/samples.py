@@ -1,0 +1,101 @@
+"""The table of images: where each one is, what it shows, which split it belongs to. It holds no pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.errors import DataError
+
+PATH, LABEL, SPLIT, DIGEST = "path", "label", "split", "digest"
+RESERVED_COLUMNS = (PATH, LABEL, SPLIT, DIGEST)
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images with their labels, splits and group columns.
+
+    Classes are known by name; an integer target is only ever derived from `classes`, so a split that lacks a class
+    cannot shift the others.
+
+    Attributes:
+        root: folder that the paths are relative to.
+        classes: class names, sorted as torchvision sorts them (by code point); index = integer target.
+        table: one row per image, index 0…N-1, columns `path` (relative to `root`, "/"-separated), `label` (class
+            name), `split` (train, val or test), `digest` (sha256 of the file, hex; "" where unknown), then the group
+            columns (strings, missing = NA). Treat it as read-only.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    table: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        missing = [name for name in RESERVED_COLUMNS if name not in self.table.columns]
+        assert not missing, f"the table of samples lacks {missing}"
+        unknown = sorted(set(self.table[LABEL]) - set(self.classes))
+        assert not unknown, f"labels {unknown} are not among the classes"
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def group_columns(self) -> tuple[str, ...]:
+        """Names of the group columns, in table order."""
+        return tuple(name for name in self.table.columns if name not in RESERVED_COLUMNS)
+
+    @property
+    def paths(self) -> npt.NDArray[np.str_]:
+        """Relative paths, shape (N,)."""
+        return self.table[PATH].to_numpy(dtype=str)
+
+    @property
+    def targets(self) -> npt.NDArray[np.int64]:
+        """Integer targets, shape (N,), in 0…C-1: positions in `classes`."""
+        return np.asarray(pd.Categorical(self.table[LABEL], categories=list(self.classes)).codes, dtype=np.int64)
+
+    @property
+    def groups(self) -> pd.DataFrame:
+        """The group columns alone, shape (N, G), strings with NA for missing."""
+        return self.table[list(self.group_columns)]
+
+    def split(self, name: str) -> Samples:
+        """Return the samples of one split, in table order; `classes` stays whole."""
+        part = self.table[self.table[SPLIT] == name].reset_index(drop=True)
+        return Samples(self.root, self.classes, part)
+
+    def counts(self) -> pd.DataFrame:
+        """Return the number of images per class (rows) and split (columns)."""
+        table = pd.crosstab(self.table[LABEL], self.table[SPLIT])
+        return table.reindex(index=list(self.classes), columns=list(SPLITS), fill_value=0)
+
+    def to_csv(self, path: Path) -> None:
+        """Write the table; `from_csv` reads it back."""
+        self.table.to_csv(path, index=False, lineterminator="\n")
+
+    @classmethod
+    def from_csv(cls, path: Path, *, root: Path, classes: Sequence[str] | None = None) -> Samples:
+        """Read what `to_csv` wrote.
+
+        Args:
+            path: the CSV file.
+            root: folder that its paths are relative to.
+            classes: class names in target order; default: the sorted labels of the file.
+
+        Raises:
+            DataError: the file lacks a column.
+        """
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        missing = [name for name in RESERVED_COLUMNS if name not in table.columns]
+        if missing:
+            raise DataError(f"{path} has no column {', '.join(missing)}. It should be a split.csv that tlkit wrote.")
+        for name in table.columns:
+            if name not in RESERVED_COLUMNS:
+                table[name] = table[name].replace("", pd.NA)
+        return cls(root, tuple(classes) if classes is not None else tuple(sorted(set(table[LABEL]))), table)

@@ -1,0 +1,50 @@
+"""A number with its error bar, or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A point estimate with its confidence interval.
+
+    Attributes:
+        value: the estimate; None where it is undefined.
+        low: lower end of the interval; None where there is no interval.
+        high: upper end of the interval; None where there is no interval.
+        n: the denominator of this very rate, which need not be the size of the group.
+        note: why there is no value or no interval, for example "no positives"; else "".
+
+    Example:
+        >>> Estimate(0.9, 0.71, 0.97, n=20).format()
+        '0.900 [0.710, 0.970]'
+        >>> Estimate(None, None, None, n=0, note="no positives").format()
+        'undefined (no positives)'
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    note: str = ""
+
+    def format(self, *, digits: int = 3) -> str:
+        """Return the estimate as text: "0.900 [0.710, 0.970]"."""
+        if self.value is None:
+            return f"undefined ({self.note})" if self.note else "undefined"
+        text = f"{self.value:.{digits}f}"
+        if self.low is None or self.high is None:
+            return text
+        return f"{text} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Estimate:
+        """Read what `to_dict` wrote."""
+        return cls(**values)

@@ -1,0 +1,177 @@
+"""Many groups at once: rates that borrow strength, the spread beyond noise, the size of a weighted sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betaincinv, chdtrc
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ShrunkRates:
+    """Group rates pulled towards their common mean, the more the smaller the group.
+
+    Attributes:
+        mean: common mean μ, in [0, 1].
+        correlation: intra-group correlation ρ, in [0, 1]: 0 = the groups do not differ, and all rates equal
+            the mean.
+        a: first parameter of the Beta prior, μs with s = 1/ρ − 1; None at ρ = 0.
+        b: second parameter, (1 − μ)s; None at ρ = 0.
+        rate: posterior means, shape (G,).
+        low: lower ends of the credible intervals, shape (G,).
+        high: upper ends of the credible intervals, shape (G,).
+    """
+
+    mean: float
+    correlation: float
+    a: float | None
+    b: float | None
+    rate: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
+class Heterogeneity:
+    """How much the groups' rates differ beyond what their sizes explain.
+
+    Attributes:
+        q: Cochran's Q.
+        p: its p-value, χ² with G − 1 degrees of freedom.
+        i_squared: share of the spread that is not noise, in [0, 1].
+        tau_squared: variance between the groups (DerSimonian–Laird), at least 0.
+    """
+
+    q: float
+    p: float
+    i_squared: float
+    tau_squared: float
+
+
+def shrink(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> ShrunkRates | None:
+    """Pull the rates of small groups towards the common mean (empirical Bayes, beta-binomial).
+
+    Moments with weights n: Kleinman (1973), J. Am. Stat. Assoc. 68:46. The posterior of a group is Beta(k +
+    a, n − k + b). Show it beside the raw rate, never alone: it hides the harm done to a real minority.
+
+    Args:
+        k: successes of each group, shape (G,).
+        n: sizes of the groups, shape (G,); an empty group gets the prior: its rate is borrowed.
+        confidence: level of the credible intervals, in (0, 1).
+
+    Returns:
+        The shrunk rates, or None with fewer than two groups that are not empty. Where the groups differ by no
+        more than noise, every rate is the mean and its interval that of the pooled data.
+
+    Example:
+        >>> shrunk = shrink([2276, 900, 360, 258, 46], [2484, 974, 412, 336, 64])
+        >>> shrunk.rate.round(4).tolist()
+        [0.9161, 0.9234, 0.8752, 0.7767, 0.7682]
+    """
+    successes, sizes = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    seen = sizes > 0
+    if seen.sum() < 2:
+        return None
+    n_seen = sizes[seen]
+    rates = successes[seen] / n_seen
+    weight = n_seen / n_seen.sum()
+    mean = float(weight @ rates)
+    spread = float(weight @ (rates - mean) ** 2)
+    noise = float((weight * (1 - weight) / n_seen).sum())
+    binomial = mean * (1 - mean)
+    room = binomial * (float((weight * (1 - weight)).sum()) - noise)
+    correlation = min(1.0, (spread - binomial * noise) / room) if room > 0 else 0.0
+    tail = (1 - confidence) / 2
+    if correlation <= 0:  # no more than noise: pool everything (with Jeffreys' prior for the interval)
+        one = np.ones(len(sizes))
+        a_all, b_all = successes.sum() + 0.5, (sizes - successes).sum() + 0.5
+        low, high = float(betaincinv(a_all, b_all, tail)), float(betaincinv(a_all, b_all, 1 - tail))
+        return ShrunkRates(mean, 0.0, None, None, one * mean, one * min(low, mean), one * max(high, mean))
+    strength = max(1 / correlation - 1, 1e-9)
+    a, b = mean * strength, (1 - mean) * strength
+    a_post, b_post = successes + a, sizes - successes + b
+    low, high = betaincinv(a_post, b_post, tail), betaincinv(a_post, b_post, 1 - tail)
+    return ShrunkRates(mean, correlation, a, b, a_post / (a_post + b_post), low, high)
+
+
+def spread_beyond_noise(k: npt.ArrayLike, n: npt.ArrayLike) -> float | None:
+    """Return the variance of the groups' rates after taking off what their sizes explain ("double-corrected").
+
+    S² of the rates with G − 1, minus the mean of p(1 − p)/(n − 1), each an unbiased estimate. At most 0 =
+    nothing beyond noise.
+
+    Args:
+        k: successes of each group, shape (G,).
+        n: sizes of the groups, shape (G,); groups with fewer than 2 images take no part.
+
+    Returns:
+        The variance, which may be negative, or None with fewer than two groups.
+
+    Example:
+        >>> round(spread_beyond_noise([10, 9, 8, 7], [10] * 4), 6)
+        0.003889
+    """
+    successes, sizes = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    kept = sizes >= 2
+    if kept.sum() < 2:
+        return None
+    rates = successes[kept] / sizes[kept]
+    return float(rates.var(ddof=1) - (rates * (1 - rates) / (sizes[kept] - 1)).mean())
+
+
+def heterogeneity(value: npt.ArrayLike, variance: npt.ArrayLike) -> Heterogeneity | None:
+    """Return Q, I² and the variance between groups of independent estimates with known variances.
+
+    DerSimonian & Laird (1986), Controlled Clinical Trials 7:177; I²: Higgins & Thompson (2002), Statistics in
+    Medicine 21:1539.
+
+    Args:
+        value: one estimate a group, shape (G,).
+        variance: its sampling variance, shape (G,), above 0.
+
+    Returns:
+        The measures, or None with fewer than two groups.
+
+    Raises:
+        ValueError: a variance is not above 0.
+    """
+    values, variances = np.asarray(value, dtype=np.float64), np.asarray(variance, dtype=np.float64)
+    if not (variances > 0).all():
+        raise ValueError("Every variance must be above 0. A rate of 0 or 1 has none: leave it out or add a half first.")
+    df = len(values) - 1
+    if df < 1:
+        return None
+    weight = 1 / variances
+    mean = (weight @ values) / weight.sum()
+    q = float(weight @ (values - mean) ** 2)
+    scale = float(weight.sum() - (weight**2).sum() / weight.sum())
+    i_squared = max(0.0, 1 - df / q) if q > 0 else 0.0
+    return Heterogeneity(q, float(chdtrc(df, q)), i_squared, max(0.0, (q - df) / scale))
+
+
+def kish_n(weights: npt.ArrayLike) -> float:
+    """Return the effective size of a weighted sample: (Σw)² / Σw².
+
+    Kish (1965), Survey Sampling, section 11.7.
+
+    Args:
+        weights: one weight an image, shape (N,), finite, at least 0, not all 0.
+
+    Returns:
+        A number between 1 and N; N where all weights are equal.
+
+    Raises:
+        ValueError: a weight is negative or not finite, or all are 0.
+
+    Example:
+        >>> round(kish_n([1, 1, 1, 1, 10]), 6)
+        1.884615
+    """
+    w = np.asarray(weights, dtype=np.float64)
+    if not (np.isfinite(w).all() and (w >= 0).all() and w.sum() > 0):
+        raise ValueError("Weights must be finite and at least 0, and not all 0.")
+    return float(w.sum() ** 2 / (w**2).sum())

@@ -1,0 +1,256 @@
+"""Confidence intervals of a rate, of a difference of two rates and of their ratio, from counts alone.
+
+The `*_bounds` functions take and return arrays, one entry a group, with NaN where a denominator is 0; the
+others take one pair of counts and return an `Estimate`, which is undefined, never 0 or infinite, where a
+denominator is 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betaincinv, ndtri
+
+from tlkit.stats.estimate import Estimate
+
+Floats = npt.NDArray[np.float64]
+Bounds = tuple[Floats, Floats]
+
+
+def normal_quantile(confidence: float) -> float:
+    """Return z of a two-sided interval: 1.96 for a confidence of 0.95.
+
+    Raises:
+        ValueError: `confidence` is not between 0 and 1, both excluded.
+    """
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence must be above 0 and below 1, for example 0.95. Got {confidence} instead.")
+    return float(ndtri(0.5 + confidence / 2.0))
+
+
+def wilson_bounds(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> Bounds:
+    """Return the Wilson score interval of many rates k/n at once.
+
+    Wilson (1927), J. Am. Stat. Assoc. 22:209; Brown, Cai & DasGupta (2001), Statistical Science 16:101, eq.
+    4. Unlike the Wald and the percentile-bootstrap interval it does not collapse to a point at k = 0 or k =
+    n.
+
+    Args:
+        k: counts of successes, any shape, 0 ≤ k ≤ n; may be fractional (weighted counts with an effective n).
+        n: denominators, same shape.
+        confidence: two-sided level, in (0, 1).
+
+    Returns:
+        Lower and upper ends in [0, 1], in the common shape; NaN where n is 0; exactly 0 at k = 0 and exactly
+        1 at k = n.
+
+    Raises:
+        ValueError: a count is negative, above its denominator or not finite.
+
+    Example:
+        >>> low, high = wilson_bounds([0, 10], [10, 10])
+        >>> low.round(3).tolist(), high.round(3).tolist()
+        ([0.0, 0.722], [0.278, 1.0])
+    """
+    successes, trials = _checked(k, n)
+    z = normal_quantile(confidence)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = successes / trials
+        centre = (rate + z**2 / (2 * trials)) / (1 + z**2 / trials)
+        half = z / (1 + z**2 / trials) * np.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2))
+    return _exact_ends(centre - half, centre + half, successes, trials)
+
+
+def clopper_pearson_bounds(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> Bounds:
+    """Return the Clopper–Pearson interval of many rates k/n at once.
+
+    Its coverage is guaranteed, so it is wider than Wilson's. Clopper & Pearson (1934), Biometrika 26:404, as
+    quantiles of the Beta distribution (Brown, Cai & DasGupta 2001, Statistical Science 16:101).
+
+    Args:
+        k: counts of successes, any shape, 0 ≤ k ≤ n.
+        n: denominators, same shape.
+        confidence: two-sided level, in (0, 1).
+
+    Returns:
+        Lower and upper ends in [0, 1], in the common shape; NaN where n is 0; exactly 0 at k = 0 and exactly
+        1 at k = n.
+
+    Raises:
+        ValueError: a count is negative, above its denominator or not finite.
+    """
+    successes, trials = _checked(k, n)
+    normal_quantile(confidence)  # for its check
+    tail = (1.0 - confidence) / 2.0
+    failures = trials - successes
+    low = betaincinv(np.maximum(successes, 1e-300), failures + 1, tail)
+    high = betaincinv(successes + 1, np.maximum(failures, 1e-300), 1.0 - tail)
+    return _exact_ends(low, high, successes, trials)
+
+
+def newcombe_bounds(
+    k1: npt.ArrayLike, n1: npt.ArrayLike, k2: npt.ArrayLike, n2: npt.ArrayLike, confidence: float = 0.95
+) -> Bounds:
+    """Return the interval of many differences k1/n1 − k2/n2 of independent rates.
+
+    Newcombe (1998), Statistics in Medicine 17:873, method 10: the two Wilson intervals, combined. The two
+    samples must not overlap: compare a group with the rest, not with the whole that contains it.
+
+    Args:
+        k1: successes of the first sample, any shape.
+        n1: denominators of the first sample.
+        k2: successes of the second sample.
+        n2: denominators of the second sample.
+        confidence: two-sided level, in (0, 1).
+
+    Returns:
+        Lower and upper ends in [-1, 1], in the common shape; NaN where a denominator is 0.
+
+    Raises:
+        ValueError: a count is negative, above its denominator or not finite.
+    """
+    low1, high1 = wilson_bounds(k1, n1, confidence)
+    low2, high2 = wilson_bounds(k2, n2, confidence)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate1 = np.asarray(k1, dtype=np.float64) / np.asarray(n1, dtype=np.float64)
+        rate2 = np.asarray(k2, dtype=np.float64) / np.asarray(n2, dtype=np.float64)
+    difference = rate1 - rate2
+    low = difference - np.sqrt((rate1 - low1) ** 2 + (high2 - rate2) ** 2)
+    high = difference + np.sqrt((high1 - rate1) ** 2 + (rate2 - low2) ** 2)
+    return np.maximum(low, -1.0), np.minimum(high, 1.0)
+
+
+def wilson(k: int, n: int, confidence: float = 0.95, *, nothing: str = "no images") -> Estimate:
+    """Return the rate k/n with its Wilson interval; see `wilson_bounds`.
+
+    Args:
+        k: number of successes, 0 ≤ k ≤ n.
+        n: denominator.
+        confidence: two-sided level, in (0, 1).
+        nothing: what an n of 0 means here, for the note of the undefined rate.
+
+    Raises:
+        ValueError: a count is negative or above its denominator.
+
+    Example:
+        >>> wilson(10, 10).format()
+        '1.000 [0.722, 1.000]'
+        >>> wilson(0, 0, nothing="no positives").format()
+        'undefined (no positives)'
+    """
+    return _rate(k, n, wilson_bounds(k, n, confidence), nothing)
+
+
+def clopper_pearson(k: int, n: int, confidence: float = 0.95, *, nothing: str = "no images") -> Estimate:
+    """Return the rate k/n with its Clopper–Pearson interval; see `clopper_pearson_bounds`.
+
+    Args:
+        k: number of successes, 0 ≤ k ≤ n.
+        n: denominator.
+        confidence: two-sided level, in (0, 1).
+        nothing: what an n of 0 means here, for the note of the undefined rate.
+
+    Raises:
+        ValueError: a count is negative or above its denominator.
+    """
+    return _rate(k, n, clopper_pearson_bounds(k, n, confidence), nothing)
+
+
+def newcombe(
+    k1: int, n1: int, k2: int, n2: int, confidence: float = 0.95, *, nothing: str = "no images on one side"
+) -> Estimate:
+    """Return the difference k1/n1 − k2/n2 with Newcombe's interval; see `newcombe_bounds`.
+
+    Args:
+        k1: successes of the first sample.
+        n1: denominator of the first sample.
+        k2: successes of the second sample, which does not overlap the first.
+        n2: denominator of the second sample.
+        confidence: two-sided level, in (0, 1).
+        nothing: what a denominator of 0 means here, for the note of the undefined difference.
+
+    Returns:
+        The difference in [-1, 1]; its `n` is n1 + n2.
+
+    Raises:
+        ValueError: a count is negative or above its denominator.
+
+    Example:
+        >>> newcombe(56, 70, 48, 80).format()
+        '0.200 [0.052, 0.334]'
+    """
+    low, high = newcombe_bounds(k1, n1, k2, n2, confidence)
+    if n1 == 0 or n2 == 0:
+        return Estimate(None, None, None, n=int(n1 + n2), note=nothing)
+    return Estimate(k1 / n1 - k2 / n2, float(low), float(high), n=int(n1 + n2))
+
+
+def ratio_log(k1: int, n1: int, k2: int, n2: int, confidence: float = 0.95) -> Estimate:
+    """Return the ratio (k1/n1) / (k2/n2) with its log interval.
+
+    Katz, Baptista, Azen & Pike (1978), Biometrics 34:469, method C: the log of the ratio has the variance
+    1/k1 − 1/n1 + 1/k2 − 1/n2. Where that interval is not defined (k1 = 0) or collapses to a point (both rates
+    1), only the ratio is given; where the second rate is 0 or missing, not even that.
+
+    Args:
+        k1: successes of the first sample.
+        n1: denominator of the first sample.
+        k2: successes of the second sample, which does not overlap the first.
+        n2: denominator of the second sample.
+        confidence: two-sided level, in (0, 1).
+
+    Returns:
+        The ratio, at least 0; its `n` is n1 + n2.
+
+    Raises:
+        ValueError: a count is negative or above its denominator.
+
+    Example:
+        >>> ratio_log(56, 70, 48, 80).format()
+        '1.333 [1.077, 1.651]'
+        >>> ratio_log(10, 10, 0, 20).format()
+        'undefined (the rate it is divided by is 0)'
+    """
+    _checked(k1, n1)
+    _checked(k2, n2)
+    z = normal_quantile(confidence)
+    n = int(n1 + n2)
+    if n1 == 0 or n2 == 0:
+        return Estimate(None, None, None, n=n, note="no images on one side")
+    if k2 == 0:
+        return Estimate(None, None, None, n=n, note="the rate it is divided by is 0")
+    if k1 == 0:
+        return Estimate(0.0, None, None, n=n, note="no log interval at a ratio of 0")
+    ratio = (k1 / n1) / (k2 / n2)
+    if k1 == n1 and k2 == n2:
+        return Estimate(ratio, None, None, n=n, note="the log interval collapses where both rates are 1")
+    half = z * math.sqrt(1 / k1 - 1 / n1 + 1 / k2 - 1 / n2)
+    return Estimate(ratio, ratio * math.exp(-half), ratio * math.exp(half), n=n)
+
+
+def _checked(k: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return both as float64 arrays of one shape, or complain."""
+    successes, trials = np.broadcast_arrays(np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64))
+    ok = np.isfinite(successes) & np.isfinite(trials) & (successes >= 0) & (successes <= trials)
+    if not ok.all():
+        where = np.flatnonzero(~ok.ravel())[0]
+        raise ValueError(
+            "A count must be finite, at least 0 and at most its denominator. "
+            f"Got {successes.ravel()[where]:g} of {trials.ravel()[where]:g} instead."
+        )
+    return successes, trials
+
+
+def _exact_ends(low: Floats, high: Floats, successes: Floats, trials: Floats) -> Bounds:
+    """Clip to [0, 1], without rounding error at k = 0 and k = n, and NaN where there are no trials."""
+    low = np.where(successes == 0, 0.0, np.clip(low, 0.0, 1.0))
+    high = np.where(successes == trials, 1.0, np.clip(high, 0.0, 1.0))
+    return np.where(trials == 0, np.nan, low), np.where(trials == 0, np.nan, high)
+
+
+def _rate(k: int, n: int, bounds: Bounds, nothing: str) -> Estimate:
+    if n == 0:
+        return Estimate(None, None, None, n=0, note=nothing)
+    return Estimate(k / n, float(bounds[0]), float(bounds[1]), n=int(n))

@@ -1,0 +1,7 @@
+"""Where a run is recorded while it happens. Importing this room loads no wandb; it comes in only when asked for."""
+
+from __future__ import annotations
+
+from tlkit.tracking.tracker import NullTracker, Tracker, create_tracker
+
+__all__ = ["NullTracker", "Tracker", "create_tracker"]

@@ -1,0 +1,302 @@
+"""Weights & Biases, kept inside the run directory. wandb's only door.
+
+Measured with wandb 0.31.0: an offline run opens in about 0.6 s, makes no network connection, writes nothing outside the
+run directory and leaves no process behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import wandb
+
+from tlkit.errors import RecipeError
+from tlkit.tracking.tracker import PREDICTION_COLUMNS, Mode, Scalar
+from tlkit.tracking.wandb_environment import check_words, environment_inside, surrounded_by
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+CHART_CLASSES = 100  # wandb.plot.confusion_matrix silently cuts what is beyond
+INIT_TIMEOUT_S = 30.0  # W&B waits 90 s for a server that does not answer; training should start sooner
+FINISH_TIMEOUT_S = 600.0  # W&B waits without end for a lost network; what is not uploaded stays on disk
+
+
+@dataclass
+class _Session:
+    """W&B's state in this process: how many trackers are open, and whether the session is theirs to end."""
+
+    open: int = 0
+    ours: bool = False
+
+
+_session = _Session()
+
+
+class WandbTracker:
+    """A W&B run. Open it with `create_tracker`; a failure of W&B is logged and never ends the run that it records.
+
+    Attributes:
+        location: URL of the run when online; its folder, for `wandb sync`, when offline.
+        directory: folder that holds W&B's own record of the run.
+    """
+
+    def __init__(self, run: Any, *, environment: Mapping[str, str], name: str, log_model: bool) -> None:
+        self._run = run
+        self._environment = environment
+        self._name = name
+        self._log_model = log_model
+        self._finished = False
+        self.directory = Path(run.dir).parent
+        self.location = str(self.directory if run.offline else run.url)
+        _session.open += 1
+
+    def log_metrics(self, row: Mapping[str, float], *, epoch: int) -> None:
+        """Record the metrics of one epoch; every chart has the epoch on its x axis."""
+        self._attempt(f"the metrics of epoch {epoch}", lambda: self._run.log({**row, "epoch": epoch}))
+
+    def log_summary(self, values: Mapping[str, Scalar]) -> None:
+        """Record final figures in the run's summary."""
+        self._attempt("the summary", lambda: self._run.summary.update(dict(values)))
+
+    def log_predictions(self, table: pd.DataFrame, *, limit: int = 10_000, name: str = "predictions") -> None:
+        """Record predictions as a W&B Table with the columns path, true, predicted, confidence and correct only.
+
+        Raises:
+            ValueError: a column is missing.
+        """
+        missing = [column for column in PREDICTION_COLUMNS if column not in table.columns]
+        if missing:
+            raise ValueError(f"the table of predictions has no column {', '.join(missing)}")
+        rows = table[list(PREDICTION_COLUMNS)]
+        if len(rows) > limit:
+            logger.info("W&B gets %d of %d predictions, evenly spaced.", limit, len(rows))
+            rows = rows.iloc[[index * len(rows) // limit for index in range(limit)]]
+        self._attempt(
+            f"the table {name}", lambda: self._run.log({name: wandb.Table(dataframe=rows.reset_index(drop=True))})
+        )
+
+    def log_confusion(
+        self, matrix: npt.NDArray[np.int64], classes: Sequence[str], *, name: str = "confusion_matrix"
+    ) -> None:
+        """Record a confusion matrix as W&B's chart, or above 100 classes as a table of its non-zero cells."""
+        as_chart = len(classes) <= CHART_CLASSES
+        cells = [
+            [true, predicted, int(matrix[row, column])]
+            for row, true in enumerate(classes)
+            for column, predicted in enumerate(classes)
+            if as_chart or matrix[row, column]
+        ]
+        if not as_chart:
+            logger.info(
+                "W&B's confusion chart stops at %d classes: %s is a table of the %d non-zero cells of %d classes.",
+                CHART_CLASSES,
+                name,
+                len(cells),
+                len(classes),
+            )
+        self._attempt(f"the confusion matrix {name}", lambda: self._run.log({name: _confusion(cells, chart=as_chart)}))
+
+    def log_model(self, model_dir: Path, *, metadata: Mapping[str, Any]) -> None:
+        """Record the files of `model_dir` as an artifact of type "model", unless the recipe says `log_model: false`.
+
+        The files are referred to where they lie, not copied: an offline run needs them until it is synced.
+        """
+        if not self._log_model:
+            return
+
+        def action() -> None:
+            artifact = wandb.Artifact(self._name, type="model", metadata=dict(metadata))
+            artifact.add_dir(str(model_dir), policy="immutable", skip_cache=True)
+            self._run.log_artifact(artifact)
+
+        self._attempt(f"the model {model_dir}", action)
+
+    def finish(self, exit_code: int = 0) -> None:
+        """Close the W&B run and, with the last open one, W&B's background process."""
+        if self._finished:
+            return
+        self._finished = True
+        _session.open -= 1
+        self._attempt(
+            f"closing the run; upload what is missing with: wandb sync {self.directory}",
+            lambda: self._run.finish(exit_code=exit_code),
+        )
+        with surrounded_by(self._environment):
+            _close_session()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, SystemExit):
+            self.finish(error.code if isinstance(error.code, int) else int(error.code is not None))
+        else:
+            self.finish(0 if error is None else 1)
+
+    def _attempt(self, what: str, action: Callable[[], object]) -> None:
+        """Do one thing with W&B; whatever goes wrong there must not cost the user a trained model."""
+        try:
+            with surrounded_by(self._environment):
+                action()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+            logger.warning("W&B failed at %s (%s). The run goes on.", what, reason)
+
+
+def open_wandb(
+    *,
+    mode: Mode,
+    project: str,
+    entity: str | None,
+    tags: Sequence[str],
+    log_model: bool,
+    name: str,
+    run_dir: Path,
+    config: Mapping[str, Any],
+    group: str | None,
+) -> WandbTracker:
+    """Start a W&B run inside `run_dir`; see `create_tracker` for the arguments.
+
+    Raises:
+        RecipeError: W&B would refuse the project, a tag or the name, or `online` is asked for without an API key.
+    """
+    check_words(project=project, tags=tags, name=name)
+    environment = environment_inside(run_dir)
+
+    def start(chosen: Literal["online", "offline"]) -> Any:
+        run = wandb.init(
+            project=project,
+            entity=entity,
+            tags=list(tags),
+            name=name,
+            group=group,
+            config=dict(config),
+            dir=str(run_dir),
+            mode=chosen,
+            reinit="create_new",  # a run that the user has open elsewhere in this process stays as it is
+            settings=_settings(),
+        )
+        run.define_metric("epoch")
+        run.define_metric("*", step_metric="epoch")
+        return run
+
+    try:
+        chosen = _open_session(mode, environment=environment)
+        with surrounded_by(environment):
+            run = start("offline") if chosen == "offline" else _start_online(start, folder=run_dir / "wandb")
+    except BaseException:
+        _close_session()
+        raise
+    tracker = WandbTracker(run, environment=environment, name=name, log_model=log_model)
+    if run.offline:
+        logger.info("W&B records offline. Upload later with: wandb sync %s", tracker.location)
+    else:
+        logger.info("W&B records online: %s", tracker.location)
+    return tracker
+
+
+def _settings() -> wandb.Settings:
+    return wandb.Settings(
+        silent=True,  # nothing on the terminal: what matters is logged, and the rest is in wandb/debug.log
+        quiet=True,
+        console="off",  # stdout and stderr are not wrapped: the progress bars and results stay the user's
+        label_disable=True,
+        init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", INIT_TIMEOUT_S)),
+        finish_timeout=float(os.environ.get("WANDB_FINISH_TIMEOUT", FINISH_TIMEOUT_S)),
+        finish_timeout_raises=True,
+    )
+
+
+def _open_session(mode: Mode, *, environment: Mapping[str, str]) -> Literal["online", "offline"]:
+    """Start W&B's background process where none runs yet, and choose the mode. Never prompts, never connects."""
+    if mode == "auto" and os.environ.get("WANDB_MODE") in ("online", "offline"):
+        mode = "online" if os.environ["WANDB_MODE"] == "online" else "offline"
+        logger.info("tracking.mode is auto: following WANDB_MODE=%s.", mode)
+    user_settings = Path(os.environ.get("WANDB_CONFIG_DIR", "~/.config/wandb"), "settings").expanduser()
+    if _session.open == 0:
+        _session.ours = wandb.run is None and "WANDB_SERVICE" not in os.environ
+    with surrounded_by(environment):
+        if _session.ours:
+            wandb.setup(
+                settings=wandb.Settings(
+                    silent=True,
+                    quiet=True,
+                    mode="offline" if mode == "offline" else "online",
+                    settings_system=str(user_settings),  # the server and key that `wandb login` stored
+                )
+            )
+        if mode == "offline" or (mode == "auto" and not _logged_in()):
+            if mode == "auto":
+                logger.info("No W&B API key is configured (`wandb login` stores one).")
+            return "offline"
+        if mode == "online" and not _logged_in():
+            raise RecipeError(
+                "tracking.mode is online, but no W&B API key is configured. Run `wandb login`, set WANDB_API_KEY,"
+                " or use 'mode: offline' and upload later with `wandb sync`."
+            )
+    return "online"
+
+
+def _logged_in() -> bool:
+    """Return whether W&B has credentials: in the environment, a netrc file or its settings."""
+    if wandb.run is not None:
+        return not wandb.run.offline
+    try:
+        return bool(wandb.login(prompt=False, verify=False))
+    except wandb.errors.AuthenticationError as error:
+        logger.warning("W&B's API key cannot be used: %s", error)
+        return False
+
+
+def _start_online(start: Callable[[Literal["online", "offline"]], Any], *, folder: Path) -> Any:
+    """Start an online run, or an offline one where the server cannot be had: no network must not stop a training."""
+    before = set(folder.glob("run-*"))
+    try:
+        return start("online")
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        logger.warning("W&B cannot record online (%s). Recording offline instead.", reason)
+    for leftover in set(folder.glob("run-*")) - before:
+        shutil.rmtree(leftover, ignore_errors=True)  # an empty run that a later `wandb sync --sync-all` would upload
+    return start("offline")
+
+
+def _confusion(cells: list[list[Any]], *, chart: bool) -> Any:
+    """Return W&B's confusion chart, made from the counts (its own function wants one row per image), or a table."""
+    if not chart:
+        return wandb.Table(columns=["true", "predicted", "images"], data=cells)
+    columns = ["Actual", "Predicted", "nPredictions"]
+    return wandb.plot_table(
+        vega_spec_name="wandb/confusion_matrix/v1",
+        data_table=wandb.Table(columns=columns, data=cells),
+        fields={column: column for column in columns},
+        string_fields={"title": "Confusion matrix"},
+    )
+
+
+def _close_session() -> None:
+    """End W&B's background process, unless it is the user's own or still has work."""
+    if _session.open or not _session.ours or wandb.run is not None:
+        return
+    _session.ours = False
+    try:
+        wandb.teardown()
+    except (Exception, SystemExit) as error:
+        logger.warning("W&B's background process ended badly (%s).", error)
