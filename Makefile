@@ -54,7 +54,7 @@ contract: $(VENV)/.dev ## import-linter: who may import whom
 	@$(BIN)/lint-imports
 
 pytest: $(VENV)/.dev ## doctests and tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 constraints: $(VENV)/.dev ## write the versions now installed to constraints.txt
 	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > constraints.new

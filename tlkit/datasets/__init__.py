@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from tlkit.datasets.card import DatasetCard
 from tlkit.datasets.digits import make_digits
-from tlkit.datasets.occupations import SKEWS, Skew, make_occupations
+from tlkit.datasets.occupations import SKEWS, make_occupations
 
-__all__ = ["SKEWS", "DatasetCard", "Skew", "make_digits", "make_occupations"]
+__all__ = ["SKEWS", "DatasetCard", "make_digits", "make_occupations"]

