@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ class Samples:
 
     def to_csv(self, path: Path) -> None:
         """Write the table; `from_csv` reads it back."""
-        self.table.to_csv(path, index=False, lineterminator="\n")
+        self.table.to_csv(path, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
     @classmethod
     def from_csv(cls, path: Path, *, root: Path, classes: Sequence[str] | None = None) -> Samples:
@@ -91,7 +92,9 @@ class Samples:
         Raises:
             DataError: the file lacks a column.
         """
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if not path.is_file():
+            raise DataError(f"{path} is missing, so the images of this run are not known. Fit it again.")
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n")
         missing = [name for name in RESERVED_COLUMNS if name not in table.columns]
         if missing:
             raise DataError(f"{path} has no column {', '.join(missing)}. It should be a split.csv that tlkit wrote.")

@@ -218,3 +218,10 @@ def test_a_damaged_stored_model_is_named(tmp_path):
     (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:100])
     with pytest.raises(ModelError, match=r"model.safetensors is damaged .* Restore it or train again"):
         load_network(folder)
+
+
+def test_the_table_of_blocks_counts_every_parameter():
+    for name in ("test_vit", "test_resnet"):
+        classifier = _classifier(name)
+        total = sum(parameter.numel() for parameter in classifier.network.parameters())
+        assert sum(row.parameters for row in classifier.layers()) == total

@@ -24,6 +24,7 @@ from tlkit.pipeline.fit import fit
 from tlkit.pipeline.judge import open_run
 from tlkit.pipeline.predictor import load_model
 from tlkit.recipe import load_recipe
+from tlkit.runs import write_lock
 
 
 @pytest.fixture
@@ -299,3 +300,81 @@ def test_a_tracked_run_can_be_read_back_with_wandbs_own_reader(tiny_recipe, monk
     for word in ("test_resnet", "val_accuracy", "test/accuracy", "test/predictions", "test/confusion_matrix", "model"):
         assert word in text, word
     assert not list(Path("home").rglob("*.wandb"))
+
+
+def test_balanced_class_weights_train(tiny_recipe):
+    assert fit(tiny_recipe(), {"train.class_weights": "balanced", "train.epochs": 1}).status == "finished"
+
+
+def test_resuming_on_other_data_is_refused(tiny_recipe, tmp_path, monkeypatch):
+    recipe = tiny_recipe()
+    with monkeypatch.context() as patch:
+        _interrupt_after(patch, 4)
+        fit(recipe, {"train.epochs": 3})
+    (tmp_path / "colours" / "blue").rename(tmp_path / "colours" / "zblue")
+    with pytest.raises(RunError, match=r"runs/tiny was started on other data: 32 images were added, removed"):
+        fit(recipe, {"train.epochs": 3}, resume=True)
+
+
+def test_a_damaged_last_checkpoint_falls_back_to_an_earlier_one(tiny_recipe, monkeypatch, caplog):
+    recipe = tiny_recipe()
+    whole = fit(recipe, {"name": "whole", "train.epochs": 3})
+    with monkeypatch.context() as patch:
+        _interrupt_after(patch, 5)
+        cut = fit(recipe, {"name": "cut", "train.epochs": 3})
+    last = cut.directory.checkpoints / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    resumed = fit(recipe, {"name": "cut", "train.epochs": 3}, resume=True)
+    assert any("last.ckpt is damaged" in message for message in caplog.messages)
+    assert tensors_digest(read_tensors(resumed.directory.model)) == tensors_digest(read_tensors(whole.directory.model))
+    pd.testing.assert_frame_equal(resumed.history, whole.history)
+
+
+def test_a_crash_after_a_good_epoch_keeps_its_weights(tiny_recipe, monkeypatch):
+    seen = []
+
+    def fail(self, *arguments):
+        seen.append(1)
+        if len(seen) == 4:
+            raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(PoliteStop, "on_train_batch_end", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fit(tiny_recipe())
+    assert load_model("runs/tiny").card.classes == ("blue", "red")
+
+
+def test_an_overwrite_that_fails_at_once_brings_the_earlier_run_back(tiny_recipe, caplog):
+    recipe = tiny_recipe()
+    run = fit(recipe, {"train.epochs": 1})
+    before = run.predictions()
+    with pytest.raises(RecipeError):
+        fit(recipe, {"tracking.kind": "wandb", "tracking.mode": "offline", "tracking.project": "a/b"}, overwrite=True)
+    assert run.status == "finished"
+    assert run.predictions() == before
+    assert "runs/tiny is as it was before." in caplog.messages
+
+
+def test_two_processes_cannot_write_one_run(tiny_recipe):
+    recipe = tiny_recipe()
+    with write_lock(Path("runs/tiny")), pytest.raises(RunError, match="runs/tiny is being written by another process"):
+        fit(recipe)
+
+
+def test_an_audit_of_ones_own_does_not_replace_the_recipes(tiny_recipe, tmp_path):
+    recipe = tiny_recipe(
+        more=", metadata: meta.csv, groups: [camera, light]", tail="audit: {by: [camera], min_group_size: 2}\n"
+    )
+    files = sorted((tmp_path / "colours").rglob("*.png"))
+    rows = [(f.relative_to(tmp_path / "colours").as_posix(), "ab"[i % 2], "cd"[i % 2]) for i, f in enumerate(files)]
+    pd.DataFrame(rows, columns=["path", "camera", "light"]).to_csv(tmp_path / "colours" / "meta.csv", index=False)
+    run = fit(recipe, {"train.epochs": 1})
+    run.audit(by="light")
+    assert run.last_audit() == run.audit()
+    assert run.last_audit().settings.by == ("camera",)
+
+
+def test_a_model_that_can_read_nothing_says_so(tiny_run, tmp_path):
+    (tmp_path / "junk.png").write_bytes(b"junk")
+    with pytest.raises(DataError, match="None of the 1 images can be read"):
+        load_model(tiny_run).predict([tmp_path / "junk.png"])

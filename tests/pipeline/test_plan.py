@@ -30,7 +30,9 @@ def test_a_plan_tells_images_settings_and_what_trains(tiny_recipe, tmp_path):
 
 def test_the_steps_of_a_plan_are_those_of_the_loader(tiny_recipe):
     for batch_size in (1, 4, 5, 17, 18, 64):
-        prepared = prepare(load_recipe(tiny_recipe(train=9, val=2), {"data.batch_size": batch_size}))
+        prepared = prepare(
+            load_recipe(tiny_recipe(train=9, val=2), {"data.batch_size": batch_size, "strategy": "frozen"})
+        )
         assert prepared.steps_per_epoch == len(prepared.data.train_dataloader())
 
 

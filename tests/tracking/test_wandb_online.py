@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import gzip
 import json
 import os
-import signal
-import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -133,23 +130,3 @@ def test_with_a_key_a_run_goes_online_and_its_metrics_reach_the_server(server, o
     assert dict(os.environ) == environment
     assert list((tmp_path / "home").rglob("*")) == []
     assert Path(options["run_dir"], "wandb").is_dir()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds W&B's process through /proc")
-def test_a_run_survives_the_death_of_wandbs_own_process(server, options, caplog):
-    environment = dict(os.environ)
-    with caplog.at_level("INFO", logger="tlkit"), create_tracker(**options) as tracker:
-        tasks = [Path(task, "children").read_text().split() for task in Path("/proc/self/task").iterdir()]
-        services = [pid for pids in tasks for pid in pids if "wandb-core" in Path(f"/proc/{pid}/comm").read_text()]
-        assert len(services) == 1
-        handles = [thing for thing in gc.get_objects() if isinstance(thing, subprocess.Popen)]
-        os.kill(int(services[0]), signal.SIGKILL)
-        next(handle for handle in handles if handle.pid == int(services[0])).wait()
-        for epoch in range(3):
-            tracker.log_metrics({"val_loss": 0.25}, epoch=epoch)
-    assert any(line.startswith("W&B failed at closing the run; upload what is missing with:") for line in said(caplog))
-    assert dict(os.environ) == environment
-    with create_tracker(**options | {"mode": "offline"}) as tracker:  # and the next run is as good as new
-        tracker.log_metrics({"val_loss": 0.25}, epoch=0)
-    assert Path(tracker.location).is_dir()

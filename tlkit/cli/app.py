@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tlkit.cli import data, recipe
-from tlkit.cli.output import class_rows, file_or_run, print_json, print_lines, print_table, start_logging
+from tlkit.cli.output import class_rows, find_run, print_json, print_lines, print_table, read_file, start_logging
 
 app = typer.Typer(
     name="tlkit",
@@ -57,6 +58,8 @@ def fit(
             recipe, overrides or [], resume=resume, overwrite=overwrite, progress=sys.stderr.isatty(), on_check=on_check
         )
     print_run(run)
+    if run.status == "interrupted":
+        raise typer.Exit(130)
 
 
 @app.command()
@@ -85,8 +88,8 @@ def evaluate(
     """Say how well a run, or any table of predictions, classifies: every number with its interval."""
     from tlkit.evaluation import evaluate as evaluate_predictions
 
-    run, predictions = file_or_run(what, y_true=y_true, y_pred=y_pred)
-    result = run.evaluate(split) if run else evaluate_predictions(predictions)
+    run = find_run(what, split=split)
+    result = run.evaluate(split) if run else evaluate_predictions(read_file(what, y_true=y_true, y_pred=y_pred))
     if json:
         print_json(result.to_dict())
         return
@@ -110,17 +113,17 @@ def audit(
     """Compare accuracy across groups of images, and say what the data cannot decide."""
     from tlkit.audit.audit import audit_groups
 
-    run, predictions = file_or_run(what, y_true=y_true, y_pred=y_pred)
+    run = find_run(what, split=split)
     if run and not groups:
         result = run.audit(by or None, split=split, max_order=max_order, min_group_size=min_group_size)
     else:
-        table = run.predictions(split) if run else predictions
+        table = run.predictions(split) if run else read_file(what, y_true=y_true, y_pred=y_pred)
         table = table.with_groups(groups) if groups else table
         result = audit_groups(
             table,
             by=by or table.group_columns,
-            max_order=max_order or 2,
-            min_group_size=min_group_size or 20,
+            max_order=2 if max_order is None else max_order,
+            min_group_size=20 if min_group_size is None else min_group_size,
         )
     if json:
         print_json(result.to_dict())
@@ -169,3 +172,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename or 'a file'}: {error.strerror or error}\n")
+        sys.exit(2)
+    except Exception:  # a fault of ours: 1 means that a gate failed, so it must be another code
+        traceback.print_exc()
+        sys.exit(70)

@@ -77,22 +77,26 @@ def class_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     return rows
 
 
-def file_or_run(path: Path, *, y_true: str, y_pred: str) -> tuple[Run | None, Predictions]:
-    """Open what is to be judged: a run, or a table of predictions that any tool wrote.
-
-    Returns:
-        The run, if it is one, and its predictions or those of the file.
+def find_run(path: Path, *, split: str | None) -> Run | None:
+    """Open a run, or return None for what must be a file of predictions.
 
     Raises:
-        TlkitError: it is neither.
+        TlkitError: it is no run and no file either, or a split is asked of a file.
     """
     from tlkit.pipeline.judge import open_run
+
+    if path.is_file() or path.suffix in (".csv", ".parquet"):
+        if split is not None:
+            raise PredictionsError(f"--split {split} is for runs; {path} is one table of predictions.")
+        return None
+    return open_run(path)
+
+
+def read_file(path: Path, *, y_true: str, y_pred: str) -> Predictions:
+    """Read a table of predictions that any tool wrote."""
     from tlkit.predictions import read_predictions
 
-    if path.is_dir() or not path.suffix:
-        run = open_run(path)
-        return run, run.predictions()
-    return None, read_predictions(path, y_true=y_true, y_pred=y_pred)
+    return read_predictions(path, y_true=y_true, y_pred=y_pred)
 
 
 def require_suffix(out: Path | None) -> None:

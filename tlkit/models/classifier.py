@@ -92,7 +92,11 @@ class Classifier(pl.LightningModule):
         )
         self.network.init_head(seed)
         self.frozen_modules = freeze(self.network, self.strategy)
-        weight = None if class_weights is None else torch.tensor([class_weights[name] for name in classes])
+        weight = (
+            None
+            if class_weights is None
+            else torch.tensor([class_weights[name] for name in classes], dtype=torch.float32)
+        )
         self.loss = nn.CrossEntropyLoss(weight=weight, label_smoothing=self.settings.label_smoothing)
         self.train()
 
@@ -109,6 +113,7 @@ class Classifier(pl.LightningModule):
             preprocess=self.preprocess,
             drop_rate=self.drop_rate,
             weights=self.source.weights,
+            options=self.source.options,
         )
 
     def layers(self) -> list[LayerRow]:

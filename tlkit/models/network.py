@@ -56,7 +56,7 @@ def load_network(folder: Path) -> tuple[Network, ModelCard]:
     head = tensors.get("head.weight")
     if head is None or head.shape[0] != len(card.classes):
         raise ModelError(f"{folder}: the tensors do not belong to the {len(card.classes)} classes of its card.")
-    backbone = bare_backbone(card.architecture, image_size=card.preprocess.image_size)
+    backbone = bare_backbone(card.architecture, image_size=card.preprocess.image_size, options=card.options)
     network = Network(backbone, num_features=head.shape[1], num_classes=head.shape[0], drop_rate=card.drop_rate)
     try:
         network.load_state_dict(tensors)

@@ -30,12 +30,13 @@ def create_optimizer(groups: Sequence[ParameterGroup], train: TrainSection) -> t
 def create_schedule(optimizer: torch.optim.Optimizer, train: TrainSection, *, steps_per_epoch: int) -> LRScheduler:
     """Build the schedule that the recipe names, stepped once a batch.
 
-    `one_cycle` follows Smith & Topin (2019) as torch implements it, with its own warm-up over the first 30 % of steps.
+    `one_cycle` follows Smith & Topin (2019) as torch implements it, with its own warm-up over the first 30 % of steps;
+    the momentum stays as the recipe states it.
     """
     total = max(1, steps_per_epoch * train.epochs)
     if train.schedule == "one_cycle":
         rates = [group["lr"] for group in optimizer.param_groups]
-        return OneCycleLR(optimizer, max_lr=rates, total_steps=total + 1, cycle_momentum=train.optimizer == "sgd")
+        return OneCycleLR(optimizer, max_lr=rates, total_steps=total + 1, cycle_momentum=False)
     warmup = round(train.warmup_epochs * steps_per_epoch)
     return LambdaLR(optimizer, learning_rate_factor(train.schedule == "cosine", total=total, warmup=warmup))
 

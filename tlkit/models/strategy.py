@@ -98,6 +98,9 @@ def _backbone_factor(strategy: Strategy) -> float:
 
 def _blocks(network: Network) -> Iterator[tuple[str, nn.Module]]:
     """Yield the backbone's top-level blocks that hold parameters, and the head."""
+    direct = nn.ParameterList(network.backbone.parameters(recurse=False))
+    if len(direct):  # a vision transformer's class token and position embedding, for example
+        yield "backbone (own)", direct.train(network.backbone.training)
     for name, module in network.backbone.named_children():
         if any(True for _ in module.parameters()):
             yield f"backbone.{name}", module

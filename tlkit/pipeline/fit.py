@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 
-from tlkit.errors import RunError
+from tlkit.errors import RunError, first_few
 from tlkit.models.artifact import save_artifact
 from tlkit.pipeline.callbacks import MetricsRecorder, PoliteStop, StopRequested
 from tlkit.pipeline.environment import describe_environment
@@ -26,7 +27,8 @@ from tlkit.pipeline.predictor import Predictor
 from tlkit.pipeline.prepare import Prepared, prepare
 from tlkit.predictions import Predictions
 from tlkit.recipe import Recipe, dump_recipe, load_recipe
-from tlkit.runs import RunDirectory
+from tlkit.runs import RunDirectory, write_lock
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT
 from tlkit.tracking import Tracker, create_tracker
 
 logger = logging.getLogger(__name__)
@@ -70,25 +72,57 @@ def fit(
             )
     else:
         recipe = load_recipe(recipe, overrides)
+    if resume and overwrite:
+        raise RunError("--resume continues a run and --overwrite replaces it. Use one of them.")
     path = Path(runs_dir) / recipe.name
-    if resume:
-        directory = _open_to_resume(path, recipe)
-        if directory.status == "finished":
-            logger.info("%s is finished; there is nothing to resume.", path)
-            return Run(directory)
-    else:
-        RunDirectory.require_free(path, overwrite=overwrite)
-    prepared = prepare(recipe, progress=on_check)
     if not resume:
-        directory = RunDirectory.create(path, overwrite=overwrite)
+        RunDirectory.require_free(path, overwrite=overwrite)
+    with write_lock(path):
+        if resume:
+            directory = _open_to_resume(path, recipe)
+            if directory.status == "finished":
+                logger.info("%s is finished; there is nothing to resume.", path)
+                return Run(directory)
+        prepared = prepare(recipe, progress=on_check)
+        if resume:
+            _require_same_data(directory, prepared)
+            return _run(directory, prepared, resume=True, progress=progress)
+        with _replacing(path):
+            return _run(RunDirectory.create(path), prepared, resume=False, progress=progress)
+
+
+def _run(directory: RunDirectory, prepared: Prepared, *, resume: bool, progress: bool) -> Run:
+    """Fit into a directory, and record there how it went."""
     directory.set_status("running")
     try:
         outcome = _fit_into(directory, prepared, resume=resume, progress=progress)
     except BaseException as error:
-        directory.set_status("interrupted" if isinstance(error, KeyboardInterrupt | SystemExit) else "failed")
+        with suppress(OSError):  # the error itself matters more
+            directory.set_status("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     directory.set_status(outcome)
     return Run(directory)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[None]:
+    """Set an earlier run aside while its successor starts; bring it back if that fails before its first epoch ends."""
+    if not path.exists():
+        yield
+        return
+    earlier = path.with_name(f".{path.name}.replaced")
+    shutil.rmtree(earlier, ignore_errors=True)
+    path.rename(earlier)
+    try:
+        yield
+    except BaseException:
+        if not any((path / "checkpoints").glob("*.ckpt")):
+            shutil.rmtree(path, ignore_errors=True)
+            earlier.rename(path)
+            logger.warning("%s is as it was before.", path)
+        raise
+    finally:
+        shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, progress: bool) -> Outcome:
@@ -104,6 +138,9 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         set_aside=len(data.set_aside),
     )
     directory.write_json(directory.environment, environment)
+    owed = Path(recipe.data.root) / "ATTRIBUTION.txt"
+    if owed.is_file():
+        directory.write_text(directory.attribution, owed.read_text(encoding="utf-8", errors="replace"))
     section = recipe.tracking
     with create_tracker(
         kind=section.kind,
@@ -116,7 +153,11 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         run_dir=directory.path,
         config={**recipe.model_dump(mode="json"), "environment": environment},
     ) as tracker:
-        outcome = _train(directory, prepared, tracker, resume=resume, progress=progress)
+        try:
+            outcome = _train(directory, prepared, tracker, resume=resume, progress=progress)
+        except BaseException:
+            _salvage(directory, prepared)
+            raise
         if outcome == "interrupted":
             directory.set_status(outcome)  # the report says so
         card = prepared.classifier.card()
@@ -136,7 +177,11 @@ def _train(directory: RunDirectory, prepared: Prepared, tracker: Tracker, *, res
     callbacks: list[pl.Callback] = [MetricsRecorder(directory.metrics, tracker), stop, *best]
     if progress:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
-    last = directory.checkpoints / "last.ckpt"
+    start = _checkpoint_to_resume(directory) if resume else None
+    if start is not None and _stopped_early(start):
+        logger.info("Training had stopped early; there is nothing left to train.")
+        _load_best(directory, prepared, has_val=True)
+        return "finished"
     outcome: Outcome = "finished"
     with _quiet_lightning(), stop.listening():
         trainer = pl.Trainer(
@@ -159,9 +204,11 @@ def _train(directory: RunDirectory, prepared: Prepared, tracker: Tracker, *, res
             trainer.fit(
                 classifier,
                 datamodule=prepared.data,
-                ckpt_path=str(last) if resume and last.is_file() else None,
+                ckpt_path=str(start) if start else None,
                 weights_only=True,
             )
+        except SystemExit as error:  # what Lightning makes of the second Ctrl-C
+            raise KeyboardInterrupt from error
         except StopRequested:
             outcome = "interrupted"
             logger.warning("Stopped in epoch %d of %d.", trainer.current_epoch + 1, recipe.train.epochs)
@@ -230,8 +277,43 @@ def _load_best(directory: RunDirectory, prepared: Prepared, *, has_val: bool) ->
     logger.info("Kept the weights of epoch %d.", checkpoint["epoch"] + 1)
 
 
+def _salvage(directory: RunDirectory, prepared: Prepared) -> None:
+    """Store the best weights so far of a run that ends with an error, so that nothing learnt is lost."""
+    if not any(directory.checkpoints.glob("*.ckpt")):
+        return
+    try:
+        _load_best(directory, prepared, has_val=(directory.checkpoints / "best.ckpt").is_file())
+        save_artifact(directory.model, prepared.classifier.network.state_dict(), prepared.classifier.card())
+        logger.warning("The best weights so far are in %s; --resume continues the run.", directory.model)
+    except Exception as error:  # the error that ended the run is the one to report
+        logger.warning("The weights could not be stored (%s); they are in %s.", error, directory.checkpoints)
+
+
+def _checkpoint_to_resume(directory: RunDirectory) -> Path | None:
+    """Return the newest checkpoint that can be read; epochs after it are trained again, to the same weights."""
+    for path in (directory.checkpoints / "last.ckpt", directory.checkpoints / "best.ckpt"):
+        if not path.is_file():
+            continue
+        try:
+            epoch = torch.load(path, map_location="cpu", weights_only=True)["epoch"]
+        except Exception as error:  # torch raises a different kind for every damage
+            logger.warning("%s is damaged (%s); looking for an earlier one.", path, type(error).__name__)
+            continue
+        logger.info("Resuming after epoch %d, from %s.", epoch + 1, path)
+        return path
+    logger.warning("%s has no checkpoint that can be read; training starts anew.", directory.path)
+    return None
+
+
+def _stopped_early(path: Path) -> bool:
+    states = torch.load(path, map_location="cpu", weights_only=True)["callbacks"]
+    return any(state.get("stopped_epoch", 0) > 0 for key, state in states.items() if key.startswith("EarlyStopping"))
+
+
 def _predict(directory: RunDirectory, prepared: Prepared) -> None:
-    """Store the predictions for val and test; for train where there is neither."""
+    """Store the predictions for val and test; for train where there is neither. Judgements of older ones go."""
+    for path in (directory.evaluation, directory.audit):
+        path.unlink(missing_ok=True)
     predictor = Predictor(prepared.classifier.network, prepared.classifier.card(), device=prepared.device)
     samples, section = prepared.data.samples, prepared.recipe.data
     present = set(samples.table["split"])
@@ -291,6 +373,25 @@ def _open_to_resume(path: Path, recipe: Recipe) -> RunDirectory:
             f"(tlkit fit {directory.recipe} --resume), or start a new run under another name."
         )
     return directory
+
+
+def _require_same_data(directory: RunDirectory, prepared: Prepared) -> None:
+    """Refuse to resume on other data: a class that is renamed or a split that moves would spoil the run silently.
+
+    Raises:
+        RunError: an image, a label, a split or a file's content differs; the message counts and names them.
+    """
+    if not directory.split.is_file():
+        return
+    key = [PATH, LABEL, SPLIT, DIGEST]
+    before = set(pd.read_csv(directory.split, dtype=str, keep_default_na=False)[key].itertuples(index=False, name=None))
+    now = set(prepared.data.samples.table[key].astype(str).itertuples(index=False, name=None))
+    changed = sorted({row[0] for row in before ^ now})
+    if changed:
+        raise RunError(
+            f"{directory.path} was started on other data: {len(changed)} images were added, removed, changed or moved "
+            f"({first_few(changed)}). Restore them, or start a new run under another name."
+        )
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:

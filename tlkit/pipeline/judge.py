@@ -64,7 +64,7 @@ class Run:
     def history(self) -> pd.DataFrame:
         """One row of metrics per epoch; empty where no epoch has ended."""
         path = self.directory.metrics
-        return pd.read_csv(path) if path.is_file() else pd.DataFrame({"epoch": []})
+        return pd.read_csv(path) if path.is_file() and path.stat().st_size else pd.DataFrame({"epoch": []})
 
     @property
     def set_aside(self) -> list[tuple[str, str]]:
@@ -110,12 +110,12 @@ class Run:
         return Evaluation.from_dict(stored) if stored else self.evaluate(split)
 
     def last_audit(self, split: str | None = None) -> Audit | None:
-        """Return the stored audit of a split, made now where there is none yet; None where there are no groups."""
+        """Return the stored audit of a split, made now where there is none yet; None where the recipe asks for none."""
         split = self.judged_split(split)
         stored = self._stored(self.directory.audit, split)
         if stored:
             return Audit.from_dict(stored)
-        return self.audit(split=split) if self.predictions(split).group_columns else None
+        return self.audit(split=split) if self.recipe.audit.by else None
 
     def audit(
         self,
@@ -125,7 +125,7 @@ class Run:
         max_order: int | None = None,
         min_group_size: int | None = None,
     ) -> Audit:
-        """Compare a split's rates across groups, and store the result in `audit.json`.
+        """Compare a split's rates across groups. The recipe's own audit is stored in `audit.json`; others are not.
 
         Args:
             by: group columns; default: the recipe's `audit.by`, else all columns there are.
@@ -148,12 +148,13 @@ class Run:
         result = audit_groups(
             predictions,
             by=columns,
-            max_order=max_order or recipe.audit.max_order,
-            min_group_size=min_group_size or recipe.audit.min_group_size,
+            max_order=recipe.audit.max_order if max_order is None else max_order,
+            min_group_size=recipe.audit.min_group_size if min_group_size is None else min_group_size,
             confidence=recipe.evaluate.confidence,
             seed=recipe.seed,
         )
-        self._store(self.directory.audit, split, result.to_dict())
+        if by is None and max_order is None and min_group_size is None:
+            self._store(self.directory.audit, split, result.to_dict())
         return result
 
     def report(self, split: str | None = None) -> Path:
@@ -186,8 +187,8 @@ class Run:
         return notes
 
     def _attribution(self) -> str | None:
-        path = Path(self.recipe.data.root) / "ATTRIBUTION.txt"
-        return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+        path = self.directory.attribution
+        return path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else None
 
     def _stored(self, path: Path, split: str) -> dict[str, Any] | None:
         """Return one split's stored result."""
@@ -196,7 +197,10 @@ class Run:
     def _store(self, path: Path, split: str, values: dict[str, Any]) -> None:
         """Put one split's result among those of the other splits."""
         stored = self.directory.read_json(path) if path.is_file() else {}
-        self.directory.write_json(path, {**stored, split: values})
+        try:
+            self.directory.write_json(path, {**stored, split: values})
+        except OSError as error:
+            logger.warning("%s is not stored: %s.", path, error.strerror or error)
 
     def _repr_html_(self) -> str:
         name, status, path = (html.escape(text) for text in (self.directory.name, self.status, str(self.path)))

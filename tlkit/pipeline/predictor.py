@@ -103,6 +103,8 @@ class Predictor:
                 logits = self.network(normalise(batch.image.to(self.device), self.card.preprocess))
                 proba.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
                 index.append(batch.index.numpy())
+        if not index:
+            raise DataError(f"None of the {len(images)} images can be read; the log names them with the reasons.")
         missing = len(images) - sum(len(part) for part in index)
         if missing:
             logger.warning("%d of %d images could not be read; they have no prediction.", missing, len(images))
@@ -133,20 +135,27 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
     Raises:
         DataError: a path does not exist, or a folder holds no image; all such paths at once.
     """
-    files: dict[Path, None] = {}
+    files: dict[Path, Path] = {}  # by resolved path: however it is named, an image counts once
     problems = []
     for path in map(Path, paths):
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+            found = sorted(p for p in path.rglob("*") if _is_wanted(p, path))
             if not found:
                 problems.append(f"{path} holds no image. The formats are {', '.join(sorted(EXTENSIONS))}.")
-            files.update(dict.fromkeys(found))
+            files.update({p.resolve(): p for p in found if p.resolve() not in files})
         elif path.exists():
-            files[path] = None
+            files.setdefault(path.resolve(), path)
         else:
             problems.append(f"{path} does not exist.")
     if not paths:
         problems.append("No image is named. Give files or folders.")
     if problems:
         raise DataError(*problems)
-    return list(files)
+    return list(files.values())
+
+
+def _is_wanted(path: Path, folder: Path) -> bool:
+    """Return whether a file below a folder is an image that a person put there; hidden files and folders are not."""
+    if path.suffix.lower() not in EXTENSIONS or not path.is_file():
+        return False
+    return not any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)

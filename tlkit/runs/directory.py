@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from tlkit.errors import RunError, did_you_mean
 
@@ -54,6 +54,11 @@ class RunDirectory:
         Raises:
             RunError: the directory holds a run, or something else.
         """
+        parent = next(folder for folder in path.absolute().parents if folder.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK):
+            raise RunError(f"{path} cannot be made: {parent} is not a folder that can be written to.")
+        if path.is_symlink():
+            raise RunError(f"{path} is a symbolic link, so it is left alone. Choose another name.")
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return
         if not (path / MARKER).is_file():
@@ -108,6 +113,11 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def attribution(self) -> Path:
+        """Whom the images are owed to, text; copied from the data where they say so."""
+        return self.path / "attribution.txt"
+
+    @property
     def model(self) -> Path:
         """Folder of the stored model."""
         return self.path / "model"
@@ -144,7 +154,10 @@ class RunDirectory:
     @property
     def status(self) -> Status:
         """How far the run has come."""
-        return cast(Status, self.read_json(self.path / MARKER)["status"])
+        status = self.read_json(self.path / MARKER).get("status")
+        if status not in get_args(Status):
+            raise RunError(f"{self.path / MARKER} is damaged (its status is {status!r}). Fit again with --overwrite.")
+        return cast(Status, status)
 
     def set_status(self, status: Status) -> None:
         """Record how far the run has come."""
@@ -157,7 +170,7 @@ class RunDirectory:
 
     def write_text(self, path: Path, text: str) -> None:
         """Write a text file that appears whole or not at all, even if the machine stops."""
-        partial = path.with_name(f".{path.name}.partial")
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         with partial.open("w", encoding="utf-8", newline="\n") as file:
             file.write(text)
             file.flush()
@@ -171,7 +184,10 @@ class RunDirectory:
             RunError: the file is missing or damaged.
         """
         try:
-            return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(values, dict):
+                raise ValueError("not a JSON object")
+            return values
         except FileNotFoundError:
             raise RunError(f"{self.path} has no {path.name}: the run did not get that far.") from None
         except ValueError as error:
