@@ -30,6 +30,9 @@ class FakeServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answers)
         self.streamed: list[dict] = []
 
+    def handle_error(self, request, client_address):
+        """Say nothing of a client that is gone: printing it would meet pytest's closed stderr."""
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"

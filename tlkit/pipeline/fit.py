@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 
-from tlkit.errors import RunError, first_few
+from tlkit.errors import RunError
 from tlkit.models.artifact import save_artifact
 from tlkit.pipeline.callbacks import MetricsRecorder, PoliteStop, StopRequested
 from tlkit.pipeline.environment import describe_environment
@@ -25,10 +24,10 @@ from tlkit.pipeline.judge import Run
 from tlkit.pipeline.plan import log_layers
 from tlkit.pipeline.predictor import Predictor
 from tlkit.pipeline.prepare import Prepared, prepare
+from tlkit.pipeline.resume import checkpoint_to_resume, open_to_resume, replacing, require_same_data, stopped_early
 from tlkit.predictions import Predictions
 from tlkit.recipe import Recipe, dump_recipe, load_recipe
 from tlkit.runs import RunDirectory, write_lock
-from tlkit.samples import DIGEST, LABEL, PATH, SPLIT
 from tlkit.tracking import Tracker, create_tracker
 
 logger = logging.getLogger(__name__)
@@ -79,15 +78,15 @@ def fit(
         RunDirectory.require_free(path, overwrite=overwrite)
     with write_lock(path):
         if resume:
-            directory = _open_to_resume(path, recipe)
+            directory = open_to_resume(path, recipe)
             if directory.status == "finished":
                 logger.info("%s is finished; there is nothing to resume.", path)
                 return Run(directory)
         prepared = prepare(recipe, progress=on_check)
         if resume:
-            _require_same_data(directory, prepared)
+            require_same_data(directory, prepared)
             return _run(directory, prepared, resume=True, progress=progress)
-        with _replacing(path):
+        with replacing(path):
             return _run(RunDirectory.create(path), prepared, resume=False, progress=progress)
 
 
@@ -102,27 +101,6 @@ def _run(directory: RunDirectory, prepared: Prepared, *, resume: bool, progress:
         raise
     directory.set_status(outcome)
     return Run(directory)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[None]:
-    """Set an earlier run aside while its successor starts; bring it back if that fails before its first epoch ends."""
-    if not path.exists():
-        yield
-        return
-    earlier = path.with_name(f".{path.name}.replaced")
-    shutil.rmtree(earlier, ignore_errors=True)
-    path.rename(earlier)
-    try:
-        yield
-    except BaseException:
-        if not any((path / "checkpoints").glob("*.ckpt")):
-            shutil.rmtree(path, ignore_errors=True)
-            earlier.rename(path)
-            logger.warning("%s is as it was before.", path)
-        raise
-    finally:
-        shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, progress: bool) -> Outcome:
@@ -177,8 +155,8 @@ def _train(directory: RunDirectory, prepared: Prepared, tracker: Tracker, *, res
     callbacks: list[pl.Callback] = [MetricsRecorder(directory.metrics, tracker), stop, *best]
     if progress:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
-    start = _checkpoint_to_resume(directory) if resume else None
-    if start is not None and _stopped_early(start):
+    start = checkpoint_to_resume(directory) if resume else None
+    if start is not None and stopped_early(start):
         logger.info("Training had stopped early; there is nothing left to train.")
         _load_best(directory, prepared, has_val=True)
         return "finished"
@@ -289,27 +267,6 @@ def _salvage(directory: RunDirectory, prepared: Prepared) -> None:
         logger.warning("The weights could not be stored (%s); they are in %s.", error, directory.checkpoints)
 
 
-def _checkpoint_to_resume(directory: RunDirectory) -> Path | None:
-    """Return the newest checkpoint that can be read; epochs after it are trained again, to the same weights."""
-    for path in (directory.checkpoints / "last.ckpt", directory.checkpoints / "best.ckpt"):
-        if not path.is_file():
-            continue
-        try:
-            epoch = torch.load(path, map_location="cpu", weights_only=True)["epoch"]
-        except Exception as error:  # torch raises a different kind for every damage
-            logger.warning("%s is damaged (%s); looking for an earlier one.", path, type(error).__name__)
-            continue
-        logger.info("Resuming after epoch %d, from %s.", epoch + 1, path)
-        return path
-    logger.warning("%s has no checkpoint that can be read; training starts anew.", directory.path)
-    return None
-
-
-def _stopped_early(path: Path) -> bool:
-    states = torch.load(path, map_location="cpu", weights_only=True)["callbacks"]
-    return any(state.get("stopped_epoch", 0) > 0 for key, state in states.items() if key.startswith("EarlyStopping"))
-
-
 def _predict(directory: RunDirectory, prepared: Prepared) -> None:
     """Store the predictions for val and test; for train where there is neither. Judgements of older ones go."""
     for path in (directory.evaluation, directory.audit):
@@ -359,46 +316,3 @@ def _tracked(predictions: Predictions) -> pd.DataFrame:
             "correct": known.correct,
         }
     )
-
-
-def _open_to_resume(path: Path, recipe: Recipe) -> RunDirectory:
-    directory = RunDirectory.open(path)
-    if not directory.recipe.is_file():
-        return directory
-    before, now = _flat(load_recipe(directory.recipe)), _flat(recipe)
-    changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-    if changed:
-        raise RunError(
-            f"{path} was started with another recipe: {', '.join(changed)} differ. Resume it with its own "
-            f"(tlkit fit {directory.recipe} --resume), or start a new run under another name."
-        )
-    return directory
-
-
-def _require_same_data(directory: RunDirectory, prepared: Prepared) -> None:
-    """Refuse to resume on other data: a class that is renamed or a split that moves would spoil the run silently.
-
-    Raises:
-        RunError: an image, a label, a split or a file's content differs; the message counts and names them.
-    """
-    if not directory.split.is_file():
-        return
-    key = [PATH, LABEL, SPLIT, DIGEST]
-    before = set(pd.read_csv(directory.split, dtype=str, keep_default_na=False)[key].itertuples(index=False, name=None))
-    now = set(prepared.data.samples.table[key].astype(str).itertuples(index=False, name=None))
-    changed = sorted({row[0] for row in before ^ now})
-    if changed:
-        raise RunError(
-            f"{directory.path} was started on other data: {len(changed)} images were added, removed, changed or moved "
-            f"({first_few(changed)}). Restore them, or start a new run under another name."
-        )
-
-
-def _flat(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe's values by dotted key."""
-    values: dict[str, Any] = {}
-    for section, content in recipe.model_dump(mode="json").items():
-        values.update(
-            {f"{section}.{k}": v for k, v in content.items()} if isinstance(content, dict) else {section: content}
-        )
-    return values
