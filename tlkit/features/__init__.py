@@ -1,0 +1,1 @@
+"""Features: what the backbone says of an image, computed once and kept; and the heads that learn from it."""
