@@ -1,0 +1,64 @@
+"""Paired differences against published values, closed forms and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tlkit.stats.paired import Pairs, detectable_difference, paired_difference, pairs_needed
+from tlkit.stats.tests import mcnemar
+
+pairs = st.builds(Pairs, both=st.integers(0, 80), first=st.integers(0, 30), second=st.integers(0, 30),
+                  neither=st.integers(0, 80)).filter(lambda p: p.n > 0)  # fmt: skip
+
+
+def test_newcombes_paired_interval_gives_the_published_answer():
+    # Fagerland, Lydersen & Laake (2014), Statistics in Medicine 33:2850: airway hyper-responsiveness (1, 1; 7, 12).
+    found = paired_difference(Pairs(both=1, first=7, second=1, neither=12))
+    assert (found.value, found.low, found.high) == pytest.approx((-0.2857, -0.507, -0.026), abs=5e-4)
+
+
+def test_no_pairs_have_no_difference():
+    assert paired_difference(Pairs(0, 0, 0, 0)).format() == "undefined (no images in common)"
+
+
+@given(pairs)
+def test_swapping_the_models_mirrors_the_interval(p):
+    one, other = paired_difference(p), paired_difference(Pairs(p.both, p.second, p.first, p.neither))
+    assert (one.value, one.low, one.high) == pytest.approx((-other.value, -other.high, -other.low))
+    assert -1 <= one.low <= one.value <= one.high <= 1
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(5)
+    truth = [0.75, 0.12, 0.05, 0.08]
+    drawn = rng.multinomial(150, truth, size=3000)
+    found = [paired_difference(Pairs(*map(int, row))) for row in drawn]
+    covered = np.mean([one.low <= truth[2] - truth[1] <= one.high for one in found])
+    assert covered == pytest.approx(0.95, abs=0.02)
+
+
+def test_pairs_needed_give_the_power_they_promise():
+    # Connor (1987), page 209, as powerandsamplesize.com computes it: 23 pairs.
+    assert pairs_needed(0.4, 0.5) == 23
+    n = pairs_needed(0.05, 0.15, power=0.8)
+    rng = np.random.default_rng(2)
+    drawn = rng.multinomial(n, [0.10, 0.05, 0.85], size=4000)
+    found = {(int(b), int(c)) for b, c, _ in drawn}
+    p = {pair: mcnemar(*pair).p for pair in found}
+    power = np.mean([p[int(b), int(c)] < 0.05 for b, c, _ in drawn])
+    assert power == pytest.approx(0.8, abs=0.05)  # the exact test has a little less than the normal one
+
+
+@pytest.mark.parametrize(("n", "share"), [(100, 0.2), (1000, 0.1), (50, 0.5)])
+def test_the_detectable_difference_is_the_inverse_of_the_pairs_needed(n, share):
+    gap = detectable_difference(n, share)
+    assert pairs_needed(gap, share) == pytest.approx(n, abs=1)
+
+
+def test_few_or_no_discordant_pairs_could_show_nothing():
+    assert detectable_difference(20, 0.05) is None
+    assert detectable_difference(0, 0.5) is None
+    assert pairs_needed(0.0, 0.3) is None
