@@ -2,5 +2,6 @@
 
 from tlkit.audit.audit import Audit, audit_groups
 from tlkit.audit.cells import by_problems
+from tlkit.audit.comparison import Comparison, compare_predictions
 
-__all__ = ["Audit", "audit_groups", "by_problems"]
+__all__ = ["Audit", "Comparison", "audit_groups", "by_problems", "compare_predictions"]

@@ -133,6 +133,36 @@ def audit(
 
 
 @app.command()
+def compare(
+    first: Judged,
+    second: Judged,
+    by: Annotated[list[str] | None, typer.Option(help="Group column; repeat it for more. Default: all.")] = None,
+    split: Split = None,
+    y_true: TrueColumn = "y_true",
+    y_pred: PredColumn = "y_pred",
+    json: AsJson = False,
+) -> None:
+    """Say what changes from the first model to the second, image by image: overall, by class and by group."""
+    from tlkit.audit.comparison import compare_predictions
+
+    one, two = find_run(first, split=split), find_run(second, split=split)
+    if one and two:
+        result = one.compare(two, by=by, split=split)
+    else:
+        tables = [
+            run.predictions(split) if run else read_file(path, y_true=y_true, y_pred=y_pred)
+            for run, path in ((one, first), (two, second))
+        ]
+        names = (first.stem, second.stem) if first.stem != second.stem else (str(first), str(second))
+        result = compare_predictions(*tables, by=by, names=names)
+    if json:
+        print_json(result.to_dict())
+        return
+    print_table(result.summary_rows())
+    print_lines(["", *result.sentences()])
+
+
+@app.command()
 def report(run: RunPath, split: Split = None) -> None:
     """Write a run's report: one HTML file that needs nothing else."""
     from tlkit.pipeline.judge import open_run

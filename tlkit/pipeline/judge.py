@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.audit.audit import Audit, audit_groups
+from tlkit.audit.comparison import Comparison, compare_predictions
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation, evaluate
 from tlkit.predictions import Predictions, read_predictions
@@ -156,6 +157,31 @@ class Run:
         if by is None and max_order is None and min_group_size is None:
             self._store(self.directory.audit, split, result.to_dict())
         return result
+
+    def compare(
+        self, other: Run | Predictions, *, by: str | Sequence[str] | None = None, split: str | None = None
+    ) -> Comparison:
+        """Say what changes from this run to another one, on the images that both predicted.
+
+        Args:
+            other: another run, or predictions of another model on the same images.
+            by: group columns; default: the recipe's `audit.by`, else all columns there are.
+            split: test by default, or val where there is no test split.
+
+        Raises:
+            PredictionsError: the two have no image in common, or a column is not there.
+        """
+        split = self.judged_split(split)
+        names = (self.directory.name, other.directory.name if isinstance(other, Run) else "the other")
+        if names[0] == names[1] and isinstance(other, Run):
+            names = (str(self.path), str(other.path))
+        return compare_predictions(
+            self.predictions(split),
+            other.predictions(split) if isinstance(other, Run) else other,
+            by=by or list(self.recipe.audit.by) or None,
+            names=names,
+            confidence=self.recipe.evaluate.confidence,
+        )
 
     def report(self, split: str | None = None) -> Path:
         """Write `report.html` about a split, evaluating and auditing it where that is still to do; return its path."""

@@ -1,0 +1,169 @@
+"""Two models on the same images: against statsmodels, in words, and where they cannot be compared."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from tlkit.audit import Comparison, compare_predictions
+from tlkit.errors import PredictionsError, TlkitError
+from tlkit.predictions import Predictions
+
+
+def table(y_true, y_pred, *, classes=("cat", "dog"), path=None, **groups):
+    return Predictions.build(
+        classes=classes, path=path or [f"{i}.png" for i in range(len(y_pred))], y_true=y_true, y_pred=y_pred,
+        groups=pd.DataFrame(groups) if groups else None,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def models():
+    generator = np.random.default_rng(4)
+    y = generator.integers(0, 3, 600)
+    tone = generator.choice(["light", "dark"], 600)
+    one = np.where(generator.random(600) < 0.8, y, (y + 1) % 3)
+    two = np.where((one != y) & (tone == "dark") & (generator.random(600) < 0.7), y, one)
+    kinds = {"classes": ("ant", "bee", "cat"), "tone": tone}
+    return table(y, one, **kinds), table(y, two, **kinds)
+
+
+def test_every_p_value_agrees_with_statsmodels(models):
+    one, two = models
+    found = compare_predictions(one, two)
+    p = []
+    for row in found.rows:
+        if row.by == "(all)":
+            rows = np.ones(600, dtype=bool)
+        else:
+            rows = (
+                one.y_true == one.classes.index(row.name)
+                if row.by == "(class)"
+                else one.groups[row.by].to_numpy() == row.name
+            )
+        a, b = one.correct[rows], two.correct[rows]
+        theirs = mcnemar([[(a & b).sum(), (a & ~b).sum()], [(~a & b).sum(), (~a & ~b).sum()]], exact=True)
+        if row.p is None:
+            assert (a == b).all()
+        else:
+            assert row.p == pytest.approx(theirs.pvalue)
+            p.append(row.p)
+        assert row.difference.value == pytest.approx(b.mean() - a.mean())
+    adjusted = [row.p_holm for row in found.rows[1:] if row.p is not None]
+    assert adjusted == pytest.approx(multipletests(p[1:], method="holm")[1])
+    assert found.tests == len(p) - 1
+
+
+def test_the_group_that_gained_is_named(models):
+    found = compare_predictions(*models, names=("old", "new"))
+    assert found.overall.change == "better"
+    changed = {row.name: row.change for row in found.rows if row.by == "tone"}
+    assert changed == {"dark": "better", "light": "not distinguishable"}
+    said = "\n".join(found.sentences())
+    assert "new is better than old: accuracy" in said
+    assert "new is better for tone dark: " in said
+    assert "600 images predicted by both old and new, compared image by image." in said
+
+
+def test_swapping_the_models_mirrors_every_row(models):
+    one, two = models
+    there, back = compare_predictions(one, two), compare_predictions(two, one)
+    for row, mirrored in zip(there.rows, back.rows, strict=True):
+        assert row.p == mirrored.p
+        assert row.difference.value == pytest.approx(-mirrored.difference.value)
+    assert back.overall.change == "worse"
+
+
+def test_images_are_matched_by_path_and_classes_by_name():
+    one = table(["cat", "dog", "dog"], ["cat", "cat", "dog"], path=["a", "b", "c"])
+    two = table(["dog", "cat", "dog"], ["dog", "cat", "dog"], classes=("dog", "cat"), path=["c", "a", "b"])
+    found = compare_predictions(one, two)
+    assert found.images == 3
+    assert (found.overall.pairs.both, found.overall.pairs.second) == (2, 1)
+
+
+def test_what_only_one_model_predicted_is_left_out_counted_and_logged(caplog):
+    caplog.set_level(logging.WARNING, logger="tlkit")
+    one = table(["cat", "dog", None], ["cat", "dog", "cat"], path=["a", "b", "u"])
+    two = table(["cat", None, "dog"], ["cat", "cat", "dog"], path=["a", "u", "z"])
+    found = compare_predictions(one, two, names=("old", "new"))
+    assert (found.images, found.only_first, found.only_second, found.unlabelled) == (1, 1, 1, 1)
+    assert "left out: 1 only of old, 1 only of new." in caplog.text
+    assert (
+        "Left out: 1 image that only old predicted, 1 image that only new predicted, 1 image without a label."
+        in (found.sentences()[0])
+    )
+
+
+def test_models_that_agree_are_not_distinguishable_rather_than_equal():
+    one = table([0] * 40, [0] * 36 + [1] * 4)
+    found = compare_predictions(one, one, names=("a", "b"))
+    assert found.overall.p is None
+    assert found.overall.change == "not distinguishable"
+    assert found.sentences()[1] == (
+        "a and b are right on the same images (accuracy 0.900 → 0.900, +0.000 [-0.084, +0.084]): not distinguishable "
+        "at n = 40."
+    )
+
+
+def test_too_few_differing_images_are_said_to_decide_nothing():
+    found = compare_predictions(table([0] * 50, [1] * 3 + [0] * 47), table([0] * 50, [0] * 50), names=("a", "b"))
+    assert found.sentences()[1] == (
+        "a and b are not distinguishable at n = 50: accuracy 0.940 → 1.000, +0.060 [-0.021, +0.162]; 0 images only a "
+        "got right, 3 only b (McNemar p = 0.250). Fewer than 6 images differ, which cannot reach p < 0.05 whatever "
+        "they are; one as small as this would need n = 130."
+    )
+
+
+def test_an_undecided_comparison_says_what_it_could_have_shown():
+    found = compare_predictions(
+        table([0] * 100, [1] * 12 + [0] * 88), table([0] * 100, [0] * 12 + [1] * 9 + [0] * 79), names=("a", "b")
+    )
+    line = found.sentences()[1]
+    assert line.startswith("a and b are not distinguishable at n = 100: accuracy 0.880 → 0.910, +0.030 ")
+    assert "So many images could have shown a difference of 0.1" in line
+    assert line.endswith("would need n = 1,800.")
+
+
+def test_no_image_in_common_is_an_error_that_shows_both_sides():
+    with pytest.raises(PredictionsError) as error:
+        compare_predictions(table([0], [0], path=["a/1.png"]), table([0], [0], path=["b/1.png"]), names=("x", "y"))
+    assert str(error.value) == (
+        "x and y have no image in common: x has a/1.png; y has b/1.png. Predict the same images with both."
+    )
+
+
+def test_labels_that_disagree_are_an_error_that_names_the_images():
+    with pytest.raises(PredictionsError, match=r"about the true class of 1 of 2 images: 1\.png \(dog or cat\)\."):
+        compare_predictions(table([0, 1], [0, 1]), table([0, 0], [0, 1]))
+
+
+def test_an_unknown_column_is_an_error_and_identifiers_are_left_alone(models):
+    with pytest.raises(PredictionsError, match="Did you mean 'tone'"):
+        compare_predictions(*models, by="tune")
+    glyphs = table([0] * 60, [0] * 60, glyph=[str(i) for i in range(60)], light=["day"] * 30 + ["night"] * 30)
+    assert {row.by for row in compare_predictions(glyphs, glyphs).rows} == {"(all)", "(class)", "light"}
+
+
+def test_a_comparison_goes_to_json_and_back(models):
+    found = compare_predictions(*models)
+    assert Comparison.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    with pytest.raises(TlkitError, match="written by a newer tlkit"):
+        Comparison.from_dict({**found.to_dict(), "version": 99})
+
+
+def test_tables_leave_out_classes_without_a_difference_and_escape_names():
+    one = table(["<b>", "<i>"], ["<b>", "<b>"], classes=("<b>", "<i>"))
+    two = table(["<b>", "<i>"], ["<b>", "<i>"], classes=("<b>", "<i>"))
+    found = compare_predictions(one, two)
+    assert [row[1] for row in found.summary_rows()] == ["images of", "all images", "<i>"]
+    assert "Right on the same images in 1 of 2 classes: <b>." in found.sentences()
+    assert "<b>" not in found._repr_html_()
+    assert "&lt;i&gt;" in found._repr_html_()
+    assert list(found.table()["name"]) == ["all images", "<b>", "<i>"]

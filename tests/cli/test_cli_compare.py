@@ -1,0 +1,57 @@
+"""`tlkit compare` as a person meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+
+def tlkit(*arguments, cwd, timeout=120):
+    """Run the real command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "tlkit", *map(str, arguments)],
+        capture_output=True, text=True, cwd=cwd, timeout=timeout, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def two_files(tmp_path):
+    for name, wrong in (("old", 30), ("new", 10)):
+        rows = [(f"{i}.png", "cat", "dog" if i < wrong else "cat", "day" if i % 2 else "night") for i in range(100)]
+        pd.DataFrame(rows, columns=["path", "y_true", "y_pred", "light"]).to_csv(tmp_path / f"{name}.csv", index=False)
+    return tmp_path
+
+
+def test_two_files_of_predictions_are_compared_image_by_image(two_files):
+    done = tlkit("compare", "old.csv", "new.csv", cwd=two_files)
+    assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"^\(all\) +all images +100 +0\.700 +0\.900 +\+0\.200 .* 0 +20 +<0\.001 +better$", done.stdout, re.M
+    )
+    assert "new is better than old: accuracy 0.700 → 0.900" in done.stdout
+    values = json.loads(tlkit("compare", "old.csv", "new.csv", "--by", "light", "--json", cwd=two_files).stdout)
+    assert [row["by"] for row in values["rows"]] == ["(all)", "(class)", "light", "light"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("old.csv", "missing.csv"), "missing.csv"),
+        (("old.csv", "runs/none"), "runs/none does not exist"),
+        (("old.csv", "new.csv", "--by", "lihgt"), "Did you mean 'light'"),
+        (("old.csv", "new.csv", "--split", "test"), "--split test is for runs"),
+    ],
+)
+def test_wrong_input_ends_with_exit_code_2(arguments, message, two_files):
+    done = tlkit("compare", *arguments, cwd=two_files)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,127 @@
+"""A comparison of two models in words: plain sentences, tables of text, and HTML for a notebook."""
+
+from __future__ import annotations
+
+from html import escape
+
+from tlkit.audit.comparison import ALL, CLASS, ChangeRow, Comparison
+from tlkit.audit.words import p_text, signed
+from tlkit.errors import first_few
+
+MOST_CLASSES = 40
+FEWEST_DISCORDANT = 6  # below, no outcome of McNemar's exact test reaches p < 0.05
+
+
+def summary_rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    """Return the rows as text, one tuple a row, the header first.
+
+    Of the classes only those where one model is right and the other wrong are shown, at most 40.
+    """
+    level = f"[{comparison.confidence:.0%}]"
+    one, two = comparison.first, comparison.second
+    header = ("by", "images of", "n", one, two, f"change {level}", f"only {one} right", f"only {two} right", "p (Holm)")
+    rows: list[tuple[str, ...]] = [(*header, "change")]
+    for row in _shown(comparison):
+        rates = (f"{row.first.value:.3f}", f"{row.second.value:.3f}")
+        counts = (str(row.pairs.first), str(row.pairs.second))
+        rows.append((row.by, row.name, str(row.pairs.n), *rates, signed(row.difference), *counts, p_text(row.p_holm),
+                     row.change))  # fmt: skip
+    return rows
+
+
+def sentences(comparison: Comparison) -> list[str]:
+    """Return what changed, and what could not be told, in plain English."""
+    one, two = comparison.first, comparison.second
+    found = [f"{_images(comparison.images)} predicted by both {one} and {two}, compared image by image."]
+    left_out = [
+        f"{_images(count)} {what}"
+        for count, what in (
+            (comparison.only_first, f"that only {one} predicted"),
+            (comparison.only_second, f"that only {two} predicted"),
+            (comparison.unlabelled, "without a label"),
+        )
+        if count
+    ]
+    if left_out:
+        found[0] += f" Left out: {', '.join(left_out)}."
+    found.append(_overall(comparison))
+    parts = [row for row in comparison.rows if row.by != ALL]
+    for change in ("worse", "better"):
+        found += [_changed(row, two) for row in parts if row.change == change]
+    if parts and not any(row.change != "not distinguishable" for row in parts):
+        found.append(f"{_kinds(parts)} changed by more than chance may have moved it.")
+    if alike := [row.name for row in parts if row.by == CLASS and row.pairs.discordant == 0]:
+        found.append(f"Right on the same images in {len(alike)} of {_classes(parts)}: {first_few(alike, most=10)}.")
+    tests = "one test" if comparison.tests == 1 else f"{comparison.tests} tests"
+    found.append(
+        f"Intervals of {comparison.confidence:.0%} (Newcombe, for pairs); exact McNemar tests, those of classes and "
+        f"groups corrected for {tests} (Holm, alpha {comparison.alpha:g})."
+    )
+    return found
+
+
+def _shown(comparison: Comparison) -> list[ChangeRow]:
+    differing = [row for row in comparison.rows if row.by == CLASS and row.pairs.discordant]
+    kept = sorted(differing, key=lambda row: 1.0 if row.p is None else row.p)[:MOST_CLASSES]
+    return [row for row in comparison.rows if row.by != CLASS or row in kept]
+
+
+def _classes(parts: list[ChangeRow]) -> str:
+    count = sum(row.by == CLASS for row in parts)
+    return "1 class" if count == 1 else f"{count} classes"
+
+
+def _overall(comparison: Comparison) -> str:
+    row, one, two = comparison.overall, comparison.first, comparison.second
+    rates = f"accuracy {row.first.value:.3f} → {row.second.value:.3f}, {signed(row.difference)}"
+    right = f"{_images(row.pairs.first)} only {one} got right, {row.pairs.second:,} only {two}"
+    if row.p is None:
+        return f"{one} and {two} are right on the same images ({rates}): not distinguishable at n = {row.pairs.n:,}."
+    if row.change != "not distinguishable":
+        return f"{two} is {row.change} than {one}: {rates}; {right} (McNemar p {_is(row.p)})."
+    could = "Fewer than 6 images differ, which cannot reach p < 0.05 whatever they are"
+    if row.pairs.discordant >= FEWEST_DISCORDANT:
+        shown = "no difference" if row.detectable is None else f"a difference of {row.detectable:.3f}"
+        could = f"So many images could have shown {shown}"
+    need = "" if row.needed is None else f"; one as small as this would need n = {_about(row.needed)}"
+    return (
+        f"{one} and {two} are not distinguishable at n = {row.pairs.n:,}: {rates}; {right} (McNemar p {_is(row.p)}). "
+        f"{could}{need}."
+    )
+
+
+def _changed(row: ChangeRow, two: str) -> str:
+    where = f"the class {row.name}" if row.by == CLASS else f"{row.by} {row.name}"
+    return (
+        f"{two} is {row.change} for {where}: {row.first.value:.3f} → {row.second.value:.3f}, {signed(row.difference)} "
+        f"(n = {row.pairs.n:,}, p {_is(row.p_holm)} after Holm)."
+    )
+
+
+def _kinds(parts: list[ChangeRow]) -> str:
+    columns = list(dict.fromkeys(row.by for row in parts if row.by != CLASS))
+    return f"No class and no group of {first_few(columns, most=6)}" if columns else "No class"
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """Return the comparison as an HTML fragment; all text that comes from the data is escaped."""
+    head, *rows = summary_rows(comparison)
+    lines = "".join(f"<p>{escape(line)}</p>" for line in sentences(comparison))
+    heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<div>{lines}<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _is(p: float | None) -> str:
+    text = p_text(p)
+    return f"< {text[1:]}" if text.startswith("<") else f"= {text}"
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"
+
+
+def _about(count: int) -> str:
+    """Return a count with two figures that mean something: 1,234 is "1,200"."""
+    figures = len(str(count)) - 2
+    return f"{round(count, -figures) if figures > 0 else count:,}"
