@@ -1,0 +1,80 @@
+"""Folds: a partition that depends on seed, paths, labels and groups, and on nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tlkit.errors import DataError
+from tlkit.features.folds import assign_folds, warn_of_scarce
+
+
+def paths(n):
+    return [f"{number}.jpg" for number in range(n)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    labels=st.lists(st.integers(0, 3), min_size=8, max_size=60),
+    folds=st.integers(2, 5),
+    seed=st.integers(0, 5),
+    order=st.randoms(use_true_random=False),
+)
+def test_folds_are_stratified_and_do_not_depend_on_the_order_of_images(labels, folds, seed, order):
+    y = np.array(labels)
+    fold = assign_folds(paths(len(y)), y, folds=folds, seed=seed).of[0]
+    for code in np.unique(y):
+        counts = np.bincount(fold[y == code], minlength=folds)
+        assert counts.max() - counts.min() <= 1
+    sizes = np.bincount(fold, minlength=folds)
+    assert sizes.max() - sizes.min() <= 1
+    mixed = list(range(len(y)))
+    order.shuffle(mixed)
+    again = assign_folds([paths(len(y))[i] for i in mixed], y[mixed], folds=folds, seed=seed).of[0]
+    assert np.array_equal(again, fold[mixed])
+
+
+def test_groups_and_duplicates_stay_in_one_fold_and_classes_stay_even():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 300)
+    groups = [f"patient {number}" if number < 50 else None for number in rng.integers(0, 60, 300)]
+    digests = [str(number) for number in range(300)]
+    digests[299] = digests[0]  # a copy joins two groups
+    fold = assign_folds(paths(300), y, groups=groups, digests=digests, seed=1).of[0]
+    for name in {*groups} - {None}:
+        assert len({fold[row] for row in range(300) if groups[row] == name}) == 1
+    assert fold[0] == fold[299]
+    for code in range(3):
+        counts = np.bincount(fold[y == code], minlength=5)
+        assert counts.max() - counts.min() <= 4
+    loose = [row for row in range(300) if groups[row] is None]
+    assert len({fold[row] for row in loose}) == 5
+
+
+def test_repeats_and_seeds_deal_anew():
+    y = np.arange(100) % 2
+    several = assign_folds(paths(100), y, repeats=3)
+    assert several.of.shape == (3, 100)
+    assert not np.array_equal(several.of[0], several.of[1])
+    assert np.array_equal(several.of[0], assign_folds(paths(100), y).of[0])
+    assert not np.array_equal(several.of[0], assign_folds(paths(100), y, seed=1).of[0])
+
+
+def test_scarce_classes_are_named(caplog):
+    y = np.array([0] * 20 + [1] * 20 + [2] * 3)
+    folds = assign_folds(paths(43), y)
+    assert folds.scarce == (2,)
+    assert len({*folds.of[0][y == 2].tolist()}) == 3
+    warn_of_scarce(folds, ["ant", "bee", "wasp"])
+    assert "Classes with fewer images or groups than the 5 folds (1): wasp." in caplog.text
+
+
+def test_too_few_images_or_groups_are_refused():
+    with pytest.raises(DataError, match=r"3 different images cannot be dealt to 5 folds. Use at most 3 folds."):
+        assign_folds(paths(3), [0, 1, 0])
+    with pytest.raises(DataError, match=r"2 groups \(and images without one\) cannot be dealt to 5 folds."):
+        assign_folds(paths(6), [0, 1, 0, 1, 0, 1], groups=list("aaabbb"))
+    with pytest.raises(DataError, match=r"needs 2 folds and 1 repeat or more. Got 1 and 1 instead."):
+        assign_folds(paths(6), [0, 1] * 3, folds=1)

@@ -1,0 +1,56 @@
+"""`head: auto`: the simplest head that the images cannot tell from the best."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tlkit.errors import ModelError
+from tlkit.features.heads import choose_head, fit_head
+
+
+def rings(n=240, width=4, seed=0):
+    """Return two classes that no plane can part: one around the other."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    x = rng.normal(size=(n, width))
+    x = x / np.linalg.norm(x, axis=1, keepdims=True) * (1 + 2 * y[:, None]) + rng.normal(size=(n, width)) * 0.3
+    return x.astype(np.float32), y
+
+
+def test_of_heads_that_cannot_be_told_apart_the_simpler_wins(make_features):
+    x, y, names = make_features(n=150)
+    choice = choose_head(x, y, classes=names)
+    assert choice.head.kind == "logistic"
+    assert [one.kind for one in choice.candidates] == ["logistic", "lda", "ridge", "linear_svm", "knn", "svm"]
+    best = max(one.accuracy.value for one in choice.candidates)
+    leader = next(one for one in choice.candidates if one.kind == choice.leader)
+    assert leader.accuracy.value == best and not leader.distinguishable
+    for one in choice.candidates:
+        assert one.behind.value == pytest.approx(best - one.accuracy.value)
+        assert one.distinguishable == (one.behind.low > 0)
+    if choice.leader != "logistic":
+        assert "not distinguishable from nothing: the simpler head wins" in choice.sentence()
+
+
+def test_better_head_wins_where_the_images_can_tell():
+    x, y = rings()
+    choice = choose_head(x, y, classes=("in", "out"), kinds=("logistic", "ridge", "svm"))
+    assert choice.head.kind == choice.leader == "svm"
+    logistic = choice.candidates[0]
+    assert logistic.distinguishable and logistic.behind.low > 0.2
+    assert f"Behind it: logistic by {logistic.behind.format()}" in choice.sentence()
+    alone = fit_head(x, y, kind="svm", classes=("in", "out"))
+    assert np.array_equal(alone.predict_proba(x), choice.head.predict_proba(x))
+    assert "svm *" in [row[0] for row in choice.rows()]
+    assert "<td>svm *</td>" in choice._repr_html_()
+
+
+def test_kinds_that_take_no_class_weights_are_left_out(make_features, caplog):
+    caplog.set_level("INFO", logger="tlkit")
+    x, y, names = make_features(n=60, classes=2)
+    choice = choose_head(x, y, classes=names, kinds=("ridge", "lda", "knn"), class_weight="balanced")
+    assert choice.head.kind == "ridge"
+    assert "head: auto leaves out lda, knn: no class weights can be given to them." in caplog.text
+    with pytest.raises(ModelError, match="There is no head to choose from"):
+        choose_head(x, y, classes=names, kinds=("lda",), class_weight="balanced")

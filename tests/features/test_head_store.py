@@ -1,0 +1,141 @@
+"""Stored heads: what goes in comes out, and nothing else is let in."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import skops.io
+
+from tlkit.errors import ModelError
+from tlkit.features.heads import fit_setting, load_head, save_head
+from tlkit.features.heads.kinds import FACTS
+
+STORED = ["knn", "svm", "random_forest", "gradient_boosting"]
+
+
+@pytest.fixture(scope="module")
+def stored(make_features, tmp_path_factory):
+    """Return a stored head of each kind, with the features it was fitted on."""
+    x, y, names = make_features(n=60, classes=3, width=6)
+    made = {}
+    for kind in STORED:
+        head = fit_setting(x, y, kind=kind, classes=names, settings=FACTS[kind].grid[1], temperature=1.3)
+        folder = tmp_path_factory.mktemp(kind)
+        save_head(folder, head)
+        made[kind] = (head, folder)
+    return x, made
+
+
+def swap(folder, tmp_path, objects):
+    """Return a copy of a stored head whose skops file holds something else, with a card that vouches for it."""
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    content = objects if isinstance(objects, bytes) else skops.io.dumps(objects)
+    (copy / "head.skops").write_bytes(content)
+    card = json.loads((copy / "head.json").read_text())
+    card["sha256"] = hashlib.sha256(content).hexdigest()
+    (copy / "head.json").write_text(json.dumps(card))
+    return copy
+
+
+@pytest.mark.parametrize("kind", STORED)
+def test_stored_head_predicts_the_same(stored, kind):
+    x, made = stored
+    head, folder = made[kind]
+    back = load_head(folder)
+    assert np.array_equal(back.predict_proba(x), head.predict_proba(x))
+    assert (back.kind, back.classes, back.settings, back.n) == (head.kind, head.classes, head.settings, head.n)
+    assert sorted(path.name for path in folder.iterdir()) == ["head.json", "head.skops"]
+
+
+@pytest.mark.parametrize("kind", STORED)
+def test_two_classes_are_stored_too(make_features, tmp_path, kind):
+    x, y, names = make_features(n=40, classes=2, width=4)
+    head = fit_setting(x, y, kind=kind, classes=names, settings=FACTS[kind].grid[0])
+    save_head(tmp_path, head)
+    assert np.array_equal(load_head(tmp_path).predict_proba(x), head.predict_proba(x))
+
+
+def test_file_that_would_run_a_command_is_refused_before_anything_is_built(stored, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, made = stored
+    head, folder = made["svm"]
+    part = head.part
+    evil = functools.partial(os.system, "touch broken-in")
+    held = {"estimator": evil, "mean": part.mean, "scale": part.scale, "present": part.present}
+    copy = swap(folder, tmp_path, held)
+    with pytest.raises(ModelError) as caught:
+        load_head(copy)
+    assert str(caught.value) == (
+        f"{copy / 'head.skops'} names functools.partial, posix.system, which is no part of a svm head. It was not "
+        "written by tlkit and is not loaded."
+    )
+    assert not (tmp_path / "broken-in").exists()
+
+
+def test_even_types_that_skops_trusts_are_refused(stored, tmp_path):
+    from sklearn.preprocessing import FunctionTransformer
+
+    _, made = stored
+    _, folder = made["knn"]
+    for number, foreign in enumerate((FunctionTransformer(np.exp), np.random.RandomState(0), made["svm"][0].part)):
+        with pytest.raises(ModelError, match="which is no part of a knn head"):
+            load_head(swap(folder, tmp_path / str(number), {"estimator": foreign}))
+
+
+def test_arrays_that_do_not_fit_together_are_refused(stored, tmp_path):
+    _, made = stored
+    head, folder = made["random_forest"]
+    part = head.part
+    forest = part.scorer.estimator
+    tree = forest.estimators_[0].tree_
+    state = tree.__getstate__()
+    nodes = state["nodes"].copy()
+    nodes["left_child"][0] = 10_000  # would be read beyond the end of the array
+    tree.__setstate__({**state, "nodes": nodes})
+    held = {"estimator": forest, "mean": part.mean, "scale": part.scale, "present": part.present}
+    content = skops.io.dumps(held)
+    tree.__setstate__(state)
+    with pytest.raises(ModelError, match="The stored random_forest head contradicts itself"):
+        load_head(swap(folder, tmp_path, content))
+
+
+def test_damage_is_named(stored, tmp_path):
+    _, made = stored
+    _, folder = made["svm"]
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    with zipfile.ZipFile(copy / "head.skops", "a") as archive:
+        archive.writestr("more", "x")
+    with pytest.raises(ModelError, match=r"is damaged: its sha256 is not the one in head\.json"):
+        load_head(copy)
+    (copy / "head.skops").write_bytes(b"junk")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_head(copy)
+    (copy / "head.skops").unlink()
+    with pytest.raises(ModelError, match=r"has no head.skops. Restore it or fit again."):
+        load_head(copy)
+    (copy / "head.json").write_text('{"format_version": 99}')
+    with pytest.raises(ModelError, match=r"written by a newer tlkit \(format 99\)"):
+        load_head(copy)
+    (copy / "head.json").write_text('{"format_version": 1, "kind": "logistic"}')
+    with pytest.raises(ModelError, match="is damaged"):
+        load_head(copy)
+
+
+def test_heads_load_no_torch_and_no_joblib_file_is_ever_read():
+    code = (
+        "import sys, tlkit.features.heads, tlkit.features.folds\n"
+        "print(*[name for name in ('torch', 'timm', 'pytorch_lightning', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split() == []

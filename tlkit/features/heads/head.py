@@ -1,0 +1,160 @@
+"""`Head`: a classifier on features, with its calibration and how it was chosen."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.errors import ModelError
+from tlkit.features.heads.calibration import probabilities
+from tlkit.features.heads.kinds import FACTS, HeadKind, setting_words
+from tlkit.features.heads.nonlinear import EstimatorScores
+from tlkit.stats.estimate import Estimate
+
+Floats = npt.NDArray[np.float64]
+Features = npt.NDArray[np.floating]
+
+ABSENT_BIAS = -1e4  # of a class without images in a linear head: finite, and its exponential is 0 in every precision
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What cross-validation found of one setting.
+
+    Attributes:
+        settings: hyper-parameters.
+        log_loss: out of fold, at the trial's own temperature, in nats; the smallest is chosen.
+        accuracy: out of fold, in [0, 1], classes weighted as in training.
+        temperature: the one that fits its out-of-fold scores.
+    """
+
+    settings: Mapping[str, float | int]
+    log_loss: float
+    accuracy: float
+    temperature: float
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPart:
+    """What `torch.nn.Linear` takes: softmax(x @ weight.T + bias) are the probabilities.
+
+    Attributes:
+        weight: shape (C, D), float32.
+        bias: shape (C,), float32.
+    """
+
+    weight: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ScorePart:
+    """Any other head: standardise, score with scikit-learn, put each score in its class's column.
+
+    Attributes:
+        mean: of each feature, shape (D,).
+        scale: of each feature, shape (D,), above 0.
+        scorer: the fitted estimator.
+        present: codes of the classes that the estimator knows, shape (P,).
+    """
+
+    mean: Floats
+    scale: Floats
+    scorer: EstimatorScores
+    present: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Head:
+    """A classifier on features: (N, D) in, calibrated probabilities (N, C) out. Made by `fit_head` or `choose_head`.
+
+    Attributes:
+        kind: which kind of head.
+        classes: class names in the order of the columns.
+        settings: the hyper-parameters chosen.
+        temperature: what scores are divided by before the softmax; already inside a linear head's weight and bias.
+        part: what turns features into probabilities.
+        width: D.
+        n: images it was fitted on.
+        trials: every setting that was tried, in the order of the grid; empty where none was.
+        out_of_fold: probabilities (N, C) of the training images from heads that had not seen them, at the chosen
+            setting; None for a head that was loaded, or fitted without cross-validation.
+        out_of_fold_accuracy: accuracy of those, with Wilson's interval; a little flattering, since the setting was
+            chosen on the same images.
+    """
+
+    kind: HeadKind
+    classes: tuple[str, ...]
+    settings: Mapping[str, float | int]
+    temperature: float
+    part: LinearPart | ScorePart
+    width: int
+    n: int
+    trials: tuple[Trial, ...] = ()
+    out_of_fold: Floats | None = None
+    out_of_fold_accuracy: Estimate | None = None
+
+    def __repr__(self) -> str:
+        return f"Head({self.kind}, {setting_words(self.settings)}, {len(self.classes)} classes, {self.n} images)"
+
+    @property
+    def linear(self) -> LinearPart | None:
+        """The matrix and bias of a linear head, float32; None for the others."""
+        return self.part if isinstance(self.part, LinearPart) else None
+
+    def predict_proba(self, x: Features) -> Floats:
+        """Return calibrated probabilities, shape (N, C), in the order of `classes`; rows sum to one.
+
+        A class that had no training image has probability 0.
+
+        Raises:
+            ModelError: the features are of another width.
+        """
+        values = np.asarray(x)
+        if values.ndim != 2 or values.shape[1] != self.width:
+            raise ModelError(f"The head takes features of shape (N, {self.width}). Got {values.shape} instead.")
+        if isinstance(self.part, LinearPart):
+            logits = values.astype(np.float64) @ self.part.weight.T.astype(np.float64) + self.part.bias
+            return probabilities(logits, 1.0)
+        part = self.part
+        scores = np.full((len(values), len(self.classes)), -np.inf)
+        scores[:, part.present] = part.scorer.scores((values - part.mean) / part.scale)
+        return probabilities(scores, self.temperature)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return how the head was chosen as plain JSON values; its weights are stored by `save_head`."""
+        accuracy = self.out_of_fold_accuracy
+        return {
+            "kind": self.kind,
+            "settings": dict(self.settings),
+            "temperature": self.temperature,
+            "images": self.n,
+            "out_of_fold_accuracy": accuracy.to_dict() if accuracy else None,
+            "trials": [
+                {**dict(trial.settings), "log_loss": trial.log_loss, "accuracy": trial.accuracy}
+                for trial in self.trials
+            ],
+        }
+
+    def sentence(self) -> str:
+        """Return in words what was chosen and how it does out of fold."""
+        text = f"{self.kind} head ({FACTS[self.kind].words}): {setting_words(self.settings)}"
+        if self.trials:
+            text += f", the best of {len(self.trials)} settings by cross-validation"
+        if self.out_of_fold_accuracy:
+            text += f"; out-of-fold accuracy {self.out_of_fold_accuracy.format()}"
+        return f"{text}; temperature {self.temperature:.3g}."
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(setting_words(trial.settings))}</td><td>{trial.accuracy:.3f}</td>"
+            f"<td>{trial.log_loss:.3f}</td></tr>"
+            for trial in self.trials
+        )
+        table = f"<table><thead><tr><th>setting</th><th>accuracy</th><th>log loss</th></tr></thead>{rows}</table>"
+        return f"<p>{html.escape(self.sentence())}</p>{table if rows else ''}"
