@@ -170,6 +170,40 @@ def test_an_augmentation_that_does_not_fit_an_image_names_it(photos, workers):
     assert str(caught.value).startswith("ant/0.png: The augmentation cannot be applied to an image of 40 x 32 pixels: ")
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_goes_on_within_an_epoch_and_then_as_ever(photos, workers):
+    def loader():
+        return create_loader(dataset_of(photos, augment="medium"), batch_size=6, num_workers=workers, shuffle=True)
+
+    whole = loader()
+    epochs = [list(whole) for _ in range(3)]
+    for done in range(5):
+        stopped = loader()
+        stopped.sampler.set_epoch(1)
+        passing = iter(stopped)
+        for _ in range(done):
+            next(passing)
+        if done:
+            assert stopped.state_dict() == {"epoch": 1, "batches": done}
+        resumed = loader()
+        resumed.load_state_dict({"epoch": 1, "batches": done})
+        assert resumed.state_dict() == {"epoch": 1, "batches": done}
+        assert len(resumed) == 4  # of the whole epoch, as Lightning counts
+        for expected in (epochs[1][done:], epochs[2]):
+            found = list(resumed)
+            assert len(found) == len(expected)
+            for one, two in zip(found, expected, strict=True):
+                assert torch.equal(one.image, two.image)
+                assert torch.equal(one.index, two.index)
+
+
+def test_a_position_in_another_epoch_is_passed_over(photos):
+    loader = create_loader(dataset_of(photos), batch_size=6, shuffle=True)
+    loader.load_state_dict({"epoch": 1, "batches": 2})
+    loader.sampler.set_epoch(2)
+    assert len(list(loader)) == 4
+
+
 def test_failures_are_values(photos):
     dataset = dataset_of(photos)
     (photos / "ant" / "0.png").write_bytes(b"")

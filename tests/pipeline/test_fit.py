@@ -19,7 +19,7 @@ import tlkit
 from tlkit.errors import DataError, ModelError, PredictionsError, RecipeError, RunError
 from tlkit.models.artifact import read_tensors
 from tlkit.models.weights import tensors_digest
-from tlkit.pipeline.callbacks import PoliteStop
+from tlkit.pipeline.checkpoints import KeepCheckpoints
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.judge import open_run
 from tlkit.pipeline.predictor import load_model
@@ -35,7 +35,8 @@ def tiny_run(tiny_recipe):
 def test_a_fit_leaves_everything_that_the_run_directory_promises(tiny_run):
     there = {str(path.relative_to(tiny_run.path)) for path in tiny_run.path.rglob("*") if path.is_file()}
     promised = {
-        "recipe.yaml", "environment.json", "split.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt",
+        "recipe.yaml", "environment.json", "split.csv", "checkpoints/epoch-0001.ckpt",
+        "checkpoints/epoch-0002.ckpt", "checkpoints/epoch-0002.ckpt.sha256",
         "model/model.safetensors", "model/model.json", "metrics.csv", "predictions/val.parquet",
         "predictions/test.parquet", "evaluation.json", "report.html",
     }  # fmt: skip
@@ -53,7 +54,7 @@ def test_the_tiny_problem_is_learnt_and_the_numbers_agree_with_each_other(tiny_r
     stored = json.loads((tiny_run.path / "evaluation.json").read_text())
     assert stored["test"] == evaluation.to_dict()
     assert list(tiny_run.history.columns) == ["epoch", "train_loss", "val_loss", "val_accuracy", "learning_rate"]
-    assert list(tiny_run.history["epoch"]) == list(range(8))
+    assert list(tiny_run.history["epoch"]) == list(range(1, 9))
 
 
 def test_predictions_of_the_run_are_those_of_its_stored_model(tiny_run):
@@ -166,7 +167,6 @@ def test_an_unreadable_image_is_named_counted_and_set_aside(tiny_recipe, tmp_pat
 def test_without_val_images_the_last_epoch_is_kept_and_judged_on_what_there_is(tiny_recipe):
     run = fit(tiny_recipe(), {"data.val": 0.0, "data.test": 0.0, "train.epochs": 1})
     assert run.directory.predicted_splits == ("train",)
-    assert not (run.directory.checkpoints / "best.ckpt").exists()
 
 
 def test_early_stopping_ends_a_run_that_no_longer_improves(tiny_recipe):
@@ -185,7 +185,7 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(tiny_recipe):
 def _interrupt_after(monkeypatch, batches, number=signal.SIGINT):
     """Send this process a real signal when a number of training batches has been seen."""
     seen = []
-    original = PoliteStop.on_train_batch_end
+    original = KeepCheckpoints.on_train_batch_end
 
     def counting(self, *arguments):
         seen.append(1)
@@ -194,7 +194,7 @@ def _interrupt_after(monkeypatch, batches, number=signal.SIGINT):
             time.sleep(0.01)
         return original(self, *arguments)
 
-    monkeypatch.setattr(PoliteStop, "on_train_batch_end", counting)
+    monkeypatch.setattr(KeepCheckpoints, "on_train_batch_end", counting)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -250,7 +250,7 @@ def test_a_crash_in_training_is_recorded(tiny_recipe, monkeypatch):
     def fail(self, *arguments):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(PoliteStop, "on_train_batch_end", fail)
+    monkeypatch.setattr(KeepCheckpoints, "on_train_batch_end", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         fit(tiny_recipe())
     assert open_run("runs/tiny").status == "failed"
@@ -316,20 +316,6 @@ def test_resuming_on_other_data_is_refused(tiny_recipe, tmp_path, monkeypatch):
         fit(recipe, {"train.epochs": 3}, resume=True)
 
 
-def test_a_damaged_last_checkpoint_falls_back_to_an_earlier_one(tiny_recipe, monkeypatch, caplog):
-    recipe = tiny_recipe()
-    whole = fit(recipe, {"name": "whole", "train.epochs": 3})
-    with monkeypatch.context() as patch:
-        _interrupt_after(patch, 5)
-        cut = fit(recipe, {"name": "cut", "train.epochs": 3})
-    last = cut.directory.checkpoints / "last.ckpt"
-    last.write_bytes(last.read_bytes()[:1000])
-    resumed = fit(recipe, {"name": "cut", "train.epochs": 3}, resume=True)
-    assert any("last.ckpt is damaged" in message for message in caplog.messages)
-    assert tensors_digest(read_tensors(resumed.directory.model)) == tensors_digest(read_tensors(whole.directory.model))
-    pd.testing.assert_frame_equal(resumed.history, whole.history)
-
-
 def test_a_crash_after_a_good_epoch_keeps_its_weights(tiny_recipe, monkeypatch):
     seen = []
 
@@ -338,7 +324,7 @@ def test_a_crash_after_a_good_epoch_keeps_its_weights(tiny_recipe, monkeypatch):
         if len(seen) == 4:
             raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(PoliteStop, "on_train_batch_end", fail)
+    monkeypatch.setattr(KeepCheckpoints, "on_train_batch_end", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
         fit(tiny_recipe())
     assert load_model("runs/tiny").card.classes == ("blue", "red")

@@ -86,17 +86,34 @@ class ImageLoader(DataLoader[Any]):
     """A DataLoader of `Batch`es.
 
     It passes over a batch of nothing but damaged images (each is named in the log), and raises its workers' errors as
-    they were, without a traceback inside.
+    they were, without a traceback inside. Its state is the position within an epoch, as Lightning stores it in every
+    checkpoint: a loader that takes it up yields the batches that were still to come.
     """
 
+    _position = (0, 0)  # the epoch of the pass, and how many of its batches are done
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the position: the epoch and the number of its batches that have been handed out."""
+        epoch, batches = self._position
+        return {"epoch": epoch, "batches": batches}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Begin the next pass at a stored position; another epoch begins at its start."""
+        self._position = state_dict["epoch"], state_dict["batches"]
+        if isinstance(self.sampler, EpochSampler) and self.batch_size is not None:
+            self.sampler.resume(state_dict["epoch"], seen=state_dict["batches"] * self.batch_size)
+
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        """Iterate over one epoch.
+        """Iterate over one epoch, or what is left of it after `load_state_dict`.
 
         Raises:
             DataError: no image of a batch can even be opened, or an augmentation does not fit an image.
         """
         error = None
+        if isinstance(self.sampler, EpochSampler) and self.batch_size is not None:
+            self._position = self.sampler.epoch, self.sampler.seen // self.batch_size
         for batch in super().__iter__():
+            self._position = self._position[0], self._position[1] + 1
             if isinstance(batch, DataError):
                 error = batch
                 break

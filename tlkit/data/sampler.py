@@ -35,6 +35,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __init__(self, n: int, *, shuffle: bool, seed: int) -> None:
         self.epoch = 0
+        self._resumed = (-1, 0)  # an epoch, and how many of its samples were seen before the run was stopped
         self._n = n
         self._shuffle = shuffle
         self._seed = seed
@@ -43,11 +44,23 @@ class EpochSampler(Sampler[tuple[int, int]]):
         """Choose the epoch of the next pass."""
         self.epoch = epoch
 
+    def resume(self, epoch: int, *, seen: int) -> None:
+        """Begin the next pass over `epoch`, and no other, after its first `seen` samples."""
+        self.epoch = epoch
+        self._resumed = (epoch, seen)
+
+    @property
+    def seen(self) -> int:
+        """Number of samples that the next pass leaves out, because an earlier process saw them."""
+        epoch, seen = self._resumed
+        return seen if epoch == self.epoch else 0
+
     def __len__(self) -> int:
         return self._n
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        epoch = self.epoch
+        epoch, seen = self.epoch, self.seen
         self.epoch = epoch + 1
-        for index in epoch_order(self._n, shuffle=self._shuffle, seed=self._seed, epoch=epoch):
+        self._resumed = (-1, 0)
+        for index in epoch_order(self._n, shuffle=self._shuffle, seed=self._seed, epoch=epoch)[seen:]:
             yield epoch, int(index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.nn import functional
+from torchmetrics import MeanMetric
 
 from tlkit.errors import ModelError
 from tlkit.models.artifact import ModelCard
@@ -98,6 +100,7 @@ class Classifier(pl.LightningModule):
             else torch.tensor([class_weights[name] for name in classes], dtype=torch.float32)
         )
         self.loss = nn.CrossEntropyLoss(weight=weight, label_smoothing=self.settings.label_smoothing)
+        self.epoch_loss = MeanMetric(nan_strategy="disable")  # travels in checkpoints from within an epoch
         self.train()
 
     @property
@@ -131,9 +134,9 @@ class Classifier(pl.LightningModule):
         """Enter training mode: since version 2.2 Lightning keeps the mode that it finds (PR #18951)."""
         self.train()
 
-    def on_train_epoch_start(self) -> None:
-        """Make what is random in this epoch (dropout) a function of seed and epoch, whatever came before it."""
-        torch.manual_seed(epoch_seed(self.seed, self.current_epoch))
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Make what is random in this batch (dropout) a function of seed, epoch and batch, whatever came before it."""
+        torch.manual_seed(batch_seed(self.seed, epoch=self.current_epoch, batch=batch_idx))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits, shape (B, C), for normalised images (B, 3, H, W)."""
@@ -143,17 +146,45 @@ class Classifier(pl.LightningModule):
         """Return the training loss of a batch.
 
         Raises:
-            ModelError: the loss is not a finite number; the weights are those before this batch.
+            NotFiniteError: the loss is not a finite number; the weights are those before this batch.
         """
         images, targets = batch[0], batch[1]
         loss: torch.Tensor = self.loss(self(images).float(), targets)
         if not torch.isfinite(loss):
-            raise ModelError(
-                f"The training loss became {loss.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}. "
-                "Lower train.learning_rate, or set train.precision to 32."
-            )
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(targets))
+            raise NotFiniteError("loss", loss.item(), epoch=self.current_epoch + 1, batch=batch_idx + 1)
+        self.epoch_loss.update(loss.detach(), len(targets))
+        self.log("train_loss", self.epoch_loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Stop before a step that would destroy the weights.
+
+        Raises:
+            NotFiniteError: a gradient is not a finite number. In precision 16 torch's loss scaling sees to that.
+        """
+        if self.trainer.precision == "16-mixed":
+            return
+        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm(gradients).item()
+        if not math.isfinite(norm):
+            raise NotFiniteError(
+                "gradient", norm, epoch=self.current_epoch + 1, batch=self.trainer.fit_loop.batch_idx + 1
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the loss of the epoch so far, for a checkpoint from within an epoch."""
+        checkpoint["epoch_loss"] = [float(self.epoch_loss.mean_value), float(self.epoch_loss.weight)]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the loss of the epoch so far; an epoch that begins starts from nothing."""
+        mean_value, weight = checkpoint.get("epoch_loss", (0.0, 0.0))
+        self.epoch_loss.reset()
+        self.epoch_loss.mean_value.fill_(mean_value)
+        self.epoch_loss.weight.fill_(weight)
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the epoch's loss at nothing; this is not called where an epoch is resumed in its midst."""
+        self.epoch_loss.reset()
 
     def validation_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> None:
         """Log the plain cross-entropy and the accuracy of a batch."""
@@ -179,11 +210,33 @@ class Classifier(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
-    """Return a 63-bit seed for one epoch, far from that of its neighbours.
+class NotFiniteError(ModelError):
+    """Training met a number that is not finite; the weights are those before the batch that is named.
+
+    Attributes:
+        what: "loss" or "gradient".
+        value: nan, inf or -inf.
+        epoch: the epoch, from 1.
+        batch: the batch within it, from 1.
+    """
+
+    def __init__(self, what: str, value: float, *, epoch: int, batch: int, files: str = "") -> None:
+        self.what, self.value, self.epoch, self.batch = what, value, epoch, batch
+        super().__init__(
+            f"The training {what} became {value} in epoch {epoch}, batch {batch}{files}. "
+            "Lower train.learning_rate, or set train.precision to 32."
+        )
+
+    def naming(self, files: str) -> NotFiniteError:
+        """Return the same error with the batch's files in its message."""
+        return NotFiniteError(self.what, self.value, epoch=self.epoch, batch=self.batch, files=files)
+
+
+def batch_seed(seed: int, *, epoch: int, batch: int) -> int:
+    """Return a 63-bit seed for one batch of one epoch, far from that of its neighbours.
 
     Example:
-        >>> epoch_seed(0, 1) == epoch_seed(0, 1) != epoch_seed(1, 0)
+        >>> batch_seed(0, epoch=1, batch=0) == batch_seed(0, epoch=1, batch=0) != batch_seed(0, epoch=0, batch=1)
         True
     """
-    return int.from_bytes(hashlib.sha256(f"{seed}:{epoch}".encode()).digest()[:8], "big") >> 1
+    return int.from_bytes(hashlib.sha256(f"{seed}:{epoch}:{batch}".encode()).digest()[:8], "big") >> 1

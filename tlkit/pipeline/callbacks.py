@@ -7,15 +7,18 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytorch_lightning as pl
 
+from tlkit.data.batch import Batch
+from tlkit.runs import RunDirectory
 from tlkit.tracking import Tracker
 
 logger = logging.getLogger(__name__)
@@ -28,13 +31,13 @@ class StopRequested(Exception):
 
 
 class MetricsRecorder(pl.Callback):
-    """Write one row of metrics per finished epoch to `metrics.csv` and to the tracker.
+    """Write one row of metrics per finished epoch to `metrics.csv` and to the tracker; epochs count from 1.
 
     The rows travel in the checkpoints, so that a resumed run neither repeats nor loses an epoch.
     """
 
-    def __init__(self, path: Path, tracker: Tracker) -> None:
-        self.path = path
+    def __init__(self, directory: RunDirectory, tracker: Tracker) -> None:
+        self.directory = directory
         self.tracker = tracker
         self.rows: list[dict[str, float]] = []
 
@@ -42,12 +45,14 @@ class MetricsRecorder(pl.Callback):
         """Record the epoch that has just ended."""
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         values["learning_rate"] = max(group["lr"] for group in trainer.optimizers[0].param_groups)
-        row = {"epoch": trainer.current_epoch, **{name: values[name] for name in COLUMNS if name in values}}
+        epoch = trainer.current_epoch + 1
+        row = {"epoch": epoch, **{name: values[name] for name in COLUMNS if name in values}}
         self.rows.append(row)
-        pd.DataFrame(self.rows).to_csv(self.path, index=False, lineterminator="\n")
-        self.tracker.log_metrics({k: v for k, v in row.items() if k != "epoch"}, epoch=trainer.current_epoch)
+        table = pd.DataFrame(self.rows).to_csv(index=False, lineterminator="\n")
+        self.directory.write_text(self.directory.metrics, table)
+        self.tracker.log_metrics({k: v for k, v in row.items() if k != "epoch"}, epoch=epoch)
         shown = ", ".join(f"{name} {row[name]:.4g}" for name in COLUMNS[1:] if name in row)
-        logger.info("Epoch %d of %d: %s", trainer.current_epoch + 1, trainer.max_epochs, shown)
+        logger.info("Epoch %d of %d: %s", epoch, trainer.max_epochs, shown)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows so far."""
@@ -58,8 +63,31 @@ class MetricsRecorder(pl.Callback):
         self.rows = list(state_dict["rows"])
 
 
+class LastBatch(pl.Callback):
+    """Remember which images the batch in work holds, so that an error can name them.
+
+    Attributes:
+        index: rows of the training split, shape (B,).
+    """
+
+    def __init__(self) -> None:
+        self.index: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Note the batch that is about to be trained on."""
+        self.index = batch.index.cpu().numpy()
+
+
 class PoliteStop(pl.Callback):
-    """End training after the current batch when Ctrl-C (or SIGTERM) asks for it; a second Ctrl-C ends it at once."""
+    """End training after the current batch when Ctrl-C (or SIGTERM) asks for it; a second Ctrl-C ends it at once.
+
+    In training it is `KeepCheckpoints` that stops, after it has written where.
+
+    Attributes:
+        requested: whether training is to stop.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -84,11 +112,6 @@ class PoliteStop(pl.Callback):
             raise KeyboardInterrupt
         self.requested = True
         logger.warning("Stopping after this batch; what has been learnt is kept. Press Ctrl-C again to stop at once.")
-
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Stop if asked to."""
-        if self.requested:
-            raise StopRequested
 
     def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Stop if asked to."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -10,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from tlkit.errors import RunError, first_few
+from tlkit.pipeline.environment import fingerprint
 from tlkit.pipeline.prepare import Prepared
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.runs import RunDirectory
@@ -80,26 +82,17 @@ def require_same_data(directory: RunDirectory, prepared: Prepared) -> None:
         )
 
 
-def checkpoint_to_resume(directory: RunDirectory) -> Path | None:
-    """Return the newest checkpoint that can be read; epochs after it are trained again, to the same weights."""
-    for path in (directory.checkpoints / "last.ckpt", directory.checkpoints / "best.ckpt"):
-        if not path.is_file():
-            continue
-        try:
-            epoch = torch.load(path, map_location="cpu", weights_only=True)["epoch"]
-        except Exception as error:  # torch raises a different kind for every damage
-            logger.warning("%s is damaged (%s); looking for an earlier one.", path, type(error).__name__)
-            continue
-        logger.info("Resuming after epoch %d, from %s.", epoch + 1, path)
-        return path
-    logger.warning("%s has no checkpoint that can be read; training starts anew.", directory.path)
-    return None
+def origin_of(prepared: Prepared) -> str:
+    """Return what a run's results follow from, as one sha256: what the recipe sets, the images, the starting weights.
 
-
-def stopped_early(path: Path) -> bool:
-    """Return whether early stopping had ended training when a checkpoint was written."""
-    states = torch.load(path, map_location="cpu", weights_only=True)["callbacks"]
-    return any(state.get("stopped_epoch", 0) > 0 for key, state in states.items() if key.startswith("EarlyStopping"))
+    Keys that the recipe leaves at their defaults do not count, so that a later tlkit with more keys finds the same.
+    """
+    facts = {
+        "recipe": prepared.recipe.model_dump(mode="json", exclude_defaults=True),
+        "images": fingerprint(prepared.data.samples),
+        "weights": prepared.classifier.source.weights.digest,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:

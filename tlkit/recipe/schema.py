@@ -202,6 +202,13 @@ class TrainSection(Section):
         EarlyStopping | None, Wanted("null for none, or keys such as {monitor: val_loss, patience: 5}")
     ] = Field(None, description="When to stop before the last epoch; null = never.")
     monitor: Monitor = Field("val_loss", description="Validation quantity that selects the best checkpoint.")
+    checkpoint_every: Annotated[
+        v.Count | None, Wanted("a whole number of steps of at least 1, or null for the end of epochs only")
+    ] = Field(
+        None,
+        description="Steps after which a checkpoint is written, beside those at the end of every epoch, so that a long "
+        "epoch that is cut loses little; null = at the end of epochs only.",
+    )
     precision: Annotated[Precision, v.ExactInt] = Field(
         "auto", description="Arithmetic: 32 = float32, bf16 and 16 = mixed; auto = by the device, logged."
     )

@@ -1,0 +1,123 @@
+"""Run a fit in a process of its own and kill it where a test says: between two batches, in the midst of a write.
+
+The processes are forked from a server that has imported everything already, so one costs little more than its training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["tlkit.pipeline.fit", "tlkit.evaluation", "tlkit.report"])
+TIMEOUT_S = 120
+
+
+def fit_apart(folder: Path, recipe: Path, overrides: dict[str, Any], *, resume: bool = False, **sabotage: Any) -> int:
+    """Fit in a process of its own with `folder` as working directory; return its exit code, negative for a signal.
+
+    Args:
+        folder: where to run; the count of events goes to `events` in it, what was heard to `log`.
+        recipe: the recipe.
+        overrides: changes to it.
+        resume: whether to resume.
+        sabotage: `at`: the event (from 1) to strike at; `with_signal`: what to send, to the process or, if `worker`
+            is true, to one of its worker processes.
+    """
+    process = SERVER.Process(target=_fit, args=(folder, recipe, overrides, resume, sabotage))
+    process.start()
+    process.join(TIMEOUT_S)
+    if process.is_alive():
+        process.kill()
+        raise AssertionError("the process hangs")
+    return process.exitcode
+
+
+def count_events(folder: Path) -> int:
+    """Return how many points there were to strike at in the last fit that ended by itself."""
+    return int((folder / "events").read_text())
+
+
+def _fit(folder: Path, recipe: Path, overrides: dict[str, Any], resume: bool, sabotage: dict[str, Any]) -> None:
+    os.chdir(folder)
+    import logging
+    import warnings
+
+    import torch
+
+    from tlkit.errors import TlkitError
+    from tlkit.pipeline.fit import fit
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    logging.getLogger("tlkit").setLevel(logging.INFO)
+    logging.getLogger("tlkit").addHandler(logging.FileHandler("log"))
+    events = _Events(**sabotage)
+    events.watch()
+    try:
+        run = fit(recipe, overrides, resume=resume)
+        Path("events").write_text(str(events.count))
+    except TlkitError as error:
+        logging.getLogger("tlkit").error("%s", error)
+        os._exit(2)
+    os._exit(130 if run.status == "interrupted" else 0)
+
+
+class _Events:
+    """Counts the points where a process may die, and strikes at one of them."""
+
+    def __init__(self, *, at: int = 0, with_signal: int = signal.SIGKILL, worker: bool = False) -> None:
+        self.count = 0
+        self._at, self._signal, self._worker = at, with_signal, worker
+
+    def watch(self) -> None:
+        """Count every batch, every epoch and every write, sync and renaming of a file."""
+        from tlkit.pipeline import callbacks, checkpoints
+
+        for owner, name in (
+            (checkpoints.KeepCheckpoints, "on_train_batch_end"),
+            (checkpoints.KeepCheckpoints, "on_train_epoch_end"),
+            (callbacks.MetricsRecorder, "on_train_epoch_end"),
+            (callbacks.PoliteStop, "on_validation_batch_end"),
+            (os, "fsync"),
+            (Path, "replace"),
+        ):
+            setattr(owner, name, self._counted(getattr(owner, name)))
+        write, note = checkpoints._HashedFile.write, checkpoints.KeepCheckpoints.on_train_epoch_end
+
+        def half(file: Any, data: bytes) -> int:
+            if self.count + 1 == self._at:
+                file._file.write(bytes(data)[: len(data) // 2])
+                file._file.flush()
+            self._event()
+            return write(file, data)
+
+        def noted(keeper: Any, trainer: Any, module: Any) -> None:
+            import torch
+
+            with Path("rng").open("a") as file:
+                state = hashlib.sha256(torch.get_rng_state().numpy().tobytes()).hexdigest()
+                file.write(json.dumps([trainer.current_epoch, state]) + "\n")
+            note(keeper, trainer, module)
+
+        checkpoints._HashedFile.write, checkpoints.KeepCheckpoints.on_train_epoch_end = half, noted
+
+    def _counted(self, function: Any) -> Any:
+        def counted(*arguments: Any, **options: Any) -> Any:
+            self._event()
+            return function(*arguments, **options)
+
+        return counted
+
+    def _event(self) -> None:
+        self.count += 1
+        if self.count != self._at:
+            return
+        children = multiprocessing.active_children()
+        assert children or not self._worker
+        os.kill(children[0].pid if self._worker else os.getpid(), self._signal)

@@ -1,0 +1,305 @@
+"""Checkpoints that survive: whole or not there, with their sha256 beside them, and always an earlier one to go back to.
+
+A checkpoint's name says how far it is: `epoch-0003.ckpt` is the end of epoch 3, `epoch-0004-batch-000120.ckpt` a point
+within epoch 4. Names sort in the order of training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
+
+import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins import CheckpointIO
+
+from tlkit.errors import RunError
+from tlkit.pipeline.callbacks import PoliteStop, StopRequested
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+PATTERN = "epoch-*.ckpt"
+
+
+class DurableCheckpointIO(CheckpointIO):
+    """Write a checkpoint whole or not at all, and read nothing that could run code.
+
+    It is written under another name in the same folder, forced to the disk, and only then given its name; its sha256
+    lies beside it as `NAME.sha256`, which `sha256sum --check` reads. Lightning's own writes to `$TMPDIR` and moves.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            RunError: it cannot be written, for example on a full disk; what was there before is untouched.
+        """
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                hashed = _HashedFile(file)
+                torch.save(checkpoint, cast(BinaryIO, hashed))
+                hashed.finish()
+            _write_text(digest_path(path), f"{hashed.hexdigest}  {path.name}\n")
+            partial.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise RunError(
+                f"{path} cannot be written: {error.strerror or error}. The checkpoints before it are kept. "
+                "Free some space, then continue with --resume."
+            ) from error
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint; only tensors and plain values are taken, whatever `weights_only` says."""
+        return read_checkpoint(Path(path), map_location=map_location or "cpu")
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete a checkpoint and its digest."""
+        Path(path).unlink(missing_ok=True)
+        digest_path(Path(path)).unlink(missing_ok=True)
+
+
+class _HashedFile:
+    """What torch writes to: takes the sha256 on the way, and keeps an error of the disk until torch is done.
+
+    An error that is raised while torch's archive writer calls back reaches the user as "unexpected pos" (torch 2.13).
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write and hash; after an error, do nothing."""
+        if self._error is None:
+            try:
+                self._file.write(data)
+                self._digest.update(data)
+            except OSError as error:
+                self._error = error
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing; `finish` does."""
+
+    def finish(self) -> None:
+        """Force everything to the disk.
+
+        Raises:
+            OSError: something could not be written.
+        """
+        if self._error is not None:
+            raise self._error
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    @property
+    def hexdigest(self) -> str:
+        """The sha256 of what was written."""
+        return self._digest.hexdigest()
+
+
+class KeepCheckpoints(Checkpoint):
+    """Keep the newest checkpoint, the one before it, and the best epoch that each of the two knows of.
+
+    Which epoch is the best depends on the monitored figures alone, never on where the run's directory lies.
+
+    Attributes:
+        folder: where the checkpoints are.
+        best: file name of the best epoch's checkpoint; "" before the first epoch ends.
+        best_value: its monitored figure; NaN where nothing is monitored.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        origin: str,
+        monitor: str | None,
+        mode: Literal["min", "max"],
+        every_steps: int | None,
+        stop: PoliteStop,
+    ) -> None:
+        """Say what to keep.
+
+        Args:
+            folder: where to write.
+            origin: what identifies the run; see `origin_of`.
+            monitor: figure that chooses the best epoch; None = the last epoch is the best.
+            mode: whether a small or a large figure is good.
+            every_steps: write a checkpoint after so many optimizer steps, too; None = at the end of epochs only.
+            stop: says whether training is to stop; then a checkpoint is written where it stops.
+        """
+        self.folder = folder
+        self.best, self.best_value = "", math.nan
+        self._origin, self._monitor, self._mode, self._every = origin, monitor, mode, every_steps
+        self._stop = stop
+        self._needed: list[set[str]] = []  # what the newest two checkpoints need, older first
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remember which checkpoint the run was resumed from: it stays until two others are there."""
+        if trainer.ckpt_path:
+            self._needed = [{Path(trainer.ckpt_path).name, self.best}]
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write a checkpoint from within the epoch where one is due; never between two steps' gradients.
+
+        Raises:
+            StopRequested: the user asked for training to stop. Lightning calls this callback last, so that all others
+                are done with the batch.
+        """
+        due = self._stop.requested or (self._every and trainer.global_step % self._every == 0)
+        whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if due and whole_step and not trainer.is_last_batch:
+            self._save(trainer, f"epoch-{trainer.current_epoch + 1:04d}-batch-{batch_idx + 1:06d}.ckpt")
+        if self._stop.requested:
+            raise StopRequested
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write a checkpoint of the whole epoch, and decide whether it is the best."""
+        name = f"epoch-{trainer.current_epoch + 1:04d}.ckpt"
+        value = math.nan if self._monitor is None else float(trainer.callback_metrics[self._monitor])
+        if not self.best or self._monitor is None or self._better(value):
+            self.best, self.best_value = name, value
+        self._save(trainer, name)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best epoch so far."""
+        return {"best": self.best, "best_value": self.best_value}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the best epoch of the run that is resumed."""
+        self.best, self.best_value = state_dict["best"], state_dict["best_value"]
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Write into each checkpoint whose it is."""
+        checkpoint["tlkit"] = {"format_version": FORMAT_VERSION, "origin": self._origin}
+
+    def _better(self, value: float) -> bool:
+        if math.isnan(self.best_value):
+            return not math.isnan(value)
+        return value < self.best_value if self._mode == "min" else value > self.best_value
+
+    def _save(self, trainer: pl.Trainer, name: str) -> None:
+        trainer.save_checkpoint(self.folder / name)
+        self._needed = [*self._needed[-1:], {name, self.best}]
+        if trainer.is_global_zero:
+            needed = set().union(*self._needed)
+            for path in self.folder.glob(PATTERN):
+                if path.name not in needed:
+                    DurableCheckpointIO().remove_checkpoint(path)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run goes on.
+
+    Attributes:
+        path: the checkpoint.
+        best: the best epoch's checkpoint; None before the first epoch has ended.
+        stopped_early: whether early stopping had ended training.
+        words: the place, in words.
+    """
+
+    path: Path
+    best: Path | None
+    stopped_early: bool
+    words: str
+
+
+def find_start(folder: Path, *, origin: str) -> Start | None:
+    """Return a run's newest checkpoint that is whole; what was trained after it is trained again, to the same bits.
+
+    A checkpoint counts if its sha256 is the one beside it, if it was written by this very run, and if the best epoch
+    that it knows of is whole, too. Any other is named in the log.
+    """
+    for path in sorted(folder.glob(PATTERN), reverse=True):
+        try:
+            checkpoint = _read_own(path, origin=origin)
+            keeper = checkpoint["callbacks"][KeepCheckpoints.__qualname__]
+            best = folder / keeper["best"] if keeper["best"] else None
+            if best is not None and best != path:
+                _read_own(best, origin=origin)
+        except _UnusableError as error:
+            logger.warning("%s Looking for an earlier checkpoint.", error)
+            continue
+        batch = path.stem.partition("-batch-")[2]
+        words = (
+            f"batch {int(batch)} of epoch {checkpoint['epoch'] + 1}" if batch else f"epoch {checkpoint['epoch'] + 1}"
+        )
+        states = checkpoint["callbacks"].items()
+        stopped = any(state.get("stopped_epoch", 0) > 0 for key, state in states if key.startswith("EarlyStopping"))
+        return Start(path, best, stopped, words)
+    return None
+
+
+def read_checkpoint(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a checkpoint of tensors and plain values."""
+    checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+    return checkpoint
+
+
+def digest_path(path: Path) -> Path:
+    """Return the file that holds a checkpoint's sha256."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+class _UnusableError(Exception):
+    """A checkpoint is missing, damaged or another run's; the message says which and why."""
+
+
+def _read_own(path: Path, *, origin: str) -> dict[str, Any]:
+    """Read a checkpoint of this run, after its sha256 is found right."""
+    try:
+        noted = digest_path(path).read_text(encoding="utf-8").split()
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _UnusableError(f"{path} cannot be checked ({getattr(error, 'strerror', None) or error}).") from None
+    if noted[:1] != [digest]:
+        raise _UnusableError(f"{path} is damaged: its sha256 is not the one in {digest_path(path).name}.")
+    try:
+        checkpoint = read_checkpoint(path)
+        written_for = checkpoint["tlkit"]["origin"]
+    except Exception as error:  # torch raises a different kind for every damage
+        raise _UnusableError(f"{path} is not a checkpoint of tlkit ({type(error).__name__}).") from error
+    if written_for != origin:
+        raise _UnusableError(f"{path} belongs to another run: its recipe, images or weights are others.")
+    return checkpoint
+
+
+def _write_text(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force a folder's new names to the disk; not every system can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,173 @@
+"""Training itself: the trainer, what watches it, and the best weights at the end."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
+
+from tlkit.errors import first_few
+from tlkit.models.classifier import NotFiniteError
+from tlkit.pipeline.callbacks import LastBatch, MetricsRecorder, PoliteStop, StopRequested
+from tlkit.pipeline.checkpoints import DurableCheckpointIO, KeepCheckpoints, Start, find_start, read_checkpoint
+from tlkit.pipeline.plan import log_layers
+from tlkit.pipeline.prepare import Prepared
+from tlkit.pipeline.resume import origin_of
+from tlkit.runs import RunDirectory
+from tlkit.tracking import Tracker
+
+logger = logging.getLogger(__name__)
+
+Outcome = Literal["finished", "interrupted"]
+
+
+def train(directory: RunDirectory, prepared: Prepared, tracker: Tracker, *, resume: bool, progress: bool) -> Outcome:
+    """Train, and leave the best weights in the classifier.
+
+    Raises:
+        NotFiniteError: the loss or a gradient is not a finite number; epoch, batch and files are named.
+        RunError: a checkpoint cannot be written.
+    """
+    classifier, epochs = prepared.classifier, prepared.recipe.train.epochs
+    log_layers(classifier.layers())
+    origin = origin_of(prepared)
+    start = _find_start(directory, origin=origin) if resume else None
+    if start is not None and start.stopped_early:
+        logger.info("Training had stopped early; there is nothing left to train.")
+        load_best(prepared, start.best)
+        return "finished"
+    stop, last_batch = PoliteStop(), LastBatch()
+    keeper = _keeper(directory, prepared, origin=origin, stop=stop)
+    callbacks: list[pl.Callback] = [MetricsRecorder(directory, tracker), last_batch, stop, keeper]
+    callbacks += _early_stopping(prepared)
+    if progress:
+        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
+    outcome: Outcome = "finished"
+    with _quiet_lightning(), stop.listening():
+        trainer = _trainer(directory, prepared, callbacks, progress=progress)
+        classifier.to(memory_format=torch.channels_last)
+        try:
+            trainer.fit(
+                classifier,
+                datamodule=prepared.data,
+                ckpt_path=str(start.path) if start else None,
+                weights_only=True,
+            )
+        except SystemExit as error:  # what Lightning makes of the second Ctrl-C
+            raise KeyboardInterrupt from error
+        except StopRequested:
+            outcome = "interrupted"
+            logger.warning("Stopped in epoch %d of %d.", trainer.current_epoch + 1, epochs)
+        except NotFiniteError as error:
+            files = prepared.data.samples.split("train").paths[last_batch.index]
+            raise error.naming(f" ({len(files)} images: {first_few(files.tolist())})") from None
+    load_best(prepared, directory.checkpoints / keeper.best if keeper.best else None)
+    return outcome
+
+
+def load_best(prepared: Prepared, best: Path | None) -> None:
+    """Put the best epoch's weights into the classifier; the last batch's where no epoch has ended."""
+    if best is None:
+        logger.warning("No epoch has ended; the weights are those of the last batch.")
+        return
+    checkpoint = read_checkpoint(best)
+    prepared.classifier.load_state_dict(checkpoint["state_dict"])
+    logger.info("Kept the weights of epoch %d.", checkpoint["epoch"] + 1)
+
+
+def _find_start(directory: RunDirectory, *, origin: str) -> Start | None:
+    for partial in directory.checkpoints.glob(".*.partial"):  # a write that was cut
+        partial.unlink()
+    start = find_start(directory.checkpoints, origin=origin)
+    if start is None:
+        logger.warning("%s has no checkpoint that can be used; training starts anew.", directory.path)
+    else:
+        logger.info("Resuming after %s, from %s.", start.words, start.path)
+    return start
+
+
+def _trainer(
+    directory: RunDirectory, prepared: Prepared, callbacks: list[pl.Callback], *, progress: bool
+) -> pl.Trainer:
+    settings = prepared.recipe.train
+    return pl.Trainer(
+        accelerator=prepared.device,
+        devices=1,
+        precision=prepared.precision,
+        max_epochs=settings.epochs,
+        gradient_clip_val=settings.gradient_clip,
+        callbacks=callbacks,
+        plugins=[DurableCheckpointIO()],
+        logger=False,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=1.0 if _has_val(prepared) else 0,
+        default_root_dir=directory.path,
+        deterministic="warn",
+    )
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep what Lightning says of itself out of the log while it trains; its warnings stay, but for those we cause."""
+    speaker = logging.getLogger("pytorch_lightning")
+    level = speaker.level
+    speaker.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        for text in (
+            r".*does not have many workers.*",  # the number is chosen, and logged
+            r".*module\(s\) in eval mode at the start of training.*",  # that is what frozen means; the table shows it
+            r".*LeafSpec.*is deprecated.*",  # Lightning 2.6.6 with torch 2.13
+            r".*number of training batches.*logging interval.*",
+            r"You defined a `validation_step` but have no `val_dataloader`.*",  # the data module has said so
+        ):
+            warnings.filterwarnings("ignore", message=text)
+        try:
+            yield
+        finally:
+            speaker.setLevel(level)
+
+
+def _keeper(directory: RunDirectory, prepared: Prepared, *, origin: str, stop: PoliteStop) -> KeepCheckpoints:
+    """Return what keeps the checkpoints; without validation the last epoch counts as the best."""
+    settings = prepared.recipe.train
+    return KeepCheckpoints(
+        directory.checkpoints,
+        origin=origin,
+        monitor=settings.monitor if _has_val(prepared) else None,
+        mode=_mode(settings.monitor),
+        every_steps=settings.checkpoint_every,
+        stop=stop,
+    )
+
+
+def _early_stopping(prepared: Prepared) -> list[pl.Callback]:
+    watched = prepared.recipe.train.early_stopping
+    if watched is None:
+        return []
+    if not _has_val(prepared):
+        logger.warning("There are no val images, so early stopping has nothing to watch; it is off.")
+        return []
+    return [
+        EarlyStopping(
+            watched.monitor, patience=watched.patience, min_delta=watched.min_delta, mode=_mode(watched.monitor)
+        )
+    ]
+
+
+def _has_val(prepared: Prepared) -> bool:
+    return bool((prepared.data.samples.table["split"] == "val").any())
+
+
+def _mode(monitor: str) -> Literal["min", "max"]:
+    return "min" if monitor.endswith("loss") else "max"
