@@ -17,6 +17,7 @@ import pandas as pd
 
 from tlkit.data.cores import available_cores
 from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
+from tlkit.data.duplicates import Fingerprint, Fingerprints, fingerprint
 from tlkit.data.formats import EXTENSIONS
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
@@ -34,11 +35,13 @@ class CheckedImages:
         samples: the readable images in their old order, with their digests.
         set_aside: path and reason of each image that cannot be read, sorted by path.
         oddities: paths by what is unusual about them: animated, rotated by EXIF, CMYK, …
+        fingerprints: of the readable images, in the order of `samples`; `find_duplicates` compares them.
     """
 
     samples: Samples
     set_aside: tuple[tuple[str, str], ...]
     oddities: Mapping[str, tuple[str, ...]]
+    fingerprints: Fingerprints
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class _Finding:
     digest: str
     reason: str
     oddities: tuple[str, ...]
+    print: Fingerprint | None = None
 
 
 def check_images(
@@ -100,7 +104,8 @@ def check_images(
     readable = pd.Series([not f.reason for f in findings], dtype="bool")
     kept = Samples(samples.root, samples.classes, table[readable].reset_index(drop=True))
     _require_every_class(samples, kept, set_aside)
-    checked = CheckedImages(kept, set_aside, {name: tuple(found) for name, found in sorted(oddities.items())})
+    prints = Fingerprints.of([f.digest for f in findings if not f.reason], [f.print for f in findings if not f.reason])
+    checked = CheckedImages(kept, set_aside, {name: tuple(found) for name, found in sorted(oddities.items())}, prints)
     _log(checked, total=len(samples))
     return checked
 
@@ -146,7 +151,7 @@ def _check(root: Path, path: str, max_pixels: int, noted: dict[int, list[str]]) 
         return _Finding("", error.strerror or str(error), ())
     digest = hashlib.sha256(data).hexdigest()
     try:
-        _, facts = open_rgb(data, max_pixels=max_pixels)
+        image, facts = open_rgb(data, max_pixels=max_pixels)
     except UnreadableImageError as error:
         return _Finding(digest, error.reason, ())
     oddities = facts.oddities
@@ -155,7 +160,7 @@ def _check(root: Path, path: str, max_pixels: int, noted: dict[int, list[str]]) 
         oddities = (*oddities, f"{facts.format} under another format's ending")
     if messages:
         oddities = (*oddities, "damaged metadata (pixels are sound)")
-    return _Finding(digest, "", oddities)
+    return _Finding(digest, "", oddities, fingerprint(image))
 
 
 @contextmanager

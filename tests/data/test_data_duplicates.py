@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import io
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tlkit.data.check import check_images
+from tlkit.data.duplicates import (
+    MOST_BITS,
+    Fingerprints,
+    _candidates,
+    _pack,
+    find_duplicates,
+    fingerprint,
+)
+from tlkit.data.folder import scan_folder
+
+
+def picture(seed: int, size: tuple[int, int] = (96, 72)) -> Image.Image:
+    """Smooth noise with some detail: no two seeds look alike."""
+    generator = np.random.default_rng(seed)
+    coarse = Image.fromarray(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize(
+        size, Image.Resampling.BICUBIC
+    )
+    detail = generator.normal(0, 8, (size[1], size[0], 3))
+    return Image.fromarray(np.clip(np.asarray(coarse) + detail, 0, 255).astype(np.uint8))
+
+
+def saved_again(image: Image.Image, quality: int) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")
+
+
+CHANGES = {
+    "re-encoded": lambda image: saved_again(image, 50),
+    "halved": lambda image: saved_again(image.resize((image.width // 2, image.height // 2)), 75),
+    "doubled": lambda image: image.resize((image.width * 2, image.height * 2), Image.Resampling.BILINEAR),
+    "squashed": lambda image: image.resize((64, 64), Image.Resampling.LANCZOS),
+    "mirrored": lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "mirrored and halved": lambda image: saved_again(
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((48, 36)), 75
+    ),
+}
+
+
+def prints_of(images, digests=None) -> Fingerprints:
+    names = digests or [str(number) for number in range(len(images))]
+    return Fingerprints.of(names, [None if image is None else fingerprint(image) for image in images])
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_copy_is_found_and_nothing_else(change):
+    originals = [picture(seed) for seed in range(40)]
+    found = find_duplicates(prints_of([*originals, *(CHANGES[change](image) for image in originals[:10])]))
+    assert found.groups == tuple((row, 40 + row) for row in range(10))
+    assert {pair.kind for pair in found.pairs} == {"mirrored" if "mirrored" in change else "near"}
+
+
+def test_unlike_pictures_are_no_duplicates():
+    assert find_duplicates(prints_of([picture(seed) for seed in range(300)])).pairs == ()
+
+
+def test_identical_files_are_paired_with_the_first_of_them_and_damaged_files_count_too():
+    image = picture(0)
+    found = find_duplicates(prints_of([image, None, image, image, None, None], ["a", "x", "a", "a", "x", ""]))
+    assert found.pairs == ((0, 2, "identical", 1.0), (0, 3, "identical", 1.0), (1, 4, "identical", 1.0))
+    assert found.groups == ((0, 2, 3), (1, 4))
+
+
+def test_plain_pictures_of_different_files_are_not_compared():
+    plain = [Image.new("RGB", (64, 48), (value, value, value)) for value in (0, 3, 128, 255)]
+    assert find_duplicates(prints_of(plain)).pairs == ()
+
+
+def test_groups_that_span_splits_are_told_and_what_leaks_is_named():
+    a, b, c = picture(1), picture(2), picture(3)
+    found = find_duplicates(prints_of([a, b, CHANGES["mirrored"](a), saved_again(b, 60), c, saved_again(a, 60)]))
+    splits = ["train", "train", "test", "train", "test", "test"]
+    assert found.groups == ((0, 2, 5), (1, 3))
+    assert found.across(splits) == ((0, 2, 5),)
+    assert found.leaked(splits, into="test") == (2, 5)
+    assert found.leaked(splits, into="val") == ()
+
+
+def test_where_all_pictures_look_alike_only_true_copies_count():
+    """Scans of one form: the same page with a little handwriting. At a fixed threshold all would be copies."""
+    page = np.asarray(picture(0, (96, 96))).astype(float)
+    scans = []
+    for seed in range(60):
+        mark = np.asarray(picture(100 + seed, (24, 24)))
+        scan = page.copy()
+        scan[20:44, 30:54] = mark
+        scans.append(Image.fromarray(scan.astype(np.uint8)))
+    found = find_duplicates(prints_of([*scans, saved_again(scans[7], 80)]))
+    assert found.threshold > 0.95
+    assert found.groups == ((7, 60),)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=12), st.integers(0, 2**32), st.booleans())
+def test_the_index_finds_exactly_what_comparing_all_pairs_finds(seeds, noise, mirrored):
+    generator = np.random.default_rng(noise)
+    hashes = []
+    for seed in seeds:  # each with a few neighbours 0…12 bits away
+        for bits in generator.integers(0, 13, 4):
+            flips = sum(1 << int(bit) for bit in generator.permutation(64)[:bits])
+            hashes.append(seed ^ flips)
+    array = np.array(hashes, np.uint64)
+    mask = np.uint64(0x0F0F_3333_5555_00FF if mirrored else 0)
+    found = {
+        pair for left, right in _candidates(array, mask) for pair in zip(left.tolist(), right.tolist(), strict=True)
+    }
+    expected = {
+        (a, b)
+        for a, b in itertools.combinations(range(len(array)), 2)
+        if int(array[a] ^ mask ^ array[b]).bit_count() <= MOST_BITS
+    }
+    assert found == expected
+
+
+@given(st.integers(0, 1000))
+def test_mirroring_a_picture_flips_fixed_bits_of_its_hash(seed):
+    from tlkit.data.duplicates import _MIRROR
+
+    image = picture(seed)
+    mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    difference = fingerprint(image).hash ^ fingerprint(mirrored).hash ^ _MIRROR
+    assert int(difference).bit_count() <= 2  # rounding, where a frequency is nearly absent
+
+
+def test_very_many_pictures_of_one_hash_end_soon_and_are_one_group():
+    image = fingerprint(picture(0))
+    found = find_duplicates(Fingerprints.of([str(number) for number in range(3000)], [image] * 3000))
+    assert found.groups == (tuple(range(3000)),)
+
+
+def test_the_check_before_training_takes_the_fingerprints_along(tmp_path):
+    for split, label, seed in (("train", "ant", 1), ("train", "bee", 2), ("val", "ant", 3), ("val", "bee", 4)):
+        (tmp_path / split / label).mkdir(parents=True)
+        picture(seed).save(tmp_path / split / label / f"{seed}.png")
+    picture(1).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "val" / "ant" / "0.jpg", quality=70)
+    (tmp_path / "val" / "ant" / "00.jpg").write_bytes(b"")
+    checked = check_images(scan_folder(tmp_path))
+    paths, splits = checked.samples.table["path"].tolist(), checked.samples.table["split"].tolist()
+    leaked = find_duplicates(checked.fingerprints).leaked(splits, into="val")
+    assert [paths[row] for row in leaked] == ["val/ant/0.jpg"]
+    assert checked.fingerprints.digest.tolist() == checked.samples.table["digest"].tolist()
+
+
+def test_packing_puts_the_first_bit_on_top():
+    assert int(_pack(np.arange(64) == 0)) == 1 << 63
