@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tlkit.plots.canvas import to_svg
 from tlkit.plots.confusion import plot_confusion
+from tlkit.plots.curve import plot_curve
 from tlkit.plots.groups import plot_groups
 from tlkit.plots.history import plot_history
 from tlkit.plots.per_class import plot_per_class
 
-__all__ = ["plot_confusion", "plot_groups", "plot_history", "plot_per_class", "to_svg"]
+__all__ = ["plot_confusion", "plot_curve", "plot_groups", "plot_history", "plot_per_class", "to_svg"]

@@ -169,31 +169,61 @@ def cross_scores(
     classes: int,
     weights: Floats,
     seed: int,
-) -> npt.NDArray[np.float64]:
-    """Return the out-of-fold scores of every setting, shape (G, N, C); -inf = absent from the training part.
-
-    Where the training part holds one class only, that class has the score 0.
-    """
+) -> Floats:
+    """Return the out-of-fold scores of every setting, shape (G, N, C); -inf = absent from the training part."""
     scores = np.full((len(grid), len(y), classes), -np.inf)
     for number in np.unique(fold):
         test, train = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-        present, relabelled = np.unique(y[train], return_inverse=True)
-        cells = np.ix_(test, present)
-        if len(present) == 1:
-            scores[:, cells[0], cells[1]] = 0.0
-            continue
-        mean, scale = standard(x[train])
-        dtype = np.float32 if kind in ("logistic", "linear_svm") else np.float64  # L-BFGS to four digits
-        known, new = (cast(Floats, ((x[rows] - mean) / scale).astype(dtype)) for rows in (train, test))
-        found: Iterator[Floats]
-        if FACTS[kind].linear:
-            path = linear_path(kind, known, relabelled, grid, weights=weights[train].astype(dtype))
-            found = (one.scores(new) for one in path)
-        else:
-            found = scores_on(kind, known, relabelled, new, grid, weights=weights[train], seed=seed)
-        for place, values in enumerate(found):
-            scores[place][cells] = values
+        known = x[train], y[train], weights[train]
+        for place, found in enumerate(scores_of(kind, *known, x[test], grid=grid, classes=classes, seed=seed)):
+            scores[place, test] = found
     return scores
+
+
+def scores_of(
+    kind: HeadKind,
+    x: Features,
+    y: Ints,
+    weights: Floats,
+    x_new: Features,
+    *,
+    grid: Sequence[Settings],
+    classes: int,
+    seed: int,
+) -> Iterator[Floats]:
+    """Fit one head for each setting and yield its scores (M, C) of other images.
+
+    A class that is absent from `y` has the score -inf; where `y` holds one class only, that class has the score 0.
+
+    Args:
+        kind: which head.
+        x: features to learn from, shape (N, D).
+        y: codes, shape (N,).
+        weights: of the images, shape (N,).
+        x_new: features to score, shape (M, D).
+        grid: the settings.
+        classes: C.
+        seed: of what is random in trees.
+    """
+    present, relabelled = np.unique(y, return_inverse=True)
+    if len(present) == 1:
+        alone = np.full((len(x_new), classes), -np.inf)
+        alone[:, present] = 0.0
+        yield from [alone] * len(grid)
+        return
+    mean, scale = standard(x)
+    dtype = np.float32 if kind in ("logistic", "linear_svm") else np.float64  # L-BFGS to four digits
+    known, new = (cast(Floats, ((values - mean) / scale).astype(dtype)) for values in (x, x_new))
+    found: Iterator[Floats]
+    if FACTS[kind].linear:
+        path = linear_path(kind, known, relabelled, grid, weights=weights.astype(dtype))
+        found = (one.scores(new) for one in path)
+    else:
+        found = scores_on(kind, known, relabelled, new, grid, weights=weights, seed=seed)
+    for values in found:
+        scores = np.full((len(x_new), classes), -np.inf)
+        scores[:, present] = values
+        yield scores
 
 
 def _best(scores: Floats, y: Ints, grid: Sequence[Settings], weights: Floats) -> tuple[int, tuple[Trial, ...]]:

@@ -1,0 +1,120 @@
+"""The learning curve: its subsets, its law, and what it says when it cannot say."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import curve_fit
+
+from tlkit.errors import DataError
+from tlkit.features.curve import CurvePoint, LearningCurve, fit_curve, learning_curve
+from tlkit.features.power_law import fit_power_law, power_law
+from tlkit.stats.estimate import Estimate
+
+SIZES = np.array([6, 10, 18, 32, 56, 100, 178, 316])
+
+
+def curve_of(law, *, n=400, images=SIZES, seed=0):
+    """Return a curve whose images are right with the chances that a law gives."""
+    chances = power_law(np.array(law), images)
+    draws = np.random.default_rng(seed).random((3, n))  # an image that is easy is easy at every size
+    right = (draws[:, None, :] < chances[None, :, None]).mean(axis=0)
+    fitted, resampled = fit_curve(images, right)
+    points = tuple(
+        CurvePoint(int(m), float(m), Estimate(float(row.mean()), 0.0, 1.0, n=n), {"C": 1.0})
+        for m, row in zip(images, right, strict=True)
+    )
+    return LearningCurve("logistic", n, 2, points, fitted, resampled, 5, 3, 0.95)
+
+
+@settings(max_examples=25, deadline=None)
+@given(a=st.floats(0.6, 0.99), b=st.floats(0.3, 1.5), c=st.floats(0.2, 1.2))
+def test_exact_law_is_found_again(a, b, c):
+    exact = power_law(np.array([a, b, c]), SIZES)
+    found = fit_power_law(SIZES, exact)
+    np.testing.assert_allclose(power_law(found, [1000, 2000]), power_law(np.array([a, b, c]), [1000, 2000]), atol=4e-3)
+
+
+def test_fit_is_scipys_weighted_least_squares():
+    rng = np.random.default_rng(0)
+    noisy = power_law(np.array([0.9, 0.8, 0.6]), SIZES) + rng.normal(size=8) * 0.01
+    weights = np.arange(1, 9.0)
+    theirs, _ = curve_fit(
+        lambda n, a, b, c: a - b * n**-c, SIZES, noisy, p0=[0.9, 0.5, 0.5], sigma=1 / np.sqrt(weights),
+        bounds=([0, 0, 0.05], [1, np.inf, 2]),
+    )  # fmt: skip
+    ours = fit_power_law(SIZES, noisy)
+    sums = [float(weights @ (power_law(p, SIZES) - noisy) ** 2) for p in (ours, theirs)]
+    assert sums[0] <= sums[1] * 1.005 + 1e-9
+    np.testing.assert_allclose(power_law(ours, [1000.0]), power_law(theirs, [1000.0]), atol=3e-3)
+
+
+def test_limits_of_the_law_are_kept():
+    rising_past_one = fit_power_law(SIZES, np.minimum(1.0, 0.5 + 0.1 * np.arange(8)))
+    falling = fit_power_law(SIZES, 0.9 - 0.02 * np.arange(8))
+    assert rising_past_one[0] <= 1 and falling[1] == 0
+    assert (power_law(rising_past_one, [10**6]) <= 1).all()
+
+
+def test_gain_holds_the_truth():
+    law = (0.93, 0.9, 0.6)
+    truth = float(np.diff(power_law(np.array(law), [400, 800]))[0])
+    gains = [curve_of(law, seed=seed).gain(400) for seed in range(40)]
+    held = [gain.low <= truth <= gain.high for gain in gains if gain.low is not None]
+    assert len(held) > 30 and np.mean(held) > 0.8
+
+
+def test_curve_says_when_it_cannot_say():
+    curve = curve_of((0.93, 0.9, 0.6))
+    assert curve.gain(2000).note == "not enough data: 2000 more is beyond 3 times the 400 images there are"
+    assert (
+        curve.sentence(2000) == "+2000 images: not enough data: 2000 more is beyond 3 times the 400 images there are."
+    )
+    few = curve_of((0.93, 0.9, 0.6), images=SIZES[:4])
+    assert few.gain(10).note == "not enough data: 4 points on the curve, and a fit takes 5"
+    assert "not enough data: the interval would be" in curve_of((0.95, 1.0, 0.15), n=10).gain(30).note
+    with pytest.raises(DataError, match=r"A gain needs 1 more image or more\. Got 0 instead\."):
+        curve.gain(0)
+    sure = curve.sentence()
+    assert sure.startswith("+400 images ≈ +") and "points of accuracy [" in sure
+
+
+def test_curve_of_features_rises_and_is_the_same_in_any_order(make_features):
+    x, y, names = make_features(n=240, width=30, apart=0.35)
+    keys = [f"{row}.jpg" for row in range(240)]
+    one = learning_curve(x, y, classes=names, kind="ridge", keys=keys, repeats=2)
+    accuracy = [point.accuracy.value for point in one.points]
+    assert accuracy[-1] > accuracy[0] + 0.1
+    assert [point.per_class for point in one.points][-1] == 64
+    assert all(point.accuracy.low < point.accuracy.value < point.accuracy.high for point in one.points)
+    order = np.random.default_rng(0).permutation(240)
+    two = learning_curve(x[order], y[order], classes=names, kind="ridge", keys=[keys[i] for i in order], repeats=2)
+    assert [point.accuracy.value for point in two.points] == pytest.approx(accuracy)
+    back = LearningCurve.from_dict(json.loads(json.dumps(one.to_dict())))
+    assert back.rows() == one.rows() and back.sentence() == one.sentence() and back.gain(100) == one.gain(100)
+    assert "<td>64</td>" in one._repr_html_()
+
+
+def test_last_point_is_plain_cross_validation(make_features):
+    x, y, names = make_features(n=90)
+    curve = learning_curve(x, y, classes=names, kind="lda", sizes=[24], repeats=1)
+    (point,) = curve.points
+    assert point.images == 72
+    from tlkit.features.folds import assign_folds, row_keys
+    from tlkit.features.heads.fit import cross_scores
+
+    fold = assign_folds(row_keys(x), y).of[0]
+    scores = cross_scores("lda", x, y, [point.settings], fold, classes=3, weights=np.ones(90), seed=0)
+    assert point.accuracy.value == pytest.approx((scores[0].argmax(axis=1) == y).mean())
+
+
+def test_unusable_sizes_are_refused(make_features):
+    x, y, names = make_features(n=30)
+    with pytest.raises(DataError, match=r"Sizes must be 2 or more images per class. Got \[1, 4\] instead."):
+        learning_curve(x, y, classes=names, sizes=[1, 4])
+    with pytest.raises(DataError, match=r"No class has 50 images outside of a fold; the largest has 8\."):
+        learning_curve(x, y, classes=names, sizes=[50])

@@ -1,0 +1,184 @@
+"""`LearningCurve`: accuracy against the number of images, as a value that shows and stores itself."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.errors import DataError
+from tlkit.features.heads.kinds import HeadKind, Settings, setting_words
+from tlkit.features.power_law import power_law
+from tlkit.stats.estimate import Estimate
+
+Floats = npt.NDArray[np.float64]
+
+FORMAT_VERSION = 1
+FEWEST_POINTS = 5
+FARTHEST = 3.0  # times as many images more as there are
+WIDEST = 0.10  # an interval of more than 10 points says nothing
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Accuracy at one number of images.
+
+    Attributes:
+        per_class: images of each class, at most.
+        images: images in all, mean over folds and repeats.
+        accuracy: on images that were not learnt from, with Wilson's interval over all images.
+        settings: of the head at this size.
+    """
+
+    per_class: int
+    images: float
+    accuracy: Estimate
+    settings: Settings
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LearningCurve:
+    """Accuracy against the number of images, and the law it seems to follow.
+
+    Attributes:
+        kind: of the head.
+        n: images there are now.
+        classes: how many classes.
+        points: by growing size.
+        law: a, b and c of accuracy(n) = a − b·n^(−c), shape (3,).
+        resampled: the same of bootstrap resamples of the images, shape (B, 3).
+        folds: the images were learnt from in so many folds,
+        repeats: so many times over.
+        confidence: level of the intervals.
+    """
+
+    kind: HeadKind
+    n: int
+    classes: int
+    points: tuple[CurvePoint, ...]
+    law: Floats
+    resampled: Floats
+    folds: int
+    repeats: int
+    confidence: float
+
+    def gain(self, more: int) -> Estimate:
+        """Return how much accuracy so many more images may add, in [0, 1], if they are like those at hand.
+
+        The interval is the percentile bootstrap over images; it holds if accuracy goes on to follow the fitted law,
+        which nobody can promise. No value where the curve has fewer than five points, where the question reaches
+        beyond four times the images there are, or where the interval is wider than 10 points; the note says which.
+
+        Args:
+            more: images beyond those there are, at least 1, spread over the classes as now.
+
+        Raises:
+            DataError: `more` is below 1.
+        """
+        if more < 1:
+            raise DataError(f"A gain needs 1 more image or more. Got {more} instead.")
+        if len(self.points) < FEWEST_POINTS:
+            return self._cannot_say(f"{len(self.points)} points on the curve, and a fit takes {FEWEST_POINTS}")
+        if more > FARTHEST * self.n:
+            return self._cannot_say(f"{more} more is beyond {FARTHEST:g} times the {self.n} images there are")
+        at = [self.n, self.n + more]
+        value = float(np.diff(power_law(self.law, at))[0])
+        tail = (1.0 - self.confidence) / 2.0
+        low, high = np.quantile(np.diff(power_law(self.resampled, at))[:, 0], [tail, 1.0 - tail])
+        if high - low > WIDEST:
+            return self._cannot_say(f"the interval would be {100 * low:+.1f} to {100 * high:+.1f} points")
+        return Estimate(value, min(float(low), value), max(float(high), value), n=self.n)
+
+    def _cannot_say(self, why: str) -> Estimate:
+        return Estimate(None, None, None, n=self.n, note=f"not enough data: {why}")
+
+    def fitted(self, images: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
+        """Return the law's accuracy at numbers of images (M,), and the lower and upper ends of its bootstrap band."""
+        tail = (1.0 - self.confidence) / 2.0
+        low, high = np.quantile(power_law(self.resampled, images), [tail, 1.0 - tail], axis=0)
+        return power_law(self.law, images), low, high
+
+    def sentence(self, more: int | None = None) -> str:
+        """Say in words what more images may bring: "+500 images ≈ +1.2 points [+0.6, +1.8]".
+
+        Args:
+            more: how many; default: as many again as there are, rounded.
+        """
+        wanted = _rounded(self.n) if more is None else more
+        gain = self.gain(wanted)
+        if gain.value is None or gain.low is None or gain.high is None:
+            return f"+{wanted} images: {gain.note}."
+        return (
+            f"+{wanted} images ≈ {100 * gain.value:+.1f} points of accuracy "
+            f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}], if they are like the {self.n} at hand and the curve "
+            "goes on as it does."
+        )
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the points as text, with their header."""
+        rows: list[tuple[str, ...]] = [("images per class", "images", "accuracy", "setting")]
+        for point in self.points:
+            row = (f"{point.per_class}", f"{point.images:.0f}", point.accuracy.format(), setting_words(point.settings))
+            rows.append(row)
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "kind": self.kind,
+            "n": self.n,
+            "classes": self.classes,
+            "points": [
+                {
+                    "per_class": point.per_class,
+                    "images": point.images,
+                    "accuracy": point.accuracy.to_dict(),
+                    "settings": dict(point.settings),
+                }
+                for point in self.points
+            ],
+            "law": self.law.tolist(),
+            "resampled": self.resampled.tolist(),
+            "folds": self.folds,
+            "repeats": self.repeats,
+            "confidence": self.confidence,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> LearningCurve:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            DataError: a newer tlkit wrote it.
+        """
+        if values["format_version"] > FORMAT_VERSION:
+            raise DataError(f"A newer tlkit wrote the curve (format {values['format_version']}). Update tlkit.")
+        points = tuple(
+            CurvePoint(one["per_class"], one["images"], Estimate.from_dict(one["accuracy"]), one["settings"])
+            for one in values["points"]
+        )
+        plain = {name: values[name] for name in ("kind", "n", "classes", "folds", "repeats", "confidence")}
+        return cls(points=points, law=np.array(values["law"]), resampled=np.array(values["resampled"]), **plain)
+
+    def __repr__(self) -> str:
+        return f"LearningCurve({self.kind}, {len(self.points)} sizes of up to {self.n} images)"
+
+    def _repr_html_(self) -> str:
+        head, *body = self.rows()
+        cells = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in body)
+        names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+        return (
+            f"<p><b>Learning curve</b> of a {self.kind} head; {self.confidence:.0%} intervals. "
+            f"{html.escape(self.sentence())}</p><table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table>"
+        )
+
+
+def _rounded(n: int) -> int:
+    """Return n to one digit, at least 10: 245 becomes 200."""
+    power = 10 ** max(1, len(str(n)) - 1)
+    return int(max(10, n // power * power))
