@@ -266,7 +266,11 @@ def test_the_choice_that_other_words_mean_is_accepted(key: str, tmp_path: Path) 
     for ours in WORDS_OF_OTHERS[key]:
         path = tmp_path / "r.yaml"
         path.write_text("".join(REST.values()))
-        load_recipe(path, [f"{key}={ours}", "train.optimizer=adamw"] if key != "train.optimizer" else [f"{key}={ours}"])
+        others = [] if key == "train.optimizer" else ["train.optimizer=adamw"]
+        stored = load_recipe(path, [f"{key}={ours}", *others]).model_dump()
+        for part in key.split("."):
+            stored = stored[part]
+        assert str(stored) == str(ours)
 
 
 values = st.recursive(

@@ -110,7 +110,8 @@ def _require_folder(root: Path) -> None:
         missing, parent = parent.name, parent.parent
     known = [entry.name for entry in parent.iterdir() if entry.is_dir()]
     hint = did_you_mean(missing, known)
-    where = f" There is no {missing!r} in {parent}." if hint else f" The nearest folder that exists is {parent}."
+    place = "the working directory" if parent == Path() else str(parent)
+    where = f" There is no {missing!r} in {place}." if hint else f" The nearest folder that exists is {place}."
     raise DataError(f"The folder {root} does not exist.{where}{hint}")
 
 

@@ -18,11 +18,11 @@ from tlkit.recipe.overrides import Overrides, apply_overrides, expand_short_form
 from tlkit.recipe.schema import Recipe
 
 MOST_BYTES = 2**20
-_PLACEHOLDERS: dict[str, Any] = {
+_STAND_INS: dict[str, Any] = {
     "recipe_version": 1,
-    "name": "placeholder",
-    "data": {"root": "placeholder"},
-    "model": {"name": "placeholder"},
+    "name": "stand-in",
+    "data": {"root": "stand-in"},
+    "model": {"name": "stand-in"},
 }
 
 
@@ -94,7 +94,7 @@ def _contradictions_in_the_rest(document: Document) -> list[Contradiction]:
     rest = copy.deepcopy(document.value)
     for path in document.faulty:
         _remove(rest, path)
-    for key, value in _PLACEHOLDERS.items():
+    for key, value in _STAND_INS.items():
         if isinstance(value, dict) and isinstance(rest.get(key), dict):
             rest[key] = value | rest[key]
         else:
