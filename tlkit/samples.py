@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +65,11 @@ class Samples:
     def groups(self) -> pd.DataFrame:
         """The group columns alone, shape (N, G), strings with NA for missing."""
         return self.table[list(self.group_columns)]
+
+    def without_columns(self, names: Collection[str]) -> Samples:
+        """Return the samples without these group columns."""
+        drop = [name for name in self.group_columns if name in names]
+        return Samples(self.root, self.classes, self.table.drop(columns=drop)) if drop else self
 
     def split(self, name: str) -> Samples:
         """Return the samples of one split, in table order; `classes` stays whole."""

@@ -220,3 +220,18 @@ def test_show_prints_a_recipe_that_checks(recipe, tmp_path):
     (tmp_path / "shown.yaml").write_text(shown)
     assert "epochs: 7" in shown
     assert tlkit("recipe", "check", "shown.yaml", cwd=tmp_path).stdout == "shown.yaml is a valid recipe.\n"
+
+
+def test_data_split_writes_a_list_by_group_and_never_over_another(tmp_path, image_folder):
+    root = image_folder(**{"": 12})
+    paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
+    rows = [f"{path},p{number // 3}" for number, path in enumerate(paths)]
+    (root / "people.csv").write_text("\n".join(["path,patient", *rows]))
+    command = ["data", "split", str(root), "--out", str(tmp_path / "s.csv"), "--by", "patient", "--metadata"]
+    done = tlkit(*command, "people.csv", "--val", "0.25", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-3:] == ["all    18     6    0", "", str(tmp_path / "s.csv")]
+    assert "by patient with none on two sides" in done.stderr
+    again = tlkit(*command, "people.csv", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "exists and is left alone" in again.stderr

@@ -8,7 +8,7 @@ from tlkit.data.batch import Batch, normalise
 from tlkit.data.cores import available_cores
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.data.folder import scan_folder
-from tlkit.data.split import hold_out
+from tlkit.data.split import SplitPlan, hold_out
 from tlkit.errors import DataError
 from tlkit.preprocess import Preprocess
 
@@ -93,7 +93,7 @@ def test_classes_and_samples_are_known_before_a_trainer(photos, lines):
     data.train_dataloader()
     assert lines() == [
         "Checked 20 images: 20 can be read.",
-        "No val folder: holding out 20 %, stratified, seed 0: 4 of 20 images.",
+        "No val split: holding out 20 %, stratified, seed 0: 4 of 20 images.",
         "20 images of 2 classes: train 16, val 4, test 0.",
         "Augmentation: medium: random framing (35–100 %), horizontal flip, colour jitter ±20 %, rotation ±10°.",
         f"num_workers: auto: 0 for 16 images and {available_cores()} cores.",
@@ -151,7 +151,7 @@ def test_groups_travel_with_the_samples(photos):
 
 
 def test_samples_that_are_split_already_are_taken_as_they_are(photos):
-    split = hold_out(scan_folder(photos), val=0.3, test=0.3, seed=5)
+    split = hold_out(scan_folder(photos), SplitPlan(val=0.3, test=0.3, seed=5))
     data = ImageFolderDataModule(split, preprocess=SMALL, check=False)
     assert data.samples.table.equals(split.table)
     assert data.checked is None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlkit.data.folder import scan_folder
-from tlkit.data.split import hold_out
+from tlkit.data.split import SplitPlan, hold_out
 from tlkit.errors import DataError
 from tlkit.samples import Samples
 
@@ -29,7 +29,7 @@ def assignment(samples: Samples) -> dict[str, str]:
 @given(a=names, b=names, val=shares, test=shares, seed=st.integers(0, 9))
 def test_splits_partition_the_images(a, b, val, test, seed):
     before = samples_of({"a": a, "b": b})
-    after = hold_out(before, val=val, test=test, seed=seed)
+    after = hold_out(before, SplitPlan(val=val, test=test, seed=seed))
     assert after.table[["path", "label", "digest"]].equals(before.table[["path", "label", "digest"]])
     assert set(after.table["split"]) <= {"train", "val", "test"}
     assert (after.counts()["train"] >= 1).all()
@@ -41,15 +41,17 @@ def test_splits_ignore_the_order_of_files(a, b, val, test, order):
     mixed = list(range(len(before)))
     order.shuffle(mixed)
     shuffled = Samples(before.root, before.classes, before.table.iloc[mixed].reset_index(drop=True))
-    assert assignment(hold_out(before, val=val, test=test, seed=0)) == assignment(
-        hold_out(shuffled, val=val, test=test, seed=0)
+    assert assignment(hold_out(before, SplitPlan(val=val, test=test, seed=0))) == assignment(
+        hold_out(shuffled, SplitPlan(val=val, test=test, seed=0))
     )
 
 
 @given(a=names, b=names, more=names, val=shares, test=shares)
 def test_images_added_to_one_class_do_not_move_another(a, b, more, val, test):
-    few = assignment(hold_out(samples_of({"a": a, "b": b}), val=val, test=test, seed=0))
-    many = assignment(hold_out(samples_of({"a": a, "b": sorted({*b, *more}), "c": more}), val=val, test=test, seed=0))
+    few = assignment(hold_out(samples_of({"a": a, "b": b}), SplitPlan(val=val, test=test, seed=0)))
+    many = assignment(
+        hold_out(samples_of({"a": a, "b": sorted({*b, *more}), "c": more}), SplitPlan(val=val, test=test, seed=0))
+    )
     assert {path: split for path, split in few.items() if path.startswith("a/")} == {
         path: split for path, split in many.items() if path.startswith("a/")
     }
@@ -58,7 +60,7 @@ def test_images_added_to_one_class_do_not_move_another(a, b, more, val, test):
 @given(a=names, val=st.sampled_from([0.1, 0.2, 0.4]), other=st.sampled_from([0.1, 0.2, 0.4]))
 def test_another_share_for_val_leaves_test_alone(a, val, other):
     def tested(share: float) -> set[str]:
-        splits = assignment(hold_out(samples_of({"a": a}), val=share, test=0.2, seed=0))
+        splits = assignment(hold_out(samples_of({"a": a}), SplitPlan(val=share, test=0.2, seed=0)))
         return {path for path, split in splits.items() if split == "test"}
 
     assert tested(val) == tested(other)
@@ -78,20 +80,20 @@ def test_another_share_for_val_leaves_test_alone(a, val, other):
     ],
 )
 def test_the_rounding_rule(n, val, test, counts):
-    after = hold_out(samples_of({"a": [str(k) for k in range(n)]}), val=val, test=test, seed=0)
+    after = hold_out(samples_of({"a": [str(k) for k in range(n)]}), SplitPlan(val=val, test=test, seed=0))
     assert after.counts().loc["a"].tolist() == counts
 
 
 def test_the_split_is_the_same_on_every_machine():
-    after = hold_out(samples_of({"a": list("abcdefghij")}), val=0.2, test=0.1, seed=7)
+    after = hold_out(samples_of({"a": list("abcdefghij")}), SplitPlan(val=0.2, test=0.1, seed=7))
     moved = {path: split for path, split in assignment(after).items() if split != "train"}
     assert moved == {"a/g.png": "test", "a/a.png": "val", "a/f.png": "val"}
 
 
 def test_another_seed_gives_another_split():
     before = samples_of({"a": [str(k) for k in range(50)]})
-    assert assignment(hold_out(before, val=0.2, test=0, seed=0)) != assignment(
-        hold_out(before, val=0.2, test=0, seed=1)
+    assert assignment(hold_out(before, SplitPlan(val=0.2, test=0, seed=0))) != assignment(
+        hold_out(before, SplitPlan(val=0.2, test=0, seed=1))
     )
 
 
@@ -101,21 +103,21 @@ def test_folders_that_exist_are_kept_and_the_decision_is_logged(tmp_path, make_i
             make_image(f"train/{label}/{number}.png")
         make_image(f"test/{label}/0.png")
     scanned = scan_folder(tmp_path)
-    after = hold_out(scanned, val=0.2, test=0.5, seed=0)
+    after = hold_out(scanned, SplitPlan(val=0.2, test=0.5, seed=0))
     assert after.counts().to_numpy().tolist() == [[8, 2, 1], [8, 2, 1]]
-    assert lines() == ["No val folder: holding out 20 %, stratified, seed 0: 4 of 20 images."]
-    assert hold_out(scanned, val=0.0, test=0.5, seed=0) is scanned
+    assert lines() == ["No val split: holding out 20 %, stratified, seed 0: 4 of 20 images."]
+    assert hold_out(scanned, SplitPlan(val=0.0, test=0.5, seed=0)) is scanned
 
 
 def test_classes_too_small_to_share_are_named(lines):
-    hold_out(samples_of({"a": ["1"], "b": ["1", "2", "3"]}), val=0.2, test=0, seed=0)
+    hold_out(samples_of({"a": ["1"], "b": ["1", "2", "3"]}), SplitPlan(val=0.2, test=0, seed=0))
     assert lines()[-1] == "Classes with too few images to give one to every held-out split (1): a."
 
 
 @pytest.mark.parametrize(("val", "test"), [(0.6, 0.4), (1.0, 0.0), (-0.1, 0.0)])
 def test_shares_that_leave_nothing_are_an_error(val, test):
     with pytest.raises(DataError) as caught:
-        hold_out(samples_of({"a": ["1", "2"]}), val=val, test=test, seed=0)
+        hold_out(samples_of({"a": ["1", "2"]}), SplitPlan(val=val, test=test, seed=0))
     assert str(caught.value) == (
         f"val = {val:g} and test = {test:g} leave nothing to train on. Each must be at least 0, their sum below 1."
     )

@@ -225,6 +225,17 @@ def test_what_is_no_recipe_is_told_how_to_become_one(problems: Problems, text: s
          "Use shares that sum to less than 1."),
         ("groups: [sex]", "data.groups names sex, but data.metadata names no CSV file to take columns from. "
          "Set data.metadata, or remove data.groups."),
+        ("group_by: patient", "data.group_by names patient, but data.metadata names no CSV file to take it from. "
+         "Set data.metadata, or remove data.group_by."),
+        ("metadata: m.csv, group_by: p, time_column: t", "data.group_by is p and data.time_column is t: a split is "
+         "made by groups or by time. Remove one of them."),
+        ("folds: 5, fold: 5", "data.fold is 5, but data.folds is 5. Use 0 to 4."),
+        ("fold: 1", "data.fold is 1, but data.folds is not set. Set data.folds."),
+        ("folds: 5, test: 0.2", "data.test is 0.2, but with data.folds one fold is the test split. Remove data.test."),
+        ("folds: 5, split: s.csv", "data.split says which split each image belongs to, so there is nothing to deal "
+         "into data.folds. Remove one of them."),
+        ("folds: 5, time_column: t, metadata: m.csv", "data.folds would train on later images than it tests on, which "
+         "data.time_column is to prevent. Remove one of them."),
         ("resize: squash, crop_pct: 0.9", "data.crop_pct is 0.9, but resize: squash cuts nothing. "
          "Remove data.crop_pct, or use resize: crop."),
     ],
@@ -232,6 +243,25 @@ def test_what_is_no_recipe_is_told_how_to_become_one(problems: Problems, text: s
 def test_data_that_contradicts_itself_is_refused(problems: Problems, data: str, expected: str) -> None:
     head = f"recipe_version: 1\nname: a\nmodel: {{name: b}}\ndata: {{root: c, {data}}}\n"
     assert problems(head=head) == (f"r.yaml:4  {expected}",)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("{val: 0.1}", "data.root is missing. Add root: the path of a folder of images, such as data/pets; or "
+         "manifest: a CSV file that lists them."),
+        ("{root: [a, b], manifest: m.csv}", "data.root names 2 folders, but the paths of data.manifest are relative to "
+         "one. Use one folder."),
+        ("{root: []}", "data.root is missing. Add root: the path of a folder of images, such as data/pets; or "
+         "manifest: a CSV file that lists them."),
+        ("{root: 5}", "data.root is `5`, which YAML 1.1 reads as a number. Quote it: '5'."),
+        ("{root: a, folds: 1}", "data.folds is 1. Use a whole number of at least 2, or null for no folds."),
+    ],
+)  # fmt: skip
+def test_data_without_a_clear_source_is_refused(problems: Problems, data: str, expected: str) -> None:
+    assert problems(head=f"recipe_version: 1\nname: a\nmodel: {{name: b}}\ndata: {data}\n") == (
+        f"r.yaml:4  {expected}",
+    )
 
 
 @pytest.mark.parametrize(

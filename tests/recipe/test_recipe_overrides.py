@@ -71,6 +71,7 @@ def test_a_text_needs_no_quotes_on_the_command_line(load: Load) -> None:
 
 
 def test_python_values_are_taken_as_they_are(load: Load) -> None:
+    assert load(["data.root=[a, b]"]).data.root == ("a", "b")
     recipe = load({"train.epochs": 3, "data.root": Path("x") / "y", "data.image_size": (32, 48), "augment": "none"})
     assert (recipe.train.epochs, recipe.data.root, recipe.data.image_size) == (3, "x/y", (32, 48))
     assert recipe.augment.preset == "none"

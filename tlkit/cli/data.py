@@ -1,4 +1,4 @@
-"""`tlkit data`: sample datasets."""
+"""`tlkit data`: sample datasets, splits."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import typer
 
 from tlkit.cli.output import print_lines
 
-app = typer.Typer(help="Make sample datasets.", no_args_is_help=True)
+app = typer.Typer(help="Make sample datasets, and split your own.", no_args_is_help=True)
 
 
 @app.callback()
 def group() -> None:
-    """Make sample datasets."""
+    """Make sample datasets, and split your own."""
 
 
 @app.command()
@@ -42,3 +42,31 @@ def sample(
             known = ("occupations", "digits")
             raise DataError(f"There is no sample {name!r}.{did_you_mean(name, known)} Use {' or '.join(known)}.")
     print_lines([card.summary(), "", card.about, "", card.attribution])
+
+
+@app.command()
+def split(
+    root: Annotated[list[str], typer.Argument(help="Folders of class folders, or a CSV or Parquet list of images.")],
+    out: Annotated[Path, typer.Option(help="CSV file to write.")],
+    by: Annotated[str | None, typer.Option(help="Column whose values never lie on two sides, such as patient.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column by which the latest images are held out.")] = None,
+    metadata: Annotated[Path | None, typer.Option(help="CSV file keyed by path that has the column.")] = None,
+    val: Annotated[float, typer.Option(help="Share for validation, where there is no val split.")] = 0.2,
+    test: Annotated[float, typer.Option(help="Share for test, where there is no test split.")] = 0.0,
+    folds: Annotated[int | None, typer.Option(help="Deal into so many folds, and test on one of them.")] = None,
+    fold: Annotated[int, typer.Option(help="Which of the folds is tested on, from 0.")] = 0,
+    stratify: Annotated[bool, typer.Option(help="Keep each class's share alike in every split.")] = True,
+    seed: Annotated[int, typer.Option(help="Chooses among equally good splits.")] = 0,
+) -> None:
+    """Split images into train, val and test, and write the list that `data.split` of a recipe takes."""
+    from tlkit.cli.output import check_progress, counts_rows, print_table
+    from tlkit.data.make_split import make_split
+    from tlkit.data.split import SplitPlan
+
+    plan = SplitPlan(
+        val=val, test=test, seed=seed, stratify=stratify, group_by=by, time_column=time, folds=folds, fold=fold
+    )
+    with check_progress() as on_check:
+        samples = make_split(root, out, plan=plan, metadata=metadata, progress=on_check)
+    print_table(counts_rows(samples))
+    print_lines(["", str(out)])

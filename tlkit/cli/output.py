@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tlkit.evaluation import Evaluation
     from tlkit.pipeline.judge import Run
     from tlkit.predictions import Predictions
+    from tlkit.samples import Samples
 
 OUT_SUFFIXES = (".csv", ".parquet", ".jsonl")
 
@@ -75,6 +76,14 @@ def class_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
         figures = (result.recall, result.precision, result.f1)
         rows.append((result.name, str(result.support), *(figure.format() for figure in figures)))
     return rows
+
+
+def counts_rows(samples: Samples) -> list[tuple[str, ...]]:
+    """Return the images per class and split as text, with header and totals."""
+    counts = samples.counts()
+    rows: list[tuple[str, ...]] = [("class", *counts.columns)]
+    rows += [(str(name), *map(str, row)) for name, row in zip(counts.index, counts.to_numpy(), strict=True)]
+    return [*rows, ("all", *map(str, counts.to_numpy().sum(axis=0)))]
 
 
 def find_run(path: Path, *, split: str | None) -> Run | None:

@@ -16,9 +16,10 @@ from tlkit.data.check import CheckedImages, check_images, find_duplicates, log_d
 from tlkit.data.cores import choose_workers
 from tlkit.data.dataset import ImageDataset, ImageLoader, create_loader
 from tlkit.data.decode import MAX_PIXELS
-from tlkit.data.folder import scan_folder
+from tlkit.data.manifest import apply_split, require_as_listed
 from tlkit.data.metadata import add_metadata
-from tlkit.data.split import hold_out
+from tlkit.data.sources import Root, is_list, read_samples
+from tlkit.data.split import SplitPlan, hold_out
 from tlkit.data.transforms import PRESETS, build_transform
 from tlkit.errors import DataError
 from tlkit.preprocess import Preprocess
@@ -35,7 +36,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
     in the log what it decided. Outside a Trainer the batches stay uint8; `normalise` does the rest.
 
     Args:
-        root: the folder (see `scan_folder` for its layout), or samples that are already split.
+        root: the folder (see `scan_folder` for its layout), several of them, a file that lists images (see
+            `read_samples`), or samples.
         preprocess: what the backbone expects; default: 224 px, ImageNet's mean and std.
         augment: a preset (none, light, medium, heavy) or a list of Albumentations transforms; training only.
         batch_size: images per batch.
@@ -43,6 +45,13 @@ class ImageFolderDataModule(pl.LightningDataModule):
         val: share held out for validation where there is no val folder, in [0, 1); 0 = none.
         test: share held out for test where there is no test folder, in [0, 1); 0 = none.
         seed: of the hold-out, the order and the augmentation.
+        manifest: a CSV or Parquet file that lists the images; `root` is then the folder its paths are relative to.
+        split: a CSV file that says which split each image belongs to; then nothing is held out.
+        stratify: keep each class's share alike in every split that is held out.
+        group_by: column whose values never lie on two sides of a split.
+        time_column: column by which the latest images are held out.
+        folds: hold out one of so many folds.
+        fold: which one, from 0.
         metadata: a CSV file keyed by `path`.
         groups: columns of it to carry into `samples`.
         max_pixels: larger images count as unreadable.
@@ -59,7 +68,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        root: str | Path | Samples,
+        root: Root | Samples = (),
         *,
         preprocess: Preprocess | None = None,
         augment: str | Sequence[Mapping[str, Any]] | None = "light",
@@ -68,6 +77,13 @@ class ImageFolderDataModule(pl.LightningDataModule):
         val: float = 0.2,
         test: float = 0.0,
         seed: int = 0,
+        manifest: str | Path | None = None,
+        split: str | Path | None = None,
+        stratify: bool = True,
+        group_by: str | None = None,
+        time_column: str | None = None,
+        folds: int | None = None,
+        fold: int = 0,
         metadata: str | Path | None = None,
         groups: Sequence[str] = (),
         max_pixels: int = MAX_PIXELS,
@@ -77,8 +93,13 @@ class ImageFolderDataModule(pl.LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise DataError(f"batch_size is {batch_size}. Use 1 or more.")
-        if groups and metadata is None:
-            raise DataError(f"The groups {', '.join(groups)} need a metadata CSV file to be read from. Set metadata.")
+        self._plan = SplitPlan(
+            val=val, test=test, seed=seed, stratify=stratify, group_by=group_by, time_column=time_column, folds=folds,
+            fold=fold,
+        )  # fmt: skip
+        columns = (*groups, *self._plan.columns)
+        if columns and metadata is None and manifest is None and isinstance(root, str | Path) and not is_list(root):
+            raise DataError(f"The groups {', '.join(columns)} need a metadata CSV file to be read from. Set metadata.")
         self.preprocess = preprocess or Preprocess()
         self._checked: CheckedImages | None = None
         self._root = root
@@ -89,8 +110,9 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._eval_transform = build_transform(self.preprocess)
         self._batch_size = batch_size
         self._num_workers = num_workers
-        self._shares = {"val": val, "test": test}
         self._seed = seed
+        self._manifest = manifest
+        self._split = split
         self._metadata = metadata
         self._groups = tuple(groups)
         self._max_pixels = max_pixels
@@ -106,15 +128,15 @@ class ImageFolderDataModule(pl.LightningDataModule):
         """
         if self._samples is not None:
             return
-        samples = self._root if isinstance(self._root, Samples) else scan_folder(self._root)
-        if self._metadata is not None and self._groups:
-            samples = add_metadata(samples, self._metadata, groups=self._groups)
-        elif self._metadata is not None:
-            logger.info("%s is not read: no group columns are asked for.", self._metadata)
+        given = self._root if isinstance(self._root, Samples) else None
+        samples = listed = self._read()
         if self._check:
             self._checked = check_images(samples, max_pixels=self._max_pixels, progress=self._progress)
             samples = self._checked.samples
-        samples = hold_out(samples, val=self._shares["val"], test=self._shares["test"], seed=self._seed)
+            if self._split is not None:
+                require_as_listed(listed, self._checked.samples, file=self._split)
+        if self._split is None:
+            samples = hold_out(samples, self._plan)
         log_duplicates(find_duplicates(samples))
         counts = samples.counts().sum()
         logger.info(
@@ -123,7 +145,25 @@ class ImageFolderDataModule(pl.LightningDataModule):
         )  # fmt: skip
         if not counts["val"]:
             logger.info("No val images: training runs without validation.")
-        self._samples = samples
+        helping = set(self._plan.columns) - {*self._groups, *(given.group_columns if given else ())}
+        self._samples = samples.without_columns(helping)
+
+    def _read(self) -> Samples:
+        """Return the table of images with the columns that are asked for, its splits not yet complete."""
+        wanted = tuple(dict.fromkeys((*self._groups, *self._plan.columns)))
+        if isinstance(self._root, Samples):
+            samples = self._root
+        else:
+            own = wanted if self._metadata is None else ()
+            samples = read_samples(self._root, manifest=self._manifest, columns=own)
+        lacking = [name for name in wanted if name not in samples.group_columns]
+        if self._metadata is not None and lacking:
+            samples = add_metadata(samples, self._metadata, groups=lacking)
+        elif self._metadata is not None:
+            logger.info("%s is not read: no group columns are asked for.", self._metadata)
+        elif lacking:
+            raise DataError(f"The groups {', '.join(lacking)} need a metadata CSV file to be read from. Set metadata.")
+        return apply_split(samples, self._split, with_digests=self._check) if self._split is not None else samples
 
     @property
     def samples(self) -> Samples:

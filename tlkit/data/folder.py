@@ -59,7 +59,7 @@ class _Ignored:
                 logger.info("Ignoring %s (%d): %s.", what, len(items), first_few(items))
 
 
-def scan_folder(root: str | Path) -> Samples:
+def scan_folder(root: str | Path, *, whole: bool = True) -> Samples:
     """Read a folder of images into a table of samples, sorted by path.
 
     Two layouts are understood: `root/CLASS/…/image.jpg`, and `root/SPLIT/CLASS/…/image.jpg` with the splits train (or
@@ -68,6 +68,7 @@ def scan_folder(root: str | Path) -> Samples:
 
     Args:
         root: the folder.
+        whole: these are all images there are; else a part of them, which may lack classes.
 
     Returns:
         Samples with the classes of all splits, sorted by code point as torchvision sorts them, digests unknown.
@@ -89,7 +90,7 @@ def scan_folder(root: str | Path) -> Samples:
                 ignored.empty.append(f"{place}/")
     ignored.log()
     samples = _samples(root, rows)
-    _check(samples, splits, ignored)
+    _check(samples, splits, ignored, whole=whole)
     return samples
 
 
@@ -238,7 +239,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _check(samples: Samples, splits: dict[str, str], ignored: _Ignored) -> None:
+def _check(samples: Samples, splits: dict[str, str], ignored: _Ignored, *, whole: bool) -> None:
     root = samples.root
     if not len(samples):
         raise DataError(
@@ -246,6 +247,8 @@ def _check(samples: Samples, splits: dict[str, str], ignored: _Ignored) -> None:
             f"tlkit looks for CLASS/image.jpg or train/CLASS/image.jpg, with the endings {', '.join(EXTENSIONS)}."
             + (f" Lying outside a class folder: {first_few(ignored.loose)}." if ignored.loose else "")
         )
+    if not whole:
+        return
     if len(samples.classes) == 1:
         only = samples.classes[0]
         inner = root / only

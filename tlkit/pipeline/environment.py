@@ -6,12 +6,15 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
 
 import tlkit
+from tlkit.data.manifest import digest_of
 from tlkit.models.weights import WeightsFacts
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
@@ -22,7 +25,13 @@ PACKAGES = (
 
 
 def describe_environment(
-    samples: Samples, *, weights: WeightsFacts, device: str, precision: str, set_aside: int
+    samples: Samples,
+    *,
+    weights: WeightsFacts,
+    device: str,
+    precision: str,
+    set_aside: int,
+    sources: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Return all that is needed to tell two runs apart, as plain JSON values.
 
@@ -32,6 +41,7 @@ def describe_environment(
         device: where it trained, such as "cpu".
         precision: Lightning's word for it, such as "bf16-mixed".
         set_aside: number of images that could not be read.
+        sources: files that say which images there are and how they are split; their digests are recorded.
     """
     return {
         "tlkit": tlkit.__version__,
@@ -48,6 +58,7 @@ def describe_environment(
             "images": len(samples),
             "set_aside": set_aside,
             "fingerprint": fingerprint(samples),
+            "sources": {str(file): digest_of(file) for file in sources},
         },
         "weights": {**weights.to_dict(), "non_commercial": weights.non_commercial},
     }

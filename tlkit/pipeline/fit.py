@@ -108,9 +108,10 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         device=prepared.device,
         precision=prepared.precision,
         set_aside=len(data.set_aside),
+        sources=[Path(file) for file in (recipe.data.manifest, recipe.data.split) if file is not None],
     )
     directory.write_json(directory.environment, environment)
-    owed = Path(recipe.data.root) / "ATTRIBUTION.txt"
+    owed = data.samples.root / "ATTRIBUTION.txt"
     if owed.is_file():
         directory.write_text(directory.attribution, owed.read_text(encoding="utf-8", errors="replace"))
     section = recipe.tracking

@@ -59,7 +59,7 @@ class Run:
     @property
     def samples(self) -> Samples:
         """The readable images of all splits, with groups and digests."""
-        return Samples.from_csv(self.directory.split, root=Path(self.recipe.data.root))
+        return Samples.from_csv(self.directory.split, root=Path(self.environment["data"]["root"]))
 
     @property
     def history(self) -> pd.DataFrame:

@@ -21,6 +21,13 @@ ALIASES: dict[str, str] = {
         "data.root": "path data_dir data_path data_root dataset_path train_dir dir folder image_dir images root_dir "
         "image_folder src",
         "data.metadata": "csv csv_path csv_file meta metadata_path metadata_file annotations labels_csv attributes",
+        "data.manifest": "file_list filelist image_list list dataframe df table",
+        "data.split": "split_file splits split_csv",
+        "data.stratify": "stratified",
+        "data.group_by": "group_column split_by patient_column groupby_column split_groups",
+        "data.time_column": "time date timestamp date_column timestamp_column",
+        "data.folds": "n_folds k_folds kfold k_fold num_folds n_splits cv",
+        "data.fold": "fold_index val_fold test_fold",
         "data.groups": "group group_columns attributes_columns sensitive protected group_cols",
         "data.val": "val_split valid_pct validation_split val_size val_pct val_ratio val_fraction valid validation",
         "data.test": "test_split test_size test_pct test_ratio test_fraction",

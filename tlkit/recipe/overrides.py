@@ -10,7 +10,7 @@ from typing import Any
 
 from tlkit.errors import RecipeError
 from tlkit.recipe.contradictions import TAKES_MOMENTUM
-from tlkit.recipe.fields import field_at, takes_keys, wanted
+from tlkit.recipe.fields import field_at, kinds, takes_keys, wanted
 from tlkit.recipe.nodes import AFTER_THE_FILE, Document, KeyPath, Problem, Spot, dotted, read_yaml
 from tlkit.recipe.schema import SHORT_FORMS
 from tlkit.recipe.wording import in_yaml, seen
@@ -88,7 +88,8 @@ def _read(override: _Override, text: str) -> Document:
     """Return the value of an override as YAML reads it, or as it stands where the field takes any text."""
     field, depth = field_at(override.path)
     takes_text = field is not None and depth == len(override.path) and wanted(field).text
-    if not takes_text or text in ("", "~", "null") or text.startswith(("'", '"')):
+    a_list = text.startswith("[") and field is not None and tuple in kinds(field)
+    if not takes_text or a_list or text in ("", "~", "null") or text.startswith(("'", '"')):
         return read_yaml(text, source=override.source, override=(override.path, override.rank))
     spot = Spot(override.source, override.spot.order, text)
     return Document(override.source, text, {override.path: spot})

@@ -31,16 +31,30 @@ class Section(BaseModel):
 class DataSection(Section):
     """Where the images are, how they are split, and how they are brought to size."""
 
-    root: Annotated[v.Text, Wanted("the path of a folder of images, such as data/pets", text=True)] = Field(
+    root: Annotated[v.Text | v.Folders, Wanted("the path of a folder of images, such as data/pets", text=True)] = Field(
+        (),
         description="Folder of images, one folder per class, with or without train/val/test folders above them; "
-        "relative to the working directory.",
+        "relative to the working directory. A list of folders is merged by class name. With `manifest`: the folder "
+        "that its paths are relative to.",
         examples=["data/pets"],
+    )
+    manifest: Annotated[v.OptionalText, Wanted("the path of a CSV or Parquet file, or null for none", text=True)] = (
+        Field(
+            None,
+            description="CSV or Parquet file of images instead of a folder, with columns path and label, and split "
+            "where wanted; null = none.",
+        )
     )
     metadata: Annotated[v.OptionalText, Wanted("the path of a CSV file, or null for none", text=True)] = Field(
         None, description="CSV file keyed by a column `path`; relative to `root` unless absolute; null = none."
     )
     groups: Annotated[v.GroupColumns, Wanted("a list of columns of the metadata, such as [age, sex]")] = Field(
-        (), description="Columns of the metadata to carry beside each image, for the audit."
+        (), description="Columns of the metadata (or of the manifest) to carry beside each image, for the audit."
+    )
+    split: Annotated[v.OptionalText, Wanted("the path of a CSV file, or null for none", text=True)] = Field(
+        None,
+        description="CSV file that says which split each image belongs to, as `tlkit data split` writes it; the images "
+        "must be as they were then; null = as below.",
     )
     val: v.HeldOut = Field(
         0.2, description="Share of the training images held out for validation where there is no val folder, 0–0.9."
@@ -48,6 +62,22 @@ class DataSection(Section):
     test: v.HeldOut = Field(
         0.0, description="Share of the training images held out for testing where there is no test folder, 0–0.9."
     )
+    stratify: v.Switch = Field(True, description="Keep each class's share alike in every split that is held out.")
+    group_by: Annotated[v.OptionalText, Wanted("a column of the metadata, or null for none", text=True)] = Field(
+        None,
+        description="Column of the metadata (or of the manifest) whose values never lie on two sides of a split, such "
+        "as patient; null = none.",
+    )
+    time_column: Annotated[v.OptionalText, Wanted("a column of the metadata, or null for none", text=True)] = Field(
+        None,
+        description="Column of dates or numbers by which the latest images are held out, test after val; null = none.",
+    )
+    folds: Annotated[v.AtLeastTwo | None, Wanted("a whole number of at least 2, or null for no folds")] = Field(
+        None,
+        description="Number of folds that the training images are dealt into, at least 2; one of them is the test "
+        "split, or val where there is a test split; null = no folds.",
+    )
+    fold: v.Whole = Field(0, description="Which of the folds is held out, from 0 to folds - 1.")
     batch_size: v.Count = Field(32, description="Images per step, at least 1.")
     num_workers: Annotated[v.Whole | Literal["auto"], Wanted("a whole number of at least 0, or auto")] = Field(
         "auto", description="Processes that decode images beside the main one, at least 0; auto = by the machine."

@@ -86,12 +86,14 @@ Names = Annotated[
     Field(json_schema_extra={"uniqueItems": True}),
     Wanted("a list of names, such as [age, sex]"),
 ]
+Folders = Annotated[tuple[Text, ...], Wanted("a list of folders of images, such as [data/a, data/b]")]
 GroupColumns = Annotated[Names, AfterValidator(_own_columns)]
 
 Switch = Annotated[bool, Field(strict=True), Wanted("true or false")]
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1), Wanted("a whole number from 0 to 4294967295")]
 Whole = Annotated[int, Field(strict=True, ge=0), Wanted("a whole number of at least 0")]
 Count = Annotated[int, Field(strict=True, ge=1), Wanted("a whole number of at least 1")]
+AtLeastTwo = Annotated[int, Field(strict=True, ge=2), Wanted("a whole number of at least 2")]
 Byte = Annotated[int, Field(strict=True, ge=0, le=255)]
 Ranks = Annotated[
     tuple[Count, ...],

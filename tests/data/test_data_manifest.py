@@ -1,0 +1,193 @@
+"""Lists of images, and lists of splits."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from tlkit.data.datamodule import ImageFolderDataModule
+from tlkit.data.make_split import make_split
+from tlkit.data.manifest import apply_split, read_manifest
+from tlkit.data.sources import read_samples
+from tlkit.data.split import SplitPlan
+from tlkit.errors import DataError
+
+
+@pytest.fixture
+def listed(tmp_path, photos):
+    """Write a list of the photos and return its path."""
+
+    def write(*, name: str = "list.csv", **columns):
+        table = pd.DataFrame({"path": [f"{label}/{k}.png" for label in ("ant", "bee") for k in range(10)]})
+        table["label"] = table["path"].str.split("/").str[0]
+        table = table.assign(**columns)
+        file = tmp_path / name
+        if file.suffix == ".parquet":
+            table.to_parquet(file)
+        else:
+            table.to_csv(file, index=False)
+        return file
+
+    return write
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.parquet"])
+def test_a_list_gives_the_same_samples_as_the_folder(listed, photos, name):
+    samples = read_samples(listed(name=name))
+    assert samples.root == photos
+    pd.testing.assert_frame_equal(samples.table, read_samples(photos).table)
+
+
+def test_labels_splits_and_groups_come_from_the_list(listed):
+    file = listed(label=["odd", "even"] * 10, split=["training", "Valid"] * 10, age=["1", ""] * 10)
+    samples = read_manifest(file, columns=["age"])
+    assert samples.classes == ("even", "odd")
+    assert samples.counts()["val"].tolist() == [10, 0]
+    assert samples.groups["age"].isna().sum() == 10
+
+
+def test_quarantined_rows_are_left_out_and_named(listed, lines):
+    reasons = ["blurred", *[""] * 18, "leak"]
+    samples = read_manifest(listed(split="train", quarantine=reasons))
+    assert len(samples) == 18
+    assert lines()[-1].endswith("list.csv quarantines 2 of 20 images: ant/0.png (blurred), bee/9.png (leak).")
+
+
+def test_everything_wrong_with_a_list_is_said_at_once_with_its_line(tmp_path, make_image):
+    for name in ("a/1.png", "b/1.png"):
+        make_image(name)
+    file = tmp_path / "list.csv"
+    file.write_text(
+        "path,label,split\n"
+        "a/1.png,a,train\n"
+        "b/1.png,,train\n"
+        "b/2.png,b,train\n"
+        "b/3.png,b,trian\n"
+        "../x.png,b,train\n"
+        ",b,train\n"
+        "a/1.png,b,train\n"
+    )
+    with pytest.raises(DataError) as caught:
+        read_manifest(file)
+    assert list(caught.value.problems) == [
+        f"{file}:5  an unknown split: trian. Use train, val, test. Did you mean 'train' or 'training'?",
+        f"{file}:7  a path is empty.",
+        f"{file}:6  a path leads out of {tmp_path}: ../x.png. State the folder that holds all of them.",
+        f"{file}:3  a label is empty.",
+        f"{file}:4  a file does not exist in {tmp_path}: b/2.png. In all 2: 4 b/2.png, 5 b/3.png. "
+        "Paths are relative to the list's folder, or to the root that is stated.",
+        f"{file}:8  a path is listed again with another label, split or group: a/1.png. Keep one row for each image.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,label\n", "{file} has no column 'path'. It has file, label."),
+        ("path;label\nx;y\n", "{file} has no column 'path'. It has path;label. It seems to be separated by semicolons; "
+         "use commas."),
+        ("path,label\n", "{file} lists no images that can be used."),
+        ("", "{file} is not a CSV table: No columns to parse from file."),
+    ],
+)  # fmt: skip
+def test_what_is_no_list_is_said(tmp_path, content, message):
+    file = tmp_path / "list.csv"
+    file.write_text(content)
+    with pytest.raises(DataError) as caught:
+        read_manifest(file)
+    assert caught.value.problems[0] == message.format(file=file)
+
+
+def test_junk_is_an_error_and_no_crash(tmp_path):
+    for name, content in (("a.parquet", b"PAR1junk"), ("b.csv", b"\xff\xfe\x00path"), ("c.csv", b"path,label\nx")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError):
+            read_samples(tmp_path / name)
+
+
+def test_a_list_of_one_class_or_without_training_images_is_refused(listed):
+    with pytest.raises(DataError, match="has only one class, 'x'; a classifier needs at least two classes"):
+        read_samples(listed(label="x"))
+    with pytest.raises(DataError) as caught:
+        read_samples(listed(split=["train"] * 10 + ["test"] * 10))
+    assert caught.value.problems[0].startswith("The class 'bee' has 10 test images, but no training images, in ")
+
+
+def test_several_folders_are_merged_by_class_and_names_do_not_collide(tmp_path, make_image):
+    for name in ("a/ant/1.png", "a/bee/1.png", "b/train/ant/1.png", "b/val/ant/2.png"):
+        make_image(name)
+    samples = read_samples([tmp_path / "a", tmp_path / "b"])
+    assert samples.root == tmp_path
+    assert samples.table["path"].tolist() == ["a/ant/1.png", "a/bee/1.png", "b/train/ant/1.png", "b/val/ant/2.png"]
+    assert samples.counts().loc["ant"].tolist() == [2, 1, 0]
+
+
+def test_relative_folders_stay_relative(tmp_path, make_image, monkeypatch):
+    for name in ("x/a/ant/1.png", "x/b/bee/1.png"):
+        make_image(name)
+    monkeypatch.chdir(tmp_path)
+    assert str(read_samples(["x/a", "x/b/"]).root) == "x"
+    assert read_samples(["./x/a", "x/b"]).table["path"].tolist() == ["a/ant/1.png", "b/bee/1.png"]
+
+
+def test_folders_that_overlap_or_are_missing_are_all_named(tmp_path, photos):
+    with pytest.raises(DataError) as caught:
+        read_samples([tmp_path, tmp_path / "ant", tmp_path / "gone"])
+    assert f"The folders {tmp_path} and {tmp_path / 'ant'} overlap, so images would count twice. Keep one of them." in (
+        caught.value.problems
+    )
+    assert any(f"The folder {tmp_path / 'gone'} does not exist." in problem for problem in caught.value.problems)
+
+
+def test_a_written_split_is_what_a_run_uses(photos, tmp_path, lines):
+    out = tmp_path / "splits" / "split.csv"
+    made = make_split(photos, out, plan=SplitPlan(val=0.2, test=0.3, seed=4))
+    assert (made.table["digest"].str.len() == 64).all()
+    data = ImageFolderDataModule(photos, split=out, val=0.5, num_workers=0)
+    pd.testing.assert_frame_equal(data.samples.table, made.table)
+    assert any("train 10, val 4, test 6." in line for line in lines())
+    with pytest.raises(DataError, match="exists and is left alone: runs may rest on it"):
+        make_split(photos, out)
+
+
+def test_images_that_went_or_changed_since_the_split_are_named(photos, tmp_path, make_image):
+    out = tmp_path / "split.csv"
+    make_split(photos, out)
+    (photos / "ant/3.png").write_bytes(make_image("other/x.png").read_bytes())
+    with pytest.raises(DataError) as caught:
+        ImageFolderDataModule(photos, split=out, num_workers=0).setup()
+    assert str(caught.value) == (
+        f"1 images have other content than when {out} was made, or cannot be read: ant/3.png. "
+        "Restore them, or make the list anew with: tlkit data split"
+    )
+    (photos / "ant/4.png").unlink()
+    (photos / "bee/5.png").rename(photos / "ant/5b.png")
+    with pytest.raises(DataError) as caught:
+        ImageFolderDataModule(photos, split=out, num_workers=0).setup()
+    assert str(caught.value) == (
+        f"{out}:6  an image is missing from {photos}: ant/4.png. In all 2: 6 ant/4.png, 17 bee/5.png. "
+        "Restore it, or make the list anew with: tlkit data split"
+    )
+
+
+def test_images_that_the_split_does_not_list_are_left_out_and_counted(photos, tmp_path, make_image, lines):
+    out = tmp_path / "split.csv"
+    make_split(photos, out)
+    make_image("bee/new.png")
+    samples = apply_split(read_samples(photos), out)
+    assert len(samples) == 20
+    assert lines()[-1] == f"Images that {out} does not list are left out (1): bee/new.png."
+
+
+def test_a_relabelled_image_is_noticed(photos, tmp_path):
+    out = tmp_path / "split.csv"
+    make_split(photos, out)
+    out.write_text(out.read_text().replace('"bee/1.png","bee"', '"bee/1.png","ant"'))
+    with pytest.raises(DataError, match=r"split.csv:13  an image has another label now: bee/1.png\.$"):
+        apply_split(read_samples(photos), out)
+
+
+def test_helping_columns_do_not_travel_further_than_the_split(photos, listed):
+    file = listed(patient=[f"p{k // 2}" for k in range(20)], age="7")
+    data = ImageFolderDataModule(file, group_by="patient", groups=["age"], num_workers=0)
+    assert data.samples.group_columns == ("age",)
