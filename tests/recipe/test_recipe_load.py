@@ -249,11 +249,12 @@ def test_data_that_contradicts_itself_is_refused(problems: Problems, data: str, 
     ("data", "expected"),
     [
         ("{val: 0.1}", "data.root is missing. Add root: the path of a folder of images, such as data/pets; or "
-         "manifest: a CSV file that lists them."),
+         "manifest: a CSV file that lists them; or shards: tar files of them."),
         ("{root: [a, b], manifest: m.csv}", "data.root names 2 folders, but the paths of data.manifest are relative to "
          "one. Use one folder."),
         ("{root: []}", "data.root is missing. Add root: the path of a folder of images, such as data/pets; or "
-         "manifest: a CSV file that lists them."),
+         "manifest: a CSV file that lists them; or shards: tar files of them."),
+        ("{root: a, shards: b.tar}", "data.shards and data.root both say where the images are. Remove one of them."),
         ("{root: 5}", "data.root is `5`, which YAML 1.1 reads as a number. Quote it: '5'."),
         ("{root: a, folds: 1}", "data.folds is 1. Use a whole number of at least 2, or null for no folds."),
     ],

@@ -19,6 +19,7 @@ from tlkit.data.cores import available_cores
 from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
 from tlkit.data.duplicates import Fingerprint, Fingerprints, fingerprint
 from tlkit.data.formats import EXTENSIONS
+from tlkit.data.read import read_bytes
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
@@ -130,15 +131,13 @@ def find_duplicates(samples: Samples) -> Duplicates:
 
 
 def log_duplicates(duplicates: Duplicates) -> None:
-    """Write one warning for images on both sides of a split and one for images under two labels."""
-    for groups, what in (
-        (duplicates.across_splits, "lie in more than one split, so scores on them say too much"),
-        (duplicates.across_labels, "lie in more than one class, so at least one label is wrong"),
-    ):
-        if groups:
-            logger.warning(
-                "Identical files %s (%d): %s.", what, len(groups), first_few([" = ".join(g) for g in groups])
-            )
+    """Write a warning for images under two labels; `tlkit.data.leaks` speaks of those on both sides of a split."""
+    groups = duplicates.across_labels
+    if groups:
+        logger.warning(
+            "Identical files lie in more than one class, so at least one label is wrong (%d): %s.",
+            len(groups), first_few([" = ".join(group) for group in groups]),
+        )  # fmt: skip
 
 
 def _check(root: Path, path: str, max_pixels: int, noted: dict[int, list[str]]) -> _Finding:
@@ -146,7 +145,7 @@ def _check(root: Path, path: str, max_pixels: int, noted: dict[int, list[str]]) 
     messages = noted.setdefault(threading.get_ident(), [])
     messages.clear()
     try:
-        data = (root / path).read_bytes()
+        data = read_bytes(root / path)
     except OSError as error:
         return _Finding("", error.strerror or str(error), ())
     digest = hashlib.sha256(data).hexdigest()

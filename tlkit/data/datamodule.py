@@ -16,6 +16,7 @@ from tlkit.data.check import CheckedImages, check_images, find_duplicates, log_d
 from tlkit.data.cores import choose_workers
 from tlkit.data.dataset import ImageDataset, ImageLoader, create_loader
 from tlkit.data.decode import MAX_PIXELS
+from tlkit.data.leaks import Leaks, OnLeak, act_on_leaks, find_leaks
 from tlkit.data.manifest import apply_split, require_as_listed
 from tlkit.data.metadata import add_metadata
 from tlkit.data.sources import Root, is_list, read_samples
@@ -46,12 +47,15 @@ class ImageFolderDataModule(pl.LightningDataModule):
         test: share held out for test where there is no test folder, in [0, 1); 0 = none.
         seed: of the hold-out, the order and the augmentation.
         manifest: a CSV or Parquet file that lists the images; `root` is then the folder its paths are relative to.
+        shards: tar files in WebDataset's format, or patterns of them such as "train-{000..009}.tar", not a folder.
         split: a CSV file that says which split each image belongs to; then nothing is held out.
         stratify: keep each class's share alike in every split that is held out.
         group_by: column whose values never lie on two sides of a split.
         time_column: column by which the latest images are held out.
         folds: hold out one of so many folds.
         fold: which one, from 0.
+        on_leak: what to do about images of val and test that are in training as well (see `Leaks`): warn, drop (train
+            without the copies), or error. Needs the check.
         metadata: a CSV file keyed by `path`.
         groups: columns of it to carry into `samples`.
         max_pixels: larger images count as unreadable.
@@ -78,12 +82,14 @@ class ImageFolderDataModule(pl.LightningDataModule):
         test: float = 0.0,
         seed: int = 0,
         manifest: str | Path | None = None,
+        shards: str | Sequence[str] = (),
         split: str | Path | None = None,
         stratify: bool = True,
         group_by: str | None = None,
         time_column: str | None = None,
         folds: int | None = None,
         fold: int = 0,
+        on_leak: OnLeak = "warn",
         metadata: str | Path | None = None,
         groups: Sequence[str] = (),
         max_pixels: int = MAX_PIXELS,
@@ -98,7 +104,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
             fold=fold,
         )  # fmt: skip
         columns = (*groups, *self._plan.columns)
-        if columns and metadata is None and manifest is None and isinstance(root, str | Path) and not is_list(root):
+        folder = isinstance(root, str | Path) and not is_list(root) and not shards
+        if columns and folder and metadata is None and manifest is None:
             raise DataError(f"The groups {', '.join(columns)} need a metadata CSV file to be read from. Set metadata.")
         self.preprocess = preprocess or Preprocess()
         self._checked: CheckedImages | None = None
@@ -112,7 +119,10 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._num_workers = num_workers
         self._seed = seed
         self._manifest = manifest
+        self._shards = shards
         self._split = split
+        self._on_leak = on_leak
+        self._leaks: Leaks | None = None
         self._metadata = metadata
         self._groups = tuple(groups)
         self._max_pixels = max_pixels
@@ -138,6 +148,9 @@ class ImageFolderDataModule(pl.LightningDataModule):
         if self._split is None:
             samples = hold_out(samples, self._plan)
         log_duplicates(find_duplicates(samples))
+        if self._checked is not None:
+            self._leaks = find_leaks(samples, self._checked.fingerprints, group_by=self._plan.group_by)
+            samples = act_on_leaks(samples, self._leaks, on_leak=self._on_leak)
         counts = samples.counts().sum()
         logger.info(
             "%d images of %d classes: %s.",
@@ -155,7 +168,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
             samples = self._root
         else:
             own = wanted if self._metadata is None else ()
-            samples = read_samples(self._root, manifest=self._manifest, columns=own)
+            samples = read_samples(self._root, manifest=self._manifest, shards=self._shards, columns=own)
         lacking = [name for name in wanted if name not in samples.group_columns]
         if self._metadata is not None and lacking:
             samples = add_metadata(samples, self._metadata, groups=lacking)
@@ -189,6 +202,13 @@ class ImageFolderDataModule(pl.LightningDataModule):
     def set_aside(self) -> tuple[tuple[str, str], ...]:
         """Path and reason of each image that cannot be read."""
         return self.checked.set_aside if self.checked is not None else ()
+
+    @property
+    def leaks(self) -> Leaks | None:
+        """The images of val and test that are in training as well, before any were dropped; None without a check."""
+        if self._samples is None:
+            self.setup()
+        return self._leaks
 
     @property
     def steps_per_epoch(self) -> int:

@@ -27,6 +27,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from tlkit.data.formats import OPENERS, Format, describe_content, detect_format
+from tlkit.data.read import read_bytes
 from tlkit.errors import DataError
 
 MAX_PIXELS = 178_956_970
@@ -123,7 +124,7 @@ def open_rgb(
     """
     name = "image" if isinstance(source, bytes) else str(source)
     try:
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        data = source if isinstance(source, bytes) else read_bytes(source)
     except OSError as error:
         raise UnreadableImageError(name, error.strerror or str(error), is_gone=True) from error
     kind = detect_format(data)

@@ -1,20 +1,32 @@
-"""Reading the bytes of an image."""
+"""Reading the bytes of an image, from a file or from a tar shard that is named like a folder on its path."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from tlkit.data.tar import has_member, read_member, split_path
+
 
 def read_bytes(path: str | Path) -> bytes:
-    """Return the content of an image file.
+    """Return the content of an image file, or of a member of a tar: `shards/train-000.tar/cat/1.jpg`.
 
     Raises:
         OSError: it cannot be opened.
+        DataError: the tar is damaged.
     """
-    return Path(path).read_bytes()
+    try:
+        return Path(path).read_bytes()
+    except NotADirectoryError:
+        place = split_path(os.fspath(path))
+        if place is None:
+            raise
+        return read_member(*place)
 
 
 def file_exists(path: str) -> bool:
-    """Tell whether there is such an image file."""
-    return os.path.isfile(path)  # noqa: PTH113  a Path for each of a million names is slow
+    """Tell whether there is such an image file, or member of a tar."""
+    if os.path.isfile(path):  # noqa: PTH113  a Path for each of a million names is slow
+        return True
+    place = split_path(path) if ".tar/" in path else None
+    return place is not None and has_member(*place)

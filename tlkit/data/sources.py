@@ -1,4 +1,4 @@
-"""Where images come from: a folder, several folders, or a list of files; all of them become one table of samples."""
+"""Where images come from: folders, a list of files, or tar shards; all of them become one table of samples."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from tlkit.data.folder import scan_folder
 from tlkit.data.manifest import SUFFIXES, read_manifest
+from tlkit.data.shards import read_shards
 from tlkit.data.split import require_trainable
 from tlkit.errors import DataError
 from tlkit.samples import PATH, Samples
@@ -20,18 +21,29 @@ logger = logging.getLogger(__name__)
 Root = str | Path | Sequence[str | Path]
 
 
-def read_samples(root: Root = (), *, manifest: str | Path | None = None, columns: Sequence[str] = ()) -> Samples:
+def read_samples(
+    root: Root = (),
+    *,
+    manifest: str | Path | None = None,
+    shards: str | Sequence[str] = (),
+    columns: Sequence[str] = (),
+) -> Samples:
     """Read the table of images from wherever they are, unopened.
 
     Args:
         root: a folder of class folders (see `scan_folder`); a list of such folders, merged by class name; or a file
             that lists images (see `read_manifest`). With `manifest`: the folder that its paths are relative to.
         manifest: a CSV or Parquet file that lists images.
-        columns: group columns to take from the manifest.
+        shards: tar files in WebDataset's format, or patterns of them (see `read_shards`), instead of a folder.
+        columns: group columns to take from the manifest or the shards.
 
     Raises:
         DataError: what is given is missing, wrong or holds no classes to learn.
     """
+    if shards:
+        samples = read_shards(shards, columns=columns)
+        require_trainable(samples, where="the shards")
+        return samples
     roots = [Path(root)] if isinstance(root, str | Path) else [Path(one) for one in root]
     if manifest is None and len(roots) == 1 and is_list(roots[0]):
         roots, manifest = [], roots[0]

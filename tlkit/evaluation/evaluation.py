@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tlkit.errors import PredictionsError, first_few
 from tlkit.evaluation.intervals import f1_bounds, macro_estimates, mean_estimate
-from tlkit.evaluation.result import ClassResult, Evaluation
+from tlkit.evaluation.result import ClassResult, Evaluation, WithoutLeaks
 from tlkit.predictions import Predictions
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
@@ -24,7 +24,12 @@ NO_IMAGES = "no images of this class"
 
 
 def evaluate(
-    predictions: Predictions, *, top_k: Sequence[int] = (1, 5), confidence: float = 0.95, seed: int = 0
+    predictions: Predictions,
+    *,
+    top_k: Sequence[int] = (1, 5),
+    confidence: float = 0.95,
+    seed: int = 0,
+    leaked: Collection[str] = (),
 ) -> Evaluation:
     """Say how good predictions are: accuracy, averages over classes, each class, and what is mistaken for what.
 
@@ -38,6 +43,7 @@ def evaluate(
             out, and without probabilities every k but 1 is.
         confidence: level of every interval, in (0, 1).
         seed: seed of the bootstrap, for the averages over classes.
+        leaked: paths of images that the model had met in training; the main figures are also given without them.
 
     Raises:
         PredictionsError: no image has a label; a k is below 1; `confidence` is not in (0, 1).
@@ -75,7 +81,27 @@ def evaluate(
         log_loss=_log_loss(labelled, confidence),
         per_class=_per_class(labelled, confusion, confidence),
         confusion=confusion,
+        without_leaks=_without_leaks(labelled, leaked, confidence=confidence, seed=seed),
     )
+
+
+def _without_leaks(
+    labelled: Predictions, leaked: Collection[str], *, confidence: float, seed: int
+) -> WithoutLeaks | None:
+    """Return the main figures over the images that did not leak; None where none did."""
+    seen = np.isin(labelled.path.astype(str), list(leaked)) if len(leaked) else np.zeros(len(labelled), dtype=bool)
+    count = int(seen.sum())
+    if not count:
+        return None
+    if count == len(labelled):
+        nothing = Estimate(None, None, None, n=0, note="every image leaked")
+        return WithoutLeaks(count, nothing, nothing, nothing)
+    size = len(labelled.classes)
+    cells = np.bincount(labelled.y_true[~seen] * size + labelled.y_pred[~seen], minlength=size * size)
+    confusion = cells.reshape(size, size).astype(np.int64)
+    balanced_accuracy, macro_f1 = macro_estimates(confusion, rng=np.random.default_rng(seed), confidence=confidence)
+    accuracy = wilson(int(np.trace(confusion)), int(confusion.sum()), confidence)
+    return WithoutLeaks(count, accuracy, balanced_accuracy, macro_f1)
 
 
 def true_class_rank(predictions: Predictions) -> npt.NDArray[np.int64]:

@@ -47,6 +47,34 @@ class ClassResult:
         return cls(name=values["name"], support=values["support"], **estimates)
 
 
+@dataclass(frozen=True)
+class WithoutLeaks:
+    """The main figures over the images that the model had not met in training.
+
+    Attributes:
+        n_leaked: number of labelled images that are left out because they had.
+        accuracy: share of the others predicted right; undefined where there are none.
+        balanced_accuracy: their mean recall over the classes that have images.
+        macro_f1: their mean F1 over the classes that have images.
+    """
+
+    n_leaked: int
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    macro_f1: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        estimates = {key: getattr(self, key).to_dict() for key in ("accuracy", "balanced_accuracy", "macro_f1")}
+        return {"n_leaked": self.n_leaked, **estimates}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> WithoutLeaks:
+        """Read what `to_dict` wrote."""
+        names = ("accuracy", "balanced_accuracy", "macro_f1")
+        return cls(values["n_leaked"], *(Estimate.from_dict(values[key]) for key in names))
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """How good a classifier is on a set of labelled images. `evaluate` makes it.
@@ -63,6 +91,8 @@ class Evaluation:
         log_loss: mean of −ln(probability of the true class), in nats, 0 is best; None without probabilities.
         per_class: one result per class, in the order of `classes`.
         confusion: number of images, shape (C, C); row = true class, column = predicted class.
+        without_leaks: the main figures without images that the model had met in training; None where there are none,
+            or nobody looked.
     """
 
     classes: tuple[str, ...]
@@ -76,6 +106,7 @@ class Evaluation:
     log_loss: Estimate | None
     per_class: tuple[ClassResult, ...]
     confusion: npt.NDArray[np.int64]
+    without_leaks: WithoutLeaks | None = None
 
     def __post_init__(self) -> None:
         assert self.confusion.shape == (len(self.classes), len(self.classes)), "one row and one column per class"
@@ -109,6 +140,7 @@ class Evaluation:
             "log_loss": None if self.log_loss is None else self.log_loss.to_dict(),
             "per_class": [result.to_dict() for result in self.per_class],
             "confusion": self.confusion.tolist(),
+            "without_leaks": None if self.without_leaks is None else self.without_leaks.to_dict(),
         }
 
     @classmethod
@@ -127,6 +159,7 @@ class Evaluation:
             log_loss=None if values["log_loss"] is None else Estimate.from_dict(values["log_loss"]),
             per_class=tuple(ClassResult.from_dict(result) for result in values["per_class"]),
             confusion=np.array(values["confusion"], dtype=np.int64).reshape(size, size),
+            without_leaks=WithoutLeaks.from_dict(values["without_leaks"]) if values.get("without_leaks") else None,
         )
 
     def summary_rows(self) -> list[tuple[str, str, str]]:
@@ -143,6 +176,14 @@ class Evaluation:
             ("balanced accuracy", in_words(self.balanced_accuracy), present),
             ("macro F1", in_words(self.macro_f1), present),
         ]
+        if self.without_leaks is not None:
+            clean = self.without_leaks
+            others = f"{_images(self.n - clean.n_leaked)}; {_images(clean.n_leaked)} met in training left out"
+            rows += [
+                ("accuracy without leaks", in_words(clean.accuracy), others),
+                ("balanced accuracy without leaks", in_words(clean.balanced_accuracy), others),
+                ("macro F1 without leaks", in_words(clean.macro_f1), others),
+            ]
         for k, estimate in sorted(self.top_k.items()):
             if k > 1 or estimate != self.accuracy:
                 rows.append((f"top-{k} accuracy", in_words(estimate), images))

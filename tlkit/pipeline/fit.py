@@ -102,6 +102,9 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
     directory.write_text(directory.recipe, dump_recipe(recipe))
     data.samples.to_csv(directory.split)
     pd.DataFrame(data.set_aside, columns=["path", "reason"]).to_csv(directory.set_aside, index=False)
+    if data.leaks is not None:
+        leaks = data.leaks.table.assign(dropped="yes" if recipe.data.on_leak == "drop" else "")
+        leaks.to_csv(directory.leaks, index=False)
     environment = describe_environment(
         data.samples,
         weights=prepared.classifier.source.weights,

@@ -76,6 +76,20 @@ class Run:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
         return list(rows.itertuples(index=False, name=None))
 
+    @property
+    def leaks(self) -> pd.DataFrame:
+        """Images of val and test that were in training as well: path, split, twin, twin_split, how, dropped."""
+        path = self.directory.leaks
+        names = ["path", "split", "twin", "twin_split", "how", "dropped"]
+        if not path.is_file():
+            return pd.DataFrame(columns=names, dtype="str")
+        return pd.read_csv(path, dtype="str", keep_default_na=False)[names]
+
+    def leaked(self, split: str) -> list[str]:
+        """Return the images of a split that the model had met in training."""
+        leaks = self.leaks
+        return leaks.loc[(leaks["split"] == split) & (leaks["dropped"] == ""), "path"].tolist()
+
     def predictions(self, split: str | None = None) -> Predictions:
         """Return the predictions for a split: test by default, or val where there is no test split.
 
@@ -100,7 +114,12 @@ class Run:
     def evaluate(self, split: str | None = None) -> Evaluation:
         """Evaluate a split as the recipe says, and store the result in `evaluation.json`."""
         split, settings = self.judged_split(split), self.recipe.evaluate
-        result = evaluate(self.predictions(split), top_k=settings.top_k, confidence=settings.confidence)
+        result = evaluate(
+            self.predictions(split),
+            top_k=settings.top_k,
+            confidence=settings.confidence,
+            leaked=self.leaked(split),
+        )
         self._store(self.directory.evaluation, split, result.to_dict())
         return result
 
@@ -196,6 +215,7 @@ class Run:
             evaluation=self.evaluation(split),
             audit=self.last_audit(split),
             set_aside=self.set_aside,
+            leaks=self.leaks.query("split == @split"),
             notes=self._notes(),
             attribution=self._attribution(),
             split=split,

@@ -15,6 +15,8 @@ from tlkit.data.cores import choose_workers
 from tlkit.data.dataset import ImageDataset, create_loader
 from tlkit.data.decode import MAX_PIXELS
 from tlkit.data.formats import EXTENSIONS
+from tlkit.data.read import file_exists
+from tlkit.data.tar import list_members
 from tlkit.data.transforms import build_transform
 from tlkit.errors import DataError, first_few
 from tlkit.models.artifact import ModelCard
@@ -130,7 +132,7 @@ def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:
 
 
 def find_images(paths: Sequence[str | Path]) -> list[Path]:
-    """Return the image files among paths and below folders, in order, each once.
+    """Return the image files among paths, below folders and in tar files, in order, each once.
 
     Raises:
         DataError: a path does not exist, or a folder holds no image; all such paths at once.
@@ -143,7 +145,13 @@ def find_images(paths: Sequence[str | Path]) -> list[Path]:
             if not found:
                 problems.append(f"{path} holds no image. The formats are {', '.join(sorted(EXTENSIONS))}.")
             files.update({p.resolve(): p for p in found if p.resolve() not in files})
-        elif path.exists():
+        elif path.suffix == ".tar" and path.is_file():
+            names = [member.name for member in list_members(path)[0]]
+            inside = [path / name for name in names if Path(name).suffix.lower() in EXTENSIONS]
+            if not inside:
+                problems.append(f"{path} holds no image. The formats are {', '.join(sorted(EXTENSIONS))}.")
+            files.update({image.resolve(): image for image in inside})
+        elif file_exists(str(path)):
             files.setdefault(path.resolve(), path)
         else:
             problems.append(f"{path} does not exist.")

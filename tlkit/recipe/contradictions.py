@@ -41,11 +41,16 @@ def contradictions(recipe: Recipe) -> tuple[Contradiction, ...]:
 
 def _of_source(recipe: Recipe) -> Iterator[Contradiction]:
     data = recipe.data
-    if not data.root and data.manifest is None:
+    if not data.root and data.manifest is None and not data.shards:
         yield Contradiction(
             ("data", "data.root"),
             "data.root is missing. Add root: the path of a folder of images, such as data/pets; or manifest: a CSV "
-            "file that lists them.",
+            "file that lists them; or shards: tar files of them.",
+        )
+    if data.shards and (data.root or data.manifest is not None):
+        other = "data.root" if data.root else "data.manifest"
+        yield Contradiction(
+            ("data.shards", other), f"data.shards and {other} both say where the images are. Remove one of them."
         )
     if data.manifest is not None and not isinstance(data.root, str) and len(data.root) > 1:
         yield Contradiction(
@@ -59,7 +64,7 @@ def _of_splits(recipe: Recipe) -> Iterator[Contradiction]:
     data = recipe.data
     for key in ("group_by", "time_column"):
         column = getattr(data, key)
-        if column is not None and data.metadata is None and data.manifest is None:
+        if column is not None and data.metadata is None and data.manifest is None and not data.shards:
             yield Contradiction(
                 (f"data.{key}", "data.metadata"),
                 f"data.{key} names {column}, but data.metadata names no CSV file to take it from. "
@@ -109,7 +114,7 @@ def _of_data(recipe: Recipe) -> Iterator[Contradiction]:
             f"data.val is {data.val:g} and data.test is {data.test:g}, which leaves nothing to train on. "
             "Use shares that sum to less than 1.",
         )
-    if data.groups and data.metadata is None and data.manifest is None:
+    if data.groups and data.metadata is None and data.manifest is None and not data.shards:
         yield Contradiction(
             ("data.groups", "data.metadata"),
             f"data.groups names {', '.join(data.groups)}, but data.metadata names no CSV file to take columns from. "

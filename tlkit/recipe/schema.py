@@ -45,6 +45,14 @@ class DataSection(Section):
             "where wanted; null = none.",
         )
     )
+    shards: Annotated[
+        v.Text | v.Shards, Wanted("the path or pattern of tar files, such as data/train-{000..009}.tar", text=True)
+    ] = Field(
+        (),
+        description="Tar files in WebDataset's format instead of a folder: paths, or patterns with {000..009}, {a,b} "
+        "or *; the class from .cls, .json or .txt members, the split from the name (train-000.tar).",
+        examples=["data/train-{000..009}.tar"],
+    )
     metadata: Annotated[v.OptionalText, Wanted("the path of a CSV file, or null for none", text=True)] = Field(
         None, description="CSV file keyed by a column `path`; relative to `root` unless absolute; null = none."
     )
@@ -78,6 +86,11 @@ class DataSection(Section):
         "split, or val where there is a test split; null = no folds.",
     )
     fold: v.Whole = Field(0, description="Which of the folds is held out, from 0 to folds - 1.")
+    on_leak: Literal["warn", "drop", "error"] = Field(
+        "warn",
+        description="What to do about val and test images that are in training as well, also resized, saved again or "
+        "mirrored: warn (and give scores with and without them), drop (train without the copies) or error.",
+    )
     batch_size: v.Count = Field(32, description="Images per step, at least 1.")
     num_workers: Annotated[v.Whole | Literal["auto"], Wanted("a whole number of at least 0, or auto")] = Field(
         "auto", description="Processes that decode images beside the main one, at least 0; auto = by the machine."

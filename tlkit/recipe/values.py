@@ -87,6 +87,7 @@ Names = Annotated[
     Wanted("a list of names, such as [age, sex]"),
 ]
 Folders = Annotated[tuple[Text, ...], Wanted("a list of folders of images, such as [data/a, data/b]")]
+Shards = Annotated[tuple[Text, ...], Wanted("a list of tar files or patterns of them, such as [data/a-{0..9}.tar]")]
 GroupColumns = Annotated[Names, AfterValidator(_own_columns)]
 
 Switch = Annotated[bool, Field(strict=True), Wanted("true or false")]

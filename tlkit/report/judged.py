@@ -29,6 +29,10 @@ def headline(evaluation: Evaluation) -> tuple[Tile, ...]:
         _tile("Accuracy", evaluation.accuracy, level, f"n = {evaluation.n:,} images; {blind}"),
         _tile("Balanced accuracy", evaluation.balanced_accuracy, level, "every class counts the same"),
     ]
+    if evaluation.without_leaks is not None:
+        clean = evaluation.without_leaks
+        basis = f"n = {evaluation.n - clean.n_leaked:,}; {clean.n_leaked:,} images met in training left out"
+        tiles.insert(1, _tile("Accuracy without leaks", clean.accuracy, level, basis))
     errors = int(evaluation.confusion.sum() - np.trace(evaluation.confusion))
     tiles.append(Tile("Errors", f"{errors:,}", f"of {evaluation.n:,} images, in {evaluation.n_present} classes"))
     return tuple(tiles)

@@ -70,6 +70,23 @@ def set_aside_table(set_aside: Sequence[tuple[str, str]]) -> Table:
     )
 
 
+def leaks_table(leaks: pd.DataFrame | None) -> Table | None:
+    """Return the judged images that were in training as well; None where there are none."""
+    if leaks is None or leaks.empty:
+        return None
+    shown = leaks.head(MOST_SET_ASIDE)
+    more = len(leaks) - len(shown)
+    dropped = (leaks["dropped"] != "").all()
+    names = ("path", "twin", "twin_split", "how")
+    return Table(
+        caption=f"{len(leaks):,} {'image' if len(leaks) == 1 else 'images'} "
+        + ("had copies in training, which were left out of it" if dropped else "met in training as well"),
+        columns=(Column("image", "text"), Column("its twin", "text"), Column("in", "text"), Column("how", "text")),
+        rows=tuple(Row(tuple(row)) for row in shown[list(names)].itertuples(index=False)),
+        note=f"… and {more:,} more, in leaks.csv." if more else "",
+    )
+
+
 def training(history: pd.DataFrame | None) -> Illustrated | None:
     """Return how training went; None where that is not known."""
     if history is None or history.empty:

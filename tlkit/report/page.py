@@ -126,6 +126,7 @@ class Page:
     data_sentence: str
     counts: Table
     set_aside: Table
+    leaks: Table | None
     history: Illustrated | None
     reading: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]

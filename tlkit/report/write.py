@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.report.audited import audit_section, audit_tile
 from tlkit.report.judged import classes, confusions, headline, results
-from tlkit.report.made import counts_table, data_sentence, environment_table, lead, set_aside_table, training
+from tlkit.report.made import (
+    counts_table,
+    data_sentence,
+    environment_table,
+    lead,
+    leaks_table,
+    set_aside_table,
+    training,
+)
 from tlkit.report.page import Page
 from tlkit.report.reading import reading
 from tlkit.runs.directory import RunDirectory
@@ -36,6 +44,7 @@ def write_report(
     evaluation: Evaluation,
     audit: Audit | None,
     set_aside: Sequence[tuple[str, str]],
+    leaks: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
     attribution: str | None = None,
     split: str | None = None,
@@ -55,6 +64,8 @@ def write_report(
         evaluation: how good the model is.
         audit: how its rates compare across groups; None where there are no groups.
         set_aside: path and reason of each file that could not be used.
+        leaks: images of the judged split that were in training as well, as `Run.leaks` gives them; None where nobody
+            looked.
         notes: further sentences for the reader, such as warnings about licences.
         attribution: whom the images or weights are owed to.
         split: name of the split that was judged.
@@ -72,6 +83,7 @@ def write_report(
         data_sentence=data_sentence(counts),
         counts=counts_table(counts),
         set_aside=set_aside_table(set_aside),
+        leaks=leaks_table(leaks),
         history=training(history),
         classes=classes(evaluation),
         confusions=confusions(evaluation),

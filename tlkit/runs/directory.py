@@ -108,6 +108,11 @@ class RunDirectory:
         return self.path / "set_aside.csv"
 
     @property
+    def leaks(self) -> Path:
+        """Images of val and test that were in training as well, with their twins, CSV."""
+        return self.path / "leaks.csv"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of Lightning's checkpoints."""
         return self.path / "checkpoints"

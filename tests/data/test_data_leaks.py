@@ -1,0 +1,149 @@
+"""Test images that were trained on are found, whatever was done to them, and named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tlkit.data import leaks as leaks_module
+from tlkit.data.datamodule import ImageFolderDataModule
+from tlkit.errors import DataError
+
+
+def scene(seed: int) -> Image.Image:
+    """Draw something photo-like: noise whose power falls with frequency, as in photographs, and a few solid shapes."""
+    rng = np.random.default_rng(seed)
+    height, width = int(rng.integers(80, 130)), int(rng.integers(80, 130))
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
+    frequency[0, 0] = 1
+    spectrum = np.fft.fft2(rng.normal(size=(3, height, width))) / frequency**1.2
+    waves = np.fft.ifft2(spectrum).real
+    waves = (waves - waves.mean(axis=(1, 2), keepdims=True)) / waves.std(axis=(1, 2), keepdims=True)
+    pixels = rng.uniform(60, 190, 3)[:, None, None] + 35 * waves
+    rows, columns = np.mgrid[:height, :width]
+    for _ in range(4):
+        y, x, r = rng.uniform(0, height), rng.uniform(0, width), rng.uniform(6, 30)
+        pixels[:, (rows - y) ** 2 + (columns - x) ** 2 < r**2] = rng.uniform(0, 255, 3)[:, None]
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+def altered(image: Image.Image, how: int) -> tuple[Image.Image, dict[str, int]]:
+    """Return a copy as people make them: saved again, resized, mirrored, or all of it."""
+    width, height = image.size
+    match how % 4:
+        case 0:
+            return image, {"quality": 60}
+        case 1:
+            return image.resize((width * 2 // 3, height * 2 // 3), Image.Resampling.BICUBIC), {"quality": 85}
+        case 2:
+            return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), {"quality": 90}
+        case _:
+            small = image.resize((width // 2, height // 2)).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            return small, {"quality": 70}
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory) -> tuple[Path, set[str]]:
+    """Two classes, 200 training and 200 test images; 20 of the test images lie altered in train, too."""
+    root = tmp_path_factory.mktemp("leaky")
+    leaked = set()
+    for number in range(400):
+        split, label = ("train", "test")[number % 2], ("ant", "bee")[number // 2 % 2]
+        folder = root / split / label
+        folder.mkdir(parents=True, exist_ok=True)
+        image = scene(number)
+        image.save(folder / f"{number:03d}.jpg", quality=92)
+        if split == "test" and number // 2 % 10 == 3:
+            copy, options = altered(image, how=number // 20)
+            copy.save(root / "train" / label / f"z{number:03d}.jpg", **options)
+            leaked.add(f"test/{label}/{number:03d}.jpg")
+    return root, leaked
+
+
+def test_a_tenth_of_the_test_images_planted_into_train_is_found_and_nothing_else(planted, lines):
+    root, leaked = planted
+    assert len(leaked) == 20
+    data = ImageFolderDataModule(root, val=0, num_workers=0)
+    found = set(data.leaks.of_split("test"))
+    recall, precision = len(found & leaked) / len(leaked), len(found & leaked) / len(found)
+    assert recall >= 0.95
+    assert precision >= 0.95
+    twins = data.leaks.table.set_index("path")["twin"]
+    assert all(Path(twin).stem == f"z{Path(path).stem}" for path, twin in twins.items() if path in leaked)
+    assert set(data.leaks.table["how"]) == {"near", "mirrored"}
+    warning = next(line for line in lines() if line.startswith("Leak: "))
+    assert warning.startswith(f"Leak: {len(found)} of 200 test images are also in train (")
+
+
+def test_drop_removes_the_training_copies_and_nothing_else(planted, lines):
+    root, _ = planted
+    data = ImageFolderDataModule(root, val=0, num_workers=0, on_leak="drop")
+    counts = data.samples.counts().sum()
+    assert counts["test"] == 200
+    assert counts["train"] == 220 - len(data.leaks)
+    assert set(data.leaks.table["twin"]) & set(data.samples.table["path"]) == set()
+    assert f"data.on_leak: drop: left out {len(data.leaks)} train images." in lines()
+
+
+def test_error_refuses_and_says_what_to_do(planted):
+    root, _ = planted
+    with pytest.raises(DataError) as caught:
+        ImageFolderDataModule(root, val=0, num_workers=0, on_leak="error").setup()
+    assert caught.value.problems[0].startswith("Leak: ")
+    assert caught.value.problems[1] == (
+        "Remove the copies, or use data.on_leak: drop, which trains without them, or warn."
+    )
+
+
+@pytest.fixture
+def three_splits(tmp_path, make_image) -> Path:
+    for split in ("train", "val", "test"):
+        for label in ("ant", "bee"):
+            for number in range(4):
+                make_image(f"{split}/{label}/{number}.png")
+    return tmp_path
+
+
+def test_a_test_image_in_val_leaks_too_for_val_selects_the_weights(three_splits):
+    (three_splits / "test/ant/9.png").write_bytes((three_splits / "val/ant/0.png").read_bytes())
+    data = ImageFolderDataModule(three_splits, num_workers=0)
+    assert data.leaks.table.to_numpy().tolist() == [["test/ant/9.png", "test", "val/ant/0.png", "val", "identical"]]
+
+
+def test_a_group_on_both_sides_of_splits_that_were_given_leaks(three_splits, lines):
+    paths = sorted(path.relative_to(three_splits).as_posix() for path in three_splits.rglob("*.png"))
+    rows = [f"{path},{'shared' if path.endswith('/0.png') and 'ant' in path else path}" for path in paths]
+    (three_splits / "m.csv").write_text("\n".join(["path,patient", *rows]))
+    data = ImageFolderDataModule(three_splits, metadata="m.csv", group_by="patient", num_workers=0)
+    assert data.leaks.table[["path", "twin", "how"]].to_numpy().tolist() == [
+        ["test/ant/0.png", "train/ant/0.png", "same patient"],
+        ["val/ant/0.png", "train/ant/0.png", "same patient"],
+    ]
+    assert "Leak: 1 of 8 test images are also in train (1 same patient): test/ant/0.png = train/ant/0.png." in lines()
+
+
+def test_dropping_the_last_training_image_of_a_class_is_refused(tmp_path, make_image):
+    for name in ("train/ant/0.png", "train/bee/0.png", "test/ant/0.png"):
+        make_image(name)
+    (tmp_path / "test/bee").mkdir(parents=True)
+    (tmp_path / "test/bee/1.png").write_bytes((tmp_path / "train/bee/0.png").read_bytes())
+    with pytest.raises(DataError, match="The class 'bee' has 1 test images, but no training images"):
+        ImageFolderDataModule(tmp_path, val=0, num_workers=0, on_leak="drop").setup()
+
+
+def test_very_many_images_are_compared_by_content_alone(three_splits, monkeypatch, lines):
+    monkeypatch.setattr(leaks_module, "MOST_COMPARED", 10)
+    (three_splits / "test/bee/9.png").write_bytes((three_splits / "train/bee/2.png").read_bytes())
+    data = ImageFolderDataModule(three_splits, num_workers=0)
+    assert data.leaks.of_split("test") == ("test/bee/9.png",)
+    assert "25 images: leaks are looked for among identical files only." in lines()
+
+
+def test_images_that_do_not_leak_give_an_empty_table(three_splits):
+    leaks = ImageFolderDataModule(three_splits, num_workers=0).leaks
+    assert len(leaks) == 0
+    pd.testing.assert_index_equal(leaks.table.columns, pd.Index(["path", "split", "twin", "twin_split", "how"]))

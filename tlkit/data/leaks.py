@@ -1,0 +1,155 @@
+"""Images of val and test that the model has met in training: which, how they were found, and what to do about them."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from tlkit.data.duplicates import Fingerprints, find_duplicates
+from tlkit.data.split import require_trainable
+from tlkit.errors import DataError, first_few
+from tlkit.samples import PATH, SPLIT, SPLITS, Samples
+
+logger = logging.getLogger(__name__)
+
+OnLeak = Literal["warn", "drop", "error"]
+COLUMNS = ("path", "split", "twin", "twin_split", "how")
+EARLIER = {"val": ("train",), "test": ("train", "val")}
+"""What an image of a split must not be in as well; val selects the weights, so a test image in it leaks, too."""
+MOST_COMPARED = 300_000
+"""Near duplicates are looked for among this many images at most: their thumbnails then fill half a gigabyte."""
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """Images of val and test that also lie in a split that the model learns from.
+
+    Attributes:
+        table: one row per leaked image, by split and path: `path`, `split`, `twin` (an image of an earlier split that
+            shows the same), `twin_split`, and `how`: identical, near, mirrored, or "same patient" for a column.
+        copies: rows of the samples in the earlier splits, sorted, without which nothing would leak.
+    """
+
+    table: pd.DataFrame
+    copies: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def of_split(self, split: str) -> tuple[str, ...]:
+        """Return the leaked images of one split."""
+        return tuple(self.table.loc[self.table["split"] == split, "path"])
+
+
+def find_leaks(samples: Samples, prints: Fingerprints, *, group_by: str | None = None) -> Leaks:
+    """Find the images of val and test that also lie in an earlier split.
+
+    Args:
+        samples: the images of all splits.
+        prints: their fingerprints, row by row. Beyond 300,000 images only identical files are looked for.
+        group_by: column whose values should not lie on two sides: an image whose value does is leaked.
+    """
+    assert len(prints) == len(samples), "a fingerprint for every image"
+    splits = samples.table[SPLIT].tolist()
+    found: dict[int, tuple[int, str]] = {}
+    copies: set[int] = set()
+    kinds: Mapping[tuple[int, int], str] = {}
+    if len(samples) > MOST_COMPARED:
+        logger.info("%d images: leaks are looked for among identical files only.", len(samples))
+        groups = _identical(prints)
+    else:
+        duplicates = find_duplicates(prints)
+        groups = duplicates.groups
+        kinds = {(pair.first, pair.second): pair.kind for pair in duplicates.pairs}
+    for group in groups:
+        for row, twins in _leaked(group, splits):
+            copies.update(twins)
+            how, twin = min((_how(row, twin, prints, kinds), twin) for twin in twins)
+            found[row] = (twin, HOWS[how])
+    if group_by is not None:
+        values = samples.table[group_by]
+        for rows in values.dropna().groupby(values).indices.values():
+            for row, twins in _leaked(np.asarray(rows).tolist(), splits):
+                copies.update(twins)
+                found.setdefault(row, (twins[0], f"same {group_by}"))
+    return Leaks(_table(samples, found), tuple(sorted(copies)))
+
+
+def act_on_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
+    """Say what leaks, and return the samples: as they are, or with `drop` without the copies in the earlier splits.
+
+    Raises:
+        DataError: with `error`, that something leaks; with `drop`, that a class has no training images left.
+    """
+    if not len(leaks):
+        return samples
+    sentences = [_sentence(leaks, split, of=int((samples.table[SPLIT] == split).sum())) for split in ("test", "val")]
+    sentences = [sentence for sentence in sentences if sentence]
+    if on_leak == "error":
+        raise DataError(
+            *sentences, "Remove the copies, or use data.on_leak: drop, which trains without them, or warn."
+        )  # fmt: skip
+    for sentence in sentences:
+        logger.warning("%s", sentence)
+    if on_leak == "warn":
+        logger.warning("Scores are given with and without them. data.on_leak: drop trains without their copies.")
+        return samples
+    keep = np.ones(len(samples), dtype=bool)
+    keep[list(leaks.copies)] = False
+    rest = Samples(samples.root, samples.classes, samples.table[keep].reset_index(drop=True))
+    taken = samples.table[SPLIT][~keep].value_counts()
+    logger.warning(
+        "data.on_leak: drop: left out %s.",
+        " and ".join(f"{taken[split]} {split} images" for split in SPLITS if taken.get(split)),
+    )
+    require_trainable(rest, where="the training split without the copies of leaked images")
+    return rest
+
+
+HOWS = ("identical", "near", "mirrored")
+
+
+def _how(row: int, twin: int, prints: Fingerprints, kinds: Mapping[tuple[int, int], str]) -> int:
+    """Return how alike two rows of a group are, as a place in `HOWS`; near where only a chain joins them."""
+    if prints.digest[row] == prints.digest[twin]:
+        return 0
+    return HOWS.index(kinds.get((min(row, twin), max(row, twin)), "near"))
+
+
+def _leaked(rows: Sequence[int], splits: list[str]) -> list[tuple[int, list[int]]]:
+    """Return those of the rows that others of them lie in an earlier split of, with these."""
+    if len({splits[row] for row in rows}) < 2:
+        return []
+    found = ((row, [twin for twin in rows if splits[twin] in EARLIER.get(splits[row], ())]) for row in rows)
+    return [(row, twins) for row, twins in found if twins]
+
+
+def _identical(prints: Fingerprints) -> tuple[tuple[int, ...], ...]:
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for row, digest in enumerate(prints.digest.tolist()):
+        groups[digest].append(row)
+    return tuple(tuple(rows) for digest, rows in groups.items() if digest and len(rows) > 1)
+
+
+def _table(samples: Samples, found: dict[int, tuple[int, str]]) -> pd.DataFrame:
+    paths, splits = samples.table[PATH].tolist(), samples.table[SPLIT].tolist()
+    rows = sorted((splits[row], paths[row], paths[twin], splits[twin], how) for row, (twin, how) in found.items())
+    return pd.DataFrame(
+        [(path, split, twin, where, how) for split, path, twin, where, how in rows], columns=list(COLUMNS), dtype="str"
+    )
+
+
+def _sentence(leaks: Leaks, split: str, *, of: int) -> str:
+    table = leaks.table[leaks.table["split"] == split]
+    if not len(table):
+        return ""
+    kinds = ", ".join(f"{count} {how}" for how, count in table["how"].value_counts().sort_index().items())
+    named = [f"{path} = {twin}" for path, twin in zip(table["path"], table["twin"], strict=True)]
+    where = " and ".join(name for name in SPLITS if (table["twin_split"] == name).any())
+    return f"Leak: {len(table)} of {of} {split} images are also in {where} ({kinds}): {first_few(named)}."

@@ -1,0 +1,217 @@
+"""Tar files as folders: which members one has, where each begins, and its bytes by name, without unpacking anything.
+
+A tar is hostile input. Nothing is ever extracted, so no member can leave a folder; links, devices and sparse members
+are passed over, names that would lead out of a folder too, and no header or member larger than stated is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import logging
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.errors import DataError, first_few
+
+logger = logging.getLogger(__name__)
+
+MOST_BYTES = 512 * 2**20
+"""Larger members are passed over."""
+MOST_HEADER_BYTES = 2**20
+"""A header (a long name, say) that claims more than this is no honest one."""
+ENTRY = np.dtype([("name", "<u8"), ("offset", "<i8"), ("size", "<i8")])
+MOST_INDICES = 4096
+
+
+class Member(NamedTuple):
+    """A regular file in a tar: its name, the offset of its first byte, and its size in bytes."""
+
+    name: str
+    offset: int
+    size: int
+
+
+def list_members(path: str | Path) -> tuple[list[Member], list[str]]:
+    """Return the regular files of a tar in order, and what was passed over, each with the reason.
+
+    Raises:
+        DataError: the file is missing, compressed, damaged, cut short, or has two members of one name.
+    """
+    path = Path(path)
+    found: dict[str, Member] = {}
+    passed: list[str] = []
+    twice: list[str] = []
+    for info in _headers(path):
+        reason = _why_not(info)
+        if reason:
+            passed.append(f"{ascii(info.name)[1:-1]} ({reason})")
+        elif info.isreg():
+            name = str(PurePosixPath(info.name))
+            if name in found:
+                twice.append(name)
+            found[name] = Member(name, info.offset_data, info.size)
+    size = path.stat().st_size
+    cut = [member.name for member in found.values() if member.offset + member.size > size]
+    if cut:
+        raise DataError(f"{path} is cut short: {first_few(cut)} would end after it. Copy it anew.")
+    if twice:
+        raise DataError(
+            f"{path} has {len(twice)} members twice: {first_few(twice)}. Which of them counts is not clear."
+        )
+    return list(found.values()), passed
+
+
+def read_member(path: str | Path, name: str) -> bytes:
+    """Return the bytes of a member, found by its name.
+
+    Raises:
+        OSError: there is no such tar or member, or the member is cut short.
+    """
+    with Path(path).open("rb") as file:
+        place = _find(os.fspath(path), os.fstat(file.fileno()), name)
+        if place is None:
+            raise FileNotFoundError(errno.ENOENT, "the tar has no member of this name", f"{path}/{name}")
+        data = os.pread(file.fileno(), place[1], place[0])
+    if len(data) < place[1]:
+        raise OSError(errno.EIO, "the tar is cut short", f"{path}/{name}")
+    return data
+
+
+def has_member(path: str | Path, name: str) -> bool:
+    """Tell whether a tar has a member of this name."""
+    return _find(os.fspath(path), Path(path).stat(), name) is not None
+
+
+def split_path(path: str) -> tuple[str, str] | None:
+    """Split "folder/shard.tar/cat/1.jpg" into the tar and the member's name; None where no part of it is a file."""
+    tar = os.path.dirname(path)  # noqa: PTH120  called for every image
+    while tar and not os.path.isdir(tar):  # noqa: PTH112
+        if os.path.isfile(tar):  # noqa: PTH113
+            return tar, path[len(tar) + 1 :]
+        tar = os.path.dirname(tar)  # noqa: PTH120
+    return None
+
+
+class _Bounded(io.RawIOBase):
+    """A file that refuses to read more at once than an honest header needs."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MOST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header claims {size:,} bytes")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
+    """Yield a tar's headers one by one; memory does not grow with their number."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(6)
+            file.seek(0)
+            for magic, what in (
+                (b"\x1f\x8b", "gzip"),
+                (b"BZh", "bzip2"),
+                (b"\xfd7zXZ\x00", "xz"),
+                (b"\x28\xb5\x2f\xfd", "zstd"),
+            ):
+                if start.startswith(magic):
+                    raise DataError(
+                        f"{path} is compressed with {what}, so nothing in it can be found by its place. Unpack it to a "
+                        "plain .tar; images hardly shrink anyway."
+                    )
+            with tarfile.open(fileobj=_Bounded(file), mode="r:", errors="surrogateescape") as tar:
+                while (info := tar.next()) is not None:
+                    tar.members = []  # type: ignore[attr-defined]  # else every header stays in memory
+                    yield info
+    except (tarfile.TarError, RecursionError, EOFError, ValueError, OverflowError) as error:
+        raise DataError(f"{path} is no sound tar file ({error}).") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _why_not(info: tarfile.TarInfo) -> str:
+    """Return why a member is passed over; "" for what is used, and for folders."""
+    if info.isdir():
+        return ""
+    if not info.isreg() or info.issparse():
+        return "a link or a device, not a file"
+    if info.size > MOST_BYTES:
+        return f"{info.size:,} bytes"
+    parts = info.name.split("/")
+    if info.name.startswith("/") or ".." in parts or "\\" in info.name or "\0" in info.name:
+        return "its name leads out of a folder"
+    try:
+        info.name.encode()
+    except UnicodeEncodeError:
+        return "its name is not valid UTF-8"
+    return ""
+
+
+def _key(name: str) -> np.uint64:
+    return np.uint64(int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=8).digest(), "little"))
+
+
+def _find(path: str, status: os.stat_result, name: str) -> tuple[int, int] | None:
+    """Return offset and size of a member; None where there is none of this name."""
+    index = _index(path, status.st_size, status.st_mtime_ns)
+    key = _key(name)
+    at = int(np.searchsorted(index["name"], key))
+    if at == len(index) or index["name"][at] != key:
+        return None
+    return int(index["offset"][at]), int(index["size"][at])
+
+
+@lru_cache(maxsize=MOST_INDICES)
+def _index(path: str, size: int, mtime_ns: int) -> npt.NDArray[np.void]:
+    """Return name hash, offset and size of every member, sorted by hash: from the cache, where it is up to date.
+
+    It is mapped, not read, so that worker processes share it.
+    """
+    about = f"{Path(path).resolve()}\n{size}\n{mtime_ns}"
+    cached = cache_folder() / "tars" / f"{hashlib.sha256(about.encode()).hexdigest()}.npy"
+    with suppress(OSError, ValueError):
+        index = np.load(cached, mmap_mode="r", allow_pickle=False)
+        if index.dtype == ENTRY and index.ndim == 1:
+            return index  # type: ignore[no-any-return]
+    members, _ = list_members(path)
+    index = np.array([(_key(member.name), member.offset, member.size) for member in members], dtype=ENTRY)
+    index.sort(order="name")
+    if len(np.unique(index["name"])) < len(index):  # a chance of 1 in 10**7 for a million members
+        raise DataError(f"Two members of {path} have names of one hash. Rename one of its files.")
+    with suppress(OSError):  # an index that is not kept is made anew
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cached.parent, suffix=".partial", delete=False) as partial:
+            np.save(partial, index, allow_pickle=False)
+        Path(partial.name).replace(cached)
+    return index
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made anew: TLKIT_CACHE, or tlkit's own in the user's cache folder."""
+    given = os.environ.get("TLKIT_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tlkit"
