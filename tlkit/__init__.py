@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tlkit.evaluation.evaluation import Evaluation, evaluate
     from tlkit.models.classifier import Classifier
     from tlkit.pipeline.fit import fit
+    from tlkit.pipeline.gate import gate
     from tlkit.pipeline.judge import Run, open_run
     from tlkit.pipeline.predictor import Predictor, load_model
     from tlkit.predictions import Predictions, read_predictions
@@ -40,6 +41,7 @@ _HOMES = {
     "audit_groups": "tlkit.audit.audit",
     "evaluate": "tlkit.evaluation.evaluation",
     "fit": "tlkit.pipeline.fit",
+    "gate": "tlkit.pipeline.gate",
     "load_model": "tlkit.pipeline.predictor",
     "load_recipe": "tlkit.recipe",
     "open_run": "tlkit.pipeline.judge",
@@ -62,6 +64,7 @@ __all__ = [
     "audit_groups",
     "evaluate",
     "fit",
+    "gate",
     "load_model",
     "load_recipe",
     "open_run",

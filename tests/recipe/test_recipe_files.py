@@ -12,7 +12,7 @@ import yaml
 from tlkit.recipe import json_schema, load_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-FILES = sorted(RECIPES.glob("*.yaml"))
+FILES = sorted(file for file in RECIPES.glob("*.yaml") if not file.name.startswith("gates"))
 
 
 def test_the_committed_schema_is_the_generated_one() -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tlkit.cli import data, recipe
 from tlkit.cli.output import class_rows, find_run, print_json, print_lines, print_table, read_file, start_logging
+
+if TYPE_CHECKING:
+    from tlkit.pipeline.judge import Run
+    from tlkit.predictions import Predictions
 
 app = typer.Typer(
     name="tlkit",
@@ -108,28 +112,37 @@ def audit(
     min_group_size: Annotated[int | None, typer.Option(help="Smaller groups get no rate.")] = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
+    gate: Annotated[Path | None, typer.Option(help="YAML file of gates; exit code 1 or 3 unless all pass.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the gates as JUnit XML.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="Write the gates as Markdown, for a CI job's page.")] = None,
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, and say what the data cannot decide."""
     from tlkit.audit.audit import audit_groups
+    from tlkit.cli.gate import finish_gate, judge_gate_file, open_gate_file
 
+    gates = open_gate_file(gate, junit=junit, summary=summary)
     run = find_run(what, split=split)
+    judged: Run | Predictions
     if run and not groups:
-        result = run.audit(by or None, split=split, max_order=max_order, min_group_size=min_group_size)
+        judged, result = run, run.audit(by or None, split=split, max_order=max_order, min_group_size=min_group_size)
     else:
         table = run.predictions(split) if run else read_file(what, y_true=y_true, y_pred=y_pred)
-        table = table.with_groups(groups) if groups else table
+        judged = table.with_groups(groups) if groups else table
         result = audit_groups(
-            table,
-            by=by or table.group_columns,
+            judged,
+            by=by or judged.group_columns,
             max_order=2 if max_order is None else max_order,
             min_group_size=20 if min_group_size is None else min_group_size,
         )
+    verdicts = judge_gate_file(gates, judged, split=split)
     if json:
-        print_json(result.to_dict())
-        return
-    print_table(result.summary_rows())
-    print_lines(["", *result.sentences()])
+        print_json(result.to_dict() | ({"gate": verdicts.to_dict()} if verdicts else {}))
+    else:
+        print_table(result.summary_rows())
+        print_lines(["", *result.sentences()])
+    if verdicts is not None:
+        finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
 
 
 @app.command()

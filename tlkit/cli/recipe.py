@@ -52,8 +52,11 @@ def show(recipe: RecipePath, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    gates: Annotated[bool, typer.Option("--gates", help="That of a file of gates, for `tlkit audit --gate`.")] = False,
+) -> None:
     """Print the recipe's JSON Schema, for editors."""
     from tlkit.recipe import json_schema
+    from tlkit.recipe.gates import gates_schema
 
-    print_json(json_schema())
+    print_json(gates_schema() if gates else json_schema())

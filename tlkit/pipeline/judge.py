@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 
 from tlkit.audit.audit import Audit, audit_groups
 from tlkit.audit.comparison import Comparison, compare_predictions
+from tlkit.audit.gate_report import GateReport
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation, evaluate
 from tlkit.predictions import Predictions, read_predictions
@@ -201,6 +203,21 @@ class Run:
             names=names,
             confidence=self.recipe.evaluate.confidence,
         )
+
+    def gate(self, gates: str | os.PathLike[str], *, split: str | None = None) -> GateReport:
+        """Hold a split's predictions against a file of gates; see `tlkit.gate`.
+
+        Args:
+            gates: the YAML file, such as recipes/gates.yaml.
+            split: test by default, or val where there is no test split.
+
+        Raises:
+            RecipeError: the file of gates is wrong.
+            PredictionsError: a column or class of the gates is not in the predictions.
+        """
+        from tlkit.pipeline.gate import gate
+
+        return gate(self, gates, split=split)
 
     def report(self, split: str | None = None) -> Path:
         """Write `report.html` about a split, evaluating and auditing it where that is still to do; return its path."""

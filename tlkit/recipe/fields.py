@@ -23,9 +23,9 @@ def sections_in(annotation: Any) -> tuple[type[BaseModel], ...]:
     return tuple(dict.fromkeys(found))
 
 
-def field_at(path: KeyPath) -> tuple[FieldInfo | None, int]:
-    """Return the deepest field on a path, and how many steps of the path lead to it."""
-    sections: tuple[type[BaseModel], ...] = (Recipe,)
+def field_at(path: KeyPath, root: type[BaseModel] = Recipe) -> tuple[FieldInfo | None, int]:
+    """Return the deepest field on a path, and how many steps of the path lead to it; `root` is the whole file."""
+    sections: tuple[type[BaseModel], ...] = (root,)
     field, depth = None, 0
     for position, step in enumerate(path):
         if isinstance(step, int):
@@ -38,16 +38,20 @@ def field_at(path: KeyPath) -> tuple[FieldInfo | None, int]:
     return field, depth
 
 
-def keys_at(path: KeyPath) -> tuple[str, ...]:
+def keys_at(path: KeyPath, root: type[BaseModel] = Recipe) -> tuple[str, ...]:
     """Return the keys that the section at `path` takes, in recipe order; none where no section stands there.
+
+    Args:
+        path: the section's place; () = the whole file.
+        root: what the whole file is.
 
     Example:
         >>> keys_at(("strategy",))
         ('kind', 'backbone_lr_factor')
     """
     if not path:
-        return tuple(Recipe.model_fields)
-    field, _ = field_at(path)
+        return tuple(root.model_fields)
+    field, _ = field_at(path, root)
     sections = sections_in(field.annotation) if field is not None else ()
     return tuple(dict.fromkeys(key for section in sections for key in section.model_fields))
 

@@ -157,6 +157,20 @@ def unknown_key(path: KeyPath, *, as_written: str | None = None) -> str:
     return f"{shown} is unknown{_advice(_snake(str(path[-1])), path[:-1])}"
 
 
+def unknown_in(path: KeyPath, known: Sequence[str]) -> str:
+    """Return the message for a key of a file that is no recipe: the nearest key there, or all of them.
+
+    Example:
+        >>> unknown_in(("limits", 0, "atleast"), ["by", "at_least"])
+        'limits[0].atleast is unknown. Did you mean limits[0].at_least?'
+    """
+    near = _near(_snake(str(path[-1])), known, most=1)
+    if near:
+        return f"{dotted(path)} is unknown. Did you mean {dotted((*path[:-1], near[0]))}?"
+    section = dotted(path[:-1]) if path[:-1] else "The file"
+    return f"{dotted(path)} is unknown. {section} takes {', '.join(known)}."
+
+
 def _advice(word: str, section: KeyPath) -> str:
     here, inside = dotted(section) if section else "", keys_at(section)
     full = f"{here}.{word}" if here else word

@@ -54,7 +54,7 @@ def recipe_problems(path: str | os.PathLike[str], overrides: Overrides = ()) -> 
 
 def _read(path: str | os.PathLike[str], overrides: Overrides) -> tuple[Recipe | None, list[str]]:
     name = os.fspath(path)
-    document = read_yaml(_text_of(Path(name), name), source=name)
+    document = read_yaml(text_of(Path(name), name), source=name)
     if document.value is None and not document.problems:
         raise RecipeError(
             f"{name}  is empty. Begin with recipe_version: 1, name, data with its root, and model with its name; "
@@ -133,15 +133,15 @@ def _report_contradiction(contradiction: Contradiction, document: Document) -> N
     document.problems.append(Problem(spot.order, spot.where, contradiction.text))
 
 
-def _text_of(path: Path, name: str) -> str:
-    """Return the text of a recipe file.
+def text_of(path: Path, name: str, *, kind: str = "recipe") -> str:
+    """Return the text of a recipe, or of another kind of YAML file.
 
     Raises:
         RecipeError: there is no such file, or it holds no UTF-8 text.
     """
     if path.is_dir():
         inside = " Give the file in it: " + os.fspath(path / "recipe.yaml") if (path / "recipe.yaml").exists() else ""
-        raise RecipeError(f"{name}  is a folder, not a recipe.{inside or ' Give a YAML file.'}")
+        raise RecipeError(f"{name}  is a folder, not a {kind}.{inside or ' Give a YAML file.'}")
     try:
         data = path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
     except FileNotFoundError:
@@ -149,7 +149,7 @@ def _text_of(path: Path, name: str) -> str:
     except OSError as error:
         raise RecipeError(f"{name}  cannot be read: {error.strerror}. Check the path and its permissions.") from None
     if data is None:
-        raise RecipeError(f"{name}  is larger than a recipe can be (1 MiB). Give a YAML file.")
+        raise RecipeError(f"{name}  is larger than a {kind} can be (1 MiB). Give a YAML file.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -9,37 +9,41 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tlkit.recipe.fields import accepts, field_at, keys_at, sections_in, wanted
-from tlkit.recipe.keys import unknown_key
+from tlkit.recipe.keys import unknown_in, unknown_key
 from tlkit.recipe.nodes import Document, KeyPath, Spot, dotted
-from tlkit.recipe.schema import SHORT_FORMS
+from tlkit.recipe.schema import SHORT_FORMS, Recipe
 from tlkit.recipe.syntax import missing_space
 from tlkit.recipe.wording import in_yaml, seen, wrong_value
 
 TRANSFORMS = ("augment", "transforms")
 
 
-def report_errors(error: ValidationError, document: Document) -> None:
+def report_errors(error: ValidationError, document: Document, *, root: type[BaseModel] = Recipe) -> None:
     """Add to a document what pydantic found wrong with it; contradictions are left to the caller.
 
     A union complains once for each type that it tried, and a misspelt key also leaves the right one missing: the user
-    hears once, of the part that is really wrong.
+    hears once, of the part that is really wrong. `root` is what the whole document is: a recipe, or another file.
     """
     found: dict[KeyPath, str] = {}
     for one in error.errors(include_url=False):
         if one["type"] != "contradiction":
-            path, kind = _place(one["loc"], one["type"], document.value)
+            path, kind = _place(one["loc"], one["type"], document.value, root)
             found.setdefault(path, f"said {one['msg']}" if kind == "said" else kind)
     for path in [path for path, kind in found.items() if kind not in ("extra_forbidden", "missing")]:
         told_already = any(path[: len(bad)] == bad for bad in document.faulty)
         told_closer = any(len(other) > len(path) and other[: len(path)] == path for other in {*found, *document.faulty})
         if told_already or told_closer:
             del found[path]
-    unknown = [
-        unknown_key(path, as_written=document.spot(path).key) for path in found if found[path] == "extra_forbidden"
-    ]
+    unknown = [_unknown(path, document.spot(path).key, root) for path in found if found[path] == "extra_forbidden"]
     for path, kind in found.items():
         if not (kind == "missing" and any(text.endswith(f"Did you mean {dotted(path)}?") for text in unknown)):
-            document.report(path, _message(kind, path, document))
+            document.report(path, _message(kind, path, document, root))
+
+
+def _unknown(path: KeyPath, as_written: str | None, root: type[BaseModel]) -> str:
+    if root is Recipe:
+        return unknown_key(path, as_written=as_written)
+    return unknown_in(path, keys_at(path[:-1], root))
 
 
 def value_at(value: Any, path: KeyPath) -> Any:
@@ -55,14 +59,14 @@ def _has(value: Any, step: str | int) -> bool:
     return isinstance(value, dict) and step in value
 
 
-def _place(loc: tuple[str | int, ...], kind: str, value: Any) -> tuple[KeyPath, str]:
+def _place(loc: tuple[str | int, ...], kind: str, value: Any, root: type[BaseModel]) -> tuple[KeyPath, str]:
     """Return the path in the document that a pydantic location means, without the types that it tried on the way."""
     path: KeyPath = ()
     for step in loc:
         if _has(value, step):
             path, value = (*path, step), value[step]
     if kind == "missing":
-        if isinstance(loc[-1], str) and loc[-1] in keys_at(path):
+        if isinstance(loc[-1], str) and loc[-1] in keys_at(path, root):
             return (*path, loc[-1]), kind
         return path, "too_short"  # a list of fixed length
     if kind.startswith("union_tag"):
@@ -72,12 +76,12 @@ def _place(loc: tuple[str | int, ...], kind: str, value: Any) -> tuple[KeyPath, 
     return path, kind
 
 
-def _message(kind: str, path: KeyPath, document: Document) -> str:
+def _message(kind: str, path: KeyPath, document: Document, root: type[BaseModel]) -> str:
     spot = document.spot(path)
     key = spot.key or dotted(path)
     if kind == "extra_forbidden":
-        return unknown_key(path, as_written=spot.key)
-    field, depth = field_at(path)
+        return _unknown(path, spot.key, root)
+    field, depth = field_at(path, root)
     value = value_at(document.value, path)
     if field is None:
         return f"the recipe is {seen(value, spot)}, not sections with keys. Begin it with recipe_version: 1."

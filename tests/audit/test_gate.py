@@ -1,0 +1,201 @@
+"""Gates: three states that never rest on a point estimate, against scipy and statsmodels, and the forms CI reads."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+from statsmodels.stats.contingency_tables import mcnemar
+
+from tlkit.audit.gate import judge_gates
+from tlkit.audit.gate_report import GateReport
+from tlkit.audit.rates import METRICS
+from tlkit.errors import PredictionsError, TlkitError
+from tlkit.predictions import Predictions
+from tlkit.recipe.gates import load_gates
+
+
+@pytest.fixture
+def gates(tmp_path):
+    def make(text):
+        (tmp_path / "gates.yaml").write_text(f"gates_version: 1\n{text}")
+        return load_gates(tmp_path / "gates.yaml", metrics=METRICS)
+
+    return make
+
+
+def counted(*, classes=("no", "yes"), **groups):
+    """Build predictions from {group: (correct, images)}; the true class is always the first."""
+    names = [name for name, (_, n) in groups.items() for _ in range(n)]
+    wrong = [int(i >= k) for k, n in groups.values() for i in range(n)]
+    return Predictions.build(
+        classes=classes, path=[f"{i}.png" for i in range(len(names))], y_true=[0] * len(names), y_pred=wrong,
+        groups=pd.DataFrame({"g": [None if name == "missing" else name for name in names]}),
+    )  # fmt: skip
+
+
+TOLERANCE = "tolerances:\n  - {by: g, tolerance: 0.05}\n"
+FLOOR = "limits:\n  - {by: g, at_least: 0.8}\n"
+
+
+@pytest.mark.parametrize(
+    ("groups", "text", "verdict", "code"),
+    [
+        ({"a": (950, 1000), "b": (960, 1000)}, TOLERANCE, "PASS", 0),
+        ({"a": (950, 1000), "b": (700, 1000)}, TOLERANCE, "FAIL", 1),
+        ({"a": (95, 100), "b": (96, 100)}, TOLERANCE, "NOT ENOUGH DATA", 3),
+        ({"a": (95, 100), "b": (9, 10)}, TOLERANCE, "NOT ENOUGH DATA", 3),
+        ({"a": (95, 100)}, TOLERANCE, "NOT ENOUGH DATA", 3),
+        ({"a": (950, 1000), "b": (960, 1000)}, FLOOR, "PASS", 0),
+        ({"a": (95, 100), "b": (60, 100)}, FLOOR, "FAIL", 1),
+        ({"a": (95, 100), "b": (85, 100)}, FLOOR, "NOT ENOUGH DATA", 3),
+        ({"a": (95, 100), "b": (19, 19)}, FLOOR, "NOT ENOUGH DATA", 3),
+        ({"a": (95, 100)}, FLOOR, "PASS", 0),
+    ],
+)
+def test_each_kind_of_gate_has_three_states(gates, groups, text, verdict, code):
+    report = judge_gates(counted(**groups), gates(text))
+    assert (report.verdict, report.exit_code) == (verdict, code)
+
+
+def test_a_point_estimate_beyond_the_bound_does_not_fail_and_one_within_does_not_pass(gates):
+    below = judge_gates(counted(a=(15, 20), b=(15, 20)), gates(FLOOR))
+    above = judge_gates(counted(a=(17, 20), b=(17, 20)), gates(FLOOR))
+    assert below.verdict == above.verdict == "NOT ENOUGH DATA"
+
+
+def test_the_tests_of_limits_agree_with_scipy_and_are_corrected_together(gates):
+    report = judge_gates(
+        counted(a=(60, 100), b=(70, 100)), gates("limits:\n  - {by: g, at_least: 0.8}\n  - {by: g, at_most: 0.5}\n")
+    )
+    raw = [binomtest(k, 100, 0.8, alternative="less").pvalue for k in (60, 70)]
+    raw += [binomtest(k, 100, 0.5, alternative="greater").pvalue for k in (60, 70)]
+    order = np.argsort(raw)
+    holm = np.minimum(1, np.maximum.accumulate(np.sort(raw) * np.arange(4, 0, -1)))
+    assert [report.rows[i].p_holm for i in order] == pytest.approx(holm)
+
+
+def test_a_ceiling_holds_a_rate_where_low_is_good(gates):
+    generator = np.random.default_rng(0)
+    y = np.array([0, 1] * 500)
+    wrong = (y == 0) & (generator.random(1000) < 0.3)
+    predictions = Predictions.build(
+        classes=("no", "yes"), path=[str(i) for i in range(1000)], y_true=y, y_pred=np.where(wrong, 1, y),
+        groups=pd.DataFrame({"g": ["a", "b"] * 250 + ["b", "a"] * 250}),
+    )  # fmt: skip
+    text = "limits:\n  - {by: g, metric: false_positive_rate, class_name: 'yes', at_most: 0.1}\n"
+    report = judge_gates(predictions, gates(text))
+    assert report.verdict == "FAIL"
+    assert {row.rate for row in report.rows} == {"false positive rate of yes"}
+
+
+def test_crossed_columns_and_missing_values_are_gated(gates):
+    base = counted(a=(950, 1000), b=(955, 1000), missing=(400, 1000))
+    report = judge_gates(base, gates(TOLERANCE))
+    assert {row.group: row.verdict for row in report.rows} == {"a": "PASS", "b": "PASS", "(missing)": "FAIL"}
+    both = base.groups.assign(h=["x", "y"] * 1500)
+    crossed = Predictions.build(
+        classes=base.classes, path=base.path, y_true=base.y_true, y_pred=base.y_pred, groups=both
+    )
+    report = judge_gates(crossed, gates("limits:\n  - {by: [g, h], at_least: 0.9}\n"))
+    assert [row.group for row in report.rows] == ["a × x", "a × y", "b × x", "b × y"]
+
+
+WORSE = "no_worse_than: {baseline: before.csv, by: [g], margin: 0.02}\n"
+
+
+def two(n, first_wrong, second_wrong):
+    """Return a baseline and a model on n images of one group each half, wrong on the given positions."""
+    names = ["a"] * (n // 2) + ["b"] * (n - n // 2)
+    made = []
+    for wrong in (first_wrong, second_wrong):
+        y_pred = np.zeros(n, dtype=int)
+        y_pred[list(wrong)] = 1
+        made.append(
+            Predictions.build(
+                classes=("no", "yes"), path=[str(i) for i in range(n)], y_true=[0] * n, y_pred=y_pred,
+                groups=pd.DataFrame({"g": names}),
+            )
+        )  # fmt: skip
+    return made
+
+
+def test_the_same_predictions_are_no_worse_however_few(gates):
+    one, _ = two(30, range(3), range(3))
+    report = judge_gates(one, gates(WORSE), baseline=one)
+    assert report.verdict == "PASS"
+    assert {row.note for row in report.rows} == {"both say the same of every image"}
+
+
+def test_a_model_that_lost_one_group_fails_there_by_mcnemar(gates):
+    one, other = two(1000, range(50), [*range(50), *range(500, 600)])
+    report = judge_gates(other, gates(WORSE), baseline=one)
+    rows = {row.group: row for row in report.rows}
+    assert {name: row.verdict for name, row in rows.items()} == {"all images": "FAIL", "a": "PASS", "b": "FAIL"}
+    raw = mcnemar([[400, 100], [0, 0]], exact=True).pvalue
+    assert rows["b"].p_holm == pytest.approx(2 * raw)
+    assert rows["b"].value.value == pytest.approx(-0.2)
+
+
+def test_a_loss_that_may_be_chance_is_not_enough_data(gates):
+    one, other = two(100, range(5), [*range(2, 5), *range(60, 65)])
+    report = judge_gates(other, gates(WORSE), baseline=one)
+    assert report.verdict == "NOT ENOUGH DATA"
+    assert "images would show a loss of 0.02" in report.rows[0].note
+
+
+def test_what_the_data_lack_is_reported_at_once_with_its_line(gates):
+    file = gates(
+        "tolerances:\n  - {by: gg, tolerance: 0.1}\nlimits:\n"
+        "  - {by: g, metric: recall, class_name: yse, at_least: 0.1}\n"
+    )
+    with pytest.raises(PredictionsError) as error:
+        judge_gates(counted(a=(9, 10), b=(9, 10)), file)
+    first, second = error.value.problems
+    assert first.endswith("gates.yaml:3  There is no group column 'gg'. Did you mean 'g'? The group columns are: g.")
+    assert second.endswith("gates.yaml:5  There is no class 'yse'. Did you mean 'yes'? The classes are: no, yes.")
+
+
+def test_junit_counts_failures_and_errors_and_survives_any_name(gates):
+    groups = {"a": (950, 1000), "b\x00<&\"'": (300, 1000), "few": (5, 6)}
+    report = judge_gates(counted(**groups), gates(TOLERANCE + FLOOR))
+    root = ET.fromstring(report.to_junit())
+    assert root.tag == "testsuites"
+    (suite,) = root
+    cases = list(suite)
+    assert suite.attrib["tests"] == root.attrib["tests"] == str(len(cases)) == "6"
+    found = [case[0].tag if len(case) else "passed" for case in cases]
+    assert (found.count("failure"), found.count("error")) == (int(suite.get("failures")), int(suite.get("errors")))
+    assert found.count("failure") == 3
+    assert all(set(case.attrib) == {"classname", "name", "time"} for case in cases)
+    assert any("b�<&\"'" in case.get("name") for case in cases)
+    assert len({(case.get("classname"), case.get("name")) for case in cases}) == len(cases)
+
+
+def test_markdown_keeps_names_in_their_cells(gates):
+    report = judge_gates(counted(**{"a|b": (950, 1000), "<script>": (960, 1000)}), gates(TOLERANCE))
+    text = report.to_markdown()
+    assert text.startswith("## Gates: ✓ PASS\n\n2 passed, 0 failed, 0 cannot be decided; 2,000 labelled images, ")
+    assert "| g | a\\|b | 1000 |" in text
+    assert "<script>" not in text
+    assert "<script>" not in report._repr_html_()
+
+
+def test_a_report_goes_to_json_and_back(gates):
+    report = judge_gates(counted(a=(95, 100), b=(60, 100)), gates(TOLERANCE + FLOOR))
+    assert GateReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+    with pytest.raises(TlkitError, match="written by a newer tlkit"):
+        GateReport.from_dict({**report.to_dict(), "version": 99})
+
+
+def test_sentences_name_the_line_the_group_and_what_was_found(gates):
+    report = judge_gates(counted(a=(95, 100), b=(60, 100)), gates(FLOOR))
+    first, last = report.sentences()
+    assert first.endswith(
+        "gates.yaml:3  FAIL for g b: accuracy at least 0.8; found 0.600 [0.502, 0.691], n = 100, p < 0.001 (Holm)."
+    )
+    assert last.endswith("gates.yaml: FAIL; 1 passed, 1 failed, 0 cannot be decided.")

@@ -1,0 +1,237 @@
+"""`judge_gates`: whether what must hold across groups does hold, does not, or cannot be told from these images."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betainc
+
+from tlkit.audit.audit import Audit, audit_groups
+from tlkit.audit.cells import by_problems, cells_of
+from tlkit.audit.gate_report import GateReport, GateRow
+from tlkit.audit.judge import verdict
+from tlkit.audit.pairing import Paired, pair
+from tlkit.audit.rates import Metric
+from tlkit.audit.tables import MISSING, GroupTable, Verdict
+from tlkit.errors import PredictionsError, did_you_mean, first_few
+from tlkit.predictions import Predictions
+from tlkit.recipe.gates import Gates, GatesFile, Limit, Tolerance
+from tlkit.stats.corrections import holm
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.paired import paired_difference, pairs_needed
+from tlkit.stats.tests import mcnemar
+
+logger = logging.getLogger(__name__)
+
+EVERY = "all images"
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A row before the correction for many tests: its p-value, and how to decide once that is corrected."""
+
+    row: GateRow
+    p: float | None
+    beyond: bool
+    within: bool
+
+
+def judge_gates(
+    predictions: Predictions, file: GatesFile, *, baseline: Predictions | None = None, seed: int = 0
+) -> GateReport:
+    """Judge every gate of a file on a model's predictions: PASS, FAIL or NOT ENOUGH DATA, never by a point estimate.
+
+    A tolerance has the verdict of the audit. A limit fails where the whole interval lies on its wrong side and an exact
+    binomial test, corrected over all limits, agrees; it passes where the whole interval lies on its right side. "No
+    worse" fails where the paired interval lies wholly below the margin and McNemar's exact test, corrected, agrees; it
+    passes where the whole interval lies above it, or where both models say the same of every image.
+
+    Args:
+        predictions: what the model said, with the group columns.
+        file: the gates.
+        baseline: what the model to be compared with said; needed where the gates name one.
+        seed: seed of the audit's permutations.
+
+    Raises:
+        PredictionsError: a column or class is not there, or the baseline has no image in common.
+    """
+    problems = list(_problems(predictions, file))
+    if problems:
+        raise PredictionsError(*problems)
+    gates = file.gates
+    rows: list[GateRow] = []
+    images = int((predictions.y_true >= 0).sum())
+    if gates.columns:
+        audit = audit_groups(
+            predictions,
+            by=gates.columns,
+            metrics=cast("tuple[Metric, ...]", gates.metrics),
+            min_group_size=gates.min_group_size,
+            max_order=gates.max_order,
+            confidence=gates.confidence,
+            alpha=gates.alpha,
+            seed=seed,
+        )
+        rows += _tolerances(audit, file) + _limits(audit, file)
+    if gates.no_worse_than is not None:
+        assert baseline is not None, "whoever opens the file opens the baseline"
+        rows += _no_worse(pair(baseline, predictions, names=(gates.no_worse_than.baseline, "these predictions")), file)
+    report = GateReport(file.source, images, gates.confidence, gates.alpha, tuple(rows))
+    logger.info("Gates of %s: %s.", file.source, report.counts_text)
+    return report
+
+
+def _problems(predictions: Predictions, file: GatesFile) -> Iterator[str]:
+    """Yield what the file asks for that the predictions do not have, each with its place."""
+    for kind, gates in (("tolerances", file.gates.tolerances), ("limits", file.gates.limits)):
+        for index, gate in enumerate(cast("Sequence[Tolerance | Limit]", gates)):
+            where = file.where(kind, index, "by")
+            yield from (f"{where}  {problem}" for problem in by_problems(predictions.groups, gate.by))
+            if gate.class_name is not None and gate.class_name not in predictions.classes:
+                yield (
+                    f"{file.where(kind, index, 'class_name')}  There is no class {gate.class_name!r}."
+                    f"{did_you_mean(gate.class_name, predictions.classes)} The classes are: "
+                    f"{first_few(predictions.classes, most=20)}."
+                )
+    worse = file.gates.no_worse_than
+    if worse is not None and worse.by:
+        where = file.where("no_worse_than", "by")
+        yield from (f"{where}  {problem}" for problem in by_problems(predictions.groups, worse.by))
+
+
+def _tables(audit: Audit, gate: Tolerance | Limit) -> list[GroupTable]:
+    return [
+        table
+        for table in audit.tables
+        if set(table.columns) == set(gate.by)
+        and table.metric == gate.metric
+        and gate.class_name in (None, table.class_name)
+    ]
+
+
+def _tolerances(audit: Audit, file: GatesFile) -> list[GateRow]:
+    rows = []
+    for index, gate in enumerate(file.gates.tolerances):
+        for table in _tables(audit, gate):
+            judged = [row for row in table.rows if row.verdict is not None]
+            for row in judged:
+                decided = verdict(row.difference, row.p_holm, tolerance=gate.tolerance, alpha=file.gates.alpha)
+                value = row.difference or Estimate(None, None, None, n=row.rate.n, note=row.rate.note)
+                note = _too_few(row.rate.n, file.gates) or ("" if row.difference else "the rest is too small")
+                rows.append(
+                    GateRow(
+                        kind="tolerance", where=file.where("tolerances", index), by=table.by, group=row.name,
+                        rate=table.rate_name, bound=gate.tolerance, n=row.rate.n, value=value, p_holm=row.p_holm,
+                        verdict=decided, note=note,
+                    )
+                )  # fmt: skip
+            if not judged:
+                rows.append(_empty("tolerance", file.where("tolerances", index), table, gate.tolerance))
+    return rows
+
+
+def _limits(audit: Audit, file: GatesFile) -> list[GateRow]:
+    cases: list[_Case] = []
+    for index, gate in enumerate(file.gates.limits):
+        where = file.where("limits", index)
+        for table in _tables(audit, gate):
+            for bound, below in ((gate.at_least, True), (gate.at_most, False)):
+                if bound is not None:
+                    found = list(_limit_cases(table, bound, where=where, floor=below, gates=file.gates))
+                    cases += found or [
+                        _Case(_empty("at least" if below else "at most", where, table, bound), None, False, False)
+                    ]
+    return _decided(cases, file.gates.alpha)
+
+
+def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, gates: Gates) -> Iterator[_Case]:
+    for row in table.rows:
+        if row.group is None or row.images == 0:
+            continue
+        rate, p, beyond, within = row.rate, None, False, False
+        if rate.value is not None and rate.low is not None and rate.high is not None:
+            p = _binomial_p(rate.value * rate.n, rate.n, bound, floor=floor)
+            beyond = rate.high < bound if floor else rate.low > bound
+            within = rate.low >= bound if floor else rate.high <= bound
+        yield _Case(
+            GateRow(
+                kind="at least" if floor else "at most", where=where, by=table.by, group=row.name,
+                rate=table.rate_name, bound=bound, n=rate.n, value=rate, p_holm=None, verdict="NOT ENOUGH DATA",
+                note=_too_few(rate.n, gates),
+            ),
+            p, beyond, within,
+        )  # fmt: skip
+
+
+def _binomial_p(k: float, n: int, bound: float, *, floor: bool) -> float:
+    """Return the exact chance of a rate so low under a true rate of `bound`, or so high, by the incomplete Beta."""
+    if floor:
+        return 1.0 if k >= n else float(1 - betainc(k + 1, n - k, bound))
+    return 1.0 if k <= 0 else float(betainc(k, n - k + 1, bound))
+
+
+def _no_worse(paired: Paired, file: GatesFile) -> list[GateRow]:
+    gates = file.gates
+    worse = gates.no_worse_than
+    assert worse is not None
+    parts: list[tuple[str, str, npt.NDArray[np.bool_]]] = [(EVERY, EVERY, np.ones(len(paired), dtype=bool))]
+    for column in worse.by:
+        cells = cells_of(paired.groups, (column,))
+        parts += [(column, values[0], cells.code == code) for code, values in enumerate(cells.values)]
+        parts.append((column, MISSING, cells.code < 0))
+    cases = []
+    for by, name, rows in parts:
+        if not rows.any():
+            continue
+        pairs = paired.counted(rows)
+        difference, test = paired_difference(pairs, gates.confidence), mcnemar(pairs.first, pairs.second)
+        assert difference.low is not None and difference.high is not None
+        alike = bool(paired.same[rows].all())
+        large = pairs.n >= gates.min_group_size
+        note = "both say the same of every image" if alike else _too_few(pairs.n, gates)
+        if not note and worse.margin > 0:
+            needed = pairs_needed(worse.margin, pairs.discordant / pairs.n, alpha=gates.alpha)
+            note = f"about {needed:,} images would show a loss of {worse.margin:g}" if (needed or 0) > pairs.n else ""
+        row = GateRow(
+            kind="no worse", where=file.where("no_worse_than"), by=by, group=name, rate="accuracy", bound=worse.margin,
+            n=pairs.n, value=difference, p_holm=None, verdict="NOT ENOUGH DATA", note=note,
+        )  # fmt: skip
+        cases.append(
+            _Case(
+                row,
+                test.p if test is not None and large else None,
+                beyond=large and difference.high < -worse.margin,
+                within=alike or (large and difference.low >= -worse.margin),
+            )
+        )
+    return _decided(cases, gates.alpha)
+
+
+def _decided(cases: Sequence[_Case], alpha: float) -> list[GateRow]:
+    """Correct the tests of one kind of gate together, and give each its verdict."""
+    rows = []
+    for case, p_holm in zip(cases, holm([case.p for case in cases]), strict=True):
+        decided: Verdict = "PASS" if case.within else "NOT ENOUGH DATA"
+        if case.beyond and p_holm is not None and p_holm < alpha:
+            decided = "FAIL"
+        keep = decided != "FAIL" and (decided == "NOT ENOUGH DATA" or case.row.note.startswith("both"))
+        rows.append(replace(case.row, p_holm=p_holm, verdict=decided, note=case.row.note if keep else ""))
+    return rows
+
+
+def _too_few(n: int, gates: Gates) -> str:
+    return f"n = {n}, fewer than {gates.min_group_size}" if n < gates.min_group_size else ""
+
+
+def _empty(kind: str, where: str, table: GroupTable, bound: float) -> GateRow:
+    """Return the row of a table in which there is nothing to judge: that is no pass."""
+    nothing = Estimate(None, None, None, n=0, note="no two groups to compare" if kind == "tolerance" else "no groups")
+    return GateRow(
+        kind=kind, where=where, by=table.by, group="(none)", rate=table.rate_name, bound=bound, n=0,
+        value=nothing, p_holm=None, verdict="NOT ENOUGH DATA", note=nothing.note,
+    )  # fmt: skip

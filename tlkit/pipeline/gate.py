@@ -1,0 +1,56 @@
+"""`gate`: hold a model's predictions against a file of gates, without torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tlkit.audit.gate import judge_gates
+from tlkit.audit.gate_report import GateReport
+from tlkit.audit.rates import METRICS
+from tlkit.errors import PredictionsError, TlkitError
+from tlkit.pipeline.judge import Run, open_run
+from tlkit.predictions import Predictions, read_predictions
+from tlkit.recipe.gates import GatesFile, load_gates
+
+
+def gate(what: Run | Predictions, gates: str | os.PathLike[str] | GatesFile, *, split: str | None = None) -> GateReport:
+    """Hold a run, or any predictions, against a file of gates: tolerances, limits, "no worse than".
+
+    Args:
+        what: a run, or predictions with their group columns.
+        gates: the YAML file, such as recipes/gates.yaml.
+        split: of a run: test by default, or val where there is no test split; also the baseline's split.
+
+    Returns:
+        The verdict on every gate; `exit_code` is 0 = all pass, 1 = one failed, 3 = not enough data.
+
+    Raises:
+        RecipeError: the file of gates is wrong; all its problems at once.
+        PredictionsError: a column or class of the gates is not in the predictions.
+        RunError: there is no such baseline.
+    """
+    file = gates if isinstance(gates, GatesFile) else load_gates(gates, metrics=METRICS)
+    predictions = what.predictions(split) if isinstance(what, Run) else what
+    seed = what.recipe.seed if isinstance(what, Run) else 0
+    chosen = what.judged_split(split) if isinstance(what, Run) else split
+    return judge_gates(predictions, file, baseline=_baseline(file, chosen), seed=seed)
+
+
+def _baseline(file: GatesFile, split: str | None) -> Predictions | None:
+    """Return the predictions that the gates compare with, None where they name none."""
+    worse = file.gates.no_worse_than
+    if worse is None:
+        return None
+    path, where = Path(worse.baseline), file.where("no_worse_than", "baseline")
+    if path.suffix == ".json":
+        raise PredictionsError(
+            f"{where}  {path} holds rates without images, which cannot be paired. Name the run it belongs to, or its "
+            "CSV or Parquet file of predictions."
+        )
+    try:
+        if path.suffix in (".csv", ".parquet"):
+            return read_predictions(path)
+        return open_run(path).predictions(split)
+    except TlkitError as error:
+        raise type(error)(*(f"{where}  {problem}" for problem in error.problems)) from None
