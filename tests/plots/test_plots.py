@@ -13,9 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tlkit.audit.audit import audit_groups
+from tlkit.audit.explain import explain_gaps
 from tlkit.errors import TlkitError
 from tlkit.evaluation import evaluate
-from tlkit.plots import canvas, plot_confusion, plot_groups, plot_history, plot_per_class, to_svg
+from tlkit.plots import canvas, plot_confusion, plot_groups, plot_heat, plot_history, plot_per_class, to_svg
 from tlkit.predictions import Predictions
 
 HISTORY = pd.DataFrame(
@@ -268,3 +269,43 @@ def test_any_number_of_classes_can_be_drawn(count):
         warnings.simplefilter("error")
         assert len(to_svg(lambda: plot_confusion(evaluation))) < 300_000
         assert len(to_svg(lambda: plot_per_class(evaluation))) < 300_000
+
+
+def explained(classes, groups, *, bad=(0, 0), n=4000, seed=1):
+    """Return one explained column of recalls of .95, but for one group and class with .5."""
+    random = np.random.default_rng(seed)
+    y, g = random.integers(0, len(classes), n), random.integers(0, len(groups), n)
+    right = random.random(n) < np.where((g == bad[0]) & (y == bad[1]), 0.3, 0.95)
+    predictions = Predictions.build(
+        classes=classes, path=[str(i) for i in range(n)], y_true=y, y_pred=np.where(right, y, (y + 1) % len(classes)),
+        groups=pd.DataFrame({"g": [groups[i] for i in g]}),
+    )  # fmt: skip
+    return explain_gaps(predictions, by="g", replicates=20).column("g")
+
+
+def test_heat_frames_the_cell_that_differs_and_numbers_every_cell(ax):
+    from matplotlib.patches import Rectangle
+
+    column = explained(["ant", "bee", "cat"], ["dark", "light", "medium"], bad=(0, 2))
+    plot_heat(column, ax)
+    frames = [patch for patch in ax.patches if isinstance(patch, Rectangle) and not patch.get_fill()]
+    framed = {(round(frame.get_x() + 0.46), round(frame.get_y() + 0.44)) for frame in frames}
+    assert (2, 0) in framed  # the others are compared with a rest that holds the one that fails
+    assert {x for x, _ in framed} == {2}
+    assert len(ax.texts) == 9
+    assert ax.get_legend().get_texts()[0].get_text() == "differs from the rest (Holm, p < 0.05)"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["ant", "bee", "cat"]
+    assert ax.get_yticklabels()[0].get_text().startswith("dark (n = ")
+
+
+def test_heat_of_many_classes_shows_those_with_the_smallest_p_values(ax):
+    column = explained([f"class{i:02d}" for i in range(60)], ["a", "b"], bad=(0, 55), n=12000)
+    plot_heat(column, ax)
+    assert ax.get_xlabel() == "class (30 of 60)"
+    assert "class55" in [label.get_text() for label in ax.get_xticklabels()]
+
+
+def test_heat_of_names_in_every_script_is_drawn():
+    svg = to_svg(lambda: plot_heat(explained(SCRIPTS, SCRIPTS, n=3000)))
+    ET.fromstring(svg)
+    assert "&lt;script&gt;" in svg

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from tlkit.audit.audit import audit_groups
+from tlkit.audit.explain import explain_gaps
 from tlkit.evaluation import evaluate
 from tlkit.predictions import Predictions
 from tlkit.report import write_report
@@ -281,3 +282,24 @@ def test_a_browser_shows_the_page_and_has_nothing_to_complain_about(tmp_path, sc
     assert (background.sum() < 150) == (scheme == "dark")
     assert np.any(pixels != background, axis=(1, 2)).mean() > 0.3  # of the picture's lines have something on them
     assert np.all(pixels == (0, 114, 178), axis=2).sum() > 500  # the figures' blue
+
+
+def test_what_lies_behind_the_gaps_stands_on_the_page_with_its_numbers(tmp_path):
+    values = options(groups=LIGHT, n=120)
+    assert "Behind the gaps" not in page_of(tmp_path, **values).words
+    random = np.random.default_rng(3)
+    light = random.choice(["day", EVIL], 600)
+    y = random.integers(0, 2, 600)
+    y_pred = np.where(random.random(600) < np.where((light == EVIL) & (y == 1), 0.5, 0.95), y, 1 - y)
+    predictions = Predictions.build(
+        classes=["ants", "bees"], path=[str(i) for i in range(600)], y_true=y, y_pred=y_pred,
+        groups=pd.DataFrame({"light": light}),
+    )  # fmt: skip
+    explanation = explain_gaps(predictions, by="light", training=pd.DataFrame({"light": ["day"] * 30}), replicates=50)
+    page = page_of(tmp_path, **options(groups=LIGHT, n=120, explanation=explanation))
+    assert "Behind the gaps" in page.words
+    column = explanation.column("light")
+    worst, cell = column.worst, column.heat.cells[0][1]
+    assert any(row[:2] == [EVIL, str(worst.accuracy.n)] and row[-2] == "0 (0%)" for row in page.rows)
+    assert [EVIL, "bees", str(cell.recall.n), cell.recall.format()] in [row[:4] for row in page.rows]
+    assert "Class mix and rate" in page.words

@@ -119,6 +119,7 @@ def audit(
 ) -> None:
     """Compare accuracy across groups of images, and say what the data cannot decide."""
     from tlkit.audit.audit import audit_groups
+    from tlkit.audit.explain import explain_gaps
     from tlkit.cli.gate import finish_gate, judge_gate_file, open_gate_file
 
     gates = open_gate_file(gate, junit=junit, summary=summary)
@@ -126,6 +127,7 @@ def audit(
     judged: Run | Predictions
     if run and not groups:
         judged, result = run, run.audit(by or None, split=split, max_order=max_order, min_group_size=min_group_size)
+        behind = run.explain(by or None, split=split, min_group_size=min_group_size)
     else:
         table = run.predictions(split) if run else read_file(what, y_true=y_true, y_pred=y_pred)
         judged = table.with_groups(groups) if groups else table
@@ -135,12 +137,14 @@ def audit(
             max_order=2 if max_order is None else max_order,
             min_group_size=20 if min_group_size is None else min_group_size,
         )
+        behind = explain_gaps(judged, by=result.settings.by, min_group_size=result.settings.min_group_size)
     verdicts = judge_gate_file(gates, judged, split=split)
     if json:
-        print_json(result.to_dict() | ({"gate": verdicts.to_dict()} if verdicts else {}))
+        more = {"explanation": behind.to_dict()} | ({"gate": verdicts.to_dict()} if verdicts else {})
+        print_json(result.to_dict() | more)
     else:
         print_table(result.summary_rows())
-        print_lines(["", *result.sentences()])
+        print_lines(["", *result.sentences(), "", "Behind the gaps", *behind.sentences()])
     if verdicts is not None:
         finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
 

@@ -159,7 +159,7 @@ def _salvage(directory: RunDirectory, prepared: Prepared) -> None:
 
 def _predict(directory: RunDirectory, prepared: Prepared) -> None:
     """Store the predictions for val and test; for train where there is neither. Judgements of older ones go."""
-    for path in (directory.evaluation, directory.audit):
+    for path in (directory.evaluation, directory.audit, directory.explanation):
         path.unlink(missing_ok=True)
     predictor = Predictor(prepared.classifier.network, prepared.classifier.card(), device=prepared.device)
     samples, section = prepared.data.samples, prepared.recipe.data

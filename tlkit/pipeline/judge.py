@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import pandas as pd
 
 from tlkit.audit.audit import Audit, audit_groups
 from tlkit.audit.comparison import Comparison, compare_predictions
+from tlkit.audit.explain import explain_gaps
+from tlkit.audit.explanation import Explanation
 from tlkit.audit.gate_report import GateReport
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation, evaluate
@@ -161,15 +163,9 @@ class Run:
         """
         split, recipe = self.judged_split(split), self.recipe
         predictions = self.predictions(split)
-        columns = [by] if isinstance(by, str) else list(by or recipe.audit.by or predictions.group_columns)
-        if not columns:
-            raise RunError(
-                f"{self.path} has no group columns to audit by. Name a metadata CSV in data.metadata and its columns "
-                "in data.groups, and fit again; or audit a CSV of predictions that has group columns."
-            )
         result = audit_groups(
             predictions,
-            by=columns,
+            by=self._columns(by, predictions),
             max_order=recipe.audit.max_order if max_order is None else max_order,
             min_group_size=recipe.audit.min_group_size if min_group_size is None else min_group_size,
             confidence=recipe.evaluate.confidence,
@@ -178,6 +174,50 @@ class Run:
         if by is None and max_order is None and min_group_size is None:
             self._store(self.directory.audit, split, result.to_dict())
         return result
+
+    def explain(
+        self,
+        by: str | Sequence[str] | None = None,
+        *,
+        split: str | None = None,
+        order: Mapping[str, Sequence[str]] | None = None,
+        min_group_size: int | None = None,
+    ) -> Explanation:
+        """Say what lies behind a split's gaps. That of the recipe's own columns is stored; others are not.
+
+        Args:
+            by: group columns; default: the recipe's `audit.by`, else all columns there are.
+            split: test by default, or val where there is no test split.
+            order: the values of a column in their order, lowest first.
+            min_group_size: smallest group that is explained; default: the recipe's.
+
+        Raises:
+            PredictionsError: a column, or a value of an order, is not there.
+            RunError: the run has no group columns at all.
+        """
+        split, recipe = self.judged_split(split), self.recipe
+        predictions = self.predictions(split)
+        trained = self.samples.split("train")
+        result = explain_gaps(
+            predictions,
+            by=self._columns(by, predictions),
+            order=order,
+            training=trained.groups if len(trained) else None,
+            min_group_size=recipe.audit.min_group_size if min_group_size is None else min_group_size,
+            confidence=recipe.evaluate.confidence,
+            seed=recipe.seed,
+        )
+        if by is None and order is None and min_group_size is None:
+            self._store(self.directory.explanation, split, result.to_dict())
+        return result
+
+    def last_explanation(self, split: str | None = None) -> Explanation | None:
+        """Return what lies behind the gaps, stored or made now; None where the recipe asks for no audit."""
+        split = self.judged_split(split)
+        stored = self._stored(self.directory.explanation, split)
+        if stored:
+            return Explanation.from_dict(stored)
+        return self.explain(split=split) if self.recipe.audit.by else None
 
     def compare(
         self, other: Run | Predictions, *, by: str | Sequence[str] | None = None, split: str | None = None
@@ -231,12 +271,27 @@ class Run:
             history=self.history,
             evaluation=self.evaluation(split),
             audit=self.last_audit(split),
+            explanation=self.last_explanation(split),
             set_aside=self.set_aside,
             leaks=self.leaks.query("split == @split"),
             notes=self._notes(),
             attribution=self._attribution(),
             split=split,
         )
+
+    def _columns(self, by: str | Sequence[str] | None, predictions: Predictions) -> list[str]:
+        """Return the columns to audit by: those asked for, else the recipe's, else all.
+
+        Raises:
+            RunError: there are none.
+        """
+        columns = [by] if isinstance(by, str) else list(by or self.recipe.audit.by or predictions.group_columns)
+        if not columns:
+            raise RunError(
+                f"{self.path} has no group columns to audit by. Name a metadata CSV in data.metadata and its columns "
+                "in data.groups, and fit again; or audit a CSV of predictions that has group columns."
+            )
+        return columns
 
     def _notes(self) -> list[str]:
         notes = []

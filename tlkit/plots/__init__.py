@@ -6,7 +6,16 @@ from tlkit.plots.canvas import to_svg
 from tlkit.plots.confusion import plot_confusion
 from tlkit.plots.curve import plot_curve
 from tlkit.plots.groups import plot_groups
+from tlkit.plots.heat import plot_heat
 from tlkit.plots.history import plot_history
 from tlkit.plots.per_class import plot_per_class
 
-__all__ = ["plot_confusion", "plot_curve", "plot_groups", "plot_history", "plot_per_class", "to_svg"]
+__all__ = [
+    "plot_confusion",
+    "plot_curve",
+    "plot_groups",
+    "plot_heat",
+    "plot_history",
+    "plot_per_class",
+    "to_svg",
+]

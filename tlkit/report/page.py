@@ -105,6 +105,25 @@ class AuditSection:
 
 
 @dataclass(frozen=True)
+class ExplainedPart:
+    """What lies behind the gaps of one column: sentences, the split of each gap, recall by group and class."""
+
+    name: str
+    lines: tuple[str, ...]
+    split: Table | None
+    heat: Illustrated | None
+    adjusted: Table | None
+
+
+@dataclass(frozen=True)
+class ExplainedSection:
+    """What lies behind the gaps, column by column."""
+
+    lead: tuple[str, ...]
+    parts: tuple[ExplainedPart, ...]
+
+
+@dataclass(frozen=True)
 class Section:
     """An entry of the page's table of contents."""
 
@@ -121,6 +140,7 @@ class Page:
     tiles: tuple[Tile, ...]
     results: Table
     audit: AuditSection | None
+    explained: ExplainedSection | None
     classes: Illustrated
     confusions: Illustrated
     data_sentence: str
@@ -140,6 +160,7 @@ class Page:
         shown = {
             "result": "Result",
             "audit": "Audit across groups" if self.audit else "",
+            "explained": "Behind the gaps" if self.explained else "",
             "classes": "Classes",
             "confusions": "Confusions",
             "data": "Images",

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tlkit.audit.explanation import Explanation
     from tlkit.audit.result import Audit
     from tlkit.evaluation import Evaluation
 
 
-def reading(evaluation: Evaluation, audit: Audit | None) -> tuple[tuple[str, str], ...]:
+def reading(
+    evaluation: Evaluation, audit: Audit | None, explanation: Explanation | None = None
+) -> tuple[tuple[str, str], ...]:
     """Return the explanations that this page needs: a term, and what it means."""
     level = f"{evaluation.confidence:.0%}"
     notes = [
@@ -56,6 +59,22 @@ def reading(evaluation: Evaluation, audit: Audit | None) -> tuple[tuple[str, str
                 "What an audit does not say",
                 "It describes disparities between the groups that were named, on these images. It does not say why they"
                 " arise, nor what happens to other groups or with other images.",
+            ),
+        ]
+    if explanation is not None:
+        notes += [
+            (
+                "Class mix and rate",
+                "A group can do worse because it has more of the hard classes (mix), or because the same classes are"
+                " recognised less often in it (rate). Kitagawa's split adds up to the gap over the classes that both"
+                " sides have; its intervals resample the images. “Standardised” is the gap if both sides had the"
+                " classes in the shares of all images together. Mix need not be harmless: labels can be skewed, too.",
+            ),
+            (
+                "Within another attribute",
+                "The odds of being right are compared among images that share the other attribute's value, and pooled"
+                " (Mantel–Haenszel); a logistic regression says the same as a difference of accuracies. None of it says"
+                " what causes a gap.",
             ),
         ]
     return tuple(notes)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.report.audited import audit_section, audit_tile
+from tlkit.report.explained import explained_section
 from tlkit.report.judged import classes, confusions, headline, results
 from tlkit.report.made import (
     counts_table,
@@ -25,6 +26,7 @@ from tlkit.runs.directory import RunDirectory
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tlkit.audit.explanation import Explanation
     from tlkit.audit.result import Audit
     from tlkit.evaluation import Evaluation
 
@@ -43,6 +45,7 @@ def write_report(
     history: pd.DataFrame | None,
     evaluation: Evaluation,
     audit: Audit | None,
+    explanation: Explanation | None = None,
     set_aside: Sequence[tuple[str, str]],
     leaks: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
@@ -63,6 +66,7 @@ def write_report(
         history: one row per epoch, as in metrics.csv; None where nothing was trained here.
         evaluation: how good the model is.
         audit: how its rates compare across groups; None where there are no groups.
+        explanation: what lies behind the gaps; None where there are no groups.
         set_aside: path and reason of each file that could not be used.
         leaks: images of the judged split that were in training as well, as `Run.leaks` gives them; None where nobody
             looked.
@@ -88,7 +92,8 @@ def write_report(
         classes=classes(evaluation),
         confusions=confusions(evaluation),
         audit=audit_section(audit) if audit else None,
-        reading=reading(evaluation, audit),
+        explained=explained_section(explanation) if explanation else None,
+        reading=reading(evaluation, audit, explanation),
         notes=tuple(notes),
         recipe=recipe_text.strip(),
         environment=environment_table(environment),

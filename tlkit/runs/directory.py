@@ -143,6 +143,11 @@ class RunDirectory:
         return self.path / "audit.json"
 
     @property
+    def explanation(self) -> Path:
+        """What lies behind the gaps of each split, JSON."""
+        return self.path / "explanation.json"
+
+    @property
     def report(self) -> Path:
         """The report, one HTML file."""
         return self.path / "report.html"

@@ -1,0 +1,224 @@
+"""What lies behind a gap: the pieces against scipy and statsmodels, planted causes found, words and JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import fisher_exact
+from statsmodels.stats.multitest import multipletests
+
+from tlkit.audit import Explanation, explain_gaps
+from tlkit.errors import PredictionsError, TlkitError
+from tlkit.predictions import Predictions
+
+
+def predictions_of(y_true, y_pred, classes, **groups):
+    return Predictions.build(
+        classes=classes, path=[f"{i}.png" for i in range(len(y_true))], y_true=list(y_true), y_pred=list(y_pred),
+        groups=pd.DataFrame(groups),
+    )  # fmt: skip
+
+
+def cells(*rows):
+    """Build predictions of two classes, from (class, images, right, {column: value})."""
+    y, guess, groups = [], [], []
+    for label, n, right, values in rows:
+        y += [label] * n
+        guess += [label] * right + [1 - label] * (n - right)
+        groups += [values] * n
+    table = pd.DataFrame(groups)
+    return predictions_of(y, guess, ("easy", "hard"), **{name: table[name].tolist() for name in table})
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Three classes, a tone that fails on one of them, a sex that goes with the tone, an age in decades."""
+    generator = np.random.default_rng(11)
+    n = 3000
+    tone = generator.choice(["light", "dark"], n, p=[0.7, 0.3])
+    sex = np.where(generator.random(n) < np.where(tone == "dark", 0.8, 0.3), "woman", "man")
+    age = generator.choice(["20-29", "30-39", "40-49", "100+"], n)
+    y = generator.integers(0, 3, n)
+    right = generator.random(n) < np.where((tone == "dark") & (y == 2), 0.5, 0.9)
+    y_pred = np.where(right, y, (y + 1) % 3)
+    tone = np.where(generator.random(n) < 0.05, None, tone.astype(object))
+    return predictions_of(y, y_pred, ("ant", "bee", "cat"), tone=tone, sex=sex, age=age)
+
+
+def test_a_gap_of_class_mix_alone_is_called_so_and_one_of_rates_too():
+    mix = cells(
+        (0, 900, 855, {"g": "a"}), (1, 100, 60, {"g": "a"}), (0, 100, 95, {"g": "b"}), (1, 900, 540, {"g": "b"})
+    )
+    worst = explain_gaps(mix, by="g").column("g").worst
+    assert worst.group == "b"
+    assert (worst.split.gap.value, worst.split.mix.value) == pytest.approx((-0.28, -0.28))
+    assert worst.split.rate.low < 0 < worst.split.rate.high
+    rates = cells(
+        (0, 500, 475, {"g": "a"}), (1, 500, 475, {"g": "a"}), (0, 500, 400, {"g": "b"}), (1, 500, 400, {"g": "b"})
+    )
+    worst = explain_gaps(rates, by="g").column("g").worst
+    assert (worst.split.mix.value, worst.split.rate.value) == pytest.approx((0, -0.15))
+
+
+def test_simpsons_paradox_turns_round_within_the_other_attribute():
+    kidney = cells(
+        (0, 87, 81, {"drug": "A", "stone": "small"}), (0, 263, 192, {"drug": "A", "stone": "large"}),
+        (0, 270, 234, {"drug": "B", "stone": "small"}), (0, 80, 55, {"drug": "B", "stone": "large"}),
+    )  # fmt: skip
+    found = explain_gaps(kidney, by=["drug", "stone"])
+    gaps = {(gap.group, gap.given): gap for gap in found.column("drug").adjusted}
+    within = gaps["A", "stone"]
+    assert within.odds.crude < 1 < within.odds.pooled.value == pytest.approx(1.446847, abs=1e-6)
+    assert within.gap.value > 0
+    assert found.column("drug").worst.group == "A"
+    turned = cells(
+        (0, 870, 810, {"drug": "A", "stone": "small"}), (0, 2630, 1920, {"drug": "A", "stone": "large"}),
+        (0, 2700, 2340, {"drug": "B", "stone": "small"}), (0, 800, 550, {"drug": "B", "stone": "large"}),
+    )  # fmt: skip
+    assert any(
+        line.startswith("drug: A within the same stone: odds of being right 1.45 [") and "(without that 0.75)" in line
+        for line in explain_gaps(turned, by=["drug", "stone"]).sentences()
+    )
+
+
+def test_every_cell_of_the_heat_map_agrees_with_scipy(many):
+    column = explain_gaps(many, by="age").column("age")
+    heat, p = column.heat, []
+    for g, group in enumerate(heat.groups):
+        for c in range(3):
+            inside = (many.groups["age"] == group).to_numpy() & (many.y_true == c)
+            rest = (many.groups["age"] != group).to_numpy() & (many.y_true == c)
+            k1, k2 = many.correct[inside].sum(), many.correct[rest].sum()
+            theirs = fisher_exact([[k1, inside.sum() - k1], [k2, rest.sum() - k2]]).pvalue
+            cell = heat.cells[g][c]
+            assert cell.p == pytest.approx(theirs)
+            assert cell.recall.value == pytest.approx(k1 / inside.sum())
+            p.append(theirs)
+    adjusted = [cell.p_holm for row in heat.cells for cell in row]
+    assert adjusted == pytest.approx(multipletests(p, method="holm")[1])
+    assert heat.tests == 12
+
+
+def test_two_groups_make_one_test_a_class_and_the_planted_cell_is_found(many):
+    found = explain_gaps(many, by="tone")
+    heat = found.column("tone").heat
+    assert heat.tests == 3
+    assert heat.cells[0][2].p_holm == heat.cells[1][2].p_holm
+    hits = {(g, c) for g, row in zip(heat.groups, heat.cells, strict=True)
+            for c, cell in zip(heat.classes, row, strict=True) if cell.p_holm < 0.05}  # fmt: skip
+    assert hits == {("dark", "cat"), ("light", "cat")}
+    line = next(line for line in found.sentences() if "recall differs" in line)
+    assert line.startswith("tone: recall differs from the rest for cat in dark (0.")
+    assert line.endswith("(Holm over 3 cells).")
+
+
+def test_small_cells_show_their_size_and_no_recall():
+    table = cells((0, 30, 20, {"g": "a"}), (1, 3, 1, {"g": "a"}), (0, 30, 30, {"g": "b"}), (1, 30, 20, {"g": "b"}))
+    heat = explain_gaps(table, by="g").column("g").heat
+    assert heat.cells[0][1].recall.note == "n = 3, fewer than 5"
+    assert heat.cells[0][1].p is None
+    assert heat.cells[1][1].p is None  # the rest is too small
+    assert heat.tests == 1
+
+
+def test_attributes_that_go_together_are_named(many):
+    found = explain_gaps(many, by=["tone", "sex", "age"])
+    linked = {(link.first, link.second): link.association.v for link in found.linked}
+    assert linked["tone", "sex"] > 0.3
+    assert max(linked["tone", "age"], linked["sex", "age"], linked["age", "(class)"]) < 0.1
+    assert found.sentences()[-1].startswith("Going together (Cramér's V, corrected for bias): tone and sex (V = 0.")
+    assert {gap.given for gap in found.column("sex").adjusted} == {"tone", "age", "tone × age", "(class)"}
+
+
+def test_values_that_begin_with_numbers_have_their_order_and_others_need_one(many, caplog):
+    caplog.set_level(logging.INFO, logger="tlkit")
+    found = explain_gaps(many, by=["age", "tone"])
+    assert found.column("age").ordered.order == ("20-29", "30-39", "40-49", "100+")
+    assert "age has the order of its numbers: 20-29, 30-39, 40-49, 100+." in caplog.text
+    assert found.column("tone").ordered is None
+    told = explain_gaps(many, by="tone", order={"tone": ["light", "dark"]}).column("tone").ordered
+    assert told.order == ("light", "dark")
+    assert told.rates.trend.z < 0
+    assert told.rates.bend_p is None
+
+
+def test_the_shape_and_what_was_tested_are_said():
+    names = ["1", "2", "3", "4", "5"]
+    dip = cells(*[(0, 200, k, {"tone": name}) for name, k in zip(names, (190, 160, 140, 160, 190), strict=True)])
+    (line,) = [line for line in explain_gaps(dip, by="tone").sentences() if "in the order" in line]
+    assert line == (
+        "tone: in the order 1 < 2 < 3 < 4 < 5, the accuracy falls and rises again (U), turning at 3, as the rates "
+        "stand. Tested: trend (Cochran–Armitage) p = 1.000, any difference p < 0.001, departure from a straight line "
+        "p < 0.001. A trend alone would mislead: look at the groups."
+    )
+
+
+def test_training_images_stand_beside_the_gap():
+    table = cells((0, 50, 48, {"g": "a"}), (0, 50, 30, {"g": "b"}))
+    training = pd.DataFrame({"g": ["a"] * 99 + ["b"] + [None] * 5})
+    found = explain_gaps(table, by="g", training=training)
+    worst = found.column("g").worst
+    assert (worst.train, worst.train_share, worst.judged_share) == (1, 0.01, 0.5)
+    assert (
+        "g: b has 1 training image, 1.0% of those whose value is known, beside 50.0% of the images judged."
+        in found.sentences()
+    )
+    assert explain_gaps(table, by="g").column("g").worst.train is None
+
+
+def test_groups_too_small_are_not_explained_and_nothing_breaks():
+    table = cells((0, 5, 4, {"g": "a"}), (0, 9, 8, {"g": "b"}), (1, 2, 2, {"g": None}))
+    found = explain_gaps(table, by="g")
+    assert found.column("g").groups == ()
+    assert found.sentences()[0] == "g: no group of 20 images or more, with a rest as large, to explain."
+
+
+def test_a_gap_that_may_be_chance_is_not_explained_in_words():
+    found = explain_gaps(cells((0, 50, 45, {"g": "a"}), (0, 50, 44, {"g": "b"})), by="g")
+    assert (
+        found.sentences()[0]
+        == "g: no group lies clearly below the rest; b is lowest, -0.020 [-0.151, +0.110] against it."
+    )
+    assert not any("within the same" in line for line in found.sentences())
+
+
+def test_one_group_and_perfect_predictions_are_said_to_have_nothing_below():
+    table = cells((0, 50, 50, {"g": "a", "one": "x"}), (1, 50, 50, {"g": "b", "one": "x"}))
+    found = explain_gaps(table, by=["g", "one"])
+    assert "g: no group lies below the rest." in found.sentences()
+    assert found.column("g").groups[0].split.gap.note == "no class in common"
+
+
+def test_what_is_wrong_is_said_at_once(many):
+    with pytest.raises(PredictionsError) as error:
+        explain_gaps(many, by=["tone"], order={"tnoe": ["light"], "tone": ["light", "drak"]})
+    assert error.value.problems == (
+        "An order is given for 'tnoe', which is not explained. Did you mean 'tone'?",
+        "The order of 'tone' names drak, which no image has. Its values are: dark, light.",
+    )
+    with pytest.raises(PredictionsError, match="Did you mean 'tone'"):
+        explain_gaps(many, by="tune")
+    with pytest.raises(TlkitError, match="Explained are: tone"):
+        explain_gaps(many, by="tone").column("sex")
+
+
+def test_an_explanation_goes_to_json_and_back_and_escapes_names(many):
+    found = explain_gaps(many, by=["tone", "age"], training=many.groups)
+    assert Explanation.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
+    with pytest.raises(TlkitError, match="written by a newer tlkit"):
+        Explanation.from_dict({**found.to_dict(), "version": 99})
+    evil = cells((0, 50, 48, {"g": "<b>"}), (0, 50, 30, {"g": "<i>"}))
+    assert "<b>" not in explain_gaps(evil, by="g")._repr_html_()
+    assert list(found.table()["group"]) == ["dark", "light", "20-29", "30-39", "40-49", "100+"]
+
+
+def test_the_order_of_rows_and_the_names_of_groups_change_nothing(many):
+    found = explain_gaps(many, by=["tone", "sex"], replicates=50)
+    shuffled = explain_gaps(
+        many.take(np.random.default_rng(0).permutation(len(many))), by=["tone", "sex"], replicates=50
+    )
+    assert shuffled == found

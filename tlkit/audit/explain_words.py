@@ -1,0 +1,183 @@
+"""An explanation in words: plain sentences, and HTML for a notebook."""
+
+from __future__ import annotations
+
+from html import escape
+
+from tlkit.audit.explanation import CLASS, AdjustedGap, ExplainedColumn, ExplainedGroup, Explanation, HeatMap
+from tlkit.audit.words import NONE, p_text, signed
+from tlkit.errors import first_few
+from tlkit.stats.estimate import Estimate
+
+NOTABLE_V = 0.1  # below, two attributes hardly go together (Cohen 1988, section 7.2: "small")
+MOST_CELLS = 5
+
+
+def sentences(explanation: Explanation) -> list[str]:
+    """Return what was found in plain English, column by column; of each, the group farthest below the rest."""
+    found = []
+    for column in explanation.columns:
+        found += column_sentences(explanation, column)
+    return found + [_linked(explanation)] * bool(explanation.linked)
+
+
+def column_sentences(explanation: Explanation, column: ExplainedColumn) -> list[str]:
+    """Return what was found for one column."""
+    prefix = f"{column.by}: "
+    worst = column.worst
+    found = []
+    if not column.groups:
+        found.append(f"no group of {explanation.min_group_size} images or more, with a rest as large, to explain.")
+    elif worst is None:
+        found.append("no group lies below the rest.")
+    else:
+        clear = worst.difference.high is not None and worst.difference.high < 0
+        gaps = [gap for gap in column.adjusted if gap.group == worst.group]
+        if clear:
+            found += [_split(worst), *_training(worst)]
+        else:
+            found.append(
+                f"no group lies clearly below the rest; {worst.group} is lowest, {signed(worst.difference)} against it."
+            )
+            gaps = [gap for gap in gaps if gap.odds.p is not None and gap.odds.p < explanation.alpha]
+        found += [_adjusted(gap, explanation.alpha) for gap in gaps]
+    found += _heat(column.heat, explanation.alpha) + _order(column, explanation.alpha)
+    return [prefix + line for line in found]
+
+
+def _split(group: ExplainedGroup) -> str:
+    split, difference = group.split, signed(group.difference)
+    if split.gap.value is None or split.mix.value is None or split.rate.value is None:
+        return f"{group.group} is {difference} against the rest, with which it shares no class."
+    classes = "the one class" if split.common == 1 else f"the {split.common} classes"
+    left_out = ""
+    if split.only_one:
+        only = "1 class" if split.only_one == 1 else f"{split.only_one} classes"
+        left_out = (
+            f" Left out: {only} ({split.left_out} images) that only one side has; over the others the gap is "
+            f"{split.gap.value:+.3f}."
+        )
+    return (
+        f"{group.group} is {difference} against the rest. Over {classes} that both have, class mix makes "
+        f"{signed(split.mix)} of it, and the same classes being recognised at other rates {signed(split.rate)} "
+        f"(Kitagawa).{left_out}"
+    )
+
+
+def _training(group: ExplainedGroup) -> list[str]:
+    if group.train is None or group.train_share is None:
+        return []
+    images = "1 training image" if group.train == 1 else f"{group.train:,} training images"
+    return [
+        f"{group.group} has {images}, {group.train_share:.1%} of those whose value is known, beside "
+        f"{group.judged_share:.1%} of the images judged."
+    ]
+
+
+def _adjusted(gap: AdjustedGap, alpha: float) -> str:
+    given = "the same class" if gap.given == CLASS else f"the same {gap.given}"
+    if gap.odds.pooled.value is None:
+        return f"{gap.group} within {given}: nothing to compare ({gap.odds.pooled.note})."
+    crude = "" if gap.odds.crude is None else f" (without that {_odds(gap.odds.crude)})"
+    text = f"{gap.group} within {given}: odds of being right {_odds_estimate(gap.odds.pooled)} times the rest's{crude}"
+    text += f", Cochran–Mantel–Haenszel p {_is(gap.odds.p)}"
+    if gap.gap.value is not None:
+        text += f"; gap adjusted by logistic regression {signed(gap.gap)}"
+    if gap.odds.equal_p is not None and gap.odds.equal_p < alpha:
+        text += f". It is not the same in all of them (Breslow–Day p {_is(gap.odds.equal_p)}): look at each"
+    return f"{text}."
+
+
+def _heat(heat: HeatMap, alpha: float) -> list[str]:
+    if not heat.filled:
+        return [f"no group has {heat.min_cell_size} images of a class, so recall by group and class is not shown."]
+    hits = [
+        (cell.p_holm, group, name, cell)
+        for group, row in zip(heat.groups, heat.cells, strict=True)
+        for name, cell in zip(heat.classes, row, strict=True)
+        if cell.p_holm is not None and cell.p_holm < alpha
+    ]
+    if not hits:
+        return [f"no class is recognised otherwise in a group than in the rest (Holm over {heat.tests} cells)."] * bool(
+            heat.tests
+        )
+    hits.sort(key=lambda hit: hit[0])
+    told = [
+        f"{name} in {group} ({cell.recall.format()}, {signed(cell.difference)} against the rest, p {_is(p)})"
+        for p, group, name, cell in hits
+        if cell.difference is not None
+    ]
+    return [f"recall differs from the rest for {first_few(told, most=MOST_CELLS)} (Holm over {heat.tests} cells)."]
+
+
+def _order(column: ExplainedColumn, alpha: float) -> list[str]:
+    ordered = column.ordered
+    if ordered is None:
+        return []
+    order = " < ".join(ordered.order)
+    left_out = f" ({first_few(ordered.left_out)} without a place)" if ordered.left_out else ""
+    if ordered.rates is None:
+        return [f"in the order {order}{left_out}, there is nothing to test."]
+    rates = ordered.rates
+    shape = {
+        "level": "the accuracy is the same everywhere",
+        "rising": "the accuracy rises, never falls",
+        "falling": "the accuracy falls, never rises",
+        "U": "the accuracy falls and rises again (U)",
+        "inverted U": "the accuracy rises and falls again (inverted U)",
+        "irregular": "the accuracy goes up and down",
+    }[rates.shape]
+    if rates.turn is not None:
+        shape += f", turning at {ordered.order[rates.turn]}"
+    tested = f"trend (Cochran–Armitage) p {_is(rates.trend.p)}, any difference p {_is(rates.any.p)}"
+    if rates.bend_p is not None:
+        tested += f", departure from a straight line p {_is(rates.bend_p)}"
+    verdict = ""
+    if rates.any.p >= alpha and rates.trend.p >= alpha:
+        verdict = " Neither trend nor difference is more than chance may give."
+    elif rates.bend_p is not None and rates.bend_p < alpha:
+        verdict = " A trend alone would mislead: look at the groups."
+    return [f"in the order {order}{left_out}, {shape}, as the rates stand. Tested: {tested}.{verdict}"]
+
+
+def _linked(explanation: Explanation) -> str:
+    told = [
+        f"{link.first} and {'the class' if link.second == CLASS else link.second} (V = {link.association.v:.2f})"
+        for link in explanation.linked
+        if link.association is not None and link.association.v >= NOTABLE_V
+    ]
+    if not told:
+        return f"Attributes and classes hardly go together (Cramér's V, corrected for bias, below {NOTABLE_V})."
+    return f"Going together (Cramér's V, corrected for bias): {first_few(told, most=10)}."
+
+
+def explanation_html(explanation: Explanation) -> str:
+    """Return the explanation as an HTML fragment; all text that comes from the data is escaped."""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in sentences(explanation))
+    heads = ("by", "group", "n", "against the rest", "class mix", "rate", "standardised", "training images")
+    rows = [
+        (
+            column.by, group.group, str(group.accuracy.n), signed(group.difference), signed(group.split.mix),
+            signed(group.split.rate), signed(group.split.standardised),
+            NONE if group.train is None else str(group.train),
+        )
+        for column in explanation.columns
+        for group in column.groups
+    ]  # fmt: skip
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
+    return f"<div>{lines}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _odds(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
+
+
+def _odds_estimate(odds: Estimate) -> str:
+    assert odds.value is not None and odds.low is not None and odds.high is not None
+    return f"{_odds(odds.value)} [{_odds(odds.low)}, {_odds(odds.high)}]"
+
+
+def _is(p: float | None) -> str:
+    text = p_text(p)
+    return f"< {text[1:]}" if text.startswith("<") else f"= {text}"

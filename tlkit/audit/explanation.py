@@ -1,0 +1,287 @@
+"""`Explanation`: what lies behind the gaps between groups, as values that go to JSON and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import pandas as pd
+
+from tlkit.errors import TlkitError, did_you_mean, first_few
+from tlkit.stats.association import Association
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.ordered import OrderedRates
+from tlkit.stats.strata import GapSplit, OddsRatio
+from tlkit.stats.tests import OmnibusTest, TrendTest
+
+FORMAT_VERSION = 1
+CLASS = "(class)"
+
+
+@dataclass(frozen=True)
+class ExplainedGroup:
+    """One group against the rest.
+
+    Attributes:
+        group: its value.
+        accuracy: its accuracy with a Wilson interval.
+        difference: its accuracy minus the rest's, with Newcombe's interval.
+        split: that difference, split into class mix and rate.
+        train: its training images; None where training is not known.
+        train_share: its share of the training images whose value is known, in [0, 1].
+        judged_share: its share of the images judged, in [0, 1].
+    """
+
+    group: str
+    accuracy: Estimate
+    difference: Estimate
+    split: GapSplit
+    train: int | None = None
+    train_share: float | None = None
+    judged_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class AdjustedGap:
+    """One group against the rest, within the values of something else.
+
+    Attributes:
+        group: the group.
+        given: what is held fixed: another column, several crossed, or "(class)".
+        odds: odds of being right over the rest's, pooled across strata.
+        gap: the difference in accuracy, adjusted by logistic regression (main effects).
+    """
+
+    group: str
+    given: str
+    odds: OddsRatio
+    gap: Estimate
+
+
+@dataclass(frozen=True)
+class HeatCell:
+    """The recall of one class in one group.
+
+    Attributes:
+        recall: with a Wilson interval; undefined with fewer images than the smallest cell.
+        difference: minus the recall of the class in the rest; None where one side is too small.
+        p: Fisher's exact p-value against the rest; None where there is no test.
+        p_holm: the same after Holm's correction over the cells of the map.
+    """
+
+    recall: Estimate
+    difference: Estimate | None = None
+    p: float | None = None
+    p_holm: float | None = None
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Recall by group and class.
+
+    Attributes:
+        groups: rows.
+        classes: columns.
+        cells: one tuple of C cells a group.
+        tests: cells that Holm's correction counts.
+        min_cell_size: cells with fewer images have no recall.
+    """
+
+    groups: tuple[str, ...]
+    classes: tuple[str, ...]
+    cells: tuple[tuple[HeatCell, ...], ...]
+    tests: int
+    min_cell_size: int
+
+    @property
+    def filled(self) -> bool:
+        """Whether any cell has images enough for a recall."""
+        return any(cell.recall.value is not None for row in self.cells for cell in row)
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """Accuracy along ordered groups.
+
+    Attributes:
+        order: the groups that were tested, in their order.
+        left_out: groups without a place in the order.
+        rates: shape and tests; None where nothing varies.
+    """
+
+    order: tuple[str, ...]
+    left_out: tuple[str, ...]
+    rates: OrderedRates | None
+
+
+@dataclass(frozen=True)
+class ExplainedColumn:
+    """What lies behind the gaps of one column.
+
+    Attributes:
+        by: the column.
+        groups: its groups that are large enough, beside a rest that is.
+        adjusted: each group within each other column and within the classes.
+        heat: recall by group and class.
+        ordered: the trend, where the groups have an order; else None.
+    """
+
+    by: str
+    groups: tuple[ExplainedGroup, ...]
+    adjusted: tuple[AdjustedGap, ...]
+    heat: HeatMap
+    ordered: Ordered | None
+
+    @property
+    def worst(self) -> ExplainedGroup | None:
+        """The group that is farthest below the rest, None where none is below."""
+        below = [group for group in self.groups if (group.difference.value or 0.0) < 0]
+        return min(below, key=lambda group: group.difference.value or 0.0, default=None)
+
+
+@dataclass(frozen=True)
+class Linked:
+    """How strongly two columns, or a column and the class, go together.
+
+    Attributes:
+        first: one column.
+        second: the other, or "(class)".
+        association: Cramér's V; None where one of them has a single value.
+    """
+
+    first: str
+    second: str
+    association: Association | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What lies behind the gaps that an audit finds: it describes, and says nothing of causes.
+
+    Attributes:
+        images: labelled images.
+        confidence: level of the intervals, in (0, 1).
+        alpha: level of the tests, in (0, 1).
+        min_group_size: smaller groups are not explained.
+        columns: one a column.
+        linked: every pair of columns, and each column with the class.
+    """
+
+    images: int
+    confidence: float
+    alpha: float
+    min_group_size: int
+    columns: tuple[ExplainedColumn, ...]
+    linked: tuple[Linked, ...]
+
+    def column(self, by: str) -> ExplainedColumn:
+        """Return what lies behind the gaps of one column.
+
+        Raises:
+            TlkitError: it was not explained.
+        """
+        for column in self.columns:
+            if column.by == by:
+                return column
+        names = [column.by for column in self.columns]
+        raise TlkitError(f"{by!r} is not explained.{did_you_mean(by, names)} Explained are: {first_few(names)}.")
+
+    def table(self) -> pd.DataFrame:
+        """Return one row per group: accuracy, difference, class mix, rate, standardised gap, training share."""
+        rows = []
+        for column in self.columns:
+            for group in column.groups:
+                split = group.split
+                rows.append({
+                    "by": column.by, "group": group.group, "n": group.accuracy.n, "accuracy": group.accuracy.value,
+                    "difference": group.difference.value, "class_mix": split.mix.value, "rate": split.rate.value,
+                    "standardised": split.standardised.value, "common_classes": split.common, "train": group.train,
+                    "train_share": group.train_share, "judged_share": group.judged_share,
+                })  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def sentences(self) -> list[str]:
+        """Return what was found in plain English, column by column."""
+        from tlkit.audit.explain_words import sentences
+
+        return sentences(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        return {"version": FORMAT_VERSION, **_plain(asdict(self))}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Explanation:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            TlkitError: it was written by a newer tlkit.
+        """
+        if values["version"] > FORMAT_VERSION:
+            raise TlkitError(
+                f"This explanation was written by a newer tlkit (format {values['version']}, this one reads up to "
+                f"{FORMAT_VERSION}). Update tlkit: pip install -U tlkit"
+            )
+        kept = {key: value for key, value in values.items() if key != "version"}
+        return cls(
+            **{
+                **kept,
+                "columns": tuple(_column(column) for column in values["columns"]),
+                "linked": tuple(
+                    Linked(one["first"], one["second"], _maybe(Association, one["association"]))
+                    for one in values["linked"]
+                ),
+            }
+        )
+
+    def _repr_html_(self) -> str:
+        from tlkit.audit.explain_words import explanation_html
+
+        return explanation_html(self)
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with lists for tuples, as JSON would."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, tuple | list) else value
+
+
+def _column(values: Mapping[str, Any]) -> ExplainedColumn:
+    heat = values["heat"]
+    cells = tuple(tuple(_estimates(HeatCell, cell) for cell in row) for row in heat["cells"])
+    return ExplainedColumn(
+        by=values["by"],
+        groups=tuple(
+            _estimates(ExplainedGroup, {**group, "split": _estimates(GapSplit, group["split"])})
+            for group in values["groups"]
+        ),
+        adjusted=tuple(
+            _estimates(AdjustedGap, {**gap, "odds": _estimates(OddsRatio, gap["odds"])}) for gap in values["adjusted"]
+        ),
+        heat=HeatMap(**{**heat, "groups": tuple(heat["groups"]), "classes": tuple(heat["classes"]), "cells": cells}),
+        ordered=_ordered(values["ordered"]),
+    )
+
+
+def _ordered(values: Mapping[str, Any] | None) -> Ordered | None:
+    if values is None:
+        return None
+    rates = values["rates"]
+    if rates is not None:
+        rates = OrderedRates(**{**rates, "trend": TrendTest(**rates["trend"]), "any": OmnibusTest(**rates["any"])})
+    return Ordered(tuple(values["order"]), tuple(values["left_out"]), rates)
+
+
+def _maybe(kind: type[Any], values: Mapping[str, Any] | None) -> Any:
+    return None if values is None else kind(**values)
+
+
+def _estimates(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    """Return a dataclass whose estimates were written as mappings."""
+    read = dict(values)
+    for field in fields(kind):
+        if str(field.type).startswith("Estimate") and isinstance(read[field.name], Mapping):
+            read[field.name] = Estimate.from_dict(read[field.name])
+    return kind(**read)

@@ -1,0 +1,126 @@
+"""What lies behind the gaps, on the page: column by column, each figure with the table of its numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.audit.explain_words import column_sentences
+from tlkit.audit.explanation import CLASS
+from tlkit.audit.words import NONE, p_text, signed
+from tlkit.errors import first_few
+from tlkit.plots import plot_heat
+from tlkit.report.page import Column, ExplainedPart, ExplainedSection, Figure, Illustrated, Row, Table
+
+if TYPE_CHECKING:
+    from tlkit.audit.explanation import AdjustedGap, ExplainedColumn, Explanation
+
+MOST_CELLS = 30
+MOST_ROWS = 40
+
+
+def explained_section(explanation: Explanation) -> ExplainedSection | None:
+    """Return what lies behind the gaps; None where no group could be explained."""
+    if not any(column.groups for column in explanation.columns):
+        return None
+    lead = ["What goes with a gap, as far as the table of predictions shows it. It describes, and proves no cause."]
+    if explanation.linked:
+        lead.append(explanation.sentences()[-1])
+    return ExplainedSection(tuple(lead), tuple(_part(explanation, column) for column in explanation.columns))
+
+
+def _part(explanation: Explanation, column: ExplainedColumn) -> ExplainedPart:
+    prefix = f"{column.by}: "
+    lines = [line.removeprefix(prefix) for line in column_sentences(explanation, column)]
+    worst = column.worst
+    names = [worst.group] if worst is not None else []
+    kept = [line for line in lines if not any(line.startswith(f"{name} within ") for name in names)]
+    return ExplainedPart(
+        name=column.by,
+        lines=tuple(
+            line[0].upper() + line[1:] if not line.startswith(tuple(names) or ("\0",)) else line for line in kept
+        ),
+        split=_split_table(explanation, column) if column.groups else None,
+        heat=_heat(explanation, column) if column.heat.filled else None,
+        adjusted=_adjusted_table(explanation, column) if column.adjusted else None,
+    )
+
+
+def _split_table(explanation: Explanation, column: ExplainedColumn) -> Table:
+    level = f"[{explanation.confidence:.0%}]"
+    trained = any(group.train is not None for group in column.groups)
+    columns = [
+        Column("group", "text"), Column("n"), Column(f"accuracy minus the rest {level}"), Column("class mix"),
+        Column("same classes, other rates"), Column("standardised"),
+    ]  # fmt: skip
+    if trained:
+        columns += [Column("training images"), Column("images judged")]
+    rows = []
+    for group in column.groups[:MOST_ROWS]:
+        split = group.split
+        cells = [group.group, f"{group.accuracy.n:,}", signed(group.difference), signed(split.mix), signed(split.rate),
+                 signed(split.standardised)]  # fmt: skip
+        if trained:
+            share = "" if group.train_share is None else f" ({group.train_share:.0%})"
+            cells += [NONE if group.train is None else f"{group.train:,}{share}", f"{group.judged_share:.0%}"]
+        rows.append(Row(tuple(cells), "worst" if group == column.worst else ""))
+    fewer = [f"{group.group}: {group.split.left_out} images" for group in column.groups if group.split.only_one]
+    note = f"Left out, because only one side has their class: {first_few(fewer, most=10)}." if fewer else ""
+    return Table(f"Gaps by {column.by}, split into class mix and rate", tuple(columns), tuple(rows), note)
+
+
+def _adjusted_table(explanation: Explanation, column: ExplainedColumn) -> Table:
+    level = f"[{explanation.confidence:.0%}]"
+    columns = (
+        Column("group", "text"), Column("within the same", "text"), Column("odds ratio"), Column(f"pooled {level}"),
+        Column("p (CMH)"), Column("p alike in all (Breslow–Day)"), Column(f"adjusted gap {level}"),
+    )  # fmt: skip
+    rows = tuple(_adjusted(gap) for gap in column.adjusted[:MOST_ROWS])
+    return Table(f"Each group against the rest by {column.by}, within other attributes", columns, rows)
+
+
+def _adjusted(gap: AdjustedGap) -> Row:
+    odds = gap.odds
+    return Row(
+        (
+            gap.group,
+            "class" if gap.given == CLASS else gap.given,
+            NONE if odds.crude is None else f"{odds.crude:.2f}",
+            NONE if odds.pooled.value is None else odds.pooled.format(digits=2),
+            p_text(odds.p),
+            p_text(odds.equal_p),
+            NONE if gap.gap.value is None else signed(gap.gap),
+        )
+    )
+
+
+def _heat(explanation: Explanation, column: ExplainedColumn) -> Illustrated:
+    heat, alpha = column.heat, explanation.alpha
+    cells = [
+        (1.0 if cell.p_holm is None else cell.p_holm, 1.0 if cell.p is None else cell.p, group, name, cell)
+        for group, row in zip(heat.groups, heat.cells, strict=True)
+        for name, cell in zip(heat.classes, row, strict=True)
+        if cell.recall.value is not None
+    ]
+    cells.sort(key=lambda entry: entry[:2])
+    rows = tuple(
+        Row(
+            (group, name, f"{cell.recall.n:,}", cell.recall.format(),
+             NONE if cell.difference is None else signed(cell.difference), p_text(cell.p_holm)),
+            "worst" if p < alpha else "",
+        )
+        for p, _, group, name, cell in cells[:MOST_CELLS]
+    )  # fmt: skip
+    level = f"[{explanation.confidence:.0%}]"
+    columns = (Column("group", "text"), Column("class", "text"), Column("n"), Column(f"recall {level}"),
+               Column(f"minus the rest {level}"), Column("p (Holm)"))  # fmt: skip
+    note = f"The {MOST_CELLS} cells with the smallest p-values of {len(cells)}." if len(cells) > MOST_CELLS else ""
+    figure = Figure.draw(
+        lambda: plot_heat(column, alpha=alpha),
+        alt=(
+            f"Recall of {len(heat.classes)} classes in {len(heat.groups)} groups by {column.by}. The numbers are in the"
+            " table below."
+        ),
+        caption="Darker: more of the class is recognised in the group. Compare down a column. A frame marks a cell that"
+        " differs from the rest of its class by more than chance.",
+    )
+    return Illustrated(figure, Table(f"Recall by {column.by} and class", columns, rows, note))
