@@ -1,0 +1,106 @@
+"""What a run answers beside its audit: what lies behind the gaps, gates, and how another run differs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tlkit.errors import PredictionsError, RecipeError, RunError
+from tlkit.pipeline.gate import gate
+from tlkit.pipeline.judge import Run, open_run
+from tlkit.predictions import Predictions
+from tlkit.runs import RunDirectory
+from tlkit.samples import Samples
+
+RECIPE = """\
+recipe_version: 1
+name: {name}
+data: {{root: photos, metadata: groups.csv, groups: [light]}}
+model: {{name: resnet18}}
+audit: {{by: [light]}}
+"""
+
+
+def make_run(path: Path, *, wrong_at_night: int) -> Run:
+    """Write what a fit leaves behind: 300 test images by day and by night, and 90 training images by day."""
+    directory = RunDirectory.create(path)
+    directory.recipe.write_text(RECIPE.format(name=path.name))
+    light = ["day"] * 300 + ["night"] * 300 + ["day"] * 90
+    table = pd.DataFrame({
+        "path": [f"{i}.jpg" for i in range(690)], "label": ["ant", "bee"] * 345,
+        "split": ["test"] * 600 + ["train"] * 90, "digest": [""] * 690, "light": light,
+    })  # fmt: skip
+    Samples(Path("photos"), ("ant", "bee"), table).to_csv(directory.split)
+    y = np.array([0, 1] * 300)
+    guess = y.copy()
+    guess[300 : 300 + wrong_at_night] = 1 - guess[300 : 300 + wrong_at_night]
+    predictions = Predictions.build(
+        classes=("ant", "bee"), path=table.path[:600].tolist(), y_true=y, y_pred=guess,
+        groups=pd.DataFrame({"light": light[:600]}),
+    )  # fmt: skip
+    directory.predictions("test").parent.mkdir()
+    predictions.to_parquet(directory.predictions("test"))
+    directory.write_json(directory.environment, {})
+    directory.set_status("finished")
+    return open_run(path)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return make_run(tmp_path / "runs/old", wrong_at_night=90), make_run(tmp_path / "runs/new", wrong_at_night=20)
+
+
+def test_a_run_explains_its_gap_with_its_training_images_and_keeps_what_it_found(runs):
+    old, _ = runs
+    found = old.explain()
+    worst = found.column("light").worst
+    assert (worst.group, worst.train, worst.train_share) == ("night", 0, 0.0)
+    stored = json.loads(old.directory.explanation.read_text())["test"]
+    assert stored == found.to_dict()
+    assert old.last_explanation() == found
+    old.directory.explanation.unlink()
+    old.explain("light", order={"light": ["night", "day"]})
+    assert not old.directory.explanation.exists()
+
+
+def test_the_report_of_a_run_says_what_lies_behind_the_gaps(runs):
+    text = runs[0].report().read_text(encoding="utf-8")
+    assert "Behind the gaps" in text
+    assert "night has 0 training images" in text
+
+
+def test_runs_are_compared_on_their_test_images(runs):
+    old, new = runs
+    found = old.compare(new)
+    assert (found.first, found.second, found.overall.change) == ("old", "new", "better")
+    assert {row.by for row in found.rows} == {"(all)", "(class)", "light"}
+    assert old.compare(new.predictions()).second == "the other"
+    same = make_run(new.path.parent.parent / "more/old", wrong_at_night=90)
+    assert old.compare(same).first == str(old.path)
+
+
+def test_a_run_is_held_against_gates_and_another_run(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    old, new = runs
+    Path("gates.yaml").write_text("gates_version: 1\nno_worse_than: {baseline: runs/old, by: [light], margin: 0.01}\n")
+    assert new.gate("gates.yaml").verdict == "PASS"
+    Path("back.yaml").write_text("gates_version: 1\nno_worse_than: {baseline: runs/new, by: [light]}\n")
+    report = gate(old, "back.yaml")
+    assert report.exit_code == 1
+    assert [row.group for row in report.rows if row.verdict == "FAIL"] == ["all images", "night"]
+
+
+def test_gates_that_cannot_be_held_against_say_why(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("g.yaml").write_text("gates_version: 1\nno_worse_than: {baseline: runs/odl}\n")
+    with pytest.raises(RunError, match=r"g\.yaml:2  runs/odl does not exist.*Did you mean 'old'"):
+        runs[0].gate("g.yaml")
+    Path("g.yaml").write_text("gates_version: 1\nno_worse_than: {baseline: old.json}\n")
+    with pytest.raises(PredictionsError, match="holds rates without images, which cannot be paired"):
+        runs[0].gate("g.yaml")
+    with pytest.raises(RecipeError, match="does not exist"):
+        runs[0].gate("none.yaml")
