@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
+
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,6 +14,7 @@ from tlkit.data.split import SplitPlan
 from tlkit.errors import DataError
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.judge import open_run
+from tlkit.pipeline.predictor import load_model
 
 
 @pytest.fixture
@@ -62,3 +67,62 @@ def test_a_run_on_two_folders_merges_their_classes(tiny_recipe, image_folder, tm
     run = fit(recipe, {"data.root": [str(tmp_path / "colours"), str(tmp_path / "more")], "train.epochs": 1})
     assert run.samples.counts().sum(axis=1).tolist() == [24, 24]
     assert run.samples.root == tmp_path
+
+
+def test_leaks_are_stored_and_figures_come_with_and_without_them(tiny_recipe, tmp_path, lines_of_report):
+    recipe = tiny_recipe(train=8, test=6)
+    root = tmp_path / "colours"
+    for number in range(2):
+        content = (root / "test" / "red" / f"{number:03d}.png").read_bytes()
+        (root / "train" / "red" / f"leak{number}.png").write_bytes(content)
+    run = fit(recipe, {"train.epochs": 1})
+    assert run.leaks["path"].tolist() == ["test/red/000.png", "test/red/001.png"]
+    assert run.leaks["how"].tolist() == ["identical"] * 2
+    evaluation = run.evaluate("test")
+    predictions = run.predictions("test")
+    clean = ~np.isin(predictions.path, run.leaks["path"])
+    assert evaluation.without_leaks.n_leaked == 2
+    assert evaluation.without_leaks.accuracy.n == 10
+    assert evaluation.without_leaks.accuracy.value == pytest.approx(predictions.correct[clean].mean())
+    assert type(evaluation).from_dict(evaluation.to_dict()) == evaluation
+    rows = {metric: basis for metric, _, basis in evaluation.summary_rows()}
+    assert rows["accuracy without leaks"] == "10 images; 2 images met in training left out"
+    page = lines_of_report(run)
+    assert "Accuracy without leaks" in page
+    assert "train/red/leak0.png" in page
+    dropped = fit(recipe, {"train.epochs": 1, "data.on_leak": "drop", "name": "dropped"})
+    assert dropped.evaluate("test").without_leaks is None
+    assert dropped.samples.counts().loc["red", "train"] == 8 - 2  # two were held out for val
+    assert "had copies in training, which were left out of it" in lines_of_report(dropped)
+
+
+@pytest.fixture
+def lines_of_report():
+    return lambda run: run.report("test").read_text(encoding="utf-8")
+
+
+def test_a_run_on_shards_is_the_run_on_their_folder(tiny_recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    recipe = tiny_recipe()
+    root = tmp_path / "colours"
+    with tarfile.open(tmp_path / "all-0.tar", "w") as tar:
+        for file in sorted(root.rglob("*.png")):
+            key = f"{file.parent.name}{file.stem}"
+            for name, content in ((f"{key}.png", file.read_bytes()), (f"{key}.cls", file.parent.name.encode())):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    run = fit(recipe, {"data.root": [], "data.shards": str(tmp_path / "all-{0..0}.tar")})
+    assert run.status == "finished"
+    assert run.samples.counts().sum().tolist() == [16, 8, 8]
+    assert set(run.samples.table["digest"]) <= set(_digests(root))
+    assert len(run.predictions("test")) == 8
+    again = load_model(run).predict([tmp_path / "all-0.tar"])
+    assert len(again) == 32
+    assert "all-0.tar/blue000.png" in again.path[0]
+
+
+def _digests(root):
+    import hashlib
+
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in root.rglob("*.png")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tlkit.data.batch import Batch, Failure, Item, collate
 from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
+from tlkit.data.paths import PathTable
 from tlkit.data.sampler import EpochSampler
 from tlkit.data.transforms import Transform, sample_id_of
 from tlkit.errors import DataError
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 class ImageDataset(Dataset[Item | Failure]):
     """Images that are decoded and transformed when asked for.
 
-    Holds two arrays, no table: worker processes that count references to a million Python objects copy them all.
+    Holds arrays, no table: worker processes that count references to a million Python objects copy them all.
     `dataset[epoch, index]` (or `dataset[index]`, epoch 0) gives an `Item`; or a `Failure` where the file cannot be
     read any more, with one warning per file in the log, whichever process meets it first. `collate` leaves failures
     out.
@@ -53,7 +53,7 @@ class ImageDataset(Dataset[Item | Failure]):
             paths, self._root, self._targets = images.table[PATH], str(images.root), images.targets
         else:
             paths, self._root, self._targets = images, "", np.full(len(images), -1, dtype=np.int64)
-        self._paths = np.array([os.fsencode(path) for path in paths], dtype=np.bytes_)
+        self._paths = PathTable(paths)
         self._max_pixels = max_pixels
         self._seed = seed
         self._warned = _shared_flags(len(images))
@@ -61,9 +61,13 @@ class ImageDataset(Dataset[Item | Failure]):
     def __len__(self) -> int:
         return len(self._paths)
 
+    def path_and_target(self, index: int) -> tuple[str, int]:
+        """Return where an image lies, relative to the root, and its target."""
+        return self._paths[index], int(self._targets[index])
+
     def __getitem__(self, key: int | tuple[int, int]) -> Item | Failure:
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        path = os.fsdecode(bytes(self._paths[index]))
+        path, target = self.path_and_target(index)
         try:
             image, _ = open_rgb(
                 Path(self._root, path),
@@ -79,7 +83,7 @@ class ImageDataset(Dataset[Item | Failure]):
             pixels = self.transform(image, seed=self._seed, epoch=epoch, sample_id=sample_id_of(path))
         except DataError as error:
             return Failure(path, str(error), "unfit")
-        return Item(pixels, int(self._targets[index]), int(index))
+        return Item(pixels, target, int(index))
 
 
 class ImageLoader(DataLoader[Any]):

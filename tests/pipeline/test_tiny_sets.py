@@ -1,0 +1,95 @@
+"""Sets that are tiny or lopsided: each has a message, or does what it should."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tlkit.errors import DataError, RecipeError
+from tlkit.pipeline.fit import fit
+
+
+def shrink(root, label, *, keep, split=""):
+    for path in sorted((root / split / label).glob("*.png"))[keep:]:
+        path.unlink()
+
+
+def test_a_class_with_one_image_is_trained_on_and_said_to_be_unjudged(tiny_recipe, tmp_path, caplog):
+    recipe = tiny_recipe()
+    shrink(tmp_path / "colours", "red", keep=1)
+    run = fit(recipe, {"train.epochs": 1})
+    assert run.samples.counts().loc["red"].tolist() == [1, 0, 0]
+    assert "Classes with too few images to give one to every held-out split (1): red." in caplog.messages
+    red = run.evaluate().per_class[1]
+    assert (red.support, red.recall.value, red.recall.note) == (0, None, "no images of this class")
+
+
+def test_batches_of_one_are_refused_where_batchnorm_trains(tiny_recipe):
+    with pytest.raises(
+        RecipeError, match=r"^Batches would hold one image, on which batch normalisation cannot train\."
+    ):
+        fit(tiny_recipe(), {"data.batch_size": 1})
+
+
+def test_batches_of_one_do_for_a_frozen_backbone(tiny_recipe):
+    assert fit(tiny_recipe(), {"data.batch_size": 1, "strategy": "frozen", "train.epochs": 1}).status == "finished"
+
+
+def test_a_last_batch_of_one_is_left_out(tiny_recipe, tmp_path, caplog):
+    recipe = tiny_recipe()
+    shrink(tmp_path / "colours", "red", keep=1)
+    run = fit(recipe, {"train.epochs": 1, "data.val": 0, "data.test": 0})  # 16 + 1 images in batches of 8
+    assert run.status == "finished"
+    assert any("every epoch leaves out one image, another each time" in line for line in caplog.messages)
+
+
+def test_more_classes_than_a_batch_holds(tiny_recipe, tmp_path):
+    recipe = tiny_recipe()
+    for number in range(9):
+        shutil.copytree(tmp_path / "colours" / "red", tmp_path / "colours" / f"red{number}")
+    run = fit(recipe, {"data.batch_size": 4, "train.epochs": 1})
+    assert len(run.evaluate().classes) == 11
+
+
+def test_an_empty_validation_split_trains_to_the_last_epoch(tiny_recipe, caplog):
+    run = fit(tiny_recipe(), {"data.val": 0, "train.early_stopping": {"patience": 1}})
+    assert run.status == "finished"
+    assert run.judged_split() == "test"
+    assert "No val images: training runs without validation." in caplog.messages
+    assert "There are no val images, so early stopping has nothing to watch; it is off." in caplog.messages
+
+
+def test_neither_val_nor_test_judges_train(tiny_recipe):
+    assert fit(tiny_recipe(), {"data.val": 0, "data.test": 0, "train.epochs": 1}).judged_split() == "train"
+
+
+def test_an_empty_val_folder_is_filled_from_train(tiny_recipe, tmp_path, caplog):
+    recipe = tiny_recipe(train=12, test=4)
+    (tmp_path / "colours" / "val" / "red").mkdir(parents=True)
+    run = fit(recipe, {"train.epochs": 1})
+    assert run.samples.counts()["val"].tolist() == [3, 3]
+
+
+def test_one_class_only_is_refused(tiny_recipe, tmp_path):
+    recipe = tiny_recipe()
+    shutil.rmtree(tmp_path / "colours" / "red")
+    with pytest.raises(DataError, match="has only one class, 'blue'; a classifier needs at least two"):
+        fit(recipe)
+
+
+def test_a_class_without_images_in_a_split_keeps_its_number_and_is_named(tiny_recipe, tmp_path, caplog):
+    recipe = tiny_recipe(train=8, val=4, test=4)
+    shutil.rmtree(tmp_path / "colours" / "test" / "blue")
+    run = fit(recipe, {"train.epochs": 1})
+    evaluation = run.evaluate("test")
+    assert evaluation.classes == ("blue", "red")
+    assert [result.support for result in evaluation.per_class] == [0, 4]
+    assert any("blue" in line and "test" in line for line in caplog.messages)
+
+
+def test_a_class_without_training_images_is_refused_by_name(tiny_recipe, tmp_path):
+    recipe = tiny_recipe(train=8, val=4)
+    shutil.rmtree(tmp_path / "colours" / "train" / "blue")
+    with pytest.raises(DataError, match="The class 'blue' has images in val/"):
+        fit(recipe)
