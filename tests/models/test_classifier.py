@@ -19,6 +19,7 @@ from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.network import HEAD_INIT_STD, Network, load_network
 from tlkit.models.optim import create_optimizer, create_schedule
+from tlkit.models.strategy import Phase
 from tlkit.models.weights import tensors_digest
 from tlkit.recipe import FrozenStrategy, FullStrategy, TrainSection
 
@@ -133,8 +134,9 @@ def test_every_optimizer_of_the_recipe_is_torchs_own(name):
 
 def _rates(train, steps):
     parameter = nn.Parameter(torch.ones(1))
-    optimizer = create_optimizer([{"params": [parameter], "lr": train.learning_rate}], train)
-    schedule = create_schedule(optimizer, train, steps_per_epoch=steps)
+    groups = [{"params": [parameter], "lr": train.learning_rate, "rates": (1.0,)}]
+    optimizer = create_optimizer(groups, train)
+    schedule = create_schedule(optimizer, train, phases=[Phase("all", 0, train.epochs, {})], steps_per_epoch=steps)
     rates = []
     for _ in range(train.epochs * steps):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -156,9 +158,19 @@ def test_schedules_have_their_shapes():
         reference.step()
     assert cosine[5:] == pytest.approx(expected)
     assert _rates(TrainSection(epochs=2, learning_rate=0.5, schedule="constant"), 3) == [0.5] * 6
-    one_cycle = _rates(TrainSection(epochs=2, learning_rate=1.0, schedule="one_cycle"), 10)
-    assert max(one_cycle) == pytest.approx(1.0, abs=0.05)
-    assert one_cycle[0] < 0.1 > one_cycle[-1]
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 4, 9, 20])
+def test_one_cycle_is_torchs_own(total):
+    ours = _rates(TrainSection(epochs=1, learning_rate=0.5, schedule="one_cycle"), total)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.5)
+    reference = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.5, total_steps=total + 1, cycle_momentum=False)
+    theirs = []
+    for _ in range(total):
+        theirs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        reference.step()
+    assert ours == pytest.approx(theirs)
 
 
 def test_label_smoothing_and_class_weights_act_in_training_and_not_in_validation(tmp_path):

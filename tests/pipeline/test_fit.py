@@ -182,6 +182,27 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(tiny_recipe):
     assert run.status == "finished"
 
 
+def test_early_stopping_leaves_the_probe_alone(tiny_recipe):
+    run = fit(
+        tiny_recipe(),
+        {
+            "train.epochs": 8,
+            "train.learning_rate": 1e-9,
+            "train.early_stopping": {"monitor": "val_accuracy", "patience": 1},
+            "strategy": {"kind": "lp_ft", "probe_epochs": 4},
+        },
+    )
+    assert len(run.history) == 6
+    assert run.status == "finished"
+
+
+def test_low_rank_changes_end_in_a_plain_stored_model(tiny_recipe):
+    run = fit(tiny_recipe(), {"strategy": {"kind": "lora", "rank": 2}, "train.epochs": 1})
+    plain = fit(tiny_recipe(), {"name": "plain", "train.epochs": 1})
+    assert set(read_tensors(run.directory.model)) == set(read_tensors(plain.directory.model))
+    assert fit(run.directory.recipe, {"name": "again"}).predictions() == run.predictions()
+
+
 def _interrupt_after(monkeypatch, batches, number=signal.SIGINT):
     """Send this process a real signal when a number of training batches has been seen."""
     seen = []

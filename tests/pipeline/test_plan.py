@@ -9,7 +9,7 @@ from tlkit.recipe import load_recipe
 
 def test_a_plan_tells_images_settings_and_what_trains(tiny_recipe, tmp_path):
     prepared = prepare(load_recipe(tiny_recipe(train=9, val=3, test=2), {"strategy": "frozen", "data.batch_size": 4}))
-    images, settings, blocks = plan_rows(prepared)
+    images, settings, [(title, blocks)] = plan_rows(prepared)
     assert images == [
         ("class", "train", "val", "test"),
         ("blue", "9", "3", "2"),
@@ -21,11 +21,28 @@ def test_a_plan_tells_images_settings_and_what_trains(tiny_recipe, tmp_path):
     assert facts["preprocessing"].startswith("32x32 px, crop 0.95, bilinear, mean (0.5, 0.5, 0.5)")
     assert facts["steps"] == "2 epochs x 5 = 10, batches of 4"
     assert facts["device"] == "cpu, precision 32-true"
+    assert title == "epochs 1 to 2: the classifier"
     assert blocks[0] == ("block", "trains", "mode", "learning rate", "parameters")
     assert blocks[-2] == ("head", "yes", "train", "0.01", "194")
     assert blocks[-1][-1].startswith("194 of ")
     assert all(row[1:4] == ("no", "eval", "-") for row in blocks[1:-2])
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_plan_shows_every_phase_of_a_strategy_and_leaves_the_first_one_set(tiny_recipe):
+    overrides = {"strategy": {"kind": "lp_ft", "probe_epochs": 1, "layer_decay": 0.5}, "train.epochs": 4}
+    prepared = prepare(load_recipe(tiny_recipe(train=9, val=3, test=2), overrides))
+    _, _, tables = plan_rows(prepared)
+    assert [title for title, _ in tables] == ["epoch 1: the classifier", "epochs 2 to 4: everything"]
+    (_, probe), (_, tuned) = tables
+    assert [row[:3] for row in probe[1:-1]] == [(row[0], "no", "eval") for row in probe[1:-2]] + [
+        ("head", "yes", "train")
+    ]
+    assert [row[0] for row in tuned[1:-1]] == [
+        "backbone: conv1, bn1", "backbone: layer1", "backbone: layer2", "backbone: layer3", "backbone: layer4", "head",
+    ]  # fmt: skip
+    assert [row[3] for row in tuned[1:-1]] == ["3.1e-05", "6.3e-05", "0.00013", "0.00025", "0.0005", "0.001"]
+    assert not any(parameter.requires_grad for parameter in prepared.classifier.network.backbone.parameters())
 
 
 def test_the_steps_of_a_plan_are_those_of_the_loader(tiny_recipe):

@@ -140,8 +140,8 @@ seed: 4
         "Write 1.0e-3 for the number, or '1e-3' for the text.",
         "r.yaml:9  train.batch_size is unknown: batch_size belongs to data. Use data.batch_size.",
         "r.yaml:10  train.optimizer is 'AdamW'. Use sgd, adam, adamw or rmsprop. Did you mean adamw?",
-        "r.yaml:15  strategy.backbone_lr_factor is unknown to kind: frozen, whose backbone does not train. "
-        "Remove it, or use kind: full.",
+        "r.yaml:15  strategy.backbone_lr_factor is unknown to this kind of strategy. "
+        "Remove it, or use kind: full, gradual, last_n, norm_only, bias_only or lora.",
         "r.yaml:17  seed is set twice, on lines 16 and 17. Keep one of them.",
         "override data.batch_sise=64  data.batch_sise is unknown. Did you mean data.batch_size?",
     )

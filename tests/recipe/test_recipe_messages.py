@@ -105,9 +105,12 @@ def told(key: str, written: str, folder: Path) -> str:
         ),
         ("recipe_version", "'1'", "recipe_version is '1'. Use 1, without quotes."),
         # sections in one word
-        ("strategy", "finetune", "strategy is 'finetune'. Use frozen or full. Did you mean full?"),
-        ("strategy", "{kind: frozn}", "strategy.kind is 'frozn'. Use frozen or full. Did you mean frozen?"),
-        ("strategy", "{backbone_lr_factor: 0.1}", "strategy.kind is missing. Add kind: frozen or full."),
+        ("strategy", "finetune", "strategy is 'finetune'. Use frozen, full, lp_ft, gradual, "
+         "last_n, norm_only, bias_only or lora. Did you mean full?"),
+        ("strategy", "{kind: frozn}", "strategy.kind is 'frozn'. Use frozen, full, lp_ft, gradual, "
+         "last_n, norm_only, bias_only or lora. Did you mean frozen?"),
+        ("strategy", "{backbone_lr_factor: 0.1}", "strategy.kind is missing. Add kind: frozen, full, lp_ft, gradual, "
+         "last_n, norm_only, bias_only or lora."),
         ("strategy", "", "strategy is empty. Give it keys such as kind: frozen, "
          "or remove the line to take the defaults."),
         ("augment", "off", "augment is `off`, which YAML 1.1 reads as false. Use none, light, medium or heavy. "

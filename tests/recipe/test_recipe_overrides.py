@@ -147,9 +147,11 @@ def test_a_mistake_of_the_file_is_told_even_where_an_override_covers_it(problems
         ("data.image_size=[1,", "the text ends before the bracket on line 1 is closed. Close it."),
         ("train.epochs.x=3", "train.epochs has no keys below it. Write train.epochs=VALUE."),
         ("data.background.0=3", "data.background has no keys below it. Write data.background=VALUE."),
-        ("strategy=foo", "strategy is 'foo'. Use frozen or full."),
-        ("strategy.kind=finetune", "strategy.kind is 'finetune'. Use frozen or full. Did you mean full?"),
-        ("strategy.backbone_lr_factor=0.1", "strategy.kind is missing. Add kind: frozen or full."),
+        ("strategy=foo", "strategy is 'foo'. Use frozen, full, lp_ft, gradual, last_n, norm_only, bias_only or lora."),
+        ("strategy.kind=finetune", "strategy.kind is 'finetune'. Use frozen, full, lp_ft, gradual, "
+         "last_n, norm_only, bias_only or lora. Did you mean full?"),
+        ("strategy.backbone_lr_factor=0.1", "strategy.kind is missing. Add kind: frozen, full, lp_ft, gradual, "
+         "last_n, norm_only, bias_only or lora."),
         ("train=5", "train is 5, not a section. Write its keys below it, indented, such as epochs: 5."),
         ("train.class_weights={no: 2}", "the key `no` in train.class_weights is read by YAML as true or false. "
          "Quote it: 'no'."),

@@ -35,12 +35,13 @@ def plan(recipe: RecipePath, overrides: Overrides = None) -> None:
 
     with check_progress() as on_check:
         prepared = prepare(load_recipe(recipe, overrides or []), progress=on_check)
-    images, settings, blocks = plan_rows(prepared)
+    images, settings, phases = plan_rows(prepared)
     print_table(images)
     print_lines([""])
     print_table(settings, header=False)
-    print_lines([""])
-    print_table(blocks)
+    for title, blocks in phases:
+        print_lines(["", title])
+        print_table(blocks)
 
 
 @app.command(context_settings=PASS_ON)

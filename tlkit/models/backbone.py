@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import tlkit.torchvision_cure  # isort: skip  # noqa: F401
@@ -13,7 +14,7 @@ import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 import timm
 import torch
 from safetensors import SafetensorError
-from timm.models import load_model_config_from_hf
+from timm.models import group_parameters, load_model_config_from_hf
 from torch import nn
 
 from tlkit.errors import ModelError, did_you_mean, first_few
@@ -60,6 +61,28 @@ class Backbone:
     preprocess: Preprocess
     weights: WeightsFacts
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the module's tensors as plain values."""
+        return {
+            "name": self.name,
+            "num_features": self.num_features,
+            "preprocess": self.preprocess.to_dict(),
+            "weights": self.weights.to_dict(),
+            "options": dict(self.options),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Backbone:
+        """Build a backbone from what `to_dict` returned, to be filled with stored tensors: its own are random.
+
+        Raises:
+            ModelError: this timm has no such architecture.
+        """
+        preprocess = Preprocess.from_dict(values["preprocess"])
+        module = bare_backbone(values["name"], image_size=preprocess.image_size, options=values["options"])
+        weights = WeightsFacts(**values["weights"])
+        return cls(values["name"], module, values["num_features"], preprocess, weights, values["options"])
 
 
 def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
@@ -159,6 +182,27 @@ def bare_backbone(
     split_name(architecture)
     size = {"img_size": image_size} if _has_fixed_size(architecture) else {}
     return _create(architecture, pretrained=False, **{**(options or {}), **size, "num_classes": 0})
+
+
+def layers_of(module: nn.Module, *, coarse: bool = False) -> tuple[dict[str, int], int]:
+    """Return the layer of each parameter by name, 0 at the stem, and the layer that a classifier on top belongs to.
+
+    Layers are counted by timm's own `group_matcher`, which its layer-wise learning rates use too; a network without
+    one counts its direct children.
+
+    Args:
+        module: a backbone without its classifier.
+        coarse: count stages instead of blocks.
+    """
+    names = [name for name, _ in module.named_parameters()]
+    if not hasattr(module, "group_matcher"):
+        order = list(dict.fromkeys(name.partition(".")[0] for name in names))
+        return {name: order.index(name.partition(".")[0]) for name in names}, len(order)
+    matcher = module.group_matcher(coarse=coarse)  # type: ignore[operator]
+    classifier = "a classifier on top"  # a name that no pattern matches, like the names of timm's own classifiers
+    whole = SimpleNamespace(named_parameters=lambda: [(name, None) for name in [*names, classifier]])
+    layers: dict[str, int] = group_parameters(whole, matcher, reverse=True)  # type: ignore[arg-type]
+    return layers, layers.pop(classifier)
 
 
 def read_preprocess(cfg: dict[str, Any]) -> Preprocess:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import math
@@ -20,11 +21,13 @@ from torchmetrics import MeanMetric
 from tlkit.errors import ModelError
 from tlkit.models.artifact import ModelCard
 from tlkit.models.backbone import Backbone, create_backbone
+from tlkit.models.lora import add_adapters, merge_adapters
 from tlkit.models.network import Network
 from tlkit.models.optim import create_optimizer, create_schedule
-from tlkit.models.strategy import LayerRow, freeze, layer_table, parameter_groups
+from tlkit.models.phases import LayerRow, as_lines, enter, layer_rows, layer_table, parameter_groups
+from tlkit.models.strategy import Phase, phase_at, plan_phases, stages_of
 from tlkit.preprocess import Preprocess
-from tlkit.recipe import FrozenStrategy, Strategy, TrainSection
+from tlkit.recipe import Strategy, TrainSection, check_sections, plain_values
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +47,12 @@ class Classifier(pl.LightningModule):
 
     def __init__(
         self,
-        backbone: str | Backbone,
+        backbone: str | Backbone | Mapping[str, Any],
         *,
         classes: Sequence[str],
         weights: str = "hub",
         drop_rate: float = 0.0,
-        strategy: Strategy | None = None,
+        strategy: Strategy | str | Mapping[str, Any] | None = None,
         train: TrainSection | Mapping[str, Any] | None = None,
         class_weights: Mapping[str, float] | None = None,
         steps_per_epoch: int | None = None,
@@ -57,20 +60,26 @@ class Classifier(pl.LightningModule):
     ) -> None:
         """Build the network and freeze what the strategy freezes.
 
+        A checkpoint of Lightning holds these arguments as plain values, so that `Classifier.load_from_checkpoint(path)`
+        needs nothing else, neither the pretrained weights nor `weights_only=False`.
+
         Args:
-            backbone: timm's name, or a backbone already built.
+            backbone: timm's name, a backbone already built, or what a checkpoint holds of one.
             classes: class names in target order; at least two.
             weights: where the backbone's weights come from, as in a recipe's `model.weights`; not used where
                 `backbone` is already built.
             drop_rate: dropout on the features before the head, in [0, 1).
-            strategy: what trains; default: the head alone.
+            strategy: what trains: a recipe's `strategy` section, its kind ("full"), or a mapping of its keys; default:
+                the head alone.
             train: a recipe's `train` section, or a mapping of some of its keys.
             class_weights: weight of each class in the training loss; default: all 1.
             steps_per_epoch: optimizer steps per epoch, for the schedule; default: asked of the trainer.
             seed: of the head's initialisation and of dropout.
 
         Raises:
-            ModelError: the backbone cannot be had, or the classes are not two or more different names.
+            ModelError: the backbone cannot be had or lacks what the strategy would train, or the classes are not two or
+                more different names.
+            RecipeError: `strategy` or `train` is wrong; every problem is named.
         """
         super().__init__()
         if len(classes) < 2 or len(set(classes)) != len(classes):
@@ -79,13 +88,27 @@ class Classifier(pl.LightningModule):
             raise ModelError(
                 f"class_weights must name each class once. Got {sorted(class_weights)} for classes {sorted(classes)}."
             )
+        given = {"strategy": strategy, "train": train}
+        recipe = check_sections({k: v for k, v in given.items() if v is not None}, source="Classifier")
         self.seed = seed
-        self.source = backbone if isinstance(backbone, Backbone) else create_backbone(backbone, weights=weights)
+        self.source = _backbone(backbone, weights=weights)
         self.classes = tuple(classes)
         self.drop_rate = drop_rate
-        self.strategy = strategy if strategy is not None else FrozenStrategy(kind="frozen")
-        self.settings = train if isinstance(train, TrainSection) else TrainSection(**(train or {}))
+        self.strategy, self.settings = recipe.strategy, recipe.train
         self.steps_per_epoch = steps_per_epoch
+        sections = plain_values(recipe)
+        self.save_hyperparameters(
+            {
+                "backbone": self.source.to_dict(),
+                "classes": list(classes),
+                "drop_rate": drop_rate,
+                "strategy": sections["strategy"],
+                "train": sections["train"],
+                "class_weights": class_weights and {name: float(weight) for name, weight in class_weights.items()},
+                "steps_per_epoch": steps_per_epoch,
+                "seed": seed,
+            }
+        )
         self.network = Network(
             self.source.module,
             num_features=self.source.num_features,
@@ -93,7 +116,10 @@ class Classifier(pl.LightningModule):
             drop_rate=drop_rate,
         )
         self.network.init_head(seed)
-        self.frozen_modules = freeze(self.network, self.strategy)
+        self._add_adapters()
+        self.phases = plan_phases(self.network, self.strategy, epochs=self.settings.epochs)
+        self._table_logged = False
+        self._enter(self.phases[0])
         weight = (
             None
             if class_weights is None
@@ -101,7 +127,6 @@ class Classifier(pl.LightningModule):
         )
         self.loss = nn.CrossEntropyLoss(weight=weight, label_smoothing=self.settings.label_smoothing)
         self.epoch_loss = MeanMetric(nan_strategy="disable")  # travels in checkpoints from within an epoch
-        self.train()
 
     @property
     def preprocess(self) -> Preprocess:
@@ -119,9 +144,29 @@ class Classifier(pl.LightningModule):
             options=self.source.options,
         )
 
-    def layers(self) -> list[LayerRow]:
-        """Return the table of blocks: trains?, mode, learning rate, parameters."""
-        return layer_table(self.network, self.strategy, learning_rate=self.settings.learning_rate)
+    def plain_network(self) -> Network:
+        """Return the network as it is stored and served: plain layers only, low-rank changes summed into the weights.
+
+        The same network where there is nothing to sum; else a copy, so that training can go on.
+        """
+        if self.strategy.kind != "lora":
+            return self.network
+        network = copy.deepcopy(self.network)
+        merge_adapters(network)
+        return network
+
+    def layers(self, phase: Phase | None = None) -> list[LayerRow]:
+        """Return the table of blocks in a phase: trains?, mode, learning rate, parameters; default: the phase at hand.
+
+        The table is read off the network, which enters the phase for it and returns.
+        """
+        if phase is None or phase is self.phase:
+            return layer_table(self.network, self.phase.rates, learning_rate=self.settings.learning_rate)
+        before = self.phase
+        self._enter(phase)
+        rows = self.layers()
+        self._enter(before)
+        return rows
 
     def train(self, mode: bool = True) -> Classifier:
         """Set training mode for all but the frozen modules, which stay in evaluation mode."""
@@ -136,6 +181,7 @@ class Classifier(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Make what is random in this batch (dropout) a function of seed, epoch and batch, whatever came before it."""
+        self._enter_phase_of(self.current_epoch)  # an epoch that is resumed in its midst does not start
         torch.manual_seed(batch_seed(self.seed, epoch=self.current_epoch, batch=batch_idx))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -183,7 +229,8 @@ class Classifier(pl.LightningModule):
         self.epoch_loss.weight.fill_(weight)
 
     def on_train_epoch_start(self) -> None:
-        """Begin the epoch's loss at nothing; this is not called where an epoch is resumed in its midst."""
+        """Enter the epoch's phase, and begin its loss at nothing; not called for an epoch resumed in its midst."""
+        self._enter_phase_of(self.current_epoch)
         self.epoch_loss.reset()
 
     def validation_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> None:
@@ -198,16 +245,56 @@ class Classifier(pl.LightningModule):
         """Return the optimizer and its per-step schedule."""
         groups = parameter_groups(
             self.network,
-            self.strategy,
+            self.phases,
             learning_rate=self.settings.learning_rate,
             weight_decay=self.settings.weight_decay,
         )
         optimizer = create_optimizer(groups, self.settings)
         steps = self.steps_per_epoch
         if steps is None:  # drops a loader's restored position on resume (Lightning #20550); ours passes the number
-            steps = max(1, int(self.trainer.estimated_stepping_batches) // max(1, self.settings.epochs))
-        schedule = create_schedule(optimizer, self.settings, steps_per_epoch=steps)
+            steps = steps_per_epoch(self.trainer)
+        schedule = create_schedule(optimizer, self.settings, phases=self.phases, steps_per_epoch=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _add_adapters(self) -> None:
+        """Give the layers above the stem their low-rank changes, where the strategy asks for them."""
+        if self.strategy.kind == "lora":
+            stage_of, _ = stages_of(self.network.backbone)
+            stem = {name for name, stage in stage_of.items() if stage == 0}
+            rank, alpha = self.strategy.rank, self.strategy.alpha
+            add_adapters(self.network.backbone, rank=rank, alpha=alpha, without=stem, seed=self.seed)
+
+    def _enter_phase_of(self, epoch: int) -> None:
+        """Enter the phase that an epoch lies in, which follows from the epoch alone, and log its table once."""
+        phase = phase_at(self.phases, epoch)
+        if phase is self.phase and self._table_logged:
+            return
+        self._enter(phase)
+        last = "on" if phase is self.phases[-1] else f"to {phase.first_epoch + phase.epochs}"
+        text = as_lines(layer_rows(self.layers()))
+        logger.info("From epoch %d %s, %s learns:\n%s", phase.first_epoch + 1, last, phase.name, text)
+        self._table_logged = True
+
+    def _enter(self, phase: Phase) -> None:
+        """Freeze all that does not learn in a phase: gradients, statistics, dropout."""
+        self.phase = phase
+        self.frozen_modules = enter(self.network, phase)
+        self.train(self.training)
+
+
+def _backbone(given: str | Backbone | Mapping[str, Any], *, weights: str) -> Backbone:
+    if isinstance(given, Backbone):
+        return given
+    return create_backbone(given, weights=weights) if isinstance(given, str) else Backbone.from_dict(given)
+
+
+def steps_per_epoch(trainer: pl.Trainer) -> int:
+    """Return the optimizer steps of an epoch, however many epochs the trainer is to run."""
+    total = trainer.estimated_stepping_batches  # sets up the loader
+    batches = trainer.num_training_batches
+    if batches == float("inf"):
+        return max(1, int(total) // max(1, trainer.max_epochs or 1))
+    return max(1, math.ceil(batches / trainer.accumulate_grad_batches))
 
 
 class NotFiniteError(ModelError):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR
 
-from tlkit.models.strategy import ParameterGroup
+from tlkit.models.phases import ParameterGroup
+from tlkit.models.strategy import Phase
 from tlkit.recipe import TrainSection
+from tlkit.recipe.schema import Schedule
 
 
 def create_optimizer(groups: Sequence[ParameterGroup], train: TrainSection) -> torch.optim.Optimizer:
@@ -27,38 +30,70 @@ def create_optimizer(groups: Sequence[ParameterGroup], train: TrainSection) -> t
             return torch.optim.RMSprop(parameters, lr=rate, momentum=train.momentum)
 
 
-def create_schedule(optimizer: torch.optim.Optimizer, train: TrainSection, *, steps_per_epoch: int) -> LRScheduler:
-    """Build the schedule that the recipe names, stepped once a batch.
+def create_schedule(
+    optimizer: torch.optim.Optimizer, train: TrainSection, *, phases: Sequence[Phase], steps_per_epoch: int
+) -> LambdaLR:
+    """Build the schedule that the recipe names, stepped once a batch; it begins anew in each phase.
 
-    `one_cycle` follows Smith & Topin (2019) as torch implements it, with its own warm-up over the first 30 % of steps;
-    the momentum stays as the recipe states it.
+    The factor on a group's rate is a pure function of the step, so a resumed run meets the same values; in a phase in
+    which the group is frozen it is 0.
     """
-    total = max(1, steps_per_epoch * train.epochs)
-    if train.schedule == "one_cycle":
-        rates = [group["lr"] for group in optimizer.param_groups]
-        return OneCycleLR(optimizer, max_lr=rates, total_steps=total + 1, cycle_momentum=False)
-    warmup = round(train.warmup_epochs * steps_per_epoch)
-    return LambdaLR(optimizer, learning_rate_factor(train.schedule == "cosine", total=total, warmup=warmup))
+    shapes = [
+        learning_rate_factor(
+            train.schedule,
+            total=max(1, steps_per_epoch * phase.epochs),
+            warmup=round(train.warmup_epochs * steps_per_epoch),
+        )
+        for phase in phases
+    ]
+    starts = [steps_per_epoch * phase.first_epoch for phase in phases]
+
+    def of_group(rates: Sequence[float]) -> Callable[[int], float]:
+        def factor(step: int) -> float:
+            number = bisect_right(starts, step) - 1
+            return rates[number] / max(rates) * shapes[number](step - starts[number])
+
+        return factor
+
+    return LambdaLR(optimizer, [of_group(group["rates"]) for group in optimizer.param_groups])
 
 
-def learning_rate_factor(cosine: bool, *, total: int, warmup: int) -> Callable[[int], float]:
-    """Return the factor on the learning rate as a function of the step, 0…total-1.
+def learning_rate_factor(schedule: Schedule, *, total: int, warmup: int = 0) -> Callable[[int], float]:
+    """Return the factor on the learning rate as a function of the step, 0…total-1, of a phase.
 
-    It rises linearly over the first `warmup` steps, then stays at 1 or falls to 0 along half a cosine (Loshchilov &
-    Hutter 2017, eq. 5, without restarts). It is a pure function of the step, so a resumed run meets the same values.
+    - `constant` rises linearly over the first `warmup` steps, then stays at 1.
+    - `cosine` rises likewise, then falls to 0 along half a cosine (Loshchilov & Hutter 2017, eq. 5, without restarts).
+    - `one_cycle` rises from 1/25 along half a cosine over 30 % of the steps and falls to 1/250000 (Smith & Topin 2019;
+      the numbers are those of torch's OneCycleLR). The momentum stays as the recipe states it.
 
     Example:
-        >>> factor = learning_rate_factor(True, total=12, warmup=2)
+        >>> factor = learning_rate_factor("cosine", total=12, warmup=2)
         >>> [round(factor(step), 3) for step in (0, 1, 2, 7, 12)]
         [0.5, 1.0, 1.0, 0.5, 0.0]
     """
+    if schedule == "one_cycle":
+        return _one_cycle(total)
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / warmup
-        if not cosine:
+        if schedule == "constant":
             return 1.0
-        progress = min(1.0, (step - warmup) / max(1, total - warmup))
-        return 0.5 * (1.0 + math.cos(math.pi * progress))
+        return _half_cosine(1.0, 0.0, min(1.0, (step - warmup) / max(1, total - warmup)))
 
     return factor
+
+
+def _one_cycle(total: int) -> Callable[[int], float]:
+    top, start, end = 0.3 * (total + 1) - 1, 1 / 25, 1 / 250_000
+
+    def factor(step: int) -> float:
+        if step <= top:
+            return _half_cosine(start, 1.0, step / top)
+        return _half_cosine(1.0, end, min(1.0, (step - top) / (total - top)))
+
+    return factor
+
+
+def _half_cosine(start: float, end: float, progress: float) -> float:
+    return end + (start - end) * 0.5 * (1.0 + math.cos(math.pi * progress))

@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping
 
 from tlkit.data.batch import Batch
 from tlkit.runs import RunDirectory
+from tlkit.models.classifier import Classifier
 from tlkit.tracking import Tracker
 
 logger = logging.getLogger(__name__)
@@ -78,6 +80,15 @@ class LastBatch(pl.Callback):
     ) -> None:
         """Note the batch that is about to be trained on."""
         self.index = batch.index.cpu().numpy()
+
+
+class EarlyStoppingInLastPhase(EarlyStopping):
+    """Stop early in the last phase only: a probe that no longer improves is no reason to leave out the fine-tuning."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the validation, if the last phase has begun."""
+        if not isinstance(pl_module, Classifier) or trainer.current_epoch >= pl_module.phases[-1].first_epoch:
+            super().on_validation_end(trainer, pl_module)
 
 
 class PoliteStop(pl.Callback):

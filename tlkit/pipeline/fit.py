@@ -137,7 +137,7 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         if outcome == "interrupted":
             directory.set_status(outcome)  # the report says so
         card = prepared.classifier.card()
-        save_artifact(directory.model, prepared.classifier.network.state_dict(), card)
+        save_artifact(directory.model, prepared.classifier.plain_network().state_dict(), card)
         _predict(directory, prepared)
         _judge(directory, recipe, tracker)
         tracker.log_model(directory.model, metadata=card.to_dict())
@@ -151,7 +151,7 @@ def _salvage(directory: RunDirectory, prepared: Prepared) -> None:
         return
     try:
         load_best(prepared, start.best)
-        save_artifact(directory.model, prepared.classifier.network.state_dict(), prepared.classifier.card())
+        save_artifact(directory.model, prepared.classifier.plain_network().state_dict(), prepared.classifier.card())
         logger.warning("The best weights so far are in %s; --resume continues the run.", directory.model)
     except Exception as error:  # the error that ended the run is the one to report
         logger.warning("The weights could not be stored (%s); they are in %s.", error, directory.checkpoints)
@@ -161,7 +161,7 @@ def _predict(directory: RunDirectory, prepared: Prepared) -> None:
     """Store the predictions for val and test; for train where there is neither. Judgements of older ones go."""
     for path in (directory.evaluation, directory.audit, directory.explanation):
         path.unlink(missing_ok=True)
-    predictor = Predictor(prepared.classifier.network, prepared.classifier.card(), device=prepared.device)
+    predictor = Predictor(prepared.classifier.plain_network(), prepared.classifier.card(), device=prepared.device)
     samples, section = prepared.data.samples, prepared.recipe.data
     present = set(samples.table["split"])
     for split in [name for name in ("val", "test") if name in present] or ["train"]:

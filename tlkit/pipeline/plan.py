@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-
-from tlkit.models.strategy import LayerRow
+from tlkit.models.phases import Table, layer_rows
 from tlkit.pipeline.prepare import Prepared
 from tlkit.samples import SPLITS
 
-logger = logging.getLogger(__name__)
 
-Table = list[tuple[str, ...]]
+def plan_rows(prepared: Prepared) -> tuple[Table, Table, list[tuple[str, Table]]]:
+    """Return tables: images per class and split, the settings that follow from them, and each phase's blocks by title.
 
-
-def layer_rows(layers: Sequence[LayerRow]) -> Table:
-    """Return the table of blocks as text, with its header and a line of totals."""
-    rows: Table = [("block", "trains", "mode", "learning rate", "parameters")]
-    for row in layers:
-        rate = f"{row.learning_rate:.2g}" if row.trains else "-"
-        rows.append((row.block, "yes" if row.trains else "no", row.mode, rate, f"{row.parameters:,}"))
-    training = sum(row.parameters for row in layers if row.trains)
-    total = sum(row.parameters for row in layers)
-    rows.append(("all", "", "", "", f"{training:,} of {total:,} train"))
-    return rows
-
-
-def log_layers(layers: Sequence[LayerRow]) -> None:
-    """Write the table of blocks to the log."""
-    rows = layer_rows(layers)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    logger.info("What trains:\n%s", "\n".join(f"  {line}" for line in lines))
-
-
-def plan_rows(prepared: Prepared) -> tuple[Table, Table, Table]:
-    """Return three tables: images per class and split, the settings that follow from them, and the blocks."""
+    Example:
+        >>> images, settings, phases = plan_rows(prepared)  # doctest: +SKIP
+        >>> [title for title, blocks in phases]  # doctest: +SKIP
+        ['epochs 1 to 2: the classifier', 'epochs 3 to 5: everything']
+    """
     samples = prepared.data.samples
     counts = samples.counts()
     images: Table = [("class", *SPLITS)]
@@ -65,4 +44,13 @@ def plan_rows(prepared: Prepared) -> tuple[Table, Table, Table]:
         ("device", f"{prepared.device}, precision {prepared.precision}"),
         ("set aside", f"{len(prepared.data.set_aside)} unreadable images"),
     ]
-    return images, settings, layer_rows(prepared.classifier.layers())
+    return images, settings, _phase_tables(prepared)
+
+
+def _phase_tables(prepared: Prepared) -> list[tuple[str, Table]]:
+    classifier, tables = prepared.classifier, []
+    for phase in classifier.phases:
+        first, last = phase.first_epoch + 1, phase.first_epoch + phase.epochs
+        epochs = f"epochs {first} to {last}" if last > first else f"epoch {first}"
+        tables.append((f"{epochs}: {phase.name}", layer_rows(classifier.layers(phase))))
+    return tables

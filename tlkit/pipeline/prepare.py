@@ -84,7 +84,8 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         progress=progress,
     )
     data.setup()
-    if recipe.strategy.kind == "full" and min(section.batch_size, len(data.samples.split("train"))) == 1:
+    keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora")
+    if not keeps_statistics and min(section.batch_size, len(data.samples.split("train"))) == 1:
         raise RecipeError(
             "Batches would hold one image, on which batch normalisation cannot train. Use data.batch_size of 2 or "
             "more, more images, or strategy: frozen."

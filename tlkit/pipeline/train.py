@@ -13,13 +13,12 @@ import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
+from pytorch_lightning.callbacks import RichProgressBar
 
 from tlkit.errors import first_few
 from tlkit.models.classifier import NotFiniteError
-from tlkit.pipeline.callbacks import LastBatch, MetricsRecorder, PoliteStop, StopRequested
+from tlkit.pipeline.callbacks import EarlyStoppingInLastPhase, LastBatch, MetricsRecorder, PoliteStop, StopRequested
 from tlkit.pipeline.checkpoints import DurableCheckpointIO, KeepCheckpoints, Start, find_start, read_checkpoint
-from tlkit.pipeline.plan import log_layers
 from tlkit.pipeline.prepare import Prepared
 from tlkit.pipeline.resume import origin_of
 from tlkit.runs import RunDirectory
@@ -38,7 +37,6 @@ def train(directory: RunDirectory, prepared: Prepared, tracker: Tracker, *, resu
         RunError: a checkpoint cannot be written.
     """
     classifier, epochs = prepared.classifier, prepared.recipe.train.epochs
-    log_layers(classifier.layers())
     origin = origin_of(prepared)
     start = _find_start(directory, origin=origin) if resume else None
     if start is not None and start.stopped_early:
@@ -159,7 +157,7 @@ def _early_stopping(prepared: Prepared) -> list[pl.Callback]:
         logger.warning("There are no val images, so early stopping has nothing to watch; it is off.")
         return []
     return [
-        EarlyStopping(
+        EarlyStoppingInLastPhase(
             watched.monitor, patience=watched.patience, min_delta=watched.min_delta, mode=_mode(watched.monitor)
         )
     ]

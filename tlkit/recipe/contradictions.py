@@ -34,6 +34,7 @@ def contradictions(recipe: Recipe) -> tuple[Contradiction, ...]:
         *_of_data(recipe),
         *_of_splits(recipe),
         *_of_augment(recipe),
+        *_of_strategy(recipe),
         *_of_train(recipe),
         *_of_audit(recipe),
     )
@@ -134,6 +135,37 @@ def _of_augment(recipe: Recipe) -> Iterator[Contradiction]:
         yield Contradiction(
             ("augment.preset", "augment.transforms"),
             f"augment.preset is {augment.preset}, but augment.transforms is given too. Keep one of them.",
+        )
+
+
+def _of_strategy(recipe: Recipe) -> Iterator[Contradiction]:
+    strategy, train = recipe.strategy, recipe.train
+    if strategy.kind == "lp_ft" and strategy.probe_epochs >= train.epochs:
+        yield Contradiction(
+            ("strategy.probe_epochs", "train.epochs"),
+            f"strategy.probe_epochs is {strategy.probe_epochs}, but train.epochs is {train.epochs}, which leaves none "
+            "for the fine-tuning. Use more epochs, fewer for the probe, or strategy: frozen.",
+        )
+    elif strategy.kind == "lp_ft" and train.warmup_epochs >= (
+        shortest := min(strategy.probe_epochs, train.epochs - strategy.probe_epochs)
+    ):
+        yield Contradiction(
+            ("train.warmup_epochs", "strategy.probe_epochs"),
+            f"train.warmup_epochs is {train.warmup_epochs:g}, and each of the two phases begins with it, but the "
+            f"shorter one has {shortest} epochs. Use less than {shortest}, or 0 for no warm-up.",
+        )
+    if strategy.kind == "gradual" and strategy.epochs_per_stage >= train.epochs:
+        yield Contradiction(
+            ("strategy.epochs_per_stage", "train.epochs"),
+            f"strategy.epochs_per_stage is {strategy.epochs_per_stage}, but train.epochs is {train.epochs}, so no "
+            "stage would ever be unfrozen. Use more epochs, fewer per stage, or strategy: frozen.",
+        )
+    elif strategy.kind == "gradual" and train.warmup_epochs >= strategy.epochs_per_stage:
+        yield Contradiction(
+            ("train.warmup_epochs", "strategy.epochs_per_stage"),
+            f"train.warmup_epochs is {train.warmup_epochs:g}, and each phase begins with it, but "
+            f"strategy.epochs_per_stage is {strategy.epochs_per_stage}. Use less than {strategy.epochs_per_stage}, "
+            "or 0 for no warm-up.",
         )
 
 

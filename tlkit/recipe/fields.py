@@ -46,8 +46,8 @@ def keys_at(path: KeyPath, root: type[BaseModel] = Recipe) -> tuple[str, ...]:
         root: what the whole file is.
 
     Example:
-        >>> keys_at(("strategy",))
-        ('kind', 'backbone_lr_factor')
+        >>> keys_at(("augment",))
+        ('preset', 'transforms')
     """
     if not path:
         return tuple(root.model_fields)

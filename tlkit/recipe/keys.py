@@ -6,9 +6,9 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from tlkit.recipe.fields import all_keys, keys_at
+from tlkit.recipe.fields import all_keys, either, keys_at
 from tlkit.recipe.nodes import KeyPath, dotted
-from tlkit.recipe.schema import FrozenStrategy, FullStrategy
+from tlkit.recipe.strategies import FIELDS_BY_KIND
 
 # Our key for the words that other tools and papers use.
 ALIASES: dict[str, str] = {
@@ -52,12 +52,19 @@ ALIASES: dict[str, str] = {
         "strategy": "freeze frozen finetune fine_tune fine_tuning freezing freeze_backbone unfreeze strategies "
         "transfer freeze_encoder linear_probe",
         "strategy.kind": "strategy_name",
-        "strategy.backbone_lr_factor": "backbone_lr lr_mult lr_factor backbone_lr_mult discriminative_lr layer_decay "
+        "strategy.backbone_lr_factor": "backbone_lr lr_mult lr_factor backbone_lr_mult discriminative_lr "
         "backbone_learning_rate encoder_lr",
+        "strategy.layer_decay": "llrd layerwise_lr_decay layer_lr_decay lr_layer_decay layer_wise_lr_decay",
+        "strategy.probe_epochs": "head_epochs warmup_head_epochs lp_epochs freeze_epochs frozen_epochs unfreeze_epoch",
+        "strategy.finetune_lr_factor": "finetune_lr ft_lr_factor",
+        "strategy.epochs_per_stage": "unfreeze_every unfreeze_interval epochs_per_block",
+        "strategy.stages": "n_stages last_stages unfreeze_last n_layers trainable_layers",
+        "strategy.rank": "lora_rank lora_r r",
+        "strategy.alpha": "lora_alpha",
         "train": "training trainer fit training_args hyperparameters hparams",
         "train.epochs": "n_epochs num_epochs max_epochs n_epoch num_train_epochs nepochs cyc epoch_count",
         "train.optimizer": "opt optim opt_func optimiser optimizer_name",
-        "train.learning_rate": "lr lr_max max_lr base_lr init_lr learningrate head_lr initial_lr peak_lr alpha",
+        "train.learning_rate": "lr lr_max max_lr base_lr init_lr learningrate head_lr initial_lr peak_lr",
         "train.weight_decay": "wd decay l2 weightdecay",
         "train.momentum": "mom moms beta1",
         "train.schedule": "sched scheduler lr_scheduler lr_scheduler_type lr_schedule scheduler_type annealing",
@@ -174,8 +181,9 @@ def unknown_in(path: KeyPath, known: Sequence[str]) -> str:
 def _advice(word: str, section: KeyPath) -> str:
     here, inside = dotted(section) if section else "", keys_at(section)
     full = f"{here}.{word}" if here else word
-    if section == ("strategy",) and word in FullStrategy.model_fields and word not in FrozenStrategy.model_fields:
-        return " to kind: frozen, whose backbone does not train. Remove it, or use kind: full."
+    if section == ("strategy",) and word in inside:
+        takers = tuple(kind for kind, fields in FIELDS_BY_KIND.items() if word in fields)
+        return f" to this kind of strategy. Remove it, or use kind: {either(takers)}."
     if word in inside:
         return f". Did you mean {full}?"
     homes = [known for known in all_keys() if _last(known) == word]

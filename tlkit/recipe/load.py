@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,31 @@ def recipe_problems(path: str | os.PathLike[str], overrides: Overrides = ()) -> 
     except RecipeError as error:
         return error.problems
     return ()
+
+
+def check_sections(sections: Mapping[str, Any], *, source: str) -> Recipe:
+    """Check some sections that were given in Python, by the rules and in the words of a file.
+
+    Args:
+        sections: values by the section's name, such as `{"train": {"epochs": 3}}`; the rest of the recipe is a
+            placeholder.
+        source: who was given them; it opens every message.
+
+    Raises:
+        RecipeError: everything that is wrong with them.
+
+    Example:
+        >>> check_sections({"strategy": "full"}, source="Classifier").strategy.kind
+        'full'
+        >>> check_sections({"train": {"epoch": 3}}, source="Classifier")
+        Traceback (most recent call last):
+        tlkit.errors.RecipeError: Classifier  train.epoch is unknown. Did you mean train.epochs?
+    """
+    document = Document(source, {**copy.deepcopy(_PLACEHOLDERS), **sections})
+    recipe = _validate(document)
+    if recipe is None:
+        raise RecipeError(*dict.fromkeys(str(problem) for problem in document.problems))
+    return recipe
 
 
 def _read(path: str | os.PathLike[str], overrides: Overrides) -> tuple[Recipe | None, list[str]]:

@@ -13,6 +13,7 @@ from tlkit.recipe.contradictions import TAKES_MOMENTUM
 from tlkit.recipe.fields import field_at, kinds, takes_keys, wanted
 from tlkit.recipe.nodes import AFTER_THE_FILE, Document, KeyPath, Problem, Spot, dotted, read_yaml
 from tlkit.recipe.schema import SHORT_FORMS
+from tlkit.recipe.strategies import FIELDS_BY_KIND
 from tlkit.recipe.wording import in_yaml, seen
 
 logger = logging.getLogger(__name__)
@@ -158,16 +159,24 @@ def _parent(document: Document, override: _Override) -> dict[str, Any] | None:
 
 def _drop_what_it_replaces(document: Document, override: _Override, value: Any) -> None:
     """Drop keys of the file that only served the alternative that an override replaces."""
-    idle: dict[KeyPath, tuple[str, str] | None] = {
-        ("strategy", "kind"): ("strategy", "backbone_lr_factor") if value == "frozen" else None,
-        ("augment", "preset"): ("augment", "transforms"),
-        ("augment", "transforms"): ("augment", "preset") if value is not None else None,
-        ("train", "optimizer"): ("train", "momentum") if value not in TAKES_MOMENTUM else None,
-        ("train", "schedule"): ("train", "warmup_epochs") if value == "one_cycle" else None,
-        ("data", "resize"): ("data", "crop_pct") if value not in (None, "crop") else None,
+    idle: dict[KeyPath, list[tuple[str, str]]] = {
+        ("strategy", "kind"): [("strategy", key) for key in _keys_of_other_strategies(value)],
+        ("augment", "preset"): [("augment", "transforms")],
+        ("augment", "transforms"): [("augment", "preset")] if value is not None else [],
+        ("train", "optimizer"): [("train", "momentum")] if value not in TAKES_MOMENTUM else [],
+        ("train", "schedule"): [("train", "warmup_epochs")] if value == "one_cycle" else [],
+        ("data", "resize"): [("data", "crop_pct")] if value not in (None, "crop") else [],
     }
-    dropped = idle.get(override.path)
-    spot = document.spots.get(dropped) if dropped else None
-    if dropped and spot is not None and spot.order < AFTER_THE_FILE:
-        document.value[dropped[0]].pop(dropped[1], None)
-        logger.info("%s: %s of %s no longer applies and is dropped", override.source, ".".join(dropped), spot.where)
+    for dropped in idle.get(override.path, []):
+        spot = document.spots.get(dropped)
+        if spot is not None and spot.order < AFTER_THE_FILE:
+            document.value[dropped[0]].pop(dropped[1], None)
+            logger.info("%s: %s of %s no longer applies and is dropped", override.source, ".".join(dropped), spot.where)
+
+
+def _keys_of_other_strategies(kind: Any) -> list[str]:
+    taken = FIELDS_BY_KIND.get(kind) if isinstance(kind, str) else None
+    if taken is None:  # the kind itself is wrong, and is reported
+        return []
+    known = dict.fromkeys(key for keys in FIELDS_BY_KIND.values() for key in keys)
+    return [key for key in known if key not in taken]

@@ -12,6 +12,8 @@ from pydantic_core import PydanticCustomError
 from tlkit.preprocess import Resize
 from tlkit.recipe import values as v
 from tlkit.recipe.contradictions import contradictions
+from tlkit.recipe.section import Section
+from tlkit.recipe.strategies import FrozenStrategy, Kind, Strategy
 from tlkit.recipe.values import Wanted
 
 Preset = Literal["none", "light", "medium", "heavy"]
@@ -20,12 +22,6 @@ Schedule = Literal["cosine", "one_cycle", "constant"]
 Monitor = Literal["val_loss", "val_accuracy"]
 Precision = Literal["auto", 32, "bf16", 16]
 Device = Literal["auto", "cpu", "cuda", "mps"]
-
-
-class Section(BaseModel):
-    """A part of a recipe: immutable, and strict about its keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DataSection(Section):
@@ -185,28 +181,6 @@ class ModelSection(Section):
     drop_rate: v.BelowOne = Field(0.0, description="Dropout before the classifier, 0 to below 1.")
 
 
-KINDS = Wanted("frozen or full")
-
-
-class FrozenStrategy(Section):
-    """Train the classifier only; the backbone keeps its weights and its norm statistics."""
-
-    model_config = ConfigDict(json_schema_extra={"required": ["kind"]})
-
-    kind: Annotated[Literal["frozen"], KINDS] = Field("frozen", description="frozen = only the classifier trains.")
-
-
-class FullStrategy(Section):
-    """Train the classifier and the whole backbone."""
-
-    model_config = ConfigDict(json_schema_extra={"required": ["kind"]})
-
-    kind: Annotated[Literal["full"], KINDS] = Field("full", description="full = the whole backbone trains too.")
-    backbone_lr_factor: v.UpToOne = Field(
-        0.1, description="The backbone's learning rate as a share of train.learning_rate, above 0 and up to 1."
-    )
-
-
 class EarlyStopping(Section):
     """Stop when the validation split has not improved for a while."""
 
@@ -307,7 +281,6 @@ class TrackingSection(Section):
     log_model: v.Switch = Field(True, description="Store the finished model as a W&B artifact.")
 
 
-Strategy = FrozenStrategy | FullStrategy
 SHORT_FORMS: Mapping[str, str] = {"augment": "preset", "strategy": "kind", "tracking": "kind"}
 """Sections that may be given as one word, and the key that the word stands for."""
 
@@ -316,9 +289,7 @@ def _short_form(section: str) -> BeforeValidator:
     """Let `strategy: frozen` stand for `strategy: {kind: frozen}`."""
     key = SHORT_FORMS[section]
     longs: Any = {"augment": AugmentSection, "strategy": Strategy, "tracking": TrackingSection}[section]
-    words: Any = {"augment": Preset, "strategy": Literal["frozen", "full"], "tracking": Literal["none", "wandb"]}[
-        section
-    ]
+    words: Any = {"augment": Preset, "strategy": Kind, "tracking": Literal["none", "wandb"]}[section]
     return BeforeValidator(
         lambda given: {key: given} if isinstance(given, str) else given, json_schema_input_type=words | longs
     )

@@ -25,6 +25,12 @@ WORDS_OF_OTHERS: Mapping[str, Mapping[str, str]] = {
     "strategy.kind": {
         "frozen": "freeze linear linear_probe head head_only feature_extraction",
         "full": "finetune fine_tune fine-tune fine_tuning unfrozen unfreeze all",
+        "lp_ft": "lp-ft lpft linear_probe_then_finetune probe_then_tune two_phase",
+        "gradual": "gradual_unfreezing progressive ulmfit",
+        "last_n": "last top partial last_layers last_stages",
+        "norm_only": "norm norms bn_only batchnorm layernorm",
+        "bias_only": "bitfit bias biases",
+        "lora": "peft adapter adapters low_rank",
     },
     "train.optimizer": {"adamw": "fused_adamw", "sgd": "nesterov"},
     "train.schedule": {"one_cycle": "fit_one_cycle onecyclelr", "constant": "none null flat no off"},

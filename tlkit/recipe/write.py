@@ -33,12 +33,18 @@ def dump_recipe(recipe: Recipe) -> str:
         data:
           root: pets
     """
+    values = plain_values(recipe)
+    text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    return text
+
+
+def plain_values(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe's sections as plain values, without the keys that do nothing."""
     values = recipe.model_dump(mode="python")
     if recipe.train.optimizer not in TAKES_MOMENTUM:
         del values["train"]["momentum"]
     del values["augment"]["transforms" if recipe.augment.transforms is None else "preset"]
-    text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
-    return text
+    return values
 
 
 def json_schema() -> dict[str, Any]:

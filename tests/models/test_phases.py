@@ -1,0 +1,243 @@
+"""Phases: what learns in which epoch, at which rate; groups that never change; a resume at any boundary."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+import tlkit.torchvision_cure  # noqa: F401  # isort: skip
+import pytest
+import pytorch_lightning as pl
+import timm
+import torch
+from timm.optim import param_groups_layer_decay
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from tlkit.errors import ModelError, RecipeError
+from tlkit.models.artifact import save_artifact
+from tlkit.models.backbone import create_backbone
+from tlkit.models.classifier import Classifier
+from tlkit.models.lora import LowRank, add_adapters, merge_adapters
+from tlkit.models.network import load_network
+from tlkit.models.phases import modules_at_rest
+from tlkit.models.strategy import norm_parameters, phase_at, stages_of
+from tlkit.models.weights import tensors_digest
+
+SIZE = 64
+EVERY_STRATEGY = [
+    "frozen", "full", {"kind": "lp_ft", "probe_epochs": 1}, "gradual", "last_n", "norm_only", "bias_only",
+    {"kind": "lora", "rank": 4},
+]  # fmt: skip
+
+
+def _classifier(name="test_resnet", strategy="frozen", *, epochs=3, **train):
+    torch.manual_seed(0)
+    backbone = create_backbone(name, weights="none", image_size=(SIZE, SIZE))
+    return Classifier(backbone, classes=["a", "b"], strategy=strategy, train={"epochs": epochs, **train})
+
+
+def _loader(count=12):
+    images = torch.randn(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) + 1
+    return DataLoader(TensorDataset(images, torch.arange(count) % 2), batch_size=4)
+
+
+def _trainer(tmp_path, **options):
+    return pl.Trainer(
+        **{"max_epochs": 3, "accelerator": "cpu", "logger": False, "enable_checkpointing": False, **options},
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+
+
+class _Watch(pl.Callback):
+    """Note what learns, and at which rates, at the start of every batch."""
+
+    def __init__(self):
+        self.learning, self.rates = [], []
+
+    def on_train_batch_start(self, trainer, module, *_):
+        self.learning.append({name for name, p in module.network.named_parameters() if p.requires_grad})
+        rates = {}
+        names = {id(p): name for name, p in module.network.named_parameters()}
+        for group in trainer.optimizers[0].param_groups:
+            rates.update({names[id(p)]: group["lr"] for p in group["params"]})
+        self.rates.append(rates)
+
+
+def test_probe_then_tune_trains_the_head_first_and_everything_from_there(tmp_path):
+    strategy = {"kind": "lp_ft", "probe_epochs": 1, "finetune_lr_factor": 0.1}
+    classifier = _classifier(strategy=strategy, learning_rate=0.01, schedule="constant")
+    watch = _Watch()
+    _trainer(tmp_path, callbacks=[watch]).fit(classifier, _loader())
+    names = {name for name, _ in classifier.network.named_parameters()}
+    head = {"head.weight", "head.bias"}
+    assert watch.learning == [head] * 3 + [names] * 6
+    assert {name for name, rate in watch.rates[0].items() if rate} == head
+    assert watch.rates[0]["head.weight"] == pytest.approx(0.01)
+    assert list(watch.rates[3].values()) == pytest.approx([0.001] * len(names))
+
+
+def test_gradual_unfreezes_one_stage_after_another_from_the_top(tmp_path, caplog):
+    classifier = _classifier("test_vit", {"kind": "gradual", "epochs_per_stage": 2}, epochs=7)
+    stage_of, count = stages_of(classifier.network.backbone)
+    assert count == 7
+    for phase, lowest in zip(classifier.phases, (7, 6, 5, 4), strict=True):
+        there = {name for name, stage in stage_of.items() if stage >= lowest}
+        assert {name.removeprefix("backbone.") for name in phase.rates if name.startswith("backbone.")} == there
+    assert [(phase.first_epoch, phase.epochs) for phase in classifier.phases] == [(0, 2), (2, 2), (4, 2), (6, 1)]
+    with caplog.at_level(logging.INFO, logger="tlkit"):
+        _classifier("test_vit", "gradual", epochs=5)
+    assert "train.epochs is 5: only the last 4 of the backbone's 7 stages are unfrozen." in caplog.messages
+
+
+def test_the_last_stage_takes_a_lone_final_norm_with_it():
+    backbone = create_backbone("test_convnext2", weights="none").module
+    stage_of, count = stages_of(backbone)
+    assert (count, stage_of["head.norm.weight"], stage_of["stages.3.blocks.0.mlp.fc1.weight"]) == (5, 4, 4)
+    learning = _classifier("test_convnext2", {"kind": "last_n", "stages": 1}).phases[0].rates
+    assert "backbone.stages.3.blocks.0.mlp.fc1.weight" in learning
+    assert "backbone.stages.2.blocks.0.mlp.fc1.weight" not in learning
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "test_vit", "inception_v3"])
+def test_layer_decay_is_timms_own(name):
+    size = None if name == "inception_v3" else (SIZE, SIZE)
+    classifier = Classifier(
+        create_backbone(name, weights="none", image_size=size),
+        classes=["a", "b"],
+        strategy={"kind": "full", "layer_decay": 0.75},
+        train={"weight_decay": 0.05},
+        steps_per_epoch=1,
+    )
+    factor = classifier.strategy.backbone_lr_factor
+    model = timm.create_model(name, num_classes=2)
+    names = {id(p): key for key, p in model.named_parameters()}
+    exempt = getattr(model, "no_weight_decay", set)()
+    groups = param_groups_layer_decay(model, weight_decay=0.05, no_weight_decay_list=exempt, layer_decay=0.75)
+    expected = {names[id(p)]: (g["lr_scale"], g["weight_decay"]) for g in groups for p in g["params"]}
+    ours = classifier.configure_optimizers()["optimizer"].param_groups
+    ids = {id(p): key for key, p in classifier.network.named_parameters()}
+    found = {
+        ids[id(p)].removeprefix("backbone."): (g["initial_lr"] / 1e-3 / factor, g["weight_decay"])
+        for g in ours
+        for p in g["params"]
+        if ids[id(p)].startswith("backbone.")
+    }
+    for key, value in found.items():
+        assert value == pytest.approx(expected[key]), key
+    assert len(found) > 10
+
+
+def test_training_the_biases_alone_keeps_the_norm_statistics():
+    classifier = _classifier(strategy="bias_only").train()
+    norms = [module for module in classifier.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert norms and not any(norm.training for norm in norms)
+    live = _classifier(strategy="norm_only").train()
+    assert all(module.training for module in live.modules() if isinstance(module, nn.BatchNorm2d))
+    assert norm_parameters(live.network.backbone) | {"head.weight", "head.bias"} == set(live.phases[0].rates)
+
+
+def test_dropout_lives_where_something_learns_and_rests_where_nothing_does():
+    block = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    network = nn.Sequential(block, nn.Sequential(nn.Linear(2, 2), nn.Dropout()))
+    block.requires_grad_(False)
+    assert set(modules_at_rest(network)) == set(block.modules())
+
+
+@pytest.mark.parametrize("strategy", EVERY_STRATEGY, ids=lambda s: s if isinstance(s, str) else s["kind"])
+def test_four_epochs_are_two_and_two_resumed_bit_for_bit(strategy, tmp_path):
+    whole, head, tail = (
+        _classifier(strategy=strategy, epochs=4, learning_rate=0.01, schedule="one_cycle") for _ in range(3)
+    )
+    _trainer(tmp_path, max_epochs=4).fit(whole, _loader())
+    first = _trainer(tmp_path, max_epochs=2)
+    first.fit(head, _loader())
+    first.save_checkpoint(tmp_path / "half.ckpt")
+    second = _trainer(tmp_path, max_epochs=4)
+    second.fit(tail, _loader(), ckpt_path=tmp_path / "half.ckpt", weights_only=True)
+    assert tensors_digest(tail.network.state_dict()) == tensors_digest(whole.network.state_dict())
+    assert [group["lr"] for group in second.optimizers[0].param_groups]
+    assert phase_at(tail.phases, 3) is tail.phase
+
+
+def test_every_phase_logs_its_table_once(tmp_path, caplog):
+    with caplog.at_level(logging.INFO, logger="tlkit"):
+        classifier = _classifier(strategy={"kind": "lp_ft", "probe_epochs": 1})
+        _trainer(tmp_path).fit(classifier, _loader())
+    tables = [message for message in caplog.messages if message.startswith("From epoch")]
+    assert [text.splitlines()[0] for text in tables] == [
+        "From epoch 1 to 1, the classifier learns:",
+        "From epoch 2 on, everything learns:",
+    ]
+    assert re.search(r"backbone: layer4 +no +eval +- +\d", tables[0])
+    assert re.search(r"backbone: layer4 +yes +train +0\.0001 +\d", tables[1])
+
+
+def test_what_a_backbone_does_not_have_cannot_be_trained():
+    with pytest.raises(ModelError, match=re.escape("strategy.stages is 9, but the backbone has 5 stages.")):
+        _classifier(strategy={"kind": "last_n", "stages": 9})
+    with pytest.raises(ModelError, match="strategy is lora, but the backbone has no weights that a low-rank"):
+        _classifier(strategy={"kind": "lora", "rank": 4096})
+
+
+def test_settings_in_python_are_answered_in_the_words_of_a_recipe():
+    with pytest.raises(RecipeError) as caught:
+        _classifier(strategy={"kind": "fulll"}, lr=0.1)
+    assert caught.value.problems == (
+        "Classifier  strategy.kind is 'fulll'. Use frozen, full, lp_ft, gradual, last_n, norm_only, bias_only or lora. "
+        "Did you mean full?",
+        "Classifier  train.lr is unknown. Did you mean train.learning_rate?",
+    )
+    with pytest.raises(RecipeError, match=r"strategy.probe_epochs is 5, but train.epochs is 3, which leaves none"):
+        _classifier(strategy={"kind": "lp_ft", "probe_epochs": 5})
+
+
+@pytest.mark.parametrize("strategy", ["full", {"kind": "lora", "rank": 4}])
+def test_a_checkpoint_of_lightning_loads_without_weights_and_without_pickle(strategy, tmp_path):
+    classifier = _classifier("test_vit", strategy, optimizer="sgd", momentum=0.5)
+    trainer = _trainer(tmp_path, max_epochs=1)
+    trainer.fit(classifier, _loader())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    loaded = Classifier.load_from_checkpoint(tmp_path / "a.ckpt", map_location="cpu", weights_only=True)
+    assert tensors_digest(loaded.state_dict()) == tensors_digest(classifier.state_dict())
+    assert (loaded.classes, loaded.strategy, loaded.settings) == (
+        classifier.classes, classifier.strategy, classifier.settings,
+    )  # fmt: skip
+    assert loaded.card() == classifier.card()
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+def test_low_rank_changes_are_stored_as_plain_weights_with_the_same_logits(name, tmp_path):
+    classifier = _classifier(name, {"kind": "lora", "rank": 4}, learning_rate=0.01)
+    plain = timm.create_model(name, num_classes=0).state_dict()
+    _trainer(tmp_path, max_epochs=1).fit(classifier, _loader())
+    classifier.eval()
+    stored = classifier.plain_network()
+    assert {key.removeprefix("backbone.") for key in stored.state_dict() if key.startswith("backbone.")} == set(plain)
+    save_artifact(tmp_path / "model", stored.state_dict(), classifier.card())
+    network, _ = load_network(tmp_path / "model")
+    images = next(iter(_loader()))[0]
+    with torch.no_grad():
+        assert torch.equal(network(images), classifier(images))
+    assert any("parametrizations" in key for key in classifier.network.state_dict())  # training can go on
+
+
+def test_a_low_rank_change_is_the_papers_formula_and_starts_at_nothing():
+    layer = nn.Linear(6, 5)
+    weight, images = layer.weight.detach().clone(), torch.randn(3, 6)
+    before = layer(images).detach()
+    assert add_adapters(nn.Sequential(layer), rank=2, alpha=8.0, without=set(), seed=0) == 1
+    assert torch.equal(layer(images), before)
+    change = layer.parametrizations.weight[0]
+    assert isinstance(change, LowRank)
+    with torch.no_grad():
+        change.up.copy_(torch.randn(5, 2))
+    expected = before + (images @ change.down.T @ change.up.T) * (8.0 / 2)
+    torch.testing.assert_close(layer(images), expected)
+    merge_adapters(layer)
+    torch.testing.assert_close(layer(images), expected)
+    torch.testing.assert_close(layer.weight.detach(), weight + 4.0 * change.up.detach() @ change.down.detach())
+    convolution = nn.Conv2d(8, 8, 3, groups=8)
+    assert add_adapters(nn.Sequential(convolution), rank=2, alpha=8.0, without=set(), seed=0) == 0
