@@ -87,8 +87,17 @@ class EarlyStoppingInLastPhase(EarlyStopping):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look at the validation, if the last phase has begun."""
-        if not isinstance(pl_module, Classifier) or trainer.current_epoch >= pl_module.phases[-1].first_epoch:
+        if _in_last_phase(trainer, pl_module):
             super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the epoch, if the last phase has begun."""
+        if _in_last_phase(trainer, pl_module):
+            super().on_train_epoch_end(trainer, pl_module)
+
+
+def _in_last_phase(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
+    return not isinstance(module, Classifier) or trainer.current_epoch >= module.phases[-1].first_epoch
 
 
 class PoliteStop(pl.Callback):
