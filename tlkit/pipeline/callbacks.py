@@ -19,8 +19,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
 
 from tlkit.data.batch import Batch
-from tlkit.runs import RunDirectory
 from tlkit.models.classifier import Classifier
+from tlkit.runs import RunDirectory
 from tlkit.tracking import Tracker
 
 logger = logging.getLogger(__name__)
