@@ -57,8 +57,8 @@ def check_sections(sections: Mapping[str, Any], *, source: str) -> Recipe:
     """Check some sections that were given in Python, by the rules and in the words of a file.
 
     Args:
-        sections: values by the section's name, such as `{"train": {"epochs": 3}}`; the rest of the recipe is a
-            placeholder.
+        sections: values by the section's name, such as `{"train": {"epochs": 3}}`; the rest of the recipe is
+            made up.
         source: who was given them; it opens every message.
 
     Raises:
@@ -71,7 +71,7 @@ def check_sections(sections: Mapping[str, Any], *, source: str) -> Recipe:
         Traceback (most recent call last):
         tlkit.errors.RecipeError: Classifier  train.epoch is unknown. Did you mean train.epochs?
     """
-    document = Document(source, {**copy.deepcopy(_PLACEHOLDERS), **sections})
+    document = Document(source, {**copy.deepcopy(_STAND_INS), **sections})
     recipe = _validate(document)
     if recipe is None:
         raise RecipeError(*dict.fromkeys(str(problem) for problem in document.problems))
