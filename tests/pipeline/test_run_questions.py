@@ -44,7 +44,7 @@ def make_run(path: Path, *, wrong_at_night: int) -> Run:
     )  # fmt: skip
     directory.predictions("test").parent.mkdir()
     predictions.to_parquet(directory.predictions("test"))
-    directory.write_json(directory.environment, {})
+    directory.write_json(directory.environment, {"data": {"root": "photos"}})
     directory.set_status("finished")
     return open_run(path)
 

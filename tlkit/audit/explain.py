@@ -160,26 +160,31 @@ def _adjusted(
     strata[CLASS] = [known.y_true]
     there = cells[column].code >= 0
     code, right = cells[column].code[there], known.correct[there]
+    cut = {given: _strata([part[there] for part in codes]) for given, codes in strata.items()}
     found = []
     for g in kept:
-        for given, codes in strata.items():
-            parts = np.column_stack([code == g, *(part[there] for part in codes)]).astype(np.int64)
-            patterns, where = np.unique(parts, axis=0, return_inverse=True)
-            n = np.bincount(where.ravel(), minlength=len(patterns))
-            k = np.bincount(where.ravel(), weights=right, minlength=len(patterns)).astype(np.int64)
-            _, stratum = np.unique(patterns[:, 1:], axis=0, return_inverse=True)
-            table = np.zeros((2, 2, int(stratum.max()) + 1), dtype=np.int64)  # (k or n, member or not, stratum)
-            for row, (member, *_) in enumerate(patterns):
-                table[:, 0 if member else 1, stratum.ravel()[row]] = k[row], n[row]
+        for given, (stratum, values) in cut.items():
+            cell = stratum * 2 + (code != g)  # members first
+            n = np.bincount(cell, minlength=2 * len(values)).reshape(-1, 2).T
+            k = np.bincount(cell, weights=right, minlength=2 * len(values)).reshape(-1, 2).T.astype(np.int64)
             found.append(
                 AdjustedGap(
                     group=cells[column].values[g][0],
                     given=given,
-                    odds=pooled_odds(table[0], table[1], confidence),
-                    gap=_logistic(k, n, patterns, confidence),
+                    odds=pooled_odds(k, n, confidence),
+                    gap=_logistic(k, n, values, confidence),
                 )
             )
     return found
+
+
+def _strata(codes: Sequence[Ints]) -> tuple[Ints, Ints]:
+    """Return the stratum of each image, shape (N,), and the codes that each stratum stands for, shape (S, columns)."""
+    flat = codes[0]
+    for code in codes[1:]:
+        flat = flat * (int(code.max(initial=0)) + 1) + code
+    _, first, stratum = np.unique(flat, return_index=True, return_inverse=True)
+    return stratum.ravel(), np.column_stack([code[first] for code in codes])
 
 
 def _coded(cells: Cells) -> Ints:
@@ -187,15 +192,15 @@ def _coded(cells: Cells) -> Ints:
     return np.where(cells.code < 0, len(cells.values), cells.code)
 
 
-def _logistic(k: Ints, n: Ints, patterns: Ints, confidence: float) -> Estimate:
-    indicators = [
-        (patterns[:, [column]] == np.unique(patterns[:, column])[1:]).astype(np.float64)
-        for column in range(1, patterns.shape[1])
-    ]
+def _logistic(k: Ints, n: Ints, values: Ints, confidence: float) -> Estimate:
+    """Fit the patterns that occur: k and n of shape (2, S), members first, and the codes of each stratum."""
+    indicators = [(values[:, [c]] == np.unique(values[:, c])[1:]).astype(np.float64) for c in range(values.shape[1])]
     others = np.column_stack(indicators)
     if others.shape[1] > MOST_STRATA:
         return Estimate(None, None, None, n=int(n.sum()), note="too many values to hold fixed")
-    return adjusted_gap(k, n, member=patterns[:, 0], others=others, confidence=confidence)
+    side, stratum = np.nonzero(n)
+    return adjusted_gap(k[side, stratum], n[side, stratum], member=side == 0, others=others[stratum],
+                        confidence=confidence)  # fmt: skip
 
 
 def _heat(
