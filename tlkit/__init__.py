@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tlkit.audit.audit import Audit, audit_groups
     from tlkit.data.datamodule import ImageFolderDataModule
+    from tlkit.data.doctor import data_doctor
     from tlkit.errors import TlkitError
     from tlkit.evaluation.evaluation import Evaluation, evaluate
     from tlkit.models.classifier import Classifier
@@ -39,6 +40,7 @@ _HOMES = {
     "Samples": "tlkit.samples",
     "TlkitError": "tlkit.errors",
     "audit_groups": "tlkit.audit.audit",
+    "data_doctor": "tlkit.data.doctor",
     "evaluate": "tlkit.evaluation.evaluation",
     "fit": "tlkit.pipeline.fit",
     "gate": "tlkit.pipeline.gate",
@@ -62,6 +64,7 @@ __all__ = [
     "TlkitError",
     "__version__",
     "audit_groups",
+    "data_doctor",
     "evaluate",
     "fit",
     "gate",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tlkit.data.decode import UnreadableImageError, decode_image, open_rgb
+from tlkit.data.examine import scan_damage
 from tlkit.errors import DataError
 
 QUARTERS = np.zeros((40, 60, 3), np.uint8)
@@ -352,6 +353,28 @@ def test_damaged_bytes_give_pixels_or_an_unreadable_image_and_nothing_else(seed,
         assert pixels.dtype == np.uint8
         assert pixels.ndim == 3
         assert pixels.shape[2] == 3
+
+
+@given(
+    seed=st.sampled_from(SEEDS), at=st.integers(0, 120), value=st.binary(min_size=1, max_size=8), drop=st.integers(0, 8)
+)
+def test_a_mutated_header_gives_pixels_or_an_unreadable_image_and_the_doctor_copes(seed, at, value, drop):
+    data = seed[:at] + value + seed[at + drop :]
+    try:
+        pixels = decode_image(data, max_pixels=1_000_000)
+    except UnreadableImageError as error:
+        assert error.reason
+    else:
+        assert pixels.shape[2] == 3
+    assert isinstance(scan_damage(data), str)
+
+
+@given(start=st.sampled_from([seed[:16] for seed in SEEDS]), rest=st.binary(max_size=400))
+def test_random_bytes_behind_a_formats_first_bytes_end_in_words(start, rest):
+    try:
+        decode_image(start + rest, max_pixels=1_000_000)
+    except UnreadableImageError as error:
+        assert error.reason
 
 
 @given(st.binary(max_size=300))

@@ -1,20 +1,20 @@
-"""`tlkit data`: sample datasets, splits."""
+"""`tlkit data`: the doctor, splits, sample datasets."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from tlkit.cli.output import print_lines
+from tlkit.cli.output import check_progress, print_json, print_lines, print_table
 
-app = typer.Typer(help="Make sample datasets, and split your own.", no_args_is_help=True)
+app = typer.Typer(help="Examine and split your images, or make a sample dataset.", no_args_is_help=True)
 
 
 @app.callback()
 def group() -> None:
-    """Make sample datasets, and split your own."""
+    """Examine and split your images, or make a sample dataset."""
 
 
 @app.command()
@@ -59,7 +59,7 @@ def split(
     seed: Annotated[int, typer.Option(help="Chooses among equally good splits.")] = 0,
 ) -> None:
     """Split images into train, val and test, and write the list that `data.split` of a recipe takes."""
-    from tlkit.cli.output import check_progress, counts_rows, print_table
+    from tlkit.cli.output import counts_rows
     from tlkit.data.make_split import make_split
     from tlkit.data.split import SplitPlan
 
@@ -70,3 +70,38 @@ def split(
         samples = make_split(root, out, plan=plan, metadata=metadata, progress=on_check)
     print_table(counts_rows(samples))
     print_lines(["", str(out)])
+
+
+@app.command()
+def doctor(
+    root: Annotated[Path, typer.Argument(help="Folder of images.")],
+    html: Annotated[Path | None, typer.Option(help="Write the findings with thumbnails to this file.")] = None,
+    fix: Annotated[Path | None, typer.Option(help="Write a manifest of kept and quarantined images (CSV).")] = None,
+    fail_on: Annotated[
+        Literal["error", "warning", "never"], typer.Option(help="Exit with 1 where a finding is as grave as this.")
+    ] = "error",
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Look for faces too (slow, neither complete nor exact).")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Decode every image and say what would spoil a training or its scores; nothing is changed."""
+    from tlkit.data.doctor import diagnose, thumbnails
+    from tlkit.data.quarantine import require_new, write_quarantine
+
+    require_new(fix)
+    with check_progress() as on_check:
+        diagnosis, samples = diagnose(root, faces=faces, progress=on_check)
+    if fix is not None:
+        write_quarantine(fix, diagnosis, samples)
+    if html is not None:
+        from tlkit.report.doctored import write_diagnosis
+
+        write_diagnosis(html, diagnosis, thumbnails=thumbnails(diagnosis))
+    if json:
+        print_json(diagnosis.to_dict())
+    else:
+        print_lines([diagnosis.sentence(), ""] if diagnosis.findings else [diagnosis.sentence()])
+        print_table(diagnosis.rows() if diagnosis.findings else [])
+    if fail_on != "never" and diagnosis.reaches(fail_on):
+        raise typer.Exit(1)

@@ -87,7 +87,7 @@ def check_images(
     tasks = [samples.paths[at : at + FILES_PER_TASK].tolist() for at in range(0, len(samples), FILES_PER_TASK)]
     findings: list[_Finding] = []
     pool = ThreadPoolExecutor(workers or available_cores())
-    with _warnings_by_thread() as noted:
+    with warnings_by_thread() as noted:
         try:
             for done in pool.map(lambda paths: [_check(samples.root, p, max_pixels, noted) for p in paths], tasks):
                 findings += done
@@ -163,7 +163,7 @@ def _check(root: Path, path: str, max_pixels: int, noted: dict[int, list[str]]) 
 
 
 @contextmanager
-def _warnings_by_thread() -> Iterator[dict[int, list[str]]]:
+def warnings_by_thread() -> Iterator[dict[int, list[str]]]:
     """Collect Pillow's warnings by thread; they name no file, so printed they would help nobody."""
     noted: dict[int, list[str]] = {}
     with warnings.catch_warnings():

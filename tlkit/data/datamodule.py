@@ -19,6 +19,7 @@ from tlkit.data.decode import MAX_PIXELS
 from tlkit.data.leaks import Leaks, OnLeak, act_on_leaks, find_leaks
 from tlkit.data.manifest import apply_split, require_as_listed
 from tlkit.data.metadata import add_metadata
+from tlkit.data.quarantine import without_quarantined
 from tlkit.data.sources import Root, is_list, read_samples
 from tlkit.data.split import SplitPlan, hold_out
 from tlkit.data.transforms import PRESETS, build_transform
@@ -58,6 +59,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
             without the copies), or error. Needs the check.
         metadata: a CSV file keyed by `path`.
         groups: columns of it to carry into `samples`.
+        quarantine: a manifest from `tlkit data doctor ROOT --fix`, whose quarantined images are left out.
         max_pixels: larger images count as unreadable.
         check: decode every image before training; else digests stay unknown and bad files are met on the way.
         progress: called with (images checked, images in all).
@@ -92,6 +94,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         on_leak: OnLeak = "warn",
         metadata: str | Path | None = None,
         groups: Sequence[str] = (),
+        quarantine: str | Path | None = None,
         max_pixels: int = MAX_PIXELS,
         check: bool = True,
         progress: Callable[[int, int], None] | None = None,
@@ -125,6 +128,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._leaks: Leaks | None = None
         self._metadata = metadata
         self._groups = tuple(groups)
+        self._quarantine = quarantine
         self._max_pixels = max_pixels
         self._check = check
         self._progress = progress
@@ -140,6 +144,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
             return
         given = self._root if isinstance(self._root, Samples) else None
         samples = listed = self._read()
+        if self._quarantine is not None:
+            samples = listed = without_quarantined(samples, self._quarantine)
         if self._check:
             self._checked = check_images(samples, max_pixels=self._max_pixels, progress=self._progress)
             samples = self._checked.samples

@@ -33,8 +33,8 @@ JUNK_FILES = {"thumbs.db", "desktop.ini", "icon\r"}
 
 
 @dataclass
-class _Ignored:
-    """What a scan passed over, by kind; each kind becomes one line in the log."""
+class Ignored:
+    """What a scan passed over, by kind, as paths relative to the root; each kind becomes one line in the log."""
 
     junk: list[str] = field(default_factory=list)
     not_images: list[str] = field(default_factory=list)
@@ -45,6 +45,7 @@ class _Ignored:
     empty: list[str] = field(default_factory=list)
 
     def log(self) -> None:
+        """Write what was passed over to the log."""
         lines = (
             (self.junk, "hidden or system files and folders"),
             (self.not_images, "files that are not images by their name"),
@@ -78,8 +79,57 @@ def scan_folder(root: str | Path, *, whole: bool = True) -> Samples:
     """
     root = Path(root)
     _require_folder(root)
-    ignored = _Ignored()
+    ignored = Ignored()
     splits, classes = _layout(root, ignored)
+    samples = _gather(root, splits, classes, ignored)
+    ignored.log()
+    _check(samples, splits, ignored, whole=whole)
+    return samples
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a folder holds, whether or not it can be trained on.
+
+    Attributes:
+        samples: the images; may be none.
+        ignored: what is passed over.
+        splits: the folder of each split, "" where there are no split folders.
+        problems: why `scan_folder` would refuse the folder, each in words.
+    """
+
+    samples: Samples
+    ignored: Ignored
+    splits: dict[str, str]
+    problems: tuple[str, ...]
+
+
+def survey_folder(root: str | Path) -> Survey:
+    """Read a folder of images as `scan_folder` does, but report what is wrong with it instead of refusing it.
+
+    Raises:
+        DataError: the folder is missing, or cannot be listed.
+    """
+    root = Path(root)
+    _require_folder(root)
+    ignored = Ignored()
+    problems: list[str] = []
+    try:
+        splits, classes = _layout(root, ignored)
+    except DataError as error:
+        problems += error.problems
+        ignored = Ignored()
+        splits, classes = {"train": ""}, _folders(root, root, ignored)
+    samples = _gather(root, splits, classes, ignored)
+    if not problems:
+        try:
+            _check(samples, splits, ignored, whole=True)
+        except DataError as error:
+            problems += error.problems
+    return Survey(samples, ignored, splits, tuple(problems))
+
+
+def _gather(root: Path, splits: dict[str, str], classes: list[str], ignored: Ignored) -> Samples:
     rows: list[tuple[str, str, str]] = []
     for split, folder in splits.items():
         for name in _folders(root / folder, root, ignored) if folder else classes:
@@ -88,10 +138,7 @@ def scan_folder(root: str | Path, *, whole: bool = True) -> Samples:
             rows += [(path, name, split) for path in found]
             if not found:
                 ignored.empty.append(f"{place}/")
-    ignored.log()
-    samples = _samples(root, rows)
-    _check(samples, splits, ignored, whole=whole)
-    return samples
+    return _samples(root, rows)
 
 
 def _samples(root: Path, rows: list[tuple[str, str, str]]) -> Samples:
@@ -116,11 +163,11 @@ def _require_folder(root: Path) -> None:
     raise DataError(f"The folder {root} does not exist.{where}{hint}")
 
 
-def _layout(root: Path, ignored: _Ignored) -> tuple[dict[str, str], list[str]]:
+def _layout(root: Path, ignored: Ignored) -> tuple[dict[str, str], list[str]]:
     """Find the split folders, {split: folder name}, or {"train": ""} and the class folders where there are none."""
     folders = _folders(root, root, ignored)
     named = {name: SPLIT_ALIASES[name.lower()] for name in folders if name.lower() in SPLIT_ALIASES}
-    nested = [name for name in named if _folders(root / name, root, _Ignored())]
+    nested = [name for name in named if _folders(root / name, root, Ignored())]
     if not nested:
         flat = [name for name in named if _holds_images(root, name)]
         if flat and not [name for name in folders if name not in flat and _holds_images(root, name)]:
@@ -171,7 +218,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         raise DataError(f"The folder {folder} cannot be read: {error.strerror}.") from error
 
 
-def _folders(folder: Path, root: Path, ignored: _Ignored) -> list[str]:
+def _folders(folder: Path, root: Path, ignored: Ignored) -> list[str]:
     """Return the names of the folders directly in `folder`, and note junk and loose images."""
     names = []
     for entry in _entries(folder):
@@ -190,9 +237,7 @@ def _folders(folder: Path, root: Path, ignored: _Ignored) -> list[str]:
     return names
 
 
-def _images(
-    root: Path, place: str, ignored: _Ignored, above: frozenset[tuple[int, int]] | None = None
-) -> Iterator[str]:
+def _images(root: Path, place: str, ignored: Ignored, above: frozenset[tuple[int, int]] | None = None) -> Iterator[str]:
     """Yield the images below `place` (relative to `root`), each path relative to `root`; links are followed once."""
     folder = root / place
     if above is None:
@@ -224,7 +269,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _holds_images(root: Path, place: str) -> bool:
-    return next(_images(root, place, _Ignored()), None) is not None
+    return next(_images(root, place, Ignored()), None) is not None
 
 
 def _is_image(name: str) -> bool:
@@ -239,7 +284,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _check(samples: Samples, splits: dict[str, str], ignored: _Ignored, *, whole: bool) -> None:
+def _check(samples: Samples, splits: dict[str, str], ignored: Ignored, *, whole: bool) -> None:
     root = samples.root
     if not len(samples):
         raise DataError(
@@ -283,11 +328,20 @@ def _where(row: pd.Series[Any], splits: dict[str, str]) -> str:
 
 
 def _warn_of_case_twins(classes: tuple[str, ...]) -> None:
+    for twins in case_twins(classes):
+        logger.warning(
+            "The classes %s differ only in case or spaces. Are they one class?", " and ".join(map(repr, twins))
+        )
+
+
+def case_twins(classes: Iterable[str]) -> list[list[str]]:
+    """Return the groups of classes whose names differ only in case or surrounding spaces.
+
+    Example:
+        >>> case_twins(["Cat", "cat", "dog"])
+        [['Cat', 'cat']]
+    """
     by_lower: dict[str, list[str]] = {}
     for name in classes:
         by_lower.setdefault(name.lower().strip(), []).append(name)
-    for twins in by_lower.values():
-        if len(twins) > 1:
-            logger.warning(
-                "The classes %s differ only in case or spaces. Are they one class?", " and ".join(map(repr, twins))
-            )
+    return [twins for twins in by_lower.values() if len(twins) > 1]

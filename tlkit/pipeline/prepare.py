@@ -80,6 +80,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         on_leak=section.on_leak,
         metadata=section.metadata,
         groups=section.groups,
+        quarantine=section.quarantine,
         max_pixels=section.max_pixels,
         progress=progress,
     )

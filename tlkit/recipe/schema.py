@@ -60,6 +60,11 @@ class DataSection(Section):
         description="CSV file that says which split each image belongs to, as `tlkit data split` writes it; the images "
         "must be as they were then; null = as below.",
     )
+    quarantine: Annotated[v.OptionalText, Wanted("the path of a CSV file, or null for none", text=True)] = Field(
+        None,
+        description="Manifest from `tlkit data doctor ROOT --fix FILE`, relative to the working directory; the images "
+        "that it quarantines are left out; null = none.",
+    )
     val: v.HeldOut = Field(
         0.2, description="Share of the training images held out for validation where there is no val folder, 0–0.9."
     )

@@ -1,0 +1,217 @@
+"""One file is looked at once: is it sound, what is odd about it, what does it look like, whom does it give away."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from tlkit.data.decode import UnreadableImageError, open_rgb
+from tlkit.data.duplicates import Fingerprint, fingerprint
+from tlkit.data.formats import EXTENSIONS, OPENERS, Format, detect_format
+from tlkit.data.quality import judge_picture
+
+ODDITIES = {
+    "animated (first frame used)": "animated",
+    "several pages (first used)": "several-pages",
+    "GIF": "gif",
+    "more than 8 bits a channel": "deep",
+    "CMYK": "cmyk",
+    "grayscale": "grayscale",
+    "palette": "palette",
+    "transparent": "transparent",
+    "rotated by EXIF": "exif-rotated",
+    "damaged EXIF (taken as upright)": "damaged-metadata",
+    "nearly black (uses less than 1/16 of its range)": "nearly-black",
+}
+"""Kinds of finding by the words of `ImageFacts.oddities`."""
+
+GPS_IFD, EXIF_IFD = 0x8825, 0x8769
+PERSONAL_TAGS = {
+    315: "artist", 316: "host computer", 40093: "author", 42032: "camera's owner", 42033: "camera's serial number",
+    42037: "lens's serial number",
+}  # fmt: skip
+"""EXIF 2.32 tags (and Windows' author) that can point to a person."""
+
+_START_OF_SCAN, _END = 0xDA, 0xD9
+_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+_local = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What one file turned out to be.
+
+    Attributes:
+        digest: sha256 of the file, hex; "" where it could not be opened.
+        reason: why it cannot be decoded, in words; "" where it can.
+        kinds: kinds of finding that hold for it; see `tlkit.data.diagnosis.KINDS`.
+        details: words to a kind, where there are any.
+        size: height and width, upright; (0, 0) where it cannot be decoded.
+        mode: Pillow's name of the pixels in the file, such as "RGB" or "L"; "" where unknown.
+        print: what it looks like; None where it cannot be decoded.
+    """
+
+    digest: str
+    reason: str
+    kinds: tuple[str, ...]
+    details: tuple[tuple[str, str], ...] = ()
+    size: tuple[int, int] = (0, 0)
+    mode: str = ""
+    print: Fingerprint | None = None
+
+
+def examine_file(
+    root: Path, path: str, *, real_root: str, max_pixels: int, faces: bool, noted: Callable[[], list[str]]
+) -> Examined:
+    """Look at one file.
+
+    Args:
+        root: folder that `path` is relative to.
+        path: the file.
+        real_root: `root` without links, to tell paths that leave it.
+        max_pixels: larger images count as bombs.
+        faces: whether to look for faces, with OpenCV's frontal cascade.
+        noted: gives Pillow's warnings about what was decoded last.
+    """
+    file = root / path
+    kinds: list[str] = []
+    details: list[tuple[str, str]] = []
+    real = os.path.realpath(file)
+    if not real.startswith(real_root + os.sep):
+        kinds.append("outside")
+        details.append(("outside", f"leads to {real}"))
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        return Examined("", error.strerror or str(error), (*kinds, "cannot-open"))
+    digest = hashlib.sha256(data).hexdigest()
+    kind = detect_format(data)
+    try:
+        image, facts = open_rgb(data, max_pixels=max_pixels)
+    except UnreadableImageError as error:
+        kinds.append(_unreadable(data, kind, error.reason))
+        return Examined(digest, error.reason, tuple(kinds), tuple(details))
+    assert kind is not None
+    kinds += [ODDITIES[oddity] for oddity in facts.oddities]
+    if noted():
+        kinds.append("damaged-metadata")
+    promised = EXTENSIONS.get(PurePosixPath(path).suffix.lower())
+    if promised is not None and promised != facts.format:
+        kinds.append("wrong-ending")
+        details.append(("wrong-ending", f"is {facts.format}"))
+    if kind == "JPEG" and (damage := scan_damage(data)):
+        kinds.append("damaged-scan")
+        details.append(("damaged-scan", damage))
+    mode, giveaways = _metadata(data, kind)
+    kinds += ["gps"] if "gps" in giveaways else []
+    if personal := [name for name in giveaways if name != "gps"]:
+        kinds.append("personal")
+        details.append(("personal", ", ".join(personal)))
+    kinds += judge_picture(image)
+    if faces and (count := _count_faces(image)):
+        kinds.append("faces")
+        details.append(("faces", str(count)))
+    kinds = list(dict.fromkeys(kinds))
+    return Examined(digest, "", tuple(kinds), tuple(details), facts.size, mode, fingerprint(image))
+
+
+def _unreadable(data: bytes, kind: Format | None, reason: str) -> str:
+    if kind is None:
+        return "zero-byte" if not data else "html" if "HTML" in reason else "not-an-image"
+    signs = {
+        "truncated": "truncated",
+        "more than max_pixels": "bomb",
+        "far more pixels": "bomb",
+        "no agreed": "no-agreed-meaning",
+        "agreed meaning": "no-agreed-meaning",
+        "is not supported; save it as RGB": "no-agreed-meaning",
+    }
+    return next((name for words, name in signs.items() if words in reason), "damaged")
+
+
+def scan_damage(data: bytes) -> str:
+    r"""Say what is wrong with the markers of a JPEG's compressed pixels; "" where nothing is.
+
+    Decoders pass over such damage with a warning and paint what they make of it. ITU-T T.81, section B.1.1: within a
+    scan only restart markers may occur, numbered 0 to 7 in turn (section B.2.1), and the image ends with EOI. Damage
+    that leaves no trace in the markers is not found.
+
+    Example:
+        >>> buffer = io.BytesIO()
+        >>> Image.new("RGB", (64, 64)).save(buffer, "JPEG")
+        >>> scan_damage(buffer.getvalue()), scan_damage(buffer.getvalue()[:-2])
+        ('', 'it ends without an end marker')
+    """
+    at = _after_headers(data, 2)
+    if at is None:
+        return "its headers run past its end"
+    restart, expected = -1, 0
+    while True:
+        found = _MARKER.search(data, at)
+        if found is None:
+            return "it ends without an end marker"
+        marker, at = found.group(1)[0], found.end()
+        if 0xD0 <= marker <= 0xD7:
+            expected = (restart + 1) % 8
+            restart = marker - 0xD0
+            if restart != expected:
+                return f"restart marker {restart} stands where {expected} should"
+        elif marker == _END:
+            return ""
+        elif marker == _START_OF_SCAN or marker in {0xC4, 0xDB, 0xDD, 0xDC, 0xFE} or 0xE0 <= marker <= 0xEF:
+            after = _after_headers(data, found.start())  # the next scan of a progressive file
+            if after is None:
+                return "its headers run past its end"
+            at, restart = after, -1
+        else:
+            return f"a marker FF{marker:02X} stands within its pixels"
+
+
+def _after_headers(data: bytes, at: int) -> int | None:
+    """Return where the compressed pixels after the next segments begin; None where they lie past the end."""
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            at += 1
+            continue
+        marker = data[at + 1]
+        if marker in {0xFF, 0x00}:
+            at += 1
+            continue
+        if marker == _END:
+            return at
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        at += 2 + length
+        if marker == _START_OF_SCAN:
+            return at if at <= len(data) else None
+    return None
+
+
+def _metadata(data: bytes, kind: Format) -> tuple[str, list[str]]:
+    """Return the mode of the pixels in the file, and what in its EXIF can point to a person or a place."""
+    try:
+        file = OPENERS[kind](io.BytesIO(data), "")
+        exif = file.getexif()
+        found = ["gps"] if any(tag in exif.get_ifd(GPS_IFD) for tag in (2, 4)) else []
+        tags = {**dict(exif), **exif.get_ifd(EXIF_IFD)}
+        return file.mode, found + [name for tag, name in PERSONAL_TAGS.items() if str(tags.get(tag, "")).strip("\0 ")]
+    except Exception:  # Pillow raises a dozen kinds on damaged EXIF; the decoder has noted the damage
+        return "", []
+
+
+def _count_faces(image: Image.Image) -> int:
+    import cv2
+    import cv2.data
+
+    if not hasattr(_local, "cascade"):
+        _local.cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+    image.thumbnail((640, 640))
+    return len(_local.cascade.detectMultiScale(np.asarray(image.convert("L")), scaleFactor=1.1, minNeighbors=6))

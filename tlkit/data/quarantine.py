@@ -1,0 +1,108 @@
+"""Images that a person decided to train without: a table on disk, written by the doctor, read by recipes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from tlkit.data.diagnosis import Diagnosis
+from tlkit.data.read import read_bytes
+from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+
+logger = logging.getLogger(__name__)
+
+QUARANTINE = "quarantine"
+
+
+def require_new(file: str | Path | None) -> None:
+    """Check the name of a manifest before the work for it is done.
+
+    Raises:
+        DataError: the file exists already, or is not named .csv.
+    """
+    if file is not None and Path(file).suffix != ".csv":
+        raise DataError(f"The manifest would be {file}. Use a name that ends in .csv.")
+    if file is not None and Path(file).exists():
+        raise DataError(f"{file} exists already and may hold decisions of yours. Remove it, or use another name.")
+
+
+def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -> Path:
+    """Write every image with its label, split and digest, and the reason where it is quarantined; "" = kept.
+
+    No image is touched. Edit the column `quarantine` by hand to keep an image or to leave out another.
+
+    Raises:
+        DataError: the file exists already, or is not named .csv.
+    """
+    file = Path(file)
+    require_new(file)
+    reasons = dict(diagnosis.quarantine)
+    table = samples.table[[PATH, LABEL, SPLIT, DIGEST]]
+    table = table.assign(**{QUARANTINE: [reasons.get(path, "") for path in table[PATH]]})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(file, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    logger.info("Wrote %s: %d images kept, %d quarantined.", file, len(table) - len(reasons), len(reasons))
+    return file
+
+
+def without_quarantined(samples: Samples, file: str | Path) -> Samples:
+    """Return the samples without the images that a manifest quarantines.
+
+    An image is left out if its path and its digest are those of a row with a reason; a file that changed since is kept,
+    and named in a warning. Images that the manifest does not know are kept.
+
+    Raises:
+        DataError: the manifest is missing or lacks a column, or a class would lose its last training image.
+    """
+    reasons = _read(Path(file))
+    gone, changed = [], []
+    for path, digest in zip(samples.table[PATH], samples.table[DIGEST], strict=True):
+        known = reasons.get(path)
+        gone.append(known is not None and (digest or _digest(samples.root / path)) == known)
+        if known is not None and not gone[-1]:
+            changed.append(path)
+    kept = samples.table[[not out for out in gone]].reset_index(drop=True)
+    left = Samples(samples.root, samples.classes, kept)
+    before, after = samples.counts()["train"], left.counts()["train"]
+    lost = [name for name in samples.classes if before[name] and not after[name]]
+    if lost:
+        raise DataError(
+            f"{file} quarantines every training image of {first_few(lost)}. Keep some, or remove the classes."
+        )
+    logger.info("Leaving out %d of %d images that %s quarantines.", sum(gone), len(samples), file)
+    if changed:
+        logger.warning("Quarantined, but changed since, so kept (%d): %s.", len(changed), first_few(changed))
+    return left
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(read_bytes(path)).hexdigest()
+    except OSError:
+        return ""  # as the doctor notes a file that cannot be opened
+
+
+def _read(file: Path) -> dict[str, str]:
+    """Return the digests of the quarantined images by path."""
+    if not file.is_file():
+        known = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
+        raise DataError(
+            f"The manifest {file} does not exist.{did_you_mean(file.name, known)} "
+            "Write it with: tlkit data doctor ROOT --fix FILE"
+        )
+    try:
+        table = pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{file} is not a CSV table: {error}.") from error
+    missing = [name for name in (PATH, DIGEST, QUARANTINE) if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"{file} has no column {', '.join(missing)}. It should be a manifest from tlkit data doctor ROOT --fix."
+        )
+    out = table[table[QUARANTINE].str.strip() != ""]
+    return dict(zip(out[PATH], out[DIGEST], strict=True))
