@@ -174,6 +174,7 @@ def test_groups_too_small_are_not_explained_and_nothing_breaks():
     table = cells((0, 5, 4, {"g": "a"}), (0, 9, 8, {"g": "b"}), (1, 2, 2, {"g": None}))
     found = explain_gaps(table, by="g")
     assert found.column("g").groups == ()
+    assert found.sentences()[-1].startswith("No attributes go together by more than chance")
     assert found.sentences()[0] == "g: no group of 20 images or more, with a rest as large, to explain."
 
 
@@ -214,6 +215,17 @@ def test_an_explanation_goes_to_json_and_back_and_escapes_names(many):
     evil = cells((0, 50, 48, {"g": "<b>"}), (0, 50, 30, {"g": "<i>"}))
     assert "<b>" not in explain_gaps(evil, by="g")._repr_html_()
     assert list(found.table()["group"]) == ["dark", "light", "20-29", "30-39", "40-49", "100+"]
+
+
+def test_many_columns_crossed_are_as_many_strata_as_there_are_combinations():
+    generator = np.random.default_rng(2)
+    columns = {f"c{i}": generator.choice([f"v{j}" for j in range(40)], 400).tolist() for i in range(14)}
+    y_pred = (generator.random(400) < 0.2).astype(int)
+    table = predictions_of([0] * 400, y_pred, ("a", "b"), **columns, g=["x", "y"] * 200)
+    found = explain_gaps(table, by=["g", *columns], replicates=5)
+    crossed = next(gap for gap in found.column("g").adjusted if gap.given.startswith("c0 × "))
+    assert crossed.odds.pooled.note == "both groups share no stratum"  # 40^14 cells: every image is alone in its own
+    assert crossed.gap.note == "too many values to hold fixed"
 
 
 def test_the_order_of_rows_and_the_names_of_groups_change_nothing(many):

@@ -182,7 +182,8 @@ def _strata(codes: Sequence[Ints]) -> tuple[Ints, Ints]:
     """Return the stratum of each image, shape (N,), and the codes that each stratum stands for, shape (S, columns)."""
     flat = codes[0]
     for code in codes[1:]:
-        flat = flat * (int(code.max(initial=0)) + 1) + code
+        _, flat = np.unique(flat, return_inverse=True)  # small again, so that many columns cannot overflow
+        flat = flat.ravel() * (int(code.max(initial=0)) + 1) + code
     _, first, stratum = np.unique(flat, return_index=True, return_inverse=True)
     return stratum.ravel(), np.column_stack([code[first] for code in codes])
 

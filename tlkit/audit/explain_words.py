@@ -144,10 +144,13 @@ def _linked(explanation: Explanation) -> str:
     told = [
         f"{link.first} and {'the class' if link.second == CLASS else link.second} (V = {link.association.v:.2f})"
         for link in explanation.linked
-        if link.association is not None and link.association.v >= NOTABLE_V
+        if link.association is not None and link.association.v >= NOTABLE_V and link.association.p < explanation.alpha
     ]
     if not told:
-        return f"Attributes and classes hardly go together (Cramér's V, corrected for bias, below {NOTABLE_V})."
+        return (
+            f"No attributes go together by more than chance and a Cramér's V of {NOTABLE_V:g} (corrected for bias), nor "
+            "with the classes."
+        )
     return f"Going together (Cramér's V, corrected for bias): {first_few(told, most=10)}."
 
 
