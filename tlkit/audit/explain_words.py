@@ -148,8 +148,8 @@ def _linked(explanation: Explanation) -> str:
     ]
     if not told:
         return (
-            f"No attributes go together by more than chance and a Cramér's V of {NOTABLE_V:g} (corrected for bias), nor "
-            "with the classes."
+            f"No attributes go together by more than chance and a Cramér's V of {NOTABLE_V:g} (corrected for bias), "
+            "nor with the classes."
         )
     return f"Going together (Cramér's V, corrected for bias): {first_few(told, most=10)}."
 
