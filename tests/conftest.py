@@ -27,6 +27,11 @@ def write_images(folder: Path, colour: tuple[int, int, int], count: int, *, seed
         Image.fromarray(pixels).save(folder / f"{number:03d}.png")
 
 
+@pytest.fixture(autouse=True)
+def a_feature_cache_of_its_own(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def image_folder(tmp_path: Path) -> Callable[..., Path]:
     """Return a maker of folders of images: split -> images per class."""

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from tlkit.data.doctor import data_doctor
     from tlkit.errors import TlkitError
     from tlkit.evaluation.evaluation import Evaluation, evaluate
+    from tlkit.features.features import Features
     from tlkit.models.classifier import Classifier
+    from tlkit.pipeline.embed import embed
     from tlkit.pipeline.fit import fit
     from tlkit.pipeline.gate import gate
     from tlkit.pipeline.judge import Run, open_run
@@ -31,6 +33,7 @@ _HOMES = {
     "Audit": "tlkit.audit.audit",
     "Classifier": "tlkit.models.classifier",
     "Evaluation": "tlkit.evaluation.evaluation",
+    "Features": "tlkit.features.features",
     "ImageFolderDataModule": "tlkit.data.datamodule",
     "Predictions": "tlkit.predictions",
     "Predictor": "tlkit.pipeline.predictor",
@@ -41,6 +44,7 @@ _HOMES = {
     "TlkitError": "tlkit.errors",
     "audit_groups": "tlkit.audit.audit",
     "data_doctor": "tlkit.data.doctor",
+    "embed": "tlkit.pipeline.embed",
     "evaluate": "tlkit.evaluation.evaluation",
     "fit": "tlkit.pipeline.fit",
     "gate": "tlkit.pipeline.gate",
@@ -54,6 +58,7 @@ __all__ = [
     "Audit",
     "Classifier",
     "Evaluation",
+    "Features",
     "ImageFolderDataModule",
     "Predictions",
     "Predictor",
@@ -65,6 +70,7 @@ __all__ = [
     "__version__",
     "audit_groups",
     "data_doctor",
+    "embed",
     "evaluate",
     "fit",
     "gate",

@@ -78,6 +78,7 @@ except SystemExit as error:
         run_main("recipe", "--help"),
         run_main("recipe", "check", "tiny.yaml"),
         run_main("recipe", "schema"),
+        run_main("features", "--help"),
     ],
 )
 def test_help_and_recipe_checks_load_nothing_heavy(code, recipe, tmp_path):
@@ -87,6 +88,10 @@ def test_help_and_recipe_checks_load_nothing_heavy(code, recipe, tmp_path):
 @pytest.mark.parametrize("verb", ["evaluate", "audit"])
 def test_judging_a_file_of_predictions_loads_no_torch(verb, predictions_csv, tmp_path):
     assert not loaded_by(run_main(verb, predictions_csv), cwd=tmp_path) & set(TORCH_SIDE)
+
+
+def test_looking_after_the_feature_cache_loads_no_torch(tmp_path):
+    assert loaded_by(run_main("features", "info"), cwd=tmp_path) <= {"numpy"}
 
 
 def test_judging_works_where_torch_cannot_be_imported(predictions_csv, tmp_path):
@@ -102,7 +107,7 @@ sys.meta_path.insert(0, Block())
 
 def test_help_lists_every_verb(tmp_path):
     text = tlkit("--help", cwd=tmp_path).stdout
-    for verb in ("fit", "predict", "evaluate", "audit", "report", "recipe", "data", "models"):
+    for verb in ("fit", "predict", "evaluate", "audit", "report", "recipe", "data", "features", "models"):
         assert re.search(rf"\b{verb}\b", text), verb
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tlkit.cli import data, recipe
+from tlkit.cli import data, features, recipe
 from tlkit.cli.output import class_rows, find_run, print_json, print_lines, print_table, read_file, start_logging
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(recipe.app, name="recipe")
 app.add_typer(data.app, name="data")
+app.add_typer(features.app, name="features")
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 Overrides = Annotated[list[str] | None, typer.Argument(help="Changes to the recipe, such as train.epochs=3.")]

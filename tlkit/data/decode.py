@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from tlkit.data.formats import OPENERS, Format, describe_content, detect_format
@@ -32,6 +33,12 @@ from tlkit.errors import DataError
 
 MAX_PIXELS = 178_956_970
 """Default limit of width × height: 512 MiB of RGB, twice Pillow's own warning threshold."""
+
+RULES_VERSION = 1
+"""Raised when the rules above, or the scaling in `geometry`, give other pixels than before."""
+
+DECODER = f"rules {RULES_VERSION}, pillow {PIL.__version__.partition('.')[0]}"
+"""What pixels depend on beside the file and the preprocessing; part of the key of cached features."""
 
 ORIENTATION_TAG = 274
 UPRIGHT = {

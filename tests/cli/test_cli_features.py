@@ -1,0 +1,45 @@
+"""`tlkit features` as a person meets it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tlkit.cli.app import app
+from tlkit.features import FeatureCache, Provenance
+from tlkit.preprocess import Preprocess
+
+MADE_BY = Provenance("resnet18", "0f" * 32, "pooled", Preprocess(), "rules 1, pillow 13", "torch/cpu", "float32")
+
+
+def tlkit(*arguments):
+    result = CliRunner().invoke(app, ["features", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def filled():
+    shelf = FeatureCache().shelf(MADE_BY)
+    shelf.add([MADE_BY.key(str(i)) for i in range(3)], np.zeros((3, 100_000), np.float32))
+    shelf.add([MADE_BY.key("4")], np.zeros((1, 100_000), np.float32))
+
+
+def test_an_empty_cache_has_a_place_and_a_limit(tmp_path):
+    assert re.fullmatch(r"/.*/features: 0\.0 MB of at most 10,737 MB\n", tlkit("info"))
+
+
+def test_info_lists_what_was_computed_by_what(filled):
+    assert re.search(r"^resnet18 +0f0f0f0f +224x224 +torch/cpu float32 +4 +1\.6 ", tlkit("info"), re.MULTILINE)
+    stated = json.loads(tlkit("info", "--json"))
+    assert stated["shelves"][0]["made_by"] == MADE_BY.to_dict()
+
+
+def test_prune_frees_the_least_recently_used_down_to_a_limit(filled):
+    assert tlkit("prune").startswith("freed 0.0 MB; 1.6 MB are left in ")
+    assert tlkit("prune", "--to-mb", "0.5").startswith("freed 1.2 MB; 0.4 MB are left in ")
+    assert tlkit("prune", "--all").startswith("freed 0.4 MB; 0.0 MB are left in ")

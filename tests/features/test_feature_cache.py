@@ -1,0 +1,234 @@
+"""The cache: addresses, shards that are whole or absent, damage, the size limit, and life after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tlkit.features import FeatureCache, Features, Provenance, View
+from tlkit.features import cache as cache_module
+from tlkit.features.cache import default_folder
+from tlkit.preprocess import Preprocess
+
+MADE_BY = Provenance("resnet18", "0f" * 32, "pooled", Preprocess(), "rules 1, pillow 13", "torch/cpu", "float32")
+
+
+def keys_of(n, made_by=MADE_BY):
+    return [made_by.key(f"{i:064x}") for i in range(n)]
+
+
+def rows(n, width=5, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, width)).astype(np.float32)
+
+
+PREPROCESSES = st.builds(
+    Preprocess,
+    image_size=st.sampled_from([(224, 224), (224, 225)]),
+    resize=st.sampled_from(["crop", "squash"]),
+    crop_pct=st.sampled_from([0.875, 0.9]),
+    interpolation=st.sampled_from(["bicubic", "bilinear"]),
+    mean=st.sampled_from([(0.5, 0.5, 0.5), (0.5, 0.5, 0.4)]),
+    std=st.sampled_from([(0.5, 0.5, 0.5), (0.5, 0.4, 0.5)]),
+    background=st.sampled_from([(255, 255, 255), (0, 255, 255)]),
+)
+TEXTS = st.sampled_from(["a", "b", "a,b", '"', ""])
+PROVENANCES = st.builds(
+    Provenance, TEXTS, TEXTS, TEXTS, PREPROCESSES, TEXTS, TEXTS, st.sampled_from(["float32", "bfloat16"]),
+    st.none() | st.builds(View, TEXTS, st.integers(0, 2), st.integers(0, 2)),
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(PROVENANCES, PROVENANCES, TEXTS, TEXTS)
+def test_a_key_changes_if_and_only_if_an_input_changes(one, other, image, other_image):
+    same = one == other and image == other_image
+    assert (one.key(image, sample_id=1) == other.key(other_image, sample_id=1)) == same
+    assert (one.digest == other.digest) == (one == other)
+    assert Provenance.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
+def test_every_single_input_moves_the_key(monkeypatch):
+    view = View("light", 0, 1)
+    changed = [
+        replace(MADE_BY, **change)
+        for change in (
+            {"architecture": "resnet34"}, {"weights": "1f" * 32}, {"layer": "map"}, {"decoder": "rules 2, pillow 13"},
+            {"preprocess": Preprocess(crop_pct=0.9)}, {"engine": "torch/cuda"}, {"dtype": "bfloat16"}, {"view": view},
+            {"view": replace(view, number=2)}, {"view": replace(view, seed=1)}, {"view": replace(view, augment="none")},
+        )
+    ]  # fmt: skip
+    keys = {made_by.key("ab") for made_by in [MADE_BY, *changed]} | {MADE_BY.key("ac")}
+    assert len(keys) == len(changed) + 2
+    viewed = replace(MADE_BY, view=view)
+    assert viewed.key("ab", sample_id=1) != viewed.key("ab", sample_id=2)
+    assert MADE_BY.key("ab", sample_id=1) == MADE_BY.key("ab", sample_id=2)  # nothing is drawn without a view
+    before = MADE_BY.key("ab")
+    monkeypatch.setattr("tlkit.features.features.CACHE_VERSION", 2)
+    assert MADE_BY.key("ab") != before
+
+
+def test_what_is_added_is_found_by_another_object_in_any_order(tmp_path):
+    keys, x = keys_of(50), rows(50)
+    shelf = FeatureCache(tmp_path).shelf(MADE_BY)
+    assert shelf.missing(keys) == list(range(50))
+    for start in range(0, 50, 20):
+        shelf.add(keys[start : start + 20], x[start : start + 20])
+    other = FeatureCache(tmp_path).shelf(MADE_BY)
+    order = np.random.default_rng(1).permutation(50)[:31]
+    assert other.missing([keys[i] for i in order]) == []
+    np.testing.assert_array_equal(other.gather([keys[i] for i in order]), x[order])
+    assert FeatureCache(tmp_path).shelf(replace(MADE_BY, dtype="bfloat16")).missing(keys) == list(range(50))
+
+
+def test_large_features_are_mapped_from_disk_and_equal_those_in_memory(tmp_path, monkeypatch):
+    keys, x = keys_of(90), rows(90)
+    shelf = FeatureCache(tmp_path).shelf(MADE_BY)
+    shelf.add(keys[:40], x[:40])
+    shelf.add(keys[40:], x[40:])
+    order = [*range(30, 60), 89, *range(10), 3, 3]
+    monkeypatch.setattr(cache_module, "IN_MEMORY_BYTES", 0)
+    shelf.missing(keys)
+    mapped = shelf.gather([keys[i] for i in order])
+    assert isinstance(mapped, np.memmap)
+    np.testing.assert_array_equal(mapped, x[order])
+    assert not mapped.flags.writeable
+    assert not [path for path in shelf.path.iterdir() if path.suffix not in (".npy", ".json")]
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "sidecar"])
+def test_a_damaged_shard_is_noticed_removed_and_only_its_images_are_missing(tmp_path, caplog, damage):
+    keys, x = keys_of(30), rows(30)
+    shelf = FeatureCache(tmp_path).shelf(MADE_BY)
+    shelf.add(keys[:20], x[:20])
+    shelf.add(keys[20:], x[20:])
+    victim = next(shard for shard in shelf.shards() if keys[0] in shard.keys)
+    data = bytearray(victim.path.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2] ^= 1
+        victim.path.write_bytes(data)
+    elif damage == "cut":
+        victim.path.write_bytes(data[:-3])
+    elif damage == "remove":
+        victim.path.unlink()
+    else:
+        victim.sidecar.write_text('{"format_version": 1, "keys"')
+    fresh = FeatureCache(tmp_path).shelf(MADE_BY)
+    assert fresh.missing(keys) == list(range(20))
+    assert any("computed again" in message for message in caplog.messages)
+    fresh.add(keys[:20], x[:20])
+    np.testing.assert_array_equal(fresh.gather(keys), x)
+    assert FeatureCache(tmp_path).shelf(MADE_BY).missing(keys) == []
+
+
+def test_the_least_recently_used_shards_go_first_and_what_is_in_use_stays(tmp_path, caplog):
+    cache = FeatureCache(tmp_path)
+    shelf = cache.shelf(MADE_BY)
+    keys = keys_of(30)
+    for part in range(3):
+        shelf.add(keys[10 * part : 10 * part + 10], rows(10, seed=part))
+        os.utime(shelf._place[keys[10 * part]][0].sidecar, (part, part))
+    size = sum(shard.size_bytes for shard in shelf.shards())
+    other = FeatureCache(tmp_path).shelf(MADE_BY)
+    other.missing(keys[:10])  # the oldest is used again
+    assert cache.prune(limit_bytes=size - 1) > 0
+    assert FeatureCache(tmp_path).shelf(MADE_BY).missing(keys) == list(range(10, 20))
+    assert cache.prune(limit_bytes=0, keep=other.in_use) > 0
+    assert FeatureCache(tmp_path).shelf(MADE_BY).missing(keys) == list(range(10, 30))
+    assert "what is in use stays" in caplog.text
+    assert cache.prune(limit_bytes=0) > 0
+    assert FeatureCache(tmp_path).shelf(MADE_BY).missing(keys) == list(range(30))
+
+
+def test_a_removed_shard_is_forgotten_by_those_who_knew_it(tmp_path):
+    keys = keys_of(4)
+    shelf = FeatureCache(tmp_path).shelf(MADE_BY)
+    shelf.add(keys, rows(4))
+    FeatureCache(tmp_path).prune(limit_bytes=0)
+    with pytest.raises(cache_module.ShardLostError):
+        shelf.gather(keys)
+    assert shelf.missing(keys) == [0, 1, 2, 3]
+
+
+def test_info_says_what_made_the_features(tmp_path):
+    cache = FeatureCache(tmp_path)
+    cache.shelf(MADE_BY).add(keys_of(3), rows(3))
+    cache.shelf(MADE_BY).add(keys_of(5)[3:], rows(2))
+    (info,) = cache.info()
+    assert (info.made_by, info.images) == (MADE_BY, 5)
+    on_disk = sum(path.stat().st_size for path in tmp_path.glob("*/*") if path.name != "manifest.json")
+    assert info.size_bytes == on_disk
+
+
+def test_the_cache_lives_where_the_environment_says_or_with_the_users_caches(monkeypatch, tmp_path):
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "here"))
+    assert default_folder() == tmp_path / "here" / "features"
+    monkeypatch.delenv("TLKIT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert default_folder() == tmp_path / "caches" / "tlkit" / "features"
+
+
+def test_rows_are_found_by_path_and_missing_ones_are_named():
+    features = Features(rows(3), np.array(["a.png", "b.png", "c.png"]), np.array(["0", "1", "2"]), MADE_BY)
+    np.testing.assert_array_equal(features.of(["c.png", "a.png"]).x, features.x[[2, 0]])
+    with pytest.raises(Exception, match=r"1 of 2 images have no features: d.png"):
+        features.of(["a.png", "d.png"])
+
+
+WRITER = """
+import sys, numpy as np
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_feature_cache import MADE_BY, keys_of, rows
+from tlkit.features import FeatureCache
+shelf = FeatureCache({folder!r}).shelf(MADE_BY)
+keys, x = keys_of(400), rows(400, width=64)
+with shelf.writing():
+    missing = shelf.missing(keys)
+    print(len(missing), flush=True)
+    for start in range(0, len(missing), 8):
+        part = missing[start : start + 8]
+        shelf.add([keys[i] for i in part], x[part])
+print("done", flush=True)
+"""
+
+
+def writer(folder):
+    code = WRITER.format(tests=str(Path(__file__).parent), folder=str(folder))
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
+    }
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env)
+
+
+@pytest.mark.slow
+def test_a_writer_killed_at_random_points_resumes_to_the_same_bytes(tmp_path):
+    rng = np.random.default_rng(7)
+    left = []
+    for _ in range(5):
+        process = writer(tmp_path)
+        left.append(int(process.stdout.readline()))  # it has begun to write
+        time.sleep(float(rng.uniform(0, 0.05)))
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=60)
+        process.stdout.close()
+    process = writer(tmp_path)
+    assert process.communicate(timeout=60)[0].endswith("done\n")
+    assert left[0] == 400 and left == sorted(left, reverse=True)
+    shelf = FeatureCache(tmp_path).shelf(MADE_BY)
+    assert shelf.missing(keys_of(400)) == []
+    assert shelf.gather(keys_of(400)).tobytes() == rows(400, width=64).tobytes()
+    names = {path.suffix for path in shelf.path.iterdir() if path.name != ".lock"}
+    assert names == {".npy", ".json"}  # nothing half-written is left

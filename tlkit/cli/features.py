@@ -1,0 +1,59 @@
+"""`tlkit features`: what the feature cache holds, and how to make it smaller."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tlkit.cli.output import print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from tlkit.features.cache import ShelfInfo
+
+app = typer.Typer(help="Show the cached features, or make the cache smaller.", no_args_is_help=True)
+
+MB = 1e6
+
+
+@app.command()
+def info(json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
+    """Say where features are cached, of which backbones, and how much they take."""
+    from tlkit.features.cache import FeatureCache
+
+    cache = FeatureCache()
+    shelves = cache.info()
+    if json:
+        print_json({"folder": str(cache.folder), "shelves": [shelf.to_dict() for shelf in shelves]})
+        return
+    total = sum(shelf.size_bytes for shelf in shelves)
+    print_lines([f"{cache.folder}: {total / MB:,.1f} MB of at most {cache.limit_bytes / MB:,.0f} MB"])
+    if shelves:
+        print_lines([""])
+        print_table([("backbone", "weights", "pixels", "engine", "images", "MB", "last used"), *map(_row, shelves)])
+
+
+@app.command()
+def prune(
+    to_mb: Annotated[float | None, typer.Option("--to-mb", min=0, help="Keep at most this many megabytes.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Remove all cached features.")] = False,
+) -> None:
+    """Remove the features that were used least recently, until the cache is within its limit."""
+    from tlkit.features.cache import FeatureCache
+
+    cache = FeatureCache()
+    limit = 0 if everything else cache.limit_bytes if to_mb is None else int(to_mb * MB)
+    freed = cache.prune(limit_bytes=limit)
+    left = sum(shelf.size_bytes for shelf in cache.info())
+    print_lines([f"freed {freed / MB:,.1f} MB; {left / MB:,.1f} MB are left in {cache.folder}"])
+
+
+def _row(shelf: ShelfInfo) -> tuple[str, ...]:
+    by = shelf.made_by
+    size = "x".join(map(str, by.preprocess.image_size))
+    pixels = size if by.view is None else f"{size}, view {by.view.number}"
+    used = datetime.fromtimestamp(shelf.used_at).strftime("%Y-%m-%d %H:%M") if shelf.used_at else "-"
+    megabytes = f"{shelf.size_bytes / MB:,.1f}"
+    engine = f"{by.engine} {by.dtype}"
+    return by.architecture, by.weights[:8], pixels, engine, f"{shelf.images:,}", megabytes, used

@@ -1,0 +1,292 @@
+"""The feature cache: features addressed by what made them, kept on disk and shared by runs and processes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.errors import DataError
+from tlkit.features.features import Provenance
+from tlkit.features.shards import PARTIAL, Shard, read_shard, write_shard, write_whole
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; there two processes may compute the same features
+    fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_LIMIT_BYTES = 10 * 1024**3
+IN_MEMORY_BYTES = 64 * 1024**2
+"""Larger features are mapped from a file in place of being held in memory."""
+MANIFEST = "manifest.json"
+
+
+class ShardLostError(Exception):
+    """A shard has been removed or damaged since it was looked up; look again, and compute what is missing."""
+
+
+@dataclass(frozen=True)
+class ShelfInfo:
+    """What the cache holds of one provenance.
+
+    Attributes:
+        made_by: what made the features.
+        images: how many images.
+        size_bytes: bytes on disk.
+        used_at: when any of it was last used, in seconds since 1970.
+    """
+
+    made_by: Provenance
+    images: int
+    size_bytes: int
+    used_at: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "made_by": self.made_by.to_dict(), "images": self.images, "size_bytes": self.size_bytes,
+            "used_at": self.used_at,
+        }  # fmt: skip
+
+
+class Shelf:
+    """The cached features of one provenance: a folder of shards beside a manifest that says what made them.
+
+    Attributes:
+        path: the folder.
+        made_by: what made the features.
+    """
+
+    def __init__(self, path: Path, made_by: Provenance) -> None:
+        self.path = path
+        self.made_by = made_by
+        self._shards: dict[str, Shard] = {}
+        self._place: dict[str, tuple[Shard, int]] = {}
+        self._sound: set[str] = set()
+        self._in_use: set[Path] = set()
+
+    @property
+    def in_use(self) -> frozenset[Path]:
+        """The shards that were asked for or added through this object."""
+        return frozenset(self._in_use)
+
+    def missing(self, keys: Sequence[str]) -> list[int]:
+        """Return the positions of the keys whose features are not here, or not sound; marks the others as used.
+
+        A shard is read in full and compared with its checksum once per `Shelf`; a damaged one is removed.
+        """
+        self._look()
+        wanted = {self._place[key][0].path.name: self._place[key][0] for key in keys if key in self._place}
+        for name, shard in wanted.items():
+            if name not in self._sound:
+                if not shard.is_sound:
+                    logger.warning("%s is damaged; the features of its %d images are computed again.", shard.path,
+                                   len(shard.keys))  # fmt: skip
+                    shard.remove()
+                    self._forget(name)
+                    continue
+                self._sound.add(name)
+            shard.mark_used()
+            self._in_use.add(shard.path)
+        return [position for position, key in enumerate(keys) if key not in self._place]
+
+    def count(self, keys: Collection[str]) -> int:
+        """Return how many of the keys are here, without reading their features."""
+        self._look()
+        return sum(key in self._place for key in keys)
+
+    def add(self, keys: Sequence[str], x: npt.NDArray[np.float32]) -> None:
+        """Store features (n, D) under their keys (n,)."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        manifest = self.path / MANIFEST
+        if not manifest.is_file():
+            values = {"format_version": 1, "made_by": self.made_by.to_dict()}
+            write_whole(manifest, (json.dumps(values, indent=2) + "\n").encode())
+        shard = write_shard(self.path, keys, x)
+        self._sound.add(shard.path.name)
+        self._in_use.add(shard.path)
+        self._remember(shard)
+
+    def gather(self, keys: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the features of keys that are all here, (N, D), in the order of the keys.
+
+        Where they would take more than 64 MiB, they are mapped from a temporary file that goes with the process.
+
+        Raises:
+            ShardLostError: another process has removed some of them meanwhile.
+        """
+        places = [self._place[key] for key in keys]
+        if not places:
+            raise DataError("There are no images to give features of.")
+        rows_of: dict[str, tuple[Shard, list[int], list[int]]] = {}
+        for position, (shard, row) in enumerate(places):
+            _, positions, rows = rows_of.setdefault(shard.path.name, (shard, [], []))
+            positions.append(position)
+            rows.append(row)
+        width = places[0][0].width
+        if 4 * len(keys) * width <= IN_MEMORY_BYTES:
+            x = np.empty((len(keys), width), dtype=np.float32)
+            for shard, positions, rows in rows_of.values():
+                x[positions] = _open(shard)[rows]
+            x.flags.writeable = False
+            return x
+        return self._assembled(list(rows_of.values()), shape=(len(keys), width))
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Let one process at a time compute features of this provenance; the others wait and find them done."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("a") as handle:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    logger.info("Another process computes features of this backbone; waiting for it.")
+                    fcntl.flock(handle, fcntl.LOCK_EX)
+                for left in self.path.glob(f".*{PARTIAL}"):  # of a process that was killed
+                    left.unlink(missing_ok=True)
+            yield
+
+    def shards(self) -> tuple[Shard, ...]:
+        """Return the shards that are here now."""
+        self._look()
+        return tuple(self._shards.values())
+
+    def _assembled(
+        self, parts: list[tuple[Shard, list[int], list[int]]], *, shape: tuple[int, int]
+    ) -> npt.NDArray[np.float32]:
+        """Write rows to their positions in one file, shard by shard, and map it: time grows with N, memory does not."""
+        row_bytes = 4 * shape[1]
+        with tempfile.TemporaryFile(dir=self.path) as file:  # has no name, and goes when the last map of it goes
+            file.truncate(shape[0] * row_bytes)
+            for shard, positions, rows in parts:
+                source = np.array(_open(shard)[rows])
+                ends = np.flatnonzero(np.diff(positions) != 1) + 1  # where runs of neighbouring positions end
+                starts = [0, *ends.tolist()]
+                for start, end in zip(starts, [*ends.tolist(), len(positions)], strict=True):
+                    file.seek(positions[start] * row_bytes)
+                    file.write(source[start:end].data)
+            file.flush()
+            return np.memmap(file, dtype=np.float32, mode="r", shape=shape)
+
+    def _look(self) -> None:
+        """Take up the shards that other processes have added, and forget those that they have removed."""
+        there = {path.stem + ".npy": path for path in self.path.glob("*.json") if path.name != MANIFEST}
+        for name in self._shards.keys() - there.keys():
+            self._forget(name)
+        for name in sorted(there.keys() - self._shards.keys()):
+            shard = read_shard(there[name])
+            if shard is not None:
+                self._remember(shard)
+
+    def _remember(self, shard: Shard) -> None:
+        self._shards[shard.path.name] = shard
+        for row, key in enumerate(shard.keys):
+            self._place.setdefault(key, (shard, row))
+
+    def _forget(self, name: str) -> None:
+        shard = self._shards.pop(name)
+        self._sound.discard(name)
+        for key in shard.keys:
+            if self._place.get(key, (None,))[0] is shard:
+                del self._place[key]
+
+
+class FeatureCache:
+    """All cached features on this machine, one shelf for each provenance.
+
+    Args:
+        folder: where they are kept; default: `TLKIT_CACHE`, or else the user's cache folder, and there `features`.
+        limit_bytes: what the cache may take; beyond it the least recently used shards go first.
+    """
+
+    def __init__(self, folder: str | Path | None = None, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+        self.folder = Path(folder) if folder is not None else default_folder()
+        self.limit_bytes = limit_bytes
+
+    def shelf(self, made_by: Provenance) -> Shelf:
+        """Return the place of features made by this; nothing is written until some are added."""
+        return Shelf(self.folder / made_by.digest[:32], made_by)
+
+    def info(self) -> list[ShelfInfo]:
+        """Return what the cache holds, the most recently used first."""
+        found = []
+        for shelf in self._shelves():
+            shards = shelf.shards()
+            images = len({key for shard in shards for key in shard.keys})
+            used_at = max((shard.used_at for shard in shards), default=0.0)
+            found.append(ShelfInfo(shelf.made_by, images, sum(shard.size_bytes for shard in shards), used_at))
+        return sorted(found, key=lambda info: -info.used_at)
+
+    def prune(self, *, limit_bytes: int | None = None, keep: Collection[Path] = ()) -> int:
+        """Remove the least recently used shards until the cache is within its limit.
+
+        Args:
+            limit_bytes: default: the cache's own limit.
+            keep: shards that must stay, by path.
+
+        Returns:
+            How many bytes were freed.
+        """
+        limit = self.limit_bytes if limit_bytes is None else limit_bytes
+        shards = sorted((s for shelf in self._shelves() for s in shelf.shards()), key=lambda shard: shard.used_at)
+        sizes = {shard.path: shard.size_bytes for shard in shards}
+        total, freed = sum(sizes.values()), 0
+        for shard in shards:
+            if total - freed <= limit:
+                break
+            if shard.path not in keep:
+                shard.remove()
+                freed += sizes[shard.path]
+        if total - freed > limit:
+            logger.warning(
+                "The feature cache takes %.1f MB, more than its limit of %.1f MB: what is in use stays.",
+                (total - freed) / 1e6, limit / 1e6,
+            )  # fmt: skip
+        elif freed:
+            logger.info("Removed %.1f MB of features that were not used lately from %s.", freed / 1e6, self.folder)
+        return freed
+
+    def _shelves(self) -> list[Shelf]:
+        shelves = []
+        for manifest in sorted(self.folder.glob(f"*/{MANIFEST}")):
+            try:
+                made_by = Provenance.from_dict(json.loads(manifest.read_bytes())["made_by"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                logger.warning("%s is damaged (%s) and passed over.", manifest, type(error).__name__)
+                continue
+            shelves.append(Shelf(manifest.parent, made_by))
+        return shelves
+
+
+def default_folder() -> Path:
+    """Return where features are kept: below `TLKIT_CACHE`, or below the user's cache folder where that is not set."""
+    given = os.environ.get("TLKIT_CACHE")
+    if given:
+        return Path(given).expanduser() / "features"
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "tlkit" / "features"
+
+
+def _open(shard: Shard) -> npt.NDArray[np.float32]:
+    try:
+        return shard.open()
+    except (OSError, ValueError) as error:
+        raise ShardLostError(str(shard.path)) from error

@@ -1,0 +1,164 @@
+"""Features as a value: what a backbone says of each image, and everything that made them so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.errors import DataError, first_few
+from tlkit.preprocess import Preprocess
+
+CACHE_VERSION = 1
+"""Part of every key; raised when the same inputs would give other features than before."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One augmented view of every image, as training would see it in one epoch.
+
+    Attributes:
+        augment: a preset, or the list of transforms as canonical JSON.
+        seed: of the augmentation.
+        number: which view, from 0; view k is what epoch k of a training with this seed sees.
+    """
+
+    augment: str
+    seed: int
+    number: int
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything beside an image's own bytes that its features depend on.
+
+    Attributes:
+        architecture: timm's name of the backbone.
+        weights: sha256 (hex) of the backbone's tensors.
+        layer: the layer that is read; "pooled" for the vector before the classifier.
+        preprocess: size, crop, filter, mean, std and background.
+        decoder: how files become pixels: the version of tlkit's rules and of the library that reads the formats.
+        engine: what ran the backbone and where, such as "torch/cpu" or "onnxruntime/cpu".
+        dtype: arithmetic of the backbone, "float32" or "bfloat16"; features are stored as float32 whichever it was.
+        view: None for the image as evaluation sees it.
+    """
+
+    architecture: str
+    weights: str
+    layer: str
+    preprocess: Preprocess
+    decoder: str
+    engine: str
+    dtype: str
+    view: View | None = None
+
+    @property
+    def digest(self) -> str:
+        """The sha256 (hex) over all of it: equal exactly where nothing differs."""
+        return hashlib.sha256(_canonical({"cache_version": CACHE_VERSION, **self.to_dict()}).encode()).hexdigest()
+
+    def key(self, image: str, *, sample_id: int | None = None) -> str:
+        """Return the address (sha256, hex) of one image's features.
+
+        Args:
+            image: sha256 of the image file, hex.
+            sample_id: what its augmentation is drawn from; part of the key of an augmented view only.
+
+        Example:
+            >>> made_by = Provenance("resnet18", "0f", "pooled", Preprocess(), "rules 1", "torch/cpu", "float32")
+            >>> made_by.key("ab") == made_by.key("ab") != made_by.key("ac")
+            True
+        """
+        drawn = None if self.view is None else sample_id
+        return hashlib.sha256(_canonical([self.digest, image, drawn]).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        return {
+            **{name: getattr(self, name) for name in ("architecture", "weights", "layer", "decoder", "engine")},
+            "dtype": self.dtype,
+            "preprocess": self.preprocess.to_dict(),
+            "view": None if self.view is None else asdict(self.view),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Provenance:
+        """Read what `to_dict` wrote."""
+        view = values["view"]
+        return cls(
+            **{
+                **values,
+                "preprocess": Preprocess.from_dict(values["preprocess"]),
+                "view": None if view is None else View(**view),
+            }
+        )
+
+
+def _canonical(values: object) -> str:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """The features of N images.
+
+    Attributes:
+        x: (N, D) float32; read-only, and possibly mapped from disk, so take rows of it rather than copies of it all.
+        path: (N,) paths as they were asked for; relative to the root where samples were given.
+        digest: (N,) sha256 of each image file, hex.
+        made_by: everything else that the features depend on.
+    """
+
+    x: npt.NDArray[np.float32]
+    path: npt.NDArray[np.str_]
+    digest: npt.NDArray[np.str_]
+    made_by: Provenance
+
+    def __post_init__(self) -> None:
+        assert self.x.ndim == 2 and self.x.dtype == np.float32, (self.x.shape, self.x.dtype)
+        assert len(self.x) == len(self.path) == len(self.digest), "features, paths and digests differ in number"
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def width(self) -> int:
+        """D, the number of features of an image."""
+        return int(self.x.shape[1])
+
+    def take(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Features:
+        """Return some of the rows, in the order given."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        return Features(self.x[chosen], self.path[chosen], self.digest[chosen], self.made_by)
+
+    def of(self, paths: Sequence[str | Path] | npt.NDArray[np.str_]) -> Features:
+        """Return the rows of these paths, in their order.
+
+        Raises:
+            DataError: some of the paths have no features.
+        """
+        row_of = {str(path): row for row, path in enumerate(self.path)}
+        unknown = [str(path) for path in paths if str(path) not in row_of]
+        if unknown:
+            raise DataError(
+                f"{len(unknown)} of {len(paths)} images have no features: {first_few(unknown)}. They could not be read "
+                "when the features were made, or were not among the images; the log names those that were set aside."
+            )
+        return self.take([row_of[str(path)] for path in paths])
+
+    def __repr__(self) -> str:
+        by = self.made_by
+        return f"Features({len(self)} x {self.width}, {by.architecture}, {by.engine} {by.dtype})"
+
+    def _repr_html_(self) -> str:
+        by = self.made_by
+        return (
+            f"<p><b>Features</b>: {len(self):,} images x {self.width:,}, {by.architecture} "
+            f"(weights {by.weights[:12]}), {by.layer} layer, made by {by.engine} in {by.dtype}</p>"
+        )
