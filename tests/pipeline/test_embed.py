@@ -179,3 +179,17 @@ def test_a_run_gives_the_features_of_its_own_backbone(tmp_path, image_folder, mo
         proba = torch.softmax(network.head(torch.from_numpy(np.array(part.x))), dim=1).numpy()
     np.testing.assert_allclose(proba, run.predictions("val").proba, atol=1e-5)
     assert len(embed_run(Path("runs/tiny"), splits=["val"])) == len(part)
+
+
+def test_another_engine_has_features_of_its_own_and_auto_returns_to_those_that_are_there(tiny, caplog):
+    pytest.importorskip("onnxruntime")
+    backbone, samples = tiny
+    by_onnx = embed(samples, backbone=backbone, engine="onnxruntime")
+    assert computed(caplog) == 20
+    np.testing.assert_allclose(by_onnx.x, live(backbone, samples), atol=1e-4)
+    caplog.set_level("INFO")
+    again = embed(samples, backbone=backbone)
+    assert "features.engine: auto: onnxruntime, which made the features of 20 images." in caplog.messages
+    assert again.x.tobytes() == by_onnx.x.tobytes()
+    assert embed(samples, backbone=backbone, engine="torch").made_by.engine == "torch/cpu"
+    assert computed(caplog) == 20

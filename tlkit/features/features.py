@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class Provenance:
     dtype: str
     view: View | None = None
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The sha256 (hex) over all of it: equal exactly where nothing differs."""
         return hashlib.sha256(_canonical({"cache_version": CACHE_VERSION, **self.to_dict()}).encode()).hexdigest()
