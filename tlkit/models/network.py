@@ -15,7 +15,7 @@ HEAD_INIT_STD = 0.01
 
 
 class Network(nn.Module):
-    """A backbone with a linear head: (B, 3, H, W) normalised images to (B, C) logits.
+    """A backbone with a linear head: (B, 3, H, W) normalised images, or (B, D) features of them, to (B, C) logits.
 
     The head is tlkit's own for every architecture, so its dropout and its start do not depend on timm's. timm's
     EfficientNet, for one, draws a new head from U(±1/√C): a standard deviation of 0.41 for two classes.
@@ -38,8 +38,9 @@ class Network(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits, shape (B, C)."""
-        logits: torch.Tensor = self.head(self.dropout(self.backbone(images)))
+        """Return logits, shape (B, C), of images (B, 3, H, W) or of their features (B, D)."""
+        features = images if images.ndim == 2 else self.backbone(images)
+        logits: torch.Tensor = self.head(self.dropout(features))
         return logits
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from tlkit.errors import RunError
 from tlkit.models.artifact import save_artifact
+from tlkit.pipeline.cached import CachedFeatures, FeatureBatches, cached_features, predicted_splits
 from tlkit.pipeline.checkpoints import find_start
 from tlkit.pipeline.environment import describe_environment
 from tlkit.pipeline.judge import Run
@@ -114,6 +115,10 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         sources=[Path(file) for file in (recipe.data.manifest, recipe.data.split) if file is not None],
     )
     directory.write_json(directory.environment, environment)
+    cached = cached_features(prepared)
+    if cached is not None:
+        environment["features"] = cached.plain.made_by.to_dict()
+        directory.write_json(directory.environment, environment)
     owed = data.samples.root / "ATTRIBUTION.txt"
     if owed.is_file():
         directory.write_text(directory.attribution, owed.read_text(encoding="utf-8", errors="replace"))
@@ -130,7 +135,8 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         config={**recipe.model_dump(mode="json"), "environment": environment},
     ) as tracker:
         try:
-            outcome = train(directory, prepared, tracker, resume=resume, progress=progress)
+            batches = data if cached is None else FeatureBatches(prepared, cached)
+            outcome = train(directory, prepared, tracker, batches=batches, resume=resume, progress=progress)
         except BaseException:
             _salvage(directory, prepared)
             raise
@@ -138,7 +144,7 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
             directory.set_status(outcome)  # the report says so
         card = prepared.classifier.card()
         save_artifact(directory.model, prepared.classifier.plain_network().state_dict(), card)
-        _predict(directory, prepared)
+        _predict(directory, prepared, cached)
         _judge(directory, recipe, tracker)
         tracker.log_model(directory.model, metadata=card.to_dict())
     return outcome
@@ -157,20 +163,23 @@ def _salvage(directory: RunDirectory, prepared: Prepared) -> None:
         logger.warning("The weights could not be stored (%s); they are in %s.", error, directory.checkpoints)
 
 
-def _predict(directory: RunDirectory, prepared: Prepared) -> None:
+def _predict(directory: RunDirectory, prepared: Prepared, cached: CachedFeatures | None) -> None:
     """Store the predictions for val and test; for train where there is neither. Judgements of older ones go."""
     for path in (directory.evaluation, directory.audit, directory.explanation):
         path.unlink(missing_ok=True)
     predictor = Predictor(prepared.classifier.plain_network(), prepared.classifier.card(), device=prepared.device)
-    samples, section = prepared.data.samples, prepared.recipe.data
-    present = set(samples.table["split"])
-    for split in [name for name in ("val", "test") if name in present] or ["train"]:
-        predictions = predictor.predict_samples(
-            samples.split(split),
-            batch_size=section.batch_size,
-            num_workers=section.num_workers,
-            max_pixels=section.max_pixels,
-        )
+    section = prepared.recipe.data
+    for split in predicted_splits(prepared.data.samples):
+        samples = prepared.data.samples.split(split)
+        if cached is not None:
+            predictions = predictor.predict_features(cached.plain, samples)
+        else:
+            predictions = predictor.predict_samples(
+                samples,
+                batch_size=section.batch_size,
+                num_workers=section.num_workers,
+                max_pixels=section.max_pixels,
+            )
         directory.predictions(split).parent.mkdir(exist_ok=True)
         predictions.to_parquet(directory.predictions(split))
 

@@ -19,6 +19,7 @@ from tlkit.data.read import file_exists
 from tlkit.data.tar import list_members
 from tlkit.data.transforms import build_transform
 from tlkit.errors import DataError, first_few
+from tlkit.features.features import Features
 from tlkit.models.artifact import ModelCard
 from tlkit.models.network import Network, load_network
 from tlkit.pipeline.devices import choose_device
@@ -27,6 +28,9 @@ from tlkit.runs import RunDirectory
 from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
+
+ROWS = 4096
+"""Features that pass through the head at once."""
 
 
 class Predictor:
@@ -72,15 +76,41 @@ class Predictor:
         Raises:
             DataError: a class of the samples is unknown to the model.
         """
+        self._require_known(samples)
+        proba, index = self._probabilities(
+            samples, batch_size=batch_size, num_workers=num_workers, max_pixels=max_pixels
+        )
+        return self._labelled(samples, proba, index)
+
+    def predict_features(self, features: Features, samples: Samples) -> Predictions:
+        """Predict labelled samples from features of this model's backbone; those without features are left out.
+
+        Raises:
+            DataError: a class of the samples is unknown to the model, or none of them has features.
+        """
+        self._require_known(samples)
+        known = set(features.path.tolist())
+        index = np.array([row for row, path in enumerate(samples.paths) if path in known], dtype=np.int64)
+        if not len(index):
+            raise DataError(f"None of the {len(samples)} images has features; the log names them with the reasons.")
+        part = features.of(samples.paths[index])
+        proba = []
+        self.network.eval()
+        with torch.inference_mode():
+            for at in range(0, len(part), ROWS):
+                logits = self.network(torch.from_numpy(np.array(part.x[at : at + ROWS])).to(self.device))
+                proba.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
+        return self._labelled(samples, np.concatenate(proba), index)
+
+    def _require_known(self, samples: Samples) -> None:
         foreign = [name for name in samples.classes if name not in self.card.classes]
         if foreign:
             raise DataError(
                 f"The model does not know {len(foreign)} of the classes: {first_few(foreign)}. "
                 f"It knows {first_few(self.card.classes)}."
             )
-        proba, index = self._probabilities(
-            samples, batch_size=batch_size, num_workers=num_workers, max_pixels=max_pixels
-        )
+
+    def _labelled(self, samples: Samples, proba: npt.NDArray[np.float32], index: npt.NDArray[np.int64]) -> Predictions:
         return Predictions.build(
             classes=self.card.classes,
             path=samples.paths[index],
@@ -92,7 +122,7 @@ class Predictor:
     def _probabilities(
         self, images: Samples | Sequence[Path], *, batch_size: int, num_workers: int | str, max_pixels: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Return the softmax (M, C) of the readable images and their rows (M,); the only softmax there is."""
+        """Return the softmax (M, C) of the readable images and their rows (M,)."""
         loader = create_loader(
             ImageDataset(images, transform=build_transform(self.card.preprocess), max_pixels=max_pixels),
             batch_size=batch_size,

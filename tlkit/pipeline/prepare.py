@@ -63,7 +63,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
     data = ImageFolderDataModule(
         section.root,
         preprocess=preprocess,
-        augment=_augmentation(recipe),
+        augment=augmentation(recipe),
         batch_size=section.batch_size,
         num_workers=section.num_workers,
         val=section.val,
@@ -112,7 +112,8 @@ def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def _augmentation(recipe: Recipe) -> str | list[dict[str, Any]]:
+def augmentation(recipe: Recipe) -> str | list[dict[str, Any]]:
+    """Return a recipe's augmentation as `build_transform` takes it: a preset, or a list of transforms."""
     listed = recipe.augment.transforms
     if listed is None:
         return recipe.augment.preset

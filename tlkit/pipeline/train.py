@@ -29,8 +29,24 @@ logger = logging.getLogger(__name__)
 Outcome = Literal["finished", "interrupted"]
 
 
-def train(directory: RunDirectory, prepared: Prepared, tracker: Tracker, *, resume: bool, progress: bool) -> Outcome:
+def train(
+    directory: RunDirectory,
+    prepared: Prepared,
+    tracker: Tracker,
+    *,
+    batches: pl.LightningDataModule,
+    resume: bool,
+    progress: bool,
+) -> Outcome:
     """Train, and leave the best weights in the classifier.
+
+    Args:
+        directory: where metrics and checkpoints go.
+        prepared: the recipe, made concrete.
+        tracker: gets the metrics, too.
+        batches: images or their features, with the rows of the split's samples as `index`.
+        resume: continue from the newest checkpoint that can be used.
+        progress: draw a progress bar on stderr.
 
     Raises:
         NotFiniteError: the loss or a gradient is not a finite number; epoch, batch and files are named.
@@ -56,7 +72,7 @@ def train(directory: RunDirectory, prepared: Prepared, tracker: Tracker, *, resu
         try:
             trainer.fit(
                 classifier,
-                datamodule=prepared.data,
+                datamodule=batches,
                 ckpt_path=str(start.path) if start else None,
                 weights_only=True,
             )

@@ -35,6 +35,7 @@ def contradictions(recipe: Recipe) -> tuple[Contradiction, ...]:
         *_of_splits(recipe),
         *_of_augment(recipe),
         *_of_strategy(recipe),
+        *_of_features(recipe),
         *_of_train(recipe),
         *_of_audit(recipe),
     )
@@ -166,6 +167,29 @@ def _of_strategy(recipe: Recipe) -> Iterator[Contradiction]:
             f"train.warmup_epochs is {train.warmup_epochs:g}, and each phase begins with it, but "
             f"strategy.epochs_per_stage is {strategy.epochs_per_stage}. Use less than {strategy.epochs_per_stage}, "
             "or 0 for no warm-up.",
+        )
+
+
+def _of_features(recipe: Recipe) -> Iterator[Contradiction]:
+    features, kind = recipe.features, recipe.strategy.kind
+    if not features.views:
+        return
+    if kind != "frozen":
+        yield Contradiction(
+            ("features.views", "strategy.kind"),
+            f"features.views is {features.views}, but strategy: {kind} changes the backbone, and the features with it. "
+            "Remove features.views, or use strategy: frozen.",
+        )
+    if features.use == "never":
+        yield Contradiction(
+            ("features.views", "features.use"),
+            f"features.views is {features.views}, but features.use is never. Keep one of them.",
+        )
+    if recipe.augment.preset == "none" and recipe.augment.transforms is None:
+        yield Contradiction(
+            ("features.views", "augment.preset"),
+            f"features.views is {features.views}, but augment: none makes all views alike. "
+            "Remove features.views, or choose an augmentation.",
         )
 
 

@@ -186,6 +186,31 @@ class ModelSection(Section):
     drop_rate: v.BelowOne = Field(0.0, description="Dropout before the classifier, 0 to below 1.")
 
 
+class FeaturesSection(Section):
+    """How the features of a frozen backbone are made and kept."""
+
+    use: Annotated[Literal["auto", "never"], Wanted("auto or never")] = Field(
+        "auto",
+        description="auto = train a frozen backbone's classifier on cached features where no augmentation asks for new "
+        "pixels every epoch; never = run the backbone every epoch.",
+    )
+    engine: Literal["auto", "torch", "torch-bf16", "onnxruntime", "openvino"] = Field(
+        "auto", description="What runs the frozen backbone; auto = the fastest within `tolerance`, measured and logged."
+    )
+    tolerance: v.UpToOne = Field(
+        0.9999,
+        description="Smallest cosine similarity with float32 torch that `engine: auto` accepts, above 0 and up to 1.",
+    )
+    views: v.Whole = Field(
+        0,
+        description="Augmented views of every training image to cache and take in turn, epoch by epoch; "
+        "0 = the images as they are.",
+    )
+    cache_limit_gb: v.Positive = Field(
+        10.0, description="Gigabytes that cached features may take, above 0; the least recently used go first."
+    )
+
+
 class EarlyStopping(Section):
     """Stop when the validation split has not improved for a while."""
 
@@ -321,6 +346,7 @@ class Recipe(Section):
     augment: Annotated[AugmentSection, _short_form("augment")] = AugmentSection()
     model: Annotated[ModelSection, Wanted("a section with name, the name of a timm model")]
     strategy: Annotated[Annotated[Strategy, Field(discriminator="kind")], _short_form("strategy")] = FrozenStrategy()
+    features: FeaturesSection = FeaturesSection()
     train: TrainSection = TrainSection()
     evaluate: EvaluateSection = EvaluateSection()
     audit: AuditSection = AuditSection()

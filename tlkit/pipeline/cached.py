@@ -1,0 +1,167 @@
+"""The frozen path: a backbone that never changes runs once per image, and the head trains on what it said."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import Dataset
+
+from tlkit.data.batch import Batch
+from tlkit.data.dataset import ImageLoader
+from tlkit.data.sampler import EpochSampler
+from tlkit.features.cache import FeatureCache
+from tlkit.features.features import Features
+from tlkit.pipeline.embed import embed, embed_views
+from tlkit.pipeline.prepare import Prepared, augmentation
+from tlkit.recipe import Recipe
+from tlkit.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CachedFeatures:
+    """The features that a head trains on and is judged by.
+
+    Attributes:
+        plain: of the images as evaluation sees them.
+        views: of augmented views of the training images, taken in turn; empty where training sees them as they are.
+    """
+
+    plain: Features
+    views: tuple[Features, ...]
+
+
+def can_use_cache(recipe: Recipe) -> bool:
+    """Tell whether the head of a recipe can train on cached features: the backbone is frozen, the pixels are fixed."""
+    fixed = recipe.augment.preset == "none" and not recipe.augment.transforms
+    if recipe.strategy.kind != "frozen" or recipe.features.use == "never":
+        return False
+    return fixed or recipe.features.views > 0
+
+
+def predicted_splits(samples: Samples) -> tuple[str, ...]:
+    """Return the splits that a fit predicts: val and test, or train where there is neither."""
+    present = set(samples.table["split"])
+    return tuple(name for name in ("val", "test") if name in present) or ("train",)
+
+
+def cached_features(prepared: Prepared) -> CachedFeatures | None:
+    """Return the features of a run's images, computing those that are not cached; None where pixels are needed.
+
+    Raises:
+        TlkitError: an engine's package is not installed, or no image can be read.
+    """
+    recipe, data = prepared.recipe, prepared.data
+    if not can_use_cache(recipe):
+        if recipe.strategy.kind == "frozen" and recipe.features.use == "auto":
+            logger.info(
+                "The augmentation asks for new pixels every epoch, so the frozen backbone runs every epoch. With "
+                "augment: none, or features.views: 4, the head would train on cached features."
+            )
+        return None
+    section = recipe.features
+    cache = FeatureCache(limit_bytes=int(section.cache_limit_gb * 1e9))
+    backbone = prepared.classifier.source
+    if section.views:
+        logger.info("The backbone is frozen: the head trains on %d cached views of every image.", section.views)
+        chosen = data.samples.table["split"].isin(predicted_splits(data.samples))
+        plain = Samples(data.samples.root, data.samples.classes, data.samples.table[chosen].reset_index(drop=True))
+    else:
+        logger.info("The backbone is frozen and nothing varies the images: the head trains on cached features.")
+        plain = data.samples
+    features = embed(
+        plain, backbone=backbone, engine=section.engine, tolerance=section.tolerance, device=prepared.device,
+        cache=cache, num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
+    )  # fmt: skip
+    if not section.views:
+        return CachedFeatures(features, ())
+    views = embed_views(
+        data.samples.split("train"), backbone=backbone, views=section.views, augment=augmentation(recipe),
+        seed=recipe.seed, engine=section.engine, tolerance=section.tolerance, device=prepared.device, cache=cache,
+        num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
+    )  # fmt: skip
+    return CachedFeatures(features, views)
+
+
+class FeatureDataset(Dataset[Batch]):
+    """Features that come as whole batches; epoch e takes view e modulo their number.
+
+    Args:
+        views: features of the same images, at least one.
+        samples: a split; images of it without features are left out.
+    """
+
+    def __init__(self, views: Sequence[Features], samples: Samples) -> None:
+        known = set.intersection(*({*view.path.tolist()} for view in views))
+        rows = [row for row, path in enumerate(samples.paths) if path in known]
+        self._index = np.array(rows, dtype=np.int64)
+        self._targets = samples.targets[self._index]
+        self._x: list[npt.NDArray[np.float32]] = []
+        self._row: list[npt.NDArray[np.int64]] = []
+        for view in views:
+            row_of = {path: row for row, path in enumerate(view.path.tolist())}
+            self._x.append(view.x)
+            self._row.append(np.array([row_of[samples.paths[row]] for row in rows], dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
+        """Return the batch of some (epoch, index) pairs of one epoch; features come in place of images."""
+        number = keys[0][0] % len(self._x)
+        chosen = np.array([index for _, index in keys], dtype=np.int64)
+        x = np.asarray(self._x[number][self._row[number][chosen]])
+        return Batch(
+            torch.from_numpy(x), torch.from_numpy(self._targets[chosen]), torch.from_numpy(self._index[chosen])
+        )
+
+
+class FeatureBatches(pl.LightningDataModule):
+    """Batches of cached features, in the order in which the images would come.
+
+    Args:
+        prepared: the recipe, made concrete.
+        cached: its features.
+    """
+
+    def __init__(self, prepared: Prepared, cached: CachedFeatures) -> None:
+        super().__init__()
+        self._samples = prepared.data.samples
+        self._batch_size = prepared.recipe.data.batch_size
+        self._seed = prepared.recipe.seed
+        self._steps = prepared.steps_per_epoch
+        self._cached = cached
+
+    def train_dataloader(self) -> ImageLoader:
+        """Return the training batches, shuffled as images are."""
+        dataset = FeatureDataset(self._cached.views or (self._cached.plain,), self._samples.split("train"))
+        one_over = self._steps * self._batch_size < len(dataset)
+        return self._loader(dataset, shuffle=True, drop_last=one_over)
+
+    def val_dataloader(self) -> ImageLoader | list[ImageLoader]:
+        """Return the validation batches; no loader where there are no val images."""
+        samples = self._samples.split("val")
+        return self._loader(FeatureDataset((self._cached.plain,), samples)) if len(samples) else []
+
+    def _loader(self, dataset: FeatureDataset, *, shuffle: bool = False, drop_last: bool = False) -> ImageLoader:
+        return ImageLoader(
+            dataset,
+            batch_size=self._batch_size,
+            sampler=EpochSampler(len(dataset), shuffle=shuffle, seed=self._seed if shuffle else 0),
+            drop_last=drop_last,
+            collate_fn=_as_it_is,  # type: ignore[arg-type]  # the dataset gives whole batches
+            generator=torch.Generator().manual_seed(self._seed if shuffle else 0),
+        )
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
