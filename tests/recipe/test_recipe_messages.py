@@ -214,7 +214,7 @@ def told(key: str, written: str, folder: Path) -> str:
         ("output_dir", "x", "output_dir is unknown. A run goes to runs/<name>. Remove it, and set name."),
         ("resume", "true", "resume is unknown. Remove it, and continue a run with `tlkit fit RECIPE --resume`."),
         ("qqqqqq", "1", "qqqqqq is unknown. A recipe takes recipe_version, name, seed, data, augment, model, "
-         "strategy, train, evaluate, audit, report, tracking."),
+         "strategy, features, train, evaluate, audit, report, tracking."),
     ],
 )  # fmt: skip
 def test_a_mistake_is_answered_with_what_was_seen_and_what_to_do(
