@@ -19,9 +19,10 @@ import torch
 from tlkit.data.batch import Batch
 from tlkit.data.cores import available_cores, choose_workers
 from tlkit.data.dataset import ImageDataset, create_loader
+from tlkit.data.read import read_bytes
 from tlkit.data.sampler import EpochSampler
 from tlkit.data.transforms import Transform, sample_id_of
-from tlkit.errors import first_few
+from tlkit.errors import DataError, first_few
 from tlkit.features.cache import Shelf
 from tlkit.features.engines import Engine
 from tlkit.features.features import Provenance, View
@@ -185,9 +186,8 @@ def _digested(files: Files, rows: Sequence[int]) -> Files:
 def _sha256(path: Path) -> str:
     """Return the sha256 (hex) of a file; "" where it cannot be opened, which the loader will say in words."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+        return hashlib.sha256(read_bytes(path)).hexdigest()
+    except (OSError, DataError):
         return ""
 
 
