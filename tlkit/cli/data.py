@@ -73,6 +73,33 @@ def split(
 
 
 @app.command()
+def summary(
+    root: Annotated[Path, typer.Argument(help="Folder of images.")],
+    metadata: Annotated[Path | None, typer.Option(help="CSV of group columns keyed by path.")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="Group column of the metadata; repeat it for more.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write it with a contact sheet per class to this file.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Count classes, splits, groups, sizes, modes and formats; only the headers of the files are read."""
+    from tlkit.data.summary import contact_sheets, summarise_data
+
+    result, samples = summarise_data(root, metadata=metadata, groups=by or ())
+    if html is not None:
+        from tlkit.report.summarised import write_summary
+
+        write_summary(html, result, sheets=contact_sheets(samples))
+    if json:
+        print_json(result.to_dict())
+        return
+    for title, rows in result.tables():
+        print_lines([title])
+        print_table(rows)
+        print_lines([""])
+    if result.unreadable:
+        print_lines([f"{len(result.unreadable)} files have no readable header; tlkit data doctor names them."])
+
+
+@app.command()
 def doctor(
     root: Annotated[Path, typer.Argument(help="Folder of images.")],
     html: Annotated[Path | None, typer.Option(help="Write the findings with thumbnails to this file.")] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tlkit.plots.canvas import to_svg
+from tlkit.plots.class_counts import plot_class_counts
 from tlkit.plots.confusion import plot_confusion
 from tlkit.plots.curve import plot_curve
 from tlkit.plots.groups import plot_groups
@@ -11,6 +12,7 @@ from tlkit.plots.history import plot_history
 from tlkit.plots.per_class import plot_per_class
 
 __all__ = [
+    "plot_class_counts",
     "plot_confusion",
     "plot_curve",
     "plot_groups",

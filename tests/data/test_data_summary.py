@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tlkit.data.summary import contact_sheets, summarise_data
+from tlkit.errors import DataError
+from tlkit.report.summarised import write_summary
+
+
+@pytest.fixture
+def mixed(tmp_path, make_image):
+    for split, count in (("train", 3), ("val", 2)):
+        for label in ("ant", "bee"):
+            for number in range(count):
+                make_image(f"set/{split}/{label}/{number}.png", size=(40, 32))
+    make_image("set/train/ant/large.jpg", size=(400, 100))
+    with Image.open(tmp_path / "set/train/bee/0.png") as image:
+        image.convert("L").save(tmp_path / "set/train/bee/0.png")
+    (tmp_path / "set/train/bee/bad.jpg").write_bytes(b"no image")
+    rows = [("train/ant/0.png", "day"), ("train/ant/1.png", "night"), ("val/ant/0.png", "night")]
+    pd.DataFrame(rows, columns=["path", "light"]).to_csv(tmp_path / "light.csv", index=False)
+    return tmp_path / "set"
+
+
+def test_counts_sizes_modes_and_formats_are_told(mixed):
+    summary, samples = summarise_data(mixed)
+    assert summary.images == len(samples) == 12
+    assert summary.counts == {
+        "ant": {"train": 4, "val": 2, "test": 0},
+        "bee": {"train": 4, "val": 2, "test": 0},
+    }
+    assert summary.sizes == {"width": (40, 40, 400), "height": (32, 32, 100), "megapixels": (0.00128, 0.00128, 0.04)}
+    assert summary.modes == {"RGB": 10, "L": 1}
+    assert summary.formats == {"PNG": 10, "JPEG": 1}
+    assert summary.unreadable == ("train/bee/bad.jpg",)
+    assert summary.tables()[0] == (
+        "Images per class and split",
+        [("class", "train", "val", "all"), ("ant", "4", "2", "6"), ("bee", "4", "2", "6"), ("all", "8", "4", "12")],
+    )
+
+
+def test_groups_are_counted_missing_values_among_them(mixed):
+    summary, _ = summarise_data(mixed, metadata=mixed.parent / "light.csv", groups=["light"])
+    assert summary.groups["light"] == {
+        "(missing)": {"train": 6, "val": 3, "test": 0},
+        "day": {"train": 1, "val": 0, "test": 0},
+        "night": {"train": 1, "val": 1, "test": 0},
+    }
+
+
+def test_groups_without_their_metadata_are_refused(mixed):
+    with pytest.raises(DataError, match=r"The groups light need a metadata CSV file to be read from\. Set metadata\."):
+        summarise_data(mixed, groups=["light"])
+
+
+def test_a_header_longer_than_the_part_that_is_read_first_is_read_whole(tmp_path, make_image):
+    make_image("set/ant/1.png")
+    path = make_image("set/bee/1.jpg")
+    with Image.open(path) as image:
+        image.load()
+        image.save(path, comment=b"x" * 60_000, icc_profile=bytes(300_000))
+    summary, _ = summarise_data(tmp_path / "set")
+    assert summary.unreadable == ()
+    assert summary.formats == {"PNG": 1, "JPEG": 1}
+
+
+def test_the_page_has_one_contact_sheet_a_class_and_the_plot(mixed, tmp_path):
+    summary, samples = summarise_data(mixed)
+    sheets = contact_sheets(samples)
+    assert sheets == contact_sheets(samples)
+    with Image.open(io.BytesIO(base64.b64decode(sheets["ant"]))) as sheet:
+        assert sheet.size == (640, 64)
+    page = write_summary(tmp_path / "page.html", summary, sheets=sheets).read_text()
+    assert page.count("data:image/jpeg") == 2
+    assert page.count("data:image/svg+xml") == 1
+    assert "1 files have no readable header" in page
+
+
+@pytest.mark.slow
+def test_the_command_prints_tables_or_json_and_writes_the_page(mixed, tmp_path):
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "tlkit", "data", "summary", *map(str, arguments)],
+            capture_output=True, text=True, check=True, cwd=tmp_path,
+        ).stdout  # fmt: skip
+
+    metadata = mixed.parent / "light.csv"
+    text = run(mixed, "--metadata", metadata, "--by", "light", "--html", "page.html")
+    assert "Images per light and split" in text
+    assert (tmp_path / "page.html").is_file()
+    assert json.loads(run(mixed, "--json"))["images"] == 12

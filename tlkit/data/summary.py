@@ -1,0 +1,181 @@
+"""What a dataset consists of: classes, splits, groups, sizes, modes and formats, from file headers alone."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from tlkit.data.check import FILES_PER_TASK
+from tlkit.data.cores import available_cores
+from tlkit.data.decode import UnreadableImageError, open_rgb
+from tlkit.data.folder import scan_folder
+from tlkit.data.formats import OPENERS, detect_format
+from tlkit.data.metadata import add_metadata
+from tlkit.errors import DataError
+from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
+
+FORMAT_VERSION = 1
+HEADER_BYTES = 262_144
+"""Enough for the headers of nearly every file; where it is not, the whole file is read."""
+CELL, COLUMNS, ROWS = 64, 10, 2
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What a dataset consists of.
+
+    Attributes:
+        root: the folder, as it was given.
+        images: number of images in all.
+        counts: images by class and split; each class has all three splits.
+        groups: images by group column, value and split; a missing value is "(missing)".
+        sizes: smallest, median and largest of width, height and megapixels, in that order.
+        modes: images by Pillow's mode of the pixels in the file ("RGB", "L", …), most frequent first.
+        formats: images by format.
+        unreadable: paths whose header cannot be read.
+    """
+
+    root: str
+    images: int
+    counts: Mapping[str, Mapping[str, int]]
+    groups: Mapping[str, Mapping[str, Mapping[str, int]]]
+    sizes: Mapping[str, tuple[float, float, float]]
+    modes: Mapping[str, int]
+    formats: Mapping[str, int]
+    unreadable: tuple[str, ...]
+
+    def tables(self) -> list[tuple[str, list[tuple[str, ...]]]]:
+        """Return every table as (title, rows), the first row being the header."""
+        splits = [split for split in SPLITS if any(row[split] for row in self.counts.values())]
+        tables = [("Images per class and split", _count_rows("class", self.counts, splits))]
+        tables += [
+            (f"Images per {name} and split", _count_rows(name, rows, splits)) for name, rows in self.groups.items()
+        ]
+        sizes: list[tuple[str, ...]] = [("size", "smallest", "median", "largest")]
+        sizes += [
+            (name, *(f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}" for value in row))
+            for name, row in self.sizes.items()
+        ]
+        kinds: list[tuple[str, ...]] = [("format or mode", "images")]
+        kinds += [(name, f"{count:,}") for name, count in (*self.formats.items(), *self.modes.items())]
+        return [*tables, ("Sizes in pixels", sizes), ("Formats and modes", kinds)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values for JSON."""
+        return {"format_version": FORMAT_VERSION, **asdict(self)}
+
+    def _repr_html_(self) -> str:
+        parts = []
+        for title, rows in self.tables():
+            lines = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+            parts.append(f"<table><caption>{html.escape(title)}</caption>{lines}</table>")
+        return "".join(parts)
+
+
+def _count_rows(what: str, counts: Mapping[str, Mapping[str, int]], splits: Sequence[str]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [(what, *splits, "all")]
+    for name, row in counts.items():
+        rows.append((name, *(f"{row[split]:,}" for split in splits), f"{sum(row.values()):,}"))
+    totals = [sum(row[split] for row in counts.values()) for split in splits]
+    rows.append(("all", *(f"{total:,}" for total in totals), f"{sum(totals):,}"))
+    return rows
+
+
+def summarise_data(
+    root: str | Path, *, metadata: str | Path | None = None, groups: Sequence[str] = ()
+) -> tuple[DataSummary, Samples]:
+    """Count what a folder of images holds; headers are read, pixels are not.
+
+    Args:
+        root: the folder, laid out as for training (see `scan_folder`).
+        metadata: a CSV file keyed by `path`.
+        groups: columns of it to count by.
+
+    Returns:
+        The summary, and the images that it is about.
+
+    Raises:
+        DataError: the folder or the metadata cannot be used.
+    """
+    if groups and metadata is None:
+        raise DataError(f"The groups {', '.join(groups)} need a metadata CSV file to be read from. Set metadata.")
+    samples = scan_folder(root)
+    if metadata is not None and groups:
+        samples = add_metadata(samples, metadata, groups=groups)
+    paths = samples.table[PATH].tolist()
+    tasks = [paths[at : at + FILES_PER_TASK] for at in range(0, len(paths), FILES_PER_TASK)]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        heads = [
+            head for part in pool.map(lambda task: [_head(samples.root / p) for p in task], tasks) for head in part
+        ]
+    known = [head for head in heads if head is not None]
+    widths, heights = (np.array([head[axis] for head in known] or [0]) for axis in (0, 1))
+    shapes = {"width": widths, "height": heights, "megapixels": widths * heights / 1e6}
+    return (
+        DataSummary(
+            root=str(root),
+            images=len(samples),
+            counts=_by_split(samples.table, LABEL, samples.classes),
+            groups={name: _by_split(samples.table, name) for name in samples.group_columns},
+            sizes={name: (float(v.min()), float(np.median(v)), float(v.max())) for name, v in shapes.items()},
+            modes=dict(Counter(head[2] for head in known).most_common()),
+            formats=dict(Counter(head[3] for head in known).most_common()),
+            unreadable=tuple(path for path, head in zip(paths, heads, strict=True) if head is None),
+        ),
+        samples,
+    )
+
+
+def _by_split(table: pd.DataFrame, column: str, names: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
+    crossed = pd.crosstab(table[column].fillna("(missing)"), table[SPLIT])
+    crossed = crossed.reindex(index=list(names) if names else None, columns=list(SPLITS), fill_value=0)
+    return {str(name): {split: int(row[split]) for split in SPLITS} for name, row in crossed.iterrows()}
+
+
+def _head(path: Path) -> tuple[int, int, str, str] | None:
+    """Return width, height (as stored), mode and format from a file's header; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(HEADER_BYTES)
+            kind = detect_format(data)
+            if kind is None:
+                return None
+            try:
+                image = OPENERS[kind](io.BytesIO(data), "")
+            except Exception:  # a long header, or a damaged one
+                image = OPENERS[kind](io.BytesIO(data + file.read()), "")
+    except Exception:  # Pillow's readers raise a dozen kinds on damaged files
+        return None
+    return image.width, image.height, image.mode, kind
+
+
+def contact_sheets(samples: Samples, *, seed: int = 0) -> dict[str, str]:
+    """Return one JPEG, base64, per class with up to 20 of its images, drawn at random, 64 pixels each."""
+    sheets = {}
+    for name in samples.classes:
+        paths = samples.table.loc[samples.table[LABEL] == name, PATH].to_numpy()
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(paths))[: COLUMNS * ROWS])
+        rows = -(-len(chosen) // COLUMNS)
+        sheet = Image.new("RGB", (COLUMNS * CELL, rows * CELL), (255, 255, 255))
+        for place, at in enumerate(chosen):
+            try:
+                image, _ = open_rgb(samples.root / paths[at])
+            except UnreadableImageError:
+                continue
+            image.thumbnail((CELL - 2, CELL - 2))
+            sheet.paste(image, (place % COLUMNS * CELL, place // COLUMNS * CELL))
+        buffer = io.BytesIO()
+        sheet.save(buffer, "JPEG", quality=80)
+        sheets[name] = base64.b64encode(buffer.getvalue()).decode()
+    return sheets
