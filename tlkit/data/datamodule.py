@@ -57,6 +57,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         fold: which one, from 0.
         on_leak: what to do about images of val and test that are in training as well (see `Leaks`): warn, drop (train
             without the copies), or error. Needs the check.
+        sampling: "shuffled" = each training image once an epoch; "balanced" = as many, of each class equally many.
         metadata: a CSV file keyed by `path`.
         groups: columns of it to carry into `samples`.
         quarantine: a manifest from `tlkit data doctor ROOT --fix`, whose quarantined images are left out.
@@ -92,6 +93,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         folds: int | None = None,
         fold: int = 0,
         on_leak: OnLeak = "warn",
+        sampling: Literal["shuffled", "balanced"] = "shuffled",
         metadata: str | Path | None = None,
         groups: Sequence[str] = (),
         quarantine: str | Path | None = None,
@@ -126,6 +128,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._split = split
         self._on_leak = on_leak
         self._leaks: Leaks | None = None
+        self._balanced = sampling == "balanced"
         self._metadata = metadata
         self._groups = tuple(groups)
         self._quarantine = quarantine
@@ -240,6 +243,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
             num_workers=choose_workers(self._num_workers, images=len(samples)),
             shuffle=True,
             drop_last=drop_last,
+            balanced=self._balanced,
             seed=self._seed,
         )
 

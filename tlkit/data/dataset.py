@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -57,6 +58,11 @@ class ImageDataset(Dataset[Item | Failure]):
         self._max_pixels = max_pixels
         self._seed = seed
         self._warned = _shared_flags(len(images))
+
+    @property
+    def targets(self) -> npt.NDArray[np.int64]:
+        """The targets, shape (n,)."""
+        return self._targets
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -141,6 +147,7 @@ def create_loader(
     num_workers: int = 0,
     shuffle: bool = False,
     drop_last: bool = False,
+    balanced: bool = False,
     seed: int = 0,
 ) -> ImageLoader:
     """Make a loader whose batches depend on (seed, epoch) and the samples alone, not on the number of workers.
@@ -151,12 +158,13 @@ def create_loader(
         num_workers: worker processes; 0 loads in this process.
         shuffle: a new order every epoch; else the order of the samples.
         drop_last: leave out the last batch where it is not full.
+        balanced: give each class an equal share of every epoch (see `balanced_order`).
         seed: of the order.
     """
     return ImageLoader(
         dataset,
         batch_size=batch_size,
-        sampler=EpochSampler(len(dataset), shuffle=shuffle, seed=seed),
+        sampler=EpochSampler(len(dataset), shuffle=shuffle, seed=seed, balance=dataset.targets if balanced else None),
         drop_last=drop_last,
         num_workers=num_workers,
         collate_fn=collate,

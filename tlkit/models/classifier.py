@@ -20,10 +20,13 @@ from torchmetrics import MeanMetric
 
 from tlkit.errors import ModelError
 from tlkit.models.artifact import ModelCard
+from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.models.lora import add_adapters, merge_adapters
+from tlkit.models.losses import create_loss, logit_adjustment
+from tlkit.models.mixing import mix
 from tlkit.models.network import Network
-from tlkit.models.optim import create_optimizer, create_schedule
+from tlkit.models.optim import accumulation_factor, create_optimizer, create_schedule, steps_per_epoch
 from tlkit.models.phases import LayerRow, as_lines, enter, layer_rows, layer_table, parameter_groups
 from tlkit.models.strategy import Phase, phase_at, plan_phases, stages_of
 from tlkit.preprocess import Preprocess
@@ -37,7 +40,7 @@ class Classifier(pl.LightningModule):
 
     A batch begins with normalised images (B, 3, H, W) float32 and targets (B,) int64; anything after these two is
     ignored. `train_loss`, `val_loss` and `val_accuracy` are logged once an epoch; the validation loss is the plain
-    cross-entropy in nats, without label smoothing and class weights, so that it can be compared between runs.
+    cross-entropy in nats, without label smoothing, class weights and the like, so that it can be compared between runs.
 
     Example:
         >>> classifier = Classifier("test_resnet", classes=["ant", "bee"], weights="none")
@@ -55,6 +58,7 @@ class Classifier(pl.LightningModule):
         strategy: Strategy | str | Mapping[str, Any] | None = None,
         train: TrainSection | Mapping[str, Any] | None = None,
         class_weights: Mapping[str, float] | None = None,
+        class_counts: Mapping[str, int] | None = None,
         steps_per_epoch: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -73,6 +77,7 @@ class Classifier(pl.LightningModule):
                 the head alone.
             train: a recipe's `train` section, or a mapping of some of its keys.
             class_weights: weight of each class in the training loss; default: all 1.
+            class_counts: training images of each class, which `train.logit_adjustment` needs.
             steps_per_epoch: optimizer steps per epoch, for the schedule; default: asked of the trainer.
             seed: of the head's initialisation and of dropout.
 
@@ -88,6 +93,8 @@ class Classifier(pl.LightningModule):
             raise ModelError(
                 f"class_weights must name each class once. Got {sorted(class_weights)} for classes {sorted(classes)}."
             )
+        if class_counts is not None and (set(class_counts) != set(classes) or min(class_counts.values()) < 1):
+            raise ModelError(f"class_counts must give each class 1 or more images. Got {dict(class_counts)}.")
         given = {"strategy": strategy, "train": train}
         recipe = check_sections({k: v for k, v in given.items() if v is not None}, source="Classifier")
         self.seed = seed
@@ -105,6 +112,7 @@ class Classifier(pl.LightningModule):
                 "strategy": sections["strategy"],
                 "train": sections["train"],
                 "class_weights": class_weights and {name: float(weight) for name, weight in class_weights.items()},
+                "class_counts": class_counts and {name: int(count) for name, count in class_counts.items()},
                 "steps_per_epoch": steps_per_epoch,
                 "seed": seed,
             }
@@ -125,7 +133,13 @@ class Classifier(pl.LightningModule):
             if class_weights is None
             else torch.tensor([class_weights[name] for name in classes], dtype=torch.float32)
         )
-        self.loss = nn.CrossEntropyLoss(weight=weight, label_smoothing=self.settings.label_smoothing)
+        self.loss = create_loss(self.settings, weight=weight)
+        if self.settings.logit_adjustment and class_counts is None:
+            raise ModelError("train.logit_adjustment needs the images of each class. Pass class_counts.")
+        counts = [class_counts[name] if class_counts else 1 for name in classes]
+        self.register_buffer("adjustment", logit_adjustment(self.settings.logit_adjustment, counts), persistent=False)
+        decay = self.settings.ema_decay
+        self.average = AveragedNetwork(self.network, decay=decay) if decay is not None else None
         self.epoch_loss = MeanMetric(nan_strategy="disable")  # travels in checkpoints from within an epoch
 
     @property
@@ -147,11 +161,12 @@ class Classifier(pl.LightningModule):
     def plain_network(self) -> Network:
         """Return the network as it is stored and served: plain layers only, low-rank changes summed into the weights.
 
-        The same network where there is nothing to sum; else a copy, so that training can go on.
+        It is the average where `train.ema_decay` asks for one. Where there is nothing to sum it is the very network;
+        else a copy, so that training can go on.
         """
         if self.strategy.kind != "lora":
-            return self.network
-        network = copy.deepcopy(self.network)
+            return self._judged
+        network = copy.deepcopy(self._judged)
         merge_adapters(network)
         return network
 
@@ -194,13 +209,30 @@ class Classifier(pl.LightningModule):
         Raises:
             NotFiniteError: the loss is not a finite number; the weights are those before this batch.
         """
-        images, targets = batch[0], batch[1]
-        loss: torch.Tensor = self.loss(self(images).float(), targets)
+        batch_size, settings = len(batch[1]), self.settings
+        mixes = self.current_epoch < settings.epochs - settings.mix_off_epochs
+        mixed = mix(
+            batch[0],
+            batch[1],
+            mixup=settings.mixup if mixes else 0.0,
+            cutmix=settings.cutmix if mixes else 0.0,
+            seed=batch_seed(self.seed, epoch=self.current_epoch, batch=batch_idx),
+        )
+        logits = self(mixed.images).float() + self.adjustment
+        loss: torch.Tensor = self.loss(logits, mixed.first)
+        if mixed.share < 1:
+            loss = mixed.share * loss + (1 - mixed.share) * self.loss(logits, mixed.second)
         if not torch.isfinite(loss):
             raise NotFiniteError("loss", loss.item(), epoch=self.current_epoch + 1, batch=batch_idx + 1)
-        self.epoch_loss.update(loss.detach(), len(targets))
+        self.epoch_loss.update(loss.detach(), batch_size)
         self.log("train_loss", self.epoch_loss, on_step=False, on_epoch=True, prog_bar=True)
-        return loss
+        return loss * accumulation_factor(self.trainer, batch_idx)
+
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        """Take an optimizer step, and take its result into the average."""
+        super().optimizer_step(*arguments, **options)
+        if self.average is not None:
+            self.average.update(self.network)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Stop before a step that would destroy the weights.
@@ -236,7 +268,7 @@ class Classifier(pl.LightningModule):
     def validation_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> None:
         """Log the plain cross-entropy and the accuracy of a batch."""
         images, targets = batch[0], batch[1]
-        logits = self(images).float()
+        logits: torch.Tensor = self._judged(images).float()
         accuracy = (logits.argmax(dim=1) == targets).float().mean()
         self.log("val_loss", functional.cross_entropy(logits, targets), prog_bar=True, batch_size=len(targets))
         self.log("val_accuracy", accuracy, prog_bar=True, batch_size=len(targets))
@@ -255,6 +287,11 @@ class Classifier(pl.LightningModule):
             steps = steps_per_epoch(self.trainer)
         schedule = create_schedule(optimizer, self.settings, phases=self.phases, steps_per_epoch=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @property
+    def _judged(self) -> Network:
+        """The network that is evaluated and stored."""
+        return self.network if self.average is None else self.average.network
 
     def _add_adapters(self) -> None:
         """Give the layers above the stem their low-rank changes, where the strategy asks for them."""
@@ -286,15 +323,6 @@ def _backbone(given: str | Backbone | Mapping[str, Any], *, weights: str) -> Bac
     if isinstance(given, Backbone):
         return given
     return create_backbone(given, weights=weights) if isinstance(given, str) else Backbone.from_dict(given)
-
-
-def steps_per_epoch(trainer: pl.Trainer) -> int:
-    """Return the optimizer steps of an epoch, however many epochs the trainer is to run."""
-    total = trainer.estimated_stepping_batches  # sets up the loader
-    batches = trainer.num_training_batches
-    if batches == float("inf"):
-        return max(1, int(total) // max(1, trainer.max_epochs or 1))
-    return max(1, math.ceil(batches / trainer.accumulate_grad_batches))
 
 
 class NotFiniteError(ModelError):

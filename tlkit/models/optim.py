@@ -6,6 +6,9 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
+import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+
+import pytorch_lightning as pl
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -56,6 +59,31 @@ def create_schedule(
         return factor
 
     return LambdaLR(optimizer, [of_group(group["rates"]) for group in optimizer.param_groups])
+
+
+def steps_per_epoch(trainer: pl.Trainer) -> int:
+    """Return the optimizer steps of an epoch, however many epochs the trainer is to run."""
+    total = trainer.estimated_stepping_batches  # sets up the loader
+    batches = trainer.num_training_batches
+    if batches == float("inf"):
+        return max(1, int(total) // max(1, trainer.max_epochs or 1))
+    return max(1, math.ceil(batches / trainer.accumulate_grad_batches))
+
+
+def accumulation_factor(trainer: pl.Trainer, batch: int) -> float:
+    """Return what a batch's loss is multiplied by, so that a step follows the mean over its batches.
+
+    Lightning divides each loss by `accumulate_grad_batches`, and an epoch's last step may have fewer batches than that:
+    its gradient would be too small.
+
+    Args:
+        trainer: the trainer in its training loop.
+        batch: the batch within the epoch, from 0.
+    """
+    each, batches = trainer.accumulate_grad_batches, trainer.num_training_batches
+    if each == 1 or batches == float("inf"):
+        return 1.0
+    return each / min(each, int(batches) - batch // each * each)
 
 
 def learning_rate_factor(schedule: Schedule, *, total: int, warmup: int = 0) -> Callable[[int], float]:

@@ -39,7 +39,8 @@ def plan_rows(prepared: Prepared) -> tuple[Table, Table, list[tuple[str, Table]]
         (
             "steps",
             f"{train.epochs} epochs x {prepared.steps_per_epoch} = {train.epochs * prepared.steps_per_epoch}, "
-            f"batches of {recipe.data.batch_size}",
+            f"batches of {recipe.data.batch_size}"
+            + (f", {train.accumulate_batches} a step" if train.accumulate_batches > 1 else ""),
         ),
         ("device", f"{prepared.device}, precision {prepared.precision}"),
         ("set aside", f"{len(prepared.data.set_aside)} unreadable images"),

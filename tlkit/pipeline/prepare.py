@@ -78,6 +78,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         folds=section.folds,
         fold=section.fold,
         on_leak=section.on_leak,
+        sampling=recipe.train.sampling,
         metadata=section.metadata,
         groups=section.groups,
         quarantine=section.quarantine,
@@ -91,7 +92,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
             "Batches would hold one image, on which batch normalisation cannot train. Use data.batch_size of 2 or "
             "more, more images, or strategy: frozen."
         )
-    steps = data.steps_per_epoch
+    steps = -(-data.steps_per_epoch // recipe.train.accumulate_batches)
     classifier = Classifier(
         replace(backbone, preprocess=preprocess),
         classes=data.classes,
@@ -99,6 +100,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         strategy=recipe.strategy,
         train=recipe.train,
         class_weights=_class_weights(recipe.train.class_weights, data.samples),
+        class_counts=_class_counts(data.samples),
         steps_per_epoch=steps,
         seed=recipe.seed,
     )
@@ -120,13 +122,18 @@ def augmentation(recipe: Recipe) -> str | list[dict[str, Any]]:
     return [{"name": transform.name, **transform.arguments} for transform in listed]
 
 
+def _class_counts(samples: Samples) -> dict[str, int]:
+    counts = samples.split("train").table[LABEL].value_counts()
+    return {name: int(counts[name]) for name in samples.classes}
+
+
 def _class_weights(given: str | Mapping[str, float], samples: Samples) -> Mapping[str, float] | None:
     """Return the loss weight of each class; `balanced` is N / (C · N_c), as scikit-learn's class_weight defines it."""
     if given == "none":
         return None
     if isinstance(given, str):
-        counts = samples.split("train").table[LABEL].value_counts()
-        return {name: counts.sum() / (len(samples.classes) * counts[name]) for name in samples.classes}
+        counts = _class_counts(samples)
+        return {name: sum(counts.values()) / (len(counts) * count) for name, count in counts.items()}
     unknown = [name for name in given if name not in samples.classes]
     if unknown:
         raise RecipeError(

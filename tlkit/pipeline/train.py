@@ -118,6 +118,7 @@ def _trainer(
         devices=1,
         precision=prepared.precision,
         max_epochs=settings.epochs,
+        accumulate_grad_batches=settings.accumulate_batches,
         gradient_clip_val=settings.gradient_clip,
         callbacks=callbacks,
         plugins=[DurableCheckpointIO()],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tlkit.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from tlkit.recipe.schema import Recipe
+    from tlkit.recipe.schema import Recipe, TrainSection
 
 TAKES_MOMENTUM = ("sgd", "rmsprop")
 
@@ -213,11 +213,53 @@ def _of_train(recipe: Recipe) -> Iterator[Contradiction]:
             f"train.warmup_epochs is {train.warmup_epochs:g}, but train.epochs is {train.epochs}. "
             f"Use less than {train.epochs}, or 0 for no warm-up.",
         )
+    yield from _of_loss(train)
+    yield from _of_mixing(train)
     if train.precision == 16 and train.device == "cpu":
         yield Contradiction(
             ("train.precision", "train.device"),
             "train.precision is 16, but train.device is cpu, which has no float16 training. "
             "Use precision: bf16, 32 or auto.",
+        )
+
+
+def _of_loss(train: TrainSection) -> Iterator[Contradiction]:
+    if "focal_gamma" in train.model_fields_set and train.loss != "focal":
+        yield Contradiction(
+            ("train.focal_gamma", "train.loss"),
+            f"train.focal_gamma is {train.focal_gamma:g}, but loss: {train.loss} has none. "
+            "Remove train.focal_gamma, or use loss: focal.",
+        )
+    if train.loss == "focal" and train.label_smoothing > 0:
+        yield Contradiction(
+            ("train.label_smoothing", "train.loss"),
+            f"train.label_smoothing is {train.label_smoothing:g}, but loss: focal knows one true class per image. "
+            "Remove train.label_smoothing, or use loss: cross_entropy.",
+        )
+    against_imbalance = {
+        "train.class_weights": train.class_weights == "balanced",
+        "train.sampling": train.sampling == "balanced",
+        "train.logit_adjustment": train.logit_adjustment > 0,
+    }
+    used = tuple(key for key, is_used in against_imbalance.items() if is_used)
+    if len(used) > 1:
+        yield Contradiction(
+            used, f"{' and '.join(used)} each make up for rare classes, together too much. Keep one of them."
+        )
+
+
+def _of_mixing(train: TrainSection) -> Iterator[Contradiction]:
+    if train.mix_off_epochs and not (train.mixup or train.cutmix):
+        yield Contradiction(
+            ("train.mix_off_epochs", "train.mixup"),
+            f"train.mix_off_epochs is {train.mix_off_epochs}, but there is neither mixup nor cutmix to turn off. "
+            "Remove train.mix_off_epochs, or set train.mixup or train.cutmix.",
+        )
+    elif train.mix_off_epochs >= train.epochs:
+        yield Contradiction(
+            ("train.mix_off_epochs", "train.epochs"),
+            f"train.mix_off_epochs is {train.mix_off_epochs}, but train.epochs is {train.epochs}, which leaves none "
+            f"to mix in. Use less than {train.epochs}.",
         )
 
 

@@ -71,6 +71,16 @@ ALIASES: dict[str, str] = {
         "train.warmup_epochs": "warmup warmup_steps warmup_ratio n_warmup num_warmup_epochs warm_up warmup_epoch",
         "train.label_smoothing": "smoothing label_smooth label_smoothing_factor ls",
         "train.class_weights": "class_weight weighted_loss loss_weights cls_weights balance",
+        "train.loss": "loss_fn loss_func criterion loss_function",
+        "train.focal_gamma": "gamma",
+        "train.logit_adjustment": "logit_adjust tau",
+        "train.sampling": "sampler balanced_sampling oversample weighted_sampler",
+        "train.mixup": "mixup_alpha mix_up",
+        "train.cutmix": "cutmix_alpha cut_mix",
+        "train.mix_off_epochs": "mixup_off_epoch close_mosaic",
+        "train.ema_decay": "ema model_ema model_ema_decay use_ema weight_averaging",
+        "train.accumulate_batches": "accumulate_grad_batches gradient_accumulation_steps accum_iter grad_accum_steps "
+        "accumulation_steps grad_accumulation",
         "train.gradient_clip": "clip_grad grad_clip max_grad_norm gradient_clip_val clip clip_norm grad_norm "
         "clip_grad_norm gradient_clipping",
         "train.early_stopping": "early_stop earlystopping early_stopper es",

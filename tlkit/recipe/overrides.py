@@ -164,6 +164,7 @@ def _drop_what_it_replaces(document: Document, override: _Override, value: Any) 
         ("augment", "preset"): [("augment", "transforms")],
         ("augment", "transforms"): [("augment", "preset")] if value is not None else [],
         ("train", "optimizer"): [("train", "momentum")] if value not in TAKES_MOMENTUM else [],
+        ("train", "loss"): [("train", "label_smoothing" if value == "focal" else "focal_gamma")],
         ("train", "schedule"): [("train", "warmup_epochs")] if value == "one_cycle" else [],
         ("data", "resize"): [("data", "crop_pct")] if value not in (None, "crop") else [],
     }

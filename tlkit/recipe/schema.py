@@ -19,6 +19,8 @@ from tlkit.recipe.values import Wanted
 Preset = Literal["none", "light", "medium", "heavy"]
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule = Literal["cosine", "one_cycle", "constant"]
+Loss = Literal["cross_entropy", "focal"]
+Sampling = Literal["shuffled", "balanced"]
 Monitor = Literal["val_loss", "val_accuracy"]
 Precision = Literal["auto", 32, "bf16", 16]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -241,6 +243,38 @@ class TrainSection(Section):
         "none",
         description="Weight of each class in the loss: none, balanced (inverse to its training images) or a number "
         "above 0 by class name.",
+    )
+    loss: Loss = Field("cross_entropy", description="Training loss: cross_entropy, or focal for hard images.")
+    focal_gamma: v.NotNegative = Field(
+        2.0, description="How little well classified images count in the focal loss, at least 0; for loss: focal only."
+    )
+    logit_adjustment: v.NotNegative = Field(
+        0.0,
+        description="Strength, at least 0, at which rare classes are favoured in training through the logits; 1 = as "
+        "their shares say, 0 = not at all.",
+    )
+    sampling: Sampling = Field(
+        "shuffled",
+        description="Images of an epoch: shuffled = each once; balanced = as many, of each class equally many.",
+    )
+    mixup: v.NotNegative = Field(
+        0.0, description="Strength of mixup, the alpha of its Beta distribution, at least 0; 0 = none."
+    )
+    cutmix: v.NotNegative = Field(
+        0.0, description="Strength of cutmix, at least 0; 0 = none; beside mixup, each batch takes one of the two."
+    )
+    mix_off_epochs: v.Whole = Field(
+        0, description="Last epochs that go without mixup and cutmix, at least 0 and below `epochs`."
+    )
+    ema_decay: Annotated[v.Inside | None, Wanted("a number between 0 and 1, such as 0.999, or null for no average")] = (
+        Field(
+            None,
+            description="Decay per step of a moving average of the weights, which is evaluated and stored instead of "
+            "them, between 0 and 1; null = no average.",
+        )
+    )
+    accumulate_batches: v.Count = Field(
+        1, description="Batches whose gradients make one step, at least 1; a step then sees so many times batch_size."
     )
     gradient_clip: Annotated[v.Positive | None, Wanted("a number above 0, or null for no clipping")] = Field(
         1.0, description="Largest norm of the gradient, above 0; null = no clipping."

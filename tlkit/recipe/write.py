@@ -21,8 +21,8 @@ _LINE_BREAK = re.compile("[\n\r\x85\u2028\u2029]")
 def dump_recipe(recipe: Recipe) -> str:
     """Return a recipe as YAML, every key written out; `load_recipe` reads it back to an equal recipe.
 
-    Left out are the keys that do nothing: `train.momentum` where the optimizer has none, and the one of
-    `augment.preset` and `augment.transforms` that is not used.
+    Left out are the keys that do nothing: `train.momentum` where the optimizer has none, `train.focal_gamma` where the
+    loss has none, and the one of `augment.preset` and `augment.transforms` that is not used.
 
     Example:
         >>> recipe = Recipe(recipe_version=1, name="no", data={"root": "pets"}, model={"name": "resnet18"})
@@ -43,6 +43,8 @@ def plain_values(recipe: Recipe) -> dict[str, Any]:
     values = recipe.model_dump(mode="python")
     if recipe.train.optimizer not in TAKES_MOMENTUM:
         del values["train"]["momentum"]
+    if recipe.train.loss != "focal":
+        del values["train"]["focal_gamma"]
     del values["augment"]["transforms" if recipe.augment.transforms is None else "preset"]
     return values
 

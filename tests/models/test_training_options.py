@@ -1,0 +1,218 @@
+"""Losses, mixing, averaging and accumulation: what the papers say, and a resume that changes nothing."""
+
+from __future__ import annotations
+
+import re
+
+import tlkit.torchvision_cure  # noqa: F401  # isort: skip
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
+from torchvision.ops import sigmoid_focal_loss
+
+from tlkit.errors import ModelError, RecipeError
+from tlkit.models.averaging import AveragedNetwork
+from tlkit.models.backbone import create_backbone
+from tlkit.models.classifier import Classifier
+from tlkit.models.losses import FocalLoss, logit_adjustment
+from tlkit.models.mixing import mix
+from tlkit.models.network import Network
+from tlkit.models.weights import tensors_digest
+
+SIZE = 32
+
+
+def _classifier(name="test_resnet", strategy="full", **train):
+    torch.manual_seed(0)
+    backbone = create_backbone(name, weights="none", image_size=(SIZE, SIZE))
+    return Classifier(
+        backbone, classes=["a", "b"], strategy=strategy, train={"epochs": 4, **train}, class_counts={"a": 9, "b": 3}
+    )
+
+
+def _loader(count=12, batch_size=4):
+    images = torch.randn(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) + 1
+    return DataLoader(TensorDataset(images, torch.arange(count) % 2), batch_size=batch_size)
+
+
+def _trainer(tmp_path, **options):
+    return pl.Trainer(
+        **{"max_epochs": 1, "accelerator": "cpu", "logger": False, "enable_checkpointing": False, **options},
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+
+
+def test_focal_loss_of_two_classes_is_torchvisions_sigmoid_form():
+    logits, targets = torch.randn(16, 2), torch.arange(16) % 2
+    difference = logits[:, 1] - logits[:, 0]  # a softmax over two logits is the sigmoid of their difference
+    expected = sigmoid_focal_loss(difference, targets.float(), alpha=-1, gamma=2.0, reduction="mean")
+    torch.testing.assert_close(FocalLoss(gamma=2.0)(logits, targets), expected)
+
+
+def test_focal_loss_without_focus_is_the_weighted_cross_entropy():
+    logits, targets, weight = torch.randn(16, 3), torch.arange(16) % 3, torch.tensor([1.0, 2.0, 5.0])
+    expected = functional.cross_entropy(logits, targets, weight=weight)
+    torch.testing.assert_close(FocalLoss(gamma=0.0, weight=weight)(logits, targets), expected)
+
+
+def test_adjusted_logits_follow_the_paper_and_act_in_training_only():
+    torch.testing.assert_close(logit_adjustment(0.5, [9, 3]), 0.5 * torch.tensor([0.75, 0.25]).log())
+    adjusted = _classifier(logit_adjustment=1.0).adjustment
+    torch.testing.assert_close(adjusted.exp(), torch.tensor([0.75, 0.25]))
+    images = next(iter(_loader()))[0]
+    plain, ours = _classifier().eval(), _classifier(logit_adjustment=1.0).eval()
+    assert torch.equal(plain(images), ours(images))
+    with pytest.raises(ModelError, match=r"train.logit_adjustment needs the images of each class"):
+        Classifier("test_resnet", weights="none", classes=["a", "b"], train={"logit_adjustment": 1.0})
+
+
+def test_mixup_is_the_papers_formula_and_follows_from_the_seed():
+    images, targets = torch.randn(6, 3, 8, 8), torch.arange(6)
+    mixed = mix(images, targets, mixup=0.4, cutmix=0.0, seed=3)
+    assert 0 < mixed.share < 1
+    torch.testing.assert_close(mixed.images, mixed.share * images + (1 - mixed.share) * images[mixed.second])
+    again, other = (mix(images, targets, mixup=0.4, cutmix=0.0, seed=seed) for seed in (3, 4))
+    assert torch.equal(again.images, mixed.images)
+    assert other.share != mixed.share
+    assert mix(images, targets, mixup=0.0, cutmix=0.0, seed=3).images is images
+
+
+def test_cutmix_takes_one_box_and_the_share_is_that_of_its_pixels():
+    images = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 3, 16, 12)
+    boxes = set()
+    for seed in range(20):
+        mixed = mix(images, torch.arange(6), mixup=0.0, cutmix=1.0, seed=seed)
+        own = mixed.images == images
+        swapped = mixed.second != mixed.first
+        for image in own[swapped]:
+            assert image.float().mean().item() == pytest.approx(mixed.share)
+            rows, columns = (~image[0]).any(1).sum(), (~image[0]).any(0).sum()
+            assert rows * columns == (~image[0]).sum()  # one box
+        expected = mixed.second[swapped].float().view(-1, 1, 1, 1)
+        assert torch.equal(mixed.images[swapped] == expected, ~own[swapped])
+        boxes.add(mixed.share)
+    assert len(boxes) > 10
+    assert torch.equal(images[1], torch.ones(3, 16, 12))  # the batch itself is left alone
+
+
+def test_both_mixings_are_chosen_about_equally_often():
+    images = torch.randn(4, 3, 8, 8)
+    with_box = 0
+    for seed in range(200):
+        mixed = mix(images, torch.arange(4), mixup=1.0, cutmix=1.0, seed=seed)
+        moved = mixed.second != mixed.first
+        same = (mixed.images == images)[moved].float().mean().item() if moved.any() else 0.5
+        with_box += 0 < same < 1 or mixed.share == 1
+    assert 70 < with_box < 130
+
+
+def test_mixing_rests_in_the_last_epochs(tmp_path):
+    seen = []
+    classifier = _classifier(mixup=0.8, mix_off_epochs=1, epochs=3)
+    forward = classifier.network.forward
+    originals = [images for images, _ in _loader()]
+    classifier.network.forward = lambda images: (
+        seen.append((classifier.current_epoch, any(torch.equal(images, own) for own in originals))) or forward(images)
+    )
+    _trainer(tmp_path, max_epochs=3).fit(classifier, _loader())
+    assert [is_own for epoch, is_own in seen if epoch < 2] == [False] * 6
+    assert [is_own for epoch, is_own in seen if epoch == 2] == [True] * 3
+
+
+def test_an_average_follows_its_formula_with_warm_up_and_norm_statistics():
+    network = Network(nn.Sequential(nn.BatchNorm1d(2)), num_features=2, num_classes=2)
+    average = AveragedNetwork(network, decay=0.5).train()
+    assert not any(module.training for module in average.modules())
+    expected = network.head.weight.detach().clone()
+    statistics = network.backbone[0].running_mean.clone()
+    for t in range(8):
+        with torch.no_grad():
+            network.head.weight.add_(1.0)
+            network.backbone[0].running_mean.add_(1.0)
+            network.backbone[0].num_batches_tracked.add_(1)
+        average.update(network)
+        decay = min(0.5, (1 + t) / (10 + t))
+        expected = decay * expected + (1 - decay) * network.head.weight.detach()
+        statistics = decay * statistics + (1 - decay) * network.backbone[0].running_mean
+    torch.testing.assert_close(average.network.head.weight, expected)
+    torch.testing.assert_close(average.network.backbone[0].running_mean, statistics)
+    assert average.network.backbone[0].num_batches_tracked == 8
+    assert torch.equal(average.network.head.bias, network.head.bias)  # what does not move stays, to the bit
+
+
+def test_the_average_is_what_is_validated_and_stored_and_the_frozen_backbone_stays_in_it(tmp_path):
+    classifier = _classifier(strategy="frozen", ema_decay=0.9, learning_rate=0.1)
+    before = tensors_digest(classifier.network.backbone.state_dict())
+    trainer = _trainer(tmp_path, max_epochs=3)
+    trainer.fit(classifier, _loader())
+    stored = classifier.plain_network()
+    assert stored is classifier.average.network
+    assert not torch.equal(stored.head.weight, classifier.network.head.weight)
+    assert tensors_digest(stored.backbone.state_dict()) == before
+    metrics = trainer.validate(classifier, _loader(batch_size=12), verbose=False)[0]
+    images, targets = next(iter(_loader(batch_size=12)))
+    with torch.no_grad():
+        expected = functional.cross_entropy(stored(images), targets).item()
+    assert metrics["val_loss"] == pytest.approx(expected, rel=1e-5)
+    assert int(classifier.average.updates) == 9
+
+
+@pytest.mark.parametrize("name", ["test_vit"])
+def test_accumulated_batches_step_as_one_large_batch_also_at_the_end_of_an_epoch(name, tmp_path):
+    """12 images: batches of 2, five a step, make steps of 10 and 2 images; batch_size 10 makes the same."""
+    options = {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant", "learning_rate": 0.1}
+    small, large = _classifier(name, **options), _classifier(name, **options)
+    _trainer(tmp_path, accumulate_grad_batches=5).fit(small, _loader(batch_size=2))
+    _trainer(tmp_path).fit(large, _loader(batch_size=10))
+    start = _classifier(name, **options).network.state_dict()
+    for key, value in large.network.state_dict().items():
+        torch.testing.assert_close(small.network.state_dict()[key], value, rtol=1e-3, atol=1e-5)
+    assert not torch.equal(start["head.weight"], large.network.head.weight)
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        {"mixup": 0.4, "cutmix": 1.0, "mix_off_epochs": 1, "ema_decay": 0.9, "loss": "focal"},
+        {"ema_decay": 0.99, "logit_adjustment": 1.0, "label_smoothing": 0.1, "optimizer": "sgd"},
+    ],
+    ids=["mixed", "adjusted"],
+)
+@pytest.mark.parametrize("strategy", [{"kind": "lp_ft", "probe_epochs": 2}, {"kind": "lora", "rank": 4}])
+def test_a_resumed_run_is_the_run_that_never_stopped_with_everything_switched_on(strategy, train, tmp_path):
+    whole, head, tail = (_classifier(strategy=strategy, **train) for _ in range(3))
+    _trainer(tmp_path, max_epochs=4, accumulate_grad_batches=2).fit(whole, _loader())
+    first = _trainer(tmp_path, max_epochs=2, accumulate_grad_batches=2)
+    first.fit(head, _loader())
+    first.save_checkpoint(tmp_path / "half.ckpt")
+    second = _trainer(tmp_path, max_epochs=4, accumulate_grad_batches=2)
+    second.fit(tail, _loader(), ckpt_path=tmp_path / "half.ckpt", weights_only=True)
+    assert tensors_digest(tail.state_dict()) == tensors_digest(whole.state_dict())
+    loaded = Classifier.load_from_checkpoint(tmp_path / "half.ckpt", map_location="cpu", weights_only=True)
+    assert tensors_digest(loaded.state_dict()) == tensors_digest(head.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"focal_gamma": 1.0}, "train.focal_gamma is 1, but loss: cross_entropy has none."),
+        (
+            {"loss": "focal", "label_smoothing": 0.1},
+            "train.label_smoothing is 0.1, but loss: focal knows one true",
+        ),
+        ({"mix_off_epochs": 1}, "train.mix_off_epochs is 1, but there is neither mixup nor cutmix to turn off."),
+        ({"mixup": 1.0, "mix_off_epochs": 4}, "train.mix_off_epochs is 4, but train.epochs is 4, which leaves none"),
+        (
+            {"class_weights": "balanced", "sampling": "balanced"},
+            "train.class_weights and train.sampling each make up for rare classes, together too much.",
+        ),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(train, message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        _classifier(**train)

@@ -1,0 +1,64 @@
+"""Mixing the images of a batch with each other: mixup and cutmix, on the device, as a function of a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A batch whose images are mixed in pairs.
+
+    Attributes:
+        images: (B, 3, H, W).
+        first: (B,) targets of the images that the batch began with.
+        second: (B,) targets of those that were mixed in.
+        share: how much of each image is the first, 0 to 1; the loss is share · L(first) + (1 − share) · L(second).
+    """
+
+    images: torch.Tensor
+    first: torch.Tensor
+    second: torch.Tensor
+    share: float
+
+
+def mix(images: torch.Tensor, targets: torch.Tensor, *, mixup: float, cutmix: float, seed: int) -> Mixed:
+    """Mix a batch with itself in another order.
+
+    Mixup takes λ x + (1 − λ) x′ (Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", section 2). Cutmix
+    puts a box of x′ into x that covers 1 − λ of it where it lies inside (Yun et al. 2019, "CutMix", equations 1 and 2);
+    the share is then that of the pixels. λ is drawn from Beta(α, α), once a batch. Everything that is random follows
+    from the seed, on any device.
+
+    Args:
+        images: (B, 3, H, W), normalised or not.
+        targets: (B,).
+        mixup: its α; 0 = no mixup.
+        cutmix: its α; 0 = no cutmix. Where both are above 0, each batch takes one of them, by chance.
+        seed: of this very batch.
+    """
+    if mixup <= 0 and cutmix <= 0:
+        return Mixed(images, targets, targets, 1.0)
+    stream = np.random.Generator(np.random.PCG64(seed))
+    with_box = cutmix > 0 and (mixup <= 0 or stream.random() < 0.5)
+    order = torch.from_numpy(stream.permutation(len(images))).to(images.device)
+    alpha = cutmix if with_box else mixup
+    share = float(stream.beta(alpha, alpha))
+    if not with_box:
+        return Mixed(images * share + images[order] * (1 - share), targets, targets[order], share)
+    height, width = images.shape[-2:]
+    rows, columns = (_inside(stream, side, share) for side in (height, width))
+    mixed = images.clone()
+    mixed[..., rows, columns] = images[order][..., rows, columns]
+    covered = (rows.stop - rows.start) * (columns.stop - columns.start)
+    return Mixed(mixed, targets, targets[order], 1 - covered / (height * width))
+
+
+def _inside(stream: np.random.Generator, side: int, share: float) -> slice:
+    """Return the part of a side that a box of √(1 − share) times its length, with its centre anywhere, covers."""
+    length = int(side * (1 - share) ** 0.5)
+    start = int(stream.integers(side)) - length // 2
+    return slice(max(0, start), min(side, start + length))
