@@ -196,6 +196,22 @@ def test_early_stopping_leaves_the_probe_alone(tiny_recipe):
     assert run.status == "finished"
 
 
+def test_everything_switched_on_resumes_to_the_weights_of_a_run_that_never_stopped(tiny_recipe, monkeypatch):
+    overrides = {
+        "train.epochs": 3, "train.mixup": 0.4, "train.cutmix": 1.0, "train.mix_off_epochs": 1, "train.ema_decay": 0.9,
+        "train.loss": "focal", "train.sampling": "balanced", "train.accumulate_batches": 2,
+        "strategy": {"kind": "gradual"}, "data.batch_size": 4,
+    }  # fmt: skip
+    recipe = tiny_recipe()
+    whole = fit(recipe, {"name": "whole", **overrides})
+    with monkeypatch.context() as patch:
+        _interrupt_after(patch, 6)
+        assert fit(recipe, {"name": "cut", **overrides}).status == "interrupted"
+    resumed = fit(recipe, {"name": "cut", **overrides}, resume=True)
+    assert tensors_digest(read_tensors(resumed.directory.model)) == tensors_digest(read_tensors(whole.directory.model))
+    pd.testing.assert_frame_equal(resumed.history, whole.history)
+
+
 def test_low_rank_changes_end_in_a_plain_stored_model(tiny_recipe):
     run = fit(tiny_recipe(), {"strategy": {"kind": "lora", "rank": 2}, "train.epochs": 1})
     plain = fit(tiny_recipe(), {"name": "plain", "train.epochs": 1})

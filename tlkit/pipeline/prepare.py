@@ -100,7 +100,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         strategy=recipe.strategy,
         train=recipe.train,
         class_weights=_class_weights(recipe.train.class_weights, data.samples),
-        class_counts=_class_counts(data.samples),
+        class_counts=_class_counts(data.samples) if recipe.train.logit_adjustment else None,
         steps_per_epoch=steps,
         seed=recipe.seed,
     )
@@ -123,7 +123,18 @@ def augmentation(recipe: Recipe) -> str | list[dict[str, Any]]:
 
 
 def _class_counts(samples: Samples) -> dict[str, int]:
+    """Return the training images of each class.
+
+    Raises:
+        RecipeError: a class has none, so that nothing can make up for how rare it is.
+    """
     counts = samples.split("train").table[LABEL].value_counts()
+    without = [name for name in samples.classes if name not in counts]
+    if without:
+        raise RecipeError(
+            f"There are no training images of {first_few(without)}, which train.class_weights: balanced and "
+            "train.logit_adjustment need. Add some, or turn these off."
+        )
     return {name: int(counts[name]) for name in samples.classes}
 
 
