@@ -306,7 +306,7 @@ def test_mean_confidence_stands_beside_the_accuracy_where_probabilities_are_know
     predictions = predictions_of([0] * 43, proba.argmax(axis=1), proba=proba, g=["A"] * 20 + ["B"] * 20 + ["C"] * 3)
     audit = audit_groups(predictions, by="g", metrics=["accuracy", "recall"])
     assert [row.mean_confidence for row in audit.group_table("g").rows] == pytest.approx([0.9, 0.7, None])
-    recall = audit.group_table("g", metric="recall", class_name="no")
+    recall = audit.group_table("g", metric="recall", class_name="yes")
     assert {row.mean_confidence for row in recall.rows} == {None}
 
 
@@ -355,7 +355,8 @@ def test_a_column_that_looks_like_an_identifier_is_refused_unless_allowed():
         audit_groups(predictions, by="subject")
     assert str(caught.value) == (
         "The column 'subject' has 60 different values in 60 rows, so it looks like an identifier or a measurement. "
-        "Audit by columns with at most 50 values: bin numbers, merge rare values, or raise max_values."
+        "Audit by columns with at most 50 values: cut numbers (subject:quantiles=4), merge rare values, or raise "
+        "max_values."
     )
     assert len(audit_groups(predictions, by="subject", max_values=60).tables[0].rows) == 60
 

@@ -54,7 +54,7 @@ def test_the_sentences_say_what_is_known_and_what_is_not(audit):
         "about 630 more needed), (missing) (n = 25, could show a gap of 0.23, about 660 more needed). So many more "
         "images would show a gap of 0.05.",
         "tone: no labelled images (n = 0) of unseen.",
-        "tone: 25 images with a missing value, accuracy 0.800 [0.609, 0.911] (n = 25).",
+        "tone: 25 images with a missing value, accuracy [0.609, 0.911] (n = 25).",
         "FAIL and PASS compare a group with the rest at a tolerance of 0.05, with intervals of 95%; p-values are "
         "corrected for all 4 tests of this audit (Holm, alpha 0.05).",
     ]
@@ -68,15 +68,15 @@ def test_the_text_table_shows_the_size_in_place_of_a_rate_that_is_not_one(audit)
         ("tone", "light", "1000", "0.930 [0.912, 0.944]", "+0.101 [+0.058, +0.151]", "<0.001", "FAIL"),
         ("tone", "medium", "200", "0.930 [0.886, 0.958]", "+0.027 [-0.020, +0.060]", "0.288", "NOT ENOUGH DATA"),
         ("tone", "unseen", "0", "n = 0", "–", "–", "–"),
-        ("tone", "(missing)", "25", "0.800 [0.609, 0.911]", "-0.108 [-0.299, +0.005]", "0.158", "NOT ENOUGH DATA"),
+        ("tone", "(missing)", "25", "[0.609, 0.911]", "-0.108 [-0.299, +0.005]", "0.158", "NOT ENOUGH DATA"),
     ]
 
 
 def test_the_text_table_names_the_rate_where_there_are_several():
     rows = audit_of([*rows_of("a", 25, 30), *rows_of("b", 25, 30)], metrics=["accuracy", "recall"]).summary_rows()
     assert rows[0] == ("by", "group", "rate", "n", "value [95%]", "against the rest [95%]", "p (Holm)", "verdict")
-    assert [row[2] for row in rows[1:]] == ["accuracy"] * 2 + ["recall of no"] * 2 + ["recall of yes"] * 2
-    assert rows[5][4] == "n = 0"
+    assert [row[2] for row in rows[1:]] == ["accuracy"] * 2 + ["recall of yes"] * 2
+    assert rows[3][4] == "n = 0"
 
 
 def test_passing_groups_and_equal_groups_are_said_to_be_so():
@@ -100,7 +100,7 @@ def test_a_gap_that_may_be_within_the_tolerance_is_said_to_be_one():
 def test_the_worst_false_positive_rate_is_the_highest():
     rows = [*rows_of("a", 90, 100), *rows_of("b", 60, 100)]
     audit = audit_of(rows, metrics="false_positive_rate")
-    assert audit.sentences()[3] == (
+    assert audit.sentences()[1] == (
         "tone, false positive rate of yes: the highest false positive rate of yes is that of b, 0.400 [0.309, 0.498] "
         "(n = 100), 0.300 above a, 0.100 [0.055, 0.174] (n = 100). Chance alone would give a largest gap of 0.049 on "
         "average (permutation p < 0.001)."
@@ -119,7 +119,9 @@ def test_html_escapes_what_comes_from_the_data():
     assert "n = 3" in page
     assert "Audit by &lt;i&gt;tone&lt;/i&gt;: ? NOT ENOUGH DATA" in page
     tags = re.findall(r"</?([a-z]+)>", page)
-    assert set(tags) == {"div", "p", "b", "br", "table", "caption", "thead", "tbody", "tr", "th", "td"}
+    assert set(tags) == {
+        "div", "p", "b", "br", "table", "caption", "thead", "tbody", "tr", "th", "td", "details", "summary",
+    }  # fmt: skip
     assert all(page.count(f"<{tag}>") == page.count(f"</{tag}>") for tag in set(tags) - {"br"})
 
 
@@ -141,7 +143,7 @@ def test_the_data_frame_has_one_row_a_group_and_numbers_as_numbers(audit):
 
 def test_an_audit_of_a_newer_format_is_refused(audit):
     with pytest.raises(
-        TlkitError, match=r"This audit was written by a newer tlkit \(format 9, this one reads up to 1\)"
+        TlkitError, match=r"This audit was written by a newer tlkit \(format 9, this one reads up to 2\)"
     ):
         Audit.from_dict({**audit.to_dict(), "version": 9})
 

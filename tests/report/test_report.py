@@ -14,6 +14,7 @@ import pytest
 
 from tlkit.audit.audit import audit_groups
 from tlkit.audit.explain import explain_gaps
+from tlkit.audit.words import rate_text
 from tlkit.evaluation import evaluate
 from tlkit.predictions import Predictions
 from tlkit.report import write_report
@@ -127,7 +128,7 @@ def test_the_audit_stands_on_the_page_with_sizes_verdicts_and_sentences(tmp_path
     rows = {row[0]: row for row in page.rows if row and row[0] in ("day", "dusk", "night", "(missing)")}
     for row in table.rows:
         shown = rows[row.name]
-        assert shown[1:3] == [str(row.rate.n), row.rate.format()]
+        assert shown[1:3] == [str(row.rate.n), rate_text(row)]
         assert shown[5] == {"FAIL": "✗ FAIL", "PASS": "✓ PASS", "NOT ENOUGH DATA": "? NOT ENOUGH DATA"}[row.verdict]
     gap = next(line for line in values["audit"].sentences() if line.startswith("light: the lowest accuracy"))
     assert gap.removeprefix("light: t") in page.words

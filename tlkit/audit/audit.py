@@ -4,35 +4,53 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.audit.cells import MAX_VALUES, Cells, by_problems, cells_of, intersections
-from tlkit.audit.compare import Draft, compare
+from tlkit.audit.asked import setting_problems
+from tlkit.audit.cells import Cells, by_problems, cross, intersections
+from tlkit.audit.columns import MAX_VALUES, By, Levels, columns_of, levels_of
+from tlkit.audit.compare import Draft, compare, drafted
+from tlkit.audit.criteria import Criterion, metrics_of
+from tlkit.audit.design import design_of, design_problems
 from tlkit.audit.judge import judge
-from tlkit.audit.rates import METRICS, GroupCounts, Metric, Rate, rates_of
-from tlkit.audit.result import Audit, AuditSettings
-from tlkit.errors import PredictionsError, did_you_mean
+from tlkit.audit.profile import ProfileTable, profile_table
+from tlkit.audit.rates import GroupCounts, Metric, Rate, rates_of
+from tlkit.audit.result import Audit, AuditSettings, ColumnFacts
+from tlkit.audit.sample import Design, designed
+from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.stats.intervals import wilson
+from tlkit.stats.tests import omnibus
 
 __all__ = ["Audit", "audit_groups"]
 
 logger = logging.getLogger(__name__)
 
+Ints = npt.NDArray[np.int64]
+
 
 def audit_groups(
     predictions: Predictions,
     *,
-    by: str | Sequence[str],
+    by: By | Sequence[By],
     metrics: Metric | Sequence[Metric] = ("accuracy",),
+    criteria: Criterion | Sequence[Criterion] = (),
+    positive: str | None = None,
     min_group_size: int = 20,
+    max_half_width: float = 0.15,
     max_order: int = 2,
     confidence: float = 0.95,
     tolerance: float = 0.05,
     alpha: float = 0.05,
+    guaranteed: bool = False,
+    weights: str | None = None,
+    cluster_by: str | None = None,
+    pair_by: str | None = None,
     seed: int = 0,
+    draws: int = 10_000,
     max_values: int = MAX_VALUES,
 ) -> Audit:
     """Compare a classifier's rates across groups and their intersections, with intervals, tests and a verdict a row.
@@ -43,21 +61,36 @@ def audit_groups(
 
     Args:
         predictions: what the model said, with the group columns.
-        by: one or more group columns. A value is a value, also "none" or "unknown"; only an empty one is missing.
+        by: one or more group columns: a name; a text that says how to cut it, such as "age:quantiles=4",
+            "age:bins=18,65", "size:order=small,large" or "tags:separator=;"; a mapping {"column": "age", "bins": [18]};
+            or a `GroupColumn`. With nothing but a name, measurements are cut at their quartiles, and the log says so.
+            A value is a value, also "none" or "unknown"; only an empty one is missing.
         metrics: the rates to compare: accuracy, recall, precision, false_positive_rate, selection_rate; all but the
-            accuracy are taken for every class.
+            accuracy are taken for the positive class, or for every class against the others.
+        criteria: accuracy_equality, demographic_parity, equal_opportunity, equalised_odds, predictive_parity or
+            four_fifths; their rates are compared, too.
+        positive: the class that everything but the accuracy is about; default: the second of two classes, or every one
+            of more.
         min_group_size: groups with a smaller denominator are shown as "n = 7": no rate, no test, not the worst; their
             images still count among the rest.
+        max_half_width: rates whose interval reaches farther to each side are shown as an interval without a number;
+            1 = never.
         max_order: the most columns that are crossed; 1 = no intersections.
         confidence: two-sided level of the intervals, in (0, 1).
         tolerance: the largest difference from the rest that is tolerated, in [0, 1).
         alpha: chance of any false alarm in the whole audit, in (0, 1).
+        guaranteed: take Clopper and Pearson's intervals, whose coverage is never below the level, in place of Wilson's.
+        weights: group column of numbers of at least 0 that weight the images; n is then shown with its effective size.
+        cluster_by: group column of what is drawn together, such as the subject or the burst: intervals and tests then
+            allow for images of one cluster being alike.
+        pair_by: group column of matched sets, such as the same scene in every light: groups are compared within them.
         seed: seed of the random permutations; all else is exact.
+        draws: random permutations for the largest gap, where there are too many to count.
         max_values: the most different values of a column; more look like an identifier.
 
     Raises:
-        PredictionsError: a column is not there or looks like an identifier, no image has a label, or a parameter is
-            out of its range.
+        PredictionsError: a column is not there, looks like an identifier or cannot be cut as asked, no image has a
+            label, or a parameter is out of its range.
 
     Example:
         >>> import pandas as pd
@@ -73,95 +106,147 @@ def audit_groups(
         >>> audit.verdict
         'FAIL'
     """
-    columns = (by,) if isinstance(by, str) else tuple(dict.fromkeys(by))
+    problems = by_problems(predictions.groups, by, max_values=max_values)
+    specs = () if problems else columns_of(by)
+    wanted: tuple[Criterion, ...] = (criteria,) if isinstance(criteria, str) else tuple(dict.fromkeys(criteria))
     chosen: tuple[Metric, ...] = (metrics,) if isinstance(metrics, str) else tuple(dict.fromkeys(metrics))
-    settings = AuditSettings(columns, chosen, min_group_size, max_order, confidence, tolerance, alpha, seed)
+    settings = AuditSettings(
+        tuple(spec.column for spec in specs), chosen, min_group_size, max_order, confidence, tolerance, alpha, seed,
+        wanted, positive, max_half_width, guaranteed, weights, cluster_by, pair_by, draws,
+    )  # fmt: skip
+    problems = setting_problems(settings, predictions.classes) + problems + design_problems(predictions, settings)
     labelled = predictions.y_true >= 0
-    problems = _setting_problems(settings) + by_problems(predictions.groups, columns, max_values=max_values)
     if not labelled.any():
         problems.append(f"None of the {len(predictions)} images has a label, so there is nothing to compare.")
     if problems:
         raise PredictionsError(*problems)
 
-    drafts = [
-        draft
-        for cells in _all_cells(predictions, labelled, settings)
-        for draft in _drafts(predictions, labelled, cells, settings)
-    ]
+    settings = _completed(settings, predictions)
+    levels = [levels_of(predictions.groups[spec.column], spec, max_values=max_values) for spec in specs]
+    for level in levels:
+        logger.info("Audit by %s: %s, %s.", level.column, level.kind, level.how)
+    known = predictions.labelled
+    design = design_of(known, settings)
+    drafts, profiles = [], []
+    for cells in _all_cells(levels, labelled, settings):
+        code = np.where(cells.code < 0, cells.patterns, cells.code)[labelled]
+        counts = _count(known, cells, code)
+        drafts += _drafts(known, cells, code, counts, settings=settings, design=design)
+        profiles.append(_profiles(known, cells, code, counts, settings))
     tables, tests = judge(drafts, settings)
-    right = int((predictions.y_true == predictions.y_pred)[labelled].sum())
     unlabelled = int((~labelled).sum())
     logger.info(
         "Audit by %s: tables: %d, tests against the rest: %d, images: %d%s.",
-        ", ".join(columns), len(tables), tests, labelled.sum(),
+        ", ".join(settings.by), len(tables), tests, len(known),
         f", {unlabelled} without a label left out" if unlabelled else "",
     )  # fmt: skip
     return Audit(
         settings=settings,
-        images=int(labelled.sum()),
+        images=len(known),
         unlabelled=unlabelled,
-        overall=wilson(right, int(labelled.sum()), confidence),
+        overall=wilson(int(known.correct.sum()), len(known), confidence),
         tests=tests,
         tables=tables,
+        columns=tuple(_facts(level, labelled, known.correct, settings) for level in levels),
+        profiles=tuple(profiles),
     )
 
 
-def _all_cells(predictions: Predictions, labelled: npt.NDArray[np.bool_], settings: AuditSettings) -> list[Cells]:
+def _completed(settings: AuditSettings, predictions: Predictions) -> AuditSettings:
+    """Return the settings with the rates of the criteria, and with the second of two classes as the positive one."""
+    metrics = tuple(dict.fromkeys((*settings.metrics, *metrics_of(settings.criteria))))
+    positive = settings.positive
+    if positive is None and len(predictions.classes) == 2:
+        positive = predictions.classes[1]
+        if set(metrics) - {"accuracy"}:
+            logger.info("Rates are about the class %r, the second of two; positive= names another.", positive)
+    return replace(settings, metrics=metrics, positive=positive)
+
+
+def _all_cells(levels: Sequence[Levels], labelled: npt.NDArray[np.bool_], settings: AuditSettings) -> list[Cells]:
     """Return the groups of each column, then of each intersection.
 
     A column with fewer than two groups is not crossed: its intersections would repeat the other columns' tables, and
     their tests.
     """
-    singles = [cells_of(predictions.groups, (column,)) for column in settings.by]
-    crossed = [cells.columns[0] for cells in singles if len(np.unique(cells.code[labelled & (cells.code >= 0)])) >= 2]
-    if (alone := [column for column in settings.by if column not in crossed]) and len(settings.by) > 1:
+    by_name = {level.column: level for level in levels}
+    singles = [cross([level]) for level in levels]
+    crossed = [cells.columns[0] for cells in singles if _groups_seen(cells, labelled) >= 2]
+    if (alone := [level.column for level in levels if level.column not in crossed]) and len(levels) > 1:
         logger.info("Not crossed with other columns, because it has fewer than two groups: %s.", ", ".join(alone))
     order = min(settings.max_order, len(crossed))
-    return singles + [cells_of(predictions.groups, chosen) for chosen in intersections(crossed, order)]
+    return singles + [cross([by_name[name] for name in chosen]) for chosen in intersections(crossed, order)]
+
+
+def _groups_seen(cells: Cells, labelled: npt.NDArray[np.bool_]) -> int:
+    seen = np.unique(cells.code[labelled & (cells.code >= 0)])
+    return len(seen) if cells.member is None else int(cells.member[seen].any(axis=0).sum())
+
+
+def _count(known: Predictions, cells: Cells, code: Ints) -> GroupCounts:
+    """Return the counts of the patterns, then of the images with a missing value."""
+    return GroupCounts.count(
+        y_true=known.y_true, y_pred=known.y_pred, group=code, classes=len(known.classes), groups=cells.patterns + 1
+    )
 
 
 def _drafts(
-    predictions: Predictions, labelled: npt.NDArray[np.bool_], cells: Cells, settings: AuditSettings
+    known: Predictions,
+    cells: Cells,
+    code: Ints,
+    counts: GroupCounts,
+    *,
+    settings: AuditSettings,
+    design: Design | None,
 ) -> list[Draft]:
     """Return one draft a rate for the groups of one combination of columns."""
-    groups = len(cells.values) + 1  # the last one holds the images with a missing value
-    code = np.where(cells.code < 0, groups - 1, cells.code)[labelled]
-    y_true, y_pred = predictions.y_true[labelled], predictions.y_pred[labelled]
-    classes = len(predictions.classes)
-    counts = GroupCounts.count(y_true=y_true, y_pred=y_pred, group=code, classes=classes, groups=groups)
-    label = {name: index for index, name in enumerate(predictions.classes)}
+    label = {name: index for index, name in enumerate(known.classes)}
 
     def draft(rate: Rate) -> Draft:
-        k, n = counts.of(rate.metric, None if rate.class_name is None else label[rate.class_name])
-        mean_confidence = None
-        if rate.metric == "accuracy" and predictions.proba is not None:
-            proba = predictions.proba[np.flatnonzero(labelled), y_pred]
+        of = None if rate.class_name is None else label[rate.class_name]
+        truly = None if of is None else counts.truly[:, of]
+        sure = None
+        if rate.metric == "accuracy" and known.proba is not None:
+            proba = known.proba[np.arange(len(known)), known.y_pred]
             with np.errstate(invalid="ignore"):
-                mean_confidence = np.bincount(code, weights=proba, minlength=groups) / counts.n
-        return compare(cells, rate, k=k, n=n, images=counts.n, mean_confidence=mean_confidence, settings=settings)
+                summed = cells.gather(np.bincount(code, weights=proba, minlength=len(counts.n)))
+                sure = summed / cells.gather(counts.n)
+        if design is None:
+            k, n = counts.of(rate.metric, of)
+            return compare(
+                cells, rate, k=k, n=n, images=counts.n, truly=truly, mean_confidence=sure, settings=settings
+            )  # fmt: skip
+        top, base = rate.outcomes(known.y_true, known.y_pred, of)
+        sample = designed(
+            cells, design, counts=top, base=base, code=code, draws=settings.draws, seed=settings.seed
+        )  # fmt: skip
+        return drafted(
+            cells, rate, sample, images=cells.gather(counts.n), truly=None if truly is None else cells.gather(truly),
+            mean_confidence=sure, settings=settings,
+        )  # fmt: skip
 
-    return [draft(rate) for rate in rates_of(settings.metrics, predictions.classes)]
+    return [draft(rate) for rate in rates_of(settings.metrics, known.classes, settings.positive)]
 
 
-def _setting_problems(settings: AuditSettings) -> list[str]:
-    """Return which parameters are out of their range."""
-    rules = {
-        "min_group_size": ("an integer of at least 1", settings.min_group_size >= 1),
-        "max_order": ("an integer of at least 1", settings.max_order >= 1),
-        "confidence": ("above 0 and below 1, for example 0.95", 0 < settings.confidence < 1),
-        "tolerance": ("at least 0 and below 1, for example 0.05", 0 <= settings.tolerance < 1),
-        "alpha": ("above 0 and below 1, for example 0.05", 0 < settings.alpha < 1),
-        "seed": ("an integer of at least 0", settings.seed >= 0),
-    }
-    problems = [
-        f"The `{name}` parameter of `audit_groups` must be {rule}. Got {getattr(settings, name)} instead."
-        for name, (rule, holds) in rules.items()
-        if not holds
-    ]
-    if not settings.metrics:
-        problems.append(f"There is no metric to compare. Name at least one of: {', '.join(METRICS)}.")
-    return problems + [
-        f"There is no metric {metric!r}.{did_you_mean(str(metric), METRICS)} The metrics are: {', '.join(METRICS)}."
-        for metric in settings.metrics
-        if metric not in METRICS
-    ]
+def _profiles(
+    known: Predictions, cells: Cells, code: Ints, counts: GroupCounts, settings: AuditSettings
+) -> ProfileTable:
+    gathered = GroupCounts(*(cells.gather(part) for part in (counts.n, counts.truly, counts.called, counts.rightly)))
+    return profile_table(
+        known, cells, gathered, code=code, positive=settings.positive, min_group_size=settings.min_group_size,
+        confidence=settings.confidence,
+    )  # fmt: skip
+
+
+def _facts(
+    level: Levels, labelled: npt.NDArray[np.bool_], correct: npt.NDArray[np.bool_], settings: AuditSettings
+) -> ColumnFacts:
+    """Return what a column was taken for, with the test of missingness against error."""
+    missing = (level.code < 0)[labelled]
+    count = int(missing.sum())
+    test = None
+    if 0 < count < len(missing):
+        right = [int(correct[missing].sum()), int(correct[~missing].sum())]
+        test = omnibus(right, [count, len(missing) - count], draws=settings.draws, seed=settings.seed)
+    p, method = (None, "") if test is None else (test.p, test.method)
+    return ColumnFacts(level.column, level.kind, level.how, count, p, method)

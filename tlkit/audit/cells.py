@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.errors import did_you_mean, first_few
+from tlkit.audit.columns import MAX_VALUES, By, GroupColumn, Levels, column_problems, columns_of, levels_of
+from tlkit.errors import PredictionsError, did_you_mean, first_few
 
-MAX_VALUES = 50  # a column with more different values looks like an identifier
 MAX_EMPTY_CELLS = 200  # above so many cells, the empty ones of an intersection are counted, not listed
 
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,36 @@ class Cells:
     Attributes:
         columns: the columns.
         values: one tuple of values a group, in the order of `columns`; sorted, numbers by size.
-        code: group of each image, shape (N,), a position in `values`; -1 = a value is missing.
+        code: pattern of each image, shape (N,); -1 = a value is missing. Where every image is in one group
+            (`member` is None), the pattern is the group: a position in `values`.
         unlisted: empty cells that are not among `values`, because there are too many.
+        member: which groups the images of a pattern belong to, shape (P, G), where an image may be in several; else
+            None.
     """
 
     columns: tuple[str, ...]
     values: tuple[tuple[str, ...], ...]
     code: Ints
     unlisted: int = 0
+    member: Mask | None = None
+
+    @property
+    def patterns(self) -> int:
+        """Number of patterns: P, which is the number of groups where every image is in one."""
+        return len(self.values) if self.member is None else len(self.member)
+
+    def gather(self, counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return counts of groups from counts of patterns, the last entry that of the images with a missing value.
+
+        Args:
+            counts: shape (P + 1, …).
+
+        Returns:
+            Shape (G + 1, …).
+        """
+        if self.member is None:
+            return counts
+        return np.concatenate([np.tensordot(self.member.T.astype(counts.dtype), counts[:-1], axes=1), counts[-1:]])
 
 
 def intersections(by: Sequence[str], max_order: int) -> list[tuple[str, ...]]:
@@ -42,66 +65,80 @@ def intersections(by: Sequence[str], max_order: int) -> list[tuple[str, ...]]:
     return [chosen for order in range(2, max_order + 1) for chosen in itertools.combinations(by, order)]
 
 
-def cells_of(groups: pd.DataFrame, columns: tuple[str, ...]) -> Cells:
+def cells_of(groups: pd.DataFrame, columns: tuple[str | GroupColumn, ...]) -> Cells:
     """Return the groups that the columns form together.
 
     Args:
         groups: group columns, shape (N, G), missing = NA.
-        columns: some of its columns.
+        columns: some of its columns; a name alone is cut as its values suggest.
     """
-    levels: list[list[str]] = []
-    codes: list[Ints] = []
-    for column in columns:
-        level, code = _column(groups[column])
-        levels.append(level)
-        codes.append(code)
-    known = np.all([code >= 0 for code in codes], axis=0)
-    shape = tuple(len(level) for level in levels)
+    specs = [GroupColumn(column) if isinstance(column, str) else column for column in columns]
+    return cross([levels_of(groups[spec.column], spec) for spec in specs])
+
+
+def cross(levels: Sequence[Levels]) -> Cells:
+    """Return the groups of columns that are cut already: those of one, or the cells where several cross."""
+    columns = tuple(level.column for level in levels)
+    known = np.all([level.code >= 0 for level in levels], axis=0)
+    shape = tuple(len(level.values) for level in levels)
     size = math.prod(shape)
-    flat = np.full(len(groups), -1, dtype=np.int64)
-    if known.any():
-        flat[known] = np.ravel_multi_index(tuple(code[known] for code in codes), shape)
-    listed = np.arange(size) if len(columns) == 1 or size <= MAX_EMPTY_CELLS else np.unique(flat[known])
-    position = np.full(size + 1, -1, dtype=np.int64)  # the last entry serves the missing, code -1
-    position[listed] = np.arange(len(listed))
+    if any(level.member is not None for level in levels):
+        code, member = _patterns(levels, known, shape)
+        taken = np.flatnonzero(member.any(axis=0))
+    else:
+        code, member = np.full(len(known), -1, dtype=np.int64), None
+        if known.any():
+            code[known] = np.ravel_multi_index(tuple(level.code[known] for level in levels), shape)
+        taken = np.unique(code[known])
+    listed = np.arange(size) if len(columns) == 1 or size <= MAX_EMPTY_CELLS else taken
+    if member is None:
+        position = np.full(size + 1, -1, dtype=np.int64)  # the last entry serves the missing, code -1
+        position[listed] = np.arange(len(listed))
+        code = position[code]
+    else:
+        member = member[:, listed]
     places = np.array(np.unravel_index(listed, shape)).T if size else np.empty((0, len(columns)), dtype=np.int64)
-    values = tuple(tuple(levels[c][int(place)] for c, place in enumerate(row)) for row in places)
-    return Cells(columns, values, position[flat], unlisted=size - len(listed))
+    values = tuple(tuple(levels[c].values[int(place)] for c, place in enumerate(row)) for row in places)
+    return Cells(columns, values, code, unlisted=size - len(listed), member=member)
 
 
-def by_problems(groups: pd.DataFrame, by: Sequence[str], *, max_values: int = MAX_VALUES) -> list[str]:
+def _patterns(levels: Sequence[Levels], known: Mask, shape: tuple[int, ...]) -> tuple[Ints, Mask]:
+    """Return the pattern of each image and the cells of each pattern, shape (P, product of `shape`)."""
+    codes = np.stack([level.code[known] for level in levels], axis=1)
+    seen, inverse = np.unique(codes, axis=0, return_inverse=True)
+    code = np.full(len(known), -1, dtype=np.int64)
+    code[known] = inverse.reshape(-1)
+    member = np.ones((len(seen), 1), dtype=np.bool_)
+    for place, level in enumerate(levels):
+        own = np.eye(len(level.values), dtype=np.bool_) if level.member is None else level.member
+        member = (member[:, :, None] & own[seen[:, place]][:, None, :]).reshape(len(seen), -1)
+    assert member.shape[1] == math.prod(shape)
+    return code, member
+
+
+def by_problems(groups: pd.DataFrame, by: By | Sequence[By], *, max_values: int = MAX_VALUES) -> list[str]:
     """Return why these columns cannot be audited by; nothing where they can. Cheap: call it before training.
 
     Args:
         groups: group columns, shape (N, G), missing = NA.
-        by: names of the columns to audit by.
+        by: the columns to audit by, as `audit_groups` takes them.
         max_values: the most different values that a column may have.
     """
     found = list(groups.columns)
     there = f"The group columns are: {first_few(found, most=20)}." if found else "There are no group columns at all."
-    if not by:
+    try:
+        specs = columns_of(by)
+    except PredictionsError as error:
+        return list(error.problems)
+    if not specs:
         return [f"There is no column to audit by. Name at least one. {there}"]
     problems = []
-    for column in by:
-        if column not in found:
-            problems.append(f"There is no group column {column!r}.{did_you_mean(column, found)} {there}")
-        elif (different := int(groups[column].nunique())) > max_values:
-            problems.append(
-                f"The column {column!r} has {different} different values in {len(groups)} rows, so it looks like an "
-                f"identifier or a measurement. Audit by columns with at most {max_values} values: bin numbers, merge "
-                "rare values, or raise max_values."
-            )
+    names = [spec.column for spec in specs]
+    for column in dict.fromkeys(name for name in names if names.count(name) > 1):
+        problems.append(f"The column {column!r} is named twice, cut in different ways. Keep one of them.")
+    for spec in specs:
+        if spec.column not in found:
+            problems.append(f"There is no group column {spec.column!r}.{did_you_mean(spec.column, found)} {there}")
+        else:
+            problems += column_problems(groups[spec.column], spec, max_values=max_values)
     return problems
-
-
-def _column(column: pd.Series[str]) -> tuple[list[str], Ints]:
-    """Return the sorted values of a column, and the position of each row among them, -1 = missing."""
-    text = column.astype("string")
-    values = sorted((str(value) for value in text.dropna().unique()), key=_natural)
-    return values, np.asarray(pd.Categorical(text, categories=values).codes, dtype=np.int64)
-
-
-def _natural(value: str) -> tuple[tuple[bool, int, str], ...]:
-    """Return a sorting key that puts "9" before "10" and "10-19" before "100+"."""
-    parts = re.split(r"(\d+)", value)
-    return tuple((not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts if part)

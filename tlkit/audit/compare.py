@@ -1,4 +1,4 @@
-"""Each group against the rest, from counts, before the correction for many tests."""
+"""Each group against the rest, before the correction for many tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy.typing as npt
 from tlkit.audit.cells import Cells
 from tlkit.audit.rates import Rate
 from tlkit.audit.result import AuditSettings
-from tlkit.stats.tests import GapTest, fisher_exact, max_gap
+from tlkit.audit.sample import Sample, independent
+from tlkit.stats.tests import GapTest
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -27,27 +28,23 @@ class Draft:
     Attributes:
         cells: who the groups are.
         rate: what is compared.
-        k: numerators of the rate, shape (G + 1,).
-        n: denominators of the rate, shape (G + 1,).
+        sample: its counts for each row and for what the row is compared with.
         images: labelled images, shape (G + 1,).
-        rest_k: numerators of the rest, shape (G + 1,).
-        rest_n: denominators of the rest, shape (G + 1,).
+        truly: images of the rate's class, shape (G + 1,); None for the accuracy.
         mean_confidence: mean probability of the predicted class, shape (G + 1,), or None.
         assessed: whether there are enough images for a rate, shape (G + 1,).
         tested: whether the row is compared with the rest, shape (G + 1,).
         judged: whether the row gets a verdict, shape (G + 1,).
-        p: Fisher's p-values, None where there is no test, length G + 1.
+        p: p-values against the rest, None where there is no test, length G + 1.
         mirrored: whether there are two groups only, so that both make the same test.
         gap: the largest gap among the groups assessed.
     """
 
     cells: Cells
     rate: Rate
-    k: Ints
-    n: Ints
+    sample: Sample
     images: Ints
-    rest_k: Ints
-    rest_n: Ints
+    truly: Ints | None
     mean_confidence: Floats | None
     assessed: Mask
     tested: Mask
@@ -59,17 +56,17 @@ class Draft:
     @property
     def family(self) -> list[float | None]:
         """The p-values that count as separate tests: of two mirrored ones, the first."""
-        return [None if self.mirrored and i == self._second else p for i, p in enumerate(self.p)]
+        return [None if self.mirrored and i == self._seen[1] else p for i, p in enumerate(self.p)]
 
     @property
-    def _second(self) -> int:
-        return int(np.flatnonzero(self.n[:-1])[1])
+    def _seen(self) -> list[int]:
+        return [int(i) for i in np.flatnonzero(self.sample.n[:-1])]
 
     def spread(self, adjusted: Sequence[float | None]) -> list[float | None]:
         """Return the adjusted values of `family`, with those of the mirrored test filled in."""
         values = list(adjusted)
         if self.mirrored:
-            values[self._second] = values[int(np.flatnonzero(self.n[:-1])[0])]
+            values[self._seen[1]] = values[self._seen[0]]
         return values
 
 
@@ -80,45 +77,74 @@ def compare(
     k: Ints,
     n: Ints,
     images: Ints,
+    truly: Ints | None = None,
     mean_confidence: Floats | None = None,
     settings: AuditSettings,
 ) -> Draft:
-    """Compare each group with the rest, from counts.
+    """Compare each group with the rest, from counts of independent images.
 
     Args:
-        cells: the G groups.
+        cells: the G groups, made of P patterns (P = G where every image is in one group).
         rate: what the counts are about.
-        k: numerators, shape (G + 1,), the last entry for the images with a missing value.
-        n: denominators, shape (G + 1,).
-        images: labelled images, shape (G + 1,).
+        k: numerators, shape (P + 1,), the last entry for the images with a missing value.
+        n: denominators, shape (P + 1,).
+        images: labelled images, shape (P + 1,).
+        truly: images of the rate's class, shape (P + 1,), or None.
         mean_confidence: mean probability of the predicted class, shape (G + 1,), or None.
         settings: sizes and levels.
     """
-    is_group = np.arange(len(n)) < len(n) - 1
-    rest_k = k[:-1].sum() - np.where(is_group, k, 0)
-    rest_n = n[:-1].sum() - np.where(is_group, n, 0)
-    assessed = n >= settings.min_group_size
+    sample = independent(cells, k=k, n=n, draws=settings.draws, seed=settings.seed)
+    return drafted(
+        cells,
+        rate,
+        sample,
+        images=cells.gather(images),
+        truly=None if truly is None else cells.gather(truly),
+        mean_confidence=mean_confidence,
+        settings=settings,
+    )
+
+
+def drafted(
+    cells: Cells,
+    rate: Rate,
+    sample: Sample,
+    *,
+    images: Ints,
+    truly: Ints | None,
+    mean_confidence: Floats | None,
+    settings: AuditSettings,
+) -> Draft:
+    """Say which rows of a sample are shown, tested and judged, and test them.
+
+    Args:
+        cells: the G groups.
+        rate: what the sample is about.
+        sample: its counts.
+        images: labelled images, shape (G + 1,).
+        truly: images of the rate's class, shape (G + 1,), or None.
+        mean_confidence: mean probability of the predicted class, shape (G + 1,), or None.
+        settings: sizes and levels.
+    """
+    rows = len(images)
+    is_group = np.arange(rows) < rows - 1
+    assessed = (sample.n >= settings.min_group_size) & (sample.n_eff > 0)
     # Missing values are tested once for each column; an intersection would only test them again.
     judged = (images > 0) & (is_group | (len(cells.columns) == 1))
     judged &= np.count_nonzero(images[:-1]) > is_group  # a group needs another one, the missing need any
-    tested = judged & assessed & (rest_n >= settings.min_group_size)
-    p = tuple(
-        fisher_exact(int(k[i]), int(n[i]), int(rest_k[i]), int(rest_n[i])) if tested[i] else None for i in range(len(n))
-    )
-    shown = assessed[:-1]
+    tested = judged & assessed & (sample.rest_n >= settings.min_group_size)
+    tested &= (sample.sides[1] > 0) & (sample.sides[3] > 0)
     return Draft(
         cells=cells,
         rate=rate,
-        k=k,
-        n=n,
+        sample=sample,
         images=images,
-        rest_k=rest_k,
-        rest_n=rest_n,
+        truly=truly,
         mean_confidence=mean_confidence,
         assessed=assessed,
         tested=tested,
         judged=judged,
-        p=p,
-        mirrored=bool(np.count_nonzero(n[:-1]) == 2),
-        gap=max_gap(k[:-1][shown], n[:-1][shown], seed=settings.seed),
+        p=tuple(sample.p(i) if tested[i] else None for i in range(rows)),
+        mirrored=bool(np.count_nonzero(sample.n[:-1]) == 2) and cells.member is None,
+        gap=sample.gap(assessed[:-1]),
     )

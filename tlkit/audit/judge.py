@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from tlkit.audit.compare import Draft
+from tlkit.audit.intervals import difference_of, rate_of, ratio_of
 from tlkit.audit.result import AuditSettings
 from tlkit.audit.tables import Gap, Group, GroupRow, GroupTable, Verdict
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.groups import shrink
-from tlkit.stats.intervals import newcombe, ratio_log, wilson
+from tlkit.stats.intervals import wilson
 from tlkit.stats.power import detectable_gap, images_needed, images_per_group
 
 
@@ -56,27 +58,34 @@ def _table(
     p_holm = draft.spread(adjusted)
     strictest = settings.alpha / tests
     shrunk = _shrunk(draft, settings.confidence)
+    gap = _gap(draft, gap_p)
+    best = _best(draft, gap)
+    sample = draft.sample
     groups: list[Group | None] = [*draft.cells.values, None]
     rows = []
     for i, group in enumerate(groups):
         if group is None and draft.images[i] == 0:
             continue
-        difference, ratio = None, None
-        if draft.tested[i]:
-            counts = (int(draft.k[i]), int(draft.n[i]), int(draft.rest_k[i]), int(draft.rest_n[i]))
-            difference, ratio = newcombe(*counts, settings.confidence), ratio_log(*counts, settings.confidence)
+        rate = rate_of(draft, i, settings)
+        difference = difference_of(draft, i, settings) if draft.tested[i] else None
         decided = None
         if draft.judged[i]:
             decided = verdict(difference, p_holm[i], tolerance=settings.tolerance, alpha=settings.alpha)
         undecided = decided == "NOT ENOUGH DATA"
         more, rest_too = _needed(draft, i, strictest, settings) if undecided else (None, False)
+        rival = best if best is not None and best != i and group is not None and draft.assessed[i] else None
         rows.append(
             GroupRow(
                 group=group,
                 images=int(draft.images[i]),
-                rate=_rate(draft, i, settings),
+                rate=rate,
                 difference=difference,
-                ratio=ratio,
+                ratio=ratio_of(draft, i, settings) if draft.tested[i] else None,
+                error_ratio=ratio_of(draft, i, settings, errors=True) if draft.tested[i] else None,
+                best_difference=None if rival is None else difference_of(draft, i, settings, best=rival),
+                best_ratio=None if rival is None else ratio_of(draft, i, settings, best=rival),
+                best_error_ratio=None if rival is None else ratio_of(draft, i, settings, best=rival, errors=True),
+                base_rate=_base_rate(draft, i, settings),
                 p=draft.p[i],
                 p_holm=p_holm[i],
                 verdict=decided,
@@ -85,6 +94,8 @@ def _table(
                 rest_needed=rest_too,
                 shrunk=shrunk[i],
                 mean_confidence=_mean_confidence(draft, i),
+                wide=_is_wide(rate, settings),
+                n_eff=None if settings.test_name == "Fisher" else float(sample.n_eff[i]),
             )
         )
     return GroupTable(
@@ -92,16 +103,29 @@ def _table(
         metric=draft.rate.metric,
         class_name=draft.rate.class_name,
         rows=tuple(rows),
-        gap=_gap(draft, gap_p),
+        gap=gap,
         note=_note(draft, settings),
     )
 
 
-def _rate(draft: Draft, i: int, settings: AuditSettings) -> Estimate:
-    k, n = int(draft.k[i]), int(draft.n[i])
-    if n == 0 or draft.assessed[i]:
-        return wilson(k, n, settings.confidence, nothing=draft.rate.nothing)
-    return Estimate(None, None, None, n=n, note=f"n = {n}, fewer than {settings.min_group_size}")
+def _is_wide(rate: Estimate, settings: AuditSettings) -> bool:
+    if rate.low is None or rate.high is None:
+        return False
+    return (rate.high - rate.low) / 2 > settings.max_half_width
+
+
+def _base_rate(draft: Draft, i: int, settings: AuditSettings) -> Estimate | None:
+    """Return the share of a group's images that are of the rate's class."""
+    if draft.truly is None or draft.images[i] < settings.min_group_size:
+        return None
+    return wilson(int(draft.truly[i]), int(draft.images[i]), settings.confidence)
+
+
+def _best(draft: Draft, gap: Gap | None) -> int | None:
+    """Return the row of the group that is best off."""
+    if gap is None:
+        return None
+    return draft.cells.values.index(gap.lowest if draft.rate.metric == "false_positive_rate" else gap.highest)
 
 
 def _mean_confidence(draft: Draft, i: int) -> float | None:
@@ -112,8 +136,8 @@ def _detectable(draft: Draft, i: int, alpha: float) -> float | None:
     """Return the gap that the images of row i could have shown."""
     if not draft.tested[i]:
         return None
-    n, rest_n = int(draft.n[i]), int(draft.rest_n[i])
-    return detectable_gap(rest_n, n, float(draft.rest_k[i] / rest_n), alpha=alpha)
+    _, n, rest_k, rest_n = (float(side[i]) for side in draft.sample.sides)
+    return detectable_gap(rest_n, n, rest_k / rest_n, alpha=alpha)
 
 
 def _needed(draft: Draft, i: int, alpha: float, settings: AuditSettings) -> tuple[int | None, bool]:
@@ -121,27 +145,30 @@ def _needed(draft: Draft, i: int, alpha: float, settings: AuditSettings) -> tupl
 
     Of the two ways, that which takes fewer images in all: this group alone grows, or both sides have one size.
     """
-    n, rest_n, gap = int(draft.n[i]), int(draft.rest_n[i]), settings.tolerance
+    _, n, rest_k, rest_n = (float(side[i]) for side in draft.sample.sides)
+    gap, images = settings.tolerance, int(draft.sample.n[i])
     if rest_n == 0 or gap == 0:
         return None, False
-    p = float(draft.rest_k[i] / rest_n)
+    p = rest_k / rest_n
     alone = images_needed(rest_n, p, gap=gap, alpha=alpha)
     each = images_per_group(p, max(p - gap, 0.0) if p >= 0.5 else min(p + gap, 1.0), alpha=alpha)
     assert each is not None, "the gap is not 0"
     both = max(each - n, 0) + max(each - rest_n, 0)  # images to gather where the rest may grow, too
     size, rest_too = (each, each > rest_n) if alone is None or alone - n > both else (alone, False)
-    more = max(size, settings.min_group_size) - n
+    per_image = images / n if n > 0 else 1.0  # weighted or clustered images say less than independent ones
+    more = max(math.ceil((size - n) * per_image), settings.min_group_size - images)
     return (more, rest_too) if more > 0 else (None, False)
 
 
 def _shrunk(draft: Draft, confidence: float) -> list[Estimate | None]:
     shown = np.flatnonzero(draft.assessed[:-1])
-    result: list[Estimate | None] = [None] * len(draft.n)
-    rates = shrink(draft.k[shown], draft.n[shown], confidence)
+    sample = draft.sample
+    result: list[Estimate | None] = [None] * len(sample.n)
+    rates = shrink(sample.k_eff[shown], sample.n_eff[shown], confidence)
     if rates is not None:
         for place, i in enumerate(shown):
             ends = (float(rates.rate[place]), float(rates.low[place]), float(rates.high[place]))
-            result[int(i)] = Estimate(*ends, n=int(draft.n[i]))
+            result[int(i)] = Estimate(*ends, n=int(sample.n[i]))
     return result
 
 
@@ -149,7 +176,7 @@ def _gap(draft: Draft, p_holm: float | None) -> Gap | None:
     if draft.gap is None or p_holm is None:
         return None
     shown = np.flatnonzero(draft.assessed[:-1])
-    rates = draft.k[shown] / draft.n[shown]
+    rates = draft.sample.k_eff[shown] / draft.sample.n_eff[shown]
     highest, lowest = float(rates.max()), float(rates.min())
     return Gap(
         highest=draft.cells.values[int(shown[rates.argmax()])],

@@ -5,9 +5,11 @@ from __future__ import annotations
 from html import escape
 
 from tlkit.audit.result import Audit
+from tlkit.audit.summary import headline, profile_rows
 from tlkit.audit.tables import GroupTable
 from tlkit.audit.words import NONE, gap_text, p_text, rate_text, signed
 
+MOST_OPEN = 6  # tables that are not folded away
 _MARK = {"FAIL": "✗ FAIL", "PASS": "✓ PASS", "NOT ENOUGH DATA": "? NOT ENOUGH DATA"}
 
 
@@ -23,7 +25,24 @@ def audit_html(audit: Audit) -> str:
         f"{audit.tests} tests (Holm)"
         + (f"; {audit.unlabelled:,} images without a label left out" if audit.unlabelled else "")
     )
-    return f"<div><p>{summary}</p>{''.join(_table_html(audit, table) for table in audit.tables)}</div>"
+    first = "".join(f"<li>{escape(line)}</li>" for line in headline(audit)[1:])
+    tables = "".join(_table_html(audit, table) for table in audit.tables[:MOST_OPEN])
+    rest = audit.tables[MOST_OPEN:]
+    folded = "".join(_table_html(audit, table) for table in rest)
+    more = f"<details><summary>{len(rest)} more tables</summary>{folded}</details>" if rest else ""
+    return f"<div><p>{summary}</p>{f'<ul>{first}</ul>' if first else ''}{tables}{more}{_profiles_html(audit)}</div>"
+
+
+def _profiles_html(audit: Audit) -> str:
+    header, *rows = profile_rows(audit) or [()]
+    if not rows:
+        return ""
+    head = "".join(f"<th>{escape(text)}</th>" for text in header)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        f"<details><summary>Calibration, ranking and recall by group (no test rests on them)</summary>{table}</details>"
+    )
 
 
 def _table_html(audit: Audit, table: GroupTable) -> str:

@@ -13,6 +13,7 @@ Metric = Literal["accuracy", "recall", "precision", "false_positive_rate", "sele
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,35 @@ class Rate:
             "false_positive_rate": f"no images of another class than {self.class_name}",
         }.get(self.metric, "no images")
 
+    def outcomes(self, y_true: Ints, y_pred: Ints, label: int | None) -> tuple[Mask, Mask]:
+        """Return image by image what `GroupCounts.of` counts: numerator and denominator, each of shape (N,).
 
-def rates_of(metrics: Sequence[Metric], classes: Sequence[str]) -> tuple[Rate, ...]:
-    """Return the rates to compare: each metric once for every class, the accuracy once."""
+        Args:
+            y_true: true classes, shape (N,), in 0…C-1.
+            y_pred: predicted classes, shape (N,), in 0…C-1.
+            label: the class that the rate is about, in 0…C-1; None for the accuracy.
+        """
+        if label is None:
+            return y_true == y_pred, np.ones(len(y_true), dtype=np.bool_)
+        truly, called = y_true == label, y_pred == label
+        base = {"recall": truly, "precision": called, "false_positive_rate": ~truly}
+        counted = base.get(self.metric, np.ones(len(y_true), dtype=np.bool_))
+        return counted & (truly if self.metric == "precision" else called), counted
+
+
+def rates_of(metrics: Sequence[Metric], classes: Sequence[str], positive: str | None = None) -> tuple[Rate, ...]:
+    """Return the rates to compare: the accuracy once, every other metric for the positive class, or for each class.
+
+    Args:
+        metrics: what to compare.
+        classes: class names.
+        positive: the class that everything but the accuracy is about; None = each class against all others.
+    """
+    about = classes if positive is None else (positive,)
     return tuple(
         rate
         for metric in metrics
-        for rate in ((Rate(metric),) if metric == "accuracy" else (Rate(metric, name) for name in classes))
+        for rate in ((Rate(metric),) if metric == "accuracy" else (Rate(metric, name) for name in about))
     )
 
 

@@ -8,12 +8,15 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.audit.columns import Kind
+from tlkit.audit.criteria import Criterion, CriterionResult, criteria_of, worst_verdict
+from tlkit.audit.profile import ProfileTable, profiles_from_dict
 from tlkit.audit.rates import Metric, Rate
 from tlkit.audit.tables import CROSS, Gap, GroupRow, GroupTable, Verdict, record, table_from_dict
 from tlkit.errors import TlkitError, did_you_mean, first_few
 from tlkit.stats.estimate import Estimate
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,14 @@ class AuditSettings:
         tolerance: the largest difference from the rest that is tolerated, in [0, 1).
         alpha: chance of any false alarm in the whole audit, in (0, 1).
         seed: seed of the random permutations.
+        criteria: the criteria chosen; their rates are among `metrics`.
+        positive: the class that all rates but the accuracy are about; None = each class against all others.
+        max_half_width: rates whose interval reaches farther than this to each side are shown without a number.
+        guaranteed: whether intervals rest on Clopper and Pearson's, whose coverage is guaranteed, not on Wilson's.
+        weights: column of the images' weights; None = all alike.
+        cluster_by: column of the clusters; None = independent images.
+        pair_by: column of the matched sets; None = not matched.
+        draws: random permutations for the largest gap.
     """
 
     by: tuple[str, ...]
@@ -39,6 +50,45 @@ class AuditSettings:
     tolerance: float = 0.05
     alpha: float = 0.05
     seed: int = 0
+    criteria: tuple[Criterion, ...] = ()
+    positive: str | None = None
+    max_half_width: float = 0.15
+    guaranteed: bool = False
+    weights: str | None = None
+    cluster_by: str | None = None
+    pair_by: str | None = None
+    draws: int = 10_000
+
+    @property
+    def test_name(self) -> str:
+        """The test against the rest, as text."""
+        if self.pair_by is not None:
+            return "exact matched test"
+        if self.cluster_by is not None:
+            return "t on clusters"
+        return "Fisher" if self.weights is None else "score test, weighted"
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What a column was taken for, and whether its missing values have to do with errors.
+
+    Attributes:
+        column: its name.
+        kind: categorical, boolean, ordered, continuous or multi-valued.
+        how: how the groups were made, as text.
+        missing: labelled images with a missing value.
+        missing_p: p-value of the χ² test that errors are as frequent where the value is missing as where it is known;
+            None where nothing is missing, or nothing but right or wrong.
+        missing_test: "chi-square", or "permutation" where an expected count is below 5.
+    """
+
+    column: str
+    kind: Kind
+    how: str
+    missing: int
+    missing_p: float | None = None
+    missing_test: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +102,8 @@ class Audit:
         overall: accuracy over all labelled images, with a Wilson interval.
         tests: number of tests against the rest that Holm's correction counts.
         tables: one per rate and combination of columns: single columns first, then intersections.
+        columns: what each column was taken for.
+        profiles: calibration, ranking and recall by class for the groups of each combination of columns.
     """
 
     settings: AuditSettings
@@ -60,14 +112,18 @@ class Audit:
     overall: Estimate
     tests: int
     tables: tuple[GroupTable, ...]
+    columns: tuple[ColumnFacts, ...] = ()
+    profiles: tuple[ProfileTable, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
         """FAIL if any row fails, PASS if all rows that are judged pass, else NOT ENOUGH DATA."""
-        verdicts = {row.verdict for table in self.tables for row in table.rows}
-        if "FAIL" in verdicts:
-            return "FAIL"
-        return "PASS" if verdicts <= {"PASS", None} and "PASS" in verdicts else "NOT ENOUGH DATA"
+        return worst_verdict(self.tables)
+
+    @property
+    def criteria(self) -> tuple[CriterionResult, ...]:
+        """How far the groups are from each criterion that was chosen, for every combination of columns."""
+        return criteria_of(self)
 
     @property
     def worst(self) -> dict[str, GroupRow]:
@@ -118,15 +174,37 @@ class Audit:
         """
         tables = self.tables if by is None else (self.group_table(by, metric=metric, class_name=class_name),)
         frame = pd.DataFrame([record(table, row) for table in tables for row in table.rows])
-        texts = ("by", "group", "metric", "class_name", "verdict", "rest_needed")
+        texts = ("by", "group", "metric", "class_name", "verdict", "rest_needed", "wide")
         whole = dict.fromkeys(("n", "images", "images_needed"), "Int64")
         return frame.astype({name: whole.get(name, "float64") for name in frame.columns if name not in texts})
+
+    def profile_table(self, by: str | Sequence[str]) -> ProfileTable:
+        """Return calibration, ranking and recall by class of the groups of a column, or of an intersection.
+
+        Raises:
+            TlkitError: the audit has no such table.
+        """
+        columns = {by} if isinstance(by, str) else set(by)
+        for table in self.profiles:
+            if set(table.columns) == columns:
+                return table
+        names = [table.by for table in self.profiles]
+        raise TlkitError(
+            f"This audit has no profiles by {CROSS.join(sorted(columns))!r}. It has them by: "
+            f"{first_few(names, most=10)}."
+        )
 
     def summary_rows(self) -> list[tuple[str, ...]]:
         """Return all tables as text, one tuple a row, the header first: for the command line and reports."""
         from tlkit.audit.words import summary_rows
 
         return summary_rows(self)
+
+    def headline(self) -> list[str]:
+        """Return the audit in a few sentences: what to read first."""
+        from tlkit.audit.summary import headline
+
+        return headline(self)
 
     def sentences(self) -> list[str]:
         """Return what was found, and what could not be found, in plain English."""
@@ -151,8 +229,9 @@ class Audit:
                 f"This audit was written by a newer tlkit (format {values['version']}, this one reads up to "
                 f"{FORMAT_VERSION}). Update tlkit: pip install -U tlkit"
             )
-        settings = {**values["settings"], "by": tuple(values["settings"]["by"])}
-        settings["metrics"] = tuple(settings["metrics"])
+        settings = dict(values["settings"])
+        for name in ("by", "metrics", "criteria"):
+            settings[name] = tuple(settings.get(name, ()))
         return cls(
             settings=AuditSettings(**settings),
             images=values["images"],
@@ -160,6 +239,8 @@ class Audit:
             overall=Estimate.from_dict(values["overall"]),
             tests=values["tests"],
             tables=tuple(table_from_dict(table) for table in values["tables"]),
+            columns=tuple(ColumnFacts(**facts) for facts in values.get("columns", ())),
+            profiles=tuple(profiles_from_dict(table) for table in values.get("profiles", ())),
         )
 
     def _repr_html_(self) -> str:

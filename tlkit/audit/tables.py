@@ -15,7 +15,10 @@ CROSS = " × "
 Verdict = Literal["FAIL", "PASS", "NOT ENOUGH DATA"]
 Group = tuple[str, ...]
 
-_ESTIMATES = ("rate", "difference", "ratio", "shrunk")
+_ESTIMATES = (
+    "rate", "difference", "ratio", "error_ratio", "best_difference", "best_ratio", "best_error_ratio", "base_rate",
+    "shrunk",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,16 @@ class GroupRow:
         difference: its rate minus that of the rest (the other images whose values are known), in [-1, 1], with
             Newcombe's interval; None where one side is too small.
         ratio: its rate over that of the rest, with the log interval; undefined where the rest's rate is 0.
-        p: Fisher's exact p-value against the rest; None where there is no test.
+        error_ratio: the same for what is missing to 1: accuracies of .98 and .99 have a ratio of .99 and an error
+            ratio of 2; undefined where the rest is without error.
+        best_difference: its rate minus that of the group that is best off (lowest false positive rate, else highest
+            rate); None for that group itself and without a gap. The best of many is best by luck, too: no verdict
+            rests on it.
+        best_ratio: the ratio to the group that is best off.
+        best_error_ratio: the error ratio to the group that is best off.
+        base_rate: share of the group's images that are of the table's class, with its interval; None for the accuracy.
+        p: p-value against the rest: Fisher's exact test, or that of the audit's design (`AuditSettings.test_name`);
+            None where there is no test.
         p_holm: the same after Holm's correction over all tests of the audit.
         verdict: FAIL = the whole interval of the difference lies beyond the tolerance and p_holm is below alpha;
             PASS = the whole interval lies within the tolerance; else NOT ENOUGH DATA; None = not to be judged.
@@ -42,6 +54,9 @@ class GroupRow:
         shrunk: its rate pulled towards the mean of all groups (beta-binomial, credible interval): read it beside the
             raw rate, no verdict rests on it.
         mean_confidence: mean probability of the predicted class, in [0, 1]; in accuracy tables, where known.
+        wide: whether the interval of the rate reaches too far to both sides for a number (`max_half_width`).
+        n_eff: size of an independent sample that would say as much, where images are weighted or come in clusters;
+            None = `rate.n`.
     """
 
     group: Group | None
@@ -49,6 +64,11 @@ class GroupRow:
     rate: Estimate
     difference: Estimate | None = None
     ratio: Estimate | None = None
+    error_ratio: Estimate | None = None
+    best_difference: Estimate | None = None
+    best_ratio: Estimate | None = None
+    best_error_ratio: Estimate | None = None
+    base_rate: Estimate | None = None
     p: float | None = None
     p_holm: float | None = None
     verdict: Verdict | None = None
@@ -57,6 +77,8 @@ class GroupRow:
     rest_needed: bool = False
     shrunk: Estimate | None = None
     mean_confidence: float | None = None
+    wide: bool = False
+    n_eff: float | None = None
 
     @property
     def name(self) -> str:
@@ -67,6 +89,11 @@ class GroupRow:
     def suppressed(self) -> bool:
         """Whether there are too few images for a rate."""
         return self.rate.value is None
+
+    @property
+    def design_effect(self) -> float | None:
+        """How many times more images the group would need than an independent sample that says as much."""
+        return None if self.n_eff is None or self.n_eff == 0 else self.rate.n / self.n_eff
 
 
 @dataclass(frozen=True)
@@ -139,6 +166,13 @@ class GroupTable:
             return None
         return self.row(self.gap.highest if self.metric == "false_positive_rate" else self.gap.lowest)
 
+    @property
+    def best(self) -> GroupRow | None:
+        """The row of the group that is best off, with which the others are compared; None without a gap."""
+        if self.gap is None:
+            return None
+        return self.row(self.gap.lowest if self.metric == "false_positive_rate" else self.gap.highest)
+
     def row(self, group: Group | None) -> GroupRow:
         """Return the row of a group; None = the images with a missing value.
 
@@ -164,7 +198,7 @@ def _row(values: Mapping[str, Any]) -> GroupRow:
     read = dict(values)
     read["group"] = None if values["group"] is None else tuple(values["group"])
     for name in _ESTIMATES:
-        read[name] = None if values[name] is None else Estimate.from_dict(values[name])
+        read[name] = None if values.get(name) is None else Estimate.from_dict(values[name])
     return GroupRow(**read)
 
 

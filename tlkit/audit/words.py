@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.result import Audit
 from tlkit.audit.tables import Gap, GroupRow, GroupTable
 from tlkit.errors import first_few
 from tlkit.stats.estimate import Estimate
 
 NONE = "–"
+MOST_TOLD = 12  # with more tables, those about single classes in which nothing fails are counted, not told
 
 
 def summary_rows(audit: Audit) -> list[tuple[str, ...]]:
@@ -46,13 +48,15 @@ def sentences(audit: Audit) -> list[str]:
     left_out = f" {_images(audit.unlabelled)} without a label left out." if audit.unlabelled else ""
     found = [f"{_images(audit.images)} assessed, accuracy {audit.overall.format()}.{left_out}"]
     gaps = len(audit.gaps)
-    for table in audit.tables:
+    told = [table for table in audit.tables if _is_told(audit, table)]
+    for table in told:
         if table.note:
             found.append(f"{table.name}: {table.note}")
         if table.gap is not None:
             found.append(_gap_sentence(table, table.gap, gaps))
         found += [_row_sentence(audit, table, row) for row in table.rows if row.verdict == "FAIL"]
         found += _pass_sentence(audit, table) + _undecided_sentences(audit, table) + _unseen_sentences(table)
+    found += _rest_sentences([table for table in audit.tables if table not in told])
     tests = "the one test of this audit" if audit.tests == 1 else f"all {audit.tests} tests of this audit"
     found.append(
         f"FAIL and PASS compare a group with the rest at a tolerance of {settings.tolerance:g}, with intervals of "
@@ -62,14 +66,35 @@ def sentences(audit: Audit) -> list[str]:
     return found
 
 
+def _is_told(audit: Audit, table: GroupTable) -> bool:
+    """Tell whether a table has sentences of its own: in a large audit those about the accuracy, and what fails."""
+    small = len(audit.tables) <= MOST_TOLD
+    return small or table.metric == "accuracy" or worst_verdict([table]) == "FAIL"
+
+
+def _rest_sentences(tables: list[GroupTable]) -> list[str]:
+    """Count what the tables without sentences of their own say."""
+    if not tables:
+        return []
+    rows = [row.verdict for table in tables for row in table.rows if row.verdict is not None]
+    names = first_few([table.name for table in tables], most=3)
+    return [
+        f"{len(tables)} more tables without a FAIL ({names}): {rows.count('PASS')} rows PASS, "
+        f"{rows.count('NOT ENOUGH DATA')} NOT ENOUGH DATA."
+    ]
+
+
 def gap_text(gap: Gap) -> str:
     """Return the largest gap beside what chance gives, as text."""
     return f"largest gap {gap.value:.3f}; {gap.expected:.3f} expected by chance alone; permutation {_p_is(gap.p)}"
 
 
 def rate_text(row: GroupRow) -> str:
-    """Return the rate of a row with its interval, or "n = 7" where there are too few images."""
-    return f"n = {row.rate.n}" if row.suppressed else row.rate.format()
+    """Return the rate of a row with its interval, the interval alone where it is wide, or "n = 7" with few images."""
+    if row.suppressed:
+        return f"n = {row.rate.n}"
+    text = row.rate.format()
+    return text[text.index("[") :] if row.wide else text
 
 
 def signed(difference: Estimate) -> str:
@@ -108,9 +133,9 @@ def _row_sentence(audit: Audit, table: GroupTable, row: GroupRow) -> str:
     assert row.difference.value is not None, "a row fails by its difference"
     direction = "below" if row.difference.value < 0 else "above"
     return (
-        f"{table.name}: FAIL for {row.name}: its {table.rate_name} of {row.rate.format()} (n = {row.rate.n}) lies "
+        f"{table.name}: FAIL for {row.name}: its {table.rate_name} of {_with_n(row)} lies "
         f"{direction} that of the rest by more than the tolerance of {audit.settings.tolerance:g}: "
-        f"{signed(row.difference)}, {_p_is(row.p_holm)} (Fisher, Holm)."
+        f"{signed(row.difference)}, {_p_is(row.p_holm)} ({audit.settings.test_name}, Holm)."
     )
 
 
@@ -160,7 +185,7 @@ def _unseen_sentences(table: GroupTable) -> list[str]:
 
 
 def _with_n(row: GroupRow) -> str:
-    return f"{row.rate.format()} (n = {row.rate.n})"
+    return f"{rate_text(row)} (n = {row.rate.n})"
 
 
 def _images(count: int) -> str:

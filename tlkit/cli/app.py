@@ -122,6 +122,7 @@ def audit(
     from tlkit.audit.audit import audit_groups
     from tlkit.audit.explain import explain_gaps
     from tlkit.cli.gate import finish_gate, judge_gate_file, open_gate_file
+    from tlkit.cli.output import print_audit
 
     gates = open_gate_file(gate, junit=junit, summary=summary)
     run = find_run(what, split=split)
@@ -144,8 +145,8 @@ def audit(
         more = {"explanation": behind.to_dict()} | ({"gate": verdicts.to_dict()} if verdicts else {})
         print_json(result.to_dict() | more)
     else:
-        print_table(result.summary_rows())
-        print_lines(["", *result.sentences(), "", "Behind the gaps", *behind.sentences()])
+        print_audit(result)
+        print_lines(["", "Behind the gaps", *behind.sentences()])
     if verdicts is not None:
         finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
 

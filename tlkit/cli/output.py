@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tlkit.errors import PredictionsError
 
 if TYPE_CHECKING:
+    from tlkit.audit.result import Audit
     from tlkit.evaluation import Evaluation
     from tlkit.pipeline.judge import Run
     from tlkit.predictions import Predictions
@@ -62,11 +63,24 @@ def print_run(run: Run) -> None:
     audit = run.last_audit(split) if run.recipe.audit.by else None
     if audit is not None:
         print_lines([""])
-        print_table(audit.summary_rows())
-        print_lines(["", *audit.sentences()])
+        print_audit(audit)
     print_lines([""])
     places = {"report": run.directory.report, "model": run.directory.model, "everything": run.path}
     print_table([(what, str(place)) for what, place in places.items() if place.exists()], header=False)
+
+
+def print_audit(audit: Audit) -> None:
+    """Print an audit: what to read first, the table, the profiles of the groups, and the sentences in detail."""
+    from tlkit.audit.summary import brief_rows, profile_rows
+
+    print_lines([*audit.headline(), ""])
+    rows, note = brief_rows(audit)
+    print_table(rows)
+    print_lines([note] if note else [])
+    if profiles := profile_rows(audit):
+        print_lines([""])
+        print_table(profiles)
+    print_lines(["", *audit.sentences()])
 
 
 def class_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import PredictionsError, first_few
-from tlkit.evaluation.intervals import f1_bounds, macro_estimates, mean_estimate
+from tlkit.evaluation.intervals import f1_bounds, macro_estimates
 from tlkit.evaluation.result import ClassResult, Evaluation, WithoutLeaks
 from tlkit.predictions import Predictions
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
+from tlkit.stats.means import mean_estimate
 
 __all__ = ["Evaluation", "evaluate"]
 

@@ -1,4 +1,4 @@
-"""Intervals of F1, of averages over classes and of a mean loss."""
+"""Intervals of F1 and of averages over classes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 from tlkit.stats.bootstrap import bootstrap_replicates, percentile_estimate
 from tlkit.stats.estimate import Estimate
@@ -79,21 +78,6 @@ def macro_estimates(
             note,
         ),
     )
-
-
-def mean_estimate(values: Floats, confidence: float) -> Estimate:
-    """Return the mean of non-negative values with Student's t interval, cut at 0.
-
-    Args:
-        values: one per image, shape (N,), at least 0.
-        confidence: two-sided level, in (0, 1).
-    """
-    n, mean = len(values), float(values.mean())
-    spread = float(values.std(ddof=1)) if n > 1 else 0.0
-    if spread == 0.0:
-        return Estimate(mean, None, None, n=n, note="not enough data for an interval: the images do not differ")
-    half = float(stdtrit(n - 1, 0.5 + confidence / 2.0)) * spread / math.sqrt(n)
-    return Estimate(mean, max(0.0, mean - half), mean + half, n=n)
 
 
 def _reach(values: Floats, low: Floats, high: Floats) -> tuple[float, float]:

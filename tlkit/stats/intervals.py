@@ -187,7 +187,7 @@ def newcombe(
     return Estimate(k1 / n1 - k2 / n2, float(low), float(high), n=int(n1 + n2))
 
 
-def ratio_log(k1: int, n1: int, k2: int, n2: int, confidence: float = 0.95) -> Estimate:
+def ratio_log(k1: float, n1: float, k2: float, n2: float, confidence: float = 0.95) -> Estimate:
     """Return the ratio (k1/n1) / (k2/n2) with its log interval.
 
     Katz, Baptista, Azen & Pike (1978), Biometrics 34:469, method C: the log of the ratio has the variance
@@ -195,7 +195,7 @@ def ratio_log(k1: int, n1: int, k2: int, n2: int, confidence: float = 0.95) -> E
     1), only the ratio is given; where the second rate is 0 or missing, not even that.
 
     Args:
-        k1: successes of the first sample.
+        k1: successes of the first sample; may be fractional, with an effective n.
         n1: denominator of the first sample.
         k2: successes of the second sample, which does not overlap the first.
         n2: denominator of the second sample.

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 
-def detectable_gap(n1: int, n2: int, p: float, *, power: float = 0.8, alpha: float = 0.05) -> float | None:
+def detectable_gap(n1: float, n2: float, p: float, *, power: float = 0.8, alpha: float = 0.05) -> float | None:
     """Return the smallest gap between two groups that a test would find with the given power.
 
     The second group's rate is p minus the gap where p is at least one half, else p plus the gap: towards one
@@ -43,7 +43,7 @@ def detectable_gap(n1: int, n2: int, p: float, *, power: float = 0.8, alpha: flo
 
 
 def images_needed(
-    n1: int, p: float, *, gap: float, power: float = 0.8, alpha: float = 0.05, most: int = 10_000_000
+    n1: float, p: float, *, gap: float, power: float = 0.8, alpha: float = 0.05, most: int = 10_000_000
 ) -> int | None:
     """Return how large a second group must be so that `detectable_gap` comes down to `gap`.
 
@@ -132,7 +132,7 @@ def null_gap(groups: int, n: int, p: float) -> float:
     return normal_range(groups) * math.sqrt(p * (1.0 - p) / n)
 
 
-def _excess(gap: float, n1: int, n2: int, p: float, *, power: float, alpha: float) -> float:
+def _excess(gap: float, n1: float, n2: float, p: float, *, power: float, alpha: float) -> float:
     """Return the gap minus the gap that chance and the wanted power ask for: at least 0 = would be found."""
     q = p - gap if p >= 0.5 else p + gap
     pooled = (n1 * p + n2 * q) / (n1 + n2)

@@ -107,7 +107,9 @@ def fisher_exact(k1: int, n1: int, k2: int, n2: int) -> float | None:
     return min(1.0, float(np.exp(log_p[log_p <= seen + 1e-7]).sum()))
 
 
-def max_gap(k: npt.ArrayLike, n: npt.ArrayLike, *, draws: int = 10_000, seed: int = 0) -> GapTest | None:
+def max_gap(
+    k: npt.ArrayLike, n: npt.ArrayLike, *, member: npt.ArrayLike | None = None, draws: int = 10_000, seed: int = 0
+) -> GapTest | None:
     """Compare the largest gap among groups with the gaps that chance alone gives.
 
     The largest gap is the largest of many differences, so it is never 0 and its plain bootstrap interval
@@ -116,8 +118,10 @@ def max_gap(k: npt.ArrayLike, n: npt.ArrayLike, *, draws: int = 10_000, seed: in
     ones otherwise.
 
     Args:
-        k: successes of each group, shape (G,).
-        n: sizes of the groups, shape (G,); empty groups take no part.
+        k: successes of each group, shape (G,), or of each pattern of groups, shape (P,).
+        n: sizes of the groups or patterns, shape (G,) or (P,); empty ones take no part.
+        member: which groups the images of a pattern belong to, shape (P, G), where images are in several groups, else
+            None.
         draws: number of random deals.
         seed: seed of the random deals. The result does not depend on the order of the groups.
 
@@ -130,13 +134,16 @@ def max_gap(k: npt.ArrayLike, n: npt.ArrayLike, *, draws: int = 10_000, seed: in
         >>> round(test.gap, 3), round(test.expected, 6), round(test.p, 6), test.exact
         (0.8, 0.374625, 0.065934, True)
     """
-    successes, sizes = _groups(k, n)
-    if len(sizes) < 2:
+    successes, sizes, belongs = _groups(k, n, member)
+    in_group = sizes @ belongs if belongs is not None else sizes
+    if np.count_nonzero(in_group) < 2:
         return None
-    rates = successes / sizes
+    if len(sizes) == 1:  # every image is in all of the groups
+        return GapTest(0.0, 0.0, 1.0, exact=True)
+    rates = (successes if belongs is None else successes @ belongs) / in_group
     gap = float(rates.max() - rates.min())
     dealt, weight, exact = _deals(sizes, int(successes.sum()), draws, seed)
-    gaps = np.ptp(dealt / sizes, axis=1)
+    gaps = np.ptp((dealt if belongs is None else dealt @ belongs) / in_group, axis=1)
     as_large = gaps >= gap - 1e-12
     p = weight[as_large].sum() if exact else (1 + as_large.sum()) / (1 + len(gaps))
     return GapTest(gap, float(gaps @ weight), min(1.0, float(p)), exact)
@@ -162,7 +169,7 @@ def omnibus(k: npt.ArrayLike, n: npt.ArrayLike, *, draws: int = 10_000, seed: in
         >>> round(test.statistic, 4), test.method
         (104.5685, 'chi-square')
     """
-    successes, sizes = _groups(k, n)
+    successes, sizes, _ = _groups(k, n)
     total = int(successes.sum())
     if len(sizes) < 2 or total in (0, int(sizes.sum())):
         return None
@@ -239,12 +246,17 @@ def trend(k: npt.ArrayLike, n: npt.ArrayLike, scores: Sequence[float] | None = N
     return TrendTest(z, float(2 * ndtr(-abs(z))))
 
 
-def _groups(k: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Ints, Ints]:
+def _groups(k: npt.ArrayLike, n: npt.ArrayLike, member: npt.ArrayLike | None = None) -> tuple[Ints, Ints, Ints | None]:
     """Return the counts of the groups that are not empty, in an order that their names cannot change."""
     successes, sizes = np.asarray(k, dtype=np.int64), np.asarray(n, dtype=np.int64)
-    successes, sizes = successes[sizes > 0], sizes[sizes > 0]
+    belongs = None if member is None else np.asarray(member, dtype=np.int64)
+    seen = sizes > 0 if belongs is None else (sizes > 0) & belongs.any(axis=1)
+    if belongs is not None:
+        belongs = belongs[seen]
+        belongs = belongs[:, belongs.any(axis=0)]
+    successes, sizes = successes[seen], sizes[seen]
     order = np.lexsort((successes, sizes))
-    return successes[order], sizes[order]
+    return successes[order], sizes[order], None if belongs is None else belongs[order]
 
 
 def _deals(sizes: Ints, total: int, draws: int, seed: int) -> tuple[Ints, Floats, bool]:

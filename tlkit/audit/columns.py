@@ -1,0 +1,291 @@
+"""What a group column holds and how it is cut into groups: categories, an order, bins, or several values an image."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.errors import PredictionsError, first_few
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["categorical", "boolean", "ordered", "continuous", "multi-valued"]
+Cut = Literal["bins", "quantiles", "order", "separator"]
+CUTS: tuple[Cut, ...] = get_args(Cut)
+MAX_VALUES = 50  # a column with more different values looks like an identifier, or is cut where it holds numbers
+MAX_FRACTIONS = 10  # with more different values, numbers with decimals are a measurement
+QUANTILES = 4  # groups that a measurement is cut into where nothing is said
+
+_YES_NO = ({"true", "false"}, {"yes", "no"}, {"0", "1"}, {"t", "f"}, {"y", "n"})
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class GroupColumn:
+    """A column to audit by, and how to cut it; with nothing but its name, the values decide, and the log says how.
+
+    Attributes:
+        column: name of the column.
+        bins: inner edges of the bins of a number, rising: (18, 65) gives "<18", "[18, 65)" and "≥65".
+        quantiles: groups of about equal size to cut a number into, at least 2.
+        order: the values in their order, lowest first.
+        separator: what separates the values where an image has several, such as ";".
+    """
+
+    column: str
+    bins: tuple[float, ...] = ()
+    quantiles: int | None = None
+    order: tuple[str, ...] = ()
+    separator: str | None = None
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the way to cut, in words; empty where nothing is."""
+        given = [name for name in CUTS if getattr(self, name)]
+        found = []
+        if len(given) > 1:
+            found.append(f"The column {self.column!r} is to be cut by {' and by '.join(given)}. Keep one of them.")
+        finite = all(math.isfinite(edge) for edge in self.bins)
+        if self.bins and (not finite or list(self.bins) != sorted(set(self.bins))):
+            edges = ", ".join(f"{edge:g}" for edge in self.bins)
+            found.append(f"The bins of {self.column!r} are {edges}. Use different numbers in rising order.")
+        if self.quantiles is not None and not 2 <= self.quantiles <= MAX_VALUES:
+            found.append(f"The quantiles of {self.column!r} are {self.quantiles}. Use a number from 2 to {MAX_VALUES}.")
+        if twice := sorted({value for value in self.order if self.order.count(value) > 1}):
+            found.append(f"The order of {self.column!r} names {first_few(twice)} twice. Name every value once.")
+        return found
+
+
+By = str | GroupColumn | Mapping[str, Any]
+
+
+def parse_column(text: str) -> GroupColumn:
+    """Return the column that a text such as "age:quantiles=4" describes.
+
+    Forms: `age`, `age:bins=18,65`, `age:quantiles=4`, `size:order=small,medium,large`, `tags:separator=;`. A name may
+    hold colons: only one of the four words and "=" after the last of them is taken for a way to cut.
+
+    Raises:
+        PredictionsError: a number cannot be read.
+
+    Example:
+        >>> parse_column("age:bins=18,65").bins
+        (18.0, 65.0)
+        >>> parse_column("camera: left").column
+        'camera: left'
+    """
+    match = re.fullmatch(rf"(.+):({'|'.join(CUTS)})=(.*)", text, flags=re.DOTALL)
+    if match is None:
+        return GroupColumn(text)
+    column, cut, given = match.groups()
+    parts = tuple(part.strip() for part in given.split(","))
+    try:
+        match cut:
+            case "separator" if given:
+                return GroupColumn(column, separator=given)
+            case "order" if all(parts):
+                return GroupColumn(column, order=parts)
+            case "quantiles":
+                return GroupColumn(column, quantiles=int(given))
+            case "bins":
+                return GroupColumn(column, bins=tuple(float(part) for part in parts))
+    except ValueError:
+        pass
+    examples = {"bins": "18,65", "quantiles": "4", "order": "small,medium,large", "separator": ";"}
+    raise PredictionsError(f"{text!r} cannot be read. Write it like {column}:{cut}={examples[cut]}.")
+
+
+def columns_of(by: By | Sequence[By]) -> tuple[GroupColumn, ...]:
+    """Return the columns to audit by, each once, from names, texts like "age:quantiles=4", mappings or `GroupColumn`s.
+
+    Raises:
+        PredictionsError: a text or a mapping cannot be read.
+    """
+    given: Sequence[By] = [by] if isinstance(by, str | GroupColumn | Mapping) else by
+    return tuple(dict.fromkeys(_column_of(one) for one in given))
+
+
+def _column_of(one: By) -> GroupColumn:
+    if isinstance(one, GroupColumn):
+        return one
+    if isinstance(one, str):
+        return parse_column(one)
+    if unknown := [key for key in one if key not in ("column", *CUTS)]:
+        raise PredictionsError(
+            f"A column to audit by is described with {first_few(unknown)}. Use column and one of {', '.join(CUTS)}."
+        )
+    if "column" not in one:
+        raise PredictionsError(f"A column to audit by has no name: {dict(one)}. Give it a key `column`.")
+    return GroupColumn(
+        str(one["column"]),
+        bins=tuple(float(edge) for edge in one.get("bins") or ()),
+        quantiles=one.get("quantiles"),
+        order=tuple(str(value) for value in one.get("order") or ()),
+        separator=one.get("separator"),
+    )
+
+
+@dataclass(frozen=True)
+class Levels:
+    """One column, cut into groups.
+
+    Attributes:
+        column: its name.
+        kind: what it was taken for.
+        values: names of the groups, shape (G,), in their order.
+        code: pattern of each image, shape (N,), -1 = missing. Without `member` the pattern is the group.
+        member: which groups a pattern belongs to, shape (P, G); None where every image is in one group.
+        how: how the groups were made, as a sentence's end: "4 groups of about equal size".
+    """
+
+    column: str
+    kind: Kind
+    values: tuple[str, ...]
+    code: Ints
+    member: Mask | None
+    how: str
+
+
+def levels_of(values: pd.Series[Any], spec: GroupColumn, *, max_values: int = MAX_VALUES) -> Levels:
+    """Cut a column into groups as the user said, or as its values suggest.
+
+    Args:
+        values: one text an image, shape (N,), missing = NA; free of what `column_problems` finds.
+        spec: how to cut it.
+        max_values: the most different numbers that are taken as categories.
+    """
+    text = values.astype("string")
+    if spec.separator:
+        return _several(text, spec.column, spec.separator)
+    if spec.bins or spec.quantiles:
+        return _binned(text, spec.column, spec.bins, spec.quantiles or QUANTILES)
+    if spec.order:
+        codes = np.asarray(pd.Categorical(text, categories=list(spec.order)).codes, dtype=np.int64)
+        return Levels(spec.column, "ordered", spec.order, codes, None, f"{len(spec.order)} values in the order given")
+    found = [str(value) for value in text.dropna().unique()]
+    numbers = _numbers(found)
+    if numbers is not None and _measures(numbers, len(text.dropna()), max_values):
+        return _binned(text, spec.column, (), QUANTILES)
+    ordered = sorted(found, key=_natural if numbers is None else float)
+    kind: Kind = "boolean" if {value.lower() for value in found} in _YES_NO else "categorical"
+    codes = np.asarray(pd.Categorical(text, categories=ordered).codes, dtype=np.int64)
+    how = "one value" if len(ordered) == 1 else f"{len(ordered)} values"
+    return Levels(spec.column, kind, tuple(ordered), codes, None, how)
+
+
+def column_problems(values: pd.Series[Any], spec: GroupColumn, *, max_values: int = MAX_VALUES) -> list[str]:
+    """Return why a column that is there cannot be cut into groups as asked; empty where it can.
+
+    Args:
+        values: one text an image, shape (N,), missing = NA.
+        spec: how to cut it.
+        max_values: the most different values of a column that is not cut.
+    """
+    text = values.astype("string").dropna()
+    found = [str(value) for value in text.unique()]
+    wrong: list[str] = []
+    if spec.problems:
+        return spec.problems
+    if spec.bins or spec.quantiles:
+        wrong = [repr(value) for value in found if _numbers([value]) is None]
+        cut = f"is to be cut by {'bins' if spec.bins else 'quantiles'}, but holds {first_few(wrong)}"
+        problem = f"The column {spec.column!r} {cut}. Leave cells without a number empty."
+        return [problem] if wrong else []
+    if spec.order:
+        wrong = [repr(value) for value in found if value not in spec.order]
+        problem = f"The order of {spec.column!r} does not name {first_few(wrong)}. Name every value."
+        return [problem] if wrong else []
+    numbers = None if spec.separator else _numbers(found)
+    if spec.separator:
+        found = sorted({part for value in found for part in _parts(value, spec.separator)})
+    if len(found) <= max_values or (numbers is not None and _measures(numbers, len(text), max_values)):
+        return []
+    return [
+        f"The column {spec.column!r} has {len(found)} different values in {len(values)} rows, so it looks like an "
+        f"identifier or a measurement. Audit by columns with at most {max_values} values: cut numbers "
+        f"({spec.column}:quantiles=4), merge rare values, or raise max_values."
+    ]
+
+
+def _measures(numbers: Floats, rows: int, max_values: int) -> bool:
+    """Tell whether different numbers are a measurement, rather than codes of categories or of images."""
+    if (numbers == np.round(numbers)).all():
+        return max_values < len(numbers) < rows  # all different: counted through, an identifier
+    return len(numbers) > MAX_FRACTIONS
+
+
+def _binned(text: pd.Series[str], column: str, bins: Sequence[float], quantiles: int) -> Levels:
+    number = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    known = number[~np.isnan(number)]
+    if bins:
+        inner = np.asarray(bins, dtype=np.float64)
+        names = [f"<{_short(inner[0])}", *_spans(inner, closed=False), f"≥{_short(inner[-1])}"]
+        how = f"bins with the edges {', '.join(map(_short, inner))}"
+    elif len(known) == 0:
+        return Levels(column, "continuous", (), np.full(len(text), -1), None, "no number")
+    else:
+        # edges are values that occur, so that the label says exactly who is in the group
+        edges = np.unique(np.quantile(known, np.linspace(0, 1, quantiles + 1), method="higher"))
+        inner = edges[1:-1] if len(edges) > 1 else edges[:0]
+        names = _spans(edges, closed=True) if len(edges) > 1 else [_short(edges[0])]
+        how = f"{len(names)} groups of about equal size"
+    code = np.where(np.isnan(number), -1, np.searchsorted(inner, np.nan_to_num(number), side="right"))
+    return Levels(column, "continuous", tuple(names), code.astype(np.int64), None, how)
+
+
+def _several(text: pd.Series[str], column: str, separator: str) -> Levels:
+    """Take every part of a cell as a group: an image is in all of its parts' groups."""
+    patterns, first = pd.factorize(text)
+    parts = [_parts(str(value), separator) for value in first]
+    values = sorted({part for one in parts for part in one}, key=_natural)
+    place = {value: index for index, value in enumerate(values)}
+    member = np.zeros((len(parts), len(values)), dtype=np.bool_)
+    for row, one in enumerate(parts):
+        member[row, [place[part] for part in one]] = True
+    filled = np.flatnonzero(member.any(axis=1))  # a cell of nothing but separators is missing
+    position = np.full(len(parts) + 1, -1, dtype=np.int64)
+    position[filled] = np.arange(len(filled))
+    code = position[np.asarray(patterns, dtype=np.int64)]
+    how = f"{len(values)} values separated by {separator!r}, an image counts in each of its own"
+    return Levels(column, "multi-valued", tuple(values), code, member[filled], how)
+
+
+def _parts(cell: str, separator: str) -> list[str]:
+    return list(dict.fromkeys(part.strip() for part in cell.split(separator) if part.strip()))
+
+
+def _numbers(values: Sequence[str]) -> Floats | None:
+    """Return the values as finite numbers, or None where one is none."""
+    if not values:
+        return None
+    numbers = np.asarray(pd.to_numeric(pd.Series(list(values), dtype="string"), errors="coerce"), dtype=np.float64)
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def _spans(edges: Floats, *, closed: bool) -> list[str]:
+    """Return "[18, 40)" for each pair of edges, the last one closed where it holds its upper edge."""
+    names = [f"[{_short(low)}, {_short(high)})" for low, high in itertools.pairwise(edges)]
+    return [*names[:-1], f"{names[-1][:-1]}]"] if closed and names else names
+
+
+def _short(number: float) -> str:
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
+
+
+def _natural(value: str) -> tuple[tuple[bool, int, str], ...]:
+    """Return a sorting key that puts "9" before "10" and "10-19" before "100+"."""
+    parts = re.split(r"(\d+)", value)
+    return tuple((not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts if part)

@@ -1,0 +1,187 @@
+"""Named criteria of equal treatment: what each compares, how far the groups are from it, and what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from tlkit.audit.rates import Metric, Rate
+from tlkit.audit.tables import CROSS, Group, GroupTable, Verdict
+
+if TYPE_CHECKING:
+    from tlkit.audit.result import Audit
+
+Criterion = Literal[
+    "accuracy_equality",
+    "demographic_parity",
+    "equal_opportunity",
+    "equalised_odds",
+    "predictive_parity",
+    "four_fifths",
+]
+CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+
+RATES: dict[Criterion, tuple[Metric, ...]] = {
+    "accuracy_equality": ("accuracy",),
+    "demographic_parity": ("selection_rate",),
+    "equal_opportunity": ("recall",),
+    "equalised_odds": ("recall", "false_positive_rate"),
+    "predictive_parity": ("precision",),
+    "four_fifths": ("selection_rate",),
+}
+ASKS: dict[Criterion, str] = {
+    "accuracy_equality": "the same share of right predictions in every group",
+    "demographic_parity": "the same share called the class in every group, whatever its base rate",
+    "equal_opportunity": "of the images that are of the class, the same share found in every group",
+    "equalised_odds": "the same share found of those that are of the class, and the same share of false alarms among "
+    "the others",
+    "predictive_parity": "of the images called the class, the same share right in every group",
+    "four_fifths": "the lowest selection rate at least four fifths of the highest; a rule for hiring with large errors "
+    "of both kinds in small samples, without a test",
+}
+
+
+@dataclass(frozen=True)
+class CriterionResult:
+    """How far the groups of one column, or of one intersection, are from a criterion.
+
+    Attributes:
+        criterion: its name.
+        columns: the columns.
+        verdict: FAIL if a row of its tables fails, PASS if all that are judged pass, else NOT ENOUGH DATA; None for
+            the four-fifths rule, which is no test.
+        metric: the rate with the largest gap, over the criterion's rates and, with several classes, over the classes
+            (each against all others); None without any gap.
+        class_name: the class of that rate.
+        gap: the largest gap, in [0, 1].
+        expected: what chance alone would give for that table.
+        ratio: the lowest over the highest rate, the smallest such ratio; None where all rates are 0.
+        highest: the group with the highest rate.
+        lowest: the group with the lowest rate.
+        base_rates: lowest and highest share of that class among the groups, with the groups; None for the accuracy.
+        kept: for the four-fifths rule, whether it holds for every class, compared in whole numbers; else None.
+    """
+
+    criterion: Criterion
+    columns: tuple[str, ...]
+    verdict: Verdict | None
+    metric: Metric | None = None
+    class_name: str | None = None
+    gap: float | None = None
+    expected: float | None = None
+    ratio: float | None = None
+    highest: Group | None = None
+    lowest: Group | None = None
+    base_rates: tuple[float, float] | None = None
+    kept: bool | None = None
+
+    @property
+    def by(self) -> str:
+        """The columns as text."""
+        return CROSS.join(self.columns)
+
+    @property
+    def name(self) -> str:
+        """The criterion as text: "equal opportunity"."""
+        return "four-fifths rule" if self.criterion == "four_fifths" else self.criterion.replace("_", " ")
+
+    @property
+    def rate_name(self) -> str:
+        """The rate with the largest gap as text."""
+        return "" if self.metric is None else Rate(self.metric, self.class_name).name
+
+
+def metrics_of(criteria: Iterable[Criterion]) -> tuple[Metric, ...]:
+    """Return the rates that the criteria compare, each once."""
+    return tuple(dict.fromkeys(metric for criterion in criteria for metric in RATES[criterion]))
+
+
+def criteria_of(audit: Audit) -> tuple[CriterionResult, ...]:
+    """Return how far the groups are from each criterion that was chosen, single columns first."""
+    columns = list(dict.fromkeys(table.columns for table in audit.tables))
+    return tuple(
+        _result(criterion, one, [t for t in audit.tables if t.columns == one and t.metric in RATES[criterion]])
+        for criterion in audit.settings.criteria
+        for one in columns
+    )
+
+
+def _result(criterion: Criterion, columns: tuple[str, ...], tables: Sequence[GroupTable]) -> CriterionResult:
+    verdict = None if criterion == "four_fifths" else worst_verdict(tables)
+    with_gap = [table for table in tables if table.gap is not None]
+    kept = None
+    if criterion == "four_fifths":
+        rules = [keeps_four_fifths(table) for table in with_gap]
+        kept = None if not rules else all(rules)
+    if not with_gap:
+        return CriterionResult(criterion, columns, verdict)
+    ratios = [table.gap.ratio for table in with_gap if table.gap is not None and table.gap.ratio is not None]
+    table = max(with_gap, key=lambda one: one.gap.value if one.gap else 0.0)
+    if criterion == "four_fifths" and ratios:
+        table = min(with_gap, key=lambda one: one.gap.ratio if one.gap and one.gap.ratio is not None else 2.0)
+    gap = table.gap
+    assert gap is not None
+    bases = [
+        row.base_rate.value for row in table.rows if row.group and row.base_rate and row.base_rate.value is not None
+    ]
+    return CriterionResult(
+        criterion, columns, verdict, table.metric, table.class_name, gap.value, gap.expected,
+        min(ratios) if ratios else None, gap.highest, gap.lowest,
+        (min(bases), max(bases)) if bases else None, kept,
+    )  # fmt: skip
+
+
+def worst_verdict(tables: Iterable[GroupTable]) -> Verdict:
+    """Return FAIL if any row fails, PASS if all rows that are judged pass, else NOT ENOUGH DATA."""
+    verdicts = {row.verdict for table in tables for row in table.rows}
+    if "FAIL" in verdicts:
+        return "FAIL"
+    return "PASS" if verdicts <= {"PASS", None} and "PASS" in verdicts else "NOT ENOUGH DATA"
+
+
+def keeps_four_fifths(table: GroupTable) -> bool:
+    """Tell whether the lowest rate is at least four fifths of the highest, in whole numbers: 5·k₁·n₂ ≥ 4·k₂·n₁.
+
+    In floating point .48/.60 is below .8. Uniform Guidelines on Employee Selection Procedures (1978), 29 CFR 1607.4 D.
+    """
+    counts = [
+        (round(row.rate.value * row.rate.n), row.rate.n)
+        for row in table.rows
+        if row.group and row.rate.value is not None
+    ]
+    return all(5 * k1 * n2 >= 4 * k2 * n1 for k1, n1 in counts for k2, n2 in counts)
+
+
+def choice_sentences(audit: Audit) -> list[str]:
+    """Say which criteria were chosen, what they ask, and why they cannot all hold together."""
+    chosen = audit.settings.criteria
+    if not chosen:
+        return []
+    words = [f"{CriterionResult(one, (), None).name} ({ASKS[one]})" for one in chosen]
+    about = "each class against all others, the largest gap over the classes" if audit.settings.positive is None else (
+        f"the class {audit.settings.positive}"
+    )  # fmt: skip
+    return [
+        f"Chosen: {'; '.join(words)}; for {about}. Choosing is a judgement on what matters here, which no number takes "
+        "over: where the base rates of the groups differ and the predictions are not perfect, calibration or "
+        "predictive parity and equalised odds cannot all hold (Kleinberg, Mullainathan & Raghavan 2017; "
+        "Chouldechova 2017)."
+    ]
+
+
+def criterion_sentence(result: CriterionResult) -> str:
+    """Say in one sentence how far the groups are from a criterion."""
+    head = f"{result.by}, {result.name}"
+    if result.gap is None:
+        return f"{head}: no two groups are large enough to compare."
+    low, high = CROSS.join(result.lowest or ()), CROSS.join(result.highest or ())
+    ratio = "" if result.ratio is None else f", smallest ratio {result.ratio:.2f}"
+    bases = ""
+    if result.base_rates is not None:
+        bases = f"; base rates {result.base_rates[0]:.3f} to {result.base_rates[1]:.3f}"
+    verdict = result.verdict or ("kept" if result.kept else "not kept")
+    return (
+        f"{head}: {verdict}: largest gap {result.gap:.3f} in {result.rate_name}, {high} above {low} "
+        f"({result.expected:.3f} by chance alone){ratio}{bases}."
+    )

@@ -1,0 +1,71 @@
+"""The intervals of a row: its rate, and its difference and ratios to the rest or to the best group."""
+
+from __future__ import annotations
+
+from tlkit.audit.compare import Draft
+from tlkit.audit.result import AuditSettings
+from tlkit.stats.designs import correlated_bounds
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import clopper_pearson_bounds, ratio_log, wilson_bounds
+
+
+def rate_of(draft: Draft, i: int, settings: AuditSettings) -> Estimate:
+    """Return the rate of row i with its interval, or why there is none."""
+    sample = draft.sample
+    n, k_eff, n_eff = int(sample.n[i]), float(sample.k_eff[i]), float(sample.n_eff[i])
+    if n == 0:
+        return Estimate(None, None, None, n=0, note=draft.rate.nothing)
+    if n < settings.min_group_size:
+        return Estimate(None, None, None, n=n, note=f"n = {n}, fewer than {settings.min_group_size}")
+    if n_eff <= 0:
+        why = "no image has a weight" if settings.weights else "all images are of one cluster"
+        return Estimate(None, None, None, n=n, note=f"n = {n}, but {why}")
+    bounds = clopper_pearson_bounds if settings.guaranteed else wilson_bounds
+    low, high = bounds(k_eff, n_eff, settings.confidence)
+    return Estimate(k_eff / n_eff, float(low), float(high), n=n)
+
+
+def difference_of(draft: Draft, i: int, settings: AuditSettings, *, best: int | None = None) -> Estimate:
+    """Return the rate of row i minus that of the rest, or of the group `best`, with its interval.
+
+    Independent samples: Newcombe's method 10. Clusters, matched pairs and groups that share images: the same with the
+    correlation of the two rates.
+    """
+    k1, n1, k2, n2 = _sides(draft, i, best)
+    sample = draft.sample
+    if best is None:
+        correlation = float(sample.correlation[i])
+    else:
+        correlation = 0.0 if sample.among is None else float(sample.among[i, best])
+    low, high = correlated_bounds(
+        k1, n1, k2, n2, correlation=correlation, confidence=settings.confidence, guaranteed=settings.guaranteed
+    )
+    return Estimate(k1 / n1 - k2 / n2, float(low), float(high), n=_images(draft, i, best))
+
+
+def ratio_of(
+    draft: Draft, i: int, settings: AuditSettings, *, best: int | None = None, errors: bool = False
+) -> Estimate:
+    """Return the rate of row i over that of the rest, or of the group `best`; with `errors`, of what is missing to 1.
+
+    The log interval treats the two as independent, which is wider than needed for matched images.
+    """
+    k1, n1, k2, n2 = _sides(draft, i, best)
+    if errors:
+        k1, k2 = max(n1 - k1, 0.0), max(n2 - k2, 0.0)
+    ratio = ratio_log(k1, n1, k2, n2, settings.confidence)
+    return Estimate(ratio.value, ratio.low, ratio.high, n=_images(draft, i, best), note=ratio.note)
+
+
+def _sides(draft: Draft, i: int, best: int | None) -> tuple[float, float, float, float]:
+    """Return effective k, n of row i, then of what it is compared with."""
+    sample = draft.sample
+    if best is None:
+        k1, n1, k2, n2 = (float(side[i]) for side in sample.sides)
+        return k1, n1, k2, n2
+    return float(sample.k_eff[i]), float(sample.n_eff[i]), float(sample.k_eff[best]), float(sample.n_eff[best])
+
+
+def _images(draft: Draft, i: int, best: int | None) -> int:
+    sample = draft.sample
+    return int(sample.n[i]) + int(sample.rest_n[i] if best is None else sample.n[best])

@@ -1,0 +1,186 @@
+"""What else to know of a group beside its rates: calibration, ranking and recall by class, with intervals, untested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.audit.cells import Cells
+from tlkit.audit.rates import GroupCounts
+from tlkit.audit.tables import CROSS, MISSING, Group
+from tlkit.predictions import Predictions
+from tlkit.stats.calibration import calibration_error, confidence_losses, log_losses, null_calibration_error
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import wilson
+from tlkit.stats.means import mean_estimate, mean_of_rates
+from tlkit.stats.ranking import aurc, auroc
+
+MIN_CALIBRATION = 200  # with fewer images a perfect model shows a calibration error of .06 and more
+MIN_RANKED = 10  # positives, and negatives, for an AUROC
+
+_ESTIMATES = ("macro_recall", "macro_recall_common", "confidence_gap", "brier", "log_loss")
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class GroupProfile:
+    """One group beyond the rates that are compared. Every image counts once here, whatever its weight or cluster.
+
+    Attributes:
+        group: its values; None = the images with a missing value.
+        images: its labelled images.
+        macro_recall: mean recall over the classes that are present in the group.
+        classes_present: how many classes that are.
+        macro_recall_common: the same over the classes that every group of the table has, so that groups with different
+            classes can be compared; None where that is no class.
+        recall: recall by class, for the classes present with enough images.
+        confidence_gap: mean confidence minus accuracy, in [-1, 1]: above 0 = surer than right; None without
+            probabilities.
+        calibration: expected calibration error over 10 bins of equal mass, in [0, 1]; None below 200 images.
+        calibration_expected: the mean error of a perfectly calibrated model with these confidences.
+        brier: mean squared distance of the confidence and being right, in [0, 1].
+        log_loss: mean of minus the log probability of the true class.
+        auroc: by class, the chance that an image of the class gets a higher probability of it than another image;
+            for classes with 10 images in the group and 10 others.
+        aurc: mean share of errors among the surest 1, 2, … images, in [0, 1].
+    """
+
+    group: Group | None
+    images: int
+    macro_recall: Estimate | None
+    classes_present: int
+    macro_recall_common: Estimate | None
+    recall: Mapping[str, Estimate]
+    confidence_gap: Estimate | None = None
+    calibration: float | None = None
+    calibration_expected: float | None = None
+    brier: Estimate | None = None
+    log_loss: Estimate | None = None
+    auroc: Mapping[str, Estimate] | None = None
+    aurc: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The group as text: "dark", "man × dark", "(missing)"."""
+        return MISSING if self.group is None else CROSS.join(self.group)
+
+
+@dataclass(frozen=True)
+class ProfileTable:
+    """The profiles of the groups of one column, or of one intersection of columns.
+
+    Attributes:
+        columns: the columns.
+        rows: one for each group with enough images, then the images with a missing value where they are enough.
+        common_classes: classes that every group of `rows` has.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[GroupProfile, ...]
+    common_classes: int
+
+    @property
+    def by(self) -> str:
+        """The columns as text."""
+        return CROSS.join(self.columns)
+
+
+def profile_table(
+    predictions: Predictions,
+    cells: Cells,
+    counts: GroupCounts,
+    *,
+    code: Ints,
+    positive: str | None,
+    min_group_size: int,
+    confidence: float,
+) -> ProfileTable:
+    """Describe every group that has enough images.
+
+    Args:
+        predictions: labelled images.
+        cells: the G groups.
+        counts: of the groups, then of the images with a missing value.
+        code: pattern of each image, shape (N,), in 0…P, P = a value is missing.
+        positive: the class whose AUROC is wanted; None = every class.
+        min_group_size: images that a group needs, and a class for its recall.
+        confidence: two-sided level of the intervals.
+    """
+    groups: list[Group | None] = [*cells.values, None]
+    shown = [i for i in range(len(groups)) if counts.n[i] >= min_group_size]
+    named = [i for i in shown if groups[i] is not None]
+    common = (counts.truly[named] > 0).all(axis=0) if named else np.zeros(counts.truly.shape[1], dtype=np.bool_)
+    rows = []
+    for i in shown:
+        truly, rightly = counts.truly[i], counts.rightly[i]
+        if groups[i] is None:
+            inside = code == cells.patterns
+        elif cells.member is None:
+            inside = code == i
+        else:
+            inside = np.append(cells.member[:, i], False)[code]
+        rows.append(
+            GroupProfile(
+                group=groups[i],
+                images=int(counts.n[i]),
+                macro_recall=mean_of_rates(rightly, truly, confidence),
+                classes_present=int(np.count_nonzero(truly)),
+                macro_recall_common=mean_of_rates(rightly[common], truly[common], confidence) if common.any() else None,
+                recall={
+                    name: wilson(int(rightly[c]), int(truly[c]), confidence)
+                    for c, name in enumerate(predictions.classes)
+                    if truly[c] >= min_group_size
+                },
+                **_of_probabilities(predictions, np.flatnonzero(inside), positive, confidence),
+            )
+        )
+    return ProfileTable(cells.columns, tuple(rows), int(common.sum()))
+
+
+def _of_probabilities(
+    predictions: Predictions, inside: Ints, positive: str | None, confidence: float
+) -> dict[str, Any]:
+    """Return the part of a profile that needs probabilities; nothing without them."""
+    if predictions.proba is None:
+        return {}
+    proba, y_true, y_pred = predictions.proba[inside], predictions.y_true[inside], predictions.y_pred[inside]
+    sure, right = proba[np.arange(len(inside)), y_pred], y_true == y_pred
+    enough = len(inside) >= MIN_CALIBRATION
+    ranked = {}
+    for c, name in enumerate(predictions.classes):
+        its_own = int((y_true == c).sum())
+        if positive in (None, name) and min(its_own, len(inside) - its_own) >= MIN_RANKED:
+            ranked[name] = auroc(proba[:, c], y_true == c, confidence)
+    return {
+        "confidence_gap": mean_estimate(sure - right, confidence, lowest=-1.0, highest=1.0),
+        "calibration": calibration_error(sure, right) if enough else None,
+        "calibration_expected": null_calibration_error(sure) if enough else None,
+        "brier": mean_estimate(confidence_losses(sure, right), confidence, highest=1.0),
+        "log_loss": mean_estimate(log_losses(proba, y_true), confidence),
+        "auroc": ranked,
+        "aurc": aurc(sure, right),
+    }
+
+
+def profiles_from_dict(values: Mapping[str, Any]) -> ProfileTable:
+    """Return a table of profiles from the plain JSON values of its fields."""
+    rows = tuple(_row(row) for row in values["rows"])
+    return ProfileTable(tuple(values["columns"]), rows, values["common_classes"])
+
+
+def _row(values: Mapping[str, Any]) -> GroupProfile:
+    read = dict(values)
+    read["group"] = None if values["group"] is None else tuple(values["group"])
+    for name in _ESTIMATES:
+        read[name] = None if values[name] is None else Estimate.from_dict(values[name])
+    for name in ("recall", "auroc"):
+        by_class = values[name]
+        read[name] = None if by_class is None else {key: Estimate.from_dict(one) for key, one in by_class.items()}
+    return GroupProfile(**read)

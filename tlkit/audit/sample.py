@@ -1,0 +1,222 @@
+"""What a rate of each group rests on: independent images, weighted ones, clusters of them, or matched pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.audit.cells import Cells
+from tlkit.stats.designs import (
+    Moments,
+    cluster_moments,
+    cluster_test,
+    effective_size,
+    max_gap_normal,
+    score_test,
+    stratified_exact,
+)
+from tlkit.stats.tests import GapTest, fisher_exact, max_gap
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One rate of all groups and of what each is compared with.
+
+    Arrays have one entry a row: the G groups, then the images with a missing value. Effective counts are those of an
+    independent sample that would say as much; for independent images they are the counts.
+
+    Attributes:
+        n: images in the denominator, shape (G + 1,).
+        rest_n: images in the denominator of the rest, shape (G + 1,).
+        k_eff: effective numerators, shape (G + 1,).
+        n_eff: effective denominators, shape (G + 1,).
+        sides: effective counts k, n of the group and k, n of the rest in the comparison, each of shape (G + 1,).
+        correlation: correlation of the group's rate and that of the rest, shape (G + 1,).
+        among: correlation of the groups' rates, shape (G, G); None = independent.
+        p: p-value of row i against the rest.
+        gap: test of the largest gap among the groups of a mask of shape (G,).
+    """
+
+    n: Ints
+    rest_n: Ints
+    k_eff: Floats
+    n_eff: Floats
+    sides: tuple[Floats, Floats, Floats, Floats]
+    correlation: Floats
+    among: Floats | None
+    p: Callable[[int], float | None]
+    gap: Callable[[Mask], GapTest | None]
+
+
+@dataclass(frozen=True)
+class Design:
+    """How the labelled images hang together.
+
+    Attributes:
+        weights: one an image, shape (N,), at least 0; None = all alike.
+        unit: cluster or matched set of each image, shape (N,), in 0…M-1; None = independent images.
+        paired: whether the units are matched sets, within which a group is compared with the rest.
+    """
+
+    weights: Floats | None = None
+    unit: Ints | None = None
+    paired: bool = False
+
+
+def independent(cells: Cells, *, k: Ints, n: Ints, draws: int, seed: int) -> Sample:
+    """Return the sample of independent images, from counts: Fisher's test, and successes dealt anew for the gap.
+
+    Args:
+        cells: the groups.
+        k: numerators of the patterns, shape (P + 1,), the last entry for the images with a missing value.
+        n: denominators of the patterns, shape (P + 1,).
+        draws: random deals for the largest gap.
+        seed: their seed.
+    """
+    own_k, own_n = cells.gather(k), cells.gather(n)
+    is_group = np.arange(len(own_n)) < len(own_n) - 1
+    rest_k = k[:-1].sum() - np.where(is_group, own_k, 0)
+    rest_n = n[:-1].sum() - np.where(is_group, own_n, 0)
+    member = cells.member
+
+    def p(i: int) -> float | None:
+        return fisher_exact(int(own_k[i]), int(own_n[i]), int(rest_k[i]), int(rest_n[i]))
+
+    def gap(shown: Mask) -> GapTest | None:
+        if member is None:
+            return max_gap(k[:-1][shown], n[:-1][shown], draws=draws, seed=seed)
+        return max_gap(k[:-1], n[:-1], member=member[:, shown], draws=draws, seed=seed)
+
+    among = None
+    if member is not None:  # groups that share images rise and fall together
+        both = member.T.astype(np.float64) @ (n[:-1, None] * member)
+        size = np.sqrt(np.maximum(np.diagonal(both), 1.0))
+        among = both / np.outer(size, size)
+    floats = tuple(np.asarray(counts, dtype=np.float64) for counts in (own_k, own_n, rest_k, rest_n))
+    sides = (floats[0], floats[1], floats[2], floats[3])
+    return Sample(own_n, rest_n, sides[0], sides[1], sides, np.zeros(len(own_n)), among, p, gap)
+
+
+def designed(cells: Cells, design: Design, *, counts: Mask, base: Mask, code: Ints, draws: int, seed: int) -> Sample:
+    """Return the sample of weighted, clustered or matched images, from the images themselves.
+
+    Args:
+        cells: the groups.
+        design: how the images hang together.
+        counts: whether an image counts in the numerator, shape (N,).
+        base: whether it counts in the denominator, shape (N,).
+        code: pattern of each image, shape (N,), in 0…P, P = a value is missing.
+        draws: random draws for the largest gap.
+        seed: their seed.
+    """
+    weights = np.ones(len(code)) if design.weights is None else design.weights
+    unit = np.zeros(len(code), dtype=np.int64) if design.unit is None else design.unit
+    member = np.eye(cells.patterns, dtype=np.bool_) if cells.member is None else cells.member
+    rows = member.shape[1] + 1
+    belongs = np.zeros((cells.patterns + 1, rows), dtype=np.float64)  # pattern × row, the last row the missing
+    belongs[:-1, :-1], belongs[-1, -1] = member, 1.0
+    against = np.zeros_like(belongs)
+    against[:-1] = 1.0
+    against[:-1, :-1] -= member
+    every = np.hstack([belongs, against])  # (P + 1, 2·rows): the groups, then what each is compared with
+
+    def total(values: Floats, where: Mask) -> Floats:
+        return np.asarray(np.bincount(code[where], weights=values[where], minlength=len(every)) @ every)
+
+    images = total(np.ones(len(code)), base).round().astype(np.int64)
+    if design.unit is None:
+        a, b = total(weights, base & counts), total(weights, base)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rate = a / b
+            size = np.where(b > 0, b**2 / total(weights**2, base), 0.0)  # Kish's effective size
+        shared = None
+        moments, correlation = None, np.zeros(rows)
+    else:
+        a, b = _by_unit(unit, code, weights * counts, base, every), _by_unit(unit, code, weights, base, every)
+        moments = cluster_moments(a, b)
+        rate = moments.rate
+        size = effective_size(rate, np.diagonal(moments.covariance), images=images, clusters=moments.clusters)
+        size = np.where(moments.clusters > 1, size, 0.0)  # one cluster says nothing of how others would be
+        shared = _correlation(moments)
+        correlation = shared[np.arange(rows), np.arange(rows) + rows]
+    rate = np.nan_to_num(rate)
+    k_eff = rate * size
+    sides = (k_eff[:rows], size[:rows], k_eff[rows:], size[rows:])
+    among = None if shared is None else shared[: rows - 1, : rows - 1]
+    if design.paired:
+        ones = np.ones(len(code))
+        tested = _by_unit(unit, code, ones * counts, base, every), _by_unit(unit, code, ones, base, every)
+        sides, correlation = _matched(a, b, images)
+    else:
+        tested = None
+
+    def p(i: int) -> float | None:
+        if tested is not None:
+            (good, all_), j = tested, i + rows
+            return stratified_exact(good[:, i], all_[:, i], good[:, i] + good[:, j], all_[:, i] + all_[:, j])
+        if moments is None:
+            return score_test(sides[0][i], sides[1][i], sides[2][i], sides[3][i])
+        covariance = moments.covariance
+        variance = covariance[i, i] + covariance[i + rows, i + rows] - 2 * covariance[i, i + rows]
+        both = int(np.count_nonzero(b[:, i] + b[:, i + rows]))
+        return cluster_test(float(rate[i] - rate[i + rows]), float(variance), both)
+
+    def gap(shown: Mask) -> GapTest | None:
+        seen = np.flatnonzero(shown)
+        if np.any(size[seen] <= 0):
+            return None
+        together = None if among is None else among[np.ix_(seen, seen)]
+        return max_gap_normal(rate[seen], size[seen], together, draws=draws, seed=seed)
+
+    return Sample(images[:rows], images[rows:], k_eff[:rows], size[:rows], sides, correlation, among, p, gap)
+
+
+def _by_unit(unit: Ints, code: Ints, values: Floats, where: Mask, every: Floats) -> Floats:
+    """Return the sum of the values in each unit for every column of `every`, shape (M, columns)."""
+    units, patterns = int(unit.max(initial=-1)) + 1, len(every)
+    flat = unit[where] * patterns + code[where]
+    summed = np.bincount(flat, weights=values[where], minlength=units * patterns)
+    return np.asarray(summed.reshape(units, patterns) @ every)
+
+
+def _correlation(moments: Moments) -> Floats:
+    """Return the correlation of rates; 0 where one does not vary."""
+    spread = np.sqrt(np.maximum(np.nan_to_num(np.diagonal(moments.covariance)), 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlation = np.nan_to_num(np.nan_to_num(moments.covariance) / np.outer(spread, spread))
+    np.fill_diagonal(correlation, 1.0)
+    return np.asarray(np.clip(correlation, -1.0, 1.0))
+
+
+def _matched(a: Floats, b: Floats, images: Ints) -> tuple[tuple[Floats, Floats, Floats, Floats], Floats]:
+    """Return effective counts of each row and its rest within the units that have both, and their correlation.
+
+    The correlation carries Newcombe's continuity correction: half a unit is taken off the covariance, down to 0
+    (Newcombe 1998, Statistics in Medicine 17:2635, method 10).
+    """
+    rows = b.shape[1] // 2
+    sides = np.zeros((4, rows))
+    correlation = np.zeros(rows)
+    for i in range(rows):
+        both = (b[:, i] > 0) & (b[:, i + rows] > 0)
+        units = int(both.sum())
+        if units < 2:
+            continue
+        x, z = a[both, i] / b[both, i], a[both, i + rows] / b[both, i + rows]
+        rate = np.array([x.mean(), z.mean()])
+        variance = np.array([x.var(ddof=0), z.var(ddof=0)]) / units
+        size = effective_size(rate, variance, images=images[[i, i + rows]], clusters=np.array([units, units]))
+        sides[:, i] = rate[0] * size[0], size[0], rate[1] * size[1], size[1]
+        covariance = float(np.cov(x, z, ddof=0)[0, 1])
+        if covariance > 0:
+            covariance = max(covariance - 1 / (2 * units), 0.0)
+        scale = float(x.std() * z.std())
+        correlation[i] = np.clip(covariance / scale, -1.0, 1.0) if scale > 1e-12 else 0.0
+    return (sides[0], sides[1], sides[2], sides[3]), correlation

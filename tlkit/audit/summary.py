@@ -1,0 +1,112 @@
+"""The audit in short: its verdict, what fails, what the columns and criteria say; and the profiles as a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tlkit.audit.criteria import choice_sentences, criterion_sentence
+from tlkit.audit.profile import GroupProfile
+from tlkit.audit.result import Audit
+from tlkit.audit.words import NONE, p_text, rate_text, signed, summary_rows
+from tlkit.errors import first_few
+
+MOST_ROWS = 40  # with more rows, the brief table keeps those about the accuracy of single columns, and what fails
+
+
+def headline(audit: Audit) -> list[str]:
+    """Return the audit in a few sentences: the verdict, what fails, what the columns and the criteria say."""
+    rows = [(table, row) for table in audit.tables for row in table.rows if row.verdict is not None]
+    counts = Counter(row.verdict for _, row in rows)
+    told = ", ".join(f"{counts[word]} {word}" for word in ("FAIL", "PASS", "NOT ENOUGH DATA") if counts[word])
+    settings = audit.settings
+    found = [f"Audit by {', '.join(settings.by)}: {audit.verdict}. Rows: {told or 'none to judge'}."]
+    failed = [
+        f"{row.name} ({table.rate_name} {rate_text(row)}, n = {row.rate.n}; "
+        f"{signed(row.difference) if row.difference else NONE} against the rest)"
+        for table, row in sorted(rows, key=lambda pair: -abs((pair[1].difference and pair[1].difference.value) or 0.0))
+        if row.verdict == "FAIL"
+    ]
+    if failed:
+        found.append(f"Beyond the tolerance of {settings.tolerance:g}: {first_few(failed)}.")
+    for facts in audit.columns:
+        if facts.kind in ("continuous", "ordered", "multi-valued"):
+            found.append(f"{facts.column} is {facts.kind}: {facts.how}.")
+        if facts.missing and facts.missing_p is not None:
+            found.append(
+                f"{facts.column} is missing for {facts.missing:,} images; whether errors have to do with that: "
+                f"p = {p_text(facts.missing_p)} ({facts.missing_test})."
+            )
+    found += _design_sentences(audit) + choice_sentences(audit)
+    return found + [criterion_sentence(result) for result in audit.criteria if len(result.columns) == 1]
+
+
+def brief_rows(audit: Audit) -> tuple[list[tuple[str, ...]], str]:
+    """Return `summary_rows`, of a large audit only what matters most, and a note on what is left out, else ""."""
+    header, *rows = summary_rows(audit)
+    if len(rows) <= MOST_ROWS:
+        return [header, *rows], ""
+    kept = [
+        text
+        for text, (table, row) in zip(rows, ((table, row) for table in audit.tables for row in table.rows), strict=True)
+        if (table.metric == "accuracy" and len(table.columns) == 1) or row.verdict == "FAIL"
+    ]
+    return [header, *kept], f"{len(rows) - len(kept)} more rows, none of them FAIL: see --json, or `table()` in Python."
+
+
+def profile_rows(audit: Audit) -> list[tuple[str, ...]]:
+    """Return the profiles of single columns as text, one tuple a group, the header first; empty where there are none.
+
+    The AUROC is that of the positive class, where there is one; the calibration error stands beside what a perfectly
+    calibrated model would show with so many images.
+    """
+    positive = audit.settings.positive
+    tables = [table for table in audit.profiles if len(table.columns) == 1]
+    with_proba = any(row.confidence_gap is not None for table in tables for row in table.rows)
+    more = ("confidence - accuracy", "ECE (by chance)", "Brier", "log loss") if with_proba else ()
+    ranked = (f"AUROC of {positive}",) if with_proba and positive is not None else ()
+    rows: list[tuple[str, ...]] = []
+    for table in tables:
+        for row in table.rows:
+            texts = (_macro(row), *(_probabilities(row) if more else ()))
+            area = (row.auroc or {}).get(positive or "")
+            rows.append(
+                (table.by, row.name, f"{row.images}", *texts, *((area.format() if area else NONE,) if ranked else ()))
+            )
+    return [("by", "group", "n", "macro recall (classes)", *more, *ranked), *rows] if rows else []
+
+
+def _macro(row: GroupProfile) -> str:
+    if row.macro_recall is None or row.macro_recall.value is None:
+        return NONE
+    note = f" ({row.macro_recall.note})" if row.macro_recall.note else ""
+    return f"{row.macro_recall.format()}{note}"
+
+
+def _probabilities(row: GroupProfile) -> tuple[str, ...]:
+    error = NONE
+    if row.calibration is not None and row.calibration_expected is not None:
+        error = f"{row.calibration:.3f} ({row.calibration_expected:.3f})"
+    gap = NONE if row.confidence_gap is None else signed(row.confidence_gap)
+    return gap, error, *(NONE if one is None else one.format() for one in (row.brier, row.log_loss))
+
+
+def _design_sentences(audit: Audit) -> list[str]:
+    """Say what the intervals allow for, and what it costs."""
+    settings = audit.settings
+    if settings.pair_by is not None:
+        matched = f"Groups are compared within matched sets of {settings.pair_by}"
+        return [f"{matched}; images without a match take no part in the comparison."]
+    if settings.cluster_by is None and settings.weights is None:
+        return []
+    effects = [
+        row.design_effect
+        for table in audit.tables
+        for row in table.rows
+        if row.design_effect is not None and not row.suppressed
+    ]
+    words = " and ".join(
+        [f"weights in {settings.weights}"] * (settings.weights is not None)
+        + [f"clusters of {settings.cluster_by}"] * (settings.cluster_by is not None)
+    )
+    cost = f" Design effects reach {max(effects):.2f}: so many times more images are needed." if effects else ""
+    return [f"Intervals and tests allow for {words}.{cost}"]

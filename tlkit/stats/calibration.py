@@ -1,0 +1,93 @@
+"""Whether a confidence means what it says, and how far from that a perfect one would look with so few images."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Binning = Literal["mass", "width"]
+
+
+def calibration_error(
+    confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 10, binning: Binning = "mass"
+) -> float | None:
+    """Return the expected calibration error: the mean distance of confidence and accuracy, bin by bin.
+
+    Naeini, Cooper & Hauskrecht (2015), AAAI, eq. 3; with bins of equal mass: Nguyen & O'Connor (2015), EMNLP. It is
+    never 0, even for a perfect model: read it beside `null_calibration_error`. Over- and under-confident images of one
+    bin cancel.
+
+    Args:
+        confidence: probability of the predicted class, shape (N,), in [0, 1].
+        correct: whether the prediction is right, shape (N,).
+        bins: number of bins.
+        binning: mass = about as many images in each bin, equal confidences in one; width = equal parts of [0, 1],
+            closed on the right.
+
+    Returns:
+        The error in [0, 1], or None without images.
+    """
+    sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    if len(sure) == 0:
+        return None
+    place = _bins(sure, bins, binning)
+    distance = np.bincount(place, weights=right - sure)
+    return float(np.abs(distance).sum() / len(sure))
+
+
+def null_calibration_error(confidence: npt.ArrayLike, *, bins: int = 10, binning: Binning = "mass") -> float | None:
+    """Return the calibration error that a perfectly calibrated model shows on average with these confidences.
+
+    In a bin the number of right images has the mean Σp and the variance Σp(1 − p); the mean distance of a normal
+    variable from its mean is √(2/π) standard deviations. So it is the mean of the consistency resampling of Bröcker &
+    Smith (2007), Weather and Forecasting 22:651, in closed form.
+
+    Args:
+        confidence: probability of the predicted class, shape (N,), in [0, 1].
+        bins: number of bins.
+        binning: as in `calibration_error`.
+
+    Returns:
+        The mean error in [0, 1], or None without images.
+    """
+    sure = np.asarray(confidence, dtype=np.float64)
+    if len(sure) == 0:
+        return None
+    variance = np.bincount(_bins(sure, bins, binning), weights=sure * (1 - sure))
+    return float(math.sqrt(2 / math.pi) * np.sqrt(variance).sum() / len(sure))
+
+
+def confidence_losses(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Floats:
+    """Return the squared distance of confidence and outcome of each image, whose mean is the confidence's Brier score.
+
+    Brier (1950), Monthly Weather Review 78:1.
+
+    Args:
+        confidence: probability of the predicted class, shape (N,), in [0, 1].
+        correct: whether the prediction is right, shape (N,).
+    """
+    return np.asarray((np.asarray(confidence, dtype=np.float64) - np.asarray(correct, dtype=np.float64)) ** 2)
+
+
+def log_losses(proba: npt.ArrayLike, y_true: npt.ArrayLike) -> Floats:
+    """Return minus the log probability of the true class of each image, cut at that of 2⁻⁵² as scikit-learn does.
+
+    Args:
+        proba: class probabilities, shape (N, C).
+        y_true: true classes, shape (N,), in 0…C-1.
+    """
+    table, truth = np.asarray(proba, dtype=np.float64), np.asarray(y_true, dtype=np.int64)
+    return np.asarray(-np.log(np.maximum(table[np.arange(len(truth)), truth], np.finfo(np.float64).eps)))
+
+
+def _bins(sure: Floats, bins: int, binning: Binning) -> Ints:
+    """Return the bin of each image, shape (N,)."""
+    if binning == "width":
+        return np.asarray(np.clip(np.ceil(sure * bins) - 1, 0, bins - 1), dtype=np.int64)
+    inner = np.unique(np.quantile(sure, np.arange(1, bins) / bins, method="inverted_cdf"))
+    return np.asarray(np.searchsorted(inner, sure, side="left"), dtype=np.int64)
