@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pandas as pd
+import pytest
+
+from tlkit.errors import RecipeError
 from tlkit.pipeline.plan import plan_rows
 from tlkit.pipeline.prepare import prepare
 from tlkit.recipe import load_recipe
@@ -61,3 +65,18 @@ def test_the_recipes_geometry_overrides_the_backbones(tiny_recipe):
     prepared = prepare(load_recipe(recipe, changed))
     assert prepared.classifier.preprocess == own.replace(resize="letterbox", background=(0, 1, 2), image_size=(32, 48))
     assert prepared.data.preprocess == prepared.classifier.preprocess
+
+
+def test_a_column_that_cannot_be_audited_by_is_found_before_training(tiny_recipe, tmp_path):
+    recipe = tiny_recipe(
+        more=", metadata: meta.csv, groups: [camera, age]",
+        tail="audit: {by: [camera, {column: age, quantiles: 2}], positive: mauve}\n",
+    )
+    files = sorted((tmp_path / "colours").rglob("*.png"))
+    rows = [(str(f.relative_to(tmp_path / "colours")), "old", f"{i} years") for i, f in enumerate(files)]
+    pd.DataFrame(rows, columns=["path", "camera", "age"]).to_csv(tmp_path / "colours" / "meta.csv", index=False)
+    with pytest.raises(RecipeError) as caught:
+        prepare(load_recipe(recipe))
+    told = " ".join(caught.value.problems)
+    assert "audit.by, val split: The column 'age' is to be cut by quantiles, but holds" in told
+    assert "audit.positive is 'mauve', which the data does not have." in told

@@ -374,3 +374,32 @@ def test_reading_recipes_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_column_to_audit_by_may_say_how_it_is_cut(load: Load) -> None:
+    head = HEAD.replace(
+        "data: {root: data/pets}", "data: {root: data/pets, metadata: m.csv, groups: [age, sex, burst]}"
+    )
+    assert head != HEAD
+    text = "audit:\n  by: [sex, {column: age, bins: [18, 65.5]}]\n  cluster_by: burst\n  criteria: [equalised_odds]\n"
+    section = load(text, head=head).audit
+    assert section.columns == ("sex", "age")
+    assert section.plain[1]["bins"] == (18, 65.5)
+    assert load(text, "audit.tolerance=0.1", head=head).audit.tolerance == 0.1
+
+
+@pytest.mark.parametrize(
+    ("audit", "expected"),
+    [
+        ("by: [{column: age, bins: [65, 18]}]", "bins"),
+        ("by: [{column: age, bins: [1], quantiles: 4}]", "is to be cut by bins and by quantiles. Keep one of them."),
+        ("by: [{column: age, quantile: 4}]", "quantile"),
+        ("by: [age], criteria: [equal_odds]", "criteria"),
+        ("by: [age], cluster_by: burst", "audit.cluster_by names 'burst', but data.groups carries only age."),
+        ("by: [age], pair_by: age, weights: age", "audit.pair_by compares images within matched sets"),
+    ],
+)
+def test_wrong_ways_to_audit_are_told(problems: Problems, audit: str, expected: str) -> None:
+    head = HEAD.replace("data: {root: data/pets}", "data: {root: data/pets, metadata: m.csv, groups: [age]}")
+    (found, *_) = problems(f"audit: {{{audit}}}\n", head=head)
+    assert expected in found

@@ -20,6 +20,7 @@ from tlkit.audit.profile import ProfileTable, profile_table
 from tlkit.audit.rates import GroupCounts, Metric, Rate, rates_of
 from tlkit.audit.result import Audit, AuditSettings, ColumnFacts
 from tlkit.audit.sample import Design, designed
+from tlkit.audit.tables import MISSING
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.stats.intervals import wilson
@@ -241,12 +242,19 @@ def _profiles(
 def _facts(
     level: Levels, labelled: npt.NDArray[np.bool_], correct: npt.NDArray[np.bool_], settings: AuditSettings
 ) -> ColumnFacts:
-    """Return what a column was taken for, with the test of missingness against error."""
-    missing = (level.code < 0)[labelled]
-    count = int(missing.sum())
+    """Return what a column was taken for, its counts, and the test of missingness against error."""
+    cells = cross([level])
+    code = np.where(cells.code < 0, cells.patterns, cells.code)[labelled]
+    images = cells.gather(np.bincount(code, minlength=cells.patterns + 1))
+    right = cells.gather(np.bincount(code[correct], minlength=cells.patterns + 1))
+    missing, right_missing = int(images[-1]), int(right[-1])
+    known = len(code) - missing
     test = None
-    if 0 < count < len(missing):
-        right = [int(correct[missing].sum()), int(correct[~missing].sum())]
-        test = omnibus(right, [count, len(missing) - count], draws=settings.draws, seed=settings.seed)
+    if missing and known:
+        k = [right_missing, int(correct.sum()) - right_missing]
+        test = omnibus(k, [missing, known], draws=settings.draws, seed=settings.seed)
     p, method = (None, "") if test is None else (test.p, test.method)
-    return ColumnFacts(level.column, level.kind, level.how, count, p, method)
+    return ColumnFacts(
+        level.column, level.kind, level.how, missing, p, method, (*level.values, MISSING),
+        tuple(images.astype(int).tolist()), tuple(right.astype(int).tolist()),
+    )  # fmt: skip

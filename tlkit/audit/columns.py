@@ -148,6 +148,7 @@ class Levels:
         code: pattern of each image, shape (N,), -1 = missing. Without `member` the pattern is the group.
         member: which groups a pattern belongs to, shape (P, G); None where every image is in one group.
         how: how the groups were made, as a sentence's end: "4 groups of about equal size".
+        edges: inner edges of a continuous column, rising.
     """
 
     column: str
@@ -156,6 +157,7 @@ class Levels:
     code: Ints
     member: Mask | None
     how: str
+    edges: tuple[float, ...] = ()
 
 
 def levels_of(values: pd.Series[Any], spec: GroupColumn, *, max_values: int = MAX_VALUES) -> Levels:
@@ -242,7 +244,7 @@ def _binned(text: pd.Series[str], column: str, bins: Sequence[float], quantiles:
         names = _spans(edges, closed=True) if len(edges) > 1 else [_short(edges[0])]
         how = f"{len(names)} groups of about equal size"
     code = np.where(np.isnan(number), -1, np.searchsorted(inner, np.nan_to_num(number), side="right"))
-    return Levels(column, "continuous", tuple(names), code.astype(np.int64), None, how)
+    return Levels(column, "continuous", tuple(names), code.astype(np.int64), None, how, tuple(inner.tolist()))
 
 
 def _several(text: pd.Series[str], column: str, separator: str) -> Levels:

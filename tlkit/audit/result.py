@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -81,6 +82,9 @@ class ColumnFacts:
         missing_p: p-value of the χ² test that errors are as frequent where the value is missing as where it is known;
             None where nothing is missing, or nothing but right or wrong.
         missing_test: "chi-square", or "permutation" where an expected count is below 5.
+        groups: names of its groups, then "(missing)".
+        images: labelled images of each, however few.
+        right: how many of them are predicted right.
     """
 
     column: str
@@ -89,6 +93,9 @@ class ColumnFacts:
     missing: int
     missing_p: float | None = None
     missing_test: str = ""
+    groups: tuple[str, ...] = ()
+    images: tuple[int, ...] = ()
+    right: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -194,6 +201,23 @@ class Audit:
             f"{first_few(names, most=10)}."
         )
 
+    def export(self, path: Path | str, *, k: int = 5) -> pd.DataFrame:
+        """Write the counts of all groups as CSV so that no cell of fewer than k images can be read or worked out.
+
+        Args:
+            path: a new file.
+            k: cells with fewer images, or fewer right or wrong ones, are hidden, at least 2.
+
+        Returns:
+            What was written: `by`, `group`, `images` and `right` for single columns, NA where hidden.
+
+        Raises:
+            TlkitError: the file exists, or k is below 2.
+        """
+        from tlkit.audit.export import write_export
+
+        return write_export(self, Path(path), k=k)
+
     def summary_rows(self) -> list[tuple[str, ...]]:
         """Return all tables as text, one tuple a row, the header first: for the command line and reports."""
         from tlkit.audit.words import summary_rows
@@ -239,7 +263,7 @@ class Audit:
             overall=Estimate.from_dict(values["overall"]),
             tests=values["tests"],
             tables=tuple(table_from_dict(table) for table in values["tables"]),
-            columns=tuple(ColumnFacts(**facts) for facts in values.get("columns", ())),
+            columns=tuple(_facts(facts) for facts in values.get("columns", ())),
             profiles=tuple(profiles_from_dict(table) for table in values.get("profiles", ())),
         )
 
@@ -247,6 +271,10 @@ class Audit:
         from tlkit.audit.page import audit_html
 
         return audit_html(self)
+
+
+def _facts(values: Mapping[str, Any]) -> ColumnFacts:
+    return ColumnFacts(**{**values, **{name: tuple(values.get(name, ())) for name in ("groups", "images", "right")}})
 
 
 def _plain(value: Any) -> Any:

@@ -13,8 +13,7 @@ from tlkit.cli import data, features, recipe
 from tlkit.cli.output import class_rows, find_run, print_json, print_lines, print_table, read_file, start_logging
 
 if TYPE_CHECKING:
-    from tlkit.pipeline.judge import Run
-    from tlkit.predictions import Predictions
+    pass
 
 app = typer.Typer(
     name="tlkit",
@@ -106,11 +105,34 @@ def evaluate(
 @app.command()
 def audit(
     what: Judged,
-    by: Annotated[list[str] | None, typer.Option(help="Group column; repeat it for more and their crossings.")] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Group column; repeat it for more and their crossings. age:quantiles=4, age:bins=18,65, "
+            "size:order=small,large and tags:separator=; say how to cut one."
+        ),
+    ] = None,
     split: Split = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of group columns keyed by path, to join.")] = None,
     max_order: Annotated[int | None, typer.Option(help="Most columns crossed with each other.")] = None,
     min_group_size: Annotated[int | None, typer.Option(help="Smaller groups get no rate.")] = None,
+    criteria: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--criterion",
+            help="accuracy_equality, demographic_parity, equal_opportunity, equalised_odds, "
+            "predictive_parity or four_fifths; repeat it for more.",
+        ),
+    ] = None,
+    positive: Annotated[str | None, typer.Option(help="Class that the criteria are about.")] = None,
+    tolerance: Annotated[float | None, typer.Option(help="Largest difference from the rest that is tolerated.")] = None,
+    cluster_by: Annotated[
+        str | None, typer.Option(help="Column of what belongs together, such as the subject.")
+    ] = None,
+    pair_by: Annotated[str | None, typer.Option(help="Column of matched sets; groups are compared within.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Column of the images' weights.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write counts to this new CSV, small cells hidden.")] = None,
+    k: Annotated[int, typer.Option("--k", help="Cells of --export with fewer images are hidden.")] = 5,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     gate: Annotated[Path | None, typer.Option(help="YAML file of gates; exit code 1 or 3 unless all pass.")] = None,
@@ -119,27 +141,18 @@ def audit(
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, and say what the data cannot decide."""
-    from tlkit.audit.audit import audit_groups
-    from tlkit.audit.explain import explain_gaps
+    from tlkit.cli.audit import run_audit
     from tlkit.cli.gate import finish_gate, judge_gate_file, open_gate_file
     from tlkit.cli.output import print_audit
 
     gates = open_gate_file(gate, junit=junit, summary=summary)
-    run = find_run(what, split=split)
-    judged: Run | Predictions
-    if run and not groups:
-        judged, result = run, run.audit(by or None, split=split, max_order=max_order, min_group_size=min_group_size)
-        behind = run.explain(by or None, split=split, min_group_size=min_group_size)
-    else:
-        table = run.predictions(split) if run else read_file(what, y_true=y_true, y_pred=y_pred)
-        judged = table.with_groups(groups) if groups else table
-        result = audit_groups(
-            judged,
-            by=by or judged.group_columns,
-            max_order=2 if max_order is None else max_order,
-            min_group_size=20 if min_group_size is None else min_group_size,
-        )
-        behind = explain_gaps(judged, by=result.settings.by, min_group_size=result.settings.min_group_size)
+    judged, result, behind = run_audit(
+        what, by=by, split=split, groups=groups, max_order=max_order, min_group_size=min_group_size,
+        criteria=criteria, positive=positive, tolerance=tolerance, cluster_by=cluster_by, pair_by=pair_by,
+        weights=weights, y_true=y_true, y_pred=y_pred,
+    )  # fmt: skip
+    if export is not None:
+        result.export(export, k=k)
     verdicts = judge_gate_file(gates, judged, split=split)
     if json:
         more = {"explanation": behind.to_dict()} | ({"gate": verdicts.to_dict()} if verdicts else {})

@@ -12,7 +12,10 @@ from typing import Any
 import pandas as pd
 
 from tlkit.audit.audit import Audit, audit_groups
+from tlkit.audit.columns import By
 from tlkit.audit.comparison import Comparison, compare_predictions
+from tlkit.audit.criteria import Criterion
+from tlkit.audit.cut import cut_columns
 from tlkit.audit.explain import explain_gaps
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.gate_report import GateReport
@@ -143,41 +146,62 @@ class Run:
 
     def audit(
         self,
-        by: str | Sequence[str] | None = None,
+        by: By | Sequence[By] | None = None,
         *,
         split: str | None = None,
         max_order: int | None = None,
         min_group_size: int | None = None,
+        criteria: Sequence[Criterion] | None = None,
+        positive: str | None = None,
+        tolerance: float | None = None,
+        cluster_by: str | None = None,
+        pair_by: str | None = None,
+        weights: str | None = None,
     ) -> Audit:
         """Compare a split's rates across groups. The recipe's own audit is stored in `audit.json`; others are not.
 
         Args:
-            by: group columns; default: the recipe's `audit.by`, else all columns there are.
+            by: group columns, as `tlkit.audit_groups` takes them; default: the recipe's `audit.by`, else all columns
+                there are.
             split: test by default, or val where there is no test split.
             max_order: most columns that are crossed; default: the recipe's.
             min_group_size: smallest group that gets a rate; default: the recipe's.
+            criteria: criteria whose rates are compared, too; default: the recipe's.
+            positive: class that the criteria are about; default: the recipe's.
+            tolerance: largest difference that is tolerated; default: the recipe's.
+            cluster_by: column of what belongs together; default: the recipe's.
+            pair_by: column of matched sets; default: the recipe's.
+            weights: column of weights; default: the recipe's.
 
         Raises:
             PredictionsError: a column is not there; the message lists those that are.
             RunError: the run has no group columns at all.
         """
         split, recipe = self.judged_split(split), self.recipe
-        predictions = self.predictions(split)
+        predictions, section = self.predictions(split), recipe.audit
+        used = (cluster_by, pair_by, weights)
         result = audit_groups(
             predictions,
-            by=self._columns(by, predictions),
-            max_order=recipe.audit.max_order if max_order is None else max_order,
-            min_group_size=recipe.audit.min_group_size if min_group_size is None else min_group_size,
+            by=self._columns(by, predictions, used=used),
+            criteria=section.criteria if criteria is None else criteria,
+            positive=positive or section.positive,
+            max_order=section.max_order if max_order is None else max_order,
+            min_group_size=section.min_group_size if min_group_size is None else min_group_size,
+            tolerance=section.tolerance if tolerance is None else tolerance,
+            cluster_by=cluster_by or section.cluster_by,
+            pair_by=pair_by or section.pair_by,
+            weights=weights or section.weights,
             confidence=recipe.evaluate.confidence,
             seed=recipe.seed,
         )
-        if by is None and max_order is None and min_group_size is None:
+        own = (by, max_order, min_group_size, criteria, positive, tolerance, cluster_by, pair_by, weights)
+        if all(one is None for one in own):
             self._store(self.directory.audit, split, result.to_dict())
         return result
 
     def explain(
         self,
-        by: str | Sequence[str] | None = None,
+        by: By | Sequence[By] | None = None,
         *,
         split: str | None = None,
         order: Mapping[str, Sequence[str]] | None = None,
@@ -198,11 +222,13 @@ class Run:
         split, recipe = self.judged_split(split), self.recipe
         predictions = self.predictions(split)
         trained = self.samples.split("train")
+        training = trained.groups if len(trained) else None
+        cut = cut_columns(predictions, by=self._columns(by, predictions), training=training)
         result = explain_gaps(
-            predictions,
-            by=self._columns(by, predictions),
-            order=order,
-            training=trained.groups if len(trained) else None,
+            cut.predictions,
+            by=cut.names,
+            order={**cut.order, **(order or {})},
+            training=cut.training,
             min_group_size=recipe.audit.min_group_size if min_group_size is None else min_group_size,
             confidence=recipe.evaluate.confidence,
             seed=recipe.seed,
@@ -239,7 +265,7 @@ class Run:
         return compare_predictions(
             self.predictions(split),
             other.predictions(split) if isinstance(other, Run) else other,
-            by=by or list(self.recipe.audit.by) or None,
+            by=by or list(self.recipe.audit.columns) or None,
             names=names,
             confidence=self.recipe.evaluate.confidence,
         )
@@ -279,13 +305,17 @@ class Run:
             split=split,
         )
 
-    def _columns(self, by: str | Sequence[str] | None, predictions: Predictions) -> list[str]:
-        """Return the columns to audit by: those asked for, else the recipe's, else all.
+    def _columns(
+        self, by: By | Sequence[By] | None, predictions: Predictions, *, used: Sequence[str | None] = ()
+    ) -> By | Sequence[By]:
+        """Return the columns to audit by: those asked for, else the recipe's, else all that serve nothing else.
 
         Raises:
             RunError: there are none.
         """
-        columns = [by] if isinstance(by, str) else list(by or self.recipe.audit.by or predictions.group_columns)
+        section = self.recipe.audit
+        others = (*used, section.cluster_by, section.pair_by, section.weights)
+        columns = by or section.plain or [name for name in predictions.group_columns if name not in others]
         if not columns:
             raise RunError(
                 f"{self.path} has no group columns to audit by. Name a metadata CSV in data.metadata and its columns "

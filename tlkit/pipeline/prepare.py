@@ -11,6 +11,7 @@ import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
 import pytorch_lightning as pl
 
+from tlkit.audit.cells import by_problems
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.errors import RecipeError, first_few
 from tlkit.models.backbone import create_backbone
@@ -86,6 +87,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         progress=progress,
     )
     data.setup()
+    _check_audit(recipe, data.samples)
     keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora")
     if not keeps_statistics and min(section.batch_size, len(data.samples.split("train"))) == 1:
         raise RecipeError(
@@ -106,6 +108,29 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
     )
     logger.info("Training on %s in precision %s.", device, precision)
     return Prepared(recipe, data, classifier, device, precision, steps)
+
+
+def _check_audit(recipe: Recipe, samples: Samples) -> None:
+    """Find out before training whether the audit that the recipe asks for can be made of the splits it will judge.
+
+    Raises:
+        RecipeError: a column is an identifier, cannot be cut as asked, or the positive class is none.
+    """
+    section = recipe.audit
+    if not section.by:
+        return
+    there = set(samples.table["split"])
+    problems: list[str] = []
+    for split in [name for name in ("val", "test") if name in there] or ["train"]:
+        found = by_problems(samples.split(split).groups, section.plain)
+        problems += [f"audit.by, {split} split: {problem}" for problem in found]
+    if section.positive is not None and section.positive not in samples.classes:
+        problems.append(
+            f"audit.positive is {section.positive!r}, which the data does not have. "
+            f"Its classes are {first_few(samples.classes)}."
+        )
+    if problems:
+        raise RecipeError(*problems)
 
 
 def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from tlkit.recipe.nodes import KeyPath
-from tlkit.recipe.schema import Recipe, TransformSpec
+from tlkit.recipe.schema import AuditColumn, Recipe, TransformSpec
 from tlkit.recipe.values import Wanted
 
 
@@ -65,7 +65,7 @@ def all_keys() -> Mapping[str, FieldInfo]:
         for name, field in section.model_fields.items():
             found[before + name] = field
             for inner in sections_in(field.annotation):
-                if inner is not TransformSpec:
+                if inner not in (TransformSpec, AuditColumn):
                     collect(inner, f"{before}{name}.")
 
     collect(Recipe, "")

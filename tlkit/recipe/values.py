@@ -28,10 +28,17 @@ def said(text: str) -> PydanticCustomError:
     return PydanticCustomError("said", "{text}", {"text": text})
 
 
-def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the values, or complain of one that occurs twice."""
     for position, value in enumerate(values):
         if value in values[:position]:
             raise said(f"names {value!r} twice. Keep one of them.")
+    return values
+
+
+def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
+    if list(values) != sorted(set(values)):
+        raise said("must be different numbers in rising order.")
     return values
 
 
@@ -82,7 +89,7 @@ WeightsSource = Annotated[
 ]
 Names = Annotated[
     tuple[Text, ...],
-    AfterValidator(_each_once),
+    AfterValidator(each_once),
     Field(json_schema_extra={"uniqueItems": True}),
     Wanted("a list of names, such as [age, sex]"),
 ]
@@ -95,10 +102,11 @@ Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1), Wanted("a whole nu
 Whole = Annotated[int, Field(strict=True, ge=0), Wanted("a whole number of at least 0")]
 Count = Annotated[int, Field(strict=True, ge=1), Wanted("a whole number of at least 1")]
 AtLeastTwo = Annotated[int, Field(strict=True, ge=2), Wanted("a whole number of at least 2")]
+Parts = Annotated[int, Field(strict=True, ge=2, le=50), Wanted("a whole number from 2 to 50")]
 Byte = Annotated[int, Field(strict=True, ge=0, le=255)]
 Ranks = Annotated[
     tuple[Count, ...],
-    AfterValidator(_each_once),
+    AfterValidator(each_once),
     Field(json_schema_extra={"uniqueItems": True}),
     Wanted("a list of whole numbers of at least 1, such as [1, 5]"),
 ]
@@ -107,6 +115,8 @@ _finite = Field(strict=True, allow_inf_nan=False)
 Positive = Annotated[float, _finite, Field(gt=0), Wanted("a number above 0")]
 NotNegative = Annotated[float, _finite, Field(ge=0), Wanted("a number of at least 0")]
 HeldOut = Annotated[float, _finite, Field(ge=0, le=0.9), Wanted("a share from 0 to 0.9")]
+Tolerance = Annotated[float, _finite, Field(ge=0, lt=1), Wanted("a number from 0 to below 1")]
+Edges = Annotated[tuple[Annotated[float, _finite], ...], AfterValidator(_rising)]
 BelowOne = Annotated[float, _finite, Field(ge=0, lt=1), Wanted("a number from 0 to below 1")]
 UpToOne = Annotated[float, _finite, Field(gt=0, le=1), Wanted("a number above 0 and up to 1")]
 Inside = Annotated[float, _finite, Field(gt=0, lt=1), Wanted("a number between 0 and 1, such as 0.95")]

@@ -1,0 +1,103 @@
+"""How often an audit's verdicts are right: simulated test sets with and without a gap, and the coverage of intervals.
+
+    python benchmarks/audit_false_alarms.py [--runs 400]
+
+Every run draws one test set of 5 groups whose true rates are known and asks `audit_groups`' own judge: groups against
+the rest, Fisher with Holm, Newcombe's interval against the tolerance. No model and no images are involved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+import numpy as np
+
+from tlkit.audit.cells import Cells
+from tlkit.audit.compare import compare
+from tlkit.audit.judge import judge
+from tlkit.audit.rates import Rate
+from tlkit.audit.result import AuditSettings
+from tlkit.stats.bootstrap import bootstrap_replicates
+from tlkit.stats.intervals import clopper_pearson_bounds, newcombe_bounds, wilson_bounds
+from tlkit.stats.tests import max_gap
+
+
+def verdicts(rates, n, *, tolerance, runs, seed):
+    """Return the verdicts of all groups, shape (runs, groups)."""
+    generator = np.random.default_rng(seed)
+    groups = len(rates)
+    cells = Cells(("g",), tuple((str(i),) for i in range(groups)), np.empty(0, dtype=np.int64))
+    settings = AuditSettings(("g",), tolerance=tolerance, draws=100)  # no verdict rests on the permutations
+    sizes = np.append(np.full(groups, n), 0)
+    found = []
+    for _ in range(runs):
+        k = np.append(generator.binomial(n, rates), 0)
+        (table,), _ = judge([compare(cells, Rate("accuracy"), k=k, n=sizes, images=sizes, settings=settings)], settings)
+        found.append([row.verdict for row in table.rows])
+    return np.array(found)
+
+
+def false_alarms_and_power(runs):
+    print(f"5 groups, true rate .9 in all but one; {runs} test sets each: share with any FAIL, and with all PASS")
+    print("n per group  rate of the one  tolerance  any FAIL  one PASS  all PASS")
+    for n in (50, 200, 1000):
+        for one in (0.90, 0.85, 0.75):
+            for tolerance in (0.0, 0.02, 0.05):
+                found = verdicts([one, 0.9, 0.9, 0.9, 0.9], n, tolerance=tolerance, runs=runs, seed=n)
+                fail = (found == "FAIL").any(axis=1).mean()
+                passed, whole = (found[:, 0] == "PASS").mean(), (found == "PASS").all(axis=1).mean()
+                print(f"{n:11d}  {one:15.2f}  {tolerance:9.2f}  {fail:8.3f}  {passed:8.3f}  {whole:8.3f}")
+
+
+def largest_gap(runs):
+    print(f"\nThe largest gap where there is none, p = .9, {runs} test sets: share called a gap at 5 %")
+    print("groups  n per group  percentile interval of the gap excludes 0  permutation p < .05  mean gap  expected")
+    for groups, n in ((2, 200), (5, 200), (10, 100), (20, 50), (5, 1000)):
+        generator = np.random.default_rng(groups)
+        apart = low_p = gap = expected = 0.0
+        for run in range(runs):
+            k = generator.binomial(n, 0.9, groups)
+            test = max_gap(k, np.full(groups, n), draws=1000, seed=run)
+            cells = np.ravel(np.column_stack([k, n - k]))
+            drawn = bootstrap_replicates(
+                cells,
+                lambda c: np.ptp(c[:, ::2] / np.maximum(c[:, ::2] + c[:, 1::2], 1), axis=1),
+                rng=generator,
+                replicates=300,
+            )
+            apart += np.quantile(drawn, 0.025) > 0
+            low_p += test.p < 0.05
+            gap, expected = gap + test.gap, expected + test.expected
+        shares = f"{apart / runs:42.3f}  {low_p / runs:19.3f}"
+        print(f"{groups:6d}  {n:11d}  {shares}  {gap / runs:8.4f}  {expected / runs:8.4f}")
+
+
+def coverage():
+    print("\nExact coverage of 95 % intervals of a rate")
+    print("    n     p  Wilson  Clopper-Pearson")
+    for n, p in ((10, 0.95), (20, 0.95), (50, 0.95), (50, 0.99), (100, 0.99), (300, 0.95)):
+        k = np.arange(n + 1)
+        pmf = np.array([math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(n + 1)])
+        shares = []
+        for bounds in (wilson_bounds, clopper_pearson_bounds):
+            low, high = bounds(k, np.full(n + 1, n))
+            shares.append(pmf[(low <= p) & (p <= high)].sum())
+        print(f"{n:5d}  {p:.2f}  {shares[0]:6.3f}  {shares[1]:15.3f}")
+    print("\nSimulated coverage of 95 % intervals of a difference (Newcombe), 20,000 draws")
+    print("   n1    n2    p1    p2  coverage")
+    generator = np.random.default_rng(0)
+    for n1, n2, p1, p2 in ((20, 1000, 0.95, 0.95), (50, 500, 0.9, 0.9), (200, 800, 0.9, 0.8), (30, 30, 0.99, 0.9)):
+        k1, k2 = generator.binomial(n1, p1, 20_000), generator.binomial(n2, p2, 20_000)
+        low, high = newcombe_bounds(k1, n1, k2, n2)
+        inside = ((low <= p1 - p2) & (p1 - p2 <= high)).mean()
+        print(f"{n1:5d} {n2:5d}  {p1:.2f}  {p2:.2f}  {inside:8.3f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=400)
+    runs = parser.parse_args().runs
+    false_alarms_and_power(runs)
+    largest_gap(runs)
+    coverage()

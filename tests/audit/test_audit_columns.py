@@ -1,0 +1,188 @@
+"""Columns of every kind: categories, orders, measurements, several values an image, missing ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from tlkit.audit import audit_groups, by_problems
+from tlkit.audit.cells import cells_of, cross
+from tlkit.audit.columns import GroupColumn, columns_of, levels_of, parse_column
+from tlkit.errors import PredictionsError
+from tlkit.predictions import Predictions
+from tlkit.stats.tests import fisher_exact, max_gap
+
+
+def levels(values, spec="x"):
+    return levels_of(pd.Series(values, dtype="string"), parse_column(spec))
+
+
+def predictions_of(wrong, **groups):
+    return Predictions.build(
+        classes=["no", "yes"], path=[str(i) for i in range(len(wrong))], y_true=[0] * len(wrong), y_pred=list(wrong),
+        groups=pd.DataFrame({name: pd.array(list(values), dtype="string") for name, values in groups.items()}),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("age", GroupColumn("age")),
+        ("age:quantiles=4", GroupColumn("age", quantiles=4)),
+        ("age:bins=18,65.5", GroupColumn("age", bins=(18.0, 65.5))),
+        ("size:order=small, medium,large", GroupColumn("size", order=("small", "medium", "large"))),
+        ("tags:separator=,", GroupColumn("tags", separator=",")),
+        ("a:b:bins=1", GroupColumn("a:b", bins=(1.0,))),
+        ("camera: left", GroupColumn("camera: left")),
+    ],
+)
+def test_a_text_says_how_to_cut_a_column(text, expected):
+    assert parse_column(text) == expected
+    assert columns_of([text, text]) == (expected,)
+
+
+def test_a_text_that_cannot_be_read_shows_one_that_can():
+    with pytest.raises(PredictionsError, match=r"'age:bins=a,b' cannot be read. Write it like age:bins=18,65."):
+        parse_column("age:bins=a,b")
+    with pytest.raises(PredictionsError, match=r"'age:quantiles=' cannot be read. Write it like age:quantiles=4."):
+        parse_column("age:quantiles=")
+    with pytest.raises(PredictionsError, match=r"has no name"):
+        columns_of({"bins": [1]})
+    with pytest.raises(PredictionsError, match=r"described with bin. Use column and one of bins, quantiles"):
+        columns_of({"column": "age", "bin": [1]})
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["a", "b", "c"], "categorical"),
+        (["True", "False", "True"], "boolean"),
+        (["0", "1", "1"], "boolean"),
+        ([str(i % 30) for i in range(300)], "categorical"),
+        ([str(i % 60) for i in range(300)], "continuous"),
+        ([str(i / 7) for i in range(300)], "continuous"),
+        (["0.5", "1.5", "2.5"], "categorical"),
+    ],
+)
+def test_what_a_column_is_taken_for(values, kind):
+    assert levels(values).kind == kind
+
+
+def test_a_column_that_counts_through_is_an_identifier_and_a_measurement_is_not():
+    frame = pd.DataFrame({"id": [str(i) for i in range(90)], "depth": [str(i + 0.5) for i in range(90)]})
+    (problem,) = by_problems(frame, ["id", "depth"])
+    assert problem.startswith("The column 'id' has 90 different values in 90 rows, so it looks like an identifier")
+
+
+def test_bins_are_half_open_and_say_so():
+    cut = levels(["17", "18", "64.9", "65", None], "age:bins=18,65")
+    assert cut.values == ("<18", "[18, 65)", "≥65")
+    assert cut.code.tolist() == [0, 1, 1, 2, -1]
+
+
+@given(st.lists(st.integers(-50, 50), min_size=1, max_size=200), st.integers(2, 8))
+def test_quantiles_put_every_number_into_the_group_whose_label_holds_it(numbers, parts):
+    cut = levels([str(number) for number in numbers], f"x:quantiles={parts}")
+    assert len(cut.values) <= parts
+    for number, code in zip(numbers, cut.code, strict=True):
+        label = cut.values[code]
+        if "[" not in label:
+            assert float(label) == number
+            continue
+        low, high = (float(part) for part in label.strip("[])").split(","))
+        assert low <= number < high or (label.endswith("]") and number == high)
+
+
+def test_quantiles_give_groups_of_about_equal_size():
+    generator = np.random.default_rng(0)
+    cut = levels([str(one) for one in generator.normal(size=1000)], "x:quantiles=4")
+    assert np.bincount(cut.code) == pytest.approx([250] * 4, abs=2)
+
+
+def test_a_stated_order_is_kept_and_must_be_whole():
+    cut = levels(["small", "large", "small"], "x:order=small,medium,large")
+    assert (cut.kind, cut.values, cut.code.tolist()) == ("ordered", ("small", "medium", "large"), [0, 2, 0])
+    assert by_problems(pd.DataFrame({"x": ["small", "huge"]}), "x:order=small,large") == [
+        "The order of 'x' does not name 'huge'. Name every value."
+    ]
+
+
+def test_problems_of_cutting_are_told_with_the_column():
+    frame = pd.DataFrame({"age": ["18", "old"], "b": ["x", "y"]})
+    assert by_problems(frame, ["age:quantiles=4", "b:order=x,x,y"]) == [
+        "The column 'age' is to be cut by quantiles, but holds 'old'. Leave cells without a number empty.",
+        "The order of 'b' names x twice. Name every value once.",
+    ]
+    assert by_problems(frame, GroupColumn("age", bins=(3, 1))) == [
+        "The bins of 'age' are 3, 1. Use different numbers in rising order."
+    ]
+    assert by_problems(frame, GroupColumn("age", bins=(1,), quantiles=3)) == [
+        "The column 'age' is to be cut by bins and by quantiles. Keep one of them."
+    ]
+    assert by_problems(frame, ["b", "b:order=x,y"]) == [
+        "The column 'b' is named twice, cut in different ways. Keep one of them."
+    ]
+
+
+def test_an_image_of_several_groups_counts_in_each_and_is_compared_with_those_outside():
+    tags = ["red;big"] * 40 + ["red"] * 40 + ["big"] * 40 + ["; "] * 10
+    wrong = [0] * 38 + [1] * 2 + [0] * 30 + [1] * 10 + [0] * 39 + [1] + [0] * 10
+    table = audit_groups(predictions_of(wrong, tags=tags), by="tags:separator=;").group_table("tags")
+    big, red, missing = table.rows
+    assert [(row.name, row.images) for row in table.rows] == [("big", 80), ("red", 80), ("(missing)", 10)]
+    assert (big.rate.value, red.rate.value) == (77 / 80, 68 / 80)
+    assert red.p == fisher_exact(68, 80, 39, 40)
+    assert big.p == fisher_exact(77, 80, 30, 40)
+    assert missing.suppressed
+    assert table.gap.value == pytest.approx(9 / 80)
+
+
+def test_the_largest_gap_of_overlapping_groups_agrees_with_shuffling_the_images():
+    generator = np.random.default_rng(0)
+    member = np.repeat([[1, 1], [1, 0], [0, 1]], [30, 20, 25], axis=0)
+    right = generator.random(75) < 0.8
+    k = [right[:30].sum(), right[30:50].sum(), right[50:].sum()]
+    ours = max_gap(k, [30, 20, 25], member=[[1, 1], [1, 0], [0, 1]])
+    shuffled = []
+    for _ in range(4000):
+        rates = generator.permutation(right) @ member / member.sum(axis=0)
+        shuffled.append(np.ptp(rates))
+    assert ours.exact
+    assert ours.gap == pytest.approx(np.ptp(right @ member / member.sum(axis=0)))
+    assert ours.expected == pytest.approx(np.mean(shuffled), abs=0.002)
+    assert ours.p == pytest.approx(np.mean(np.array(shuffled) >= ours.gap - 1e-9), abs=0.03)
+
+
+def test_several_values_cross_with_other_columns():
+    frame = pd.DataFrame({"t": ["a;b", "a", None, "b"], "s": ["x", "y", "x", "x"]}, dtype="string")
+    cells = cells_of(frame, (GroupColumn("t", separator=";"), "s"))
+    assert cells.values == (("a", "x"), ("a", "y"), ("b", "x"), ("b", "y"))
+    code = np.where(cells.code < 0, cells.patterns, cells.code)
+    counted = cells.gather(np.bincount(code, minlength=cells.patterns + 1))
+    assert counted.tolist() == [1, 1, 2, 0, 1]
+    assert cross([levels(["a", "b"])]).member is None
+
+
+def test_missing_values_are_tested_against_errors():
+    wrong = [0] * 190 + [1] * 10 + [0] * 80 + [1] * 20
+    audit = audit_groups(predictions_of(wrong, g=["a", "b"] * 100 + [None] * 100), by="g")
+    (facts,) = audit.columns
+    theirs = stats.chi2_contingency([[190, 10], [80, 20]], correction=False)
+    assert (facts.missing, facts.missing_test) == (100, "chi-square")
+    assert facts.missing_p == pytest.approx(theirs.pvalue)
+    assert any("g is missing for 100 images" in line for line in audit.headline())
+    assert audit_groups(predictions_of(wrong, g=["a", "b"] * 150), by="g").columns[0].missing_p is None
+
+
+def test_the_log_says_how_a_column_was_taken(caplog):
+    generator = np.random.default_rng(0)
+    ages = [str(age) for age in generator.integers(0, 90, 400)]
+    with caplog.at_level("INFO", logger="tlkit"):
+        audit = audit_groups(predictions_of([0] * 400, age=ages), by="age")
+    assert "Audit by age: continuous, 4 groups of about equal size." in caplog.text
+    assert all(row.name.startswith("[") for row in audit.group_table("age").rows)
+    assert "age is continuous: 4 groups of about equal size." in audit.headline()

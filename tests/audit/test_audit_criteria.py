@@ -1,0 +1,190 @@
+"""Named criteria, comparisons with the best, exports, and the summary that comes first."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from fairlearn.metrics import (
+    demographic_parity_difference,
+    equal_opportunity_difference,
+    equalized_odds_difference,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tlkit.audit import Audit, audit_groups
+from tlkit.audit.export import hidden_cells
+from tlkit.audit.summary import brief_rows, profile_rows
+from tlkit.errors import PredictionsError, TlkitError
+from tlkit.predictions import Predictions
+from tlkit.stats.intervals import newcombe, ratio_log
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Three classes, probabilities, two columns: 2,400 images, the dark ones worse."""
+    generator = np.random.default_rng(7)
+    tone, sex = generator.choice(["light", "medium", "dark"], 2400), generator.choice(["man", "woman"], 2400)
+    y = generator.choice(3, 2400, p=[0.5, 0.3, 0.2])
+    logits = generator.normal(0, 1, (2400, 3)) + 2.2 * np.eye(3)[y] * np.where(tone == "dark", 0.4, 1.0)[:, None]
+    proba = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return Predictions.build(
+        classes=["ant", "bee", "cat"], path=[str(i) for i in range(2400)], y_true=y, proba=proba,
+        groups=pd.DataFrame({"tone": tone, "sex": sex}),
+    )  # fmt: skip
+
+
+def test_criteria_agree_with_fairlearn_for_every_class(many):
+    criteria = ("demographic_parity", "equal_opportunity", "equalised_odds")
+    for index, name in enumerate(many.classes):
+        audit = audit_groups(many, by="tone", criteria=criteria, positive=name)
+        found = {result.criterion: result.gap for result in audit.criteria}
+        given = {"sensitive_features": many.groups["tone"].astype(object)}
+        truth, guess = many.y_true == index, many.y_pred == index
+        assert found["demographic_parity"] == pytest.approx(demographic_parity_difference(truth, guess, **given))
+        assert found["equal_opportunity"] == pytest.approx(equal_opportunity_difference(truth, guess, **given))
+        assert found["equalised_odds"] == pytest.approx(equalized_odds_difference(truth, guess, **given))
+
+
+def test_with_several_classes_a_criterion_is_about_the_largest_gap_of_them(many):
+    audit = audit_groups(many, by="tone", criteria="equal_opportunity", metrics=())
+    (result,) = audit.criteria
+    gaps = {name: audit.group_table("tone", metric="recall", class_name=name).gap.value for name in many.classes}
+    assert result.gap == max(gaps.values())
+    assert result.class_name == max(gaps, key=gaps.get)
+    assert result.lowest == ("dark",)
+    assert result.verdict == "FAIL"
+    table = audit.group_table("tone", metric="recall", class_name=result.class_name)
+    bases = [row.base_rate.value for row in table.rows]
+    assert result.base_rates == (min(bases), max(bases))
+
+
+def test_the_choice_and_what_it_cannot_have_are_said(many):
+    lines = " ".join(audit_groups(many, by="tone", criteria=["predictive_parity"], positive="bee").headline())
+    assert "Chosen: predictive parity (of the images called the class, the same share right in every group)" in lines
+    assert "for the class bee" in lines
+    assert "cannot all hold (Kleinberg, Mullainathan & Raghavan 2017; Chouldechova 2017)." in lines
+    assert "tone, predictive parity:" in lines
+    assert "Chosen" not in " ".join(audit_groups(many, by="tone").headline())
+
+
+def test_four_fifths_is_off_by_default_and_has_no_verdict(many):
+    assert audit_groups(many, by="tone").criteria == ()
+    (result,) = audit_groups(many, by="sex", criteria="four_fifths").criteria
+    assert (result.verdict, result.kept) == (None, True)
+
+
+def test_rates_are_about_the_second_of_two_classes_unless_another_is_named(caplog):
+    predictions = Predictions.build(
+        classes=["no", "yes"], path=list("abcd"), y_true=[0, 1, 0, 1], y_pred=[0, 1, 1, 1],
+        groups=pd.DataFrame({"g": list("xxyy")}),
+    )  # fmt: skip
+    with caplog.at_level("INFO", logger="tlkit"):
+        audit = audit_groups(predictions, by="g", metrics="recall", min_group_size=1)
+    assert "Rates are about the class 'yes', the second of two; positive= names another." in caplog.text
+    assert [table.class_name for table in audit.tables] == ["yes"]
+    other = audit_groups(predictions, by="g", metrics="recall", min_group_size=1, positive="no")
+    assert [table.class_name for table in other.tables] == ["no"]
+    with pytest.raises(PredictionsError, match=r"positive class 'yess' is not among the classes. Did you mean 'yes'"):
+        audit_groups(predictions, by="g", positive="yess")
+    with pytest.raises(PredictionsError, match=r"no criterion 'equal_odds'. Did you mean 'equalised_odds'"):
+        audit_groups(predictions, by="g", criteria="equal_odds")
+
+
+def test_the_best_group_and_the_errors_are_compared_too(many):
+    table = audit_groups(many, by="tone").group_table("tone")
+    best, dark = table.best, table.row(("dark",))
+    assert best.name != "dark"
+    assert (best.best_difference, best.best_ratio) == (None, None)
+    counts = [(round(row.rate.value * row.rate.n), row.rate.n) for row in (dark, best)]
+    (k1, n1), (k2, n2) = counts
+    assert dark.best_difference == newcombe(k1, n1, k2, n2)
+    assert dark.best_ratio == ratio_log(k1, n1, k2, n2)
+    assert dark.best_error_ratio == ratio_log(n1 - k1, n1, n2 - k2, n2)
+    assert dark.error_ratio.value > 1 > dark.ratio.value
+
+
+def test_a_ratio_of_accuracies_near_one_hides_a_ratio_of_errors_of_two():
+    right = [i < 990 for i in range(1000)] + [i < 980 for i in range(1000)]
+    predictions = Predictions.build(
+        classes=["no", "yes"], path=[str(i) for i in range(2000)], y_true=[0] * 2000,
+        y_pred=[int(not one) for one in right], groups=pd.DataFrame({"g": ["a"] * 1000 + ["b"] * 1000}),
+    )  # fmt: skip
+    row = audit_groups(predictions, by="g").group_table("g").row(("b",))
+    assert (row.ratio.value, row.error_ratio.value) == pytest.approx((0.98 / 0.99, 2.0))
+
+
+def test_a_wide_interval_has_no_number(many):
+    few = many.take(np.arange(200))
+    audit = audit_groups(few, by=["tone", "sex"], min_group_size=5)
+    wide = [row for table in audit.tables for row in table.rows if row.wide]
+    assert wide
+    for row in wide:
+        assert (row.rate.high - row.rate.low) / 2 > 0.15
+        texts = [text for text in audit.summary_rows() if text[1] == row.name and text[3].startswith("[")]
+        assert texts
+    never = audit_groups(few, by="tone", max_half_width=1)
+    assert not [row for table in never.tables for row in table.rows if row.wide]
+
+
+def test_everything_goes_to_json_and_back(many):
+    audit = audit_groups(many, by=["tone", "sex"], criteria=["equalised_odds", "four_fifths"])
+    plain = audit.to_dict()
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+    assert Audit.from_dict(plain) == audit
+    first = {**plain, "version": 1}
+    for name in ("columns", "profiles"):
+        del first[name]
+    assert Audit.from_dict(first).tables == audit.tables
+
+
+def test_a_large_audit_shows_what_matters_and_says_what_it_leaves_out(many):
+    audit = audit_groups(many, by=["tone", "sex"], criteria=["equalised_odds", "predictive_parity"])
+    (header, *rows), note = brief_rows(audit)
+    assert len(header) == len(rows[0])
+    fails = sum(row.verdict == "FAIL" for table in audit.tables for row in table.rows)
+    assert len([row for row in rows if row[-1] == "FAIL"]) == fails
+    assert len(rows) < len(audit.summary_rows()) - 1
+    left_out = len(audit.summary_rows()) - 1 - len(rows)
+    assert note == f"{left_out} more rows, none of them FAIL: see --json, or `table()` in Python."
+    assert audit.headline()[0].startswith("Audit by tone, sex: FAIL. Rows: ")
+    assert "more tables without a FAIL (" in " ".join(audit.sentences())
+    profiles = profile_rows(audit)
+    assert [row[1] for row in profiles[1:]] == ["dark", "light", "medium", "man", "woman"]
+    assert audit._repr_html_().count("<details>") == 2
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=8), st.integers(2, 6))
+def test_hidden_cells_cannot_be_worked_out_from_the_sum(sizes, k):
+    sizes = np.array(sizes)
+    small = (sizes > 0) & (sizes < k)
+    hidden = hidden_cells(sizes, small, k=k)
+    assert hidden[small].all()
+    assert not hidden[sizes == 0].any()
+    if hidden.any() and np.count_nonzero(sizes) > 1:
+        whole = hidden[sizes > 0].all()
+        assert whole or (np.count_nonzero(hidden) >= 2 and sizes[hidden].sum() >= k)
+    if not small.any():
+        assert not hidden.any()
+
+
+def test_the_export_hides_small_cells_and_one_more(tmp_path):
+    names = ["a"] * 60 + ["b"] * 30 + ["c"] * 3
+    wrong = [0] * 50 + [1] * 10 + [0] * 15 + [1] * 15 + [1] * 3
+    predictions = Predictions.build(
+        classes=["no", "yes"], path=[str(i) for i in range(93)], y_true=[0] * 93, y_pred=wrong,
+        groups=pd.DataFrame({"g": names}),
+    )  # fmt: skip
+    audit = audit_groups(predictions, by="g")
+    frame = audit.export(tmp_path / "out.csv", k=5)
+    assert (tmp_path / "out.csv").read_text() == (
+        "by,group,images,right\ng,a,60,50\ng,b,hidden,hidden\ng,c,hidden,hidden\ng,(missing),0,0\n"
+    )
+    assert frame["images"].isna().tolist() == [False, True, True, False]
+    with pytest.raises(TlkitError, match=r"out.csv exists. Remove it, or name another file."):
+        audit.export(tmp_path / "out.csv")
+    with pytest.raises(TlkitError, match=r"k is 1."):
+        audit.export(tmp_path / "other.csv", k=1)

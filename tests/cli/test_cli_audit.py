@@ -1,0 +1,73 @@
+"""`tlkit audit` with columns that are cut, criteria, designs and an export."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from tlkit.cli.app import app
+from tlkit.errors import TlkitError
+
+
+@pytest.fixture
+def csv(tmp_path):
+    generator = np.random.default_rng(0)
+    age = generator.integers(18, 90, 400)
+    wrong = generator.random(400) < np.where(age > 60, 0.4, 0.05)
+    truth = generator.choice(["cat", "dog"], 400)
+    frame = pd.DataFrame(
+        {
+            "path": [f"{i}.png" for i in range(400)],
+            "y_true": truth,
+            "y_pred": np.where(wrong, np.where(truth == "cat", "dog", "cat"), truth),
+            "age": age,
+            "tags": generator.choice(["a", "b", "a;b"], 400),
+            "burst": np.repeat(np.arange(80), 5),
+        }
+    )
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    return tmp_path / "p.csv"
+
+
+def audit(*arguments):
+    done = CliRunner().invoke(app, ["-q", "audit", *map(str, arguments)], catch_exceptions=True)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.stdout
+
+
+def test_columns_are_cut_on_the_command_line_and_the_summary_comes_first(csv):
+    out = audit(csv, "--by", "age:bins=40,60", "--by", "tags:separator=;", "--max-order", "1")
+    first, *lines = out.splitlines()
+    assert first.startswith("Audit by age, tags: FAIL. Rows: ")
+    assert "age is continuous: bins with the edges 40, 60." in lines
+    assert [line.split("  ")[1].strip() for line in lines if line.startswith("age  ")][:3] == ["<40", "[40, 60)", "≥60"]
+    assert any(line.startswith("tags  a ") for line in lines)
+
+
+def test_criteria_clusters_and_tolerance_reach_the_audit(csv):
+    out = audit(
+        csv, "--by", "age:quantiles=3", "--criterion", "equal_opportunity", "--positive", "cat",
+        "--cluster-by", "burst", "--tolerance", "0.1", "--json",
+    )  # fmt: skip
+    settings = json.loads(out)["settings"]
+    assert settings["criteria"] == ["equal_opportunity"]
+    assert (settings["positive"], settings["cluster_by"], settings["tolerance"]) == ("cat", "burst", 0.1)
+
+
+def test_an_export_hides_small_cells(csv, tmp_path):
+    audit(csv, "--by", "age:bins=19,60", "--export", tmp_path / "out.csv", "--k", "20")
+    table = pd.read_csv(tmp_path / "out.csv", dtype=str)
+    assert list(table.columns) == ["by", "group", "images", "right"]
+    assert (table["images"] == "hidden").sum() >= 2
+    with pytest.raises(TlkitError, match=r"out.csv exists"):
+        audit(csv, "--by", "age:bins=19,60", "--export", tmp_path / "out.csv")
+
+
+def test_what_cannot_be_cut_is_told(csv):
+    with pytest.raises(TlkitError, match=r"'age:bins=old' cannot be read"):
+        audit(csv, "--by", "age:bins=old")

@@ -1,0 +1,67 @@
+"""`tlkit audit`: the audit of a run, or of any file of predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from tlkit.audit import Audit, audit_groups
+from tlkit.audit.cut import cut_columns
+from tlkit.audit.explain import explain_gaps
+from tlkit.cli.output import find_run, read_file
+
+if TYPE_CHECKING:
+    from tlkit.audit.explanation import Explanation
+    from tlkit.pipeline.judge import Run
+    from tlkit.predictions import Predictions
+
+
+def run_audit(
+    what: Path,
+    *,
+    by: list[str] | None,
+    split: str | None,
+    groups: Path | None,
+    max_order: int | None,
+    min_group_size: int | None,
+    criteria: list[str] | None,
+    positive: str | None,
+    tolerance: float | None,
+    cluster_by: str | None,
+    pair_by: str | None,
+    weights: str | None,
+    y_true: str,
+    y_pred: str,
+) -> tuple[Run | Predictions, Audit, Explanation]:
+    """Audit a run as its recipe says where nothing else is asked, or a file of predictions.
+
+    Returns:
+        What was judged, the audit, and what lies behind its gaps.
+    """
+    chosen = cast(Any, criteria or None)  # `audit_groups` checks the words
+    asked: dict[str, Any] = {"positive": positive, "cluster_by": cluster_by, "pair_by": pair_by, "weights": weights}
+    run = find_run(what, split=split)
+    if run and not groups:
+        audit = run.audit(
+            by or None, split=split, max_order=max_order, min_group_size=min_group_size, criteria=chosen,
+            tolerance=tolerance, **asked,
+        )  # fmt: skip
+        return run, audit, run.explain(by or None, split=split, min_group_size=min_group_size)
+    table = run.predictions(split) if run else read_file(what, y_true=y_true, y_pred=y_pred)
+    table = table.with_groups(groups) if groups else table
+    used = (cluster_by, pair_by, weights)
+    columns = by or [name for name in table.group_columns if name not in used]
+    audit = audit_groups(
+        table,
+        by=columns,
+        criteria=chosen or (),
+        max_order=2 if max_order is None else max_order,
+        min_group_size=20 if min_group_size is None else min_group_size,
+        tolerance=0.05 if tolerance is None else tolerance,
+        **asked,
+    )
+    cut = cut_columns(table, by=columns)
+    behind = explain_gaps(
+        cut.predictions, by=cut.names, order=cut.order, min_group_size=audit.settings.min_group_size
+    )  # fmt: skip
+    return table, audit, behind
