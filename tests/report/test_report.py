@@ -301,6 +301,6 @@ def test_what_lies_behind_the_gaps_stands_on_the_page_with_its_numbers(tmp_path)
     assert "Behind the gaps" in page.words
     column = explanation.column("light")
     worst, cell = column.worst, column.heat.cells[0][1]
-    assert any(row[:2] == [EVIL, str(worst.accuracy.n)] and row[-2] == "0 (0%)" for row in page.rows)
+    assert any(row[:2] == [EVIL, str(worst.accuracy.n)] and row[-1] == "0 (0%)" for row in page.rows)
     assert [EVIL, "bees", str(cell.recall.n), cell.recall.format()] in [row[:4] for row in page.rows]
     assert "Class mix and rate" in page.words

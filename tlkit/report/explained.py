@@ -53,7 +53,7 @@ def _split_table(explanation: Explanation, column: ExplainedColumn) -> Table:
         Column("same classes, other rates"), Column("standardised"),
     ]  # fmt: skip
     if trained:
-        columns += [Column("training images"), Column("images judged")]
+        columns.append(Column("training images"))
     rows = []
     for group in column.groups[:MOST_ROWS]:
         split = group.split
@@ -61,8 +61,8 @@ def _split_table(explanation: Explanation, column: ExplainedColumn) -> Table:
                  signed(split.standardised)]  # fmt: skip
         if trained:
             share = "" if group.train_share is None else f" ({group.train_share:.0%})"
-            cells += [NONE if group.train is None else f"{group.train:,}{share}", f"{group.judged_share:.0%}"]
-        rows.append(Row(tuple(cells), "worst" if group == column.worst else ""))
+            cells.append(NONE if group.train is None else f"{group.train:,}{share}")
+        rows.append(Row(tuple(cells), "worst" if group == column.worst and (group.difference.high or 0.0) < 0 else ""))
     fewer = [f"{group.group}: {group.split.left_out} images" for group in column.groups if group.split.only_one]
     note = f"Left out, because only one side has their class: {first_few(fewer, most=10)}." if fewer else ""
     return Table(f"Gaps by {column.by}, split into class mix and rate", tuple(columns), tuple(rows), note)
@@ -75,7 +75,10 @@ def _adjusted_table(explanation: Explanation, column: ExplainedColumn) -> Table:
         Column("p (CMH)"), Column("p alike in all (Breslow–Day)"), Column(f"adjusted gap {level}"),
     )  # fmt: skip
     rows = tuple(_adjusted(gap) for gap in column.adjusted[:MOST_ROWS])
-    return Table(f"Each group against the rest by {column.by}, within other attributes", columns, rows)
+    note = ""
+    if any(gap.odds.pooled.value is None or gap.gap.value is None for gap in column.adjusted):
+        note = "A dash: undefined, as where a group or a value is always right or always wrong."
+    return Table(f"Each group against the rest by {column.by}, within other attributes", columns, rows, note)
 
 
 def _adjusted(gap: AdjustedGap) -> Row:
