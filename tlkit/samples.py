@@ -82,8 +82,10 @@ class Samples:
         return table.reindex(index=list(self.classes), columns=list(SPLITS), fill_value=0)
 
     def to_csv(self, path: Path) -> None:
-        """Write the table; `from_csv` reads it back."""
-        self.table.to_csv(path, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        """Write the table, whole or not at all; `from_csv` reads it back."""
+        partial = path.with_name(f".{path.name}.partial")
+        self.table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        partial.replace(path)
 
     @classmethod
     def from_csv(cls, path: Path, *, root: Path, classes: Sequence[str] | None = None) -> Samples:

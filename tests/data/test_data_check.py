@@ -135,3 +135,16 @@ def test_the_placeholder_among_the_ants_is_named(shared_data, lines):
     assert checked.oddities == {"GIF": ("train/ants/imageNotFound.gif",)}
     assert "Odd but usable (GIF), 1 of 398 images: train/ants/imageNotFound.gif." in lines()
     assert len(np.unique(checked.samples.table["digest"])) == 398
+
+
+def test_a_split_without_a_readable_image_is_an_error_and_not_held_out_anew(tmp_path_factory, photos):
+    root = tmp_path_factory.mktemp("split")
+    for split in ("train", "val"):
+        shutil.copytree(photos, root / split)
+    for path in (root / "val").rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        check_images(scan_folder(root))
+    text = str(caught.value)
+    assert text.startswith("The val split has no readable image left: val/ant/0.png (it is empty (0 bytes)), val/ant/1")
+    assert text.endswith(" and 15 more. Replace the files, or remove the folder to go on without it.")

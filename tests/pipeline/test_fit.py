@@ -118,7 +118,14 @@ def test_wrong_input_leaves_no_run_behind(tiny_recipe, tmp_path):
         fit(recipe, {"data.root": str(tmp_path / "colors")})
     with pytest.raises(RecipeError, match=re.escape("train.precision is 16, which a CPU cannot train in")):
         fit(recipe, {"train.precision": 16, "train.device": "auto"})
+    with pytest.raises(DataError, match="colors"):  # the folder is looked at before weights are fetched
+        fit(recipe, {"data.root": str(tmp_path / "colors"), "model.name": "resnett18"})
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_device_that_is_not_there_is_named_as_the_user_named_it(tiny_run):
+    with pytest.raises(RecipeError, match=r"^device is gpu, which torch \S+ does not find. Use auto or cpu."):
+        load_model(tiny_run, device="gpu")
 
 
 def test_an_earlier_run_survives_an_overwrite_that_cannot_start(tiny_recipe):

@@ -91,3 +91,20 @@ def test_a_run_killed_anywhere_resumes_to_the_same_bits(tiny_recipe, folders, st
             assert code in (-signal.SIGKILL, 0), (folder / "log").read_text()
         assert fit_apart(folder, recipe, overrides, resume=(folder / "runs" / "cut").exists()) == 0, number
         assert_same(folder, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "worker"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGKILL, True)]
+)
+def test_a_run_stopped_by_a_signal_or_by_the_death_of_a_worker_resumes_to_the_same_bits(
+    tiny_recipe, folders, number, worker
+):
+    recipe = tiny_recipe(train=10, val=2)
+    overrides = OVERRIDES | {"data.num_workers": 2 * worker}
+    whole, folder = folders("whole"), folders("cut")
+    assert fit_apart(whole, recipe, overrides) == 0
+    code = fit_apart(folder, recipe, overrides, at=count_events(whole) // 2, with_signal=number, worker=worker)
+    assert code == (1 if worker else 130), (folder / "log").read_text()
+    assert fit_apart(folder, recipe, overrides, resume=True) == 0
+    assert_same(folder, whole)

@@ -6,6 +6,7 @@ import errno
 import re
 import shutil
 import subprocess
+import threading
 
 import numpy as np
 import pandas as pd
@@ -278,3 +279,45 @@ def test_lightning_leaves_the_position_of_the_loader_alone(cut):
     """Asking the trainer for its number of steps loses it (Lightning #20550); the recipe's fit never asks."""
     state = read_checkpoint(cut[1].directory.checkpoints / "epoch-0003-batch-000002.ckpt")
     assert state["loops"]["fit_loop"]["state_dict"]["combined_loader"] == [{"epoch": 2, "batches": 2}]
+
+
+def test_resuming_with_other_versions_is_warned_of_by_name_and_noted(cut, caplog):
+    recipe, run = cut
+    facts = run.environment
+    facts["packages"]["torch"], facts["packages"]["pandas"], facts["device"] = "2.10.0", "1.0", "cuda"
+    run.directory.write_json(run.directory.environment, facts)
+    resumed = fit(recipe, {"name": "cut", **MIDST}, resume=True)
+    now = resumed.environment["packages"]["torch"]
+    assert (
+        f"The run was started with something else: device cuda → cpu, torch 2.10.0 → {now}. "
+        "It may end in other digits than a run that never stopped."
+    ) in caplog.messages
+    assert resumed.environment["changed_on_resume"] == [{"device": "cuda → cpu", "torch": f"2.10.0 → {now}"}]
+
+
+def test_a_disk_that_fills_beside_the_checkpoints_says_what_to_do(tiny_recipe, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tlkit.pipeline.callbacks.MetricsRecorder.on_train_epoch_end", full)
+    message = "runs/tiny cannot be written: No space left on device. What was saved before is kept. Free some space"
+    with pytest.raises(RunError, match=message):
+        fit(tiny_recipe())
+
+
+def test_two_judgements_at_once_keep_each_others_split(cut, monkeypatch):
+    run = cut[1]
+    run.directory.evaluation.unlink()
+    original, threads = type(run.directory).write_json, []
+
+    def slow(self, path, values):
+        if not threads:  # the other one starts while this one is between reading and writing
+            threads.append(threading.Thread(target=run.evaluate, args=("test",)))
+            threads[0].start()
+            threads[0].join(0.3)
+        original(self, path, values)
+
+    monkeypatch.setattr(type(run.directory), "write_json", slow)
+    run.evaluate("val")
+    threads[0].join()
+    assert sorted(run.directory.read_json(run.directory.evaluation)) == ["test", "val"]

@@ -82,7 +82,7 @@ def check_images(
         progress: called from this thread with (images done, images in all).
 
     Raises:
-        DataError: a class has no readable training image left.
+        DataError: a class has no readable training image left, or a split no readable image.
     """
     tasks = [samples.paths[at : at + FILES_PER_TASK].tolist() for at in range(0, len(samples), FILES_PER_TASK)]
     findings: list[_Finding] = []
@@ -105,6 +105,7 @@ def check_images(
     readable = pd.Series([not f.reason for f in findings], dtype="bool")
     kept = Samples(samples.root, samples.classes, table[readable].reset_index(drop=True))
     _require_every_class(samples, kept, set_aside)
+    _require_every_split(samples, kept, set_aside)
     prints = Fingerprints.of([f.digest for f in findings if not f.reason], [f.print for f in findings if not f.reason])
     checked = CheckedImages(kept, set_aside, {name: tuple(found) for name, found in sorted(oddities.items())}, prints)
     _log(checked, total=len(samples))
@@ -192,6 +193,21 @@ def _require_every_class(samples: Samples, kept: Samples, set_aside: tuple[tuple
                 f"The class {name!r} has no readable training image left: {first_few(files)}. "
                 "Replace the files, or remove the class."
             )
+        raise DataError(*problems)
+
+
+def _require_every_split(samples: Samples, kept: Samples, set_aside: tuple[tuple[str, str], ...]) -> None:
+    """Refuse to go on without a split that the folder has: holding out other images instead would hide the loss."""
+    splits = dict(zip(samples.table[PATH], samples.table[SPLIT], strict=True))
+    lost = sorted(set(samples.table[SPLIT]) - set(kept.table[SPLIT]))
+    problems = []
+    for split in lost:
+        files = [f"{path} ({reason})" for path, reason in set_aside if splits[path] == split]
+        problems.append(
+            f"The {split} split has no readable image left: {first_few(files)}. "
+            "Replace the files, or remove the folder to go on without it."
+        )
+    if problems:
         raise DataError(*problems)
 
 

@@ -16,8 +16,12 @@ LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 NAMES: dict[str, LightningPrecision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
-def choose_device(device: str) -> str:
+def choose_device(device: str, *, key: str = "train.device") -> str:
     """Return "cuda", "mps" or "cpu"; `auto` takes the first of them that is there.
+
+    Args:
+        device: auto, cpu, cuda or mps.
+        key: what the user calls it, for the message.
 
     Raises:
         RecipeError: the device that is asked for is not there.
@@ -29,9 +33,7 @@ def choose_device(device: str) -> str:
         keep_freed_memory()
     if not there.get(device, False):
         usable = " or ".join(name for name, available in there.items() if available)
-        raise RecipeError(
-            f"train.device is {device}, which torch {torch.__version__} does not find. Use auto or {usable}."
-        )
+        raise RecipeError(f"{key} is {device}, which torch {torch.__version__} does not find. Use auto or {usable}.")
     return device
 
 

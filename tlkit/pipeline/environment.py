@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import tlkit
 from tlkit.data.manifest import digest_of
 from tlkit.models.weights import WeightsFacts
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+
+logger = logging.getLogger(__name__)
 
 PACKAGES = (
     "torch", "torchvision", "timm", "pytorch-lightning", "albumentations", "opencv-python-headless", "pillow",
@@ -62,6 +65,31 @@ def describe_environment(
         },
         "weights": {**weights.to_dict(), "non_commercial": weights.non_commercial},
     }
+
+
+def with_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the environment of a run that is resumed, with a warning of everything that may move its last digits.
+
+    Args:
+        before: the environment that the run was started (or last resumed) in.
+        now: the environment of this process.
+
+    Returns:
+        `now`, with one mapping of changes (name: "old → new") per resumption in "changed_on_resume".
+    """
+    named = {"tlkit": "tlkit", "python": "Python", "device": "device", "precision": "precision"}
+    pairs = {word: (before.get(key), now.get(key)) for key, word in named.items()}
+    packages = [name for name in now["packages"] if name not in ("pandas", "wandb")]  # these touch no weight
+    pairs |= {name: (before.get("packages", {}).get(name), now["packages"][name]) for name in packages}
+    changes = {name: f"{old} → {new}" for name, (old, new) in pairs.items() if old != new}
+    if changes:
+        logger.warning(
+            "The run was started with something else: %s. It may end in other digits than a run that never stopped.",
+            ", ".join(f"{name} {change}" for name, change in changes.items()),
+        )
+    earlier = list(before.get("changed_on_resume", []))
+    listed = [*earlier, changes] if changes else earlier
+    return {**now, "changed_on_resume": listed} if listed else dict(now)
 
 
 def fingerprint(samples: Samples) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -16,7 +17,7 @@ from tlkit.errors import RunError
 from tlkit.models.artifact import save_artifact
 from tlkit.pipeline.cached import CachedFeatures, FeatureBatches, cached_features, predicted_splits
 from tlkit.pipeline.checkpoints import find_start
-from tlkit.pipeline.environment import describe_environment
+from tlkit.pipeline.environment import describe_environment, with_changes
 from tlkit.pipeline.judge import Run
 from tlkit.pipeline.predictor import Predictor
 from tlkit.pipeline.prepare import Prepared, prepare
@@ -28,6 +29,8 @@ from tlkit.runs import RunDirectory, write_lock
 from tlkit.tracking import Tracker, create_tracker
 
 logger = logging.getLogger(__name__)
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def fit(
@@ -93,6 +96,11 @@ def _run(directory: RunDirectory, prepared: Prepared, *, resume: bool, progress:
     except BaseException as error:
         with suppress(OSError):  # the error itself matters more
             directory.set_status("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise RunError(
+                f"{directory.path} cannot be written: {error.strerror}. What was saved before is kept. "
+                "Free some space, then continue with --resume."
+            ) from error
         raise
     directory.set_status(outcome)
     return Run(directory)
@@ -102,10 +110,11 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
     recipe, data = prepared.recipe, prepared.data
     directory.write_text(directory.recipe, dump_recipe(recipe))
     data.samples.to_csv(directory.split)
-    pd.DataFrame(data.set_aside, columns=["path", "reason"]).to_csv(directory.set_aside, index=False)
+    set_aside = pd.DataFrame(data.set_aside, columns=["path", "reason"])
+    directory.write_text(directory.set_aside, set_aside.to_csv(index=False, lineterminator="\n"))
     if data.leaks is not None:
         leaks = data.leaks.table.assign(dropped="yes" if recipe.data.on_leak == "drop" else "")
-        leaks.to_csv(directory.leaks, index=False)
+        directory.write_text(directory.leaks, leaks.to_csv(index=False, lineterminator="\n"))
     environment = describe_environment(
         data.samples,
         weights=prepared.classifier.source.weights,
@@ -114,6 +123,8 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         set_aside=len(data.set_aside),
         sources=[Path(file) for file in (recipe.data.manifest, recipe.data.split) if file is not None],
     )
+    if resume and directory.environment.is_file():
+        environment = with_changes(directory.read_json(directory.environment), environment)
     directory.write_json(directory.environment, environment)
     cached = cached_features(prepared)
     if cached is not None:

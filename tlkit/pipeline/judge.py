@@ -24,7 +24,7 @@ from tlkit.evaluation import Evaluation, evaluate
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.report import write_report
-from tlkit.runs import RunDirectory
+from tlkit.runs import RunDirectory, judgement_lock
 from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -343,10 +343,11 @@ class Run:
         return self.directory.read_json(path).get(split) if path.is_file() else None
 
     def _store(self, path: Path, split: str, values: dict[str, Any]) -> None:
-        """Put one split's result among those of the other splits."""
-        stored = self.directory.read_json(path) if path.is_file() else {}
+        """Put one split's result among those of the other splits, which other processes may be storing now."""
         try:
-            self.directory.write_json(path, {**stored, split: values})
+            with judgement_lock(self.path):
+                stored = self.directory.read_json(path) if path.is_file() else {}
+                self.directory.write_json(path, {**stored, split: values})
         except OSError as error:
             logger.warning("%s is not stored: %s.", path, error.strerror or error)
 

@@ -158,7 +158,7 @@ def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:
     if not (folder / "model.json").is_file():
         folder = RunDirectory.open(folder).model
     network, card = load_network(folder)
-    return Predictor(network, card, device=choose_device(device))
+    return Predictor(network, card, device=choose_device(device, key="device"))
 
 
 def find_images(paths: Sequence[str | Path]) -> list[Path]:

@@ -74,9 +74,15 @@ class RunDirectory:
         """Open a run that exists.
 
         Raises:
-            RunError: there is no run at the path; the nearest names beside it are suggested.
+            RunError: there is no run at the path (the nearest names are suggested), or a newer tlkit wrote it.
         """
         if (path / MARKER).is_file():
+            version = cls(path).read_json(path / MARKER).get("format_version")
+            if isinstance(version, int) and version > FORMAT_VERSION:
+                raise RunError(
+                    f"{path} was written by a newer tlkit (format {version}; this one knows {FORMAT_VERSION}). "
+                    "Update tlkit."
+                )
             return cls(path)
         siblings = [p.name for p in path.parent.iterdir() if (p / MARKER).is_file()] if path.parent.is_dir() else []
         what = "is not a run of tlkit" if path.exists() else "does not exist"
