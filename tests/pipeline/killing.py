@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def _fit(folder: Path, recipe: Path, overrides: dict[str, Any], resume: bool, sa
     from tlkit.errors import TlkitError
     from tlkit.pipeline.fit import fit
 
+    multiprocessing.set_start_method("fork", force=True)  # for the loader's workers: as in a process of the user's
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     logging.getLogger("tlkit").setLevel(logging.INFO)
@@ -64,8 +66,8 @@ def _fit(folder: Path, recipe: Path, overrides: dict[str, Any], resume: bool, sa
         Path("events").write_text(str(events.count))
     except TlkitError as error:
         logging.getLogger("tlkit").error("%s", error)
-        os._exit(2)
-    os._exit(130 if run.status == "interrupted" else 0)
+        sys.exit(2)
+    sys.exit(130 if run.status == "interrupted" else 0)
 
 
 class _Events:
@@ -77,13 +79,14 @@ class _Events:
 
     def watch(self) -> None:
         """Count every batch, every epoch and every write, sync and renaming of a file."""
+        from tlkit.models.classifier import Classifier
         from tlkit.pipeline import callbacks, checkpoints
 
         for owner, name in (
             (checkpoints.KeepCheckpoints, "on_train_batch_end"),
             (checkpoints.KeepCheckpoints, "on_train_epoch_end"),
             (callbacks.MetricsRecorder, "on_train_epoch_end"),
-            (callbacks.PoliteStop, "on_validation_batch_end"),
+            (Classifier, "validation_step"),
             (os, "fsync"),
             (Path, "replace"),
         ):

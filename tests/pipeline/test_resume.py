@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 import shutil
 import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -16,6 +18,7 @@ import torch
 from tlkit.errors import ModelError, RunError
 from tlkit.models.classifier import Classifier
 from tlkit.pipeline import checkpoints
+from tlkit.pipeline.callbacks import PoliteStop
 from tlkit.pipeline.checkpoints import DurableCheckpointIO, KeepCheckpoints, find_start, read_checkpoint
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.judge import open_run
@@ -175,13 +178,13 @@ def _best_of(path):
 
 
 def keeper(tmp_path, mode="min"):
-    return KeepCheckpoints(tmp_path, origin="", monitor="m", mode=mode, every_steps=None, stop=None)
+    return KeepCheckpoints(tmp_path, origin="", monitor="m", mode=mode, every_steps=None, stop=PoliteStop())
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
 def test_the_best_epoch_is_the_first_of_the_best_and_never_one_without_a_figure(tmp_path, mode):
     class Trainer:
-        is_global_zero = True
+        is_global_zero, max_epochs = True, 6
 
         def save_checkpoint(self, path):
             path.touch()
@@ -321,3 +324,34 @@ def test_two_judgements_at_once_keep_each_others_split(cut, monkeypatch):
     run.evaluate("val")
     threads[0].join()
     assert sorted(run.directory.read_json(run.directory.evaluation)) == ["test", "val"]
+
+
+@pytest.mark.slow
+def test_the_trackers_record_of_a_resumed_run_holds_the_whole_history(tiny_recipe, monkeypatch, caplog):
+    """W&B cannot go on with an offline record, so the new one starts with the epochs of the one before it."""
+    recipe = tiny_recipe(tail="tracking: {kind: wandb, mode: offline, project: tests}\n")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 10)
+        cut = fit(recipe, {"name": "cut", **MIDST})
+    first = set((cut.path / "wandb").glob("offline-run-*"))
+    resumed = fit(recipe, {"name": "cut", **MIDST}, resume=True)
+    (second,) = set((cut.path / "wandb").glob("offline-run-*")) - first
+    ends = f"This record holds the whole history of the run; {first.pop()} ends where the run was stopped."
+    assert caplog.messages.count(ends) == 1
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(second)]
+    lines = subprocess.check_output(command, text=True, timeout=60).splitlines()
+    history = [record["history"]["item"] for record in map(json.loads, lines) if record["type"] == "history"]
+    figures = [{name: row[name] for name in resumed.history.columns} for row in history if "train_loss" in row]
+    assert figures == resumed.history.to_dict("records")
+
+
+@pytest.mark.parametrize(("batches", "left"), [(4, 2), (8, 1), (12, 0)])
+def test_a_stop_at_the_last_batch_of_an_epoch_loses_no_epoch(tiny_recipe, whole, monkeypatch, batches, left):
+    recipe = tiny_recipe()
+    with monkeypatch.context() as patch:
+        stop_after(patch, batches)
+        cut = fit(recipe, {"name": "cut", **MIDST})
+    assert len(cut.history) == 3 - left
+    assert cut.status == ("interrupted" if left else "finished")  # nothing was left to stop
+    resumed = fit(recipe, {"name": "cut", **MIDST}, resume=True)
+    assert weights(resumed) == weights(whole)

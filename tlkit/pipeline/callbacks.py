@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -52,7 +52,7 @@ class MetricsRecorder(pl.Callback):
         self.rows.append(row)
         table = pd.DataFrame(self.rows).to_csv(index=False, lineterminator="\n")
         self.directory.write_text(self.directory.metrics, table)
-        self.tracker.log_metrics({k: v for k, v in row.items() if k != "epoch"}, epoch=epoch)
+        track(self.tracker, row)
         shown = ", ".join(f"{name} {row[name]:.4g}" for name in COLUMNS[1:] if name in row)
         logger.info("Epoch %d of %d: %s", epoch, trainer.max_epochs, shown)
 
@@ -63,6 +63,11 @@ class MetricsRecorder(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the rows of the run that is resumed."""
         self.rows = list(state_dict["rows"])
+
+
+def track(tracker: Tracker, row: Mapping[str, float]) -> None:
+    """Give a tracker the metrics of one epoch."""
+    tracker.log_metrics({name: value for name, value in row.items() if name != "epoch"}, epoch=int(row["epoch"]))
 
 
 class LastBatch(pl.Callback):
@@ -100,10 +105,11 @@ def _in_last_phase(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
     return not isinstance(module, Classifier) or trainer.current_epoch >= module.phases[-1].first_epoch
 
 
-class PoliteStop(pl.Callback):
-    """End training after the current batch when Ctrl-C (or SIGTERM) asks for it; a second Ctrl-C ends it at once.
+class PoliteStop:
+    """Note that Ctrl-C (or SIGTERM) asks for training to end; a second Ctrl-C ends it at once.
 
-    In training it is `KeepCheckpoints` that stops, after it has written where.
+    It is `KeepCheckpoints` that stops, after it has written where: at the end of the batch, or, where that was the
+    epoch's last one, after the validation that follows, so that no epoch is lost.
 
     Attributes:
         requested: whether training is to stop.
@@ -131,9 +137,7 @@ class PoliteStop(pl.Callback):
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        logger.warning("Stopping after this batch; what has been learnt is kept. Press Ctrl-C again to stop at once.")
-
-    def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Stop if asked to."""
-        if self.requested:
-            raise StopRequested
+        logger.warning(
+            "Stopping at the end of this batch, or of the validation that is going on; what has been learnt is kept. "
+            "Press Ctrl-C again to stop at once."
+        )

@@ -10,6 +10,8 @@ import hashlib
 import logging
 import math
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
@@ -22,7 +24,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins import CheckpointIO
 
 from tlkit.errors import RunError
-from tlkit.pipeline.callbacks import PoliteStop, StopRequested
+from tlkit.pipeline.callbacks import MetricsRecorder, PoliteStop, StopRequested
 
 logger = logging.getLogger(__name__)
 
@@ -169,16 +171,22 @@ class KeepCheckpoints(Checkpoint):
         whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if due and whole_step and not trainer.is_last_batch:
             self._save(trainer, f"epoch-{trainer.current_epoch + 1:04d}-batch-{batch_idx + 1:06d}.ckpt")
-        if self._stop.requested:
+        if self._stop.requested and not trainer.is_last_batch:
             raise StopRequested
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write a checkpoint of the whole epoch, and decide whether it is the best."""
+        """Write a checkpoint of the whole epoch, and decide whether it is the best.
+
+        Raises:
+            StopRequested: the user asked for training to stop at the epoch's last batch or during its validation.
+        """
         name = f"epoch-{trainer.current_epoch + 1:04d}.ckpt"
         value = math.nan if self._monitor is None else float(trainer.callback_metrics[self._monitor])
         if not self.best or self._monitor is None or self._better(value):
             self.best, self.best_value = name, value
         self._save(trainer, name)
+        if self._stop.requested and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
+            raise StopRequested
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best epoch so far."""
@@ -218,12 +226,14 @@ class Start:
         best: the best epoch's checkpoint; None before the first epoch has ended.
         stopped_early: whether early stopping had ended training.
         words: the place, in words.
+        rows: the metrics of the epochs that have ended.
     """
 
     path: Path
     best: Path | None
     stopped_early: bool
     words: str
+    rows: tuple[Mapping[str, float], ...]
 
 
 def find_start(folder: Path, *, origin: str) -> Start | None:
@@ -248,7 +258,8 @@ def find_start(folder: Path, *, origin: str) -> Start | None:
         )
         states = checkpoint["callbacks"].items()
         stopped = any(state.get("stopped_epoch", 0) > 0 for key, state in states if key.startswith("EarlyStopping"))
-        return Start(path, best, stopped, words)
+        rows = checkpoint["callbacks"][MetricsRecorder.__qualname__]["rows"] if best is not None else ()
+        return Start(path, best, stopped, words, tuple(rows))
     return None
 
 
@@ -298,8 +309,9 @@ def _sync_folder(folder: Path) -> None:
     """Force a folder's new names to the disk; not every system can."""
     if not hasattr(os, "O_DIRECTORY"):
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -13,7 +13,6 @@ import pytorch_lightning as pl
 
 from tlkit.audit.cells import by_problems
 from tlkit.data.datamodule import ImageFolderDataModule
-from tlkit.data.folder import scan_folder
 from tlkit.errors import RecipeError, first_few
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
@@ -59,12 +58,11 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
     device = choose_device(recipe.train.device)
     precision = choose_precision(str(recipe.train.precision), device=device)
     section = recipe.data
-    samples = scan_folder(section.root)  # a wrong path shows before weights are fetched
     backbone = create_backbone(recipe.model.name, weights=recipe.model.weights, image_size=_pair(section.image_size))
     given = {"resize": section.resize, "crop_pct": section.crop_pct, "background": section.background}
     preprocess = backbone.preprocess.replace(**{name: value for name, value in given.items() if value is not None})
     data = ImageFolderDataModule(
-        samples,
+        section.root,
         preprocess=preprocess,
         augment=augmentation(recipe),
         batch_size=section.batch_size,

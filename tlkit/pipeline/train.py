@@ -17,7 +17,14 @@ from pytorch_lightning.callbacks import RichProgressBar
 
 from tlkit.errors import first_few
 from tlkit.models.classifier import NotFiniteError
-from tlkit.pipeline.callbacks import EarlyStoppingInLastPhase, LastBatch, MetricsRecorder, PoliteStop, StopRequested
+from tlkit.pipeline.callbacks import (
+    EarlyStoppingInLastPhase,
+    LastBatch,
+    MetricsRecorder,
+    PoliteStop,
+    StopRequested,
+    track,
+)
 from tlkit.pipeline.checkpoints import DurableCheckpointIO, KeepCheckpoints, Start, find_start, read_checkpoint
 from tlkit.pipeline.prepare import Prepared
 from tlkit.pipeline.resume import origin_of
@@ -55,13 +62,15 @@ def train(
     classifier, epochs = prepared.classifier, prepared.recipe.train.epochs
     origin = origin_of(prepared)
     start = _find_start(directory, origin=origin) if resume else None
+    for row in start.rows if start is not None else ():
+        track(tracker, row)  # a tracker's new record holds the whole history
     if start is not None and start.stopped_early:
         logger.info("Training had stopped early; there is nothing left to train.")
         load_best(prepared, start.best)
         return "finished"
     stop, last_batch = PoliteStop(), LastBatch()
     keeper = _keeper(directory, prepared, origin=origin, stop=stop)
-    callbacks: list[pl.Callback] = [MetricsRecorder(directory, tracker), last_batch, stop, keeper]
+    callbacks: list[pl.Callback] = [MetricsRecorder(directory, tracker), last_batch, keeper]
     callbacks += _early_stopping(prepared)
     if progress:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))

@@ -179,6 +179,7 @@ def open_wandb(
     """
     check_words(project=project, tags=tags, name=name)
     environment = environment_inside(run_dir)
+    earlier = sorted(path for path in (run_dir / "wandb").glob("*run-*-*") if path.is_dir())
 
     def start(chosen: Literal["online", "offline"]) -> Any:
         run = wandb.init(
@@ -209,6 +210,8 @@ def open_wandb(
         logger.info("W&B records offline. Upload later with: wandb sync %s", tracker.location)
     else:
         logger.info("W&B records online: %s", tracker.location)
+    if earlier:
+        logger.info("This record holds the whole history of the run; %s ends where the run was stopped.", earlier[-1])
     return tracker
 
 
