@@ -71,3 +71,9 @@ def test_an_export_hides_small_cells(csv, tmp_path):
 def test_what_cannot_be_cut_is_told(csv):
     with pytest.raises(TlkitError, match=r"'age:bins=old' cannot be read"):
         audit(csv, "--by", "age:bins=old")
+
+
+def test_a_column_of_several_values_alone_is_audited_and_nothing_is_said_behind_it(csv):
+    out = audit(csv, "--by", "tags:separator=;")
+    assert out.startswith("Audit by tags: ")
+    assert "tags is multi-valued: 2 values separated by ';'" in out

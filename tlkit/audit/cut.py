@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,8 @@ import pandas as pd
 
 from tlkit.audit.cells import by_problems
 from tlkit.audit.columns import By, GroupColumn, Levels, columns_of, levels_of
+from tlkit.audit.explain import explain_gaps
+from tlkit.audit.explanation import Explanation
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 
@@ -61,6 +63,39 @@ def cut_columns(predictions: Predictions, *, by: By | Sequence[By], training: pd
         if trained is not None and spec.column in trained.columns and levels.kind == "continuous":
             trained[spec.column] = _cut_alike(trained[spec.column], levels)
     return CutColumns(replace(predictions, groups=groups), trained, tuple(names), order)
+
+
+def explain_columns(
+    predictions: Predictions,
+    *,
+    by: By | Sequence[By],
+    order: Mapping[str, Sequence[str]] | None = None,
+    training: pd.DataFrame | None = None,
+    min_group_size: int = 20,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Explanation:
+    """Explain the gaps of columns that are cut as the audit cuts them; those with several values an image are left out.
+
+    Args:
+        predictions: with the group columns.
+        by: the columns, as `audit_groups` takes them.
+        order: the values of a column in their order, lowest first; binned and ordered columns have theirs.
+        training: group columns of the training images, or None.
+        min_group_size: smaller groups are not explained.
+        confidence: two-sided level of the intervals, in (0, 1).
+        seed: seed of the bootstrap.
+
+    Raises:
+        PredictionsError: a column is not there, or cannot be cut as asked.
+    """
+    cut = cut_columns(predictions, by=by, training=training)
+    if not cut.names:
+        return Explanation(len(predictions.labelled), confidence, 0.05, min_group_size, columns=(), linked=())
+    return explain_gaps(
+        cut.predictions, by=cut.names, order={**cut.order, **(order or {})}, training=cut.training,
+        min_group_size=min_group_size, confidence=confidence, seed=seed,
+    )  # fmt: skip
 
 
 def _named(levels: Levels) -> pd.Series[str]:

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tlkit.audit import Audit, audit_groups
-from tlkit.audit.cut import cut_columns
-from tlkit.audit.explain import explain_gaps
+from tlkit.audit.cut import explain_columns
 from tlkit.cli.output import find_run, read_file
 
 if TYPE_CHECKING:
@@ -60,8 +59,5 @@ def run_audit(
         tolerance=0.05 if tolerance is None else tolerance,
         **asked,
     )
-    cut = cut_columns(table, by=columns)
-    behind = explain_gaps(
-        cut.predictions, by=cut.names, order=cut.order, min_group_size=audit.settings.min_group_size
-    )  # fmt: skip
+    behind = explain_columns(table, by=columns, min_group_size=audit.settings.min_group_size)
     return table, audit, behind

@@ -15,8 +15,7 @@ from tlkit.audit.audit import Audit, audit_groups
 from tlkit.audit.columns import By
 from tlkit.audit.comparison import Comparison, compare_predictions
 from tlkit.audit.criteria import Criterion
-from tlkit.audit.cut import cut_columns
-from tlkit.audit.explain import explain_gaps
+from tlkit.audit.cut import explain_columns
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.gate_report import GateReport
 from tlkit.errors import RunError
@@ -223,12 +222,11 @@ class Run:
         predictions = self.predictions(split)
         trained = self.samples.split("train")
         training = trained.groups if len(trained) else None
-        cut = cut_columns(predictions, by=self._columns(by, predictions), training=training)
-        result = explain_gaps(
-            cut.predictions,
-            by=cut.names,
-            order={**cut.order, **(order or {})},
-            training=cut.training,
+        result = explain_columns(
+            predictions,
+            by=self._columns(by, predictions),
+            order=order,
+            training=training,
             min_group_size=recipe.audit.min_group_size if min_group_size is None else min_group_size,
             confidence=recipe.evaluate.confidence,
             seed=recipe.seed,
