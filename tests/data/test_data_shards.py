@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from tlkit.data import tar as tar_module
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.data.decode import decode_image
+from tlkit.data.make_split import make_split
 from tlkit.data.read import file_exists, read_bytes
 from tlkit.data.shards import expand_shards, read_shards
 from tlkit.data.sources import read_samples
+from tlkit.data.split import SplitPlan
 from tlkit.data.tar import list_members
 from tlkit.errors import DataError, TlkitError
 
@@ -237,3 +239,12 @@ def test_metadata_joins_by_the_path_in_the_shard(shards, tmp_path):
     pd.DataFrame({"path": paths, "site": "north"}).to_csv(tmp_path / "shards" / "m.csv", index=False)
     data = ImageFolderDataModule(shards=shards, metadata="m.csv", groups=["site"], num_workers=0)
     assert (data.samples.groups["site"] == "north").all()
+
+
+def test_shards_are_known_by_their_name_and_can_be_split(shards, tmp_path):
+    made = make_split(shards.replace(",val-000", ""), tmp_path / "s.csv", plan=SplitPlan(val=0.3, group_by="age"))
+    assert (made.table["digest"].str.len() == 64).all()
+    data = ImageFolderDataModule(shards.replace(",val-000", ""), split=tmp_path / "s.csv", num_workers=0)
+    pd.testing.assert_frame_equal(data.samples.table, made.table.drop(columns="age"))
+    with pytest.raises(DataError, match="cannot be read: No such file or directory"):
+        read_samples(tmp_path / "gone.tar")

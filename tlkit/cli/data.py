@@ -46,7 +46,9 @@ def sample(
 
 @app.command()
 def split(
-    root: Annotated[list[str], typer.Argument(help="Folders of class folders, or a CSV or Parquet list of images.")],
+    root: Annotated[
+        list[str], typer.Argument(help="Folders of class folders, a CSV or Parquet list of images, or tar shards.")
+    ],
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
     by: Annotated[str | None, typer.Option(help="Column whose values never lie on two sides, such as patient.")] = None,
     time: Annotated[str | None, typer.Option(help="Column by which the latest images are held out.")] = None,

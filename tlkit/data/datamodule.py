@@ -20,7 +20,7 @@ from tlkit.data.leaks import Leaks, OnLeak, act_on_leaks, find_leaks
 from tlkit.data.manifest import apply_split, require_as_listed
 from tlkit.data.metadata import add_metadata
 from tlkit.data.quarantine import without_quarantined
-from tlkit.data.sources import Root, is_list, read_samples
+from tlkit.data.sources import Root, is_list, is_shard, read_samples
 from tlkit.data.split import SplitPlan, hold_out
 from tlkit.data.transforms import PRESETS, build_transform
 from tlkit.errors import DataError
@@ -38,8 +38,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
     in the log what it decided. Outside a Trainer the batches stay uint8; `normalise` does the rest.
 
     Args:
-        root: the folder (see `scan_folder` for its layout), several of them, a file that lists images (see
-            `read_samples`), or samples.
+        root: the folder (see `scan_folder` for its layout), several of them, a file that lists images or tar shards
+            (see `read_samples`), or samples.
         preprocess: what the backbone expects; default: 224 px, ImageNet's mean and std.
         augment: a preset (none, light, medium, heavy) or a list of Albumentations transforms; training only.
         batch_size: images per batch.
@@ -109,7 +109,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
             fold=fold,
         )  # fmt: skip
         columns = (*groups, *self._plan.columns)
-        folder = isinstance(root, str | Path) and not is_list(root) and not shards
+        folder = isinstance(root, str | Path) and not is_list(root) and not is_shard(root) and not shards
         if columns and folder and metadata is None and manifest is None:
             raise DataError(f"The groups {', '.join(columns)} need a metadata CSV file to be read from. Set metadata.")
         self.preprocess = preprocess or Preprocess()

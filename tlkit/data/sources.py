@@ -32,7 +32,8 @@ def read_samples(
 
     Args:
         root: a folder of class folders (see `scan_folder`); a list of such folders, merged by class name; or a file
-            that lists images (see `read_manifest`). With `manifest`: the folder that its paths are relative to.
+            that lists images (see `read_manifest`); or tar shards. With `manifest`: the folder that its paths are
+            relative to.
         manifest: a CSV or Parquet file that lists images.
         shards: tar files in WebDataset's format, or patterns of them (see `read_shards`), instead of a folder.
         columns: group columns to take from the manifest or the shards.
@@ -40,11 +41,13 @@ def read_samples(
     Raises:
         DataError: what is given is missing, wrong or holds no classes to learn.
     """
+    roots = [Path(root)] if isinstance(root, str | Path) else [Path(one) for one in root]
+    if not shards and manifest is None and roots and all(is_shard(one) for one in roots):
+        shards = [str(one) for one in roots]
     if shards:
         samples = read_shards(shards, columns=columns)
         require_trainable(samples, where="the shards")
         return samples
-    roots = [Path(root)] if isinstance(root, str | Path) else [Path(one) for one in root]
     if manifest is None and len(roots) == 1 and is_list(roots[0]):
         roots, manifest = [], roots[0]
     if manifest is not None:
@@ -60,6 +63,11 @@ def read_samples(
 def is_list(path: str | Path) -> bool:
     """Tell whether a path means a file that lists images, rather than a folder of them."""
     return Path(path).suffix in SUFFIXES and not Path(path).is_dir()
+
+
+def is_shard(path: str | Path) -> bool:
+    """Tell whether a path means tar shards, rather than a folder of images."""
+    return Path(path).suffix == ".tar" and not Path(path).is_dir()
 
 
 def merge_folders(roots: Sequence[Path]) -> Samples:
