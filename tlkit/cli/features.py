@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tlkit.cli.output import print_json, print_lines, print_table
+from tlkit.errors import DataError
 
 if TYPE_CHECKING:
     from tlkit.features.cache import ShelfInfo
 
-app = typer.Typer(help="Show the cached features, or make the cache smaller.", no_args_is_help=True)
+app = typer.Typer(help="Learn from cached features, show them, or make the cache smaller.", no_args_is_help=True)
 
 MB = 1e6
 
@@ -47,6 +49,33 @@ def prune(
     freed = cache.prune(limit_bytes=limit)
     left = sum(shelf.size_bytes for shelf in cache.info())
     print_lines([f"freed {freed / MB:,.1f} MB; {left / MB:,.1f} MB are left in {cache.folder}"])
+
+
+@app.command()
+def curve(
+    run: Annotated[Path, typer.Argument(help="A run directory, best of a frozen backbone.")],
+    head: Annotated[str, typer.Option(help="Kind of the head: logistic, lda, ridge, svm …")] = "logistic",
+    more: Annotated[int | None, typer.Option(min=1, help="How many images more to forecast for.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="How often to deal folds and subsets anew.")] = 3,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curve into this .svg file.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Measure accuracy against the number of training images, and say what more of them may bring."""
+    from tlkit.pipeline.probing import learning_curve
+
+    if plot is not None and plot.suffix != ".svg":
+        raise DataError(f"--plot is {plot}. Use a file that ends in .svg.")
+    result = learning_curve(run, head=head, repeats=repeats)  # type: ignore[arg-type]
+    if plot is not None:
+        from tlkit.plots import plot_curve, to_svg
+
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        plot.write_text(to_svg(lambda: plot_curve(result)), encoding="utf-8")
+    if json:
+        print_json(result.to_dict())
+        return
+    print_table(result.rows())
+    print_lines(["", result.sentence(more)])
 
 
 def _row(shelf: ShelfInfo) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from tlkit.models.weights import WeightsFacts
 from tlkit.preprocess import Preprocess
 
 TENSORS_FILE, CARD_FILE = "model.safetensors", "model.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,9 @@ class ModelCard:
         drop_rate: dropout before the head during training, in [0, 1).
         weights: what the backbone started from.
         options: what timm needs to build this very variant of the architecture, as a hub repository states it.
+        head: how a head that no gradient trained came about, plain JSON values: `kind`, its settings, its out-of-fold
+            accuracy; empty for a head that was trained. Where it holds `file`, the head is no layer of the network and
+            rests in that file, beside the tensors.
     """
 
     architecture: str
@@ -39,11 +42,18 @@ class ModelCard:
     drop_rate: float
     weights: WeightsFacts
     options: Mapping[str, Any] = field(default_factory=dict)
+    head: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def head_file(self) -> str | None:
+        """File of a head that is no layer of the network; None for a linear head, which is in the tensors."""
+        name = self.head.get("file")
+        return None if name is None else str(name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
         return {
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSION if self.head_file else 1,  # an older tlkit reads all but such heads
             **asdict(self),
             "classes": list(self.classes),
             "preprocess": self.preprocess.to_dict(),
@@ -68,6 +78,7 @@ class ModelCard:
             preprocess=Preprocess.from_dict(values["preprocess"]),
             drop_rate=values["drop_rate"],
             options=dict(values.get("options", {})),
+            head=dict(values.get("head", {})),
             weights=WeightsFacts(**values["weights"]),
         )
 

@@ -117,6 +117,7 @@ class Classifier(pl.LightningModule):
                 "seed": seed,
             }
         )
+        self.head_facts: Mapping[str, Any] = {}  # of a head that no gradient trained
         self.network = Network(
             self.source.module,
             num_features=self.source.num_features,
@@ -156,6 +157,7 @@ class Classifier(pl.LightningModule):
             drop_rate=self.drop_rate,
             weights=self.source.weights,
             options=self.source.options,
+            head=self.head_facts,
         )
 
     def plain_network(self) -> Network:

@@ -24,10 +24,10 @@ from tlkit.features.engines import Engine
 from tlkit.features.features import Features, Provenance, View
 from tlkit.features.folding import fold_batch_norm
 from tlkit.models.backbone import Backbone
-from tlkit.models.network import load_network
 from tlkit.models.weights import tensors_digest
 from tlkit.pipeline.devices import choose_device
 from tlkit.pipeline.extract import Files, Maker, Pixels, Progress, make, read_digests
+from tlkit.pipeline.stored import load_stored
 from tlkit.preprocess import Preprocess
 from tlkit.runs import RunDirectory
 from tlkit.samples import Samples
@@ -177,7 +177,7 @@ def stored_backbone(folder: Path) -> Backbone:
     Raises:
         ModelError: there is no stored model in the folder, or it does not fit this timm.
     """
-    network, card = load_network(folder)
+    network, card = load_stored(folder)
     weights = replace(card.weights, digest=tensors_digest(network.backbone.state_dict()))
     return Backbone(
         name=card.architecture, module=network.backbone, num_features=network.head.in_features,

@@ -14,14 +14,17 @@ import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 import pandas as pd
 
 from tlkit.errors import RunError
+from tlkit.features.heads import Head
 from tlkit.models.artifact import save_artifact
 from tlkit.pipeline.cached import CachedFeatures, FeatureBatches, cached_features, predicted_splits
 from tlkit.pipeline.checkpoints import find_start
 from tlkit.pipeline.environment import describe_environment, with_changes
+from tlkit.pipeline.heads import head_word, learn_head
 from tlkit.pipeline.judge import Run
 from tlkit.pipeline.predictor import Predictor
 from tlkit.pipeline.prepare import Prepared, prepare
 from tlkit.pipeline.resume import open_to_resume, origin_of, replacing, require_same_data
+from tlkit.pipeline.stored import store_model
 from tlkit.pipeline.train import Outcome, load_best, train
 from tlkit.predictions import Predictions
 from tlkit.recipe import Recipe, dump_recipe, load_recipe
@@ -146,19 +149,34 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         config={**recipe.model_dump(mode="json"), "environment": environment},
     ) as tracker:
         try:
-            batches = data if cached is None else FeatureBatches(prepared, cached)
-            outcome = train(directory, prepared, tracker, batches=batches, resume=resume, progress=progress)
+            outcome, head = _learn(directory, prepared, cached, tracker, resume=resume, progress=progress)
         except BaseException:
             _salvage(directory, prepared)
             raise
         if outcome == "interrupted":
             directory.set_status(outcome)  # the report says so
-        card = prepared.classifier.card()
-        save_artifact(directory.model, prepared.classifier.plain_network().state_dict(), card)
+        store_model(directory.model, prepared.classifier, head)
         _predict(directory, prepared, cached)
         _judge(directory, recipe, tracker)
-        tracker.log_model(directory.model, metadata=card.to_dict())
+        tracker.log_model(directory.model, metadata=prepared.classifier.card().to_dict())
     return outcome
+
+
+def _learn(
+    directory: RunDirectory,
+    prepared: Prepared,
+    cached: CachedFeatures | None,
+    tracker: Tracker,
+    *,
+    resume: bool,
+    progress: bool,
+) -> tuple[Outcome, Head | None]:
+    """Train, or fit the head that the recipe asks for; what was learnt is in the classifier afterwards."""
+    if head_word(prepared.recipe) != "linear":
+        assert cached is not None, "such a head contradicts what asks for pixels"
+        return "finished", learn_head(prepared, cached.plain)
+    batches = prepared.data if cached is None else FeatureBatches(prepared, cached)
+    return train(directory, prepared, tracker, batches=batches, resume=resume, progress=progress), None
 
 
 def _salvage(directory: RunDirectory, prepared: Prepared) -> None:

@@ -328,6 +328,10 @@ class Run:
             notes.append(f"The backbone's weights are licensed {weights['license']}: no commercial use.")
         if weights.get("source") == "none":
             notes.append("The backbone started from random weights.")
+        card = self.directory.model / "model.json"
+        chosen = self.directory.read_json(card).get("head", {}).get("sentence") if card.is_file() else None
+        if chosen:
+            notes.append(chosen)
         if self.status == "interrupted":
             notes.append("Training was interrupted; these are the best weights up to then.")
         return notes

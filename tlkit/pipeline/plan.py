@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tlkit.models.phases import Table, layer_rows
+from tlkit.pipeline.heads import head_plan, head_word
 from tlkit.pipeline.prepare import Prepared
 from tlkit.samples import SPLITS
 
@@ -22,7 +23,6 @@ def plan_rows(prepared: Prepared) -> tuple[Table, Table, list[tuple[str, Table]]
     images.append(("all", *(str(counts[split].sum()) for split in SPLITS)))
     recipe, preprocess = prepared.recipe, prepared.classifier.preprocess
     weights = prepared.classifier.source.weights
-    train = recipe.train
     settings: Table = [
         ("run", f"runs/{recipe.name}"),
         ("backbone", f"{prepared.classifier.source.name}, weights {weights.source} ({weights.origin})"),
@@ -35,21 +35,40 @@ def plan_rows(prepared: Prepared) -> tuple[Table, Table, list[tuple[str, Table]]
         ),
         ("augmentation", "the recipe's list" if recipe.augment.transforms else recipe.augment.preset),
         ("strategy", recipe.strategy.kind),
-        ("optimizer", f"{train.optimizer}, learning rate {train.learning_rate:g}, {train.schedule}"),
-        (
-            "steps",
-            f"{train.epochs} epochs x {prepared.steps_per_epoch} = {train.epochs * prepared.steps_per_epoch}, "
-            f"batches of {recipe.data.batch_size}"
-            + (f", {train.accumulate_batches} a step" if train.accumulate_batches > 1 else ""),
-        ),
-        ("device", f"{prepared.device}, precision {prepared.precision}"),
+        *_learning_rows(prepared),
         ("set aside", f"{len(prepared.data.set_aside)} unreadable images"),
     ]
     return images, settings, _phase_tables(prepared)
 
 
+def _learning_rows(prepared: Prepared) -> Table:
+    """Return how the classifier comes about: by training, or fitted at once to the features of one pass."""
+    recipe, train = prepared.recipe, prepared.recipe.train
+    word = head_word(recipe)
+    if word != "linear":
+        count = len(prepared.data.samples.split("train"))
+        return [
+            ("head", head_plan(word)),
+            ("features", f"one pass over {count} training images, or from the cache where they are known"),
+            ("device", prepared.device),
+        ]
+    steps = prepared.steps_per_epoch
+    return [
+        ("optimizer", f"{train.optimizer}, learning rate {train.learning_rate:g}, {train.schedule}"),
+        (
+            "steps",
+            f"{train.epochs} epochs x {steps} = {train.epochs * steps}, batches of {recipe.data.batch_size}"
+            + (f", {train.accumulate_batches} a step" if train.accumulate_batches > 1 else ""),
+        ),
+        ("device", f"{prepared.device}, precision {prepared.precision}"),
+    ]
+
+
 def _phase_tables(prepared: Prepared) -> list[tuple[str, Table]]:
     classifier, tables = prepared.classifier, []
+    if head_word(prepared.recipe) != "linear":
+        blocks = [row for row in layer_rows(classifier.layers()) if row[0] not in ("head", "all")]
+        return [("at once: the head", [*blocks, ("head", "fitted", "-", "-", "-")])]
     for phase in classifier.phases:
         first, last = phase.first_epoch + 1, phase.first_epoch + phase.epochs
         epochs = f"epochs {first} to {last}" if last > first else f"epoch {first}"

@@ -21,8 +21,9 @@ from tlkit.data.transforms import build_transform
 from tlkit.errors import DataError, first_few
 from tlkit.features.features import Features
 from tlkit.models.artifact import ModelCard
-from tlkit.models.network import Network, load_network
+from tlkit.models.network import Network
 from tlkit.pipeline.devices import choose_device
+from tlkit.pipeline.stored import load_stored
 from tlkit.predictions import Predictions
 from tlkit.runs import RunDirectory
 from tlkit.samples import Samples
@@ -157,7 +158,7 @@ def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:
     folder = Path(getattr(run, "path", run))  # type: ignore[arg-type]
     if not (folder / "model.json").is_file():
         folder = RunDirectory.open(folder).model
-    network, card = load_network(folder)
+    network, card = load_stored(folder)
     return Predictor(network, card, device=choose_device(device, key="device"))
 
 

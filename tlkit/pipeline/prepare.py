@@ -101,7 +101,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         drop_rate=recipe.model.drop_rate,
         strategy=recipe.strategy,
         train=recipe.train,
-        class_weights=_class_weights(recipe.train.class_weights, data.samples),
+        class_weights=class_weights(recipe.train.class_weights, data.samples),
         class_counts=_class_counts(data.samples) if recipe.train.logit_adjustment else None,
         steps_per_epoch=steps,
         seed=recipe.seed,
@@ -163,7 +163,7 @@ def _class_counts(samples: Samples) -> dict[str, int]:
     return {name: int(counts[name]) for name in samples.classes}
 
 
-def _class_weights(given: str | Mapping[str, float], samples: Samples) -> Mapping[str, float] | None:
+def class_weights(given: str | Mapping[str, float], samples: Samples) -> Mapping[str, float] | None:
     """Return the loss weight of each class; `balanced` is N / (C · N_c), as scikit-learn's class_weight defines it."""
     if given == "none":
         return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tlkit.errors import did_you_mean
+from tlkit.recipe.heads import APPLIES_TO_ALL_HEADS, TAKES_NO_CLASS_WEIGHTS
 
 if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe, TrainSection
@@ -36,6 +37,7 @@ def contradictions(recipe: Recipe) -> tuple[Contradiction, ...]:
         *_of_augment(recipe),
         *_of_strategy(recipe),
         *_of_features(recipe),
+        *_of_head(recipe),
         *_of_train(recipe),
         *_of_audit(recipe),
     )
@@ -190,6 +192,44 @@ def _of_features(recipe: Recipe) -> Iterator[Contradiction]:
             ("features.views", "augment.preset"),
             f"features.views is {features.views}, but augment: none makes all views alike. "
             "Remove features.views, or choose an augmentation.",
+        )
+
+
+def _of_head(recipe: Recipe) -> Iterator[Contradiction]:
+    """What a head that is fitted at once, to features of one pass, leaves nothing to do for."""
+    head = getattr(recipe.strategy, "head", "linear")
+    if head == "linear":
+        return
+    augment, train = recipe.augment, recipe.train
+    if augment.transforms is not None or augment.preset != "none":
+        given = "augment.preset" if augment.transforms is None else "augment.transforms"
+        yield Contradiction(
+            (given, "strategy.head"),
+            f"strategy.head is {head}, which learns from one pass over the images as they are, but {given} varies "
+            "them. Use augment: none, or head: linear.",
+        )
+    if recipe.features.use == "never":
+        yield Contradiction(
+            ("features.use", "strategy.head"),
+            f"features.use is never, but head: {head} is fitted to features. Use features.use: auto, or head: linear.",
+        )
+    if recipe.model.drop_rate > 0:
+        yield Contradiction(
+            ("model.drop_rate", "strategy.head"),
+            f"model.drop_rate is {recipe.model.drop_rate:g}, but head: {head} has no dropout. Remove model.drop_rate.",
+        )
+    for key in [name for name in type(train).model_fields if name in train.model_fields_set]:
+        if key in APPLIES_TO_ALL_HEADS:
+            continue
+        yield Contradiction(
+            (f"train.{key}", "strategy.head"),
+            f"train.{key} is given, but head: {head} is not trained in epochs. Remove train.{key}, or use "
+            "head: linear.",
+        )
+    if train.class_weights != "none" and head in TAKES_NO_CLASS_WEIGHTS:
+        yield Contradiction(
+            ("train.class_weights", "strategy.head"),
+            f"train.class_weights is given, but head: {head} takes no class weights. Remove it, or use head: logistic.",
         )
 
 

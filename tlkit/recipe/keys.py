@@ -52,6 +52,7 @@ ALIASES: dict[str, str] = {
         "strategy": "freeze frozen finetune fine_tune fine_tuning freezing freeze_backbone unfreeze strategies "
         "transfer freeze_encoder linear_probe",
         "strategy.kind": "strategy_name",
+        "strategy.head": "classifier head_type head_kind clf probe estimator model_head",
         "strategy.backbone_lr_factor": "backbone_lr lr_mult lr_factor backbone_lr_mult discriminative_lr "
         "backbone_learning_rate encoder_lr",
         "strategy.layer_decay": "llrd layerwise_lr_decay layer_lr_decay lr_layer_decay layer_wise_lr_decay",

@@ -23,6 +23,7 @@ _STAND_INS: dict[str, Any] = {
     "recipe_version": 1,
     "name": "stand-in",
     "data": {"root": "stand-in"},
+    "augment": {"preset": "none"},
     "model": {"name": "stand-in"},
 }
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from tlkit.errors import RecipeError
 from tlkit.recipe.contradictions import TAKES_MOMENTUM
-from tlkit.recipe.fields import field_at, kinds, takes_keys, wanted
+from tlkit.recipe.fields import field_at, keys_at, kinds, takes_keys, wanted
+from tlkit.recipe.heads import APPLIES_TO_ALL_HEADS, HEAD_WORDS
 from tlkit.recipe.nodes import AFTER_THE_FILE, Document, KeyPath, Problem, Spot, dotted, read_yaml
 from tlkit.recipe.schema import SHORT_FORMS
 from tlkit.recipe.strategies import FIELDS_BY_KIND
@@ -161,6 +162,7 @@ def _drop_what_it_replaces(document: Document, override: _Override, value: Any) 
     """Drop keys of the file that only served the alternative that an override replaces."""
     idle: dict[KeyPath, list[tuple[str, str]]] = {
         ("strategy", "kind"): [("strategy", key) for key in _keys_of_other_strategies(value)],
+        ("strategy", "head"): _without_training(value),
         ("augment", "preset"): [("augment", "transforms")],
         ("augment", "transforms"): [("augment", "preset")] if value is not None else [],
         ("train", "optimizer"): [("train", "momentum")] if value not in TAKES_MOMENTUM else [],
@@ -181,3 +183,11 @@ def _keys_of_other_strategies(kind: Any) -> list[str]:
         return []
     known = dict.fromkeys(key for keys in FIELDS_BY_KIND.values() for key in keys)
     return [key for key in known if key not in taken]
+
+
+def _without_training(head: Any) -> list[tuple[str, str]]:
+    """Return the keys that a head takes no notice of which is not trained in epochs."""
+    if head not in HEAD_WORDS or head == "linear":
+        return []
+    keys = [("train", key) for key in keys_at(("train",)) if key not in APPLIES_TO_ALL_HEADS]
+    return [*keys, ("model", "drop_rate")]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import ConfigDict, Field
 
 from tlkit.recipe import values as v
+from tlkit.recipe.heads import HeadWord
 from tlkit.recipe.section import Section
 from tlkit.recipe.values import Wanted
 
@@ -27,6 +28,11 @@ class FrozenStrategy(Section):
     model_config = NEEDS_KIND
 
     kind: Annotated[Literal["frozen"], KINDS] = Field("frozen", description="frozen = only the classifier trains.")
+    head: HeadWord = Field(
+        "linear",
+        description="The classifier: linear = trained as `train` says; the others are scikit-learn's, fitted to the "
+        "features of one pass, settings by cross-validation; auto = the simplest that cannot be told from the best.",
+    )
 
 
 class FullStrategy(Section):

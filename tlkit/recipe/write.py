@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from tlkit.recipe.contradictions import TAKES_MOMENTUM
+from tlkit.recipe.heads import APPLIES_TO_ALL_HEADS
 from tlkit.recipe.schema import Recipe
 
 # Plain in PyYAML's eyes, but another type to YAML 1.2, to all of YAML 1.1, or to a hasty reader.
@@ -22,7 +23,8 @@ def dump_recipe(recipe: Recipe) -> str:
     """Return a recipe as YAML, every key written out; `load_recipe` reads it back to an equal recipe.
 
     Left out are the keys that do nothing: `train.momentum` where the optimizer has none, `train.focal_gamma` where the
-    loss has none, and the one of `augment.preset` and `augment.transforms` that is not used.
+    loss has none, the one of `augment.preset` and `augment.transforms` that is not used, and what a head that is not
+    trained in epochs takes no notice of.
 
     Example:
         >>> recipe = Recipe(recipe_version=1, name="no", data={"root": "pets"}, model={"name": "resnet18"})
@@ -45,6 +47,8 @@ def plain_values(recipe: Recipe) -> dict[str, Any]:
         del values["train"]["momentum"]
     if recipe.train.loss != "focal":
         del values["train"]["focal_gamma"]
+    if getattr(recipe.strategy, "head", "linear") != "linear":
+        values["train"] = {key: value for key, value in values["train"].items() if key in APPLIES_TO_ALL_HEADS}
     del values["augment"]["transforms" if recipe.augment.transforms is None else "preset"]
     return values
 

@@ -89,7 +89,8 @@ class HeadChoice:
             )
         others = [kind for kind in alike if kind != self.leader]
         if others:
-            text += f" Not distinguishable from {self.leader} either: {', '.join(others)}."
+            either = " either" if self.head.kind != self.leader else ""
+            text += f" Not distinguishable from {self.leader}{either}: {', '.join(others)}."
         if worse:
             text += " Behind it: " + ", ".join(f"{one.kind} by {one.behind.format()}" for one in worse) + "."
         return text

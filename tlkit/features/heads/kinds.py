@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
-HeadKind = Literal[
-    "logistic", "lda", "ridge", "linear_svm", "knn", "svm", "random_forest", "gradient_boosting"
-]  # the simpler first
+from tlkit.recipe.heads import HEAD_KINDS, HeadKind
+
+__all__ = ["FACTS", "KINDS", "QUICK_KINDS", "HeadKind", "KindFacts", "Settings", "setting_words"]
+
 Settings = Mapping[str, float | int]
 
-KINDS: tuple[HeadKind, ...] = get_args(HeadKind)
+KINDS: tuple[HeadKind, ...] = HEAD_KINDS
+"""The kinds of head, the simpler first."""
 QUICK_KINDS: tuple[HeadKind, ...] = ("logistic", "lda", "ridge", "linear_svm", "knn", "svm")
 """What `head: auto` compares. Ensembles of trees take many times as long as the six together, and have to be named."""
 
