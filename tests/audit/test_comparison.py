@@ -151,6 +151,14 @@ def test_an_unknown_column_is_an_error_and_identifiers_are_left_alone(models):
     assert {row.by for row in compare_predictions(glyphs, glyphs).rows} == {"(all)", "(class)", "light"}
 
 
+def test_columns_are_cut_as_the_audit_cuts_them():
+    old = table([0] * 90, [0] * 80 + [1] * 10, age=[str(i) for i in range(90)], tags=["x", "x;y", ""] * 30)
+    found = compare_predictions(old, old, by=["age:bins=30", "tags:separator=;"])
+    counted = {(row.by, row.name): row.pairs.n for row in found.rows[2:]}
+    assert counted == {("age", "<30"): 30, ("age", "≥30"): 60, ("tags", "x"): 60, ("tags", "y"): 30,
+                       ("tags", "(missing)"): 30}  # fmt: skip
+
+
 def test_a_comparison_goes_to_json_and_back(models):
     found = compare_predictions(*models)
     assert Comparison.from_dict(json.loads(json.dumps(found.to_dict()))) == found

@@ -105,6 +105,33 @@ def test_crossed_columns_and_missing_values_are_gated(gates):
     assert [row.group for row in report.rows] == ["a × x", "a × y", "b × x", "b × y"]
 
 
+def test_a_gate_that_finds_no_group_is_no_pass(gates):
+    one = counted(a=(950, 1000))
+    table = Predictions.build(
+        classes=one.classes, path=one.path, y_true=one.y_true, y_pred=one.y_pred,
+        groups=one.groups.assign(h=["x", "y"] * 500),
+    )  # fmt: skip
+    for text in (
+        "tolerances:\n  - {by: [g, h], tolerance: 0.1}\n",
+        "limits:\n  - {by: [g, h], at_least: 0.1}\n  - {by: h, at_least: 0.1}\n",
+    ):
+        report = judge_gates(table, gates(text))
+        assert report.exit_code == 3
+        assert [row.group for row in report.rows if row.verdict != "PASS"] == ["(none)"]
+
+
+def test_a_column_that_the_gate_cuts_is_judged_and_two_cuts_are_refused(gates):
+    base = counted(a=(950, 1000), b=(960, 1000))
+    table = Predictions.build(
+        classes=base.classes, path=base.path, y_true=base.y_true, y_pred=base.y_pred,
+        groups=base.groups.assign(age=[str(i % 90) for i in range(2000)]),
+    )  # fmt: skip
+    report = judge_gates(table, gates("limits:\n  - {by: 'age:bins=30', at_least: 0.9}\n"))
+    assert [row.verdict for row in report.rows] == ["PASS", "PASS"]
+    with pytest.raises(PredictionsError, match=r"cut 'age' in two ways: 'age:bins=30' and 'age'\. Use one of them\."):
+        judge_gates(table, gates("limits:\n  - {by: 'age:bins=30', at_least: 0.9}\n  - {by: age, at_least: 0.9}\n"))
+
+
 WORSE = "no_worse_than: {baseline: before.csv, by: [g], margin: 0.02}\n"
 
 

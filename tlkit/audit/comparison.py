@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from tlkit.audit.cells import by_problems, cells_of
+from tlkit.audit.cells import by_problems
 from tlkit.audit.pairing import Paired, pair
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
@@ -190,9 +190,7 @@ def compare_predictions(
     parts = [(ALL, "all images", np.ones(len(paired), dtype=bool))]
     parts += [(CLASS, str(name), np.asarray(paired.label == name)) for name in sorted(set(paired.label.tolist()))]
     for column in columns:
-        cells = cells_of(paired.groups, (column,))
-        parts += [(column, values[0], cells.code == code) for code, values in enumerate(cells.values)]
-        parts += [(column, "(missing)", cells.code < 0)]
+        parts += paired.groups_of(column)
     counted = [(kind, name, paired.counted(rows)) for kind, name, rows in parts if rows.any()]
     tests = [mcnemar(pairs.first, pairs.second) for _, _, pairs in counted]
     p = [None if test is None else test.p for test in tests]

@@ -12,12 +12,13 @@ import numpy.typing as npt
 from scipy.special import betainc
 
 from tlkit.audit.audit import Audit, audit_groups
-from tlkit.audit.cells import by_problems, cells_of
+from tlkit.audit.cells import by_problems
+from tlkit.audit.columns import columns_of
 from tlkit.audit.gate_report import GateReport, GateRow
 from tlkit.audit.judge import verdict
 from tlkit.audit.pairing import Paired, pair
-from tlkit.audit.rates import Metric
-from tlkit.audit.tables import MISSING, GroupTable, Verdict
+from tlkit.audit.rates import Metric, Rate
+from tlkit.audit.tables import CROSS, GroupTable, Verdict
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
 from tlkit.recipe.gates import Gates, GatesFile, Limit, Tolerance
@@ -98,6 +99,14 @@ def _problems(predictions: Predictions, file: GatesFile) -> Iterator[str]:
                     f"{did_you_mean(gate.class_name, predictions.classes)} The classes are: "
                     f"{first_few(predictions.classes, most=20)}."
                 )
+    cuts: dict[str, str] = {}
+    for column in file.gates.columns:
+        for spec in columns_of(column):
+            if cuts.setdefault(spec.column, column) != column:
+                yield (
+                    f"{file.source}  The gates cut {spec.column!r} in two ways: {cuts[spec.column]!r} and {column!r}. "
+                    "Use one of them."
+                )
     worse = file.gates.no_worse_than
     if worse is not None and worse.by:
         where = file.where("no_worse_than", "by")
@@ -105,19 +114,21 @@ def _problems(predictions: Predictions, file: GatesFile) -> Iterator[str]:
 
 
 def _tables(audit: Audit, gate: Tolerance | Limit) -> list[GroupTable]:
+    names = {spec.column for spec in columns_of(gate.by)}  # "age:quantiles=4" is about the column age
     return [
         table
         for table in audit.tables
-        if set(table.columns) == set(gate.by)
-        and table.metric == gate.metric
-        and gate.class_name in (None, table.class_name)
+        if set(table.columns) == names and table.metric == gate.metric and gate.class_name in (None, table.class_name)
     ]
 
 
 def _tolerances(audit: Audit, file: GatesFile) -> list[GateRow]:
     rows = []
     for index, gate in enumerate(file.gates.tolerances):
-        for table in _tables(audit, gate):
+        tables = _tables(audit, gate)
+        if not tables:
+            rows.append(_empty("tolerance", file.where("tolerances", index), gate, gate.tolerance))
+        for table in tables:
             judged = [row for row in table.rows if row.verdict is not None]
             for row in judged:
                 decided = verdict(row.difference, row.p_holm, tolerance=gate.tolerance, alpha=file.gates.alpha)
@@ -131,21 +142,23 @@ def _tolerances(audit: Audit, file: GatesFile) -> list[GateRow]:
                     )
                 )  # fmt: skip
             if not judged:
-                rows.append(_empty("tolerance", file.where("tolerances", index), table, gate.tolerance))
+                rows.append(_empty("tolerance", file.where("tolerances", index), gate, gate.tolerance))
     return rows
 
 
 def _limits(audit: Audit, file: GatesFile) -> list[GateRow]:
     cases: list[_Case] = []
     for index, gate in enumerate(file.gates.limits):
-        where = file.where("limits", index)
-        for table in _tables(audit, gate):
-            for bound, below in ((gate.at_least, True), (gate.at_most, False)):
-                if bound is not None:
-                    found = list(_limit_cases(table, bound, where=where, floor=below, gates=file.gates))
-                    cases += found or [
-                        _Case(_empty("at least" if below else "at most", where, table, bound), None, False, False)
-                    ]
+        where, tables = file.where("limits", index), _tables(audit, gate)
+        for bound, kind in ((gate.at_least, "at least"), (gate.at_most, "at most")):
+            if bound is None:
+                continue
+            found = [
+                case
+                for table in tables
+                for case in _limit_cases(table, bound, where=where, floor=kind == "at least", gates=file.gates)
+            ]
+            cases += found or [_Case(_empty(kind, where, gate, bound), None, beyond=False, within=False)]
     return _decided(cases, file.gates.alpha)
 
 
@@ -162,7 +175,7 @@ def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, ga
             GateRow(
                 kind="at least" if floor else "at most", where=where, by=table.by, group=row.name,
                 rate=table.rate_name, bound=bound, n=rate.n, value=rate, p_holm=None, verdict="NOT ENOUGH DATA",
-                note=_too_few(rate.n, gates),
+                note=_too_few(rate.n, gates) or (rate.note if rate.value is None else ""),
             ),
             p, beyond, within,
         )  # fmt: skip
@@ -181,9 +194,7 @@ def _no_worse(paired: Paired, file: GatesFile) -> list[GateRow]:
     assert worse is not None
     parts: list[tuple[str, str, npt.NDArray[np.bool_]]] = [(EVERY, EVERY, np.ones(len(paired), dtype=bool))]
     for column in worse.by:
-        cells = cells_of(paired.groups, (column,))
-        parts += [(column, values[0], cells.code == code) for code, values in enumerate(cells.values)]
-        parts.append((column, MISSING, cells.code < 0))
+        parts += paired.groups_of(column)
     cases = []
     for by, name, rows in parts:
         if not rows.any():
@@ -228,10 +239,11 @@ def _too_few(n: int, gates: Gates) -> str:
     return f"n = {n}, fewer than {gates.min_group_size}" if n < gates.min_group_size else ""
 
 
-def _empty(kind: str, where: str, table: GroupTable, bound: float) -> GateRow:
-    """Return the row of a table in which there is nothing to judge: that is no pass."""
+def _empty(kind: str, where: str, gate: Tolerance | Limit, bound: float) -> GateRow:
+    """Return the row of a gate that finds no group to judge: that is no pass."""
     nothing = Estimate(None, None, None, n=0, note="no two groups to compare" if kind == "tolerance" else "no groups")
+    rate = Rate(cast("Metric", gate.metric), gate.class_name).name
     return GateRow(
-        kind=kind, where=where, by=table.by, group="(none)", rate=table.rate_name, bound=bound, n=0,
+        kind=kind, where=where, by=CROSS.join(gate.by), group="(none)", rate=rate, bound=bound, n=0,
         value=nothing, p_holm=None, verdict="NOT ENOUGH DATA", note=nothing.note,
     )  # fmt: skip

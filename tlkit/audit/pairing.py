@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.audit.cells import cells_of
+from tlkit.audit.columns import columns_of
+from tlkit.audit.tables import MISSING
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
 from tlkit.stats.paired import Pairs
@@ -44,6 +47,21 @@ class Paired:
 
     def __len__(self) -> int:
         return len(self.same)
+
+    def groups_of(self, column: str) -> list[tuple[str, str, Mask]]:
+        """Return column, group and its images, shape (N,), for each group of a column, last those that miss a value.
+
+        Args:
+            column: a name, or how to cut it, such as "age:quantiles=4".
+        """
+        (spec,) = columns_of(column)
+        cells = cells_of(self.groups, (spec,))
+        known = cells.code >= 0
+        found = []
+        for g, values in enumerate(cells.values):
+            inside = cells.code == g if cells.member is None else known & cells.member[cells.code, g]
+            found.append((spec.column, values[0], np.asarray(inside)))
+        return [*found, (spec.column, MISSING, ~known)]
 
     def counted(self, rows: Mask | None = None) -> Pairs:
         """Return how often both, one or none is right.
