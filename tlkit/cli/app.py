@@ -214,6 +214,10 @@ def models(
     if not names:
         from tlkit.errors import ModelError, did_you_mean
 
+        if pretrained and list_models(pattern):
+            raise ModelError(
+                f"timm has no pretrained weights for {pattern!r}. Without --pretrained it lists the models."
+            )
         raise ModelError(f"No model matches {pattern!r}.{did_you_mean(pattern, list_models())}")
     print_lines([f"{name}  {model_license(name)}" for name in names] if pretrained else names)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+import tlkit.torchvision_cure  # isort: skip
 
 import timm
 import torch
@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from timm.models import group_parameters, load_model_config_from_hf
 from torch import nn
 
+import tlkit.models.small  # noqa: F401  makes LeNet-5 and AlexNet known to timm
 from tlkit.errors import ModelError, did_you_mean, first_few
 from tlkit.models.artifact import read_card, read_tensors
 from tlkit.models.hub import hub_access
