@@ -119,6 +119,22 @@ def test_early_stopping_and_the_best_epoch_keep_their_meaning(recipe):
     assert len(run.history) == 3
 
 
+def test_a_small_head_trains_on_one_thread_and_the_others_come_back(recipe, monkeypatch):
+    seen = []
+    original = torch.nn.Linear.forward
+    monkeypatch.setattr(
+        torch.nn.Linear, "forward", lambda self, x: seen.append(torch.get_num_threads()) or original(self, x)
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        fit(recipe, {**SETTINGS, "train.epochs": 2})
+        assert seen[0] == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_run_that_trains_the_backbone_caches_nothing(tiny_recipe):
     run = fit(tiny_recipe(), {"train.epochs": 1})
     assert FeatureCache().info() == []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import tlkit.torchvision_cure  # isort: skip  # noqa: F401
@@ -25,6 +26,9 @@ from tlkit.recipe import Recipe
 from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
+
+SMALL_STEP = 50_000_000
+"""Multiplications of a forward pass of the head, below which one thread is faster than several."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,19 @@ class FeatureBatches(pl.LightningDataModule):
             collate_fn=_as_it_is,  # type: ignore[arg-type]  # the dataset gives whole batches
             generator=torch.Generator().manual_seed(self._seed if shuffle else 0),
         )
+
+
+@contextmanager
+def threads_for(prepared: Prepared, cached: CachedFeatures | None) -> Iterator[None]:
+    """Train a small head on one thread: for so little arithmetic, several spend their time waiting for each other."""
+    before = torch.get_num_threads()
+    classes = len(prepared.data.samples.classes)
+    if cached is not None and prepared.recipe.data.batch_size * cached.plain.width * classes < SMALL_STEP:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _as_it_is(batch: Batch) -> Batch:

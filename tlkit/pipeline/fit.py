@@ -16,7 +16,7 @@ import pandas as pd
 from tlkit.errors import RunError
 from tlkit.features.heads import Head
 from tlkit.models.artifact import save_artifact
-from tlkit.pipeline.cached import CachedFeatures, FeatureBatches, cached_features, predicted_splits
+from tlkit.pipeline.cached import CachedFeatures, FeatureBatches, cached_features, predicted_splits, threads_for
 from tlkit.pipeline.checkpoints import find_start
 from tlkit.pipeline.environment import describe_environment, with_changes
 from tlkit.pipeline.heads import head_word, learn_head
@@ -176,7 +176,8 @@ def _learn(
         assert cached is not None, "such a head contradicts what asks for pixels"
         return "finished", learn_head(prepared, cached.plain)
     batches = prepared.data if cached is None else FeatureBatches(prepared, cached)
-    return train(directory, prepared, tracker, batches=batches, resume=resume, progress=progress), None
+    with threads_for(prepared, cached):
+        return train(directory, prepared, tracker, batches=batches, resume=resume, progress=progress), None
 
 
 def _salvage(directory: RunDirectory, prepared: Prepared) -> None:

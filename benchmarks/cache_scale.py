@@ -1,0 +1,87 @@
+"""Time and memory of the feature cache from 1,000 to 100,000 images, with synthetic features.
+
+Usage: python benchmarks/cache_scale.py [--width 512] [--sizes 1000 10000 100000]
+
+For each size a process of its own writes the features shard by shard as an extraction does; another looks them all
+up, verifies them, gathers them in a shuffled order and reads them batch by batch. Memory is the most that the process
+held beyond its start of pages that are its own (RssAnon); pages mapped from files belong to the system, which takes
+them back when it needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tlkit.features import FeatureCache, Provenance
+from tlkit.preprocess import Preprocess
+
+MADE_BY = Provenance("synthetic", "00", "pooled", Preprocess(), "none", "none", "float32")
+ROWS = 256
+
+
+def anonymous_mb() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon"))
+
+
+def watch(peak: list[float]) -> None:
+    while True:
+        peak[0] = max(peak[0], anonymous_mb())
+        time.sleep(0.01)
+
+
+def step(what: str, folder: str, n: int, width: int) -> None:
+    keys = [MADE_BY.key(str(i)) for i in range(n)]
+    shelf = FeatureCache(folder).shelf(MADE_BY)
+    start_mb = anonymous_mb()
+    peak = [start_mb]
+    threading.Thread(target=watch, args=(peak,), daemon=True).start()
+    start = time.perf_counter()
+    if what == "write":
+        rng = np.random.default_rng(0)
+        for at in range(0, n, ROWS):
+            part = keys[at : at + ROWS]
+            shelf.add(part, rng.standard_normal((len(part), width), dtype=np.float32))
+    else:
+        order = np.random.default_rng(1).permutation(n)
+        assert shelf.missing(keys) == []
+        x = shelf.gather([keys[i] for i in order])
+        total = 0.0
+        for at in range(0, n, 1024):
+            total += float(x[at : at + 1024].sum())
+        assert np.isfinite(total)
+    print(json.dumps({"s": time.perf_counter() - start, "mb": peak[0] - start_mb}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--step", nargs=3, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.step:
+        step(given.step[0], given.step[1], int(given.step[2]), given.width)
+        return
+    print("| images | write s | ms per 1,000 | memory MB | read s | ms per 1,000 | memory MB |")
+    print("|---|---|---|---|---|---|---|")
+    for n in given.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            cells = []
+            for what in ("write", "read"):
+                command = [sys.executable, __file__, "--width", str(given.width), "--step", what, folder, str(n)]
+                found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+                cells += [f"{found['s']:.1f}", f"{1e6 * found['s'] / n:.0f}", f"{found['mb']:.0f}"]
+        print(f"| {n:,} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
