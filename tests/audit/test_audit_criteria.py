@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -188,3 +189,12 @@ def test_the_export_hides_small_cells_and_one_more(tmp_path):
         audit.export(tmp_path / "out.csv")
     with pytest.raises(TlkitError, match=r"k is 1."):
         audit.export(tmp_path / "other.csv", k=1)
+
+
+def test_the_recipe_knows_the_same_criteria_and_cuts():
+    from tlkit.audit.columns import CUTS
+    from tlkit.audit.criteria import CRITERIA
+    from tlkit.recipe.schema import AuditColumn, Criterion
+
+    assert get_args(Criterion) == CRITERIA
+    assert set(AuditColumn.model_fields) == {"column", *CUTS}
