@@ -1,6 +1,6 @@
 """Leaks planted, leaks found: 10 % of the test images are copied into train, re-encoded, resized or mirrored.
 
-python benchmarks/leak.py FOLDER_WITH_TRAIN_AND_TEST
+python benchmarks/duplicates.py FOLDER_WITH_TRAIN_AND_TEST
 """
 
 import io
