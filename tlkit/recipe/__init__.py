@@ -1,10 +1,10 @@
 """The user's words, validated: read a recipe, write it back, and say everything that is wrong with it at once."""
 
+from tlkit.recipe.data_section import DataSection
 from tlkit.recipe.load import check_sections, load_recipe, recipe_problems
 from tlkit.recipe.schema import (
     AuditSection,
     AugmentSection,
-    DataSection,
     EarlyStopping,
     EvaluateSection,
     ModelSection,
