@@ -217,6 +217,22 @@ def test_everything_switched_on_resumes_to_the_weights_of_a_run_that_never_stopp
     pd.testing.assert_frame_equal(resumed.history, whole.history)
 
 
+def test_the_options_of_training_mean_the_same_on_cached_features(tiny_recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    options = {
+        "strategy": "frozen", "train.sampling": "balanced", "train.accumulate_batches": 2, "train.ema_decay": 0.9,
+        "train.loss": "focal",
+    }  # fmt: skip
+    recipe = tiny_recipe()
+    cached = fit(recipe, {"name": "cached", **options})
+    live = fit(recipe, {"name": "live", "features.use": "never", **options})
+    mixed = fit(recipe, {"name": "mixed", **options, "train.cutmix": 1.0})
+    assert "features" in cached.environment and "features" not in live.environment
+    assert "features" not in mixed.environment
+    np.testing.assert_allclose(cached.predictions().proba, live.predictions().proba, atol=1e-4)
+    assert len(cached.history) == len(live.history) == 2
+
+
 def test_low_rank_changes_end_in_a_plain_stored_model(tiny_recipe):
     run = fit(tiny_recipe(), {"strategy": {"kind": "lora", "rank": 2}, "train.epochs": 1})
     plain = fit(tiny_recipe(), {"name": "plain", "train.epochs": 1})

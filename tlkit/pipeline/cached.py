@@ -47,7 +47,8 @@ class CachedFeatures:
 def can_use_cache(recipe: Recipe) -> bool:
     """Tell whether the head of a recipe can train on cached features: the backbone is frozen, the pixels are fixed."""
     fixed = recipe.augment.preset == "none" and not recipe.augment.transforms
-    if recipe.strategy.kind != "frozen" or recipe.features.use == "never":
+    mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
+    if recipe.strategy.kind != "frozen" or recipe.features.use == "never" or mixed:
         return False
     return fixed or recipe.features.views > 0
 
@@ -67,9 +68,12 @@ def cached_features(prepared: Prepared) -> CachedFeatures | None:
     recipe, data = prepared.recipe, prepared.data
     if not can_use_cache(recipe):
         if recipe.strategy.kind == "frozen" and recipe.features.use == "auto":
+            mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
             logger.info(
-                "The augmentation asks for new pixels every epoch, so the frozen backbone runs every epoch. With "
-                "augment: none, or features.views: 4, the head would train on cached features."
+                "%s for new pixels every epoch, so the frozen backbone runs every epoch. With %s, the head would train "
+                "on cached features.",
+                "Mixup and cutmix ask" if mixed else "The augmentation asks",
+                "neither of them" if mixed else "augment: none, or features.views: 4",
             )
         return None
     section = recipe.features
@@ -116,6 +120,11 @@ class FeatureDataset(Dataset[Batch]):
             self._x.append(view.x)
             self._row.append(np.array([row_of[samples.paths[row]] for row in rows], dtype=np.int64))
 
+    @property
+    def targets(self) -> npt.NDArray[np.int64]:
+        """The targets, shape (n,)."""
+        return self._targets
+
     def __len__(self) -> int:
         return len(self._index)
 
@@ -142,13 +151,14 @@ class FeatureBatches(pl.LightningDataModule):
         self._samples = prepared.data.samples
         self._batch_size = prepared.recipe.data.batch_size
         self._seed = prepared.recipe.seed
-        self._steps = prepared.steps_per_epoch
+        self._batches = prepared.data.steps_per_epoch
+        self._balanced = prepared.recipe.train.sampling == "balanced"
         self._cached = cached
 
     def train_dataloader(self) -> ImageLoader:
         """Return the training batches, shuffled as images are."""
         dataset = FeatureDataset(self._cached.views or (self._cached.plain,), self._samples.split("train"))
-        one_over = self._steps * self._batch_size < len(dataset)
+        one_over = self._batches * self._batch_size < len(dataset)
         return self._loader(dataset, shuffle=True, drop_last=one_over)
 
     def val_dataloader(self) -> ImageLoader | list[ImageLoader]:
@@ -160,7 +170,12 @@ class FeatureBatches(pl.LightningDataModule):
         return ImageLoader(
             dataset,
             batch_size=self._batch_size,
-            sampler=EpochSampler(len(dataset), shuffle=shuffle, seed=self._seed if shuffle else 0),
+            sampler=EpochSampler(
+                len(dataset),
+                shuffle=shuffle,
+                seed=self._seed if shuffle else 0,
+                balance=dataset.targets if shuffle and self._balanced else None,
+            ),
             drop_last=drop_last,
             collate_fn=_as_it_is,  # type: ignore[arg-type]  # the dataset gives whole batches
             generator=torch.Generator().manual_seed(self._seed if shuffle else 0),
