@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -72,13 +72,17 @@ def predict(
     paths: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
     out: Annotated[Path | None, typer.Option(help="Write to this .csv, .parquet or .jsonl file.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    tta: Annotated[
+        Literal["none", "flip", "ten_crop"],
+        typer.Option(help="Average over views of each image: flip = its mirror image, too; ten_crop = crops, too."),
+    ] = "none",
 ) -> None:
     """Predict images with a run's model."""
     from tlkit.cli.output import require_suffix, write_predictions
     from tlkit.pipeline.predictor import load_model
 
     require_suffix(out)
-    write_predictions(load_model(run, device=device).predict(paths), out)
+    write_predictions(load_model(run, device=device).predict(paths, tta=tta), out)
 
 
 @app.command()

@@ -198,10 +198,12 @@ def _predict(directory: RunDirectory, prepared: Prepared, cached: CachedFeatures
     for path in (directory.evaluation, directory.audit, directory.explanation):
         path.unlink(missing_ok=True)
     predictor = Predictor(prepared.classifier.plain_network(), prepared.classifier.card(), device=prepared.device)
-    section = prepared.recipe.data
+    section, tta = prepared.recipe.data, prepared.recipe.evaluate.tta
+    if tta != "none":
+        logger.info("Test-time augmentation %s: each prediction is the mean over the views of its image.", tta)
     for split in predicted_splits(prepared.data.samples):
         samples = prepared.data.samples.split(split)
-        if cached is not None:
+        if cached is not None and tta == "none":
             predictions = predictor.predict_features(cached.plain, samples)
         else:
             predictions = predictor.predict_samples(
@@ -209,6 +211,7 @@ def _predict(directory: RunDirectory, prepared: Prepared, cached: CachedFeatures
                 batch_size=section.batch_size,
                 num_workers=section.num_workers,
                 max_pixels=section.max_pixels,
+                tta=tta,
             )
         directory.predictions(split).parent.mkdir(exist_ok=True)
         predictions.to_parquet(directory.predictions(split))

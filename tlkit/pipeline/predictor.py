@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,8 @@ from tlkit.data.formats import EXTENSIONS
 from tlkit.data.read import file_exists
 from tlkit.data.tar import list_members
 from tlkit.data.transforms import build_transform
-from tlkit.errors import DataError, first_few
+from tlkit.data.views import Views, picture_for, views_of
+from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.features.features import Features
 from tlkit.models.artifact import ModelCard
 from tlkit.models.network import Network
@@ -51,37 +53,47 @@ class Predictor:
     def __repr__(self) -> str:
         return f"Predictor({self.card.architecture}, {len(self.card.classes)} classes, {self.device})"
 
-    def predict(self, paths: Sequence[str | Path], *, batch_size: int = 32) -> Predictions:
+    def predict(self, paths: Sequence[str | Path], *, batch_size: int = 32, tta: Views = "none") -> Predictions:
         """Predict image files and folders of them.
 
         Args:
             paths: image files, or folders that are searched for images at any depth; each image counts once.
             batch_size: images per forward pass.
+            tta: test-time augmentation: "none", "flip" (the image and its mirror image) or "ten_crop" (corners and
+                centre, and their mirror images); the probabilities of the views are averaged. Nothing in it is random.
 
         Returns:
             One row per readable image, without labels. Unreadable images are named in the log and left out.
 
         Raises:
-            DataError: a path does not exist, a folder holds no image, or nothing can be read.
+            DataError: a path does not exist, a folder holds no image, nothing can be read, or there is no such `tta`.
         """
         files = find_images(paths)
-        proba, index = self._probabilities(files, batch_size=batch_size, num_workers="auto", max_pixels=MAX_PIXELS)
+        proba, index = self._probabilities(
+            files, batch_size=batch_size, num_workers="auto", max_pixels=MAX_PIXELS, tta=tta
+        )
         names = np.array([str(file) for file in files])[index]
-        return Predictions.build(classes=self.card.classes, path=names, proba=proba)
+        return Predictions.build(classes=self.card.classes, path=names, proba=proba, tta=tta)
 
     def predict_samples(
-        self, samples: Samples, *, batch_size: int = 32, num_workers: int | str = "auto", max_pixels: int = MAX_PIXELS
+        self,
+        samples: Samples,
+        *,
+        batch_size: int = 32,
+        num_workers: int | str = "auto",
+        max_pixels: int = MAX_PIXELS,
+        tta: Views = "none",
     ) -> Predictions:
-        """Predict labelled samples, matching their classes to the model's by name.
+        """Predict labelled samples, matching their classes to the model's by name; `tta` is that of `predict`.
 
         Raises:
             DataError: a class of the samples is unknown to the model.
         """
         self._require_known(samples)
         proba, index = self._probabilities(
-            samples, batch_size=batch_size, num_workers=num_workers, max_pixels=max_pixels
+            samples, batch_size=batch_size, num_workers=num_workers, max_pixels=max_pixels, tta=tta
         )
-        return self._labelled(samples, proba, index)
+        return self._labelled(samples, proba, index, tta=tta)
 
     def predict_features(self, features: Features, samples: Samples) -> Predictions:
         """Predict labelled samples from features of this model's backbone; those without features are left out.
@@ -111,21 +123,36 @@ class Predictor:
                 f"It knows {first_few(self.card.classes)}."
             )
 
-    def _labelled(self, samples: Samples, proba: npt.NDArray[np.float32], index: npt.NDArray[np.int64]) -> Predictions:
+    def _labelled(
+        self,
+        samples: Samples,
+        proba: npt.NDArray[np.float32],
+        index: npt.NDArray[np.int64],
+        *,
+        tta: Views = "none",
+    ) -> Predictions:
         return Predictions.build(
             classes=self.card.classes,
             path=samples.paths[index],
             y_true=samples.table["label"].to_numpy()[index],
             proba=proba,
             groups=samples.groups.iloc[index].reset_index(drop=True),
+            tta=tta,
         )
 
     def _probabilities(
-        self, images: Samples | Sequence[Path], *, batch_size: int, num_workers: int | str, max_pixels: int
+        self, images: Samples | Sequence[Path], *, batch_size: int, num_workers: int | str, max_pixels: int, tta: Views
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Return the softmax (M, C) of the readable images and their rows (M,)."""
+        """Return the softmax (M, C) of the readable images, averaged over their views, and their rows (M,)."""
+        if tta not in get_args(Views):
+            raise DataError(
+                f"There is no test-time augmentation {tta!r}. There are {', '.join(get_args(Views))}."
+                f"{did_you_mean(str(tta), get_args(Views))}"
+            )
+        preprocess = self.card.preprocess
+        picture = picture_for(preprocess, tta)
         loader = create_loader(
-            ImageDataset(images, transform=build_transform(self.card.preprocess), max_pixels=max_pixels),
+            ImageDataset(images, transform=build_transform(picture), max_pixels=max_pixels),
             batch_size=batch_size,
             num_workers=choose_workers(num_workers, images=len(images)),  # type: ignore[arg-type]
         )
@@ -133,8 +160,12 @@ class Predictor:
         self.network.eval()
         with torch.inference_mode():
             for batch in loader:
-                logits = self.network(normalise(batch.image.to(self.device), self.card.preprocess))
-                proba.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
+                pictures = normalise(batch.image.to(self.device), preprocess)
+                views = [
+                    torch.softmax(self.network(view.contiguous()).float(), dim=1)
+                    for view in views_of(pictures, tta, size=preprocess.image_size)
+                ]
+                proba.append((torch.stack(views).mean(0) if len(views) > 1 else views[0]).cpu().numpy())
                 index.append(batch.index.numpy())
         if not index:
             raise DataError(f"None of the {len(images)} images can be read; the log names them with the reasons.")

@@ -45,6 +45,7 @@ class Predictions:
             threshold may have been applied.
         proba: class probabilities, shape (N, C), in [0, 1], rows sum to one; None where only the class is known.
         groups: group columns, shape (N, G), rows 0…N-1, strings (pandas' "string") with NA for missing.
+        tta: test-time augmentation that `proba` is the average over, such as "flip"; "none" = none that is known of.
 
     The arrays are read-only; treat `groups` as read-only too.
 
@@ -65,6 +66,7 @@ class Predictions:
     y_pred: Ints
     proba: Floats | None
     groups: pd.DataFrame
+    tta: str = "none"
 
     def __post_init__(self) -> None:
         n = len(self.path)
@@ -85,6 +87,7 @@ class Predictions:
         proba: npt.ArrayLike | None = None,
         groups: pd.DataFrame | None = None,
         y_pred: npt.ArrayLike | None = None,
+        tta: str = "none",
         source: str = "predictions",
     ) -> Predictions:
         """Check everything at once and return the predictions.
@@ -98,6 +101,7 @@ class Predictions:
             groups: group columns, N rows in the order of `path`; anything but text is turned into text, and a null
                 or an empty text is missing.
             y_pred: N class names or integer positions; default: the most probable class, the first of equals.
+            tta: test-time augmentation that `proba` is the average over.
             source: where the values come from, for the messages.
 
         Raises:
@@ -130,7 +134,7 @@ class Predictions:
             logger.info(
                 "%s: y_pred is not the most probable class in %d of %d rows; y_pred is used.", source, odd, len(paths)
             )
-        return cls(names, paths, truth, guess, matrix, table)
+        return cls(names, paths, truth, guess, matrix, table, tta)
 
     def __len__(self) -> int:
         return len(self.path)
@@ -150,6 +154,7 @@ class Predictions:
             and np.array_equal(self.y_pred, other.y_pred)
             and same_proba
             and self.groups.equals(other.groups)
+            and self.tta == other.tta
         )
 
     __hash__ = None  # type: ignore[assignment]  # arrays have no hash
@@ -158,7 +163,10 @@ class Predictions:
         proba = "with proba" if self.proba is not None else "without proba"
         groups = f"groups: {', '.join(self.group_columns)}" if self.group_columns else "no groups"
         labelled = int((self.y_true >= 0).sum())
-        return f"Predictions({len(self)} images, {labelled} labelled, {len(self.classes)} classes, {proba}, {groups})"
+        tta = f", tta: {self.tta}" if self.tta != "none" else ""
+        return (
+            f"Predictions({len(self)} images, {labelled} labelled, {len(self.classes)} classes, {proba}, {groups}{tta})"
+        )
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the size and the first five rows, without the probabilities of each class."""
@@ -201,6 +209,7 @@ class Predictions:
             self.y_pred[rows],
             None if self.proba is None else self.proba[rows],
             self.groups.loc[rows].reset_index(drop=True),
+            self.tta,
         )
 
     def with_groups(self, table: pd.DataFrame | Path | str) -> Predictions:
@@ -236,7 +245,7 @@ class Predictions:
             logger.info("%s: replaces the group column %s.", source, first_few(replaced))
         kept = self.groups.drop(columns=replaced)
         groups = pd.concat([kept, joined], axis=1)
-        return Predictions(self.classes, self.path, self.y_true, self.y_pred, self.proba, groups)
+        return Predictions(self.classes, self.path, self.y_true, self.y_pred, self.proba, groups, self.tta)
 
     def table(self, *, proba: bool = True) -> pd.DataFrame:
         """Return one row per image: path, y_true, y_pred (class names, NA = unknown), proba_<class>…, group columns.
@@ -263,9 +272,10 @@ class Predictions:
         table = self.table()
         if self.proba is not None and np.array_equal(self.proba, self.proba.astype(np.float32)):
             table = table.astype({f"{PROBA_PREFIX}{name}": np.float32 for name in self.classes})
-        write_parquet_table(
-            Path(path), table, noted={"classes": list(self.classes), "groups": list(self.group_columns)}
-        )
+        noted: dict[str, object] = {"classes": list(self.classes), "groups": list(self.group_columns)}
+        if self.tta != "none":
+            noted["tta"] = self.tta
+        write_parquet_table(Path(path), table, noted=noted)
 
 
 def _group_source(table: pd.DataFrame | Path | str) -> tuple[str, pd.DataFrame]:

@@ -63,6 +63,7 @@ def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_
         y_pred=None if guess is None else guess.to_numpy(dtype=object),
         proba=_proba(file, table, classes) if in_columns else None,
         groups=_groups(file, table, used=(y_true, y_pred)),
+        tta=str(noted.get("tta", "none")) if noted else "none",
         source=str(file),
     )
 

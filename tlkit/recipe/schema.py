@@ -22,6 +22,7 @@ Schedule = Literal["cosine", "one_cycle", "constant"]
 Loss = Literal["cross_entropy", "focal"]
 Sampling = Literal["shuffled", "balanced"]
 Monitor = Literal["val_loss", "val_accuracy"]
+Tta = Literal["none", "flip", "ten_crop"]
 Precision = Literal["auto", 32, "bf16", 16]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -200,6 +201,11 @@ class EvaluateSection(Section):
 
     top_k: v.Ranks = Field((1, 5), description="Ranks k for top-k accuracy, at least 1 each.")
     confidence: v.Inside = Field(0.95, description="Confidence level of every interval, between 0 and 1.")
+    tta: Tta = Field(
+        "none",
+        description="Views of each image over which the run's predictions are averaged: flip = the image and its "
+        "mirror image; ten_crop = corners and centre, and their mirror images; none = the image alone.",
+    )
 
 
 class AuditColumn(Section):
