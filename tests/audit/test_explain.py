@@ -85,6 +85,23 @@ def test_simpsons_paradox_turns_round_within_the_other_attribute():
     )
 
 
+def test_recalls_do_not_give_the_rate_of_a_group_away_that_is_too_small_for_one():
+    table = cells((0, 9, 3, {"g": "few"}), (1, 10, 2, {"g": "few"}), (0, 50, 45, {"g": "many"}),
+                  (1, 50, 45, {"g": "many"}))  # fmt: skip
+    few, many = explain_gaps(table, by="g").column("g").heat.cells
+    assert [(cell.recall.value, cell.difference, cell.p) for cell in few] == [(None, None, None)] * 2
+    assert [(cell.recall.value, cell.difference) for cell in many] == [(0.9, None)] * 2
+
+
+def test_a_column_without_a_value_is_explained_by_nothing():
+    table = predictions_of([0] * 40, [0] * 40, ("a", "b"), g=[None] * 40, h=["x", "y"] * 20)
+    found = explain_gaps(table, by=["g", "h"])
+    assert found.column("g").groups == ()
+    assert not found.column("g").heat.filled
+    assert Explanation.from_dict(found.to_dict()) == found
+    assert found.sentences()[0] == "g: no group of 20 images or more, with a rest as large, to explain."
+
+
 def test_every_cell_of_the_heat_map_agrees_with_scipy(many):
     column = explain_gaps(many, by="age").column("age")
     heat, p = column.heat, []

@@ -132,6 +132,70 @@ def test_a_column_that_the_gate_cuts_is_judged_and_two_cuts_are_refused(gates):
         judge_gates(table, gates("limits:\n  - {by: 'age:bins=30', at_least: 0.9}\n  - {by: age, at_least: 0.9}\n"))
 
 
+def of_two_classes(n=1000):
+    """Return predictions that are right for the second class, and wrong for half of the first class in group b."""
+    y = np.array([0, 0, 1, 1] * n)
+    group = np.array(["a", "b"] * (2 * n))
+    missed = (y == 0) & (group == "b") & (np.arange(4 * n) % 8 < 4)
+    return Predictions.build(
+        classes=("no", "yes"), path=[str(i) for i in range(4 * n)], y_true=y, y_pred=np.where(missed, 1, y),
+        groups=pd.DataFrame({"g": group}),
+    )  # fmt: skip
+
+
+def test_a_gate_without_a_class_is_about_both_of_two_classes(gates):
+    report = judge_gates(of_two_classes(), gates("tolerances:\n  - {by: g, metric: recall, tolerance: 0.1}\n"))
+    assert {(row.rate, row.group): row.verdict for row in report.rows} == {
+        ("recall of no", "a"): "FAIL", ("recall of no", "b"): "FAIL",
+        ("recall of yes", "a"): "PASS", ("recall of yes", "b"): "PASS",
+    }  # fmt: skip
+
+
+def test_a_gate_can_be_about_the_first_of_two_classes(gates):
+    report = judge_gates(
+        of_two_classes(), gates("limits:\n  - {by: g, metric: recall, class_name: 'no', at_least: 0.9}\n")
+    )
+    assert [row.verdict for row in report.rows] == ["PASS", "FAIL"]
+
+
+def test_only_what_is_gated_counts_for_the_correction(gates):
+    base = counted(a=(950, 1000), b=(900, 1000))
+    table = Predictions.build(
+        classes=base.classes, path=base.path, y_true=base.y_true, y_pred=base.y_pred,
+        groups=base.groups.assign(h=[str(i % 7) for i in range(2000)]),
+    )  # fmt: skip
+    alone = judge_gates(table, gates(TOLERANCE))
+    beside_a_limit = judge_gates(table, gates(TOLERANCE + "limits:\n  - {by: h, at_least: 0.5}\n"))
+    assert alone.rows[0].p_holm == beside_a_limit.rows[0].p_holm
+
+
+@pytest.mark.parametrize("text", [TOLERANCE, FLOOR])
+def test_a_group_whose_images_have_no_label_does_not_vanish(gates, text):
+    base = counted(a=(950, 1000), b=(960, 1000), c=(0, 1000))
+    table = Predictions.build(
+        classes=base.classes, path=base.path, y_pred=base.y_pred, groups=base.groups,
+        y_true=np.where(base.groups["g"] == "c", -1, 0),
+    )  # fmt: skip
+    report = judge_gates(table, gates(text))
+    assert [(row.group, row.verdict) for row in report.rows] == [
+        ("a", "PASS"), ("b", "PASS"), ("c", "NOT ENOUGH DATA"),
+    ]  # fmt: skip
+    assert report.rows[2].note == "no labelled images"
+
+
+def test_images_of_few_subjects_cannot_pass_where_as_many_images_would(gates):
+    base = counted(a=(1900, 2000), b=(1900, 2000))
+    subjects = [f"{'ab'[i // 2000]}{i * 6 // 4000}" for i in range(4000)]
+    table = Predictions.build(
+        classes=base.classes, path=base.path, y_true=base.y_true, y_pred=base.y_pred,
+        groups=base.groups.assign(subject=subjects),
+    )  # fmt: skip
+    assert judge_gates(table, gates(TOLERANCE)).verdict == "PASS"
+    assert judge_gates(table, gates(TOLERANCE + "cluster_by: subject\n")).verdict == "NOT ENOUGH DATA"
+    with pytest.raises(PredictionsError, match=r"gates\.yaml.*cluster_by names 'subjct', which is no group column"):
+        judge_gates(table, gates(TOLERANCE + "cluster_by: subjct\n"))
+
+
 WORSE = "no_worse_than: {baseline: before.csv, by: [g], margin: 0.02}\n"
 
 
@@ -156,6 +220,28 @@ def test_the_same_predictions_are_no_worse_however_few(gates):
     report = judge_gates(one, gates(WORSE), baseline=one)
     assert report.verdict == "PASS"
     assert {row.note for row in report.rows} == {"both say the same of every image"}
+
+
+def test_a_few_images_of_which_both_say_the_same_do_not_pass_where_the_models_differ(gates):
+    one, other = two(1000, range(50), range(990, 1000))
+    names = pd.DataFrame({"g": ["few"] * 3 + ["many"] * 997})
+    first, second = (
+        Predictions.build(classes=p.classes, path=p.path, y_true=p.y_true, y_pred=p.y_pred, groups=names)
+        for p in (one, Predictions.build(classes=one.classes, path=one.path, y_true=one.y_true,
+                                         y_pred=np.where(np.arange(1000) < 3, one.y_pred, other.y_pred)))
+    )  # fmt: skip
+    rows = {row.group: row for row in judge_gates(second, gates(WORSE), baseline=first).rows}
+    assert rows["many"].verdict == "PASS"
+    assert (rows["few"].verdict, rows["few"].note) == ("NOT ENOUGH DATA", "n = 3, fewer than 20")
+
+
+def test_a_group_that_the_baseline_does_not_have_is_not_decided(gates):
+    one, other = two(1000, range(10), range(10))
+    report = judge_gates(other, gates(WORSE), baseline=one.take(np.arange(500)))
+    assert {row.group: row.verdict for row in report.rows} == {
+        "all images": "PASS", "a": "PASS", "b": "NOT ENOUGH DATA",
+    }  # fmt: skip
+    assert report.rows[-1].note == "no labelled image that both predicted"
 
 
 def test_a_model_that_lost_one_group_fails_there_by_mcnemar(gates):

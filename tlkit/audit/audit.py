@@ -20,7 +20,7 @@ from tlkit.audit.profile import ProfileTable, profile_table
 from tlkit.audit.rates import GroupCounts, Metric, Rate, rates_of
 from tlkit.audit.result import Audit, AuditSettings, ColumnFacts
 from tlkit.audit.sample import Design, designed
-from tlkit.audit.tables import MISSING
+from tlkit.audit.tables import MISSING, GroupTable
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.stats.intervals import wilson
@@ -132,7 +132,8 @@ def audit_groups(
     for cells in _all_cells(levels, labelled, settings):
         code = np.where(cells.code < 0, cells.patterns, cells.code)[labelled]
         counts = _count(known, cells, code)
-        drafts += _drafts(known, cells, code, counts, settings=settings, design=design)
+        rates = rates_of(settings.metrics, known.classes, settings.positive)
+        drafts += _drafts(known, cells, code, counts, rates, settings=settings, design=design)
         profiles.append(_profiles(known, cells, code, counts, settings))
     tables, tests = judge(drafts, settings)
     unlabelled = int((~labelled).sum())
@@ -151,6 +152,35 @@ def audit_groups(
         columns=tuple(_facts(level, labelled, known.correct, settings) for level in levels),
         profiles=tuple(profiles),
     )
+
+
+def rate_tables(
+    predictions: Predictions, wanted: Sequence[tuple[Sequence[str], Rate]], settings: AuditSettings
+) -> tuple[GroupTable, ...]:
+    """Compare stated rates across the groups of stated columns, and nothing else: Holm's correction counts only these.
+
+    Args:
+        predictions: free of what `by_problems`, `setting_problems` and `design_problems` find.
+        wanted: columns to cross, as `audit_groups` takes them, and a rate; each pair is judged once.
+        settings: sizes, levels and design; its columns, metrics and positive class are not used.
+
+    Returns:
+        One table for each pair. A column with fewer than two groups is not crossed, so pairs that ask for it have none.
+    """
+    rates: dict[tuple[str, ...], list[Rate]] = {}
+    for columns, rate in dict.fromkeys((tuple(columns), rate) for columns, rate in wanted):
+        rates.setdefault(columns, []).append(rate)
+    labelled, known = predictions.y_true >= 0, predictions.labelled
+    design = design_of(known, settings)
+    drafts = []
+    for columns, its_rates in rates.items():
+        levels = [levels_of(predictions.groups[spec.column], spec) for spec in columns_of(columns)]
+        if len(levels) > 1 and any(_groups_seen(cross([level]), labelled) < 2 for level in levels):
+            continue
+        cells = cross(levels)
+        code = np.where(cells.code < 0, cells.patterns, cells.code)[labelled]
+        drafts += _drafts(known, cells, code, _count(known, cells, code), its_rates, settings=settings, design=design)
+    return judge(drafts, settings)[0]
 
 
 def _completed(settings: AuditSettings, predictions: Predictions) -> AuditSettings:
@@ -196,6 +226,7 @@ def _drafts(
     cells: Cells,
     code: Ints,
     counts: GroupCounts,
+    rates: Sequence[Rate],
     *,
     settings: AuditSettings,
     design: Design | None,
@@ -226,7 +257,7 @@ def _drafts(
             mean_confidence=sure, settings=settings,
         )  # fmt: skip
 
-    return [draft(rate) for rate in rates_of(settings.metrics, known.classes, settings.positive)]
+    return [draft(rate) for rate in rates]
 
 
 def _profiles(

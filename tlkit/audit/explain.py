@@ -112,7 +112,15 @@ def explain_gaps(
                     for g in kept
                 ),
                 adjusted=tuple(_adjusted(known, cells, column, kept, confidence)),
-                heat=_heat(here, known.classes, right, n, min_cell_size=min_cell_size, confidence=confidence),
+                heat=_heat(
+                    here,
+                    known.classes,
+                    right,
+                    n,
+                    min_cell_size=min_cell_size,
+                    min_group_size=min_group_size,
+                    confidence=confidence,
+                ),
                 ordered=_ordered(here, orders.get(column), right.sum(axis=1), n.sum(axis=1), seed),
             )
         )
@@ -205,11 +213,24 @@ def _logistic(k: Ints, n: Ints, values: Ints, confidence: float) -> Estimate:
 
 
 def _heat(
-    cells: Cells, classes: Sequence[str], right: Ints, n: Ints, *, min_cell_size: int, confidence: float
+    cells: Cells,
+    classes: Sequence[str],
+    right: Ints,
+    n: Ints,
+    *,
+    min_cell_size: int,
+    min_group_size: int,
+    confidence: float,
 ) -> HeatMap:
-    """Test each group's recall of each class against the rest's; of two groups both cells are one test."""
+    """Test each group's recall of each class against the rest's; of two groups both cells are one test.
+
+    A group that is too small for a rate has no recalls either: they would give its rate away.
+    """
+    if len(n) == 0:
+        return HeatMap((), tuple(classes), (), 0, min_cell_size)
     rest_right, rest_n = right.sum(axis=0) - right, n.sum(axis=0) - n
-    tested = (n >= min_cell_size) & (rest_n >= min_cell_size)
+    large = n.sum(axis=1) >= min_group_size
+    tested = (n >= min_cell_size) & (rest_n >= min_cell_size) & large[:, None]
     p: list[float | None] = []
     mirrored = np.count_nonzero(n > 0, axis=0) == 2
     first = (n > 0).argmax(axis=0)
@@ -230,6 +251,8 @@ def _heat(
             recall = wilson(k, size, confidence, nothing="no images")
             if 0 < size < min_cell_size:
                 recall = Estimate(None, None, None, n=size, note=f"n = {size}, fewer than {min_cell_size}")
+            elif size and not large[g]:
+                recall = Estimate(None, None, None, n=size, note=f"a group of fewer than {min_group_size}")
             gap = newcombe(k, size, int(rest_right[g, c]), int(rest_n[g, c]), confidence) if tested[g, c] else None
             row.append(HeatCell(recall, gap, p[g * n.shape[1] + c], adjusted[g * n.shape[1] + c]))
         rows.append(tuple(row))

@@ -11,14 +11,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc
 
-from tlkit.audit.audit import Audit, audit_groups
+from tlkit.audit.asked import setting_problems
+from tlkit.audit.audit import rate_tables
 from tlkit.audit.cells import by_problems
-from tlkit.audit.columns import columns_of
+from tlkit.audit.columns import columns_of, levels_of
+from tlkit.audit.design import design_problems
 from tlkit.audit.gate_report import GateReport, GateRow
 from tlkit.audit.judge import verdict
 from tlkit.audit.pairing import Paired, pair
-from tlkit.audit.rates import Metric, Rate
-from tlkit.audit.tables import CROSS, GroupTable, Verdict
+from tlkit.audit.rates import Metric, Rate, rates_of
+from tlkit.audit.result import AuditSettings
+from tlkit.audit.tables import CROSS, GroupRow, GroupTable, Verdict
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
 from tlkit.recipe.gates import Gates, GatesFile, Limit, Tolerance
@@ -47,10 +50,12 @@ def judge_gates(
 ) -> GateReport:
     """Judge every gate of a file on a model's predictions: PASS, FAIL or NOT ENOUGH DATA, never by a point estimate.
 
-    A tolerance has the verdict of the audit. A limit fails where the whole interval lies on its wrong side and an exact
-    binomial test, corrected over all limits, agrees; it passes where the whole interval lies on its right side. "No
-    worse" fails where the paired interval lies wholly below the margin and McNemar's exact test, corrected, agrees; it
-    passes where the whole interval lies above it, or where both models say the same of every image.
+    A tolerance has the verdict of the audit, corrected over all tolerances. A limit fails where the whole interval lies
+    on its wrong side and an exact binomial test, corrected over all limits, agrees; it passes where the whole interval
+    lies on its right side. "No worse" fails where the paired interval lies wholly below the margin and McNemar's exact
+    test, corrected, agrees; it passes where the whole interval lies above it, or where both models say the same of
+    every image there is. A gate that names no class is about every class, also of two; a group without a labelled
+    image is not decided.
 
     Args:
         predictions: what the model said, with the group columns.
@@ -67,21 +72,13 @@ def judge_gates(
     gates = file.gates
     rows: list[GateRow] = []
     images = int((predictions.y_true >= 0).sum())
-    if gates.columns:
-        audit = audit_groups(
-            predictions,
-            by=gates.columns,
-            metrics=cast("tuple[Metric, ...]", gates.metrics),
-            min_group_size=gates.min_group_size,
-            max_order=gates.max_order,
-            confidence=gates.confidence,
-            alpha=gates.alpha,
-            seed=seed,
-        )
-        rows += _tolerances(audit, file) + _limits(audit, file)
+    settings = _settings(gates, seed)
+    rows += _tolerances(rate_tables(predictions, _wanted(predictions, gates, gates.tolerances), settings), file)
+    rows += _limits(rate_tables(predictions, _wanted(predictions, gates, gates.limits), settings), file)
     if gates.no_worse_than is not None:
         assert baseline is not None, "whoever opens the file opens the baseline"
-        rows += _no_worse(pair(baseline, predictions, names=(gates.no_worse_than.baseline, "these predictions")), file)
+        paired = pair(baseline, predictions, names=(gates.no_worse_than.baseline, "these predictions"))
+        rows += _no_worse(paired, predictions, file)
     report = GateReport(file.source, images, gates.confidence, gates.alpha, tuple(rows))
     logger.info("Gates of %s: %s.", file.source, report.counts_text)
     return report
@@ -108,32 +105,65 @@ def _problems(predictions: Predictions, file: GatesFile) -> Iterator[str]:
                     "Use one of them."
                 )
     worse = file.gates.no_worse_than
+    if not (predictions.y_true >= 0).any():
+        yield f"{file.source}  None of the {len(predictions)} images has a label, so no gate can be judged."
+    settings = _settings(file.gates, seed=0)
+    yield from (
+        f"{file.source}  {problem}"
+        for problem in setting_problems(settings, predictions.classes) + design_problems(predictions, settings)
+    )
     if worse is not None and worse.by:
         where = file.where("no_worse_than", "by")
         yield from (f"{where}  {problem}" for problem in by_problems(predictions.groups, worse.by))
 
 
-def _tables(audit: Audit, gate: Tolerance | Limit) -> list[GroupTable]:
+def _settings(gates: Gates, seed: int) -> AuditSettings:
+    """Return the settings of the audit behind the gates; each gate has a tolerance of its own."""
+    return AuditSettings(
+        by=tuple(spec.column for spec in columns_of(gates.columns)),
+        min_group_size=gates.min_group_size,
+        confidence=gates.confidence,
+        alpha=gates.alpha,
+        seed=seed,
+        weights=gates.weights,
+        cluster_by=gates.cluster_by,
+        pair_by=gates.pair_by,
+    )
+
+
+def _wanted(
+    predictions: Predictions, gates: Gates, of: Sequence[Tolerance | Limit]
+) -> list[tuple[tuple[str, ...], Rate]]:
+    """Return the columns and rates of gates of one kind; a gate that names no class is about every class."""
+    found = []
+    for gate in of:
+        columns = tuple(column for column in gates.columns if column in gate.by)  # the same in whatever order
+        metric = cast("Metric", gate.metric)
+        found += [(columns, rate) for rate in rates_of((metric,), predictions.classes, gate.class_name)]
+    return found
+
+
+def _tables(tables: Sequence[GroupTable], gate: Tolerance | Limit) -> list[GroupTable]:
     names = {spec.column for spec in columns_of(gate.by)}  # "age:quantiles=4" is about the column age
     return [
         table
-        for table in audit.tables
+        for table in tables
         if set(table.columns) == names and table.metric == gate.metric and gate.class_name in (None, table.class_name)
     ]
 
 
-def _tolerances(audit: Audit, file: GatesFile) -> list[GateRow]:
+def _tolerances(found: Sequence[GroupTable], file: GatesFile) -> list[GateRow]:
     rows = []
     for index, gate in enumerate(file.gates.tolerances):
-        tables = _tables(audit, gate)
+        tables = _tables(found, gate)
         if not tables:
             rows.append(_empty("tolerance", file.where("tolerances", index), gate, gate.tolerance))
         for table in tables:
-            judged = [row for row in table.rows if row.verdict is not None]
+            judged = [row for row in table.rows if row.verdict is not None or _is_unseen(table, row)]
             for row in judged:
                 decided = verdict(row.difference, row.p_holm, tolerance=gate.tolerance, alpha=file.gates.alpha)
                 value = row.difference or Estimate(None, None, None, n=row.rate.n, note=row.rate.note)
-                note = _too_few(row.rate.n, file.gates) or ("" if row.difference else "the rest is too small")
+                note = _why_not(row, file.gates) or ("" if row.difference else "the rest is too small")
                 rows.append(
                     GateRow(
                         kind="tolerance", where=file.where("tolerances", index), by=table.by, group=row.name,
@@ -146,55 +176,73 @@ def _tolerances(audit: Audit, file: GatesFile) -> list[GateRow]:
     return rows
 
 
-def _limits(audit: Audit, file: GatesFile) -> list[GateRow]:
+def _is_unseen(table: GroupTable, row: GroupRow) -> bool:
+    """Tell whether a group of a single column has no labelled image: it is there, so its gate must not pass.
+
+    A combination of columns without images need not exist at all.
+    """
+    return row.group is not None and row.images == 0 and len(table.columns) == 1
+
+
+def _limits(found: Sequence[GroupTable], file: GatesFile) -> list[GateRow]:
     cases: list[_Case] = []
     for index, gate in enumerate(file.gates.limits):
-        where, tables = file.where("limits", index), _tables(audit, gate)
+        where, tables = file.where("limits", index), _tables(found, gate)
         for bound, kind in ((gate.at_least, "at least"), (gate.at_most, "at most")):
             if bound is None:
                 continue
-            found = [
+            rows = [
                 case
                 for table in tables
                 for case in _limit_cases(table, bound, where=where, floor=kind == "at least", gates=file.gates)
             ]
-            cases += found or [_Case(_empty(kind, where, gate, bound), None, beyond=False, within=False)]
+            cases += rows or [_Case(_empty(kind, where, gate, bound), None, beyond=False, within=False)]
     return _decided(cases, file.gates.alpha)
 
 
 def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, gates: Gates) -> Iterator[_Case]:
     for row in table.rows:
-        if row.group is None or row.images == 0:
+        if row.group is None or (row.images == 0 and not _is_unseen(table, row)):
             continue
         rate, p, beyond, within = row.rate, None, False, False
         if rate.value is not None and rate.low is not None and rate.high is not None:
-            p = _binomial_p(rate.value * rate.n, rate.n, bound, floor=floor)
+            size = rate.n if row.n_eff is None else row.n_eff
+            p = _binomial_p(rate.value * size, size, bound, floor=floor)
             beyond = rate.high < bound if floor else rate.low > bound
             within = rate.low >= bound if floor else rate.high <= bound
         yield _Case(
             GateRow(
                 kind="at least" if floor else "at most", where=where, by=table.by, group=row.name,
                 rate=table.rate_name, bound=bound, n=rate.n, value=rate, p_holm=None, verdict="NOT ENOUGH DATA",
-                note=_too_few(rate.n, gates) or (rate.note if rate.value is None else ""),
+                note=_why_not(row, gates) or (rate.note if rate.value is None else ""),
             ),
             p, beyond, within,
         )  # fmt: skip
 
 
-def _binomial_p(k: float, n: int, bound: float, *, floor: bool) -> float:
-    """Return the exact chance of a rate so low under a true rate of `bound`, or so high, by the incomplete Beta."""
+def _binomial_p(k: float, n: float, bound: float, *, floor: bool) -> float:
+    """Return the exact chance of a rate so low under a true rate of `bound`, or so high, by the incomplete Beta.
+
+    Weighted and clustered images count with their effective size.
+    """
     if floor:
         return 1.0 if k >= n else float(1 - betainc(k + 1, n - k, bound))
     return 1.0 if k <= 0 else float(betainc(k, n - k + 1, bound))
 
 
-def _no_worse(paired: Paired, file: GatesFile) -> list[GateRow]:
+def _no_worse(paired: Paired, predictions: Predictions, file: GatesFile) -> list[GateRow]:
     gates = file.gates
     worse = gates.no_worse_than
     assert worse is not None
     parts: list[tuple[str, str, npt.NDArray[np.bool_]]] = [(EVERY, EVERY, np.ones(len(paired), dtype=bool))]
+    unseen: list[tuple[str, str]] = []
     for column in worse.by:
-        parts += paired.groups_of(column)
+        groups = paired.groups_of(column)
+        seen = {name for _, name, rows in groups if rows.any()}
+        unseen += [(by, name) for by, name in _groups_there(predictions, column) if name not in seen]
+        parts += groups
+    alike = bool(paired.same.all())
+    where = file.where("no_worse_than")
     cases = []
     for by, name, rows in parts:
         if not rows.any():
@@ -202,15 +250,14 @@ def _no_worse(paired: Paired, file: GatesFile) -> list[GateRow]:
         pairs = paired.counted(rows)
         difference, test = paired_difference(pairs, gates.confidence), mcnemar(pairs.first, pairs.second)
         assert difference.low is not None and difference.high is not None
-        alike = bool(paired.same[rows].all())
         large = pairs.n >= gates.min_group_size
         note = "both say the same of every image" if alike else _too_few(pairs.n, gates)
         if not note and worse.margin > 0:
             needed = pairs_needed(worse.margin, pairs.discordant / pairs.n, alpha=gates.alpha)
             note = f"about {needed:,} images would show a loss of {worse.margin:g}" if (needed or 0) > pairs.n else ""
         row = GateRow(
-            kind="no worse", where=file.where("no_worse_than"), by=by, group=name, rate="accuracy", bound=worse.margin,
-            n=pairs.n, value=difference, p_holm=None, verdict="NOT ENOUGH DATA", note=note,
+            kind="no worse", where=where, by=by, group=name, rate="accuracy", bound=worse.margin, n=pairs.n,
+            value=difference, p_holm=None, verdict="NOT ENOUGH DATA", note=note,
         )  # fmt: skip
         cases.append(
             _Case(
@@ -220,7 +267,26 @@ def _no_worse(paired: Paired, file: GatesFile) -> list[GateRow]:
                 within=alike or (large and difference.low >= -worse.margin),
             )
         )
+    for by, name in unseen:
+        nothing = Estimate(None, None, None, n=0, note="no labelled image that both predicted")
+        row = GateRow(
+            kind="no worse", where=where, by=by, group=name, rate="accuracy", bound=worse.margin, n=0, value=nothing,
+            p_holm=None, verdict="NOT ENOUGH DATA", note=nothing.note,
+        )  # fmt: skip
+        cases.append(_Case(row, None, beyond=False, within=False))
     return _decided(cases, gates.alpha)
+
+
+def _groups_there(predictions: Predictions, column: str) -> list[tuple[str, str]]:
+    """Return column and name of the groups that a model's predictions have, whatever the baseline has.
+
+    Quantiles and the bins of a measurement are cut anew on the images that both predicted: those have other names.
+    """
+    (spec,) = columns_of(column)
+    level = levels_of(predictions.groups[spec.column], spec)
+    if level.kind == "continuous" and not spec.bins:
+        return []
+    return [(level.column, name) for name in level.values]
 
 
 def _decided(cases: Sequence[_Case], alpha: float) -> list[GateRow]:
@@ -233,6 +299,10 @@ def _decided(cases: Sequence[_Case], alpha: float) -> list[GateRow]:
         keep = decided != "FAIL" and (decided == "NOT ENOUGH DATA" or case.row.note.startswith("both"))
         rows.append(replace(case.row, p_holm=p_holm, verdict=decided, note=case.row.note if keep else ""))
     return rows
+
+
+def _why_not(row: GroupRow, gates: Gates) -> str:
+    return "no labelled images" if row.images == 0 else _too_few(row.rate.n, gates)
 
 
 def _too_few(n: int, gates: Gates) -> str:
