@@ -173,8 +173,8 @@ def test_groups_shows_rates_with_n_the_overall_line_failures_and_sizes_that_are_
 
 def test_groups_takes_any_table_of_the_audit_and_names_them_when_there_is_no_such_table(ax):
     audit = audit_of(["day", "night"] * 40, [True, True, True, False] * 20, metrics=["accuracy", "recall"])
-    plot_groups(audit, ax, by="light", metric="recall", class_name="cat")
-    assert ax.get_xlabel() == "recall of cat (share of n images), 95% interval"
+    plot_groups(audit, ax, by="light", metric="recall", class_name="dog")
+    assert ax.get_xlabel() == "recall of dog (share of n images), 95% interval"
     with pytest.raises(TlkitError, match="Did you mean 'light'"):
         plot_groups(audit, by="lihgt")
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -44,6 +48,32 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_no_lock(tmp_path, monkeypatc
         assert file.exists()
         with pytest.raises(RunError):
             write_lock(tmp_path / "a").__enter__()
+
+
+def test_a_child_that_outlives_its_killed_parent_does_not_hold_the_run(tmp_path):
+    """As a loader's worker does for some seconds, and a resume may not wait for."""
+    script = (
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from tlkit.runs import write_lock\n"
+        "with write_lock(Path(sys.argv[1])):\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        os.close(1)\n"
+        "        time.sleep(60)\n"
+        "        os._exit(0)\n"
+        "    print(child, flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "a"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    try:
+        assert done.returncode == -signal.SIGKILL
+        with write_lock(tmp_path / "a"):
+            pass
+    finally:
+        os.kill(int(done.stdout), signal.SIGKILL)
 
 
 def _add(path, count):

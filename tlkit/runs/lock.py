@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from tlkit.errors import RunError
 
@@ -18,6 +19,7 @@ except ImportError:  # Windows has no flock; there two writers are not kept apar
 
 logger = logging.getLogger(__name__)
 
+_held: set[TextIO] = set()
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # some network file systems
 
 
@@ -67,11 +69,24 @@ def _locked(file: Path, *, wait: bool) -> Iterator[None]:
                 )
             if not _is(file, handle.fileno()):
                 continue  # its last holder removed it while this process waited; what is there now is another file
+            _held.add(handle)
             try:
                 yield
             finally:
+                _held.discard(handle)
                 file.unlink(missing_ok=True)
             return
+
+
+def _let_go() -> None:
+    """Close the lock files in a forked child: a worker that outlives its killed parent must not hold the run."""
+    for handle in _held:
+        handle.close()
+    _held.clear()
+
+
+if fcntl is not None:
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _remove_if_empty(folder: Path) -> None:
