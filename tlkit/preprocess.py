@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 Resize = Literal["crop", "letterbox", "squash"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "lanczos"]
+Decode = Literal["full", "reduced"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class Preprocess:
         mean: per-channel mean in RGB order, in units of [0, 1] intensities.
         std: per-channel standard deviation in RGB order, same units.
         background: RGB colour in 0–255 that shows through transparent pixels and fills a letterbox.
+        decode: `reduced` lets the decoder of a large JPEG scale it by 1/2, 1/4 or 1/8, never below twice the size that
+            it is scaled to next; `full` decodes every pixel. Models stored by a tlkit that did not know the word have
+            `full`.
     """
 
     image_size: tuple[int, int] = (224, 224)
@@ -33,20 +37,29 @@ class Preprocess:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     background: tuple[int, int, int] = (255, 255, 255)
+    decode: Decode = "reduced"
 
     def __post_init__(self) -> None:
         if min(self.image_size) < 1 or not 0 < self.crop_pct <= 1 or min(self.std) <= 0:
             raise ValueError(f"not a usable preprocessing: {self}")
         if self.resize not in get_args(Resize) or self.interpolation not in get_args(Interpolation):
             raise ValueError(f"unknown resize or interpolation: {self.resize!r}, {self.interpolation!r}")
+        if self.decode not in get_args(Decode):
+            raise ValueError(f"unknown decode: {self.decode!r}")
 
     def replace(self, **changes: Any) -> Preprocess:
         """Return a copy with some fields changed."""
         return replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; `from_dict` reads them back."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """Return plain JSON values; `from_dict` reads them back.
+
+        A full decode is not written: what was stored, and cached under such a key, before the word came stays valid.
+        """
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        if self.decode == "full":
+            del values["decode"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocess:
@@ -57,4 +70,4 @@ class Preprocess:
             0.9
         """
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**fields)
+        return cls(**{"decode": "full", **fields})

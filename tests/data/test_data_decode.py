@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tlkit.data.decode import UnreadableImageError, decode_image, open_rgb
-from tlkit.data.examine import scan_damage
+from tlkit.data.jpeg import scan_damage
 from tlkit.errors import DataError
 
 QUARTERS = np.zeros((40, 60, 3), np.uint8)

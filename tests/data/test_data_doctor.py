@@ -18,7 +18,7 @@ import tlkit
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.data.diagnosis import KINDS, Diagnosis
 from tlkit.data.doctor import diagnose, thumbnails
-from tlkit.data.examine import scan_damage
+from tlkit.data.jpeg import scan_damage
 from tlkit.data.quarantine import without_quarantined, write_quarantine
 from tlkit.errors import DataError
 

@@ -75,10 +75,11 @@ class ImageDataset(Dataset[Item | Failure]):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         path, target = self.path_and_target(index)
         try:
-            image, _ = open_rgb(
+            image, facts = open_rgb(
                 Path(self._root, path),
                 background=self.transform.preprocess.background,
                 max_pixels=self._max_pixels,
+                reduction=self.transform.reduction,
             )
         except UnreadableImageError as error:
             if not self._warned[index]:
@@ -86,7 +87,9 @@ class ImageDataset(Dataset[Item | Failure]):
                 logger.warning("%s cannot be read (%s); its batches go without it.", path, error.reason)
             return Failure(path, error.reason, "gone" if error.is_gone else "damaged")
         try:
-            pixels = self.transform(image, seed=self._seed, epoch=epoch, sample_id=sample_id_of(path))
+            pixels = self.transform(
+                image, frame=facts.frame, seed=self._seed, epoch=epoch, sample_id=sample_id_of(path)
+            )
         except DataError as error:
             return Failure(path, str(error), "unfit")
         return Item(pixels, target, int(index))

@@ -12,6 +12,8 @@ The rules, the same in training, evaluation and prediction:
   as Adobe writes them.
 - Animated images, and files with several pages, give their first frame.
 - Embedded colour profiles are ignored, as they were when ImageNet weights were trained.
+- A JPEG that is to become much smaller may be scaled by its decoder, which averages blocks of 2, 4 or 8 pixels a side
+  (libjpeg's scaled inverse transform); `open_rgb` does so only where its caller says how far.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +31,8 @@ import PIL
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from tlkit.data.formats import OPENERS, Format, describe_content, detect_format
+from tlkit.data.geometry import Frame
+from tlkit.data.jpeg import can_be_scaled
 from tlkit.data.read import read_bytes
 from tlkit.errors import DataError
 
@@ -51,6 +56,12 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """What undoes each value of the EXIF orientation tag; 1 is upright."""
+SIDEWAYS = (
+    Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
+)  # fmt: skip
+"""Those of them that swap width and height."""
+TOP_FROM_RIGHT = (Image.Transpose.ROTATE_90, Image.Transpose.TRANSVERSE)
+LEFT_FROM_BOTTOM = (Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE)
 TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLE_FORMAT = 258, 262, 339
 
 _quiet = threading.Lock()
@@ -81,14 +92,16 @@ class ImageFacts:
 
     Attributes:
         format: container format by content, not by name.
-        size: height and width in pixels, upright (after EXIF rotation).
+        size: height and width in pixels, upright (after EXIF rotation), as the file has them at full scale.
         oddities: what a person should know of, for example "16-bit" or "animated (first frame used)"; most files
             have none.
+        frame: where the picture lies in the decoded pixels, for `fit`.
     """
 
     format: Format
     size: tuple[int, int]
     oddities: tuple[str, ...]
+    frame: Frame
 
 
 def decode_image(
@@ -121,10 +134,18 @@ def open_rgb(
     *,
     background: tuple[int, int, int] = (255, 255, 255),
     max_pixels: int = MAX_PIXELS,
+    reduction: Callable[[int, int], int] | None = None,
 ) -> tuple[Image.Image, ImageFacts]:
     """Decode an image to a Pillow image of mode RGB, and say what the file was.
 
     The same rules and arguments as `decode_image`; spares a copy where the next step scales the image.
+
+    Args:
+        source: path of the file, or its bytes.
+        background: RGB colour in 0–255 that shows through transparent pixels.
+        max_pixels: refuse images of more pixels than this; judged by the header, before decoding.
+        reduction: given the upright width and height in the header, says by how much (1, 2, 4 or 8) the decoder may
+            divide both, rounding up; asked for JPEGs only. None = every pixel is decoded.
 
     Raises:
         UnreadableImageError: the file is missing, damaged, too large or not an image.
@@ -138,14 +159,14 @@ def open_rgb(
     if kind is None:
         raise UnreadableImageError(name, describe_content(data))
     try:
-        return _decode(data, kind, background, max_pixels)
+        return _decode(data, kind, background, max_pixels, reduction)
     except _RefusedError as error:
         raise UnreadableImageError(name, str(error)) from error
     except Warning:  # where warnings are errors, one about metadata must not cost the picture
         with _quiet, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return _decode(data, kind, background, max_pixels)
+                return _decode(data, kind, background, max_pixels, reduction)
             except Exception as error:
                 raise UnreadableImageError(name, _words(error, kind)) from error
     except Exception as error:  # Pillow's readers raise a dozen kinds on damaged files
@@ -172,9 +193,12 @@ def _words(error: Exception, kind: Format) -> str:
 
 
 def _decode(
-    data: bytes, kind: Format, background: tuple[int, int, int], max_pixels: int
+    data: bytes,
+    kind: Format,
+    background: tuple[int, int, int],
+    max_pixels: int,
+    reduction: Callable[[int, int], int] | None,
 ) -> tuple[Image.Image, ImageFacts]:
-    image: Image.Image
     file = OPENERS[kind](io.BytesIO(data), "")  # reads the header only
     width, height = file.size
     if width * height > max_pixels:
@@ -184,17 +208,17 @@ def _decode(
     oddities = _oddities(file, kind, data)
     white_is_zero, bits = _tiff_facts(file) if isinstance(file, TiffImagePlugin.TiffImageFile) else (False, 16)
     turned_by_pillow = isinstance(file, TiffImagePlugin.TiffImageFile) and file.tag_v2.get(ORIENTATION_TAG, 1) != 1
+    scale, turn = 1, _turn(file, oddities) if kind == "JPEG" else None
+    if kind == "JPEG" and reduction is not None:
+        scale = reduction(height, width) if turn in SIDEWAYS else reduction(width, height)
+        if scale > 1 and can_be_scaled(data):
+            file.draft(None, (width // scale, height // scale))
     file.load()
-    image = file
-    try:
-        turn = UPRIGHT.get(file.getexif().get(ORIENTATION_TAG, 1))  # None for a TIFF, which load() has turned
-        if turn is not None:
-            image = file.transpose(turn)
-    except Warning:
-        raise
-    except Exception:  # what Pillow raises on a damaged EXIF block varies; the picture itself is sound
-        oddities.append("damaged EXIF (taken as upright)")
-        turn = None
+    if kind != "JPEG":
+        turn = _turn(file, oddities)  # a PNG may state it after its pixels; a TIFF has been turned by load()
+        width, height = file.size
+    frame = _frame(file, width, height, turn)
+    image: Image.Image = file if turn is None else file.transpose(turn)
     if turn is not None or turned_by_pillow:
         oddities.append("rotated by EXIF")
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
@@ -203,7 +227,32 @@ def _decode(
             oddities.append("nearly black (uses less than 1/16 of its range)")
     else:
         rgb = _to_rgb(image, background, sixteen_bit_png=kind == "PNG" and data[24] == 16)
-    return rgb, ImageFacts(kind, (rgb.height, rgb.width), tuple(oddities))
+    return rgb, ImageFacts(kind, (frame.height, frame.width), tuple(oddities), frame)
+
+
+def _frame(file: ImageFile.ImageFile, width: int, height: int, turn: Image.Transpose | None) -> Frame:
+    """Return where a picture of width x height lies in the pixels of its file once they are turned upright."""
+    scale = round(width / file.width)  # a decoder that scales rounds up, so the last pixels may be partly empty
+    right, bottom = (width / scale, height / scale) if scale > 1 else file.size
+    left, top = 0.0, 0.0
+    if turn in (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, *TOP_FROM_RIGHT):
+        left, right = file.width - right, file.width
+    if turn in (Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.ROTATE_180, *LEFT_FROM_BOTTOM):
+        top, bottom = file.height - bottom, file.height
+    if turn in SIDEWAYS:
+        return Frame(height, width, (top, left, bottom, right))
+    return Frame(width, height, (left, top, right, bottom))
+
+
+def _turn(file: ImageFile.ImageFile, oddities: list[str]) -> Image.Transpose | None:
+    """Return what turns the picture upright by its EXIF tag; None where it is upright, or the tag cannot be read."""
+    try:
+        return UPRIGHT.get(file.getexif().get(ORIENTATION_TAG, 1))
+    except Warning:
+        raise
+    except Exception:  # what Pillow raises on a damaged EXIF block varies; the picture itself is sound
+        oddities.append("damaged EXIF (taken as upright)")
+        return None
 
 
 def _oddities(file: ImageFile.ImageFile, kind: Format, data: bytes) -> list[str]:

@@ -10,6 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tlkit.data.check import FILES_PER_TASK, warnings_by_thread
@@ -19,6 +20,7 @@ from tlkit.data.diagnosis import KINDS, Diagnosis, Finding, make_finding
 from tlkit.data.duplicates import DuplicateSet, Fingerprints, find_duplicates
 from tlkit.data.examine import Examined, examine_file
 from tlkit.data.folder import Ignored, Survey, case_twins, survey_folder
+from tlkit.data.geometry import reduction_for_look
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
@@ -211,7 +213,7 @@ def thumbnails(diagnosis: Diagnosis, *, each: int = 8, side: int = 96) -> dict[s
             if path in drawn:
                 continue
             try:
-                image, _ = open_rgb(Path(diagnosis.root, path))
+                image, _ = open_rgb(Path(diagnosis.root, path), reduction=partial(reduction_for_look, side=side))
             except UnreadableImageError:
                 continue
             image.thumbnail((side, side))

@@ -144,6 +144,14 @@ def fingerprint(image: Image.Image) -> Fingerprint:
     return Fingerprint(_pack(spectrum > 0), np.asarray(thumbnail))
 
 
+def fingerprint_reduction(width: int, height: int) -> int:
+    """Return by how much a decoder may divide an image's sides before its fingerprint is taken: to 256 pixels or more.
+
+    Eight times the 32 that the hash looks at, so that the hash of a photo hardly changes.
+    """
+    return next(scale for scale in (8, 4, 2, 1) if min(width, height) >= 256 * scale or scale == 1)
+
+
 def find_duplicates(prints: Fingerprints) -> DuplicateSet:
     """Find the images that show the same picture: identical files, and copies saved again, scaled or mirrored.
 

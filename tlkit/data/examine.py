@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from PIL import Image
 from tlkit.data.decode import UnreadableImageError, open_rgb
 from tlkit.data.duplicates import Fingerprint, fingerprint
 from tlkit.data.formats import EXTENSIONS, OPENERS, Format, detect_format
+from tlkit.data.jpeg import scan_damage
 from tlkit.data.quality import judge_picture
 
 ODDITIES = {
@@ -41,8 +41,6 @@ PERSONAL_TAGS = {
 }  # fmt: skip
 """EXIF 2.32 tags (and Windows' author) that can point to a person."""
 
-_START_OF_SCAN, _END = 0xDA, 0xD9
-_MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _local = threading.local()
 
 
@@ -136,63 +134,6 @@ def _unreadable(data: bytes, kind: Format | None, reason: str) -> str:
         "is not supported; save it as RGB": "no-agreed-meaning",
     }
     return next((name for words, name in signs.items() if words in reason), "damaged")
-
-
-def scan_damage(data: bytes) -> str:
-    r"""Say what is wrong with the markers of a JPEG's compressed pixels; "" where nothing is.
-
-    Decoders pass over such damage with a warning and paint what they make of it. ITU-T T.81, section B.1.1: within a
-    scan only restart markers may occur, numbered 0 to 7 in turn (section B.2.1), and the image ends with EOI. Damage
-    that leaves no trace in the markers is not found.
-
-    Example:
-        >>> buffer = io.BytesIO()
-        >>> Image.new("RGB", (64, 64)).save(buffer, "JPEG")
-        >>> scan_damage(buffer.getvalue()), scan_damage(buffer.getvalue()[:-2])
-        ('', 'it ends without an end marker')
-    """
-    at = _after_headers(data, 2)
-    if at is None:
-        return "its headers run past its end"
-    restart, expected = -1, 0
-    while True:
-        found = _MARKER.search(data, at)
-        if found is None:
-            return "it ends without an end marker"
-        marker, at = found.group(1)[0], found.end()
-        if 0xD0 <= marker <= 0xD7:
-            expected = (restart + 1) % 8
-            restart = marker - 0xD0
-            if restart != expected:
-                return f"restart marker {restart} stands where {expected} should"
-        elif marker == _END:
-            return ""
-        elif marker == _START_OF_SCAN or marker in {0xC4, 0xDB, 0xDD, 0xDC, 0xFE} or 0xE0 <= marker <= 0xEF:
-            after = _after_headers(data, found.start())  # the next scan of a progressive file
-            if after is None:
-                return "its headers run past its end"
-            at, restart = after, -1
-        else:
-            return f"a marker FF{marker:02X} stands within its pixels"
-
-
-def _after_headers(data: bytes, at: int) -> int | None:
-    """Return where the compressed pixels after the next segments begin; None where they lie past the end."""
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            at += 1
-            continue
-        marker = data[at + 1]
-        if marker in {0xFF, 0x00}:
-            at += 1
-            continue
-        if marker == _END:
-            return at
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        at += 2 + length
-        if marker == _START_OF_SCAN:
-            return at if at <= len(data) else None
-    return None
 
 
 def _metadata(data: bytes, kind: Format) -> tuple[str, list[str]]:

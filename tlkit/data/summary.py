@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tlkit.data.cores import available_cores
 from tlkit.data.decode import UnreadableImageError, open_rgb
 from tlkit.data.folder import scan_folder
 from tlkit.data.formats import OPENERS, detect_format
+from tlkit.data.geometry import reduction_for_look
 from tlkit.data.metadata import add_metadata
 from tlkit.errors import DataError
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
@@ -170,7 +172,7 @@ def contact_sheets(samples: Samples, *, seed: int = 0) -> dict[str, str]:
         sheet = Image.new("RGB", (COLUMNS * CELL, rows * CELL), (255, 255, 255))
         for place, at in enumerate(chosen):
             try:
-                image, _ = open_rgb(samples.root / paths[at])
+                image, _ = open_rgb(samples.root / paths[at], reduction=partial(reduction_for_look, side=CELL))
             except UnreadableImageError:
                 continue
             image.thumbnail((CELL - 2, CELL - 2))

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tlkit.data.geometry import Zoom, fit, random_fit
+from tlkit.data.geometry import Frame, Zoom, fit, random_fit, reduction
 from tlkit.data.transform_list import build_list, frames_the_image
 from tlkit.errors import DataError, did_you_mean
 from tlkit.preprocess import Preprocess
@@ -64,10 +64,19 @@ class Transform:
         self._after = after
         self._final = preprocess.replace(crop_pct=1.0) if framed else preprocess
 
+    def reduction(self, width: int, height: int) -> int:
+        """Return by how much the decoder may divide the sides of an image of this size: 1, 2, 4 or 8.
+
+        Depends on the size, the preprocessing and the preset alone. A list of transforms is made for the decoded
+        image in its own size, so before one every pixel is decoded.
+        """
+        return 1 if self._before is not None else reduction(width, height, self._final, self._zoom)
+
     def __call__(
         self,
         image: Image.Image | npt.NDArray[np.uint8],
         *,
+        frame: Frame | None = None,
         seed: int = 0,
         epoch: int = 0,
         sample_id: int = 0,
@@ -76,6 +85,7 @@ class Transform:
 
         Args:
             image: RGB, uint8 (H, W, 3) or a Pillow image, any size.
+            frame: where the picture lies in the image, if it was decoded as `reduction` says; None = it fills it.
             seed: the run's seed, at least 0.
             epoch: the epoch, at least 0.
             sample_id: what names the sample, 0…2⁶⁴-1; `sample_id_of(path)` gives one.
@@ -90,9 +100,9 @@ class Transform:
             image = _apply(self._before, np.array(image))  # a copy: some transforms write into what they get
         picture = image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
         if self._zoom is not None and generator is not None:
-            picture = random_fit(picture, self._final, self._zoom, generator)
+            picture = random_fit(picture, self._final, self._zoom, generator, frame)
         else:
-            picture = fit(picture, self._final)
+            picture = fit(picture, self._final, frame)
         pixels = np.array(picture)
         if self._after is not None:
             self._after.set_random_state(generator, python)

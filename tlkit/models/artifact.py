@@ -17,7 +17,8 @@ from tlkit.models.weights import WeightsFacts
 from tlkit.preprocess import Preprocess
 
 TENSORS_FILE, CARD_FILE = "model.safetensors", "model.json"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+"""3: images may be decoded at a reduced scale; 2: the head may be a file of its own."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,15 @@ class ModelCard:
         name = self.head.get("file")
         return None if name is None else str(name)
 
+    @property
+    def _oldest_reader(self) -> int:
+        """Format version of the oldest tlkit that reads this card and uses the model rightly."""
+        return 3 if self.preprocess.decode == "reduced" else 2 if self.head_file else 1
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
         return {
-            "format_version": FORMAT_VERSION if self.head_file else 1,  # an older tlkit reads all but such heads
+            "format_version": self._oldest_reader,
             **asdict(self),
             "classes": list(self.classes),
             "preprocess": self.preprocess.to_dict(),

@@ -31,7 +31,8 @@ def plan_rows(prepared: Prepared) -> tuple[Table, Table, list[tuple[str, Table]]
             "preprocessing",
             f"{preprocess.image_size[0]}x{preprocess.image_size[1]} px, {preprocess.resize}"
             + (f" {preprocess.crop_pct:g}" if preprocess.resize == "crop" else "")
-            + f", {preprocess.interpolation}, mean {preprocess.mean}, std {preprocess.std}",
+            + f", {preprocess.interpolation}, mean {preprocess.mean}, std {preprocess.std}"
+            + (", large JPEGs decoded at a reduced scale" if preprocess.decode == "reduced" else ""),
         ),
         ("augmentation", "the recipe's list" if recipe.augment.transforms else recipe.augment.preset),
         ("strategy", recipe.strategy.kind),

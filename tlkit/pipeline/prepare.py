@@ -59,7 +59,8 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
     precision = choose_precision(str(recipe.train.precision), device=device)
     section = recipe.data
     backbone = create_backbone(recipe.model.name, weights=recipe.model.weights, image_size=_pair(section.image_size))
-    given = {"resize": section.resize, "crop_pct": section.crop_pct, "background": section.background}
+    given = {"resize": section.resize, "crop_pct": section.crop_pct, "background": section.background,
+             "decode": section.decode}  # fmt: skip
     preprocess = backbone.preprocess.replace(**{name: value for name, value in given.items() if value is not None})
     data = ImageFolderDataModule(
         section.root,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tlkit.preprocess import Resize
+from tlkit.preprocess import Decode, Resize
 from tlkit.recipe import values as v
 from tlkit.recipe.section import Section
 from tlkit.recipe.values import Wanted
@@ -107,6 +107,11 @@ class DataSection(Section):
     ] = Field(
         (255, 255, 255),
         description="RGB colour, 0–255 each, that shows through transparent pixels and fills a letterbox.",
+    )
+    decode: Decode = Field(
+        "reduced",
+        description="reduced = a JPEG that is much larger than the backbone's input is scaled by its decoder first, "
+        "never below twice the size that it then gets; full = every pixel is decoded. Stored with the model.",
     )
     max_pixels: v.Count = Field(
         178_956_970, description="Images with more pixels than this are set aside as decompression bombs, at least 1."

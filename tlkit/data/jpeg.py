@@ -1,0 +1,92 @@
+"""What the markers of a JPEG tell without decoding it: damage that decoders hide, and whether it can be scaled."""
+
+from __future__ import annotations
+
+import re
+
+_START_OF_SCAN, _END = 0xDA, 0xD9
+_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+_ALONE = {0x01, *range(0xD0, 0xD9)}
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_SCALABLE = {0xC0, 0xC1, 0xC2}
+"""Baseline, extended and progressive frames, coded by Huffman: ITU-T T.81, table B.1."""
+
+
+def can_be_scaled(data: bytes) -> bool:
+    r"""Tell whether a decoder can scale a JPEG by its cosine transform: nearly all of them, but not lossless ones.
+
+    libjpeg gives a lossless JPEG in full size whatever it is asked, and Pillow's buffer would be too small for it.
+
+    Example:
+        >>> can_be_scaled(b"\xff\xd8\xff\xe0\x00\x03.\xff\xc2"), can_be_scaled(b"\xff\xd8\xff\xc3")
+        (True, False)
+    """
+    at = 2
+    while (found := _MARKER.search(data, at)) is not None:
+        marker, at = found.group(1)[0], found.end()
+        if marker in _FRAMES:
+            return marker in _SCALABLE
+        if marker in {_START_OF_SCAN, _END}:
+            return False
+        if marker not in _ALONE:
+            at += int.from_bytes(data[at : at + 2], "big")
+    return False
+
+
+def scan_damage(data: bytes) -> str:
+    r"""Say what is wrong with the markers of a JPEG's compressed pixels; "" where nothing is.
+
+    Decoders pass over such damage with a warning and paint what they make of it. ITU-T T.81, section B.1.1: within a
+    scan only restart markers may occur, numbered 0 to 7 in turn (section B.2.1), and the image ends with EOI. Damage
+    that leaves no trace in the markers is not found.
+
+    Example:
+        >>> import io
+        >>> from PIL import Image
+        >>> buffer = io.BytesIO()
+        >>> Image.new("RGB", (64, 64)).save(buffer, "JPEG")
+        >>> scan_damage(buffer.getvalue()), scan_damage(buffer.getvalue()[:-2])
+        ('', 'it ends without an end marker')
+    """
+    at = _after_headers(data, 2)
+    if at is None:
+        return "its headers run past its end"
+    restart, expected = -1, 0
+    while True:
+        found = _MARKER.search(data, at)
+        if found is None:
+            return "it ends without an end marker"
+        marker, at = found.group(1)[0], found.end()
+        if 0xD0 <= marker <= 0xD7:
+            expected = (restart + 1) % 8
+            restart = marker - 0xD0
+            if restart != expected:
+                return f"restart marker {restart} stands where {expected} should"
+        elif marker == _END:
+            return ""
+        elif marker == _START_OF_SCAN or marker in {0xC4, 0xDB, 0xDD, 0xDC, 0xFE} or 0xE0 <= marker <= 0xEF:
+            after = _after_headers(data, found.start())  # the next scan of a progressive file
+            if after is None:
+                return "its headers run past its end"
+            at, restart = after, -1
+        else:
+            return f"a marker FF{marker:02X} stands within its pixels"
+
+
+def _after_headers(data: bytes, at: int) -> int | None:
+    """Return where the compressed pixels after the next segments begin; None where they lie past the end."""
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            at += 1
+            continue
+        marker = data[at + 1]
+        if marker in {0xFF, 0x00}:
+            at += 1
+            continue
+        if marker == _END:
+            return at
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        at += 2 + length
+        if marker == _START_OF_SCAN:
+            return at if at <= len(data) else None
+    return None
