@@ -206,7 +206,7 @@ def told(key: str, written: str, folder: Path) -> str:
          "Remove it."),
         ("model.pretrained", "true", "model.pretrained is unknown. Did you mean model.weights?"),
         ("audit.groups", "[a]", "audit.groups is unknown. Did you mean audit.by?"),
-        ("evaluate.xyzzy", "1", "evaluate.xyzzy is unknown. evaluate takes top_k, confidence."),
+        ("evaluate.xyzzy", "1", "evaluate.xyzzy is unknown. evaluate takes top_k, confidence, tta."),
         ("trian", "{}", "trian is unknown. Did you mean train?"),
         ("optimizer", "adam", "optimizer is unknown: optimizer belongs to train. Use train.optimizer."),
         ("lr", "1", "lr is unknown. Did you mean train.learning_rate?"),

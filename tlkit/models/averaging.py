@@ -1,8 +1,9 @@
-"""The moving average of a network's weights while it trains."""
+"""Averages of a network's weights: the moving one while it trains, and the mean of several epochs afterwards."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -45,3 +46,55 @@ class AveragedNetwork(nn.Module):
             else:
                 average.copy_(values[name])
         cast(torch.Tensor, self.updates).add_(1)
+
+
+def mean_of(states: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Return the mean of several state dicts of one network; what is no number with a fraction is the first one's.
+
+    Sums are float64, so that what is the same in all of them stays the same to the bit.
+    """
+    means = {}
+    for name, first in states[0].items():
+        if first.is_floating_point():
+            total = torch.stack([state[name].double() for state in states]).sum(0)
+            means[name] = (total / len(states)).to(first.dtype)
+        else:
+            means[name] = first.clone()
+    return means
+
+
+def moved_statistics(network: nn.Module, states: Sequence[Mapping[str, torch.Tensor]]) -> list[nn.Module]:
+    """Return the layers of a network whose running statistics differ between its state dicts."""
+    moved = []
+    for name, module in network.named_modules():
+        key = f"{name}.running_mean"
+        if key in states[0] and any(not torch.equal(state[key], states[0][key]) for state in states):
+            moved.append(module)
+    return moved
+
+
+@torch.no_grad()
+def renew_statistics(network: nn.Module, layers: Sequence[nn.Module], batches: Iterable[torch.Tensor]) -> None:
+    """Compute running statistics anew, as the mean over batches: those of averaged weights are no average.
+
+    Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better Generalization", section 3.2. Everything
+    else stays in evaluation mode. A batch of one image is left out.
+
+    Args:
+        network: the network; in evaluation mode afterwards.
+        layers: the batch normalisation layers whose statistics are computed.
+        batches: what the network takes.
+    """
+    network.eval()
+    before = []
+    for layer in layers:
+        before.append(layer.momentum)
+        layer.reset_running_stats()  # type: ignore[operator]
+        layer.momentum = None  # type: ignore[assignment]  # the mean over all batches so far
+        layer.train()
+    for batch in batches:
+        if len(batch) > 1:
+            network(batch)
+    for layer, momentum in zip(layers, before, strict=True):
+        layer.momentum = momentum
+    network.eval()

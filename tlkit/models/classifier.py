@@ -167,8 +167,8 @@ class Classifier(pl.LightningModule):
         else a copy, so that training can go on.
         """
         if self.strategy.kind != "lora":
-            return self._judged
-        network = copy.deepcopy(self._judged)
+            return self.judged
+        network = copy.deepcopy(self.judged)
         merge_adapters(network)
         return network
 
@@ -270,7 +270,7 @@ class Classifier(pl.LightningModule):
     def validation_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> None:
         """Log the plain cross-entropy and the accuracy of a batch."""
         images, targets = batch[0], batch[1]
-        logits: torch.Tensor = self._judged(images).float()
+        logits: torch.Tensor = self.judged(images).float()
         accuracy = (logits.argmax(dim=1) == targets).float().mean()
         self.log("val_loss", functional.cross_entropy(logits, targets), prog_bar=True, batch_size=len(targets))
         self.log("val_accuracy", accuracy, prog_bar=True, batch_size=len(targets))
@@ -291,8 +291,8 @@ class Classifier(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @property
-    def _judged(self) -> Network:
-        """The network that is evaluated and stored."""
+    def judged(self) -> Network:
+        """The network that is evaluated and stored: the moving average where there is one."""
         return self.network if self.average is None else self.average.network
 
     def _add_adapters(self) -> None:

@@ -117,7 +117,7 @@ class _HashedFile:
 
 
 class KeepCheckpoints(Checkpoint):
-    """Keep the newest checkpoint, the one before it, and the best epoch that each of the two knows of.
+    """Keep the newest checkpoint, the one before it, and the best epochs that each of the two knows of.
 
     Which epoch is the best depends on the monitored figures alone, never on where the run's directory lies.
 
@@ -125,6 +125,7 @@ class KeepCheckpoints(Checkpoint):
         folder: where the checkpoints are.
         best: file name of the best epoch's checkpoint; "" before the first epoch ends.
         best_value: its monitored figure; NaN where nothing is monitored.
+        ranked: file names and figures of the `best_epochs` best epochs, best first; empty where nothing is monitored.
     """
 
     def __init__(
@@ -136,6 +137,7 @@ class KeepCheckpoints(Checkpoint):
         mode: Literal["min", "max"],
         every_steps: int | None,
         stop: PoliteStop,
+        best_epochs: int = 1,
     ) -> None:
         """Say what to keep.
 
@@ -146,17 +148,20 @@ class KeepCheckpoints(Checkpoint):
             mode: whether a small or a large figure is good.
             every_steps: write a checkpoint after so many optimizer steps, too; None = at the end of epochs only.
             stop: says whether training is to stop; then a checkpoint is written where it stops.
+            best_epochs: how many of the best epochs to keep.
         """
         self.folder = folder
         self.best, self.best_value = "", math.nan
         self._origin, self._monitor, self._mode, self._every = origin, monitor, mode, every_steps
         self._stop = stop
+        self.ranked: list[tuple[str, float]] = []
+        self._best_epochs = best_epochs
         self._needed: list[set[str]] = []  # what the newest two checkpoints need, older first
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember which checkpoint the run was resumed from: it stays until two others are there."""
         if trainer.ckpt_path:
-            self._needed = [{Path(trainer.ckpt_path).name, self.best}]
+            self._needed = [{Path(trainer.ckpt_path).name, *self._best}]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -184,23 +189,32 @@ class KeepCheckpoints(Checkpoint):
         value = math.nan if self._monitor is None else float(trainer.callback_metrics[self._monitor])
         if not self.best or self._monitor is None or self._better(value):
             self.best, self.best_value = name, value
+        if not math.isnan(value):
+            sign = 1 if self._mode == "min" else -1
+            self.ranked = sorted([*self.ranked, (name, value)], key=lambda one: sign * one[1])[: self._best_epochs]
         self._save(trainer, name)
         if self._stop.requested and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
             raise StopRequested
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best epoch so far."""
-        return {"best": self.best, "best_value": self.best_value}
+        """Return the best epochs so far."""
+        ranked = [list(one) for one in self.ranked]
+        return {"best": self.best, "best_value": self.best_value, "ranked": ranked}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best epoch of the run that is resumed."""
+        """Take up the best epochs of the run that is resumed."""
         self.best, self.best_value = state_dict["best"], state_dict["best_value"]
+        self.ranked = _ranked(state_dict)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Write into each checkpoint whose it is."""
         checkpoint["tlkit"] = {"format_version": FORMAT_VERSION, "origin": self._origin}
+
+    @property
+    def _best(self) -> set[str]:
+        return {self.best, *(name for name, _ in self.ranked)}
 
     def _better(self, value: float) -> bool:
         if math.isnan(self.best_value):
@@ -209,7 +223,7 @@ class KeepCheckpoints(Checkpoint):
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
         trainer.save_checkpoint(self.folder / name)
-        self._needed = [*self._needed[-1:], {name, self.best}]
+        self._needed = [*self._needed[-1:], {name, *self._best}]
         if trainer.is_global_zero:
             needed = set().union(*self._needed)
             for path in self.folder.glob(PATTERN):
@@ -227,6 +241,7 @@ class Start:
         stopped_early: whether early stopping had ended training.
         words: the place, in words.
         rows: the metrics of the epochs that have ended.
+        ranked: file names and monitored figures of the best epochs that were kept, best first.
     """
 
     path: Path
@@ -234,6 +249,7 @@ class Start:
     stopped_early: bool
     words: str
     rows: tuple[Mapping[str, float], ...]
+    ranked: tuple[tuple[str, float], ...]
 
 
 def find_start(folder: Path, *, origin: str) -> Start | None:
@@ -259,8 +275,22 @@ def find_start(folder: Path, *, origin: str) -> Start | None:
         states = checkpoint["callbacks"].items()
         stopped = any(state.get("stopped_epoch", 0) > 0 for key, state in states if key.startswith("EarlyStopping"))
         rows = checkpoint["callbacks"][MetricsRecorder.__qualname__]["rows"] if best is not None else ()
-        return Start(path, best, stopped, words, tuple(rows))
+        return Start(path, best, stopped, words, tuple(rows), tuple(_ranked(keeper)))
     return None
+
+
+def read_whole(path: Path, *, origin: str) -> dict[str, Any] | None:
+    """Read a checkpoint of a run; None, and a line in the log, where it is missing, damaged or another run's."""
+    try:
+        return _read_own(path, origin=origin)
+    except _UnusableError as error:
+        logger.warning("%s It is left out.", error)
+        return None
+
+
+def _ranked(state: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return the best epochs that a keeper's state holds; one that was written before there were several has none."""
+    return [(str(name), float(value)) for name, value in state.get("ranked", ())]
 
 
 def read_checkpoint(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:

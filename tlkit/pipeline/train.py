@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -28,6 +28,7 @@ from tlkit.pipeline.callbacks import (
 from tlkit.pipeline.checkpoints import DurableCheckpointIO, KeepCheckpoints, Start, find_start, read_checkpoint
 from tlkit.pipeline.prepare import Prepared
 from tlkit.pipeline.resume import origin_of
+from tlkit.pipeline.soup import make_soup
 from tlkit.runs import RunDirectory
 from tlkit.tracking import Tracker
 
@@ -67,6 +68,7 @@ def train(
     if start is not None and start.stopped_early:
         logger.info("Training had stopped early; there is nothing left to train.")
         load_best(prepared, start.best)
+        _average(directory, prepared, tracker, batches=batches, ranked=start.ranked)
         return "finished"
     stop, last_batch = PoliteStop(), LastBatch()
     keeper = _keeper(directory, prepared, origin=origin, stop=stop)
@@ -94,6 +96,8 @@ def train(
             files = prepared.data.samples.split("train").paths[last_batch.index]
             raise error.naming(f" ({len(files)} images: {first_few(files.tolist())})") from None
     load_best(prepared, directory.checkpoints / keeper.best if keeper.best else None)
+    if outcome == "finished":
+        _average(directory, prepared, tracker, batches=batches, ranked=keeper.ranked)
     return outcome
 
 
@@ -105,6 +109,26 @@ def load_best(prepared: Prepared, best: Path | None) -> None:
     checkpoint = read_checkpoint(best)
     prepared.classifier.load_state_dict(checkpoint["state_dict"])
     logger.info("Kept the weights of epoch %d.", checkpoint["epoch"] + 1)
+
+
+def _average(
+    directory: RunDirectory,
+    prepared: Prepared,
+    tracker: Tracker,
+    *,
+    batches: pl.LightningDataModule,
+    ranked: Sequence[tuple[str, float]],
+) -> None:
+    """Average the best epochs where the recipe asks for it, and write down which."""
+    if prepared.recipe.train.soup is None:
+        return
+    if not _has_val(prepared):
+        logger.warning("There are no val images, so nothing can choose the epochs of a soup; there is none.")
+        return
+    soup = make_soup(prepared, batches, directory.checkpoints, ranked)
+    if soup is not None:
+        directory.write_json(directory.soup, soup.to_dict())
+        tracker.log_summary({f"soup/{soup.monitor}": soup.value, "soup/epochs": float(len(soup.epochs))})
 
 
 def _find_start(directory: RunDirectory, *, origin: str) -> Start | None:
@@ -172,6 +196,7 @@ def _keeper(directory: RunDirectory, prepared: Prepared, *, origin: str, stop: P
         mode=_mode(settings.monitor),
         every_steps=settings.checkpoint_every,
         stop=stop,
+        best_epochs=settings.soup or 1,
     )
 
 

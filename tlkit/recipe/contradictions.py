@@ -255,6 +255,17 @@ def _of_train(recipe: Recipe) -> Iterator[Contradiction]:
         )
     yield from _of_loss(train)
     yield from _of_mixing(train)
+    if train.soup is not None and train.soup > train.epochs:
+        yield Contradiction(
+            ("train.soup", "train.epochs"),
+            f"train.soup is {train.soup}, but train.epochs is {train.epochs}. Use at most {train.epochs}, or null.",
+        )
+    if train.soup is not None and recipe.strategy.kind == "lora":
+        yield Contradiction(
+            ("train.soup", "strategy.kind"),
+            f"train.soup is {train.soup}, but the mean of low-rank factors is not the mean of what they add up to. "
+            "Remove train.soup, or use another strategy.",
+        )
     if train.precision == 16 and train.device == "cpu":
         yield Contradiction(
             ("train.precision", "train.device"),

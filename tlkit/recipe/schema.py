@@ -173,6 +173,11 @@ class TrainSection(Section):
             "them, between 0 and 1; null = no average.",
         )
     )
+    soup: Annotated[v.Parts | None, Wanted("a whole number from 2 to 50, or null for the best epoch alone")] = Field(
+        None,
+        description="Best epochs to keep and, at the end, to average as far as validation gains by it (greedy soup), 2 "
+        "to 50; null = the best epoch alone. Where `ema_decay` is set, their moving averages are averaged.",
+    )
     accumulate_batches: v.Count = Field(
         1, description="Batches whose gradients make one step, at least 1; a step then sees so many times batch_size."
     )

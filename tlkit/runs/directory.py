@@ -139,6 +139,11 @@ class RunDirectory:
         return self.path / "metrics.csv"
 
     @property
+    def soup(self) -> Path:
+        """Which epochs were averaged into the model, and what each brought, JSON."""
+        return self.path / "soup.json"
+
+    @property
     def evaluation(self) -> Path:
         """The evaluation of each split, JSON."""
         return self.path / "evaluation.json"
