@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from tlkit.evaluation.evaluation import Evaluation, evaluate
     from tlkit.features.features import Features
     from tlkit.models.classifier import Classifier
+    from tlkit.pipeline.advise import advise
     from tlkit.pipeline.embed import embed
     from tlkit.pipeline.fit import fit
     from tlkit.pipeline.gate import gate
     from tlkit.pipeline.judge import Run, open_run
     from tlkit.pipeline.predictor import Predictor, load_model
+    from tlkit.pipeline.probing import learning_curve
     from tlkit.predictions import Predictions, read_predictions
     from tlkit.preprocess import Preprocess
     from tlkit.recipe import Recipe, load_recipe
@@ -42,12 +44,14 @@ _HOMES = {
     "Run": "tlkit.pipeline.judge",
     "Samples": "tlkit.samples",
     "TlkitError": "tlkit.errors",
+    "advise": "tlkit.pipeline.advise",
     "audit_groups": "tlkit.audit.audit",
     "data_doctor": "tlkit.data.doctor",
     "embed": "tlkit.pipeline.embed",
     "evaluate": "tlkit.evaluation.evaluation",
     "fit": "tlkit.pipeline.fit",
     "gate": "tlkit.pipeline.gate",
+    "learning_curve": "tlkit.pipeline.probing",
     "load_model": "tlkit.pipeline.predictor",
     "load_recipe": "tlkit.recipe",
     "open_run": "tlkit.pipeline.judge",
@@ -68,12 +72,14 @@ __all__ = [
     "Samples",
     "TlkitError",
     "__version__",
+    "advise",
     "audit_groups",
     "data_doctor",
     "embed",
     "evaluate",
     "fit",
     "gate",
+    "learning_curve",
     "load_model",
     "load_recipe",
     "open_run",

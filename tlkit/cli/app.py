@@ -199,6 +199,42 @@ def compare(
 
 
 @app.command()
+def advise(
+    data: Annotated[Path, typer.Argument(help="A folder of class folders, a list of images, a tar shard, or a run.")],
+    backbones: Annotated[
+        list[str] | None,
+        typer.Option(help="timm name, part or pattern of one, or NAME@WEIGHTS; repeat it. Default: all that are here."),
+    ] = None,
+    max_params: Annotated[float | None, typer.Option(help="Most parameters, such as 25e6.")] = None,
+    max_latency_ms: Annotated[float | None, typer.Option(help="Most milliseconds an image, on this machine.")] = None,
+    licence: Annotated[
+        list[str] | None,
+        typer.Option("--licence", "--license", help="Allowed licence, such as mit or 'apache-*'; repeat it."),
+    ] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch weights that are named in full.")] = False,
+    folds: Annotated[int, typer.Option(help="Of the cross-validation.")] = 5,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    plot: Annotated[Path | None, typer.Option(help="Draw accuracy against latency into this .svg file.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Rank the pretrained backbones that are here on your own images, and say what the images cannot decide."""
+    from tlkit.cli.output import named_progress, print_advice, require_svg, write_svg
+    from tlkit.pipeline.advise import advise as advise_on
+
+    require_svg(plot)
+    with named_progress() as on_image:
+        result = advise_on(
+            data, backbones=backbones or (), max_params=max_params, max_latency_ms=max_latency_ms,
+            licences=licence or (), folds=folds, device=device, download=download, progress=on_image,
+        )  # fmt: skip
+    if plot is not None:
+        from tlkit.plots import plot_advice
+
+        write_svg(plot, lambda: plot_advice(result))
+    print_json(result.to_dict()) if json else print_advice(result)
+
+
+@app.command()
 def report(run: RunPath, split: Split = None) -> None:
     """Write a run's report: one HTML file that needs nothing else."""
     from tlkit.pipeline.judge import open_run

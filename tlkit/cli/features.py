@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tlkit.cli.output import print_json, print_lines, print_table
-from tlkit.errors import DataError
+from tlkit.cli.output import print_json, print_lines, print_table, require_svg, write_svg
 
 if TYPE_CHECKING:
     from tlkit.features.cache import ShelfInfo
@@ -63,14 +62,12 @@ def curve(
     """Measure accuracy against the number of training images, and say what more of them may bring."""
     from tlkit.pipeline.probing import learning_curve
 
-    if plot is not None and plot.suffix != ".svg":
-        raise DataError(f"--plot is {plot}. Use a file that ends in .svg.")
+    require_svg(plot)
     result = learning_curve(run, head=head, repeats=repeats)  # type: ignore[arg-type]
     if plot is not None:
-        from tlkit.plots import plot_curve, to_svg
+        from tlkit.plots import plot_curve
 
-        plot.parent.mkdir(parents=True, exist_ok=True)
-        plot.write_text(to_svg(lambda: plot_curve(result)), encoding="utf-8")
+        write_svg(plot, lambda: plot_curve(result))
     if json:
         print_json(result.to_dict())
         return

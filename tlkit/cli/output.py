@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.errors import PredictionsError
+from tlkit.errors import DataError, PredictionsError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from tlkit.audit.result import Audit
     from tlkit.evaluation import Evaluation
+    from tlkit.features.advice import Advice
     from tlkit.pipeline.judge import Run
     from tlkit.predictions import Predictions
     from tlkit.samples import Samples
@@ -83,6 +86,16 @@ def print_audit(audit: Audit) -> None:
     print_lines(["", *audit.sentences()])
 
 
+def print_advice(advice: Advice) -> None:
+    """Print a ranking of backbones: the table, what it means, who is left out, and the lines of a recipe."""
+    print_table(advice.rows())
+    print_lines(["", *advice.sentences()])
+    if advice.left_out:
+        print_lines([""])
+        print_table(advice.left_out_rows())
+    print_lines(["", "For the recipe:", advice.recipe()])
+
+
 def class_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
     """Return the table of classes as text, with its header."""
     rows: list[tuple[str, ...]] = [("class", "images", "recall", "precision", "F1")]
@@ -132,6 +145,24 @@ def require_suffix(out: Path | None) -> None:
         raise PredictionsError(f"--out is {out}. Use a file that ends in {', '.join(OUT_SUFFIXES)}.")
 
 
+def require_svg(plot: Path | None) -> None:
+    """Check the kind of a plot's file before anything is computed for it.
+
+    Raises:
+        DataError: it is no .svg file.
+    """
+    if plot is not None and plot.suffix != ".svg":
+        raise DataError(f"--plot is {plot}. Use a file that ends in .svg.")
+
+
+def write_svg(plot: Path, draw: Callable[[], Axes]) -> None:
+    """Write a figure to a file."""
+    from tlkit.plots import to_svg
+
+    plot.parent.mkdir(parents=True, exist_ok=True)
+    plot.write_text(to_svg(draw), encoding="utf-8")
+
+
 def write_predictions(predictions: Predictions, out: Path | None) -> None:
     """Write predictions to a file of the kind that its name says, or a short table to stdout."""
     if out is None:
@@ -154,17 +185,24 @@ def write_predictions(predictions: Predictions, out: Path | None) -> None:
 @contextmanager
 def check_progress() -> Iterator[Callable[[int, int], None] | None]:
     """Draw a progress bar on stderr while images are checked, where stderr is a terminal."""
+    with named_progress() as on_image:
+        yield None if on_image is None else lambda done, total: on_image("checking images", done, total)
+
+
+@contextmanager
+def named_progress() -> Iterator[Callable[[str, int, int], None] | None]:
+    """Draw a progress bar on stderr for work that has a name, where stderr is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("checking images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("checking images", total=None)
+        task = bar.add_task("", total=None, visible=False)
 
-        def on_check(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, visible=done < total)
+        def on_step(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total, visible=done < total)
 
-        yield on_check
+        yield on_step

@@ -99,6 +99,22 @@ def model_license(name: str) -> str:
     return str(cfg.license or "unknown") if cfg is not None else "unknown"
 
 
+def hub_names() -> dict[str, str]:
+    """Return timm's `name.tag` of the weights in each repository of the hub that timm knows."""
+    found: dict[str, str] = {}
+    for name in timm.list_models(pretrained=True):
+        repository = getattr(timm.get_pretrained_cfg(name), "hf_hub_id", None)
+        if repository:
+            found.setdefault(str(repository), name)
+    return found
+
+
+def default_weights(architecture: str) -> str:
+    """Return the `name.tag` that timm means by a name without a tag; the name itself where it has no weights."""
+    cfg = timm.get_pretrained_cfg(architecture)
+    return f"{architecture}.{cfg.tag}" if cfg is not None and cfg.has_weights and cfg.tag else architecture
+
+
 def split_name(name: str) -> tuple[str, str]:
     """Split `architecture.tag` and check both against timm's tables.
 
@@ -250,7 +266,13 @@ def _from_hub(name: str, size: dict[str, Any]) -> tuple[nn.Module, str, str]:
             "sources (pip:, file:, hf-hub:, run:)."
         )
     with hub_access(str(cfg.hf_hub_id)):
-        module = _create(name, pretrained=True, **size)
+        try:
+            module = _create(name, pretrained=True, **size)
+        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ModelError(
+                f"The weights of {cfg.hf_hub_id} cannot be used ({type(error).__name__}: "
+                f"{str(error).splitlines()[0]}). Fetch them again with `hf download {cfg.hf_hub_id} --force-download`."
+            ) from error
     full_name = f"{cfg.architecture}.{cfg.tag}" if cfg.tag else str(cfg.architecture)
     return module, full_name, str(cfg.license or "unknown")
 

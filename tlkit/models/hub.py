@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from huggingface_hub import HfApi, constants, try_to_load_from_cache
 from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError
@@ -30,8 +32,7 @@ def hub_access(repository: str) -> Iterator[None]:
     Raises:
         ModelError: the weights are not in the cache, and the hub cannot be reached or has no such repository.
     """
-    cached = any(isinstance(try_to_load_from_cache(repository, name), str) for name in WEIGHT_FILES)
-    if not cached:
+    if not is_cached(repository):
         _probe(repository)
         logger.info("Fetching the weights of %s from the hub", repository)
         yield
@@ -43,6 +44,38 @@ def hub_access(repository: str) -> Iterator[None]:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+def is_cached(repository: str) -> bool:
+    """Tell whether a repository's weights lie in the hub's cache; the network is not asked."""
+    return any(isinstance(_cached_file(repository, name), str) for name in WEIGHT_FILES)
+
+
+def cached_repositories() -> list[str]:
+    """Return the repositories ("ORG/REPO") whose weights lie in the hub's cache, sorted."""
+    folder = Path(constants.HF_HUB_CACHE)
+    if not folder.is_dir():
+        return []
+    names = [path.name.removeprefix("models--").replace("--", "/", 1) for path in folder.glob("models--*")]
+    return sorted(name for name in names if is_cached(name))
+
+
+def cached_architecture(repository: str) -> str | None:
+    """Return the architecture that a cached repository states in timm's form of config.json; None where it does not."""
+    file = _cached_file(repository, "config.json")
+    try:
+        facts = json.loads(Path(file).read_text(encoding="utf-8")) if isinstance(file, str) else None
+    except (OSError, ValueError):
+        return None
+    stated = facts.get("architecture") if isinstance(facts, dict) else None
+    return stated if isinstance(stated, str) else None
+
+
+def _cached_file(repository: str, name: str) -> object:
+    try:
+        return try_to_load_from_cache(repository, name, cache_dir=constants.HF_HUB_CACHE)
+    except ValueError:  # the folder's name is none of a repository
+        return None
 
 
 def _probe(repository: str) -> None:

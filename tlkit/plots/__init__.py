@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tlkit.plots.advice import plot_advice
 from tlkit.plots.canvas import to_svg
 from tlkit.plots.class_counts import plot_class_counts
 from tlkit.plots.confusion import plot_confusion
@@ -12,6 +13,7 @@ from tlkit.plots.history import plot_history
 from tlkit.plots.per_class import plot_per_class
 
 __all__ = [
+    "plot_advice",
     "plot_class_counts",
     "plot_confusion",
     "plot_curve",

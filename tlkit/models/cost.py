@@ -1,0 +1,132 @@
+"""What a backbone costs: parameters, multiply-accumulates, and how long it takes on this machine."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from scipy.stats import binom
+from torch import nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
+
+from tlkit.stats.estimate import Estimate
+
+logger = logging.getLogger(__name__)
+
+FEWEST_RUNS, MOST_RUNS, LONGEST_S = 9, 50, 2.0
+BATCH = 16
+CPU_FACTS = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How long a network takes.
+
+    Attributes:
+        one_ms: milliseconds for one image, median of the runs (its `n`) with its interval.
+        images_per_s: images per second in batches of 16, from the median.
+    """
+
+    one_ms: Estimate
+    images_per_s: float
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Return the number of parameters, trainable or not."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_macs(module: nn.Module, image_size: tuple[int, int]) -> int | None:
+    """Return the multiply-accumulates of one image, or None for a network that cannot be traced without values.
+
+    Counted by torch's FlopCounterMode, which knows convolutions, matrix products and attention; it counts a multiply
+    and an add as two, so its number is halved. Norms, activations and pooling are not counted. Nothing is computed:
+    the tensors have shapes and no values.
+
+    Example:
+        >>> count_macs(nn.Conv2d(3, 8, 3, padding=1), (10, 10)) == 8 * 3 * 3 * 3 * 10 * 10
+        True
+    """
+    shapes = {
+        name: tensor.detach().to("meta") for name, tensor in [*module.named_parameters(), *module.named_buffers()]
+    }
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            functional_call(module, shapes, (torch.zeros(1, 3, *image_size, device="meta"),))
+    except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
+        logger.debug("Multiply-accumulates cannot be counted: %s", error)
+        return None
+    finally:
+        module.train(training)
+    return int(counter.get_total_flops()) // 2
+
+
+def measure_latency(module: nn.Module, image_size: tuple[int, int], *, device: str) -> Latency:
+    """Time a network on this machine, as plain float32 torch, on noise, after runs that warm it up.
+
+    Args:
+        module: maps (B, 3, H, W) normalised images to features.
+        image_size: height and width in pixels.
+        device: "cpu", "cuda" or "mps".
+    """
+    module = module.to(device).eval()
+    one = _times_s(module, torch.randn(1, 3, *image_size, device=device), longest_s=LONGEST_S)
+    many = _times_s(module, torch.randn(BATCH, 3, *image_size, device=device), longest_s=LONGEST_S / 2, fewest=3)
+    return Latency(median_estimate([1000 * seconds for seconds in one]), BATCH / statistics.median(many))
+
+
+def median_estimate(values: list[float], confidence: float = 0.95) -> Estimate:
+    """Return the median with the interval between two order statistics, whatever the distribution.
+
+    Ranks from the binomial distribution with p = 1/2: David & Nagaraja (2003), Order Statistics, section 7.1. No
+    interval where even the smallest and the largest value do not reach the confidence.
+
+    Example:
+        >>> median_estimate([1, 2, 3, 4, 5, 6, 7, 8, 100]).format(digits=0)
+        '5 [2, 8]'
+    """
+    ordered, n = sorted(values), len(values)
+    rank = int(binom.ppf((1 - confidence) / 2, n, 0.5))  # the largest r with P(X < r) <= tail, counted from 1
+    if rank < 1:
+        return Estimate(statistics.median(ordered), None, None, n=n, note=f"{n} runs")
+    return Estimate(statistics.median(ordered), ordered[rank - 1], ordered[n - rank], n=n)
+
+
+def machine_words(device: str) -> str:
+    """Say what latencies were measured on: device, threads and version of torch."""
+    if device == "cuda":
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}, float32"
+    models = [line.partition(":")[2].strip() for line in _cpu_lines() if line.startswith("model name")]
+    name = models[0] if models else platform.processor() or platform.machine()
+    count = torch.get_num_threads()
+    threads = "1 thread" if count == 1 else f"{count} threads"
+    return f"{name if device == 'cpu' else f'{name} ({device})'}, {threads}, torch {torch.__version__}, float32"
+
+
+def _cpu_lines() -> list[str]:
+    return CPU_FACTS.read_text(encoding="utf-8").splitlines() if CPU_FACTS.is_file() else []
+
+
+def _times_s(module: nn.Module, images: torch.Tensor, *, longest_s: float, fewest: int = FEWEST_RUNS) -> list[float]:
+    wait: Callable[[], None] = torch.cuda.synchronize if images.device.type == "cuda" else lambda: None
+    times: list[float] = []
+    with torch.inference_mode():
+        module(images)
+        module(images)
+        begun = time.perf_counter()
+        while len(times) < fewest or (len(times) < MOST_RUNS and time.perf_counter() - begun < longest_s):
+            wait()
+            start = time.perf_counter()
+            module(images)
+            wait()
+            times.append(time.perf_counter() - start)
+    return times

@@ -1,0 +1,51 @@
+"""Accuracy of backbones against what they cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.plots.canvas import BLUE, GREY, ORANGE, axes_of_size, shortened
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from tlkit.features.advice import Advice
+    from tlkit.stats.estimate import Estimate
+
+
+def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
+    """Plot each backbone's accuracy against its latency, with intervals, and the front that none of the others beats.
+
+    Args:
+        advice: the ranking.
+        ax: where to draw; default: a new figure.
+    """
+    ax = axes_of_size(ax, width=7.5, height=4.5)
+    for backbone in advice.backbones:
+        x, x_reach = _drawn(backbone.latency_ms)
+        y, y_reach = _drawn(backbone.probe)
+        colour = ORANGE if backbone == advice.suggested else BLUE
+        ax.errorbar(x, y, xerr=x_reach, yerr=y_reach, fmt="o", color=colour, capsize=2, zorder=3)
+        ax.annotate(shortened(backbone.label, 32), (x, y), xytext=(6, 5), textcoords="offset points", fontsize=8)
+    front = advice.pareto
+    line = [_drawn(backbone.latency_ms)[0] for backbone in front], [_drawn(backbone.probe)[0] for backbone in front]
+    ax.plot(*line, color=GREY, linewidth=1.2, linestyle="--", zorder=2, label="none is both quicker and more accurate")
+    ax.plot([], [], "o", color=ORANGE, label="suggested")
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter("{x:g}")
+    ax.tick_params(axis="x", which="minor", labelsize=7)
+    ax.set_xlabel(f"milliseconds an image, median\n{advice.machine}")
+    ax.set_ylabel(f"probe's accuracy on n = {advice.images} images, 95% interval")
+    ax.grid(axis="y", linewidth=0.5, alpha=0.5)
+    ax.legend(loc="lower right", frameon=False, fontsize=8)
+    ax.margins(x=0.15)
+    return ax
+
+
+def _drawn(estimate: Estimate) -> tuple[float, list[list[float]] | None]:
+    """Return a value, and how far its interval reaches below and above it, shape (2, 1)."""
+    assert estimate.value is not None, "a ranked backbone was measured"
+    if estimate.low is None or estimate.high is None:
+        return estimate.value, None
+    return estimate.value, [[max(estimate.value - estimate.low, 0.0)], [max(estimate.high - estimate.value, 0.0)]]
