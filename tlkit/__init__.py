@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from tlkit.errors import TlkitError
     from tlkit.evaluation.evaluation import Evaluation, evaluate
     from tlkit.features.features import Features
+    from tlkit.features.label_audit import LabelAudit
     from tlkit.models.classifier import Classifier
     from tlkit.pipeline.advise import advise
     from tlkit.pipeline.embed import embed
     from tlkit.pipeline.fit import fit
     from tlkit.pipeline.gate import gate
     from tlkit.pipeline.judge import Run, open_run
+    from tlkit.pipeline.labels import audit_labels
     from tlkit.pipeline.predictor import Predictor, load_model
     from tlkit.pipeline.probing import learning_curve
     from tlkit.predictions import Predictions, read_predictions
@@ -37,6 +39,7 @@ _HOMES = {
     "Evaluation": "tlkit.evaluation.evaluation",
     "Features": "tlkit.features.features",
     "ImageFolderDataModule": "tlkit.data.datamodule",
+    "LabelAudit": "tlkit.features.label_audit",
     "Predictions": "tlkit.predictions",
     "Predictor": "tlkit.pipeline.predictor",
     "Preprocess": "tlkit.preprocess",
@@ -46,6 +49,7 @@ _HOMES = {
     "TlkitError": "tlkit.errors",
     "advise": "tlkit.pipeline.advise",
     "audit_groups": "tlkit.audit.audit",
+    "audit_labels": "tlkit.pipeline.labels",
     "data_doctor": "tlkit.data.doctor",
     "embed": "tlkit.pipeline.embed",
     "evaluate": "tlkit.evaluation.evaluation",
@@ -64,6 +68,7 @@ __all__ = [
     "Evaluation",
     "Features",
     "ImageFolderDataModule",
+    "LabelAudit",
     "Predictions",
     "Predictor",
     "Preprocess",
@@ -74,6 +79,7 @@ __all__ = [
     "__version__",
     "advise",
     "audit_groups",
+    "audit_labels",
     "data_doctor",
     "embed",
     "evaluate",

@@ -1,4 +1,4 @@
-"""`tlkit data`: the doctor, splits, sample datasets."""
+"""`tlkit data`: the doctor, the label audit, splits, sample datasets."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import typer
 
 from tlkit.cli.output import check_progress, print_json, print_lines, print_table
 
-app = typer.Typer(help="Examine and split your images, or make a sample dataset.", no_args_is_help=True)
+app = typer.Typer(
+    help="Examine and split your images, audit their labels, or make a sample dataset.", no_args_is_help=True
+)
 
 
 @app.callback()
 def group() -> None:
-    """Examine and split your images, or make a sample dataset."""
+    """Examine and split your images, audit their labels, or make a sample dataset."""
 
 
 @app.command()
@@ -99,6 +101,41 @@ def summary(
         print_lines([""])
     if result.unreadable:
         print_lines([f"{len(result.unreadable)} files have no readable header; tlkit data doctor names them."])
+
+
+@app.command()
+def labels(
+    run: Annotated[Path, typer.Argument(help="A run directory, best of a frozen backbone.")],
+    split: Annotated[list[str] | None, typer.Option(help="Split to audit; repeat it for more; default: all.")] = None,
+    head: Annotated[str, typer.Option(help="Kind of the head: logistic, lda, ridge, svm …")] = "logistic",
+    out: Annotated[Path | None, typer.Option(help="Write the doubtful labels to this CSV file, to decide on.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a review sheet with thumbnails to this file.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many to print.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Rank the labels of a run that look wrong; decide on them in the CSV file, and refit with data.labels=FILE."""
+    from tlkit.data.decisions import write_decisions
+    from tlkit.data.quarantine import require_new
+    from tlkit.data.thumbnails import draw_thumbnails
+    from tlkit.pipeline.judge import open_run
+    from tlkit.pipeline.labels import audit_labels
+
+    require_new(out)
+    opened = open_run(run)
+    with check_progress() as on_check:
+        result = audit_labels(opened, splits=split, head=cast(Any, head), progress=on_check)
+    if out is not None:
+        write_decisions(out, result.table())
+    if html is not None:
+        from tlkit.report.labelled import MOST_SUSPECTS, write_label_sheet
+
+        drawn = draw_thumbnails(opened.samples.root, (one.path for one in result.suspects[:MOST_SUSPECTS]))
+        write_label_sheet(html, result, name=opened.directory.name, thumbnails=drawn)
+    if json:
+        print_json(result.to_dict())
+        return
+    print_table(result.rows(top) if result.suspects else [])
+    print_lines(["", result.sentence(), *result.notes])
 
 
 @app.command()

@@ -15,6 +15,7 @@ from tlkit.data.batch import Batch, normalise
 from tlkit.data.check import CheckedImages, check_images, find_duplicates, log_duplicates
 from tlkit.data.cores import choose_workers
 from tlkit.data.dataset import ImageDataset, ImageLoader, create_loader
+from tlkit.data.decisions import apply_decisions
 from tlkit.data.decode import MAX_PIXELS
 from tlkit.data.leaks import Leaks, OnLeak, act_on_leaks, find_leaks
 from tlkit.data.manifest import apply_split, require_as_listed
@@ -25,7 +26,7 @@ from tlkit.data.split import SplitPlan, hold_out
 from tlkit.data.transforms import PRESETS, build_transform
 from tlkit.errors import DataError
 from tlkit.preprocess import Preprocess
-from tlkit.samples import SPLITS, Samples
+from tlkit.samples import PATH, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         metadata: a CSV file keyed by `path`.
         groups: columns of it to carry into `samples`.
         quarantine: a manifest from `tlkit data doctor ROOT --fix`, whose quarantined images are left out.
+        labels: files of decisions from `tlkit data labels RUN --out`, which relabel or drop images after the split.
         max_pixels: larger images count as unreadable.
         check: decode every image before training; else digests stay unknown and bad files are met on the way.
         progress: called with (images checked, images in all).
@@ -97,6 +99,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         metadata: str | Path | None = None,
         groups: Sequence[str] = (),
         quarantine: str | Path | None = None,
+        labels: str | Path | Sequence[str | Path] = (),
         max_pixels: int = MAX_PIXELS,
         check: bool = True,
         progress: Callable[[int, int], None] | None = None,
@@ -132,6 +135,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._metadata = metadata
         self._groups = tuple(groups)
         self._quarantine = quarantine
+        self._labels = (labels,) if isinstance(labels, str | Path) else tuple(labels)
         self._max_pixels = max_pixels
         self._check = check
         self._progress = progress
@@ -156,9 +160,11 @@ class ImageFolderDataModule(pl.LightningDataModule):
                 require_as_listed(listed, self._checked.samples, file=self._split)
         if self._split is None:
             samples = hold_out(samples, self._plan)
+        found, samples = samples, apply_decisions(samples, self._labels)
         log_duplicates(find_duplicates(samples))
         if self._checked is not None:
-            self._leaks = find_leaks(samples, self._checked.fingerprints, group_by=self._plan.group_by)
+            prints = self._checked.fingerprints.take(found.table[PATH].isin(samples.table[PATH]).to_numpy())
+            self._leaks = find_leaks(samples, prints, group_by=self._plan.group_by)
             samples = act_on_leaks(samples, self._leaks, on_leak=self._on_leak)
         counts = samples.counts().sum()
         logger.info(

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import logging
 import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from tlkit.data.check import FILES_PER_TASK, warnings_by_thread
 from tlkit.data.cores import available_cores
-from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
+from tlkit.data.decode import MAX_PIXELS
 from tlkit.data.diagnosis import KINDS, Diagnosis, Finding, make_finding
 from tlkit.data.duplicates import DuplicateSet, Fingerprints, find_duplicates
 from tlkit.data.examine import Examined, examine_file
 from tlkit.data.folder import Ignored, Survey, case_twins, survey_folder
-from tlkit.data.geometry import reduction_for_look
+from tlkit.data.thumbnails import draw_thumbnails
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
@@ -207,17 +204,5 @@ def _quarantine(samples: Samples, examined: list[Examined], duplicates: Duplicat
 
 def thumbnails(diagnosis: Diagnosis, *, each: int = 8, side: int = 96) -> dict[str, str]:
     """Return small JPEGs, base64, of the first few files of every finding, by path; unreadable ones are left out."""
-    drawn: dict[str, str] = {}
-    for finding in diagnosis.findings:
-        for path in finding.files[:each]:
-            if path in drawn:
-                continue
-            try:
-                image, _ = open_rgb(Path(diagnosis.root, path), reduction=partial(reduction_for_look, side=side))
-            except UnreadableImageError:
-                continue
-            image.thumbnail((side, side))
-            buffer = io.BytesIO()
-            image.save(buffer, "JPEG", quality=80)
-            drawn[path] = base64.b64encode(buffer.getvalue()).decode()
-    return drawn
+    shown = (path for finding in diagnosis.findings for path in finding.files[:each])
+    return draw_thumbnails(diagnosis.root, shown, side=side)

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: 
     file = Path(file)
     root = Path(root) if root is not None else file.parent
     table = _read(file)
-    _require_columns(table, file, (PATH, LABEL, *columns))
+    require_columns(table.columns, file, (PATH, LABEL, *columns))
     table = _without_quarantine(table, file)
     if not len(table):
         raise DataError(f"{file} lists no images that can be used.")
@@ -94,7 +94,7 @@ def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True
     """
     file = Path(file)
     listed = _read(file)
-    _require_columns(listed, file, (PATH, LABEL, SPLIT))
+    require_columns(listed.columns, file, (PATH, LABEL, SPLIT))
     listed = _without_quarantine(listed, file)
     problems = _Problems(file)
     listed = listed.assign(**{SPLIT: _splits(listed, problems)})
@@ -204,8 +204,13 @@ def _read(file: Path) -> pd.DataFrame:
     return table.fillna("")[~(table.isna() | (table == "")).all(axis=1)]
 
 
-def _require_columns(table: pd.DataFrame, file: Path, wanted: Sequence[str]) -> None:
-    columns = [str(name) for name in table.columns]
+def require_columns(names: Iterable[str], file: Path, wanted: Sequence[str]) -> None:
+    """Check that a table has the columns that are wanted.
+
+    Raises:
+        DataError: some are missing; the message names those that there are, and semicolons in place of commas.
+    """
+    columns = [str(name) for name in names]
     lacking = [name for name in dict.fromkeys(wanted) if name not in columns]
     one = columns[0] if len(columns) == 1 else ""
     split_by = next((name for mark, name in ((";", "semicolons"), ("\t", "tabs")) if mark in one), None)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import logging
 from pathlib import Path
 
 import pandas as pd
 
 from tlkit.data.diagnosis import Diagnosis
-from tlkit.data.read import read_bytes
+from tlkit.data.read import image_digest
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
@@ -63,28 +62,33 @@ def without_quarantined(samples: Samples, file: str | Path) -> Samples:
     gone, changed = [], []
     for path, digest in zip(samples.table[PATH], samples.table[DIGEST], strict=True):
         known = reasons.get(path)
-        gone.append(known is not None and (digest or _digest(samples.root / path)) == known)
+        gone.append(known is not None and (digest or image_digest(samples.root / path)) == known)
         if known is not None and not gone[-1]:
             changed.append(path)
     kept = samples.table[[not out for out in gone]].reset_index(drop=True)
     left = Samples(samples.root, samples.classes, kept)
-    before, after = samples.counts()["train"], left.counts()["train"]
-    lost = [name for name in samples.classes if before[name] and not after[name]]
-    if lost:
-        raise DataError(
-            f"{file} quarantines every training image of {first_few(lost)}. Keep some, or remove the classes."
-        )
+    require_trained(samples, left, deed=f"{file} quarantines")
     logger.info("Leaving out %d of %d images that %s quarantines.", sum(gone), len(samples), file)
     if changed:
         logger.warning("Quarantined, but changed since, so kept (%d): %s.", len(changed), first_few(changed))
     return left
 
 
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256(read_bytes(path)).hexdigest()
-    except OSError:
-        return ""  # as the doctor notes a file that cannot be opened
+def require_trained(before: Samples, after: Samples, *, deed: str) -> None:
+    """Check that every class which had training images still has some.
+
+    Args:
+        before: the images as they were.
+        after: what a person's decisions left of them.
+        deed: what was done, for the message: "photos.csv quarantines".
+
+    Raises:
+        DataError: a class lost all of its training images; the message names it.
+    """
+    had, has = before.counts()["train"], after.counts()["train"]
+    lost = [name for name in before.classes if had[name] and not has[name]]
+    if lost:
+        raise DataError(f"{deed} every training image of {first_few(lost)}. Keep some, or remove the classes.")
 
 
 def _read(file: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -22,6 +23,14 @@ def read_bytes(path: str | Path) -> bytes:
         if place is None:
             raise
         return read_member(*place)
+
+
+def image_digest(path: str | Path) -> str:
+    """Return the sha256 (hex) of an image's bytes; "" where it cannot be opened, as the doctor notes it."""
+    try:
+        return hashlib.sha256(read_bytes(path)).hexdigest()
+    except OSError:
+        return ""
 
 
 def file_exists(path: str) -> bool:

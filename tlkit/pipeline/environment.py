@@ -44,7 +44,8 @@ def describe_environment(
         device: where it trained, such as "cpu".
         precision: Lightning's word for it, such as "bf16-mixed".
         set_aside: number of images that could not be read.
-        sources: files that say which images there are and how they are split; their digests are recorded.
+        sources: files that say which images there are, what they show and how they are split; their digests
+            are recorded.
     """
     return {
         "tlkit": tlkit.__version__,

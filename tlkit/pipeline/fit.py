@@ -124,7 +124,7 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         device=prepared.device,
         precision=prepared.precision,
         set_aside=len(data.set_aside),
-        sources=[Path(file) for file in (recipe.data.manifest, recipe.data.split) if file is not None],
+        sources=_sources(recipe),
     )
     if resume and directory.environment.is_file():
         environment = with_changes(directory.read_json(directory.environment), environment)
@@ -160,6 +160,13 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         _judge(directory, recipe, tracker)
         tracker.log_model(directory.model, metadata=prepared.classifier.card().to_dict())
     return outcome
+
+
+def _sources(recipe: Recipe) -> list[Path]:
+    """Return the files that say which images there are, what they show and how they are split."""
+    data = recipe.data
+    labels = (data.labels,) if isinstance(data.labels, str) else data.labels
+    return [Path(file) for file in (data.manifest, data.split, data.quarantine, *labels) if file is not None]
 
 
 def _learn(

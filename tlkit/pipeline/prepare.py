@@ -84,6 +84,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         metadata=section.metadata,
         groups=section.groups,
         quarantine=section.quarantine,
+        labels=section.labels,
         max_pixels=section.max_pixels,
         progress=progress,
     )

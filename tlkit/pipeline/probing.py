@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tlkit.features.cache import FeatureCache
@@ -45,7 +46,7 @@ def learning_curve(
         TlkitError: there is no such run, it has no stored model, or its images are too few.
     """
     run = run if isinstance(run, Run) else open_run(run)
-    features, samples, groups = _training(run, cache, progress)
+    features, samples, groups = read_features(run, ("train",), cache=cache, progress=progress)
     return curve_of_features(
         features.x, samples.targets, classes=samples.classes, kind=head, sizes=sizes, folds=folds, repeats=repeats,
         seed=run.recipe.seed, keys=features.path.tolist(), digests=features.digest.tolist(), groups=groups,
@@ -76,7 +77,7 @@ def out_of_fold(
         TlkitError: there is no such run, it has no stored model, or its images are too few.
     """
     run = run if isinstance(run, Run) else open_run(run)
-    features, samples, groups = _training(run, cache, progress)
+    features, samples, groups = read_features(run, ("train",), cache=cache, progress=progress)
     return out_of_fold_of_features(
         features.x, samples.targets, classes=samples.classes, paths=features.path.tolist(), kind=head, folds=folds,
         repeats=repeats, seed=run.recipe.seed, digests=features.digest.tolist(), groups=groups,
@@ -84,14 +85,14 @@ def out_of_fold(
     )  # fmt: skip
 
 
-def _training(
-    run: Run, cache: FeatureCache | None, progress: Progress | None
+def read_features(
+    run: Run, splits: Sequence[str], *, cache: FeatureCache | None = None, progress: Progress | None = None
 ) -> tuple[Features, Samples, list[str] | None]:
-    """Return features and samples of the training images, row for row, and what folds must not tear apart."""
-    features = embed_run(run, splits=("train",), cache=cache, progress=progress)
-    samples = run.samples.split("train")
-    known = set(features.path.tolist())
-    table = samples.table[samples.table["path"].isin(known)].reset_index(drop=True)
+    """Return features and samples of some splits' readable images, row for row, and what folds must not tear apart."""
+    features = embed_run(run, splits=splits, cache=cache, progress=progress)
+    samples = run.samples
+    wanted = samples.table["split"].isin(list(splits)) & samples.table["path"].isin(features.path.tolist())
+    table = samples.table[wanted].reset_index(drop=True)
     samples = Samples(samples.root, samples.classes, table)
     column = run.recipe.data.group_by
     groups = None if column is None else table[column].fillna("").tolist()

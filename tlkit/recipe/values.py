@@ -94,6 +94,7 @@ Names = Annotated[
     Wanted("a list of names, such as [age, sex]"),
 ]
 Folders = Annotated[tuple[Text, ...], Wanted("a list of folders of images, such as [data/a, data/b]")]
+Files = Annotated[tuple[Text, ...], Wanted("a list of CSV files, such as [labels.csv, more.csv]")]
 Shards = Annotated[tuple[Text, ...], Wanted("a list of tar files or patterns of them, such as [data/a-{0..9}.tar]")]
 GroupColumns = Annotated[Names, AfterValidator(_own_columns)]
 

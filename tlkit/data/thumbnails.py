@@ -1,0 +1,30 @@
+"""Small JPEGs of images, for pages that show them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from tlkit.data.decode import UnreadableImageError, open_rgb
+from tlkit.data.geometry import reduction_for_look
+
+
+def draw_thumbnails(root: str | Path, paths: Iterable[str], *, side: int = 96) -> dict[str, str]:
+    """Return JPEGs, base64, of at most `side` pixels a side, by path; also of images in tar shards.
+
+    What cannot be read is left out: the page then shows its name alone.
+    """
+    drawn: dict[str, str] = {}
+    for path in dict.fromkeys(paths):
+        try:
+            image, _ = open_rgb(Path(root, path), reduction=partial(reduction_for_look, side=side))
+        except UnreadableImageError:
+            continue
+        image.thumbnail((side, side))
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=80)
+        drawn[path] = base64.b64encode(buffer.getvalue()).decode()
+    return drawn

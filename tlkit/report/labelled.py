@@ -1,0 +1,48 @@
+"""The labels that look wrong as one HTML file with thumbnails: what a person looks at while deciding."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlkit.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from tlkit.features.label_audit import LabelAudit
+
+logger = logging.getLogger(__name__)
+
+TEMPLATES = Path(__file__).parent / "templates"
+MOST_SUSPECTS = 200
+"""So many images are on the sheet, most doubtful first, at about 4 kB each; the CSV file lists all of them."""
+
+
+def write_label_sheet(path: Path, audit: LabelAudit, *, name: str, thumbnails: Mapping[str, str]) -> Path:
+    """Write one HTML file that shows the most doubtful labels with their images; no script, no network.
+
+    Args:
+        path: the file to write; its folder is made where it is missing.
+        audit: the labels that look wrong.
+        name: of what was audited, for the title.
+        thumbnails: small JPEGs, base64, by path, of the first `MOST_SUSPECTS`; see `tlkit.data.thumbnails`.
+
+    Returns:
+        The path of the file.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    template = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    ).get_template("labels.html.j2")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = {label: column for column, label in enumerate(audit.classes)}
+    shown = [
+        {"suspect": one, "given": place[one.label], "better": place[one.suggested]}
+        for one in audit.suspects[:MOST_SUSPECTS]
+    ]
+    text = template.render(audit=audit, name=name, shown=shown, thumbnails=thumbnails)
+    RunDirectory(path.parent).write_text(path, text)
+    logger.info("Wrote the review sheet %s (%.0f kB).", path, path.stat().st_size / 1000)
+    return path
