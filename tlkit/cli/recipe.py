@@ -1,15 +1,17 @@
-"""`tlkit recipe`: check, plan, show, schema."""
+"""`tlkit recipe`: check, plan, show, tune, schema."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from tlkit.cli.output import print_json, print_lines, print_table
 
-app = typer.Typer(help="Check a recipe, plan it, show it whole, or print its JSON Schema.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check a recipe, plan it, show it whole, tune it, or print its JSON Schema.", no_args_is_help=True
+)
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 RecipePath = Annotated[Path, typer.Argument(help="A recipe, such as recipes/quickstart.yaml.")]
@@ -50,6 +52,41 @@ def show(recipe: RecipePath, overrides: Overrides = None) -> None:
     from tlkit.recipe import dump_recipe, load_recipe
 
     print_lines([dump_recipe(load_recipe(recipe, overrides or [])).rstrip()])
+
+
+@app.command(context_settings=PASS_ON)
+def tune(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    what: Annotated[Literal["lr", "batch"], typer.Option(help="Find a learning rate or a batch size.")] = "lr",
+    steps: Annotated[int, typer.Option(help="Training steps over which the learning rate rises.")] = 100,
+    memory_mb: Annotated[
+        float | None, typer.Option("--memory-mb", min=1, help="Memory for --what batch on a CPU; default: 80 % of it.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw what was found into this .svg file.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Suggest a learning rate or a batch size, by trying them on a copy of the model."""
+    from tlkit.cli.output import require_svg, write_svg
+    from tlkit.pipeline.tune import find_batch_size, find_learning_rate
+    from tlkit.plots import plot_batch_sizes, plot_rates
+
+    require_svg(plot)
+    if what == "lr":
+        sweep = find_learning_rate(recipe, overrides or [], steps=steps)
+        rows, sentence, values = sweep.rows(), sweep.sentence(), sweep.to_dict()
+        if plot is not None:
+            write_svg(plot, lambda: plot_rates(sweep))
+    else:
+        sizes = find_batch_size(recipe, overrides or [], memory_mb=memory_mb)
+        rows, sentence, values = sizes.rows(), sizes.sentence(), sizes.to_dict()
+        if plot is not None:
+            write_svg(plot, lambda: plot_batch_sizes(sizes))
+    if json:
+        print_json(values)
+        return
+    print_table(rows)
+    print_lines(["", sentence])
 
 
 @app.command()

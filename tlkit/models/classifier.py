@@ -211,24 +211,30 @@ class Classifier(pl.LightningModule):
         Raises:
             NotFiniteError: the loss is not a finite number; the weights are those before this batch.
         """
-        batch_size, settings = len(batch[1]), self.settings
-        mixes = self.current_epoch < settings.epochs - settings.mix_off_epochs
-        mixed = mix(
-            batch[0],
-            batch[1],
-            mixup=settings.mixup if mixes else 0.0,
-            cutmix=settings.cutmix if mixes else 0.0,
-            seed=batch_seed(self.seed, epoch=self.current_epoch, batch=batch_idx),
-        )
-        logits = self(mixed.images).float() + self.adjustment
-        loss: torch.Tensor = self.loss(logits, mixed.first)
-        if mixed.share < 1:
-            loss = mixed.share * loss + (1 - mixed.share) * self.loss(logits, mixed.second)
+        batch_size = len(batch[1])
+        loss = self.batch_loss(batch, epoch=self.current_epoch, batch_idx=batch_idx)
         if not torch.isfinite(loss):
             raise NotFiniteError("loss", loss.item(), epoch=self.current_epoch + 1, batch=batch_idx + 1)
         self.epoch_loss.update(loss.detach(), batch_size)
         self.log("train_loss", self.epoch_loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss * accumulation_factor(self.trainer, batch_idx)
+
+    def batch_loss(self, batch: Sequence[torch.Tensor], *, epoch: int, batch_idx: int) -> torch.Tensor:
+        """Return what training minimises on a batch, whose mixing follows from seed, epoch and batch number."""
+        settings = self.settings
+        mixes = epoch < settings.epochs - settings.mix_off_epochs
+        mixed = mix(
+            batch[0],
+            batch[1],
+            mixup=settings.mixup if mixes else 0.0,
+            cutmix=settings.cutmix if mixes else 0.0,
+            seed=batch_seed(self.seed, epoch=epoch, batch=batch_idx),
+        )
+        logits = self(mixed.images).float() + self.adjustment
+        loss: torch.Tensor = self.loss(logits, mixed.first)
+        if mixed.share < 1:
+            loss = mixed.share * loss + (1 - mixed.share) * self.loss(logits, mixed.second)
+        return loss
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """Take an optimizer step, and take its result into the average."""

@@ -11,9 +11,11 @@ from tlkit.plots.groups import plot_groups
 from tlkit.plots.heat import plot_heat
 from tlkit.plots.history import plot_history
 from tlkit.plots.per_class import plot_per_class
+from tlkit.plots.tuning import plot_batch_sizes, plot_rates
 
 __all__ = [
     "plot_advice",
+    "plot_batch_sizes",
     "plot_class_counts",
     "plot_confusion",
     "plot_curve",
@@ -21,5 +23,6 @@ __all__ = [
     "plot_heat",
     "plot_history",
     "plot_per_class",
+    "plot_rates",
     "to_svg",
 ]

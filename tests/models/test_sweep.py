@@ -1,0 +1,179 @@
+"""Finding a learning rate and a batch size: the published rules, and not a bit of anything else changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import random
+
+import tlkit.torchvision_cure  # noqa: F401  # isort: skip
+import numpy as np
+import pytest
+import torch
+
+from tlkit.data.dataset import ImageLoader
+from tlkit.data.sampler import EpochSampler
+from tlkit.errors import DataError
+from tlkit.models import sweep
+from tlkit.models.backbone import create_backbone
+from tlkit.models.classifier import Classifier
+from tlkit.models.optim import create_optimizer
+from tlkit.models.phases import parameter_groups
+from tlkit.models.sweep import sweep_rates, time_batch_sizes
+from tlkit.models.tuning import BatchSize, BatchSizes, RateSweep
+
+SIZE = 32
+
+
+class Noise(torch.utils.data.Dataset):
+    """Bright and dark noise, as an `EpochSampler` asks for it."""
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, key):
+        epoch, index = key
+        stream = torch.Generator().manual_seed(100 * epoch + index)
+        return torch.randn(3, SIZE, SIZE, generator=stream) + index % 2, index % 2, index
+
+
+def _loader():
+    sampler = EpochSampler(12, shuffle=True, seed=0)
+    return ImageLoader(Noise(), batch_size=4, sampler=sampler, generator=torch.Generator().manual_seed(3))
+
+
+def _classifier(name="test_resnet", strategy="full", **train):
+    backbone = create_backbone(name, weights="none", image_size=(SIZE, SIZE))
+    return Classifier(backbone, classes=["a", "b"], strategy=strategy, train={"epochs": 4, **train}, drop_rate=0.2)
+
+
+def _hash(value):
+    return hashlib.sha256(pickle.dumps(value)).hexdigest()
+
+
+def _tensors(state):
+    return {
+        name: value.numpy().tobytes() if isinstance(value, torch.Tensor) else value for name, value in state.items()
+    }
+
+
+def _everything(classifier, optimizer, loader):
+    """Hash all that a training could go on from."""
+    slots = {number: _tensors(slot) for number, slot in optimizer.state_dict()["state"].items()}
+    gradients = [p.grad.numpy().tobytes() if p.grad is not None else None for p in classifier.parameters()]
+    return {
+        "tensors": _hash(_tensors(classifier.state_dict())),
+        "learning": [p.requires_grad for p in classifier.parameters()],
+        "modes": [module.training for module in classifier.modules()],
+        "phase": classifier.phase.name,
+        "gradients": _hash(gradients),
+        "optimizer": _hash(slots),
+        "rates": [group["lr"] for group in optimizer.param_groups],
+        "random": (_hash(torch.get_rng_state().numpy()), _hash(np.random.get_state()), _hash(random.getstate())),
+        "loader": (loader.state_dict(), loader.sampler.epoch, loader.sampler.seen),
+        "stream": _hash(loader.generator.get_state().numpy()),
+    }
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+@pytest.mark.parametrize("strategy", ["full", "lp_ft", "lora"])
+def test_not_a_bit_changes(name, strategy):
+    torch.manual_seed(0)
+    classifier, loader = _classifier(name, strategy, ema_decay=0.9 if strategy == "full" else None), _loader()
+    groups = parameter_groups(classifier.network, classifier.phases, learning_rate=0.01, weight_decay=0.1)
+    optimizer = create_optimizer(groups, classifier.settings)
+    for number, batch in enumerate(loader):  # stop within an epoch, with gradients and momenta at hand
+        classifier.batch_loss(batch, epoch=0, batch_idx=number).backward()
+        optimizer.step()
+        if number == 1:
+            break
+    loader.load_state_dict({"epoch": 0, "batches": 2})
+    before = _everything(classifier, optimizer, loader)
+    found = sweep_rates(classifier, loader, steps=12)
+    sizes = time_batch_sizes(classifier, loader, smallest=2, largest=4, memory_mb=1e6)
+    assert len(found.losses) > 2 and [one.images for one in sizes.tried] == [2, 4]
+    assert _everything(classifier, optimizer, loader) == before
+    assert len(list(loader)) == 1  # the batch that was still to come
+
+
+def test_groups_keep_their_ratios_and_the_rate_rises_by_a_constant_factor(monkeypatch):
+    seen = []
+    monkeypatch.setattr(sweep, "create_optimizer", lambda *given: seen.append(create_optimizer(*given)) or seen[-1])
+    monkeypatch.setattr(
+        torch.optim.AdamW, "step", lambda self: rates.append([group["lr"] for group in self.param_groups])
+    )
+    rates = []
+    strategy = {"kind": "full", "backbone_lr_factor": 0.2, "layer_decay": 0.5}
+    found = sweep_rates(_classifier(strategy=strategy), list(_loader()), lowest=1e-5, highest=1e-1, steps=5)
+    factors = [group["rates"][0] for group in seen[0].param_groups]
+    assert len(set(factors)) > 3
+    np.testing.assert_allclose(rates, [[rate * factor for factor in factors] for rate in found.rates])
+    np.testing.assert_allclose(found.rates, [1e-5, 1e-4, 1e-3, 1e-2, 1e-1])
+
+
+def test_a_head_that_learns_gets_a_rate_that_learns_and_divergence_ends_the_sweep():
+    classifier, batches = _classifier(strategy="frozen", optimizer="sgd", gradient_clip=None), list(_loader())
+    found = sweep_rates(classifier, batches, highest=1e6, steps=120)
+    assert found.stopped == "diverged"
+    assert len(found.rates) == len(found.losses) < 120
+    assert found.suggested is not None and 1e-4 < found.suggested < 100
+    assert found.phase == classifier.phases[0].name
+
+
+def test_the_suggestion_is_the_steepest_fall_but_at_most_a_tenth_of_the_rate_at_the_minimum():
+    rates = np.geomspace(1e-6, 1.0, 121)
+    late, early = (1.0 - 0.5 / (1 + np.exp(-6 * (np.log10(rates) - place))) for place in (-3.0, -1.2))
+    rise = np.where(np.log10(rates) > -0.5, 10 * (np.log10(rates) + 0.5), 0)
+    gentle, hasty = RateSweep(rates, late + rise, "end", "all"), RateSweep(rates, early + rise, "end", "all")
+    slopes = np.gradient(gentle.smoothed[: gentle.smoothed.argmin() + 1], np.log(rates[: gentle.smoothed.argmin() + 1]))
+    assert gentle.steepest == rates[slopes.argmin()]
+    assert gentle.suggested == pytest.approx(gentle.steepest, rel=0.05)
+    assert hasty.suggested == pytest.approx(hasty.lowest / 10, rel=0.05) and hasty.suggested < hasty.steepest
+    assert gentle.sentence() == f"Suggested: train: {{learning_rate: {gentle.suggested:g}}}"
+    again = RateSweep.from_dict(json.loads(json.dumps(gentle.to_dict())))
+    assert np.array_equal(again.losses, gentle.losses) and again.sentence() == gentle.sentence()
+
+
+def test_a_loss_that_never_falls_gives_no_suggestion():
+    flat = RateSweep(np.geomspace(1e-6, 1, 30), np.full(30, 0.7), "end", "all")
+    assert flat.suggested is None
+    assert flat.sentence() == ("The loss did not fall at any learning rate, so none can be suggested. Try more steps.")
+    assert "<table>" in flat._repr_html_()
+
+
+def test_batch_sizes_end_at_a_plateau_at_the_memory_and_at_the_images(monkeypatch):
+    classifier, batches = _classifier(), list(_loader())
+    monkeypatch.setattr(sweep, "_seconds", lambda work, device: next(seconds))
+    seconds = (size / speed for size, speed in ((2, 10), (4, 20), (8, 20.5), (16, 20.4), (32, 50)) for _ in range(3))
+    flat = time_batch_sizes(classifier, batches, smallest=2, largest=100, memory_mb=1e9)
+    assert (flat.stopped, [one.images for one in flat.tried], flat.suggested) == ("plateau", [2, 4, 8, 16], 4)
+    memory = iter([100, 150, 300, 900])
+    monkeypatch.setattr(sweep, "_memory_mb", lambda device: next(memory))
+    seconds = iter([1.0] * 9)
+    full = time_batch_sizes(classifier, batches, smallest=2, largest=100, memory_mb=350)
+    assert (full.stopped, [one.images for one in full.tried]) == ("memory", [2, 4])
+    assert full.sentence() == (
+        "Twice as many images would not fit into the memory of 350 MB. "
+        "Suggested: data: {batch_size: 4}; the learning rate depends on it."
+    )
+
+    def refuse(work, device):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(sweep, "_seconds", refuse)
+    monkeypatch.setattr(sweep, "_memory_mb", lambda device: 0)
+    nothing = time_batch_sizes(classifier, batches, largest=8)
+    assert (nothing.stopped, nothing.tried, nothing.suggested) == ("memory", (), None)
+    assert nothing.sentence().endswith("No batch size fits; use smaller images or a smaller backbone.")
+
+
+def test_batch_sizes_rest_as_json():
+    sizes = BatchSizes((BatchSize(4, 10.0, 100.0), BatchSize(8, 18.0, 120.0)), "images", None)
+    assert BatchSizes.from_dict(json.loads(json.dumps(sizes.to_dict()))) == sizes
+    assert sizes.rows()[1:] == [("4", "10.0", "100"), ("8", "18.0", "120")]
+
+
+def test_no_batches_are_an_error():
+    with pytest.raises(DataError, match=r"There is no batch to train on"):
+        sweep_rates(_classifier(), [], steps=10)

@@ -1,0 +1,184 @@
+"""What the finders found, as values that show and store themselves: a sweep of learning rates, a row of batch sizes."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Table = list[tuple[str, ...]]
+
+FORMAT_VERSION = 1
+BETA = 0.9
+"""Weight of the past in the smoothed loss."""
+LEAST_FALL = 0.01
+"""A loss that falls by less than this share has not fallen."""
+NEAR_BEST = 0.95
+"""Share of the best throughput that is good enough."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RateSweep:
+    """The training loss while the learning rate rises.
+
+    Attributes:
+        rates: highest learning rate of each step, shape (S,), rising.
+        losses: training loss of each step in nats, shape (S,).
+        stopped: "diverged", or "end" where the highest rate was reached.
+        phase: what learnt, in words.
+    """
+
+    rates: Floats
+    losses: Floats
+    stopped: Literal["diverged", "end"]
+    phase: str
+
+    @property
+    def smoothed(self) -> Floats:
+        """The moving average of the losses, free of its start's bias (Kingma & Ba 2015, section 3), shape (S,)."""
+        average, values = 0.0, []
+        for number, loss in enumerate(self.losses, start=1):
+            average = BETA * average + (1 - BETA) * loss
+            values.append(average / (1 - BETA**number))
+        return np.array(values, dtype=np.float64)
+
+    @property
+    def lowest(self) -> float:
+        """Learning rate at which the smoothed loss is lowest."""
+        return float(self.rates[self.smoothed.argmin()])
+
+    @property
+    def steepest(self) -> float | None:
+        """Learning rate at which the smoothed loss falls fastest per factor of the rate; None where it never fell."""
+        smoothed = self.smoothed
+        end = int(smoothed.argmin())
+        if end < 2 or smoothed[end] > (1 - LEAST_FALL) * smoothed[0]:
+            return None
+        slopes = np.gradient(smoothed[: end + 1], np.log(self.rates[: end + 1]))
+        return float(self.rates[slopes.argmin()])
+
+    @property
+    def suggested(self) -> float | None:
+        """Where the loss falls fastest, but at most a tenth of the rate at its lowest, to two digits; None as above.
+
+        Both rules are in common use (fastai's `steep` and `minimum`, the latter a tenth of the rate at the minimum);
+        the smaller of the two is the one that forgives.
+        """
+        if self.steepest is None:
+            return None
+        return float(f"{min(self.steepest, self.lowest / 10):.1e}")
+
+    def __repr__(self) -> str:
+        return f"RateSweep({len(self.rates)} steps, suggested {self.suggested}, stopped: {self.stopped})"
+
+    def rows(self) -> Table:
+        """Return what was found as text, with a header."""
+        steepest = "-" if self.steepest is None else f"{self.steepest:.2g}"
+        return [
+            ("what", "value"),
+            ("what learns", self.phase),
+            ("steps", f"{len(self.rates)}, from {self.rates[0]:.2g} to {self.rates[-1]:.2g} ({self.stopped})"),
+            ("loss falls fastest at", steepest),
+            ("loss is lowest at", f"{self.lowest:.2g}"),
+        ]
+
+    def sentence(self) -> str:
+        """Say what to write into the recipe, or why nothing can be suggested."""
+        if self.suggested is None:
+            return "The loss did not fall at any learning rate, so none can be suggested. Try more steps."
+        return f"Suggested: train: {{learning_rate: {self.suggested:g}}}"
+
+    def _repr_html_(self) -> str:
+        return _page(self.rows(), self.sentence())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        return {
+            "format_version": FORMAT_VERSION, "rates": self.rates.tolist(), "losses": self.losses.tolist(),
+            "stopped": self.stopped, "phase": self.phase, "suggested": self.suggested,
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RateSweep:
+        """Read what `to_dict` wrote."""
+        rates, losses = (np.array(values[name], dtype=np.float64) for name in ("rates", "losses"))
+        return cls(rates, losses, values["stopped"], values["phase"])
+
+
+@dataclass(frozen=True)
+class BatchSize:
+    """How training goes with one batch size.
+
+    Attributes:
+        images: the batch size.
+        images_per_s: throughput of training steps, the fastest of those timed.
+        memory_mb: most memory so far: of the process on a CPU, of torch on a GPU.
+    """
+
+    images: int
+    images_per_s: float
+    memory_mb: float
+
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """Training steps timed at growing batch sizes.
+
+    Attributes:
+        tried: by growing size.
+        stopped: why there are no more: "memory", "plateau" or "images".
+        limit_mb: the memory that counted as full; None where that is the device's own affair.
+    """
+
+    tried: tuple[BatchSize, ...]
+    stopped: Literal["memory", "plateau", "images"]
+    limit_mb: float | None
+
+    @property
+    def suggested(self) -> int | None:
+        """The smallest size that reaches 95 % of the best throughput; None where not even the first one fits."""
+        if not self.tried:
+            return None
+        best = max(one.images_per_s for one in self.tried)
+        return next(one.images for one in self.tried if one.images_per_s >= NEAR_BEST * best)
+
+    def rows(self) -> Table:
+        """Return the sizes as text, with a header."""
+        rows: Table = [("batch size", "images/s", "memory MB")]
+        rows += [(str(one.images), f"{one.images_per_s:.1f}", f"{one.memory_mb:,.0f}") for one in self.tried]
+        return rows
+
+    def sentence(self) -> str:
+        """Say what to write into the recipe, and why there are no larger sizes."""
+        limit = "" if self.limit_mb is None else f" of {self.limit_mb:,.0f} MB"
+        why = {
+            "memory": f"Twice as many images would not fit into the memory{limit}.",
+            "plateau": "Two doublings in a row brought less than 5 %.",
+            "images": "There are no more training images.",
+        }[self.stopped]
+        if self.suggested is None:
+            return f"{why} No batch size fits; use smaller images or a smaller backbone."
+        return f"{why} Suggested: data: {{batch_size: {self.suggested}}}; the learning rate depends on it."
+
+    def _repr_html_(self) -> str:
+        return _page(self.rows(), self.sentence())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        return {"format_version": FORMAT_VERSION, **asdict(self), "suggested": self.suggested}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> BatchSizes:
+        """Read what `to_dict` wrote."""
+        return cls(tuple(BatchSize(**one) for one in values["tried"]), values["stopped"], values["limit_mb"])
+
+
+def _page(rows: Sequence[tuple[str, ...]], sentence: str) -> str:
+    head, *body = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+    lines = "".join(f"<tr>{row}</tr>" for row in body)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table><p>{html.escape(sentence)}</p>"

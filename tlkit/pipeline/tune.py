@@ -1,0 +1,107 @@
+"""Find a learning rate or a batch size for a recipe, before it is fitted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+
+import pytorch_lightning as pl
+import torch
+
+from tlkit.data.batch import Batch
+from tlkit.errors import RecipeError
+from tlkit.models.sweep import sweep_rates, time_batch_sizes
+from tlkit.models.tuning import BatchSizes, RateSweep
+from tlkit.pipeline.cached import FeatureBatches, cached_features, threads_for
+from tlkit.pipeline.heads import head_word
+from tlkit.pipeline.prepare import Prepared, prepare
+from tlkit.recipe import Recipe, load_recipe
+
+logger = logging.getLogger(__name__)
+
+
+def find_learning_rate(
+    recipe: str | Path | Recipe | Prepared, overrides: Mapping[str, Any] | Iterable[str] = (), *, steps: int = 100
+) -> RateSweep:
+    """Try learning rates from 1e-6 to 10 on a copy of a recipe's model, and suggest one.
+
+    Args:
+        recipe: a recipe file, a recipe, or a recipe made concrete, which stays as it is.
+        overrides: changes to a recipe file.
+        steps: optimizer steps, at least 10.
+
+    Raises:
+        TlkitError: the recipe, the data or the weights cannot be used, or nothing is trained by steps.
+
+    Example:
+        >>> find_learning_rate("recipes/quickstart.yaml").sentence()  # doctest: +SKIP
+        'Suggested: train: {learning_rate: 0.0021}'
+    """
+    if steps < 10:
+        raise RecipeError(f"A sweep of learning rates takes 10 steps or more. Got {steps} instead.")
+    prepared = _prepared(recipe, overrides)
+    cached = cached_features(prepared)
+    with threads_for(prepared, cached):
+        batches = _Normalised(prepared.data if cached is None else FeatureBatches(prepared, cached))
+        logger.info("Trying learning rates over %d steps, on a copy of the model.", steps)
+        return sweep_rates(prepared.classifier, batches, steps=steps, device=prepared.device)
+
+
+def find_batch_size(
+    recipe: str | Path | Recipe | Prepared,
+    overrides: Mapping[str, Any] | Iterable[str] = (),
+    *,
+    memory_mb: float | None = None,
+) -> BatchSizes:
+    """Time batch sizes that double on a copy of a recipe's model, and suggest one.
+
+    Args:
+        recipe: a recipe file, a recipe, or a recipe made concrete, which stays as it is.
+        overrides: changes to a recipe file.
+        memory_mb: memory by which the process may grow on a CPU; default: 80 % of what is free.
+
+    Raises:
+        TlkitError: the recipe, the data or the weights cannot be used, or nothing is trained by steps.
+    """
+    prepared = _prepared(recipe, overrides)
+    cached = cached_features(prepared)
+    with threads_for(prepared, cached):
+        batches = _Normalised(prepared.data if cached is None else FeatureBatches(prepared, cached))
+        images = len(prepared.data.samples.split("train"))
+        logger.info("Timing batch sizes up to %d images, on a copy of the model.", images)
+        return time_batch_sizes(
+            prepared.classifier, batches, largest=images, memory_mb=memory_mb, device=prepared.device
+        )
+
+
+def _prepared(recipe: str | Path | Recipe | Prepared, overrides: Mapping[str, Any] | Iterable[str]) -> Prepared:
+    if not isinstance(recipe, Recipe | Prepared):
+        recipe = load_recipe(recipe, overrides)
+    elif overrides:
+        raise RecipeError(
+            "Overrides change a recipe file; this recipe is already loaded. Pass the file's path instead."
+        )
+    known = recipe if isinstance(recipe, Recipe) else recipe.recipe
+    if head_word(known) != "linear":
+        raise RecipeError(
+            f"strategy.head is {head_word(known)}, which is fitted at once: it has no learning rate and no batches. "
+            "Use head: linear."
+        )
+    return prepare(recipe) if isinstance(recipe, Recipe) else recipe
+
+
+class _Normalised:
+    """Training batches as the network takes them, one pass after another."""
+
+    def __init__(self, data: pl.LightningDataModule) -> None:
+        self._data = data
+        self.loader = data.train_dataloader()
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for batch in self.loader:
+            ready: Batch = self._data.on_after_batch_transfer(batch, 0)
+            yield ready.image, ready.target
