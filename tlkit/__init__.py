@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tlkit.pipeline.labels import audit_labels
     from tlkit.pipeline.predictor import Predictor, load_model
     from tlkit.pipeline.probing import learning_curve
+    from tlkit.pipeline.slices import find_slices
     from tlkit.predictions import Predictions, read_predictions
     from tlkit.preprocess import Preprocess
     from tlkit.recipe import Recipe, load_recipe
@@ -53,6 +54,7 @@ _HOMES = {
     "data_doctor": "tlkit.data.doctor",
     "embed": "tlkit.pipeline.embed",
     "evaluate": "tlkit.evaluation.evaluation",
+    "find_slices": "tlkit.pipeline.slices",
     "fit": "tlkit.pipeline.fit",
     "gate": "tlkit.pipeline.gate",
     "learning_curve": "tlkit.pipeline.probing",
@@ -83,6 +85,7 @@ __all__ = [
     "data_doctor",
     "embed",
     "evaluate",
+    "find_slices",
     "fit",
     "gate",
     "learning_curve",

@@ -235,6 +235,35 @@ def advise(
 
 
 @app.command()
+def slices(
+    what: Judged,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="Column to search; repeat it for more. Default: all that is measured or joined."),
+    ] = None,
+    split: Split = None,
+    groups: Annotated[Path | None, typer.Option(help="CSV of columns keyed by path, to join to a file.")] = None,
+    clusters: Annotated[int, typer.Option(help="Clusters of a run's features; 0 = none.")] = 8,
+    min_images: Annotated[int, typer.Option(help="Fewest images of a slice, in either half.")] = 20,
+    y_true: TrueColumn = "y_true",
+    y_pred: PredColumn = "y_pred",
+    json: AsJson = False,
+) -> None:
+    """Find groups of images that nobody declared and that do worse: dark, blurred, of one camera, alike by features."""
+    from tlkit.cli.audit import open_judged
+    from tlkit.cli.output import check_progress, print_slices
+    from tlkit.pipeline.slices import find_slices
+
+    judged = open_judged(what, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
+    with check_progress("measuring images") as progress:
+        result = find_slices(judged, columns, split=split, clusters=clusters, min_images=min_images, progress=progress)
+    if json:
+        print_json(result.to_dict())
+        return
+    print_slices(result)
+
+
+@app.command()
 def report(run: RunPath, split: Split = None) -> None:
     """Write a run's report: one HTML file that needs nothing else."""
     from tlkit.pipeline.judge import open_run

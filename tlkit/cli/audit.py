@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tlkit.audit import Audit, audit_groups
 from tlkit.audit.cut import explain_columns
 from tlkit.cli.output import find_run, read_file
+from tlkit.errors import PredictionsError
 
 if TYPE_CHECKING:
     from tlkit.audit.explanation import Explanation
@@ -61,3 +62,18 @@ def run_audit(
     )
     behind = explain_columns(table, by=columns, min_group_size=audit.settings.min_group_size)
     return table, audit, behind
+
+
+def open_judged(what: Path, *, split: str | None, groups: Path | None, y_true: str, y_pred: str) -> Run | Predictions:
+    """Open a run, or read a file of predictions and join columns to it.
+
+    Raises:
+        PredictionsError: columns are to be joined to a run.
+    """
+    run = find_run(what, split=split)
+    if run is None:
+        table = read_file(what, y_true=y_true, y_pred=y_pred)
+        return table.with_groups(groups) if groups else table
+    if groups:
+        raise PredictionsError("--groups is for a file of predictions; a run's columns come from its data.groups.")
+    return run

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from tlkit.audit.result import Audit
+    from tlkit.audit.slice_report import SliceReport
     from tlkit.evaluation import Evaluation
     from tlkit.features.advice import Advice
     from tlkit.pipeline.judge import Run
@@ -94,6 +95,18 @@ def print_advice(advice: Advice) -> None:
         print_lines([""])
         print_table(advice.left_out_rows())
     print_lines(["", "For the recipe:", advice.recipe()])
+
+
+def print_slices(report: SliceReport) -> None:
+    """Print what was found and how, the slices, the test for shortcuts, and images behind what is confirmed."""
+    print_lines([*report.sentences(), ""])
+    if report.slices:
+        print_table(report.summary_rows())
+        print_lines([""])
+    print_table(report.shortcut_rows())
+    for one in report.confirmed:
+        if one.images is not None:
+            print_lines(["", *one.images.sentences()])
 
 
 def class_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
@@ -183,10 +196,10 @@ def write_predictions(predictions: Predictions, out: Path | None) -> None:
 
 
 @contextmanager
-def check_progress() -> Iterator[Callable[[int, int], None] | None]:
+def check_progress(what: str = "checking images") -> Iterator[Callable[[int, int], None] | None]:
     """Draw a progress bar on stderr while images are checked, where stderr is a terminal."""
     with named_progress() as on_image:
-        yield None if on_image is None else lambda done, total: on_image("checking images", done, total)
+        yield None if on_image is None else lambda done, total: on_image(what, done, total)
 
 
 @contextmanager

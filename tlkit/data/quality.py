@@ -29,7 +29,7 @@ TINY, HUGE = 32, 24_000_000
 def judge_picture(image: Image.Image) -> tuple[str, ...]:
     """Return which of dark, bright, blurred, low-information, odd-aspect, tiny and huge an RGB image is."""
     width, height = image.size
-    brightness = _brightness(image)
+    brightness = brightness_of(image)
     plain = image.entropy() < LEAST_ENTROPY
     found = {
         "dark": float(np.percentile(brightness, 99)) < DARK,
@@ -43,18 +43,31 @@ def judge_picture(image: Image.Image) -> tuple[str, ...]:
     return tuple(name for name, holds in found.items() if holds)
 
 
-def _brightness(image: Image.Image) -> npt.NDArray[np.float32]:
-    """Return perceived brightness in [0, 1]: √(0.241 R² + 0.691 G² + 0.068 B²) / 255."""
-    step = max(1, math.ceil(max(image.size) / 256))
-    pixels = np.asarray(image)[::step, ::step].astype(np.float32)
+def brightness_of(image: Image.Image) -> npt.NDArray[np.float32]:
+    """Return perceived brightness in [0, 1] of at most 256 x 256 pixels: √(0.241 R² + 0.691 G² + 0.068 B²) / 255."""
+    pixels = thinned(image)
     return np.asarray(np.sqrt(pixels**2 @ np.array([0.241, 0.691, 0.068], np.float32)) / 255, np.float32)
+
+
+def thinned(image: Image.Image) -> npt.NDArray[np.float32]:
+    """Return every n-th pixel of every n-th line of an RGB image, at most 256 x 256 of them, in [0, 255]."""
+    step = max(1, math.ceil(max(image.size) / 256))
+    return np.asarray(image)[::step, ::step].astype(np.float32)
+
+
+def edge_strength(image: Image.Image) -> float:
+    """Return how much the edges vary at 64 pixels, in [0, 1): near 0 for a blurred or an even picture."""
+    edges = _small_gray(image).filter(ImageFilter.FIND_EDGES)
+    return 1 - math.exp(-0.01 * math.sqrt(ImageStat.Stat(edges).var[0]))
+
+
+def _small_gray(image: Image.Image) -> Image.Image:
+    ratio = max(image.size) / 64
+    small = image.resize((max(int(image.width / ratio), 1), max(int(image.height / ratio), 1))) if ratio > 1 else image
+    return small.convert("L")
 
 
 def _sharpness(image: Image.Image) -> float:
     """Return cleanvision's score: the spread of the edges at 64 px, plus that of the histogram where it is large."""
-    ratio = max(image.size) / 64
-    small = image.resize((max(int(image.width / ratio), 1), max(int(image.height / ratio), 1))) if ratio > 1 else image
-    gray = small.convert("L")
-    edges = 1 - math.exp(-0.01 * math.sqrt(ImageStat.Stat(gray.filter(ImageFilter.FIND_EDGES)).var[0]))
-    spread = 1 - math.exp(-0.01 * float(np.std(gray.histogram())))
-    return edges + (spread if spread > 0.18 else 0.0)
+    spread = 1 - math.exp(-0.01 * float(np.std(_small_gray(image).histogram())))
+    return edge_strength(image) + (spread if spread > 0.18 else 0.0)

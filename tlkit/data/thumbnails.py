@@ -12,13 +12,17 @@ from tlkit.data.decode import UnreadableImageError, open_rgb
 from tlkit.data.geometry import reduction_for_look
 
 
-def draw_thumbnails(root: str | Path, paths: Iterable[str], *, side: int = 96) -> dict[str, str]:
+def draw_thumbnails(
+    root: str | Path, paths: Iterable[str], *, side: int = 96, most: int | None = None
+) -> dict[str, str]:
     """Return JPEGs, base64, of at most `side` pixels a side, by path; also of images in tar shards.
 
-    What cannot be read is left out: the page then shows its name alone.
+    What cannot be read is left out: the page then shows its name alone. After `most` pictures no more are drawn.
     """
     drawn: dict[str, str] = {}
     for path in dict.fromkeys(paths):
+        if most is not None and len(drawn) >= most:
+            break
         try:
             image, _ = open_rgb(Path(root, path), reduction=partial(reduction_for_look, side=side))
         except UnreadableImageError:

@@ -202,7 +202,8 @@ def _salvage(directory: RunDirectory, prepared: Prepared) -> None:
 
 def _predict(directory: RunDirectory, prepared: Prepared, cached: CachedFeatures | None) -> None:
     """Store the predictions for val and test; for train where there is neither. Judgements of older ones go."""
-    for path in (directory.evaluation, directory.audit, directory.explanation):
+    judged = (directory.evaluation, directory.audit, directory.explanation, directory.slices, directory.neighbours)
+    for path in judged:
         path.unlink(missing_ok=True)
     predictor = Predictor(prepared.classifier.plain_network(), prepared.classifier.card(), device=prepared.device)
     section, tta = prepared.recipe.data, prepared.recipe.evaluate.tta

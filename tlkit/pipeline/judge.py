@@ -16,14 +16,15 @@ from tlkit.audit.columns import By
 from tlkit.audit.comparison import Comparison, compare_predictions
 from tlkit.audit.criteria import Criterion
 from tlkit.audit.cut import explain_columns
+from tlkit.audit.evidence import GroupImages, Near, audit_evidence
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.gate_report import GateReport
+from tlkit.audit.slice_report import SliceReport
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation, evaluate
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe import Recipe, load_recipe
-from tlkit.report import write_report
-from tlkit.runs import RunDirectory, judgement_lock
+from tlkit.runs import RunDirectory, store_judgement, stored_judgement
 from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -126,19 +127,19 @@ class Run:
             confidence=settings.confidence,
             leaked=self.leaked(split),
         )
-        self._store(self.directory.evaluation, split, result.to_dict())
+        store_judgement(self.directory, self.directory.evaluation, split, result.to_dict())
         return result
 
     def evaluation(self, split: str | None = None) -> Evaluation:
         """Return the stored evaluation of a split, made now where there is none yet."""
         split = self.judged_split(split)
-        stored = self._stored(self.directory.evaluation, split)
+        stored = stored_judgement(self.directory, self.directory.evaluation, split)
         return Evaluation.from_dict(stored) if stored else self.evaluate(split)
 
     def last_audit(self, split: str | None = None) -> Audit | None:
         """Return the stored audit of a split, made now where there is none yet; None where the recipe asks for none."""
         split = self.judged_split(split)
-        stored = self._stored(self.directory.audit, split)
+        stored = stored_judgement(self.directory, self.directory.audit, split)
         if stored:
             return Audit.from_dict(stored)
         return self.audit(split=split) if self.recipe.audit.by else None
@@ -195,7 +196,7 @@ class Run:
         )
         own = (by, max_order, min_group_size, criteria, positive, tolerance, cluster_by, pair_by, weights)
         if all(one is None for one in own):
-            self._store(self.directory.audit, split, result.to_dict())
+            store_judgement(self.directory, self.directory.audit, split, result.to_dict())
         return result
 
     def explain(
@@ -232,13 +233,45 @@ class Run:
             seed=recipe.seed,
         )
         if by is None and order is None and min_group_size is None:
-            self._store(self.directory.explanation, split, result.to_dict())
+            store_judgement(self.directory, self.directory.explanation, split, result.to_dict())
         return result
+
+    def audit_images(
+        self, by: By | Sequence[By] | None = None, *, split: str | None = None, most: int = 6
+    ) -> tuple[GroupImages, ...]:
+        """Return the images behind every row of an audit that fails for being worse than the rest.
+
+        They are named by path; what resembles them by features is known once `tlkit.find_slices` has run.
+
+        Args:
+            by: group columns; default: the recipe's audit.
+            split: test by default, or val where there is no test split.
+            most: the most images to name of each kind and group.
+
+        Raises:
+            PredictionsError: a column is not there.
+            RunError: the run has no group columns at all.
+        """
+        split = self.judged_split(split)
+        predictions = self.predictions(split)
+        audit = self.last_audit(split) if by is None else None
+        stored = stored_judgement(self.directory, self.directory.neighbours, split) or {}
+        near = {path: tuple(Near(**one) for one in nears) for path, nears in stored.items()}
+        return audit_evidence(
+            predictions, audit or self.audit(by, split=split), by=self._columns(by, predictions), most=most,
+            neighbours=near,
+        )  # fmt: skip
+
+    def last_slices(self, split: str | None = None) -> SliceReport | None:
+        """Return the slices that `tlkit.find_slices` found in a split; None where it has not been asked."""
+        split = self.judged_split(split)
+        stored = stored_judgement(self.directory, self.directory.slices, split)
+        return SliceReport.from_dict(stored) if stored else None
 
     def last_explanation(self, split: str | None = None) -> Explanation | None:
         """Return what lies behind the gaps, stored or made now; None where the recipe asks for no audit."""
         split = self.judged_split(split)
-        stored = self._stored(self.directory.explanation, split)
+        stored = stored_judgement(self.directory, self.directory.explanation, split)
         if stored:
             return Explanation.from_dict(stored)
         return self.explain(split=split) if self.recipe.audit.by else None
@@ -285,23 +318,9 @@ class Run:
 
     def report(self, split: str | None = None) -> Path:
         """Write `report.html` about a split, evaluating and auditing it where that is still to do; return its path."""
-        split, recipe = self.judged_split(split), self.recipe
-        return write_report(
-            self.directory.report,
-            title=recipe.report.title or recipe.name,
-            recipe_text=self.directory.recipe.read_text(encoding="utf-8"),
-            environment=self.environment,
-            counts=self.samples.counts(),
-            history=self.history,
-            evaluation=self.evaluation(split),
-            audit=self.last_audit(split),
-            explanation=self.last_explanation(split),
-            set_aside=self.set_aside,
-            leaks=self.leaks.query("split == @split"),
-            notes=self._notes(),
-            attribution=self._attribution(),
-            split=split,
-        )
+        from tlkit.pipeline.pages import report_of
+
+        return report_of(self, split)
 
     def _columns(
         self, by: By | Sequence[By] | None, predictions: Predictions, *, used: Sequence[str | None] = ()
@@ -320,38 +339,6 @@ class Run:
                 "in data.groups, and fit again; or audit a CSV of predictions that has group columns."
             )
         return columns
-
-    def _notes(self) -> list[str]:
-        notes = []
-        weights = self.environment.get("weights", {})
-        if weights.get("non_commercial"):
-            notes.append(f"The backbone's weights are licensed {weights['license']}: no commercial use.")
-        if weights.get("source") == "none":
-            notes.append("The backbone started from random weights.")
-        card = self.directory.model / "model.json"
-        chosen = self.directory.read_json(card).get("head", {}).get("sentence") if card.is_file() else None
-        if chosen:
-            notes.append(chosen)
-        if self.status == "interrupted":
-            notes.append("Training was interrupted; these are the best weights up to then.")
-        return notes
-
-    def _attribution(self) -> str | None:
-        path = self.directory.attribution
-        return path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else None
-
-    def _stored(self, path: Path, split: str) -> dict[str, Any] | None:
-        """Return one split's stored result."""
-        return self.directory.read_json(path).get(split) if path.is_file() else None
-
-    def _store(self, path: Path, split: str, values: dict[str, Any]) -> None:
-        """Put one split's result among those of the other splits, which other processes may be storing now."""
-        try:
-            with judgement_lock(self.path):
-                stored = self.directory.read_json(path) if path.is_file() else {}
-                self.directory.write_json(path, {**stored, split: values})
-        except OSError as error:
-            logger.warning("%s is not stored: %s.", path, error.strerror or error)
 
     def _repr_html_(self) -> str:
         name, status, path = (html.escape(text) for text in (self.directory.name, self.status, str(self.path)))

@@ -159,6 +159,26 @@ class RunDirectory:
         return self.path / "explanation.json"
 
     @property
+    def slices(self) -> Path:
+        """Slices that nobody declared, found in each split, JSON."""
+        return self.path / "slices.json"
+
+    @property
+    def image_properties(self) -> Path:
+        """What was measured of each image, keyed by digest, Parquet."""
+        return self.path / "image_properties.parquet"
+
+    @property
+    def neighbours(self) -> Path:
+        """The images that resemble each wrong image of each split by their features, JSON."""
+        return self.path / "neighbours.json"
+
+    @property
+    def card(self) -> Path:
+        """The model card, Markdown."""
+        return self.path / "MODEL_CARD.md"
+
+    @property
     def report(self) -> Path:
         """The report, one HTML file."""
         return self.path / "report.html"

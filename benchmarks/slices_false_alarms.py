@@ -1,0 +1,66 @@
+"""How often `find_slices` confirms a slice where none is worse, and how often it finds one that is planted.
+
+    python benchmarks/slices_false_alarms.py [--runs 400]
+
+Every image is wrong with one probability, whatever its columns; then dark images (brightness below 51 of 255, a fifth)
+are wrong more often. Columns: brightness, contrast, sharpness, aspect, file type and eight clusters, drawn at random.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import pandas as pd
+
+from tlkit.audit.slices import search_slices
+from tlkit.predictions import Predictions
+
+CLASSES = 4
+
+
+def drawn(seed: int, images: int, *, accuracy: float, dark: float) -> tuple[Predictions, pd.DataFrame]:
+    rng = np.random.default_rng(seed)
+    columns = pd.DataFrame(
+        {
+            "brightness": rng.uniform(0, 255, images),
+            "contrast": rng.gamma(4, 10, images),
+            "sharpness": rng.beta(2, 5, images),
+            "aspect": rng.choice([0.75, 1.0, 1.33], images),
+            "file_type": rng.choice(["JPEG", "PNG"], images),
+            "cluster": rng.integers(1, 9, images).astype(str),
+        }
+    )
+    y = rng.integers(0, CLASSES, images)
+    right = rng.uniform(size=images) < np.where(columns["brightness"] < 51, dark, accuracy)
+    predictions = Predictions.build(
+        classes=[f"class {i}" for i in range(CLASSES)],
+        path=[f"{seed}/{i}.jpg" for i in range(images)],
+        y_true=y,
+        y_pred=np.where(right, y, (y + 1) % CLASSES),
+    )
+    return predictions, columns
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=400)
+    runs = parser.parse_args().runs
+    print(f"{runs} runs each; share of runs")
+    print("images  accuracy  dark   any slice  brightness confirmed  any shortcut")
+    for images in (200, 1000):
+        for accuracy, dark in ((0.9, 0.9), (0.7, 0.7), (0.9, 0.75), (0.9, 0.6)):
+            reports = []
+            for seed in range(runs):
+                predictions, columns = drawn(seed, images, accuracy=accuracy, dark=dark)
+                reports.append(search_slices(predictions, columns=columns, seed=seed))
+            some = np.mean([bool(report.confirmed) for report in reports])
+            named = np.mean(
+                [any(s.conditions[0].words.startswith("brightness below") for s in r.confirmed) for r in reports]
+            )
+            told = np.mean([any(one.tells(0.05) for one in report.shortcuts) for report in reports])
+            print(f"{images:6}  {accuracy:8}  {dark:4}   {some:9.3f}  {named:20.3f}  {told:12.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

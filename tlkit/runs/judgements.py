@@ -1,0 +1,28 @@
+"""What is stored about each split of a run: one JSON file a kind of judgement, one entry a split."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tlkit.runs.directory import RunDirectory
+from tlkit.runs.lock import judgement_lock
+
+logger = logging.getLogger(__name__)
+
+
+def stored_judgement(directory: RunDirectory, file: Path, split: str) -> dict[str, Any] | None:
+    """Return one split's stored result, None where there is none."""
+    return directory.read_json(file).get(split) if file.is_file() else None
+
+
+def store_judgement(directory: RunDirectory, file: Path, split: str, values: Mapping[str, Any]) -> None:
+    """Put one split's result among those of the other splits, which other processes may be storing now."""
+    try:
+        with judgement_lock(directory.path):
+            stored = directory.read_json(file) if file.is_file() else {}
+            directory.write_json(file, {**stored, split: dict(values)})
+    except OSError as error:
+        logger.warning("%s is not stored: %s.", file, error.strerror or error)
