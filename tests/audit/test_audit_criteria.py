@@ -16,7 +16,7 @@ from fairlearn.metrics import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlkit.audit import Audit, audit_groups
+from tlkit.audit import Audit, audit_groups, explain_gaps
 from tlkit.audit.export import hidden_cells
 from tlkit.audit.summary import brief_rows, profile_rows
 from tlkit.errors import PredictionsError, TlkitError
@@ -129,6 +129,26 @@ def test_a_wide_interval_has_no_number(many):
         assert texts
     never = audit_groups(few, by="tone", max_half_width=1)
     assert not [row for table in never.tables for row in table.rows if row.wide]
+
+
+def test_nothing_that_is_printed_gives_away_a_rate_without_a_number():
+    names = ["few"] * 24 + ["many"] * 400
+    wrong = [1] * 11 + [0] * 13 + [1] * 40 + [0] * 360
+    predictions = Predictions.build(
+        classes=["no", "yes"], path=[str(i) for i in range(424)], y_true=[0] * 424, y_pred=wrong,
+        groups=pd.DataFrame({"g": names}),
+    )  # fmt: skip
+    audit = audit_groups(predictions, by="g", criteria="accuracy_equality")
+    few = audit.group_table("g").row(("few",))
+    assert (few.wide, few.verdict) == (True, "FAIL")
+    page = audit._repr_html_()
+    told = "\n".join(
+        [*audit.headline(), *audit.sentences(), *map(" ".join, [*audit.summary_rows(), *profile_rows(audit)]), page,
+         explain_gaps(predictions, by="g")._repr_html_(), *explain_gaps(predictions, by="g").sentences()]
+    )  # fmt: skip
+    for hidden in (few.rate.value, few.difference.value, audit.group_table("g").gap.value):
+        assert f"{abs(hidden):.3f}" not in told
+    assert "[0.351, 0.721]" in told
 
 
 def test_everything_goes_to_json_and_back(many):

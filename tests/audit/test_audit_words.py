@@ -68,7 +68,7 @@ def test_the_text_table_shows_the_size_in_place_of_a_rate_that_is_not_one(audit)
         ("tone", "light", "1000", "0.930 [0.912, 0.944]", "+0.101 [+0.058, +0.151]", "<0.001", "FAIL"),
         ("tone", "medium", "200", "0.930 [0.886, 0.958]", "+0.027 [-0.020, +0.060]", "0.288", "NOT ENOUGH DATA"),
         ("tone", "unseen", "0", "n = 0", "–", "–", "–"),
-        ("tone", "(missing)", "25", "[0.609, 0.911]", "-0.108 [-0.299, +0.005]", "0.158", "NOT ENOUGH DATA"),
+        ("tone", "(missing)", "25", "[0.609, 0.911]", "[-0.299, +0.005]", "0.158", "NOT ENOUGH DATA"),
     ]
 
 

@@ -61,6 +61,7 @@ class CriterionResult:
         lowest: the group with the lowest rate.
         base_rates: lowest and highest share of that class among the groups, with the groups; None for the accuracy.
         kept: for the four-fifths rule, whether it holds for every class, compared in whole numbers; else None.
+        vague: whether a rate at one end of the gap has too few images for a number, so that text gives none.
     """
 
     criterion: Criterion
@@ -75,6 +76,7 @@ class CriterionResult:
     lowest: Group | None = None
     base_rates: tuple[float, float] | None = None
     kept: bool | None = None
+    vague: bool = False
 
     @property
     def by(self) -> str:
@@ -128,7 +130,7 @@ def _result(criterion: Criterion, columns: tuple[str, ...], tables: Sequence[Gro
     return CriterionResult(
         criterion, columns, verdict, table.metric, table.class_name, gap.value, gap.expected,
         min(ratios) if ratios else None, gap.highest, gap.lowest,
-        (min(bases), max(bases)) if bases else None, kept,
+        (min(bases), max(bases)) if bases else None, kept, table.row(gap.lowest).wide or table.row(gap.highest).wide,
     )  # fmt: skip
 
 
@@ -181,6 +183,11 @@ def criterion_sentence(result: CriterionResult) -> str:
     if result.base_rates is not None:
         bases = f"; base rates {result.base_rates[0]:.3f} to {result.base_rates[1]:.3f}"
     verdict = result.verdict or ("kept" if result.kept else "not kept")
+    if result.vague:
+        return (
+            f"{head}: {verdict}: largest gap in {result.rate_name}, {high} above {low}, with too few images for a "
+            f"number ({result.expected:.3f} by chance alone){bases}."
+        )
     return (
         f"{head}: {verdict}: largest gap {result.gap:.3f} in {result.rate_name}, {high} above {low} "
         f"({result.expected:.3f} by chance alone){ratio}{bases}."

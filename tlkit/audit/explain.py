@@ -230,7 +230,8 @@ def _heat(
         return HeatMap((), tuple(classes), (), 0, min_cell_size)
     rest_right, rest_n = right.sum(axis=0) - right, n.sum(axis=0) - n
     large = n.sum(axis=1) >= min_group_size
-    tested = (n >= min_cell_size) & (rest_n >= min_cell_size) & large[:, None]
+    against = large & (rest_n.sum(axis=1) >= min_group_size)
+    tested = (n >= min_cell_size) & (rest_n >= min_cell_size) & against[:, None]
     p: list[float | None] = []
     mirrored = np.count_nonzero(n > 0, axis=0) == 2
     first = (n > 0).argmax(axis=0)

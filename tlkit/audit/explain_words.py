@@ -5,12 +5,14 @@ from __future__ import annotations
 from html import escape
 
 from tlkit.audit.explanation import CLASS, AdjustedGap, ExplainedColumn, ExplainedGroup, Explanation, HeatMap
-from tlkit.audit.words import NONE, p_text, signed
+from tlkit.audit.words import NONE, bare, p_text
+from tlkit.audit.words import signed as with_sign
 from tlkit.errors import first_few
 from tlkit.stats.estimate import Estimate
 
 NOTABLE_V = 0.1  # below, two attributes hardly go together (Cohen 1988, section 7.2: "small")
 MOST_CELLS = 5
+MOST_HALF_WIDTH = 0.15  # farther to each side, an interval stands without a number, as in the audit
 
 
 def sentences(explanation: Explanation) -> list[str]:
@@ -45,6 +47,16 @@ def column_sentences(explanation: Explanation, column: ExplainedColumn) -> list[
     return [prefix + line for line in found]
 
 
+def signed(estimate: Estimate) -> str:
+    """Return an estimate with signs and interval, the interval alone where that is wide."""
+    return bare(estimate, with_sign(estimate), MOST_HALF_WIDTH)
+
+
+def rate_text(estimate: Estimate) -> str:
+    """Return a rate with its interval, the interval alone where that is wide."""
+    return bare(estimate, estimate.format(), MOST_HALF_WIDTH)
+
+
 def _split(group: ExplainedGroup) -> str:
     split, difference = group.split, signed(group.difference)
     if split.gap.value is None or split.mix.value is None or split.rate.value is None:
@@ -55,7 +67,7 @@ def _split(group: ExplainedGroup) -> str:
         only = "1 class" if split.only_one == 1 else f"{split.only_one} classes"
         left_out = (
             f" Left out: {only} ({split.left_out} images) that only one side has; over the others the gap is "
-            f"{split.gap.value:+.3f}."
+            f"{signed(split.gap)}."
         )
     return (
         f"{group.group} is {difference} against the rest. Over {classes} that both have, class mix makes "
@@ -103,7 +115,7 @@ def _heat(heat: HeatMap, alpha: float) -> list[str]:
         )
     hits.sort(key=lambda hit: hit[0])
     told = [
-        f"{name} in {group} ({cell.recall.format()}, {signed(cell.difference)} against the rest, p {_is(p)})"
+        f"{name} in {group} ({rate_text(cell.recall)}, {signed(cell.difference)} against the rest, p {_is(p)})"
         for p, group, name, cell in hits
         if cell.difference is not None
     ]

@@ -7,7 +7,7 @@ from html import escape
 from tlkit.audit.result import Audit
 from tlkit.audit.summary import headline, profile_rows
 from tlkit.audit.tables import GroupTable
-from tlkit.audit.words import NONE, gap_text, p_text, rate_text, signed
+from tlkit.audit.words import NONE, difference_text, gap_text, p_text, rate_text
 
 MOST_OPEN = 6  # tables that are not folded away
 _MARK = {"FAIL": "✗ FAIL", "PASS": "✓ PASS", "NOT ENOUGH DATA": "? NOT ENOUGH DATA"}
@@ -53,7 +53,7 @@ def _table_html(audit: Audit, table: GroupTable) -> str:
             row.name,
             str(row.rate.n),
             rate_text(row),
-            NONE if row.difference is None else signed(row.difference),
+            difference_text(row, audit.settings.max_half_width),
             p_text(row.p_holm),
             NONE if row.verdict is None else _MARK[row.verdict],
         )
@@ -61,7 +61,7 @@ def _table_html(audit: Audit, table: GroupTable) -> str:
     ]
     notes = [table.note] if table.note else []
     if table.gap is not None:
-        notes.insert(0, gap_text(table.gap))
+        notes.insert(0, gap_text(table, table.gap))
     caption = f"<caption><b>{escape(table.name)}</b>{''.join(f'<br>{escape(note)}' for note in notes)}</caption>"
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)

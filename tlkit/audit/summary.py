@@ -7,7 +7,7 @@ from collections import Counter
 from tlkit.audit.criteria import choice_sentences, criterion_sentence
 from tlkit.audit.profile import GroupProfile
 from tlkit.audit.result import Audit
-from tlkit.audit.words import NONE, p_text, rate_text, signed, summary_rows
+from tlkit.audit.words import NONE, bare, difference_text, p_text, rate_text, signed, summary_rows
 from tlkit.errors import first_few
 
 MOST_ROWS = 40  # with more rows, the brief table keeps those about the accuracy of single columns, and what fails
@@ -22,7 +22,7 @@ def headline(audit: Audit) -> list[str]:
     found = [f"Audit by {', '.join(settings.by)}: {audit.verdict}. Rows: {told or 'none to judge'}."]
     failed = [
         f"{row.name} ({table.rate_name} {rate_text(row)}, n = {row.rate.n}; "
-        f"{signed(row.difference) if row.difference else NONE} against the rest)"
+        f"{difference_text(row, settings.max_half_width)} against the rest)"
         for table, row in sorted(rows, key=lambda pair: -abs((pair[1].difference and pair[1].difference.value) or 0.0))
         if row.verdict == "FAIL"
     ]
@@ -67,26 +67,33 @@ def profile_rows(audit: Audit) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for table in tables:
         for row in table.rows:
-            texts = (_macro(row), *(_probabilities(row) if more else ()))
+            most = audit.settings.max_half_width
+            texts = (_macro(row, most), *(_probabilities(row, most) if more else ()))
             area = (row.auroc or {}).get(positive or "")
             rows.append(
-                (table.by, row.name, f"{row.images}", *texts, *((area.format() if area else NONE,) if ranked else ()))
+                (
+                    table.by,
+                    row.name,
+                    f"{row.images}",
+                    *texts,
+                    *((bare(area, area.format(), most) if area else NONE,) if ranked else ()),
+                )
             )
     return [("by", "group", "n", "macro recall (classes)", *more, *ranked), *rows] if rows else []
 
 
-def _macro(row: GroupProfile) -> str:
+def _macro(row: GroupProfile, most: float) -> str:
     if row.macro_recall is None or row.macro_recall.value is None:
         return NONE
     note = f" ({row.macro_recall.note})" if row.macro_recall.note else ""
-    return f"{row.macro_recall.format()}{note}"
+    return f"{bare(row.macro_recall, row.macro_recall.format(), most)}{note}"
 
 
-def _probabilities(row: GroupProfile) -> tuple[str, ...]:
+def _probabilities(row: GroupProfile, most: float) -> tuple[str, ...]:
     error = NONE
     if row.calibration is not None and row.calibration_expected is not None:
         error = f"{row.calibration:.3f} ({row.calibration_expected:.3f})"
-    gap = NONE if row.confidence_gap is None else signed(row.confidence_gap)
+    gap = NONE if row.confidence_gap is None else bare(row.confidence_gap, signed(row.confidence_gap), most)
     return gap, error, *(NONE if one is None else one.format() for one in (row.brier, row.log_loss))
 
 

@@ -34,7 +34,7 @@ def summary_rows(audit: Audit) -> list[tuple[str, ...]]:
                     *name,
                     str(row.rate.n),
                     rate_text(row),
-                    NONE if row.difference is None else signed(row.difference),
+                    difference_text(row, audit.settings.max_half_width),
                     p_text(row.p_holm),
                     row.verdict or NONE,
                 )
@@ -58,10 +58,12 @@ def sentences(audit: Audit) -> list[str]:
         found += _pass_sentence(audit, table) + _undecided_sentences(audit, table) + _unseen_sentences(table)
     found += _rest_sentences([table for table in audit.tables if table not in told])
     tests = "the one test of this audit" if audit.tests == 1 else f"all {audit.tests} tests of this audit"
+    corrected = (
+        f"p-values are corrected for {tests} (Holm, alpha {settings.alpha:g})" if audit.tests else "no test was made"
+    )
     found.append(
         f"FAIL and PASS compare a group with the rest at a tolerance of {settings.tolerance:g}, with intervals of "
-        f"{settings.confidence:.0%}; p-values are corrected for {tests} "
-        f"(Holm, alpha {settings.alpha:g})."
+        f"{settings.confidence:.0%}; {corrected}."
     )
     return found
 
@@ -84,9 +86,10 @@ def _rest_sentences(tables: list[GroupTable]) -> list[str]:
     ]
 
 
-def gap_text(gap: Gap) -> str:
-    """Return the largest gap beside what chance gives, as text."""
-    return f"largest gap {gap.value:.3f}; {gap.expected:.3f} expected by chance alone; permutation {_p_is(gap.p)}"
+def gap_text(table: GroupTable, gap: Gap) -> str:
+    """Return the largest gap beside what chance gives, as text; without a number where one of its rates has none."""
+    value = "largest gap: too few images for a number" if _is_vague(table, gap) else f"largest gap {gap.value:.3f}"
+    return f"{value}; {gap.expected:.3f} expected by chance alone; permutation {_p_is(gap.p)}"
 
 
 def rate_text(row: GroupRow) -> str:
@@ -104,6 +107,26 @@ def signed(difference: Estimate) -> str:
     return f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
 
 
+def bare(estimate: Estimate, text: str, most: float) -> str:
+    """Return the text of an estimate, or its interval alone where that reaches farther than `most` to each side.
+
+    A difference, and a rate within a group, would otherwise give away a rate that is shown without a number.
+    """
+    if estimate.low is None or estimate.high is None or (estimate.high - estimate.low) / 2 <= most:
+        return text
+    return text[text.index("[") :]
+
+
+def difference_text(row: GroupRow, most: float) -> str:
+    """Return the difference of a row from the rest: "-0.200 [-0.334, -0.052]"; a dash where there is none.
+
+    Args:
+        row: one group.
+        most: an interval that reaches farther to each side stands without a number, as for rates.
+    """
+    return NONE if row.difference is None else bare(row.difference, signed(row.difference), most)
+
+
 def p_text(p: float | None) -> str:
     """Return a p-value as text: "0.012", "<0.001", or a dash where there is none."""
     if p is None:
@@ -111,16 +134,22 @@ def p_text(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def _is_vague(table: GroupTable, gap: Gap) -> bool:
+    """Tell whether a rate at one end of the gap has no number, which that of the gap would give away."""
+    return table.row(gap.lowest).wide or table.row(gap.highest).wide
+
+
 def _gap_sentence(table: GroupTable, gap: Gap, gaps: int) -> str:
     lowest, highest = table.row(gap.lowest), table.row(gap.highest)
     if gap.value == 0:
         return f"{table.name}: all groups that have a rate have the same {table.rate_name}, {_with_n(lowest)}."
     corrected = f", {p_text(gap.p_holm)} after Holm's correction for {gaps} gaps" if gaps > 1 else ""
+    apart = "" if _is_vague(table, gap) else f"{gap.value:.3f} "
     if table.worst == lowest:
-        found = f"the lowest {table.rate_name} is that of {lowest.name}, {_with_n(lowest)}, {gap.value:.3f} below "
+        found = f"the lowest {table.rate_name} is that of {lowest.name}, {_with_n(lowest)}, {apart}below "
         found += f"{highest.name}, {_with_n(highest)}"
     else:
-        found = f"the highest {table.rate_name} is that of {highest.name}, {_with_n(highest)}, {gap.value:.3f} above "
+        found = f"the highest {table.rate_name} is that of {highest.name}, {_with_n(highest)}, {apart}above "
         found += f"{lowest.name}, {_with_n(lowest)}"
     return (
         f"{table.name}: {found}. Chance alone would give a largest gap of {gap.expected:.3f} on average (permutation "
@@ -135,7 +164,8 @@ def _row_sentence(audit: Audit, table: GroupTable, row: GroupRow) -> str:
     return (
         f"{table.name}: FAIL for {row.name}: its {table.rate_name} of {_with_n(row)} lies "
         f"{direction} that of the rest by more than the tolerance of {audit.settings.tolerance:g}: "
-        f"{signed(row.difference)}, {_p_is(row.p_holm)} ({audit.settings.test_name}, Holm)."
+        f"{difference_text(row, audit.settings.max_half_width)}, {_p_is(row.p_holm)} "
+        f"({audit.settings.test_name}, Holm)."
     )
 
 

@@ -28,8 +28,8 @@ def plot_groups(
 ) -> Axes:
     """Plot the rate of each group with its interval, in the order of the audit's table, beside the overall accuracy.
 
-    A group with too few images shows "n = 7" in place of a point; one with the verdict FAIL has a diamond. Above 40
-    groups, the 40 with the lowest rates are shown.
+    A group with too few images shows "n = 7" in place of a point, one with a wide interval shows that alone, and one
+    with the verdict FAIL has a diamond. Above 40 groups, the 40 with the lowest rates are shown.
 
     Args:
         audit: with the table.
@@ -53,6 +53,7 @@ def plot_groups(
         [f"{shortened(row.name, 36)} (n = {row.rate.n})" for row in rows],
         notes=[f"n = {row.rate.n}: too few images for a rate" for row in rows],
         marked=[row.verdict == "FAIL" for row in rows],
+        wide=[row.wide for row in rows],
     )
     if metric == "accuracy" and audit.overall.value is not None:
         label = f"all images {audit.overall.value:.3f} (n = {audit.images})"

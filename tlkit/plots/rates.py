@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def draw_rates(
-    ax: Axes, rates: Sequence[Estimate], labels: Sequence[str], *, notes: Sequence[str], marked: Sequence[bool]
+    ax: Axes,
+    rates: Sequence[Estimate],
+    labels: Sequence[str],
+    *,
+    notes: Sequence[str],
+    marked: Sequence[bool],
+    wide: Sequence[bool] = (),
 ) -> None:
     """Draw one rate a line, the first on top: a point with the line of its interval.
 
@@ -25,8 +31,10 @@ def draw_rates(
         labels: what stands at the axis for each, R of them.
         notes: what stands in place of a rate that is undefined, R of them.
         marked: which rates get a diamond in another colour, R of them.
+        wide: which rates show their interval without a point, R of them; default: none.
     """
-    for position, (rate, note, mark) in enumerate(zip(rates, notes, marked, strict=True)):
+    pointless = wide or [False] * len(rates)
+    for position, (rate, note, mark, bare) in enumerate(zip(rates, notes, marked, pointless, strict=True)):
         if rate.value is None:
             text = ax.text(0.01, position, note, transform=ax.get_yaxis_transform(), va="center", size=8.5)
             plain(text).set_fontstyle("italic")
@@ -34,6 +42,8 @@ def draw_rates(
         colour = VERMILLION if mark else BLUE
         if rate.low is not None and rate.high is not None:
             ax.plot([rate.low, rate.high], [position, position], color=colour, linewidth=1.8, solid_capstyle="butt")
+        if bare:
+            continue
         ax.plot(rate.value, position, "D" if mark else "o", color=colour, markersize=6 if mark else 5.5)
     label_axis(ax, labels, axis="y", size=9)
     ax.set_ylim(len(rates) - 0.4, -0.6)

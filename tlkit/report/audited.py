@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from tlkit.audit.words import NONE, p_text, rate_text, signed
+from tlkit.audit.words import NONE, difference_text, p_text, rate_text
 from tlkit.plots import plot_groups
 from tlkit.report.page import AuditPart, AuditSection, Column, Figure, Row, Table, Tile
 
@@ -82,19 +82,19 @@ def _table(audit: Audit, table: GroupTable) -> Table:
         Column("smallest gap it could show"),
         Column(f"more images for a gap of {settings.tolerance:g}"),
     )
-    rows = tuple(_row(row) for row in table.rows)
+    rows = tuple(_row(row, settings.max_half_width) for row in table.rows)
     note = ""
     if any(row.suppressed for row in table.rows):
         note = f"Groups with fewer than {settings.min_group_size} images show their size instead of a rate."
     return Table(f"{table.rate_name[0].upper()}{table.rate_name[1:]} by {table.by}", columns, rows, note)
 
 
-def _row(row: GroupRow) -> Row:
+def _row(row: GroupRow, most: float) -> Row:
     cells = (
         row.name,
         f"{row.rate.n:,}",
         rate_text(row),
-        NONE if row.difference is None else signed(row.difference),
+        difference_text(row, most),
         p_text(row.p_holm),
         NONE if row.verdict is None else _SIGN[row.verdict],
         NONE if row.detectable_gap is None else f"{row.detectable_gap:.2f}",

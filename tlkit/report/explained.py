@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.audit.explain_words import column_sentences
+from tlkit.audit.explain_words import column_sentences, rate_text, signed
 from tlkit.audit.explanation import CLASS
-from tlkit.audit.words import NONE, p_text, signed
+from tlkit.audit.words import NONE, p_text
 from tlkit.errors import first_few
 from tlkit.plots import plot_heat
 from tlkit.report.page import Column, ExplainedPart, ExplainedSection, Figure, Illustrated, Row, Table
@@ -107,7 +107,7 @@ def _heat(explanation: Explanation, column: ExplainedColumn) -> Illustrated:
     cells.sort(key=lambda entry: entry[:2])
     rows = tuple(
         Row(
-            (group, name, f"{cell.recall.n:,}", cell.recall.format(),
+            (group, name, f"{cell.recall.n:,}", rate_text(cell.recall),
              NONE if cell.difference is None else signed(cell.difference), p_text(cell.p_holm)),
             "worst" if p < alpha else "",
         )
