@@ -83,6 +83,18 @@ def test_without_any_error_clusters_count_as_one_image_each_so_that_few_never_pa
     assert audit_of([True] * 600, groups=groups, by="g").verdict == "PASS"
 
 
+def test_few_clusters_in_one_group_neither_fail_nor_cover_less_than_promised():
+    generator, covered, rejected, draws = np.random.default_rng(5), 0, 0, 100
+    for _ in range(draws):
+        right = np.r_[bursts(generator, 3, 40, 0.9, 0.15), bursts(generator, 40, 40, 0.9, 0.15)]
+        groups = {"g": ["a"] * 120 + ["b"] * 1600, "burst": [str(i // 40) for i in range(1720)]}
+        row = audit_of(right, groups=groups, cluster_by="burst", draws=100).group_table("g").row(("a",))
+        covered += row.difference.low <= 0 <= row.difference.high
+        rejected += row.p is not None and row.p < 0.05
+    assert covered / draws >= 0.93  # .81 without the factor for few clusters
+    assert rejected / draws <= 0.12  # .26 with the degrees of freedom of all clusters together
+
+
 def test_images_of_one_cluster_have_no_interval():
     groups = {"g": ["a"] * 40 + ["b"] * 40, "burst": ["x"] * 40 + [str(i) for i in range(40)]}
     generator = np.random.default_rng(3)

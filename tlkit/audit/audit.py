@@ -250,7 +250,8 @@ def _drafts(
             )  # fmt: skip
         top, base = rate.outcomes(known.y_true, known.y_pred, of)
         sample = designed(
-            cells, design, counts=top, base=base, code=code, draws=settings.draws, seed=settings.seed
+            cells, design, counts=top, base=base, code=code, draws=settings.draws, seed=settings.seed,
+            confidence=settings.confidence,
         )  # fmt: skip
         return drafted(
             cells, rate, sample, images=cells.gather(counts.n), truly=None if truly is None else cells.gather(truly),

@@ -104,7 +104,17 @@ def independent(cells: Cells, *, k: Ints, n: Ints, draws: int, seed: int) -> Sam
     return Sample(own_n, rest_n, sides[0], sides[1], sides, np.zeros(len(own_n)), among, p, gap)
 
 
-def designed(cells: Cells, design: Design, *, counts: Mask, base: Mask, code: Ints, draws: int, seed: int) -> Sample:
+def designed(
+    cells: Cells,
+    design: Design,
+    *,
+    counts: Mask,
+    base: Mask,
+    code: Ints,
+    draws: int,
+    seed: int,
+    confidence: float = 0.95,
+) -> Sample:
     """Return the sample of weighted, clustered or matched images, from the images themselves.
 
     Args:
@@ -115,6 +125,7 @@ def designed(cells: Cells, design: Design, *, counts: Mask, base: Mask, code: In
         code: pattern of each image, shape (N,), in 0…P, P = a value is missing.
         draws: random draws for the largest gap.
         seed: their seed.
+        confidence: two-sided level of the intervals, in (0, 1).
     """
     weights = np.ones(len(code)) if design.weights is None else design.weights
     unit = np.zeros(len(code), dtype=np.int64) if design.unit is None else design.unit
@@ -142,7 +153,9 @@ def designed(cells: Cells, design: Design, *, counts: Mask, base: Mask, code: In
         a, b = _by_unit(unit, code, weights * counts, base, every), _by_unit(unit, code, weights, base, every)
         moments = cluster_moments(a, b)
         rate = moments.rate
-        size = effective_size(rate, np.diagonal(moments.covariance), images=images, clusters=moments.clusters)
+        size = effective_size(
+            rate, np.diagonal(moments.covariance), images=images, clusters=moments.clusters, confidence=confidence
+        )
         size = np.where(moments.clusters > 1, size, 0.0)  # one cluster says nothing of how others would be
         shared = _correlation(moments)
         correlation = shared[np.arange(rows), np.arange(rows) + rows]
@@ -165,8 +178,8 @@ def designed(cells: Cells, design: Design, *, counts: Mask, base: Mask, code: In
             return score_test(sides[0][i], sides[1][i], sides[2][i], sides[3][i])
         covariance = moments.covariance
         variance = covariance[i, i] + covariance[i + rows, i + rows] - 2 * covariance[i, i + rows]
-        both = int(np.count_nonzero(b[:, i] + b[:, i + rows]))
-        return cluster_test(float(rate[i] - rate[i + rows]), float(variance), both)
+        fewer = int(min(moments.clusters[i], moments.clusters[i + rows]))
+        return cluster_test(float(rate[i] - rate[i + rows]), float(variance), fewer)
 
     def gap(shown: Mask) -> GapTest | None:
         seen = np.flatnonzero(shown)

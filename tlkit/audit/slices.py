@@ -243,14 +243,17 @@ def _test(halves: _Halves, inside: Mask, outside: Mask) -> tuple[Estimate | None
     np.add.at(sums[1], code, sides)
     moments = cluster_moments(sums[0], sums[1])
     variance = np.diag(moments.covariance)
-    size = effective_size(moments.rate, variance, images=np.array([n, rest_n]), clusters=moments.clusters)
+    size = effective_size(
+        moments.rate, variance, images=np.array([n, rest_n]), clusters=moments.clusters, confidence=confidence
+    )
     spread = float(np.sqrt(variance[0] * variance[1]))
     low, high = correlated_bounds(
         moments.rate[0] * size[0], size[0], moments.rate[1] * size[1], size[1],
         correlation=float(moments.covariance[0, 1]) / spread if spread > 0 else 0.0, confidence=confidence,
     )  # fmt: skip
     difference = float(moments.rate[0] - moments.rate[1])
-    on_units = cluster_test(difference, float(variance.sum() - 2 * moments.covariance[0, 1]), int(code.max()) + 1)
+    fewer = int(moments.clusters.min())
+    on_units = cluster_test(difference, float(variance.sum() - 2 * moments.covariance[0, 1]), fewer)
     if on_units is None:  # nothing varies within a side: every unit then counts as one image
         on_units = score_test(moments.rate[0] * size[0], size[0], moments.rate[1] * size[1], size[1])
     worse = None if p is None or on_units is None else max(p, on_units)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, ndtr, stdtr
+from scipy.special import gammaln, ndtr, stdtr, stdtrit
 
 from tlkit.stats.intervals import Bounds, clopper_pearson_bounds, wilson_bounds
 from tlkit.stats.tests import GapTest
@@ -71,22 +71,35 @@ def cluster_moments(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> Mom
     return Moments(rate, scale * (z.T @ z), np.count_nonzero(b, axis=0).astype(np.int64))
 
 
-def effective_size(rate: Floats, variance: Floats, *, images: npt.ArrayLike, clusters: npt.ArrayLike) -> Floats:
+def effective_size(
+    rate: Floats,
+    variance: Floats,
+    *,
+    images: npt.ArrayLike,
+    clusters: npt.ArrayLike,
+    confidence: float | None = None,
+) -> Floats:
     """Return the size of an independent sample with the same variance: p(1 − p)/Var, at most the number of images.
 
-    Korn & Graubard (1998), Survey Methodology 24:193. Where nothing varies (every image right), the variance says
-    nothing, and every cluster counts as one image.
+    Korn & Graubard (1998), Survey Methodology 24:193, with their factor (t of n − 1 over t of m − 1 degrees of
+    freedom)² where a level is given: the variance among few clusters is itself hardly known. Where nothing varies
+    (every image right), the variance says nothing, and every cluster counts as one image.
 
     Args:
         rate: shape (S,).
         variance: of the rates, shape (S,).
         images: denominators, shape (S,).
         clusters: clusters that they come from, shape (S,).
+        confidence: two-sided level of the intervals that rest on it, in (0, 1); None = without that factor.
     """
     n, m = np.asarray(images, dtype=np.float64), np.asarray(clusters, dtype=np.float64)
     binomial = rate * (1 - rate)
     with np.errstate(divide="ignore", invalid="ignore"):
-        size = np.where((variance > 1e-15) & (binomial > 0), binomial / variance, m)
+        few = 1.0
+        if confidence is not None:
+            tail = 0.5 + confidence / 2.0
+            few = (stdtrit(np.maximum(n - 1, 1.0), tail) / stdtrit(np.maximum(m - 1, 1.0), tail)) ** 2
+        size = np.where((variance > 1e-15) & (binomial > 0), binomial / variance * few, m)
     return np.where(n > 0, np.minimum(size, n), 0.0)
 
 
@@ -159,7 +172,7 @@ def cluster_test(difference: float, variance: float, clusters: int) -> float | N
     Args:
         difference: of two rates.
         variance: of the difference, from `cluster_moments`.
-        clusters: M, at least 2.
+        clusters: M, at least 2; where the sides have different numbers, the smaller one, whose variance is known least.
 
     Returns:
         The p-value, or None where nothing varies or there is one cluster only.
