@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tlkit.pipeline.labels import audit_labels
     from tlkit.pipeline.predictor import Predictor, load_model
     from tlkit.pipeline.probing import learning_curve
+    from tlkit.pipeline.repair import repair
     from tlkit.pipeline.slices import find_slices
     from tlkit.predictions import Predictions, read_predictions
     from tlkit.preprocess import Preprocess
@@ -62,6 +63,7 @@ _HOMES = {
     "load_recipe": "tlkit.recipe",
     "open_run": "tlkit.pipeline.judge",
     "read_predictions": "tlkit.predictions",
+    "repair": "tlkit.pipeline.repair",
 }
 
 __all__ = [
@@ -93,6 +95,7 @@ __all__ = [
     "load_recipe",
     "open_run",
     "read_predictions",
+    "repair",
 ]
 
 

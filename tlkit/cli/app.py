@@ -264,6 +264,35 @@ def slices(
 
 
 @app.command()
+def repair(
+    run: RunPath,
+    by: Annotated[
+        list[str] | None, typer.Option(help="Group column; repeat it for their crossing. None: the worst class.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the new run; default: the run's with -repaired.")] = None,
+    margin: Annotated[float, typer.Option(help="Largest overall loss that counts as not inferior.")] = 0.05,
+    min_group_size: Annotated[int | None, typer.Option(help="Fewest validation images of a group.")] = None,
+    allow_attribute: Annotated[
+        bool, typer.Option("--allow-attribute", help="Let methods be chosen that need the attribute to predict.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Refit a run's head for its worst group: chosen on val, judged on test, written as a new run."""
+    from tlkit.cli.repair import print_repair
+    from tlkit.pipeline.repair import repair as repair_run
+
+    result = repair_run(
+        run, by=by or (), name=name, margin=margin, min_group_size=min_group_size, allow_attribute=allow_attribute,
+        overwrite=overwrite,
+    )  # fmt: skip
+    if json:
+        print_json(result.to_dict())
+        return
+    print_repair(result)
+
+
+@app.command()
 def report(run: RunPath, split: Split = None) -> None:
     """Write a run's report: one HTML file that needs nothing else."""
     from tlkit.pipeline.judge import open_run

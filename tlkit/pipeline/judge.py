@@ -19,6 +19,7 @@ from tlkit.audit.cut import explain_columns
 from tlkit.audit.evidence import GroupImages, Near, audit_evidence
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.gate_report import GateReport
+from tlkit.audit.repair import Repair
 from tlkit.audit.slice_report import SliceReport
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation, evaluate
@@ -96,6 +97,12 @@ class Run:
         """Return the images of a split that the model had met in training."""
         leaks = self.leaks
         return leaks.loc[(leaks["split"] == split) & (leaks["dropped"] == ""), "path"].tolist()
+
+    @property
+    def repair(self) -> Repair | None:
+        """How this run's head came from that of its parent, or what a repair of it found that wrote none; else None."""
+        path = self.directory.repair
+        return Repair.from_dict(self.directory.read_json(path)) if path.is_file() else None
 
     def predictions(self, split: str | None = None) -> Predictions:
         """Return the predictions for a split: test by default, or val where there is no test split.

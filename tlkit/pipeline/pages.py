@@ -21,6 +21,7 @@ def report_of(run: Run, split: str | None = None) -> Path:
         evaluation=run.evaluation(split),
         audit=run.last_audit(split),
         explanation=run.last_explanation(split),
+        repair=run.repair,
         set_aside=run.set_aside,
         leaks=run.leaks.query("split == @split"),
         notes=_notes(run),

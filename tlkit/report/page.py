@@ -124,6 +124,18 @@ class ExplainedSection:
 
 
 @dataclass(frozen=True)
+class RepairedSection:
+    """A repair of the head: what it found, before and after on test, the candidates on val."""
+
+    verdict: str
+    mark: Literal["good", "bad", "open"]
+    lines: tuple[str, ...]
+    worst: Table | None
+    changes: Table | None
+    trials: Table | None
+
+
+@dataclass(frozen=True)
 class Section:
     """An entry of the page's table of contents."""
 
@@ -141,6 +153,7 @@ class Page:
     results: Table
     audit: AuditSection | None
     explained: ExplainedSection | None
+    repaired: RepairedSection | None
     classes: Illustrated
     confusions: Illustrated
     data_sentence: str
@@ -161,6 +174,7 @@ class Page:
             "result": "Result",
             "audit": "Audit across groups" if self.audit else "",
             "explained": "Behind the gaps" if self.explained else "",
+            "repaired": "Repair of the head" if self.repaired else "",
             "classes": "Classes",
             "confusions": "Confusions",
             "data": "Images",

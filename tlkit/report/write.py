@@ -21,12 +21,14 @@ from tlkit.report.made import (
 )
 from tlkit.report.page import Page
 from tlkit.report.reading import reading
+from tlkit.report.repaired import repaired_section
 from tlkit.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tlkit.audit.explanation import Explanation
+    from tlkit.audit.repair import Repair
     from tlkit.audit.result import Audit
     from tlkit.evaluation import Evaluation
 
@@ -46,6 +48,7 @@ def write_report(
     evaluation: Evaluation,
     audit: Audit | None,
     explanation: Explanation | None = None,
+    repair: Repair | None = None,
     set_aside: Sequence[tuple[str, str]],
     leaks: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
@@ -67,6 +70,7 @@ def write_report(
         evaluation: how good the model is.
         audit: how its rates compare across groups; None where there are no groups.
         explanation: what lies behind the gaps; None where there are no groups.
+        repair: what a repair of the head tried and changed; None where there was none.
         set_aside: path and reason of each file that could not be used.
         leaks: images of the judged split that were in training as well, as `Run.leaks` gives them; None where nobody
             looked.
@@ -93,6 +97,7 @@ def write_report(
         confusions=confusions(evaluation),
         audit=audit_section(audit) if audit else None,
         explained=explained_section(explanation) if explanation else None,
+        repaired=repaired_section(repair) if repair else None,
         reading=reading(evaluation, audit, explanation),
         notes=tuple(notes),
         recipe=recipe_text.strip(),

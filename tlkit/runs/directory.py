@@ -179,6 +179,11 @@ class RunDirectory:
         return self.path / "MODEL_CARD.md"
 
     @property
+    def repair(self) -> Path:
+        """What a repair of the head tried and found, JSON; in the repaired run, or where none was written the first."""
+        return self.path / "repair.json"
+
+    @property
     def report(self) -> Path:
         """The report, one HTML file."""
         return self.path / "report.html"

@@ -1,0 +1,161 @@
+"""A repair from a run's images to a run of its own, in Python and on the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import tlkit
+from tlkit.cli.app import app
+from tlkit.errors import RunError, TlkitError
+
+COUNTS = {"train": (60, 4, 4, 60), "val": (24, 24, 24, 24), "test": (24, 24, 24, 24)}
+RECIPE = """\
+recipe_version: 1
+name: birds
+data: {{root: {root}, num_workers: 0, image_size: 32, metadata: metadata.csv, groups: [ground]}}
+augment: none
+model: {{name: test_resnet, weights: none}}
+strategy: frozen
+train: {{epochs: 3, learning_rate: 0.01}}
+audit: {{by: [ground], min_group_size: 20}}
+"""
+
+
+def make_birds(root, counts=COUNTS):
+    """Write images whose class is a faint tint of the upper half and whose ground is the bright or dark lower half."""
+    rng, rows = np.random.default_rng(0), []
+    for split, sizes in counts.items():
+        for cell, size in enumerate(sizes):
+            label, ground = ("land", "water")[cell // 2], ("dry", "wet")[cell % 2]
+            folder = root / split / label
+            folder.mkdir(parents=True, exist_ok=True)
+            for number in range(size):
+                pixels = rng.normal(120, 12, (32, 32, 3))
+                pixels[:16, :, 0] += 22 if label == "land" else -22
+                pixels[16:] += 70 if ground == "dry" else -70
+                path = folder / f"{ground}{number:03d}.png"
+                Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path)
+                rows.append((path.relative_to(root).as_posix(), ground))
+    pd.DataFrame(rows, columns=["path", "ground"]).to_csv(root / "metadata.csv", index=False)
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory):
+    home = tmp_path_factory.mktemp("birds")
+    make_birds(home / "data")
+    (home / "birds.yaml").write_text(RECIPE.format(root=home / "data"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLKIT_CACHE", str(home / "cache"))
+        yield tlkit.fit(home / "birds.yaml", runs_dir=home / "runs")
+
+
+@pytest.fixture(scope="module")
+def result(parent):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLKIT_CACHE", str(parent.path.parents[1] / "cache"))
+        return tlkit.repair(parent, by="ground")
+
+
+@pytest.fixture
+def run(parent, tmp_path, monkeypatch):
+    """Return a copy of the run that a test may spoil."""
+    monkeypatch.setenv("TLKIT_CACHE", str(parent.path.parents[1] / "cache"))
+    shutil.copytree(parent.path, tmp_path / "runs" / "birds")
+    return tlkit.open_run(tmp_path / "runs" / "birds")
+
+
+@pytest.mark.slow
+def test_a_repaired_head_is_a_run_that_knows_its_parent_and_answers_like_any_other(parent, result):
+    assert result.verdict == "PASS", "\n".join(result.sentences())
+    assert (result.judged_by, result.run) == ("class × ground", "birds-repaired")
+    assert result.test.after.value > result.test.before.value
+    repaired = tlkit.open_run(parent.path.parent / result.run)
+    assert (repaired.status, repaired.recipe.name, repaired.repair) == ("finished", "birds-repaired", result)
+    origin = repaired.environment["repair"]
+    assert (origin["parent"], origin["method"], origin["by"]) == ("birds", result.chosen, ["ground"])
+    again = tlkit.load_model(repaired).predict_samples(repaired.samples.split("test"), num_workers=0)
+    stored = repaired.predictions("test")
+    assert (again.y_pred == stored.y_pred).all()
+    compared = parent.compare(repaired, split="test").overall
+    assert compared.second.value == repaired.evaluate("test").accuracy.value == stored.correct.mean()
+    assert compared.first.value == parent.predictions("test").correct.mean()
+    page = repaired.directory.report.read_text()
+    assert "Repair of the head" in page and "Before and after the repair" in page
+    assert parent.repair is None
+    with pytest.raises(RunError, match="holds a finished run"):
+        tlkit.repair(parent, by="ground")
+
+
+@pytest.mark.slow
+def test_the_choice_does_not_see_the_test_split(run, result):
+    table = pd.read_csv(run.directory.split, dtype=str)
+    test = table["split"] == "test"
+    table.loc[test, "label"] = np.where(table.loc[test, "label"] == "land", "water", "land")
+    table.to_csv(run.directory.split, index=False)
+    turned = tlkit.repair(run, by="ground")
+    assert turned.chosen == result.chosen
+    for ours, theirs in zip(turned.trials, result.trials, strict=True):
+        assert (ours.worst, ours.change, ours.overall) == (theirs.worst, theirs.change, theirs.overall)
+    assert turned.comparison.overall.second.value == pytest.approx(1 - result.comparison.overall.second.value)
+    assert (turned.verdict, turned.run) == ("FAIL", None)
+    assert [path.name for path in run.path.parent.iterdir()] == ["birds"]
+
+
+@pytest.mark.slow
+def test_where_nothing_helps_no_model_is_written_and_it_is_said_why(parent, result, monkeypatch):
+    monkeypatch.setenv("TLKIT_CACHE", str(parent.path.parents[1] / "cache"))
+    repaired = parent.path.parent / result.run
+    again = tlkit.repair(repaired, by="ground", name="twice")
+    assert (again.verdict, again.chosen, again.run) == ("NOTHING HELPED", None, None)
+    assert again.reason.startswith("no candidate is better for the worst group (")
+    assert not (repaired.parent / "twice").exists()
+    assert tlkit.open_run(repaired).repair == result, "how it came about stays on record"
+
+
+@pytest.mark.slow
+def test_the_command_line_writes_a_run_or_says_why_not_and_ends_with_0(run):
+    shown = CliRunner().invoke(app, ["repair", str(run.path), "--by", "ground", "--name", "other"])
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.startswith("PASS: On test the worst group changes by +")
+    assert "Candidates" in shown.stdout and "as it was" in shown.stdout and "(worst)" in shown.stdout
+    assert tlkit.open_run(run.path.parent / "other").predictions("test").classes == ("land", "water")
+    few = CliRunner().invoke(app, ["repair", str(run.path), "--by", "ground", "--min-group-size", "90"])
+    assert few.exit_code == 0
+    assert few.stdout.startswith(
+        "NOT ENOUGH DATA: some groups by ground have fewer than 90 validation images: dry 48, wet 48."
+    )
+    assert "No model is written." in few.stdout and not (run.path.parent / "birds-repaired").exists()
+    assert run.repair.verdict == "NOT ENOUGH DATA"
+    asked = CliRunner().invoke(app, ["repair", str(run.path), "--min-group-size", "90", "--json"])
+    assert json.loads(asked.stdout)["by"] == [], "without --by it is about the worst class"
+
+
+def test_without_a_test_split_nothing_is_chosen(run):
+    table = pd.read_csv(run.directory.split, dtype=str)
+    table[table["split"] != "test"].to_csv(run.directory.split, index=False)
+    result = tlkit.repair(run, by="ground")
+    assert (result.verdict, result.run, result.trials) == ("NOT ENOUGH DATA", None, ())
+    assert "there are no test images" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"by": "gruond"}, "Did you mean 'ground'"),
+        ({"by": "ground", "margin": 1.5}, "margin is 1.5"),
+        ({"by": "ground", "min_group_size": 0}, "min_group_size is 0"),
+        ({"by": "ground:separator=r"}, "holds several values an image"),
+        ({"by": "ground", "name": "a/b"}, "name"),
+    ],
+)
+def test_wrong_input_is_said_before_anything_is_computed(more, message, run):
+    with pytest.raises(TlkitError, match=message):
+        tlkit.repair(run, **more)
+    assert [path.name for path in run.path.parent.iterdir()] == ["birds"]
