@@ -63,7 +63,7 @@ def sweep_rates(
     Raises:
         DataError: there is no batch.
     """
-    with _same_random_state(), _copied(classifier, device) as trained, _at_rest(batches):
+    with untouched(classifier, device) as trained, _at_rest(batches):
         step, groups, phase = _trainer_of(trained)
         rates = np.geomspace(lowest, highest, steps)
         stream = _repeated(batches)
@@ -115,7 +115,7 @@ def time_batch_sizes(
     tried: list[BatchSize] = []
     limit = None if device == "cuda" else memory_mb if memory_mb is not None else _free_mb()
     start, idle, size = _memory_mb(device), 0, smallest
-    with _same_random_state(), _copied(classifier, device) as trained, _at_rest(batches):
+    with untouched(classifier, device) as trained, _at_rest(batches):
         step, _, _ = _trainer_of(trained)
         first = next(iter(batches))
         while size <= max(largest, smallest):
@@ -136,6 +136,18 @@ def time_batch_sizes(
                 return BatchSizes(tuple(tried), "memory", limit)
             size *= 2
     return BatchSizes(tuple(tried), "images", limit)
+
+
+def training_step_of(classifier: Classifier) -> Callable[[Sequence[Batch], int], float]:
+    """Return what takes one training step on some batches, given their number, and returns their loss in nats."""
+    return _trainer_of(classifier)[0]
+
+
+@contextmanager
+def untouched(classifier: Classifier, device: str) -> Iterator[Classifier]:
+    """Lend a copy of a classifier to train; the classifier and the random numbers stay as they were."""
+    with _same_random_state(), _copied(classifier, device) as trained:
+        yield trained
 
 
 def _trainer_of(

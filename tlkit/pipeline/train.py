@@ -12,9 +12,9 @@ from typing import Literal
 import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import RichProgressBar
 
+from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.errors import first_few
 from tlkit.models.classifier import NotFiniteError
 from tlkit.pipeline.callbacks import (
@@ -29,6 +29,7 @@ from tlkit.pipeline.checkpoints import DurableCheckpointIO, KeepCheckpoints, Sta
 from tlkit.pipeline.prepare import Prepared
 from tlkit.pipeline.resume import origin_of
 from tlkit.pipeline.soup import make_soup
+from tlkit.pipeline.speed import choose_speed, computing
 from tlkit.runs import RunDirectory
 from tlkit.tracking import Tracker
 
@@ -77,9 +78,10 @@ def train(
     if progress:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
     outcome: Outcome = "finished"
-    with _quiet_lightning(), stop.listening():
+    from_pixels = isinstance(batches, ImageFolderDataModule)
+    speed = choose_speed(directory, prepared, resume=resume, from_pixels=from_pixels)
+    with _quiet_lightning(), stop.listening(), computing(prepared, speed, from_pixels=from_pixels):
         trainer = _trainer(directory, prepared, callbacks, progress=progress)
-        classifier.to(memory_format=torch.channels_last)
         try:
             trainer.fit(
                 classifier,

@@ -198,6 +198,16 @@ class TrainSection(Section):
     precision: Annotated[Precision, v.ExactInt] = Field(
         "auto", description="Arithmetic: 32 = float32, bf16 and 16 = mixed; auto = by the device, logged."
     )
+    memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
+        "auto",
+        description="Order of the numbers in memory; auto = channels_last, or what measures faster in a run of 200 "
+        "steps or more, logged.",
+    )
+    compile: Annotated[Literal["auto"] | v.Switch, Wanted("auto, true or false")] = Field(
+        "auto",
+        description="Whether torch.compile makes kernels for the backbone; auto = where it measures faster, on a GPU "
+        "in a run of 2,000 steps or more; never on a CPU.",
+    )
     device: Device = Field("auto", description="Where to train; auto = cuda or mps where there is one, else cpu.")
 
 

@@ -139,6 +139,11 @@ class RunDirectory:
         return self.path / "metrics.csv"
 
     @property
+    def speed(self) -> Path:
+        """How training computes (memory format, compiled or not), and what was measured for it, JSON."""
+        return self.path / "speed.json"
+
+    @property
     def soup(self) -> Path:
         """Which epochs were averaged into the model, and what each brought, JSON."""
         return self.path / "soup.json"
