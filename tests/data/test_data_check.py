@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.data.check import check_images, find_duplicates, log_duplicates
+from tlkit.data.check import check_images
 from tlkit.data.folder import scan_folder
 from tlkit.errors import DataError
 
@@ -106,27 +106,6 @@ def test_progress_reaches_the_end(tmp_path, make_image):
     seen = []
     check_images(scan_folder(tmp_path), progress=lambda done, total: seen.append((done, total)))
     assert seen == [(32, 70), (64, 70), (70, 70)]
-
-
-def test_identical_files_across_splits_or_labels_are_named(tmp_path, make_image, lines):
-    for name in ("train/ant/1", "train/bee/1", "val/ant/1", "val/bee/1"):
-        make_image(f"{name}.png")
-    shutil.copy(tmp_path / "train/ant/1.png", tmp_path / "val/ant/copy.png")
-    shutil.copy(tmp_path / "train/bee/1.png", tmp_path / "train/ant/wrong.png")
-    shutil.copy(tmp_path / "train/bee/1.png", tmp_path / "train/bee/again.png")
-    duplicates = find_duplicates(check_images(scan_folder(tmp_path)).samples)
-    assert duplicates.across_splits == (("train/ant/1.png", "val/ant/copy.png"),)
-    assert duplicates.across_labels == (("train/ant/wrong.png", "train/bee/1.png", "train/bee/again.png"),)
-    log_duplicates(duplicates)
-    assert lines()[-1:] == [
-        "Identical files lie in more than one class, so at least one label is wrong (1): "
-        "train/ant/wrong.png = train/bee/1.png = train/bee/again.png.",
-    ]
-
-
-def test_without_digests_there_are_no_duplicates(photos):
-    duplicates = find_duplicates(scan_folder(photos))
-    assert duplicates.across_splits == duplicates.across_labels == ()
 
 
 def test_the_placeholder_among_the_ants_is_named(shared_data, lines):

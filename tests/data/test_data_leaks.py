@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -140,10 +141,25 @@ def test_very_many_images_are_compared_by_content_alone(three_splits, monkeypatc
     (three_splits / "test/bee/9.png").write_bytes((three_splits / "train/bee/2.png").read_bytes())
     data = ImageFolderDataModule(three_splits, num_workers=0)
     assert data.leaks.of_split("test") == ("test/bee/9.png",)
-    assert "25 images: leaks are looked for among identical files only." in lines()
+    assert "25 images: copies are looked for among identical files only." in lines()
 
 
 def test_images_that_do_not_leak_give_an_empty_table(three_splits):
     leaks = ImageFolderDataModule(three_splits, num_workers=0).leaks
     assert len(leaks) == 0
     pd.testing.assert_index_equal(leaks.table.columns, pd.Index(["path", "split", "twin", "twin_split", "how"]))
+
+
+def test_a_picture_under_two_labels_is_named_also_where_it_was_saved_again(tmp_path, caplog):
+    for label, numbers in (("ant", range(4)), ("bee", range(4, 8))):
+        (tmp_path / label).mkdir()
+        for number in numbers:
+            scene(number).save(tmp_path / label / f"{number}.png")
+    shutil.copy(tmp_path / "ant/0.png", tmp_path / "bee/same.png")
+    scene(5).save(tmp_path / "ant/again.jpg", quality=80)
+    caplog.set_level("WARNING", "tlkit")
+    ImageFolderDataModule(tmp_path, val=0, num_workers=0).setup()
+    assert [record.getMessage() for record in caplog.records if "class" in record.getMessage()] == [
+        "The same picture (identical, saved again, scaled or mirrored) lies in more than one class, so a label may be "
+        "wrong (2): ant/0.png = bee/same.png, ant/again.jpg = bee/5.png."
+    ]

@@ -57,7 +57,9 @@ def test_groups_are_counted_missing_values_among_them(mixed):
 
 
 def test_groups_without_their_metadata_are_refused(mixed):
-    with pytest.raises(DataError, match=r"The groups light need a metadata CSV file to be read from\. Set metadata\."):
+    with pytest.raises(
+        DataError, match=r"The images have no column 'light'\. Name a CSV file that has it: --metadata FILE\."
+    ):
         summarise_data(mixed, groups=["light"])
 
 
@@ -97,3 +99,13 @@ def test_the_command_prints_tables_or_json_and_writes_the_page(mixed, tmp_path):
     assert "Images per light and split" in text
     assert (tmp_path / "page.html").is_file()
     assert json.loads(run(mixed, "--json"))["images"] == 12
+    run(mixed, "--html", "page.html")
+    (tmp_path / "page.html").write_text("<p>my own notes</p>")
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        run(mixed, "--html", "page.html")
+    assert caught.value.returncode == 2
+    assert caught.value.stderr.startswith(
+        "error: page.html exists already and is no page of tlkit data summary. Use another name, or --overwrite."
+    )
+    run(mixed, "--html", "page.html", "--overwrite")
+    assert "my own notes" not in (tmp_path / "page.html").read_text()

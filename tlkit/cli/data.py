@@ -13,6 +13,13 @@ app = typer.Typer(
     help="Examine and split your images, audit their labels, or make a sample dataset.", no_args_is_help=True
 )
 
+Root = Annotated[
+    list[str], typer.Argument(help="Folders of class folders, a CSV or Parquet list of images, or tar shards.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Let --html replace a file that this command did not write.")
+]
+
 
 @app.callback()
 def group() -> None:
@@ -48,9 +55,7 @@ def sample(
 
 @app.command()
 def split(
-    root: Annotated[
-        list[str], typer.Argument(help="Folders of class folders, a CSV or Parquet list of images, or tar shards.")
-    ],
+    root: Root,
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
     by: Annotated[str | None, typer.Option(help="Column whose values never lie on two sides, such as patient.")] = None,
     time: Annotated[str | None, typer.Option(help="Column by which the latest images are held out.")] = None,
@@ -78,15 +83,20 @@ def split(
 
 @app.command()
 def summary(
-    root: Annotated[Path, typer.Argument(help="Folder of images.")],
+    root: Root,
     metadata: Annotated[Path | None, typer.Option(help="CSV of group columns keyed by path.")] = None,
-    by: Annotated[list[str] | None, typer.Option(help="Group column of the metadata; repeat it for more.")] = None,
+    by: Annotated[
+        list[str] | None, typer.Option(help="Group column of the metadata, list or shards; repeat it for more.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write it with a contact sheet per class to this file.")] = None,
+    overwrite: Overwrite = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Count classes, splits, groups, sizes, modes and formats; only the headers of the files are read."""
     from tlkit.data.summary import contact_sheets, summarise_data
+    from tlkit.report.dataset_page import require_own_page
 
+    require_own_page(html, command="summary", overwrite=overwrite)
     result, samples = summarise_data(root, metadata=metadata, groups=by or ())
     if html is not None:
         from tlkit.report.summarised import write_summary
@@ -140,8 +150,9 @@ def labels(
 
 @app.command()
 def doctor(
-    root: Annotated[Path, typer.Argument(help="Folder of images.")],
+    root: Root,
     html: Annotated[Path | None, typer.Option(help="Write the findings with thumbnails to this file.")] = None,
+    overwrite: Overwrite = False,
     fix: Annotated[Path | None, typer.Option(help="Write a manifest of kept and quarantined images (CSV).")] = None,
     fail_on: Annotated[
         Literal["error", "warning", "never"], typer.Option(help="Exit with 1 where a finding is as grave as this.")
@@ -154,8 +165,10 @@ def doctor(
     """Decode every image and say what would spoil a training or its scores; nothing is changed."""
     from tlkit.data.doctor import diagnose, thumbnails
     from tlkit.data.quarantine import require_new, write_quarantine
+    from tlkit.report.dataset_page import require_own_page
 
     require_new(fix)
+    require_own_page(html, command="doctor", overwrite=overwrite)
     with check_progress() as on_check:
         diagnosis, samples = diagnose(root, faces=faces, progress=on_check)
     if fix is not None:

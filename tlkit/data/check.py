@@ -36,26 +36,13 @@ class CheckedImages:
         samples: the readable images in their old order, with their digests.
         set_aside: path and reason of each image that cannot be read, sorted by path.
         oddities: paths by what is unusual about them: animated, rotated by EXIF, CMYK, …
-        fingerprints: of the readable images, in the order of `samples`; `find_duplicates` compares them.
+        fingerprints: of the readable images, in the order of `samples`; `find_copies` compares them.
     """
 
     samples: Samples
     set_aside: tuple[tuple[str, str], ...]
     oddities: Mapping[str, tuple[str, ...]]
     fingerprints: Fingerprints
-
-
-@dataclass(frozen=True)
-class Duplicates:
-    """Groups of images whose files are identical byte for byte, each group sorted by path.
-
-    Attributes:
-        across_splits: groups that lie in more than one split: what is tested was trained on.
-        across_labels: groups that carry more than one label: at least one of them is wrong.
-    """
-
-    across_splits: tuple[tuple[str, ...], ...]
-    across_labels: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -112,35 +99,6 @@ def check_images(
     checked = CheckedImages(kept, set_aside, {name: tuple(found) for name, found in sorted(oddities.items())}, prints)
     _log(checked, total=len(samples))
     return checked
-
-
-def find_duplicates(samples: Samples) -> Duplicates:
-    """Find identical files that lie in several splits or carry several labels; needs the digests.
-
-    Example:
-        >>> rows = [("a/1.png", "a", "train", "d0"), ("a/2.png", "a", "val", "d0"), ("b/3.png", "b", "val", "d1")]
-        >>> table = pd.DataFrame(rows, columns=["path", "label", "split", "digest"])
-        >>> find_duplicates(Samples(Path("."), ("a", "b"), table)).across_splits
-        (('a/1.png', 'a/2.png'),)
-    """
-    table = samples.table[samples.table[DIGEST] != ""]
-    table = table[table[DIGEST].duplicated(keep=False)]
-    groups: dict[str, list[tuple[str, ...]]] = {SPLIT: [], LABEL: []}
-    for _, rows in table.groupby(DIGEST):
-        for column, found in groups.items():
-            if rows[column].nunique() > 1:
-                found.append(tuple(sorted(rows[PATH])))
-    return Duplicates(tuple(sorted(groups[SPLIT])), tuple(sorted(groups[LABEL])))
-
-
-def log_duplicates(duplicates: Duplicates) -> None:
-    """Write a warning for images under two labels; `tlkit.data.leaks` speaks of those on both sides of a split."""
-    groups = duplicates.across_labels
-    if groups:
-        logger.warning(
-            "Identical files lie in more than one class, so at least one label is wrong (%d): %s.",
-            len(groups), first_few([" = ".join(group) for group in groups]),
-        )  # fmt: skip
 
 
 def _check(root: Path, path: str, max_pixels: int, noted: dict[int, list[str]]) -> _Finding:

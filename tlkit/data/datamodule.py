@@ -12,12 +12,12 @@ import tlkit.torchvision_cure  # noqa: F401  before Lightning, which imports tor
 import pytorch_lightning as pl  # isort: skip
 
 from tlkit.data.batch import Batch, normalise
-from tlkit.data.check import CheckedImages, check_images, find_duplicates, log_duplicates
+from tlkit.data.check import CheckedImages, check_images
 from tlkit.data.cores import choose_workers
 from tlkit.data.dataset import ImageDataset, ImageLoader, create_loader
 from tlkit.data.decisions import apply_decisions
 from tlkit.data.decode import MAX_PIXELS
-from tlkit.data.leaks import Leaks, OnLeak, act_on_leaks, find_leaks
+from tlkit.data.leaks import Leaks, OnLeak, act_on_leaks, find_copies, find_leaks, warn_of_relabelled
 from tlkit.data.manifest import apply_split, require_as_listed
 from tlkit.data.metadata import add_metadata
 from tlkit.data.quarantine import without_quarantined
@@ -161,10 +161,11 @@ class ImageFolderDataModule(pl.LightningDataModule):
         if self._split is None:
             samples = hold_out(samples, self._plan)
         found, samples = samples, apply_decisions(samples, self._labels)
-        log_duplicates(find_duplicates(samples))
         if self._checked is not None:
-            prints = self._checked.fingerprints.take(found.table[PATH].isin(samples.table[PATH]).to_numpy())
-            self._leaks = find_leaks(samples, prints, group_by=self._plan.group_by)
+            kept = found.table[PATH].isin(samples.table[PATH]).to_numpy()
+            copies = find_copies(self._checked.fingerprints.take(kept))
+            warn_of_relabelled(samples, copies)
+            self._leaks = find_leaks(samples, copies, group_by=self._plan.group_by)
             samples = act_on_leaks(samples, self._leaks, on_leak=self._on_leak)
         counts = samples.counts().sum()
         logger.info(

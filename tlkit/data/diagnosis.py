@@ -104,21 +104,25 @@ class Diagnosis:
     """What a dataset suffers from.
 
     Attributes:
-        root: the folder, as it was given.
+        source: where the images are, as it was given.
+        root: the folder that the paths are relative to.
         images: how many images there are, readable or not.
         classes: names of the classes.
         splits: images by split.
         findings: gravest first, in the order of `KINDS`; empty for a clean dataset.
         quarantine: path and reasons of each image that training should go without, sorted: what cannot be read,
             training images whose picture also lies in val or test, and pictures under several labels.
+        unchecked: what was not looked at, in a sentence; "" where everything was.
     """
 
+    source: str
     root: str
     images: int
     classes: tuple[str, ...]
     splits: Mapping[str, int]
     findings: tuple[Finding, ...]
     quarantine: tuple[tuple[str, str], ...]
+    unchecked: str = ""
 
     def reaches(self, severity: Severity) -> bool:
         """Say whether anything is as grave as `severity`, or graver."""
@@ -140,10 +144,12 @@ class Diagnosis:
         """Return the result in one sentence."""
         counts = [sum(f.severity == severity for f in self.findings) for severity in SEVERITIES]
         splits = ", ".join(f"{name} {count:,}" for name, count in self.splits.items() if count)
-        head = f"{self.root}: {self.images:,} images of {len(self.classes)} classes ({splits or 'none'})"
+        head = f"{self.source}: {self.images:,} images of {len(self.classes)} classes ({splits or 'none'})"
         if not self.findings:
-            return f"{head}. Nothing found."
-        return f"{head}. Kinds of finding: {counts[0]} errors, {counts[1]} warnings, {counts[2]} notes."
+            found = "Nothing found."
+        else:
+            found = f"Kinds of finding: {counts[0]} errors, {counts[1]} warnings, {counts[2]} notes."
+        return f"{head}. {found} {self.unchecked}".rstrip()
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values for JSON; `from_dict` reads it back."""
@@ -167,8 +173,9 @@ class Diagnosis:
         )
         quarantine = tuple((path, reason) for path, reason in values["quarantine"])
         return cls(
-            values["root"], values["images"], tuple(values["classes"]), dict(values["splits"]), findings, quarantine
-        )
+            values.get("source", values["root"]), values["root"], values["images"], tuple(values["classes"]),
+            dict(values["splits"]), findings, quarantine, values.get("unchecked", ""),
+        )  # fmt: skip
 
     def _repr_html_(self) -> str:
         head, *rows = self.rows()

@@ -8,7 +8,6 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from tlkit.data.check import FILES_PER_TASK, warnings_by_thread
 from tlkit.data.cores import available_cores
@@ -16,7 +15,8 @@ from tlkit.data.decode import MAX_PIXELS
 from tlkit.data.diagnosis import KINDS, Diagnosis, Finding, make_finding
 from tlkit.data.duplicates import DuplicateSet, Fingerprints, find_duplicates
 from tlkit.data.examine import Examined, examine_file
-from tlkit.data.folder import Ignored, Survey, case_twins, survey_folder
+from tlkit.data.folder import Ignored, Survey, case_twins
+from tlkit.data.sources import Root, name_of, survey_images
 from tlkit.data.thumbnails import draw_thumbnails
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
@@ -31,7 +31,7 @@ IGNORED = {
 
 
 def data_doctor(
-    root: str | Path,
+    root: Root,
     *,
     faces: bool = False,
     max_pixels: int = MAX_PIXELS,
@@ -43,14 +43,15 @@ def data_doctor(
     Every file is decoded in full, in parallel; nothing is changed. The memory needed is about 1.5 kB an image.
 
     Args:
-        root: the folder, laid out as for training (see `scan_folder`).
+        root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`). Of a list
+            or shards only what they name is looked at, not what lies beside it.
         faces: look for faces as well, with OpenCV's frontal cascade; slow, and neither complete nor exact.
         max_pixels: images of more pixels than this count as bombs.
         workers: number of threads; default: one per core. Pillow decodes without holding Python's lock.
         progress: called from this thread with (images done, images in all).
 
     Raises:
-        DataError: the folder is missing, or cannot be listed.
+        DataError: a folder, list or shard is missing or cannot be read, or a list or shard is wrong.
 
     Example:
         >>> data_doctor("photos").findings  # doctest: +SKIP
@@ -59,7 +60,7 @@ def data_doctor(
 
 
 def diagnose(
-    root: str | Path,
+    root: Root,
     *,
     faces: bool = False,
     max_pixels: int = MAX_PIXELS,
@@ -67,7 +68,7 @@ def diagnose(
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Diagnosis, Samples]:
     """Return what `data_doctor` returns, and the images with their digests, as a manifest needs them."""
-    survey = survey_folder(root)
+    survey = survey_images(root)
     samples = survey.samples
     examined = _examine_all(
         samples, faces=faces, max_pixels=max_pixels, workers=workers or available_cores(), progress=progress
@@ -90,12 +91,14 @@ def diagnose(
     findings = tuple(_finding(kind, by_kind[kind]) for kind in KINDS if by_kind.get(kind))
     counts = samples.counts().sum()
     diagnosis = Diagnosis(
-        root=str(root),
+        source=name_of(root),
+        root=str(samples.root),
         images=len(samples),
         classes=samples.classes,
         splits={split: int(counts[split]) for split in SPLITS},
         findings=findings,
         quarantine=_quarantine(samples, examined, duplicates),
+        unchecked=survey.unchecked,
     )
     return diagnosis, samples
 

@@ -184,6 +184,12 @@ def find_duplicates(prints: Fingerprints) -> DuplicateSet:
     return DuplicateSet(tuple(sorted(pairs)), _groups(pairs), threshold)
 
 
+def find_identical(prints: Fingerprints) -> DuplicateSet:
+    """Find the identical files alone, by their digests, in any number of images."""
+    pairs, _ = _identical(prints)
+    return DuplicateSet(tuple(sorted(pairs)), _groups(pairs), 1.0)
+
+
 def _identical(prints: Fingerprints) -> tuple[list[Pair], npt.NDArray[np.intp]]:
     """Return the pairs of identical files, and one row for each different file that could be decoded."""
     known = np.flatnonzero(prints.digest != "")

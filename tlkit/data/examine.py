@@ -18,6 +18,8 @@ from tlkit.data.duplicates import Fingerprint, fingerprint
 from tlkit.data.formats import EXTENSIONS, OPENERS, Format, detect_format
 from tlkit.data.jpeg import scan_damage
 from tlkit.data.quality import judge_picture
+from tlkit.data.read import read_bytes
+from tlkit.errors import DataError
 
 ODDITIES = {
     "animated (first frame used)": "animated",
@@ -88,9 +90,9 @@ def examine_file(
         kinds.append("outside")
         details.append(("outside", f"leads to {real}"))
     try:
-        data = file.read_bytes()
-    except OSError as error:
-        return Examined("", error.strerror or str(error), (*kinds, "cannot-open"))
+        data = read_bytes(file)
+    except (OSError, DataError) as error:
+        return Examined("", getattr(error, "strerror", None) or str(error), (*kinds, "cannot-open"))
     digest = hashlib.sha256(data).hexdigest()
     kind = detect_format(data)
     try:

@@ -94,18 +94,22 @@ class Survey:
     Attributes:
         samples: the images; may be none.
         ignored: what is passed over.
-        splits: the folder of each split, "" where there are no split folders.
         problems: why `scan_folder` would refuse the folder, each in words.
+        unchecked: what was not looked at, in a sentence; "" where everything was.
     """
 
     samples: Samples
     ignored: Ignored
-    splits: dict[str, str]
     problems: tuple[str, ...]
+    unchecked: str = ""
 
 
-def survey_folder(root: str | Path) -> Survey:
+def survey_folder(root: str | Path, *, whole: bool = True) -> Survey:
     """Read a folder of images as `scan_folder` does, but report what is wrong with it instead of refusing it.
+
+    Args:
+        root: the folder.
+        whole: these are all images there are; else a part of them, which may lack classes.
 
     Raises:
         DataError: the folder is missing, or cannot be listed.
@@ -123,10 +127,10 @@ def survey_folder(root: str | Path) -> Survey:
     samples = _gather(root, splits, classes, ignored)
     if not problems:
         try:
-            _check(samples, splits, ignored, whole=True)
+            _check(samples, splits, ignored, whole=whole)
         except DataError as error:
             problems += error.problems
-    return Survey(samples, ignored, splits, tuple(problems))
+    return Survey(samples, ignored, tuple(problems))
 
 
 def _gather(root: Path, splits: dict[str, str], classes: list[str], ignored: Ignored) -> Samples:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,10 +10,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from tlkit.data.duplicates import Fingerprints, find_duplicates
+from tlkit.data.duplicates import DuplicateSet, Fingerprints, find_duplicates, find_identical
 from tlkit.data.split import require_trainable
 from tlkit.errors import DataError, first_few
-from tlkit.samples import PATH, SPLIT, SPLITS, Samples
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -47,30 +46,42 @@ class Leaks:
         return tuple(self.table.loc[self.table["split"] == split, "path"])
 
 
-def find_leaks(samples: Samples, prints: Fingerprints, *, group_by: str | None = None) -> Leaks:
+def find_copies(prints: Fingerprints) -> DuplicateSet:
+    """Find the pictures that occur twice (see `find_duplicates`); beyond 300,000 images only identical files."""
+    if len(prints) <= MOST_COMPARED:
+        return find_duplicates(prints)
+    logger.info("%d images: copies are looked for among identical files only.", len(prints))
+    return find_identical(prints)
+
+
+def warn_of_relabelled(samples: Samples, copies: DuplicateSet) -> None:
+    """Write a warning for pictures that lie in more than one class."""
+    paths, labels = samples.table[PATH].tolist(), samples.table[LABEL].tolist()
+    groups = [" = ".join(paths[row] for row in group) for group in copies.across(labels)]
+    if groups:
+        logger.warning(
+            "The same picture (identical, saved again, scaled or mirrored) lies in more than one class, so a label may "
+            "be wrong (%d): %s.",
+            len(groups), first_few(groups),
+        )  # fmt: skip
+
+
+def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | None = None) -> Leaks:
     """Find the images of val and test that also lie in an earlier split.
 
     Args:
-        samples: the images of all splits.
-        prints: their fingerprints, row by row. Beyond 300,000 images only identical files are looked for.
+        samples: the images of all splits, with their digests.
+        duplicates: which rows of them show the same picture (see `find_copies`).
         group_by: column whose values should not lie on two sides: an image whose value does is leaked.
     """
-    assert len(prints) == len(samples), "a fingerprint for every image"
-    splits = samples.table[SPLIT].tolist()
+    splits, digests = samples.table[SPLIT].tolist(), samples.table[DIGEST].tolist()
     found: dict[int, tuple[int, str]] = {}
     copies: set[int] = set()
-    kinds: Mapping[tuple[int, int], str] = {}
-    if len(samples) > MOST_COMPARED:
-        logger.info("%d images: leaks are looked for among identical files only.", len(samples))
-        groups = _identical(prints)
-    else:
-        duplicates = find_duplicates(prints)
-        groups = duplicates.groups
-        kinds = {(pair.first, pair.second): pair.kind for pair in duplicates.pairs}
-    for group in groups:
+    kinds = {(pair.first, pair.second): pair.kind for pair in duplicates.pairs}
+    for group in duplicates.groups:
         for row, twins in _leaked(group, splits):
             copies.update(twins)
-            how, twin = min((_how(row, twin, prints, kinds), twin) for twin in twins)
+            how, twin = min((_how(row, twin, digests, kinds), twin) for twin in twins)
             found[row] = (twin, HOWS[how])
     if group_by is not None:
         values = samples.table[group_by]
@@ -115,9 +126,9 @@ def act_on_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
 HOWS = ("identical", "near", "mirrored")
 
 
-def _how(row: int, twin: int, prints: Fingerprints, kinds: Mapping[tuple[int, int], str]) -> int:
+def _how(row: int, twin: int, digests: Sequence[str], kinds: Mapping[tuple[int, int], str]) -> int:
     """Return how alike two rows of a group are, as a place in `HOWS`; near where only a chain joins them."""
-    if prints.digest[row] == prints.digest[twin]:
+    if digests[row] == digests[twin]:
         return 0
     return HOWS.index(kinds.get((min(row, twin), max(row, twin)), "near"))
 
@@ -128,13 +139,6 @@ def _leaked(rows: Sequence[int], splits: list[str]) -> list[tuple[int, list[int]
         return []
     found = ((row, [twin for twin in rows if splits[twin] in EARLIER.get(splits[row], ())]) for row in rows)
     return [(row, twins) for row, twins in found if twins]
-
-
-def _identical(prints: Fingerprints) -> tuple[tuple[int, ...], ...]:
-    groups: defaultdict[str, list[int]] = defaultdict(list)
-    for row, digest in enumerate(prints.digest.tolist()):
-        groups[digest].append(row)
-    return tuple(tuple(rows) for digest, rows in groups.items() if digest and len(rows) > 1)
 
 
 def _table(samples: Samples, found: dict[int, tuple[int, str]]) -> pd.DataFrame:

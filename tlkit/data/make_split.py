@@ -8,8 +8,7 @@ from pathlib import Path
 
 from tlkit.data.check import check_images
 from tlkit.data.manifest import digest_of
-from tlkit.data.metadata import add_metadata
-from tlkit.data.sources import Root, read_samples
+from tlkit.data.sources import Root, read_with_columns
 from tlkit.data.split import SplitPlan, hold_out
 from tlkit.errors import DataError
 from tlkit.samples import Samples
@@ -49,12 +48,7 @@ def make_split(
     if out.exists():
         raise DataError(f"{out} exists and is left alone: runs may rest on it. Choose another name, or remove it.")
     columns = tuple(dict.fromkeys((*groups, *plan.columns)))
-    samples = read_samples(root, manifest=manifest, columns=columns if metadata is None else ())
-    lacking = [name for name in columns if name not in samples.group_columns]
-    if lacking and metadata is None:
-        raise DataError(f"The images have no column {lacking[0]!r}. Name a CSV file that has it: --metadata FILE.")
-    if lacking and metadata is not None:
-        samples = add_metadata(samples, metadata, groups=lacking)
+    samples = read_with_columns(root, columns=columns, metadata=metadata, manifest=manifest)
     samples = hold_out(check_images(samples, progress=progress).samples, plan)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
 
-from tlkit.data.folder import scan_folder
+from tlkit.data.folder import Ignored, Survey, scan_folder, survey_folder
 from tlkit.data.manifest import SUFFIXES, read_manifest
+from tlkit.data.metadata import add_metadata
 from tlkit.data.shards import read_shards
 from tlkit.data.split import require_trainable
 from tlkit.errors import DataError
@@ -41,23 +43,84 @@ def read_samples(
     Raises:
         DataError: what is given is missing, wrong or holds no classes to learn.
     """
-    roots = [Path(root)] if isinstance(root, str | Path) else [Path(one) for one in root]
+    samples, where = _read(root, manifest=manifest, shards=shards, columns=columns)
+    require_trainable(samples, where=where)
+    return samples
+
+
+def read_with_columns(
+    root: Root,
+    *,
+    columns: Sequence[str],
+    metadata: str | Path | None = None,
+    manifest: str | Path | None = None,
+) -> Samples:
+    """Read the table of images with columns that come from the list or the shards, or else from a metadata file.
+
+    Args:
+        root: as for `read_samples`.
+        columns: names of the columns.
+        metadata: a CSV file keyed by `path` (see `add_metadata`).
+        manifest: as for `read_samples`.
+
+    Raises:
+        DataError: what is given is missing or wrong, or a column is nowhere.
+    """
+    samples = read_samples(root, manifest=manifest, columns=columns if metadata is None else ())
+    lacking = [name for name in columns if name not in samples.group_columns]
+    if lacking and metadata is None:
+        raise DataError(f"The images have no column {lacking[0]!r}. Name a CSV file that has it: --metadata FILE.")
+    return add_metadata(samples, metadata, groups=lacking) if lacking and metadata is not None else samples
+
+
+def survey_images(root: Root) -> Survey:
+    """Read the table of images as `read_samples` does, but report what keeps it from being trained on.
+
+    Raises:
+        DataError: there is nothing to look at: a folder, a list or a shard is missing, or a list or shard is wrong.
+    """
+    roots = _roots(root)
+    if roots and not any(is_list(one) or is_shard(one) for one in roots):
+        return survey_folder(roots[0]) if len(roots) == 1 else _survey_folders(roots)
+    samples, where = _read(root)
+    what = "the list names" if is_list(roots[0]) else "the shards hold"
+    return Survey(
+        samples, Ignored(), _why_not_trainable(samples, where),
+        unchecked=f"Only what {what} was looked at: hidden, loose and empty files and folders beside it are not told.",
+    )  # fmt: skip
+
+
+def name_of(root: Root) -> str:
+    """Return what was given as the source of images, in words."""
+    return ", ".join(str(one) for one in _roots(root))
+
+
+def _roots(root: Root) -> list[Path]:
+    return [Path(root)] if isinstance(root, str | Path) else [Path(one) for one in root]
+
+
+def _read(
+    root: Root,
+    *,
+    manifest: str | Path | None = None,
+    shards: str | Sequence[str] = (),
+    columns: Sequence[str] = (),
+) -> tuple[Samples, str]:
+    """Return the images, and what holds them, in words."""
+    roots = _roots(root)
     if not shards and manifest is None and roots and all(is_shard(one) for one in roots):
         shards = [str(one) for one in roots]
     if shards:
-        samples = read_shards(shards, columns=columns)
-        require_trainable(samples, where="the shards")
-        return samples
+        return read_shards(shards, columns=columns), "the shards"
     if manifest is None and len(roots) == 1 and is_list(roots[0]):
         roots, manifest = [], roots[0]
     if manifest is not None:
         samples = read_manifest(manifest, root=roots[0] if roots else None, columns=columns)
         logger.info("%s lists %d images below %s.", manifest, len(samples), samples.root)
-        require_trainable(samples, where=str(manifest))
-        return samples
+        return samples, str(manifest)
     if not roots:
         raise DataError("No images are named. Give a folder of class folders, or a CSV file that lists images.")
-    return scan_folder(roots[0]) if len(roots) == 1 else merge_folders(roots)
+    return (scan_folder(roots[0]) if len(roots) == 1 else _merge_folders(roots)), name_of(roots)
 
 
 def is_list(path: str | Path) -> bool:
@@ -70,22 +133,13 @@ def is_shard(path: str | Path) -> bool:
     return Path(path).suffix == ".tar" and not Path(path).is_dir()
 
 
-def merge_folders(roots: Sequence[Path]) -> Samples:
+def _merge_folders(roots: Sequence[Path]) -> Samples:
     """Read several folders of images as one; classes of the same name are one class.
-
-    The paths are relative to the folder that holds all of them, so that the same name in two folders stays two images.
 
     Raises:
         DataError: a folder lies within another or is named twice, or one of them cannot be used; all of it at once.
     """
-    problems = []
-    whole = [root.resolve() for root in roots]
-    for position, (root, path) in enumerate(zip(roots, whole, strict=True)):
-        for other, above in zip(roots[:position], whole[:position], strict=True):
-            if path == above or path.is_relative_to(above) or above.is_relative_to(path):
-                problems.append(
-                    f"The folders {other} and {root} overlap, so images would count twice. Keep one of them."
-                )
+    problems = _overlaps(roots)
     parts = []
     for root in roots:
         try:
@@ -94,14 +148,55 @@ def merge_folders(roots: Sequence[Path]) -> Samples:
             problems += error.problems
     if problems:
         raise DataError(*problems)
-    absolute = any(root.is_absolute() for root in roots)
-    common = Path(os.path.commonpath(whole if absolute else [os.path.normpath(root) or "." for root in roots]))
-    tables = []
-    for root, path, part in zip(roots, whole, parts, strict=True):
-        before = (path if absolute else Path(os.path.normpath(root))).relative_to(common).as_posix()
-        tables.append(part.table.assign(**{PATH: before + "/" + part.table[PATH]}))
+    for root, part in zip(roots, parts, strict=True):
         logger.info("%s: %d images of %d classes.", root, len(part), len(part.classes))
+    return _joined(roots, parts)
+
+
+def _survey_folders(roots: Sequence[Path]) -> Survey:
+    overlaps = _overlaps(roots)
+    if overlaps:
+        raise DataError(*overlaps)
+    parts = [survey_folder(root, whole=False) for root in roots]
+    samples = _joined(roots, [part.samples for part in parts])
+    ignored = Ignored()
+    for root, part in zip(roots, parts, strict=True):
+        for field in fields(Ignored):
+            getattr(ignored, field.name).extend(f"{root}/{item}" for item in getattr(part.ignored, field.name))
+    problems = tuple(problem for part in parts for problem in part.problems)
+    return Survey(samples, ignored, problems or _why_not_trainable(samples, name_of(roots)))
+
+
+def _why_not_trainable(samples: Samples, where: str) -> tuple[str, ...]:
+    try:
+        require_trainable(samples, where=where)
+    except DataError as error:
+        return error.problems
+    return ()
+
+
+def _overlaps(roots: Sequence[Path]) -> list[str]:
+    """Name the folders that lie within others, or are named twice."""
+    whole = [root.resolve() for root in roots]
+    return [
+        f"The folders {other} and {root} overlap, so images would count twice. Keep one of them."
+        for position, (root, path) in enumerate(zip(roots, whole, strict=True))
+        for other, above in zip(roots[:position], whole[:position], strict=True)
+        if path.is_relative_to(above) or above.is_relative_to(path)
+    ]
+
+
+def _joined(roots: Sequence[Path], parts: Sequence[Samples]) -> Samples:
+    """Join the images of several folders into one table.
+
+    The paths are relative to the folder that holds all of them, so that the same name in two folders stays two images.
+    """
+    absolute = any(root.is_absolute() for root in roots)
+    whole = [root.resolve() if absolute else Path(os.path.normpath(root)) for root in roots]
+    common = Path(os.path.commonpath(whole if absolute else [str(path) or "." for path in whole]))
+    tables = [
+        part.table.assign(**{PATH: path.relative_to(common).as_posix() + "/" + part.table[PATH]})
+        for path, part in zip(whole, parts, strict=True)
+    ]
     table = pd.concat(tables).sort_values(PATH).reset_index(drop=True)
-    merged = Samples(common, tuple(sorted({name for part in parts for name in part.classes})), table)
-    require_trainable(merged, where=", ".join(str(root) for root in roots))
-    return merged
+    return Samples(common, tuple(sorted({name for part in parts for name in part.classes})), table)

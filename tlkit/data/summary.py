@@ -20,11 +20,10 @@ from PIL import Image
 from tlkit.data.check import FILES_PER_TASK
 from tlkit.data.cores import available_cores
 from tlkit.data.decode import UnreadableImageError, open_rgb
-from tlkit.data.folder import scan_folder
 from tlkit.data.formats import OPENERS, detect_format
 from tlkit.data.geometry import reduction_for_look
-from tlkit.data.metadata import add_metadata
-from tlkit.errors import DataError
+from tlkit.data.read import read_bytes
+from tlkit.data.sources import Root, name_of, read_with_columns
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
 
 FORMAT_VERSION = 1
@@ -38,7 +37,7 @@ class DataSummary:
     """What a dataset consists of.
 
     Attributes:
-        root: the folder, as it was given.
+        root: where the images are, as it was given.
         images: number of images in all.
         counts: images by class and split; each class has all three splits.
         groups: images by group column, value and split; a missing value is "(missing)".
@@ -95,26 +94,22 @@ def _count_rows(what: str, counts: Mapping[str, Mapping[str, int]], splits: Sequ
 
 
 def summarise_data(
-    root: str | Path, *, metadata: str | Path | None = None, groups: Sequence[str] = ()
+    root: Root, *, metadata: str | Path | None = None, groups: Sequence[str] = ()
 ) -> tuple[DataSummary, Samples]:
-    """Count what a folder of images holds; headers are read, pixels are not.
+    """Count what a dataset holds; headers are read, pixels are not.
 
     Args:
-        root: the folder, laid out as for training (see `scan_folder`).
+        root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`).
         metadata: a CSV file keyed by `path`.
-        groups: columns of it to count by.
+        groups: columns of it, of the list or of the shards to count by.
 
     Returns:
         The summary, and the images that it is about.
 
     Raises:
-        DataError: the folder or the metadata cannot be used.
+        DataError: the images or the metadata cannot be used.
     """
-    if groups and metadata is None:
-        raise DataError(f"The groups {', '.join(groups)} need a metadata CSV file to be read from. Set metadata.")
-    samples = scan_folder(root)
-    if metadata is not None and groups:
-        samples = add_metadata(samples, metadata, groups=groups)
+    samples = read_with_columns(root, columns=groups, metadata=metadata)
     paths = samples.table[PATH].tolist()
     tasks = [paths[at : at + FILES_PER_TASK] for at in range(0, len(paths), FILES_PER_TASK)]
     with ThreadPoolExecutor(available_cores()) as pool:
@@ -126,7 +121,7 @@ def summarise_data(
     shapes = {"width": widths, "height": heights, "megapixels": widths * heights / 1e6}
     return (
         DataSummary(
-            root=str(root),
+            root=name_of(root),
             images=len(samples),
             counts=_by_split(samples.table, LABEL, samples.classes),
             groups={name: _by_split(samples.table, name) for name in samples.group_columns},
@@ -148,18 +143,25 @@ def _by_split(table: pd.DataFrame, column: str, names: Sequence[str] | None = No
 def _head(path: Path) -> tuple[int, int, str, str] | None:
     """Return width, height (as stored), mode and format from a file's header; None where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            data = file.read(HEADER_BYTES)
-            kind = detect_format(data)
-            if kind is None:
-                return None
-            try:
-                image = OPENERS[kind](io.BytesIO(data), "")
-            except Exception:  # a long header, or a damaged one
-                image = OPENERS[kind](io.BytesIO(data + file.read()), "")
+        data = _start_of(path)
+        kind = detect_format(data)
+        if kind is None:
+            return None
+        try:
+            image = OPENERS[kind](io.BytesIO(data), "")
+        except Exception:  # a long header, or a damaged one
+            image = OPENERS[kind](io.BytesIO(read_bytes(path)), "")
     except Exception:  # Pillow's readers raise a dozen kinds on damaged files
         return None
     return image.width, image.height, image.mode, kind
+
+
+def _start_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEADER_BYTES)
+    except NotADirectoryError:  # a member of a tar shard
+        return read_bytes(path)
 
 
 def contact_sheets(samples: Samples, *, seed: int = 0) -> dict[str, str]:

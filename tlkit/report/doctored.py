@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.runs.directory import RunDirectory
+from tlkit.report.dataset_page import write_page
 
 if TYPE_CHECKING:
     from tlkit.data.diagnosis import Diagnosis
 
 logger = logging.getLogger(__name__)
 
-TEMPLATES = Path(__file__).parent / "templates"
 MOST_ITEMS = 50
 
 
@@ -29,13 +28,6 @@ def write_diagnosis(path: Path, diagnosis: Diagnosis, *, thumbnails: Mapping[str
     Returns:
         The path of the file.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    template = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    ).get_template("doctor.html.j2")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = template.render(diagnosis=diagnosis, thumbnails=thumbnails, most=MOST_ITEMS)
-    RunDirectory(path.parent).write_text(path, text)
+    write_page(path, command="doctor", diagnosis=diagnosis, thumbnails=thumbnails, most=MOST_ITEMS)
     logger.info("Wrote the findings %s (%.0f kB).", path, path.stat().st_size / 1000)
     return path

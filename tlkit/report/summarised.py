@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkit.plots import plot_class_counts
+from tlkit.report.dataset_page import write_page
 from tlkit.report.page import Column, Figure, Row, Table
-from tlkit.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from tlkit.data.summary import DataSummary
 
 logger = logging.getLogger(__name__)
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_summary(path: Path, summary: DataSummary, *, sheets: Mapping[str, str]) -> Path:
@@ -30,20 +28,13 @@ def write_summary(path: Path, summary: DataSummary, *, sheets: Mapping[str, str]
     Returns:
         The path of the file.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     figure = Figure.draw(
         lambda: plot_class_counts(summary.counts),
         alt="Images per class and split. The numbers are in the table below.",
         caption="A bar is a class, its colours are the splits.",
     )
-    template = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    ).get_template("summary.html.j2")
-    path.parent.mkdir(parents=True, exist_ok=True)
     tables = [_table(title, rows) for title, rows in summary.tables()]
-    text = template.render(summary=summary, figure=figure, tables=tables, sheets=sheets)
-    RunDirectory(path.parent).write_text(path, text)
+    write_page(path, command="summary", summary=summary, figure=figure, tables=tables, sheets=sheets)
     logger.info("Wrote the summary %s (%.0f kB).", path, path.stat().st_size / 1000)
     return path
 
