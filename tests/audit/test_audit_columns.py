@@ -186,3 +186,14 @@ def test_the_log_says_how_a_column_was_taken(caplog):
     assert "Audit by age: continuous, 4 groups of about equal size." in caplog.text
     assert all(row.name.startswith("[") for row in audit.group_table("age").rows)
     assert "age is continuous: 4 groups of about equal size." in audit.headline()
+
+
+@pytest.mark.parametrize(
+    "given", [{"column": "g", "bins": ["low"]}, {"column": "g", "bins": 18}, {"column": "g", "quantiles": "four"}]
+)
+def test_a_mapping_that_cannot_be_read_says_how_to_write_it(given):
+    predictions = Predictions.build(
+        classes=["a", "b"], path=["0", "1"], y_true=[0, 1], y_pred=[0, 1], groups=pd.DataFrame({"g": ["1", "2"]})
+    )
+    with pytest.raises(PredictionsError, match=r"is no column to audit by. Write it like \{'column': 'age', 'bins'"):
+        audit_groups(predictions, by=given)

@@ -268,6 +268,15 @@ def test_t22_a_perfect_model_shows_an_error_too_and_it_is_known(n, expected):
     assert np.mean(null) == pytest.approx(np.mean(seen), rel=0.05)
 
 
+@pytest.mark.parametrize("surest", [0.9, 0.99, 0.999])
+def test_t22_what_chance_gives_a_very_sure_model_is_not_overrated(surest):
+    generator = np.random.default_rng(3)
+    sure = generator.uniform(surest, 1, 400)
+    seen = [calibration_error(sure, generator.random(400) < sure) for _ in range(3000)]
+    assert null_calibration_error(sure) == pytest.approx(np.mean(seen), rel=0.1)
+    assert null_calibration_error(np.ones(50)) == 0.0
+
+
 def test_t22_the_audit_hides_the_error_of_small_groups_and_shows_chance_beside_that_of_large_ones():
     generator = np.random.default_rng(0)
     sure = generator.uniform(0.5, 1, 1000)

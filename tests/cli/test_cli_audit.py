@@ -77,3 +77,11 @@ def test_a_column_of_several_values_alone_is_audited_and_nothing_is_said_behind_
     out = audit(csv, "--by", "tags:separator=;")
     assert out.startswith("Audit by tags: ")
     assert "tags is multi-valued: 2 values separated by ';'" in out
+
+
+def test_names_from_a_file_cannot_break_a_line_or_steer_the_terminal(capsys):
+    from tlkit.cli.output import print_lines, print_table
+
+    print_table([("group", "n"), ("a\nb\x1b[31m", "7")])
+    print_lines(["a\x1b[2J", "two\nlines"])
+    assert capsys.readouterr().out == "group     n\n--------  -\na�b�[31m  7\na�[2J\ntwo\nlines\n"

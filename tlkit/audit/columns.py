@@ -128,13 +128,17 @@ def _column_of(one: By) -> GroupColumn:
         )
     if "column" not in one:
         raise PredictionsError(f"A column to audit by has no name: {dict(one)}. Give it a key `column`.")
-    return GroupColumn(
-        str(one["column"]),
-        bins=tuple(float(edge) for edge in one.get("bins") or ()),
-        quantiles=one.get("quantiles"),
-        order=tuple(str(value) for value in one.get("order") or ()),
-        separator=one.get("separator"),
-    )
+    try:
+        return GroupColumn(
+            str(one["column"]),
+            bins=tuple(float(edge) for edge in one.get("bins") or ()),
+            quantiles=None if one.get("quantiles") is None else int(one["quantiles"]),
+            order=tuple(str(value) for value in one.get("order") or ()),
+            separator=one.get("separator"),
+        )
+    except (TypeError, ValueError):
+        example = "{'column': 'age', 'bins': [18, 65]} or {'column': 'age', 'quantiles': 4}"
+        raise PredictionsError(f"{dict(one)} is no column to audit by. Write it like {example}.") from None
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,8 @@ def column_problems(values: pd.Series[Any], spec: GroupColumn, *, max_values: in
     if spec.problems:
         return spec.problems
     if spec.bins or spec.quantiles:
-        wrong = [repr(value) for value in found if _numbers([value]) is None]
+        number = np.asarray(pd.to_numeric(pd.Series(found, dtype="string"), errors="coerce"), dtype=np.float64)
+        wrong = [repr(value) for value, finite in zip(found, np.isfinite(number), strict=True) if not finite]
         cut = f"is to be cut by {'bins' if spec.bins else 'quantiles'}, but holds {first_few(wrong)}"
         problem = f"The column {spec.column!r} {cut}. Leave cells without a number empty."
         return [problem] if wrong else []

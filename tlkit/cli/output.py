@@ -40,7 +40,7 @@ def start_logging(*, quiet: bool, verbose: bool) -> None:
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines to stdout."""
     for line in lines:
-        print(line)
+        print("\n".join(map(_one_line, line.split("\n"))))
 
 
 def print_json(values: Mapping[str, Any]) -> None:
@@ -52,11 +52,17 @@ def print_table(rows: Sequence[Sequence[str]], *, header: bool = True) -> None:
     """Print rows as aligned columns; the first row is the header."""
     if not rows:
         return
+    rows = [[_one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))]
     for number, row in enumerate(rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
         if header and number == 0:
             print("  ".join("-" * width for width in widths))
+
+
+def _one_line(cell: str) -> str:
+    """Return a cell without what would break its line, or steer the terminal: names come from files of others."""
+    return "".join(letter if letter.isprintable() else "�" for letter in cell)
 
 
 def print_run(run: Run) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import gammaln
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -43,9 +43,10 @@ def calibration_error(
 def null_calibration_error(confidence: npt.ArrayLike, *, bins: int = 10, binning: Binning = "mass") -> float | None:
     """Return the calibration error that a perfectly calibrated model shows on average with these confidences.
 
-    In a bin the number of right images has the mean Σp and the variance Σp(1 − p); the mean distance of a normal
-    variable from its mean is √(2/π) standard deviations. So it is the mean of the consistency resampling of Bröcker &
-    Smith (2007), Weather and Forecasting 22:651, in closed form.
+    In a bin the number of right images has the mean Σp and the variance Σp(1 − p). Its mean distance from the mean is
+    that of a binomial of the bin's mean p (De Moivre; Diaconis & Zabell 1991, Statistical Science 6:284, eq. 1.1),
+    times the ratio of the standard deviations where the p differ. So it is close to the mean of the consistency
+    resampling of Bröcker & Smith (2007), Weather and Forecasting 22:651, without drawing.
 
     Args:
         confidence: probability of the predicted class, shape (N,), in [0, 1].
@@ -58,8 +59,15 @@ def null_calibration_error(confidence: npt.ArrayLike, *, bins: int = 10, binning
     sure = np.asarray(confidence, dtype=np.float64)
     if len(sure) == 0:
         return None
-    variance = np.bincount(_bins(sure, bins, binning), weights=sure * (1 - sure))
-    return float(math.sqrt(2 / math.pi) * np.sqrt(variance).sum() / len(sure))
+    place = _bins(sure, bins, binning)
+    n, expected, variance = (np.bincount(place, weights=each) for each in (np.ones(len(sure)), sure, sure * (1 - sure)))
+    filled = variance > 0  # where every confidence is 0 or 1, nothing varies
+    n, expected, variance = n[filled], expected[filled], variance[filled]
+    p = expected / n
+    above = np.floor(expected) + 1  # ν of De Moivre: E|X − np| = 2 ν C(n, ν) pᵛ (1 − p)ⁿ⁻ᵛ⁺¹
+    log_choose = gammaln(n + 1) - gammaln(above + 1) - gammaln(n - above + 1)
+    distance = 2 * above * np.exp(log_choose + above * np.log(p) + (n - above + 1) * np.log1p(-p))
+    return float((distance * np.sqrt(variance / (n * p * (1 - p)))).sum() / len(sure))
 
 
 def confidence_losses(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Floats:
