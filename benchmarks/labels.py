@@ -16,6 +16,7 @@ from pathlib import Path
 import tlkit.torchvision_cure  # noqa: F401  before timm
 
 import numpy as np  # isort: skip
+from cleanlab.rank import get_label_quality_scores
 
 from tlkit.data.folder import scan_folder
 from tlkit.features.cache import FeatureCache
@@ -71,6 +72,8 @@ def main() -> None:
         count = audit.wrong.format(digits=0)
         print(f"seed {seed}: out-of-fold accuracy {audit.accuracy.value:.3f}, {took:.1f} s of processor time")
         measure("self-confidence alone", [paths[row] for row in np.argsort(alone[np.arange(n), y])], wrong)
+        margin = get_label_quality_scores(y, alone, method="normalized_margin")
+        measure("normalised margin", [paths[row] for row in np.argsort(margin)], wrong)
         measure("tlkit's order", [one.path for one in audit.suspects], wrong)
         listed = sum(one.path in wrong for one in audit.suspects) / planted
         print(f"  listed: {len(audit.suspects)} with {listed:.2f} of the planted ones", end="; ")

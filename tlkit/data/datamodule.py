@@ -15,7 +15,7 @@ from tlkit.data.batch import Batch, normalise
 from tlkit.data.check import CheckedImages, check_images
 from tlkit.data.cores import choose_workers
 from tlkit.data.dataset import ImageDataset, ImageLoader, create_loader
-from tlkit.data.decisions import apply_decisions
+from tlkit.data.decisions import apply_decisions, read_decisions
 from tlkit.data.decode import MAX_PIXELS
 from tlkit.data.leaks import Leaks, OnLeak, act_on_leaks, find_copies, find_leaks, warn_of_relabelled
 from tlkit.data.manifest import apply_split, require_as_listed
@@ -153,6 +153,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
         samples = listed = self._read()
         if self._quarantine is not None:
             samples = listed = without_quarantined(samples, self._quarantine)
+        for file in self._labels:
+            read_decisions(file, classes=samples.classes)  # what is wrong with it shows before the images are read
         if self._check:
             self._checked = check_images(samples, max_pixels=self._max_pixels, progress=self._progress)
             samples = self._checked.samples

@@ -87,7 +87,8 @@ class LabelAudit:
 
     def sentence(self) -> str:
         """Return the result in one sentence."""
-        head = f"{len(self.suspects):,} of {self.total:,} labels look wrong, {self.issues:,} to confident learning."
+        counts = f"{len(self.suspects):,} of {self.total:,} labels look wrong, {self.issues:,} of them"
+        head = f"{counts} by confident learning too."
         if self.wrong.value is None or self.wrong.low is None or self.wrong.high is None:
             return f"{head} How many are: {self.wrong.note}."
         return (

@@ -52,7 +52,7 @@ def audit_labels(
     Example:
         >>> audit = audit_labels("runs/pets")  # doctest: +SKIP
         >>> print(audit.sentence())  # doctest: +SKIP
-        46 of 398 labels look wrong, 21 to confident learning. Wrong are about 8 [1, 42], judged by the 50 clearest …
+        23 of 398 labels look wrong, 3 of them by confident learning too. Wrong are about 0 [0, 28], judged by the 50 …
     """
     run = run if isinstance(run, Run) else open_run(run)
     chosen = _splits(run, splits)
