@@ -142,13 +142,18 @@ class Diagnosis:
 
     def sentence(self) -> str:
         """Return the result in one sentence."""
+        return f"{self.source}: {self.result()}"
+
+    def result(self) -> str:
+        """Return the sentence without the name of the source."""
         counts = [sum(f.severity == severity for f in self.findings) for severity in SEVERITIES]
         splits = ", ".join(f"{name} {count:,}" for name, count in self.splits.items() if count)
-        head = f"{self.source}: {self.images:,} images of {len(self.classes)} classes ({splits or 'none'})"
+        head = f"{self.images:,} images of {len(self.classes)} classes ({splits or 'none'})"
         if not self.findings:
             found = "Nothing found."
         else:
-            found = f"Kinds of finding: {counts[0]} errors, {counts[1]} warnings, {counts[2]} notes."
+            words = zip(counts, ("error", "warning", "note"), strict=True)
+            found = f"Kinds of finding: {', '.join(f'{n} {word}' + 's' * (n != 1) for n, word in words)}."
         return f"{head}. {found} {self.unchecked}".rstrip()
 
     def to_dict(self) -> dict[str, Any]:
