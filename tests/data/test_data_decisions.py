@@ -142,6 +142,20 @@ def test_a_file_of_decisions_is_never_overwritten(tmp_path):
         write_decisions(file, table)
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200), st.booleans())
+def test_no_file_brings_the_reader_down(junk, headed):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "labels.csv"
+        file.write_bytes(b"path,label,decision\n" * headed + junk)
+        try:
+            found = read_decisions(file, classes=CLASSES)
+        except DataError as error:
+            assert str(file) in str(error)
+        else:
+            assert all(one.action in ("keep", "drop", "relabel") for one in found)
+
+
 text = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1).filter(lambda word: word == word.strip())
 
 

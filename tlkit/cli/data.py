@@ -118,6 +118,7 @@ def labels(
     run: Annotated[Path, typer.Argument(help="A run directory, best of a frozen backbone.")],
     split: Annotated[list[str] | None, typer.Option(help="Split to audit; repeat it for more; default: all.")] = None,
     head: Annotated[str, typer.Option(help="Kind of the head: logistic, lda, ridge, svm …")] = "logistic",
+    folds: Annotated[int, typer.Option(help="Folds in which the images are predicted.")] = 5,
     out: Annotated[Path | None, typer.Option(help="Write the doubtful labels to this CSV file, to decide on.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a review sheet with thumbnails to this file.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many to print.")] = 20,
@@ -133,7 +134,7 @@ def labels(
     require_new(out)
     opened = open_run(run)
     with check_progress() as on_check:
-        result = audit_labels(opened, splits=split, head=cast(Any, head), progress=on_check)
+        result = audit_labels(opened, splits=split, head=cast(Any, head), folds=folds, progress=on_check)
     if out is not None:
         write_decisions(out, result.table())
     if html is not None:

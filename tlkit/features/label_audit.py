@@ -82,7 +82,7 @@ class LabelAudit:
 
     @property
     def issues(self) -> int:
-        """How many labels confident learning calls wrong."""
+        """How many of the suspects confident learning calls wrong, too."""
         return sum(suspect.issue for suspect in self.suspects)
 
     def sentence(self) -> str:
