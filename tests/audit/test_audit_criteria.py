@@ -211,6 +211,19 @@ def test_the_export_hides_small_cells_and_one_more(tmp_path):
         audit.export(tmp_path / "other.csv", k=1)
 
 
+def test_the_hidden_cells_of_an_export_do_not_share_a_few_errors_that_the_sum_would_tell(tmp_path):
+    wrong = [1] * 1 + [0] * 99 + [0] * 60 + [0] * 50 + [1] * 20 + [0] * 100
+    predictions = Predictions.build(
+        classes=["no", "yes"], path=[str(i) for i in range(330)], y_true=[0] * 330, y_pred=wrong,
+        groups=pd.DataFrame({"g": ["a"] * 100 + ["b"] * 60 + ["c"] * 50 + ["d"] * 120}),
+    )  # fmt: skip
+    frame = audit_groups(predictions, by="g").export(tmp_path / "out.csv", k=5)
+    hidden = frame["right"].isna().to_numpy()
+    bad = np.array([1, 0, 0, 20, 0])
+    assert hidden[0]
+    assert bad[hidden].sum() >= 5
+
+
 def test_the_recipe_knows_the_same_criteria_and_cuts():
     from tlkit.audit.columns import CUTS
     from tlkit.audit.criteria import CRITERIA

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ def write_export(audit: Audit, path: Path, *, k: int = 5) -> pd.DataFrame:
 
     A cell of 1 to k − 1 images is hidden, and so is the number of right ones where right or wrong ones are so few.
     Where the sum of a column's groups, which another column gives, would tell what is hidden, the next smallest cells
-    are hidden as well, until two are and hold k images or more (complementary suppression: Cox 1980, J. Am. Stat.
-    Assoc. 75:377). Crossed columns and rates of single classes are left out: their sums would give cells away.
+    are hidden as well, until two are and hold k images or more; of right ones, and of wrong ones, k or none
+    (complementary suppression: Cox 1980, J. Am. Stat. Assoc. 75:377). Crossed columns and rates of single
+    classes are left out: their sums would give cells away.
     What several exports of overlapping images tell together is not controlled.
 
     Args:
@@ -50,7 +52,7 @@ def _table(facts: ColumnFacts, k: int) -> pd.DataFrame:
     no_n = hidden_cells(n, (n > 0) & (n < k), k=k)
     bad = n - good
     few = ((good > 0) & (good < k)) | ((bad > 0) & (bad < k))
-    no_good = hidden_cells(n, no_n | few, k=k)
+    no_good = hidden_cells(n, no_n | few, k=k, parts=(good, bad))
     return pd.DataFrame(
         {
             "by": facts.column,
@@ -64,13 +66,15 @@ def _table(facts: ColumnFacts, k: int) -> pd.DataFrame:
     )
 
 
-def hidden_cells(sizes: Ints, small: Mask, *, k: int) -> Mask:
+def hidden_cells(sizes: Ints, small: Mask, *, k: int, parts: Sequence[Ints] = ()) -> Mask:
     """Return which cells to hide so that the sum of all cells tells of none of the small ones.
 
     Args:
         sizes: images of each cell, shape (G,).
         small: cells that must be hidden, shape (G,).
         k: the fewest images that the hidden cells must hold together.
+        parts: what the cells consist of, each of shape (G,), such as right and wrong images: of each of them the hidden
+            cells must hold k or none together, too.
 
     Returns:
         Shape (G,): none, or at least two cells that hold k images or more, or all that are not empty.
@@ -79,7 +83,8 @@ def hidden_cells(sizes: Ints, small: Mask, *, k: int) -> Mask:
     if not hidden.any():
         return hidden
     for cell in np.argsort(sizes, kind="stable"):
-        if np.count_nonzero(hidden) >= 2 and sizes[hidden].sum() >= k:
+        together = [int(part[hidden].sum()) for part in parts]
+        if np.count_nonzero(hidden) >= 2 and sizes[hidden].sum() >= k and not any(0 < part < k for part in together):
             break
         if sizes[cell] > 0:
             hidden[cell] = True
