@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-if not torch.cuda.is_available() and importlib.util.find_spec("tlkit"):
+if "torchvision" not in sys.modules and not torch.cuda.is_available() and importlib.util.find_spec("tlkit"):
     import tlkit.torchvision_cure  # noqa: F401  torchvision does not import beside a CPU build of torch without it
 import timm
 from torchvision import datasets, transforms

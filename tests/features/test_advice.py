@@ -110,6 +110,7 @@ def test_rests_on_disk_and_shows_itself(three):
     assert found.rows()[3][0] == "weak@file:my weights.pth" and found.rows()[3][5:7] == ("-", "64x32")
     page = found._repr_html_()
     assert "not &lt;here&gt;" in page and "Not distinguishable" in page
+    assert advice([odd]).sentences()[0].startswith("weak@file:my weights.pth is the only one with a rank: 0.600 ")
     assert advice([odd]).recipe() == "model:\n  name: weak\n  weights: 'file:my weights.pth'"
     with pytest.raises(DataError, match="A newer tlkit wrote the advice"):
         Advice.from_dict(found.to_dict() | {"format_version": 99})

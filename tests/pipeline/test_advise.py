@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 
 import tlkit.torchvision_cure  # isort: skip
 import numpy as np
@@ -18,12 +19,14 @@ from typer.testing import CliRunner
 import tlkit
 from tlkit.cli.app import app
 from tlkit.errors import DataError, ModelError
-from tlkit.features.advice import Advice
+from tlkit.features.advice import Advice, AdvisedBackbone, LeftOut
 from tlkit.models import available
 from tlkit.models.available import Found, find_weights
 from tlkit.models.cost import Latency
 from tlkit.pipeline import advise as room
+from tlkit.pipeline.advise import best_reading
 from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import wilson
 
 MS = {"test_resnet": 5.0, "test_efficientnet": 3.0, "test_vit": 1.0}
 RESNET, EFFICIENTNET, VIT = "test_resnet.r160_in1k", "test_efficientnet.r160_in1k", "test_vit.r160_in1k"
@@ -175,7 +178,7 @@ def test_weights_that_cannot_be_had_are_listed_with_the_reason(hub, folder, tmp_
     )
     assert reasons[1].startswith("timm knows ") and reasons[1].endswith(", and none of them is here")
     assert reasons[2] == f"model.weights: there is no file {tmp_path}/none.safetensors."
-    assert reasons[3] == "timm has no pretrained weights for darknet17"
+    assert reasons[3] == "the hub has no pretrained weights for darknet17"
 
 
 def test_damaged_weights_are_listed_with_the_reason(folder, tmp_path, monkeypatch):
@@ -217,6 +220,19 @@ def test_an_installed_package_is_known_by_its_name():
     found = [one for one in find_weights() if one.weights == weights]
     assert {one.name for one in found} == {"efficientnet_lite0", "tf_efficientnet_lite0"}
     assert find_weights([f"resnet18@{weights}"]) == [Found("resnet18", weights)]
+
+
+def test_of_the_networks_that_a_package_may_mean_the_one_with_the_highest_logme_stays():
+    known = wilson(9, 10)
+    one = AdvisedBackbone(
+        "port", "pip:a", "mit", (8, 8), 4, 9, 9, Estimate(1.0, None, None, n=1), 1.0, known, known, -0.1
+    )
+    mask = np.ones(10, dtype=bool)
+    ranked = [(one, mask), (replace(one, name="original", log_me=-0.2), mask), (replace(one, weights="pip:b"), mask)]
+    kept, worse = best_reading(ranked, guessed={("port", "pip:a"), ("original", "pip:a")})
+    assert [(backbone.name, backbone.weights) for backbone, _ in kept] == [("port", "pip:a"), ("port", "pip:b")]
+    assert worse == [LeftOut("original", "pip:a", "the same weights suit port better (LogME -0.100, here -0.200)")]
+    assert best_reading(ranked, guessed=set()) == (ranked, [])  # named outright by the user
 
 
 def test_one_class_alone_is_refused(hub, folder, tmp_path):

@@ -156,9 +156,8 @@ class Advice:
     def sentences(self) -> list[str]:
         """Say what the table means: what is best, what cannot be told from it, what bears on it."""
         accuracy, tied, cheapest = self.best.probe.format(), self.tied, self.suggested
-        said = [
-            f"{self.best.label} is the most accurate: {accuracy} of {self.images} images, out of {self.folds} folds."
-        ]
+        what = "is the most accurate" if len(self.backbones) > 1 else "is the only one with a rank"
+        said = [f"{self.best.label} {what}: {accuracy} of {self.images} images, out of {self.folds} folds."]
         behind = len(self.backbones) - 1 - len(tied)
         if behind:
             others = f"{behind} other{'s' if behind > 1 else ''}"

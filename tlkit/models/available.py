@@ -101,7 +101,7 @@ def _from_hub(name: str, *, download: bool) -> Found:
     full = name if "." in name else default_weights(name)
     repository = next((repository for repository, known in hub_names().items() if known == full), None)
     if repository is None:
-        return Found(full, "hub", f"timm has no pretrained weights for {full}")
+        return Found(full, "hub", f"the hub has no pretrained weights for {full}")
     return Found(full, "hub", "" if download or is_cached(repository) else _not_cached(repository))
 
 

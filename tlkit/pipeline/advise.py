@@ -144,7 +144,7 @@ def advise(
             logger.info("%s: probe %s.", one.name, result[0].probe.format())
     if not ranked:
         raise ModelError(*_nothing_left(left_out))
-    ranked, worse = _best_reading(ranked, guessed={(one.name, one.weights) for one in found if one.guessed})
+    ranked, worse = best_reading(ranked, guessed={(one.name, one.weights) for one in found if one.guessed})
     left_out += worse
     return rank(
         ranked, classes=len(trial.samples.classes), folds=folds, machine=machine_words(device), left_out=left_out
@@ -226,7 +226,7 @@ def _images(data: str | Path | Samples | Run) -> tuple[Samples, tuple[str, ...] 
     return samples.split("train"), None
 
 
-def _best_reading(
+def best_reading(
     ranked: Sequence[tuple[AdvisedBackbone, Mask]], *, guessed: Collection[tuple[str, str]]
 ) -> tuple[list[tuple[AdvisedBackbone, Mask]], list[LeftOut]]:
     """Keep, of several networks that the same weights of a package fit, the one with the highest LogME."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING
 
 from tlkit.plots.canvas import BLUE, GREY, ORANGE, axes_of_size, shortened
@@ -21,25 +22,33 @@ def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
         ax: where to draw; default: a new figure.
     """
     ax = axes_of_size(ax, width=7.5, height=4.5)
+    times = [_drawn(backbone.latency_ms)[0] for backbone in advice.backbones]
+    middle = (min(times) * max(times)) ** 0.5
     for backbone in advice.backbones:
         x, x_reach = _drawn(backbone.latency_ms)
         y, y_reach = _drawn(backbone.probe)
         colour = ORANGE if backbone == advice.suggested else BLUE
         ax.errorbar(x, y, xerr=x_reach, yerr=y_reach, fmt="o", color=colour, capsize=2, zorder=3)
-        ax.annotate(shortened(backbone.label, 32), (x, y), xytext=(6, 5), textcoords="offset points", fontsize=8)
+        right = x <= middle  # labels lean inwards
+        name, offset, lean = shortened(backbone.label, 32), 6 if right else -6, "left" if right else "right"
+        ax.annotate(name, (x, y), xytext=(offset, 7), textcoords="offset points", fontsize=8, ha=lean)
     front = advice.pareto
     line = [_drawn(backbone.latency_ms)[0] for backbone in front], [_drawn(backbone.probe)[0] for backbone in front]
     ax.plot(*line, color=GREY, linewidth=1.2, linestyle="--", zorder=2, label="none is both quicker and more accurate")
     ax.plot([], [], "o", color=ORANGE, label="suggested")
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_formatter("{x:g}")
-    ax.tick_params(axis="x", which="minor", labelsize=7)
+    ax.margins(x=0.15)
+    low, high = ax.get_xlim()
+    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
+    ticks = [
+        tick for power in powers for tick in (10.0**power, 2 * 10.0**power, 5 * 10.0**power) if low <= tick <= high
+    ]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.minorticks_off()
     ax.set_xlabel(f"milliseconds an image, median\n{advice.machine}")
     ax.set_ylabel(f"probe's accuracy on n = {advice.images} images, 95% interval")
     ax.grid(axis="y", linewidth=0.5, alpha=0.5)
     ax.legend(loc="lower right", frameon=False, fontsize=8)
-    ax.margins(x=0.15)
     return ax
 
 
