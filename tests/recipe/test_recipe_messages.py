@@ -95,8 +95,8 @@ def told(key: str, written: str, folder: Path) -> str:
         ("train.precision", "64", "train.precision is 64. Use auto, 32, bf16 or 16."),
         ("train.precision", "32.0", "train.precision is 32.0. Use auto, 32, bf16 or 16. Did you mean 32?"),
         ("train.device", "gpu", "train.device is 'gpu'. Use auto, cpu, cuda or mps. Did you mean cuda?"),
-        ("train.monitor", "accuracy", "train.monitor is 'accuracy'. Use val_loss or val_accuracy. "
-         "Did you mean val_accuracy?"),
+        ("train.monitor", "accuracy", "train.monitor is 'accuracy'. Use val_loss, val_accuracy or "
+         "val_worst_group_accuracy. Did you mean val_accuracy?"),
         (
             "data.resize",
             "pad",
@@ -270,6 +270,7 @@ def test_the_choice_that_other_words_mean_is_accepted(key: str, tmp_path: Path) 
         path = tmp_path / "r.yaml"
         path.write_text("".join(REST.values()))
         others = [] if key == "train.optimizer" else ["train.optimizer=adamw"]
+        others += ["data.groups=[light]", "audit.by=[light]"] if "group" in str(ours) else []
         stored = load_recipe(path, [f"{key}={ours}", *others]).model_dump()
         for part in key.split("."):
             stored = stored[part]

@@ -273,13 +273,15 @@ class Classifier(pl.LightningModule):
         self._enter_phase_of(self.current_epoch)
         self.epoch_loss.reset()
 
-    def validation_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> None:
-        """Log the plain cross-entropy and the accuracy of a batch."""
+    def validation_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> dict[str, torch.Tensor]:
+        """Log the plain cross-entropy and the accuracy of a batch; return `y_pred` (B,) for callbacks."""
         images, targets = batch[0], batch[1]
         logits: torch.Tensor = self.judged(images).float()
-        accuracy = (logits.argmax(dim=1) == targets).float().mean()
+        y_pred = logits.argmax(dim=1)
+        accuracy = (y_pred == targets).float().mean()
         self.log("val_loss", functional.cross_entropy(logits, targets), prog_bar=True, batch_size=len(targets))
         self.log("val_accuracy", accuracy, prog_bar=True, batch_size=len(targets))
+        return {"y_pred": y_pred}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and its per-step schedule."""

@@ -30,6 +30,7 @@ from tlkit.pipeline.prepare import Prepared
 from tlkit.pipeline.resume import origin_of
 from tlkit.pipeline.soup import make_soup
 from tlkit.pipeline.speed import choose_speed, computing
+from tlkit.pipeline.worst_group import watch_worst_group
 from tlkit.runs import RunDirectory
 from tlkit.tracking import Tracker
 
@@ -73,7 +74,9 @@ def train(
         return "finished"
     stop, last_batch = PoliteStop(), LastBatch()
     keeper = _keeper(directory, prepared, origin=origin, stop=stop)
-    callbacks: list[pl.Callback] = [MetricsRecorder(directory, tracker), last_batch, keeper]
+    worst = watch_worst_group(prepared.recipe, prepared.data.samples)
+    callbacks: list[pl.Callback] = [worst] if worst is not None else []
+    callbacks += [MetricsRecorder(directory, tracker), last_batch, keeper]
     callbacks += _early_stopping(prepared)
     if progress:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))

@@ -255,6 +255,19 @@ def _of_train(recipe: Recipe) -> Iterator[Contradiction]:
         )
     yield from _of_loss(train)
     yield from _of_mixing(train)
+    watched = train.early_stopping.monitor if train.early_stopping is not None else None
+    for key, monitor in (("train.monitor", train.monitor), ("train.early_stopping.monitor", watched)):
+        if monitor == "val_worst_group_accuracy" and not recipe.audit.by:
+            yield Contradiction(
+                (key, "audit.by"),
+                f"{key} is {monitor}, but audit.by names no column whose groups it could be about. Set audit.by.",
+            )
+    if train.soup is not None and train.monitor == "val_worst_group_accuracy":
+        yield Contradiction(
+            ("train.soup", "train.monitor"),
+            f"train.soup is {train.soup}, and a soup is chosen by val_loss or val_accuracy. Use one of them as "
+            "train.monitor, or remove train.soup.",
+        )
     if train.soup is not None and train.soup > train.epochs:
         yield Contradiction(
             ("train.soup", "train.epochs"),

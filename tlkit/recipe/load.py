@@ -26,6 +26,10 @@ _STAND_INS: dict[str, Any] = {
     "augment": {"preset": "none"},
     "model": {"name": "stand-in"},
 }
+_WITH_GROUPS: dict[str, Any] = {  # what a section that is given alone may rest on
+    "data": {"root": "stand-in", "metadata": "stand-in", "groups": ["stand-in"]},
+    "audit": {"by": ["stand-in"]},
+}
 
 
 def load_recipe(path: str | os.PathLike[str], overrides: Overrides = ()) -> Recipe:
@@ -72,7 +76,7 @@ def check_sections(sections: Mapping[str, Any], *, source: str) -> Recipe:
         Traceback (most recent call last):
         tlkit.errors.RecipeError: Classifier  train.epoch is unknown. Did you mean train.epochs?
     """
-    document = Document(source, {**copy.deepcopy(_STAND_INS), **sections})
+    document = Document(source, {**copy.deepcopy(_STAND_INS | _WITH_GROUPS), **sections})
     recipe = _validate(document)
     if recipe is None:
         raise RecipeError(*dict.fromkeys(str(problem) for problem in document.problems))

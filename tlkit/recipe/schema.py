@@ -21,7 +21,7 @@ Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule = Literal["cosine", "one_cycle", "constant"]
 Loss = Literal["cross_entropy", "focal"]
 Sampling = Literal["shuffled", "balanced"]
-Monitor = Literal["val_loss", "val_accuracy"]
+Monitor = Literal["val_loss", "val_accuracy", "val_worst_group_accuracy"]
 Tta = Literal["none", "flip", "ten_crop"]
 Precision = Literal["auto", 32, "bf16", 16]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -187,7 +187,11 @@ class TrainSection(Section):
     early_stopping: Annotated[
         EarlyStopping | None, Wanted("null for none, or keys such as {monitor: val_loss, patience: 5}")
     ] = Field(None, description="When to stop before the last epoch; null = never.")
-    monitor: Monitor = Field("val_loss", description="Validation quantity that selects the best checkpoint.")
+    monitor: Monitor = Field(
+        "val_loss",
+        description="Validation quantity that selects the best checkpoint; val_worst_group_accuracy is that of the "
+        "worst group by `audit.by`, crossed, which has `audit.min_group_size` images.",
+    )
     checkpoint_every: Annotated[
         v.Count | None, Wanted("a whole number of steps of at least 1, or null for the end of epochs only")
     ] = Field(

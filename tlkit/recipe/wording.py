@@ -37,8 +37,16 @@ WORDS_OF_OTHERS: Mapping[str, Mapping[str, str]] = {
     "train.class_weights": {"none": "off no false null", "balanced": "auto true yes on"},
     "train.loss": {"cross_entropy": "ce crossentropy cross-entropy softmax", "focal": "focal_loss"},
     "train.sampling": {"shuffled": "random none off no false", "balanced": "weighted oversample yes true on"},
-    "train.monitor": {"val_accuracy": "accuracy acc val_acc", "val_loss": "loss"},
-    "train.early_stopping.monitor": {"val_accuracy": "accuracy acc val_acc", "val_loss": "loss"},
+    "train.monitor": {
+        "val_accuracy": "accuracy acc val_acc",
+        "val_loss": "loss",
+        "val_worst_group_accuracy": "worst_group worst_group_accuracy wga",
+    },
+    "train.early_stopping.monitor": {
+        "val_accuracy": "accuracy acc val_acc",
+        "val_loss": "loss",
+        "val_worst_group_accuracy": "worst_group worst_group_accuracy wga",
+    },
     "train.precision": {
         "32": "fp32 float32 full 32-true",
         "16": "fp16 float16 half 16-mixed",

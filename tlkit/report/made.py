@@ -21,6 +21,7 @@ _SERIES = {  # column of metrics.csv → its name and format on the page
     "train_loss": ("training loss", "{:.4f}"),
     "val_loss": ("validation loss", "{:.4f}"),
     "val_accuracy": ("validation accuracy", "{:.4f}"),
+    "val_worst_group_accuracy": ("accuracy of the worst group", "{:.4f}"),
     "learning_rate": ("learning rate", "{:.3g}"),
 }
 
