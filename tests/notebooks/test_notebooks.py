@@ -75,24 +75,37 @@ def test_a_notebook_is_kept_as_text_without_outputs_and_survives_jupytext(path):
     ]
 
 
+@pytest.fixture
+def run_notebook(tmp_path, monkeypatch):
+    """Run a notebook from top to bottom in a folder of its own, beside the recipes; return it with its outputs."""
+
+    def run(name):
+        shutil.copytree(REPOSITORY / "recipes", tmp_path / "recipes")
+        folder = tmp_path / "notebooks"
+        folder.mkdir()
+        monkeypatch.delenv("MPLBACKEND", raising=False)  # the tests draw off screen, a notebook draws inline
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")  # beside other tests, a second thread only waits for a core
+        monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+        path = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+
+        done = execute(jupytext.read(REPOSITORY / "notebooks" / name), folder=folder)
+
+        code = [cell for cell in done.cells if cell.cell_type == "code"]
+        assert all(cell.execution_count for cell in code)
+        assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
+        said = [output.text for cell in code for output in cell.outputs if output.get("name") == "stderr"]
+        assert not [text for text in said if "Warning" in text]
+        assert {path.name for path in tmp_path.iterdir()} <= {"recipes", "notebooks", "ipython"}
+        return done
+
+    return run
+
+
 @pytest.mark.slow
 @needs_the_quickstart
-def test_the_quickstart_runs_from_top_to_bottom_and_shows_figures_and_tables(tmp_path, monkeypatch):
-    shutil.copytree(REPOSITORY / "recipes", tmp_path / "recipes")
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    monkeypatch.delenv("MPLBACKEND", raising=False)  # the tests draw off screen, a notebook draws inline
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # beside other tests, a second thread only waits for a core
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]))
-
-    done = execute(jupytext.read(REPOSITORY / "notebooks" / "01_quickstart.py"), folder=folder)
-
-    code = [cell for cell in done.cells if cell.cell_type == "code"]
-    assert all(cell.execution_count for cell in code)
-    assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
-    said = [output.text for cell in code for output in cell.outputs if output.get("name") == "stderr"]
-    assert not [text for text in said if "Warning" in text]
+def test_the_quickstart_runs_from_top_to_bottom_and_shows_figures_and_tables(run_notebook, tmp_path):
+    done = run_notebook("01_quickstart.py")
 
     figures = [source for source, _ in outputs(done, "image/png")]
     for plot in ("plot_history", "plot_confusion", "plot_per_class", "plot_groups"):
@@ -103,5 +116,21 @@ def test_the_quickstart_runs_from_top_to_bottom_and_shows_figures_and_tables(tmp
     assert "proba" in shown_by("predictions", tables)
     assert "against the rest" in shown_by("audit", tables)
 
-    assert (folder / "runs" / "notebook-skewed" / "report.html").is_file()
-    assert {path.name for path in tmp_path.iterdir()} <= {"recipes", "notebooks", "ipython"}
+    assert (tmp_path / "notebooks" / "runs" / "notebook-skewed" / "report.html").is_file()
+
+
+@pytest.mark.slow
+@needs_the_quickstart
+def test_one_pass_runs_from_top_to_bottom_and_shows_each_answer(run_notebook):
+    done = run_notebook("02_one_pass.py")
+
+    assert any("plot_curve" in source for source, _ in outputs(done, "image/png"))
+    tables = outputs(done, "text/html")
+    assert "data/occupations-light_men" in shown_by("diagnosis", tables)
+    assert "balanced accuracy" in shown_by("run.evaluation()", tables)
+    assert "woman" in shown_by('run.audit(by="presentation")', tables)
+    assert "class mix" in shown_by('run.explain(by="presentation")', tables)
+    assert "suggested" in shown_by("labels", tables)
+    assert "brightness" in shown_by("slices", tables)
+    assert "NOTHING HELPED" in shown_by("repaired", tables)
+    assert "woman" in shown_by('run.compare(control, by="presentation")', tables)
