@@ -14,7 +14,7 @@ import torch
 
 from tlkit.data.dataset import ImageLoader
 from tlkit.data.sampler import EpochSampler
-from tlkit.errors import DataError
+from tlkit.errors import DataError, ModelError
 from tlkit.models import sweep
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
@@ -177,3 +177,9 @@ def test_batch_sizes_rest_as_json():
 def test_no_batches_are_an_error():
     with pytest.raises(DataError, match=r"There is no batch to train on"):
         sweep_rates(_classifier(), [], steps=10)
+
+
+def test_a_first_loss_that_is_no_number_is_an_error():
+    broken = [[images * float("nan"), targets] for images, targets, _ in _loader()]
+    with pytest.raises(ModelError, match=r"The very first training loss is not a finite number"):
+        sweep_rates(_classifier(), broken, steps=10)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tlkit.errors import DataError
+from tlkit.errors import DataError, ModelError
 from tlkit.models.classifier import Classifier, batch_seed
 from tlkit.models.optim import create_optimizer
 from tlkit.models.phases import parameter_groups
@@ -62,6 +62,7 @@ def sweep_rates(
 
     Raises:
         DataError: there is no batch.
+        ModelError: the very first loss is not a finite number.
     """
     with untouched(classifier, device) as trained, _at_rest(batches):
         step, groups, phase = _trainer_of(trained)
@@ -87,6 +88,8 @@ def sweep_rates(
                 break
         words = trained.phases[phase].name
     kept = len(losses)
+    if not kept:
+        raise ModelError("The very first training loss is not a finite number. Look at the images and the weights.")
     return RateSweep(rates[:kept], np.array(losses, dtype=np.float64), "diverged" if stopped else "end", words)
 
 
