@@ -127,3 +127,70 @@ def test_the_command_finds_slices_without_torch(planted):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["slices"][0]["standing"] == "confirmed"
+
+
+def fail_by_night(run):
+    """Make the run's audit fail: predictions by night are wrong more often."""
+    predictions = run.predictions()
+    night = (predictions.groups["light"] == "night").to_numpy()
+    flip = night & (np.random.default_rng(1).uniform(size=240) < 0.7)
+    guess = np.where(flip, 1 - predictions.y_true, predictions.y_true)
+    proba = np.full((240, 2), 0.2)
+    proba[np.arange(240), guess] = 0.8
+    Predictions.build(
+        classes=predictions.classes, path=predictions.path, y_true=predictions.y_true, proba=proba,
+        groups=predictions.groups,
+    ).to_parquet(run.directory.predictions("test"))  # fmt: skip
+
+
+def test_the_report_shows_the_images_behind_a_failing_row_and_a_slice(planted):
+    slices = tlkit.find_slices(planted)
+    page = planted.report().read_text()
+    assert "Slices nobody declared" in page
+    assert slices.confirmed[0].name in page
+    assert 0 < page.count("data:image/jpeg") <= 120
+    fail_by_night(planted)
+    for file in (planted.directory.evaluation, planted.directory.audit, planted.directory.slices):
+        file.unlink(missing_ok=True)
+    page = planted.report().read_text()
+    assert "Images behind the gaps" in page
+    assert "light: night" in page
+    assert page.count("data:image/jpeg") == 12  # six wrong, six only just right
+    assert planted.audit_images()[0].wrong[0].path in page
+
+
+def test_images_that_have_moved_leave_a_line_in_place_of_thumbnails(planted):
+    fail_by_night(planted)
+    root = planted.samples.root
+    shutil.rmtree(root)
+    page = planted.report().read_text()
+    assert f"The images are no longer at {root}, so paths stand in place of thumbnails." in page
+    assert "data:image/jpeg" not in page
+    assert planted.audit_images()[0].wrong[0].path in page
+
+
+def test_a_recipe_can_ask_for_fewer_thumbnails_or_none(planted):
+    fail_by_night(planted)
+    planted.directory.recipe.write_text(RECIPE + "report: {thumbnails: 5}\n")
+    assert planted.report().read_text().count("data:image/jpeg") == 5
+    planted.directory.recipe.write_text(RECIPE + "report: {thumbnails: 0}\n")
+    page = planted.report().read_text()
+    assert "data:image/jpeg" not in page
+    assert "report.thumbnails: 0" in page
+
+
+def test_the_model_card_names_limits_and_no_image(planted):
+    fail_by_night(planted)
+    path = planted.card(intended_use="Sorting ants from bees.")
+    text = path.read_text()
+    assert path.name == "MODEL_CARD.md"
+    assert "Sorting ants from bees." in text
+    assert "| light | night | accuracy |" in text
+    assert "Not assessed: nobody has looked for slices" in text
+    assert not any(name in text for name in planted.predictions().path.tolist())
+    assert planted.card(intended_use="Sorting ants from bees.") == path  # the same text again
+    path.write_text(text + "Edited by hand.\n")
+    with pytest.raises(RunError, match="perhaps because somebody edited it, so it is left alone"):
+        planted.card()
+    planted.card(overwrite=True)
+    assert "Not stated. Whoever publishes this model says here" in path.read_text()

@@ -145,7 +145,7 @@ def audit(
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, and say what the data cannot decide."""
-    from tlkit.cli.audit import run_audit
+    from tlkit.cli.audit import print_evidence, run_audit
     from tlkit.cli.gate import finish_gate, judge_gate_file, open_gate_file
     from tlkit.cli.output import print_audit
 
@@ -164,6 +164,7 @@ def audit(
     else:
         print_audit(result)
         print_lines(["", "Behind the gaps", *behind.sentences()])
+        print_evidence(judged, result, by=by, split=split)
     if verdicts is not None:
         finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
 
@@ -298,6 +299,19 @@ def report(run: RunPath, split: Split = None) -> None:
     from tlkit.pipeline.judge import open_run
 
     print_lines([str(open_run(run).report(split))])
+
+
+@app.command()
+def card(
+    run: RunPath,
+    split: Split = None,
+    intended_use: Annotated[str | None, typer.Option(help="What the model is for; default: the recipe's.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a card that was edited.")] = False,
+) -> None:
+    """Write a run's model card: MODEL_CARD.md, with limits filled from the audit."""
+    from tlkit.pipeline.judge import open_run
+
+    print_lines([str(open_run(run).card(split, intended_use=intended_use, overwrite=overwrite))])
 
 
 @app.command()

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tlkit.audit import Audit, audit_groups
 from tlkit.audit.cut import explain_columns
-from tlkit.cli.output import find_run, read_file
+from tlkit.audit.evidence import audit_evidence
+from tlkit.cli.output import find_run, print_lines, read_file
 from tlkit.errors import PredictionsError
+from tlkit.predictions import Predictions
 
 if TYPE_CHECKING:
     from tlkit.audit.explanation import Explanation
     from tlkit.pipeline.judge import Run
-    from tlkit.predictions import Predictions
 
 
 def run_audit(
@@ -62,6 +63,16 @@ def run_audit(
     )
     behind = explain_columns(table, by=columns, min_group_size=audit.settings.min_group_size)
     return table, audit, behind
+
+
+def print_evidence(judged: Run | Predictions, audit: Audit, *, by: list[str] | None, split: str | None) -> None:
+    """Print a few of the images behind every row that fails for being worse than the rest."""
+    if isinstance(judged, Predictions):
+        found = audit_evidence(judged, audit, by=by or None)
+    else:
+        found = judged.audit_images(by or None, split=split, audit=audit)
+    for one in found:
+        print_lines(["", *one.sentences()])
 
 
 def open_judged(what: Path, *, split: str | None, groups: Path | None, y_true: str, y_pred: str) -> Run | Predictions:

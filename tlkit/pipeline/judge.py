@@ -244,7 +244,12 @@ class Run:
         return result
 
     def audit_images(
-        self, by: By | Sequence[By] | None = None, *, split: str | None = None, most: int = 6
+        self,
+        by: By | Sequence[By] | None = None,
+        *,
+        split: str | None = None,
+        audit: Audit | None = None,
+        most: int = 6,
     ) -> tuple[GroupImages, ...]:
         """Return the images behind every row of an audit that fails for being worse than the rest.
 
@@ -253,6 +258,7 @@ class Run:
         Args:
             by: group columns; default: the recipe's audit.
             split: test by default, or val where there is no test split.
+            audit: the audit whose rows are meant, made by these columns; default: made or read now.
             most: the most images to name of each kind and group.
 
         Raises:
@@ -261,7 +267,8 @@ class Run:
         """
         split = self.judged_split(split)
         predictions = self.predictions(split)
-        audit = self.last_audit(split) if by is None else None
+        if audit is None and by is None:
+            audit = self.last_audit(split)
         stored = stored_judgement(self.directory, self.directory.neighbours, split) or {}
         near = {path: tuple(Near(**one) for one in nears) for path, nears in stored.items()}
         return audit_evidence(
@@ -328,6 +335,21 @@ class Run:
         from tlkit.pipeline.pages import report_of
 
         return report_of(self, split)
+
+    def card(self, split: str | None = None, *, intended_use: str | None = None, overwrite: bool = False) -> Path:
+        """Write `MODEL_CARD.md`: intended use, figures, limits from the audit, data, licences; return its path.
+
+        Args:
+            split: test by default, or val where there is no test split.
+            intended_use: what the model is for; default: the recipe's `report.intended_use`.
+            overwrite: replace a card that says something else, such as one edited by hand.
+
+        Raises:
+            RunError: there is such a card.
+        """
+        from tlkit.pipeline.pages import card_of
+
+        return card_of(self, split, intended_use=intended_use, overwrite=overwrite)
 
     def _columns(
         self, by: By | Sequence[By] | None, predictions: Predictions, *, used: Sequence[str | None] = ()

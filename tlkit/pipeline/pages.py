@@ -1,16 +1,25 @@
-"""The page that a run is read on: the report, without torch."""
+"""The pages that a run is read on: the report and the model card, without torch."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+from tlkit.audit.evidence import GroupImages
+from tlkit.data.thumbnails import draw_thumbnails
 from tlkit.pipeline.judge import Run
-from tlkit.report import write_report
+from tlkit.report import write_card, write_report
+
+logger = logging.getLogger(__name__)
 
 
 def report_of(run: Run, split: str | None = None) -> Path:
     """Write `report.html` about a split, evaluating and auditing it where that is still to do; return its path."""
     split, recipe = run.judged_split(split), run.recipe
+    evidence = run.audit_images(split=split) if recipe.audit.by else ()
+    slices = run.last_slices(split)
+    shown = (*evidence, *((one.images for one in slices.confirmed if one.images) if slices else ()))
+    thumbnails, why = _thumbnails(run, shown, most=recipe.report.thumbnails)
     return write_report(
         run.directory.report,
         title=recipe.report.title or recipe.name,
@@ -22,12 +31,54 @@ def report_of(run: Run, split: str | None = None) -> Path:
         audit=run.last_audit(split),
         explanation=run.last_explanation(split),
         repair=run.repair,
+        evidence=evidence,
+        slices=slices,
+        thumbnails=thumbnails,
+        without_thumbnails=why,
         set_aside=run.set_aside,
         leaks=run.leaks.query("split == @split"),
         notes=_notes(run),
         attribution=_attribution(run),
         split=split,
     )
+
+
+def card_of(run: Run, split: str | None = None, *, intended_use: str | None = None, overwrite: bool = False) -> Path:
+    """Write `MODEL_CARD.md` about a split, evaluating and auditing it where that is still to do; return its path."""
+    split, recipe = run.judged_split(split), run.recipe
+    return write_card(
+        run.directory.card,
+        name=recipe.report.title or recipe.name,
+        recipe_text=run.directory.recipe.read_text(encoding="utf-8"),
+        environment=run.environment,
+        counts=run.samples.counts(),
+        evaluation=run.evaluation(split),
+        audit=run.last_audit(split),
+        slices=run.last_slices(split),
+        group_columns=run.predictions(split).group_columns,
+        set_aside=len(run.set_aside),
+        leaks=len(run.leaked(split)),
+        intended_use=intended_use or recipe.report.intended_use,
+        overwrite=overwrite,
+        notes=_notes(run),
+        attribution=_attribution(run),
+        split=split,
+    )
+
+
+def _thumbnails(run: Run, shown: tuple[GroupImages, ...], *, most: int) -> tuple[dict[str, str], str]:
+    """Return small pictures by path, and why there are none, in words; "" where there are."""
+    paths = list(dict.fromkeys(path for one in shown for path in one.paths))
+    if not paths:
+        return {}, ""
+    if most == 0:
+        return {}, "The recipe asks for no thumbnails (report.thumbnails: 0), so paths stand in their place."
+    root = run.samples.root
+    drawn = draw_thumbnails(root, paths, most=most)
+    if drawn:
+        return drawn, ""
+    logger.warning("None of the images to show is at %s any more: the report names them without thumbnails.", root)
+    return {}, f"The images are no longer at {root}, so paths stand in place of thumbnails."
 
 
 def _notes(run: Run) -> list[str]:

@@ -316,6 +316,13 @@ class ReportSection(Section):
     title: Annotated[v.OptionalText, Wanted("a title, or null for the run's name", text=True)] = Field(
         None, description="Title of the report; null = the run's name."
     )
+    intended_use: Annotated[v.OptionalText, Wanted("a text, or null", text=True)] = Field(
+        None, description="What the model is for, and what it is not for, in your words; for the model card."
+    )
+    thumbnails: v.Whole = Field(
+        120,
+        description="The most thumbnails (up to 96 pixels) of images behind failing groups and slices; 0 = paths.",
+    )
 
 
 class TrackingSection(Section):

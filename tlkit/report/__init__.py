@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tlkit.report.card import write_card
 from tlkit.report.write import write_report
 
-__all__ = ["write_report"]
+__all__ = ["write_card", "write_report"]

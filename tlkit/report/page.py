@@ -136,6 +136,62 @@ class RepairedSection:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A thumbnail with its words and, small, what resembles it.
+
+    Attributes:
+        path: the image's path.
+        data: JPEG, base64; None where there is no thumbnail.
+        caption: what it is.
+        near: what resembles it.
+    """
+
+    path: str
+    data: str | None
+    caption: str
+    near: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Thumbnails side by side, with the sentence that says what they have in common."""
+
+    caption: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class ShownPart:
+    """The images behind the gap of one group."""
+
+    name: str
+    line: str
+    confusions: Table | None
+    strips: tuple[Strip, ...]
+
+
+@dataclass(frozen=True)
+class ShownSection:
+    """The images behind the gaps, group by group."""
+
+    lead: tuple[str, ...]
+    parts: tuple[ShownPart, ...]
+
+
+@dataclass(frozen=True)
+class SlicedSection:
+    """Slices nobody declared, with the images of the confirmed ones, and the test for shortcuts."""
+
+    verdict: str
+    mark: Literal["good", "bad", "open"]
+    lead: tuple[str, ...]
+    slices: Table | None
+    parts: tuple[ShownPart, ...]
+    shortcut_lines: tuple[str, ...]
+    shortcuts: Table | None
+
+
+@dataclass(frozen=True)
 class Section:
     """An entry of the page's table of contents."""
 
@@ -152,8 +208,10 @@ class Page:
     tiles: tuple[Tile, ...]
     results: Table
     audit: AuditSection | None
+    shown: ShownSection | None
     explained: ExplainedSection | None
     repaired: RepairedSection | None
+    sliced: SlicedSection | None
     classes: Illustrated
     confusions: Illustrated
     data_sentence: str
@@ -173,8 +231,10 @@ class Page:
         shown = {
             "result": "Result",
             "audit": "Audit across groups" if self.audit else "",
+            "shown": "Images behind the gaps" if self.shown else "",
             "explained": "Behind the gaps" if self.explained else "",
             "repaired": "Repair of the head" if self.repaired else "",
+            "sliced": "Slices nobody declared" if self.sliced else "",
             "classes": "Classes",
             "confusions": "Confusions",
             "data": "Images",

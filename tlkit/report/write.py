@@ -22,14 +22,17 @@ from tlkit.report.made import (
 from tlkit.report.page import Page
 from tlkit.report.reading import reading
 from tlkit.report.repaired import repaired_section
+from tlkit.report.shown import shown_section, sliced_section
 from tlkit.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tlkit.audit.evidence import GroupImages
     from tlkit.audit.explanation import Explanation
     from tlkit.audit.repair import Repair
     from tlkit.audit.result import Audit
+    from tlkit.audit.slice_report import SliceReport
     from tlkit.evaluation import Evaluation
 
 logger = logging.getLogger(__name__)
@@ -49,6 +52,10 @@ def write_report(
     audit: Audit | None,
     explanation: Explanation | None = None,
     repair: Repair | None = None,
+    evidence: Sequence[GroupImages] = (),
+    slices: SliceReport | None = None,
+    thumbnails: Mapping[str, str] | None = None,
+    without_thumbnails: str = "",
     set_aside: Sequence[tuple[str, str]],
     leaks: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
@@ -71,6 +78,10 @@ def write_report(
         audit: how its rates compare across groups; None where there are no groups.
         explanation: what lies behind the gaps; None where there are no groups.
         repair: what a repair of the head tried and changed; None where there was none.
+        evidence: the images behind the rows of the audit that fail.
+        slices: slices nobody declared; None where nobody has looked.
+        thumbnails: small JPEGs, base64, by path.
+        without_thumbnails: why there are none, in words.
         set_aside: path and reason of each file that could not be used.
         leaks: images of the judged split that were in training as well, as `Run.leaks` gives them; None where nobody
             looked.
@@ -98,6 +109,8 @@ def write_report(
         audit=audit_section(audit) if audit else None,
         explained=explained_section(explanation) if explanation else None,
         repaired=repaired_section(repair) if repair else None,
+        shown=shown_section(evidence, thumbnails or {}, without=without_thumbnails),
+        sliced=sliced_section(slices, thumbnails or {}, without="" if evidence else without_thumbnails),
         reading=reading(evaluation, audit, explanation),
         notes=tuple(notes),
         recipe=recipe_text.strip(),

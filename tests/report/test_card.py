@@ -1,0 +1,75 @@
+"""The model card, from values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tlkit.audit import audit_groups
+from tlkit.evaluation import evaluate
+from tlkit.predictions import Predictions
+from tlkit.report import write_card
+from tlkit.report.limits import limits, undecided_rows
+
+RECIPE = "name: pets\nmodel: {name: resnet18, weights: hub}\nstrategy: {kind: frozen}\n"
+
+
+@pytest.fixture
+def predictions():
+    """Return 300 images by day, 100 by night, half of those wrong, and 8 at dawn; classes with awkward names."""
+    light = ["day"] * 300 + ["night"] * 100 + ["dawn"] * 8
+    y = np.arange(408) % 2
+    guess = y.copy()
+    guess[300:350] = 1 - y[300:350]
+    return Predictions.build(
+        classes=["<b>cat</b>", "dog|s", "never"], path=[f"{i}.jpg" for i in range(408)], y_true=y, y_pred=guess,
+        groups=pd.DataFrame({"light": light, "room": ["a", "b"] * 204}),
+    )  # fmt: skip
+
+
+def card(path, predictions, **more):
+    counts = pd.DataFrame({"train": [0, 0, 9], "test": [204, 204, 0]}, index=list(predictions.classes))
+    given = {
+        "name": "<script>pets</script>", "recipe_text": RECIPE, "counts": counts, "evaluation": evaluate(predictions),
+        "environment": {"tlkit": "0.1", "weights": {"source": "hub", "license": "apache-2.0", "digest": "ab"}},
+        "audit": audit_groups(predictions, by="light"), "slices": None, "group_columns": predictions.group_columns,
+        "set_aside": 2, "leaks": 3, "split": "test",
+    }  # fmt: skip
+    return write_card(path / "MODEL_CARD.md", **{**given, **more}).read_text()
+
+
+def test_limits_are_filled_from_the_audit(tmp_path, predictions):
+    text = card(tmp_path, predictions)
+    assert "By light: **FAIL**." in text
+    assert "| light | night | accuracy | 100 | 0.500" in text
+    assert "3 of the images judged were in training as well, so the figures flatter." in text
+    assert "2 files could not be read and are in no figure." in text
+    assert "Classes without an image to judge: never." in text
+    assert "Columns of the data that were not audited: room." in text
+    assert "licence: apache-2.0." in text
+    assert "| light | dawn | accuracy | fewer than 20 |" in text  # the size of a small group is not published
+
+
+def test_undecided_rows_say_how_many_images_are_missing(predictions):
+    some = predictions.take(np.r_[0:60, 350:400])
+    audit = audit_groups(some, by="room")
+    rows = undecided_rows(audit)
+    table = audit.group_table("room")
+    assert [row[1] for row in rows] == [row.name for row in table.rows if row.verdict == "NOT ENOUGH DATA"]
+    assert all(row[4].startswith("about ") for row in rows)
+    assert rows
+
+
+def test_what_nobody_looked_at_is_said(predictions):
+    found = limits(evaluate(predictions), None, None, split="val", group_columns=("light",))
+    assert "Differences between groups of images were not assessed. The data has the columns light." in found
+    assert any("unusual images were not assessed" in line for line in found)
+    assert not any(word in " ".join(found).lower() for word in ("unbiased", "debiased", "is fair"))
+
+
+def test_names_from_the_data_are_shown_as_they_are(tmp_path, predictions):
+    text = card(tmp_path, predictions, attribution="by <i>me</i> & you", notes=["a | b"])
+    assert "# Model card: &lt;script>pets&lt;/script>" in text
+    assert "by &lt;i>me&lt;/i> &amp; you" in text
+    assert "<script" not in text
