@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from tlkit.errors import RecipeError
+from tlkit.pipeline.cached import FeatureBatches, cached_features
 from tlkit.pipeline.fit import fit
+from tlkit.pipeline.prepare import prepare
 from tlkit.recipe import load_recipe
 from tlkit.stats.intervals import wilson
 
@@ -43,6 +46,34 @@ def test_the_epoch_that_is_kept_is_the_one_whose_worst_group_is_most_accurate(re
     assert history[f"{WORST}_low"][best] == pytest.approx(expected.low, abs=1e-6)
     assert history[f"{WORST}_high"][best] == pytest.approx(expected.high, abs=1e-6)
     assert (np.diff(history["epoch"]) == 1).all()
+
+
+@pytest.mark.parametrize("strategy", ["full", "frozen"])
+def test_group_balanced_epochs_hold_equally_many_of_every_crossing(recipe, strategy):
+    overrides = {"train.sampling": "group_balanced", "strategy": strategy, "data.batch_size": 5}
+    prepared = prepare(load_recipe(recipe, overrides))
+    cached = cached_features(prepared)
+    batches = prepared.data if cached is None else FeatureBatches(prepared, cached)
+    assert (cached is None) == (strategy == "full")
+    train = prepared.data.samples.split("train")
+    crossed = train.table["label"] + train.table["light"]
+    assert sorted(crossed.value_counts()) == [4, 4, 8, 8]
+    loader, epochs = batches.train_dataloader(), []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        rows = torch.cat([batch.index for batch in loader]).numpy()
+        assert crossed.iloc[rows].value_counts().tolist() == [6, 6, 6, 6]
+        epochs.append(rows.tolist())
+    assert epochs[0] != epochs[1]
+    loader.sampler.set_epoch(0)
+    assert torch.cat([batch.index for batch in loader]).tolist() == epochs[0]
+
+
+def test_group_balanced_sampling_needs_groups_and_stands_alone(recipe):
+    with pytest.raises(RecipeError, match=r"train\.sampling is group_balanced, but audit\.by names no column"):
+        load_recipe(recipe, {"train.sampling": "group_balanced", "audit.by": []})
+    with pytest.raises(RecipeError, match="each make up for rare classes"):
+        load_recipe(recipe, {"train.sampling": "group_balanced", "train.class_weights": "balanced"})
 
 
 def test_without_groups_to_be_about_it_is_a_contradiction(recipe):

@@ -11,6 +11,9 @@ import tlkit.torchvision_cure  # noqa: F401  before Lightning, which imports tor
 
 import pytorch_lightning as pl  # isort: skip
 
+import numpy as np
+import numpy.typing as npt
+
 from tlkit.data.batch import Batch, normalise
 from tlkit.data.check import CheckedImages, check_images
 from tlkit.data.cores import choose_workers
@@ -132,6 +135,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._on_leak = on_leak
         self._leaks: Leaks | None = None
         self._balanced = sampling == "balanced"
+        self._balance: npt.NDArray[np.int64] | None = None
         self._metadata = metadata
         self._groups = tuple(groups)
         self._quarantine = quarantine
@@ -234,6 +238,22 @@ class ImageFolderDataModule(pl.LightningDataModule):
         images = len(self.samples.split("train"))
         return max(1, -(-images // self._batch_size) - self._leaves_one_over(images))
 
+    def balance(self, codes: npt.NDArray[np.int64]) -> None:
+        """Give each of these codes an equal share of every training epoch, such as the crossings of class and group.
+
+        Args:
+            codes: one for each image of the train split, shape (N,), in the order of its samples.
+        """
+        assert len(codes) == len(self.samples.split("train")), "one code per training image"
+        self._balance = codes
+
+    @property
+    def balance_of_train(self) -> npt.NDArray[np.int64] | None:
+        """What has equal shares of every training epoch, one code an image; None where each image comes once."""
+        if self._balance is not None:
+            return self._balance
+        return self.samples.split("train").targets if self._balanced else None
+
     def train_dataloader(self) -> ImageLoader:
         """Return the training batches: shuffled and augmented."""
         samples = self.samples.split("train")
@@ -252,7 +272,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
             num_workers=choose_workers(self._num_workers, images=len(samples)),
             shuffle=True,
             drop_last=drop_last,
-            balanced=self._balanced,
+            balance=self.balance_of_train,
             seed=self._seed,
         )
 

@@ -150,7 +150,7 @@ def create_loader(
     num_workers: int = 0,
     shuffle: bool = False,
     drop_last: bool = False,
-    balanced: bool = False,
+    balance: npt.NDArray[np.int64] | None = None,
     seed: int = 0,
 ) -> ImageLoader:
     """Make a loader whose batches depend on (seed, epoch) and the samples alone, not on the number of workers.
@@ -161,13 +161,14 @@ def create_loader(
         num_workers: worker processes; 0 loads in this process.
         shuffle: a new order every epoch; else the order of the samples.
         drop_last: leave out the last batch where it is not full.
-        balanced: give each class an equal share of every epoch (see `balanced_order`).
+        balance: codes, shape (N,), of which each gets an equal share of every epoch (see `balanced_order`); None = each
+            image once.
         seed: of the order.
     """
     return ImageLoader(
         dataset,
         batch_size=batch_size,
-        sampler=EpochSampler(len(dataset), shuffle=shuffle, seed=seed, balance=dataset.targets if balanced else None),
+        sampler=EpochSampler(len(dataset), shuffle=shuffle, seed=seed, balance=balance),
         drop_last=drop_last,
         num_workers=num_workers,
         collate_fn=collate,

@@ -121,9 +121,9 @@ class FeatureDataset(Dataset[Batch]):
             self._row.append(np.array([row_of[samples.paths[row]] for row in rows], dtype=np.int64))
 
     @property
-    def targets(self) -> npt.NDArray[np.int64]:
-        """The targets, shape (n,)."""
-        return self._targets
+    def index(self) -> npt.NDArray[np.int64]:
+        """The rows of the split's samples, shape (n,)."""
+        return self._index
 
     def __len__(self) -> int:
         return len(self._index)
@@ -152,7 +152,7 @@ class FeatureBatches(pl.LightningDataModule):
         self._batch_size = prepared.recipe.data.batch_size
         self._seed = prepared.recipe.seed
         self._batches = prepared.data.steps_per_epoch
-        self._balanced = prepared.recipe.train.sampling == "balanced"
+        self._balance = prepared.data.balance_of_train
         self._cached = cached
 
     def train_dataloader(self) -> ImageLoader:
@@ -174,7 +174,7 @@ class FeatureBatches(pl.LightningDataModule):
                 len(dataset),
                 shuffle=shuffle,
                 seed=self._seed if shuffle else 0,
-                balance=dataset.targets if shuffle and self._balanced else None,
+                balance=self._balance[dataset.index] if shuffle and self._balance is not None else None,
             ),
             drop_last=drop_last,
             collate_fn=_as_it_is,  # type: ignore[arg-type]  # the dataset gives whole batches

@@ -17,6 +17,7 @@ from tlkit.errors import RecipeError, first_few
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.pipeline.devices import LightningPrecision, choose_device, choose_precision
+from tlkit.pipeline.repair_groups import crossings
 from tlkit.recipe import Recipe
 from tlkit.samples import LABEL, Samples
 
@@ -80,7 +81,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         folds=section.folds,
         fold=section.fold,
         on_leak=section.on_leak,
-        sampling=recipe.train.sampling,
+        sampling="balanced" if recipe.train.sampling == "balanced" else "shuffled",
         metadata=section.metadata,
         groups=section.groups,
         quarantine=section.quarantine,
@@ -90,6 +91,8 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
     )
     data.setup()
     _check_audit(recipe, data.samples)
+    if recipe.train.sampling == "group_balanced":
+        data.balance(crossings(data.samples.split("train"), recipe.audit.plain))
     keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora")
     if not keeps_statistics and min(section.batch_size, len(data.samples.split("train"))) == 1:
         raise RecipeError(

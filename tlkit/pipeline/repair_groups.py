@@ -163,3 +163,20 @@ class GroupedImages:
         """Return the samples of a split, in the order of `rows`."""
         table = self.samples.table.iloc[self.rows(split)].reset_index(drop=True)
         return Samples(self.samples.root, self.samples.classes, table)
+
+
+def crossings(samples: Samples, by: By | Sequence[By]) -> Ints:
+    """Return the crossing of class and attribute of each image, shape (N,); a missing value is a value of its own.
+
+    The numbers that occur are logged.
+
+    Raises:
+        PredictionsError: a column is not there, or an image may have several values.
+    """
+    groups = Grouping.of(samples, by)
+    code = samples.targets * len(groups.values) + groups.code
+    counts = np.bincount(code)
+    held = counts[counts > 0]
+    logger.info("Groups by %s: %d, of %d to %d training images.", CROSS.join(("class", *groups.by)), len(held),
+                held.min(), held.max())  # fmt: skip
+    return np.asarray(code, dtype=np.int64)

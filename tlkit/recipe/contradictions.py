@@ -262,6 +262,12 @@ def _of_train(recipe: Recipe) -> Iterator[Contradiction]:
                 (key, "audit.by"),
                 f"{key} is {monitor}, but audit.by names no column whose groups it could be about. Set audit.by.",
             )
+    if train.sampling == "group_balanced" and not recipe.audit.by:
+        yield Contradiction(
+            ("train.sampling", "audit.by"),
+            "train.sampling is group_balanced, but audit.by names no column whose groups could be balanced. "
+            "Set audit.by, or use sampling: balanced for classes alone.",
+        )
     if train.soup is not None and train.monitor == "val_worst_group_accuracy":
         yield Contradiction(
             ("train.soup", "train.monitor"),
@@ -302,7 +308,7 @@ def _of_loss(train: TrainSection) -> Iterator[Contradiction]:
         )
     against_imbalance = {
         "train.class_weights": train.class_weights == "balanced",
-        "train.sampling": train.sampling == "balanced",
+        "train.sampling": train.sampling != "shuffled",
         "train.logit_adjustment": train.logit_adjustment > 0,
     }
     used = tuple(key for key, is_used in against_imbalance.items() if is_used)

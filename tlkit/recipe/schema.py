@@ -20,7 +20,7 @@ Preset = Literal["none", "light", "medium", "heavy"]
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule = Literal["cosine", "one_cycle", "constant"]
 Loss = Literal["cross_entropy", "focal"]
-Sampling = Literal["shuffled", "balanced"]
+Sampling = Literal["shuffled", "balanced", "group_balanced"]
 Monitor = Literal["val_loss", "val_accuracy", "val_worst_group_accuracy"]
 Tta = Literal["none", "flip", "ten_crop"]
 Precision = Literal["auto", 32, "bf16", 16]
@@ -155,7 +155,8 @@ class TrainSection(Section):
     )
     sampling: Sampling = Field(
         "shuffled",
-        description="Images of an epoch: shuffled = each once; balanced = as many, of each class equally many.",
+        description="Images of an epoch: shuffled = each once; balanced = as many, of each class equally many; "
+        "group_balanced = of each crossing of class and `audit.by` equally many.",
     )
     mixup: v.NotNegative = Field(
         0.0, description="Strength of mixup, the alpha of its Beta distribution, at least 0; 0 = none."

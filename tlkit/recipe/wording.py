@@ -36,7 +36,11 @@ WORDS_OF_OTHERS: Mapping[str, Mapping[str, str]] = {
     "train.schedule": {"one_cycle": "fit_one_cycle onecyclelr", "constant": "none null flat no off"},
     "train.class_weights": {"none": "off no false null", "balanced": "auto true yes on"},
     "train.loss": {"cross_entropy": "ce crossentropy cross-entropy softmax", "focal": "focal_loss"},
-    "train.sampling": {"shuffled": "random none off no false", "balanced": "weighted oversample yes true on"},
+    "train.sampling": {
+        "shuffled": "random none off no false",
+        "balanced": "weighted oversample yes true on",
+        "group_balanced": "groups group balanced_groups",
+    },
     "train.monitor": {
         "val_accuracy": "accuracy acc val_acc",
         "val_loss": "loss",
