@@ -101,6 +101,12 @@ def test_an_unknown_column_is_named_with_those_there_are(planted):
         tlkit.find_slices(planted, ["brightnes"])
 
 
+@pytest.mark.parametrize("clusters", [-1, 1])
+def test_clusters_are_two_or_none(planted, clusters):
+    with pytest.raises(PredictionsError, match=rf"clusters is {clusters}\. Use a number from 2, or 0 for none\."):
+        tlkit.find_slices(planted, clusters=clusters)
+
+
 def test_a_file_of_predictions_is_searched_by_its_columns(planted):
     predictions = planted.predictions()
     table = pd.DataFrame({"path": predictions.path, "day": np.arange(240.0)})

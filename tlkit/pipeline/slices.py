@@ -19,7 +19,7 @@ from tlkit.audit.slice_report import SliceReport
 from tlkit.audit.slices import search_slices
 from tlkit.data.duplicates import find_duplicates
 from tlkit.data.properties import PROPERTIES, fingerprints_of, measure_images
-from tlkit.errors import PredictionsError, RunError, did_you_mean, first_few
+from tlkit.errors import DataError, PredictionsError, RunError, did_you_mean, first_few
 from tlkit.features.features import Features
 from tlkit.pipeline.judge import Run
 from tlkit.predictions import Predictions
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 CLUSTERS = 8
 CLUSTER = "cluster"
+FEWEST = 10  # images in either half that clusters are made of
 
 
 def find_slices(
@@ -81,7 +82,7 @@ def find_slices(
         >>> find_slices(predictions).confirmed[0].name
         'light is night'
     """
-    if clusters < 0:
+    if clusters < 0 or clusters == 1:
         raise PredictionsError(f"clusters is {clusters}. Use a number from 2, or 0 for none.")
     if isinstance(what, Predictions):
         table = _columns_of(what, columns)
@@ -194,7 +195,16 @@ def _features(run: Run, split: str) -> Features | None:
         return None
     from tlkit.pipeline.embed import embed_run
 
-    return embed_run(run, splits=tuple(dict.fromkeys(("train", split))))
+    try:
+        features = embed_run(run, splits=tuple(dict.fromkeys(("train", split))))
+    except DataError as error:
+        logger.warning("There are no clusters of features: %s", error)
+        return None
+    judged = set(run.samples.split(split).paths.tolist())
+    if sum(path in judged for path in features.path.tolist()) < 2 * FEWEST:
+        logger.warning("Too few images of the %s split have features, so there are no clusters of them.", split)
+        return None
+    return features
 
 
 def _clusters(
