@@ -22,19 +22,20 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def choose_workers(num_workers: int | Literal["auto"], *, images: int) -> int:
+def choose_workers(num_workers: int | Literal["auto"], *, images: int, processes: int = 1) -> int:
     """Return the number of worker processes for a loader.
 
     Args:
         num_workers: a number, or "auto": none for fewer than 512 images or on a single core, else one per core,
             8 at most.
         images: number of images that one epoch loads.
+        processes: training processes on this machine, which share its cores.
 
     Raises:
         DataError: `num_workers` is neither "auto" nor a number from 0.
     """
     if num_workers == "auto":
-        cores = available_cores()
+        cores = max(1, available_cores() // processes)
         chosen = 0 if images < FEW_IMAGES or cores == 1 else min(cores, MOST_WORKERS)
         logger.info("num_workers: auto: %d for %d images and %d cores.", chosen, images, cores)
         return chosen

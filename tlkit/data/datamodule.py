@@ -24,6 +24,7 @@ from tlkit.data.leaks import Leaks, OnLeak, act_on_leaks, find_copies, find_leak
 from tlkit.data.manifest import apply_split, require_as_listed
 from tlkit.data.metadata import add_metadata
 from tlkit.data.quarantine import without_quarantined
+from tlkit.data.sampler import left_out
 from tlkit.data.sources import Root, is_list, is_shard, read_samples
 from tlkit.data.split import SplitPlan, hold_out
 from tlkit.data.transforms import PRESETS, build_transform
@@ -67,6 +68,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
         quarantine: a manifest from `tlkit data doctor ROOT --fix`, whose quarantined images are left out.
         labels: files of decisions from `tlkit data labels RUN --out`, which relabel or drop images after the split.
         max_pixels: larger images count as unreadable.
+        rank: which of the processes that train together this one is, from 0; for training and validation only.
+        processes: how many there are; each takes `batch_size` images a step.
         check: decode every image before training; else digests stay unknown and bad files are met on the way.
         progress: called with (images checked, images in all).
 
@@ -104,6 +107,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
         quarantine: str | Path | None = None,
         labels: str | Path | Sequence[str | Path] = (),
         max_pixels: int = MAX_PIXELS,
+        rank: int = 0,
+        processes: int = 1,
         check: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -141,6 +146,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._quarantine = quarantine
         self._labels = (labels,) if isinstance(labels, str | Path) else tuple(labels)
         self._max_pixels = max_pixels
+        self._rank, self._processes = rank, processes
         self._check = check
         self._progress = progress
         self._samples: Samples | None = None
@@ -234,9 +240,9 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Number of training batches in one epoch."""
+        """Number of training batches in one epoch, of each process."""
         images = len(self.samples.split("train"))
-        return max(1, -(-images // self._batch_size) - self._leaves_one_over(images))
+        return max(1, -(-(images - self._left_out(images)) // (self._batch_size * self._processes)))
 
     def balance(self, codes: npt.NDArray[np.int64]) -> None:
         """Give each of these codes an equal share of every training epoch, such as the crossings of class and group.
@@ -259,8 +265,14 @@ class ImageFolderDataModule(pl.LightningDataModule):
         samples = self.samples.split("train")
         name = self._augment if isinstance(self._augment, str) else None
         logger.info("Augmentation: %s.", f"{name}: {PRESETS[name]}" if name else "the recipe's own list")
-        drop_last = self._leaves_one_over(len(samples))
-        if drop_last:
+        over = self._left_out(len(samples))
+        if over and self._processes > 1:
+            logger.info(
+                "%d images leave %d after batches of %d in each of %d processes, too few for all of them: every epoch "
+                "leaves these out, others each time.",
+                len(samples), over, self._batch_size, self._processes,
+            )  # fmt: skip
+        elif over:
             logger.info(
                 "%d images make batches of %d and one of 1, on which batch normalisation cannot train: every epoch "
                 "leaves out one image, another each time.",
@@ -269,15 +281,21 @@ class ImageFolderDataModule(pl.LightningDataModule):
         return create_loader(
             ImageDataset(samples, transform=self._train_transform, max_pixels=self._max_pixels, seed=self._seed),
             batch_size=self._batch_size,
-            num_workers=choose_workers(self._num_workers, images=len(samples)),
+            num_workers=choose_workers(self._num_workers, images=len(samples), processes=self._processes),
             shuffle=True,
-            drop_last=drop_last,
+            drop_last=over > 0,
             balance=self.balance_of_train,
             seed=self._seed,
+            rank=self._rank,
+            processes=self._processes,
         )
 
-    def eval_dataloader(self, split: str) -> ImageLoader:
+    def eval_dataloader(self, split: str, *, processes: int = 1) -> ImageLoader:
         """Return the batches of any split as evaluation sees them: in table order, nothing random.
+
+        Args:
+            split: train, val or test.
+            processes: how many share the images; this one gets its part. 1 = all of them.
 
         Raises:
             DataError: the split has no images.
@@ -288,12 +306,14 @@ class ImageFolderDataModule(pl.LightningDataModule):
         return create_loader(
             ImageDataset(samples, transform=self._eval_transform, max_pixels=self._max_pixels, seed=self._seed),
             batch_size=self._batch_size,
-            num_workers=choose_workers(self._num_workers, images=len(samples)),
+            num_workers=choose_workers(self._num_workers, images=len(samples), processes=self._processes),
+            rank=self._rank,
+            processes=processes,
         )
 
     def val_dataloader(self) -> ImageLoader | list[ImageLoader]:
         """Return the validation batches; no loader where there are no val images."""
-        return self.eval_dataloader("val") if "val" in self._present() else []
+        return self.eval_dataloader("val", processes=self._processes) if "val" in self._present() else []
 
     def test_dataloader(self) -> ImageLoader | list[ImageLoader]:
         """Return the test batches; no loader where there are no test images."""
@@ -312,5 +332,5 @@ class ImageFolderDataModule(pl.LightningDataModule):
     def _present(self) -> list[str]:
         return [name for name in SPLITS if (self.samples.table["split"] == name).any()]
 
-    def _leaves_one_over(self, images: int) -> bool:
-        return images > self._batch_size > 1 and images % self._batch_size == 1
+    def _left_out(self, images: int) -> int:
+        return left_out(images, batch_size=self._batch_size, processes=self._processes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from tlkit.data.batch import Batch, Failure, Item, collate
 from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
 from tlkit.data.paths import PathTable
-from tlkit.data.sampler import EpochSampler
+from tlkit.data.sampler import EpochSampler, part_of_epoch, part_of_table
 from tlkit.data.transforms import Transform, sample_id_of
 from tlkit.errors import DataError
 from tlkit.samples import PATH, Samples
@@ -103,6 +104,7 @@ class ImageLoader(DataLoader[Any]):
     checkpoint: a loader that takes it up yields the batches that were still to come.
     """
 
+    together = False  # with other processes, which would wait for a batch that is passed over
     _position = (0, 0)  # the epoch of the pass, and how many of its batches are done
 
     def state_dict(self) -> dict[str, int]:
@@ -130,6 +132,12 @@ class ImageLoader(DataLoader[Any]):
             if isinstance(batch, DataError):
                 error = batch
                 break
+            if batch is None and self.together:
+                error = DataError(
+                    "None of the images of one process's batch can be read (each is named above), and the other "
+                    "processes would wait for it. Mend or remove them, then continue with --resume."
+                )
+                break
             if batch is not None:
                 yield batch
         if error is None:
@@ -152,6 +160,8 @@ def create_loader(
     drop_last: bool = False,
     balance: npt.NDArray[np.int64] | None = None,
     seed: int = 0,
+    rank: int = 0,
+    processes: int = 1,
 ) -> ImageLoader:
     """Make a loader whose batches depend on (seed, epoch) and the samples alone, not on the number of workers.
 
@@ -164,12 +174,19 @@ def create_loader(
         balance: codes, shape (N,), of which each gets an equal share of every epoch (see `balanced_order`); None = each
             image once.
         seed: of the order.
+        rank: which of the processes that share the samples this one is, from 0.
+        processes: how many there are; what is shuffled is dealt batch by batch (see `part_of_epoch`).
     """
-    return ImageLoader(
+    part = None
+    if processes > 1 and shuffle:
+        part = partial(part_of_epoch, batch_size=batch_size, rank=rank, processes=processes)
+    elif processes > 1:
+        part = partial(part_of_table, rank=rank, processes=processes)
+    loader = ImageLoader(
         dataset,
         batch_size=batch_size,
-        sampler=EpochSampler(len(dataset), shuffle=shuffle, seed=seed, balance=balance),
-        drop_last=drop_last,
+        sampler=EpochSampler(len(dataset), shuffle=shuffle, seed=seed, balance=balance, part=part),
+        drop_last=drop_last and part is None,  # the part has left them out
         num_workers=num_workers,
         collate_fn=collate,
         worker_init_fn=_use_one_thread if num_workers else None,
@@ -177,6 +194,8 @@ def create_loader(
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(seed),  # leaves the global generator as it is
     )
+    loader.together = processes > 1
+    return loader
 
 
 def _use_one_thread(_: int) -> None:

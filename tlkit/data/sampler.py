@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,46 @@ def balanced_order(targets: npt.NDArray[np.int64], *, seed: int, epoch: int) -> 
     return stream.permutation(np.concatenate(drawn)).astype(np.int64)
 
 
+def left_out(n: int, *, batch_size: int, processes: int = 1) -> int:
+    """Return how many of n images an epoch leaves out: a last batch too small for each process to train on its part.
+
+    Batch normalisation needs two images. An epoch that is one such batch keeps it.
+
+    Example:
+        >>> left_out(33, batch_size=32), left_out(34, batch_size=32), left_out(35, batch_size=16, processes=2)
+        (1, 0, 3)
+    """
+    over = n % (batch_size * processes)
+    return over if n > over and over < min(batch_size, 2) * processes else 0
+
+
+def part_of_epoch(order: npt.NDArray[np.int64], *, batch_size: int, rank: int, processes: int) -> npt.NDArray[np.int64]:
+    """Return what one of several processes trains on, in its order.
+
+    Step by step, the processes together take the next `batch_size * processes` samples of the order, the first one the
+    first `batch_size` of them and so on: what one process would take in batches that are as many times larger. A short
+    last batch is dealt as evenly as it can be, and left out as `left_out` says.
+
+    Example:
+        >>> [part_of_epoch(np.arange(10), batch_size=2, rank=rank, processes=2).tolist() for rank in (0, 1)]
+        [[0, 1, 4, 5], [2, 3, 6, 7]]
+    """
+    order = order[: len(order) - left_out(len(order), batch_size=batch_size, processes=processes)]
+    whole = len(order) - len(order) % (batch_size * processes)
+    mine = order[:whole].reshape(-1, processes, batch_size)[:, rank].ravel()
+    return np.concatenate([mine, np.array_split(order[whole:], processes)[rank]])
+
+
+def part_of_table(order: npt.NDArray[np.int64], *, rank: int, processes: int) -> npt.NDArray[np.int64]:
+    """Return what one of several processes evaluates: each sample falls to one of them, or all to each if too few.
+
+    Example:
+        >>> [part_of_table(np.arange(5), rank=rank, processes=2).tolist() for rank in (0, 1)]
+        [[0, 2, 4], [1, 3]]
+    """
+    return order[rank::processes] if len(order) >= processes else order
+
+
 class EpochSampler(Sampler[tuple[int, int]]):
     """Yields (epoch, index) pairs, so that a dataset in a worker process knows which epoch it augments for.
 
@@ -56,7 +96,15 @@ class EpochSampler(Sampler[tuple[int, int]]):
         epoch: the epoch of the next pass, from 0.
     """
 
-    def __init__(self, n: int, *, shuffle: bool, seed: int, balance: npt.NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self,
+        n: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        balance: npt.NDArray[np.int64] | None = None,
+        part: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]] | None = None,
+    ) -> None:
         """Say what an epoch is.
 
         Args:
@@ -64,11 +112,14 @@ class EpochSampler(Sampler[tuple[int, int]]):
             shuffle: a new order every epoch; else the order of the samples.
             seed: of the order.
             balance: targets, shape (n,), of which each epoch is to have equal shares; None = each sample once.
+            part: takes this process's samples out of the epoch's order, always equally many; None = all of them.
         """
         self.epoch = 0
         self._balance = balance
         self._resumed = (-1, 0)  # an epoch, and how many of its samples were seen before the run was stopped
         self._n = n
+        self._part = part
+        self._length = n if part is None else len(part(np.arange(n, dtype=np.int64)))
         self._shuffle = shuffle
         self._seed = seed
 
@@ -88,7 +139,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return seen if epoch == self.epoch else 0
 
     def __len__(self) -> int:
-        return self._n
+        return self._length
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         epoch, seen = self.epoch, self.seen
@@ -98,5 +149,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
             order = balanced_order(self._balance, seed=self._seed, epoch=epoch)
         else:
             order = epoch_order(self._n, shuffle=self._shuffle, seed=self._seed, epoch=epoch)
+        if self._part is not None:
+            order = self._part(order)
         for index in order[seen:]:
             yield epoch, int(index)

@@ -28,6 +28,7 @@ from tlkit.models.mixing import mix
 from tlkit.models.network import Network
 from tlkit.models.optim import accumulation_factor, create_optimizer, create_schedule, steps_per_epoch
 from tlkit.models.phases import LayerRow, as_lines, enter, layer_rows, layer_table, parameter_groups
+from tlkit.models.processes import gathered, share_of_step, share_statistics
 from tlkit.models.strategy import Phase, phase_at, plan_phases, stages_of
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Strategy, TrainSection, check_sections, plain_values
@@ -141,7 +142,10 @@ class Classifier(pl.LightningModule):
         self.register_buffer("adjustment", logit_adjustment(self.settings.logit_adjustment, counts), persistent=False)
         decay = self.settings.ema_decay
         self.average = AveragedNetwork(self.network, decay=decay) if decay is not None else None
+        # over images: with this nan_strategy torchmetrics 1.9 ignores the weights that a value is given
         self.epoch_loss = MeanMetric(nan_strategy="disable")  # travels in checkpoints from within an epoch
+        self.mean_val_loss = MeanMetric(nan_strategy="disable")
+        self.mean_val_accuracy = MeanMetric(nan_strategy="disable")
 
     @property
     def preprocess(self) -> Preprocess:
@@ -192,14 +196,21 @@ class Classifier(pl.LightningModule):
             module.eval()
         return self
 
+    def setup(self, stage: str) -> None:
+        """Show all that learns in any phase to what averages gradients across processes: it looks before the first."""
+        if self.trainer.world_size > 1 and stage == "fit":
+            for name, parameter in self.network.named_parameters():
+                parameter.requires_grad_(any(phase.rates.get(name, 0.0) for phase in self.phases))
+
     def on_fit_start(self) -> None:
         """Enter training mode: since version 2.2 Lightning keeps the mode that it finds (PR #18951)."""
+        self._enter(self.phase)
         self.train()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Make what is random in this batch (dropout) a function of seed, epoch and batch, whatever came before it."""
         self._enter_phase_of(self.current_epoch)  # an epoch that is resumed in its midst does not start
-        torch.manual_seed(batch_seed(self.seed, epoch=self.current_epoch, batch=batch_idx))
+        torch.manual_seed(batch_seed(self.seed, epoch=self.current_epoch, batch=batch_idx, rank=self.global_rank))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits, shape (B, C), for normalised images (B, 3, H, W)."""
@@ -213,11 +224,13 @@ class Classifier(pl.LightningModule):
         """
         batch_size = len(batch[1])
         loss = self.batch_loss(batch, epoch=self.current_epoch, batch_idx=batch_idx)
-        if not torch.isfinite(loss):
-            raise NotFiniteError("loss", loss.item(), epoch=self.current_epoch + 1, batch=batch_idx + 1)
-        self.epoch_loss.update(loss.detach(), batch_size)
+        weight = cast(torch.Tensor | None, self.loss.weight)
+        share, whole = share_of_step(loss, batch[1], weight=weight, processes=self.trainer.world_size)
+        if not torch.isfinite(whole):
+            raise NotFiniteError("loss", whole.item(), epoch=self.current_epoch + 1, batch=batch_idx + 1)
+        self.epoch_loss.update(whole.expand(batch_size))
         self.log("train_loss", self.epoch_loss, on_step=False, on_epoch=True, prog_bar=True)
-        return loss * accumulation_factor(self.trainer, batch_idx)
+        return loss * share * accumulation_factor(self.trainer, batch_idx)
 
     def batch_loss(self, batch: Sequence[torch.Tensor], *, epoch: int, batch_idx: int) -> torch.Tensor:
         """Return what training minimises on a batch, whose mixing follows from seed, epoch and batch number."""
@@ -228,7 +241,7 @@ class Classifier(pl.LightningModule):
             batch[1],
             mixup=settings.mixup if mixes else 0.0,
             cutmix=settings.cutmix if mixes else 0.0,
-            seed=batch_seed(self.seed, epoch=epoch, batch=batch_idx),
+            seed=batch_seed(self.seed, epoch=epoch, batch=batch_idx, rank=self.global_rank),
         )
         logits = self(mixed.images).float() + self.adjustment
         loss: torch.Tensor = self.loss(logits, mixed.first)
@@ -259,28 +272,35 @@ class Classifier(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the loss of the epoch so far, for a checkpoint from within an epoch."""
-        checkpoint["epoch_loss"] = [float(self.epoch_loss.mean_value), float(self.epoch_loss.weight)]
+        so_far = torch.stack([self.epoch_loss.mean_value, self.epoch_loss.weight]).clone()
+        checkpoint["epoch_loss"] = gathered(so_far, processes=self.trainer.world_size).tolist()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the loss of the epoch so far; an epoch that begins starts from nothing."""
-        mean_value, weight = checkpoint.get("epoch_loss", (0.0, 0.0))
         self.epoch_loss.reset()
-        self.epoch_loss.mean_value.fill_(mean_value)
-        self.epoch_loss.weight.fill_(weight)
+        if "epoch_loss" in checkpoint:
+            so_far = torch.tensor(checkpoint["epoch_loss"]).reshape(-1, 2)[self.global_rank]
+            self.epoch_loss.mean_value.copy_(so_far[0])
+            self.epoch_loss.weight.copy_(so_far[1])
 
     def on_train_epoch_start(self) -> None:
         """Enter the epoch's phase, and begin its loss at nothing; not called for an epoch resumed in its midst."""
         self._enter_phase_of(self.current_epoch)
         self.epoch_loss.reset()
 
+    def on_validation_start(self) -> None:
+        """Judge the same network in every process."""
+        share_statistics(self, processes=self.trainer.world_size)
+
     def validation_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> dict[str, torch.Tensor]:
         """Log the plain cross-entropy and the accuracy of a batch; return `y_pred` (B,) for callbacks."""
         images, targets = batch[0], batch[1]
         logits: torch.Tensor = self.judged(images).float()
         y_pred = logits.argmax(dim=1)
-        accuracy = (y_pred == targets).float().mean()
-        self.log("val_loss", functional.cross_entropy(logits, targets), prog_bar=True, batch_size=len(targets))
-        self.log("val_accuracy", accuracy, prog_bar=True, batch_size=len(targets))
+        self.mean_val_loss.update(functional.cross_entropy(logits, targets, reduction="none"))
+        self.mean_val_accuracy.update((y_pred == targets).float())
+        self.log("val_loss", self.mean_val_loss, prog_bar=True)
+        self.log("val_accuracy", self.mean_val_accuracy, prog_bar=True)
         return {"y_pred": y_pred}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -357,11 +377,16 @@ class NotFiniteError(ModelError):
         return NotFiniteError(self.what, self.value, epoch=self.epoch, batch=self.batch, files=files)
 
 
-def batch_seed(seed: int, *, epoch: int, batch: int) -> int:
-    """Return a 63-bit seed for one batch of one epoch, far from that of its neighbours.
+def batch_seed(seed: int, *, epoch: int, batch: int, rank: int = 0) -> int:
+    """Return a 63-bit seed for one batch of one epoch in one process, far from that of its neighbours.
 
     Example:
         >>> batch_seed(0, epoch=1, batch=0) == batch_seed(0, epoch=1, batch=0) != batch_seed(0, epoch=0, batch=1)
         True
     """
-    return int.from_bytes(hashlib.sha256(f"{seed}:{epoch}:{batch}".encode()).digest()[:8], "big") >> 1
+    return (
+        int.from_bytes(
+            hashlib.sha256(f"{seed}:{epoch}:{batch}{f':{rank}' if rank else ''}".encode()).digest()[:8], "big"
+        )
+        >> 1
+    )

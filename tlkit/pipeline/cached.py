@@ -21,8 +21,7 @@ from tlkit.data.sampler import EpochSampler
 from tlkit.features.cache import FeatureCache
 from tlkit.features.features import Features
 from tlkit.pipeline.embed import embed, embed_views
-from tlkit.pipeline.prepare import Prepared, augmentation
-from tlkit.recipe import Recipe
+from tlkit.pipeline.prepare import Prepared, augmentation, can_use_cache
 from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -42,15 +41,6 @@ class CachedFeatures:
 
     plain: Features
     views: tuple[Features, ...]
-
-
-def can_use_cache(recipe: Recipe) -> bool:
-    """Tell whether the head of a recipe can train on cached features: the backbone is frozen, the pixels are fixed."""
-    fixed = recipe.augment.preset == "none" and not recipe.augment.transforms
-    mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
-    if recipe.strategy.kind != "frozen" or recipe.features.use == "never" or mixed:
-        return False
-    return fixed or recipe.features.views > 0
 
 
 def predicted_splits(samples: Samples) -> tuple[str, ...]:

@@ -47,12 +47,14 @@ class MetricsRecorder(pl.Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Record the epoch that has just ended."""
+        """Record the epoch that has just ended; of several processes, the first one writes."""
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         values["learning_rate"] = max(group["lr"] for group in trainer.optimizers[0].param_groups)
         epoch = trainer.current_epoch + 1
         row = {"epoch": epoch, **{name: values[name] for name in COLUMNS if name in values}}
         self.rows.append(row)
+        if not trainer.is_global_zero:
+            return
         table = pd.DataFrame(self.rows).to_csv(index=False, lineterminator="\n")
         self.directory.write_text(self.directory.metrics, table)
         track(self.tracker, row)

@@ -172,11 +172,12 @@ class KeepCheckpoints(Checkpoint):
             StopRequested: the user asked for training to stop. Lightning calls this callback last, so that all others
                 are done with the batch.
         """
-        due = self._stop.requested or (self._every and trainer.global_step % self._every == 0)
+        stops = self._stops(trainer)
+        due = stops or (self._every and trainer.global_step % self._every == 0)
         whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if due and whole_step and not trainer.is_last_batch:
             self._save(trainer, f"epoch-{trainer.current_epoch + 1:04d}-batch-{batch_idx + 1:06d}.ckpt")
-        if self._stop.requested and not trainer.is_last_batch:
+        if stops and not trainer.is_last_batch:
             raise StopRequested
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -193,7 +194,7 @@ class KeepCheckpoints(Checkpoint):
             sign = 1 if self._mode == "min" else -1
             self.ranked = sorted([*self.ranked, (name, value)], key=lambda one: sign * one[1])[: self._best_epochs]
         self._save(trainer, name)
-        if self._stop.requested and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
+        if trainer.current_epoch + 1 < (trainer.max_epochs or 0) and self._stops(trainer):
             raise StopRequested
 
     def state_dict(self) -> dict[str, Any]:
@@ -215,6 +216,10 @@ class KeepCheckpoints(Checkpoint):
     @property
     def _best(self) -> set[str]:
         return {self.best, *(name for name, _ in self.ranked)}
+
+    def _stops(self, trainer: pl.Trainer) -> bool:
+        """Return whether any process was asked to stop: all stop at the same batch."""
+        return bool(trainer.strategy.reduce_boolean_decision(self._stop.requested, all=False))
 
     def _better(self, value: float) -> bool:
         if math.isnan(self.best_value):

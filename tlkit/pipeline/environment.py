@@ -33,6 +33,7 @@ def describe_environment(
     weights: WeightsFacts,
     device: str,
     precision: str,
+    processes: int,
     set_aside: int,
     sources: Sequence[Path] = (),
 ) -> dict[str, Any]:
@@ -43,6 +44,7 @@ def describe_environment(
         weights: what the backbone started from.
         device: where it trained, such as "cpu".
         precision: Lightning's word for it, such as "bf16-mixed".
+        processes: how many trained together.
         set_aside: number of images that could not be read.
         sources: files that say which images there are, what they show and how they are split; their digests
             are recorded.
@@ -57,6 +59,7 @@ def describe_environment(
         "device_name": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "precision": precision,
+        "processes": processes,
         "data": {
             "root": str(samples.root),
             "images": len(samples),

@@ -13,19 +13,23 @@ import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
 import pandas as pd
 
-from tlkit.errors import RunError
+from tlkit.errors import RunError, TlkitError
 from tlkit.features.heads import Head
 from tlkit.models.artifact import save_artifact
 from tlkit.pipeline.cached import CachedFeatures, FeatureBatches, cached_features, predicted_splits, threads_for
 from tlkit.pipeline.checkpoints import find_start
+from tlkit.pipeline.devices import choose_device
 from tlkit.pipeline.environment import describe_environment, with_changes
-from tlkit.pipeline.heads import head_word, learn_head
+from tlkit.pipeline.follower import follow
+from tlkit.pipeline.heads import learn_head
 from tlkit.pipeline.judge import Run
 from tlkit.pipeline.predictor import Predictor
-from tlkit.pipeline.prepare import Prepared, prepare
-from tlkit.pipeline.resume import open_to_resume, origin_of, replacing, require_same_data
+from tlkit.pipeline.prepare import Prepared, can_use_cache, head_word, prepare
+from tlkit.pipeline.resume import open_to_resume, origin_of, replacing, require_same_data, require_same_world
 from tlkit.pipeline.stored import store_model
+from tlkit.pipeline.together import dismiss, lost_connection
 from tlkit.pipeline.train import Outcome, load_best, train
+from tlkit.pipeline.world import World, find_world
 from tlkit.predictions import Predictions
 from tlkit.recipe import Recipe, dump_recipe, load_recipe
 from tlkit.runs import RunDirectory, write_lock
@@ -57,6 +61,8 @@ def fit(
         progress: draw progress bars on stderr.
         on_check: called with (images checked, images in all) while the images are checked.
 
+    Where torchrun has started several processes, it returns in the first one; the others end with the training.
+
     Raises:
         TlkitError: the recipe, the data, the weights or the run directory cannot be used; nothing is lost.
 
@@ -74,6 +80,10 @@ def fit(
         recipe = load_recipe(recipe, overrides)
     if resume and overwrite:
         raise RunError("--resume continues a run and --overwrite replaces it. Use one of them.")
+    world = find_world(recipe)
+    if world.rank > 0:
+        _follow(recipe, world)
+        raise SystemExit(0)
     path = Path(runs_dir) / recipe.name
     if not resume:
         RunDirectory.require_free(path, overwrite=overwrite)
@@ -82,13 +92,29 @@ def fit(
             directory = open_to_resume(path, recipe)
             if directory.status == "finished":
                 logger.info("%s is finished; there is nothing to resume.", path)
+                dismiss(world, device=choose_device(recipe.train.device))
                 return Run(directory)
         prepared = prepare(recipe, progress=on_check)
         if resume:
             require_same_data(directory, prepared)
+            require_same_world(directory, prepared)
             return _run(directory, prepared, resume=True, progress=progress)
         with replacing(path):
             return _run(RunDirectory.create(path), prepared, resume=False, progress=progress)
+
+
+def _follow(recipe: Recipe, world: World) -> None:
+    """Train beside the first process, where torchrun has started this one; cached features are left to the first."""
+    if can_use_cache(recipe):
+        return
+    try:
+        follow(world, device=choose_device(recipe.train.device))
+    except Exception as error:
+        if isinstance(error, TlkitError) or not lost_connection(error):
+            raise
+        raise RunError(
+            f"Process {world.rank + 1} of {world.size} has lost the others: one of them has died."
+        ) from error
 
 
 def _run(directory: RunDirectory, prepared: Prepared, *, resume: bool, progress: bool) -> Run:
@@ -123,6 +149,7 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         weights=prepared.classifier.source.weights,
         device=prepared.device,
         precision=prepared.precision,
+        processes=prepared.world.size,
         set_aside=len(data.set_aside),
         sources=_sources(recipe),
     )

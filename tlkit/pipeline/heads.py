@@ -16,18 +16,12 @@ from tlkit.features.heads import FACTS, QUICK_KINDS, Head, choose_head, fit_head
 from tlkit.features.heads.store import HEAD_FILE
 from tlkit.models.classifier import Classifier
 from tlkit.models.network import ScoredHead
-from tlkit.pipeline.prepare import Prepared, class_weights
-from tlkit.recipe import Recipe
+from tlkit.pipeline.prepare import Prepared, class_weights, head_word
 from tlkit.recipe.heads import HeadWord
 
 logger = logging.getLogger(__name__)
 
 FOLDS = 5
-
-
-def head_word(recipe: Recipe) -> HeadWord:
-    """Return which head a recipe asks for: "linear" where it is trained by the recipe's own optimizer."""
-    return recipe.strategy.head if recipe.strategy.kind == "frozen" else "linear"
 
 
 def learn_head(prepared: Prepared, features: Features) -> Head:

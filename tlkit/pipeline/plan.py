@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tlkit.models.phases import Table, layer_rows
-from tlkit.pipeline.heads import head_plan, head_word
-from tlkit.pipeline.prepare import Prepared
+from tlkit.pipeline.heads import head_plan
+from tlkit.pipeline.prepare import Prepared, head_word
 from tlkit.samples import SPLITS
 
 
@@ -61,7 +61,11 @@ def _learning_rows(prepared: Prepared) -> Table:
             f"{train.epochs} epochs x {steps} = {train.epochs * steps}, batches of {recipe.data.batch_size}"
             + (f", {train.accumulate_batches} a step" if train.accumulate_batches > 1 else ""),
         ),
-        ("device", f"{prepared.device}, precision {prepared.precision}"),
+        (
+            "device",
+            f"{prepared.device}, precision {prepared.precision}"
+            + (f", {prepared.world.size} processes with a batch each" if prepared.world.size > 1 else ""),
+        ),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
 import pytorch_lightning as pl
+from torch import nn
 
 from tlkit.audit.cells import by_problems
 from tlkit.data.datamodule import ImageFolderDataModule
@@ -18,7 +19,11 @@ from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.pipeline.devices import LightningPrecision, choose_device, choose_precision
 from tlkit.pipeline.repair_groups import crossings
+from tlkit.pipeline.world import World, find_world
+from tlkit.pipeline.worst_group import WORST
+from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
+from tlkit.recipe.heads import HeadWord
 from tlkit.samples import LABEL, Samples
 
 logger = logging.getLogger(__name__)
@@ -35,6 +40,7 @@ class Prepared:
         device: "cpu", "cuda" or "mps".
         precision: Lightning's word for it.
         steps_per_epoch: optimizer steps per epoch.
+        world: the processes that train together.
     """
 
     recipe: Recipe
@@ -43,6 +49,7 @@ class Prepared:
     device: str
     precision: LightningPrecision
     steps_per_epoch: int
+    world: World
 
 
 def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = None) -> Prepared:
@@ -56,6 +63,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         TlkitError: the weights, the data or the device cannot be had; the message says what to do.
     """
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
+    world = _world(recipe)
     device = choose_device(recipe.train.device)
     precision = choose_precision(str(recipe.train.precision), device=device)
     section = recipe.data
@@ -63,36 +71,11 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
     given = {"resize": section.resize, "crop_pct": section.crop_pct, "background": section.background,
              "decode": section.decode}  # fmt: skip
     preprocess = backbone.preprocess.replace(**{name: value for name, value in given.items() if value is not None})
-    data = ImageFolderDataModule(
-        section.root,
-        preprocess=preprocess,
-        augment=augmentation(recipe),
-        batch_size=section.batch_size,
-        num_workers=section.num_workers,
-        val=section.val,
-        test=section.test,
-        seed=recipe.seed,
-        manifest=section.manifest,
-        shards=section.shards,
-        split=section.split,
-        stratify=section.stratify,
-        group_by=section.group_by,
-        time_column=section.time_column,
-        folds=section.folds,
-        fold=section.fold,
-        on_leak=section.on_leak,
-        sampling="balanced" if recipe.train.sampling == "balanced" else "shuffled",
-        metadata=section.metadata,
-        groups=section.groups,
-        quarantine=section.quarantine,
-        labels=section.labels,
-        max_pixels=section.max_pixels,
-        progress=progress,
-    )
+    data = open_data(recipe, preprocess, world=world, progress=progress)
     data.setup()
     _check_audit(recipe, data.samples)
-    if recipe.train.sampling == "group_balanced":
-        data.balance(crossings(data.samples.split("train"), recipe.audit.plain))
+    balance_groups(recipe, data)
+    _check_world(world, data, recipe)
     keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora")
     if not keeps_statistics and min(section.batch_size, len(data.samples.split("train"))) == 1:
         raise RecipeError(
@@ -111,8 +94,124 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         steps_per_epoch=steps,
         seed=recipe.seed,
     )
-    logger.info("Training on %s in precision %s.", device, precision)
-    return Prepared(recipe, data, classifier, device, precision, steps)
+    if world.size > 1 and not keeps_statistics and has_batch_norm(classifier):
+        logger.info(
+            "Batch normalisation is not synchronised: each process takes its statistics from its own %d images.",
+            section.batch_size,
+        )
+    if head_word(recipe) == "linear":
+        logger.info("Training on %s in precision %s.", device, precision)
+    return Prepared(recipe, data, classifier, device, precision, steps, world)
+
+
+def head_word(recipe: Recipe) -> HeadWord:
+    """Return which head a recipe asks for: "linear" where it is trained by the recipe's own optimizer."""
+    return recipe.strategy.head if recipe.strategy.kind == "frozen" else "linear"
+
+
+def can_use_cache(recipe: Recipe) -> bool:
+    """Tell whether the head of a recipe can train on cached features: the backbone is frozen, the pixels are fixed."""
+    fixed = recipe.augment.preset == "none" and not recipe.augment.transforms
+    mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
+    if recipe.strategy.kind != "frozen" or recipe.features.use == "never" or mixed:
+        return False
+    return fixed or recipe.features.views > 0
+
+
+def open_data(
+    recipe: Recipe,
+    preprocess: Preprocess,
+    *,
+    world: World,
+    samples: Samples | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageFolderDataModule:
+    """Return the data module of a recipe, not yet set up.
+
+    Args:
+        recipe: its `data` section says where the images are and how they are split.
+        preprocess: what the backbone expects.
+        world: the processes that share the images.
+        samples: images that another process has read, checked and split, which are then taken as they are.
+        progress: called with (images checked, images in all).
+    """
+    section = recipe.data
+    common: dict[str, Any] = {
+        "preprocess": preprocess,
+        "augment": augmentation(recipe),
+        "batch_size": section.batch_size,
+        "num_workers": section.num_workers,
+        "seed": recipe.seed,
+        "sampling": "balanced" if recipe.train.sampling == "balanced" else "shuffled",
+        "max_pixels": section.max_pixels,
+        "rank": world.rank,
+        "processes": world.size,
+    }
+    if samples is not None:
+        return ImageFolderDataModule(samples, val=0.0, check=False, **common)
+    return ImageFolderDataModule(
+        section.root,
+        val=section.val,
+        test=section.test,
+        manifest=section.manifest,
+        shards=section.shards,
+        split=section.split,
+        stratify=section.stratify,
+        group_by=section.group_by,
+        time_column=section.time_column,
+        folds=section.folds,
+        fold=section.fold,
+        on_leak=section.on_leak,
+        metadata=section.metadata,
+        groups=section.groups,
+        quarantine=section.quarantine,
+        labels=section.labels,
+        progress=progress,
+        **common,
+    )
+
+
+def balance_groups(recipe: Recipe, data: ImageFolderDataModule) -> None:
+    """Give the crossings of class and group equal shares of every epoch, where the recipe asks for it."""
+    if recipe.train.sampling == "group_balanced":
+        data.balance(crossings(data.samples.split("train"), recipe.audit.plain))
+
+
+def has_batch_norm(module: nn.Module) -> bool:
+    """Tell whether any layer takes statistics over the images of a batch."""
+    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
+
+
+def _world(recipe: Recipe) -> World:
+    """Return the processes that train; one where there is no network to train in epochs."""
+    world = find_world(recipe)
+    if world.size > 1 and can_use_cache(recipe):
+        logger.info("The head learns from cached features, which one process does; the other %d end.", world.size - 1)
+        return World()
+    if world.size > 1:
+        size = recipe.data.batch_size * recipe.train.accumulate_batches
+        logger.info(
+            "%d processes train with batches of %d: each step sees %d images.",
+            world.size, recipe.data.batch_size, size * world.size,
+        )  # fmt: skip
+    return world
+
+
+def _check_world(world: World, data: ImageFolderDataModule, recipe: Recipe) -> None:
+    """Find out whether every process gets images.
+
+    Raises:
+        RecipeError: there are fewer than two for each.
+    """
+    stopping = recipe.train.early_stopping
+    if world.size > 1 and WORST in (recipe.train.monitor, stopping and stopping.monitor):
+        raise RecipeError(
+            f"{WORST} is to be monitored, but of {world.size} processes each sees a part of the val images. Use "
+            "train.devices=1, or another monitor."
+        )
+    images = len(data.samples.split("train"))
+    if world.size > 1 and images < min(recipe.data.batch_size, 2) * world.size:
+        raise RecipeError(f"{images} training images are too few for {world.size} processes. Use train.devices=1.")
 
 
 def _check_audit(recipe: Recipe, samples: Samples) -> None:

@@ -82,6 +82,22 @@ def require_same_data(directory: RunDirectory, prepared: Prepared) -> None:
         )
 
 
+def require_same_world(directory: RunDirectory, prepared: Prepared) -> None:
+    """Refuse to resume with another number of processes: the batches would be others.
+
+    Raises:
+        RunError: the run was started with more or fewer.
+    """
+    if not directory.environment.is_file():
+        return
+    before, now = directory.read_json(directory.environment).get("processes", 1), prepared.world.size
+    if before != now:
+        raise RunError(
+            f"{directory.path} was started in {before} processes, and now there are {now}: the batches would be "
+            f"others. Resume it with {before}, or start a new run under another name."
+        )
+
+
 def origin_of(prepared: Prepared) -> str:
     """Return what a run's results follow from, as one sha256: what the recipe sets, the images, the starting weights.
 

@@ -6,11 +6,13 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
+import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 
@@ -29,10 +31,11 @@ from tlkit.pipeline.checkpoints import DurableCheckpointIO, KeepCheckpoints, Sta
 from tlkit.pipeline.prepare import Prepared
 from tlkit.pipeline.resume import origin_of
 from tlkit.pipeline.soup import make_soup
-from tlkit.pipeline.speed import choose_speed, computing
+from tlkit.pipeline.speed import Speed, choose_speed, computing
+from tlkit.pipeline.together import Task, dismiss, gathered, leading
 from tlkit.pipeline.worst_group import watch_worst_group
 from tlkit.runs import RunDirectory
-from tlkit.tracking import Tracker
+from tlkit.tracking import NullTracker, Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -62,48 +65,100 @@ def train(
         NotFiniteError: the loss or a gradient is not a finite number; epoch, batch and files are named.
         RunError: a checkpoint cannot be written.
     """
-    classifier, epochs = prepared.classifier, prepared.recipe.train.epochs
-    origin = origin_of(prepared)
+    origin, world = origin_of(prepared), prepared.world
     start = _find_start(directory, origin=origin) if resume else None
     for row in start.rows if start is not None else ():
         track(tracker, row)  # a tracker's new record holds the whole history
     if start is not None and start.stopped_early:
         logger.info("Training had stopped early; there is nothing left to train.")
+        dismiss(world, device=prepared.device)
         load_best(prepared, start.best)
         _average(directory, prepared, tracker, batches=batches, ranked=start.ranked)
         return "finished"
-    stop, last_batch = PoliteStop(), LastBatch()
-    keeper = _keeper(directory, prepared, origin=origin, stop=stop)
-    worst = watch_worst_group(prepared.recipe, prepared.data.samples)
-    callbacks: list[pl.Callback] = [worst] if worst is not None else []
-    callbacks += [MetricsRecorder(directory, tracker), last_batch, keeper]
-    callbacks += _early_stopping(prepared)
-    if progress:
-        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
-    outcome: Outcome = "finished"
     from_pixels = isinstance(batches, ImageFolderDataModule)
     speed = choose_speed(directory, prepared, resume=resume, from_pixels=from_pixels)
-    with _quiet_lightning(), stop.listening(), computing(prepared, speed, from_pixels=from_pixels):
-        trainer = _trainer(directory, prepared, callbacks, progress=progress)
-        try:
-            trainer.fit(
-                classifier,
-                datamodule=batches,
-                ckpt_path=str(start.path) if start else None,
-                weights_only=True,
-            )
-        except SystemExit as error:  # what Lightning makes of the second Ctrl-C
-            raise KeyboardInterrupt from error
-        except StopRequested:
-            outcome = "interrupted"
-            logger.warning("Stopped in epoch %d of %d.", trainer.current_epoch + 1, epochs)
-        except NotFiniteError as error:
-            files = prepared.data.samples.split("train").paths[last_batch.index]
-            raise error.naming(f" ({len(files)} images: {first_few(files.tolist())})") from None
+    task = Task(
+        prepared.recipe,
+        prepared.data.samples,
+        dict(prepared.classifier.hparams),
+        prepared.device,
+        prepared.precision,
+        prepared.steps_per_epoch,
+        directory.path,
+        origin,
+        start.path if start else None,
+        speed,
+    )
+    training = _Training(directory, prepared, tracker, batches, progress)
+    with leading(world, task):
+        outcome, keeper = training.run(origin=origin, checkpoint=task.checkpoint, speed=speed)
     load_best(prepared, directory.checkpoints / keeper.best if keeper.best else None)
     if outcome == "finished":
         _average(directory, prepared, tracker, batches=batches, ranked=keeper.ranked)
     return outcome
+
+
+def train_along(folder: Path, prepared: Prepared, *, origin: str, checkpoint: Path | None, speed: Speed) -> None:
+    """Train beside the first process, and write nothing.
+
+    Args:
+        folder: the run's directory.
+        prepared: the recipe, made concrete for this process.
+        origin: what identifies the run.
+        checkpoint: where to go on; None = at the start.
+        speed: how the first process computes.
+    """
+    training = _Training(RunDirectory(folder), prepared, NullTracker(), prepared.data, progress=False)
+    training.run(origin=origin, checkpoint=checkpoint, speed=speed)
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One process's part in training."""
+
+    directory: RunDirectory
+    prepared: Prepared
+    tracker: Tracker
+    batches: pl.LightningDataModule
+    progress: bool
+
+    def run(self, *, origin: str, checkpoint: Path | None, speed: Speed) -> tuple[Outcome, KeepCheckpoints]:
+        """Train; return how it ended, and what has kept the checkpoints."""
+        prepared, classifier = self.prepared, self.prepared.classifier
+        stop, last_batch = PoliteStop(), LastBatch()
+        keeper = _keeper(self.directory, prepared, origin=origin, stop=stop)
+        worst = watch_worst_group(prepared.recipe, prepared.data.samples) if prepared.world.size == 1 else None
+        callbacks: list[pl.Callback] = [worst] if worst is not None else []
+        callbacks += [MetricsRecorder(self.directory, self.tracker), last_batch, keeper]
+        callbacks += _early_stopping(prepared)
+        if self.progress:
+            callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
+        outcome: Outcome = "finished"
+        from_pixels = isinstance(self.batches, ImageFolderDataModule)
+        with _quiet_lightning(), stop.listening(), computing(prepared, speed, from_pixels=from_pixels):
+            trainer = _trainer(self.directory, prepared, callbacks, progress=self.progress)
+            try:
+                trainer.fit(
+                    classifier,
+                    datamodule=self.batches,
+                    ckpt_path=str(checkpoint) if checkpoint else None,
+                    weights_only=True,
+                )
+            except SystemExit as error:  # what Lightning makes of the second Ctrl-C
+                raise KeyboardInterrupt from error
+            except StopRequested:
+                outcome = "interrupted"
+                logger.log(
+                    logging.WARNING if prepared.world.rank == 0 else logging.DEBUG,
+                    "Stopped in epoch %d of %d.",
+                    trainer.current_epoch + 1,
+                    prepared.recipe.train.epochs,
+                )
+            except NotFiniteError as error:
+                index = np.concatenate(gathered(last_batch.index, prepared.world))
+                files = prepared.data.samples.split("train").paths[index]
+                raise error.naming(f" ({len(files)} images: {first_few(files.tolist())})") from None
+        return outcome, keeper
 
 
 def load_best(prepared: Prepared, best: Path | None) -> None:
@@ -153,7 +208,7 @@ def _trainer(
     settings = prepared.recipe.train
     return pl.Trainer(
         accelerator=prepared.device,
-        devices=1,
+        **prepared.world.for_trainer(several_phases=len(prepared.classifier.phases) > 1),
         precision=prepared.precision,
         max_epochs=settings.epochs,
         accumulate_grad_batches=settings.accumulate_batches,

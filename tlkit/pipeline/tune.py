@@ -17,8 +17,7 @@ from tlkit.errors import RecipeError
 from tlkit.models.sweep import sweep_rates, time_batch_sizes
 from tlkit.models.tuning import BatchSizes, RateSweep
 from tlkit.pipeline.cached import FeatureBatches, cached_features, threads_for
-from tlkit.pipeline.heads import head_word
-from tlkit.pipeline.prepare import Prepared, prepare
+from tlkit.pipeline.prepare import Prepared, head_word, prepare
 from tlkit.recipe import Recipe, load_recipe
 
 logger = logging.getLogger(__name__)

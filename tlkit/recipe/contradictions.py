@@ -292,6 +292,12 @@ def _of_train(recipe: Recipe) -> Iterator[Contradiction]:
             "Use precision: bf16, 32 or auto.",
         )
 
+    if train.device == "mps" and train.devices not in ("auto", 1):
+        yield Contradiction(
+            ("train.devices", "train.device"),
+            f"train.devices is {train.devices}, but train.device is mps, of which a machine has one. Use devices: 1.",
+        )
+
 
 def _of_loss(train: TrainSection) -> Iterator[Contradiction]:
     if "focal_gamma" in train.model_fields_set and train.loss != "focal":

@@ -214,6 +214,12 @@ class TrainSection(Section):
         "in a run of 2,000 steps or more; never on a CPU.",
     )
     device: Device = Field("auto", description="Where to train; auto = cuda or mps where there is one, else cpu.")
+    devices: Annotated[Literal["auto"] | v.Count, Wanted("auto, or a whole number of at least 1")] = Field(
+        1,
+        description="Processes on each machine that train together, each on a GPU of its own (or on the CPU) with "
+        "batch_size images a step; auto = one per GPU.",
+    )
+    num_nodes: v.Count = Field(1, description="Machines that train together, started by torchrun; see docs/devices.md.")
 
 
 class EvaluateSection(Section):

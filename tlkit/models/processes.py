@@ -1,0 +1,44 @@
+"""What the processes that train one network together have to know of each other."""
+
+from __future__ import annotations
+
+import torch
+from torch import distributed, nn
+
+
+def gathered(values: torch.Tensor, *, processes: int) -> torch.Tensor:
+    """Return the values of all processes, shape (processes, …), by rank; all of them must ask."""
+    if processes == 1:
+        return values[None]
+    parts = [torch.empty_like(values) for _ in range(processes)]
+    distributed.all_gather(parts, values)
+    return torch.stack(parts)
+
+
+def share_of_step(
+    loss: torch.Tensor, targets: torch.Tensor, *, weight: torch.Tensor | None, processes: int
+) -> tuple[torch.Tensor | float, torch.Tensor]:
+    """Return what this process's mean loss is multiplied by, and the mean over the images of all processes.
+
+    Gradients are averaged over the processes, whose parts of a batch differ in size where it is the epoch's last or a
+    file is damaged, and in weight where the classes have weights. With the share, that average is the gradient of the
+    mean over the whole batch.
+
+    Args:
+        loss: mean over this process's images.
+        targets: (B,).
+        weight: of each class in the loss, shape (C,); None = all 1.
+        processes: how many train together.
+    """
+    if processes == 1:
+        return 1.0, loss.detach()
+    basis = loss.new_tensor(len(targets)) if weight is None else weight[targets].sum()
+    means, bases = gathered(torch.stack([loss.detach(), basis]), processes=processes).unbind(dim=1)
+    return basis * processes / bases.sum(), (means * bases).sum() / bases.sum()
+
+
+def share_statistics(module: nn.Module, *, processes: int) -> None:
+    """Give every process the first one's buffers: norm statistics move in each by its own images."""
+    if processes > 1:
+        for buffer in module.buffers():
+            distributed.broadcast(buffer, 0)
