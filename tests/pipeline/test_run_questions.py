@@ -86,7 +86,7 @@ def test_runs_are_compared_on_their_test_images(runs):
 def test_a_run_is_held_against_gates_and_another_run(runs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     old, new = runs
-    Path("gates.yaml").write_text("gates_version: 1\nno_worse_than: {baseline: runs/old, by: [light], margin: 0.01}\n")
+    Path("gates.yaml").write_text("gates_version: 1\nno_worse_than: {baseline: runs/old, by: [light], margin: 0.05}\n")
     assert new.gate("gates.yaml").verdict == "PASS"
     Path("back.yaml").write_text("gates_version: 1\nno_worse_than: {baseline: runs/new, by: [light]}\n")
     report = gate(old, "back.yaml")
