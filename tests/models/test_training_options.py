@@ -60,6 +60,14 @@ def test_focal_loss_without_focus_is_the_weighted_cross_entropy():
     torch.testing.assert_close(FocalLoss(gamma=0.0, weight=weight)(logits, targets), expected)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 2.0])
+def test_focal_loss_has_a_gradient_at_images_that_are_certain(gamma):
+    logits = torch.tensor([[80.0, 0.0], [20.0, 0.0], [0.0, 80.0]], requires_grad=True)
+    FocalLoss(gamma=gamma)(logits, torch.tensor([0, 0, 0])).backward()
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad[0].abs().max() < 1e-6 and logits.grad[2, 1] > 0.3
+
+
 def test_adjusted_logits_follow_the_paper_and_act_in_training_only():
     torch.testing.assert_close(logit_adjustment(0.5, [9, 3]), 0.5 * torch.tensor([0.75, 0.25]).log())
     adjusted = _classifier(logit_adjustment=1.0).adjustment

@@ -57,6 +57,12 @@ def test_the_tiny_problem_is_learnt_and_the_numbers_agree_with_each_other(tiny_r
     assert list(tiny_run.history["epoch"]) == list(range(1, 9))
 
 
+def test_the_recorded_learning_rate_is_the_one_that_the_epoch_ended_with(tiny_recipe):
+    changes = {"strategy": {"kind": "lp_ft", "probe_epochs": 1}, "train.schedule": "constant", "train.epochs": 3}
+    run = fit(tiny_recipe(), {**changes, "report.enabled": False})
+    np.testing.assert_allclose(run.history["learning_rate"], [0.01, 0.001, 0.001])
+
+
 def test_predictions_of_the_run_are_those_of_its_stored_model(tiny_run):
     stored = tiny_run.predictions("test")
     model = tlkit.load_model(tiny_run)

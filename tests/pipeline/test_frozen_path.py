@@ -14,6 +14,7 @@ from test_fit import _interrupt_after
 import tlkit
 from tlkit.errors import MissingExtraError, RecipeError
 from tlkit.features import FeatureCache
+from tlkit.features.engine_choice import create_engine
 from tlkit.models.artifact import read_tensors
 from tlkit.models.weights import tensors_digest, without_prefix
 from tlkit.pipeline.fit import fit
@@ -59,7 +60,7 @@ def test_the_head_on_cached_features_is_the_head_of_the_live_path(recipe, caplog
     assert (
         "The backbone is frozen and nothing varies the images: the head trains on cached features." in caplog.messages
     )
-    live = fit(recipe, {**chosen, "name": "live", "features.use": "never"})
+    live = fit(recipe, {**chosen, "name": "live", "features.use": "never", "features.engine": "auto"})
     assert_same_head(cached, live, atol=1e-5)
     pd.testing.assert_frame_equal(cached.history, live.history, atol=1e-4, rtol=1e-3)
     for split in ("val", "test"):
@@ -160,6 +161,11 @@ def test_an_engine_that_is_not_installed_is_named_before_training(recipe, monkey
             "features.views is 2, but features.use is never. Keep one of them.",
         ),
         (
+            {"augment.preset": "light", "features.views": 2, "train.mixup": 0.2, "train.cutmix": 1.0},
+            "features.views is 2, but train.mixup and train.cutmix would mix the images anew every epoch, so no "
+            "features of them can be kept. Remove one or the other.",
+        ),
+        (
             {"features.views": 2},
             "features.views is 2, but augment: none makes all views alike. "
             "Remove features.views, or choose an augmentation.",
@@ -169,3 +175,48 @@ def test_an_engine_that_is_not_installed_is_named_before_training(recipe, monkey
 def test_views_that_cannot_be_are_refused(recipe, changes, message):
     with pytest.raises(RecipeError, match=re.escape(message)):
         load_recipe(recipe, changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"strategy": "full", "features.engine": "openvino"},
+            "features.engine is openvino, but strategy: full changes the backbone, so there are no features to keep. "
+            "Remove features.engine.",
+        ),
+        (
+            {"features.use": "never", "features.engine": "torch"},
+            "features.engine is torch, but features.use is never. Remove features.engine.",
+        ),
+        (
+            {"features.tolerance": 0.99, "features.engine": "torch"},
+            "features.tolerance is 0.99, which engine: auto is held to, but features.engine is torch. "
+            "Remove one of them.",
+        ),
+    ],
+)
+def test_an_engine_that_would_run_nothing_is_refused(recipe, changes, message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        load_recipe(recipe, changes)
+
+
+@pytest.mark.parametrize("views", [{}, {"augment.preset": "light", "features.views": 2}])
+def test_a_resumed_run_keeps_the_engine_it_was_begun_with(recipe, tmp_path, monkeypatch, caplog, views):
+    settings = {**SETTINGS, **views, "features.engine": "auto"}
+    (tmp_path / "empty").mkdir()
+    with monkeypatch.context() as patch:  # where bf16 wins, whatever this machine measures
+        patch.setattr("tlkit.pipeline.embed.choose_engine", _bfloat16_wins)
+        whole = fit(recipe, {**settings, "name": "whole"})
+        _interrupt_after(patch, 4)
+        assert fit(recipe, {**settings, "name": "cut"}).status == "interrupted"
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "empty"))  # measured anew, torch would win
+    resumed = fit(recipe, {**settings, "name": "cut"}, resume=True)
+    assert "features.engine: auto: torch-bf16, which the run was begun with." in caplog.messages
+    assert resumed.environment["features"] == whole.environment["features"]
+    assert resumed.environment["features"]["dtype"] == "bfloat16"
+    assert tensors_digest(tensors(resumed)) == tensors_digest(tensors(whole))
+
+
+def _bfloat16_wins(module, folded, pixels, *, device, **_):
+    return create_engine("torch-bf16", folded(), pixels, device=device)

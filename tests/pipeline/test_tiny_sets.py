@@ -36,6 +36,11 @@ def test_batches_of_one_do_for_a_frozen_backbone(tiny_recipe):
     assert fit(tiny_recipe(), {"data.batch_size": 1, "strategy": "frozen", "train.epochs": 1}).status == "finished"
 
 
+def test_batches_of_one_do_for_a_backbone_without_batchnorm(tiny_recipe):
+    changes = {"model.name": "test_vit", "data.batch_size": 1, "train.epochs": 1, "report.enabled": False}
+    assert fit(tiny_recipe(), changes).status == "finished"
+
+
 def test_a_last_batch_of_one_is_left_out(tiny_recipe, tmp_path, caplog):
     recipe = tiny_recipe()
     shrink(tmp_path / "colours", "red", keep=1)

@@ -44,6 +44,14 @@ def test_a_prepared_recipe_stays_as_it_is_and_both_results_can_be_drawn(tiny_rec
     assert to_svg(lambda: plot_batch_sizes(sizes)).startswith("<svg")
 
 
+def test_batch_sizes_are_timed_where_the_system_does_not_count_memory(tiny_recipe, monkeypatch):
+    monkeypatch.setattr("tlkit.models.sweep.resource", None)  # as on Windows
+    sizes = find_batch_size(tiny_recipe(), {"strategy": "frozen"})
+    assert [one.memory_mb for one in sizes.tried] == [None] * len(sizes.tried)
+    assert sizes.rows()[1][2] == "-"
+    assert to_svg(lambda: plot_batch_sizes(sizes)).startswith("<svg")
+
+
 def test_what_has_no_learning_rate_is_refused(tiny_recipe):
     recipe = tiny_recipe()
     lines = recipe.read_text().replace("strategy: full", "strategy: {kind: frozen, head: logistic}").splitlines()

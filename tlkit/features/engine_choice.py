@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,17 @@ def identity(name: EngineName, device: str) -> tuple[str, Dtype]:
     if name == "torch-bf16":
         return f"torch/{device}", "bfloat16"
     return f"{name}/{device if name == 'torch' else 'cpu'}", "float32"
+
+
+def engine_named(engine: str, dtype: str) -> EngineName:
+    """Return which engine has this identity, on whatever device.
+
+    Example:
+        >>> engine_named(*identity("torch-bf16", "cpu")), engine_named(*identity("openvino", "cpu"))
+        ('torch-bf16', 'openvino')
+    """
+    name = engine.partition("/")[0]
+    return cast(EngineName, f"{name}-bf16" if dtype == "bfloat16" else name)
 
 
 def create_engine(name: EngineName, module: nn.Module, pixels: torch.Tensor, *, device: str) -> Engine:

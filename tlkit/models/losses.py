@@ -31,7 +31,8 @@ class FocalLoss(nn.Module):
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of logits (B, C) and targets (B,), in nats."""
         log_p = functional.log_softmax(logits, dim=1).gather(1, targets[:, None])[:, 0]  # (B,)
-        loss = -((1 - log_p.exp()) ** self.gamma) * log_p
+        doubt = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)  # 1 - p; at 0 a power has no gradient
+        loss = -(doubt**self.gamma) * log_p
         if self.weight is None:
             return loss.mean()
         weight = cast(torch.Tensor, self.weight)[targets]

@@ -25,6 +25,11 @@ from tlkit.models.optim import create_optimizer
 from tlkit.models.phases import parameter_groups
 from tlkit.models.tuning import BETA, BatchSize, BatchSizes, RateSweep
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 Batch = Sequence[torch.Tensor]
 
 DIVERGED = 4.0
@@ -132,10 +137,12 @@ def time_batch_sizes(
                 return BatchSizes(tuple(tried), "memory", limit)
             best = max((one.images_per_s for one in tried), default=0.0)
             idle = idle + 1 if throughput < LEAST_GAIN * best else 0
-            tried.append(BatchSize(size, throughput, _memory_mb(device)))
+            peak = _memory_mb(device)
+            tried.append(BatchSize(size, throughput, peak))
             if idle == 2:
                 return BatchSizes(tuple(tried), "plateau", limit)
-            if limit is not None and 2 * (tried[-1].memory_mb - start) > limit:
+            grown = None if start is None or peak is None else peak - start
+            if limit is not None and grown is not None and 2 * grown > limit:
                 return BatchSizes(tuple(tried), "memory", limit)
             size *= 2
     return BatchSizes(tuple(tried), "images", limit)
@@ -192,12 +199,12 @@ def _seconds(work: Callable[[], object], device: str) -> float:
     return time.perf_counter() - begun
 
 
-def _memory_mb(device: str) -> float:
-    """Return the most memory that torch (on a GPU) or this process (elsewhere) has had."""
+def _memory_mb(device: str) -> float | None:
+    """Return the most memory that torch (on a GPU) or this process has had; None where the system does not say."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
-    import resource  # not on Windows
-
+    if resource is None:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 

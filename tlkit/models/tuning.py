@@ -117,12 +117,12 @@ class BatchSize:
     Attributes:
         images: the batch size.
         images_per_s: throughput of training steps, the fastest of those timed.
-        memory_mb: most memory so far: of the process on a CPU, of torch on a GPU.
+        memory_mb: most memory so far: of the process on a CPU, of torch on a GPU; None on Windows without a GPU.
     """
 
     images: int
     images_per_s: float
-    memory_mb: float
+    memory_mb: float | None
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,10 @@ class BatchSizes:
     def rows(self) -> Table:
         """Return the sizes as text, with a header."""
         rows: Table = [("batch size", "images/s", "memory MB")]
-        rows += [(str(one.images), f"{one.images_per_s:.1f}", f"{one.memory_mb:,.0f}") for one in self.tried]
+        rows += [
+            (str(one.images), f"{one.images_per_s:.1f}", "-" if one.memory_mb is None else f"{one.memory_mb:,.0f}")
+            for one in self.tried
+        ]
         return rows
 
     def sentence(self) -> str:

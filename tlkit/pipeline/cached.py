@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
@@ -19,6 +20,7 @@ from tlkit.data.batch import Batch
 from tlkit.data.dataset import ImageLoader
 from tlkit.data.sampler import EpochSampler
 from tlkit.features.cache import FeatureCache
+from tlkit.features.engine_choice import engine_named
 from tlkit.features.features import Features
 from tlkit.pipeline.embed import embed, embed_views
 from tlkit.pipeline.prepare import Prepared, augmentation, can_use_cache
@@ -49,8 +51,14 @@ def predicted_splits(samples: Samples) -> tuple[str, ...]:
     return tuple(name for name in ("val", "test") if name in present) or ("train",)
 
 
-def cached_features(prepared: Prepared) -> CachedFeatures | None:
+def cached_features(prepared: Prepared, *, begun_with: Mapping[str, Any] | None = None) -> CachedFeatures | None:
     """Return the features of a run's images, computing those that are not cached; None where pixels are needed.
+
+    One engine makes all of them: where views of the training images are asked for, the engine of those.
+
+    Args:
+        prepared: the recipe, made concrete.
+        begun_with: what made the features of a run that is resumed, as its environment says; its engine goes on.
 
     Raises:
         TlkitError: an engine's package is not installed, or no image can be read.
@@ -68,24 +76,27 @@ def cached_features(prepared: Prepared) -> CachedFeatures | None:
         return None
     section = recipe.features
     cache = FeatureCache(limit_bytes=int(section.cache_limit_gb * 1e9))
-    backbone = prepared.classifier.source
+    backbone, engine = prepared.classifier.source, section.engine
+    if engine == "auto" and begun_with is not None:
+        engine = engine_named(begun_with["engine"], begun_with["dtype"])
+        logger.info("features.engine: auto: %s, which the run was begun with.", engine)
+    plain = data.samples
+    views: tuple[Features, ...] = ()
     if section.views:
         logger.info("The backbone is frozen: the head trains on %d cached views of every image.", section.views)
+        views = embed_views(
+            data.samples.split("train"), backbone=backbone, views=section.views, augment=augmentation(recipe),
+            seed=recipe.seed, engine=engine, tolerance=section.tolerance, device=prepared.device, cache=cache,
+            num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
+        )  # fmt: skip
+        engine = engine_named(views[0].made_by.engine, views[0].made_by.dtype)
         chosen = data.samples.table["split"].isin(predicted_splits(data.samples))
         plain = Samples(data.samples.root, data.samples.classes, data.samples.table[chosen].reset_index(drop=True))
     else:
         logger.info("The backbone is frozen and nothing varies the images: the head trains on cached features.")
-        plain = data.samples
     features = embed(
-        plain, backbone=backbone, engine=section.engine, tolerance=section.tolerance, device=prepared.device,
+        plain, backbone=backbone, engine=engine, tolerance=section.tolerance, device=prepared.device,
         cache=cache, num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
-    )  # fmt: skip
-    if not section.views:
-        return CachedFeatures(features, ())
-    views = embed_views(
-        data.samples.split("train"), backbone=backbone, views=section.views, augment=augmentation(recipe),
-        seed=recipe.seed, engine=section.engine, tolerance=section.tolerance, device=prepared.device, cache=cache,
-        num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
     )  # fmt: skip
     return CachedFeatures(features, views)
 

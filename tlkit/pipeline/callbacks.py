@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,8 @@ class StopRequested(Exception):
 class MetricsRecorder(pl.Callback):
     """Write one row of metrics per finished epoch to `metrics.csv` and to the tracker; epochs count from 1.
 
+    The learning rate in it is the one that the epoch's last batch was trained at.
+
     The rows travel in the checkpoints, so that a resumed run neither repeats nor loses an epoch.
     """
 
@@ -45,11 +48,18 @@ class MetricsRecorder(pl.Callback):
         self.directory = directory
         self.tracker = tracker
         self.rows: list[dict[str, float]] = []
+        self._rate = math.nan  # of the batch in work; after it the schedule has gone on, into the next phase at its end
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the highest learning rate that the batch is trained at."""
+        self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record the epoch that has just ended; of several processes, the first one writes."""
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        values["learning_rate"] = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+        values["learning_rate"] = self._rate
         epoch = trainer.current_epoch + 1
         row = {"epoch": epoch, **{name: values[name] for name in COLUMNS if name in values}}
         self.rows.append(row)

@@ -19,7 +19,7 @@ from tlkit.data.decode import DECODER, MAX_PIXELS
 from tlkit.data.transforms import build_transform
 from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache, ShardLostError
-from tlkit.features.engine_choice import EngineName, candidates, choose_engine, create_engine, identity
+from tlkit.features.engine_choice import EngineName, candidates, choose_engine, create_engine, engine_named, identity
 from tlkit.features.engines import Engine
 from tlkit.features.features import Features, Provenance, View
 from tlkit.features.folding import fold_batch_norm
@@ -111,6 +111,8 @@ def embed_views(
 ) -> tuple[Features, ...]:
     """Return the features of several augmented views of every image; view k is what epoch k of a training sees.
 
+    One engine makes all of them: the first one's.
+
     Args:
         images: samples, or paths of image files.
         backbone: what makes the features; it is put into evaluation mode.
@@ -129,13 +131,15 @@ def embed_views(
         DataError: none of the images can be read, or the augmentation cannot be used.
     """
     stated = augment if isinstance(augment, str) else json.dumps(list(augment), sort_keys=True)
-    return tuple(
-        _embed(
+    made: list[Features] = []
+    for number in range(views):
+        one = _embed(
             images, backbone, view=View(stated, seed, number), augment=augment, engine=engine, tolerance=tolerance,
             device=device, cache=cache, num_workers=num_workers, max_pixels=max_pixels, progress=progress,
-        )
-        for number in range(views)
-    )  # fmt: skip
+        )  # fmt: skip
+        made.append(one)
+        engine = engine_named(one.made_by.engine, one.made_by.dtype)
+    return tuple(made)
 
 
 def embed_run(
@@ -251,7 +255,8 @@ def _choose_maker(
         )  # fmt: skip
 
     def folded() -> nn.Module:
-        example = torch.zeros(1, 3, *backbone.preprocess.image_size)
+        stream = torch.Generator().manual_seed(0)  # noise, since black pixels would leave many layers at zero
+        example = torch.randn(1, 3, *backbone.preprocess.image_size, generator=stream)
         return PixelBackbone(fold_batch_norm(backbone.module.cpu(), example), backbone.preprocess)
 
     def build(name: EngineName) -> Engine:

@@ -144,22 +144,7 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
     if data.leaks is not None:
         leaks = data.leaks.table.assign(dropped="yes" if recipe.data.on_leak == "drop" else "")
         directory.write_text(directory.leaks, leaks.to_csv(index=False, lineterminator="\n"))
-    environment = describe_environment(
-        data.samples,
-        weights=prepared.classifier.source.weights,
-        device=prepared.device,
-        precision=prepared.precision,
-        processes=prepared.world.size,
-        set_aside=len(data.set_aside),
-        sources=_sources(recipe),
-    )
-    if resume and directory.environment.is_file():
-        environment = with_changes(directory.read_json(directory.environment), environment)
-    directory.write_json(directory.environment, environment)
-    cached = cached_features(prepared)
-    if cached is not None:
-        environment["features"] = cached.plain.made_by.to_dict()
-        directory.write_json(directory.environment, environment)
+    environment, cached = _note_environment(directory, prepared, resume=resume)
     owed = data.samples.root / "ATTRIBUTION.txt"
     if owed.is_file():
         directory.write_text(directory.attribution, owed.read_text(encoding="utf-8", errors="replace"))
@@ -187,6 +172,33 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         _judge(directory, recipe, tracker)
         tracker.log_model(directory.model, metadata=prepared.classifier.card().to_dict())
     return outcome
+
+
+def _note_environment(
+    directory: RunDirectory, prepared: Prepared, *, resume: bool
+) -> tuple[dict[str, Any], CachedFeatures | None]:
+    """Write down what the run is made with, and make the features that it trains on, if any, as it was begun."""
+    environment = describe_environment(
+        prepared.data.samples,
+        weights=prepared.classifier.source.weights,
+        device=prepared.device,
+        precision=prepared.precision,
+        processes=prepared.world.size,
+        set_aside=len(prepared.data.set_aside),
+        sources=_sources(prepared.recipe),
+    )
+    begun_with = None
+    if resume and directory.environment.is_file():
+        before = directory.read_json(directory.environment)
+        environment, begun_with = with_changes(before, environment), before.get("features")
+        if begun_with is not None:
+            environment["features"] = begun_with
+    directory.write_json(directory.environment, environment)
+    cached = cached_features(prepared, begun_with=begun_with)
+    if cached is not None:
+        environment["features"] = cached.plain.made_by.to_dict()
+        directory.write_json(directory.environment, environment)
+    return environment, cached
 
 
 def _sources(recipe: Recipe) -> list[Path]:

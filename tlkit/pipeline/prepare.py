@@ -77,7 +77,8 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
     balance_groups(recipe, data)
     _check_world(world, data, recipe)
     keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora")
-    if not keeps_statistics and min(section.batch_size, len(data.samples.split("train"))) == 1:
+    has_statistics = any(name.endswith("running_mean") for name in backbone.module.state_dict())
+    if has_statistics and not keeps_statistics and min(section.batch_size, len(data.samples.split("train"))) == 1:
         raise RecipeError(
             "Batches would hold one image, on which batch normalisation cannot train. Use data.batch_size of 2 or "
             "more, more images, or strategy: frozen."

@@ -48,6 +48,8 @@ def plot_batch_sizes(sizes: BatchSizes, ax: Axes | None = None) -> Axes:
     images = [one.images for one in sizes.tried]
     ax.plot(images, [one.images_per_s for one in sizes.tried], "o-", color=BLUE, label="measured")
     for one in sizes.tried:
+        if one.memory_mb is None:
+            continue
         ax.annotate(
             f"{one.memory_mb:,.0f} MB", (one.images, one.images_per_s), textcoords="offset points", xytext=(0, 8),
             ha="center", fontsize=8, color=GREY,

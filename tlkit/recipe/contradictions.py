@@ -174,8 +174,32 @@ def _of_strategy(recipe: Recipe) -> Iterator[Contradiction]:
 
 def _of_features(recipe: Recipe) -> Iterator[Contradiction]:
     features, kind = recipe.features, recipe.strategy.kind
+    usual = type(features).model_fields["tolerance"].default  # a stored recipe states every key
+    if features.tolerance != usual and features.engine != "auto":
+        yield Contradiction(
+            ("features.tolerance", "features.engine"),
+            f"features.tolerance is {features.tolerance:g}, which engine: auto is held to, but features.engine is "
+            f"{features.engine}. Remove one of them.",
+        )
+    if features.engine != "auto" and (kind != "frozen" or features.use == "never"):
+        other, why = (
+            ("strategy.kind", f"strategy: {kind} changes the backbone, so there are no features to keep")
+            if kind != "frozen"
+            else ("features.use", "features.use is never")
+        )
+        yield Contradiction(
+            ("features.engine", other),
+            f"features.engine is {features.engine}, but {why}. Remove features.engine.",
+        )
     if not features.views:
         return
+    mixing = tuple(f"train.{name}" for name in ("mixup", "cutmix") if getattr(recipe.train, name) > 0)
+    if mixing and kind == "frozen":
+        yield Contradiction(
+            ("features.views", *mixing),
+            f"features.views is {features.views}, but {' and '.join(mixing)} would mix the images anew every epoch, so "
+            "no features of them can be kept. Remove one or the other.",
+        )
     if kind != "frozen":
         yield Contradiction(
             ("features.views", "strategy.kind"),
