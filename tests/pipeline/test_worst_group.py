@@ -10,7 +10,10 @@ import torch
 from tlkit.errors import RecipeError
 from tlkit.pipeline.cached import FeatureBatches, cached_features
 from tlkit.pipeline.fit import fit
+from tlkit.pipeline.plan import plan_rows
 from tlkit.pipeline.prepare import prepare
+from tlkit.pipeline.resume import origin_of
+from tlkit.pipeline.world import World
 from tlkit.recipe import load_recipe
 from tlkit.stats.intervals import wilson
 
@@ -86,3 +89,35 @@ def test_without_groups_to_be_about_it_is_a_contradiction(recipe):
 def test_groups_that_are_too_small_are_said_before_training(recipe):
     with pytest.raises(RecipeError, match="needs two groups or more"):
         fit(recipe, {"train.monitor": WORST, "audit.min_group_size": 10})
+
+
+@pytest.mark.parametrize("strategy", ["full", "frozen"])
+def test_group_dro_weights_the_crossings_of_class_and_group_by_row(recipe, strategy):
+    prepared = prepare(load_recipe(recipe, {"train.loss": "group_dro", "strategy": strategy, "augment": "none"}))
+    train = prepared.data.samples.split("train").table
+    crossed = (train["label"] + train["light"]).to_numpy(dtype=str)
+    code = prepared.classifier.loss.group_of.numpy()
+    assert len(set(zip(crossed, code, strict=True))) == len(set(code)) == len(prepared.classifier.loss.q) == 4
+    settings = dict(plan_rows(prepared)[1])
+    assert settings["loss"] == "group_dro, 4 groups by class × light, step 0.01"
+    before = origin_of(prepared)
+    prepared.classifier.loss.set_groups(code[::-1].copy())
+    assert origin_of(prepared) != before
+
+
+@pytest.mark.slow
+def test_group_dro_trains_alike_on_features_and_images(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    options = {"train.loss": "group_dro", "train.group_dro_step": 0.5, "strategy": "frozen", "augment": "none"}
+    cached = fit(recipe, {"name": "cached", **options})
+    live = fit(recipe, {"name": "live", "features.use": "never", **options})
+    plain = fit(recipe, {"name": "plain", "strategy": "frozen", "augment": "none"})
+    assert "features" in cached.environment and "features" not in live.environment
+    np.testing.assert_allclose(cached.predictions().proba, live.predictions().proba, atol=1e-4)
+    assert np.abs(cached.predictions().proba - plain.predictions().proba).max() > 1e-6
+
+
+def test_group_dro_is_for_one_process(recipe, monkeypatch):
+    monkeypatch.setattr("tlkit.pipeline.prepare.find_world", lambda recipe: World(0, 2, 0, 2, "tlkit"))
+    with pytest.raises(RecipeError, match=r"train\.loss is group_dro, but of 2 processes each sees a part of every"):
+        prepare(load_recipe(recipe, {"train.loss": "group_dro", "strategy": "full"}))

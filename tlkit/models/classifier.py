@@ -23,7 +23,7 @@ from tlkit.models.artifact import ModelCard
 from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.models.lora import add_adapters, merge_adapters
-from tlkit.models.losses import create_loss, logit_adjustment
+from tlkit.models.losses import GroupDROLoss, create_loss, logit_adjustment
 from tlkit.models.mixing import mix
 from tlkit.models.network import Network
 from tlkit.models.optim import accumulation_factor, create_optimizer, create_schedule, steps_per_epoch
@@ -40,8 +40,9 @@ class Classifier(pl.LightningModule):
     """Fine-tune a pretrained backbone on images of named classes.
 
     A batch begins with normalised images (B, 3, H, W) float32 and targets (B,) int64; anything after these two is
-    ignored. `train_loss`, `val_loss` and `val_accuracy` are logged once an epoch; the validation loss is the plain
-    cross-entropy in nats, without label smoothing, class weights and the like, so that it can be compared between runs.
+    ignored, but for the rows (B,) int64 that `train.loss: group_dro` takes as the third. `train_loss`, `val_loss` and
+    `val_accuracy` are logged once an epoch; the validation loss is the plain cross-entropy in nats, without label
+    smoothing, class weights and the like, so that it can be compared between runs.
 
     Example:
         >>> classifier = Classifier("test_resnet", classes=["ant", "bee"], weights="none")
@@ -60,6 +61,7 @@ class Classifier(pl.LightningModule):
         train: TrainSection | Mapping[str, Any] | None = None,
         class_weights: Mapping[str, float] | None = None,
         class_counts: Mapping[str, int] | None = None,
+        num_groups: int | None = None,
         steps_per_epoch: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -79,6 +81,7 @@ class Classifier(pl.LightningModule):
             train: a recipe's `train` section, or a mapping of some of its keys.
             class_weights: weight of each class in the training loss; default: all 1.
             class_counts: training images of each class, which `train.logit_adjustment` needs.
+            num_groups: number of groups, which `train.loss: group_dro` needs; `loss.set_groups` says who is in which.
             steps_per_epoch: optimizer steps per epoch, for the schedule; default: asked of the trainer.
             seed: of the head's initialisation and of dropout.
 
@@ -114,6 +117,7 @@ class Classifier(pl.LightningModule):
                 "train": sections["train"],
                 "class_weights": class_weights and {name: float(weight) for name, weight in class_weights.items()},
                 "class_counts": class_counts and {name: int(count) for name, count in class_counts.items()},
+                "num_groups": num_groups,
                 "steps_per_epoch": steps_per_epoch,
                 "seed": seed,
             }
@@ -135,7 +139,7 @@ class Classifier(pl.LightningModule):
             if class_weights is None
             else torch.tensor([class_weights[name] for name in classes], dtype=torch.float32)
         )
-        self.loss = create_loss(self.settings, weight=weight)
+        self.loss = create_loss(self.settings, weight=weight, groups=num_groups)
         if self.settings.logit_adjustment and class_counts is None:
             raise ModelError("train.logit_adjustment needs the images of each class. Pass class_counts.")
         counts = [class_counts[name] if class_counts else 1 for name in classes]
@@ -224,7 +228,7 @@ class Classifier(pl.LightningModule):
         """
         batch_size = len(batch[1])
         loss = self.batch_loss(batch, epoch=self.current_epoch, batch_idx=batch_idx)
-        weight = cast(torch.Tensor | None, self.loss.weight)
+        weight = cast(torch.Tensor | None, getattr(self.loss, "weight", None))
         share, whole = share_of_step(loss, batch[1], weight=weight, processes=self.trainer.world_size)
         if not torch.isfinite(whole):
             raise NotFiniteError("loss", whole.item(), epoch=self.current_epoch + 1, batch=batch_idx + 1)
@@ -244,6 +248,8 @@ class Classifier(pl.LightningModule):
             seed=batch_seed(self.seed, epoch=epoch, batch=batch_idx, rank=self.global_rank),
         )
         logits = self(mixed.images).float() + self.adjustment
+        if isinstance(self.loss, GroupDROLoss):
+            return cast(torch.Tensor, self.loss(logits, batch[1], self.loss.groups_in(batch)))
         loss: torch.Tensor = self.loss(logits, mixed.first)
         if mixed.share < 1:
             loss = mixed.share * loss + (1 - mixed.share) * self.loss(logits, mixed.second)

@@ -1,14 +1,18 @@
-"""The training loss: cross-entropy or focal loss, over logits that may be adjusted for rare classes."""
+"""The training loss: cross-entropy, focal loss or group DRO, over logits that may be adjusted for rare classes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
 
+from tlkit.errors import ModelError
 from tlkit.recipe import TrainSection
 
 
@@ -39,8 +43,85 @@ class FocalLoss(nn.Module):
         return (weight * loss).sum() / weight.sum()
 
 
-def create_loss(train: TrainSection, *, weight: torch.Tensor | None) -> nn.Module:
-    """Build the loss that the recipe names; `weight` is that of each class, shape (C,)."""
+class GroupDROLoss(nn.Module):
+    """Cross-entropy of the groups, weighted so that those with a large loss come to count most: group DRO.
+
+    Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts", algorithm 1, for batches that hold
+    several groups, as the authors' code has it: on each training batch q_g ← q_g · exp(η · l_g), divided by the sum of
+    all q, and then the loss Σ q_g · l_g, where l_g is the mean cross-entropy of the batch's images of group g, and 0
+    where it has none. The weights begin alike; they are kept as logarithms, so that none becomes 0 for good.
+
+    Attributes:
+        step: η, above 0.
+        log_q: natural logarithm of each group's weight, shape (G,); a buffer, which a checkpoint holds.
+        group_of: group by row of the training images, shape (N,), or None before `set_groups`; no checkpoint holds it.
+    """
+
+    log_q: torch.Tensor
+    group_of: torch.Tensor | None
+
+    def __init__(self, *, groups: int, step: float, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.step = step
+        self.label_smoothing = label_smoothing
+        self.register_buffer("log_q", torch.full((groups,), -math.log(groups)))
+        self.register_buffer("group_of", None, persistent=False)
+
+    def set_groups(self, codes: Sequence[int] | npt.NDArray[np.int64]) -> None:
+        """Say which group each training image is in.
+
+        Args:
+            codes: group by row of the training images, shape (N,), from 0 to below the number of groups.
+
+        Raises:
+            ModelError: a code is out of range.
+        """
+        found = torch.as_tensor(codes, dtype=torch.int64, device=self.log_q.device)
+        if not bool(((found >= 0) & (found < len(self.log_q))).all()):
+            raise ModelError(f"Groups must be whole numbers from 0 to {len(self.log_q) - 1}. Got others.")
+        self.group_of = found
+
+    def groups_in(self, batch: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the groups (B,) of a batch of images, targets and rows.
+
+        Raises:
+            ModelError: nobody has said who is in which group, or the batch has no rows.
+        """
+        if self.group_of is None or len(batch) < 3:
+            raise ModelError(
+                "train.loss: group_dro needs groups. Call loss.set_groups, and give batches of images, targets, rows."
+            )
+        return self.group_of[batch[2]]
+
+    @property
+    def q(self) -> torch.Tensor:
+        """The weight of each group, shape (G,); they sum to 1."""
+        return self.log_q.exp()
+
+    def forward(self, logits: torch.Tensor, targets: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
+        """Return the loss of logits (B, C), targets (B,) and groups (B,), in nats; in training mode q moves first.
+
+        A batch whose loss is not finite leaves q as it was.
+        """
+        each = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
+        inside = functional.one_hot(group, len(self.log_q)).to(each.dtype)  # (B, G)
+        losses = (each[:, None] * inside).sum(dim=0) / inside.sum(dim=0).clamp(min=1)  # (G,)
+        if self.training:
+            moved = torch.log_softmax(self.log_q + self.step * losses.detach(), dim=0)
+            self.log_q.copy_(torch.where(torch.isfinite(moved).all(), moved, self.log_q))
+        return (self.q * losses).sum()
+
+
+def create_loss(train: TrainSection, *, weight: torch.Tensor | None, groups: int | None = None) -> nn.Module:
+    """Build the loss that the recipe names; `weight` is that of each class, shape (C,), and `groups` their number.
+
+    Raises:
+        ModelError: group DRO without groups.
+    """
+    if train.loss == "group_dro":
+        if not groups:
+            raise ModelError("train.loss: group_dro needs the number of groups. Pass num_groups.")
+        return GroupDROLoss(groups=groups, step=train.group_dro_step, label_smoothing=train.label_smoothing)
     if train.loss == "focal":
         return FocalLoss(gamma=train.focal_gamma, weight=weight)
     return nn.CrossEntropyLoss(weight=weight, label_smoothing=train.label_smoothing)

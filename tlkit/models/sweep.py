@@ -21,6 +21,7 @@ from torch import nn
 
 from tlkit.errors import DataError, ModelError
 from tlkit.models.classifier import Classifier, batch_seed
+from tlkit.models.losses import GroupDROLoss
 from tlkit.models.optim import create_optimizer
 from tlkit.models.phases import parameter_groups
 from tlkit.models.tuning import BETA, BatchSize, BatchSizes, RateSweep
@@ -59,7 +60,7 @@ def sweep_rates(
 
     Args:
         classifier: the classifier; a copy of it is trained, in float32.
-        batches: normalised images and targets; they are gone through as often as is needed.
+        batches: normalised images and targets (and rows, for group DRO); they are gone through as often as is needed.
         lowest: first learning rate, above 0.
         highest: last learning rate.
         steps: optimizer steps at most.
@@ -79,7 +80,8 @@ def sweep_rates(
         for number, rate in enumerate(rates):
             for group in groups:
                 group["lr"] = rate * group["rates"][phase]
-            some = [_moved(batch, device) for batch in itertools.islice(stream, trained.settings.accumulate_batches)]
+            taken = itertools.islice(stream, trained.settings.accumulate_batches)
+            some = [_moved(batch[: _parts(trained)], device) for batch in taken]
             loss = step(some, number)
             if not math.isfinite(loss):
                 stopped = True
@@ -128,7 +130,7 @@ def time_batch_sizes(
         first = next(iter(batches))
         while size <= max(largest, smallest):
             rows = torch.arange(size) % len(first[1])
-            batch = _moved([part[rows] for part in first[:2]], device)
+            batch = _moved([part[rows] for part in first[: _parts(trained)]], device)
             try:
                 throughput = max(size / _seconds(lambda: step([batch], 0), device) for _ in range(3))  # noqa: B023
             except RuntimeError as error:  # torch.OutOfMemoryError is one, a CPU's allocator raises the plain one
@@ -219,8 +221,13 @@ def _free_mb() -> float | None:
     return None if free is None else FULL * int(free) * 1024 / 1e6
 
 
+def _parts(classifier: Classifier) -> int:
+    """Return how many parts of a batch training takes: images and targets, and the rows for group DRO."""
+    return 3 if isinstance(classifier.loss, GroupDROLoss) else 2
+
+
 def _moved(batch: Batch, device: str) -> Batch:
-    return [part.to(device) for part in batch[:2]]
+    return [part.to(device) for part in batch]
 
 
 def _repeated(batches: Iterable[Batch]) -> Iterator[Batch]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tlkit.audit.tables import CROSS
+from tlkit.models.losses import GroupDROLoss
 from tlkit.models.phases import Table, layer_rows
 from tlkit.pipeline.heads import head_plan
 from tlkit.pipeline.prepare import Prepared, head_word
@@ -56,6 +58,7 @@ def _learning_rows(prepared: Prepared) -> Table:
     steps = prepared.steps_per_epoch
     return [
         ("optimizer", f"{train.optimizer}, learning rate {train.learning_rate:g}, {train.schedule}"),
+        *_group_loss(prepared),
         (
             "steps",
             f"{train.epochs} epochs x {steps} = {train.epochs * steps}, batches of {recipe.data.batch_size}"
@@ -67,6 +70,15 @@ def _learning_rows(prepared: Prepared) -> Table:
             + (f", {prepared.world.size} processes with a batch each" if prepared.world.size > 1 else ""),
         ),
     ]
+
+
+def _group_loss(prepared: Prepared) -> Table:
+    """Return what a loss that weights groups does, where the recipe names one."""
+    recipe, loss = prepared.recipe, prepared.classifier.loss
+    if not isinstance(loss, GroupDROLoss):
+        return []
+    crossed = CROSS.join(("class", *recipe.audit.columns))
+    return [("loss", f"group_dro, {len(loss.q)} groups by {crossed}, step {loss.step:g}")]
 
 
 def _phase_tables(prepared: Prepared) -> list[tuple[str, Table]]:

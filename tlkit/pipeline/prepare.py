@@ -9,6 +9,8 @@ from typing import Any
 
 import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
+import numpy as np
+import numpy.typing as npt
 import pytorch_lightning as pl
 from torch import nn
 
@@ -17,6 +19,7 @@ from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.errors import RecipeError, first_few
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
+from tlkit.models.losses import GroupDROLoss
 from tlkit.pipeline.devices import LightningPrecision, choose_device, choose_precision
 from tlkit.pipeline.repair_groups import crossings
 from tlkit.pipeline.world import World, find_world
@@ -84,6 +87,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
             "more, more images, or strategy: frozen."
         )
     steps = -(-data.steps_per_epoch // recipe.train.accumulate_batches)
+    groups = _groups(recipe, data)
     classifier = Classifier(
         replace(backbone, preprocess=preprocess),
         classes=data.classes,
@@ -92,9 +96,12 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         train=recipe.train,
         class_weights=class_weights(recipe.train.class_weights, data.samples),
         class_counts=_class_counts(data.samples) if recipe.train.logit_adjustment else None,
+        num_groups=None if groups is None else int(groups.max()) + 1,
         steps_per_epoch=steps,
         seed=recipe.seed,
     )
+    if groups is not None and isinstance(classifier.loss, GroupDROLoss):
+        classifier.loss.set_groups(groups)
     if world.size > 1 and not keeps_statistics and has_batch_norm(classifier):
         logger.info(
             "Batch normalisation is not synchronised: each process takes its statistics from its own %d images.",
@@ -178,6 +185,14 @@ def balance_groups(recipe: Recipe, data: ImageFolderDataModule) -> None:
         data.balance(crossings(data.samples.split("train"), recipe.audit.plain))
 
 
+def _groups(recipe: Recipe, data: ImageFolderDataModule) -> npt.NDArray[np.int64] | None:
+    """Return the crossing of class and group of each training image, numbered from 0, where the loss takes it."""
+    if recipe.train.loss != "group_dro":
+        return None
+    codes = crossings(data.samples.split("train"), recipe.audit.plain)
+    return np.unique(codes, return_inverse=True)[1].astype(np.int64)
+
+
 def has_batch_norm(module: nn.Module) -> bool:
     """Tell whether any layer takes statistics over the images of a batch."""
     return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
@@ -202,13 +217,18 @@ def _check_world(world: World, data: ImageFolderDataModule, recipe: Recipe) -> N
     """Find out whether every process gets images.
 
     Raises:
-        RecipeError: there are fewer than two for each.
+        RecipeError: there are fewer than two for each, or what is asked for needs all of them in one process.
     """
     stopping = recipe.train.early_stopping
     if world.size > 1 and WORST in (recipe.train.monitor, stopping and stopping.monitor):
         raise RecipeError(
             f"{WORST} is to be monitored, but of {world.size} processes each sees a part of the val images. Use "
             "train.devices=1, or another monitor."
+        )
+    if world.size > 1 and recipe.train.loss == "group_dro":
+        raise RecipeError(
+            f"train.loss is group_dro, but of {world.size} processes each sees a part of every group. Use "
+            "train.devices=1, or another loss."
         )
     images = len(data.samples.split("train"))
     if world.size > 1 and images < min(recipe.data.batch_size, 2) * world.size:

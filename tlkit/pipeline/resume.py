@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.errors import RunError, first_few
+from tlkit.models.losses import GroupDROLoss
 from tlkit.pipeline.environment import fingerprint
 from tlkit.pipeline.prepare import Prepared
 from tlkit.recipe import Recipe, load_recipe
@@ -99,7 +100,7 @@ def require_same_world(directory: RunDirectory, prepared: Prepared) -> None:
 
 
 def origin_of(prepared: Prepared) -> str:
-    """Return what a run's results follow from, as one sha256: what the recipe sets, the images, the starting weights.
+    """Return what a run's results follow from, as one sha256: what the recipe sets, images, starting weights, groups.
 
     Keys that the recipe leaves at their defaults do not count, so that a later tlkit with more keys finds the same.
     """
@@ -108,6 +109,9 @@ def origin_of(prepared: Prepared) -> str:
         "images": fingerprint(prepared.data.samples),
         "weights": prepared.classifier.source.weights.digest,
     }
+    loss = prepared.classifier.loss
+    if isinstance(loss, GroupDROLoss) and loss.group_of is not None:
+        facts["groups"] = hashlib.sha256(loss.group_of.cpu().numpy().tobytes()).hexdigest()
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -139,7 +139,8 @@ def _seconds(prepared: Prepared, *ways: Speed) -> list[float]:
     classifier, device = prepared.classifier, prepared.device
     height, width = classifier.preprocess.image_size
     size = min(prepared.recipe.data.batch_size, len(prepared.data.samples.split("train")))
-    batch = [torch.zeros(size, 3, height, width, device=device), torch.zeros(size, dtype=torch.int64, device=device)]
+    zeros = torch.zeros(size, dtype=torch.int64, device=device)  # targets, and rows for a loss that takes them
+    batch = [torch.zeros(size, 3, height, width, device=device), zeros, zeros]
     best = [float("inf")] * len(ways)
     names = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
     dtype = names.get(prepared.precision)

@@ -100,7 +100,7 @@ class _Normalised:
         self._data = data
         self.loader = data.train_dataloader()
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         for batch in self.loader:
             ready: Batch = self._data.on_after_batch_transfer(batch, 0)
-            yield ready.image, ready.target
+            yield ready.image, ready.target, ready.index

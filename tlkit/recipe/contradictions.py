@@ -292,6 +292,12 @@ def _of_train(recipe: Recipe) -> Iterator[Contradiction]:
             "train.sampling is group_balanced, but audit.by names no column whose groups could be balanced. "
             "Set audit.by, or use sampling: balanced for classes alone.",
         )
+    if train.loss == "group_dro" and not recipe.audit.by:
+        yield Contradiction(
+            ("train.loss", "audit.by"),
+            "train.loss is group_dro, but audit.by names no column whose groups it could weight. Set audit.by, or use "
+            "loss: cross_entropy.",
+        )
     if train.soup is not None and train.monitor == "val_worst_group_accuracy":
         yield Contradiction(
             ("train.soup", "train.monitor"),
@@ -335,6 +341,24 @@ def _of_loss(train: TrainSection) -> Iterator[Contradiction]:
             ("train.label_smoothing", "train.loss"),
             f"train.label_smoothing is {train.label_smoothing:g}, but loss: focal knows one true class per image. "
             "Remove train.label_smoothing, or use loss: cross_entropy.",
+        )
+    if "group_dro_step" in train.model_fields_set and train.loss != "group_dro":
+        yield Contradiction(
+            ("train.group_dro_step", "train.loss"),
+            f"train.group_dro_step is {train.group_dro_step:g}, but loss: {train.loss} has none. "
+            "Remove train.group_dro_step, or use loss: group_dro.",
+        )
+    beside_groups = {
+        "class_weights": (train.class_weights != "none", "weights each crossing of class and group itself"),
+        "logit_adjustment": (train.logit_adjustment > 0, "weights each crossing of class and group itself"),
+        "mixup": (train.mixup > 0, "knows one group per image"),
+        "cutmix": (train.cutmix > 0, "knows one group per image"),
+    }
+    for key in [key for key, (is_used, _) in beside_groups.items() if is_used and train.loss == "group_dro"]:
+        yield Contradiction(
+            (f"train.{key}", "train.loss"),
+            f"train.{key} is given, but loss: group_dro {beside_groups[key][1]}. "
+            f"Remove train.{key}, or use loss: cross_entropy.",
         )
     against_imbalance = {
         "train.class_weights": train.class_weights == "balanced",

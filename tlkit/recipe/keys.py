@@ -74,6 +74,7 @@ ALIASES: dict[str, str] = {
         "train.class_weights": "class_weight weighted_loss loss_weights cls_weights balance",
         "train.loss": "loss_fn loss_func criterion loss_function",
         "train.focal_gamma": "gamma",
+        "train.group_dro_step": "dro_step groupdro_eta group_dro_step_size robust_step_size dro_step_size",
         "train.logit_adjustment": "logit_adjust tau",
         "train.sampling": "sampler balanced_sampling oversample weighted_sampler",
         "train.mixup": "mixup_alpha mix_up",

@@ -166,7 +166,7 @@ def _drop_what_it_replaces(document: Document, override: _Override, value: Any) 
         ("augment", "preset"): [("augment", "transforms")],
         ("augment", "transforms"): [("augment", "preset")] if value is not None else [],
         ("train", "optimizer"): [("train", "momentum")] if value not in TAKES_MOMENTUM else [],
-        ("train", "loss"): [("train", "label_smoothing" if value == "focal" else "focal_gamma")],
+        ("train", "loss"): [("train", key) for key in _keys_of_other_losses(value)],
         ("train", "schedule"): [("train", "warmup_epochs")] if value == "one_cycle" else [],
         ("data", "resize"): [("data", "crop_pct")] if value not in (None, "crop") else [],
     }
@@ -183,6 +183,17 @@ def _keys_of_other_strategies(kind: Any) -> list[str]:
         return []
     known = dict.fromkeys(key for keys in FIELDS_BY_KIND.values() for key in keys)
     return [key for key in known if key not in taken]
+
+
+def _keys_of_other_losses(loss: Any) -> list[str]:
+    served = {
+        "label_smoothing": ("cross_entropy", "group_dro"),
+        "focal_gamma": ("focal",),
+        "group_dro_step": ("group_dro",),
+    }
+    if not any(loss in losses for losses in served.values()):  # the loss itself is wrong, and is reported
+        return []
+    return [key for key, losses in served.items() if loss not in losses]
 
 
 def _without_training(head: Any) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from tlkit.recipe.values import Wanted
 Preset = Literal["none", "light", "medium", "heavy"]
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule = Literal["cosine", "one_cycle", "constant"]
-Loss = Literal["cross_entropy", "focal"]
+Loss = Literal["cross_entropy", "focal", "group_dro"]
 Sampling = Literal["shuffled", "balanced", "group_balanced"]
 Monitor = Literal["val_loss", "val_accuracy", "val_worst_group_accuracy"]
 Tta = Literal["none", "flip", "ten_crop"]
@@ -144,9 +144,13 @@ class TrainSection(Section):
         description="Weight of each class in the loss: none, balanced (inverse to its training images) or a number "
         "above 0 by class name.",
     )
-    loss: Loss = Field("cross_entropy", description="Training loss: cross_entropy, or focal for hard images.")
+    loss: Loss = Field("cross_entropy", description="Training loss; focal is for hard images, group_dro for groups.")
     focal_gamma: v.NotNegative = Field(
         2.0, description="How little well classified images count in the focal loss, at least 0; for loss: focal only."
+    )
+    group_dro_step: v.Positive = Field(
+        0.01,
+        description="How fast loss: group_dro turns to the crossings of class and `audit.by` with most loss, above 0.",
     )
     logit_adjustment: v.NotNegative = Field(
         0.0,

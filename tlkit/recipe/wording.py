@@ -35,7 +35,11 @@ WORDS_OF_OTHERS: Mapping[str, Mapping[str, str]] = {
     "train.optimizer": {"adamw": "fused_adamw", "sgd": "nesterov"},
     "train.schedule": {"one_cycle": "fit_one_cycle onecyclelr", "constant": "none null flat no off"},
     "train.class_weights": {"none": "off no false null", "balanced": "auto true yes on"},
-    "train.loss": {"cross_entropy": "ce crossentropy cross-entropy softmax", "focal": "focal_loss"},
+    "train.loss": {
+        "cross_entropy": "ce crossentropy cross-entropy softmax",
+        "focal": "focal_loss",
+        "group_dro": "dro groupdro gdro group-dro",
+    },
     "train.sampling": {
         "shuffled": "random none off no false",
         "balanced": "weighted oversample yes true on",

@@ -22,9 +22,9 @@ _LINE_BREAK = re.compile("[\n\r\x85\u2028\u2029]")
 def dump_recipe(recipe: Recipe) -> str:
     """Return a recipe as YAML, every key written out; `load_recipe` reads it back to an equal recipe.
 
-    Left out are the keys that do nothing: `train.momentum` where the optimizer has none, `train.focal_gamma` where the
-    loss has none, the one of `augment.preset` and `augment.transforms` that is not used, and what a head that is not
-    trained in epochs takes no notice of.
+    Left out are the keys that do nothing: `train.momentum` where the optimizer has none, `train.focal_gamma` and
+    `train.group_dro_step` where the loss has none, the one of `augment.preset` and `augment.transforms` that is not
+    used, and what a head that is not trained in epochs takes no notice of.
 
     Example:
         >>> recipe = Recipe(recipe_version=1, name="no", data={"root": "pets"}, model={"name": "resnet18"})
@@ -47,6 +47,8 @@ def plain_values(recipe: Recipe) -> dict[str, Any]:
         del values["train"]["momentum"]
     if recipe.train.loss != "focal":
         del values["train"]["focal_gamma"]
+    if recipe.train.loss != "group_dro":
+        del values["train"]["group_dro_step"]
     if getattr(recipe.strategy, "head", "linear") != "linear":
         values["train"] = {key: value for key, value in values["train"].items() if key in APPLIES_TO_ALL_HEADS}
     del values["augment"]["transforms" if recipe.augment.transforms is None else "preset"]
