@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+LOGGERS = (None, "tlkit", "pytorch_lightning", "lightning", "lightning.pytorch")
 COLOURS = {"blue": (40, 60, 200), "green": (50, 180, 60), "red": (210, 50, 40)}
 
 
@@ -45,6 +47,19 @@ def image_folder(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo what the command line, called in this process, does to the logging of the tests after it."""
+    levels = [(logger, logger.level) for logger in map(logging.getLogger, LOGGERS)]
+    handlers = list(logging.root.handlers)
+    yield
+    for logger, level in levels:
+        logger.setLevel(level)
+    for handler in set(logging.root.handlers) - set(handlers):
+        if type(handler) is logging.StreamHandler:
+            logging.root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

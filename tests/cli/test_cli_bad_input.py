@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -26,18 +25,7 @@ Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def logging_as_before():
-    """Undo what the command line does to the logging of the process."""
-    loggers = [logging.getLogger(name) for name in (None, *logging.root.manager.loggerDict)]
-    before = [(one, one.level, list(one.handlers)) for one in loggers]
-    yield
-    for one, level, handlers in before:
-        one.setLevel(level)
-        one.handlers[:] = handlers
-
-
-@pytest.fixture
-def tlkit(tmp_path, monkeypatch, capsys, logging_as_before) -> Command:
+def tlkit(tmp_path, monkeypatch, capsys) -> Command:
     """Run the command line in this process; return its exit code and what it wrote to stderr."""
     monkeypatch.chdir(tmp_path)
     Path("tiny.yaml").write_text(RECIPE)

@@ -55,7 +55,7 @@ def test_linear_head_of_a_run_is_scikit_learns_own_and_a_layer_of_the_model(head
     run = tlkit.fit(head_recipe("logistic"))
     assert run.status == "finished" and run.evaluate("test").accuracy.value > 0.5
     card = json.loads((run.path / "model" / "model.json").read_text())
-    assert (card["format_version"], card["head"]["kind"]) == (1, "logistic")
+    assert (card["format_version"], card["head"]["kind"]) == (3, "logistic")
     assert sorted(path.name for path in (run.path / "model").iterdir()) == ["model.json", "model.safetensors"]
     features = embed_run(run, splits=("train",))
     samples = run.samples.split("train")
@@ -74,7 +74,7 @@ def test_linear_head_of_a_run_is_scikit_learns_own_and_a_layer_of_the_model(head
 def test_other_heads_are_stored_beside_the_tensors_and_predict_as_the_run_did(head_recipe):
     run = tlkit.fit(head_recipe("svm"))
     stored = run.path / "model"
-    assert json.loads((stored / "model.json").read_text())["format_version"] == 2
+    assert json.loads((stored / "model.json").read_text())["format_version"] == 3
     assert {path.name for path in stored.iterdir()} == {"head.json", "head.skops", "model.json", "model.safetensors"}
     predictor = tlkit.load_model(run)
     files = [run.samples.root / path for path in run.samples.split("test").paths]
