@@ -356,6 +356,9 @@ def test_t29_shrinkage():
     found = shrink(*FIVE)
     assert found.rate == pytest.approx([0.9161, 0.9234, 0.8752, 0.7767, 0.7682], abs=5e-5)
     assert (found.low[-1], found.high[-1]) == pytest.approx((0.6753, 0.8497), abs=5e-5)
+    likeliest = shrink(*FIVE, method="likelihood")
+    assert likeliest.a + likeliest.b == pytest.approx(23.736, abs=2e-2)
+    assert likeliest.rate[-1] == pytest.approx(0.7535, abs=5e-5)
 
 
 def test_t30_mcnemar():

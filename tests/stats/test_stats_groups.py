@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import betabinom
 from statsmodels.stats.meta_analysis import combine_effects
 
 from tlkit.stats.groups import heterogeneity, kish_n, shrink, spread_beyond_noise
@@ -86,3 +87,19 @@ def test_the_effective_size_gives_the_known_answer():
 def test_impossible_weights_are_refused(weights):
     with pytest.raises(ValueError, match="Weights must be finite and at least 0, and not all 0"):
         kish_n(weights)
+
+
+def test_the_likeliest_prior_is_the_best_of_scipys_beta_binomial_on_a_grid():
+    k, n = np.array([18, 40, 9, 30]), np.array([20, 60, 10, 33])
+    found = shrink(k, n, method="likelihood")
+    best = betabinom.logpmf(k, n, found.a, found.b).sum()
+    for mean in np.linspace(0.5, 0.95, 10):
+        for strength in np.geomspace(0.5, 500, 20):
+            assert betabinom.logpmf(k, n, mean * strength, (1 - mean) * strength).sum() <= best + 1e-6
+
+
+def test_groups_that_are_alike_share_one_rate_by_likelihood_too():
+    found = shrink([50, 50, 50], [100, 100, 100], method="likelihood")
+    assert (found.correlation, found.a) == (0.0, None)
+    assert found.rate.tolist() == [0.5] * 3
+    assert shrink([10, 20], [10, 20], method="likelihood").rate.tolist() == [1.0, 1.0]

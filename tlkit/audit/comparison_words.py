@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from tlkit.audit.comparison import ALL, CLASS, ChangeRow, Comparison
-from tlkit.audit.words import p_text, signed
+from tlkit.audit.words import p_is, p_text, signed
 from tlkit.errors import first_few
 
 MOST_CLASSES = 40
@@ -78,14 +78,14 @@ def _overall(comparison: Comparison) -> str:
     if row.p is None:
         return f"{one} and {two} are right on the same images ({rates}): not distinguishable at n = {row.pairs.n:,}."
     if row.change != "not distinguishable":
-        return f"{two} is {row.change} than {one}: {rates}; {right} (McNemar p {_is(row.p)})."
+        return f"{two} is {row.change} than {one}: {rates}; {right} (McNemar {p_is(row.p)})."
     could = "Fewer than 6 images differ, which cannot reach p < 0.05 whatever they are"
     if row.pairs.discordant >= FEWEST_DISCORDANT:
         shown = "no difference" if row.detectable is None else f"a difference of {row.detectable:.3f}"
         could = f"So many images could have shown {shown}"
     need = "" if row.needed is None else f"; one as small as this would need n = {_about(row.needed)}"
     return (
-        f"{one} and {two} are not distinguishable at n = {row.pairs.n:,}: {rates}; {right} (McNemar p {_is(row.p)}). "
+        f"{one} and {two} are not distinguishable at n = {row.pairs.n:,}: {rates}; {right} (McNemar {p_is(row.p)}). "
         f"{could}{need}."
     )
 
@@ -94,7 +94,7 @@ def _changed(row: ChangeRow, two: str) -> str:
     where = f"the class {row.name}" if row.by == CLASS else f"{row.by} {row.name}"
     return (
         f"{two} is {row.change} for {where}: {row.first.value:.3f} → {row.second.value:.3f}, {signed(row.difference)} "
-        f"(n = {row.pairs.n:,}, p {_is(row.p_holm)} after Holm)."
+        f"(n = {row.pairs.n:,}, {p_is(row.p_holm)} after Holm)."
     )
 
 
@@ -110,11 +110,6 @@ def comparison_html(comparison: Comparison) -> str:
     heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<div>{lines}<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
-
-
-def _is(p: float | None) -> str:
-    text = p_text(p)
-    return f"< {text[1:]}" if text.startswith("<") else f"= {text}"
 
 
 def _images(count: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from tlkit.audit.explanation import CLASS, AdjustedGap, ExplainedColumn, ExplainedGroup, Explanation, HeatMap
-from tlkit.audit.words import NONE, bare, p_text
+from tlkit.audit.words import NONE, bare, p_is
 from tlkit.audit.words import signed as with_sign
 from tlkit.errors import first_few
 from tlkit.stats.estimate import Estimate
@@ -92,11 +92,11 @@ def _adjusted(gap: AdjustedGap, alpha: float) -> str:
         return f"{gap.group} within {given}: nothing to compare ({gap.odds.pooled.note})."
     crude = "" if gap.odds.crude is None else f" (without that {_odds(gap.odds.crude)})"
     text = f"{gap.group} within {given}: odds of being right {_odds_estimate(gap.odds.pooled)} times the rest's{crude}"
-    text += f", Cochran–Mantel–Haenszel p {_is(gap.odds.p)}"
+    text += f", Cochran–Mantel–Haenszel {p_is(gap.odds.p)}"
     if gap.gap.value is not None:
         text += f"; gap adjusted by logistic regression {signed(gap.gap)}"
     if gap.odds.equal_p is not None and gap.odds.equal_p < alpha:
-        text += f". It is not the same in all of them (Breslow–Day p {_is(gap.odds.equal_p)}): look at each"
+        text += f". It is not the same in all of them (Breslow–Day {p_is(gap.odds.equal_p)}): look at each"
     return f"{text}."
 
 
@@ -115,7 +115,7 @@ def _heat(heat: HeatMap, alpha: float) -> list[str]:
         )
     hits.sort(key=lambda hit: hit[0])
     told = [
-        f"{name} in {group} ({rate_text(cell.recall)}, {signed(cell.difference)} against the rest, p {_is(p)})"
+        f"{name} in {group} ({rate_text(cell.recall)}, {signed(cell.difference)} against the rest, {p_is(p)})"
         for p, group, name, cell in hits
         if cell.difference is not None
     ]
@@ -141,9 +141,9 @@ def _order(column: ExplainedColumn, alpha: float) -> list[str]:
     }[rates.shape]
     if rates.turn is not None:
         shape += f", turning at {ordered.order[rates.turn]}"
-    tested = f"trend (Cochran–Armitage) p {_is(rates.trend.p)}, any difference p {_is(rates.any.p)}"
+    tested = f"trend (Cochran–Armitage) {p_is(rates.trend.p)}, any difference {p_is(rates.any.p)}"
     if rates.bend_p is not None:
-        tested += f", departure from a straight line p {_is(rates.bend_p)}"
+        tested += f", departure from a straight line {p_is(rates.bend_p)}"
     verdict = ""
     if rates.any.p >= alpha and rates.trend.p >= alpha:
         verdict = " Neither trend nor difference is more than chance may give."
@@ -191,8 +191,3 @@ def _odds(value: float) -> str:
 def _odds_estimate(odds: Estimate) -> str:
     assert odds.value is not None and odds.low is not None and odds.high is not None
     return f"{_odds(odds.value)} [{_odds(odds.low)}, {_odds(odds.high)}]"
-
-
-def _is(p: float | None) -> str:
-    text = p_text(p)
-    return f"< {text[1:]}" if text.startswith("<") else f"= {text}"

@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from tlkit.audit.tables import Verdict
-from tlkit.audit.words import p_text, signed
+from tlkit.audit.words import p_is, p_text, signed
 from tlkit.errors import TlkitError
 from tlkit.stats.estimate import Estimate
 
@@ -75,7 +75,7 @@ class GateRow:
 
     def sentence(self) -> str:
         """Return the outcome in one plain sentence."""
-        p = "" if self.p_holm is None else f", p {_is(self.p_holm)} (Holm)"
+        p = "" if self.p_holm is None else f", {p_is(self.p_holm)} (Holm)"
         why = f" ({self.note})" if self.note else ""
         return (
             f"{self.where}  {self.verdict} for {self.subject}: {self.asks}; found {self.found}, n = {self.n}{p}{why}."
@@ -208,11 +208,6 @@ class GateReport:
         body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
         title = f"<p><b>Gates of {escape(self.source)}: {SIGNS[self.verdict]}</b><br>{self.counts_text}</p>"
         return f"<div>{title}<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
-
-
-def _is(p: float) -> str:
-    text = p_text(p)
-    return f"< {text[1:]}" if text.startswith("<") else f"= {text}"
 
 
 def _xml(text: str) -> str:

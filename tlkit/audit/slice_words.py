@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from tlkit.audit.slice_report import FoundSlice, Shortcut, SliceReport
-from tlkit.audit.words import NONE, p_text, signed
+from tlkit.audit.words import NONE, p_is, p_text, signed
 
 SIGNS = {"confirmed": "✗ confirmed", "not confirmed": "? not confirmed", "candidate": "? candidate"}
 MOST_COLUMNS = 5
@@ -97,7 +97,7 @@ def _slice_sentence(report: SliceReport, one: FoundSlice) -> str:
             f"but only {one.tested.n} images, or as few others, to test it on; {report.min_images} are asked for."
         )
     about = f"accuracy {one.tested.format()} (n = {one.tested.n}), {signed(one.difference)} against the rest"
-    p = f"p = {p_text(one.p_holm)}".replace("= <", "< ")
+    p = p_is(one.p_holm)
     if one.standing == "confirmed":
         mix = ""
         if one.mix is not None and one.mix.value is not None:

@@ -7,7 +7,7 @@ from collections import Counter
 from tlkit.audit.criteria import choice_sentences, criterion_sentence
 from tlkit.audit.profile import GroupProfile
 from tlkit.audit.result import Audit
-from tlkit.audit.words import NONE, bare, difference_text, p_text, rate_text, signed, summary_rows
+from tlkit.audit.words import NONE, bare, difference_text, p_is, rate_text, signed, summary_rows
 from tlkit.errors import first_few
 
 MOST_ROWS = 40  # with more rows, the brief table keeps those about the accuracy of single columns, and what fails
@@ -34,7 +34,7 @@ def headline(audit: Audit) -> list[str]:
         if facts.missing and facts.missing_p is not None:
             found.append(
                 f"{facts.column} is missing for {facts.missing:,} images; whether errors have to do with that: "
-                f"p = {p_text(facts.missing_p)} ({facts.missing_test})."
+                f"{p_is(facts.missing_p)} ({facts.missing_test})."
             )
     found += _design_sentences(audit) + choice_sentences(audit)
     return found + [criterion_sentence(result) for result in audit.criteria if len(result.columns) == 1]

@@ -89,7 +89,7 @@ def _rest_sentences(tables: list[GroupTable]) -> list[str]:
 def gap_text(table: GroupTable, gap: Gap) -> str:
     """Return the largest gap beside what chance gives, as text; without a number where one of its rates has none."""
     value = "largest gap: too few images for a number" if _is_vague(table, gap) else f"largest gap {gap.value:.3f}"
-    return f"{value}; {gap.expected:.3f} expected by chance alone; permutation {_p_is(gap.p)}"
+    return f"{value}; {gap.expected:.3f} expected by chance alone; permutation {p_is(gap.p)}"
 
 
 def rate_text(row: GroupRow) -> str:
@@ -153,7 +153,7 @@ def _gap_sentence(table: GroupTable, gap: Gap, gaps: int) -> str:
         found += f"{lowest.name}, {_with_n(lowest)}"
     return (
         f"{table.name}: {found}. Chance alone would give a largest gap of {gap.expected:.3f} on average (permutation "
-        f"{_p_is(gap.p)}{corrected})."
+        f"{p_is(gap.p)}{corrected})."
     )
 
 
@@ -164,7 +164,7 @@ def _row_sentence(audit: Audit, table: GroupTable, row: GroupRow) -> str:
     return (
         f"{table.name}: FAIL for {row.name}: its {table.rate_name} of {_with_n(row)} lies "
         f"{direction} that of the rest by more than the tolerance of {audit.settings.tolerance:g}: "
-        f"{difference_text(row, audit.settings.max_half_width)}, {_p_is(row.p_holm)} "
+        f"{difference_text(row, audit.settings.max_half_width)}, {p_is(row.p_holm)} "
         f"({audit.settings.test_name}, Holm)."
     )
 
@@ -222,7 +222,8 @@ def _images(count: int) -> str:
     return "1 image" if count == 1 else f"{count:,} images"
 
 
-def _p_is(p: float | None) -> str:
+def p_is(p: float | None) -> str:
+    """Return a p-value in a sentence: "p = 0.012", "p < 0.001"."""
     text = p_text(p)
     return f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv, chdtrc
+from scipy.optimize import minimize
+from scipy.special import betaincinv, betaln, chdtrc, expit, logit
 
 Floats = npt.NDArray[np.float64]
+MOST_STRENGTH = 1e6  # a prior worth this many images: the groups are alike
 
 
 @dataclass(frozen=True)
@@ -52,16 +55,24 @@ class Heterogeneity:
     tau_squared: float
 
 
-def shrink(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> ShrunkRates | None:
+def shrink(
+    k: npt.ArrayLike,
+    n: npt.ArrayLike,
+    confidence: float = 0.95,
+    *,
+    method: Literal["moments", "likelihood"] = "moments",
+) -> ShrunkRates | None:
     """Pull the rates of small groups towards the common mean (empirical Bayes, beta-binomial).
 
-    Moments with weights n: Kleinman (1973), J. Am. Stat. Assoc. 68:46. The posterior of a group is Beta(k +
-    a, n − k + b). Show it beside the raw rate, never alone: it hides the harm done to a real minority.
+    Moments with weights n: Kleinman (1973), J. Am. Stat. Assoc. 68:46. Maximum likelihood: Griffiths (1973), Biometrics
+    29:637. The posterior of a group is Beta(k + a, n − k + b). Show it beside the raw rate, never alone: it hides the
+    harm done to a real minority.
 
     Args:
         k: successes of each group, shape (G,).
         n: sizes of the groups, shape (G,); an empty group gets the prior: its rate is borrowed.
         confidence: level of the credible intervals, in (0, 1).
+        method: how mean and strength of the prior are estimated.
 
     Returns:
         The shrunk rates, or None with fewer than two groups that are not empty. Where the groups differ by no
@@ -76,15 +87,8 @@ def shrink(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> Shru
     seen = sizes > 0
     if seen.sum() < 2:
         return None
-    n_seen = sizes[seen]
-    rates = successes[seen] / n_seen
-    weight = n_seen / n_seen.sum()
-    mean = float(weight @ rates)
-    spread = float(weight @ (rates - mean) ** 2)
-    noise = float((weight * (1 - weight) / n_seen).sum())
-    binomial = mean * (1 - mean)
-    room = binomial * (float((weight * (1 - weight)).sum()) - noise)
-    correlation = min(1.0, (spread - binomial * noise) / room) if room > 0 else 0.0
+    estimate = _by_moments if method == "moments" else _by_likelihood
+    mean, correlation = estimate(successes[seen], sizes[seen])
     tail = (1 - confidence) / 2
     if correlation <= 0:  # no more than noise: pool everything (with Jeffreys' prior for the interval)
         one = np.ones(len(sizes))
@@ -96,6 +100,37 @@ def shrink(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> Shru
     a_post, b_post = successes + a, sizes - successes + b
     low, high = betaincinv(a_post, b_post, tail), betaincinv(a_post, b_post, 1 - tail)
     return ShrunkRates(mean, correlation, a, b, a_post / (a_post + b_post), low, high)
+
+
+def _by_moments(k: Floats, n: Floats) -> tuple[float, float]:
+    """Return mean and intra-group correlation by moments; at most 0 where the groups differ by no more than noise."""
+    rates = k / n
+    weight = n / n.sum()
+    mean = float(weight @ rates)
+    spread = float(weight @ (rates - mean) ** 2)
+    noise = float((weight * (1 - weight) / n).sum())
+    binomial = mean * (1 - mean)
+    room = binomial * (float((weight * (1 - weight)).sum()) - noise)
+    return mean, min(1.0, (spread - binomial * noise) / room) if room > 0 else 0.0
+
+
+def _by_likelihood(k: Floats, n: Floats) -> tuple[float, float]:
+    """Return mean and intra-group correlation of largest beta-binomial likelihood; 0 where it grows without an end."""
+    pooled = float(k.sum() / n.sum())
+    if pooled in (0.0, 1.0):
+        return pooled, 0.0
+
+    def loss(at: Floats) -> float:
+        strength = np.exp(at[1])
+        a, b = expit(at[0]) * strength, expit(-at[0]) * strength
+        return -float((betaln(k + a, n - k + b) - betaln(a, b)).sum())
+
+    bounds = [(logit(pooled) - 10, logit(pooled) + 10), (np.log(1e-6), np.log(MOST_STRENGTH))]
+    found = minimize(loss, [logit(pooled), np.log(10.0)], method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14})
+    strength = float(np.exp(found.x[1]))
+    if strength > MOST_STRENGTH / 2:
+        return pooled, 0.0
+    return float(expit(found.x[0])), 1 / (1 + strength)
 
 
 def spread_beyond_noise(k: npt.ArrayLike, n: npt.ArrayLike) -> float | None:
