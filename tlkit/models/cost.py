@@ -62,7 +62,7 @@ def count_macs(module: nn.Module, image_size: tuple[int, int]) -> int | None:
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             functional_call(module, shapes, (torch.zeros(1, 3, *image_size, device="meta"),))
-    except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         logger.debug("Multiply-accumulates cannot be counted: %s", error)
         return None
     finally:
