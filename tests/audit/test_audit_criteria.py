@@ -227,7 +227,7 @@ def test_the_hidden_cells_of_an_export_do_not_share_a_few_errors_that_the_sum_wo
 def test_the_recipe_knows_the_same_criteria_and_cuts():
     from tlkit.audit.columns import CUTS
     from tlkit.audit.criteria import CRITERIA
-    from tlkit.recipe.schema import AuditColumn, Criterion
+    from tlkit.recipe.sections.audit import AuditColumn, Criterion
 
     assert get_args(Criterion) == CRITERIA
     assert set(AuditColumn.model_fields) == {"column", *CUTS}

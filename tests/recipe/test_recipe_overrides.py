@@ -107,6 +107,15 @@ def test_choosing_an_alternative_drops_what_only_served_the_other(load: Load, ca
     ]
 
 
+def test_a_value_that_is_wrong_itself_drops_nothing(problems: Problems, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="tlkit"):
+        found = problems(["train.optimizer=sdg"], text="train: {optimizer: sgd, momentum: 0.5}\n")
+    assert found == (
+        "override train.optimizer=sdg  train.optimizer is 'sdg'. Use sgd, adam, adamw or rmsprop. Did you mean sgd?",
+    )
+    assert caplog.messages == []
+
+
 def test_overrides_that_contradict_each_other_are_refused(problems: Problems) -> None:
     assert problems(["train.momentum=0.5", "train.optimizer=adam"]) == (
         "override train.optimizer=adam  train.momentum is 0.5, but adam has no momentum. "

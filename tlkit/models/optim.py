@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from tlkit.models.phases import ParameterGroup
 from tlkit.models.strategy import Phase
 from tlkit.recipe import TrainSection
-from tlkit.recipe.schema import Schedule
+from tlkit.recipe.sections.train import Schedule
 
 
 def create_optimizer(groups: Sequence[ParameterGroup], train: TrainSection) -> torch.optim.Optimizer:

@@ -11,7 +11,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from tlkit.recipe.nodes import KeyPath
-from tlkit.recipe.schema import AuditColumn, Recipe, TransformSpec
+from tlkit.recipe.schema import Recipe
+from tlkit.recipe.sections.audit import AuditColumn
+from tlkit.recipe.sections.augment import TransformSpec
 from tlkit.recipe.values import Wanted
 
 

@@ -15,7 +15,7 @@ from tlkit.recipe import values as v
 from tlkit.recipe.load import text_of
 from tlkit.recipe.messages import report_errors
 from tlkit.recipe.nodes import KeyPath, read_yaml
-from tlkit.recipe.section import Section
+from tlkit.recipe.sections.section import Section
 from tlkit.recipe.values import Wanted
 
 _COLUMNS = Wanted("the name of a group column, or a list of columns to cross, such as [age, sex]", text=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tlkit.recipe.fields import all_keys, either, keys_at
 from tlkit.recipe.nodes import KeyPath, dotted
-from tlkit.recipe.strategies import FIELDS_BY_KIND
+from tlkit.recipe.sections.strategy import FIELDS_BY_KIND
 
 # Our key for the words that other tools and papers use.
 ALIASES: dict[str, str] = {

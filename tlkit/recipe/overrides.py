@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlkit.errors import RecipeError
-from tlkit.recipe.contradictions import TAKES_MOMENTUM
-from tlkit.recipe.fields import field_at, keys_at, kinds, takes_keys, wanted
-from tlkit.recipe.heads import APPLIES_TO_ALL_HEADS, HEAD_WORDS
+from tlkit.recipe.contradictions.needs import NEEDS
+from tlkit.recipe.fields import accepts, field_at, kinds, takes_keys, wanted
 from tlkit.recipe.nodes import AFTER_THE_FILE, Document, KeyPath, Problem, Spot, dotted, read_yaml
 from tlkit.recipe.schema import SHORT_FORMS
-from tlkit.recipe.strategies import FIELDS_BY_KIND
+from tlkit.recipe.sections.strategy import FIELDS_BY_KIND
 from tlkit.recipe.wording import in_yaml, seen
 
 logger = logging.getLogger(__name__)
@@ -162,15 +161,10 @@ def _drop_what_it_replaces(document: Document, override: _Override, value: Any) 
     """Drop keys of the file that only served the alternative that an override replaces."""
     idle: dict[KeyPath, list[tuple[str, str]]] = {
         ("strategy", "kind"): [("strategy", key) for key in _keys_of_other_strategies(value)],
-        ("strategy", "head"): _without_training(value),
         ("augment", "preset"): [("augment", "transforms")],
         ("augment", "transforms"): [("augment", "preset")] if value is not None else [],
-        ("train", "optimizer"): [("train", "momentum")] if value not in TAKES_MOMENTUM else [],
-        ("train", "loss"): [("train", key) for key in _keys_of_other_losses(value)],
-        ("train", "schedule"): [("train", "warmup_epochs")] if value == "one_cycle" else [],
-        ("data", "resize"): [("data", "crop_pct")] if value not in (None, "crop") else [],
     }
-    for dropped in idle.get(override.path, []):
+    for dropped in idle.get(override.path) or _keys_in_need(override.path, value):
         spot = document.spots.get(dropped)
         if spot is not None and spot.order < AFTER_THE_FILE:
             document.value[dropped[0]].pop(dropped[1], None)
@@ -185,20 +179,9 @@ def _keys_of_other_strategies(kind: Any) -> list[str]:
     return [key for key in known if key not in taken]
 
 
-def _keys_of_other_losses(loss: Any) -> list[str]:
-    served = {
-        "label_smoothing": ("cross_entropy", "group_dro"),
-        "focal_gamma": ("focal",),
-        "group_dro_step": ("group_dro",),
-    }
-    if not any(loss in losses for losses in served.values()):  # the loss itself is wrong, and is reported
+def _keys_in_need(path: tuple[str, ...], value: Any) -> list[tuple[str, str]]:
+    """Return the keys that need another value of the key at `path` than the one it is given."""
+    field, depth = field_at(path)
+    if field is None or depth < len(path) or not accepts(field, value):  # wrong itself, and reported
         return []
-    return [key for key, losses in served.items() if loss not in losses]
-
-
-def _without_training(head: Any) -> list[tuple[str, str]]:
-    """Return the keys that a head takes no notice of which is not trained in epochs."""
-    if head not in HEAD_WORDS or head == "linear":
-        return []
-    keys = [("train", key) for key in keys_at(("train",)) if key not in APPLIES_TO_ALL_HEADS]
-    return [*keys, ("model", "drop_rate")]
+    return [need.path for need in NEEDS if need.of == dotted(path) and value not in need.among]

@@ -7,8 +7,7 @@ from typing import Any
 
 import yaml
 
-from tlkit.recipe.contradictions import TAKES_MOMENTUM
-from tlkit.recipe.heads import APPLIES_TO_ALL_HEADS
+from tlkit.recipe.contradictions.needs import NEEDS
 from tlkit.recipe.schema import Recipe
 
 # Plain in PyYAML's eyes, but another type to YAML 1.2, to all of YAML 1.1, or to a hasty reader.
@@ -43,14 +42,10 @@ def dump_recipe(recipe: Recipe) -> str:
 def plain_values(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe's sections as plain values, without the keys that do nothing."""
     values = recipe.model_dump(mode="python")
-    if recipe.train.optimizer not in TAKES_MOMENTUM:
-        del values["train"]["momentum"]
-    if recipe.train.loss != "focal":
-        del values["train"]["focal_gamma"]
-    if recipe.train.loss != "group_dro":
-        del values["train"]["group_dro_step"]
-    if getattr(recipe.strategy, "head", "linear") != "linear":
-        values["train"] = {key: value for key, value in values["train"].items() if key in APPLIES_TO_ALL_HEADS}
+    for need in NEEDS:
+        section, name = need.path
+        if not need.has_off and not need.is_met(recipe):
+            values[section].pop(name, None)
     del values["augment"]["transforms" if recipe.augment.transforms is None else "preset"]
     return values
 

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from tlkit.recipe import values as v
 from tlkit.recipe.heads import HeadWord
-from tlkit.recipe.section import Section
+from tlkit.recipe.sections.section import Section
 from tlkit.recipe.values import Wanted
 
 Kind = Literal["frozen", "full", "lp_ft", "gradual", "last_n", "norm_only", "bias_only", "lora"]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tlkit.preprocess import Decode, Resize
 from tlkit.recipe import values as v
-from tlkit.recipe.section import Section
+from tlkit.recipe.sections.section import Section
 from tlkit.recipe.values import Wanted
 
 

@@ -1,0 +1,36 @@
+"""The section `features` of a recipe: how the features of a frozen backbone are made and kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tlkit.recipe import values as v
+from tlkit.recipe.sections.section import Section
+from tlkit.recipe.values import Wanted
+
+
+class FeaturesSection(Section):
+    """How the features of a frozen backbone are made and kept."""
+
+    use: Annotated[Literal["auto", "never"], Wanted("auto or never")] = Field(
+        "auto",
+        description="auto = train a frozen backbone's classifier on cached features where no augmentation asks for new "
+        "pixels every epoch; never = run the backbone every epoch.",
+    )
+    engine: Literal["auto", "torch", "torch-bf16", "onnxruntime", "openvino"] = Field(
+        "auto", description="What runs the frozen backbone; auto = the fastest within `tolerance`, measured and logged."
+    )
+    tolerance: v.UpToOne = Field(
+        0.9999,
+        description="Smallest cosine similarity with float32 torch that `engine: auto` accepts, above 0 and up to 1.",
+    )
+    views: v.Whole = Field(
+        0,
+        description="Augmented views of every training image to cache and take in turn, epoch by epoch; "
+        "0 = the images as they are.",
+    )
+    cache_limit_gb: v.Positive = Field(
+        10.0, description="Gigabytes that cached features may take, above 0; the least recently used go first."
+    )
