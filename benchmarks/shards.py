@@ -1,8 +1,9 @@
 """Reading tar shards: a stream, as WebDataset reads, beside reading each image by its place, in and out of order.
 
-    python benchmarks/shards.py [--images 20000] [--kilobytes 50]
+    python benchmarks/shards.py [--images 20000] [--kilobytes 50] [--buffer 1000]
 
-Writes shards of random bytes into a temporary folder. Before each reading the kernel is asked to forget the files.
+Writes shards of random bytes into a temporary folder. Before each reading the kernel is asked to forget the files, as
+it has when shards are larger than the memory. `read` is what came from the disk, in multiples of the images.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from tlkit.data.read import read_bytes
-from tlkit.data.tar import _index, list_members
+from tlkit.data.stream import ReadAhead, ShardStream
+from tlkit.data.tar import list_members
+from tlkit.samples import Samples
 
 
 def forget(paths: list[Path]) -> None:
@@ -28,10 +32,16 @@ def forget(paths: list[Path]) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def read_from_disk() -> int:
+    (line,) = [line for line in Path("/proc/self/io").read_text().splitlines() if line.startswith("read_bytes")]
+    return int(line.split()[1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--kilobytes", type=int, default=50)
+    parser.add_argument("--buffer", type=int, default=1000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TLKIT_CACHE"] = f"{folder}/cache"
@@ -60,23 +70,33 @@ def main() -> None:
             for at in order:
                 read_bytes(names[at])
 
+        table = pd.DataFrame({"path": [str(name.relative_to(folder)) for name in names]}, dtype="str")
+        samples = Samples(Path(folder), ("a",), table.assign(label="a", split="train", digest=""))
+        places = ShardStream.of(samples, buffer=arguments.buffer)
+
+        def buffered(ahead) -> None:
+            for at in places.order(0, seed=0):
+                if ahead is not None:
+                    ahead(0, at)
+                read_bytes(names[at])
+
         shuffled = np.random.default_rng(0).permutation(len(names))
         steps = {
             "stream of the tar (tarfile)": stream,
             "headers only, for the index": index,
             "by place, in order": lambda: by_place(range(len(names))),
             "by place, shuffled over all shards": lambda: by_place(shuffled),
+            f"by place, shuffled within {arguments.buffer}": lambda: buffered(None),
+            f"the same, read ahead (data.shuffle_buffer: {arguments.buffer})": lambda: buffered(ReadAhead(places)),
         }
-        for shard in shards:
-            status = shard.stat()
-            _index(str(shard), status.st_size, status.st_mtime_ns)
         for name, step in steps.items():
             forget(shards)
-            start = time.perf_counter()
+            start, before = time.perf_counter(), read_from_disk()
             step()
-            seconds = time.perf_counter() - start
+            seconds, total = time.perf_counter() - start, len(names) * len(content)
             print(
-                f"{name}: {len(names) / seconds:,.0f} images/s, {len(names) * len(content) / seconds / 2**20:,.0f} MB/s"
+                f"{name}: {len(names) / seconds:,.0f} images/s, {total / seconds / 2**20:,.0f} MB/s, "
+                f"read {(read_from_disk() - before) / total:.2f}"
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -118,12 +119,11 @@ def test_everything_wrong_with_shards_is_said_at_once(tmp_path, make_image):
     })  # fmt: skip
     (tmp_path / "b.tar").write_bytes(b"no tar at all" * 100)
     with pytest.raises(DataError) as caught:
-        read_shards([str(tmp_path / name) for name in ("a.tar", "b.tar", "c.tar")])
+        read_shards([str(tmp_path / name) for name in ("a.tar", "b.tar")])
     assert list(caught.value.problems) == [
         f"{tmp_path}/a.tar: 1 samples have several images: 1.png.",
         f"{tmp_path}/a.tar: 1 labels cannot be read: 2.png (its .json member is no object).",
         f"{tmp_path}/b.tar is no sound tar file (invalid header).",
-        f"{tmp_path}/c.tar cannot be read: No such file or directory.",
         "2 of 3 images have no class: a.tar/3.png, a.tar/5.png. Give each a .cls member, or a .json member with a key "
         "'label'.",
     ]
@@ -246,5 +246,36 @@ def test_shards_are_known_by_their_name_and_can_be_split(shards, tmp_path):
     assert (made.table["digest"].str.len() == 64).all()
     data = ImageFolderDataModule(shards.replace(",val-000", ""), split=tmp_path / "s.csv", num_workers=0)
     pd.testing.assert_frame_equal(data.samples.table, made.table.drop(columns="age"))
-    with pytest.raises(DataError, match="cannot be read: No such file or directory"):
-        read_samples(tmp_path / "gone.tar")
+
+
+def test_missing_shards_are_counted_and_named_before_any_is_read(shards, tmp_path):
+    folder = tmp_path / "shards"
+    with pytest.raises(DataError) as caught:
+        read_samples(shards=f"{folder}/train-{{000..007}}.tar")
+    gone = ", ".join(f"{folder}/train-00{number}.tar" for number in range(2, 7))
+    assert str(caught.value) == f"6 of 8 shards do not exist: {gone} and 1 more."
+    with pytest.raises(DataError, match=r"^1 of 1 shards do not exist: .*train-02\.tar\. Did you mean 'train-00"):
+        read_samples(folder / "train-02.tar")
+    with pytest.raises(DataError) as caught:
+        read_samples(tmp_path / "disk" / "a.tar")
+    assert str(caught.value) == (
+        f"1 of 1 shards do not exist: {tmp_path}/disk/a.tar. There is no folder {tmp_path}/disk: is its drive mounted?"
+    )
+
+
+@pytest.mark.parametrize("remote", ["s3://bucket/train-{0..1}.tar", "https://host/a.tar", "pipe:cat a.tar"])
+def test_a_url_is_no_shard_and_the_message_says_what_to_do(remote):
+    with pytest.raises(DataError, match=r"shards are no paths: .* mount the storage that holds them as a folder"):
+        read_samples(shards=remote)
+
+
+def test_shards_of_several_disks_are_one_set(shards, tmp_path):
+    """The same name on two disks stays two shards, and paths lead to both."""
+    other = tmp_path / "second" / "disk"
+    shutil.copytree(tmp_path / "shards", other)
+    samples = read_samples(shards=[f"{tmp_path}/shards/train-{{000..001}}.tar", f"{other}/train-{{000..001}}.tar"])
+    assert len(samples) == 28
+    assert samples.root == tmp_path
+    assert {path.rsplit("/", 2)[0] for path in samples.table["path"]} == {"shards", "second/disk"}
+    assert all(file_exists(f"{samples.root}/{path}") for path in samples.table["path"])
+    assert ImageFolderDataModule(samples, num_workers=0).set_aside == ()

@@ -12,6 +12,8 @@ import pytest
 from tlkit.data.make_split import make_split
 from tlkit.data.split import SplitPlan
 from tlkit.errors import DataError
+from tlkit.models.classifier import Classifier
+from tlkit.pipeline.checkpoints import KeepCheckpoints
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.judge import open_run
 from tlkit.pipeline.predictor import load_model
@@ -101,17 +103,21 @@ def lines_of_report():
     return lambda run: run.report("test").read_text(encoding="utf-8")
 
 
-def test_a_run_on_shards_is_the_run_on_their_folder(tiny_recipe, tmp_path, monkeypatch):
-    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
-    recipe = tiny_recipe()
-    root = tmp_path / "colours"
-    with tarfile.open(tmp_path / "all-0.tar", "w") as tar:
-        for file in sorted(root.rglob("*.png")):
+def write_shard(path, files):
+    with tarfile.open(path, "w") as tar:
+        for file in files:
             key = f"{file.parent.name}{file.stem}"
             for name, content in ((f"{key}.png", file.read_bytes()), (f"{key}.cls", file.parent.name.encode())):
                 info = tarfile.TarInfo(name)
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
+
+
+def test_a_run_on_shards_is_the_run_on_their_folder(tiny_recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    recipe = tiny_recipe()
+    root = tmp_path / "colours"
+    write_shard(tmp_path / "all-0.tar", sorted(root.rglob("*.png")))
     run = fit(recipe, {"data.root": [], "data.shards": str(tmp_path / "all-{0..0}.tar")})
     assert run.status == "finished"
     assert run.samples.counts().sum().tolist() == [16, 8, 8]
@@ -120,6 +126,65 @@ def test_a_run_on_shards_is_the_run_on_their_folder(tiny_recipe, tmp_path, monke
     again = load_model(run).predict([tmp_path / "all-0.tar"])
     assert len(again) == 32
     assert "all-0.tar/blue000.png" in again.path[0]
+
+
+STREAM = {
+    "data.root": [], "data.shards": "s-{0..1}.tar", "data.shuffle_buffer": 6, "data.batch_size": 4, "data.test": 0,
+    "report.enabled": False,
+}  # fmt: skip
+
+
+@pytest.fixture
+def streamed(tiny_recipe, tmp_path):
+    """Write the tiny recipe's images into two shards, as they come."""
+    recipe = tiny_recipe()
+    files = np.random.default_rng(0).permutation(sorted((tmp_path / "colours").rglob("*.png")))
+    for number in range(2):
+        write_shard(tmp_path / f"s-{number}.tar", files[number::2])
+    return recipe
+
+
+def indices_of(recipe, changes, monkeypatch):
+    """Fit, and return the run with the images that each training step saw."""
+    seen, original = [], Classifier.training_step
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Classifier,
+            "training_step",
+            lambda s, batch, *a: seen.append(batch.index.tolist()) or original(s, batch, *a),
+        )
+        return fit(recipe, {**STREAM, **changes}), seen
+
+
+def test_a_run_that_reads_shards_front_to_back_is_resumed_within_an_epoch(streamed, monkeypatch, caplog):
+    given = {"train.epochs": 2, "augment.preset": "light"}
+    whole, steps = indices_of(streamed, {**given, "name": "whole"}, monkeypatch)
+    assert (
+        "2 shards are read front to back, in another order every epoch; images are shuffled within 6."
+        in caplog.messages
+    )
+    for epoch in (steps[:6], steps[6:]):
+        assert sorted(index for step in epoch for index in step) == list(range(24))
+    seen, original = [], KeepCheckpoints.on_train_batch_end
+
+    def stop_in_the_second_epoch(self, *arguments):
+        seen.append(1)
+        self._stop.requested = len(seen) == 8
+        return original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeepCheckpoints, "on_train_batch_end", stop_in_the_second_epoch)
+        fit(streamed, {**STREAM, **given, "name": "cut"})
+    resumed = fit(streamed, {**STREAM, **given, "name": "cut"}, resume=True)
+    model = "model/model.safetensors"
+    assert (resumed.path / model).read_bytes() == (whole.path / model).read_bytes()
+
+
+def test_cached_features_come_in_the_order_in_which_the_shards_would_be_read(streamed, monkeypatch):
+    frozen = {"strategy": "frozen", "train.epochs": 1}
+    _, cached = indices_of(streamed, {**frozen, "name": "cached"}, monkeypatch)
+    _, live = indices_of(streamed, {**frozen, "name": "live", "features.use": "never"}, monkeypatch)
+    assert cached == live
 
 
 def _digests(root):

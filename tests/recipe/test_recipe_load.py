@@ -255,6 +255,10 @@ def test_data_that_contradicts_itself_is_refused(problems: Problems, data: str, 
         ("{root: []}", "data.root is missing. Add root: the path of a folder of images, such as data/pets; or "
          "manifest: a CSV file that lists them; or shards: tar files of them."),
         ("{root: a, shards: b.tar}", "data.shards and data.root both say where the images are. Remove one of them."),
+        ("{root: a, shuffle_buffer: 9}", "data.shuffle_buffer is 9, but there are no data.shards to read front to "
+         "back. Remove data.shuffle_buffer: single files are shuffled whole."),
+        ("{shards: b.tar, shuffle_buffer: 0}", "data.shuffle_buffer is 0. Use a whole number of at least 1, or null "
+         "for all images."),
         ("{root: 5}", "data.root is `5`, which YAML 1.1 reads as a number. Quote it: '5'."),
         ("{root: a, folds: 1}", "data.folds is 1. Use a whole number of at least 2, or null for no folds."),
     ],
@@ -280,6 +284,21 @@ def test_data_without_a_clear_source_is_refused(problems: Problems, data: str, e
 )  # fmt: skip
 def test_training_that_contradicts_itself_is_refused(problems: Problems, train: str, expected: str) -> None:
     assert problems(f"train: {{{train}}}\n") == (f"r.yaml:5  {expected}",)
+
+
+@pytest.mark.parametrize(
+    ("tail", "expected"),
+    [
+        ("train: {sampling: balanced}", "data.shuffle_buffer is 9, which takes every image once, in turn, but "
+         "train.sampling is balanced. Remove one of them, or use train.class_weights."),
+        ("strategy: {kind: frozen, head: logistic}\naugment: none", "data.shuffle_buffer is 9, but head: logistic is "
+         "fitted to all images at once, in no order. Remove data.shuffle_buffer."),
+    ],
+)  # fmt: skip
+def test_a_buffer_beside_what_leaves_it_nothing_to_do_is_refused(problems: Problems, tail: str, expected: str) -> None:
+    head = f"recipe_version: 1\nname: a\nmodel: {{name: b}}\ndata: {{shards: c.tar, shuffle_buffer: 9}}\n{tail}\n"
+    found = problems(head=head)
+    assert [text.split("  ", 1)[1] for text in found] == [expected]
 
 
 def test_what_only_looks_like_a_contradiction_is_accepted(load: Load) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from tlkit.data.quarantine import without_quarantined
 from tlkit.data.sampler import left_out
 from tlkit.data.sources import Root, is_list, is_shard, read_samples
 from tlkit.data.split import SplitPlan, hold_out
+from tlkit.data.stream import ShardStream
 from tlkit.data.transforms import PRESETS, build_transform
 from tlkit.errors import DataError
 from tlkit.preprocess import Preprocess
@@ -62,6 +64,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
         fold: which one, from 0.
         on_leak: what to do about images of val and test that are in training as well (see `Leaks`): warn, drop (train
             without the copies), or error. Needs the check.
+        shuffle_buffer: read tar shards front to back, in a new order every epoch, and shuffle within so many images
+            (see `buffered_order`); None = shuffle all images.
         sampling: "shuffled" = each training image once an epoch; "balanced" = as many, of each class equally many.
         metadata: a CSV file keyed by `path`.
         groups: columns of it to carry into `samples`.
@@ -101,6 +105,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         folds: int | None = None,
         fold: int = 0,
         on_leak: OnLeak = "warn",
+        shuffle_buffer: int | None = None,
         sampling: Literal["shuffled", "balanced"] = "shuffled",
         metadata: str | Path | None = None,
         groups: Sequence[str] = (),
@@ -115,6 +120,10 @@ class ImageFolderDataModule(pl.LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise DataError(f"batch_size is {batch_size}. Use 1 or more.")
+        if shuffle_buffer is not None and shuffle_buffer < 1:
+            raise DataError(f"shuffle_buffer is {shuffle_buffer}. Use 1 or more.")
+        if shuffle_buffer is not None and sampling == "balanced":
+            raise DataError("A shuffle_buffer reads every image once, in turn, so sampling cannot be balanced.")
         self._plan = SplitPlan(
             val=val, test=test, seed=seed, stratify=stratify, group_by=group_by, time_column=time_column, folds=folds,
             fold=fold,
@@ -141,6 +150,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._leaks: Leaks | None = None
         self._balanced = sampling == "balanced"
         self._balance: npt.NDArray[np.int64] | None = None
+        self._buffer = shuffle_buffer
+        self._stream: ShardStream | None = None
         self._metadata = metadata
         self._groups = tuple(groups)
         self._quarantine = quarantine
@@ -187,7 +198,19 @@ class ImageFolderDataModule(pl.LightningDataModule):
         if not counts["val"]:
             logger.info("No val images: training runs without validation.")
         helping = set(self._plan.columns) - {*self._groups, *(given.group_columns if given else ())}
+        if self._buffer is not None:
+            self._stream = self._open_stream(samples.split("train"), self._buffer)
         self._samples = samples.without_columns(helping)
+
+    def _open_stream(self, train: Samples, buffer: int) -> ShardStream:
+        """Return the training images as their shards hold them."""
+        stream = ShardStream.of(train, buffer=buffer)
+        logger.info(
+            "%d shards are read front to back, in another order every epoch; images are shuffled within %d.",
+            len(stream.tars), buffer,
+        )  # fmt: skip
+        stream.warn_of_sorted(train.targets)
+        return stream
 
     def _read(self) -> Samples:
         """Return the table of images with the columns that are asked for, its splits not yet complete."""
@@ -254,6 +277,13 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._balance = codes
 
     @property
+    def stream_of_train(self) -> ShardStream | None:
+        """The training images in their shards, where these are read front to back; else None."""
+        if self._samples is None:
+            self.setup()
+        return self._stream
+
+    @property
     def balance_of_train(self) -> npt.NDArray[np.int64] | None:
         """What has equal shares of every training epoch, one code an image; None where each image comes once."""
         if self._balance is not None:
@@ -265,6 +295,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         samples = self.samples.split("train")
         name = self._augment if isinstance(self._augment, str) else None
         logger.info("Augmentation: %s.", f"{name}: {PRESETS[name]}" if name else "the recipe's own list")
+        stream = self.stream_of_train
         over = self._left_out(len(samples))
         if over and self._processes > 1:
             logger.info(
@@ -279,12 +310,15 @@ class ImageFolderDataModule(pl.LightningDataModule):
                 len(samples), self._batch_size,
             )  # fmt: skip
         return create_loader(
-            ImageDataset(samples, transform=self._train_transform, max_pixels=self._max_pixels, seed=self._seed),
+            ImageDataset(
+                samples, transform=self._train_transform, max_pixels=self._max_pixels, seed=self._seed, stream=stream
+            ),
             batch_size=self._batch_size,
             num_workers=choose_workers(self._num_workers, images=len(samples), processes=self._processes),
             shuffle=True,
             drop_last=over > 0,
             balance=self.balance_of_train,
+            order=None if stream is None else partial(stream.order, seed=self._seed),
             seed=self._seed,
             rank=self._rank,
             processes=self._processes,

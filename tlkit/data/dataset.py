@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tlkit.data.batch import Batch, Failure, Item, collate
 from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
 from tlkit.data.paths import PathTable
 from tlkit.data.sampler import EpochSampler, part_of_epoch, part_of_table
+from tlkit.data.stream import ReadAhead, ShardStream
 from tlkit.data.transforms import Transform, sample_id_of
 from tlkit.errors import DataError
 from tlkit.samples import PATH, Samples
@@ -39,6 +40,7 @@ class ImageDataset(Dataset[Item | Failure]):
         transform: from `build_transform`.
         max_pixels: larger images count as unreadable.
         seed: of the augmentation.
+        stream: the images in their shards, where these are read front to back; they are then fetched ahead.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class ImageDataset(Dataset[Item | Failure]):
         transform: Transform,
         max_pixels: int = MAX_PIXELS,
         seed: int = 0,
+        stream: ShardStream | None = None,
     ) -> None:
         self.transform = transform
+        self._read_ahead = ReadAhead(stream) if stream is not None else None
         paths: Iterable[str | Path]
         if isinstance(images, Samples):
             paths, self._root, self._targets = images.table[PATH], str(images.root), images.targets
@@ -75,6 +79,8 @@ class ImageDataset(Dataset[Item | Failure]):
     def __getitem__(self, key: int | tuple[int, int]) -> Item | Failure:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         path, target = self.path_and_target(index)
+        if self._read_ahead is not None:
+            self._read_ahead(epoch, index)
         try:
             image, facts = open_rgb(
                 Path(self._root, path),
@@ -159,6 +165,7 @@ def create_loader(
     shuffle: bool = False,
     drop_last: bool = False,
     balance: npt.NDArray[np.int64] | None = None,
+    order: Callable[[int], npt.NDArray[np.int64]] | None = None,
     seed: int = 0,
     rank: int = 0,
     processes: int = 1,
@@ -173,6 +180,7 @@ def create_loader(
         drop_last: leave out the last batch where it is not full.
         balance: codes, shape (N,), of which each gets an equal share of every epoch (see `balanced_order`); None = each
             image once.
+        order: gives the order of an epoch, instead of a shuffle of all images (see `ShardStream.order`).
         seed: of the order.
         rank: which of the processes that share the samples this one is, from 0.
         processes: how many there are; what is shuffled is dealt batch by batch (see `part_of_epoch`).
@@ -185,7 +193,7 @@ def create_loader(
     loader = ImageLoader(
         dataset,
         batch_size=batch_size,
-        sampler=EpochSampler(len(dataset), shuffle=shuffle, seed=seed, balance=balance, part=part),
+        sampler=EpochSampler(len(dataset), shuffle=shuffle, seed=seed, balance=balance, order=order, part=part),
         drop_last=drop_last and part is None,  # the part has left them out
         num_workers=num_workers,
         collate_fn=collate,

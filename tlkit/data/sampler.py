@@ -46,6 +46,33 @@ def balanced_order(targets: npt.NDArray[np.int64], *, seed: int, epoch: int) -> 
     return stream.permutation(np.concatenate(drawn)).astype(np.int64)
 
 
+def buffered_order(
+    shard: npt.NDArray[np.int32], offset: npt.NDArray[np.int64], *, buffer: int, seed: int, epoch: int
+) -> npt.NDArray[np.int64]:
+    """Return an epoch that reads shards front to back, one after the other, through a shuffle buffer, shape (n,).
+
+    The shards come in a drawn order. The i-th image of that stream comes out at the time i + u · `buffer`, with u drawn
+    uniformly from [0, 1): what a reader does that holds the last `buffer` images it read. So every image moves by fewer
+    than `buffer` places, and nothing needs to be read to know where.
+
+    Args:
+        shard: number of the shard that each image lies in, shape (n,).
+        offset: its place in it, shape (n,).
+        buffer: number of images that are shuffled among each other; 1 = only the shards are.
+        seed: of the order.
+        epoch: from 0.
+
+    Example:
+        >>> shard = np.array([0, 0, 0, 1, 1, 1], dtype=np.int32)
+        >>> buffered_order(shard, np.array([2, 1, 0, 0, 1, 2]), buffer=1, seed=0, epoch=0).tolist()
+        [2, 1, 0, 3, 4, 5]
+    """
+    stream = np.random.Generator(np.random.PCG64([seed, epoch]))
+    turn = stream.permutation(int(shard.max(initial=-1)) + 1)
+    in_line = np.lexsort((offset, turn[shard]))
+    return in_line[np.argsort(np.arange(len(shard)) + stream.random(len(shard)) * buffer, kind="stable")]
+
+
 def left_out(n: int, *, batch_size: int, processes: int = 1) -> int:
     """Return how many of n images an epoch leaves out: a last batch too small for each process to train on its part.
 
@@ -103,6 +130,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         shuffle: bool,
         seed: int,
         balance: npt.NDArray[np.int64] | None = None,
+        order: Callable[[int], npt.NDArray[np.int64]] | None = None,
         part: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]] | None = None,
     ) -> None:
         """Say what an epoch is.
@@ -112,12 +140,15 @@ class EpochSampler(Sampler[tuple[int, int]]):
             shuffle: a new order every epoch; else the order of the samples.
             seed: of the order.
             balance: targets, shape (n,), of which each epoch is to have equal shares; None = each sample once.
+            order: gives the order of an epoch, instead of these.
             part: takes this process's samples out of the epoch's order, always equally many; None = all of them.
         """
+        assert order is None or balance is None, "one order"
         self.epoch = 0
         self._balance = balance
         self._resumed = (-1, 0)  # an epoch, and how many of its samples were seen before the run was stopped
         self._n = n
+        self._order = order
         self._part = part
         self._length = n if part is None else len(part(np.arange(n, dtype=np.int64)))
         self._shuffle = shuffle
@@ -145,7 +176,9 @@ class EpochSampler(Sampler[tuple[int, int]]):
         epoch, seen = self.epoch, self.seen
         self.epoch = epoch + 1
         self._resumed = (-1, 0)
-        if self._balance is not None:
+        if self._order is not None:
+            order = self._order(epoch)
+        elif self._balance is not None:
             order = balanced_order(self._balance, seed=self._seed, epoch=epoch)
         else:
             order = epoch_order(self._n, shuffle=self._shuffle, seed=self._seed, epoch=epoch)

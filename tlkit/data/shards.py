@@ -20,12 +20,13 @@ import pandas as pd
 from tlkit.data.folder import SPLIT_ALIASES
 from tlkit.data.formats import EXTENSIONS
 from tlkit.data.tar import Member, list_members
-from tlkit.errors import DataError, first_few
+from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
 logger = logging.getLogger(__name__)
 
 KEY = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")  # as in webdataset's base_plus_ext
+REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|pipe:")
 MOST_LABEL_BYTES = 2**20
 MOST_SHARDS = 1_000_000
 LABEL_NAMES = ("label", "cls", "class")
@@ -80,9 +81,11 @@ def read_shards(patterns: str | Sequence[str], *, columns: Sequence[str] = ()) -
         DataError: a shard is missing or damaged, or samples have no class, several images or an unreadable label; all
             of it at once.
     """
-    shards = [Path(text) for text in expand_shards(patterns)]
-    if not shards:
+    named = expand_shards(patterns)
+    if not named:
         raise DataError("No shards are named. Give paths or patterns, such as data/train-{000..009}.tar.")
+    shards = [Path(text) for text in named]
+    _require_files(named, shards)
     absolute = any(shard.is_absolute() for shard in shards)
     whole = [shard.absolute() if absolute else Path(os.path.normpath(shard)) for shard in shards]
     root = Path(os.path.commonpath([path.parent for path in whole]))
@@ -154,6 +157,25 @@ class _Found:
             )
         if self.problems:
             raise DataError(*self.problems)
+
+
+def _require_files(named: Sequence[str], shards: Sequence[Path]) -> None:
+    """Check that shards are there before any is read."""
+    remote = [text for text in named if REMOTE.match(text)]
+    if remote:
+        raise DataError(
+            f"{len(remote)} of {len(named)} shards are no paths: {first_few(remote)}. Shards are read as files: mount "
+            "the storage that holds them as a folder, or copy them."
+        )
+    gone = [shard for shard in shards if not shard.exists()]
+    if gone:
+        folders = sorted({str(shard.parent) for shard in gone if not shard.parent.is_dir()})
+        near = [entry.name for entry in gone[0].parent.iterdir()] if not folders and len(gone) == len(shards) else []
+        why = f" There is no folder {first_few(folders)}: is its drive mounted?" if folders else ""
+        raise DataError(
+            f"{len(gone)} of {len(shards)} shards do not exist: {first_few(gone)}."
+            f"{why or did_you_mean(gone[0].name, near)}"
+        )
 
 
 def _expand(pattern: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ import logging
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -86,6 +86,29 @@ def read_member(path: str | Path, name: str) -> bytes:
     if len(data) < place[1]:
         raise OSError(errno.EIO, "the tar is cut short", f"{path}/{name}")
     return data
+
+
+def offsets_of(path: str | Path, names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the byte at which the content of each of these members begins, shape (n,).
+
+    Raises:
+        DataError: the tar is missing or damaged, or has no such member.
+    """
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    index = _index(os.fspath(path), status.st_size, status.st_mtime_ns)
+    keys = np.array([_key(name) for name in names], dtype=np.uint64)
+    at = np.minimum(np.searchsorted(index["name"], keys), max(0, len(index) - 1))
+    gone = (
+        [name for name, known in zip(names, index["name"][at] == keys, strict=True) if not known]
+        if len(index)
+        else names
+    )
+    if gone:
+        raise DataError(f"{path} has no members of these names any more ({len(gone)}): {first_few(gone)}.")
+    return np.asarray(index["offset"][at], dtype=np.int64)
 
 
 def has_member(path: str | Path, name: str) -> bool:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import tlkit.torchvision_cure  # isort: skip  # noqa: F401
@@ -154,6 +155,7 @@ class FeatureBatches(pl.LightningDataModule):
         self._seed = prepared.recipe.seed
         self._batches = prepared.data.steps_per_epoch
         self._balance = prepared.data.balance_of_train
+        self._stream = prepared.data.stream_of_train
         self._cached = cached
 
     def train_dataloader(self) -> ImageLoader:
@@ -176,6 +178,9 @@ class FeatureBatches(pl.LightningDataModule):
                 shuffle=shuffle,
                 seed=self._seed if shuffle else 0,
                 balance=self._balance[dataset.index] if shuffle and self._balance is not None else None,
+                order=partial(self._stream.take(dataset.index).order, seed=self._seed)
+                if shuffle and self._stream is not None
+                else None,
             ),
             drop_last=drop_last,
             collate_fn=_as_it_is,  # type: ignore[arg-type]  # the dataset gives whole batches

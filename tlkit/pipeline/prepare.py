@@ -150,6 +150,7 @@ def open_data(
         "batch_size": section.batch_size,
         "num_workers": section.num_workers,
         "seed": recipe.seed,
+        "shuffle_buffer": section.shuffle_buffer,
         "sampling": "balanced" if recipe.train.sampling == "balanced" else "shuffled",
         "max_pixels": section.max_pixels,
         "rank": world.rank,

@@ -23,6 +23,7 @@ ALIASES: dict[str, str] = {
         "data.metadata": "csv csv_path csv_file meta metadata_path metadata_file annotations labels_csv attributes",
         "data.manifest": "file_list filelist image_list list dataframe df table",
         "data.shards": "urls tars tar_files webdataset wds",
+        "data.shuffle_buffer": "shuffle_buffer_size buffer buffer_size shuffle_size",
         "data.split": "split_file splits split_csv",
         "data.stratify": "stratified",
         "data.group_by": "group_column split_by patient_column groupby_column split_groups",

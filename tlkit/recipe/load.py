@@ -127,7 +127,7 @@ def _contradictions_in_the_rest(document: Document) -> list[Contradiction]:
         _remove(rest, path)
     for key, value in _STAND_INS.items():
         if isinstance(value, dict) and isinstance(rest.get(key), dict):
-            rest[key] = value | rest[key]
+            rest[key] = rest[key] if rest[key].get("shards") else value | rest[key]  # which are given without a root
         else:
             rest.setdefault(key, value)
     try:

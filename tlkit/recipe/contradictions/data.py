@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def of_data(recipe: Recipe) -> Iterator[Contradiction]:
     """Yield what contradicts itself about sources, shares, sizes and splits."""
     yield from _of_source(recipe.data)
+    if recipe.data.shuffle_buffer is not None:
+        yield from _of_stream(recipe, recipe.data.shuffle_buffer)
     yield from _of_shares(recipe.data)
     yield from unmet(recipe, "data.resize")
     yield from _of_splits(recipe.data)
@@ -38,6 +40,29 @@ def _of_source(data: DataSection) -> Iterator[Contradiction]:
             ("data.root", "data.manifest"),
             f"data.root names {len(data.root)} folders, but the paths of data.manifest are relative to one. "
             "Use one folder.",
+        )
+
+
+def _of_stream(recipe: Recipe, buffer: int) -> Iterator[Contradiction]:
+    data, head = recipe.data, getattr(recipe.strategy, "head", "linear")
+    roots = (data.root,) if isinstance(data.root, str) else data.root
+    if not data.shards and data.manifest is None and not any(root.endswith(".tar") for root in roots):
+        yield Contradiction(
+            ("data.shuffle_buffer", "data.shards"),
+            f"data.shuffle_buffer is {buffer}, but there are no data.shards to read front to back. Remove "
+            "data.shuffle_buffer: single files are shuffled whole.",
+        )
+    if recipe.train.sampling != "shuffled":
+        yield Contradiction(
+            ("data.shuffle_buffer", "train.sampling"),
+            f"data.shuffle_buffer is {buffer}, which takes every image once, in turn, but train.sampling is "
+            f"{recipe.train.sampling}. Remove one of them, or use train.class_weights.",
+        )
+    if head != "linear":
+        yield Contradiction(
+            ("data.shuffle_buffer", "strategy.head"),
+            f"data.shuffle_buffer is {buffer}, but head: {head} is fitted to all images at once, in no order. Remove "
+            "data.shuffle_buffer.",
         )
 
 

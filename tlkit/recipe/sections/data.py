@@ -37,6 +37,11 @@ class DataSection(Section):
         "or *; the class from .cls, .json or .txt members, the split from the name (train-000.tar).",
         examples=["data/train-{000..009}.tar"],
     )
+    shuffle_buffer: Annotated[v.Count | None, Wanted("a whole number of at least 1, or null for all images")] = Field(
+        None,
+        description="Read tar shards front to back, in a new order every epoch, and shuffle within so many images, at "
+        "least 1: for shards larger than the memory, on disks that are faster when read in order; null = shuffle all.",
+    )
     metadata: Annotated[v.OptionalText, Wanted("the path of a CSV file, or null for none", text=True)] = Field(
         None, description="CSV file keyed by a column `path`; relative to `root` unless absolute; null = none."
     )
