@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from tlkit.features import FeatureCache, Features, Provenance, View
 from tlkit.features import cache as cache_module
 from tlkit.features.cache import default_folder
+from tlkit.features.features import options_text
 from tlkit.preprocess import Preprocess
 
 MADE_BY = Provenance("resnet18", "0f" * 32, "pooled", Preprocess(), "rules 1, pillow 13", "torch/cpu", "float32")
@@ -45,7 +46,7 @@ PREPROCESSES = st.builds(
 TEXTS = st.sampled_from(["a", "b", "a,b", '"', ""])
 PROVENANCES = st.builds(
     Provenance, TEXTS, TEXTS, TEXTS, PREPROCESSES, TEXTS, TEXTS, st.sampled_from(["float32", "bfloat16"]),
-    st.none() | st.builds(View, TEXTS, st.integers(0, 2), st.integers(0, 2)),
+    st.none() | st.builds(View, TEXTS, st.integers(0, 2), st.integers(0, 2), TEXTS), TEXTS,
 )  # fmt: skip
 
 
@@ -66,6 +67,7 @@ def test_every_single_input_moves_the_key(monkeypatch):
             {"architecture": "resnet34"}, {"weights": "1f" * 32}, {"layer": "map"}, {"decoder": "rules 2, pillow 13"},
             {"preprocess": Preprocess(crop_pct=0.9)}, {"engine": "torch/cuda"}, {"dtype": "bfloat16"}, {"view": view},
             {"view": replace(view, number=2)}, {"view": replace(view, seed=1)}, {"view": replace(view, augment="none")},
+            {"view": replace(view, made_with="albumentations 2.0.9")}, {"options": options_text({"act_layer": "silu"})},
         )
     ]  # fmt: skip
     keys = {made_by.key("ab") for made_by in [MADE_BY, *changed]} | {MADE_BY.key("ac")}
@@ -76,6 +78,23 @@ def test_every_single_input_moves_the_key(monkeypatch):
     before = MADE_BY.key("ab")
     monkeypatch.setattr("tlkit.features.features.CACHE_VERSION", 2)
     assert replace(MADE_BY).key("ab") != before
+
+
+def test_the_address_of_plain_features_is_what_it_always_was():
+    """Caches on users' disks are found by it: what is added to a key must leave the plain case alone."""
+    assert MADE_BY.key("ab" * 32) == "a1b2c29ee4e5663cdf9975bdc7483fcab66afbd2973f322483e384060a430951"
+    assert MADE_BY.digest == "a9e61881f2e98d5cec58e10ab98f2b842130655474cde3eab1ca42c71088ecf7"
+
+
+def test_options_are_the_same_in_any_order_and_none_are_no_text():
+    assert options_text({"b": [1, 2], "a": None}) == options_text({"a": None, "b": (1, 2)})
+    assert options_text({}) == ""
+
+
+def test_the_manifest_of_an_earlier_tlkit_is_read():
+    stored = replace(MADE_BY, view=View("light", 0, 1)).to_dict()
+    del stored["view"]["made_with"]
+    assert Provenance.from_dict(stored) == replace(MADE_BY, view=View("light", 0, 1))
 
 
 def test_what_is_added_is_found_by_another_object_in_any_order(tmp_path):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 
@@ -100,6 +104,36 @@ def test_other_weights_or_preprocessing_are_other_features(tiny, caplog):
     larger = create_backbone("test_resnet", weights="none", image_size=(64, 64))
     embed(samples, backbone=larger)
     assert computed(caplog) == 20
+
+
+def test_equal_weights_built_with_other_options_are_other_features(tiny, caplog):
+    backbone, samples = tiny
+    first = embed(samples, backbone=backbone)
+    module = timm.create_model("test_resnet", num_classes=0, act_layer="silu")
+    module.load_state_dict(backbone.module.state_dict())
+    other = replace(backbone, module=module, options={"act_layer": "silu"})
+    assert other.weights.digest == backbone.weights.digest
+    caplog.clear()
+    second = embed(samples, backbone=other)
+    assert computed(caplog) == 20
+    np.testing.assert_allclose(second.x, live(other, samples), atol=1e-5)
+    assert not np.allclose(first.x, second.x)
+    assert embed(samples, backbone=backbone).x.tobytes() == first.x.tobytes()
+    assert {shelf.made_by.options for shelf in FeatureCache().info()} == {"", '{"act_layer":"silu"}'}
+
+
+@pytest.mark.parametrize("guest", ["albumentations", "cv2"])
+def test_another_version_of_what_augments_makes_other_views_and_leaves_plain_features(tiny, caplog, monkeypatch, guest):
+    backbone, samples = tiny
+    embed(samples, backbone=backbone)
+    embed_views(samples, backbone=backbone, views=1, augment="light")
+    assert computed(caplog) == 40
+    monkeypatch.setattr(f"{guest}.__version__", "99.0")
+    embed(samples, backbone=backbone)
+    embed_views(samples, backbone=backbone, views=1, augment="light")
+    assert computed(caplog) == 20
+    (newest, *_) = FeatureCache().info()
+    assert "99.0" in newest.made_by.view.made_with
 
 
 def test_unreadable_images_are_left_out_and_named(tiny, caplog):

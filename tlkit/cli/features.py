@@ -82,4 +82,5 @@ def _row(shelf: ShelfInfo) -> tuple[str, ...]:
     used = datetime.fromtimestamp(shelf.used_at).strftime("%Y-%m-%d %H:%M") if shelf.used_at else "-"
     megabytes = f"{shelf.size_bytes / MB:,.1f}"
     engine = f"{by.engine} {by.dtype}"
-    return by.architecture, by.weights[:8], pixels, engine, f"{shelf.images:,}", megabytes, used
+    name = f"{by.architecture} {by.options}".rstrip()
+    return name, by.weights[:8], pixels, engine, f"{shelf.images:,}", megabytes, used

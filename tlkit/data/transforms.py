@@ -34,6 +34,9 @@ PRESETS: dict[str, str] = {
 }
 """What each preset does, in words."""
 
+PRESETS_VERSION = 1
+"""Raised when a preset gives other pixels than before."""
+
 ZOOMS = {"light": Zoom(0.6, 1.15), "medium": Zoom(0.35, 4 / 3), "heavy": Zoom(0.2, 4 / 3)}
 
 
@@ -122,6 +125,11 @@ def _apply(compose: A.Compose, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.
     if result.dtype != np.uint8 or result.ndim != 3 or result.shape[2] != 3:
         raise DataError(f"The augmentation gave {result.dtype} {result.shape} instead of uint8 RGB.")
     return result
+
+
+def augmenter() -> str:
+    """Return what augmented pixels depend on beside image, preset and seed; part of the key of cached views."""
+    return f"presets {PRESETS_VERSION}, albumentations {A.__version__}, opencv {cv2.__version__}"
 
 
 def sample_id_of(path: str) -> int:

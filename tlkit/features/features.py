@@ -28,11 +28,14 @@ class View:
         augment: a preset, or the list of transforms as canonical JSON.
         seed: of the augmentation.
         number: which view, from 0; view k is what epoch k of a training with this seed sees.
+        made_with: the versions that the pixels depend on, as `tlkit.data.transforms.augmenter` states them; "" in
+            caches of a tlkit that did not record them.
     """
 
     augment: str
     seed: int
     number: int
+    made_with: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Provenance:
         engine: what ran the backbone and where, such as "torch/cpu" or "onnxruntime/cpu".
         dtype: arithmetic of the backbone, "float32" or "bfloat16"; features are stored as float32 whichever it was.
         view: None for the image as evaluation sees it.
+        options: what the architecture was built with beside its name (`Backbone.options`), as canonical JSON; they can
+            change what equal weights compute, such as an activation or a stride. "" for none, as nearly always.
     """
 
     architecture: str
@@ -58,6 +63,7 @@ class Provenance:
     engine: str
     dtype: str
     view: View | None = None
+    options: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -86,6 +92,7 @@ class Provenance:
             "dtype": self.dtype,
             "preprocess": self.preprocess.to_dict(),
             "view": None if self.view is None else asdict(self.view),
+            **({"options": self.options} if self.options else {}),  # so that the key of nearly all stays as it was
         }
 
     @classmethod
@@ -99,6 +106,16 @@ class Provenance:
                 "view": None if view is None else View(**view),
             }
         )
+
+
+def options_text(options: Mapping[str, Any]) -> str:
+    """Return an architecture's options in the one spelling that keys are made of; "" for none.
+
+    Example:
+        >>> options_text({"patch_size": 8, "act_layer": "silu"}), options_text({})
+        ('{"act_layer":"silu","patch_size":8}', '')
+    """
+    return _canonical(dict(options)) if options else ""
 
 
 def _canonical(values: object) -> str:

@@ -16,12 +16,12 @@ from torch import nn
 
 from tlkit.data.batch import normalise
 from tlkit.data.decode import DECODER, MAX_PIXELS
-from tlkit.data.transforms import build_transform
+from tlkit.data.transforms import augmenter, build_transform
 from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache, ShardLostError
 from tlkit.features.engine_choice import EngineName, candidates, choose_engine, create_engine, engine_named, identity
 from tlkit.features.engines import Engine
-from tlkit.features.features import Features, Provenance, View
+from tlkit.features.features import Features, Provenance, View, options_text
 from tlkit.features.folding import fold_batch_norm
 from tlkit.models.backbone import Backbone
 from tlkit.models.weights import tensors_digest
@@ -134,8 +134,9 @@ def embed_views(
     made: list[Features] = []
     for number in range(views):
         one = _embed(
-            images, backbone, view=View(stated, seed, number), augment=augment, engine=engine, tolerance=tolerance,
-            device=device, cache=cache, num_workers=num_workers, max_pixels=max_pixels, progress=progress,
+            images, backbone, view=View(stated, seed, number, augmenter()), augment=augment, engine=engine,
+            tolerance=tolerance, device=device, cache=cache, num_workers=num_workers, max_pixels=max_pixels,
+            progress=progress,
         )  # fmt: skip
         made.append(one)
         engine = engine_named(one.made_by.engine, one.made_by.dtype)
@@ -252,6 +253,7 @@ def _choose_maker(
         return Provenance(
             architecture=backbone.name, weights=backbone.weights.digest, layer="pooled", preprocess=backbone.preprocess,
             decoder=DECODER, engine=engine, dtype=dtype, view=pixels.view,
+            options=options_text(backbone.options),
         )  # fmt: skip
 
     def folded() -> nn.Module:
