@@ -1,9 +1,10 @@
 """How often an audit's verdicts are right: simulated test sets with and without a gap, and the coverage of intervals.
 
-    python benchmarks/audit_false_alarms.py [--runs 400]
+    python benchmarks/audit_false_alarms.py [--runs 400] [--only independent|clusters]
 
 Every run draws one test set of 5 groups whose true rates are known and asks `audit_groups`' own judge: groups against
-the rest, Fisher with Holm, Newcombe's interval against the tolerance. No model and no images are involved.
+the rest, Fisher with Holm, Newcombe's interval against the tolerance. No model and no images are involved. The part on
+clusters draws two groups of few clusters each, whose images agree.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import math
 import numpy as np
 
 from tlkit.audit.cells import Cells
-from tlkit.audit.compare import compare
+from tlkit.audit.compare import compare, drafted
 from tlkit.audit.judge import judge
 from tlkit.audit.rates import Rate
 from tlkit.audit.result import AuditSettings
+from tlkit.audit.sample import Design, designed
 from tlkit.stats.bootstrap import bootstrap_replicates
 from tlkit.stats.intervals import clopper_pearson_bounds, newcombe_bounds, wilson_bounds
 from tlkit.stats.tests import max_gap
@@ -94,10 +96,108 @@ def coverage():
         print(f"{n1:5d} {n2:5d}  {p1:.2f}  {p2:.2f}  {inside:8.3f}")
 
 
+CLUSTERS = ((2, 2), (3, 3), (4, 4), (6, 6), (10, 10), (20, 20), (40, 40), (2, 40), (4, 40), (10, 40))
+IMAGES = 30  # of a cluster, on average
+
+
+def sizes_of(generator, clusters, alike):
+    """Return images of each cluster: all alike, or of a lognormal spread, the largest several times the smallest."""
+    if alike:
+        return np.full(clusters, IMAGES)
+    drawn = generator.lognormal(0, 0.9, clusters)
+    return np.maximum(1, np.round(drawn / drawn.mean() * IMAGES)).astype(int)
+
+
+def clustered(generator, layout, clusters, rates, deff, alike):
+    """Return group, cluster and being right of the images of one test set.
+
+    Args:
+        layout: "apart" = every cluster is of one group; "across" = every cluster has images of both, and both groups'
+            rates vary with it; "matched" = the same, compared within the clusters.
+        clusters: of each group; of both, where they lie across.
+        rates: of each group.
+        deff: design effect of clusters of IMAGES images.
+        alike: whether all clusters are of one size.
+    """
+    agreement = (deff - 1) / (IMAGES - 1)
+    own = clusters if layout == "apart" else (clusters[0],)
+    unit_sizes = np.concatenate([sizes_of(generator, count, alike) for count in own])
+    side = np.repeat(range(len(own)), own)
+    unit = np.repeat(np.arange(len(unit_sizes)), unit_sizes)
+    group = side[unit] if layout == "apart" else (generator.random(len(unit)) < 0.6).astype(int)
+    base = np.array(rates)[side]
+    at = base if agreement == 0 else generator.beta(base * (1 / agreement - 1), (1 - base) * (1 / agreement - 1))
+    other = 1.0 if layout == "apart" else np.where(group == 1, rates[1] / rates[0], 1.0)
+    return group, unit, generator.random(len(unit)) < at[unit] * other
+
+
+def two_groups(group, unit, right, *, matched, tolerance):
+    """Return the row of the first group, as an audit judges it."""
+    cells = Cells(("g",), (("a",), ("b",)), group)
+    settings = AuditSettings(("g",), tolerance=tolerance, min_group_size=1, draws=100, cluster_by="unit")
+    images = np.append(np.bincount(group, minlength=2), 0)
+    sample = designed(
+        cells, Design(unit=unit, paired=matched), counts=right, base=np.ones(len(right), bool), code=group, draws=100,
+        seed=0,
+    )  # fmt: skip
+    draft = drafted(cells, Rate("accuracy"), sample, images=images, truly=None, mean_confidence=None, settings=settings)
+    (table,), _ = judge([draft], settings)
+    return table.rows[0]
+
+
+def few_clusters(runs):
+    print(
+        f"\nTwo groups of few clusters of {IMAGES} images on average, no gap, tolerance 0; true rates .6, .9 and .97,"
+    )
+    print(f"{runs} test sets each: share with a FAIL by design effect, share of intervals that hold the truth (lowest)")
+    print("layout   clusters  sizes    FAIL at 1, 2, 3      difference   rate   | gap .15, tolerance .05: FAIL  PASS")
+    for layout in ("apart", "across", "matched"):
+        for clusters in CLUSTERS:
+            if layout != "apart" and clusters[0] != clusters[1]:
+                continue
+            for alike in (True, False):
+                generator = np.random.default_rng(sum(clusters))
+                fails, held, inside = [], [], []
+                for deff in (1, 2, 3):
+                    rows, of_rates = [], []
+                    for rate in (0.6, 0.9, 0.97):
+                        found = [
+                            two_groups(
+                                *clustered(generator, layout, clusters, (rate, rate), deff, alike),
+                                matched=layout == "matched", tolerance=0.0,
+                            )
+                            for _ in range(runs)
+                        ]  # fmt: skip
+                        rows += found
+                        told = [row.difference for row in found if row.difference is not None]
+                        held.append(np.mean([one.low <= 0 <= one.high for one in told]))
+                        of_rates = [row.rate for row in found if row.rate.low is not None]
+                        inside.append(np.mean([one.low <= rate <= one.high for one in of_rates]))
+                    fails.append(np.mean([row.verdict == "FAIL" for row in rows]))
+                found = [
+                    two_groups(
+                        *clustered(generator, layout, clusters, (0.8, 0.95), 2, alike),
+                        matched=layout == "matched", tolerance=0.05,
+                    ).verdict
+                    for _ in range(runs)
+                ]  # fmt: skip
+                power, wrong = found.count("FAIL") / runs, found.count("PASS") / runs
+                name, told = f"{clusters[0]} v {clusters[1]}", " ".join(f"{share:.3f}" for share in fails)
+                print(
+                    f"{layout:8} {name:8}  {'alike' if alike else 'unlike':7}  {told}    {min(held):10.3f}  "
+                    f"{min(inside):6.3f}  | {power:28.3f}  {wrong:.3f}",
+                    flush=True,
+                )
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=400)
-    runs = parser.parse_args().runs
-    false_alarms_and_power(runs)
-    largest_gap(runs)
-    coverage()
+    parser.add_argument("--only", choices=("independent", "clusters"))
+    asked = parser.parse_args()
+    if asked.only != "clusters":
+        false_alarms_and_power(asked.runs)
+        largest_gap(asked.runs)
+        coverage()
+    if asked.only != "independent":
+        few_clusters(asked.runs)

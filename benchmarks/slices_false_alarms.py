@@ -1,6 +1,6 @@
 """How often `find_slices` confirms a slice where none is worse, and how often it finds one that is planted.
 
-    python benchmarks/slices_false_alarms.py [--runs 400]
+    python benchmarks/slices_false_alarms.py [--runs 400] [--images 200 1000]
 
 Every image is wrong with one probability, whatever its columns; then dark images (brightness below 51 of 255, a fifth)
 are wrong more often. Columns: brightness, contrast, sharpness, aspect, file type and eight clusters, drawn at random.
@@ -45,10 +45,12 @@ def drawn(seed: int, images: int, *, accuracy: float, dark: float) -> tuple[Pred
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=400)
-    runs = parser.parse_args().runs
+    parser.add_argument("--images", type=int, nargs="+", default=[200, 1000])
+    asked = parser.parse_args()
+    runs = asked.runs
     print(f"{runs} runs each; share of runs")
     print("images  accuracy  dark   any slice  brightness confirmed  any shortcut")
-    for images in (200, 1000):
+    for images in asked.images:
         for accuracy, dark in ((0.9, 0.9), (0.7, 0.7), (0.9, 0.75), (0.9, 0.6)):
             reports = []
             for seed in range(runs):

@@ -71,7 +71,7 @@ def test_clusters_of_one_image_are_independent_images():
     for one, other in zip(clustered.rows, plain.rows, strict=True):
         for name in ("rate", "difference"):
             mine, theirs = getattr(one, name), getattr(other, name)
-            assert (mine.value, mine.low, mine.high) == pytest.approx((theirs.value, theirs.low, theirs.high), abs=2e-3)
+            assert (mine.value, mine.low, mine.high) == pytest.approx((theirs.value, theirs.low, theirs.high), abs=4e-3)
     assert clustered.gap.p == pytest.approx(plain.gap.p, abs=0.08)
 
 
@@ -83,6 +83,47 @@ def test_without_any_error_clusters_count_as_one_image_each_so_that_few_never_pa
     assert audit_of([True] * 600, groups=groups, by="g").verdict == "PASS"
 
 
+def bias_reduced(y, group, cluster):
+    """CR2 variances and Satterthwaite degrees of freedom of two groups' means, from matrices as Bell & McCaffrey have
+    them: the regression of y on an indicator of each group, with images independent in the working model."""
+    x = np.stack([group == 0, group == 1], axis=1).astype(float)
+    bread = np.linalg.inv(x.T @ x)
+    annihilator = np.eye(len(y)) - x @ bread @ x.T
+    parts, vectors = [], []
+    for one in np.unique(cluster):
+        rows = cluster == one
+        values, eigen = np.linalg.eigh(annihilator[np.ix_(rows, rows)])
+        root = (eigen / np.sqrt(np.maximum(values, 1e-12))) @ eigen.T
+        parts.append(x[rows].T @ root @ (annihilator @ y)[rows])
+        vectors.append(bread @ x[rows].T @ root @ annihilator[rows])  # (2, N)
+    covariance = bread @ (np.array(parts).T @ np.array(parts)) @ bread
+    gram = [np.array([v[g] for v in vectors]) @ np.array([v[g] for v in vectors]).T for g in (0, 1)]
+    return covariance, [np.trace(one) ** 2 / (one**2).sum() for one in gram]
+
+
+def test_cluster_variances_are_the_bias_reduced_ones_of_a_regression():
+    generator = np.random.default_rng(12)
+    cluster = np.repeat(np.arange(9), generator.integers(2, 12, 9))
+    group = np.where(cluster < 4, 0, np.where(cluster < 7, 1, generator.integers(0, 2, len(cluster))))
+    y = (generator.random(len(cluster)) < 0.7).astype(float)
+    sides = np.stack([group == 0, group == 1], axis=1)
+    sums = [np.array([(part * sides)[cluster == one].sum(axis=0) for one in range(9)]) for part in (y[:, None], 1)]
+    moments = cluster_moments(*sums)
+    covariance, df = bias_reduced(y, group, cluster)
+    assert moments.covariance == pytest.approx(covariance)
+    assert moments.df == pytest.approx(df)
+
+
+def test_clusters_of_one_size_have_one_degree_of_freedom_less_than_clusters():
+    moments = cluster_moments([[3.0, 4], [5, 1], [2, 3], [4, 0]], [[5.0, 4], [5, 4], [5, 4], [5, 0]])
+    assert moments.df == pytest.approx([3, 2])
+    plain = np.array([0.6, 1.0, 0.4, 0.8]).var(ddof=1) / 4
+    assert moments.covariance[0, 0] == pytest.approx(plain)
+    alone = cluster_moments([[3.0, 1], [4, 0]], [[5.0, 2], [5, 0]])
+    assert alone.df == pytest.approx([1, 0])
+    assert np.isnan(alone.covariance[1, 1])
+
+
 def test_few_clusters_in_one_group_neither_fail_nor_cover_less_than_promised():
     generator, covered, rejected, draws = np.random.default_rng(5), 0, 0, 100
     for _ in range(draws):
@@ -91,8 +132,32 @@ def test_few_clusters_in_one_group_neither_fail_nor_cover_less_than_promised():
         row = audit_of(right, groups=groups, cluster_by="burst", draws=100).group_table("g").row(("a",))
         covered += row.difference.low <= 0 <= row.difference.high
         rejected += row.p is not None and row.p < 0.05
-    assert covered / draws >= 0.93  # .81 without the factor for few clusters
-    assert rejected / draws <= 0.12  # .26 with the degrees of freedom of all clusters together
+    assert covered / draws >= 0.94  # .81 without the factor for few clusters
+    assert rejected / draws <= 0.09  # .26 with the degrees of freedom of all clusters together
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_two_clusters_that_both_groups_share_decide_nothing(pair):
+    # rates that differ by the same in both clusters have a correlation of 1, and would seem to be known exactly
+    right = np.concatenate([[i < k for i in range(100)] for k in (60, 80, 61, 81)])
+    groups = {"g": ["a"] * 200 + ["b"] * 200, "day": (["mon"] * 100 + ["tue"] * 100) * 2}
+    asked = {"pair_by": "day"} if pair else {"cluster_by": "day"}
+    row = audit_of(right, groups=groups, tolerance=0.05, **asked).group_table("g").row(("a",))
+    assert row.verdict == "NOT ENOUGH DATA"
+    right = np.concatenate([[i < k for i in range(100)] for k in (60, 80, 66, 84)])
+    row = audit_of(right, groups=groups, tolerance=0.2, **asked).group_table("g").row(("a",))
+    assert row.difference.value == pytest.approx(-0.05)
+    half = 12.706 * 0.01  # t with 1 degree of freedom; differences of -.06 and -.04
+    assert row.difference.low <= -0.05 - half + 1e-4
+    assert row.difference.high >= -0.05 + half - 1e-4
+
+
+def test_a_group_without_an_error_in_few_clusters_is_not_known_for_sure():
+    right = [True] * 48 + list(np.random.default_rng(3).random(320) < 0.9)
+    groups = {"g": ["a"] * 48 + ["b"] * 320, "burst": np.repeat(np.arange(46), 8)}
+    row = audit_of(right, groups=groups, cluster_by="burst").group_table("g").row(("a",))
+    assert row.n_eff == pytest.approx(6)
+    assert row.p > 0.2  # the variance of the rest alone says .001
 
 
 def test_images_of_one_cluster_have_no_interval():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tlkit.audit.compare import Draft
 from tlkit.audit.result import AuditSettings
-from tlkit.stats.designs import correlated_bounds
+from tlkit.stats.designs import at_least_t, correlated_bounds
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import clopper_pearson_bounds, ratio_log, wilson_bounds
 
@@ -29,7 +29,7 @@ def difference_of(draft: Draft, i: int, settings: AuditSettings, *, best: int | 
     """Return the rate of row i minus that of the rest, or of the group `best`, with its interval.
 
     Independent samples: Newcombe's method 10. Clusters, matched pairs and groups that share images: the same with the
-    correlation of the two rates.
+    correlation of the two rates, and not narrower than Student's t on the clusters.
     """
     k1, n1, k2, n2 = _sides(draft, i, best)
     sample = draft.sample
@@ -40,7 +40,12 @@ def difference_of(draft: Draft, i: int, settings: AuditSettings, *, best: int | 
     low, high = correlated_bounds(
         k1, n1, k2, n2, correlation=correlation, confidence=settings.confidence, guaranteed=settings.guaranteed
     )
-    return Estimate(k1 / n1 - k2 / n2, float(low), float(high), n=_images(draft, i, best))
+    difference = k1 / n1 - k2 / n2
+    variance, df = sample.spread(i, best)
+    ends = at_least_t(
+        float(low), float(high), difference=difference, variance=variance, df=df, confidence=settings.confidence
+    )
+    return Estimate(difference, *ends, n=_images(draft, i, best))
 
 
 def ratio_of(

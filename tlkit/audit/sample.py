@@ -41,6 +41,8 @@ class Sample:
         correlation: correlation of the group's rate and that of the rest, shape (G + 1,).
         among: correlation of the groups' rates, shape (G, G); None = independent.
         p: p-value of row i against the rest.
+        spread: variance of the difference of row i from the rest, or from another row, with its degrees of freedom;
+            (nan, 0) for independent images, whose intervals need neither.
         gap: test of the largest gap among the groups of a mask of shape (G,).
     """
 
@@ -52,6 +54,7 @@ class Sample:
     correlation: Floats
     among: Floats | None
     p: Callable[[int], float | None]
+    spread: Callable[[int, int | None], tuple[float, float]]
     gap: Callable[[Mask], GapTest | None]
 
 
@@ -101,7 +104,7 @@ def independent(cells: Cells, *, k: Ints, n: Ints, draws: int, seed: int) -> Sam
         among = both / np.outer(size, size)
     floats = tuple(np.asarray(counts, dtype=np.float64) for counts in (own_k, own_n, rest_k, rest_n))
     sides = (floats[0], floats[1], floats[2], floats[3])
-    return Sample(own_n, rest_n, sides[0], sides[1], sides, np.zeros(len(own_n)), among, p, gap)
+    return Sample(own_n, rest_n, sides[0], sides[1], sides, np.zeros(len(own_n)), among, p, _no_spread, gap)
 
 
 def designed(
@@ -129,14 +132,8 @@ def designed(
     """
     weights = np.ones(len(code)) if design.weights is None else design.weights
     unit = np.zeros(len(code), dtype=np.int64) if design.unit is None else design.unit
-    member = np.eye(cells.patterns, dtype=np.bool_) if cells.member is None else cells.member
-    rows = member.shape[1] + 1
-    belongs = np.zeros((cells.patterns + 1, rows), dtype=np.float64)  # pattern × row, the last row the missing
-    belongs[:-1, :-1], belongs[-1, -1] = member, 1.0
-    against = np.zeros_like(belongs)
-    against[:-1] = 1.0
-    against[:-1, :-1] -= member
-    every = np.hstack([belongs, against])  # (P + 1, 2·rows): the groups, then what each is compared with
+    every = _rows_of(cells)
+    rows = every.shape[1] // 2
 
     def total(values: Floats, where: Mask) -> Floats:
         return np.asarray(np.bincount(code[where], weights=values[where], minlength=len(every)) @ every)
@@ -154,8 +151,9 @@ def designed(
         moments = cluster_moments(a, b)
         rate = moments.rate
         size = effective_size(
-            rate, np.diagonal(moments.covariance), images=images, clusters=moments.clusters, confidence=confidence
-        )
+            rate, np.diagonal(moments.covariance), images=images, clusters=moments.clusters, df=moments.df,
+            confidence=confidence,
+        )  # fmt: skip
         size = np.where(moments.clusters > 1, size, 0.0)  # one cluster says nothing of how others would be
         shared = _correlation(moments)
         correlation = shared[np.arange(rows), np.arange(rows) + rows]
@@ -166,9 +164,9 @@ def designed(
     if design.paired:
         ones = np.ones(len(code))
         tested = _by_unit(unit, code, ones * counts, base, every), _by_unit(unit, code, ones, base, every)
-        sides, correlation = _matched(a, b, images)
+        sides, correlation, matched = _matched(a, b, images, confidence)
     else:
-        tested = None
+        tested, matched = None, None
 
     def p(i: int) -> float | None:
         if tested is not None:
@@ -176,10 +174,18 @@ def designed(
             return stratified_exact(good[:, i], all_[:, i], good[:, i] + good[:, j], all_[:, i] + all_[:, j])
         if moments is None:
             return score_test(sides[0][i], sides[1][i], sides[2][i], sides[3][i])
-        covariance = moments.covariance
-        variance = covariance[i, i] + covariance[i + rows, i + rows] - 2 * covariance[i, i + rows]
-        fewer = int(min(moments.clusters[i], moments.clusters[i + rows]))
-        return cluster_test(float(rate[i] - rate[i + rows]), float(variance), fewer)
+        found = [cluster_test(float(rate[i] - rate[i + rows]), *spread(i, None))]
+        if not 0 < rate[i] < 1 or not 0 < rate[i + rows] < 1:  # a side that does not vary seems known for sure
+            found.append(score_test(sides[0][i], sides[1][i], sides[2][i], sides[3][i]))
+        return None if None in found else max(one for one in found if one is not None)
+
+    def spread(i: int, other: int | None) -> tuple[float, float]:
+        if moments is None:
+            return _no_spread(i, other)
+        if matched is not None and other is None:
+            return float(matched[0, i]), float(matched[1, i])
+        j = i + rows if other is None else other
+        return moments.variance_of_difference(i, j), float(min(moments.df[i], moments.df[j]))
 
     def gap(shown: Mask) -> GapTest | None:
         seen = np.flatnonzero(shown)
@@ -188,7 +194,18 @@ def designed(
         together = None if among is None else among[np.ix_(seen, seen)]
         return max_gap_normal(rate[seen], size[seen], together, draws=draws, seed=seed)
 
-    return Sample(images[:rows], images[rows:], k_eff[:rows], size[:rows], sides, correlation, among, p, gap)
+    return Sample(images[:rows], images[rows:], k_eff[:rows], size[:rows], sides, correlation, among, p, spread, gap)
+
+
+def _rows_of(cells: Cells) -> Floats:
+    """Return which patterns each row holds, then which it is compared with, shape (P + 1, 2 · (G + 1))."""
+    member = np.eye(cells.patterns, dtype=np.bool_) if cells.member is None else cells.member
+    belongs = np.zeros((cells.patterns + 1, member.shape[1] + 1), dtype=np.float64)  # the last row the missing
+    belongs[:-1, :-1], belongs[-1, -1] = member, 1.0
+    against = np.zeros_like(belongs)
+    against[:-1] = 1.0
+    against[:-1, :-1] -= member
+    return np.hstack([belongs, against])
 
 
 def _by_unit(unit: Ints, code: Ints, values: Floats, where: Mask, every: Floats) -> Floats:
@@ -208,28 +225,42 @@ def _correlation(moments: Moments) -> Floats:
     return np.asarray(np.clip(correlation, -1.0, 1.0))
 
 
-def _matched(a: Floats, b: Floats, images: Ints) -> tuple[tuple[Floats, Floats, Floats, Floats], Floats]:
+def _no_spread(i: int, other: int | None) -> tuple[float, float]:
+    return float("nan"), 0.0
+
+
+def _matched(
+    a: Floats, b: Floats, images: Ints, confidence: float
+) -> tuple[tuple[Floats, Floats, Floats, Floats], Floats, Floats]:
     """Return effective counts of each row and its rest within the units that have both, and their correlation.
 
     The correlation carries Newcombe's continuity correction: half a unit is taken off the covariance, down to 0
-    (Newcombe 1998, Statistics in Medicine 17:2635, method 10).
+    (Newcombe 1998, Statistics in Medicine 17:2635, method 10). Third come variance and degrees of freedom of the mean
+    difference, shape (2, rows), for units with several images to a side: of those, a few may hold many images. Of one
+    image a side, Newcombe's interval needs no more than the counts.
     """
     rows = b.shape[1] // 2
     sides = np.zeros((4, rows))
-    correlation = np.zeros(rows)
+    correlation, spread = np.zeros(rows), np.stack([np.full(rows, np.nan), np.zeros(rows)])
     for i in range(rows):
         both = (b[:, i] > 0) & (b[:, i + rows] > 0)
         units = int(both.sum())
         if units < 2:
             continue
         x, z = a[both, i] / b[both, i], a[both, i + rows] / b[both, i + rows]
+        several = bool((b[both][:, [i, i + rows]] > 1).any())
         rate = np.array([x.mean(), z.mean()])
-        variance = np.array([x.var(ddof=0), z.var(ddof=0)]) / units
-        size = effective_size(rate, variance, images=images[[i, i + rows]], clusters=np.array([units, units]))
+        variance = np.array([x.var(ddof=int(several)), z.var(ddof=int(several))]) / units
+        size = effective_size(
+            rate, variance, images=images[[i, i + rows]], clusters=np.array([units, units]),
+            df=np.array([units - 1, units - 1]) if several else None, confidence=confidence,
+        )  # fmt: skip
         sides[:, i] = rate[0] * size[0], size[0], rate[1] * size[1], size[1]
         covariance = float(np.cov(x, z, ddof=0)[0, 1])
         if covariance > 0:
             covariance = max(covariance - 1 / (2 * units), 0.0)
         scale = float(x.std() * z.std())
         correlation[i] = np.clip(covariance / scale, -1.0, 1.0) if scale > 1e-12 else 0.0
-    return (sides[0], sides[1], sides[2], sides[3]), correlation
+        if several:
+            spread[:, i] = (x - z).var(ddof=1) / units, units - 1
+    return (sides[0], sides[1], sides[2], sides[3]), correlation, spread

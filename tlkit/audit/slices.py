@@ -24,7 +24,14 @@ from tlkit.audit.slice_report import FoundSlice, SliceReport, Standing
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.stats.corrections import holm
-from tlkit.stats.designs import cluster_moments, cluster_test, correlated_bounds, effective_size, score_test
+from tlkit.stats.designs import (
+    at_least_t,
+    cluster_moments,
+    cluster_test,
+    correlated_bounds,
+    effective_size,
+    score_test,
+)
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import newcombe, wilson
 from tlkit.stats.power import detectable_gap
@@ -244,20 +251,22 @@ def _test(halves: _Halves, inside: Mask, outside: Mask) -> tuple[Estimate | None
     moments = cluster_moments(sums[0], sums[1])
     variance = np.diag(moments.covariance)
     size = effective_size(
-        moments.rate, variance, images=np.array([n, rest_n]), clusters=moments.clusters, confidence=confidence
-    )
-    spread = float(np.sqrt(variance[0] * variance[1]))
+        moments.rate, variance, images=np.array([n, rest_n]), clusters=moments.clusters, df=moments.df,
+        confidence=confidence,
+    )  # fmt: skip
+    scale = float(np.sqrt(variance[0] * variance[1]))
     low, high = correlated_bounds(
         moments.rate[0] * size[0], size[0], moments.rate[1] * size[1], size[1],
-        correlation=float(moments.covariance[0, 1]) / spread if spread > 0 else 0.0, confidence=confidence,
+        correlation=float(moments.covariance[0, 1]) / scale if scale > 0 else 0.0, confidence=confidence,
     )  # fmt: skip
     difference = float(moments.rate[0] - moments.rate[1])
-    fewer = int(moments.clusters.min())
-    on_units = cluster_test(difference, float(variance.sum() - 2 * moments.covariance[0, 1]), fewer)
+    spread, df = moments.variance_of_difference(0, 1), float(moments.df.min())
+    on_units = cluster_test(difference, spread, df)
     if on_units is None:  # nothing varies within a side: every unit then counts as one image
         on_units = score_test(moments.rate[0] * size[0], size[0], moments.rate[1] * size[1], size[1])
     worse = None if p is None or on_units is None else max(p, on_units)
-    return Estimate(difference, float(low), float(high), n=n), worse
+    ends = at_least_t(float(low), float(high), difference=difference, variance=spread, df=df, confidence=confidence)
+    return Estimate(difference, *ends, n=n), worse
 
 
 def _judged(
