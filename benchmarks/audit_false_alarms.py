@@ -16,7 +16,8 @@ import numpy as np
 
 from tlkit.audit.cells import Cells
 from tlkit.audit.compare import compare, drafted
-from tlkit.audit.judge import judge
+from tlkit.audit.intervals import difference_of, rate_of
+from tlkit.audit.judge import judge, verdict
 from tlkit.audit.rates import Rate
 from tlkit.audit.result import AuditSettings
 from tlkit.audit.sample import Design, designed
@@ -97,7 +98,7 @@ def coverage():
 
 
 CLUSTERS = ((2, 2), (3, 3), (4, 4), (6, 6), (10, 10), (20, 20), (40, 40), (2, 40), (4, 40), (10, 40))
-IMAGES = 30  # of a cluster, on average
+IMAGES = 15  # of a cluster, on average
 
 
 def sizes_of(generator, clusters, alike):
@@ -132,7 +133,7 @@ def clustered(generator, layout, clusters, rates, deff, alike):
 
 
 def two_groups(group, unit, right, *, matched, tolerance):
-    """Return the row of the first group, as an audit judges it."""
+    """Return rate, difference and verdict of the first group, as an audit judges it: two groups make one test."""
     cells = Cells(("g",), (("a",), ("b",)), group)
     settings = AuditSettings(("g",), tolerance=tolerance, min_group_size=1, draws=100, cluster_by="unit")
     images = np.append(np.bincount(group, minlength=2), 0)
@@ -141,8 +142,8 @@ def two_groups(group, unit, right, *, matched, tolerance):
         seed=0,
     )  # fmt: skip
     draft = drafted(cells, Rate("accuracy"), sample, images=images, truly=None, mean_confidence=None, settings=settings)
-    (table,), _ = judge([draft], settings)
-    return table.rows[0]
+    difference = difference_of(draft, 0, settings) if draft.tested[0] else None
+    return rate_of(draft, 0, settings), difference, verdict(difference, draft.p[0], tolerance=tolerance, alpha=0.05)
 
 
 def few_clusters(runs):
@@ -159,7 +160,7 @@ def few_clusters(runs):
                 generator = np.random.default_rng(sum(clusters))
                 fails, held, inside = [], [], []
                 for deff in (1, 2, 3):
-                    rows, of_rates = [], []
+                    rows = []
                     for rate in (0.6, 0.9, 0.97):
                         found = [
                             two_groups(
@@ -169,16 +170,16 @@ def few_clusters(runs):
                             for _ in range(runs)
                         ]  # fmt: skip
                         rows += found
-                        told = [row.difference for row in found if row.difference is not None]
+                        told = [difference for _, difference, _ in found if difference is not None]
                         held.append(np.mean([one.low <= 0 <= one.high for one in told]))
-                        of_rates = [row.rate for row in found if row.rate.low is not None]
+                        of_rates = [one for one, _, _ in found if one.low is not None]
                         inside.append(np.mean([one.low <= rate <= one.high for one in of_rates]))
-                    fails.append(np.mean([row.verdict == "FAIL" for row in rows]))
+                    fails.append(np.mean([one == "FAIL" for _, _, one in rows]))
                 found = [
                     two_groups(
                         *clustered(generator, layout, clusters, (0.8, 0.95), 2, alike),
                         matched=layout == "matched", tolerance=0.05,
-                    ).verdict
+                    )[2]
                     for _ in range(runs)
                 ]  # fmt: skip
                 power, wrong = found.count("FAIL") / runs, found.count("PASS") / runs

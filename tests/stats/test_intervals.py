@@ -18,6 +18,7 @@ from tlkit.stats.intervals import (
     newcombe,
     newcombe_bounds,
     ratio_log,
+    ratio_score_bounds,
     wilson,
     wilson_bounds,
 )
@@ -156,17 +157,41 @@ def test_a_ratio_to_nothing_is_undefined_never_infinite_and_never_ten():
     assert ratio_log(1, 4, 0, 0).format() == "undefined (no images on one side)"
 
 
-def test_a_ratio_whose_log_interval_is_not_one_comes_without_an_interval():
-    zero = ratio_log(0, 10, 5, 20)
-    assert (zero.value, zero.low, zero.high, zero.note) == (
-        0.0,
-        None,
-        None,
-        "no log interval at a ratio of 0",
+def test_a_ratio_whose_log_interval_collapses_has_the_score_interval():
+    zero = ratio_log(0, 10, 3, 12)
+    theirs = confint_proportions_2indep(0, 10, 3, 12, compare="ratio", method="score", correction=False)
+    assert (zero.value, zero.low, zero.high) == (0.0, 0.0, pytest.approx(theirs[1]))
+    one, z2 = ratio_log(5, 5, 2, 2), 1.959963985**2  # the log interval would be [1, 1]; statsmodels has [1, 2.92]
+    assert (one.value, one.low, one.high) == (1.0, pytest.approx(5 / (5 + z2)), pytest.approx(1 + z2 / 2))
+
+
+@pytest.mark.parametrize(
+    "counts", [(56, 70, 48, 80), (9, 10, 3, 10), (1, 400, 7, 30), (5, 100_000, 7, 100), (199, 200, 150, 200)]
+)
+@pytest.mark.parametrize("confidence", [0.9, 0.99])
+def test_the_score_interval_of_a_ratio_agrees_with_statsmodels(counts, confidence):
+    theirs = confint_proportions_2indep(
+        *counts, compare="ratio", method="score", correction=False, alpha=1 - confidence
     )
-    one = ratio_log(5, 5, 2, 2)  # the log interval would be [1, 1]
-    assert (one.value, one.low, one.high) == (1.0, None, None)
-    assert one.note == "the log interval collapses where both rates are 1"
+    assert ratio_score_bounds(*counts, confidence) == pytest.approx(theirs, rel=1e-7)
+
+
+@given(counts, counts, st.floats(0.1, 10))
+def test_the_score_interval_of_a_ratio_holds_the_ratio_and_turns_over_with_it(one, other, scale):
+    (k1, n1), (k2, n2) = one, other
+    if min(k1, k2) == 0:
+        return
+    low, high = ratio_score_bounds(k1, n1, k2, n2)
+    assert low < (k1 / n1) / (k2 / n2) < high
+    back = ratio_score_bounds(k2, n2, k1, n1)
+    assert (1 / back[1], 1 / back[0]) == pytest.approx((low, high), rel=1e-6)
+    wider = ratio_score_bounds(k1 * scale, n1 * scale, k2 * scale, n2 * scale)
+    assert (wider[1] - wider[0] > high - low) is (scale < 1) or scale == pytest.approx(1)
+
+
+def test_the_score_interval_of_a_ratio_to_nothing_is_refused():
+    with pytest.raises(ValueError, match="A ratio needs a denominator above 0"):
+        ratio_score_bounds(1, 2, 0, 3)
 
 
 @pytest.mark.parametrize(("k", "n"), [(5, 4), (-1, 4), (0, -1), (math.nan, 4)])

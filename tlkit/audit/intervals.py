@@ -53,7 +53,7 @@ def ratio_of(
 ) -> Estimate:
     """Return the rate of row i over that of the rest, or of the group `best`; with `errors`, of what is missing to 1.
 
-    The log interval treats the two as independent, which is wider than needed for matched images.
+    Its interval treats the two as independent, which is wider than needed for matched images.
     """
     k1, n1, k2, n2 = _sides(draft, i, best)
     if errors:

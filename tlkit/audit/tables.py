@@ -32,7 +32,8 @@ class GroupRow:
             than `min_group_size`.
         difference: its rate minus that of the rest (the other images whose values are known), in [-1, 1], with
             Newcombe's interval; None where one side is too small.
-        ratio: its rate over that of the rest, with the log interval; undefined where the rest's rate is 0.
+        ratio: its rate over that of the rest, with the log interval, or the score interval where that collapses;
+            undefined where the rest's rate is 0.
         error_ratio: the same for what is missing to 1: accuracies of .98 and .99 have a ratio of .99 and an error
             ratio of 2; undefined where the rest is without error.
         best_difference: its rate minus that of the group that is best off (lowest false positive rate, else highest

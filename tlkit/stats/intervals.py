@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import brentq
 from scipy.special import betaincinv, ndtri
 
 from tlkit.stats.estimate import Estimate
@@ -192,7 +193,7 @@ def ratio_log(k1: float, n1: float, k2: float, n2: float, confidence: float = 0.
 
     Katz, Baptista, Azen & Pike (1978), Biometrics 34:469, method C: the log of the ratio has the variance
     1/k1 − 1/n1 + 1/k2 − 1/n2. Where that interval is not defined (k1 = 0) or collapses to a point (both rates
-    1), only the ratio is given; where the second rate is 0 or missing, not even that.
+    1), the ends are those of `ratio_score_bounds`; where the second rate is 0 or missing, there is no ratio.
 
     Args:
         k1: successes of the first sample; may be fractional, with an effective n.
@@ -212,6 +213,8 @@ def ratio_log(k1: float, n1: float, k2: float, n2: float, confidence: float = 0.
         '1.333 [1.077, 1.651]'
         >>> ratio_log(10, 10, 0, 20).format()
         'undefined (the rate it is divided by is 0)'
+        >>> ratio_log(5, 5, 2, 2).format()
+        '1.000 [0.566, 2.921]'
     """
     _checked(k1, n1)
     _checked(k2, n2)
@@ -221,13 +224,57 @@ def ratio_log(k1: float, n1: float, k2: float, n2: float, confidence: float = 0.
         return Estimate(None, None, None, n=n, note="no images on one side")
     if k2 == 0:
         return Estimate(None, None, None, n=n, note="the rate it is divided by is 0")
-    if k1 == 0:
-        return Estimate(0.0, None, None, n=n, note="no log interval at a ratio of 0")
     ratio = (k1 / n1) / (k2 / n2)
-    if k1 == n1 and k2 == n2:
-        return Estimate(ratio, None, None, n=n, note="the log interval collapses where both rates are 1")
+    if k1 == 0 or (k1 == n1 and k2 == n2):
+        return Estimate(ratio, *ratio_score_bounds(k1, n1, k2, n2, confidence), n=n)
     half = z * math.sqrt(1 / k1 - 1 / n1 + 1 / k2 - 1 / n2)
     return Estimate(ratio, ratio * math.exp(-half), ratio * math.exp(half), n=n)
+
+
+def ratio_score_bounds(k1: float, n1: float, k2: float, n2: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the score interval of the ratio (k1/n1) / (k2/n2), which collapses nowhere.
+
+    All ratios φ that the score test does not reject: (k1/n1 − φ k2/n2)² ≤ z² (p1 q1/n1 + φ² p2 q2/n2), with p1 = φ p2
+    and p2 the most likely rate under φ. Koopman (1984), Biometrics 40:513; Miettinen & Nurminen (1985), Statistics in
+    Medicine 4:213, without their factor N/(N − 1).
+
+    Args:
+        k1: successes of the first sample; may be fractional, with an effective n.
+        n1: denominator of the first sample, above 0.
+        k2: successes of the second sample, above 0.
+        n2: denominator of the second sample.
+        confidence: two-sided level, in (0, 1).
+
+    Returns:
+        Lower and upper end, at least 0; exactly 0 at k1 = 0.
+
+    Raises:
+        ValueError: a count is negative or above its denominator, or k2 is 0.
+    """
+    _checked(k1, n1)
+    _checked(k2, n2)
+    if not (n1 > 0 and k2 > 0):
+        raise ValueError(f"A ratio needs a denominator above 0. Got {k1:g} of {n1:g} over {k2:g} of {n2:g} instead.")
+    limit, ratio = normal_quantile(confidence) ** 2, (k1 / n1) / (k2 / n2)
+
+    def beyond(log_phi: float) -> float:
+        phi = math.exp(log_phi)
+        a, b, c = (n1 + n2) * phi, (n1 + k2) * phi + n2 + k1, k1 + k2
+        p2 = min(2 * c / (b + math.sqrt(max(b * b - 4 * a * c, 0.0))), 1.0)  # the smaller root
+        p1 = min(phi * p2, 1.0)
+        variance = p1 * (1 - p1) / n1 + phi**2 * p2 * (1 - p2) / n2
+        return (k1 / n1 - phi * k2 / n2) ** 2 - limit * variance
+
+    start = math.log(ratio) if ratio > 0 else -30.0
+    low, high = start - 1e-9, start + 1e-9  # where both rates are 1, the ratio itself is a root that means nothing
+    while k1 > 0 and beyond(low) <= 0:
+        low -= 1.0
+    while beyond(high) <= 0:
+        high += 1.0
+    return (
+        0.0 if k1 == 0 else math.exp(brentq(beyond, low, low + 1.0, xtol=1e-12)),
+        math.exp(brentq(beyond, high - 1.0, high, xtol=1e-12)),
+    )
 
 
 def _checked(k: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
