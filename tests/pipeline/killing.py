@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,63 @@ def fit_apart(folder: Path, recipe: Path, overrides: dict[str, Any], *, resume: 
     return process.exitcode
 
 
+def fit_together(
+    folder: Path, recipe: Path, overrides: dict[str, Any], *, resume: bool = False, victim: int = 0, **sabotage: Any
+) -> list[int]:
+    """Fit in two processes, as torchrun starts them, but without an agent that ends one when the other dies.
+
+    Args:
+        folder: where to run; what was heard goes to `log` in it, and from the second process to `log-1`.
+        recipe: the recipe; `train.devices` must be 2 or auto.
+        overrides: changes to it.
+        resume: whether to resume.
+        victim: which process is to be struck, from 0.
+        sabotage: as `fit_apart` takes it.
+
+    Returns:
+        Their exit codes.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    processes = [
+        SERVER.Process(
+            target=_fit, args=(folder, recipe, overrides, resume, sabotage if rank == victim else {}, (rank, port))
+        )
+        for rank in (0, 1)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(TIMEOUT_S)
+    hanging = [rank for rank, process in enumerate(processes) if process.is_alive()]
+    for process in processes:
+        process.kill()
+    said = "".join(file.read_text() for file in sorted(folder.glob("log*")))
+    assert not hanging, f"processes {hanging} of 2 hang; exit codes {[p.exitcode for p in processes]}:\n{said}"
+    return [process.exitcode for process in processes]
+
+
 def count_events(folder: Path) -> int:
     """Return how many points there were to strike at in the last fit that ended by itself."""
     return int((folder / "events").read_text())
 
 
-def _fit(folder: Path, recipe: Path, overrides: dict[str, Any], resume: bool, sabotage: dict[str, Any]) -> None:
+def _fit(
+    folder: Path,
+    recipe: Path,
+    overrides: dict[str, Any],
+    resume: bool,
+    sabotage: dict[str, Any],
+    together: tuple[int, int] | None = None,
+) -> None:
     os.chdir(folder)
+    rank = together[0] if together else 0
+    if together:
+        os.environ |= {
+            "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(together[1]), "TORCHELASTIC_RUN_ID": "test",
+        }  # fmt: skip
     import logging
     import warnings
 
@@ -58,7 +109,7 @@ def _fit(folder: Path, recipe: Path, overrides: dict[str, Any], resume: bool, sa
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     logging.getLogger("tlkit").setLevel(logging.INFO)
-    logging.getLogger("tlkit").addHandler(logging.FileHandler("log"))
+    logging.getLogger("tlkit").addHandler(logging.FileHandler(f"log-{rank}" if rank else "log"))
     events = _Events(**sabotage)
     events.watch()
     try:

@@ -13,7 +13,6 @@ from tlkit.pipeline.fit import fit
 from tlkit.pipeline.plan import plan_rows
 from tlkit.pipeline.prepare import prepare
 from tlkit.pipeline.resume import origin_of
-from tlkit.pipeline.world import World
 from tlkit.recipe import load_recipe
 from tlkit.stats.intervals import wilson
 
@@ -115,9 +114,3 @@ def test_group_dro_trains_alike_on_features_and_images(recipe, tmp_path, monkeyp
     assert "features" in cached.environment and "features" not in live.environment
     np.testing.assert_allclose(cached.predictions().proba, live.predictions().proba, atol=1e-4)
     assert np.abs(cached.predictions().proba - plain.predictions().proba).max() > 1e-6
-
-
-def test_group_dro_is_for_one_process(recipe, monkeypatch):
-    monkeypatch.setattr("tlkit.pipeline.prepare.find_world", lambda recipe: World(0, 2, 0, 2, "tlkit"))
-    with pytest.raises(RecipeError, match=r"train\.loss is group_dro, but of 2 processes each sees a part of every"):
-        prepare(load_recipe(recipe, {"train.loss": "group_dro", "strategy": "full"}))

@@ -227,17 +227,22 @@ class Classifier(pl.LightningModule):
             NotFiniteError: the loss is not a finite number; the weights are those before this batch.
         """
         batch_size = len(batch[1])
-        loss = self.batch_loss(batch, epoch=self.current_epoch, batch_idx=batch_idx)
-        weight = cast(torch.Tensor | None, getattr(self.loss, "weight", None))
-        share, whole = share_of_step(loss, batch[1], weight=weight, processes=self.trainer.world_size)
+        processes = self.trainer.world_size
+        loss = self.batch_loss(batch, epoch=self.current_epoch, batch_idx=batch_idx, processes=processes)
+        share, whole = share_of_step(loss, self._basis(batch[1]), processes=processes)
         if not torch.isfinite(whole):
             raise NotFiniteError("loss", whole.item(), epoch=self.current_epoch + 1, batch=batch_idx + 1)
         self.epoch_loss.update(whole.expand(batch_size))
         self.log("train_loss", self.epoch_loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss * share * accumulation_factor(self.trainer, batch_idx)
 
-    def batch_loss(self, batch: Sequence[torch.Tensor], *, epoch: int, batch_idx: int) -> torch.Tensor:
-        """Return what training minimises on a batch, whose mixing follows from seed, epoch and batch number."""
+    def batch_loss(
+        self, batch: Sequence[torch.Tensor], *, epoch: int, batch_idx: int, processes: int = 1
+    ) -> torch.Tensor:
+        """Return what training minimises on a batch, whose mixing follows from seed, epoch and batch number.
+
+        Where it is one process's part of a batch, all of them must ask: group DRO looks at the groups of the whole.
+        """
         settings = self.settings
         mixes = epoch < settings.epochs - settings.mix_off_epochs
         mixed = mix(
@@ -249,11 +254,19 @@ class Classifier(pl.LightningModule):
         )
         logits = self(mixed.images).float() + self.adjustment
         if isinstance(self.loss, GroupDROLoss):
-            return cast(torch.Tensor, self.loss(logits, batch[1], self.loss.groups_in(batch)))
+            groups = self.loss.groups_in(batch)
+            return cast(torch.Tensor, self.loss(logits, batch[1], groups, processes=processes))
         loss: torch.Tensor = self.loss(logits, mixed.first)
         if mixed.share < 1:
             loss = mixed.share * loss + (1 - mixed.share) * self.loss(logits, mixed.second)
         return loss
+
+    def _basis(self, targets: torch.Tensor) -> torch.Tensor | float:
+        """Return what this process's images weigh in the loss of all: a part of group DRO's is weighed already."""
+        if isinstance(self.loss, GroupDROLoss):
+            return 1.0
+        weight = cast(torch.Tensor | None, getattr(self.loss, "weight", None))
+        return len(targets) if weight is None else weight[targets].sum()
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """Take an optimizer step, and take its result into the average."""

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from tlkit.errors import ModelError
+from tlkit.models.processes import gathered
 from tlkit.recipe import TrainSection
 
 
@@ -54,18 +55,18 @@ class GroupDROLoss(nn.Module):
     Attributes:
         step: η, above 0.
         log_q: natural logarithm of each group's weight, shape (G,); a buffer, which a checkpoint holds.
-        group_of: group by row of the training images, shape (N,), or None before `set_groups`; no checkpoint holds it.
+        group_of: group by row of the training images, shape (N,), or None before `set_groups`; no checkpoint holds it,
+            and, being no buffer, it is not sent between processes.
     """
 
     log_q: torch.Tensor
-    group_of: torch.Tensor | None
 
     def __init__(self, *, groups: int, step: float, label_smoothing: float = 0.0) -> None:
         super().__init__()
         self.step = step
         self.label_smoothing = label_smoothing
         self.register_buffer("log_q", torch.full((groups,), -math.log(groups)))
-        self.register_buffer("group_of", None, persistent=False)
+        self.group_of: torch.Tensor | None = None
 
     def set_groups(self, codes: Sequence[int] | npt.NDArray[np.int64]) -> None:
         """Say which group each training image is in.
@@ -91,6 +92,7 @@ class GroupDROLoss(nn.Module):
             raise ModelError(
                 "train.loss: group_dro needs groups. Call loss.set_groups, and give batches of images, targets, rows."
             )
+        self.group_of = self.group_of.to(batch[2].device)
         return self.group_of[batch[2]]
 
     @property
@@ -98,18 +100,24 @@ class GroupDROLoss(nn.Module):
         """The weight of each group, shape (G,); they sum to 1."""
         return self.log_q.exp()
 
-    def forward(self, logits: torch.Tensor, targets: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, logits: torch.Tensor, targets: torch.Tensor, group: torch.Tensor, *, processes: int = 1
+    ) -> torch.Tensor:
         """Return the loss of logits (B, C), targets (B,) and groups (B,), in nats; in training mode q moves first.
 
-        A batch whose loss is not finite leaves q as it was.
+        A batch whose loss is not finite leaves q as it was. Of several processes, which hold a part of the batch each,
+        every one gets the part of the loss that its own images make, times the number of processes: the mean over the
+        processes is the loss of the whole batch, and so is that of its gradients. q is the same in all of them.
         """
         each = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
         inside = functional.one_hot(group, len(self.log_q)).to(each.dtype)  # (B, G)
-        losses = (each[:, None] * inside).sum(dim=0) / inside.sum(dim=0).clamp(min=1)  # (G,)
+        sums = (each[:, None] * inside).sum(dim=0)  # (G,), of the images at hand
+        whole = gathered(torch.stack([sums.detach(), inside.sum(dim=0)]), processes=processes).sum(dim=0)
+        images = whole[1].clamp(min=1)
         if self.training:
-            moved = torch.log_softmax(self.log_q + self.step * losses.detach(), dim=0)
+            moved = torch.log_softmax(self.log_q + self.step * whole[0] / images, dim=0)
             self.log_q.copy_(torch.where(torch.isfinite(moved).all(), moved, self.log_q))
-        return (self.q * losses).sum()
+        return processes * (self.q * sums / images).sum()
 
 
 def create_loss(train: TrainSection, *, weight: torch.Tensor | None, groups: int | None = None) -> nn.Module:

@@ -16,7 +16,7 @@ def gathered(values: torch.Tensor, *, processes: int) -> torch.Tensor:
 
 
 def share_of_step(
-    loss: torch.Tensor, targets: torch.Tensor, *, weight: torch.Tensor | None, processes: int
+    loss: torch.Tensor, basis: torch.Tensor | float, *, processes: int
 ) -> tuple[torch.Tensor | float, torch.Tensor]:
     """Return what this process's mean loss is multiplied by, and the mean over the images of all processes.
 
@@ -26,13 +26,12 @@ def share_of_step(
 
     Args:
         loss: mean over this process's images.
-        targets: (B,).
-        weight: of each class in the loss, shape (C,); None = all 1.
+        basis: what they weigh in the mean over all: their number, or the sum of their weights.
         processes: how many train together.
     """
     if processes == 1:
         return 1.0, loss.detach()
-    basis = loss.new_tensor(len(targets)) if weight is None else weight[targets].sum()
+    basis = torch.as_tensor(basis, dtype=loss.dtype, device=loss.device)
     means, bases = gathered(torch.stack([loss.detach(), basis]), processes=processes).unbind(dim=1)
     return basis * processes / bases.sum(), (means * bases).sum() / bases.sum()
 

@@ -15,7 +15,7 @@ from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]  # t
 
 from tlkit.errors import TlkitError
 from tlkit.models.classifier import Classifier, NotFiniteError
-from tlkit.pipeline.prepare import Prepared, balance_groups, open_data
+from tlkit.pipeline.prepare import Prepared, balance_groups, groups_of_train, open_data, set_groups
 from tlkit.pipeline.together import HERE, READ_ABOVE, Task, joined, lost_connection, told
 from tlkit.pipeline.train import train_along
 from tlkit.pipeline.world import World
@@ -37,6 +37,7 @@ def follow(world: World, *, device: str, store: Store | None = None) -> None:
                 origin=task.origin,
                 checkpoint=task.checkpoint,
                 speed=task.speed,
+                worst=task.worst,
             )
 
 
@@ -47,6 +48,9 @@ def _prepared(task: Task, world: World) -> Prepared:
     data = open_data(recipe, classifier.preprocess, world=world, samples=task.samples)
     data.setup()
     balance_groups(recipe, data)
+    groups = groups_of_train(recipe, data)
+    if groups is not None:
+        set_groups(classifier, groups)
     return Prepared(recipe, data, classifier, task.device, task.precision, task.steps_per_epoch, world)
 
 

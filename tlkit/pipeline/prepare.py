@@ -23,7 +23,6 @@ from tlkit.models.losses import GroupDROLoss
 from tlkit.pipeline.devices import LightningPrecision, choose_device, choose_precision
 from tlkit.pipeline.repair_groups import crossings
 from tlkit.pipeline.world import World, find_world
-from tlkit.pipeline.worst_group import WORST
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
 from tlkit.recipe.heads import HeadWord
@@ -87,7 +86,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
             "more, more images, or strategy: frozen."
         )
     steps = -(-data.steps_per_epoch // recipe.train.accumulate_batches)
-    groups = _groups(recipe, data)
+    groups = groups_of_train(recipe, data)
     classifier = Classifier(
         replace(backbone, preprocess=preprocess),
         classes=data.classes,
@@ -100,8 +99,8 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         steps_per_epoch=steps,
         seed=recipe.seed,
     )
-    if groups is not None and isinstance(classifier.loss, GroupDROLoss):
-        classifier.loss.set_groups(groups)
+    if groups is not None:
+        set_groups(classifier, groups)
     if world.size > 1 and not keeps_statistics and has_batch_norm(classifier):
         logger.info(
             "Batch normalisation is not synchronised: each process takes its statistics from its own %d images.",
@@ -186,12 +185,18 @@ def balance_groups(recipe: Recipe, data: ImageFolderDataModule) -> None:
         data.balance(crossings(data.samples.split("train"), recipe.audit.plain))
 
 
-def _groups(recipe: Recipe, data: ImageFolderDataModule) -> npt.NDArray[np.int64] | None:
+def groups_of_train(recipe: Recipe, data: ImageFolderDataModule) -> npt.NDArray[np.int64] | None:
     """Return the crossing of class and group of each training image, numbered from 0, where the loss takes it."""
     if recipe.train.loss != "group_dro":
         return None
     codes = crossings(data.samples.split("train"), recipe.audit.plain)
     return np.unique(codes, return_inverse=True)[1].astype(np.int64)
+
+
+def set_groups(classifier: Classifier, groups: npt.NDArray[np.int64]) -> None:
+    """Tell the loss of a classifier who is in which group."""
+    assert isinstance(classifier.loss, GroupDROLoss), "no other loss takes groups"
+    classifier.loss.set_groups(groups)
 
 
 def has_batch_norm(module: nn.Module) -> bool:
@@ -218,19 +223,8 @@ def _check_world(world: World, data: ImageFolderDataModule, recipe: Recipe) -> N
     """Find out whether every process gets images.
 
     Raises:
-        RecipeError: there are fewer than two for each, or what is asked for needs all of them in one process.
+        RecipeError: there are fewer than two for each.
     """
-    stopping = recipe.train.early_stopping
-    if world.size > 1 and WORST in (recipe.train.monitor, stopping and stopping.monitor):
-        raise RecipeError(
-            f"{WORST} is to be monitored, but of {world.size} processes each sees a part of the val images. Use "
-            "train.devices=1, or another monitor."
-        )
-    if world.size > 1 and recipe.train.loss == "group_dro":
-        raise RecipeError(
-            f"train.loss is group_dro, but of {world.size} processes each sees a part of every group. Use "
-            "train.devices=1, or another loss."
-        )
     images = len(data.samples.split("train"))
     if world.size > 1 and images < min(recipe.data.batch_size, 2) * world.size:
         raise RecipeError(f"{images} training images are too few for {world.size} processes. Use train.devices=1.")

@@ -30,6 +30,7 @@ from tlkit.errors import RunError, TlkitError
 from tlkit.pipeline.devices import LightningPrecision
 from tlkit.pipeline.speed import Speed
 from tlkit.pipeline.world import World
+from tlkit.pipeline.worst_group import WorstGroup
 from tlkit.recipe import Recipe
 from tlkit.samples import Samples
 
@@ -58,6 +59,7 @@ class Task:
         origin: what identifies the run.
         checkpoint: where to go on; None = at the start.
         speed: how the first process has chosen to compute.
+        worst: what watches the worst group of val; None = nobody asks for it.
     """
 
     recipe: Recipe
@@ -70,6 +72,7 @@ class Task:
     origin: str
     checkpoint: Path | None
     speed: Speed
+    worst: WorstGroup | None
 
 
 @contextmanager

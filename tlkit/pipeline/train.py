@@ -33,7 +33,7 @@ from tlkit.pipeline.resume import origin_of
 from tlkit.pipeline.soup import make_soup
 from tlkit.pipeline.speed import Speed, choose_speed, computing
 from tlkit.pipeline.together import Task, dismiss, gathered, leading
-from tlkit.pipeline.worst_group import watch_worst_group
+from tlkit.pipeline.worst_group import WorstGroup, watch_worst_group
 from tlkit.runs import RunDirectory
 from tlkit.tracking import NullTracker, Tracker
 
@@ -88,8 +88,9 @@ def train(
         origin,
         start.path if start else None,
         speed,
+        watch_worst_group(prepared.recipe, prepared.data.samples),
     )
-    training = _Training(directory, prepared, tracker, batches, progress)
+    training = _Training(directory, prepared, tracker, batches, task.worst, progress)
     with leading(world, task):
         outcome, keeper = training.run(origin=origin, checkpoint=task.checkpoint, speed=speed)
     load_best(prepared, directory.checkpoints / keeper.best if keeper.best else None)
@@ -98,7 +99,15 @@ def train(
     return outcome
 
 
-def train_along(folder: Path, prepared: Prepared, *, origin: str, checkpoint: Path | None, speed: Speed) -> None:
+def train_along(
+    folder: Path,
+    prepared: Prepared,
+    *,
+    origin: str,
+    checkpoint: Path | None,
+    speed: Speed,
+    worst: WorstGroup | None,
+) -> None:
     """Train beside the first process, and write nothing.
 
     Args:
@@ -107,8 +116,9 @@ def train_along(folder: Path, prepared: Prepared, *, origin: str, checkpoint: Pa
         origin: what identifies the run.
         checkpoint: where to go on; None = at the start.
         speed: how the first process computes.
+        worst: what watches the worst group of val; None = nobody asks for it.
     """
-    training = _Training(RunDirectory(folder), prepared, NullTracker(), prepared.data, progress=False)
+    training = _Training(RunDirectory(folder), prepared, NullTracker(), prepared.data, worst, progress=False)
     training.run(origin=origin, checkpoint=checkpoint, speed=speed)
 
 
@@ -120,6 +130,7 @@ class _Training:
     prepared: Prepared
     tracker: Tracker
     batches: pl.LightningDataModule
+    worst: WorstGroup | None
     progress: bool
 
     def run(self, *, origin: str, checkpoint: Path | None, speed: Speed) -> tuple[Outcome, KeepCheckpoints]:
@@ -127,8 +138,7 @@ class _Training:
         prepared, classifier = self.prepared, self.prepared.classifier
         stop, last_batch = PoliteStop(), LastBatch()
         keeper = _keeper(self.directory, prepared, origin=origin, stop=stop)
-        worst = watch_worst_group(prepared.recipe, prepared.data.samples) if prepared.world.size == 1 else None
-        callbacks: list[pl.Callback] = [worst] if worst is not None else []
+        callbacks: list[pl.Callback] = [self.worst] if self.worst is not None else []
         callbacks += [MetricsRecorder(self.directory, self.tracker), last_batch, keeper]
         callbacks += _early_stopping(prepared)
         if self.progress:

@@ -50,7 +50,9 @@ class WorstGroup(pl.Callback):
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, *position: int
     ) -> None:
-        """Count a batch by what the model said of it."""
+        """Count a batch by what the model said of it; images that all processes see, the first one counts."""
+        if trainer.global_rank and len(self._group) < trainer.world_size:
+            return
         group = self._group[batch.index.cpu()].to(outputs["y_pred"].device)
         self.metric.update(outputs["y_pred"], batch.target, group)
 
@@ -59,9 +61,10 @@ class WorstGroup(pl.Callback):
         value = self.metric.compute()
         with self.metric.sync_context(should_sync=trainer.world_size > 1):
             name, worst = self.metric.worst
-        pl_module.log(WORST, value, sync_dist=True)
-        pl_module.log(f"{WORST}_low", float("nan") if worst.low is None else worst.low, sync_dist=True)
-        pl_module.log(f"{WORST}_high", float("nan") if worst.high is None else worst.high, sync_dist=True)
+        bounds = {"_low": worst.low, "_high": worst.high}
+        figures = {"": value} | {end: float("nan") if limit is None else limit for end, limit in bounds.items()}
+        for end, figure in figures.items():  # the same in all processes; a maximum keeps it to the bit
+            pl_module.log(f"{WORST}{end}", figure, sync_dist=True, reduce_fx="max")
         logger.info("The worst group of val is %s: %s.", name, worst.format())
 
 
