@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlkit.data.batch import Batch, Failure, Item, collate, normalise
-from tlkit.data.cores import choose_workers
+from tlkit.data.cores import available_cores, choose_workers
 from tlkit.data.dataset import ImageDataset, create_loader
 from tlkit.data.decode import decode_image
 from tlkit.data.folder import scan_folder
@@ -223,3 +223,15 @@ def test_the_number_of_workers_is_chosen_and_checked(lines, monkeypatch):
     ]
     with pytest.raises(DataError, match=r"^num_workers is -1\. Use 'auto' or a number from 0\.$"):
         choose_workers(-1, images=10)
+
+
+def test_threads_decode_the_same_batches_where_nothing_is_random(photos):
+    def batches(threads, augment):
+        dataset = dataset_of(photos, augment=augment)
+        loader = create_loader(dataset, batch_size=6)
+        chosen, dataset.threads = dataset.threads, threads
+        return chosen, [(batch.image.numpy().tobytes(), batch.index.tolist()) for batch in loader]
+
+    assert batches(1, None)[1] == batches(4, None)[1]
+    assert batches(1, None)[0] == available_cores()
+    assert batches(1, "light")[0] == 1, "a random transform keeps its state in its objects"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from tlkit.data.batch import Batch, Failure, Item, collate
+from tlkit.data.cores import available_cores
 from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
 from tlkit.data.paths import PathTable
 from tlkit.data.sampler import EpochSampler, part_of_epoch, part_of_table
@@ -41,7 +43,13 @@ class ImageDataset(Dataset[Item | Failure]):
         max_pixels: larger images count as unreadable.
         seed: of the augmentation.
         stream: the images in their shards, where these are read front to back; they are then fetched ahead.
+
+    Attributes:
+        transform: what each image goes through.
+        threads: how many decode the images of a batch, at least 1; more only where nothing is random.
     """
+
+    threads = 1
 
     def __init__(
         self,
@@ -100,6 +108,13 @@ class ImageDataset(Dataset[Item | Failure]):
         except DataError as error:
             return Failure(path, str(error), "unfit")
         return Item(pixels, target, int(index))
+
+    def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> list[Item | Failure]:
+        """Return the items of a batch; Pillow decodes and scales without holding Python's lock."""
+        if self.threads == 1 or len(keys) == 1:
+            return [self[key] for key in keys]
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(self.__getitem__, keys))
 
 
 class ImageLoader(DataLoader[Any]):
@@ -185,6 +200,8 @@ def create_loader(
         rank: which of the processes that share the samples this one is, from 0.
         processes: how many there are; what is shuffled is dealt batch by batch (see `part_of_epoch`).
     """
+    if num_workers == 0 and not dataset.transform.is_random:  # Albumentations keeps its random state in its objects
+        dataset.threads = max(1, available_cores() // processes)
     part = None
     if processes > 1 and shuffle:
         part = partial(part_of_epoch, batch_size=batch_size, rank=rank, processes=processes)

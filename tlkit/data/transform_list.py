@@ -55,6 +55,11 @@ def frames_the_image(steps: Sequence[Mapping[str, Any]]) -> bool:
     return any(step.get("name") in FRAMING for step in steps)
 
 
+def compose(steps: Sequence[BasicTransform]) -> A.Compose:
+    """Return transforms as one."""
+    return A.Compose(steps)
+
+
 def available_transforms() -> dict[str, type[BasicTransform]]:
     """Return the transforms that a list may name, those for volumes and abstract ones left out."""
     return {

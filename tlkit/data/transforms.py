@@ -1,7 +1,8 @@
 """Augmentation: a decoded image becomes one of the backbone's size, varied in training, never in evaluation.
 
-With `transform_list`, the only module that knows Albumentations. Scaling and random framing are done by
-`tlkit.data.geometry` (Pillow's antialiased filters, as the weights were trained); Albumentations does the rest.
+Scaling and random framing are done by `tlkit.data.geometry` (Pillow's antialiased filters, as the weights were
+trained); Albumentations does the rest. It is loaded where something is random (`transform_presets`,
+`transform_list`), and nowhere else.
 """
 
 from __future__ import annotations
@@ -9,18 +10,18 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import albumentations as A
-import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from tlkit.data.geometry import Frame, Zoom, fit, random_fit, reduction
-from tlkit.data.transform_list import build_list, frames_the_image
 from tlkit.errors import DataError, did_you_mean
 from tlkit.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    import albumentations as A
 
 Preset = Literal["none", "light", "medium", "heavy"]
 PRESETS: dict[str, str] = {
@@ -169,46 +170,13 @@ def build_transform(preprocess: Preprocess, *, augment: str | Sequence[Mapping[s
                 f"There is no augmentation preset {augment!r}. The presets are {', '.join(PRESETS)}."
                 f"{did_you_mean(augment, PRESETS)}"
             )
-        after = A.Compose(_preset(augment, preprocess))
+        from tlkit.data.transform_presets import preset
+
+        after = preset(augment, preprocess)
         return Transform(preprocess, zoom=ZOOMS[augment], before=None, after=after, framed=False)
     if not augment:
         return build_transform(preprocess)
-    before = A.Compose(build_list(augment))
+    from tlkit.data.transform_list import build_list, compose, frames_the_image
+
+    before = compose(build_list(augment))
     return Transform(preprocess, zoom=None, before=before, after=None, framed=frames_the_image(augment))
-
-
-def _preset(name: str, preprocess: Preprocess) -> list[A.BasicTransform]:
-    """Return what follows the random framing, with every argument that matters written out."""
-    steps: list[A.BasicTransform] = [A.HorizontalFlip(p=0.5)]
-    if name == "light":
-        return steps
-    letterbox = preprocess.resize == "letterbox"
-    border = {
-        "border_mode": cv2.BORDER_CONSTANT if letterbox else cv2.BORDER_REFLECT_101,
-        "fill": preprocess.background,
-        "interpolation": cv2.INTER_LINEAR,
-    }
-    if name == "medium":
-        return [
-            *steps,
-            A.Affine(rotate=(-10, 10), p=0.5, **border),
-            A.ColorJitter(brightness=(0.8, 1.2), contrast=(0.8, 1.2), saturation=(0.8, 1.2), hue=(-0.02, 0.02), p=0.8),
-        ]
-    erased = tuple(round(255 * value) for value in preprocess.mean)  # 0 after normalisation
-    return [
-        *steps,
-        A.Affine(rotate=(-20, 20), shear={"x": (-8, 8), "y": (-8, 8)}, p=0.5, **border),
-        A.ColorJitter(brightness=(0.6, 1.4), contrast=(0.6, 1.4), saturation=(0.6, 1.4), hue=(-0.1, 0.1), p=0.8),
-        A.ToGray(num_output_channels=3, method="weighted_average", p=0.1),
-        A.OneOf(
-            [
-                A.GaussianBlur(blur_limit=0, sigma_limit=(0.5, 2.0), p=1),
-                A.GaussNoise(std_range=(0.02, 0.1), mean_range=(0, 0), per_channel=True, p=1),
-                A.ImageCompression(compression_type="jpeg", quality_range=(40, 90), p=1),
-            ],
-            p=0.3,
-        ),
-        A.CoarseDropout(
-            num_holes_range=(1, 1), hole_height_range=(0.1, 0.35), hole_width_range=(0.1, 0.35), fill=erased, p=0.25
-        ),
-    ]

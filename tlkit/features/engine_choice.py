@@ -137,18 +137,19 @@ def choose_engine(
         device: "cpu", "cuda" or "mps".
         tolerance: smallest cosine similarity with the reference, in (0, 1].
     """
-    few = pixels[:PROBE_IMAGES]
-    with torch.inference_mode():
-        reference = module.to(device)(few.to(device)).float().cpu().numpy()
     built = folded()
     best: Engine = create_engine("torch", built, pixels, device=device)
     first_s = best_s = _time_s(best, pixels)
     expected_s = first_s * images / len(pixels)
     said = [f"torch {len(pixels) / first_s:.0f} images/s"]
+    reference: npt.NDArray[np.float32] | None = None
     for name in candidates(device)[1:]:
         if expected_s < WORTH_TRYING_S[name]:
             said.append(f"{name} not tried, torch needs {expected_s:.0f} s")
             continue
+        if reference is None:
+            with torch.inference_mode():
+                reference = module.to(device)(pixels[:PROBE_IMAGES].to(device)).float().cpu().numpy()
         try:
             engine = create_engine(name, built, pixels, device=device)
             near = agreement(engine(pixels)[:PROBE_IMAGES], reference)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tlkit.data.ahead import ahead
 from tlkit.data.batch import Batch
 from tlkit.data.cores import available_cores, choose_workers
 from tlkit.data.dataset import ImageDataset, create_loader
@@ -88,7 +89,7 @@ class Pixels:
     max_pixels: int
 
     def batches(self, files: Files) -> Iterator[Batch]:
-        """Decode files, ahead of their use and in processes of their own where there are many."""
+        """Decode files ahead of their use, in processes of their own where there are many."""
         dataset = ImageDataset(
             files.images, transform=self.transform, max_pixels=self.max_pixels, seed=self.view.seed if self.view else 0
         )
@@ -96,7 +97,7 @@ class Pixels:
         loader = create_loader(dataset, batch_size=BATCH, num_workers=workers)
         if self.view is not None:
             cast(EpochSampler, loader.sampler).set_epoch(self.view.number)
-        yield from loader
+        yield from loader if workers else ahead(loader)
 
     def any_batch(self, files: Files) -> torch.Tensor:
         """Return the first images as a full batch; black ones where none of them can be read."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tlkit.data.ahead import ahead
 from tlkit.data.batch import normalise
 from tlkit.data.cores import choose_workers
 from tlkit.data.dataset import ImageDataset, create_loader
@@ -159,7 +160,7 @@ class Predictor:
         proba, index = [], []
         self.network.eval()
         with torch.inference_mode():
-            for batch in loader:
+            for batch in loader if loader.num_workers else ahead(loader):
                 pictures = normalise(batch.image.to(self.device), preprocess)
                 views = [
                     torch.softmax(self.network(view.contiguous()).float(), dim=1)
