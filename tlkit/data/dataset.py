@@ -46,7 +46,7 @@ class ImageDataset(Dataset[Item | Failure]):
 
     Attributes:
         transform: what each image goes through.
-        threads: how many decode the images of a batch, at least 1; more only where nothing is random.
+        threads: how many decode the images of a batch; 1 unless `use_threads` finds that more can.
     """
 
     threads = 1
@@ -108,6 +108,13 @@ class ImageDataset(Dataset[Item | Failure]):
         except DataError as error:
             return Failure(path, str(error), "unfit")
         return Item(pixels, target, int(index))
+
+    def use_threads(self, threads: int) -> None:
+        """Decode batches in several threads where items do not depend on their order: nothing is random or streamed.
+
+        Albumentations keeps its random state in its objects, and a stream reads its shards front to back.
+        """
+        self.threads = threads if not self.transform.is_random and self._read_ahead is None else 1
 
     def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> list[Item | Failure]:
         """Return the items of a batch; Pillow decodes and scales without holding Python's lock."""
@@ -200,8 +207,8 @@ def create_loader(
         rank: which of the processes that share the samples this one is, from 0.
         processes: how many there are; what is shuffled is dealt batch by batch (see `part_of_epoch`).
     """
-    if num_workers == 0 and not dataset.transform.is_random:  # Albumentations keeps its random state in its objects
-        dataset.threads = max(1, available_cores() // processes)
+    if num_workers == 0:
+        dataset.use_threads(max(1, available_cores() // processes))
     part = None
     if processes > 1 and shuffle:
         part = partial(part_of_epoch, batch_size=batch_size, rank=rank, processes=processes)
