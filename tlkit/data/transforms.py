@@ -130,6 +130,9 @@ def _apply(compose: A.Compose, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.
 
 def augmenter() -> str:
     """Return what augmented pixels depend on beside image, preset and seed; part of the key of cached views."""
+    import albumentations as A
+    import cv2
+
     return f"presets {PRESETS_VERSION}, albumentations {A.__version__}, opencv {cv2.__version__}"
 
 
