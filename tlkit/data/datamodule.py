@@ -16,23 +16,20 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.data.batch import Batch, normalise
-from tlkit.data.check import CheckedImages, check_images
+from tlkit.data.check import CheckedImages
 from tlkit.data.cores import choose_workers
 from tlkit.data.dataset import ImageDataset, ImageLoader, create_loader
-from tlkit.data.decisions import apply_decisions, read_decisions
 from tlkit.data.decode import MAX_PIXELS
-from tlkit.data.leaks import Leaks, OnLeak, act_on_leaks, find_copies, find_leaks, warn_of_relabelled
-from tlkit.data.manifest import apply_split, require_as_listed
-from tlkit.data.metadata import add_metadata
-from tlkit.data.quarantine import without_quarantined
+from tlkit.data.gather import Gathered, Source
+from tlkit.data.leaks import Leaks, OnLeak
 from tlkit.data.sampler import left_out
-from tlkit.data.sources import Root, is_list, is_shard, read_samples
-from tlkit.data.split import SplitPlan, hold_out
+from tlkit.data.sources import Root
+from tlkit.data.split import SplitPlan
 from tlkit.data.stream import ShardStream
 from tlkit.data.transforms import PRESETS, build_transform
 from tlkit.errors import DataError
 from tlkit.preprocess import Preprocess
-from tlkit.samples import PATH, SPLITS, Samples
+from tlkit.samples import SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +43,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     Args:
         root: the folder (see `scan_folder` for its layout), several of them, a file that lists images or tar shards
-            (see `read_samples`), or samples.
+            (see `read_samples`), or samples; or images that `Source.gather` has read, checked and split.
         preprocess: what the backbone expects; default: 224 px, ImageNet's mean and std.
         augment: a preset (none, light, medium, heavy) or a list of Albumentations transforms; training only.
         batch_size: images per batch.
@@ -87,7 +84,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        root: Root | Samples = (),
+        root: Root | Samples | Gathered = (),
         *,
         preprocess: Preprocess | None = None,
         augment: str | Sequence[Mapping[str, Any]] | None = "light",
@@ -124,17 +121,17 @@ class ImageFolderDataModule(pl.LightningDataModule):
             raise DataError(f"shuffle_buffer is {shuffle_buffer}. Use 1 or more.")
         if shuffle_buffer is not None and sampling == "balanced":
             raise DataError("A shuffle_buffer reads every image once, in turn, so sampling cannot be balanced.")
-        self._plan = SplitPlan(
-            val=val, test=test, seed=seed, stratify=stratify, group_by=group_by, time_column=time_column, folds=folds,
-            fold=fold,
+        self._source = Source(
+            root=() if isinstance(root, Gathered) else root, manifest=manifest, shards=shards, split=split,
+            plan=SplitPlan(
+                val=val, test=test, seed=seed, stratify=stratify, group_by=group_by, time_column=time_column,
+                folds=folds, fold=fold,
+            ),
+            metadata=metadata, groups=tuple(groups), quarantine=quarantine,
+            labels=(labels,) if isinstance(labels, str | Path) else tuple(labels),
+            on_leak=on_leak, max_pixels=max_pixels, check=check,
         )  # fmt: skip
-        columns = (*groups, *self._plan.columns)
-        folder = isinstance(root, str | Path) and not is_list(root) and not is_shard(root) and not shards
-        if columns and folder and metadata is None and manifest is None:
-            raise DataError(f"The groups {', '.join(columns)} need a metadata CSV file to be read from. Set metadata.")
         self.preprocess = preprocess or Preprocess()
-        self._checked: CheckedImages | None = None
-        self._root = root
         self._augment = augment
         self._train_transform = build_transform(
             self.preprocess, augment=augment
@@ -143,24 +140,15 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._batch_size = batch_size
         self._num_workers = num_workers
         self._seed = seed
-        self._manifest = manifest
-        self._shards = shards
-        self._split = split
-        self._on_leak = on_leak
-        self._leaks: Leaks | None = None
         self._balanced = sampling == "balanced"
         self._balance: npt.NDArray[np.int64] | None = None
         self._buffer = shuffle_buffer
         self._stream: ShardStream | None = None
-        self._metadata = metadata
-        self._groups = tuple(groups)
-        self._quarantine = quarantine
-        self._labels = (labels,) if isinstance(labels, str | Path) else tuple(labels)
         self._max_pixels = max_pixels
         self._rank, self._processes = rank, processes
-        self._check = check
         self._progress = progress
-        self._samples: Samples | None = None
+        self._given = root if isinstance(root, Gathered) else None
+        self._gathered: Gathered | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Scan, check and split the images; a second call does nothing.
@@ -168,39 +156,11 @@ class ImageFolderDataModule(pl.LightningDataModule):
         Raises:
             DataError: the folder, the metadata or the shares cannot be used.
         """
-        if self._samples is not None:
+        if self._gathered is not None:
             return
-        given = self._root if isinstance(self._root, Samples) else None
-        samples = listed = self._read()
-        if self._quarantine is not None:
-            samples = listed = without_quarantined(samples, self._quarantine)
-        for file in self._labels:
-            read_decisions(file, classes=samples.classes)  # what is wrong with it shows before the images are read
-        if self._check:
-            self._checked = check_images(samples, max_pixels=self._max_pixels, progress=self._progress)
-            samples = self._checked.samples
-            if self._split is not None:
-                require_as_listed(listed, self._checked.samples, file=self._split)
-        if self._split is None:
-            samples = hold_out(samples, self._plan)
-        found, samples = samples, apply_decisions(samples, self._labels)
-        if self._checked is not None:
-            kept = found.table[PATH].isin(samples.table[PATH]).to_numpy()
-            copies = find_copies(self._checked.fingerprints.take(kept))
-            warn_of_relabelled(samples, copies)
-            self._leaks = find_leaks(samples, copies, group_by=self._plan.group_by)
-            samples = act_on_leaks(samples, self._leaks, on_leak=self._on_leak)
-        counts = samples.counts().sum()
-        logger.info(
-            "%d images of %d classes: %s.",
-            len(samples), len(samples.classes), ", ".join(f"{split} {counts[split]}" for split in SPLITS),
-        )  # fmt: skip
-        if not counts["val"]:
-            logger.info("No val images: training runs without validation.")
-        helping = set(self._plan.columns) - {*self._groups, *(given.group_columns if given else ())}
+        self._gathered = self._given or self._source.gather(progress=self._progress)
         if self._buffer is not None:
-            self._stream = self._open_stream(samples.split("train"), self._buffer)
-        self._samples = samples.without_columns(helping)
+            self._stream = self._open_stream(self._gathered.samples.split("train"), self._buffer)
 
     def _open_stream(self, train: Samples, buffer: int) -> ShardStream:
         """Return the training images as their shards hold them."""
@@ -212,30 +172,17 @@ class ImageFolderDataModule(pl.LightningDataModule):
         stream.warn_of_sorted(train.targets)
         return stream
 
-    def _read(self) -> Samples:
-        """Return the table of images with the columns that are asked for, its splits not yet complete."""
-        wanted = tuple(dict.fromkeys((*self._groups, *self._plan.columns)))
-        if isinstance(self._root, Samples):
-            samples = self._root
-        else:
-            own = wanted if self._metadata is None else ()
-            samples = read_samples(self._root, manifest=self._manifest, shards=self._shards, columns=own)
-        lacking = [name for name in wanted if name not in samples.group_columns]
-        if self._metadata is not None and lacking:
-            samples = add_metadata(samples, self._metadata, groups=lacking)
-        elif self._metadata is not None:
-            logger.info("%s is not read: no group columns are asked for.", self._metadata)
-        elif lacking:
-            raise DataError(f"The groups {', '.join(lacking)} need a metadata CSV file to be read from. Set metadata.")
-        return apply_split(samples, self._split, with_digests=self._check) if self._split is not None else samples
-
     @property
     def samples(self) -> Samples:
         """The readable images of all splits, with labels, splits, digests and groups."""
-        if self._samples is None:
-            self.setup()
-        assert self._samples is not None
-        return self._samples
+        return self.gathered.samples
+
+    @property
+    def gathered(self) -> Gathered:
+        """The images of all splits, with what was found out about them."""
+        self.setup()
+        assert self._gathered is not None
+        return self._gathered
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -245,9 +192,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
     @property
     def checked(self) -> CheckedImages | None:
         """What the check of all images found: those set aside, with reasons, and the odd ones; None without a check."""
-        if self._samples is None:
-            self.setup()
-        return self._checked
+        return self.gathered.checked
 
     @property
     def set_aside(self) -> tuple[tuple[str, str], ...]:
@@ -257,9 +202,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
     @property
     def leaks(self) -> Leaks | None:
         """The images of val and test that are in training as well, before any were dropped; None without a check."""
-        if self._samples is None:
-            self.setup()
-        return self._leaks
+        return self.gathered.leaks
 
     @property
     def steps_per_epoch(self) -> int:
@@ -279,8 +222,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
     @property
     def stream_of_train(self) -> ShardStream | None:
         """The training images in their shards, where these are read front to back; else None."""
-        if self._samples is None:
-            self.setup()
+        self.setup()
         return self._stream
 
     @property
