@@ -143,7 +143,7 @@ def test_the_data_frame_has_one_row_a_group_and_numbers_as_numbers(audit):
 
 def test_an_audit_of_a_newer_format_is_refused(audit):
     with pytest.raises(
-        TlkitError, match=r"This audit was written by a newer tlkit \(format 9, this one reads up to 2\)"
+        TlkitError, match=r"This audit was written by a newer tlkit \(format 9, this one reads up to 3\)"
     ):
         Audit.from_dict({**audit.to_dict(), "version": 9})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from tlkit.audit.result import Audit
-from tlkit.audit.summary import headline, profile_rows
+from tlkit.audit.summary import headline, profile_note, profile_rows
 from tlkit.audit.tables import GroupTable
 from tlkit.audit.words import NONE, difference_text, gap_text, p_text, rate_text
 
@@ -40,9 +40,9 @@ def _profiles_html(audit: Audit) -> str:
     head = "".join(f"<th>{escape(text)}</th>" for text in header)
     body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return (
-        f"<details><summary>Calibration, ranking and recall by group (no test rests on them)</summary>{table}</details>"
-    )
+    note = f"<p>{escape(profile_note(audit))}</p>" if profile_note(audit) else ""
+    summary = "<summary>Calibration, ranking and recall by group (no test rests on them)</summary>"
+    return f"<details>{summary}{table}{note}</details>"
 
 
 def _table_html(audit: Audit, table: GroupTable) -> str:

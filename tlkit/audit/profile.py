@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,12 @@ from tlkit.stats.calibration import calibration_error, confidence_losses, log_lo
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 from tlkit.stats.means import mean_estimate, mean_of_rates
-from tlkit.stats.ranking import aurc, auroc
+from tlkit.stats.ranking import area_above, aurc
 
 MIN_CALIBRATION = 200  # with fewer images a perfect model shows a calibration error of .06 and more
 MIN_RANKED = 10  # positives, and negatives, for an AUROC
 
+_BY_CLASS = ("recall", "auroc", "auroc_positives", "auroc_negatives")
 _ESTIMATES = ("macro_recall", "macro_recall_common", "confidence_gap", "brier", "log_loss")
 
 Ints = npt.NDArray[np.int64]
@@ -48,7 +49,13 @@ class GroupProfile:
         brier: mean squared distance of the confidence and being right, in [0, 1].
         log_loss: mean of minus the log probability of the true class.
         auroc: by class, the chance that an image of the class gets a higher probability of it than another image;
-            for classes with 10 images in the group and 10 others.
+            for classes with 10 images in the group and 10 others in it.
+        auroc_positives: by class, the chance that an image of the class from this group gets a higher probability of it
+            than an image of another class from the rest ("BNSP AUC": background negatives, subgroup positives): low
+            where the group's images of the class are overlooked. With 10 images on either side.
+        auroc_negatives: by class, the chance that an image of the class from the rest gets a higher probability of it
+            than an image of another class from this group ("BPSN AUC"): low where the group's other images are taken
+            for the class. AUROCs within groups cannot show it where the scores of a whole group are shifted.
         aurc: mean share of errors among the surest 1, 2, … images, in [0, 1].
     """
 
@@ -64,6 +71,8 @@ class GroupProfile:
     brier: Estimate | None = None
     log_loss: Estimate | None = None
     auroc: Mapping[str, Estimate] | None = None
+    auroc_positives: Mapping[str, Estimate] | None = None
+    auroc_negatives: Mapping[str, Estimate] | None = None
     aurc: float | None = None
 
     @property
@@ -117,15 +126,14 @@ def profile_table(
     shown = [i for i in range(len(groups)) if counts.n[i] >= min_group_size]
     named = [i for i in shown if groups[i] is not None]
     common = (counts.truly[named] > 0).all(axis=0) if named else np.zeros(counts.truly.shape[1], dtype=np.bool_)
+    images = [_images(cells, code, i, is_group=groups[i] is not None) for i in shown]
+    ranked = _ranked(
+        predictions, images, known=np.flatnonzero(code < cells.patterns),
+        is_group=[groups[i] is not None for i in shown], positive=positive, confidence=confidence,
+    )  # fmt: skip
     rows = []
-    for i in shown:
+    for place, i in enumerate(shown):
         truly, rightly = counts.truly[i], counts.rightly[i]
-        if groups[i] is None:
-            inside = code == cells.patterns
-        elif cells.member is None:
-            inside = code == i
-        else:
-            inside = np.append(cells.member[:, i], False)[code]
         rows.append(
             GroupProfile(
                 group=groups[i],
@@ -138,35 +146,87 @@ def profile_table(
                     for c, name in enumerate(predictions.classes)
                     if truly[c] >= min_group_size
                 },
-                **_of_probabilities(predictions, np.flatnonzero(inside), positive, confidence),
+                **_of_probabilities(predictions, images[place], confidence),
+                **ranked[place],
             )
         )
     return ProfileTable(cells.columns, tuple(rows), int(common.sum()))
 
 
-def _of_probabilities(
-    predictions: Predictions, inside: Ints, positive: str | None, confidence: float
-) -> dict[str, Any]:
-    """Return the part of a profile that needs probabilities; nothing without them."""
+def _images(cells: Cells, code: Ints, i: int, *, is_group: bool) -> Ints:
+    """Return the positions of the images of group i, or of those with a missing value."""
+    if not is_group:
+        return np.flatnonzero(code == cells.patterns)
+    if cells.member is None:
+        return np.flatnonzero(code == i)
+    return np.flatnonzero(np.append(cells.member[:, i], False)[code])
+
+
+def _of_probabilities(predictions: Predictions, inside: Ints, confidence: float) -> dict[str, Any]:
+    """Return the part of a profile that needs the probabilities of the group alone; nothing without them."""
     if predictions.proba is None:
         return {}
     proba, y_true, y_pred = predictions.proba[inside], predictions.y_true[inside], predictions.y_pred[inside]
     sure, right = proba[np.arange(len(inside)), y_pred], y_true == y_pred
     enough = len(inside) >= MIN_CALIBRATION
-    ranked = {}
-    for c, name in enumerate(predictions.classes):
-        its_own = int((y_true == c).sum())
-        if positive in (None, name) and min(its_own, len(inside) - its_own) >= MIN_RANKED:
-            ranked[name] = auroc(proba[:, c], y_true == c, confidence)
     return {
         "confidence_gap": mean_estimate(sure - right, confidence, lowest=-1.0, highest=1.0),
         "calibration": calibration_error(sure, right) if enough else None,
         "calibration_expected": null_calibration_error(sure) if enough else None,
         "brier": mean_estimate(confidence_losses(sure, right), confidence, highest=1.0),
         "log_loss": mean_estimate(log_losses(proba, y_true), confidence),
-        "auroc": ranked,
         "aurc": aurc(sure, right),
     }
+
+
+def _ranked(
+    predictions: Predictions,
+    images: Sequence[Ints],
+    *,
+    known: Ints,
+    is_group: Sequence[bool],
+    positive: str | None,
+    confidence: float,
+) -> list[dict[str, Any]]:
+    """Return the AUROCs of each group within itself and across to the rest, by class; nothing without probabilities.
+
+    Borkan, Dixon, Sorensen, Thain & Vasserman (2019), "Nuanced metrics for measuring unintended bias with real data for
+    text classification", WWW Companion, section 3: the subgroup AUC, and the AUCs of background positives with subgroup
+    negatives (BPSN) and of background negatives with subgroup positives (BNSP). The background is the rest here: the
+    other images whose value is known.
+
+    Args:
+        predictions: labelled images.
+        images: positions of each row's images.
+        known: positions of the images whose value is known.
+        is_group: whether a row's images are among the known ones, and not those with a missing value.
+        positive: the class that is wanted; None = every class.
+        confidence: two-sided level of the intervals.
+    """
+    if predictions.proba is None:
+        return [{} for _ in images]
+    names = ("auroc", "auroc_positives", "auroc_negatives")
+    rows: list[dict[str, Any]] = [{name: {} for name in names} for _ in images]
+    for c, name in enumerate(predictions.classes):
+        if positive not in (None, name):
+            continue
+        score, truly = predictions.proba[:, c], predictions.y_true == c
+        all_high, all_low = np.sort(score[known][truly[known]]), np.sort(score[known][~truly[known]])
+        for row, inside, its_own in zip(rows, images, is_group, strict=True):
+            high, low = np.sort(score[inside][truly[inside]]), np.sort(score[inside][~truly[inside]])
+            rest_high = len(all_high) - len(high) * its_own
+            rest_low = len(all_low) - len(low) * its_own
+            if min(len(high), len(low)) >= MIN_RANKED:
+                row["auroc"][name] = area_above(high, [low], confidence=confidence)
+            if min(len(high), rest_low) >= MIN_RANKED:
+                row["auroc_positives"][name] = area_above(
+                    high, [all_low], without=[low] if its_own else (), confidence=confidence
+                )
+            if min(rest_high, len(low)) >= MIN_RANKED:
+                row["auroc_negatives"][name] = area_above(
+                    low, [all_high], without=[high] if its_own else (), turned=True, confidence=confidence
+                )
+    return rows
 
 
 def profiles_from_dict(values: Mapping[str, Any]) -> ProfileTable:
@@ -180,7 +240,7 @@ def _row(values: Mapping[str, Any]) -> GroupProfile:
     read["group"] = None if values["group"] is None else tuple(values["group"])
     for name in _ESTIMATES:
         read[name] = None if values[name] is None else Estimate.from_dict(values[name])
-    for name in ("recall", "auroc"):
-        by_class = values[name]
+    for name in _BY_CLASS:
+        by_class = values.get(name)
         read[name] = None if by_class is None else {key: Estimate.from_dict(one) for key, one in by_class.items()}
     return GroupProfile(**read)

@@ -17,7 +17,7 @@ from tlkit.audit.tables import CROSS, Gap, GroupRow, GroupTable, Verdict, record
 from tlkit.errors import TlkitError, did_you_mean, first_few
 from tlkit.stats.estimate import Estimate
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)

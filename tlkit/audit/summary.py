@@ -56,30 +56,45 @@ def brief_rows(audit: Audit) -> tuple[list[tuple[str, ...]], str]:
 def profile_rows(audit: Audit) -> list[tuple[str, ...]]:
     """Return the profiles of single columns as text, one tuple a group, the header first; empty where there are none.
 
-    The AUROC is that of the positive class, where there is one; the calibration error stands beside what a perfectly
-    calibrated model would show with so many images.
+    The AUROCs are those of the positive class, where there is one: within the group, then across to the rest
+    (`GroupProfile.auroc_positives`, `auroc_negatives`); the calibration error stands beside what a perfectly calibrated
+    model would show with so many images.
     """
     positive = audit.settings.positive
     tables = [table for table in audit.profiles if len(table.columns) == 1]
     with_proba = any(row.confidence_gap is not None for table in tables for row in table.rows)
     more = ("confidence - accuracy", "ECE (by chance)", "Brier", "log loss") if with_proba else ()
-    ranked = (f"AUROC of {positive}",) if with_proba and positive is not None else ()
+    ranked = (f"AUROC of {positive}", "BNSP AUC", "BPSN AUC") if with_proba and positive is not None else ()
     rows: list[tuple[str, ...]] = []
     for table in tables:
         for row in table.rows:
             most = audit.settings.max_half_width
             texts = (_macro(row, most), *(_probabilities(row, most) if more else ()))
-            area = (row.auroc or {}).get(positive or "")
+            areas = [
+                (by_class or {}).get(positive or "")
+                for by_class in (row.auroc, row.auroc_positives, row.auroc_negatives)
+            ]
             rows.append(
                 (
                     table.by,
                     row.name,
                     f"{row.images}",
                     *texts,
-                    *((bare(area, area.format(), most) if area else NONE,) if ranked else ()),
+                    *((bare(area, area.format(), most) if area else NONE for area in areas) if ranked else ()),
                 )
             )
     return [("by", "group", "n", "macro recall (classes)", *more, *ranked), *rows] if rows else []
+
+
+def profile_note(audit: Audit) -> str:
+    """Return what the columns of `profile_rows` mean that a name cannot say, else ""."""
+    positive = audit.settings.positive
+    if positive is None or not any(row.auroc_positives for table in audit.profiles for row in table.rows):
+        return ""
+    return (
+        f"BNSP AUC: how surely the group's images of {positive} rank above the rest's other images. BPSN AUC: how "
+        f"surely the rest's images of {positive} rank above the group's other images."
+    )
 
 
 def _macro(row: GroupProfile, most: float) -> str:

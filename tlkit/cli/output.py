@@ -81,7 +81,7 @@ def print_run(run: Run) -> None:
 
 def print_audit(audit: Audit) -> None:
     """Print an audit: what to read first, the table, the profiles of the groups, and the sentences in detail."""
-    from tlkit.audit.summary import brief_rows, profile_rows
+    from tlkit.audit.summary import brief_rows, profile_note, profile_rows
 
     print_lines([*audit.headline(), ""])
     rows, note = brief_rows(audit)
@@ -90,6 +90,7 @@ def print_audit(audit: Audit) -> None:
     if profiles := profile_rows(audit):
         print_lines([""])
         print_table(profiles)
+        print_lines([note] if (note := profile_note(audit)) else [])
     print_lines(["", *audit.sentences()])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,7 @@ Floats = npt.NDArray[np.float64]
 def auroc(score: npt.ArrayLike, positive: npt.ArrayLike, confidence: float = 0.95) -> Estimate:
     """Return the chance that a positive scores above a negative, ties counted half, with DeLong's interval.
 
-    DeLong, DeLong & Clarke-Pearson (1988), Biometrics 44:837; by midranks: Sun & Xu (2014), IEEE Signal Processing
-    Letters 21:1389.
+    DeLong, DeLong & Clarke-Pearson (1988), Biometrics 44:837.
 
     Args:
         score: higher = more likely positive, shape (N,).
@@ -33,21 +33,54 @@ def auroc(score: npt.ArrayLike, positive: npt.ArrayLike, confidence: float = 0.9
         0.75
     """
     scores, is_positive = np.asarray(score, dtype=np.float64), np.asarray(positive, dtype=np.bool_)
-    high, low = scores[is_positive], scores[~is_positive]
-    m, n = len(high), len(low)
+    return area_above(np.sort(scores[is_positive]), [np.sort(scores[~is_positive])], confidence=confidence)
+
+
+def area_above(
+    high: Floats,
+    low: Sequence[Floats],
+    *,
+    without: Sequence[Floats] = (),
+    turned: bool = False,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Return the chance that a score of one sample lies above one of another, ties counted half, as `auroc` does.
+
+    For samples that are sorted already. The cost is that of placing the first sample among the others, so
+    many small samples are compared with one large one without copying it.
+
+    Args:
+        high: scores of the positives, rising, shape (M,).
+        low: scores of the negatives, as one or several arrays, each rising.
+        without: scores that are among those of `low`, each rising, to be left out: those of a group, to compare it with
+            the others.
+        turned: take `high` for the negatives, and the others for the positives.
+        confidence: two-sided level, in (0, 1).
+    """
+    signed = [(part, 1) for part in low] + [(part, -1) for part in without]
+    m, n = len(high), sum(sign * len(part) for part, sign in signed)
+    missing = "no positives" if (m == 0) is not turned else "no negatives"
     if m == 0 or n == 0:
-        return Estimate(None, None, None, n=m + n, note="no positives" if m == 0 else "no negatives")
-    ranks = _midranks(np.concatenate([high, low]))
-    above = (ranks[:m] - _midranks(high)) / n  # share of negatives below each positive
-    below = 1 - (ranks[m:] - _midranks(low)) / m  # share of positives above each negative
-    area = float(above.mean())
+        return Estimate(None, None, None, n=m + n, note=missing)
+    value, times = np.unique(high, return_counts=True)
+    below = sum(sign * np.searchsorted(part, value, "left") for part, sign in signed)
+    upto = sum(sign * np.searchsorted(part, value, "right") for part, sign in signed)
+    placed = (below + upto) / (2 * n)  # share of the others below each score
+    last = np.cumsum(times)
+    # The others in turn: those equal to a score, those between two scores, those above the last.
+    equal, between = upto - below, np.diff(np.append(upto, n), prepend=0) - np.append(upto - below, 0)
+    above_equal, above_between = (m - last + times / 2) / m, (m - np.append(0, last)) / m
+    area = float(times @ placed) / m
+    estimate = 1 - area if turned else area
     if m < 2 or n < 2:
-        return Estimate(area, None, None, n=m + n, note="one image has no spread")
-    variance = float(above.var(ddof=1) / m + below.var(ddof=1) / n)
-    if variance == 0.0:
-        return Estimate(area, None, None, n=m + n, note="not enough data for an interval: nothing varies")
+        return Estimate(estimate, None, None, n=m + n, note="one image has no spread")
+    own = float(times @ (placed - area) ** 2) / (m - 1)
+    others = float(equal @ (above_equal - area) ** 2 + between @ (above_between - area) ** 2) / (n - 1)
+    variance = own / m + others / n
+    if variance < 1e-15:
+        return Estimate(estimate, None, None, n=m + n, note="not enough data for an interval: nothing varies")
     half = normal_quantile(confidence) * math.sqrt(variance)
-    return Estimate(area, max(0.0, area - half), min(1.0, area + half), n=m + n)
+    return Estimate(estimate, max(0.0, estimate - half), min(1.0, estimate + half), n=m + n)
 
 
 def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float | None:
@@ -96,10 +129,3 @@ def false_positive_rate_at(positive: npt.ArrayLike, negative: npt.ArrayLike, *, 
         return None
     threshold = high[math.ceil(rate * len(high) - 1e-9) - 1]
     return float((low >= threshold).mean())
-
-
-def _midranks(values: Floats) -> Floats:
-    """Return ranks from 1, the mean rank for ties, shape (N,)."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[inverse], dtype=np.float64)

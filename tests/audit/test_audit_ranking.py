@@ -1,0 +1,102 @@
+"""How well groups rank within themselves and across to the rest, against scikit-learn on the subsets themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from tlkit.audit import Audit, audit_groups
+from tlkit.audit.summary import profile_note, profile_rows
+from tlkit.predictions import Predictions
+from tlkit.stats.ranking import auroc
+
+
+def predictions_of(generator, group, *, shift=0.0):
+    """Three classes; images of group "b" look more like class "cat" than they should."""
+    group = np.array(group, dtype=object)
+    y = generator.integers(0, 3, len(group))
+    logits = generator.normal(0, 1, (len(group), 3))
+    logits[np.arange(len(group)), y] += 1.5
+    logits[group == "b", 1] += shift
+    proba = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return Predictions.build(
+        classes=["ant", "cat", "dog"], path=[str(i) for i in range(len(group))], y_true=y, proba=proba,
+        groups=pd.DataFrame({"g": group}),
+    )  # fmt: skip
+
+
+def subset(predictions, c, high, low):
+    """scikit-learn's area on the images of class c among `high` and those of other classes among `low`."""
+    y, score = predictions.y_true == c, predictions.proba[:, c]
+    rows = (high & y) | (low & ~y)
+    return roc_auc_score(y[rows], score[rows]), auroc(score[rows], y[rows])
+
+
+def test_the_areas_across_groups_are_those_of_the_subsets():
+    predictions = predictions_of(np.random.default_rng(0), ["a"] * 300 + ["b"] * 120 + ["c"] * 90 + [None] * 60)
+    group = predictions.groups["g"]
+    known = group.notna().to_numpy()
+    for row in audit_groups(predictions, by="g").profile_table("g").rows:
+        own = (group == row.group[0]).fillna(False).to_numpy() if row.group else ~known
+        rest = known & ~own
+        for c, name in enumerate(predictions.classes):
+            for found, high, low in (
+                (row.auroc, own, own),
+                (row.auroc_positives, own, rest),
+                (row.auroc_negatives, rest, own),
+            ):
+                theirs, ours = subset(predictions, c, high, low)
+                assert found[name].value == pytest.approx(theirs)
+                assert (found[name].low, found[name].high) == pytest.approx((ours.low, ours.high))
+                assert found[name].n == ours.n
+
+
+def test_an_image_in_several_groups_is_in_the_rest_of_none_of_them():
+    cells = ["a"] * 80 + ["a;b"] * 60 + ["b"] * 70 + ["c"] * 50
+    predictions = predictions_of(np.random.default_rng(1), cells)
+    for row in audit_groups(predictions, by="g:separator=;").profile_table("g").rows:
+        own = np.array([row.group[0] in cell.split(";") for cell in cells])
+        assert row.auroc_positives["cat"].value == pytest.approx(subset(predictions, 1, own, ~own)[0])
+        assert row.auroc_negatives["cat"].value == pytest.approx(subset(predictions, 1, ~own, own)[0])
+
+
+def test_areas_across_groups_show_a_shift_that_those_within_cannot():
+    predictions = predictions_of(np.random.default_rng(2), ["a"] * 1500 + ["b"] * 1500, shift=2.0)
+    audit = audit_groups(predictions, by="g", positive="cat")
+    row = audit.profile_table("g").rows[1]
+    assert abs(row.auroc["cat"].value - audit.profile_table("g").rows[0].auroc["cat"].value) < 0.05
+    assert row.auroc_negatives["cat"].high < row.auroc["cat"].low  # its other images outrank cats elsewhere
+    assert row.auroc_positives["cat"].low > row.auroc["cat"].high
+    header, *rows = profile_rows(audit)
+    assert header[-3:] == ("AUROC of cat", "BNSP AUC", "BPSN AUC")
+    assert rows[1][-1] == row.auroc_negatives["cat"].format()
+    assert profile_note(audit) == (
+        "BNSP AUC: how surely the group's images of cat rank above the rest's other images. BPSN AUC: how surely the "
+        "rest's images of cat rank above the group's other images."
+    )
+    assert profile_note(audit) in audit._repr_html_().replace("&#x27;", "'")
+
+
+def test_areas_of_fewer_than_ten_images_on_one_side_are_hidden():
+    y = np.r_[np.ones(9), np.zeros(91), np.ones(30), np.zeros(70)].astype(int)
+    p = np.random.default_rng(3).random(200)
+    predictions = Predictions.build(
+        classes=["no", "yes"], path=[str(i) for i in range(200)], y_true=y, proba=np.column_stack([1 - p, p]),
+        groups=pd.DataFrame({"g": ["few"] * 100 + ["many"] * 100}),
+    )  # fmt: skip
+    few, many = audit_groups(predictions, by="g").profile_table("g").rows
+    assert (few.auroc, few.auroc_positives, list(few.auroc_negatives)) == ({}, {}, ["yes"])
+    assert (list(many.auroc), list(many.auroc_positives), many.auroc_negatives) == (["yes"], ["yes"], {})
+
+
+def test_an_audit_that_was_stored_before_these_areas_can_be_read():
+    audit = audit_groups(predictions_of(np.random.default_rng(4), ["a"] * 60 + ["b"] * 60), by="g")
+    plain = audit.to_dict()
+    assert Audit.from_dict(plain) == audit
+    plain["version"] = 2
+    for table in plain["profiles"]:
+        for row in table["rows"]:
+            del row["auroc_positives"], row["auroc_negatives"]
+    assert Audit.from_dict(plain).profile_table("g").rows[0].auroc_positives is None
