@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.disk import whole_file
 from tlkit.errors import DataError
 
 PATH, LABEL, SPLIT, DIGEST = "path", "label", "split", "digest"
@@ -83,9 +84,8 @@ class Samples:
 
     def to_csv(self, path: Path) -> None:
         """Write the table, whole or not at all; `from_csv` reads it back."""
-        partial = path.with_name(f".{path.name}.partial")
-        self.table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            self.table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
     @classmethod
     def from_csv(cls, path: Path, *, root: Path, classes: Sequence[str] | None = None) -> Samples:

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from tlkit.features import FeatureCache, Features, Provenance, View
 from tlkit.features import cache as cache_module
-from tlkit.features.cache import default_folder
 from tlkit.features.features import options_text
 from tlkit.preprocess import Preprocess
 
@@ -187,15 +186,6 @@ def test_info_says_what_made_the_features(tmp_path):
     assert (info.made_by, info.images) == (MADE_BY, 5)
     on_disk = sum(path.stat().st_size for path in tmp_path.glob("*/*") if path.name != "manifest.json")
     assert info.size_bytes == on_disk
-
-
-def test_the_cache_lives_where_the_environment_says_or_with_the_users_caches(monkeypatch, tmp_path):
-    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "here"))
-    assert default_folder() == tmp_path / "here" / "features"
-    monkeypatch.delenv("TLKIT_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
-    monkeypatch.setattr(sys, "platform", "linux")
-    assert default_folder() == tmp_path / "caches" / "tlkit" / "features"
 
 
 def test_rows_are_found_by_path_and_missing_ones_are_named():

@@ -14,6 +14,7 @@ import pandas as pd
 from tlkit.data.manifest import digest_of, require_columns
 from tlkit.data.quarantine import require_new, require_trained
 from tlkit.data.read import image_digest
+from tlkit.disk import whole_file
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
@@ -59,9 +60,8 @@ def write_decisions(file: str | Path, table: pd.DataFrame) -> Path:
     table = table.copy()
     table.insert(table.columns.tolist().index(LABEL) + 1, DECISION, "")
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
-    table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL, encoding="utf-8")
-    partial.replace(file)
+    with whole_file(file) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL, encoding="utf-8")
     logger.info("Wrote %s: %d labels to decide on.", file, len(table))
     return file
 

@@ -51,8 +51,6 @@ def make_split(
     samples = read_with_columns(root, columns=columns, metadata=metadata, manifest=manifest)
     samples = hold_out(check_images(samples, progress=progress).samples, plan)
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
-    samples.to_csv(partial)
-    partial.replace(out)
+    samples.to_csv(out)
     logger.info("Wrote %s (sha256 %s).", out, digest_of(out))
     return samples

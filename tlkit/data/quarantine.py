@@ -10,6 +10,7 @@ import pandas as pd
 
 from tlkit.data.diagnosis import Diagnosis
 from tlkit.data.read import image_digest
+from tlkit.disk import whole_file
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
@@ -44,7 +45,8 @@ def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -
     table = samples.table[[PATH, LABEL, SPLIT, DIGEST]]
     table = table.assign(**{QUARANTINE: [reasons.get(path, "") for path in table[PATH]]})
     file.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(file, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    with whole_file(file) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
     logger.info("Wrote %s: %d images kept, %d quarantined.", file, len(table) - len(reasons), len(reasons))
     return file
 

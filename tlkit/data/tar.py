@@ -12,7 +12,6 @@ import io
 import logging
 import os
 import tarfile
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -22,6 +21,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.disk import cache_folder, whole_file
 from tlkit.errors import DataError, first_few
 
 logger = logging.getLogger(__name__)
@@ -228,13 +228,6 @@ def _index(path: str, size: int, mtime_ns: int) -> npt.NDArray[np.void]:
         raise DataError(f"Two members of {path} have names of one hash. Rename one of its files.")
     with suppress(OSError):  # an index that is not kept is made anew
         cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cached.parent, suffix=".partial", delete=False) as partial:
-            np.save(partial, index, allow_pickle=False)
-        Path(partial.name).replace(cached)
+        with whole_file(cached) as partial, partial.open("wb") as file:
+            np.save(file, index, allow_pickle=False)
     return index
-
-
-def cache_folder() -> Path:
-    """Return the folder for what can be made anew: TLKIT_CACHE, or tlkit's own in the user's cache folder."""
-    given = os.environ.get("TLKIT_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tlkit"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import sys
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.disk import PARTIAL, cache_folder, write_text
 from tlkit.errors import DataError
 from tlkit.features.features import Provenance
-from tlkit.features.shards import PARTIAL, Shard, read_shard, write_shard, write_whole
+from tlkit.features.shards import Shard, read_shard, write_shard
 
 try:
     import fcntl
@@ -113,7 +112,7 @@ class Shelf:
         manifest = self.path / MANIFEST
         if not manifest.is_file():
             values = {"format_version": 1, "made_by": self.made_by.to_dict()}
-            write_whole(manifest, (json.dumps(values, indent=2) + "\n").encode())
+            write_text(manifest, json.dumps(values, indent=2) + "\n")
         shard = write_shard(self.path, keys, x)
         self._sound.add(shard.path.name)
         self._in_use.add(shard.path)
@@ -213,7 +212,7 @@ class FeatureCache:
     """
 
     def __init__(self, folder: str | Path | None = None, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
-        self.folder = Path(folder) if folder is not None else default_folder()
+        self.folder = Path(folder) if folder is not None else cache_folder() / "features"
         self.limit_bytes = limit_bytes
 
     def shelf(self, made_by: Provenance) -> Shelf:
@@ -269,20 +268,6 @@ class FeatureCache:
                 continue
             shelves.append(Shelf(manifest.parent, made_by))
         return shelves
-
-
-def default_folder() -> Path:
-    """Return where features are kept: below `TLKIT_CACHE`, or below the user's cache folder where that is not set."""
-    given = os.environ.get("TLKIT_CACHE")
-    if given:
-        return Path(given).expanduser() / "features"
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "tlkit" / "features"
 
 
 def _open(shard: Shard) -> npt.NDArray[np.float32]:

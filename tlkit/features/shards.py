@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.disk import whole_file, write_text
+
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
-PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,9 @@ def write_shard(folder: Path, keys: Sequence[str], x: npt.NDArray[np.float32]) -
     name = hashlib.sha256("".join([checksum, *keys]).encode()).hexdigest()[:24]
     shard = Shard(folder / f"{name}.npy", tuple(keys), int(x.shape[1]), checksum)
     values = {"format_version": FORMAT_VERSION, "width": shard.width, "checksum": checksum, "keys": list(keys)}
-    write_whole(shard.path, data)
-    write_whole(shard.sidecar, (json.dumps(values) + "\n").encode())
+    with whole_file(shard.path) as partial:
+        partial.write_bytes(data)
+    write_text(shard.sidecar, json.dumps(values) + "\n")
     return shard
 
 
@@ -111,26 +113,6 @@ def read_shard(sidecar: Path) -> Shard | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("%s is damaged (%s); its features are computed again.", sidecar, type(error).__name__)
         return None
-
-
-def write_whole(path: Path, data: bytes | memoryview) -> None:
-    """Write a file that appears whole or not at all, and stays through a crash of the machine."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError, AttributeError):  # Windows can neither open nor sync a folder
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _size(path: Path) -> int:

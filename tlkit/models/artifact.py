@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from tlkit.disk import whole_file, write_text
 from tlkit.errors import ModelError
 from tlkit.models.weights import WeightsFacts
 from tlkit.preprocess import Preprocess
@@ -98,12 +99,9 @@ def save_artifact(folder: Path, tensors: Mapping[str, torch.Tensor], card: Model
         card: everything else.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{TENSORS_FILE}.partial"
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
-    partial.replace(folder / TENSORS_FILE)
-    partial = folder / f".{CARD_FILE}.partial"
-    partial.write_text(json.dumps(card.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(folder / CARD_FILE)
+    with whole_file(folder / TENSORS_FILE) as partial:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
+    write_text(folder / CARD_FILE, json.dumps(card.to_dict(), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_card(folder: Path) -> ModelCard:

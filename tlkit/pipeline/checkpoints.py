@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
@@ -23,6 +21,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins import CheckpointIO
 
+from tlkit.disk import whole_file, write_text
 from tlkit.errors import RunError
 from tlkit.pipeline.callbacks import MetricsRecorder, PoliteStop, StopRequested
 
@@ -46,18 +45,15 @@ class DurableCheckpointIO(CheckpointIO):
             RunError: it cannot be written, for example on a full disk; what was there before is untouched.
         """
         path = Path(path)
-        partial = path.with_name(f".{path.name}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                hashed = _HashedFile(file)
-                torch.save(checkpoint, cast(BinaryIO, hashed))
-                hashed.finish()
-            _write_text(digest_path(path), f"{hashed.hexdigest}  {path.name}\n")
-            partial.replace(path)
-            _sync_folder(path.parent)
+            with whole_file(path) as partial:
+                with partial.open("wb") as file:
+                    hashed = _HashedFile(file)
+                    torch.save(checkpoint, cast(BinaryIO, hashed))
+                    hashed.finish()
+                write_text(digest_path(path), f"{hashed.hexdigest}  {path.name}\n")
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise RunError(
                 f"{path} cannot be written: {error.strerror or error}. The checkpoints before it are kept. "
                 "Free some space, then continue with --resume."
@@ -100,7 +96,7 @@ class _HashedFile:
         """Do nothing; `finish` does."""
 
     def finish(self) -> None:
-        """Force everything to the disk.
+        """Hand everything to the system.
 
         Raises:
             OSError: something could not be written.
@@ -108,7 +104,6 @@ class _HashedFile:
         if self._error is not None:
             raise self._error
         self._file.flush()
-        os.fsync(self._file.fileno())
 
     @property
     def hexdigest(self) -> str:
@@ -331,22 +326,3 @@ def _read_own(path: Path, *, origin: str) -> dict[str, Any]:
     if written_for != origin:
         raise _UnusableError(f"{path} belongs to another run: its recipe, images or weights are others.")
     return checkpoint
-
-
-def _write_text(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force a folder's new names to the disk; not every system can."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

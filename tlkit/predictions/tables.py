@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from tlkit.disk import whole_file
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions.checks import PROBA_PREFIX, repeated
 
@@ -94,24 +93,9 @@ def write_parquet_table(file: Path, table: pd.DataFrame, *, noted: dict[str, Any
     }
     arrow = arrow.replace_schema_metadata(metadata)
     names = [field.name for field in arrow.schema if not pa.types.is_floating(field.type)]
-
-    def write(temporary: Path) -> None:
-        pq.write_table(arrow, temporary, compression="zstd", use_dictionary=names)  # on floats it costs time and bytes
-
-    write_whole(file, write)
-
-
-def write_whole(file: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file in the same folder, then put it in place at once: nobody sees half a file."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(file) as partial:
+        pq.write_table(arrow, partial, compression="zstd", use_dictionary=names)  # on floats it costs time and bytes
 
 
 def _csv_header(file: Path) -> list[str]:

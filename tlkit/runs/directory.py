@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from tlkit.disk import write_text
 from tlkit.errors import RunError, did_you_mean
 
 Status = Literal["running", "finished", "interrupted", "failed"]
@@ -221,12 +222,7 @@ class RunDirectory:
 
     def write_text(self, path: Path, text: str) -> None:
         """Write a text file that appears whole or not at all, even if the machine stops."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_text(path, text)
 
     def read_json(self, path: Path) -> dict[str, Any]:
         """Read one of the run's JSON files.

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from tlkit.disk import whole_file, write_text
 from tlkit.errors import ModelError
 from tlkit.features.heads.head import Head, ScorePart
 from tlkit.features.heads.kinds import FACTS, HeadKind
@@ -68,10 +69,10 @@ def save_head(folder: Path, head: Head) -> None:
     if head.kind == "gradient_boosting":
         part.scorer.estimator._feature_subsample_rng = None  # used while fitting only; no random state is let in again
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{HEAD_FILE}.partial"
-    dump({"estimator": part.scorer.estimator, "mean": part.mean, "scale": part.scale, "present": part.present}, partial)
-    digest = hashlib.sha256(partial.read_bytes()).hexdigest()
-    partial.replace(folder / HEAD_FILE)
+    values = {"estimator": part.scorer.estimator, "mean": part.mean, "scale": part.scale, "present": part.present}
+    with whole_file(folder / HEAD_FILE) as partial:
+        dump(values, partial)
+        digest = hashlib.sha256(partial.read_bytes()).hexdigest()
     card = {
         "format_version": FORMAT_VERSION,
         "kind": head.kind,
@@ -83,9 +84,7 @@ def save_head(folder: Path, head: Head) -> None:
         "sha256": digest,
         "scikit_learn": sklearn.__version__,
     }
-    partial = folder / f".{HEAD_CARD}.partial"
-    partial.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(folder / HEAD_CARD)
+    write_text(folder / HEAD_CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 
 def load_head(folder: Path) -> Head:

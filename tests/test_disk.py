@@ -1,0 +1,56 @@
+"""Files that appear whole or not at all, and where the cache lies."""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tlkit.disk import cache_folder, whole_file, write_text
+
+
+def test_a_write_that_fails_leaves_the_earlier_file_and_no_other(tmp_path):
+    file = tmp_path / "notes.txt"
+    write_text(file, "before\n")
+    with pytest.raises(OSError, match="disk is full"), whole_file(file) as partial:
+        partial.write_text("half of")
+        raise OSError("the disk is full")
+    assert file.read_text() == "before\n"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_file_has_no_name_before_it_is_on_the_disk(tmp_path, monkeypatch):
+    file, synced = tmp_path / "notes.txt", []
+    sync = os.fsync
+
+    def note(descriptor):
+        synced.append((Path(f"/proc/self/fd/{descriptor}").is_dir(), file.exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    write_text(file, "text")
+    assert synced == [(False, False), (True, True)]  # the content, then, with its name, the folder
+
+
+def test_threads_that_write_one_file_do_not_meet_in_the_middle(tmp_path):
+    file = tmp_path / "notes.txt"
+    texts = [f"{number}" * 10_000 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda text: write_text(file, text), texts * 20))
+    assert file.read_text() in texts
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_cache_lives_where_the_environment_says_or_with_the_users_caches(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TLKIT_CACHE", "~/here")
+    assert cache_folder() == tmp_path / "here"
+    monkeypatch.delenv("TLKIT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert cache_folder() == tmp_path / "caches" / "tlkit"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert cache_folder() == Path.home() / "Library" / "Caches" / "tlkit"
