@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 import pandas as pd
 
-from tlkit.data.cores import available_cores
 from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
 from tlkit.data.duplicates import Fingerprint, Fingerprints, fingerprint, fingerprint_reduction
 from tlkit.data.formats import EXTENSIONS
+from tlkit.data.pool import map_files
 from tlkit.data.read import read_bytes
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
 logger = logging.getLogger(__name__)
-
-FILES_PER_TASK = 32
 
 
 @dataclass(frozen=True)
@@ -73,18 +66,12 @@ def check_images(
     Raises:
         DataError: a class has no readable training image left, or a split no readable image.
     """
-    tasks = [samples.paths[at : at + FILES_PER_TASK].tolist() for at in range(0, len(samples), FILES_PER_TASK)]
-    findings: list[_Finding] = []
-    pool = ThreadPoolExecutor(workers or available_cores())
-    with warnings_by_thread() as noted:
-        try:
-            for done in pool.map(lambda paths: [_check(samples.root, p, max_pixels, noted) for p in paths], tasks):
-                findings += done
-                if progress is not None:
-                    progress(len(findings), len(samples))
-        finally:
-            pool.shutdown(cancel_futures=True)
     paths = samples.table[PATH].tolist()
+
+    def look(path: str, noted: list[str]) -> _Finding:
+        return _check(samples.root / path, max_pixels, noted)
+
+    findings = map_files(look, paths, workers=workers, progress=progress)
     set_aside = tuple(sorted((path, f.reason) for path, f in zip(paths, findings, strict=True) if f.reason))
     oddities: dict[str, list[str]] = {}
     for path, finding in zip(paths, findings, strict=True):
@@ -101,12 +88,10 @@ def check_images(
     return checked
 
 
-def _check(root: Path, path: str, max_pixels: int, noted: dict[int, list[str]]) -> _Finding:
-    """Examine one file, in a thread of the pool."""
-    messages = noted.setdefault(threading.get_ident(), [])
-    messages.clear()
+def _check(file: Path, max_pixels: int, noted: list[str]) -> _Finding:
+    """Look at one file; `noted` are Pillow's warnings about it."""
     try:
-        data = read_bytes(root / path)
+        data = read_bytes(file)
     except OSError as error:
         return _Finding("", error.strerror or str(error), ())
     digest = hashlib.sha256(data).hexdigest()
@@ -115,30 +100,12 @@ def _check(root: Path, path: str, max_pixels: int, noted: dict[int, list[str]]) 
     except UnreadableImageError as error:
         return _Finding(digest, error.reason, ())
     oddities = facts.oddities
-    promised = EXTENSIONS.get(PurePosixPath(path).suffix.lower())
+    promised = EXTENSIONS.get(file.suffix.lower())
     if promised is not None and promised != facts.format:
         oddities = (*oddities, f"{facts.format} under another format's ending")
-    if messages:
+    if noted:
         oddities = (*oddities, "damaged metadata (pixels are sound)")
     return _Finding(digest, "", oddities, fingerprint(image))
-
-
-@contextmanager
-def warnings_by_thread() -> Iterator[dict[int, list[str]]]:
-    """Collect Pillow's warnings by thread; they name no file, so printed they would help nobody."""
-    noted: dict[int, list[str]] = {}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("always", module=r"PIL\.")
-        show = warnings.showwarning
-
-        def note(message: Warning | str, category: type[Warning], filename: str, *rest: Any, **options: Any) -> None:
-            if threading.get_ident() in noted and "PIL" in Path(filename).parts:
-                noted[threading.get_ident()].append(str(message))
-            else:
-                show(message, category, filename, *rest, **options)
-
-        warnings.showwarning = note
-        yield noted
 
 
 def _require_every_class(samples: Samples, kept: Samples, set_aside: tuple[tuple[str, str], ...]) -> None:

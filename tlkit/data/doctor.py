@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
-from tlkit.data.check import FILES_PER_TASK, warnings_by_thread
-from tlkit.data.cores import available_cores
 from tlkit.data.decode import MAX_PIXELS
 from tlkit.data.diagnosis import KINDS, Diagnosis, Finding, make_finding
 from tlkit.data.duplicates import DuplicateSet, Fingerprints, find_duplicates
 from tlkit.data.examine import Examined, examine_file
 from tlkit.data.folder import Ignored, Survey, case_twins
+from tlkit.data.pool import map_files
 from tlkit.data.sources import Root, name_of, survey_images
 from tlkit.data.thumbnails import draw_thumbnails
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
@@ -70,9 +67,7 @@ def diagnose(
     """Return what `data_doctor` returns, and the images with their digests, as a manifest needs them."""
     survey = survey_images(root)
     samples = survey.samples
-    examined = _examine_all(
-        samples, faces=faces, max_pixels=max_pixels, workers=workers or available_cores(), progress=progress
-    )
+    examined = _examine_all(samples, faces=faces, max_pixels=max_pixels, workers=workers, progress=progress)
     samples = Samples(
         samples.root, samples.classes, samples.table.assign(**{DIGEST: [found.digest for found in examined]})
     )
@@ -104,36 +99,14 @@ def diagnose(
 
 
 def _examine_all(
-    samples: Samples, *, faces: bool, max_pixels: int, workers: int, progress: Callable[[int, int], None] | None
+    samples: Samples, *, faces: bool, max_pixels: int, workers: int | None, progress: Callable[[int, int], None] | None
 ) -> list[Examined]:
-    paths = samples.table[PATH].tolist()
     real_root = os.path.realpath(samples.root)
-    tasks = [paths[at : at + FILES_PER_TASK] for at in range(0, len(paths), FILES_PER_TASK)]
-    examined: list[Examined] = []
-    pool = ThreadPoolExecutor(workers)
-    with warnings_by_thread() as noted:
 
-        def examine(task: list[str]) -> list[Examined]:
-            messages = noted.setdefault(threading.get_ident(), [])
-            found = []
-            for path in task:
-                messages.clear()
-                found.append(
-                    examine_file(
-                        samples.root, path, real_root=real_root, max_pixels=max_pixels, faces=faces,
-                        noted=lambda: messages,
-                    )
-                )  # fmt: skip
-            return found
+    def look(path: str, noted: list[str]) -> Examined:
+        return examine_file(samples.root, path, real_root=real_root, max_pixels=max_pixels, faces=faces, noted=noted)
 
-        try:
-            for done in pool.map(examine, tasks):
-                examined += done
-                if progress is not None:
-                    progress(len(examined), len(paths))
-        finally:
-            pool.shutdown(cancel_futures=True)
-    return examined
+    return map_files(look, samples.table[PATH].tolist(), workers=workers, progress=progress)
 
 
 def _note_folders(survey: Survey, by_kind: dict[str, list[tuple[str, str]]]) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -69,9 +68,7 @@ class Examined:
     print: Fingerprint | None = None
 
 
-def examine_file(
-    root: Path, path: str, *, real_root: str, max_pixels: int, faces: bool, noted: Callable[[], list[str]]
-) -> Examined:
+def examine_file(root: Path, path: str, *, real_root: str, max_pixels: int, faces: bool, noted: list[str]) -> Examined:
     """Look at one file.
 
     Args:
@@ -80,7 +77,7 @@ def examine_file(
         real_root: `root` without links, to tell paths that leave it.
         max_pixels: larger images count as bombs.
         faces: whether to look for faces, with OpenCV's frontal cascade.
-        noted: gives Pillow's warnings about what was decoded last.
+        noted: takes up Pillow's warnings while the file is decoded.
     """
     file = root / path
     kinds: list[str] = []
@@ -102,7 +99,7 @@ def examine_file(
         return Examined(digest, error.reason, tuple(kinds), tuple(details))
     assert kind is not None
     kinds += [ODDITIES[oddity] for oddity in facts.oddities]
-    if noted():
+    if noted:
         kinds.append("damaged-metadata")
     promised = EXTENSIONS.get(PurePosixPath(path).suffix.lower())
     if promised is not None and promised != facts.format:

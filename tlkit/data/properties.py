@@ -7,7 +7,6 @@ import io
 import logging
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tlkit.data.check import FILES_PER_TASK, warnings_by_thread
-from tlkit.data.cores import available_cores
 from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
 from tlkit.data.duplicates import THUMBNAIL, Fingerprint, Fingerprints, fingerprint
 from tlkit.data.formats import OPENERS, Format
+from tlkit.data.pool import map_files
 from tlkit.data.quality import brightness_of, edge_strength, thinned
 from tlkit.data.read import read_bytes
 from tlkit.errors import first_few
@@ -85,19 +83,13 @@ def measure_images(
         Indexed by path: `digest`, the numbers of `measure_picture`, `file_type`, `camera` (maker and model by EXIF, NA
         where it says nothing), and what finds copies: `hash` and `thumbnail`.
     """
-    tasks = [list(paths[at : at + FILES_PER_TASK]) for at in range(0, len(paths), FILES_PER_TASK)]
-    rows: list[dict[str, Any]] = []
-    unreadable: list[str] = []
-    done = 0
-    with warnings_by_thread(), ThreadPoolExecutor(workers or available_cores()) as pool:
-        for task, found in zip(
-            tasks, pool.map(lambda part: _measure_files(root, part, max_pixels), tasks), strict=True
-        ):
-            rows += [{"path": path, **row} for path, row in zip(task, found, strict=True) if row is not None]
-            unreadable += [path for path, row in zip(task, found, strict=True) if row is None]
-            done += len(task)
-            if progress is not None:
-                progress(done, len(paths))
+
+    def look(path: str, _: list[str]) -> dict[str, Any] | None:
+        return _measure_file(root / path, max_pixels)
+
+    found = map_files(look, paths, workers=workers, progress=progress)
+    rows = [{"path": path, **row} for path, row in zip(paths, found, strict=True) if row is not None]
+    unreadable = [path for path, row in zip(paths, found, strict=True) if row is None]
     if unreadable:
         logger.warning("Images that cannot be read now (%d): %s.", len(unreadable), first_few(unreadable))
     table = pd.DataFrame(rows, columns=["path", *COLUMNS]).set_index("path")
@@ -111,10 +103,6 @@ def fingerprints_of(table: pd.DataFrame) -> Fingerprints:
         for hashed, look in zip(table[HASH], table[LOOK], strict=True)
     ]
     return Fingerprints.of(table[DIGEST].tolist(), prints)
-
-
-def _measure_files(root: Path, paths: list[str], max_pixels: int) -> list[dict[str, Any] | None]:
-    return [_measure_file(root / path, max_pixels) for path in paths]
 
 
 def _measure_file(file: Path, max_pixels: int) -> dict[str, Any] | None:

@@ -7,7 +7,6 @@ import html
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,11 +16,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tlkit.data.check import FILES_PER_TASK
-from tlkit.data.cores import available_cores
 from tlkit.data.decode import UnreadableImageError, open_rgb
 from tlkit.data.formats import OPENERS, detect_format
 from tlkit.data.geometry import reduction_for_look
+from tlkit.data.pool import map_files
 from tlkit.data.read import read_bytes
 from tlkit.data.sources import Root, name_of, read_with_columns
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
@@ -111,11 +109,7 @@ def summarise_data(
     """
     samples = read_with_columns(root, columns=groups, metadata=metadata)
     paths = samples.table[PATH].tolist()
-    tasks = [paths[at : at + FILES_PER_TASK] for at in range(0, len(paths), FILES_PER_TASK)]
-    with ThreadPoolExecutor(available_cores()) as pool:
-        heads = [
-            head for part in pool.map(lambda task: [_head(samples.root / p) for p in task], tasks) for head in part
-        ]
+    heads = map_files(lambda path, _: _head(samples.root / path), paths)
     known = [head for head in heads if head is not None]
     widths, heights = (np.array([head[axis] for head in known] or [0]) for axis in (0, 1))
     shapes = {"width": widths, "height": heights, "megapixels": widths * heights / 1e6}
