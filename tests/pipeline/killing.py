@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["tlkit.pipeline.fit", "tlkit.evaluation", "tlkit.report"])
+SERVER.set_forkserver_preload(["tlkit.pipeline.fit", "tlkit.evaluation", "tlkit.report", "sklearn.metrics"])
 TIMEOUT_S = 120
 
 
@@ -24,12 +24,12 @@ def fit_apart(folder: Path, recipe: Path, overrides: dict[str, Any], *, resume: 
     """Fit in a process of its own with `folder` as working directory; return its exit code, negative for a signal.
 
     Args:
-        folder: where to run; the count of events goes to `events` in it, what was heard to `log`.
+        folder: where to run; the events by kind go to `events` in it, what was heard to `log`.
         recipe: the recipe.
         overrides: changes to it.
         resume: whether to resume.
-        sabotage: `at`: the event (from 1) to strike at; `with_signal`: what to send, to the process or, if `worker`
-            is true, to one of its worker processes.
+        sabotage: `kind` and `at`: the event to strike at, the first of its kind being 1; `with_signal`: what to send,
+            to the process or, if `worker` is true, to one of its worker processes.
     """
     process = SERVER.Process(target=_fit, args=(folder, recipe, overrides, resume, sabotage))
     process.start()
@@ -77,9 +77,9 @@ def fit_together(
     return [process.exitcode for process in processes]
 
 
-def count_events(folder: Path) -> int:
-    """Return how many points there were to strike at in the last fit that ended by itself."""
-    return int((folder / "events").read_text())
+def count_events(folder: Path) -> dict[str, int]:
+    """Return how many points of each kind there were to strike at in the last fit that ended by itself."""
+    return json.loads((folder / "events").read_text())
 
 
 def _fit(
@@ -114,7 +114,7 @@ def _fit(
     events.watch()
     try:
         run = fit(recipe, overrides, resume=resume)
-        Path("events").write_text(str(events.count))
+        Path("events").write_text(json.dumps(events.counts))
     except TlkitError as error:
         logging.getLogger("tlkit").error("%s", error)
         sys.exit(2)
@@ -122,33 +122,38 @@ def _fit(
 
 
 class _Events:
-    """Counts the points where a process may die, and strikes at one of them."""
+    """Counts the points where a process may die, by kind, and strikes at one of them."""
 
-    def __init__(self, *, at: int = 0, with_signal: int = signal.SIGKILL, worker: bool = False) -> None:
-        self.count = 0
-        self._at, self._signal, self._worker = at, with_signal, worker
+    def __init__(
+        self, *, kind: str = "", at: int = 0, with_signal: int = signal.SIGKILL, worker: bool = False
+    ) -> None:
+        self.counts: dict[str, int] = {}
+        self._kind, self._at, self._signal, self._worker = kind, at, with_signal, worker
 
     def watch(self) -> None:
-        """Count every batch, every epoch and every write, sync and renaming of a file."""
+        """Count the points within a step, between steps, epochs and phases, and every write, sync and renaming."""
         from tlkit.models.classifier import Classifier
         from tlkit.pipeline import callbacks, checkpoints
 
-        for owner, name in (
-            (checkpoints.KeepCheckpoints, "on_train_batch_end"),
-            (checkpoints.KeepCheckpoints, "on_train_epoch_end"),
-            (callbacks.MetricsRecorder, "on_train_epoch_end"),
-            (Classifier, "validation_step"),
-            (os, "fsync"),
-            (Path, "replace"),
+        for kind, owner, name in (
+            ("before a step", Classifier, "on_before_optimizer_step"),
+            ("after a batch", checkpoints.KeepCheckpoints, "on_train_batch_end"),
+            ("start of an epoch", Classifier, "on_train_epoch_start"),
+            ("validation", Classifier, "validation_step"),
+            ("metrics", callbacks.MetricsRecorder, "on_train_epoch_end"),
+            ("end of an epoch", checkpoints.KeepCheckpoints, "on_train_epoch_end"),
+            ("phase", Classifier, "_enter"),
+            ("sync", os, "fsync"),
+            ("renaming", Path, "replace"),
         ):
-            setattr(owner, name, self._counted(getattr(owner, name)))
+            setattr(owner, name, self._counted(kind, getattr(owner, name)))
         write, note = checkpoints._HashedFile.write, checkpoints.KeepCheckpoints.on_train_epoch_end
 
         def half(file: Any, data: bytes) -> int:
-            if self.count + 1 == self._at:
+            if self._is_next("write"):
                 file._file.write(bytes(data)[: len(data) // 2])
                 file._file.flush()
-            self._event()
+            self._event("write")
             return write(file, data)
 
         def noted(keeper: Any, trainer: Any, module: Any) -> None:
@@ -161,17 +166,20 @@ class _Events:
 
         checkpoints._HashedFile.write, checkpoints.KeepCheckpoints.on_train_epoch_end = half, noted
 
-    def _counted(self, function: Any) -> Any:
+    def _counted(self, kind: str, function: Any) -> Any:
         def counted(*arguments: Any, **options: Any) -> Any:
-            self._event()
+            self._event(kind)
             return function(*arguments, **options)
 
         return counted
 
-    def _event(self) -> None:
-        self.count += 1
-        if self.count != self._at:
-            return
-        children = multiprocessing.active_children()
-        assert children or not self._worker
-        os.kill(children[0].pid if self._worker else os.getpid(), self._signal)
+    def _is_next(self, kind: str) -> bool:
+        return kind == self._kind and self.counts.get(kind, 0) + 1 == self._at
+
+    def _event(self, kind: str) -> None:
+        strikes = self._is_next(kind)
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if strikes:
+            children = multiprocessing.active_children()
+            assert children or not self._worker
+            os.kill(children[0].pid if self._worker else os.getpid(), self._signal)

@@ -17,7 +17,13 @@ from tlkit.recipe import Strategy
 
 KILLS = int(os.environ.get("TLKIT_KILLS", "1"))
 STRATEGIES = [kind.model_fields["kind"].default for kind in get_args(Strategy)]
-CASES = [(kind, 0) for kind in STRATEGIES] + [(kind, 2) for kind in (STRATEGIES if KILLS > 1 else ["full"])]
+PLAIN: dict[str, object] = {}
+MIXED = {"train.mixup": 0.4, "train.cutmix": 1.0, "train.mix_off_epochs": 1, "train.ema_decay": 0.9}
+BUSY = MIXED | {"data.num_workers": 2, "train.accumulate_batches": 2, "train.checkpoint_every": 1}
+WAYS = {"plain": PLAIN, "mixed": MIXED, "busy": BUSY}
+CASES = [(kind, "plain") for kind in STRATEGIES] + [
+    (kind, way) for way in ("mixed", "busy") for kind in (STRATEGIES if KILLS > 1 else ["full"])
+]
 OVERRIDES = {
     "name": "cut",
     "data.batch_size": 4,
@@ -69,6 +75,11 @@ def same(one: object, two: object) -> bool:
     return one == two
 
 
+def begun(folder: Path) -> bool:
+    """Return whether there is a run to resume; before that a run is started again."""
+    return (folder / "runs" / "cut" / "run.json").is_file()
+
+
 def assert_same(folder: Path, whole: Path) -> None:
     found, expected = outcome(folder), outcome(whole)
     different = [name for name in expected if not same(found[name], expected[name])]
@@ -76,23 +87,23 @@ def assert_same(folder: Path, whole: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("strategy", "workers"), CASES)
-def test_a_run_killed_anywhere_resumes_to_the_same_bits(tiny_recipe, folders, strategy, workers):
+@pytest.mark.parametrize(("strategy", "way"), CASES)
+def test_a_run_killed_anywhere_resumes_to_the_same_bits(tiny_recipe, folders, strategy, way):
     recipe = tiny_recipe(train=10, val=2)
-    overrides = OVERRIDES | {"strategy.kind": strategy, "data.num_workers": workers}
+    overrides = OVERRIDES | {"strategy.kind": strategy} | WAYS[way]
     whole = folders("whole")
     assert fit_apart(whole, recipe, overrides) == 0
-    chance = random.Random(f"{strategy} {workers}")
-    for number in range(KILLS if workers == 0 else max(1, KILLS // 2)):
-        folder, kills = (
-            folders(f"kill-{number}"),
-            2 - (KILLS + number) % 2,
-        )  # every other run is killed while it resumes, too
-        for again in range(kills):
-            at = chance.randint(1, count_events(whole) // (1 + 2 * again))
-            code = fit_apart(folder, recipe, overrides, resume=again > 0, at=at)
+    events = count_events(whole)
+    chance = random.Random(f"{strategy} {way}")
+    kinds = chance.sample(sorted(events), len(events))
+    for number in range(KILLS if way == "plain" else max(1, KILLS // 2)):
+        folder = folders(f"kill-{number}")
+        for again in range(2 - (KILLS + number) % 2):  # every other run is killed while it resumes, too
+            kind = kinds[number % len(kinds)] if again == 0 else chance.choice(kinds)
+            at = chance.randint(1, max(1, events[kind] // (1 + 2 * again)))
+            code = fit_apart(folder, recipe, overrides, resume=begun(folder), kind=kind, at=at)
             assert code in (-signal.SIGKILL, 0), (folder / "log").read_text()
-        assert fit_apart(folder, recipe, overrides, resume=(folder / "runs" / "cut").exists()) == 0, number
+        assert fit_apart(folder, recipe, overrides, resume=begun(folder)) == 0, (kind, at)
         assert_same(folder, whole)
 
 
@@ -107,7 +118,8 @@ def test_a_run_stopped_by_a_signal_or_by_the_death_of_a_worker_resumes_to_the_sa
     overrides = OVERRIDES | {"data.num_workers": 2 * worker}
     whole, folder = folders("whole"), folders("cut")
     assert fit_apart(whole, recipe, overrides) == 0
-    code = fit_apart(folder, recipe, overrides, at=count_events(whole) // 2, with_signal=number, worker=worker)
+    at = count_events(whole)["after a batch"] // 2
+    code = fit_apart(folder, recipe, overrides, kind="after a batch", at=at, with_signal=number, worker=worker)
     assert code == (1 if worker else 130), (folder / "log").read_text()
     assert fit_apart(folder, recipe, overrides, resume=True) == 0
     assert_same(folder, whole)

@@ -93,7 +93,7 @@ def test_group_dro_the_worst_group_and_early_stopping_see_the_images_of_both_pro
 
     more |= {"train.early_stopping": None}
     whole = in_two(recipe, more, "whole")
-    in_two(recipe, more, "cut", codes=(2, -signal.SIGKILL), victim=1, at=30)
+    in_two(recipe, more, "cut", codes=(2, -signal.SIGKILL), victim=1, kind="after a batch", at=11)
     cut = Run(RunDirectory(Path("runs/cut")))
     assert 0 < len(cut.history) < 6
     resumed = in_two(recipe, more, "cut", resume=True)

@@ -25,7 +25,15 @@ from tlkit.pipeline.heads import learn_head
 from tlkit.pipeline.judge import Run
 from tlkit.pipeline.predictor import Predictor
 from tlkit.pipeline.prepare import Prepared, can_use_cache, head_word, prepare
-from tlkit.pipeline.resume import open_to_resume, origin_of, replacing, require_same_data, require_same_world
+from tlkit.pipeline.resume import (
+    bring_back,
+    forget_replaced,
+    open_to_resume,
+    origin_of,
+    replacing,
+    require_same_data,
+    require_same_world,
+)
 from tlkit.pipeline.stored import store_model
 from tlkit.pipeline.together import dismiss, lost_connection
 from tlkit.pipeline.train import Outcome, load_best, train
@@ -88,17 +96,22 @@ def fit(
     if not resume:
         RunDirectory.require_free(path, overwrite=overwrite)
     with write_lock(path):
+        bring_back(path)
         if resume:
             directory = open_to_resume(path, recipe)
             if directory.status == "finished":
                 logger.info("%s is finished; there is nothing to resume.", path)
                 dismiss(world, device=choose_device(recipe.train.device))
                 return Run(directory)
+        else:
+            RunDirectory.require_free(path, overwrite=overwrite)  # nobody else writes it now
         prepared = prepare(recipe, progress=on_check)
         if resume:
             require_same_data(directory, prepared)
             require_same_world(directory, prepared)
-            return _run(directory, prepared, resume=True, progress=progress)
+            run = _run(directory, prepared, resume=True, progress=progress)
+            forget_replaced(path)
+            return run
         with replacing(path):
             return _run(RunDirectory.create(path), prepared, resume=False, progress=progress)
 

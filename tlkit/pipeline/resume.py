@@ -30,19 +30,35 @@ def replacing(path: Path) -> Iterator[None]:
     if not path.exists():
         yield
         return
-    earlier = path.with_name(f".{path.name}.replaced")
-    shutil.rmtree(earlier, ignore_errors=True)
-    path.rename(earlier)
+    earlier = _set_aside(path)
+    if earlier.exists() and not _has_checkpoint(path):  # a successor that was killed at its start is no run to keep
+        shutil.rmtree(path)
+    else:
+        shutil.rmtree(earlier, ignore_errors=True)
+        path.rename(earlier)
     try:
         yield
     except BaseException:
-        if not any((path / "checkpoints").glob("*.ckpt")):
+        if not _has_checkpoint(path):
             shutil.rmtree(path, ignore_errors=True)
             earlier.rename(path)
             logger.warning("%s is as it was before.", path)
         raise
     finally:
         shutil.rmtree(earlier, ignore_errors=True)
+
+
+def bring_back(path: Path) -> None:
+    """Put a run that was set aside back into its place, where what was to replace it was killed before it was there."""
+    earlier = _set_aside(path)
+    if earlier.exists() and not path.exists():
+        earlier.rename(path)
+        logger.warning("%s was to be replaced by a run that was killed; it is as it was before.", path)
+
+
+def forget_replaced(path: Path) -> None:
+    """Delete a run that was set aside for one that was killed, now that this one has ended."""
+    shutil.rmtree(_set_aside(path), ignore_errors=True)
 
 
 def open_to_resume(path: Path, recipe: Recipe) -> RunDirectory:
@@ -52,6 +68,8 @@ def open_to_resume(path: Path, recipe: Recipe) -> RunDirectory:
         RunError: there is no such run, or its recipe differs; the message names the keys.
     """
     directory = RunDirectory.open(path)
+    for partial in path.rglob(".*.partial"):  # writes that were cut
+        partial.unlink(missing_ok=True)
     if not directory.recipe.is_file():
         return directory
     before, now = _flat(load_recipe(directory.recipe)), _flat(recipe)
@@ -113,6 +131,14 @@ def origin_of(prepared: Prepared) -> str:
     if isinstance(loss, GroupDROLoss) and loss.group_of is not None:
         facts["groups"] = hashlib.sha256(loss.group_of.cpu().numpy().tobytes()).hexdigest()
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _set_aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.replaced")
+
+
+def _has_checkpoint(path: Path) -> bool:
+    return any((path / "checkpoints").glob("*.ckpt"))
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:

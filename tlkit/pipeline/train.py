@@ -202,8 +202,6 @@ def _average(
 
 
 def _find_start(directory: RunDirectory, *, origin: str) -> Start | None:
-    for partial in directory.checkpoints.glob(".*.partial"):  # a write that was cut
-        partial.unlink()
     start = find_start(directory.checkpoints, origin=origin)
     if start is None:
         logger.warning("%s has no checkpoint that can be used; training starts anew.", directory.path)

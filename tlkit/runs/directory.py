@@ -41,12 +41,18 @@ class RunDirectory:
             RunError: the directory holds a run, or something else.
         """
         cls.require_free(path, overwrite=overwrite)
-        if path.exists():
-            shutil.rmtree(path)
-        path.mkdir(parents=True)
-        run = cls(path)
-        run.set_status("running")
-        return run
+        begun = path.with_name(f".{path.name}.begun")
+        shutil.rmtree(begun, ignore_errors=True)  # of a process that was killed right here
+        begun.mkdir(parents=True)
+        try:
+            cls(begun).set_status("running")
+            if path.exists():
+                shutil.rmtree(path)
+            begun.rename(path)  # never at its path without its mark, which would be nobody's to replace
+        except BaseException:
+            shutil.rmtree(begun, ignore_errors=True)
+            raise
+        return cls(path)
 
     @classmethod
     def require_free(cls, path: Path, *, overwrite: bool = False) -> None:
@@ -85,7 +91,8 @@ class RunDirectory:
                     "Update tlkit."
                 )
             return cls(path)
-        siblings = [p.name for p in path.parent.iterdir() if (p / MARKER).is_file()] if path.parent.is_dir() else []
+        found = path.parent.iterdir() if path.parent.is_dir() else ()
+        siblings = [p.name for p in found if (p / MARKER).is_file() and not p.name.startswith(".")]
         what = "is not a run of tlkit" if path.exists() else "does not exist"
         raise RunError(f"{path} {what} (no {MARKER} in it).{did_you_mean(path.name, siblings)}")
 
