@@ -124,9 +124,7 @@ def _fit(
 class _Events:
     """Counts the points where a process may die, by kind, and strikes at one of them."""
 
-    def __init__(
-        self, *, kind: str = "", at: int = 0, with_signal: int = signal.SIGKILL, worker: bool = False
-    ) -> None:
+    def __init__(self, *, kind: str = "", at: int = 0, with_signal: int = signal.SIGKILL, worker: bool = False) -> None:
         self.counts: dict[str, int] = {}
         self._kind, self._at, self._signal, self._worker = kind, at, with_signal, worker
 

@@ -24,6 +24,7 @@ from tlkit.pipeline.checkpoints import DurableCheckpointIO, KeepCheckpoints, fin
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.judge import open_run
 from tlkit.pipeline.predictor import load_model
+from tlkit.runs import RunDirectory
 
 MIDST = {"train.epochs": 3, "data.batch_size": 4, "model.drop_rate": 0.3, "augment.preset": "light"}
 
@@ -148,6 +149,52 @@ def test_without_any_good_checkpoint_a_run_starts_anew_and_says_so(cut, whole, c
     resumed = fit(recipe, {"name": "cut", **MIDST}, resume=True)
     assert "runs/cut has no checkpoint that can be used; training starts anew." in caplog.messages
     assert weights(resumed) == weights(whole)
+
+
+def test_writes_that_were_cut_are_gone_after_a_resume(cut):
+    recipe, run = cut
+    for name in (".environment.json.1.partial", "checkpoints/.epoch-0003.ckpt.partial", "model/.model.json.partial"):
+        (run.path / name).write_text("{")
+    fit(recipe, {"name": "cut", **MIDST}, resume=True)
+    assert list(run.path.rglob(".*.partial")) == []
+
+
+@pytest.fixture
+def replaced(cut):
+    """Return the recipe of a run that stopped, and its path, when what was to replace it was killed at its start."""
+    recipe, run = cut
+    earlier = run.path.with_name(".cut.replaced")
+    run.path.rename(earlier)
+    return recipe, run.path, earlier
+
+
+def test_a_run_comes_back_where_its_successor_was_killed_before_it_was_there(replaced, caplog):
+    recipe, path, earlier = replaced
+    before = names(open_run(earlier))
+    with pytest.raises(RunError, match="runs/cut holds an unfinished run"):
+        fit(recipe, {"name": "cut", **MIDST})
+    assert "runs/cut was to be replaced by a run that was killed; it is as it was before." in caplog.messages
+    assert names(open_run(path)) == before
+    assert not earlier.exists()
+
+
+def test_a_run_comes_back_where_its_successor_was_killed_before_an_epoch_and_the_next_one_fails(replaced, monkeypatch):
+    recipe, path, earlier = replaced
+    before = names(open_run(earlier))
+    RunDirectory.create(path)  # all that the killed one has left
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1, error=RuntimeError("power cut"))
+        with pytest.raises(RuntimeError, match="power cut"):
+            fit(recipe, {"name": "cut", **MIDST}, overwrite=True)
+    assert names(open_run(path)) == before
+    assert not earlier.exists()
+
+
+def test_a_successor_that_was_killed_and_resumed_needs_the_earlier_run_no_more(replaced, whole):
+    recipe, path, earlier = replaced
+    RunDirectory.create(path)
+    assert weights(fit(recipe, {"name": "cut", **MIDST}, resume=True)) == weights(whole)
+    assert not earlier.exists()
 
 
 def test_the_digest_beside_a_checkpoint_is_sha256sums(cut):

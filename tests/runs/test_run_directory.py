@@ -17,6 +17,20 @@ def test_create_marks_the_directory_and_open_finds_it(tmp_path):
     assert RunDirectory.open(tmp_path / "runs" / "a").status == "finished"
 
 
+def test_a_process_that_dies_while_it_creates_a_run_leaves_nothing_that_is_nobodys(tmp_path, monkeypatch):
+    (tmp_path / ".a.begun").mkdir()
+    (tmp_path / ".a.begun" / ".run.json.1.partial").write_text("{")  # of one that was killed before
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "set_status", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            RunDirectory.create(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".a.begun").mkdir()
+    run = RunDirectory.create(tmp_path / "a")
+    assert [path.name for path in run.path.iterdir()] == ["run.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
 def test_an_unfinished_run_names_both_ways_on(tmp_path):
     RunDirectory.create(tmp_path / "a").set_status("interrupted")
     message = (

@@ -31,7 +31,8 @@ def replacing(path: Path) -> Iterator[None]:
         yield
         return
     earlier = _set_aside(path)
-    if earlier.exists() and not _has_checkpoint(path):  # a successor that was killed at its start is no run to keep
+    begun = _has_checkpoint(path) or RunDirectory.open(path).status == "finished"
+    if earlier.exists() and not begun:  # a successor that was killed at its start is no run to keep
         shutil.rmtree(path)
     else:
         shutil.rmtree(earlier, ignore_errors=True)
