@@ -28,7 +28,7 @@ from tlkit.models.mixing import mix
 from tlkit.models.network import Network
 from tlkit.models.optim import accumulation_factor, create_optimizer, create_schedule, steps_per_epoch
 from tlkit.models.phases import LayerRow, as_lines, enter, layer_rows, layer_table, parameter_groups
-from tlkit.models.processes import gathered, share_of_step, share_statistics
+from tlkit.models.processes import gathered, share_of_step, share_statistics, whole_tensor
 from tlkit.models.strategy import Phase, phase_at, plan_phases, stages_of
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Strategy, TrainSection, check_sections, plain_values
@@ -283,7 +283,7 @@ class Classifier(pl.LightningModule):
         if self.trainer.precision == "16-mixed":
             return
         gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
-        norm = nn.utils.get_total_norm(gradients).item()
+        norm = whole_tensor(nn.utils.get_total_norm(gradients)).item()
         if not math.isfinite(norm):
             raise NotFiniteError(
                 "gradient", norm, epoch=self.current_epoch + 1, batch=self.trainer.fit_loop.batch_idx + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import distributed, nn
+from torch.distributed.tensor import DTensor
 
 
 def gathered(values: torch.Tensor, *, processes: int) -> torch.Tensor:
@@ -13,6 +14,11 @@ def gathered(values: torch.Tensor, *, processes: int) -> torch.Tensor:
     parts = [torch.empty_like(values) for _ in range(processes)]
     distributed.all_gather(parts, values)
     return torch.stack(parts)
+
+
+def whole_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor that the processes hold in parts as a whole, to each of them, who all must ask; others as is."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def share_of_step(

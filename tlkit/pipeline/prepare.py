@@ -53,6 +53,11 @@ class Prepared:
     steps_per_epoch: int
     world: World
 
+    @property
+    def sharded(self) -> bool:
+        """Whether each process holds a part of the weights only."""
+        return self.recipe.train.parallel == "fsdp" and self.world.size > 1
+
 
 def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = None) -> Prepared:
     """Build the backbone, read and split the data, and join the two.
@@ -68,6 +73,11 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
     world = _world(recipe)
     device = choose_device(recipe.train.device)
     precision = choose_precision(str(recipe.train.precision), device=device)
+    if recipe.train.parallel == "fsdp" and precision == "16-mixed":
+        raise RecipeError(
+            "train.parallel is fsdp, but the GPU computes in no bf16, and float16 needs loss scaling, which tlkit does "
+            "not share out. Use train.precision=32, or train.parallel=ddp."
+        )
     section = recipe.data
     backbone = create_backbone(recipe.model.name, weights=recipe.model.weights, image_size=_pair(section.image_size))
     given = {"resize": section.resize, "crop_pct": section.crop_pct, "background": section.background,
@@ -210,6 +220,8 @@ def _world(recipe: Recipe) -> World:
     if world.size > 1 and can_use_cache(recipe):
         logger.info("The head learns from cached features, which one process does; the other %d end.", world.size - 1)
         return World()
+    if world.size == 1 and recipe.train.parallel == "fsdp":
+        logger.info("There is one process, so train.parallel: fsdp has nothing to share out.")
     if world.size > 1:
         size = recipe.data.batch_size * recipe.train.accumulate_batches
         logger.info(

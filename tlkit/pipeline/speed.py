@@ -77,6 +77,10 @@ def choose_speed(directory: RunDirectory, prepared: Prepared, *, resume: bool, f
     settings = prepared.recipe.train
     given = settings.memory_format
     speed = Speed("channels_last" if given == "auto" else given, settings.compile is True)
+    if prepared.sharded:  # torch's fully_shard takes contiguous weights only
+        speed = Speed("contiguous", compiled=False)
+        directory.write_json(directory.speed, {"format_version": FORMAT_VERSION, **asdict(speed)})
+        return speed
     if speed.compiled and not from_pixels:
         logger.info("Training takes features, not images: there is nothing to compile.")
         speed = replace(speed, compiled=False)

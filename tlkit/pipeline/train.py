@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -145,11 +146,12 @@ class _Training:
             callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
         outcome: Outcome = "finished"
         from_pixels = isinstance(self.batches, ImageFolderDataModule)
+        trained = copy.deepcopy(classifier) if prepared.sharded else classifier
         with _quiet_lightning(), stop.listening(), computing(prepared, speed, from_pixels=from_pixels):
             trainer = _trainer(self.directory, prepared, callbacks, progress=self.progress)
             try:
                 trainer.fit(
-                    classifier,
+                    trained,
                     datamodule=self.batches,
                     ckpt_path=str(checkpoint) if checkpoint else None,
                     weights_only=True,
@@ -168,6 +170,10 @@ class _Training:
                 index = np.concatenate(gathered(last_batch.index, prepared.world))
                 files = prepared.data.samples.split("train").paths[index]
                 raise error.naming(f" ({len(files)} images: {first_few(files.tolist())})") from None
+            if trained is not classifier:
+                whole = trainer.strategy.lightning_module_state_dict()
+                if prepared.world.rank == 0:
+                    classifier.load_state_dict(whole)
         return outcome, keeper
 
 
@@ -216,7 +222,7 @@ def _trainer(
     settings = prepared.recipe.train
     return pl.Trainer(
         accelerator=prepared.device,
-        **prepared.world.for_trainer(several_phases=len(prepared.classifier.phases) > 1),
+        **prepared.world.for_trainer(several_phases=len(prepared.classifier.phases) > 1, sharded=prepared.sharded),
         precision=prepared.precision,
         max_epochs=settings.epochs,
         accumulate_grad_batches=settings.accumulate_batches,

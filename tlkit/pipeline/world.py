@@ -15,6 +15,7 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from tlkit.errors import RecipeError
 from tlkit.pipeline.devices import choose_device
+from tlkit.pipeline.sharded import ShardedStrategy
 from tlkit.recipe import Recipe
 
 Launcher = Literal["none", "tlkit", "torchrun"]
@@ -43,17 +44,24 @@ class World:
         """Number of machines."""
         return self.size // self.local_size
 
-    def for_trainer(self, *, several_phases: bool) -> dict[str, Any]:
+    def for_trainer(self, *, several_phases: bool, sharded: bool) -> dict[str, Any]:
         """Return what a Lightning trainer is to be given beside its other settings.
 
         Args:
             several_phases: whether another part of the network learns at another time, so that the processes cannot
                 wait for a gradient of every parameter.
+            sharded: whether each process holds a part of the weights only.
         """
         if self.size == 1:
             return {"devices": 1}
-        strategy = DDPStrategy(cluster_environment=_Environment(self), find_unused_parameters=several_phases)
+        environment = _Environment(self)
+        strategy = (
+            ShardedStrategy(cluster_environment=environment)
+            if sharded
+            else DDPStrategy(cluster_environment=environment, find_unused_parameters=several_phases)
+        )
         return {
+            "inference_mode": not sharded,  # gathered weights that were inference tensors could not be trained on
             "devices": self.local_size,
             "num_nodes": self.nodes,
             "strategy": strategy,

@@ -93,6 +93,7 @@ ALIASES: dict[str, str] = {
         "train.precision": "amp fp16 bf16 mixed_precision half to_fp16 use_amp dtype autocast",
         "train.device": "gpu accelerator cuda use_gpu use_cuda",
         "train.devices": "gpus n_gpus num_gpus nproc_per_node num_devices world_size num_processes",
+        "train.parallel": "distributed fully_sharded sharded zero deepspeed data_parallel",
         "train.num_nodes": "nodes nnodes n_nodes num_machines",
         "evaluate": "evaluation eval metrics test_metrics",
         "evaluate.top_k": "topk k top_n topn",

@@ -29,6 +29,7 @@ def of_train(recipe: Recipe) -> Iterator[Contradiction]:
     yield from _of_mixing(train)
     yield from _of_groups(recipe)
     yield from _of_soup(recipe)
+    yield from _of_sharding(train)
     if train.precision == 16 and train.device == "cpu":
         yield Contradiction(
             ("train.precision", "train.device"),
@@ -81,6 +82,29 @@ def _of_groups(recipe: Recipe) -> Iterator[Contradiction]:
             "train.loss is group_dro, but audit.by names no column whose groups it could weight. Set audit.by, or use "
             "loss: cross_entropy.",
         )
+
+
+def _of_sharding(train: TrainSection) -> Iterator[Contradiction]:
+    if train.parallel != "fsdp":
+        return
+    if train.devices == 1 and train.num_nodes == 1:
+        yield Contradiction(
+            ("train.parallel", "train.devices"),
+            "train.parallel is fsdp, but there is one process, which shares with nobody. Set train.devices to 2 or "
+            "more, or remove train.parallel.",
+        )
+    beside = {
+        "precision": (train.precision == 16, "needs loss scaling, which tlkit does not share out. Use bf16 or 32"),
+        "memory_format": (train.memory_format == "channels_last", "does not go with weights in parts. Use contiguous"),
+        "compile": (train.compile is True, "has not been tried with weights in parts. Use compile: false"),
+    }
+    for key, (is_used, reason) in beside.items():
+        if is_used:
+            value = "true" if key == "compile" else getattr(train, key)
+            yield Contradiction(
+                (f"train.{key}", "train.parallel"),
+                f"train.{key} is {value}, which with train.parallel: fsdp {reason}, or parallel: ddp.",
+            )
 
 
 def _of_soup(recipe: Recipe) -> Iterator[Contradiction]:

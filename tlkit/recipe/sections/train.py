@@ -17,6 +17,7 @@ Loss = Literal["cross_entropy", "focal", "group_dro"]
 Sampling = Literal["shuffled", "balanced", "group_balanced"]
 Monitor = Literal["val_loss", "val_accuracy", "val_worst_group_accuracy"]
 Precision = Literal["auto", 32, "bf16", 16]
+Parallel = Literal["ddp", "fsdp"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -129,5 +130,10 @@ class TrainSection(Section):
         1,
         description="Processes on each machine that train together, each on a GPU of its own (or on the CPU) with "
         "batch_size images a step; auto = one per GPU.",
+    )
+    parallel: Parallel = Field(
+        "ddp",
+        description="What each of several processes holds: ddp = the whole network; fsdp = a part of its weights, "
+        "gradients and optimizer state, for networks that do not fit one GPU.",
     )
     num_nodes: v.Count = Field(1, description="Machines that train together, started by torchrun; see docs/devices.md.")

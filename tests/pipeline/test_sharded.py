@@ -1,0 +1,128 @@
+"""Weights in parts: two processes that hold half of each train as one does, and store and resume whole tensors."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from killing import fit_together
+
+from tlkit.errors import RecipeError, RunError
+from tlkit.pipeline.checkpoints import read_checkpoint
+from tlkit.pipeline.fit import fit
+from tlkit.pipeline.judge import Run
+from tlkit.recipe import load_recipe
+from tlkit.runs import RunDirectory
+
+PLAIN = {
+    "model.name": "test_vit",
+    "data.batch_size": 8,
+    "train.epochs": 4,
+    "train.learning_rate": 0.002,
+    "train.device": "cpu",
+    "train.memory_format": "contiguous",
+    "augment.preset": "light",
+    "report.enabled": False,
+}
+BOTH = PLAIN | {"data.batch_size": 4, "train.devices": 2, "train.parallel": "fsdp"}
+
+
+@pytest.fixture
+def recipe(tiny_recipe):
+    """Return a recipe over 22 training images, two full batches of 8 and one of 6, and 5 for validation."""
+    path = tiny_recipe(train=11, val=3, test=1)
+    (path.parent / "colours" / "val" / "red" / "000.png").unlink()
+    return path
+
+
+def in_two(recipe, overrides, name, *, codes=(0, 0), **more) -> Run:
+    found = fit_together(Path(), recipe, BOTH | overrides | {"name": name}, **more)
+    assert found == list(codes), Path("log").read_text() + Path("log-1").read_text()
+    return Run(RunDirectory(Path("runs") / name))
+
+
+def last_checkpoint(run):
+    return read_checkpoint(max(run.directory.checkpoints.glob("*.ckpt")))
+
+
+def tensors_of(checkpoint):
+    """Return every tensor of weights and optimizer by name; all of them are whole and plain."""
+    state = checkpoint["optimizer_states"][0]["state"]
+    slots = {f"{place} {name}": torch.as_tensor(value) for place, slot in state.items() for name, value in slot.items()}
+    return checkpoint["state_dict"] | slots
+
+
+def assert_close(one, two):
+    states = [tensors_of(last_checkpoint(run)) for run in (one, two)]
+    assert set(states[0]) == set(states[1])
+    for name, tensor in states[0].items():
+        assert type(states[1][name]) is torch.Tensor
+        torch.testing.assert_close(states[1][name], tensor, rtol=1e-3, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")
+    pd.testing.assert_frame_equal(two.history, one.history, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_two_processes_with_half_of_the_weights_each_train_as_one_and_resume_to_the_same_bits(recipe):
+    """Phases, accumulation over an uneven last batch, clipping, weighted classes, a moving average."""
+    more = {
+        "strategy": {"kind": "lp_ft", "probe_epochs": 2},
+        "train.optimizer": "sgd",
+        "train.accumulate_batches": 2,
+        "train.gradient_clip": 0.5,
+        "train.ema_decay": 0.9,
+        "train.class_weights": {"blue": 1.0, "red": 3.0},
+    }
+    one = fit(recipe, PLAIN | more | {"name": "one"})
+    two = in_two(recipe, more, "two")
+    assert_close(one, two)
+    whole, part = re.search(r"of ([\d,]+) weights this one holds ([\d,]+)", Path("log").read_text()).groups()
+    assert whole == "300,226"
+    assert 150_113 <= int(part.replace(",", "")) < 151_000
+    kept = two.directory.model / "model.safetensors"
+    assert kept.stat().st_size == (one.directory.model / "model.safetensors").stat().st_size
+
+    in_two(recipe, more, "cut", codes=(2, -signal.SIGKILL), victim=1, at=20)
+    with pytest.raises(RunError, match=r"was started with another recipe: .*train.parallel"):
+        fit(recipe, BOTH | more | {"name": "cut", "train.parallel": "ddp"}, resume=True)
+    resumed = in_two(recipe, more, "cut", resume=True)
+    assert "Resuming after" in Path("log").read_text()
+    pd.testing.assert_frame_equal(resumed.history, two.history, check_exact=True)
+    expected = tensors_of(last_checkpoint(two))
+    for name, tensor in tensors_of(last_checkpoint(resumed)).items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"model.name": "test_resnet", "strategy": "full", "train.optimizer": "sgd", "train.epochs": 2},
+        {"strategy": "lora", "train.optimizer": "sgd", "train.epochs": 2},
+    ],
+    ids=["norm statistics", "lora"],
+)
+def test_parts_train_as_copies_of_the_network_do(recipe, more):
+    copies = in_two(recipe, more | {"train.parallel": "ddp"}, "copies")
+    assert_close(copies, in_two(recipe, more, "parts"))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"train.devices": 1}, "train.parallel is fsdp, but there is one process, which shares with nobody. Set "
+         "train.devices to 2 or more, or remove train.parallel."),
+        ({"train.precision": 16, "train.device": "cuda"}, "train.precision is 16, which with train.parallel: fsdp "
+         "needs loss scaling, which tlkit does not share out. Use bf16 or 32, or parallel: ddp."),
+        ({"train.memory_format": "channels_last"}, "train.memory_format is channels_last, which with train.parallel: "
+         "fsdp does not go with weights in parts. Use contiguous, or parallel: ddp."),
+        ({"train.compile": True}, "train.compile is true, which with train.parallel: fsdp has not been tried with "
+         "weights in parts. Use compile: false, or parallel: ddp."),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_with_parts_is_refused(recipe, more, message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        load_recipe(recipe, {"train.parallel": "fsdp", "train.devices": 2} | more)

@@ -1,0 +1,118 @@
+"""Weights, gradients and optimizer state in parts, one in each process: fully sharded data parallelism (FSDP)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+
+import torch
+from pytorch_lightning.strategies import DDPStrategy
+from torch import distributed, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from tlkit.models.classifier import Classifier
+from tlkit.models.network import Network
+from tlkit.models.processes import whole_tensor
+
+logger = logging.getLogger(__name__)
+
+WORTH_A_UNIT = 0.01
+"""Share of a network's parameters from which a block is gathered by itself."""
+
+
+class ShardedStrategy(DDPStrategy):
+    """Train in several processes, each of which holds a part of every weight, gradient and optimizer state.
+
+    A block's weights are gathered when it is computed and given up after; gradients are averaged as in DDP, so training
+    is the same. Zhao et al. 2023, "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel", section 3, by
+    torch's `fully_shard`. Checkpoints hold whole tensors in one file, under the names that one process uses.
+
+    Lightning's own strategies do not serve here: FSDPStrategy refuses CPUs, so nothing could be tested without GPUs,
+    and ModelParallelStrategy reads checkpoints past the CheckpointIO (2.6.6).
+    """
+
+    def configure_ddp(self) -> None:
+        """Give every process the first one's weights, and then leave it a part of them."""
+        classifier = self.model
+        assert isinstance(classifier, Classifier)
+        for tensor in (*classifier.parameters(), *classifier.buffers()):
+            distributed.broadcast(tensor.detach(), 0)
+        mesh = init_device_mesh(self.root_device.type, (self.world_size,))
+        networks = [classifier.network, *([classifier.average.network] if classifier.average is not None else [])]
+        for network in networks:
+            _shard(network, mesh)
+        parts = [parameter for parameter in classifier.network.parameters() if isinstance(parameter, DTensor)]
+        logger.info(
+            "Weights, gradients and optimizer state are shared out over %d processes: of %s weights this one holds %s.",
+            self.world_size,
+            f"{sum(part.numel() for part in parts):,}",
+            f"{sum(part.to_local().numel() for part in parts):,}",
+        )
+
+    @contextmanager
+    def block_backward_sync(self) -> Iterator[None]:
+        """Reduce the gradients of every batch, also of those that are accumulated: nobody has room for whole ones."""
+        yield
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        """Return the whole tensors in the first process, and none in the others; all of them must ask."""
+        assert self.lightning_module is not None
+        return self._gathered(self.lightning_module.state_dict())
+
+    def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        """Return the whole state in the first process; all of them must ask."""
+        state: dict[str, Any] = super().optimizer_state(optimizer)
+        return {**state, "state": {place: self._gathered(values) for place, values in state["state"].items()}}
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take this process's part of a state that a checkpoint holds whole."""
+        for optimizer, saved in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            state = {
+                place: {name: _part(value, parameters[place]) for name, value in values.items()}
+                for place, values in saved["state"].items()
+            }
+            optimizer.load_state_dict({**saved, "state": state})
+
+    def teardown(self) -> None:
+        """Leave the parts where they are: parts of a GPU's tensors cannot go to the CPU."""
+        assert self.accelerator is not None and self.cluster_environment is not None
+        self.cluster_environment.teardown()
+        self.precision_plugin.teardown()
+        self.accelerator.teardown()
+        self.checkpoint_io.teardown()
+
+    def _gathered(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values with whole tensors on the CPU, one after the other, in the first process alone."""
+        found = {}
+        for name, value in values.items():
+            whole = whole_tensor(value) if isinstance(value, torch.Tensor) else value
+            if self.is_global_zero:
+                found[name] = whole.cpu() if isinstance(value, DTensor) else whole
+        return found
+
+
+def _shard(network: Network, mesh: DeviceMesh) -> None:
+    """Share a network out, in units that are gathered one at a time: its larger blocks, and the rest."""
+    enough = WORTH_A_UNIT * sum(parameter.numel() for parameter in network.parameters())
+    lists = [part for part in network.modules() if isinstance(part, nn.Sequential | nn.ModuleList)]
+    for blocks in reversed(lists):  # the inner ones first
+        for block in blocks:
+            size = sum(parameter.numel() for parameter in block.parameters() if not isinstance(parameter, DTensor))
+            if size >= enough and not isinstance(block, nn.Sequential | nn.ModuleList):
+                fully_shard(block, mesh=mesh)
+    fully_shard(network, mesh=mesh)
+
+
+def _part(value: Any, like: torch.Tensor) -> Any:
+    """Return this process's part of a value that is shaped as a parameter; any other as it is."""
+    if not (isinstance(value, torch.Tensor) and isinstance(like, DTensor) and value.shape == like.shape):
+        return value
+    mesh = like.device_mesh
+    return distribute_tensor(value.to(mesh.device_type), mesh, like.placements, src_data_rank=None)
