@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import signal
 from pathlib import Path
@@ -10,11 +11,16 @@ import pandas as pd
 import pytest
 import torch
 from killing import fit_together
+from torch import distributed
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule
 
 from tlkit.errors import RecipeError, RunError
+from tlkit.models.network import Network
 from tlkit.pipeline.checkpoints import read_checkpoint
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.judge import Run
+from tlkit.pipeline.sharded import _shard
 from tlkit.recipe import load_recipe
 from tlkit.runs import RunDirectory
 
@@ -108,6 +114,30 @@ def test_two_processes_with_half_of_the_weights_each_train_as_one_and_resume_to_
 def test_parts_train_as_copies_of_the_network_do(recipe, more):
     copies = in_two(recipe, more | {"train.parallel": "ddp"}, "copies")
     assert_close(copies, in_two(recipe, more, "parts"))
+
+
+class _Reshaping(torch.nn.Linear):
+    """A block whose output is a view, as that of Swin is."""
+
+    def forward(self, features):
+        return super().forward(features).view(features.shape)
+
+
+def test_blocks_that_return_views_can_be_shared_out():
+    blocks = torch.nn.Sequential(_Reshaping(4, 4), _Reshaping(4, 4))
+    whole = Network(blocks, num_features=4, num_classes=2)
+    parts = copy.deepcopy(whole)
+    distributed.init_process_group("gloo", rank=0, world_size=1, store=distributed.HashStore())
+    try:
+        _shard(parts, init_device_mesh("cpu", (1,)))
+        assert sum(isinstance(part, FSDPModule) for part in parts.modules()) == 3
+        images = torch.randn(3, 1, 4)
+        for network in (whole, parts):
+            network(images).sum().backward()
+        for one, two in zip(whole.parameters(), parts.parameters(), strict=True):
+            assert torch.equal(two.grad.full_tensor(), one.grad)
+    finally:
+        distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize(

@@ -106,8 +106,15 @@ def _shard(network: Network, mesh: DeviceMesh) -> None:
         for block in blocks:
             size = sum(parameter.numel() for parameter in block.parameters() if not isinstance(parameter, DTensor))
             if size >= enough and not isinstance(block, nn.Sequential | nn.ModuleList):
+                block.register_forward_hook(_not_a_view)
                 fully_shard(block, mesh=mesh)
+    network.register_forward_hook(_not_a_view)
     fully_shard(network, mesh=mesh)
+
+
+def _not_a_view(module: nn.Module, given: Any, output: Any) -> Any:
+    """Copy an output that is a view: torch warns that changing it in place would lose what gathers for backward."""
+    return output.clone() if isinstance(output, torch.Tensor) and output._is_view() else None
 
 
 def _part(value: Any, like: torch.Tensor) -> Any:
