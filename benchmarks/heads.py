@@ -21,8 +21,8 @@ from tlkit.features.heads.fit import cross_validate
 
 def main() -> None:
     if len(sys.argv) == 2:
-        from tlkit.pipeline.embed import embed_run
-        from tlkit.pipeline.judge import open_run
+        from tlkit.pipeline.inference.embed import embed_run
+        from tlkit.pipeline.judging.judge import open_run
 
         samples = open_run(sys.argv[1]).samples.split("train")
         x, y, classes = embed_run(sys.argv[1], splits=("train",)).of(samples.paths).x, samples.targets, samples.classes

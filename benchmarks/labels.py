@@ -23,7 +23,7 @@ from tlkit.features.cache import FeatureCache
 from tlkit.features.label_issues import find_wrong_labels
 from tlkit.features.out_of_fold import out_of_fold
 from tlkit.models.backbone import create_backbone
-from tlkit.pipeline.embed import embed
+from tlkit.pipeline.inference.embed import embed
 
 
 def measure(name: str, ranked: list[str], wrong: set[str]) -> None:

@@ -16,7 +16,7 @@ import torch
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.sweep import training_step_of
-from tlkit.pipeline.devices import keep_freed_memory
+from tlkit.pipeline.inference.devices import keep_freed_memory
 
 
 def main() -> None:

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from tlkit.features.features import Features
     from tlkit.features.label_audit import LabelAudit
     from tlkit.models.classifier import Classifier
-    from tlkit.pipeline.advise import advise
-    from tlkit.pipeline.embed import embed
     from tlkit.pipeline.fit import fit
-    from tlkit.pipeline.gate import gate
-    from tlkit.pipeline.judge import Run, open_run
-    from tlkit.pipeline.labels import audit_labels
-    from tlkit.pipeline.predictor import Predictor, load_model
-    from tlkit.pipeline.probing import learning_curve
-    from tlkit.pipeline.repair import repair
-    from tlkit.pipeline.slices import find_slices
+    from tlkit.pipeline.inference.embed import embed
+    from tlkit.pipeline.inference.predictor import Predictor, load_model
+    from tlkit.pipeline.judging.gate import gate
+    from tlkit.pipeline.judging.judge import Run, open_run
+    from tlkit.pipeline.questions.advise import advise
+    from tlkit.pipeline.questions.labels import audit_labels
+    from tlkit.pipeline.questions.probing import learning_curve
+    from tlkit.pipeline.questions.repair import repair
+    from tlkit.pipeline.questions.slices import find_slices
     from tlkit.predictions import Predictions, read_predictions
     from tlkit.preprocess import Preprocess
     from tlkit.recipe import Recipe, load_recipe
@@ -43,27 +43,27 @@ _HOMES = {
     "ImageFolderDataModule": "tlkit.data.datamodule",
     "LabelAudit": "tlkit.features.label_audit",
     "Predictions": "tlkit.predictions",
-    "Predictor": "tlkit.pipeline.predictor",
+    "Predictor": "tlkit.pipeline.inference.predictor",
     "Preprocess": "tlkit.preprocess",
     "Recipe": "tlkit.recipe",
-    "Run": "tlkit.pipeline.judge",
+    "Run": "tlkit.pipeline.judging.judge",
     "Samples": "tlkit.samples",
     "TlkitError": "tlkit.errors",
-    "advise": "tlkit.pipeline.advise",
+    "advise": "tlkit.pipeline.questions.advise",
     "audit_groups": "tlkit.audit.audit",
-    "audit_labels": "tlkit.pipeline.labels",
+    "audit_labels": "tlkit.pipeline.questions.labels",
     "data_doctor": "tlkit.data.doctor",
-    "embed": "tlkit.pipeline.embed",
+    "embed": "tlkit.pipeline.inference.embed",
     "evaluate": "tlkit.evaluation.evaluation",
-    "find_slices": "tlkit.pipeline.slices",
+    "find_slices": "tlkit.pipeline.questions.slices",
     "fit": "tlkit.pipeline.fit",
-    "gate": "tlkit.pipeline.gate",
-    "learning_curve": "tlkit.pipeline.probing",
-    "load_model": "tlkit.pipeline.predictor",
+    "gate": "tlkit.pipeline.judging.gate",
+    "learning_curve": "tlkit.pipeline.questions.probing",
+    "load_model": "tlkit.pipeline.inference.predictor",
     "load_recipe": "tlkit.recipe",
-    "open_run": "tlkit.pipeline.judge",
+    "open_run": "tlkit.pipeline.judging.judge",
     "read_predictions": "tlkit.predictions",
-    "repair": "tlkit.pipeline.repair",
+    "repair": "tlkit.pipeline.questions.repair",
 }
 
 __all__ = [

@@ -17,7 +17,7 @@ from tlkit.features.engine_choice import agreement, candidates, choose_engine, c
 from tlkit.features.engines import TorchEngine
 from tlkit.features.folding import fold_batch_norm
 from tlkit.models.backbone import create_backbone
-from tlkit.pipeline.embed import PixelBackbone
+from tlkit.pipeline.inference.embed import PixelBackbone
 
 NAMES = ("test_resnet", "test_vit", "test_efficientnet")
 

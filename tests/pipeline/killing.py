@@ -131,7 +131,7 @@ class _Events:
     def watch(self) -> None:
         """Count the points within a step, between steps, epochs and phases, and every write, sync and renaming."""
         from tlkit.models.classifier import Classifier
-        from tlkit.pipeline import callbacks, checkpoints
+        from tlkit.pipeline.training import callbacks, checkpoints
 
         for kind, owner, name in (
             ("before a step", Classifier, "on_before_optimizer_step"),

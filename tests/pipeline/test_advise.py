@@ -23,8 +23,8 @@ from tlkit.features.advice import Advice, AdvisedBackbone, LeftOut
 from tlkit.models import available
 from tlkit.models.available import Found, find_weights
 from tlkit.models.cost import Latency
-from tlkit.pipeline import advise as room
-from tlkit.pipeline.advise import best_reading
+from tlkit.pipeline.questions import advise as room
+from tlkit.pipeline.questions.advise import best_reading
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 

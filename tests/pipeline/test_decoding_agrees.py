@@ -14,8 +14,8 @@ from tlkit.data.transforms import build_transform
 from tlkit.features.features import Provenance
 from tlkit.models.artifact import ModelCard
 from tlkit.models.weights import WeightsFacts
-from tlkit.pipeline.extract import Pixels, read_digests
-from tlkit.pipeline.predictor import Predictor
+from tlkit.pipeline.inference.extract import Pixels, read_digests
+from tlkit.pipeline.inference.predictor import Predictor
 from tlkit.preprocess import Preprocess
 
 PREPROCESS = Preprocess(image_size=(32, 32))

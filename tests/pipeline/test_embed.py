@@ -20,8 +20,8 @@ from tlkit.data.transforms import build_transform
 from tlkit.errors import DataError
 from tlkit.features import FeatureCache
 from tlkit.models.backbone import create_backbone
-from tlkit.pipeline.embed import embed, embed_run, embed_views
 from tlkit.pipeline.fit import fit
+from tlkit.pipeline.inference.embed import embed, embed_run, embed_views
 
 
 @pytest.fixture(params=["test_resnet", "test_vit", "test_efficientnet"])

@@ -58,8 +58,8 @@ def _extract(root: Path, folder: Path, at: int, workers: int) -> None:
     from tlkit.features import FeatureCache
     from tlkit.features.shards import Shard
     from tlkit.models.backbone import create_backbone
-    from tlkit.pipeline import extract as extraction
-    from tlkit.pipeline.embed import embed
+    from tlkit.pipeline.inference import extract as extraction
+    from tlkit.pipeline.inference.embed import embed
 
     multiprocessing.set_start_method("fork", force=True)  # as in a process of the user's
     torch.set_num_threads(1)

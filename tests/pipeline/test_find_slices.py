@@ -17,7 +17,7 @@ from PIL import Image
 import tlkit
 from tlkit.data.manifest import digest_of
 from tlkit.errors import PredictionsError, RunError
-from tlkit.pipeline.judge import Run, open_run
+from tlkit.pipeline.judging.judge import Run, open_run
 from tlkit.predictions import Predictions
 from tlkit.runs import RunDirectory
 from tlkit.samples import Samples

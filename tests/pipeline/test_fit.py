@@ -19,10 +19,10 @@ import tlkit
 from tlkit.errors import DataError, ModelError, PredictionsError, RecipeError, RunError
 from tlkit.models.artifact import read_tensors
 from tlkit.models.weights import tensors_digest
-from tlkit.pipeline.checkpoints import KeepCheckpoints
 from tlkit.pipeline.fit import fit
-from tlkit.pipeline.judge import open_run
-from tlkit.pipeline.predictor import load_model
+from tlkit.pipeline.inference.predictor import load_model
+from tlkit.pipeline.judging.judge import open_run
+from tlkit.pipeline.training.checkpoints import KeepCheckpoints
 from tlkit.recipe import load_recipe
 from tlkit.runs import write_lock
 
@@ -326,7 +326,7 @@ def test_overrides_of_a_loaded_recipe_are_refused(tiny_recipe):
 
 
 def test_class_weights_balanced_and_by_name(tiny_recipe):
-    from tlkit.pipeline.prepare import prepare
+    from tlkit.pipeline.training.prepare import prepare
 
     recipe = tiny_recipe(train=6, val=2, test=2)
     balanced = prepare(load_recipe(recipe, {"train.class_weights": "balanced"}))

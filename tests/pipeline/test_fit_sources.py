@@ -13,10 +13,10 @@ from tlkit.data.make_split import make_split
 from tlkit.data.split import SplitPlan
 from tlkit.errors import DataError
 from tlkit.models.classifier import Classifier
-from tlkit.pipeline.checkpoints import KeepCheckpoints
 from tlkit.pipeline.fit import fit
-from tlkit.pipeline.judge import open_run
-from tlkit.pipeline.predictor import load_model
+from tlkit.pipeline.inference.predictor import load_model
+from tlkit.pipeline.judging.judge import open_run
+from tlkit.pipeline.training.checkpoints import KeepCheckpoints
 
 
 @pytest.fixture

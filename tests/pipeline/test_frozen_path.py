@@ -206,7 +206,7 @@ def test_a_resumed_run_keeps_the_engine_it_was_begun_with(recipe, tmp_path, monk
     settings = {**SETTINGS, **views, "features.engine": "auto"}
     (tmp_path / "empty").mkdir()
     with monkeypatch.context() as patch:  # where bf16 wins, whatever this machine measures
-        patch.setattr("tlkit.pipeline.embed.choose_engine", _bfloat16_wins)
+        patch.setattr("tlkit.pipeline.inference.embed.choose_engine", _bfloat16_wins)
         whole = fit(recipe, {**settings, "name": "whole"})
         _interrupt_after(patch, 4)
         assert fit(recipe, {**settings, "name": "cut"}).status == "interrupted"

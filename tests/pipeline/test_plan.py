@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from tlkit.errors import RecipeError
-from tlkit.pipeline.plan import plan_rows
-from tlkit.pipeline.prepare import prepare
+from tlkit.pipeline.training.plan import plan_rows
+from tlkit.pipeline.training.prepare import prepare
 from tlkit.recipe import load_recipe
 
 

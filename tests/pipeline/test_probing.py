@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import tlkit
 from tlkit.cli.features import app
-from tlkit.pipeline.probing import learning_curve, out_of_fold
+from tlkit.pipeline.questions.probing import learning_curve, out_of_fold
 
 RECIPE = """\
 recipe_version: 1

@@ -18,12 +18,12 @@ import torch
 
 from tlkit.errors import ModelError, RunError
 from tlkit.models.classifier import Classifier
-from tlkit.pipeline import checkpoints
-from tlkit.pipeline.callbacks import PoliteStop
-from tlkit.pipeline.checkpoints import DurableCheckpointIO, KeepCheckpoints, find_start, read_checkpoint
 from tlkit.pipeline.fit import fit
-from tlkit.pipeline.judge import open_run
-from tlkit.pipeline.predictor import load_model
+from tlkit.pipeline.inference.predictor import load_model
+from tlkit.pipeline.judging.judge import open_run
+from tlkit.pipeline.training import checkpoints
+from tlkit.pipeline.training.callbacks import PoliteStop
+from tlkit.pipeline.training.checkpoints import DurableCheckpointIO, KeepCheckpoints, find_start, read_checkpoint
 from tlkit.runs import RunDirectory
 
 MIDST = {"train.epochs": 3, "data.batch_size": 4, "model.drop_rate": 0.3, "augment.preset": "light"}
@@ -351,7 +351,7 @@ def test_a_disk_that_fills_beside_the_checkpoints_says_what_to_do(tiny_recipe, m
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("tlkit.pipeline.callbacks.MetricsRecorder.on_train_epoch_end", full)
+    monkeypatch.setattr("tlkit.pipeline.training.callbacks.MetricsRecorder.on_train_epoch_end", full)
     message = "runs/tiny cannot be written: No space left on device. What was saved before is kept. Free some space"
     with pytest.raises(RunError, match=message):
         fit(tiny_recipe())

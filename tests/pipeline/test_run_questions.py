@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from tlkit.errors import PredictionsError, RecipeError, RunError
-from tlkit.pipeline.gate import gate
-from tlkit.pipeline.judge import Run, open_run
+from tlkit.pipeline.judging.gate import gate
+from tlkit.pipeline.judging.judge import Run, open_run
 from tlkit.predictions import Predictions
 from tlkit.runs import RunDirectory
 from tlkit.samples import Samples

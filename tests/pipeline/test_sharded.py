@@ -17,10 +17,10 @@ from torch.distributed.fsdp import FSDPModule
 
 from tlkit.errors import RecipeError, RunError
 from tlkit.models.network import Network
-from tlkit.pipeline.checkpoints import read_checkpoint
 from tlkit.pipeline.fit import fit
-from tlkit.pipeline.judge import Run
-from tlkit.pipeline.sharded import _shard
+from tlkit.pipeline.judging.judge import Run
+from tlkit.pipeline.training.checkpoints import read_checkpoint
+from tlkit.pipeline.training.sharded import _shard
 from tlkit.recipe import load_recipe
 from tlkit.runs import RunDirectory
 

@@ -15,10 +15,10 @@ from tlkit.errors import RecipeError
 from tlkit.models.averaging import mean_of, moved_statistics, renew_statistics
 from tlkit.models.backbone import create_backbone
 from tlkit.models.network import Network
-from tlkit.pipeline import soup
-from tlkit.pipeline.checkpoints import KeepCheckpoints, read_checkpoint
 from tlkit.pipeline.fit import fit
-from tlkit.pipeline.judge import open_run
+from tlkit.pipeline.judging.judge import open_run
+from tlkit.pipeline.training import soup
+from tlkit.pipeline.training.checkpoints import KeepCheckpoints, read_checkpoint
 from tlkit.recipe import load_recipe
 
 SOUP = {"train.epochs": 4, "train.soup": 3, "data.batch_size": 4, "report.enabled": False, "train.schedule": "constant"}
@@ -127,7 +127,7 @@ def test_a_damaged_epoch_is_left_out_of_the_soup(tiny_recipe, monkeypatch, caplo
         (folder / ranked[1][0]).write_bytes(b"junk")
         return original(prepared, batches, folder, ranked)
 
-    monkeypatch.setattr("tlkit.pipeline.train.make_soup", damaging)
+    monkeypatch.setattr("tlkit.pipeline.training.train.make_soup", damaging)
     run = fit(tiny_recipe(), SOUP)
     assert len(_told(run)["tried"]) == 2
     assert "is damaged: its sha256 is not the one in" in caplog.text

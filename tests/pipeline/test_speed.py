@@ -10,10 +10,10 @@ import torch
 
 from tlkit.errors import RecipeError
 from tlkit.models.weights import tensors_digest
-from tlkit.pipeline import speed
-from tlkit.pipeline.checkpoints import KeepCheckpoints
 from tlkit.pipeline.fit import fit
-from tlkit.pipeline.prepare import prepare
+from tlkit.pipeline.training import speed
+from tlkit.pipeline.training.checkpoints import KeepCheckpoints
+from tlkit.pipeline.training.prepare import prepare
 from tlkit.recipe import load_recipe
 from tlkit.runs import RunDirectory
 

@@ -19,10 +19,10 @@ from safetensors.torch import load_file
 
 from tlkit.errors import RecipeError, RunError
 from tlkit.models.classifier import NotFiniteError
-from tlkit.pipeline import together
-from tlkit.pipeline.checkpoints import KeepCheckpoints
 from tlkit.pipeline.fit import fit
-from tlkit.pipeline.world import find_world
+from tlkit.pipeline.training import together
+from tlkit.pipeline.training.checkpoints import KeepCheckpoints
+from tlkit.pipeline.training.world import find_world
 from tlkit.recipe import load_recipe
 
 PLAIN = {
@@ -127,7 +127,7 @@ def _followers(folder: Path) -> list[str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_text()
-            if "tlkit.pipeline.follower" in command and (process / "cwd").readlink() == folder:
+            if "tlkit.pipeline.training.follower" in command and (process / "cwd").readlink() == folder:
                 found.append(process.name)
         except OSError:
             continue

@@ -12,9 +12,9 @@ from killing import fit_together
 
 from tlkit.models import classifier
 from tlkit.models.classifier import Classifier, batch_seed
-from tlkit.pipeline.checkpoints import read_checkpoint
 from tlkit.pipeline.fit import fit
-from tlkit.pipeline.judge import Run
+from tlkit.pipeline.judging.judge import Run
+from tlkit.pipeline.training.checkpoints import read_checkpoint
 from tlkit.runs import RunDirectory
 
 WORST = "val_worst_group_accuracy"

@@ -16,7 +16,7 @@ from tlkit.data.geometry import fit as draw
 from tlkit.data.views import picture_for, views_of
 from tlkit.errors import DataError
 from tlkit.pipeline.fit import fit
-from tlkit.pipeline.predictor import load_model
+from tlkit.pipeline.inference.predictor import load_model
 from tlkit.predictions import read_predictions
 from tlkit.preprocess import Preprocess
 

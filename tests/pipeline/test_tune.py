@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from tlkit.cli.app import app
 from tlkit.errors import RecipeError
 from tlkit.models.weights import tensors_digest
-from tlkit.pipeline.prepare import prepare
-from tlkit.pipeline.tune import find_batch_size, find_learning_rate
+from tlkit.pipeline.training.prepare import prepare
+from tlkit.pipeline.training.tune import find_batch_size, find_learning_rate
 from tlkit.plots import plot_batch_sizes, plot_rates, to_svg
 from tlkit.recipe import load_recipe
 

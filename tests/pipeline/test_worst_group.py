@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from tlkit.errors import RecipeError
-from tlkit.pipeline.cached import FeatureBatches, cached_features
 from tlkit.pipeline.fit import fit
-from tlkit.pipeline.plan import plan_rows
-from tlkit.pipeline.prepare import prepare
-from tlkit.pipeline.resume import origin_of
+from tlkit.pipeline.training.cached import FeatureBatches, cached_features
+from tlkit.pipeline.training.plan import plan_rows
+from tlkit.pipeline.training.prepare import prepare
+from tlkit.pipeline.training.resume import origin_of
 from tlkit.recipe import load_recipe
 from tlkit.stats.intervals import wilson
 

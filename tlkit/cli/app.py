@@ -79,7 +79,7 @@ def predict(
 ) -> None:
     """Predict images with a run's model."""
     from tlkit.cli.output import require_suffix, write_predictions
-    from tlkit.pipeline.predictor import load_model
+    from tlkit.pipeline.inference.predictor import load_model
 
     require_suffix(out)
     write_predictions(load_model(run, device=device).predict(paths, tta=tta), out)
@@ -220,7 +220,7 @@ def advise(
 ) -> None:
     """Rank the pretrained backbones that are here on your own images, and say what the images cannot decide."""
     from tlkit.cli.output import named_progress, print_advice, require_svg, write_svg
-    from tlkit.pipeline.advise import advise as advise_on
+    from tlkit.pipeline.questions.advise import advise as advise_on
 
     require_svg(plot)
     with named_progress() as on_image:
@@ -253,7 +253,7 @@ def slices(
     """Find groups of images that nobody declared and that do worse: dark, blurred, of one camera, alike by features."""
     from tlkit.cli.audit import open_judged
     from tlkit.cli.output import check_progress, print_slices
-    from tlkit.pipeline.slices import find_slices
+    from tlkit.pipeline.questions.slices import find_slices
 
     judged = open_judged(what, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
     with check_progress("measuring images") as progress:
@@ -281,7 +281,7 @@ def repair(
 ) -> None:
     """Refit a run's head for its worst group: chosen on val, judged on test, written as a new run."""
     from tlkit.cli.repair import print_repair
-    from tlkit.pipeline.repair import repair as repair_run
+    from tlkit.pipeline.questions.repair import repair as repair_run
 
     result = repair_run(
         run, by=by or (), name=name, margin=margin, min_group_size=min_group_size, allow_attribute=allow_attribute,
@@ -296,7 +296,7 @@ def repair(
 @app.command()
 def report(run: RunPath, split: Split = None) -> None:
     """Write a run's report: one HTML file that needs nothing else."""
-    from tlkit.pipeline.judge import open_run
+    from tlkit.pipeline.judging.judge import open_run
 
     print_lines([str(open_run(run).report(split))])
 
@@ -309,7 +309,7 @@ def card(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a card that was edited.")] = False,
 ) -> None:
     """Write a run's model card: MODEL_CARD.md, with limits filled from the audit."""
-    from tlkit.pipeline.judge import open_run
+    from tlkit.pipeline.judging.judge import open_run
 
     print_lines([str(open_run(run).card(split, intended_use=intended_use, overwrite=overwrite))])
 

@@ -14,7 +14,7 @@ from tlkit.predictions import Predictions
 
 if TYPE_CHECKING:
     from tlkit.audit.explanation import Explanation
-    from tlkit.pipeline.judge import Run
+    from tlkit.pipeline.judging.judge import Run
 
 
 def run_audit(

@@ -128,8 +128,8 @@ def labels(
     from tlkit.data.decisions import write_decisions
     from tlkit.data.quarantine import require_new
     from tlkit.data.thumbnails import draw_thumbnails
-    from tlkit.pipeline.judge import open_run
-    from tlkit.pipeline.labels import audit_labels
+    from tlkit.pipeline.judging.judge import open_run
+    from tlkit.pipeline.questions.labels import audit_labels
 
     require_new(out)
     opened = open_run(run)

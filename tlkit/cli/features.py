@@ -60,7 +60,7 @@ def curve(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Measure accuracy against the number of training images, and say what more of them may bring."""
-    from tlkit.pipeline.probing import learning_curve
+    from tlkit.pipeline.questions.probing import learning_curve
 
     require_svg(plot)
     result = learning_curve(run, head=head, repeats=repeats)  # type: ignore[arg-type]

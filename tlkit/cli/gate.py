@@ -12,7 +12,7 @@ from tlkit.errors import PredictionsError
 
 if TYPE_CHECKING:
     from tlkit.audit.gate_report import GateReport
-    from tlkit.pipeline.judge import Run
+    from tlkit.pipeline.judging.judge import Run
     from tlkit.predictions import Predictions
     from tlkit.recipe.gates import GatesFile
 
@@ -39,7 +39,7 @@ def open_gate_file(gate: Path | None, *, junit: Path | None, summary: Path | Non
 
 def judge_gate_file(gates: GatesFile | None, what: Run | Predictions, *, split: str | None) -> GateReport | None:
     """Hold a run or predictions against the gates, where there are any."""
-    from tlkit.pipeline.gate import gate
+    from tlkit.pipeline.judging.gate import gate
 
     return None if gates is None else gate(what, gates, split=split)
 

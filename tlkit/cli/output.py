@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tlkit.audit.slice_report import SliceReport
     from tlkit.evaluation import Evaluation
     from tlkit.features.advice import Advice
-    from tlkit.pipeline.judge import Run
+    from tlkit.pipeline.judging.judge import Run
     from tlkit.predictions import Predictions
     from tlkit.samples import Samples
 
@@ -139,7 +139,7 @@ def find_run(path: Path, *, split: str | None) -> Run | None:
     Raises:
         TlkitError: it is no run and no file either, or a split is asked of a file.
     """
-    from tlkit.pipeline.judge import open_run
+    from tlkit.pipeline.judging.judge import open_run
 
     if path.is_file() or path.suffix in (".csv", ".parquet"):
         if split is not None:

@@ -31,8 +31,8 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
 def plan(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Print what a fit would do, without training: classes, images, preprocessing, what trains, steps."""
     from tlkit.cli.output import check_progress
-    from tlkit.pipeline.plan import plan_rows
-    from tlkit.pipeline.prepare import prepare
+    from tlkit.pipeline.training.plan import plan_rows
+    from tlkit.pipeline.training.prepare import prepare
     from tlkit.recipe import load_recipe
 
     with check_progress() as on_check:
@@ -68,7 +68,7 @@ def tune(
 ) -> None:
     """Suggest a learning rate or a batch size, by trying them on a copy of the model."""
     from tlkit.cli.output import require_svg, write_svg
-    from tlkit.pipeline.tune import find_batch_size, find_learning_rate
+    from tlkit.pipeline.training.tune import find_batch_size, find_learning_rate
     from tlkit.plots import plot_batch_sizes, plot_rates
 
     require_svg(plot)

@@ -1,1 +1,1 @@
-"""The verbs: fit and predict (with torch), judge (without)."""
+"""The verbs. `fit` trains and writes a run; `questions` and `judging` ask one that is there."""

@@ -16,16 +16,23 @@ import pandas as pd
 from tlkit.errors import RunError, TlkitError
 from tlkit.features.heads import Head
 from tlkit.models.artifact import save_artifact
-from tlkit.pipeline.cached import CachedFeatures, FeatureBatches, cached_features, predicted_splits, threads_for
-from tlkit.pipeline.checkpoints import find_start
-from tlkit.pipeline.devices import choose_device
-from tlkit.pipeline.environment import describe_environment, with_changes
-from tlkit.pipeline.follower import follow
-from tlkit.pipeline.heads import learn_head
-from tlkit.pipeline.judge import Run
-from tlkit.pipeline.predictor import Predictor
-from tlkit.pipeline.prepare import Prepared, can_use_cache, head_word, prepare
-from tlkit.pipeline.resume import (
+from tlkit.pipeline.inference.devices import choose_device
+from tlkit.pipeline.inference.predictor import Predictor
+from tlkit.pipeline.inference.stored import store_model
+from tlkit.pipeline.judging.judge import Run
+from tlkit.pipeline.training.cached import (
+    CachedFeatures,
+    FeatureBatches,
+    cached_features,
+    predicted_splits,
+    threads_for,
+)
+from tlkit.pipeline.training.checkpoints import find_start
+from tlkit.pipeline.training.environment import describe_environment, with_changes
+from tlkit.pipeline.training.follower import follow
+from tlkit.pipeline.training.heads import learn_head
+from tlkit.pipeline.training.prepare import Prepared, can_use_cache, head_word, prepare
+from tlkit.pipeline.training.resume import (
     bring_back,
     forget_replaced,
     open_to_resume,
@@ -34,10 +41,9 @@ from tlkit.pipeline.resume import (
     require_same_data,
     require_same_world,
 )
-from tlkit.pipeline.stored import store_model
-from tlkit.pipeline.together import dismiss, lost_connection
-from tlkit.pipeline.train import Outcome, load_best, train
-from tlkit.pipeline.world import World, find_world
+from tlkit.pipeline.training.together import dismiss, lost_connection
+from tlkit.pipeline.training.train import Outcome, load_best, train
+from tlkit.pipeline.training.world import World, find_world
 from tlkit.predictions import Predictions
 from tlkit.recipe import Recipe, dump_recipe, load_recipe
 from tlkit.runs import RunDirectory, write_lock

@@ -20,7 +20,7 @@ from pytorch_lightning.callbacks import RichProgressBar
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.errors import first_few
 from tlkit.models.classifier import NotFiniteError
-from tlkit.pipeline.callbacks import (
+from tlkit.pipeline.training.callbacks import (
     EarlyStoppingInLastPhase,
     LastBatch,
     MetricsRecorder,
@@ -28,13 +28,13 @@ from tlkit.pipeline.callbacks import (
     StopRequested,
     track,
 )
-from tlkit.pipeline.checkpoints import DurableCheckpointIO, KeepCheckpoints, Start, find_start, read_checkpoint
-from tlkit.pipeline.prepare import Prepared
-from tlkit.pipeline.resume import origin_of
-from tlkit.pipeline.soup import make_soup
-from tlkit.pipeline.speed import Speed, choose_speed, computing
-from tlkit.pipeline.together import Task, dismiss, gathered, leading
-from tlkit.pipeline.worst_group import WorstGroup, watch_worst_group
+from tlkit.pipeline.training.checkpoints import DurableCheckpointIO, KeepCheckpoints, Start, find_start, read_checkpoint
+from tlkit.pipeline.training.prepare import Prepared
+from tlkit.pipeline.training.resume import origin_of
+from tlkit.pipeline.training.soup import make_soup
+from tlkit.pipeline.training.speed import Speed, choose_speed, computing
+from tlkit.pipeline.training.together import Task, dismiss, gathered, leading
+from tlkit.pipeline.training.worst_group import WorstGroup, watch_worst_group
 from tlkit.runs import RunDirectory
 from tlkit.tracking import NullTracker, Tracker
 

@@ -14,8 +14,8 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from pytorch_lightning.strategies import DDPStrategy
 
 from tlkit.errors import RecipeError
-from tlkit.pipeline.devices import choose_device
-from tlkit.pipeline.sharded import ShardedStrategy
+from tlkit.pipeline.inference.devices import choose_device
+from tlkit.pipeline.training.sharded import ShardedStrategy
 from tlkit.recipe import Recipe
 
 Launcher = Literal["none", "tlkit", "torchrun"]

@@ -23,8 +23,8 @@ from tlkit.data.sampler import EpochSampler
 from tlkit.features.cache import FeatureCache
 from tlkit.features.engine_choice import engine_named
 from tlkit.features.features import Features
-from tlkit.pipeline.embed import embed, embed_views
-from tlkit.pipeline.prepare import Prepared, augmentation, can_use_cache
+from tlkit.pipeline.inference.embed import embed, embed_views
+from tlkit.pipeline.training.prepare import Prepared, augmentation, can_use_cache
 from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)

@@ -22,12 +22,12 @@ from tlkit.audit.tables import CROSS
 from tlkit.errors import DataError, first_few
 from tlkit.features.cache import FeatureCache
 from tlkit.features.repair import Candidate, fit_candidates
-from tlkit.pipeline.embed import embed_run
-from tlkit.pipeline.extract import Progress
-from tlkit.pipeline.judge import Run, open_run
-from tlkit.pipeline.predictor import Predictor, load_model
-from tlkit.pipeline.repair_groups import GroupedImages, Grouping
-from tlkit.pipeline.repaired import linear_part, repaired_predictor, require_free, write_repaired
+from tlkit.pipeline.inference.embed import embed_run
+from tlkit.pipeline.inference.extract import Progress
+from tlkit.pipeline.inference.predictor import Predictor, load_model
+from tlkit.pipeline.judging.judge import Run, open_run
+from tlkit.pipeline.judging.repair_groups import GroupedImages, Grouping
+from tlkit.pipeline.questions.repaired import linear_part, repaired_predictor, require_free, write_repaired
 from tlkit.predictions import Predictions
 from tlkit.recipe import Recipe
 from tlkit.samples import PATH, SPLIT, Samples

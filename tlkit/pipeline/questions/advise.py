@@ -24,10 +24,10 @@ from tlkit.features.scores import Mask, knn_leave_one_out, log_me, probe
 from tlkit.models.available import Found, find_weights
 from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.models.cost import Latency, count_macs, count_parameters, machine_words, measure_latency
-from tlkit.pipeline.devices import choose_device
-from tlkit.pipeline.embed import embed
-from tlkit.pipeline.extract import Progress
-from tlkit.pipeline.judge import Run, open_run
+from tlkit.pipeline.inference.devices import choose_device
+from tlkit.pipeline.inference.embed import embed
+from tlkit.pipeline.inference.extract import Progress
+from tlkit.pipeline.judging.judge import Run, open_run
 from tlkit.runs.directory import MARKER
 from tlkit.samples import Samples
 

@@ -9,7 +9,7 @@ from tlkit.audit.gate import judge_gates
 from tlkit.audit.gate_report import GateReport
 from tlkit.audit.rates import METRICS
 from tlkit.errors import PredictionsError, TlkitError
-from tlkit.pipeline.judge import Run, open_run
+from tlkit.pipeline.judging.judge import Run, open_run
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe.gates import GatesFile, load_gates
 

@@ -25,8 +25,8 @@ from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.features.features import Features
 from tlkit.models.artifact import ModelCard
 from tlkit.models.network import Network
-from tlkit.pipeline.devices import choose_device
-from tlkit.pipeline.stored import load_stored
+from tlkit.pipeline.inference.devices import choose_device
+from tlkit.pipeline.inference.stored import load_stored
 from tlkit.predictions import Predictions
 from tlkit.runs import RunDirectory
 from tlkit.samples import Samples

@@ -17,9 +17,9 @@ from torch.nn import functional
 from tlkit.data.batch import Batch
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.models.averaging import mean_of, moved_statistics, renew_statistics
-from tlkit.pipeline.checkpoints import read_whole
-from tlkit.pipeline.prepare import Prepared
-from tlkit.pipeline.resume import origin_of
+from tlkit.pipeline.training.checkpoints import read_whole
+from tlkit.pipeline.training.prepare import Prepared
+from tlkit.pipeline.training.resume import origin_of
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from tlkit.data.duplicates import find_duplicates
 from tlkit.data.properties import PROPERTIES, fingerprints_of, measure_images
 from tlkit.errors import DataError, PredictionsError, RunError, did_you_mean, first_few
 from tlkit.features.features import Features
-from tlkit.pipeline.judge import Run
+from tlkit.pipeline.judging.judge import Run
 from tlkit.predictions import Predictions
 from tlkit.predictions.tables import write_parquet_table
 from tlkit.runs import store_judgement
@@ -193,7 +193,7 @@ def _features(run: Run, split: str) -> Features | None:
     if not (run.directory.model / "model.json").is_file():
         logger.info("%s has no stored model, so there are no clusters of features.", run.path)
         return None
-    from tlkit.pipeline.embed import embed_run
+    from tlkit.pipeline.inference.embed import embed_run
 
     try:
         features = embed_run(run, splits=tuple(dict.fromkeys(("train", split))))

@@ -15,7 +15,7 @@ import torch
 
 from tlkit.errors import RecipeError
 from tlkit.models.sweep import training_step_of, untouched
-from tlkit.pipeline.prepare import Prepared
+from tlkit.pipeline.training.prepare import Prepared
 from tlkit.runs import RunDirectory
 
 logger = logging.getLogger(__name__)

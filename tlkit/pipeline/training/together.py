@@ -1,7 +1,7 @@
 """Training in several processes: the first one starts the others (or torchrun has), and each of them follows it.
 
-The others are `python -m tlkit.pipeline.follower`. They hold no part of the run: the first process reads the data,
-tells them what to train, writes the run, predicts and judges.
+The others are `python -m tlkit.pipeline.training.follower`. They hold no part of the run: the first process reads the
+data, tells them what to train, writes the run, predicts and judges.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from torch import distributed
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]  # torch 2.13 names them in no __all__
 
 from tlkit.errors import RunError, TlkitError
-from tlkit.pipeline.devices import LightningPrecision
-from tlkit.pipeline.speed import Speed
-from tlkit.pipeline.world import World
-from tlkit.pipeline.worst_group import WorstGroup
+from tlkit.pipeline.inference.devices import LightningPrecision
+from tlkit.pipeline.training.speed import Speed
+from tlkit.pipeline.training.world import World
+from tlkit.pipeline.training.worst_group import WorstGroup
 from tlkit.recipe import Recipe
 from tlkit.samples import Samples
 
@@ -182,7 +182,7 @@ def _others(world: World, store: TCPStore) -> Iterator[None]:
 
 def _start(rank: int, world: World, *, port: int) -> subprocess.Popen[bytes]:
     """Start one process, in a session of its own: Ctrl-C is for the first one to handle. It ends with its pipe."""
-    command = [sys.executable, "-m", "tlkit.pipeline.follower", str(rank), str(world.size), str(port)]
+    command = [sys.executable, "-m", "tlkit.pipeline.training.follower", str(rank), str(world.size), str(port)]
     paths = os.pathsep.join(path for path in sys.path if path)
     return subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,

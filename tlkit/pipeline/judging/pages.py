@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tlkit.audit.evidence import GroupImages
 from tlkit.data.thumbnails import draw_thumbnails
-from tlkit.pipeline.judge import Run
+from tlkit.pipeline.judging.judge import Run
 from tlkit.report import write_card, write_report
 
 logger = logging.getLogger(__name__)

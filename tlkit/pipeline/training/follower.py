@@ -1,4 +1,4 @@
-"""A process that trains beside the first one and writes nothing. Started as `python -m tlkit.pipeline.follower`."""
+"""A process that trains beside the first one and writes nothing: `python -m tlkit.pipeline.training.follower`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]  # t
 
 from tlkit.errors import TlkitError
 from tlkit.models.classifier import Classifier, NotFiniteError
-from tlkit.pipeline.prepare import Prepared, balance_groups, groups_of_train, open_data, set_groups
-from tlkit.pipeline.together import HERE, READ_ABOVE, Task, joined, lost_connection, told
-from tlkit.pipeline.train import train_along
-from tlkit.pipeline.world import World
+from tlkit.pipeline.training.prepare import Prepared, balance_groups, groups_of_train, open_data, set_groups
+from tlkit.pipeline.training.together import HERE, READ_ABOVE, Task, joined, lost_connection, told
+from tlkit.pipeline.training.train import train_along
+from tlkit.pipeline.training.world import World
 
 
 def follow(world: World, *, device: str, store: Store | None = None) -> None:

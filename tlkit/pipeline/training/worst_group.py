@@ -15,7 +15,7 @@ from tlkit.audit.tables import CROSS
 from tlkit.data.batch import Batch
 from tlkit.errors import RecipeError, first_few
 from tlkit.models.group_accuracy import GroupAccuracy
-from tlkit.pipeline.repair_groups import Grouping
+from tlkit.pipeline.judging.repair_groups import Grouping
 from tlkit.recipe import Recipe
 from tlkit.samples import Samples
 

@@ -15,8 +15,8 @@ import pandas as pd
 
 from tlkit.errors import RunError, first_few
 from tlkit.models.losses import GroupDROLoss
-from tlkit.pipeline.environment import fingerprint
-from tlkit.pipeline.prepare import Prepared
+from tlkit.pipeline.training.environment import fingerprint
+from tlkit.pipeline.training.prepare import Prepared
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.runs import RunDirectory
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT

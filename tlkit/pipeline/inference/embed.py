@@ -25,9 +25,9 @@ from tlkit.features.features import Features, Provenance, View, options_text
 from tlkit.features.folding import fold_batch_norm
 from tlkit.models.backbone import Backbone
 from tlkit.models.weights import tensors_digest
-from tlkit.pipeline.devices import choose_device
-from tlkit.pipeline.extract import Files, Maker, Pixels, Progress, make, read_digests
-from tlkit.pipeline.stored import load_stored
+from tlkit.pipeline.inference.devices import choose_device
+from tlkit.pipeline.inference.extract import Files, Maker, Pixels, Progress, make, read_digests
+from tlkit.pipeline.inference.stored import load_stored
 from tlkit.preprocess import Preprocess
 from tlkit.runs import RunDirectory
 from tlkit.samples import Samples

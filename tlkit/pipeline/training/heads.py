@@ -16,7 +16,7 @@ from tlkit.features.heads import FACTS, QUICK_KINDS, Head, choose_head, fit_head
 from tlkit.features.heads.store import HEAD_FILE
 from tlkit.models.classifier import Classifier
 from tlkit.models.network import ScoredHead
-from tlkit.pipeline.prepare import Prepared, class_weights, head_word
+from tlkit.pipeline.training.prepare import Prepared, class_weights, head_word
 from tlkit.recipe.heads import HeadWord
 
 logger = logging.getLogger(__name__)

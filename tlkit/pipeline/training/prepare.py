@@ -20,9 +20,9 @@ from tlkit.errors import RecipeError, first_few
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss
-from tlkit.pipeline.devices import LightningPrecision, choose_device, choose_precision
-from tlkit.pipeline.repair_groups import crossings
-from tlkit.pipeline.world import World, find_world
+from tlkit.pipeline.inference.devices import LightningPrecision, choose_device, choose_precision
+from tlkit.pipeline.judging.repair_groups import crossings
+from tlkit.pipeline.training.world import World, find_world
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
 from tlkit.recipe.heads import HeadWord

@@ -16,7 +16,7 @@ from tlkit.errors import PredictionsError, first_few
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds
 from tlkit.features.repair import Part
-from tlkit.pipeline.judge import Run
+from tlkit.pipeline.judging.judge import Run
 from tlkit.samples import SPLIT, Samples
 
 logger = logging.getLogger(__name__)

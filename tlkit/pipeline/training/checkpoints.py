@@ -23,7 +23,7 @@ from pytorch_lightning.plugins import CheckpointIO
 
 from tlkit.disk import whole_file, write_text
 from tlkit.errors import RunError
-from tlkit.pipeline.callbacks import MetricsRecorder, PoliteStop, StopRequested
+from tlkit.pipeline.training.callbacks import MetricsRecorder, PoliteStop, StopRequested
 
 logger = logging.getLogger(__name__)
 

@@ -326,13 +326,13 @@ class Run:
             RecipeError: the file of gates is wrong.
             PredictionsError: a column or class of the gates is not in the predictions.
         """
-        from tlkit.pipeline.gate import gate
+        from tlkit.pipeline.judging.gate import gate
 
         return gate(self, gates, split=split)
 
     def report(self, split: str | None = None) -> Path:
         """Write `report.html` about a split, evaluating and auditing it where that is still to do; return its path."""
-        from tlkit.pipeline.pages import report_of
+        from tlkit.pipeline.judging.pages import report_of
 
         return report_of(self, split)
 
@@ -347,7 +347,7 @@ class Run:
         Raises:
             RunError: there is such a card.
         """
-        from tlkit.pipeline.pages import card_of
+        from tlkit.pipeline.judging.pages import card_of
 
         return card_of(self, split, intended_use=intended_use, overwrite=overwrite)
 

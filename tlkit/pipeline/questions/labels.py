@@ -12,9 +12,9 @@ from tlkit.errors import DataError, did_you_mean
 from tlkit.features.cache import FeatureCache
 from tlkit.features.label_audit import LabelAudit
 from tlkit.features.label_issues import find_wrong_labels
-from tlkit.pipeline.extract import Progress
-from tlkit.pipeline.judge import Run, open_run
-from tlkit.pipeline.probing import read_features
+from tlkit.pipeline.inference.extract import Progress
+from tlkit.pipeline.judging.judge import Run, open_run
+from tlkit.pipeline.questions.probing import read_features
 from tlkit.recipe.heads import HeadKind
 from tlkit.samples import SPLITS, Samples
 
