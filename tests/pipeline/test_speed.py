@@ -8,11 +8,13 @@ import tlkit.torchvision_cure  # noqa: F401  # isort: skip
 import pytest
 import torch
 
+from tlkit.disk import cache_folder
 from tlkit.errors import RecipeError
 from tlkit.models.weights import tensors_digest
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.training import speed
 from tlkit.pipeline.training.checkpoints import KeepCheckpoints
+from tlkit.pipeline.training.measured import measured_once
 from tlkit.pipeline.training.prepare import prepare
 from tlkit.recipe import load_recipe
 from tlkit.runs import RunDirectory
@@ -72,6 +74,43 @@ def test_a_long_run_takes_what_is_clearly_faster(tiny_recipe, monkeypatch, caplo
     )
     monkeypatch.setattr(speed, "_seconds", None)
     assert speed.choose_speed(directory, prepared, resume=True, from_pixels=True) == chosen
+
+
+def test_a_machine_measures_once_and_then_chooses_alike(tiny_recipe, monkeypatch, caplog, tmp_path):
+    """The second run would measure otherwise, as a busy machine does; another batch size is another question."""
+
+    def chosen(name, found, **more):
+        monkeypatch.setattr(speed, "_seconds", lambda prepared, *ways: found)
+        prepared = prepare(load_recipe(tiny_recipe(), {"train.epochs": 200, **more}))
+        directory = RunDirectory.create(tmp_path / name)
+        return speed.choose_speed(directory, prepared, resume=False, from_pixels=True)
+
+    first = chosen("first", (1.0, 0.5))
+    caplog.clear()
+    assert chosen("second", (0.5, 1.0), seed=7) == first
+    (noted,) = (cache_folder() / "measured").iterdir()
+    assert f"Training steps were measured on this machine before, as {noted} says: channels-last 8" in caplog.text
+    assert chosen("third", (0.5, 1.0), **{"data.batch_size": 4}).memory_format == "channels_last"
+    noted.write_text(noted.read_text()[:20])  # cut
+    assert chosen("fourth", (0.5, 1.0)).memory_format == "channels_last"
+    assert chosen("fifth", (1.0, 0.5)).memory_format == "channels_last"
+
+
+def test_of_runs_that_measure_at_the_same_time_the_first_decides(caplog):
+    def slower():
+        assert measured_once({"a": 1}, lambda: {"x": 1.0}) == ({"x": 1.0}, None)
+        return {"x": 2.0}
+
+    assert measured_once({"a": 1}, slower) == ({"x": 1.0}, None)
+    figures, noted = measured_once({"a": 1}, slower)
+    assert figures == {"x": 1.0} and noted == next((cache_folder() / "measured").iterdir())
+
+
+def test_a_cache_that_cannot_be_written_does_not_stop_a_run(monkeypatch, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "file"))
+    assert measured_once({"a": 1}, lambda: {"x": 1.0}) == ({"x": 1.0}, None)
+    assert "so another run may choose otherwise" in caplog.text
 
 
 def test_measuring_leaves_no_trace(tiny_recipe):

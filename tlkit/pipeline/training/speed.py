@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from typing import Any, Literal
 
 import tlkit.torchvision_cure  # isort: skip  # noqa: F401
@@ -15,6 +17,7 @@ import torch
 
 from tlkit.errors import RecipeError
 from tlkit.models.sweep import training_step_of, untouched
+from tlkit.pipeline.training.measured import measured_once, processor
 from tlkit.pipeline.training.prepare import Prepared
 from tlkit.runs import RunDirectory
 
@@ -58,7 +61,8 @@ def choose_speed(directory: RunDirectory, prepared: Prepared, *, resume: bool, f
     `train.memory_format: auto` is channels-last, which most convolutions are faster in; a run of 200 steps or more
     measures it against the contiguous format on a copy of the model, and takes that where it is clearly faster.
     `train.compile: auto` tries compiling on a GPU in a run of 2,000 steps or more; on a CPU it is off, because a short
-    run does not earn back the compiler's minute.
+    run does not earn back the compiler's minute. What was measured is noted on this machine, so that the next run of
+    the recipe chooses alike and ends with the same bits.
 
     Args:
         directory: holds the choice, which a resumed run takes up.
@@ -127,15 +131,40 @@ def _compile(backbone: torch.nn.Module) -> None:
 
 def _faster(prepared: Prepared, usual: Speed, other: Speed) -> Speed:
     """Return the other way where its training steps are clearly faster than those of the usual one."""
-    seconds = _seconds(prepared, usual, other)
-    images = prepared.recipe.data.batch_size
-    rates = {speed.words: round(images / best, 2) for speed, best in zip((usual, other), seconds, strict=True)}
-    chosen = other if seconds[0] > CLEARLY * seconds[1] else usual
+
+    def measure() -> dict[str, float]:
+        images, seconds = prepared.recipe.data.batch_size, _seconds(prepared, usual, other)
+        return {way.words: round(images / best, 2) for way, best in zip((usual, other), seconds, strict=True)}
+
+    rates, noted = measured_once(_facts(prepared, usual, other), measure)
+    chosen = other if rates[other.words] > CLEARLY * rates[usual.words] else usual
     logger.info(
-        "Training steps measured: %s; training is %s.",
+        "Training steps %s: %s; training is %s.",
+        f"were measured on this machine before, as {noted} says" if noted else "measured",
         ", ".join(f"{words} {rate:g} images/s" for words, rate in rates.items()), chosen.words,
     )  # fmt: skip
     return replace(chosen, images_per_s={**usual.images_per_s, **rates})
+
+
+def _facts(prepared: Prepared, *ways: Speed) -> dict[str, Any]:
+    """Return all that the speed of training steps depends on, so that measuring it once is enough."""
+    classifier, recipe = prepared.classifier, prepared.recipe
+    return {
+        "measured": "images per second of training steps",
+        "ways": [way.words for way in ways],
+        "network": classifier.source.name,
+        "options": dict(classifier.source.options),
+        "strategy": recipe.strategy.model_dump(mode="json"),
+        "image_size": list(classifier.preprocess.image_size),
+        "batch_size": min(recipe.data.batch_size, len(prepared.data.samples.split("train"))),
+        "precision": prepared.precision,
+        "device": prepared.device,
+        "processor": processor(prepared.device),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "timm": version("timm"),
+    }
 
 
 def _seconds(prepared: Prepared, *ways: Speed) -> list[float]:

@@ -118,7 +118,7 @@ class TrainSection(Section):
     memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
         "auto",
         description="Order of the numbers in memory; auto = channels_last, or what measures faster in a run of 200 "
-        "steps or more, logged.",
+        "steps or more, logged; a machine measures once and then chooses alike.",
     )
     compile: Annotated[Literal["auto"] | v.Switch, Wanted("auto, true or false")] = Field(
         "auto",
