@@ -97,6 +97,12 @@ def test_crossed_columns_and_missing_values_are_gated(gates):
     base = counted(a=(950, 1000), b=(955, 1000), missing=(400, 1000))
     report = judge_gates(base, gates(TOLERANCE))
     assert {row.group: row.verdict for row in report.rows} == {"a": "PASS", "b": "PASS", "(missing)": "FAIL"}
+    report = judge_gates(base, gates(FLOOR))
+    assert {row.group: row.verdict for row in report.rows} == {"a": "PASS", "b": "PASS", "(missing)": "FAIL"}
+    few = judge_gates(counted(a=(950, 1000), missing=(3, 3)), gates(FLOOR))
+    assert [(row.group, row.verdict, row.note) for row in few.rows] == [
+        ("a", "PASS", ""), ("(missing)", "NOT ENOUGH DATA", "n = 3, fewer than 20"),
+    ]  # fmt: skip
     both = base.groups.assign(h=["x", "y"] * 1500)
     crossed = Predictions.build(
         classes=base.classes, path=base.path, y_true=base.y_true, y_pred=base.y_pred, groups=both

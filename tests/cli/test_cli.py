@@ -148,7 +148,7 @@ def test_the_audit_of_another_tools_csv(predictions_csv, tmp_path):
     assert done.returncode == 0, done.stderr
     assert re.search(r"day +40", done.stdout)
     values = json.loads(tlkit("audit", predictions_csv, "--by", "light", "--json", cwd=tmp_path).stdout)
-    assert values["images"] == 60
+    assert (values["images"], values["complete"], values["explanation"]["complete"]) == (60, False, False)
 
 
 def test_columns_of_other_names_can_be_told(predictions_csv, tmp_path):

@@ -51,6 +51,18 @@ def test_limits_are_filled_from_the_audit(tmp_path, predictions):
     assert "| light | dawn | accuracy | fewer than 20 |" in text  # the size of a small group is not published
 
 
+def test_a_failing_row_with_a_wide_interval_has_no_number(tmp_path, predictions):
+    light = ["day"] * 384 + ["night"] * 24
+    right = np.array([i % 10 > 0 for i in range(384)] + [i < 11 for i in range(24)])
+    few = Predictions.build(
+        classes=predictions.classes, path=predictions.path, y_true=predictions.y_true,
+        y_pred=np.where(right, predictions.y_true, 1 - predictions.y_true), groups=pd.DataFrame({"light": light}),
+    )  # fmt: skip
+    text = card(tmp_path, few, audit=audit_groups(few, by="light"), evaluation=evaluate(few))
+    assert "| light | night | accuracy | 24 | [0.279, 0.649] | [-0.6" in text
+    assert "0.458" not in text
+
+
 def test_undecided_rows_say_how_many_images_are_missing(predictions):
     some = predictions.take(np.r_[0:60, 350:400])
     audit = audit_groups(some, by="room")

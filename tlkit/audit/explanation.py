@@ -208,22 +208,27 @@ class Explanation:
         return sentences(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; `from_dict` reads them back."""
-        return {"version": FORMAT_VERSION, **_plain(asdict(self))}
+        """Return plain JSON values with every number; `from_dict` reads them back."""
+        return {"version": FORMAT_VERSION, "complete": True, **_plain(asdict(self))}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Explanation:
         """Read what `to_dict` wrote.
 
         Raises:
-            TlkitError: it was written by a newer tlkit.
+            TlkitError: it was written by a newer tlkit, or published without some numbers.
         """
         if values["version"] > FORMAT_VERSION:
             raise TlkitError(
                 f"This explanation was written by a newer tlkit (format {values['version']}, this one reads up to "
                 f"{FORMAT_VERSION}). Update tlkit: pip install -U tlkit"
             )
-        kept = {key: value for key, value in values.items() if key != "version"}
+        if not values.get("complete", True):
+            raise TlkitError(
+                "This explanation was published without the numbers of small groups, so it cannot be read back. Use "
+                "the run's explanation.json, or what `Explanation.to_dict` returns."
+            )
+        kept = {key: value for key, value in values.items() if key not in ("version", "complete")}
         return cls(
             **{
                 **kept,

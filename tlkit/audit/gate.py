@@ -50,7 +50,8 @@ def judge_gates(
 ) -> GateReport:
     """Judge every gate of a file on a model's predictions: PASS, FAIL or NOT ENOUGH DATA, never by a point estimate.
 
-    A tolerance has the verdict of the audit, corrected over all tolerances. A limit fails where the whole interval lies
+    A tolerance has the verdict of the audit, corrected over all tolerances. In a single column the images without a
+    value are a group like any other; crossed columns leave them out. A limit fails where the whole interval lies
     on its wrong side and an exact binomial test, corrected over all limits, agrees; it passes where the whole interval
     lies on its right side. "No worse" fails where the paired interval lies wholly below the margin and McNemar's exact
     test, corrected, agrees; it passes where the whole interval lies above it, or where both models say the same of
@@ -162,7 +163,7 @@ def _tolerances(found: Sequence[GroupTable], file: GatesFile) -> list[GateRow]:
             judged = [row for row in table.rows if row.verdict is not None or _is_unseen(table, row)]
             for row in judged:
                 decided = verdict(row.difference, row.p_holm, tolerance=gate.tolerance, alpha=file.gates.alpha)
-                value = row.difference or Estimate(None, None, None, n=row.rate.n, note=row.rate.note)
+                value = _shown(row.difference or Estimate(None, None, None, n=row.rate.n, note=row.rate.note))
                 note = _why_not(row, file.gates) or ("" if row.difference else "the rest is too small")
                 rows.append(
                     GateRow(
@@ -202,7 +203,9 @@ def _limits(found: Sequence[GroupTable], file: GatesFile) -> list[GateRow]:
 
 def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, gates: Gates) -> Iterator[_Case]:
     for row in table.rows:
-        if row.group is None or (row.images == 0 and not _is_unseen(table, row)):
+        if row.images == 0 and not _is_unseen(table, row):
+            continue
+        if row.group is None and len(table.columns) > 1:  # each column's missing values are its own table's
             continue
         rate, p, beyond, within = row.rate, None, False, False
         if rate.value is not None and rate.low is not None and rate.high is not None:
@@ -213,7 +216,7 @@ def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, ga
         yield _Case(
             GateRow(
                 kind="at least" if floor else "at most", where=where, by=table.by, group=row.name,
-                rate=table.rate_name, bound=bound, n=rate.n, value=rate, p_holm=None, verdict="NOT ENOUGH DATA",
+                rate=table.rate_name, bound=bound, n=rate.n, value=_shown(rate), p_holm=None, verdict="NOT ENOUGH DATA",
                 note=_why_not(row, gates) or (rate.note if rate.value is None else ""),
             ),
             p, beyond, within,
@@ -257,7 +260,8 @@ def _no_worse(paired: Paired, predictions: Predictions, file: GatesFile) -> list
             note = f"about {needed:,} images would show a loss of {worse.margin:g}" if (needed or 0) > pairs.n else ""
         row = GateRow(
             kind="no worse", where=where, by=by, group=name, rate="accuracy", bound=worse.margin, n=pairs.n,
-            value=difference, p_holm=None, verdict="NOT ENOUGH DATA", note=note,
+            value=_shown(difference) if large else Estimate(None, None, None, n=pairs.n, note=_too_few(pairs.n, gates)),
+            p_holm=None, verdict="NOT ENOUGH DATA", note=note,
         )  # fmt: skip
         cases.append(
             _Case(
@@ -299,6 +303,11 @@ def _decided(cases: Sequence[_Case], alpha: float) -> list[GateRow]:
         keep = decided != "FAIL" and (decided == "NOT ENOUGH DATA" or case.row.note.startswith("both"))
         rows.append(replace(case.row, p_holm=p_holm, verdict=decided, note=case.row.note if keep else ""))
     return rows
+
+
+def _shown(found: Estimate) -> Estimate:
+    """Return an estimate as reports show it: its interval alone where that is wide, as in the audit's tables."""
+    return replace(found, value=None) if found.is_wide(AuditSettings.max_half_width) else found
 
 
 def _why_not(row: GroupRow, gates: Gates) -> str:

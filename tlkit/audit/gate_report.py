@@ -33,7 +33,8 @@ class GateRow:
         rate: the rate, such as "accuracy" or "recall of cat".
         bound: the tolerance, limit or margin.
         n: denominator of the rate.
-        value: what is held against the bound: the difference from the rest, the rate, or the change, with its interval.
+        value: what is held against the bound: the difference from the rest, the rate, or the change, with its interval;
+            without a number where the images are too few for one, as in the audit's tables.
         p_holm: p-value, corrected over the gates of this kind; None = no test.
         verdict: PASS, FAIL or NOT ENOUGH DATA.
         note: why it cannot be told, or why it passes without an interval; else "".
@@ -63,9 +64,10 @@ class GateRow:
 
     @property
     def found(self) -> str:
-        """What was found, in words: "-0.200 [-0.334, -0.052]", "n = 7"."""
+        """What was found, in words: "-0.200 [-0.334, -0.052]", "[-0.513, +0.064]" where that is wide, "n = 7"."""
         if self.value.value is None:
-            return f"n = {self.n}"
+            low, high, sign = self.value.low, self.value.high, "" if self.kind in ("at least", "at most") else "+"
+            return f"n = {self.n}" if low is None or high is None else f"[{low:{sign}.3f}, {high:{sign}.3f}]"
         return self.value.format() if self.kind in ("at least", "at most") else signed(self.value)
 
     @property

@@ -94,7 +94,7 @@ def _table(
                 rest_needed=rest_too,
                 shrunk=shrunk[i],
                 mean_confidence=_mean_confidence(draft, i),
-                wide=_is_wide(rate, settings),
+                wide=rate.is_wide(settings.max_half_width),
                 n_eff=None if settings.test_name == "Fisher" else float(sample.n_eff[i]),
             )
         )
@@ -106,12 +106,6 @@ def _table(
         gap=gap,
         note=_note(draft, settings),
     )
-
-
-def _is_wide(rate: Estimate, settings: AuditSettings) -> bool:
-    if rate.low is None or rate.high is None:
-        return False
-    return (rate.high - rate.low) / 2 > settings.max_half_width
 
 
 def _base_rate(draft: Draft, i: int, settings: AuditSettings) -> Estimate | None:

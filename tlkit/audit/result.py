@@ -237,17 +237,31 @@ class Audit:
         return sentences(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; `from_dict` reads them back."""
+        """Return plain JSON values with every number, also those of small groups; `from_dict` reads them back.
+
+        What is handed on is `to_published`.
+        """
         plain: dict[str, Any] = _plain(asdict(self))
-        return {"version": FORMAT_VERSION, **plain}
+        return {"version": FORMAT_VERSION, "complete": True, **plain}
+
+    def to_published(self) -> dict[str, Any]:
+        """Return plain JSON values without what the tables hide: what `tlkit audit --json` prints; see `published`."""
+        from tlkit.audit.published import published_audit
+
+        return published_audit(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Audit:
         """Read what `to_dict` wrote.
 
         Raises:
-            TlkitError: it was written by a newer tlkit.
+            TlkitError: it was written by a newer tlkit, or by `to_published`.
         """
+        if not values.get("complete", True):
+            raise TlkitError(
+                "This audit was published without the numbers of small groups, so it cannot be read back. Use the "
+                "run's audit.json, or what `Audit.to_dict` returns."
+            )
         if values["version"] > FORMAT_VERSION:
             raise TlkitError(
                 f"This audit was written by a newer tlkit (format {values['version']}, this one reads up to "

@@ -112,9 +112,7 @@ def bare(estimate: Estimate, text: str, most: float) -> str:
 
     A difference, and a rate within a group, would otherwise give away a rate that is shown without a number.
     """
-    if estimate.low is None or estimate.high is None or (estimate.high - estimate.low) / 2 <= most:
-        return text
-    return text[text.index("[") :]
+    return text[text.index("[") :] if estimate.is_wide(most) else text
 
 
 def difference_text(row: GroupRow, most: float) -> str:

@@ -145,6 +145,7 @@ def audit(
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, and say what the data cannot decide."""
+    from tlkit.audit.published import published_explanation
     from tlkit.cli.audit import print_evidence, run_audit
     from tlkit.cli.gate import finish_gate, judge_gate_file, open_gate_file
     from tlkit.cli.output import print_audit
@@ -159,8 +160,9 @@ def audit(
         result.export(export, k=k)
     verdicts = judge_gate_file(gates, judged, split=split)
     if json:
-        more = {"explanation": behind.to_dict()} | ({"gate": verdicts.to_dict()} if verdicts else {})
-        print_json(result.to_dict() | more)
+        explained = published_explanation(behind, most=result.settings.max_half_width)
+        more = {"explanation": explained} | ({"gate": verdicts.to_dict()} if verdicts else {})
+        print_json(result.to_published() | more)
     else:
         print_audit(result)
         print_lines(["", "Behind the gaps", *behind.sentences()])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tlkit.audit.explain_words import MOST_HALF_WIDTH
 from tlkit.plots.canvas import BLUE, GREY, VERMILLION, axes_of_size, label_axis, plain, shortened
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ MOST_WITH_NUMBERS = 16  # classes whose cells still have room for a number
 def plot_heat(column: ExplainedColumn, ax: Axes | None = None, *, alpha: float = 0.05) -> Axes:
     """Plot recall by group (down) and class (across), in the order of the table; darker = more is recognised.
 
-    A framed cell differs from the rest of its class after Holm's correction. Cells with too few images have none but
-    their size. Above 30 groups or classes, those with the smallest p-values are shown.
+    A framed cell differs from the rest of its class after Holm's correction. Cells with too few images for a
+    number show their size. Above 30 groups or classes, those with the smallest p-values are shown.
 
     Args:
         column: with G groups and C classes.
@@ -58,7 +59,7 @@ def plot_heat(column: ExplainedColumn, ax: Axes | None = None, *, alpha: float =
                 ax.add_patch(frame)
             if len(columns) > MOST_WITH_NUMBERS:
                 continue
-            if cell.recall.value is None:
+            if cell.recall.value is None or cell.recall.is_wide(MOST_HALF_WIDTH):
                 ax.text(x, y, f"n={cell.recall.n}", ha="center", va="center", size=7, color=GREY)
             else:
                 text = ax.text(x, y, f"{cell.recall.value:.2f}".removeprefix("0"), ha="center", va="center", size=8)

@@ -34,7 +34,11 @@ Share = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1), Wa
 class Tolerance(Section):
     """Every group of a column must lie within a tolerance of the rest."""
 
-    by: Columns = Field(description="Group column, or a list of columns to cross.", examples=["skin_tone"])
+    by: Columns = Field(
+        description="Group column, whose missing values are a group, too; or a list of columns to cross, which leave "
+        "images with a missing value out.",
+        examples=["skin_tone"],
+    )
     metric: Metric = Field("accuracy", description="The rate to compare: any that `tlkit audit` knows.")
     class_name: ClassName = Field(None, description="The class that the rate is about; null = every class.")
     tolerance: v.BelowOne = Field(
@@ -45,7 +49,11 @@ class Tolerance(Section):
 class Limit(Section):
     """Every group's rate must be at least, or at most, a number."""
 
-    by: Columns = Field(description="Group column, or a list of columns to cross.", examples=["skin_tone"])
+    by: Columns = Field(
+        description="Group column, whose missing values are a group, too; or a list of columns to cross, which leave "
+        "images with a missing value out.",
+        examples=["skin_tone"],
+    )
     metric: Metric = Field("accuracy", description="The rate: any that `tlkit audit` knows.")
     class_name: ClassName = Field(None, description="The class that the rate is about; null = every class.")
     at_least: Annotated[Share | None, Wanted("a number from 0 to 1")] = Field(

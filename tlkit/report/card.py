@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.audit.words import rate_text, signed
+from tlkit.audit.words import difference_text, rate_text
 from tlkit.errors import RunError, first_few
 from tlkit.report.limits import limits, undecided_rows
 from tlkit.report.made import data_sentence, lead
@@ -121,7 +121,14 @@ def _audit_blocks(audit: Audit | None) -> list[str]:
     ]
     rows = [(table, row) for table in audit.tables for row in table.rows]
     failed: list[tuple[str, ...]] = [
-        (table.by, row.name, table.rate_name, f"{row.rate.n:,}", rate_text(row), signed(row.difference))
+        (
+            table.by,
+            row.name,
+            table.rate_name,
+            f"{row.rate.n:,}",
+            rate_text(row),
+            difference_text(row, settings.max_half_width),
+        )
         for table, row in rows
         if row.verdict == "FAIL" and row.difference is not None
     ]

@@ -31,6 +31,10 @@ class Estimate:
     n: int
     note: str = ""
 
+    def is_wide(self, most: float) -> bool:
+        """Tell whether the interval reaches farther than `most` to each side."""
+        return self.low is not None and self.high is not None and (self.high - self.low) / 2 > most
+
     def format(self, *, digits: int = 3) -> str:
         """Return the estimate as text: "0.900 [0.710, 0.970]"."""
         if self.value is None:
