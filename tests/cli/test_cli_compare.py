@@ -34,7 +34,7 @@ def test_two_files_of_predictions_are_compared_image_by_image(two_files):
     done = tlkit("compare", "old.csv", "new.csv", cwd=two_files)
     assert done.returncode == 0, done.stderr
     assert re.search(
-        r"^\(all\) +all images +100 +0\.700 +0\.900 +\+0\.200 .* 0 +20 +<0\.001 +better$", done.stdout, re.M
+        r"^\(all\) +all images +100 +0\.700 +0\.900 +\+0\.200 .* 0 +20 +<0\.001 +better$", done.stdout, re.MULTILINE
     )
     assert "new is better than old: accuracy 0.700 → 0.900" in done.stdout
     values = json.loads(tlkit("compare", "old.csv", "new.csv", "--by", "light", "--json", cwd=two_files).stdout)

@@ -132,10 +132,11 @@ def by_problems(groups: pd.DataFrame, by: By | Sequence[By], *, max_values: int 
         return list(error.problems)
     if not specs:
         return [f"There is no column to audit by. Name at least one. {there}"]
-    problems = []
     names = [spec.column for spec in specs]
-    for column in dict.fromkeys(name for name in names if names.count(name) > 1):
-        problems.append(f"The column {column!r} is named twice, cut in different ways. Keep one of them.")
+    problems = [
+        f"The column {column!r} is named twice, cut in different ways. Keep one of them."
+        for column in dict.fromkeys(name for name in names if names.count(name) > 1)
+    ]
     for spec in specs:
         if spec.column not in found:
             problems.append(f"There is no group column {spec.column!r}.{did_you_mean(spec.column, found)} {there}")

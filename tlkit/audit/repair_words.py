@@ -112,9 +112,9 @@ def _cost(repair: Repair) -> list[str]:
         f"{signed(overall.difference)}; {repair.seconds:.1f} s for all candidates."
     ]
     worse = [row for row in repair.comparison.rows if row.change == "worse" and row.by != ALL]
-    for row in worse[:5]:
-        found.append(f"Worse for {row.by} {row.name}: {row.first.value:.3f} → {row.second.value:.3f}.")
-    return found
+    return found + [
+        f"Worse for {row.by} {row.name}: {row.first.value:.3f} → {row.second.value:.3f}." for row in worse[:5]
+    ]
 
 
 def repair_html(repair: Repair) -> str:

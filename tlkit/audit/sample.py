@@ -225,7 +225,7 @@ def _correlation(moments: Moments) -> Floats:
     return np.asarray(np.clip(correlation, -1.0, 1.0))
 
 
-def _no_spread(i: int, other: int | None) -> tuple[float, float]:
+def _no_spread(_i: int, _other: int | None) -> tuple[float, float]:
     return float("nan"), 0.0
 
 

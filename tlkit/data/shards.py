@@ -97,7 +97,7 @@ def read_shards(patterns: str | Sequence[str], *, columns: Sequence[str] = ()) -
     if not len(table):
         raise DataError(f"{first_few(shards)} hold no images. The formats are {', '.join(sorted(EXTENSIONS))}.")
     if found.without_label:
-        table[LABEL] = _folders(table[PATH], found)
+        table[LABEL] = _folders(table[PATH])
     table = table.sort_values(PATH).reset_index(drop=True).astype("str")
     table.insert(3, DIGEST, pd.Series([""] * len(table), dtype="str"))
     logger.info("%d images in %d shards below %s.", len(table), len(shards), root)
@@ -248,7 +248,7 @@ def _text(value: object) -> str | None:
     return None if value is None or value == "" else str(value)
 
 
-def _folders(paths: pd.Series[str], found: _Found) -> list[str]:
+def _folders(paths: pd.Series[str]) -> list[str]:
     """Return the folder that each image lies in, where no sample states its class."""
     folders = [os.path.dirname(path.split(".tar/", 1)[-1]) for path in paths]  # noqa: PTH120
     loose = [path for path, folder in zip(paths, folders, strict=True) if not folder]

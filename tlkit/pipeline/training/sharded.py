@@ -112,7 +112,7 @@ def _shard(network: Network, mesh: DeviceMesh) -> None:
     fully_shard(network, mesh=mesh)
 
 
-def _not_a_view(module: nn.Module, given: Any, output: Any) -> Any:
+def _not_a_view(_module: nn.Module, _given: Any, output: Any) -> Any:
     """Copy an output that is a view: torch warns that changing it in place would lose what gathers for backward."""
     return output.clone() if isinstance(output, torch.Tensor) and output._is_view() else None
 
