@@ -2,6 +2,7 @@
 
     python benchmarks/heads.py RUN            # a run's training images, from the cache
     python benchmarks/heads.py 1600 1280 10   # made-up features: images, width, classes
+    python benchmarks/heads.py RUN --trees    # the six kinds of head: auto beside the ensembles of trees, none balanced
 
 A configuration is one setting of one kind of head, cross-validated in 5 folds and calibrated. Times are CPU seconds of
 this process, so that a busy machine does not count.
@@ -15,27 +16,29 @@ import time
 import numpy as np
 
 from tlkit.features.folds import assign_folds, row_keys
-from tlkit.features.heads import FACTS, QUICK_KINDS
+from tlkit.features.heads import FACTS, KINDS, QUICK_KINDS
 from tlkit.features.heads.fit import cross_validate
 
 
 def main() -> None:
-    if len(sys.argv) == 2:
+    trees = "--trees" in sys.argv
+    given = [word for word in sys.argv[1:] if word != "--trees"]
+    if len(given) == 1:
         from tlkit.pipeline.inference.embed import embed_run
         from tlkit.pipeline.judging.judge import open_run
 
-        samples = open_run(sys.argv[1]).samples.split("train")
-        x, y, classes = embed_run(sys.argv[1], splits=("train",)).of(samples.paths).x, samples.targets, samples.classes
+        samples = open_run(given[0]).samples.split("train")
+        x, y, classes = embed_run(given[0], splits=("train",)).of(samples.paths).x, samples.targets, samples.classes
     else:
-        n, width, count = map(int, sys.argv[1:])
+        n, width, count = map(int, given)
         rng = np.random.default_rng(0)
         y, classes = np.arange(n) % count, tuple(map(str, range(count)))
         x = (rng.normal(size=(count, width))[y] * 0.1 + rng.normal(size=(n, width))).astype(np.float32)
     fold = assign_folds(row_keys(x), y).of[0]
     total, configurations = 0.0, 0
     print(f"{len(x)} images, {x.shape[1]} features, {len(classes)} classes, 5 folds")
-    jobs = [(kind, None) for kind in QUICK_KINDS]
-    jobs += [(kind, "balanced") for kind in QUICK_KINDS if FACTS[kind].weighs_classes]
+    jobs = [(kind, None) for kind in (KINDS if trees else QUICK_KINDS)]
+    jobs += [] if trees else [(kind, "balanced") for kind in QUICK_KINDS if FACTS[kind].weighs_classes]
     for kind, weight in jobs:
         cross_validate(x[:40], y[:40], kind=kind, classes=classes, fold=fold[:40], seed=0, class_weight=None)  # imports
         start = time.process_time()
@@ -43,7 +46,11 @@ def main() -> None:
         took = time.process_time() - start
         total, configurations = total + took, configurations + len(found.trials)
         name = kind if weight is None else f"{kind}, balanced"
-        print(f"{name:24} {len(found.trials):3} settings {took:7.2f} s  accuracy {found.accuracy.format()}")
+        print(
+            f"{name:24} {len(found.trials):3} settings {took:7.2f} s  accuracy {found.accuracy.format()}  "
+            f"log loss {found.chosen.log_loss:.3f}",
+            flush=True,
+        )
     print(f"{'all':24} {configurations:3} settings {total:7.2f} s")
 
 

@@ -23,6 +23,17 @@ from tlkit.features.heads.fit import cross_scores
 QUICK = [kind for kind in KINDS if kind not in ("random_forest", "gradient_boosting")]
 
 
+@pytest.mark.parametrize("kind", QUICK)
+@pytest.mark.parametrize("per_class", [2, 3])
+def test_a_handful_of_images_per_class_gives_a_head_without_a_warning(make_features, kind, per_class):
+    x, y, names = make_features(n=3 * per_class, apart=3.0)
+    head = fit_head(x, y, kind=kind, classes=names, folds=2)
+    proba = head.predict_proba(x)
+    np.testing.assert_allclose(proba.sum(axis=1), 1.0, atol=1e-5)
+    if FACTS[kind].linear:
+        assert (proba.argmax(axis=1) == y).all()
+
+
 def pipeline(kind, settings, class_weight=None):
     c = settings.get("C")
     made = {

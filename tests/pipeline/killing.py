@@ -91,6 +91,7 @@ def _fit(
     together: tuple[int, int] | None = None,
 ) -> None:
     os.chdir(folder)
+    os.environ["TLKIT_CACHE"] = f"{folder}-cache"  # what another fit has cached would hide what this one computes
     rank = together[0] if together else 0
     if together:
         os.environ |= {
@@ -130,7 +131,9 @@ class _Events:
 
     def watch(self) -> None:
         """Count the points within a step, between steps, epochs and phases, and every write, sync and renaming."""
+        from tlkit.features import cache
         from tlkit.models.classifier import Classifier
+        from tlkit.pipeline.inference import extract
         from tlkit.pipeline.training import callbacks, checkpoints
 
         for kind, owner, name in (
@@ -143,6 +146,8 @@ class _Events:
             ("phase", Classifier, "_enter"),
             ("sync", os, "fsync"),
             ("renaming", Path, "replace"),
+            ("batch of features", extract, "_filled"),
+            ("shard of features", cache, "write_shard"),
         ):
             setattr(owner, name, self._counted(kind, getattr(owner, name)))
         write, note = checkpoints._HashedFile.write, checkpoints.KeepCheckpoints.on_train_epoch_end

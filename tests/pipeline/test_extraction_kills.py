@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from killing import SERVER, TIMEOUT_S
+from killing import SERVER, TIMEOUT_S, fit_apart
+from test_kills import OVERRIDES, begun
+from test_kills import assert_same as assert_same_run
 
 KILLS = int(os.environ.get("TLKIT_KILLS", "3"))
 CLASSES = {"dark": 300, "light": 270}  # three shards
@@ -76,7 +78,7 @@ def _extract(root: Path, folder: Path, at: int, workers: int) -> None:
         scan_folder(root),
         backbone=backbone,
         engine="torch",
-        cache=FeatureCache(folder / "features"),
+        cache=FeatureCache(Path(f"{folder}-cache", "features")),
         num_workers=workers,
     )
     np.save(folder / "x.npy", features.x)
@@ -112,11 +114,12 @@ class _Strike:
 
 
 def stored(folder: Path) -> dict[str, bytes]:
-    """Return what a cache holds in the one form that does not depend on how it came there: address to bytes."""
+    """Return address and bytes of all that a folder's processes have cached, however it came there."""
     from tlkit.features import FeatureCache
 
-    (info,) = FeatureCache(folder / "features").info()
-    shelf = FeatureCache(folder / "features").shelf(info.made_by)
+    cache = FeatureCache(Path(f"{folder}-cache", "features"))
+    (info,) = cache.info()
+    shelf = cache.shelf(info.made_by)
     shards = shelf.shards()
     assert all(shard.is_sound for shard in shards)
     keys = [key for shard in shards for key in shard.keys]
@@ -167,3 +170,22 @@ def test_an_extraction_killed_many_times_resumes_to_the_same_bytes(images, whole
     points = [chance.randint(1, events // (1 + number)) for number in range(kills)]
     kill_and_repeat(images, tmp_path / "cut", points=points, workers=workers)
     assert_same(tmp_path / "cut", whole)
+
+
+@pytest.mark.slow
+def test_a_fit_on_cached_features_killed_while_it_stores_them_resumes_to_the_same_bits(tiny_recipe, tmp_path):
+    recipe = tiny_recipe(train=10, val=2)
+    overrides = OVERRIDES | {"strategy.kind": "frozen", "augment.preset": "none"}
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    assert fit_apart(whole, recipe, overrides) == 0
+    assert "the head trains on cached features" in (whole / "log").read_text()
+    expected = stored(whole)
+    for kind in ("batch of features", "shard of features"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        assert fit_apart(folder, recipe, overrides, kind=kind, at=1) == -signal.SIGKILL
+        assert not list(folder.rglob("*.ckpt"))  # it had not begun to train
+        assert fit_apart(folder, recipe, overrides, resume=begun(folder)) == 0, (folder / "log").read_text()
+        assert_same_run(folder, whole)
+        assert stored(folder) == expected

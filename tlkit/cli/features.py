@@ -72,7 +72,7 @@ def curve(
         print_json(result.to_dict())
         return
     print_table(result.rows())
-    print_lines(["", result.sentence(more)])
+    print_lines(["", result.basis(), result.sentence(more)])
 
 
 def _row(shelf: ShelfInfo) -> tuple[str, ...]:

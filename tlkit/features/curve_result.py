@@ -50,7 +50,7 @@ class LearningCurve:
         classes: how many classes.
         points: by growing size.
         law: a, b and c of accuracy(n) = a − b·n^(−c), shape (3,).
-        resampled: the same of bootstrap resamples of the images, shape (B, 3).
+        resampled: the same of what the curve might as well have been (`fit_curve`), shape (B, 3).
         folds: the images were learnt from in so many folds,
         repeats: so many times over.
         confidence: level of the intervals.
@@ -69,8 +69,9 @@ class LearningCurve:
     def gain(self, more: int) -> Estimate:
         """Return how much accuracy so many more images may add, in [0, 1], if they are like those at hand.
 
-        The interval is the percentile bootstrap over images; it holds if accuracy goes on to follow the fitted law,
-        which nobody can promise. No value where the curve has fewer than five points, where the question reaches
+        The interval holds what the law leads to where it is fitted to resampled images, scattered points and several
+        stretches of the curve (`fit_curve`); it is right if accuracy goes on by such a law, which nobody can promise.
+        No value where the curve has fewer than five points, where the question reaches
         beyond four times the images there are, or where the interval is wider than 10 points; the note says which.
 
         Args:
@@ -97,13 +98,13 @@ class LearningCurve:
         return Estimate(None, None, None, n=self.n, note=f"not enough data: {why}")
 
     def fitted(self, images: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
-        """Return the law's accuracy at numbers of images (M,), and the lower and upper ends of its bootstrap band."""
+        """Return the law's accuracy at numbers of images (M,), and the lower and upper ends of its band."""
         tail = (1.0 - self.confidence) / 2.0
         low, high = np.quantile(power_law(self.resampled, images), [tail, 1.0 - tail], axis=0)
         return power_law(self.law, images), low, high
 
     def sentence(self, more: int | None = None) -> str:
-        """Say in words what more images may bring: "+500 images ≈ +1.2 points [+0.6, +1.8]".
+        """Say in words what more images may bring: "+500 images ≈ +1.2 points of accuracy [+0.6, +1.8], if …".
 
         Args:
             more: how many; default: as many again as there are, rounded.
@@ -116,6 +117,14 @@ class LearningCurve:
             f"+{wanted} images ≈ {100 * gain.value:+.1f} points of accuracy "
             f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}], if they are like the {self.n} at hand and the curve "
             "goes on as it does."
+        )
+
+    def basis(self) -> str:
+        """Say in one sentence what the accuracies are of."""
+        times = "" if self.repeats == 1 else f", {self.repeats} times over"
+        return (
+            f"Accuracy of a {self.kind} head on all {self.n} images, each predicted by heads that had not learnt from "
+            f"it ({self.folds} folds{times}); {100 * self.confidence:g} % intervals."
         )
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -172,9 +181,9 @@ class LearningCurve:
         head, *body = self.rows()
         cells = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in body)
         names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+        words = html.escape(f"{self.basis()} {self.sentence()}")
         return (
-            f"<p><b>Learning curve</b> of a {self.kind} head; {self.confidence:.0%} intervals. "
-            f"{html.escape(self.sentence())}</p><table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table>"
+            f"<p><b>Learning curve</b>. {words}</p><table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table>"
         )
 
 

@@ -20,6 +20,8 @@ from tlkit.features.heads.kinds import HeadKind, Settings
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+NO_VARIANCE = 1e-12  # of standardised features
+
 
 @dataclass(frozen=True)
 class LinearScores:
@@ -137,6 +139,8 @@ def _lda(x: Floats, y: Ints, grid: Sequence[Settings]) -> Iterator[LinearScores]
     axes, squares = _axes(x - means[y])
     variances = squares / len(x)
     common = variances.sum() / x.shape[1]
+    if common < NO_VARIANCE:  # one image a class, or copies of it: all directions are alike
+        common = 1.0
     inside = means @ axes  # (P, R); what lies outside all axes has no variance but the shrunk one
     for setting in grid:
         s = setting["shrinkage"]
