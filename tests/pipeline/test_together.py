@@ -18,7 +18,7 @@ from killing import fit_apart
 from safetensors.torch import load_file
 
 from tlkit.errors import RecipeError, RunError
-from tlkit.models.classifier import NotFiniteError
+from tlkit.models.step import NotFiniteError
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.training import together
 from tlkit.pipeline.training.checkpoints import KeepCheckpoints

@@ -11,7 +11,8 @@ import torch
 from killing import fit_together
 
 from tlkit.models import classifier
-from tlkit.models.classifier import Classifier, batch_seed
+from tlkit.models.classifier import Classifier
+from tlkit.models.step import batch_seed
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.judging.judge import Run
 from tlkit.pipeline.training.checkpoints import read_checkpoint

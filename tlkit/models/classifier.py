@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from tlkit.models.network import Network
 from tlkit.models.optim import accumulation_factor, create_optimizer, create_schedule, steps_per_epoch
 from tlkit.models.phases import LayerRow, as_lines, enter, layer_rows, layer_table, parameter_groups
 from tlkit.models.processes import gathered, share_of_step, share_statistics, whole_tensor
+from tlkit.models.step import NotFiniteError, batch_seed
 from tlkit.models.strategy import Phase, phase_at, plan_phases, stages_of
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Strategy, TrainSection, check_sections, plain_values
@@ -91,14 +91,7 @@ class Classifier(pl.LightningModule):
             RecipeError: `strategy` or `train` is wrong; every problem is named.
         """
         super().__init__()
-        if len(classes) < 2 or len(set(classes)) != len(classes):
-            raise ModelError(f"A classifier needs two or more different class names. Got {list(classes)} instead.")
-        if class_weights is not None and set(class_weights) != set(classes):
-            raise ModelError(
-                f"class_weights must name each class once. Got {sorted(class_weights)} for classes {sorted(classes)}."
-            )
-        if class_counts is not None and (set(class_counts) != set(classes) or min(class_counts.values()) < 1):
-            raise ModelError(f"class_counts must give each class 1 or more images. Got {dict(class_counts)}.")
+        _require_classes(classes, class_weights, class_counts)
         given = {"strategy": strategy, "train": train}
         recipe = check_sections({k: v for k, v in given.items() if v is not None}, source="Classifier")
         self.seed = seed
@@ -134,16 +127,7 @@ class Classifier(pl.LightningModule):
         self.phases = plan_phases(self.network, self.strategy, epochs=self.settings.epochs)
         self._table_logged = False
         self._enter(self.phases[0])
-        weight = (
-            None
-            if class_weights is None
-            else torch.tensor([class_weights[name] for name in classes], dtype=torch.float32)
-        )
-        self.loss = create_loss(self.settings, weight=weight, groups=num_groups)
-        if self.settings.logit_adjustment and class_counts is None:
-            raise ModelError("train.logit_adjustment needs the images of each class. Pass class_counts.")
-        counts = [class_counts[name] if class_counts else 1 for name in classes]
-        self.register_buffer("adjustment", logit_adjustment(self.settings.logit_adjustment, counts), persistent=False)
+        self._add_loss(class_weights, class_counts, num_groups)
         decay = self.settings.ema_decay
         self.average = AveragedNetwork(self.network, decay=decay) if decay is not None else None
         # over images: with this nan_strategy torchmetrics 1.9 ignores the weights that a value is given
@@ -342,6 +326,17 @@ class Classifier(pl.LightningModule):
         """The network that is evaluated and stored: the moving average where there is one."""
         return self.network if self.average is None else self.average.network
 
+    def _add_loss(
+        self, weights: Mapping[str, float] | None, counts: Mapping[str, int] | None, num_groups: int | None
+    ) -> None:
+        weight = None if weights is None else torch.tensor([weights[name] for name in self.classes])
+        self.loss = create_loss(self.settings, weight=weight, groups=num_groups)
+        strength = self.settings.logit_adjustment
+        if strength and counts is None:
+            raise ModelError("train.logit_adjustment needs the images of each class. Pass class_counts.")
+        images = [counts[name] if counts else 1 for name in self.classes]
+        self.register_buffer("adjustment", logit_adjustment(strength, images), persistent=False)
+
     def _add_adapters(self) -> None:
         """Give the layers above the stem their low-rank changes, where the strategy asks for them."""
         if self.strategy.kind == "lora":
@@ -368,44 +363,20 @@ class Classifier(pl.LightningModule):
         self.train(self.training)
 
 
+def _require_classes(
+    classes: Sequence[str], weights: Mapping[str, float] | None, counts: Mapping[str, int] | None
+) -> None:
+    if len(classes) < 2 or len(set(classes)) != len(classes):
+        raise ModelError(f"A classifier needs two or more different class names. Got {list(classes)} instead.")
+    if weights is not None and set(weights) != set(classes):
+        raise ModelError(
+            f"class_weights must name each class once. Got {sorted(weights)} for classes {sorted(classes)}."
+        )
+    if counts is not None and (set(counts) != set(classes) or min(counts.values()) < 1):
+        raise ModelError(f"class_counts must give each class 1 or more images. Got {dict(counts)}.")
+
+
 def _backbone(given: str | Backbone | Mapping[str, Any], *, weights: str) -> Backbone:
     if isinstance(given, Backbone):
         return given
     return create_backbone(given, weights=weights) if isinstance(given, str) else Backbone.from_dict(given)
-
-
-class NotFiniteError(ModelError):
-    """Training met a number that is not finite; the weights are those before the batch that is named.
-
-    Attributes:
-        what: "loss" or "gradient".
-        value: nan, inf or -inf.
-        epoch: the epoch, from 1.
-        batch: the batch within it, from 1.
-    """
-
-    def __init__(self, what: str, value: float, *, epoch: int, batch: int, files: str = "") -> None:
-        self.what, self.value, self.epoch, self.batch = what, value, epoch, batch
-        super().__init__(
-            f"The training {what} became {value} in epoch {epoch}, batch {batch}{files}. "
-            "Lower train.learning_rate, or set train.precision to 32."
-        )
-
-    def naming(self, files: str) -> NotFiniteError:
-        """Return the same error with the batch's files in its message."""
-        return NotFiniteError(self.what, self.value, epoch=self.epoch, batch=self.batch, files=files)
-
-
-def batch_seed(seed: int, *, epoch: int, batch: int, rank: int = 0) -> int:
-    """Return a 63-bit seed for one batch of one epoch in one process, far from that of its neighbours.
-
-    Example:
-        >>> batch_seed(0, epoch=1, batch=0) == batch_seed(0, epoch=1, batch=0) != batch_seed(0, epoch=0, batch=1)
-        True
-    """
-    return (
-        int.from_bytes(
-            hashlib.sha256(f"{seed}:{epoch}:{batch}{f':{rank}' if rank else ''}".encode()).digest()[:8], "big"
-        )
-        >> 1
-    )

@@ -20,10 +20,11 @@ import torch
 from torch import nn
 
 from tlkit.errors import DataError, ModelError
-from tlkit.models.classifier import Classifier, batch_seed
+from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss
 from tlkit.models.optim import create_optimizer
 from tlkit.models.phases import parameter_groups
+from tlkit.models.step import batch_seed
 from tlkit.models.tuning import BETA, BatchSize, BatchSizes, RateSweep
 
 try:

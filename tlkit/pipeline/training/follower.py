@@ -14,7 +14,8 @@ import pytorch_lightning as pl
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]  # torch 2.13 names them in no __all__
 
 from tlkit.errors import TlkitError
-from tlkit.models.classifier import Classifier, NotFiniteError
+from tlkit.models.classifier import Classifier
+from tlkit.models.step import NotFiniteError
 from tlkit.pipeline.training.prepare import Prepared, balance_groups, groups_of_train, open_data, set_groups
 from tlkit.pipeline.training.together import HERE, READ_ABOVE, Task, joined, lost_connection, told
 from tlkit.pipeline.training.train import train_along

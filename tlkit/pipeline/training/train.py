@@ -19,7 +19,7 @@ from pytorch_lightning.callbacks import RichProgressBar
 
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.errors import first_few
-from tlkit.models.classifier import NotFiniteError
+from tlkit.models.step import NotFiniteError
 from tlkit.pipeline.training.callbacks import (
     EarlyStoppingInLastPhase,
     LastBatch,

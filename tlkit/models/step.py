@@ -1,0 +1,44 @@
+"""One step of training: the seed of what is random in it, and the error that ends it."""
+
+from __future__ import annotations
+
+import hashlib
+
+from tlkit.errors import ModelError
+
+
+class NotFiniteError(ModelError):
+    """Training met a number that is not finite; the weights are those before the batch that is named.
+
+    Attributes:
+        what: "loss" or "gradient".
+        value: nan, inf or -inf.
+        epoch: the epoch, from 1.
+        batch: the batch within it, from 1.
+    """
+
+    def __init__(self, what: str, value: float, *, epoch: int, batch: int, files: str = "") -> None:
+        self.what, self.value, self.epoch, self.batch = what, value, epoch, batch
+        super().__init__(
+            f"The training {what} became {value} in epoch {epoch}, batch {batch}{files}. "
+            "Lower train.learning_rate, or set train.precision to 32."
+        )
+
+    def naming(self, files: str) -> NotFiniteError:
+        """Return the same error with the batch's files in its message."""
+        return NotFiniteError(self.what, self.value, epoch=self.epoch, batch=self.batch, files=files)
+
+
+def batch_seed(seed: int, *, epoch: int, batch: int, rank: int = 0) -> int:
+    """Return a 63-bit seed for one batch of one epoch in one process, far from that of its neighbours.
+
+    Example:
+        >>> batch_seed(0, epoch=1, batch=0) == batch_seed(0, epoch=1, batch=0) != batch_seed(0, epoch=0, batch=1)
+        True
+    """
+    return (
+        int.from_bytes(
+            hashlib.sha256(f"{seed}:{epoch}:{batch}{f':{rank}' if rank else ''}".encode()).digest()[:8], "big"
+        )
+        >> 1
+    )
