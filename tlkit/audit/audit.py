@@ -77,7 +77,8 @@ def audit_groups(
         max_half_width: rates whose interval reaches farther to each side are shown as an interval without a number;
             1 = never.
         max_order: the most columns that are crossed; 1 = no intersections.
-        confidence: two-sided level of the intervals, in (0, 1).
+        confidence: two-sided level of each interval, in (0, 1). So that all m of them hold together, ask for 1 − 0.05/m
+            (Bonferroni; m is `Audit.tests`); no verdict needs that.
         tolerance: the largest difference from the rest that is tolerated, in [0, 1).
         alpha: chance of any false alarm in the whole audit, in (0, 1).
         guaranteed: take Clopper and Pearson's intervals, whose coverage is never below the level, in place of Wilson's.
