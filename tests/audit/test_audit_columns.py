@@ -178,6 +178,17 @@ def test_missing_values_are_tested_against_errors():
     assert audit_groups(predictions_of(wrong, g=["a", "b"] * 150), by="g").columns[0].missing_p is None
 
 
+def test_missing_values_in_clusters_are_tested_as_clusters():
+    generator = np.random.default_rng(3)
+    wrong = np.repeat(generator.random(60) < 0.3, 10).astype(int)  # a cluster is right or wrong as one
+    columns = {"g": np.repeat([None, "a", "b"], 200), "burst": np.repeat(np.arange(60), 10).astype(str)}
+    audit = audit_groups(predictions_of(wrong, **columns), by="g", cluster_by="burst")
+    (facts,), plain = audit.columns, audit_groups(predictions_of(wrong, **columns), by="g").columns[0]
+    assert (facts.missing, facts.missing_test) == (200, "t on clusters")
+    assert facts.missing_p == audit.group_table("g").row(None).p
+    assert facts.missing_p > 3 * plain.missing_p
+
+
 def test_the_log_says_how_a_column_was_taken(caplog):
     generator = np.random.default_rng(0)
     ages = [str(age) for age in generator.integers(0, 90, 400)]
@@ -186,6 +197,21 @@ def test_the_log_says_how_a_column_was_taken(caplog):
     assert "Audit by age: continuous, 4 groups of about equal size." in caplog.text
     assert all(row.name.startswith("[") for row in audit.group_table("age").rows)
     assert "age is continuous: 4 groups of about equal size." in audit.headline()
+
+
+def test_a_value_that_fills_the_lowest_groups_is_a_group_of_its_own():
+    level = levels([0.0] * 90 + [0.2, 0.3, 0.5, 0.7, 0.9] * 2, "g:quantiles=4")
+    assert level.values == ("[0, 0.2)", "[0.2, 0.9]")
+    assert level.how == "2 groups, because many images share a value"
+    assert np.bincount(level.code).tolist() == [90, 10]
+    assert levels([3.5] * 20, "g:quantiles=4").how == "1 group"
+
+
+def test_values_that_differ_in_case_or_spaces_only_are_named(caplog):
+    audit_groups(predictions_of([0, 1] * 45, tone=["dark", "Dark", "dark "] * 30), by="tone")
+    assert "Audit by tone: 'Dark', 'dark', 'dark ' differ only in case or spaces, and are groups of their own." in (
+        caplog.text
+    )
 
 
 @pytest.mark.parametrize(

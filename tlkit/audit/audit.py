@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tlkit.audit.asked import setting_problems
 from tlkit.audit.cells import Cells, by_problems, cross, intersections
-from tlkit.audit.columns import MAX_VALUES, By, Levels, columns_of, levels_of
+from tlkit.audit.columns import MAX_VALUES, By, Levels, columns_of, levels_of, look_alikes
 from tlkit.audit.compare import Draft, compare, drafted
 from tlkit.audit.criteria import Criterion, metrics_of
 from tlkit.audit.design import design_of, design_problems
@@ -21,7 +21,7 @@ from tlkit.audit.rates import GroupCounts, Metric, Rate, rates_of
 from tlkit.audit.result import Audit, AuditSettings, ColumnFacts
 from tlkit.audit.sample import Design, designed
 from tlkit.audit.tables import MISSING, GroupTable
-from tlkit.errors import PredictionsError
+from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
 from tlkit.stats.intervals import wilson
 from tlkit.stats.tests import omnibus
@@ -127,6 +127,11 @@ def audit_groups(
     levels = [levels_of(predictions.groups[spec.column], spec, max_values=max_values) for spec in specs]
     for level in levels:
         logger.info("Audit by %s: %s, %s.", level.column, level.kind, level.how)
+        for alike in look_alikes(level.values):
+            logger.warning(
+                "Audit by %s: %s differ only in case or spaces, and are groups of their own.",
+                level.column, first_few([repr(value) for value in alike]),
+            )  # fmt: skip
     known = predictions.labelled
     design = design_of(known, settings)
     drafts, profiles = [], []
@@ -150,7 +155,7 @@ def audit_groups(
         overall=wilson(int(known.correct.sum()), len(known), confidence),
         tests=tests,
         tables=tables,
-        columns=tuple(_facts(level, labelled, known.correct, settings) for level in levels),
+        columns=tuple(_facts(level, labelled, known.correct, settings, drafts) for level in levels),
         profiles=tuple(profiles),
     )
 
@@ -273,20 +278,32 @@ def _profiles(
 
 
 def _facts(
-    level: Levels, labelled: npt.NDArray[np.bool_], correct: npt.NDArray[np.bool_], settings: AuditSettings
+    level: Levels,
+    labelled: npt.NDArray[np.bool_],
+    correct: npt.NDArray[np.bool_],
+    settings: AuditSettings,
+    drafts: Sequence[Draft],
 ) -> ColumnFacts:
-    """Return what a column was taken for, its counts, and the test of missingness against error."""
+    """Return what a column was taken for, its counts, and the test of missingness against error.
+
+    Images that are weighted, in clusters or matched have the test of the accuracy of the row "(missing)".
+    """
     cells = cross([level])
     code = np.where(cells.code < 0, cells.patterns, cells.code)[labelled]
     images = cells.gather(np.bincount(code, minlength=cells.patterns + 1))
     right = cells.gather(np.bincount(code[correct], minlength=cells.patterns + 1))
     missing, right_missing = int(images[-1]), int(right[-1])
     known = len(code) - missing
-    test = None
-    if missing and known:
+    test, p, method = None, None, ""
+    if settings.test_name != "Fisher":
+        own = [one for one in drafts if one.cells.columns == cells.columns and one.rate.metric == "accuracy"]
+        p = own[0].p[-1] if own else None
+        method = "" if p is None else settings.test_name
+    elif missing and known:
         k = [right_missing, int(correct.sum()) - right_missing]
         test = omnibus(k, [missing, known], draws=settings.draws, seed=settings.seed)
-    p, method = (None, "") if test is None else (test.p, test.method)
+    if test is not None:
+        p, method = test.p, test.method
     return ColumnFacts(
         level.column, level.kind, level.how, missing, p, method, (*level.values, MISSING),
         tuple(images.astype(int).tolist()), tuple(right.astype(int).tolist()),

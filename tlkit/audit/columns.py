@@ -226,6 +226,14 @@ def column_problems(values: pd.Series[Any], spec: GroupColumn, *, max_values: in
     ]
 
 
+def look_alikes(values: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the values that are one but for case and spaces, such as "dark", "Dark" and "dark "."""
+    same: dict[str, list[str]] = {}
+    for value in values:
+        same.setdefault("".join(value.split()).casefold(), []).append(value)
+    return [tuple(alike) for alike in same.values() if len(alike) > 1]
+
+
 def _measures(numbers: Floats, rows: int, max_values: int) -> bool:
     """Tell whether different numbers are a measurement, rather than codes of categories or of images."""
     if (numbers == np.round(numbers)).all():
@@ -245,9 +253,14 @@ def _binned(text: pd.Series[str], column: str, bins: Sequence[float], quantiles:
     else:
         # edges are values that occur, so that the label says exactly who is in the group
         edges = np.unique(np.quantile(known, np.linspace(0, 1, quantiles + 1), method="higher"))
+        if 1 < len(edges) < quantiles + 1 and np.quantile(known, 1 / quantiles, method="higher") == edges[0]:
+            # One value fills the lowest groups, such as 0: it is a group of its own.
+            edges = np.unique([edges[0], known[known > edges[0]].min(), *edges[1:]])
         inner = edges[1:-1] if len(edges) > 1 else edges[:0]
         names = _spans(edges, closed=True) if len(edges) > 1 else [_short(edges[0])]
-        how = f"{len(names)} groups of about equal size"
+        how = "1 group" if len(names) == 1 else f"{len(names)} groups of about equal size"
+        if 1 < len(names) < quantiles:
+            how = f"{len(names)} groups, because many images share a value"
     code = np.where(np.isnan(number), -1, np.searchsorted(inner, np.nan_to_num(number), side="right"))
     return Levels(column, "continuous", tuple(names), code.astype(np.int64), None, how, tuple(inner.tolist()))
 

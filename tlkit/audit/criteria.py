@@ -183,6 +183,8 @@ def criterion_sentence(result: CriterionResult) -> str:
     if result.base_rates is not None:
         bases = f"; base rates {result.base_rates[0]:.3f} to {result.base_rates[1]:.3f}"
     verdict = result.verdict or ("kept" if result.kept else "not kept")
+    if result.gap == 0:
+        return f"{head}: {verdict}: no gap in any rate{bases}."
     if result.vague:
         return (
             f"{head}: {verdict}: largest gap in {result.rate_name}, {high} above {low}, with too few images for a "

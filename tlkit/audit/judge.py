@@ -193,6 +193,11 @@ def _note(draft: Draft, settings: AuditSettings) -> str:
     elif seen == 1:
         only = draft.cells.values[int(np.flatnonzero(draft.images[:-1])[0])]
         notes.append(f"There is only one group ({', '.join(only)}), so there is no gap to measure.")
+    elif shown < 2 <= np.count_nonzero(draft.sample.n[:-1] >= settings.min_group_size):
+        why = "no weight" if settings.cluster_by is None and settings.pair_by is None else "images of one cluster only"
+        notes.append(
+            f"Fewer than two groups can be compared, because others have {why}, so there is no gap to measure."
+        )
     elif shown < 2:
         notes.append(
             f"Fewer than two groups have {settings.min_group_size} images or more to take the rate of, so there is no "

@@ -81,7 +81,8 @@ class ColumnFacts:
         missing: labelled images with a missing value.
         missing_p: p-value of the χ² test that errors are as frequent where the value is missing as where it is known;
             None where nothing is missing, or nothing but right or wrong.
-        missing_test: "chi-square", or "permutation" where an expected count is below 5.
+        missing_test: "chi-square", or "permutation" where an expected count is below 5; the test of the audit's design
+            (`AuditSettings.test_name`) where images are weighted, in clusters or matched.
         groups: names of its groups, then "(missing)".
         images: labelled images of each, however few.
         right: how many of them are predicted right.

@@ -190,8 +190,11 @@ def _undecided_sentences(audit: Audit, table: GroupTable) -> list[str]:
 
 
 def _undecided(row: GroupRow, alpha: float) -> str:
-    parts = [f"n = {row.rate.n}"]
-    if row.difference is not None:
+    # A note such as "n = 300, but all images are of one cluster" says more than the size.
+    parts = [row.rate.note if ", but " in row.rate.note else f"n = {row.rate.n}"]
+    if row.difference is None and not row.suppressed:
+        parts.append("too few other images to compare with")
+    elif row.difference is not None:
         shows = "could show no gap" if row.detectable_gap is None else f"could show a gap of {row.detectable_gap:.2f}"
         parts.append(shows)
     if row.p_holm is not None and row.p_holm < alpha:

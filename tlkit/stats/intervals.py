@@ -225,9 +225,9 @@ def ratio_log(k1: float, n1: float, k2: float, n2: float, confidence: float = 0.
     if k2 == 0:
         return Estimate(None, None, None, n=n, note="the rate it is divided by is 0")
     ratio = (k1 / n1) / (k2 / n2)
-    if k1 == 0 or (k1 == n1 and k2 == n2):
+    half = math.inf if k1 == 0 else z * math.sqrt(max(1 / k1 - 1 / n1 + 1 / k2 - 1 / n2, 0.0))
+    if half == 0 or half > math.log(1e9):  # a fraction of an image, where nearly all weight is on others
         return Estimate(ratio, *ratio_score_bounds(k1, n1, k2, n2, confidence), n=n)
-    half = z * math.sqrt(1 / k1 - 1 / n1 + 1 / k2 - 1 / n2)
     return Estimate(ratio, ratio * math.exp(-half), ratio * math.exp(half), n=n)
 
 

@@ -1,0 +1,63 @@
+"""Odd tables: what an audit says where there is hardly anything to say."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tlkit.audit import Audit, audit_groups
+from tlkit.predictions import Predictions
+
+
+def audit_of(right, *, by="g", options=None, **columns):
+    predictions = Predictions.build(
+        classes=["no", "yes"], path=[str(i) for i in range(len(right))], y_true=[0, 1] * (len(right) // 2),
+        y_pred=[int(one) if i % 2 else int(not one) for i, one in enumerate(right)],
+        groups=pd.DataFrame({name: [None if one is None else str(one) for one in values] for name, values in
+                             columns.items()}),
+    )  # fmt: skip
+    audit = audit_groups(predictions, by=by, **(options or {}))
+    assert Audit.from_dict(json.loads(json.dumps(audit.to_dict(), allow_nan=False))) == audit
+    json.dumps(audit.to_published(), allow_nan=False)
+    audit._repr_html_()
+    return audit
+
+
+def test_without_any_error_no_group_is_said_to_lie_above_itself():
+    audit = audit_of([True] * 400, g=["a"] * 200 + ["b"] * 200, options={"criteria": "equalised_odds"})
+    told = next(line for line in audit.headline() if line.startswith("g, equalised odds"))
+    assert told == "g, equalised odds: PASS: no gap in any rate; base rates 0.500 to 0.500."
+
+
+def test_one_image_with_nearly_all_the_weight_decides_nothing():
+    right = np.random.default_rng(0).random(600) < 0.85
+    audit = audit_of(right, g=["a"] * 300 + ["b"] * 300, w=[1e9] + [1] * 599, options={"weights": "w"})
+    row = audit.group_table("g").row(("a",))
+    assert row.n_eff == pytest.approx(1, abs=1e-3)
+    assert row.verdict == "NOT ENOUGH DATA"
+    assert np.isfinite([row.error_ratio.low, row.error_ratio.high]).all()
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "why"),
+    [
+        ({"c": ["x"] * 600}, {"cluster_by": "c"}, "images of one cluster only"),
+        ({"c": ["a"] * 300 + ["b"] * 300}, {"cluster_by": "c"}, "images of one cluster only"),
+        ({"w": [1] * 300 + [0] * 300}, {"weights": "w"}, "no weight"),
+    ],
+)
+def test_groups_that_cannot_be_compared_are_said_to_be_so_with_the_reason(columns, options, why):
+    right = np.random.default_rng(0).random(600) < 0.85
+    audit = audit_of(right, g=["a"] * 300 + ["b"] * 300, options=options, **columns)
+    told = " ".join(audit.sentences())
+    assert f"Fewer than two groups can be compared, because others have {why}, so there is no gap to measure." in told
+    note = "all images are of one cluster" if "c" in columns else "no image has a weight"
+    assert f"b (n = 300, but {note}" in told
+
+
+def test_a_group_that_everybody_is_in_has_nobody_to_be_compared_with():
+    told = " ".join(audit_of([True] * 500 + [False] * 100, g=["x;y"] * 600, by="g:separator=;").sentences())
+    assert "NOT ENOUGH DATA for x (n = 600, too few other images to compare with), y (n = 600, " in told
