@@ -105,6 +105,17 @@ sys.meta_path.insert(0, Block())
     assert not loaded_by(block + run_main("audit", predictions_csv, "--by", "light"), cwd=tmp_path) & set(TORCH_SIDE)
 
 
+@pytest.mark.parametrize("verb", [("fit",), ("recipe", "plan"), ("recipe", "tune")])
+def test_a_mistyped_folder_is_told_before_weights_are_fetched_or_torch_is_loaded(recipe, tmp_path, verb):
+    changes = "data.root=color", "model.name=resnet50", "model.weights=hub"
+    script = run_main(*verb, recipe, *changes).replace("assert not error.code, error.code", "assert error.code == 2")
+    assert not loaded_by(script, cwd=tmp_path) & set(TORCH_SIDE)
+    assert not (tmp_path / "runs").exists()
+    said = tlkit(*verb, recipe, *changes, cwd=tmp_path).stderr
+    nearest = "There is no 'color' in the working directory. Did you mean 'colours'?"
+    assert said == f"error: The folder color does not exist. {nearest}\n"
+
+
 def test_help_lists_every_verb(tmp_path):
     text = tlkit("--help", cwd=tmp_path).stdout
     for verb in ("fit", "predict", "evaluate", "audit", "report", "recipe", "data", "features", "models"):

@@ -241,3 +241,23 @@ def test_a_writer_killed_at_random_points_resumes_to_the_same_bytes(tmp_path):
     assert shelf.gather(keys_of(400)).tobytes() == rows(400, width=64).tobytes()
     names = {path.suffix for path in shelf.path.iterdir() if path.name != ".lock"}
     assert names == {".npy", ".json"}  # nothing half-written is left
+
+
+def test_where_the_cache_cannot_be_written_features_last_as_long_as_the_process(tmp_path, caplog):
+    """A file in the way stands for a folder without the right to write, which the tests' user may always have."""
+    (tmp_path / "file").write_text("")
+    folder, keys, x = tmp_path / "file" / "features", keys_of(3), rows(3)
+    for _ in range(2):
+        shelf = FeatureCache(folder).shelf(MADE_BY)
+        if shelf.missing(keys):
+            with shelf.writing():
+                if shelf.missing(keys):  # the second time they are there
+                    shelf.add(keys, x)
+        np.testing.assert_array_equal(shelf.gather(keys), x)
+    (message,) = caplog.messages
+    assert message == (
+        f"The feature cache {folder} cannot be written (Not a directory): features are kept for this process only. "
+        "Set TLKIT_CACHE to a folder that can be."
+    )
+    assert len(list(shelf.path.glob("*.npy"))) == 1
+    assert not shelf.path.is_relative_to(tmp_path)

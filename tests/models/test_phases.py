@@ -92,6 +92,23 @@ def test_gradual_unfreezes_one_stage_after_another_from_the_top(tmp_path, caplog
     assert "train.epochs is 5: only the last 4 of the backbone's 7 stages are unfrozen." in caplog.messages
 
 
+def test_a_short_last_phase_warms_up_for_the_same_share_of_it():
+    strategy = {"kind": "gradual", "epochs_per_stage": 4}
+    classifier = _classifier(strategy=strategy, epochs=9, schedule="constant", warmup_epochs=2, learning_rate=1.0)
+    assert [phase.epochs for phase in classifier.phases] == [4, 4, 1]
+    classifier.steps_per_epoch = 4
+    configured = classifier.configure_optimizers()
+    optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    head = next(place for place, group in enumerate(optimizer.param_groups) if group["name"].startswith("head"))
+    rates = []
+    for _ in range(9 * 4):
+        rates.append(schedule.get_last_lr()[head])
+        optimizer.step()
+        schedule.step()
+    assert rates[:9] == [*(n / 8 for n in range(1, 9)), 1.0]
+    assert rates[32:] == [0.5, 1.0, 1.0, 1.0]  # half of its 4 steps, as 8 of 16 in the others
+
+
 def test_the_last_stage_takes_a_lone_final_norm_with_it():
     backbone = create_backbone("test_convnext2", weights="none").module
     stage_of, count = stages_of(backbone)

@@ -71,6 +71,14 @@ def test_group_balanced_epochs_hold_equally_many_of_every_crossing(recipe, strat
     assert torch.cat([batch.index for batch in loader]).tolist() == epochs[0]
 
 
+def test_sampling_and_loss_by_group_count_the_groups_once(recipe, caplog):
+    prepared = prepare(load_recipe(recipe, {"train.sampling": "group_balanced", "train.loss": "group_dro"}))
+    assert [said for said in caplog.messages if said.startswith("Groups by")] == [
+        "Groups by class × light: 4, of 4 to 8 training images."
+    ]
+    assert len(prepared.classifier.loss.log_q) == 4
+
+
 def test_group_balanced_sampling_needs_groups_and_stands_alone(recipe):
     with pytest.raises(RecipeError, match=r"train\.sampling is group_balanced, but audit\.by names no column"):
         load_recipe(recipe, {"train.sampling": "group_balanced", "audit.by": []})

@@ -30,13 +30,14 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
 @app.command(context_settings=PASS_ON)
 def plan(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Print what a fit would do, without training: classes, images, preprocessing, what trains, steps."""
-    from tlkit.cli.output import check_progress
+    from tlkit.cli.output import check_progress, recipe_with_images
+
+    read = recipe_with_images(recipe, overrides)
     from tlkit.pipeline.training.plan import plan_rows
     from tlkit.pipeline.training.prepare import prepare
-    from tlkit.recipe import load_recipe
 
     with check_progress() as on_check:
-        prepared = prepare(load_recipe(recipe, overrides or []), progress=on_check)
+        prepared = prepare(read, progress=on_check)
     images, settings, phases = plan_rows(prepared)
     print_table(images)
     print_lines([""])
@@ -67,18 +68,20 @@ def tune(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Suggest a learning rate or a batch size, by trying them on a copy of the model."""
-    from tlkit.cli.output import require_svg, write_svg
+    from tlkit.cli.output import recipe_with_images, require_svg, write_svg
+
+    require_svg(plot)
+    read = recipe_with_images(recipe, overrides)
     from tlkit.pipeline.training.tune import find_batch_size, find_learning_rate
     from tlkit.plots import plot_batch_sizes, plot_rates
 
-    require_svg(plot)
     if what == "lr":
-        sweep = find_learning_rate(recipe, overrides or [], steps=steps)
+        sweep = find_learning_rate(read, steps=steps)
         rows, sentence, values = sweep.rows(), sweep.sentence(), sweep.to_dict()
         if plot is not None:
             write_svg(plot, lambda: plot_rates(sweep))
     else:
-        sizes = find_batch_size(recipe, overrides or [], memory_mb=memory_mb)
+        sizes = find_batch_size(read, memory_mb=memory_mb)
         rows, sentence, values = sizes.rows(), sizes.sentence(), sizes.to_dict()
         if plot is not None:
             write_svg(plot, lambda: plot_batch_sizes(sizes))

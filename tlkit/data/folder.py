@@ -78,7 +78,7 @@ def scan_folder(root: str | Path, *, whole: bool = True) -> Samples:
         DataError: the folder is missing or empty, has a single class, mixes layouts, or a class has no training images.
     """
     root = Path(root)
-    _require_folder(root)
+    require_folder(root)
     ignored = Ignored()
     splits, classes = _layout(root, ignored)
     samples = _gather(root, splits, classes, ignored)
@@ -115,7 +115,7 @@ def survey_folder(root: str | Path, *, whole: bool = True) -> Survey:
         DataError: the folder is missing, or cannot be listed.
     """
     root = Path(root)
-    _require_folder(root)
+    require_folder(root)
     ignored = Ignored()
     problems: list[str] = []
     try:
@@ -152,7 +152,12 @@ def _samples(root: Path, rows: list[tuple[str, str, str]]) -> Samples:
     return Samples(root, tuple(sorted({label for _, label, _ in rows})), table)
 
 
-def _require_folder(root: Path) -> None:
+def require_folder(root: Path) -> None:
+    """Check that a folder of images is there.
+
+    Raises:
+        DataError: it is not; the nearest names are suggested.
+    """
     if root.is_dir():
         return
     if root.exists():

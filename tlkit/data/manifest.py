@@ -182,12 +182,21 @@ def _line(file: Path, row: int) -> int:
     return row + (2 if file.suffix == ".csv" else 1)
 
 
-def _read(file: Path) -> pd.DataFrame:
+def require_list(file: Path) -> None:
+    """Check that a file that lists images is there.
+
+    Raises:
+        DataError: it is not, or its name does not end as such a file's does.
+    """
     if file.suffix not in SUFFIXES:
         raise DataError(f"{file} is no list of images. Give a file that ends in {' or '.join(SUFFIXES)}.")
     if not file.is_file():
         known = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
         raise DataError(f"The list of images {file} does not exist.{did_you_mean(file.name, known)}")
+
+
+def _read(file: Path) -> pd.DataFrame:
+    require_list(file)
     try:
         if file.suffix == ".parquet":
             table = pd.read_parquet(file)

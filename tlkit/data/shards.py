@@ -81,11 +81,7 @@ def read_shards(patterns: str | Sequence[str], *, columns: Sequence[str] = ()) -
         DataError: a shard is missing or damaged, or samples have no class, several images or an unreadable label; all
             of it at once.
     """
-    named = expand_shards(patterns)
-    if not named:
-        raise DataError("No shards are named. Give paths or patterns, such as data/train-{000..009}.tar.")
-    shards = [Path(text) for text in named]
-    _require_files(named, shards)
+    shards = require_shards(patterns)
     absolute = any(shard.is_absolute() for shard in shards)
     whole = [shard.absolute() if absolute else Path(os.path.normpath(shard)) for shard in shards]
     root = Path(os.path.commonpath([path.parent for path in whole]))
@@ -159,8 +155,16 @@ class _Found:
             raise DataError(*self.problems)
 
 
-def _require_files(named: Sequence[str], shards: Sequence[Path]) -> None:
-    """Check that shards are there before any is read."""
+def require_shards(patterns: str | Sequence[str]) -> list[Path]:
+    """Return the shards that patterns stand for, once they are known to be there.
+
+    Raises:
+        DataError: none is named, or some are not there or are no paths.
+    """
+    named = expand_shards(patterns)
+    if not named:
+        raise DataError("No shards are named. Give paths or patterns, such as data/train-{000..009}.tar.")
+    shards = [Path(text) for text in named]
     remote = [text for text in named if REMOTE.match(text)]
     if remote:
         raise DataError(
@@ -176,6 +180,7 @@ def _require_files(named: Sequence[str], shards: Sequence[Path]) -> None:
             f"{len(gone)} of {len(shards)} shards do not exist: {first_few(gone)}."
             f"{why or did_you_mean(gone[0].name, near)}"
         )
+    return shards
 
 
 def _expand(pattern: str) -> Iterator[str]:

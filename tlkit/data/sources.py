@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from tlkit.data.folder import Ignored, Survey, scan_folder, survey_folder
-from tlkit.data.manifest import SUFFIXES, read_manifest
+from tlkit.data.folder import Ignored, Survey, require_folder, scan_folder, survey_folder
+from tlkit.data.manifest import SUFFIXES, read_manifest, require_list
 from tlkit.data.metadata import add_metadata
-from tlkit.data.shards import read_shards
+from tlkit.data.shards import read_shards, require_shards
 from tlkit.data.split import require_trainable
 from tlkit.errors import DataError
 from tlkit.samples import PATH, Samples
@@ -46,6 +47,33 @@ def read_samples(
     samples, where = _read(root, manifest=manifest, shards=shards, columns=columns)
     require_trainable(samples, where=where)
     return samples
+
+
+def require_source(root: Root = (), *, manifest: str | Path | None = None, shards: str | Sequence[str] = ()) -> None:
+    """Check that the folders, list or shards are there, unread: what is mistyped is known before anything dear starts.
+
+    Args:
+        root: as for `read_samples`, as the others are.
+        manifest: a CSV or Parquet file that lists images.
+        shards: tar files, or patterns of them.
+
+    Raises:
+        DataError: something is not there, or nothing is named; all of it at once.
+    """
+    roots, manifest, shards = _parts(root, manifest, shards)
+    checks: list[Callable[[], object]] = [partial(require_folder, one) for one in roots]
+    if shards:
+        checks = [partial(require_shards, shards)]
+    elif manifest is not None:
+        checks.append(partial(require_list, Path(manifest)))
+    problems: list[str] = []
+    for check in checks:
+        try:
+            check()
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(*problems)
 
 
 def read_with_columns(
@@ -107,20 +135,32 @@ def _read(
     columns: Sequence[str] = (),
 ) -> tuple[Samples, str]:
     """Return the images, and what holds them, in words."""
-    roots = _roots(root)
-    if not shards and manifest is None and roots and all(is_shard(one) for one in roots):
-        shards = [str(one) for one in roots]
+    roots, manifest, shards = _parts(root, manifest, shards)
     if shards:
         return read_shards(shards, columns=columns), "the shards"
-    if manifest is None and len(roots) == 1 and is_list(roots[0]):
-        roots, manifest = [], roots[0]
     if manifest is not None:
         samples = read_manifest(manifest, root=roots[0] if roots else None, columns=columns)
         logger.info("%s lists %d images below %s.", manifest, len(samples), samples.root)
         return samples, str(manifest)
-    if not roots:
-        raise DataError("No images are named. Give a folder of class folders, or a CSV file that lists images.")
     return (scan_folder(roots[0]) if len(roots) == 1 else _merge_folders(roots)), name_of(roots)
+
+
+def _parts(
+    root: Root, manifest: str | Path | None, shards: str | Sequence[str]
+) -> tuple[list[Path], str | Path | None, str | Sequence[str]]:
+    """Return folders, list and shards as they are meant: a root may be a list, and roots may be shards.
+
+    Raises:
+        DataError: none of them is named.
+    """
+    roots = _roots(root)
+    if not shards and manifest is None and roots and all(is_shard(one) for one in roots):
+        shards = [str(one) for one in roots]
+    if not shards and manifest is None and len(roots) == 1 and is_list(roots[0]):
+        roots, manifest = [], roots[0]
+    if not roots and manifest is None and not shards:
+        raise DataError("No images are named. Give a folder of class folders, or a CSV file that lists images.")
+    return roots, manifest, shards
 
 
 def is_list(path: str | Path) -> bool:

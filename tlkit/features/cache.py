@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +32,9 @@ DEFAULT_LIMIT_BYTES = 10 * 1024**3
 IN_MEMORY_BYTES = 64 * 1024**2
 """Larger features are mapped from a file in place of being held in memory."""
 MANIFEST = "manifest.json"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_refuges: dict[Path, tempfile.TemporaryDirectory[str]] = {}  # by the folder that cannot be written
 
 
 class ShardLostError(Exception):
@@ -145,9 +150,11 @@ class Shelf:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Let one process at a time compute features of this provenance; the others wait and find them done."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("a") as handle:
+        """Let one process at a time compute features of this provenance; the others wait and find them done.
+
+        Where the folder cannot be written, features go to a temporary one, which goes with the process.
+        """
+        with self._lock_file() as handle:
             if fcntl is not None:
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -168,7 +175,8 @@ class Shelf:
     ) -> npt.NDArray[np.float32]:
         """Write rows to their positions in one file, shard by shard, and map it: time grows with N, memory does not."""
         row_bytes = 4 * shape[1]
-        with tempfile.TemporaryFile(dir=self.path) as file:  # has no name, and goes when the last map of it goes
+        beside = self.path if os.access(self.path, os.W_OK) else None  # a cache may be read-only
+        with tempfile.TemporaryFile(dir=beside) as file:  # has no name, and goes when the last map of it goes
             file.truncate(shape[0] * row_bytes)
             for shard, positions, rows in parts:
                 source = np.array(_open(shard)[rows])
@@ -179,6 +187,17 @@ class Shelf:
                     file.write(source[start:end].data)
             file.flush()
             return np.memmap(file, dtype=np.float32, mode="r", shape=shape)
+
+    def _lock_file(self) -> IO[str]:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            return (self.path / ".lock").open("a")
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            self.path = _refuge(self.path.parent, error) / self.path.name
+            self.path.mkdir(exist_ok=True)
+            return (self.path / ".lock").open("a")
 
     def _look(self) -> None:
         """Take up the shards that other processes have added, and forget those that they have removed."""
@@ -268,6 +287,17 @@ class FeatureCache:
                 continue
             shelves.append(Shelf(manifest.parent, made_by))
         return shelves
+
+
+def _refuge(folder: Path, error: OSError) -> Path:
+    """Return where features go instead of to a folder that cannot be written; it lasts as long as this process."""
+    if folder not in _refuges:
+        logger.warning(
+            "The feature cache %s cannot be written (%s): features are kept for this process only. Set TLKIT_CACHE to "
+            "a folder that can be.", folder, error.strerror,
+        )  # fmt: skip
+        _refuges[folder] = tempfile.TemporaryDirectory(prefix="tlkit-features-", ignore_cleanup_errors=True)
+    return Path(_refuges[folder].name)
 
 
 def _open(shard: Shard) -> npt.NDArray[np.float32]:

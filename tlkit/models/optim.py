@@ -45,7 +45,7 @@ def create_schedule(
         learning_rate_factor(
             train.schedule,
             total=max(1, steps_per_epoch * phase.epochs),
-            warmup=round(train.warmup_epochs * steps_per_epoch),
+            warmup=round(_warmup_epochs(train, phase, phases[0]) * steps_per_epoch),
         )
         for phase in phases
     ]
@@ -59,6 +59,16 @@ def create_schedule(
         return factor
 
     return LambdaLR(optimizer, [of_group(group["rates"]) for group in optimizer.param_groups])
+
+
+def _warmup_epochs(train: TrainSection, phase: Phase, first: Phase) -> float:
+    """Return the epochs of a phase's warm-up; one that it would fill is as large a share of it as of the first phase.
+
+    The last phase of `gradual` is as short as the epochs leave it.
+    """
+    if train.warmup_epochs < phase.epochs or phase.epochs >= first.epochs:
+        return train.warmup_epochs
+    return train.warmup_epochs * phase.epochs / first.epochs
 
 
 def steps_per_epoch(trainer: pl.Trainer) -> int:

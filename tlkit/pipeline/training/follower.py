@@ -16,7 +16,7 @@ from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]  # t
 from tlkit.errors import TlkitError
 from tlkit.models.classifier import Classifier
 from tlkit.models.step import NotFiniteError
-from tlkit.pipeline.training.prepare import Prepared, balance_groups, groups_of_train, open_data, set_groups
+from tlkit.pipeline.training.prepare import Prepared, open_data, set_groups, use_groups
 from tlkit.pipeline.training.together import HERE, READ_ABOVE, Task, joined, lost_connection, told
 from tlkit.pipeline.training.train import train_along
 from tlkit.pipeline.training.world import World
@@ -48,8 +48,7 @@ def _prepared(task: Task, world: World) -> Prepared:
     classifier = Classifier(**task.classifier)  # its weights come from the first process, when training begins
     data = open_data(recipe, classifier.preprocess, world=world, samples=task.samples)
     data.setup()
-    balance_groups(recipe, data)
-    groups = groups_of_train(recipe, data)
+    groups = use_groups(recipe, data)
     if groups is not None:
         set_groups(classifier, groups)
     return Prepared(recipe, data, classifier, task.device, task.precision, task.steps_per_epoch, world)

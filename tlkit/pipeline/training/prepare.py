@@ -16,6 +16,7 @@ from torch import nn
 
 from tlkit.audit.cells import by_problems
 from tlkit.data.datamodule import ImageFolderDataModule
+from tlkit.data.sources import require_source
 from tlkit.errors import RecipeError, first_few
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
@@ -69,6 +70,8 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
     Raises:
         TlkitError: the weights, the data or the device cannot be had; the message says what to do.
     """
+    section = recipe.data
+    require_source(section.root, manifest=section.manifest, shards=section.shards)  # before weights are fetched
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     world = _world(recipe)
     device = choose_device(recipe.train.device)
@@ -78,7 +81,6 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
             "train.parallel is fsdp, but the GPU computes in no bf16, and float16 needs loss scaling, which tlkit does "
             "not share out. Use train.precision=32, or train.parallel=ddp."
         )
-    section = recipe.data
     backbone = create_backbone(recipe.model.name, weights=recipe.model.weights, image_size=_pair(section.image_size))
     given = {"resize": section.resize, "crop_pct": section.crop_pct, "background": section.background,
              "decode": section.decode}  # fmt: skip
@@ -86,7 +88,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
     data = open_data(recipe, preprocess, world=world, progress=progress)
     data.setup()
     _check_audit(recipe, data.samples)
-    balance_groups(recipe, data)
+    groups = use_groups(recipe, data)
     _check_world(world, data, recipe)
     keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora")
     has_statistics = any(name.endswith("running_mean") for name in backbone.module.state_dict())
@@ -96,7 +98,6 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
             "more, more images, or strategy: frozen."
         )
     steps = -(-data.steps_per_epoch // recipe.train.accumulate_batches)
-    groups = groups_of_train(recipe, data)
     classifier = Classifier(
         replace(backbone, preprocess=preprocess),
         classes=data.classes,
@@ -189,18 +190,19 @@ def open_data(
     )
 
 
-def balance_groups(recipe: Recipe, data: ImageFolderDataModule) -> None:
-    """Give the crossings of class and group equal shares of every epoch, where the recipe asks for it."""
-    if recipe.train.sampling == "group_balanced":
-        data.balance(crossings(data.samples.split("train"), recipe.audit.plain))
+def use_groups(recipe: Recipe, data: ImageFolderDataModule) -> npt.NDArray[np.int64] | None:
+    """Give the crossings of class and group equal shares of every epoch, where the recipe asks for it.
 
-
-def groups_of_train(recipe: Recipe, data: ImageFolderDataModule) -> npt.NDArray[np.int64] | None:
-    """Return the crossing of class and group of each training image, numbered from 0, where the loss takes it."""
-    if recipe.train.loss != "group_dro":
+    Returns:
+        The crossing of each training image, numbered from 0, shape (N,), where the loss takes it; else None.
+    """
+    balanced, by_loss = recipe.train.sampling == "group_balanced", recipe.train.loss == "group_dro"
+    if not (balanced or by_loss):
         return None
     codes = crossings(data.samples.split("train"), recipe.audit.plain)
-    return np.unique(codes, return_inverse=True)[1].astype(np.int64)
+    if balanced:
+        data.balance(codes)
+    return np.unique(codes, return_inverse=True)[1].astype(np.int64) if by_loss else None
 
 
 def set_groups(classifier: Classifier, groups: npt.NDArray[np.int64]) -> None:
