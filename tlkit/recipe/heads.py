@@ -10,7 +10,6 @@ HeadKind = Literal[
 HeadWord = Literal["linear", HeadKind, "auto"]
 
 HEAD_KINDS: tuple[HeadKind, ...] = get_args(HeadKind)
-HEAD_WORDS: tuple[HeadWord, ...] = ("linear", *HEAD_KINDS, "auto")
 TAKES_NO_CLASS_WEIGHTS = ("lda", "knn")
 APPLIES_TO_ALL_HEADS = ("class_weights", "device")
 """Keys of `train` that mean something without a training loop; the others are for `head: linear`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Matrix = npt.NDArray[np.floating]
-Solver = Callable[[Ints, float], LinearScores]
 
 DRAWS = 10  # Kirichenko et al. (2023) average over ten
 STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0)
