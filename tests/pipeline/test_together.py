@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,11 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from killing import fit_apart
+from killing import fit_apart, fit_together
 from safetensors.torch import load_file
 
 from tlkit.errors import RecipeError, RunError
-from tlkit.models.step import NotFiniteError
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.training import together
 from tlkit.pipeline.training.checkpoints import KeepCheckpoints
@@ -70,7 +70,7 @@ def stop_in_the_first_process(monkeypatch, batches, action):
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_on_the_same_batches_and_resume_to_the_same_bits(recipe, caplog, monkeypatch):
+def test_two_processes_train_as_one_on_the_same_batches_and_resume_to_the_same_bits(recipe, caplog):
     """Phases, weighted classes, accumulation over an uneven last batch: all of it in one run of each kind."""
     more = {
         "strategy": {"kind": "lp_ft", "probe_epochs": 1},
@@ -88,14 +88,13 @@ def test_two_processes_train_as_one_on_the_same_batches_and_resume_to_the_same_b
     assert sorted(path.name for path in Path("runs").iterdir()) == ["one", "two"]
     assert not torch.distributed.is_initialized()
 
-    with monkeypatch.context() as patch:
-        stop_in_the_first_process(patch, 5, lambda keeper: setattr(keeper._stop, "requested", True))
-        cut = fit(recipe, BOTH | more | {"name": "cut"})
-    assert cut.status == "interrupted"
-    assert (cut.directory.checkpoints / "epoch-0002-batch-000002.ckpt").is_file()
+    folder, cut = Path(), BOTH | more | {"name": "cut"}
+    assert fit_together(folder, recipe, cut, kind="after a batch", at=5, with_signal=signal.SIGINT) == [130, 0]
+    assert Path("runs/cut/checkpoints/epoch-0002-batch-000002.ckpt").is_file()
     with pytest.raises(RunError, match=r"was started with another recipe: data.batch_size, train.devices differ"):
         fit(recipe, PLAIN | more | {"name": "cut"}, resume=True)
-    resumed = fit(recipe, BOTH | more | {"name": "cut"}, resume=True)
+    assert fit_together(folder, recipe, cut, resume=True) == [0, 0]
+    resumed = type(two)(type(two.directory)(Path("runs/cut")))
     pd.testing.assert_frame_equal(resumed.history, two.history)
     assert all(torch.equal(tensor, tensors(two)[name]) for name, tensor in tensors(resumed).items())
 
@@ -115,7 +114,7 @@ def test_a_process_that_is_killed_ends_the_run_and_says_so(recipe, monkeypatch):
 def test_the_other_process_ends_where_the_first_is_killed(recipe, tmp_path):
     folder = tmp_path / "apart"
     folder.mkdir()
-    assert fit_apart(folder, recipe, BOTH, at=12) == -signal.SIGKILL
+    assert fit_apart(folder, recipe, BOTH, kind="after a batch", at=2) == -signal.SIGKILL
     until = time.monotonic() + 60
     while time.monotonic() < until and _followers(folder):
         time.sleep(0.1)
@@ -136,8 +135,9 @@ def _followers(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_in_one_process_names_the_images_of_all(recipe):
-    with pytest.raises(NotFiniteError, match=r"batch \d \(\d images: train/.*Lower train.learning_rate"):
-        fit(recipe, BOTH | {"train.learning_rate": 1e30, "train.gradient_clip": None})
+    broken = BOTH | {"train.learning_rate": 1e30, "train.gradient_clip": None}
+    assert fit_together(Path(), recipe, broken) == [2, 2]
+    assert re.search(r"batch \d \(\d images: train/.*Lower train.learning_rate", Path("log").read_text())
 
 
 @pytest.mark.slow
@@ -162,6 +162,38 @@ def test_torchrun_on_two_machines_trains_as_one_process(recipe):
     assert "Epoch" not in said[1]
     one = fit(recipe, PLAIN | {"name": "one"})
     assert_close(one, type(one)(type(one.directory)(Path("runs/tiny"))))
+
+
+DIES_DURING_THE_CHECK = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from tlkit.pipeline.fit import fit
+
+def die():
+    while not Path("checking").exists():
+        time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def check(done, images):
+    Path("checking").touch()
+    time.sleep(300)  # until torchrun ends it
+
+if os.environ["RANK"] == "1":
+    threading.Thread(target=die, daemon=True).start()
+fit(sys.argv[1], {"train.devices": 2, "train.device": "cpu"}, on_check=check)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_of_torchrun_that_dies_while_the_first_checks_the_images_ends_the_run(recipe):
+    Path("script.py").write_text(DIES_DURING_THE_CHECK)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["script.py", str(recipe)]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
+    assert ended.returncode == 1
+    assert Path("checking").exists()
+    assert "exitcode  : -9" in ended.stderr
+    assert not Path("runs/tiny").exists()
 
 
 def test_the_number_of_processes_is_checked_where_torchrun_has_started_them(recipe, monkeypatch):
