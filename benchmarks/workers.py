@@ -1,6 +1,6 @@
 """What worker processes add to memory when the table of samples is long.
 
-    python benchmarks/workers.py [--rows 1000000] [--workers 4]
+    python benchmarks/workers.py [--rows 1000000] [--workers 4] [--start spawn]
 
 Makes a table of synthetic rows (no files), starts a loader's workers on it, lets each touch every row, and prints what
 the kernel says of each worker: `private` is memory that only this process has, the cost of one more worker.
@@ -65,6 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--start", choices=("fork", "spawn"), default="fork")
     arguments = parser.parse_args()
     number = np.arange(arguments.rows)
     paths = [f"train/class_{n % 1000:04d}/image_{n:09d}.jpg" for n in number]
@@ -76,7 +77,13 @@ def main() -> None:
     del paths, labels, table
     for name, dataset in (("tlkit", ours), ("list of tuples", usual)):
         start = time.perf_counter()
-        last = dict(DataLoader(Touch(dataset, 2000), batch_size=None, num_workers=arguments.workers))  # by process
+        loader = DataLoader(
+            Touch(dataset, 2000),
+            batch_size=None,
+            num_workers=arguments.workers,
+            multiprocessing_context=arguments.start,
+        )
+        last = dict(loader)  # by process
         each = ", ".join(f"{figures['private']:.0f}" for figures in last.values())
         print(
             f"{name}: {arguments.rows:,} rows, private MB of each worker: {each} ({time.perf_counter() - start:.0f} s)"

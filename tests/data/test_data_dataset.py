@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import logging
 import pickle
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader, Dataset
 
 from tlkit.data.batch import Batch, Failure, Item, collate, normalise
 from tlkit.data.cores import available_cores, choose_workers
@@ -15,9 +19,11 @@ from tlkit.data.dataset import ImageDataset, create_loader
 from tlkit.data.decode import decode_image
 from tlkit.data.folder import scan_folder
 from tlkit.data.sampler import EpochSampler, epoch_order
+from tlkit.data.stream import ReadAhead, ShardStream
 from tlkit.data.transforms import build_transform
 from tlkit.errors import DataError
 from tlkit.preprocess import Preprocess
+from tlkit.samples import Samples
 
 SMALL = Preprocess(image_size=(16, 16))
 
@@ -235,3 +241,48 @@ def test_threads_decode_the_same_batches_where_nothing_is_random(photos):
     assert batches(1, None)[1] == batches(4, None)[1]
     assert batches(1, None)[0] == available_cores()
     assert batches(1, "light")[0] == 1, "a random transform keeps its state in its objects"
+
+
+class TouchesEveryRow(Dataset):
+    """Stands in for decoding: gives the memory (kB) that a worker has for itself, before and after it read all rows."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, _):
+        before = private_kb()
+        for row in range(len(self.inner)):
+            self.inner.path_and_target(row)
+        return before, private_kb()
+
+
+def private_kb():
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
+@pytest.fixture
+def many_rows():
+    """A dataset of 40,000 rows without files: 6 MB of paths, numbers and flags."""
+    names = [f"{'deep/' * 24}{number:06d}.jpg" for number in range(40_000)]
+    table = pd.DataFrame({"path": names, "label": "a", "split": "train", "digest": ""}, dtype="str")
+    return ImageDataset(Samples(Path(), ("a",), table), transform=build_transform(SMALL))
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells what a process has for itself"
+)
+def test_a_forked_worker_reads_the_table_without_copying_it(many_rows):
+    loader = DataLoader(TouchesEveryRow(many_rows), batch_size=None, num_workers=1, multiprocessing_context="fork")
+    ((before, after),) = list(loader)
+    assert after - before < 2_000  # a list of paths and targets: 12,000
+
+
+def test_what_a_worker_is_sent_that_is_started_anew_does_not_grow_with_the_rows(many_rows):
+    """Of tensors a handle is sent; `python benchmarks/workers.py --start spawn` shows the memory."""
+    assert len(ForkingPickler.dumps(many_rows)) < 10_000
+    stream = ShardStream(("a.tar",), np.zeros(40_000, dtype=np.int32), np.arange(40_000), 5)
+    assert len(ForkingPickler.dumps(ReadAhead(stream))) < 10_000

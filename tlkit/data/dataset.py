@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 class ImageDataset(Dataset[Item | Failure]):
     """Images that are decoded and transformed when asked for.
 
-    Holds arrays, no table: worker processes that count references to a million Python objects copy them all.
+    Holds tensors, no table: worker processes that count references to a million Python objects copy them all, and those
+    that are started anew get a copy of an array (see `PathTable`).
     `dataset[epoch, index]` (or `dataset[index]`, epoch 0) gives an `Item`; or a `Failure` where the file cannot be
     read any more, with one warning per file in the log, whichever process meets it first. `collate` leaves failures
     out.
@@ -64,9 +65,10 @@ class ImageDataset(Dataset[Item | Failure]):
         self._read_ahead = ReadAhead(stream) if stream is not None else None
         paths: Iterable[str | Path]
         if isinstance(images, Samples):
-            paths, self._root, self._targets = images.table[PATH], str(images.root), images.targets
+            paths, self._root, targets = images.table[PATH], str(images.root), images.targets
         else:
-            paths, self._root, self._targets = images, "", np.full(len(images), -1, dtype=np.int64)
+            paths, self._root, targets = images, "", np.full(len(images), -1, dtype=np.int64)
+        self._targets = torch.tensor(targets)
         self._paths = PathTable(paths)
         self._max_pixels = max_pixels
         self._seed = seed
@@ -75,14 +77,14 @@ class ImageDataset(Dataset[Item | Failure]):
     @property
     def targets(self) -> npt.NDArray[np.int64]:
         """The targets, shape (n,)."""
-        return self._targets
+        return self._targets.numpy()
 
     def __len__(self) -> int:
         return len(self._paths)
 
     def path_and_target(self, index: int) -> tuple[str, int]:
         """Return where an image lies, relative to the root, and its target."""
-        return self._paths[index], int(self._targets[index])
+        return self._paths[index], int(self.targets[index])
 
     def __getitem__(self, key: int | tuple[int, int]) -> Item | Failure:
         epoch, index = key if isinstance(key, tuple) else (0, key)

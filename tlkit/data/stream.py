@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from tlkit.data.sampler import buffered_order
 from tlkit.data.tar import offsets_of, split_path
@@ -120,7 +121,8 @@ class ReadAhead:
     """
 
     def __init__(self, stream: ShardStream) -> None:
-        self._stream = stream
+        self._tars = stream.tars
+        self._shard, self._offset = torch.tensor(stream.shard), torch.tensor(stream.offset)  # which workers share
         self._epoch = -1
         self._asked: set[tuple[int, int]] = set()
 
@@ -128,12 +130,12 @@ class ReadAhead:
         """Fetch ahead for an image; nothing where its stretch has been asked for in this epoch."""
         if epoch != self._epoch:
             self._epoch, self._asked = epoch, set()
-        shard, number = int(self._stream.shard[index]), int(self._stream.offset[index]) // STRETCH_BYTES
+        shard, number = int(self._shard[index]), int(self._offset[index]) // STRETCH_BYTES
         if (shard, number) in self._asked or not hasattr(os, "posix_fadvise"):
             return
         self._asked.add((shard, number))
         with suppress(OSError):  # reading the image will tell
-            opened = os.open(self._stream.tars[shard], os.O_RDONLY)
+            opened = os.open(self._tars[shard], os.O_RDONLY)
             try:
                 os.posix_fadvise(opened, number * STRETCH_BYTES, STRETCH_BYTES, os.POSIX_FADV_WILLNEED)
             finally:
