@@ -210,6 +210,16 @@ def test_a_model_without_errors_has_no_slice():
     assert "No slice that nobody declared does worse than the rest." in report.sentences()
 
 
+def test_a_handful_of_images_is_too_little_to_say_that_no_slice_is_worse():
+    predictions, columns = drawn(9, 12, right=0.5)
+    report = search_slices(predictions, columns=columns)
+    assert report.searched_conditions == 0
+    assert report.sentences()[1] == (
+        "NOT ENOUGH DATA: nothing that the images have in common holds of 20 images in the half that is searched, and "
+        "not of 20 others."
+    )
+
+
 def test_what_cannot_be_searched_is_said_at_once():
     predictions, columns = drawn(10)
     with pytest.raises(PredictionsError) as caught:

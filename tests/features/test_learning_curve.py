@@ -136,6 +136,17 @@ def test_last_point_is_plain_cross_validation(make_features):
     assert point.accuracy.value == pytest.approx((scores[0].argmax(axis=1) == y).mean())
 
 
+@pytest.mark.parametrize("each", [1, 2])
+def test_classes_of_one_or_two_images_are_too_small_for_a_curve(make_features, each):
+    x, y, names = make_features(n=3 * each)
+    with pytest.raises(DataError) as caught:
+        learning_curve(x, y, classes=names)
+    assert str(caught.value) == (
+        "A learning curve begins with 2 images of a class outside of each of 5 folds, so it takes a class of 3. The "
+        f"largest has {each}. Add training images, or hold out fewer."
+    )
+
+
 def test_unusable_sizes_are_refused(make_features):
     x, y, names = make_features(n=30)
     with pytest.raises(DataError, match=r"Sizes must be 2 or more images per class. Got \[1, 4\] instead."):

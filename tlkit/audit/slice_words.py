@@ -59,7 +59,12 @@ def slice_sentences(report: SliceReport) -> list[str]:
     if len(report.slices) > 1:
         found.append("Each is compared with the rest without the images of the slices named before it.")
     found += [_slice_sentence(report, one) for one in report.slices]
-    if not report.slices:
+    if not report.searched_conditions:
+        found.append(
+            f"NOT ENOUGH DATA: nothing that the images have in common holds of {report.min_images} images in the half "
+            f"that is searched, and not of {report.min_images} others."
+        )
+    elif not report.slices:
         found.append("No slice that nobody declared does worse than the rest.")
     elif not report.confirmed:
         found.append("None of them is confirmed: that is no proof that all slices do alike.")

@@ -80,6 +80,7 @@ def learning_curve(
     x, codes = checked(x, y, classes)
     names = list(keys) if keys is not None else row_keys(x)
     copies = digests if digests is not None else row_keys(x)
+    _require_images(codes, folds)
     dealt = assign_folds(names, codes, folds=folds, repeats=repeats, seed=seed, groups=groups, digests=copies)
     learner = _Learner(kind, tuple(classes), class_weight, seed)
     wanted = _sizes(sizes, codes, folds)
@@ -170,6 +171,16 @@ def _accuracy(right: Floats, confidence: float) -> Estimate:
     n = len(right)
     low, high = wilson_bounds(min(float(right.sum()), float(n)), n, confidence)
     return Estimate(float(right.mean()), float(low), float(high), n=n)
+
+
+def _require_images(codes: Ints, folds: int) -> None:
+    """Check that some class has the 2 images outside of a fold that a curve begins with."""
+    most = int(np.bincount(codes).max())
+    if folds > 1 and int(most * (folds - 1) / folds) < 2:
+        raise DataError(
+            f"A learning curve begins with 2 images of a class outside of each of {folds} folds, so it takes a class "
+            f"of {-(-2 * folds // (folds - 1))}. The largest has {most}. Add training images, or hold out fewer."
+        )
 
 
 def _sizes(given: Sequence[int] | None, codes: Ints, folds: int) -> list[int]:
