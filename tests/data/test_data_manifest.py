@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -87,7 +89,7 @@ def test_everything_wrong_with_a_list_is_said_at_once_with_its_line(tmp_path, ma
         ("path;label\nx;y\n", "{file} has no column 'path'. It has path;label. It seems to be separated by semicolons; "
          "use commas."),
         ("path,label\n", "{file} lists no images that can be used."),
-        ("", "{file} is not a CSV table: No columns to parse from file."),
+        ("", "{file} is empty. It should be a CSV table that begins with the names of its columns."),
     ],
 )  # fmt: skip
 def test_what_is_no_list_is_said(tmp_path, content, message):
@@ -191,3 +193,36 @@ def test_helping_columns_do_not_travel_further_than_the_split(photos, listed):
     file = listed(patient=[f"p{k // 2}" for k in range(20)], age="7")
     data = ImageFolderDataModule(file, group_by="patient", groups=["age"], num_workers=0)
     assert data.samples.group_columns == ("age",)
+
+
+def test_a_field_of_several_lines_does_not_shift_the_lines_of_messages(tmp_path, make_image):
+    for name in ("a/1.png", "b/2.png"):
+        make_image(name)
+    (tmp_path / "list.csv").write_text('path,label,note\na/1.png,a,"two\nlines"\n\nb/2.png,,x\n')
+    with pytest.raises(DataError, match=r"list\.csv:5  a label is empty\.$"):
+        read_manifest(tmp_path / "list.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("path,label,label\na,b,c\n", "list.csv has columns of the same name: label. Rename or remove one of each."),
+        ("path,label\na,b,c\nd,e\nf\n", "list.csv:2  3 fields under 2 column names. Is a comma or a quote missing or "
+         "too many? In all 2: 2, 4."),
+        ('path,label\na,"b\n', "list.csv:2  is no CSV row: unexpected end of data."),
+    ],
+)  # fmt: skip
+def test_rows_and_columns_that_do_not_match_are_named(tmp_path, monkeypatch, text, expected):
+    monkeypatch.chdir(tmp_path)
+    Path("list.csv").write_text(text)
+    with pytest.raises(DataError) as caught:
+        read_manifest("list.csv")
+    assert str(caught.value) == expected
+
+
+def test_a_folder_is_no_list(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("list.csv").mkdir()
+    with pytest.raises(DataError) as caught:
+        read_manifest("list.csv")
+    assert str(caught.value) == "The list of images list.csv is a folder. Name a file in it."

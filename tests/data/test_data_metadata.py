@@ -125,7 +125,10 @@ def test_what_is_not_a_table_is_an_error(samples, photos):
     (photos / "meta.csv").write_bytes("path,g\nant/0.png,\xe9\n".encode("latin-1"))
     assert problem(samples, "meta.csv", ["g"]).startswith("ROOT/meta.csv is not UTF-8 text (")
     write(photos, "")
-    assert problem(samples, "meta.csv", ["g"]) == "ROOT/meta.csv is not a CSV table: No columns to parse from file."
+    assert (
+        problem(samples, "meta.csv", ["g"])
+        == "ROOT/meta.csv is empty. It should be a CSV table that begins with the names of its columns."
+    )
 
 
 def test_missing_values_survive_the_way_through_a_file(samples, photos, tmp_path):

@@ -11,9 +11,10 @@ from typing import Literal
 
 import pandas as pd
 
-from tlkit.data.manifest import digest_of, require_columns
+from tlkit.data.manifest import digest_of
 from tlkit.data.quarantine import require_new, require_trained
 from tlkit.data.read import image_digest
+from tlkit.data.tables import read_table
 from tlkit.disk import whole_file
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
@@ -82,7 +83,11 @@ def read_decisions(file: str | Path, *, classes: Sequence[str]) -> tuple[Decisio
     decisions: list[Decision] = []
     problems: list[str] = []
     first: dict[str, int] = {}
-    for line, row in _rows(file):
+    table = read_table(
+        file, wanted=(PATH, LABEL, DECISION), what="file of decisions",
+        hint="Write it with: tlkit data labels RUN --out FILE",
+    )  # fmt: skip
+    for line, row in zip(table.index.tolist(), table.to_dict("records"), strict=True):
         text, path = row[DECISION].strip(), row[PATH]
         if not text:
             continue
@@ -181,34 +186,3 @@ def _decision(text: str, classes: Sequence[str]) -> tuple[Literal["keep", "relab
     known = ("keep", "drop", *(RELABEL + name for name in classes))
     near = did_you_mean(RELABEL + text if text in classes else text, known, most=1)
     return f"the decision is {text!r}. Write keep, drop or relabel to CLASS.{near}"
-
-
-def _rows(file: Path) -> list[tuple[int, dict[str, str]]]:
-    """Return line and fields of each row that is not blank."""
-    if not file.is_file():
-        known = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
-        raise DataError(
-            f"The file of decisions {file} does not exist.{did_you_mean(file.name, known)} "
-            "Write it with: tlkit data labels RUN --out FILE"
-        )
-    rows, start = [], 2
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            reader = csv.reader(opened, strict=True)
-            names = next(reader, [])
-            require_columns(names, file, (PATH, LABEL, DECISION))
-            start = reader.line_num + 1
-            for fields in reader:
-                if any(fields):
-                    if len(fields) != len(names):
-                        raise DataError(
-                            f"{file}:{start}  {len(fields)} fields under {len(names)} column names. Is a comma or a "
-                            "quote missing or too many?"
-                        )
-                    rows.append((start, dict(zip(names, fields, strict=True))))
-                start = reader.line_num + 1
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text ({error}). Save it as UTF-8.") from error
-    except csv.Error as error:
-        raise DataError(f"{file}:{start}  is no CSV row: {error}.") from error
-    return rows

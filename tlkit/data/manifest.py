@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ import pandas as pd
 
 from tlkit.data.folder import SPLIT_ALIASES
 from tlkit.data.read import file_exists
+from tlkit.data.tables import SUFFIXES, read_table, require_file
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
 QUARANTINE = "quarantine"
-SUFFIXES = (".csv", ".parquet")
 
 
 def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: Sequence[str] = ()) -> Samples:
@@ -41,8 +41,7 @@ def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: 
     """
     file = Path(file)
     root = Path(root) if root is not None else file.parent
-    table = _read(file)
-    require_columns(table.columns, file, (PATH, LABEL, *columns))
+    table = _read(file, (PATH, LABEL, *columns))
     table = _without_quarantine(table, file)
     if not len(table):
         raise DataError(f"{file} lists no images that can be used.")
@@ -93,9 +92,7 @@ def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True
         DataError: a listed image is missing or has another label, or a split is unknown; the message names the images.
     """
     file = Path(file)
-    listed = _read(file)
-    require_columns(listed.columns, file, (PATH, LABEL, SPLIT))
-    listed = _without_quarantine(listed, file)
+    listed = _without_quarantine(_read(file, (PATH, LABEL, SPLIT)), file)
     problems = _Problems(file)
     listed = listed.assign(**{SPLIT: _splits(listed, problems)})
     problems.rows("a path is listed twice", listed.index[listed[PATH].duplicated()], listed[PATH])
@@ -162,24 +159,18 @@ class _Problems:
         self._found: list[str] = []
 
     def rows(self, what: str, rows: pd.Index[Any], names: pd.Series[str] | None = None, *, hint: str = "") -> None:
-        """Note rows (positions in the file, from 0) that share a fault; nothing where there are none."""
+        """Note rows (by their line, as `read_table` gives it) that share a fault; nothing where there are none."""
         if not len(rows):
             return
-        first = int(rows[0])
-        lines = [f"{_line(self._file, int(row))}{f' {names.loc[row]}' if names is not None else ''}" for row in rows]
+        lines = [f"{row}{f' {names.loc[row]}' if names is not None else ''}" for row in rows]
         more = f" In all {len(lines)}: {first_few(lines)}." if len(lines) > 1 else ""
         name = f": {names.loc[rows[0]]}" if names is not None else ""
         hint = f" {hint}" if hint else ""
-        self._found.append(f"{self._file}:{_line(self._file, first)}  {what}{name}.{more}{hint}")
+        self._found.append(f"{self._file}:{rows[0]}  {what}{name}.{more}{hint}")
 
     def raise_any(self) -> None:
         if self._found:
             raise DataError(*self._found)
-
-
-def _line(file: Path, row: int) -> int:
-    """Return the line of a CSV row, the header being line 1; of Parquet the row, from 1."""
-    return row + (2 if file.suffix == ".csv" else 1)
 
 
 def require_list(file: Path) -> None:
@@ -190,45 +181,12 @@ def require_list(file: Path) -> None:
     """
     if file.suffix not in SUFFIXES:
         raise DataError(f"{file} is no list of images. Give a file that ends in {' or '.join(SUFFIXES)}.")
-    if not file.is_file():
-        known = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
-        raise DataError(f"The list of images {file} does not exist.{did_you_mean(file.name, known)}")
+    require_file(file, what="list of images")
 
 
-def _read(file: Path) -> pd.DataFrame:
+def _read(file: Path, wanted: Sequence[str]) -> pd.DataFrame:
     require_list(file)
-    try:
-        if file.suffix == ".parquet":
-            table = pd.read_parquet(file)
-            return table.astype("str").mask(table.isna(), "").reset_index(drop=True)
-        table = pd.read_csv(
-            file, dtype="str", keep_default_na=False, na_values=[], encoding="utf-8-sig", skip_blank_lines=False
-        )
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text ({error}). Save it as UTF-8.") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{file} is not a CSV table: {str(error).strip()}.") from error
-    except Exception as error:  # pyarrow raises a dozen kinds on damaged files
-        raise DataError(f"{file} cannot be read ({type(error).__name__}: {error}).") from error
-    return table.fillna("")[~(table.isna() | (table == "")).all(axis=1)]
-
-
-def require_columns(names: Iterable[str], file: Path, wanted: Sequence[str]) -> None:
-    """Check that a table has the columns that are wanted.
-
-    Raises:
-        DataError: some are missing; the message names those that there are, and semicolons in place of commas.
-    """
-    columns = [str(name) for name in names]
-    lacking = [name for name in dict.fromkeys(wanted) if name not in columns]
-    one = columns[0] if len(columns) == 1 else ""
-    split_by = next((name for mark, name in ((";", "semicolons"), ("\t", "tabs")) if mark in one), None)
-    problems = []
-    for name in lacking:
-        hint = f" It seems to be separated by {split_by}; use commas." if split_by else did_you_mean(name, columns)
-        problems.append(f"{file} has no column {name!r}. It has {', '.join(columns)}.{hint}")
-    if problems:
-        raise DataError(*problems)
+    return read_table(file, wanted=wanted, what="list of images")
 
 
 def _without_quarantine(table: pd.DataFrame, file: Path) -> pd.DataFrame:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.data.tables import read_table, require_file
+from tlkit.errors import DataError, first_few
 from tlkit.samples import PATH, RESERVED_COLUMNS, Samples
 
 logger = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ def add_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[str
         DataError: the file or a column is missing, no path matches an image, or a path has two different rows.
     """
     file = _find(samples.root, Path(metadata))
-    table = _read(file)
-    _check_columns(table, file, groups)
+    _check_names(file, groups)
+    table = read_table(file, wanted=(PATH, *groups), what="metadata file")
     table = table.assign(key=[_key(path, samples.root) for path in table[PATH]])[["key", *groups]].drop_duplicates()
     twice = table["key"][table["key"].duplicated()].unique()
     if len(twice):
@@ -75,38 +76,16 @@ def _find(root: Path, metadata: Path) -> Path:
         return below
     if metadata.is_file():
         return metadata
-    known = [entry.name for entry in below.parent.iterdir()] if below.parent.is_dir() else []
-    raise DataError(
-        f"The metadata file {below} does not exist.{did_you_mean(metadata.name, known)} "
-        "Its path is taken relative to the folder of images."
-    )
+    require_file(below, what="metadata file", hint="Its path is taken relative to the folder of images.")
+    return below
 
 
-def _read(file: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text ({error}). Save it as UTF-8.") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{file} is not a CSV table: {error}.") from error
-
-
-def _check_columns(table: pd.DataFrame, file: Path, groups: Sequence[str]) -> None:
-    columns = [str(name) for name in table.columns]
-    found = f"It has {', '.join(columns)}."
-    problems = []
-    if PATH not in columns:
-        one = columns[0] if len(columns) == 1 else ""
-        split_by = next((name for mark, name in ((";", "semicolons"), ("\t", "tabs")) if mark in one), None)
-        hint = f" It seems to be separated by {split_by}; use commas." if split_by else did_you_mean(PATH, columns)
-        problems.append(f"{file} has no column 'path'. {found}{hint}")
-    for name in groups:
-        if name in TAKEN or name.startswith("proba_"):
-            problems.append(
-                f"{name!r} cannot be a group column: tlkit's own tables use that name. Rename it in {file}."
-            )
-        elif name not in columns and PATH in columns:
-            problems.append(f"{file} has no column {name!r}. {found}{did_you_mean(name, columns)}")
+def _check_names(file: Path, groups: Sequence[str]) -> None:
+    problems = [
+        f"{name!r} cannot be a group column: tlkit's own tables use that name. Rename it in {file}."
+        for name in groups
+        if name in TAKEN or name.startswith("proba_")
+    ]
     if len(set(groups)) < len(groups):
         problems.append(f"A group column is named twice: {', '.join(groups)}.")
     if problems:

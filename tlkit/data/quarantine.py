@@ -6,12 +6,11 @@ import csv
 import logging
 from pathlib import Path
 
-import pandas as pd
-
 from tlkit.data.diagnosis import Diagnosis
 from tlkit.data.read import image_digest
+from tlkit.data.tables import read_table
 from tlkit.disk import whole_file
-from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
 logger = logging.getLogger(__name__)
@@ -95,20 +94,9 @@ def require_trained(before: Samples, after: Samples, *, deed: str) -> None:
 
 def _read(file: Path) -> dict[str, str]:
     """Return the digests of the quarantined images by path."""
-    if not file.is_file():
-        known = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
-        raise DataError(
-            f"The manifest {file} does not exist.{did_you_mean(file.name, known)} "
-            "Write it with: tlkit data doctor ROOT --fix FILE"
-        )
-    try:
-        table = pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{file} is not a CSV table: {error}.") from error
-    missing = [name for name in (PATH, DIGEST, QUARANTINE) if name not in table.columns]
-    if missing:
-        raise DataError(
-            f"{file} has no column {', '.join(missing)}. It should be a manifest from tlkit data doctor ROOT --fix."
-        )
+    table = read_table(
+        file, wanted=(PATH, DIGEST, QUARANTINE), what="manifest",
+        hint="Write it with: tlkit data doctor ROOT --fix FILE",
+    )  # fmt: skip
     out = table[table[QUARANTINE].str.strip() != ""]
     return dict(zip(out[PATH], out[DIGEST], strict=True))

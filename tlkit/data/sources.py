@@ -12,10 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from tlkit.data.folder import Ignored, Survey, require_folder, scan_folder, survey_folder
-from tlkit.data.manifest import SUFFIXES, read_manifest, require_list
+from tlkit.data.manifest import read_manifest, require_list
 from tlkit.data.metadata import add_metadata
 from tlkit.data.shards import read_shards, require_shards
 from tlkit.data.split import require_trainable
+from tlkit.data.tables import SUFFIXES
 from tlkit.errors import DataError
 from tlkit.samples import PATH, Samples
 
