@@ -407,7 +407,7 @@ def test_what_is_left_out_or_named_for_the_user_is_logged(tmp_path: Path, caplog
     assert predictions.y_true.tolist() == [-1, -1]
     assert predictions.group_columns == ("sex",)
     assert [message.replace(str(file), "FILE") for message in caplog.messages] == [
-        "FILE has no column 'y_true': every label is unknown.",
+        "FILE has no column 'y_true': every label is unknown, unless --y-true COLUMN (in Python, y_true=) names it.",
         "FILE has no column 'path': its rows are named 'row 1' to 'row 2'. Call the column with the image paths 'path' "
         "to join groups and to find images.",
         "FILE: column y_pred is left out, because another one was named instead.",

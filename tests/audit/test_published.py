@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tlkit.audit import Audit, audit_groups, explain_gaps
+from tlkit.audit import Audit, Comparison, audit_groups, compare_predictions, explain_gaps
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.gate import judge_gates
-from tlkit.audit.published import published_explanation
+from tlkit.audit.published import published_comparison, published_explanation
 from tlkit.audit.rates import METRICS
 from tlkit.errors import TlkitError
 from tlkit.predictions import Predictions
@@ -143,3 +143,22 @@ def test_gates_give_away_no_more_than_the_tables(tmp_path, predictions, audit):
     row = audit.group_table("g").row(("few",))
     for hidden in (row.rate.value, row.difference.value, 5 / 7):
         assert f"{abs(hidden):.3f}" not in written
+
+
+def test_a_comparison_shows_the_size_of_small_groups_and_nothing_else(predictions):
+    other = (predictions.y_pred + (np.arange(len(predictions)) % 5 == 0)) % 2
+    before = Predictions.build(
+        classes=predictions.classes, path=predictions.path, y_true=predictions.y_true, y_pred=other,
+        groups=predictions.groups,
+    )  # fmt: skip
+    comparison = compare_predictions(before, predictions, by="g")
+    published = published_comparison(comparison)
+    few, tiny = (next(row for row in published["rows"] if row["name"] == name) for name in ("few", "tiny"))
+    assert few["pairs"]["neither"] >= 0
+    assert (tiny["pairs"], tiny["p"], tiny["first"]["value"], tiny["second"]["low"]) == (None, None, None, None)
+    assert tiny["difference"]["note"] == "n = 7, fewer than 20"
+    assert ("g", "tiny", "7", *["–"] * 6, "not distinguishable") in comparison.summary_rows()
+    assert f"{5 / 7:.3f}" not in comparison._repr_html_()
+    assert Comparison.from_dict(comparison.to_dict()) == comparison
+    with pytest.raises(TlkitError, match="This comparison was published"):
+        Comparison.from_dict(published)

@@ -21,6 +21,7 @@ from tlkit.stats.tests import mcnemar
 
 FORMAT_VERSION = 1
 ALL, CLASS = "(all)", "(class)"
+FEWEST_SHOWN = 20  # groups of fewer images show their size and nothing else, as in an audit
 
 Change = Literal["better", "worse", "not distinguishable"]
 
@@ -55,6 +56,11 @@ class ChangeRow:
     change: Change
     detectable: float | None
     needed: int | None
+
+    @property
+    def small(self) -> bool:
+        """Whether it is a group of so few images that text shows its size and nothing else."""
+        return self.by not in (ALL, CLASS) and self.pairs.n < FEWEST_SHOWN
 
 
 @dataclass(frozen=True)
@@ -118,17 +124,22 @@ class Comparison:
         return sentences(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; `from_dict` reads them back."""
+        """Return plain JSON values with every number, also those of small groups; `from_dict` reads them back."""
         values = asdict(self)
-        return {"version": FORMAT_VERSION, **values, "rows": list(values["rows"])}
+        return {"version": FORMAT_VERSION, "complete": True, **values, "rows": list(values["rows"])}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Comparison:
         """Read what `to_dict` wrote.
 
         Raises:
-            TlkitError: it was written by a newer tlkit.
+            TlkitError: it was written by a newer tlkit, or published without the numbers of small groups.
         """
+        if not values.get("complete", True):
+            raise TlkitError(
+                "This comparison was published without the numbers of small groups, so it cannot be read back. Use "
+                "what `Comparison.to_dict` returns."
+            )
         if values["version"] > FORMAT_VERSION:
             raise TlkitError(
                 f"This comparison was written by a newer tlkit (format {values['version']}, this one reads up to "
@@ -144,7 +155,9 @@ class Comparison:
             )
             for row in values["rows"]
         )
-        return cls(**{key: value for key, value in values.items() if key != "version"} | {"rows": rows})
+        return cls(
+            **{key: value for key, value in values.items() if key not in ("version", "complete")} | {"rows": rows}
+        )
 
     def _repr_html_(self) -> str:
         from tlkit.audit.comparison_words import comparison_html

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from tlkit.audit.comparison import ALL, CLASS, ChangeRow, Comparison
-from tlkit.audit.words import p_is, p_text, signed
+from tlkit.audit.words import NONE, p_is, p_text, signed
 from tlkit.errors import first_few
 
 MOST_CLASSES = 40
@@ -15,13 +15,17 @@ FEWEST_DISCORDANT = 6  # below, no outcome of McNemar's exact test reaches p < 0
 def summary_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     """Return the rows as text, one tuple a row, the header first.
 
-    Of the classes only those where one model is right and the other wrong are shown, at most 40.
+    Of the classes only those where one model is right and the other wrong are shown, at most 40. Groups of fewer than
+    20 images show their size and nothing else.
     """
     level = f"[{comparison.confidence:.0%}]"
     one, two = comparison.first, comparison.second
     header = ("by", "images of", "n", one, two, f"change {level}", f"only {one} right", f"only {two} right", "p (Holm)")
     rows: list[tuple[str, ...]] = [(*header, "change")]
     for row in _shown(comparison):
+        if row.small:
+            rows.append((row.by, row.name, str(row.pairs.n), *[NONE] * 6, row.change))
+            continue
         rates = (f"{row.first.value:.3f}", f"{row.second.value:.3f}")
         counts = (str(row.pairs.first), str(row.pairs.second))
         rows.append((row.by, row.name, str(row.pairs.n), *rates, signed(row.difference), *counts, p_text(row.p_holm),
@@ -92,6 +96,8 @@ def _overall(comparison: Comparison) -> str:
 
 def _changed(row: ChangeRow, two: str) -> str:
     where = f"the class {row.name}" if row.by == CLASS else f"{row.by} {row.name}"
+    if row.small:
+        return f"{two} is {row.change} for {where} (n = {row.pairs.n}, {p_is(row.p_holm)} after Holm)."
     return (
         f"{two} is {row.change} for {where}: {row.first.value:.3f} → {row.second.value:.3f}, {signed(row.difference)} "
         f"(n = {row.pairs.n:,}, {p_is(row.p_holm)} after Holm)."

@@ -1,13 +1,15 @@
-"""What leaves the run: an audit as JSON values that hold no number which its text does not show."""
+"""What leaves the run: audits and comparisons as JSON values that hold no number which their text does not show."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from tlkit.audit.comparison import FEWEST_SHOWN, Comparison
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.result import Audit
 from tlkit.audit.tables import GroupTable
+from tlkit.stats.estimate import Estimate
 
 _TO_BEST = ("best_difference", "best_ratio", "best_error_ratio")
 _RATIOS = ("ratio", "error_ratio")
@@ -54,6 +56,18 @@ def published_explanation(explanation: Explanation, *, most: float) -> dict[str,
         return [walked(entry) for entry in value] if isinstance(value, list) else value
 
     values: dict[str, Any] = walked(explanation.to_dict())
+    return {**values, "complete": False}
+
+
+def published_comparison(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison for other eyes: as `Comparison.to_dict`, of groups of fewer than 20 images the size alone."""
+    values = comparison.to_dict()
+    nothing = Estimate(None, None, None, n=0).to_dict()
+    for row, plain in zip(comparison.rows, values["rows"], strict=True):
+        if row.small:
+            few = {**nothing, "n": row.pairs.n, "note": f"n = {row.pairs.n}, fewer than {FEWEST_SHOWN}"}
+            plain.update(dict.fromkeys(("pairs", "p", "p_holm", "detectable", "needed")))
+            plain.update({name: dict(few) for name in ("first", "second", "difference")})
     return {**values, "complete": False}
 
 

@@ -183,6 +183,7 @@ def compare(
 ) -> None:
     """Say what changes from the first model to the second, image by image: overall, by class and by group."""
     from tlkit.audit.comparison import compare_predictions
+    from tlkit.audit.published import published_comparison
 
     one, two = find_run(first, split=split), find_run(second, split=split)
     if one and two:
@@ -195,7 +196,7 @@ def compare(
         names = (first.stem, second.stem) if first.stem != second.stem else (str(first), str(second))
         result = compare_predictions(*tables, by=by, names=names)
     if json:
-        print_json(result.to_dict())
+        print_json(published_comparison(result))
         return
     print_table(result.summary_rows())
     print_lines(["", *result.sentences()])
@@ -282,6 +283,7 @@ def repair(
     json: AsJson = False,
 ) -> None:
     """Refit a run's head for its worst group: chosen on val, judged on test, written as a new run."""
+    from tlkit.audit.published import published_comparison
     from tlkit.cli.repair import print_repair
     from tlkit.pipeline.questions.repair import repair as repair_run
 
@@ -290,7 +292,10 @@ def repair(
         overwrite=overwrite,
     )  # fmt: skip
     if json:
-        print_json(result.to_dict())
+        values = result.to_dict()
+        print_json(
+            values if result.comparison is None else values | {"comparison": published_comparison(result.comparison)}
+        )
         return
     print_repair(result)
 

@@ -51,7 +51,11 @@ def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_
     truth = as_text(table[y_true]) if y_true in table.columns else None
     guess = as_text(table[y_pred]) if y_pred in table.columns else None
     if truth is None:
-        logger.info("%s has no column %r: every label is unknown.", file, y_true)
+        logger.info(
+            "%s has no column %r: every label is unknown, unless --y-true COLUMN (in Python, y_true=) names it.",
+            file,
+            y_true,
+        )
     in_columns = [name.removeprefix(PROBA_PREFIX) for name in table.columns if name.startswith(PROBA_PREFIX)]
     classes = _classes(noted["classes"] if noted else None, in_columns, truth, guess)
     if not in_columns and not noted:
