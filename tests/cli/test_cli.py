@@ -251,3 +251,19 @@ def test_data_split_writes_a_list_by_group_and_never_over_another(tmp_path, imag
     again = tlkit(*command, "people.csv", cwd=tmp_path)
     assert again.returncode == 2
     assert "exists and is left alone" in again.stderr
+
+
+def test_a_mistyped_folder_is_reported_before_torch_is_loaded(tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("recipe_version: 1\nname: r\ndata: {root: nowhere}\nmodel: {name: resnet18, weights: none}\n")
+    code = """
+import tlkit
+try:
+    tlkit.fit("r.yaml")
+except tlkit.TlkitError as error:
+    assert "nowhere" in str(error), error
+else:
+    raise AssertionError("there is no such folder")
+"""
+    assert "torch" not in loaded_by(code, cwd=tmp_path)
+    assert not (tmp_path / "runs" / "r").exists()

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["tlkit.pipeline.fit", "tlkit.evaluation", "tlkit.report", "sklearn.metrics"])
+SERVER.set_forkserver_preload(
+    ["tlkit.pipeline.training.fitting", "tlkit.evaluation", "tlkit.report", "sklearn.metrics"]
+)
 TIMEOUT_S = 120
 
 

@@ -19,7 +19,7 @@ from tlkit.models.artifact import TENSORS_FILE, save_artifact
 from tlkit.models.network import Network
 from tlkit.pipeline.inference.predictor import Predictor
 from tlkit.pipeline.judging.judge import Run
-from tlkit.pipeline.training.resume import replacing
+from tlkit.pipeline.starting.reopen import replacing
 from tlkit.recipe import Recipe, dump_recipe, load_recipe
 from tlkit.runs import RunDirectory, write_lock
 from tlkit.samples import Samples

@@ -24,7 +24,8 @@ from tlkit.features.cache import FeatureCache
 from tlkit.features.engine_choice import engine_named
 from tlkit.features.features import Features
 from tlkit.pipeline.inference.embed import embed, embed_views
-from tlkit.pipeline.training.prepare import Prepared, augmentation, can_use_cache
+from tlkit.pipeline.starting.asked import augmentation, can_use_cache
+from tlkit.pipeline.training.prepare import Prepared
 from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)

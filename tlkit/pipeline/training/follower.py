@@ -13,6 +13,7 @@ import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 import pytorch_lightning as pl
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]  # torch 2.13 names them in no __all__
 
+from tlkit.data.gather import Gathered
 from tlkit.errors import TlkitError
 from tlkit.models.classifier import Classifier
 from tlkit.models.step import NotFiniteError
@@ -46,7 +47,7 @@ def _prepared(task: Task, world: World) -> Prepared:
     recipe = task.recipe
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     classifier = Classifier(**task.classifier)  # its weights come from the first process, when training begins
-    data = open_data(recipe, classifier.preprocess, world=world, samples=task.samples)
+    data = open_data(recipe, classifier.preprocess, world=world, images=Gathered(task.samples))
     data.setup()
     groups = use_groups(recipe, data)
     if groups is not None:

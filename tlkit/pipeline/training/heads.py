@@ -16,7 +16,8 @@ from tlkit.features.heads import FACTS, QUICK_KINDS, Head, choose_head, fit_head
 from tlkit.features.heads.store import HEAD_FILE
 from tlkit.models.classifier import Classifier
 from tlkit.models.network import ScoredHead
-from tlkit.pipeline.training.prepare import Prepared, class_weights, head_word
+from tlkit.pipeline.starting.asked import class_weights, head_word
+from tlkit.pipeline.training.prepare import Prepared
 from tlkit.recipe.heads import HeadWord
 
 logger = logging.getLogger(__name__)

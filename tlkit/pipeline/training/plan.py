@@ -5,8 +5,9 @@ from __future__ import annotations
 from tlkit.audit.tables import CROSS
 from tlkit.models.losses import GroupDROLoss
 from tlkit.models.phases import Table, layer_rows
+from tlkit.pipeline.starting.asked import head_word
 from tlkit.pipeline.training.heads import head_plan
-from tlkit.pipeline.training.prepare import Prepared, head_word
+from tlkit.pipeline.training.prepare import Prepared
 from tlkit.samples import SPLITS
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
@@ -14,20 +13,19 @@ import numpy.typing as npt
 import pytorch_lightning as pl
 from torch import nn
 
-from tlkit.audit.cells import by_problems
 from tlkit.data.datamodule import ImageFolderDataModule
-from tlkit.data.sources import require_source
-from tlkit.errors import RecipeError, first_few
+from tlkit.data.gather import Gathered
+from tlkit.errors import RecipeError
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss
 from tlkit.pipeline.inference.devices import LightningPrecision, choose_device, choose_precision
 from tlkit.pipeline.judging.repair_groups import crossings
+from tlkit.pipeline.starting.asked import augmentation, can_use_cache, class_counts, class_weights, head_word
+from tlkit.pipeline.starting.images import gather_images
 from tlkit.pipeline.training.world import World, find_world
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
-from tlkit.recipe.heads import HeadWord
-from tlkit.samples import LABEL, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -60,18 +58,21 @@ class Prepared:
         return self.recipe.train.parallel == "fsdp" and self.world.size > 1
 
 
-def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = None) -> Prepared:
-    """Build the backbone, read and split the data, and join the two.
+def prepare(
+    recipe: Recipe, *, gathered: Gathered | None = None, progress: Callable[[int, int], None] | None = None
+) -> Prepared:
+    """Build the backbone, and join it to the data.
 
     Args:
         recipe: what to build.
-        progress: called with (images checked, images in all).
+        gathered: its images; None = they are gathered first.
+        progress: called with (images checked, images in all) where they are.
 
     Raises:
         TlkitError: the weights, the data or the device cannot be had; the message says what to do.
     """
     section = recipe.data
-    require_source(section.root, manifest=section.manifest, shards=section.shards)  # before weights are fetched
+    gathered = gathered or gather_images(recipe, progress=progress)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     world = _world(recipe)
     device = choose_device(recipe.train.device)
@@ -85,9 +86,8 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
     given = {"resize": section.resize, "crop_pct": section.crop_pct, "background": section.background,
              "decode": section.decode}  # fmt: skip
     preprocess = backbone.preprocess.replace(**{name: value for name, value in given.items() if value is not None})
-    data = open_data(recipe, preprocess, world=world, progress=progress)
+    data = open_data(recipe, preprocess, world=world, images=gathered)
     data.setup()
-    _check_audit(recipe, data.samples)
     groups = use_groups(recipe, data)
     _check_world(world, data, recipe)
     keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora")
@@ -105,7 +105,7 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
         strategy=recipe.strategy,
         train=recipe.train,
         class_weights=class_weights(recipe.train.class_weights, data.samples),
-        class_counts=_class_counts(data.samples) if recipe.train.logit_adjustment else None,
+        class_counts=class_counts(data.samples) if recipe.train.logit_adjustment else None,
         num_groups=None if groups is None else int(groups.max()) + 1,
         steps_per_epoch=steps,
         seed=recipe.seed,
@@ -122,71 +122,28 @@ def prepare(recipe: Recipe, *, progress: Callable[[int, int], None] | None = Non
     return Prepared(recipe, data, classifier, device, precision, steps, world)
 
 
-def head_word(recipe: Recipe) -> HeadWord:
-    """Return which head a recipe asks for: "linear" where it is trained by the recipe's own optimizer."""
-    return recipe.strategy.head if recipe.strategy.kind == "frozen" else "linear"
-
-
-def can_use_cache(recipe: Recipe) -> bool:
-    """Tell whether the head of a recipe can train on cached features: the backbone is frozen, the pixels are fixed."""
-    fixed = recipe.augment.preset == "none" and not recipe.augment.transforms
-    mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
-    if recipe.strategy.kind != "frozen" or recipe.features.use == "never" or mixed:
-        return False
-    return fixed or recipe.features.views > 0
-
-
-def open_data(
-    recipe: Recipe,
-    preprocess: Preprocess,
-    *,
-    world: World,
-    samples: Samples | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> ImageFolderDataModule:
+def open_data(recipe: Recipe, preprocess: Preprocess, *, world: World, images: Gathered) -> ImageFolderDataModule:
     """Return the data module of a recipe, not yet set up.
 
     Args:
-        recipe: its `data` section says where the images are and how they are split.
+        recipe: its `data` section says how the images become batches.
         preprocess: what the backbone expects.
         world: the processes that share the images.
-        samples: images that another process has read, checked and split, which are then taken as they are.
-        progress: called with (images checked, images in all).
+        images: the images.
     """
     section = recipe.data
-    common: dict[str, Any] = {
-        "preprocess": preprocess,
-        "augment": augmentation(recipe),
-        "batch_size": section.batch_size,
-        "num_workers": section.num_workers,
-        "seed": recipe.seed,
-        "shuffle_buffer": section.shuffle_buffer,
-        "sampling": "balanced" if recipe.train.sampling == "balanced" else "shuffled",
-        "max_pixels": section.max_pixels,
-        "rank": world.rank,
-        "processes": world.size,
-    }
-    if samples is not None:
-        return ImageFolderDataModule(samples, val=0.0, check=False, **common)
     return ImageFolderDataModule(
-        section.root,
-        val=section.val,
-        test=section.test,
-        manifest=section.manifest,
-        shards=section.shards,
-        split=section.split,
-        stratify=section.stratify,
-        group_by=section.group_by,
-        time_column=section.time_column,
-        folds=section.folds,
-        fold=section.fold,
-        on_leak=section.on_leak,
-        metadata=section.metadata,
-        groups=section.groups,
-        quarantine=section.quarantine,
-        labels=section.labels,
-        progress=progress,
-        **common,
+        images,
+        preprocess=preprocess,
+        augment=augmentation(recipe),
+        batch_size=section.batch_size,
+        num_workers=section.num_workers,
+        seed=recipe.seed,
+        shuffle_buffer=section.shuffle_buffer,
+        sampling="balanced" if recipe.train.sampling == "balanced" else "shuffled",
+        max_pixels=section.max_pixels,
+        rank=world.rank,
+        processes=world.size,
     )
 
 
@@ -244,70 +201,7 @@ def _check_world(world: World, data: ImageFolderDataModule, recipe: Recipe) -> N
         raise RecipeError(f"{images} training images are too few for {world.size} processes. Use train.devices=1.")
 
 
-def _check_audit(recipe: Recipe, samples: Samples) -> None:
-    """Find out before training whether the audit that the recipe asks for can be made of the splits it will judge.
-
-    Raises:
-        RecipeError: a column is an identifier, cannot be cut as asked, or the positive class is none.
-    """
-    section = recipe.audit
-    if not section.by:
-        return
-    there = set(samples.table["split"])
-    problems: list[str] = []
-    for split in [name for name in ("val", "test") if name in there] or ["train"]:
-        found = by_problems(samples.split(split).groups, section.plain)
-        problems += [f"audit.by, {split} split: {problem}" for problem in found]
-    if section.positive is not None and section.positive not in samples.classes:
-        problems.append(
-            f"audit.positive is {section.positive!r}, which the data does not have. "
-            f"Its classes are {first_few(samples.classes)}."
-        )
-    if problems:
-        raise RecipeError(*problems)
-
-
 def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
     if size is None:
         return None
     return (size, size) if isinstance(size, int) else (size[0], size[1])
-
-
-def augmentation(recipe: Recipe) -> str | list[dict[str, Any]]:
-    """Return a recipe's augmentation as `build_transform` takes it: a preset, or a list of transforms."""
-    listed = recipe.augment.transforms
-    if listed is None:
-        return recipe.augment.preset
-    return [{"name": transform.name, **transform.arguments} for transform in listed]
-
-
-def _class_counts(samples: Samples) -> dict[str, int]:
-    """Return the training images of each class.
-
-    Raises:
-        RecipeError: a class has none, so that nothing can make up for how rare it is.
-    """
-    counts = samples.split("train").table[LABEL].value_counts()
-    without = [name for name in samples.classes if name not in counts]
-    if without:
-        raise RecipeError(
-            f"There are no training images of {first_few(without)}, which train.class_weights: balanced and "
-            "train.logit_adjustment need. Add some, or turn these off."
-        )
-    return {name: int(counts[name]) for name in samples.classes}
-
-
-def class_weights(given: str | Mapping[str, float], samples: Samples) -> Mapping[str, float] | None:
-    """Return the loss weight of each class; `balanced` is N / (C · N_c), as scikit-learn's class_weight defines it."""
-    if given == "none":
-        return None
-    if isinstance(given, str):
-        counts = _class_counts(samples)
-        return {name: sum(counts.values()) / (len(counts) * count) for name, count in counts.items()}
-    unknown = [name for name in given if name not in samples.classes]
-    if unknown:
-        raise RecipeError(
-            f"train.class_weights names {first_few(unknown)}, which the data does not have. "
-            f"Its classes are {first_few(samples.classes)}."
-        )
-    return {name: float(given.get(name, 1.0)) for name in samples.classes}

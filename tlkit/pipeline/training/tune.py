@@ -16,8 +16,9 @@ from tlkit.data.batch import Batch
 from tlkit.errors import RecipeError
 from tlkit.models.sweep import sweep_rates, time_batch_sizes
 from tlkit.models.tuning import BatchSizes, RateSweep
+from tlkit.pipeline.starting.asked import head_word
 from tlkit.pipeline.training.cached import FeatureBatches, cached_features, threads_for
-from tlkit.pipeline.training.prepare import Prepared, head_word, prepare
+from tlkit.pipeline.training.prepare import Prepared, prepare
 from tlkit.recipe import Recipe, load_recipe
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,65 @@
+"""What a recipe asks for, read off it and its images without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tlkit.errors import RecipeError, first_few
+from tlkit.recipe import Recipe
+from tlkit.recipe.heads import HeadWord
+from tlkit.samples import LABEL, Samples
+
+
+def head_word(recipe: Recipe) -> HeadWord:
+    """Return which head a recipe asks for: "linear" where it is trained by the recipe's own optimizer."""
+    return recipe.strategy.head if recipe.strategy.kind == "frozen" else "linear"
+
+
+def can_use_cache(recipe: Recipe) -> bool:
+    """Tell whether the head of a recipe can train on cached features: the backbone is frozen, the pixels are fixed."""
+    fixed = recipe.augment.preset == "none" and not recipe.augment.transforms
+    mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
+    if recipe.strategy.kind != "frozen" or recipe.features.use == "never" or mixed:
+        return False
+    return fixed or recipe.features.views > 0
+
+
+def augmentation(recipe: Recipe) -> str | list[dict[str, Any]]:
+    """Return a recipe's augmentation as `build_transform` takes it: a preset, or a list of transforms."""
+    listed = recipe.augment.transforms
+    if listed is None:
+        return recipe.augment.preset
+    return [{"name": transform.name, **transform.arguments} for transform in listed]
+
+
+def class_counts(samples: Samples) -> dict[str, int]:
+    """Return the training images of each class.
+
+    Raises:
+        RecipeError: a class has none, so that nothing can make up for how rare it is.
+    """
+    counts = samples.split("train").table[LABEL].value_counts()
+    without = [name for name in samples.classes if name not in counts]
+    if without:
+        raise RecipeError(
+            f"There are no training images of {first_few(without)}, which train.class_weights: balanced and "
+            "train.logit_adjustment need. Add some, or turn these off."
+        )
+    return {name: int(counts[name]) for name in samples.classes}
+
+
+def class_weights(given: str | Mapping[str, float], samples: Samples) -> Mapping[str, float] | None:
+    """Return the loss weight of each class; `balanced` is N / (C · N_c), as scikit-learn's class_weight defines it."""
+    if given == "none":
+        return None
+    if isinstance(given, str):
+        counts = class_counts(samples)
+        return {name: sum(counts.values()) / (len(counts) * count) for name, count in counts.items()}
+    unknown = [name for name in given if name not in samples.classes]
+    if unknown:
+        raise RecipeError(
+            f"train.class_weights names {first_few(unknown)}, which the data does not have. "
+            f"Its classes are {first_few(samples.classes)}."
+        )
+    return {name: float(given.get(name, 1.0)) for name in samples.classes}

@@ -1,0 +1,77 @@
+"""The images of a recipe: gathered, and held against what the recipe wants to know of them. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tlkit.audit.cells import by_problems
+from tlkit.data.gather import Gathered, Source
+from tlkit.data.split import SplitPlan
+from tlkit.errors import RecipeError, first_few
+from tlkit.pipeline.starting.asked import class_counts, class_weights
+from tlkit.recipe import Recipe
+from tlkit.samples import Samples
+
+
+def gather_images(recipe: Recipe, *, progress: Callable[[int, int], None] | None = None) -> Gathered:
+    """Read, check and split the images of a recipe.
+
+    Args:
+        recipe: its `data` section says where the images are and how they are split.
+        progress: called with (images checked, images in all).
+
+    Raises:
+        DataError: the images cannot be used.
+        RecipeError: the recipe weights classes, or audits columns, that the images do not have.
+    """
+    gathered = source_of(recipe).gather(progress=progress)
+    check_audit(recipe, gathered.samples)
+    class_weights(recipe.train.class_weights, gathered.samples)
+    if recipe.train.logit_adjustment:
+        class_counts(gathered.samples)
+    return gathered
+
+
+def source_of(recipe: Recipe) -> Source:
+    """Return where a recipe's images come from."""
+    section = recipe.data
+    labels = section.labels
+    return Source(
+        root=section.root,
+        plan=SplitPlan(
+            val=section.val, test=section.test, seed=recipe.seed, stratify=section.stratify,
+            group_by=section.group_by, time_column=section.time_column, folds=section.folds, fold=section.fold,
+        ),
+        manifest=section.manifest,
+        shards=section.shards,
+        split=section.split,
+        metadata=section.metadata,
+        groups=tuple(section.groups),
+        quarantine=section.quarantine,
+        labels=(labels,) if isinstance(labels, str) else tuple(labels),
+        on_leak=section.on_leak,
+        max_pixels=section.max_pixels,
+    )  # fmt: skip
+
+
+def check_audit(recipe: Recipe, samples: Samples) -> None:
+    """Find out before training whether the audit that the recipe asks for can be made of the splits it will judge.
+
+    Raises:
+        RecipeError: a column is an identifier, cannot be cut as asked, or the positive class is none.
+    """
+    section = recipe.audit
+    if not section.by:
+        return
+    there = set(samples.table["split"])
+    problems: list[str] = []
+    for split in [name for name in ("val", "test") if name in there] or ["train"]:
+        found = by_problems(samples.split(split).groups, section.plain)
+        problems += [f"audit.by, {split} split: {problem}" for problem in found]
+    if section.positive is not None and section.positive not in samples.classes:
+        problems.append(
+            f"audit.positive is {section.positive!r}, which the data does not have. "
+            f"Its classes are {first_few(samples.classes)}."
+        )
+    if problems:
+        raise RecipeError(*problems)
