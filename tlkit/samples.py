@@ -97,15 +97,24 @@ class Samples:
             classes: class names in target order; default: the sorted labels of the file.
 
         Raises:
-            DataError: the file lacks a column.
+            DataError: the file is missing or damaged, lacks a column, or has a label that is none of the classes.
         """
         if not path.is_file():
             raise DataError(f"{path} is missing, so the images of this run are not known. Fit it again.")
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n")
+        try:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n")
+        except (
+            ValueError
+        ) as error:  # what pandas raises of text that is no UTF-8, of rows that do not match, and of none
+            raise DataError(f"{path} is damaged ({error}). Restore it or fit again.") from error
         missing = [name for name in RESERVED_COLUMNS if name not in table.columns]
         if missing:
             raise DataError(f"{path} has no column {', '.join(missing)}. It should be a split.csv that tlkit wrote.")
         for name in table.columns:
             if name not in RESERVED_COLUMNS:
                 table[name] = table[name].replace("", pd.NA)
-        return cls(root, tuple(classes) if classes is not None else tuple(sorted(set(table[LABEL]))), table)
+        names = tuple(classes) if classes is not None else tuple(sorted(set(table[LABEL])))
+        foreign = sorted(set(table[LABEL]) - set(names))
+        if foreign:
+            raise DataError(f"{path} is damaged: {foreign[0]!r} is none of the classes. Restore it or fit again.")
+        return cls(root, names, table)

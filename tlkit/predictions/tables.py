@@ -64,17 +64,24 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
         PredictionsError: the file is missing, empty, not Parquet, or written by a newer tlkit.
     """
     check_exists(file)
+    damaged = f"{file} is not a Parquet file, or it is damaged. Write it again."
     try:
         table = pq.read_table(file)
-    except pa.ArrowInvalid as error:
-        raise PredictionsError(f"{file} is not a Parquet file, or it is damaged. Write it again.") from error
+    except (pa.ArrowException, OSError) as error:  # of a damaged page it is the latter
+        raise PredictionsError(damaged) from error
     if twice := repeated(table.column_names):
         raise PredictionsError(f"{file}: columns must have different names, but these occur twice: {first_few(twice)}.")
     if table.num_rows == 0:
         raise PredictionsError(f"{file} has columns but no rows.")
     note = (table.schema.metadata or {}).get(METADATA_KEY)
-    noted = json.loads(note) if note else None
-    if noted is not None and noted["version"] > METADATA_VERSION:
+    try:
+        noted = json.loads(note) if note else None
+        newer = noted is not None and noted["version"] > METADATA_VERSION
+        if noted is not None and not newer and not isinstance(noted["classes"], list):
+            raise ValueError("classes is no list")
+    except (ValueError, KeyError, TypeError) as error:
+        raise PredictionsError(damaged) from error
+    if noted is not None and newer:
         raise PredictionsError(
             f"{file} was written by a newer tlkit (format {noted['version']}, this one reads up to "
             f"{METADATA_VERSION}). Update tlkit: pip install -U tlkit"
