@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tlkit.audit.audit import Audit, audit_groups
     from tlkit.data.datamodule import ImageFolderDataModule
-    from tlkit.data.doctor import data_doctor
     from tlkit.errors import TlkitError
     from tlkit.evaluation.evaluation import Evaluation, evaluate
     from tlkit.features.features import Features
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from tlkit.pipeline.judging.gate import gate
     from tlkit.pipeline.judging.judge import Run, open_run
     from tlkit.pipeline.questions.advise import advise
+    from tlkit.pipeline.questions.doctor import data_doctor
     from tlkit.pipeline.questions.labels import audit_labels
     from tlkit.pipeline.questions.probing import learning_curve
     from tlkit.pipeline.questions.repair import repair
@@ -52,7 +52,7 @@ _HOMES = {
     "advise": "tlkit.pipeline.questions.advise",
     "audit_groups": "tlkit.audit.audit",
     "audit_labels": "tlkit.pipeline.questions.labels",
-    "data_doctor": "tlkit.data.doctor",
+    "data_doctor": "tlkit.pipeline.questions.doctor",
     "embed": "tlkit.pipeline.inference.embed",
     "evaluate": "tlkit.evaluation.evaluation",
     "find_slices": "tlkit.pipeline.questions.slices",

@@ -15,6 +15,7 @@ from tlkit.data.duplicates import (
     Fingerprints,
     _candidates,
     _pack,
+    _turned_hashes,
     find_duplicates,
     fingerprint,
 )
@@ -43,6 +44,11 @@ CHANGES = {
     "doubled": lambda image: image.resize((image.width * 2, image.height * 2), Image.Resampling.BILINEAR),
     "squashed": lambda image: image.resize((64, 64), Image.Resampling.LANCZOS),
     "mirrored": lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "turned left": lambda image: image.transpose(Image.Transpose.ROTATE_90),
+    "turned right, re-encoded": lambda image: saved_again(image.transpose(Image.Transpose.ROTATE_270), 75),
+    "turned on its head": lambda image: image.transpose(Image.Transpose.ROTATE_180),
+    "turned over": lambda image: image.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
+    "turned over the other diagonal": lambda image: image.transpose(Image.Transpose.TRANSVERSE),
     "mirrored and halved": lambda image: saved_again(
         image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).resize((48, 36)), 75
     ),
@@ -59,7 +65,8 @@ def test_every_copy_is_found_and_nothing_else(change):
     originals = [picture(seed) for seed in range(40)]
     found = find_duplicates(prints_of([*originals, *(CHANGES[change](image) for image in originals[:10])]))
     assert found.groups == tuple((row, 40 + row) for row in range(10))
-    assert {pair.kind for pair in found.pairs} == {"mirrored" if "mirrored" in change else "near"}
+    expected = next((kind for kind in ("mirrored", "turned") if kind in change), "near")
+    assert {pair.kind for pair in found.pairs} == {expected}
 
 
 def test_unlike_pictures_are_no_duplicates():
@@ -103,8 +110,8 @@ def test_where_all_pictures_look_alike_only_true_copies_count():
 
 
 @settings(max_examples=30)
-@given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=12), st.integers(0, 2**32), st.booleans())
-def test_the_index_finds_exactly_what_comparing_all_pairs_finds(seeds, noise, mirrored):
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=12), st.integers(0, 2**32), st.integers(0, 7))
+def test_the_index_finds_exactly_what_comparing_all_pairs_finds(seeds, noise, way):
     generator = np.random.default_rng(noise)
     hashes = []
     for seed in seeds:  # each with a few neighbours 0…12 bits away
@@ -112,26 +119,43 @@ def test_the_index_finds_exactly_what_comparing_all_pairs_finds(seeds, noise, mi
             flips = sum(1 << int(bit) for bit in generator.permutation(64)[:bits])
             hashes.append(seed ^ flips)
     array = np.array(hashes, np.uint64)
-    mask = np.uint64(0x0F0F_3333_5555_00FF if mirrored else 0)
+    turned = _turned_hashes(array, way)
     found = {
-        pair for left, right in _candidates(array, mask) for pair in zip(left.tolist(), right.tolist(), strict=True)
+        pair for left, right in _candidates(array, turned) for pair in zip(left.tolist(), right.tolist(), strict=True)
     }
     expected = {
         (a, b)
         for a, b in itertools.combinations(range(len(array)), 2)
-        if int(array[a] ^ mask ^ array[b]).bit_count() <= MOST_BITS
+        if int(array[a] ^ turned[b]).bit_count() <= MOST_BITS
     }
     assert found == expected
 
 
-@given(st.integers(0, 1000))
-def test_mirroring_a_picture_flips_fixed_bits_of_its_hash(seed):
-    from tlkit.data.duplicates import _MIRROR
+WAYS = [
+    (way, *transposes)
+    for way, transposes in enumerate(
+        [
+            (),
+            (Image.Transpose.FLIP_LEFT_RIGHT,),
+            (Image.Transpose.FLIP_TOP_BOTTOM,),
+            (Image.Transpose.ROTATE_180,),
+            (Image.Transpose.TRANSPOSE,),
+            (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.TRANSPOSE),
+            (Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE),
+            (Image.Transpose.TRANSVERSE,),
+        ]
+    )
+]
 
-    image = picture(seed)
-    mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    difference = fingerprint(image).hash ^ fingerprint(mirrored).hash ^ _MIRROR
-    assert int(difference).bit_count() <= 2  # rounding, where a frequency is nearly absent
+
+@given(st.integers(0, 1000), st.sampled_from(WAYS))
+def test_the_hash_of_a_turned_picture_follows_from_its_hash(seed, change):
+    way, *transposes = change
+    image = turned = picture(seed)
+    for transpose in transposes:
+        turned = turned.transpose(transpose)
+    expected = _turned_hashes(np.array([fingerprint(image).hash]), way)[0]
+    assert int(fingerprint(turned).hash ^ expected).bit_count() <= 3  # rounding, where a frequency is nearly absent
 
 
 def test_very_many_pictures_of_one_hash_end_soon_and_are_one_group():

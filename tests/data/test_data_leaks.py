@@ -5,31 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scenes import scene
 
 from tlkit.data import leaks as leaks_module
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.errors import DataError
-
-
-def scene(seed: int) -> Image.Image:
-    """Draw something photo-like: noise whose power falls with frequency, as in photographs, and a few solid shapes."""
-    rng = np.random.default_rng(seed)
-    height, width = int(rng.integers(80, 130)), int(rng.integers(80, 130))
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
-    frequency[0, 0] = 1
-    spectrum = np.fft.fft2(rng.normal(size=(3, height, width))) / frequency**1.2
-    waves = np.fft.ifft2(spectrum).real
-    waves = (waves - waves.mean(axis=(1, 2), keepdims=True)) / waves.std(axis=(1, 2), keepdims=True)
-    pixels = rng.uniform(60, 190, 3)[:, None, None] + 35 * waves
-    rows, columns = np.mgrid[:height, :width]
-    for _ in range(4):
-        y, x, r = rng.uniform(0, height), rng.uniform(0, width), rng.uniform(6, 30)
-        pixels[:, (rows - y) ** 2 + (columns - x) ** 2 < r**2] = rng.uniform(0, 255, 3)[:, None]
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 
 def altered(image: Image.Image, how: int) -> tuple[Image.Image, dict[str, int]]:
@@ -77,7 +60,11 @@ def test_a_tenth_of_the_test_images_planted_into_train_is_found_and_nothing_else
     assert all(Path(twin).stem == f"z{Path(path).stem}" for path, twin in twins.items() if path in leaked)
     assert set(data.leaks.table["how"]) == {"near", "mirrored"}
     warning = next(line for line in lines() if line.startswith("Leak: "))
-    assert warning.startswith(f"Leak: {len(found)} of 200 test images are also in train (")
+    how = data.leaks.table["how"].value_counts()
+    assert warning.startswith(
+        f"Leak: {len(found)} of 200 test images show pictures that lie in train as well ({how['near']} saved again or "
+        f"scaled, {how['mirrored']} mirrored): test/bee/007.jpg as train/bee/z007.jpg, "
+    )
 
 
 def test_drop_removes_the_training_copies_and_nothing_else(planted, lines):
@@ -124,7 +111,10 @@ def test_a_group_on_both_sides_of_splits_that_were_given_leaks(three_splits, lin
         ["test/ant/0.png", "train/ant/0.png", "same patient"],
         ["val/ant/0.png", "train/ant/0.png", "same patient"],
     ]
-    assert "Leak: 1 of 8 test images are also in train (1 same patient): test/ant/0.png = train/ant/0.png." in lines()
+    assert (
+        "Leak: 1 of 8 test images has the same patient as an image of train: test/ant/0.png as train/ant/0.png."
+        in lines()
+    )
 
 
 def test_dropping_the_last_training_image_of_a_class_is_refused(tmp_path, make_image):
@@ -160,6 +150,6 @@ def test_a_picture_under_two_labels_is_named_also_where_it_was_saved_again(tmp_p
     caplog.set_level("WARNING", "tlkit")
     ImageFolderDataModule(tmp_path, val=0, num_workers=0).setup()
     assert [record.getMessage() for record in caplog.records if "class" in record.getMessage()] == [
-        "The same picture (identical, saved again, scaled or mirrored) lies in more than one class, so a label may be "
-        "wrong (2): ant/0.png = bee/same.png, ant/again.jpg = bee/5.png."
+        "The same picture (identical, saved again, scaled, mirrored or turned) lies in more than one class, so a label "
+        "may be wrong (2): ant/0.png = bee/same.png, ant/again.jpg = bee/5.png."
     ]

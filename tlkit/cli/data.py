@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -150,11 +152,45 @@ def labels(
 
 
 @app.command()
+def leaks(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Name the val and test images of a run whose picture was in training, also cropped, and score without them."""
+    from tlkit.pipeline.judging.judge import open_run
+    from tlkit.pipeline.questions.leaks import find_run_leaks
+
+    opened = open_run(run)
+    with check_progress() as on_check:
+        table = find_run_leaks(opened, progress=on_check)
+    judged = {split: opened.evaluation(split) for split in opened.directory.predicted_splits}
+    if json:
+        print_json({"leaks": table.to_dict("records"), "evaluation": {s: one.to_dict() for s, one in judged.items()}})
+        return
+    print_table([tuple(table.columns), *table.itertuples(index=False, name=None)] if len(table) else [])
+    print_lines(
+        [
+            *([""] if len(table) else []),
+            f"{len(table):,} val and test images show pictures that were in training as well.",
+        ]
+    )
+    for split, one in judged.items():
+        print_lines([""])
+        print_table([(split, "value", "basis"), *(row for row in one.summary_rows() if row[0].startswith("accuracy"))])
+
+
+@app.command()
 def doctor(
     root: Root,
     html: Annotated[Path | None, typer.Option(help="Write the findings with thumbnails to this file.")] = None,
     overwrite: Overwrite = False,
     fix: Annotated[Path | None, typer.Option(help="Write a manifest of kept and quarantined images (CSV).")] = None,
+    embed: Annotated[
+        str | None,
+        typer.Option(
+            help="Find cropped and recoloured copies, too, by this backbone's features: NAME or NAME@WEIGHTS."
+        ),
+    ] = None,
     fail_on: Annotated[
         Literal["error", "warning", "never"], typer.Option(help="Exit with 1 where a finding is as grave as this.")
     ] = "error",
@@ -164,14 +200,23 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Decode every image and say what would spoil a training or its scores; nothing is changed."""
+    from tlkit.cli.output import named_progress
     from tlkit.data.doctor import diagnose, thumbnails
     from tlkit.data.quarantine import require_new, write_quarantine
+    from tlkit.pipeline.questions.doctor import finder_by_features
     from tlkit.report.dataset_page import require_own_page
 
     require_new(fix)
     require_own_page(html, command="doctor", overwrite=overwrite)
-    with check_progress() as on_check:
-        diagnosis, samples = diagnose(root, faces=faces, progress=on_check)
+    with named_progress() as on:
+
+        def step(what: str) -> Callable[[int, int], None] | None:
+            return None if on is None else partial(on, what)
+
+        find_more = None
+        if embed is not None:
+            find_more = finder_by_features(embed, on_image=step("making features"), on_pair=step("comparing pairs"))
+        diagnosis, samples = diagnose(root, faces=faces, find_more=find_more, progress=step("checking images"))
     if fix is not None:
         write_quarantine(fix, diagnosis, samples)
     if html is not None:

@@ -7,6 +7,9 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
+import numpy.typing as npt
+
 from tlkit.data.decode import MAX_PIXELS
 from tlkit.data.diagnosis import KINDS, Diagnosis, Finding, make_finding
 from tlkit.data.duplicates import DuplicateSet, Fingerprints, find_duplicates
@@ -19,6 +22,7 @@ from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
+FindMore = Callable[[Samples, npt.NDArray[np.intp], DuplicateSet], DuplicateSet]
 FEW_IMAGES, IMBALANCE = 10, 10
 IGNORED = {
     "junk": "junk", "not_images": "not-by-name", "loose": "loose", "loops": "loop", "broken": "broken-link",
@@ -27,14 +31,15 @@ IGNORED = {
 """Kinds of finding by the fields of `Ignored`."""
 
 
-def data_doctor(
+def diagnose(
     root: Root,
     *,
     faces: bool = False,
     max_pixels: int = MAX_PIXELS,
     workers: int | None = None,
+    find_more: FindMore | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Diagnosis:
+) -> tuple[Diagnosis, Samples]:
     """Look at every image and folder of a dataset, and say what would spoil a training or its scores.
 
     Every file is decoded in full, in parallel; nothing is changed. The memory needed is about 1.5 kB an image.
@@ -45,26 +50,15 @@ def data_doctor(
         faces: look for faces as well, with OpenCV's frontal cascade; slow, and neither complete nor exact.
         max_pixels: images of more pixels than this count as bombs.
         workers: number of threads; default: one per core. Pillow decodes without holding Python's lock.
+        find_more: finds further copies, given the images, the rows of those that can be read, and the known copies.
         progress: called from this thread with (images done, images in all).
+
+    Returns:
+        The findings, and the images with their digests, as a manifest needs them.
 
     Raises:
         DataError: a folder, list or shard is missing or cannot be read, or a list or shard is wrong.
-
-    Example:
-        >>> data_doctor("photos").findings  # doctest: +SKIP
     """
-    return diagnose(root, faces=faces, max_pixels=max_pixels, workers=workers, progress=progress)[0]
-
-
-def diagnose(
-    root: Root,
-    *,
-    faces: bool = False,
-    max_pixels: int = MAX_PIXELS,
-    workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[Diagnosis, Samples]:
-    """Return what `data_doctor` returns, and the images with their digests, as a manifest needs them."""
     survey = survey_images(root)
     samples = survey.samples
     examined = _examine_all(samples, faces=faces, max_pixels=max_pixels, workers=workers, progress=progress)
@@ -72,6 +66,8 @@ def diagnose(
         samples.root, samples.classes, samples.table.assign(**{DIGEST: [found.digest for found in examined]})
     )
     duplicates = find_duplicates(Fingerprints.of([f.digest for f in examined], [f.print for f in examined]))
+    if find_more is not None:
+        duplicates = find_more(samples, np.flatnonzero([not f.reason for f in examined]), duplicates)
     by_kind: dict[str, list[tuple[str, str]]] = defaultdict(list)  # kind → (item, path or "")
     for problem in survey.problems:
         by_kind["layout"].append((problem, ""))

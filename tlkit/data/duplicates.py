@@ -1,19 +1,20 @@
-"""Pictures that occur twice: the same file, or the same picture saved again, scaled or mirrored.
+"""Pictures that occur twice: the same file, or the same picture saved again, scaled, mirrored or turned by 90 degrees.
 
 Three steps, each a fraction of the one before. Files with equal digests are identical. The others get a perceptual
-hash: the signs of the 64 lowest frequencies of the picture's cosine transform at 32 x 32 (after Zauner 2010,
-"Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1; signs instead of a comparison with
-the median, because mirroring a picture flips the signs of the odd horizontal frequencies and no others, so one hash
-finds both). Hashes that differ in up to 7 bits are found by multi-index hashing (Norouzi, Punjani & Fleet 2012, "Fast
-Search in Hamming Space with Multi-Index Hashing", section 3). What that brings up is a duplicate only if the pictures'
-colour thumbnails agree far better than those of different pictures of the same dataset do.
+hash: the signs of 64 low frequencies of the picture's cosine transform at 32 x 32 (after Zauner 2010, "Implementation
+and Benchmarking of Perceptual Image Hash Functions", section 3.2.1; signs instead of a comparison with the median,
+because mirroring a picture flips the signs of the odd frequencies of one axis and no others, and transposing it swaps
+the axes, so one hash finds all eight ways to lay a picture down). Hashes that differ in up to 7 bits are found by
+multi-index hashing (Norouzi, Punjani & Fleet 2012, "Fast Search in Hamming Space with Multi-Index Hashing", section 3).
+What that brings up is a duplicate only if the pictures' colour thumbnails agree far better than those of different
+pictures of the same dataset do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,8 @@ WINDOW = 128
 """In a dataset with very many pictures of one hash each is compared with this many of its neighbours on either side."""
 QUERIES_AT_ONCE = 4096
 
-_FREQUENCIES = sorted(((u, v) for u in range(12) for v in range(12) if u + v), key=lambda at: (sum(at), at))[:64]
+_FREQUENCIES = [(u, total - u) for total in range(1, 11) for u in range(total + 1) if (u, total) != (5, 10)]
+"""All with u + v up to 10 but one on the diagonal: 64 that stay 64 when the axes are swapped."""
 _DOWN, _ACROSS = (np.array(axis) for axis in zip(*_FREQUENCIES, strict=True))
 _COSINES = np.cos(np.pi / 32 * np.outer(np.arange(12), np.arange(32) + 0.5)).astype(np.float32)  # DCT-II, unscaled
 
@@ -47,9 +49,12 @@ def _pack(bits: npt.NDArray[np.bool_]) -> np.uint64:
     return np.uint64(int.from_bytes(np.packbits(bits).tobytes(), "big"))
 
 
-_MIRROR = _pack(_ACROSS % 2 == 1)
+_MIRROR, _UPSIDE_DOWN = _pack(_ACROSS % 2 == 1), _pack(_DOWN % 2 == 1)
+_SWAPPED = np.array([_FREQUENCIES.index((v, u)) for u, v in _FREQUENCIES])
 
-Kind = Literal["identical", "near", "mirrored"]
+Kind = Literal["identical", "near", "mirrored", "turned", "cropped", "edited"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""The closest first."""
 
 
 class Fingerprint(NamedTuple):
@@ -62,8 +67,9 @@ class Fingerprint(NamedTuple):
 class Pair(NamedTuple):
     """Two rows that show the same picture, `first` < `second`.
 
-    `kind` says how: "identical" files, "near" (saved again, scaled), or "mirrored" (left and right swapped).
-    `similarity` is the correlation of their thumbnails, 1 for identical files.
+    `kind` says how: "identical" files, "near" (saved again, scaled), "mirrored" (left and right swapped), "turned" (by
+    90, 180 or 270 degrees, mirrored or not); with features (see `tlkit.data.lookalikes`) also "cropped", and "edited"
+    (recoloured, written on). `similarity` is the correlation of their thumbnails or edges, 1 for identical files.
     """
 
     first: int
@@ -118,6 +124,11 @@ class DuplicateSet:
     groups: tuple[tuple[int, ...], ...]
     threshold: float
 
+    def joined(self, pairs: Sequence[Pair]) -> DuplicateSet:
+        """Return the set with more pairs."""
+        both = (*self.pairs, *pairs)
+        return DuplicateSet(tuple(sorted(both)), _groups(both), self.threshold)
+
     def across(self, values: Sequence[str]) -> tuple[tuple[int, ...], ...]:
         """Return the groups whose rows differ in `values` (N,), such as the splits or the labels."""
         return tuple(group for group in self.groups if len({values[row] for row in group}) > 1)
@@ -153,14 +164,14 @@ def fingerprint_reduction(width: int, height: int) -> int:
 
 
 def find_duplicates(prints: Fingerprints) -> DuplicateSet:
-    """Find the images that show the same picture: identical files, and copies saved again, scaled or mirrored.
+    """Find the images that show the same picture: identical files, and copies saved again, scaled, mirrored or turned.
 
-    Crops, rotations and redrawn pictures are other pictures. Plain pictures (one colour) are compared by digest only.
-    Time and memory grow with the number of images, not with its square.
+    Crops and recoloured pictures are other pictures here; `find_lookalikes` finds these, too. Plain pictures (one
+    colour) are compared by digest only. Time and memory grow with the number of images, not with its square.
 
     Example:
         >>> noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-        >>> views = (noise, noise[:, ::-1], noise[::-1])
+        >>> views = (noise, noise[:, ::-1], noise[:24])
         >>> prints = [fingerprint(Image.fromarray(np.ascontiguousarray(view))) for view in views]
         >>> find_duplicates(Fingerprints.of(["a", "b", "c"], prints)).groups
         ((0, 1),)
@@ -171,13 +182,18 @@ def find_duplicates(prints: Fingerprints) -> DuplicateSet:
     hashes = prints.hash[rows]
     threshold = _threshold(vectors)
     best: dict[tuple[int, int], Pair] = {}
-    for kind, mask in (("near", np.uint64(0)), ("mirrored", _MIRROR)):
-        turned = vectors if kind == "near" else _mirrored(vectors)
-        for left, right in _candidates(hashes, mask):
+    for way in range(8):
+        kind = KINDS[1 + min(way, 2)]
+        turned = _turned(vectors, way)
+        compared = np.empty(0, np.int64)  # the bands bring up most pairs more than once
+        for one, other in _candidates(hashes, _turned_hashes(hashes, way)):
+            key = np.setdiff1d(one * len(rows) + other, compared)
+            compared = np.union1d(compared, key)
+            left, right = np.divmod(key, len(rows))
             similarity = np.einsum("ij,ij->i", vectors[left].astype(np.float32), turned[right].astype(np.float32))
             for at in np.flatnonzero(similarity >= threshold):
                 first, second = sorted((int(rows[left[at]]), int(rows[right[at]])))
-                found = Pair(first, second, kind, min(float(similarity[at]), 1.0))  # type: ignore[arg-type]
+                found = Pair(first, second, kind, min(float(similarity[at]), 1.0))
                 if (first, second) not in best or found.similarity > best[first, second].similarity:
                     best[first, second] = found
     pairs += best.values()
@@ -216,9 +232,22 @@ def _vectors(thumbnails: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float16]
     return vectors, contrast
 
 
-def _mirrored(vectors: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
-    turned: npt.NDArray[np.float16] = vectors.reshape(-1, THUMBNAIL, THUMBNAIL, 3)[:, :, ::-1]
+def _turned(vectors: npt.NDArray[np.float16], way: int) -> npt.NDArray[np.float16]:
+    """Return thumbnails laid down another way: bit 0 mirrors, bit 1 stands them on their heads, bit 2 transposes."""
+    turned: npt.NDArray[np.float16] = vectors.reshape(-1, THUMBNAIL, THUMBNAIL, 3)
+    turned = turned[:, :, ::-1] if way & 1 else turned
+    turned = turned[:, ::-1] if way & 2 else turned
+    turned = turned.swapaxes(1, 2) if way & 4 else turned
     return turned.reshape(vectors.shape)
+
+
+def _turned_hashes(hashes: npt.NDArray[np.uint64], way: int) -> npt.NDArray[np.uint64]:
+    """Return the hashes that the pictures would have, laid down as `_turned` does."""
+    hashes = hashes ^ (_MIRROR if way & 1 else np.uint64(0)) ^ (_UPSIDE_DOWN if way & 2 else np.uint64(0))
+    if not way & 4:
+        return hashes
+    bits = np.unpackbits(hashes.astype(">u8").view(np.uint8).reshape(-1, 8), axis=1)[:, _SWAPPED]
+    return np.frombuffer(np.packbits(bits, axis=1).tobytes(), ">u8").astype(np.uint64)
 
 
 def _threshold(vectors: npt.NDArray[np.float16]) -> float:
@@ -238,18 +267,18 @@ def _threshold(vectors: npt.NDArray[np.float16]) -> float:
 
 
 def _candidates(
-    hashes: npt.NDArray[np.uint64], mask: np.uint64
+    hashes: npt.NDArray[np.uint64], turned: npt.NDArray[np.uint64]
 ) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """Yield pairs of positions (left, right), left < right, with hash ^ mask within 7 bits of the other's hash.
+    """Yield pairs of positions (left, right) with the hash of left within 7 bits of the turned hash of right.
 
-    A pair may come more than once. In each turn one band of 16 bits is rotated to the top, so that the hashes that
-    share it lie side by side once sorted.
+    A pair may come more than once. Each band of 16 bits in turn is rotated to the top, so that the hashes that share it
+    lie side by side once sorted.
     """
     shift = np.uint64(64 - BAND_BITS)
     for band in range(BANDS):
-        turned, asked = _rotated(hashes, band), _rotated(hashes ^ mask, band)
-        order, queries = np.argsort(turned, kind="stable"), np.argsort(asked, kind="stable")
-        ordered, asked = turned[order], asked[queries]
+        held, asked = _rotated(hashes, band), _rotated(turned, band)
+        order, queries = np.argsort(held, kind="stable"), np.argsort(asked, kind="stable")
+        ordered, asked = held[order], asked[queries]
         bounds = np.searchsorted(ordered >> shift, np.arange((1 << BAND_BITS) + 1, dtype=np.uint64))
         for bit in range(-1, BAND_BITS):
             wanted = asked if bit < 0 else asked ^ np.uint64(1 << (64 - BAND_BITS + bit))
@@ -259,7 +288,7 @@ def _candidates(
             middle = np.searchsorted(ordered, wanted[full])
             start[full] = np.maximum(start[full], middle - WINDOW)
             stop[full] = np.minimum(stop[full], middle + WINDOW)
-            yield from _near(hashes, mask, queries=queries, order=order, start=start, stop=stop, full=full)
+            yield from _near(hashes, turned, queries=queries, order=order, start=start, stop=stop, full=full)
 
 
 def _rotated(hashes: npt.NDArray[np.uint64], band: int) -> npt.NDArray[np.uint64]:
@@ -269,7 +298,7 @@ def _rotated(hashes: npt.NDArray[np.uint64], band: int) -> npt.NDArray[np.uint64
 
 def _near(
     hashes: npt.NDArray[np.uint64],
-    mask: np.uint64,
+    turned: npt.NDArray[np.uint64],
     *,
     queries: npt.NDArray[np.intp],
     order: npt.NDArray[np.intp],
@@ -277,19 +306,20 @@ def _near(
     stop: npt.NDArray[np.intp],
     full: npt.NDArray[np.bool_],
 ) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """Compare the hash of each query with those of `order[start:stop]`, a part of the queries at a time.
+    """Compare the turned hash of each query with the hashes of `order[start:stop]`, a part of the queries at a time.
 
-    A pair that comes up from both sides is yielded from one, but where a bucket is too full to be searched whole.
+    Of the two ways round, one is yielded: the other comes up in the search for the opposite turn. Where a bucket is too
+    full to be searched whole, both are.
     """
     for at in range(0, len(queries), QUERIES_AT_ONCE):
         begin, length = start[at : at + QUERIES_AT_ONCE], (stop - start)[at : at + QUERIES_AT_ONCE]
-        left = np.repeat(queries[at : at + QUERIES_AT_ONCE], length)
-        offsets = np.arange(len(left)) - np.repeat(np.cumsum(length) - length, length)
-        right = order[np.repeat(begin, length) + offsets]
-        close = np.bitwise_count(hashes[left] ^ mask ^ hashes[right]) <= MOST_BITS
+        right = np.repeat(queries[at : at + QUERIES_AT_ONCE], length)
+        offsets = np.arange(len(right)) - np.repeat(np.cumsum(length) - length, length)
+        left = order[np.repeat(begin, length) + offsets]
+        close = np.bitwise_count(hashes[left] ^ turned[right]) <= MOST_BITS
         close &= (left < right) | (np.repeat(full[at : at + QUERIES_AT_ONCE], length) & (left != right))
         if close.any():
-            yield np.minimum(left, right)[close], np.maximum(left, right)[close]
+            yield left[close], right[close]
 
 
 def _groups(pairs: Sequence[Pair]) -> tuple[tuple[int, ...], ...]:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from tlkit.data.duplicates import DuplicateSet, Fingerprints, find_duplicates, find_identical
+from tlkit.data.duplicates import KINDS, DuplicateSet, Fingerprints, find_duplicates, find_identical
 from tlkit.data.split import require_trainable
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
@@ -31,7 +31,7 @@ class Leaks:
 
     Attributes:
         table: one row per leaked image, by split and path: `path`, `split`, `twin` (an image of an earlier split that
-            shows the same), `twin_split`, and `how`: identical, near, mirrored, or "same patient" for a column.
+            shows the same), `twin_split`, and `how`: a kind of `Pair`, or "same patient" for a column.
         copies: rows of the samples in the earlier splits, sorted, without which nothing would leak.
     """
 
@@ -60,8 +60,8 @@ def warn_of_relabelled(samples: Samples, copies: DuplicateSet) -> None:
     groups = [" = ".join(paths[row] for row in group) for group in copies.across(labels)]
     if groups:
         logger.warning(
-            "The same picture (identical, saved again, scaled or mirrored) lies in more than one class, so a label may "
-            "be wrong (%d): %s.",
+            "The same picture (identical, saved again, scaled, mirrored or turned) lies in more than one class, so a "
+            "label may be wrong (%d): %s.",
             len(groups), first_few(groups),
         )  # fmt: skip
 
@@ -82,7 +82,7 @@ def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | No
         for row, twins in _leaked(group, splits):
             copies.update(twins)
             how, twin = min((_how(row, twin, digests, kinds), twin) for twin in twins)
-            found[row] = (twin, HOWS[how])
+            found[row] = (twin, KINDS[how])
     if group_by is not None:
         values = samples.table[group_by]
         for rows in values.dropna().groupby(values).indices.values():
@@ -100,8 +100,7 @@ def act_on_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
     """
     if not len(leaks):
         return samples
-    sentences = [_sentence(leaks, split, of=int((samples.table[SPLIT] == split).sum())) for split in ("test", "val")]
-    sentences = [sentence for sentence in sentences if sentence]
+    sentences = describe_leaks(leaks.table, {name: int(count) for name, count in samples.counts().sum().items()})
     if on_leak == "error":
         raise DataError(
             *sentences, "Remove the copies, or use data.on_leak: drop, which trains without them, or warn."
@@ -123,14 +122,11 @@ def act_on_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
     return rest
 
 
-HOWS = ("identical", "near", "mirrored")
-
-
 def _how(row: int, twin: int, digests: Sequence[str], kinds: Mapping[tuple[int, int], str]) -> int:
-    """Return how alike two rows of a group are, as a place in `HOWS`; near where only a chain joins them."""
+    """Return how alike two rows of a group are, as a place in `KINDS`; near where only a chain joins them."""
     if digests[row] == digests[twin]:
         return 0
-    return HOWS.index(kinds.get((min(row, twin), max(row, twin)), "near"))
+    return KINDS.index(kinds.get((min(row, twin), max(row, twin)), "near"))
 
 
 def _leaked(rows: Sequence[int], splits: list[str]) -> list[tuple[int, list[int]]]:
@@ -149,11 +145,38 @@ def _table(samples: Samples, found: dict[int, tuple[int, str]]) -> pd.DataFrame:
     )
 
 
-def _sentence(leaks: Leaks, split: str, *, of: int) -> str:
-    table = leaks.table[leaks.table["split"] == split]
-    if not len(table):
-        return ""
-    kinds = ", ".join(f"{count} {how}" for how, count in table["how"].value_counts().sort_index().items())
-    named = [f"{path} = {twin}" for path, twin in zip(table["path"], table["twin"], strict=True)]
-    where = " and ".join(name for name in SPLITS if (table["twin_split"] == name).any())
-    return f"Leak: {len(table)} of {of} {split} images are also in {where} ({kinds}): {first_few(named)}."
+HOW_MANY = {
+    "identical": "identical", "near": "saved again or scaled", "mirrored": "mirrored", "turned": "turned",
+    "cropped": "cropped", "edited": "recoloured or written on",
+}  # fmt: skip
+
+
+def describe_leaks(table: pd.DataFrame, counts: Mapping[str, int]) -> list[str]:
+    """Return what leaks, in a sentence for each split and each way to leak, test first.
+
+    Args:
+        table: as in `Leaks`.
+        counts: number of images of each split.
+    """
+    sentences = []
+    for split in ("test", "val"):
+        rows = table[table["split"] == split]
+        by_column = ~rows["how"].isin(KINDS)
+        for how, part in ((None, rows[~by_column]), *rows[by_column].groupby("how")):
+            if len(part):
+                sentences.append(_sentence(part, str(how) if how else "", split=split, of=counts[split]))
+    return sentences
+
+
+def _sentence(rows: pd.DataFrame, how: str, *, split: str, of: int) -> str:
+    named = first_few([f"{path} as {twin}" for path, twin in zip(rows["path"], rows["twin"], strict=True)])
+    where = " and ".join(name for name in SPLITS if (rows["twin_split"] == name).any())
+    count = f"Leak: {len(rows):,} of {of:,} {split} images"
+    if how:
+        has = "has" if len(rows) == 1 else "have"
+        return f"{count} {has} the {how} as an image of {where}: {named}."
+    counts = rows["how"].value_counts()
+    kinds = ", ".join(f"{counts[kind]:,} {HOW_MANY[kind]}" for kind in KINDS if kind in counts)
+    shows, picture = ("shows", "a picture") if len(rows) == 1 else ("show", "pictures")
+    lies = "lies" if len(rows) == 1 else "lie"
+    return f"{count} {shows} {picture} that {lies} in {where} as well ({kinds}): {named}."

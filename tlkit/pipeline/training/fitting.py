@@ -16,6 +16,7 @@ from tlkit.data.gather import Gathered
 from tlkit.errors import RunError, TlkitError
 from tlkit.features.heads import Head
 from tlkit.models.artifact import save_artifact
+from tlkit.pipeline.inference.copies import with_leaks_by_features
 from tlkit.pipeline.inference.devices import choose_device
 from tlkit.pipeline.inference.predictor import Predictor
 from tlkit.pipeline.inference.stored import store_model
@@ -131,6 +132,8 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         leaks = data.leaks.table.assign(dropped="yes" if recipe.data.on_leak == "drop" else "")
         directory.write_text(directory.leaks, leaks.to_csv(index=False, lineterminator="\n"))
     environment, cached = _note_environment(directory, prepared, resume=resume)
+    if recipe.data.on_leak == "error":
+        _look_for_leaks(directory, prepared, cached)
     owed = data.samples.root / "ATTRIBUTION.txt"
     if owed.is_file():
         directory.write_text(directory.attribution, owed.read_text(encoding="utf-8", errors="replace"))
@@ -155,9 +158,23 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
             directory.set_status(outcome)  # the report says so
         store_model(directory.model, prepared.classifier, head)
         _predict(directory, prepared, cached)
+        if recipe.data.on_leak != "error":
+            _look_for_leaks(directory, prepared, cached)
         _judge(directory, recipe, tracker)
         tracker.log_model(directory.model, metadata=prepared.classifier.card().to_dict())
     return outcome
+
+
+def _look_for_leaks(directory: RunDirectory, prepared: Prepared, cached: CachedFeatures | None) -> None:
+    """Add the leaks that features give away to those that are known, where there are features of all images."""
+    if cached is None or prepared.data.leaks is None or len(cached.plain) < len(prepared.data.samples):
+        return
+    known, section = Run(directory).leaks, prepared.recipe.data
+    table = with_leaks_by_features(
+        prepared.data.samples, cached.plain, known, on_leak=section.on_leak, max_pixels=section.max_pixels
+    )
+    if len(table) > len(known):
+        directory.write_text(directory.leaks, table.to_csv(index=False, lineterminator="\n"))
 
 
 def _note_environment(

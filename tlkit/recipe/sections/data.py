@@ -88,8 +88,8 @@ class DataSection(Section):
     fold: v.Whole = Field(0, description="Which of the folds is held out, from 0 to folds - 1.")
     on_leak: Literal["warn", "drop", "error"] = Field(
         "warn",
-        description="What to do about val and test images that are in training as well, also resized, saved again or "
-        "mirrored: warn (and give scores with and without them), drop (train without the copies) or error.",
+        description="What to do about val and test images that are in training as well, also resized, saved again, "
+        "mirrored or turned: warn (and give scores with and without them), drop (train without the copies) or error.",
     )
     batch_size: v.Count = Field(32, description="Images per step, at least 1.")
     num_workers: Annotated[v.Whole | Literal["auto"], Wanted("a whole number of at least 0, or auto")] = Field(

@@ -1,0 +1,84 @@
+"""Leaks that only features give away: judged images whose picture was in training, cropped or recoloured."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.data.decode import MAX_PIXELS
+from tlkit.data.duplicates import KINDS, DuplicateSet, Pair
+from tlkit.data.leaks import OnLeak, describe_leaks, find_leaks
+from tlkit.data.lookalikes import find_lookalikes
+from tlkit.errors import DataError
+from tlkit.features.features import Features
+from tlkit.samples import PATH, Samples
+
+logger = logging.getLogger(__name__)
+
+
+def with_leaks_by_features(
+    samples: Samples,
+    features: Features,
+    leaks: pd.DataFrame,
+    *,
+    on_leak: OnLeak = "warn",
+    max_pixels: int = MAX_PIXELS,
+) -> pd.DataFrame:
+    """Return a table of leaks, as `Run.leaks` gives it, with those that features give away.
+
+    Args:
+        samples: the images that a model learns from and is judged by.
+        features: of them, in any order.
+        leaks: what is known already.
+        on_leak: with "error", new ones are refused; with "warn" and "drop" they are named in the log. By now they
+            cannot be dropped any more.
+        max_pixels: larger images count as unreadable.
+
+    Raises:
+        DataError: with "error", that something leaks.
+    """
+    rows = rows_of(samples, features.path)
+    order = rows.argsort()
+    known = _known(samples, leaks)
+    found = find_lookalikes(samples, features.x[order], rows[order], known=known, across=True, max_pixels=max_pixels)
+    new = sorted(set(found.pairs) - set(known.pairs))
+    table = find_leaks(samples, DuplicateSet((), (), 1.0).joined(new)).table
+    table = table[~table[PATH].isin(set(leaks[PATH]))]
+    if table.empty:
+        return leaks
+    counts = {str(name): int(count) for name, count in samples.counts().sum().items()}
+    sentences = describe_leaks(table, counts)
+    if on_leak == "error":
+        raise DataError(*sentences, "Remove the copies, or use data.on_leak: warn.")
+    for sentence in sentences:
+        logger.warning("%s", sentence)
+    if on_leak == "drop":
+        logger.warning(
+            "Features gave these away after the split was made, so their copies stay in training, and scores are given "
+            "with and without them. To train without: tlkit data doctor ROOT --embed %s --fix FILE, then "
+            "data.quarantine=FILE.",
+            features.made_by.architecture,
+        )
+    else:
+        logger.warning("Scores are given with and without them.")
+    return pd.concat([leaks, table.assign(dropped="")], ignore_index=True)
+
+
+def _known(samples: Samples, leaks: pd.DataFrame) -> DuplicateSet:
+    """Return the pairs of a table of leaks whose images are both there."""
+    row_of = {path: row for row, path in enumerate(samples.table[PATH])}
+    pairs = []
+    for path, twin, how in leaks[["path", "twin", "how"]].itertuples(index=False):
+        if how in KINDS and path in row_of and twin in row_of:
+            first, second = sorted((row_of[path], row_of[twin]))
+            pairs.append(Pair(first, second, how, 1.0))
+    return DuplicateSet((), (), 1.0).joined(pairs)
+
+
+def rows_of(samples: Samples, paths: npt.NDArray[np.str_]) -> npt.NDArray[np.intp]:
+    """Return the rows of some paths among the samples."""
+    row_of = {path: row for row, path in enumerate(samples.table[PATH])}
+    return np.array([row_of[path] for path in paths.tolist()], dtype=np.intp)
