@@ -100,7 +100,7 @@ def act_on_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
     """
     if not len(leaks):
         return samples
-    sentences = describe_leaks(leaks.table, {name: int(count) for name, count in samples.counts().sum().items()})
+    sentences = describe_leaks(leaks.table, {str(name): int(count) for name, count in samples.counts().sum().items()})
     if on_leak == "error":
         raise DataError(
             *sentences, "Remove the copies, or use data.on_leak: drop, which trains without them, or warn."
