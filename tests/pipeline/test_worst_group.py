@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from tlkit.data.batch import Batch
 from tlkit.errors import RecipeError
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.training.cached import FeatureBatches, cached_features
 from tlkit.pipeline.training.plan import plan_rows
 from tlkit.pipeline.training.prepare import prepare
 from tlkit.pipeline.training.resume import origin_of
+from tlkit.pipeline.training.worst_group import WorstGroup
 from tlkit.recipe import load_recipe
 from tlkit.stats.intervals import wilson
 
@@ -91,6 +95,16 @@ def test_without_groups_to_be_about_it_is_a_contradiction(recipe):
         load_recipe(recipe, {"train.monitor": WORST, "audit.by": []})
     with pytest.raises(RecipeError, match="a soup is chosen by val_loss or val_accuracy"):
         load_recipe(recipe, {"train.monitor": WORST, "train.soup": 2})
+
+
+def test_images_that_each_of_many_processes_sees_count_once():
+    """Where val has fewer images than there are processes, each of these judges all of them."""
+    watcher = WorstGroup(("day", "night"), torch.tensor([0, 1]))
+    batch = Batch(torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]), torch.tensor([0, 1]))
+    for rank in range(3):
+        trainer = SimpleNamespace(global_rank=rank, world_size=3)
+        watcher.on_validation_batch_end(trainer, None, {"y_pred": torch.tensor([0, 0])}, batch, 0)
+    assert watcher.metric.counts.tolist() == [[0, 1], [1, 0]]
 
 
 def test_groups_that_are_too_small_are_said_before_training(recipe):
