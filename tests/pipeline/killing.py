@@ -5,6 +5,7 @@ The processes are forked from a server that has imported everything already, so 
 
 from __future__ import annotations
 
+import faulthandler
 import hashlib
 import json
 import multiprocessing
@@ -19,7 +20,7 @@ SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     ["tlkit.pipeline.training.fitting", "tlkit.evaluation", "tlkit.report", "sklearn.metrics"]
 )
-TIMEOUT_S = 120
+TIMEOUT_S = 240
 
 
 def fit_apart(folder: Path, recipe: Path, overrides: dict[str, Any], *, resume: bool = False, **sabotage: Any) -> int:
@@ -100,6 +101,8 @@ def _fit(
             "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
             "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(together[1]), "TORCHELASTIC_RUN_ID": "test",
         }  # fmt: skip
+        stacks = Path(f"log-stacks-{rank}").open("w")  # noqa: SIM115  open until the process ends
+        faulthandler.dump_traceback_later(TIMEOUT_S - 10, file=stacks)  # where it hangs, if it does
     import logging
     import warnings
 
