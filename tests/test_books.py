@@ -21,7 +21,7 @@ def commands(group, before=()):
 def test_every_file_and_folder_that_contributing_names_is_there():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     named = re.findall(r"`([a-z_]+(?:/[a-z_.0-9]+)+|[a-z_]+\.(?:py|md|toml))`", text)
-    known = {path.name for path in LIBRARY.rglob("*.py")}
+    known = {path.name for folder in (LIBRARY, ROOT / "tests") for path in folder.rglob("*.py")}
     there = [
         name
         for name in dict.fromkeys(named)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from tlkit.audit.comparison import ALL, CLASS, ChangeRow, Comparison
-from tlkit.audit.words import NONE, p_is, p_text, signed
+from tlkit.audit.words import NONE, image_count, p_is, p_text, rounded, signed
 from tlkit.errors import first_few
 
 MOST_CLASSES = 40
@@ -36,9 +36,9 @@ def summary_rows(comparison: Comparison) -> list[tuple[str, ...]]:
 def sentences(comparison: Comparison) -> list[str]:
     """Return what changed, and what could not be told, in plain English."""
     one, two = comparison.first, comparison.second
-    found = [f"{_images(comparison.images)} predicted by both {one} and {two}, compared image by image."]
+    found = [f"{image_count(comparison.images)} predicted by both {one} and {two}, compared image by image."]
     left_out = [
-        f"{_images(count)} {what}"
+        f"{image_count(count)} {what}"
         for count, what in (
             (comparison.only_first, f"that only {one} predicted"),
             (comparison.only_second, f"that only {two} predicted"),
@@ -78,7 +78,7 @@ def _classes(parts: list[ChangeRow]) -> str:
 def _overall(comparison: Comparison) -> str:
     row, one, two = comparison.overall, comparison.first, comparison.second
     rates = f"accuracy {row.first.value:.3f} → {row.second.value:.3f}, {signed(row.difference)}"
-    right = f"{_images(row.pairs.first)} only {one} got right, {row.pairs.second:,} only {two}"
+    right = f"{image_count(row.pairs.first)} only {one} got right, {row.pairs.second:,} only {two}"
     if row.p is None:
         return f"{one} and {two} are right on the same images ({rates}): not distinguishable at n = {row.pairs.n:,}."
     if row.change != "not distinguishable":
@@ -87,7 +87,7 @@ def _overall(comparison: Comparison) -> str:
     if row.pairs.discordant >= FEWEST_DISCORDANT:
         shown = "no difference" if row.detectable is None else f"a difference of {row.detectable:.3f}"
         could = f"So many images could have shown {shown}"
-    need = "" if row.needed is None else f"; one as small as this would need n = {_about(row.needed)}"
+    need = "" if row.needed is None else f"; one as small as this would need n = {rounded(row.needed)}"
     return (
         f"{one} and {two} are not distinguishable at n = {row.pairs.n:,}: {rates}; {right} (McNemar {p_is(row.p)}). "
         f"{could}{need}."
@@ -116,13 +116,3 @@ def comparison_html(comparison: Comparison) -> str:
     heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<div>{lines}<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"
-
-
-def _about(count: int) -> str:
-    """Return a count with two figures that mean something: 1,234 is "1,200"."""
-    figures = len(str(count)) - 2
-    return f"{round(count, -figures) if figures > 0 else count:,}"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.audit.tables import as_json
 from tlkit.errors import TlkitError, did_you_mean, first_few
 from tlkit.stats.association import Association
 from tlkit.stats.estimate import Estimate
@@ -209,7 +210,7 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values with every number; `from_dict` reads them back."""
-        return {"version": FORMAT_VERSION, "complete": True, **_plain(asdict(self))}
+        return {"version": FORMAT_VERSION, "complete": True, **as_json(asdict(self))}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Explanation:
@@ -244,13 +245,6 @@ class Explanation:
         from tlkit.audit.explain_words import explanation_html
 
         return explanation_html(self)
-
-
-def _plain(value: Any) -> Any:
-    """Return the value with lists for tuples, as JSON would."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, tuple | list) else value
 
 
 def _column(values: Mapping[str, Any]) -> ExplainedColumn:

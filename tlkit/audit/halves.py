@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.stats.linked import linked
+
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
@@ -21,25 +23,13 @@ def units_of(n: int, groups: Sequence[Sequence[int]] = (), *, together: pd.Serie
         groups: rows that belong together, such as the groups of `DuplicateSet`.
         together: a column whose equal values belong together; missing = the image stands alone.
     """
-    parent = list(range(n))
-
-    def top(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
     joined = [list(group) for group in groups]
     if together is not None:
         known = np.flatnonzero(together.notna().to_numpy())
         codes, _ = pd.factorize(together.iloc[known])
         rows = pd.Series(known).groupby(codes).apply(list)
         joined += rows.tolist()
-    for group in joined:
-        for row in group[1:]:
-            first, second = sorted((top(group[0]), top(row)))
-            parent[second] = first
-    return np.unique([top(row) for row in range(n)], return_inverse=True)[1].astype(np.int64)
+    return linked(n, joined)
 
 
 def first_half(paths: Sequence[str], units: Ints) -> Mask:

@@ -13,7 +13,7 @@ from tlkit.audit.columns import Kind
 from tlkit.audit.criteria import Criterion, CriterionResult, criteria_of, worst_verdict
 from tlkit.audit.profile import ProfileTable, profiles_from_dict
 from tlkit.audit.rates import Metric, Rate
-from tlkit.audit.tables import CROSS, Gap, GroupRow, GroupTable, Verdict, record, table_from_dict
+from tlkit.audit.tables import CROSS, Gap, GroupRow, GroupTable, Verdict, as_json, record, table_from_dict
 from tlkit.errors import TlkitError, did_you_mean, first_few
 from tlkit.stats.estimate import Estimate
 
@@ -242,7 +242,7 @@ class Audit:
 
         What is handed on is `to_published`.
         """
-        plain: dict[str, Any] = _plain(asdict(self))
+        plain: dict[str, Any] = as_json(asdict(self))
         return {"version": FORMAT_VERSION, "complete": True, **plain}
 
     def to_published(self) -> dict[str, Any]:
@@ -290,10 +290,3 @@ class Audit:
 
 def _facts(values: Mapping[str, Any]) -> ColumnFacts:
     return ColumnFacts(**{**values, **{name: tuple(values.get(name, ())) for name in ("groups", "images", "right")}})
-
-
-def _plain(value: Any) -> Any:
-    """Return the value with lists for tuples, as JSON would."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, tuple | list) else value

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tlkit.audit.conditions import Condition
 from tlkit.audit.evidence import GroupImages
+from tlkit.audit.tables import as_json
 from tlkit.errors import TlkitError
 from tlkit.stats.estimate import Estimate
 
@@ -151,7 +152,7 @@ class SliceReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
-        plain: dict[str, Any] = _plain(asdict(self))
+        plain: dict[str, Any] = as_json(asdict(self))
         return {"version": FORMAT_VERSION, **plain}
 
     @classmethod
@@ -179,10 +180,3 @@ class SliceReport:
         from tlkit.audit.slice_words import slices_html
 
         return slices_html(self)
-
-
-def _plain(value: Any) -> Any:
-    """Return the value with lists for tuples, as JSON would."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, tuple | list) else value

@@ -203,6 +203,13 @@ def _row(values: Mapping[str, Any]) -> GroupRow:
     return GroupRow(**read)
 
 
+def as_json(value: Any) -> Any:
+    """Return a value with lists for tuples, as JSON gives it back."""
+    if isinstance(value, dict):
+        return {key: as_json(entry) for key, entry in value.items()}
+    return [as_json(entry) for entry in value] if isinstance(value, tuple | list) else value
+
+
 def record(table: GroupTable, row: GroupRow) -> dict[str, Any]:
     """Return a row as the columns of a DataFrame, estimates spread over value, low and high."""
     record: dict[str, Any] = {

@@ -45,8 +45,8 @@ def summary_rows(audit: Audit) -> list[tuple[str, ...]]:
 def sentences(audit: Audit) -> list[str]:
     """Return what was found, and what could not be found, in plain English."""
     settings = audit.settings
-    left_out = f" {_images(audit.unlabelled)} without a label left out." if audit.unlabelled else ""
-    found = [f"{_images(audit.images)} assessed, accuracy {audit.overall.format()}.{left_out}"]
+    left_out = f" {image_count(audit.unlabelled)} without a label left out." if audit.unlabelled else ""
+    found = [f"{image_count(audit.images)} assessed, accuracy {audit.overall.format()}.{left_out}"]
     gaps = len(audit.gaps)
     told = [table for table in audit.tables if _is_told(audit, table)]
     for table in told:
@@ -200,7 +200,7 @@ def _undecided(row: GroupRow, alpha: float) -> str:
     if row.p_holm is not None and row.p_holm < alpha:
         parts.append("there is a gap, but it may be within the tolerance")
     if row.images_needed is not None:
-        parts.append(f"about {_rounded(row.images_needed)} more needed")
+        parts.append(f"about {rounded(row.images_needed)} more needed")
     return f"{row.name} ({', '.join(parts)})"
 
 
@@ -209,9 +209,11 @@ def _unseen_sentences(table: GroupTable) -> list[str]:
     found = [f"{table.name}: no labelled images (n = 0) of {first_few(unseen, most=10)}."] if unseen else []
     for row in table.rows:
         if row.group is None and row.suppressed:
-            found.append(f"{table.name}: {_images(row.images)} with a missing value, too few for a rate.")
+            found.append(f"{table.name}: {image_count(row.images)} with a missing value, too few for a rate.")
         elif row.group is None:
-            found.append(f"{table.name}: {_images(row.images)} with a missing value, {table.rate_name} {_with_n(row)}.")
+            found.append(
+                f"{table.name}: {image_count(row.images)} with a missing value, {table.rate_name} {_with_n(row)}."
+            )
     return found
 
 
@@ -219,7 +221,8 @@ def _with_n(row: GroupRow) -> str:
     return f"{rate_text(row)} (n = {row.rate.n})"
 
 
-def _images(count: int) -> str:
+def image_count(count: int) -> str:
+    """Return "1 image", or "1,234 images"."""
     return "1 image" if count == 1 else f"{count:,} images"
 
 
@@ -229,7 +232,7 @@ def p_is(p: float | None) -> str:
     return f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
 
 
-def _rounded(count: int) -> str:
+def rounded(count: int) -> str:
     """Return a count with two figures that mean something: 1,234 is "1,200"."""
     figures = len(str(count)) - 2
     return f"{round(count, -figures) if figures > 0 else count:,}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -16,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.disk import PARTIAL, cache_folder, write_text
+from tlkit.disk import FULL, PARTIAL, cache_folder, write_text
 from tlkit.errors import DataError
 from tlkit.features.features import Provenance
 from tlkit.features.shards import Shard, read_shard, write_shard
@@ -32,7 +31,6 @@ DEFAULT_LIMIT_BYTES = 10 * 1024**3
 IN_MEMORY_BYTES = 64 * 1024**2
 """Larger features are mapped from a file in place of being held in memory."""
 MANIFEST = "manifest.json"
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _refuges: dict[Path, tempfile.TemporaryDirectory[str]] = {}  # by the folder that cannot be written
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import DataError, first_few
+from tlkit.stats.linked import linked
 
 logger = logging.getLogger(__name__)
 
@@ -105,24 +106,15 @@ def _ranks(keys: Sequence[str], *, seed: int, repeat: int) -> list[str]:
 
 def _units(n: int, ties: Sequence[Sequence[Hashable | None]]) -> list[list[int]]:
     """Return the rows that must stay together: joined by an equal label in any of the ties."""
-    parent = list(range(n))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for labels in ties:
+    joined: dict[tuple[int, Hashable], list[int]] = defaultdict(list)
+    for tie, labels in enumerate(ties):
         assert len(labels) == n, "one label per image"
-        first: dict[Hashable, int] = {}
         for row, label in enumerate(labels):
-            if label is None or label == "" or label != label:  # noqa: PLR0124 (NaN)
-                continue
-            parent[root(row)] = root(first.setdefault(label, row))
+            if label is not None and label != "" and label == label:  # noqa: PLR0124 (not NaN)
+                joined[tie, label].append(row)
     members: dict[int, list[int]] = defaultdict(list)
-    for row in range(n):
-        members[root(row)].append(row)
+    for row, unit in enumerate(linked(n, joined.values()).tolist()):
+        members[unit].append(row)
     return list(members.values())
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tlkit.errors import DataError
-from tlkit.runs.directory import RunDirectory
+from tlkit.report.template import render_to
 
 Command = Literal["doctor", "summary"]
-TEMPLATES = Path(__file__).parent / "templates"
 MARK_BYTES = 4096
 
 
@@ -39,15 +38,7 @@ def require_own_page(path: Path | None, *, command: Command, overwrite: bool = F
 
 def write_page(path: Path, *, command: Command, **values: Any) -> Path:
     """Render the template of a command into one file that appears whole or not at all; no script, no network."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    text = environment.get_template(f"{command}.html.j2").render(generator=f"tlkit data {command}", **values)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    RunDirectory(path.parent).write_text(path, text)
-    return path
+    return render_to(path, f"{command}.html.j2", generator=f"tlkit data {command}", **values)
 
 
 def _mark(command: Command) -> str:

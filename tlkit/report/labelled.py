@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.runs.directory import RunDirectory
+from tlkit.report.template import render_to
 
 if TYPE_CHECKING:
     from tlkit.features.label_audit import LabelAudit
 
 logger = logging.getLogger(__name__)
 
-TEMPLATES = Path(__file__).parent / "templates"
 MOST_SUSPECTS = 200
 """So many images are on the sheet, most doubtful first, at about 4 kB each; the CSV file lists all of them."""
 
@@ -31,18 +30,11 @@ def write_label_sheet(path: Path, audit: LabelAudit, *, name: str, thumbnails: M
     Returns:
         The path of the file.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    template = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    ).get_template("labels.html.j2")
-    path.parent.mkdir(parents=True, exist_ok=True)
     place = {label: column for column, label in enumerate(audit.classes)}
     shown = [
         {"suspect": one, "given": place[one.label], "better": place[one.suggested]}
         for one in audit.suspects[:MOST_SUSPECTS]
     ]
-    text = template.render(audit=audit, name=name, shown=shown, thumbnails=thumbnails)
-    RunDirectory(path.parent).write_text(path, text)
+    render_to(path, "labels.html.j2", audit=audit, name=name, shown=shown, thumbnails=thumbnails)
     logger.info("Wrote the review sheet %s (%.0f kB).", path, path.stat().st_size / 1000)
     return path

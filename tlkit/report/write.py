@@ -23,7 +23,7 @@ from tlkit.report.page import Page
 from tlkit.report.reading import reading
 from tlkit.report.repaired import repaired_section
 from tlkit.report.shown import shown_section, sliced_section
-from tlkit.runs.directory import RunDirectory
+from tlkit.report.template import render_to
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from tlkit.evaluation import Evaluation
 
 logger = logging.getLogger(__name__)
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(
@@ -92,8 +90,6 @@ def write_report(
     Returns:
         The path of the file.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     page = Page(
         title=title,
         lead=lead(recipe_text, evaluation=evaluation, split=split),
@@ -117,10 +113,6 @@ def write_report(
         environment=environment_table(environment),
         attribution=attribution,
     )
-    template = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    ).get_template("report.html.j2")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    RunDirectory(path.parent).write_text(path, template.render(page=page))
+    render_to(path, "report.html.j2", page=page)
     logger.info("Wrote the report %s (%.0f kB).", path, path.stat().st_size / 1000)
     return path
