@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 import pandas as pd
 
 from tlkit.data.gather import Gathered
+from tlkit.disk import FULL
 from tlkit.errors import RunError, TlkitError
 from tlkit.features.heads import Head
 from tlkit.models.artifact import save_artifact
@@ -45,8 +45,6 @@ from tlkit.runs import RunDirectory
 from tlkit.tracking import Tracker, create_tracker
 
 logger = logging.getLogger(__name__)
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def carry_out(recipe: Recipe, path: Path, gathered: Gathered, *, resume: bool, progress: bool) -> Run:
