@@ -46,6 +46,16 @@ def test_better_head_wins_where_the_images_can_tell():
     assert "<td>svm *</td>" in choice._repr_html_()
 
 
+def test_what_was_not_tried_is_said_with_the_way_to_have_it(make_features):
+    x, y, names = make_features(n=40, classes=2)
+    choice = choose_head(x, y, classes=names, kinds=("ridge", "lda"))
+    assert choice.sentence().endswith(
+        "Not tried, for their time: random_forest, gradient_boosting; name one as strategy.head to have it."
+    )
+    with_forest = choose_head(x, y, classes=names, kinds=("ridge", "random_forest"))
+    assert "Not tried, for their time: gradient_boosting; name one" in with_forest.sentence()
+
+
 def test_kinds_that_take_no_class_weights_are_left_out(make_features, caplog):
     caplog.set_level("INFO", logger="tlkit")
     x, y, names = make_features(n=60, classes=2)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tlkit.features.heads.fit import ClassWeight, checked, cross_validate, deal
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.kinds import HeadKind
+from tlkit.features.neighbours import nearest
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 
@@ -21,7 +22,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-CHUNK_ROWS = 1024
 MOST_STEPS = 100
 
 
@@ -123,23 +123,14 @@ def knn_leave_one_out(
         DataError: the features are no finite matrix, or all images are of one class.
     """
     x, codes = checked(x, y, classes)
-    length = np.linalg.norm(x, axis=1, keepdims=True)
-    unit = (x / np.where(length > 0, length, 1.0)).astype(np.float32)
     k = min(k, len(x) - 1)
-    same = _copies(digests, len(x))
     correct = np.zeros(len(x), dtype=bool)
-    for start in range(0, len(x), CHUNK_ROWS):
-        rows = np.arange(start, min(start + CHUNK_ROWS, len(x)))
-        near = unit[rows] @ unit.T
-        near[np.arange(len(rows)), rows] = -np.inf
-        if same is not None:
-            near[(same[rows, None] == same) & (same[rows, None] >= 0)] = -np.inf
-        best = np.argpartition(-near, k - 1, axis=1)[:, :k]
-        closeness = np.take_along_axis(near, best, axis=1).astype(np.float64)
+    for rows, others, likeness in nearest(x, apart=_pictures(digests, len(x)), k=k):
         votes = np.zeros((len(rows), len(classes)))
-        place = np.broadcast_to(np.arange(len(rows))[:, None], best.shape)
-        valid = np.isfinite(closeness)
-        np.add.at(votes, (place[valid], codes[best][valid]), 1.0 + (closeness[valid] + 1.0) * 1e-3 / k)
+        place = np.broadcast_to(np.arange(len(rows))[:, None], others.shape)
+        valid = np.isfinite(likeness)
+        closeness = likeness.astype(np.float64)[valid]
+        np.add.at(votes, (place[valid], codes[others[valid]]), 1.0 + (closeness + 1.0) * 1e-3 / k)
         correct[rows] = votes.argmax(axis=1) == codes[rows]
     return Score(wilson(int(correct.sum()), len(x)), correct)
 
@@ -176,11 +167,9 @@ def probe(
     return Score(found.accuracy, found.proba.argmax(axis=1) == codes)
 
 
-def _copies(digests: Sequence[str] | None, n: int) -> Ints | None:
-    """Return a number for each image that equal files share; -1 = unknown; None = there are no copies."""
-    if digests is None:
-        return None
-    assert len(digests) == n, "one digest per image"
-    _, number, count = np.unique(np.asarray(digests), return_inverse=True, return_counts=True)
-    shared = (count > 1)[number] & (np.asarray(digests) != "")
-    return np.where(shared, number, -1).astype(np.int64) if shared.any() else None
+def _pictures(digests: Sequence[str] | None, n: int) -> Ints:
+    """Return a number for each image, shape (N,), that equal files share; unknown files are of their own."""
+    names = list(digests) if digests is not None else [""] * n
+    assert len(names) == n, "one digest per image"
+    named = [name or f"row {row}" for row, name in enumerate(names)]
+    return np.unique(np.asarray(named), return_inverse=True)[1].astype(np.int64)

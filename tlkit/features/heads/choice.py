@@ -93,7 +93,15 @@ class HeadChoice:
             text += f" Not distinguishable from {self.leader}{either}: {', '.join(others)}."
         if worse:
             text += " Behind it: " + ", ".join(f"{one.kind} by {one.behind.format()}" for one in worse) + "."
-        return text
+        return f"{text} {self._not_tried()}".rstrip()
+
+    def _not_tried(self) -> str:
+        """Say which kinds were left out for their time; "" where they were tried."""
+        tried = [one.kind for one in self.candidates]
+        slow = [kind for kind in KINDS if kind not in QUICK_KINDS and kind not in tried]
+        if not slow:
+            return ""
+        return f"Not tried, for their time: {', '.join(slow)}; name one as strategy.head to have it."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain JSON values."""
