@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit.errors import DataError
-from tlkit.features.folds import assign_folds, warn_of_scarce
+from tlkit.features.folds import assign_folds, most_folds, warn_of_scarce
 
 
 def paths(n):
@@ -34,6 +34,13 @@ def test_folds_are_stratified_and_do_not_depend_on_the_order_of_images(labels, f
     order.shuffle(mixed)
     again = assign_folds([paths(len(y))[i] for i in mixed], y[mixed], folds=folds, seed=seed).of[0]
     assert np.array_equal(again, fold[mixed])
+
+
+def test_images_can_be_dealt_to_as_many_folds_as_there_are_groups_and_files():
+    assert most_folds(5) == 5
+    assert most_folds(5, groups=["a", "a", "b", None, ""], digests=["1", "2", "2", "3", "4"]) == 3
+    with pytest.raises(DataError, match=r"cannot be dealt to 4 folds\. Use at most 3 folds"):
+        assign_folds(list("vwxyz"), [0, 1, 0, 1, 0], folds=4, groups=["a", "a", "b", "", ""], digests=list("12234"))
 
 
 def test_groups_and_duplicates_stay_in_one_fold_and_classes_stay_even():

@@ -51,6 +51,13 @@ def same(one, two):
     return np.allclose(one.proba[order[0]], two.proba[order[1]], atol=1e-6)
 
 
+def test_four_images_in_all_are_cross_validated_in_four_folds(head_recipe, image_folder, caplog):
+    caplog.set_level("INFO", logger="tlkit")
+    run = tlkit.fit(head_recipe("ridge", root=image_folder("few", train=2, val=2, test=2)))
+    assert "head: cross-validated in 4 folds in place of 5, since no more can be filled." in caplog.messages
+    assert run.evaluate("val").accuracy.n == 4
+
+
 def test_linear_head_of_a_run_is_scikit_learns_own_and_a_layer_of_the_model(head_recipe):
     run = tlkit.fit(head_recipe("logistic"))
     assert run.status == "finished" and run.evaluate("test").accuracy.value > 0.5

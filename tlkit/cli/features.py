@@ -55,6 +55,7 @@ def curve(
     run: Annotated[Path, typer.Argument(help="A run directory, best of a frozen backbone.")],
     head: Annotated[str, typer.Option(help="Kind of the head: logistic, lda, ridge, svm …")] = "logistic",
     more: Annotated[int | None, typer.Option(min=1, help="How many images more to forecast for.")] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Folds in which the images are predicted.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="How often to deal folds and subsets anew.")] = 3,
     plot: Annotated[Path | None, typer.Option(help="Draw the curve into this .svg file.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -63,7 +64,7 @@ def curve(
     from tlkit.pipeline.questions.probing import learning_curve
 
     require_svg(plot)
-    result = learning_curve(run, head=head, repeats=repeats)  # type: ignore[arg-type]
+    result = learning_curve(run, head=head, folds=folds, repeats=repeats)  # type: ignore[arg-type]
     if plot is not None:
         from tlkit.plots import plot_curve
 

@@ -85,6 +85,11 @@ def assign_folds(
     return Folds(np.stack(dealt), folds, scarce)
 
 
+def most_folds(n: int, *, groups: Sequence[Hashable | None] | None = None, digests: Sequence[str] | None = None) -> int:
+    """Return into how many folds n images can be dealt at most: groups and copies of a file count once."""
+    return len(_units(n, [labels for labels in (groups, digests) if labels is not None]))
+
+
 def warn_of_scarce(folds: Folds, classes: Sequence[str]) -> None:
     """Log the classes that have fewer units than folds."""
     if folds.scarce:

@@ -11,7 +11,7 @@ import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 import torch
 
 from tlkit.features.features import Features
-from tlkit.features.folds import assign_folds, warn_of_scarce
+from tlkit.features.folds import assign_folds, most_folds, warn_of_scarce
 from tlkit.features.heads import FACTS, QUICK_KINDS, Head, choose_head, fit_head
 from tlkit.features.heads.store import HEAD_FILE
 from tlkit.models.classifier import Classifier
@@ -46,9 +46,11 @@ def learn_head(prepared: Prepared, features: Features) -> Head:
     rows = [row[path] for path in features.path.tolist()]
     y, column = samples.targets[rows], recipe.data.group_by
     groups = None if column is None else samples.table[column].fillna("").iloc[rows].tolist()
-    dealt = assign_folds(
-        features.path.tolist(), y, folds=FOLDS, seed=recipe.seed, groups=groups, digests=features.digest.tolist()
-    )
+    digests = features.digest.tolist()
+    folds = max(2, min(FOLDS, most_folds(len(y), groups=groups, digests=digests)))
+    if folds < FOLDS:
+        logger.info("head: cross-validated in %d folds in place of %d, since no more can be filled.", folds, FOLDS)
+    dealt = assign_folds(features.path.tolist(), y, folds=folds, seed=recipe.seed, groups=groups, digests=digests)
     warn_of_scarce(dealt, classifier.classes)
     given = class_weights(recipe.train.class_weights, prepared.data.samples)
     word, facts = head_word(recipe), {}
