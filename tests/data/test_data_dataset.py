@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import threading
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
@@ -286,3 +287,17 @@ def test_what_a_worker_is_sent_that_is_started_anew_does_not_grow_with_the_rows(
     assert len(ForkingPickler.dumps(many_rows)) < 10_000
     stream = ShardStream(("a.tar",), np.zeros(40_000, dtype=np.int32), np.arange(40_000), 5)
     assert len(ForkingPickler.dumps(ReadAhead(stream))) < 10_000
+
+
+def test_without_workers_batches_are_made_by_another_thread_ahead_of_their_use(photos):
+    makers = set()
+
+    class Watched(ImageDataset):
+        def __getitem__(self, key):
+            makers.add(threading.get_ident())
+            return super().__getitem__(key)
+
+    dataset = Watched(scan_folder(photos), transform=build_transform(SMALL, augment="medium"))
+    assert len(list(create_loader(dataset, batch_size=6, shuffle=True))) == -(-len(dataset) // 6)
+    assert len(makers) == 1, "augmentation keeps its state in its objects"
+    assert threading.get_ident() not in makers

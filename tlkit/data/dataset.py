@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from tlkit.data.ahead import ahead
 from tlkit.data.batch import Batch, Failure, Item, collate
 from tlkit.data.cores import available_cores
 from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
@@ -157,7 +158,10 @@ class ImageLoader(DataLoader[Any]):
         error = None
         if isinstance(self.sampler, EpochSampler) and self.batch_size is not None:
             self._position = self.sampler.epoch, self.sampler.seen // self.batch_size
-        for batch in super().__iter__():
+        batches: Iterator[Any] = super().__iter__()
+        if self.num_workers == 0 and isinstance(self.dataset, ImageDataset):
+            batches = ahead(batches)
+        for batch in batches:
             self._position = self._position[0], self._position[1] + 1
             if isinstance(batch, DataError):
                 error = batch

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tlkit.data.ahead import ahead
 from tlkit.data.batch import Batch
 from tlkit.data.cores import available_cores, choose_workers
 from tlkit.data.dataset import ImageDataset, create_loader
@@ -97,7 +96,7 @@ class Pixels:
         loader = create_loader(dataset, batch_size=BATCH, num_workers=workers)
         if self.view is not None:
             cast(EpochSampler, loader.sampler).set_epoch(self.view.number)
-        yield from loader if workers else ahead(loader)
+        yield from loader
 
     def any_batch(self, files: Files) -> torch.Tensor:
         """Return the first images as a full batch; black ones where none of them can be read."""

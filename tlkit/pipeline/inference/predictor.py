@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tlkit.data.ahead import ahead
 from tlkit.data.batch import normalise
 from tlkit.data.cores import choose_workers
 from tlkit.data.dataset import ImageDataset, create_loader
@@ -160,7 +159,7 @@ class Predictor:
         proba, index = [], []
         self.network.eval()
         with torch.inference_mode():
-            for batch in loader if loader.num_workers else ahead(loader):
+            for batch in loader:
                 pictures = normalise(batch.image.to(self.device), preprocess)
                 views = [
                     torch.softmax(self.network(view.contiguous()).float(), dim=1)
