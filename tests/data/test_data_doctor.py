@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import shutil
@@ -20,6 +21,7 @@ from tlkit.data.diagnosis import KINDS, Diagnosis
 from tlkit.data.doctor import diagnose, thumbnails
 from tlkit.data.jpeg import scan_damage
 from tlkit.data.quarantine import without_quarantined, write_quarantine
+from tlkit.data.thumbnails import draw_thumbnails
 from tlkit.errors import DataError
 
 
@@ -296,6 +298,19 @@ def test_a_foreign_marker_within_the_pixels_is_damage():
 def test_faces_are_looked_for_only_when_asked(tmp_path):
     root = sound(tmp_path / "set")
     assert tlkit.data_doctor(root, faces=True).images == 48
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+def test_thumbnails_give_nobody_away(tmp_path, ending):
+    told = with_gps()
+    told[315] = "Jane Doe"
+    extra = {"comment": b"by Jane Doe", "xmp": b"<xmp>Jane Doe</xmp>"} if ending == "jpg" else {}
+    picture(0).save(tmp_path / f"a.{ending}", exif=told, **extra)
+    assert b"Jane Doe" in (tmp_path / f"a.{ending}").read_bytes()
+    drawn = base64.b64decode(draw_thumbnails(tmp_path, [f"a.{ending}"])[f"a.{ending}"])
+    assert b"Jane Doe" not in drawn
+    assert b"Exif" not in drawn
+    assert set(Image.open(io.BytesIO(drawn)).info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
 
 
 def test_the_page_shows_thumbnails_and_escapes_names(garden, tmp_path):

@@ -17,7 +17,8 @@ def draw_thumbnails(
 ) -> dict[str, str]:
     """Return JPEGs, base64, of at most `side` pixels a side, by path; also of images in tar shards.
 
-    What cannot be read is left out: the page then shows its name alone. After `most` pictures no more are drawn.
+    They carry pixels and nothing else: no EXIF, no comment. What cannot be read is left out: the page then shows its
+    name alone. After `most` pictures no more are drawn.
     """
     drawn: dict[str, str] = {}
     for path in dict.fromkeys(paths):
@@ -28,6 +29,7 @@ def draw_thumbnails(
         except UnreadableImageError:
             continue
         image.thumbnail((side, side))
+        image.info = {}  # Pillow 13 would write a JPEG's comment into the copy
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=80)
         drawn[path] = base64.b64encode(buffer.getvalue()).decode()
