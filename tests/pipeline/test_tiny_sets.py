@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import pytest
 
+from tlkit.cli.app import main
 from tlkit.errors import DataError, RecipeError
 from tlkit.pipeline.fit import fit
 
@@ -98,3 +100,57 @@ def test_a_class_without_training_images_is_refused_by_name(tiny_recipe, tmp_pat
     shutil.rmtree(tmp_path / "colours" / "train" / "blue")
     with pytest.raises(DataError, match="The class 'blue' has images in val/"):
         fit(recipe)
+
+
+ANSWERS = {
+    "evaluate RUN": (0, "3 images"),
+    "audit RUN --by g": (0, "NOT ENOUGH DATA for a (n = 2"),
+    "compare RUN RUN": (0, "not distinguishable at n = 3"),
+    "repair RUN --by g": (0, "NOT ENOUGH DATA: there are no val and no test images."),
+    "slices RUN": (0, "NOT ENOUGH DATA: nothing that the images have in common holds of 20 images"),
+    "card RUN": (0, "MODEL_CARD.md"),
+    "report RUN": (0, "report.html"),
+    "features curve RUN": (2, "so it takes a class of 3. The largest has 2."),
+    "data labels RUN": (2, "3 different images cannot be dealt to 5 folds. Use at most 3 folds."),
+    "predict RUN colours": (0, "colours/red/000.png"),
+}
+
+
+@pytest.fixture
+def three_images(tiny_recipe, tmp_path):
+    """Return the recipe of two blue images and a red one, in two groups."""
+    recipe = tiny_recipe(more=", metadata: meta.csv, groups: [g]", tail="audit: {by: [g]}\n")
+    shrink(tmp_path / "colours", "blue", keep=2)
+    shrink(tmp_path / "colours", "red", keep=1)
+    (tmp_path / "colours" / "meta.csv").write_text("path,g\nblue/000.png,a\nblue/001.png,b\nred/000.png,a\n")
+    return recipe
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "strategy",
+    [{"strategy": "frozen"}, {"strategy": "frozen", "features.use": "never"}, {"strategy": "full"}],
+    ids=["cached", "live", "full"],
+)
+def test_every_question_to_a_run_on_three_images_is_answered_in_words(three_images, strategy, monkeypatch, capsys):
+    run = fit(three_images, {**strategy, "train.epochs": 1, "data.val": 0, "data.test": 0, "report.enabled": False})
+    capsys.readouterr()
+    for question, (code, words) in ANSWERS.items():
+        monkeypatch.setattr(sys, "argv", ["tlkit", *question.replace("RUN", str(run.path)).split()])
+        try:
+            main()
+        except SystemExit as stop:
+            found = stop.code or 0
+        else:
+            found = 0
+        said = capsys.readouterr()
+        assert (found, words in said.out + said.err) == (code, True), f"{question}: {found}\n{said.out}{said.err}"
+
+
+@pytest.mark.parametrize("head", ["logistic", "auto"])
+def test_a_head_learns_from_three_images_in_fewer_folds(three_images, head, caplog):
+    text = three_images.read_text().replace("strategy: full", f"strategy: {{kind: frozen, head: {head}}}")
+    three_images.write_text(text.replace("train: {epochs: 2, learning_rate: 0.01}\n", ""))
+    run = fit(three_images, {"data.val": 0, "data.test": 0, "report.enabled": False})
+    assert run.status == "finished"
+    assert "head: cross-validated in 3 folds in place of 5, since no more can be filled." in caplog.messages
