@@ -261,10 +261,26 @@ def _interrupt_after(monkeypatch, batches, number=signal.SIGINT):
     monkeypatch.setattr(KeepCheckpoints, "on_train_batch_end", counting)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_leaves_a_usable_run_with_the_best_weights_so_far(tiny_recipe, monkeypatch, caplog, number):
-    before = signal.getsignal(number)
-    _interrupt_after(monkeypatch, 4, number)
+def test_sigterm_ends_the_process_once_all_is_stored_unless_somebody_handles_it(tiny_recipe, monkeypatch):
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    _interrupt_after(monkeypatch, 4, signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        fit(tiny_recipe(), {"train.epochs": 5})
+    assert caught.value.code == 143
+    run, heard = open_run("runs/tiny"), []
+    assert (run.status, len(run.history), run.evaluate().n) == ("interrupted", 2, 8)
+    signal.signal(signal.SIGTERM, lambda *_: heard.append(run.status))
+    try:
+        _interrupt_after(monkeypatch, 4, signal.SIGTERM)
+        assert fit(tiny_recipe(), {"train.epochs": 5}, overwrite=True).status == "interrupted"
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert heard == ["interrupted"]
+
+
+def test_ctrl_c_leaves_a_usable_run_with_the_best_weights_so_far(tiny_recipe, monkeypatch, caplog):
+    before = signal.getsignal(signal.SIGINT)
+    _interrupt_after(monkeypatch, 4)
     run = fit(tiny_recipe(), {"train.epochs": 5})
     assert run.status == "interrupted"
     assert len(run.history) == 2  # the fourth batch is the last of the second epoch, which is completed
@@ -272,7 +288,7 @@ def test_ctrl_c_leaves_a_usable_run_with_the_best_weights_so_far(tiny_recipe, mo
     assert load_model(run).card.classes == ("blue", "red")
     assert "interrupted" in run.directory.report.read_text()
     assert "Stopped in epoch 2 of 5." in caplog.messages
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize("batches", [1, 4, 5])

@@ -39,6 +39,9 @@ def fit(
         progress: draw progress bars on stderr.
         on_check: called with (images checked, images in all) while the images are checked.
 
+    Ctrl-C ends training after the batch at hand; what was learnt is stored, judged and returned as an interrupted run.
+    SIGTERM does the same, and then goes on to the process: `SystemExit`, or the handler that was set before.
+
     Where torchrun has started several processes, it returns in the first one; the others end with the training.
 
     Raises:

@@ -128,10 +128,12 @@ class PoliteStop:
 
     Attributes:
         requested: whether training is to stop.
+        terminated: whether it was SIGTERM that asked, which means the whole process.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self.terminated = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -148,7 +150,20 @@ class PoliteStop:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def pass_on(self) -> None:
+        """Let SIGTERM go where it would have gone, now that all is stored: a script must not take it for Ctrl-C.
+
+        Raises:
+            SystemExit: nobody else has asked to handle the signal; the exit code is the shell's, 128 + 15.
+        """
+        if not self.terminated:
+            return
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            raise SystemExit(128 + signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.terminated = self.terminated or number == signal.SIGTERM
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True

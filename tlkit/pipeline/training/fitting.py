@@ -30,6 +30,7 @@ from tlkit.pipeline.training.cached import (
     predicted_splits,
     threads_for,
 )
+from tlkit.pipeline.training.callbacks import PoliteStop
 from tlkit.pipeline.training.checkpoints import find_start
 from tlkit.pipeline.training.environment import describe_environment, with_changes
 from tlkit.pipeline.training.follower import follow
@@ -59,14 +60,18 @@ def carry_out(recipe: Recipe, path: Path, gathered: Gathered, *, resume: bool, p
 
     Raises:
         TlkitError: the weights or the device cannot be had, or the run cannot be continued with these images.
+        SystemExit: SIGTERM has ended training; the run is stored.
     """
-    prepared = prepare(recipe, gathered=gathered)
+    prepared, stop = prepare(recipe, gathered=gathered), PoliteStop()
     if resume:
         directory = RunDirectory.open(path)
         require_same_world(directory, prepared)
-        return _run(directory, prepared, resume=True, progress=progress)
-    with replacing(path):
-        return _run(RunDirectory.create(path), prepared, resume=False, progress=progress)
+        run = _run(directory, prepared, stop, resume=True, progress=progress)
+    else:
+        with replacing(path):
+            run = _run(RunDirectory.create(path), prepared, stop, resume=False, progress=progress)
+    stop.pass_on()
+    return run
 
 
 def follow_the_first(recipe: Recipe) -> None:
@@ -102,11 +107,11 @@ def _follow(recipe: Recipe, world: World) -> None:
         ) from error
 
 
-def _run(directory: RunDirectory, prepared: Prepared, *, resume: bool, progress: bool) -> Run:
+def _run(directory: RunDirectory, prepared: Prepared, stop: PoliteStop, *, resume: bool, progress: bool) -> Run:
     """Fit into a directory, and record there how it went."""
     directory.set_status("running")
     try:
-        outcome = _fit_into(directory, prepared, resume=resume, progress=progress)
+        outcome = _fit_into(directory, prepared, stop, resume=resume, progress=progress)
     except BaseException as error:
         with suppress(OSError):  # the error itself matters more
             directory.set_status("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
@@ -120,7 +125,9 @@ def _run(directory: RunDirectory, prepared: Prepared, *, resume: bool, progress:
     return Run(directory)
 
 
-def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, progress: bool) -> Outcome:
+def _fit_into(
+    directory: RunDirectory, prepared: Prepared, stop: PoliteStop, *, resume: bool, progress: bool
+) -> Outcome:
     recipe, data = prepared.recipe, prepared.data
     directory.write_text(directory.recipe, dump_recipe(recipe))
     data.samples.to_csv(directory.split)
@@ -148,7 +155,7 @@ def _fit_into(directory: RunDirectory, prepared: Prepared, *, resume: bool, prog
         config={**recipe.model_dump(mode="json"), "environment": environment},
     ) as tracker:
         try:
-            outcome, head = _learn(directory, prepared, cached, tracker, resume=resume, progress=progress)
+            outcome, head = _learn(directory, prepared, cached, tracker, stop, resume=resume, progress=progress)
         except BaseException:
             _salvage(directory, prepared)
             raise
@@ -214,6 +221,7 @@ def _learn(
     prepared: Prepared,
     cached: CachedFeatures | None,
     tracker: Tracker,
+    stop: PoliteStop,
     *,
     resume: bool,
     progress: bool,
@@ -224,7 +232,7 @@ def _learn(
         return "finished", learn_head(prepared, cached.plain)
     batches = prepared.data if cached is None else FeatureBatches(prepared, cached)
     with threads_for(prepared, cached):
-        return train(directory, prepared, tracker, batches=batches, resume=resume, progress=progress), None
+        return train(directory, prepared, tracker, stop, batches=batches, resume=resume, progress=progress), None
 
 
 def _salvage(directory: RunDirectory, prepared: Prepared) -> None:

@@ -47,6 +47,7 @@ def train(
     directory: RunDirectory,
     prepared: Prepared,
     tracker: Tracker,
+    stop: PoliteStop,
     *,
     batches: pl.LightningDataModule,
     resume: bool,
@@ -58,6 +59,7 @@ def train(
         directory: where metrics and checkpoints go.
         prepared: the recipe, made concrete.
         tracker: gets the metrics, too.
+        stop: hears Ctrl-C and SIGTERM while training goes on, and tells afterwards which it was.
         batches: images or their features, with the rows of the split's samples as `index`.
         resume: continue from the newest checkpoint that can be used.
         progress: draw a progress bar on stderr.
@@ -91,7 +93,7 @@ def train(
         speed,
         watch_worst_group(prepared.recipe, prepared.data.samples),
     )
-    training = _Training(directory, prepared, tracker, batches, task.worst, progress)
+    training = _Training(directory, prepared, tracker, stop, batches, task.worst, progress)
     with leading(world, task):
         outcome, keeper = training.run(origin=origin, checkpoint=task.checkpoint, speed=speed)
     load_best(prepared, directory.checkpoints / keeper.best if keeper.best else None)
@@ -119,7 +121,8 @@ def train_along(
         speed: how the first process computes.
         worst: what watches the worst group of val; None = nobody asks for it.
     """
-    training = _Training(RunDirectory(folder), prepared, NullTracker(), prepared.data, worst, progress=False)
+    directory, stop = RunDirectory(folder), PoliteStop()
+    training = _Training(directory, prepared, NullTracker(), stop, prepared.data, worst, progress=False)
     training.run(origin=origin, checkpoint=checkpoint, speed=speed)
 
 
@@ -130,14 +133,15 @@ class _Training:
     directory: RunDirectory
     prepared: Prepared
     tracker: Tracker
+    stop: PoliteStop
     batches: pl.LightningDataModule
     worst: WorstGroup | None
     progress: bool
 
     def run(self, *, origin: str, checkpoint: Path | None, speed: Speed) -> tuple[Outcome, KeepCheckpoints]:
         """Train; return how it ended, and what has kept the checkpoints."""
-        prepared, classifier = self.prepared, self.prepared.classifier
-        stop, last_batch = PoliteStop(), LastBatch()
+        prepared, classifier, stop = self.prepared, self.prepared.classifier, self.stop
+        last_batch = LastBatch()
         keeper = _keeper(self.directory, prepared, origin=origin, stop=stop)
         callbacks: list[pl.Callback] = [self.worst] if self.worst is not None else []
         callbacks += [MetricsRecorder(self.directory, self.tracker), last_batch, keeper]
