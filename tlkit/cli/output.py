@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlkit.cli.columns import table_lines
 from tlkit.errors import DataError, PredictionsError
 
 if TYPE_CHECKING:
@@ -50,15 +52,12 @@ def print_json(values: Mapping[str, Any]) -> None:
 
 
 def print_table(rows: Sequence[Sequence[str]], *, header: bool = True) -> None:
-    """Print rows as aligned columns; the first row is the header."""
+    """Print rows as aligned columns, within the width of a terminal; the first row is the header."""
     if not rows:
         return
-    rows = [[_one_line(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))]
-    for number, row in enumerate(rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
-        if header and number == 0:
-            print("  ".join("-" * width for width in widths))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in table_lines([[_one_line(cell) for cell in row] for row in rows], header=header, width=width):
+        print(line)
 
 
 def _one_line(cell: str) -> str:

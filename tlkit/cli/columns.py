@@ -1,0 +1,68 @@
+"""Tables as text: in aligned columns, narrowed to a terminal where it is too narrow for them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+Rows = Sequence[Sequence[str]]
+GAP = 2
+
+
+def table_lines(rows: Rows, *, header: bool, width: int | None) -> Iterator[str]:
+    """Yield the lines of a table; the first row is its header.
+
+    Where it is wider than `width`, words of its widest cells go to further lines; where that is not enough, each row
+    becomes a block of lines, one a column.
+
+    Args:
+        rows: cells, of one line each.
+        header: whether to underline the first row; a table without a header stays as wide as it is.
+        width: of the terminal; None = as wide as it takes.
+    """
+    count = max(map(len, rows))
+    cells = [[*row, *[""] * (count - len(row))] for row in rows]
+    widths = _widths(cells, width if header else None)
+    if widths is None:
+        yield from _blocks(cells)
+        return
+    for number, row in enumerate(cells):
+        wrapped = [_wrap(cell, size) for cell, size in zip(row, widths, strict=True)]
+        for line in range(max(map(len, wrapped))):
+            parts = (part[line] if line < len(part) else "" for part in wrapped)
+            yield (" " * GAP).join(part.ljust(size) for part, size in zip(parts, widths, strict=True)).rstrip()
+        if header and number == 0:
+            yield (" " * GAP).join("-" * size for size in widths)
+
+
+def _widths(cells: Rows, width: int | None) -> list[int] | None:
+    """Return the width of each column; None where no words can be moved that would make the table fit."""
+    columns = list(zip(*cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    if width is None:
+        return widths
+    least = [max(len(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
+    room = width - GAP * (len(columns) - 1)
+    if sum(least) > room:
+        return None if sum(widths) > room else widths
+    while sum(widths) > room:
+        widest = max((place for place in range(len(widths)) if widths[place] > least[place]), key=widths.__getitem__)
+        widths[widest] -= 1
+    return widths
+
+
+def _wrap(cell: str, size: int) -> list[str]:
+    if len(cell) <= size:
+        return [cell]
+    return textwrap.wrap(cell, size, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _blocks(cells: Rows) -> Iterator[str]:
+    names, *rows = cells
+    longest = max(map(len, names))
+    for number, row in enumerate(rows):
+        if number:
+            yield ""
+        for name, cell in zip(names, row, strict=True):
+            if cell:
+                yield f"{name.ljust(longest)}  {cell}"
