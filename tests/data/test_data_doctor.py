@@ -300,6 +300,16 @@ def test_faces_are_looked_for_only_when_asked(tmp_path):
     assert tlkit.data_doctor(root, faces=True).images == 48
 
 
+def test_all_copies_of_a_picture_are_shown_side_by_side(tmp_path):
+    root = sound(tmp_path / "set")
+    picture(0).save(root / "train/cat/again.png")
+    diagnosis = tlkit.data_doctor(root)
+    (found,) = (finding for finding in diagnosis.findings if finding.kind == "copies")
+    assert found.items == ("train/cat/00.jpg = train/cat/again.png",)
+    assert found.files == ("train/cat/00.jpg", "train/cat/again.png")
+    assert set(found.files) <= set(thumbnails(diagnosis))
+
+
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
 def test_thumbnails_give_nobody_away(tmp_path, ending):
     told = with_gps()

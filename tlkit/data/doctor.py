@@ -23,6 +23,8 @@ from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 logger = logging.getLogger(__name__)
 
 FindMore = Callable[[Samples, npt.NDArray[np.intp], DuplicateSet], DuplicateSet]
+Noted = tuple[str, tuple[str, ...]]
+"""What is said about one item, and the files to show with it."""
 FEW_IMAGES, IMBALANCE = 10, 10
 IGNORED = {
     "junk": "junk", "not_images": "not-by-name", "loose": "loose", "loops": "loop", "broken": "broken-link",
@@ -68,16 +70,16 @@ def diagnose(
     duplicates = find_duplicates(Fingerprints.of([f.digest for f in examined], [f.print for f in examined]))
     if find_more is not None:
         duplicates = find_more(samples, np.flatnonzero([not f.reason for f in examined]), duplicates)
-    by_kind: dict[str, list[tuple[str, str]]] = defaultdict(list)  # kind → (item, path or "")
+    by_kind: dict[str, list[Noted]] = defaultdict(list)  # by kind
     for problem in survey.problems:
-        by_kind["layout"].append((problem, ""))
+        by_kind["layout"].append((problem, ()))
     _note_folders(survey, by_kind)
     _note_classes(samples, by_kind)
     for path, found in zip(samples.table[PATH], examined, strict=True):
         words = dict(found.details)
         for kind in found.kinds:
             said = words.get(kind, found.reason if KINDS[kind][0] == "error" else "")
-            by_kind[kind].append((f"{path} ({said})" if said else path, path))
+            by_kind[kind].append((f"{path} ({said})" if said else path, (path,)))
     _note_duplicates(samples, duplicates, by_kind)
     findings = tuple(_finding(kind, by_kind[kind]) for kind in KINDS if by_kind.get(kind))
     counts = samples.counts().sum()
@@ -105,9 +107,9 @@ def _examine_all(
     return map_files(look, samples.table[PATH].tolist(), workers=workers, progress=progress)
 
 
-def _note_folders(survey: Survey, by_kind: dict[str, list[tuple[str, str]]]) -> None:
+def _note_folders(survey: Survey, by_kind: dict[str, list[Noted]]) -> None:
     for field, kind in IGNORED.items():
-        by_kind[kind] += [(item, "") for item in _listed(survey.ignored, field)]
+        by_kind[kind] += [(item, ()) for item in _listed(survey.ignored, field)]
 
 
 def _listed(ignored: Ignored, field: str) -> list[str]:
@@ -115,23 +117,23 @@ def _listed(ignored: Ignored, field: str) -> list[str]:
     return sorted(items)
 
 
-def _note_classes(samples: Samples, by_kind: dict[str, list[tuple[str, str]]]) -> None:
+def _note_classes(samples: Samples, by_kind: dict[str, list[Noted]]) -> None:
     counts = samples.counts()
     present = [split for split in SPLITS if counts[split].sum()]
     train: Mapping[str, int] = {str(name): int(count) for name, count in counts["train"].items()}
     most = max(train.values(), default=0)
-    by_kind["case-twins"] += [(" and ".join(map(repr, twins)), "") for twins in case_twins(samples.classes)]
+    by_kind["case-twins"] += [(" and ".join(map(repr, twins)), ()) for twins in case_twins(samples.classes)]
     for name, count in train.items():
         if 0 < count < FEW_IMAGES:
-            by_kind["few-images"].append((f"{name} ({count})", ""))
+            by_kind["few-images"].append((f"{name} ({count})", ()))
         if 0 < count * IMBALANCE <= most:
-            by_kind["imbalance"].append((f"{name} ({count} of at most {most})", ""))
+            by_kind["imbalance"].append((f"{name} ({count} of at most {most})", ()))
         lacking = [split for split in present if split != "train" and not counts.loc[name, split]]
         if lacking:
-            by_kind["absent-class"].append((f"{name} (in {' and '.join(lacking)})", ""))
+            by_kind["absent-class"].append((f"{name} (in {' and '.join(lacking)})", ()))
 
 
-def _note_duplicates(samples: Samples, duplicates: DuplicateSet, by_kind: dict[str, list[tuple[str, str]]]) -> None:
+def _note_duplicates(samples: Samples, duplicates: DuplicateSet, by_kind: dict[str, list[Noted]]) -> None:
     paths = samples.table[PATH].tolist()
     splits, labels = samples.table[SPLIT].tolist(), samples.table[LABEL].tolist()
     for kind, groups in (
@@ -140,7 +142,7 @@ def _note_duplicates(samples: Samples, duplicates: DuplicateSet, by_kind: dict[s
         ("copies", _within(duplicates, splits)),
     ):
         for group in groups:
-            by_kind[kind].append((" = ".join(paths[row] for row in group), paths[group[0]]))
+            by_kind[kind].append((" = ".join(paths[row] for row in group), tuple(paths[row] for row in group)))
 
 
 def _within(duplicates: DuplicateSet, splits: list[str]) -> Iterator[tuple[int, ...]]:
@@ -151,8 +153,8 @@ def _within(duplicates: DuplicateSet, splits: list[str]) -> Iterator[tuple[int, 
                 yield rows
 
 
-def _finding(kind: str, items: list[tuple[str, str]]) -> Finding:
-    return make_finding(kind, [item for item, _ in items], files=[path for _, path in items if path])
+def _finding(kind: str, items: list[Noted]) -> Finding:
+    return make_finding(kind, [item for item, _ in items], files=[path for _, shown in items for path in shown])
 
 
 def _quarantine(samples: Samples, examined: list[Examined], duplicates: DuplicateSet) -> tuple[tuple[str, str], ...]:
