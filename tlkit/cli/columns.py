@@ -54,7 +54,7 @@ def _widths(cells: Rows, width: int | None) -> list[int] | None:
 def _wrap(cell: str, size: int) -> list[str]:
     if len(cell) <= size:
         return [cell]
-    return textwrap.wrap(cell, size, break_long_words=False, break_on_hyphens=False) or [""]
+    return textwrap.wrap(cell, max(1, size), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _blocks(cells: Rows) -> Iterator[str]:
