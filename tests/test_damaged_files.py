@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ from tlkit.runs.directory import RunDirectory
 from tlkit.samples import Samples
 
 DIGEST = "0" * 64
+FUZZ = int(os.environ.get("TLKIT_FUZZ", "0"))
+"""How many random damages to try of each kind; 0 = the same few every time."""
 JUNK = (None, True, -1, 1e300, 10**30, "", "x", "\0", [], [1], {}, {"x": 1})
 
 
@@ -213,7 +216,13 @@ def damage(draw: st.DrawFn, sound: bytes) -> bytes:
 
 
 def try_damaged(kind: Kind, file: Path) -> None:
-    @settings(max_examples=25, database=None, suppress_health_check=list(HealthCheck), deadline=None)
+    @settings(
+        max_examples=FUZZ or 25,
+        derandomize=not FUZZ,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        deadline=None,
+    )
     @given(content=damage(kind.sound))
     def try_one(content: bytes) -> None:
         file.write_bytes(content)

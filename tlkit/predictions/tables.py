@@ -67,7 +67,8 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
     damaged = f"{file} is not a Parquet file, or it is damaged. Write it again."
     try:
         table = pq.read_table(file)
-    except (pa.ArrowException, OSError) as error:  # of a damaged page it is the latter
+        frame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+    except (pa.ArrowException, OSError, ValueError) as error:  # of a damaged page, of the notes that pandas left
         raise PredictionsError(damaged) from error
     if twice := repeated(table.column_names):
         raise PredictionsError(f"{file}: columns must have different names, but these occur twice: {first_few(twice)}.")
@@ -86,7 +87,6 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
             f"{file} was written by a newer tlkit (format {noted['version']}, this one reads up to "
             f"{METADATA_VERSION}). Update tlkit: pip install -U tlkit"
         )
-    frame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
     if noted is None:  # a row index that pandas wrote
         frame = frame.drop(columns=[name for name in frame.columns if re.fullmatch(r"__index_level_\d+__", str(name))])
     return frame, noted
