@@ -159,8 +159,8 @@ class ImageLoader(DataLoader[Any]):
         if isinstance(self.sampler, EpochSampler) and self.batch_size is not None:
             self._position = self.sampler.epoch, self.sampler.seen // self.batch_size
         batches: Iterator[Any] = super().__iter__()
-        if self.num_workers == 0 and isinstance(self.dataset, ImageDataset):
-            batches = ahead(batches)
+        if self.num_workers == 0 and isinstance(self.dataset, ImageDataset) and self.dataset.threads == 1:
+            batches = ahead(batches)  # several threads take all cores, which the network then has to itself
         for batch in batches:
             self._position = self._position[0], self._position[1] + 1
             if isinstance(batch, DataError):
