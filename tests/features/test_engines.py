@@ -14,7 +14,7 @@ import tlkit.torchvision_cure  # noqa: F401
 from tlkit.errors import MissingExtraError
 from tlkit.features import engine_choice
 from tlkit.features.engine_choice import agreement, candidates, choose_engine, create_engine, identity
-from tlkit.features.engines import TorchEngine, in_parts
+from tlkit.features.engines import TorchEngine
 from tlkit.features.folding import fold_batch_norm
 from tlkit.models.backbone import create_backbone
 from tlkit.pipeline.inference.embed import PixelBackbone
@@ -189,23 +189,3 @@ def test_auto_does_not_set_up_what_would_cost_more_than_it_saves(chosen):
 
 def test_the_candidates_begin_with_the_reference():
     assert candidates("cpu")[0] == candidates("mps")[0] == "torch"
-
-
-@pytest.mark.parametrize("threads", [1, 2, 5, 20])
-def test_torch_gives_the_same_features_however_a_batch_is_parted(threads):
-    backbone = backbone_of("test_efficientnet")
-    module = PixelBackbone(with_lively_statistics(backbone.module), backbone.preprocess).eval()
-    images = torch.cat([pixels(), pixels(), pixels()[:3]])
-    with torch.inference_mode():
-        expected = module(images).numpy()
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads)
-        parts = in_parts(images, device="cpu")
-        found = TorchEngine(module)(images)
-    finally:
-        torch.set_num_threads(before)
-    assert [len(part) for part in parts] == {1: [4, 4, 3], 2: [4, 4, 3], 5: [10, 1], 20: [11]}[threads]
-    assert torch.cat(list(parts)).equal(images)
-    assert found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

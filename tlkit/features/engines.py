@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -11,23 +10,6 @@ import torch
 from torch import nn
 
 Dtype = Literal["float32", "bfloat16"]
-Features = npt.NDArray[np.float32]
-
-PART, PART_A_THREAD = 4, 2
-"""Images that pass through a network on a CPU at once, at least and for each thread: few, so that what one layer makes
-of them is still in the cache when the next one reads it (`benchmarks/engines.py`)."""
-
-
-def in_parts(images: torch.Tensor, *, device: str) -> Sequence[torch.Tensor]:
-    """Return a batch (B, …) as a device computes it fastest: on a CPU in parts of a few images, elsewhere whole.
-
-    Example:
-        >>> [len(part) for part in in_parts(torch.zeros(5, 3), device="cuda")]
-        [5]
-    """
-    if device != "cpu":
-        return (images,)
-    return torch.split(images, max(PART, PART_A_THREAD * torch.get_num_threads()))
 
 
 class Engine(Protocol):
@@ -43,7 +25,7 @@ class Engine(Protocol):
     @property
     def dtype(self) -> Dtype: ...  # noqa: D102
 
-    def __call__(self, pixels: torch.Tensor) -> Features:
+    def __call__(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         """Return the features (B, D) of uint8 RGB pixels (B, 3, H, W)."""
 
 
@@ -62,10 +44,10 @@ class TorchEngine:
         self._device = device
         self._module = module.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
-    def __call__(self, pixels: torch.Tensor) -> Features:
+    def __call__(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         """Return the features (B, D) of uint8 RGB pixels (B, 3, H, W)."""
         images = pixels.to(self._device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         autocast = torch.autocast(self._device, torch.bfloat16, enabled=self.dtype == "bfloat16")
         with torch.inference_mode(), autocast:
-            made = [self._module(part).float().cpu().numpy() for part in in_parts(images, device=self._device)]
-        return np.concatenate(made)
+            features: npt.NDArray[np.float32] = self._module(images).float().cpu().numpy()
+        return features

@@ -21,7 +21,6 @@ from tlkit.data.tar import list_members
 from tlkit.data.transforms import build_transform
 from tlkit.data.views import Views, picture_for, views_of
 from tlkit.errors import DataError, did_you_mean, first_few
-from tlkit.features.engines import in_parts
 from tlkit.features.features import Features
 from tlkit.models.artifact import ModelCard
 from tlkit.models.network import Network
@@ -162,7 +161,10 @@ class Predictor:
         with torch.inference_mode():
             for batch in loader:
                 pictures = normalise(batch.image.to(self.device), preprocess)
-                views = [self._judged(view) for view in views_of(pictures, tta, size=preprocess.image_size)]
+                views = [
+                    torch.softmax(self.network(view.contiguous()).float(), dim=1)
+                    for view in views_of(pictures, tta, size=preprocess.image_size)
+                ]
                 proba.append((torch.stack(views).mean(0) if len(views) > 1 else views[0]).cpu().numpy())
                 index.append(batch.index.numpy())
         if not index:
@@ -171,11 +173,6 @@ class Predictor:
         if missing:
             logger.warning("%d of %d images could not be read; they have no prediction.", missing, len(images))
         return np.concatenate(proba), np.concatenate(index)
-
-    def _judged(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the softmax (B, C) of normalised images (B, 3, H, W)."""
-        parts = in_parts(images.contiguous(), device=self.device)
-        return torch.cat([torch.softmax(self.network(part).float(), dim=1) for part in parts])
 
 
 def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:
