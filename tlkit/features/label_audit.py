@@ -92,8 +92,8 @@ class LabelAudit:
         if self.wrong.value is None or self.wrong.low is None or self.wrong.high is None:
             return f"{head} How many are: {self.wrong.note}."
         return (
-            f"{head} Wrong are about {self.wrong.value:,.0f} [{self.wrong.low:,.0f}, {self.wrong.high:,.0f}], "
-            f"judged by the {self.wrong.n} clearest images."
+            f"{head} In truth about {self.wrong.value:,.0f} are wrong ({self.confidence:.0%} interval "
+            f"{self.wrong.low:,.0f} to {self.wrong.high:,.0f}), estimated from the {self.wrong.n:,} clearest images."
         )
 
     def rows(self, most: int = SHOWN) -> list[tuple[str, ...]]:

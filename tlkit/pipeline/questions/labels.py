@@ -52,7 +52,7 @@ def audit_labels(
     Example:
         >>> audit = audit_labels("runs/pets")  # doctest: +SKIP
         >>> print(audit.sentence())  # doctest: +SKIP
-        23 of 398 labels look wrong, 3 of them by confident learning too. Wrong are about 0 [0, 28], judged by the 50 …
+        23 of 398 labels look wrong, 3 of them by confident learning too. In truth about 0 are wrong (95% interval 0 …
     """
     run = run if isinstance(run, Run) else open_run(run)
     chosen = _splits(run, splits)
