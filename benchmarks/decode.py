@@ -77,7 +77,17 @@ def with_cv2_reduced(data: bytes) -> object:
     return cv2.resize(image, (341, 256), interpolation=cv2.INTER_AREA)[16:240, 58:282]
 
 
-def with_torchvision() -> Callable[[bytes], object] | str:
+def with_torchvisions_transforms() -> Callable[[bytes], object]:
+    """Return what torchvision's ImageFolder and the transforms of its pretrained weights do; Pillow decodes."""
+    import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+
+    from torchvision.transforms import v2
+
+    transform = v2.Compose([v2.Resize(256, interpolation=v2.InterpolationMode.BICUBIC), v2.CenterCrop(224)])
+    return lambda data: np.array(transform(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
+def with_torchvisions_decoder() -> Callable[[bytes], object] | str:
     import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
     import torch
@@ -111,8 +121,9 @@ def race(files: list[Path]) -> None:
         "PIL with draft to the size itself": pil_draft,
         "cv2, INTER_AREA": with_cv2,
         "cv2, IMREAD_REDUCED_COLOR_4, INTER_AREA": with_cv2_reduced,
+        "torchvision, ImageFolder's loader and v2": with_torchvisions_transforms(),
     }
-    torchvision = with_torchvision()
+    torchvision = with_torchvisions_decoder()
     if isinstance(torchvision, str):
         print(torchvision)
     else:

@@ -44,3 +44,5 @@ def test_what_is_there_is_not_read(tmp_path):
     (tmp_path / "list.csv").write_text("no list at all")
     require_source(tmp_path / "photos")
     require_source(tmp_path / "photos", manifest=tmp_path / "list.csv")
+    with pytest.raises(DataError):
+        read_samples(tmp_path / "photos", manifest=tmp_path / "list.csv")

@@ -82,9 +82,8 @@ def fit(
         gathered = gather_images(recipe, progress=on_check)
         if resume:
             require_same_data(RunDirectory.open(path), gathered.samples)
-        from tlkit.pipeline.training.fitting import (
-            carry_out,  # torch takes seconds: what is wrong with the data is said before
-        )
+        # torch takes seconds to load: what is wrong with the data has been said before
+        from tlkit.pipeline.training.fitting import carry_out
 
         run = carry_out(recipe, path, gathered, resume=resume, progress=progress)
         if resume:
