@@ -116,6 +116,25 @@ def test_a_mistyped_folder_is_told_before_weights_are_fetched_or_torch_is_loaded
     assert said == f"error: The folder color does not exist. {nearest}\n"
 
 
+@pytest.mark.parametrize(
+    ("verb", "change", "said"),
+    [
+        (("recipe", "check"), "model.name=test_resnett", "Did you mean 'test_resnet'"),
+        (("fit",), "model.name=test_resnett", "Did you mean 'test_resnet'"),
+        (("recipe", "plan"), "model.weights=pip:no-such-weights", "the package 'no-such-weights' is not installed"),
+        (("recipe", "tune"), "model.weights=file:nowhere.pt", "there is no file nowhere.pt"),
+    ],
+)
+def test_a_wrong_model_is_told_before_the_images_are_checked_or_torch_is_loaded(recipe, tmp_path, verb, change, said):
+    script = run_main(*verb, recipe, change).replace("assert not error.code, error.code", "assert error.code == 2")
+    assert not loaded_by(script, cwd=tmp_path) & set(TORCH_SIDE)
+    errors = tlkit(*verb, recipe, change, cwd=tmp_path).stderr
+    assert said in errors
+    assert "Checked" not in errors
+    assert len(errors.splitlines()) == 1
+    assert not (tmp_path / "runs" / "tiny" / "run.json").exists()
+
+
 def test_help_lists_every_verb(tmp_path):
     text = tlkit("--help", cwd=tmp_path).stdout
     for verb in ("fit", "predict", "evaluate", "audit", "report", "recipe", "data", "features", "models"):

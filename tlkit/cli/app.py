@@ -54,11 +54,11 @@ def fit(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")] = False,
 ) -> None:
     """Fine-tune as a recipe says, then predict, evaluate, audit and report."""
-    from tlkit.cli.output import check_progress, print_run, recipe_with_images
-
-    read = recipe_with_images(recipe, overrides)
+    from tlkit.cli.output import check_progress, print_run
     from tlkit.pipeline.fit import fit as fit_recipe
+    from tlkit.recipe import load_recipe
 
+    read = load_recipe(recipe, overrides or [])
     with check_progress() as on_check:
         run = fit_recipe(read, resume=resume, overwrite=overwrite, progress=sys.stderr.isatty(), on_check=on_check)
     print_run(run)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tlkit.features.advice import Advice
     from tlkit.pipeline.judging.judge import Run
     from tlkit.predictions import Predictions
-    from tlkit.recipe import Recipe
     from tlkit.samples import Samples
 
 OUT_SUFFIXES = (".csv", ".parquet", ".jsonl")
@@ -131,16 +130,6 @@ def counts_rows(samples: Samples) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("class", *counts.columns)]
     rows += [(str(name), *map(str, row)) for name, row in zip(counts.index, counts.to_numpy(), strict=True)]
     return [*rows, ("all", *map(str, counts.to_numpy().sum(axis=0)))]
-
-
-def recipe_with_images(path: Path, overrides: Sequence[str] | None) -> Recipe:
-    """Read a recipe whose images are there, so that a mistyped folder is told before anything heavy is loaded."""
-    from tlkit.data.sources import require_source
-    from tlkit.recipe import load_recipe
-
-    recipe = load_recipe(path, overrides or [])
-    require_source(recipe.data.root, manifest=recipe.data.manifest, shards=recipe.data.shards)
-    return recipe
 
 
 def find_run(path: Path, *, split: str | None) -> Run | None:

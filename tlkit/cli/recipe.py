@@ -21,24 +21,28 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="Changes to the reci
 @app.command(context_settings=PASS_ON)
 def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Say everything that is wrong with a recipe, at once."""
+    from tlkit.models.names import require_name
     from tlkit.recipe import load_recipe
 
-    load_recipe(recipe, overrides or [])
+    require_name(load_recipe(recipe, overrides or []).model.name)
     print_lines([f"{recipe} is a valid recipe."])
 
 
 @app.command(context_settings=PASS_ON)
 def plan(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Print what a fit would do, without training: classes, images, preprocessing, what trains, steps."""
-    from tlkit.cli.output import check_progress, recipe_with_images
+    from tlkit.cli.output import check_progress
+    from tlkit.pipeline.starting.images import gather_images
+    from tlkit.recipe import load_recipe
 
-    read = recipe_with_images(recipe, overrides)
+    read = load_recipe(recipe, overrides or [])
+    with check_progress() as on_check:
+        gathered = gather_images(read, progress=on_check)
+    # torch takes seconds to load: what is wrong with the recipe and the images has been said before
     from tlkit.pipeline.training.plan import plan_rows
     from tlkit.pipeline.training.prepare import prepare
 
-    with check_progress() as on_check:
-        prepared = prepare(read, progress=on_check)
-    images, settings, phases = plan_rows(prepared)
+    images, settings, phases = plan_rows(prepare(read, gathered=gathered))
     print_table(images)
     print_lines([""])
     print_table(settings, header=False)
@@ -60,7 +64,7 @@ def tune(
     recipe: RecipePath,
     overrides: Overrides = None,
     what: Annotated[Literal["lr", "batch"], typer.Option(help="Find a learning rate or a batch size.")] = "lr",
-    steps: Annotated[int, typer.Option(help="Training steps over which the learning rate rises.")] = 100,
+    steps: Annotated[int, typer.Option(min=10, help="Training steps over which the learning rate rises.")] = 100,
     memory_mb: Annotated[
         float | None, typer.Option("--memory-mb", min=1, help="Memory for --what batch on a CPU; default: 80 % of it.")
     ] = None,
@@ -68,20 +72,28 @@ def tune(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Suggest a learning rate or a batch size, by trying them on a copy of the model."""
-    from tlkit.cli.output import recipe_with_images, require_svg, write_svg
+    from tlkit.cli.output import check_progress, require_svg, write_svg
+    from tlkit.pipeline.starting.asked import require_steps
+    from tlkit.pipeline.starting.images import gather_images
+    from tlkit.recipe import load_recipe
 
     require_svg(plot)
-    read = recipe_with_images(recipe, overrides)
+    read = load_recipe(recipe, overrides or [])
+    require_steps(read)
+    with check_progress() as on_check:
+        gathered = gather_images(read, progress=on_check)
+    from tlkit.pipeline.training.prepare import prepare
     from tlkit.pipeline.training.tune import find_batch_size, find_learning_rate
     from tlkit.plots import plot_batch_sizes, plot_rates
 
+    prepared = prepare(read, gathered=gathered)
     if what == "lr":
-        sweep = find_learning_rate(read, steps=steps)
+        sweep = find_learning_rate(prepared, steps=steps)
         rows, sentence, values = sweep.rows(), sweep.sentence(), sweep.to_dict()
         if plot is not None:
             write_svg(plot, lambda: plot_rates(sweep))
     else:
-        sizes = find_batch_size(read, memory_mb=memory_mb)
+        sizes = find_batch_size(prepared, memory_mb=memory_mb)
         rows, sentence, values = sizes.rows(), sizes.sentence(), sizes.to_dict()
         if plot is not None:
             write_svg(plot, lambda: plot_batch_sizes(sizes))

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from tlkit.errors import ModelError, did_you_mean
 from tlkit.models.backbone import default_weights, hub_names, list_models, split_name
 from tlkit.models.hub import cached_architecture, cached_repositories, is_cached
-from tlkit.models.weights import WEIGHT_SUFFIXES, WeightsSource
+from tlkit.models.sources import WEIGHT_SUFFIXES, WeightsSource
 
 PORTS = {"tf"}
 """Parts of timm's names that say where weights were ported from; packages that carry them leave them out."""

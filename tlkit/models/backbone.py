@@ -22,15 +22,9 @@ import tlkit.models.small  # noqa: F401  makes LeNet-5 and AlexNet known to timm
 from tlkit.errors import ModelError, did_you_mean, first_few
 from tlkit.models.artifact import read_card, read_tensors
 from tlkit.models.hub import hub_access
-from tlkit.models.weights import (
-    WeightsFacts,
-    WeightsSource,
-    load_into,
-    package_weights,
-    read_state_dict,
-    tensors_digest,
-    without_prefix,
-)
+from tlkit.models.names import unknown_name
+from tlkit.models.sources import WeightsSource, package_weights
+from tlkit.models.weights import WeightsFacts, load_into, read_state_dict, tensors_digest, without_prefix
 from tlkit.preprocess import Interpolation, Preprocess, Resize
 
 logger = logging.getLogger(__name__)
@@ -124,11 +118,7 @@ def split_name(name: str) -> tuple[str, str]:
     """
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        known = timm.list_models()
-        raise ModelError(
-            f"model.name is {name!r}, which timm {timm.__version__} does not have.{did_you_mean(architecture, known)} "
-            "`tlkit models PATTERN` lists the names."
-        )
+        raise ModelError(unknown_name(name, timm.list_models()))
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
         raise ModelError(

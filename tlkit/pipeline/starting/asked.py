@@ -16,6 +16,19 @@ def head_word(recipe: Recipe) -> HeadWord:
     return recipe.strategy.head if recipe.strategy.kind == "frozen" else "linear"
 
 
+def require_steps(recipe: Recipe) -> None:
+    """Check that a recipe trains by steps, so that it has a learning rate and batches to look for.
+
+    Raises:
+        RecipeError: its head is fitted at once.
+    """
+    if head_word(recipe) != "linear":
+        raise RecipeError(
+            f"strategy.head is {head_word(recipe)}, which is fitted at once: it has no learning rate and no batches. "
+            "Use head: linear."
+        )
+
+
 def can_use_cache(recipe: Recipe) -> bool:
     """Tell whether the head of a recipe can train on cached features: the backbone is frozen, the pixels are fixed."""
     fixed = recipe.augment.preset == "none" and not recipe.augment.transforms

@@ -8,6 +8,7 @@ from tlkit.audit.cells import by_problems
 from tlkit.data.gather import Gathered, Source
 from tlkit.data.split import SplitPlan
 from tlkit.errors import RecipeError, first_few
+from tlkit.models.names import require_name, require_weights
 from tlkit.pipeline.starting.asked import class_counts, class_weights
 from tlkit.recipe import Recipe
 from tlkit.samples import Samples
@@ -21,9 +22,13 @@ def gather_images(recipe: Recipe, *, progress: Callable[[int, int], None] | None
         progress: called with (images checked, images in all).
 
     Raises:
+        ModelError: the model has no name of timm's, or its weights are in a file or a package that is not there; it is
+            said before the images are looked at, since checking them takes longer.
         DataError: the images cannot be used.
         RecipeError: the recipe weights classes, or audits columns, that the images do not have.
     """
+    require_name(recipe.model.name)
+    require_weights(recipe.model.weights)
     gathered = source_of(recipe).gather(progress=progress)
     check_audit(recipe, gathered.samples)
     class_weights(recipe.train.class_weights, gathered.samples)

@@ -16,7 +16,7 @@ from tlkit.data.batch import Batch
 from tlkit.errors import RecipeError
 from tlkit.models.sweep import sweep_rates, time_batch_sizes
 from tlkit.models.tuning import BatchSizes, RateSweep
-from tlkit.pipeline.starting.asked import head_word
+from tlkit.pipeline.starting.asked import require_steps
 from tlkit.pipeline.training.cached import FeatureBatches, cached_features, threads_for
 from tlkit.pipeline.training.prepare import Prepared, prepare
 from tlkit.recipe import Recipe, load_recipe
@@ -85,12 +85,7 @@ def _prepared(recipe: str | Path | Recipe | Prepared, overrides: Mapping[str, An
         raise RecipeError(
             "Overrides change a recipe file; this recipe is already loaded. Pass the file's path instead."
         )
-    known = recipe if isinstance(recipe, Recipe) else recipe.recipe
-    if head_word(known) != "linear":
-        raise RecipeError(
-            f"strategy.head is {head_word(known)}, which is fitted at once: it has no learning rate and no batches. "
-            "Use head: linear."
-        )
+    require_steps(recipe if isinstance(recipe, Recipe) else recipe.recipe)
     return prepare(recipe) if isinstance(recipe, Recipe) else recipe
 
 

@@ -1,0 +1,84 @@
+"""The names that a recipe may use, read off timm's sources, against timm's own list."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import tlkit.torchvision_cure  # isort: skip
+
+import timm
+
+import tlkit.models.small  # noqa: F401  registers LeNet-5 and AlexNet
+from tlkit.errors import ModelError
+from tlkit.models import names
+from tlkit.models.names import known_names, require_name, require_weights
+
+
+@pytest.fixture
+def without_timm(monkeypatch):
+    """Let the check believe that timm is not loaded, as at the start of a command."""
+    monkeypatch.setattr(names, "sys", type("NoModules", (), {"modules": {}}))
+
+
+def test_the_names_read_off_the_sources_are_those_that_timm_lists():
+    assert known_names() == set(timm.list_models())
+
+
+@pytest.mark.usefixtures("without_timm")
+def test_every_name_with_weights_and_every_old_name_is_let_through():
+    for name in timm.list_pretrained():
+        require_name(name)
+    for name in ("convnext_tiny_in22ft1k", "vit_base_patch16_224_in21k"):
+        assert timm.is_model(name), "timm still takes it"
+        assert name not in known_names()
+        require_name(name)
+
+
+@pytest.mark.usefixtures("without_timm")
+def test_a_misspelt_name_is_told_as_timms_own_registry_would_be_asked():
+    from tlkit.models.backbone import split_name
+
+    with pytest.raises(ModelError) as early:
+        require_name("resnett18.a1_in1k")
+    with pytest.raises(ModelError) as late:
+        split_name("resnett18.a1_in1k")
+    assert early.value.problems[0].startswith(f"model.name is 'resnett18.a1_in1k', which timm {timm.__version__} does")
+    assert "Did you mean 'resnet18'" in early.value.problems[0]
+    assert late.value.problems[0].startswith(early.value.problems[0].partition(" Did")[0])
+
+
+def test_where_timm_is_loaded_its_registry_is_left_to_answer():
+    require_name("a_network_that_somebody_registered")
+
+
+def test_neither_timm_nor_torch_is_loaded_for_it():
+    code = (
+        "import sys; from tlkit.models.names import require_name, require_weights; require_name('resnet18.a1_in1k'); "
+        "require_weights('hub'); print([name for name in ('timm', 'torch', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ("pip:no-such-weights", "model.weights: the package 'no-such-weights' is not installed."),
+        ("file:nowhere.safetensors", "model.weights: there is no file nowhere.safetensors."),
+        ("file:notes.txt", "model.weights: notes.txt is not a file of weights."),
+    ],
+)
+def test_weights_that_are_not_there_are_told(weights, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(ModelError) as error:
+        require_weights(weights)
+    assert error.value.problems[0].startswith(said)
+
+
+def test_weights_from_elsewhere_are_looked_for_later():
+    for weights in ("hub", "none", "hf-hub:org/repo", "run:runs/pets"):
+        require_weights(weights)

