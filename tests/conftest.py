@@ -20,6 +20,8 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+collect_ignore_glob = ["*conftest.py"]  # no doctests there, and as modules their names would clash
+
 LOGGERS = (None, "tlkit", "pytorch_lightning", "lightning", "lightning.pytorch")
 COLOURS = {"blue": (40, 60, 200), "green": (50, 180, 60), "red": (210, 50, 40)}
 

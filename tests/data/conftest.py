@@ -6,13 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import settings
 from PIL import Image
 
 from tlkit.samples import Samples
-
-settings.register_profile("patient", deadline=None)  # tests assert no times: the machine may be busy
-settings.load_profile("patient")
 
 MakeImage = Callable[..., Path]
 

@@ -1,4 +1,4 @@
-"""Run a fit in a process of its own and kill it where a test says: between two batches, in the midst of a write.
+"""Fit in a process of its own and kill it where a test says: between batches, amid a write. What is left, compared.
 
 The processes are forked from a server that has imported everything already, so one costs little more than its training.
 """
@@ -13,14 +13,27 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
+
+import pytest
+import torch
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     ["tlkit.pipeline.training.fitting", "tlkit.evaluation", "tlkit.report", "sklearn.metrics"]
 )
 TIMEOUT_S = 240
+CUT = {
+    "name": "cut",
+    "data.batch_size": 4,
+    "train.epochs": 3,
+    "train.checkpoint_every": 3,
+    "model.drop_rate": 0.3,
+    "augment.preset": "light",
+    "report.enabled": False,
+}
 
 
 def fit_apart(folder: Path, recipe: Path, overrides: dict[str, Any], *, resume: bool = False, **sabotage: Any) -> int:
@@ -85,6 +98,63 @@ def count_events(folder: Path) -> dict[str, int]:
     return json.loads((folder / "events").read_text())
 
 
+def interrupt_after(patch: pytest.MonkeyPatch, batches: int, number: int = signal.SIGINT) -> None:
+    """Send this process a real signal when a number of training batches has been seen."""
+    from tlkit.pipeline.training.checkpoints import KeepCheckpoints
+
+    seen = []
+    original = KeepCheckpoints.on_train_batch_end
+
+    def counting(self, *arguments):
+        seen.append(1)
+        if len(seen) == batches:
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)
+        return original(self, *arguments)
+
+    patch.setattr(KeepCheckpoints, "on_train_batch_end", counting)
+
+
+def outcome(folder: Path) -> dict[str, object]:
+    """Return all that a fit leaves behind: weights, optimizer, schedule, metrics, random numbers, predictions."""
+    run = folder / "runs" / "cut"
+    last = torch.load(run / "checkpoints" / "epoch-0003.ckpt", weights_only=True)
+    rng = dict(map(json.loads, (folder / "rng").read_text().splitlines()))
+    for rest in (".partial", ".lock"):
+        assert not [path for path in folder.rglob("*") if path.name.endswith(rest)]
+    return {
+        "model": (run / "model" / "model.safetensors").read_bytes(),
+        "metrics": (run / "metrics.csv").read_bytes(),
+        "predictions": (run / "predictions" / "val.parquet").read_bytes(),
+        "status": json.loads((run / "run.json").read_text())["status"],
+        "rng": rng,
+        **{name: last[name] for name in ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step")},
+        "callbacks": last["callbacks"],
+    }
+
+
+def same(one: object, two: object) -> bool:
+    """Return whether two nested values are equal, tensors to the bit."""
+    if isinstance(one, torch.Tensor):
+        return isinstance(two, torch.Tensor) and one.dtype == two.dtype and torch.equal(one, two)
+    if isinstance(one, dict):
+        return isinstance(two, dict) and list(one) == list(two) and all(same(one[key], two[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return isinstance(two, list | tuple) and len(one) == len(two) and all(map(same, one, two))
+    return one == two
+
+
+def begun(folder: Path) -> bool:
+    """Return whether there is a run to resume; before that a run is started again."""
+    return (folder / "runs" / "cut" / "run.json").is_file()
+
+
+def assert_same(folder: Path, whole: Path) -> None:
+    found, expected = outcome(folder), outcome(whole)
+    different = [name for name in expected if not same(found[name], expected[name])]
+    assert not different
+
+
 def _fit(
     folder: Path,
     recipe: Path,
@@ -105,8 +175,6 @@ def _fit(
         faulthandler.dump_traceback_later(TIMEOUT_S - 10, file=stacks)  # where it hangs, if it does
     import logging
     import warnings
-
-    import torch
 
     from tlkit.errors import TlkitError
     from tlkit.pipeline.fit import fit
@@ -165,8 +233,6 @@ class _Events:
             return write(file, data)
 
         def noted(keeper: Any, trainer: Any, module: Any) -> None:
-            import torch
-
             with Path("rng").open("a") as file:
                 state = hashlib.sha256(torch.get_rng_state().numpy().tobytes()).hexdigest()
                 file.write(json.dumps([trainer.current_epoch, state]) + "\n")

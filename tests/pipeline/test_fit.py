@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from killing import interrupt_after
 
 import tlkit
 from tlkit.errors import DataError, ModelError, PredictionsError, RecipeError, RunError
@@ -216,7 +215,7 @@ def test_everything_switched_on_resumes_to_the_weights_of_a_run_that_never_stopp
     recipe = tiny_recipe()
     whole = fit(recipe, {"name": "whole", **overrides})
     with monkeypatch.context() as patch:
-        _interrupt_after(patch, 6)
+        interrupt_after(patch, 6)
         assert fit(recipe, {"name": "cut", **overrides}).status == "interrupted"
     resumed = fit(recipe, {"name": "cut", **overrides}, resume=True)
     assert tensors_digest(read_tensors(resumed.directory.model)) == tensors_digest(read_tensors(whole.directory.model))
@@ -246,24 +245,9 @@ def test_low_rank_changes_end_in_a_plain_stored_model(tiny_recipe):
     assert fit(run.directory.recipe, {"name": "again"}).predictions() == run.predictions()
 
 
-def _interrupt_after(monkeypatch, batches, number=signal.SIGINT):
-    """Send this process a real signal when a number of training batches has been seen."""
-    seen = []
-    original = KeepCheckpoints.on_train_batch_end
-
-    def counting(self, *arguments):
-        seen.append(1)
-        if len(seen) == batches:
-            os.kill(os.getpid(), number)
-            time.sleep(0.01)
-        return original(self, *arguments)
-
-    monkeypatch.setattr(KeepCheckpoints, "on_train_batch_end", counting)
-
-
 def test_sigterm_ends_the_process_once_all_is_stored_unless_somebody_handles_it(tiny_recipe, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    _interrupt_after(monkeypatch, 4, signal.SIGTERM)
+    interrupt_after(monkeypatch, 4, signal.SIGTERM)
     with pytest.raises(SystemExit) as caught:
         fit(tiny_recipe(), {"train.epochs": 5})
     assert caught.value.code == 143
@@ -271,7 +255,7 @@ def test_sigterm_ends_the_process_once_all_is_stored_unless_somebody_handles_it(
     assert (run.status, len(run.history), run.evaluate().n) == ("interrupted", 2, 8)
     signal.signal(signal.SIGTERM, lambda *_: heard.append(run.status))
     try:
-        _interrupt_after(monkeypatch, 4, signal.SIGTERM)
+        interrupt_after(monkeypatch, 4, signal.SIGTERM)
         assert fit(tiny_recipe(), {"train.epochs": 5}, overwrite=True).status == "interrupted"
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -280,7 +264,7 @@ def test_sigterm_ends_the_process_once_all_is_stored_unless_somebody_handles_it(
 
 def test_ctrl_c_leaves_a_usable_run_with_the_best_weights_so_far(tiny_recipe, monkeypatch, caplog):
     before = signal.getsignal(signal.SIGINT)
-    _interrupt_after(monkeypatch, 4)
+    interrupt_after(monkeypatch, 4)
     run = fit(tiny_recipe(), {"train.epochs": 5})
     assert run.status == "interrupted"
     assert len(run.history) == 2  # the fourth batch is the last of the second epoch, which is completed
@@ -297,7 +281,7 @@ def test_a_stopped_run_resumes_to_the_weights_of_one_that_never_stopped(tiny_rec
     whole = fit(recipe, {"name": "whole", "train.epochs": 3, "model.drop_rate": 0.3, "augment.preset": "light"})
     overrides = {"name": "cut", "train.epochs": 3, "model.drop_rate": 0.3, "augment.preset": "light"}
     with monkeypatch.context() as patch:
-        _interrupt_after(patch, batches)
+        interrupt_after(patch, batches)
         cut = fit(recipe, overrides)
     assert cut.status == "interrupted"
     resumed = fit(recipe, overrides, resume=True)
@@ -389,7 +373,7 @@ def test_balanced_class_weights_train(tiny_recipe):
 def test_resuming_on_other_data_is_refused(tiny_recipe, tmp_path, monkeypatch):
     recipe = tiny_recipe()
     with monkeypatch.context() as patch:
-        _interrupt_after(patch, 4)
+        interrupt_after(patch, 4)
         fit(recipe, {"train.epochs": 3})
     (tmp_path / "colours" / "blue").rename(tmp_path / "colours" / "zblue")
     with pytest.raises(RunError, match=r"runs/tiny was started on other data: 32 images were added, removed"):

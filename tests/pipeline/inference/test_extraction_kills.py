@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from killing import SERVER, TIMEOUT_S, fit_apart
-from test_kills import OVERRIDES, begun
-from test_kills import assert_same as assert_same_run
+from killing import CUT, SERVER, TIMEOUT_S, begun, fit_apart
+from killing import assert_same as assert_same_run
 
 KILLS = int(os.environ.get("TLKIT_KILLS", "3"))
 CLASSES = {"dark": 300, "light": 270}  # three shards
@@ -175,7 +174,7 @@ def test_an_extraction_killed_many_times_resumes_to_the_same_bytes(images, whole
 @pytest.mark.slow
 def test_a_fit_on_cached_features_killed_while_it_stores_them_resumes_to_the_same_bits(tiny_recipe, tmp_path):
     recipe = tiny_recipe(train=10, val=2)
-    overrides = OVERRIDES | {"strategy.kind": "frozen", "augment.preset": "none"}
+    overrides = CUT | {"strategy.kind": "frozen", "augment.preset": "none"}
     whole = tmp_path / "whole"
     whole.mkdir()
     assert fit_apart(whole, recipe, overrides) == 0

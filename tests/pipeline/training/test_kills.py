@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -10,8 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-import torch
-from killing import count_events, fit_apart
+from killing import CUT, assert_same, begun, count_events, fit_apart
 
 from tlkit.recipe import Strategy
 
@@ -24,15 +22,6 @@ WAYS = {"plain": PLAIN, "mixed": MIXED, "busy": BUSY}
 CASES = [(kind, "plain") for kind in STRATEGIES] + [
     (kind, way) for way in ("mixed", "busy") for kind in (STRATEGIES if KILLS > 1 else ["full"])
 ]
-OVERRIDES = {
-    "name": "cut",
-    "data.batch_size": 4,
-    "train.epochs": 3,
-    "train.checkpoint_every": 3,
-    "model.drop_rate": 0.3,
-    "augment.preset": "light",
-    "report.enabled": False,
-}
 
 
 @pytest.fixture
@@ -46,51 +35,11 @@ def folders(tmp_path):
     return make
 
 
-def outcome(folder: Path) -> dict[str, object]:
-    """Return all that a fit leaves behind: weights, optimizer, schedule, metrics, random numbers, predictions."""
-    run = folder / "runs" / "cut"
-    last = torch.load(run / "checkpoints" / "epoch-0003.ckpt", weights_only=True)
-    rng = dict(map(json.loads, (folder / "rng").read_text().splitlines()))
-    for rest in (".partial", ".lock"):
-        assert not [path for path in folder.rglob("*") if path.name.endswith(rest)]
-    return {
-        "model": (run / "model" / "model.safetensors").read_bytes(),
-        "metrics": (run / "metrics.csv").read_bytes(),
-        "predictions": (run / "predictions" / "val.parquet").read_bytes(),
-        "status": json.loads((run / "run.json").read_text())["status"],
-        "rng": rng,
-        **{name: last[name] for name in ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step")},
-        "callbacks": last["callbacks"],
-    }
-
-
-def same(one: object, two: object) -> bool:
-    """Return whether two nested values are equal, tensors to the bit."""
-    if isinstance(one, torch.Tensor):
-        return isinstance(two, torch.Tensor) and one.dtype == two.dtype and torch.equal(one, two)
-    if isinstance(one, dict):
-        return isinstance(two, dict) and list(one) == list(two) and all(same(one[key], two[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return isinstance(two, list | tuple) and len(one) == len(two) and all(map(same, one, two))
-    return one == two
-
-
-def begun(folder: Path) -> bool:
-    """Return whether there is a run to resume; before that a run is started again."""
-    return (folder / "runs" / "cut" / "run.json").is_file()
-
-
-def assert_same(folder: Path, whole: Path) -> None:
-    found, expected = outcome(folder), outcome(whole)
-    different = [name for name in expected if not same(found[name], expected[name])]
-    assert not different
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "way"), CASES)
 def test_a_run_killed_anywhere_resumes_to_the_same_bits(tiny_recipe, folders, strategy, way):
     recipe = tiny_recipe(train=10, val=2)
-    overrides = OVERRIDES | {"strategy.kind": strategy} | WAYS[way]
+    overrides = CUT | {"strategy.kind": strategy} | WAYS[way]
     whole = folders("whole")
     assert fit_apart(whole, recipe, overrides) == 0
     events = count_events(whole)
@@ -115,7 +64,7 @@ def test_a_run_stopped_by_a_signal_or_by_the_death_of_a_worker_resumes_to_the_sa
     tiny_recipe, folders, number, worker
 ):
     recipe = tiny_recipe(train=10, val=2)
-    overrides = OVERRIDES | {"data.num_workers": 2 * worker}
+    overrides = CUT | {"data.num_workers": 2 * worker}
     whole, folder = folders("whole"), folders("cut")
     assert fit_apart(whole, recipe, overrides) == 0
     at = count_events(whole)["after a batch"] // 2

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_fit import _interrupt_after
+from killing import interrupt_after
 
 import tlkit
 from tlkit.errors import MissingExtraError, RecipeError
@@ -103,7 +103,7 @@ def test_cached_views_are_the_images_of_as_many_epochs(recipe, caplog):
 def test_a_stopped_run_on_cached_features_resumes_to_the_same_weights(recipe, monkeypatch, batches):
     whole = fit(recipe, {**SETTINGS, "name": "whole"})
     with monkeypatch.context() as patch:
-        _interrupt_after(patch, batches)
+        interrupt_after(patch, batches)
         assert fit(recipe, {**SETTINGS, "name": "cut"}).status == "interrupted"
     resumed = fit(recipe, {**SETTINGS, "name": "cut"}, resume=True)
     assert resumed.status == "finished"
@@ -208,7 +208,7 @@ def test_a_resumed_run_keeps_the_engine_it_was_begun_with(recipe, tmp_path, monk
     with monkeypatch.context() as patch:  # where bf16 wins, whatever this machine measures
         patch.setattr("tlkit.pipeline.inference.embed.choose_engine", _bfloat16_wins)
         whole = fit(recipe, {**settings, "name": "whole"})
-        _interrupt_after(patch, 4)
+        interrupt_after(patch, 4)
         assert fit(recipe, {**settings, "name": "cut"}).status == "interrupted"
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "empty"))  # measured anew, torch would win
     resumed = fit(recipe, {**settings, "name": "cut"}, resume=True)
