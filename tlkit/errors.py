@@ -51,6 +51,28 @@ class MissingExtraError(TlkitError):
         super().__init__(f'{purpose} needs the package {package}. Install it with: pip install "tlkit[{extra}]"')
 
 
+def refuse_newer(what: str, version: int, *, known: int, error: type[TlkitError] = TlkitError) -> None:
+    """Raise where something has a format that only a newer tlkit reads.
+
+    Args:
+        what: what begins the message: "This audit was".
+        version: its format.
+        known: the newest format that is read here.
+        error: the kind of error.
+
+    Raises:
+        TlkitError: the format is newer, of the kind `error`.
+
+    Example:
+        >>> refuse_newer("This audit was", 3, known=3)
+    """
+    if version > known:
+        raise error(
+            f"{what} written by a newer tlkit (format {version}, this one reads up to {known}). "
+            "Update tlkit: pip install -U tlkit"
+        )
+
+
 def did_you_mean(word: str, known: Iterable[str], *, most: int = 3) -> str:
     """Return " Did you mean 'x' or 'y'?" for the names nearest to `word`, or "" where none is near.
 

@@ -112,7 +112,7 @@ def test_rests_on_disk_and_shows_itself(three):
     assert "not &lt;here&gt;" in page and "Not distinguishable" in page
     assert advice([odd]).sentences()[0].startswith("weak@file:my weights.pth is the only one with a rank: 0.600 ")
     assert advice([odd]).recipe() == "model:\n  name: weak\n  weights: 'file:my weights.pth'"
-    with pytest.raises(DataError, match="A newer tlkit wrote the advice"):
+    with pytest.raises(DataError, match="This advice was written by a newer tlkit"):
         Advice.from_dict(found.to_dict() | {"format_version": 99})
 
 

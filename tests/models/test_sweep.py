@@ -14,7 +14,7 @@ import torch
 
 from tlkit.data.dataset import ImageLoader
 from tlkit.data.sampler import EpochSampler
-from tlkit.errors import DataError, ModelError
+from tlkit.errors import DataError, ModelError, TlkitError
 from tlkit.models import sweep
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
@@ -133,6 +133,8 @@ def test_the_suggestion_is_the_steepest_fall_but_at_most_a_tenth_of_the_rate_at_
     assert gentle.sentence() == f"Suggested: train: {{learning_rate: {gentle.suggested:g}}}"
     again = RateSweep.from_dict(json.loads(json.dumps(gentle.to_dict())))
     assert np.array_equal(again.losses, gentle.losses) and again.sentence() == gentle.sentence()
+    with pytest.raises(TlkitError, match=r"^This sweep was written by a newer tlkit \(format 9, "):
+        RateSweep.from_dict({**gentle.to_dict(), "format_version": 9})
 
 
 def test_a_loss_that_never_falls_gives_no_suggestion():
@@ -172,6 +174,8 @@ def test_batch_sizes_rest_as_json():
     sizes = BatchSizes((BatchSize(4, 10.0, 100.0), BatchSize(8, 18.0, 120.0)), "images", None)
     assert BatchSizes.from_dict(json.loads(json.dumps(sizes.to_dict()))) == sizes
     assert sizes.rows()[1:] == [("4", "10.0", "100"), ("8", "18.0", "120")]
+    with pytest.raises(TlkitError, match=r"^These batch sizes were written by a newer tlkit \(format 9, "):
+        BatchSizes.from_dict({**sizes.to_dict(), "format_version": 9})
 
 
 def test_no_batches_are_an_error():

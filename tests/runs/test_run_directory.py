@@ -89,6 +89,9 @@ def test_predictions_are_listed_with_the_test_split_first(tmp_path):
 def test_a_run_of_a_newer_tlkit_says_so(tmp_path):
     run = RunDirectory.create(tmp_path / "a")
     run.write_json(run.path / "run.json", {"format_version": 2, "status": "finished"})
-    message = f"{run.path} was written by a newer tlkit (format 2; this one knows 1). Update tlkit."
+    message = (
+        f"{run.path} was written by a newer tlkit (format 2, this one reads up to 1). "
+        "Update tlkit: pip install -U tlkit"
+    )
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         RunDirectory.open(run.path)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tlkit.audit.cells import by_problems
 from tlkit.audit.pairing import Paired, pair
-from tlkit.errors import PredictionsError, TlkitError
+from tlkit.errors import PredictionsError, TlkitError, refuse_newer
 from tlkit.predictions import Predictions
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
@@ -140,11 +140,7 @@ class Comparison:
                 "This comparison was published without the numbers of small groups, so it cannot be read back. Use "
                 "what `Comparison.to_dict` returns."
             )
-        if values["version"] > FORMAT_VERSION:
-            raise TlkitError(
-                f"This comparison was written by a newer tlkit (format {values['version']}, this one reads up to "
-                f"{FORMAT_VERSION}). Update tlkit: pip install -U tlkit"
-            )
+        refuse_newer("This comparison was", values["version"], known=FORMAT_VERSION)
         rows = tuple(
             ChangeRow(
                 **{

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from tlkit.audit.comparison import ALL, CLASS, ChangeRow, Comparison
 from tlkit.audit.words import NONE, image_count, p_is, p_text, rounded, signed
 from tlkit.errors import first_few
+from tlkit.notebook import html_lines, html_table
 
 MOST_CLASSES = 40
 FEWEST_DISCORDANT = 6  # below, no outcome of McNemar's exact test reaches p < 0.05
@@ -111,8 +110,4 @@ def _kinds(parts: list[ChangeRow]) -> str:
 
 def comparison_html(comparison: Comparison) -> str:
     """Return the comparison as an HTML fragment; all text that comes from the data is escaped."""
-    head, *rows = summary_rows(comparison)
-    lines = "".join(f"<p>{escape(line)}</p>" for line in sentences(comparison))
-    heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<div>{lines}<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    return f"<div>{html_lines(sentences(comparison))}{html_table(summary_rows(comparison))}</div>"

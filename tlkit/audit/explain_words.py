@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from tlkit.audit.explanation import CLASS, AdjustedGap, ExplainedColumn, ExplainedGroup, Explanation, HeatMap
 from tlkit.audit.words import NONE, bare, p_is
 from tlkit.audit.words import signed as with_sign
 from tlkit.errors import first_few
+from tlkit.notebook import html_lines, html_table
 from tlkit.stats.estimate import Estimate
 
 NOTABLE_V = 0.1  # below, two attributes hardly go together (Cohen 1988, section 7.2: "small")
@@ -168,8 +167,7 @@ def _linked(explanation: Explanation) -> str:
 
 def explanation_html(explanation: Explanation) -> str:
     """Return the explanation as an HTML fragment; all text that comes from the data is escaped."""
-    lines = "".join(f"<p>{escape(line)}</p>" for line in sentences(explanation))
-    heads = ("by", "group", "n", "against the rest", "class mix", "rate", "standardised", "training images")
+    header = ("by", "group", "n", "against the rest", "class mix", "rate", "standardised", "training images")
     rows = [
         (
             column.by, group.group, str(group.accuracy.n), signed(group.difference), signed(group.split.mix),
@@ -179,9 +177,7 @@ def explanation_html(explanation: Explanation) -> str:
         for column in explanation.columns
         for group in column.groups
     ]  # fmt: skip
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
-    return f"<div>{lines}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    return f"<div>{html_lines(sentences(explanation))}{html_table([header, *rows])}</div>"
 
 
 def _odds(value: float) -> str:

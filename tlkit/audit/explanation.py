@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.audit.tables import as_json
-from tlkit.errors import TlkitError, did_you_mean, first_few
+from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
 from tlkit.stats.association import Association
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.ordered import OrderedRates
@@ -219,11 +219,7 @@ class Explanation:
         Raises:
             TlkitError: it was written by a newer tlkit, or published without some numbers.
         """
-        if values["version"] > FORMAT_VERSION:
-            raise TlkitError(
-                f"This explanation was written by a newer tlkit (format {values['version']}, this one reads up to "
-                f"{FORMAT_VERSION}). Update tlkit: pip install -U tlkit"
-            )
+        refuse_newer("This explanation was", values["version"], known=FORMAT_VERSION)
         if not values.get("complete", True):
             raise TlkitError(
                 "This explanation was published without the numbers of small groups, so it cannot be read back. Use "

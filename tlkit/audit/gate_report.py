@@ -11,7 +11,8 @@ from xml.etree import ElementTree as ET
 
 from tlkit.audit.tables import Verdict
 from tlkit.audit.words import p_is, p_text, signed
-from tlkit.errors import TlkitError
+from tlkit.errors import refuse_newer
+from tlkit.notebook import html_table
 from tlkit.stats.estimate import Estimate
 
 FORMAT_VERSION = 1
@@ -195,21 +196,14 @@ class GateReport:
         Raises:
             TlkitError: it was written by a newer tlkit.
         """
-        if values["version"] > FORMAT_VERSION:
-            raise TlkitError(
-                f"This gate report was written by a newer tlkit (format {values['version']}, this one reads up to "
-                f"{FORMAT_VERSION}). Update tlkit: pip install -U tlkit"
-            )
+        refuse_newer("This gate report was", values["version"], known=FORMAT_VERSION)
         kept = {key: value for key, value in values.items() if key not in ("version", "verdict", "rows")}
         rows = tuple(GateRow(**{**row, "value": Estimate.from_dict(row["value"])}) for row in values["rows"])
         return cls(**kept, rows=rows)
 
     def _repr_html_(self) -> str:
-        head, *rows = self.summary_rows()
-        heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
         title = f"<p><b>Gates of {escape(self.source)}: {SIGNS[self.verdict]}</b><br>{self.counts_text}</p>"
-        return f"<div>{title}<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        return f"<div>{title}{html_table(self.summary_rows())}</div>"
 
 
 def _xml(text: str) -> str:

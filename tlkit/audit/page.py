@@ -8,6 +8,7 @@ from tlkit.audit.result import Audit
 from tlkit.audit.summary import headline, profile_note, profile_rows
 from tlkit.audit.tables import GroupTable
 from tlkit.audit.words import NONE, difference_text, gap_text, p_text, rate_text
+from tlkit.notebook import html_lines, html_table
 
 MOST_OPEN = 6  # tables that are not folded away
 _MARK = {"FAIL": "✗ FAIL", "PASS": "✓ PASS", "NOT ENOUGH DATA": "? NOT ENOUGH DATA"}
@@ -25,7 +26,7 @@ def audit_html(audit: Audit) -> str:
         f"{audit.tests} tests (Holm)"
         + (f"; {audit.unlabelled:,} images without a label left out" if audit.unlabelled else "")
     )
-    first = "".join(f"<li>{escape(line)}</li>" for line in headline(audit)[1:])
+    first = html_lines(headline(audit)[1:], tag="li")
     tables = "".join(_table_html(audit, table) for table in audit.tables[:MOST_OPEN])
     rest = audit.tables[MOST_OPEN:]
     folded = "".join(_table_html(audit, table) for table in rest)
@@ -34,20 +35,16 @@ def audit_html(audit: Audit) -> str:
 
 
 def _profiles_html(audit: Audit) -> str:
-    header, *rows = profile_rows(audit) or [()]
-    if not rows:
+    rows, note = profile_rows(audit), profile_note(audit)
+    if len(rows) < 2:
         return ""
-    head = "".join(f"<th>{escape(text)}</th>" for text in header)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    note = f"<p>{escape(profile_note(audit))}</p>" if profile_note(audit) else ""
     summary = "<summary>Calibration, ranking and recall by group (no test rests on them)</summary>"
-    return f"<details>{summary}{table}{note}</details>"
+    return f"<details>{summary}{html_table(rows)}{html_lines([note] if note else [])}</details>"
 
 
 def _table_html(audit: Audit, table: GroupTable) -> str:
     level = f"[{audit.settings.confidence:.0%}]"
-    heads = ("group", "n", f"{table.rate_name} {level}", f"against the rest {level}", "p (Holm)", "verdict")
+    header = ("group", "n", f"{table.rate_name} {level}", f"against the rest {level}", "p (Holm)", "verdict")
     rows = [
         (
             row.name,
@@ -62,7 +59,4 @@ def _table_html(audit: Audit, table: GroupTable) -> str:
     notes = [table.note] if table.note else []
     if table.gap is not None:
         notes.insert(0, gap_text(table, table.gap))
-    caption = f"<caption><b>{escape(table.name)}</b>{''.join(f'<br>{escape(note)}' for note in notes)}</caption>"
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
-    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return html_table([header, *rows], title=table.name, notes=notes)

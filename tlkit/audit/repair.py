@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from tlkit.audit.comparison import Comparison
-from tlkit.errors import TlkitError
+from tlkit.errors import refuse_newer
 from tlkit.stats.estimate import Estimate
 
 FORMAT_VERSION = 1
@@ -141,11 +141,7 @@ class Repair:
         Raises:
             TlkitError: it was written by a newer tlkit.
         """
-        if values["version"] > FORMAT_VERSION:
-            raise TlkitError(
-                f"This repair was written by a newer tlkit (format {values['version']}, this one reads up to "
-                f"{FORMAT_VERSION}). Update tlkit: pip install -U tlkit"
-            )
+        refuse_newer("This repair was", values["version"], known=FORMAT_VERSION)
         before, test, comparison = (values[name] for name in ("before", "test", "comparison"))
         read = {
             "by": tuple(values["by"]),

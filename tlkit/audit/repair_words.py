@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
 from tlkit.audit.comparison import ALL
 from tlkit.audit.words import NONE, signed
 from tlkit.errors import first_few
+from tlkit.notebook import html_lines, html_table
 
 if TYPE_CHECKING:
     from tlkit.audit.repair import Repair
@@ -119,13 +118,5 @@ def _cost(repair: Repair) -> list[str]:
 
 def repair_html(repair: Repair) -> str:
     """Return the repair as an HTML fragment; all text that comes from the data is escaped."""
-    lines = "".join(f"<p>{escape(line)}</p>" for line in sentences(repair))
-    return f"<div>{lines}{_table(summary_rows(repair))}{_table(trial_rows(repair))}</div>"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return ""
-    heads = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows[1:])
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    tables = html_table(summary_rows(repair)) + html_table(trial_rows(repair))
+    return f"<div>{html_lines(sentences(repair))}{tables}</div>"

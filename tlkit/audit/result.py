@@ -14,7 +14,7 @@ from tlkit.audit.criteria import Criterion, CriterionResult, criteria_of, worst_
 from tlkit.audit.profile import ProfileTable, profiles_from_dict
 from tlkit.audit.rates import Metric, Rate
 from tlkit.audit.tables import CROSS, Gap, GroupRow, GroupTable, Verdict, as_json, record, table_from_dict
-from tlkit.errors import TlkitError, did_you_mean, first_few
+from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
 from tlkit.stats.estimate import Estimate
 
 FORMAT_VERSION = 3
@@ -263,11 +263,7 @@ class Audit:
                 "This audit was published without the numbers of small groups, so it cannot be read back. Use the "
                 "run's audit.json, or what `Audit.to_dict` returns."
             )
-        if values["version"] > FORMAT_VERSION:
-            raise TlkitError(
-                f"This audit was written by a newer tlkit (format {values['version']}, this one reads up to "
-                f"{FORMAT_VERSION}). Update tlkit: pip install -U tlkit"
-            )
+        refuse_newer("This audit was", values["version"], known=FORMAT_VERSION)
         settings = dict(values["settings"])
         for name in ("by", "metrics", "criteria"):
             settings[name] = tuple(settings.get(name, ()))

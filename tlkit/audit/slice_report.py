@@ -9,7 +9,7 @@ from typing import Any, Literal
 from tlkit.audit.conditions import Condition
 from tlkit.audit.evidence import GroupImages
 from tlkit.audit.tables import as_json
-from tlkit.errors import TlkitError
+from tlkit.errors import refuse_newer
 from tlkit.stats.estimate import Estimate
 
 FORMAT_VERSION = 1
@@ -162,11 +162,7 @@ class SliceReport:
         Raises:
             TlkitError: it was written by a newer tlkit.
         """
-        if values["version"] > FORMAT_VERSION:
-            raise TlkitError(
-                f"These slices were written by a newer tlkit (format {values['version']}, this one reads up to "
-                f"{FORMAT_VERSION}). Update tlkit: pip install -U tlkit"
-            )
+        refuse_newer("These slices were", values["version"], known=FORMAT_VERSION)
         read = {name: value for name, value in values.items() if name != "version"}
         read["columns"] = tuple(values["columns"])
         read["overall"] = Estimate.from_dict(values["overall"])

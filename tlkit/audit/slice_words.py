@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from tlkit.audit.slice_report import FoundSlice, Shortcut, SliceReport
 from tlkit.audit.words import NONE, p_is, p_text, signed
+from tlkit.notebook import html_lines, html_table
 
 SIGNS = {"confirmed": "✗ confirmed", "not confirmed": "? not confirmed", "candidate": "? candidate"}
 MOST_COLUMNS = 5
@@ -119,17 +118,9 @@ def _count(slices: int) -> str:
 def slices_html(report: SliceReport) -> str:
     """Return the report as an HTML fragment; all text from the data is escaped, and standings carry a sign."""
     title = f"<p><b>Slices nobody declared: {len(report.confirmed)} confirmed</b></p>"
-    lines = "".join(f"<li>{escape(line)}</li>" for line in report.sentences())
     header, *rows = slice_rows(report)
     signed_rows = [(row[0], SIGNS[row[1]], *row[2:]) for row in rows]
-    tables = _table(header, signed_rows) if rows else ""
+    tables = html_table([header, *signed_rows]) if rows else ""
     if report.shortcuts:
-        first, *rest = shortcut_rows(report)
-        tables += _table(first, rest)
-    return f"<div>{title}<ul>{lines}</ul>{tables}</div>"
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in header)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        tables += html_table(shortcut_rows(report))
+    return f"<div>{title}<ul>{html_lines(report.sentences(), tag='li')}</ul>{tables}</div>"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from tlkit.data.geometry import reduction_for_look
 from tlkit.data.pool import map_files
 from tlkit.data.read import read_bytes
 from tlkit.data.sources import Root, name_of, read_with_columns
+from tlkit.notebook import html_table
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
 
 FORMAT_VERSION = 1
@@ -75,11 +75,7 @@ class DataSummary:
         return {"format_version": FORMAT_VERSION, **asdict(self)}
 
     def _repr_html_(self) -> str:
-        parts = []
-        for title, rows in self.tables():
-            lines = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-            parts.append(f"<table><caption>{html.escape(title)}</caption>{lines}</table>")
-        return "".join(parts)
+        return "".join(html_table(rows, title=title) for title, rows in self.tables())
 
 
 def _count_rows(what: str, counts: Mapping[str, Mapping[str, int]], splits: Sequence[str]) -> list[tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.notebook import html_table
 from tlkit.stats.estimate import Estimate
 
 MOST_CLASSES_SHOWN = 50
@@ -244,8 +245,8 @@ class Evaluation:
         more = len(self.per_class) - len(classes)
         parts = [
             f"<p><b>Evaluation</b> of {html.escape(caption)}</p>",
-            _html_table(("metric", "value", "based on"), self.summary_rows()),
-            _html_table(("class", "images", "precision", "recall", "F1"), classes),
+            html_table([("metric", "value", "based on"), *self.summary_rows()]),
+            html_table([("class", "images", "precision", "recall", "F1"), *classes]),
         ]
         if more:
             parts.append(f"<p>… and {more} more classes; see <code>per_class_table()</code>.</p>")
@@ -255,7 +256,7 @@ class Evaluation:
                 (row["true"], row["predicted"], f"{row['images']} of {row['support']}")
                 for row in confused.to_dict("records")
             ]
-            parts.append(_html_table(("true class", "mistaken for", "images"), pairs))
+            parts.append(html_table([("true class", "mistaken for", "images"), *pairs]))
         return "\n".join(parts)
 
 
@@ -274,10 +275,3 @@ def in_words(estimate: Estimate) -> str:
 
 def _images(count: int) -> str:
     return f"{count} image{'' if count == 1 else 's'}"
-
-
-def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return an HTML table; every text is escaped, for class names are the user's."""
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in header)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>\n" for row in rows)
-    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>"

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
-from tlkit.errors import DataError, first_few
+from tlkit.errors import DataError, first_few, refuse_newer
 from tlkit.features.scores import Mask
+from tlkit.notebook import html_lines, html_table
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import Pairs, paired_difference
@@ -219,8 +220,7 @@ class Advice:
         Raises:
             DataError: a newer tlkit wrote it.
         """
-        if values["format_version"] > FORMAT_VERSION:
-            raise DataError(f"A newer tlkit wrote the advice (format {values['format_version']}). Update tlkit.")
+        refuse_newer("This advice was", values["format_version"], known=FORMAT_VERSION, error=DataError)
         backbones = tuple(
             AdvisedBackbone(**{
                 **one,
@@ -241,8 +241,8 @@ class Advice:
 
     def _repr_html_(self) -> str:
         tables = [self.rows()] + ([self.left_out_rows()] if self.left_out else [])
-        said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.sentences())
-        return f"<p><b>Backbones</b></p>{''.join(map(_table, tables))}{said}<pre>{html.escape(self.recipe())}</pre>"
+        shown = "".join(map(html_table, tables)) + html_lines(self.sentences())
+        return f"<p><b>Backbones</b></p>{shown}<pre>{html.escape(self.recipe())}</pre>"
 
 
 def rank(
@@ -300,10 +300,3 @@ def _ms(backbone: AdvisedBackbone) -> float:
 def _quoted(text: str) -> str:
     plain = all(character.isalnum() or character in "-_./:" for character in text)
     return text if plain else "'" + text.replace("'", "''") + "'"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = rows
-    names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    cells = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in body)
-    return f"<table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table>"

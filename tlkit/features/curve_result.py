@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.errors import DataError
+from tlkit.errors import DataError, refuse_newer
 from tlkit.features.heads.kinds import HeadKind, Settings, setting_words
 from tlkit.features.power_law import power_law
+from tlkit.notebook import html_table
 from tlkit.stats.estimate import Estimate
 
 Floats = npt.NDArray[np.float64]
@@ -165,8 +166,7 @@ class LearningCurve:
         Raises:
             DataError: a newer tlkit wrote it.
         """
-        if values["format_version"] > FORMAT_VERSION:
-            raise DataError(f"A newer tlkit wrote the curve (format {values['format_version']}). Update tlkit.")
+        refuse_newer("This learning curve was", values["format_version"], known=FORMAT_VERSION, error=DataError)
         points = tuple(
             CurvePoint(one["per_class"], one["images"], Estimate.from_dict(one["accuracy"]), one["settings"])
             for one in values["points"]
@@ -178,13 +178,8 @@ class LearningCurve:
         return f"LearningCurve({self.kind}, {len(self.points)} sizes of up to {self.n} images)"
 
     def _repr_html_(self) -> str:
-        head, *body = self.rows()
-        cells = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in body)
-        names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
         words = html.escape(f"{self.basis()} {self.sentence()}")
-        return (
-            f"<p><b>Learning curve</b>. {words}</p><table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table>"
-        )
+        return f"<p><b>Learning curve</b>. {words}</p>{html_table(self.rows())}"
 
 
 def _rounded(n: int) -> int:

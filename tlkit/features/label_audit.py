@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
-from tlkit.errors import DataError
+from tlkit.errors import DataError, refuse_newer
 from tlkit.features.heads.kinds import HeadKind
+from tlkit.notebook import html_lines, html_table
 from tlkit.stats.estimate import Estimate
 
 FORMAT_VERSION = 1
@@ -135,8 +135,7 @@ class LabelAudit:
         Raises:
             DataError: a newer tlkit wrote it.
         """
-        if values["format_version"] > FORMAT_VERSION:
-            raise DataError(f"A newer tlkit wrote the label audit (format {values['format_version']}). Update tlkit.")
+        refuse_newer("This label audit was", values["format_version"], known=FORMAT_VERSION, error=DataError)
         tuples = ("proba", "neighbours", "copies")
         suspects = tuple(
             Suspect(**{**one, **{name: tuple(one[name]) for name in tuples}}) for one in values["suspects"]
@@ -151,13 +150,10 @@ class LabelAudit:
         return f"LabelAudit({len(self.suspects)} suspects of {self.total} images)"
 
     def _repr_html_(self) -> str:
-        head, *body = self.rows()
-        names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-        cells = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in body)
-        more = len(self.suspects) - len(body)
+        rows = self.rows()
+        more = len(self.suspects) - len(rows) + 1
         rest = f"<p>… and {more:,} more in <code>suspects</code>.</p>" if more > 0 else ""
-        lines = "".join(f"<p>{html.escape(line)}</p>" for line in (self.sentence(), *self.notes))
-        return f"{lines}<table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table>{rest}"
+        return f"{html_lines((self.sentence(), *self.notes))}{html_table(rows)}{rest}"
 
 
 COLUMNS = (

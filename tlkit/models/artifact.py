@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tlkit.disk import whole_file, write_text
-from tlkit.errors import ModelError
+from tlkit.errors import ModelError, refuse_newer
 from tlkit.models.weights import WeightsFacts
 from tlkit.preprocess import Preprocess
 
@@ -115,8 +115,7 @@ def read_card(folder: Path) -> ModelCard:
         raise ModelError(f"There is no stored model in {folder} ({CARD_FILE} is missing). Did the run finish training?")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format_version"] > FORMAT_VERSION:
-            raise ModelError(f"{path} was written by a newer tlkit (format {values['format_version']}). Update tlkit.")
+        refuse_newer(f"{path} was", values["format_version"], known=FORMAT_VERSION, error=ModelError)
         return ModelCard.from_dict(values)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}). Restore it or train again.") from error

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from tlkit.errors import refuse_newer
+from tlkit.notebook import html_lines, html_table
 
 Floats = npt.NDArray[np.float64]
 Table = list[tuple[str, ...]]
@@ -94,7 +96,7 @@ class RateSweep:
         return f"Suggested: train: {{learning_rate: {self.suggested:g}}}"
 
     def _repr_html_(self) -> str:
-        return _page(self.rows(), self.sentence())
+        return html_table(self.rows()) + html_lines([self.sentence()])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
@@ -105,7 +107,12 @@ class RateSweep:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RateSweep:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Raises:
+            TlkitError: it was written by a newer tlkit.
+        """
+        refuse_newer("This sweep was", values["format_version"], known=FORMAT_VERSION)
         rates, losses = (np.array(values[name], dtype=np.float64) for name in ("rates", "losses"))
         return cls(rates, losses, values["stopped"], values["phase"])
 
@@ -169,7 +176,7 @@ class BatchSizes:
         return f"{why} Suggested: data: {{batch_size: {self.suggested}}}; the learning rate depends on it."
 
     def _repr_html_(self) -> str:
-        return _page(self.rows(), self.sentence())
+        return html_table(self.rows()) + html_lines([self.sentence()])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
@@ -177,11 +184,10 @@ class BatchSizes:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BatchSizes:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Raises:
+            TlkitError: it was written by a newer tlkit.
+        """
+        refuse_newer("These batch sizes were", values["format_version"], known=FORMAT_VERSION)
         return cls(tuple(BatchSize(**one) for one in values["tried"]), values["stopped"], values["limit_mb"])
-
-
-def _page(rows: Sequence[tuple[str, ...]], sentence: str) -> str:
-    head, *body = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
-    lines = "".join(f"<tr>{row}</tr>" for row in body)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table><p>{html.escape(sentence)}</p>"

@@ -14,7 +14,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from tlkit.disk import whole_file
-from tlkit.errors import PredictionsError, did_you_mean, first_few
+from tlkit.errors import PredictionsError, did_you_mean, first_few, refuse_newer
 from tlkit.predictions.checks import PROBA_PREFIX, repeated
 
 METADATA_KEY = b"tlkit"
@@ -77,16 +77,12 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
     note = (table.schema.metadata or {}).get(METADATA_KEY)
     try:
         noted = json.loads(note) if note else None
-        newer = noted is not None and noted["version"] > METADATA_VERSION
-        if noted is not None and not newer and not isinstance(noted["classes"], list):
-            raise ValueError("classes is no list")
+        if noted is not None:
+            refuse_newer(f"{file} was", noted["version"], known=METADATA_VERSION, error=PredictionsError)
+            if not isinstance(noted["classes"], list):
+                raise ValueError("classes is no list")
     except (ValueError, KeyError, TypeError) as error:
         raise PredictionsError(damaged) from error
-    if noted is not None and newer:
-        raise PredictionsError(
-            f"{file} was written by a newer tlkit (format {noted['version']}, this one reads up to "
-            f"{METADATA_VERSION}). Update tlkit: pip install -U tlkit"
-        )
     if noted is None:  # a row index that pandas wrote
         frame = frame.drop(columns=[name for name in frame.columns if re.fullmatch(r"__index_level_\d+__", str(name))])
     return frame, noted

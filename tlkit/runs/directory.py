@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from tlkit.disk import write_text
-from tlkit.errors import RunError, did_you_mean
+from tlkit.errors import RunError, did_you_mean, refuse_newer
 
 Status = Literal["running", "finished", "interrupted", "failed"]
 MARKER = "run.json"
@@ -85,11 +85,8 @@ class RunDirectory:
         """
         if (path / MARKER).is_file():
             version = cls(path).read_json(path / MARKER).get("format_version")
-            if isinstance(version, int) and version > FORMAT_VERSION:
-                raise RunError(
-                    f"{path} was written by a newer tlkit (format {version}; this one knows {FORMAT_VERSION}). "
-                    "Update tlkit."
-                )
+            if isinstance(version, int):
+                refuse_newer(f"{path} was", version, known=FORMAT_VERSION, error=RunError)
             return cls(path)
         found = path.parent.iterdir() if path.parent.is_dir() else ()
         siblings = [p.name for p in found if (p / MARKER).is_file() and not p.name.startswith(".")]

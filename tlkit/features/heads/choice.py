@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from tlkit.errors import ModelError
 from tlkit.features.heads.fit import ClassWeight, checked, cross_validate, deal, fit_chosen, require_kind
 from tlkit.features.heads.head import Features, Head, Trial
 from tlkit.features.heads.kinds import FACTS, KINDS, QUICK_KINDS, HeadKind, setting_words
+from tlkit.notebook import html_lines, html_table
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import Pairs, paired_difference
 
@@ -126,10 +126,7 @@ class HeadChoice:
         return f"HeadChoice({self.head.kind} of {', '.join(one.kind for one in self.candidates)})"
 
     def _repr_html_(self) -> str:
-        head, *body = ([f"<td>{html.escape(cell)}</td>" for cell in row] for row in self.rows())
-        rows = "".join(f"<tr>{''.join(row)}</tr>" for row in body)
-        table = f"<table><thead><tr>{''.join(head)}</tr></thead><tbody>{rows}</tbody></table>"
-        return f"<p>{html.escape(self.sentence())}</p>{table}"
+        return html_lines([self.sentence()]) + html_table(self.rows())
 
 
 def choose_head(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from tlkit.errors import ModelError
 from tlkit.features.heads.calibration import probabilities
 from tlkit.features.heads.kinds import FACTS, HeadKind, setting_words
 from tlkit.features.heads.nonlinear import EstimatorScores
+from tlkit.notebook import html_lines, html_table
 from tlkit.stats.estimate import Estimate
 
 Floats = npt.NDArray[np.float64]
@@ -151,10 +151,7 @@ class Head:
         return f"{text}; temperature {self.temperature:.3g}."
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(setting_words(trial.settings))}</td><td>{trial.accuracy:.3f}</td>"
-            f"<td>{trial.log_loss:.3f}</td></tr>"
-            for trial in self.trials
+        tried = [(setting_words(one.settings), f"{one.accuracy:.3f}", f"{one.log_loss:.3f}") for one in self.trials]
+        return html_lines([self.sentence()]) + html_table(
+            [("setting", "accuracy", "log loss"), *tried] if tried else []
         )
-        table = f"<table><thead><tr><th>setting</th><th>accuracy</th><th>log loss</th></tr></thead>{rows}</table>"
-        return f"<p>{html.escape(self.sentence())}</p>{table if rows else ''}"

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import numpy as np
 
 from tlkit.disk import whole_file, write_text
-from tlkit.errors import ModelError
+from tlkit.errors import ModelError, refuse_newer
 from tlkit.features.heads.head import Head, ScorePart
 from tlkit.features.heads.kinds import FACTS, HeadKind
 from tlkit.features.heads.nonlinear import EstimatorScores
@@ -137,8 +137,7 @@ def _read_card(folder: Path) -> dict[str, Any]:
     path = folder / HEAD_CARD
     try:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if card["format_version"] > FORMAT_VERSION:
-            raise ModelError(f"{path} was written by a newer tlkit (format {card['format_version']}). Update tlkit.")
+        refuse_newer(f"{path} was", card["format_version"], known=FORMAT_VERSION, error=ModelError)
         if card["kind"] not in get_args(HeadKind) or FACTS[card["kind"]].linear:
             raise ValueError(f"kind is {card['kind']!r}")
         if not isinstance(card["classes"], list) or not isinstance(card["width"], int) or not card["temperature"] > 0:
