@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 from collections import Counter
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tlkit.data.transform_list import available_transforms, build_list
 from tlkit.data.transforms import PRESETS, build_transform, sample_id_of
 from tlkit.errors import DataError
 from tlkit.preprocess import Preprocess
+from tlkit.recipe.sections.augment import Preset
 
 SMALL = Preprocess(image_size=(32, 32))
 NEEDED = {  # arguments without a default
@@ -85,6 +87,10 @@ def test_two_flips_do_not_fire_together():
         corners[int(pixels[0, 0, 0]), int(pixels[0, -1, 0]), int(pixels[-1, 0, 0])] += 1
     assert len(corners) == 4
     assert all(70 < count < 130 for count in corners.values())
+
+
+def test_the_recipe_knows_the_same_presets():
+    assert get_args(Preset) == tuple(PRESETS)
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "none"])

@@ -13,7 +13,7 @@ from tlkit.audit.asked import setting_problems
 from tlkit.audit.cells import Cells, by_problems, cross, intersections
 from tlkit.audit.columns import MAX_VALUES, By, Levels, columns_of, levels_of, look_alikes
 from tlkit.audit.compare import Draft, compare, drafted
-from tlkit.audit.criteria import Criterion, metrics_of
+from tlkit.audit.criteria import metrics_of
 from tlkit.audit.design import design_of, design_problems
 from tlkit.audit.judge import judge
 from tlkit.audit.profile import ProfileTable, profile_table
@@ -21,6 +21,7 @@ from tlkit.audit.rates import GroupCounts, Metric, Rate, rates_of
 from tlkit.audit.result import Audit, AuditSettings, ColumnFacts
 from tlkit.audit.sample import Design, designed
 from tlkit.audit.tables import MISSING, GroupTable
+from tlkit.choices import Criterion
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
 from tlkit.stats.intervals import wilson

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from tlkit.audit.rates import Metric, Rate
 from tlkit.audit.tables import CROSS, Group, GroupTable, Verdict
+from tlkit.choices import Criterion
 
 if TYPE_CHECKING:
     from tlkit.audit.result import Audit
 
-Criterion = Literal[
-    "accuracy_equality",
-    "demographic_parity",
-    "equal_opportunity",
-    "equalised_odds",
-    "predictive_parity",
-    "four_fifths",
-]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
 RATES: dict[Criterion, tuple[Metric, ...]] = {

@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from tlkit.audit.columns import Kind
-from tlkit.audit.criteria import Criterion, CriterionResult, criteria_of, worst_verdict
+from tlkit.audit.criteria import CriterionResult, criteria_of, worst_verdict
 from tlkit.audit.profile import ProfileTable, profiles_from_dict
 from tlkit.audit.rates import Metric, Rate
 from tlkit.audit.tables import CROSS, Gap, GroupRow, GroupTable, Verdict, as_json, record, table_from_dict
+from tlkit.choices import Criterion
 from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
 from tlkit.stats.estimate import Estimate
 

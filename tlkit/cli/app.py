@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tlkit.choices import Views
 from tlkit.cli import data, features, recipe
 from tlkit.cli.output import class_rows, find_run, print_json, print_lines, print_table, read_file, start_logging
 
@@ -73,7 +74,7 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Write to this .csv, .parquet or .jsonl file.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     tta: Annotated[
-        Literal["none", "flip", "ten_crop"],
+        Views,
         typer.Option(help="Average over views of each image: flip = its mirror image, too; ten_crop = crops, too."),
     ] = "none",
 ) -> None:

@@ -15,13 +15,14 @@ import pytorch_lightning as pl  # isort: skip
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.choices import OnLeak
 from tlkit.data.batch import Batch, normalise
 from tlkit.data.check import CheckedImages
 from tlkit.data.cores import choose_workers
 from tlkit.data.dataset import ImageDataset, ImageLoader, create_loader
 from tlkit.data.decode import MAX_PIXELS
 from tlkit.data.gather import Gathered, Source
-from tlkit.data.leaks import Leaks, OnLeak
+from tlkit.data.leaks import Leaks
 from tlkit.data.sampler import left_out
 from tlkit.data.sources import Root
 from tlkit.data.split import SplitPlan

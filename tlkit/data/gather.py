@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tlkit.choices import OnLeak
 from tlkit.data.check import CheckedImages, check_images
 from tlkit.data.decisions import apply_decisions, read_decisions
 from tlkit.data.decode import MAX_PIXELS
-from tlkit.data.leaks import Leaks, OnLeak, act_on_leaks, find_copies, find_leaks, warn_of_relabelled
+from tlkit.data.leaks import Leaks, act_on_leaks, find_copies, find_leaks, warn_of_relabelled
 from tlkit.data.manifest import apply_split, require_as_listed
 from tlkit.data.metadata import add_metadata
 from tlkit.data.quarantine import without_quarantined

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from tlkit.choices import OnLeak
 from tlkit.data.duplicates import KINDS, DuplicateSet, Fingerprints, find_duplicates, find_identical
 from tlkit.data.split import require_trainable
 from tlkit.errors import DataError, first_few
@@ -17,7 +17,6 @@ from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
-OnLeak = Literal["warn", "drop", "error"]
 COLUMNS = ("path", "split", "twin", "twin_split", "how")
 EARLIER = {"val": ("train",), "test": ("train", "val")}
 """What an image of a split must not be in as well; val selects the weights, so a test image in it leaks, too."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,6 @@ from tlkit.preprocess import Preprocess
 if TYPE_CHECKING:
     import albumentations as A
 
-Preset = Literal["none", "light", "medium", "heavy"]
 PRESETS: dict[str, str] = {
     "none": "the evaluation geometry, nothing random",
     "light": "random framing (60–100 % of the area), horizontal flip",

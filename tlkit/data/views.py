@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal
 
 import torch
 
+from tlkit.choices import Views
 from tlkit.preprocess import Preprocess
 
-Views = Literal["none", "flip", "ten_crop"]
 WIDER = 8 / 7
 """How much larger than the input the picture is that crops are cut from, where the preprocessing itself cuts less:
 256 over 224 pixels, as in AlexNet's paper."""

@@ -7,19 +7,19 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from tlkit.choices import EngineName
 from tlkit.features.engines import Dtype, Engine, TorchEngine
 from tlkit.features.graph_engines import OnnxRuntimeEngine, OpenVinoEngine
 
 logger = logging.getLogger(__name__)
 
-EngineName = Literal["torch", "torch-bf16", "onnxruntime", "openvino"]
 
 PROBE_IMAGES = 8
 PROBES, PROBE_CLASSES = 16, 10

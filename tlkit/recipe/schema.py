@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from tlkit.choices import TrackerKind
 from tlkit.recipe import values as v
 from tlkit.recipe.contradictions import contradictions
 from tlkit.recipe.sections.audit import AuditSection
@@ -19,7 +20,7 @@ from tlkit.recipe.sections.model import ModelSection
 from tlkit.recipe.sections.report import ReportSection
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.sections.strategy import FrozenStrategy, Kind, Strategy
-from tlkit.recipe.sections.tracking import Tracker, TrackingSection
+from tlkit.recipe.sections.tracking import TrackingSection
 from tlkit.recipe.sections.train import TrainSection
 from tlkit.recipe.values import Wanted
 
@@ -31,7 +32,7 @@ def _short_form(section: str) -> BeforeValidator:
     """Let `strategy: frozen` stand for `strategy: {kind: frozen}`."""
     key = SHORT_FORMS[section]
     longs: Any = {"augment": AugmentSection, "strategy": Strategy, "tracking": TrackingSection}[section]
-    words: Any = {"augment": Preset, "strategy": Kind, "tracking": Tracker}[section]
+    words: Any = {"augment": Preset, "strategy": Kind, "tracking": TrackerKind}[section]
     return BeforeValidator(
         lambda given: {key: given} if isinstance(given, str) else given, json_schema_input_type=words | longs
     )

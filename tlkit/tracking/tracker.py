@@ -7,7 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from tlkit.choices import TrackerKind, TrackerMode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["none", "wandb"]
-Mode = Literal["auto", "offline", "online"]
 Scalar = float | int | str | bool | None
 
 PREDICTION_COLUMNS = ("path", "true", "predicted", "confidence", "correct")
@@ -122,8 +122,8 @@ class NullTracker:
 
 def create_tracker(
     *,
-    kind: Kind,
-    mode: Mode,
+    kind: TrackerKind,
+    mode: TrackerMode,
     project: str,
     entity: str | None,
     tags: Sequence[str],

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import wandb
 
+from tlkit.choices import TrackerMode
 from tlkit.errors import RecipeError
-from tlkit.tracking.tracker import PREDICTION_COLUMNS, Mode, Scalar
+from tlkit.tracking.tracker import PREDICTION_COLUMNS, Scalar
 from tlkit.tracking.wandb_environment import check_words, environment_inside, surrounded_by
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class WandbTracker:
 
 def open_wandb(
     *,
-    mode: Mode,
+    mode: TrackerMode,
     project: str,
     entity: str | None,
     tags: Sequence[str],
@@ -227,7 +228,7 @@ def _settings() -> wandb.Settings:
     )
 
 
-def _open_session(mode: Mode, *, environment: Mapping[str, str]) -> Literal["online", "offline"]:
+def _open_session(mode: TrackerMode, *, environment: Mapping[str, str]) -> Literal["online", "offline"]:
     """Start W&B's background process where none runs yet, and choose the mode. Never prompts, never connects."""
     if mode == "auto" and os.environ.get("WANDB_MODE") in ("online", "offline"):
         mode = "online" if os.environ["WANDB_MODE"] == "online" else "offline"

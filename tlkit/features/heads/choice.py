@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.errors import ModelError
 from tlkit.features.heads.fit import ClassWeight, checked, cross_validate, deal, fit_chosen, require_kind
 from tlkit.features.heads.head import Features, Head, Trial
-from tlkit.features.heads.kinds import FACTS, KINDS, QUICK_KINDS, HeadKind, setting_words
+from tlkit.features.heads.kinds import KINDS, QUICK_KINDS, HeadKind, setting_words
 from tlkit.notebook import html_lines, html_table
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import Pairs, paired_difference
@@ -166,7 +167,7 @@ def choose_head(
         DataError: the features are no finite matrix, or the images are too few.
     """
     wanted = [kind for kind in KINDS if kind in kinds]
-    able = [kind for kind in wanted if class_weight is None or FACTS[kind].weighs_classes]
+    able = [kind for kind in wanted if class_weight is None or kind not in HEADS_WITHOUT_CLASS_WEIGHTS]
     if len(able) < len(wanted):
         left_out = ", ".join(kind for kind in wanted if kind not in able)
         logger.info("head: auto leaves out %s: no class weights can be given to them.", left_out)

@@ -10,6 +10,7 @@ from typing import Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
 from tlkit.features.folds import assign_folds, row_keys, warn_of_scarce
 from tlkit.features.heads.calibration import fit_temperature, mean_log_loss, probabilities
@@ -285,8 +286,8 @@ def require_kind(kind: str, class_weight: ClassWeight) -> None:
     """
     if kind not in KINDS:
         raise ModelError(f"There is no head {kind!r}.{did_you_mean(kind, KINDS)} There are {', '.join(KINDS)}.")
-    if class_weight is not None and not FACTS[kind].weighs_classes:
-        able = [name for name in KINDS if FACTS[name].weighs_classes]
+    if class_weight is not None and kind in HEADS_WITHOUT_CLASS_WEIGHTS:
+        able = [name for name in KINDS if name not in HEADS_WITHOUT_CLASS_WEIGHTS]
         raise ModelError(f"A head of kind {kind} takes no class weights. Leave them out, or use {', '.join(able)}.")
 
 

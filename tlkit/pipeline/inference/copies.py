@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.choices import OnLeak
 from tlkit.data.decode import MAX_PIXELS
 from tlkit.data.duplicates import KINDS, DuplicateSet, Pair
-from tlkit.data.leaks import OnLeak, describe_leaks, find_leaks
+from tlkit.data.leaks import describe_leaks, find_leaks
 from tlkit.data.lookalikes import find_lookalikes
 from tlkit.errors import DataError
 from tlkit.features.features import Features

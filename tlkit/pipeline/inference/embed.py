@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from tlkit.choices import EngineName
 from tlkit.data.batch import normalise
 from tlkit.data.decode import DECODER, MAX_PIXELS
 from tlkit.data.transforms import augmenter, build_transform
 from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache, ShardLostError
-from tlkit.features.engine_choice import EngineName, candidates, choose_engine, create_engine, engine_named, identity
+from tlkit.features.engine_choice import candidates, choose_engine, create_engine, engine_named, identity
 from tlkit.features.engines import Engine
 from tlkit.features.features import Features, Provenance, View, options_text
 from tlkit.features.folding import fold_batch_norm

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from tlkit.choices import Views
 from tlkit.data.batch import normalise
 from tlkit.data.cores import choose_workers
 from tlkit.data.dataset import ImageDataset, create_loader
@@ -19,7 +20,7 @@ from tlkit.data.formats import EXTENSIONS
 from tlkit.data.read import file_exists
 from tlkit.data.tar import list_members
 from tlkit.data.transforms import build_transform
-from tlkit.data.views import Views, picture_for, views_of
+from tlkit.data.views import picture_for, views_of
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.features.features import Features
 from tlkit.models.artifact import ModelCard

@@ -14,13 +14,13 @@ import pandas as pd
 from tlkit.audit.audit import Audit, audit_groups
 from tlkit.audit.columns import By
 from tlkit.audit.comparison import Comparison, compare_predictions
-from tlkit.audit.criteria import Criterion
 from tlkit.audit.cut import explain_columns
 from tlkit.audit.evidence import GroupImages, Near, audit_evidence
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.gate_report import GateReport
 from tlkit.audit.repair import Repair
 from tlkit.audit.slice_report import SliceReport
+from tlkit.choices import Criterion
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation, evaluate
 from tlkit.predictions import Predictions, read_predictions

@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tlkit.choices import EngineName
 from tlkit.data.sources import read_samples
 from tlkit.errors import ModelError
 from tlkit.features.advice import Advice, AdvisedBackbone, LeftOut, rank
 from tlkit.features.cache import FeatureCache
-from tlkit.features.engine_choice import EngineName
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds
 from tlkit.features.scores import Mask, knn_leave_one_out, log_me, probe

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from tlkit.choices import HeadKind
 from tlkit.data.check import check_images
 from tlkit.data.duplicates import find_duplicates
 from tlkit.errors import DataError, did_you_mean
@@ -15,7 +16,6 @@ from tlkit.features.label_issues import find_wrong_labels
 from tlkit.pipeline.inference.extract import Progress
 from tlkit.pipeline.judging.judge import Run, open_run
 from tlkit.pipeline.questions.probing import read_features
-from tlkit.recipe.heads import HeadKind
 from tlkit.samples import SPLITS, Samples
 
 logger = logging.getLogger(__name__)

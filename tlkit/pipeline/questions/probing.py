@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tlkit.choices import HeadKind
 from tlkit.features.cache import FeatureCache
 from tlkit.features.curve import learning_curve as curve_of_features
 from tlkit.features.curve_result import LearningCurve
@@ -14,7 +15,6 @@ from tlkit.features.out_of_fold import out_of_fold as out_of_fold_of_features
 from tlkit.pipeline.inference.embed import embed_run
 from tlkit.pipeline.inference.extract import Progress
 from tlkit.pipeline.judging.judge import Run, open_run
-from tlkit.recipe.heads import HeadKind
 from tlkit.samples import Samples
 
 

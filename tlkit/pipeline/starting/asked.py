@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tlkit.choices import HeadWord
 from tlkit.errors import RecipeError, first_few
 from tlkit.recipe import Recipe
-from tlkit.recipe.heads import HeadWord
 from tlkit.samples import LABEL, Samples
 
 

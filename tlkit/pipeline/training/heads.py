@@ -10,6 +10,7 @@ import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
 import torch
 
+from tlkit.choices import HeadWord
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds, most_folds, warn_of_scarce
 from tlkit.features.heads import FACTS, QUICK_KINDS, Head, choose_head, fit_head
@@ -18,7 +19,6 @@ from tlkit.models.classifier import Classifier
 from tlkit.models.network import ScoredHead
 from tlkit.pipeline.starting.asked import class_weights, head_word
 from tlkit.pipeline.training.prepare import Prepared
-from tlkit.recipe.heads import HeadWord
 
 logger = logging.getLogger(__name__)
 

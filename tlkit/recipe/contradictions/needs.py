@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from tlkit.recipe.contradictions.contradiction import Contradiction
-from tlkit.recipe.heads import APPLIES_TO_ALL_HEADS
 from tlkit.recipe.sections.train import Loss, Schedule, TrainSection
 
 if TYPE_CHECKING:
@@ -71,6 +70,7 @@ def _value(recipe: Recipe, key: str) -> Any:
     return getattr(getattr(recipe, section), name, "linear" if key == "strategy.head" else None)
 
 
+_WITHOUT_EPOCHS = ("class_weights", "device")  # keys of train that mean something to every head
 _WITH_MOMENTUM = ("sgd", "rmsprop")
 _HAS_NONE = "{seen}, but loss: {chosen} has none. Remove {key}, or use "
 
@@ -119,6 +119,6 @@ NEEDS = (
             "given, but head: {chosen} is not trained in epochs. Remove {key}, or use head: linear.",
         )
         for name in TrainSection.model_fields
-        if name not in APPLIES_TO_ALL_HEADS
+        if name not in _WITHOUT_EPOCHS
     ),
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.recipe.contradictions.contradiction import Contradiction
 from tlkit.recipe.contradictions.needs import unmet
-from tlkit.recipe.heads import TAKES_NO_CLASS_WEIGHTS
 
 if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
@@ -64,7 +64,7 @@ def of_head(recipe: Recipe) -> Iterator[Contradiction]:
             f"features.use is never, but head: {head} is fitted to features. Use features.use: auto, or head: linear.",
         )
     yield from unmet(recipe, "strategy.head")
-    if recipe.train.class_weights != "none" and head in TAKES_NO_CLASS_WEIGHTS:
+    if recipe.train.class_weights != "none" and head in HEADS_WITHOUT_CLASS_WEIGHTS:
         yield Contradiction(
             ("train.class_weights", "strategy.head"),
             f"train.class_weights is given, but head: {head} takes no class weights. Remove it, or use head: logistic.",

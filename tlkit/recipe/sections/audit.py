@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, Field
 
+from tlkit.choices import Criterion
 from tlkit.recipe import values as v
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.values import Wanted
-
-Criterion = Literal[
-    "accuracy_equality",
-    "demographic_parity",
-    "equal_opportunity",
-    "equalised_odds",
-    "predictive_parity",
-    "four_fifths",
-]
 
 
 class AuditColumn(Section):

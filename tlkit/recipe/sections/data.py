@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tlkit.choices import OnLeak
 from tlkit.preprocess import Decode, Resize
 from tlkit.recipe import values as v
 from tlkit.recipe.sections.section import Section
@@ -86,7 +87,7 @@ class DataSection(Section):
         "split, or val where there is a test split; null = no folds.",
     )
     fold: v.Whole = Field(0, description="Which of the folds is held out, from 0 to folds - 1.")
-    on_leak: Literal["warn", "drop", "error"] = Field(
+    on_leak: OnLeak = Field(
         "warn",
         description="What to do about val and test images that are in training as well, also resized, saved again, "
         "mirrored or turned: warn (and give scores with and without them), drop (train without the copies) or error.",

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
+from tlkit.choices import Views
 from tlkit.recipe import values as v
 from tlkit.recipe.sections.section import Section
-
-Tta = Literal["none", "flip", "ten_crop"]
 
 
 class EvaluateSection(Section):
@@ -17,7 +14,7 @@ class EvaluateSection(Section):
 
     top_k: v.Ranks = Field((1, 5), description="Ranks k for top-k accuracy, at least 1 each.")
     confidence: v.Inside = Field(0.95, description="Confidence level of every interval, between 0 and 1.")
-    tta: Tta = Field(
+    tta: Views = Field(
         "none",
         description="Views of each image over which the run's predictions are averaged: flip = the image and its "
         "mirror image; ten_crop = corners and centre, and their mirror images; none = the image alone.",

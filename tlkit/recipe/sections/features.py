@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tlkit.choices import EngineName
 from tlkit.recipe import values as v
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.values import Wanted
@@ -19,7 +20,7 @@ class FeaturesSection(Section):
         description="auto = train a frozen backbone's classifier on cached features where no augmentation asks for new "
         "pixels every epoch; never = run the backbone every epoch.",
     )
-    engine: Literal["auto", "torch", "torch-bf16", "onnxruntime", "openvino"] = Field(
+    engine: Literal["auto", EngineName] = Field(
         "auto", description="What runs the frozen backbone; auto = the fastest within `tolerance`, measured and logged."
     )
     tolerance: v.UpToOne = Field(

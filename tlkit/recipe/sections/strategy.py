@@ -6,8 +6,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
+from tlkit.choices import HeadWord
 from tlkit.recipe import values as v
-from tlkit.recipe.heads import HeadWord
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.values import Wanted
 

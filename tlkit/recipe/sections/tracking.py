@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
+from tlkit.choices import TrackerKind, TrackerMode
 from tlkit.recipe import values as v
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.values import Wanted
-
-Tracker = Literal["none", "wandb"]
 
 
 class TrackingSection(Section):
     """Where the run is tracked besides its own directory."""
 
-    kind: Tracker = Field("none", description="none, or wandb for Weights & Biases.")
-    mode: Literal["auto", "offline", "online"] = Field(
-        "auto", description="W&B mode; auto = online where logged in, else offline."
-    )
+    kind: TrackerKind = Field("none", description="none, or wandb for Weights & Biases.")
+    mode: TrackerMode = Field("auto", description="W&B mode; auto = online where logged in, else offline.")
     project: Annotated[v.Text, Wanted("the name of a W&B project", text=True)] = Field(
         "tlkit", description="W&B project."
     )
