@@ -15,8 +15,9 @@ import time
 
 import numpy as np
 
+from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.features.folds import assign_folds, row_keys
-from tlkit.features.heads import FACTS, KINDS, QUICK_KINDS
+from tlkit.features.heads import KINDS, QUICK_KINDS
 from tlkit.features.heads.fit import cross_validate
 
 
@@ -38,7 +39,7 @@ def main() -> None:
     total, configurations = 0.0, 0
     print(f"{len(x)} images, {x.shape[1]} features, {len(classes)} classes, 5 folds")
     jobs = [(kind, None) for kind in (KINDS if trees else QUICK_KINDS)]
-    jobs += [] if trees else [(kind, "balanced") for kind in QUICK_KINDS if FACTS[kind].weighs_classes]
+    jobs += [] if trees else [(kind, "balanced") for kind in QUICK_KINDS if kind not in HEADS_WITHOUT_CLASS_WEIGHTS]
     for kind, weight in jobs:
         cross_validate(x[:40], y[:40], kind=kind, classes=classes, fold=fold[:40], seed=0, class_weight=None)  # imports
         start = time.process_time()
