@@ -135,6 +135,24 @@ def test_a_wrong_model_is_told_before_the_images_are_checked_or_torch_is_loaded(
     assert not (tmp_path / "runs" / "tiny" / "run.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("predict", "runs/none", "colours"), "error: runs/none does not exist. `tlkit fit` makes runs.\n"),
+        (("predict", "model", "nowhere.png", "nowhere"), "error: nowhere.png does not exist.\nerror: nowhere does not"),
+        (("predict", "model", "colours", "--out", "p.xlsx"), "Use a file that ends in .csv, .parquet or .jsonl.\n"),
+        (("advise", "color"), "Did you mean 'colours'?\n"),
+        (("advise", "colours", "--plot", "advice.png"), "error: --plot is advice.png. Use a file that ends in .svg.\n"),
+    ],
+)
+def test_what_is_not_there_is_told_before_torch_is_loaded(recipe, tmp_path, arguments, said):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.json").write_text("{}")
+    script = run_main(*arguments).replace("assert not error.code, error.code", "assert error.code == 2")
+    assert not loaded_by(script, cwd=tmp_path) & set(TORCH_SIDE)
+    assert said in tlkit(*arguments, cwd=tmp_path).stderr
+
+
 def test_help_lists_every_verb(tmp_path):
     text = tlkit("--help", cwd=tmp_path).stdout
     for verb in ("fit", "predict", "evaluate", "audit", "report", "recipe", "data", "features", "models"):
@@ -165,6 +183,11 @@ def test_the_main_job_from_recipe_to_prediction(recipe, tmp_path):
     for suffix in ("parquet", "jsonl"):
         assert tlkit("predict", "runs/tiny", "colours/red", "--out", f"p.{suffix}", cwd=tmp_path).returncode == 0
         assert (tmp_path / f"p.{suffix}").stat().st_size > 0
+    lines = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    whole = pd.read_parquet(tmp_path / "p.parquet")
+    assert [line["path"] for line in lines] == list(whole["path"]) and "colours/red/000.png" in whole["path"].values
+    assert [line["proba_red"] for line in lines] == [float(value) for value in whole["proba_red"]], "to the last bit"
+    assert lines[0]["y_true"] is None and "\\/" not in (tmp_path / "p.jsonl").read_text()
     shown = tlkit("predict", "runs/tiny", "colours/red/000.png", cwd=tmp_path)
     assert re.search(r"^colours/red/000.png +(red|blue) +0\.\d{4}$", shown.stdout, re.MULTILINE)
     report = tlkit("report", "runs/tiny", cwd=tmp_path)

@@ -125,3 +125,12 @@ def test_plot_has_a_point_with_intervals_per_backbone_and_the_front(three):
     assert list(front.get_xdata()) == [1.0, 7.0, 30.0]
     assert "n = 100" in ax.get_ylabel() and "a machine" in ax.get_xlabel()
     assert to_svg(lambda: plot_advice(found)).startswith("<svg")
+
+
+def test_plot_of_one_backbone_is_marked_and_has_no_front(three):
+    odd = replace(three[0][0], latency_ms=Estimate(23.5, 21.0, 25.5, n=30))
+    ax = plot_advice(advice([(odd, three[0][1])]))
+    ticks, (low, high) = ax.get_xticks(), ax.get_xlim()
+    assert 3 <= len(ticks) <= 8
+    assert all(low <= tick <= high for tick in ticks)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["suggested"]

@@ -88,6 +88,38 @@ def test_gain_holds_the_truth_of_features_that_follow_no_law():
     assert sum(gain.low <= means[1] - means[0] <= gain.high for gain in gains) >= 4
 
 
+@pytest.mark.parametrize("wrong", [0, 12])
+def test_a_flat_curve_leaves_the_doubt_of_its_few_images(wrong):
+    right = np.ones((8, 245))
+    right[:, :wrong] = 0.0  # the same images are right at every size: a resample of them is as flat
+    law, resampled = fit_curve(SIZES, right)
+    points = tuple(CurvePoint(int(m), float(m), Estimate(1.0 - wrong / 245, 0.0, 1.0, n=245), {}) for m in SIZES)
+    curve = LearningCurve("logistic", 245, 2, points, law, resampled, 5, 3, 0.95)
+    gains = [curve.gain(more) for more in (25, 245, 735)]
+    assert all(gain.value == pytest.approx(0.0, abs=1e-12) for gain in gains)
+    widths = [gain.high - gain.low for gain in gains]
+    assert 0 < widths[0] < widths[1] < widths[2]
+    assert widths[1] <= 1.0 - 0.025 ** (1 / 245)  # a rate above it would have shown in one of 245 (Clopper-Pearson)
+    assert curve.sentence(245).startswith("+245 images ≈ +0.0 points of accuracy [+0.0, +0.") or wrong == 0
+
+
+def test_gain_near_the_ceiling_holds_the_truth():
+    law = np.array((1.0, 0.01, 0.3))
+    truth = float(np.diff(power_law(law, [400, 1600]))[0])
+    gains = [curve_of(tuple(law), seed=seed).gain(1200) for seed in range(40)]
+    assert np.mean([gain.low <= truth <= gain.high for gain in gains]) > 0.95
+
+
+def test_a_small_gain_has_digits_enough_to_tell_its_ends_apart():
+    curve = curve_of((0.93, 0.9, 0.6))
+    gain = curve.gain(1)
+    assert 0 < 100 * gain.low < 100 * gain.high < 0.05, "one image more brings next to nothing"
+    said = curve.sentence(1)
+    low, high = said.partition("[")[2].partition("]")[0].split(", ")
+    assert float(low) < float(high)
+    assert len(high) <= len("+0.0000")
+
+
 def test_curve_says_when_it_cannot_say():
     curve = curve_of((0.93, 0.9, 0.6))
     assert curve.gain(2000).note == "not enough data: 2000 more is beyond 3 times the 400 images there are"

@@ -37,3 +37,11 @@ def test_points_intervals_and_the_way_on_are_drawn():
 
 def test_curve_that_cannot_say_has_points_alone():
     assert {*labels(plot_curve(curve(points=4)))} == {"all 250 images", "measured"}
+
+
+def test_the_way_on_reaches_as_far_as_was_asked():
+    ax = plot_curve(curve(), more=400)
+    (ahead,) = [line for line in ax.get_lines() if line.get_label() == "if it goes on so"]
+    assert ahead.get_xdata()[-1] == pytest.approx(650)
+    assert "650" in [tick.get_text() for tick in ax.get_xticklabels()]
+    assert {*labels(plot_curve(curve(), more=751))} == {"all 250 images", "measured"}  # beyond four times the images

@@ -56,8 +56,13 @@ def test_a_file_in_the_way_is_never_deleted(tmp_path):
 
 def test_a_missing_run_suggests_its_neighbours(tmp_path):
     RunDirectory.create(tmp_path / "pets-frozen")
-    with pytest.raises(RunError, match=r"pets-frozn does not exist \(no run.json in it\). Did you mean 'pets-frozen'"):
+    with pytest.raises(RunError, match=r"pets-frozn does not exist\. Did you mean 'pets-frozen'"):
         RunDirectory.open(tmp_path / "pets-frozn")
+    with pytest.raises(RunError, match=r"zebra does not exist\. Runs in .*: pets-frozen\.$"):
+        RunDirectory.open(tmp_path / "zebra")
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(RunError, match=r"photos is not a run of tlkit \(no run\.json in it\)\."):
+        RunDirectory.open(tmp_path / "photos")
 
 
 def test_damaged_and_missing_files_are_told_apart(tmp_path):

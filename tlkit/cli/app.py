@@ -79,11 +79,19 @@ def predict(
     ] = "none",
 ) -> None:
     """Predict images with a run's model."""
-    from tlkit.cli.output import require_suffix, write_predictions
-    from tlkit.pipeline.inference.predictor import load_model
+    from tlkit.cli.output import check_progress, require_suffix, write_predictions
+    from tlkit.data.find import find_images
+    from tlkit.runs import find_model
 
     require_suffix(out)
-    write_predictions(load_model(run, device=device).predict(paths, tta=tta), out)
+    find_model(run)
+    files = find_images(paths)
+    # torch takes seconds to load: what is not there has been said before
+    from tlkit.pipeline.inference.predictor import load_model
+
+    with check_progress("predicting images") as progress:
+        predictions = load_model(run, device=device).predict(files, tta=tta, progress=progress)
+    write_predictions(predictions, out)
 
 
 @app.command()
@@ -217,16 +225,21 @@ def advise(
         typer.Option("--licence", "--license", help="Allowed licence, such as mit or 'apache-*'; repeat it."),
     ] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch weights that are named in full.")] = False,
-    folds: Annotated[int, typer.Option(help="Of the cross-validation.")] = 5,
+    folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation.")] = 5,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     plot: Annotated[Path | None, typer.Option(help="Draw accuracy against latency into this .svg file.")] = None,
     json: AsJson = False,
 ) -> None:
     """Rank the pretrained backbones that are here on your own images, and say what the images cannot decide."""
     from tlkit.cli.output import named_progress, print_advice, require_svg, write_svg
-    from tlkit.pipeline.questions.advise import advise as advise_on
+    from tlkit.data.sources import require_source
+    from tlkit.runs.directory import MARKER
 
     require_svg(plot)
+    if not (data / MARKER).is_file():
+        require_source(data)
+    from tlkit.pipeline.questions.advise import advise as advise_on
+
     with named_progress() as on_image:
         result = advise_on(
             data, backbones=backbones or (), max_params=max_params, max_latency_ms=max_latency_ms,

@@ -68,9 +68,11 @@ def curve(
     if plot is not None:
         from tlkit.plots import plot_curve
 
-        write_svg(plot, lambda: plot_curve(result))
+        write_svg(plot, lambda: plot_curve(result, more=more))
     if json:
-        print_json(result.to_dict())
+        wanted = result.as_many_again if more is None else more
+        gain = {"more": wanted, "gain": result.gain(wanted).to_dict(), "sentence": result.sentence(wanted)}
+        print_json(result.to_dict() | {"forecast": gain})
         return
     print_table(result.rows())
     print_lines(["", result.basis(), result.sentence(more)])

@@ -161,7 +161,9 @@ def require_suffix(out: Path | None) -> None:
         PredictionsError: it is of no known kind.
     """
     if out is not None and out.suffix not in OUT_SUFFIXES:
-        raise PredictionsError(f"--out is {out}. Use a file that ends in {', '.join(OUT_SUFFIXES)}.")
+        raise PredictionsError(
+            f"--out is {out}. Use a file that ends in {', '.join(OUT_SUFFIXES[:-1])} or {OUT_SUFFIXES[-1]}."
+        )
 
 
 def require_svg(plot: Path | None) -> None:
@@ -197,7 +199,8 @@ def write_predictions(predictions: Predictions, out: Path | None) -> None:
     elif out.suffix == ".csv":
         predictions.table().to_csv(out, index=False, lineterminator="\n")
     else:
-        predictions.table().to_json(out, orient="records", lines=True, force_ascii=False)
+        records = predictions.table().astype(object).where(lambda table: table.notna(), None).to_dict("records")
+        out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records), encoding="utf-8")
     print_lines([str(out)])
 
 

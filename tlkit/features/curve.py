@@ -112,9 +112,12 @@ def fit_curve(images: Sequence[float], right: Floats, *, seed: int = 0) -> tuple
 
     Three things make a forecast uncertain. Which images it was measured on: each refit is to a bootstrap resample of
     them. How far the points scatter about any law, since each was learnt from other images: to each resampled point
-    noise is added, with the standard deviation of the residuals, √(Σ r² / (S − 3)). And that no curve follows one law
-    from its first images to its last: a fifth of the refits each take the last 4, 5, 6, 7 and 8 points of eight. The
-    first alone would hold the truth in a little more than half of the cases (`benchmarks/curve_coverage.py`).
+    noise is added, with the standard deviation of the residuals, √(Σ r² / (S − 3)), and of no less than one image in N:
+    where all points are alike, a resample of images is, too, and a change that none of N shows may still have a rate of
+    that size (its posterior under a uniform prior, Beta(1, N + 1), has a standard deviation of about 1/N). And that no
+    curve follows one law from its first images to its last: a fifth of the refits each take the last 4, 5, 6, 7 and 8
+    points of eight. The first alone would hold the truth in a little more than half of the cases
+    (`benchmarks/curve_coverage.py`).
 
     Args:
         images: shape (S,), images learnt from, growing.
@@ -128,12 +131,14 @@ def fit_curve(images: Sequence[float], right: Floats, *, seed: int = 0) -> tuple
     accuracy = right.mean(axis=1)
     law = fit_power_law(at, accuracy)
     starts = range(max(1, sizes - FEWEST_FITTED + 1))
-    scatter = float(np.sqrt(((accuracy - power_law(law, at)) ** 2).sum() / max(1, sizes - len(law))))
+    residuals = float(np.sqrt(((accuracy - power_law(law, at)) ** 2).sum() / max(1, sizes - len(law))))
+    scatter = max(residuals, 1.0 / n)
     refits = []
     for start in starts:
         count = REPLICATES // len(starts)
         weights = rng.multinomial(n, np.full(n, 1.0 / n), size=count) / n  # (B, N)
         curves = weights @ right.T + rng.normal(scale=scatter, size=(count, sizes))
+        curves = 1.0 - np.abs(1.0 - curves)  # no accuracy lies above 1: noise that leads there is turned back
         refits.append(fit_power_law(at[start:], curves[:, start:]))
     return law, np.concatenate(refits)
 

@@ -95,6 +95,12 @@ class LearningCurve:
             return self._cannot_say(f"the interval would be {100 * low:+.1f} to {100 * high:+.1f} points")
         return Estimate(value, min(float(low), value), max(float(high), value), n=self.n)
 
+    @property
+    def as_many_again(self) -> int:
+        """As many images more as there are, rounded down to one digit, and 10 at least: 245 become 200."""
+        power = 10 ** max(1, len(str(self.n)) - 1)
+        return int(max(10, self.n // power * power))
+
     def _cannot_say(self, why: str) -> Estimate:
         return Estimate(None, None, None, n=self.n, note=f"not enough data: {why}")
 
@@ -110,14 +116,14 @@ class LearningCurve:
         Args:
             more: how many; default: as many again as there are, rounded.
         """
-        wanted = _rounded(self.n) if more is None else more
+        wanted = self.as_many_again if more is None else more
         gain = self.gain(wanted)
         if gain.value is None or gain.low is None or gain.high is None:
             return f"+{wanted} images: {gain.note}."
+        value, low, high = (_points(share, gain) for share in (gain.value, gain.low, gain.high))
         return (
-            f"+{wanted} images ≈ {100 * gain.value:+.1f} points of accuracy "
-            f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}], if they are like the {self.n} at hand and the curve "
-            "goes on as it does."
+            f"+{wanted} images ≈ {value} points of accuracy [{low}, {high}], if they are like the {self.n} at hand and "
+            "the curve goes on as it does."
         )
 
     def basis(self) -> str:
@@ -182,7 +188,9 @@ class LearningCurve:
         return f"<p><b>Learning curve</b>. {words}</p>{html_table(self.rows())}"
 
 
-def _rounded(n: int) -> int:
-    """Return n to one digit, at least 10: 245 becomes 200."""
-    power = 10 ** max(1, len(str(n)) - 1)
-    return int(max(10, n // power * power))
+def _points(share: float, gain: Estimate) -> str:
+    """Return a share as points with as many digits, one to four, as it takes to tell a gain's ends apart."""
+    assert gain.low is not None and gain.high is not None, "asked of a gain that has a value"
+    ends = (100 * gain.low, 100 * gain.high)
+    digits = next((count for count in range(1, 4) if f"{ends[0]:.{count}f}" != f"{ends[1]:.{count}f}"), 4)
+    return f"{100 * share:+.{digits}f}"

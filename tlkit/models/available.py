@@ -89,7 +89,8 @@ def _matching(pattern: str, there: Sequence[Found]) -> list[Found]:
         return fits
     known = list_models(pattern, pretrained=True)
     if not known and not list_models(pattern):
-        raise ModelError(f"No model matches {pattern!r}.{did_you_mean(pattern, list_models())}")
+        near = did_you_mean(pattern, list_models())
+        raise ModelError(f"No model matches {pattern!r}.{near} `tlkit models PATTERN` lists the names.")
     return [Found(pattern, "hub", f"timm knows {len(known)} sets of weights by this pattern, and none of them is here")]
 
 

@@ -34,15 +34,13 @@ def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
         ax.annotate(name, (x, y), xytext=(offset, 7), textcoords="offset points", fontsize=8, ha=lean)
     front = advice.pareto
     line = [_drawn(backbone.latency_ms)[0] for backbone in front], [_drawn(backbone.probe)[0] for backbone in front]
-    ax.plot(*line, color=GREY, linewidth=1.2, linestyle="--", zorder=2, label="none is both quicker and more accurate")
+    if len(advice.backbones) > 1:
+        said = "none is both quicker and more accurate"
+        ax.plot(*line, color=GREY, linewidth=1.2, linestyle="--", zorder=2, label=said)
     ax.plot([], [], "o", color=ORANGE, label="suggested")
     ax.set_xscale("log")
     ax.margins(x=0.15)
-    low, high = ax.get_xlim()
-    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
-    ticks = [
-        tick for power in powers for tick in (10.0**power, 2 * 10.0**power, 5 * 10.0**power) if low <= tick <= high
-    ]
+    ticks = _ticks(*ax.get_xlim())
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
     ax.set_xlabel(f"milliseconds an image, median\n{advice.machine}")
@@ -50,6 +48,17 @@ def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
     ax.grid(axis="y", linewidth=0.5, alpha=0.5)
     ax.legend(loc="lower right", frameon=False, fontsize=8)
     return ax
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return where a logarithmic axis is marked: at 1, 2 and 5 of each power of ten, and more where that is too few."""
+    powers = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
+    for steps in ((1, 2, 5), range(1, 10), range(10, 100, 2), range(100, 1000)):
+        ticks = [step * 10.0**power for power in powers for step in steps]
+        ticks = sorted({float(f"{tick:.6g}") for tick in ticks if low <= tick <= high})
+        if len(ticks) >= 3:
+            break
+    return ticks[:: ceil(len(ticks) / 8)]
 
 
 def _drawn(estimate: Estimate) -> tuple[float, list[list[float]] | None]:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from tlkit.disk import write_text
-from tlkit.errors import RunError, did_you_mean, refuse_newer
+from tlkit.errors import RunError, did_you_mean, first_few, refuse_newer
 
 Status = Literal["running", "finished", "interrupted", "failed"]
 MARKER = "run.json"
+MODEL_CARD = "model.json"
 FORMAT_VERSION = 1
 
 
@@ -90,8 +91,11 @@ class RunDirectory:
             return cls(path)
         found = path.parent.iterdir() if path.parent.is_dir() else ()
         siblings = [p.name for p in found if (p / MARKER).is_file() and not p.name.startswith(".")]
-        what = "is not a run of tlkit" if path.exists() else "does not exist"
-        raise RunError(f"{path} {what} (no {MARKER} in it).{did_you_mean(path.name, siblings)}")
+        what = f"is not a run of tlkit (no {MARKER} in it)" if path.exists() else "does not exist"
+        near = did_you_mean(path.name, siblings) or (
+            f" Runs in {path.parent}: {first_few(sorted(siblings))}." if siblings else " `tlkit fit` makes runs."
+        )
+        raise RunError(f"{path} {what}.{near}")
 
     @property
     def name(self) -> str:
@@ -243,3 +247,12 @@ class RunDirectory:
             raise RunError(f"{self.path} has no {path.name}: the run did not get that far.") from None
         except ValueError as error:
             raise RunError(f"{path} is damaged ({error}). Restore it or fit again.") from error
+
+
+def find_model(path: Path) -> Path:
+    """Return the folder of a stored model: a run's, or the path itself where it is one.
+
+    Raises:
+        RunError: there is neither a run nor a model at the path.
+    """
+    return path if (path / MODEL_CARD).is_file() else RunDirectory.open(path).model

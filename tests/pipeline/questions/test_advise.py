@@ -150,6 +150,7 @@ def test_limits_leave_out_and_say_why(hub, folder):
     assert caught.value.problems == (
         f"{VIT} (hub) is left out: 1 ms an image on this machine, more than 0.5 ms.",
         f"{RESNET} (hub) is left out: 5 ms an image on this machine, more than 0.5 ms.",
+        "No backbone is left of 2. Widen the limits, name others, or make their weights available.",
     )
     with pytest.raises(ModelError) as caught:
         tlkit.advise(folder, max_params=0, max_latency_ms=-1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from typer.testing import CliRunner
 
@@ -37,3 +39,6 @@ def test_training_images_are_asked_and_no_others(run, tmp_path):
     shown = CliRunner().invoke(app, ["curve", str(run.path), "--head", "ridge", "--plot", str(tmp_path / "c.svg")])
     assert shown.exit_code == 0 and "images per class" in shown.stdout and "+30 images" in shown.stdout
     assert (tmp_path / "c.svg").read_text().startswith("<svg")
+    asked = CliRunner().invoke(app, ["curve", str(run.path), "--head", "ridge", "--more", "7", "--json"])
+    forecast = json.loads(asked.stdout)["forecast"]
+    assert forecast["more"] == 7 and forecast["sentence"].startswith("+7 images")

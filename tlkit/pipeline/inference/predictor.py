@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -16,9 +16,7 @@ from tlkit.data.batch import normalise
 from tlkit.data.cores import choose_workers
 from tlkit.data.dataset import ImageDataset, create_loader
 from tlkit.data.decode import MAX_PIXELS
-from tlkit.data.formats import EXTENSIONS
-from tlkit.data.read import file_exists
-from tlkit.data.tar import list_members
+from tlkit.data.find import find_images
 from tlkit.data.transforms import build_transform
 from tlkit.data.views import picture_for, views_of
 from tlkit.errors import DataError, did_you_mean, first_few
@@ -28,7 +26,7 @@ from tlkit.models.network import Network
 from tlkit.pipeline.inference.devices import choose_device
 from tlkit.pipeline.inference.stored import load_stored
 from tlkit.predictions import Predictions
-from tlkit.runs import RunDirectory
+from tlkit.runs import find_model
 from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -54,7 +52,14 @@ class Predictor:
     def __repr__(self) -> str:
         return f"Predictor({self.card.architecture}, {len(self.card.classes)} classes, {self.device})"
 
-    def predict(self, paths: Sequence[str | Path], *, batch_size: int = 32, tta: Views = "none") -> Predictions:
+    def predict(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        batch_size: int = 32,
+        tta: Views = "none",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Predictions:
         """Predict image files and folders of them.
 
         Args:
@@ -62,6 +67,7 @@ class Predictor:
             batch_size: images per forward pass.
             tta: test-time augmentation: "none", "flip" (the image and its mirror image) or "ten_crop" (corners and
                 centre, and their mirror images); the probabilities of the views are averaged. Nothing in it is random.
+            progress: called with (images predicted, images in all) after each batch.
 
         Returns:
             One row per readable image, without labels. Unreadable images are named in the log and left out.
@@ -71,7 +77,7 @@ class Predictor:
         """
         files = find_images(paths)
         proba, index = self._probabilities(
-            files, batch_size=batch_size, num_workers="auto", max_pixels=MAX_PIXELS, tta=tta
+            files, batch_size=batch_size, num_workers="auto", max_pixels=MAX_PIXELS, tta=tta, progress=progress
         )
         names = np.array([str(file) for file in files])[index]
         return Predictions.build(classes=self.card.classes, path=names, proba=proba, tta=tta)
@@ -142,7 +148,14 @@ class Predictor:
         )
 
     def _probabilities(
-        self, images: Samples | Sequence[Path], *, batch_size: int, num_workers: int | str, max_pixels: int, tta: Views
+        self,
+        images: Samples | Sequence[Path],
+        *,
+        batch_size: int,
+        num_workers: int | str,
+        max_pixels: int,
+        tta: Views,
+        progress: Callable[[int, int], None] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Return the softmax (M, C) of the readable images, averaged over their views, and their rows (M,)."""
         if tta not in get_args(Views):
@@ -168,6 +181,8 @@ class Predictor:
                 ]
                 proba.append((torch.stack(views).mean(0) if len(views) > 1 else views[0]).cpu().numpy())
                 index.append(batch.index.numpy())
+                if progress is not None:
+                    progress(int(index[-1][-1]) + 1, len(images))
         if not index:
             raise DataError(f"None of the {len(images)} images can be read; the log names them with the reasons.")
         missing = len(images) - sum(len(part) for part in index)
@@ -187,46 +202,5 @@ def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:
         ModelError: there is no stored model, or it does not fit this timm.
         RunError: there is no run at the path.
     """
-    folder = Path(getattr(run, "path", run))  # type: ignore[arg-type]
-    if not (folder / "model.json").is_file():
-        folder = RunDirectory.open(folder).model
-    network, card = load_stored(folder)
+    network, card = load_stored(find_model(Path(getattr(run, "path", run))))  # type: ignore[arg-type]
     return Predictor(network, card, device=choose_device(device, key="device"))
-
-
-def find_images(paths: Sequence[str | Path]) -> list[Path]:
-    """Return the image files among paths, below folders and in tar files, in order, each once.
-
-    Raises:
-        DataError: a path does not exist, or a folder holds no image; all such paths at once.
-    """
-    files: dict[Path, Path] = {}  # by resolved path: however it is named, an image counts once
-    problems = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if _is_wanted(p, path))
-            if not found:
-                problems.append(f"{path} holds no image. The formats are {', '.join(sorted(EXTENSIONS))}.")
-            files.update({p.resolve(): p for p in found if p.resolve() not in files})
-        elif path.suffix == ".tar" and path.is_file():
-            names = [member.name for member in list_members(path)[0]]
-            inside = [path / name for name in names if Path(name).suffix.lower() in EXTENSIONS]
-            if not inside:
-                problems.append(f"{path} holds no image. The formats are {', '.join(sorted(EXTENSIONS))}.")
-            files.update({image.resolve(): image for image in inside})
-        elif file_exists(str(path)):
-            files.setdefault(path.resolve(), path)
-        else:
-            problems.append(f"{path} does not exist.")
-    if not paths:
-        problems.append("No image is named. Give files or folders.")
-    if problems:
-        raise DataError(*problems)
-    return list(files.values())
-
-
-def _is_wanted(path: Path, folder: Path) -> bool:
-    """Return whether a file below a folder is an image that a person put there; hidden files and folders are not."""
-    if path.suffix.lower() not in EXTENSIONS or not path.is_file():
-        return False
-    return not any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)

