@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import kurtosis
 from statsmodels.stats.contingency_tables import StratifiedTable
 
 from tlkit.audit import audit_groups
@@ -13,11 +14,12 @@ from tlkit.predictions import Predictions
 from tlkit.stats.designs import (
     cluster_moments,
     correlated_bounds,
+    effective_size,
     max_gap_normal,
     score_test,
     stratified_exact,
 )
-from tlkit.stats.intervals import newcombe_bounds
+from tlkit.stats.intervals import clopper_pearson, newcombe_bounds, wilson, wilson_bounds
 from tlkit.stats.tests import fisher_exact, max_gap, mcnemar
 
 
@@ -122,6 +124,68 @@ def test_clusters_of_one_size_have_one_degree_of_freedom_less_than_clusters():
     alone = cluster_moments([[3.0, 1], [4, 0]], [[5.0, 2], [5, 0]])
     assert alone.df == pytest.approx([1, 0])
     assert np.isnan(alone.covariance[1, 1])
+
+
+def test_a_variance_that_few_clusters_bring_has_the_degrees_of_freedom_of_its_kurtosis():
+    right = np.array([15, 15, 14, 15, 15, 3, 15, 15, 15, 13, 15, 15])
+    moments = cluster_moments(right[:, None], np.full((12, 1), 15))
+    assert moments.df == pytest.approx([11])
+    assert moments.rate_df == pytest.approx([2 / (2 / 11 + kurtosis(right) / 12)])
+    assert moments.rate_df[0] < 3
+    flat = cluster_moments([[9.0], [11], [9], [11]], [[15.0]] * 4)
+    assert flat.rate_df == pytest.approx(flat.df)
+
+
+@pytest.mark.parametrize(("clusters", "rate"), [(20, 0.97), (40, 0.97), (20, 0.9), (10, 0.5)])
+def test_the_interval_of_a_rate_holds_it_where_errors_come_in_clumps(clusters, rate):
+    generator, agreement = np.random.default_rng(13), (3 - 1) / (15 - 1)  # a design effect of 3
+    own = generator.beta(rate * (1 / agreement - 1), (1 - rate) * (1 / agreement - 1), (clusters, 2000))
+    moments = cluster_moments(generator.binomial(15, own), np.full(own.shape, 15))
+
+    def held(df):
+        size = effective_size(
+            moments.rate, np.diagonal(moments.covariance), images=np.full(2000, clusters * 15),
+            clusters=moments.clusters, df=df,
+        )  # fmt: skip
+        low, high = wilson_bounds(moments.rate * size, size)
+        return ((low <= rate) & (rate <= high)).mean()
+
+    assert held(moments.rate_df) >= 0.93
+    if (clusters, rate) == (20, 0.97):
+        assert held(moments.df) < 0.91
+
+
+def test_the_audit_shows_that_interval_and_leaves_differences_as_they_were():
+    wrong = np.array([0, 1, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0])
+    right = np.concatenate([np.arange(15) >= k for k in wrong] * 2)
+    groups = {"g": ["a"] * 180 + ["b"] * 180, "burst": np.repeat(np.arange(24), 15)}
+    row = audit_of(right, groups=groups, cluster_by="burst").group_table("g").row(("a",))
+    moments = cluster_moments((15 - wrong)[:, None], np.full((12, 1), 15))
+    size, narrower = (
+        float(effective_size(moments.rate, moments.covariance[0], images=[180], clusters=[12], df=df)[0])
+        for df in (moments.rate_df, moments.df)
+    )
+    low, high = wilson_bounds(moments.rate * size, [size])
+    assert (row.rate.low, row.rate.high) == pytest.approx((low[0], high[0]))
+    assert row.n_eff == pytest.approx(narrower)
+    assert size < narrower
+
+
+def test_the_accuracy_of_all_images_has_their_weights_and_clusters():
+    generator = np.random.default_rng(14)
+    right = bursts(generator, 60, 5, 0.8, 0.6)
+    groups = {"g": ["a"] * 150 + ["b"] * 150, "burst": np.repeat(np.arange(60), 5), "w": ["3"] * 150 + ["1"] * 150}
+    alone = audit_of(right, groups=groups, by="g").overall
+    assert alone == wilson(int(right.sum()), 300)
+    for clustered in (audit_of(right, groups=groups, by="g", cluster_by="burst").overall,
+                      audit_of(right, groups=groups, by="g", pair_by="burst").overall):  # fmt: skip
+        assert clustered.value == pytest.approx(alone.value)
+        assert clustered.high - clustered.low > 1.4 * (alone.high - alone.low)
+    weighted = audit_of(right, groups=groups, by="g", weights="w").overall
+    assert weighted.value == pytest.approx((3 * right[:150].sum() + right[150:].sum()) / 600)
+    assert audit_of(right, groups=groups, by="g", guaranteed=True).overall == clopper_pearson(int(right.sum()), 300)
+    alike = audit_of(right, groups={"g": groups["g"], "day": ["mon"] * 300}, by="g", cluster_by="day").overall
+    assert alike.format() == "undefined (n = 300, but all images are of one cluster)"
 
 
 def test_few_clusters_in_one_group_neither_fail_nor_cover_less_than_promised():

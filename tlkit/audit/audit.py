@@ -15,6 +15,7 @@ from tlkit.audit.columns import MAX_VALUES, By, Levels, columns_of, levels_of, l
 from tlkit.audit.compare import Draft, compare, drafted
 from tlkit.audit.criteria import metrics_of
 from tlkit.audit.design import design_of, design_problems
+from tlkit.audit.intervals import overall_of
 from tlkit.audit.judge import judge
 from tlkit.audit.profile import ProfileTable, profile_table
 from tlkit.audit.rates import GroupCounts, Metric, Rate, rates_of
@@ -24,7 +25,6 @@ from tlkit.audit.tables import MISSING, GroupTable
 from tlkit.choices import Criterion
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
-from tlkit.stats.intervals import wilson
 from tlkit.stats.tests import omnibus
 
 __all__ = ["Audit", "audit_groups"]
@@ -153,7 +153,7 @@ def audit_groups(
         settings=settings,
         images=len(known),
         unlabelled=unlabelled,
-        overall=wilson(int(known.correct.sum()), len(known), confidence),
+        overall=overall_of(known.correct, design, settings),
         tests=tests,
         tables=tables,
         columns=tuple(_facts(level, labelled, known.correct, settings, drafts) for level in levels),

@@ -108,7 +108,7 @@ class Audit:
         settings: what was asked.
         images: labelled images, which all counts are about.
         unlabelled: images left out because their class is not known.
-        overall: accuracy over all labelled images, with a Wilson interval.
+        overall: accuracy over all labelled images, weighted where they have weights, with its interval.
         tests: number of tests against the rest that Holm's correction counts.
         tables: one per rate and combination of columns: single columns first, then intersections.
         columns: what each column was taken for.

@@ -37,6 +37,8 @@ class Sample:
         rest_n: images in the denominator of the rest, shape (G + 1,).
         k_eff: effective numerators, shape (G + 1,).
         n_eff: effective denominators, shape (G + 1,).
+        rate_n: effective denominators of the rates' own intervals, shape (G + 1,): fewer than `n_eff` where a few
+            clusters bring most of the errors.
         sides: effective counts k, n of the group and k, n of the rest in the comparison, each of shape (G + 1,).
         correlation: correlation of the group's rate and that of the rest, shape (G + 1,).
         among: correlation of the groups' rates, shape (G, G); None = independent.
@@ -50,6 +52,7 @@ class Sample:
     rest_n: Ints
     k_eff: Floats
     n_eff: Floats
+    rate_n: Floats
     sides: tuple[Floats, Floats, Floats, Floats]
     correlation: Floats
     among: Floats | None
@@ -104,7 +107,7 @@ def independent(cells: Cells, *, k: Ints, n: Ints, draws: int, seed: int) -> Sam
         among = both / np.outer(size, size)
     floats = tuple(np.asarray(counts, dtype=np.float64) for counts in (own_k, own_n, rest_k, rest_n))
     sides = (floats[0], floats[1], floats[2], floats[3])
-    return Sample(own_n, rest_n, sides[0], sides[1], sides, np.zeros(len(own_n)), among, p, _no_spread, gap)
+    return Sample(own_n, rest_n, sides[0], sides[1], sides[1], sides, np.zeros(len(own_n)), among, p, _no_spread, gap)
 
 
 def designed(
@@ -144,17 +147,19 @@ def designed(
         with np.errstate(divide="ignore", invalid="ignore"):
             rate = a / b
             size = np.where(b > 0, b**2 / total(weights**2, base), 0.0)  # Kish's effective size
+        of_rates = size
         shared = None
         moments, correlation = None, np.zeros(rows)
     else:
         a, b = _by_unit(unit, code, weights * counts, base, every), _by_unit(unit, code, weights, base, every)
         moments = cluster_moments(a, b)
         rate = moments.rate
-        size = effective_size(
-            rate, np.diagonal(moments.covariance), images=images, clusters=moments.clusters, df=moments.df,
-            confidence=confidence,
-        )  # fmt: skip
-        size = np.where(moments.clusters > 1, size, 0.0)  # one cluster says nothing of how others would be
+        variance, clusters = np.diagonal(moments.covariance), moments.clusters
+        size, of_rates = (
+            effective_size(rate, variance, images=images, clusters=clusters, df=df, confidence=confidence)
+            for df in (moments.df, moments.rate_df)
+        )
+        size[clusters < 2] = of_rates[clusters < 2] = 0.0  # one cluster says nothing of how others would be
         shared = _correlation(moments)
         correlation = shared[np.arange(rows), np.arange(rows) + rows]
     rate = np.nan_to_num(rate)
@@ -194,7 +199,10 @@ def designed(
         together = None if among is None else among[np.ix_(seen, seen)]
         return max_gap_normal(rate[seen], size[seen], together, draws=draws, seed=seed)
 
-    return Sample(images[:rows], images[rows:], k_eff[:rows], size[:rows], sides, correlation, among, p, spread, gap)
+    return Sample(
+        images[:rows], images[rows:], k_eff[:rows], size[:rows], of_rates[:rows], sides, correlation, among, p, spread,
+        gap,
+    )  # fmt: skip
 
 
 def _rows_of(cells: Cells) -> Floats:

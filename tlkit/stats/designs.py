@@ -29,12 +29,15 @@ class Moments:
         clusters: clusters with a denominator above 0, shape (S,).
         df: degrees of freedom of each variance, shape (S,): the clusters − 1 where all are of one size, fewer where
             some are larger; 0 with one cluster.
+        rate_df: the same for the interval of one rate, shape (S,): still fewer where a few clusters bring most of what
+            varies, as they do where errors are rare and come in clumps.
     """
 
     rate: Floats
     covariance: Floats
     clusters: Ints
     df: Floats
+    rate_df: Floats
 
     def variance_of_difference(self, one: int, two: int) -> float:
         """Return the variance of rate `one` minus rate `two`; NaN where either has only one cluster."""
@@ -68,6 +71,11 @@ def cluster_moments(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> Mom
     Bell & McCaffrey (2002), Survey Methodology 28:169, with their Satterthwaite degrees of freedom, which here are
     1/(Σw² + (Σs)² − Σs²) with s = w²/(1 − w). For clusters of one size it is Σ z zᵀ · M/(M − 1) and M − 1.
 
+    Those hold for residuals that are normal. The variance of M values of excess kurtosis κ itself varies by
+    σ⁴(2/(M − 1) + κ/M) (Mood, Graybill & Boes 1974, Introduction to the Theory of Statistics, p. 229), as if it had
+    2/(2/(M − 1) + κ/M) degrees of freedom (Satterthwaite 1946, Biometrics Bulletin 2:110): `rate_df`, with the κ of the
+    residuals where it is above 0.
+
     Args:
         numerator: a, shape (M, S): what counts in each cluster, for S rates.
         denominator: b, shape (M, S): what it is a share of.
@@ -81,7 +89,9 @@ def cluster_moments(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> Mom
         z = (a - rate * b) / total / np.sqrt(alone)
         s = share**2 / alone
         df = 1 / ((share**2).sum(axis=0) + s.sum(axis=0) ** 2 - (s**2).sum(axis=0))
-    return Moments(rate, z.T @ z, clusters, np.nan_to_num(df))
+        excess = np.nan_to_num(clusters * (z**4).sum(axis=0) / (z**2).sum(axis=0) ** 2 - 3)
+        rate_df = 2 / (2 / df + np.maximum(excess, 0) / clusters)
+    return Moments(rate, z.T @ z, clusters, np.nan_to_num(df), np.nan_to_num(rate_df))
 
 
 def effective_size(
