@@ -361,6 +361,17 @@ def test_a_column_that_looks_like_an_identifier_is_refused_unless_allowed():
     assert len(audit_groups(predictions, by="subject", max_values=60).tables[0].rows) == 60
 
 
+def test_a_misspelt_way_to_cut_is_told_from_a_column_that_is_not_there():
+    groups = predictions_of([0], [0], age="1").groups
+    assert by_problems(groups, "age:quantile=4") == [
+        "There is no group column 'age:quantile=4'. Did you mean 'age:quantiles=4'? The group columns are: age."
+    ]
+    assert by_problems(groups, "age:halves") == [
+        "There is no group column 'age:halves'. Ways to cut are bins, quantiles, order, separator. "
+        "The group columns are: age."
+    ]
+
+
 def test_no_column_at_all_is_refused():
     predictions = predictions_of([0], [0], g="A")
     assert by_problems(predictions.groups, []) == [

@@ -101,6 +101,10 @@ def test_a_missing_folder_names_the_nearest_one(photos):
     assert problem(photos / "x" / "y", photos) == (
         "The folder ROOT/x/y does not exist. The nearest folder that exists is ROOT."
     )
+    assert problem(photos / "data" / "digits", photos) == (
+        "The folder ROOT/data/digits does not exist. The nearest folder that exists is ROOT. `tlkit data sample` makes "
+        "the sample dataset digits."
+    )
 
 
 def test_a_file_is_not_a_folder(photos):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.audit.columns import MAX_VALUES, By, GroupColumn, Levels, column_problems, columns_of, levels_of
+from tlkit.audit.columns import CUTS, MAX_VALUES, By, GroupColumn, Levels, column_problems, columns_of, levels_of
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 
 MAX_EMPTY_CELLS = 200  # above so many cells, the empty ones of an intersection are counted, not listed
@@ -139,7 +139,18 @@ def by_problems(groups: pd.DataFrame, by: By | Sequence[By], *, max_values: int 
     ]
     for spec in specs:
         if spec.column not in found:
-            problems.append(f"There is no group column {spec.column!r}.{did_you_mean(spec.column, found)} {there}")
+            near = did_you_mean(spec.column, found) or _misspelt_cut(spec.column, found)
+            problems.append(f"There is no group column {spec.column!r}.{near} {there}")
         else:
             problems += column_problems(groups[spec.column], spec, max_values=max_values)
     return problems
+
+
+def _misspelt_cut(asked: str, found: Sequence[str]) -> str:
+    """Return what was meant where a column is there, and only the way to cut it is no word that is known."""
+    column, _, cut = asked.rpartition(":")
+    word, _, given = cut.partition("=")
+    if column not in found:
+        return ""
+    near = did_you_mean(word, CUTS, most=1).partition("'")[2].partition("'")[0]
+    return f" Did you mean '{column}:{near}={given}'?" if near and given else f" Ways to cut are {', '.join(CUTS)}."

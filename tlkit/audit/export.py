@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pandas as pd
 
 from tlkit.audit.result import Audit, ColumnFacts
 from tlkit.errors import TlkitError
+
+logger = logging.getLogger(__name__)
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -44,6 +47,7 @@ def write_export(audit: Audit, path: Path, *, k: int = 5) -> pd.DataFrame:
     frame = pd.concat([_table(one, k) for one in audit.columns], ignore_index=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(path, index=False, lineterminator="\n", na_rep="hidden")
+    logger.info("Wrote %s: images and right predictions of %d groups, cells below %d hidden.", path, len(frame), k)
     return frame
 
 

@@ -36,6 +36,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
 ) -> None:
     """Make a sample dataset from installed packages; no network is needed."""
+    from tlkit.data.folder import SAMPLES
     from tlkit.errors import DataError, did_you_mean
 
     match name:
@@ -50,8 +51,7 @@ def sample(
 
             card = make_digits(dest, seed=seed)
         case _:
-            known = ("occupations", "digits")
-            raise DataError(f"There is no sample {name!r}.{did_you_mean(name, known)} Use {' or '.join(known)}.")
+            raise DataError(f"There is no sample {name!r}.{did_you_mean(name, SAMPLES)} Use {' or '.join(SAMPLES)}.")
     print_lines([card.summary(), "", card.about, "", card.attribution])
 
 
@@ -123,6 +123,7 @@ def labels(
     folds: Annotated[int, typer.Option(help="Folds in which the images are predicted.")] = 5,
     out: Annotated[Path | None, typer.Option(help="Write the doubtful labels to this CSV file, to decide on.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a review sheet with thumbnails to this file.")] = None,
+    overwrite: Overwrite = False,
     top: Annotated[int, typer.Option(min=1, help="How many to print.")] = 20,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -131,10 +132,13 @@ def labels(
     from tlkit.data.quarantine import require_new
     from tlkit.data.thumbnails import draw_thumbnails
     from tlkit.pipeline.judging.judge import open_run
-    from tlkit.pipeline.questions.labels import audit_labels
+    from tlkit.report.dataset_page import require_own_page
 
     require_new(out)
+    require_own_page(html, command="labels", overwrite=overwrite)
     opened = open_run(run)
+    from tlkit.pipeline.questions.labels import audit_labels
+
     with check_progress() as on_check:
         result = audit_labels(opened, splits=split, head=cast(Any, head), folds=folds, progress=on_check)
     if out is not None:

@@ -17,6 +17,9 @@ from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
+SAMPLES = ("occupations", "digits")
+"""The names of the datasets that `tlkit data sample` makes."""
+
 SPLIT_ALIASES = {
     "train": "train",
     "training": "train",
@@ -169,7 +172,8 @@ def require_folder(root: Path) -> None:
     hint = did_you_mean(missing, known)
     place = "the working directory" if parent == Path() else str(parent)
     where = f" There is no {missing!r} in {place}." if hint else f" The nearest folder that exists is {place}."
-    raise DataError(f"The folder {root} does not exist.{where}{hint}")
+    made = f" `tlkit data sample` makes the sample dataset {root.name}." if root.name in SAMPLES and not hint else ""
+    raise DataError(f"The folder {root} does not exist.{where}{hint}{made}")
 
 
 def _layout(root: Path, ignored: Ignored) -> tuple[dict[str, str], list[str]]:

@@ -33,7 +33,7 @@ def plot_rates(sweep: RateSweep, ax: Axes | None = None) -> Axes:
     ax.set_xlabel(f"train.learning_rate, n = {len(sweep.rates)} steps; what learns: {sweep.phase}")
     ax.set_ylabel("training loss in nats")
     ax.grid(axis="y", linewidth=0.5, alpha=0.5)
-    ax.legend(loc="upper left", frameon=False)
+    ax.legend(loc="lower left", frameon=False)
     return ax
 
 
@@ -62,5 +62,5 @@ def plot_batch_sizes(sizes: BatchSizes, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("data.batch_size")
     ax.set_ylabel("images per second of training steps")
     ax.grid(axis="y", linewidth=0.5, alpha=0.5)
-    ax.legend(loc="lower right", frameon=False)
+    ax.legend(loc="upper left", frameon=False)
     return ax

@@ -53,7 +53,8 @@ def apply_overrides(document: Document, overrides: Overrides) -> None:
         key = key.strip().lstrip("-")
         override = _Override(f"override {text}", rank, tuple(key.split(".")))
         if not equals:
-            _say(document, override, f"no value is given. Write {key or 'KEY'}=VALUE, in one piece.")
+            options = " `--help` lists the options that take no value." if text.startswith("--") else ""
+            _say(document, override, f"no value is given. Write {key or 'KEY'}=VALUE, in one piece.{options}")
         elif _has_a_key(document, override):
             try:
                 _set(document, override, _read(override, written.strip()))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from tlkit.errors import DataError
 from tlkit.report.template import render_to
 
-Command = Literal["doctor", "summary"]
+Command = Literal["doctor", "labels", "summary"]
 MARK_BYTES = 4096
 
 

@@ -45,6 +45,13 @@ def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
     asked = ["labels", str(run.path), "--head", "ridge", "--out", "labels.csv", "--html", "sheet.html"]
     shown = CliRunner().invoke(app, asked)
     assert shown.exit_code == 0 and "blue/wrong.png" in shown.stdout and audit.sentence() in shown.stdout
+    assert CliRunner().invoke(app, ["labels", str(run.path), "--head", "ridge", "--html", "sheet.html"]).exit_code == 0
+    (tmp_path / "mine.html").write_text("mine")
+    refused = CliRunner().invoke(app, ["labels", str(run.path), "--html", "mine.html"])
+    assert str(refused.exception) == (
+        "mine.html exists already and is no page of tlkit data labels. Use another name, or --overwrite."
+    )
+    assert (tmp_path / "mine.html").read_text() == "mine"
     sheet = (tmp_path / "sheet.html").read_text()
     assert "rather <strong>red</strong>?" in sheet and sheet.count("data:image/jpeg") == len(audit.suspects)
     table = pd.read_csv("labels.csv", dtype=str, keep_default_na=False)

@@ -364,8 +364,9 @@ class Run:
         columns = by or section.plain or [name for name in predictions.group_columns if name not in others]
         if not columns:
             raise RunError(
-                f"{self.path} has no group columns to audit by. Name a metadata CSV in data.metadata and its columns "
-                "in data.groups, and fit again; or audit a CSV of predictions that has group columns."
+                f"{self.path} has no group columns to audit by. Name a CSV of them, keyed by path (--groups FILE; in "
+                "Python, tlkit.audit_groups(run.predictions().with_groups(FILE), by=[...])). Or name it in "
+                "data.metadata and its columns in data.groups, and fit again."
             )
         return columns
 
