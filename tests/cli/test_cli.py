@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from command import tlkit
 
 TORCH_SIDE = ("torch", "timm", "pytorch_lightning", "albumentations", "wandb", "torchvision")
 HEAVY = (*TORCH_SIDE, "sklearn", "pandas", "matplotlib", "scipy", "numpy")
@@ -22,15 +22,6 @@ augment: none
 model: {{name: test_resnet, weights: none}}
 train: {{epochs: 1}}
 """
-
-
-def tlkit(*arguments, cwd, timeout=120):
-    """Run the real command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "tlkit", *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, timeout=timeout, check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
 
 
 @pytest.fixture

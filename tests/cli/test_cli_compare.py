@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
-
-
-def tlkit(*arguments, cwd, timeout=120):
-    """Run the real command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "tlkit", *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, timeout=timeout, check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+from command import tlkit
 
 
 @pytest.fixture

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from command import tlkit
 
 TORCH_SIDE = ("torch", "timm", "pytorch_lightning", "lightning", "albumentations", "wandb", "torchvision")
 BLOCKED = f"""
@@ -24,15 +21,6 @@ from tlkit.cli.app import main
 sys.argv[0] = 'tlkit'
 main()
 """
-
-
-def tlkit(*arguments, cwd, code=None):
-    """Run the real command in a process of its own."""
-    start = ["-m", "tlkit"] if code is None else ["-c", code]
-    return subprocess.run(
-        [sys.executable, *start, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=120,
-        check=False, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
 
 
 @pytest.fixture

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 import shutil
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from command import tlkit as run_tlkit
 from PIL import Image
 
 import tlkit
@@ -336,14 +337,7 @@ def test_the_page_shows_thumbnails_and_escapes_names(garden, tmp_path):
 
 @pytest.mark.slow
 def test_the_command_guards_a_pipeline(garden, tmp_path):
-    def doctor(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "tlkit", "data", "doctor", *map(str, arguments)],
-            capture_output=True, text=True, check=False, cwd=tmp_path,
-        )  # fmt: skip
-
-    import json
-
+    doctor = partial(run_tlkit, "data", "doctor", cwd=tmp_path)
     done = doctor(garden[0], "--json", "--fix", "fix.csv", "--html", "page.html")
     assert done.returncode == 1, done.stderr
     assert Diagnosis.from_dict(json.loads(done.stdout)).findings == garden[2].findings
