@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from command import tlkit
 
+from tlkit import __version__
+
 TORCH_SIDE = ("torch", "timm", "pytorch_lightning", "albumentations", "wandb", "torchvision")
 HEAVY = (*TORCH_SIDE, "sklearn", "pandas", "matplotlib", "scipy", "numpy")
 RECIPE = """\
@@ -250,6 +252,12 @@ def test_rows_that_do_not_sum_to_one_are_refused_with_their_sums(tmp_path):
     assert done.returncode == 2
     assert "x.png" in done.stderr
     assert "1.2" in done.stderr
+
+
+def test_names_of_models_and_the_version_need_no_torch(tmp_path):
+    assert loaded_by(run_main("models", "resnet18"), cwd=tmp_path) == set()
+    assert "resnet18" in tlkit("models", "resnet18", cwd=tmp_path).stdout.splitlines()
+    assert tlkit("--version", cwd=tmp_path).stdout == f"tlkit {__version__}\n"
 
 
 def test_models_are_listed_with_licences(tmp_path):

@@ -14,6 +14,7 @@ import timm
 import tlkit.models.small  # noqa: F401  registers LeNet-5 and AlexNet
 from tlkit.errors import ModelError
 from tlkit.models import names
+from tlkit.models.backbone import list_models, split_name
 from tlkit.models.names import known_names, require_name, require_weights
 
 
@@ -25,6 +26,18 @@ def without_timm(monkeypatch):
 
 def test_the_names_read_off_the_sources_are_those_that_timm_lists():
     assert known_names() == set(timm.list_models())
+
+
+@pytest.mark.parametrize("pattern", ["*", "resnet1", "vit_*_patch16_2?4", "lenet"])
+def test_names_match_as_timm_lists_them(pattern):
+    assert names.matching_names(pattern) == list_models(pattern)
+
+
+def test_a_pattern_without_a_match_says_what_is_near():
+    with pytest.raises(ModelError, match=r"^No model matches 'resnett18'\. Did you mean 'resnet18'"):
+        names.matching_names("resnett18")
+    with pytest.raises(ModelError, match=r"--pretrained lists sets of weights, which have\.$"):
+        names.matching_names("resnet18.a1_in1k")
 
 
 @pytest.mark.usefixtures("without_timm")
@@ -39,8 +52,6 @@ def test_every_name_with_weights_and_every_old_name_is_let_through():
 
 @pytest.mark.usefixtures("without_timm")
 def test_a_misspelt_name_is_told_as_timms_own_registry_would_be_asked():
-    from tlkit.models.backbone import split_name
-
     with pytest.raises(ModelError) as early:
         require_name("resnett18.a1_in1k")
     with pytest.raises(ModelError) as late:

@@ -38,10 +38,22 @@ PredColumn = Annotated[str, typer.Option("--y-pred", help="Column of the predict
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
+def show_version(asked: bool) -> None:
+    """Print the version and end, where `--version` asks for it."""
+    if asked:
+        from tlkit import __version__
+
+        print_lines([f"tlkit {__version__}"])
+        raise typer.Exit
+
+
 @app.callback()
 def configure(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log details too.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     """Fine-tune pretrained image classifiers by a recipe, judge them with error bars, audit them across groups."""
     start_logging(quiet=quiet, verbose=verbose)
@@ -341,18 +353,19 @@ def models(
     pretrained: Annotated[bool, typer.Option("--pretrained", help="List sets of weights with their licences.")] = False,
 ) -> None:
     """List timm's models."""
-    from tlkit.models.backbone import list_models, model_license
+    from tlkit.models.names import matching_names
 
-    names = list_models(pattern, pretrained=pretrained)
-    if not names:
-        from tlkit.errors import ModelError, did_you_mean
+    names = matching_names(pattern.partition(".")[0] if pretrained else pattern)
+    if pretrained:
+        from tlkit.errors import ModelError
+        from tlkit.models.backbone import list_models, model_license
 
-        if pretrained and list_models(pattern):
+        names = [f"{name}  {model_license(name)}" for name in list_models(pattern, pretrained=True)]
+        if not names:
             raise ModelError(
                 f"timm has no pretrained weights for {pattern!r}. Without --pretrained it lists the models."
             )
-        raise ModelError(f"No model matches {pattern!r}.{did_you_mean(pattern, list_models())}")
-    print_lines([f"{name}  {model_license(name)}" for name in names] if pretrained else names)
+    print_lines(names)
 
 
 def main() -> None:

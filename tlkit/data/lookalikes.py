@@ -103,8 +103,8 @@ def find_lookalikes(
         if progress is not None and (done % 256 == 0 or done == len(pairs)):
             progress(done, len(pairs))
     logger.info(
-        "Cropped and edited copies: %d in %d pairs that are alike by their features (agreement %.2f or more).",
-        len(new), len(pairs), threshold,
+        "Cropped and edited copies: %d%s in %d pairs that are alike by their features (agreement %.2f or more).",
+        len(new), " beside those known already" if known.pairs else "", len(pairs), threshold,
     )  # fmt: skip
     return known.joined(new)
 

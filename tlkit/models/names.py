@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
@@ -57,6 +58,20 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
         f"model.name is {name!r}, which timm {metadata.version('timm')} does not have."
         f"{did_you_mean(name.partition('.')[0], known)} `tlkit models PATTERN` lists the names."
     )
+
+
+def matching_names(pattern: str = "*") -> list[str]:
+    """Return the names that match a shell pattern, or hold it as a part, in timm's own order.
+
+    Raises:
+        ModelError: there are none; the nearest are suggested.
+    """
+    wildcard = pattern if any(mark in pattern for mark in "*?[") else f"*{pattern}*"
+    found = [name for name in known_names() if fnmatchcase(name, wildcard)]
+    if not found:
+        tagged = " Names have no tags; --pretrained lists sets of weights, which have." if "." in pattern else ""
+        raise ModelError(f"No model matches {pattern!r}.{did_you_mean(pattern, known_names())}{tagged}")
+    return sorted(found, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
 
 
 @cache
