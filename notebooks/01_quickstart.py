@@ -79,13 +79,12 @@ recipe = next(path for path in (Path("recipes/quickstart.yaml"), Path("../recipe
 print(recipe.read_text(encoding="utf-8"))
 
 # %% [markdown]
-# Any key can be changed without touching the file. Here: fewer epochs on smaller images, to be done sooner, and no
-# crossing of the two attributes, which would leave 8 images a group. A misspelt key or a value out of range is refused
-# at once, with its place and the remedy. (`tlkit recipe plan RECIPE` on the command line shows what a fit would do,
-# without training.)
+# Any key can be changed without touching the file; here the title of the report. A misspelt key or a value out of range
+# is refused at once, with its place and the remedy. (`tlkit recipe plan RECIPE` on the command line shows what a fit
+# would do, without training.)
 
 # %%
-changes = {"train.epochs": 3, "data.image_size": 96, "audit.max_order": 1}
+changes = {"report.title": "Quickstart: occupations, from a notebook"}
 
 try:
     tlkit.load_recipe(recipe, {"train.epoch": 3, "train.learning_rate": -1})

@@ -115,6 +115,10 @@ def test_the_quickstart_runs_from_top_to_bottom_and_shows_figures_and_tables(run
     assert "balanced accuracy" in shown_by("evaluation", tables)
     assert "proba" in shown_by("predictions", tables)
     assert "against the rest" in shown_by("audit", tables)
+    assert shown_by("audit", tables).count("FAIL") >= 2, "the audit finds the gap that was planted"
+    (both,) = [data for source, data in tables if "control_audit.table" in source]
+    skewed, control = both.split("control")
+    assert "FAIL" in skewed and "FAIL" not in control
 
     assert (tmp_path / "notebooks" / "runs" / "notebook-skewed" / "report.html").is_file()
 
