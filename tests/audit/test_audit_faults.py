@@ -107,6 +107,7 @@ def test_fault_5_one_image_and_all_right_are_not_certainty():
     rows = audit_of([0] * 11, [0] * 11, "A" * 10 + "B", min_group_size=1).group_table("g").rows
     assert rows[0].rate.low == pytest.approx(0.722467, abs=1e-6)
     assert rows[1].rate.low == pytest.approx(0.206549, abs=1e-6)
+    assert audit_of([0] * 30, [0] * 30, "A" * 29 + "B").group_table("g").row(("B",)).suppressed  # unless asked for
 
 
 def test_fault_5_the_interval_covers_where_the_percentile_bootstrap_collapses():
