@@ -126,13 +126,7 @@ def audit_groups(
 
     settings = _completed(settings, predictions)
     levels = [levels_of(predictions.groups[spec.column], spec, max_values=max_values) for spec in specs]
-    for level in levels:
-        logger.info("Audit by %s: %s, %s.", level.column, level.kind, level.how)
-        for alike in look_alikes(level.values):
-            logger.warning(
-                "Audit by %s: %s differ only in case or spaces, and are groups of their own.",
-                level.column, first_few([repr(value) for value in alike]),
-            )  # fmt: skip
+    _say_how_cut(levels)
     known = predictions.labelled
     design = design_of(known, settings)
     drafts, profiles = [], []
@@ -159,6 +153,16 @@ def audit_groups(
         columns=tuple(_facts(level, labelled, known.correct, settings, drafts) for level in levels),
         profiles=tuple(profiles),
     )
+
+
+def _say_how_cut(levels: Sequence[Levels]) -> None:
+    for level in levels:
+        logger.info("Audit by %s: %s, %s.", level.column, level.kind, level.how)
+        for alike in look_alikes(level.values):
+            logger.warning(
+                "Audit by %s: %s differ only in case or spaces, and are groups of their own.",
+                level.column, first_few([repr(value) for value in alike]),
+            )  # fmt: skip
 
 
 def rate_tables(

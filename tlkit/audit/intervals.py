@@ -52,6 +52,12 @@ def difference_of(draft: Draft, i: int, settings: AuditSettings, *, best: int | 
 
     Independent samples: Newcombe's method 10. Clusters, matched pairs and groups that share images: the same with the
     correlation of the two rates, and not narrower than Student's t on the clusters.
+
+    Args:
+        draft: the rates of all rows.
+        i: position of the row.
+        settings: level and kind of the interval.
+        best: position of the group that it is compared with; None = the rest.
     """
     k1, n1, k2, n2 = _sides(draft, i, best)
     sample = draft.sample
@@ -76,6 +82,13 @@ def ratio_of(
     """Return the rate of row i over that of the rest, or of the group `best`; with `errors`, of what is missing to 1.
 
     Its interval treats the two as independent, which is wider than needed for matched images.
+
+    Args:
+        draft: the rates of all rows.
+        i: position of the row.
+        settings: level of the interval.
+        best: position of the group that it is compared with; None = the rest.
+        errors: compare 1 − rate in place of the rate.
     """
     k1, n1, k2, n2 = _sides(draft, i, best)
     if errors:

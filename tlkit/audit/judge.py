@@ -55,56 +55,64 @@ def verdict(difference: Estimate | None, p_holm: float | None, *, tolerance: flo
 def _table(
     draft: Draft, adjusted: list[float | None], gap_p: float | None, tests: int, settings: AuditSettings
 ) -> GroupTable:
-    p_holm = draft.spread(adjusted)
-    strictest = settings.alpha / tests
-    shrunk = _shrunk(draft, settings.confidence)
+    p_holm, shrunk = draft.spread(adjusted), _shrunk(draft, settings.confidence)
     gap = _gap(draft, gap_p)
-    best = _best(draft, gap)
-    sample = draft.sample
+    best, strictest = _best(draft, gap), settings.alpha / tests
     groups: list[Group | None] = [*draft.cells.values, None]
-    rows = []
-    for i, group in enumerate(groups):
-        if group is None and draft.images[i] == 0:
-            continue
-        rate = rate_of(draft, i, settings)
-        difference = difference_of(draft, i, settings) if draft.tested[i] else None
-        decided = None
-        if draft.judged[i]:
-            decided = verdict(difference, p_holm[i], tolerance=settings.tolerance, alpha=settings.alpha)
-        undecided = decided == "NOT ENOUGH DATA"
-        more, rest_too = _needed(draft, i, strictest, settings) if undecided else (None, False)
-        rival = best if best is not None and best != i and group is not None and draft.assessed[i] else None
-        rows.append(
-            GroupRow(
-                group=group,
-                images=int(draft.images[i]),
-                rate=rate,
-                difference=difference,
-                ratio=ratio_of(draft, i, settings) if draft.tested[i] else None,
-                error_ratio=ratio_of(draft, i, settings, errors=True) if draft.tested[i] else None,
-                best_difference=None if rival is None else difference_of(draft, i, settings, best=rival),
-                best_ratio=None if rival is None else ratio_of(draft, i, settings, best=rival),
-                best_error_ratio=None if rival is None else ratio_of(draft, i, settings, best=rival, errors=True),
-                base_rate=_base_rate(draft, i, settings),
-                p=draft.p[i],
-                p_holm=p_holm[i],
-                verdict=decided,
-                detectable_gap=_detectable(draft, i, strictest),
-                images_needed=more,
-                rest_needed=rest_too,
-                shrunk=shrunk[i],
-                mean_confidence=_mean_confidence(draft, i),
-                wide=rate.is_wide(settings.max_half_width),
-                n_eff=None if settings.test_name == "Fisher" else float(sample.n_eff[i]),
-            )
-        )
     return GroupTable(
         columns=draft.cells.columns,
         metric=draft.rate.metric,
         class_name=draft.rate.class_name,
-        rows=tuple(rows),
+        rows=tuple(
+            _row(draft, i, group, p_holm=p_holm[i], shrunk=shrunk[i], best=best, strictest=strictest, settings=settings)
+            for i, group in enumerate(groups)
+            if group is not None or draft.images[i] > 0
+        ),
         gap=gap,
         note=_note(draft, settings),
+    )
+
+
+def _row(
+    draft: Draft,
+    i: int,
+    group: Group | None,
+    *,
+    p_holm: float | None,
+    shrunk: Estimate | None,
+    best: int | None,
+    strictest: float,
+    settings: AuditSettings,
+) -> GroupRow:
+    rate = rate_of(draft, i, settings)
+    difference = difference_of(draft, i, settings) if draft.tested[i] else None
+    decided = None
+    if draft.judged[i]:
+        decided = verdict(difference, p_holm, tolerance=settings.tolerance, alpha=settings.alpha)
+    undecided = decided == "NOT ENOUGH DATA"
+    more, rest_too = _needed(draft, i, strictest, settings) if undecided else (None, False)
+    rival = best if best is not None and best != i and group is not None and draft.assessed[i] else None
+    return GroupRow(
+        group=group,
+        images=int(draft.images[i]),
+        rate=rate,
+        difference=difference,
+        ratio=ratio_of(draft, i, settings) if draft.tested[i] else None,
+        error_ratio=ratio_of(draft, i, settings, errors=True) if draft.tested[i] else None,
+        best_difference=None if rival is None else difference_of(draft, i, settings, best=rival),
+        best_ratio=None if rival is None else ratio_of(draft, i, settings, best=rival),
+        best_error_ratio=None if rival is None else ratio_of(draft, i, settings, best=rival, errors=True),
+        base_rate=_base_rate(draft, i, settings),
+        p=draft.p[i],
+        p_holm=p_holm,
+        verdict=decided,
+        detectable_gap=_detectable(draft, i, strictest),
+        images_needed=more,
+        rest_needed=rest_too,
+        shrunk=shrunk,
+        mean_confidence=_mean_confidence(draft, i),
+        wide=rate.is_wide(settings.max_half_width),
+        n_eff=None if settings.test_name == "Fisher" else float(draft.sample.n_eff[i]),
     )
 
 

@@ -23,6 +23,7 @@ from tlkit.stats.tests import GapTest, fisher_exact, max_gap
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Sides = tuple[Floats, Floats, Floats, Floats]
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Sample:
     k_eff: Floats
     n_eff: Floats
     rate_n: Floats
-    sides: tuple[Floats, Floats, Floats, Floats]
+    sides: Sides
     correlation: Floats
     among: Floats | None
     p: Callable[[int], float | None]
@@ -133,76 +134,142 @@ def designed(
         seed: their seed.
         confidence: two-sided level of the intervals, in (0, 1).
     """
-    weights = np.ones(len(code)) if design.weights is None else design.weights
-    unit = np.zeros(len(code), dtype=np.int64) if design.unit is None else design.unit
-    every = _rows_of(cells)
-    rows = every.shape[1] // 2
-
-    def total(values: Floats, where: Mask) -> Floats:
-        return np.asarray(np.bincount(code[where], weights=values[where], minlength=len(every)) @ every)
-
-    images = total(np.ones(len(code)), base).round().astype(np.int64)
+    assert design.weights is None or not design.paired, "matched images are compared one by one"
+    weights, every = np.ones(len(code)) if design.weights is None else design.weights, _rows_of(cells)
+    images = _totals(code, np.ones(len(code)), base, every).round().astype(np.int64)
     if design.unit is None:
-        a, b = total(weights, base & counts), total(weights, base)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            rate = a / b
-            size = np.where(b > 0, b**2 / total(weights**2, base), 0.0)  # Kish's effective size
-        of_rates = size
-        shared = None
-        moments, correlation = None, np.zeros(rows)
+        found = _weighted(code, weights, counts=counts, base=base, every=every)
+        compared = _compare_weighted(found)
     else:
-        a, b = _by_unit(unit, code, weights * counts, base, every), _by_unit(unit, code, weights, base, every)
-        moments = cluster_moments(a, b)
-        rate = moments.rate
-        variance, clusters = np.diagonal(moments.covariance), moments.clusters
-        size, of_rates = (
-            effective_size(rate, variance, images=images, clusters=clusters, df=df, confidence=confidence)
-            for df in (moments.df, moments.rate_df)
-        )
-        size[clusters < 2] = of_rates[clusters < 2] = 0.0  # one cluster says nothing of how others would be
-        shared = _correlation(moments)
-        correlation = shared[np.arange(rows), np.arange(rows) + rows]
-    rate = np.nan_to_num(rate)
-    k_eff = rate * size
-    sides = (k_eff[:rows], size[:rows], k_eff[rows:], size[rows:])
-    among = None if shared is None else shared[: rows - 1, : rows - 1]
-    if design.paired:
-        ones = np.ones(len(code))
-        tested = _by_unit(unit, code, ones * counts, base, every), _by_unit(unit, code, ones, base, every)
-        sides, correlation, matched = _matched(a, b, images, confidence)
-    else:
-        tested, matched = None, None
-
-    def p(i: int) -> float | None:
-        if tested is not None:
-            (good, all_), j = tested, i + rows
-            return stratified_exact(good[:, i], all_[:, i], good[:, i] + good[:, j], all_[:, i] + all_[:, j])
-        if moments is None:
-            return score_test(sides[0][i], sides[1][i], sides[2][i], sides[3][i])
-        found = [cluster_test(float(rate[i] - rate[i + rows]), *spread(i, None))]
-        if not 0 < rate[i] < 1 or not 0 < rate[i + rows] < 1:  # a side that does not vary seems known for sure
-            found.append(score_test(sides[0][i], sides[1][i], sides[2][i], sides[3][i]))
-        return None if None in found else max(one for one in found if one is not None)
-
-    def spread(i: int, other: int | None) -> tuple[float, float]:
-        if moments is None:
-            return _no_spread(i, other)
-        if matched is not None and other is None:
-            return float(matched[0, i]), float(matched[1, i])
-        j = i + rows if other is None else other
-        return moments.variance_of_difference(i, j), float(min(moments.df[i], moments.df[j]))
+        good, all_ = (_by_unit(design.unit, code, values, base, every) for values in (weights * counts, weights))
+        found = _clustered(good, all_, images, confidence)
+        compared = _compare_clusters(found)
+        if design.paired:
+            compared = _compare_matched(good, all_, images, confidence, among_groups=compared)
+    rows = len(images) // 2
+    among = None if found.shared is None else found.shared[: rows - 1, : rows - 1]
 
     def gap(shown: Mask) -> GapTest | None:
         seen = np.flatnonzero(shown)
-        if np.any(size[seen] <= 0):
+        if np.any(found.size[seen] <= 0):
             return None
         together = None if among is None else among[np.ix_(seen, seen)]
-        return max_gap_normal(rate[seen], size[seen], together, draws=draws, seed=seed)
+        return max_gap_normal(found.rate[seen], found.size[seen], together, draws=draws, seed=seed)
 
     return Sample(
-        images[:rows], images[rows:], k_eff[:rows], size[:rows], of_rates[:rows], sides, correlation, among, p, spread,
-        gap,
+        images[:rows], images[rows:], found.k_eff[:rows], found.size[:rows], found.rate_size[:rows], compared.sides,
+        compared.correlation, among, compared.p, compared.spread, gap,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """The rates of each row, then of what each is compared with: arrays of 2 · (G + 1).
+
+    Attributes:
+        rate: 0 where there is no image.
+        size: effective sizes, for comparisons.
+        rate_size: effective sizes, for the interval of a rate by itself.
+        moments: of the clusters; None without any.
+        shared: correlation of the rates, a matrix; None where they are independent.
+    """
+
+    rate: Floats
+    size: Floats
+    rate_size: Floats
+    moments: Moments | None = None
+    shared: Floats | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are, G + 1."""
+        return len(self.rate) // 2
+
+    @property
+    def k_eff(self) -> Floats:
+        """Effective numerators."""
+        return self.rate * self.size
+
+    @property
+    def sides(self) -> Sides:
+        """Effective k and n of each row, then of what it is compared with."""
+        rows = self.rows
+        return self.k_eff[:rows], self.size[:rows], self.k_eff[rows:], self.size[rows:]
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """How each row compares with the rest; the attributes are those of `Sample`."""
+
+    sides: Sides
+    correlation: Floats
+    p: Callable[[int], float | None]
+    spread: Callable[[int, int | None], tuple[float, float]]
+
+
+def _weighted(code: Ints, weights: Floats, *, counts: Mask, base: Mask, every: Floats) -> _Rates:
+    good, all_ = _totals(code, weights, base & counts, every), _totals(code, weights, base, every)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.nan_to_num(good / all_)
+        size = np.where(all_ > 0, all_**2 / _totals(code, weights**2, base, every), 0.0)  # Kish's effective size
+    return _Rates(rate, size, size)
+
+
+def _clustered(good: Floats, all_: Floats, images: Ints, confidence: float) -> _Rates:
+    moments = cluster_moments(good, all_)
+    variance, clusters = np.diagonal(moments.covariance), moments.clusters
+    size, rate_size = (
+        effective_size(moments.rate, variance, images=images, clusters=clusters, df=df, confidence=confidence)
+        for df in (moments.df, moments.rate_df)
+    )
+    size[clusters < 2] = rate_size[clusters < 2] = 0.0  # one cluster says nothing of how others would be
+    return _Rates(np.nan_to_num(moments.rate), size, rate_size, moments, _correlation(moments))
+
+
+def _compare_weighted(found: _Rates) -> _Comparison:
+    """Compare weighted images, which are independent: by the score test on the effective counts."""
+    sides = found.sides
+    return _Comparison(sides, np.zeros(found.rows), lambda i: score_test(*(side[i] for side in sides)), _no_spread)
+
+
+def _compare_clusters(found: _Rates) -> _Comparison:
+    """Compare clusters: by the test that knows them and, where a side does not vary, by the score test, too."""
+    moments, shared, rate, rows, sides = found.moments, found.shared, found.rate, found.rows, found.sides
+    assert moments is not None and shared is not None
+
+    def p(i: int) -> float | None:
+        tests = [cluster_test(float(rate[i] - rate[i + rows]), *spread(i, None))]
+        if not 0 < rate[i] < 1 or not 0 < rate[i + rows] < 1:  # a side that does not vary seems known for sure
+            tests.append(score_test(*(side[i] for side in sides)))
+        return None if None in tests else max(one for one in tests if one is not None)
+
+    def spread(i: int, other: int | None) -> tuple[float, float]:
+        j = i + rows if other is None else other
+        return moments.variance_of_difference(i, j), float(min(moments.df[i], moments.df[j]))
+
+    return _Comparison(sides, shared[np.arange(rows), np.arange(rows) + rows], p, spread)
+
+
+def _compare_matched(
+    good: Floats, all_: Floats, images: Ints, confidence: float, *, among_groups: _Comparison
+) -> _Comparison:
+    """Compare within matched sets: by the exact stratified test; two groups with each other as clusters are."""
+    rows = len(images) // 2
+    sides, correlation, matched = _matched(good, all_, images, confidence)
+
+    def p(i: int) -> float | None:
+        j = i + rows
+        return stratified_exact(good[:, i], all_[:, i], good[:, i] + good[:, j], all_[:, i] + all_[:, j])
+
+    def spread(i: int, other: int | None) -> tuple[float, float]:
+        return among_groups.spread(i, other) if other is not None else (float(matched[0, i]), float(matched[1, i]))
+
+    return _Comparison(sides, correlation, p, spread)
+
+
+def _totals(code: Ints, values: Floats, where: Mask, every: Floats) -> Floats:
+    """Return the sum of the values for every column of `every`."""
+    return np.asarray(np.bincount(code[where], weights=values[where], minlength=len(every)) @ every)
 
 
 def _rows_of(cells: Cells) -> Floats:
@@ -237,9 +304,7 @@ def _no_spread(_i: int, _other: int | None) -> tuple[float, float]:
     return float("nan"), 0.0
 
 
-def _matched(
-    a: Floats, b: Floats, images: Ints, confidence: float
-) -> tuple[tuple[Floats, Floats, Floats, Floats], Floats, Floats]:
+def _matched(a: Floats, b: Floats, images: Ints, confidence: float) -> tuple[Sides, Floats, Floats]:
     """Return effective counts of each row and its rest within the units that have both, and their correlation.
 
     The correlation carries Newcombe's continuity correction: half a unit is taken off the covariance, down to 0

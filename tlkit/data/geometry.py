@@ -105,6 +105,13 @@ def random_fit(
     most `zoom.stretch` either way (Inception's crop, Szegedy et al. 2015, section 6). `squash` does the same about the
     image's own aspect ratio. `letterbox` cuts nothing off: it draws the whole image smaller, somewhere on the
     background.
+
+    Args:
+        image: RGB, whole or decoded at a reduced scale.
+        preprocess: the backbone's size, filter and way to resize.
+        zoom: how much is cut and stretched.
+        generator: what the framing is drawn from.
+        frame: where the picture lies in the image's pixels; default: the whole image.
     """
     frame = frame or Frame.of(image)
     height, width = preprocess.image_size

@@ -115,6 +115,9 @@ class LearningCurve:
 
         Args:
             more: how many; default: as many again as there are, rounded.
+
+        Raises:
+            DataError: `more` is below 1.
         """
         wanted = self.as_many_again if more is None else more
         gain = self.gain(wanted)

@@ -12,7 +12,7 @@ from tlkit.plots.canvas import BLUE, GREY, VERMILLION, axes_of_size, label_axis,
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from tlkit.audit.explanation import ExplainedColumn
+    from tlkit.audit.explanation import ExplainedColumn, HeatCell
 
 MOST_GROUPS, MOST_CLASSES = 30, 30
 MOST_WITH_NUMBERS = 16  # classes whose cells still have room for a number
@@ -30,7 +30,6 @@ def plot_heat(column: ExplainedColumn, ax: Axes | None = None, *, alpha: float =
         alpha: level of the frames, in (0, 1).
     """
     from matplotlib.colors import ListedColormap, to_rgba
-    from matplotlib.patches import Rectangle
     from matplotlib.ticker import PercentFormatter
 
     heat = column.heat
@@ -53,18 +52,7 @@ def plot_heat(column: ExplainedColumn, ax: Axes | None = None, *, alpha: float =
     )
     for y, g in enumerate(rows):
         for x, c in enumerate(columns):
-            cell = heat.cells[g][c]
-            if cell.p_holm is not None and cell.p_holm < alpha:
-                frame = Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fill=False, edgecolor=VERMILLION, linewidth=2.2)
-                ax.add_patch(frame)
-            if len(columns) > MOST_WITH_NUMBERS:
-                continue
-            if cell.recall.value is None or cell.recall.is_wide(MOST_HALF_WIDTH):
-                ax.text(x, y, f"n={cell.recall.n}", ha="center", va="center", size=7, color=GREY)
-            else:
-                text = ax.text(x, y, f"{cell.recall.value:.2f}".removeprefix("0"), ha="center", va="center", size=8)
-                if cell.recall.value > 0.75:  # contrast with both page colours
-                    text.set_color("white")
+            _draw_cell(ax, heat.cells[g][c], x=x, y=y, alpha=alpha, with_number=len(columns) <= MOST_WITH_NUMBERS)
     plain(
         ax.set_xlabel(
             "class" if len(columns) == len(heat.classes) else f"class ({len(columns)} of {len(heat.classes)})"
@@ -84,6 +72,22 @@ def plot_heat(column: ExplainedColumn, ax: Axes | None = None, *, alpha: float =
                 label=f"differs from the rest (Holm, p < {alpha:g})")  # fmt: skip
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, borderaxespad=0.2)
     return ax
+
+
+def _draw_cell(ax: Axes, cell: HeatCell, *, x: int, y: int, alpha: float, with_number: bool) -> None:
+    """Frame a cell that differs, and write its recall, or its size where it is too small for one."""
+    from matplotlib.patches import Rectangle
+
+    if cell.p_holm is not None and cell.p_holm < alpha:
+        ax.add_patch(Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fill=False, edgecolor=VERMILLION, linewidth=2.2))
+    if not with_number:
+        return
+    if cell.recall.value is None or cell.recall.is_wide(MOST_HALF_WIDTH):
+        ax.text(x, y, f"n={cell.recall.n}", ha="center", va="center", size=7, color=GREY)
+    else:
+        text = ax.text(x, y, f"{cell.recall.value:.2f}".removeprefix("0"), ha="center", va="center", size=8)
+        if cell.recall.value > 0.75:  # contrast with both page colours
+            text.set_color("white")
 
 
 def _fewest(p: np.ndarray[tuple[int, ...], np.dtype[np.float64]], most: int) -> list[int]:

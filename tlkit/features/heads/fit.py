@@ -95,7 +95,20 @@ class CrossValidation:
 def cross_validate(
     x: Features, y: Ints, *, kind: HeadKind, classes: Sequence[str], fold: Ints, seed: int, class_weight: ClassWeight
 ) -> CrossValidation:
-    """Try every setting of a kind's grid on the given folds; see `fit_head`."""
+    """Try every setting of a kind's grid on the given folds; see `fit_head`.
+
+    Args:
+        x: features, shape (N, D).
+        y: positions in `classes`, shape (N,).
+        kind: of the head.
+        classes: class names in the order of the columns.
+        fold: fold of each image, shape (N,); each is predicted by heads that learnt from the others.
+        seed: of what is random in trees.
+        class_weight: as in `fit_head`.
+
+    Raises:
+        ModelError: `class_weight` names a class that is not there.
+    """
     weights = image_weights(y, classes, class_weight)
     grid = FACTS[kind].grid
     scores = cross_scores(kind, x, y, grid, fold, classes=len(classes), weights=weights, seed=seed)
@@ -108,7 +121,20 @@ def cross_validate(
 def fit_chosen(
     x: Features, y: Ints, tried: CrossValidation, *, classes: Sequence[str], seed: int, class_weight: ClassWeight
 ) -> Head:
-    """Fit the best setting of a cross-validation on all images, with its calibration."""
+    """Fit the best setting of a cross-validation on all images, with its calibration.
+
+    Args:
+        x: features, shape (N, D).
+        y: positions in `classes`, shape (N,).
+        tried: the cross-validation, on the same images.
+        classes: class names in the order of the columns.
+        seed: of what is random in trees.
+        class_weight: as in `fit_head`.
+
+    Raises:
+        ModelError: `class_weight` names a class that is not there.
+        DataError: the features are no finite matrix.
+    """
     chosen = tried.chosen
     head = fit_setting(
         x, y, kind=tried.kind, classes=classes, settings=chosen.settings, temperature=chosen.temperature, seed=seed,
@@ -171,7 +197,18 @@ def cross_scores(
     weights: Floats,
     seed: int,
 ) -> Floats:
-    """Return the out-of-fold scores of every setting, shape (G, N, C); -inf = absent from the training part."""
+    """Return the out-of-fold scores of every setting, shape (G, N, C); -inf = absent from the training part.
+
+    Args:
+        kind: of the head.
+        x: features, shape (N, D).
+        y: class codes, shape (N,).
+        grid: G settings.
+        fold: fold of each image, shape (N,).
+        classes: how many there are, C.
+        weights: of the images, shape (N,).
+        seed: of what is random in trees.
+    """
     scores = np.full((len(grid), len(y), classes), -np.inf)
     for number in np.unique(fold):
         test, train = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
@@ -265,7 +302,14 @@ def standard(x: Features) -> tuple[Floats, Floats]:
 
 
 def image_weights(y: Ints, classes: Sequence[str], class_weight: ClassWeight) -> Floats:
-    """Return the weight of each image, shape (N,), mean about 1 where balanced."""
+    """Return the weight of each image, shape (N,), mean about 1 where balanced.
+
+    Balanced is N / (classes present · images of the class): scikit-learn's `compute_class_weight`, after King & Zeng
+    (2001), Political Analysis 9:137.
+
+    Raises:
+        ModelError: a mapping names a class that is not there.
+    """
     if class_weight is None:
         return np.ones(len(y))
     if class_weight == "balanced":

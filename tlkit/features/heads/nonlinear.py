@@ -87,7 +87,17 @@ def fit_estimator(
 def scores_on(
     kind: HeadKind, x: Floats, y: Ints, x_new: Floats, grid: Sequence[Settings], *, weights: Floats, seed: int
 ) -> Iterator[Floats]:
-    """Fit one head for each setting and yield its scores (M, P) of other images; what settings share is done once."""
+    """Fit one head for each setting and yield its scores (M, P) of other images; what settings share is done once.
+
+    Args:
+        kind: of the head.
+        x: standardised features, shape (N, D).
+        y: class codes, shape (N,), in 0…P-1, each of them present.
+        x_new: standardised features of the other images, shape (M, D).
+        grid: the settings.
+        weights: of the images, shape (N,).
+        seed: of what is random in trees.
+    """
     if kind == "knn":
         yield from _knn_scores(x, y, x_new, grid)
     elif kind == "svm":
