@@ -113,6 +113,7 @@ def result():
 
 def test_the_result_comes_back_from_its_json_and_shows_itself_escaped(result):
     assert Repair.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+    assert repr(result) == f"Repair(birds: {result.verdict}; 2 candidates, chosen good)"
     shown = result._repr_html_()
     assert "water&lt;b&gt;" in shown and "water<b>" not in shown
     with pytest.raises(TlkitError, match="newer tlkit"):

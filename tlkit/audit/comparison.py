@@ -155,6 +155,11 @@ class Comparison:
             **{key: value for key, value in values.items() if key not in ("version", "complete")} | {"rows": rows}
         )
 
+    def __repr__(self) -> str:
+        one = self.overall
+        change = f"accuracy {one.first.format()} → {one.second.format()}, {one.change}"
+        return f"Comparison({self.first} with {self.second}: {self.images} images, {change})"
+
     def _repr_html_(self) -> str:
         from tlkit.audit.comparison_words import comparison_html
 

@@ -237,6 +237,9 @@ class Explanation:
             }
         )
 
+    def __repr__(self) -> str:
+        return f"Explanation(by {', '.join(column.by for column in self.columns)}; {self.images} images)"
+
     def _repr_html_(self) -> str:
         from tlkit.audit.explain_words import explanation_html
 

@@ -201,6 +201,9 @@ class GateReport:
         rows = tuple(GateRow(**{**row, "value": Estimate.from_dict(row["value"])}) for row in values["rows"])
         return cls(**kept, rows=rows)
 
+    def __repr__(self) -> str:
+        return f"GateReport({self.source}: {self.verdict}; {self.counts_text})"
+
     def _repr_html_(self) -> str:
         title = f"<p><b>Gates of {escape(self.source)}: {SIGNS[self.verdict]}</b><br>{self.counts_text}</p>"
         return f"<div>{title}{html_table(self.summary_rows())}</div>"

@@ -153,6 +153,9 @@ class Repair:
         }
         return cls(**{key: value for key, value in values.items() if key != "version"} | read)
 
+    def __repr__(self) -> str:
+        return f"Repair({self.parent}: {self.verdict}; {len(self.trials)} candidates, chosen {self.chosen or 'none'})"
+
     def _repr_html_(self) -> str:
         from tlkit.audit.repair_words import repair_html
 

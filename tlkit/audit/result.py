@@ -279,6 +279,10 @@ class Audit:
             profiles=tuple(profiles_from_dict(table) for table in values.get("profiles", ())),
         )
 
+    def __repr__(self) -> str:
+        overall = f"{self.images} images, accuracy {self.overall.format()}"
+        return f"Audit(by {', '.join(self.settings.by)}: {self.verdict}; {overall})"
+
     def _repr_html_(self) -> str:
         from tlkit.audit.page import audit_html
 

@@ -172,6 +172,9 @@ class SliceReport:
         )
         return cls(**read)
 
+    def __repr__(self) -> str:
+        return f"SliceReport({self.images} images, slices confirmed: {len(self.confirmed)} of {len(self.slices)})"
+
     def _repr_html_(self) -> str:
         from tlkit.audit.slice_words import slices_html
 

@@ -182,5 +182,8 @@ class Diagnosis:
             dict(values["splits"]), findings, quarantine, values.get("unchecked", ""),
         )  # fmt: skip
 
+    def __repr__(self) -> str:
+        return f"Diagnosis({self.source}: {self.images} images, kinds of finding: {len(self.findings)})"
+
     def _repr_html_(self) -> str:
         return html_lines([self.sentence()]) + html_table(self.rows())

@@ -74,6 +74,9 @@ class DataSummary:
         """Return everything as plain values for JSON."""
         return {"format_version": FORMAT_VERSION, **asdict(self)}
 
+    def __repr__(self) -> str:
+        return f"DataSummary({self.root}: {self.images} images of {len(self.counts)} classes)"
+
     def _repr_html_(self) -> str:
         return "".join(html_table(rows, title=title) for title, rows in self.tables())
 

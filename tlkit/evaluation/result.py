@@ -234,6 +234,9 @@ class Evaluation:
             }
         )
 
+    def __repr__(self) -> str:
+        return f"Evaluation({_images(self.n)}, {len(self.classes)} classes, accuracy {self.accuracy.format()})"
+
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the summary, the classes, and what is mistaken most often."""
         left_out = f" Left out for want of a label: {_images(self.n_unlabelled)}." if self.n_unlabelled else ""
