@@ -213,7 +213,11 @@ class RunDirectory:
 
     @property
     def status(self) -> Status:
-        """How far the run has come."""
+        """How far the run has come.
+
+        Raises:
+            RunError: its note is damaged.
+        """
         status = self.read_json(self.path / MARKER).get("status")
         if status not in get_args(Status):
             raise RunError(f"{self.path / MARKER} is damaged (its status is {status!r}). Fit again with --overwrite.")

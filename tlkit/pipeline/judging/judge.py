@@ -126,7 +126,11 @@ class Run:
         return split or there[0]
 
     def evaluate(self, split: str | None = None) -> Evaluation:
-        """Evaluate a split as the recipe says, and store the result in `evaluation.json`."""
+        """Evaluate a split as the recipe says, and store the result in `evaluation.json`.
+
+        Raises:
+            RunError: the run has no predictions for it.
+        """
         split, settings = self.judged_split(split), self.recipe.evaluate
         result = evaluate(
             self.predictions(split),
@@ -138,13 +142,21 @@ class Run:
         return result
 
     def evaluation(self, split: str | None = None) -> Evaluation:
-        """Return the stored evaluation of a split, made now where there is none yet."""
+        """Return the stored evaluation of a split, made now where there is none yet.
+
+        Raises:
+            RunError: the run has no predictions for it.
+        """
         split = self.judged_split(split)
         stored = stored_judgement(self.directory, self.directory.evaluation, split)
         return Evaluation.from_dict(stored) if stored else self.evaluate(split)
 
     def last_audit(self, split: str | None = None) -> Audit | None:
-        """Return the stored audit of a split, made now where there is none yet; None where the recipe asks for none."""
+        """Return the stored audit of a split, made now where there is none yet; None where the recipe asks for none.
+
+        Raises:
+            RunError: the run has no predictions for it.
+        """
         split = self.judged_split(split)
         stored = stored_judgement(self.directory, self.directory.audit, split)
         if stored:
@@ -277,13 +289,21 @@ class Run:
         )  # fmt: skip
 
     def last_slices(self, split: str | None = None) -> SliceReport | None:
-        """Return the slices that `tlkit.find_slices` found in a split; None where it has not been asked."""
+        """Return the slices that `tlkit.find_slices` found in a split; None where it has not been asked.
+
+        Raises:
+            RunError: the run has no predictions for it.
+        """
         split = self.judged_split(split)
         stored = stored_judgement(self.directory, self.directory.slices, split)
         return SliceReport.from_dict(stored) if stored else None
 
     def last_explanation(self, split: str | None = None) -> Explanation | None:
-        """Return what lies behind the gaps, stored or made now; None where the recipe asks for no audit."""
+        """Return what lies behind the gaps, stored or made now; None where the recipe asks for no audit.
+
+        Raises:
+            RunError: the run has no predictions for it.
+        """
         split = self.judged_split(split)
         stored = stored_judgement(self.directory, self.directory.explanation, split)
         if stored:

@@ -14,7 +14,11 @@ logger = logging.getLogger(__name__)
 
 
 def report_of(run: Run, split: str | None = None) -> Path:
-    """Write `report.html` about a split, evaluating and auditing it where that is still to do; return its path."""
+    """Write `report.html` about a split, evaluating and auditing it where that is still to do; return its path.
+
+    Raises:
+        RunError: the run has no predictions for it.
+    """
     split, recipe = run.judged_split(split), run.recipe
     evidence = run.audit_images(split=split) if recipe.audit.by else ()
     slices = run.last_slices(split)
@@ -44,7 +48,11 @@ def report_of(run: Run, split: str | None = None) -> Path:
 
 
 def card_of(run: Run, split: str | None = None, *, intended_use: str | None = None, overwrite: bool = False) -> Path:
-    """Write `MODEL_CARD.md` about a split, evaluating and auditing it where that is still to do; return its path."""
+    """Write `MODEL_CARD.md` about a split, evaluating and auditing it where that is still to do; return its path.
+
+    Raises:
+        RunError: the run has no predictions for it, or its card says something else, perhaps edited by hand.
+    """
     split, recipe = run.judged_split(split), run.recipe
     return write_card(
         run.directory.card,

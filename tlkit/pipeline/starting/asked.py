@@ -63,7 +63,11 @@ def class_counts(samples: Samples) -> dict[str, int]:
 
 
 def class_weights(given: str | Mapping[str, float], samples: Samples) -> Mapping[str, float] | None:
-    """Return the loss weight of each class; `balanced` is N / (C · N_c), as scikit-learn's class_weight defines it."""
+    """Return the loss weight of each class; `balanced` is N / (C · N_c), as scikit-learn's class_weight defines it.
+
+    Raises:
+        RecipeError: a class has no training images, or the weights name other classes than there are.
+    """
     if given == "none":
         return None
     if isinstance(given, str):
