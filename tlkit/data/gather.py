@@ -82,11 +82,17 @@ class Source:
     def _columns(self) -> tuple[str, ...]:
         return (*self.groups, *self.plan.columns)
 
-    def gather(self, *, progress: Callable[[int, int], None] | None = None) -> Gathered:
+    def gather(
+        self,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        on_found: Callable[[Samples], None] | None = None,
+    ) -> Gathered:
         """Scan, check and split the images, and say in the log what was decided.
 
         Args:
             progress: called with (images checked, images in all).
+            on_found: called with the images before any of them is decoded.
 
         Raises:
             DataError: the folder, the metadata or the shares cannot be used.
@@ -99,6 +105,8 @@ class Source:
             samples = listed = without_quarantined(samples, self.quarantine)
         for file in self.labels:
             read_decisions(file, classes=samples.classes)  # what is wrong with it shows before the images are read
+        if on_found is not None:
+            on_found(samples)
         if self.check:
             checked = check_images(samples, max_pixels=self.max_pixels, progress=progress)
             samples = checked.samples

@@ -25,7 +25,7 @@ PROBE_IMAGES = 8
 PROBES, PROBE_CLASSES = 16, 10
 LEAST_AGREEMENT = 0.95
 """Smallest share of the probes' decisions that an engine must have in common with float32 torch."""
-WORTH_TRYING_S: Mapping[EngineName, float] = {"torch-bf16": 4.0, "onnxruntime": 20.0, "openvino": 30.0}
+WORTH_TRYING_S: Mapping[EngineName, float] = {"torch-bf16": 8.0, "onnxruntime": 20.0, "openvino": 30.0}
 """How long torch would have to take before an engine is tried: several times what it takes to set the engine up."""
 
 
@@ -139,6 +139,14 @@ def choose_engine(
     """
     built = folded()
     best: Engine = create_engine("torch", built, pixels, device=device)
+    others = candidates(device)[1:]
+    few = pixels[:PROBE_IMAGES]
+    rough_s = _time_s(best, few) / len(few)
+    expected_s = rough_s * images
+    if all(expected_s < WORTH_TRYING_S[name] for name in others):
+        untried = f"; {', '.join(others)} not tried, torch needs {expected_s:.0f} s" if others else ""
+        logger.info("features.engine: auto: %s %s; torch %.0f images/s%s.", best.name, best.dtype, 1 / rough_s, untried)
+        return best
     first_s = best_s = _time_s(best, pixels)
     expected_s = first_s * images / len(pixels)
     said = [f"torch {len(pixels) / first_s:.0f} images/s"]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RunError
-from tlkit.pipeline.judging.judge import Run
-from tlkit.pipeline.starting.images import gather_images
-from tlkit.pipeline.starting.reopen import bring_back, forget_replaced, open_to_resume, require_same_data
+from tlkit.pipeline.starting.beside import FeaturesBeside
 from tlkit.recipe import Recipe, load_recipe
-from tlkit.runs import RunDirectory, write_lock
+
+if TYPE_CHECKING:
+    from tlkit.pipeline.judging.judge import Run
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,30 @@ def fit(
         recipe = load_recipe(recipe, overrides)
     if resume and overwrite:
         raise RunError("--resume continues a run and --overwrite replaces it. Use one of them.")
-    path = Path(runs_dir) / recipe.name
+    begins = not resume and not started_by_torchrun()
+    with FeaturesBeside(recipe) if begins else nullcontext() as beside:
+        return _fit(
+            recipe, Path(runs_dir) / recipe.name, beside, resume=resume, overwrite=overwrite, progress=progress,
+            on_check=on_check,
+        )  # fmt: skip
+
+
+def _fit(
+    recipe: Recipe,
+    path: Path,
+    beside: FeaturesBeside | None,
+    *,
+    resume: bool,
+    overwrite: bool,
+    progress: bool,
+    on_check: Callable[[int, int], None] | None,
+) -> Run:
+    # loaded while the other process starts
+    from tlkit.pipeline.judging.judge import Run
+    from tlkit.pipeline.starting.images import gather_images
+    from tlkit.pipeline.starting.reopen import bring_back, forget_replaced, open_to_resume, require_same_data
+    from tlkit.runs import RunDirectory, write_lock
+
     if started_by_torchrun():
         from tlkit.pipeline.training.fitting import follow_the_first
 
@@ -79,13 +103,20 @@ def fit(
 
                 dismiss_the_others(recipe)
             return Run(RunDirectory.open(path))
-        gathered = gather_images(recipe, progress=on_check)
+        gathered = gather_images(recipe, progress=on_check, on_found=None if beside is None else beside.give)
         if resume:
             require_same_data(RunDirectory.open(path), gathered.samples)
         # torch takes seconds to load: what is wrong with the data has been said before
         from tlkit.pipeline.training.fitting import carry_out
 
-        run = carry_out(recipe, path, gathered, resume=resume, progress=progress)
+        run = carry_out(
+            recipe,
+            path,
+            gathered,
+            resume=resume,
+            progress=progress,
+            when_prepared=None if beside is None else beside.wait,
+        )
         if resume:
             forget_replaced(path)
         return run

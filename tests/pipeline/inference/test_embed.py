@@ -21,7 +21,8 @@ from tlkit.errors import DataError
 from tlkit.features import FeatureCache
 from tlkit.models.backbone import create_backbone
 from tlkit.pipeline.fit import fit
-from tlkit.pipeline.inference.embed import embed, embed_run, embed_views
+from tlkit.pipeline.inference.embed import embed, embed_views
+from tlkit.pipeline.inference.embed_run import embed_run
 
 
 @pytest.fixture(params=["test_resnet", "test_vit", "test_efficientnet"])

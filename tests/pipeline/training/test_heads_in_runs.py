@@ -16,7 +16,7 @@ import tlkit
 from tlkit.errors import ModelError, RunError
 from tlkit.models.artifact import read_tensors
 from tlkit.models.network import load_network
-from tlkit.pipeline.inference.embed import embed_run
+from tlkit.pipeline.inference.embed_run import embed_run
 from tlkit.pipeline.training.plan import plan_rows
 from tlkit.pipeline.training.prepare import prepare
 from tlkit.recipe import load_recipe

@@ -12,7 +12,7 @@ from tlkit.features.curve_result import LearningCurve
 from tlkit.features.features import Features
 from tlkit.features.out_of_fold import OutOfFold
 from tlkit.features.out_of_fold import out_of_fold as out_of_fold_of_features
-from tlkit.pipeline.inference.embed import embed_run
+from tlkit.pipeline.inference.embed_run import embed_run
 from tlkit.pipeline.inference.extract import Progress
 from tlkit.pipeline.judging.judge import Run, open_run
 from tlkit.samples import Samples

@@ -22,7 +22,7 @@ from tlkit.audit.tables import CROSS
 from tlkit.errors import DataError, first_few
 from tlkit.features.cache import FeatureCache
 from tlkit.features.repair import Candidate, fit_candidates
-from tlkit.pipeline.inference.embed import embed_run
+from tlkit.pipeline.inference.embed_run import embed_run
 from tlkit.pipeline.inference.extract import Progress
 from tlkit.pipeline.inference.predictor import Predictor, load_model
 from tlkit.pipeline.judging.judge import Run, open_run

@@ -193,7 +193,7 @@ def _features(run: Run, split: str) -> Features | None:
     if not (run.directory.model / "model.json").is_file():
         logger.info("%s has no stored model, so there are no clusters of features.", run.path)
         return None
-    from tlkit.pipeline.inference.embed import embed_run
+    from tlkit.pipeline.inference.embed_run import embed_run
 
     try:
         features = embed_run(run, splits=tuple(dict.fromkeys(("train", split))))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlkit.choices import HeadWord
 from tlkit.errors import RecipeError, first_few
 from tlkit.recipe import Recipe
-from tlkit.samples import LABEL, Samples
+
+if TYPE_CHECKING:
+    from tlkit.samples import Samples
 
 
 def head_word(recipe: Recipe) -> HeadWord:
@@ -52,7 +54,7 @@ def class_counts(samples: Samples) -> dict[str, int]:
     Raises:
         RecipeError: a class has none, so that nothing can make up for how rare it is.
     """
-    counts = samples.split("train").table[LABEL].value_counts()
+    counts = samples.split("train").table["label"].value_counts()
     without = [name for name in samples.classes if name not in counts]
     if without:
         raise RecipeError(

@@ -14,12 +14,18 @@ from tlkit.recipe import Recipe
 from tlkit.samples import Samples
 
 
-def gather_images(recipe: Recipe, *, progress: Callable[[int, int], None] | None = None) -> Gathered:
+def gather_images(
+    recipe: Recipe,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    on_found: Callable[[Samples], None] | None = None,
+) -> Gathered:
     """Read, check and split the images of a recipe.
 
     Args:
         recipe: its `data` section says where the images are and how they are split.
         progress: called with (images checked, images in all).
+        on_found: called with the images before any of them is decoded.
 
     Raises:
         ModelError: the model has no name of timm's, or its weights are in a file or a package that is not there; it is
@@ -29,7 +35,7 @@ def gather_images(recipe: Recipe, *, progress: Callable[[int, int], None] | None
     """
     require_name(recipe.model.name)
     require_weights(recipe.model.weights)
-    gathered = source_of(recipe).gather(progress=progress)
+    gathered = source_of(recipe).gather(progress=progress, on_found=on_found)
     check_audit(recipe, gathered.samples)
     class_weights(recipe.train.class_weights, gathered.samples)
     if recipe.train.logit_adjustment:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -20,11 +19,10 @@ from torch.utils.data import Dataset
 from tlkit.data.batch import Batch
 from tlkit.data.dataset import ImageLoader
 from tlkit.data.sampler import EpochSampler
-from tlkit.features.cache import FeatureCache
 from tlkit.features.engine_choice import engine_named
 from tlkit.features.features import Features
-from tlkit.pipeline.inference.embed import embed, embed_views
-from tlkit.pipeline.starting.asked import augmentation, can_use_cache
+from tlkit.pipeline.inference.wanted import CachedFeatures, features_for
+from tlkit.pipeline.starting.asked import can_use_cache
 from tlkit.pipeline.training.prepare import Prepared
 from tlkit.samples import Samples
 
@@ -34,29 +32,8 @@ SMALL_STEP = 50_000_000
 """Multiplications of a forward pass of the head, below which one thread is faster than several."""
 
 
-@dataclass(frozen=True)
-class CachedFeatures:
-    """The features that a head trains on and is judged by.
-
-    Attributes:
-        plain: of the images as evaluation sees them.
-        views: of augmented views of the training images, taken in turn; empty where training sees them as they are.
-    """
-
-    plain: Features
-    views: tuple[Features, ...]
-
-
-def predicted_splits(samples: Samples) -> tuple[str, ...]:
-    """Return the splits that a fit predicts: val and test, or train where there is neither."""
-    present = set(samples.table["split"])
-    return tuple(name for name in ("val", "test") if name in present) or ("train",)
-
-
 def cached_features(prepared: Prepared, *, begun_with: Mapping[str, Any] | None = None) -> CachedFeatures | None:
     """Return the features of a run's images, computing those that are not cached; None where pixels are needed.
-
-    One engine makes all of them: where views of the training images are asked for, the engine of those.
 
     Args:
         prepared: the recipe, made concrete.
@@ -65,7 +42,7 @@ def cached_features(prepared: Prepared, *, begun_with: Mapping[str, Any] | None 
     Raises:
         TlkitError: an engine's package is not installed, or no image can be read.
     """
-    recipe, data = prepared.recipe, prepared.data
+    recipe = prepared.recipe
     if not can_use_cache(recipe):
         if recipe.strategy.kind == "frozen" and recipe.features.use == "auto":
             mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
@@ -76,31 +53,17 @@ def cached_features(prepared: Prepared, *, begun_with: Mapping[str, Any] | None 
                 "neither of them" if mixed else "augment: none, or features.views: 4",
             )
         return None
-    section = recipe.features
-    cache = FeatureCache(limit_bytes=int(section.cache_limit_gb * 1e9))
-    backbone, engine = prepared.classifier.source, section.engine
+    engine = recipe.features.engine
     if engine == "auto" and begun_with is not None:
         engine = engine_named(begun_with["engine"], begun_with["dtype"])
         logger.info("features.engine: auto: %s, which the run was begun with.", engine)
-    plain = data.samples
-    views: tuple[Features, ...] = ()
-    if section.views:
-        logger.info("The backbone is frozen: the head trains on %d cached views of every image.", section.views)
-        views = embed_views(
-            data.samples.split("train"), backbone=backbone, views=section.views, augment=augmentation(recipe),
-            seed=recipe.seed, engine=engine, tolerance=section.tolerance, device=prepared.device, cache=cache,
-            num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
-        )  # fmt: skip
-        engine = engine_named(views[0].made_by.engine, views[0].made_by.dtype)
-        chosen = data.samples.table["split"].isin(predicted_splits(data.samples))
-        plain = Samples(data.samples.root, data.samples.classes, data.samples.table[chosen].reset_index(drop=True))
+    if recipe.features.views:
+        logger.info("The backbone is frozen: the head trains on %d cached views of every image.", recipe.features.views)
     else:
         logger.info("The backbone is frozen and nothing varies the images: the head trains on cached features.")
-    features = embed(
-        plain, backbone=backbone, engine=engine, tolerance=section.tolerance, device=prepared.device,
-        cache=cache, num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
-    )  # fmt: skip
-    return CachedFeatures(features, views)
+    return features_for(
+        recipe, prepared.data.samples, backbone=prepared.classifier.source, engine=engine, device=prepared.device
+    )
 
 
 class FeatureDataset(Dataset[Batch]):
@@ -189,13 +152,18 @@ class FeatureBatches(pl.LightningDataModule):
         )
 
 
-@contextmanager
-def threads_for(prepared: Prepared, cached: CachedFeatures | None) -> Iterator[None]:
+def threads_for(prepared: Prepared, cached: CachedFeatures | None) -> AbstractContextManager[None]:
     """Train a small head on one thread: for so little arithmetic, several spend their time waiting for each other."""
-    before = torch.get_num_threads()
     classes = len(prepared.data.samples.classes)
-    if cached is not None and prepared.recipe.data.batch_size * cached.plain.width * classes < SMALL_STEP:
-        torch.set_num_threads(1)
+    small = cached is not None and prepared.recipe.data.batch_size * cached.plain.width * classes < SMALL_STEP
+    return one_thread() if small else nullcontext()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
         yield
     finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,11 @@ from tlkit.pipeline.inference.copies import with_leaks_by_features
 from tlkit.pipeline.inference.devices import choose_device
 from tlkit.pipeline.inference.predictor import Predictor
 from tlkit.pipeline.inference.stored import store_model
+from tlkit.pipeline.inference.wanted import CachedFeatures, predicted_splits
 from tlkit.pipeline.judging.judge import Run
 from tlkit.pipeline.starting.asked import can_use_cache, head_word
 from tlkit.pipeline.starting.reopen import replacing
-from tlkit.pipeline.training.cached import (
-    CachedFeatures,
-    FeatureBatches,
-    cached_features,
-    predicted_splits,
-    threads_for,
-)
+from tlkit.pipeline.training.cached import FeatureBatches, cached_features, one_thread, threads_for
 from tlkit.pipeline.training.callbacks import PoliteStop
 from tlkit.pipeline.training.checkpoints import find_start
 from tlkit.pipeline.training.environment import describe_environment, with_changes
@@ -48,7 +44,15 @@ from tlkit.tracking import Tracker, create_tracker
 logger = logging.getLogger(__name__)
 
 
-def carry_out(recipe: Recipe, path: Path, gathered: Gathered, *, resume: bool, progress: bool) -> Run:
+def carry_out(
+    recipe: Recipe,
+    path: Path,
+    gathered: Gathered,
+    *,
+    resume: bool,
+    progress: bool,
+    when_prepared: Callable[[], None] | None = None,
+) -> Run:
     """Fit a recipe to its images, into a run directory that is free or that is to be resumed.
 
     Args:
@@ -57,12 +61,16 @@ def carry_out(recipe: Recipe, path: Path, gathered: Gathered, *, resume: bool, p
         gathered: the recipe's images.
         resume: continue the run that is there.
         progress: draw progress bars on stderr.
+        when_prepared: called when the model is built, before its features are looked for in the cache.
 
     Raises:
         TlkitError: the weights or the device cannot be had, or the run cannot be continued with these images.
         SystemExit: SIGTERM has ended training; the run is stored.
     """
-    prepared, stop = prepare(recipe, gathered=gathered), PoliteStop()
+    with one_thread() if when_prepared is not None else nullcontext():
+        prepared, stop = prepare(recipe, gathered=gathered), PoliteStop()
+    if when_prepared is not None:
+        when_prepared()
     if resume:
         directory = RunDirectory.open(path)
         require_same_world(directory, prepared)

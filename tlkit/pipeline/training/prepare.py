@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
@@ -16,10 +16,10 @@ from torch import nn
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.data.gather import Gathered
 from tlkit.errors import RecipeError
-from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss
 from tlkit.pipeline.inference.devices import LightningPrecision, choose_device, choose_precision
+from tlkit.pipeline.inference.wanted import backbone_of
 from tlkit.pipeline.judging.repair_groups import crossings
 from tlkit.pipeline.starting.asked import augmentation, can_use_cache, class_counts, class_weights, head_word
 from tlkit.pipeline.starting.images import gather_images
@@ -82,11 +82,8 @@ def prepare(
             "train.parallel is fsdp, but the GPU computes in no bf16, and float16 needs loss scaling, which tlkit does "
             "not share out. Use train.precision=32, or train.parallel=ddp."
         )
-    backbone = create_backbone(recipe.model.name, weights=recipe.model.weights, image_size=_pair(section.image_size))
-    given = {"resize": section.resize, "crop_pct": section.crop_pct, "background": section.background,
-             "decode": section.decode}  # fmt: skip
-    preprocess = backbone.preprocess.replace(**{name: value for name, value in given.items() if value is not None})
-    data = open_data(recipe, preprocess, world=world, images=gathered)
+    backbone = backbone_of(recipe)
+    data = open_data(recipe, backbone.preprocess, world=world, images=gathered)
     data.setup()
     groups = use_groups(recipe, data)
     _check_world(world, data, recipe)
@@ -99,7 +96,7 @@ def prepare(
         )
     steps = -(-data.steps_per_epoch // recipe.train.accumulate_batches)
     classifier = Classifier(
-        replace(backbone, preprocess=preprocess),
+        backbone,
         classes=data.classes,
         drop_rate=recipe.model.drop_rate,
         strategy=recipe.strategy,
@@ -199,9 +196,3 @@ def _check_world(world: World, data: ImageFolderDataModule, recipe: Recipe) -> N
     images = len(data.samples.split("train"))
     if world.size > 1 and images < min(recipe.data.batch_size, 2) * world.size:
         raise RecipeError(f"{images} training images are too few for {world.size} processes. Use train.devices=1.")
-
-
-def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    return (size, size) if isinstance(size, int) else (size[0], size[1])

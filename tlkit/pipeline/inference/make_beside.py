@@ -1,0 +1,101 @@
+"""The process that makes features while another one loads what training needs; see `pipeline.starting.beside`.
+
+Standard input: lines of JSON: the recipe; its images; then whatever says that the other process waits. The end of it
+means that the other process is gone. Standard output: lines of JSON: logger and text of what is logged; null for each
+batch.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+from queue import Queue
+from types import ModuleType
+
+
+def main() -> None:
+    """Read the task, make the features, leave them in the cache."""
+    gc.disable()  # it lives for seconds
+    lines: Queue[bytes] = Queue()
+    alone = threading.Event()
+    threading.Thread(target=_listen, args=(lines, alone), daemon=True).start()
+    leave_out_compiler()
+    import torch
+
+    torch.set_num_threads(1)  # the other process needs a core
+    from tlkit.data.cores import available_cores
+    from tlkit.pipeline.inference.devices import choose_device
+    from tlkit.pipeline.inference.wanted import backbone_of, embed_images
+    from tlkit.recipe import Recipe
+
+    def spread(*_: int) -> None:
+        _say(None)
+        if alone.is_set():
+            torch.set_num_threads(available_cores())
+
+    recipe = Recipe.model_validate(json.loads(lines.get()))
+    device = choose_device(recipe.train.device)
+    if device == "cpu":  # a GPU is done before this process would be ready
+        backbone = backbone_of(recipe)
+        log = logging.getLogger("tlkit")
+        log.setLevel(logging.INFO)
+        log.addHandler(_Relay())
+        given = json.loads(lines.get())
+        images = [Path(given["root"], path) for path in given["paths"]]
+        engine = recipe.features.engine
+        embed_images(recipe, images, backbone=backbone, engine=engine, device=device, progress=spread)
+    gc.freeze()  # nothing is searched for rubbish at the end
+
+
+def leave_out_compiler() -> None:
+    """Keep torch's compiler, which takes as long to load as torch, out of this process: nothing is compiled in it.
+
+    What torchvision 0.28 and timm 1.0 load it for is to ask whether it is there, and to mark functions for it. Should a
+    network need more of it, this process ends with an error, and the other one makes the features.
+    """
+    import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+    import torch
+
+    compiler, its_utils = ModuleType("torch._dynamo"), ModuleType("torch._dynamo.utils")
+    compiler.__path__ = []
+    compiler.disable = lambda function, *_, **__: function  # type: ignore[attr-defined]
+    its_utils.is_compile_supported = lambda device: False  # type: ignore[attr-defined]
+    sys.modules |= {module.__name__: module for module in (compiler, its_utils)}
+    torch._dynamo = compiler
+
+
+class _Relay(logging.Handler):
+    """Hands over what was decided. What is wrong with an image or the weights, the other process finds out itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a line for it."""
+        if record.levelno == logging.INFO:
+            _say([record.name, record.getMessage()])
+
+
+def _say(what: list[str] | None) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def _listen(lines: Queue[bytes], alone: threading.Event) -> None:
+    """Take in the two lines of the task, then the sign that the other process waits, then its end.
+
+    It reads the pipe itself: a thread that waits in `sys.stdin` holds its lock, on which workers of a loader, which are
+    forked from here and close it, would wait for ever.
+    """
+    number, rest = 0, b""
+    while part := os.read(0, 1 << 16):
+        *whole, rest = (rest + part).split(b"\n")
+        for line in whole:
+            number += 1
+            if number <= 2:
+                lines.put(line)
+            else:
+                alone.set()
+    os._exit(1)

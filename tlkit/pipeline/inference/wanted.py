@@ -1,0 +1,113 @@
+"""What a recipe wants of its backbone: the backbone itself, and the features that a head trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from tlkit.features.cache import FeatureCache
+from tlkit.features.engine_choice import EngineName, engine_named
+from tlkit.features.features import Features
+from tlkit.models.backbone import Backbone, create_backbone
+from tlkit.pipeline.inference.embed import embed, embed_views
+from tlkit.pipeline.inference.extract import Progress
+from tlkit.pipeline.starting.asked import augmentation
+from tlkit.recipe import Recipe
+from tlkit.samples import Samples
+
+
+@dataclass(frozen=True)
+class CachedFeatures:
+    """The features that a head trains on and is judged by.
+
+    Attributes:
+        plain: of the images as evaluation sees them.
+        views: of augmented views of the training images, taken in turn; empty where training sees them as they are.
+    """
+
+    plain: Features
+    views: tuple[Features, ...]
+
+
+def backbone_of(recipe: Recipe) -> Backbone:
+    """Return the backbone of a recipe, weights loaded, its preprocessing as the `data` section changes it.
+
+    Raises:
+        TlkitError: the model is unknown, or its weights cannot be had; the message says what to do.
+    """
+    section = recipe.data
+    backbone = create_backbone(recipe.model.name, weights=recipe.model.weights, image_size=_pair(section.image_size))
+    given = {"resize": section.resize, "crop_pct": section.crop_pct, "background": section.background,
+             "decode": section.decode}  # fmt: skip
+    preprocess = backbone.preprocess.replace(**{name: value for name, value in given.items() if value is not None})
+    return replace(backbone, preprocess=preprocess)
+
+
+def predicted_splits(samples: Samples) -> tuple[str, ...]:
+    """Return the splits that a fit predicts: val and test, or train where there is neither."""
+    present = set(samples.table["split"])
+    return tuple(name for name in ("val", "test") if name in present) or ("train",)
+
+
+def features_for(
+    recipe: Recipe, samples: Samples, *, backbone: Backbone, engine: EngineName | Literal["auto"], device: str
+) -> CachedFeatures:
+    """Return the features that a recipe's head trains on, computing those that are not cached.
+
+    One engine makes all of them: where views of the training images are asked for, the engine of those.
+
+    Args:
+        recipe: its `features` section says how.
+        samples: its images.
+        backbone: its backbone.
+        engine: what runs the backbone.
+        device: "cpu", "cuda" or "mps".
+
+    Raises:
+        TlkitError: the engine's package is not installed, or no image can be read.
+    """
+    section = recipe.features
+    views: tuple[Features, ...] = ()
+    if section.views:
+        views = embed_views(
+            samples.split("train"), backbone=backbone, views=section.views, augment=augmentation(recipe),
+            seed=recipe.seed, engine=engine, tolerance=section.tolerance, device=device, cache=_cache(recipe),
+            num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
+        )  # fmt: skip
+        engine = engine_named(views[0].made_by.engine, views[0].made_by.dtype)
+        chosen = samples.table["split"].isin(predicted_splits(samples))
+        samples = Samples(samples.root, samples.classes, samples.table[chosen].reset_index(drop=True))
+    return CachedFeatures(embed_images(recipe, samples, backbone=backbone, engine=engine, device=device), views)
+
+
+def embed_images(
+    recipe: Recipe,
+    images: Samples | Sequence[Path],
+    *,
+    backbone: Backbone,
+    engine: EngineName | Literal["auto"],
+    device: str,
+    progress: Progress | None = None,
+) -> Features:
+    """Return the features of images as evaluation sees them, computing those that are not cached; see `features_for`.
+
+    Raises:
+        TlkitError: the engine's package is not installed, or no image can be read.
+    """
+    return embed(
+        images, backbone=backbone, engine=engine, tolerance=recipe.features.tolerance, device=device,
+        cache=_cache(recipe), num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
+        progress=progress,
+    )  # fmt: skip
+
+
+def _cache(recipe: Recipe) -> FeatureCache:
+    return FeatureCache(limit_bytes=int(recipe.features.cache_limit_gb * 1e9))
+
+
+def _pair(size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    return (size, size) if isinstance(size, int) else (size[0], size[1])

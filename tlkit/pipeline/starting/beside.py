@@ -1,0 +1,179 @@
+"""Features made beside: another process runs the frozen backbone while this one loads what training needs.
+
+Checking the images and loading torch, timm and Lightning takes seconds, in which most of the cores have nothing to do.
+The two processes share nothing but the feature cache: whatever becomes of the other one, this one computes what it
+does not find there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from queue import Empty, Queue
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self, cast
+
+from tlkit.data.cores import available_cores
+from tlkit.data.formats import EXTENSIONS
+from tlkit.pipeline.starting.asked import can_use_cache
+from tlkit.recipe import Recipe, plain_values
+
+if TYPE_CHECKING:
+    from tlkit.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+FEWEST_IMAGES, MOST_IMAGES = 200, 20_000
+"""With fewer images a process of its own costs more than it saves; with more, what it saves does not show."""
+LOOKED_AT = 8
+PATIENCE_S = 300.0
+"""How long the other process may take for a batch; longer, and something keeps it from its work."""
+MAIN = """\
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from tlkit.pipeline.inference.make_beside import main
+main()
+"""
+
+
+class FeaturesBeside:
+    """The other process; a context, at the end of which it has ended too.
+
+    Entering it starts the process, where the recipe's head can train on features, there are images enough, and the
+    cache seems not to hold them yet.
+
+    Args:
+        recipe: whose features.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        if available_cores() > 1 and can_be_made_beside(self._recipe):
+            files = list(islice(_images(self._recipe.data.root), FEWEST_IMAGES))
+            if len(files) == FEWEST_IMAGES:
+                self._start()
+                if are_cached(self._recipe, files[:: FEWEST_IMAGES // LOOKED_AT]):  # found out while the other starts
+                    self._end()
+        return self
+
+    def give(self, samples: Samples) -> None:
+        """Say which images there are; bad ones among them are passed over."""
+        if len(samples) > MOST_IMAGES:
+            self._end()
+        self._say({"root": str(samples.root), "paths": samples.table["path"].tolist()})
+
+    def wait(self) -> None:
+        """Wait until the features are made; say in the log what the other process has decided."""
+        if self._process is None:
+            return
+        self._say("alone")  # on all cores from here on
+        lines: Queue[str] = Queue()
+        threading.Thread(target=_pass_on, args=(self._process.stdout, lines), daemon=True).start()
+        try:
+            while line := lines.get(timeout=PATIENCE_S):
+                _log(line)
+        except Empty:
+            logger.info("The process that makes features beside says nothing more; they are made here.")
+            self._end()
+            return
+        code = self._process.wait()
+        logger.debug("The process that makes features beside has ended with code %d.", code)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _start(self) -> None:
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  this very Python, and a program of our own
+                [sys.executable, "-c", MAIN, json.dumps(sys.path)], text=True, encoding="utf-8",
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                env={**os.environ, "OMP_WAIT_POLICY": "passive"},  # its idle threads must not keep this process waiting
+            )  # fmt: skip
+        except OSError as error:
+            logger.debug("No process makes features beside: %s.", error)
+        self._say(plain_values(self._recipe))
+
+    def _say(self, what: Any) -> None:
+        """Write a line for the other process; the pipe stays open, since its end means that this process is gone."""
+        if self._process is None:
+            return
+        pipe = cast(IO[str], self._process.stdin)
+        try:
+            pipe.write(json.dumps(what) + "\n")
+            pipe.flush()
+        except OSError:
+            logger.debug("The process that makes features beside has ended already.")
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        process.kill()
+        process.wait()
+        cast(IO[str], process.stdout).close()
+        with suppress(OSError):  # it has not read everything
+            cast(IO[str], process.stdin).close()
+
+
+def can_be_made_beside(recipe: Recipe) -> bool:
+    """Tell whether another process could make a recipe's features: of a folder of images, as they are, on the CPU.
+
+    Random weights are drawn in this process, after its seed is set.
+    """
+    data = recipe.data
+    plain = can_use_cache(recipe) and not recipe.features.views and not data.shards and recipe.model.weights != "none"
+    return plain and recipe.train.device in ("auto", "cpu") and isinstance(data.root, str) and Path(data.root).is_dir()
+
+
+def are_cached(recipe: Recipe, files: list[Path]) -> bool:
+    """Tell whether the cache holds features of most of these files by the recipe's architecture."""
+    import hashlib
+
+    from tlkit.features.cache import FeatureCache
+
+    try:
+        digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    except OSError:
+        return False
+    cache, name = FeatureCache(), recipe.model.name.partition(".")[0]
+    for info in cache.info():
+        if info.made_by.architecture.partition(".")[0] == name:
+            there = cache.shelf(info.made_by).count([info.made_by.key(digest) for digest in digests])
+            if 2 * there >= len(digests):
+                return True
+    return False
+
+
+def _pass_on(pipe: IO[str], lines: Queue[str]) -> None:
+    with suppress(ValueError):  # it is closed meanwhile
+        for line in pipe:
+            lines.put(line)
+    lines.put("")
+
+
+def _log(line: str) -> None:
+    """Say what the other process says: a logger and a text, or null, that it is still at work."""
+    try:
+        said = json.loads(line)
+    except ValueError:  # some library prints
+        said = [__name__, line.rstrip()]
+    if said is not None:
+        logging.getLogger(said[0]).info("%s", said[1])
+
+
+def _images(root: Any) -> Iterator[Path]:
+    for folder, _, names in os.walk(root):
+        yield from (Path(folder, name) for name in names if Path(name).suffix.lower() in EXTENSIONS)
