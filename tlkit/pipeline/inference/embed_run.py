@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from tlkit.choices import EngineName
 from tlkit.features.cache import FeatureCache
-from tlkit.features.engine_choice import EngineName
 from tlkit.features.features import Features
 from tlkit.models.backbone import Backbone
 from tlkit.models.weights import tensors_digest

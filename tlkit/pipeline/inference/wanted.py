@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from tlkit.choices import EngineName
 from tlkit.features.cache import FeatureCache
-from tlkit.features.engine_choice import EngineName, engine_named
+from tlkit.features.engine_choice import engine_named
 from tlkit.features.features import Features
 from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.pipeline.inference.embed import embed, embed_views
