@@ -107,7 +107,7 @@ def create_engine(name: EngineName, module: nn.Module, pixels: torch.Tensor, *, 
     """
     match name:
         case "torch":
-            return TorchEngine(module, device=device)
+            return TorchEngine(module, device=device, example=pixels)
         case "torch-bf16":
             return TorchEngine(module, device=device, dtype="bfloat16")
         case "onnxruntime":
