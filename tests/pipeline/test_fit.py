@@ -298,7 +298,7 @@ def test_resuming_a_finished_run_says_so_and_another_recipe_is_refused(tiny_reci
     assert "runs/tiny is finished; there is nothing to resume." in caplog.messages
     with pytest.raises(RunError, match=r"was started with another recipe: data.batch_size, train.epochs differ"):
         fit(recipe, {"train.epochs": 9, "data.batch_size": 4}, resume=True)
-    with pytest.raises(RunError, match=r"runs/tyny does not exist .*Did you mean 'tiny'"):
+    with pytest.raises(RunError, match=r"runs/tyny does not exist.*Did you mean 'tiny'"):
         fit(recipe, {"name": "tyny"}, resume=True)
 
 
