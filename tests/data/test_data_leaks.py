@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from scenes import scene
 
 from tlkit.data import leaks as leaks_module
 from tlkit.data.datamodule import ImageFolderDataModule
+from tlkit.data.duplicates import DuplicateSet
+from tlkit.data.leaks import find_leaks
 from tlkit.errors import DataError
+from tlkit.samples import Samples
 
 
 def altered(image: Image.Image, how: int) -> tuple[Image.Image, dict[str, int]]:
@@ -153,3 +158,18 @@ def test_a_picture_under_two_labels_is_named_also_where_it_was_saved_again(tmp_p
         "The same picture (identical, saved again, scaled, mirrored or turned) lies in more than one class, so a label "
         "may be wrong (2): ant/0.png = bee/same.png, ant/again.jpg = bee/5.png."
     ]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["train", "val", "test"]), st.sampled_from([None, "p", "q"])), min_size=1))
+def test_an_image_leaks_by_its_group_exactly_where_an_earlier_split_has_it(rows):
+    table = pd.DataFrame(rows, columns=["split", "patient"])
+    table = table.assign(path=[f"{row}.png" for row in range(len(rows))], label="a", digest=table.index.astype(str))
+    samples = Samples(Path(), ("a",), table[["path", "label", "split", "digest", "patient"]])
+    found = find_leaks(samples, DuplicateSet((), (), 1.0), group_by="patient")
+    earlier = {"train": (), "val": ("train",), "test": ("train", "val")}
+    expected = {
+        f"{place}.png"
+        for place, (split, patient) in enumerate(rows)
+        if patient is not None and any(other == patient and before in earlier[split] for before, other in rows)
+    }
+    assert set(found.table["path"]) == expected

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -150,6 +152,37 @@ def test_a_written_split_is_what_a_run_uses(photos, tmp_path, lines):
     assert any("train 10, val 4, test 6." in line for line in lines())
     with pytest.raises(DataError, match="exists and is left alone: runs may rest on it"):
         make_split(photos, out)
+
+
+def test_splits_that_the_images_have_are_kept_but_never_where_they_tear_a_group_apart(image_folder, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    root = image_folder("camera", train=6, val=3)
+    paths = read_samples(root).paths.tolist()
+    rows = [f"{path},{'v' if path.startswith('val') and 'red' in path else 't'}" for path in paths]
+    (root / "m.csv").write_text("path,patient\n" + "\n".join(rows) + "\n")
+    plan, out = SplitPlan(val=0.3, group_by="patient"), tmp_path / "s.csv"
+    with pytest.raises(DataError) as caught:
+        make_split(root, out, plan=plan, metadata="m.csv")
+    assert str(caught.value) == (
+        "3 val and test images have a patient that an earlier split has, too: t. The splits that the images come with "
+        "are kept. To split anew, name the folders of these splits one by one, as in: tlkit data split photos/train "
+        "photos/val."
+    )
+    assert not out.exists()
+    make_split(root, out)
+    assert "The images have val already: their splits are listed as they are." in caplog.messages
+    anew = make_split([root / "train", root / "val"], tmp_path / "anew.csv", plan=plan, metadata=root / "m.csv")
+    assert anew.table.groupby("patient")["split"].nunique().max() == 1
+    assert set(anew.table["split"]) == {"train", "val"}
+
+
+def test_pictures_on_two_sides_are_named_when_a_split_is_made(image_folder, tmp_path, caplog):
+    root = image_folder("twins", train=6, val=3)
+    shutil.copyfile(root / "train/red/000.png", root / "val/red/again.png")
+    make_split(root, tmp_path / "s.csv")
+    said = [message for message in caplog.messages if message.startswith("Leak: ")]
+    assert len(said) == 1 and "val/red/again.png as train/red/000.png" in said[0]
+    assert "They are listed as they are; data.on_leak: drop of a recipe trains without their copies." in caplog.messages
 
 
 def test_images_that_went_or_changed_since_the_split_are_named(photos, tmp_path, make_image):

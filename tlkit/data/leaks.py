@@ -84,7 +84,7 @@ def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | No
             found[row] = (twin, KINDS[how])
     if group_by is not None:
         values = samples.table[group_by]
-        for rows in values.dropna().groupby(values).indices.values():
+        for rows in values.groupby(values).indices.values():  # missing values are in no group
             for row, twins in _leaked(np.asarray(rows).tolist(), splits):
                 copies.update(twins)
                 found.setdefault(row, (twins[0], f"same {group_by}"))
