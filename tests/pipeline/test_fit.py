@@ -426,5 +426,5 @@ def test_an_audit_of_ones_own_does_not_replace_the_recipes(tiny_recipe, tmp_path
 
 def test_a_model_that_can_read_nothing_says_so(tiny_run, tmp_path):
     (tmp_path / "junk.png").write_bytes(b"junk")
-    with pytest.raises(DataError, match="None of the 1 images can be read"):
+    with pytest.raises(DataError, match="The image cannot be read; the log says why"):
         load_model(tiny_run).predict([tmp_path / "junk.png"])

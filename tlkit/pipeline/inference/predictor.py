@@ -184,7 +184,8 @@ class Predictor:
                 if progress is not None:
                     progress(int(index[-1][-1]) + 1, len(images))
         if not index:
-            raise DataError(f"None of the {len(images)} images can be read; the log names them with the reasons.")
+            what = f"None of the {len(images)} images can" if len(images) > 1 else "The image cannot"
+            raise DataError(f"{what} be read; the log says why.")
         missing = len(images) - sum(len(part) for part in index)
         if missing:
             logger.warning("%d of %d images could not be read; they have no prediction.", missing, len(images))

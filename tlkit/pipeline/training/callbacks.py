@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
 
 from tlkit.data.batch import Batch
 from tlkit.models.classifier import Classifier
@@ -34,6 +34,17 @@ COLUMNS = (
 
 class StopRequested(Exception):
     """The user asked for training to stop; what has been learnt so far is kept."""
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar on stderr, whose epochs count from 1, as those of the log and of `metrics.csv` do."""
+
+    def __init__(self) -> None:
+        super().__init__(console_kwargs={"stderr": True})
+
+    def _get_train_description(self, current_epoch: int) -> str:  # of Lightning 2.6, whose own counts from 0
+        text = f"Epoch {current_epoch + 1} of {self.trainer.max_epochs}"
+        return f"{text:{len(self.validation_description)}}"
 
 
 class MetricsRecorder(pl.Callback):

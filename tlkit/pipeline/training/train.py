@@ -15,7 +15,6 @@ import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
 import numpy as np
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import RichProgressBar
 
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.errors import first_few
@@ -25,6 +24,7 @@ from tlkit.pipeline.training.callbacks import (
     LastBatch,
     MetricsRecorder,
     PoliteStop,
+    ProgressBar,
     StopRequested,
     track,
 )
@@ -147,7 +147,7 @@ class _Training:
         callbacks += [MetricsRecorder(self.directory, self.tracker), last_batch, keeper]
         callbacks += _early_stopping(prepared)
         if self.progress:
-            callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
+            callbacks.append(ProgressBar())
         outcome: Outcome = "finished"
         from_pixels = isinstance(self.batches, ImageFolderDataModule)
         trained = copy.deepcopy(classifier) if prepared.sharded else classifier
