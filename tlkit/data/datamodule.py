@@ -134,9 +134,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         )  # fmt: skip
         self.preprocess = preprocess or Preprocess()
         self._augment = augment
-        self._train_transform = build_transform(
-            self.preprocess, augment=augment
-        )  # bad settings show here, not in epoch 0
+        self._train_transform = build_transform(self.preprocess, augment=augment)  # shows bad settings at once
         self._eval_transform = build_transform(self.preprocess)
         self._batch_size = batch_size
         self._num_workers = num_workers
