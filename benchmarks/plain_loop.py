@@ -1,6 +1,8 @@
 """The plain tutorial loop: torchvision's ImageFolder, a timm backbone that is frozen, a linear head, every epoch anew.
 
-Usage: python plain_loop.py FOLDER EPOCHS   (prints one line of JSON)
+Usage: python plain_loop.py FOLDER EPOCHS [keep]   (prints one line of JSON)
+
+With "keep" it does itself the favour that tlkit does: the C library keeps the memory that tensors free.
 """
 
 import ctypes
@@ -28,8 +30,8 @@ def lite0_weights(model):
     model.load_state_dict({**ours, **dict(zip(with_values, values, strict=True))})
 
 
-def main(folder, epochs):
-    if sys.platform == "linux":  # the same favour that tlkit does itself: keep freed memory
+def main(folder, epochs, keep=""):
+    if keep and sys.platform == "linux":
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-3, 1 << 30), libc.mallopt(-1, (1 << 31) - 1)
     torch.manual_seed(0)
@@ -66,4 +68,4 @@ def main(folder, epochs):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

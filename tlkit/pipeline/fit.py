@@ -109,14 +109,7 @@ def _fit(
         # torch takes seconds to load: what is wrong with the data has been said before
         from tlkit.pipeline.training.fitting import carry_out
 
-        run = carry_out(
-            recipe,
-            path,
-            gathered,
-            resume=resume,
-            progress=progress,
-            when_prepared=None if beside is None else beside.wait,
-        )
+        run = carry_out(recipe, path, gathered, resume=resume, progress=progress, beside=beside)
         if resume:
             forget_replaced(path)
         return run

@@ -10,6 +10,7 @@ import tlkit.torchvision_cure  # isort: skip
 import numpy as np
 import pytest
 import timm
+import torch
 from safetensors.torch import save_file
 from scenes import scene
 from typer.testing import CliRunner
@@ -18,8 +19,11 @@ import tlkit
 from tlkit.cli.app import app
 from tlkit.errors import DataError, ModelError
 from tlkit.pipeline.fit import fit
+from tlkit.pipeline.inference.copies import with_leaks_by_features
 from tlkit.pipeline.questions.leaks import find_run_leaks
-from tlkit.recipe import Recipe
+from tlkit.pipeline.starting import beside
+from tlkit.pipeline.training import fitting
+from tlkit.recipe import ModelSection, Recipe
 
 CROPPED = ["test/a/t2.png", "test/b/t3.png"]
 
@@ -69,6 +73,31 @@ def test_a_fit_with_cached_features_counts_cropped_copies_as_leaks(planted, tmp_
         "Leak: 2 of 12 test images show pictures that lie in train as well (2 cropped): test/a/t2.png as "
         "train/a/z2.png, test/b/t3.png as train/b/z3.png."
     ) in caplog.messages
+
+
+@pytest.mark.slow
+def test_another_process_finds_the_same_copies_while_this_one_trains(planted, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", "tlkit")
+    torch.manual_seed(0)
+    save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), tmp_path / "w.safetensors")
+    recipe = recipe_of(planted).model_copy(
+        update={"model": ModelSection(name="test_resnet", weights=f"file:{tmp_path / 'w.safetensors'}")}
+    )
+    alone = fit(recipe, runs_dir=tmp_path / "alone")
+    assert "cropped" in set(alone.leaks["how"])
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(beside, "FEWEST_IMAGES", 16)
+    monkeypatch.setattr(beside, "available_cores", lambda: 2)
+    monkeypatch.setattr(fitting, "with_leaks_by_features", _not_searching)
+    caplog.clear()
+    together = fit(recipe, runs_dir=tmp_path / "together")
+    assert together.leaks.equals(alone.leaks)
+    assert sum(message.startswith("Cropped and edited copies:") for message in caplog.messages) == 1
+
+
+def _not_searching(samples, features, leaks, *, pairs, **options):
+    assert pairs is not None, "the other process was to look"
+    return with_leaks_by_features(samples, features, leaks, pairs=pairs, **options)
 
 
 def test_the_verb_adds_them_to_a_run_that_lacks_them_and_judges_it_anew(planted, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,32 @@ from tlkit.samples import PATH, Samples
 logger = logging.getLogger(__name__)
 
 
+def pairs_by_features(
+    samples: Samples,
+    features: Features,
+    leaks: pd.DataFrame,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Pair]:
+    """Return the pairs of images of different splits that show the same picture, where only features give them away.
+
+    Args:
+        samples: the images that a model learns from and is judged by.
+        features: of them, in any order.
+        leaks: what is known already.
+        max_pixels: larger images count as unreadable.
+        progress: called with (pairs compared, pairs in all).
+    """
+    rows = rows_of(samples, features.path)
+    order = rows.argsort()
+    known = _known(samples, leaks)
+    found = find_lookalikes(
+        samples, features.x[order], rows[order], known=known, across=True, max_pixels=max_pixels, progress=progress
+    )
+    return sorted(set(found.pairs) - set(known.pairs))
+
+
 def with_leaks_by_features(
     samples: Samples,
     features: Features,
@@ -27,6 +54,7 @@ def with_leaks_by_features(
     *,
     on_leak: OnLeak = "warn",
     max_pixels: int = MAX_PIXELS,
+    pairs: Sequence[Pair] | None = None,
 ) -> pd.DataFrame:
     """Return a table of leaks, as `Run.leaks` gives it, with those that features give away.
 
@@ -37,15 +65,12 @@ def with_leaks_by_features(
         on_leak: with "error", new ones are refused; with "warn" and "drop" they are named in the log. By now they
             cannot be dropped any more.
         max_pixels: larger images count as unreadable.
+        pairs: what `pairs_by_features` returns; None = it is called here.
 
     Raises:
         DataError: with "error", that something leaks.
     """
-    rows = rows_of(samples, features.path)
-    order = rows.argsort()
-    known = _known(samples, leaks)
-    found = find_lookalikes(samples, features.x[order], rows[order], known=known, across=True, max_pixels=max_pixels)
-    new = sorted(set(found.pairs) - set(known.pairs))
+    new = pairs_by_features(samples, features, leaks, max_pixels=max_pixels) if pairs is None else pairs
     table = find_leaks(samples, DuplicateSet((), (), 1.0).joined(new)).table
     table = table[~table[PATH].isin(set(leaks[PATH]))]
     if table.empty:

@@ -1,8 +1,8 @@
 """The process that makes features while another one loads what training needs; see `pipeline.starting.beside`.
 
-Standard input: lines of JSON: the recipe; its images; then whatever says that the other process waits. The end of it
-means that the other process is gone. Standard output: lines of JSON: logger and text of what is logged; null for each
-batch.
+Standard input: lines of JSON: the recipe; its images; "alone", once the other process waits; what to look for copies
+among. The end of it means that the other process is gone. Standard output: lines of JSON: null for each step; logger
+and text of what is logged; {"made": images}; {"copies": pairs}.
 """
 
 from __future__ import annotations
@@ -13,13 +13,20 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tlkit.data.duplicates import Pair
+    from tlkit.features.features import Features
 
 
 def main() -> None:
-    """Read the task, make the features, leave them in the cache."""
+    """Read the task, make the features, leave them in the cache; then look for copies that they give away."""
     gc.disable()  # it lives for seconds
     lines: Queue[bytes] = Queue()
     alone = threading.Event()
@@ -33,7 +40,7 @@ def main() -> None:
     from tlkit.pipeline.inference.wanted import backbone_of, embed_images
     from tlkit.recipe import Recipe
 
-    def spread(*_: int) -> None:
+    def step(*_: int) -> None:
         _say(None)
         if alone.is_set():
             torch.set_num_threads(available_cores())
@@ -46,10 +53,41 @@ def main() -> None:
         log.setLevel(logging.INFO)
         log.addHandler(_Relay())
         given = json.loads(lines.get())
-        images = [Path(given["root"], path) for path in given["paths"]]
-        engine = recipe.features.engine
-        embed_images(recipe, images, backbone=backbone, engine=engine, device=device, progress=spread)
+        file_of = {path: str(Path(given["root"], path)) for path in given["paths"]}
+        images, engine = list(file_of.values()), recipe.features.engine
+        features = embed_images(recipe, images, backbone=backbone, engine=engine, device=device, progress=step)
+        _say({"made": len(features)})
+        _say({"copies": find_copies(json.loads(lines.get()), features, file_of, recipe.data.max_pixels, step)})
     gc.freeze()  # nothing is searched for rubbish at the end
+
+
+def find_copies(
+    task: Mapping[str, Any],
+    features: Features,
+    file_of: Mapping[str, str],
+    max_pixels: int,
+    progress: Callable[[int, int], None],
+) -> list[Pair]:
+    """Return the pairs of images that features give away; see `inference.copies.pairs_by_features`.
+
+    Args:
+        task: the samples as `root`, `classes` and the columns of their `table`, and the columns of the known `leaks`.
+        features: of these images and perhaps more, by file.
+        file_of: the file of each path.
+        max_pixels: larger images count as unreadable.
+        progress: called with (pairs compared, pairs in all).
+    """
+    import numpy as np
+    import pandas as pd
+
+    from tlkit.pipeline.inference.copies import pairs_by_features
+    from tlkit.samples import Samples
+
+    samples = Samples(Path(task["root"]), tuple(task["classes"]), pd.DataFrame(task["table"]))
+    chosen = features.of([file_of[path] for path in samples.paths])
+    named = replace(chosen, path=np.array(samples.paths))
+    leaks = pd.DataFrame(task["leaks"])
+    return pairs_by_features(samples, named, leaks, max_pixels=max_pixels, progress=progress)
 
 
 def leave_out_compiler() -> None:
@@ -78,24 +116,23 @@ class _Relay(logging.Handler):
             _say([record.name, record.getMessage()])
 
 
-def _say(what: list[str] | None) -> None:
+def _say(what: Any) -> None:
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
 
 
 def _listen(lines: Queue[bytes], alone: threading.Event) -> None:
-    """Take in the two lines of the task, then the sign that the other process waits, then its end.
+    """Take in the lines of the task and the sign that the other process waits, then its end.
 
     It reads the pipe itself: a thread that waits in `sys.stdin` holds its lock, on which workers of a loader, which are
     forked from here and close it, would wait for ever.
     """
-    number, rest = 0, b""
+    rest = b""
     while part := os.read(0, 1 << 16):
         *whole, rest = (rest + part).split(b"\n")
         for line in whole:
-            number += 1
-            if number <= 2:
-                lines.put(line)
-            else:
+            if line == b'"alone"':
                 alone.set()
+            else:
+                lines.put(line)
     os._exit(1)

@@ -85,7 +85,7 @@ def features_for(
 
 def embed_images(
     recipe: Recipe,
-    images: Samples | Sequence[Path],
+    images: Samples | Sequence[str | Path],
     *,
     backbone: Backbone,
     engine: EngineName | Literal["auto"],

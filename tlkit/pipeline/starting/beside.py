@@ -27,6 +27,9 @@ from tlkit.pipeline.starting.asked import can_use_cache
 from tlkit.recipe import Recipe, plain_values
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from tlkit.data.duplicates import Pair
     from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -57,6 +60,7 @@ class FeaturesBeside:
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self._process: subprocess.Popen[str] | None = None
+        self._lines: Queue[str] = Queue()
 
     def __enter__(self) -> Self:
         if available_cores() > 1 and can_be_made_beside(self._recipe):
@@ -64,36 +68,55 @@ class FeaturesBeside:
             if len(files) == FEWEST_IMAGES:
                 self._start()
                 if are_cached(self._recipe, files[:: FEWEST_IMAGES // LOOKED_AT]):  # found out while the other starts
-                    self._end()
+                    self.end()
         return self
 
     def give(self, samples: Samples) -> None:
         """Say which images there are; bad ones among them are passed over."""
         if len(samples) > MOST_IMAGES:
-            self._end()
+            self.end()
         self._say({"root": str(samples.root), "paths": samples.table["path"].tolist()})
 
     def wait(self) -> None:
         """Wait until the features are made; say in the log what the other process has decided."""
-        if self._process is None:
-            return
         self._say("alone")  # on all cores from here on
-        lines: Queue[str] = Queue()
-        threading.Thread(target=_pass_on, args=(self._process.stdout, lines), daemon=True).start()
-        try:
-            while line := lines.get(timeout=PATIENCE_S):
-                _log(line)
-        except Empty:
-            logger.info("The process that makes features beside says nothing more; they are made here.")
-            self._end()
-            return
-        code = self._process.wait()
-        logger.debug("The process that makes features beside has ended with code %d.", code)
+        self._hear("made")
+
+    def look_for_copies(self, samples: Samples, leaks: pd.DataFrame) -> None:
+        """Have it look for copies that the features give away, while this process trains; `copies` returns them.
+
+        Args:
+            samples: the images, all of which it has made features of.
+            leaks: the known leaks, as `Run.leaks` gives them.
+        """
+        from tlkit.samples import RESERVED_COLUMNS
+
+        table = samples.table[list(RESERVED_COLUMNS)].to_dict("list")
+        known = leaks[["path", "twin", "how"]].to_dict("list")
+        self._say({"root": str(samples.root), "classes": samples.classes, "table": table, "leaks": known})
+
+    def copies(self) -> list[Pair] | None:
+        """Return the pairs that `look_for_copies` has asked for; None where the other process cannot say."""
+        from tlkit.data.duplicates import Pair
+
+        found = self._hear("copies")
+        return None if found is None else [Pair(*pair) for pair in found]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
+        self.end()
+
+    def end(self) -> None:
+        """End the other process where it still runs."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        process.kill()
+        process.wait()
+        cast(IO[str], process.stdout).close()
+        with suppress(OSError):  # it has not read everything
+            cast(IO[str], process.stdin).close()
 
     def _start(self) -> None:
         try:
@@ -104,7 +127,25 @@ class FeaturesBeside:
             )  # fmt: skip
         except OSError as error:
             logger.debug("No process makes features beside: %s.", error)
+            return
+        threading.Thread(target=_pass_on, args=(self._process.stdout, self._lines), daemon=True).start()
         self._say(plain_values(self._recipe))
+
+    def _hear(self, key: str) -> Any:
+        """Return what the other process says under a key; None where it has ended, or something keeps it."""
+        if self._process is None:
+            return None
+        try:
+            while line := self._lines.get(timeout=PATIENCE_S):
+                said = _understood(line)
+                if isinstance(said, dict):
+                    return said.get(key)
+                if said is not None:
+                    logging.getLogger(said[0]).info("%s", said[1])
+        except Empty:
+            logger.info("The process that makes features beside says nothing more; they are made here.")
+        self.end()
+        return None
 
     def _say(self, what: Any) -> None:
         """Write a line for the other process; the pipe stays open, since its end means that this process is gone."""
@@ -116,16 +157,6 @@ class FeaturesBeside:
             pipe.flush()
         except OSError:
             logger.debug("The process that makes features beside has ended already.")
-
-    def _end(self) -> None:
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        process.kill()
-        process.wait()
-        cast(IO[str], process.stdout).close()
-        with suppress(OSError):  # it has not read everything
-            cast(IO[str], process.stdin).close()
 
 
 def can_be_made_beside(recipe: Recipe) -> bool:
@@ -164,14 +195,12 @@ def _pass_on(pipe: IO[str], lines: Queue[str]) -> None:
     lines.put("")
 
 
-def _log(line: str) -> None:
-    """Say what the other process says: a logger and a text, or null, that it is still at work."""
+def _understood(line: str) -> Any:
+    """Return what the other process says; what some library prints goes to the log."""
     try:
-        said = json.loads(line)
-    except ValueError:  # some library prints
-        said = [__name__, line.rstrip()]
-    if said is not None:
-        logging.getLogger(said[0]).info("%s", said[1])
+        return json.loads(line)
+    except ValueError:
+        return [__name__, line.rstrip()]
 
 
 def _images(root: Any) -> Iterator[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
 import pandas as pd
 
+from tlkit.data.duplicates import Pair
 from tlkit.data.gather import Gathered
 from tlkit.disk import FULL
 from tlkit.errors import RunError, TlkitError
@@ -24,6 +25,7 @@ from tlkit.pipeline.inference.stored import store_model
 from tlkit.pipeline.inference.wanted import CachedFeatures, predicted_splits
 from tlkit.pipeline.judging.judge import Run
 from tlkit.pipeline.starting.asked import can_use_cache, head_word
+from tlkit.pipeline.starting.beside import FeaturesBeside
 from tlkit.pipeline.starting.reopen import replacing
 from tlkit.pipeline.training.cached import FeatureBatches, cached_features, one_thread, threads_for
 from tlkit.pipeline.training.callbacks import PoliteStop
@@ -51,7 +53,7 @@ def carry_out(
     *,
     resume: bool,
     progress: bool,
-    when_prepared: Callable[[], None] | None = None,
+    beside: FeaturesBeside | None = None,
 ) -> Run:
     """Fit a recipe to its images, into a run directory that is free or that is to be resumed.
 
@@ -61,23 +63,26 @@ def carry_out(
         gathered: the recipe's images.
         resume: continue the run that is there.
         progress: draw progress bars on stderr.
-        when_prepared: called when the model is built, before its features are looked for in the cache.
+        beside: another process that makes the features meanwhile.
 
     Raises:
         TlkitError: the weights or the device cannot be had, or the run cannot be continued with these images.
         SystemExit: SIGTERM has ended training; the run is stored.
     """
-    with one_thread() if when_prepared is not None else nullcontext():
+    with one_thread() if beside is not None else nullcontext():
         prepared, stop = prepare(recipe, gathered=gathered), PoliteStop()
-    if when_prepared is not None:
-        when_prepared()
+    if beside is not None:
+        import tlkit.pipeline.judging.pages  # noqa: F401
+
+        beside.wait()
     if resume:
         directory = RunDirectory.open(path)
         require_same_world(directory, prepared)
-        run = _run(directory, prepared, stop, resume=True, progress=progress)
+        run = _run(directory, prepared, stop, beside, resume=True, progress=progress)
     else:
         with replacing(path):
-            run = _run(RunDirectory.create(path), prepared, stop, resume=False, progress=progress)
+            directory = RunDirectory.create(path)
+            run = _run(directory, prepared, stop, beside, resume=False, progress=progress)
     stop.pass_on()
     return run
 
@@ -115,11 +120,19 @@ def _follow(recipe: Recipe, world: World) -> None:
         ) from error
 
 
-def _run(directory: RunDirectory, prepared: Prepared, stop: PoliteStop, *, resume: bool, progress: bool) -> Run:
+def _run(
+    directory: RunDirectory,
+    prepared: Prepared,
+    stop: PoliteStop,
+    beside: FeaturesBeside | None,
+    *,
+    resume: bool,
+    progress: bool,
+) -> Run:
     """Fit into a directory, and record there how it went."""
     directory.set_status("running")
     try:
-        outcome = _fit_into(directory, prepared, stop, resume=resume, progress=progress)
+        outcome = _fit_into(directory, prepared, stop, beside, resume=resume, progress=progress)
     except BaseException as error:
         with suppress(OSError):  # the error itself matters more
             directory.set_status("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
@@ -134,7 +147,13 @@ def _run(directory: RunDirectory, prepared: Prepared, stop: PoliteStop, *, resum
 
 
 def _fit_into(
-    directory: RunDirectory, prepared: Prepared, stop: PoliteStop, *, resume: bool, progress: bool
+    directory: RunDirectory,
+    prepared: Prepared,
+    stop: PoliteStop,
+    beside: FeaturesBeside | None,
+    *,
+    resume: bool,
+    progress: bool,
 ) -> Outcome:
     recipe, data = prepared.recipe, prepared.data
     directory.write_text(directory.recipe, dump_recipe(recipe))
@@ -145,8 +164,11 @@ def _fit_into(
         leaks = data.leaks.table.assign(dropped="yes" if recipe.data.on_leak == "drop" else "")
         directory.write_text(directory.leaks, leaks.to_csv(index=False, lineterminator="\n"))
     environment, cached = _note_environment(directory, prepared, resume=resume)
-    if recipe.data.on_leak == "error":
+    looks = _gives_leaks_away(prepared, cached)
+    if looks and recipe.data.on_leak == "error":
         _look_for_leaks(directory, prepared, cached)
+    elif looks and beside is not None:
+        beside.look_for_copies(data.samples, Run(directory).leaks)
     owed = data.samples.root / "ATTRIBUTION.txt"
     if owed.is_file():
         directory.write_text(directory.attribution, owed.read_text(encoding="utf-8", errors="replace"))
@@ -171,21 +193,32 @@ def _fit_into(
             directory.set_status(outcome)  # the report says so
         store_model(directory.model, prepared.classifier, head)
         _predict(directory, prepared, cached)
-        if recipe.data.on_leak != "error":
-            _look_for_leaks(directory, prepared, cached)
+        if looks and recipe.data.on_leak != "error":
+            _look_for_leaks(directory, prepared, cached, pairs=None if beside is None else beside.copies())
         _judge(directory, recipe, tracker)
         tracker.log_model(directory.model, metadata=prepared.classifier.card().to_dict())
     return outcome
 
 
-def _look_for_leaks(directory: RunDirectory, prepared: Prepared, cached: CachedFeatures | None) -> None:
-    """Add the leaks that features give away to those that are known, where there are features of all images."""
-    if cached is None or prepared.data.leaks is None or len(cached.plain) < len(prepared.data.samples):
-        return
+def _gives_leaks_away(prepared: Prepared, cached: CachedFeatures | None) -> bool:
+    """Tell whether there are features of all images, and leaks are looked for."""
+    return cached is not None and prepared.data.leaks is not None and len(cached.plain) >= len(prepared.data.samples)
+
+
+def _look_for_leaks(
+    directory: RunDirectory,
+    prepared: Prepared,
+    cached: CachedFeatures | None,
+    *,
+    pairs: Sequence[Pair] | None = None,
+) -> None:
+    """Add the leaks that features give away to those that are known."""
+    assert cached is not None, "who asks has seen to it"
     known, section = Run(directory).leaks, prepared.recipe.data
     table = with_leaks_by_features(
-        prepared.data.samples, cached.plain, known, on_leak=section.on_leak, max_pixels=section.max_pixels
-    )
+        prepared.data.samples, cached.plain, known,
+        on_leak=section.on_leak, max_pixels=section.max_pixels, pairs=pairs,
+    )  # fmt: skip
     if len(table) > len(known):
         directory.write_text(directory.leaks, table.to_csv(index=False, lineterminator="\n"))
 
