@@ -58,6 +58,18 @@ def test_the_exit_code_is_the_verdict(folder, gates, code, verdict):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("named_alike", [True, False])
+def test_a_baseline_has_the_columns_that_are_named_or_the_usual_ones(folder, named_alike):
+    other = {"y_true": "label", "y_pred": "guess"}
+    pd.read_csv(folder / "p.csv").rename(columns=other).to_csv(folder / "q.csv", index=False)
+    if named_alike:
+        pd.read_csv(folder / "perfect.csv").rename(columns=other).to_csv(folder / "perfect.csv", index=False)
+    names = ("--y-true", "label", "--y-pred", "guess")
+    done = tlkit("audit", "q.csv", *names, "--by", "light", "--gate", "worse.yaml", cwd=folder)
+    assert done.returncode == 1, done.stderr
+    assert "Gates of worse.yaml: FAIL; " in done.stdout.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

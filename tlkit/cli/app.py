@@ -179,7 +179,7 @@ def audit(
     )  # fmt: skip
     if export is not None:
         result.export(export, k=k)
-    verdicts = judge_gate_file(gates, judged, split=split)
+    verdicts = judge_gate_file(gates, judged, split=split, y_true=y_true, y_pred=y_pred)
     if json:
         explained = published_explanation(behind, most=result.settings.max_half_width)
         more = {"explanation": explained} | ({"gate": verdicts.to_dict()} if verdicts else {})

@@ -37,11 +37,13 @@ def open_gate_file(gate: Path | None, *, junit: Path | None, summary: Path | Non
     return None if gate is None else load_gates(gate, metrics=METRICS)
 
 
-def judge_gate_file(gates: GatesFile | None, what: Run | Predictions, *, split: str | None) -> GateReport | None:
+def judge_gate_file(
+    gates: GatesFile | None, what: Run | Predictions, *, split: str | None, y_true: str, y_pred: str
+) -> GateReport | None:
     """Hold a run or predictions against the gates, where there are any."""
     from tlkit.pipeline.judging.gate import gate
 
-    return None if gates is None else gate(what, gates, split=split)
+    return None if gates is None else gate(what, gates, split=split, y_true=y_true, y_pred=y_pred)
 
 
 def finish_gate(report: GateReport, *, junit: Path | None, summary: Path | None, quiet: bool) -> None:

@@ -14,13 +14,22 @@ from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe.gates import GatesFile, load_gates
 
 
-def gate(what: Run | Predictions, gates: str | os.PathLike[str] | GatesFile, *, split: str | None = None) -> GateReport:
+def gate(
+    what: Run | Predictions,
+    gates: str | os.PathLike[str] | GatesFile,
+    *,
+    split: str | None = None,
+    y_true: str = "y_true",
+    y_pred: str = "y_pred",
+) -> GateReport:
     """Hold a run, or any predictions, against a file of gates: tolerances, limits, "no worse than".
 
     Args:
         what: a run, or predictions with their group columns.
         gates: the YAML file, such as recipes/gates.yaml.
         split: of a run: test by default, or val where there is no test split; also the baseline's split.
+        y_true: column of the true classes, where the baseline is a file of predictions that has it.
+        y_pred: the same for the predicted classes.
 
     Returns:
         The verdict on every gate; `exit_code` is 0 = all pass, 1 = one failed, 3 = not enough data.
@@ -34,10 +43,10 @@ def gate(what: Run | Predictions, gates: str | os.PathLike[str] | GatesFile, *, 
     predictions = what.predictions(split) if isinstance(what, Run) else what
     seed = what.recipe.seed if isinstance(what, Run) else 0
     chosen = what.judged_split(split) if isinstance(what, Run) else split
-    return judge_gates(predictions, file, baseline=_baseline(file, chosen), seed=seed)
+    return judge_gates(predictions, file, baseline=_baseline(file, chosen, (y_true, y_pred)), seed=seed)
 
 
-def _baseline(file: GatesFile, split: str | None) -> Predictions | None:
+def _baseline(file: GatesFile, split: str | None, columns: tuple[str, str]) -> Predictions | None:
     """Return the predictions that the gates compare with, None where they name none."""
     worse = file.gates.no_worse_than
     if worse is None:
@@ -50,7 +59,19 @@ def _baseline(file: GatesFile, split: str | None) -> Predictions | None:
         )
     try:
         if path.suffix in (".csv", ".parquet"):
-            return read_predictions(path)
+            return _read(path, columns)
         return open_run(path).predictions(split)
     except TlkitError as error:
         raise type(error)(*(f"{where}  {problem}" for problem in error.problems)) from None
+
+
+def _read(path: Path, columns: tuple[str, str]) -> Predictions:
+    """Read a baseline by the columns of what is judged, or else by the usual ones."""
+    y_true, y_pred = columns
+    try:
+        return read_predictions(path, y_true=y_true, y_pred=y_pred)
+    except PredictionsError as error:
+        try:
+            return read_predictions(path)
+        except PredictionsError:
+            raise error from None

@@ -158,7 +158,7 @@ def _columns_of(predictions: Predictions, columns: Sequence[str] | pd.DataFrame 
         return predictions.with_groups(columns).groups[[name for name in map(str, columns.columns) if name != PATH]]
     if not predictions.group_columns:
         raise PredictionsError("The predictions have no column to search for slices. Join some: --groups COLUMNS.csv.")
-    return predictions.groups if columns is None else _chosen(predictions.groups, columns, where="The predictions")
+    return predictions.groups if columns is None else _chosen(predictions.groups, columns, where="The table")
 
 
 def _chosen(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> pd.DataFrame:
