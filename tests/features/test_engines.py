@@ -123,6 +123,29 @@ def test_agreement_sees_other_directions_and_other_decisions():
     assert not turned.within(0.9)
 
 
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_graph_engines_follow_the_number_of_threads_of_torch(name):
+    pytest.importorskip(name)
+    module = PixelBackbone(backbone_of("test_resnet").module.eval(), backbone_of("test_resnet").preprocess)
+
+    def threads(engine):
+        if name == "openvino":
+            return engine._model.get_property("INFERENCE_NUM_THREADS")
+        return engine._session.get_session_options().intra_op_num_threads
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        engine = create_engine(name, module, pixels(), device="cpu")
+        one = engine(pixels())
+        assert threads(engine) == 1
+        torch.set_num_threads(2)
+        np.testing.assert_allclose(engine(pixels()), one, rtol=1e-4, atol=1e-5)
+        assert threads(engine) == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize(("engine", "extra"), [("onnxruntime", "onnx"), ("openvino", "openvino")])
 def test_a_missing_extra_names_its_pip_line(engine, extra, monkeypatch):
     monkeypatch.setitem(sys.modules, engine, None)

@@ -88,6 +88,15 @@ def test_what_would_change_the_features_is_left_out(monkeypatch):
     assert fuse_activations(network, torch.randn(1, 3, 8, 8)) is network
 
 
+def test_a_network_that_looks_into_its_convolutions_stays_as_it_is():
+    class Looking(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x.to(self[0].weight.dtype))
+
+    network = Looking(nn.Conv2d(3, 8, 3), nn.ReLU()).eval()
+    assert fuse_activations(network, torch.randn(1, 3, 8, 8)) is network
+
+
 def test_without_onednn_nothing_is_fused(monkeypatch):
     monkeypatch.setattr(fusing, "can_fuse", lambda: False)
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).eval()

@@ -239,7 +239,7 @@ class FeatureCache:
     def info(self) -> list[ShelfInfo]:
         """Return what the cache holds, the most recently used first."""
         found = []
-        for shelf in self._shelves():
+        for shelf in self.shelves():
             shards = shelf.shards()
             images = len({key for shard in shards for key in shard.keys})
             used_at = max((shard.used_at for shard in shards), default=0.0)
@@ -257,7 +257,7 @@ class FeatureCache:
             How many bytes were freed.
         """
         limit = self.limit_bytes if limit_bytes is None else limit_bytes
-        shards = sorted((s for shelf in self._shelves() for s in shelf.shards()), key=lambda shard: shard.used_at)
+        shards = sorted((s for shelf in self.shelves() for s in shelf.shards()), key=lambda shard: shard.used_at)
         sizes = {shard.path: shard.size_bytes for shard in shards}
         total, freed = sum(sizes.values()), 0
         for shard in shards:
@@ -275,7 +275,8 @@ class FeatureCache:
             logger.info("Removed %.1f MB of features that were not used lately from %s.", freed / 1e6, self.folder)
         return freed
 
-    def _shelves(self) -> list[Shelf]:
+    def shelves(self) -> list[Shelf]:
+        """Return what is kept of each provenance; no features are read, nor which images they are of."""
         shelves = []
         for manifest in sorted(self.folder.glob(f"*/{MANIFEST}")):
             try:

@@ -82,8 +82,8 @@ def fuse_activations(module: nn.Module, example: torch.Tensor) -> nn.Module:
                 if follower is not None:
                     _replace(fused, follower, nn.Identity())
             before, after = module(example), fused(example)
-    except RuntimeError as error:  # oneDNN knows no such convolution
-        logger.debug("Activations are not fused: %s", error)
+    except Exception as error:  # oneDNN knows no such convolution, or the network looks into the one that it had
+        logger.debug("Activations are not fused: %s: %s", type(error).__name__, error)
         return module
     change = float((after - before).abs().max() / before.abs().max().clamp_min(1e-12))
     if change <= LARGEST_ERROR:  # NaN is not

@@ -56,15 +56,23 @@ class OnnxRuntimeEngine:
                 package="onnxruntime", extra="onnx", purpose="features.engine: onnxruntime"
             ) from None
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
         options.use_deterministic_compute = True
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            export_onnx(module, pixels), options, providers=["CPUExecutionProvider"]
-        )
+        graph = export_onnx(module, pixels)
+
+        def open_session(threads: int) -> Any:
+            options.intra_op_num_threads = threads
+            return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+        self._open = open_session
+        self._threads = torch.get_num_threads()
+        self._session = open_session(self._threads)
 
     def __call__(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         """Return the features (B, D) of uint8 RGB pixels (B, 3, H, W)."""
+        if torch.get_num_threads() != self._threads:  # it has changed since; a session keeps the number it began with
+            self._threads = torch.get_num_threads()
+            self._session = self._open(self._threads)
         features: npt.NDArray[np.float32] = self._session.run(["features"], {"pixels": pixels.numpy()})[0]
         return features
 
@@ -89,14 +97,23 @@ class OpenVinoEngine:
         except ImportError:
             raise MissingExtraError(package="openvino", extra="openvino", purpose="features.engine: openvino") from None
         core = openvino.Core()
+        graph = core.read_model(io.BytesIO(export_onnx(module, pixels)))
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",  # else it takes bfloat16 where the processor has it
             "PERFORMANCE_HINT": "LATENCY",  # one stream, so that all threads work on one batch
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        self._model = core.compile_model(core.read_model(io.BytesIO(export_onnx(module, pixels))), "CPU", settings)
+
+        def compiled(threads: int) -> Any:
+            return core.compile_model(graph, "CPU", {**settings, "INFERENCE_NUM_THREADS": threads})
+
+        self._compiled = compiled
+        self._threads = torch.get_num_threads()
+        self._model = compiled(self._threads)
 
     def __call__(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         """Return the features (B, D) of uint8 RGB pixels (B, 3, H, W)."""
+        if torch.get_num_threads() != self._threads:
+            self._threads = torch.get_num_threads()
+            self._model = self._compiled(self._threads)
         features: npt.NDArray[np.float32] = self._model([pixels.numpy()])[0].copy()
         return features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -16,9 +17,11 @@ from safetensors.torch import save_file
 
 from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache
+from tlkit.features.features import Provenance, View
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.starting import beside
 from tlkit.pipeline.starting.beside import FeaturesBeside, can_be_made_beside
+from tlkit.preprocess import Preprocess
 from tlkit.recipe import load_recipe
 from tlkit.samples import Samples
 
@@ -120,7 +123,11 @@ def test_few_images_and_one_core_are_not_worth_a_process(recipe, started, monkey
     assert not started
 
 
-@pytest.mark.parametrize("program", ["raise SystemExit(3)", "print('no JSON'); raise MemoryError"])
+@pytest.mark.parametrize(
+    "program",
+    ["raise SystemExit(3)", "print('no JSON'); raise MemoryError", "print(3); print([1, 2]); print({}); print()",
+     "import sys; sys.stdout.buffer.write(bytes([255, 10]))"],
+)  # fmt: skip
 def test_a_fit_goes_on_without_the_other_process(recipe, started, monkeypatch, program):
     monkeypatch.setattr(beside, "MAIN", program)
     run = fit(recipe)
@@ -139,18 +146,69 @@ def test_it_decodes_in_processes_of_its_own_where_the_recipe_says_so(recipe, sta
     assert f"All {len(run.samples)} images have cached features (test_resnet, torch/cpu)." in caplog.messages
 
 
-def test_a_process_that_says_nothing_is_not_waited_for(recipe, started, monkeypatch, caplog):
+@pytest.mark.parametrize("program", ["", "print('null', flush=True); "])
+def test_a_process_that_says_nothing_is_not_waited_for(recipe, started, monkeypatch, caplog, program):
     caplog.set_level("INFO", logger="tlkit")
-    monkeypatch.setattr(beside, "PATIENCE_S", 0.1)
-    monkeypatch.setattr(beside, "MAIN", "import sys; sys.stdin.read()")
+    monkeypatch.setattr(beside, "PATIENCE_S" if program else "FIRST_WORD_S", 0.1)
+    monkeypatch.setattr(beside, "MAIN", f"{program}import sys; sys.stdin.read()")
     assert fit(recipe).status == "finished"
     assert "The process that makes features beside says nothing more; they are made here." in caplog.messages
     assert started[0].poll() is not None
 
 
-def test_a_python_that_cannot_be_started_is_no_matter(recipe, monkeypatch):
-    monkeypatch.setattr(beside.sys, "executable", "/nowhere/python")
-    assert fit(recipe).status == "finished"
+@pytest.mark.parametrize("python", ["/nowhere/python", "", None])
+def test_a_python_that_cannot_be_started_is_no_matter(recipe, started, monkeypatch, python):
+    monkeypatch.setattr(beside.sys, "executable", python)
+    with FeaturesBeside(load_recipe(recipe)) as other:
+        other.wait()
+    assert not started
+
+
+def test_it_reads_no_modules_from_the_working_directory_and_keeps_to_what_is_cached(recipe, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="tlkit")
+    (recipe.parent / "json.py").write_text("raise SystemExit('a stranger')\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, recipe.parent])  # no text: Python passes over it
+    program = "import json, os\nprint(json.dumps(['tlkit', 'offline ' + os.environ['HF_HUB_OFFLINE']]))"
+    monkeypatch.setattr(beside, "MAIN", program)
+    with FeaturesBeside(load_recipe(recipe)) as other:
+        other.wait()
+    assert "offline 1" in caplog.messages
+
+
+def test_where_the_cache_cannot_be_shared_no_process_is_started(recipe, started, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "file"))
+    with FeaturesBeside(load_recipe(recipe)):
+        pass
+    assert not started
+
+
+def test_ctrl_c_while_the_cache_is_looked_at_ends_the_other_process(recipe, started, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(beside, "are_cached", interrupt)
+    with pytest.raises(KeyboardInterrupt), FeaturesBeside(load_recipe(recipe)):
+        pass
+    assert len(started) == 1 and started[0].returncode is not None
+
+
+def test_features_of_another_size_or_of_views_are_not_those_that_are_wanted(recipe):
+    read, files = load_recipe(recipe), sorted(recipe.parent.rglob("*.png"))
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+
+    def keep(size, view):
+        made_by = Provenance(
+            "test_resnet", "0f", "pooled", Preprocess(image_size=size), "rules 1", "torch/cpu", "float32", view
+        )
+        keys = [made_by.key(digest, sample_id=1) for digest in digests]
+        FeatureCache().shelf(made_by).add(keys, np.zeros((len(keys), 4), dtype=np.float32))
+
+    keep((64, 64), None)
+    keep((32, 32), View("light", 0, 0))
+    assert not beside.are_cached(read, files)
+    keep((32, 32), None)
+    assert beside.are_cached(read, files)
 
 
 def test_what_is_wrong_with_the_images_ends_the_other_process(recipe, started, image_folder):

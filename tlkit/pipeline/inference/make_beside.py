@@ -34,8 +34,8 @@ def main() -> None:
     leave_out_compiler()
     import torch
 
+    threads = torch.get_num_threads()  # as many as OMP_NUM_THREADS allows
     torch.set_num_threads(1)  # the other process needs a core
-    from tlkit.data.cores import available_cores
     from tlkit.pipeline.inference.devices import choose_device
     from tlkit.pipeline.inference.wanted import backbone_of, embed_images
     from tlkit.recipe import Recipe
@@ -43,7 +43,7 @@ def main() -> None:
     def step(*_: int) -> None:
         _say(None)
         if alone.is_set():
-            torch.set_num_threads(available_cores())
+            torch.set_num_threads(threads)
 
     recipe = Recipe.model_validate(json.loads(lines.get()))
     device = choose_device(recipe.train.device)

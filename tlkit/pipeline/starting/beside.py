@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 from tlkit.data.cores import available_cores
 from tlkit.data.formats import EXTENSIONS
+from tlkit.disk import cache_folder
 from tlkit.pipeline.starting.asked import can_use_cache
 from tlkit.recipe import Recipe, plain_values
 
@@ -37,8 +38,9 @@ logger = logging.getLogger(__name__)
 FEWEST_IMAGES, MOST_IMAGES = 200, 20_000
 """With fewer images a process of its own costs more than it saves; with more, what it saves does not show."""
 LOOKED_AT = 8
-PATIENCE_S = 300.0
-"""How long the other process may take for a batch; longer, and something keeps it from its work."""
+FIRST_WORD_S, PATIENCE_S = 30.0, 300.0
+"""How long this process waits for the other one's first word, and then for each batch; longer, and something keeps it
+from its work. Until its first word it has made nothing, so that little is lost."""
 MAIN = """\
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -61,14 +63,19 @@ class FeaturesBeside:
         self._recipe = recipe
         self._process: subprocess.Popen[str] | None = None
         self._lines: Queue[str] = Queue()
+        self._heard = False
 
     def __enter__(self) -> Self:
-        if available_cores() > 1 and can_be_made_beside(self._recipe):
+        if available_cores() > 1 and can_be_made_beside(self._recipe) and _can_be_shared(cache_folder() / "features"):
             files = list(islice(_images(self._recipe.data.root), FEWEST_IMAGES))
             if len(files) == FEWEST_IMAGES:
                 self._start()
-                if are_cached(self._recipe, files[:: FEWEST_IMAGES // LOOKED_AT]):  # found out while the other starts
+                try:  # found out while the other starts
+                    if are_cached(self._recipe, files[:: FEWEST_IMAGES // LOOKED_AT]):
+                        self.end()
+                except BaseException:  # Ctrl-C
                     self.end()
+                    raise
         return self
 
     def give(self, samples: Samples) -> None:
@@ -119,11 +126,18 @@ class FeaturesBeside:
             cast(IO[str], process.stdin).close()
 
     def _start(self) -> None:
+        if not sys.executable or getattr(sys, "frozen", False):  # Python is part of another program
+            return
+        folders = [folder for folder in sys.path if isinstance(folder, str)]  # Python passes over all else
+        changes = {
+            "OMP_WAIT_POLICY": "passive",  # its idle threads must not keep this process waiting
+            "HF_HUB_OFFLINE": "1",  # what must be fetched, this process fetches, where its user sees it
+        }
         try:
             self._process = subprocess.Popen(  # noqa: S603  this very Python, and a program of our own
-                [sys.executable, "-c", MAIN, json.dumps(sys.path)], text=True, encoding="utf-8",
+                [sys.executable, "-P", "-c", MAIN, json.dumps(folders)],  # -P: no module from the working directory
+                text=True, encoding="utf-8", errors="replace", env={**os.environ, **changes},
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                env={**os.environ, "OMP_WAIT_POLICY": "passive"},  # its idle threads must not keep this process waiting
             )  # fmt: skip
         except OSError as error:
             logger.debug("No process makes features beside: %s.", error)
@@ -136,11 +150,13 @@ class FeaturesBeside:
         if self._process is None:
             return None
         try:
-            while line := self._lines.get(timeout=PATIENCE_S):
+            while line := self._lines.get(timeout=PATIENCE_S if self._heard else FIRST_WORD_S):
+                self._heard = True
                 said = _understood(line)
                 if isinstance(said, dict):
-                    return said.get(key)
-                if said is not None:
+                    if key in said:
+                        return said[key]
+                elif said is not None:
                     logging.getLogger(said[0]).info("%s", said[1])
         except Empty:
             logger.info("The process that makes features beside says nothing more; they are made here.")
@@ -179,13 +195,22 @@ def are_cached(recipe: Recipe, files: list[Path]) -> bool:
         digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     except OSError:
         return False
-    cache, name = FeatureCache(), recipe.model.name.partition(".")[0]
-    for info in cache.info():
-        if info.made_by.architecture.partition(".")[0] == name:
-            there = cache.shelf(info.made_by).count([info.made_by.key(digest) for digest in digests])
+    name, size = recipe.model.name.partition(".")[0], recipe.data.image_size
+    sides = (size, size) if isinstance(size, int) else size and tuple(size)
+    for shelf in FeatureCache().shelves():
+        made_by = shelf.made_by
+        of_size = sides in (None, made_by.preprocess.image_size)
+        if made_by.architecture.partition(".")[0] == name and made_by.view is None and of_size:
+            there = shelf.count([made_by.key(digest) for digest in digests])
             if 2 * there >= len(digests):
                 return True
     return False
+
+
+def _can_be_shared(folder: Path) -> bool:
+    """Tell whether features can be kept in a folder, there or not: else each process keeps its own to itself."""
+    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
+    return there is not None and there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _pass_on(pipe: IO[str], lines: Queue[str]) -> None:
@@ -198,9 +223,14 @@ def _pass_on(pipe: IO[str], lines: Queue[str]) -> None:
 def _understood(line: str) -> Any:
     """Return what the other process says; what some library prints goes to the log."""
     try:
-        return json.loads(line)
+        said = json.loads(line)
     except ValueError:
-        return [__name__, line.rstrip()]
+        said = line
+    match said:
+        case None | dict() | [str(), str()]:
+            return said
+        case _:
+            return [__name__, line.rstrip()]
 
 
 def _images(root: Any) -> Iterator[Path]:
