@@ -165,10 +165,12 @@ def _fit_into(
         directory.write_text(directory.leaks, leaks.to_csv(index=False, lineterminator="\n"))
     environment, cached = _note_environment(directory, prepared, resume=resume)
     looks = _gives_leaks_away(prepared, cached)
+    if beside is not None and looks and recipe.data.on_leak != "error":
+        beside.look_for_copies(data.samples, Run(directory).leaks)
+    elif beside is not None:
+        beside.end()  # it has nothing more to do
     if looks and recipe.data.on_leak == "error":
         _look_for_leaks(directory, prepared, cached)
-    elif looks and beside is not None:
-        beside.look_for_copies(data.samples, Run(directory).leaks)
     owed = data.samples.root / "ATTRIBUTION.txt"
     if owed.is_file():
         directory.write_text(directory.attribution, owed.read_text(encoding="utf-8", errors="replace"))
