@@ -62,7 +62,10 @@ def test_a_misspelt_name_is_told_as_timms_own_registry_would_be_asked():
 
 
 def test_where_timm_is_loaded_its_registry_is_left_to_answer():
-    require_name("a_network_that_somebody_registered")
+    assert require_name("a_network_that_somebody_registered") is None
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ModelError):
+        patch.setattr(names, "sys", type("NoModules", (), {"modules": {}}))
+        require_name("a_network_that_somebody_registered")
 
 
 def test_neither_timm_nor_torch_is_loaded_for_it():
@@ -90,6 +93,10 @@ def test_weights_that_are_not_there_are_told(weights, said, tmp_path, monkeypatc
     assert error.value.problems[0].startswith(said)
 
 
-def test_weights_from_elsewhere_are_looked_for_later():
+def test_weights_from_elsewhere_are_looked_for_later(monkeypatch):
+    looked: list[object] = []
+    monkeypatch.setattr(names, "package_weights", looked.append)
+    monkeypatch.setattr(names, "require_weights_file", looked.append)
     for weights in ("hub", "none", "hf-hub:org/repo", "run:runs/pets"):
         require_weights(weights)
+    assert looked == []

@@ -32,9 +32,9 @@ def fold_batch_norm(module: nn.Module, example: torch.Tensor) -> nn.Module:
         for conv_name, norm_name in pairs:
             conv, norm = folded.get_submodule(conv_name), folded.get_submodule(norm_name)
             assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-            _replace(folded, conv_name, fuse_conv_bn_eval(conv, norm))
+            replace_part(folded, conv_name, fuse_conv_bn_eval(conv, norm))
             rest = [part for part in (getattr(norm, "drop", None), getattr(norm, "act", None)) if part is not None]
-            _replace(folded, norm_name, nn.Sequential(*rest))  # timm's BatchNormAct2d ends with an activation
+            replace_part(folded, norm_name, nn.Sequential(*rest))  # timm's BatchNormAct2d ends with an activation
         before, after = module(example), folded(example)
     error = float((after - before).abs().max() / before.abs().max().clamp_min(1e-12))
     if not error <= LARGEST_ERROR:  # NaN fails too
@@ -70,6 +70,7 @@ def _followers(module: nn.Module, example: torch.Tensor) -> list[tuple[str, str]
     return [(c, n) for c, n in pairs if convs.count(c) == 1 and norms.count(n) == 1]  # a shared layer stays as it is
 
 
-def _replace(module: nn.Module, name: str, part: nn.Module) -> None:
+def replace_part(module: nn.Module, name: str, part: nn.Module) -> None:
+    """Put another module in the place of the one with this dotted name."""
     parent, _, last = name.rpartition(".")
     setattr(module.get_submodule(parent), last, part)

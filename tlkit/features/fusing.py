@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from tlkit.features.folding import replace_part
+
 logger = logging.getLogger(__name__)
 
 WORDS: Mapping[type[nn.Module], tuple[str, list[float]]] = {nn.ReLU: ("relu", []), nn.ReLU6: ("hardtanh", [0.0, 6.0])}
@@ -78,9 +80,9 @@ def fuse_activations(module: nn.Module, example: torch.Tensor) -> nn.Module:
                 conv = fused.get_submodule(name)
                 assert isinstance(conv, nn.Conv2d)
                 activation = None if follower is None else fused.get_submodule(follower)
-                _replace(fused, name, FusedConv2d(conv, activation))
+                replace_part(fused, name, FusedConv2d(conv, activation))
                 if follower is not None:
-                    _replace(fused, follower, nn.Identity())
+                    replace_part(fused, follower, nn.Identity())
             before, after = module(example), fused(example)
     except Exception as error:  # oneDNN knows no such convolution, or the network looks into the one that it had
         logger.debug("Activations are not fused: %s: %s", type(error).__name__, error)
@@ -156,8 +158,3 @@ def _padded_same(
     for border in (padded[:, :, :top], padded[:, :, top + height :], padded[..., :left], padded[..., left + width :]):
         border.zero_()
     return padded
-
-
-def _replace(module: nn.Module, name: str, part: nn.Module) -> None:
-    parent, _, last = name.rpartition(".")
-    setattr(module.get_submodule(parent), last, part)

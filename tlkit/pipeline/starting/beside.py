@@ -78,6 +78,11 @@ class FeaturesBeside:
                     raise
         return self
 
+    @property
+    def at_work(self) -> bool:
+        """Whether there is another process."""
+        return self._process is not None
+
     def give(self, samples: Samples) -> None:
         """Say which images there are; bad ones among them are passed over."""
         if len(samples) > MOST_IMAGES:

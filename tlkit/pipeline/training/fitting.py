@@ -69,10 +69,11 @@ def carry_out(
         TlkitError: the weights or the device cannot be had, or the run cannot be continued with these images.
         SystemExit: SIGTERM has ended training; the run is stored.
     """
-    with one_thread() if beside is not None else nullcontext():
+    at_work = beside is not None and beside.at_work
+    with one_thread() if at_work else nullcontext():  # the other process has the other cores
         prepared, stop = prepare(recipe, gathered=gathered), PoliteStop()
-    if beside is not None:
-        import tlkit.pipeline.judging.pages  # noqa: F401
+    if beside is not None and at_work:
+        import tlkit.pipeline.judging.pages  # noqa: F401  needed later, and loaded while the other process is at work
 
         beside.wait()
     if resume:
