@@ -221,12 +221,14 @@ def test_failures_are_values(photos):
 
 def test_the_number_of_workers_is_chosen_and_checked(lines, monkeypatch):
     monkeypatch.setattr("tlkit.data.cores.available_cores", lambda: 16)
-    assert choose_workers("auto", images=100) == 0
+    assert choose_workers("auto", images=40) == 0
     assert choose_workers("auto", images=10_000) == 8
+    assert choose_workers("auto", images=10_000, processes=16) == 0
     assert choose_workers(3, images=10) == 3
     assert lines() == [
-        "num_workers: auto: 0 for 100 images and 16 cores.",
-        "num_workers: auto: 8 for 10000 images and 16 cores.",
+        "num_workers is auto: none for so few images (40), since worker processes take longer to start than they save.",
+        "num_workers is auto: 8 worker processes decode the 10,000 images while the model computes (16 cores).",
+        "num_workers is auto: none, since there is only one core for workers and training.",
     ]
     with pytest.raises(DataError, match=r"^num_workers is -1\. Use 'auto' or a number from 0\.$"):
         choose_workers(-1, images=10)

@@ -22,7 +22,9 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def choose_workers(num_workers: int | Literal["auto"], *, images: int, processes: int = 1) -> int:
+def choose_workers(
+    num_workers: int | Literal["auto"], *, images: int, processes: int = 1, level: int = logging.INFO
+) -> int:
     """Return the number of worker processes for a loader.
 
     Args:
@@ -30,6 +32,7 @@ def choose_workers(num_workers: int | Literal["auto"], *, images: int, processes
             8 at most.
         images: number of images that one epoch loads.
         processes: training processes on this machine, which share its cores.
+        level: of the line in the log that says what was chosen.
 
     Raises:
         DataError: `num_workers` is neither "auto" nor a number from 0.
@@ -37,8 +40,17 @@ def choose_workers(num_workers: int | Literal["auto"], *, images: int, processes
     if num_workers == "auto":
         cores = max(1, available_cores() // processes)
         chosen = 0 if images < FEW_IMAGES or cores == 1 else min(cores, MOST_WORKERS)
-        logger.info("num_workers: auto: %d for %d images and %d cores.", chosen, images, cores)
+        logger.log(level, "num_workers is auto: %s.", _why(chosen, images=images, cores=cores))
         return chosen
     if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
         raise DataError(f"num_workers is {num_workers!r}. Use 'auto' or a number from 0.")
     return num_workers
+
+
+def _why(chosen: int, *, images: int, cores: int) -> str:
+    """Say what was chosen for "auto", and why it matters."""
+    if chosen:
+        return f"{chosen} worker processes decode the {images:,} images while the model computes ({cores} cores)"
+    if images < FEW_IMAGES:
+        return f"none for so few images ({images}), since worker processes take longer to start than they save"
+    return "none, since there is only one core for workers and training"

@@ -281,7 +281,9 @@ class ImageFolderDataModule(pl.LightningDataModule):
         return create_loader(
             ImageDataset(samples, transform=self._eval_transform, max_pixels=self._max_pixels, seed=self._seed),
             batch_size=self._batch_size,
-            num_workers=choose_workers(self._num_workers, images=len(samples), processes=self._processes),
+            num_workers=choose_workers(
+                self._num_workers, images=len(samples), processes=self._processes, level=logging.DEBUG
+            ),
             rank=self._rank,
             processes=processes,
         )

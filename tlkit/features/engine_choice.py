@@ -144,8 +144,11 @@ def choose_engine(
     rough_s = _time_s(best, few) / len(few)
     expected_s = rough_s * images
     if all(expected_s < WORTH_TRYING_S[name] for name in others):
-        untried = f"; {', '.join(others)} not tried, torch needs {expected_s:.0f} s" if others else ""
-        logger.info("features.engine: auto: %s %s; torch %.0f images/s%s.", best.name, best.dtype, 1 / rough_s, untried)
+        untried = f", too short for another engine to pay for its start (not tried: {', '.join(others)})"
+        logger.info(
+            "features.engine is auto: %s (%s) runs the frozen backbone, %.0f images/s: about %.0f s%s.",
+            best.name, best.dtype, 1 / rough_s, expected_s, untried if others else "",
+        )  # fmt: skip
         return best
     first_s = best_s = _time_s(best, pixels)
     expected_s = first_s * images / len(pixels)
@@ -153,7 +156,7 @@ def choose_engine(
     reference: npt.NDArray[np.float32] | None = None
     for name in candidates(device)[1:]:
         if expected_s < WORTH_TRYING_S[name]:
-            said.append(f"{name} not tried, torch needs {expected_s:.0f} s")
+            said.append(f"{name} not tried for the {expected_s:.0f} s that torch takes")
             continue
         if reference is None:
             with torch.inference_mode():
@@ -172,7 +175,11 @@ def choose_engine(
         said.append(f"{name} {len(pixels) / seconds:.0f} images/s (cosine {near.cosine:.6f})")
         if seconds < best_s:
             best, best_s = engine, seconds
-    logger.info("features.engine: auto: %s %s; %s.", best.name, best.dtype, ", ".join(said))
+    logger.info(
+        "features.engine is auto: %s (%s) runs the frozen backbone, the fastest here whose features agree with float32 "
+        "torch: %s.",
+        best.name, best.dtype, ", ".join(said),
+    )  # fmt: skip
     return best
 
 

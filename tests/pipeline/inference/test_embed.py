@@ -224,7 +224,7 @@ def test_another_engine_has_features_of_its_own_and_auto_returns_to_those_that_a
     np.testing.assert_allclose(by_onnx.x, live(backbone, samples), atol=1e-4)
     caplog.set_level("INFO")
     again = embed(samples, backbone=backbone)
-    assert "features.engine: auto: onnxruntime, which made the features of 20 images." in caplog.messages
+    assert "features.engine is auto: onnxruntime, whose features of 20 images are kept already." in caplog.messages
     assert again.x.tobytes() == by_onnx.x.tobytes()
     assert embed(samples, backbone=backbone, engine="torch").made_by.engine == "torch/cpu"
     assert computed(caplog) == 20

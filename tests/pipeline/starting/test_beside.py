@@ -76,7 +76,7 @@ def test_a_fit_finds_the_features_that_another_process_has_made(recipe, started,
     run = fit(recipe)
     assert len(started) == 1
     images = len(run.samples)
-    assert f"features.engine: auto: torch, which made the features of {images} images." in caplog.messages
+    assert f"features.engine is auto: torch, whose features of {images} images are kept already." in caplog.messages
     assert f"All {images} images have cached features (test_resnet, torch/cpu)." in caplog.messages
     assert sum("pass through the backbone" in message for message in caplog.messages) == 1
     assert sum(message.startswith("Cropped and edited copies:") for message in caplog.messages) == 1

@@ -212,7 +212,7 @@ def test_a_resumed_run_keeps_the_engine_it_was_begun_with(recipe, tmp_path, monk
         assert fit(recipe, {**settings, "name": "cut"}).status == "interrupted"
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "empty"))  # measured anew, torch would win
     resumed = fit(recipe, {**settings, "name": "cut"}, resume=True)
-    assert "features.engine: auto: torch-bf16, which the run was begun with." in caplog.messages
+    assert "features.engine is auto: torch-bf16 goes on, which the run was begun with." in caplog.messages
     assert resumed.environment["features"] == whole.environment["features"]
     assert resumed.environment["features"]["dtype"] == "bfloat16"
     assert tensors_digest(tensors(resumed)) == tensors_digest(tensors(whole))

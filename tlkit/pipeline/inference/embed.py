@@ -220,7 +220,7 @@ def _choose_maker(
     there = {name: cache.shelf(m.made_by).count(files.keys(m.made_by)) for name, m in makers.items()}
     name = max(there, key=lambda name: there[name])
     if 2 * there[name] >= len(files):
-        logger.info("features.engine: auto: %s, which made the features of %d images.", name, there[name])
+        logger.info("features.engine is auto: %s, whose features of %d images are kept already.", name, there[name])
         return makers[name]
     chosen = choose_engine(
         module, folded, pixels.any_batch(files), images=len(files) - there[name], device=device, tolerance=tolerance

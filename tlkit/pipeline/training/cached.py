@@ -56,7 +56,7 @@ def cached_features(prepared: Prepared, *, begun_with: Mapping[str, Any] | None 
     engine = recipe.features.engine
     if engine == "auto" and begun_with is not None:
         engine = engine_named(begun_with["engine"], begun_with["dtype"])
-        logger.info("features.engine: auto: %s, which the run was begun with.", engine)
+        logger.info("features.engine is auto: %s goes on, which the run was begun with.", engine)
     if recipe.features.views:
         logger.info("The backbone is frozen: the head trains on %d cached views of every image.", recipe.features.views)
     else:
