@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -27,6 +28,17 @@ def test_two_files_of_predictions_are_compared_image_by_image(two_files):
     assert "new is better than old: accuracy 0.700 → 0.900" in done.stdout
     values = json.loads(tlkit("compare", "old.csv", "new.csv", "--by", "light", "--json", cwd=two_files).stdout)
     assert [row["by"] for row in values["rows"]] == ["(all)", "(class)", "light", "light"]
+
+
+def test_columns_of_files_with_one_name_are_told_apart(two_files):
+    for folder in ("a", "b"):
+        (two_files / folder).mkdir()
+        shutil.copy(two_files / "old.csv", two_files / folder)
+    done = tlkit("compare", "a/old.csv", "b/old.csv", cwd=two_files)
+    assert done.stdout.splitlines()[0].split()[4:6] == ["a/old.csv", "b/old.csv"]
+    done = tlkit("compare", "old.csv", two_files / "old.csv", cwd=two_files)
+    assert re.search(r" old +old \(again\) .* only old right +only old \(again\) right ", done.stdout.splitlines()[0])
+    assert done.stderr == "old.csv is compared with itself, so nothing can differ.\n"
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,15 @@ def test_no_labels_at_all_is_an_error_that_names_the_option() -> None:
     )
 
 
+def test_a_usual_k_that_says_nothing_is_left_out_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    two = make([0, 1, 1], proba=[[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], classes=2)
+    with caplog.at_level(logging.INFO, logger="tlkit"):
+        assert list(evaluate(two).top_k) == [1]
+        assert list(evaluate(two, top_k=[1, 5]).top_k) == [1]
+        assert list(evaluate(make([0, 1], y_pred=[0, 1], classes=5)).top_k) == [1]
+    assert caplog.messages == []
+
+
 def test_a_k_that_says_nothing_is_left_out_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="tlkit"):
         evaluation = evaluate(make([0, 1, 1], proba=[[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], classes=2), top_k=[5, 1, 2])

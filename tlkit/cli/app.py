@@ -205,6 +205,7 @@ def compare(
     """Say what changes from the first model to the second, image by image: overall, by class and by group."""
     from tlkit.audit.comparison import compare_predictions
     from tlkit.audit.published import published_comparison
+    from tlkit.pipeline.judging.compare import tell_apart
 
     one, two = find_run(first, split=split), find_run(second, split=split)
     if one and two:
@@ -214,8 +215,7 @@ def compare(
             run.predictions(split) if run else read_file(path, y_true=y_true, y_pred=y_pred)
             for run, path in ((one, first), (two, second))
         ]
-        names = (first.stem, second.stem) if first.stem != second.stem else (str(first), str(second))
-        result = compare_predictions(*tables, by=by, names=names)
+        result = compare_predictions(*tables, by=by, names=tell_apart(first, second))
     if json:
         print_json(published_comparison(result))
         return

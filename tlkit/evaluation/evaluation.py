@@ -21,13 +21,15 @@ __all__ = ["Evaluation", "evaluate"]
 
 logger = logging.getLogger(__name__)
 
+USUAL_TOP_K = (1, 5)
+"""Ranks where nobody asked for others, so that nobody misses one that says nothing: top-5 among two classes."""
 NO_IMAGES = "no images of this class"
 
 
 def evaluate(
     predictions: Predictions,
     *,
-    top_k: Sequence[int] = (1, 5),
+    top_k: Sequence[int] = USUAL_TOP_K,
     confidence: float = 0.95,
     seed: int = 0,
     leaked: Collection[str] = (),
@@ -142,7 +144,7 @@ def _top_k(labelled: Predictions, top_k: Sequence[int], confidence: float) -> di
     """Return the top-k accuracies that say something, by k."""
     size = len(labelled.classes)
     wanted = sorted(set(top_k))
-    if too_large := [k for k in wanted if k >= size]:
+    if (too_large := [k for k in wanted if k >= size]) and tuple(wanted) != USUAL_TOP_K:
         logger.info("top-%s accuracy is left out: it is 1 with %d classes.", first_few(too_large), size)
     wanted = [k for k in wanted if k < size]
     if labelled.proba is None:

@@ -79,8 +79,24 @@ def test_runs_are_compared_on_their_test_images(runs):
     assert (found.first, found.second, found.overall.change) == ("old", "new", "better")
     assert {row.by for row in found.rows} == {"(all)", "(class)", "light"}
     assert old.compare(new.predictions()).second == "the other"
-    same = make_run(new.path.parent.parent / "more/old", wrong_at_night=90)
-    assert old.compare(same).first == str(old.path)
+
+
+def test_runs_of_one_name_are_told_apart_by_the_folders_they_lie_in(runs, caplog):
+    old, _ = runs
+    other = make_run(old.path.parents[1] / "more/runs/old", wrong_at_night=90)
+    twin = make_run(old.path.parents[1] / "more/old", wrong_at_night=90)
+    found = old.compare(twin)
+    assert (found.first, found.second) == ("runs/old", "more/old")
+    found = old.compare(other)
+    assert (found.first, found.second) == (f"{old.path.parents[1].name}/runs/old", "more/runs/old")
+    assert not caplog.messages
+
+
+def test_a_run_that_is_compared_with_itself_is_told_so(runs, caplog, monkeypatch):
+    monkeypatch.chdir(runs[0].path.parent)
+    found = open_run("old").compare(runs[0])
+    assert (found.first, found.second) == ("old", "old (again)")
+    assert caplog.messages == ["old is compared with itself, so nothing can differ."]
 
 
 def test_a_run_is_held_against_gates_and_another_run(runs, tmp_path, monkeypatch):

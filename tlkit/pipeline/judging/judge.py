@@ -13,7 +13,7 @@ import pandas as pd
 
 from tlkit.audit.audit import Audit, audit_groups
 from tlkit.audit.columns import By
-from tlkit.audit.comparison import Comparison, compare_predictions
+from tlkit.audit.comparison import Comparison
 from tlkit.audit.cut import explain_columns
 from tlkit.audit.evidence import GroupImages, Near, audit_evidence
 from tlkit.audit.explanation import Explanation
@@ -26,6 +26,7 @@ from tlkit.evaluation import Evaluation, evaluate
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.runs import RunDirectory, store_judgement, stored_judgement
+from tlkit.runs.tables import read_history, read_leaks, read_set_aside
 from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
@@ -72,26 +73,17 @@ class Run:
     @property
     def history(self) -> pd.DataFrame:
         """One row of metrics per epoch; empty where no epoch has ended."""
-        path = self.directory.metrics
-        return pd.read_csv(path) if path.is_file() and path.stat().st_size else pd.DataFrame({"epoch": []})
+        return read_history(self.directory)
 
     @property
     def set_aside(self) -> list[tuple[str, str]]:
         """Path and reason of each image that could not be read."""
-        path = self.directory.set_aside
-        if not path.is_file():
-            return []
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-        return list(rows.itertuples(index=False, name=None))
+        return read_set_aside(self.directory)
 
     @property
     def leaks(self) -> pd.DataFrame:
         """Images of val and test that were in training as well: path, split, twin, twin_split, how, dropped."""
-        path = self.directory.leaks
-        names = ["path", "split", "twin", "twin_split", "how", "dropped"]
-        if not path.is_file():
-            return pd.DataFrame(columns=names, dtype="str")
-        return pd.read_csv(path, dtype="str", keep_default_na=False)[names]
+        return read_leaks(self.directory)
 
     def leaked(self, split: str) -> list[str]:
         """Return the images of a split that the model had met in training."""
@@ -323,17 +315,9 @@ class Run:
         Raises:
             PredictionsError: the two have no image in common, or a column is not there.
         """
-        split = self.judged_split(split)
-        names = (self.directory.name, other.directory.name if isinstance(other, Run) else "the other")
-        if names[0] == names[1] and isinstance(other, Run):
-            names = (str(self.path), str(other.path))
-        return compare_predictions(
-            self.predictions(split),
-            other.predictions(split) if isinstance(other, Run) else other,
-            by=by or list(self.recipe.audit.columns) or None,
-            names=names,
-            confidence=self.recipe.evaluate.confidence,
-        )
+        from tlkit.pipeline.judging.compare import compare_with
+
+        return compare_with(self, other, by=by, split=split)
 
     def gate(self, gates: str | os.PathLike[str], *, split: str | None = None) -> GateReport:
         """Hold a split's predictions against a file of gates; see `tlkit.gate`.

@@ -1,0 +1,32 @@
+"""The small tables of a run, read from their CSV files; each is empty where its file is not there."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from tlkit.runs.directory import RunDirectory
+
+LEAK_COLUMNS = ("path", "split", "twin", "twin_split", "how", "dropped")
+
+
+def read_history(directory: RunDirectory) -> pd.DataFrame:
+    """Return one row of metrics per epoch."""
+    path = directory.metrics
+    return pd.read_csv(path) if path.is_file() and path.stat().st_size else pd.DataFrame({"epoch": []})
+
+
+def read_set_aside(directory: RunDirectory) -> list[tuple[str, str]]:
+    """Return path and reason of each image that could not be read."""
+    path = directory.set_aside
+    if not path.is_file():
+        return []
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return list(rows.itertuples(index=False, name=None))
+
+
+def read_leaks(directory: RunDirectory) -> pd.DataFrame:
+    """Return the images of val and test that were in training as well."""
+    path = directory.leaks
+    if not path.is_file():
+        return pd.DataFrame(columns=list(LEAK_COLUMNS), dtype="str")
+    return pd.read_csv(path, dtype="str", keep_default_na=False)[list(LEAK_COLUMNS)]
