@@ -110,6 +110,7 @@ def test_models_that_agree_are_not_distinguishable_rather_than_equal():
         "a and b are right on the same images (accuracy 0.900 → 0.900, +0.000 [-0.084, +0.084]): not distinguishable "
         "at n = 40."
     )
+    assert found.sentences()[-1] == "Intervals of 95% (Newcombe, for pairs); no image differs, so there is no test."
 
 
 def test_too_few_differing_images_are_said_to_decide_nothing():

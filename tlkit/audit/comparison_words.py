@@ -55,12 +55,15 @@ def sentences(comparison: Comparison) -> list[str]:
         found.append(f"{_kinds(parts)} changed by more than chance may have moved it.")
     if alike := [row.name for row in parts if row.by == CLASS and row.pairs.discordant == 0]:
         found.append(f"Right on the same images in {len(alike)} of {_classes(parts)}: {first_few(alike, most=10)}.")
+    intervals = f"Intervals of {comparison.confidence:.0%} (Newcombe, for pairs)"
+    if comparison.tests == 0:
+        return [*found, f"{intervals}; no image differs, so there is no test."]
     tests = "one test" if comparison.tests == 1 else f"{comparison.tests} tests"
-    found.append(
-        f"Intervals of {comparison.confidence:.0%} (Newcombe, for pairs); exact McNemar tests, those of classes and "
-        f"groups corrected for {tests} (Holm, alpha {comparison.alpha:g})."
-    )
-    return found
+    return [
+        *found,
+        f"{intervals}; exact McNemar tests, those of classes and groups corrected for {tests} (Holm, alpha "
+        f"{comparison.alpha:g}).",
+    ]
 
 
 def _shown(comparison: Comparison) -> list[ChangeRow]:

@@ -115,7 +115,7 @@ def make(files: Files, shelf: Shelf, maker: Maker, pixels: Pixels, *, progress: 
     first = {keys[row]: row for row in reversed(shelf.missing(keys))}  # identical files are computed once
     missing = sorted(first.values())
     logger.info(
-        "Features: %d of %d images are in the cache, %d pass through the backbone (%s, %s).",
+        "Features: %d of %d images are in the cache, %d to pass through the backbone (%s, %s).",
         len(files) - len(missing), len(files), len(missing), shelf.made_by.engine, shelf.made_by.dtype,
     )  # fmt: skip
     if not missing:

@@ -168,7 +168,7 @@ class Predictor:
         loader = create_loader(
             ImageDataset(images, transform=build_transform(picture), max_pixels=max_pixels),
             batch_size=batch_size,
-            num_workers=choose_workers(num_workers, images=len(images)),  # type: ignore[arg-type]
+            num_workers=choose_workers(num_workers, images=len(images), level=logging.DEBUG),  # type: ignore[arg-type]
         )
         proba, index = [], []
         self.network.eval()

@@ -131,14 +131,15 @@ def advise(
     device = choose_device(device, key="device")
     trial = _Trial(*_images(data), limits, folds, seed, engine, device, cache or FeatureCache())
     found = find_weights(backbones, download=download)
-    logger.info("%d backbones on %d images.", sum(not one.problem for one in found), len(trial.samples))
+    there = sum(not one.problem for one in found)
+    logger.info("%d backbone%s on %d images.", there, "" if there == 1 else "s", len(trial.samples))
     ranked: list[tuple[AdvisedBackbone, Mask]] = []
     left_out: list[LeftOut] = []
     for one in found:
         result = _left_out(one, one.problem) if one.problem else trial.run(one, progress=_named(progress, one.name))
         if isinstance(result, LeftOut):
             left_out.append(result)
-            logger.info("%s is left out: %s.", one.name, result.reason.rstrip("."))
+            logger.info("%s is left out.", one.name)  # why stands in the result, or in the error
         else:
             ranked.append(result)
             logger.info("%s: probe %s.", one.name, result[0].probe.format())
