@@ -197,6 +197,8 @@ def test_history_draws_loss_and_accuracy_and_leaves_out_what_is_missing(ax):
     assert ax.get_xlabel() == "epoch (n = 3)"
     right = next(other for other in ax.figure.axes if other is not ax)
     assert right.get_ylabel() == "accuracy (share of images)"
+    low, high = right.get_ylim()
+    assert low < min(right.get_yticks()) <= max(right.get_yticks()) <= 1 < high  # nothing is right 102 % of the time
 
 
 def test_history_without_an_epoch_column_says_what_it_has(ax):

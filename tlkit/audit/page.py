@@ -7,7 +7,7 @@ from html import escape
 from tlkit.audit.result import Audit
 from tlkit.audit.summary import headline, profile_note, profile_rows
 from tlkit.audit.tables import GroupTable
-from tlkit.audit.words import NONE, difference_text, gap_text, p_text, rate_text
+from tlkit.audit.words import NONE, difference_text, gap_text, image_count, p_text, rate_text
 from tlkit.notebook import html_lines, html_table
 
 MOST_OPEN = 6  # tables that are not folded away
@@ -24,7 +24,7 @@ def audit_html(audit: Audit) -> str:
         f"<b>Audit by {escape(', '.join(settings.by))}: {_MARK[audit.verdict]}</b><br>"
         f"{audit.images:,} images, accuracy {escape(audit.overall.format())}; tolerance {settings.tolerance:g}, "
         f"{audit.tests} tests (Holm)"
-        + (f"; {audit.unlabelled:,} images without a label left out" if audit.unlabelled else "")
+        + (f"; {image_count(audit.unlabelled)} without a label left out" if audit.unlabelled else "")
     )
     first = html_lines(headline(audit)[1:], tag="li")
     tables = "".join(_table_html(audit, table) for table in audit.tables[:MOST_OPEN])

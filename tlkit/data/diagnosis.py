@@ -35,7 +35,7 @@ KINDS: dict[str, tuple[Severity, str, str]] = {
     "bright": ("warning", "pictures that are nearly all white", "Look at them."),
     "blurred": ("warning", "blurred pictures", "Look at them."),
     "low-information": ("warning", "pictures that show next to nothing", "Look at them: placeholders, lens caps?"),
-    "odd-aspect": ("warning", "pictures three times as long as wide, or more", "A centre crop cuts them; letterbox."),
+    "odd-aspect": ("warning", "pictures three times as long as wide, or more", "Use data.resize: letterbox."),
     "tiny": ("warning", "pictures of fewer than 32 pixels a side", "Thumbnails? Fetch the originals."),
     "copies": ("warning", "pictures that occur more than once in a split", "Keep one, or group them when splitting."),
     "gps": ("warning", "pictures that tell where they were taken (GPS)", "Strip EXIF before you share them."),

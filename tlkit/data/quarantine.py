@@ -46,7 +46,10 @@ def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -
     file.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(file) as partial:
         table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    logger.info("Wrote %s: %d images kept, %d quarantined.", file, len(table) - len(reasons), len(reasons))
+    logger.info(
+        "Wrote %s: %d images kept, %d quarantined. A recipe goes without these with data.quarantine: %s.",
+        file, len(table) - len(reasons), len(reasons), file,
+    )  # fmt: skip
     return file
 
 

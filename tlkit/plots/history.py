@@ -54,6 +54,8 @@ def plot_history(metrics: pd.DataFrame, ax: Axes | None = None) -> Axes:
             right.set_ylabel("accuracy (share of images)")
             right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             right.set_ylim(top=1.02)
+            low, _ = right.get_ylim()
+            right.set_yticks([tick for tick in right.get_yticks() if low <= tick < 1.001])
     if lines:
         figure = ax.get_figure()
         assert figure is not None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tlkit.audit.words import image_count
 from tlkit.plots import plot_confusion, plot_per_class
 from tlkit.report.page import Column, Figure, Illustrated, Row, Table, Tile
 
@@ -31,7 +32,7 @@ def headline(evaluation: Evaluation) -> tuple[Tile, ...]:
     ]
     if evaluation.without_leaks is not None:
         clean = evaluation.without_leaks
-        basis = f"n = {evaluation.n - clean.n_leaked:,}; {clean.n_leaked:,} images met in training left out"
+        basis = f"n = {evaluation.n - clean.n_leaked:,}; {image_count(clean.n_leaked)} met in training left out"
         tiles.insert(1, _tile("Accuracy without leaks", clean.accuracy, level, basis))
     errors = int(evaluation.confusion.sum() - np.trace(evaluation.confusion))
     tiles.append(Tile("Errors", f"{errors:,}", f"of {evaluation.n:,} images, in {evaluation.n_present} classes"))
@@ -42,7 +43,7 @@ def results(evaluation: Evaluation) -> Table:
     """Return the table of results."""
     left_out = ""
     if evaluation.n_unlabelled:
-        left_out = f"{evaluation.n_unlabelled:,} images without a label are left out."
+        left_out = f"Left out: {image_count(evaluation.n_unlabelled)} without a label."
     return Table(
         caption=f"Results with {evaluation.confidence:.0%} intervals",
         columns=(Column("metric", "text"), Column("value"), Column("based on", "text")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tlkit.audit.tables import CROSS
+from tlkit.audit.words import image_count
 from tlkit.models.losses import GroupDROLoss
 from tlkit.models.phases import Table, layer_rows
 from tlkit.pipeline.starting.asked import head_word
@@ -40,7 +41,7 @@ def plan_rows(prepared: Prepared) -> tuple[Table, Table, list[tuple[str, Table]]
         ("augmentation", "the recipe's list" if recipe.augment.transforms else recipe.augment.preset),
         ("strategy", recipe.strategy.kind),
         *_learning_rows(prepared),
-        ("set aside", f"{len(prepared.data.set_aside)} unreadable images"),
+        ("set aside", f"{image_count(len(prepared.data.set_aside))} that cannot be read"),
     ]
     return images, settings, _phase_tables(prepared)
 
