@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tlkit.audit import audit_groups, by_problems
-from tlkit.audit.cells import cells_of, cross
+from tlkit.audit.cells import cells_of, columns_to_audit, cross
 from tlkit.audit.columns import GroupColumn, columns_of, levels_of, parse_column
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
@@ -76,6 +76,14 @@ def test_a_column_that_counts_through_is_an_identifier_and_a_measurement_is_not(
     frame = pd.DataFrame({"id": [str(i) for i in range(90)], "depth": [str(i + 0.5) for i in range(90)]})
     (problem,) = by_problems(frame, ["id", "depth"])
     assert problem.startswith("The column 'id' has 90 different values in 90 rows, so it looks like an identifier")
+    assert "cut it (id:quantiles=4), or in Python raise max_values" in problem
+
+
+def test_columns_that_nobody_named_are_those_that_do_not_look_like_identifiers():
+    ids, light = [f"s{i}" for i in range(90)], ["day", "night"] * 45
+    frame = pd.DataFrame({"id": ids, "light": light, "depth": [str(i + 0.5) for i in range(90)], "burst": light})
+    assert columns_to_audit(frame, used=["burst", None]) == (["light", "depth"], ["id"])
+    assert columns_to_audit(frame[["id"]]) == (["id"], [])  # which is refused with the reason
 
 
 def test_bins_are_half_open_and_say_so():

@@ -355,8 +355,8 @@ def test_a_column_that_looks_like_an_identifier_is_refused_unless_allowed():
         audit_groups(predictions, by="subject")
     assert str(caught.value) == (
         "The column 'subject' has 60 different values in 60 rows, so it looks like an identifier or a measurement. "
-        "Audit by columns with at most 50 values: cut numbers (subject:quantiles=4), merge rare values, or raise "
-        "max_values."
+        "Audit by columns with at most 50 values: merge rare values, or in Python raise max_values. What says which "
+        "images belong together goes into cluster_by."
     )
     assert len(audit_groups(predictions, by="subject", max_values=60).tables[0].rows) == 60
 

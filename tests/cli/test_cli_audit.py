@@ -59,6 +59,19 @@ def test_criteria_clusters_and_tolerance_reach_the_audit(csv):
     assert (settings["positive"], settings["cluster_by"], settings["tolerance"]) == ("cat", "burst", 0.1)
 
 
+def test_identifiers_that_nobody_named_are_left_out_and_what_they_may_be_for_is_said(csv):
+    frame = pd.read_csv(csv).assign(subject=[f"s{i // 3}" for i in range(400)], tags="a")
+    frame.to_csv(csv, index=False)
+    out = audit(csv, "--cluster-by", "burst")
+    assert out.startswith("Audit by age, tags: ")
+    done = CliRunner().invoke(app, ["audit", str(csv)])
+    assert done.exit_code == 0
+    assert done.stderr.startswith(
+        "Not audited by subject, since more than 50 different values look like an identifier. What says which images "
+        "belong together goes into cluster_by.\n"
+    )
+
+
 def test_an_export_hides_small_cells(csv, tmp_path):
     audit(csv, "--by", "age:bins=19,60", "--export", tmp_path / "out.csv", "--k", "20")
     table = pd.read_csv(tmp_path / "out.csv", dtype=str)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ import pandas as pd
 
 from tlkit.audit.columns import CUTS, MAX_VALUES, By, GroupColumn, Levels, column_problems, columns_of, levels_of
 from tlkit.errors import PredictionsError, did_you_mean, first_few
+
+logger = logging.getLogger(__name__)
 
 MAX_EMPTY_CELLS = 200  # above so many cells, the empty ones of an intersection are counted, not listed
 
@@ -144,6 +147,31 @@ def by_problems(groups: pd.DataFrame, by: By | Sequence[By], *, max_values: int 
         else:
             problems += column_problems(groups[spec.column], spec, max_values=max_values)
     return problems
+
+
+def columns_to_audit(groups: pd.DataFrame, *, used: Collection[str | None] = ()) -> tuple[list[str], list[str]]:
+    """Return the columns to audit by where nobody named any, and those left out because they look like identifiers.
+
+    Where all look so, all are returned as columns to audit by: an audit refuses them, and says why.
+
+    Args:
+        groups: group columns, shape (N, G), missing = NA.
+        used: columns that serve something else, such as clusters.
+    """
+    names = [name for name in groups.columns if name not in used]
+    plain = [name for name in names if not column_problems(groups[name], GroupColumn(name))]
+    return (plain, [name for name in names if name not in plain]) if plain else (names, [])
+
+
+def say_left_out(names: Sequence[str], *, level: int = logging.INFO) -> None:
+    """Say in the log which columns nobody named are not audited by, and what they may be for."""
+    if names:
+        logger.log(
+            level,
+            "Not audited by %s, since more than %d different values look like an identifier. What says which images "
+            "belong together goes into cluster_by.",
+            first_few(list(names)), MAX_VALUES,
+        )  # fmt: skip
 
 
 def _misspelt_cut(asked: str, found: Sequence[str]) -> str:

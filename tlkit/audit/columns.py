@@ -219,10 +219,11 @@ def column_problems(values: pd.Series[Any], spec: GroupColumn, *, max_values: in
         found = sorted({part for value in found for part in _parts(value, spec.separator)})
     if len(found) <= max_values or (numbers is not None and _measures(numbers, len(text), max_values)):
         return []
+    fewer = "merge rare values" if numbers is None else f"cut it ({spec.column}:quantiles=4)"
     return [
         f"The column {spec.column!r} has {len(found)} different values in {len(values)} rows, so it looks like an "
-        f"identifier or a measurement. Audit by columns with at most {max_values} values: cut numbers "
-        f"({spec.column}:quantiles=4), merge rare values, or raise max_values."
+        f"identifier or a measurement. Audit by columns with at most {max_values} values: {fewer}, or in Python raise "
+        "max_values. What says which images belong together goes into cluster_by."
     ]
 
 

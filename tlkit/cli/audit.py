@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tlkit.audit import Audit, audit_groups
+from tlkit.audit.cells import columns_to_audit, say_left_out
 from tlkit.audit.cut import explain_columns
 from tlkit.audit.evidence import audit_evidence
 from tlkit.cli.output import find_run, print_lines, read_file
@@ -51,7 +52,8 @@ def run_audit(
     table = run.predictions(split) if run else read_file(what, y_true=y_true, y_pred=y_pred)
     table = table.with_groups(groups) if groups else table
     used = (cluster_by, pair_by, weights)
-    columns = by or [name for name in table.group_columns if name not in used]
+    columns, identifiers = (by, []) if by else columns_to_audit(table.groups, used=used)
+    say_left_out(identifiers)
     audit = audit_groups(
         table,
         by=columns,

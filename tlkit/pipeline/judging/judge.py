@@ -23,13 +23,12 @@ from tlkit.audit.slice_report import SliceReport
 from tlkit.choices import Criterion
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation, evaluate
+from tlkit.pipeline.judging.columns import columns_of_run
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.runs import RunDirectory, store_judgement, stored_judgement
 from tlkit.runs.tables import read_history, read_leaks, read_set_aside
 from tlkit.samples import Samples
-
-logger = logging.getLogger(__name__)
 
 
 class Run:
@@ -172,8 +171,8 @@ class Run:
         """Compare a split's rates across groups. The recipe's own audit is stored in `audit.json`; others are not.
 
         Args:
-            by: group columns, as `tlkit.audit_groups` takes them; default: the recipe's `audit.by`, else all columns
-                there are.
+            by: group columns, as `tlkit.audit_groups` takes them; default: the recipe's `audit.by`, else all
+                columns that do not look like identifiers.
             split: test by default, or val where there is no test split.
             max_order: most columns that are crossed; default: the recipe's.
             min_group_size: smallest group that gets a rate; default: the recipe's.
@@ -193,7 +192,7 @@ class Run:
         used = (cluster_by, pair_by, weights)
         result = audit_groups(
             predictions,
-            by=self._columns(by, predictions, used=used),
+            by=columns_of_run(self, by, predictions, used=used, level=logging.INFO),
             criteria=section.criteria if criteria is None else criteria,
             positive=positive or section.positive,
             max_order=section.max_order if max_order is None else max_order,
@@ -221,7 +220,7 @@ class Run:
         """Say what lies behind a split's gaps. That of the recipe's own columns is stored; others are not.
 
         Args:
-            by: group columns; default: the recipe's `audit.by`, else all columns there are.
+            by: group columns; default: the recipe's `audit.by`, else all that are no identifiers.
             split: test by default, or val where there is no test split.
             order: the values of a column in their order, lowest first.
             min_group_size: smallest group that is explained; default: the recipe's.
@@ -236,7 +235,7 @@ class Run:
         training = trained.groups if len(trained) else None
         result = explain_columns(
             predictions,
-            by=self._columns(by, predictions),
+            by=columns_of_run(self, by, predictions),
             order=order,
             training=training,
             min_group_size=recipe.audit.min_group_size if min_group_size is None else min_group_size,
@@ -276,7 +275,7 @@ class Run:
         stored = stored_judgement(self.directory, self.directory.neighbours, split) or {}
         near = {path: tuple(Near(**one) for one in nears) for path, nears in stored.items()}
         return audit_evidence(
-            predictions, audit or self.audit(by, split=split), by=self._columns(by, predictions), most=most,
+            predictions, audit or self.audit(by, split=split), by=columns_of_run(self, by, predictions), most=most,
             neighbours=near,
         )  # fmt: skip
 
@@ -309,7 +308,7 @@ class Run:
 
         Args:
             other: another run, or predictions of another model on the same images.
-            by: group columns; default: the recipe's `audit.by`, else all columns there are.
+            by: group columns; default: the recipe's `audit.by`, else all that are no identifiers.
             split: test by default, or val where there is no test split.
 
         Raises:
@@ -354,25 +353,6 @@ class Run:
         from tlkit.pipeline.judging.pages import card_of
 
         return card_of(self, split, intended_use=intended_use, overwrite=overwrite)
-
-    def _columns(
-        self, by: By | Sequence[By] | None, predictions: Predictions, *, used: Sequence[str | None] = ()
-    ) -> By | Sequence[By]:
-        """Return the columns to audit by: those asked for, else the recipe's, else all that serve nothing else.
-
-        Raises:
-            RunError: there are none.
-        """
-        section = self.recipe.audit
-        others = (*used, section.cluster_by, section.pair_by, section.weights)
-        columns = by or section.plain or [name for name in predictions.group_columns if name not in others]
-        if not columns:
-            raise RunError(
-                f"{self.path} has no group columns to audit by. Name a CSV of them, keyed by path (--groups FILE; in "
-                "Python, tlkit.audit_groups(run.predictions().with_groups(FILE), by=[...])). Or name it in "
-                "data.metadata and its columns in data.groups, and fit again."
-            )
-        return columns
 
     def _repr_html_(self) -> str:
         name, status, path = (html.escape(text) for text in (self.directory.name, self.status, str(self.path)))
