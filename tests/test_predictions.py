@@ -414,13 +414,22 @@ def test_what_is_left_out_or_named_for_the_user_is_logged(tmp_path: Path, caplog
     ]
 
 
-def test_labels_and_predictions_that_share_no_name_are_warned_about(
+def test_labels_and_predictions_that_share_no_name_are_refused(tmp_path: Path) -> None:
+    file = write(tmp_path, "path,y_true,y_pred\na,3.0,3\nb,1.0,1\n")
+    assert read_problems(file) == (
+        "FILE: no name occurs both among the labels (1.0, 3.0) and among the predicted classes (1, 3), so no row could "
+        "be right. Write them alike, or name the columns that hold them: --y-true and --y-pred (in Python, y_true= and "
+        "y_pred=).",
+    )
+
+
+def test_a_single_label_that_is_never_predicted_is_warned_about(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    file = write(tmp_path, "path,y_true,y_pred\na,3.0,3\nb,1.0,1\n")
-    read_predictions(file)
+    file = write(tmp_path, "path,y_true,y_pred\na,cat,dog\nb,cat,cow\n")
+    assert read_predictions(file).correct.sum() == 0
     assert caplog.messages == [
-        f"{file}: no name occurs both among the labels (1.0, 3.0) and among the predicted classes (1, 3), so no row is "
+        f"{file}: no name occurs both among the labels (cat) and among the predicted classes (cow, dog), so no row is "
         "right. Are they written alike?"
     ]
 

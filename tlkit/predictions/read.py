@@ -59,7 +59,7 @@ def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_
     in_columns = [name.removeprefix(PROBA_PREFIX) for name in table.columns if name.startswith(PROBA_PREFIX)]
     classes = _classes(noted["classes"] if noted else None, in_columns, truth, guess)
     if not in_columns and not noted:
-        _warn_if_apart(file, truth, guess)
+        _refuse_apart(file, truth, guess)
     return Predictions.build(
         classes=classes,
         path=_paths(file, table),
@@ -140,14 +140,23 @@ def _groups(file: Path, table: pd.DataFrame, *, used: tuple[str, str]) -> pd.Dat
     return table[[name for name in others if not is_reserved(name)]]
 
 
-def _warn_if_apart(file: Path, truth: pd.Series[str] | None, guess: pd.Series[str] | None) -> None:
-    """Warn where labels and predictions share no name, as "3" and "3.0" or "dog" and "Dog" do not."""
+def _refuse_apart(file: Path, truth: pd.Series[str] | None, guess: pd.Series[str] | None) -> None:
+    """Check that labels and predictions share a name, as "3" and "3.0" or "dog" and "Dog" do not.
+
+    Raises:
+        PredictionsError: they do not, and there are several of each: of one label alone, every image may be mistaken.
+    """
     if truth is None or guess is None:
         return
     labels, guesses = sorted(set(truth.dropna())), sorted(set(guess.dropna()))
     if labels and not set(labels) & set(guesses):
-        logger.warning(
-            "%s: no name occurs both among the labels (%s) and among the predicted classes (%s), so no row is right. "
-            "Are they written alike?",
-            file, first_few(labels), first_few(guesses),
-        )  # fmt: skip
+        apart = (
+            f"no name occurs both among the labels ({first_few(labels)}) and among the predicted classes "
+            f"({first_few(guesses)}), so no row"
+        )
+        if len(labels) > 1 and len(guesses) > 1:
+            raise PredictionsError(
+                f"{file}: {apart} could be right. Write them alike, or name the columns that hold them: --y-true and "
+                "--y-pred (in Python, y_true= and y_pred=)."
+            )
+        logger.warning("%s: %s is right. Are they written alike?", file, apart)
