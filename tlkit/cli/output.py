@@ -221,10 +221,17 @@ def named_progress() -> Iterator[Callable[[str, int, int], None] | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, visible=False)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("", total=None)
 
-        def on_step(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total, visible=done < total)
+    def on_step(what: str, done: int, total: int) -> None:
+        bar.update(task, description=what, completed=done, total=total)
+        if done < total:
+            bar.start()
+        else:
+            bar.stop()  # and with it the thread that draws it: what comes next may want to fork
 
+    try:
         yield on_step
+    finally:
+        bar.stop()

@@ -6,19 +6,26 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pandas as pd
 
+from tlkit.data.cores import available_cores
 from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
 from tlkit.data.duplicates import Fingerprint, Fingerprints, fingerprint, fingerprint_reduction
 from tlkit.data.formats import EXTENSIONS
 from tlkit.data.pool import map_files
 from tlkit.data.read import read_bytes
 from tlkit.errors import DataError, first_few
+from tlkit.forked import Forked, ForkedError, tell
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
 logger = logging.getLogger(__name__)
+
+FEW = 2000
+"""So many images are checked by the time that torch is loaded."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ def check_images(
     max_pixels: int = MAX_PIXELS,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> CheckedImages:
     """Decode every image, take the sha256 of every file, and set aside what cannot be read.
 
@@ -62,6 +70,7 @@ def check_images(
         max_pixels: images of more pixels than this count as unreadable.
         workers: number of threads; default: one per core. Pillow decodes without holding Python's lock.
         progress: called from this thread with (images done, images in all).
+        meanwhile: done by this process while another one, forked from it, looks at the images (see `can_fork`).
 
     Raises:
         DataError: a class has no readable training image left, or a split no readable image.
@@ -71,7 +80,13 @@ def check_images(
     def look(path: str, noted: list[str]) -> _Finding:
         return _check(samples.root / path, max_pixels, noted)
 
-    findings = map_files(look, paths, workers=workers, progress=progress)
+    look_at_all = partial(map_files, look, paths)
+    if meanwhile is None:
+        findings = look_at_all(workers=workers, progress=progress)
+    else:
+        if workers is None and len(paths) <= FEW:
+            workers = max(1, available_cores() - 1)  # what is done meanwhile needs a core
+        findings = _beside(partial(look_at_all, workers=workers), progress, meanwhile)
     set_aside = tuple(sorted((path, f.reason) for path, f in zip(paths, findings, strict=True) if f.reason))
     oddities: dict[str, list[str]] = {}
     for path, finding in zip(paths, findings, strict=True):
@@ -86,6 +101,28 @@ def check_images(
     checked = CheckedImages(kept, set_aside, {name: tuple(found) for name, found in sorted(oddities.items())}, prints)
     _log(checked, total=len(samples))
     return checked
+
+
+def _beside(
+    look_at_all: Callable[..., list[_Finding]],
+    progress: Callable[[int, int], None] | None,
+    meanwhile: Callable[[], None],
+) -> list[_Finding]:
+    """Have another process look at the images; where that fails, do it here."""
+
+    def work(home: Connection) -> None:
+        tell(home, look_at_all(progress=lambda *counts: tell(home, counts)))
+
+    with Forked(work) as other:
+        meanwhile()
+        try:
+            while not isinstance(heard := other.hear(), list):
+                if progress is not None:
+                    progress(*heard)
+        except ForkedError as error:
+            logger.debug("The process that checks the images has failed (%s); they are checked here.", error)
+            return look_at_all(progress=progress)
+    return heard
 
 
 def _check(file: Path, max_pixels: int, noted: list[str]) -> _Finding:

@@ -86,13 +86,13 @@ class Source:
         self,
         *,
         progress: Callable[[int, int], None] | None = None,
-        on_found: Callable[[Samples], None] | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Gathered:
         """Scan, check and split the images, and say in the log what was decided.
 
         Args:
             progress: called with (images checked, images in all).
-            on_found: called with the images before any of them is decoded.
+            meanwhile: done while the images are checked; see `check_images`.
 
         Raises:
             DataError: the folder, the metadata or the shares cannot be used.
@@ -105,10 +105,8 @@ class Source:
             samples = listed = without_quarantined(samples, self.quarantine)
         for file in self.labels:
             read_decisions(file, classes=samples.classes)  # what is wrong with it shows before the images are read
-        if on_found is not None:
-            on_found(samples)
         if self.check:
-            checked = check_images(samples, max_pixels=self.max_pixels, progress=progress)
+            checked = check_images(samples, max_pixels=self.max_pixels, progress=progress, meanwhile=meanwhile)
             samples = checked.samples
             if self.split is not None:
                 require_as_listed(listed, checked.samples, file=self.split)

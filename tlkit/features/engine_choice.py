@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 
 PROBE_IMAGES = 8
+"""Real images that engines are compared by."""
+GLANCE_IMAGES = 2
+"""So many say roughly how long torch will take: too long rather than too short, and then it is measured."""
 PROBES, PROBE_CLASSES = 16, 10
 LEAST_AGREEMENT = 0.95
 """Smallest share of the probes' decisions that an engine must have in common with float32 torch."""
@@ -132,7 +135,7 @@ def choose_engine(
     Args:
         module: maps uint8 pixels (B, 3, H, W) to features (B, D); run as it is, it is the reference.
         folded: gives the same function with batch normalisation folded.
-        pixels: a real batch.
+        pixels: a batch, its first images real.
         images: how many images are to be run.
         device: "cpu", "cuda" or "mps".
         tolerance: smallest cosine similarity with the reference, in (0, 1].
@@ -140,8 +143,7 @@ def choose_engine(
     built = folded()
     best: Engine = create_engine("torch", built, pixels, device=device)
     others = candidates(device)[1:]
-    few = pixels[:PROBE_IMAGES]
-    rough_s = _time_s(best, few) / len(few)
+    rough_s = _time_s(best, pixels[:GLANCE_IMAGES]) / GLANCE_IMAGES
     expected_s = rough_s * images
     if all(expected_s < WORTH_TRYING_S[name] for name in others):
         untried = f", too short for another engine to pay for its start (not tried: {', '.join(others)})"

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import tlkit.torchvision_cure  # isort: skip
-import tlkit.models.late_wandb  # isort: skip
+import tlkit.models.late  # isort: skip
 
 import timm
 import torch

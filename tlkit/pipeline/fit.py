@@ -1,4 +1,4 @@
-"""The main verb: a recipe becomes a run. Torch is loaded once the images have been found good."""
+"""The main verb: a recipe becomes a run. Torch is loaded once the images are found, or while they are checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RunError
-from tlkit.pipeline.starting.beside import FeaturesBeside
+from tlkit.pipeline.inference.beside import FeaturesBeside
 from tlkit.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -80,8 +80,6 @@ def _fit(
     progress: bool,
     on_check: Callable[[int, int], None] | None,
 ) -> Run:
-    # loaded while the other process starts
-    from tlkit.pipeline.judging.judge import Run
     from tlkit.pipeline.starting.images import gather_images
     from tlkit.pipeline.starting.reopen import bring_back, forget_replaced, open_to_resume, require_same_data
     from tlkit.runs import RunDirectory, write_lock
@@ -102,11 +100,14 @@ def _fit(
                 from tlkit.pipeline.training.fitting import dismiss_the_others
 
                 dismiss_the_others(recipe)
+            from tlkit.pipeline.judging.judge import Run
+
             return Run(RunDirectory.open(path))
-        gathered = gather_images(recipe, progress=on_check, on_found=None if beside is None else beside.give)
+        gathered = gather_images(recipe, progress=on_check, meanwhile=None if beside is None else beside.load)
         if resume:
             require_same_data(RunDirectory.open(path), gathered.samples)
-        # torch takes seconds to load: what is wrong with the data has been said before
+        if beside is not None:
+            beside.begin(gathered.samples)
         from tlkit.pipeline.training.fitting import carry_out
 
         run = carry_out(recipe, path, gathered, resume=resume, progress=progress, beside=beside)

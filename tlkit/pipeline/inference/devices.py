@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -71,3 +73,14 @@ def choose_precision(precision: str, *, device: str) -> LightningPrecision:
     if precision == "16" and device == "cpu":
         raise RecipeError("train.precision is 16, which a CPU cannot train in. Use auto, 32 or bf16.")
     return NAMES[precision]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

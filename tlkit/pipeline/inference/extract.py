@@ -24,6 +24,7 @@ from tlkit.data.sampler import EpochSampler
 from tlkit.data.transforms import Transform, sample_id_of
 from tlkit.errors import DataError, first_few
 from tlkit.features.cache import Shelf
+from tlkit.features.engine_choice import PROBE_IMAGES
 from tlkit.features.engines import Engine
 from tlkit.features.features import Provenance, View
 from tlkit.samples import DIGEST, Samples
@@ -99,8 +100,8 @@ class Pixels:
         yield from loader
 
     def any_batch(self, files: Files) -> torch.Tensor:
-        """Return the first images as a full batch; black ones where none of them can be read."""
-        first = files.take(range(min(BATCH, len(files))))
+        """Return a full batch, its first images real, the others black; all black where none of them can be read."""
+        first = files.take(range(min(PROBE_IMAGES, len(files))))
         for batch in replace(self, num_workers=0).batches(first):
             return _filled(batch.image)
         return torch.zeros(BATCH, 3, *self.transform.preprocess.image_size, dtype=torch.uint8)

@@ -8,18 +8,17 @@ from tlkit.errors import ModelError
 from tlkit.features.heads import Head, load_head, save_head
 from tlkit.features.heads.store import HEAD_CARD, HEAD_FILE
 from tlkit.models.artifact import ModelCard, read_card, save_artifact
-from tlkit.models.classifier import Classifier
 from tlkit.models.network import Network, ScoredHead, load_network
 
 
-def store_model(folder: Path, classifier: Classifier, head: Head | None) -> None:
-    """Write a classifier's tensors and card, and the head that is no layer of it."""
+def store_model(folder: Path, network: Network, card: ModelCard, head: Head | None) -> None:
+    """Write a network's tensors and card, and the head that is no layer of it."""
     if head is not None and head.linear is None:
         save_head(folder, head)
     else:
         for name in (HEAD_FILE, HEAD_CARD):
             (folder / name).unlink(missing_ok=True)
-    save_artifact(folder, classifier.plain_network().state_dict(), classifier.card())
+    save_artifact(folder, network.state_dict(), card)
 
 
 def load_stored(folder: Path) -> tuple[Network, ModelCard]:

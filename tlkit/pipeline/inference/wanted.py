@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from tlkit.choices import EngineName
@@ -53,7 +52,13 @@ def predicted_splits(samples: Samples) -> tuple[str, ...]:
 
 
 def features_for(
-    recipe: Recipe, samples: Samples, *, backbone: Backbone, engine: EngineName | Literal["auto"], device: str
+    recipe: Recipe,
+    samples: Samples,
+    *,
+    backbone: Backbone,
+    engine: EngineName | Literal["auto"],
+    device: str,
+    progress: Progress | None = None,
 ) -> CachedFeatures:
     """Return the features that a recipe's head trains on, computing those that are not cached.
 
@@ -65,6 +70,7 @@ def features_for(
         backbone: its backbone.
         engine: what runs the backbone.
         device: "cpu", "cuda" or "mps".
+        progress: called with (images done, images in all) for those that are not in the cache.
 
     Raises:
         TlkitError: the engine's package is not installed, or no image can be read.
@@ -75,33 +81,16 @@ def features_for(
         views = embed_views(
             samples.split("train"), backbone=backbone, views=section.views, augment=augmentation(recipe),
             seed=recipe.seed, engine=engine, tolerance=section.tolerance, device=device, cache=_cache(recipe),
-            num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
+            num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels, progress=progress,
         )  # fmt: skip
         engine = engine_named(views[0].made_by.engine, views[0].made_by.dtype)
         chosen = samples.table["split"].isin(predicted_splits(samples))
         samples = Samples(samples.root, samples.classes, samples.table[chosen].reset_index(drop=True))
-    return CachedFeatures(embed_images(recipe, samples, backbone=backbone, engine=engine, device=device), views)
-
-
-def embed_images(
-    recipe: Recipe,
-    images: Samples | Sequence[str | Path],
-    *,
-    backbone: Backbone,
-    engine: EngineName | Literal["auto"],
-    device: str,
-    progress: Progress | None = None,
-) -> Features:
-    """Return the features of images as evaluation sees them, computing those that are not cached; see `features_for`.
-
-    Raises:
-        TlkitError: the engine's package is not installed, or no image can be read.
-    """
-    return embed(
-        images, backbone=backbone, engine=engine, tolerance=recipe.features.tolerance, device=device,
-        cache=_cache(recipe), num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
-        progress=progress,
+    plain = embed(
+        samples, backbone=backbone, engine=engine, tolerance=section.tolerance, device=device, cache=_cache(recipe),
+        num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels, progress=progress,
     )  # fmt: skip
+    return CachedFeatures(plain, views)
 
 
 def _cache(recipe: Recipe) -> FeatureCache:

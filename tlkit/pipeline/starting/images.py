@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tlkit.audit.cells import by_problems
 from tlkit.data.gather import Gathered, Source
 from tlkit.data.split import SplitPlan
 from tlkit.errors import RecipeError, first_few
@@ -18,14 +17,14 @@ def gather_images(
     recipe: Recipe,
     *,
     progress: Callable[[int, int], None] | None = None,
-    on_found: Callable[[Samples], None] | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Gathered:
     """Read, check and split the images of a recipe.
 
     Args:
         recipe: its `data` section says where the images are and how they are split.
         progress: called with (images checked, images in all).
-        on_found: called with the images before any of them is decoded.
+        meanwhile: done while the images are checked; see `check_images`.
 
     Raises:
         ModelError: the model has no name of timm's, or its weights are in a file or a package that is not there; it is
@@ -35,7 +34,7 @@ def gather_images(
     """
     require_name(recipe.model.name)
     require_weights(recipe.model.weights)
-    gathered = source_of(recipe).gather(progress=progress, on_found=on_found)
+    gathered = source_of(recipe).gather(progress=progress, meanwhile=meanwhile)
     check_audit(recipe, gathered.samples)
     class_weights(recipe.train.class_weights, gathered.samples)
     if recipe.train.logit_adjustment:
@@ -74,6 +73,8 @@ def check_audit(recipe: Recipe, samples: Samples) -> None:
     section = recipe.audit
     if not section.by:
         return
+    from tlkit.audit.cells import by_problems  # loads scipy, which takes longer than finding the images
+
     there = set(samples.table["split"])
     problems: list[str] = []
     for split in [name for name in ("val", "test") if name in there] or ["train"]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from tlkit.data.dataset import ImageLoader
 from tlkit.data.sampler import EpochSampler
 from tlkit.features.engine_choice import engine_named
 from tlkit.features.features import Features
+from tlkit.pipeline.inference.devices import one_thread
 from tlkit.pipeline.inference.wanted import CachedFeatures, features_for
 from tlkit.pipeline.starting.asked import can_use_cache
 from tlkit.pipeline.training.prepare import Prepared
@@ -157,17 +158,6 @@ def threads_for(prepared: Prepared, cached: CachedFeatures | None) -> AbstractCo
     classes = len(prepared.data.samples.classes)
     small = cached is not None and prepared.recipe.data.batch_size * cached.plain.width * classes < SMALL_STEP
     return one_thread() if small else nullcontext()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _as_it_is(batch: Batch) -> Batch:

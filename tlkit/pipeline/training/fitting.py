@@ -19,15 +19,15 @@ from tlkit.errors import RunError, TlkitError
 from tlkit.features.heads import Head
 from tlkit.models.artifact import save_artifact
 from tlkit.pipeline.inference.copies import with_leaks_by_features
-from tlkit.pipeline.inference.devices import choose_device
+from tlkit.pipeline.inference.devices import choose_device, one_thread
 from tlkit.pipeline.inference.predictor import Predictor
 from tlkit.pipeline.inference.stored import store_model
 from tlkit.pipeline.inference.wanted import CachedFeatures, predicted_splits
 from tlkit.pipeline.judging.judge import Run
 from tlkit.pipeline.starting.asked import can_use_cache, head_word
-from tlkit.pipeline.starting.beside import FeaturesBeside
+from tlkit.pipeline.inference.beside import FeaturesBeside
 from tlkit.pipeline.starting.reopen import replacing
-from tlkit.pipeline.training.cached import FeatureBatches, cached_features, one_thread, threads_for
+from tlkit.pipeline.training.cached import FeatureBatches, cached_features, threads_for
 from tlkit.pipeline.training.callbacks import PoliteStop
 from tlkit.pipeline.training.checkpoints import find_start
 from tlkit.pipeline.training.environment import describe_environment, with_changes
@@ -71,7 +71,7 @@ def carry_out(
     """
     at_work = beside is not None and beside.at_work
     with one_thread() if at_work else nullcontext():  # the other process has the other cores
-        prepared, stop = prepare(recipe, gathered=gathered), PoliteStop()
+        prepared, stop = prepare(recipe, gathered=gathered, backbone=beside and beside.backbone), PoliteStop()
     if beside is not None and at_work:
         import tlkit.pipeline.judging.pages  # noqa: F401  needed later, and loaded while the other process is at work
 
@@ -194,7 +194,7 @@ def _fit_into(
             raise
         if outcome == "interrupted":
             directory.set_status(outcome)  # the report says so
-        store_model(directory.model, prepared.classifier, head)
+        store_model(directory.model, prepared.classifier.plain_network(), prepared.classifier.card(), head)
         _predict(directory, prepared, cached)
         if looks and recipe.data.on_leak != "error":
             _look_for_leaks(directory, prepared, cached, pairs=None if beside is None else beside.copies())

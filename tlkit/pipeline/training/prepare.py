@@ -16,6 +16,7 @@ from torch import nn
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.data.gather import Gathered
 from tlkit.errors import RecipeError
+from tlkit.models.backbone import Backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss
 from tlkit.pipeline.inference.devices import LightningPrecision, choose_device, choose_precision
@@ -59,13 +60,18 @@ class Prepared:
 
 
 def prepare(
-    recipe: Recipe, *, gathered: Gathered | None = None, progress: Callable[[int, int], None] | None = None
+    recipe: Recipe,
+    *,
+    gathered: Gathered | None = None,
+    backbone: Backbone | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
     """Build the backbone, and join it to the data.
 
     Args:
         recipe: what to build.
         gathered: its images; None = they are gathered first.
+        backbone: its backbone; None = it is loaded.
         progress: called with (images checked, images in all) where they are.
 
     Raises:
@@ -82,7 +88,9 @@ def prepare(
             "train.parallel is fsdp, but the GPU computes in no bf16, and float16 needs loss scaling, which tlkit does "
             "not share out. Use train.precision=32, or train.parallel=ddp."
         )
-    backbone = backbone_of(recipe)
+    if backbone is None:
+        backbone = backbone_of(recipe)
+        pl.seed_everything(recipe.seed, workers=True, verbose=False)  # however much chance the loading has used up
     data = open_data(recipe, backbone.preprocess, world=world, images=gathered)
     data.setup()
     groups = use_groups(recipe, data)
