@@ -81,7 +81,7 @@ def _without_compiler() -> Iterator[None]:
 
 def _disable(function: Callable[..., Any] | None = None, recursive: bool = True, **_: Any) -> Any:
     """Mark a function for the compiler at its first call, as torch does with functions of its own."""
-    return torch._disable_dynamo(function, recursive)
+    return torch._disable_dynamo(function, recursive)  # type: ignore[attr-defined]
 
 
 def _is_compile_supported(device_type: str) -> bool:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+import tlkit.torchvision_cure  # isort: skip
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from tlkit.features.cache import FeatureCache
 from tlkit.forked import tell
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.inference import beside
-from tlkit.pipeline.inference.beside import FeaturesBeside, can_begin, can_be_made_beside
+from tlkit.pipeline.inference.beside import FeaturesBeside, can_be_made_beside, can_begin
 from tlkit.predictions import read_predictions
 from tlkit.recipe import load_recipe
 
@@ -91,15 +91,21 @@ def test_a_fit_finds_the_features_that_another_process_has_made(recipe, started,
 @pytest.mark.slow
 def test_the_command_makes_them_beside_and_to_the_same_bits(recipe, tmp_path):
     one = tlkit("fit", recipe, cwd=tmp_path)
-    alone = "import sys, threading\nthreading.Thread(target=input, daemon=True).start()\nfrom tlkit.__main__ import run\nrun()"
-    other = tlkit("fit", recipe, "name=alone", cwd=tmp_path, code=alone.replace("input", "threading.Event().wait"))
+    with_a_thread = (
+        "import threading\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "from tlkit.__main__ import run\n"
+        "run()"
+    )
+    other = tlkit("fit", recipe, "name=alone", cwd=tmp_path, code=with_a_thread)
     assert (one.returncode, other.returncode) == (0, 0), one.stderr + other.stderr
     assert "All 16 images have cached features" in one.stderr  # which this process has not made
 
     def told(run, *path):
         return (tmp_path / "runs" / run).joinpath(*path)
 
-    np.testing.assert_array_equal(*(read_predictions(told(n, "predictions", "val.parquet")).proba for n in ("tiny", "alone")))
+    probabilities = [read_predictions(told(name, "predictions", "val.parquet")).proba for name in ("tiny", "alone")]
+    np.testing.assert_array_equal(*probabilities)
     for place in (("leaks.csv",), ("metrics.csv",), ("split.csv",)):
         assert told("tiny", *place).read_text() == told("alone", *place).read_text()
     made_by = [json.loads(told(name, "environment.json").read_text())["features"] for name in ("tiny", "alone")]
@@ -197,7 +203,7 @@ def test_a_process_that_says_nothing_is_not_waited_for(recipe, started, monkeypa
     monkeypatch.setattr(beside, "_make", lambda *_: time.sleep(60))
     assert fit(recipe).status == "finished"
     assert len(started) == 1
-    assert "has stopped (it has said nothing for 0 s); what it has not made is made here." in caplog.text
+    assert "has stopped (it has said nothing for 0 s); the rest is made here." in caplog.text
 
 
 def test_where_the_cache_cannot_be_shared_no_process_is_started(recipe, started, monkeypatch, tmp_path):

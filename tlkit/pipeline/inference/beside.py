@@ -138,7 +138,7 @@ class FeaturesBeside:
                     case {**told} if key in told:
                         return told[key]
         except ForkedError as error:
-            logger.info("The process that makes features beside has stopped (%s); what it has not made is made here.", error)
+            logger.info("The process that makes features beside has stopped (%s); the rest is made here.", error)
         self.end()
         return None
 
@@ -174,7 +174,8 @@ def _make(home: Connection, recipe: Recipe, backbone: Backbone, samples: Samples
             home.recv()  # "alone"
             torch.set_num_threads(threads)
 
-    cached = features_for(recipe, samples, backbone=backbone, engine=recipe.features.engine, device="cpu", progress=step)
+    engine = recipe.features.engine
+    cached = features_for(recipe, samples, backbone=backbone, engine=engine, device="cpu", progress=step)
     tell(home, {"made": len(cached.plain)})
     if (asked := home.recv()) == "alone":
         asked = home.recv()

@@ -18,6 +18,7 @@ from tlkit.disk import FULL
 from tlkit.errors import RunError, TlkitError
 from tlkit.features.heads import Head
 from tlkit.models.artifact import save_artifact
+from tlkit.pipeline.inference.beside import FeaturesBeside
 from tlkit.pipeline.inference.copies import with_leaks_by_features
 from tlkit.pipeline.inference.devices import choose_device, one_thread
 from tlkit.pipeline.inference.predictor import Predictor
@@ -25,7 +26,6 @@ from tlkit.pipeline.inference.stored import store_model
 from tlkit.pipeline.inference.wanted import CachedFeatures, predicted_splits
 from tlkit.pipeline.judging.judge import Run
 from tlkit.pipeline.starting.asked import can_use_cache, head_word
-from tlkit.pipeline.inference.beside import FeaturesBeside
 from tlkit.pipeline.starting.reopen import replacing
 from tlkit.pipeline.training.cached import FeatureBatches, cached_features, threads_for
 from tlkit.pipeline.training.callbacks import PoliteStop
@@ -71,7 +71,8 @@ def carry_out(
     """
     at_work = beside is not None and beside.at_work
     with one_thread() if at_work else nullcontext():  # the other process has the other cores
-        prepared, stop = prepare(recipe, gathered=gathered, backbone=beside and beside.backbone), PoliteStop()
+        backbone = None if beside is None else beside.backbone
+        prepared, stop = prepare(recipe, gathered=gathered, backbone=backbone), PoliteStop()
     if beside is not None and at_work:
         import tlkit.pipeline.judging.pages  # noqa: F401  needed later, and loaded while the other process is at work
 
