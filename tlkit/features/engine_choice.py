@@ -143,20 +143,20 @@ def choose_engine(
     built = folded()
     best: Engine = create_engine("torch", built, pixels, device=device)
     others = candidates(device)[1:]
-    rough_s = _time_s(best, pixels[:GLANCE_IMAGES]) / GLANCE_IMAGES
-    expected_s = rough_s * images
-    if all(expected_s < WORTH_TRYING_S[name] for name in others):
-        untried = f", too short for another engine to pay for its start (not tried: {', '.join(others)})"
-        logger.info(
-            "features.engine is auto: %s (%s) runs the frozen backbone, %.0f images/s: about %.0f s%s.",
-            best.name, best.dtype, 1 / rough_s, expected_s, untried if others else "",
-        )  # fmt: skip
-        return best
-    first_s = best_s = _time_s(best, pixels)
-    expected_s = first_s * images / len(pixels)
-    said = [f"torch {len(pixels) / first_s:.0f} images/s"]
+    for some in (pixels[:GLANCE_IMAGES], pixels):
+        best_s = _time_s(best, some)
+        rate = len(some) / best_s
+        expected_s = images / rate
+        if all(expected_s < WORTH_TRYING_S[name] for name in others):
+            untried = f", too short for another engine to pay for its start (not tried: {', '.join(others)})"
+            logger.info(
+                "features.engine is auto: %s (%s) runs the frozen backbone, %.0f images/s: about %.0f s%s.",
+                best.name, best.dtype, rate, expected_s, untried if others else "",
+            )  # fmt: skip
+            return best
+    said = [f"torch {rate:.0f} images/s"]
     reference: npt.NDArray[np.float32] | None = None
-    for name in candidates(device)[1:]:
+    for name in others:
         if expected_s < WORTH_TRYING_S[name]:
             said.append(f"{name} not tried for the {expected_s:.0f} s that torch takes")
             continue
