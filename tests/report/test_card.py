@@ -73,6 +73,13 @@ def test_undecided_rows_say_how_many_images_are_missing(predictions):
     assert rows
 
 
+def test_the_card_says_that_its_split_chose_the_epoch_and_counts_in_words(tmp_path, predictions):
+    text = card(tmp_path, predictions, split="val", chose_epoch=True, leaks=1, set_aside=1)
+    assert "That split also chose the epoch whose weights are kept, so its figures flatter a little" in text
+    assert "1 of the images judged was in training as well, so the figures flatter." in text
+    assert "1 file could not be read and is in no figure." in text
+
+
 def test_what_nobody_looked_at_is_said(predictions):
     found = limits(evaluate(predictions), None, None, split="val", group_columns=("light",))
     assert "Differences between groups of images were not assessed. The data has the columns light." in found

@@ -150,8 +150,17 @@ def test_without_audit_history_and_split_the_page_leaves_those_parts_out(tmp_pat
     assert "Audit" not in page.words
     assert "Training" not in page.words
     assert "Judged on 120 images, 2 classes." in page.words
+    assert "flatter" not in page.words
     assert "Every image could be read." in page.words
     assert "Verdicts" not in page.words
+
+
+def test_a_split_that_chose_the_epoch_is_said_to_flatter(tmp_path):
+    page = page_of(tmp_path, **options(split="val", chose_epoch=True))
+    assert (
+        "Judged on 120 images of the val split, 2 classes. That split also chose the epoch whose weights are kept, so "
+        "its figures flatter a little; images held out as a test split (data.test) would choose nothing." in page.words
+    )
 
 
 def test_no_text_of_the_user_becomes_markup(tmp_path):

@@ -67,7 +67,8 @@ def _one_line(cell: str) -> str:
 def print_run(run: Run) -> None:
     """Print what a fit has found, and where to look."""
     split = run.judged_split()
-    print_lines([f"{run.directory.name}: {run.status}, judged on the {split} split", ""])
+    chose = ", which also chose the epoch" if run.chose_epoch(split) else ""
+    print_lines([f"{run.directory.name}: {run.status}, judged on the {split} split{chose}", ""])
     print_table([("metric", "value", "basis"), *run.evaluation(split).summary_rows()])
     audit = run.last_audit(split) if run.recipe.audit.by else None
     if audit is not None:

@@ -43,6 +43,7 @@ def write_card(
     notes: Sequence[str] = (),
     attribution: str | None = None,
     split: str,
+    chose_epoch: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Write a model card in Markdown, after Mitchell et al. (2019), "Model Cards for Model Reporting", section 4.
@@ -66,6 +67,7 @@ def write_card(
         notes: further sentences, such as warnings about licences.
         attribution: whom the images are owed to.
         split: the split that was judged.
+        chose_epoch: whether that split chose the epoch whose weights are kept.
         overwrite: replace a card that says something else.
 
     Raises:
@@ -73,7 +75,9 @@ def write_card(
     """
     blocks = [
         f"# Model card: {_plain(name)}",
-        "\n".join(_plain(line) for line in lead(recipe_text, evaluation=evaluation, split=split)),
+        "\n".join(
+            _plain(line) for line in lead(recipe_text, evaluation=evaluation, split=split, chose_epoch=chose_epoch)
+        ),
         "## Intended use",
         _plain(intended_use) if intended_use else NOT_STATED,
         "## Results",

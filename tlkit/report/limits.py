@@ -58,9 +58,13 @@ def limits(
     if absent:
         found.append(f"Classes without an image to judge: {first_few(absent)}.")
     if leaks:
-        found.append(f"{leaks:,} of the images judged were in training as well, so the figures flatter.")
+        were = "was" if leaks == 1 else "were"
+        found.append(f"{leaks:,} of the images judged {were} in training as well, so the figures flatter.")
     if set_aside:
-        found.append(f"{set_aside:,} files could not be read and are in no figure.")
+        files = (
+            "1 file could not be read and is" if set_aside == 1 else f"{set_aside:,} files could not be read and are"
+        )
+        found.append(f"{files} in no figure.")
     if audit is None:
         there = f" The data has the columns {first_few(list(group_columns))}." if group_columns else ""
         found.append(f"Differences between groups of images were not assessed.{there}")

@@ -26,10 +26,15 @@ _SERIES = {  # column of metrics.csv → its name and format on the page
 }
 
 
-def lead(recipe_text: str, *, evaluation: Evaluation, split: str | None) -> tuple[str, ...]:
-    """Return the opening lines: what was trained, and what it was judged on."""
+def lead(recipe_text: str, *, evaluation: Evaluation, split: str | None, chose_epoch: bool = False) -> tuple[str, ...]:
+    """Return the opening lines: what was trained, what it was judged on, and whether that flatters."""
     where = f" of the {split} split" if split else ""
     judged = f"Judged on {evaluation.n:,} images{where}, {len(evaluation.classes)} classes."
+    if chose_epoch:
+        judged += (
+            " That split also chose the epoch whose weights are kept, so its figures flatter a little; images held out "
+            "as a test split (data.test) would choose nothing."
+        )
     trained = _trained(recipe_text)
     return (trained, judged) if trained else (judged,)
 

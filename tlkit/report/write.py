@@ -59,6 +59,7 @@ def write_report(
     notes: Sequence[str] = (),
     attribution: str | None = None,
     split: str | None = None,
+    chose_epoch: bool = False,
 ) -> Path:
     """Write one HTML file that says what was trained on what, how good it is and for whom, and how to repeat it.
 
@@ -86,13 +87,14 @@ def write_report(
         notes: further sentences for the reader, such as warnings about licences.
         attribution: whom the images or weights are owed to.
         split: name of the split that was judged.
+        chose_epoch: whether that split chose the epoch whose weights are kept.
 
     Returns:
         The path of the file.
     """
     page = Page(
         title=title,
-        lead=lead(recipe_text, evaluation=evaluation, split=split),
+        lead=lead(recipe_text, evaluation=evaluation, split=split, chose_epoch=chose_epoch),
         tiles=(*headline(evaluation), audit_tile(audit)) if audit else headline(evaluation),
         results=results(evaluation),
         data_sentence=data_sentence(counts),

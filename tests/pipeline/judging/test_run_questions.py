@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tlkit.cli.output import print_run
 from tlkit.errors import PredictionsError, RecipeError, RunError
 from tlkit.pipeline.judging.gate import gate
 from tlkit.pipeline.judging.judge import Run, open_run
@@ -71,6 +72,20 @@ def test_the_report_of_a_run_says_what_lies_behind_the_gaps(runs):
     text = runs[0].report().read_text(encoding="utf-8")
     assert "Behind the gaps" in text
     assert "night has 0 training images" in text
+
+
+def test_what_a_fit_prints_says_whether_its_split_chose_the_epoch(runs, capsys):
+    old, _ = runs
+    old.directory.metrics.write_text("epoch,val_loss\n1,0.5\n2,0.4\n")
+    print_run(old)
+    assert capsys.readouterr().out.startswith("old: finished, judged on the test split\n")
+    old.directory.predictions("test").rename(old.directory.predictions("val"))
+    print_run(old)
+    assert capsys.readouterr().out.startswith("old: finished, judged on the val split, which also chose the epoch\n")
+    assert "That split also chose the epoch" in old.report().read_text(encoding="utf-8")
+    assert "That split also chose the epoch" in old.card().read_text(encoding="utf-8")
+    old.directory.metrics.write_text("epoch,val_loss\n1,0.5\n")
+    assert not old.chose_epoch("val")
 
 
 def test_runs_are_compared_on_their_test_images(runs):

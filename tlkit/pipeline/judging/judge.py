@@ -116,6 +116,10 @@ class Run:
             raise RunError(f"{self.path} has no predictions for {split!r}. It has {', '.join(there)}.")
         return split or there[0]
 
+    def chose_epoch(self, split: str) -> bool:
+        """Tell whether a split chose the epoch whose weights are kept, so that its figures flatter a little."""
+        return split == "val" and len(self.history) > 1
+
     def evaluate(self, split: str | None = None) -> Evaluation:
         """Evaluate a split as the recipe says, and store the result in `evaluation.json`.
 

@@ -44,6 +44,7 @@ def report_of(run: Run, split: str | None = None) -> Path:
         notes=_notes(run),
         attribution=_attribution(run),
         split=split,
+        chose_epoch=run.chose_epoch(split),
     )
 
 
@@ -71,6 +72,7 @@ def card_of(run: Run, split: str | None = None, *, intended_use: str | None = No
         notes=_notes(run),
         attribution=_attribution(run),
         split=split,
+        chose_epoch=run.chose_epoch(split),
     )
 
 
