@@ -213,6 +213,27 @@ def test_an_unlabelled_test_folder_is_named(tmp_path, make_image, lines):
     assert lines() == ["Ignoring images that lie outside a class folder (2): test/1.png, test/2.png."]
 
 
+def test_folders_of_folders_that_repeat_below_every_class_are_named(tmp_path, make_image, lines):
+    for year in ("2023", "2024"):
+        for label in ("ant", "bee"):
+            make_image(f"{year}/{label}/1.png")
+    make_image("2024/wasp/1.png")
+    assert scan_folder(tmp_path).classes == ("2023", "2024")
+    assert lines() == [
+        "The classes are 2023, 2024, and each of them holds folders of the same names: ant, bee. If those are the "
+        f"classes, list the folders above them: data.root: [{tmp_path}/2023, {tmp_path}/2024]."
+    ]
+
+
+@pytest.mark.parametrize("more", ["2023/1.png", "2025/wasp/1.png"])
+def test_deep_folders_that_do_not_repeat_below_every_class_are_taken_as_they_are(tmp_path, make_image, lines, more):
+    for place in ("2023/ant", "2023/bee", "2024/ant", "2024/bee"):
+        make_image(f"{place}/1.png")
+    make_image(more)
+    scan_folder(tmp_path)
+    assert lines() == []
+
+
 def test_classes_that_differ_in_case_are_named(photos, make_image, lines):
     make_image("Ant/1.png")
     assert scan_folder(photos).classes == ("Ant", "ant", "bee")

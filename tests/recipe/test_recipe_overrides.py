@@ -150,6 +150,8 @@ def test_a_mistake_of_the_file_is_told_even_where_an_override_covers_it(problems
         ("data.batch_size", "no value is given. Write data.batch_size=VALUE, in one piece."),
         ("--overwite", "no value is given. Write overwite=VALUE, in one piece. `--help` lists the options that take no "
          "value."),
+        ("-q", "this option is tlkit's own. Write it before the verb: tlkit -q VERB."),
+        ("--verbose", "this option is tlkit's own. Write it before the verb: tlkit --verbose VERB."),
         ("=64", "no key is given. Write a dotted key, such as data.batch_size=64."),
         ("data..val=0", "no key is given. Write a dotted key, such as data.batch_size=64."),
         ("data.batch_size=64.0", "data.batch_size is 64.0. Use a whole number of at least 1: 64."),

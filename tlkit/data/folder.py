@@ -87,6 +87,8 @@ def scan_folder(root: str | Path, *, whole: bool = True) -> Samples:
     samples = _gather(root, splits, classes, ignored)
     ignored.log()
     _check(samples, splits, ignored, whole=whole)
+    if list(splits.values()) == [""]:
+        _say_repeated(samples)
     return samples
 
 
@@ -146,6 +148,24 @@ def _gather(root: Path, splits: dict[str, str], classes: list[str], ignored: Ign
             if not found:
                 ignored.empty.append(f"{place}/")
     return _samples(root, rows)
+
+
+def _say_repeated(samples: Samples) -> None:
+    """Name folders that repeat below every class, for they may be the classes: 2023/ant, 2023/bee, 2024/ant."""
+    below: dict[str, set[str]] = {name: set() for name in samples.classes}
+    for path, label in zip(samples.table[PATH], samples.table[LABEL], strict=True):
+        inner = path.split("/")[1:-1]
+        if not inner:
+            return
+        below[label].add(inner[0])
+    repeated = sorted(set.intersection(*below.values()))
+    if len(repeated) > 1:
+        roots = ", ".join(str(samples.root / name) for name in list(below)[:3]) + (", …" if len(below) > 3 else "")
+        logger.info(
+            "The classes are %s, and each of them holds folders of the same names: %s. If those are the classes, list "
+            "the folders above them: data.root: [%s].",
+            first_few(list(below)), first_few(repeated), roots,
+        )  # fmt: skip
 
 
 def _samples(root: Path, rows: list[tuple[str, str, str]]) -> Samples:

@@ -153,7 +153,10 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, o
             for title, names in (("missing", missing), ("unknown", extra), ("shape", wrong))
             if names
         )
-        raise ModelError(f"model.weights: {origin} does not hold the weights of this architecture ({details}).")
+        raise ModelError(
+            f"model.weights: {origin} does not hold the weights of this architecture ({details}). "
+            "Name the one that they were made for (model.name), or other weights."
+        )
     module.load_state_dict(dict(tensors), strict=False)  # only batch counters may be absent by now
 
 

@@ -34,6 +34,10 @@ class _Override:
         return Spot(self.source, AFTER_THE_FILE + self.rank, key=dotted(self.path))
 
 
+BEFORE_THE_VERB = ("-q", "--quiet", "-v", "--verbose")
+"""Options of the command line that belong to no verb, and so come to be read as overrides behind one."""
+
+
 def apply_overrides(document: Document, overrides: Overrides) -> None:
     """Set the keys that the overrides name; the last one counts, and what is wrong is listed in the document.
 
@@ -52,7 +56,9 @@ def apply_overrides(document: Document, overrides: Overrides) -> None:
         key, equals, written = text.partition("=")
         key = key.strip().lstrip("-")
         override = _Override(f"override {text}", rank, tuple(key.split(".")))
-        if not equals:
+        if text in BEFORE_THE_VERB:
+            _say(document, override, f"this option is tlkit's own. Write it before the verb: tlkit {text} VERB.")
+        elif not equals:
             options = " `--help` lists the options that take no value." if text.startswith("--") else ""
             _say(document, override, f"no value is given. Write {key or 'KEY'}=VALUE, in one piece.{options}")
         elif _has_a_key(document, override):
