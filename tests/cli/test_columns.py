@@ -29,6 +29,17 @@ def test_columns_are_aligned():
     assert lines([("report", "a.html"), ("model", "m")], 80, header=False) == ["report  a.html", "model   m"]
 
 
+def test_letters_that_take_two_places_or_none_are_aligned_as_terminals_draw_them():
+    accent = "e\u0301te\u0301"  # as macOS writes names: letters with accents of their own
+    assert lines([("class", "n"), ("蚂蚁 꿀벌", "1"), (accent, "2")]) == [
+        "class      n",
+        "---------  -",
+        "蚂蚁 꿀벌  1",
+        f"{accent}        2",
+    ]
+    assert lines([("class", "n"), ("蚂蚁 꿀벌", "1")], 8) == ["class  n", "-----  -", "蚂蚁   1", "꿀벌"]
+
+
 def test_words_of_the_widest_cells_go_to_further_lines():
     assert lines(ROWS, 42) == [
         "backbone  million          accuracy",

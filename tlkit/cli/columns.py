@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 Rows = Sequence[Sequence[str]]
@@ -30,7 +30,7 @@ def table_lines(rows: Rows, *, header: bool, width: int | None) -> Iterator[str]
         wrapped = [_wrap(cell, size) for cell, size in zip(row, widths, strict=True)]
         for line in range(max(map(len, wrapped))):
             parts = (part[line] if line < len(part) else "" for part in wrapped)
-            yield (" " * GAP).join(part.ljust(size) for part, size in zip(parts, widths, strict=True)).rstrip()
+            yield (" " * GAP).join(_padded(part, size) for part, size in zip(parts, widths, strict=True)).rstrip()
         if header and number == 0:
             yield (" " * GAP).join("-" * size for size in widths)
 
@@ -38,10 +38,10 @@ def table_lines(rows: Rows, *, header: bool, width: int | None) -> Iterator[str]
 def _widths(cells: Rows, width: int | None) -> list[int] | None:
     """Return the width of each column; None where no words can be moved that would make the table fit."""
     columns = list(zip(*cells, strict=True))
-    widths = [max(map(len, column)) for column in columns]
+    widths = [max(map(_places, column)) for column in columns]
     if width is None:
         return widths
-    least = [max(len(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
+    least = [max(_places(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
     room = width - GAP * (len(columns) - 1)
     if sum(least) > room:
         return None if sum(widths) > room else widths
@@ -52,17 +52,37 @@ def _widths(cells: Rows, width: int | None) -> list[int] | None:
 
 
 def _wrap(cell: str, size: int) -> list[str]:
-    if len(cell) <= size:
+    if _places(cell) <= size:
         return [cell]
-    return textwrap.wrap(cell, max(1, size), break_long_words=False, break_on_hyphens=False) or [""]
+    lines: list[str] = []
+    for word in cell.split():
+        if lines and _places(lines[-1]) + 1 + _places(word) <= size:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines or [""]
+
+
+def _places(text: str) -> int:
+    """Return how many places a terminal takes for a text: two for a letter such as 蚁, none for an accent."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
+
+
+def _padded(text: str, size: int) -> str:
+    return text + " " * (size - _places(text))
 
 
 def _blocks(cells: Rows) -> Iterator[str]:
     names, *rows = cells
-    longest = max(map(len, names))
+    longest = max(map(_places, names))
     for number, row in enumerate(rows):
         if number:
             yield ""
         for name, cell in zip(names, row, strict=True):
             if cell:
-                yield f"{name.ljust(longest)}  {cell}"
+                yield f"{_padded(name, longest)}  {cell}"

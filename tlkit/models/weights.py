@@ -135,7 +135,7 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, o
         renamed = match_by_order(tensors, own)
         if renamed is not None:
             logger.info(
-                "%s names its tensors differently; matched all %d by order, role and shape",
+                "%s names its tensors in another way: all %d are matched by order, role and shape.",
                 origin,
                 len(tensors),
             )
