@@ -51,6 +51,15 @@ def refused(outcome: tuple[int, str]) -> list[str]:
     return errors(output)
 
 
+def test_images_named_before_the_run_are_told_apart_from_it(tlkit, image_folder):
+    image_folder("photos", **{"": 2})
+    Path("done").mkdir()
+    Path("done/run.json").write_text("{}")
+    assert refused(tlkit("predict", "photos", "done")) == [
+        "photos is not a run of tlkit, but done is one. Name the run first: tlkit predict done photos."
+    ]
+
+
 def test_a_folder_that_is_not_there(tlkit, image_folder):
     image_folder("photo", **{"": 8})
     assert refused(tlkit("fit", "tiny.yaml")) == [

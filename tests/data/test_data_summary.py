@@ -83,7 +83,7 @@ def test_the_page_has_one_contact_sheet_a_class_and_the_plot(mixed, tmp_path):
     page = write_summary(tmp_path / "page.html", summary, sheets=sheets).read_text()
     assert page.count("data:image/jpeg") == 2
     assert page.count("data:image/svg+xml") == 1
-    assert "1 files have no readable header" in page
+    assert "1 file has no readable header" in page
 
 
 @pytest.mark.slow

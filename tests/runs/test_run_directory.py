@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -54,12 +55,16 @@ def test_a_file_in_the_way_is_never_deleted(tmp_path):
     assert (tmp_path / "a").read_text() == "mine"
 
 
-def test_a_missing_run_suggests_its_neighbours(tmp_path):
+def test_a_missing_run_suggests_its_neighbours(tmp_path, monkeypatch):
     RunDirectory.create(tmp_path / "pets-frozen")
     with pytest.raises(RunError, match=r"pets-frozn does not exist\. Did you mean 'pets-frozen'"):
         RunDirectory.open(tmp_path / "pets-frozn")
     with pytest.raises(RunError, match=r"zebra does not exist\. Runs in .*: pets-frozen\.$"):
         RunDirectory.open(tmp_path / "zebra")
+    monkeypatch.chdir(tmp_path)
+    RunDirectory.create(Path("runs/zebra"))
+    with pytest.raises(RunError, match=r"^zebra does not exist\. Did you mean runs/zebra\?$"):
+        RunDirectory.open(Path("zebra"))
     (tmp_path / "photos").mkdir()
     with pytest.raises(RunError, match=r"photos is not a run of tlkit \(no run\.json in it\)\."):
         RunDirectory.open(tmp_path / "photos")

@@ -91,11 +91,12 @@ def predict(
     ] = "none",
 ) -> None:
     """Predict images with a run's model."""
-    from tlkit.cli.output import check_progress, require_suffix, write_predictions
+    from tlkit.cli.output import check_progress, require_run_first, require_suffix, write_predictions
     from tlkit.data.find import find_images
     from tlkit.runs import find_model
 
     require_suffix(out)
+    require_run_first(run, paths)
     find_model(run)
     files = find_images(paths)
     # torch takes seconds to load: what is not there has been said before

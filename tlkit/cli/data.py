@@ -112,7 +112,7 @@ def summary(
         print_table(rows)
         print_lines([""])
     if result.unreadable:
-        print_lines([f"{len(result.unreadable)} files have no readable header; tlkit data doctor names them."])
+        print_lines([f"{result.without_header}; tlkit data doctor names them."])
 
 
 @app.command()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.cli.columns import table_lines
-from tlkit.errors import DataError, PredictionsError
+from tlkit.errors import DataError, PredictionsError, RunError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -164,6 +164,21 @@ def require_suffix(out: Path | None) -> None:
     if out is not None and out.suffix not in OUT_SUFFIXES:
         raise PredictionsError(
             f"--out is {out}. Use a file that ends in {', '.join(OUT_SUFFIXES[:-1])} or {OUT_SUFFIXES[-1]}."
+        )
+
+
+def require_run_first(run: Path, paths: Sequence[Path]) -> None:
+    """Check that the run was not named after its images.
+
+    Raises:
+        RunError: it was.
+    """
+    from tlkit.runs.directory import MARKER
+
+    behind = [path for path in paths if (path / MARKER).is_file()]
+    if behind and not (run / MARKER).is_file():
+        raise RunError(
+            f"{run} is not a run of tlkit, but {behind[0]} is one. Name the run first: tlkit predict {behind[0]} {run}."
         )
 
 

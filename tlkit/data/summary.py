@@ -54,6 +54,12 @@ class DataSummary:
     formats: Mapping[str, int]
     unreadable: tuple[str, ...]
 
+    @property
+    def without_header(self) -> str:
+        """How many files have no header that can be read, in words."""
+        count = len(self.unreadable)
+        return f"{count:,} file{' has' if count == 1 else 's have'} no readable header"
+
     def tables(self) -> list[tuple[str, list[tuple[str, ...]]]]:
         """Return every table as (title, rows), the first row being the header."""
         splits = [split for split in SPLITS if any(row[split] for row in self.counts.values())]

@@ -16,6 +16,7 @@ from tlkit.errors import RunError, did_you_mean, first_few, refuse_newer
 
 Status = Literal["running", "finished", "interrupted", "failed"]
 MARKER = "run.json"
+RUNS = Path("runs")  # where runs go below the working directory
 MODEL_CARD = "model.json"
 FORMAT_VERSION = 1
 
@@ -95,6 +96,8 @@ class RunDirectory:
         near = did_you_mean(path.name, siblings) or (
             f" Runs in {path.parent}: {first_few(sorted(siblings))}." if siblings else " `tlkit fit` makes runs."
         )
+        if not path.is_absolute() and (RUNS / path / MARKER).is_file():
+            near = f" Did you mean {RUNS / path}?"
         raise RunError(f"{path} {what}.{near}")
 
     @property

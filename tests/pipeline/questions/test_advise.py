@@ -155,7 +155,7 @@ def test_limits_leave_out_and_say_why(hub, folder):
     with pytest.raises(ModelError) as caught:
         tlkit.advise(folder, max_params=0, max_latency_ms=-1)
     assert caught.value.problems == (
-        "max_params is 0. Use a number above 0.",
+        "max_params is 0. Use a number of parameters, such as 25e6 for 25 million.",
         "max_latency_ms is -1. Use a number above 0.",
     )
 

@@ -33,6 +33,8 @@ from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
 
+FEWEST_PARAMS = 1000  # no backbone is smaller: 25 means 25 million
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -53,14 +55,13 @@ class Limits:
         """Raise for limits that nothing can keep to.
 
         Raises:
-            ModelError: a limit is not above 0; all of them at once.
+            ModelError: a limit is not above 0, or so small that millions were meant; all of them at once.
         """
-        given = {"max_params": self.params, "max_latency_ms": self.latency_ms}
-        wrong = [
-            f"{name} is {value:g}. Use a number above 0."
-            for name, value in given.items()
-            if value is not None and not value > 0
-        ]
+        wrong = []
+        if self.params is not None and not self.params >= FEWEST_PARAMS:
+            wrong.append(f"max_params is {self.params:g}. Use a number of parameters, such as 25e6 for 25 million.")
+        if self.latency_ms is not None and not self.latency_ms > 0:
+            wrong.append(f"max_latency_ms is {self.latency_ms:g}. Use a number above 0.")
         if wrong:
             raise ModelError(*wrong)
 
