@@ -233,7 +233,9 @@ def keeper(tmp_path, mode="min"):
 def test_the_best_epoch_is_the_first_of_the_best_and_never_one_without_a_figure(tmp_path, mode):
     class Trainer:
         is_global_zero, max_epochs = True, 6
-        strategy = SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision)
+        strategy = SimpleNamespace(
+            reduce_boolean_decision=lambda decision, all: decision, checkpoint_io=DurableCheckpointIO()
+        )
 
         def save_checkpoint(self, path):
             path.touch()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
@@ -64,6 +65,15 @@ class DurableCheckpointIO(CheckpointIO):
     ) -> dict[str, Any]:
         """Read a checkpoint; only tensors and plain values are taken, whatever `weights_only` says."""
         return read_checkpoint(Path(path), map_location=map_location or "cpu")
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """See to it that all checkpoints are on the disk when the block ends; they are anyway."""
+        yield
+
+    def checkpoints(self, folder: Path) -> list[Path]:
+        """Return the checkpoints of a folder, sorted by how far they are."""
+        return sorted(folder.glob(PATTERN))
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint and its digest."""
@@ -226,9 +236,10 @@ class KeepCheckpoints(Checkpoint):
         self._needed = [*self._needed[-1:], {name, *self._best}]
         if trainer.is_global_zero:
             needed = set().union(*self._needed)
-            for path in self.folder.glob(PATTERN):
+            files = cast(DurableCheckpointIO, trainer.strategy.checkpoint_io)
+            for path in files.checkpoints(self.folder):
                 if path.name not in needed:
-                    DurableCheckpointIO().remove_checkpoint(path)
+                    files.remove_checkpoint(path)
 
 
 @dataclass(frozen=True)

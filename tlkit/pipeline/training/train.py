@@ -29,6 +29,7 @@ from tlkit.pipeline.training.callbacks import (
     track,
 )
 from tlkit.pipeline.training.checkpoints import DurableCheckpointIO, KeepCheckpoints, Start, find_start, read_checkpoint
+from tlkit.pipeline.training.held import HeldCheckpointIO
 from tlkit.pipeline.training.prepare import Prepared
 from tlkit.pipeline.training.resume import origin_of
 from tlkit.pipeline.training.soup import make_soup
@@ -41,6 +42,8 @@ from tlkit.tracking import NullTracker, Tracker
 logger = logging.getLogger(__name__)
 
 Outcome = Literal["finished", "interrupted"]
+BACKBONES = ("network.backbone.", "average.network.backbone.")
+"""What training on cached features leaves as it is, by the names of its tensors."""
 
 
 def train(
@@ -151,8 +154,9 @@ class _Training:
         outcome: Outcome = "finished"
         from_pixels = isinstance(self.batches, ImageFolderDataModule)
         trained = copy.deepcopy(classifier) if prepared.sharded else classifier
-        with _quiet_lightning(), stop.listening(), computing(prepared, speed, from_pixels=from_pixels):
-            trainer = _trainer(self.directory, prepared, callbacks, progress=self.progress)
+        files = DurableCheckpointIO() if from_pixels else HeldCheckpointIO(BACKBONES)
+        with _quiet_lightning(), stop.listening(), computing(prepared, speed, from_pixels=from_pixels), files.kept():
+            trainer = _trainer(self.directory, prepared, callbacks, files, progress=self.progress)
             try:
                 trainer.fit(
                     trained,
@@ -221,7 +225,12 @@ def _find_start(directory: RunDirectory, *, origin: str) -> Start | None:
 
 
 def _trainer(
-    directory: RunDirectory, prepared: Prepared, callbacks: list[pl.Callback], *, progress: bool
+    directory: RunDirectory,
+    prepared: Prepared,
+    callbacks: list[pl.Callback],
+    files: DurableCheckpointIO,
+    *,
+    progress: bool,
 ) -> pl.Trainer:
     settings = prepared.recipe.train
     return pl.Trainer(
@@ -232,7 +241,7 @@ def _trainer(
         accumulate_grad_batches=settings.accumulate_batches,
         gradient_clip_val=settings.gradient_clip,
         callbacks=callbacks,
-        plugins=[DurableCheckpointIO()],
+        plugins=[files],
         logger=False,
         enable_progress_bar=progress,
         enable_model_summary=False,
