@@ -372,6 +372,13 @@ def test_a_misspelt_way_to_cut_is_told_from_a_column_that_is_not_there():
     ]
 
 
+def test_columns_joined_by_a_comma_are_told_apart():
+    assert by_problems(predictions_of([0], [0], age="1", sex="f").groups, "sex, age") == [
+        "There is no group column 'sex, age'. Name each on its own: --by sex --by age (in Python, by=['sex', 'age']). "
+        "The group columns are: age, sex."
+    ]
+
+
 def test_no_column_at_all_is_refused():
     predictions = predictions_of([0], [0], g="A")
     assert by_problems(predictions.groups, []) == [

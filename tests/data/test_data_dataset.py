@@ -143,7 +143,7 @@ def test_an_image_damaged_on_the_way_leaves_its_batch_and_is_named_once(photos, 
     logging.getLogger("tlkit").removeHandler(handler)
     handler.close()
     assert (tmp_path / "log").read_text().splitlines() == [
-        "ant/3.png cannot be read (it is empty (0 bytes)); its batches go without it."
+        "ant/3.png cannot be read (it is empty (0 bytes)); it is left out."
     ]
 
 

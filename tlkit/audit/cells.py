@@ -142,7 +142,7 @@ def by_problems(groups: pd.DataFrame, by: By | Sequence[By], *, max_values: int 
     ]
     for spec in specs:
         if spec.column not in found:
-            near = did_you_mean(spec.column, found) or _misspelt_cut(spec.column, found)
+            near = _joined(spec.column, found) or did_you_mean(spec.column, found) or _misspelt_cut(spec.column, found)
             problems.append(f"There is no group column {spec.column!r}.{near} {there}")
         else:
             problems += column_problems(groups[spec.column], spec, max_values=max_values)
@@ -172,6 +172,14 @@ def say_left_out(names: Sequence[str], *, level: int = logging.INFO) -> None:
             "belong together goes into cluster_by.",
             first_few(list(names)), MAX_VALUES,
         )  # fmt: skip
+
+
+def _joined(asked: str, found: Sequence[str]) -> str:
+    """Return how to name several columns where they were joined by commas."""
+    names = [name.strip() for name in asked.split(",")]
+    if len(names) < 2 or not set(names) <= set(found):
+        return ""
+    return f" Name each on its own: {' '.join(f'--by {name}' for name in names)} (in Python, by={names})."
 
 
 def _misspelt_cut(asked: str, found: Sequence[str]) -> str:
