@@ -57,6 +57,18 @@ def test_criteria_clusters_and_tolerance_reach_the_audit(csv):
     settings = json.loads(out)["settings"]
     assert settings["criteria"] == ["equal_opportunity"]
     assert (settings["positive"], settings["cluster_by"], settings["tolerance"]) == ("cat", "burst", 0.1)
+    assert json.loads(out)["explanation"]["cluster_by"] == "burst"
+
+
+def test_what_lies_behind_the_gaps_says_that_it_allows_for_clusters(csv):
+    asked = (csv, "--by", "age:quantiles=3")
+    summary, _, behind = audit(*asked, "--cluster-by", "burst").partition("Behind the gaps\n")
+    assert "Intervals and tests allow for clusters of burst. Design effects reach" in summary
+    assert behind.startswith("Intervals and tests allow for clusters of burst.\nage: ")
+    assert "trend (t) p" in behind
+    plain = audit(*asked)
+    assert "allow for" not in plain
+    assert "trend (Cochran–Armitage) p" in plain
 
 
 def test_identifiers_that_nobody_named_are_left_out_and_what_they_may_be_for_is_said(csv):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tlkit.audit.criteria import CRITERIA
+from tlkit.audit.design import pairing_problems
 from tlkit.audit.rates import METRICS
 from tlkit.audit.result import AuditSettings
 from tlkit.errors import did_you_mean, first_few
@@ -44,8 +45,7 @@ def setting_problems(settings: AuditSettings, classes: Sequence[str]) -> list[st
             f"The positive class {settings.positive!r} is not among the classes."
             f"{did_you_mean(settings.positive, classes)} The classes are: {first_few(list(classes), most=20)}."
         )
-    if settings.pair_by is not None and (settings.cluster_by is not None or settings.weights is not None):
-        problems.append("pair_by compares images within matched sets, one by one. Leave out cluster_by and weights.")
+    problems += pairing_problems(settings)
     if settings.weights is not None and "four_fifths" in settings.criteria:
         problems.append("The four-fifths rule counts images. Leave out weights, or four_fifths.")
     return problems

@@ -20,7 +20,7 @@ from tlkit.audit.judge import judge
 from tlkit.audit.profile import ProfileTable, profile_table
 from tlkit.audit.rates import GroupCounts, Metric, Rate, rates_of
 from tlkit.audit.result import Audit, AuditSettings, ColumnFacts
-from tlkit.audit.sample import Design, designed
+from tlkit.audit.sample import Design, Sample, designed
 from tlkit.audit.tables import MISSING, GroupTable
 from tlkit.choices import Criterion
 from tlkit.errors import PredictionsError, first_few
@@ -32,6 +32,7 @@ __all__ = ["Audit", "audit_groups"]
 logger = logging.getLogger(__name__)
 
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 def audit_groups(
@@ -135,7 +136,7 @@ def audit_groups(
         counts = _count(known, cells, code)
         rates = rates_of(settings.metrics, known.classes, settings.positive)
         drafts += _drafts(known, cells, code, counts, rates, settings=settings, design=design)
-        profiles.append(_profiles(known, cells, code, counts, settings))
+        profiles.append(_profiles(known, cells, code, counts, settings=settings, design=design))
     tables, tests = judge(drafts, settings)
     unlabelled = int((~labelled).sum())
     logger.info(
@@ -251,34 +252,43 @@ def _drafts(
         sure = None
         if rate.metric == "accuracy" and known.proba is not None:
             proba = known.proba[np.arange(len(known)), known.y_pred]
+            size, weights = counts.n, None if design is None else design.weights
+            if weights is not None:
+                proba, size = proba * weights, np.bincount(code, weights=weights, minlength=len(counts.n))
             with np.errstate(invalid="ignore"):
                 summed = cells.gather(np.bincount(code, weights=proba, minlength=len(counts.n)))
-                sure = summed / cells.gather(counts.n)
+                sure = summed / cells.gather(size)
         if design is None:
             k, n = counts.of(rate.metric, of)
             return compare(
                 cells, rate, k=k, n=n, images=counts.n, truly=truly, mean_confidence=sure, settings=settings
             )  # fmt: skip
         top, base = rate.outcomes(known.y_true, known.y_pred, of)
-        sample = designed(
-            cells, design, counts=top, base=base, code=code, draws=settings.draws, seed=settings.seed,
-            confidence=settings.confidence,
-        )  # fmt: skip
+
+        def sampled(counts: Mask, base: Mask, design: Design) -> Sample:
+            return designed(
+                cells, design, counts=counts, base=base, code=code, draws=settings.draws, seed=settings.seed,
+                confidence=settings.confidence,
+            )  # fmt: skip
+
+        shares = None
+        if of is not None:
+            shares = sampled(known.y_true == of, np.ones(len(known), dtype=np.bool_), replace(design, paired=False))
         return drafted(
-            cells, rate, sample, images=cells.gather(counts.n), truly=None if truly is None else cells.gather(truly),
-            mean_confidence=sure, settings=settings,
+            cells, rate, sampled(top, base, design), images=cells.gather(counts.n), shares=shares,
+            truly=None if truly is None else cells.gather(truly), mean_confidence=sure, settings=settings,
         )  # fmt: skip
 
     return [draft(rate) for rate in rates]
 
 
 def _profiles(
-    known: Predictions, cells: Cells, code: Ints, counts: GroupCounts, settings: AuditSettings
+    known: Predictions, cells: Cells, code: Ints, counts: GroupCounts, *, settings: AuditSettings, design: Design | None
 ) -> ProfileTable:
     gathered = GroupCounts(*(cells.gather(part) for part in (counts.n, counts.truly, counts.called, counts.rightly)))
     return profile_table(
         known, cells, gathered, code=code, positive=settings.positive, min_group_size=settings.min_group_size,
-        confidence=settings.confidence,
+        confidence=settings.confidence, design=design,
     )  # fmt: skip
 
 

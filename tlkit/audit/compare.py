@@ -38,6 +38,7 @@ class Draft:
         p: p-values against the rest, None where there is no test, length G + 1.
         mirrored: whether there are two groups only, so that both make the same test.
         gap: the largest gap among the groups assessed.
+        shares: the share of the rate's class among weighted, clustered or matched images; None for independent ones.
     """
 
     cells: Cells
@@ -52,6 +53,7 @@ class Draft:
     p: tuple[float | None, ...]
     mirrored: bool
     gap: GapTest | None
+    shares: Sample | None = None
 
     @property
     def family(self) -> list[float | None]:
@@ -114,6 +116,7 @@ def drafted(
     truly: Ints | None,
     mean_confidence: Floats | None,
     settings: AuditSettings,
+    shares: Sample | None = None,
 ) -> Draft:
     """Say which rows of a sample are shown, tested and judged, and test them.
 
@@ -125,6 +128,7 @@ def drafted(
         truly: images of the rate's class, shape (G + 1,), or None.
         mean_confidence: mean probability of the predicted class, shape (G + 1,), or None.
         settings: sizes and levels.
+        shares: the share of the rate's class, where images hang together, or None.
     """
     rows = len(images)
     is_group = np.arange(rows) < rows - 1
@@ -147,4 +151,5 @@ def drafted(
         p=tuple(sample.p(i) if tested[i] else None for i in range(rows)),
         mirrored=bool(np.count_nonzero(sample.n[:-1]) == 2) and cells.member is None,
         gap=sample.gap(assessed[:-1]),
+        shares=shares,
     )

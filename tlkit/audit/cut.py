@@ -74,6 +74,9 @@ def explain_columns(
     min_group_size: int = 20,
     confidence: float = 0.95,
     seed: int = 0,
+    weights: str | None = None,
+    cluster_by: str | None = None,
+    pair_by: str | None = None,
 ) -> Explanation:
     """Explain the gaps of columns that are cut as the audit cuts them; those with several values an image are left out.
 
@@ -85,16 +88,22 @@ def explain_columns(
         min_group_size: smaller groups are not explained.
         confidence: two-sided level of the intervals, in (0, 1).
         seed: seed of the bootstrap.
+        weights: column of the images' weights, as in `audit_groups`.
+        cluster_by: column of what is drawn together.
+        pair_by: column of matched sets.
 
     Raises:
         PredictionsError: a column is not there, or cannot be cut as asked.
     """
     cut = cut_columns(predictions, by=by, training=training)
     if not cut.names:
-        return Explanation(len(predictions.labelled), confidence, 0.05, min_group_size, columns=(), linked=())
+        return Explanation(
+            len(predictions.labelled), confidence, 0.05, min_group_size, (), (), weights, cluster_by, pair_by
+        )  # fmt: skip
     return explain_gaps(
         cut.predictions, by=cut.names, order={**cut.order, **(order or {})}, training=cut.training,
-        min_group_size=min_group_size, confidence=confidence, seed=seed,
+        min_group_size=min_group_size, confidence=confidence, seed=seed, weights=weights, cluster_by=cluster_by,
+        pair_by=pair_by,
     )  # fmt: skip
 
 

@@ -33,6 +33,13 @@ def design_problems(predictions: Predictions, settings: AuditSettings) -> list[s
     return problems
 
 
+def pairing_problems(settings: AuditSettings) -> list[str]:
+    """Return why matched sets cannot be compared together with clusters or weights; nothing where that is not asked."""
+    if settings.pair_by is None or (settings.cluster_by is None and settings.weights is None):
+        return []
+    return ["pair_by compares images within matched sets, one by one. Leave out cluster_by and weights."]
+
+
 def _weight_problems(predictions: Predictions, column: str) -> list[str]:
     text = predictions.groups[column][predictions.y_true >= 0]
     weight = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
@@ -46,12 +53,13 @@ def _weight_problems(predictions: Predictions, column: str) -> list[str]:
     return [f"All weights in {column!r} are 0. Give some image a weight."] if not weight.any() else []
 
 
-def design_of(known: Predictions, settings: AuditSettings) -> Design | None:
+def design_of(known: Predictions, settings: AuditSettings, *, told: bool = True) -> Design | None:
     """Return how labelled images hang together; None where they are independent and weigh alike.
 
     Args:
         known: labelled images.
         settings: which columns say so.
+        told: whether the log says how many clusters there are.
     """
     weights = None
     if settings.weights is not None:
@@ -64,5 +72,6 @@ def design_of(known: Predictions, settings: AuditSettings) -> Design | None:
     alone = np.flatnonzero(unit < 0)  # an image without a value stands alone
     unit[alone] = len(names) + np.arange(len(alone))
     what = "matched sets" if settings.pair_by else "clusters"
-    logger.info("%s: %d %s, %d images without a value stand alone.", column, len(names), what, len(alone))
+    if told:
+        logger.info("%s: %d %s, %d images without a value stand alone.", column, len(names), what, len(alone))
     return Design(weights, unit, paired=settings.pair_by is not None)

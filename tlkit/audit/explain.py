@@ -12,6 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlkit.audit.cells import Cells, by_problems, cells_of
+from tlkit.audit.design import design_of, design_problems, pairing_problems
+from tlkit.audit.explain_designed import DesignedExplainer, designed_association
 from tlkit.audit.explanation import (
     CLASS,
     AdjustedGap,
@@ -23,6 +25,8 @@ from tlkit.audit.explanation import (
     Linked,
     Ordered,
 )
+from tlkit.audit.result import AuditSettings
+from tlkit.audit.sample import Design
 from tlkit.audit.tables import CROSS
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
@@ -54,6 +58,9 @@ def explain_gaps(
     alpha: float = 0.05,
     replicates: int = 1000,
     seed: int = 0,
+    weights: str | None = None,
+    cluster_by: str | None = None,
+    pair_by: str | None = None,
 ) -> Explanation:
     """Say what lies behind the gaps between groups and the rest, as far as the table of predictions can tell.
 
@@ -72,8 +79,11 @@ def explain_gaps(
         min_cell_size: group and class together need so many images for a recall.
         confidence: two-sided level of the intervals, in (0, 1).
         alpha: level of the tests, in (0, 1).
-        replicates: resamples of the bootstrap.
+        replicates: resamples of the bootstrap, which independent images have.
         seed: its seed.
+        weights: group column of numbers of at least 0 that weight the images.
+        cluster_by: group column of what is drawn together, such as the subject: intervals and tests allow for it.
+        pair_by: group column of matched sets: groups are compared within them; else a set counts as a cluster.
 
     Raises:
         PredictionsError: a column or a value of an order is not there, or no image has a label.
@@ -90,6 +100,8 @@ def explain_gaps(
     """
     columns = (by,) if isinstance(by, str) else tuple(dict.fromkeys(by))
     problems = by_problems(predictions.groups, columns)
+    settings = AuditSettings(columns, weights=weights, cluster_by=cluster_by, pair_by=pair_by)
+    problems += pairing_problems(settings) + design_problems(predictions, settings)
     if not (predictions.y_true >= 0).any():
         problems.append(f"None of the {len(predictions)} images has a label, so there is nothing to explain.")
     if problems:
@@ -97,6 +109,7 @@ def explain_gaps(
     known = predictions.labelled
     cells = {column: cells_of(known.groups, (column,)) for column in columns}
     orders = _orders(cells, order or {})
+    design = design_of(known, settings, told=False)
     explained = []
     for column in columns:
         here = cells[column]
@@ -104,14 +117,25 @@ def explain_gaps(
         kept = [g for g in range(len(n)) if min(n[g].sum(), n.sum() - n[g].sum()) >= min_group_size]
         rng = np.random.default_rng(seed)
         trained = _trained(training, here)
+        explainer = None if design is None else DesignedExplainer(known, here, design, confidence=confidence)
         explained.append(
             ExplainedColumn(
                 by=column,
                 groups=tuple(
-                    _group(here, g, right, n, trained, rng=rng, confidence=confidence, replicates=replicates)
+                    _group(
+                        here,
+                        g,
+                        right,
+                        n,
+                        trained,
+                        rng=rng,
+                        confidence=confidence,
+                        replicates=replicates,
+                        explainer=explainer,
+                    )
                     for g in kept
                 ),
-                adjusted=tuple(_adjusted(known, cells, column, kept, confidence)),
+                adjusted=tuple(_adjusted(known, cells, column, kept, confidence=confidence, explainer=explainer)),
                 heat=_heat(
                     here,
                     known.classes,
@@ -120,11 +144,17 @@ def explain_gaps(
                     min_cell_size=min_cell_size,
                     min_group_size=min_group_size,
                     confidence=confidence,
+                    explainer=explainer,
                 ),
-                ordered=_ordered(here, orders.get(column), right.sum(axis=1), n.sum(axis=1), seed),
+                ordered=_ordered(
+                    here, orders.get(column), right=right.sum(axis=1), n=n.sum(axis=1), seed=seed, explainer=explainer
+                ),
             )
         )
-    return Explanation(len(known), confidence, alpha, min_group_size, tuple(explained), tuple(_linked(known, cells)))
+    return Explanation(
+        len(known), confidence, alpha, min_group_size, tuple(explained), tuple(_linked(known, cells, design)),
+        weights, cluster_by, pair_by,
+    )  # fmt: skip
 
 
 def _counts(known: Predictions, code: Ints, groups: int) -> tuple[Ints, Ints]:
@@ -141,16 +171,21 @@ def _counts(known: Predictions, code: Ints, groups: int) -> tuple[Ints, Ints]:
 
 def _group(
     cells: Cells, g: int, right: Ints, n: Ints, trained: Ints | None, *,
-    rng: np.random.Generator, confidence: float, replicates: int,
+    rng: np.random.Generator, confidence: float, replicates: int, explainer: DesignedExplainer | None,
 ) -> ExplainedGroup:  # fmt: skip
     sides = [np.stack([counts[g], counts.sum(axis=0) - counts[g]]) for counts in (right, n)]
     (k1, k2), (n1, n2) = (side.sum(axis=1).tolist() for side in sides)
     all_trained = 0 if trained is None else int(trained.sum())
+    if explainer is not None:
+        accuracy, difference, split = explainer.accuracy(g), explainer.difference(g), explainer.split(g)
+    else:
+        accuracy, difference = wilson(k1, n1, confidence), newcombe(k1, n1, k2, n2, confidence)
+        split = split_gap(*sides, rng=rng, confidence=confidence, replicates=replicates)
     return ExplainedGroup(
         group=cells.values[g][0],
-        accuracy=wilson(k1, n1, confidence),
-        difference=newcombe(k1, n1, k2, n2, confidence),
-        split=split_gap(*sides, rng=rng, confidence=confidence, replicates=replicates),
+        accuracy=accuracy,
+        difference=difference,
+        split=split,
         train=None if trained is None else int(trained[g]),
         train_share=None if trained is None or not all_trained else int(trained[g]) / all_trained,
         judged_share=n1 / (n1 + n2),
@@ -158,7 +193,13 @@ def _group(
 
 
 def _adjusted(
-    known: Predictions, cells: Mapping[str, Cells], column: str, kept: Sequence[int], confidence: float
+    known: Predictions,
+    cells: Mapping[str, Cells],
+    column: str,
+    kept: Sequence[int],
+    *,
+    confidence: float,
+    explainer: DesignedExplainer | None,
 ) -> list[AdjustedGap]:
     """Return each group's gap within each other column, within all of them together, and within the classes."""
     others = {name: _coded(cell) for name, cell in cells.items() if name != column and len(cell.values) > 1}
@@ -172,17 +213,14 @@ def _adjusted(
     found = []
     for g in kept:
         for given, (stratum, values) in cut.items():
-            cell = stratum * 2 + (code != g)  # members first
-            n = np.bincount(cell, minlength=2 * len(values)).reshape(-1, 2).T
-            k = np.bincount(cell, weights=right, minlength=2 * len(values)).reshape(-1, 2).T.astype(np.int64)
-            found.append(
-                AdjustedGap(
-                    group=cells[column].values[g][0],
-                    given=given,
-                    odds=pooled_odds(k, n, confidence),
-                    gap=_logistic(k, n, values, confidence),
-                )
-            )
+            if explainer is not None:
+                odds, gap = explainer.adjusted(g, stratum, _indicators(values))
+            else:
+                cell = stratum * 2 + (code != g)  # members first
+                n = np.bincount(cell, minlength=2 * len(values)).reshape(-1, 2).T
+                k = np.bincount(cell, weights=right, minlength=2 * len(values)).reshape(-1, 2).T.astype(np.int64)
+                odds, gap = pooled_odds(k, n, confidence), _logistic(k, n, values, confidence)
+            found.append(AdjustedGap(group=cells[column].values[g][0], given=given, odds=odds, gap=gap))
     return found
 
 
@@ -203,13 +241,19 @@ def _coded(cells: Cells) -> Ints:
 
 def _logistic(k: Ints, n: Ints, values: Ints, confidence: float) -> Estimate:
     """Fit the patterns that occur: k and n of shape (2, S), members first, and the codes of each stratum."""
-    indicators = [(values[:, [c]] == np.unique(values[:, c])[1:]).astype(np.float64) for c in range(values.shape[1])]
-    others = np.column_stack(indicators)
-    if others.shape[1] > MOST_STRATA:
+    others = _indicators(values)
+    if others is None:
         return Estimate(None, None, None, n=int(n.sum()), note="too many values to hold fixed")
     side, stratum = np.nonzero(n)
     return adjusted_gap(k[side, stratum], n[side, stratum], member=side == 0, others=others[stratum],
                         confidence=confidence)  # fmt: skip
+
+
+def _indicators(values: Ints) -> npt.NDArray[np.float64] | None:
+    """Return indicators of all values of each column but its first, shape (S, K); None where they are too many."""
+    indicators = [(values[:, [c]] == np.unique(values[:, c])[1:]).astype(np.float64) for c in range(values.shape[1])]
+    others = np.column_stack(indicators)
+    return None if others.shape[1] > MOST_STRATA else others
 
 
 def _heat(
@@ -221,6 +265,7 @@ def _heat(
     min_cell_size: int,
     min_group_size: int,
     confidence: float,
+    explainer: DesignedExplainer | None,
 ) -> HeatMap:
     """Test each group's recall of each class against the rest's; of two groups both cells are one test.
 
@@ -233,11 +278,13 @@ def _heat(
     against = large & (rest_n.sum(axis=1) >= min_group_size)
     tested = (n >= min_cell_size) & (rest_n >= min_cell_size) & against[:, None]
     p: list[float | None] = []
+    recalls = None if explainer is None else [explainer.recalls(c) for c in range(n.shape[1])]
     mirrored = np.count_nonzero(n > 0, axis=0) == 2
     first = (n > 0).argmax(axis=0)
     for g, c in np.ndindex(*n.shape):
         counts = (int(right[g, c]), int(n[g, c]), int(rest_right[g, c]), int(rest_n[g, c]))
-        p.append(fisher_exact(*counts) if tested[g, c] else None)
+        compared = fisher_exact(*counts) if recalls is None else recalls[c][g][2]
+        p.append(compared if tested[g, c] else None)
     own = [value if not mirrored[i % n.shape[1]] or i // n.shape[1] == first[i % n.shape[1]] else None
            for i, value in enumerate(p)]  # fmt: skip
     adjusted = list(holm(own))
@@ -250,11 +297,15 @@ def _heat(
         for c in range(n.shape[1]):
             k, size = int(right[g, c]), int(n[g, c])
             recall = wilson(k, size, confidence, nothing="no images")
+            if recalls is not None and size:
+                recall = recalls[c][g][0]
             if 0 < size < min_cell_size:
                 recall = Estimate(None, None, None, n=size, note=f"n = {size}, fewer than {min_cell_size}")
             elif size and not large[g]:
                 recall = Estimate(None, None, None, n=size, note=f"a group of fewer than {min_group_size}")
             gap = newcombe(k, size, int(rest_right[g, c]), int(rest_n[g, c]), confidence) if tested[g, c] else None
+            if recalls is not None and gap is not None:
+                gap = recalls[c][g][1] if recalls[c][g][1].value is not None else None
             row.append(HeatCell(recall, gap, p[g * n.shape[1] + c], adjusted[g * n.shape[1] + c]))
         rows.append(tuple(row))
     tests = sum(value is not None for value in own)
@@ -291,13 +342,22 @@ def _orders(cells: Mapping[str, Cells], given: Mapping[str, Sequence[str]]) -> d
 _NUMBER = re.compile(r"[<≤\[(]?\s*(-?\d+(?:\.\d+)?)")
 
 
-def _ordered(cells: Cells, order: tuple[str, ...] | None, right: Ints, n: Ints, seed: int) -> Ordered | None:
+def _ordered(
+    cells: Cells,
+    order: tuple[str, ...] | None,
+    *,
+    right: Ints,
+    n: Ints,
+    seed: int,
+    explainer: DesignedExplainer | None,
+) -> Ordered | None:
     if order is None:
         return None
     place = {value[0]: g for g, value in enumerate(cells.values)}
     there = [place[value] for value in order]
     left_out = tuple(value[0] for value in cells.values if value[0] not in order)
-    return Ordered(order, left_out, ordered_rates(right[there], n[there], seed=seed))
+    rates = ordered_rates(right[there], n[there], seed=seed) if explainer is None else explainer.ordered(there)
+    return Ordered(order, left_out, rates)
 
 
 def _trained(training: pd.DataFrame | None, cells: Cells) -> Ints | None:
@@ -309,13 +369,16 @@ def _trained(training: pd.DataFrame | None, cells: Cells) -> Ints | None:
     return np.array([int(counts.get(value[0], 0)) for value in cells.values], dtype=np.int64)
 
 
-def _linked(known: Predictions, cells: Mapping[str, Cells]) -> list[Linked]:
+def _linked(known: Predictions, cells: Mapping[str, Cells], design: Design | None) -> list[Linked]:
     """Return how strongly each pair of columns, and each column and the class, go together."""
     coded = {**{name: (cell.code, len(cell.values)) for name, cell in cells.items()},
              CLASS: (known.y_true, len(known.classes))}  # fmt: skip
     found = []
     for first, second in itertools.combinations(coded, 2):
         (one, rows), (two, columns) = coded[first], coded[second]
+        if design is not None:
+            found.append(Linked(first, second, designed_association(one, two, design)))
+            continue
         there = (one >= 0) & (two >= 0)
         table = np.bincount(one[there] * columns + two[there], minlength=rows * columns).reshape(rows, columns)
         found.append(Linked(first, second, cramers_v(table) if there.any() else None))

@@ -16,10 +16,22 @@ MOST_HALF_WIDTH = 0.15  # farther to each side, an interval stands without a num
 
 def sentences(explanation: Explanation) -> list[str]:
     """Return what was found in plain English, column by column; of each, the group farthest below the rest."""
-    found = []
+    found = design_sentences(explanation) if explanation.columns else []
     for column in explanation.columns:
         found += column_sentences(explanation, column)
     return found + [_linked(explanation)] * bool(explanation.linked)
+
+
+def design_sentences(explanation: Explanation) -> list[str]:
+    """Say what the intervals and tests behind the gaps allow for; nothing where images are independent and alike."""
+    if explanation.pair_by is not None:
+        return [
+            f"Accuracies and recalls are compared within matched sets of {explanation.pair_by}; all else takes a set "
+            "for a cluster."
+        ]
+    allowed = [f"weights in {explanation.weights}"] * (explanation.weights is not None)
+    allowed += [f"clusters of {explanation.cluster_by}"] * (explanation.cluster_by is not None)
+    return [f"Intervals and tests allow for {' and '.join(allowed)}."] * bool(allowed)
 
 
 def column_sentences(explanation: Explanation, column: ExplainedColumn) -> list[str]:
@@ -30,7 +42,8 @@ def column_sentences(explanation: Explanation, column: ExplainedColumn) -> list[
     if not column.groups:
         found.append(f"no group of {explanation.min_group_size} images or more, with a rest as large, to explain.")
     elif worst is None:
-        found.append("no group lies below the rest.")
+        if any(group.difference.value is not None for group in column.groups):
+            found.append("no group lies below the rest.")
     else:
         clear = worst.difference.high is not None and worst.difference.high < 0
         gaps = [gap for gap in column.adjusted if gap.group == worst.group]
@@ -41,8 +54,12 @@ def column_sentences(explanation: Explanation, column: ExplainedColumn) -> list[
                 f"no group lies clearly below the rest; {worst.group} is lowest, {signed(worst.difference)} against it."
             )
             gaps = [gap for gap in gaps if gap.odds.p is not None and gap.odds.p < explanation.alpha]
-        found += [_adjusted(gap, explanation.alpha) for gap in gaps]
-    found += _heat(column.heat, explanation.alpha) + _order(column, explanation.alpha)
+        found += [_adjusted(gap, explanation) for gap in gaps]
+    unknown = [group for group in column.groups if group.difference.value is None]
+    if unknown:
+        names = first_few([group.group for group in unknown], most=10)
+        found.append(f"{names} cannot be compared with the rest ({unknown[0].difference.note}).")
+    found += _heat(column.heat, explanation.alpha) + _order(column, explanation)
     return [prefix + line for line in found]
 
 
@@ -85,16 +102,16 @@ def _training(group: ExplainedGroup) -> list[str]:
     ]
 
 
-def _adjusted(gap: AdjustedGap, alpha: float) -> str:
+def _adjusted(gap: AdjustedGap, explanation: Explanation) -> str:
     given = "the same class" if gap.given == CLASS else f"the same {gap.given}"
     if gap.odds.pooled.value is None:
         return f"{gap.group} within {given}: nothing to compare ({gap.odds.pooled.note})."
     crude = "" if gap.odds.crude is None else f" (without that {_odds(gap.odds.crude)})"
     text = f"{gap.group} within {given}: odds of being right {_odds_estimate(gap.odds.pooled)} times the rest's{crude}"
-    text += f", Cochran–Mantel–Haenszel {p_is(gap.odds.p)}"
+    text += f", {explanation.test_name} {p_is(gap.odds.p)}"
     if gap.gap.value is not None:
         text += f"; gap adjusted by logistic regression {signed(gap.gap)}"
-    if gap.odds.equal_p is not None and gap.odds.equal_p < alpha:
+    if gap.odds.equal_p is not None and gap.odds.equal_p < explanation.alpha:
         text += f". It is not the same in all of them (Breslow–Day {p_is(gap.odds.equal_p)}): look at each"
     return f"{text}."
 
@@ -121,14 +138,15 @@ def _heat(heat: HeatMap, alpha: float) -> list[str]:
     return [f"recall differs from the rest for {first_few(told, most=MOST_CELLS)} (Holm over {heat.tests} cells)."]
 
 
-def _order(column: ExplainedColumn, alpha: float) -> list[str]:
-    ordered = column.ordered
+def _order(column: ExplainedColumn, explanation: Explanation) -> list[str]:
+    ordered, alpha = column.ordered, explanation.alpha
     if ordered is None:
         return []
     order = " < ".join(ordered.order)
     left_out = f" ({first_few(ordered.left_out)} without a place)" if ordered.left_out else ""
     if ordered.rates is None:
-        return [f"in the order {order}{left_out}, there is nothing to test."]
+        few = "" if explanation.independent else ", or a group is of one cluster"
+        return [f"in the order {order}{left_out}, there is nothing to test{few}."]
     rates = ordered.rates
     shape = {
         "level": "the accuracy is the same everywhere",
@@ -140,7 +158,8 @@ def _order(column: ExplainedColumn, alpha: float) -> list[str]:
     }[rates.shape]
     if rates.turn is not None:
         shape += f", turning at {ordered.order[rates.turn]}"
-    tested = f"trend (Cochran–Armitage) {p_is(rates.trend.p)}, any difference {p_is(rates.any.p)}"
+    line = "Cochran–Armitage" if explanation.independent else "t"
+    tested = f"trend ({line}) {p_is(rates.trend.p)}, any difference {p_is(rates.any.p)}"
     if rates.bend_p is not None:
         tested += f", departure from a straight line {p_is(rates.bend_p)}"
     verdict = ""

@@ -26,8 +26,8 @@ class ExplainedGroup:
 
     Attributes:
         group: its value.
-        accuracy: its accuracy with a Wilson interval.
-        difference: its accuracy minus the rest's, with Newcombe's interval.
+        accuracy: its accuracy with a Wilson interval, as in the audit.
+        difference: its accuracy minus the rest's, with Newcombe's interval, as in the audit.
         split: that difference, split into class mix and rate.
         train: its training images; None where training is not known.
         train_share: its share of the training images whose value is known, in [0, 1].
@@ -67,7 +67,7 @@ class HeatCell:
     Attributes:
         recall: with a Wilson interval; undefined with fewer images than the smallest cell.
         difference: minus the recall of the class in the rest; None where one side is too small.
-        p: Fisher's exact p-value against the rest; None where there is no test.
+        p: p-value against the rest by Fisher's exact test, or that of the audit's design; None where there is no test.
         p_holm: the same after Holm's correction over the cells of the map.
     """
 
@@ -167,6 +167,9 @@ class Explanation:
         min_group_size: smaller groups are not explained.
         columns: one a column.
         linked: every pair of columns, and each column with the class.
+        weights: column of the images' weights; None = all alike.
+        cluster_by: column of the clusters; None = independent images.
+        pair_by: column of the matched sets; None = not matched.
     """
 
     images: int
@@ -175,6 +178,21 @@ class Explanation:
     min_group_size: int
     columns: tuple[ExplainedColumn, ...]
     linked: tuple[Linked, ...]
+    weights: str | None = None
+    cluster_by: str | None = None
+    pair_by: str | None = None
+
+    @property
+    def independent(self) -> bool:
+        """Whether every image counts once and says something of its own."""
+        return self.weights is None and self.cluster_by is None and self.pair_by is None
+
+    @property
+    def test_name(self) -> str:
+        """The test of equal odds within strata, as text."""
+        if self.independent:
+            return "Cochran–Mantel–Haenszel"
+        return "weighted t" if self.cluster_by is None and self.pair_by is None else "t on clusters"
 
     def column(self, by: str) -> ExplainedColumn:
         """Return what lies behind the gaps of one column.

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from tlkit.audit.cells import Cells
 from tlkit.audit.compare import Draft
 from tlkit.audit.result import AuditSettings
-from tlkit.audit.sample import Design, Sample, designed
-from tlkit.stats.designs import at_least_t, correlated_bounds
+from tlkit.audit.sample import Design, designed
+from tlkit.audit.sample_intervals import difference_estimate, images_of, rate_estimate, sides_of
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import clopper_pearson_bounds, ratio_log, wilson_bounds
 
@@ -23,7 +23,7 @@ def rate_of(draft: Draft, i: int, settings: AuditSettings) -> Estimate:
         return Estimate(None, None, None, n=0, note=draft.rate.nothing)
     if n < settings.min_group_size:
         return Estimate(None, None, None, n=n, note=f"n = {n}, fewer than {settings.min_group_size}")
-    return _rate(draft.sample, i, settings)
+    return rate_estimate(draft.sample, i, confidence=settings.confidence, guaranteed=settings.guaranteed)
 
 
 def overall_of(right: npt.NDArray[np.bool_], design: Design | None, settings: AuditSettings) -> Estimate:
@@ -44,14 +44,11 @@ def overall_of(right: npt.NDArray[np.bool_], design: Design | None, settings: Au
         Cells((), ((),), code), replace(design, paired=False), counts=right, base=np.ones(n, dtype=np.bool_), code=code,
         draws=settings.draws, seed=settings.seed, confidence=settings.confidence,
     )  # fmt: skip
-    return _rate(sample, 0, settings)
+    return rate_estimate(sample, 0, confidence=settings.confidence, guaranteed=settings.guaranteed)
 
 
 def difference_of(draft: Draft, i: int, settings: AuditSettings, *, best: int | None = None) -> Estimate:
     """Return the rate of row i minus that of the rest, or of the group `best`, with its interval.
-
-    Independent samples: Newcombe's method 10. Clusters, matched pairs and groups that share images: the same with the
-    correlation of the two rates, and not narrower than Student's t on the clusters.
 
     Args:
         draft: the rates of all rows.
@@ -59,21 +56,9 @@ def difference_of(draft: Draft, i: int, settings: AuditSettings, *, best: int | 
         settings: level and kind of the interval.
         best: position of the group that it is compared with; None = the rest.
     """
-    k1, n1, k2, n2 = _sides(draft, i, best)
-    sample = draft.sample
-    if best is None:
-        correlation = float(sample.correlation[i])
-    else:
-        correlation = 0.0 if sample.among is None else float(sample.among[i, best])
-    low, high = correlated_bounds(
-        k1, n1, k2, n2, correlation=correlation, confidence=settings.confidence, guaranteed=settings.guaranteed
-    )
-    difference = k1 / n1 - k2 / n2
-    variance, df = sample.spread(i, best)
-    ends = at_least_t(
-        float(low), float(high), difference=difference, variance=variance, df=df, confidence=settings.confidence
-    )
-    return Estimate(difference, *ends, n=_images(draft, i, best))
+    return difference_estimate(
+        draft.sample, i, best=best, confidence=settings.confidence, guaranteed=settings.guaranteed
+    )  # fmt: skip
 
 
 def ratio_of(
@@ -90,33 +75,8 @@ def ratio_of(
         best: position of the group that it is compared with; None = the rest.
         errors: compare 1 − rate in place of the rate.
     """
-    k1, n1, k2, n2 = _sides(draft, i, best)
+    k1, n1, k2, n2 = sides_of(draft.sample, i, best)
     if errors:
         k1, k2 = max(n1 - k1, 0.0), max(n2 - k2, 0.0)
     ratio = ratio_log(k1, n1, k2, n2, settings.confidence)
-    return Estimate(ratio.value, ratio.low, ratio.high, n=_images(draft, i, best), note=ratio.note)
-
-
-def _rate(sample: Sample, i: int, settings: AuditSettings) -> Estimate:
-    """Return the rate of row i, which has images, with its interval."""
-    n, k_eff, n_eff, size = int(sample.n[i]), float(sample.k_eff[i]), float(sample.n_eff[i]), float(sample.rate_n[i])
-    if n_eff <= 0:
-        why = "no image has a weight" if settings.weights else "all images are of one cluster"
-        return Estimate(None, None, None, n=n, note=f"n = {n}, but {why}")
-    bounds = clopper_pearson_bounds if settings.guaranteed else wilson_bounds
-    low, high = bounds(k_eff * (size / n_eff), size, settings.confidence)
-    return Estimate(k_eff / n_eff, float(low), float(high), n=n)
-
-
-def _sides(draft: Draft, i: int, best: int | None) -> tuple[float, float, float, float]:
-    """Return effective k, n of row i, then of what it is compared with."""
-    sample = draft.sample
-    if best is None:
-        k1, n1, k2, n2 = (float(side[i]) for side in sample.sides)
-        return k1, n1, k2, n2
-    return float(sample.k_eff[i]), float(sample.n_eff[i]), float(sample.k_eff[best]), float(sample.n_eff[best])
-
-
-def _images(draft: Draft, i: int, best: int | None) -> int:
-    sample = draft.sample
-    return int(sample.n[i]) + int(sample.rest_n[i] if best is None else sample.n[best])
+    return Estimate(ratio.value, ratio.low, ratio.high, n=images_of(draft.sample, i, best), note=ratio.note)

@@ -10,6 +10,7 @@ import numpy as np
 from tlkit.audit.compare import Draft
 from tlkit.audit.intervals import difference_of, rate_of, ratio_of
 from tlkit.audit.result import AuditSettings
+from tlkit.audit.sample_intervals import rate_estimate
 from tlkit.audit.tables import Gap, Group, GroupRow, GroupTable, Verdict
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
@@ -120,6 +121,8 @@ def _base_rate(draft: Draft, i: int, settings: AuditSettings) -> Estimate | None
     """Return the share of a group's images that are of the rate's class."""
     if draft.truly is None or draft.images[i] < settings.min_group_size:
         return None
+    if draft.shares is not None:
+        return rate_estimate(draft.shares, i, confidence=settings.confidence)
     return wilson(int(draft.truly[i]), int(draft.images[i]), settings.confidence)
 
 

@@ -58,5 +58,5 @@ def _table_html(audit: Audit, table: GroupTable) -> str:
     ]
     notes = [table.note] if table.note else []
     if table.gap is not None:
-        notes.insert(0, gap_text(table, table.gap))
+        notes.insert(0, gap_text(table, table.gap, how=audit.settings.gap_test_name))
     return html_table([header, *rows], title=table.name, notes=notes)

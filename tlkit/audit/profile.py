@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.audit.cells import Cells
+from tlkit.audit.profile_designed import DesignedProfiles
 from tlkit.audit.rates import GroupCounts
+from tlkit.audit.sample import Design
 from tlkit.audit.tables import CROSS, MISSING, Group
 from tlkit.predictions import Predictions
 from tlkit.stats.calibration import calibration_error, confidence_losses, log_losses, null_calibration_error
@@ -32,7 +34,10 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class GroupProfile:
-    """One group beyond the rates that are compared. Every image counts once here, whatever its weight or cluster.
+    """One group beyond the rates that are compared.
+
+    Weights and clusters count as in the rates; a matched set is a cluster here. An estimate whose images are all of one
+    cluster is undefined.
 
     Attributes:
         group: its values; None = the images with a missing value.
@@ -44,8 +49,9 @@ class GroupProfile:
         recall: recall by class, for the classes present with enough images.
         confidence_gap: mean confidence minus accuracy, in [-1, 1]: above 0 = surer than right; None without
             probabilities.
-        calibration: expected calibration error over 10 bins of equal mass, in [0, 1]; None below 200 images.
-        calibration_expected: the mean error of a perfectly calibrated model with these confidences.
+        calibration: expected calibration error over 10 bins of equal mass, in [0, 1]; None below 200 images, or what
+            is worth as many in clusters or with weights.
+        calibration_expected: the mean error of a perfectly calibrated model with these confidences and clusters.
         brier: mean squared distance of the confidence and being right, in [0, 1].
         log_loss: mean of minus the log probability of the true class.
         auroc: by class, the chance that an image of the class gets a higher probability of it than another image;
@@ -110,6 +116,7 @@ def profile_table(
     positive: str | None,
     min_group_size: int,
     confidence: float,
+    design: Design | None = None,
 ) -> ProfileTable:
     """Describe every group that has enough images.
 
@@ -121,32 +128,50 @@ def profile_table(
         positive: the class whose AUROC is wanted; None = every class.
         min_group_size: images that a group needs, and a class for its recall.
         confidence: two-sided level of the intervals.
+        design: how the images hang together; None = independent and alike.
     """
     groups: list[Group | None] = [*cells.values, None]
     shown = [i for i in range(len(groups)) if counts.n[i] >= min_group_size]
     named = [i for i in shown if groups[i] is not None]
-    common = (counts.truly[named] > 0).all(axis=0) if named else np.zeros(counts.truly.shape[1], dtype=np.bool_)
+    nowhere = np.zeros(counts.truly.shape[1], dtype=np.bool_)
+    common: Mask = np.asarray((counts.truly[named] > 0).all(axis=0)) if named else nowhere
     images = [_images(cells, code, i, is_group=groups[i] is not None) for i in shown]
+    profiler = (
+        None if design is None else DesignedProfiles(predictions, cells, design, code=code, confidence=confidence)
+    )
     ranked = _ranked(
         predictions, images, known=np.flatnonzero(code < cells.patterns),
-        is_group=[groups[i] is not None for i in shown], positive=positive, confidence=confidence,
+        is_group=[groups[i] is not None for i in shown], positive=positive, confidence=confidence, profiler=profiler,
     )  # fmt: skip
+    everything = np.ones(len(common), dtype=np.bool_)
     rows = []
     for place, i in enumerate(shown):
-        truly, rightly = counts.truly[i], counts.rightly[i]
+        truly, rightly, inside = counts.truly[i], counts.rightly[i], images[place]
+
+        def macro(classes: Mask, i: int = i, inside: Ints = inside) -> Estimate:
+            if profiler is not None:
+                return profiler.macro_recall(i, inside, classes)
+            return mean_of_rates(counts.rightly[i][classes], counts.truly[i][classes], confidence)
+
         rows.append(
             GroupProfile(
                 group=groups[i],
                 images=int(counts.n[i]),
-                macro_recall=mean_of_rates(rightly, truly, confidence),
+                macro_recall=macro(everything),
                 classes_present=int(np.count_nonzero(truly)),
-                macro_recall_common=mean_of_rates(rightly[common], truly[common], confidence) if common.any() else None,
+                macro_recall_common=macro(common) if common.any() else None,
                 recall={
                     name: wilson(int(rightly[c]), int(truly[c]), confidence)
+                    if profiler is None
+                    else profiler.recall(i, c)
                     for c, name in enumerate(predictions.classes)
                     if truly[c] >= min_group_size
                 },
-                **_of_probabilities(predictions, images[place], confidence),
+                **(
+                    _of_probabilities(predictions, inside, confidence)
+                    if profiler is None
+                    else profiler.of_probabilities(inside, fewest=MIN_CALIBRATION)
+                ),
                 **ranked[place],
             )
         )
@@ -187,6 +212,7 @@ def _ranked(
     is_group: Sequence[bool],
     positive: str | None,
     confidence: float,
+    profiler: DesignedProfiles | None,
 ) -> list[dict[str, Any]]:
     """Return the AUROCs of each group within itself and across to the rest, by class; nothing without probabilities.
 
@@ -202,13 +228,21 @@ def _ranked(
         is_group: whether a row's images are among the known ones, and not those with a missing value.
         positive: the class that is wanted; None = every class.
         confidence: two-sided level of the intervals.
+        profiler: how the images hang together; None = independent and alike.
     """
     if predictions.proba is None:
         return [{} for _ in images]
     names = ("auroc", "auroc_positives", "auroc_negatives")
     rows: list[dict[str, Any]] = [{name: {} for name in names} for _ in images]
+    each = np.arange(len(predictions))
+    members = [] if profiler is None else [np.isin(each, inside) for inside in (known, *images)]
     for c, name in enumerate(predictions.classes):
         if positive not in (None, name):
+            continue
+        if profiler is not None:
+            for row, member in zip(rows, members[1:], strict=True):
+                for area, found in profiler.areas(member, members[0] & ~member, c, fewest=MIN_RANKED).items():
+                    row[area][name] = found
             continue
         score, truly = predictions.proba[:, c], predictions.y_true == c
         all_high, all_low = np.sort(score[known][truly[known]]), np.sort(score[known][~truly[known]])

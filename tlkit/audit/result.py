@@ -70,6 +70,11 @@ class AuditSettings:
             return "t on clusters"
         return "Fisher" if self.weights is None else "score test, weighted"
 
+    @property
+    def gap_test_name(self) -> str:
+        """Where the p-value of the largest gap comes from, as text: images that hang together cannot be dealt anew."""
+        return "permutation" if self.test_name == "Fisher" else "simulated"
+
 
 @dataclass(frozen=True)
 class ColumnFacts:

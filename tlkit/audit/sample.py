@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.audit.cells import Cells
+from tlkit.stats.clusters import Units
 from tlkit.stats.designs import (
     Moments,
     cluster_moments,
@@ -47,6 +48,7 @@ class Sample:
         spread: variance of the difference of row i from the rest, or from another row, with its degrees of freedom;
             (nan, 0) for independent images, whose intervals need neither.
         gap: test of the largest gap among the groups of a mask of shape (G,).
+        clusters: clusters of each row, shape (G + 1,); None where images are independent.
     """
 
     n: Ints
@@ -60,6 +62,7 @@ class Sample:
     p: Callable[[int], float | None]
     spread: Callable[[int, int | None], tuple[float, float]]
     gap: Callable[[Mask], GapTest | None]
+    clusters: Ints | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,11 @@ class Design:
     weights: Floats | None = None
     unit: Ints | None = None
     paired: bool = False
+
+    def units(self, n: int) -> Units:
+        """Return weight and cluster of each of the n images; a matched set is a cluster, else an image is its own."""
+        weight = np.ones(n) if self.weights is None else self.weights
+        return Units(weight, np.arange(n) if self.unit is None else self.unit)
 
 
 def independent(cells: Cells, *, k: Ints, n: Ints, draws: int, seed: int) -> Sample:
@@ -159,6 +167,7 @@ def designed(
     return Sample(
         images[:rows], images[rows:], found.k_eff[:rows], found.size[:rows], found.rate_size[:rows], compared.sides,
         compared.correlation, among, compared.p, compared.spread, gap,
+        None if found.moments is None else found.moments.clusters[:rows],
     )  # fmt: skip
 
 

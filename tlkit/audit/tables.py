@@ -109,7 +109,8 @@ class Gap:
         error_ratio: the same for what is missing to 1: (1 − lowest) / (1 − highest), at least 1; None where the
             highest is 1. Accuracies of .99 and .98 have a ratio of .99 and an error ratio of 2.
         expected: the largest gap that chance alone gives on average: it is never 0.
-        p: permutation p-value of the gap.
+        p: permutation p-value of the gap; with weights, clusters or matched sets, that of random draws with the
+            variances and correlations of the rates.
         p_holm: the same after Holm's correction over the gaps of the audit.
         exact: whether all permutations were counted, rather than some drawn.
     """

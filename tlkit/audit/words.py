@@ -53,7 +53,7 @@ def sentences(audit: Audit) -> list[str]:
         if table.note:
             found.append(f"{table.name}: {table.note}")
         if table.gap is not None:
-            found.append(_gap_sentence(table, table.gap, gaps))
+            found.append(_gap_sentence(table, table.gap, gaps, how=settings.gap_test_name))
         found += [_row_sentence(audit, table, row) for row in table.rows if row.verdict == "FAIL"]
         found += _pass_sentence(audit, table) + _undecided_sentences(audit, table) + _unseen_sentences(table)
     found += _rest_sentences([table for table in audit.tables if table not in told])
@@ -86,10 +86,16 @@ def _rest_sentences(tables: list[GroupTable]) -> list[str]:
     ]
 
 
-def gap_text(table: GroupTable, gap: Gap) -> str:
-    """Return the largest gap beside what chance gives, as text; without a number where one of its rates has none."""
+def gap_text(table: GroupTable, gap: Gap, *, how: str) -> str:
+    """Return the largest gap beside what chance gives, as text; without a number where one of its rates has none.
+
+    Args:
+        table: the table.
+        gap: its largest gap.
+        how: where the p-value comes from (`AuditSettings.gap_test_name`).
+    """
     value = "largest gap: too few images for a number" if _is_vague(table, gap) else f"largest gap {gap.value:.3f}"
-    return f"{value}; {gap.expected:.3f} expected by chance alone; permutation {p_is(gap.p)}"
+    return f"{value}; {gap.expected:.3f} expected by chance alone; {how} {p_is(gap.p)}"
 
 
 def rate_text(row: GroupRow) -> str:
@@ -137,7 +143,7 @@ def _is_vague(table: GroupTable, gap: Gap) -> bool:
     return table.row(gap.lowest).wide or table.row(gap.highest).wide
 
 
-def _gap_sentence(table: GroupTable, gap: Gap, gaps: int) -> str:
+def _gap_sentence(table: GroupTable, gap: Gap, gaps: int, *, how: str) -> str:
     lowest, highest = table.row(gap.lowest), table.row(gap.highest)
     if gap.value == 0:
         return f"{table.name}: all groups that have a rate have the same {table.rate_name}, {_with_n(lowest)}."
@@ -150,7 +156,7 @@ def _gap_sentence(table: GroupTable, gap: Gap, gaps: int) -> str:
         found = f"the highest {table.rate_name} is that of {highest.name}, {_with_n(highest)}, {apart}above "
         found += f"{lowest.name}, {_with_n(lowest)}"
     return (
-        f"{table.name}: {found}. Chance alone would give a largest gap of {gap.expected:.3f} on average (permutation "
+        f"{table.name}: {found}. Chance alone would give a largest gap of {gap.expected:.3f} on average ({how} "
         f"{p_is(gap.p)}{corrected})."
     )
 

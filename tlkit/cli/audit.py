@@ -41,18 +41,18 @@ def run_audit(
         What was judged, the audit, and what lies behind its gaps.
     """
     chosen = cast(Any, criteria or None)  # `audit_groups` checks the words
-    asked: dict[str, Any] = {"positive": positive, "cluster_by": cluster_by, "pair_by": pair_by, "weights": weights}
+    design: dict[str, Any] = {"cluster_by": cluster_by, "pair_by": pair_by, "weights": weights}
+    asked: dict[str, Any] = {"positive": positive, **design}
     run = find_run(what, split=split)
     if run and not groups:
         audit = run.audit(
             by or None, split=split, max_order=max_order, min_group_size=min_group_size, criteria=chosen,
             tolerance=tolerance, **asked,
         )  # fmt: skip
-        return run, audit, run.explain(by or None, split=split, min_group_size=min_group_size)
+        return run, audit, run.explain(by or None, split=split, min_group_size=min_group_size, **design)
     table = run.predictions(split) if run else read_file(what, y_true=y_true, y_pred=y_pred)
     table = table.with_groups(groups) if groups else table
-    used = (cluster_by, pair_by, weights)
-    columns, identifiers = (by, []) if by else columns_to_audit(table.groups, used=used)
+    columns, identifiers = (by, []) if by else columns_to_audit(table.groups, used=tuple(design.values()))
     say_left_out(identifiers)
     audit = audit_groups(
         table,
@@ -63,7 +63,7 @@ def run_audit(
         tolerance=0.05 if tolerance is None else tolerance,
         **asked,
     )
-    behind = explain_columns(table, by=columns, min_group_size=audit.settings.min_group_size)
+    behind = explain_columns(table, by=columns, min_group_size=audit.settings.min_group_size, **design)
     return table, audit, behind
 
 

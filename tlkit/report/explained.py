@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.audit.explain_words import column_sentences, rate_text, signed
+from tlkit.audit.explain_words import column_sentences, design_sentences, rate_text, signed
 from tlkit.audit.explanation import CLASS
 from tlkit.audit.words import NONE, p_text
 from tlkit.errors import first_few
@@ -23,6 +23,7 @@ def explained_section(explanation: Explanation) -> ExplainedSection | None:
     if not any(column.groups for column in explanation.columns):
         return None
     lead = ["What goes with a gap, as far as the table of predictions shows it. It describes, and proves no cause."]
+    lead += design_sentences(explanation)
     if explanation.linked:
         lead.append(explanation.sentences()[-1])
     return ExplainedSection(tuple(lead), tuple(_part(explanation, column) for column in explanation.columns))
@@ -70,18 +71,21 @@ def _split_table(explanation: Explanation, column: ExplainedColumn) -> Table:
 
 def _adjusted_table(explanation: Explanation, column: ExplainedColumn) -> Table:
     level = f"[{explanation.confidence:.0%}]"
+    alone = explanation.independent
     columns = (
         Column("group", "text"), Column("within the same", "text"), Column("odds ratio"), Column(f"pooled {level}"),
-        Column("p (CMH)"), Column("p alike in all (Breslow–Day)"), Column(f"adjusted gap {level}"),
+        Column("p (CMH)" if alone else f"p ({explanation.test_name})"),
+        *([Column("p alike in all (Breslow–Day)")] if alone else []), Column(f"adjusted gap {level}"),
     )  # fmt: skip
-    rows = tuple(_adjusted(gap) for gap in column.adjusted[:MOST_ROWS])
+    rows = tuple(_adjusted(gap, alone=alone) for gap in column.adjusted[:MOST_ROWS])
     note = ""
     if any(gap.odds.pooled.value is None or gap.gap.value is None for gap in column.adjusted):
-        note = "A dash: undefined, as where a group or a value is always right or always wrong."
+        few = "" if alone else ", or clusters are too few"
+        note = f"A dash: undefined, as where a group or a value is always right or always wrong{few}."
     return Table(f"Each group against the rest by {column.by}, within other attributes", columns, rows, note)
 
 
-def _adjusted(gap: AdjustedGap) -> Row:
+def _adjusted(gap: AdjustedGap, *, alone: bool) -> Row:
     odds = gap.odds
     return Row(
         (
@@ -90,7 +94,7 @@ def _adjusted(gap: AdjustedGap) -> Row:
             NONE if odds.crude is None else f"{odds.crude:.2f}",
             NONE if odds.pooled.value is None else odds.pooled.format(digits=2),
             p_text(odds.p),
-            p_text(odds.equal_p),
+            *([p_text(odds.equal_p)] if alone else []),
             NONE if gap.gap.value is None else signed(gap.gap),
         )
     )

@@ -18,7 +18,7 @@ def reading(evaluation: Evaluation, audit: Audit | None, explanation: Explanatio
     if audit is not None:
         notes += _of_audit(audit)
     if explanation is not None:
-        notes += EXPLANATION
+        notes += _of_explanation(explanation)
     return notes
 
 
@@ -50,7 +50,7 @@ def _of_audit(audit: Audit) -> Notes:
         (
             "Groups against the rest",
             "Each group is compared with all other images whose group is known: the difference of the two rates"
-            " with Newcombe's interval, and Fisher's exact test. p-values are corrected for all"
+            f" with {_compared(audit)} p-values are corrected for all"
             f" {audit.tests} tests of this audit by Holm's method.",
         ),
         (
@@ -64,7 +64,7 @@ def _of_audit(audit: Audit) -> Notes:
             "Largest gap",
             "The highest minus the lowest group rate. The more groups and the smaller they are, the larger a gap"
             " chance alone makes, so it is shown beside the gap to expect by chance and the p-value of a"
-            " permutation test.",
+            f" {'permutation test' if settings.gap_test_name == 'permutation' else 'simulation with their variances'}.",
         ),
         (
             "What an audit does not say",
@@ -74,18 +74,45 @@ def _of_audit(audit: Audit) -> Notes:
     )
 
 
-EXPLANATION: Notes = (
-    (
-        "Class mix and rate",
-        "A group can do worse because it has more of the hard classes (mix), or because the same classes are"
-        " recognised less often in it (rate). Kitagawa's split adds up to the gap over the classes that both"
-        " sides have; its intervals resample the images. “Standardised” is the gap if both sides had the"
-        " classes in the shares of all images together. Mix need not be harmless: labels can be skewed, too.",
-    ),
-    (
-        "Within another attribute",
-        "The odds of being right are compared among images that share the other attribute's value, and pooled"
-        " (Mantel–Haenszel); a logistic regression says the same as a difference of accuracies. None of it says"
-        " what causes a gap.",
-    ),
-)
+def _compared(audit: Audit) -> str:
+    """Say which interval and test compare groups, and what they allow for."""
+    settings = audit.settings
+    if settings.test_name == "Fisher":
+        return "Newcombe's interval, and Fisher's exact test."
+    whole = "The figures of the evaluation, over all images, do not."
+    if settings.pair_by is not None:
+        return (
+            f"Newcombe's interval for pairs, and an exact test, within matched sets of {settings.pair_by}. Other"
+            f" intervals of the audit take a set for a cluster. {whole}"
+        )
+    if settings.cluster_by is None:
+        return (
+            "Newcombe's interval and a score test, by the effective sizes that the weights leave. All intervals of the"
+            f" audit allow for the weights in {settings.weights}. {whole}"
+        )
+    weights = "" if settings.weights is None else f", and for the weights in {settings.weights}"
+    return (
+        "Newcombe's interval by effective sizes, no narrower than Student's t on the clusters, and the test of the same"
+        f" t. All intervals of the audit allow for images of one {settings.cluster_by} being alike{weights}. {whole}"
+    )
+
+
+def _of_explanation(explanation: Explanation) -> Notes:
+    made = "resample the images" if explanation.independent else "come from leaving out each cluster in turn"
+    if not explanation.independent and explanation.cluster_by is None and explanation.pair_by is None:
+        made = "come from leaving out each weighted image in turn"
+    return (
+        (
+            "Class mix and rate",
+            "A group can do worse because it has more of the hard classes (mix), or because the same classes are"
+            " recognised less often in it (rate). Kitagawa's split adds up to the gap over the classes that both"
+            f" sides have; its intervals {made}. “Standardised” is the gap if both sides had the"
+            " classes in the shares of all images together. Mix need not be harmless: labels can be skewed, too.",
+        ),
+        (
+            "Within another attribute",
+            "The odds of being right are compared among images that share the other attribute's value, and pooled"
+            " (Mantel–Haenszel); a logistic regression says the same as a difference of accuracies. None of it says"
+            " what causes a gap.",
+        ),
+    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
+
+from tlkit.stats.clusters import Units
+from tlkit.stats.designs import cluster_moments
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -14,7 +18,12 @@ Binning = Literal["mass", "width"]
 
 
 def calibration_error(
-    confidence: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 10, binning: Binning = "mass"
+    confidence: npt.ArrayLike,
+    correct: npt.ArrayLike,
+    *,
+    bins: int = 10,
+    binning: Binning = "mass",
+    weights: npt.ArrayLike | None = None,
 ) -> float | None:
     """Return the expected calibration error: the mean distance of confidence and accuracy, bin by bin.
 
@@ -28,6 +37,7 @@ def calibration_error(
         bins: number of bins.
         binning: mass = about as many images in each bin, equal confidences in one; width = equal parts of [0, 1],
             closed on the right.
+        weights: of the images within the bins, shape (N,), not all 0; None = all alike.
 
     Returns:
         The error in [0, 1], or None without images.
@@ -36,11 +46,53 @@ def calibration_error(
     if len(sure) == 0:
         return None
     place = _bins(sure, bins, binning)
+    if weights is not None:
+        weight = np.asarray(weights, dtype=np.float64)
+        return float(np.abs(np.bincount(place, weights=weight * (right - sure))).sum() / weight.sum())
     distance = np.bincount(place, weights=right - sure)
     return float(np.abs(distance).sum() / len(sure))
 
 
-def null_calibration_error(confidence: npt.ArrayLike, *, bins: int = 10, binning: Binning = "mass") -> float | None:
+def calibration_effect(
+    confidence: npt.ArrayLike, correct: npt.ArrayLike, units: Units, *, bins: int = 10
+) -> float | None:
+    """Return how many times more the distances of confidence and accuracy vary in the bins than with as many images.
+
+    The variance of the bins' sums by `cluster_moments`, over that of independent images, both added over the bins; bins
+    of one cluster, whose variance is not known, take no part.
+
+    Args:
+        confidence: probability of the predicted class, shape (N,), in [0, 1].
+        correct: whether the prediction is right, shape (N,).
+        units: weights and clusters of the images.
+        bins: number of bins of equal mass.
+
+    Returns:
+        The design effect, at least 1; None where every bin is of one cluster.
+    """
+    sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    place = _bins(sure, bins, "mass")
+    total = units.summed(place, bins)
+    moments = cluster_moments(units.summed(place, bins, right - sure), total)
+    known = moments.clusters >= 2
+    if not known.any():
+        return None
+    images = np.bincount(place[units.weight > 0], minlength=bins)
+    mean = np.where(known, moments.rate, 0.0)
+    squares = np.bincount(place, weights=(units.weight * (right - sure - mean[place])) ** 2, minlength=bins)
+    alone = squares * images / np.maximum(images - 1, 1)
+    varies = np.diagonal(moments.covariance)[known] * total.sum(axis=0)[known] ** 2
+    return max(1.0, float(varies.sum() / alone[known].sum())) if alone[known].sum() > 0 else 1.0
+
+
+def null_calibration_error(
+    confidence: npt.ArrayLike,
+    *,
+    bins: int = 10,
+    binning: Binning = "mass",
+    weights: npt.ArrayLike | None = None,
+    effect: float = 1.0,
+) -> float | None:
     """Return the calibration error that a perfectly calibrated model shows on average with these confidences.
 
     In a bin the number of right images has the mean Σp and the variance Σp(1 − p). Its mean distance from the mean is
@@ -52,6 +104,8 @@ def null_calibration_error(confidence: npt.ArrayLike, *, bins: int = 10, binning
         confidence: probability of the predicted class, shape (N,), in [0, 1].
         bins: number of bins.
         binning: as in `calibration_error`.
+        weights: as in `calibration_error`; the variance of a bin is then Σw²p(1 − p).
+        effect: design effect of clusters, whose square root makes all distances larger.
 
     Returns:
         The mean error in [0, 1], or None without images.
@@ -67,7 +121,11 @@ def null_calibration_error(confidence: npt.ArrayLike, *, bins: int = 10, binning
     above = np.floor(expected) + 1  # ν of De Moivre: E|X − np| = 2 ν C(n, ν) pᵛ (1 − p)ⁿ⁻ᵛ⁺¹
     log_choose = gammaln(n + 1) - gammaln(above + 1) - gammaln(n - above + 1)
     distance = 2 * above * np.exp(log_choose + above * np.log(p) + (n - above + 1) * np.log1p(-p))
-    return float((distance * np.sqrt(variance / (n * p * (1 - p)))).sum() / len(sure))
+    if weights is None:
+        return float((distance * np.sqrt(variance / (n * p * (1 - p)))).sum() / len(sure) * math.sqrt(effect))
+    weight = np.asarray(weights, dtype=np.float64)
+    variance = np.bincount(place, weights=weight**2 * sure * (1 - sure))[filled]
+    return float((distance * np.sqrt(variance / (n * p * (1 - p)))).sum() / weight.sum() * math.sqrt(effect))
 
 
 def confidence_losses(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Floats:

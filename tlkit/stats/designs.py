@@ -300,7 +300,7 @@ def max_gap_normal(
         return None
     order = np.lexsort((rate, n))
     rate, n = rate[order], n[order]
-    mean = float(rate @ n / n.sum())
+    mean = min(float(rate @ n / n.sum()), 1.0)  # weights may take it beyond by rounding
     spread = np.sqrt(mean * (1 - mean) / n)
     drawn = np.random.default_rng(seed).standard_normal((draws, len(rate)))
     if correlation is not None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.stats.clusters import NOTHING_VARIES, Units, combined_df, kurtosis_df, student_estimate
+from tlkit.stats.designs import cluster_moments
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import normal_quantile
 
@@ -78,12 +80,67 @@ def area_above(
     others = float(equal @ (above_equal - area) ** 2 + between @ (above_between - area) ** 2) / (n - 1)
     variance = own / m + others / n
     if variance < 1e-15:
-        return Estimate(estimate, None, None, n=m + n, note="not enough data for an interval: nothing varies")
+        return Estimate(estimate, None, None, n=m + n, note=NOTHING_VARIES)
     half = normal_quantile(confidence) * math.sqrt(variance)
     return Estimate(estimate, max(0.0, estimate - half), min(1.0, estimate + half), n=m + n)
 
 
-def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float | None:
+def clustered_area(
+    high: Floats, low: Floats, *, high_units: Units, low_units: Units, confidence: float = 0.95
+) -> Estimate:
+    """Return the chance that a positive scores above a negative where images are weighted or in clusters.
+
+    Obuchowski (1997), Biometrics 53:567: DeLong's placements, summed within each cluster, which may have positives and
+    negatives; the two means of placements vary together as `cluster_moments` has it, whose 1 − share stands for her
+    I/(I − 1). The interval is Student's t, with the degrees of freedom of `combined_df`, on the scale of the log odds
+    of the area (Qin & Hotilovac 2008, Statistical Methods in Medical Research 17:207): near 1 the plain one would hold
+    the area in as little as 86 % of cases with 5 or 10 clusters.
+
+    Args:
+        high: scores of the positives, shape (P,).
+        low: scores of the negatives, shape (Q,).
+        high_units: weights and clusters of the positives.
+        low_units: those of the negatives.
+        confidence: two-sided level, in (0, 1).
+
+    Returns:
+        The area in [0, 1]; undefined where positives or negatives are missing, or all of either are of one cluster.
+    """
+    n = len(high) + len(low)
+    for units, missing in ((high_units, "no positives"), (low_units, "no negatives")):
+        if why := units.why_unknown:
+            return Estimate(None, None, None, n=n, note=why if len(units.unit) else missing)
+    placed = _share_below(high, low, low_units.weight)
+    above = 1.0 - _share_below(low, high, high_units.weight)
+    kind = np.repeat([0, 1], [len(high), len(low)])
+    every = Units(*(np.concatenate([getattr(units, name) for units in (high_units, low_units)])
+                    for name in ("weight", "unit")))  # fmt: skip
+    own, total = every.summed(kind, 2, np.concatenate([placed, above])), every.summed(kind, 2)
+    moments = cluster_moments(own, total)
+    area = float(moments.rate[0])
+    alone = [
+        float((units.weight**2 @ (place - area) ** 2) / units.weight.sum() ** 2)
+        for units, place in ((high_units, placed), (low_units, above))
+    ]
+    df = kurtosis_df(combined_df(total, alone), ((own - area * total) / total.sum(axis=0)).sum(axis=1))
+    found = student_estimate(area, float(moments.covariance.sum()), df, n=n, confidence=confidence)
+    if found.high is None or not 0 < area < 1:
+        return found
+    reach = (found.high - area) / (area * (1 - area))
+    ends = [1 / (1 + (1 - area) / area * math.exp(-sign * reach)) for sign in (-1, 1)]
+    return Estimate(area, ends[0], ends[1], n=n)
+
+
+def _share_below(score: Floats, others: Floats, weight: Floats) -> Floats:
+    """Return the share of the others' weight that lies below each score, ties counted half."""
+    order = np.argsort(others, kind="stable")
+    cumulated = np.append(0.0, np.cumsum(weight[order]))
+    rising = others[order]
+    below, upto = (cumulated[np.searchsorted(rising, score, side)] for side in ("left", "right"))
+    return np.asarray((below + upto) / (2 * cumulated[-1]))
+
+
+def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float | None:
     """Return the area under the risk–coverage curve: the mean share of errors among the surest 1, 2, … N images.
 
     Geifman & El-Yaniv (2017), NeurIPS, section 2. Among equal confidences, whose order means nothing, the errors are
@@ -92,6 +149,7 @@ def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float | None:
     Args:
         confidence: how sure the model is, shape (N,).
         correct: whether it is right, shape (N,).
+        weights: of the images, shape (N,), not all 0; None = all alike. Equal confidences share theirs.
 
     Returns:
         The area in [0, 1], 0 = no error, or None without images.
@@ -100,6 +158,12 @@ def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float | None:
     if len(sure) == 0:
         return None
     _, block, size = np.unique(-sure, return_inverse=True, return_counts=True)
+    if weights is not None:
+        weight = np.asarray(weights, dtype=np.float64)
+        each = np.repeat(np.bincount(block, weights=weight) / size, size)
+        missed = np.repeat(np.bincount(block, weights=weight * wrong) / size, size)
+        heavy = np.cumsum(each) > 0  # before the first image that weighs, there is nothing to miss
+        return float((np.cumsum(missed) / np.where(heavy, np.cumsum(each), 1.0)) @ each / each.sum())
     share = np.bincount(block, weights=wrong) / size  # errors per image of a block of ties
     errors = np.cumsum(np.repeat(share, size))
     return float((errors / np.arange(1, len(sure) + 1)).mean())

@@ -42,13 +42,14 @@ class OmnibusTest:
         statistic: Pearson's χ².
         df: groups minus 1.
         p: p-value.
-        method: "chi-square" where every expected count is at least 5, else "permutation".
+        method: "chi-square" where every expected count is at least 5, else "permutation"; "Rao-Scott" with weights or
+            clusters.
     """
 
     statistic: float
     df: int
     p: float
-    method: Literal["chi-square", "permutation"]
+    method: Literal["chi-square", "permutation", "Rao-Scott"]
 
 
 @dataclass(frozen=True)

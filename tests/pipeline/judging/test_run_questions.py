@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,24 @@ def test_a_run_explains_its_gap_with_its_training_images_and_keeps_what_it_found
     old.directory.explanation.unlink()
     old.explain("light", order={"light": ["night", "day"]})
     assert not old.directory.explanation.exists()
+
+
+def test_a_run_explains_its_gap_with_the_clusters_of_its_recipe_or_others(tmp_path):
+    run = make_run(tmp_path / "runs/old", wrong_at_night=90)
+    predictions = run.predictions("test")
+    bursts = predictions.groups.assign(burst=[str(i // 10) for i in range(600)], w=["1", "2"] * 300)
+    replace(predictions, groups=bursts).to_parquet(run.directory.predictions("test"))
+    alone = run.explain()
+    recipe = run.directory.recipe
+    text = recipe.read_text().replace("groups: [light]", "groups: [light, burst, w]")
+    recipe.write_text(text.replace("by: [light]", "by: [light], cluster_by: burst"))
+    clustered, weighted = open_run(run.path).explain(), open_run(run.path).explain(weights="w")
+    assert (alone.cluster_by, clustered.cluster_by) == (None, "burst")
+    assert (weighted.cluster_by, weighted.weights) == ("burst", "w")
+    one, two = (found.column("light").worst.difference for found in (alone, clustered))
+    assert two.high - two.low > 1.5 * (one.high - one.low)
+    assert open_run(run.path).last_explanation() == clustered  # what was asked for beside it is not kept
+    assert "Intervals and tests allow for clusters of burst." in open_run(run.path).report().read_text(encoding="utf-8")
 
 
 def test_the_report_of_a_run_says_what_lies_behind_the_gaps(runs):

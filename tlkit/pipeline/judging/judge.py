@@ -220,6 +220,9 @@ class Run:
         split: str | None = None,
         order: Mapping[str, Sequence[str]] | None = None,
         min_group_size: int | None = None,
+        cluster_by: str | None = None,
+        pair_by: str | None = None,
+        weights: str | None = None,
     ) -> Explanation:
         """Say what lies behind a split's gaps. That of the recipe's own columns is stored; others are not.
 
@@ -228,25 +231,32 @@ class Run:
             split: test by default, or val where there is no test split.
             order: the values of a column in their order, lowest first.
             min_group_size: smallest group that is explained; default: the recipe's.
+            cluster_by: column of what belongs together; default: the recipe's.
+            pair_by: column of matched sets; default: the recipe's.
+            weights: column of the images' weights; default: the recipe's.
 
         Raises:
             PredictionsError: a column, or a value of an order, is not there.
             RunError: the run has no group columns at all.
         """
         split, recipe = self.judged_split(split), self.recipe
-        predictions = self.predictions(split)
+        predictions, section = self.predictions(split), recipe.audit
+        used = (cluster_by, pair_by, weights)
         trained = self.samples.split("train")
         training = trained.groups if len(trained) else None
         result = explain_columns(
             predictions,
-            by=columns_of_run(self, by, predictions),
+            by=columns_of_run(self, by, predictions, used=used),
             order=order,
             training=training,
-            min_group_size=recipe.audit.min_group_size if min_group_size is None else min_group_size,
+            min_group_size=section.min_group_size if min_group_size is None else min_group_size,
             confidence=recipe.evaluate.confidence,
             seed=recipe.seed,
+            cluster_by=cluster_by or section.cluster_by,
+            pair_by=pair_by or section.pair_by,
+            weights=weights or section.weights,
         )
-        if by is None and order is None and min_group_size is None:
+        if all(one is None for one in (by, order, min_group_size, *used)):
             store_judgement(self.directory, self.directory.explanation, split, result.to_dict())
         return result
 
