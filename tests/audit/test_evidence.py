@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tlkit.audit import audit_groups
-from tlkit.audit.evidence import GroupImages, Near, audit_evidence, group_images
+from tlkit.audit.evidence import GroupImages, Near, audit_evidence, group_images, worst_images
 from tlkit.audit.similar import cluster_features, nearest_images
 from tlkit.predictions import Predictions
 
@@ -86,6 +86,16 @@ def test_without_probabilities_wrong_images_are_named_and_no_close_ones(predicti
     assert [one.path for one in found.wrong] == ["000.jpg", "001.jpg", "002.jpg", "003.jpg"]
     assert found.close == ()
     assert found.wrong[0].loss is None
+
+
+def test_the_images_that_a_model_gets_wrong_are_named_whatever_their_groups(predictions):
+    found = worst_images(predictions, most=5)
+    wrong = predictions.y_pred != predictions.y_true
+    loss = -np.log(predictions.proba[np.arange(320), predictions.y_true])
+    assert (found.name, found.n, found.errors) == ("The images it gets wrong", 320, 44)
+    assert [one.path for one in found.wrong] == predictions.path[np.argsort(np.where(wrong, -loss, 9))[:5]].tolist()
+    assert len(found.close) == 2
+    assert found.confusions == ()
 
 
 def test_evidence_goes_to_json_and_back(predictions):

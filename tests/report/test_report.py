@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from tlkit.audit.audit import audit_groups
+from tlkit.audit.evidence import worst_images
 from tlkit.audit.explain import explain_gaps
 from tlkit.audit.words import rate_text
 from tlkit.evaluation import evaluate
@@ -153,6 +154,16 @@ def test_without_audit_history_and_split_the_page_leaves_those_parts_out(tmp_pat
     assert "flatter" not in page.words
     assert "Every image could be read." in page.words
     assert "Verdicts" not in page.words
+
+
+def test_mistaken_images_are_shown_below_the_confusions(tmp_path):
+    values = options()
+    worst = worst_images(predictions_of(("ants", "bees")), most=2)
+    page = page_of(tmp_path, **values, mistakes=worst, thumbnails={worst.wrong[0].path: "AAAA"})
+    assert f"The images it gets wrong {worst.errors} of 120 images are wrong. 2 of {worst.errors} wrong" in page.words
+    assert f"{worst.wrong[0].y_true}, taken for {worst.wrong[0].y_pred} (loss " in page.words
+    none = worst_images(Predictions.build(classes=["a"], path=["1"], y_true=[0], y_pred=[0]))
+    assert "gets wrong" not in page_of(tmp_path, **values, mistakes=none).words
 
 
 def test_a_split_that_chose_the_epoch_is_said_to_flatter(tmp_path):

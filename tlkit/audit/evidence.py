@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ class GroupImages:
     """The images behind the gap of one group.
 
     Attributes:
-        by: the columns, or "slice".
+        by: the columns, "slice", or "" for all images.
         group: the group.
         n: its labelled images.
         errors: how many of them are wrong.
@@ -123,7 +123,7 @@ class GroupImages:
     @property
     def name(self) -> str:
         """The group in words."""
-        return self.group if self.by == "slice" else f"{self.by}: {self.group}"
+        return self.group if self.by in ("slice", "") else f"{self.by}: {self.group}"
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -210,6 +210,20 @@ def group_images(
         by, group, int(inside.sum()), len(wrong), tuple(shown(row) for row in wrong[:most].tolist()),
         tuple(shown(row) for row in close[:most].tolist()), _shift(predictions, inside, rest),
     )  # fmt: skip
+
+
+def worst_images(predictions: Predictions, *, most: int = 12) -> GroupImages:
+    """Return the images that a model gets most wrong, and those it gets only just right, whatever their groups.
+
+    Args:
+        predictions: what the model said; images without a label are left out.
+        most: the most wrong images to name, and twice the most of the others.
+    """
+    known = predictions.labelled
+    every = np.ones(len(known), dtype=np.bool_)
+    found = group_images(known, every, rest=~every, by="", group="The images it gets wrong", most=most)
+    # there is no rest for mistakes to be more frequent in, and few images are right only just
+    return replace(found, close=found.close[: most // 2], confusions=())
 
 
 def audit_evidence(

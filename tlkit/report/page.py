@@ -214,6 +214,7 @@ class Page:
     sliced: SlicedSection | None
     classes: Illustrated
     confusions: Illustrated
+    mistakes: ShownPart | None
     data_sentence: str
     counts: Table
     set_aside: Table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tlkit.audit.slice_words import SIGNS, shortcut_rows, shortcut_sentences, slice_rows
@@ -33,6 +34,16 @@ def shown_section(
     if len(evidence) > MOST_GROUPS:
         lead.append(f"The {MOST_GROUPS} groups with the widest gaps, of {len(evidence)}.")
     return ShownSection(tuple(lead), tuple(_part(one, thumbnails) for one in evidence[:MOST_GROUPS]))
+
+
+def mistakes_part(
+    mistakes: GroupImages | None, thumbnails: Mapping[str, str], *, without: str = ""
+) -> ShownPart | None:
+    """Return the images that the model gets wrong, the worst first; None where it gets none wrong."""
+    if mistakes is None or not mistakes.wrong:
+        return None
+    part = _part(mistakes, thumbnails)
+    return replace(part, line=f"{part.line} {without}".rstrip())
 
 
 def sliced_section(

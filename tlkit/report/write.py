@@ -22,7 +22,7 @@ from tlkit.report.made import (
 from tlkit.report.page import Page
 from tlkit.report.reading import reading
 from tlkit.report.repaired import repaired_section
-from tlkit.report.shown import shown_section, sliced_section
+from tlkit.report.shown import mistakes_part, shown_section, sliced_section
 from tlkit.report.template import render_to
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def write_report(
     repair: Repair | None = None,
     evidence: Sequence[GroupImages] = (),
     slices: SliceReport | None = None,
+    mistakes: GroupImages | None = None,
     thumbnails: Mapping[str, str] | None = None,
     without_thumbnails: str = "",
     set_aside: Sequence[tuple[str, str]],
@@ -79,6 +80,7 @@ def write_report(
         repair: what a repair of the head tried and changed; None where there was none.
         evidence: the images behind the rows of the audit that fail.
         slices: slices nobody declared; None where nobody has looked.
+        mistakes: the images that the model gets wrong, whatever their groups; None where others are shown.
         thumbnails: small JPEGs, base64, by path.
         without_thumbnails: why there are none, in words.
         set_aside: path and reason of each file that could not be used.
@@ -104,6 +106,7 @@ def write_report(
         history=training(history),
         classes=classes(evaluation),
         confusions=confusions(evaluation),
+        mistakes=mistakes_part(mistakes, thumbnails or {}, without=without_thumbnails),
         audit=audit_section(audit) if audit else None,
         explained=explained_section(explanation) if explanation else None,
         repaired=repaired_section(repair) if repair else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from tlkit.audit.evidence import GroupImages
+from tlkit.audit.evidence import GroupImages, worst_images
 from tlkit.data.thumbnails import draw_thumbnails
 from tlkit.pipeline.judging.judge import Run
 from tlkit.report import write_card, write_report
@@ -23,6 +23,8 @@ def report_of(run: Run, split: str | None = None) -> Path:
     evidence = run.audit_images(split=split) if recipe.audit.by else ()
     slices = run.last_slices(split)
     shown = (*evidence, *((one.images for one in slices.confirmed if one.images) if slices else ()))
+    mistakes = None if shown else worst_images(run.predictions(split))  # else most of them are shown already
+    shown = (*shown, mistakes) if mistakes else shown
     thumbnails, why = _thumbnails(run, shown, most=recipe.report.thumbnails)
     return write_report(
         run.directory.report,
@@ -37,6 +39,7 @@ def report_of(run: Run, split: str | None = None) -> Path:
         repair=run.repair,
         evidence=evidence,
         slices=slices,
+        mistakes=mistakes,
         thumbnails=thumbnails,
         without_thumbnails=why,
         set_aside=run.set_aside,

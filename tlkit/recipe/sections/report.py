@@ -23,5 +23,5 @@ class ReportSection(Section):
     )
     thumbnails: v.Whole = Field(
         120,
-        description="The most thumbnails (up to 96 pixels) of images behind failing groups and slices; 0 = paths.",
+        description="The most thumbnails (up to 96 pixels) of mistaken images and of failing groups; 0 = paths.",
     )
