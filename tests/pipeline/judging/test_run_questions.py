@@ -126,6 +126,18 @@ def test_runs_of_one_name_are_told_apart_by_the_folders_they_lie_in(runs, caplog
     assert not caplog.messages
 
 
+def test_a_link_to_a_run_keeps_its_own_name(runs, caplog):
+    old, new = runs
+    link = new.path.parent / "latest"
+    link.symlink_to(new.path)
+    found = old.compare(open_run(link))
+    assert (found.first, found.second) == ("old", "latest")
+    assert not caplog.messages
+    found = new.compare(open_run(link))
+    assert (found.first, found.second) == ("new", "latest")
+    assert "is compared with itself" in caplog.text
+
+
 def test_a_run_that_is_compared_with_itself_is_told_so(runs, caplog, monkeypatch):
     monkeypatch.chdir(runs[0].path.parent)
     found = open_run("old").compare(runs[0])

@@ -50,13 +50,14 @@ def tell_apart(first: Path, second: Path) -> tuple[str, str]:
         >>> tell_apart(Path("monday/runs/pets"), Path("friday/runs/pets"))
         ('monday/runs/pets', 'friday/runs/pets')
     """
-    one, two = first.resolve(), second.resolve()
-    names = tuple(path.stem if path.suffix in FILES else path.name for path in (one, two))
-    if one == two:
+    # links keep the names that they were given
+    full = [path.resolve() if ".." in path.parts else path.absolute() for path in (first, second)]
+    one, two = (path.stem if path.suffix in FILES else path.name for path in full)
+    if first.resolve() == second.resolve():
         logger.warning("%s is compared with itself, so nothing can differ.", first)
-        return names[0], f"{names[0]} (again)"
+        return one, two if two != one else f"{two} (again)"
     depth = 0
-    while names[0] == names[1]:
+    while one == two:
         depth += 1
-        names = tuple("/".join(path.parts[-depth:]) for path in (one, two))
-    return names[0], names[1]
+        one, two = ("/".join(path.parts[-depth:]) for path in full)
+    return one, two
