@@ -84,6 +84,14 @@ def test_identifiers_that_nobody_named_are_left_out_and_what_they_may_be_for_is_
     )
 
 
+@pytest.mark.parametrize("by", [(), ("--by", "age")])
+def test_a_file_without_group_columns_is_answered_with_the_way_to_join_them(csv, by):
+    pd.read_csv(csv)[["path", "y_true", "y_pred"]].to_csv(csv, index=False)
+    message = "p.csv has no group columns to audit by. Join a CSV of them, keyed by path: --groups FILE."
+    with pytest.raises(TlkitError, match=message):
+        audit(csv, *by)
+
+
 def test_an_export_hides_small_cells(csv, tmp_path):
     audit(csv, "--by", "age:bins=19,60", "--export", tmp_path / "out.csv", "--k", "20")
     table = pd.read_csv(tmp_path / "out.csv", dtype=str)

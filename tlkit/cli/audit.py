@@ -39,6 +39,9 @@ def run_audit(
 
     Returns:
         What was judged, the audit, and what lies behind its gaps.
+
+    Raises:
+        PredictionsError: a file has no group columns at all.
     """
     chosen = cast(Any, criteria or None)  # `audit_groups` checks the words
     design: dict[str, Any] = {"cluster_by": cluster_by, "pair_by": pair_by, "weights": weights}
@@ -52,6 +55,10 @@ def run_audit(
         return run, audit, run.explain(by or None, split=split, min_group_size=min_group_size, **design)
     table = run.predictions(split) if run else read_file(what, y_true=y_true, y_pred=y_pred)
     table = table.with_groups(groups) if groups else table
+    if not table.group_columns:
+        raise PredictionsError(
+            f"{what} has no group columns to audit by. Join a CSV of them, keyed by path: --groups FILE."
+        )
     columns, identifiers = (by, []) if by else columns_to_audit(table.groups, used=tuple(design.values()))
     say_left_out(identifiers)
     audit = audit_groups(
