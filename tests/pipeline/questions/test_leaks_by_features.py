@@ -19,9 +19,9 @@ import tlkit
 from tlkit.cli.app import app
 from tlkit.errors import DataError, ModelError
 from tlkit.pipeline.fit import fit
+from tlkit.pipeline.inference import beside
 from tlkit.pipeline.inference.copies import with_leaks_by_features
 from tlkit.pipeline.questions.leaks import find_run_leaks
-from tlkit.pipeline.starting import beside
 from tlkit.pipeline.training import fitting
 from tlkit.recipe import ModelSection, Recipe
 
