@@ -241,6 +241,44 @@ def test_a_few_images_of_which_both_say_the_same_do_not_pass_where_the_models_di
     assert (rows["few"].verdict, rows["few"].note) == ("NOT ENOUGH DATA", "n = 3, fewer than 20")
 
 
+def in_bursts(first, second):
+    """Return two models' predictions on bursts of images, from the images each has right in every burst of twenty."""
+    made = []
+    for counts in (first, second):
+        wrong = np.concatenate([np.arange(20) >= k for k in counts]).astype(int)
+        made.append(
+            Predictions.build(
+                classes=("no", "yes"), path=[str(i) for i in range(len(wrong))], y_true=[0] * len(wrong), y_pred=wrong,
+                groups=pd.DataFrame({"burst": np.repeat(np.arange(len(counts)), 20).astype(str),
+                                     "day": ["1"] * len(wrong), "w": ["2"] * len(wrong)}),
+            )
+        )  # fmt: skip
+    return made
+
+
+LOSS = "no_worse_than: {baseline: before.csv, margin: 0.05}\n"
+
+
+def test_no_worse_allows_for_clusters(gates):
+    # One burst in ten is lost wholly, as by one object that the new model does not know
+    before, after = in_bursts([19] * 10, [19] * 9 + [0])
+    alone = judge_gates(after, gates(LOSS), baseline=before)
+    assert (alone.verdict, alone.rows[0].value.value) == ("FAIL", pytest.approx(-0.095))
+    clustered = judge_gates(after, gates(LOSS + "cluster_by: burst\n"), baseline=before)
+    row = clustered.rows[0]
+    assert (row.verdict, row.value.low < -0.25, row.value.high > 0, row.p_holm > 0.3) == (
+        "NOT ENOUGH DATA", True, True, True
+    )  # fmt: skip
+    good, worse = in_bursts([19, 20, 18, 20, 19] * 4, [15, 16, 13, 17, 14] * 4)  # every burst loses some
+    assert judge_gates(worse, gates(LOSS + "cluster_by: burst\n"), baseline=good).verdict == "FAIL"
+    known = judge_gates(after, gates(LOSS + "cluster_by: day\n"), baseline=before).rows[0]
+    assert (known.verdict, known.note) == ("NOT ENOUGH DATA", "n = 200, but all images are of one cluster")
+    assert judge_gates(before, gates(LOSS + "cluster_by: burst\n"), baseline=before).verdict == "PASS"
+    weighted = judge_gates(after, gates(LOSS + "weights: w\n"), baseline=before).rows[0]
+    assert weighted.value.value == pytest.approx(-0.095)
+    assert weighted.verdict == "FAIL"
+
+
 def test_a_group_that_the_baseline_does_not_have_is_not_decided(gates):
     one, other = two(1000, range(10), range(10))
     report = judge_gates(other, gates(WORSE), baseline=one.take(np.arange(500)))

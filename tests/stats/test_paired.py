@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ttest_1samp
 
-from tlkit.stats.paired import Pairs, detectable_difference, paired_difference, pairs_needed
+from tlkit.stats.clusters import Units
+from tlkit.stats.paired import Pairs, clustered_difference, detectable_difference, paired_difference, pairs_needed
 from tlkit.stats.tests import mcnemar
 
 pairs = st.builds(Pairs, both=st.integers(0, 80), first=st.integers(0, 30), second=st.integers(0, 30),
@@ -62,3 +65,35 @@ def test_few_or_no_discordant_pairs_could_show_nothing():
     assert detectable_difference(20, 0.05) is None
     assert detectable_difference(0, 0.5) is None
     assert pairs_needed(0.0, 0.3) is None
+
+
+def test_the_difference_of_models_in_clusters_is_the_mean_of_the_clusters_and_that_of_statsmodels():
+    generator = np.random.default_rng(0)
+    unit = np.repeat(np.arange(30), 12)
+    first = generator.random(360) < np.repeat(generator.uniform(0.6, 0.95, 30), 12)
+    second = np.where(generator.random(360) < 0.8, first, generator.random(360) < np.repeat(generator.random(30), 12))
+    units = Units(np.ones(360), unit)
+    found, p = clustered_difference(first, second, units)
+    assert found.value == pytest.approx(second.mean() - first.mean())
+    means = np.bincount(unit, weights=second.astype(float) - first) / 12
+    assert p == pytest.approx(ttest_1samp(means, 0).pvalue)  # clusters of one size
+    theirs = sm.OLS(second.astype(float) - first, np.ones(360)).fit(
+        cov_type="cluster", cov_kwds={"groups": unit, "df_correction": True}, use_t=True
+    )
+    low, high = theirs.conf_int()[0]
+    assert found.low <= low + 1e-9
+    assert found.high >= high - 1e-9
+    assert found.high - found.low < 1.15 * (high - low)
+
+
+def test_images_that_stand_alone_have_the_interval_of_pairs_or_a_wider_one():
+    first = np.repeat([True, True, False, False], [300, 30, 15, 55])
+    second = np.repeat([True, False, True, False], [300, 30, 15, 55])
+    found, p = clustered_difference(first, second, Units(np.ones(400), np.arange(400)))
+    plain = paired_difference(Pairs(both=300, first=30, second=15, neither=55))
+    assert (found.low, found.high) == pytest.approx((plain.low, plain.high), abs=0.004)
+    assert p == pytest.approx(mcnemar(30, 15).p, rel=0.4)
+    same, nothing = clustered_difference(first, first, Units(np.ones(400), np.arange(400)))
+    assert (same.value, nothing) == (0, None)
+    assert same.low < 0 < same.high  # no pair differs, which does not mean that none would
+    assert clustered_difference(first, second, Units(np.ones(400), np.zeros(400, dtype=int)))[0].value is None

@@ -61,13 +61,18 @@ def design_of(known: Predictions, settings: AuditSettings, *, told: bool = True)
         settings: which columns say so.
         told: whether the log says how many clusters there are.
     """
+    return design_from(known.groups, settings, told=told)
+
+
+def design_from(groups: pd.DataFrame, settings: AuditSettings, *, told: bool = True) -> Design | None:
+    """Return how labelled images hang together, from their group columns, shape (N, G)."""
     weights = None
     if settings.weights is not None:
-        weights = pd.to_numeric(known.groups[settings.weights]).to_numpy(dtype=np.float64)
+        weights = pd.to_numeric(groups[settings.weights]).to_numpy(dtype=np.float64)
     column = settings.pair_by or settings.cluster_by
     if column is None:
         return None if weights is None else Design(weights)
-    unit, names = pd.factorize(known.groups[column])
+    unit, names = pd.factorize(groups[column])
     unit = np.asarray(unit, dtype=np.int64)
     alone = np.flatnonzero(unit < 0)  # an image without a value stands alone
     unit[alone] = len(names) + np.arange(len(alone))

@@ -15,7 +15,7 @@ from tlkit.audit.asked import setting_problems
 from tlkit.audit.audit import rate_tables
 from tlkit.audit.cells import by_problems
 from tlkit.audit.columns import columns_of, levels_of
-from tlkit.audit.design import design_problems
+from tlkit.audit.design import design_from, design_problems
 from tlkit.audit.gate_report import GateReport, GateRow
 from tlkit.audit.judge import verdict
 from tlkit.audit.pairing import Paired, pair
@@ -27,7 +27,7 @@ from tlkit.predictions import Predictions
 from tlkit.recipe.gates import Gates, GatesFile, Limit, Tolerance
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.paired import paired_difference, pairs_needed
+from tlkit.stats.paired import clustered_difference, paired_difference, pairs_needed
 from tlkit.stats.tests import mcnemar
 
 logger = logging.getLogger(__name__)
@@ -55,8 +55,9 @@ def judge_gates(
     on its wrong side and an exact binomial test, corrected over all limits, agrees; it passes where the whole interval
     lies on its right side. "No worse" fails where the paired interval lies wholly below the margin and McNemar's exact
     test, corrected, agrees; it passes where the whole interval lies above it, or where both models say the same of
-    every image there is. A gate that names no class is about every class, also of two; a group without a labelled
-    image is not decided.
+    every image there is. Weights and clusters count in all of them; in "no worse" by Student's t, and a matched set is
+    a cluster. A gate that names no class is about every class, also of two; a group without a labelled image is not
+    decided.
 
     Args:
         predictions: what the model said, with the group columns.
@@ -245,30 +246,38 @@ def _no_worse(paired: Paired, predictions: Predictions, file: GatesFile) -> list
         unseen += [(by, name) for by, name in _groups_there(predictions, column) if name not in seen]
         parts += groups
     alike = bool(paired.same.all())
+    design = design_from(paired.groups, _settings(gates, seed=0), told=False)
+    units = None if design is None else design.units(len(paired))
     where = file.where("no_worse_than")
     cases = []
     for by, name, rows in parts:
         if not rows.any():
             continue
         pairs = paired.counted(rows)
-        difference, test = paired_difference(pairs, gates.confidence), mcnemar(pairs.first, pairs.second)
-        assert difference.low is not None and difference.high is not None
-        large = pairs.n >= gates.min_group_size
-        note = "both say the same of every image" if alike else _too_few(pairs.n, gates)
-        if not note and worse.margin > 0:
+        if units is None:
+            test = mcnemar(pairs.first, pairs.second)
+            difference, p = paired_difference(pairs, gates.confidence), None if test is None else test.p
+        else:
+            right = paired.first_right[rows], paired.second_right[rows]
+            difference, p = clustered_difference(*right, units.take(rows), gates.confidence)
+        low, high = (-1.0 if difference.low is None else difference.low), (difference.high or 0.0)
+        large = pairs.n >= gates.min_group_size and difference.low is not None
+        small = _too_few(pairs.n, gates) or difference.note
+        note = "both say the same of every image" if alike else small
+        if not note and worse.margin > 0 and units is None:
             needed = pairs_needed(worse.margin, pairs.discordant / pairs.n, alpha=gates.alpha)
             note = f"about {needed:,} images would show a loss of {worse.margin:g}" if (needed or 0) > pairs.n else ""
         row = GateRow(
             kind="no worse", where=where, by=by, group=name, rate="accuracy", bound=worse.margin, n=pairs.n,
-            value=_shown(difference) if large else Estimate(None, None, None, n=pairs.n, note=_too_few(pairs.n, gates)),
+            value=_shown(difference) if large else Estimate(None, None, None, n=pairs.n, note=small),
             p_holm=None, verdict="NOT ENOUGH DATA", note=note,
         )  # fmt: skip
         cases.append(
             _Case(
                 row,
-                test.p if test is not None and large else None,
-                beyond=large and difference.high < -worse.margin,
-                within=alike or (large and difference.low >= -worse.margin),
+                p if large else None,
+                beyond=large and high < -worse.margin,
+                within=alike or (large and low >= -worse.margin),
             )
         )
     for by, name in unseen:

@@ -92,10 +92,10 @@ class Gates(Section):
     alpha: v.Inside = Field(0.05, description="Chance of any false alarm among the gates of one kind, between 0 and 1.")
     min_group_size: v.Count = Field(20, description="Smaller groups are never decided, at least 1.")
     weights: Annotated[v.OptionalText, Wanted("the name of a column of weights, or null", text=True)] = Field(
-        None, description="Column of weights, for tolerances and limits; null = all images weigh alike."
+        None, description="Column of weights; null = all images weigh alike."
     )
     cluster_by: Annotated[v.OptionalText, Wanted("the name of a column of clusters, or null", text=True)] = Field(
-        None, description="Column of what is drawn together, such as the subject, for tolerances and limits."
+        None, description="Column of what is drawn together, such as the subject; null = independent images."
     )
     pair_by: Annotated[v.OptionalText, Wanted("the name of a column of matched sets, or null", text=True)] = Field(
         None, description="Column of matched sets, such as the scene, within which tolerances compare groups."

@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtri
 
+from tlkit.stats.clusters import Units
+from tlkit.stats.designs import at_least_t, cluster_moments, cluster_test, correlated_bounds, effective_size
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,49 @@ def paired_difference(pairs: Pairs, confidence: float = 0.95) -> Estimate:
     high = math.sqrt(max(up1**2 - 2 * phi * up1 * down2 + down2**2, 0.0))
     difference = (b - c) / n
     return Estimate(difference, max(difference - low, -1.0), min(difference + high, 1.0), n=n)
+
+
+def clustered_difference(
+    first: Mask, second: Mask, units: Units, confidence: float = 0.95
+) -> tuple[Estimate, float | None]:
+    """Return the second model's accuracy minus the first's where images are weighted or in clusters, and its p-value.
+
+    As `paired_difference`, with effective sizes and the correlation of the two accuracies over the clusters, whose
+    covariance is corrected for continuity by half an effective image; not narrower than Student's t on the clusters'
+    differences, which is also the test (`cluster_moments`, `at_least_t`).
+
+    Args:
+        first: whether the first model is right, shape (N,).
+        second: whether the second one is, shape (N,).
+        units: weights and clusters of the images.
+        confidence: two-sided level, in (0, 1).
+
+    Returns:
+        The difference in [-1, 1], undefined where all images are of one cluster, and the p-value, None where the
+        clusters do not differ.
+    """
+    n = len(first)
+    if why := units.why_unknown:
+        return Estimate(None, None, None, n=n, note=why), None
+    place = np.zeros(n, dtype=np.int64)
+    total = np.repeat(units.summed(place, 1), 2, axis=1)
+    moments = cluster_moments(np.hstack([units.summed(place, 1, right) for right in (second, first)]), total)
+    variance = np.diagonal(moments.covariance)
+    size = effective_size(
+        moments.rate, variance, images=[n, n], clusters=moments.clusters, df=moments.df, confidence=confidence
+    )  # fmt: skip
+    covariance = float(moments.covariance[0, 1])
+    if covariance > 0:
+        covariance = max(covariance - 1 / (2 * float(size.min()) ** 2), 0.0)
+    scale = math.sqrt(float(variance.prod()))
+    correlation = min(1.0, max(-1.0, covariance / scale)) if scale > 0 else 0.0
+    k = moments.rate * size
+    low, high = correlated_bounds(k[0], size[0], k[1], size[1], correlation=correlation, confidence=confidence)
+    value, spread, df = float(moments.rate[0] - moments.rate[1]), moments.variance_of_difference(0, 1), moments.df[0]
+    ends = at_least_t(
+        float(low), float(high), difference=value, variance=spread, df=float(df), confidence=confidence
+    )  # fmt: skip
+    return Estimate(value, *ends, n=n), cluster_test(value, spread, float(df))
 
 
 def pairs_needed(difference: float, discordant: float, *, power: float = 0.8, alpha: float = 0.05) -> int | None:
