@@ -14,6 +14,7 @@ from tlkit.audit.words import sentences
 from tlkit.errors import PredictionsError
 from tlkit.evaluation import evaluate
 from tlkit.predictions import Predictions
+from tlkit.report.audited import audit_section
 from tlkit.report.explained import explained_section
 from tlkit.report.reading import reading
 from tlkit.stats.intervals import wilson
@@ -316,6 +317,7 @@ def test_the_page_says_how_intervals_were_made_and_where_chance_was_simulated(im
     def page(**asked):
         audit = audit_groups(table, by=BY, draws=100, **asked)
         said = dict(reading(evaluation, audit, explain_gaps(table, by=BY, **asked)))
+        said["lead"] = " ".join(audit_section(audit).lead)
         return said, " ".join(sentences(audit)), audit._repr_html_()
 
     said, words, html = page()
@@ -326,6 +328,7 @@ def test_the_page_says_how_intervals_were_made_and_where_chance_was_simulated(im
     assert said["Largest gap"].endswith("the p-value of a permutation test.")
     assert "its intervals resample the images" in said["Class mix and rate"]
     assert "(permutation p" in words
+    assert "allow for" not in said["lead"]
     assert "permutation p" in html
     said, words, html = page(cluster_by="subject", weights="w")
     assert (
@@ -336,6 +339,7 @@ def test_the_page_says_how_intervals_were_made_and_where_chance_was_simulated(im
     assert said["Largest gap"].endswith("the p-value of a simulation with their variances.")
     assert "its intervals come from leaving out each cluster in turn" in said["Class mix and rate"]
     assert "(simulated p" in words
+    assert "Intervals and tests allow for weights in w and clusters of subject. Design effects reach" in said["lead"]
     assert "permutation" not in words + html
     assert "score test" in page(weights="w")[0]["Groups against the rest"]
     assert "within matched sets of subject" in page(pair_by="subject")[0]["Groups against the rest"]

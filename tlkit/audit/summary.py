@@ -36,7 +36,7 @@ def headline(audit: Audit) -> list[str]:
                 f"{facts.column} is missing for {facts.missing:,} images; whether errors have to do with that: "
                 f"{p_is(facts.missing_p)} ({facts.missing_test})."
             )
-    found += _design_sentences(audit) + choice_sentences(audit)
+    found += design_sentences(audit) + choice_sentences(audit)
     return found + [criterion_sentence(result) for result in audit.criteria if len(result.columns) == 1]
 
 
@@ -112,7 +112,7 @@ def _probabilities(row: GroupProfile, most: float) -> tuple[str, ...]:
     return gap, error, *(NONE if one is None else one.format() for one in (row.brier, row.log_loss))
 
 
-def _design_sentences(audit: Audit) -> list[str]:
+def design_sentences(audit: Audit) -> list[str]:
     """Say what the intervals allow for, and what it costs."""
     settings = audit.settings
     if settings.pair_by is not None:

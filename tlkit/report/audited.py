@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from tlkit.audit.summary import design_sentences
 from tlkit.audit.words import NONE, difference_text, p_text, rate_text
 from tlkit.plots import plot_groups
 from tlkit.report.page import AuditPart, AuditSection, Column, Figure, Row, Table, Tile
@@ -40,7 +41,9 @@ def audit_section(audit: Audit) -> AuditSection:
         drawn = figures < MOST_FIGURES and table.gap is not None and telling
         figures += drawn
         parts.append(_part(audit, table, found, drawn=drawn))
-    return AuditSection(_SIGN[audit.verdict], _MARK[audit.verdict], lead=(first, last), parts=tuple(parts))
+    return AuditSection(
+        _SIGN[audit.verdict], _MARK[audit.verdict], lead=(first, *design_sentences(audit), last), parts=tuple(parts)
+    )
 
 
 def _part(audit: Audit, table: GroupTable, found: list[str], *, drawn: bool) -> AuditPart:
