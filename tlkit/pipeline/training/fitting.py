@@ -74,7 +74,9 @@ def carry_out(
         backbone = None if beside is None else beside.backbone
         prepared, stop = prepare(recipe, gathered=gathered, backbone=backbone), PoliteStop()
     if beside is not None and at_work:
-        import tlkit.pipeline.judging.pages  # noqa: F401  needed later, and loaded while the other process is at work
+        import sklearn.metrics  # noqa: F401  needed later, and loaded while the other process is at work
+
+        import tlkit.pipeline.judging.pages  # noqa: F401
 
         beside.wait()
     if resume:
