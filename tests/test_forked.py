@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -116,6 +117,47 @@ def test_ctrl_c_reaches_this_process_alone():
     with Forked(sleep) as other:
         wait_until(lambda: os.getpgid(other.pid) == other.pid)
         assert os.getpgid(0) != other.pid
+
+
+def test_it_ends_at_once_when_this_process_is_gone_whatever_it_waits_for():
+    program = (
+        "import os, time\n"
+        "from tlkit.forked import Forked, tell\n"
+        "def work(home):\n"
+        "    tell(home, 'there')\n"
+        "    time.sleep(60)\n"
+        "other = Forked(work)\n"
+        "other.hear()\n"
+        "print(other.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    gone = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    wait_until(lambda: not is_running(int(gone.stdout)))
+
+
+def test_a_system_that_allows_no_process_is_told_in_words(monkeypatch):
+    def refuse():
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    with pytest.raises(ForkedError, match=r"^it cannot be started: Resource temporarily unavailable$"):
+        Forked(sleep)
+
+
+def test_ignored_ends_of_processes_are_no_error():
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with Forked(sleep) as other:
+            pass
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    wait_until(lambda: not is_running(other.pid))
+
+
+def test_the_workers_of_a_pool_may_not_fork(monkeypatch):
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    assert not can_fork()
 
 
 def test_threads_and_other_systems_forbid_it(monkeypatch):

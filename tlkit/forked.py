@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import multiprocessing
 import os
@@ -17,6 +18,7 @@ from typing import Any, Self
 
 SAID, FAILED = "said", "failed"
 ENDED = "it has ended"
+PR_SET_PDEATHSIG = 1
 
 
 class ForkedError(Exception):
@@ -28,7 +30,8 @@ def can_fork() -> bool:
 
     Whoever has computed with torch must not fork either: the threads of its OpenMP would be waited for, too.
     """
-    return sys.platform == "linux" and threading.active_count() == 1
+    alone = threading.active_count() == 1
+    return sys.platform == "linux" and alone and not multiprocessing.current_process().daemon  # a pool's may not
 
 
 class Forked:
@@ -37,16 +40,22 @@ class Forked:
     It has a process group of its own: Ctrl-C reaches this process alone, which ends the other one and its workers.
 
     Args:
-        work: called there with the connection to this process; it sends by `tell`, and ends when this process is gone.
+        work: called there with the connection to this process; it sends by `tell`. It ends when this process is gone.
+
+    Raises:
+        ForkedError: the system allows no further process.
     """
 
     def __init__(self, work: Callable[[Connection], None]) -> None:
         fork = multiprocessing.get_context("fork")
-        self._home, there = fork.Pipe()
-        self._process = fork.Process(target=_work, args=(work, self._home, there))
-        with warnings.catch_warnings():  # from Python 3.12 on, of threads; numpy's are made for it
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self._process.start()
+        try:
+            self._home, there = fork.Pipe()
+            self._process = fork.Process(target=_work, args=(work, self._home, there, os.getpid()))
+            with warnings.catch_warnings():  # from Python 3.12 on, of threads; numpy's are made for it
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._process.start()
+        except OSError as error:
+            raise ForkedError(f"it cannot be started: {error.strerror or error}") from error
         there.close()
         self.pid = self._process.pid
 
@@ -86,7 +95,8 @@ class Forked:
             os.killpg(self.pid, signal.SIGKILL)
         self._process.kill()  # where it has not got a group of its own yet
         self._process.join()
-        self._process.close()
+        with suppress(ValueError):  # where SIGCHLD is ignored, nobody knows that it has ended
+            self._process.close()
         self._home.close()
 
     def __exit__(
@@ -100,9 +110,13 @@ def tell(home: Connection, what: object) -> None:
     home.send((SAID, what))
 
 
-def _work(work: Callable[[Connection], None], theirs: Connection, home: Connection) -> None:
+def _work(work: Callable[[Connection], None], theirs: Connection, home: Connection, parent: int) -> None:
     os.setpgid(0, 0)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with suppress(OSError, AttributeError):  # prctl(2): end with the parent, whatever keeps this process waiting
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return
     theirs.close()  # else its end would not show that they are gone
     gc.disable()  # a search for rubbish would copy the memory that both share
     try:

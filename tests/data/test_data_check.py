@@ -15,6 +15,7 @@ from tlkit.data import check
 from tlkit.data.check import check_images
 from tlkit.data.folder import scan_folder
 from tlkit.errors import DataError
+from tlkit.forked import ForkedError
 
 
 def test_readable_images_are_kept_with_the_digest_of_their_file(photos):
@@ -159,6 +160,17 @@ def test_where_the_other_process_fails_the_images_are_checked_here(photos, monke
 
     monkeypatch.setattr(check, "_check", killed_elsewhere)
     assert len(check_images(samples, meanwhile=list).samples) == len(samples)
+
+
+def test_where_no_process_can_be_started_the_images_are_checked_here_and_the_rest_done_first(photos, monkeypatch):
+    def refuse(work):
+        raise ForkedError("it cannot be started")
+
+    done = []
+    monkeypatch.setattr(check, "Forked", refuse)
+    samples = scan_folder(photos)
+    assert len(check_images(samples, meanwhile=lambda: done.append(1)).samples) == len(samples)
+    assert done == [1]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")

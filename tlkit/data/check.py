@@ -113,16 +113,20 @@ def _beside(
     def work(home: Connection) -> None:
         tell(home, look_at_all(progress=lambda *counts: tell(home, counts)))
 
-    with Forked(work) as other:
-        meanwhile()
-        try:
+    done = False
+    try:
+        with Forked(work) as other:
+            meanwhile()
+            done = True
             while not isinstance(heard := other.hear(), list):
                 if progress is not None:
                     progress(*heard)
-        except ForkedError as error:
-            logger.debug("The process that checks the images has failed (%s); they are checked here.", error)
-            return look_at_all(progress=progress)
-    return heard
+            return heard
+    except ForkedError as error:
+        logger.debug("The process that checks the images has failed (%s); they are checked here.", error)
+    if not done:
+        meanwhile()
+    return look_at_all(progress=progress)
 
 
 def _check(file: Path, max_pixels: int, noted: list[str]) -> _Finding:

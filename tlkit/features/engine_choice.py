@@ -127,6 +127,7 @@ def choose_engine(
     images: int,
     device: str,
     tolerance: float,
+    before: Callable[[], None] = lambda: None,
 ) -> Engine:
     """Measure the engines that can run here, and return the fastest one that is near enough to float32 torch.
 
@@ -139,11 +140,14 @@ def choose_engine(
         images: how many images are to be run.
         device: "cpu", "cuda" or "mps".
         tolerance: smallest cosine similarity with the reference, in (0, 1].
+        before: called before anything that takes long.
     """
     built = folded()
     best: Engine = create_engine("torch", built, pixels, device=device)
     others = candidates(device)[1:]
     for some in (pixels[:GLANCE_IMAGES], pixels):
+        if some is pixels:
+            before()
         best_s = _time_s(best, some)
         rate = len(some) / best_s
         expected_s = images / rate
@@ -160,6 +164,7 @@ def choose_engine(
         if expected_s < WORTH_TRYING_S[name]:
             said.append(f"{name} not tried for the {expected_s:.0f} s that torch takes")
             continue
+        before()
         if reference is None:
             with torch.inference_mode():
                 reference = module.to(device)(pixels[:PROBE_IMAGES].to(device)).float().cpu().numpy()
@@ -173,6 +178,7 @@ def choose_engine(
         if not near.within(tolerance):
             said.append(f"{name} too far off (cosine {near.cosine:.5f}, agreement {near.argmax:.0%})")
             continue
+        before()
         seconds = _time_s(engine, pixels)
         said.append(f"{name} {len(pixels) / seconds:.0f} images/s (cosine {near.cosine:.6f})")
         if seconds < best_s:

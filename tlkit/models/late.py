@@ -31,17 +31,33 @@ class Late(ModuleType):
         """Return the attribute of the real module."""
         if name.startswith("__"):  # whoever looks through all modules wants no news of this one
             raise AttributeError(name)
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
+        _give_way()
         return getattr(importlib.import_module(self.__name__), name)
+
+
+def _give_way() -> None:
+    """Take all stand-ins out, so that the real modules can be imported."""
+    for name, module in list(sys.modules.items()):
+        if isinstance(module, Late):
+            del sys.modules[name]
+    if isinstance(vars(torch).get("_dynamo"), Late):
+        del torch._dynamo  # torch imports it when it is asked for
 
 
 def import_timm() -> None:
     """Import timm; where wandb and torch's compiler are not loaded yet, they stay so."""
     if "timm" in sys.modules:
         return
-    with _without_wandb(), _without_compiler():
-        import timm.utils.summary
+    try:
+        with _without_wandb(), _without_compiler():
+            import timm.utils.summary
+    except ImportError:  # a later timm or torchvision imports a part of the compiler that has no stand-in
+        with _without_wandb():
+            import timm
+        for name, module in list(sys.modules.items()):  # what the first try has loaded is not named in its package
+            package, _, part = name.rpartition(".")
+            if package.partition(".")[0] in ("timm", "torchvision") and package in sys.modules:
+                vars(sys.modules[package]).setdefault(part, module)
     if not hasattr(timm.utils.summary, "wandb"):
         timm.utils.summary.wandb = Late("wandb")  # type: ignore[attr-defined]
 
@@ -66,17 +82,12 @@ def _without_compiler() -> Iterator[None]:
     compiler, questions = Late(COMPILER), Late(f"{COMPILER}.utils")
     compiler.disable = _disable  # type: ignore[attr-defined]
     questions.is_compile_supported = _is_compile_supported  # type: ignore[attr-defined]
-    stand_ins = {module.__name__: module for module in (compiler, questions)}
-    sys.modules |= stand_ins
+    sys.modules |= {module.__name__: module for module in (compiler, questions)}
     torch._dynamo = compiler
     try:
         yield
     finally:
-        for name, module in stand_ins.items():
-            if sys.modules.get(name) is module:
-                del sys.modules[name]
-        if torch._dynamo is compiler:
-            del torch._dynamo  # torch imports it when it is asked for
+        _give_way()
 
 
 def _disable(function: Callable[..., Any] | None = None, recursive: bool = True, **_: Any) -> Any:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import tlkit.torchvision_cure  # isort: skip
 
@@ -19,8 +22,9 @@ from safetensors.torch import save_file
 from tests.command import tlkit
 from tlkit import forked
 from tlkit.errors import DataError, ModelError
+from tlkit.features import engine_choice
 from tlkit.features.cache import FeatureCache
-from tlkit.forked import tell
+from tlkit.forked import ForkedError, tell
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.inference import beside
 from tlkit.pipeline.inference.beside import FeaturesBeside, can_be_made_beside, can_begin
@@ -63,6 +67,7 @@ def started(monkeypatch):
             processes.append(self)
 
     monkeypatch.setattr(beside, "can_begin", lambda: True)
+    monkeypatch.setattr(beside, "can_fork", lambda: True)
     monkeypatch.setattr(beside, "Forked", Noted)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # what a fork inherits of several would keep it waiting
@@ -211,6 +216,55 @@ def test_where_the_cache_cannot_be_shared_no_process_is_started(recipe, started,
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "file"))
     assert fit(recipe).status == "finished"
     assert not started
+
+
+def test_a_system_that_allows_no_process_is_no_matter(recipe, started, monkeypatch):
+    def refuse(self, work):
+        raise ForkedError("it cannot be started: Resource temporarily unavailable")
+
+    monkeypatch.setattr(beside, "Forked", type("Refused", (), {"__init__": refuse}))
+    assert fit(recipe).status == "finished"
+
+
+def test_threads_that_come_up_before_it_is_forked_forbid_it(recipe, started, monkeypatch):
+    monkeypatch.setattr(beside, "can_fork", lambda: False)
+    assert fit(recipe).status == "finished"
+    assert not started
+
+
+def test_damage_of_the_cache_is_told_as_ever(recipe, started, caplog):
+    fit(recipe)
+    (shard,) = (recipe.parent / "cache").rglob("*.npy")
+    data = bytearray(shard.read_bytes())
+    data[-4:] = b"\x00\xff\x00\xff"
+    shard.write_bytes(data)
+    caplog.clear()
+    fit(recipe, {"name": "again"})
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert sum("is damaged; the features of its 16 images are computed again." in message for message in warned) == 1
+
+
+def test_a_shelf_that_cannot_be_written_is_left_to_this_process(recipe, started, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="tlkit")
+    fit(recipe)
+    (shelf,) = {path.parent for path in (recipe.parent / "cache").rglob("*.npy")}
+    shutil.rmtree(shelf)
+    shelf.touch()
+    caplog.clear()
+    before = set(Path(tempfile.gettempdir()).glob("tlkit-features-*"))
+    assert fit(recipe, {"name": "again"}).status == "finished"
+    assert sum("pass through the backbone" in message for message in caplog.messages) == 1
+    assert "The process that makes features beside has stopped (FileExistsError" in caplog.text
+    assert len(set(Path(tempfile.gettempdir()).glob("tlkit-features-*")) - before) == 1  # this process's own
+
+
+def test_engines_are_compared_once_this_process_waits(recipe, started, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="tlkit")
+    monkeypatch.setattr(engine_choice, "WORTH_TRYING_S", dict.fromkeys(engine_choice.WORTH_TRYING_S, 0.0))
+    monkeypatch.setattr(engine_choice, "candidates", lambda device: ("torch", "torch-bf16"))
+    assert fit(recipe).status == "finished"
+    assert "torch-bf16" in next(message for message in caplog.messages if "runs the frozen backbone" in message)
+    assert sum("pass through the backbone" in message for message in caplog.messages) == 1
 
 
 def test_ctrl_c_while_it_is_at_work_ends_it(recipe, started, monkeypatch):

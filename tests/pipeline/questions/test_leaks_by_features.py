@@ -89,6 +89,8 @@ def test_another_process_finds_the_same_copies_while_this_one_trains(planted, tm
     assert "cropped" in set(alone.leaks["how"])
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(beside, "can_begin", lambda: True)  # although torch is loaded here
+    monkeypatch.setattr(beside, "can_fork", lambda: True)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # threads that a fork lacks would be waited for
     monkeypatch.setattr(fitting, "with_leaks_by_features", _not_searching)
     caplog.clear()
     threads = torch.get_num_threads()

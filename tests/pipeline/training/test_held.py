@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tlkit.errors import RunError
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.training import held
 from tlkit.pipeline.training.checkpoints import DurableCheckpointIO, KeepCheckpoints, find_start, read_checkpoint
@@ -144,3 +145,19 @@ def test_an_error_in_training_leaves_what_was_held_on_the_disk(recipe, monkeypat
     resumed = fit(recipe, CACHED, resume=True)
     whole = fit(recipe, {**CACHED, "name": "whole"})
     np.testing.assert_array_equal(resumed.predictions("val").proba, whole.predictions("val").proba)
+
+
+def test_a_full_disk_at_the_end_does_not_hide_what_ended_training(tmp_path, clock, monkeypatch, caplog):
+    files = HeldCheckpointIO([])
+    files.save_checkpoint(checkpoint(0.0), tmp_path / "epoch-0000.ckpt")
+
+    def full(*_):
+        raise RunError("No space left on device")
+
+    with pytest.raises(KeyboardInterrupt), files.kept():
+        files.save_checkpoint(checkpoint(1.0), tmp_path / "epoch-0001.ckpt")
+        monkeypatch.setattr(DurableCheckpointIO, "save_checkpoint", full)
+        raise KeyboardInterrupt
+    assert "No space left on device" in caplog.messages
+    with pytest.raises(RunError), files.kept():
+        pass

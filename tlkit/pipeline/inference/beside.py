@@ -37,8 +37,8 @@ MOST_IMAGES = 20_000
 FINDER = "tlkit.pipeline.inference.embed"
 """Whose lines say what is in the cache."""
 PATIENCE_S = 300.0
-"""How long this process waits for a word of the other one, which gives one for each batch; longer, and something keeps
-it from its work."""
+"""How long this process waits for a word of the other one, which gives one for each batch and each try of an engine;
+longer, and something keeps it from its work."""
 
 
 class FeaturesBeside:
@@ -74,14 +74,19 @@ class FeaturesBeside:
         Args:
             samples: the images as they have been checked.
         """
-        if self.backbone is None or len(samples) > MOST_IMAGES or not _can_be_shared(cache_folder() / "features"):
+        if self.backbone is None or len(samples) > MOST_IMAGES or not can_fork():
+            return
+        if not _can_be_shared(cache_folder() / "features"):
             return
         backbone = self.backbone
 
         def work(home: Connection) -> None:
             _make(home, self._recipe, backbone, samples)
 
-        self._other = Forked(work)
+        try:
+            self._other = Forked(work)
+        except ForkedError as error:
+            logger.debug("No process makes features beside (%s).", error)
 
     def wait(self) -> None:
         """Wait until the features are made; say in the log what the other process has decided."""
@@ -133,8 +138,8 @@ class FeaturesBeside:
         try:
             while True:
                 match self._other.hear(PATIENCE_S):
-                    case str(name), str(message):
-                        logging.getLogger(name).info("%s", message)
+                    case str(name), int(level), str(message):
+                        logging.getLogger(name).log(level, "%s", message)
                     case {**told} if key in told:
                         return told[key]
         except ForkedError as error:
@@ -160,6 +165,7 @@ def _make(home: Connection, recipe: Recipe, backbone: Backbone, samples: Samples
     """Make the features, leave them in the cache; then look for copies that they give away. In the other process."""
     import torch
 
+    from tlkit.features.cache import keep_to_shared
     from tlkit.pipeline.inference.copies import pairs_by_features
     from tlkit.pipeline.inference.wanted import features_for
 
@@ -168,24 +174,28 @@ def _make(home: Connection, recipe: Recipe, backbone: Backbone, samples: Samples
     log = logging.getLogger("tlkit")
     log.handlers, log.propagate = [_Relay(home)], False
 
-    def step(*_: int) -> None:
+    alone = False
+
+    def step(done: int, _: int) -> None:
+        nonlocal alone
         tell(home, None)
-        if home.poll():
-            home.recv()  # "alone"
+        if not alone and (done == 0 or home.poll()):  # engines are compared on all cores, or not at all
+            alone = home.recv() == "alone"
             torch.set_num_threads(threads)
 
+    keep_to_shared()
     engine = recipe.features.engine
     cached = features_for(recipe, samples, backbone=backbone, engine=engine, device="cpu", progress=step)
     tell(home, {"made": len(cached.plain)})
-    if (asked := home.recv()) == "alone":
-        asked = home.recv()
-    samples, leaks = asked
+    if not alone:
+        home.recv()
+    samples, leaks = home.recv()
     pairs = pairs_by_features(samples, cached.plain, leaks, max_pixels=recipe.data.max_pixels, progress=step)
     tell(home, {"copies": pairs})
 
 
 class _Relay(logging.Handler):
-    """Hands over what was decided.
+    """Hands over what was decided, and what was wrong with the cache.
 
     What is wrong with an image, and what there is in the cache, the other process finds out itself.
     """
@@ -196,8 +206,9 @@ class _Relay(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tell what has been decided."""
-        if record.levelno == logging.INFO and record.name != FINDER:
-            tell(self._home, (record.name, record.getMessage()))
+        decided = record.levelno == logging.INFO and record.name != FINDER
+        if decided or record.name.startswith("tlkit.features."):
+            tell(self._home, (record.name, record.levelno, record.getMessage()))
 
 
 def _can_be_shared(folder: Path) -> bool:

@@ -159,7 +159,9 @@ def _embed(
     if not len(files):
         raise DataError("No image is named, so there is nothing to make features of.")
     pixels = Pixels(build_transform(backbone.preprocess, augment=augment), view, num_workers, max_pixels)
-    maker = _choose_maker(files, backbone, cache, pixels, engine=engine, tolerance=tolerance, device=device)
+    maker = _choose_maker(
+        files, backbone, cache, pixels, engine=engine, tolerance=tolerance, device=device, progress=progress
+    )
     shelf = cache.shelf(maker.made_by)
     for _ in range(TRIES):
         missing = shelf.missing(files.keys(maker.made_by))
@@ -195,6 +197,7 @@ def _choose_maker(
     engine: EngineName | Literal["auto"],
     tolerance: float,
     device: str,
+    progress: Progress | None,
 ) -> Maker:
     device = choose_device(device)
     module = PixelBackbone(backbone.module.eval(), backbone.preprocess)
@@ -222,7 +225,9 @@ def _choose_maker(
     if 2 * there[name] >= len(files):
         logger.info("features.engine is auto: %s, whose features of %d images are kept already.", name, there[name])
         return makers[name]
+    images = len(files) - there[name]
     chosen = choose_engine(
-        module, folded, pixels.any_batch(files), images=len(files) - there[name], device=device, tolerance=tolerance
-    )
+        module, folded, pixels.any_batch(files), images=images, device=device, tolerance=tolerance,
+        before=lambda: None if progress is None else progress(0, images),
+    )  # fmt: skip
     return Maker(made_by(chosen.name, chosen.dtype), lambda: chosen)

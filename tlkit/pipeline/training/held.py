@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tlkit.errors import RunError
 from tlkit.pipeline.training.checkpoints import DurableCheckpointIO
 
+logger = logging.getLogger(__name__)
+
 HOLD_S = 10.0
-"""A checkpoint that comes sooner than this after the last one that was written is held; a kill loses no more."""
+"""A checkpoint that comes sooner after the last one that was written is held. A kill loses what came since that one: so
+long, and an epoch more, at most."""
 
 
 class HeldCheckpointIO(DurableCheckpointIO):
@@ -59,8 +64,13 @@ class HeldCheckpointIO(DurableCheckpointIO):
         """See to it that all that is held then is on the disk when the block ends, however it ends."""
         try:
             yield
-        finally:
-            self.write_held()
+        except BaseException:
+            try:
+                self.write_held()
+            except RunError as error:  # what ended training matters more
+                logger.warning("%s", error)
+            raise
+        self.write_held()
 
     def write_held(self) -> None:
         """Write what is held, the oldest first, and then delete what it supersedes.
