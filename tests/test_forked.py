@@ -152,6 +152,7 @@ def test_ignored_ends_of_processes_are_no_error():
     finally:
         signal.signal(signal.SIGCHLD, before)
     wait_until(lambda: not is_running(other.pid))
+    assert not is_running(other.pid)
 
 
 def test_the_workers_of_a_pool_may_not_fork(monkeypatch):

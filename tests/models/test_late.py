@@ -63,18 +63,19 @@ assert timm.create_model("test_resnet").eval() is not None
 """
 
 
-def run(program):
+def failure_of(program):
+    """Return what a program says where it fails; "" where it ends well."""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    return done.stderr or "?" if done.returncode else ""
 
 
 def test_importing_timm_does_not_load_wandb_and_timm_still_finds_it():
-    run(WANDB)
+    assert failure_of(WANDB) == ""
 
 
 @pytest.mark.slow
 def test_importing_timm_does_not_load_the_compiler_which_still_compiles():
-    run(COMPILER)
+    assert failure_of(COMPILER) == ""
 
 
 @pytest.mark.slow
@@ -82,9 +83,9 @@ def test_importing_timm_does_not_load_the_compiler_which_still_compiles():
     "statement", ["from torch._dynamo.utils import counters", "from torch._dynamo import graph_break"]
 )
 def test_whatever_is_asked_of_a_stand_in_gets_the_real_one(statement):
-    run(ASKED.format(statement=statement))
+    assert failure_of(ASKED.format(statement=statement)) == ""
 
 
 @pytest.mark.slow
 def test_where_a_stand_in_does_not_do_timm_is_imported_as_ever():
-    run(LATER)
+    assert failure_of(LATER) == ""
