@@ -45,6 +45,7 @@ class ImageDataset(Dataset[Item | Failure]):
         max_pixels: larger images count as unreadable.
         seed: of the augmentation.
         stream: the images in their shards, where these are read front to back; they are then fetched ahead.
+        quiet: say nothing of files that cannot be read, because a pass that follows will.
 
     Attributes:
         transform: what each image goes through.
@@ -61,6 +62,7 @@ class ImageDataset(Dataset[Item | Failure]):
         max_pixels: int = MAX_PIXELS,
         seed: int = 0,
         stream: ShardStream | None = None,
+        quiet: bool = False,
     ) -> None:
         self.transform = transform
         self._read_ahead = ReadAhead(stream) if stream is not None else None
@@ -74,6 +76,8 @@ class ImageDataset(Dataset[Item | Failure]):
         self._max_pixels = max_pixels
         self._seed = seed
         self._warned = _shared_flags(len(images))
+        if quiet:
+            self._warned.fill_(True)
 
     @property
     def targets(self) -> npt.NDArray[np.int64]:

@@ -143,7 +143,8 @@ def test_unreadable_images_are_left_out_and_named(tiny, caplog):
     features = embed(samples, backbone=backbone)
     assert len(features) == 19 and samples.paths[2] not in features.path
     assert "1 of 20 images could not be read; they have no features." in caplog.messages
-    assert any(samples.paths[2] in message for message in caplog.messages)
+    # the first images are decoded twice, to choose an engine and to make the features, and named once all the same
+    assert [samples.paths[2] in message for message in caplog.messages].count(True) == 1
     with pytest.raises(DataError, match=r"1 of 20 images have no features: blue/002.png"):
         features.of(samples.paths)
 

@@ -88,11 +88,17 @@ class Pixels:
     num_workers: int | str
     max_pixels: int
 
-    def batches(self, files: Files) -> Iterator[Batch]:
-        """Decode files ahead of their use, in processes of their own where there are many."""
+    def batches(self, files: Files, *, quiet: bool = False) -> Iterator[Batch]:
+        """Decode files ahead of their use, in processes of their own where there are many.
+
+        Args:
+            files: the image files.
+            quiet: say nothing of those that cannot be read.
+        """
         dataset = ImageDataset(
-            files.images, transform=self.transform, max_pixels=self.max_pixels, seed=self.view.seed if self.view else 0
-        )
+            files.images, transform=self.transform, max_pixels=self.max_pixels,
+            seed=self.view.seed if self.view else 0, quiet=quiet,
+        )  # fmt: skip
         workers = choose_workers(self.num_workers, images=len(files))  # type: ignore[arg-type]
         loader = create_loader(dataset, batch_size=BATCH, num_workers=workers)
         if self.view is not None:
@@ -100,9 +106,12 @@ class Pixels:
         yield from loader
 
     def any_batch(self, files: Files) -> torch.Tensor:
-        """Return a full batch, its first images real, the others black; all black where none of them can be read."""
+        """Return a full batch, its first images real, the others black; all black where none of them can be read.
+
+        The log says nothing of those that cannot: the pass that makes the features names them.
+        """
         first = files.take(range(min(PROBE_IMAGES, len(files))))
-        for batch in replace(self, num_workers=0).batches(first):
+        for batch in replace(self, num_workers=0).batches(first, quiet=True):
             return _filled(batch.image)
         return torch.zeros(BATCH, 3, *self.transform.preprocess.image_size, dtype=torch.uint8)
 
