@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,16 +79,15 @@ def carry_out(
         import tlkit.pipeline.judging.pages  # noqa: F401
 
         beside.wait()
-    if resume:
-        directory = RunDirectory.open(path)
-        require_same_world(directory, prepared)
-        run = _run(directory, prepared, stop, beside, resume=True, progress=progress)
-    else:
-        with replacing(path):
-            directory = RunDirectory.create(path)
-            run = _run(directory, prepared, stop, beside, resume=False, progress=progress)
+    with nullcontext() if resume else replacing(path):
+        directory = RunDirectory.open(path) if resume else RunDirectory.create(path)
+        if resume:
+            require_same_world(directory, prepared)
+        with _recorded(directory):
+            outcome = _fit_into(directory, prepared, stop, beside, resume=resume, progress=progress)
+        directory.set_status(outcome)
     stop.pass_on()
-    return run
+    return Run(directory)
 
 
 def follow_the_first(recipe: Recipe) -> None:
@@ -124,19 +123,12 @@ def _follow(recipe: Recipe, world: World) -> None:
         ) from error
 
 
-def _run(
-    directory: RunDirectory,
-    prepared: Prepared,
-    stop: PoliteStop,
-    beside: FeaturesBeside | None,
-    *,
-    resume: bool,
-    progress: bool,
-) -> Run:
-    """Fit into a directory, and record there how it went."""
+@contextmanager
+def _recorded(directory: RunDirectory) -> Iterator[None]:
+    """Record in a directory that a fit runs, and how it failed where it does; a full disk is told in words."""
     directory.set_status("running")
     try:
-        outcome = _fit_into(directory, prepared, stop, beside, resume=resume, progress=progress)
+        yield
     except BaseException as error:
         with suppress(OSError):  # the error itself matters more
             directory.set_status("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
@@ -146,8 +138,6 @@ def _run(
                 "Free some space, then continue with --resume."
             ) from error
         raise
-    directory.set_status(outcome)
-    return Run(directory)
 
 
 def _fit_into(
