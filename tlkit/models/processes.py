@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import distributed, nn
-from torch.distributed.tensor import DTensor
 
 
 def gathered(values: torch.Tensor, *, processes: int) -> torch.Tensor:
@@ -18,6 +17,10 @@ def gathered(values: torch.Tensor, *, processes: int) -> torch.Tensor:
 
 def whole_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """Return a tensor that the processes hold in parts as a whole, to each of them, who all must ask; others as is."""
+    if type(tensor) in (torch.Tensor, nn.Parameter):
+        return tensor
+    from torch.distributed.tensor import DTensor  # loads SymPy, which takes 0.3 s
+
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 

@@ -15,7 +15,6 @@ from pytorch_lightning.strategies import DDPStrategy
 
 from tlkit.errors import RecipeError
 from tlkit.pipeline.inference.devices import choose_device
-from tlkit.pipeline.training.sharded import ShardedStrategy
 from tlkit.recipe import Recipe
 
 Launcher = Literal["none", "tlkit", "torchrun"]
@@ -55,11 +54,11 @@ class World:
         if self.size == 1:
             return {"devices": 1}
         environment = _Environment(self)
-        strategy = (
-            ShardedStrategy(cluster_environment=environment)
-            if sharded
-            else DDPStrategy(cluster_environment=environment, find_unused_parameters=several_phases)
-        )
+        strategy = DDPStrategy(cluster_environment=environment, find_unused_parameters=several_phases)
+        if sharded:
+            from tlkit.pipeline.training.sharded import ShardedStrategy  # with torch's sharded tensors
+
+            strategy = ShardedStrategy(cluster_environment=environment)
         return {
             "inference_mode": not sharded,  # gathered weights that were inference tensors could not be trained on
             "devices": self.local_size,
