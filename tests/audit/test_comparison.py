@@ -107,7 +107,7 @@ def test_models_that_agree_are_not_distinguishable_rather_than_equal():
     assert found.overall.p is None
     assert found.overall.change == "not distinguishable"
     assert found.sentences()[1] == (
-        "a and b are right on the same images (accuracy 0.900 → 0.900, +0.000 [-0.084, +0.084]): not distinguishable "
+        "a and b are right on the same images (accuracy 0.900 → 0.900, 0.000 [-0.084, +0.084]): not distinguishable "
         "at n = 40."
     )
     assert found.sentences()[-1] == "Intervals of 95% (Newcombe, for pairs); no image differs, so there is no test."

@@ -100,7 +100,7 @@ def test_a_flat_curve_leaves_the_doubt_of_its_few_images(wrong):
     widths = [gain.high - gain.low for gain in gains]
     assert 0 < widths[0] < widths[1] < widths[2]
     assert widths[1] <= 1.0 - 0.025 ** (1 / 245)  # a rate above it would have shown in one of 245 (Clopper-Pearson)
-    assert curve.sentence(245).startswith("+245 images ≈ +0.0 points of accuracy [+0.0, +0.") or wrong == 0
+    assert curve.sentence(245).startswith("+245 images ≈ 0.0 points of accuracy [0.0, +0.") or wrong == 0
 
 
 def test_gain_near_the_ceiling_holds_the_truth():

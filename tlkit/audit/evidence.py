@@ -157,7 +157,7 @@ class GroupImages:
 
 
 def _described(one: Shown) -> str:
-    loss = "" if one.loss is None else f", loss {one.loss:.2f}"
+    loss = "" if one.loss is None else f", loss {one.loss:z.2f}"
     said = f"is {one.y_true}, taken for {one.y_pred}" if one.y_true != one.y_pred else f"is {one.y_true}"
     near = [f"{near.path} ({near.label})" for near in one.near if near.split == "train"]
     return f"{one.path} ({said}{loss})" + (f"; nearest in training: {near[0]}" if near else "")

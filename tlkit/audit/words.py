@@ -6,7 +6,7 @@ from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.result import Audit
 from tlkit.audit.tables import Gap, GroupRow, GroupTable
 from tlkit.errors import first_few
-from tlkit.stats.estimate import Estimate
+from tlkit.stats.estimate import Estimate, signed_number
 
 NONE = "–"
 MOST_TOLD = 12  # with more tables, those about single classes in which nothing fails are counted, not told
@@ -110,7 +110,7 @@ def signed(difference: Estimate) -> str:
     """Return a difference with its interval and signs: "-0.200 [-0.334, -0.052]"."""
     if difference.value is None or difference.low is None or difference.high is None:
         return difference.format()
-    return f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+    return f"{signed_number(difference.value)} [{signed_number(difference.low)}, {signed_number(difference.high)}]"
 
 
 def bare(estimate: Estimate, text: str, most: float) -> str:

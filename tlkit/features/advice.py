@@ -192,7 +192,7 @@ class Advice:
                 str(one.image_size[0]) if one.image_size[0] == one.image_size[1] else "x".join(map(str, one.image_size))
             )
             rows.append((
-                one.label, one.probe.format(), one.knn.format(), f"{one.log_me:.3f}", f"{one.parameters / 1e6:.3g}",
+                one.label, one.probe.format(), one.knn.format(), f"{one.log_me:z.3f}", f"{one.parameters / 1e6:.3g}",
                 macs, size, one.latency_ms.format(digits=1), f"{one.images_per_s:.3g}", one.license,
             ))  # fmt: skip
         return rows

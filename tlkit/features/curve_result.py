@@ -14,7 +14,7 @@ from tlkit.errors import DataError, refuse_newer
 from tlkit.features.heads.kinds import HeadKind, Settings, setting_words
 from tlkit.features.power_law import power_law
 from tlkit.notebook import html_table
-from tlkit.stats.estimate import Estimate
+from tlkit.stats.estimate import Estimate, signed_number
 
 Floats = npt.NDArray[np.float64]
 
@@ -92,7 +92,8 @@ class LearningCurve:
         tail = (1.0 - self.confidence) / 2.0
         low, high = np.quantile(np.diff(power_law(self.resampled, at))[:, 0], [tail, 1.0 - tail])
         if high - low > WIDEST:
-            return self._cannot_say(f"the interval would be {100 * low:+.1f} to {100 * high:+.1f} points")
+            ends = " to ".join(signed_number(100 * end, digits=1) for end in (low, high))
+            return self._cannot_say(f"the interval would be {ends} points")
         return Estimate(value, min(float(low), value), max(float(high), value), n=self.n)
 
     @property
@@ -194,6 +195,7 @@ class LearningCurve:
 def _points(share: float, gain: Estimate) -> str:
     """Return a share as points with as many digits, one to four, as it takes to tell a gain's ends apart."""
     assert gain.low is not None and gain.high is not None, "asked of a gain that has a value"
-    ends = (100 * gain.low, 100 * gain.high)
-    digits = next((count for count in range(1, 4) if f"{ends[0]:.{count}f}" != f"{ends[1]:.{count}f}"), 4)
-    return f"{100 * share:+.{digits}f}"
+    low, high = 100 * gain.low, 100 * gain.high
+    apart = (n for n in range(1, 4) if signed_number(low, digits=n) != signed_number(high, digits=n))
+    digits = next(apart, 4)
+    return signed_number(100 * share, digits=digits)

@@ -131,9 +131,9 @@ def _tile(name: str, estimate: Estimate, level: str, basis: str) -> Tile:
     if estimate.value is None:
         return Tile(name, "undefined", f"{estimate.note}; {basis}")
     if estimate.low is None or estimate.high is None:
-        return Tile(name, f"{estimate.value:.3f}", basis)
-    interval = f"{level} interval {estimate.low:.3f} to {estimate.high:.3f}"
-    return Tile(name, f"{estimate.value:.3f}", f"{interval}; {basis}")
+        return Tile(name, f"{estimate.value:z.3f}", basis)
+    interval = f"{level} interval {estimate.low:z.3f} to {estimate.high:z.3f}"
+    return Tile(name, f"{estimate.value:z.3f}", f"{interval}; {basis}")
 
 
 def _class_row(result: ClassResult) -> Row:

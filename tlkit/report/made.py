@@ -18,10 +18,10 @@ MOST_CLASSES = 200  # rows of the table of images
 MOST_SET_ASIDE = 200
 _SERIES = {  # column of metrics.csv → its name and format on the page
     "epoch": ("epoch", "{:.0f}"),
-    "train_loss": ("training loss", "{:.4f}"),
-    "val_loss": ("validation loss", "{:.4f}"),
-    "val_accuracy": ("validation accuracy", "{:.4f}"),
-    "val_worst_group_accuracy": ("accuracy of the worst group", "{:.4f}"),
+    "train_loss": ("training loss", "{:z.4f}"),
+    "val_loss": ("validation loss", "{:z.4f}"),
+    "val_accuracy": ("validation accuracy", "{:z.4f}"),
+    "val_worst_group_accuracy": ("accuracy of the worst group", "{:z.4f}"),
     "learning_rate": ("learning rate", "{:.3g}"),
 }
 

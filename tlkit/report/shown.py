@@ -97,9 +97,9 @@ def _part(one: GroupImages, thumbnails: Mapping[str, str]) -> ShownPart:
 def _picture(shown: Shown, thumbnails: Mapping[str, str]) -> Picture:
     said = f"{shown.y_true}, taken for {shown.y_pred}" if shown.y_true != shown.y_pred else shown.y_true
     if shown.y_true != shown.y_pred and shown.loss is not None:
-        said += f" (loss {shown.loss:.1f})"
+        said += f" (loss {shown.loss:z.1f})"
     elif shown.margin is not None:
-        said += f" (margin {shown.margin:.2f})"
+        said += f" (margin {shown.margin:z.2f})"
     near = tuple(
         Picture(
             near.path, thumbnails.get(near.path), f"{'train' if near.split == 'train' else 'right'}: {near.label}", ()

@@ -39,10 +39,10 @@ class Estimate:
         """Return the estimate as text: "0.900 [0.710, 0.970]"."""
         if self.value is None:
             return f"undefined ({self.note})" if self.note else "undefined"
-        text = f"{self.value:.{digits}f}"
+        text = f"{self.value:z.{digits}f}"
         if self.low is None or self.high is None:
             return text
-        return f"{text} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        return f"{text} [{self.low:z.{digits}f}, {self.high:z.{digits}f}]"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
@@ -52,3 +52,14 @@ class Estimate:
     def from_dict(cls, values: Mapping[str, Any]) -> Estimate:
         """Read what `to_dict` wrote."""
         return cls(**values)
+
+
+def signed_number(value: float, *, digits: int = 3) -> str:
+    """Return a difference as text with its sign; what rounds to zero has none, whichever side it lies on.
+
+    Example:
+        >>> signed_number(0.0521), signed_number(-0.2), signed_number(-0.0004)
+        ('+0.052', '-0.200', '0.000')
+    """
+    text = f"{value:+z.{digits}f}"
+    return text if text.strip("+0.") else text.removeprefix("+")

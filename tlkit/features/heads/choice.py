@@ -69,7 +69,7 @@ class HeadChoice:
                     one.kind + (" *" if one.kind == self.head.kind else ""),
                     setting_words(one.trial.settings),
                     one.accuracy.format(),
-                    f"{one.trial.log_loss:.3f}",
+                    f"{one.trial.log_loss:z.3f}",
                     "-" if one.kind == self.leader else one.behind.format(),
                     words,
                 )

@@ -151,7 +151,7 @@ class Head:
         return f"{text}; temperature {self.temperature:.3g}."
 
     def _repr_html_(self) -> str:
-        tried = [(setting_words(one.settings), f"{one.accuracy:.3f}", f"{one.log_loss:.3f}") for one in self.trials]
+        tried = [(setting_words(one.settings), f"{one.accuracy:.3f}", f"{one.log_loss:z.3f}") for one in self.trials]
         return html_lines([self.sentence()]) + html_table(
             [("setting", "accuracy", "log loss"), *tried] if tried else []
         )

@@ -242,7 +242,7 @@ def best_reading(
         if best.name == one.name or (one.name, one.weights) not in guessed:
             kept.append((one, correct))
         else:
-            reason = f"the same weights suit {best.name} better (LogME {best.log_me:.3f}, here {one.log_me:.3f})"
+            reason = f"the same weights suit {best.name} better (LogME {best.log_me:z.3f}, here {one.log_me:z.3f})"
             worse.append(LeftOut(one.name, one.weights, reason))
     return kept, worse
 

@@ -79,7 +79,7 @@ class MetricsRecorder(pl.Callback):
         table = pd.DataFrame(self.rows).to_csv(index=False, lineterminator="\n")
         self.directory.write_text(self.directory.metrics, table)
         track(self.tracker, row)
-        shown = ", ".join(f"{name} {row[name]:.4g}" for name in COLUMNS[1:] if name in row)
+        shown = ", ".join(f"{name} {row[name]:z.4g}" for name in COLUMNS[1:] if name in row)
         logger.info("Epoch %d of %d: %s", epoch, trainer.max_epochs, shown)
 
     def state_dict(self) -> dict[str, Any]:
