@@ -13,6 +13,7 @@ from tlkit.audit import Audit, audit_groups
 from tlkit.audit.words import p_text, signed
 from tlkit.errors import TlkitError
 from tlkit.predictions import Predictions
+from tlkit.report.audited import audit_tile
 from tlkit.stats.estimate import Estimate
 
 
@@ -44,8 +45,8 @@ def test_the_sentences_say_what_is_known_and_what_is_not(audit):
     assert audit.sentences() == [
         "1,312 images assessed, accuracy 0.905 [0.888, 0.920]. 3 images without a label left out.",
         "tone: the lowest accuracy is that of dark, 0.613 [0.503, 0.712] (n = 80), 0.318 below light, "
-        "0.930 [0.912, 0.944] (n = 1000). Chance alone would give a largest gap of 0.037 on average "
-        "(permutation p < 0.001).",
+        "0.930 [0.912, 0.944] (n = 1000), and medium, 0.930 [0.886, 0.958] (n = 200). Chance alone would give a "
+        "largest gap of 0.037 on average (permutation p < 0.001).",
         "tone: FAIL for dark: its accuracy of 0.613 [0.503, 0.712] (n = 80) lies below that of the rest by more than "
         "the tolerance of 0.05: -0.315 [-0.425, -0.214], p < 0.001 (Fisher, Holm).",
         "tone: FAIL for light: its accuracy of 0.930 [0.912, 0.944] (n = 1000) lies above that of the rest by more "
@@ -86,6 +87,28 @@ def test_passing_groups_and_equal_groups_are_said_to_be_so():
         "tone: all groups that have a rate have the same accuracy, 0.900 [0.880, 0.917] (n = 1000).",
         "tone: PASS for a, b: lie within 0.05 of the rest, with the whole interval.",
     ]
+
+
+def test_groups_that_tie_for_the_lowest_rate_are_all_named():
+    two = audit_of([*rows_of("a", 60, 100), *rows_of("b", 30, 50), *rows_of("c", 90, 100)])
+    assert two.sentences()[1].startswith(
+        "tone: the lowest accuracy is that of a, 0.600 [0.502, 0.691] (n = 100), and b, 0.600 [0.462, 0.724] (n = 50), "
+        "0.300 below c, 0.900 [0.826, 0.945] (n = 100). Chance"
+    )
+    five = audit_of([*(row for name in "abcdef" for row in rows_of(name, 60, 100)), *rows_of("g", 90, 100)])
+    assert five.sentences()[1].startswith(
+        "tone: the lowest accuracy is that of a, 0.600 [0.502, 0.691] (n = 100), and 5 others (b, c, d and 2 more), "
+        "0.300 below g, 0.900 [0.826, 0.945] (n = 100). Chance"
+    )
+    assert audit_tile(two).detail == "lowest accuracy: a, 0.600 [0.502, 0.691], n = 100; 1 other alike"
+    assert audit_tile(five).detail.endswith("n = 100; 5 others alike")
+    assert [row.name for row in five.group_table("tone").tied_with(five.group_table("tone").worst)] == list("abcdef")
+
+
+def test_a_group_too_small_for_a_rate_and_the_images_without_a_group_tie_with_nobody():
+    audit = audit_of([*rows_of("a", 60, 100), *rows_of("b", 90, 100), *rows_of("c", 3, 5), *rows_of(None, 30, 50)])
+    table = audit.group_table("tone")
+    assert [row.name for row in table.tied_with(table.worst)] == ["a"]
 
 
 def test_a_gap_that_may_be_within_the_tolerance_is_said_to_be_one():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -174,6 +175,17 @@ class GroupTable:
         if self.gap is None:
             return None
         return self.row(self.gap.lowest if self.metric == "false_positive_rate" else self.gap.highest)
+
+    def tied_with(self, row: GroupRow) -> tuple[GroupRow, ...]:
+        """Return the rows of the groups that have the same rate as one of them, that one first."""
+        value = row.rate.value
+        others = [
+            one
+            for one in self.rows
+            if one is not row and one.group is not None and one.rate.value is not None and value is not None
+            and math.isclose(one.rate.value, value, abs_tol=1e-12)
+        ]  # fmt: skip
+        return row, *others
 
     def row(self, group: Group | None) -> GroupRow:
         """Return the row of a group; None = the images with a missing value.

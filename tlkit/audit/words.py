@@ -150,15 +150,23 @@ def _gap_sentence(table: GroupTable, gap: Gap, gaps: int, *, how: str) -> str:
     corrected = f", {p_text(gap.p_holm)} after Holm's correction for {gaps} gaps" if gaps > 1 else ""
     apart = "" if _is_vague(table, gap) else f"{gap.value:.3f} "
     if table.worst == lowest:
-        found = f"the lowest {table.rate_name} is that of {lowest.name}, {_with_n(lowest)}, {apart}below "
-        found += f"{highest.name}, {_with_n(highest)}"
+        found = f"the lowest {table.rate_name} is that of {_tied(table, lowest)}, {apart}below {_tied(table, highest)}"
     else:
-        found = f"the highest {table.rate_name} is that of {highest.name}, {_with_n(highest)}, {apart}above "
-        found += f"{lowest.name}, {_with_n(lowest)}"
+        found = f"the highest {table.rate_name} is that of {_tied(table, highest)}, {apart}above {_tied(table, lowest)}"
     return (
         f"{table.name}: {found}. Chance alone would give a largest gap of {gap.expected:.3f} on average ({how} "
         f"{p_is(gap.p)}{corrected})."
     )
+
+
+def _tied(table: GroupTable, row: GroupRow) -> str:
+    """Name a group at one end of a gap with its rate, and those that have the same rate."""
+    first, *others = table.tied_with(row)
+    text = f"{first.name}, {_with_n(first)}"
+    if len(others) == 1:
+        return f"{text}, and {others[0].name}, {_with_n(others[0])}"
+    names = first_few([one.name for one in others], most=3)
+    return f"{text}, and {len(others)} others ({names})" if others else text
 
 
 def _row_sentence(audit: Audit, table: GroupTable, row: GroupRow) -> str:

@@ -27,7 +27,9 @@ def audit_tile(audit: Audit) -> Tile:
     worst = table.worst
     assert worst is not None
     least = "highest" if table.metric == "false_positive_rate" else "lowest"
-    rate = f"{least} {table.rate_name}: {worst.name}, {rate_text(worst)}, n = {worst.rate.n}"
+    tied = len(table.tied_with(worst)) - 1
+    alike = f"; {tied} {'other' if tied == 1 else 'others'} alike" if tied else ""
+    rate = f"{least} {table.rate_name}: {worst.name}, {rate_text(worst)}, n = {worst.rate.n}{alike}"
     return Tile("Audit", audit.verdict, rate, _MARK[audit.verdict])
 
 
