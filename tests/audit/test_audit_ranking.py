@@ -79,6 +79,23 @@ def test_areas_across_groups_show_a_shift_that_those_within_cannot():
     assert profile_note(audit) in audit._repr_html_().replace("&#x27;", "'")
 
 
+def test_a_column_of_the_profiles_in_which_no_group_has_a_figure_is_left_out_and_the_note_says_why():
+    few = audit_groups(predictions_of(np.random.default_rng(2), ["a"] * 150 + ["b"] * 150), by="g", positive="cat")
+    (header, *rows), note = profile_rows(few), profile_note(few)
+    assert header[4:] == ("confidence - accuracy", "Brier", "log loss", "AUROC of cat", "BNSP AUC", "BPSN AUC")
+    assert {len(row) for row in rows} == {len(header)}
+    assert note.endswith("ECE is left out: it takes 200 images of a group, or what is worth as many.")
+    one = audit_groups(predictions_of(np.random.default_rng(2), ["a"] * 250 + ["b"] * 50), by="g", positive="cat")
+    assert "ECE (by chance)" in profile_rows(one)[0] and "left out" not in profile_note(one)
+    tiny = audit_groups(predictions_of(np.random.default_rng(2), ["a"] * 15 + ["b"] * 15), by="g", positive="cat",
+                        min_group_size=5)  # fmt: skip
+    assert profile_rows(tiny)[0][4:] == ("confidence - accuracy", "Brier", "log loss")
+    assert profile_note(tiny) == (
+        "ECE is left out: it takes 200 images of a group, or what is worth as many. AUROC of cat, BNSP AUC, BPSN AUC "
+        "are left out: each takes 10 images of cat on one side and 10 others on the other."
+    )
+
+
 def test_areas_of_fewer_than_ten_images_on_one_side_are_hidden():
     y = np.r_[np.ones(9), np.zeros(91), np.ones(30), np.zeros(70)].astype(int)
     p = np.random.default_rng(3).random(200)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from tlkit.audit.criteria import choice_sentences, criterion_sentence
-from tlkit.audit.profile import GroupProfile
+from tlkit.audit.profile import MIN_CALIBRATION, MIN_RANKED, GroupProfile
 from tlkit.audit.result import Audit
 from tlkit.audit.words import NONE, bare, difference_text, p_is, rate_text, signed, summary_rows
 from tlkit.errors import first_few
 
+_ACROSS = ("BNSP AUC", "BPSN AUC")
 MOST_ROWS = 40  # with more rows, the brief table keeps those about the accuracy of single columns, and what fails
 
 
@@ -58,13 +59,18 @@ def profile_rows(audit: Audit) -> list[tuple[str, ...]]:
 
     The AUROCs are those of the positive class, where there is one: within the group, then across to the rest
     (`GroupProfile.auroc_positives`, `auroc_negatives`); the calibration error stands beside what a perfectly calibrated
-    model would show with so many images.
+    model would show with so many images. A column that has a figure for no group is left out; `profile_note` says why.
     """
+    return _profiles(audit)[0]
+
+
+def _profiles(audit: Audit) -> tuple[list[tuple[str, ...]], list[str]]:
+    """Return the rows of the profiles, the header first, and the columns left out because no group has a figure."""
     positive = audit.settings.positive
     tables = [table for table in audit.profiles if len(table.columns) == 1]
     with_proba = any(row.confidence_gap is not None for table in tables for row in table.rows)
     more = ("confidence - accuracy", "ECE (by chance)", "Brier", "log loss") if with_proba else ()
-    ranked = (f"AUROC of {positive}", "BNSP AUC", "BPSN AUC") if with_proba and positive is not None else ()
+    ranked = (f"AUROC of {positive}", *_ACROSS) if with_proba and positive is not None else ()
     rows: list[tuple[str, ...]] = []
     for table in tables:
         for row in table.rows:
@@ -83,18 +89,32 @@ def profile_rows(audit: Audit) -> list[tuple[str, ...]]:
                     *((bare(area, area.format(), most) if area else NONE for area in areas) if ranked else ()),
                 )
             )
-    return [("by", "group", "n", "macro recall (classes)", *more, *ranked), *rows] if rows else []
+    if not rows:
+        return [], []
+    header = ("by", "group", "n", "macro recall (classes)", *more, *ranked)
+    may_go = {"ECE (by chance)", *ranked}
+    empty = [i for i, name in enumerate(header) if name in may_go and all(row[i] == NONE for row in rows)]
+    kept = [tuple(cell for i, cell in enumerate(row) if i not in empty) for row in (header, *rows)]
+    return kept, [header[i] for i in empty]
 
 
 def profile_note(audit: Audit) -> str:
-    """Return what the columns of `profile_rows` mean that a name cannot say, else ""."""
+    """Return what the columns of `profile_rows` mean that a name cannot say, and why some are left out, else ""."""
     positive = audit.settings.positive
-    if positive is None or not any(row.auroc_positives for table in audit.profiles for row in table.rows):
-        return ""
-    return (
-        f"BNSP AUC: how surely the group's images of {positive} rank above the rest's other images. BPSN AUC: how "
-        f"surely the rest's images of {positive} rank above the group's other images."
-    )
+    rows, left_out = _profiles(audit)
+    meant = {
+        "BNSP AUC": f"how surely the group's images of {positive} rank above the rest's other images",
+        "BPSN AUC": f"how surely the rest's images of {positive} rank above the group's other images",
+    }
+    said = [f"{name}: {meaning}." for name, meaning in meant.items() if rows and name in rows[0]]
+    ranked = [name for name in left_out if not name.startswith("ECE")]
+    if len(ranked) < len(left_out):
+        said.append(f"ECE is left out: it takes {MIN_CALIBRATION} images of a group, or what is worth as many.")
+    if ranked:
+        takes = "is left out: it takes" if len(ranked) == 1 else "are left out: each takes"
+        sides = f"{MIN_RANKED} images of {positive} on one side and {MIN_RANKED} others on the other"
+        said.append(f"{', '.join(ranked)} {takes} {sides}.")
+    return " ".join(said)
 
 
 def _macro(row: GroupProfile, most: float) -> str:
