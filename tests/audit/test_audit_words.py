@@ -57,7 +57,8 @@ def test_the_sentences_say_what_is_known_and_what_is_not(audit):
         "tone: no labelled images (n = 0) of unseen.",
         "tone: 25 images with a missing value, accuracy [0.609, 0.911] (n = 25).",
         "FAIL and PASS compare a group with the rest at a tolerance of 0.05, with intervals of 95%; p-values are "
-        "corrected for all 4 tests of this audit (Holm, alpha 0.05).",
+        "corrected for all 4 tests of this audit (Holm, alpha 0.05). An interval alone, [low, high], reaches farther "
+        "than 0.15 to each side: too few images for a number.",
     ]
 
 

@@ -14,6 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from tlkit.audit import Explanation, explain_gaps
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
+from tlkit.report.explained import explained_section
 
 
 def predictions_of(y_true, y_pred, classes, **groups):
@@ -91,6 +92,17 @@ def test_recalls_do_not_give_the_rate_of_a_group_away_that_is_too_small_for_one(
     few, many = explain_gaps(table, by="g").column("g").heat.cells
     assert [(cell.recall.value, cell.difference, cell.p) for cell in few] == [(None, None, None)] * 2
     assert [(cell.recall.value, cell.difference) for cell in many] == [(0.9, None)] * 2
+
+
+def test_an_interval_that_stands_alone_is_said_to_be_too_wide_for_a_number():
+    wide = cells((0, 24, 12, {"g": "few"}), (0, 400, 300, {"g": "many"}))
+    found = explain_gaps(wide, by="g")
+    assert "g: few is [-0.4" in found.sentences()[0]
+    note = "An interval alone, [low, high], reaches farther than 0.15 to each side: too few images for a number."
+    assert found.sentences().count(note) == 1
+    assert explained_section(found).lead[-1] == note
+    narrow = explain_gaps(cells((0, 400, 300, {"g": "a"}), (0, 400, 300, {"g": "b"})), by="g")
+    assert not any("An interval alone" in line for line in (*narrow.sentences(), *explained_section(narrow).lead))
 
 
 def test_a_column_without_a_value_is_explained_by_nothing():

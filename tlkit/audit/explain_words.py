@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tlkit.audit.explanation import CLASS, AdjustedGap, ExplainedColumn, ExplainedGroup, Explanation, HeatMap
-from tlkit.audit.words import NONE, bare, p_is
+from tlkit.audit.words import NONE, alone_note, bare, p_is
 from tlkit.audit.words import signed as with_sign
 from tlkit.errors import first_few
 from tlkit.notebook import html_lines, html_table
@@ -16,10 +16,10 @@ MOST_HALF_WIDTH = 0.15  # farther to each side, an interval stands without a num
 
 def sentences(explanation: Explanation) -> list[str]:
     """Return what was found in plain English, column by column; of each, the group farthest below the rest."""
-    found = design_sentences(explanation) if explanation.columns else []
-    for column in explanation.columns:
-        found += column_sentences(explanation, column)
-    return found + [_linked(explanation)] * bool(explanation.linked)
+    found = [line for column in explanation.columns for line in column_sentences(explanation, column)]
+    note = alone_note(found, MOST_HALF_WIDTH)
+    allowed = design_sentences(explanation) if explanation.columns else []
+    return [*allowed, *found, *[note] * bool(note), *[_linked(explanation)] * bool(explanation.linked)]
 
 
 def design_sentences(explanation: Explanation) -> list[str]:

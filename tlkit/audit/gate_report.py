@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -67,9 +67,14 @@ class GateRow:
     def found(self) -> str:
         """What was found, in words: "-0.200 [-0.334, -0.052]", "[-0.513, +0.064]" where that is wide, "n = 7"."""
         if self.value.value is None:
-            low, high, sign = self.value.low, self.value.high, "" if self.kind in ("at least", "at most") else "+"
-            return f"n = {self.n}" if low is None or high is None else f"[{low:{sign}.3f}, {high:{sign}.3f}]"
-        return self.value.format() if self.kind in ("at least", "at most") else signed(self.value)
+            if self.value.low is None or self.value.high is None:
+                return f"n = {self.n}"
+            text = self._in_words(replace(self.value, value=0.0))
+            return text[text.index("[") :]
+        return self._in_words(self.value)
+
+    def _in_words(self, value: Estimate) -> str:
+        return value.format() if self.kind in ("at least", "at most") else signed(value)
 
     @property
     def subject(self) -> str:

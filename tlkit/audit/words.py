@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.result import Audit
 from tlkit.audit.tables import Gap, GroupRow, GroupTable
@@ -9,6 +12,7 @@ from tlkit.errors import first_few
 from tlkit.stats.estimate import Estimate, signed_number
 
 NONE = "–"
+_ALONE = re.compile(r"(?<!\d )\[[+-]?\d+\.\d{3}, [+-]?\d+\.\d{3}\]")
 MOST_TOLD = 12  # with more tables, those about single classes in which nothing fails are counted, not told
 
 
@@ -65,6 +69,9 @@ def sentences(audit: Audit) -> list[str]:
         f"FAIL and PASS compare a group with the rest at a tolerance of {settings.tolerance:g}, with intervals of "
         f"{settings.confidence:.0%}; {corrected}."
     )
+    cells = (cell for row in summary_rows(audit) for cell in row)
+    if note := alone_note((*cells, *found), settings.max_half_width):
+        found[-1] += f" {note}"
     return found
 
 
@@ -119,6 +126,24 @@ def bare(estimate: Estimate, text: str, most: float) -> str:
     A difference, and a rate within a group, would otherwise give away a rate that is shown without a number.
     """
     return text[text.index("[") :] if estimate.is_wide(most) else text
+
+
+def alone_note(texts: Iterable[str], most: float) -> str:
+    """Return what an interval without a number before it means, where one stands in some texts; else "".
+
+    Args:
+        texts: sentences, or cells of a table.
+        most: how far an interval may reach to each side and still have its number.
+
+    Example:
+        >>> alone_note(["0.900 [0.710, 0.970]", "-0.100 [-0.310, +0.020]"], 0.15)
+        ''
+        >>> alone_note(["dark is [-0.513, +0.064] against the rest"], 0.15)
+        'An interval alone, [low, high], reaches farther than 0.15 to each side: too few images for a number.'
+    """
+    if not any(_ALONE.search(text) for text in texts):
+        return ""
+    return f"An interval alone, [low, high], reaches farther than {most:g} to each side: too few images for a number."
 
 
 def difference_text(row: GroupRow, most: float) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tlkit.audit.explain_words import column_sentences, design_sentences, rate_text, signed
+from tlkit.audit.explain_words import MOST_HALF_WIDTH, column_sentences, design_sentences, rate_text, signed
 from tlkit.audit.explanation import CLASS
-from tlkit.audit.words import NONE, p_text
+from tlkit.audit.words import NONE, alone_note, p_text
 from tlkit.errors import first_few
 from tlkit.plots import plot_heat
 from tlkit.report.page import Column, ExplainedPart, ExplainedSection, Figure, Illustrated, Row, Table
@@ -26,7 +27,18 @@ def explained_section(explanation: Explanation) -> ExplainedSection | None:
     lead += design_sentences(explanation)
     if explanation.linked:
         lead.append(explanation.sentences()[-1])
-    return ExplainedSection(tuple(lead), tuple(_part(explanation, column) for column in explanation.columns))
+    parts = tuple(_part(explanation, column) for column in explanation.columns)
+    if note := alone_note((text for part in parts for text in _texts(part)), MOST_HALF_WIDTH):
+        lead.append(note)
+    return ExplainedSection(tuple(lead), parts)
+
+
+def _texts(part: ExplainedPart) -> Iterator[str]:
+    """Yield the sentences and the cells of a part."""
+    yield from part.lines
+    for table in (part.split, part.adjusted, part.heat.table if part.heat is not None else None):
+        if table is not None:
+            yield from (cell for row in table.rows for cell in row.cells)
 
 
 def _part(explanation: Explanation, column: ExplainedColumn) -> ExplainedPart:
