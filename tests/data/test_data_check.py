@@ -153,10 +153,10 @@ def test_another_process_finds_the_same_while_this_one_does_something_else(photo
 def test_where_the_other_process_fails_the_images_are_checked_here(photos, monkeypatch):
     samples, here, look = scan_folder(photos), os.getpid(), check._check
 
-    def killed_elsewhere(*arguments):
+    def killed_elsewhere(*arguments, **options):
         if os.getpid() != here:
             os._exit(1)
-        return look(*arguments)
+        return look(*arguments, **options)
 
     monkeypatch.setattr(check, "_check", killed_elsewhere)
     assert len(check_images(samples, meanwhile=list).samples) == len(samples)

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from scenes import scene
 
-from tlkit.data.same_picture import Look, look_of, match
+from tlkit.data.looks import look_of
+from tlkit.data.same_picture import Look, match
 
 SEEDS = range(8)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,6 +16,7 @@ from tlkit.data.cores import available_cores
 from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
 from tlkit.data.duplicates import Fingerprint, Fingerprints, fingerprint, fingerprint_reduction
 from tlkit.data.formats import EXTENSIONS
+from tlkit.data.looks import MOST_KEPT, Gray, Looks, look_of
 from tlkit.data.pool import map_files
 from tlkit.data.read import read_bytes
 from tlkit.errors import DataError, first_few
@@ -37,12 +38,14 @@ class CheckedImages:
         set_aside: path and reason of each image that cannot be read, sorted by path.
         oddities: paths by what is unusual about them: animated, rotated by EXIF, CMYK, …
         fingerprints: of the readable images, in the order of `samples`; `find_copies` compares them.
+        looks: of the readable images, by digest; `find_lookalikes` compares them. Empty unless they were asked for.
     """
 
     samples: Samples
     set_aside: tuple[tuple[str, str], ...]
     oddities: Mapping[str, tuple[str, ...]]
     fingerprints: Fingerprints
+    looks: Looks = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,13 @@ class _Finding:
     reason: str
     oddities: tuple[str, ...]
     print: Fingerprint | None = None
+    look: Gray | None = None
 
 
 def check_images(
     samples: Samples,
     *,
+    looks: bool = False,
     max_pixels: int = MAX_PIXELS,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -67,6 +72,7 @@ def check_images(
 
     Args:
         samples: the images.
+        looks: keep looks of up to 20,000 images for `find_lookalikes`, which else decodes them once more.
         max_pixels: images of more pixels than this count as unreadable.
         workers: number of threads; default: one per core. Pillow decodes without holding Python's lock.
         progress: called from this thread with (images done, images in all).
@@ -77,10 +83,12 @@ def check_images(
     """
     paths = samples.table[PATH].tolist()
 
-    def look(path: str, noted: list[str]) -> _Finding:
-        return _check(samples.root / path, max_pixels, noted)
+    looks = looks and len(paths) <= MOST_KEPT
 
-    look_at_all = partial(map_files, look, paths)
+    def check(path: str, noted: list[str]) -> _Finding:
+        return _check(samples.root / path, max_pixels, noted, looks=looks)
+
+    look_at_all = partial(map_files, check, paths)
     if meanwhile is None:
         findings = look_at_all(workers=workers, progress=progress)
     else:
@@ -98,7 +106,9 @@ def check_images(
     _require_every_class(samples, kept, set_aside)
     _require_every_split(samples, kept, set_aside)
     prints = Fingerprints.of([f.digest for f in findings if not f.reason], [f.print for f in findings if not f.reason])
-    checked = CheckedImages(kept, set_aside, {name: tuple(found) for name, found in sorted(oddities.items())}, prints)
+    named = {name: tuple(found) for name, found in sorted(oddities.items())}
+    kept_looks = {f.digest: f.look for f in findings if f.look is not None}
+    checked = CheckedImages(kept, set_aside, named, prints, kept_looks)
     _log(checked, total=len(samples))
     return checked
 
@@ -129,7 +139,7 @@ def _beside(
     return look_at_all(progress=progress)
 
 
-def _check(file: Path, max_pixels: int, noted: list[str]) -> _Finding:
+def _check(file: Path, max_pixels: int, noted: list[str], *, looks: bool) -> _Finding:
     """Look at one file; `noted` are Pillow's warnings about it."""
     try:
         data = read_bytes(file)
@@ -146,7 +156,7 @@ def _check(file: Path, max_pixels: int, noted: list[str]) -> _Finding:
         oddities = (*oddities, f"{facts.format} under another format's ending")
     if noted:
         oddities = (*oddities, "damaged metadata (pixels are sound)")
-    return _Finding(digest, "", oddities, fingerprint(image))
+    return _Finding(digest, "", oddities, fingerprint(image), look_of(image) if looks else None)
 
 
 def _require_every_class(samples: Samples, kept: Samples, set_aside: tuple[tuple[str, str], ...]) -> None:

@@ -15,6 +15,7 @@ from tlkit.data.diagnosis import KINDS, Diagnosis, Finding, make_finding
 from tlkit.data.duplicates import DuplicateSet, Fingerprints, find_duplicates
 from tlkit.data.examine import Examined, examine_file
 from tlkit.data.folder import Ignored, Survey, case_twins
+from tlkit.data.looks import MOST_KEPT, Looks
 from tlkit.data.pool import map_files
 from tlkit.data.sources import Root, name_of, survey_images
 from tlkit.data.thumbnails import draw_thumbnails
@@ -22,7 +23,7 @@ from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
-FindMore = Callable[[Samples, npt.NDArray[np.intp], DuplicateSet], DuplicateSet]
+FindMore = Callable[[Samples, npt.NDArray[np.intp], DuplicateSet, Looks], DuplicateSet]
 Noted = tuple[str, tuple[str, ...]]
 """What is said about one item, and the files to show with it."""
 FEW_IMAGES, IMBALANCE = 10, 10
@@ -44,7 +45,8 @@ def diagnose(
 ) -> tuple[Diagnosis, Samples]:
     """Look at every image and folder of a dataset, and say what would spoil a training or its scores.
 
-    Every file is decoded in full, in parallel; nothing is changed. The memory needed is about 1.5 kB an image.
+    Every file is decoded in full, in parallel; nothing is changed. The memory needed is about 1.5 kB an image;
+    with `find_more` another 4 kB for each of up to 20,000.
 
     Args:
         root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`). Of a list
@@ -52,7 +54,8 @@ def diagnose(
         faces: look for faces as well, with OpenCV's frontal cascade; slow, and neither complete nor exact.
         max_pixels: images of more pixels than this count as bombs.
         workers: number of threads; default: one per core. Pillow decodes without holding Python's lock.
-        find_more: finds further copies, given the images, the rows of those that can be read, and the known copies.
+        find_more: finds further copies, given the images, the rows of those that can be read, the known copies, and
+            the looks that are known.
         progress: called from this thread with (images done, images in all).
 
     Returns:
@@ -63,13 +66,17 @@ def diagnose(
     """
     survey = survey_images(root)
     samples = survey.samples
-    examined = _examine_all(samples, faces=faces, max_pixels=max_pixels, workers=workers, progress=progress)
+    looked = find_more is not None and len(samples) <= MOST_KEPT
+    examined = _examine_all(
+        samples, looks=looked, faces=faces, max_pixels=max_pixels, workers=workers, progress=progress
+    )
     samples = Samples(
         samples.root, samples.classes, samples.table.assign(**{DIGEST: [found.digest for found in examined]})
     )
     duplicates = find_duplicates(Fingerprints.of([f.digest for f in examined], [f.print for f in examined]))
     if find_more is not None:
-        duplicates = find_more(samples, np.flatnonzero([not f.reason for f in examined]), duplicates)
+        looks = {found.digest: found.look for found in examined if found.look is not None}
+        duplicates = find_more(samples, np.flatnonzero([not f.reason for f in examined]), duplicates, looks)
     by_kind: dict[str, list[Noted]] = defaultdict(list)  # by kind
     for problem in survey.problems:
         by_kind["layout"].append((problem, ()))
@@ -97,14 +104,22 @@ def diagnose(
 
 
 def _examine_all(
-    samples: Samples, *, faces: bool, max_pixels: int, workers: int | None, progress: Callable[[int, int], None] | None
+    samples: Samples,
+    *,
+    looks: bool,
+    faces: bool,
+    max_pixels: int,
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
 ) -> list[Examined]:
     real_root = os.path.realpath(samples.root)
 
-    def look(path: str, noted: list[str]) -> Examined:
-        return examine_file(samples.root, path, real_root=real_root, max_pixels=max_pixels, faces=faces, noted=noted)
+    def examine(path: str, noted: list[str]) -> Examined:
+        return examine_file(
+            samples.root, path, real_root=real_root, max_pixels=max_pixels, faces=faces, look=looks, noted=noted
+        )
 
-    return map_files(look, samples.table[PATH].tolist(), workers=workers, progress=progress)
+    return map_files(examine, samples.table[PATH].tolist(), workers=workers, progress=progress)
 
 
 def _note_folders(survey: Survey, by_kind: dict[str, list[Noted]]) -> None:

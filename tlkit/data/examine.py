@@ -16,6 +16,7 @@ from tlkit.data.decode import UnreadableImageError, open_rgb
 from tlkit.data.duplicates import Fingerprint, fingerprint
 from tlkit.data.formats import EXTENSIONS, OPENERS, Format, detect_format
 from tlkit.data.jpeg import scan_damage
+from tlkit.data.looks import Gray, look_of
 from tlkit.data.quality import judge_picture
 from tlkit.data.read import read_bytes
 from tlkit.errors import DataError
@@ -57,6 +58,7 @@ class Examined:
         size: height and width, upright; (0, 0) where it cannot be decoded.
         mode: Pillow's name of the pixels in the file, such as "RGB" or "L"; "" where unknown.
         print: what it looks like; None where it cannot be decoded.
+        look: its look, as edited copies are told by; None where it was not asked for, or it cannot be decoded.
     """
 
     digest: str
@@ -66,9 +68,12 @@ class Examined:
     size: tuple[int, int] = (0, 0)
     mode: str = ""
     print: Fingerprint | None = None
+    look: Gray | None = None
 
 
-def examine_file(root: Path, path: str, *, real_root: str, max_pixels: int, faces: bool, noted: list[str]) -> Examined:
+def examine_file(
+    root: Path, path: str, *, real_root: str, max_pixels: int, faces: bool, look: bool = False, noted: list[str]
+) -> Examined:
     """Look at one file.
 
     Args:
@@ -77,6 +82,7 @@ def examine_file(root: Path, path: str, *, real_root: str, max_pixels: int, face
         real_root: `root` without links, to tell paths that leave it.
         max_pixels: larger images count as bombs.
         faces: whether to look for faces, with OpenCV's frontal cascade.
+        look: whether to take its look, as edited copies are told by.
         noted: takes up Pillow's warnings while the file is decoded.
     """
     file = root / path
@@ -118,7 +124,8 @@ def examine_file(root: Path, path: str, *, real_root: str, max_pixels: int, face
         kinds.append("faces")
         details.append(("faces", str(count)))
     kinds = list(dict.fromkeys(kinds))
-    return Examined(digest, "", tuple(kinds), tuple(details), facts.size, mode, fingerprint(image))
+    taken = look_of(image) if look else None
+    return Examined(digest, "", tuple(kinds), tuple(details), facts.size, mode, fingerprint(image), taken)
 
 
 def _unreadable(data: bytes, kind: Format | None, reason: str) -> str:

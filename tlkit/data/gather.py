@@ -12,6 +12,7 @@ from tlkit.data.check import CheckedImages, check_images
 from tlkit.data.decisions import apply_decisions, read_decisions
 from tlkit.data.decode import MAX_PIXELS
 from tlkit.data.leaks import Leaks, act_on_leaks, find_copies, find_leaks, warn_of_relabelled
+from tlkit.data.looks import Looks
 from tlkit.data.manifest import apply_split, require_as_listed
 from tlkit.data.metadata import add_metadata
 from tlkit.data.quarantine import without_quarantined
@@ -36,6 +37,11 @@ class Gathered:
     samples: Samples
     checked: CheckedImages | None = None
     leaks: Leaks | None = None
+
+    @property
+    def looks(self) -> Looks:
+        """The looks of the images, by digest; empty without a check, and where none were asked for."""
+        return {} if self.checked is None else self.checked.looks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +91,14 @@ class Source:
     def gather(
         self,
         *,
+        looks: bool = False,
         progress: Callable[[int, int], None] | None = None,
         meanwhile: Callable[[], None] | None = None,
     ) -> Gathered:
         """Scan, check and split the images, and say in the log what was decided.
 
         Args:
+            looks: keep the looks of the images; see `check_images`.
             progress: called with (images checked, images in all).
             meanwhile: done while the images are checked; see `check_images`.
 
@@ -106,7 +114,9 @@ class Source:
         for file in self.labels:
             read_decisions(file, classes=samples.classes)  # what is wrong with it shows before the images are read
         if self.check:
-            checked = check_images(samples, max_pixels=self.max_pixels, progress=progress, meanwhile=meanwhile)
+            checked = check_images(
+                samples, looks=looks, max_pixels=self.max_pixels, progress=progress, meanwhile=meanwhile
+            )
             samples = checked.samples
             if self.split is not None:
                 require_as_listed(listed, checked.samples, file=self.split)

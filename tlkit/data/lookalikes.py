@@ -11,19 +11,18 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tlkit.data.cores import available_cores
-from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
+from tlkit.data.decode import MAX_PIXELS
 from tlkit.data.duplicates import MARGIN, MOST_COPIES, DuplicateSet, Pair
-from tlkit.data.geometry import reduction_for_look
 from tlkit.data.leaks import EARLIER
-from tlkit.data.same_picture import LOOK, Look, Match, look_of, match
-from tlkit.samples import SPLIT, Samples
+from tlkit.data.looks import Looks, read_look
+from tlkit.data.same_picture import Look, Match, match
+from tlkit.samples import DIGEST, SPLIT, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +59,7 @@ def find_lookalikes(
     *,
     known: DuplicateSet,
     across: bool = False,
+    looks: Looks | None = None,
     max_pixels: int = MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
 ) -> DuplicateSet:
@@ -74,6 +74,7 @@ def find_lookalikes(
         rows: their rows in the samples, shape (n,), ascending.
         known: copies that are known already; each picture is looked at once.
         across: compare val and test with the splits before them, and nothing else.
+        looks: what is known already of the pictures, by digest; only the others are read.
         max_pixels: larger images count as unreadable.
         progress: called with (pairs compared, pairs in all).
 
@@ -88,7 +89,7 @@ def find_lookalikes(
     pairs = np.unique(np.concatenate([np.empty((0, 2), np.intp), *(one.pairs for one in near)]), axis=0)
     usual = np.concatenate([np.empty((0, 2), np.intp), *(one.usual for one in near)])
     usual = usual[np.sort(np.random.default_rng(0).permutation(len(usual))[:PROBED])]
-    compare = _Comparer(samples, rows, [pairs, usual], max_pixels=max_pixels)
+    compare = _Comparer(samples, rows, [pairs, usual], looks=looks or {}, max_pixels=max_pixels)
     scores = [found.score if (found := compare(first, second)) else 0.0 for first, second in usual.tolist()]
     usual_score = float(np.quantile(scores, 0.9)) if scores else 0.0
     if usual_score >= LEAST_SCORE:
@@ -163,15 +164,16 @@ def _nearest(unit: Floats, asked: Rows, others: Rows) -> _Nearest:
 
 
 class _Comparer:
-    """Compares images by the places of their features; each is decoded once."""
+    """Compares images by the places of their features; those whose looks are not known are decoded, once."""
 
-    def __init__(self, samples: Samples, rows: Rows, pairs: Sequence[Rows], *, max_pixels: int) -> None:
+    def __init__(self, samples: Samples, rows: Rows, pairs: Sequence[Rows], *, looks: Looks, max_pixels: int) -> None:
         places = np.unique(np.concatenate([part.ravel() for part in pairs])).tolist()
-        paths = samples.paths
-        files = [samples.root / paths[rows[place]] for place in places]
-        read = partial(_read_look, max_pixels=max_pixels)
+        paths, digests = samples.paths, samples.table[DIGEST].tolist()
+        self._gray = {place: looks.get(digests[rows[place]]) for place in places}
+        lacking = [place for place, gray in self._gray.items() if gray is None]
+        files = [samples.root / paths[rows[place]] for place in lacking]
         with ThreadPoolExecutor(available_cores()) as pool:
-            self._gray = dict(zip(places, pool.map(read, files), strict=True))
+            self._gray.update(zip(lacking, pool.map(partial(read_look, max_pixels=max_pixels), files), strict=True))
         self._look = lru_cache(LOOKS_AT_ONCE)(self._make)
 
     def _make(self, place: int) -> Look | None:
@@ -181,12 +183,3 @@ class _Comparer:
     def __call__(self, first: int, second: int) -> Match | None:
         one, other = self._look(first), self._look(second)
         return None if one is None or other is None else match(one, other)
-
-
-def _read_look(file: Path, *, max_pixels: int) -> npt.NDArray[np.uint8] | None:
-    """Return what is compared of an image; None where it can no longer be read."""
-    try:
-        image, _ = open_rgb(file, max_pixels=max_pixels, reduction=partial(reduction_for_look, side=2 * LOOK))
-    except UnreadableImageError:
-        return None
-    return look_of(image)

@@ -16,12 +16,9 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 Floats = npt.NDArray[np.float32]
 
-LOOK = 64
-"""Longest side of what is compared, in pixels."""
 COARSE = 32
 SCALES = (0.93, 0.87, 0.81, 0.75, 0.70, 0.65, 0.60, 0.56, 0.52)
 """Sides of a cropped frame, as shares of the whole picture's: at the last, a quarter of its area is left."""
@@ -68,7 +65,7 @@ class Look:
     """What is compared of one picture.
 
     Args:
-        gray: uint8 brightness (H, W), as `look_of` gives it.
+        gray: uint8 brightness (H, W), as `tlkit.data.looks` gives it.
     """
 
     def __init__(self, gray: npt.NDArray[np.uint8]) -> None:
@@ -94,14 +91,6 @@ class Look:
         """The coarse look scaled down, upright and mirrored in turn, as it would lie in a larger picture."""
         scaled = [_resized(self.coarse, scale) for scale in SCALES]
         return tuple(turned for frame in scaled for turned in (frame, _turned(frame, 1)))
-
-
-def look_of(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """Return the brightness of a picture at 64 pixels, in its own proportions."""
-    scale = LOOK / max(image.size)
-    size = tuple(max(1, round(side * scale)) for side in image.size)
-    small = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0)  # type: ignore[arg-type]
-    return np.asarray(small.convert("L"))
 
 
 def match(first: Look, second: Look) -> Match | None:

@@ -80,6 +80,7 @@ def _fit(
     progress: bool,
     on_check: Callable[[int, int], None] | None,
 ) -> Run:
+    from tlkit.pipeline.starting.asked import can_use_cache
     from tlkit.pipeline.starting.images import gather_images
     from tlkit.pipeline.starting.reopen import bring_back, forget_replaced, open_to_resume, require_same_data
     from tlkit.runs import RunDirectory, write_lock
@@ -103,11 +104,16 @@ def _fit(
             from tlkit.pipeline.judging.judge import Run
 
             return Run(RunDirectory.open(path))
-        gathered = gather_images(recipe, progress=on_check, meanwhile=None if beside is None else beside.load)
+        gathered = gather_images(
+            recipe,
+            looks=can_use_cache(recipe),  # then edited copies are looked for
+            progress=on_check,
+            meanwhile=None if beside is None else beside.load,
+        )
         if resume:
             require_same_data(RunDirectory.open(path), gathered.samples)
         if beside is not None:
-            beside.begin(gathered.samples)
+            beside.begin(gathered.samples, looks=gathered.looks)
         from tlkit.pipeline.training.fitting import carry_out
 
         run = carry_out(recipe, path, gathered, resume=resume, progress=progress, beside=beside)

@@ -18,13 +18,16 @@ from typer.testing import CliRunner
 
 import tlkit
 from tlkit.cli.app import app
+from tlkit.data import check, lookalikes
+from tlkit.data.looks import read_look
 from tlkit.errors import DataError, ModelError
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.inference import beside
 from tlkit.pipeline.inference.copies import with_leaks_by_features
 from tlkit.pipeline.questions.leaks import find_run_leaks
+from tlkit.pipeline.starting import images
 from tlkit.pipeline.training import fitting
-from tlkit.recipe import ModelSection, Recipe
+from tlkit.recipe import AugmentSection, ModelSection, Recipe
 
 CROPPED = ["test/a/t2.png", "test/b/t3.png"]
 
@@ -62,7 +65,13 @@ def recipe_of(root: Path, **data) -> Recipe:
     )  # fmt: skip
 
 
-def test_a_fit_with_cached_features_counts_cropped_copies_as_leaks(planted, tmp_path, caplog):
+@pytest.fixture
+def never_read(monkeypatch):
+    """Whoever compares pictures has their looks from the check."""
+    monkeypatch.setattr(lookalikes, "read_look", lambda file, **_: pytest.fail(f"{file} was decoded once more"))
+
+
+def test_a_fit_with_cached_features_counts_cropped_copies_as_leaks(planted, tmp_path, caplog, never_read):
     caplog.set_level("WARNING", "tlkit")
     run = fit(recipe_of(planted), runs_dir=tmp_path)
     leaks = run.leaks.set_index("path")
@@ -78,7 +87,9 @@ def test_a_fit_with_cached_features_counts_cropped_copies_as_leaks(planted, tmp_
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
-def test_another_process_finds_the_same_copies_while_this_one_trains(planted, tmp_path, monkeypatch, caplog):
+def test_another_process_finds_the_same_copies_while_this_one_trains(
+    planted, tmp_path, monkeypatch, caplog, never_read
+):
     caplog.set_level("INFO", "tlkit")
     torch.manual_seed(0)
     save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), tmp_path / "w.safetensors")
@@ -108,6 +119,37 @@ def _not_searching(samples, features, leaks, *, pairs, **options):
     return with_leaks_by_features(samples, features, leaks, pairs=pairs, **options)
 
 
+def test_a_run_that_is_resumed_finds_them_without_decoding_an_image_for_it(planted, tmp_path, never_read):
+    run = fit(recipe_of(planted), runs_dir=tmp_path)
+    found = run.leaks
+    run.directory.leaks.unlink()
+    run.directory.set_status("interrupted")
+    assert fit(recipe_of(planted), runs_dir=tmp_path, resume=True).leaks.equals(found)
+
+
+def test_of_very_many_images_a_fit_reads_those_that_it_compares(planted, tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(check, "MOST_KEPT", 30)
+    monkeypatch.setattr(
+        lookalikes, "read_look", lambda *given, **options: read.append(1) or read_look(*given, **options)
+    )
+    run = fit(recipe_of(planted), runs_dir=tmp_path)
+    assert set(CROPPED) < set(run.leaks["path"])
+    assert read
+
+
+def test_looks_are_kept_where_features_of_all_images_will_be_there(planted, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(images.Source, "gather", lambda self, **options: asked.append(options["looks"]) or sys.exit())
+    changed = recipe_of(planted).model_copy(update={"augment": AugmentSection(preset="light")})
+    for recipe in (recipe_of(planted), changed):
+        with pytest.raises(SystemExit):
+            fit(recipe, runs_dir=tmp_path)
+    with pytest.raises(SystemExit):
+        images.gather_images(recipe_of(planted))  # as a plan does
+    assert asked == [True, False, False]
+
+
 def test_the_verb_adds_them_to_a_run_that_lacks_them_and_judges_it_anew(planted, tmp_path):
     run = fit(recipe_of(planted), runs_dir=tmp_path)
     table = run.leaks
@@ -125,7 +167,7 @@ def test_the_verb_adds_them_to_a_run_that_lacks_them_and_judges_it_anew(planted,
     assert {row["path"] for row in stated["leaks"]} == {"test/a/t4.png", *CROPPED}
 
 
-def test_error_refuses_to_train_on_them(planted, tmp_path):
+def test_error_refuses_to_train_on_them(planted, tmp_path, never_read):
     root = tmp_path / "photos"
     for split, numbers in (("train", range(8)), ("test", (0, 9, 10, 11))):
         for number in numbers:
@@ -140,7 +182,7 @@ def test_error_refuses_to_train_on_them(planted, tmp_path):
     assert not list((tmp_path / "runs/leaky/checkpoints").glob("*.ckpt"))
 
 
-def test_the_doctor_finds_them_with_a_backbone_and_not_without(planted, tmp_path):
+def test_the_doctor_finds_them_with_a_backbone_and_not_without(planted, tmp_path, never_read):
     weights = tmp_path / "w.safetensors"
     save_file(timm.create_model("test_resnet").state_dict(), weights)
     found = tlkit.data_doctor(planted, embed=f"test_resnet@file:{weights}")

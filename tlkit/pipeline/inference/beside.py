@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tlkit.data.duplicates import Pair
+    from tlkit.data.looks import Looks
     from tlkit.models.backbone import Backbone
     from tlkit.samples import Samples
 
@@ -68,11 +69,12 @@ class FeaturesBeside:
         """Whether there is another process that makes features."""
         return self._other is not None
 
-    def begin(self, samples: Samples) -> None:
+    def begin(self, samples: Samples, *, looks: Looks) -> None:
         """Have the features of images made, where the recipe's head trains on features, by a process forked from here.
 
         Args:
             samples: the images as they have been checked.
+            looks: what is known of them for `look_for_copies`, by digest.
         """
         if self.backbone is None or len(samples) > MOST_IMAGES or not can_fork():
             return
@@ -81,7 +83,7 @@ class FeaturesBeside:
         backbone = self.backbone
 
         def work(home: Connection) -> None:
-            _make(home, self._recipe, backbone, samples)
+            _make(home, self._recipe, backbone, samples, looks)
 
         try:
             self._other = Forked(work)
@@ -161,7 +163,7 @@ def can_be_made_beside(recipe: Recipe) -> bool:
     return can_use_cache(recipe) and recipe.model.weights != "none" and recipe.train.device in ("auto", "cpu")
 
 
-def _make(home: Connection, recipe: Recipe, backbone: Backbone, samples: Samples) -> None:
+def _make(home: Connection, recipe: Recipe, backbone: Backbone, samples: Samples, looks: Looks) -> None:
     """Make the features, leave them in the cache; then look for copies that they give away. In the other process."""
     import torch
 
@@ -190,7 +192,9 @@ def _make(home: Connection, recipe: Recipe, backbone: Backbone, samples: Samples
     if not alone:
         home.recv()
     samples, leaks = home.recv()
-    pairs = pairs_by_features(samples, cached.plain, leaks, max_pixels=recipe.data.max_pixels, progress=step)
+    pairs = pairs_by_features(
+        samples, cached.plain, leaks, looks=looks, max_pixels=recipe.data.max_pixels, progress=step
+    )
     tell(home, {"copies": pairs})
 
 

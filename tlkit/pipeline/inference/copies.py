@@ -14,6 +14,7 @@ from tlkit.data.decode import MAX_PIXELS
 from tlkit.data.duplicates import KINDS, DuplicateSet, Pair
 from tlkit.data.leaks import describe_leaks, find_leaks
 from tlkit.data.lookalikes import find_lookalikes
+from tlkit.data.looks import Looks
 from tlkit.errors import DataError
 from tlkit.features.features import Features
 from tlkit.samples import PATH, Samples
@@ -26,6 +27,7 @@ def pairs_by_features(
     features: Features,
     leaks: pd.DataFrame,
     *,
+    looks: Looks | None = None,
     max_pixels: int = MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Pair]:
@@ -35,6 +37,7 @@ def pairs_by_features(
         samples: the images that a model learns from and is judged by.
         features: of them, in any order.
         leaks: what is known already.
+        looks: what is known already of the pictures, by digest; only the others are read.
         max_pixels: larger images count as unreadable.
         progress: called with (pairs compared, pairs in all).
     """
@@ -42,8 +45,9 @@ def pairs_by_features(
     order = rows.argsort()
     known = _known(samples, leaks)
     found = find_lookalikes(
-        samples, features.x[order], rows[order], known=known, across=True, max_pixels=max_pixels, progress=progress
-    )
+        samples, features.x[order], rows[order],
+        known=known, across=True, looks=looks, max_pixels=max_pixels, progress=progress,
+    )  # fmt: skip
     return sorted(set(found.pairs) - set(known.pairs))
 
 
@@ -53,6 +57,7 @@ def with_leaks_by_features(
     leaks: pd.DataFrame,
     *,
     on_leak: OnLeak = "warn",
+    looks: Looks | None = None,
     max_pixels: int = MAX_PIXELS,
     pairs: Sequence[Pair] | None = None,
 ) -> pd.DataFrame:
@@ -64,14 +69,16 @@ def with_leaks_by_features(
         leaks: what is known already.
         on_leak: with "error", new ones are refused; with "warn" and "drop" they are named in the log. By now they
             cannot be dropped any more.
+        looks: what is known already of the pictures, by digest; only the others are read.
         max_pixels: larger images count as unreadable.
         pairs: what `pairs_by_features` returns; None = it is called here.
 
     Raises:
         DataError: with "error", that something leaks.
     """
-    new = pairs_by_features(samples, features, leaks, max_pixels=max_pixels) if pairs is None else pairs
-    table = find_leaks(samples, DuplicateSet((), (), 1.0).joined(new)).table
+    if pairs is None:
+        pairs = pairs_by_features(samples, features, leaks, looks=looks, max_pixels=max_pixels)
+    table = find_leaks(samples, DuplicateSet((), (), 1.0).joined(pairs)).table
     table = table[~table[PATH].isin(set(leaks[PATH]))]
     if table.empty:
         return leaks

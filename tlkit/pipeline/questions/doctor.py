@@ -12,6 +12,7 @@ from tlkit.data.diagnosis import Diagnosis
 from tlkit.data.doctor import FindMore, diagnose
 from tlkit.data.duplicates import DuplicateSet
 from tlkit.data.lookalikes import find_lookalikes
+from tlkit.data.looks import Looks
 from tlkit.data.sources import Root
 from tlkit.errors import ModelError, first_few
 from tlkit.samples import Samples
@@ -30,7 +31,8 @@ def data_doctor(
 ) -> Diagnosis:
     """Look at every image and folder of a dataset, and say what would spoil a training or its scores.
 
-    Every file is decoded in full, in parallel; nothing is changed. The memory needed is about 1.5 kB an image.
+    Every file is decoded in full, in parallel; nothing is changed. The memory needed is about 1.5 kB an image;
+    with `embed` it holds their features, too.
 
     Args:
         root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`). Of a list
@@ -86,7 +88,7 @@ def finder_by_features(
         raise ModelError(f"{name} could be {first_few([one.name for one in there])}. Name one of them.")
     backbone = create_backbone(there[0].name, weights=there[0].weights)
 
-    def find_more(samples: Samples, readable: npt.NDArray[np.intp], known: DuplicateSet) -> DuplicateSet:
+    def find_more(samples: Samples, readable: npt.NDArray[np.intp], known: DuplicateSet, looks: Looks) -> DuplicateSet:
         if len(readable) < 2:
             return known
         table = samples.table.iloc[readable].reset_index(drop=True)
@@ -94,6 +96,8 @@ def finder_by_features(
             Samples(samples.root, samples.classes, table), backbone=backbone, max_pixels=max_pixels, progress=on_image
         )
         rows = rows_of(samples, features.path)
-        return find_lookalikes(samples, features.x, rows, known=known, max_pixels=max_pixels, progress=on_pair)
+        return find_lookalikes(
+            samples, features.x, rows, known=known, looks=looks, max_pixels=max_pixels, progress=on_pair
+        )
 
     return find_more

@@ -16,6 +16,7 @@ from tlkit.samples import Samples
 def gather_images(
     recipe: Recipe,
     *,
+    looks: bool = False,
     progress: Callable[[int, int], None] | None = None,
     meanwhile: Callable[[], None] | None = None,
 ) -> Gathered:
@@ -23,6 +24,7 @@ def gather_images(
 
     Args:
         recipe: its `data` section says where the images are and how they are split.
+        looks: keep the looks of the images; see `check_images`.
         progress: called with (images checked, images in all).
         meanwhile: done while the images are checked; see `check_images`.
 
@@ -34,7 +36,7 @@ def gather_images(
     """
     require_name(recipe.model.name)
     require_weights(recipe.model.weights)
-    gathered = source_of(recipe).gather(progress=progress, meanwhile=meanwhile)
+    gathered = source_of(recipe).gather(looks=looks, progress=progress, meanwhile=meanwhile)
     check_audit(recipe, gathered.samples)
     class_weights(recipe.train.class_weights, gathered.samples)
     if recipe.train.logit_adjustment:

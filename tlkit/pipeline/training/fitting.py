@@ -213,7 +213,7 @@ def _look_for_leaks(
     known, section = Run(directory).leaks, prepared.recipe.data
     table = with_leaks_by_features(
         prepared.data.samples, cached.plain, known,
-        on_leak=section.on_leak, max_pixels=section.max_pixels, pairs=pairs,
+        on_leak=section.on_leak, looks=prepared.data.gathered.looks, max_pixels=section.max_pixels, pairs=pairs,
     )  # fmt: skip
     if len(table) > len(known):
         directory.write_text(directory.leaks, table.to_csv(index=False, lineterminator="\n"))

