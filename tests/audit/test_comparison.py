@@ -132,6 +132,31 @@ def test_an_undecided_comparison_says_what_it_could_have_shown():
     assert line.endswith("would need n = 1,800.")
 
 
+def test_images_that_leaked_are_counted_and_the_others_compared_without_them():
+    one = table([0] * 60, [1] * 20 + [0] * 40)
+    two = table([0] * 60, [0] * 60)
+    seen = [f"{i}.png" for i in range(10)]
+    found = compare_predictions(one, two, names=("a", "b"), leaked=[*seen, "elsewhere.png"])
+    alone = compare_predictions(one.take(np.arange(10, 60)), two.take(np.arange(10, 60)), names=("a", "b"))
+    clean = found.without_leaks
+    assert found.leaked == 10 and found.overall.pairs.n == 60
+    assert (clean.pairs, clean.difference, clean.p) == (
+        alone.overall.pairs, alone.overall.difference, alone.overall.p
+    )  # fmt: skip
+    plain = compare_predictions(one, two, names=("a", "b"))
+    assert found.rows == plain.rows and (plain.leaked, plain.without_leaks) == (0, None)
+    assert found.sentences()[2] == "10 of these images were met in training. Without: " + alone.sentences()[1]
+    assert [row[:3] for row in found.summary_rows()[1:3]] == [
+        ("(all)", "all images", "60"), ("(all)", "without leaks", "50")
+    ]  # fmt: skip
+    assert Comparison.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    older = {key: value for key, value in plain.to_dict().items() if key not in ("leaked", "without_leaks")}
+    assert Comparison.from_dict(older) == plain
+    every = compare_predictions(one, two, leaked=[f"{i}.png" for i in range(60)])
+    assert (every.leaked, every.without_leaks) == (60, None)
+    assert every.sentences()[2] == "All of these images were met in training, so nothing is known of others."
+
+
 def test_no_image_in_common_is_an_error_that_shows_both_sides():
     with pytest.raises(PredictionsError) as error:
         compare_predictions(table([0], [0], path=["a/1.png"]), table([0], [0], path=["b/1.png"]), names=("x", "y"))

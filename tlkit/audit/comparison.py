@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.audit.cells import by_problems
-from tlkit.audit.pairing import Paired, pair
+from tlkit.audit.pairing import Mask, Paired, pair
 from tlkit.errors import PredictionsError, TlkitError, refuse_newer
 from tlkit.predictions import Predictions
 from tlkit.stats.corrections import holm
@@ -78,6 +78,8 @@ class Comparison:
         alpha: chance of any false alarm among classes and groups, in (0, 1).
         tests: tests of classes and groups that Holm's correction counts.
         rows: all images, then each class, then the groups of each column.
+        leaked: how many of the images a model had met in training; they are in all rows.
+        without_leaks: the row of all other images, a test of its own; None where none leaked, or all did.
     """
 
     first: str
@@ -90,6 +92,8 @@ class Comparison:
     alpha: float
     tests: int
     rows: tuple[ChangeRow, ...]
+    leaked: int = 0
+    without_leaks: ChangeRow | None = None
 
     @property
     def overall(self) -> ChangeRow:
@@ -141,19 +145,12 @@ class Comparison:
                 "what `Comparison.to_dict` returns."
             )
         refuse_newer("This comparison was", values["version"], known=FORMAT_VERSION)
-        rows = tuple(
-            ChangeRow(
-                **{
-                    **row,
-                    "pairs": Pairs(**row["pairs"]),
-                    **{name: Estimate.from_dict(row[name]) for name in ("first", "second", "difference")},
-                }
-            )
-            for row in values["rows"]
-        )
-        return cls(
-            **{key: value for key, value in values.items() if key not in ("version", "complete")} | {"rows": rows}
-        )
+        clean = values.get("without_leaks")
+        read = {
+            "rows": tuple(_row_from_dict(row) for row in values["rows"]),
+            "without_leaks": None if clean is None else _row_from_dict(clean),
+        }
+        return cls(**{key: value for key, value in values.items() if key not in ("version", "complete")} | read)
 
     def __repr__(self) -> str:
         one = self.overall
@@ -172,6 +169,7 @@ def compare_predictions(
     *,
     by: str | Sequence[str] | None = None,
     names: tuple[str, str] = ("first", "second"),
+    leaked: Collection[str] = (),
     confidence: float = 0.95,
     alpha: float = 0.05,
 ) -> Comparison:
@@ -185,6 +183,7 @@ def compare_predictions(
         second: predictions of another one on the same images; matched by path, classes by name.
         by: group columns; default: all columns of either table that do not look like identifiers.
         names: what to call the two.
+        leaked: paths of images that either model had met in training: counted as all others, and compared without.
         confidence: two-sided level of the intervals, in (0, 1).
         alpha: chance of any false alarm among classes and groups, in (0, 1).
 
@@ -200,6 +199,7 @@ def compare_predictions(
         ('0.150 [0.078, 0.226]', 'better')
     """
     paired = pair(first, second, names=names)
+    seen = np.isin(paired.path.astype(str), list(leaked)) if leaked else np.zeros(len(paired), dtype=bool)
     columns = _columns(paired, by)
     parts = [(ALL, "all images", np.ones(len(paired), dtype=bool))]
     parts += [(CLASS, str(name), np.asarray(paired.label == name)) for name in sorted(set(paired.label.tolist()))]
@@ -224,7 +224,24 @@ def compare_predictions(
         alpha=alpha,
         tests=sum(value is not None for value in p[1:]),
         rows=tuple(rows),
+        leaked=int(seen.sum()),
+        without_leaks=_without_leaks(paired, ~seen, confidence=confidence, alpha=alpha) if seen.any() else None,
     )
+
+
+def _without_leaks(paired: Paired, clean: Mask, *, confidence: float, alpha: float) -> ChangeRow | None:
+    """Return the row of the images that did not leak; None where all did."""
+    if not clean.any():
+        return None
+    pairs = paired.counted(clean)
+    test = mcnemar(pairs.first, pairs.second)
+    p = None if test is None else test.p
+    return _row(ALL, "without leaks", pairs, p=p, p_holm=p, confidence=confidence, alpha=alpha)
+
+
+def _row_from_dict(values: Mapping[str, Any]) -> ChangeRow:
+    estimates = {name: Estimate.from_dict(values[name]) for name in ("first", "second", "difference")}
+    return ChangeRow(**{**values, "pairs": Pairs(**values["pairs"]), **estimates})
 
 
 def _columns(paired: Paired, by: str | Sequence[str] | None) -> list[str]:

@@ -15,7 +15,7 @@ def summary_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     """Return the rows as text, one tuple a row, the header first.
 
     Of the classes only those where one model is right and the other wrong are shown, at most 40. Groups of fewer than
-    20 images show their size and nothing else.
+    20 images show their size and nothing else. Where images leaked, those that did not have a row of their own.
     """
     level = f"[{comparison.confidence:.0%}]"
     one, two = comparison.first, comparison.second
@@ -47,7 +47,8 @@ def sentences(comparison: Comparison) -> list[str]:
     ]
     if left_out:
         found[0] += f" Left out: {', '.join(left_out)}."
-    found.append(_overall(comparison))
+    found.append(_overall(comparison.overall, comparison))
+    found += _leaks(comparison)
     parts = [row for row in comparison.rows if row.by != ALL]
     for change in ("worse", "better"):
         found += [_changed(row, two) for row in parts if row.change == change]
@@ -69,7 +70,8 @@ def sentences(comparison: Comparison) -> list[str]:
 def _shown(comparison: Comparison) -> list[ChangeRow]:
     differing = [row for row in comparison.rows if row.by == CLASS and row.pairs.discordant]
     kept = sorted(differing, key=lambda row: 1.0 if row.p is None else row.p)[:MOST_CLASSES]
-    return [row for row in comparison.rows if row.by != CLASS or row in kept]
+    clean = [] if comparison.without_leaks is None else [comparison.without_leaks]
+    return [comparison.overall, *clean, *(row for row in comparison.rows[1:] if row.by != CLASS or row in kept)]
 
 
 def _classes(parts: list[ChangeRow]) -> str:
@@ -77,8 +79,20 @@ def _classes(parts: list[ChangeRow]) -> str:
     return "1 class" if count == 1 else f"{count} classes"
 
 
-def _overall(comparison: Comparison) -> str:
-    row, one, two = comparison.overall, comparison.first, comparison.second
+def _leaks(comparison: Comparison) -> list[str]:
+    """Say how many of the images leaked, and what the others show."""
+    if not comparison.leaked:
+        return []
+    if comparison.without_leaks is None:
+        return ["All of these images were met in training, so nothing is known of others."]
+    were = "was" if comparison.leaked == 1 else "were"
+    met = f"{comparison.leaked:,} of these images {were} met in training."
+    return [f"{met} Without: {_overall(comparison.without_leaks, comparison)}"]
+
+
+def _overall(row: ChangeRow, comparison: Comparison) -> str:
+    """Say which model is better on all images, or on those that did not leak."""
+    one, two = comparison.first, comparison.second
     rates = f"accuracy {row.first.value:.3f} → {row.second.value:.3f}, {signed(row.difference)}"
     right = f"{image_count(row.pairs.first)} only {one} got right, {row.pairs.second:,} only {two}"
     if row.p is None:

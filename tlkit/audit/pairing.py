@@ -28,6 +28,7 @@ class Paired:
     Attributes:
         first_right: whether the first model is right, shape (N,).
         second_right: whether the second model is right, shape (N,).
+        path: the images, as the second model's table names them, shape (N,).
         same: whether both say the same class, shape (N,).
         label: name of the true class, shape (N,).
         groups: group columns of either table, shape (N, G); where both have one, the second's.
@@ -38,6 +39,7 @@ class Paired:
 
     first_right: Mask
     second_right: Mask
+    path: npt.NDArray[np.str_]
     same: Mask
     label: npt.NDArray[np.object_]
     groups: pd.DataFrame
@@ -124,6 +126,7 @@ def pair(first: Predictions, second: Predictions, *, names: tuple[str, str] = ("
     return Paired(
         first_right=np.asarray(first_pred == label)[known],
         second_right=np.asarray(second_pred == label)[known],
+        path=two.path[known],
         same=np.asarray(first_pred == second_pred)[known],
         label=label[known],
         groups=groups.loc[known].reset_index(drop=True),

@@ -206,7 +206,7 @@ def compare(
     """Say what changes from the first model to the second, image by image: overall, by class and by group."""
     from tlkit.audit.comparison import compare_predictions
     from tlkit.audit.published import published_comparison
-    from tlkit.pipeline.judging.compare import tell_apart
+    from tlkit.pipeline.judging.compare import leaks_of, tell_apart
 
     one, two = find_run(first, split=split), find_run(second, split=split)
     if one and two:
@@ -216,7 +216,9 @@ def compare(
             run.predictions(split) if run else read_file(path, y_true=y_true, y_pred=y_pred)
             for run, path in ((one, first), (two, second))
         ]
-        result = compare_predictions(*tables, by=by, names=tell_apart(first, second))
+        result = compare_predictions(
+            *tables, by=by, names=tell_apart(first, second), leaked=leaks_of((one, two), split)
+        )
     if json:
         print_json(published_comparison(result))
         return

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tlkit.cli.app import compare
 from tlkit.cli.output import print_run
 from tlkit.errors import PredictionsError, RecipeError, RunError
 from tlkit.pipeline.judging.gate import gate
@@ -113,6 +114,23 @@ def test_runs_are_compared_on_their_test_images(runs):
     assert (found.first, found.second, found.overall.change) == ("old", "new", "better")
     assert {row.by for row in found.rows} == {"(all)", "(class)", "light"}
     assert old.compare(new.predictions()).second == "the other"
+
+
+def test_runs_are_compared_without_what_either_met_in_training(runs, capsys):
+    old, new = runs
+    paths = old.predictions().path.tolist()
+    header = "path,split,twin,twin_split,how,dropped\n"
+    old.directory.leaks.write_text(
+        f"{header}{paths[0]},test,x,train,same file,\n{paths[1]},test,x,train,same file,yes\n"
+    )
+    new.directory.leaks.write_text(f"{header}{paths[2]},test,x,train,same file,\n{paths[3]},val,x,train,same file,\n")
+    found = old.compare(new)
+    assert (found.leaked, found.without_leaks.pairs.n) == (2, len(paths) - 2)
+    assert old.compare(new.predictions()).leaked == 1
+    table = new.path.parent / "new.csv"
+    new.predictions().table().to_csv(table, index=False)
+    compare(old.path, table)
+    assert "1 of these images was met in training. Without: " in capsys.readouterr().out
 
 
 def test_runs_of_one_name_are_told_apart_by_the_folders_they_lie_in(runs, caplog):

@@ -35,8 +35,19 @@ def compare_with(
         other.predictions(split) if isinstance(other, Run) else other,
         by=by or list(recipe.audit.columns) or None,
         names=tell_apart(run.path, other.path) if isinstance(other, Run) else (run.directory.name, "the other"),
+        leaked=leaks_of((run, other), split),
         confidence=recipe.evaluate.confidence,
     )
+
+
+def leaks_of(models: Sequence[Run | Predictions | None], split: str | None = None) -> set[str]:
+    """Return the images of a split that any of some models had met in training, as far as runs know of them.
+
+    Args:
+        models: runs; predictions of another tool know of no leak.
+        split: test by default, or val where there is no test split.
+    """
+    return {path for one in models if isinstance(one, Run) for path in one.leaked(one.judged_split(split))}
 
 
 def tell_apart(first: Path, second: Path) -> tuple[str, str]:
