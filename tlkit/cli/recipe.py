@@ -23,8 +23,11 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Say everything that is wrong with a recipe, at once."""
     from tlkit.models.names import require_name
     from tlkit.recipe import load_recipe
+    from tlkit.recipe.unusual import warn_of_unusual
 
-    require_name(load_recipe(recipe, overrides or []).model.name)
+    read = load_recipe(recipe, overrides or [])
+    require_name(read.model.name)
+    warn_of_unusual(read)
     print_lines([f"{recipe} is a valid recipe."])
 
 

@@ -10,6 +10,7 @@ from tlkit.errors import RecipeError, first_few
 from tlkit.models.names import require_name, require_weights
 from tlkit.pipeline.starting.asked import class_counts, class_weights
 from tlkit.recipe import Recipe
+from tlkit.recipe.unusual import warn_of_unusual
 from tlkit.samples import Samples
 
 
@@ -20,7 +21,7 @@ def gather_images(
     progress: Callable[[int, int], None] | None = None,
     meanwhile: Callable[[], None] | None = None,
 ) -> Gathered:
-    """Read, check and split the images of a recipe.
+    """Read, check and split the images of a recipe; what is unusual about it is said first.
 
     Args:
         recipe: its `data` section says where the images are and how they are split.
@@ -36,6 +37,7 @@ def gather_images(
     """
     require_name(recipe.model.name)
     require_weights(recipe.model.weights)
+    warn_of_unusual(recipe)
     gathered = source_of(recipe).gather(looks=looks, progress=progress, meanwhile=meanwhile)
     check_audit(recipe, gathered.samples)
     class_weights(recipe.train.class_weights, gathered.samples)
