@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,6 +51,13 @@ def test_planted_flips_are_found_ranked_first_and_named_rightly(planted):
     scores = [one.score for one in found.suspects]
     assert scores == sorted(scores) and 0 < scores[0] < scores[-1] < 1
     assert found.wrong.n == 50 and found.wrong.low <= 15 <= found.wrong.high
+    assert found.sentences() == [
+        f"{len(found.suspects)} of 300 images look like another class than the label says: wrongly labelled, or only "
+        f"hard to tell. {found.issues} stand out, marked as an issue: confident learning doubts them, too.",
+        f"How many labels are wrong in truth: about {found.wrong.value:.0f} of 300 (95% interval "
+        f"{found.wrong.low:.0f} to {found.wrong.high:.0f}), estimated from the 50 images that are clearest; the "
+        "method's own errors among them count, too.",
+    ]
 
 
 def test_a_clean_set_has_few_suspects_and_none_is_claimed_to_be_certain(make_features):
@@ -58,6 +66,13 @@ def test_a_clean_set_has_few_suspects_and_none_is_claimed_to_be_certain(make_fea
     assert len(found.suspects) <= 6
     assert found.wrong.value == 0 and found.wrong.low == 0 and 0 < found.wrong.high < 30
     assert found.images == {"train": 300} and found.k == 50
+    assert found.sentences()[1] == (
+        f"How many labels are wrong in truth: perhaps none (95% interval 0 to {found.wrong.high:.0f}), since none of "
+        "the 50 images that are clearest contradicts its label."
+    )
+    assert replace(found, suspects=()).sentences()[0] == (
+        "None of 300 images looks like another class than its label says."
+    )
 
 
 def test_few_images_are_ranked_but_not_counted(make_features):
@@ -69,7 +84,9 @@ def test_few_images_are_ranked_but_not_counted(make_features):
     assert found.wrong.value is None and found.wrong.format() == (
         "undefined (not enough data (90 images; an estimate takes 200))"
     )
-    assert found.sentence().endswith("How many are: not enough data (90 images; an estimate takes 200).")
+    assert found.sentences()[1] == (
+        "How many labels are wrong in truth cannot be told: not enough data (90 images; an estimate takes 200)."
+    )
 
 
 def test_a_copy_with_the_same_wrong_label_does_not_vouch_for_it(make_features):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -152,7 +152,21 @@ def labels(
         print_json(result.to_dict())
         return
     print_table(result.rows(top) if result.suspects else [])
-    print_lines(["", result.sentence(), *result.notes])
+    print_lines(["", *result.sentences(), *result.notes, *_next_step(result.suspects, out, html)])
+
+
+def _next_step(suspects: Sequence[object], out: Path | None, html: Path | None) -> list[str]:
+    """Say what to do with labels that look wrong."""
+    if not suspects:
+        return []
+    if out is None:
+        page = "" if html is not None else ", and with --html sheet.html a page with their pictures"
+        return [f"Next: with --out labels.csv the same command writes a list to decide in{page}."]
+    look = f"look at {html or 'the images'}"
+    return [
+        f"Next: {look}, write keep, drop or relabel to CLASS into the column decision of {out}, and fit with "
+        f"data.labels={out}."
+    ]
 
 
 @app.command()

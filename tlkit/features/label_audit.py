@@ -85,15 +85,36 @@ class LabelAudit:
         """How many of the suspects confident learning calls wrong, too."""
         return sum(suspect.issue for suspect in self.suspects)
 
-    def sentence(self) -> str:
-        """Return the result in one sentence."""
-        counts = f"{len(self.suspects):,} of {self.total:,} labels look wrong, {self.issues:,} of them"
-        head = f"{counts} by confident learning too."
+    def sentences(self) -> list[str]:
+        """Return what was found, and how sure it is, in plain English."""
+        return [self._found(), self._how_sure()]
+
+    def _found(self) -> str:
+        if not self.suspects:
+            return f"None of {self.total:,} images looks like another class than its label says."
+        look = "looks" if len(self.suspects) == 1 else "look"
+        found = (
+            f"{len(self.suspects):,} of {self.total:,} images {look} like another class than the label says: wrongly "
+            "labelled, or only hard to tell."
+        )
+        if self.issues:
+            stand, it = ("stands", "it") if self.issues == 1 else ("stand", "them")
+            found += f" {self.issues:,} {stand} out, marked as an issue: confident learning doubts {it}, too."
+        return found
+
+    def _how_sure(self) -> str:
+        """Say how many labels are wrong in truth, which may be fewer than look so."""
         if self.wrong.value is None or self.wrong.low is None or self.wrong.high is None:
-            return f"{head} How many are: {self.wrong.note}."
+            return f"How many labels are wrong in truth cannot be told: {self.wrong.note}."
+        ends = f"{self.confidence:.0%} interval {self.wrong.low:,.0f} to {self.wrong.high:,.0f}"
+        if self.wrong.value == 0:
+            return (
+                f"How many labels are wrong in truth: perhaps none ({ends}), since none of the {self.wrong.n:,} images "
+                "that are clearest contradicts its label."
+            )
         return (
-            f"{head} In truth about {self.wrong.value:,.0f} are wrong ({self.confidence:.0%} interval "
-            f"{self.wrong.low:,.0f} to {self.wrong.high:,.0f}), estimated from the {self.wrong.n:,} clearest images."
+            f"How many labels are wrong in truth: about {self.wrong.value:,.0f} of {self.total:,} ({ends}), estimated "
+            f"from the {self.wrong.n:,} images that are clearest; the method's own errors among them count, too."
         )
 
     def rows(self, most: int = SHOWN) -> list[tuple[str, ...]]:
@@ -153,7 +174,7 @@ class LabelAudit:
         rows = self.rows()
         more = len(self.suspects) - len(rows) + 1
         rest = f"<p>… and {more:,} more in <code>suspects</code>.</p>" if more > 0 else ""
-        return f"{html_lines((self.sentence(), *self.notes))}{html_table(rows)}{rest}"
+        return f"{html_lines((*self.sentences(), *self.notes))}{html_table(rows)}{rest}"
 
 
 COLUMNS = (

@@ -44,8 +44,14 @@ def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
     assert audit.total == 48 and set(audit.images) == {"train", "val", "test"} and not audit.notes
     asked = ["labels", str(run.path), "--head", "ridge", "--out", "labels.csv", "--html", "sheet.html"]
     shown = CliRunner().invoke(app, asked)
-    assert shown.exit_code == 0 and "blue/wrong.png" in shown.stdout and audit.sentence() in shown.stdout
-    assert CliRunner().invoke(app, ["labels", str(run.path), "--head", "ridge", "--html", "sheet.html"]).exit_code == 0
+    assert shown.exit_code == 0 and "blue/wrong.png" in shown.stdout and "\n".join(audit.sentences()) in shown.stdout
+    assert shown.stdout.endswith(
+        "\nNext: look at sheet.html, write keep, drop or relabel to CLASS into the column decision of labels.csv, and "
+        "fit with data.labels=labels.csv.\n"
+    )
+    looked = CliRunner().invoke(app, ["labels", str(run.path), "--head", "ridge", "--html", "sheet.html"])
+    assert looked.exit_code == 0
+    assert looked.stdout.endswith("\nNext: with --out labels.csv the same command writes a list to decide in.\n")
     (tmp_path / "mine.html").write_text("mine")
     refused = CliRunner().invoke(app, ["labels", str(run.path), "--html", "mine.html"])
     assert str(refused.exception) == (

@@ -51,8 +51,8 @@ def audit_labels(
 
     Example:
         >>> audit = audit_labels("runs/pets")  # doctest: +SKIP
-        >>> print(audit.sentence())  # doctest: +SKIP
-        23 of 398 labels look wrong, 3 of them by confident learning too. In truth about 0 are wrong (95% interval 0 …
+        >>> print(audit.sentences()[0])  # doctest: +SKIP
+        16 of 398 images look like another class than the label says: wrongly labelled, or only hard to tell. 1 stands …
     """
     run = run if isinstance(run, Run) else open_run(run)
     chosen = _splits(run, splits)
