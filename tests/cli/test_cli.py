@@ -187,6 +187,8 @@ def test_the_main_job_from_recipe_to_prediction(recipe, tmp_path):
     assert report.stdout.strip() == "runs/tiny/report.html"
     evaluation = tlkit("evaluate", "runs/tiny", "--json", cwd=tmp_path)
     assert json.loads(evaluation.stdout)["n"] == 4
+    said = tlkit("evaluate", "runs/tiny", cwd=tmp_path).stdout
+    assert said.startswith("tiny: finished, judged on the val split")
 
 
 def test_the_audit_of_another_tools_csv(predictions_csv, tmp_path):

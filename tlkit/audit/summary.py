@@ -7,7 +7,7 @@ from collections import Counter
 from tlkit.audit.criteria import choice_sentences, criterion_sentence
 from tlkit.audit.profile import MIN_CALIBRATION, MIN_RANKED, GroupProfile
 from tlkit.audit.result import Audit
-from tlkit.audit.words import NONE, bare, difference_text, p_is, rate_text, signed, summary_rows
+from tlkit.audit.words import NONE, bare, difference_text, image_count, p_is, rate_text, signed, summary_rows
 from tlkit.errors import first_few
 
 _ACROSS = ("BNSP AUC", "BPSN AUC")
@@ -34,7 +34,7 @@ def headline(audit: Audit) -> list[str]:
             found.append(f"{facts.column} is {facts.kind}: {facts.how}.")
         if facts.missing and facts.missing_p is not None:
             found.append(
-                f"{facts.column} is missing for {facts.missing:,} images; whether errors have to do with that: "
+                f"{facts.column} is missing for {image_count(facts.missing)}; whether errors have to do with that: "
                 f"{p_is(facts.missing_p)} ({facts.missing_test})."
             )
     found += design_sentences(audit) + choice_sentences(audit)

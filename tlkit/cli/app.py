@@ -116,6 +116,7 @@ def evaluate(
     json: AsJson = False,
 ) -> None:
     """Say how well a run, or any table of predictions, classifies: every number with its interval."""
+    from tlkit.cli.output import judged_on
     from tlkit.evaluation import evaluate as evaluate_predictions
 
     run = find_run(what, split=split)
@@ -123,6 +124,7 @@ def evaluate(
     if json:
         print_json(result.to_dict())
         return
+    print_lines([judged_on(run, run.judged_split(split)), ""] if run else [])
     print_table([("metric", "value", "basis"), *result.summary_rows()])
     print_lines([""])
     print_table(class_rows(result))

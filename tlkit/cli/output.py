@@ -67,8 +67,7 @@ def _one_line(cell: str) -> str:
 def print_run(run: Run) -> None:
     """Print what a fit has found, and where to look."""
     split = run.judged_split()
-    chose = ", which also chose the epoch" if run.chose_epoch(split) else ""
-    print_lines([f"{run.directory.name}: {run.status}, judged on the {split} split{chose}", ""])
+    print_lines([judged_on(run, split), ""])
     print_table([("metric", "value", "basis"), *run.evaluation(split).summary_rows()])
     audit = run.last_audit(split) if run.recipe.audit.by else None
     if audit is not None:
@@ -77,6 +76,12 @@ def print_run(run: Run) -> None:
     print_lines([""])
     places = {"report": run.directory.report, "model": run.directory.model, "everything": run.path}
     print_table([(what, str(place)) for what, place in places.items() if place.exists()], header=False)
+
+
+def judged_on(run: Run, split: str) -> str:
+    """Say which images the figures of a run are about."""
+    chose = ", which also chose the epoch" if run.chose_epoch(split) else ""
+    return f"{run.directory.name}: {run.status}, judged on the {split} split{chose}"
 
 
 def print_audit(audit: Audit) -> None:
