@@ -17,12 +17,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.data.placing import COARSE, LEAST_SIDE, SCALES, Coarse, Place, place, scaled, turned
+
 Floats = npt.NDArray[np.float32]
 
-COARSE = 32
-SCALES = (0.93, 0.87, 0.81, 0.75, 0.70, 0.65, 0.60, 0.56, 0.52)
-"""Sides of a cropped frame, as shares of the whole picture's: at the last, a quarter of its area is left."""
-LEAST_SIDE = 8
 LEAST_DETAIL = 1.5
 """Pictures with a smaller standard deviation of their edges, of 255, are plain: too little is left to compare."""
 LEAST_COARSE = 0.5
@@ -50,17 +48,6 @@ class Match(NamedTuple):
     kind: Literal["cropped", "turned", "mirrored", "edited"]
 
 
-class _Place(NamedTuple):
-    """Where the small picture lies in the large one, by their coarse looks."""
-
-    score: float
-    inside: bool
-    """Whether the second lies in the first; else the first in the second."""
-    turn: int
-    corner: tuple[int, int]
-    size: tuple[int, int]
-
-
 class Look:
     """What is compared of one picture.
 
@@ -77,20 +64,14 @@ class Look:
         return min(self.gray.shape) < LEAST_SIDE or float(_edges(self.gray).std()) < LEAST_DETAIL
 
     @cached_property
-    def coarse(self) -> Floats:
+    def coarse(self) -> Coarse:
         """The edges at 32 pixels."""
-        small = _resized(self.gray, COARSE / max(self.gray.shape))
+        small = scaled(self.gray, COARSE / max(self.gray.shape))
         edges = small - cv2.GaussianBlur(small, (0, 0), 2.5)
         spread = np.sqrt(
             cv2.GaussianBlur(edges**2, (0, 0), 4.0)
         )  # evened out, or bright writing would outweigh the rest
-        return np.asarray(edges / (spread + 0.5 * edges.std() + 1e-3), np.float32)
-
-    @cached_property
-    def frames(self) -> tuple[Floats, ...]:
-        """The coarse look scaled down, upright and mirrored in turn, as it would lie in a larger picture."""
-        scaled = [_resized(self.coarse, scale) for scale in SCALES]
-        return tuple(turned for frame in scaled for turned in (frame, _turned(frame, 1)))
+        return Coarse(np.asarray(edges / (spread + 0.5 * edges.std() + 1e-3), np.float32))
 
 
 def match(first: Look, second: Look) -> Match | None:
@@ -101,44 +82,23 @@ def match(first: Look, second: Look) -> Match | None:
     """
     if first.is_plain or second.is_plain:
         return None
-    place = _place(first, second)
-    if place.score < LEAST_COARSE:
+    best = place(first.coarse, second.coarse)
+    if best.score < LEAST_COARSE:
         return None
-    score = _aligned(first, second, place) if place.inside else _aligned(second, first, place)
-    cropped = max(place.size) < COARSE * (1 + SCALES[0]) / 2
-    return Match(score, "cropped" if cropped else ("edited", "mirrored", "turned")[min(place.turn, 2)])
+    score = _aligned(first, second, best) if best.inside else _aligned(second, first, best)
+    cropped = max(best.size) < COARSE * (1 + SCALES[0]) / 2
+    return Match(score, "cropped" if cropped else ("edited", "mirrored", "turned")[min(best.turn, 2)])
 
 
-def _place(first: Look, second: Look) -> _Place:
-    """Return the best of all coarse alignments."""
-    large = first.coarse
-    height, width = large.shape
-    best = _Place(-1.0, True, 0, (0, 0), (width, height))
-    for turn in range(8):
-        whole = cv2.resize(_turned(second.coarse, turn), (width, height), interpolation=cv2.INTER_LINEAR)
-        score = float(cv2.matchTemplate(large, whole, cv2.TM_CCOEFF_NORMED)[0, 0])
-        if score > best.score:
-            best = _Place(score, True, turn, (0, 0), (width, height))
-    for inside, (around, part) in enumerate(((second, first), (first, second))):
-        for number, frame in enumerate(part.frames):
-            high, wide = frame.shape
-            if high > around.coarse.shape[0] or wide > around.coarse.shape[1] or min(high, wide) < LEAST_SIDE:
-                continue
-            _, score, _, corner = cv2.minMaxLoc(cv2.matchTemplate(around.coarse, frame, cv2.TM_CCOEFF_NORMED))
-            if score > best.score:
-                best = _Place(float(score), bool(inside), number % 2, (corner[0], corner[1]), (wide, high))
-    return best
-
-
-def _aligned(around: Look, part: Look, place: _Place) -> float:
+def _aligned(around: Look, part: Look, best: Place) -> float:
     """Return how well the part lies on the picture around it, once it is moved and bent a little to fit."""
     scale = np.array(around.gray.shape[::-1]) / np.array(around.coarse.shape[::-1])
-    width, height = (max(LEAST_SIDE, round(side * by)) for side, by in zip(place.size, scale, strict=True))
-    turned = _turned(part.gray, place.turn)
-    shrinks = width * height < turned.size
-    laid = cv2.resize(turned, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    width, height = (max(LEAST_SIDE, round(side * by)) for side, by in zip(best.size, scale, strict=True))
+    upright = turned(part.gray, best.turn)
+    shrinks = width * height < upright.size
+    laid = cv2.resize(upright, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     ground, laid = _edges(around.gray), _edges(laid)
-    start = np.array([[1, 0, place.corner[0] * scale[0]], [0, 1, place.corner[1] * scale[1]]], np.float32)
+    start = np.array([[1, 0, best.corner[0] * scale[0]], [0, 1, best.corner[1] * scale[1]]], np.float32)
     as_found = _agreement(ground, laid, start)
     try:
         stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-3)
@@ -185,18 +145,3 @@ def _correlation(a: Floats, b: Floats) -> float:
 def _edges(gray: Floats) -> Floats:
     """Return a difference of Gaussians: neither noise nor light, but what is in the picture."""
     return np.asarray(cv2.GaussianBlur(gray, (0, 0), 0.8) - cv2.GaussianBlur(gray, (0, 0), 3.3))
-
-
-def _resized(gray: Floats, scale: float) -> Floats:
-    height, width = gray.shape
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _turned(gray: Floats, turn: int) -> Floats:
-    """Return one of the eight ways to see a picture: bit 0 mirrors, bit 1 stands on its head, bit 2 transposes."""
-    if turn & 1:
-        gray = gray[:, ::-1]
-    if turn & 2:
-        gray = gray[::-1]
-    return np.ascontiguousarray(gray.T if turn & 4 else gray)
