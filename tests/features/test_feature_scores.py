@@ -41,6 +41,19 @@ def test_log_me_is_the_greatest_evidence_of_the_linear_model(make_features, n, w
     assert log_me(x, y, classes=names) == pytest.approx(np.mean(naive) / n, abs=2e-3)
 
 
+@pytest.mark.parametrize(("n", "few", "seed"), [(8, 1, 0), (13, 6, 2), (4, 2, 3)])
+def test_log_me_of_few_images_in_many_dimensions_is_the_evidence_without_noise(n, few, seed):
+    features = 3 * np.maximum(np.random.default_rng(seed).normal(size=(n, 400)), 0).astype(np.float32)
+    y = np.array([0] * (n - few) + [1] * few)
+    kernel = features.astype(np.float64) @ features.T.astype(np.float64)
+    limit = []
+    for code in range(2):
+        target = (y == code).astype(float)
+        alpha = n / (target @ np.linalg.solve(kernel, target))  # where the derivative of the evidence is 0
+        limit.append(multivariate_normal.logpdf(target, np.zeros(n), kernel / alpha))
+    assert log_me(features, y, classes="ab") == pytest.approx(np.mean(limit) / n, abs=2e-3)
+
+
 def test_log_me_ranks_features_as_they_were_made(make_features):
     scores = [log_me(*make_features(n=300, apart=apart)[:2], classes="abc") for apart in (0.1, 0.5, 1.0, 2.0)]
     assert scores == sorted(scores) and len(set(scores)) == 4

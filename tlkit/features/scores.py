@@ -23,6 +23,9 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MOST_STEPS = 100
+LEAST_LEFT = 1e-9
+"""Share of the labels left to noise below which the evidence is at its limit: few images in many dimensions, where the
+features can follow every label, and β would grow without end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +89,10 @@ def _max_evidence(target: Floats, basis: Floats, squares: Floats, *, width: int)
     alpha = beta = 1.0
     for _ in range(MOST_STEPS):
         kept = beta * squares / (alpha + beta * squares)  # share of t that Fm follows along each vector
-        gamma = float(kept.sum())
+        left = n - len(squares) + float((alpha / (alpha + beta * squares)).sum())  # N − γ, without cancellation
+        if left <= LEAST_LEFT * n:
+            break
+        gamma = n - left
         length = float((along * squares * (beta / (alpha + beta * squares)) ** 2).sum())  # mᵀm
         error = rest + float((along * (1.0 - kept) ** 2).sum())  # ‖Fm − t‖²
         before = alpha / beta
