@@ -134,3 +134,12 @@ def test_plot_of_one_backbone_is_marked_and_has_no_front(three):
     assert 3 <= len(ticks) <= 8
     assert all(low <= tick <= high for tick in ticks)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["suggested"]
+
+
+@pytest.mark.parametrize("ms", [15.45, 9.995, 0.1234567, 1000.0])
+def test_the_plot_of_one_backbone_whose_latency_is_known_to_a_hair_has_ticks(three, ms):
+    one = replace(three[0][0], latency_ms=Estimate(ms, ms, 1.0001 * ms, n=20))
+    ax = plot_advice(advice([(one, three[0][1])]))
+    (low, high), ticks = ax.get_xlim(), ax.get_xticks()
+    assert high >= 1.49 * low and len(ticks) >= 3
+    assert low <= min(ticks) and max(ticks) <= high

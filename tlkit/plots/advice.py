@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tlkit.features.advice import Advice
     from tlkit.stats.estimate import Estimate
 
+NARROWEST = 1.5
+"""Times by which the axis of milliseconds reaches from its one end to the other, at least."""
+
 
 def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
     """Plot each backbone's accuracy against its latency, with intervals, and the front that none of the others beats.
@@ -40,7 +43,12 @@ def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
     ax.plot([], [], "o", color=ORANGE, label="suggested")
     ax.set_xscale("log")
     ax.margins(x=0.15)
-    ticks = _ticks(*ax.get_xlim())
+    low, high = ax.get_xlim()
+    if high < NARROWEST * low:  # of one backbone, whose latency is known well
+        middle = (low * high) ** 0.5
+        low, high = middle / NARROWEST**0.5, middle * NARROWEST**0.5
+        ax.set_xlim(low, high)
+    ticks = _ticks(low, high)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
     ax.set_xlabel(f"milliseconds an image, median\n{advice.machine}")
@@ -52,7 +60,7 @@ def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
 
 def _ticks(low: float, high: float) -> list[float]:
     """Return where a logarithmic axis is marked: at 1, 2 and 5 of each power of ten, and more where that is too few."""
-    powers = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
+    powers = range(floor(log10(low)) - 2, ceil(log10(high)) + 1)
     for steps in ((1, 2, 5), range(1, 10), range(10, 100, 2), range(100, 1000)):
         ticks = [step * 10.0**power for power in powers for step in steps]
         ticks = sorted({float(f"{tick:.6g}") for tick in ticks if low <= tick <= high})
