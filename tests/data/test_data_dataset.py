@@ -128,8 +128,19 @@ def test_normalise_is_torchvisions(photos):
 
     pixels = dataset_of(photos)[0].image
     preprocess = Preprocess()
-    ours = normalise(torch.from_numpy(pixels).permute(2, 0, 1)[None], preprocess)[0]
-    torch.testing.assert_close(ours, to_tensor_and_normalise(pixels, mean=preprocess.mean, std=preprocess.std))
+    expected = to_tensor_and_normalise(pixels, mean=preprocess.mean, std=preprocess.std)
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    torch.testing.assert_close(normalise(image, preprocess)[0], expected)
+    batch = torch.cat([image, image.flip(3)]).contiguous()
+    for laid_out in (
+        batch,
+        batch.contiguous(memory_format=torch.channels_last),
+        batch.transpose(2, 3),
+        batch[:, :, ::2],
+    ):
+        found = normalise(laid_out, preprocess)
+        assert torch.equal(found, normalise(laid_out.contiguous(), preprocess))
+    torch.testing.assert_close(normalise(batch, preprocess)[0], expected)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import timm
 import torch
+from timm.layers import create_conv2d
 from timm.layers.padding import pad_same
 from torch import nn
 
 from tlkit.features import fusing
 from tlkit.features.engines import TorchEngine
 from tlkit.features.folding import fold_batch_norm
-from tlkit.features.fusing import FusedConv2d, can_fuse, fuse_activations
+from tlkit.features.fusing import FusedConv2d, Turned, can_fuse, fuse_activations
 
 pytestmark = pytest.mark.skipif(not can_fuse(), reason="this build of torch has no oneDNN")
 
@@ -44,6 +45,41 @@ def test_a_network_gives_the_same_features_with_its_activations_fused(name, batc
         found, expected = fused(images), folded(images)
     assert float(expected.std()) > 0
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+
+
+class Padded(nn.Sequential):
+    """Convolutions that pad as TensorFlow does, and the mean over all places."""
+
+    def __init__(self, *others):
+        super().__init__(
+            create_conv2d(3, 8, 3, stride=2, padding="same"), nn.ReLU(),
+            create_conv2d(8, 8, 5, stride=2, padding="same", depthwise=True), *others,
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [(32, 32), (31, 32), (33, 30), (7, 9)])
+def test_a_network_that_pads_as_tensorflow_does_is_turned_and_gives_the_same(size):
+    torch.manual_seed(0)
+    network = Padded().eval().to(memory_format=torch.channels_last)
+    fused = fuse_activations(network, torch.randn(1, 3, *size))
+    assert isinstance(fused, Turned)
+    images = channels_last(4, 3, *size)
+    with torch.inference_mode():
+        torch.testing.assert_close(fused(images), network(images))
+
+
+@pytest.mark.parametrize(
+    ("other", "side"), [(nn.Conv2d(8, 8, 3, stride=2, padding=1), 32), (nn.MaxPool2d(2), 36)], ids=["conv", "pool"]
+)
+def test_one_that_sees_another_picture_when_turned_is_fused_as_it_stands(other, side):
+    torch.manual_seed(0)
+    network = Padded(other).eval().to(memory_format=torch.channels_last)
+    fused = fuse_activations(network, torch.randn(1, 3, side, side))
+    assert fused_in(fused) and not isinstance(fused, Turned)
+    images = channels_last(4, 3, side, side)
+    with torch.inference_mode():
+        torch.testing.assert_close(fused(images), network(images))
 
 
 def test_the_activation_is_computed_by_the_convolution_and_nowhere_else():

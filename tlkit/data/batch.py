@@ -88,6 +88,11 @@ def normalise(image: Tensor, preprocess: Preprocess) -> Tensor:
         >>> normalise(white, Preprocess(mean=(0.5,) * 3, std=(0.5,) * 3)).flatten().tolist()
         [1.0, 1.0, 1.0]
     """
-    mean = torch.tensor(preprocess.mean, dtype=torch.float32, device=image.device).view(1, 3, 1, 1)
-    std = torch.tensor(preprocess.std, dtype=torch.float32, device=image.device).view(1, 3, 1, 1)
-    return image.to(torch.float32).div_(255).sub_(mean).div_(std)
+    mean = torch.tensor(preprocess.mean, dtype=torch.float32, device=image.device)
+    std = torch.tensor(preprocess.std, dtype=torch.float32, device=image.device)
+    values = image.to(torch.float32).div_(255)
+    if values.is_contiguous() or not values.is_contiguous(memory_format=torch.channels_last):
+        return values.sub_(mean.view(1, 3, 1, 1)).div_(std.view(1, 3, 1, 1))
+    width = image.shape[3]  # whole rows of pixels at once take a quarter of the time
+    values.permute(0, 2, 3, 1).flatten(2).sub_(mean.repeat(width)).div_(std.repeat(width))
+    return values

@@ -1,4 +1,10 @@
-"""Activations computed by the convolutions before them: one pass over memory instead of two or three."""
+"""Convolutions that compute their activation and need no padding before them: one pass over memory instead of three.
+
+TensorFlow pads the odd zero below and to the right. torch's convolutions pad all sides alike, so timm copies the whole
+tensor first. Turned by 180 degrees, kernels and images alike, a network gives the same means over all places, and the
+odd zero lies above and to the left, where padding on all sides puts it too: what is too much at the far end is never
+reached by a step of two. Whether a network is one that can be turned shows in its output.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +15,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from tlkit.features.folding import replace_part
+from tlkit.features.following import find_followers, replace_part
 
 logger = logging.getLogger(__name__)
 
@@ -29,23 +35,29 @@ class FusedConv2d(nn.Module):
     Args:
         conv: the convolution; one that is padded as TensorFlow does is known by timm's name for it, Conv2dSame.
         activation: what follows it; None for nothing.
+        turned: whether its input is turned by 180 degrees.
     """
 
-    def __init__(self, conv: nn.Conv2d, activation: nn.Module | None) -> None:
+    def __init__(self, conv: nn.Conv2d, activation: nn.Module | None, *, turned: bool = False) -> None:
         super().__init__()
-        self._same = type(conv).__name__ == "Conv2dSame"
+        self._same, self._turned = _pads_as_needed(conv), turned
         self._word, self._numbers = ("none", []) if activation is None else WORDS[type(activation)]
         self._kernel, self._stride, self._dilation = conv.kernel_size, conv.stride, conv.dilation
         self._padding = (0, 0) if self._same else conv.padding
         self._groups = conv.groups
-        self._weight, self._bias = conv.weight.detach(), None if conv.bias is None else conv.bias.detach()
+        weight = conv.weight.detach()
+        self._weight = weight.flip(2, 3) if turned else weight
+        self._bias = None if conv.bias is None else conv.bias.detach()
         self._packed: torch.Tensor | None = None  # in the layout that the first input asks for
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, C, H, W) to (B, C', H', W'), activated."""
-        if self._same:
+        padding = list(self._padding)
+        if self._same and self._turned:
+            padding = [-(-zeros // 2) for zeros in _zeros_around(x, self._kernel, self._stride, self._dilation)]
+        elif self._same:
             x = _padded_same(x, self._kernel, self._stride, self._dilation)
-        where = (list(self._padding), list(self._stride), list(self._dilation), self._groups)
+        where = (padding, list(self._stride), list(self._dilation), self._groups)
         if self._packed is None:
             self._packed = torch.ops.mkldnn._reorder_convolution_weight(self._weight, *where, list(x.shape))
         fused: torch.Tensor = torch.ops.mkldnn._convolution_pointwise(
@@ -60,95 +72,100 @@ def can_fuse() -> bool:
     return available and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
 
+class Turned(nn.Module):
+    """A network that is given images turned by 180 degrees.
+
+    Args:
+        module: takes (B, C, H, W).
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Turn the images, and run the network on them."""
+        features: torch.Tensor = self.module(images.flip(2, 3))
+        return features
+
+
 def fuse_activations(module: nn.Module, example: torch.Tensor) -> nn.Module:
     """Return a copy of a network, for inference in float32 on the CPU, whose convolutions apply their activations.
 
     Which activation follows which convolution is read off a pass of the example. The result is compared with the
     original on the same example; where they differ by more than rounding, the original is returned. In batches of 32
-    they have given the same bits; small inputs torch hands to another library, which rounds differently.
+    they have given the same bits, unless they are turned; small inputs torch hands to another library, which rounds
+    differently.
 
     Args:
         module: any network in evaluation mode.
-        example: an input of it.
+        example: an input of it, of the height and width of all others.
     """
     if not can_fuse():
         return module
-    fused, example = copy.deepcopy(module), example.contiguous(memory_format=torch.channels_last)
-    try:
-        with torch.no_grad():
-            for name, follower in _activated(fused, example).items():
-                conv = fused.get_submodule(name)
-                assert isinstance(conv, nn.Conv2d)
-                activation = None if follower is None else fused.get_submodule(follower)
-                replace_part(fused, name, FusedConv2d(conv, activation))
-                if follower is not None:
-                    replace_part(fused, follower, nn.Identity())
-            before, after = module(example), fused(example)
-    except Exception as error:  # oneDNN knows no such convolution, or the network looks into the one that it had
-        logger.debug("Activations are not fused: %s: %s", type(error).__name__, error)
-        return module
-    change = float((after - before).abs().max() / before.abs().max().clamp_min(1e-12))
-    if change <= LARGEST_ERROR:  # NaN is not
-        return fused
-    logger.info("Activations are not fused: it would change the features by %.1e.", change)
+    example = example.contiguous(memory_format=torch.channels_last)
+    pads = any(_pads_as_needed(part) for part in module.modules())
+    for turned in (True, False) if pads else (False,):
+        try:
+            fused, before = _fused(module, example, turned=turned)
+            with torch.no_grad():
+                after = fused(example)
+            change = float((after - before).abs().max() / before.abs().max().clamp_min(1e-12))
+        except Exception as error:  # oneDNN knows no such convolution, or the network looks into the one that it had
+            logger.debug("Activations are not fused: %s: %s", type(error).__name__, error)
+            continue
+        if change <= LARGEST_ERROR:  # NaN is not
+            return fused
+        if not turned:
+            logger.info("Activations are not fused: it would change the features by %.1e.", change)
     return module
 
 
-def _activated(module: nn.Module, example: torch.Tensor) -> dict[str, str | None]:
-    """Return the name of each convolution that can be replaced, and of the activation that takes its very output."""
-    made: dict[int, tuple[str, torch.Tensor, int]] = {}  # the tensors are kept, so that no id is used twice
-    calls: list[str] = []
-    pairs: list[tuple[str, str]] = []
-
-    def note(name: str, output: torch.Tensor) -> None:
-        calls.append(name)
-        made[id(output)] = (name, output, output._version)
-
-    def match(name: str, given: torch.Tensor) -> None:
-        calls.append(name)
-        conv, _, version = made.get(id(given), ("", given, -1))
-        if version == given._version:  # nothing was added to it in place since
-            pairs.append((conv, name))
-
-    handles = []
-    for name, part in module.named_modules():
-        if isinstance(part, nn.Conv2d) and _is_plain(part):
-            handles.append(part.register_forward_hook(lambda _, __, output, name=name: note(name, output)))
-        elif type(part) in WORDS:
-            handles.append(part.register_forward_pre_hook(lambda _, inputs, name=name: match(name, inputs[0])))
-    try:
-        module(example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    once = {name for name in calls if calls.count(name) == 1}  # a shared layer stays as it is
-    followers = {conv: name for conv, name in pairs if conv in once and name in once}
-    return {name: followers.get(name) for name in dict.fromkeys(calls) if name in once and _is_conv(module, name)}
+def _fused(module: nn.Module, example: torch.Tensor, *, turned: bool) -> tuple[nn.Module, torch.Tensor]:
+    """Return a copy whose convolutions apply their activations, to images that are turned or not; and what it gave."""
+    fused = copy.deepcopy(module)
+    followers, before = find_followers(fused, example, of=_is_plain, among=lambda part: type(part) in WORDS)
+    for name, follower in followers.items():
+        conv = fused.get_submodule(name)
+        assert isinstance(conv, nn.Conv2d)
+        activation = None if follower is None else fused.get_submodule(follower)
+        replace_part(fused, name, FusedConv2d(conv, activation, turned=turned))
+        if follower is not None:
+            replace_part(fused, follower, nn.Identity())
+    return Turned(fused) if turned else fused, before
 
 
-def _is_plain(conv: nn.Conv2d) -> bool:
+def _is_plain(part: nn.Module) -> bool:
     """Tell whether it is torch's own convolution, or the one that pads as TensorFlow does, and in float32."""
-    own = type(conv) is nn.Conv2d or type(conv).__name__ == "Conv2dSame"
     return (
-        own
-        and conv.padding_mode == "zeros"
-        and not isinstance(conv.padding, str)
-        and conv.weight.dtype == torch.float32
+        isinstance(part, nn.Conv2d)
+        and (type(part) is nn.Conv2d or _pads_as_needed(part))
+        and part.padding_mode == "zeros"
+        and not isinstance(part.padding, str)
+        and part.weight.dtype == torch.float32
     )
 
 
-def _is_conv(module: nn.Module, name: str) -> bool:
-    return isinstance(module.get_submodule(name), nn.Conv2d)
+def _pads_as_needed(part: nn.Module) -> bool:
+    """Tell whether it is timm's convolution that pads as TensorFlow does."""
+    return type(part).__name__ == "Conv2dSame"
+
+
+def _zeros_around(
+    x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> list[int]:
+    """Return how many zeros the height and the width need in all, for ceil(size / stride) outputs a side."""
+    return [
+        max((-(-size // step) - 1) * step + (width - 1) * spread + 1 - size, 0)
+        for size, width, step, spread in zip(x.shape[-2:], kernel, stride, dilation, strict=True)
+    ]
 
 
 def _padded_same(
     x: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> torch.Tensor:
     """Pad with zeros so that a convolution gives ceil(size / stride) outputs a side, the odd one below and right."""
-    high, wide = (
-        max((-(-size // step) - 1) * step + (width - 1) * spread + 1 - size, 0)
-        for size, width, step, spread in zip(x.shape[-2:], kernel, stride, dilation, strict=True)
-    )
+    high, wide = _zeros_around(x, kernel, stride, dilation)
     if not high and not wide:
         return x
     height, width = x.shape[-2:]
