@@ -1,26 +1,60 @@
-"""The command line as a process: how it treats Python's garbage collector."""
+"""The command line as a process: how it treats Python's garbage collector, and how it ends."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
-CODE = """\
-import gc
+import pytest
+
+BEGIN = """\
+import atexit, gc, sys, threading, time
 import tlkit.__main__ as process
-process.main = lambda: print(gc.get_threshold(), gc.isenabled(), gc.get_freeze_count())
-process.run()
-import atexit
-atexit.register(lambda: print("registered later, called sooner", gc.get_freeze_count()))
 """
+AT_EXIT = "atexit.register(lambda: print('registered'))"
+
+
+def process_that(work, *, first=AT_EXIT, last="print('on')", stdout=subprocess.PIPE):
+    """Run `work` as the command line's main function; `last` follows it where the process has not ended by then."""
+    lines = [BEGIN, first, "def main():", f"    {work}", "process.main = main"]
+    lines += ["try:", "    process.run()", "finally:", f"    {last}"]
+    return subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
+        stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+    )  # fmt: skip
 
 
 def test_old_objects_are_searched_seldom_and_young_ones_as_ever():
-    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.splitlines() == ["(700, 10, 1000) True 0", "registered later, called sooner 0"]
+    done = process_that("print(gc.get_threshold(), gc.isenabled())")
+    assert done.stdout.splitlines()[0] == "(700, 10, 1000) True"
 
 
-def test_nothing_is_searched_for_rubbish_at_the_end():
-    code = "import atexit, gc\natexit.register(lambda: print(gc.get_freeze_count() > 1000))\n" + CODE
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.splitlines()[-1] == "True"  # what was registered first is called last
+@pytest.mark.parametrize(("work", "code"), [("return", 0), ("sys.exit()", 0), ("sys.exit(3)", 3)])
+def test_it_ends_with_the_code_that_was_asked_for_and_leaves_nothing_undone_but_tidying_up(work, code):
+    done = process_that(work)
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (code, ["registered"], "")
+
+
+def test_threads_are_awaited():
+    done = process_that("threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()")
+    assert (done.stdout.splitlines(), done.returncode) == (["thread", "registered"], 0)
+
+
+@pytest.mark.parametrize(
+    ("work", "first", "code"),
+    [("sys.exit(3)", "sys.setprofile(lambda *_: None)", 3), ("sys.exit('words')", "", 1), ("1 / 0", "", 1)],
+)
+def test_a_process_that_is_watched_or_ends_in_words_ends_as_python_ends(work, first, code):
+    done = process_that(work, first=first)
+    assert (done.returncode, done.stdout.splitlines()) == (code, ["on"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+def test_what_cannot_be_written_in_the_end_shows_in_the_exit_code():
+    with Path("/dev/full").open("w") as full:
+        done = process_that("print('words')", first="", last="pass", stdout=full)
+    assert done.returncode == 120, done.stderr
+    assert "No space left" in done.stderr

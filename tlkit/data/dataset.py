@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -243,7 +243,8 @@ def create_loader(
 def _use_one_thread(_: int) -> None:
     """Keep a worker process to one core, there being one per core, and leave Ctrl-C to the main process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)
+    if (cv2 := sys.modules.get("cv2")) is not None:  # the transforms have loaded it, or nobody needs it
+        cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
 

@@ -180,8 +180,9 @@ class Classifier(pl.LightningModule):
     def train(self, mode: bool = True) -> Classifier:
         """Set training mode for all but the frozen modules, which stay in evaluation mode."""
         super().train(mode)
-        for module in self.frozen_modules:
-            module.eval()
+        if mode:
+            for module in self.frozen_modules:
+                module.eval()
         return self
 
     def setup(self, stage: str) -> None:
@@ -198,7 +199,11 @@ class Classifier(pl.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Make what is random in this batch (dropout) a function of seed, epoch and batch, whatever came before it."""
         self._enter_phase_of(self.current_epoch)  # an epoch that is resumed in its midst does not start
-        torch.manual_seed(batch_seed(self.seed, epoch=self.current_epoch, batch=batch_idx, rank=self.global_rank))
+        seed = batch_seed(self.seed, epoch=self.current_epoch, batch=batch_idx, rank=self.global_rank)
+        if self.device.type == "cpu":
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)  # of all devices; one that is not in use costs half a millisecond
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits, shape (B, C), for normalised images (B, 3, H, W)."""
@@ -266,7 +271,8 @@ class Classifier(pl.LightningModule):
         """
         if self.trainer.precision == "16-mixed":
             return
-        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        learning = (parameter for group in optimizer.param_groups for parameter in group["params"])
+        gradients = [parameter.grad for parameter in learning if parameter.grad is not None]
         norm = whole_tensor(nn.utils.get_total_norm(gradients)).item()
         if not math.isfinite(norm):
             raise NotFiniteError(

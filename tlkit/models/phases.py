@@ -53,7 +53,7 @@ def enter(network: Network, phase: Phase) -> tuple[nn.Module, ...]:
 
 
 def modules_at_rest(network: nn.Module) -> tuple[nn.Module, ...]:
-    """Return the modules that have no part in learning, as the gradients of their parameters say.
+    """Return the outermost modules that have no part in learning, as the gradients of their parameters say.
 
     A module with parameters is at rest if none of them learns; one without (dropout, an activation) if the module
     around it is. Running statistics move only where all parameters of their layer learn: training the biases alone
@@ -67,6 +67,7 @@ def modules_at_rest(network: nn.Module) -> tuple[nn.Module, ...]:
         learns = (all(own) if keeps_statistics else any(own)) if own else around_learns
         if not learns:
             resting.append(module)
+            return
         for child in module.children():
             visit(child, around_learns=learns)
 

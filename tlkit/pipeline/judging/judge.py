@@ -40,6 +40,7 @@ class Run:
 
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory
+        self._recipe: tuple[bytes, Recipe] | None = None
 
     def __repr__(self) -> str:
         return f"Run({self.path}, {self.status})"
@@ -57,7 +58,11 @@ class Run:
     @property
     def recipe(self) -> Recipe:
         """The resolved recipe."""
-        return load_recipe(self.directory.recipe)
+        file = self.directory.recipe
+        content = file.read_bytes() if file.is_file() else b""
+        if self._recipe is None or self._recipe[0] != content:  # nearly every question asks for it
+            self._recipe = content, load_recipe(file)
+        return self._recipe[1]
 
     @property
     def environment(self) -> dict[str, Any]:
