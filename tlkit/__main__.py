@@ -35,7 +35,7 @@ def run() -> None:
 
 
 def _leave(code: int) -> None:
-    """End the process as `multiprocessing` ends its own: threads are awaited, exit functions called, streams flushed."""
+    """End as `multiprocessing` ends its processes: threads are awaited, exit functions called, streams flushed."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     try:
