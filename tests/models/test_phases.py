@@ -160,7 +160,27 @@ def test_dropout_lives_where_something_learns_and_rests_where_nothing_does():
     block = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     network = nn.Sequential(block, nn.Sequential(nn.Linear(2, 2), nn.Dropout()))
     block.requires_grad_(False)
-    assert set(modules_at_rest(network)) == set(block.modules())
+    assert modules_at_rest(network) == (block,)  # with all that is in it
+    block[0].weight.requires_grad_()
+    assert modules_at_rest(network) == ()
+    assert modules_at_rest(network.requires_grad_(False)) == (network,)
+
+
+def test_all_that_is_frozen_is_in_evaluation_mode_and_all_else_in_training_mode_whatever_came_between():
+    classifier = _classifier(strategy={"kind": "last_n", "blocks": 1})
+    learning = {name for name, parameter in classifier.network.named_parameters() if parameter.requires_grad}
+    assert learning and len(learning) < len(list(classifier.network.parameters()))
+    for _ in range(2):
+        classifier.train()
+        for path, module in classifier.network.named_modules():
+            own = [name for name in classifier.network.state_dict() if name.startswith(f"{path}.")]
+            if isinstance(module, nn.BatchNorm2d):
+                assert module.training == (f"{path}.weight" in learning), path
+            elif own and not any(name in learning for name in own):
+                assert not module.training, path
+        assert classifier.training
+        classifier.eval()
+        assert not any(module.training for module in classifier.modules())
 
 
 @pytest.mark.parametrize("strategy", EVERY_STRATEGY, ids=lambda s: s if isinstance(s, str) else s["kind"])
