@@ -167,7 +167,7 @@ def test_dropout_lives_where_something_learns_and_rests_where_nothing_does():
 
 
 def test_all_that_is_frozen_is_in_evaluation_mode_and_all_else_in_training_mode_whatever_came_between():
-    classifier = _classifier(strategy={"kind": "last_n", "blocks": 1})
+    classifier = _classifier(strategy={"kind": "last_n", "stages": 1})
     learning = {name for name, parameter in classifier.network.named_parameters() if parameter.requires_grad}
     assert learning and len(learning) < len(list(classifier.network.parameters()))
     for _ in range(2):
