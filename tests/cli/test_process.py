@@ -58,3 +58,32 @@ def test_what_cannot_be_written_in_the_end_shows_in_the_exit_code():
         done = process_that("print('words')", first="", last="pass", stdout=full)
     assert done.returncode == 120, done.stderr
     assert "No space left" in done.stderr
+
+
+def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line of a shell that fails where any part of a pipe does; `tlkit` is the command."""
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line.replace("tlkit", f"'{sys.executable}' -m tlkit")],
+        capture_output=True, text=True, cwd=cwd, timeout=120, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ["tlkit models | head -1", "tlkit --help | true", "tlkit recipe schema | head -1"])
+def test_a_reader_that_ends_first_is_no_failed_gate_and_no_traceback(line, tmp_path):
+    done = shell(line, tmp_path)
+    assert done.returncode in (0, 141)  # 0 where all was written before the reader ended
+    assert done.stderr == ""
+
+
+def test_a_reader_that_ends_before_the_output_gives_the_code_of_a_broken_pipe(tmp_path):
+    done = shell("tlkit models | true", tmp_path)  # `true` is over long before Python has started
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_process_without_streams_does_its_work_all_the_same(closed, tmp_path):
+    lines = "path,y_true,y_pred,light\n" + "".join(f"{i}.png,a,{'ab'[i % 5 == 0]},day\n" for i in range(40))
+    (tmp_path / "p.csv").write_text(lines)
+    done = shell(f"tlkit evaluate p.csv {closed}", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")

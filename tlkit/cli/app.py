@@ -375,10 +375,15 @@ def models(
 
 def main() -> None:
     """Run the command line; the only place where an exception becomes an exit code."""
+    from tlkit.cli.streams import READER_GONE, drop_unread, open_missing_streams
     from tlkit.errors import TlkitError
 
+    open_missing_streams()
     try:
         app()
+    except SystemExit as end:  # how a command ends, also one whose reader has gone, which click calls 1: a failed gate
+        drop_unread()
+        sys.exit(READER_GONE if isinstance(end.__context__, BrokenPipeError) else end.code)
     except TlkitError as error:
         for problem in error.problems:
             sys.stderr.write(f"error: {problem}\n")
@@ -386,9 +391,6 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
     except OSError as error:
         sys.stderr.write(f"error: {error.filename or 'a file'}: {error.strerror or error}\n")
         sys.exit(2)
