@@ -54,6 +54,18 @@ def test_log_me_of_few_images_in_many_dimensions_is_the_evidence_without_noise(n
     assert log_me(features, y, classes="ab") == pytest.approx(np.mean(limit) / n, abs=2e-3)
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-7, 1e-4])
+def test_log_me_with_copies_among_few_images_is_a_number_and_ranks_all_the_same(make_features, noise):
+    scores = []
+    for apart in (0.1, 1.0, 4.0):
+        x, y, names = make_features(n=40, width=300, apart=apart)
+        copies = x[:6] + noise * np.random.default_rng(0).normal(size=(6, 300)).astype(np.float32)
+        scores.append(log_me(np.concatenate([x, copies]), np.concatenate([y, y[:6]]), classes=names))
+        if noise == 0.0:
+            assert scores[-1] == pytest.approx(log_me(x, y, classes=names))  # which show nothing new
+    assert np.isfinite(scores).all() and scores == sorted(scores)
+
+
 def test_log_me_ranks_features_as_they_were_made(make_features):
     scores = [log_me(*make_features(n=300, apart=apart)[:2], classes="abc") for apart in (0.1, 0.5, 1.0, 2.0)]
     assert scores == sorted(scores) and len(set(scores)) == 4

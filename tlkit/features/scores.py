@@ -23,6 +23,8 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MOST_STEPS = 100
+LEAST_ERROR = 1e-12
+"""Smallest ‖Fm − t‖² as a share of ‖t‖²: features are float32, so nothing follows labels more exactly than that."""
 LEAST_LEFT = 1e-9
 """Share of the labels left to noise below which the evidence is at its limit: few images in many dimensions, where the
 features can follow every label, and β would grow without end."""
@@ -56,6 +58,9 @@ def log_me(x: Features, y: npt.ArrayLike, *, classes: Sequence[str]) -> float:
     LogME is the mean of max L / N over the classes that occur. It can be negative, and says nothing about a single
     data set; it ranks features on the same images.
 
+    Where there are no more images than dimensions, the features can follow every label, and copies of an image (equal
+    features, equal label) would make the evidence infinite: there they count once.
+
     Args:
         x: features, shape (N, D), as they are.
         y: positions in `classes`, shape (N,).
@@ -65,6 +70,10 @@ def log_me(x: Features, y: npt.ArrayLike, *, classes: Sequence[str]) -> float:
         DataError: the features are no finite matrix, or all images are of one class.
     """
     x, codes = checked(x, y, classes)
+    seen = {(row.tobytes(), code): place for place, (row, code) in enumerate(zip(x, codes, strict=True))}
+    if len(seen) <= x.shape[1]:
+        distinct = sorted(seen.values())
+        x, codes = x[distinct], codes[distinct]
     features = x.astype(np.float64)
     n, width = features.shape
     if width <= n:
@@ -86,18 +95,18 @@ def _max_evidence(target: Floats, basis: Floats, squares: Floats, *, width: int)
     n = len(target)
     along = (basis.T @ target) ** 2  # (R,), squared length of t along each singular vector
     rest = max(float(target @ target) - float(along.sum()), 0.0)
+    least = LEAST_ERROR * float(target @ target)
     alpha = beta = 1.0
     for _ in range(MOST_STEPS):
         kept = beta * squares / (alpha + beta * squares)  # share of t that Fm follows along each vector
         left = n - len(squares) + float((alpha / (alpha + beta * squares)).sum())  # N − γ, without cancellation
         if left <= LEAST_LEFT * n:
             break
-        gamma = n - left
         length = float((along * squares * (beta / (alpha + beta * squares)) ** 2).sum())  # mᵀm
         error = rest + float((along * (1.0 - kept) ** 2).sum())  # ‖Fm − t‖²
         before = alpha / beta
-        alpha = gamma / max(length, 1e-300)
-        beta = (n - gamma) / max(error, 1e-300)
+        alpha = (n - left) / max(length, 1e-300)
+        beta = left / max(error, least)
         if abs(alpha / beta - before) <= 1e-3 * before:
             break
     kept = beta * squares / (alpha + beta * squares)
