@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, try_to_load_from_cache
-from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError
+from huggingface_hub import constants
 
 from tlkit.errors import ModelError
 
@@ -72,6 +71,8 @@ def cached_architecture(repository: str) -> str | None:
 
 
 def _cached_file(repository: str, name: str) -> object:
+    from huggingface_hub import try_to_load_from_cache  # with an HTTP client, which takes 0.1 s to load
+
     try:
         return try_to_load_from_cache(repository, name, cache_dir=constants.HF_HUB_CACHE)
     except ValueError:  # the folder's name is none of a repository
@@ -79,6 +80,9 @@ def _cached_file(repository: str, name: str) -> object:
 
 
 def _probe(repository: str) -> None:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError
+
     try:
         HfApi().model_info(repository, timeout=PROBE_TIMEOUT_S)
     except RepositoryNotFoundError as error:
