@@ -54,3 +54,10 @@ def test_the_cache_lives_where_the_environment_says_or_with_the_users_caches(mon
     assert cache_folder() == tmp_path / "caches" / "tlkit"
     monkeypatch.setattr(sys, "platform", "darwin")
     assert cache_folder() == Path.home() / "Library" / "Caches" / "tlkit"
+
+
+def test_what_cannot_be_written_is_called_by_its_own_name(tmp_path):
+    path = tmp_path / "nowhere" / "notes.txt"
+    with pytest.raises(FileNotFoundError) as caught:
+        write_text(path, "words")
+    assert caught.value.filename == str(path)

@@ -40,6 +40,10 @@ def whole_file(path: Path) -> Iterator[Path]:
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
+    except OSError as error:
+        if error.filename == os.fspath(partial):
+            error.filename = os.fspath(path)  # nobody knows the other name
+        raise
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
