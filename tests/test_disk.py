@@ -7,6 +7,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tlkit.disk import cache_folder, whole_file, write_text
@@ -61,3 +63,6 @@ def test_what_cannot_be_written_is_called_by_its_own_name(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         write_text(path, "words")
     assert caught.value.filename == str(path)
+    with pytest.raises(OSError, match="No such file") as caught, whole_file(path) as partial:
+        pq.write_table(pa.table({"a": [1]}), partial)
+    assert (caught.value.filename, caught.value.strerror) == (str(path), "No such file or directory")

@@ -43,6 +43,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         if error.filename == os.fspath(partial):
             error.filename = os.fspath(path)  # nobody knows the other name
+        elif error.errno is not None and partial.name in str(error):  # pyarrow's have it in their words
+            raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
         raise
     finally:
         with suppress(OSError):

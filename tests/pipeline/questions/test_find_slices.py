@@ -83,6 +83,17 @@ def test_images_are_decoded_once(planted):
     assert tlkit.find_slices(planted) == first
 
 
+def test_what_was_measured_is_told_also_where_the_run_cannot_be_written(planted, monkeypatch, caplog):
+    def refuse(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    first = tlkit.find_slices(planted)
+    planted.directory.image_properties.unlink()
+    monkeypatch.setattr("tlkit.pipeline.questions.slices.write_parquet_table", refuse)
+    assert tlkit.find_slices(planted) == first
+    assert f"{planted.directory.image_properties} is not stored: Permission denied." in caplog.messages
+
+
 def test_images_that_have_moved_are_said_to_be_gone(planted):
     root = planted.samples.root
     shutil.rmtree(root)

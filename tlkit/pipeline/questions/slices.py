@@ -147,7 +147,10 @@ def measured_images(run: Run, split: str, *, progress: Callable[[int, int], None
         if not found.empty:
             stored = pd.concat([stored, found], ignore_index=True) if len(stored) else found.reset_index(drop=True)
             stored = stored.drop_duplicates(DIGEST, ignore_index=True)
-            write_parquet_table(file, stored, noted={})
+            try:
+                write_parquet_table(file, stored, noted={})
+            except OSError as error:  # another time it is measured again
+                logger.warning("%s is not stored: %s.", file, error.strerror or error)
     measured = stored.set_index(DIGEST, drop=False).reindex(digests.to_numpy())
     return measured.set_index(pd.Index(digests.index, name=PATH))
 
