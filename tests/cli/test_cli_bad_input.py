@@ -145,3 +145,10 @@ def test_a_corrupt_image_is_named_and_set_aside(tlkit, image_folder):
     code, output = tlkit("fit", "tiny.yaml")
     assert code == 0
     assert "Set aside 1 of 16 images that cannot be read: red/003.png (the PNG file is truncated).\n" in output
+
+
+@pytest.mark.parametrize("verb", [("data", "labels"), ("features", "curve")])
+def test_a_head_that_does_not_exist_is_refused_before_anything_is_read(tlkit, verb):
+    code, said = tlkit(*verb, "runs/there_is_none", "--head", "logistics")
+    assert code == 2
+    assert "'logistics' is not one of 'logistic'" in " ".join(said.replace("│", " ").split())

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
+from tlkit.choices import HeadKind
 from tlkit.cli.output import check_progress, print_json, print_lines, print_table
 
 app = typer.Typer(
@@ -119,8 +120,8 @@ def summary(
 def labels(
     run: Annotated[Path, typer.Argument(help="A run directory, best of a frozen backbone.")],
     split: Annotated[list[str] | None, typer.Option(help="Split to audit; repeat it for more; default: all.")] = None,
-    head: Annotated[str, typer.Option(help="Kind of the head: logistic, lda, ridge, svm …")] = "logistic",
-    folds: Annotated[int, typer.Option(help="Folds in which the images are predicted.")] = 5,
+    head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
+    folds: Annotated[int, typer.Option(min=2, help="Folds in which the images are predicted.")] = 5,
     out: Annotated[Path | None, typer.Option(help="Write the doubtful labels to this CSV file, to decide on.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a review sheet with thumbnails to this file.")] = None,
     overwrite: Overwrite = False,
@@ -140,7 +141,7 @@ def labels(
     from tlkit.pipeline.questions.labels import audit_labels
 
     with check_progress() as on_check:
-        result = audit_labels(opened, splits=split, head=cast(Any, head), folds=folds, progress=on_check)
+        result = audit_labels(opened, splits=split, head=head, folds=folds, progress=on_check)
     if out is not None:
         write_decisions(out, result.table())
     if html is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tlkit.choices import HeadKind
 from tlkit.cli.output import print_json, print_lines, print_table, require_svg, write_svg
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def prune(
 @app.command()
 def curve(
     run: Annotated[Path, typer.Argument(help="A run directory, best of a frozen backbone.")],
-    head: Annotated[str, typer.Option(help="Kind of the head: logistic, lda, ridge, svm …")] = "logistic",
+    head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
     more: Annotated[int | None, typer.Option(min=1, help="How many images more to forecast for.")] = None,
     folds: Annotated[int, typer.Option(min=2, help="Folds in which the images are predicted.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="How often to deal folds and subsets anew.")] = 3,
@@ -64,7 +65,7 @@ def curve(
     from tlkit.pipeline.questions.probing import learning_curve
 
     require_svg(plot)
-    result = learning_curve(run, head=head, folds=folds, repeats=repeats)  # type: ignore[arg-type]
+    result = learning_curve(run, head=head, folds=folds, repeats=repeats)
     if plot is not None:
         from tlkit.plots import plot_curve
 
