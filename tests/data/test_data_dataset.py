@@ -118,7 +118,7 @@ def test_a_batch_is_made_of_stacked_images(photos):
     assert isinstance(batch, Batch)
     assert batch.image.dtype == torch.uint8
     assert batch.image.shape == (2, 3, 16, 16)
-    assert batch.image.is_contiguous()
+    assert batch.image.is_contiguous(memory_format=torch.channels_last)
     np.testing.assert_array_equal(batch.image[1].permute(1, 2, 0).numpy(), dataset[15].image)
     assert (batch.target.tolist(), batch.index.tolist()) == ([0, 1], [0, 15])
 

@@ -19,7 +19,8 @@ class Batch(NamedTuple):
     """A batch of B images.
 
     Attributes:
-        image: (B, 3, H, W); uint8 RGB as it comes from a loader, normalised float32 once it is on the device.
+        image: (B, 3, H, W); uint8 RGB, channels-last, as it comes from a loader; normalised float32 once it is on the
+            device.
         target: (B,) int64, positions in the classes; -1 where unknown.
         index: (B,) int64, rows of the split's samples. Unreadable images are missing from a batch, so join by index.
     """
@@ -74,7 +75,7 @@ def collate(items: Sequence[Item | Failure]) -> Batch | DataError | None:
         )
     stacked = torch.from_numpy(np.stack([item.image for item in good]))  # (B, H, W, 3)
     return Batch(
-        stacked.permute(0, 3, 1, 2).contiguous(),
+        stacked.permute(0, 3, 1, 2),  # channels-last, as it was decoded
         torch.tensor([item.target for item in good], dtype=torch.int64),
         torch.tensor([item.index for item in good], dtype=torch.int64),
     )

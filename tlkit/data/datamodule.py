@@ -303,7 +303,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Normalise a batch on the device it has just reached."""
         if isinstance(batch, Batch) and not batch.image.is_floating_point():
-            return batch._replace(image=normalise(batch.image, self.preprocess))
+            return batch._replace(image=normalise(batch.image.contiguous(), self.preprocess))
         return batch
 
     def _present(self) -> list[str]:
