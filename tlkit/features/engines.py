@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from tlkit.features.fused_linear import fuse_linear
 from tlkit.features.fusing import fuse_activations
 
 Dtype = Literal["float32", "bfloat16"]
@@ -38,7 +39,7 @@ class TorchEngine:
         module: maps uint8 pixels (B, 3, H, W) to features (B, D), normalisation included.
         device: "cpu", "cuda" or "mps".
         dtype: the arithmetic of the network; features come out as float32 whichever it is.
-        example: pixels as they will come; with them, float32 on a CPU has its activations fused.
+        example: pixels as they will come; with them, float32 on a CPU has its layers fused with their activations.
     """
 
     def __init__(
@@ -53,7 +54,8 @@ class TorchEngine:
         self.dtype: Dtype = dtype
         self._device = device
         if example is not None and device == "cpu" and dtype == "float32":
-            module = fuse_activations(module.cpu().to(memory_format=torch.channels_last).eval(), example[:1])  # type: ignore[call-overload]
+            module = module.cpu().to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+            module = fuse_linear(fuse_activations(module, example[:1]), example[:1])
         self._module = module.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def __call__(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from tlkit.features.following import find_followers, replace_part
+from tlkit.features.following import find_followers, replace_part, share_changed
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def fold_batch_norm(module: nn.Module, example: torch.Tensor) -> nn.Module:
             rest = [part for part in (getattr(norm, "drop", None), getattr(norm, "act", None)) if part is not None]
             replace_part(folded, norm_name, nn.Sequential(*rest))  # timm's BatchNormAct2d ends with an activation
         after = folded(example)
-    error = float((after - before).abs().max() / before.abs().max().clamp_min(1e-12))
+    error = share_changed(before, after)
     if not error <= LARGEST_ERROR:  # NaN fails too
         logger.info("Batch normalisation is not folded: it would change the features by %.1e.", error)
         return module

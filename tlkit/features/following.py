@@ -1,4 +1,4 @@
-"""Which layer of a network takes the very output of which, read off a pass of an example."""
+"""Layers of a network that change places: which takes the very output of which, and whether the output is the same."""
 
 from __future__ import annotations
 
@@ -63,3 +63,8 @@ def replace_part(module: nn.Module, name: str, part: nn.Module) -> None:
     """Put another module in the place of the one with this dotted name."""
     parent, _, last = name.rpartition(".")
     setattr(module.get_submodule(parent), last, part)
+
+
+def share_changed(before: torch.Tensor, after: torch.Tensor) -> float:
+    """Return the largest change of any output, as a share of the largest output; NaN where one of them is none."""
+    return float((after - before).abs().max() / before.abs().max().clamp_min(1e-12))

@@ -11,11 +11,12 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
-from tlkit.features.following import find_followers, replace_part
+from tlkit.features.following import find_followers, replace_part, share_changed
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,10 @@ class FusedConv2d(nn.Module):
         self._weight = weight.flip(2, 3) if turned else weight
         self._bias = None if conv.bias is None else conv.bias.detach()
         self._packed: torch.Tensor | None = None  # in the layout that the first input asks for
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the packed weights, which cannot be copied; a copy packs its own."""
+        return {**self.__dict__, "_packed": None}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, C, H, W) to (B, C', H', W'), activated."""
@@ -110,7 +115,7 @@ def fuse_activations(module: nn.Module, example: torch.Tensor) -> nn.Module:
             fused, before = _fused(module, example, turned=turned)
             with torch.no_grad():
                 after = fused(example)
-            change = float((after - before).abs().max() / before.abs().max().clamp_min(1e-12))
+            change = share_changed(before, after)
         except Exception as error:  # oneDNN knows no such convolution, or the network looks into the one that it had
             logger.debug("Activations are not fused: %s: %s", type(error).__name__, error)
             continue
