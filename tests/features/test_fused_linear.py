@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from test_fusing import OfPixels
 from torch import nn
 from torch.nn import functional
 
@@ -101,17 +102,8 @@ def test_a_network_that_has_run_can_be_copied():
 def test_the_engine_of_a_vision_transformer_computes_by_it():
     torch.manual_seed(0)
     network = timm.create_model("test_vit", num_classes=0).eval()
-
-    class OfPixels(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.network = network
-
-        def forward(self, pixels):
-            return self.network(pixels / 255)
-
     pixels = torch.randint(0, 256, (4, 3, 160, 160), dtype=torch.uint8)
-    plain, fused = TorchEngine(OfPixels()), TorchEngine(OfPixels(), example=pixels)
+    plain, fused = TorchEngine(OfPixels(network)), TorchEngine(OfPixels(network), example=pixels)
     assert fused_in(fused._module) and not fused_in(plain._module)
     np.testing.assert_allclose(fused(pixels), plain(pixels), rtol=1e-4, atol=1e-5)
     assert fused(pixels).tobytes() == fused(pixels).tobytes()

@@ -28,6 +28,17 @@ def channels_last(*shape):
     return torch.randn(*shape).contiguous(memory_format=torch.channels_last)
 
 
+class OfPixels(nn.Module):
+    """A network that takes pixels, as engines give them."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels):
+        return self.network(pixels / 255)
+
+
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "tf_efficientnet_lite0", "resnet18"])
 @pytest.mark.parametrize("batch", [1, 8])
 def test_a_network_gives_the_same_features_with_its_activations_fused(name, batch):
@@ -150,18 +161,9 @@ def test_padding_is_that_of_timm(size, kernel, stride, dilation):
 def test_an_engine_with_an_example_gives_the_features_of_one_without():
     torch.manual_seed(0)
     network = timm.create_model("test_efficientnet", num_classes=0).eval()
-
-    class OfPixels(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.network = network
-
-        def forward(self, pixels):
-            return self.network(pixels / 255)
-
     pixels = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
-    plain, fused = TorchEngine(OfPixels()), TorchEngine(OfPixels(), example=pixels)
+    plain, fused = TorchEngine(OfPixels(network)), TorchEngine(OfPixels(network), example=pixels)
     assert fused_in(fused._module) and not fused_in(plain._module)
     np.testing.assert_allclose(fused(pixels), plain(pixels), rtol=1e-5, atol=1e-6)
     assert fused(pixels).tobytes() == fused(pixels).tobytes()
-    assert not fused_in(TorchEngine(OfPixels(), dtype="bfloat16", example=pixels)._module)
+    assert not fused_in(TorchEngine(OfPixels(network), dtype="bfloat16", example=pixels)._module)
