@@ -69,6 +69,46 @@ assert parameter.tolist() == [0.5] * 3 and parameter.grad is None
 assert torch._dynamo.graph_break.__module__.startswith("torch._dynamo")
 """
 
+OF_NO_FUNCTION = """
+head = torch.nn.Linear(3, 1)
+whole = torch.nn.Sequential(torch.compiler.disable(head))
+assert [it.shape for it in whole.parameters()] == [head.weight.shape, head.bias.shape]
+
+@torch.compiler.disable
+class Layer(torch.nn.Module):
+    pass
+
+assert isinstance(Layer(), Layer)
+"""
+AT_ONCE = """
+import threading
+sys.setswitchinterval(1e-6)
+optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(3))], lr=0.5)
+failed, done = [], threading.Event()
+
+def train():
+    while not done.is_set():
+        optimizer.zero_grad()
+
+def ask():
+    torch._dynamo.config.recompile_limit
+
+def do(work):
+    try:
+        work()
+    except Exception as error:
+        failed.append(error)
+
+threads = [threading.Thread(target=do, args=(work,)) for work in (train, ask, ask, ask)]
+for thread in threads:
+    thread.start()
+for thread in threads[1:]:
+    thread.join()
+done.set()
+threads[0].join()
+assert is_loaded() and not failed, failed
+"""
+
 
 def failure_of(program):
     """Return what a program says where it fails; "" where it ends well."""
@@ -84,6 +124,18 @@ def test_training_does_not_load_it_and_compiling_afterwards_does():
 @pytest.mark.slow
 def test_functions_that_were_marked_without_it_stay_marked():
     assert failure_of(TRAINING + MARKED) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [OF_NO_FUNCTION, AT_ONCE], ids=["networks and classes", "threads"])
+def test_what_the_stand_in_cannot_do_the_compiler_does(program):
+    assert failure_of(TRAINING + program) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["torch._dynamo.config", "torch._dynamo.convert_frame", "torch._inductor.compile_fx"])
+def test_any_part_can_be_the_first_that_is_imported(part):
+    assert failure_of(f"import tlkit.models.backbone\nimport {part} as part\nassert part.__spec__.origin") == ""
 
 
 @pytest.mark.slow

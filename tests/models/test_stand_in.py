@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pickle
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,9 +15,20 @@ from tlkit.models.stand_in import StandIn, give_way, put_in
 
 FILES = {
     "host/__init__.py": "",
-    "host/guest/__init__.py": "from host.guest.core import answer\nfrom host.guest import settings\nslow = 'slow'",
+    "host/guest/__init__.py": "from host.guest.core import answer\nfrom host.guest import settings\nslow = 'slow'\n"
+    "__all__ = ['answer', 'core', 'settings']",
     "host/guest/core.py": "import imported\nimported.names.append('core')\nanswer = 42",
     "host/guest/settings.py": "strict = False\nlevel = 1",
+    "host/guest/strict.py": """
+import sys, types
+
+class Settings(types.ModuleType):
+    def __setattr__(self, name, value):
+        raise AttributeError(name)
+
+level = 1
+sys.modules[__name__].__class__ = Settings
+""",
     "host/guest/aside.py": "import imported\nimported.names.append('aside')\nfrom host.guest.core import answer",
     "imported.py": "names = []",
 }
@@ -85,6 +99,51 @@ def test_a_part_that_is_missing_is_missing(stand_in):
     from host.guest import answer
 
     assert answer == 42
+
+
+def test_asking_where_a_part_lies_leaves_it_whole(stand_in):
+    assert importlib.util.find_spec("host.guest.core").origin.endswith("core.py")
+    assert importlib.util.find_spec("host.guest.core").origin.endswith("core.py")
+    import host.guest.core
+    import imported
+
+    assert importlib.reload(host.guest.core) is host.guest.core
+    assert imported.names == ["core", "core"]
+
+
+def test_a_part_that_takes_no_attributes_is_imported_all_the_same(stand_in):  # as torch._dynamo.config is one
+    import host.guest.strict
+
+    assert host.guest.strict.level == 1
+    assert host.guest.strict.__spec__.origin == host.guest.strict.__file__
+
+
+def test_all_of_it_can_be_imported_and_it_is_pickled_by_name(stand_in):
+    pickled = pickle.dumps(stand_in)
+    names = {}
+    exec("from host.guest import *", names)
+    assert {"answer", "core", "settings"} <= set(names)
+    import host.guest
+
+    assert pickle.loads(pickled) is host.guest
+
+
+def test_threads_that_ask_at_once_are_all_answered(stand_in):
+    import host.guest.settings as settings
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    ready = threading.Barrier(8)
+
+    def ask(number):
+        ready.wait(10)
+        return (stand_in.answer, settings.level, importlib.import_module("host.guest.core").answer)[number % 3]
+
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(ask, range(8))) == [42, 1, 42, 42, 1, 42, 42, 1]
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_what_is_set_reaches_the_real_module_before_and_after_it_is_imported(stand_in):

@@ -11,6 +11,7 @@ import functools
 import importlib
 import sys
 from collections.abc import Callable
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch  # noqa: F401  its parts' stand-ins are put into it
@@ -34,14 +35,19 @@ def load_late() -> None:
 
 def _loaded(name: str) -> Any:
     """Return a module of the compiler; None while it is not loaded."""
-    there = COMPILER in sys.modules and not isinstance(sys.modules[COMPILER], StandIn)
-    return sys.modules.get(name) if there else None
+    if isinstance(sys.modules.get(COMPILER), StandIn | None):
+        return None
+    importlib.import_module(COMPILER)  # waits for it, where another thread is importing it
+    return sys.modules.get(name)
 
 
 def _disable(function: Callable[..., Any] | None = None, recursive: bool = True, **_: Any) -> Any:
-    """Mark a function as one that is not compiled, from the time that anything is."""
+    """Mark a function as one that is not compiled, from the time that anything is; leave the rest to the compiler."""
     if function is None:
         return functools.partial(_disable, recursive=recursive)
+    if not isinstance(function, FunctionType | MethodType):  # networks and classes stay what they are
+        give_way()
+        return importlib.import_module(COMPILER).disable(function, recursive)
     marked: Callable[..., Any] | None = None
 
     @functools.wraps(function)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+from copy import copy
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
+from threading import RLock
 from types import ModuleType
 from typing import Any
 
@@ -24,7 +26,7 @@ class StandIn(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         """Return the attribute of the real module."""
-        if name.startswith("__"):  # whoever looks through all modules wants no news of this one
+        if name.startswith("__") and name != "__all__":  # whoever looks through all modules wants no news of this one
             raise AttributeError(name)
         give_way()
         return getattr(importlib.import_module(self.__name__), name)
@@ -37,6 +39,10 @@ class StandIn(ModuleType):
             self._noted[name] = vars(self)[name] = value
         else:
             setattr(importlib.import_module(self.__name__), name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled as modules are by those who can: by name."""
+        return importlib.import_module, (self.__name__,)
 
 
 def put_in(*modules: StandIn) -> None:
@@ -58,20 +64,24 @@ def put_in(*modules: StandIn) -> None:
 
 def give_way() -> None:
     """Take all stand-ins out; the real modules are imported when they are next asked for."""
-    found = {name: module for name, module in sys.modules.items() if isinstance(module, StandIn)}
-    for name, module in found.items():
-        del sys.modules[name]
-        package, _, part = name.rpartition(".")
-        if vars(whole := sys.modules.get(package, module)).get(part) is module:
-            delattr(whole, part)
-    if _Parts in sys.meta_path:
-        sys.meta_path.remove(_Parts)
-    for module in found.values():  # whoever holds one asks the real module from now on
-        for name in (*module._answers, *module._noted):
-            vars(module).pop(name, None)
+    with _taking_out:  # nothing is imported under it: who imports holds locks that another thread may wait for
+        found = {name: module for name, module in list(sys.modules.items()) if isinstance(module, StandIn)}
+        for name, module in found.items():
+            del sys.modules[name]
+            package, _, part = name.rpartition(".")
+            if vars(whole := sys.modules.get(package, module)).get(part) is module:
+                delattr(whole, part)
+        if _Parts in sys.meta_path:
+            sys.meta_path.remove(_Parts)
+        for module in found.values():  # whoever holds one asks the real module from now on
+            for name in (*module._answers, *module._noted):
+                vars(module).pop(name, None)
     for module in found.values():
         for name, value in module._noted.items():
             setattr(module, name, value)
+
+
+_taking_out = RLock()
 
 
 class _Parts:
@@ -82,18 +92,24 @@ class _Parts:
         if not isinstance(sys.modules.get(name.rpartition(".")[0]), StandIn):
             return None
         give_way()
-        return ModuleSpec(name, _Loaded(importlib.import_module(name)))
+        module = importlib.import_module(name)
+        if not isinstance(module.__spec__, ModuleSpec):
+            return None
+        if not isinstance(module.__spec__.loader, _Loaded):
+            found = copy(module.__spec__)
+            found.loader = _Loaded(module)
+            vars(module)["__spec__"] = found  # Python takes that in place of what is returned
+        return module.__spec__
 
 
 class _Loaded(Loader):
-    """Hands over a module that is imported already."""
+    """Hands over a module that is imported already; Python would execute it once more."""
 
     def __init__(self, module: ModuleType) -> None:
         self._module, self._spec = module, module.__spec__
-        module.__spec__ = None  # else Python takes that in place of what led here, and executes the module once more
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return self._module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec
+        vars(module)["__spec__"] = self._spec  # modules of settings refuse others by `setattr`
