@@ -93,6 +93,19 @@ def test_one_that_sees_another_picture_when_turned_is_fused_as_it_stands(other, 
         torch.testing.assert_close(fused(images), network(images))
 
 
+@pytest.mark.parametrize("brightness", [0.0, 0.7])
+def test_a_plain_picture_does_not_make_a_network_seem_one_that_can_be_turned(brightness):
+    torch.manual_seed(0)
+    network = nn.Sequential(  # takes every other place, beginning at the first: in a turned picture, at the last
+        create_conv2d(3, 8, 1, stride=2, padding="same"), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    ).eval()  # fmt: skip
+    fused = fuse_activations(network, torch.full((1, 3, 32, 32), brightness))
+    assert fused_in(fused) and not isinstance(fused, Turned)
+    images = channels_last(4, 3, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(fused(images), network(images))
+
+
 def test_the_activation_is_computed_by_the_convolution_and_nowhere_else():
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU6(), nn.Conv2d(8, 8, 3, stride=2, groups=8), nn.ReLU()).eval()
     fused = fuse_activations(network.to(memory_format=torch.channels_last), torch.randn(1, 3, 16, 16))

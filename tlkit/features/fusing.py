@@ -98,9 +98,9 @@ def fuse_activations(module: nn.Module, example: torch.Tensor) -> nn.Module:
     """Return a copy of a network, for inference in float32 on the CPU, whose convolutions apply their activations.
 
     Which activation follows which convolution is read off a pass of the example. The result is compared with the
-    original on the same example; where they differ by more than rounding, the original is returned. In batches of 32
-    they have given the same bits, unless they are turned; small inputs torch hands to another library, which rounds
-    differently.
+    original on the example and on noise; where they differ by more than rounding, the original is returned. In batches
+    of 32 they have given the same bits, unless they are turned; small inputs torch hands to another library, which
+    rounds differently.
 
     Args:
         module: any network in evaluation mode.
@@ -108,7 +108,7 @@ def fuse_activations(module: nn.Module, example: torch.Tensor) -> nn.Module:
     """
     if not can_fuse():
         return module
-    example = example.contiguous(memory_format=torch.channels_last)
+    example = _beside_noise(example).contiguous(memory_format=torch.channels_last)
     pads = any(_pads_as_needed(part) for part in module.modules())
     for turned in (True, False) if pads else (False,):
         try:
@@ -124,6 +124,12 @@ def fuse_activations(module: nn.Module, example: torch.Tensor) -> nn.Module:
         if not turned:
             logger.info("Activations are not fused: it would change the features by %.1e.", change)
     return module
+
+
+def _beside_noise(example: torch.Tensor) -> torch.Tensor:
+    """Add an image of noise: a plain picture looks the same turned, also to networks that cannot be turned."""
+    noise = torch.rand(1, *example.shape[1:], generator=torch.Generator().manual_seed(0))
+    return torch.cat([example, (noise if example.is_floating_point() else noise * 256).to(example.dtype)])
 
 
 def _fused(module: nn.Module, example: torch.Tensor, *, turned: bool) -> tuple[nn.Module, torch.Tensor]:
