@@ -28,15 +28,25 @@ def run() -> None:
         main()
     except SystemExit as end:
         code = end.code
-    watched = sys.getprofile() is not None or sys.gettrace() is not None
-    if not watched and (code is None or isinstance(code, int)):
+    if not _is_watched() and (code is None or isinstance(code, int)):
         _leave(code or 0)
     sys.exit(code)
 
 
+def _is_watched() -> bool:
+    """Tell whether a profiler, a debugger or somebody at a prompt has something to do when the command line ends."""
+    monitoring = getattr(sys, "monitoring", None)  # from Python 3.12 on, cProfile shows here and nowhere else
+    tools = [] if monitoring is None else [monitoring.get_tool(number) for number in range(6)]
+    return bool(sys.getprofile() or sys.gettrace() or any(tools) or sys.flags.inspect)
+
+
 def _leave(code: int) -> None:
     """End as `multiprocessing` ends its processes: threads are awaited, exit functions called, streams flushed."""
-    threading._shutdown()  # type: ignore[attr-defined]
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        code = 130
     atexit._run_exitfuncs()
     try:
         sys.stdout.flush()

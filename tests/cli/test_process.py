@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 BEGIN = """\
-import atexit, gc, sys, threading, time
+import atexit, gc, os, signal, sys, threading, time, types
 import tlkit.__main__ as process
 """
 AT_EXIT = "atexit.register(lambda: print('registered'))"
@@ -38,6 +38,12 @@ def test_it_ends_with_the_code_that_was_asked_for_and_leaves_nothing_undone_but_
     assert (done.returncode, done.stdout.splitlines(), done.stderr) == (code, ["registered"], "")
 
 
+def test_an_interrupt_while_threads_are_awaited_ends_it_without_a_traceback():
+    interrupt = "threading.Timer(0.5, lambda: (os.kill(os.getpid(), signal.SIGINT), time.sleep(0.5))).start()"
+    done = process_that(interrupt)
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (130, ["registered"], "interrupted\n")
+
+
 def test_threads_are_awaited():
     done = process_that("threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()")
     assert (done.stdout.splitlines(), done.returncode) == (["thread", "registered"], 0)
@@ -45,7 +51,12 @@ def test_threads_are_awaited():
 
 @pytest.mark.parametrize(
     ("work", "first", "code"),
-    [("sys.exit(3)", "sys.setprofile(lambda *_: None)", 3), ("sys.exit('words')", "", 1), ("1 / 0", "", 1)],
+    [
+        ("sys.exit(3)", "sys.setprofile(lambda *_: None)", 3),
+        ("sys.exit(3)", "sys.monitoring = types.SimpleNamespace(get_tool=[0, 0, 'cProfile', 0, 0, 0].__getitem__)", 3),
+        ("sys.exit('words')", "", 1),
+        ("1 / 0", "", 1),
+    ],
 )
 def test_a_process_that_is_watched_or_ends_in_words_ends_as_python_ends(work, first, code):
     done = process_that(work, first=first)
