@@ -91,6 +91,18 @@ def test_every_engine_gives_the_features_of_float32_torch_and_the_same_bytes_aga
     assert identity(engine, "cpu") == (built.name, built.dtype)
 
 
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime", "openvino"])
+def test_every_engine_normalises_pixels_in_the_layout_of_a_loaders_batches(engine):
+    pytest.importorskip(engine)
+    backbone = backbone_of("test_resnet")
+    module = PixelBackbone(backbone.module, backbone.preprocess).eval()
+    images = pixels().contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        expected = module(pixels()).numpy()
+    found = create_engine(engine, module, images, device="cpu")(images)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
 def test_tf_style_same_padding_survives_every_engine():
     """tf_efficientnet_lite0 pads by the size of its input: an export that pads evenly would shift the picture."""
     backbone = create_backbone("tf_efficientnet_lite0", weights="none", image_size=(72, 56))
