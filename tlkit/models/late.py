@@ -33,7 +33,7 @@ class Promised:
         self._module, self._name = module, name
 
     def _kept(self) -> Any:
-        for module in [module for name, module in sys.modules.items() if name.partition(".")[0] == "timm"]:
+        for module in [module for name, module in sys.modules.copy().items() if name.partition(".")[0] == "timm"]:
             for name, value in vars(module).items():
                 if isinstance(value, Promised):  # also errors, which are no good to `except` before
                     vars(module)[name] = getattr(importlib.import_module(value._module), value._name)

@@ -65,7 +65,8 @@ def put_in(*modules: StandIn) -> None:
 def give_way() -> None:
     """Take all stand-ins out; the real modules are imported when they are next asked for."""
     with _taking_out:  # nothing is imported under it: who imports holds locks that another thread may wait for
-        found = {name: module for name, module in list(sys.modules.items()) if isinstance(module, StandIn)}
+        # a copy is made at a stroke; a list of items is not, and another thread may import something meanwhile
+        found = {name: module for name, module in sys.modules.copy().items() if isinstance(module, StandIn)}
         for name, module in found.items():
             del sys.modules[name]
             package, _, part = name.rpartition(".")
