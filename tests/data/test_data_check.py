@@ -1,21 +1,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import sys
 import warnings
-from dataclasses import astuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.data import check
 from tlkit.data.check import check_images
 from tlkit.data.folder import scan_folder
 from tlkit.errors import DataError
-from tlkit.forked import ForkedError
 
 
 def test_readable_images_are_kept_with_the_digest_of_their_file(photos):
@@ -132,61 +127,3 @@ def test_a_split_without_a_readable_image_is_an_error_and_not_held_out_anew(tmp_
     text = str(caught.value)
     assert text.startswith("The val split has no readable image left: val/ant/0.png (it is empty (0 bytes)), val/ant/1")
     assert text.endswith(" and 15 more. Replace the files, or remove the folder to go on without it.")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
-def test_another_process_finds_the_same_while_this_one_does_something_else(photos, lines):
-    (photos / "ant" / "1.png").write_bytes(b"")
-    samples = scan_folder(photos)
-    done, steps = [], []
-    beside = check_images(samples, meanwhile=lambda: done.append(1), progress=lambda *counts: steps.append(counts))
-    here = check_images(samples)
-    assert done == [1] and steps[-1] == (len(samples), len(samples))
-    assert beside.set_aside == here.set_aside == (("ant/1.png", "it is empty (0 bytes)"),)
-    assert beside.samples.table.equals(here.samples.table)
-    for one, other in zip(astuple(beside.fingerprints), astuple(here.fingerprints), strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert lines().count("Checked 20 images: 19 can be read.") == 2
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
-def test_where_the_other_process_fails_the_images_are_checked_here(photos, monkeypatch):
-    samples, here, look = scan_folder(photos), os.getpid(), check._check
-
-    def killed_elsewhere(*arguments, **options):
-        if os.getpid() != here:
-            os._exit(1)
-        return look(*arguments, **options)
-
-    monkeypatch.setattr(check, "_check", killed_elsewhere)
-    assert len(check_images(samples, meanwhile=list).samples) == len(samples)
-
-
-def test_where_no_process_can_be_started_the_images_are_checked_here_and_the_rest_done_first(photos, monkeypatch):
-    def refuse(work):
-        raise ForkedError("it cannot be started")
-
-    done = []
-    monkeypatch.setattr(check, "Forked", refuse)
-    samples = scan_folder(photos)
-    assert len(check_images(samples, meanwhile=lambda: done.append(1)).samples) == len(samples)
-    assert done == [1]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
-def test_what_goes_wrong_meanwhile_is_told_and_leaves_no_process(photos, monkeypatch):
-    pids = []
-
-    class Noted(check.Forked):
-        def __init__(self, work):
-            super().__init__(work)
-            pids.append(self.pid)
-
-    def fail():
-        raise DataError("no weights")
-
-    monkeypatch.setattr(check, "Forked", Noted)
-    with pytest.raises(DataError, match="no weights"):
-        check_images(scan_folder(photos), meanwhile=fail)
-    with pytest.raises(ProcessLookupError):
-        os.kill(pids[0], 0)

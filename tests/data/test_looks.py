@@ -142,15 +142,6 @@ def test_looks_are_kept_where_they_are_asked_for_and_not_of_very_many_images(pla
     assert given == [{}]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
-def test_another_process_hands_them_over(planted):
-    samples = read_samples(planted)
-    here, beside = check_images(samples, looks=True), check_images(samples, looks=True, meanwhile=list)
-    assert here.looks.keys() == beside.looks.keys()
-    for digest, look in here.looks.items():
-        np.testing.assert_array_equal(look, beside.looks[digest])
-
-
 def test_images_in_shards_are_not_read_a_second_time_either(planted, read, tmp_path, monkeypatch):
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
     for split in ("train", "test"):

@@ -420,8 +420,8 @@ def test_an_audit_of_ones_own_does_not_replace_the_recipes(tiny_recipe, tmp_path
     pd.DataFrame(rows, columns=["path", "camera", "light"]).to_csv(tmp_path / "colours" / "meta.csv", index=False)
     run = fit(recipe, {"train.epochs": 1})
     run.audit(by="light")
-    assert run.last_audit() == run.audit()
-    assert run.last_audit().settings.by == ("camera",)
+    assert run.get_audit() == run.audit()
+    assert run.get_audit().settings.by == ("camera",)
 
 
 def test_a_model_that_can_read_nothing_says_so(tiny_run, tmp_path):

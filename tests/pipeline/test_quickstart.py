@@ -22,7 +22,7 @@ def test_the_audit_shows_the_planted_gap_and_none_in_the_control(tmp_path):
         root = tmp_path / skew
         make_occupations(root, skew=skew)
         run = fit(RECIPE, {"name": f"skew-{skew}", "data.root": str(root), "report.enabled": False})
-        audits[skew] = run.last_audit()
+        audits[skew] = run.get_audit()
     planted, control = audits["light_men"].group_table("presentation"), audits["none"].group_table("presentation")
     assert planted.worst.name == "woman"
     assert planted.row(("woman",)).verdict == "FAIL"

@@ -69,7 +69,7 @@ def print_run(run: Run) -> None:
     split = run.judged_split()
     print_lines([judged_on(run, split), ""])
     print_table([("metric", "value", "basis"), *run.evaluation(split).summary_rows()])
-    audit = run.last_audit(split) if run.recipe.audit.by else None
+    audit = run.get_audit(split) if run.recipe.audit.by else None
     if audit is not None:
         print_lines([""])
         print_audit(audit)
@@ -250,7 +250,7 @@ def named_progress() -> Iterator[Callable[[str, int, int], None] | None]:
         if done < total:
             bar.start()
         else:
-            bar.stop()  # and with it the thread that draws it: what comes next may want to fork
+            bar.stop()
 
     try:
         yield on_step

@@ -35,12 +35,12 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
 def plan(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Print what a fit would do, without training: classes, images, preprocessing, what trains, steps."""
     from tlkit.cli.output import check_progress
-    from tlkit.pipeline.starting.images import gather_images
+    from tlkit.pipeline.starting.images import load_dataset
     from tlkit.recipe import load_recipe
 
     read = load_recipe(recipe, overrides or [])
     with check_progress() as on_check:
-        gathered = gather_images(read, progress=on_check)
+        gathered = load_dataset(read, progress=on_check)
     # torch takes seconds to load: what is wrong with the recipe and the images has been said before
     from tlkit.pipeline.training.plan import plan_rows
     from tlkit.pipeline.training.prepare import prepare
@@ -77,14 +77,14 @@ def tune(
     """Suggest a learning rate or a batch size, by trying them on a copy of the model."""
     from tlkit.cli.output import check_progress, require_svg, write_svg
     from tlkit.pipeline.starting.asked import require_steps
-    from tlkit.pipeline.starting.images import gather_images
+    from tlkit.pipeline.starting.images import load_dataset
     from tlkit.recipe import load_recipe
 
     require_svg(plot)
     read = load_recipe(recipe, overrides or [])
     require_steps(read)
     with check_progress() as on_check:
-        gathered = gather_images(read, progress=on_check)
+        gathered = load_dataset(read, progress=on_check)
     from tlkit.pipeline.training.prepare import prepare
     from tlkit.pipeline.training.tune import find_batch_size, find_learning_rate
     from tlkit.plots import plot_batch_sizes, plot_rates

@@ -1,4 +1,4 @@
-"""Every image is decoded once before training, so that a bad file is named and set aside instead of ending a run."""
+"""The check of all images before training: each file is decoded once, and those that cannot be read are set aside."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pandas as pd
 
-from tlkit.data.cores import available_cores
 from tlkit.data.decode import MAX_PIXELS, UnreadableImageError, open_rgb
 from tlkit.data.duplicates import Fingerprint, Fingerprints, fingerprint, fingerprint_reduction
 from tlkit.data.formats import EXTENSIONS
@@ -20,25 +17,22 @@ from tlkit.data.looks import MOST_KEPT, Gray, Looks, look_of
 from tlkit.data.pool import map_files
 from tlkit.data.read import read_bytes
 from tlkit.errors import DataError, first_few
-from tlkit.forked import Forked, ForkedError, tell
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
 logger = logging.getLogger(__name__)
 
-FEW = 2000
-"""So many images are checked by the time that torch is loaded."""
-
 
 @dataclass(frozen=True)
 class CheckedImages:
-    """The images that can be used, and what was found out about all of them.
+    """The readable images, and what the check found in all of them.
 
     Attributes:
         samples: the readable images in their old order, with their digests.
         set_aside: path and reason of each image that cannot be read, sorted by path.
         oddities: paths by what is unusual about them: animated, rotated by EXIF, CMYK, …
         fingerprints: of the readable images, in the order of `samples`; `find_copies` compares them.
-        looks: of the readable images, by digest; `find_lookalikes` compares them. Empty unless they were asked for.
+        looks: gray thumbnails of the readable images, by digest; `find_lookalikes` compares them.
+            Empty unless they were asked for.
     """
 
     samples: Samples
@@ -64,37 +58,29 @@ def check_images(
     max_pixels: int = MAX_PIXELS,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    meanwhile: Callable[[], None] | None = None,
 ) -> CheckedImages:
-    """Decode every image, take the sha256 of every file, and set aside what cannot be read.
+    """Return the readable images with the sha256 of each file, and what was found in all of them.
 
-    Every file is read to its end; the decoder of a large JPEG scales it down, which finds the same damage in less time.
+    Every file is read to its end. Large JPEGs are decoded at a reduced scale, which finds the same damage in less time.
 
     Args:
         samples: the images.
-        looks: keep looks of up to 20,000 images for `find_lookalikes`, which else decodes them once more.
+        looks: keep gray thumbnails for `find_lookalikes`, which otherwise decodes the images again; of more
+            than 20,000 images none are kept.
         max_pixels: images of more pixels than this count as unreadable.
-        workers: number of threads; default: one per core. Pillow decodes without holding Python's lock.
+        workers: number of threads; default: one per core. Pillow releases the GIL while it decodes.
         progress: called from this thread with (images done, images in all).
-        meanwhile: done by this process while another one, forked from it, looks at the images (see `can_fork`).
 
     Raises:
         DataError: a class has no readable training image left, or a split no readable image.
     """
     paths = samples.table[PATH].tolist()
-
     looks = looks and len(paths) <= MOST_KEPT
 
     def check(path: str, noted: list[str]) -> _Finding:
         return _check(samples.root / path, max_pixels, noted, looks=looks)
 
-    look_at_all = partial(map_files, check, paths)
-    if meanwhile is None:
-        findings = look_at_all(workers=workers, progress=progress)
-    else:
-        if workers is None and len(paths) <= FEW:
-            workers = max(1, available_cores() - 1)  # what is done meanwhile needs a core
-        findings = _beside(partial(look_at_all, workers=workers), progress, meanwhile)
+    findings = map_files(check, paths, workers=workers, progress=progress)
     set_aside = tuple(sorted((path, f.reason) for path, f in zip(paths, findings, strict=True) if f.reason))
     oddities: dict[str, list[str]] = {}
     for path, finding in zip(paths, findings, strict=True):
@@ -113,34 +99,8 @@ def check_images(
     return checked
 
 
-def _beside(
-    look_at_all: Callable[..., list[_Finding]],
-    progress: Callable[[int, int], None] | None,
-    meanwhile: Callable[[], None],
-) -> list[_Finding]:
-    """Have another process look at the images; where that fails, do it here."""
-
-    def work(home: Connection) -> None:
-        tell(home, look_at_all(progress=lambda *counts: tell(home, counts)))
-
-    done = False
-    try:
-        with Forked(work) as other:
-            meanwhile()
-            done = True
-            while not isinstance(heard := other.hear(), list):
-                if progress is not None:
-                    progress(*heard)
-            return heard
-    except ForkedError as error:
-        logger.debug("The process that checks the images has failed (%s); they are checked here.", error)
-    if not done:
-        meanwhile()
-    return look_at_all(progress=progress)
-
-
 def _check(file: Path, max_pixels: int, noted: list[str], *, looks: bool) -> _Finding:
-    """Look at one file; `noted` are Pillow's warnings about it."""
+    """Return what is found in one file; `noted` are Pillow's warnings about it."""
     try:
         data = read_bytes(file)
     except OSError as error:
@@ -175,7 +135,7 @@ def _require_every_class(samples: Samples, kept: Samples, set_aside: tuple[tuple
 
 
 def _require_every_split(samples: Samples, kept: Samples, set_aside: tuple[tuple[str, str], ...]) -> None:
-    """Refuse to go on without a split that the folder has: holding out other images instead would hide the loss."""
+    """Check that no split has lost all its images; to hold out others in their place would hide the loss."""
     splits = dict(zip(samples.table[PATH], samples.table[SPLIT], strict=True))
     lost = sorted(set(samples.table[SPLIT]) - set(kept.table[SPLIT]))
     problems = []

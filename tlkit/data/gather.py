@@ -1,4 +1,4 @@
-"""Which images there are, in which splits: read, checked, split and relabelled, without torch."""
+"""The dataset: images are listed, checked, split and relabelled, and leaks between splits are found. No torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Gathered:
-    """The images of a run.
+    """The images of a run, and what the check of them found.
 
     Attributes:
         samples: the readable images of all splits, with labels, splits, digests and groups.
@@ -40,13 +40,13 @@ class Gathered:
 
     @property
     def looks(self) -> Looks:
-        """The looks of the images, by digest; empty without a check, and where none were asked for."""
+        """Gray thumbnails of the images, by digest; empty without a check, and where none were asked for."""
         return {} if self.checked is None else self.checked.looks
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where images come from, and what is done with them before anybody sees them.
+    """Where images come from, and how they are checked, split and relabelled.
 
     Attributes:
         root: a folder, several, a file that lists images, tar shards (see `read_samples`), or samples.
@@ -60,7 +60,7 @@ class Source:
         labels: files of decisions, which relabel or drop images after the split.
         on_leak: what to do about images of val and test that are in training as well.
         max_pixels: larger images count as unreadable.
-        check: decode every image; else digests stay unknown and bad files are met on the way.
+        check: decode every image; without the check digests are unknown, and bad files are met while training.
     """
 
     root: Root | Samples = ()
@@ -93,14 +93,12 @@ class Source:
         *,
         looks: bool = False,
         progress: Callable[[int, int], None] | None = None,
-        meanwhile: Callable[[], None] | None = None,
     ) -> Gathered:
-        """Scan, check and split the images, and say in the log what was decided.
+        """Return the images, checked, split and relabelled; decisions are logged.
 
         Args:
-            looks: keep the looks of the images; see `check_images`.
+            looks: keep gray thumbnails of the images; see `check_images`.
             progress: called with (images checked, images in all).
-            meanwhile: done while the images are checked; see `check_images`.
 
         Raises:
             DataError: the folder, the metadata or the shares cannot be used.
@@ -112,11 +110,9 @@ class Source:
         if self.quarantine is not None:
             samples = listed = without_quarantined(samples, self.quarantine)
         for file in self.labels:
-            read_decisions(file, classes=samples.classes)  # what is wrong with it shows before the images are read
+            read_decisions(file, classes=samples.classes)  # raises before the images are read
         if self.check:
-            checked = check_images(
-                samples, looks=looks, max_pixels=self.max_pixels, progress=progress, meanwhile=meanwhile
-            )
+            checked = check_images(samples, looks=looks, max_pixels=self.max_pixels, progress=progress)
             samples = checked.samples
             if self.split is not None:
                 require_as_listed(listed, checked.samples, file=self.split)

@@ -1,4 +1,4 @@
-"""Many files are looked at in threads: in order, with progress, and with Pillow's warnings kept apart by file."""
+"""A function mapped over many files in a thread pool: results in order, progress, Pillow's warnings by file."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def map_files(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Found]:
-    """Return what `look` finds in each file, in the order of `paths`.
+    """Return the result of `look` for each file, in the order of `paths`.
 
     Args:
-        look: called in a thread with a path and a list that takes up what Pillow warns of while this file is read; the
-            warnings name no file, so printed they would help nobody.
+        look: called in a thread with a path and a list, which receives Pillow's warnings about this file; they do not
+            name the file, so that they are not printed.
         paths: the files.
-        workers: number of threads; default: one per core. Pillow decodes without holding Python's lock.
+        workers: number of threads; default: one per core. Pillow releases the GIL while it decodes.
         progress: called from this thread with (files done, files in all).
 
     Example:

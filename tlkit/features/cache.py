@@ -33,7 +33,6 @@ IN_MEMORY_BYTES = 64 * 1024**2
 MANIFEST = "manifest.json"
 
 _refuges: dict[Path, tempfile.TemporaryDirectory[str]] = {}  # by the folder that cannot be written
-_shared_only = False
 
 
 class ShardLostError(Exception):
@@ -192,7 +191,7 @@ class Shelf:
             self.path.mkdir(parents=True, exist_ok=True)
             return (self.path / ".lock").open("a")
         except OSError as error:
-            if error.errno in FULL or _shared_only:
+            if error.errno in FULL:
                 raise
             self.path = _refuge(self.path.parent, error) / self.path.name
             self.path.mkdir(exist_ok=True)
@@ -287,12 +286,6 @@ class FeatureCache:
                 continue
             shelves.append(Shelf(manifest.parent, made_by))
         return shelves
-
-
-def keep_to_shared() -> None:
-    """Let this process fail where the cache cannot be written: what it kept for itself would help nobody."""
-    global _shared_only  # noqa: PLW0603  as process-wide as the refuges
-    _shared_only = True
 
 
 def _refuge(folder: Path, error: OSError) -> Path:

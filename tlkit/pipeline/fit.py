@@ -1,16 +1,18 @@
-"""The main verb: a recipe becomes a run. Torch is loaded once the images are found, or while they are checked."""
+"""`fit`: from a recipe to a run. Load the dataset, prepare, embed or train, predict, judge, report.
+
+This module holds the steps that need no torch: the arguments, the run directory and the dataset. `run_training` holds
+those that do. Errors in a recipe, a run directory or the data are therefore reported before torch is imported.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RunError
-from tlkit.pipeline.inference.beside import FeaturesBeside
 from tlkit.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -62,39 +64,22 @@ def fit(
         recipe = load_recipe(recipe, overrides)
     if resume and overwrite:
         raise RunError("--resume continues a run and --overwrite replaces it. Use one of them.")
-    begins = not resume and not started_by_torchrun()
-    with FeaturesBeside(recipe) if begins else nullcontext() as beside:
-        return _fit(
-            recipe, Path(runs_dir) / recipe.name, beside, resume=resume, overwrite=overwrite, progress=progress,
-            on_check=on_check,
-        )  # fmt: skip
-
-
-def _fit(
-    recipe: Recipe,
-    path: Path,
-    beside: FeaturesBeside | None,
-    *,
-    resume: bool,
-    overwrite: bool,
-    progress: bool,
-    on_check: Callable[[int, int], None] | None,
-) -> Run:
     from tlkit.pipeline.starting.asked import can_use_cache
-    from tlkit.pipeline.starting.images import gather_images
-    from tlkit.pipeline.starting.reopen import bring_back, forget_replaced, open_to_resume, require_same_data
+    from tlkit.pipeline.starting.images import load_dataset
+    from tlkit.pipeline.starting.reopen import delete_replaced, open_to_resume, require_same_data, restore_replaced
     from tlkit.runs import RunDirectory, write_lock
 
     if started_by_torchrun():
         from tlkit.pipeline.training.fitting import follow_the_first
 
         follow_the_first(recipe)
+    path = Path(runs_dir) / recipe.name
     if not resume:
         RunDirectory.require_free(path, overwrite=overwrite)
     with write_lock(path):
-        bring_back(path)
+        restore_replaced(path)
         if not resume:
-            RunDirectory.require_free(path, overwrite=overwrite)  # nobody else writes it now
+            RunDirectory.require_free(path, overwrite=overwrite)  # again: before the lock, another process could write
         elif open_to_resume(path, recipe).status == "finished":
             logger.info("%s is finished; there is nothing to resume.", path)
             if started_by_torchrun():
@@ -104,21 +89,16 @@ def _fit(
             from tlkit.pipeline.judging.judge import Run
 
             return Run(RunDirectory.open(path))
-        gathered = gather_images(
-            recipe,
-            looks=can_use_cache(recipe),  # then edited copies are looked for
-            progress=on_check,
-            meanwhile=None if beside is None else beside.load,
-        )
+        # The search for edited copies among cached features uses thumbnails, which the check makes in passing.
+        dataset = load_dataset(recipe, looks=can_use_cache(recipe), progress=on_check)
         if resume:
-            require_same_data(RunDirectory.open(path), gathered.samples)
-        if beside is not None:
-            beside.begin(gathered.samples, looks=gathered.looks)
-        from tlkit.pipeline.training.fitting import carry_out
+            require_same_data(RunDirectory.open(path), dataset.samples)
 
-        run = carry_out(recipe, path, gathered, resume=resume, progress=progress, beside=beside)
+        from tlkit.pipeline.training.fitting import run_training  # imports torch
+
+        run = run_training(recipe, path, dataset, resume=resume, progress=progress)
         if resume:
-            forget_replaced(path)
+            delete_replaced(path)
         return run
 
 

@@ -11,7 +11,6 @@ import tlkit.torchvision_cure  # isort: skip
 import numpy as np
 import pytest
 import timm
-import torch
 from safetensors.torch import save_file
 from scenes import scene
 from typer.testing import CliRunner
@@ -22,12 +21,11 @@ from tlkit.data import check, lookalikes
 from tlkit.data.looks import read_look
 from tlkit.errors import DataError, ModelError
 from tlkit.pipeline.fit import fit
-from tlkit.pipeline.inference import beside
-from tlkit.pipeline.inference.copies import with_leaks_by_features
+from tlkit.pipeline.judging.judge import open_run
 from tlkit.pipeline.questions.leaks import find_run_leaks
 from tlkit.pipeline.starting import images
 from tlkit.pipeline.training import fitting
-from tlkit.recipe import AugmentSection, ModelSection, Recipe
+from tlkit.recipe import AugmentSection, Recipe
 
 CROPPED = ["test/a/t2.png", "test/b/t3.png"]
 
@@ -85,38 +83,24 @@ def test_a_fit_with_cached_features_counts_cropped_copies_as_leaks(planted, tmp_
     ) in caplog.messages
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
-def test_another_process_finds_the_same_copies_while_this_one_trains(
-    planted, tmp_path, monkeypatch, caplog, never_read
-):
-    caplog.set_level("INFO", "tlkit")
-    torch.manual_seed(0)
-    save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), tmp_path / "w.safetensors")
-    recipe = recipe_of(planted).model_copy(
-        update={"model": ModelSection(name="test_resnet", weights=f"file:{tmp_path / 'w.safetensors'}")}
-    )
-    alone = fit(recipe, runs_dir=tmp_path / "alone")
-    assert "cropped" in set(alone.leaks["how"])
-    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(beside, "can_begin", lambda: True)  # although torch is loaded here
-    monkeypatch.setattr(beside, "can_fork", lambda: True)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # threads that a fork lacks would be waited for
-    monkeypatch.setattr(fitting, "with_leaks_by_features", _not_searching)
-    caplog.clear()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # what a fork inherits of several would keep it waiting
-    try:
-        together = fit(recipe, runs_dir=tmp_path / "together")
-    finally:
-        torch.set_num_threads(threads)
-    assert together.leaks.equals(alone.leaks)
-    assert sum(message.startswith("Cropped and edited copies:") for message in caplog.messages) == 1
+def test_the_leaks_are_on_disk_before_training_starts(planted, tmp_path, monkeypatch):
+    class Stopped(Exception):
+        pass
+
+    def stop(*_, **__):
+        raise Stopped
+
+    monkeypatch.setattr(fitting, "train", stop)
+    with pytest.raises(Stopped):
+        fit(recipe_of(planted), runs_dir=tmp_path)
+    assert set(open_run(tmp_path / "leaky").leaks["path"]) == {"test/a/t4.png", *CROPPED}
 
 
-def _not_searching(samples, features, leaks, *, pairs, **options):
-    assert pairs is not None, "the other process was to look"
-    return with_leaks_by_features(samples, features, leaks, pairs=pairs, **options)
+def test_the_leaks_that_a_fit_judges_with_are_those_that_it_writes(planted, tmp_path):
+    run = fit(recipe_of(planted), runs_dir=tmp_path)
+    stored = run.directory.evaluation.read_bytes()
+    run.evaluate("test")  # reads leaks and predictions from disk
+    assert run.directory.evaluation.read_bytes() == stored
 
 
 def test_a_run_that_is_resumed_finds_them_without_decoding_an_image_for_it(planted, tmp_path, never_read):
@@ -146,7 +130,7 @@ def test_looks_are_kept_where_features_of_all_images_will_be_there(planted, tmp_
         with pytest.raises(SystemExit):
             fit(recipe, runs_dir=tmp_path)
     with pytest.raises(SystemExit):
-        images.gather_images(recipe_of(planted))  # as a plan does
+        images.load_dataset(recipe_of(planted))  # as a plan does
     assert asked == [True, False, False]
 
 

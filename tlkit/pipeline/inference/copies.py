@@ -1,9 +1,8 @@
-"""Leaks that only features give away: judged images whose picture was in training, cropped or recoloured."""
+"""Leaks found by features: val and test images whose picture lies in an earlier split, cropped or edited."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,24 +28,22 @@ def pairs_by_features(
     *,
     looks: Looks | None = None,
     max_pixels: int = MAX_PIXELS,
-    progress: Callable[[int, int], None] | None = None,
 ) -> list[Pair]:
-    """Return the pairs of images of different splits that show the same picture, where only features give them away.
+    """Return the pairs of images of different splits that show the same picture and are not among the known leaks.
 
     Args:
-        samples: the images that a model learns from and is judged by.
-        features: of them, in any order.
-        leaks: what is known already.
-        looks: what is known already of the pictures, by digest; only the others are read.
+        samples: the images of all splits.
+        features: their features, in any order.
+        leaks: the known leaks, as `Run.leaks` gives them.
+        looks: gray thumbnails by digest; images without one are decoded.
         max_pixels: larger images count as unreadable.
-        progress: called with (pairs compared, pairs in all).
     """
     rows = rows_of(samples, features.path)
     order = rows.argsort()
     known = _known(samples, leaks)
     found = find_lookalikes(
         samples, features.x[order], rows[order],
-        known=known, across=True, looks=looks, max_pixels=max_pixels, progress=progress,
+        known=known, across=True, looks=looks, max_pixels=max_pixels,
     )  # fmt: skip
     return sorted(set(found.pairs) - set(known.pairs))
 
@@ -59,25 +56,25 @@ def with_leaks_by_features(
     on_leak: OnLeak = "warn",
     looks: Looks | None = None,
     max_pixels: int = MAX_PIXELS,
-    pairs: Sequence[Pair] | None = None,
 ) -> pd.DataFrame:
-    """Return a table of leaks, as `Run.leaks` gives it, with those that features give away.
+    """Return the known leaks, followed by those that features find.
 
     Args:
-        samples: the images that a model learns from and is judged by.
-        features: of them, in any order.
-        leaks: what is known already.
-        on_leak: with "error", new ones are refused; with "warn" and "drop" they are named in the log. By now they
-            cannot be dropped any more.
-        looks: what is known already of the pictures, by digest; only the others are read.
+        samples: the images of all splits.
+        features: their features, in any order.
+        leaks: the known leaks, as `Run.leaks` gives them.
+        on_leak: with "error", new leaks are refused; with "warn" and "drop" they are named in the log. The splits are
+            final by now, so that "drop" drops none of them.
+        looks: gray thumbnails by digest; images without one are decoded.
         max_pixels: larger images count as unreadable.
-        pairs: what `pairs_by_features` returns; None = it is called here.
+
+    Returns:
+        The table `leaks` itself where nothing is new; else a longer one with the same columns.
 
     Raises:
         DataError: with "error", that something leaks.
     """
-    if pairs is None:
-        pairs = pairs_by_features(samples, features, leaks, looks=looks, max_pixels=max_pixels)
+    pairs = pairs_by_features(samples, features, leaks, looks=looks, max_pixels=max_pixels)
     table = find_leaks(samples, DuplicateSet((), (), 1.0).joined(pairs)).table
     table = table[~table[PATH].isin(set(leaks[PATH]))]
     if table.empty:
@@ -101,7 +98,7 @@ def with_leaks_by_features(
 
 
 def _known(samples: Samples, leaks: pd.DataFrame) -> DuplicateSet:
-    """Return the pairs of a table of leaks whose images are both there."""
+    """Return the pairs of a table of leaks of which both images are among the samples."""
     row_of = {path: row for row, path in enumerate(samples.table[PATH])}
     pairs = []
     for path, twin, how in leaks[["path", "twin", "how"]].itertuples(index=False):

@@ -1,4 +1,4 @@
-"""The features of a run's images, by the backbone of its stored model."""
+"""Features of a run's images, computed by the backbone of its stored model."""
 
 from __future__ import annotations
 

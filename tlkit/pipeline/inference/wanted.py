@@ -1,4 +1,4 @@
-"""What a recipe wants of its backbone: the backbone itself, and the features that a head trains on."""
+"""The backbone of a recipe, and the cached features that its head trains on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from tlkit.features.engine_choice import engine_named
 from tlkit.features.features import Features
 from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.pipeline.inference.embed import embed, embed_views
-from tlkit.pipeline.inference.extract import Progress
 from tlkit.pipeline.starting.asked import augmentation
 from tlkit.recipe import Recipe
 from tlkit.samples import Samples
@@ -23,8 +22,9 @@ class CachedFeatures:
     """The features that a head trains on and is judged by.
 
     Attributes:
-        plain: of the images as evaluation sees them.
-        views: of augmented views of the training images, taken in turn; empty where training sees them as they are.
+        plain: features of the images as evaluation sees them.
+        views: features of augmented views of the training images, one per view, which the epochs take in turn; empty
+            where the head trains on `plain`.
     """
 
     plain: Features
@@ -58,19 +58,17 @@ def features_for(
     backbone: Backbone,
     engine: EngineName | Literal["auto"],
     device: str,
-    progress: Progress | None = None,
 ) -> CachedFeatures:
-    """Return the features that a recipe's head trains on, computing those that are not cached.
+    """Return the features that a recipe's head trains on and is judged by; those that are not cached are computed.
 
-    One engine makes all of them: where views of the training images are asked for, the engine of those.
+    One engine computes all of them: with `features.views`, the engine that computed the views.
 
     Args:
-        recipe: its `features` section says how.
-        samples: its images.
-        backbone: its backbone.
+        recipe: its `features` section is used, and what its `data` section says of decoding.
+        samples: the images of all splits.
+        backbone: the recipe's backbone.
         engine: what runs the backbone.
         device: "cpu", "cuda" or "mps".
-        progress: called with (images done, images in all) for those that are not in the cache.
 
     Raises:
         TlkitError: the engine's package is not installed, or no image can be read.
@@ -81,14 +79,14 @@ def features_for(
         views = embed_views(
             samples.split("train"), backbone=backbone, views=section.views, augment=augmentation(recipe),
             seed=recipe.seed, engine=engine, tolerance=section.tolerance, device=device, cache=_cache(recipe),
-            num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels, progress=progress,
+            num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
         )  # fmt: skip
         engine = engine_named(views[0].made_by.engine, views[0].made_by.dtype)
         chosen = samples.table["split"].isin(predicted_splits(samples))
         samples = Samples(samples.root, samples.classes, samples.table[chosen].reset_index(drop=True))
     plain = embed(
         samples, backbone=backbone, engine=engine, tolerance=section.tolerance, device=device, cache=_cache(recipe),
-        num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels, progress=progress,
+        num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
     )  # fmt: skip
     return CachedFeatures(plain, views)
 

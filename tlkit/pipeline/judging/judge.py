@@ -25,7 +25,7 @@ from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation, evaluate
 from tlkit.pipeline.judging.columns import columns_of_run
 from tlkit.predictions import Predictions, read_predictions
-from tlkit.recipe import Recipe, load_recipe
+from tlkit.recipe import EvaluateSection, Recipe, load_recipe
 from tlkit.runs import RunDirectory, store_judgement, stored_judgement
 from tlkit.runs.tables import read_history, read_leaks, read_set_aside
 from tlkit.samples import Samples
@@ -91,8 +91,7 @@ class Run:
 
     def leaked(self, split: str) -> list[str]:
         """Return the images of a split that the model had met in training."""
-        leaks = self.leaks
-        return leaks.loc[(leaks["split"] == split) & (leaks["dropped"] == ""), "path"].tolist()
+        return _leaked(self.leaks, split)
 
     @property
     def repair(self) -> Repair | None:
@@ -131,15 +130,10 @@ class Run:
         Raises:
             RunError: the run has no predictions for it.
         """
-        split, settings = self.judged_split(split), self.recipe.evaluate
-        result = evaluate(
-            self.predictions(split),
-            top_k=settings.top_k,
-            confidence=settings.confidence,
-            leaked=self.leaked(split),
+        split = self.judged_split(split)
+        return evaluate_split(
+            self.directory, split, self.predictions(split), settings=self.recipe.evaluate, leaks=self.leaks
         )
-        store_judgement(self.directory, self.directory.evaluation, split, result.to_dict())
-        return result
 
     def evaluation(self, split: str | None = None) -> Evaluation:
         """Return the stored evaluation of a split, made now where there is none yet.
@@ -151,7 +145,7 @@ class Run:
         stored = stored_judgement(self.directory, self.directory.evaluation, split)
         return Evaluation.from_dict(stored) if stored else self.evaluate(split)
 
-    def last_audit(self, split: str | None = None) -> Audit | None:
+    def get_audit(self, split: str | None = None) -> Audit | None:
         """Return the stored audit of a split, made now where there is none yet; None where the recipe asks for none.
 
         Raises:
@@ -290,7 +284,7 @@ class Run:
         split = self.judged_split(split)
         predictions = self.predictions(split)
         if audit is None and by is None:
-            audit = self.last_audit(split)
+            audit = self.get_audit(split)
         stored = stored_judgement(self.directory, self.directory.neighbours, split) or {}
         near = {path: tuple(Near(**one) for one in nears) for path, nears in stored.items()}
         return audit_evidence(
@@ -389,3 +383,25 @@ def open_run(path: str | Path) -> Run:
         RunError: there is no run at the path; the nearest names are suggested.
     """
     return Run(RunDirectory.open(Path(path)))
+
+
+def evaluate_split(
+    directory: RunDirectory, split: str, predictions: Predictions, *, settings: EvaluateSection, leaks: pd.DataFrame
+) -> Evaluation:
+    """Return the evaluation of one split of a run, and store it in `evaluation.json`.
+
+    Args:
+        directory: the run's directory.
+        split: the split.
+        predictions: its predictions.
+        settings: the `evaluate` section of the run's recipe.
+        leaks: the run's leaks, as `Run.leaks` gives them; the figures without them are given too.
+    """
+    result = evaluate(predictions, top_k=settings.top_k, confidence=settings.confidence, leaked=_leaked(leaks, split))
+    store_judgement(directory, directory.evaluation, split, result.to_dict())
+    return result
+
+
+def _leaked(leaks: pd.DataFrame, split: str) -> list[str]:
+    """Return the paths of a split's leaked images whose copies stayed in training."""
+    return leaks.loc[(leaks["split"] == split) & (leaks["dropped"] == ""), "path"].tolist()

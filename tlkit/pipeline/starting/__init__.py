@@ -1,1 +1,1 @@
-"""Before torch is loaded: what a recipe asks for, its images, and the run that may be there already."""
+"""The steps of a fit before torch is imported: questions to the recipe, its dataset, an earlier run of its name."""

@@ -1,4 +1,4 @@
-"""What a recipe asks for, read off it and its images without torch."""
+"""Questions that a recipe, or a recipe and its samples, answer without torch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 def head_word(recipe: Recipe) -> HeadWord:
-    """Return which head a recipe asks for: "linear" where it is trained by the recipe's own optimizer."""
+    """Return the kind of head that a recipe asks for; "linear" is the one that is trained by the recipe's optimizer."""
     return recipe.strategy.head if recipe.strategy.kind == "frozen" else "linear"
 
 
 def require_steps(recipe: Recipe) -> None:
-    """Check that a recipe trains by steps, so that it has a learning rate and batches to look for.
+    """Check that a recipe trains by optimizer steps, so that it has a learning rate and a batch size.
 
     Raises:
-        RecipeError: its head is fitted at once.
+        RecipeError: its head is fitted at once, by scikit-learn.
     """
     if head_word(recipe) != "linear":
         raise RecipeError(
@@ -32,7 +32,11 @@ def require_steps(recipe: Recipe) -> None:
 
 
 def can_use_cache(recipe: Recipe) -> bool:
-    """Tell whether the head of a recipe can train on cached features: the backbone is frozen, the pixels are fixed."""
+    """Tell whether the head of a recipe can train on cached features.
+
+    It can where the backbone is frozen, `features.use` allows it, and the pixels do not change from epoch to epoch, or
+    change among a fixed number of cached views.
+    """
     fixed = recipe.augment.preset == "none" and not recipe.augment.transforms
     mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
     if recipe.strategy.kind != "frozen" or recipe.features.use == "never" or mixed:
@@ -49,10 +53,10 @@ def augmentation(recipe: Recipe) -> str | list[dict[str, Any]]:
 
 
 def class_counts(samples: Samples) -> dict[str, int]:
-    """Return the training images of each class.
+    """Return the number of training images of each class.
 
     Raises:
-        RecipeError: a class has none, so that nothing can make up for how rare it is.
+        RecipeError: a class has none, so that no class weight or logit adjustment can be computed.
     """
     counts = samples.split("train").table["label"].value_counts()
     without = [name for name in samples.classes if name not in counts]
@@ -65,7 +69,12 @@ def class_counts(samples: Samples) -> dict[str, int]:
 
 
 def class_weights(given: str | Mapping[str, float], samples: Samples) -> Mapping[str, float] | None:
-    """Return the loss weight of each class; `balanced` is N / (C · N_c), as scikit-learn's class_weight defines it.
+    """Return the loss weight of each class, or None where all weigh alike.
+
+    Args:
+        given: "none"; "balanced", which is N / (C · N_c), as scikit-learn's `class_weight` defines it; or weights by
+            class name, where classes that are not named get 1.
+        samples: the images of all splits.
 
     Raises:
         RecipeError: a class has no training images, or the weights name other classes than there are.

@@ -1,4 +1,4 @@
-"""The images of a recipe: gathered, and held against what the recipe wants to know of them. No torch."""
+"""The dataset of a recipe: its images are listed, checked, split, and compared with what the recipe asks of them."""
 
 from __future__ import annotations
 
@@ -14,40 +14,35 @@ from tlkit.recipe.unusual import warn_of_unusual
 from tlkit.samples import Samples
 
 
-def gather_images(
-    recipe: Recipe,
-    *,
-    looks: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-    meanwhile: Callable[[], None] | None = None,
+def load_dataset(
+    recipe: Recipe, *, looks: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> Gathered:
-    """Read, check and split the images of a recipe; what is unusual about it is said first.
+    """Return the images of a recipe, checked and split; what is unusual about the recipe is logged first.
 
     Args:
         recipe: its `data` section says where the images are and how they are split.
-        looks: keep the looks of the images; see `check_images`.
+        looks: keep gray thumbnails of the images; see `check_images`.
         progress: called with (images checked, images in all).
-        meanwhile: done while the images are checked; see `check_images`.
 
     Raises:
-        ModelError: the model has no name of timm's, or its weights are in a file or a package that is not there; it is
-            said before the images are looked at, since checking them takes longer.
+        ModelError: timm has no model of this name, or the weights are in a file or a package that is not there. It is
+            raised before any image is read, since checking the images takes longer.
         DataError: the images cannot be used.
         RecipeError: the recipe weights classes, or audits columns, that the images do not have.
     """
     require_name(recipe.model.name)
     require_weights(recipe.model.weights)
     warn_of_unusual(recipe)
-    gathered = source_of(recipe).gather(looks=looks, progress=progress, meanwhile=meanwhile)
-    check_audit(recipe, gathered.samples)
-    class_weights(recipe.train.class_weights, gathered.samples)
+    dataset = source_of(recipe).gather(looks=looks, progress=progress)
+    require_audit_columns(recipe, dataset.samples)
+    class_weights(recipe.train.class_weights, dataset.samples)  # raises
     if recipe.train.logit_adjustment:
-        class_counts(gathered.samples)
-    return gathered
+        class_counts(dataset.samples)  # raises
+    return dataset
 
 
 def source_of(recipe: Recipe) -> Source:
-    """Return where a recipe's images come from."""
+    """Return where a recipe's images come from and how they are split, as its `data` section says."""
     section = recipe.data
     labels = section.labels
     return Source(
@@ -68,11 +63,12 @@ def source_of(recipe: Recipe) -> Source:
     )  # fmt: skip
 
 
-def check_audit(recipe: Recipe, samples: Samples) -> None:
-    """Find out before training whether the audit that the recipe asks for can be made of the splits it will judge.
+def require_audit_columns(recipe: Recipe, samples: Samples) -> None:
+    """Check that the splits that will be judged can be audited as the recipe asks.
 
     Raises:
-        RecipeError: a column is an identifier, cannot be cut as asked, or the positive class is none.
+        RecipeError: a column is an identifier or cannot be binned as asked, or the positive class is not one of the
+            data's classes.
     """
     section = recipe.audit
     if not section.by:

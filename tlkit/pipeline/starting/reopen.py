@@ -1,4 +1,8 @@
-"""What becomes of a run that is there already: it is continued, or set aside until its successor stands. No torch."""
+"""An earlier run in the place of a new one: it is resumed, or kept until the run that replaces it has a checkpoint.
+
+A run that is to be replaced is renamed to `.NAME.replaced`, deleted once the new run has ended well or has a
+checkpoint, and renamed back otherwise.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +25,13 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def replacing(path: Path) -> Iterator[None]:
-    """Set an earlier run aside while its successor starts; bring it back if that fails before its first epoch ends."""
+    """Keep an earlier run while the block runs; restore it if the block raises before the new run has a checkpoint."""
     if not path.exists():
         yield
         return
-    earlier = _set_aside(path)
+    earlier = _replaced_path(path)
     begun = _has_checkpoint(path) or RunDirectory.open(path).status == "finished"
-    if earlier.exists() and not begun:  # a successor that was killed at its start is no run to keep
+    if earlier.exists() and not begun:  # a new run was killed before its first checkpoint: keep the earlier one
         shutil.rmtree(path)
     else:
         shutil.rmtree(earlier, ignore_errors=True)
@@ -44,27 +48,27 @@ def replacing(path: Path) -> Iterator[None]:
         shutil.rmtree(earlier, ignore_errors=True)
 
 
-def bring_back(path: Path) -> None:
-    """Put a run that was set aside back into its place, where what was to replace it was killed before it was there."""
-    earlier = _set_aside(path)
+def restore_replaced(path: Path) -> None:
+    """Rename an earlier run back if the process that was to replace it was killed before it made the new directory."""
+    earlier = _replaced_path(path)
     if earlier.exists() and not path.exists():
         earlier.rename(path)
         logger.warning("%s was to be replaced by a run that was killed; it is as it was before.", path)
 
 
-def forget_replaced(path: Path) -> None:
-    """Delete a run that was set aside for one that was killed, now that this one has ended."""
-    shutil.rmtree(_set_aside(path), ignore_errors=True)
+def delete_replaced(path: Path) -> None:
+    """Delete the earlier run that a killed run had replaced; called when the new run has been resumed to its end."""
+    shutil.rmtree(_replaced_path(path), ignore_errors=True)
 
 
 def open_to_resume(path: Path, recipe: Recipe) -> RunDirectory:
-    """Open a run to continue it by the recipe that it was started with.
+    """Return the directory of a run that is to be resumed with the recipe it was started with.
 
     Raises:
-        RunError: there is no such run, or its recipe differs; the message names the keys.
+        RunError: there is no such run, or its recipe differs; the message names the keys that do.
     """
     directory = RunDirectory.open(path)
-    for partial in path.rglob(".*.partial"):  # writes that were cut
+    for partial in path.rglob(".*.partial"):  # writes that a kill cut short
         partial.unlink(missing_ok=True)
     if not directory.recipe.is_file():
         return directory
@@ -79,7 +83,7 @@ def open_to_resume(path: Path, recipe: Recipe) -> RunDirectory:
 
 
 def require_same_data(directory: RunDirectory, samples: Samples) -> None:
-    """Refuse to resume on other data: a class that is renamed or a split that moves would spoil the run silently.
+    """Check that a run is resumed on the data it was started with.
 
     Raises:
         RunError: an image, a label, a split or a file's content differs; the message counts and names them.
@@ -107,7 +111,7 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
     return values
 
 
-def _set_aside(path: Path) -> Path:
+def _replaced_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.replaced")
 
 

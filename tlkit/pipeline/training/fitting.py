@@ -1,10 +1,15 @@
-"""A recipe and its images become a run: what of `fit` needs torch."""
+"""`run_training`: prepare, embed, train, predict, judge, report: the steps of `fit` that need torch.
+
+`run_training` opens the run directory and records how the run ends. `_run_steps` is the sequence of steps: each takes
+the results of earlier ones as values and returns its own, which is then written to the run directory.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +17,19 @@ import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 
 import pandas as pd
 
-from tlkit.data.duplicates import Pair
 from tlkit.data.gather import Gathered
 from tlkit.disk import FULL
 from tlkit.errors import RunError, TlkitError
+from tlkit.evaluation import Evaluation
 from tlkit.features.heads import Head
-from tlkit.models.artifact import save_artifact
-from tlkit.pipeline.inference.beside import FeaturesBeside
+from tlkit.models.artifact import ModelCard, save_artifact
+from tlkit.models.network import Network
 from tlkit.pipeline.inference.copies import with_leaks_by_features
-from tlkit.pipeline.inference.devices import choose_device, one_thread
+from tlkit.pipeline.inference.devices import choose_device
 from tlkit.pipeline.inference.predictor import Predictor
 from tlkit.pipeline.inference.stored import store_model
 from tlkit.pipeline.inference.wanted import CachedFeatures, predicted_splits
-from tlkit.pipeline.judging.judge import Run
+from tlkit.pipeline.judging.judge import Run, evaluate_split
 from tlkit.pipeline.starting.asked import can_use_cache, head_word
 from tlkit.pipeline.starting.reopen import replacing
 from tlkit.pipeline.training.cached import FeatureBatches, cached_features, threads_for
@@ -46,48 +51,83 @@ from tlkit.tracking import Tracker, create_tracker
 logger = logging.getLogger(__name__)
 
 
-def carry_out(
-    recipe: Recipe,
-    path: Path,
-    gathered: Gathered,
-    *,
-    resume: bool,
-    progress: bool,
-    beside: FeaturesBeside | None = None,
-) -> Run:
-    """Fit a recipe to its images, into a run directory that is free or that is to be resumed.
+@dataclass(frozen=True)
+class TrainedModel:
+    """The result of training.
+
+    Attributes:
+        outcome: "finished", or "interrupted" where Ctrl-C or SIGTERM has ended training.
+        network: the network with its best weights, as it is stored and served.
+        card: its classes, preprocessing and origin.
+        head: a head that was fitted at once; None where the head was trained by steps.
+    """
+
+    outcome: Outcome
+    network: Network
+    card: ModelCard
+    head: Head | None
+
+
+def run_training(recipe: Recipe, path: Path, dataset: Gathered, *, resume: bool, progress: bool) -> Run:
+    """Run a recipe on its dataset, into a run directory that is free or that is to be resumed; return the run.
 
     Args:
         recipe: the recipe.
         path: the run directory; the caller holds its lock.
-        gathered: the recipe's images.
+        dataset: the recipe's images.
         resume: continue the run that is there.
         progress: draw progress bars on stderr.
-        beside: another process that makes the features meanwhile.
 
     Raises:
         TlkitError: the weights or the device cannot be had, or the run cannot be continued with these images.
         SystemExit: SIGTERM has ended training; the run is stored.
     """
-    at_work = beside is not None and beside.at_work
-    with one_thread() if at_work else nullcontext():  # the other process has the other cores
-        backbone = None if beside is None else beside.backbone
-        prepared, stop = prepare(recipe, gathered=gathered, backbone=backbone), PoliteStop()
-    if beside is not None and at_work:
-        import sklearn.metrics  # noqa: F401  needed later, and loaded while the other process is at work
-
-        import tlkit.pipeline.judging.pages  # noqa: F401
-
-        beside.wait()
+    prepared, stop = prepare(recipe, gathered=dataset), PoliteStop()
     with nullcontext() if resume else replacing(path):
         directory = RunDirectory.open(path) if resume else RunDirectory.create(path)
         if resume:
             require_same_world(directory, prepared)
-        with _recorded(directory):
-            outcome = _fit_into(directory, prepared, stop, beside, resume=resume, progress=progress)
+        with _status_recorded(directory):
+            outcome = _run_steps(directory, prepared, stop, resume=resume, progress=progress)
         directory.set_status(outcome)
     stop.pass_on()
     return Run(directory)
+
+
+def _run_steps(
+    directory: RunDirectory, prepared: Prepared, stop: PoliteStop, *, resume: bool, progress: bool
+) -> Outcome:
+    """Run all steps after `prepare` in order, and return how training ended."""
+    recipe = prepared.recipe
+    _write_inputs(directory, prepared)
+    environment = _environment(directory, prepared, resume=resume)
+    directory.write_json(directory.environment, environment)
+    leaks = _known_leaks(prepared)
+    _write_table(directory, directory.leaks, leaks)
+
+    features = cached_features(prepared, begun_with=environment.get("features"))
+    if features is not None:
+        environment = {**environment, "features": features.plain.made_by.to_dict()}
+        directory.write_json(directory.environment, environment)
+        leaks = _with_feature_leaks(leaks, prepared, features)
+        _write_table(directory, directory.leaks, leaks)
+
+    with _open_tracker(directory, recipe, environment) as tracker:
+        trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=progress)
+        if trained.outcome == "interrupted":
+            directory.set_status(trained.outcome)  # before the report, which states it
+        store_model(directory.model, trained.network, trained.card, trained.head)
+
+        _delete_judgements(directory)
+        predictions = _predict(trained, prepared, features)
+        _write_predictions(directory, predictions)
+
+        evaluations = _judge(directory, recipe, predictions, leaks)
+        _track_results(tracker, predictions, evaluations)
+        if recipe.report.enabled:
+            Run(directory).report()
+        tracker.log_model(directory.model, metadata=trained.card.to_dict())
+    return trained.outcome
 
 
 def follow_the_first(recipe: Recipe) -> None:
@@ -124,8 +164,12 @@ def _follow(recipe: Recipe, world: World) -> None:
 
 
 @contextmanager
-def _recorded(directory: RunDirectory) -> Iterator[None]:
-    """Record in a directory that a fit runs, and how it failed where it does; a full disk is told in words."""
+def _status_recorded(directory: RunDirectory) -> Iterator[None]:
+    """Record that a run is running, and that it failed or was interrupted where the block raises.
+
+    Raises:
+        RunError: in place of an `OSError` of a full disk or quota.
+    """
     directory.set_status("running")
     try:
         yield
@@ -140,90 +184,24 @@ def _recorded(directory: RunDirectory) -> Iterator[None]:
         raise
 
 
-def _fit_into(
-    directory: RunDirectory,
-    prepared: Prepared,
-    stop: PoliteStop,
-    beside: FeaturesBeside | None,
-    *,
-    resume: bool,
-    progress: bool,
-) -> Outcome:
-    recipe, data = prepared.recipe, prepared.data
-    directory.write_text(directory.recipe, dump_recipe(recipe))
+def _write_inputs(directory: RunDirectory, prepared: Prepared) -> None:
+    """Write what the run is made from: the recipe, the split, the excluded images, the images' attribution."""
+    data = prepared.data
+    directory.write_text(directory.recipe, dump_recipe(prepared.recipe))
     data.samples.to_csv(directory.split)
-    set_aside = pd.DataFrame(data.set_aside, columns=["path", "reason"])
-    directory.write_text(directory.set_aside, set_aside.to_csv(index=False, lineterminator="\n"))
-    if data.leaks is not None:
-        leaks = data.leaks.table.assign(dropped="yes" if recipe.data.on_leak == "drop" else "")
-        directory.write_text(directory.leaks, leaks.to_csv(index=False, lineterminator="\n"))
-    environment, cached = _note_environment(directory, prepared, resume=resume)
-    looks = _gives_leaks_away(prepared, cached)
-    if beside is not None and looks and recipe.data.on_leak != "error":
-        beside.look_for_copies(data.samples, Run(directory).leaks)
-    elif beside is not None:
-        beside.end()  # it has nothing more to do
-    if looks and recipe.data.on_leak == "error":
-        _look_for_leaks(directory, prepared, cached)
-    owed = data.samples.root / "ATTRIBUTION.txt"
-    if owed.is_file():
-        directory.write_text(directory.attribution, owed.read_text(encoding="utf-8", errors="replace"))
-    section = recipe.tracking
-    with create_tracker(
-        kind=section.kind,
-        mode=section.mode,
-        project=section.project,
-        entity=section.entity,
-        tags=section.tags,
-        log_model=section.log_model,
-        name=recipe.name,
-        run_dir=directory.path,
-        config={**recipe.model_dump(mode="json"), "environment": environment},
-    ) as tracker:
-        try:
-            outcome, head = _learn(directory, prepared, cached, tracker, stop, resume=resume, progress=progress)
-        except BaseException:
-            _salvage(directory, prepared)
-            raise
-        if outcome == "interrupted":
-            directory.set_status(outcome)  # the report says so
-        store_model(directory.model, prepared.classifier.plain_network(), prepared.classifier.card(), head)
-        _predict(directory, prepared, cached)
-        if looks and recipe.data.on_leak != "error":
-            _look_for_leaks(directory, prepared, cached, pairs=None if beside is None else beside.copies())
-        _judge(directory, recipe, tracker)
-        tracker.log_model(directory.model, metadata=prepared.classifier.card().to_dict())
-    return outcome
+    _write_table(directory, directory.set_aside, pd.DataFrame(data.set_aside, columns=["path", "reason"]))
+    attribution = data.samples.root / "ATTRIBUTION.txt"
+    if attribution.is_file():
+        directory.write_text(directory.attribution, attribution.read_text(encoding="utf-8", errors="replace"))
 
 
-def _gives_leaks_away(prepared: Prepared, cached: CachedFeatures | None) -> bool:
-    """Tell whether there are features of all images, and leaks are looked for."""
-    return cached is not None and prepared.data.leaks is not None and len(cached.plain) >= len(prepared.data.samples)
+def _environment(directory: RunDirectory, prepared: Prepared, *, resume: bool) -> dict[str, Any]:
+    """Return what the run is made with.
 
-
-def _look_for_leaks(
-    directory: RunDirectory,
-    prepared: Prepared,
-    cached: CachedFeatures | None,
-    *,
-    pairs: Sequence[Pair] | None = None,
-) -> None:
-    """Add the leaks that features give away to those that are known."""
-    assert cached is not None, "who asks has seen to it"
-    known, section = Run(directory).leaks, prepared.recipe.data
-    table = with_leaks_by_features(
-        prepared.data.samples, cached.plain, known,
-        on_leak=section.on_leak, looks=prepared.data.gathered.looks, max_pixels=section.max_pixels, pairs=pairs,
-    )  # fmt: skip
-    if len(table) > len(known):
-        directory.write_text(directory.leaks, table.to_csv(index=False, lineterminator="\n"))
-
-
-def _note_environment(
-    directory: RunDirectory, prepared: Prepared, *, resume: bool
-) -> tuple[dict[str, Any], CachedFeatures | None]:
-    """Write down what the run is made with, and make the features that it trains on, if any, as it was begun."""
-    environment = describe_environment(
+    On resume it includes the changes since the run was started, and the origin of the features that it was started
+    with, under "features".
+    """
+    now = describe_environment(
         prepared.data.samples,
         weights=prepared.classifier.source.weights,
         device=prepared.device,
@@ -232,18 +210,11 @@ def _note_environment(
         set_aside=len(prepared.data.set_aside),
         sources=_sources(prepared.recipe),
     )
-    begun_with = None
-    if resume and directory.environment.is_file():
-        before = directory.read_json(directory.environment)
-        environment, begun_with = with_changes(before, environment), before.get("features")
-        if begun_with is not None:
-            environment["features"] = begun_with
-    directory.write_json(directory.environment, environment)
-    cached = cached_features(prepared, begun_with=begun_with)
-    if cached is not None:
-        environment["features"] = cached.plain.made_by.to_dict()
-        directory.write_json(directory.environment, environment)
-    return environment, cached
+    if not resume or not directory.environment.is_file():
+        return now
+    before = directory.read_json(directory.environment)
+    features = {"features": before["features"]} if "features" in before else {}
+    return {**with_changes(before, now), **features}
 
 
 def _sources(recipe: Recipe) -> list[Path]:
@@ -253,27 +224,79 @@ def _sources(recipe: Recipe) -> list[Path]:
     return [Path(file) for file in (data.manifest, data.split, data.quarantine, *labels) if file is not None]
 
 
-def _learn(
+def _known_leaks(prepared: Prepared) -> pd.DataFrame:
+    """Return the leaks that the check of the images found, as `Run.leaks` gives them."""
+    leaks = prepared.data.leaks
+    assert leaks is not None, "the dataset of a fit is checked"
+    return leaks.table.assign(dropped="yes" if prepared.recipe.data.on_leak == "drop" else "")
+
+
+def _with_feature_leaks(leaks: pd.DataFrame, prepared: Prepared, features: CachedFeatures) -> pd.DataFrame:
+    """Return the known leaks, followed by those that features find; the same where not all images have features.
+
+    Raises:
+        DataError: something leaks, and `data.on_leak` is "error".
+    """
+    data, section = prepared.data, prepared.recipe.data
+    if len(features.plain) < len(data.samples):
+        return leaks
+    return with_leaks_by_features(
+        data.samples, features.plain, leaks,
+        on_leak=section.on_leak, looks=data.gathered.looks, max_pixels=section.max_pixels,
+    )  # fmt: skip
+
+
+def _open_tracker(
+    directory: RunDirectory, recipe: Recipe, environment: Mapping[str, Any]
+) -> AbstractContextManager[Tracker]:
+    """Return the tracker that a recipe asks for, as a context."""
+    section = recipe.tracking
+    return create_tracker(
+        kind=section.kind,
+        mode=section.mode,
+        project=section.project,
+        entity=section.entity,
+        tags=section.tags,
+        log_model=section.log_model,
+        name=recipe.name,
+        run_dir=directory.path,
+        config={**recipe.model_dump(mode="json"), "environment": environment},
+    )
+
+
+def _train(
     directory: RunDirectory,
     prepared: Prepared,
-    cached: CachedFeatures | None,
+    features: CachedFeatures | None,
     tracker: Tracker,
     stop: PoliteStop,
     *,
     resume: bool,
     progress: bool,
-) -> tuple[Outcome, Head | None]:
-    """Train, or fit the head that the recipe asks for; what was learnt is in the classifier afterwards."""
-    if head_word(prepared.recipe) != "linear":
-        assert cached is not None, "such a head contradicts what asks for pixels"
-        return "finished", learn_head(prepared, cached.plain)
-    batches = prepared.data if cached is None else FeatureBatches(prepared, cached)
-    with threads_for(prepared, cached):
-        return train(directory, prepared, tracker, stop, batches=batches, resume=resume, progress=progress), None
+) -> TrainedModel:
+    """Train on pixels or on cached features, or fit a scikit-learn head at once; return the best model.
+
+    Where training raises, the best weights so far are stored first.
+    """
+    classifier = prepared.classifier
+    outcome: Outcome
+    try:
+        if head_word(prepared.recipe) == "linear":
+            batches = prepared.data if features is None else FeatureBatches(prepared, features)
+            with threads_for(prepared, features):
+                outcome = train(directory, prepared, tracker, stop, batches=batches, resume=resume, progress=progress)
+            head = None
+        else:
+            assert features is not None, "the recipe's own checks refuse such a head on pixels"
+            outcome, head = "finished", learn_head(prepared, features.plain)
+    except BaseException:
+        _store_best_so_far(directory, prepared)
+        raise
+    return TrainedModel(outcome, classifier.plain_network(), classifier.card(), head)
 
 
-def _salvage(directory: RunDirectory, prepared: Prepared) -> None:
-    """Store the best weights so far of a run that ends with an error, so that nothing learnt is lost."""
+def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
+    """Store the best weights so far of a run that ends with an error; nothing where no epoch has ended."""
     start = find_start(directory.checkpoints, origin=origin_of(prepared))
     if start is None or start.best is None:
         return
@@ -285,51 +308,70 @@ def _salvage(directory: RunDirectory, prepared: Prepared) -> None:
         logger.warning("The weights could not be stored (%s); they are in %s.", error, directory.checkpoints)
 
 
-def _predict(directory: RunDirectory, prepared: Prepared, cached: CachedFeatures | None) -> None:
-    """Store the predictions for val and test; for train where there is neither. Judgements of older ones go."""
+def _delete_judgements(directory: RunDirectory) -> None:
+    """Delete the judgements of earlier predictions."""
     judged = (directory.evaluation, directory.audit, directory.explanation, directory.slices, directory.neighbours)
     for path in judged:
         path.unlink(missing_ok=True)
-    predictor = Predictor(prepared.classifier.plain_network(), prepared.classifier.card(), device=prepared.device)
+
+
+def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> dict[str, Predictions]:
+    """Return the predictions for val and test by split; for train where there is neither."""
+    predictor = Predictor(trained.network, trained.card, device=prepared.device)
     section, tta = prepared.recipe.data, prepared.recipe.evaluate.tta
     if tta != "none":
         logger.info("Test-time augmentation %s: each prediction is the mean over the views of its image.", tta)
+    predictions = {}
     for split in predicted_splits(prepared.data.samples):
         samples = prepared.data.samples.split(split)
-        if cached is not None and tta == "none":
-            predictions = predictor.predict_features(cached.plain, samples)
+        if features is not None and tta == "none":
+            predictions[split] = predictor.predict_features(features.plain, samples)
         else:
-            predictions = predictor.predict_samples(
+            predictions[split] = predictor.predict_samples(
                 samples,
                 batch_size=section.batch_size,
                 num_workers=section.num_workers,
                 max_pixels=section.max_pixels,
                 tta=tta,
             )
+    return predictions
+
+
+def _write_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions]) -> None:
+    for split, predicted in predictions.items():
         directory.predictions(split).parent.mkdir(exist_ok=True)
-        predictions.to_parquet(directory.predictions(split))
+        predicted.to_parquet(directory.predictions(split))
 
 
-def _judge(directory: RunDirectory, recipe: Recipe, tracker: Tracker) -> None:
-    run = Run(directory)
-    for split in directory.predicted_splits:
-        evaluation = run.evaluate(split)
+def _judge(
+    directory: RunDirectory, recipe: Recipe, predictions: Mapping[str, Predictions], leaks: pd.DataFrame
+) -> dict[str, Evaluation]:
+    """Evaluate and audit the predictions as the recipe says, store both, and return the evaluations by split."""
+    evaluations = {}
+    for split, predicted in predictions.items():
+        evaluations[split] = evaluate_split(directory, split, predicted, settings=recipe.evaluate, leaks=leaks)
         if recipe.audit.by:
-            run.audit(split=split)
+            Run(directory).audit(split=split)
+    return evaluations
+
+
+def _track_results(
+    tracker: Tracker, predictions: Mapping[str, Predictions], evaluations: Mapping[str, Evaluation]
+) -> None:
+    """Log headline figures, predictions and confusion matrix of each split."""
+    for split, evaluation in evaluations.items():
         figures = {
             "accuracy": evaluation.accuracy,
             "balanced_accuracy": evaluation.balanced_accuracy,
             "macro_f1": evaluation.macro_f1,
         }
         tracker.log_summary({f"{split}/{name}": estimate.value for name, estimate in figures.items()})
-        tracker.log_predictions(_tracked(run.predictions(split)), name=f"{split}/predictions")
+        tracker.log_predictions(_tracked(predictions[split]), name=f"{split}/predictions")
         tracker.log_confusion(evaluation.confusion, evaluation.classes, name=f"{split}/confusion_matrix")
-    if recipe.report.enabled:
-        run.report()
 
 
 def _tracked(predictions: Predictions) -> pd.DataFrame:
-    """Return what a tracker may see of the predictions: no group columns."""
+    """Return the labelled predictions as a tracker may see them: without group columns."""
     names = list(predictions.classes)
     known = predictions.labelled
     return pd.DataFrame(
@@ -341,3 +383,7 @@ def _tracked(predictions: Predictions) -> pd.DataFrame:
             "correct": known.correct,
         }
     )
+
+
+def _write_table(directory: RunDirectory, path: Path, table: pd.DataFrame) -> None:
+    directory.write_text(path, table.to_csv(index=False, lineterminator="\n"))

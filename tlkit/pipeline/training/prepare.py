@@ -16,14 +16,13 @@ from torch import nn
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.data.gather import Gathered
 from tlkit.errors import RecipeError
-from tlkit.models.backbone import Backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss
 from tlkit.pipeline.inference.devices import LightningPrecision, choose_device, choose_precision
 from tlkit.pipeline.inference.wanted import backbone_of
 from tlkit.pipeline.judging.repair_groups import crossings
 from tlkit.pipeline.starting.asked import augmentation, can_use_cache, class_counts, class_weights, head_word
-from tlkit.pipeline.starting.images import gather_images
+from tlkit.pipeline.starting.images import load_dataset
 from tlkit.pipeline.training.world import World, find_world
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
@@ -63,22 +62,20 @@ def prepare(
     recipe: Recipe,
     *,
     gathered: Gathered | None = None,
-    backbone: Backbone | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
     """Build the backbone, and join it to the data.
 
     Args:
         recipe: what to build.
-        gathered: its images; None = they are gathered first.
-        backbone: its backbone; None = it is loaded.
+        gathered: its images; None = they are loaded first.
         progress: called with (images checked, images in all) where they are.
 
     Raises:
         TlkitError: the weights, the data or the device cannot be had; the message says what to do.
     """
     section = recipe.data
-    gathered = gathered or gather_images(recipe, progress=progress)
+    gathered = gathered or load_dataset(recipe, progress=progress)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     world = _world(recipe)
     device = choose_device(recipe.train.device)
@@ -88,9 +85,8 @@ def prepare(
             "train.parallel is fsdp, but the GPU computes in no bf16, and float16 needs loss scaling, which tlkit does "
             "not share out. Use train.precision=32, or train.parallel=ddp."
         )
-    if backbone is None:
-        backbone = backbone_of(recipe)
-        pl.seed_everything(recipe.seed, workers=True, verbose=False)  # however much chance the loading has used up
+    backbone = backbone_of(recipe)
+    pl.seed_everything(recipe.seed, workers=True, verbose=False)  # however much chance the loading has used up
     data = open_data(recipe, backbone.preprocess, world=world, images=gathered)
     data.setup()
     groups = use_groups(recipe, data)
