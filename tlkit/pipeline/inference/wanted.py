@@ -46,9 +46,9 @@ def backbone_of(recipe: Recipe) -> Backbone:
 
 
 def predicted_splits(samples: Samples) -> tuple[str, ...]:
-    """Return the splits that a fit predicts: val and test, or train where there is neither."""
+    """Return the splits that a fit predicts: test and val, in this order, or train where there is neither."""
     present = set(samples.table["split"])
-    return tuple(name for name in ("val", "test") if name in present) or ("train",)
+    return tuple(name for name in ("test", "val") if name in present) or ("train",)
 
 
 def features_for(

@@ -316,7 +316,7 @@ def _delete_judgements(directory: RunDirectory) -> None:
 
 
 def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> dict[str, Predictions]:
-    """Return the predictions for val and test by split; for train where there is neither."""
+    """Return the predictions for test and val by split; for train where there is neither."""
     predictor = Predictor(trained.network, trained.card, device=prepared.device)
     section, tta = prepared.recipe.data, prepared.recipe.evaluate.tta
     if tta != "none":
