@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -42,6 +44,29 @@ def test_a_fit_leaves_everything_that_the_run_directory_promises(tiny_run):
     assert promised <= there
     assert tiny_run.status == "finished"
     assert not [name for name in there if "partial" in name or "tmp" in name]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ("train.epochs=-1", "RecipeError"),
+        ("data.root=damaged", "DataError"),
+        ("train.class_weights={green: 2}", "RecipeError"),
+    ],
+)
+def test_errors_in_the_recipe_and_the_data_come_before_torch_is_imported(tiny_recipe, tmp_path, change, error):
+    recipe = tiny_recipe()
+    for label in "ab":
+        (tmp_path / "damaged" / label).mkdir(parents=True)
+        (tmp_path / "damaged" / label / "0.png").write_bytes(b"no image")
+    code = (
+        "import sys, tlkit\n"
+        "try:\n    tlkit.fit(sys.argv[1], [sys.argv[2]])\n"
+        "except tlkit.TlkitError as error:\n    print(type(error).__name__, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(recipe), change]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.split() == [error, "False"]
 
 
 def test_the_tiny_problem_is_learnt_and_the_numbers_agree_with_each_other(tiny_recipe):
