@@ -30,7 +30,7 @@ from tlkit.features.heads.fit import fit_head
 from tlkit.features.heads.store import load_head, save_head
 from tlkit.features.shards import read_shard, write_shard
 from tlkit.models.artifact import ModelCard, WeightsFacts, read_card, read_tensors, save_artifact
-from tlkit.pipeline.training.checkpoints import find_start
+from tlkit.pipeline.training.checkpoints import FORMAT_VERSION, find_start
 from tlkit.predictions import read_predictions
 from tlkit.preprocess import Preprocess
 from tlkit.recipe.gates import load_gates
@@ -123,7 +123,8 @@ def stored(folder: Path) -> list[Kind]:
     (folder / "shelf").mkdir()
     rows = write_shard(folder / "shelf", ["k"], np.zeros((1, 3), dtype=np.float32))
     checkpoint = io.BytesIO()
-    torch.save({"tlkit": {"origin": "x"}, "callbacks": {"KeepCheckpoints": {"best": None}}, "epoch": 0}, checkpoint)
+    belongs = {"format_version": FORMAT_VERSION, "origin": "x", "frozen_weights": "0" * 64}
+    torch.save({"tlkit": belongs, "callbacks": {"KeepCheckpoints": {"best": None}}, "epoch": 0}, checkpoint)
 
     def start(file: Path) -> None:
         digest = hashlib.sha256(checkpoint.getvalue()).hexdigest()

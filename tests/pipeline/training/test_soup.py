@@ -15,6 +15,7 @@ from tlkit.errors import RecipeError
 from tlkit.models.averaging import mean_of, moved_statistics, renew_statistics
 from tlkit.models.backbone import create_backbone
 from tlkit.models.network import Network
+from tlkit.models.weights import tensors_digest, without_prefix
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.judging.judge import open_run
 from tlkit.pipeline.training import soup
@@ -118,6 +119,23 @@ def test_a_resumed_run_cooks_the_same_soup_of_its_averages(tiny_recipe, monkeypa
         whole.directory.model / "model.safetensors"
     ).read_bytes()
     _weights_are_the_mean_of(whole, _told(whole)["epochs"], prefix="average.network.")
+
+
+@pytest.mark.parametrize("more", [{}, {"train.ema_decay": 0.9}], ids=["weights", "averages"])
+def test_heads_on_cached_features_are_averaged_on_their_backbone(tiny_recipe, monkeypatch, more):
+    monkeypatch.setattr(soup, "_figure", lambda *_: 0.5)  # each epoch stays in
+    recipe = tiny_recipe()
+    recipe.write_text(recipe.read_text().replace("strategy: full", "strategy: frozen"))
+    run = fit(recipe, {**SOUP, **more, "train.learning_rate": 0.003})
+    epochs = _told(run)["epochs"]
+    states = [read_checkpoint(run.directory.checkpoints / f"epoch-{epoch:04d}.ckpt")["state_dict"] for epoch in epochs]
+    stored = load_file(run.directory.model / "model.safetensors")
+    prefix = "average.network." if more else "network."
+    for name in ("head.weight", "head.bias"):
+        expected = np.mean([state[prefix + name].numpy().astype(np.float64) for state in states], axis=0)
+        np.testing.assert_array_equal(stored[name].numpy(), expected.astype(np.float32))
+    assert len(epochs) == 3
+    assert tensors_digest(without_prefix(stored, "backbone.")) == run.environment["weights"]["digest"]
 
 
 def test_a_damaged_epoch_is_left_out_of_the_soup(tiny_recipe, monkeypatch, caplog):

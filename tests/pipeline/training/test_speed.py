@@ -1,20 +1,19 @@
-"""Memory format and compilation: measured on a copy, noted in the run, and the same after a resume."""
+"""Memory format and compilation: chosen by rule, stored in the run, and the same after a resume."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import tlkit.torchvision_cure  # noqa: F401  # isort: skip
 import pytest
 import torch
 
-from tlkit.disk import cache_folder
 from tlkit.errors import RecipeError
-from tlkit.models.weights import tensors_digest
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.training import speed
 from tlkit.pipeline.training.checkpoints import KeepCheckpoints
-from tlkit.pipeline.training.measured import measured_once
 from tlkit.pipeline.training.prepare import prepare
 from tlkit.recipe import load_recipe
 from tlkit.runs import RunDirectory
@@ -41,8 +40,7 @@ def _stop_after(patch, batches):
     patch.setattr(KeepCheckpoints, "on_train_batch_end", stopping)
 
 
-def test_a_short_run_is_channels_last_unmeasured_and_the_recipe_can_say_otherwise(tiny_recipe, monkeypatch):
-    monkeypatch.setattr(speed, "_seconds", None)
+def test_training_is_channels_last_and_the_recipe_can_say_otherwise(tiny_recipe, monkeypatch):
     formats = []
     original = torch.nn.functional.conv2d
 
@@ -52,74 +50,43 @@ def test_a_short_run_is_channels_last_unmeasured_and_the_recipe_can_say_otherwis
 
     monkeypatch.setattr(torch.nn.functional, "conv2d", watching)
     recipe = tiny_recipe()
-    assert _noted(fit(recipe, {**SHORT, "train.epochs": 1}))["memory_format"] == "channels_last"
+    assert _noted(fit(recipe, {**SHORT, "train.epochs": 1})) == {
+        "format_version": 2, "memory_format": "channels_last", "compiled": False,
+    }  # fmt: skip
     assert any(formats)
     plain = prepare(load_recipe(recipe, {"train.memory_format": "contiguous"}))
-    with speed.computing(plain, speed.Speed("contiguous", compiled=False), from_pixels=True):
+    with speed.computing(plain.classifier, speed.Speed("contiguous", compiled=False), device="cpu"):
         formats.clear()
         plain.classifier(torch.zeros(2, 3, 32, 32))
     assert formats and not any(formats)
 
 
-@pytest.mark.parametrize(("measured", "taken"), [((1.0, 0.5), "contiguous"), ((1.0, 0.97), "channels_last")])
-def test_a_long_run_takes_what_is_clearly_faster(tiny_recipe, monkeypatch, caplog, measured, taken):
-    prepared = prepare(load_recipe(tiny_recipe(), {"train.epochs": 200}))
-    directory = RunDirectory.create(tiny_recipe().parent / "run")
-    monkeypatch.setattr(speed, "_seconds", lambda prepared, *ways: measured)
+@pytest.mark.parametrize("epochs", [1, 5000])
+def test_the_choice_depends_on_the_recipe_alone(tiny_recipe, tmp_path, epochs):
+    prepared = prepare(load_recipe(tiny_recipe(), {"train.epochs": epochs}))
+    directory = RunDirectory.create(tmp_path / "run")
     chosen = speed.choose_speed(directory, prepared, resume=False, from_pixels=True)
-    assert chosen.memory_format == taken
-    rate = round(8 / measured[1], 2)
-    assert f"Training steps measured: channels-last 8 images/s, contiguous {rate:g} images/s; training is" in (
-        caplog.text
-    )
-    monkeypatch.setattr(speed, "_seconds", None)
-    assert speed.choose_speed(directory, prepared, resume=True, from_pixels=True) == chosen
+    assert chosen == speed.Speed("channels_last", compiled=False)
 
 
-def test_a_machine_measures_once_and_then_chooses_alike(tiny_recipe, monkeypatch, caplog, tmp_path):
-    """The second run would measure otherwise, as a busy machine does; another batch size is another question."""
-
-    def chosen(name, found, **more):
-        monkeypatch.setattr(speed, "_seconds", lambda prepared, *ways: found)
-        prepared = prepare(load_recipe(tiny_recipe(), {"train.epochs": 200, **more}))
-        directory = RunDirectory.create(tmp_path / name)
-        return speed.choose_speed(directory, prepared, resume=False, from_pixels=True)
-
-    first = chosen("first", (1.0, 0.5))
-    caplog.clear()
-    assert chosen("second", (0.5, 1.0), seed=7) == first
-    (noted,) = (cache_folder() / "measured").iterdir()
-    assert f"Training steps were measured on this machine before, as {noted} says: channels-last 8" in caplog.text
-    assert chosen("third", (0.5, 1.0), **{"data.batch_size": 4}).memory_format == "channels_last"
-    noted.write_text(noted.read_text()[:20])  # cut
-    assert chosen("fourth", (0.5, 1.0)).memory_format == "channels_last"
-    assert chosen("fifth", (1.0, 0.5)).memory_format == "channels_last"
+def test_a_resumed_run_takes_what_is_stored(tiny_recipe, tmp_path):
+    prepared = prepare(load_recipe(tiny_recipe()))
+    directory = RunDirectory.create(tmp_path / "run")
+    started = speed.choose_speed(
+        directory, prepare(load_recipe(tiny_recipe(), {"train.memory_format": "contiguous", "train.compile": True})),
+        resume=False, from_pixels=True,
+    )  # fmt: skip
+    assert started == speed.Speed("contiguous", compiled=True)
+    assert speed.choose_speed(directory, prepared, resume=True, from_pixels=True) == started
 
 
-def test_of_runs_that_measure_at_the_same_time_the_first_decides(caplog):
-    def slower():
-        assert measured_once({"a": 1}, lambda: {"x": 1.0}) == ({"x": 1.0}, None)
-        return {"x": 2.0}
-
-    assert measured_once({"a": 1}, slower) == ({"x": 1.0}, None)
-    figures, noted = measured_once({"a": 1}, slower)
-    assert figures == {"x": 1.0} and noted == next((cache_folder() / "measured").iterdir())
-
-
-def test_a_cache_that_cannot_be_written_does_not_stop_a_run(monkeypatch, tmp_path, caplog):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "file"))
-    assert measured_once({"a": 1}, lambda: {"x": 1.0}) == ({"x": 1.0}, None)
-    assert "so another run may choose otherwise" in caplog.text
-
-
-def test_measuring_leaves_no_trace(tiny_recipe):
-    prepared = prepare(load_recipe(tiny_recipe(), {"train.precision": "bf16"}))
-    before, stream = tensors_digest(prepared.classifier.state_dict()), torch.get_rng_state()
-    ways = speed.Speed("channels_last", compiled=False), speed.Speed("contiguous", compiled=False)
-    assert all(0 < seconds < float("inf") for seconds in speed._seconds(prepared, *ways))
-    assert tensors_digest(prepared.classifier.state_dict()) == before
-    assert torch.equal(torch.get_rng_state(), stream)
+def test_sharded_weights_are_contiguous(tiny_recipe, tmp_path):
+    prepared = prepare(load_recipe(tiny_recipe()))
+    recipe = prepared.recipe.model_copy(update={"train": prepared.recipe.train.model_copy(update={"parallel": "fsdp"})})
+    sharded = replace(prepared, recipe=recipe, world=replace(prepared.world, size=2))
+    directory = RunDirectory.create(tmp_path / "run")
+    chosen = speed.choose_speed(directory, sharded, resume=False, from_pixels=True)
+    assert chosen == speed.Speed("contiguous", compiled=False)
 
 
 def test_a_resumed_run_keeps_its_format_and_ends_with_the_same_bits(tiny_recipe, monkeypatch, caplog):
@@ -130,26 +97,27 @@ def test_a_resumed_run_keeps_its_format_and_ends_with_the_same_bits(tiny_recipe,
         cut = fit(recipe, {**SHORT, "name": "cut", "train.memory_format": "contiguous"})
     assert cut.status == "interrupted"
     resumed = fit(recipe, {**SHORT, "name": "cut", "train.memory_format": "contiguous"}, resume=True)
-    assert "Training goes on as it was begun: contiguous." in caplog.text
+    assert "Training continues as it was started: contiguous." in caplog.text
     assert _weights(resumed) == _weights(whole)
 
 
 def test_compiled_training_learns_what_eager_training_learns_and_resumes(tiny_recipe, monkeypatch):
-    graphs = []
+    graphs, limit = [], torch.compiler.config.recompile_limit
 
     def counting(graph, inputs):
         graphs.append(graph)
         return graph.forward
 
-    monkeypatch.setattr(speed, "_compile", lambda backbone: backbone.compile(backend=counting, dynamic=False))
+    monkeypatch.setattr(speed, "_compile", lambda module: module.compile(backend=counting, dynamic=False))
     recipe = tiny_recipe()
     eager = fit(recipe, {**SHORT, "name": "eager"})
     assert not graphs
     whole = fit(recipe, {**SHORT, "name": "whole", "train.compile": True})
     assert graphs
     assert _noted(whole)["compiled"] is True
+    assert torch.compiler.config.recompile_limit == limit
     assert _weights(whole) == _weights(eager)  # the backend of this test computes the graph as it is
-    torch._dynamo.reset()
+    torch.compiler.reset()
     with monkeypatch.context() as patch:
         _stop_after(patch, 5)
         fit(recipe, {**SHORT, "name": "cut", "train.compile": True})
@@ -161,9 +129,10 @@ def test_a_compiler_that_fails_is_named(tiny_recipe, monkeypatch):
     def failing(graph, inputs):
         raise RuntimeError("no C++ compiler")
 
-    monkeypatch.setattr(speed, "_compile", lambda backbone: backbone.compile(backend=failing, dynamic=False))
+    monkeypatch.setattr(speed, "_compile", lambda module: module.compile(backend=failing, dynamic=False))
     with pytest.raises(RecipeError, match=r"train.compile is true, but torch .* cannot compile here:.*use train"):
         fit(tiny_recipe(), {**SHORT, "train.compile": True})
+    assert not list(Path("runs/tiny/checkpoints").glob("*"))  # before training starts
 
 
 def test_cached_features_leave_nothing_to_compile(tiny_recipe, caplog):

@@ -2,6 +2,9 @@
 
 A checkpoint's name says how far it is: `epoch-0003.ckpt` is the end of epoch 3, `epoch-0004-batch-000120.ckpt` a point
 within epoch 4. Names sort in the order of training.
+
+A checkpoint holds the optimizer and the weights that training changes. Of the weights that stay frozen it holds the
+sha256, and it loads only onto weights with that sha256: with a frozen backbone it is kilobytes.
 """
 
 from __future__ import annotations
@@ -9,9 +12,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
@@ -24,12 +26,71 @@ from pytorch_lightning.plugins import CheckpointIO
 
 from tlkit.disk import whole_file, write_text
 from tlkit.errors import RunError
+from tlkit.models.weights import tensors_digest
 from tlkit.pipeline.training.callbacks import MetricsRecorder, PoliteStop, StopRequested
+from tlkit.pipeline.training.prepare import Prepared
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 PATTERN = "epoch-*.ckpt"
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenWeights:
+    """The tensors of a classifier that training leaves as they are; the default is none.
+
+    Attributes:
+        tensors: the tensors by their names in the classifier's state dict.
+        digest: sha256 (hex) of the network's part of them; see `tensors_digest`.
+    """
+
+    tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    digest: str = tensors_digest({})
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> FrozenWeights:
+        """Return the frozen tensors of a run's classifier, and of the moving average where there is one.
+
+        Several processes take their weights from the first one after a checkpoint is loaded, so theirs are whole: none
+        counts as frozen.
+        """
+        if prepared.world.size > 1:
+            return cls()
+        tensors = prepared.classifier.frozen_tensors()
+        own = {name: tensor for name, tensor in tensors.items() if name.startswith("network.")}
+        return cls(tensors, tensors_digest(own))  # the average's are copies
+
+    def removed(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return a classifier's state dict without the frozen tensors."""
+        return {name: tensor for name, tensor in state.items() if name not in self.tensors}
+
+    def completed(self, checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Return a checkpoint with the frozen tensors in its state dict.
+
+        Args:
+            checkpoint: what `read_checkpoint` has read.
+            path: its file, for the message.
+
+        Raises:
+            RunError: the checkpoint belongs on other frozen weights.
+        """
+        self.require(checkpoint, path)
+        return {**checkpoint, "state_dict": {**self.tensors, **checkpoint["state_dict"]}}
+
+    def require(self, checkpoint: Mapping[str, Any], path: Path) -> None:
+        """Refuse a checkpoint that belongs on other frozen weights.
+
+        Raises:
+            RunError: it does.
+        """
+        written = checkpoint["tlkit"]["frozen_weights"]
+        if written != self.digest:
+            raise RunError(
+                f"{path} holds only the weights that training changes, and the frozen ones of this model are not those "
+                f"that it was trained on: their sha256 is {self.digest[:12]} instead of {written[:12]}. Use the "
+                "model.weights that the run was started with, or start a new run under another name."
+            )
 
 
 class DurableCheckpointIO(CheckpointIO):
@@ -37,7 +98,13 @@ class DurableCheckpointIO(CheckpointIO):
 
     It is written under another name in the same folder, forced to the disk, and only then given its name; its sha256
     lies beside it as `NAME.sha256`, which `sha256sum --check` reads. Lightning's own writes to `$TMPDIR` and moves.
+
+    Args:
+        frozen: the weights that the run's checkpoints leave out; a checkpoint that is loaded is completed by them.
     """
+
+    def __init__(self, frozen: FrozenWeights) -> None:
+        self._frozen = frozen
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write a checkpoint.
@@ -63,17 +130,12 @@ class DurableCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint; only tensors and plain values are taken, whatever `weights_only` says."""
-        return read_checkpoint(Path(path), map_location=map_location or "cpu")
+        """Read a checkpoint; only tensors and plain values are taken, whatever `weights_only` says.
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """See to it that all checkpoints are on the disk when the block ends; they are anyway."""
-        yield
-
-    def checkpoints(self, folder: Path) -> list[Path]:
-        """Return the checkpoints of a folder, sorted by how far they are."""
-        return sorted(folder.glob(PATTERN))
+        Raises:
+            RunError: it belongs on other frozen weights.
+        """
+        return self._frozen.completed(read_checkpoint(Path(path), map_location=map_location or "cpu"), Path(path))
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint and its digest."""
@@ -138,6 +200,7 @@ class KeepCheckpoints(Checkpoint):
         folder: Path,
         *,
         origin: str,
+        frozen: FrozenWeights,
         monitor: str | None,
         mode: Literal["min", "max"],
         every_steps: int | None,
@@ -149,6 +212,7 @@ class KeepCheckpoints(Checkpoint):
         Args:
             folder: where to write.
             origin: what identifies the run; see `origin_of`.
+            frozen: the weights that checkpoints leave out.
             monitor: figure that chooses the best epoch; None = the last epoch is the best.
             mode: whether a small or a large figure is good.
             every_steps: write a checkpoint after so many optimizer steps, too; None = at the end of epochs only.
@@ -158,7 +222,7 @@ class KeepCheckpoints(Checkpoint):
         self.folder = folder
         self.best, self.best_value = "", math.nan
         self._origin, self._monitor, self._mode, self._every = origin, monitor, mode, every_steps
-        self._stop = stop
+        self._frozen, self._stop = frozen, stop
         self.ranked: list[tuple[str, float]] = []
         self._best_epochs = best_epochs
         self._needed: list[set[str]] = []  # what the newest two checkpoints need, older first
@@ -215,8 +279,11 @@ class KeepCheckpoints(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Write into each checkpoint whose it is."""
-        checkpoint["tlkit"] = {"format_version": FORMAT_VERSION, "origin": self._origin}
+        """Leave out the frozen weights, and add what the checkpoint belongs to."""
+        checkpoint["state_dict"] = self._frozen.removed(checkpoint["state_dict"])
+        checkpoint["tlkit"] = {
+            "format_version": FORMAT_VERSION, "origin": self._origin, "frozen_weights": self._frozen.digest,
+        }  # fmt: skip
 
     @property
     def _best(self) -> set[str]:
@@ -236,10 +303,9 @@ class KeepCheckpoints(Checkpoint):
         self._needed = [*self._needed[-1:], {name, *self._best}]
         if trainer.is_global_zero:
             needed = set().union(*self._needed)
-            files = cast(DurableCheckpointIO, trainer.strategy.checkpoint_io)
-            for path in files.checkpoints(self.folder):
+            for path in self.folder.glob(PATTERN):
                 if path.name not in needed:
-                    files.remove_checkpoint(path)
+                    trainer.strategy.checkpoint_io.remove_checkpoint(path)
 
 
 @dataclass(frozen=True)
@@ -268,6 +334,9 @@ def find_start(folder: Path, *, origin: str) -> Start | None:
 
     A checkpoint counts if its sha256 is the one beside it, if it was written by this very run, and if the best epoch
     that it knows of is whole, too. Any other is named in the log.
+
+    Raises:
+        RunError: a checkpoint is of another format than this version of tlkit writes.
     """
     for path in sorted(folder.glob(PATTERN), reverse=True):
         try:
@@ -290,10 +359,24 @@ def find_start(folder: Path, *, origin: str) -> Start | None:
     return None
 
 
-def read_whole(path: Path, *, origin: str) -> dict[str, Any] | None:
-    """Read a checkpoint of a run; None, and a line in the log, where it is missing, damaged or another run's."""
+def read_whole(path: Path, *, origin: str, frozen: FrozenWeights) -> dict[str, Any] | None:
+    """Return a checkpoint of a run, without the frozen weights.
+
+    Args:
+        path: the file.
+        origin: what identifies the run; see `origin_of`.
+        frozen: the weights that it must belong on.
+
+    Returns:
+        The checkpoint; None, and a line in the log, where it is missing, damaged or another run's.
+
+    Raises:
+        RunError: it is of another format than this version of tlkit writes, or belongs on other frozen weights.
+    """
     try:
-        return _read_own(path, origin=origin)
+        checkpoint = _read_own(path, origin=origin)
+        frozen.require(checkpoint, path)
+        return checkpoint
     except _UnusableError as error:
         logger.warning("%s It is left out.", error)
         return None
@@ -331,9 +414,15 @@ def _read_own(path: Path, *, origin: str) -> dict[str, Any]:
         raise _UnusableError(f"{path} is damaged: its sha256 is not the one in {digest_path(path).name}.")
     try:
         checkpoint = read_checkpoint(path)
-        written_for = checkpoint["tlkit"]["origin"]
+        version, written_for = int(checkpoint["tlkit"]["format_version"]), checkpoint["tlkit"]["origin"]
     except Exception as error:  # torch raises a different kind for every damage
         raise _UnusableError(f"{path} is not a checkpoint of tlkit ({type(error).__name__}).") from error
+    if version != FORMAT_VERSION:
+        by = "an earlier" if version < FORMAT_VERSION else "a newer"
+        raise RunError(
+            f"{path} was written by {by} tlkit, in format {version} of checkpoints; this one reads format "
+            f"{FORMAT_VERSION}. Continue the run with the tlkit that started it, or start it again with --overwrite."
+        )
     if written_for != origin:
         raise _UnusableError(f"{path} belongs to another run: its recipe, images or weights are others.")
     return checkpoint

@@ -297,10 +297,10 @@ def _train(
 
 def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
     """Store the best weights so far of a run that ends with an error; nothing where no epoch has ended."""
-    start = find_start(directory.checkpoints, origin=origin_of(prepared))
-    if start is None or start.best is None:
-        return
     try:
+        start = find_start(directory.checkpoints, origin=origin_of(prepared))
+        if start is None or start.best is None:
+            return
         load_best(prepared, start.best)
         save_artifact(directory.model, prepared.classifier.plain_network().state_dict(), prepared.classifier.card())
         logger.warning("The best weights so far are in %s; --resume continues the run.", directory.model)

@@ -17,7 +17,7 @@ from torch.nn import functional
 from tlkit.data.batch import Batch
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.models.averaging import mean_of, moved_statistics, renew_statistics
-from tlkit.pipeline.training.checkpoints import read_whole
+from tlkit.pipeline.training.checkpoints import FrozenWeights, read_whole
 from tlkit.pipeline.training.prepare import Prepared
 from tlkit.pipeline.training.resume import origin_of
 
@@ -93,11 +93,14 @@ def make_soup(
 
     Returns:
         What was tried; None where there are not two checkpoints to average.
+
+    Raises:
+        RunError: a checkpoint belongs on other frozen weights.
     """
-    origin, classifier = origin_of(prepared), prepared.classifier
-    found = [(name, read_whole(folder / name, origin=origin)) for name, _ in ranked]
-    kept = [(checkpoint["epoch"] + 1, checkpoint["state_dict"]) for _, checkpoint in found if checkpoint is not None]
-    if len(kept) < 2 or found[0][1] is None:
+    origin, classifier, frozen = origin_of(prepared), prepared.classifier, FrozenWeights.of(prepared)
+    found = [read_whole(folder / name, origin=origin, frozen=frozen) for name, _ in ranked]
+    kept = [(checkpoint["epoch"] + 1, checkpoint["state_dict"]) for checkpoint in found if checkpoint is not None]
+    if len(kept) < 2 or found[0] is None:
         logger.warning("There are not two epochs to average; the model is the best epoch's.")
         return None
     logger.info("Averaging the best %d epochs, as far as validation gains by it.", len(kept))
@@ -111,7 +114,7 @@ def make_soup(
     tried = [Tried(kept[0][0], best, taken=True)]
     current = {name: value.clone() for name, value in classifier.state_dict().items()}
     for epoch, state in kept[1:]:
-        classifier.load_state_dict(mean_of([*taken, state]))
+        classifier.load_state_dict({**frozen.tensors, **mean_of([*taken, state])})
         if layers:
             renew_statistics(classifier.judged, layers, _training_images(prepared))
         value = _figure(prepared, batches, monitor)

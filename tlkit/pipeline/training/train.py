@@ -28,8 +28,14 @@ from tlkit.pipeline.training.callbacks import (
     StopRequested,
     track,
 )
-from tlkit.pipeline.training.checkpoints import DurableCheckpointIO, KeepCheckpoints, Start, find_start, read_checkpoint
-from tlkit.pipeline.training.held import HeldCheckpointIO
+from tlkit.pipeline.training.checkpoints import (
+    DurableCheckpointIO,
+    FrozenWeights,
+    KeepCheckpoints,
+    Start,
+    find_start,
+    read_checkpoint,
+)
 from tlkit.pipeline.training.prepare import Prepared
 from tlkit.pipeline.training.resume import origin_of
 from tlkit.pipeline.training.soup import make_soup
@@ -42,8 +48,6 @@ from tlkit.tracking import NullTracker, Tracker
 logger = logging.getLogger(__name__)
 
 Outcome = Literal["finished", "interrupted"]
-BACKBONES = ("network.backbone.", "average.network.backbone.")
-"""What training on cached features leaves as it is, by the names of its tensors."""
 
 
 def train(
@@ -69,7 +73,7 @@ def train(
 
     Raises:
         NotFiniteError: the loss or a gradient is not a finite number; epoch, batch and files are named.
-        RunError: a checkpoint cannot be written.
+        RunError: a checkpoint cannot be written, or belongs on other frozen weights.
     """
     origin, world = origin_of(prepared), prepared.world
     start = _find_start(directory, origin=origin) if resume else None
@@ -144,18 +148,18 @@ class _Training:
     def run(self, *, origin: str, checkpoint: Path | None, speed: Speed) -> tuple[Outcome, KeepCheckpoints]:
         """Train; return how it ended, and what has kept the checkpoints."""
         prepared, classifier, stop = self.prepared, self.prepared.classifier, self.stop
-        last_batch = LastBatch()
-        keeper = _keeper(self.directory, prepared, origin=origin, stop=stop)
+        last_batch, frozen = LastBatch(), FrozenWeights.of(prepared)
+        keeper = _keeper(self.directory, prepared, origin=origin, frozen=frozen, stop=stop)
         callbacks: list[pl.Callback] = [self.worst] if self.worst is not None else []
         callbacks += [MetricsRecorder(self.directory, self.tracker), last_batch, keeper]
         callbacks += _early_stopping(prepared)
         if self.progress:
             callbacks.append(ProgressBar())
         outcome: Outcome = "finished"
-        from_pixels = isinstance(self.batches, ImageFolderDataModule)
-        trained = copy.deepcopy(classifier) if prepared.sharded else classifier
-        files = DurableCheckpointIO() if from_pixels else HeldCheckpointIO(BACKBONES)
-        with _quiet_lightning(), stop.listening(), computing(prepared, speed, from_pixels=from_pixels), files.kept():
+        # a copy, because nothing public makes a sharded or compiled module plain again
+        trained = copy.deepcopy(classifier) if prepared.sharded or speed.compiled else classifier
+        files = DurableCheckpointIO(frozen)
+        with _quiet_lightning(), stop.listening(), computing(trained, speed, device=prepared.device):
             trainer = _trainer(self.directory, prepared, callbacks, files, progress=self.progress)
             try:
                 trainer.fit(
@@ -186,11 +190,15 @@ class _Training:
 
 
 def load_best(prepared: Prepared, best: Path | None) -> None:
-    """Put the best epoch's weights into the classifier; the last batch's where no epoch has ended."""
+    """Load the best epoch's weights into the classifier; keep the last batch's where no epoch has ended.
+
+    Raises:
+        RunError: the checkpoint belongs on other frozen weights.
+    """
     if best is None:
         logger.warning("No epoch has ended; the weights are those of the last batch.")
         return
-    checkpoint = read_checkpoint(best)
+    checkpoint = FrozenWeights.of(prepared).completed(read_checkpoint(best), best)
     prepared.classifier.load_state_dict(checkpoint["state_dict"])
     logger.info("Kept the weights of epoch %d.", checkpoint["epoch"] + 1)
 
@@ -273,12 +281,15 @@ def _quiet_lightning() -> Iterator[None]:
             speaker.setLevel(level)
 
 
-def _keeper(directory: RunDirectory, prepared: Prepared, *, origin: str, stop: PoliteStop) -> KeepCheckpoints:
+def _keeper(
+    directory: RunDirectory, prepared: Prepared, *, origin: str, frozen: FrozenWeights, stop: PoliteStop
+) -> KeepCheckpoints:
     """Return what keeps the checkpoints; without validation the last epoch counts as the best."""
     settings = prepared.recipe.train
     return KeepCheckpoints(
         directory.checkpoints,
         origin=origin,
+        frozen=frozen,
         monitor=settings.monitor if _has_val(prepared) else None,
         mode=_mode(settings.monitor),
         every_steps=settings.checkpoint_every,

@@ -96,7 +96,7 @@ def _of_sharding(train: TrainSection) -> Iterator[Contradiction]:
     beside = {
         "precision": (train.precision == 16, "needs loss scaling, which tlkit does not share out. Use bf16 or 32"),
         "memory_format": (train.memory_format == "channels_last", "does not go with weights in parts. Use contiguous"),
-        "compile": (train.compile is True, "has not been tried with weights in parts. Use compile: false"),
+        "compile": (train.compile, "has not been tried with weights in parts. Use compile: false"),
     }
     for key, (is_used, reason) in beside.items():
         if is_used:
