@@ -28,7 +28,7 @@ $(VENV)/.quickstart: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: $(VENV)/.quickstart
 	@echo "installing what the checks need"
-	@$(PIP) -e '.[quickstart,onnx,openvino,dev]'
+	@$(PIP) -e '.[quickstart,openvino,dev]'
 	@touch $@
 
 install: $(VENV)/.quickstart ## create .venv and install tlkit with what the quickstart needs

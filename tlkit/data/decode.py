@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import PIL
+import PIL.features
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from tlkit.data.formats import OPENERS, Format, describe_content, detect_format
@@ -42,7 +42,8 @@ MAX_PIXELS = 178_956_970
 RULES_VERSION = 1
 """Raised when the rules above, or the scaling in `geometry`, give other pixels than before."""
 
-DECODER = f"rules {RULES_VERSION}, pillow {PIL.__version__.partition('.')[0]}"
+LIBJPEG = PIL.features.version("libjpeg_turbo") or PIL.features.version("jpg")
+DECODER = f"rules {RULES_VERSION}, pillow {PIL.__version__}, libjpeg {LIBJPEG}"
 """What pixels depend on beside the file and the preprocessing; part of the key of cached features."""
 
 ORIENTATION_TAG = 274

@@ -1,35 +1,34 @@
-"""Which engine runs a frozen backbone: measured for a moment on the real batch, held to a tolerance, and logged."""
+"""Which engine runs a frozen backbone: chosen by rule, held to a tolerance on real images, and logged."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from importlib import metadata
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 import torch
 from torch import nn
 
 from tlkit.choices import EngineName
+from tlkit.errors import MissingExtraError
 from tlkit.features.engines import Dtype, Engine, TorchEngine
-from tlkit.features.graph_engines import OnnxRuntimeEngine, OpenVinoEngine
+from tlkit.features.folding import FOLDING_VERSION
+from tlkit.features.graph_engines import EXPORTER, OnnxRuntimeEngine, OpenVinoEngine
 
 logger = logging.getLogger(__name__)
 
 
 PROBE_IMAGES = 8
-"""Real images that engines are compared by."""
-GLANCE_IMAGES = 2
-"""So many say roughly how long torch will take: too long rather than too short, and then it is measured."""
+"""Real images on which an engine is compared with float32 torch; a black one joins them, so that not all are alike."""
 PROBES, PROBE_CLASSES = 16, 10
 LEAST_AGREEMENT = 0.95
 """Smallest share of the probes' decisions that an engine must have in common with float32 torch."""
-WORTH_TRYING_S: Mapping[EngineName, float] = {"torch-bf16": 8.0, "onnxruntime": 20.0, "openvino": 30.0}
-"""How long torch would have to take before an engine is tried: several times what it takes to set the engine up."""
 
 
 @dataclass(frozen=True)
@@ -66,30 +65,85 @@ def agreement(x: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) ->
     return Agreement(float(cosine.min()), float((decided[0] == decided[1]).mean()))
 
 
+@dataclass(frozen=True)
+class EngineIdentity:
+    """What cache keys hold of an engine.
+
+    Attributes:
+        engine: what it is and where it runs, such as "torch/cpu"; an engine's `name`.
+        dtype: its arithmetic.
+        build: versions and settings that its bits depend on.
+    """
+
+    engine: str
+    dtype: Dtype
+    build: str
+
+
 def candidates(device: str) -> tuple[EngineName, ...]:
-    """Return the engines that can run here, the reference first."""
+    """Return the engines that can run here, the one that `auto` prefers first.
+
+    On a CPU that is ONNX Runtime, on a GPU with bfloat16 torch in bfloat16, elsewhere torch.
+    """
+    if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return ("torch-bf16", "torch")
     if device != "cpu":
-        return ("torch", "torch-bf16") if device == "cuda" and torch.cuda.is_bf16_supported() else ("torch",)
-    found: list[EngineName] = ["torch"]
-    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
-        found.append("torch-bf16")
-    packages: Mapping[EngineName, tuple[str, ...]] = {"onnxruntime": ("onnxruntime", "onnx"), "openvino": ("openvino",)}
-    found += [name for name, needed in packages.items() if all(map(importlib.util.find_spec, needed))]
-    return tuple(found)
+        return ("torch",)
+    found: tuple[EngineName, ...] = ("onnxruntime", "torch", "torch-bf16")
+    return (*found, "openvino") if importlib.util.find_spec("openvino") else found
 
 
-def identity(name: EngineName, device: str) -> tuple[str, Dtype]:
-    """Return the name and the arithmetic that an engine puts into cache keys."""
-    if name == "torch-bf16":
-        return f"torch/{device}", "bfloat16"
-    return f"{name}/{device if name == 'torch' else 'cpu'}", "float32"
+def identity(name: EngineName, device: str) -> EngineIdentity:
+    """Return what an engine puts into cache keys; nothing is built for it.
+
+    Raises:
+        MissingExtraError: the package is not installed; the message has its pip line.
+    """
+    package = name.removesuffix("-bf16")
+    where = device if package == "torch" else "cpu"
+    settings = [f"torch {torch.__version__}", f"timm {metadata.version('timm')}", _processor(where)]
+    if package == "torch":
+        settings.append(f"float32 precision {_float32_precision(where)}")
+    else:
+        settings = [f"{package} {_graph_version(package)}", EXPORTER, *settings]
+    build = ", ".join([*settings, f"batch norm folding {FOLDING_VERSION}"])
+    return EngineIdentity(f"{package}/{where}", "float32" if name == package else "bfloat16", build)
+
+
+def _graph_version(package: str) -> str:
+    """Return the version of ONNX Runtime or OpenVINO; only the first is a dependency."""
+    if package == "onnxruntime":
+        return str(onnxruntime.__version__)
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        raise MissingExtraError(package=package, extra=package, purpose=f"features.engine: {package}") from None
+
+
+def _processor(device: str) -> str:
+    """Return what decides which kernels run: the vector instructions of a CPU, or the model of a GPU."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return str(torch.backends.cpu.get_cpu_capability())
+
+
+def _float32_precision(device: str) -> str:
+    """Return the arithmetic that torch may use for float32 products: ieee, or a shorter format for speed."""
+    mkldnn: Any = torch.backends.mkldnn  # the attributes are set by a class that replaces the module
+    cudnn: Any = torch.backends.cudnn
+    backends = {
+        "cpu": (mkldnn.matmul, mkldnn.conv),
+        "cuda": (torch.backends.cuda.matmul, cudnn.conv),
+    }
+    named = [str(backend.fp32_precision).replace("none", "ieee") for backend in backends.get(device, ())]
+    return "/".join(named) or "ieee"
 
 
 def engine_named(engine: str, dtype: str) -> EngineName:
-    """Return which engine has this identity, on whatever device.
+    """Return which engine has this name and arithmetic, on whatever device.
 
     Example:
-        >>> engine_named(*identity("torch-bf16", "cpu")), engine_named(*identity("openvino", "cpu"))
+        >>> engine_named("torch/cuda", "bfloat16"), engine_named("openvino/cpu", "float32")
         ('torch-bf16', 'openvino')
     """
     name = engine.partition("/")[0]
@@ -101,7 +155,7 @@ def create_engine(name: EngineName, module: nn.Module, pixels: torch.Tensor, *, 
 
     Args:
         name: which.
-        module: maps uint8 pixels (B, 3, H, W) to features (B, D), with batch normalisation folded where it can be.
+        module: maps uint8 pixels (B, 3, H, W) to features (B, D), with batch normalization folded where it can be.
         pixels: an input; all later ones have its shape.
         device: "cpu", "cuda" or "mps"; the graph engines run on the CPU whatever it is.
 
@@ -110,7 +164,7 @@ def create_engine(name: EngineName, module: nn.Module, pixels: torch.Tensor, *, 
     """
     match name:
         case "torch":
-            return TorchEngine(module, device=device, example=pixels)
+            return TorchEngine(module, device=device)
         case "torch-bf16":
             return TorchEngine(module, device=device, dtype="bfloat16")
         case "onnxruntime":
@@ -124,76 +178,50 @@ def choose_engine(
     folded: Callable[[], nn.Module],
     pixels: torch.Tensor,
     *,
-    images: int,
     device: str,
     tolerance: float,
-    before: Callable[[], None] = lambda: None,
 ) -> Engine:
-    """Measure the engines that can run here, and return the fastest one that is near enough to float32 torch.
+    """Return the engine that `auto` prefers here, or torch where that one fails or is too far from float32 torch.
 
-    An engine is tried only where torch alone would take several times as long as setting it up.
+    Nothing is timed: the same network and images give the same choice in every run on one machine.
 
     Args:
         module: maps uint8 pixels (B, 3, H, W) to features (B, D); run as it is, it is the reference.
-        folded: gives the same function with batch normalisation folded.
-        pixels: a batch, its first images real.
-        images: how many images are to be run.
+        folded: returns the same function with batch normalization folded.
+        pixels: a batch whose first `PROBE_IMAGES` are real, as far as there are so many, and whose others are black.
         device: "cpu", "cuda" or "mps".
         tolerance: smallest cosine similarity with the reference, in (0, 1].
-        before: called before anything that takes long.
     """
     built = folded()
-    best: Engine = create_engine("torch", built, pixels, device=device)
-    others = candidates(device)[1:]
-    for some in (pixels[:GLANCE_IMAGES], pixels):
-        if some is pixels:
-            before()
-        best_s = _time_s(best, some)
-        rate = len(some) / best_s
-        expected_s = images / rate
-        if all(expected_s < WORTH_TRYING_S[name] for name in others):
-            untried = f", too short for another engine to pay for its start (not tried: {', '.join(others)})"
+    name = candidates(device)[0]
+    if name == "torch":
+        logger.info("features.engine is auto: torch/%s (float32) runs the frozen backbone.", device)
+        return create_engine("torch", built, pixels, device=device)
+    compared = PROBE_IMAGES + 1
+    with torch.inference_mode():
+        reference = module.to(device)(pixels[:compared].to(device)).float().cpu().numpy()
+    try:
+        engine = create_engine(name, built, pixels, device=device)
+        near = agreement(engine(pixels)[:compared], reference)
+    except Exception as error:  # an exporter or a runtime raises any class; torch runs every network
+        reason = f"{name} cannot run this network ({type(error).__name__})"
+        logger.debug("%s cannot run the backbone.", name, exc_info=True)
+    else:
+        measured = f"smallest cosine {near.cosine:.6f}, {near.argmax:.0%} of decisions"
+        if near.within(tolerance):
             logger.info(
-                "features.engine is auto: %s (%s) runs the frozen backbone, %.0f images/s: about %.0f s%s.",
-                best.name, best.dtype, rate, expected_s, untried if others else "",
+                "features.engine is auto: %s (%s) runs the frozen backbone; it agrees with float32 torch (%s). To take "
+                "another engine, name it in features.engine.",
+                engine.name, engine.dtype, measured,
             )  # fmt: skip
-            return best
-    said = [f"torch {rate:.0f} images/s"]
-    reference: npt.NDArray[np.float32] | None = None
-    for name in others:
-        if expected_s < WORTH_TRYING_S[name]:
-            said.append(f"{name} not tried for the {expected_s:.0f} s that torch takes")
-            continue
-        before()
-        if reference is None:
-            with torch.inference_mode():
-                reference = module.to(device)(pixels[:PROBE_IMAGES].to(device)).float().cpu().numpy()
-        try:
-            engine = create_engine(name, built, pixels, device=device)
-            near = agreement(engine(pixels)[:PROBE_IMAGES], reference)
-        except Exception as error:  # a guest's exporter or runtime raises what it likes; torch runs everything
-            said.append(f"{name} cannot run it ({type(error).__name__})")
-            logger.debug("%s cannot run the backbone.", name, exc_info=True)
-            continue
-        if not near.within(tolerance):
-            said.append(f"{name} too far off (cosine {near.cosine:.5f}, agreement {near.argmax:.0%})")
-            continue
-        before()
-        seconds = _time_s(engine, pixels)
-        said.append(f"{name} {len(pixels) / seconds:.0f} images/s (cosine {near.cosine:.6f})")
-        if seconds < best_s:
-            best, best_s = engine, seconds
+            return engine
+        reason = (
+            f"{name} differs too much from float32 torch ({measured}; at least {tolerance:g} and "
+            f"{LEAST_AGREEMENT:.0%} are needed)"
+        )
     logger.info(
-        "features.engine is auto: %s (%s) runs the frozen backbone, the fastest here whose features agree with float32 "
-        "torch: %s.",
-        best.name, best.dtype, ", ".join(said),
+        "features.engine is auto: torch/%s (float32) runs the frozen backbone: %s. To take another engine, name it in "
+        "features.engine.",
+        device, reason,
     )  # fmt: skip
-    return best
-
-
-def _time_s(engine: Engine, pixels: torch.Tensor) -> float:
-    """Return the seconds of one batch, after one that warms up."""
-    engine(pixels)
-    start = time.perf_counter()
-    engine(pixels)
-    return time.perf_counter() - start
+    return create_engine("torch", built, pixels, device=device)

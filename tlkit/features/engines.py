@@ -1,4 +1,4 @@
-"""What runs a frozen backbone: one small protocol, and torch behind it."""
+"""Engines, which run a frozen backbone: their protocol, and PyTorch as an engine."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from tlkit.features.fused_linear import fuse_linear
-from tlkit.features.fusing import fuse_activations
-
 Dtype = Literal["float32", "bfloat16"]
 
 
 class Engine(Protocol):
-    """Runs a frozen backbone. The same engine gives the same bytes for the same pixels, time after time.
+    """Runs a frozen backbone. The same engine returns the same bytes for the same batch of pixels, each time.
 
     Attributes:
         name: what it is and where it runs, such as "torch/cpu"; part of every cache key.
@@ -33,29 +30,18 @@ class Engine(Protocol):
 
 
 class TorchEngine:
-    """torch itself, without gradients: channels-last, in float32 or under bf16 autocast.
+    """PyTorch without gradients: channels-last, in float32 or under bfloat16 autocast.
 
     Args:
-        module: maps uint8 pixels (B, 3, H, W) to features (B, D), normalisation included.
+        module: maps uint8 pixels (B, 3, H, W) to features (B, D), normalization included.
         device: "cpu", "cuda" or "mps".
         dtype: the arithmetic of the network; features come out as float32 whichever it is.
-        example: pixels as they will come; with them, float32 on a CPU has its layers fused with their activations.
     """
 
-    def __init__(
-        self,
-        module: nn.Module,
-        *,
-        device: str = "cpu",
-        dtype: Dtype = "float32",
-        example: torch.Tensor | None = None,
-    ) -> None:
+    def __init__(self, module: nn.Module, *, device: str = "cpu", dtype: Dtype = "float32") -> None:
         self.name = f"torch/{device}"
         self.dtype: Dtype = dtype
         self._device = device
-        if example is not None and device == "cpu" and dtype == "float32":
-            module = module.cpu().to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-            module = fuse_linear(fuse_activations(module, example[:1]), example[:1])
         self._module = module.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def __call__(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tlkit.errors import DataError, first_few
 from tlkit.preprocess import Preprocess
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Part of every key; raised when the same inputs would give other features than before."""
 
 
@@ -53,6 +53,8 @@ class Provenance:
         view: None for the image as evaluation sees it.
         options: what the architecture was built with beside its name (`Backbone.options`), as canonical JSON; they can
             change what equal weights compute, such as an activation or a stride. "" for none, as nearly always.
+        engine_build: versions and settings that the engine's bits depend on, as `EngineIdentity.build` states them; ""
+            in caches of a tlkit that did not record them.
     """
 
     architecture: str
@@ -64,6 +66,7 @@ class Provenance:
     dtype: str
     view: View | None = None
     options: str = ""
+    engine_build: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -88,11 +91,9 @@ class Provenance:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
         return {
-            **{name: getattr(self, name) for name in ("architecture", "weights", "layer", "decoder", "engine")},
-            "dtype": self.dtype,
+            **{field.name: getattr(self, field.name) for field in fields(self)},
             "preprocess": self.preprocess.to_dict(),
             "view": None if self.view is None else asdict(self.view),
-            **({"options": self.options} if self.options else {}),  # so that the key of nearly all stays as it was
         }
 
     @classmethod

@@ -66,7 +66,7 @@ def embed(
     Args:
         images: samples, or paths of image files.
         backbone: what makes the features; it is put into evaluation mode.
-        engine: what runs the backbone; auto takes the one that made the features already cached, or else measures.
+        engine: what runs the backbone; auto takes the one that made the features already cached, else chooses by rule.
         tolerance: smallest cosine similarity with float32 torch that auto accepts, in (0, 1].
         device: auto, cpu, cuda or mps.
         cache: where features are kept; default: `FeatureCache()`.
@@ -116,7 +116,7 @@ def embed_views(
         views: how many, at least 1.
         augment: a preset or a list of transforms, as in a recipe.
         seed: of the augmentation.
-        engine: what runs the backbone; auto takes the one that made the features already cached, or else measures.
+        engine: what runs the backbone; auto takes the one that made the features already cached, else chooses by rule.
         tolerance: smallest cosine similarity with float32 torch that auto accepts, in (0, 1].
         device: auto, cpu, cuda or mps.
         cache: where features are kept; default: `FeatureCache()`.
@@ -159,9 +159,7 @@ def _embed(
     if not len(files):
         raise DataError("No image is named, so there is nothing to make features of.")
     pixels = Pixels(build_transform(backbone.preprocess, augment=augment), view, num_workers, max_pixels)
-    maker = _choose_maker(
-        files, backbone, cache, pixels, engine=engine, tolerance=tolerance, device=device, progress=progress
-    )
+    maker = _choose_maker(files, backbone, cache, pixels, engine=engine, tolerance=tolerance, device=device)
     shelf = cache.shelf(maker.made_by)
     for _ in range(TRIES):
         missing = shelf.missing(files.keys(maker.made_by))
@@ -197,16 +195,16 @@ def _choose_maker(
     engine: EngineName | Literal["auto"],
     tolerance: float,
     device: str,
-    progress: Progress | None,
 ) -> Maker:
     device = choose_device(device)
     module = PixelBackbone(backbone.module.eval(), backbone.preprocess)
 
-    def made_by(engine: str, dtype: str) -> Provenance:
+    def made_by(name: EngineName) -> Provenance:
+        by = identity(name, device)
         return Provenance(
             architecture=backbone.name, weights=backbone.weights.digest, layer="pooled", preprocess=backbone.preprocess,
-            decoder=DECODER, engine=engine, dtype=dtype, view=pixels.view,
-            options=options_text(backbone.options),
+            decoder=DECODER, engine=by.engine, dtype=by.dtype, view=pixels.view, options=options_text(backbone.options),
+            engine_build=by.build,
         )  # fmt: skip
 
     def folded() -> nn.Module:
@@ -215,19 +213,15 @@ def _choose_maker(
         return PixelBackbone(fold_batch_norm(backbone.module.cpu(), example), backbone.preprocess)
 
     def build(name: EngineName) -> Engine:
-        return create_engine(name, folded(), pixels.any_batch(files), device=device)
+        return create_engine(name, folded(), pixels.black_batch(), device=device)
 
     if engine != "auto":
-        return Maker(made_by(*identity(engine, device)), partial(build, engine))
-    makers = {name: Maker(made_by(*identity(name, device)), partial(build, name)) for name in candidates(device)}
+        return Maker(made_by(engine), partial(build, engine))
+    makers = {name: Maker(made_by(name), partial(build, name)) for name in candidates(device)}
     there = {name: cache.shelf(m.made_by).count(files.keys(m.made_by)) for name, m in makers.items()}
     name = max(there, key=lambda name: there[name])
     if 2 * there[name] >= len(files):
-        logger.info("features.engine is auto: %s, whose features of %d images are kept already.", name, there[name])
+        logger.info("features.engine is auto: %s, whose features of %d images are cached already.", name, there[name])
         return makers[name]
-    images = len(files) - there[name]
-    chosen = choose_engine(
-        module, folded, pixels.any_batch(files), images=images, device=device, tolerance=tolerance,
-        before=lambda: None if progress is None else progress(0, images),
-    )  # fmt: skip
-    return Maker(made_by(chosen.name, chosen.dtype), lambda: chosen)
+    chosen = choose_engine(module, folded, pixels.comparison_batch(files), device=device, tolerance=tolerance)
+    return Maker(made_by(engine_named(chosen.name, chosen.dtype)), lambda: chosen)

@@ -34,7 +34,7 @@ def embed_run(
     Args:
         run: a run or its directory.
         splits: which of its images.
-        engine: what runs the backbone; auto takes the one that made the features already cached, or else measures.
+        engine: what runs the backbone; auto takes the one that made the features already cached, else chooses by rule.
         tolerance: smallest cosine similarity with float32 torch that auto accepts, in (0, 1].
         device: auto, cpu, cuda or mps.
         cache: where features are kept; default: `FeatureCache()`.

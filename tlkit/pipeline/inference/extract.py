@@ -32,7 +32,8 @@ from tlkit.samples import DIGEST, Samples
 logger = logging.getLogger(__name__)
 
 BATCH = 32
-"""Images per pass; short batches are filled up, so that features do not depend on how many images are missing."""
+"""Images per pass; short batches are filled up. The bits of an image's features may depend on the size of its batch
+(torch and ONNX Runtime choose kernels by it), and must not depend on how many images are missing."""
 ROWS_PER_SHARD = 256
 LOG_EVERY_S = 15.0
 
@@ -105,14 +106,19 @@ class Pixels:
             cast(EpochSampler, loader.sampler).set_epoch(self.view.number)
         yield from loader
 
-    def any_batch(self, files: Files) -> torch.Tensor:
-        """Return a full batch, its first images real, the others black; all black where none of them can be read.
+    def comparison_batch(self, files: Files) -> torch.Tensor:
+        """Return a full batch that engines are compared on: up to `PROBE_IMAGES` real images, the others black.
 
-        The log says nothing of those that cannot: the pass that makes the features names them.
+        The log says nothing of files that cannot be read: the pass that makes the features names them.
         """
-        first = files.take(range(min(PROBE_IMAGES, len(files))))
-        for batch in replace(self, num_workers=0).batches(first, quiet=True):
-            return _filled(batch.image)
+        for start in range(0, len(files), PROBE_IMAGES):
+            some = files.take(range(start, min(start + PROBE_IMAGES, len(files))))
+            for batch in replace(self, num_workers=0).batches(some, quiet=True):
+                return _filled(batch.image)
+        return self.black_batch()
+
+    def black_batch(self) -> torch.Tensor:
+        """Return a batch of black pixels in the shape of every batch, (BATCH, 3, H, W)."""
         return torch.zeros(BATCH, 3, *self.transform.preprocess.image_size, dtype=torch.uint8)
 
 

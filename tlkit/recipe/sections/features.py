@@ -21,7 +21,9 @@ class FeaturesSection(Section):
         "pixels every epoch; never = run the backbone every epoch.",
     )
     engine: Literal["auto", EngineName] = Field(
-        "auto", description="What runs the frozen backbone; auto = the fastest within `tolerance`, measured and logged."
+        "auto",
+        description="What runs the frozen backbone; auto = ONNX Runtime on a CPU and torch in bfloat16 on a GPU, where "
+        "the features are within `tolerance` of float32 torch, else torch.",
     )
     tolerance: v.UpToOne = Field(
         0.9999,
