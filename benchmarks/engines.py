@@ -13,8 +13,6 @@ import statistics
 import time
 from importlib import metadata
 
-import tlkit.torchvision_cure  # noqa: F401  isort: skip
-
 import numpy as np
 import torch
 

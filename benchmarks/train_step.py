@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import time
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 import torch
 
 from tlkit.models.backbone import create_backbone

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint

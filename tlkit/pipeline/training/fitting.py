@@ -8,8 +8,6 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import pandas as pd
 
 from tlkit.data.duplicates import Pair

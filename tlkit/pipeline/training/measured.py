@@ -12,8 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import torch
 
 from tlkit.disk import cache_folder, write_text

@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from typing import Any, Literal
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import torch
 
 from tlkit.errors import RecipeError

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import pytorch_lightning as pl
 import torch
 
