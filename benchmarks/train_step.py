@@ -12,10 +12,10 @@ import time
 
 import torch
 
+from tlkit.cli.allocator import keep_freed_memory
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.sweep import training_step_of
-from tlkit.pipeline.inference.devices import keep_freed_memory
 
 
 def main() -> None:
