@@ -99,8 +99,8 @@ def test_the_command_makes_them_beside_and_to_the_same_bits(recipe, tmp_path):
     with_a_thread = (
         "import threading\n"
         "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
-        "from tlkit.__main__ import run\n"
-        "run()"
+        "from tlkit.cli.app import main\n"
+        "main()"
     )
     other = tlkit("fit", recipe, "name=alone", cwd=tmp_path, code=with_a_thread)
     assert (one.returncode, other.returncode) == (0, 0), one.stderr + other.stderr
