@@ -65,9 +65,7 @@ def imports(tree):
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node
-        elif isinstance(node, ast.If) and "TYPE_CHECKING" in {
-            part.id for part in ast.walk(node.test) if isinstance(part, ast.Name)
-        }:
+        elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             for other in node.orelse:
                 yield from imports(ast.Module([other], []))
         else:
