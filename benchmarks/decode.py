@@ -79,7 +79,7 @@ def with_cv2_reduced(data: bytes) -> object:
 
 def with_torchvisions_transforms() -> Callable[[bytes], object]:
     """Return what torchvision's ImageFolder and the transforms of its pretrained weights do; Pillow decodes."""
-    import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+    import tlkit.torchvision_cure  # noqa: F401  before torchvision
 
     from torchvision.transforms import v2
 
@@ -88,7 +88,7 @@ def with_torchvisions_transforms() -> Callable[[bytes], object]:
 
 
 def with_torchvisions_decoder() -> Callable[[bytes], object] | str:
-    import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+    import tlkit.torchvision_cure  # noqa: F401  before torchvision
 
     import torch
     from torchvision.io import ImageReadMode, decode_jpeg

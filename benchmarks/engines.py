@@ -14,15 +14,13 @@ import statistics
 import time
 from importlib import metadata
 
-import tlkit.torchvision_cure  # noqa: F401  isort: skip
-
 import numpy as np
 import torch
 
+from tlkit.cli.allocator import keep_freed_memory
 from tlkit.features.engine_choice import agreement, candidates, create_engine
 from tlkit.features.folding import fold_batch_norm
 from tlkit.models.backbone import create_backbone
-from tlkit.pipeline.inference.devices import keep_freed_memory
 from tlkit.pipeline.inference.embed import PixelBackbone
 from tlkit.pipeline.inference.extract import BATCH
 

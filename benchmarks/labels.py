@@ -13,9 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import tlkit.torchvision_cure  # noqa: F401  before timm
-
-import numpy as np  # isort: skip
+import numpy as np
 from cleanlab.rank import get_label_quality_scores
 
 from tlkit.data.folder import scan_folder

@@ -16,8 +16,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 from PIL import Image
 
 from tlkit.data.datamodule import ImageFolderDataModule

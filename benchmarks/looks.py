@@ -9,8 +9,6 @@ Processor seconds of this process, the least of five rounds, with features of a 
 import sys
 import time
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 from tlkit.data.check import check_images
 from tlkit.data.leaks import find_copies, find_leaks
 from tlkit.data.sources import read_samples

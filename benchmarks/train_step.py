@@ -10,13 +10,12 @@ from __future__ import annotations
 import argparse
 import time
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
 import torch
 
+from tlkit.cli.allocator import keep_freed_memory
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.sweep import training_step_of
-from tlkit.pipeline.inference.devices import keep_freed_memory
 
 
 def main() -> None:

@@ -15,9 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 from torch.utils.data import DataLoader, Dataset
 
 from tlkit.data.dataset import ImageDataset

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+import tlkit.torchvision_cure  # noqa: F401  before Lightning, which imports torchvision
 
 import pytorch_lightning as pl
 import timm

@@ -1,73 +1,86 @@
-"""The command line as a process: how it treats Python's garbage collector, and how it ends."""
+"""The command line as a process: it ends as any Python process does, with the exit code that stands for its result."""
 
 from __future__ import annotations
 
 import os
+import pstats
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-BEGIN = """\
-import atexit, gc, os, signal, sys, threading, time, types
-import tlkit.__main__ as process
-"""
-AT_EXIT = "atexit.register(lambda: print('registered'))"
+LIBRARY = Path(__file__).parents[2]
+GOOD = "path,y_true,y_pred\n" + "".join(f"{i}.png,a,{'ab'[i % 5 == 0]}\n" for i in range(40))
 
 
-def process_that(work, *, first=AT_EXIT, last="print('on')", stdout=subprocess.PIPE):
-    """Run `work` as the command line's main function; `last` follows it where the process has not ended by then."""
-    lines = [BEGIN, first, "def main():", f"    {work}", "process.main = main"]
-    lines += ["try:", "    process.run()", "finally:", f"    {last}"]
+def python(*arguments: object, cwd: Path, stdout: object = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    """Run Python with the library of this checkout."""
     return subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)],
-        stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=60,
-        env={**os.environ, "PYTHONUNBUFFERED": ""},
+        [sys.executable, *map(str, arguments)],
+        stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=cwd, timeout=120, check=False,
+        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
     )  # fmt: skip
 
 
-def test_old_objects_are_searched_seldom_and_young_ones_as_ever():
-    done = process_that("print(gc.get_threshold(), gc.isenabled())")
-    assert done.stdout.splitlines()[0] == "(700, 10, 1000) True"
-
-
-@pytest.mark.parametrize(("work", "code"), [("return", 0), ("sys.exit()", 0), ("sys.exit(3)", 3)])
-def test_it_ends_with_the_code_that_was_asked_for_and_leaves_nothing_undone_but_tidying_up(work, code):
-    done = process_that(work)
-    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (code, ["registered"], "")
-
-
-def test_an_interrupt_while_threads_are_awaited_ends_it_without_a_traceback():
-    interrupt = "threading.Timer(0.5, lambda: (os.kill(os.getpid(), signal.SIGINT), time.sleep(0.5))).start()"
-    done = process_that(interrupt)
-    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (130, ["registered"], "interrupted\n")
-
-
-def test_threads_are_awaited():
-    done = process_that("threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()")
-    assert (done.stdout.splitlines(), done.returncode) == (["thread", "registered"], 0)
+@pytest.fixture
+def predictions(tmp_path):
+    (tmp_path / "p.csv").write_text(GOOD)
+    return tmp_path / "p.csv"
 
 
 @pytest.mark.parametrize(
-    ("work", "first", "code"),
-    [
-        ("sys.exit(3)", "sys.setprofile(lambda *_: None)", 3),
-        ("sys.exit(3)", "sys.monitoring = types.SimpleNamespace(get_tool=[0, 0, 'cProfile', 0, 0, 0].__getitem__)", 3),
-        ("sys.exit('words')", "", 1),
-        ("1 / 0", "", 1),
-    ],
+    ("arguments", "code"), [(["evaluate", "p.csv"], 0), (["evaluate", "nowhere.csv"], 2), (["--version"], 0)]
 )
-def test_a_process_that_is_watched_or_ends_in_words_ends_as_python_ends(work, first, code):
-    done = process_that(work, first=first)
-    assert (done.returncode, done.stdout.splitlines()) == (code, ["on"])
+def test_the_exit_code_is_that_of_the_result(arguments, code, predictions, tmp_path):
+    assert python("-m", "tlkit", *arguments, cwd=tmp_path).returncode == code
+
+
+def test_exit_functions_threads_and_what_follows_the_command_run_as_in_any_process(predictions, tmp_path):
+    code = (
+        "import atexit, gc, sys, threading, time\n"
+        "from tlkit.cli.app import main\n"
+        "before = gc.get_threshold(), gc.isenabled()\n"
+        "atexit.register(lambda: print('exit function'))\n"
+        "threading.Thread(target=lambda: (time.sleep(1), print('thread'))).start()\n"
+        "sys.argv = ['tlkit', '--version']\n"
+        "try:\n    main()\nfinally:\n    print('after', (gc.get_threshold(), gc.isenabled()) == before)"
+    )
+    done = python("-c", code, cwd=tmp_path)
+    assert (done.returncode, done.stdout.splitlines()[1:], done.stderr) == (
+        0, ["after True", "thread", "exit function"], "",
+    )  # fmt: skip
+
+
+def test_a_profiler_sees_the_command_to_its_end(predictions, tmp_path):
+    done = python("-m", "cProfile", "-o", "profile", "-m", "tlkit", "evaluate", "p.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    functions = {name for _, _, name in pstats.Stats(str(tmp_path / "profile")).stats}
+    assert {"main", "evaluate"} <= functions
+
+
+def test_an_interrupt_ends_it_with_130_and_no_traceback(predictions, tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")  # opening it waits for a writer
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tlkit", "evaluate", "pipe.csv"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+    )  # fmt: skip
+    writer = os.open(tmp_path / "pipe.csv", os.O_WRONLY)  # returns once the command has opened it, too
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    os.close(writer)
+    assert (process.returncode, output, "Traceback" in errors) == (130, "", False)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
-def test_what_cannot_be_written_in_the_end_shows_in_the_exit_code():
+def test_output_that_cannot_be_written_shows_in_the_exit_code(predictions, tmp_path):
     with Path("/dev/full").open("w") as full:
-        done = process_that("print('words')", first="", last="pass", stdout=full)
-    assert done.returncode == 120, done.stderr
+        done = python("-m", "tlkit", "evaluate", "p.csv", cwd=tmp_path, stdout=full)
+    assert done.returncode not in (0, 1, 3)
     assert "No space left" in done.stderr
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import tlkit.torchvision_cure  # noqa: F401  before torchvision
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-
-import tlkit.torchvision_cure  # noqa: F401  isort: skip
 from timm.data import create_transform
 from torch import Tensor
 from torchvision.datasets import ImageFolder

@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import nn
 
-import tlkit.torchvision_cure  # noqa: F401
 from tlkit.errors import MissingExtraError
 from tlkit.features import engine_choice
 from tlkit.features.engine_choice import agreement, candidates, choose_engine, create_engine, identity

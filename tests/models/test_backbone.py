@@ -6,7 +6,6 @@ import json
 import logging
 from importlib import metadata
 
-import tlkit.torchvision_cure  # noqa: F401  # isort: skip
 import numpy as np
 import pytest
 import timm

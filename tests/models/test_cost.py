@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tlkit.torchvision_cure  # noqa: F401  # isort: skip
 import numpy as np
 import pytest
 import timm

@@ -6,9 +6,6 @@ import subprocess
 import sys
 
 import pytest
-
-import tlkit.torchvision_cure  # isort: skip
-
 import timm
 
 import tlkit.models.small  # noqa: F401  registers LeNet-5 and AlexNet

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 
-import tlkit.torchvision_cure  # noqa: F401  # isort: skip
 import pytest
 import pytorch_lightning as pl
 import timm

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tlkit.torchvision_cure  # noqa: F401  # isort: skip
 import pytest
 import timm
 import torch

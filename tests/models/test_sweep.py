@@ -7,7 +7,6 @@ import json
 import pickle
 import random
 
-import tlkit.torchvision_cure  # noqa: F401  # isort: skip
 import numpy as np
 import pytest
 import torch

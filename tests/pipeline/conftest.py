@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import tlkit.torchvision_cure  # noqa: F401  before tests that import timm or torchvision themselves
+
 import pytest
 
 TINY = """\

@@ -67,11 +67,13 @@ def fit(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run of this name.")] = False,
 ) -> None:
     """Fine-tune as a recipe says, then predict, evaluate, audit and report."""
+    from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import check_progress, print_run
     from tlkit.pipeline.fit import fit as fit_recipe
     from tlkit.recipe import load_recipe
 
     read = load_recipe(recipe, overrides or [])
+    keep_freed_memory()
     with check_progress() as on_check:
         run = fit_recipe(read, resume=resume, overwrite=overwrite, progress=sys.stderr.isatty(), on_check=on_check)
     print_run(run)
@@ -91,6 +93,7 @@ def predict(
     ] = "none",
 ) -> None:
     """Predict images with a run's model."""
+    from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import check_progress, require_run_first, require_suffix, write_predictions
     from tlkit.data.find import find_images
     from tlkit.runs import find_model
@@ -99,6 +102,7 @@ def predict(
     require_run_first(run, paths)
     find_model(run)
     files = find_images(paths)
+    keep_freed_memory()
     # torch takes seconds to load: what is not there has been said before
     from tlkit.pipeline.inference.predictor import load_model
 
@@ -248,6 +252,7 @@ def advise(
     json: AsJson = False,
 ) -> None:
     """Rank the pretrained backbones that are here on your own images, and say what the images cannot decide."""
+    from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import named_progress, print_advice, require_svg, write_svg
     from tlkit.data.sources import require_source
     from tlkit.runs.directory import MARKER
@@ -255,6 +260,7 @@ def advise(
     require_svg(plot)
     if not (data / MARKER).is_file():
         require_source(data)
+    keep_freed_memory()
     from tlkit.pipeline.questions.advise import advise as advise_on
 
     with named_progress() as on_image:

@@ -219,6 +219,7 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Decode every image and say what would spoil a training or its scores; nothing is changed."""
+    from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import named_progress
     from tlkit.data.doctor import diagnose, thumbnails
     from tlkit.data.quarantine import require_new, write_quarantine
@@ -234,6 +235,7 @@ def doctor(
 
         find_more = None
         if embed is not None:
+            keep_freed_memory()
             find_more = finder_by_features(embed, on_image=step("making features"), on_pair=step("comparing pairs"))
         diagnosis, samples = diagnose(root, faces=faces, find_more=find_more, progress=step("checking images"))
     if fix is not None:

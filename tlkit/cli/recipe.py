@@ -75,6 +75,7 @@ def tune(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Suggest a learning rate or a batch size, by trying them on a copy of the model."""
+    from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import check_progress, require_svg, write_svg
     from tlkit.pipeline.starting.asked import require_steps
     from tlkit.pipeline.starting.images import load_dataset
@@ -89,6 +90,7 @@ def tune(
     from tlkit.pipeline.training.tune import find_batch_size, find_learning_rate
     from tlkit.plots import plot_batch_sizes, plot_rates
 
+    keep_freed_memory()
     prepared = prepare(read, gathered=gathered)
     if what == "lr":
         sweep = find_learning_rate(prepared, steps=steps)

@@ -10,10 +10,9 @@ from typing import Any, Literal
 
 import tlkit.torchvision_cure  # noqa: F401  before Lightning, which imports torchvision
 
-import pytorch_lightning as pl  # isort: skip
-
 import numpy as np
 import numpy.typing as npt
+import pytorch_lightning as pl
 
 from tlkit.choices import OnLeak
 from tlkit.data.batch import Batch, normalise

@@ -9,8 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import tlkit.torchvision_cure  # isort: skip
-import tlkit.models.late  # isort: skip
+import tlkit.torchvision_cure  # before timm, which imports torchvision
 
 import timm
 import torch

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+import tlkit.torchvision_cure  # noqa: F401  before Lightning, which imports torchvision
 
 import pytorch_lightning as pl
 import torch

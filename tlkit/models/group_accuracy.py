@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
+import tlkit.torchvision_cure  # noqa: F401  before torchmetrics, which imports torchvision
 
 import torch
 from torchmetrics import Metric

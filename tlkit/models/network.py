@@ -85,13 +85,18 @@ def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Netwo
             given.
     """
     card, tensors = read_card(folder), read_tensors(folder)
+    with torch.random.fork_rng(devices=()):  # building a network draws weights, which the stored ones replace
+        return _load(folder, card, tensors, head), card
+
+
+def _load(folder: Path, card: ModelCard, tensors: Mapping[str, torch.Tensor], head: ScoredHead | None) -> Network:
     if card.head_file is not None:
         if head is None:
             raise ModelError(
                 f"The head of {folder} is of kind {card.head.get('kind')}, which is no layer of a network. Use "
                 "tlkit.load_model to predict with it."
             )
-        return _with_head(folder, card, tensors, head), card
+        return _with_head(folder, card, tensors, head)
     head_weight = tensors.get("head.weight")
     if head_weight is None or head_weight.shape[0] != len(card.classes):
         raise ModelError(f"{folder}: the tensors do not belong to the {len(card.classes)} classes of its card.")
@@ -99,7 +104,7 @@ def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Netwo
     network = Network(
         backbone, num_features=head_weight.shape[1], num_classes=head_weight.shape[0], drop_rate=card.drop_rate
     )
-    return _filled(network, tensors, folder, card), card
+    return _filled(network, tensors, folder, card)
 
 
 def _with_head(folder: Path, card: ModelCard, tensors: Mapping[str, torch.Tensor], head: ScoredHead) -> Network:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
-import pytorch_lightning as pl
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -16,6 +14,9 @@ from tlkit.models.phases import ParameterGroup
 from tlkit.models.strategy import Phase
 from tlkit.recipe import TrainSection
 from tlkit.recipe.sections.train import Schedule
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
 
 def create_optimizer(groups: Sequence[ParameterGroup], train: TrainSection) -> torch.optim.Optimizer:

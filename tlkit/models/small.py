@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import tlkit.torchvision_cure  # isort: skip
-import tlkit.models.late  # isort: skip  # noqa: F401
+import tlkit.torchvision_cure  # noqa: F401  before timm, which imports torchvision
 
 import torch
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model

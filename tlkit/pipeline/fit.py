@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RunError
+from tlkit.pipeline.process_state import preserved_process_state
 from tlkit.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@preserved_process_state()
 def fit(
     recipe: str | Path | Recipe,
     overrides: Mapping[str, Any] | Iterable[str] = (),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import numpy as np
 import pytest
 import timm

@@ -6,7 +6,6 @@ import json
 import logging
 from dataclasses import replace
 
-import tlkit.torchvision_cure  # isort: skip
 import numpy as np
 import pytest
 import timm

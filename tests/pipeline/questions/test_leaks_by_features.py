@@ -6,8 +6,6 @@ import json
 import sys
 from pathlib import Path
 
-import tlkit.torchvision_cure  # isort: skip
-
 import numpy as np
 import pytest
 import timm

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import tlkit.torchvision_cure  # noqa: F401  # isort: skip
 import pytest
 import torch
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import tlkit.torchvision_cure  # noqa: F401  # isort: skip
 import pytest
 from typer.testing import CliRunner
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -11,8 +9,6 @@ from typing import Literal
 import torch
 
 from tlkit.errors import RecipeError
-
-logger = logging.getLogger(__name__)
 
 LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
 NAMES: dict[str, LightningPrecision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -31,30 +27,10 @@ def choose_device(device: str, *, key: str = "train.device") -> str:
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         device = next(name for name, available in there.items() if available)
-    if device == "cpu":
-        keep_freed_memory()
     if not there.get(device, False):
         usable = " or ".join(name for name, available in there.items() if available)
         raise RecipeError(f"{key} is {device}, which torch {torch.__version__} does not find. Use auto or {usable}.")
     return device
-
-
-def keep_freed_memory() -> bool:
-    """Ask the C library to keep the memory that tensors free, instead of handing it back to the kernel each time.
-
-    A forward pass on a CPU allocates the same large activations for every batch. By default glibc maps and unmaps each
-    of them, and the kernel clears every page anew: on virtual machines that costs more than the arithmetic. Nothing but
-    glibc has these settings (`mallopt(3)`); elsewhere this does nothing.
-
-    Returns:
-        Whether the settings took effect.
-    """
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-    except OSError:
-        return False
-    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
-    return bool(libc.mallopt(mmap_threshold, 1 << 30) and libc.mallopt(trim_threshold, (1 << 31) - 1))
 
 
 def choose_precision(precision: str, *, device: str) -> LightningPrecision:

@@ -28,6 +28,7 @@ from tlkit.pipeline.inference.devices import choose_device
 from tlkit.pipeline.inference.embed import embed
 from tlkit.pipeline.inference.extract import Progress
 from tlkit.pipeline.judging.judge import Run, open_run
+from tlkit.pipeline.process_state import preserved_process_state
 from tlkit.runs.directory import MARKER
 from tlkit.samples import Samples
 
@@ -82,6 +83,7 @@ class Limits:
         return f"{value:.3g} ms an image on this machine, more than {self.latency_ms:.3g} ms"
 
 
+@preserved_process_state()
 def advise(
     data: str | Path | Samples | Run,
     *,

@@ -15,11 +15,13 @@ from tlkit.data.lookalikes import find_lookalikes
 from tlkit.data.looks import Looks
 from tlkit.data.sources import Root
 from tlkit.errors import ModelError, first_few
+from tlkit.pipeline.process_state import preserved_process_state
 from tlkit.samples import Samples
 
 Progress = Callable[[int, int], None]
 
 
+@preserved_process_state()
 def data_doctor(
     root: Root,
     *,

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd

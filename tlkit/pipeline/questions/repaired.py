@@ -8,8 +8,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import torch
 
 from tlkit.audit.repair import Repair

@@ -8,8 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as pl

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint

@@ -8,8 +8,6 @@ import sys
 import threading
 import traceback
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import pytorch_lightning as pl
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]  # torch 2.13 names them in no __all__
 

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import torch
 import torch.compiler.config
 from torch import nn

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import pytorch_lightning as pl
 import torch
 
@@ -16,6 +14,7 @@ from tlkit.data.batch import Batch
 from tlkit.errors import RecipeError
 from tlkit.models.sweep import sweep_rates, time_batch_sizes
 from tlkit.models.tuning import BatchSizes, RateSweep
+from tlkit.pipeline.process_state import preserved_process_state
 from tlkit.pipeline.starting.asked import require_steps
 from tlkit.pipeline.training.cached import FeatureBatches, cached_features, threads_for
 from tlkit.pipeline.training.prepare import Prepared, prepare
@@ -24,6 +23,7 @@ from tlkit.recipe import Recipe, load_recipe
 logger = logging.getLogger(__name__)
 
 
+@preserved_process_state()
 def find_learning_rate(
     recipe: str | Path | Recipe | Prepared, overrides: Mapping[str, Any] | Iterable[str] = (), *, steps: int = 100
 ) -> RateSweep:
@@ -51,6 +51,7 @@ def find_learning_rate(
         return sweep_rates(prepared.classifier, batches, steps=steps, device=prepared.device)
 
 
+@preserved_process_state()
 def find_batch_size(
     recipe: str | Path | Recipe | Prepared,
     overrides: Mapping[str, Any] | Iterable[str] = (),

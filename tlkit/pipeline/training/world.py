@@ -6,8 +6,6 @@ import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import torch
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import tlkit.torchvision_cure  # isort: skip  # noqa: F401
-
 import numpy as np
 import pytorch_lightning as pl
 import torch

@@ -1,0 +1,124 @@
+"""Restores what training changes in the process: environment, random generators, torch's flags, warning filters."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+KEPT_VARIABLES = ("NO_ALBUMENTATIONS_UPDATE",)
+"""Environment variables that stay once they are set: Albumentations reads this one when it is imported."""
+
+
+@contextmanager
+def preserved_process_state() -> Iterator[None]:
+    """Restore the state of this process when the block ends, also by an error.
+
+    Restored are the environment variables (but `KEPT_VARIABLES`), the states of the global random generators of
+    `random`, numpy and torch, torch's deterministic algorithms, cuDNN flags, precision of matrix products, default
+    dtype and number of threads, the filters of `warnings`, and `sys.excepthook` and `sys.exit`, which W&B replaces.
+    torch is not loaded for it; where the block loads it, its state afterwards is that of a fresh import. All of this
+    belongs to the whole process, so changes that another thread makes meanwhile are lost.
+    """
+    environment = dict(os.environ)
+    python, numpy = random.getstate(), np.random.get_state()  # the global generators, which the caller may use
+    excepthook, exit_function = sys.excepthook, sys.exit
+    torch_state = TorchState.current() if "torch" in sys.modules else None
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        _restore_environment(environment)
+        sys.excepthook, sys.exit = excepthook, exit_function
+        random.setstate(python)
+        np.random.set_state(numpy)
+        if "torch" in sys.modules:
+            (torch_state or TorchState()).restore()
+
+
+def _restore_environment(before: dict[str, str]) -> None:
+    for name in os.environ.keys() - before.keys() - {*KEPT_VARIABLES}:
+        del os.environ[name]
+    for name, value in before.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+
+
+@dataclass(frozen=True)
+class TorchState:
+    """The global settings of torch that training changes; the defaults are those of a torch just imported.
+
+    Attributes:
+        cpu_generator: state of the default generator, uint8; None = drawn anew, as torch does when it is imported.
+        gpu_generators: state of every CUDA device's generator, uint8; None while CUDA is not initialised.
+        mps_generator: state of the generator of Apple's GPU, uint8; None where there is none.
+        deterministic: whether deterministic algorithms are used.
+        warn_only: whether an operator that has none only warns.
+        cudnn_benchmark: whether cuDNN times its algorithms.
+        cudnn_deterministic: whether cuDNN uses deterministic algorithms only.
+        matmul_precision: "highest", "high" or "medium".
+        dtype: dtype of new tensors; None = float32.
+        threads: number of threads of an operator; None leaves it.
+    """
+
+    cpu_generator: torch.Tensor | None = None
+    gpu_generators: Sequence[torch.Tensor] | None = None
+    mps_generator: torch.Tensor | None = None
+    deterministic: bool = False
+    warn_only: bool = False
+    cudnn_benchmark: bool = False
+    cudnn_deterministic: bool = False
+    matmul_precision: str = "highest"
+    dtype: torch.dtype | None = None
+    threads: int | None = None
+
+    @classmethod
+    def current(cls) -> Self:
+        """Return the settings as they are."""
+        import torch
+
+        return cls(
+            cpu_generator=torch.get_rng_state(),
+            gpu_generators=torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None,  # type: ignore[no-untyped-call]
+            mps_generator=torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
+            deterministic=torch.are_deterministic_algorithms_enabled(),
+            warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
+            cudnn_benchmark=torch.backends.cudnn.benchmark,
+            cudnn_deterministic=torch.backends.cudnn.deterministic,
+            matmul_precision=torch.get_float32_matmul_precision(),
+            dtype=torch.get_default_dtype(),
+            threads=torch.get_num_threads(),
+        )
+
+    def restore(self) -> None:
+        """Make these the settings of torch again."""
+        import torch
+
+        if self.cpu_generator is None:
+            torch.seed()
+        else:
+            torch.set_rng_state(self.cpu_generator)
+            if torch.cuda.is_available() and self.gpu_generators is None:
+                torch.cuda.manual_seed_all(torch.initial_seed())  # which their generators would have begun with
+        if self.gpu_generators is not None:
+            torch.cuda.set_rng_state_all(self.gpu_generators)
+        if self.mps_generator is not None:
+            torch.mps.set_rng_state(self.mps_generator)
+        torch.use_deterministic_algorithms(self.deterministic, warn_only=self.warn_only)
+        torch.backends.cudnn.benchmark = self.cudnn_benchmark
+        torch.backends.cudnn.deterministic = self.cudnn_deterministic
+        if torch.get_float32_matmul_precision() != self.matmul_precision:
+            torch.set_float32_matmul_precision(self.matmul_precision)
+        torch.set_default_dtype(self.dtype or torch.float32)
+        if self.threads is not None and torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
