@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 Criterion = Literal[
-    "accuracy_equality",
+    "accuracy_parity",
     "demographic_parity",
     "equal_opportunity",
-    "equalised_odds",
+    "equalized_odds",
     "predictive_parity",
     "four_fifths",
 ]

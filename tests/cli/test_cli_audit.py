@@ -41,7 +41,7 @@ def audit(*arguments):
 
 
 def test_columns_are_cut_on_the_command_line_and_the_summary_comes_first(csv):
-    out = audit(csv, "--by", "age:bins=40,60", "--by", "tags:separator=;", "--max-order", "1")
+    out = audit(csv, "--by", "age:bins=40,60", "--by", "tags:separator=;", "--max-intersection-order", "1")
     first, *lines = out.splitlines()
     assert first.startswith("Audit by age, tags: FAIL. Rows: ")
     assert "age is continuous: bins with the edges 40, 60." in lines

@@ -15,7 +15,7 @@ def setting_problems(settings: AuditSettings, classes: Sequence[str]) -> list[st
     """Return which parameters are out of their range, or do not go together."""
     rules = {
         "min_group_size": ("an integer of at least 1", settings.min_group_size >= 1),
-        "max_order": ("an integer of at least 1", settings.max_order >= 1),
+        "max_intersection_order": ("an integer of at least 1", settings.max_intersection_order >= 1),
         "confidence": ("above 0 and below 1, for example 0.95", 0 < settings.confidence < 1),
         "tolerance": ("at least 0 and below 1, for example 0.05", 0 <= settings.tolerance < 1),
         "alpha": ("above 0 and below 1, for example 0.05", 0 < settings.alpha < 1),

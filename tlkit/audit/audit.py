@@ -44,7 +44,7 @@ def audit_groups(
     positive: str | None = None,
     min_group_size: int = 20,
     max_half_width: float = 0.15,
-    max_order: int = 2,
+    max_intersection_order: int = 2,
     confidence: float = 0.95,
     tolerance: float = 0.05,
     alpha: float = 0.05,
@@ -70,7 +70,7 @@ def audit_groups(
             A value is a value, also "none" or "unknown"; only an empty one is missing.
         metrics: the rates to compare: accuracy, recall, precision, false_positive_rate, selection_rate; all but the
             accuracy are taken for the positive class, or for every class against the others.
-        criteria: accuracy_equality, demographic_parity, equal_opportunity, equalised_odds, predictive_parity or
+        criteria: accuracy_parity, demographic_parity, equal_opportunity, equalized_odds, predictive_parity or
             four_fifths; their rates are compared, too.
         positive: the class that everything but the accuracy is about; default: the second of two classes, or every one
             of more.
@@ -78,7 +78,7 @@ def audit_groups(
             images still count among the rest.
         max_half_width: rates whose interval reaches farther to each side are shown as an interval without a number;
             1 = never.
-        max_order: the most columns that are crossed; 1 = no intersections.
+        max_intersection_order: the most columns that are crossed; 1 = no intersections.
         confidence: two-sided level of each interval, in (0, 1). So that all m of them hold together, ask for 1 − 0.05/m
             (Bonferroni; m is `Audit.tests`); no verdict needs that.
         tolerance: the largest difference from the rest that is tolerated, in [0, 1).
@@ -115,8 +115,8 @@ def audit_groups(
     wanted: tuple[Criterion, ...] = (criteria,) if isinstance(criteria, str) else tuple(dict.fromkeys(criteria))
     chosen: tuple[Metric, ...] = (metrics,) if isinstance(metrics, str) else tuple(dict.fromkeys(metrics))
     settings = AuditSettings(
-        tuple(spec.column for spec in specs), chosen, min_group_size, max_order, confidence, tolerance, alpha, seed,
-        wanted, positive, max_half_width, guaranteed, weights, cluster_by, pair_by, draws,
+        tuple(spec.column for spec in specs), chosen, min_group_size, max_intersection_order, confidence, tolerance,
+        alpha, seed, wanted, positive, max_half_width, guaranteed, weights, cluster_by, pair_by, draws,
     )  # fmt: skip
     problems = setting_problems(settings, predictions.classes) + problems + design_problems(predictions, settings)
     labelled = predictions.y_true >= 0
@@ -217,7 +217,7 @@ def _all_cells(levels: Sequence[Levels], labelled: npt.NDArray[np.bool_], settin
     crossed = [cells.columns[0] for cells in singles if _groups_seen(cells, labelled) >= 2]
     if (alone := [level.column for level in levels if level.column not in crossed]) and len(levels) > 1:
         logger.info("Not crossed with other columns, because it has fewer than two groups: %s.", ", ".join(alone))
-    order = min(settings.max_order, len(crossed))
+    order = min(settings.max_intersection_order, len(crossed))
     return singles + [cross([by_name[name] for name in chosen]) for chosen in intersections(crossed, order)]
 
 

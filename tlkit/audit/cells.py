@@ -63,9 +63,9 @@ class Cells:
         return np.concatenate([np.tensordot(self.member.T.astype(counts.dtype), counts[:-1], axes=1), counts[-1:]])
 
 
-def intersections(by: Sequence[str], max_order: int) -> list[tuple[str, ...]]:
-    """Return the pairs of columns, then the triples, and so on up to `max_order` columns."""
-    return [chosen for order in range(2, max_order + 1) for chosen in itertools.combinations(by, order)]
+def intersections(by: Sequence[str], max_intersection_order: int) -> list[tuple[str, ...]]:
+    """Return the pairs of columns, then the triples, and so on up to `max_intersection_order` columns."""
+    return [chosen for order in range(2, max_intersection_order + 1) for chosen in itertools.combinations(by, order)]
 
 
 def cells_of(groups: pd.DataFrame, columns: tuple[str | GroupColumn, ...]) -> Cells:

@@ -47,7 +47,7 @@ class RepairTrial:
 
 
 @dataclass(frozen=True)
-class WorstGroup:
+class WorstGroupChange:
     """The worst group of the test images, before and after.
 
     Attributes:
@@ -102,7 +102,7 @@ class Repair:
     before: tuple[str, Estimate] | None
     chosen: str | None
     run: str | None
-    test: WorstGroup | None
+    test: WorstGroupChange | None
     comparison: Comparison | None
     offsets: Mapping[str, Mapping[str, float]]
     margin: float
@@ -148,7 +148,7 @@ class Repair:
             "groups": tuple(values["groups"]),
             "trials": tuple(RepairTrial(**_estimates(trial)) for trial in values["trials"]),
             "before": None if before is None else (before[0], Estimate.from_dict(before[1])),
-            "test": None if test is None else WorstGroup(**_estimates(test)),
+            "test": None if test is None else WorstGroupChange(**_estimates(test)),
             "comparison": None if comparison is None else Comparison.from_dict(comparison),
         }
         return cls(**{key: value for key, value in values.items() if key != "version"} | read)

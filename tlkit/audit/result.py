@@ -29,7 +29,7 @@ class AuditSettings:
         by: columns to audit by.
         metrics: rates to compare.
         min_group_size: groups with a smaller denominator get no rate and no test.
-        max_order: the most columns that an intersection has.
+        max_intersection_order: the most columns that an intersection has.
         confidence: two-sided level of the intervals, in (0, 1).
         tolerance: the largest difference from the rest that is tolerated, in [0, 1).
         alpha: chance of any false alarm in the whole audit, in (0, 1).
@@ -47,7 +47,7 @@ class AuditSettings:
     by: tuple[str, ...]
     metrics: tuple[Metric, ...] = ("accuracy",)
     min_group_size: int = 20
-    max_order: int = 2
+    max_intersection_order: int = 2
     confidence: float = 0.95
     tolerance: float = 0.05
     alpha: float = 0.05

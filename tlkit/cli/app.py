@@ -142,13 +142,13 @@ def audit(
     ] = None,
     split: Split = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of group columns keyed by path, to join.")] = None,
-    max_order: Annotated[int | None, typer.Option(help="Most columns crossed with each other.")] = None,
+    max_intersection_order: Annotated[int | None, typer.Option(help="Most columns crossed with each other.")] = None,
     min_group_size: Annotated[int | None, typer.Option(help="Smaller groups get no rate.")] = None,
     criteria: Annotated[
         list[str] | None,
         typer.Option(
             "--criterion",
-            help="accuracy_equality, demographic_parity, equal_opportunity, equalised_odds, "
+            help="accuracy_parity, demographic_parity, equal_opportunity, equalized_odds, "
             "predictive_parity or four_fifths; repeat it for more.",
         ),
     ] = None,
@@ -176,7 +176,8 @@ def audit(
 
     gates = open_gate_file(gate, junit=junit, summary=summary)
     judged, result, behind = run_audit(
-        what, by=by, split=split, groups=groups, max_order=max_order, min_group_size=min_group_size,
+        what, by=by, split=split, groups=groups, max_intersection_order=max_intersection_order,
+        min_group_size=min_group_size,
         criteria=criteria, positive=positive, tolerance=tolerance, cluster_by=cluster_by, pair_by=pair_by,
         weights=weights, y_true=y_true, y_pred=y_pred,
     )  # fmt: skip

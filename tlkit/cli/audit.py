@@ -24,7 +24,7 @@ def run_audit(
     by: list[str] | None,
     split: str | None,
     groups: Path | None,
-    max_order: int | None,
+    max_intersection_order: int | None,
     min_group_size: int | None,
     criteria: list[str] | None,
     positive: str | None,
@@ -49,7 +49,8 @@ def run_audit(
     run = find_run(what, split=split)
     if run and not groups:
         audit = run.audit(
-            by or None, split=split, max_order=max_order, min_group_size=min_group_size, criteria=chosen,
+            by or None, split=split, max_intersection_order=max_intersection_order, min_group_size=min_group_size,
+            criteria=chosen,
             tolerance=tolerance, **asked,
         )  # fmt: skip
         return run, audit, run.explain(by or None, split=split, min_group_size=min_group_size, **design)
@@ -65,7 +66,7 @@ def run_audit(
         table,
         by=columns,
         criteria=chosen or (),
-        max_order=2 if max_order is None else max_order,
+        max_intersection_order=2 if max_intersection_order is None else max_intersection_order,
         min_group_size=20 if min_group_size is None else min_group_size,
         tolerance=0.05 if tolerance is None else tolerance,
         **asked,

@@ -111,19 +111,9 @@ class Gates(Section):
     ] = Field(None, description="Another model on the same images.")
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        """The rates that the gates are about, each once."""
-        return tuple(dict.fromkeys(gate.metric for gate in self._of_groups))
-
-    @property
     def columns(self) -> tuple[str, ...]:
         """The group columns of tolerances and limits, each once."""
         return tuple(dict.fromkeys(column for gate in self._of_groups for column in gate.by))
-
-    @property
-    def max_order(self) -> int:
-        """The most columns that a gate crosses."""
-        return max((len(gate.by) for gate in self._of_groups), default=1)
 
     @property
     def _of_groups(self) -> tuple[Tolerance | Limit, ...]:

@@ -168,7 +168,7 @@ class Run:
         by: By | Sequence[By] | None = None,
         *,
         split: str | None = None,
-        max_order: int | None = None,
+        max_intersection_order: int | None = None,
         min_group_size: int | None = None,
         criteria: Sequence[Criterion] | None = None,
         positive: str | None = None,
@@ -183,7 +183,7 @@ class Run:
             by: group columns, as `tlkit.audit_groups` takes them; default: the recipe's `audit.by`, else all
                 columns that do not look like identifiers.
             split: test by default, or val where there is no test split.
-            max_order: most columns that are crossed; default: the recipe's.
+            max_intersection_order: most columns that are crossed; default: the recipe's.
             min_group_size: smallest group that gets a rate; default: the recipe's.
             criteria: criteria whose rates are compared, too; default: the recipe's.
             positive: class that the criteria are about; default: the recipe's.
@@ -204,7 +204,9 @@ class Run:
             by=columns_of_run(self, by, predictions, used=used, level=logging.INFO),
             criteria=section.criteria if criteria is None else criteria,
             positive=positive or section.positive,
-            max_order=section.max_order if max_order is None else max_order,
+            max_intersection_order=section.max_intersection_order
+            if max_intersection_order is None
+            else max_intersection_order,
             min_group_size=section.min_group_size if min_group_size is None else min_group_size,
             tolerance=section.tolerance if tolerance is None else tolerance,
             cluster_by=cluster_by or section.cluster_by,
@@ -213,7 +215,7 @@ class Run:
             confidence=recipe.evaluate.confidence,
             seed=recipe.seed,
         )
-        own = (by, max_order, min_group_size, criteria, positive, tolerance, cluster_by, pair_by, weights)
+        own = (by, max_intersection_order, min_group_size, criteria, positive, tolerance, cluster_by, pair_by, weights)
         if all(one is None for one in own):
             store_judgement(self.directory, self.directory.audit, split, result.to_dict())
         return result

@@ -16,7 +16,7 @@ import pandas as pd
 
 from tlkit.audit.columns import By
 from tlkit.audit.comparison import Comparison, compare_predictions
-from tlkit.audit.repair import Repair, RepairTrial, RepairVerdict, WorstGroup
+from tlkit.audit.repair import Repair, RepairTrial, RepairVerdict, WorstGroupChange
 from tlkit.audit.repair_choice import choose, judge_on_test, try_candidate
 from tlkit.audit.tables import CROSS
 from tlkit.errors import DataError, first_few
@@ -173,7 +173,7 @@ def _choose(
 
 def _judge(
     run: Run, images: GroupedImages, predictor: Predictor, candidate: Candidate, *, groups: Grouping, margin: float
-) -> tuple[RepairVerdict, str, WorstGroup | None, Comparison]:
+) -> tuple[RepairVerdict, str, WorstGroupChange | None, Comparison]:
     """Judge the chosen head on test, beside the head as it was."""
     samples, rows = images.split("test"), images.rows("test")
     before = predictor.predict_features(images.features, samples)

@@ -68,7 +68,7 @@ class AuditSection(Section):
     weights: Annotated[v.OptionalText, Wanted("a column of data.groups, or null", text=True)] = Field(
         None, description="Column of numbers of at least 0 that weight the images; null = all alike."
     )
-    max_order: v.Count = Field(2, description="Most columns that are crossed with each other, at least 1.")
+    max_intersection_order: v.Count = Field(2, description="Most columns that are crossed with each other, at least 1.")
     min_group_size: v.Count = Field(
         20, description="Groups with fewer images than this are shown with their size instead of a rate, at least 1."
     )
