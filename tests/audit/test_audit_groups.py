@@ -340,8 +340,8 @@ def test_all_problems_are_told_at_once():
     with pytest.raises(PredictionsError) as caught:
         audit_groups(predictions, by=["skin_ton", "sex"], min_group_size=0, confidence=95, metrics=["recal"])
     assert caught.value.problems == (
-        "The `min_group_size` parameter of `audit_groups` must be an integer of at least 1. Got 0 instead.",
-        "The `confidence` parameter of `audit_groups` must be above 0 and below 1, for example 0.95. Got 95 instead.",
+        "The audit option `min_group_size` must be an integer of at least 1. Got 0 instead.",
+        "The audit option `confidence` must be above 0 and below 1, for example 0.95. Got 95 instead.",
         "There is no metric 'recal'. Did you mean 'recall'? The metrics are: accuracy, recall, precision, "
         "false_positive_rate, selection_rate.",
         "There is no group column 'skin_ton'. Did you mean 'skin_tone'? The group columns are: skin_tone, sex.",

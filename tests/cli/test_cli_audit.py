@@ -57,7 +57,7 @@ def test_criteria_clusters_and_tolerance_reach_the_audit(csv):
     settings = json.loads(out)["settings"]
     assert settings["criteria"] == ["equal_opportunity"]
     assert (settings["positive"], settings["cluster_by"], settings["tolerance"]) == ("cat", "burst", 0.1)
-    assert json.loads(out)["explanation"]["cluster_by"] == "burst"
+    assert json.loads(out)["explanation"]["settings"]["cluster_by"] == "burst"
 
 
 def test_what_lies_behind_the_gaps_says_that_it_allows_for_clusters(csv):

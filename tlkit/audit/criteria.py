@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from tlkit.audit.rates import Metric, Rate
 from tlkit.audit.tables import CROSS, Group, GroupTable, Verdict
@@ -12,8 +12,6 @@ from tlkit.choices import Criterion
 
 if TYPE_CHECKING:
     from tlkit.audit.result import Audit
-
-CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
 RATES: dict[Criterion, tuple[Metric, ...]] = {
     "accuracy_parity": ("accuracy",),

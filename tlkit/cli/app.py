@@ -183,7 +183,9 @@ def audit(
     )  # fmt: skip
     if export is not None:
         result.export(export, k=k)
-    verdicts = judge_gate_file(gates, judged, split=split, y_true=y_true, y_pred=y_pred)
+    verdicts = judge_gate_file(
+        gates, judged, split=split, groups=groups, y_true=y_true, y_pred=y_pred, options=result.settings
+    )
     if json:
         explained = published_explanation(behind, most=result.settings.max_half_width)
         more = {"explanation": explained} | ({"gate": verdicts.to_dict()} if verdicts else {})
@@ -191,7 +193,7 @@ def audit(
     else:
         print_audit(result)
         print_lines(["", "Behind the gaps", *behind.sentences()])
-        print_evidence(judged, result, by=by, split=split)
+        print_evidence(judged, result, split=split, groups=groups)
     if verdicts is not None:
         finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
 
@@ -207,21 +209,13 @@ def compare(
     json: AsJson = False,
 ) -> None:
     """Say what changes from the first model to the second, image by image: overall, by class and by group."""
-    from tlkit.audit.comparison import compare_predictions
     from tlkit.audit.published import published_comparison
-    from tlkit.pipeline.judging.compare import leaks_of, tell_apart
+    from tlkit.pipeline.judging.compare import compare_with, tell_apart
 
-    one, two = find_run(first, split=split), find_run(second, split=split)
-    if one and two:
-        result = one.compare(two, by=by, split=split)
-    else:
-        tables = [
-            run.predictions(split) if run else read_file(path, y_true=y_true, y_pred=y_pred)
-            for run, path in ((one, first), (two, second))
-        ]
-        result = compare_predictions(
-            *tables, by=by, names=tell_apart(first, second), leaked=leaks_of((one, two), split)
-        )
+    one, two = (
+        find_run(path, split=split) or read_file(path, y_true=y_true, y_pred=y_pred) for path in (first, second)
+    )
+    result = compare_with(one, two, by=by, split=split, names=tell_apart(first, second))
     if json:
         print_json(published_comparison(result))
         return
@@ -280,7 +274,7 @@ def slices(
     split: Split = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of columns keyed by path, to join to a file.")] = None,
     clusters: Annotated[int, typer.Option(help="Clusters of a run's features; 0 = none.")] = 8,
-    min_images: Annotated[int, typer.Option(help="Fewest images of a slice, in either half.")] = 20,
+    min_images: Annotated[int | None, typer.Option(help="Fewest images of a slice, in either half.")] = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     json: AsJson = False,

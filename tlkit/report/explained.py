@@ -59,7 +59,7 @@ def _part(explanation: Explanation, column: ExplainedColumn) -> ExplainedPart:
 
 
 def _split_table(explanation: Explanation, column: ExplainedColumn) -> Table:
-    level = f"[{explanation.confidence:.0%}]"
+    level = f"[{explanation.settings.confidence:.0%}]"
     trained = any(group.train is not None for group in column.groups)
     columns = [
         Column("group", "text"), Column("n"), Column(f"accuracy minus the rest {level}"), Column("class mix"),
@@ -82,7 +82,7 @@ def _split_table(explanation: Explanation, column: ExplainedColumn) -> Table:
 
 
 def _adjusted_table(explanation: Explanation, column: ExplainedColumn) -> Table:
-    level = f"[{explanation.confidence:.0%}]"
+    level = f"[{explanation.settings.confidence:.0%}]"
     alone = explanation.independent
     columns = (
         Column("group", "text"), Column("within the same", "text"), Column("odds ratio"), Column(f"pooled {level}"),
@@ -113,7 +113,7 @@ def _adjusted(gap: AdjustedGap, *, alone: bool) -> Row:
 
 
 def _heat(explanation: Explanation, column: ExplainedColumn) -> Illustrated:
-    heat, alpha = column.heat, explanation.alpha
+    heat, alpha = column.heat, explanation.settings.alpha
     cells = [
         (1.0 if cell.p_holm is None else cell.p_holm, 1.0 if cell.p is None else cell.p, group, name, cell)
         for group, row in zip(heat.groups, heat.cells, strict=True)
@@ -129,7 +129,7 @@ def _heat(explanation: Explanation, column: ExplainedColumn) -> Illustrated:
         )
         for p, _, group, name, cell in cells[:MOST_CELLS]
     )  # fmt: skip
-    level = f"[{explanation.confidence:.0%}]"
+    level = f"[{explanation.settings.confidence:.0%}]"
     columns = (Column("group", "text"), Column("class", "text"), Column("n"), Column(f"recall {level}"),
                Column(f"minus the rest {level}"), Column("p (Holm)"))  # fmt: skip
     note = f"The {MOST_CELLS} cells with the smallest p-values of {len(cells)}." if len(cells) > MOST_CELLS else ""

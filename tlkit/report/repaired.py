@@ -19,7 +19,7 @@ _MARKS: Mapping[RepairVerdict, Literal["good", "bad", "open"]] = {
 def repaired_section(repair: Repair) -> RepairedSection:
     """Return what a repair found, as the page shows it."""
     brief = brief_rows(repair)
-    level = f"{repair.confidence:.0%}"
+    level = f"{repair.settings.confidence:.0%}"
     verdict, *lines = repair.sentences()
     worst = None
     if brief:

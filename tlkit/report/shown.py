@@ -129,14 +129,14 @@ def _slices_table(report: SliceReport) -> Table:
         "Slices that looked worse on the half that was searched",
         columns,
         tuple(Row((row[0], SIGNS[row[1]], *row[2:]), "worst" if row[1] == "confirmed" else "") for row in rows),
-        f"Accuracy and comparison are those of the other half. With fewer than {report.min_images} images there a slice"
-        " is a candidate only.",
+        "Accuracy and comparison are those of the other half. With fewer than "
+        f"{report.settings.min_group_size} images there a slice is a candidate only.",
     )
 
 
 def _shortcuts_table(report: SliceReport) -> Table:
     names, *rows = shortcut_rows(report)
     columns = tuple(Column(name, "number" if at else "text") for at, name in enumerate(names))
-    told = [one.tells(report.alpha) for one in report.shortcuts]
+    told = [one.tells(report.settings.alpha) for one in report.shortcuts]
     marked = tuple(Row(row, "worst" if tells else "") for row, tells in zip(rows, told, strict=True))
     return Table("Telling the classes from columns alone", columns, marked)
