@@ -11,7 +11,7 @@ import typer
 
 from tlkit.choices import Views
 from tlkit.cli import data, features, recipe
-from tlkit.cli.output import class_rows, find_run, print_json, print_lines, print_table, read_file, start_logging
+from tlkit.cli.output import find_run, print_json, print_lines, print_table, print_tables, read_file, start_logging
 
 if TYPE_CHECKING:
     pass
@@ -125,9 +125,7 @@ def evaluate(
         print_json(result.to_dict())
         return
     print_lines([judged_on(run, run.judged_split(split)), ""] if run else [])
-    print_table([("metric", "value", "basis"), *result.summary_rows()])
-    print_lines([""])
-    print_table(class_rows(result))
+    print_tables(result.tables())
 
 
 @app.command()
