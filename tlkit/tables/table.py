@@ -43,10 +43,11 @@ class Column:
     Attributes:
         name: for programs, such as the key of a JSON record; unique within a table.
         label: for readers; "" in every column = a table without a header.
-        kind: text may wrap, a word stays on one line, a verdict is "PASS", "FAIL" or "NOT ENOUGH DATA" (or a word like
-            them); count = whole number with thousands separated; number = `digits` decimals; significant = `digits`
-            significant digits, whole from as many places on; percent = a share in [0, 1], in percent; estimate = an `Estimate` with its interval;
-            p_value = three decimals; bytes = with a decimal prefix; flag = yes or nothing; time = to the minute.
+        kind: text may wrap; word stays on one line; verdict is "PASS", "FAIL" or "NOT ENOUGH DATA", or another word;
+            count is a whole number, thousands separated; number has `digits` decimals; significant has `digits`
+            significant digits, and is whole from as many places on; percent is a share in [0, 1], written in percent;
+            estimate is an `Estimate` with its interval; p_value has three decimals; bytes has a decimal prefix; flag
+            is yes or empty; time is written to the minute.
         unit: of the numbers, such as "ms"; it stands in the header. "" = none.
         digits: decimals or significant digits, for kinds that have them.
         signed: whether numbers and estimates are differences, written with their sign.
