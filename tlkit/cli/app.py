@@ -246,7 +246,7 @@ def advise(
     json: AsJson = False,
 ) -> None:
     """Rank the pretrained backbones that are here on your own images, and say what the images cannot decide."""
-    from tlkit.cli.output import named_progress, print_advice, require_svg, write_svg
+    from tlkit.cli.output import named_progress, require_svg, write_svg
     from tlkit.data.sources import require_source
     from tlkit.runs.directory import MARKER
 
@@ -264,7 +264,7 @@ def advise(
         from tlkit.plots import plot_advice
 
         write_svg(plot, lambda: plot_advice(result))
-    print_json(result.to_dict()) if json else print_advice(result)
+    print_json(result.to_dict()) if json else print_tables(result.tables())
 
 
 @app.command()

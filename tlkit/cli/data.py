@@ -147,8 +147,8 @@ def labels(
     if json:
         print_json(result.to_dict())
         return
-    print_table(result.rows(top) if result.suspects else [])
-    print_lines(["", *result.sentences(), *result.notes, *_next_step(result.suspects, out, html)])
+    print_tables(result.tables(), most_rows=top)
+    print_lines(_next_step(result.suspects, out, html))
 
 
 def _next_step(suspects: Sequence[object], out: Path | None, html: Path | None) -> list[str]:

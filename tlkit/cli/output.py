@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from tlkit.audit.result import Audit
     from tlkit.audit.slice_report import SliceReport
-    from tlkit.features.advice import Advice
     from tlkit.pipeline.judging.judge import Run
     from tlkit.predictions import Predictions
 
@@ -106,16 +105,6 @@ def print_audit(audit: Audit) -> None:
         print_table(profiles)
         print_lines([note] if (note := profile_note(audit)) else [])
     print_lines(["", *audit.sentences()])
-
-
-def print_advice(advice: Advice) -> None:
-    """Print a ranking of backbones: the table, what it means, who is left out, and the lines of a recipe."""
-    print_table(advice.rows())
-    print_lines(["", *advice.sentences()])
-    if advice.left_out:
-        print_lines([""])
-        print_table(advice.left_out_rows())
-    print_lines(["", "For the recipe:", advice.recipe()])
 
 
 def print_slices(report: SliceReport) -> None:

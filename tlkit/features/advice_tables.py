@@ -8,7 +8,7 @@ from tlkit.errors import first_few
 from tlkit.tables import Column, Table, counted
 
 if TYPE_CHECKING:
-    from tlkit.features.advice import AdvisedBackbone, Advice
+    from tlkit.features.advice import Advice, AdvisedBackbone
 
 
 def advice_tables(advice: Advice) -> tuple[Table, ...]:
