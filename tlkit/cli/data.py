@@ -241,7 +241,6 @@ def doctor(
     if json:
         print_json(diagnosis.to_dict())
     else:
-        print_lines([diagnosis.sentence(), ""] if diagnosis.findings else [diagnosis.sentence()])
-        print_table(diagnosis.rows() if diagnosis.findings else [])
+        print_tables(diagnosis.tables())
     if fail_on != "never" and diagnosis.reaches(fail_on):
         raise typer.Exit(1)

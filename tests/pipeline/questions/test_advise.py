@@ -247,7 +247,7 @@ def test_the_command_prints_the_table_and_the_lines_of_a_recipe(hub, folder, tmp
         app, ["advise", str(folder), "--backbones", "test_efficientne*", "--plot", str(tmp_path / "a.svg")]
     )
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("backbone ")
+    assert result.stdout.startswith("Backbones\nbackbone ")
     assert f"For the recipe: model: {{name: {EFFICIENTNET}, weights: hub}}\n" in result.stdout
     assert (tmp_path / "a.svg").read_text().startswith("<svg")
     result = runner.invoke(
