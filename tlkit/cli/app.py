@@ -11,7 +11,7 @@ import typer
 
 from tlkit.choices import Views
 from tlkit.cli import data, features, recipe
-from tlkit.cli.output import class_rows, find_run, print_json, print_lines, print_table, read_file, start_logging
+from tlkit.cli.output import find_run, print_json, print_lines, print_table, print_tables, read_file, start_logging
 
 if TYPE_CHECKING:
     pass
@@ -125,9 +125,7 @@ def evaluate(
         print_json(result.to_dict())
         return
     print_lines([judged_on(run, run.judged_split(split)), ""] if run else [])
-    print_table([("metric", "value", "basis"), *result.summary_rows()])
-    print_lines([""])
-    print_table(class_rows(result))
+    print_tables(result.tables())
 
 
 @app.command()
@@ -243,7 +241,7 @@ def advise(
     json: AsJson = False,
 ) -> None:
     """Rank the pretrained backbones that are here on your own images, and say what the images cannot decide."""
-    from tlkit.cli.output import named_progress, print_advice, require_svg, write_svg
+    from tlkit.cli.output import named_progress, require_svg, write_svg
     from tlkit.data.sources import require_source
     from tlkit.runs.directory import MARKER
 
@@ -261,7 +259,7 @@ def advise(
         from tlkit.plots import plot_advice
 
         write_svg(plot, lambda: plot_advice(result))
-    print_json(result.to_dict()) if json else print_advice(result)
+    print_json(result.to_dict()) if json else print_tables(result.tables())
 
 
 @app.command()
