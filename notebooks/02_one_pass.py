@@ -72,7 +72,7 @@ run.evaluation()
 curve = tlkit.learning_curve(run)
 plot_curve(curve)
 plt.show()
-print(curve.sentence(200))
+print(curve.tables(more=200)[0].notes[-1])
 
 # %% [markdown]
 # ## Which labels look wrong?

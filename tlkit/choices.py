@@ -1,14 +1,14 @@
-"""The words by which a recipe chooses what a room below it carries out. Each list stands here, and only here."""
+"""The words a recipe chooses by, and the defaults that recipe, gates and Python share. Each stands here only."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 Criterion = Literal[
-    "accuracy_equality",
+    "accuracy_parity",
     "demographic_parity",
     "equal_opportunity",
-    "equalised_odds",
+    "equalized_odds",
     "predictive_parity",
     "four_fifths",
 ]
@@ -21,5 +21,16 @@ OnLeak = Literal["warn", "drop", "error"]
 TrackerKind = Literal["none", "wandb"]
 TrackerMode = Literal["auto", "offline", "online"]
 Views = Literal["none", "flip", "ten_crop"]
+
+CONFIDENCE = 0.95
+"""Two-sided level of every interval."""
+ALPHA = 0.05
+"""Chance of any false alarm in a family of tests."""
+TOLERANCE = 0.05
+"""Largest difference of a group from the rest that is tolerated."""
+MIN_GROUP_SIZE = 20
+"""Smaller groups get no rate, no test and no verdict."""
+MAX_INTERSECTION_ORDER = 2
+"""Most columns that are crossed with each other."""
 
 HEADS_WITHOUT_CLASS_WEIGHTS: tuple[HeadKind, ...] = ("lda", "knn")

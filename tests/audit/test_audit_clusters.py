@@ -180,7 +180,9 @@ def test_rates_and_differences_behind_the_gaps_are_those_of_the_audit(images, as
     table = Predictions.build(
         classes=table.classes, path=table.path, y_true=table.y_true, proba=table.proba, groups=mixed
     )
-    audit = audit_groups(table, by=["site", "light"], metrics=("accuracy", "recall"), max_order=1, draws=100, **asked)
+    audit = audit_groups(
+        table, by=["site", "light"], metrics=("accuracy", "recall"), max_intersection_order=1, draws=100, **asked
+    )
     found = explain_gaps(table, by=["site", "light"], **asked)
     for column in ("site", "light"):
         rows = {row.name: row for row in audit.group_table(column).rows}

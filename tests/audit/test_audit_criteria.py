@@ -38,7 +38,7 @@ def many():
 
 
 def test_criteria_agree_with_fairlearn_for_every_class(many):
-    criteria = ("demographic_parity", "equal_opportunity", "equalised_odds")
+    criteria = ("demographic_parity", "equal_opportunity", "equalized_odds")
     for index, name in enumerate(many.classes):
         audit = audit_groups(many, by="tone", criteria=criteria, positive=name)
         found = {result.criterion: result.gap for result in audit.criteria}
@@ -46,7 +46,7 @@ def test_criteria_agree_with_fairlearn_for_every_class(many):
         truth, guess = many.y_true == index, many.y_pred == index
         assert found["demographic_parity"] == pytest.approx(demographic_parity_difference(truth, guess, **given))
         assert found["equal_opportunity"] == pytest.approx(equal_opportunity_difference(truth, guess, **given))
-        assert found["equalised_odds"] == pytest.approx(equalized_odds_difference(truth, guess, **given))
+        assert found["equalized_odds"] == pytest.approx(equalized_odds_difference(truth, guess, **given))
 
 
 def test_with_several_classes_a_criterion_is_about_the_largest_gap_of_them(many):
@@ -90,7 +90,7 @@ def test_rates_are_about_the_second_of_two_classes_unless_another_is_named(caplo
     assert [table.class_name for table in other.tables] == ["no"]
     with pytest.raises(PredictionsError, match=r"positive class 'yess' is not among the classes. Did you mean 'yes'"):
         audit_groups(predictions, by="g", positive="yess")
-    with pytest.raises(PredictionsError, match=r"no criterion 'equal_odds'. Did you mean 'equalised_odds'"):
+    with pytest.raises(PredictionsError, match=r"no criterion 'equal_odds'. Did you mean 'equalized_odds'"):
         audit_groups(predictions, by="g", criteria="equal_odds")
 
 
@@ -137,7 +137,7 @@ def test_nothing_that_is_printed_gives_away_a_rate_without_a_number():
         classes=["no", "yes"], path=[str(i) for i in range(424)], y_true=[0] * 424, y_pred=wrong,
         groups=pd.DataFrame({"g": names}),
     )  # fmt: skip
-    audit = audit_groups(predictions, by="g", criteria="accuracy_equality")
+    audit = audit_groups(predictions, by="g", criteria="accuracy_parity")
     few = audit.group_table("g").row(("few",))
     assert (few.wide, few.verdict) == (True, "FAIL")
     page = audit._repr_html_()
@@ -151,7 +151,7 @@ def test_nothing_that_is_printed_gives_away_a_rate_without_a_number():
 
 
 def test_everything_goes_to_json_and_back(many):
-    audit = audit_groups(many, by=["tone", "sex"], criteria=["equalised_odds", "four_fifths"])
+    audit = audit_groups(many, by=["tone", "sex"], criteria=["equalized_odds", "four_fifths"])
     plain = audit.to_dict()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert Audit.from_dict(plain) == audit
@@ -162,7 +162,7 @@ def test_everything_goes_to_json_and_back(many):
 
 
 def test_a_large_audit_shows_what_matters_and_says_what_it_leaves_out(many):
-    audit = audit_groups(many, by=["tone", "sex"], criteria=["equalised_odds", "predictive_parity"])
+    audit = audit_groups(many, by=["tone", "sex"], criteria=["equalized_odds", "predictive_parity"])
     (header, *rows), note = brief_rows(audit)
     assert len(header) == len(rows[0])
     fails = sum(row.verdict == "FAIL" for table in audit.tables for row in table.rows)

@@ -56,7 +56,7 @@ def test_fault_1_no_gap_can_be_said_to_be_none():
 
 def test_fault_2_a_perfect_classifier_has_no_gap():
     truth = [1, 1, 0, 0, 0, 0, 0, 0]
-    audit = audit_of(truth, truth, "AAAABBBB", criteria=["equal_opportunity", "equalised_odds"], min_group_size=1)
+    audit = audit_of(truth, truth, "AAAABBBB", criteria=["equal_opportunity", "equalized_odds"], min_group_size=1)
     assert [result.gap for result in audit.criteria] == [None, 0.0]  # recall is undefined, false alarms are equal
     assert audit.verdict == "NOT ENOUGH DATA"
     assert (
@@ -159,6 +159,6 @@ def test_fault_8_intervals_corrections_and_classes_come_together():
     generator = np.random.default_rng(2)
     y = generator.integers(0, 4, 4000)
     guess = np.where(generator.random(4000) < 0.85, y, generator.integers(0, 4, 4000))
-    audit = audit_of(y, guess, generator.choice(list("abc"), 4000), classes="wxyz", criteria=["equalised_odds"])
+    audit = audit_of(y, guess, generator.choice(list("abc"), 4000), classes="wxyz", criteria=["equalized_odds"])
     assert audit.tests == 3 * (1 + 4 + 4)
     assert all(row.difference.low < row.difference.high for table in audit.tables for row in table.rows)

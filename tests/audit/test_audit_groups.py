@@ -57,7 +57,7 @@ ALL_RATES = ("accuracy", "recall", "precision", "false_positive_rate", "selectio
 
 
 def test_every_rate_agrees_with_fairlearn_for_every_group_and_class(many):
-    audit = audit_groups(many, by=["tone", "sex"], metrics=ALL_RATES, max_order=2, min_group_size=1)
+    audit = audit_groups(many, by=["tone", "sex"], metrics=ALL_RATES, max_intersection_order=2, min_group_size=1)
     kept = (many.y_true >= 0) & many.groups.notna().all(axis=1).to_numpy()
     for columns in (["sex"], ["tone", "sex"]):
         mask = kept if len(columns) == 2 else many.y_true >= 0
@@ -224,7 +224,7 @@ def test_intersections_reach_as_far_as_max_order_and_keep_missing_values_togethe
     columns = {name: generator.choice(["p", "q", None], 300, p=[0.5, 0.4, 0.1]) for name in "abc"}
     predictions = predictions_of([0] * 300, generator.integers(0, 2, 300), **columns)
     names = {
-        order: [table.by for table in audit_groups(predictions, by=list("abc"), max_order=order).tables]
+        order: [table.by for table in audit_groups(predictions, by=list("abc"), max_intersection_order=order).tables]
         for order in (1, 2, 3, 9)
     }
     assert names[1] == ["a", "b", "c"]
@@ -269,7 +269,7 @@ def test_images_without_a_label_are_left_out_but_their_groups_are_listed():
 
 
 def test_holm_counts_all_tests_of_the_audit_and_the_two_sides_of_one_test_once(many):
-    one = audit_groups(many, by="sex", max_order=1)
+    one = audit_groups(many, by="sex", max_intersection_order=1)
     assert one.tests == 1
     man, woman = one.group_table("sex").rows
     assert man.p == woman.p == man.p_holm == woman.p_holm
@@ -340,8 +340,8 @@ def test_all_problems_are_told_at_once():
     with pytest.raises(PredictionsError) as caught:
         audit_groups(predictions, by=["skin_ton", "sex"], min_group_size=0, confidence=95, metrics=["recal"])
     assert caught.value.problems == (
-        "The `min_group_size` parameter of `audit_groups` must be an integer of at least 1. Got 0 instead.",
-        "The `confidence` parameter of `audit_groups` must be above 0 and below 1, for example 0.95. Got 95 instead.",
+        "The audit option `min_group_size` must be an integer of at least 1. Got 0 instead.",
+        "The audit option `confidence` must be above 0 and below 1, for example 0.95. Got 95 instead.",
         "There is no metric 'recal'. Did you mean 'recall'? The metrics are: accuracy, recall, precision, "
         "false_positive_rate, selection_rate.",
         "There is no group column 'skin_ton'. Did you mean 'skin_tone'? The group columns are: skin_tone, sex.",

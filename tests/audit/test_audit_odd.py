@@ -27,9 +27,9 @@ def audit_of(right, *, by="g", options=None, **columns):
 
 
 def test_without_any_error_no_group_is_said_to_lie_above_itself():
-    audit = audit_of([True] * 400, g=["a"] * 200 + ["b"] * 200, options={"criteria": "equalised_odds"})
-    told = next(line for line in audit.headline() if line.startswith("g, equalised odds"))
-    assert told == "g, equalised odds: PASS: no gap in any rate; base rates 0.500 to 0.500."
+    audit = audit_of([True] * 400, g=["a"] * 200 + ["b"] * 200, options={"criteria": "equalized_odds"})
+    told = next(line for line in audit.headline() if line.startswith("g, equalized odds"))
+    assert told == "g, equalized odds: PASS: no gap in any rate; base rates 0.500 to 0.500."
 
 
 def test_one_image_with_nearly_all_the_weight_decides_nothing():

@@ -11,8 +11,8 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from tlkit.audit.cells import Cells
 from tlkit.audit.compare import compare
 from tlkit.audit.judge import judge, verdict
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
-from tlkit.audit.result import AuditSettings
 from tlkit.stats.estimate import Estimate
 
 
@@ -42,13 +42,13 @@ def simulated(rates, n, *, tolerance, runs=400, seed=0):
     generator = np.random.default_rng(seed)
     groups = len(rates)
     cells = Cells(("g",), tuple((str(i),) for i in range(groups)), np.empty(0, dtype=np.int64))
-    settings = AuditSettings(("g",), tolerance=tolerance)
+    options = AuditOptions(tolerance=tolerance)
     sizes = np.append(np.full(groups, n), 0)  # nobody with a missing value
     verdicts = []
     for _ in range(runs):
         k = np.append(generator.binomial(n, rates), 0)
-        draft = compare(cells, Rate("accuracy"), k=k, n=sizes, images=sizes, settings=settings)
-        (table,), _ = judge([draft], settings)
+        draft = compare(cells, Rate("accuracy"), k=k, n=sizes, images=sizes, options=options)
+        (table,), _ = judge([draft], options)
         verdicts.append([row.verdict for row in table.rows])
     return np.array(verdicts)
 

@@ -71,9 +71,9 @@ def test_rows_of_intersections_and_several_values_find_their_images():
     )  # fmt: skip
     by = ["tags:separator=;", "odd"]
     audit = audit_groups(predictions, by="tags:separator=;", tolerance=0.0)
-    found = audit_evidence(predictions, audit, by="tags:separator=;")
+    found = audit_evidence(predictions, audit)
     assert all(one.n == 200 for one in found)
-    crossed = audit_evidence(predictions, audit_groups(predictions, by=by, tolerance=0.0), by=by)
+    crossed = audit_evidence(predictions, audit_groups(predictions, by=by, tolerance=0.0))
     assert all(one.errors == 30 for one in crossed if one.by == "tags × odd")
 
 

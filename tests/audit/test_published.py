@@ -37,7 +37,7 @@ def predictions():
 
 @pytest.fixture(scope="module")
 def audit(predictions):
-    return audit_groups(predictions, by=["g", "h"], criteria=["accuracy_equality", "equalised_odds"])
+    return audit_groups(predictions, by=["g", "h"], criteria=["accuracy_parity", "equalized_odds"])
 
 
 def numbers(values):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tlkit.audit.comparison import compare_predictions
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.repair import Repair
 from tlkit.audit.repair_choice import choose, judge_on_test, try_candidate
 from tlkit.errors import TlkitError
@@ -107,7 +108,7 @@ def result():
         parent="birds", by=("water<b>",), judged_by="class × water<b>", groups=NAMES, verdict=verdict, reason=reason,
         trials=(first, trial("group_offsets", after, at_prediction=True)), before=("c", first.worst), chosen="good",
         run="birds-repaired", test=test, comparison=compare_predictions(*tables, names=("before", "after")),
-        offsets={}, margin=0.05, confidence=0.95, images={"train": 9, "val": 400, "test": 400}, seconds=1.5,
+        offsets={}, margin=0.05, settings=AuditOptions(), images={"train": 9, "val": 400, "test": 400}, seconds=1.5,
     )  # fmt: skip
 
 

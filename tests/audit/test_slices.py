@@ -16,6 +16,7 @@ from sklearn.linear_model import RidgeClassifier
 from tlkit.audit import shortcut
 from tlkit.audit.conditions import Condition, conditions_of
 from tlkit.audit.halves import first_half, units_of
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.shortcut import FOLDS, _hits
 from tlkit.audit.slice_report import SliceReport
 from tlkit.audit.slices import search_slices, slice_mask
@@ -49,7 +50,7 @@ def test_searches_of_noise_confirm_slices_and_shortcuts_no_oftener_than_one_in_t
     confirmed, told = [], []
     for seed in range(runs):
         predictions, columns = drawn(seed)
-        report = search_slices(predictions, columns=columns, seed=seed)
+        report = search_slices(predictions, columns=columns, options=AuditOptions(seed=seed))
         confirmed.append(bool(report.confirmed))
         told.append(report.shortcuts[0].tells(0.05))
     most = binom.ppf(0.99, runs, 0.05)  # benchmarks/slices_false_alarms.py asks the same of hundreds
@@ -59,7 +60,7 @@ def test_searches_of_noise_confirm_slices_and_shortcuts_no_oftener_than_one_in_t
 
 def test_dark_images_that_do_worse_are_found_and_named_in_words():
     predictions, columns = drawn(1, 1000, right=0.95, dark=0.6)
-    report = search_slices(predictions, columns=columns)
+    report = search_slices(predictions, columns=columns, options=AuditOptions())
     found = report.confirmed[0]
     assert re.fullmatch(r"brightness below \d+ of 255", found.name)
     assert 45 <= found.conditions[0].value <= 75
@@ -72,7 +73,7 @@ def test_dark_images_that_do_worse_are_found_and_named_in_words():
 
 def test_the_other_half_alone_decides_by_fishers_test():
     predictions, columns = drawn(2, 600, right=0.95, dark=0.7)
-    report = search_slices(predictions, columns=columns)
+    report = search_slices(predictions, columns=columns, options=AuditOptions())
     first = report.slices[0]
     other = ~first_half(predictions.path.tolist(), np.arange(600))
     inside, right = slice_mask(columns, first.conditions)[other], predictions.correct[other]
@@ -86,7 +87,7 @@ def test_the_other_half_alone_decides_by_fishers_test():
 def test_a_second_slice_is_not_confirmed_for_what_it_shares_with_the_first():
     predictions, columns = drawn(3, 1500, right=0.97, dark=0.4)
     columns["gloom"] = 255 - columns["brightness"] + np.random.default_rng(0).normal(0, 4, 1500)
-    report = search_slices(predictions, columns=columns)
+    report = search_slices(predictions, columns=columns, options=AuditOptions())
     assert len(report.confirmed) == 1
     assert "without the images of the slices named before it" in " ".join(report.sentences()) or len(report.slices) == 1
 
@@ -101,7 +102,9 @@ def test_a_slice_with_too_few_images_to_test_is_a_candidate():
     predictions = Predictions.build(
         classes=CLASSES, path=predictions.path, y_true=predictions.y_true, y_pred=y_pred
     )  # fmt: skip
-    report = search_slices(predictions, columns=columns.assign(camera=np.where(rare, "odd", "usual")))
+    report = search_slices(
+        predictions, columns=columns.assign(camera=np.where(rare, "odd", "usual")), options=AuditOptions()
+    )
     first = report.slices[0]
     assert (first.name, first.standing, first.difference, first.p) == ("camera is odd", "candidate", None, None)
     assert not report.confirmed
@@ -114,9 +117,9 @@ def test_a_pair_of_conditions_is_named_only_where_both_are_needed():
     flip = bad & (np.random.default_rng(5).uniform(size=1600) < 0.5)
     y_pred = np.where(flip, (predictions.y_true + 1) % 3, predictions.y_pred)
     predictions = Predictions.build(classes=CLASSES, path=predictions.path, y_true=predictions.y_true, y_pred=y_pred)
-    found = search_slices(predictions, columns=columns).confirmed[0]
+    found = search_slices(predictions, columns=columns, options=AuditOptions()).confirmed[0]
     assert re.fullmatch(r"brightness below \d+ of 255 and file type is PNG", found.name)
-    single = search_slices(predictions, columns=columns, max_order=1)
+    single = search_slices(predictions, columns=columns, max_order=1, options=AuditOptions())
     assert all(len(one.conditions) == 1 for one in single.slices)
 
 
@@ -139,15 +142,17 @@ def test_images_of_one_subject_are_one_unit():
 
 def test_copies_widen_the_interval_and_raise_p():
     predictions, columns = drawn(6, 400, right=0.9, dark=0.6)
-    alone = search_slices(predictions, columns=columns[["brightness"]])
+    alone = search_slices(predictions, columns=columns[["brightness"]], options=AuditOptions())
     twice = Predictions.build(
         classes=CLASSES, path=[*predictions.path, *(f"{p}-copy" for p in predictions.path)],
         y_true=np.tile(predictions.y_true, 2), y_pred=np.tile(predictions.y_pred, 2),
     )  # fmt: skip
     doubled = pd.concat([columns, columns], ignore_index=True)[["brightness"]]
-    report = search_slices(twice, columns=doubled, units=np.tile(np.arange(400), 2), min_images=40)
+    report = search_slices(
+        twice, columns=doubled, units=np.tile(np.arange(400), 2), options=AuditOptions(min_group_size=40)
+    )
     assert report.units == 400
-    naive = search_slices(twice, columns=doubled, units=None, min_images=40)
+    naive = search_slices(twice, columns=doubled, units=None, options=AuditOptions(min_group_size=40))
     assert alone.slices
     assert report.slices[0].p > naive.slices[0].p
 
@@ -165,7 +170,7 @@ def test_words_say_exactly_which_images_are_meant():
 
 def test_a_column_that_gives_the_class_away_is_a_shortcut():
     predictions, columns = drawn(8, 300, tell=True)
-    report = search_slices(predictions, columns=columns)
+    report = search_slices(predictions, columns=columns, options=AuditOptions())
     together, first, *rest = report.shortcuts
     assert (together.column, first.column) == ("", "brightness")
     assert together.tells(0.05)
@@ -177,7 +182,7 @@ def test_a_column_that_gives_the_class_away_is_a_shortcut():
 
 def test_clusters_of_content_are_no_shortcut():
     predictions, columns = drawn(8, 300, tell=True)
-    report = search_slices(predictions, columns=columns, content=["brightness"])
+    report = search_slices(predictions, columns=columns, content=["brightness"], options=AuditOptions())
     assert not any(one.column == "brightness" for one in report.shortcuts)
 
 
@@ -196,7 +201,7 @@ def test_the_shortcut_classifier_is_ridge_regression_onto_the_classes():
 
 def test_a_report_goes_to_json_and_back():
     predictions, columns = drawn(1, 1000, right=0.95, dark=0.6)
-    report = search_slices(predictions, columns=columns)
+    report = search_slices(predictions, columns=columns, options=AuditOptions())
     values = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert SliceReport.from_dict(values) == report
     with pytest.raises(TlkitError, match="written by a newer tlkit"):
@@ -205,14 +210,14 @@ def test_a_report_goes_to_json_and_back():
 
 def test_a_model_without_errors_has_no_slice():
     predictions, columns = drawn(9, right=1.1)
-    report = search_slices(predictions, columns=columns)
+    report = search_slices(predictions, columns=columns, options=AuditOptions())
     assert report.slices == ()
     assert "No slice that nobody declared does worse than the rest." in report.sentences()
 
 
 def test_a_handful_of_images_is_too_little_to_say_that_no_slice_is_worse():
     predictions, columns = drawn(9, 12, right=0.5)
-    report = search_slices(predictions, columns=columns)
+    report = search_slices(predictions, columns=columns, options=AuditOptions())
     assert report.searched_conditions == 0
     assert report.sentences()[1] == (
         "NOT ENOUGH DATA: nothing that the images have in common holds of 20 images in the half that is searched, and "
@@ -223,9 +228,9 @@ def test_a_handful_of_images_is_too_little_to_say_that_no_slice_is_worse():
 def test_what_cannot_be_searched_is_said_at_once():
     predictions, columns = drawn(10)
     with pytest.raises(PredictionsError) as caught:
-        search_slices(predictions, columns=columns[[]], min_images=0, alpha=2)
+        search_slices(predictions, columns=columns[[]], options=AuditOptions(min_group_size=0, alpha=2))
     assert caught.value.problems == (
-        "min_images is 0. Use a number from 1.",
-        "alpha is 2. Use a number between 0 and 1.",
+        "The audit option `min_group_size` must be an integer of at least 1. Got 0 instead.",
+        "The audit option `alpha` must be above 0 and below 1, for example 0.05. Got 2 instead.",
         "There is no column to search for slices.",
     )

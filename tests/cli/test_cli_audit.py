@@ -41,7 +41,7 @@ def audit(*arguments):
 
 
 def test_columns_are_cut_on_the_command_line_and_the_summary_comes_first(csv):
-    out = audit(csv, "--by", "age:bins=40,60", "--by", "tags:separator=;", "--max-order", "1")
+    out = audit(csv, "--by", "age:bins=40,60", "--by", "tags:separator=;", "--max-intersection-order", "1")
     first, *lines = out.splitlines()
     assert first.startswith("Audit by age, tags: FAIL. Rows: ")
     assert "age is continuous: bins with the edges 40, 60." in lines
@@ -57,7 +57,7 @@ def test_criteria_clusters_and_tolerance_reach_the_audit(csv):
     settings = json.loads(out)["settings"]
     assert settings["criteria"] == ["equal_opportunity"]
     assert (settings["positive"], settings["cluster_by"], settings["tolerance"]) == ("cat", "burst", 0.1)
-    assert json.loads(out)["explanation"]["cluster_by"] == "burst"
+    assert json.loads(out)["explanation"]["settings"]["cluster_by"] == "burst"
 
 
 def test_what_lies_behind_the_gaps_says_that_it_allows_for_clusters(csv):

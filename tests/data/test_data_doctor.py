@@ -18,8 +18,9 @@ from PIL import Image
 
 import tlkit
 from tlkit.data.datamodule import ImageFolderDataModule
-from tlkit.data.diagnosis import KINDS, Diagnosis
+from tlkit.data.diagnosis import Diagnosis
 from tlkit.data.doctor import diagnose, thumbnails
+from tlkit.data.finding_kinds import KINDS
 from tlkit.data.jpeg import scan_damage
 from tlkit.data.quarantine import without_quarantined, write_quarantine
 from tlkit.data.thumbnails import draw_thumbnails
@@ -201,7 +202,9 @@ def test_a_sound_dataset_has_no_findings(tmp_path):
     diagnosis = tlkit.data_doctor(sound(tmp_path / "set"))
     assert diagnosis.findings == ()
     assert diagnosis.quarantine == ()
-    assert diagnosis.sentence() == f"{tmp_path}/set: 48 images of 2 classes (train 24, val 24). Nothing found."
+    (table,) = diagnosis.tables()
+    assert table.rows == ()
+    assert table.title == f"{tmp_path}/set: 48 images of 2 classes (train 24, val 24). Nothing found."
     assert not diagnosis.reaches("info")
 
 
@@ -211,7 +214,9 @@ def test_every_planted_fault_is_found_file_by_file_and_nothing_else(garden):
     wholes = {"copies", "across-splits", "across-labels"}
     found = {f.kind: sorted(f.files if f.files and f.kind not in wholes else f.items) for f in diagnosis.findings}
     assert found == {kind: sorted(items) for kind, items in planted.items()}
-    assert all(finding.severity == KINDS[finding.kind][0] for finding in diagnosis.findings)
+    assert all(finding.severity == KINDS[finding.kind].severity for finding in diagnosis.findings)
+    (table,) = diagnosis.tables()
+    assert table.column("count") == tuple(finding.count for finding in diagnosis.findings)
     assert set(KINDS) - set(planted) == {"layout", "cannot-open", "faces"}
 
 

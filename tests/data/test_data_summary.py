@@ -41,10 +41,12 @@ def test_counts_sizes_modes_and_formats_are_told(mixed):
     assert summary.modes == {"RGB": 10, "L": 1}
     assert summary.formats == {"PNG": 10, "JPEG": 1}
     assert summary.unreadable == ("train/bee/bad.jpg",)
-    assert summary.tables()[0] == (
-        "Images per class and split",
-        [("class", "train", "val", "all"), ("ant", "4", "2", "6"), ("bee", "4", "2", "6"), ("all", "8", "4", "12")],
-    )
+    counts, sizes, formats = summary.tables()
+    assert [column.label for column in counts.columns] == ["class", "train", "val", "all"]
+    assert counts.rows == (("ant", 4, 2, 6), ("bee", 4, 2, 6), ("all", 8, 4, 12))
+    assert sizes.rows[2] == ("megapixels", 0.00128, 0.00128, 0.04)
+    assert formats.rows == (("PNG", 10), ("JPEG", 1), ("RGB", 10), ("L", 1))
+    assert formats.notes[0].startswith("1 file has")
 
 
 def test_groups_are_counted_missing_values_among_them(mixed):
@@ -54,6 +56,7 @@ def test_groups_are_counted_missing_values_among_them(mixed):
         "day": {"train": 1, "val": 0, "test": 0},
         "night": {"train": 1, "val": 1, "test": 0},
     }
+    assert summary.tables()[1].rows == (("(missing)", 6, 3, 9), ("day", 1, 0, 1), ("night", 1, 1, 2), ("all", 8, 4, 12))
 
 
 def test_groups_without_their_metadata_are_refused(mixed):

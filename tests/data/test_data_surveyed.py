@@ -58,7 +58,7 @@ def test_every_source_gets_the_same_findings_and_says_what_it_cannot_tell(sick, 
         diagnosis, samples = diagnose(source)
         assert kinds(diagnosis) == {"truncated": 1, "across-labels": 1}
         assert (diagnosis.source, diagnosis.images) == (str(source), 21)
-        assert diagnosis.sentence().endswith(
+        assert diagnosis.tables()[0].title.endswith(
             f"Only what {what} was looked at: hidden, loose and empty files and folders beside it are not told."
         )
         assert Diagnosis.from_dict(diagnosis.to_dict()) == diagnosis

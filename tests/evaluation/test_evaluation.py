@@ -12,6 +12,13 @@ from sklearn import metrics
 
 from tlkit.errors import PredictionsError
 from tlkit.evaluation import Evaluation, evaluate
+from tlkit.evaluation.evaluation_tables import (
+    accuracy_table,
+    class_table,
+    confused_table,
+    confusion_matrix_table,
+    summary_table,
+)
 from tlkit.predictions import Predictions
 from tlkit.stats.intervals import wilson
 
@@ -110,7 +117,7 @@ def test_a_class_without_images_is_undefined_and_out_of_the_averages() -> None:
     assert predicted.recall.format() == predicted.f1.format() == "undefined (no images of this class)"
     assert predicted.precision.value == 0.0
     assert unseen.precision.format() == "undefined (never predicted)"
-    assert evaluation.summary_rows()[1][2] == "4 images, 2 of 4 classes present"
+    assert summary_table(evaluation).column("basis")[1] == "4 images, 2 of 4 classes present"
 
 
 def test_an_absent_class_that_is_predicted_does_not_count_as_zero() -> None:
@@ -170,9 +177,9 @@ def test_a_given_prediction_is_judged_as_given() -> None:
     evaluation = evaluate(make([1, 1, 1], proba=proba, y_pred=[1, 1, 1], classes=2))
     assert evaluation.accuracy.value == 1.0
     assert evaluation.top_k[1].value == pytest.approx(1 / 3)
-    assert [row[0] for row in evaluation.summary_rows()] == [
+    assert summary_table(evaluation).column("metric") == (
         "accuracy", "balanced accuracy", "macro F1", "top-1 accuracy", "log loss",
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def test_one_image_and_one_class_can_be_evaluated() -> None:
@@ -187,11 +194,11 @@ def test_the_same_predictions_give_the_same_intervals() -> None:
     assert evaluate(p) == evaluate(p)
 
 
-def test_summary_rows_show_value_interval_and_basis() -> None:
+def test_the_summary_shows_value_interval_and_basis() -> None:
     y = np.repeat([0, 1], 50)
     right = np.r_[np.ones(45, bool), np.zeros(5, bool), np.ones(40, bool), np.zeros(10, bool)]
     p = make(y, y_pred=np.where(right, y, 1 - y), classes=2)
-    assert evaluate(p).summary_rows()[0] == ("accuracy", "0.850 [0.767, 0.907]", "100 images")
+    assert summary_table(evaluate(p)).rows[0] == ("accuracy", wilson(85, 100), "100 images")
 
 
 def test_the_table_of_classes_holds_numbers_and_nan_where_undefined() -> None:
@@ -225,7 +232,35 @@ def test_the_notebook_view_escapes_class_names_and_is_bounded() -> None:
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
     assert "a &amp; b" in html
-    assert "2 images, 62 classes; intervals at 95%. Left out for want of a label: 1 image." in html
+    assert "2 images, 62 classes; intervals at 95%" in html
+    assert "1 image without a label" in html
     assert "class 47" in html
     assert "class 48" not in html
-    assert "and 12 more classes" in html
+    assert "12 more" in html
+
+
+def test_the_tables_hold_what_the_evaluation_holds() -> None:
+    evaluation = evaluate(make([0, 0, 0, 1, 1, 2], y_pred=[0, 1, 1, 1, 0, 2], classes=3))
+    summary, classes, confused = evaluation.tables()
+    assert dict(zip(summary.column("metric"), summary.column("value"), strict=True)) == {
+        "accuracy": evaluation.accuracy,
+        "balanced accuracy": evaluation.balanced_accuracy,
+        "macro F1": evaluation.macro_f1,
+    }
+    assert classes.column("recall") == tuple(result.recall for result in evaluation.per_class)
+    assert classes.column("support") == (3, 2, 1)
+    assert confused.rows == (("c0", "c1", 2, 3, 2 / 3), ("c1", "c0", 1, 2, 1 / 2))
+    assert confusion_matrix_table(evaluation).rows == (("c0", 1, 2, 0, 3), ("c1", 1, 1, 0, 2), ("c2", 0, 0, 1, 1))
+    assert accuracy_table(evaluation, title="val").rows == summary.rows[:1]
+
+
+def test_of_many_classes_those_with_the_lowest_recall_are_shown() -> None:
+    evaluation = evaluate(make([0, 0, 1, 1, 2], y_pred=[0, 0, 0, 1, 0], classes=4))
+    table = class_table(evaluation, most=2)
+    assert table.column("class") == ("c2", "c1")
+    assert "of 4" in table.notes[0]
+    assert confused_table(evaluation, most=1).rows == (("c1", "c0", 1, 2, 0.5),)
+
+
+def test_without_mistakes_there_is_no_table_of_confusions() -> None:
+    assert [table.name for table in evaluate(make([0, 1], y_pred=[0, 1], classes=2)).tables()] == ["summary", "classes"]

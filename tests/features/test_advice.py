@@ -12,6 +12,7 @@ from statsmodels.stats.multitest import multipletests
 
 from tlkit.errors import DataError
 from tlkit.features.advice import Advice, AdvisedBackbone, LeftOut, rank
+from tlkit.features.advice_tables import advice_sentences
 from tlkit.plots import plot_advice, to_svg
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
@@ -50,18 +51,18 @@ def test_ranks_by_the_probe_and_suggests_the_cheapest_that_cannot_be_told_from_t
     assert [one.name for one in found.backbones] == ["best", "quick", "weak"]
     assert [one.name for one in found.tied] == ["quick"]
     assert found.suggested.name == "quick"
-    assert found.sentences()[:3] == [
+    assert advice_sentences(found)[:3] == [
         "best is the most accurate: 0.950 [0.888, 0.978] of 100 images, out of 5 folds.",
         "It is ahead of 1 other by more than chance (McNemar's test, Holm, 5 %).",
         "Not distinguishable: best, quick; the cheapest of them is quick (7 ms).",
     ]
-    assert found.recipe() == "model:\n  name: quick\n  weights: hub"
+    assert found.recipe() == "model: {name: quick, weights: hub}"
 
 
 def test_a_best_that_is_ahead_of_all_is_suggested_however_slow(three):
     found = advice(three[:2])
     assert found.tied == () and found.suggested.name == "best"
-    assert found.sentences()[1] == "It is ahead of the other by more than chance (McNemar's test, Holm, 5 %)."
+    assert advice_sentences(found)[1] == "It is ahead of the other by more than chance (McNemar's test, Holm, 5 %)."
 
 
 def test_backbones_that_are_right_on_the_same_images_are_tied():
@@ -96,7 +97,7 @@ def test_the_front_holds_what_nothing_beats_in_both():
 def test_strongly_regularised_weights_are_remarked_upon():
     tags = ["resnet50.tv2_in1k", "resnet50.a1_in1k", "resnet50.tv_in1k", "resnet50"]
     found = advice([backbone(tag, right_on((0, 90)), 1.0) for tag in tags])
-    (remark,) = [said for said in found.sentences() if "smoothing" in said]
+    (remark,) = [said for said in advice_sentences(found) if "smoothing" in said]
     assert remark == (
         "resnet50.a1_in1k, resnet50.tv2_in1k: trained with label smoothing, mixup and the like, which often makes "
         "worse fixed features (Kornblith, Shlens & Le 2019, CVPR). Fine-tuning may rank them otherwise."
@@ -107,11 +108,16 @@ def test_rests_on_disk_and_shows_itself(three):
     odd = (replace(three[0][0], macs=None, weights="file:my weights.pth", image_size=(64, 32)), three[0][1])
     found = advice([odd, *three[1:]], left_out=[LeftOut("vit", "hub", "not <here>")])
     assert Advice.from_dict(json.loads(json.dumps(found.to_dict()))) == found
-    assert found.rows()[3][0] == "weak@file:my weights.pth" and found.rows()[3][5:7] == ("-", "64x32")
+    ranking, left_out = found.tables()
+    assert ranking.column("backbone")[2] == "weak@file:my weights.pth"
+    assert ranking.rows[2][5:7] == (None, "64x32")
+    assert ranking.column("probe") == tuple(one.probe for one in found.backbones)
+    assert left_out.rows == (("vit", "hub", "not <here>"),)
+    assert found.recipe() in ranking.notes[-1]
     page = found._repr_html_()
     assert "not &lt;here&gt;" in page and "Not distinguishable" in page
-    assert advice([odd]).sentences()[0].startswith("weak@file:my weights.pth is the only one with a rank: 0.600 ")
-    assert advice([odd]).recipe() == "model:\n  name: weak\n  weights: 'file:my weights.pth'"
+    assert advice_sentences(advice([odd]))[0].startswith("weak@file:my weights.pth is the only one with a rank: 0.600 ")
+    assert advice([odd]).recipe() == "model: {name: weak, weights: 'file:my weights.pth'}"
     with pytest.raises(DataError, match="This advice was written by a newer tlkit"):
         Advice.from_dict(found.to_dict() | {"format_version": 99})
 

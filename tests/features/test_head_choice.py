@@ -7,6 +7,7 @@ import pytest
 
 from tlkit.errors import ModelError
 from tlkit.features.heads import choose_head, fit_head
+from tlkit.features.heads.choice_tables import choice_sentence
 
 
 def rings(n=240, width=4, seed=0):
@@ -30,7 +31,7 @@ def test_of_heads_that_cannot_be_told_apart_the_simpler_wins(make_features):
         assert one.behind.value == pytest.approx(best - one.accuracy.value)
         assert one.distinguishable == (one.behind.low > 0)
     if choice.leader != "logistic":
-        assert "not distinguishable from nothing: the simpler head wins" in choice.sentence()
+        assert "not distinguishable from nothing: the simpler head wins" in choice_sentence(choice)
 
 
 def test_better_head_wins_where_the_images_can_tell():
@@ -39,21 +40,24 @@ def test_better_head_wins_where_the_images_can_tell():
     assert choice.head.kind == choice.leader == "svm"
     logistic = choice.candidates[0]
     assert logistic.distinguishable and logistic.behind.low > 0.2
-    assert f"Behind it: logistic by {logistic.behind.format()}" in choice.sentence()
+    assert f"Behind it: logistic by {logistic.behind.format()}" in choice_sentence(choice)
     alone = fit_head(x, y, kind="svm", classes=("in", "out"))
     assert np.array_equal(alone.predict_proba(x), choice.head.predict_proba(x))
-    assert "svm *" in [row[0] for row in choice.rows()]
-    assert "<td>svm *</td>" in choice._repr_html_()
+    (table,) = choice.tables()
+    assert dict(zip(table.column("kind"), table.column("chosen"), strict=True))["svm"] is True
+    assert table.column("behind") == tuple(None if one.kind == "svm" else one.behind for one in choice.candidates)
+    assert table.column("alike")[0] is False
+    assert choice_sentence(choice).split(" ", 1)[0] in choice._repr_html_()
 
 
 def test_what_was_not_tried_is_said_with_the_way_to_have_it(make_features):
     x, y, names = make_features(n=40, classes=2)
     choice = choose_head(x, y, classes=names, kinds=("ridge", "lda"))
-    assert choice.sentence().endswith(
+    assert choice_sentence(choice).endswith(
         "Not tried, for their time: random_forest, gradient_boosting; name one as strategy.head to have it."
     )
     with_forest = choose_head(x, y, classes=names, kinds=("ridge", "random_forest"))
-    assert "Not tried, for their time: gradient_boosting; name one" in with_forest.sentence()
+    assert "Not tried, for their time: gradient_boosting; name one" in choice_sentence(with_forest)
 
 
 def test_kinds_that_take_no_class_weights_are_left_out(make_features, caplog):

@@ -51,13 +51,17 @@ def test_planted_flips_are_found_ranked_first_and_named_rightly(planted):
     scores = [one.score for one in found.suspects]
     assert scores == sorted(scores) and 0 < scores[0] < scores[-1] < 1
     assert found.wrong.n == 50 and found.wrong.low <= 15 <= found.wrong.high
-    assert found.sentences() == [
-        f"{len(found.suspects)} of 300 images look like another class than the label says: wrongly labelled, or only "
-        f"hard to tell. {found.issues} stand out, marked as an issue: confident learning doubts them, too.",
-        f"How many labels are wrong in truth: about {found.wrong.value:.0f} of 300 (95% interval "
-        f"{found.wrong.low:.0f} to {found.wrong.high:.0f}), estimated from the 50 images that are clearest; the "
-        "method's own errors among them count, too.",
-    ]
+    (table,) = found.tables()
+    assert table.column("path") == tuple(one.path for one in found.suspects)
+    assert table.column("p_label")[0] == found.suspects[0].proba[classes.index(found.suspects[0].label)]
+    assert f"{len(found.suspects)} of 300 images look like another class" in table.notes[0]
+    assert f"{found.issues} stand out" in table.notes[0]
+    how_sure = (
+        f"about {found.wrong.value:.0f} of 300",
+        f"{found.wrong.low:.0f} to {found.wrong.high:.0f}",
+        "50 images",
+    )
+    assert all(part in table.notes[1] for part in how_sure)
 
 
 def test_a_clean_set_has_few_suspects_and_none_is_claimed_to_be_certain(make_features):
@@ -66,13 +70,9 @@ def test_a_clean_set_has_few_suspects_and_none_is_claimed_to_be_certain(make_fea
     assert len(found.suspects) <= 6
     assert found.wrong.value == 0 and found.wrong.low == 0 and 0 < found.wrong.high < 30
     assert found.images == {"train": 300} and found.k == 50
-    assert found.sentences()[1] == (
-        f"How many labels are wrong in truth: perhaps none (95% interval 0 to {found.wrong.high:.0f}), since none of "
-        "the 50 images that are clearest contradicts its label."
-    )
-    assert replace(found, suspects=()).sentences()[0] == (
-        "None of 300 images looks like another class than its label says."
-    )
+    assert f"perhaps none (95% interval 0 to {found.wrong.high:.0f})" in found.tables()[0].notes[1]
+    (none,) = replace(found, suspects=()).tables()
+    assert none.rows == () and none.notes[0].startswith("None of 300 images")
 
 
 def test_few_images_are_ranked_but_not_counted(make_features):
@@ -84,9 +84,7 @@ def test_few_images_are_ranked_but_not_counted(make_features):
     assert found.wrong.value is None and found.wrong.format() == (
         "undefined (not enough data (90 images; an estimate takes 200))"
     )
-    assert found.sentences()[1] == (
-        "How many labels are wrong in truth cannot be told: not enough data (90 images; an estimate takes 200)."
-    )
+    assert "cannot be told: not enough data (90 images; an estimate takes 200)" in found.tables()[0].notes[1]
 
 
 def test_a_copy_with_the_same_wrong_label_does_not_vouch_for_it(make_features):
@@ -125,7 +123,8 @@ def test_an_audit_is_kept_as_json_and_shows_itself(planted):
     assert again == found
     shown = found._repr_html_()
     assert "a&lt;b" in shown and "a<b" not in shown and "Mind the gap." in shown
-    assert len(found.rows()) == 1 + min(20, len(found.suspects)) and len(found.table()) == len(found.suspects)
+    assert found.tables()[0].notes[2:] == ("Mind the gap.",)
+    assert len(found.tables()[0].rows) == len(found.table()) == len(found.suspects)
     with pytest.raises(DataError, match=r"^This label audit was written by a newer tlkit \(format 2, "):
         LabelAudit.from_dict({**found.to_dict(), "format_version": 2})
 

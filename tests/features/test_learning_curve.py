@@ -12,6 +12,7 @@ from scipy.optimize import curve_fit
 
 from tlkit.errors import DataError
 from tlkit.features.curve import CurvePoint, LearningCurve, fit_curve, learning_curve
+from tlkit.features.curve_tables import gain_sentence
 from tlkit.features.heads import fit_head
 from tlkit.features.power_law import fit_power_law, power_law
 from tlkit.stats.estimate import Estimate
@@ -100,7 +101,7 @@ def test_a_flat_curve_leaves_the_doubt_of_its_few_images(wrong):
     widths = [gain.high - gain.low for gain in gains]
     assert 0 < widths[0] < widths[1] < widths[2]
     assert widths[1] <= 1.0 - 0.025 ** (1 / 245)  # a rate above it would have shown in one of 245 (Clopper-Pearson)
-    assert curve.sentence(245).startswith("+245 images ≈ 0.0 points of accuracy [0.0, +0.") or wrong == 0
+    assert gain_sentence(curve, 245).startswith("+245 images ≈ 0.0 points of accuracy [0.0, +0.") or wrong == 0
 
 
 def test_gain_near_the_ceiling_holds_the_truth():
@@ -114,7 +115,7 @@ def test_a_small_gain_has_digits_enough_to_tell_its_ends_apart():
     curve = curve_of((0.93, 0.9, 0.6))
     gain = curve.gain(1)
     assert 0 < 100 * gain.low < 100 * gain.high < 0.05, "one image more brings next to nothing"
-    said = curve.sentence(1)
+    said = gain_sentence(curve, 1)
     low, high = said.partition("[")[2].partition("]")[0].split(", ")
     assert float(low) < float(high)
     assert len(high) <= len("+0.0000")
@@ -123,15 +124,13 @@ def test_a_small_gain_has_digits_enough_to_tell_its_ends_apart():
 def test_curve_says_when_it_cannot_say():
     curve = curve_of((0.93, 0.9, 0.6))
     assert curve.gain(2000).note == "not enough data: 2000 more is beyond 3 times the 400 images there are"
-    assert (
-        curve.sentence(2000) == "+2000 images: not enough data: 2000 more is beyond 3 times the 400 images there are."
-    )
+    assert gain_sentence(curve, 2000) == f"+2,000 images: {curve.gain(2000).note}."
     few = curve_of((0.93, 0.9, 0.6), images=SIZES[:4])
     assert few.gain(10).note == "not enough data: 4 points on the curve, and a fit takes 5"
     assert "not enough data: the interval would be" in curve_of((0.95, 1.0, 0.15), n=10).gain(30).note
     with pytest.raises(DataError, match=r"A gain needs 1 more image or more\. Got 0 instead\."):
         curve.gain(0)
-    sure = curve.sentence()
+    sure = gain_sentence(curve)
     assert sure.startswith("+400 images ≈ +") and "points of accuracy [" in sure
 
 
@@ -147,12 +146,14 @@ def test_curve_of_features_rises_and_is_the_same_in_any_order(make_features):
     two = learning_curve(x[order], y[order], classes=names, kind="ridge", keys=[keys[i] for i in order], repeats=2)
     assert [point.accuracy.value for point in two.points] == pytest.approx(accuracy)
     back = LearningCurve.from_dict(json.loads(json.dumps(one.to_dict())))
-    assert back.rows() == one.rows() and back.sentence() == one.sentence() and back.gain(100) == one.gain(100)
-    assert "<td>64</td>" in one._repr_html_() and one.basis() in one._repr_html_()
-    assert one.basis() == (
-        "Accuracy of a ridge head on all 240 images, each predicted by heads that had not learnt from it (5 folds, "
-        "2 times over); 95 % intervals."
-    )
+    assert back.tables() == one.tables() and back.gain(100) == one.gain(100)
+    (table,) = one.tables(more=100)
+    assert table.column("per_class") == tuple(point.per_class for point in one.points)
+    assert table.column("accuracy") == tuple(point.accuracy for point in one.points)
+    basis, gain = table.notes
+    assert all(part in basis for part in ("ridge", "240 images", "5 folds, 2 times over", "95 %"))
+    assert gain == gain_sentence(one, 100)
+    assert basis in one._repr_html_()
 
 
 def test_last_point_is_plain_cross_validation(make_features):

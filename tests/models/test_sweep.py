@@ -129,9 +129,11 @@ def test_the_suggestion_is_the_steepest_fall_but_at_most_a_tenth_of_the_rate_at_
     assert gentle.steepest == rates[slopes.argmin()]
     assert gentle.suggested == pytest.approx(gentle.steepest, rel=0.05)
     assert hasty.suggested == pytest.approx(hasty.lowest / 10, rel=0.05) and hasty.suggested < hasty.steepest
-    assert gentle.sentence() == f"Suggested: train: {{learning_rate: {gentle.suggested:g}}}"
+    (table,) = gentle.tables()
+    assert table.notes == (f"Suggested: train: {{learning_rate: {gentle.suggested:g}}}",)
+    assert table.rows == (("all", 121, rates[0], 1.0, "end", gentle.steepest, gentle.lowest),)
     again = RateSweep.from_dict(json.loads(json.dumps(gentle.to_dict())))
-    assert np.array_equal(again.losses, gentle.losses) and again.sentence() == gentle.sentence()
+    assert np.array_equal(again.losses, gentle.losses) and again.tables() == gentle.tables()
     with pytest.raises(TlkitError, match=r"^This sweep was written by a newer tlkit \(format 9, "):
         RateSweep.from_dict({**gentle.to_dict(), "format_version": 9})
 
@@ -139,8 +141,9 @@ def test_the_suggestion_is_the_steepest_fall_but_at_most_a_tenth_of_the_rate_at_
 def test_a_loss_that_never_falls_gives_no_suggestion():
     flat = RateSweep(np.geomspace(1e-6, 1, 30), np.full(30, 0.7), "end", "all")
     assert flat.suggested is None
-    assert flat.sentence() == ("The loss did not fall at any learning rate, so none can be suggested. Try more steps.")
-    assert "<table>" in flat._repr_html_()
+    assert "none can be suggested" in flat.tables()[0].notes[0]
+    assert flat.tables()[0].column("steepest") == (None,)
+    assert "none can be suggested" in flat._repr_html_()
 
 
 def test_batch_sizes_end_at_a_plateau_at_the_memory_and_at_the_images(monkeypatch):
@@ -154,10 +157,7 @@ def test_batch_sizes_end_at_a_plateau_at_the_memory_and_at_the_images(monkeypatc
     seconds = iter([1.0] * 9)
     full = time_batch_sizes(classifier, batches, smallest=2, largest=100, memory_mb=350)
     assert (full.stopped, [one.images for one in full.tried]) == ("memory", [2, 4])
-    assert full.sentence() == (
-        "Twice as many images would not fit into the memory of 350 MB. "
-        "Suggested: data: {batch_size: 4}; the learning rate depends on it."
-    )
+    assert all(part in full.tables()[0].notes[0] for part in ("memory of 350 MB", "data: {batch_size: 4}"))
 
     def refuse(work, device):
         raise torch.OutOfMemoryError("out of memory")
@@ -166,13 +166,13 @@ def test_batch_sizes_end_at_a_plateau_at_the_memory_and_at_the_images(monkeypatc
     monkeypatch.setattr(sweep, "_memory_mb", lambda device: 0)
     nothing = time_batch_sizes(classifier, batches, largest=8)
     assert (nothing.stopped, nothing.tried, nothing.suggested) == ("memory", (), None)
-    assert nothing.sentence().endswith("No batch size fits; use smaller images or a smaller backbone.")
+    assert "No batch size fits" in nothing.tables()[0].notes[0]
 
 
 def test_batch_sizes_rest_as_json():
     sizes = BatchSizes((BatchSize(4, 10.0, 100.0), BatchSize(8, 18.0, 120.0)), "images", None)
     assert BatchSizes.from_dict(json.loads(json.dumps(sizes.to_dict()))) == sizes
-    assert sizes.rows()[1:] == [("4", "10.0", "100"), ("8", "18.0", "120")]
+    assert sizes.tables()[0].rows == ((4, 10.0, 100.0), (8, 18.0, 120.0))
     with pytest.raises(TlkitError, match=r"^These batch sizes were written by a newer tlkit \(format 9, "):
         BatchSizes.from_dict({**sizes.to_dict(), "format_version": 9})
 

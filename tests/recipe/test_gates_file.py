@@ -44,7 +44,6 @@ def test_columns_are_one_name_or_a_list_to_cross(tmp_path):
     )
     file = load_gates(tmp_path / "g.yaml", metrics=METRICS)
     assert [gate.by for gate in (*file.gates.tolerances, *file.gates.limits)] == [("age",), ("age", "sex")]
-    assert (file.gates.max_order, file.gates.metrics) == (2, ("accuracy", "recall"))
     assert file.where("limits", 0, "at_least").endswith("g.yaml:5")
 
 

@@ -65,7 +65,7 @@ def test_a_recipe_of_four_keys_has_every_default(load: Load) -> None:
     assert (train.class_weights, train.gradient_clip, train.early_stopping) == ("none", 1.0, None)
     assert (train.monitor, train.precision, train.device) == ("val_loss", "auto", "auto")
     assert (recipe.evaluate.top_k, recipe.evaluate.confidence) == ((1, 5), 0.95)
-    assert (recipe.audit.by, recipe.audit.max_order, recipe.audit.min_group_size) == ((), 2, 20)
+    assert (recipe.audit.by, recipe.audit.max_intersection_order, recipe.audit.min_group_size) == ((), 2, 20)
     assert (recipe.report.enabled, recipe.report.title) == (True, None)
     assert recipe.tracking == TrackingSection(
         kind="none", mode="auto", project="tlkit", entity=None, tags=(), log_model=True
@@ -400,7 +400,7 @@ def test_a_column_to_audit_by_may_say_how_it_is_cut(load: Load) -> None:
         "data: {root: data/pets}", "data: {root: data/pets, metadata: m.csv, groups: [age, sex, burst]}"
     )
     assert head != HEAD
-    text = "audit:\n  by: [sex, {column: age, bins: [18, 65.5]}]\n  cluster_by: burst\n  criteria: [equalised_odds]\n"
+    text = "audit:\n  by: [sex, {column: age, bins: [18, 65.5]}]\n  cluster_by: burst\n  criteria: [equalized_odds]\n"
     section = load(text, head=head).audit
     assert section.columns == ("sex", "age")
     assert section.plain[1]["bins"] == (18, 65.5)

@@ -156,7 +156,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
             "strategy": strategy,
             "train": train,
             "evaluate": {"top_k": draw(st.lists(counts, unique=True, max_size=4)), "confidence": 0.5 + draw(shares)},
-            "audit": {"by": groups[:2], "max_order": draw(counts)},
+            "audit": {"by": groups[:2], "max_intersection_order": draw(counts)},
             "report": {"enabled": draw(st.booleans()), "title": draw(titles)},
             "tracking": {"tags": draw(st.lists(names, unique=True, max_size=3)), "entity": draw(titles)},
         }

@@ -9,17 +9,17 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.audit.asked import setting_problems
 from tlkit.audit.cells import Cells, by_problems, cross, intersections
-from tlkit.audit.columns import MAX_VALUES, By, Levels, columns_of, levels_of, look_alikes
+from tlkit.audit.columns import By, GroupColumn, Levels, levels_of, look_alikes
 from tlkit.audit.compare import Draft, compare, drafted
 from tlkit.audit.criteria import metrics_of
 from tlkit.audit.design import design_of, design_problems
-from tlkit.audit.intervals import overall_of
+from tlkit.audit.intervals import overall_accuracy
 from tlkit.audit.judge import judge
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.profile import ProfileTable, profile_table
 from tlkit.audit.rates import GroupCounts, Metric, Rate, rates_of
-from tlkit.audit.result import Audit, AuditSettings, ColumnFacts
+from tlkit.audit.result import Audit, ColumnFacts
 from tlkit.audit.sample import Design, Sample, designed
 from tlkit.audit.tables import MISSING, GroupTable
 from tlkit.choices import Criterion
@@ -39,28 +39,30 @@ def audit_groups(
     predictions: Predictions,
     *,
     by: By | Sequence[By],
-    metrics: Metric | Sequence[Metric] = ("accuracy",),
-    criteria: Criterion | Sequence[Criterion] = (),
+    metrics: Metric | Sequence[Metric] | None = None,
+    criteria: Criterion | Sequence[Criterion] | None = None,
     positive: str | None = None,
-    min_group_size: int = 20,
-    max_half_width: float = 0.15,
-    max_order: int = 2,
-    confidence: float = 0.95,
-    tolerance: float = 0.05,
-    alpha: float = 0.05,
+    min_group_size: int | None = None,
+    max_half_width: float | None = None,
+    max_intersection_order: int | None = None,
+    confidence: float | None = None,
+    tolerance: float | None = None,
+    alpha: float | None = None,
     guaranteed: bool = False,
     weights: str | None = None,
     cluster_by: str | None = None,
     pair_by: str | None = None,
-    seed: int = 0,
-    draws: int = 10_000,
-    max_values: int = MAX_VALUES,
+    seed: int | None = None,
+    draws: int | None = None,
+    max_values: int | None = None,
 ) -> Audit:
     """Compare a classifier's rates across groups and their intersections, with intervals, tests and a verdict a row.
 
     Every group is compared with the rest: the other images whose value is known. Images with a missing value form a
     row of their own, compared with all others. Images without a label are left out and counted. A row says FAIL or
     PASS only where the interval of its difference lies wholly beyond or within the tolerance, else NOT ENOUGH DATA.
+
+    An argument that is None takes the default of `AuditOptions`.
 
     Args:
         predictions: what the model said, with the group columns.
@@ -70,7 +72,7 @@ def audit_groups(
             A value is a value, also "none" or "unknown"; only an empty one is missing.
         metrics: the rates to compare: accuracy, recall, precision, false_positive_rate, selection_rate; all but the
             accuracy are taken for the positive class, or for every class against the others.
-        criteria: accuracy_equality, demographic_parity, equal_opportunity, equalised_odds, predictive_parity or
+        criteria: accuracy_parity, demographic_parity, equal_opportunity, equalized_odds, predictive_parity or
             four_fifths; their rates are compared, too.
         positive: the class that everything but the accuracy is about; default: the second of two classes, or every one
             of more.
@@ -78,7 +80,7 @@ def audit_groups(
             images still count among the rest.
         max_half_width: rates whose interval reaches farther to each side are shown as an interval without a number;
             1 = never.
-        max_order: the most columns that are crossed; 1 = no intersections.
+        max_intersection_order: the most columns that are crossed; 1 = no intersections.
         confidence: two-sided level of each interval, in (0, 1). So that all m of them hold together, ask for 1 − 0.05/m
             (Bonferroni; m is `Audit.tests`); no verdict needs that.
         tolerance: the largest difference from the rest that is tolerated, in [0, 1).
@@ -110,48 +112,60 @@ def audit_groups(
         >>> audit.verdict
         'FAIL'
     """
-    problems = by_problems(predictions.groups, by, max_values=max_values)
-    specs = () if problems else columns_of(by)
-    wanted: tuple[Criterion, ...] = (criteria,) if isinstance(criteria, str) else tuple(dict.fromkeys(criteria))
-    chosen: tuple[Metric, ...] = (metrics,) if isinstance(metrics, str) else tuple(dict.fromkeys(metrics))
-    settings = AuditSettings(
-        tuple(spec.column for spec in specs), chosen, min_group_size, max_order, confidence, tolerance, alpha, seed,
-        wanted, positive, max_half_width, guaranteed, weights, cluster_by, pair_by, draws,
+    options = AuditOptions().with_overrides(
+        by=by, metrics=metrics, criteria=criteria, positive=positive, min_group_size=min_group_size,
+        max_half_width=max_half_width, max_intersection_order=max_intersection_order, confidence=confidence,
+        tolerance=tolerance, alpha=alpha, guaranteed=guaranteed, weights=weights, cluster_by=cluster_by,
+        pair_by=pair_by, seed=seed, draws=draws, max_values=max_values,
     )  # fmt: skip
-    problems = setting_problems(settings, predictions.classes) + problems + design_problems(predictions, settings)
+    return audit_predictions(predictions, options)
+
+
+def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
+    """Return the audit that the options ask for; see `audit_groups`.
+
+    Raises:
+        PredictionsError: a column is not there, looks like an identifier or cannot be cut as asked, no image has a
+            label, or an option is out of its range.
+    """
+    problems = options.problems(predictions.classes)
+    problems += by_problems(predictions.groups, options.columns, max_values=options.max_values)
+    problems += design_problems(predictions.groups, options, labelled=predictions.y_true >= 0)
     labelled = predictions.y_true >= 0
     if not labelled.any():
         problems.append(f"None of the {len(predictions)} images has a label, so there is nothing to compare.")
     if problems:
         raise PredictionsError(*problems)
 
-    settings = _completed(settings, predictions)
-    levels = [levels_of(predictions.groups[spec.column], spec, max_values=max_values) for spec in specs]
+    options = _completed(options, predictions)
+    levels = [
+        levels_of(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in options.columns
+    ]
     _say_how_cut(levels)
     known = predictions.labelled
-    design = design_of(known, settings)
+    design = design_of(known.groups, options)
     drafts, profiles = [], []
-    for cells in _all_cells(levels, labelled, settings):
+    for cells in _all_cells(levels, labelled, options):
         code = np.where(cells.code < 0, cells.patterns, cells.code)[labelled]
         counts = _count(known, cells, code)
-        rates = rates_of(settings.metrics, known.classes, settings.positive)
-        drafts += _drafts(known, cells, code, counts, rates, settings=settings, design=design)
-        profiles.append(_profiles(known, cells, code, counts, settings=settings, design=design))
-    tables, tests = judge(drafts, settings)
+        rates = rates_of(options.metrics, known.classes, options.positive)
+        drafts += _drafts(known, cells, code, counts, rates, options=options, design=design)
+        profiles.append(_profiles(known, cells, code, counts, options=options, design=design))
+    tables, tests = judge(drafts, options)
     unlabelled = int((~labelled).sum())
     logger.info(
         "Audit by %s: tables: %d, tests against the rest: %d, images: %d%s.",
-        ", ".join(settings.by), len(tables), tests, len(known),
+        ", ".join(options.by), len(tables), tests, len(known),
         f", {unlabelled} without a label left out" if unlabelled else "",
     )  # fmt: skip
     return Audit(
-        settings=settings,
+        settings=options,
         images=len(known),
         unlabelled=unlabelled,
-        overall=overall_of(known.correct, design, settings),
+        overall=overall_accuracy(known.correct, design, options),
         tests=tests,
         tables=tables,
-        columns=tuple(_facts(level, labelled, known.correct, settings, drafts) for level in levels),
+        columns=tuple(_facts(level, labelled, known.correct, options, drafts) for level in levels),
         profiles=tuple(profiles),
     )
 
@@ -167,46 +181,46 @@ def _say_how_cut(levels: Sequence[Levels]) -> None:
 
 
 def rate_tables(
-    predictions: Predictions, wanted: Sequence[tuple[Sequence[str], Rate]], settings: AuditSettings
+    predictions: Predictions, wanted: Sequence[tuple[Sequence[GroupColumn], Rate]], options: AuditOptions
 ) -> tuple[GroupTable, ...]:
     """Compare stated rates across the groups of stated columns, and nothing else: Holm's correction counts only these.
 
     Args:
-        predictions: free of what `by_problems`, `setting_problems` and `design_problems` find.
-        wanted: columns to cross, as `audit_groups` takes them, and a rate; each pair is judged once.
-        settings: sizes, levels and design; its columns, metrics and positive class are not used.
+        predictions: free of what `by_problems`, `AuditOptions.problems` and `design_problems` find.
+        wanted: columns to cross and a rate; each pair is judged once.
+        options: sizes, levels and design; its columns, metrics and positive class are not used.
 
     Returns:
         One table for each pair. A column with fewer than two groups is not crossed, so pairs that ask for it have none.
     """
-    rates: dict[tuple[str, ...], list[Rate]] = {}
+    rates: dict[tuple[GroupColumn, ...], list[Rate]] = {}
     for columns, rate in dict.fromkeys((tuple(columns), rate) for columns, rate in wanted):
         rates.setdefault(columns, []).append(rate)
     labelled, known = predictions.y_true >= 0, predictions.labelled
-    design = design_of(known, settings)
+    design = design_of(known.groups, options)
     drafts = []
     for columns, its_rates in rates.items():
-        levels = [levels_of(predictions.groups[spec.column], spec) for spec in columns_of(columns)]
+        levels = [levels_of(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in columns]
         if len(levels) > 1 and any(_groups_seen(cross([level]), labelled) < 2 for level in levels):
             continue
         cells = cross(levels)
         code = np.where(cells.code < 0, cells.patterns, cells.code)[labelled]
-        drafts += _drafts(known, cells, code, _count(known, cells, code), its_rates, settings=settings, design=design)
-    return judge(drafts, settings)[0]
+        drafts += _drafts(known, cells, code, _count(known, cells, code), its_rates, options=options, design=design)
+    return judge(drafts, options)[0]
 
 
-def _completed(settings: AuditSettings, predictions: Predictions) -> AuditSettings:
-    """Return the settings with the rates of the criteria, and with the second of two classes as the positive one."""
-    metrics = tuple(dict.fromkeys((*settings.metrics, *metrics_of(settings.criteria))))
-    positive = settings.positive
+def _completed(options: AuditOptions, predictions: Predictions) -> AuditOptions:
+    """Return the options with the rates of the criteria, and with the second of two classes as the positive one."""
+    metrics = tuple(dict.fromkeys((*options.metrics, *metrics_of(options.criteria))))
+    positive = options.positive
     if positive is None and len(predictions.classes) == 2:
         positive = predictions.classes[1]
         if set(metrics) - {"accuracy"}:
             logger.info("Rates are about the class %r, the second of two; positive= names another.", positive)
-    return replace(settings, metrics=metrics, positive=positive)
+    return replace(options, metrics=metrics, positive=positive)
 
 
-def _all_cells(levels: Sequence[Levels], labelled: npt.NDArray[np.bool_], settings: AuditSettings) -> list[Cells]:
+def _all_cells(levels: Sequence[Levels], labelled: npt.NDArray[np.bool_], options: AuditOptions) -> list[Cells]:
     """Return the groups of each column, then of each intersection.
 
     A column with fewer than two groups is not crossed: its intersections would repeat the other columns' tables, and
@@ -217,7 +231,7 @@ def _all_cells(levels: Sequence[Levels], labelled: npt.NDArray[np.bool_], settin
     crossed = [cells.columns[0] for cells in singles if _groups_seen(cells, labelled) >= 2]
     if (alone := [level.column for level in levels if level.column not in crossed]) and len(levels) > 1:
         logger.info("Not crossed with other columns, because it has fewer than two groups: %s.", ", ".join(alone))
-    order = min(settings.max_order, len(crossed))
+    order = min(options.max_intersection_order, len(crossed))
     return singles + [cross([by_name[name] for name in chosen]) for chosen in intersections(crossed, order)]
 
 
@@ -240,7 +254,7 @@ def _drafts(
     counts: GroupCounts,
     rates: Sequence[Rate],
     *,
-    settings: AuditSettings,
+    options: AuditOptions,
     design: Design | None,
 ) -> list[Draft]:
     """Return one draft a rate for the groups of one combination of columns."""
@@ -261,42 +275,36 @@ def _drafts(
         if design is None:
             k, n = counts.of(rate.metric, of)
             return compare(
-                cells, rate, k=k, n=n, images=counts.n, truly=truly, mean_confidence=sure, settings=settings
+                cells, rate, k=k, n=n, images=counts.n, truly=truly, mean_confidence=sure, options=options
             )  # fmt: skip
         top, base = rate.outcomes(known.y_true, known.y_pred, of)
 
         def sampled(counts: Mask, base: Mask, design: Design) -> Sample:
-            return designed(
-                cells, design, counts=counts, base=base, code=code, draws=settings.draws, seed=settings.seed,
-                confidence=settings.confidence,
-            )  # fmt: skip
+            return designed(cells, design, counts=counts, base=base, code=code, options=options)
 
         shares = None
         if of is not None:
             shares = sampled(known.y_true == of, np.ones(len(known), dtype=np.bool_), replace(design, paired=False))
         return drafted(
             cells, rate, sampled(top, base, design), images=cells.gather(counts.n), shares=shares,
-            truly=None if truly is None else cells.gather(truly), mean_confidence=sure, settings=settings,
+            truly=None if truly is None else cells.gather(truly), mean_confidence=sure, options=options,
         )  # fmt: skip
 
     return [draft(rate) for rate in rates]
 
 
 def _profiles(
-    known: Predictions, cells: Cells, code: Ints, counts: GroupCounts, *, settings: AuditSettings, design: Design | None
+    known: Predictions, cells: Cells, code: Ints, counts: GroupCounts, *, options: AuditOptions, design: Design | None
 ) -> ProfileTable:
     gathered = GroupCounts(*(cells.gather(part) for part in (counts.n, counts.truly, counts.called, counts.rightly)))
-    return profile_table(
-        known, cells, gathered, code=code, positive=settings.positive, min_group_size=settings.min_group_size,
-        confidence=settings.confidence, design=design,
-    )  # fmt: skip
+    return profile_table(known, cells, gathered, code=code, options=options, design=design)
 
 
 def _facts(
     level: Levels,
     labelled: npt.NDArray[np.bool_],
     correct: npt.NDArray[np.bool_],
-    settings: AuditSettings,
+    options: AuditOptions,
     drafts: Sequence[Draft],
 ) -> ColumnFacts:
     """Return what a column was taken for, its counts, and the test of missingness against error.
@@ -310,13 +318,13 @@ def _facts(
     missing, right_missing = int(images[-1]), int(right[-1])
     known = len(code) - missing
     test, p, method = None, None, ""
-    if settings.test_name != "Fisher":
+    if options.test_name != "Fisher":
         own = [one for one in drafts if one.cells.columns == cells.columns and one.rate.metric == "accuracy"]
         p = own[0].p[-1] if own else None
-        method = "" if p is None else settings.test_name
+        method = "" if p is None else options.test_name
     elif missing and known:
         k = [right_missing, int(correct.sum()) - right_missing]
-        test = omnibus(k, [missing, known], draws=settings.draws, seed=settings.seed)
+        test = omnibus(k, [missing, known], draws=options.draws, seed=options.seed)
     if test is not None:
         p, method = test.p, test.method
     return ColumnFacts(

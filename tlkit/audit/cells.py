@@ -63,20 +63,21 @@ class Cells:
         return np.concatenate([np.tensordot(self.member.T.astype(counts.dtype), counts[:-1], axes=1), counts[-1:]])
 
 
-def intersections(by: Sequence[str], max_order: int) -> list[tuple[str, ...]]:
-    """Return the pairs of columns, then the triples, and so on up to `max_order` columns."""
-    return [chosen for order in range(2, max_order + 1) for chosen in itertools.combinations(by, order)]
+def intersections(by: Sequence[str], max_intersection_order: int) -> list[tuple[str, ...]]:
+    """Return the pairs of columns, then the triples, and so on up to `max_intersection_order` columns."""
+    return [chosen for order in range(2, max_intersection_order + 1) for chosen in itertools.combinations(by, order)]
 
 
-def cells_of(groups: pd.DataFrame, columns: tuple[str | GroupColumn, ...]) -> Cells:
+def cells_of(groups: pd.DataFrame, columns: tuple[str | GroupColumn, ...], *, max_values: int = MAX_VALUES) -> Cells:
     """Return the groups that the columns form together.
 
     Args:
         groups: group columns, shape (N, G), missing = NA.
         columns: some of its columns; a name alone is cut as its values suggest.
+        max_values: the most different numbers that are taken as categories.
     """
     specs = [GroupColumn(column) if isinstance(column, str) else column for column in columns]
-    return cross([levels_of(groups[spec.column], spec) for spec in specs])
+    return cross([levels_of(groups[spec.column], spec, max_values=max_values) for spec in specs])
 
 
 def cross(levels: Sequence[Levels]) -> Cells:

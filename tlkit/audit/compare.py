@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.audit.cells import Cells
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
-from tlkit.audit.result import AuditSettings
 from tlkit.audit.sample import Sample, independent
 from tlkit.stats.tests import GapTest
 
@@ -81,7 +81,7 @@ def compare(
     images: Ints,
     truly: Ints | None = None,
     mean_confidence: Floats | None = None,
-    settings: AuditSettings,
+    options: AuditOptions,
 ) -> Draft:
     """Compare each group with the rest, from counts of independent images.
 
@@ -93,9 +93,9 @@ def compare(
         images: labelled images, shape (P + 1,).
         truly: images of the rate's class, shape (P + 1,), or None.
         mean_confidence: mean probability of the predicted class, shape (G + 1,), or None.
-        settings: sizes and levels.
+        options: sizes and levels.
     """
-    sample = independent(cells, k=k, n=n, draws=settings.draws, seed=settings.seed)
+    sample = independent(cells, k=k, n=n, options=options)
     return drafted(
         cells,
         rate,
@@ -103,7 +103,7 @@ def compare(
         images=cells.gather(images),
         truly=None if truly is None else cells.gather(truly),
         mean_confidence=mean_confidence,
-        settings=settings,
+        options=options,
     )
 
 
@@ -115,7 +115,7 @@ def drafted(
     images: Ints,
     truly: Ints | None,
     mean_confidence: Floats | None,
-    settings: AuditSettings,
+    options: AuditOptions,
     shares: Sample | None = None,
 ) -> Draft:
     """Say which rows of a sample are shown, tested and judged, and test them.
@@ -127,16 +127,16 @@ def drafted(
         images: labelled images, shape (G + 1,).
         truly: images of the rate's class, shape (G + 1,), or None.
         mean_confidence: mean probability of the predicted class, shape (G + 1,), or None.
-        settings: sizes and levels.
+        options: sizes and levels.
         shares: the share of the rate's class, where images hang together, or None.
     """
     rows = len(images)
     is_group = np.arange(rows) < rows - 1
-    assessed = (sample.n >= settings.min_group_size) & (sample.n_eff > 0)
+    assessed = (sample.n >= options.min_group_size) & (sample.n_eff > 0)
     # Missing values are tested once for each column; an intersection would only test them again.
     judged = (images > 0) & (is_group | (len(cells.columns) == 1))
     judged &= np.count_nonzero(images[:-1]) > is_group  # a group needs another one, the missing need any
-    tested = judged & assessed & (sample.rest_n >= settings.min_group_size)
+    tested = judged & assessed & (sample.rest_n >= options.min_group_size)
     tested &= (sample.sides[1] > 0) & (sample.sides[3] > 0)
     return Draft(
         cells=cells,

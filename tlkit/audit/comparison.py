@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from tlkit.audit.cells import by_problems
-from tlkit.audit.pairing import Mask, Paired, pair
+from tlkit.audit.columns import By, GroupColumn
+from tlkit.audit.design import design_of, design_problems
+from tlkit.audit.intervals import overall_accuracy
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.pairing import Change, Mask, Paired, change_of, pair
+from tlkit.audit.sample import Design
+from tlkit.audit.tables import as_json
 from tlkit.errors import PredictionsError, TlkitError, refuse_newer
 from tlkit.predictions import Predictions
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.intervals import wilson
-from tlkit.stats.paired import Pairs, detectable_difference, paired_difference, pairs_needed
-from tlkit.stats.tests import mcnemar
+from tlkit.stats.paired import Pairs, detectable_difference, pairs_needed
 
 FORMAT_VERSION = 1
 ALL, CLASS = "(all)", "(class)"
-FEWEST_SHOWN = 20  # groups of fewer images show their size and nothing else, as in an audit
 
-Change = Literal["better", "worse", "not distinguishable"]
+Direction = Literal["better", "worse", "not distinguishable"]
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,17 @@ class ChangeRow:
         pairs: the images by who was right.
         first: accuracy of the first model with a Wilson interval.
         second: accuracy of the second model with a Wilson interval.
-        difference: second minus first, with Newcombe's interval for pairs.
-        p: exact McNemar p-value; None where both are right on the same images.
+        difference: second minus first, with Newcombe's interval for pairs, or that of clusters or weights; undefined
+            where all images are of one cluster.
+        p: exact McNemar p-value, or that of the t test on clusters; None where there is no test.
         p_holm: corrected over all classes and groups of the comparison; for all images it is p, a test of its own.
         change: better or worse where p_holm is below alpha; not distinguishable does not mean equal.
-        detectable: the smallest difference that so many pairs could have shown (80 % power); None = none at all.
-        needed: about how many pairs a difference as large as the one seen would need; None where none was seen, or
-            where it was found.
+        detectable: the smallest difference that so many independent pairs could have shown (80 % power); None = none
+            at all, or images that are weighted or in clusters.
+        needed: about how many independent pairs a difference as large as the one seen would need; None where none was
+            seen, where it was found, or for images that are weighted or in clusters.
+        small: whether text shows its size and nothing else: a group of fewer images than `min_group_size`, or images
+            without a difference.
     """
 
     by: str
@@ -53,14 +60,10 @@ class ChangeRow:
     difference: Estimate
     p: float | None
     p_holm: float | None
-    change: Change
+    change: Direction
     detectable: float | None
     needed: int | None
-
-    @property
-    def small(self) -> bool:
-        """Whether it is a group of so few images that text shows its size and nothing else."""
-        return self.by not in (ALL, CLASS) and self.pairs.n < FEWEST_SHOWN
+    small: bool
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,7 @@ class Comparison:
         only_first: images that only the first predicted; left out.
         only_second: images that only the second predicted; left out.
         unlabelled: images of both without a label; left out.
-        confidence: two-sided level of the intervals, in (0, 1).
-        alpha: chance of any false alarm among classes and groups, in (0, 1).
+        settings: the options that it was made with.
         tests: tests of classes and groups that Holm's correction counts.
         rows: all images, then each class, then the groups of each column.
         leaked: how many of the images a model had met in training; they are in all rows.
@@ -88,12 +90,18 @@ class Comparison:
     only_first: int
     only_second: int
     unlabelled: int
-    confidence: float
-    alpha: float
+    settings: AuditOptions
     tests: int
     rows: tuple[ChangeRow, ...]
     leaked: int = 0
     without_leaks: ChangeRow | None = None
+
+    @property
+    def test_name(self) -> str:
+        """The test of a change, as text."""
+        if not self.settings.design_columns:
+            return "McNemar"
+        return "weighted t" if self.settings.unit_column is None else "t on clusters"
 
     @property
     def overall(self) -> ChangeRow:
@@ -130,7 +138,7 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values with every number, also those of small groups; `from_dict` reads them back."""
         values = asdict(self)
-        return {"version": FORMAT_VERSION, "complete": True, **values, "rows": list(values["rows"])}
+        return {"version": FORMAT_VERSION, "complete": True, **as_json(values)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Comparison:
@@ -149,6 +157,7 @@ class Comparison:
         read = {
             "rows": tuple(_row_from_dict(row) for row in values["rows"]),
             "without_leaks": None if clean is None else _row_from_dict(clean),
+            "settings": AuditOptions.from_dict(values["settings"]),
         }
         return cls(**{key: value for key, value in values.items() if key not in ("version", "complete")} | read)
 
@@ -167,25 +176,35 @@ def compare_predictions(
     first: Predictions,
     second: Predictions,
     *,
-    by: str | Sequence[str] | None = None,
+    by: By | Sequence[By] | None = None,
     names: tuple[str, str] = ("first", "second"),
     leaked: Collection[str] = (),
-    confidence: float = 0.95,
-    alpha: float = 0.05,
+    min_group_size: int | None = None,
+    confidence: float | None = None,
+    alpha: float | None = None,
+    weights: str | None = None,
+    cluster_by: str | None = None,
+    pair_by: str | None = None,
 ) -> Comparison:
     """Compare two models on the images that both predicted: overall, for each class, and for each group.
 
     Every comparison is paired, image by image, so that hard images cancel out: exact McNemar tests, corrected by Holm's
-    method over classes and groups, and Newcombe's interval for pairs.
+    method over classes and groups, and Newcombe's interval for pairs. Weighted or clustered images have Student's t on
+    the clusters in their place. An argument that is None takes the default of `AuditOptions`.
 
     Args:
         first: predictions of one model, such as the one in use.
         second: predictions of another one on the same images; matched by path, classes by name.
-        by: group columns; default: all columns of either table that do not look like identifiers.
+        by: group columns, as `audit_groups` takes them; default: all columns of either table that do not look like
+            identifiers.
         names: what to call the two.
         leaked: paths of images that either model had met in training: counted as all others, and compared without.
+        min_group_size: smaller groups show their size and nothing else.
         confidence: two-sided level of the intervals, in (0, 1).
         alpha: chance of any false alarm among classes and groups, in (0, 1).
+        weights: group column of numbers of at least 0 that weight the images.
+        cluster_by: group column of what is drawn together, such as the subject.
+        pair_by: group column of matched sets, each of which counts as a cluster.
 
     Raises:
         PredictionsError: no image is common to both, they disagree about a label, or a column is not there.
@@ -198,21 +217,65 @@ def compare_predictions(
         >>> found.overall.difference.format(), found.overall.change
         ('0.150 [0.078, 0.226]', 'better')
     """
+    options = AuditOptions().with_overrides(
+        by=by, min_group_size=min_group_size, confidence=confidence, alpha=alpha, weights=weights,
+        cluster_by=cluster_by, pair_by=pair_by,
+    )  # fmt: skip
+    return compare_models(first, second, options, names=names, leaked=leaked, all_columns=by is None)
+
+
+def compare_models(
+    first: Predictions,
+    second: Predictions,
+    options: AuditOptions,
+    *,
+    names: tuple[str, str] = ("first", "second"),
+    leaked: Collection[str] = (),
+    all_columns: bool = False,
+) -> Comparison:
+    """Return how two models differ on the images that both predicted; see `compare_predictions`.
+
+    Args:
+        first: predictions of one model.
+        second: predictions of another one.
+        options: group columns, sizes, levels and design.
+        names: what to call the two.
+        leaked: paths of images that either model had met in training.
+        all_columns: whether all columns that do not look like identifiers take the place of those of the options.
+
+    Raises:
+        PredictionsError: no image is common to both, they disagree about a label, a column is not there, or an option
+            is out of its range.
+    """
     paired = pair(first, second, names=names)
-    seen = np.isin(paired.path.astype(str), list(leaked)) if leaked else np.zeros(len(paired), dtype=bool)
-    columns = _columns(paired, by)
-    parts = [(ALL, "all images", np.ones(len(paired), dtype=bool))]
+    if all_columns:
+        options = replace(options, columns=_usable_columns(paired.groups, options))
+    problems = options.problems(second.classes)
+    if options.columns:
+        problems += by_problems(paired.groups, options.columns, max_values=options.max_values)
+    problems += design_problems(paired.groups, options)
+    if problems:
+        raise PredictionsError(*problems)
+    design = design_of(paired.groups, options, told=False)
+    everything = np.ones(len(paired), dtype=bool)
+    seen = np.isin(paired.path.astype(str), list(leaked)) if leaked else ~everything
+    parts = [(ALL, "all images", everything)]
     parts += [(CLASS, str(name), np.asarray(paired.label == name)) for name in sorted(set(paired.label.tolist()))]
-    for column in columns:
-        parts += paired.groups_of(column)
-    counted = [(kind, name, paired.counted(rows)) for kind, name, rows in parts if rows.any()]
-    tests = [mcnemar(pairs.first, pairs.second) for _, _, pairs in counted]
-    p = [None if test is None else test.p for test in tests]
-    adjusted = [p[0], *holm(p[1:])]
+    for spec in options.columns:
+        parts += paired.groups_of(spec, max_values=options.max_values)
+    parts = [part for part in parts if part[2].any()]
+    changes = [change_of(paired, rows, design, options.confidence) for *_, rows in parts]
+    adjusted = [changes[0].p, *holm([change.p for change in changes[1:]])]
     rows = [
-        _row(kind, name, pairs, p=p[i], p_holm=adjusted[i], confidence=confidence, alpha=alpha)
-        for i, (kind, name, pairs) in enumerate(counted)
+        _row(kind, name, paired, inside, change, p_holm=p_holm, design=design, options=options)
+        for (kind, name, inside), change, p_holm in zip(parts, changes, adjusted, strict=True)
     ]
+    clean = None
+    if seen.any() and not seen.all():
+        change = change_of(paired, ~seen, design, options.confidence)
+        clean = _row(
+            ALL, "without leaks", paired, ~seen, change, p_holm=change.p, design=design, options=options
+        )  # fmt: skip
     return Comparison(
         first=names[0],
         second=names[1],
@@ -220,59 +283,62 @@ def compare_predictions(
         only_first=paired.only_first,
         only_second=paired.only_second,
         unlabelled=paired.unlabelled,
-        confidence=confidence,
-        alpha=alpha,
-        tests=sum(value is not None for value in p[1:]),
+        settings=options,
+        tests=sum(change.p is not None for change in changes[1:]),
         rows=tuple(rows),
         leaked=int(seen.sum()),
-        without_leaks=_without_leaks(paired, ~seen, confidence=confidence, alpha=alpha) if seen.any() else None,
+        without_leaks=clean,
     )
 
 
-def _without_leaks(paired: Paired, clean: Mask, *, confidence: float, alpha: float) -> ChangeRow | None:
-    """Return the row of the images that did not leak; None where all did."""
-    if not clean.any():
-        return None
-    pairs = paired.counted(clean)
-    test = mcnemar(pairs.first, pairs.second)
-    p = None if test is None else test.p
-    return _row(ALL, "without leaks", pairs, p=p, p_holm=p, confidence=confidence, alpha=alpha)
+def _usable_columns(groups: pd.DataFrame, options: AuditOptions) -> tuple[GroupColumn, ...]:
+    """Return the columns that serve nothing else and do not look like identifiers."""
+    specs = [GroupColumn(str(column)) for column in groups.columns if column not in options.design_columns]
+    return tuple(spec for spec in specs if not by_problems(groups, spec, max_values=options.max_values))
+
+
+def _row(
+    kind: str,
+    name: str,
+    paired: Paired,
+    inside: Mask,
+    change: Change,
+    *,
+    p_holm: float | None,
+    design: Design | None,
+    options: AuditOptions,
+) -> ChangeRow:
+    pairs, difference = change.pairs, change.difference
+    direction: Direction = "not distinguishable"
+    if p_holm is not None and p_holm < options.alpha:
+        direction = "better" if (difference.value or 0.0) > 0 else "worse"
+    own = None if design is None else design.take(inside)
+    first, second = (
+        overall_accuracy(right[inside], own, options) for right in (paired.first_right, paired.second_right)
+    )
+    share, detectable, needed = pairs.discordant / pairs.n, None, None
+    if design is None:
+        assert difference.value is not None, "a row has images"
+        detectable = detectable_difference(pairs.n, share, alpha=options.alpha)
+        if direction == "not distinguishable":
+            needed = pairs_needed(difference.value, share, alpha=options.alpha)
+    few = kind not in (ALL, CLASS) and pairs.n < options.min_group_size
+    return ChangeRow(
+        by=kind,
+        name=name,
+        pairs=pairs,
+        first=first,
+        second=second,
+        difference=difference,
+        p=change.p,
+        p_holm=p_holm,
+        change=direction,
+        detectable=detectable,
+        needed=needed,
+        small=few or difference.value is None,
+    )
 
 
 def _row_from_dict(values: Mapping[str, Any]) -> ChangeRow:
     estimates = {name: Estimate.from_dict(values[name]) for name in ("first", "second", "difference")}
     return ChangeRow(**{**values, "pairs": Pairs(**values["pairs"]), **estimates})
-
-
-def _columns(paired: Paired, by: str | Sequence[str] | None) -> list[str]:
-    if by is None:
-        return [column for column in paired.groups.columns if not by_problems(paired.groups, [column])]
-    columns = [by] if isinstance(by, str) else list(dict.fromkeys(by))
-    if columns and (problems := by_problems(paired.groups, columns)):
-        raise PredictionsError(*problems)
-    return columns
-
-
-def _row(
-    kind: str, name: str, pairs: Pairs, *, p: float | None, p_holm: float | None, confidence: float, alpha: float
-) -> ChangeRow:
-    change: Change = "not distinguishable"
-    if p_holm is not None and p_holm < alpha:
-        change = "better" if pairs.second > pairs.first else "worse"
-    share = pairs.discordant / pairs.n
-    difference = paired_difference(pairs, confidence)
-    assert difference.value is not None, "a row has images"
-    open_ = change == "not distinguishable"
-    return ChangeRow(
-        by=kind,
-        name=name,
-        pairs=pairs,
-        first=wilson(pairs.both + pairs.first, pairs.n, confidence),
-        second=wilson(pairs.both + pairs.second, pairs.n, confidence),
-        difference=difference,
-        p=p,
-        p_holm=p_holm,
-        change=change,
-        detectable=detectable_difference(pairs.n, share, alpha=alpha),
-        needed=pairs_needed(difference.value, share, alpha=alpha) if open_ else None,
-    )

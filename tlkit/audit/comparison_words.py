@@ -14,10 +14,10 @@ FEWEST_DISCORDANT = 6  # below, no outcome of McNemar's exact test reaches p < 0
 def summary_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     """Return the rows as text, one tuple a row, the header first.
 
-    Of the classes only those where one model is right and the other wrong are shown, at most 40. Groups of fewer than
-    20 images show their size and nothing else. Where images leaked, those that did not have a row of their own.
+    Of the classes only those where one model is right and the other wrong are shown, at most 40. Small groups
+    show their size and nothing else. Where images leaked, those that did not have a row of their own.
     """
-    level = f"[{comparison.confidence:.0%}]"
+    level = f"[{comparison.settings.confidence:.0%}]"
     one, two = comparison.first, comparison.second
     header = ("by", "images of", "n", one, two, f"change {level}", f"only {one} right", f"only {two} right", "p (Holm)")
     rows: list[tuple[str, ...]] = [(*header, "change")]
@@ -56,14 +56,19 @@ def sentences(comparison: Comparison) -> list[str]:
         found.append(f"{_kinds(parts)} changed by more than chance may have moved it.")
     if alike := [row.name for row in parts if row.by == CLASS and row.pairs.discordant == 0]:
         found.append(f"Right on the same images in {len(alike)} of {_classes(parts)}: {first_few(alike, most=10)}.")
-    intervals = f"Intervals of {comparison.confidence:.0%} (Newcombe, for pairs)"
+    settings = comparison.settings
+    kind = "Newcombe, for pairs"
+    if settings.design_columns:
+        kind = f"Newcombe, for pairs, which allow for {' and '.join(settings.design_columns)}"
+    intervals = f"Intervals of {settings.confidence:.0%} ({kind})"
     if comparison.tests == 0:
         return [*found, f"{intervals}; no image differs, so there is no test."]
     tests = "one test" if comparison.tests == 1 else f"{comparison.tests} tests"
+    exact = "exact McNemar" if comparison.test_name == "McNemar" else comparison.test_name
     return [
         *found,
-        f"{intervals}; exact McNemar tests, those of classes and groups corrected for {tests} (Holm, alpha "
-        f"{comparison.alpha:g}).",
+        f"{intervals}; {exact} tests, those of classes and groups corrected for {tests} (Holm, alpha "
+        f"{comparison.settings.alpha:g}).",
     ]
 
 
@@ -93,21 +98,24 @@ def _leaks(comparison: Comparison) -> list[str]:
 def _overall(row: ChangeRow, comparison: Comparison) -> str:
     """Say which model is better on all images, or on those that did not leak."""
     one, two = comparison.first, comparison.second
+    if row.small:
+        return f"{one} and {two} cannot be compared: {row.difference.note}."
     rates = f"accuracy {row.first.value:.3f} → {row.second.value:.3f}, {signed(row.difference)}"
     right = f"{image_count(row.pairs.first)} only {one} got right, {row.pairs.second:,} only {two}"
-    if row.p is None:
+    if row.pairs.discordant == 0:
         return f"{one} and {two} are right on the same images ({rates}): not distinguishable at n = {row.pairs.n:,}."
     if row.change != "not distinguishable":
-        return f"{two} is {row.change} than {one}: {rates}; {right} (McNemar {p_is(row.p)})."
+        return f"{two} is {row.change} than {one}: {rates}; {right} ({comparison.test_name} {p_is(row.p)})."
+    beside = f"{one} and {two} are not distinguishable at n = {row.pairs.n:,}: {rates}; {right}"
+    if comparison.settings.design_columns:
+        test = "no test, since all clusters differ alike" if row.p is None else f"{comparison.test_name} {p_is(row.p)}"
+        return f"{beside} ({test})."
     could = "Fewer than 6 images differ, which cannot reach p < 0.05 whatever they are"
     if row.pairs.discordant >= FEWEST_DISCORDANT:
         shown = "no difference" if row.detectable is None else f"a difference of {row.detectable:.3f}"
         could = f"So many images could have shown {shown}"
     need = "" if row.needed is None else f"; one as small as this would need n = {rounded(row.needed)}"
-    return (
-        f"{one} and {two} are not distinguishable at n = {row.pairs.n:,}: {rates}; {right} (McNemar {p_is(row.p)}). "
-        f"{could}{need}."
-    )
+    return f"{beside} ({comparison.test_name} {p_is(row.p)}). {could}{need}."
 
 
 def _changed(row: ChangeRow, two: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from tlkit.audit.rates import Metric, Rate
 from tlkit.audit.tables import CROSS, Group, GroupTable, Verdict
@@ -13,21 +13,19 @@ from tlkit.choices import Criterion
 if TYPE_CHECKING:
     from tlkit.audit.result import Audit
 
-CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
-
 RATES: dict[Criterion, tuple[Metric, ...]] = {
-    "accuracy_equality": ("accuracy",),
+    "accuracy_parity": ("accuracy",),
     "demographic_parity": ("selection_rate",),
     "equal_opportunity": ("recall",),
-    "equalised_odds": ("recall", "false_positive_rate"),
+    "equalized_odds": ("recall", "false_positive_rate"),
     "predictive_parity": ("precision",),
     "four_fifths": ("selection_rate",),
 }
 ASKS: dict[Criterion, str] = {
-    "accuracy_equality": "the same share of right predictions in every group",
+    "accuracy_parity": "the same share of right predictions in every group",
     "demographic_parity": "the same share called the class in every group, whatever its base rate",
     "equal_opportunity": "of the images that are of the class, the same share found in every group",
-    "equalised_odds": "the same share found of those that are of the class, and the same share of false alarms among "
+    "equalized_odds": "the same share found of those that are of the class, and the same share of false alarms among "
     "the others",
     "predictive_parity": "of the images called the class, the same share right in every group",
     "four_fifths": "the lowest selection rate at least four fifths of the highest; a rule for hiring with large errors "
@@ -160,7 +158,7 @@ def choice_sentences(audit: Audit) -> list[str]:
     return [
         f"Chosen: {'; '.join(words)}; for {about}. Choosing is a judgement on what matters here, which no number takes "
         "over: where the base rates of the groups differ and the predictions are not perfect, calibration or "
-        "predictive parity and equalised odds cannot all hold (Kleinberg, Mullainathan & Raghavan 2017; "
+        "predictive parity and equalized odds cannot all hold (Kleinberg, Mullainathan & Raghavan 2017; "
         "Chouldechova 2017)."
     ]
 

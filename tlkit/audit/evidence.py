@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.audit.cells import Cells, cross
-from tlkit.audit.columns import By, columns_of, levels_of
+from tlkit.audit.columns import levels_of
 from tlkit.audit.result import Audit
 from tlkit.audit.tables import GroupRow, GroupTable
 from tlkit.predictions import Predictions
@@ -230,7 +230,6 @@ def audit_evidence(
     predictions: Predictions,
     audit: Audit,
     *,
-    by: By | Sequence[By] | None = None,
     most: int = 6,
     neighbours: Neighbours | None = None,
 ) -> tuple[GroupImages, ...]:
@@ -242,12 +241,12 @@ def audit_evidence(
     Args:
         predictions: what was audited.
         audit: the audit.
-        by: the columns as `audit_groups` took them; default: by name, cut as their values suggest.
         most: the most images to name of each kind.
         neighbours: nearest images by features, where they are known.
     """
     known = predictions.labelled
-    specs = {spec.column: spec for spec in columns_of(by if by is not None else list(audit.settings.by))}
+    settings = audit.settings
+    specs = {spec.column: spec for spec in settings.columns}
     chosen: dict[tuple[tuple[str, ...], str], tuple[float, GroupTable, GroupRow]] = {}
     for table in audit.tables:
         for row in table.rows:
@@ -257,7 +256,9 @@ def audit_evidence(
                     chosen[table.columns, row.name] = (gap, table, row)
     found = []
     for _, table, row in sorted(chosen.values(), key=lambda one: (-one[0], one[1].by, one[2].name)):
-        cells = cross([levels_of(predictions.groups[name], specs[name]) for name in table.columns])
+        cells = cross([
+            levels_of(predictions.groups[name], specs[name], max_values=settings.max_values) for name in table.columns
+        ])  # fmt: skip
         inside = _members(cells, row)
         if inside is None:
             logger.info("%s: the group %s is cut otherwise here, so its images are not named.", table.by, row.name)

@@ -24,13 +24,13 @@ def sentences(explanation: Explanation) -> list[str]:
 
 def design_sentences(explanation: Explanation) -> list[str]:
     """Say what the intervals and tests behind the gaps allow for; nothing where images are independent and alike."""
-    if explanation.pair_by is not None:
+    if explanation.settings.pair_by is not None:
         return [
-            f"Accuracies and recalls are compared within matched sets of {explanation.pair_by}; all else takes a set "
-            "for a cluster."
+            f"Accuracies and recalls are compared within matched sets of {explanation.settings.pair_by}; all else "
+            "takes a set for a cluster."
         ]
-    allowed = [f"weights in {explanation.weights}"] * (explanation.weights is not None)
-    allowed += [f"clusters of {explanation.cluster_by}"] * (explanation.cluster_by is not None)
+    allowed = [f"weights in {explanation.settings.weights}"] * (explanation.settings.weights is not None)
+    allowed += [f"clusters of {explanation.settings.cluster_by}"] * (explanation.settings.cluster_by is not None)
     return [f"Intervals and tests allow for {' and '.join(allowed)}."] * bool(allowed)
 
 
@@ -40,7 +40,9 @@ def column_sentences(explanation: Explanation, column: ExplainedColumn) -> list[
     worst = column.worst
     found = []
     if not column.groups:
-        found.append(f"no group of {explanation.min_group_size} images or more, with a rest as large, to explain.")
+        found.append(
+            f"no group of {explanation.settings.min_group_size} images or more, with a rest as large, to explain."
+        )
     elif worst is None:
         if any(group.difference.value is not None for group in column.groups):
             found.append("no group lies below the rest.")
@@ -53,13 +55,13 @@ def column_sentences(explanation: Explanation, column: ExplainedColumn) -> list[
             found.append(
                 f"no group lies clearly below the rest; {worst.group} is lowest, {signed(worst.difference)} against it."
             )
-            gaps = [gap for gap in gaps if gap.odds.p is not None and gap.odds.p < explanation.alpha]
+            gaps = [gap for gap in gaps if gap.odds.p is not None and gap.odds.p < explanation.settings.alpha]
         found += [_adjusted(gap, explanation) for gap in gaps]
     unknown = [group for group in column.groups if group.difference.value is None]
     if unknown:
         names = first_few([group.group for group in unknown], most=10)
         found.append(f"{names} cannot be compared with the rest ({unknown[0].difference.note}).")
-    found += _heat(column.heat, explanation.alpha) + _order(column, explanation)
+    found += _heat(column.heat, explanation.settings.alpha) + _order(column, explanation)
     return [prefix + line for line in found]
 
 
@@ -111,7 +113,7 @@ def _adjusted(gap: AdjustedGap, explanation: Explanation) -> str:
     text += f", {explanation.test_name} {p_is(gap.odds.p)}"
     if gap.gap.value is not None:
         text += f"; gap adjusted by logistic regression {signed(gap.gap)}"
-    if gap.odds.equal_p is not None and gap.odds.equal_p < explanation.alpha:
+    if gap.odds.equal_p is not None and gap.odds.equal_p < explanation.settings.alpha:
         text += f". It is not the same in all of them (Breslow–Day {p_is(gap.odds.equal_p)}): look at each"
     return f"{text}."
 
@@ -139,7 +141,7 @@ def _heat(heat: HeatMap, alpha: float) -> list[str]:
 
 
 def _order(column: ExplainedColumn, explanation: Explanation) -> list[str]:
-    ordered, alpha = column.ordered, explanation.alpha
+    ordered, alpha = column.ordered, explanation.settings.alpha
     if ordered is None:
         return []
     order = " < ".join(ordered.order)
@@ -174,7 +176,9 @@ def _linked(explanation: Explanation) -> str:
     told = [
         f"{link.first} and {'the class' if link.second == CLASS else link.second} (V = {link.association.v:.2f})"
         for link in explanation.linked
-        if link.association is not None and link.association.v >= NOTABLE_V and link.association.p < explanation.alpha
+        if link.association is not None
+        and link.association.v >= NOTABLE_V
+        and link.association.p < explanation.settings.alpha
     ]
     if not told:
         return (

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.tables import as_json
 from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
 from tlkit.stats.association import Association
@@ -162,37 +163,27 @@ class Explanation:
 
     Attributes:
         images: labelled images.
-        confidence: level of the intervals, in (0, 1).
-        alpha: level of the tests, in (0, 1).
-        min_group_size: smaller groups are not explained.
+        settings: the options that it was made with; smaller groups than theirs are not explained.
         columns: one a column.
         linked: every pair of columns, and each column with the class.
-        weights: column of the images' weights; None = all alike.
-        cluster_by: column of the clusters; None = independent images.
-        pair_by: column of the matched sets; None = not matched.
     """
 
     images: int
-    confidence: float
-    alpha: float
-    min_group_size: int
+    settings: AuditOptions
     columns: tuple[ExplainedColumn, ...]
     linked: tuple[Linked, ...]
-    weights: str | None = None
-    cluster_by: str | None = None
-    pair_by: str | None = None
 
     @property
     def independent(self) -> bool:
         """Whether every image counts once and says something of its own."""
-        return self.weights is None and self.cluster_by is None and self.pair_by is None
+        return not self.settings.design_columns
 
     @property
     def test_name(self) -> str:
         """The test of equal odds within strata, as text."""
         if self.independent:
             return "Cochran–Mantel–Haenszel"
-        return "weighted t" if self.cluster_by is None and self.pair_by is None else "t on clusters"
+        return "weighted t" if self.settings.unit_column is None else "t on clusters"
 
     def column(self, by: str) -> ExplainedColumn:
         """Return what lies behind the gaps of one column.
@@ -247,6 +238,7 @@ class Explanation:
         return cls(
             **{
                 **kept,
+                "settings": AuditOptions.from_dict(values["settings"]),
                 "columns": tuple(_column(column) for column in values["columns"]),
                 "linked": tuple(
                     Linked(one["first"], one["second"], _maybe(Association, one["association"]))

@@ -11,24 +11,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc
 
-from tlkit.audit.asked import setting_problems
 from tlkit.audit.audit import rate_tables
 from tlkit.audit.cells import by_problems
-from tlkit.audit.columns import columns_of, levels_of
-from tlkit.audit.design import design_from, design_problems
+from tlkit.audit.columns import GroupColumn, columns_of, levels_of
+from tlkit.audit.design import design_of, design_problems
 from tlkit.audit.gate_report import GateReport, GateRow
 from tlkit.audit.judge import verdict
-from tlkit.audit.pairing import Paired, pair
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.pairing import Paired, change_of, pair
 from tlkit.audit.rates import Metric, Rate, rates_of
-from tlkit.audit.result import AuditSettings
 from tlkit.audit.tables import CROSS, GroupRow, GroupTable, Verdict
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
 from tlkit.recipe.gates import Gates, GatesFile, Limit, Tolerance
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.paired import clustered_difference, paired_difference, pairs_needed
-from tlkit.stats.tests import mcnemar
+from tlkit.stats.paired import pairs_needed
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +44,11 @@ class _Case:
 
 
 def judge_gates(
-    predictions: Predictions, file: GatesFile, *, baseline: Predictions | None = None, seed: int = 0
+    predictions: Predictions,
+    file: GatesFile,
+    *,
+    baseline: Predictions | None = None,
+    options: AuditOptions | None = None,
 ) -> GateReport:
     """Judge every gate of a file on a model's predictions: PASS, FAIL or NOT ENOUGH DATA, never by a point estimate.
 
@@ -63,35 +65,58 @@ def judge_gates(
         predictions: what the model said, with the group columns.
         file: the gates.
         baseline: what the model to be compared with said; needed where the gates name one.
-        seed: seed of the audit's permutations.
+        options: of the audit behind the gates, such as those of a run's recipe; what the file states replaces them. A
+            column that a gate names alone is cut as they say. Default: `AuditOptions()`.
 
     Raises:
         PredictionsError: a column or class is not there, or the baseline has no image in common.
     """
-    problems = list(_problems(predictions, file))
+    gates = file.gates
+    options = gate_options(file, options or AuditOptions())
+    problems = list(_problems(predictions, file, options))
     if problems:
         raise PredictionsError(*problems)
-    gates = file.gates
     rows: list[GateRow] = []
     images = int((predictions.y_true >= 0).sum())
-    settings = _settings(gates, seed)
-    rows += _tolerances(rate_tables(predictions, _wanted(predictions, gates, gates.tolerances), settings), file)
-    rows += _limits(rate_tables(predictions, _wanted(predictions, gates, gates.limits), settings), file)
+    wanted = [_wanted(predictions, gates, of, options) for of in (gates.tolerances, gates.limits)]
+    rows += _tolerances(rate_tables(predictions, wanted[0], options), file, options)
+    rows += _limits(rate_tables(predictions, wanted[1], options), file, options)
     if gates.no_worse_than is not None:
         assert baseline is not None, "whoever opens the file opens the baseline"
         paired = pair(baseline, predictions, names=(gates.no_worse_than.baseline, "these predictions"))
-        rows += _no_worse(paired, predictions, file)
-    report = GateReport(file.source, images, gates.confidence, gates.alpha, tuple(rows))
+        rows += _no_worse(paired, predictions, file, options)
+    report = GateReport(file.source, images, options, tuple(rows))
     logger.info("Gates of %s: %s.", file.source, report.counts_text)
     return report
 
 
-def _problems(predictions: Predictions, file: GatesFile) -> Iterator[str]:
+def gate_options(file: GatesFile, options: AuditOptions) -> AuditOptions:
+    """Return the options of the audit behind the gates: those given, with what the file states in their place.
+
+    Each gate has a tolerance of its own.
+    """
+    gates = file.gates
+    options = options.with_overrides(
+        confidence=gates.confidence, alpha=gates.alpha, min_group_size=gates.min_group_size, weights=gates.weights,
+        cluster_by=gates.cluster_by, pair_by=gates.pair_by,
+    )  # fmt: skip
+    worse = () if gates.no_worse_than is None else gates.no_worse_than.by
+    try:
+        columns = {spec.column: spec for spec in reversed(options.cut((*gates.columns, *worse)))}
+    except PredictionsError as error:
+        raise PredictionsError(*(f"{file.source}  {problem}" for problem in error.problems)) from None
+    return replace(
+        options, columns=tuple(reversed(columns.values())), metrics=("accuracy",), criteria=(), positive=None
+    )
+
+
+def _problems(predictions: Predictions, file: GatesFile, options: AuditOptions) -> Iterator[str]:
     """Yield what the file asks for that the predictions do not have, each with its place."""
     for kind, gates in (("tolerances", file.gates.tolerances), ("limits", file.gates.limits)):
         for index, gate in enumerate(cast("Sequence[Tolerance | Limit]", gates)):
             where = file.where(kind, index, "by")
-            yield from (f"{where}  {problem}" for problem in by_problems(predictions.groups, gate.by))
+            found = by_problems(predictions.groups, options.cut(gate.by), max_values=options.max_values)
+            yield from (f"{where}  {problem}" for problem in found)
             if gate.class_name is not None and gate.class_name not in predictions.classes:
                 yield (
                     f"{file.where(kind, index, 'class_name')}  There is no class {gate.class_name!r}."
@@ -109,37 +134,22 @@ def _problems(predictions: Predictions, file: GatesFile) -> Iterator[str]:
     worse = file.gates.no_worse_than
     if not (predictions.y_true >= 0).any():
         yield f"{file.source}  None of the {len(predictions)} images has a label, so no gate can be judged."
-    settings = _settings(file.gates, seed=0)
-    yield from (
-        f"{file.source}  {problem}"
-        for problem in setting_problems(settings, predictions.classes) + design_problems(predictions, settings)
-    )
+    labelled = predictions.y_true >= 0
+    wrong = options.problems(predictions.classes) + design_problems(predictions.groups, options, labelled=labelled)
+    yield from (f"{file.source}  {problem}" for problem in wrong)
     if worse is not None and worse.by:
         where = file.where("no_worse_than", "by")
-        yield from (f"{where}  {problem}" for problem in by_problems(predictions.groups, worse.by))
-
-
-def _settings(gates: Gates, seed: int) -> AuditSettings:
-    """Return the settings of the audit behind the gates; each gate has a tolerance of its own."""
-    return AuditSettings(
-        by=tuple(spec.column for spec in columns_of(gates.columns)),
-        min_group_size=gates.min_group_size,
-        confidence=gates.confidence,
-        alpha=gates.alpha,
-        seed=seed,
-        weights=gates.weights,
-        cluster_by=gates.cluster_by,
-        pair_by=gates.pair_by,
-    )
+        found = by_problems(predictions.groups, options.cut(worse.by), max_values=options.max_values)
+        yield from (f"{where}  {problem}" for problem in found)
 
 
 def _wanted(
-    predictions: Predictions, gates: Gates, of: Sequence[Tolerance | Limit]
-) -> list[tuple[tuple[str, ...], Rate]]:
+    predictions: Predictions, gates: Gates, of: Sequence[Tolerance | Limit], options: AuditOptions
+) -> list[tuple[tuple[GroupColumn, ...], Rate]]:
     """Return the columns and rates of gates of one kind; a gate that names no class is about every class."""
     found = []
     for gate in of:
-        columns = tuple(column for column in gates.columns if column in gate.by)  # the same in whatever order
+        columns = options.cut([column for column in gates.columns if column in gate.by])  # in one order
         metric = cast("Metric", gate.metric)
         found += [(columns, rate) for rate in rates_of((metric,), predictions.classes, gate.class_name)]
     return found
@@ -154,7 +164,7 @@ def _tables(tables: Sequence[GroupTable], gate: Tolerance | Limit) -> list[Group
     ]
 
 
-def _tolerances(found: Sequence[GroupTable], file: GatesFile) -> list[GateRow]:
+def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOptions) -> list[GateRow]:
     rows = []
     for index, gate in enumerate(file.gates.tolerances):
         tables = _tables(found, gate)
@@ -163,9 +173,9 @@ def _tolerances(found: Sequence[GroupTable], file: GatesFile) -> list[GateRow]:
         for table in tables:
             judged = [row for row in table.rows if row.verdict is not None or _is_unseen(table, row)]
             for row in judged:
-                decided = verdict(row.difference, row.p_holm, tolerance=gate.tolerance, alpha=file.gates.alpha)
-                value = _shown(row.difference or Estimate(None, None, None, n=row.rate.n, note=row.rate.note))
-                note = _why_not(row, file.gates) or ("" if row.difference else "the rest is too small")
+                decided = verdict(row.difference, row.p_holm, tolerance=gate.tolerance, alpha=options.alpha)
+                value = _shown(row.difference or Estimate(None, None, None, n=row.rate.n, note=row.rate.note), options)
+                note = _why_not(row, options) or ("" if row.difference else "the rest is too small")
                 rows.append(
                     GateRow(
                         kind="tolerance", where=file.where("tolerances", index), by=table.by, group=row.name,
@@ -186,7 +196,7 @@ def _is_unseen(table: GroupTable, row: GroupRow) -> bool:
     return row.group is not None and row.images == 0 and len(table.columns) == 1
 
 
-def _limits(found: Sequence[GroupTable], file: GatesFile) -> list[GateRow]:
+def _limits(found: Sequence[GroupTable], file: GatesFile, options: AuditOptions) -> list[GateRow]:
     cases: list[_Case] = []
     for index, gate in enumerate(file.gates.limits):
         where, tables = file.where("limits", index), _tables(found, gate)
@@ -196,13 +206,13 @@ def _limits(found: Sequence[GroupTable], file: GatesFile) -> list[GateRow]:
             rows = [
                 case
                 for table in tables
-                for case in _limit_cases(table, bound, where=where, floor=kind == "at least", gates=file.gates)
+                for case in _limit_cases(table, bound, where=where, floor=kind == "at least", options=options)
             ]
             cases += rows or [_Case(_empty(kind, where, gate, bound), None, beyond=False, within=False)]
-    return _decided(cases, file.gates.alpha)
+    return _decided(cases, options.alpha)
 
 
-def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, gates: Gates) -> Iterator[_Case]:
+def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, options: AuditOptions) -> Iterator[_Case]:
     for row in table.rows:
         if row.images == 0 and not _is_unseen(table, row):
             continue
@@ -217,8 +227,8 @@ def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, ga
         yield _Case(
             GateRow(
                 kind="at least" if floor else "at most", where=where, by=table.by, group=row.name,
-                rate=table.rate_name, bound=bound, n=rate.n, value=_shown(rate), p_holm=None, verdict="NOT ENOUGH DATA",
-                note=_why_not(row, gates) or (rate.note if rate.value is None else ""),
+                rate=table.rate_name, bound=bound, n=rate.n, value=_shown(rate, options), p_holm=None,
+                verdict="NOT ENOUGH DATA", note=_why_not(row, options) or (rate.note if rate.value is None else ""),
             ),
             p, beyond, within,
         )  # fmt: skip
@@ -234,42 +244,37 @@ def _binomial_p(k: float, n: float, bound: float, *, floor: bool) -> float:
     return 1.0 if k <= 0 else float(betainc(k, n - k + 1, bound))
 
 
-def _no_worse(paired: Paired, predictions: Predictions, file: GatesFile) -> list[GateRow]:
-    gates = file.gates
-    worse = gates.no_worse_than
+def _no_worse(
+    paired: Paired, predictions: Predictions, file: GatesFile, options: AuditOptions
+) -> list[GateRow]:  # fmt: skip
+    worse = file.gates.no_worse_than
     assert worse is not None
     parts: list[tuple[str, str, npt.NDArray[np.bool_]]] = [(EVERY, EVERY, np.ones(len(paired), dtype=bool))]
     unseen: list[tuple[str, str]] = []
-    for column in worse.by:
-        groups = paired.groups_of(column)
+    for spec in options.cut(worse.by):
+        groups = paired.groups_of(spec, max_values=options.max_values)
         seen = {name for _, name, rows in groups if rows.any()}
-        unseen += [(by, name) for by, name in _groups_there(predictions, column) if name not in seen]
+        unseen += [(by, name) for by, name in _groups_there(predictions, spec, options) if name not in seen]
         parts += groups
     alike = bool(paired.same.all())
-    design = design_from(paired.groups, _settings(gates, seed=0), told=False)
-    units = None if design is None else design.units(len(paired))
+    design = design_of(paired.groups, options, told=False)
     where = file.where("no_worse_than")
     cases = []
     for by, name, rows in parts:
         if not rows.any():
             continue
-        pairs = paired.counted(rows)
-        if units is None:
-            test = mcnemar(pairs.first, pairs.second)
-            difference, p = paired_difference(pairs, gates.confidence), None if test is None else test.p
-        else:
-            right = paired.first_right[rows], paired.second_right[rows]
-            difference, p = clustered_difference(*right, units.take(rows), gates.confidence)
+        change = change_of(paired, rows, design, options.confidence)
+        pairs, difference, p = change.pairs, change.difference, change.p
         low, high = (-1.0 if difference.low is None else difference.low), (difference.high or 0.0)
-        large = pairs.n >= gates.min_group_size and difference.low is not None
-        small = _too_few(pairs.n, gates) or difference.note
+        large = pairs.n >= options.min_group_size and difference.low is not None
+        small = _too_few(pairs.n, options) or difference.note
         note = "both say the same of every image" if alike else small
-        if not note and worse.margin > 0 and units is None:
-            needed = pairs_needed(worse.margin, pairs.discordant / pairs.n, alpha=gates.alpha)
+        if not note and worse.margin > 0 and design is None:
+            needed = pairs_needed(worse.margin, pairs.discordant / pairs.n, alpha=options.alpha)
             note = f"about {needed:,} images would show a loss of {worse.margin:g}" if (needed or 0) > pairs.n else ""
         row = GateRow(
             kind="no worse", where=where, by=by, group=name, rate="accuracy", bound=worse.margin, n=pairs.n,
-            value=_shown(difference) if large else Estimate(None, None, None, n=pairs.n, note=small),
+            value=_shown(difference, options) if large else Estimate(None, None, None, n=pairs.n, note=small),
             p_holm=None, verdict="NOT ENOUGH DATA", note=note,
         )  # fmt: skip
         cases.append(
@@ -287,16 +292,17 @@ def _no_worse(paired: Paired, predictions: Predictions, file: GatesFile) -> list
             p_holm=None, verdict="NOT ENOUGH DATA", note=nothing.note,
         )  # fmt: skip
         cases.append(_Case(row, None, beyond=False, within=False))
-    return _decided(cases, gates.alpha)
+    return _decided(cases, options.alpha)
 
 
-def _groups_there(predictions: Predictions, column: str) -> list[tuple[str, str]]:
+def _groups_there(
+    predictions: Predictions, spec: GroupColumn, options: AuditOptions
+) -> list[tuple[str, str]]:  # fmt: skip
     """Return column and name of the groups that a model's predictions have, whatever the baseline has.
 
     Quantiles and the bins of a measurement are cut anew on the images that both predicted: those have other names.
     """
-    (spec,) = columns_of(column)
-    level = levels_of(predictions.groups[spec.column], spec)
+    level = levels_of(predictions.groups[spec.column], spec, max_values=options.max_values)
     if level.kind == "continuous" and not spec.bins:
         return []
     return [(level.column, name) for name in level.values]
@@ -314,17 +320,17 @@ def _decided(cases: Sequence[_Case], alpha: float) -> list[GateRow]:
     return rows
 
 
-def _shown(found: Estimate) -> Estimate:
+def _shown(found: Estimate, options: AuditOptions) -> Estimate:
     """Return an estimate as reports show it: its interval alone where that is wide, as in the audit's tables."""
-    return replace(found, value=None) if found.is_wide(AuditSettings.max_half_width) else found
+    return replace(found, value=None) if found.is_wide(options.max_half_width) else found
 
 
-def _why_not(row: GroupRow, gates: Gates) -> str:
-    return "no labelled images" if row.images == 0 else _too_few(row.rate.n, gates)
+def _why_not(row: GroupRow, options: AuditOptions) -> str:
+    return "no labelled images" if row.images == 0 else _too_few(row.rate.n, options)
 
 
-def _too_few(n: int, gates: Gates) -> str:
-    return f"n = {n}, fewer than {gates.min_group_size}" if n < gates.min_group_size else ""
+def _too_few(n: int, options: AuditOptions) -> str:
+    return f"n = {n}, fewer than {options.min_group_size}" if n < options.min_group_size else ""
 
 
 def _empty(kind: str, where: str, gate: Tolerance | Limit, bound: float) -> GateRow:

@@ -9,7 +9,8 @@ from html import escape
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from tlkit.audit.tables import Verdict
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.tables import Verdict, as_json
 from tlkit.audit.words import p_is, p_text, signed
 from tlkit.errors import refuse_newer
 from tlkit.notebook import html_table
@@ -97,15 +98,13 @@ class GateReport:
     Attributes:
         source: the file of gates.
         images: labelled images.
-        confidence: level of the intervals, in (0, 1).
-        alpha: level of the tests, in (0, 1).
+        settings: the options of the audit behind the gates; each gate has a tolerance of its own.
         rows: one a gate and group.
     """
 
     source: str
     images: int
-    confidence: float
-    alpha: float
+    settings: AuditOptions
     rows: tuple[GateRow, ...]
 
     @property
@@ -130,7 +129,7 @@ class GateReport:
     def summary_rows(self) -> list[tuple[str, ...]]:
         """Return all gates as text, one tuple a row, the header first."""
         rows: list[tuple[str, ...]] = [
-            ("gate", "by", "group", "n", f"found [{self.confidence:.0%}]", "p (Holm)", "verdict")
+            ("gate", "by", "group", "n", f"found [{self.settings.confidence:.0%}]", "p (Holm)", "verdict")
         ]
         return rows + [
             (row.asks, row.by, row.group, str(row.n), row.found, p_text(row.p_holm), row.verdict) for row in self.rows
@@ -185,14 +184,14 @@ class GateReport:
         lines += [
             "",
             "A gate passes or fails where the whole interval lies on one side of its bound, and fails only if the "
-            f"corrected test agrees (alpha {self.alpha:g}). NOT ENOUGH DATA is not a weaker pass.",
+            f"corrected test agrees (alpha {self.settings.alpha:g}). NOT ENOUGH DATA is not a weaker pass.",
         ]
         return "\n".join(lines) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
         values = asdict(self)
-        return {"version": FORMAT_VERSION, "verdict": self.verdict, **values, "rows": list(values["rows"])}
+        return {"version": FORMAT_VERSION, "verdict": self.verdict, **as_json(values)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GateReport:
@@ -202,9 +201,9 @@ class GateReport:
             TlkitError: it was written by a newer tlkit.
         """
         refuse_newer("This gate report was", values["version"], known=FORMAT_VERSION)
-        kept = {key: value for key, value in values.items() if key not in ("version", "verdict", "rows")}
+        kept = {key: value for key, value in values.items() if key not in ("version", "verdict", "rows", "settings")}
         rows = tuple(GateRow(**{**row, "value": Estimate.from_dict(row["value"])}) for row in values["rows"])
-        return cls(**kept, rows=rows)
+        return cls(**kept, settings=AuditOptions.from_dict(values["settings"]), rows=rows)
 
     def __repr__(self) -> str:
         return f"GateReport({self.source}: {self.verdict}; {self.counts_text})"

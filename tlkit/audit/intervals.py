@@ -1,4 +1,4 @@
-"""The intervals of a row: its rate, its difference and ratios to the rest or the best group; and that of all images."""
+"""The intervals of a sample: the rate of a row, its difference from and ratio to the rest or another row."""
 
 from __future__ import annotations
 
@@ -8,75 +8,119 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.audit.cells import Cells
-from tlkit.audit.compare import Draft
-from tlkit.audit.result import AuditSettings
-from tlkit.audit.sample import Design, designed
-from tlkit.audit.sample_intervals import difference_estimate, images_of, rate_estimate, sides_of
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.sample import Design, Sample, designed, independent
+from tlkit.stats.designs import at_least_t, correlated_bounds
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import clopper_pearson_bounds, ratio_log, wilson_bounds
 
-
-def rate_of(draft: Draft, i: int, settings: AuditSettings) -> Estimate:
-    """Return the rate of row i with its interval, or why there is none."""
-    n = int(draft.sample.n[i])
-    if n == 0:
-        return Estimate(None, None, None, n=0, note=draft.rate.nothing)
-    if n < settings.min_group_size:
-        return Estimate(None, None, None, n=n, note=f"n = {n}, fewer than {settings.min_group_size}")
-    return rate_estimate(draft.sample, i, confidence=settings.confidence, guaranteed=settings.guaranteed)
+_ONE_SIDE = "not enough data: fewer than two clusters or matched sets, or no weight"
 
 
-def overall_of(right: npt.NDArray[np.bool_], design: Design | None, settings: AuditSettings) -> Estimate:
-    """Return the accuracy over all labelled images, weighted and with its interval as the images hang together.
+def rate_estimate(sample: Sample, i: int, *, confidence: float, guaranteed: bool = False) -> Estimate:
+    """Return the rate of row i, which has images, with its interval, or why there is none.
 
     Args:
-        right: whether each image's class was found, shape (N,), N above 0.
-        design: how the images hang together; None = independent and alike.
-        settings: what was asked.
+        sample: of weighted, clustered or independent images.
+        i: position of the row.
+        confidence: two-sided level, in (0, 1).
+        guaranteed: take the ends of Clopper and Pearson in place of Wilson's.
     """
-    n = len(right)
-    if design is None:
-        bounds = clopper_pearson_bounds if settings.guaranteed else wilson_bounds
-        low, high = bounds(right.sum(), n, settings.confidence)
-        return Estimate(float(right.sum()) / n, float(low), float(high), n=n)
-    code = np.zeros(n, dtype=np.int64)
-    sample = designed(
-        Cells((), ((),), code), replace(design, paired=False), counts=right, base=np.ones(n, dtype=np.bool_), code=code,
-        draws=settings.draws, seed=settings.seed, confidence=settings.confidence,
-    )  # fmt: skip
-    return rate_estimate(sample, 0, confidence=settings.confidence, guaranteed=settings.guaranteed)
+    n, k_eff, n_eff, size = int(sample.n[i]), float(sample.k_eff[i]), float(sample.n_eff[i]), float(sample.rate_n[i])
+    if n_eff <= 0:
+        alone = sample.clusters is not None and sample.clusters[i] == 1
+        why = "all images are of one cluster" if alone else "no image has a weight"
+        return Estimate(None, None, None, n=n, note=f"n = {n}, but {why}")
+    bounds = clopper_pearson_bounds if guaranteed else wilson_bounds
+    low, high = bounds(k_eff * (size / n_eff), size, confidence)
+    return Estimate(k_eff / n_eff, float(low), float(high), n=n)
 
 
-def difference_of(draft: Draft, i: int, settings: AuditSettings, *, best: int | None = None) -> Estimate:
+def difference_estimate(
+    sample: Sample, i: int, *, best: int | None = None, confidence: float, guaranteed: bool = False
+) -> Estimate:
     """Return the rate of row i minus that of the rest, or of the group `best`, with its interval.
 
+    Independent samples: Newcombe's method 10. Clusters, matched pairs and groups that share images: the same with the
+    correlation of the two rates, and not narrower than Student's t on the clusters.
+
     Args:
-        draft: the rates of all rows.
+        sample: of weighted, clustered or independent images.
         i: position of the row.
-        settings: level and kind of the interval.
         best: position of the group that it is compared with; None = the rest.
+        confidence: two-sided level, in (0, 1).
+        guaranteed: take the ends of Clopper and Pearson in place of Wilson's.
+
+    Returns:
+        The difference; undefined where one side tells nothing, as one cluster does, or nothing is matched.
     """
-    return difference_estimate(
-        draft.sample, i, best=best, confidence=settings.confidence, guaranteed=settings.guaranteed
+    k1, n1, k2, n2 = _sides(sample, i, best)
+    n = _images(sample, i, best)
+    if min(n1, n2) <= 0:
+        return Estimate(None, None, None, n=n, note=_ONE_SIDE)
+    if best is None:
+        correlation = float(sample.correlation[i])
+    else:
+        correlation = 0.0 if sample.among is None else float(sample.among[i, best])
+    low, high = correlated_bounds(
+        k1, n1, k2, n2, correlation=correlation, confidence=confidence, guaranteed=guaranteed
     )  # fmt: skip
+    difference = k1 / n1 - k2 / n2
+    variance, df = sample.spread(i, best)
+    ends = at_least_t(
+        float(low), float(high), difference=difference, variance=variance, df=df, confidence=confidence
+    )  # fmt: skip
+    return Estimate(difference, *ends, n=n)
 
 
-def ratio_of(
-    draft: Draft, i: int, settings: AuditSettings, *, best: int | None = None, errors: bool = False
+def ratio_estimate(
+    sample: Sample, i: int, *, best: int | None = None, confidence: float, errors: bool = False
 ) -> Estimate:
     """Return the rate of row i over that of the rest, or of the group `best`; with `errors`, of what is missing to 1.
 
     Its interval treats the two as independent, which is wider than needed for matched images.
 
     Args:
-        draft: the rates of all rows.
+        sample: of weighted, clustered or independent images.
         i: position of the row.
-        settings: level of the interval.
         best: position of the group that it is compared with; None = the rest.
+        confidence: two-sided level, in (0, 1).
         errors: compare 1 − rate in place of the rate.
     """
-    k1, n1, k2, n2 = sides_of(draft.sample, i, best)
+    k1, n1, k2, n2 = _sides(sample, i, best)
     if errors:
         k1, k2 = max(n1 - k1, 0.0), max(n2 - k2, 0.0)
-    ratio = ratio_log(k1, n1, k2, n2, settings.confidence)
-    return Estimate(ratio.value, ratio.low, ratio.high, n=images_of(draft.sample, i, best), note=ratio.note)
+    return replace(ratio_log(k1, n1, k2, n2, confidence), n=_images(sample, i, best))
+
+
+def overall_accuracy(right: npt.NDArray[np.bool_], design: Design | None, options: AuditOptions) -> Estimate:
+    """Return the accuracy over all labelled images, weighted and with its interval as the images hang together.
+
+    Args:
+        right: whether each image's class was found, shape (N,), N above 0.
+        design: how the images hang together; None = independent and alike. A matched set counts as a cluster.
+        options: level and kind of the interval.
+    """
+    n = len(right)
+    everyone = Cells((), ((),), np.zeros(n, dtype=np.int64))
+    if design is None:
+        sample = independent(everyone, k=np.array([right.sum(), 0]), n=np.array([n, 0]), options=options)
+    else:
+        sample = designed(
+            everyone, replace(design, paired=False), counts=right, base=np.ones(n, dtype=np.bool_), code=everyone.code,
+            options=options,
+        )  # fmt: skip
+    return rate_estimate(sample, 0, confidence=options.confidence, guaranteed=options.guaranteed)
+
+
+def _sides(sample: Sample, i: int, best: int | None) -> tuple[float, float, float, float]:
+    """Return effective k, n of row i, then of what it is compared with."""
+    if best is None:
+        k1, n1, k2, n2 = (float(side[i]) for side in sample.sides)
+        return k1, n1, k2, n2
+    return float(sample.k_eff[i]), float(sample.n_eff[i]), float(sample.k_eff[best]), float(sample.n_eff[best])
+
+
+def _images(sample: Sample, i: int, best: int | None) -> int:
+    """Return the images of row i and of what it is compared with."""
+    return int(sample.n[i]) + int(sample.rest_n[i] if best is None else sample.n[best])

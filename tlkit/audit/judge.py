@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from tlkit.audit.compare import Draft
-from tlkit.audit.intervals import difference_of, rate_of, ratio_of
-from tlkit.audit.result import AuditSettings
-from tlkit.audit.sample_intervals import rate_estimate
+from tlkit.audit.intervals import difference_estimate, rate_estimate, ratio_estimate
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.tables import Gap, Group, GroupRow, GroupTable, Verdict
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
@@ -19,15 +19,13 @@ from tlkit.stats.intervals import wilson
 from tlkit.stats.power import detectable_gap, images_needed, images_per_group
 
 
-def judge(drafts: Sequence[Draft], settings: AuditSettings) -> tuple[tuple[GroupTable, ...], int]:
+def judge(drafts: Sequence[Draft], options: AuditOptions) -> tuple[tuple[GroupTable, ...], int]:
     """Correct all tests together (Holm) and return the tables with their verdicts, and the number of tests."""
     family = [p for draft in drafts for p in draft.family]
     tests = sum(p is not None for p in family)
     adjusted = iter(holm(family))
     gap_p = iter(holm([None if draft.gap is None else draft.gap.p for draft in drafts]))
-    tables = [
-        _table(draft, [next(adjusted) for _ in draft.p], next(gap_p), max(tests, 1), settings) for draft in drafts
-    ]
+    tables = [_table(draft, [next(adjusted) for _ in draft.p], next(gap_p), max(tests, 1), options) for draft in drafts]
     return tuple(tables), tests
 
 
@@ -54,23 +52,23 @@ def verdict(difference: Estimate | None, p_holm: float | None, *, tolerance: flo
 
 
 def _table(
-    draft: Draft, adjusted: list[float | None], gap_p: float | None, tests: int, settings: AuditSettings
+    draft: Draft, adjusted: list[float | None], gap_p: float | None, tests: int, options: AuditOptions
 ) -> GroupTable:
-    p_holm, shrunk = draft.spread(adjusted), _shrunk(draft, settings.confidence)
+    p_holm, shrunk = draft.spread(adjusted), _shrunk(draft, options.confidence)
     gap = _gap(draft, gap_p)
-    best, strictest = _best(draft, gap), settings.alpha / tests
+    best, strictest = _best(draft, gap), options.alpha / tests
     groups: list[Group | None] = [*draft.cells.values, None]
     return GroupTable(
         columns=draft.cells.columns,
         metric=draft.rate.metric,
         class_name=draft.rate.class_name,
         rows=tuple(
-            _row(draft, i, group, p_holm=p_holm[i], shrunk=shrunk[i], best=best, strictest=strictest, settings=settings)
+            _row(draft, i, group, p_holm=p_holm[i], shrunk=shrunk[i], best=best, strictest=strictest, options=options)
             for i, group in enumerate(groups)
             if group is not None or draft.images[i] > 0
         ),
         gap=gap,
-        note=_note(draft, settings),
+        note=_note(draft, options),
     )
 
 
@@ -83,27 +81,31 @@ def _row(
     shrunk: Estimate | None,
     best: int | None,
     strictest: float,
-    settings: AuditSettings,
+    options: AuditOptions,
 ) -> GroupRow:
-    rate = rate_of(draft, i, settings)
-    difference = difference_of(draft, i, settings) if draft.tested[i] else None
+    minus = partial(
+        difference_estimate, draft.sample, i, confidence=options.confidence, guaranteed=options.guaranteed
+    )  # fmt: skip
+    over = partial(ratio_estimate, draft.sample, i, confidence=options.confidence)
+    rate = _rate(draft, i, options)
+    difference = minus() if draft.tested[i] else None
     decided = None
     if draft.judged[i]:
-        decided = verdict(difference, p_holm, tolerance=settings.tolerance, alpha=settings.alpha)
+        decided = verdict(difference, p_holm, tolerance=options.tolerance, alpha=options.alpha)
     undecided = decided == "NOT ENOUGH DATA"
-    more, rest_too = _needed(draft, i, strictest, settings) if undecided else (None, False)
+    more, rest_too = _needed(draft, i, strictest, options) if undecided else (None, False)
     rival = best if best is not None and best != i and group is not None and draft.assessed[i] else None
     return GroupRow(
         group=group,
         images=int(draft.images[i]),
         rate=rate,
         difference=difference,
-        ratio=ratio_of(draft, i, settings) if draft.tested[i] else None,
-        error_ratio=ratio_of(draft, i, settings, errors=True) if draft.tested[i] else None,
-        best_difference=None if rival is None else difference_of(draft, i, settings, best=rival),
-        best_ratio=None if rival is None else ratio_of(draft, i, settings, best=rival),
-        best_error_ratio=None if rival is None else ratio_of(draft, i, settings, best=rival, errors=True),
-        base_rate=_base_rate(draft, i, settings),
+        ratio=over() if draft.tested[i] else None,
+        error_ratio=over(errors=True) if draft.tested[i] else None,
+        best_difference=None if rival is None else minus(best=rival),
+        best_ratio=None if rival is None else over(best=rival),
+        best_error_ratio=None if rival is None else over(best=rival, errors=True),
+        base_rate=_base_rate(draft, i, options),
         p=draft.p[i],
         p_holm=p_holm,
         verdict=decided,
@@ -112,18 +114,28 @@ def _row(
         rest_needed=rest_too,
         shrunk=shrunk,
         mean_confidence=_mean_confidence(draft, i),
-        wide=rate.is_wide(settings.max_half_width),
-        n_eff=None if settings.test_name == "Fisher" else float(draft.sample.n_eff[i]),
+        wide=rate.is_wide(options.max_half_width),
+        n_eff=None if options.test_name == "Fisher" else float(draft.sample.n_eff[i]),
     )
 
 
-def _base_rate(draft: Draft, i: int, settings: AuditSettings) -> Estimate | None:
+def _rate(draft: Draft, i: int, options: AuditOptions) -> Estimate:
+    """Return the rate of row i with its interval, or why there is none."""
+    n = int(draft.sample.n[i])
+    if n == 0:
+        return Estimate(None, None, None, n=0, note=draft.rate.nothing)
+    if n < options.min_group_size:
+        return Estimate(None, None, None, n=n, note=f"n = {n}, fewer than {options.min_group_size}")
+    return rate_estimate(draft.sample, i, confidence=options.confidence, guaranteed=options.guaranteed)
+
+
+def _base_rate(draft: Draft, i: int, options: AuditOptions) -> Estimate | None:
     """Return the share of a group's images that are of the rate's class."""
-    if draft.truly is None or draft.images[i] < settings.min_group_size:
+    if draft.truly is None or draft.images[i] < options.min_group_size:
         return None
     if draft.shares is not None:
-        return rate_estimate(draft.shares, i, confidence=settings.confidence)
-    return wilson(int(draft.truly[i]), int(draft.images[i]), settings.confidence)
+        return rate_estimate(draft.shares, i, confidence=options.confidence)
+    return wilson(int(draft.truly[i]), int(draft.images[i]), options.confidence)
 
 
 def _best(draft: Draft, gap: Gap | None) -> int | None:
@@ -145,13 +157,13 @@ def _detectable(draft: Draft, i: int, alpha: float) -> float | None:
     return detectable_gap(rest_n, n, rest_k / rest_n, alpha=alpha)
 
 
-def _needed(draft: Draft, i: int, alpha: float, settings: AuditSettings) -> tuple[int | None, bool]:
+def _needed(draft: Draft, i: int, alpha: float, options: AuditOptions) -> tuple[int | None, bool]:
     """Return how many more images of row i would show a gap as large as the tolerance, and if the rest must grow.
 
     Of the two ways, that which takes fewer images in all: this group alone grows, or both sides have one size.
     """
     _, n, rest_k, rest_n = (float(side[i]) for side in draft.sample.sides)
-    gap, images = settings.tolerance, int(draft.sample.n[i])
+    gap, images = options.tolerance, int(draft.sample.n[i])
     if rest_n == 0 or gap == 0:
         return None, False
     p = rest_k / rest_n
@@ -161,7 +173,7 @@ def _needed(draft: Draft, i: int, alpha: float, settings: AuditSettings) -> tupl
     both = max(each - n, 0) + max(each - rest_n, 0)  # images to gather where the rest may grow, too
     size, rest_too = (each, each > rest_n) if alone is None or alone - n > both else (alone, False)
     per_image = images / n if n > 0 else 1.0  # weighted or clustered images say less than independent ones
-    more = max(math.ceil((size - n) * per_image), settings.min_group_size - images)
+    more = max(math.ceil((size - n) * per_image), options.min_group_size - images)
     return (more, rest_too) if more > 0 else (None, False)
 
 
@@ -196,7 +208,7 @@ def _gap(draft: Draft, p_holm: float | None) -> Gap | None:
     )
 
 
-def _note(draft: Draft, settings: AuditSettings) -> str:
+def _note(draft: Draft, options: AuditOptions) -> str:
     seen, shown = np.count_nonzero(draft.images[:-1]), np.count_nonzero(draft.assessed[:-1])
     notes = []
     if seen == 0:
@@ -204,14 +216,14 @@ def _note(draft: Draft, settings: AuditSettings) -> str:
     elif seen == 1:
         only = draft.cells.values[int(np.flatnonzero(draft.images[:-1])[0])]
         notes.append(f"There is only one group ({', '.join(only)}), so there is no gap to measure.")
-    elif shown < 2 <= np.count_nonzero(draft.sample.n[:-1] >= settings.min_group_size):
-        why = "no weight" if settings.cluster_by is None and settings.pair_by is None else "images of one cluster only"
+    elif shown < 2 <= np.count_nonzero(draft.sample.n[:-1] >= options.min_group_size):
+        why = "no weight" if options.cluster_by is None and options.pair_by is None else "images of one cluster only"
         notes.append(
             f"Fewer than two groups can be compared, because others have {why}, so there is no gap to measure."
         )
     elif shown < 2:
         notes.append(
-            f"Fewer than two groups have {settings.min_group_size} images or more to take the rate of, so there is no "
+            f"Fewer than two groups have {options.min_group_size} images or more to take the rate of, so there is no "
             "gap to measure."
         )
     if draft.cells.unlisted:

@@ -10,11 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlkit.audit.cells import cells_of
-from tlkit.audit.columns import columns_of
+from tlkit.audit.columns import MAX_VALUES, GroupColumn
+from tlkit.audit.sample import Design
 from tlkit.audit.tables import MISSING
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
-from tlkit.stats.paired import Pairs
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.paired import Pairs, clustered_difference, paired_difference
+from tlkit.stats.tests import mcnemar
 
 logger = logging.getLogger(__name__)
 
@@ -50,14 +53,14 @@ class Paired:
     def __len__(self) -> int:
         return len(self.same)
 
-    def groups_of(self, column: str) -> list[tuple[str, str, Mask]]:
+    def groups_of(self, spec: GroupColumn, *, max_values: int = MAX_VALUES) -> list[tuple[str, str, Mask]]:
         """Return column, group and its images, shape (N,), for each group of a column, last those that miss a value.
 
         Args:
-            column: a name, or how to cut it, such as "age:quantiles=4".
+            spec: the column, and how to cut it.
+            max_values: the most different numbers that are taken as categories.
         """
-        (spec,) = columns_of(column)
-        cells = cells_of(self.groups, (spec,))
+        cells = cells_of(self.groups, (spec,), max_values=max_values)
         known = cells.code >= 0
         found = []
         for g, values in enumerate(cells.values):
@@ -80,6 +83,42 @@ class Paired:
             second=int((second & ~first).sum()),
             neither=int((~first & ~second).sum()),
         )
+
+
+@dataclass(frozen=True)
+class Change:
+    """How two models differ on some images.
+
+    Attributes:
+        pairs: the images by who was right.
+        difference: accuracy of the second model minus that of the first, with its interval.
+        p: p-value of the difference; None where there is no test.
+    """
+
+    pairs: Pairs
+    difference: Estimate
+    p: float | None
+
+
+def change_of(paired: Paired, rows: Mask, design: Design | None, confidence: float) -> Change:
+    """Return how two models differ on some images.
+
+    Independent images: Newcombe's interval for pairs and McNemar's exact test. Weighted or clustered images:
+    `clustered_difference` and its t test; a matched set counts as a cluster.
+
+    Args:
+        paired: the images that both predicted.
+        rows: the images to compare, shape (N,), at least one.
+        design: how all N images hang together; None = independent and alike.
+        confidence: two-sided level of the interval, in (0, 1).
+    """
+    pairs = paired.counted(rows)
+    if design is None:
+        test = mcnemar(pairs.first, pairs.second)
+        return Change(pairs, paired_difference(pairs, confidence), None if test is None else test.p)
+    units = design.units(len(paired)).take(rows)
+    difference, p = clustered_difference(paired.first_right[rows], paired.second_right[rows], units, confidence)
+    return Change(pairs, difference, p)
 
 
 def pair(first: Predictions, second: Predictions, *, names: tuple[str, str] = ("the first", "the second")) -> Paired:

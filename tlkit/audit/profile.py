@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tlkit.audit.cells import Cells
-from tlkit.audit.profile_designed import DesignedProfiles
+from tlkit.audit.intervals import rate_estimate
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import GroupCounts
-from tlkit.audit.sample import Design
+from tlkit.audit.sample import Design, Sample, designed
 from tlkit.audit.tables import CROSS, MISSING, Group
 from tlkit.predictions import Predictions
-from tlkit.stats.calibration import calibration_error, confidence_losses, log_losses, null_calibration_error
+from tlkit.stats.calibration import (
+    calibration_effect,
+    calibration_error,
+    confidence_losses,
+    log_losses,
+    null_calibration_error,
+)
+from tlkit.stats.clusters import Units
 from tlkit.stats.estimate import Estimate
+from tlkit.stats.groups import kish_n
 from tlkit.stats.intervals import wilson
-from tlkit.stats.means import mean_estimate, mean_of_rates
-from tlkit.stats.ranking import area_above, aurc
+from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mean_estimate, mean_of_rates
+from tlkit.stats.ranking import area_above, aurc, clustered_area
 
 MIN_CALIBRATION = 200  # with fewer images a perfect model shows a calibration error of .06 and more
 MIN_RANKED = 10  # positives, and negatives, for an AUROC
@@ -113,9 +122,7 @@ def profile_table(
     counts: GroupCounts,
     *,
     code: Ints,
-    positive: str | None,
-    min_group_size: int,
-    confidence: float,
+    options: AuditOptions,
     design: Design | None = None,
 ) -> ProfileTable:
     """Describe every group that has enough images.
@@ -125,56 +132,35 @@ def profile_table(
         cells: the G groups.
         counts: of the groups, then of the images with a missing value.
         code: pattern of each image, shape (N,), in 0…P, P = a value is missing.
-        positive: the class whose AUROC is wanted; None = every class.
-        min_group_size: images that a group needs, and a class for its recall.
-        confidence: two-sided level of the intervals.
+        options: sizes of groups, level of the intervals, and the class whose AUROC is wanted (None = every class).
         design: how the images hang together; None = independent and alike.
     """
     groups: list[Group | None] = [*cells.values, None]
-    shown = [i for i in range(len(groups)) if counts.n[i] >= min_group_size]
+    shown = [i for i in range(len(groups)) if counts.n[i] >= options.min_group_size]
     named = [i for i in shown if groups[i] is not None]
     nowhere = np.zeros(counts.truly.shape[1], dtype=np.bool_)
     common: Mask = np.asarray((counts.truly[named] > 0).all(axis=0)) if named else nowhere
-    images = [_images(cells, code, i, is_group=groups[i] is not None) for i in shown]
-    profiler = (
-        None if design is None else DesignedProfiles(predictions, cells, design, code=code, confidence=confidence)
-    )
-    ranked = _ranked(
-        predictions, images, known=np.flatnonzero(code < cells.patterns),
-        is_group=[groups[i] is not None for i in shown], positive=positive, confidence=confidence, profiler=profiler,
-    )  # fmt: skip
+    images = {i: _images(cells, code, i, is_group=groups[i] is not None) for i in shown}
+    profiler = _Profiler(predictions, cells, counts, code=code, design=design, options=options)
+    ranked = profiler.ranked(images, is_group=[group is not None for group in groups])
     everything = np.ones(len(common), dtype=np.bool_)
-    rows = []
-    for place, i in enumerate(shown):
-        truly, rightly, inside = counts.truly[i], counts.rightly[i], images[place]
-
-        def macro(classes: Mask, i: int = i, inside: Ints = inside) -> Estimate:
-            if profiler is not None:
-                return profiler.macro_recall(i, inside, classes)
-            return mean_of_rates(counts.rightly[i][classes], counts.truly[i][classes], confidence)
-
-        rows.append(
-            GroupProfile(
-                group=groups[i],
-                images=int(counts.n[i]),
-                macro_recall=macro(everything),
-                classes_present=int(np.count_nonzero(truly)),
-                macro_recall_common=macro(common) if common.any() else None,
-                recall={
-                    name: wilson(int(rightly[c]), int(truly[c]), confidence)
-                    if profiler is None
-                    else profiler.recall(i, c)
-                    for c, name in enumerate(predictions.classes)
-                    if truly[c] >= min_group_size
-                },
-                **(
-                    _of_probabilities(predictions, inside, confidence)
-                    if profiler is None
-                    else profiler.of_probabilities(inside, fewest=MIN_CALIBRATION)
-                ),
-                **ranked[place],
-            )
+    rows = [
+        GroupProfile(
+            group=groups[i],
+            images=int(counts.n[i]),
+            macro_recall=profiler.macro_recall(i, images[i], everything),
+            classes_present=int(np.count_nonzero(counts.truly[i])),
+            macro_recall_common=profiler.macro_recall(i, images[i], common) if common.any() else None,
+            recall={
+                name: profiler.recall(i, c)
+                for c, name in enumerate(predictions.classes)
+                if counts.truly[i, c] >= options.min_group_size
+            },
+            **profiler.of_probabilities(images[i]),
+            **ranked[i],
         )
+        for i in shown
+    ]
     return ProfileTable(cells.columns, tuple(rows), int(common.sum()))
 
 
@@ -187,80 +173,191 @@ def _images(cells: Cells, code: Ints, i: int, *, is_group: bool) -> Ints:
     return np.flatnonzero(np.append(cells.member[:, i], False)[code])
 
 
-def _of_probabilities(predictions: Predictions, inside: Ints, confidence: float) -> dict[str, Any]:
-    """Return the part of a profile that needs the probabilities of the group alone; nothing without them."""
-    if predictions.proba is None:
-        return {}
-    proba, y_true, y_pred = predictions.proba[inside], predictions.y_true[inside], predictions.y_pred[inside]
-    sure, right = proba[np.arange(len(inside)), y_pred], y_true == y_pred
-    enough = len(inside) >= MIN_CALIBRATION
-    return {
-        "confidence_gap": mean_estimate(sure - right, confidence, lowest=-1.0, highest=1.0),
-        "calibration": calibration_error(sure, right) if enough else None,
-        "calibration_expected": null_calibration_error(sure) if enough else None,
-        "brier": mean_estimate(confidence_losses(sure, right), confidence, highest=1.0),
-        "log_loss": mean_estimate(log_losses(proba, y_true), confidence),
-        "aurc": aurc(sure, right),
-    }
+class _Profiler:
+    """Estimates of one group at a time. A matched set counts as a cluster.
 
-
-def _ranked(
-    predictions: Predictions,
-    images: Sequence[Ints],
-    *,
-    known: Ints,
-    is_group: Sequence[bool],
-    positive: str | None,
-    confidence: float,
-    profiler: DesignedProfiles | None,
-) -> list[dict[str, Any]]:
-    """Return the AUROCs of each group within itself and across to the rest, by class; nothing without probabilities.
-
-    Borkan, Dixon, Sorensen, Thain & Vasserman (2019), "Nuanced metrics for measuring unintended bias with real data for
-    text classification", WWW Companion, section 3: the subgroup AUC, and the AUCs of background positives with subgroup
-    negatives (BPSN) and of background negatives with subgroup positives (BNSP). The background is the rest here: the
-    other images whose value is known.
-
-    Args:
-        predictions: labelled images.
-        images: positions of each row's images.
-        known: positions of the images whose value is known.
-        is_group: whether a row's images are among the known ones, and not those with a missing value.
-        positive: the class that is wanted; None = every class.
-        confidence: two-sided level of the intervals.
-        profiler: how the images hang together; None = independent and alike.
+    Independent images are clusters of one. Their estimates come from counts and sorted scores, without clusters.
     """
-    if predictions.proba is None:
-        return [{} for _ in images]
-    names = ("auroc", "auroc_positives", "auroc_negatives")
-    rows: list[dict[str, Any]] = [{name: {} for name in names} for _ in images]
-    each = np.arange(len(predictions))
-    members = [] if profiler is None else [np.isin(each, inside) for inside in (known, *images)]
-    for c, name in enumerate(predictions.classes):
-        if positive not in (None, name):
-            continue
-        if profiler is not None:
-            for row, member in zip(rows, members[1:], strict=True):
-                for area, found in profiler.areas(member, members[0] & ~member, c, fewest=MIN_RANKED).items():
-                    row[area][name] = found
-            continue
-        score, truly = predictions.proba[:, c], predictions.y_true == c
+
+    def __init__(
+        self,
+        predictions: Predictions,
+        cells: Cells,
+        counts: GroupCounts,
+        *,
+        code: Ints,
+        design: Design | None,
+        options: AuditOptions,
+    ) -> None:
+        self._known, self._counts, self._options = predictions, counts, options
+        self._design = design
+        self._units = None if design is None else design.units(len(predictions))
+        self._with_value = np.flatnonzero(code < cells.patterns)
+        self._recalls: list[Sample] = []
+        self._rising: Ints | None = None
+        if design is not None:
+            self._recalls = [
+                designed(
+                    cells, replace(design, paired=False), counts=predictions.correct, base=predictions.y_true == c,
+                    code=code, options=options,
+                )
+                for c in range(len(predictions.classes))
+            ]  # fmt: skip
+            if predictions.proba is not None:  # sorted once for all areas
+                self._rising = np.argsort(predictions.proba, axis=0, kind="stable")
+
+    def recall(self, i: int, c: int) -> Estimate:
+        """Return the recall of class c in row i, which has images of it."""
+        if self._design is None:
+            rightly, truly = int(self._counts.rightly[i, c]), int(self._counts.truly[i, c])
+            return wilson(rightly, truly, self._options.confidence)
+        return rate_estimate(self._recalls[c], i, confidence=self._options.confidence)
+
+    def macro_recall(self, i: int, inside: Ints, classes: Mask) -> Estimate:
+        """Return the mean recall of row i over those classes that it has.
+
+        Args:
+            i: position of the row.
+            inside: positions of its images.
+            classes: which classes take part, shape (C,).
+        """
+        level = self._options.confidence
+        if self._design is None or self._units is None:
+            return mean_of_rates(self._counts.rightly[i][classes], self._counts.truly[i][classes], level)
+        chosen = np.flatnonzero(classes)
+        images = np.array([self._recalls[c].n[i] for c in chosen])
+        if self._design.unit is None:
+            return self._weighted_recall([self._recalls[c] for c in chosen], i, images)
+        known, units = self._known, self._units.take(inside)
+        kept = classes[known.y_true[inside]]
+        place, units = np.searchsorted(chosen, known.y_true[inside][kept]), units.take(kept)
+        if why := units.why_unknown:
+            return Estimate(None, None, None, n=int(images.sum()), note=why)
+        return clustered_mean_of_rates(
+            units.summed(place, len(chosen), known.correct[inside][kept]), units.summed(place, len(chosen)),
+            images=images, confidence=level,
+        )  # fmt: skip
+
+    def _weighted_recall(self, recalls: Sequence[Sample], i: int, images: Ints) -> Estimate:
+        """Return the mean of weighted recalls, which are independent, by their effective counts (Kish)."""
+        k, n = (np.array([getattr(sample, name)[i] for sample in recalls]) for name in ("k_eff", "n_eff"))
+        found = mean_of_rates(k, n, self._options.confidence)
+        note = f"n = {images.sum()}, but no image has a weight" if found.value is None and images.any() else found.note
+        return replace(found, n=int(images.sum()), note=note)
+
+    def of_probabilities(self, inside: Ints) -> dict[str, Any]:
+        """Return the part of a profile that needs the probabilities of the group alone; nothing without them.
+
+        The calibration error is shown where the images are worth as much as 200 independent ones, by the design
+        effect in its bins; that effect also raises what a perfectly calibrated model would show.
+
+        Args:
+            inside: positions of the group's images.
+        """
+        known = self._known
+        if known.proba is None:
+            return {}
+        proba, y_true, y_pred = known.proba[inside], known.y_true[inside], known.y_pred[inside]
+        sure, right = proba[np.arange(len(inside)), y_pred], y_true == y_pred
+        units = None if self._units is None else self._units.take(inside)
+        weighted = self._design is not None and self._design.weights is not None
+        weights = units.weight if units is not None and weighted else None
+        weighs, effect = True, 1.0
+        enough = len(inside) >= MIN_CALIBRATION
+        if units is not None:
+            weighs = bool(units.weight.any())
+            found = calibration_effect(sure, right, units) if weighs and enough else None
+            enough = found is not None and kish_n(units.weight) / found >= MIN_CALIBRATION
+            effect = found or 1.0
+        return {
+            "confidence_gap": self._mean(sure - right, units, lowest=-1.0, highest=1.0),
+            "calibration": calibration_error(sure, right, weights=weights) if enough else None,
+            "calibration_expected": null_calibration_error(sure, weights=weights, effect=effect) if enough else None,
+            "brier": self._mean(confidence_losses(sure, right), units, highest=1.0),
+            "log_loss": self._mean(log_losses(proba, y_true), units),
+            "aurc": aurc(sure, right, weights) if weighs else None,
+        }
+
+    def _mean(self, values: Floats, units: Units | None, *, lowest: float = 0.0, highest: float = np.inf) -> Estimate:
+        if units is None:
+            return mean_estimate(values, self._options.confidence, lowest=lowest, highest=highest)
+        return clustered_mean(values, units, self._options.confidence, lowest=lowest, highest=highest)
+
+    def ranked(self, images: Mapping[int, Ints], *, is_group: Sequence[bool]) -> dict[int, dict[str, Any]]:
+        """Return the AUROCs of each group within itself and across to the rest; nothing without probabilities.
+
+        Borkan, Dixon, Sorensen, Thain & Vasserman (2019), "Nuanced metrics for measuring unintended bias with real data
+        for text classification", WWW Companion, section 3: the subgroup AUC, and the AUCs of background positives with
+        subgroup negatives (BPSN) and of background negatives with subgroup positives (BNSP). The background is the rest
+        here: the other images whose value is known.
+
+        Args:
+            images: positions of the images of each row.
+            is_group: by row, whether its images are among those with a known value.
+        """
+        if self._known.proba is None:
+            return {i: {} for i in images}
+        names = ("auroc", "auroc_positives", "auroc_negatives")
+        rows: dict[int, dict[str, Any]] = {i: {name: {} for name in names} for i in images}
+        for c, name in enumerate(self._known.classes):
+            if self._options.positive in (None, name):
+                areas = self._areas if self._design is None else self._clustered_areas
+                for i, found in areas(images, is_group, c).items():
+                    for area, estimate in found.items():
+                        rows[i][area][name] = estimate
+        return rows
+
+    def _areas(
+        self, images: Mapping[int, Ints], is_group: Sequence[bool], c: int
+    ) -> dict[int, dict[str, Estimate]]:  # fmt: skip
+        """Return the areas of class c by row, of independent images: the scores of all are sorted once."""
+        assert self._known.proba is not None, "only probabilities rank"
+        score, truly, known = self._known.proba[:, c], self._known.y_true == c, self._with_value
+        level = self._options.confidence
         all_high, all_low = np.sort(score[known][truly[known]]), np.sort(score[known][~truly[known]])
-        for row, inside, its_own in zip(rows, images, is_group, strict=True):
+        found: dict[int, dict[str, Estimate]] = {}
+        for i, inside in images.items():
             high, low = np.sort(score[inside][truly[inside]]), np.sort(score[inside][~truly[inside]])
-            rest_high = len(all_high) - len(high) * its_own
-            rest_low = len(all_low) - len(low) * its_own
+            rest_high, rest_low = len(all_high) - len(high) * is_group[i], len(all_low) - len(low) * is_group[i]
+            own = found[i] = {}
             if min(len(high), len(low)) >= MIN_RANKED:
-                row["auroc"][name] = area_above(high, [low], confidence=confidence)
+                own["auroc"] = area_above(high, [low], confidence=level)
             if min(len(high), rest_low) >= MIN_RANKED:
-                row["auroc_positives"][name] = area_above(
-                    high, [all_low], without=[low] if its_own else (), confidence=confidence
+                own["auroc_positives"] = area_above(
+                    high, [all_low], without=[low] if is_group[i] else (), confidence=level
                 )
             if min(rest_high, len(low)) >= MIN_RANKED:
-                row["auroc_negatives"][name] = area_above(
-                    low, [all_high], without=[high] if its_own else (), turned=True, confidence=confidence
+                own["auroc_negatives"] = area_above(
+                    low, [all_high], without=[high] if is_group[i] else (), turned=True, confidence=level
                 )
-    return rows
+        return found
+
+    def _clustered_areas(
+        self, images: Mapping[int, Ints], is_group: Sequence[bool], c: int
+    ) -> dict[int, dict[str, Estimate]]:  # fmt: skip
+        """Return the areas of class c by row, of images that are weighted or in clusters."""
+        assert self._known.proba is not None and self._rising is not None and self._units is not None
+        score, rising = self._known.proba[:, c], self._rising[:, c]
+        truly, each = self._known.y_true[rising] == c, np.arange(len(self._known))
+        known = np.isin(each, self._with_value)
+        found: dict[int, dict[str, Estimate]] = {}
+        for i, inside in images.items():
+            member = np.isin(each, inside)
+            (own_high, own_low), (high, low) = (
+                (rising[part[rising] & truly], rising[part[rising] & ~truly]) for part in (member, known & ~member)
+            )
+            compared = {
+                "auroc": (own_high, own_low), "auroc_positives": (own_high, low), "auroc_negatives": (high, own_low)
+            }  # fmt: skip
+            found[i] = {
+                name: clustered_area(
+                    score[one], score[two], high_units=self._units.take(one), low_units=self._units.take(two),
+                    confidence=self._options.confidence,
+                )
+                for name, (one, two) in compared.items()
+                if min(len(one), len(two)) >= MIN_RANKED
+            }  # fmt: skip
+        return found
 
 
 def profiles_from_dict(values: Mapping[str, Any]) -> ProfileTable:

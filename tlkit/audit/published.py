@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tlkit.audit.comparison import FEWEST_SHOWN, Comparison
+from tlkit.audit.comparison import Comparison
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.result import Audit
 from tlkit.audit.tables import GroupTable
@@ -60,12 +60,13 @@ def published_explanation(explanation: Explanation, *, most: float) -> dict[str,
 
 
 def published_comparison(comparison: Comparison) -> dict[str, Any]:
-    """Return a comparison for other eyes: as `Comparison.to_dict`, of groups of fewer than 20 images the size alone."""
+    """Return a comparison for other eyes: as `Comparison.to_dict`, of small groups the size alone."""
     values = comparison.to_dict()
     nothing = Estimate(None, None, None, n=0).to_dict()
     for row, plain in zip(comparison.rows, values["rows"], strict=True):
         if row.small:
-            few = {**nothing, "n": row.pairs.n, "note": f"n = {row.pairs.n}, fewer than {FEWEST_SHOWN}"}
+            fewer = f"n = {row.pairs.n}, fewer than {comparison.settings.min_group_size}"
+            few = {**nothing, "n": row.pairs.n, "note": row.difference.note or fewer}
             plain.update(dict.fromkeys(("pairs", "p", "p_holm", "detectable", "needed")))
             plain.update({name: dict(few) for name in ("first", "second", "difference")})
     return {**values, "complete": False}

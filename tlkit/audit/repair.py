@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from tlkit.audit.comparison import Comparison
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.tables import as_json
 from tlkit.errors import refuse_newer
 from tlkit.stats.estimate import Estimate
 
@@ -47,7 +49,7 @@ class RepairTrial:
 
 
 @dataclass(frozen=True)
-class WorstGroup:
+class WorstGroupChange:
     """The worst group of the test images, before and after.
 
     Attributes:
@@ -87,7 +89,8 @@ class Repair:
         offsets: what group_offsets adds to the log probabilities, by value of the attribute and class; empty for the
             other methods.
         margin: largest overall loss that counts as not inferior.
-        confidence: two-sided level of the intervals, in (0, 1).
+        settings: the options that it was made with: columns, fewest validation images of a group, level of the
+            intervals, seed.
         images: images of train, val and test.
         seconds: for fitting all candidates, choosing and judging; without the time for features.
     """
@@ -102,11 +105,11 @@ class Repair:
     before: tuple[str, Estimate] | None
     chosen: str | None
     run: str | None
-    test: WorstGroup | None
+    test: WorstGroupChange | None
     comparison: Comparison | None
     offsets: Mapping[str, Mapping[str, float]]
     margin: float
-    confidence: float
+    settings: AuditOptions
     images: Mapping[str, int]
     seconds: float
 
@@ -132,7 +135,7 @@ class Repair:
         """Return plain JSON values; `from_dict` reads them back."""
         values = asdict(self)
         comparison = self.comparison.to_dict() if self.comparison else None
-        return {"version": FORMAT_VERSION, **values, "comparison": comparison}
+        return {"version": FORMAT_VERSION, **as_json(values), "comparison": comparison}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Repair:
@@ -145,10 +148,11 @@ class Repair:
         before, test, comparison = (values[name] for name in ("before", "test", "comparison"))
         read = {
             "by": tuple(values["by"]),
+            "settings": AuditOptions.from_dict(values["settings"]),
             "groups": tuple(values["groups"]),
             "trials": tuple(RepairTrial(**_estimates(trial)) for trial in values["trials"]),
             "before": None if before is None else (before[0], Estimate.from_dict(before[1])),
-            "test": None if test is None else WorstGroup(**_estimates(test)),
+            "test": None if test is None else WorstGroupChange(**_estimates(test)),
             "comparison": None if comparison is None else Comparison.from_dict(comparison),
         }
         return cls(**{key: value for key, value in values.items() if key != "version"} | read)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.audit.repair import RepairTrial, RepairVerdict, WorstGroup
+from tlkit.audit.repair import RepairTrial, RepairVerdict, WorstGroupChange
 from tlkit.audit.words import signed
 from tlkit.stats.intervals import wilson
 from tlkit.stats.paired import Pairs, paired_difference
@@ -125,7 +125,7 @@ def choose(
 
 def judge_on_test(
     before: Mask, after: Mask, *, group: Ints, names: Sequence[str], margin: float, confidence: float
-) -> tuple[WorstGroup | None, RepairVerdict, str]:
+) -> tuple[WorstGroupChange | None, RepairVerdict, str]:
     """Say whether the test images confirm a repair: the worst group gains, and overall accuracy is not inferior.
 
     Not inferior: the interval of the overall change lies above minus the margin.
@@ -144,7 +144,7 @@ def judge_on_test(
         return None, "NOT ENOUGH DATA", f"No test image is in {', '.join(empty)}."
     change = worst_change(pairs, confidence)
     (was, first), (now, second) = worst_rates(pairs, confidence)
-    worst = WorstGroup(names[was], first, names[now], second, change)
+    worst = WorstGroupChange(names[was], first, names[now], second, change)
     overall = paired_difference(pairs_by_group(before, after, np.zeros_like(group), 1)[0], confidence)
     gained, lost = (change.low or 0.0) > 0, (change.high or 0.0) < 0
     inferior, sound = (overall.high or 0.0) < -margin, (overall.low or 0.0) > -margin

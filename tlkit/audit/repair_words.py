@@ -19,7 +19,7 @@ def trial_rows(repair: Repair) -> list[tuple[str, ...]]:
     """Return the candidates on val as text, one tuple a row, the header first."""
     if repair.before is None:
         return []
-    level = f"[{repair.confidence:.0%}]"
+    level = f"[{repair.settings.confidence:.0%}]"
     rows: list[tuple[str, ...]] = [
         ("candidate", f"worst group on val {level}", "which", f"change {level}", f"overall change {level}", "s", "")
     ]

@@ -11,69 +11,14 @@ import pandas as pd
 
 from tlkit.audit.columns import Kind
 from tlkit.audit.criteria import CriterionResult, criteria_of, worst_verdict
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.profile import ProfileTable, profiles_from_dict
 from tlkit.audit.rates import Metric, Rate
 from tlkit.audit.tables import CROSS, Gap, GroupRow, GroupTable, Verdict, as_json, record, table_from_dict
-from tlkit.choices import Criterion
 from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
 from tlkit.stats.estimate import Estimate
 
 FORMAT_VERSION = 3
-
-
-@dataclass(frozen=True)
-class AuditSettings:
-    """What the audit was asked to do.
-
-    Attributes:
-        by: columns to audit by.
-        metrics: rates to compare.
-        min_group_size: groups with a smaller denominator get no rate and no test.
-        max_order: the most columns that an intersection has.
-        confidence: two-sided level of the intervals, in (0, 1).
-        tolerance: the largest difference from the rest that is tolerated, in [0, 1).
-        alpha: chance of any false alarm in the whole audit, in (0, 1).
-        seed: seed of the random permutations.
-        criteria: the criteria chosen; their rates are among `metrics`.
-        positive: the class that all rates but the accuracy are about; None = each class against all others.
-        max_half_width: rates whose interval reaches farther than this to each side are shown without a number.
-        guaranteed: whether intervals rest on Clopper and Pearson's, whose coverage is guaranteed, not on Wilson's.
-        weights: column of the images' weights; None = all alike.
-        cluster_by: column of the clusters; None = independent images.
-        pair_by: column of the matched sets; None = not matched.
-        draws: random permutations for the largest gap.
-    """
-
-    by: tuple[str, ...]
-    metrics: tuple[Metric, ...] = ("accuracy",)
-    min_group_size: int = 20
-    max_order: int = 2
-    confidence: float = 0.95
-    tolerance: float = 0.05
-    alpha: float = 0.05
-    seed: int = 0
-    criteria: tuple[Criterion, ...] = ()
-    positive: str | None = None
-    max_half_width: float = 0.15
-    guaranteed: bool = False
-    weights: str | None = None
-    cluster_by: str | None = None
-    pair_by: str | None = None
-    draws: int = 10_000
-
-    @property
-    def test_name(self) -> str:
-        """The test against the rest, as text."""
-        if self.pair_by is not None:
-            return "exact matched test"
-        if self.cluster_by is not None:
-            return "t on clusters"
-        return "Fisher" if self.weights is None else "score test, weighted"
-
-    @property
-    def gap_test_name(self) -> str:
-        """Where the p-value of the largest gap comes from, as text: images that hang together cannot be dealt anew."""
-        return "permutation" if self.test_name == "Fisher" else "simulated"
 
 
 @dataclass(frozen=True)
@@ -88,7 +33,7 @@ class ColumnFacts:
         missing_p: p-value of the χ² test that errors are as frequent where the value is missing as where it is known;
             None where nothing is missing, or nothing but right or wrong.
         missing_test: "chi-square", or "permutation" where an expected count is below 5; the test of the audit's design
-            (`AuditSettings.test_name`) where images are weighted, in clusters or matched.
+            (`AuditOptions.test_name`) where images are weighted, in clusters or matched.
         groups: names of its groups, then "(missing)".
         images: labelled images of each, however few.
         right: how many of them are predicted right.
@@ -110,7 +55,7 @@ class Audit:
     """How the rates of a classifier compare across groups, with what is certain and what is not.
 
     Attributes:
-        settings: what was asked.
+        settings: the options that it was made with.
         images: labelled images, which all counts are about.
         unlabelled: images left out because their class is not known.
         overall: accuracy over all labelled images, weighted where they have weights, with its interval.
@@ -120,7 +65,7 @@ class Audit:
         profiles: calibration, ranking and recall by class for the groups of each combination of columns.
     """
 
-    settings: AuditSettings
+    settings: AuditOptions
     images: int
     unlabelled: int
     overall: Estimate
@@ -270,11 +215,8 @@ class Audit:
                 "run's audit.json, or what `Audit.to_dict` returns."
             )
         refuse_newer("This audit was", values["version"], known=FORMAT_VERSION)
-        settings = dict(values["settings"])
-        for name in ("by", "metrics", "criteria"):
-            settings[name] = tuple(settings.get(name, ()))
         return cls(
-            settings=AuditSettings(**settings),
+            settings=AuditOptions.from_dict(values["settings"]),
             images=values["images"],
             unlabelled=values["unlabelled"],
             overall=Estimate.from_dict(values["overall"]),

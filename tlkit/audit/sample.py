@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.audit.cells import Cells
+from tlkit.audit.options import AuditOptions
 from tlkit.stats.clusters import Units
 from tlkit.stats.designs import (
     Moments,
@@ -84,16 +85,20 @@ class Design:
         weight = np.ones(n) if self.weights is None else self.weights
         return Units(weight, np.arange(n) if self.unit is None else self.unit)
 
+    def take(self, rows: Mask | Ints) -> Design:
+        """Return how some of the images hang together."""
+        unit = None if self.unit is None else np.unique(self.unit[rows], return_inverse=True)[1].astype(np.int64)
+        return Design(None if self.weights is None else self.weights[rows], unit, self.paired)
 
-def independent(cells: Cells, *, k: Ints, n: Ints, draws: int, seed: int) -> Sample:
+
+def independent(cells: Cells, *, k: Ints, n: Ints, options: AuditOptions) -> Sample:
     """Return the sample of independent images, from counts: Fisher's test, and successes dealt anew for the gap.
 
     Args:
         cells: the groups.
         k: numerators of the patterns, shape (P + 1,), the last entry for the images with a missing value.
         n: denominators of the patterns, shape (P + 1,).
-        draws: random deals for the largest gap.
-        seed: their seed.
+        options: number and seed of the random deals for the largest gap.
     """
     own_k, own_n = cells.gather(k), cells.gather(n)
     is_group = np.arange(len(own_n)) < len(own_n) - 1
@@ -106,8 +111,8 @@ def independent(cells: Cells, *, k: Ints, n: Ints, draws: int, seed: int) -> Sam
 
     def gap(shown: Mask) -> GapTest | None:
         if member is None:
-            return max_gap(k[:-1][shown], n[:-1][shown], draws=draws, seed=seed)
-        return max_gap(k[:-1], n[:-1], member=member[:, shown], draws=draws, seed=seed)
+            return max_gap(k[:-1][shown], n[:-1][shown], draws=options.draws, seed=options.seed)
+        return max_gap(k[:-1], n[:-1], member=member[:, shown], draws=options.draws, seed=options.seed)
 
     among = None
     if member is not None:  # groups that share images rise and fall together
@@ -126,9 +131,7 @@ def designed(
     counts: Mask,
     base: Mask,
     code: Ints,
-    draws: int,
-    seed: int,
-    confidence: float = 0.95,
+    options: AuditOptions,
 ) -> Sample:
     """Return the sample of weighted, clustered or matched images, from the images themselves.
 
@@ -138,9 +141,7 @@ def designed(
         counts: whether an image counts in the numerator, shape (N,).
         base: whether it counts in the denominator, shape (N,).
         code: pattern of each image, shape (N,), in 0…P, P = a value is missing.
-        draws: random draws for the largest gap.
-        seed: their seed.
-        confidence: two-sided level of the intervals, in (0, 1).
+        options: level of the intervals, number and seed of the random draws for the largest gap.
     """
     assert design.weights is None or not design.paired, "matched images are compared one by one"
     weights, every = np.ones(len(code)) if design.weights is None else design.weights, _rows_of(cells)
@@ -150,10 +151,10 @@ def designed(
         compared = _compare_weighted(found)
     else:
         good, all_ = (_by_unit(design.unit, code, values, base, every) for values in (weights * counts, weights))
-        found = _clustered(good, all_, images, confidence)
+        found = _clustered(good, all_, images, options.confidence)
         compared = _compare_clusters(found)
         if design.paired:
-            compared = _compare_matched(good, all_, images, confidence, among_groups=compared)
+            compared = _compare_matched(good, all_, images, options.confidence, among_groups=compared)
     rows = len(images) // 2
     among = None if found.shared is None else found.shared[: rows - 1, : rows - 1]
 
@@ -162,7 +163,7 @@ def designed(
         if np.any(found.size[seen] <= 0):
             return None
         together = None if among is None else among[np.ix_(seen, seen)]
-        return max_gap_normal(found.rate[seen], found.size[seen], together, draws=draws, seed=seed)
+        return max_gap_normal(found.rate[seen], found.size[seen], together, draws=options.draws, seed=options.seed)
 
     return Sample(
         images[:rows], images[rows:], found.k_eff[:rows], found.size[:rows], found.rate_size[:rows], compared.sides,

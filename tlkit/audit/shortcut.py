@@ -34,7 +34,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def shortcuts_of(
-    known: Predictions, table: pd.DataFrame, units: Ints, *, confidence: float = 0.95, seed: int = 0
+    known: Predictions, table: pd.DataFrame, units: Ints, *, confidence: float, seed: int
 ) -> tuple[Shortcut, ...]:
     """Return how well columns alone tell the classes: all together first, then each, the most telling first.
 

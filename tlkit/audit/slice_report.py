@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tlkit.audit.conditions import Condition
 from tlkit.audit.evidence import GroupImages
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.tables import as_json
 from tlkit.errors import refuse_newer
 from tlkit.stats.estimate import Estimate
@@ -104,10 +105,8 @@ class SliceReport:
         columns: columns that were searched.
         searched_conditions: number of conditions and pairs of conditions that were tried.
         overall: accuracy over all labelled images.
-        min_images: a slice has at least so many images in the half that was searched; with fewer in the other one it
-            is a candidate only.
-        confidence: two-sided level of the intervals, in (0, 1).
-        alpha: chance of any false alarm among what is confirmed, in (0, 1).
+        settings: the options that it was made with. A slice has at least `min_group_size` images in the half that was
+            searched; with fewer in the other one it is a candidate only.
         clusters: number of clusters of features that were searched; 0 = none.
         slices: what was found, in the order in which it was found.
         shortcuts: all columns together first, then each alone; empty where it could not be tested.
@@ -120,9 +119,7 @@ class SliceReport:
     columns: tuple[str, ...]
     searched_conditions: int
     overall: Estimate
-    min_images: int
-    confidence: float
-    alpha: float
+    settings: AuditOptions
     clusters: int
     slices: tuple[FoundSlice, ...]
     shortcuts: tuple[Shortcut, ...] = ()
@@ -164,6 +161,7 @@ class SliceReport:
         """
         refuse_newer("These slices were", values["version"], known=FORMAT_VERSION)
         read = {name: value for name, value in values.items() if name != "version"}
+        read["settings"] = AuditOptions.from_dict(values["settings"])
         read["columns"] = tuple(values["columns"])
         read["overall"] = Estimate.from_dict(values["overall"])
         read["slices"] = tuple(FoundSlice.from_dict(one) for one in values["slices"])

@@ -12,7 +12,7 @@ MOST_COLUMNS = 5
 
 def slice_rows(report: SliceReport) -> list[tuple[str, ...]]:
     """Return the slices as text, one tuple each, the header first."""
-    level = f"[{report.confidence:.0%}]"
+    level = f"[{report.settings.confidence:.0%}]"
     header = (
         "slice",
         "standing",
@@ -37,7 +37,12 @@ def shortcut_rows(report: SliceReport) -> list[tuple[str, ...]]:
     """Return the test for shortcuts as text, one tuple a column, the header first; empty where there is none."""
     if not report.shortcuts:
         return []
-    header = ("classes told from", f"accuracy [{report.confidence:.0%}]", "always the most frequent class", "p")
+    header = (
+        "classes told from",
+        f"accuracy [{report.settings.confidence:.0%}]",
+        "always the most frequent class",
+        "p",
+    )
     return [header, *(_shortcut_row(one) for one in report.shortcuts)]
 
 
@@ -51,7 +56,7 @@ def slice_sentences(report: SliceReport) -> list[str]:
         f"{report.searched_conditions:,} conditions and pairs of conditions on {len(report.columns)} columns were "
         f"tried on {report.searched:,} of {report.images:,} images; {_count(len(report.slices))} looked worse and "
         f"{'was' if len(report.slices) == 1 else 'were'} tested on the other {report.tested:,}, which had no part in "
-        f"the search (Holm, alpha {report.alpha:g})."
+        f"the search (Holm, alpha {report.settings.alpha:g})."
     ]
     if report.units < report.images:
         found.append(f"The images show {report.units:,} different pictures or units; each lies in one half.")
@@ -60,8 +65,8 @@ def slice_sentences(report: SliceReport) -> list[str]:
     found += [_slice_sentence(report, one) for one in report.slices]
     if not report.searched_conditions:
         found.append(
-            f"NOT ENOUGH DATA: nothing that the images have in common holds of {report.min_images} images in the half "
-            f"that is searched, and not of {report.min_images} others."
+            f"NOT ENOUGH DATA: nothing that the images have in common holds of {report.settings.min_group_size} images "
+            f"in the half that is searched, and not of {report.settings.min_group_size} others."
         )
     elif not report.slices:
         found.append("No slice that nobody declared does worse than the rest.")
@@ -76,13 +81,13 @@ def shortcut_sentences(report: SliceReport) -> list[str]:
         return []
     together, *alone = report.shortcuts
     value = f"{together.accuracy.format()} against {together.base_rate:.3f} for always saying the most frequent class"
-    telling = [one.words for one in alone if one.tells(report.alpha)]
-    if not together.tells(report.alpha) and not telling:
+    telling = [one.words for one in alone if one.tells(report.settings.alpha)]
+    if not together.tells(report.settings.alpha) and not telling:
         return [
             f"Shortcuts: the classes could not be told from the columns alone ({value}, permutation p = "
             f"{p_text(together.p)})."
         ]
-    if together.tells(report.alpha):
+    if together.tells(report.settings.alpha):
         first = f"Shortcuts: the columns alone tell the classes better than chance: {value} (permutation p = "
         first += f"{p_text(together.p)})."
     else:
@@ -98,7 +103,8 @@ def _slice_sentence(report: SliceReport, one: FoundSlice) -> str:
     if one.difference is None:
         return (
             f"{one.name}: a candidate. Accuracy {one.searched.format()} where it was searched (n = {one.searched.n}), "
-            f"but only {one.tested.n} images, or as few others, to test it on; {report.min_images} are asked for."
+            f"but only {one.tested.n} images, or as few others, to test it on; {report.settings.min_group_size} are "
+            "asked for."
         )
     about = f"accuracy {one.tested.format()} (n = {one.tested.n}), {signed(one.difference)} against the rest"
     p = p_is(one.p_holm)

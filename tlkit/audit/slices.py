@@ -19,6 +19,7 @@ import pandas as pd
 from tlkit.audit.conditions import Condition, conditions_of
 from tlkit.audit.evidence import Neighbours, group_images
 from tlkit.audit.halves import first_half
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.shortcut import shortcuts_of
 from tlkit.audit.slice_report import FoundSlice, SliceReport, Standing
 from tlkit.errors import PredictionsError
@@ -40,6 +41,8 @@ from tlkit.stats.tests import fisher_exact
 
 logger = logging.getLogger(__name__)
 
+MOST_SLICES = 5
+"""The most slices to test."""
 WORTH_TESTING = 1.645
 """A slice is worth a test where it lies so many standard errors below the rest on the half that is searched."""
 WORTH_A_PAIR = 1.0
@@ -56,14 +59,11 @@ def search_slices(
     columns: pd.DataFrame,
     units: Ints | None = None,
     content: Sequence[str] = (),
-    min_images: int = 20,
-    most: int = 5,
+    most: int = MOST_SLICES,
     max_order: Literal[1, 2] = 2,
-    confidence: float = 0.95,
-    alpha: float = 0.05,
     clusters: int = 0,
     neighbours: Neighbours | None = None,
-    seed: int = 0,
+    options: AuditOptions,
 ) -> SliceReport:
     """Find groups of images that do worse than the rest, and test them on images that had no part in finding them.
 
@@ -77,19 +77,18 @@ def search_slices(
         units: unit of each image, shape (N,), as `units_of` gives them: those of one unit, such as copies of a picture,
             stay in one half; None = each image is one.
         content: columns that say what the images show, such as clusters of features: no shortcuts.
-        min_images: the fewest images of a slice, in either half.
         most: the most slices to test.
         max_order: 1 = single conditions only, 2 = pairs as well.
-        confidence: two-sided level of the intervals, in (0, 1).
-        alpha: chance of any false alarm among what is confirmed, in (0, 1).
         clusters: number of clusters of features among the columns, for the record.
         neighbours: nearest images by features, to show beside a slice's images.
-        seed: of the permutations and resamples.
+        options: fewest images of a slice in either half (`min_group_size`), levels of intervals and tests, and the seed
+            of permutations and resamples. Columns and design are those of the arguments above.
 
     Raises:
         PredictionsError: no image has a label, there is no column, or an argument is out of its range.
     """
-    problems = _problems(predictions, columns, min_images, most, max_order, confidence=confidence, alpha=alpha)
+    min_images, confidence, seed = options.min_group_size, options.confidence, options.seed
+    problems = options.problems(predictions.classes) + _problems(predictions, columns, most, max_order)
     if problems:
         raise PredictionsError(*problems)
     labelled = predictions.y_true >= 0
@@ -97,7 +96,7 @@ def search_slices(
     units = np.unique(whole[labelled], return_inverse=True)[1].astype(np.int64)
     known, table = predictions.labelled, columns.loc[labelled].reset_index(drop=True)
     half = first_half(known.path.tolist(), units)
-    halves = _Halves(known, units, half, min_images, confidence, alpha)
+    halves = _Halves(known, units, half, options)
     found, tried = _search(table[half], ~known.correct[half], min_images=min_images, most=most, max_order=max_order)
     logger.info(
         "Slices: %d conditions and pairs tried on %d images; %d to test on the other %d.",
@@ -120,9 +119,7 @@ def search_slices(
         columns=tuple(map(str, columns.columns)),
         searched_conditions=tried,
         overall=wilson(int(known.correct.sum()), len(known), confidence),
-        min_images=min_images,
-        confidence=confidence,
-        alpha=alpha,
+        settings=options,
         clusters=clusters,
         slices=tuple(slices),
         shortcuts=shortcuts_of(known, table.drop(columns=list(content)), units, confidence=confidence, seed=seed),
@@ -136,21 +133,13 @@ class _Halves:
     known: Predictions
     units: Ints
     half: Mask
-    min_images: int
-    confidence: float
-    alpha: float
+    options: AuditOptions
 
 
-def _problems(
-    predictions: Predictions, columns: pd.DataFrame, min_images: int, most: int, max_order: int, **shares: float
-) -> list[str]:
-    counts = {"min_images": min_images, "most": most}
-    problems = [f"{name} is {value}. Use a number from 1." for name, value in counts.items() if value < 1]
+def _problems(predictions: Predictions, columns: pd.DataFrame, most: int, max_order: int) -> list[str]:
+    problems = [] if most >= 1 else [f"most is {most}. Use a number from 1."]
     if max_order not in (1, 2):
         problems.append(f"max_order is {max_order}. Use 1 for single conditions or 2 for pairs as well.")
-    problems += [
-        f"{name} is {value:g}. Use a number between 0 and 1." for name, value in shares.items() if not 0 < value < 1
-    ]
     if not len(columns.columns):
         problems.append("There is no column to search for slices.")
     if not (predictions.y_true >= 0).any():
@@ -234,11 +223,11 @@ def _test(halves: _Halves, inside: Mask, outside: Mask) -> tuple[Estimate | None
     Independent images: Newcombe's interval and Fisher's test. Where several images are of one unit, the interval rests
     on the effective size, and the larger p-value of Fisher's test and of the one on units counts.
     """
-    asked, confidence = ~halves.half & (inside | outside), halves.confidence
+    asked, confidence = ~halves.half & (inside | outside), halves.options.confidence
     inside, right = inside[asked], halves.known.correct[asked]
     k, n = int(right[inside].sum()), int(inside.sum())
     rest_k, rest_n = int(right.sum()) - k, len(right) - n
-    if min(n, rest_n) < halves.min_images:
+    if min(n, rest_n) < halves.options.min_group_size:
         return None, None
     p = fisher_exact(k, n, rest_k, rest_n)
     code = np.unique(halves.units[asked], return_inverse=True)[1]
@@ -281,7 +270,7 @@ def _judged(
     neighbours: Neighbours | None,
 ) -> FoundSlice:
     """Return a slice with its standing and what is behind it."""
-    known, half, confidence = halves.known, halves.half, halves.confidence
+    known, half, confidence = halves.known, halves.half, halves.options.confidence
     (inside, outside), right = side, known.correct
     searched, tested = (
         wilson(int(right[inside & part].sum()), int((inside & part).sum()), confidence) for part in (half, ~half)
@@ -290,14 +279,16 @@ def _judged(
     mix, gap = None, None
     if difference is not None:
         below = difference.high is not None and difference.high < 0
-        standing = "confirmed" if below and p[1] is not None and p[1] < halves.alpha else "not confirmed"
+        standing = "confirmed" if below and p[1] is not None and p[1] < halves.options.alpha else "not confirmed"
         sides = (inside & ~half, outside & ~half)
         classes = len(known.classes)
         counts = [np.bincount(known.y_true[part], minlength=classes) for part in sides]
         rights = [np.bincount(known.y_true[part & right], minlength=classes) for part in sides]
         mix = split_gap(np.array(rights), np.array(counts), rng=rng, confidence=confidence).mix
         rest = int(counts[1].sum())
-        gap = detectable_gap(rest, int(counts[0].sum()), float(rights[1].sum()) / rest, alpha=halves.alpha / tests)
+        gap = detectable_gap(
+            rest, int(counts[0].sum()), float(rights[1].sum()) / rest, alpha=halves.options.alpha / tests
+        )
     name = " and ".join(condition.words for condition in conditions)
     evidence = group_images(known, inside, rest=outside, by="slice", group=name, neighbours=neighbours)
     return FoundSlice(

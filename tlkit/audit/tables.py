@@ -43,7 +43,7 @@ class GroupRow:
         best_ratio: the ratio to the group that is best off.
         best_error_ratio: the error ratio to the group that is best off.
         base_rate: share of the group's images that are of the table's class, with its interval; None for the accuracy.
-        p: p-value against the rest: Fisher's exact test, or that of the audit's design (`AuditSettings.test_name`);
+        p: p-value against the rest: Fisher's exact test, or that of the audit's design (`AuditOptions.test_name`);
             None where there is no test.
         p_holm: the same after Holm's correction over all tests of the audit.
         verdict: FAIL = the whole interval of the difference lies beyond the tolerance and p_holm is below alpha;

@@ -99,7 +99,7 @@ def gap_text(table: GroupTable, gap: Gap, *, how: str) -> str:
     Args:
         table: the table.
         gap: its largest gap.
-        how: where the p-value comes from (`AuditSettings.gap_test_name`).
+        how: where the p-value comes from (`AuditOptions.gap_test_name`).
     """
     value = "largest gap: too few images for a number" if _is_vague(table, gap) else f"largest gap {gap.value:.3f}"
     return f"{value}; {gap.expected:.3f} expected by chance alone; {how} {p_is(gap.p)}"

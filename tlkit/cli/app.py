@@ -11,7 +11,7 @@ import typer
 
 from tlkit.choices import Views
 from tlkit.cli import data, features, recipe
-from tlkit.cli.output import class_rows, find_run, print_json, print_lines, print_table, read_file, start_logging
+from tlkit.cli.output import find_run, print_json, print_lines, print_table, print_tables, read_file, start_logging
 
 if TYPE_CHECKING:
     pass
@@ -129,9 +129,7 @@ def evaluate(
         print_json(result.to_dict())
         return
     print_lines([judged_on(run, run.judged_split(split)), ""] if run else [])
-    print_table([("metric", "value", "basis"), *result.summary_rows()])
-    print_lines([""])
-    print_table(class_rows(result))
+    print_tables(result.tables())
 
 
 @app.command()
@@ -146,13 +144,13 @@ def audit(
     ] = None,
     split: Split = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of group columns keyed by path, to join.")] = None,
-    max_order: Annotated[int | None, typer.Option(help="Most columns crossed with each other.")] = None,
+    max_intersection_order: Annotated[int | None, typer.Option(help="Most columns crossed with each other.")] = None,
     min_group_size: Annotated[int | None, typer.Option(help="Smaller groups get no rate.")] = None,
     criteria: Annotated[
         list[str] | None,
         typer.Option(
             "--criterion",
-            help="accuracy_equality, demographic_parity, equal_opportunity, equalised_odds, "
+            help="accuracy_parity, demographic_parity, equal_opportunity, equalized_odds, "
             "predictive_parity or four_fifths; repeat it for more.",
         ),
     ] = None,
@@ -180,13 +178,16 @@ def audit(
 
     gates = open_gate_file(gate, junit=junit, summary=summary)
     judged, result, behind = run_audit(
-        what, by=by, split=split, groups=groups, max_order=max_order, min_group_size=min_group_size,
+        what, by=by, split=split, groups=groups, max_intersection_order=max_intersection_order,
+        min_group_size=min_group_size,
         criteria=criteria, positive=positive, tolerance=tolerance, cluster_by=cluster_by, pair_by=pair_by,
         weights=weights, y_true=y_true, y_pred=y_pred,
     )  # fmt: skip
     if export is not None:
         result.export(export, k=k)
-    verdicts = judge_gate_file(gates, judged, split=split, y_true=y_true, y_pred=y_pred)
+    verdicts = judge_gate_file(
+        gates, judged, split=split, groups=groups, y_true=y_true, y_pred=y_pred, options=result.settings
+    )
     if json:
         explained = published_explanation(behind, most=result.settings.max_half_width)
         more = {"explanation": explained} | ({"gate": verdicts.to_dict()} if verdicts else {})
@@ -194,7 +195,7 @@ def audit(
     else:
         print_audit(result)
         print_lines(["", "Behind the gaps", *behind.sentences()])
-        print_evidence(judged, result, by=by, split=split)
+        print_evidence(judged, result, split=split, groups=groups)
     if verdicts is not None:
         finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
 
@@ -210,21 +211,13 @@ def compare(
     json: AsJson = False,
 ) -> None:
     """Say what changes from the first model to the second, image by image: overall, by class and by group."""
-    from tlkit.audit.comparison import compare_predictions
     from tlkit.audit.published import published_comparison
-    from tlkit.pipeline.judging.compare import leaks_of, tell_apart
+    from tlkit.pipeline.judging.compare import compare_with, tell_apart
 
-    one, two = find_run(first, split=split), find_run(second, split=split)
-    if one and two:
-        result = one.compare(two, by=by, split=split)
-    else:
-        tables = [
-            run.predictions(split) if run else read_file(path, y_true=y_true, y_pred=y_pred)
-            for run, path in ((one, first), (two, second))
-        ]
-        result = compare_predictions(
-            *tables, by=by, names=tell_apart(first, second), leaked=leaks_of((one, two), split)
-        )
+    one, two = (
+        find_run(path, split=split) or read_file(path, y_true=y_true, y_pred=y_pred) for path in (first, second)
+    )
+    result = compare_with(one, two, by=by, split=split, names=tell_apart(first, second))
     if json:
         print_json(published_comparison(result))
         return
@@ -253,7 +246,7 @@ def advise(
 ) -> None:
     """Rank the pretrained backbones that are here on your own images, and say what the images cannot decide."""
     from tlkit.cli.allocator import keep_freed_memory
-    from tlkit.cli.output import named_progress, print_advice, require_svg, write_svg
+    from tlkit.cli.output import named_progress, require_svg, write_svg
     from tlkit.data.sources import require_source
     from tlkit.runs.directory import MARKER
 
@@ -272,7 +265,7 @@ def advise(
         from tlkit.plots import plot_advice
 
         write_svg(plot, lambda: plot_advice(result))
-    print_json(result.to_dict()) if json else print_advice(result)
+    print_json(result.to_dict()) if json else print_tables(result.tables())
 
 
 @app.command()
@@ -285,7 +278,7 @@ def slices(
     split: Split = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of columns keyed by path, to join to a file.")] = None,
     clusters: Annotated[int, typer.Option(help="Clusters of a run's features; 0 = none.")] = 8,
-    min_images: Annotated[int, typer.Option(help="Fewest images of a slice, in either half.")] = 20,
+    min_images: Annotated[int | None, typer.Option(help="Fewest images of a slice, in either half.")] = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     json: AsJson = False,

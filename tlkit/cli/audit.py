@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from tlkit.audit import Audit, audit_groups
-from tlkit.audit.cells import columns_to_audit, say_left_out
-from tlkit.audit.cut import explain_columns
+from tlkit.audit import Audit
+from tlkit.audit.audit import audit_predictions
 from tlkit.audit.evidence import audit_evidence
+from tlkit.audit.explain import explain_predictions
+from tlkit.audit.options import AuditOptions
 from tlkit.cli.output import find_run, print_lines, read_file
 from tlkit.errors import PredictionsError
+from tlkit.pipeline.judging.options import with_all_columns
 from tlkit.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ def run_audit(
     by: list[str] | None,
     split: str | None,
     groups: Path | None,
-    max_order: int | None,
+    max_intersection_order: int | None,
     min_group_size: int | None,
     criteria: list[str] | None,
     positive: str | None,
@@ -38,48 +40,45 @@ def run_audit(
     """Audit a run as its recipe says where nothing else is asked, or a file of predictions.
 
     Returns:
-        What was judged, the audit, and what lies behind its gaps.
+        The run, or the table of the file with the joined columns; the audit; and what lies behind its gaps.
 
     Raises:
         PredictionsError: a file has no group columns at all.
     """
-    chosen = cast(Any, criteria or None)  # `audit_groups` checks the words
-    design: dict[str, Any] = {"cluster_by": cluster_by, "pair_by": pair_by, "weights": weights}
-    asked: dict[str, Any] = {"positive": positive, **design}
+    chosen = cast(Any, criteria or None)  # `AuditOptions` checks the words
     run = find_run(what, split=split)
-    if run and not groups:
+    if run is not None:
         audit = run.audit(
-            by or None, split=split, max_order=max_order, min_group_size=min_group_size, criteria=chosen,
-            tolerance=tolerance, **asked,
+            by or None, split=split, groups=groups, max_intersection_order=max_intersection_order,
+            min_group_size=min_group_size, criteria=chosen, positive=positive, tolerance=tolerance,
+            cluster_by=cluster_by, pair_by=pair_by, weights=weights,
         )  # fmt: skip
-        return run, audit, run.explain(by or None, split=split, min_group_size=min_group_size, **design)
-    table = run.predictions(split) if run else read_file(what, y_true=y_true, y_pred=y_pred)
+        behind = run.explain(
+            by or None, split=split, groups=groups, min_group_size=min_group_size, cluster_by=cluster_by,
+            pair_by=pair_by, weights=weights,
+        )  # fmt: skip
+        return run, audit, behind
+    table = read_file(what, y_true=y_true, y_pred=y_pred)
     table = table.with_groups(groups) if groups else table
     if not table.group_columns:
         raise PredictionsError(
             f"{what} has no group columns to audit by. Join a CSV of them, keyed by path: --groups FILE."
         )
-    columns, identifiers = (by, []) if by else columns_to_audit(table.groups, used=tuple(design.values()))
-    say_left_out(identifiers)
-    audit = audit_groups(
-        table,
-        by=columns,
-        criteria=chosen or (),
-        max_order=2 if max_order is None else max_order,
-        min_group_size=20 if min_group_size is None else min_group_size,
-        tolerance=0.05 if tolerance is None else tolerance,
-        **asked,
-    )
-    behind = explain_columns(table, by=columns, min_group_size=audit.settings.min_group_size, **design)
-    return table, audit, behind
+    options = AuditOptions().with_overrides(
+        by=by or None, criteria=chosen, positive=positive, min_group_size=min_group_size,
+        max_intersection_order=max_intersection_order, tolerance=tolerance, cluster_by=cluster_by, pair_by=pair_by,
+        weights=weights,
+    )  # fmt: skip
+    options = with_all_columns(options, table.groups)
+    return table, audit_predictions(table, options), explain_predictions(table, options)
 
 
-def print_evidence(judged: Run | Predictions, audit: Audit, *, by: list[str] | None, split: str | None) -> None:
+def print_evidence(judged: Run | Predictions, audit: Audit, *, split: str | None, groups: Path | None) -> None:
     """Print a few of the images behind every row that fails for being worse than the rest."""
     if isinstance(judged, Predictions):
-        found = audit_evidence(judged, audit, by=by or None)
+        found = audit_evidence(judged, audit)
     else:
-        found = judged.audit_images(by or None, split=split, audit=audit)
+        found = judged.audit_images(split=split, groups=groups, audit=audit)
     for one in found:
         print_lines(["", *one.sentences()])
 

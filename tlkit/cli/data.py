@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from tlkit.choices import HeadKind
-from tlkit.cli.output import check_progress, print_json, print_lines, print_table
+from tlkit.cli.output import check_progress, print_json, print_lines, print_table, print_tables
 
 app = typer.Typer(
     help="Examine and split your images, audit their labels, or make a sample dataset.", no_args_is_help=True
@@ -71,16 +71,16 @@ def split(
     seed: Annotated[int, typer.Option(help="Chooses among equally good splits.")] = 0,
 ) -> None:
     """Split images into train, val and test, and write the list that `data.split` of a recipe takes."""
-    from tlkit.cli.output import counts_rows
     from tlkit.data.make_split import make_split
     from tlkit.data.split import SplitPlan
+    from tlkit.data.summary_tables import class_count_table
 
     plan = SplitPlan(
         val=val, test=test, seed=seed, stratify=stratify, group_by=by, time_column=time, folds=folds, fold=fold
     )
     with check_progress() as on_check:
         samples = make_split(root, out, plan=plan, metadata=metadata, progress=on_check)
-    print_table(counts_rows(samples))
+    print_tables([class_count_table(samples.counts())])
     print_lines(["", str(out)])
 
 
@@ -108,12 +108,7 @@ def summary(
     if json:
         print_json(result.to_dict())
         return
-    for title, rows in result.tables():
-        print_lines([title])
-        print_table(rows)
-        print_lines([""])
-    if result.unreadable:
-        print_lines([f"{result.without_header}; tlkit data doctor names them."])
+    print_tables(result.tables())
 
 
 @app.command()
@@ -152,8 +147,8 @@ def labels(
     if json:
         print_json(result.to_dict())
         return
-    print_table(result.rows(top) if result.suspects else [])
-    print_lines(["", *result.sentences(), *result.notes, *_next_step(result.suspects, out, html)])
+    print_tables(result.tables(), most_rows=top)
+    print_lines(_next_step(result.suspects, out, html))
 
 
 def _next_step(suspects: Sequence[object], out: Path | None, html: Path | None) -> list[str]:
@@ -176,6 +171,7 @@ def leaks(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Name the val and test images of a run whose picture was in training, also cropped, and score without them."""
+    from tlkit.evaluation.evaluation_tables import accuracy_table
     from tlkit.pipeline.judging.judge import open_run
     from tlkit.pipeline.questions.leaks import find_run_leaks
 
@@ -195,7 +191,7 @@ def leaks(
     )
     for split, one in judged.items():
         print_lines([""])
-        print_table([(split, "value", "basis"), *(row for row in one.summary_rows() if row[0].startswith("accuracy"))])
+        print_tables([accuracy_table(one, title=split)])
 
 
 @app.command()
@@ -247,7 +243,6 @@ def doctor(
     if json:
         print_json(diagnosis.to_dict())
     else:
-        print_lines([diagnosis.sentence(), ""] if diagnosis.findings else [diagnosis.sentence()])
-        print_table(diagnosis.rows() if diagnosis.findings else [])
+        print_tables(diagnosis.tables())
     if fail_on != "never" and diagnosis.reaches(fail_on):
         raise typer.Exit(1)

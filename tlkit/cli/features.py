@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tlkit.choices import HeadKind
-from tlkit.cli.output import print_json, print_lines, print_table, require_svg, write_svg
+from tlkit.cli.output import print_json, print_lines, print_table, print_tables, require_svg, write_svg
 
 if TYPE_CHECKING:
     from tlkit.features.cache import ShelfInfo
@@ -71,12 +71,13 @@ def curve(
 
         write_svg(plot, lambda: plot_curve(result, more=more))
     if json:
+        from tlkit.features.curve_tables import gain_sentence
+
         wanted = result.as_many_again if more is None else more
-        gain = {"more": wanted, "gain": result.gain(wanted).to_dict(), "sentence": result.sentence(wanted)}
+        gain = {"more": wanted, "gain": result.gain(wanted).to_dict(), "sentence": gain_sentence(result, wanted)}
         print_json(result.to_dict() | {"forecast": gain})
         return
-    print_table(result.rows())
-    print_lines(["", result.basis(), result.sentence(more)])
+    print_tables(result.tables(more=more))
 
 
 def _row(shelf: ShelfInfo) -> tuple[str, ...]:

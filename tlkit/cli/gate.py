@@ -12,6 +12,7 @@ from tlkit.errors import PredictionsError
 
 if TYPE_CHECKING:
     from tlkit.audit.gate_report import GateReport
+    from tlkit.audit.options import AuditOptions
     from tlkit.pipeline.judging.judge import Run
     from tlkit.predictions import Predictions
     from tlkit.recipe.gates import GatesFile
@@ -38,12 +39,33 @@ def open_gate_file(gate: Path | None, *, junit: Path | None, summary: Path | Non
 
 
 def judge_gate_file(
-    gates: GatesFile | None, what: Run | Predictions, *, split: str | None, y_true: str, y_pred: str
+    gates: GatesFile | None,
+    what: Run | Predictions,
+    *,
+    split: str | None,
+    groups: Path | None,
+    y_true: str,
+    y_pred: str,
+    options: AuditOptions,
 ) -> GateReport | None:
-    """Hold a run or predictions against the gates, where there are any."""
-    from tlkit.pipeline.judging.gate import gate
+    """Hold a run or predictions against the gates, where there are any.
 
-    return None if gates is None else gate(what, gates, split=split, y_true=y_true, y_pred=y_pred)
+    Args:
+        gates: what must hold.
+        what: the run, or predictions with all their columns.
+        split: of the run.
+        groups: columns to join to the run's predictions.
+        y_true: column of the true classes in a baseline's file.
+        y_pred: column of the predicted classes there.
+        options: of the audit beside which the gates are judged.
+    """
+    from tlkit.pipeline.judging.gate import gate
+    from tlkit.predictions import Predictions
+
+    if gates is None:
+        return None
+    joined = None if isinstance(what, Predictions) else groups  # a table has them already
+    return gate(what, gates, split=split, groups=joined, y_true=y_true, y_pred=y_pred, options=options)
 
 
 def finish_gate(report: GateReport, *, junit: Path | None, summary: Path | None, quiet: bool) -> None:

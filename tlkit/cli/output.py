@@ -11,19 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.cli.columns import table_lines
 from tlkit.errors import DataError, PredictionsError, RunError
+from tlkit.tables import Column, Table, to_lines
+from tlkit.tables.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from tlkit.audit.result import Audit
     from tlkit.audit.slice_report import SliceReport
-    from tlkit.evaluation import Evaluation
-    from tlkit.features.advice import Advice
     from tlkit.pipeline.judging.judge import Run
     from tlkit.predictions import Predictions
-    from tlkit.samples import Samples
 
 OUT_SUFFIXES = (".csv", ".parquet", ".jsonl")
 
@@ -42,7 +40,7 @@ def start_logging(*, quiet: bool, verbose: bool) -> None:
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines to stdout."""
     for line in lines:
-        print("\n".join(map(_one_line, line.split("\n"))))
+        print("\n".join(map(printable, line.split("\n"))))
 
 
 def print_json(values: Mapping[str, Any]) -> None:
@@ -50,25 +48,35 @@ def print_json(values: Mapping[str, Any]) -> None:
     print(json.dumps(values, indent=2, ensure_ascii=False))
 
 
-def print_table(rows: Sequence[Sequence[str]], *, header: bool = True) -> None:
-    """Print rows as aligned columns, within the width of a terminal; the first row is the header."""
-    if not rows:
-        return
+def print_tables(tables: Iterable[Table], *, most_rows: int | None = None) -> None:
+    """Print tables as aligned columns, within the width of a terminal.
+
+    Args:
+        tables: what to print.
+        most_rows: rows of each table at most; a note counts the others. None = all.
+    """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in table_lines([[_one_line(cell) for cell in row] for row in rows], header=header, width=width):
+    for line in to_lines(tables, width=width, most_rows=most_rows):
         print(line)
 
 
-def _one_line(cell: str) -> str:
-    """Return a cell without what would break its line, or steer the terminal: names come from files of others."""
-    return "".join(letter if letter.isprintable() else "�" for letter in cell)
+def print_table(rows: Sequence[Sequence[str]], *, header: bool = True) -> None:
+    """Print rows of text as aligned columns, within the width of a terminal; the first row is the header."""
+    if not rows:
+        return
+    count = max(map(len, rows))
+    labels, *body = rows if header else ([], *rows)
+    columns = tuple(Column(str(place), labels[place] if place < len(labels) else "") for place in range(count))
+    print_tables([Table("rows", "", columns, tuple((*row, *[""] * (count - len(row))) for row in body))])
 
 
 def print_run(run: Run) -> None:
     """Print what a fit has found, and where to look."""
+    from tlkit.evaluation.evaluation_tables import summary_table
+
     split = run.judged_split()
     print_lines([judged_on(run, split), ""])
-    print_table([("metric", "value", "basis"), *run.evaluation(split).summary_rows()])
+    print_tables([summary_table(run.evaluation(split))])
     audit = run.get_audit(split) if run.recipe.audit.by else None
     if audit is not None:
         print_lines([""])
@@ -99,16 +107,6 @@ def print_audit(audit: Audit) -> None:
     print_lines(["", *audit.sentences()])
 
 
-def print_advice(advice: Advice) -> None:
-    """Print a ranking of backbones: the table, what it means, who is left out, and the lines of a recipe."""
-    print_table(advice.rows())
-    print_lines(["", *advice.sentences()])
-    if advice.left_out:
-        print_lines([""])
-        print_table(advice.left_out_rows())
-    print_lines(["", "For the recipe:", advice.recipe()])
-
-
 def print_slices(report: SliceReport) -> None:
     """Print what was found and how, the slices, the test for shortcuts, and images behind what is confirmed."""
     print_lines([*report.sentences(), ""])
@@ -119,23 +117,6 @@ def print_slices(report: SliceReport) -> None:
     for one in report.confirmed:
         if one.images is not None:
             print_lines(["", *one.images.sentences()])
-
-
-def class_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Return the table of classes as text, with its header."""
-    rows: list[tuple[str, ...]] = [("class", "images", "recall", "precision", "F1")]
-    for result in evaluation.per_class:
-        figures = (result.recall, result.precision, result.f1)
-        rows.append((result.name, str(result.support), *(figure.format() for figure in figures)))
-    return rows
-
-
-def counts_rows(samples: Samples) -> list[tuple[str, ...]]:
-    """Return the images per class and split as text, with header and totals."""
-    counts = samples.counts()
-    rows: list[tuple[str, ...]] = [("class", *counts.columns)]
-    rows += [(str(name), *map(str, row)) for name, row in zip(counts.index, counts.to_numpy(), strict=True)]
-    return [*rows, ("all", *map(str, counts.to_numpy().sum(axis=0)))]
 
 
 def find_run(path: Path, *, split: str | None) -> Run | None:

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from tlkit.cli.output import print_json, print_lines, print_table
+from tlkit.cli.output import print_json, print_lines, print_tables
+from tlkit.tables import to_json
 
 app = typer.Typer(
     help="Check a recipe, plan it, show it whole, tune it, or print its JSON Schema.", no_args_is_help=True
@@ -32,7 +33,11 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
 
 
 @app.command(context_settings=PASS_ON)
-def plan(recipe: RecipePath, overrides: Overrides = None) -> None:
+def plan(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
     """Print what a fit would do, without training: classes, images, preprocessing, what trains, steps."""
     from tlkit.cli.output import check_progress
     from tlkit.pipeline.starting.images import load_dataset
@@ -42,16 +47,14 @@ def plan(recipe: RecipePath, overrides: Overrides = None) -> None:
     with check_progress() as on_check:
         gathered = load_dataset(read, progress=on_check)
     # torch takes seconds to load: what is wrong with the recipe and the images has been said before
-    from tlkit.pipeline.training.plan import plan_rows
+    from tlkit.pipeline.training.plan import plan_tables
     from tlkit.pipeline.training.prepare import prepare
 
-    images, settings, phases = plan_rows(prepare(read, gathered=gathered))
-    print_table(images)
-    print_lines([""])
-    print_table(settings, header=False)
-    for title, blocks in phases:
-        print_lines(["", title])
-        print_table(blocks)
+    tables = plan_tables(prepare(read, gathered=gathered))
+    if json:
+        print_json({"tables": to_json(tables)})
+        return
+    print_tables(tables)
 
 
 @app.command(context_settings=PASS_ON)
@@ -94,19 +97,18 @@ def tune(
     prepared = prepare(read, gathered=gathered)
     if what == "lr":
         sweep = find_learning_rate(prepared, steps=steps)
-        rows, sentence, values = sweep.rows(), sweep.sentence(), sweep.to_dict()
+        tables, values = sweep.tables(), sweep.to_dict()
         if plot is not None:
             write_svg(plot, lambda: plot_rates(sweep))
     else:
         sizes = find_batch_size(prepared, memory_mb=memory_mb)
-        rows, sentence, values = sizes.rows(), sizes.sentence(), sizes.to_dict()
+        tables, values = sizes.tables(), sizes.to_dict()
         if plot is not None:
             write_svg(plot, lambda: plot_batch_sizes(sizes))
     if json:
         print_json(values)
         return
-    print_table(rows)
-    print_lines(["", sentence])
+    print_tables(tables)
 
 
 @app.command()

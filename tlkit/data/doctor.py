@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.data.decode import MAX_PIXELS
-from tlkit.data.diagnosis import KINDS, Diagnosis, Finding, make_finding
+from tlkit.data.diagnosis import Diagnosis, Finding, make_finding
 from tlkit.data.duplicates import DuplicateSet, Fingerprints, find_duplicates
 from tlkit.data.examine import Examined, examine_file
+from tlkit.data.finding_kinds import KINDS
 from tlkit.data.folder import Ignored, Survey, case_twins
 from tlkit.data.looks import MOST_KEPT, Looks
 from tlkit.data.pool import map_files
@@ -85,7 +86,7 @@ def diagnose(
     for path, found in zip(samples.table[PATH], examined, strict=True):
         words = dict(found.details)
         for kind in found.kinds:
-            said = words.get(kind, found.reason if KINDS[kind][0] == "error" else "")
+            said = words.get(kind, found.reason if KINDS[kind].severity == "error" else "")
             by_kind[kind].append((f"{path} ({said})" if said else path, (path,)))
     _note_duplicates(samples, duplicates, by_kind)
     findings = tuple(_finding(kind, by_kind[kind]) for kind in KINDS if by_kind.get(kind))

@@ -53,7 +53,7 @@ class Examined:
     Attributes:
         digest: sha256 of the file, hex; "" where it could not be opened.
         reason: why it cannot be decoded, in words; "" where it can.
-        kinds: kinds of finding that hold for it; see `tlkit.data.diagnosis.KINDS`.
+        kinds: kinds of finding that hold for it; see `tlkit.data.finding_kinds.KINDS`.
         details: words to a kind, where there are any.
         size: height and width, upright; (0, 0) where it cannot be decoded.
         mode: Pillow's name of the pixels in the file, such as "RGB" or "L"; "" where unknown.

@@ -21,8 +21,9 @@ from tlkit.data.geometry import reduction_for_look
 from tlkit.data.pool import map_files
 from tlkit.data.read import read_bytes
 from tlkit.data.sources import Root, name_of, read_with_columns
-from tlkit.notebook import html_table
+from tlkit.data.summary_tables import data_summary_tables
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
+from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
 HEADER_BYTES = 262_144
@@ -54,27 +55,9 @@ class DataSummary:
     formats: Mapping[str, int]
     unreadable: tuple[str, ...]
 
-    @property
-    def without_header(self) -> str:
-        """How many files have no header that can be read, in words."""
-        count = len(self.unreadable)
-        return f"{count:,} file{' has' if count == 1 else 's have'} no readable header"
-
-    def tables(self) -> list[tuple[str, list[tuple[str, ...]]]]:
-        """Return every table as (title, rows), the first row being the header."""
-        splits = [split for split in SPLITS if any(row[split] for row in self.counts.values())]
-        tables = [("Images per class and split", _count_rows("class", self.counts, splits))]
-        tables += [
-            (f"Images per {name} and split", _count_rows(name, rows, splits)) for name, rows in self.groups.items()
-        ]
-        sizes: list[tuple[str, ...]] = [("size", "smallest", "median", "largest")]
-        sizes += [
-            (name, *(f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}" for value in row))
-            for name, row in self.sizes.items()
-        ]
-        kinds: list[tuple[str, ...]] = [("format or mode", "images")]
-        kinds += [(name, f"{count:,}") for name, count in (*self.formats.items(), *self.modes.items())]
-        return [*tables, ("Sizes in pixels", sizes), ("Formats and modes", kinds)]
+    def tables(self) -> tuple[Table, ...]:
+        """Return the tables that show this summary: counts by class and group, sizes, formats and modes."""
+        return data_summary_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values for JSON."""
@@ -84,16 +67,8 @@ class DataSummary:
         return f"DataSummary({self.root}: {self.images} images of {len(self.counts)} classes)"
 
     def _repr_html_(self) -> str:
-        return "".join(html_table(rows, title=title) for title, rows in self.tables())
-
-
-def _count_rows(what: str, counts: Mapping[str, Mapping[str, int]], splits: Sequence[str]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [(what, *splits, "all")]
-    for name, row in counts.items():
-        rows.append((name, *(f"{row[split]:,}" for split in splits), f"{sum(row.values()):,}"))
-    totals = [sum(row[split] for row in counts.values()) for split in splits]
-    rows.append(("all", *(f"{total:,}" for total in totals), f"{sum(totals):,}"))
-    return rows
+        """Return what a notebook shows."""
+        return to_html(self.tables())
 
 
 def summarise_data(

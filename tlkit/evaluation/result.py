@@ -1,8 +1,7 @@
-"""`Evaluation`: how good a classifier is on a set of labelled images, as a value that shows and stores itself."""
+"""`Evaluation`: how good a classifier is on a set of labelled images, as a value."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.notebook import html_table
+from tlkit.evaluation.evaluation_tables import evaluation_tables
 from tlkit.stats.estimate import Estimate
-
-MOST_CLASSES_SHOWN = 50
+from tlkit.tables import Table, counted, to_html
 
 
 @dataclass(frozen=True)
@@ -163,34 +161,9 @@ class Evaluation:
             without_leaks=WithoutLeaks.from_dict(values["without_leaks"]) if values.get("without_leaks") else None,
         )
 
-    def summary_rows(self) -> list[tuple[str, str, str]]:
-        """Return the rows of a results table: metric, value with its interval, what it is based on.
-
-        Top-1 is left out where it is the accuracy.
-        """
-        images = _images(self.n)
-        present = images
-        if self.n_present < len(self.classes):
-            present += f", {self.n_present} of {len(self.classes)} classes present"
-        rows = [
-            ("accuracy", in_words(self.accuracy), images),
-            ("balanced accuracy", in_words(self.balanced_accuracy), present),
-            ("macro F1", in_words(self.macro_f1), present),
-        ]
-        if self.without_leaks is not None:
-            clean = self.without_leaks
-            others = f"{_images(self.n - clean.n_leaked)}; {_images(clean.n_leaked)} met in training left out"
-            rows += [
-                ("accuracy without leaks", in_words(clean.accuracy), others),
-                ("balanced accuracy without leaks", in_words(clean.balanced_accuracy), others),
-                ("macro F1 without leaks", in_words(clean.macro_f1), others),
-            ]
-        for k, estimate in sorted(self.top_k.items()):
-            if k > 1 or estimate != self.accuracy:
-                rows.append((f"top-{k} accuracy", in_words(estimate), images))
-        if self.log_loss is not None:
-            rows.append(("log loss", in_words(self.log_loss), images))
-        return rows
+    def tables(self) -> tuple[Table, ...]:
+        """Return the tables that show this evaluation: its figures, its classes, its most frequent confusions."""
+        return evaluation_tables(self)
 
     def per_class_table(self) -> pd.DataFrame:
         """Return one row per class: its support, and precision, recall and F1 with their ends; NaN where undefined.
@@ -235,46 +208,9 @@ class Evaluation:
         )
 
     def __repr__(self) -> str:
-        return f"Evaluation({_images(self.n)}, {len(self.classes)} classes, accuracy {self.accuracy.format()})"
+        images = counted(self.n, "image")
+        return f"Evaluation({images}, {len(self.classes)} classes, accuracy {self.accuracy.format()})"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the summary, the classes, and what is mistaken most often."""
-        left_out = f" Left out for want of a label: {_images(self.n_unlabelled)}." if self.n_unlabelled else ""
-        caption = f"{_images(self.n)}, {len(self.classes)} classes; intervals at {self.confidence:.0%}.{left_out}"
-        classes = [
-            (result.name, str(result.support), *map(in_words, (result.precision, result.recall, result.f1)))
-            for result in self.per_class[:MOST_CLASSES_SHOWN]
-        ]
-        more = len(self.per_class) - len(classes)
-        parts = [
-            f"<p><b>Evaluation</b> of {html.escape(caption)}</p>",
-            html_table([("metric", "value", "based on"), *self.summary_rows()]),
-            html_table([("class", "images", "precision", "recall", "F1"), *classes]),
-        ]
-        if more:
-            parts.append(f"<p>… and {more} more classes; see <code>per_class_table()</code>.</p>")
-        confused = self.most_confused()
-        if len(confused):
-            pairs = [
-                (row["true"], row["predicted"], f"{row['images']} of {row['support']}")
-                for row in confused.to_dict("records")
-            ]
-            parts.append(html_table([("true class", "mistaken for", "images"), *pairs]))
-        return "\n".join(parts)
-
-
-def in_words(estimate: Estimate) -> str:
-    """Return an estimate as text, with the reason where it has no interval.
-
-    Example:
-        >>> in_words(Estimate(0.5, None, None, n=1, note="one image has no spread"))
-        '0.500 (one image has no spread)'
-    """
-    text = estimate.format()
-    if estimate.value is not None and estimate.low is None and estimate.note:
-        return f"{text} ({estimate.note})"
-    return text
-
-
-def _images(count: int) -> str:
-    return f"{count} image{'' if count == 1 else 's'}"
+        """Return what a notebook shows."""
+        return to_html(self.tables())

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
-from tlkit.errors import DataError, first_few, refuse_newer
+from tlkit.errors import DataError, refuse_newer
+from tlkit.features.advice_tables import advice_sentences, advice_tables
 from tlkit.features.scores import Mask
-from tlkit.notebook import html_lines, html_table
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import Pairs, paired_difference
 from tlkit.stats.tests import mcnemar
+from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
 ALPHA = 0.05
@@ -151,55 +151,12 @@ class Advice:
         return tuple(front)
 
     def recipe(self) -> str:
-        """Return the lines of a recipe that use the suggested backbone."""
-        return f"model:\n  name: {self.suggested.name}\n  weights: {_quoted(self.suggested.weights)}"
+        """Return the line of a recipe that uses the suggested backbone."""
+        return f"model: {{name: {self.suggested.name}, weights: {_quoted(self.suggested.weights)}}}"
 
-    def sentences(self) -> list[str]:
-        """Say what the table means: what is best, what cannot be told from it, what bears on it."""
-        accuracy, tied, cheapest = self.best.probe.format(), self.tied, self.suggested
-        what = "is the most accurate" if len(self.backbones) > 1 else "is the only one with a rank"
-        said = [f"{self.best.label} {what}: {accuracy} of {self.images} images, out of {self.folds} folds."]
-        behind = len(self.backbones) - 1 - len(tied)
-        if behind:
-            others = f"{behind} other{'s' if behind > 1 else ''}"
-            others = others if tied else "the other" if behind == 1 else "each of the others"
-            said.append(f"It is ahead of {others} by more than chance (McNemar's test, Holm, 5 %).")
-        if tied:
-            names = ", ".join(backbone.label for backbone in (self.best, *tied))
-            said.append(
-                f"Not distinguishable: {names}; the cheapest of them is {cheapest.label} ({_ms(cheapest):.3g} ms)."
-            )
-        regularised = [backbone.label for backbone in self.backbones if backbone.strongly_regularised]
-        if regularised:
-            said.append(
-                f"{first_few(regularised)}: trained with label smoothing, mixup and the like, which often makes worse "
-                "fixed features (Kornblith, Shlens & Le 2019, CVPR). Fine-tuning may rank them otherwise."
-            )
-        return [
-            *said,
-            f"Latency: one image on {self.machine}. GMACs: torch's FlopCounterMode, at the image size stated.",
-        ]
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """Return the ranking as text, with its header."""
-        rows: list[tuple[str, ...]] = [
-            ("backbone", "probe", "5 nearest", "LogME", "million parameters", "GMACs", "px", "ms an image", "images/s",
-             "licence"),
-        ]  # fmt: skip
-        for one in self.backbones:
-            macs = "-" if one.macs is None else f"{one.macs / 1e9:.3g}"
-            size = (
-                str(one.image_size[0]) if one.image_size[0] == one.image_size[1] else "x".join(map(str, one.image_size))
-            )
-            rows.append((
-                one.label, one.probe.format(), one.knn.format(), f"{one.log_me:z.3f}", f"{one.parameters / 1e6:.3g}",
-                macs, size, one.latency_ms.format(digits=1), f"{one.images_per_s:.3g}", one.license,
-            ))  # fmt: skip
-        return rows
-
-    def left_out_rows(self) -> list[tuple[str, ...]]:
-        """Return the backbones without a rank as text, with their header."""
-        return [("left out", "weights", "why"), *((one.name, one.weights, one.reason) for one in self.left_out)]
+    def tables(self) -> tuple[Table, ...]:
+        """Return the tables that show this advice: the ranking, with what it means, and what has no rank."""
+        return advice_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
@@ -210,7 +167,7 @@ class Advice:
             "contrasts": [asdict(one) for one in self.contrasts],
             "left_out": [asdict(one) for one in self.left_out],
             "suggested": {"name": self.suggested.name, "weights": self.suggested.weights},
-            "sentences": self.sentences(),
+            "sentences": advice_sentences(self),
         }
 
     @classmethod
@@ -240,9 +197,8 @@ class Advice:
         return f"Advice({len(self.backbones)} backbones on {self.images} images, best {self.best.label})"
 
     def _repr_html_(self) -> str:
-        tables = [self.rows()] + ([self.left_out_rows()] if self.left_out else [])
-        shown = "".join(map(html_table, tables)) + html_lines(self.sentences())
-        return f"<p><b>Backbones</b></p>{shown}<pre>{html.escape(self.recipe())}</pre>"
+        """Return what a notebook shows."""
+        return to_html(self.tables())
 
 
 def rank(

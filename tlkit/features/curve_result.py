@@ -1,8 +1,7 @@
-"""`LearningCurve`: accuracy against the number of images, as a value that shows and stores itself."""
+"""`LearningCurve`: accuracy against the number of images, as a value."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import DataError, refuse_newer
-from tlkit.features.heads.kinds import HeadKind, Settings, setting_words
+from tlkit.features.curve_tables import curve_tables
+from tlkit.features.heads.kinds import HeadKind, Settings
 from tlkit.features.power_law import power_law
-from tlkit.notebook import html_table
 from tlkit.stats.estimate import Estimate, signed_number
+from tlkit.tables import Table, to_html
 
 Floats = npt.NDArray[np.float64]
 
@@ -111,40 +111,16 @@ class LearningCurve:
         low, high = np.quantile(power_law(self.resampled, images), [tail, 1.0 - tail], axis=0)
         return power_law(self.law, images), low, high
 
-    def sentence(self, more: int | None = None) -> str:
-        """Say in words what more images may bring: "+500 images ≈ +1.2 points of accuracy [+0.6, +1.8], if …".
+    def tables(self, *, more: int | None = None) -> tuple[Table, ...]:
+        """Return the table that shows this curve; its last note says what more images may bring.
 
         Args:
-            more: how many; default: as many again as there are, rounded.
+            more: images beyond those there are; default: as many again, rounded.
 
         Raises:
             DataError: `more` is below 1.
         """
-        wanted = self.as_many_again if more is None else more
-        gain = self.gain(wanted)
-        if gain.value is None or gain.low is None or gain.high is None:
-            return f"+{wanted} images: {gain.note}."
-        value, low, high = (_points(share, gain) for share in (gain.value, gain.low, gain.high))
-        return (
-            f"+{wanted} images ≈ {value} points of accuracy [{low}, {high}], if they are like the {self.n} at hand and "
-            "the curve goes on as it does."
-        )
-
-    def basis(self) -> str:
-        """Say in one sentence what the accuracies are of."""
-        times = "" if self.repeats == 1 else f", {self.repeats} times over"
-        return (
-            f"Accuracy of a {self.kind} head on all {self.n} images, each predicted by heads that had not learnt from "
-            f"it ({self.folds} folds{times}); {100 * self.confidence:g} % intervals."
-        )
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """Return the points as text, with their header."""
-        rows: list[tuple[str, ...]] = [("images per class", "images", "accuracy", "setting")]
-        for point in self.points:
-            row = (f"{point.per_class}", f"{point.images:.0f}", point.accuracy.format(), setting_words(point.settings))
-            rows.append(row)
-        return rows
+        return curve_tables(self, more=more)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
@@ -188,14 +164,5 @@ class LearningCurve:
         return f"LearningCurve({self.kind}, {len(self.points)} sizes of up to {self.n} images)"
 
     def _repr_html_(self) -> str:
-        words = html.escape(f"{self.basis()} {self.sentence()}")
-        return f"<p><b>Learning curve</b>. {words}</p>{html_table(self.rows())}"
-
-
-def _points(share: float, gain: Estimate) -> str:
-    """Return a share as points with as many digits, one to four, as it takes to tell a gain's ends apart."""
-    assert gain.low is not None and gain.high is not None, "asked of a gain that has a value"
-    low, high = 100 * gain.low, 100 * gain.high
-    apart = (n for n in range(1, 4) if signed_number(low, digits=n) != signed_number(high, digits=n))
-    digits = next(apart, 4)
-    return signed_number(100 * share, digits=digits)
+        """Return what a notebook shows."""
+        return to_html(self.tables())

@@ -1,4 +1,4 @@
-"""`LabelAudit`: the labels that look wrong, most doubtful first, as a value that shows and stores itself."""
+"""`LabelAudit`: the labels that look wrong, most doubtful first, as a value."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pandas as pd
 
 from tlkit.errors import DataError, refuse_newer
 from tlkit.features.heads.kinds import HeadKind
-from tlkit.notebook import html_lines, html_table
+from tlkit.features.label_audit_tables import label_audit_tables
 from tlkit.stats.estimate import Estimate
+from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
-SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -85,52 +85,12 @@ class LabelAudit:
         """How many of the suspects confident learning calls wrong, too."""
         return sum(suspect.issue for suspect in self.suspects)
 
-    def sentences(self) -> list[str]:
-        """Return what was found, and how sure it is, in plain English."""
-        return [self._found(), self._how_sure()]
-
-    def _found(self) -> str:
-        if not self.suspects:
-            return f"None of {self.total:,} images looks like another class than its label says."
-        look = "looks" if len(self.suspects) == 1 else "look"
-        found = (
-            f"{len(self.suspects):,} of {self.total:,} images {look} like another class than the label says: wrongly "
-            "labelled, or only hard to tell."
-        )
-        if self.issues:
-            stand, it = ("stands", "it") if self.issues == 1 else ("stand", "them")
-            found += f" {self.issues:,} {stand} out, marked as an issue: confident learning doubts {it}, too."
-        return found
-
-    def _how_sure(self) -> str:
-        """Say how many labels are wrong in truth, which may be fewer than look so."""
-        if self.wrong.value is None or self.wrong.low is None or self.wrong.high is None:
-            return f"How many labels are wrong in truth cannot be told: {self.wrong.note}."
-        ends = f"{self.confidence:.0%} interval {self.wrong.low:,.0f} to {self.wrong.high:,.0f}"
-        if self.wrong.value == 0:
-            return (
-                f"How many labels are wrong in truth: perhaps none ({ends}), since none of the {self.wrong.n:,} images "
-                "that are clearest contradicts its label."
-            )
-        return (
-            f"How many labels are wrong in truth: about {self.wrong.value:,.0f} of {self.total:,} ({ends}), estimated "
-            f"from the {self.wrong.n:,} images that are clearest; the method's own errors among them count, too."
-        )
-
-    def rows(self, most: int = SHOWN) -> list[tuple[str, ...]]:
-        """Return the most doubtful labels as text, with their header."""
-        rows: list[tuple[str, ...]] = [
-            ("path", "split", "label", "suggested", "score", "P(label)", "P(suggested)", "neighbours", "issue")
-        ]
-        for one in self.suspects[:most]:
-            given, better = self.classes.index(one.label), self.classes.index(one.suggested)
-            votes = f"{one.neighbours[given]:.0%} label, {one.neighbours[better]:.0%} suggested"
-            figures = (f"{one.score:.4f}", f"{one.proba[given]:.3f}", f"{one.proba[better]:.3f}", votes)
-            rows.append((one.path, one.split, one.label, one.suggested, *figures, "yes" if one.issue else ""))
-        return rows
+    def tables(self) -> tuple[Table, ...]:
+        """Return the table that shows this audit; its notes say how many labels look wrong, and how sure that is."""
+        return label_audit_tables(self)
 
     def table(self) -> pd.DataFrame:
-        """Return all suspects as a table, most doubtful first: what `tlkit data labels RUN --out` writes."""
+        """Return all suspects as a data frame, most doubtful first: what `tlkit data labels RUN --out` writes."""
         rows = []
         for rank, one in enumerate(self.suspects, start=1):
             given, better = self.classes.index(one.label), self.classes.index(one.suggested)
@@ -171,10 +131,8 @@ class LabelAudit:
         return f"LabelAudit({len(self.suspects)} suspects of {self.total} images)"
 
     def _repr_html_(self) -> str:
-        rows = self.rows()
-        more = len(self.suspects) - len(rows) + 1
-        rest = f"<p>… and {more:,} more in <code>suspects</code>.</p>" if more > 0 else ""
-        return f"{html_lines((*self.sentences(), *self.notes))}{html_table(rows)}{rest}"
+        """Return what a notebook shows."""
+        return to_html(self.tables())
 
 
 COLUMNS = (

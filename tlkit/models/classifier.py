@@ -26,20 +26,14 @@ from tlkit.models.losses import GroupDROLoss, create_loss, logit_adjustment
 from tlkit.models.mixing import mix
 from tlkit.models.network import Network
 from tlkit.models.optim import accumulation_factor, create_optimizer, create_schedule, steps_per_epoch
-from tlkit.models.phases import (
-    LayerRow,
-    as_lines,
-    constant_tensors,
-    enter,
-    layer_rows,
-    layer_table,
-    parameter_groups,
-)
+from tlkit.models.phase_tables import phase_table
+from tlkit.models.phases import LayerRow, constant_tensors, enter, layer_table, parameter_groups
 from tlkit.models.processes import gathered, share_of_step, share_statistics, whole_tensor
 from tlkit.models.step import NotFiniteError, batch_seed
 from tlkit.models.strategy import Phase, phase_at, plan_phases, stages_of
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Strategy, TrainSection, check_sections, plain_values
+from tlkit.tables import to_lines
 
 logger = logging.getLogger(__name__)
 
@@ -387,7 +381,7 @@ class Classifier(pl.LightningModule):
             return
         self._enter(phase)
         last = "on" if phase is self.phases[-1] else f"to {phase.first_epoch + phase.epochs}"
-        text = as_lines(layer_rows(self.layers()))
+        text = "\n".join(f"  {line}" for line in to_lines([phase_table(self.layers())]))
         logger.info("From epoch %d %s, %s learns:\n%s", phase.first_epoch + 1, last, phase.name, text)
         self._table_logged = True
 

@@ -13,12 +13,11 @@ from tlkit.models.network import Network
 from tlkit.models.strategy import BACKBONE, HEAD, Phase, stages_of
 
 ParameterGroup = dict[str, object]
-Table = list[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One line of the table that a run prints at the start of each phase.
+    """What one block of the network does in a phase: a row of the table that a run logs at its start.
 
     Attributes:
         block: the block's name.
@@ -145,26 +144,6 @@ def layer_table(network: Network, rates: Mapping[str, float], *, learning_rate: 
             )
         )
     return rows
-
-
-def layer_rows(layers: Sequence[LayerRow]) -> Table:
-    """Return the table of blocks as text, with its header and a line of totals."""
-    rows: Table = [("block", "trains", "mode", "learning rate", "parameters")]
-    for row in layers:
-        low, high = f"{row.lowest_rate:.2g}", f"{row.learning_rate:.2g}"
-        rate = "-" if not row.trains else high if low == high else f"{low} to {high}"
-        part = "no" if not row.trains else "yes" if row.trained == row.parameters else f"{row.trained:,}"
-        rows.append((row.block, part, row.mode, rate, f"{row.parameters:,}"))
-    training, total = sum(row.trained for row in layers), sum(row.parameters for row in layers)
-    rows.append(("all", "", "", "", f"{training:,} of {total:,} train"))
-    return rows
-
-
-def as_lines(rows: Table) -> str:
-    """Return a table as aligned lines, indented by two spaces."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join(f"  {line}" for line in lines)
 
 
 def _labels(backbone: nn.Module) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the finders found, as values that show and store themselves: a sweep of learning rates, a row of batch sizes."""
+"""What was found by trying: `RateSweep` of learning rates, `BatchSizes` of growing batches."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import refuse_newer
-from tlkit.notebook import html_lines, html_table
+from tlkit.models.tuning_tables import batch_sizes_tables, rate_sweep_tables
+from tlkit.tables import Table, to_html
 
 Floats = npt.NDArray[np.float64]
-Table = list[tuple[str, ...]]
 
 FORMAT_VERSION = 1
 BETA = 0.9
@@ -78,25 +78,13 @@ class RateSweep:
     def __repr__(self) -> str:
         return f"RateSweep({len(self.rates)} steps, suggested {self.suggested}, stopped: {self.stopped})"
 
-    def rows(self) -> Table:
-        """Return what was found as text, with a header."""
-        steepest = "-" if self.steepest is None else f"{self.steepest:.2g}"
-        return [
-            ("what", "value"),
-            ("what learns", self.phase),
-            ("steps", f"{len(self.rates)}, from {self.rates[0]:.2g} to {self.rates[-1]:.2g} ({self.stopped})"),
-            ("loss falls fastest at", steepest),
-            ("loss is lowest at", f"{self.lowest:.2g}"),
-        ]
-
-    def sentence(self) -> str:
-        """Say what to write into the recipe, or why nothing can be suggested."""
-        if self.suggested is None:
-            return "The loss did not fall at any learning rate, so none can be suggested. Try more steps."
-        return f"Suggested: train: {{learning_rate: {self.suggested:g}}}"
+    def tables(self) -> tuple[Table, ...]:
+        """Return the table that shows this sweep; its note says what to write into the recipe."""
+        return rate_sweep_tables(self)
 
     def _repr_html_(self) -> str:
-        return html_table(self.rows()) + html_lines([self.sentence()])
+        """Return what a notebook shows."""
+        return to_html(self.tables())
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
@@ -154,29 +142,13 @@ class BatchSizes:
         best = max(one.images_per_s for one in self.tried)
         return next(one.images for one in self.tried if one.images_per_s >= NEAR_BEST * best)
 
-    def rows(self) -> Table:
-        """Return the sizes as text, with a header."""
-        rows: Table = [("batch size", "images/s", "memory MB")]
-        rows += [
-            (str(one.images), f"{one.images_per_s:.1f}", "-" if one.memory_mb is None else f"{one.memory_mb:,.0f}")
-            for one in self.tried
-        ]
-        return rows
-
-    def sentence(self) -> str:
-        """Say what to write into the recipe, and why there are no larger sizes."""
-        limit = "" if self.limit_mb is None else f" of {self.limit_mb:,.0f} MB"
-        why = {
-            "memory": f"Twice as many images would not fit into the memory{limit}.",
-            "plateau": "Two doublings in a row brought less than 5 %.",
-            "images": "There are no more training images.",
-        }[self.stopped]
-        if self.suggested is None:
-            return f"{why} No batch size fits; use smaller images or a smaller backbone."
-        return f"{why} Suggested: data: {{batch_size: {self.suggested}}}; the learning rate depends on it."
+    def tables(self) -> tuple[Table, ...]:
+        """Return the table that shows this result; its note says what to write into the recipe."""
+        return batch_sizes_tables(self)
 
     def _repr_html_(self) -> str:
-        return html_table(self.rows()) + html_lines([self.sentence()])
+        """Return what a notebook shows."""
+        return to_html(self.tables())
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from tlkit.choices import ALPHA
 from tlkit.errors import RecipeError, did_you_mean
 from tlkit.recipe import values as v
 from tlkit.recipe.load import text_of
@@ -88,17 +89,25 @@ class Gates(Section):
     gates_version: Annotated[Literal[1], v.ExactInt, Wanted("1")] = Field(
         description="Version of this file's vocabulary: 1.", examples=[1]
     )
-    confidence: v.Inside = Field(0.95, description="Level of every interval, between 0 and 1.")
-    alpha: v.Inside = Field(0.05, description="Chance of any false alarm among the gates of one kind, between 0 and 1.")
-    min_group_size: v.Count = Field(20, description="Smaller groups are never decided, at least 1.")
+    confidence: Annotated[v.Inside | None, Wanted("a number between 0 and 1, such as 0.95, or null")] = Field(
+        None, description="Level of every interval, between 0 and 1; null = the audited run's, else 0.95."
+    )
+    alpha: v.Inside = Field(
+        ALPHA, description="Chance of any false alarm among the gates of one kind, between 0 and 1."
+    )
+    min_group_size: Annotated[v.Count | None, Wanted("a whole number of at least 1, or null")] = Field(
+        None, description="Smaller groups are never decided, at least 1; null = the audited run's, else 20."
+    )
     weights: Annotated[v.OptionalText, Wanted("the name of a column of weights, or null", text=True)] = Field(
-        None, description="Column of weights; null = all images weigh alike."
+        None, description="Column of weights; null = those of the audited run, if any."
     )
     cluster_by: Annotated[v.OptionalText, Wanted("the name of a column of clusters, or null", text=True)] = Field(
-        None, description="Column of what is drawn together, such as the subject; null = independent images."
+        None, description="Column of what is drawn together, such as the subject; null = the audited run's, if any."
     )
     pair_by: Annotated[v.OptionalText, Wanted("the name of a column of matched sets, or null", text=True)] = Field(
-        None, description="Column of matched sets, such as the scene, within which tolerances compare groups."
+        None,
+        description="Column of matched sets, such as the scene, within which tolerances compare groups; null = the "
+        "audited run's, if any.",
     )
     tolerances: Annotated[tuple[Tolerance, ...], Wanted("a list of gates such as {by: skin_tone, tolerance: 0.05}")] = (
         Field((), description="Groups against the rest.")
@@ -111,19 +120,9 @@ class Gates(Section):
     ] = Field(None, description="Another model on the same images.")
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        """The rates that the gates are about, each once."""
-        return tuple(dict.fromkeys(gate.metric for gate in self._of_groups))
-
-    @property
     def columns(self) -> tuple[str, ...]:
         """The group columns of tolerances and limits, each once."""
         return tuple(dict.fromkeys(column for gate in self._of_groups for column in gate.by))
-
-    @property
-    def max_order(self) -> int:
-        """The most columns that a gate crosses."""
-        return max((len(gate.by) for gate in self._of_groups), default=1)
 
     @property
     def _of_groups(self) -> tuple[Tolerance | Limit, ...]:

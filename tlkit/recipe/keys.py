@@ -105,7 +105,7 @@ ALIASES: dict[str, str] = {
         "audit.cluster_by": "cluster clusters subject",
         "audit.pair_by": "pair pairs matched_by",
         "audit.weights": "sample_weight sample_weights",
-        "audit.max_order": "max_depth order depth intersections",
+        "audit.max_intersection_order": "max_depth order depth intersections",
         "audit.min_group_size": "min_size min_samples min_n min_group min_support",
         "report.title": "report_title",
         "tracking": "tracker logger logging wandb log_to report_to experiment_tracking weights_and_biases log_wandb",

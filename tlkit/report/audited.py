@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from tlkit.audit.summary import design_sentences
 from tlkit.audit.words import NONE, difference_text, p_text, rate_text
 from tlkit.plots import plot_groups
-from tlkit.report.page import AuditPart, AuditSection, Column, Figure, Row, Table, Tile
+from tlkit.report.page import AuditPart, AuditSection, Figure, Row, TextColumn, TextTable, Tile
 
 if TYPE_CHECKING:
     from tlkit.audit.result import Audit
@@ -74,24 +74,24 @@ def _verdict(table: GroupTable) -> str:
     return "PASS" if verdicts == {"PASS"} else "NOT ENOUGH DATA"
 
 
-def _table(audit: Audit, table: GroupTable) -> Table:
+def _table(audit: Audit, table: GroupTable) -> TextTable:
     settings = audit.settings
     level = f"[{settings.confidence:.0%}]"
     columns = (
-        Column("group", "text"),
-        Column("n"),
-        Column(f"{table.rate_name} {level}"),
-        Column(f"minus the rest {level}"),
-        Column("p (Holm)"),
-        Column("verdict", "word"),
-        Column("smallest gap it could show"),
-        Column(f"more images for a gap of {settings.tolerance:g}"),
+        TextColumn("group", "text"),
+        TextColumn("n"),
+        TextColumn(f"{table.rate_name} {level}"),
+        TextColumn(f"minus the rest {level}"),
+        TextColumn("p (Holm)"),
+        TextColumn("verdict", "word"),
+        TextColumn("smallest gap it could show"),
+        TextColumn(f"more images for a gap of {settings.tolerance:g}"),
     )
     rows = tuple(_row(row, settings.max_half_width) for row in table.rows)
     note = ""
     if any(row.suppressed for row in table.rows):
         note = f"Groups with fewer than {settings.min_group_size} images show their size instead of a rate."
-    return Table(f"{table.rate_name[0].upper()}{table.rate_name[1:]} by {table.by}", columns, rows, note)
+    return TextTable(f"{table.rate_name[0].upper()}{table.rate_name[1:]} by {table.by}", columns, rows, note)
 
 
 def _row(row: GroupRow, most: float) -> Row:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.audit.words import difference_text, rate_text
 from tlkit.errors import RunError, first_few
+from tlkit.evaluation.evaluation_tables import summary_table
 from tlkit.report.limits import limits, undecided_rows
 from tlkit.report.made import data_sentence, lead
 from tlkit.runs.directory import RunDirectory
+from tlkit.tables import to_markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +84,7 @@ def write_card(
         _plain(intended_use) if intended_use else NOT_STATED,
         "## Results",
         f"On {evaluation.n:,} images of the {split} split, with intervals of {evaluation.confidence:.0%}.",
-        _table([("metric", "value", "basis"), *evaluation.summary_rows()]),
+        to_markdown([summary_table(evaluation)]),
         "## Audit across groups",
         *_audit_blocks(audit),
         "## Slices nobody declared",

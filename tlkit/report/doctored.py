@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tlkit.data.diagnosis_tables import diagnosis_sentence
+from tlkit.data.finding_kinds import KINDS
 from tlkit.report.dataset_page import write_page
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ def write_diagnosis(path: Path, diagnosis: Diagnosis, *, thumbnails: Mapping[str
     Returns:
         The path of the file.
     """
-    write_page(path, command="doctor", diagnosis=diagnosis, thumbnails=thumbnails, most=MOST_ITEMS)
+    write_page(
+        path, command="doctor", diagnosis=diagnosis, lead=diagnosis_sentence(diagnosis), kinds=KINDS,
+        thumbnails=thumbnails, most=MOST_ITEMS,
+    )  # fmt: skip
     logger.info("Wrote the findings %s (%.0f kB).", path, path.stat().st_size / 1000)
     return path

@@ -10,7 +10,7 @@ from tlkit.audit.explanation import CLASS
 from tlkit.audit.words import NONE, alone_note, p_text
 from tlkit.errors import first_few
 from tlkit.plots import plot_heat
-from tlkit.report.page import Column, ExplainedPart, ExplainedSection, Figure, Illustrated, Row, Table
+from tlkit.report.page import ExplainedPart, ExplainedSection, Figure, IllustratedText, Row, TextColumn, TextTable
 
 if TYPE_CHECKING:
     from tlkit.audit.explanation import AdjustedGap, ExplainedColumn, Explanation
@@ -58,15 +58,16 @@ def _part(explanation: Explanation, column: ExplainedColumn) -> ExplainedPart:
     )
 
 
-def _split_table(explanation: Explanation, column: ExplainedColumn) -> Table:
-    level = f"[{explanation.confidence:.0%}]"
+def _split_table(explanation: Explanation, column: ExplainedColumn) -> TextTable:
+    level = f"[{explanation.settings.confidence:.0%}]"
     trained = any(group.train is not None for group in column.groups)
     columns = [
-        Column("group", "text"), Column("n"), Column(f"accuracy minus the rest {level}"), Column("class mix"),
-        Column("same classes, other rates"), Column("standardised"),
+        TextColumn("group", "text"), TextColumn("n"), TextColumn(f"accuracy minus the rest {level}"),
+        TextColumn("class mix"),
+        TextColumn("same classes, other rates"), TextColumn("standardised"),
     ]  # fmt: skip
     if trained:
-        columns.append(Column("training images"))
+        columns.append(TextColumn("training images"))
     rows = []
     for group in column.groups[:MOST_ROWS]:
         split = group.split
@@ -78,23 +79,24 @@ def _split_table(explanation: Explanation, column: ExplainedColumn) -> Table:
         rows.append(Row(tuple(cells), "worst" if group == column.worst and (group.difference.high or 0.0) < 0 else ""))
     fewer = [f"{group.group}: {group.split.left_out} images" for group in column.groups if group.split.only_one]
     note = f"Left out, because only one side has their class: {first_few(fewer, most=10)}." if fewer else ""
-    return Table(f"Gaps by {column.by}, split into class mix and rate", tuple(columns), tuple(rows), note)
+    return TextTable(f"Gaps by {column.by}, split into class mix and rate", tuple(columns), tuple(rows), note)
 
 
-def _adjusted_table(explanation: Explanation, column: ExplainedColumn) -> Table:
-    level = f"[{explanation.confidence:.0%}]"
+def _adjusted_table(explanation: Explanation, column: ExplainedColumn) -> TextTable:
+    level = f"[{explanation.settings.confidence:.0%}]"
     alone = explanation.independent
     columns = (
-        Column("group", "text"), Column("within the same", "text"), Column("odds ratio"), Column(f"pooled {level}"),
-        Column("p (CMH)" if alone else f"p ({explanation.test_name})"),
-        *([Column("p alike in all (Breslow–Day)")] if alone else []), Column(f"adjusted gap {level}"),
+        TextColumn("group", "text"), TextColumn("within the same", "text"), TextColumn("odds ratio"),
+        TextColumn(f"pooled {level}"),
+        TextColumn("p (CMH)" if alone else f"p ({explanation.test_name})"),
+        *([TextColumn("p alike in all (Breslow–Day)")] if alone else []), TextColumn(f"adjusted gap {level}"),
     )  # fmt: skip
     rows = tuple(_adjusted(gap, alone=alone) for gap in column.adjusted[:MOST_ROWS])
     note = ""
     if any(gap.odds.pooled.value is None or gap.gap.value is None for gap in column.adjusted):
         few = "" if alone else ", or clusters are too few"
         note = f"A dash: undefined, as where a group or a value is always right or always wrong{few}."
-    return Table(f"Each group against the rest by {column.by}, within other attributes", columns, rows, note)
+    return TextTable(f"Each group against the rest by {column.by}, within other attributes", columns, rows, note)
 
 
 def _adjusted(gap: AdjustedGap, *, alone: bool) -> Row:
@@ -112,8 +114,8 @@ def _adjusted(gap: AdjustedGap, *, alone: bool) -> Row:
     )
 
 
-def _heat(explanation: Explanation, column: ExplainedColumn) -> Illustrated:
-    heat, alpha = column.heat, explanation.alpha
+def _heat(explanation: Explanation, column: ExplainedColumn) -> IllustratedText:
+    heat, alpha = column.heat, explanation.settings.alpha
     cells = [
         (1.0 if cell.p_holm is None else cell.p_holm, 1.0 if cell.p is None else cell.p, group, name, cell)
         for group, row in zip(heat.groups, heat.cells, strict=True)
@@ -129,9 +131,9 @@ def _heat(explanation: Explanation, column: ExplainedColumn) -> Illustrated:
         )
         for p, _, group, name, cell in cells[:MOST_CELLS]
     )  # fmt: skip
-    level = f"[{explanation.confidence:.0%}]"
-    columns = (Column("group", "text"), Column("class", "text"), Column("n"), Column(f"recall {level}"),
-               Column(f"minus the rest {level}"), Column("p (Holm)"))  # fmt: skip
+    level = f"[{explanation.settings.confidence:.0%}]"
+    columns = (TextColumn("group", "text"), TextColumn("class", "text"), TextColumn("n"), TextColumn(f"recall {level}"),
+               TextColumn(f"minus the rest {level}"), TextColumn("p (Holm)"))  # fmt: skip
     note = f"The {MOST_CELLS} cells with the smallest p-values of {len(cells)}." if len(cells) > MOST_CELLS else ""
     figure = Figure.draw(
         lambda: plot_heat(column, alpha=alpha),
@@ -142,4 +144,4 @@ def _heat(explanation: Explanation, column: ExplainedColumn) -> Illustrated:
         caption="Darker: more of the class is recognised in the group. Compare down a column. A frame marks a cell that"
         " differs from the rest of its class by more than chance.",
     )
-    return Illustrated(figure, Table(f"Recall by {column.by} and class", columns, rows, note))
+    return IllustratedText(figure, TextTable(f"Recall by {column.by} and class", columns, rows, note))

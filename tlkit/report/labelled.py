@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tlkit.features.label_audit_tables import label_audit_sentences
 from tlkit.report.dataset_page import write_page
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def write_label_sheet(path: Path, audit: LabelAudit, *, name: str, thumbnails: M
         {"suspect": one, "given": place[one.label], "better": place[one.suggested]}
         for one in audit.suspects[:MOST_SUSPECTS]
     ]
-    write_page(path, command="labels", audit=audit, name=name, shown=shown, thumbnails=thumbnails)
+    lead = " ".join(label_audit_sentences(audit))
+    write_page(path, command="labels", audit=audit, name=name, lead=lead, shown=shown, thumbnails=thumbnails)
     logger.info("Wrote the review sheet %s (%.0f kB).", path, path.stat().st_size / 1000)
     return path

@@ -96,8 +96,12 @@ def _audit_limits(audit: Audit, group_columns: Sequence[str]) -> list[str]:
     unused = [name for name in group_columns if name not in used]
     if unused:
         found.append(f"Columns of the data that were not audited: {first_few(unused)}.")
-    if len(settings.by) > settings.max_order:
-        crossed = "were not crossed" if settings.max_order == 1 else f"were crossed {settings.max_order} at a time only"
+    if len(settings.by) > settings.max_intersection_order:
+        crossed = (
+            "were not crossed"
+            if settings.max_intersection_order == 1
+            else f"were crossed {settings.max_intersection_order} at a time only"
+        )
         found.append(f"Columns {crossed}: people and things that belong to several groups at once were not assessed.")
     if settings.metrics == ("accuracy",):
         found.append("Groups were compared by accuracy only; rates of single classes were not.")

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tlkit.plots import plot_history
-from tlkit.report.page import Column, Figure, Illustrated, Row, Table
+from tlkit.report.page import Figure, Illustrated
+from tlkit.tables import Cell, Column, Table, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
     from tlkit.evaluation import Evaluation
 
 MOST_CLASSES = 200  # rows of the table of images
-MOST_SET_ASIDE = 200
-_SERIES = {  # column of metrics.csv → its name and format on the page
-    "epoch": ("epoch", "{:.0f}"),
-    "train_loss": ("training loss", "{:z.4f}"),
-    "val_loss": ("validation loss", "{:z.4f}"),
-    "val_accuracy": ("validation accuracy", "{:z.4f}"),
-    "val_worst_group_accuracy": ("accuracy of the worst group", "{:z.4f}"),
-    "learning_rate": ("learning rate", "{:.3g}"),
-}
+MOST_ROWS = 200  # of the tables of files
+_SERIES = (  # columns of metrics.csv
+    Column("epoch", "epoch", "number", digits=0),
+    Column("train_loss", "training loss", "number", digits=4),
+    Column("val_loss", "validation loss", "number", digits=4),
+    Column("val_accuracy", "validation accuracy", "number", digits=4),
+    Column("val_worst_group_accuracy", "accuracy of the worst group", "number", digits=4),
+    Column("learning_rate", "learning rate", "significant"),
+)
 
 
 def lead(recipe_text: str, *, evaluation: Evaluation, split: str | None, chose_epoch: bool = False) -> tuple[str, ...]:
@@ -43,18 +44,28 @@ def counts_table(counts: pd.DataFrame) -> Table:
     """Return the images per class and split, with their totals."""
     splits = [name for name in counts.columns if counts[name].sum()]
     numbers = counts[splits].to_numpy(dtype=int)
-    note, shown = "", list(range(len(counts)))
+    notes: tuple[str, ...] = ()
+    shown = list(range(len(counts)))
     if len(counts) > MOST_CLASSES:
         shown = sorted(numbers.sum(axis=1).argsort(kind="stable")[:MOST_CLASSES].tolist())
-        note = f"The {MOST_CLASSES} classes with the fewest images, of {len(counts)}. All are in split.csv."
-    rows = [
-        Row((str(counts.index[at]), *(f"{number:,}" for number in numbers[at]), f"{numbers[at].sum():,}"))
-        for at in shown
+        notes = (f"The {MOST_CLASSES} classes with the fewest images, of {len(counts)}. All are in split.csv.",)
+    rows: list[tuple[Cell, ...]] = [
+        (str(counts.index[at]), *numbers[at].tolist(), int(numbers[at].sum())) for at in shown
     ]
     totals = numbers.sum(axis=0).tolist()
-    rows.append(Row(("all classes", *(f"{total:,}" for total in totals), f"{sum(totals):,}"), "total"))
-    columns = (Column("class", "text"), *(Column(str(split)) for split in splits), Column("all"))
-    return Table("Images per class and split", columns, tuple(rows), note)
+    rows.append(("all classes", *totals, sum(totals)))
+    return Table(
+        name="counts",
+        title="Images per class and split",
+        columns=(
+            Column("class", "class"),
+            *(Column(str(split), str(split), "count") for split in splits),
+            Column("all", "all", "count"),
+        ),
+        rows=tuple(rows),
+        notes=notes,
+        marks={len(shown): "total"},
+    )
 
 
 def data_sentence(counts: pd.DataFrame) -> str:
@@ -66,56 +77,48 @@ def data_sentence(counts: pd.DataFrame) -> str:
 
 def set_aside_table(set_aside: Sequence[tuple[str, str]]) -> Table:
     """Return the files that could not be used, with the reason."""
-    shown = set_aside[:MOST_SET_ASIDE]
-    more = len(set_aside) - len(shown)
     return Table(
-        caption=f"{len(set_aside):,} {'file' if len(set_aside) == 1 else 'files'} set aside",
-        columns=(Column("file", "text"), Column("reason", "text")),
-        rows=tuple(Row((path, reason)) for path, reason in shown),
-        note=f"… and {more:,} more." if more else "",
-    )
+        name="set_aside",
+        title=f"{counted(len(set_aside), 'file')} set aside",
+        columns=(Column("file", "file"), Column("reason", "reason")),
+        rows=tuple(set_aside),
+    ).head(MOST_ROWS)
 
 
 def leaks_table(leaks: pd.DataFrame | None) -> Table | None:
     """Return the judged images that were in training as well; None where there are none."""
     if leaks is None or leaks.empty:
         return None
-    shown = leaks.head(MOST_SET_ASIDE)
-    more = len(leaks) - len(shown)
-    dropped = (leaks["dropped"] != "").all()
-    names = ("path", "twin", "twin_split", "how")
+    what = "had copies in training, which were left out of it"
+    names = {"path": "image", "twin": "its twin", "twin_split": "in", "how": "how"}
     return Table(
-        caption=f"{len(leaks):,} {'image' if len(leaks) == 1 else 'images'} "
-        + ("had copies in training, which were left out of it" if dropped else "met in training as well"),
-        columns=(Column("image", "text"), Column("its twin", "text"), Column("in", "text"), Column("how", "text")),
-        rows=tuple(Row(tuple(row)) for row in shown[list(names)].itertuples(index=False)),
-        note=f"… and {more:,} more, in leaks.csv." if more else "",
-    )
+        name="leaks",
+        title=f"{counted(len(leaks), 'image')} {what if (leaks['dropped'] != '').all() else 'met in training as well'}",
+        columns=tuple(Column(name, label) for name, label in names.items()),
+        rows=tuple(leaks[list(names)].itertuples(index=False, name=None)),
+    ).head(MOST_ROWS)
 
 
 def training(history: pd.DataFrame | None) -> Illustrated | None:
     """Return how training went; None where that is not known."""
     if history is None or history.empty:
         return None
-    columns = [name for name in _SERIES if name in history.columns]
-    names, formats = zip(*(_SERIES[name] for name in columns), strict=True)
+    columns = [column for column in _SERIES if column.name in history.columns]
     figure = Figure.draw(
         lambda: plot_history(history),
         alt=f"Loss and accuracy over {len(history)} epochs. The numbers are in the table below.",
         caption="Loss on the left axis, accuracy on the right one. A validation loss that rises while the training loss"
         " falls means that the model learns its training images by heart.",
     )
-    rows = []
-    for values in history[columns].to_numpy(dtype=float):
-        texts = ("–" if math.isnan(value) else form.format(value) for value, form in zip(values, formats, strict=True))
-        rows.append(Row(tuple(texts)))
-    return Illustrated(figure, Table("Epochs", tuple(map(Column, names)), tuple(rows)))
+    numbers = history[[column.name for column in columns]].to_numpy(dtype=float).tolist()
+    rows = tuple(tuple(None if math.isnan(value) else value for value in row) for row in numbers)
+    return Illustrated(figure, Table("epochs", "Epochs", tuple(columns), rows))
 
 
 def environment_table(environment: Mapping[str, Any]) -> Table:
     """Return the environment of the run, nested values under dotted names."""
-    rows = tuple(Row((name, value)) for name, value in _flat(environment))
-    return Table("Environment", (Column("what", "text"), Column("value", "text")), rows)
+    columns = (Column("what", "what"), Column("value", "value"))
+    return Table("environment", "Environment", columns, tuple(_flat(environment)))
 
 
 def _trained(recipe_text: str) -> str:

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from tlkit.plots import to_svg
+from tlkit.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Mark = Literal["", "worst", "quiet", "total"]
-
 
 @dataclass(frozen=True)
-class Column:
-    """A column of a table: numbers are set flush right, a word stays on one line, a text may wrap."""
+class TextColumn:
+    """A column of a table of text: numbers are set flush right, a word stays on one line, a text may wrap."""
 
     name: str
     kind: Literal["number", "word", "text"] = "number"
@@ -25,18 +24,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: one text per column, the first names the row. `mark` sets it off."""
+    """A row of a table of text: one text per column, the first names the row. `mark` sets it off."""
 
     cells: tuple[str, ...]
-    mark: Mark = ""
+    mark: Literal["", "worst", "quiet", "total"] = ""
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table with the sentence that says what it shows."""
+class TextTable:
+    """A table of text with the sentence that says what it shows."""
 
     caption: str
-    columns: tuple[Column, ...]
+    columns: tuple[TextColumn, ...]
     rows: tuple[Row, ...]
     note: str = ""
 
@@ -83,6 +82,14 @@ class Illustrated:
 
 
 @dataclass(frozen=True)
+class IllustratedText:
+    """A figure and the table of its numbers as text."""
+
+    figure: Figure
+    table: TextTable
+
+
+@dataclass(frozen=True)
 class AuditPart:
     """One table of the audit: verdict, sentences, figure, rows."""
 
@@ -91,7 +98,7 @@ class AuditPart:
     mark: Literal["good", "bad", "open"]
     lines: tuple[str, ...]
     figure: Figure | None
-    table: Table
+    table: TextTable
 
 
 @dataclass(frozen=True)
@@ -110,9 +117,9 @@ class ExplainedPart:
 
     name: str
     lines: tuple[str, ...]
-    split: Table | None
-    heat: Illustrated | None
-    adjusted: Table | None
+    split: TextTable | None
+    heat: IllustratedText | None
+    adjusted: TextTable | None
 
 
 @dataclass(frozen=True)
@@ -130,9 +137,9 @@ class RepairedSection:
     verdict: str
     mark: Literal["good", "bad", "open"]
     lines: tuple[str, ...]
-    worst: Table | None
-    changes: Table | None
-    trials: Table | None
+    worst: TextTable | None
+    changes: TextTable | None
+    trials: TextTable | None
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,7 @@ class ShownPart:
 
     name: str
     line: str
-    confusions: Table | None
+    confusions: TextTable | None
     strips: tuple[Strip, ...]
 
 
@@ -185,10 +192,10 @@ class SlicedSection:
     verdict: str
     mark: Literal["good", "bad", "open"]
     lead: tuple[str, ...]
-    slices: Table | None
+    slices: TextTable | None
     parts: tuple[ShownPart, ...]
     shortcut_lines: tuple[str, ...]
-    shortcuts: Table | None
+    shortcuts: TextTable | None
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def _compared(audit: Audit) -> str:
 
 def _of_explanation(explanation: Explanation) -> Notes:
     made = "resample the images" if explanation.independent else "come from leaving out each cluster in turn"
-    if not explanation.independent and explanation.cluster_by is None and explanation.pair_by is None:
+    if not explanation.independent and explanation.settings.cluster_by is None and explanation.settings.pair_by is None:
         made = "come from leaving out each weighted image in turn"
     return (
         (

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from tlkit.audit.repair_words import brief_rows
-from tlkit.report.page import Column, RepairedSection, Row, Table
+from tlkit.report.page import RepairedSection, Row, TextColumn, TextTable
 
 if TYPE_CHECKING:
     from tlkit.audit.repair import Repair, RepairVerdict
@@ -19,12 +19,12 @@ _MARKS: Mapping[RepairVerdict, Literal["good", "bad", "open"]] = {
 def repaired_section(repair: Repair) -> RepairedSection:
     """Return what a repair found, as the page shows it."""
     brief = brief_rows(repair)
-    level = f"{repair.confidence:.0%}"
+    level = f"{repair.settings.confidence:.0%}"
     verdict, *lines = repair.sentences()
     worst = None
     if brief:
-        columns = (Column("on test", "text"), Column(f"value [{level}]"))
-        worst = Table("Before and after the repair", columns, tuple(Row(row) for row in brief))
+        columns = (TextColumn("on test", "text"), TextColumn(f"value [{level}]"))
+        worst = TextTable("Before and after the repair", columns, tuple(Row(row) for row in brief))
     return RepairedSection(
         verdict=repair.verdict,
         mark=_MARKS[repair.verdict],
@@ -35,11 +35,11 @@ def repaired_section(repair: Repair) -> RepairedSection:
     )
 
 
-def _table(caption: str, rows: Sequence[tuple[str, ...]]) -> Table | None:
+def _table(caption: str, rows: Sequence[tuple[str, ...]]) -> TextTable | None:
     """Return a table from rows of text, the header first: names are text, the rest numbers; None without rows."""
     if not rows:
         return None
     head, *body = rows
     words = {"", "by", "images of", "candidate", "which", "change"}
-    columns = tuple(Column(name, "text" if name in words else "number") for name in head)
-    return Table(caption, columns, tuple(Row(row) for row in body))
+    columns = tuple(TextColumn(name, "text" if name in words else "number") for name in head)
+    return TextTable(caption, columns, tuple(Row(row) for row in body))

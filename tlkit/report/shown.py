@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.audit.slice_words import SIGNS, shortcut_rows, shortcut_sentences, slice_rows
 from tlkit.audit.words import p_text
-from tlkit.report.page import Column, Picture, Row, ShownPart, ShownSection, SlicedSection, Strip, Table
+from tlkit.report.page import Picture, Row, ShownPart, ShownSection, SlicedSection, Strip, TextColumn, TextTable
 
 if TYPE_CHECKING:
     from tlkit.audit.evidence import ConfusionShift, GroupImages, Shown
@@ -109,8 +109,13 @@ def _picture(shown: Shown, thumbnails: Mapping[str, str]) -> Picture:
     return Picture(shown.path, thumbnails.get(shown.path), said, near)
 
 
-def _confusions(shifts: Sequence[ConfusionShift]) -> Table:
-    columns = (Column("mistake", "text"), Column("in the group"), Column("in the rest"), Column("p (Holm)"))
+def _confusions(shifts: Sequence[ConfusionShift]) -> TextTable:
+    columns = (
+        TextColumn("mistake", "text"),
+        TextColumn("in the group"),
+        TextColumn("in the rest"),
+        TextColumn("p (Holm)"),
+    )
     rows = tuple(
         Row(
             (f"{one.y_true} taken for {one.y_pred}", f"{one.k:,} of {one.n:,}", f"{one.rest_k:,} of {one.rest_n:,}",
@@ -118,14 +123,14 @@ def _confusions(shifts: Sequence[ConfusionShift]) -> Table:
         )
         for one in shifts
     )  # fmt: skip
-    return Table("Mistakes that are more frequent than in the rest", columns, rows)
+    return TextTable("Mistakes that are more frequent than in the rest", columns, rows)
 
 
-def _slices_table(report: SliceReport) -> Table:
+def _slices_table(report: SliceReport) -> TextTable:
     names, *rows = slice_rows(report)
     kinds = ("text", "word", *("number",) * (len(names) - 2))
-    columns = tuple(Column(name, kind) for name, kind in zip(names, kinds, strict=True))  # type: ignore[arg-type]
-    return Table(
+    columns = tuple(TextColumn(name, kind) for name, kind in zip(names, kinds, strict=True))  # type: ignore[arg-type]
+    return TextTable(
         "Slices that looked worse on the half that was searched",
         columns,
         tuple(Row((row[0], SIGNS[row[1]], *row[2:]), "worst" if row[1] == "confirmed" else "") for row in rows),
@@ -134,9 +139,9 @@ def _slices_table(report: SliceReport) -> Table:
     )
 
 
-def _shortcuts_table(report: SliceReport) -> Table:
+def _shortcuts_table(report: SliceReport) -> TextTable:
     names, *rows = shortcut_rows(report)
-    columns = tuple(Column(name, "number" if at else "text") for at, name in enumerate(names))
-    told = [one.tells(report.alpha) for one in report.shortcuts]
+    columns = tuple(TextColumn(name, "number" if at else "text") for at, name in enumerate(names))
+    told = [one.tells(report.settings.alpha) for one in report.shortcuts]
     marked = tuple(Row(row, "worst" if tells else "") for row, tells in zip(rows, told, strict=True))
-    return Table("Telling the classes from columns alone", columns, marked)
+    return TextTable("Telling the classes from columns alone", columns, marked)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.plots import plot_class_counts
 from tlkit.report.dataset_page import write_page
-from tlkit.report.page import Column, Figure, Row, Table
+from tlkit.report.page import Figure
 
 if TYPE_CHECKING:
     from tlkit.data.summary import DataSummary
@@ -33,13 +33,6 @@ def write_summary(path: Path, summary: DataSummary, *, sheets: Mapping[str, str]
         alt="Images per class and split. The numbers are in the table below.",
         caption="A bar is a class, its colours are the splits.",
     )
-    tables = [_table(title, rows) for title, rows in summary.tables()]
-    write_page(path, command="summary", summary=summary, figure=figure, tables=tables, sheets=sheets)
+    write_page(path, command="summary", summary=summary, figure=figure, sheets=sheets)
     logger.info("Wrote the summary %s (%.0f kB).", path, path.stat().st_size / 1000)
     return path
-
-
-def _table(title: str, rows: list[tuple[str, ...]]) -> Table:
-    head, *body = rows
-    columns = (Column(head[0], "text"), *(Column(name) for name in head[1:]))
-    return Table(title, columns, tuple(Row(cells, "total" if cells[0] == "all" else "") for cells in body))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.disk import write_text
+from tlkit.tables import to_html
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -19,10 +20,13 @@ def render_to(path: Path, template: str, **values: Any) -> Path:
         values: what the template needs; one that is missing is an error.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    # `to_html` escapes every text, so its result is markup
+    environment.filters["table_html"] = lambda table: Markup(to_html([table], most_rows=None))  # noqa: S704
     text = environment.get_template(template).render(**values)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)

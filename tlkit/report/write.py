@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlkit.evaluation.evaluation_tables import summary_table
 from tlkit.report.audited import audit_section, audit_tile
 from tlkit.report.explained import explained_section
-from tlkit.report.judged import classes, confusions, headline, results
+from tlkit.report.judged import classes, confusions, headline
 from tlkit.report.made import (
     counts_table,
     data_sentence,
@@ -98,7 +99,7 @@ def write_report(
         title=title,
         lead=lead(recipe_text, evaluation=evaluation, split=split, chose_epoch=chose_epoch),
         tiles=(*headline(evaluation), audit_tile(audit)) if audit else headline(evaluation),
-        results=results(evaluation),
+        results=summary_table(evaluation),
         data_sentence=data_sentence(counts),
         counts=counts_table(counts),
         set_aside=set_aside_table(set_aside),

@@ -80,8 +80,8 @@ def test_a_run_explains_its_gap_with_the_clusters_of_its_recipe_or_others(tmp_pa
     text = recipe.read_text().replace("groups: [light]", "groups: [light, burst, w]")
     recipe.write_text(text.replace("by: [light]", "by: [light], cluster_by: burst"))
     clustered, weighted = open_run(run.path).explain(), open_run(run.path).explain(weights="w")
-    assert (alone.cluster_by, clustered.cluster_by) == (None, "burst")
-    assert (weighted.cluster_by, weighted.weights) == ("burst", "w")
+    assert (alone.settings.cluster_by, clustered.settings.cluster_by) == (None, "burst")
+    assert (weighted.settings.cluster_by, weighted.settings.weights) == ("burst", "w")
     one, two = (found.column("light").worst.difference for found in (alone, clustered))
     assert two.high - two.low > 1.5 * (one.high - one.low)
     assert open_run(run.path).last_explanation() == clustered  # what was asked for beside it is not kept

@@ -111,9 +111,9 @@ def test_the_blind_backbone_comes_last_and_the_two_others_are_tied(hub, folder):
     assert found.suggested.name == EFFICIENTNET
     assert (
         f"Not distinguishable: {EFFICIENTNET}, {RESNET}; the cheapest of them is {EFFICIENTNET} (3 ms)."
-        in found.sentences()
+        in found.tables()[0].notes
     )
-    assert found.recipe() == f"model:\n  name: {EFFICIENTNET}\n  weights: hub"
+    assert found.recipe() == f"model: {{name: {EFFICIENTNET}, weights: hub}}"
     assert found.images == 24 and found.left_out == ()
 
 
@@ -246,8 +246,8 @@ def test_the_command_prints_the_table_and_the_lines_of_a_recipe(hub, folder, tmp
         app, ["advise", str(folder), "--backbones", "test_efficientne*", "--plot", str(tmp_path / "a.svg")]
     )
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("backbone ")
-    assert result.stdout.endswith(f"For the recipe:\nmodel:\n  name: {EFFICIENTNET}\n  weights: hub\n")
+    assert result.stdout.startswith("Backbones\nbackbone ")
+    assert f"For the recipe: model: {{name: {EFFICIENTNET}, weights: hub}}\n" in result.stdout
     assert (tmp_path / "a.svg").read_text().startswith("<svg")
     result = runner.invoke(
         app, ["-q", "advise", str(folder), "--backbones", "test_vi", "--licence", "apache-2.0", "--json"]

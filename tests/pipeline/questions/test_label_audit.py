@@ -44,7 +44,9 @@ def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
     assert audit.total == 48 and set(audit.images) == {"train", "val", "test"} and not audit.notes
     asked = ["labels", str(run.path), "--head", "ridge", "--out", "labels.csv", "--html", "sheet.html"]
     shown = CliRunner().invoke(app, asked)
-    assert shown.exit_code == 0 and "blue/wrong.png" in shown.stdout and "\n".join(audit.sentences()) in shown.stdout
+    assert (
+        shown.exit_code == 0 and "blue/wrong.png" in shown.stdout and "\n".join(audit.tables()[0].notes) in shown.stdout
+    )
     assert shown.stdout.endswith(
         "\nNext: look at sheet.html, write keep, drop or relabel to CLASS into the column decision of labels.csv, and "
         "fit with data.labels=labels.csv.\n"

@@ -35,7 +35,7 @@ def test_training_images_are_asked_and_no_others(run, tmp_path):
     assert found.proba.shape == (2, 36, 2)
     curve = learning_curve(run, head="ridge", sizes=(2, 4, 8), repeats=1)
     assert (curve.n, [point.per_class for point in curve.points]) == (36, [2, 4, 8])
-    assert "not enough data: 3 points on the curve" in curve.sentence()
+    assert "not enough data: 3 points on the curve" in curve.tables()[0].notes[-1]
     shown = CliRunner().invoke(app, ["curve", str(run.path), "--head", "ridge", "--plot", str(tmp_path / "c.svg")])
     assert shown.exit_code == 0 and "images per class" in shown.stdout and "+30 images" in shown.stdout
     assert (tmp_path / "c.svg").read_text().startswith("<svg")

@@ -17,7 +17,7 @@ from tlkit.errors import ModelError, RunError
 from tlkit.models.artifact import read_tensors
 from tlkit.models.network import load_network
 from tlkit.pipeline.inference.embed_run import embed_run
-from tlkit.pipeline.training.plan import plan_rows
+from tlkit.pipeline.training.plan import plan_tables
 from tlkit.pipeline.training.prepare import prepare
 from tlkit.recipe import load_recipe
 
@@ -113,16 +113,16 @@ def test_head_runs_are_resumed_and_replaced_by_the_same_rules(head_recipe, caplo
 
 
 def test_plan_says_what_happens(head_recipe):
-    _, settings, phases = plan_rows(prepare(load_recipe(head_recipe("lda"))))
-    rows = dict(settings)
+    _, settings, phase = plan_tables(prepare(load_recipe(head_recipe("lda"))))
+    rows = dict(settings.rows)
     assert rows["head"] == (
         "lda: linear discriminant analysis, shrunk covariance; 7 settings by 5-fold cross-validation, calibrated "
         "out of fold"
     )
     assert rows["features"] == "one pass over 30 training images, or from the cache where they are known"
     assert "optimizer" not in rows and "steps" not in rows
-    ((title, blocks),) = phases
-    assert title == "at once: the head" and blocks[-1] == ("head", "fitted", "-", "-", "-")
+    assert phase.title == "at once: the head" and set(phase.column("trained")) == {0}
+    assert "head" not in phase.column("block") and "fitted at once" in phase.notes[0]
 
 
 @pytest.mark.slow

@@ -6,46 +6,39 @@ import pandas as pd
 import pytest
 
 from tlkit.errors import RecipeError
-from tlkit.pipeline.training.plan import plan_rows
+from tlkit.pipeline.training.plan import plan_tables
 from tlkit.pipeline.training.prepare import prepare
 from tlkit.recipe import load_recipe
 
 
 def test_a_plan_tells_images_settings_and_what_trains(tiny_recipe, tmp_path):
     prepared = prepare(load_recipe(tiny_recipe(train=9, val=3, test=2), {"strategy": "frozen", "data.batch_size": 4}))
-    images, settings, [(title, blocks)] = plan_rows(prepared)
-    assert images == [
-        ("class", "train", "val", "test"),
-        ("blue", "9", "3", "2"),
-        ("red", "9", "3", "2"),
-        ("all", "18", "6", "4"),
-    ]
-    facts = dict(settings)
+    images, settings, phase = plan_tables(prepared)
+    assert images.rows == (("blue", 9, 3, 2, 14), ("red", 9, 3, 2, 14), ("all", 18, 6, 4, 28))
+    facts = dict(settings.rows)
     assert facts["backbone"] == "test_resnet, weights none (random initialisation)"
     assert facts["preprocessing"].startswith("32x32 px, crop 0.95, bilinear, mean (0.5, 0.5, 0.5)")
     assert facts["steps"] == "2 epochs x 5 = 10, batches of 4"
     assert facts["device"] == "cpu, precision 32-true"
-    assert title == "epochs 1 to 2: the classifier"
-    assert blocks[0] == ("block", "trains", "mode", "learning rate", "parameters")
-    assert blocks[-2] == ("head", "yes", "train", "0.01", "194")
-    assert blocks[-1][-1].startswith("194 of ")
-    assert all(row[1:4] == ("no", "eval", "-") for row in blocks[1:-2])
+    assert phase.title == "epochs 1 to 2: the classifier"
+    *blocks, head, total = phase.rows
+    assert [column.name for column in phase.columns] == ["block", "mode", "learning_rate", "trained", "parameters"]
+    assert head == ("head", "train", 0.01, 194, 194)
+    assert total == ("all", None, None, 194, sum(row[-1] for row in blocks) + 194)
+    assert all(row[1:4] == ("eval", None, 0) for row in blocks)
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_plan_shows_every_phase_of_a_strategy_and_leaves_the_first_one_set(tiny_recipe):
     overrides = {"strategy": {"kind": "lp_ft", "probe_epochs": 1, "layer_decay": 0.5}, "train.epochs": 4}
     prepared = prepare(load_recipe(tiny_recipe(train=9, val=3, test=2), overrides))
-    _, _, tables = plan_rows(prepared)
-    assert [title for title, _ in tables] == ["epoch 1: the classifier", "epochs 2 to 4: everything"]
-    (_, probe), (_, tuned) = tables
-    assert [row[:3] for row in probe[1:-1]] == [(row[0], "no", "eval") for row in probe[1:-2]] + [
-        ("head", "yes", "train")
-    ]
-    assert [row[0] for row in tuned[1:-1]] == [
+    _, _, probe, tuned = plan_tables(prepared)
+    assert [phase.title for phase in (probe, tuned)] == ["epoch 1: the classifier", "epochs 2 to 4: everything"]
+    assert [row[:2] for row in probe.rows[:-1]] == [(row[0], "eval") for row in probe.rows[:-2]] + [("head", "train")]
+    assert tuned.column("block")[:-1] == (
         "backbone: conv1, bn1", "backbone: layer1", "backbone: layer2", "backbone: layer3", "backbone: layer4", "head",
-    ]  # fmt: skip
-    assert [row[3] for row in tuned[1:-1]] == ["3.1e-05", "6.3e-05", "0.00013", "0.00025", "0.0005", "0.001"]
+    )  # fmt: skip
+    assert tuned.column("learning_rate")[:-1] == pytest.approx([0.001 * 0.5**k for k in (5, 4, 3, 2, 1, 0)])
     assert not any(parameter.requires_grad for parameter in prepared.classifier.network.backbone.parameters())
 
 

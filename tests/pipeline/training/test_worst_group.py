@@ -13,7 +13,7 @@ from tlkit.data.batch import Batch
 from tlkit.errors import RecipeError
 from tlkit.pipeline.fit import fit
 from tlkit.pipeline.training.cached import FeatureBatches, cached_features
-from tlkit.pipeline.training.plan import plan_rows
+from tlkit.pipeline.training.plan import plan_tables
 from tlkit.pipeline.training.prepare import prepare
 from tlkit.pipeline.training.resume import origin_of
 from tlkit.pipeline.training.worst_group import WorstGroup
@@ -119,7 +119,7 @@ def test_group_dro_weights_the_crossings_of_class_and_group_by_row(recipe, strat
     crossed = (train["label"] + train["light"]).to_numpy(dtype=str)
     code = prepared.classifier.loss.group_of.numpy()
     assert len(set(zip(crossed, code, strict=True))) == len(set(code)) == len(prepared.classifier.loss.q) == 4
-    settings = dict(plan_rows(prepared)[1])
+    settings = dict(plan_tables(prepared)[1].rows)
     assert settings["loss"] == "group_dro, 4 groups by class × light, step 0.01"
     before = origin_of(prepared)
     prepared.classifier.loss.set_groups(code[::-1].copy())

@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.errors import ModelError
+from tlkit.features.heads.choice_tables import choice_sentence, choice_tables
 from tlkit.features.heads.fit import ClassWeight, checked, cross_validate, deal, fit_chosen, require_kind
 from tlkit.features.heads.head import Features, Head, Trial
-from tlkit.features.heads.kinds import KINDS, QUICK_KINDS, HeadKind, setting_words
-from tlkit.notebook import html_lines, html_table
+from tlkit.features.heads.kinds import KINDS, QUICK_KINDS, HeadKind
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import Pairs, paired_difference
+from tlkit.tables import Table, to_html
 
 logger = logging.getLogger(__name__)
 
@@ -59,50 +60,9 @@ class HeadChoice:
     leader: HeadKind
     confidence: float
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """Return the comparison as text, with its header."""
-        rows: list[tuple[str, ...]] = [("head", "setting", "accuracy", "log loss", f"behind {self.leader}", "")]
-        for one in self.candidates:
-            words = "" if one.kind == self.leader or one.distinguishable else "not distinguishable"
-            rows.append(
-                (
-                    one.kind + (" *" if one.kind == self.head.kind else ""),
-                    setting_words(one.trial.settings),
-                    one.accuracy.format(),
-                    f"{one.trial.log_loss:z.3f}",
-                    "-" if one.kind == self.leader else one.behind.format(),
-                    words,
-                )
-            )
-        return rows
-
-    def sentence(self) -> str:
-        """Say what was chosen, by how much, and what the images cannot decide."""
-        chosen = next(one for one in self.candidates if one.kind == self.head.kind)
-        alike = [one.kind for one in self.candidates if not one.distinguishable and one.kind != self.head.kind]
-        worse = [one for one in self.candidates if one.distinguishable]
-        text = f"head: auto chose {self.head.kind} ({setting_words(self.head.settings)}), "
-        text += f"out-of-fold accuracy {chosen.accuracy.format()} on {self.head.n} images."
-        if self.head.kind != self.leader:
-            text += (
-                f" {self.leader} is ahead by {chosen.behind.format()}, which is not distinguishable from nothing: the "
-                "simpler head wins."
-            )
-        others = [kind for kind in alike if kind != self.leader]
-        if others:
-            either = " either" if self.head.kind != self.leader else ""
-            text += f" Not distinguishable from {self.leader}{either}: {', '.join(others)}."
-        if worse:
-            text += " Behind it: " + ", ".join(f"{one.kind} by {one.behind.format()}" for one in worse) + "."
-        return f"{text} {self._not_tried()}".rstrip()
-
-    def _not_tried(self) -> str:
-        """Say which kinds were left out for their time; "" where they were tried."""
-        tried = [one.kind for one in self.candidates]
-        slow = [kind for kind in KINDS if kind not in QUICK_KINDS and kind not in tried]
-        if not slow:
-            return ""
-        return f"Not tried, for their time: {', '.join(slow)}; name one as strategy.head to have it."
+    def tables(self) -> tuple[Table, ...]:
+        """Return the table that shows this choice; its note says what was chosen."""
+        return choice_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain JSON values."""
@@ -127,7 +87,8 @@ class HeadChoice:
         return f"HeadChoice({self.head.kind} of {', '.join(one.kind for one in self.candidates)})"
 
     def _repr_html_(self) -> str:
-        return html_lines([self.sentence()]) + html_table(self.rows())
+        """Return what a notebook shows."""
+        return to_html(self.tables())
 
 
 def choose_head(
@@ -191,7 +152,7 @@ def choose_head(
     chosen = next(place for place, candidate in enumerate(candidates) if not candidate.distinguishable)
     head = fit_chosen(x, codes, tried[chosen], classes=classes, seed=seed, class_weight=class_weight)
     choice = HeadChoice(head, tuple(candidates), tried[leader].kind, confidence)
-    logger.info("%s", choice.sentence())
+    logger.info("%s", choice_sentence(choice))
     return choice
 
 

@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from tlkit.errors import ModelError
 from tlkit.features.heads.calibration import probabilities
-from tlkit.features.heads.kinds import FACTS, HeadKind, setting_words
+from tlkit.features.heads.choice_tables import head_tables
+from tlkit.features.heads.kinds import HeadKind, setting_words
 from tlkit.features.heads.nonlinear import EstimatorScores
-from tlkit.notebook import html_lines, html_table
 from tlkit.stats.estimate import Estimate
+from tlkit.tables import Table, to_html
 
 Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.floating]
@@ -141,17 +142,10 @@ class Head:
             ],
         }
 
-    def sentence(self) -> str:
-        """Return in words what was chosen and how it does out of fold."""
-        text = f"{self.kind} head ({FACTS[self.kind].words}): {setting_words(self.settings)}"
-        if self.trials:
-            text += f", the best of {len(self.trials)} settings by cross-validation"
-        if self.out_of_fold_accuracy:
-            text += f"; out-of-fold accuracy {self.out_of_fold_accuracy.format()}"
-        return f"{text}; temperature {self.temperature:.3g}."
+    def tables(self) -> tuple[Table, ...]:
+        """Return the table of the settings that were tried; its note says what was chosen."""
+        return head_tables(self)
 
     def _repr_html_(self) -> str:
-        tried = [(setting_words(one.settings), f"{one.accuracy:.3f}", f"{one.log_loss:z.3f}") for one in self.trials]
-        return html_lines([self.sentence()]) + html_table(
-            [("setting", "accuracy", "log loss"), *tried] if tried else []
-        )
+        """Return what a notebook shows."""
+        return to_html(self.tables())

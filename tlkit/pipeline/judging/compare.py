@@ -6,8 +6,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlkit.audit.comparison import Comparison, compare_predictions
+from tlkit.audit.columns import By
+from tlkit.audit.comparison import Comparison, compare_models
+from tlkit.audit.options import AuditOptions
 from tlkit.pipeline.judging.judge import Run
+from tlkit.pipeline.judging.options import options_of_run
 from tlkit.predictions import Predictions
 
 logger = logging.getLogger(__name__)
@@ -16,28 +19,47 @@ FILES = (".csv", ".parquet")
 
 
 def compare_with(
-    run: Run, other: Run | Predictions, *, by: str | Sequence[str] | None = None, split: str | None = None
+    first: Run | Predictions,
+    second: Run | Predictions,
+    *,
+    by: By | Sequence[By] | None = None,
+    split: str | None = None,
+    names: tuple[str, str] | None = None,
 ) -> Comparison:
-    """Say what changes from a run to another one, on the images that both predicted; see `Run.compare`.
+    """Say what changes from one model to another, on the images that both predicted; see `Run.compare`.
+
+    Columns are cut, intervals and tests made as the recipe of the first run among the two says.
 
     Args:
-        run: the first model.
-        other: another run, or predictions of another model on the same images.
-        by: group columns; default: the first run's `audit.by`, else all columns there are.
-        split: test by default, or val where there is no test split.
+        first: the first model: a run, or predictions.
+        second: the second model.
+        by: group columns; default: the recipe's `audit.by`, else all columns there are.
+        split: of a run: test by default, or val where there is no test split.
+        names: what to call the two; default: the directories of runs.
 
     Raises:
         PredictionsError: the two have no image in common, or a column is not there.
     """
-    split, recipe = run.judged_split(split), run.recipe
-    return compare_predictions(
-        run.predictions(split),
-        other.predictions(split) if isinstance(other, Run) else other,
-        by=by or list(recipe.audit.columns) or None,
-        names=tell_apart(run.path, other.path) if isinstance(other, Run) else (run.directory.name, "the other"),
-        leaked=leaks_of((run, other), split),
-        confidence=recipe.evaluate.confidence,
+    run = next((one for one in (first, second) if isinstance(one, Run)), None)
+    options = AuditOptions() if run is None else options_of_run(run)
+    options = options.with_overrides(by=by or None)
+    if run is not None:
+        split = run.judged_split(split)
+    one, two = (model.predictions(split) if isinstance(model, Run) else model for model in (first, second))
+    return compare_models(
+        one, two, options, names=names or _names(first, second), leaked=leaks_of((first, second), split),
+        all_columns=not options.columns,
+    )  # fmt: skip
+
+
+def _names(first: Run | Predictions, second: Run | Predictions) -> tuple[str, str]:
+    if isinstance(first, Run) and isinstance(second, Run):
+        return tell_apart(first.path, second.path)
+    one, two = (
+        one.directory.name if isinstance(one, Run) else other
+        for one, other in ((first, "the first"), (second, "the other"))
     )
+    return one, two
 
 
 def leaks_of(models: Sequence[Run | Predictions | None], split: str | None = None) -> set[str]:

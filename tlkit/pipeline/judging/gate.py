@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pandas as pd
+
 from tlkit.audit.gate import judge_gates
 from tlkit.audit.gate_report import GateReport
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import METRICS
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.pipeline.judging.judge import Run, open_run
+from tlkit.pipeline.judging.options import options_of_run
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe.gates import GatesFile, load_gates
 
@@ -19,8 +23,10 @@ def gate(
     gates: str | os.PathLike[str] | GatesFile,
     *,
     split: str | None = None,
+    groups: pd.DataFrame | Path | str | None = None,
     y_true: str = "y_true",
     y_pred: str = "y_pred",
+    options: AuditOptions | None = None,
 ) -> GateReport:
     """Hold a run, or any predictions, against a file of gates: tolerances, limits, "no worse than".
 
@@ -28,8 +34,11 @@ def gate(
         what: a run, or predictions with their group columns.
         gates: the YAML file, such as recipes/gates.yaml.
         split: of a run: test by default, or val where there is no test split; also the baseline's split.
+        groups: more group columns, as a CSV file or a table keyed by path, to join.
         y_true: column of the true classes, where the baseline is a file of predictions that has it.
         y_pred: the same for the predicted classes.
+        options: of the audit behind the gates, where their file states nothing; default: those of the run's recipe, or
+            `AuditOptions()`.
 
     Returns:
         The verdict on every gate; `exit_code` is 0 = all pass, 1 = one failed, 3 = not enough data.
@@ -40,10 +49,13 @@ def gate(
         RunError: there is no such baseline.
     """
     file = gates if isinstance(gates, GatesFile) else load_gates(gates, metrics=METRICS)
-    predictions = what.predictions(split) if isinstance(what, Run) else what
-    seed = what.recipe.seed if isinstance(what, Run) else 0
-    chosen = what.judged_split(split) if isinstance(what, Run) else split
-    return judge_gates(predictions, file, baseline=_baseline(file, chosen, (y_true, y_pred)), seed=seed)
+    chosen = split
+    if isinstance(what, Run):
+        chosen = what.judged_split(split)
+        predictions, options = what.predictions(chosen, groups=groups), options or options_of_run(what)
+    else:
+        predictions = what if groups is None else what.with_groups(groups)
+    return judge_gates(predictions, file, baseline=_baseline(file, chosen, (y_true, y_pred)), options=options)
 
 
 def _baseline(file: GatesFile, split: str | None, columns: tuple[str, str]) -> Predictions | None:

@@ -11,19 +11,20 @@ from typing import Any
 
 import pandas as pd
 
-from tlkit.audit.audit import Audit, audit_groups
+from tlkit.audit.audit import Audit, audit_predictions
 from tlkit.audit.columns import By
 from tlkit.audit.comparison import Comparison
-from tlkit.audit.cut import explain_columns
 from tlkit.audit.evidence import GroupImages, Near, audit_evidence
+from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.gate_report import GateReport
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.repair import Repair
 from tlkit.audit.slice_report import SliceReport
 from tlkit.choices import Criterion
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation, evaluate
-from tlkit.pipeline.judging.columns import columns_of_run
+from tlkit.pipeline.judging.options import options_of_run, with_all_columns
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe import EvaluateSection, Recipe, load_recipe
 from tlkit.runs import RunDirectory, store_judgement, stored_judgement
@@ -99,13 +100,21 @@ class Run:
         path = self.directory.repair
         return Repair.from_dict(self.directory.read_json(path)) if path.is_file() else None
 
-    def predictions(self, split: str | None = None) -> Predictions:
+    def predictions(
+        self, split: str | None = None, *, groups: pd.DataFrame | Path | str | None = None
+    ) -> Predictions:  # fmt: skip
         """Return the predictions for a split: test by default, or val where there is no test split.
+
+        Args:
+            split: its name.
+            groups: more group columns, as a CSV file or a table keyed by path, to join.
 
         Raises:
             RunError: the run has no predictions for it.
+            PredictionsError: the columns cannot be joined.
         """
-        return read_predictions(self.directory.predictions(self.judged_split(split)))
+        predictions = read_predictions(self.directory.predictions(self.judged_split(split)))
+        return predictions if groups is None else predictions.with_groups(groups)
 
     def judged_split(self, split: str | None = None) -> str:
         """Return the split that a judgement is about: the one asked for, else test, else val, else train.
@@ -162,10 +171,12 @@ class Run:
         by: By | Sequence[By] | None = None,
         *,
         split: str | None = None,
-        max_order: int | None = None,
+        groups: pd.DataFrame | Path | str | None = None,
+        max_intersection_order: int | None = None,
         min_group_size: int | None = None,
         criteria: Sequence[Criterion] | None = None,
         positive: str | None = None,
+        confidence: float | None = None,
         tolerance: float | None = None,
         cluster_by: str | None = None,
         pair_by: str | None = None,
@@ -173,42 +184,36 @@ class Run:
     ) -> Audit:
         """Compare a split's rates across groups. The recipe's own audit is stored in `audit.json`; others are not.
 
+        An argument that is None takes the recipe's value: its `audit` section, `evaluate.confidence` and `seed`.
+
         Args:
             by: group columns, as `tlkit.audit_groups` takes them; default: the recipe's `audit.by`, else all
-                columns that do not look like identifiers.
+                columns that do not look like identifiers. A column that is named alone is cut as the recipe says.
             split: test by default, or val where there is no test split.
-            max_order: most columns that are crossed; default: the recipe's.
-            min_group_size: smallest group that gets a rate; default: the recipe's.
-            criteria: criteria whose rates are compared, too; default: the recipe's.
-            positive: class that the criteria are about; default: the recipe's.
-            tolerance: largest difference that is tolerated; default: the recipe's.
-            cluster_by: column of what belongs together; default: the recipe's.
-            pair_by: column of matched sets; default: the recipe's.
-            weights: column of weights; default: the recipe's.
+            groups: more group columns, as a CSV file or a table keyed by path, to join to the predictions.
+            max_intersection_order: most columns that are crossed.
+            min_group_size: smallest group that gets a rate.
+            criteria: criteria whose rates are compared, too.
+            positive: class that the criteria are about.
+            confidence: two-sided level of the intervals, in (0, 1).
+            tolerance: largest difference that is tolerated.
+            cluster_by: column of what belongs together.
+            pair_by: column of matched sets, in place of clusters and weights.
+            weights: column of weights.
 
         Raises:
             PredictionsError: a column is not there; the message lists those that are.
             RunError: the run has no group columns at all.
         """
-        split, recipe = self.judged_split(split), self.recipe
-        predictions, section = self.predictions(split), recipe.audit
-        used = (cluster_by, pair_by, weights)
-        result = audit_groups(
-            predictions,
-            by=columns_of_run(self, by, predictions, used=used, level=logging.INFO),
-            criteria=section.criteria if criteria is None else criteria,
-            positive=positive or section.positive,
-            max_order=section.max_order if max_order is None else max_order,
-            min_group_size=section.min_group_size if min_group_size is None else min_group_size,
-            tolerance=section.tolerance if tolerance is None else tolerance,
-            cluster_by=cluster_by or section.cluster_by,
-            pair_by=pair_by or section.pair_by,
-            weights=weights or section.weights,
-            confidence=recipe.evaluate.confidence,
-            seed=recipe.seed,
-        )
-        own = (by, max_order, min_group_size, criteria, positive, tolerance, cluster_by, pair_by, weights)
-        if all(one is None for one in own):
+        split = self.judged_split(split)
+        predictions = self.predictions(split, groups=groups)
+        options = options_of_run(
+            self, by=by or None, max_intersection_order=max_intersection_order, min_group_size=min_group_size,
+            criteria=criteria, positive=positive, confidence=confidence, tolerance=tolerance, cluster_by=cluster_by,
+            pair_by=pair_by, weights=weights,
+        )  # fmt: skip
+        result = audit_predictions(predictions, self._with_columns(options, predictions, level=logging.INFO))
+        if groups is None and options == options_of_run(self):
             store_judgement(self.directory, self.directory.audit, split, result.to_dict())
         return result
 
@@ -217,53 +222,72 @@ class Run:
         by: By | Sequence[By] | None = None,
         *,
         split: str | None = None,
+        groups: pd.DataFrame | Path | str | None = None,
         order: Mapping[str, Sequence[str]] | None = None,
         min_group_size: int | None = None,
+        confidence: float | None = None,
         cluster_by: str | None = None,
         pair_by: str | None = None,
         weights: str | None = None,
     ) -> Explanation:
         """Say what lies behind a split's gaps. That of the recipe's own columns is stored; others are not.
 
+        An argument that is None takes the recipe's value, as in `audit`.
+
         Args:
             by: group columns; default: the recipe's `audit.by`, else all that are no identifiers.
             split: test by default, or val where there is no test split.
+            groups: more group columns, to join to the predictions.
             order: the values of a column in their order, lowest first.
-            min_group_size: smallest group that is explained; default: the recipe's.
-            cluster_by: column of what belongs together; default: the recipe's.
-            pair_by: column of matched sets; default: the recipe's.
-            weights: column of the images' weights; default: the recipe's.
+            min_group_size: smallest group that is explained.
+            confidence: two-sided level of the intervals, in (0, 1).
+            cluster_by: column of what belongs together.
+            pair_by: column of matched sets, in place of clusters and weights.
+            weights: column of the images' weights.
 
         Raises:
             PredictionsError: a column, or a value of an order, is not there.
             RunError: the run has no group columns at all.
         """
-        split, recipe = self.judged_split(split), self.recipe
-        predictions, section = self.predictions(split), recipe.audit
-        used = (cluster_by, pair_by, weights)
-        trained = self.samples.split("train")
-        training = trained.groups if len(trained) else None
-        result = explain_columns(
+        split = self.judged_split(split)
+        predictions, trained = self.predictions(split, groups=groups), self.samples.split("train")
+        options = options_of_run(
+            self, by=by or None, min_group_size=min_group_size, confidence=confidence, cluster_by=cluster_by,
+            pair_by=pair_by, weights=weights,
+        )  # fmt: skip
+        result = explain_predictions(
             predictions,
-            by=columns_of_run(self, by, predictions, used=used),
+            self._with_columns(options, predictions),
             order=order,
-            training=training,
-            min_group_size=section.min_group_size if min_group_size is None else min_group_size,
-            confidence=recipe.evaluate.confidence,
-            seed=recipe.seed,
-            cluster_by=cluster_by or section.cluster_by,
-            pair_by=pair_by or section.pair_by,
-            weights=weights or section.weights,
+            training=trained.groups if len(trained) else None,
         )
-        if all(one is None for one in (by, order, min_group_size, *used)):
+        if groups is None and order is None and options == options_of_run(self):
             store_judgement(self.directory, self.directory.explanation, split, result.to_dict())
         return result
+
+    def _with_columns(
+        self, options: AuditOptions, predictions: Predictions, *, level: int = logging.DEBUG
+    ) -> AuditOptions:  # fmt: skip
+        """Return the options with the columns to audit by.
+
+        Raises:
+            RunError: there are none.
+        """
+        options = with_all_columns(options, predictions.groups, level=level)
+        if not options.columns:
+            raise RunError(
+                f"{self.path} has no group columns to audit by. Name a CSV of them, keyed by path (--groups FILE; in "
+                "Python, run.audit(groups=FILE)). Or name it in data.metadata and its columns in data.groups, and fit "
+                "again."
+            )
+        return options
 
     def audit_images(
         self,
         by: By | Sequence[By] | None = None,
         *,
         split: str | None = None,
+        groups: pd.DataFrame | Path | str | None = None,
         audit: Audit | None = None,
         most: int = 6,
     ) -> tuple[GroupImages, ...]:
@@ -272,9 +296,10 @@ class Run:
         They are named by path; what resembles them by features is known once `tlkit.find_slices` has run.
 
         Args:
-            by: group columns; default: the recipe's audit.
+            by: group columns to audit by, where no audit is given; default: the recipe's audit.
             split: test by default, or val where there is no test split.
-            audit: the audit whose rows are meant, made by these columns; default: made or read now.
+            groups: more group columns that were joined for the audit.
+            audit: the audit whose rows are meant; default: made or read now.
             most: the most images to name of each kind and group.
 
         Raises:
@@ -282,13 +307,12 @@ class Run:
             RunError: the run has no group columns at all.
         """
         split = self.judged_split(split)
-        predictions = self.predictions(split)
-        if audit is None and by is None:
+        if audit is None and by is None and groups is None:
             audit = self.get_audit(split)
         stored = stored_judgement(self.directory, self.directory.neighbours, split) or {}
         near = {path: tuple(Near(**one) for one in nears) for path, nears in stored.items()}
         return audit_evidence(
-            predictions, audit or self.audit(by, split=split), by=columns_of_run(self, by, predictions), most=most,
+            self.predictions(split, groups=groups), audit or self.audit(by, split=split, groups=groups), most=most,
             neighbours=near,
         )  # fmt: skip
 
@@ -315,21 +339,29 @@ class Run:
         return self.explain(split=split) if self.recipe.audit.by else None
 
     def compare(
-        self, other: Run | Predictions, *, by: str | Sequence[str] | None = None, split: str | None = None
+        self,
+        other: Run | Predictions,
+        *,
+        by: By | Sequence[By] | None = None,
+        split: str | None = None,
+        names: tuple[str, str] | None = None,
     ) -> Comparison:
         """Say what changes from this run to another one, on the images that both predicted.
+
+        Columns are cut, intervals and tests made as this run's recipe says.
 
         Args:
             other: another run, or predictions of another model on the same images.
             by: group columns; default: the recipe's `audit.by`, else all that are no identifiers.
             split: test by default, or val where there is no test split.
+            names: what to call the two; default: their directories.
 
         Raises:
             PredictionsError: the two have no image in common, or a column is not there.
         """
         from tlkit.pipeline.judging.compare import compare_with
 
-        return compare_with(self, other, by=by, split=split)
+        return compare_with(self, other, by=by, split=split, names=names)
 
     def gate(self, gates: str | os.PathLike[str], *, split: str | None = None) -> GateReport:
         """Hold a split's predictions against a file of gates; see `tlkit.gate`.

@@ -51,7 +51,7 @@ def audit_labels(
 
     Example:
         >>> audit = audit_labels("runs/pets")  # doctest: +SKIP
-        >>> print(audit.sentences()[0])  # doctest: +SKIP
+        >>> print(audit.tables()[0].notes[0])  # doctest: +SKIP
         16 of 398 images look like another class than the label says: wrongly labelled, or only hard to tell. 1 stands …
     """
     run = run if isinstance(run, Run) else open_run(run)

@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.audit.columns import By
-from tlkit.audit.comparison import Comparison, compare_predictions
-from tlkit.audit.repair import Repair, RepairTrial, RepairVerdict, WorstGroup
+from tlkit.audit.columns import By, GroupColumn
+from tlkit.audit.comparison import Comparison, compare_models
+from tlkit.audit.design import design_problems
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.repair import Repair, RepairTrial, RepairVerdict, WorstGroupChange
 from tlkit.audit.repair_choice import choose, judge_on_test, try_candidate
 from tlkit.audit.tables import CROSS
 from tlkit.errors import DataError, first_few
@@ -24,10 +26,10 @@ from tlkit.pipeline.inference.embed_run import embed_run
 from tlkit.pipeline.inference.extract import Progress
 from tlkit.pipeline.inference.predictor import Predictor, load_model
 from tlkit.pipeline.judging.judge import Run, open_run
+from tlkit.pipeline.judging.options import options_of_run
 from tlkit.pipeline.judging.repair_groups import GroupedImages, Grouping
 from tlkit.pipeline.questions.repaired import linear_part, repaired_predictor, require_free, write_repaired
 from tlkit.predictions import Predictions
-from tlkit.recipe import Recipe
 from tlkit.samples import PATH, SPLIT, Samples
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
@@ -85,25 +87,26 @@ def repair(
     """
     if not 0 <= margin < 1:
         raise DataError(f"margin is {margin}. Use a number of at least 0 and below 1.")
-    if min_group_size is not None and min_group_size < 1:
-        raise DataError(f"min_group_size is {min_group_size}. Use a number of at least 1.")
     run = run if isinstance(run, Run) else open_run(run)
+    options = options_of_run(run, min_group_size=min_group_size)
+    options = replace(options, columns=options.cut(by))
     recipe = require_free(run, name, overwrite=overwrite)
     predictor = load_model(run, device="cpu")
     table = run.samples
     samples = Samples(table.root, predictor.card.classes, table.table)
-    groups = Grouping.of(samples, by)
-    smallest = run.recipe.audit.min_group_size if min_group_size is None else min_group_size
-    empty = _empty(run, groups, samples, margin)
-    lacking = groups.judge_problem(samples, smallest)
+    if problems := options.problems(samples.classes) + design_problems(samples.groups, options):
+        raise DataError(*problems)
+    groups = Grouping.of(samples, options.columns)
+    empty = _empty(run, groups, samples, margin, options)
+    lacking = groups.judge_problem(samples, options.min_group_size)
     if lacking is not None:
         result = replace(empty, reason=lacking)
         _keep(run, result)
         return result
     features = embed_run(run, cache=cache, progress=progress)
     begun = time.perf_counter()
-    images = GroupedImages.of(features, samples, groups, run, smallest)
-    choice = _choose(images, predictor, groups, recipe=recipe, margin=margin, allow=allow_attribute)
+    images = GroupedImages.of(features, samples, groups, run, options.min_group_size)
+    choice = _choose(images, predictor, groups, options=options, margin=margin, allow=allow_attribute)
     result = replace(
         empty, judged_by=images.judged_by, groups=images.names, trials=choice.trials, before=choice.before,
         images={split: len(images.rows(split)) for split in ("train", "val", "test")},
@@ -113,7 +116,9 @@ def repair(
         _keep(run, result)
         return result
     candidate = choice.candidate
-    verdict, reason, worst, comparison = _judge(run, images, predictor, candidate, groups=groups, margin=margin)
+    verdict, reason, worst, comparison = _judge(
+        images, predictor, candidate, groups=groups, margin=margin, options=options
+    )
     result = replace(
         result, verdict=verdict, reason=reason, chosen=candidate.method.name, test=worst, comparison=comparison,
         offsets=_named_offsets(candidate, groups, predictor), seconds=_since(begun),
@@ -139,18 +144,18 @@ class _Choice:
 
 
 def _choose(
-    images: GroupedImages, predictor: Predictor, groups: Grouping, *, recipe: Recipe, margin: float, allow: bool
+    images: GroupedImages, predictor: Predictor, groups: Grouping, *, options: AuditOptions, margin: float, allow: bool
 ) -> _Choice:
     """Fit the candidates and choose by validation images; the test images take no part."""
     train, val = images.part("train", folds=3), images.part("val", folds=FOLDS)
     shown = predictor.predict_features(images.features, images.split("val"))
     assert shown.proba is not None, "a stored model gives probabilities"
     before, judged = shown.correct, images.judged[images.rows("val")]
-    confidence = recipe.evaluate.confidence
+    confidence = options.confidence
     candidates = list(
         fit_candidates(
             train, val, classes=len(images.samples.classes), attributes=len(groups.values),
-            original=linear_part(predictor), scores=np.log(np.maximum(shown.proba, 1e-15)), seed=recipe.seed,
+            original=linear_part(predictor), scores=np.log(np.maximum(shown.proba, 1e-15)), seed=options.seed,
         )
     )  # fmt: skip
     right = [np.asarray(one.y_pred == val.y) for one in candidates]
@@ -170,8 +175,14 @@ def _choose(
 
 
 def _judge(
-    run: Run, images: GroupedImages, predictor: Predictor, candidate: Candidate, *, groups: Grouping, margin: float
-) -> tuple[RepairVerdict, str, WorstGroup | None, Comparison]:
+    images: GroupedImages,
+    predictor: Predictor,
+    candidate: Candidate,
+    *,
+    groups: Grouping,
+    margin: float,
+    options: AuditOptions,
+) -> tuple[RepairVerdict, str, WorstGroupChange | None, Comparison]:
     """Judge the chosen head on test, beside the head as it was."""
     samples, rows = images.split("test"), images.rows("test")
     before = predictor.predict_features(images.features, samples)
@@ -179,15 +190,15 @@ def _judge(
         after = repaired_predictor(predictor, candidate.part).predict_features(images.features, samples)
     else:
         after = _offset(before, candidate, images.attribute[rows])
-    confidence, judged = run.recipe.evaluate.confidence, images.judged[rows]
+    judged = images.judged[rows]
     worst, verdict, reason = judge_on_test(
-        before.correct, after.correct, group=judged, names=images.names, margin=margin, confidence=confidence
+        before.correct, after.correct, group=judged, names=images.names, margin=margin, confidence=options.confidence
     )
     named = pd.DataFrame({PATH: samples.paths, images.judged_by: np.array(images.names, dtype=object)[judged]})
-    columns = [images.judged_by] if groups.by else []
+    columns = (GroupColumn(images.judged_by),) if groups.by else ()
     if columns:
         before, after = before.with_groups(named), after.with_groups(named)
-    comparison = compare_predictions(before, after, by=columns, names=("before", "after"), confidence=confidence)
+    comparison = compare_models(before, after, replace(options, columns=columns), names=("before", "after"))
     return verdict, reason, worst, comparison
 
 
@@ -213,13 +224,13 @@ def _named_offsets(candidate: Candidate, groups: Grouping, predictor: Predictor)
     }
 
 
-def _empty(run: Run, groups: Grouping, samples: Samples, margin: float) -> Repair:
+def _empty(run: Run, groups: Grouping, samples: Samples, margin: float, options: AuditOptions) -> Repair:
     """Return the result of a repair for which there are not enough images."""
     counts = samples.table[SPLIT].value_counts()
     return Repair(
         parent=run.directory.name, by=groups.by, judged_by=CROSS.join(groups.by) or "class", groups=(),
         verdict="NOT ENOUGH DATA", reason="", trials=(), before=None, chosen=None, run=None, test=None,
-        comparison=None, offsets={}, margin=margin, confidence=run.recipe.evaluate.confidence,
+        comparison=None, offsets={}, margin=margin, settings=options,
         images={split: int(counts.get(split, 0)) for split in ("train", "val", "test")}, seconds=0.0,
     )  # fmt: skip
 

@@ -14,14 +14,16 @@ import pandas as pd
 
 from tlkit.audit.evidence import Neighbours
 from tlkit.audit.halves import first_half, units_of
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.similar import cluster_features, nearest_images
 from tlkit.audit.slice_report import SliceReport
-from tlkit.audit.slices import search_slices
+from tlkit.audit.slices import MOST_SLICES, search_slices
 from tlkit.data.duplicates import find_duplicates
 from tlkit.data.properties import PROPERTIES, fingerprints_of, measure_images
 from tlkit.errors import DataError, PredictionsError, RunError, did_you_mean, first_few
 from tlkit.features.features import Features
 from tlkit.pipeline.judging.judge import Run
+from tlkit.pipeline.judging.options import options_of_run
 from tlkit.predictions import Predictions
 from tlkit.predictions.tables import write_parquet_table
 from tlkit.runs import store_judgement
@@ -40,11 +42,11 @@ def find_slices(
     *,
     split: str | None = None,
     clusters: int = CLUSTERS,
-    min_images: int = 20,
-    most: int = 5,
+    min_images: int | None = None,
+    most: int = MOST_SLICES,
     max_order: Literal[1, 2] = 2,
-    confidence: float = 0.95,
-    alpha: float = 0.05,
+    confidence: float | None = None,
+    alpha: float | None = None,
     seed: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SliceReport:
@@ -61,10 +63,11 @@ def find_slices(
         split: of a run: test by default, or val where there is no test split.
         clusters: number of clusters of features among a run's columns; 0 = none, and no torch is needed.
         min_images: the fewest images of a slice, in either half; with fewer in the testing half it is a candidate.
+            Default: the recipe's `audit.min_group_size`, or that of `AuditOptions`.
         most: the most slices to test.
         max_order: 1 = single conditions only, 2 = pairs as well.
-        confidence: two-sided level of the intervals, in (0, 1).
-        alpha: chance of any false alarm among what is confirmed, in (0, 1).
+        confidence: two-sided level of the intervals, in (0, 1); default: the recipe's `evaluate.confidence`, or 0.95.
+        alpha: chance of any false alarm among what is confirmed, in (0, 1); default: 0.05.
         seed: of clusters, permutations and resamples; default: the recipe's, or 0.
         progress: called with (images measured, images in all).
 
@@ -84,37 +87,33 @@ def find_slices(
     """
     if clusters < 0 or clusters == 1:
         raise PredictionsError(f"clusters is {clusters}. Use a number from 2, or 0 for none.")
+    options = AuditOptions() if isinstance(what, Predictions) else options_of_run(what)
+    options = options.with_overrides(min_group_size=min_images, confidence=confidence, alpha=alpha, seed=seed)
     if isinstance(what, Predictions):
         table = _columns_of(what, columns)
-        return search_slices(
-            what, columns=table, min_images=min_images, most=most, max_order=max_order, confidence=confidence,
-            alpha=alpha, seed=seed or 0,
-        )  # fmt: skip
+        return search_slices(what, columns=table, most=most, max_order=max_order, options=options)
     if isinstance(columns, pd.DataFrame):
         raise PredictionsError("A table of columns is for predictions. Of a run, name the columns to search.")
     split = what.judged_split(split)
     predictions = what.predictions(split)
-    seed = what.recipe.seed if seed is None else seed
     measured = measured_images(what, split, progress=progress)
     table = measured.reindex(predictions.path)
-    units = _units(what, predictions, table)
-    section = what.recipe.audit
-    used = (section.cluster_by, section.pair_by, section.weights)
+    units = _units(what, predictions, table, options)
     searched = table[list(PROPERTIES)].reset_index(drop=True)
     for name in predictions.group_columns:
-        if name not in used:
+        if name not in options.design_columns:
             searched[name] = predictions.groups[name]
     features = _features(what, split) if clusters else None
     neighbours: Neighbours | None = None
     if features is not None:
-        searched[CLUSTER] = _clusters(features, predictions, units, clusters=clusters, seed=seed)
+        searched[CLUSTER] = _clusters(features, predictions, units, clusters=clusters, seed=options.seed)
         neighbours = _neighbours(what, split, predictions, features)
     if columns is not None:
         searched = _chosen(searched, columns, where=str(what.path))
     report = search_slices(
-        predictions, columns=searched, units=units, min_images=min_images, most=most,
-        max_order=max_order, confidence=confidence, alpha=alpha, clusters=clusters if features is not None else 0,
-        content=[name for name in searched.columns if name == CLUSTER], neighbours=neighbours, seed=seed,
+        predictions, columns=searched, units=units, most=most, max_order=max_order,
+        clusters=clusters if features is not None else 0,
+        content=[name for name in searched.columns if name == CLUSTER], neighbours=neighbours, options=options,
     )  # fmt: skip
     store_judgement(what.directory, what.directory.slices, split, report.to_dict())
     return report
@@ -178,12 +177,14 @@ def _chosen(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> pd.Da
     return table[names]
 
 
-def _units(run: Run, predictions: Predictions, table: pd.DataFrame) -> npt.NDArray[np.int64]:
+def _units(
+    run: Run, predictions: Predictions, table: pd.DataFrame, options: AuditOptions
+) -> npt.NDArray[np.int64]:  # fmt: skip
     """Return the unit of each image: copies of a picture, and what the split or the audit keeps together."""
     known = np.flatnonzero(table[DIGEST].notna().to_numpy())
     copies = find_duplicates(fingerprints_of(table.iloc[known])).groups
     alike = [[int(known[row]) for row in group] for group in copies]
-    asked = (run.recipe.audit.cluster_by, run.recipe.data.group_by)
+    asked = (options.unit_column, run.recipe.data.group_by)
     names = [name for name in asked if name in predictions.group_columns]
     return units_of(len(predictions), alike, together=predictions.groups[names[0]] if names else None)
 

@@ -12,6 +12,7 @@ from tlkit.choices import HeadWord
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds, most_folds, warn_of_scarce
 from tlkit.features.heads import FACTS, QUICK_KINDS, Head, choose_head, fit_head
+from tlkit.features.heads.choice_tables import choice_sentence, head_sentence
 from tlkit.features.heads.store import HEAD_FILE
 from tlkit.models.classifier import Classifier
 from tlkit.models.network import ScoredHead
@@ -56,15 +57,15 @@ def learn_head(prepared: Prepared, features: Features) -> Head:
         choice = choose_head(
             features.x, y, classes=classifier.classes, seed=recipe.seed, class_weight=given, folds=dealt.of[0]
         )
-        head, facts = choice.head, {"sentence": choice.sentence(), "choice": choice.to_dict()}
+        head, facts = choice.head, {"sentence": choice_sentence(choice), "choice": choice.to_dict()}
     else:
         assert word != "linear", "a linear head is trained"
         head = fit_head(
             features.x, y, kind=word, classes=classifier.classes, seed=recipe.seed, class_weight=given,
             folds=dealt.of[0],
         )  # fmt: skip
-        logger.info("%s", head.sentence())
-    install(classifier, head, facts={**head.to_dict(), "sentence": head.sentence(), **facts})
+        logger.info("%s", head_sentence(head))
+    install(classifier, head, facts={**head.to_dict(), "sentence": head_sentence(head), **facts})
     return head
 
 

@@ -1,33 +1,39 @@
-"""What a recipe would do, without doing it."""
+"""What a fit of a recipe would do, without doing it."""
 
 from __future__ import annotations
 
 from tlkit.audit.tables import CROSS
-from tlkit.audit.words import image_count
+from tlkit.data.summary_tables import class_count_table
 from tlkit.models.losses import GroupDROLoss
-from tlkit.models.phases import Table, layer_rows
+from tlkit.models.phase_tables import phase_table
 from tlkit.pipeline.starting.asked import head_word
 from tlkit.pipeline.training.heads import head_plan
 from tlkit.pipeline.training.prepare import Prepared
-from tlkit.samples import SPLITS
+from tlkit.tables import Column, Table, counted
+
+Facts = list[tuple[str, str]]
 
 
-def plan_rows(prepared: Prepared) -> tuple[Table, Table, list[tuple[str, Table]]]:
-    """Return tables: images per class and split, the settings that follow from them, and each phase's blocks by title.
+def plan_tables(prepared: Prepared) -> tuple[Table, ...]:
+    """Return the images per class and split, the settings that follow from them, and each phase's blocks.
 
     Example:
-        >>> images, settings, phases = plan_rows(prepared)  # doctest: +SKIP
-        >>> [title for title, blocks in phases]  # doctest: +SKIP
+        >>> images, settings, *phases = plan_tables(prepared)  # doctest: +SKIP
+        >>> [phase.title for phase in phases]  # doctest: +SKIP
         ['epochs 1 to 2: the classifier', 'epochs 3 to 5: everything']
     """
-    samples = prepared.data.samples
-    counts = samples.counts()
-    images: Table = [("class", *SPLITS)]
-    images += [(name, *(str(counts.loc[name, split]) for split in SPLITS)) for name in samples.classes]
-    images.append(("all", *(str(counts[split].sum()) for split in SPLITS)))
+    columns = (Column("setting", "setting"), Column("value", "value"))
+    return (
+        class_count_table(prepared.data.samples.counts()),
+        Table("settings", "Settings", columns, tuple(_settings(prepared))),
+        *_phase_tables(prepared),
+    )
+
+
+def _settings(prepared: Prepared) -> Facts:
     recipe, preprocess = prepared.recipe, prepared.classifier.preprocess
     weights = prepared.classifier.source.weights
-    settings: Table = [
+    return [
         ("run", f"runs/{recipe.name}"),
         ("backbone", f"{prepared.classifier.source.name}, weights {weights.source} ({weights.origin})"),
         ("licence", weights.license),
@@ -41,12 +47,11 @@ def plan_rows(prepared: Prepared) -> tuple[Table, Table, list[tuple[str, Table]]
         ("augmentation", "the recipe's list" if recipe.augment.transforms else recipe.augment.preset),
         ("strategy", recipe.strategy.kind),
         *_learning_rows(prepared),
-        ("set aside", f"{image_count(len(prepared.data.set_aside))} that cannot be read"),
+        ("set aside", f"{counted(len(prepared.data.set_aside), 'image')} that cannot be read"),
     ]
-    return images, settings, _phase_tables(prepared)
 
 
-def _learning_rows(prepared: Prepared) -> Table:
+def _learning_rows(prepared: Prepared) -> Facts:
     """Return how the classifier comes about: by training, or fitted at once to the features of one pass."""
     recipe, train = prepared.recipe, prepared.recipe.train
     word = head_word(recipe)
@@ -74,7 +79,7 @@ def _learning_rows(prepared: Prepared) -> Table:
     ]
 
 
-def _group_loss(prepared: Prepared) -> Table:
+def _group_loss(prepared: Prepared) -> Facts:
     """Return what a loss that weights groups does, where the recipe names one."""
     recipe, loss = prepared.recipe, prepared.classifier.loss
     if not isinstance(loss, GroupDROLoss):
@@ -83,13 +88,15 @@ def _group_loss(prepared: Prepared) -> Table:
     return [("loss", f"group_dro, {len(loss.q)} groups by {crossed}, step {loss.step:g}")]
 
 
-def _phase_tables(prepared: Prepared) -> list[tuple[str, Table]]:
-    classifier, tables = prepared.classifier, []
+def _phase_tables(prepared: Prepared) -> list[Table]:
+    classifier = prepared.classifier
     if head_word(prepared.recipe) != "linear":
-        blocks = [row for row in layer_rows(classifier.layers()) if row[0] not in ("head", "all")]
-        return [("at once: the head", [*blocks, ("head", "fitted", "-", "-", "-")])]
+        backbone = [layer for layer in classifier.layers() if layer.block != "head"]
+        note = "The head is fitted at once to the features of the backbone, which stays as it is."
+        return [phase_table(backbone, title="at once: the head", notes=(note,))]
+    tables = []
     for phase in classifier.phases:
         first, last = phase.first_epoch + 1, phase.first_epoch + phase.epochs
         epochs = f"epochs {first} to {last}" if last > first else f"epoch {first}"
-        tables.append((f"{epochs}: {phase.name}", layer_rows(classifier.layers(phase))))
+        tables.append(phase_table(classifier.layers(phase), title=f"{epochs}: {phase.name}"))
     return tables

@@ -38,7 +38,7 @@ def find_learning_rate(
         TlkitError: the recipe, the data or the weights cannot be used, or nothing is trained by steps.
 
     Example:
-        >>> find_learning_rate("recipes/quickstart.yaml").sentence()  # doctest: +SKIP
+        >>> find_learning_rate("recipes/quickstart.yaml").suggested  # doctest: +SKIP
         'Suggested: train: {learning_rate: 0.0021}'
     """
     if steps < 10:

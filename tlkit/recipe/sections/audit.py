@@ -6,7 +6,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, Field
 
-from tlkit.choices import Criterion
+from tlkit.choices import MAX_INTERSECTION_ORDER, MIN_GROUP_SIZE, TOLERANCE, Criterion
 from tlkit.recipe import values as v
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.values import Wanted
@@ -57,7 +57,7 @@ class AuditSection(Section):
         description="The class that the criteria are about; null = the second of two classes, or each of more.",
     )
     tolerance: v.Tolerance = Field(
-        0.05, description="Largest difference from the rest that is tolerated, at least 0 and below 1."
+        TOLERANCE, description="Largest difference from the rest that is tolerated, at least 0 and below 1."
     )
     cluster_by: Annotated[v.OptionalText, Wanted("a column of data.groups, or null", text=True)] = Field(
         None, description="Column of what belongs together, such as the subject; null = independent images."
@@ -68,9 +68,12 @@ class AuditSection(Section):
     weights: Annotated[v.OptionalText, Wanted("a column of data.groups, or null", text=True)] = Field(
         None, description="Column of numbers of at least 0 that weight the images; null = all alike."
     )
-    max_order: v.Count = Field(2, description="Most columns that are crossed with each other, at least 1.")
+    max_intersection_order: v.Count = Field(
+        MAX_INTERSECTION_ORDER, description="Most columns that are crossed with each other, at least 1."
+    )
     min_group_size: v.Count = Field(
-        20, description="Groups with fewer images than this are shown with their size instead of a rate, at least 1."
+        MIN_GROUP_SIZE,
+        description="Groups with fewer images than this are shown with their size instead of a rate, at least 1.",
     )
 
     @property

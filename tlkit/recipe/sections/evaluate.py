@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tlkit.choices import Views
+from tlkit.choices import CONFIDENCE, Views
 from tlkit.recipe import values as v
 from tlkit.recipe.sections.section import Section
 
@@ -13,7 +13,7 @@ class EvaluateSection(Section):
     """What is measured on the predictions."""
 
     top_k: v.Ranks = Field((1, 5), description="Ranks k for top-k accuracy, at least 1 each.")
-    confidence: v.Inside = Field(0.95, description="Confidence level of every interval, between 0 and 1.")
+    confidence: v.Inside = Field(CONFIDENCE, description="Confidence level of every interval, between 0 and 1.")
     tta: Views = Field(
         "none",
         description="Views of each image over which the run's predictions are averaged: flip = the image and its "

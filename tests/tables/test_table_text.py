@@ -1,4 +1,4 @@
-"""Tables as text: aligned, and readable on a narrow terminal."""
+"""Tables as text: aligned, readable on a narrow terminal, with nothing that steers it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlkit.cli.columns import table_lines
-from tlkit.cli.output import print_table
+from tlkit.cli.output import print_tables
+from tlkit.tables import Column, Table, to_lines
 
 ROWS = [("backbone", "million parameters", "accuracy"), ("resnet18", "11.2", "0.714 [0.655, 0.767]"), ("vit", "5.5")]
 
 
+def text_table(rows, *, header=True):
+    """Return a table whose columns hold text; the first row is its header."""
+    labels, *body = rows if header else [[""] * len(rows[0]), *rows]
+    columns = tuple(Column(str(place), label) for place, label in enumerate(labels))
+    return Table("t", "", columns, tuple((*row, *[""] * (len(labels) - len(row))) for row in body))
+
+
 def lines(rows, width=None, *, header=True):
-    return list(table_lines(rows, header=header, width=width))
+    return list(to_lines([text_table(rows, header=header)], width=width))
 
 
 def test_columns_are_aligned():
@@ -80,5 +87,31 @@ def test_no_word_is_lost_and_columns_fit(rows, width):
 def test_only_a_terminal_narrows_a_table(monkeypatch, capsys, terminal, fits):
     monkeypatch.setenv("COLUMNS", "42")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
-    print_table(ROWS)
+    print_tables([text_table(ROWS)])
     assert (max(map(len, capsys.readouterr().out.splitlines())) <= 42) == fits
+
+
+def test_numbers_are_flush_right_and_text_flush_left():
+    columns = (Column("class", "class"), Column("n", "images", "count"))
+    assert list(to_lines([Table("t", "", columns, (("cat", 12345), ("dog", None)))])) == [
+        "class  images",
+        "-----  ------",
+        "cat    12,345",
+        "dog         –",
+    ]
+
+
+def test_titles_and_notes_frame_the_rows_and_an_empty_line_parts_two_tables():
+    columns = (Column("n", "n", "count"),)
+    tables = [Table("a", "First", columns, ((1,), (2,), (3,)), notes=("A note.",)), Table("b", "Second", columns, ())]
+    assert list(to_lines(tables, most_rows=2)) == [
+        "First", "n", "-", "1", "2", "", "… and 1 more row.", "A note.", "", "Second",
+    ]  # fmt: skip
+
+
+def test_texts_of_other_people_cannot_break_a_line_or_steer_the_terminal():
+    evil = "a\nb\x1b[31m"
+    table = Table(evil, evil, (Column("a", evil),), ((evil,),), notes=(evil,))
+    shown = list(to_lines([table]))
+    assert len(shown) == 6
+    assert all(line.isprintable() for line in shown)

@@ -1,0 +1,246 @@
+"""The estimates behind the gaps of one group column, of independent images or of weighted and clustered ones.
+
+Independent images are clusters of one: their estimates come from counts, without clusters. Where images are weighted,
+in clusters or matched, rates, differences and their tests are the audit's own; all else takes a matched set for a
+cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.audit.cells import Cells
+from tlkit.audit.intervals import difference_estimate, rate_estimate
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.sample import Design, Sample, designed
+from tlkit.predictions import Predictions
+from tlkit.stats.association import Association, adjusted_gap, clustered_gap, clustered_v, cramers_v
+from tlkit.stats.clusters import Units
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import newcombe, wilson
+from tlkit.stats.ordered import OrderedRates, clustered_rates, ordered_rates
+from tlkit.stats.strata import GapSplit, OddsRatio, clustered_odds, clustered_split, pooled_odds, split_gap
+from tlkit.stats.tests import fisher_exact
+
+MOST_STRATA = 200  # beyond, logistic regression would fit more values than these images can tell apart
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Recall:
+    """A group's recall of one class.
+
+    Attributes:
+        recall: with its interval.
+        difference: from the recall of the rest; None where it is not tested.
+        p: p-value of the difference; None where it is not tested.
+    """
+
+    recall: Estimate
+    difference: Estimate | None
+    p: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class GapEstimates:
+    """What explains the gaps of one column.
+
+    Attributes:
+        known: labelled images.
+        cells: the G groups of the column.
+        design: how the images hang together; None = independent and alike.
+        options: sizes of groups and level of the intervals.
+        right: images recognised, by group and class, shape (G, C); images with a missing value are in none.
+        n: images, by group and class, shape (G, C).
+        rng: of the bootstrap.
+        replicates: its resamples.
+    """
+
+    known: Predictions
+    cells: Cells
+    design: Design | None
+    options: AuditOptions
+    right: Ints
+    n: Ints
+    rng: np.random.Generator
+    replicates: int
+
+    @classmethod
+    def of(
+        cls, known: Predictions, cells: Cells, design: Design | None, options: AuditOptions, *, replicates: int
+    ) -> GapEstimates:  # fmt: skip
+        """Count the images of one column."""
+        classes, groups = len(known.classes), len(cells.values)
+
+        def counted(mask: Mask) -> Ints:
+            flat = np.bincount(cells.code[mask] * classes + known.y_true[mask], minlength=groups * classes)
+            return flat.reshape(groups, classes).astype(np.int64)
+
+        there = cells.code >= 0
+        rng = np.random.default_rng(options.seed)
+        return cls(known, cells, design, options, counted(there & known.correct), counted(there), rng, replicates)
+
+    @property
+    def large_groups(self) -> list[int]:
+        """The groups that are large enough to explain, beside a rest that is."""
+        size = self.n.sum(axis=1)
+        smaller = np.minimum(size, size.sum() - size)
+        return [int(g) for g in np.flatnonzero(smaller >= self.options.min_group_size)]
+
+    @cached_property
+    def _units(self) -> Units:
+        assert self.design is not None, "independent images need no clusters"
+        return self.design.units(len(self.known))
+
+    @cached_property
+    def _accuracies(self) -> Sample:
+        return self._sample(np.ones(len(self.known), dtype=np.bool_))
+
+    def _sample(self, base: Mask) -> Sample:
+        assert self.design is not None, "independent images are counted"
+        code = np.where(self.cells.code < 0, self.cells.patterns, self.cells.code)
+        return designed(
+            self.cells, self.design, counts=self.known.correct, base=base, code=code, options=self.options
+        )  # fmt: skip
+
+    def _against_rest(self, g: int) -> tuple[Ints, Ints]:
+        """Return images recognised and images of group g and of the rest, by class, each of shape (2, C)."""
+        right, n = (np.stack([counts[g], counts.sum(axis=0) - counts[g]]) for counts in (self.right, self.n))
+        return right, n
+
+    def accuracy(self, g: int) -> Estimate:
+        """Return the accuracy of group g."""
+        level = self.options.confidence
+        if self.design is None:
+            return wilson(int(self.right[g].sum()), int(self.n[g].sum()), level)
+        return rate_estimate(self._accuracies, g, confidence=level)
+
+    def difference(self, g: int) -> Estimate:
+        """Return the accuracy of group g minus that of the rest."""
+        level = self.options.confidence
+        if self.design is None:
+            (k1, k2), (n1, n2) = (counts.sum(axis=1).tolist() for counts in self._against_rest(g))
+            return newcombe(k1, n1, k2, n2, level)
+        return difference_estimate(self._accuracies, g, confidence=level)
+
+    def split(self, g: int) -> GapSplit:
+        """Return the difference of group g split into class mix and rate."""
+        level = self.options.confidence
+        if self.design is None:
+            return split_gap(*self._against_rest(g), rng=self.rng, confidence=level, replicates=self.replicates)
+        there = self.cells.code >= 0
+        return clustered_split(
+            self.known.correct[there], self._units.take(there), side=(self.cells.code[there] != g).astype(np.int64),
+            kind=self.known.y_true[there], kinds=len(self.known.classes), confidence=level,
+        )  # fmt: skip
+
+    def adjusted(self, g: int, stratum: Ints, others: Floats | None) -> tuple[OddsRatio, Estimate]:
+        """Return the gap of group g within strata: as odds, and adjusted by logistic regression.
+
+        Args:
+            g: the group.
+            stratum: of each image whose group is known, in 0…S-1.
+            others: indicators of each stratum's values, shape (S, K); None = too many of them.
+        """
+        there, level = self.cells.code >= 0, self.options.confidence
+        right, member = self.known.correct[there], self.cells.code[there] == g
+        too_many = Estimate(None, None, None, n=len(right), note="too many values to hold fixed")
+        if self.design is not None:
+            units = self._units.take(there)
+            odds = clustered_odds(right, units, side=(~member).astype(np.int64), stratum=stratum, confidence=level)
+            if others is None:
+                return odds, too_many
+            return odds, clustered_gap(
+                right, units, member=member, others=others, pattern=stratum, confidence=level
+            )  # fmt: skip
+        strata = int(stratum.max(initial=-1)) + 1
+        cell = stratum * 2 + ~member  # members first
+        n = np.bincount(cell, minlength=2 * strata).reshape(-1, 2).T
+        k = np.bincount(cell, weights=right, minlength=2 * strata).reshape(-1, 2).T.astype(np.int64)
+        odds = pooled_odds(k, n, level)
+        if others is None:
+            return odds, too_many
+        side, place = np.nonzero(n)
+        return odds, adjusted_gap(
+            k[side, place], n[side, place], member=side == 0, others=others[place], confidence=level
+        )  # fmt: skip
+
+    def recalls(self, c: int, tested: Mask) -> list[Recall]:
+        """Return each group's recall of class c, and how it compares with the rest's.
+
+        Args:
+            c: the class.
+            tested: the groups that are compared with the rest, shape (G,).
+        """
+        right, n, level = self.right[:, c], self.n[:, c], self.options.confidence
+        counts = [
+            (int(right[g]), int(n[g]), int((right.sum() - right)[g]), int((n.sum() - n)[g])) for g in range(len(n))
+        ]
+        recalls = [wilson(k, size, level, nothing="no images") for k, size, *_ in counts]
+        if self.design is None:
+            return [
+                Recall(recall, newcombe(*four, level), fisher_exact(*four)) if tested[g] else Recall(recall, None, None)
+                for g, (recall, four) in enumerate(zip(recalls, counts, strict=True))
+            ]
+        sample = self._sample(self.known.y_true == c)
+        found = []
+        for g, counted in enumerate(recalls):
+            recall = rate_estimate(sample, g, confidence=level) if n[g] else counted
+            difference = difference_estimate(sample, g, confidence=level) if tested[g] else None
+            if difference is None or difference.value is None:
+                found.append(Recall(recall, None, None))
+            else:
+                found.append(Recall(recall, difference, sample.p(g)))
+        return found
+
+    def ordered(self, order: Sequence[int]) -> OrderedRates | None:
+        """Return how the accuracy goes along the groups of an order.
+
+        Args:
+            order: positions of the groups, in their order.
+        """
+        if self.design is None:
+            right, n = self.right.sum(axis=1)[list(order)], self.n.sum(axis=1)[list(order)]
+            return ordered_rates(right, n, seed=self.options.seed)
+        place = np.full(len(self.n) + 1, -1, dtype=np.int64)  # the last entry serves the missing, code -1
+        place[list(order)] = np.arange(len(order))
+        at = place[self.cells.code]
+        there = at >= 0
+        return clustered_rates(self.known.correct[there], at[there], len(order), self._units.take(there))
+
+
+def value_indicators(values: Ints) -> Floats | None:
+    """Return indicators of all values of each column but its first, shape (S, K); None where they are too many.
+
+    Args:
+        values: codes of the columns that each stratum stands for, shape (S, columns).
+    """
+    indicators = [(values[:, [c]] == np.unique(values[:, c])[1:]).astype(np.float64) for c in range(values.shape[1])]
+    others = np.column_stack(indicators)
+    return None if others.shape[1] > MOST_STRATA else others
+
+
+def association(one: Ints, rows: int, two: Ints, columns: int, design: Design | None) -> Association | None:
+    """Return how strongly two attributes go together; None where one of them has a single value.
+
+    Args:
+        one: value of each image in the first attribute, shape (N,); images with a code below 0 take no part.
+        rows: values of the first attribute.
+        two: value of each image in the second attribute, shape (N,).
+        columns: values of the second attribute.
+        design: how the images hang together; None = independent and alike.
+    """
+    there = (one >= 0) & (two >= 0)
+    if design is not None:
+        return clustered_v(one[there], two[there], design.units(len(one)).take(there))
+    if not there.any():
+        return None
+    return cramers_v(np.bincount(one[there] * columns + two[there], minlength=rows * columns).reshape(rows, columns))

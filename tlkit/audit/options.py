@@ -1,0 +1,210 @@
+"""`AuditOptions`: everything that an audit and its companions can be asked for, with its defaults and its ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypedDict, Unpack, get_args
+
+from tlkit.audit.columns import MAX_VALUES, By, GroupColumn, columns_of
+from tlkit.audit.rates import METRICS, Metric
+from tlkit.choices import ALPHA, CONFIDENCE, MAX_INTERSECTION_ORDER, MIN_GROUP_SIZE, TOLERANCE, Criterion
+from tlkit.errors import did_you_mean, first_few
+
+CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+
+
+class AuditOverrides(TypedDict, total=False):
+    """The options by name, as callers state them; None = not stated. `AuditOptions` describes them."""
+
+    by: By | Sequence[By] | None
+    metrics: Metric | Sequence[Metric] | None
+    criteria: Criterion | Sequence[Criterion] | None
+    positive: str | None
+    min_group_size: int | None
+    max_half_width: float | None
+    max_intersection_order: int | None
+    confidence: float | None
+    tolerance: float | None
+    alpha: float | None
+    guaranteed: bool | None
+    weights: str | None
+    cluster_by: str | None
+    pair_by: str | None
+    seed: int | None
+    draws: int | None
+    max_values: int | None
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """What an audit is asked to do. The defaults stand here; a result carries the options that it was made with.
+
+    `with_overrides` puts one layer above another: the recipe's options, then the command line's or Python's.
+
+    Attributes:
+        columns: the group columns, each with the way to cut it.
+        metrics: the rates to compare.
+        criteria: the criteria chosen; their rates are among `metrics` once an audit is made.
+        positive: the class that all rates but the accuracy are about; None = each class against all others.
+        min_group_size: groups with a smaller denominator get no rate and no test.
+        max_half_width: rates whose interval reaches farther than this to each side are shown without a number.
+        max_intersection_order: the most columns that an intersection has.
+        confidence: two-sided level of the intervals, in (0, 1).
+        tolerance: the largest difference from the rest that is tolerated, in [0, 1).
+        alpha: chance of any false alarm in the whole audit, in (0, 1).
+        guaranteed: whether intervals rest on Clopper and Pearson's, whose coverage is guaranteed, not on Wilson's.
+        weights: column of the images' weights; None = all alike.
+        cluster_by: column of the clusters; None = independent images.
+        pair_by: column of the matched sets; None = not matched.
+        seed: seed of random permutations and resamples.
+        draws: random permutations for the largest gap.
+        max_values: the most different values of a column; more look like an identifier.
+    """
+
+    columns: tuple[GroupColumn, ...] = ()
+    metrics: tuple[Metric, ...] = ("accuracy",)
+    criteria: tuple[Criterion, ...] = ()
+    positive: str | None = None
+    min_group_size: int = MIN_GROUP_SIZE
+    max_half_width: float = 0.15
+    max_intersection_order: int = MAX_INTERSECTION_ORDER
+    confidence: float = CONFIDENCE
+    tolerance: float = TOLERANCE
+    alpha: float = ALPHA
+    guaranteed: bool = False
+    weights: str | None = None
+    cluster_by: str | None = None
+    pair_by: str | None = None
+    seed: int = 0
+    draws: int = 10_000
+    max_values: int = MAX_VALUES
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """Names of the group columns."""
+        return tuple(spec.column for spec in self.columns)
+
+    @property
+    def design_columns(self) -> tuple[str, ...]:
+        """The columns of weights, clusters and matched sets, as far as there are any."""
+        return tuple(column for column in (self.weights, self.cluster_by, self.pair_by) if column is not None)
+
+    @property
+    def unit_column(self) -> str | None:
+        """The column of what is drawn together: matched sets, else clusters; None = independent images."""
+        return self.pair_by or self.cluster_by
+
+    @property
+    def test_name(self) -> str:
+        """The test against the rest, as text."""
+        if self.pair_by is not None:
+            return "exact matched test"
+        if self.cluster_by is not None:
+            return "t on clusters"
+        return "Fisher" if self.weights is None else "score test, weighted"
+
+    @property
+    def gap_test_name(self) -> str:
+        """Where the p-value of the largest gap comes from, as text: images that hang together cannot be dealt anew."""
+        return "permutation" if self.test_name == "Fisher" else "simulated"
+
+    def cut(self, by: By | Sequence[By]) -> tuple[GroupColumn, ...]:
+        """Return columns with the way to cut them; one that is given by its name alone is cut as in `columns`.
+
+        Raises:
+            PredictionsError: a text or a mapping cannot be read.
+        """
+        own = {spec.column: spec for spec in self.columns}
+        return tuple(
+            own.get(spec.column, spec) if spec == GroupColumn(spec.column) else spec for spec in columns_of(by)
+        )
+
+    def with_overrides(self, **stated: Unpack[AuditOverrides]) -> AuditOptions:
+        """Return the options with those replaced that are stated, that is, not None.
+
+        Matched sets exclude clusters and weights. Where one side is stated, the other is not inherited.
+
+        Raises:
+            PredictionsError: a column to audit by cannot be read.
+        """
+        given: dict[str, Any] = {name: value for name, value in stated.items() if value is not None}
+        if "by" in given:
+            given["columns"] = self.cut(given.pop("by"))
+        for name in ("metrics", "criteria"):
+            if name in given:
+                values = given[name]
+                given[name] = (values,) if isinstance(values, str) else tuple(dict.fromkeys(values))
+        dropped: dict[str, None] = {}
+        if "pair_by" in given:
+            dropped = {"cluster_by": None, "weights": None}
+        elif "cluster_by" in given or "weights" in given:
+            dropped = {"pair_by": None}
+        return replace(self, **{**dropped, **given})
+
+    def problems(self, classes: Sequence[str]) -> list[str]:
+        """Return which options are out of their range, or do not go together; empty where all is well.
+
+        Args:
+            classes: names of the classes.
+        """
+        return [*self._range_problems(), *self._word_problems(classes), *self._design_problems()]
+
+    def _range_problems(self) -> list[str]:
+        rules = {
+            "min_group_size": ("an integer of at least 1", self.min_group_size >= 1),
+            "max_intersection_order": ("an integer of at least 1", self.max_intersection_order >= 1),
+            "confidence": ("above 0 and below 1, for example 0.95", 0 < self.confidence < 1),
+            "tolerance": ("at least 0 and below 1, for example 0.05", 0 <= self.tolerance < 1),
+            "alpha": ("above 0 and below 1, for example 0.05", 0 < self.alpha < 1),
+            "max_half_width": ("above 0 and at most 1, for example 0.15", 0 < self.max_half_width <= 1),
+            "seed": ("an integer of at least 0", self.seed >= 0),
+            "draws": ("an integer of at least 100", self.draws >= 100),
+            "max_values": ("an integer of at least 2", self.max_values >= 2),
+        }
+        return [
+            f"The audit option `{name}` must be {rule}. Got {getattr(self, name)} instead."
+            for name, (rule, holds) in rules.items()
+            if not holds
+        ]
+
+    def _word_problems(self, classes: Sequence[str]) -> list[str]:
+        problems = []
+        if not self.metrics and not self.criteria:
+            problems.append(f"There is no metric to compare. Name at least one of: {', '.join(METRICS)}.")
+        problems += [
+            f"There is no metric {metric!r}.{did_you_mean(str(metric), METRICS)} The metrics are: {', '.join(METRICS)}."
+            for metric in self.metrics
+            if metric not in METRICS
+        ]
+        problems += [
+            f"There is no criterion {one!r}.{did_you_mean(str(one), CRITERIA)} The criteria are: {', '.join(CRITERIA)}."
+            for one in self.criteria
+            if one not in CRITERIA
+        ]
+        if self.positive is not None and self.positive not in classes:
+            problems.append(
+                f"The positive class {self.positive!r} is not among the classes."
+                f"{did_you_mean(self.positive, classes)} The classes are: {first_few(list(classes), most=20)}."
+            )
+        return problems
+
+    def _design_problems(self) -> list[str]:
+        problems = []
+        if self.pair_by is not None and (self.cluster_by is not None or self.weights is not None):
+            problems.append(
+                "pair_by compares images within matched sets, one by one. Leave out cluster_by and weights."
+            )
+        if self.weights is not None and "four_fifths" in self.criteria:
+            problems.append("The four-fifths rule counts images. Leave out weights, or four_fifths.")
+        return problems
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> AuditOptions:
+        """Read what `dataclasses.asdict` gave, also after a detour over JSON."""
+        read = {field.name: values[field.name] for field in fields(cls)}
+        read["columns"] = tuple(
+            GroupColumn(**{**one, "bins": tuple(one["bins"]), "order": tuple(one["order"])})
+            for one in values["columns"]
+        )
+        return cls(**read | {name: tuple(values[name]) for name in ("metrics", "criteria")})

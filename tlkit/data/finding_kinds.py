@@ -1,0 +1,75 @@
+"""Kinds of finding of the data doctor: how grave each is, what it is, what to do about it."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+
+
+class FindingKind(NamedTuple):
+    """A kind of finding.
+
+    Attributes:
+        severity: error (it spoils training or scores), warning (a person should look), or info.
+        what: what was found, in the plural.
+        advice: what to do about it.
+    """
+
+    severity: Severity
+    what: str
+    advice: str
+
+
+_KINDS: dict[str, tuple[Severity, str, str]] = {
+    "layout": ("error", "the folder cannot be used as it is", "Do what the message says."),
+    "zero-byte": ("error", "empty files (0 bytes)", "Fetch them again, or quarantine them."),
+    "html": ("error", "HTML pages under an image's name", "The download met an error page; fetch them again."),
+    "not-an-image": ("error", "files that hold no image", "Replace them, or quarantine them."),
+    "truncated": ("error", "truncated images", "Fetch them again, or quarantine them."),
+    "bomb": ("error", "images that claim too many pixels", "Scale them down, or raise data.max_pixels on purpose."),
+    "damaged": ("error", "damaged images", "Fetch them again, or quarantine them."),
+    "no-agreed-meaning": ("error", "pixels without an agreed black and white", "Save them with 8 or 16 bits."),
+    "cannot-open": ("error", "files that cannot be opened", "Check permissions, links and the drive."),
+    "across-splits": ("error", "pictures that lie in more than one split", "Quarantine the training copies."),
+    "across-labels": ("error", "pictures under more than one label", "Decide on a label, or quarantine them."),
+    "damaged-scan": ("warning", "JPEGs damaged within their pixels", "Look at them; fetch them again."),
+    "damaged-metadata": ("warning", "damaged metadata (pixels are sound)", "Save them again if rotation matters."),
+    "wrong-ending": ("warning", "names that promise another format", "Rename them."),
+    "animated": ("warning", "animated images; the first frame is used", "Extract the frame that shows the class."),
+    "several-pages": ("warning", "files of several pages; the first is used", "Split them into one file a page."),
+    "nearly-black": ("warning", "deep images that use 1/16 of their range", "Rescale them before training."),
+    "dark": ("warning", "pictures that are nearly all dark", "Look at them."),
+    "bright": ("warning", "pictures that are nearly all white", "Look at them."),
+    "blurred": ("warning", "blurred pictures", "Look at them."),
+    "low-information": ("warning", "pictures that show next to nothing", "Look at them: placeholders, lens caps?"),
+    "odd-aspect": ("warning", "pictures three times as long as wide, or more", "Use data.resize: letterbox."),
+    "tiny": ("warning", "pictures of fewer than 32 pixels a side", "Thumbnails? Fetch the originals."),
+    "copies": ("warning", "pictures that occur more than once in a split", "Keep one, or group them when splitting."),
+    "gps": ("warning", "pictures that tell where they were taken (GPS)", "Strip EXIF before you share them."),
+    "personal": ("warning", "EXIF that can point to a person", "Strip EXIF before you share them."),
+    "outside": ("warning", "paths that leave the folder", "Copy the files in, so that the folder is complete."),
+    "loop": ("warning", "links that lead back to a folder above them", "Remove the links."),
+    "broken-link": ("warning", "links that lead nowhere", "Remove or mend the links."),
+    "not-utf8": ("warning", "names that are not valid UTF-8 (ignored)", "Rename the files to use them."),
+    "loose": ("warning", "images outside a class folder (ignored)", "Move them into a class folder."),
+    "empty-class": ("warning", "class folders without images", "Add images or remove the folders."),
+    "case-twins": ("warning", "classes that differ in case or spaces only", "Merge them if they are one class."),
+    "imbalance": ("warning", "classes with a tenth of the largest one's images", "Use train.class_weights: balanced."),
+    "few-images": ("warning", "classes with fewer than 10 training images", "Collect more; scores mean little."),
+    "absent-class": ("warning", "classes that a split lacks", "They cannot be judged there."),
+    "junk": ("info", "hidden or system files and folders (ignored)", "Nothing."),
+    "not-by-name": ("info", "files that are not images by their name (ignored)", "Nothing."),
+    "exif-rotated": ("info", "images turned by their EXIF tag", "Nothing: tlkit turns them upright."),
+    "grayscale": ("info", "grayscale images", "Nothing, unless one class has more of them than others."),
+    "palette": ("info", "palette images", "Nothing: colours are looked up."),
+    "transparent": ("info", "images with transparency", "Check data.background, which shows through."),
+    "cmyk": ("info", "CMYK images", "Nothing: converted without colour profiles."),
+    "deep": ("info", "images of more than 8 bits a channel", "Nothing: the high byte is kept."),
+    "gif": ("info", "GIF images", "Nothing, unless they are placeholders."),
+    "huge": ("info", "pictures of more than 24 megapixels", "Scale them down to train faster."),
+    "faces": ("info", "pictures that may show a face", "Do you have consent?"),
+}  # fmt: skip
+KINDS = {kind: FindingKind(*facts) for kind, facts in _KINDS.items()}
+"""Every kind of finding, gravest first."""

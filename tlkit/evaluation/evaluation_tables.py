@@ -1,0 +1,154 @@
+"""The tables of an `Evaluation`: its figures, its classes, its confusions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.tables import Cell, Column, Table, counted
+
+if TYPE_CHECKING:
+    from tlkit.evaluation.result import ClassResult, Evaluation, WithoutLeaks
+    from tlkit.stats.estimate import Estimate
+
+MOST_PAIRS_SHOWN = 5
+
+
+def evaluation_tables(evaluation: Evaluation) -> tuple[Table, ...]:
+    """Return the figures, the classes, and, where an image is mistaken, what is mistaken most often."""
+    confused = confused_table(evaluation, most=MOST_PAIRS_SHOWN)
+    return (summary_table(evaluation), class_table(evaluation), *([confused] if confused.rows else []))
+
+
+def summary_table(evaluation: Evaluation) -> Table:
+    """Return the figures over all images: metric, value with its interval, what it is based on.
+
+    Top-1 is left out where it is the accuracy.
+    """
+    rows = _main_rows(evaluation)
+    if evaluation.without_leaks is not None:
+        rows += _clean_rows(evaluation, evaluation.without_leaks)
+    images = counted(evaluation.n, "image")
+    for k, estimate in sorted(evaluation.top_k.items()):
+        if k > 1 or estimate != evaluation.accuracy:
+            rows.append((f"top-{k} accuracy", estimate, images))
+    if evaluation.log_loss is not None:
+        rows.append(("log loss", evaluation.log_loss, images))
+    left_out = (
+        f"Left out: {counted(evaluation.n_unlabelled, 'image')} without a label." if evaluation.n_unlabelled else ""
+    )
+    return Table(
+        name="summary",
+        title=f"{images}, {len(evaluation.classes)} classes; intervals at {evaluation.confidence:.0%}",
+        columns=(Column("metric", "metric"), Column("value", "value", "estimate"), Column("basis", "based on")),
+        rows=tuple(rows),
+        notes=(left_out,) if left_out else (),
+    )
+
+
+def accuracy_table(evaluation: Evaluation, *, title: str) -> Table:
+    """Return the accuracy, and the accuracy without images that the model had met in training, where there are any."""
+    rows = _main_rows(evaluation)[:1]
+    if evaluation.without_leaks is not None:
+        rows += _clean_rows(evaluation, evaluation.without_leaks)[:1]
+    columns = (Column("metric", "metric"), Column("value", "value", "estimate"), Column("basis", "based on"))
+    return Table("accuracy", title, columns, tuple(rows))
+
+
+def class_table(evaluation: Evaluation, *, most: int | None = None) -> Table:
+    """Return the classes: images, recall, precision and F1, each with its interval.
+
+    Args:
+        evaluation: of the classes.
+        most: how many classes; of more, those with the lowest recall are kept. None = all, in their own order.
+    """
+    level = f"{evaluation.confidence:.0%}"
+    shown, notes = evaluation.per_class, tuple[str, ...]()
+    if most is not None and len(shown) > most:
+        shown, notes = lowest_recall(evaluation)[:most], (_most_note(evaluation, most),)
+    return Table(
+        name="classes",
+        title="Classes",
+        columns=(
+            Column("class", "class"),
+            Column("support", "images", "count"),
+            Column("recall", f"recall [{level}]", "estimate"),
+            Column("precision", f"precision [{level}]", "estimate"),
+            Column("f1", f"F1 [{level}]", "estimate"),
+        ),
+        rows=tuple((one.name, one.support, one.recall, one.precision, one.f1) for one in shown),
+        notes=notes,
+    )
+
+
+def lowest_recall(evaluation: Evaluation) -> tuple[ClassResult, ...]:
+    """Return the classes that have images, lowest recall first, ties in class order."""
+    defined = (result for result in evaluation.per_class if result.recall.value is not None)
+    return tuple(sorted(defined, key=lambda result: result.recall.value or 0.0))
+
+
+def confused_table(evaluation: Evaluation, *, most: int) -> Table:
+    """Return the pairs of classes that are mistaken most often, most images first.
+
+    Args:
+        evaluation: whose confusions.
+        most: number of pairs at most.
+    """
+    pairs = evaluation.most_confused(most)
+    return Table(
+        name="confused",
+        title=f"Most frequent confusions: {len(pairs)}",
+        columns=(
+            Column("true", "true class"),
+            Column("predicted", "predicted class"),
+            Column("images", "images", "count"),
+            Column("support", "of", "count"),
+            Column("share", "share", "number"),
+        ),
+        rows=tuple(
+            (str(true), str(predicted), int(images), int(support), float(share))
+            for true, predicted, images, support, share in pairs.itertuples(index=False)
+        ),
+    )
+
+
+def confusion_matrix_table(evaluation: Evaluation) -> Table:
+    """Return the number of images by true class (rows) and predicted class (columns), with the sum of each row."""
+    return Table(
+        name="confusion",
+        title="Images by true class (rows) and predicted class (columns)",
+        columns=(
+            Column("true", "true class"),
+            *(Column(f"predicted {place}", name, "count") for place, name in enumerate(evaluation.classes)),
+            Column("all", "all", "count"),
+        ),
+        rows=tuple(
+            (name, *counts, sum(counts))
+            for name, counts in zip(evaluation.classes, evaluation.confusion.tolist(), strict=True)
+        ),
+    )
+
+
+def _main_rows(evaluation: Evaluation) -> list[tuple[Cell, ...]]:
+    images = present = counted(evaluation.n, "image")
+    if evaluation.n_present < len(evaluation.classes):
+        present += f", {evaluation.n_present} of {len(evaluation.classes)} classes present"
+    return [
+        ("accuracy", evaluation.accuracy, images),
+        ("balanced accuracy", evaluation.balanced_accuracy, present),
+        ("macro F1", evaluation.macro_f1, present),
+    ]
+
+
+def _clean_rows(evaluation: Evaluation, clean: WithoutLeaks) -> list[tuple[Cell, ...]]:
+    others, leaked = counted(evaluation.n - clean.n_leaked, "image"), counted(clean.n_leaked, "image")
+    basis = f"{others}; {leaked} met in training left out"
+    figures: dict[str, Estimate] = {
+        "accuracy": clean.accuracy,
+        "balanced accuracy": clean.balanced_accuracy,
+        "macro F1": clean.macro_f1,
+    }
+    return [(f"{name} without leaks", estimate, basis) for name, estimate in figures.items()]
+
+
+def _most_note(evaluation: Evaluation, most: int) -> str:
+    return f"The {most} classes with the lowest recall, of {len(evaluation.per_class)}. All are in evaluation.json."

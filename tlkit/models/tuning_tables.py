@@ -1,0 +1,76 @@
+"""The tables of a `RateSweep` and of `BatchSizes`: what was tried, and what to write into the recipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.tables import Column, Table
+
+if TYPE_CHECKING:
+    from tlkit.models.tuning import BatchSizes, RateSweep
+
+
+def rate_sweep_tables(sweep: RateSweep) -> tuple[Table, ...]:
+    """Return what the sweep covered and found in one row; the note says what to write into the recipe."""
+    return (
+        Table(
+            name="learning_rates",
+            title="Learning rate sweep",
+            columns=(
+                Column("phase", "what learns"),
+                Column("steps", "steps", "count"),
+                Column("first", "from", "significant", digits=2),
+                Column("last", "to", "significant", digits=2),
+                Column("stopped", "stopped", "word"),
+                Column("steepest", "loss falls fastest at", "significant", digits=2),
+                Column("lowest", "loss is lowest at", "significant", digits=2),
+            ),
+            rows=(
+                (
+                    sweep.phase,
+                    len(sweep.rates),
+                    float(sweep.rates[0]),
+                    float(sweep.rates[-1]),
+                    sweep.stopped,
+                    sweep.steepest,
+                    sweep.lowest,
+                ),
+            ),
+            notes=(_suggested_rate(sweep),),
+        ),
+    )
+
+
+def batch_sizes_tables(sizes: BatchSizes) -> tuple[Table, ...]:
+    """Return the sizes that were timed; the note says why there are no larger ones, and what to write into a recipe."""
+    return (
+        Table(
+            name="batch_sizes",
+            title="Batch sizes",
+            columns=(
+                Column("images", "batch size", "count"),
+                Column("images_per_s", "images/s", "number", digits=1),
+                Column("memory_mb", "memory", "number", unit="MB", digits=0),
+            ),
+            rows=tuple((one.images, one.images_per_s, one.memory_mb) for one in sizes.tried),
+            notes=(_suggested_size(sizes),),
+        ),
+    )
+
+
+def _suggested_rate(sweep: RateSweep) -> str:
+    if sweep.suggested is None:
+        return "The loss did not fall at any learning rate, so none can be suggested. Try more steps."
+    return f"Suggested: train: {{learning_rate: {sweep.suggested:g}}}"
+
+
+def _suggested_size(sizes: BatchSizes) -> str:
+    limit = "" if sizes.limit_mb is None else f" of {sizes.limit_mb:,.0f} MB"
+    why = {
+        "memory": f"Twice as many images would not fit into the memory{limit}.",
+        "plateau": "Two doublings in a row brought less than 5 %.",
+        "images": "There are no more training images.",
+    }[sizes.stopped]
+    if sizes.suggested is None:
+        return f"{why} No batch size fits; use smaller images or a smaller backbone."
+    return f"{why} Suggested: data: {{batch_size: {sizes.suggested}}}; the learning rate depends on it."

@@ -1,0 +1,98 @@
+"""How cells become text: the one place where numbers of tables are formatted, whatever the medium."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import cast
+
+from tlkit.stats.estimate import Estimate, signed_number
+from tlkit.tables.table import Cell, Column
+
+MISSING = "–"
+SIGNS = {"FAIL": "✗ FAIL", "PASS": "✓ PASS", "NOT ENOUGH DATA": "? NOT ENOUGH DATA"}
+_PREFIXES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words, for sentences; the plural takes an s.
+
+    Example:
+        >>> counted(1, "image"), counted(1234, "image")
+        ('1 image', '1,234 images')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def format_header(column: Column) -> str:
+    """Return the header of a column: its label, with its unit in brackets.
+
+    Example:
+        >>> format_header(Column("latency", "latency", "number", unit="ms"))
+        'latency (ms)'
+    """
+    return f"{column.label} ({column.unit})" if column.unit else column.label
+
+
+def format_cell(cell: Cell, column: Column) -> str:  # noqa: PLR0911  # a line for each kind
+    """Return a cell as text, as the kind of its column asks; a dash for None.
+
+    Example:
+        >>> format_cell(12345, Column("n", "images", "count")), format_cell(None, Column("n", "images", "count"))
+        ('12,345', '–')
+        >>> format_cell(0.0004, Column("p", "p", "p_value")), format_cell(0.9184, Column("share", "share", "percent"))
+        ('<0.001', '92%')
+        >>> format_cell(Estimate(-0.2, -0.334, 0.0, n=9), Column("gap", "gap", "estimate", signed=True))
+        '-0.200 [-0.334, 0.000]'
+    """
+    if cell is None:
+        return MISSING
+    match column.kind:
+        case "text" | "word":
+            return cast("str", cell)
+        case "verdict":
+            return SIGNS.get(cast("str", cell), cast("str", cell))
+        case "estimate":
+            return _estimate(cast("Estimate", cell), column)
+        case "flag":
+            return "yes" if cell else ""
+        case "time":
+            return f"{cast('datetime', cell):%Y-%m-%d %H:%M}"
+        case _:
+            return _number(cast("float", cell), column)
+
+
+def _number(value: float, column: Column) -> str:
+    match column.kind:
+        case "count":
+            return f"{value:+,}" if column.signed else f"{value:,}"
+        case "significant":
+            return f"{value:,.0f}" if abs(value) >= 10**column.digits else f"{value:.{column.digits}g}"
+        case "percent":
+            return f"{value:.0%}"
+        case "p_value":
+            return "<0.001" if value < 0.001 else f"{value:.3f}"
+        case "bytes":
+            return _bytes(value)
+        case _:
+            return signed_number(value, digits=column.digits) if column.signed else f"{value:z,.{column.digits}f}"
+
+
+def _bytes(value: float) -> str:
+    for size, unit in _PREFIXES:
+        if value >= size:
+            return f"{value / size:,.1f} {unit}"
+    return f"{value:,.0f} B"
+
+
+def _estimate(estimate: Estimate, column: Column) -> str:
+    """Return value and interval; the interval alone where the value is withheld; the reason where one of them lacks."""
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if low is not None and high is not None:
+        ends = f"[{_one(low, column)}, {_one(high, column)}]"
+        return ends if value is None else f"{_one(value, column)} {ends}"
+    text = "undefined" if value is None else _one(value, column)
+    return f"{text} ({estimate.note})" if estimate.note else text
+
+
+def _one(value: float, column: Column) -> str:
+    return signed_number(value, digits=column.digits) if column.signed else f"{value:z.{column.digits}f}"

@@ -1,0 +1,118 @@
+"""`Table`: columns with type, unit and format, rows of plain values, and notes; a value that knows no medium."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
+
+from tlkit.stats.estimate import Estimate
+
+Cell = str | int | float | bool | datetime | Estimate | None
+Kind = Literal[
+    "text", "word", "verdict", "count", "number", "significant", "percent", "estimate", "p_value", "bytes", "flag",
+    "time",
+]  # fmt: skip
+Mark = Literal["worst", "quiet", "total"]
+
+_NUMBER = (int, float)
+TYPES: dict[Kind, tuple[type, ...]] = {
+    "text": (str,),
+    "word": (str,),
+    "verdict": (str,),
+    "count": (int,),
+    "number": _NUMBER,
+    "significant": _NUMBER,
+    "percent": _NUMBER,
+    "estimate": (Estimate,),
+    "p_value": _NUMBER,
+    "bytes": _NUMBER,
+    "flag": (bool,),
+    "time": (datetime,),
+}
+"""What a cell of each kind of column holds, besides None."""
+LEFT: frozenset[Kind] = frozenset({"text", "word", "verdict", "flag", "time"})
+"""Kinds that are set flush left; the others are numbers, set flush right."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column holds and how its cells are written.
+
+    Attributes:
+        name: for programs, such as the key of a JSON record; unique within a table.
+        label: for readers; "" in every column = a table without a header.
+        kind: text may wrap; word stays on one line; verdict is "PASS", "FAIL" or "NOT ENOUGH DATA", or another word;
+            count is a whole number, thousands separated; number has `digits` decimals; significant has `digits`
+            significant digits, and is whole from as many places on; percent is a share in [0, 1], written in percent;
+            estimate is an `Estimate` with its interval; p_value has three decimals; bytes has a decimal prefix; flag
+            is yes or empty; time is written to the minute.
+        unit: of the numbers, such as "ms"; it stands in the header. "" = none.
+        digits: decimals or significant digits, for kinds that have them.
+        signed: whether numbers and estimates are differences, written with their sign.
+    """
+
+    name: str
+    label: str
+    kind: Kind = "text"
+    unit: str = ""
+    digits: int = 3
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: what its columns are, its rows, and the sentences that belong to it.
+
+    Attributes:
+        name: for programs.
+        title: what the table shows, for readers; "" = none.
+        columns: at least one.
+        rows: in each a cell for every column, of the type that the column's kind takes, or None; the first cell names
+            the row.
+        notes: sentences below the table.
+        marks: by the place of a row: "worst" sets it off, "quiet" puts it in the background, "total" is a sum.
+
+    Example:
+        >>> columns = (Column("name", "class"), Column("support", "images", "count"))
+        >>> Table("classes", "Classes", columns, (("cat", 12), ("dog", None))).column("support")
+        (12, None)
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+    marks: Mapping[int, Mark] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        assert self.columns, f"{self.name}: a table has columns"
+        names = [column.name for column in self.columns]
+        assert len(set(names)) == len(names), f"{self.name}: names of columns are unique, got {names}"
+        assert set(self.marks) <= set(range(len(self.rows))), f"{self.name}: marks are of rows"
+        for row in self.rows:
+            assert len(row) == len(self.columns), f"{self.name}: a cell for every column, got {row}"
+            for column, cell in zip(self.columns, row, strict=True):
+                assert _fits(cell, column.kind), f"{self.name}: {column.name} is a {column.kind}, got {cell!r}"
+
+    def column(self, name: str) -> tuple[Cell, ...]:
+        """Return the cells of the column of this name."""
+        place = [column.name for column in self.columns].index(name)
+        return tuple(row[place] for row in self.rows)
+
+    def head(self, most: int | None) -> Table:
+        """Return the table with its first `most` rows, and a note on how many more there are; None = all rows."""
+        if most is None or len(self.rows) <= most:
+            return self
+        more = len(self.rows) - most
+        note = f"… and {more:,} more row{'' if more == 1 else 's'}."
+        marks = {place: mark for place, mark in self.marks.items() if place < most}
+        return replace(self, rows=self.rows[:most], marks=marks, notes=(note, *self.notes))
+
+
+def _fits(cell: Cell, kind: Kind) -> bool:
+    if cell is None:
+        return True
+    return isinstance(cell, TYPES[kind]) and (kind == "flag" or not isinstance(cell, bool))

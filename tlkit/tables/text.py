@@ -1,0 +1,129 @@
+"""Tables as lines of text: aligned columns, narrowed to a terminal where they are too wide for it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+
+from tlkit.tables.formatting import format_cell, format_header
+from tlkit.tables.table import LEFT, Table
+
+GAP = 2
+Rows = Sequence[Sequence[str]]
+
+
+def to_lines(tables: Iterable[Table], *, width: int | None = None, most_rows: int | None = None) -> Iterator[str]:
+    r"""Yield the lines of tables: title, header, rows, notes; an empty line between two tables.
+
+    Where a table is wider than `width`, words of its widest cells go to further lines. Where that is not enough, each
+    row becomes a block of lines, one a column. Characters that would break a line or steer a terminal are replaced. A
+    table without rows yields its title and notes.
+
+    Args:
+        tables: what to draw.
+        width: of the terminal, in characters; None = as wide as it takes.
+        most_rows: rows of each table at most; a note counts the others. None = all.
+
+    Example:
+        >>> from tlkit.tables.table import Column
+        >>> columns = (Column("name", "class"), Column("n", "images", "count"))
+        >>> print("\n".join(to_lines([Table("classes", "Classes", columns, (("cat", 1200),))])))
+        Classes
+        class  images
+        -----  ------
+        cat     1,200
+    """
+    for number, table in enumerate(tables):
+        if number:
+            yield ""
+        shown = table.head(most_rows)
+        if shown.title:
+            yield printable(shown.title)
+        yield from _grid(shown, width)
+        if shown.rows and shown.notes:
+            yield ""
+        yield from map(printable, shown.notes)
+
+
+def printable(text: str) -> str:
+    """Return text without characters that break a line or steer a terminal: names come from files of other people."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
+def _grid(table: Table, width: int | None) -> Iterator[str]:
+    """Yield the lines of header and rows; a table whose columns have no label has no header and is not narrowed."""
+    if not table.rows:
+        return
+    header = any(column.label for column in table.columns)
+    right = [column.kind not in LEFT for column in table.columns]
+    cells = [[format_header(column) for column in table.columns]] if header else []
+    cells += [
+        [format_cell(cell, column) for cell, column in zip(row, table.columns, strict=True)] for row in table.rows
+    ]
+    cells = [[printable(cell) for cell in row] for row in cells]
+    widths = _widths(cells, width if header else None)
+    if widths is None:
+        yield from _blocks(cells)
+        return
+    for number, row in enumerate(cells):
+        wrapped = [_wrap(cell, size) for cell, size in zip(row, widths, strict=True)]
+        for line in range(max(map(len, wrapped))):
+            parts = (part[line] if line < len(part) else "" for part in wrapped)
+            aligned = map(_padded, parts, widths, right)
+            yield (" " * GAP).join(aligned).rstrip()
+        if header and number == 0:
+            yield (" " * GAP).join("-" * size for size in widths)
+
+
+def _widths(cells: Rows, width: int | None) -> list[int] | None:
+    """Return the width of each column; None where no words can be moved that would make the table fit."""
+    columns = list(zip(*cells, strict=True))
+    widths = [max(map(_places, column)) for column in columns]
+    if width is None:
+        return widths
+    least = [max(_places(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
+    room = width - GAP * (len(columns) - 1)
+    if sum(least) > room:
+        return None if sum(widths) > room else widths
+    while sum(widths) > room:
+        widest = max((place for place in range(len(widths)) if widths[place] > least[place]), key=widths.__getitem__)
+        widths[widest] -= 1
+    return widths
+
+
+def _wrap(cell: str, size: int) -> list[str]:
+    if _places(cell) <= size:
+        return [cell]
+    lines: list[str] = []
+    for word in cell.split():
+        if lines and _places(lines[-1]) + 1 + _places(word) <= size:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines or [""]
+
+
+def _places(text: str) -> int:
+    """Return how many places a terminal takes for a text: two for a letter such as 蚁, none for an accent."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
+
+
+def _padded(text: str, size: int, right: bool = False) -> str:
+    space = " " * (size - _places(text))
+    return space + text if right else text + space
+
+
+def _blocks(cells: Rows) -> Iterator[str]:
+    names, *rows = cells
+    longest = max(map(_places, names))
+    for number, row in enumerate(rows):
+        if number:
+            yield ""
+        for name, cell in zip(names, row, strict=True):
+            if cell:
+                yield f"{_padded(name, longest)}  {cell}"
