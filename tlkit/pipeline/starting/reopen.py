@@ -1,7 +1,7 @@
-"""An earlier run in the place of a new one: it is resumed, or kept until the run that replaces it has a checkpoint.
+"""An earlier run of the same name: it is resumed, or replaced by a new run.
 
-A run that is to be replaced is renamed to `.NAME.replaced`, deleted once the new run has ended well or has a
-checkpoint, and renamed back otherwise.
+A run that is to be replaced is renamed to `.NAME.replaced`. It is deleted when the new run ends, and renamed back where
+the new run fails before its first checkpoint.
 """
 
 from __future__ import annotations
