@@ -134,7 +134,7 @@ def _slices_table(report: SliceReport) -> TextTable:
         "Slices that looked worse on the half that was searched",
         columns,
         tuple(Row((row[0], SIGNS[row[1]], *row[2:]), "worst" if row[1] == "confirmed" else "") for row in rows),
-        f"Accuracy and comparison are those of the other half. With fewer than {report.min_images} images there a slice"
+        f"Accuracy and comparison are those of the other half. With fewer than {report.settings.min_group_size} images there a slice"
         " is a candidate only.",
     )
 
