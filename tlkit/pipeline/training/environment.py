@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 PACKAGES = (
     "torch", "torchvision", "timm", "pytorch-lightning", "albumentations", "opencv-python-headless", "pillow",
-    "scikit-learn", "numpy", "pandas", "wandb",
+    "scikit-learn", "numpy", "pandas", "wandb", "onnxruntime",
 )  # fmt: skip
 
 
