@@ -156,7 +156,9 @@ def test_help_lists_every_verb(tmp_path):
 def test_the_main_job_from_recipe_to_prediction(recipe, tmp_path):
     plan = tlkit("recipe", "plan", recipe, cwd=tmp_path)
     assert plan.returncode == 0, plan.stderr
-    assert re.search(r"^all +12 +4 +0$", plan.stdout, re.MULTILINE)
+    assert re.search(r"^all +12 +4 +0 +16$", plan.stdout, re.MULTILINE)
+    stated = json.loads(tlkit("recipe", "plan", recipe, "--json", cwd=tmp_path).stdout)["tables"]
+    assert stated[0]["rows"][-1] == {"name": "all", "train": 12, "val": 4, "test": 0, "all": 16}
     done = tlkit("fit", recipe, "train.epochs=2", "--data.batch_size=4", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -265,7 +267,7 @@ def test_names_of_models_and_the_version_need_no_torch(tmp_path):
 def test_models_are_listed_with_licences(tmp_path):
     done = tlkit("models", "resnet18", "--pretrained", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "resnet18.a1_in1k  apache-2.0" in done.stdout.splitlines()
+    assert ["resnet18.a1_in1k", "apache-2.0"] in [line.split() for line in done.stdout.splitlines()]
 
 
 def test_the_schema_that_recipes_point_to_is_the_one_that_is_printed(tmp_path):

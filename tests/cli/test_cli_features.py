@@ -30,16 +30,16 @@ def filled():
 
 
 def test_an_empty_cache_has_a_place_and_a_limit(tmp_path):
-    assert re.fullmatch(r"/.*/features: 0\.0 MB of at most 10,737 MB\n", tlkit("info"))
+    assert re.fullmatch(r"/.*/features: 0 B of at most 10\.7 GB\n", tlkit("info"))
 
 
 def test_info_lists_what_was_computed_by_what(filled):
-    assert re.search(r"^resnet18 +0f0f0f0f +224x224 +torch/cpu float32 +4 +1\.6 ", tlkit("info"), re.MULTILINE)
+    assert re.search(r"^resnet18 +0f0f0f0f +224x224 +torch/cpu float32 +4 +1\.6 MB ", tlkit("info"), re.MULTILINE)
     stated = json.loads(tlkit("info", "--json"))
     assert stated["shelves"][0]["made_by"] == MADE_BY.to_dict()
 
 
 def test_prune_frees_the_least_recently_used_down_to_a_limit(filled):
-    assert tlkit("prune").startswith("freed 0.0 MB; 1.6 MB are left in ")
-    assert tlkit("prune", "--to-mb", "0.5").startswith("freed 1.2 MB; 0.4 MB are left in ")
-    assert tlkit("prune", "--all").startswith("freed 0.4 MB; 0.0 MB are left in ")
+    assert tlkit("prune").startswith("freed 0 B; 1.6 MB are left in ")
+    assert tlkit("prune", "--to-mb", "0.5").startswith("freed 1.2 MB; 40")
+    assert tlkit("prune", "--all").endswith(f"; 0 B are left in {FeatureCache().folder}\n")

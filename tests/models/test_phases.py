@@ -207,8 +207,8 @@ def test_every_phase_logs_its_table_once(tmp_path, caplog):
         "From epoch 1 to 1, the classifier learns:",
         "From epoch 2 on, everything learns:",
     ]
-    assert re.search(r"backbone: layer4 +no +eval +- +\d", tables[0])
-    assert re.search(r"backbone: layer4 +yes +train +0\.0001 +\d", tables[1])
+    assert re.search(r"backbone: layer4 +eval +– +0 +\d", tables[0])
+    assert re.search(r"backbone: layer4 +train +0\.0001 +(\S+) +\1", tables[1])
 
 
 def test_what_a_backbone_does_not_have_cannot_be_trained():

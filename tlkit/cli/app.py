@@ -359,17 +359,19 @@ def models(
     """List timm's models."""
     from tlkit.models.names import matching_names
 
-    names = matching_names(pattern.partition(".")[0] if pretrained else pattern)
-    if pretrained:
-        from tlkit.errors import ModelError
-        from tlkit.models.backbone import list_models, model_license
+    if not pretrained:
+        print_lines(matching_names(pattern))
+        return
+    from tlkit.errors import ModelError
+    from tlkit.models.backbone import list_models, model_license
+    from tlkit.tables import Column, Table
 
-        names = [f"{name}  {model_license(name)}" for name in list_models(pattern, pretrained=True)]
-        if not names:
-            raise ModelError(
-                f"timm has no pretrained weights for {pattern!r}. Without --pretrained it lists the models."
-            )
-    print_lines(names)
+    matching_names(pattern.partition(".")[0])  # refuses a pattern that no model matches
+    names = list_models(pattern, pretrained=True)
+    if not names:
+        raise ModelError(f"timm has no pretrained weights for {pattern!r}. Without --pretrained it lists the models.")
+    columns = (Column("name", "model", "word"), Column("license", "licence"))
+    print_tables([Table("weights", "", columns, tuple((name, model_license(name)) for name in names))])
 
 
 def main() -> None:

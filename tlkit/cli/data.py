@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from tlkit.choices import HeadKind
-from tlkit.cli.output import check_progress, print_json, print_lines, print_table, print_tables
+from tlkit.cli.output import check_progress, print_json, print_lines, print_tables
 
 app = typer.Typer(
     help="Examine and split your images, audit their labels, or make a sample dataset.", no_args_is_help=True
@@ -171,6 +171,7 @@ def leaks(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Name the val and test images of a run whose picture was in training, also cropped, and score without them."""
+    from tlkit.data.leak_tables import leak_table
     from tlkit.evaluation.evaluation_tables import accuracy_table
     from tlkit.pipeline.judging.judge import open_run
     from tlkit.pipeline.questions.leaks import find_run_leaks
@@ -182,16 +183,9 @@ def leaks(
     if json:
         print_json({"leaks": table.to_dict("records"), "evaluation": {s: one.to_dict() for s, one in judged.items()}})
         return
-    print_table([tuple(table.columns), *table.itertuples(index=False, name=None)] if len(table) else [])
-    print_lines(
-        [
-            *([""] if len(table) else []),
-            f"{len(table):,} val and test images show pictures that were in training as well.",
-        ]
-    )
-    for split, one in judged.items():
-        print_lines([""])
-        print_tables([accuracy_table(one, title=split)])
+    title = f"{len(table):,} val and test images show pictures that were in training as well."
+    figures = (accuracy_table(one, title=split) for split, one in judged.items())
+    print_tables([leak_table(table, title=title), *figures])
 
 
 @app.command()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tlkit.choices import HeadKind
-from tlkit.cli.output import print_json, print_lines, print_table, print_tables, require_svg, write_svg
-
-if TYPE_CHECKING:
-    from tlkit.features.cache import ShelfInfo
+from tlkit.cli.output import print_json, print_lines, print_tables, require_svg, write_svg
+from tlkit.tables import format_bytes
 
 app = typer.Typer(help="Learn from cached features, show them, or make the cache smaller.", no_args_is_help=True)
 
@@ -23,17 +20,13 @@ MB = 1e6
 def info(json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
     """Say where features are cached, of which backbones, and how much they take."""
     from tlkit.features.cache import FeatureCache
+    from tlkit.features.cache_tables import cache_table
 
     cache = FeatureCache()
-    shelves = cache.info()
     if json:
-        print_json({"folder": str(cache.folder), "shelves": [shelf.to_dict() for shelf in shelves]})
+        print_json({"folder": str(cache.folder), "shelves": [shelf.to_dict() for shelf in cache.info()]})
         return
-    total = sum(shelf.size_bytes for shelf in shelves)
-    print_lines([f"{cache.folder}: {total / MB:,.1f} MB of at most {cache.limit_bytes / MB:,.0f} MB"])
-    if shelves:
-        print_lines([""])
-        print_table([("backbone", "weights", "pixels", "engine", "images", "MB", "last used"), *map(_row, shelves)])
+    print_tables([cache_table(cache)])
 
 
 @app.command()
@@ -48,7 +41,7 @@ def prune(
     limit = 0 if everything else cache.limit_bytes if to_mb is None else int(to_mb * MB)
     freed = cache.prune(limit_bytes=limit)
     left = sum(shelf.size_bytes for shelf in cache.info())
-    print_lines([f"freed {freed / MB:,.1f} MB; {left / MB:,.1f} MB are left in {cache.folder}"])
+    print_lines([f"freed {format_bytes(freed)}; {format_bytes(left)} are left in {cache.folder}"])
 
 
 @app.command()
@@ -78,14 +71,3 @@ def curve(
         print_json(result.to_dict() | {"forecast": gain})
         return
     print_tables(result.tables(more=more))
-
-
-def _row(shelf: ShelfInfo) -> tuple[str, ...]:
-    by = shelf.made_by
-    size = "x".join(map(str, by.preprocess.image_size))
-    pixels = size if by.view is None else f"{size}, view {by.view.number}"
-    used = datetime.fromtimestamp(shelf.used_at).strftime("%Y-%m-%d %H:%M") if shelf.used_at else "-"
-    megabytes = f"{shelf.size_bytes / MB:,.1f}"
-    engine = f"{by.engine} {by.dtype}"
-    name = f"{by.architecture} {by.options}".rstrip()
-    return name, by.weights[:8], pixels, engine, f"{shelf.images:,}", megabytes, used

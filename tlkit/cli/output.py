@@ -83,7 +83,8 @@ def print_run(run: Run) -> None:
         print_audit(audit)
     print_lines([""])
     places = {"report": run.directory.report, "model": run.directory.model, "everything": run.path}
-    print_table([(what, str(place)) for what, place in places.items() if place.exists()], header=False)
+    there = tuple((what, str(place)) for what, place in places.items() if place.exists())
+    print_tables([Table("places", "", (Column("what", ""), Column("path", "")), there)])
 
 
 def judged_on(run: Run, split: str) -> str:
@@ -189,11 +190,14 @@ def write_svg(plot: Path, draw: Callable[[], Axes]) -> None:
 def write_predictions(predictions: Predictions, out: Path | None) -> None:
     """Write predictions to a file of the kind that its name says, or a short table to stdout."""
     if out is None:
-        rows = zip(predictions.path, predictions.y_pred, predictions.confidence, strict=True)  # type: ignore[arg-type]
-        print_table(
-            [("path", "predicted", "confidence")]
-            + [(str(path), predictions.classes[label], f"{sure:.4f}") for path, label, sure in rows]
+        columns = (
+            Column("path", "path"),
+            Column("predicted", "predicted"),
+            Column("confidence", "confidence", "number", digits=4),
         )
+        rows = zip(predictions.path, predictions.y_pred, predictions.confidence, strict=True)  # type: ignore[arg-type]
+        named = tuple((str(path), predictions.classes[label], float(sure)) for path, label, sure in rows)
+        print_tables([Table("predictions", "", columns, named)])
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".parquet":

@@ -96,7 +96,7 @@ def confused_table(evaluation: Evaluation, *, most: int) -> Table:
     pairs = evaluation.most_confused(most)
     return Table(
         name="confused",
-        title=f"Most frequent confusions: {len(pairs)}",
+        title="Most frequent confusions",
         columns=(
             Column("true", "true class"),
             Column("predicted", "predicted class"),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tlkit.data.leak_tables import leak_table
 from tlkit.plots import plot_history
 from tlkit.report.page import Figure, Illustrated
 from tlkit.tables import Cell, Column, Table, counted
@@ -90,13 +91,9 @@ def leaks_table(leaks: pd.DataFrame | None) -> Table | None:
     if leaks is None or leaks.empty:
         return None
     what = "had copies in training, which were left out of it"
-    names = {"path": "image", "twin": "its twin", "twin_split": "in", "how": "how"}
-    return Table(
-        name="leaks",
-        title=f"{counted(len(leaks), 'image')} {what if (leaks['dropped'] != '').all() else 'met in training as well'}",
-        columns=tuple(Column(name, label) for name, label in names.items()),
-        rows=tuple(leaks[list(names)].itertuples(index=False, name=None)),
-    ).head(MOST_ROWS)
+    dropped = (leaks["dropped"] != "").all()
+    title = f"{counted(len(leaks), 'image')} {what if dropped else 'met in training as well'}"
+    return leak_table(leaks, title=title).head(MOST_ROWS)
 
 
 def training(history: pd.DataFrame | None) -> Illustrated | None:

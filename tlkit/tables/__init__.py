@@ -20,7 +20,7 @@ How a result yields tables:
    card writes them with `to_markdown`. None of them knows the result.
 """
 
-from tlkit.tables.formatting import counted, format_cell, format_header
+from tlkit.tables.formatting import counted, format_bytes, format_cell, format_header
 from tlkit.tables.html import to_html
 from tlkit.tables.json import to_json
 from tlkit.tables.junit import to_junit
@@ -35,6 +35,7 @@ __all__ = [
     "Mark",
     "Table",
     "counted",
+    "format_bytes",
     "format_cell",
     "format_header",
     "to_html",

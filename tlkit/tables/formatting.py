@@ -23,6 +23,19 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def format_bytes(value: float) -> str:
+    """Return a number of bytes with a decimal prefix.
+
+    Example:
+        >>> format_bytes(999), format_bytes(2_500_000)
+        ('999 B', '2.5 MB')
+    """
+    for size, unit in _PREFIXES:
+        if value >= size:
+            return f"{value / size:,.1f} {unit}"
+    return f"{value:,.0f} B"
+
+
 def format_header(column: Column) -> str:
     """Return the header of a column: its label, with its unit in brackets.
 
@@ -72,16 +85,9 @@ def _number(value: float, column: Column) -> str:
         case "p_value":
             return "<0.001" if value < 0.001 else f"{value:.3f}"
         case "bytes":
-            return _bytes(value)
+            return format_bytes(value)
         case _:
             return signed_number(value, digits=column.digits) if column.signed else f"{value:z,.{column.digits}f}"
-
-
-def _bytes(value: float) -> str:
-    for size, unit in _PREFIXES:
-        if value >= size:
-            return f"{value / size:,.1f} {unit}"
-    return f"{value:,.0f} B"
 
 
 def _estimate(estimate: Estimate, column: Column) -> str:

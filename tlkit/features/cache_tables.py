@@ -1,0 +1,45 @@
+"""The table of a feature cache: what it holds, of which backbone, and how much it takes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tlkit.tables import Cell, Column, Table, format_bytes
+
+if TYPE_CHECKING:
+    from tlkit.features.cache import FeatureCache, ShelfInfo
+
+
+def cache_table(cache: FeatureCache) -> Table:
+    """Return what the cache holds, one row for each way in which features were made; the title says where it lies."""
+    shelves = cache.info()
+    taken = format_bytes(sum(shelf.size_bytes for shelf in shelves))
+    return Table(
+        name="cache",
+        title=f"{cache.folder}: {taken} of at most {format_bytes(cache.limit_bytes)}",
+        columns=(
+            Column("backbone", "backbone"),
+            Column("weights", "weights", "word"),
+            Column("pixels", "pixels"),
+            Column("engine", "engine"),
+            Column("images", "images", "count"),
+            Column("size", "size", "bytes"),
+            Column("used", "last used", "time"),
+        ),
+        rows=tuple(map(_row, shelves)),
+    )
+
+
+def _row(shelf: ShelfInfo) -> tuple[Cell, ...]:
+    by = shelf.made_by
+    size = "x".join(map(str, by.preprocess.image_size))
+    return (
+        f"{by.architecture} {by.options}".rstrip(),
+        by.weights[:8],
+        size if by.view is None else f"{size}, view {by.view.number}",
+        f"{by.engine} {by.dtype}",
+        shelf.images,
+        shelf.size_bytes,
+        datetime.fromtimestamp(shelf.used_at) if shelf.used_at else None,
+    )
