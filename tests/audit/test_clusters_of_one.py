@@ -53,7 +53,7 @@ DESIGNS = [pytest.param({"weights": "w"}, None, id="weights of one"),
 
 @pytest.mark.parametrize(("design", "within"), DESIGNS)
 def test_rates_and_differences_agree(table, design, within):
-    plain, other = (audit_groups(table, by=["site", "age"], metrics=["accuracy", "recall"], draws=100, **more)
+    plain, other = (audit_groups(table, by=["site", "age"], metrics=["accuracy", "recall"], draws=100, max_intersection_order=1, **more)
                     for more in ({}, design))  # fmt: skip
     same(plain.overall, other.overall, within=within)
     for one, two in zip(plain.tables, other.tables, strict=True):
