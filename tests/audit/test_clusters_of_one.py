@@ -53,8 +53,8 @@ DESIGNS = [pytest.param({"weights": "w"}, None, id="weights of one"),
 
 @pytest.mark.parametrize(("design", "within"), DESIGNS)
 def test_rates_and_differences_agree(table, design, within):
-    plain, other = (audit_groups(table, by=["site", "age"], metrics=["accuracy", "recall"], draws=100, max_intersection_order=1, **more)
-                    for more in ({}, design))  # fmt: skip
+    asked = {"by": ["site", "age"], "metrics": ["accuracy", "recall"], "draws": 100, "max_intersection_order": 1}
+    plain, other = (audit_groups(table, **asked, **more) for more in ({}, design))
     same(plain.overall, other.overall, within=within)
     for one, two in zip(plain.tables, other.tables, strict=True):
         for row, designed in zip(one.rows, two.rows, strict=True):
