@@ -45,9 +45,9 @@ def recipe(tiny_recipe):
     return path
 
 
-def in_two(recipe, overrides, name, *, codes=(0, 0), **more) -> Run:
+def in_two(recipe, overrides, name, **more) -> Run:
     found = fit_together(Path(), recipe, BOTH | overrides | {"name": name}, **more)
-    assert found == list(codes), Path("log").read_text() + Path("log-1").read_text()
+    assert found == [0, 0], Path("log").read_text() + Path("log-1").read_text()
     return Run(RunDirectory(Path("runs") / name))
 
 
@@ -91,9 +91,10 @@ def test_two_processes_with_half_of_the_weights_each_train_as_one_and_resume_to_
     kept = two.directory.model / "model.safetensors"
     assert kept.stat().st_size == (one.directory.model / "model.safetensors").stat().st_size
 
-    in_two(recipe, more, "cut", codes=(2, -signal.SIGKILL), victim=1, kind="before a step", at=5)
+    cut = BOTH | more | {"name": "cut"}
+    assert fit_together(Path(), recipe, cut, victim=1, kind="before a step", at=5)[1] == -signal.SIGKILL
     with pytest.raises(RunError, match=r"was started with another recipe: .*train.parallel"):
-        fit(recipe, BOTH | more | {"name": "cut", "train.parallel": "ddp"}, resume=True)
+        fit(recipe, PLAIN | more | {"name": "cut", "data.batch_size": 4}, resume=True)
     resumed = in_two(recipe, more, "cut", resume=True)
     assert "Resuming after" in Path("log").read_text()
     pd.testing.assert_frame_equal(resumed.history, two.history, check_exact=True)

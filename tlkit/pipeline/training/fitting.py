@@ -15,12 +15,12 @@ import pandas as pd
 from tlkit.data.duplicates import Pair
 from tlkit.data.gather import Gathered
 from tlkit.disk import FULL
-from tlkit.errors import RunError, TlkitError
+from tlkit.errors import RunError
 from tlkit.features.heads import Head
 from tlkit.models.artifact import save_artifact
 from tlkit.pipeline.inference.beside import FeaturesBeside
 from tlkit.pipeline.inference.copies import with_leaks_by_features
-from tlkit.pipeline.inference.devices import choose_device, one_thread
+from tlkit.pipeline.inference.devices import one_thread
 from tlkit.pipeline.inference.predictor import Predictor
 from tlkit.pipeline.inference.stored import store_model
 from tlkit.pipeline.inference.wanted import CachedFeatures, predicted_splits
@@ -30,14 +30,12 @@ from tlkit.pipeline.starting.reopen import replacing
 from tlkit.pipeline.training.cached import FeatureBatches, cached_features, threads_for
 from tlkit.pipeline.training.callbacks import PoliteStop
 from tlkit.pipeline.training.checkpoints import find_start
+from tlkit.pipeline.training.distributed import release_ranks
 from tlkit.pipeline.training.environment import describe_environment, with_changes
-from tlkit.pipeline.training.follower import follow
 from tlkit.pipeline.training.heads import learn_head
 from tlkit.pipeline.training.prepare import Prepared, prepare
 from tlkit.pipeline.training.resume import origin_of, require_same_world
-from tlkit.pipeline.training.together import dismiss, lost_connection
 from tlkit.pipeline.training.train import Outcome, load_best, train
-from tlkit.pipeline.training.world import World, find_world
 from tlkit.predictions import Predictions
 from tlkit.recipe import Recipe, dump_recipe
 from tlkit.runs import RunDirectory
@@ -69,6 +67,8 @@ def carry_out(
         TlkitError: the weights or the device cannot be had, or the run cannot be continued with these images.
         SystemExit: SIGTERM has ended training; the run is stored.
     """
+    if can_use_cache(recipe):
+        release_ranks()
     at_work = beside is not None and beside.at_work
     with one_thread() if at_work else nullcontext():  # the other process has the other cores
         backbone = None if beside is None else beside.backbone
@@ -88,39 +88,6 @@ def carry_out(
         directory.set_status(outcome)
     stop.pass_on()
     return Run(directory)
-
-
-def follow_the_first(recipe: Recipe) -> None:
-    """Where torchrun has started this process, train beside the first one and end; return in the first.
-
-    Raises:
-        SystemExit: training is over, and this is not the first process.
-        RunError: the first process is gone.
-    """
-    world = find_world(recipe)
-    if world.rank == 0:
-        return
-    _follow(recipe, world)
-    raise SystemExit(0)
-
-
-def dismiss_the_others(recipe: Recipe) -> None:
-    """Tell the processes that torchrun has started beside this one that there is nothing to do."""
-    dismiss(find_world(recipe), device=choose_device(recipe.train.device))
-
-
-def _follow(recipe: Recipe, world: World) -> None:
-    """Train beside the first process, where torchrun has started this one; cached features are left to the first."""
-    if can_use_cache(recipe):
-        return
-    try:
-        follow(world, device=choose_device(recipe.train.device))
-    except Exception as error:
-        if isinstance(error, TlkitError) or not lost_connection(error):
-            raise
-        raise RunError(
-            f"Process {world.rank + 1} of {world.size} has lost the others: one of them has died."
-        ) from error
 
 
 @contextmanager

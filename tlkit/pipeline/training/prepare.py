@@ -24,7 +24,7 @@ from tlkit.pipeline.inference.wanted import backbone_of
 from tlkit.pipeline.judging.repair_groups import crossings
 from tlkit.pipeline.starting.asked import augmentation, can_use_cache, class_counts, class_weights, head_word
 from tlkit.pipeline.starting.images import gather_images
-from tlkit.pipeline.training.world import World, find_world
+from tlkit.pipeline.training.launch import World, find_world
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
 
@@ -182,7 +182,7 @@ def _world(recipe: Recipe) -> World:
     """Return the processes that train; one where there is no network to train in epochs."""
     world = find_world(recipe)
     if world.size > 1 and can_use_cache(recipe):
-        logger.info("The head learns from cached features, which one process does; the other %d end.", world.size - 1)
+        logger.info("The head learns from cached features, which one process does.")
         return World()
     if world.size == 1 and recipe.train.parallel == "fsdp":
         logger.info("There is one process, so train.parallel: fsdp has nothing to share out.")
