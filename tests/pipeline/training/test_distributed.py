@@ -18,6 +18,7 @@ from tlkit.pipeline.fit import fit
 from tlkit.pipeline.judging.judge import Run
 from tlkit.pipeline.training.checkpoints import KeepCheckpoints
 from tlkit.pipeline.training.launch import find_world
+from tlkit.pipeline.training.prepare import prepare
 from tlkit.recipe import load_recipe
 from tlkit.runs import RunDirectory
 
@@ -135,6 +136,11 @@ def test_several_machines_without_torchrun_are_refused(recipe):
         fit(recipe, BOTH | {"train.num_nodes": 2})
     with pytest.raises(RecipeError, match=r"train.devices is 2, but train.device is mps"):
         load_recipe(recipe, {"train.device": "mps", "train.devices": 2})
+
+
+def test_too_few_images_for_every_process_are_refused(recipe):
+    with pytest.raises(RecipeError, match=r"22 training images are too few for 12 processes. Use train.devices=1."):
+        prepare(load_recipe(recipe, BOTH | {"train.devices": 12}))
 
 
 def test_a_run_of_more_processes_cannot_be_resumed_by_fewer(recipe, monkeypatch):

@@ -69,7 +69,7 @@ class MetricsRecorder(pl.Callback):
         self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Record the epoch that has just ended; of several processes, the first one writes."""
+        """Record the epoch that has just ended; of several ranks, rank 0 writes."""
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         values["learning_rate"] = self._rate
         epoch = trainer.current_epoch + 1
