@@ -25,16 +25,8 @@ FORBIDDEN = {
 CHANGING = {"update", "pop", "popitem", "clear", "setdefault", "__setitem__", "__delitem__"}
 """Methods that change a dictionary."""
 ALLOWED = {
-    # torch says nowhere else whether this processor computes in bfloat16
-    ("features/engine_choice.py", "torch.cpu._is_amx_tile_supported"),
-    ("features/engine_choice.py", "torch.cpu._is_avx512_bf16_supported"),
     # the only class that all layers of batch normalisation have in common
     ("pipeline/training/prepare.py", "torch.nn.modules.batchnorm._BatchNorm"),
-}
-TEMPORARY = {
-    # removed on their own branches; to be emptied
-    ("pipeline/training/follower.py", "os._exit"),
-    ("pipeline/training/together.py", "os._exit"),
 }
 
 
@@ -118,11 +110,11 @@ def found_in_library():
 
 
 def test_the_library_holds_no_trick_beyond_the_exceptions():
-    assert sorted(found_in_library() - ALLOWED - TEMPORARY) == []
+    assert sorted(found_in_library() - ALLOWED) == []
 
 
 def test_every_exception_is_needed():
-    assert sorted((ALLOWED | TEMPORARY) - found_in_library()) == []
+    assert sorted(ALLOWED - found_in_library()) == []
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,13 @@ import torch
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["tlkit.pipeline.training.fitting", "tlkit.evaluation", "tlkit.report", "sklearn.metrics"]
+    [
+        "tlkit.pipeline.training.fitting",
+        "tlkit.pipeline.training.nonzero_rank",
+        "tlkit.evaluation",
+        "tlkit.report",
+        "sklearn.metrics",
+    ]
 )
 TIMEOUT_S = 240
 CUT = {
@@ -59,10 +65,10 @@ def fit_apart(folder: Path, recipe: Path, overrides: dict[str, Any], *, resume: 
 def fit_together(
     folder: Path, recipe: Path, overrides: dict[str, Any], *, resume: bool = False, victim: int = 0, **sabotage: Any
 ) -> list[int]:
-    """Fit in two processes, as torchrun starts them, but without an agent that ends one when the other dies.
+    """Fit in two forked processes as torchrun starts them; where one fails, the other gets SIGTERM.
 
     Args:
-        folder: where to run; what was heard goes to `log` in it, and from the second process to `log-1`.
+        folder: where to run; rank 0's log goes to `log` in it, and rank 1's to `log-1`.
         recipe: the recipe; `train.devices` must be 2 or auto.
         overrides: changes to it.
         resume: whether to resume.
@@ -83,8 +89,15 @@ def fit_together(
     ]
     for process in processes:
         process.start()
+    until = time.monotonic() + TIMEOUT_S
+    while any(process.is_alive() for process in processes) and time.monotonic() < until:
+        if any(process.exitcode for process in processes):
+            for process in processes:
+                process.terminate()
+            break
+        time.sleep(0.05)
     for process in processes:
-        process.join(TIMEOUT_S)
+        process.join(max(0.0, until - time.monotonic()))
     hanging = [rank for rank, process in enumerate(processes) if process.is_alive()]
     for process in processes:
         process.kill()

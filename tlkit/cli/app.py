@@ -70,9 +70,15 @@ def fit(
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import check_progress, print_run
     from tlkit.pipeline.fit import fit as fit_recipe
+    from tlkit.pipeline.training.launch import is_nonzero_rank, launch, processes_to_start
     from tlkit.recipe import load_recipe
 
+    if is_nonzero_rank():
+        fit_recipe(recipe)  # it trains as rank 0 says, and ends
     read = load_recipe(recipe, overrides or [])
+    processes = processes_to_start(read)
+    if processes > 1:
+        raise typer.Exit(launch(sys.argv[1:], processes=processes))
     keep_freed_memory()
     with check_progress() as on_check:
         run = fit_recipe(read, resume=resume, overwrite=overwrite, progress=sys.stderr.isatty(), on_check=on_check)

@@ -8,11 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import tlkit.torchvision_cure  # noqa: F401  before Lightning, which imports torchvision
-
 import numpy as np
 import numpy.typing as npt
-import pytorch_lightning as pl
 
 from tlkit.choices import OnLeak
 from tlkit.data.batch import Batch, normalise
@@ -28,6 +25,7 @@ from tlkit.data.split import SplitPlan
 from tlkit.data.stream import ShardStream
 from tlkit.data.transforms import PRESETS, build_transform
 from tlkit.errors import DataError
+from tlkit.lightning import pl
 from tlkit.preprocess import Preprocess
 from tlkit.samples import SPLITS, Samples
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -241,8 +242,13 @@ def create_loader(
 
 
 def _use_one_thread(_: int) -> None:
-    """Keep a worker process to one core, there being one per core, and leave Ctrl-C to the main process."""
+    """Keep a worker process to one core, there being one per core, and leave signals to the main process.
+
+    Torchrun sends SIGTERM to a rank's whole process group, and a worker that it ends would fail the run.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgrp"):  # not on Windows
+        os.setpgrp()
     if (cv2 := sys.modules.get("cv2")) is not None:  # the transforms have loaded it, or nobody needs it
         cv2.setNumThreads(0)
     torch.set_num_threads(1)

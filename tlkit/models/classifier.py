@@ -8,16 +8,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import tlkit.torchvision_cure  # noqa: F401  before Lightning, which imports torchvision
-
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.nn import functional
-from torchmetrics import MeanMetric
 
 from tlkit.errors import ModelError
+from tlkit.lightning import MeanMetric, OptimizerLRScheduler, pl
 from tlkit.models.artifact import ModelCard
 from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone, create_backbone

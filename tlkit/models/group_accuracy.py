@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import tlkit.torchvision_cure  # noqa: F401  before torchmetrics, which imports torchvision
-
 import torch
-from torchmetrics import Metric
 
+from tlkit.lightning import Metric
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 

@@ -16,7 +16,7 @@ from tlkit.recipe import TrainSection
 from tlkit.recipe.sections.train import Schedule
 
 if TYPE_CHECKING:
-    import pytorch_lightning as pl
+    from tlkit.lightning import pl
 
 
 def create_optimizer(groups: Sequence[ParameterGroup], train: TrainSection) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""What the processes that train one network together have to know of each other."""
+"""Collective operations among the processes that train one network: gathered values, the loss over all images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import distributed, nn
 
 
 def gathered(values: torch.Tensor, *, processes: int) -> torch.Tensor:
-    """Return the values of all processes, shape (processes, …), by rank; all of them must ask."""
+    """Return the values of all processes, shape (processes, …), by rank; all processes must call."""
     if processes == 1:
         return values[None]
     parts = [torch.empty_like(values) for _ in range(processes)]
@@ -16,7 +16,7 @@ def gathered(values: torch.Tensor, *, processes: int) -> torch.Tensor:
 
 
 def whole_tensor(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor that the processes hold in parts as a whole, to each of them, who all must ask; others as is."""
+    """Return the whole of a sharded tensor, in every process, all of which must call; any other tensor as it is."""
     if type(tensor) in (torch.Tensor, nn.Parameter):
         return tensor
     from torch.distributed.tensor import DTensor  # loads SymPy, which takes 0.3 s
@@ -46,7 +46,7 @@ def share_of_step(
 
 
 def share_statistics(module: nn.Module, *, processes: int) -> None:
-    """Give every process the first one's buffers: norm statistics move in each by its own images."""
+    """Send rank 0's buffers to every process: norm statistics move in each by its own images."""
     if processes > 1:
         for buffer in module.buffers():
             distributed.broadcast(buffer, 0)

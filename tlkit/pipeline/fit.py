@@ -7,13 +7,13 @@ those that do. Errors in a recipe, a run directory or the data are therefore rep
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import RunError
 from tlkit.pipeline.process_state import preserved_process_state
+from tlkit.pipeline.training.launch import is_nonzero_rank, launch_needed, processes_to_start, torchrun_world
 from tlkit.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -47,16 +47,23 @@ def fit(
     Ctrl-C ends training after the batch at hand; what was learnt is stored, judged and returned as an interrupted run.
     SIGTERM does the same, and then goes on to the process: `SystemExit`, or the handler that was set before.
 
-    Where torchrun has started several processes, it returns in the first one; the others end with the training.
+    Where torchrun has started several processes, it returns in rank 0; the others end with the training.
 
     Raises:
-        TlkitError: the recipe, the data, the weights or the run directory cannot be used; nothing is lost.
+        TlkitError: the recipe, the data, the weights or the run directory cannot be used, or the recipe asks for
+            several processes outside torchrun; nothing is lost.
+        SystemExit: torchrun has started this process, it is not rank 0, and training is over.
 
     Example:
         >>> run = fit("recipes/quickstart.yaml", {"train.epochs": 3})  # doctest: +SKIP
         >>> run.evaluate().accuracy.format()  # doctest: +SKIP
         '0.885 [0.805, 0.936]'
     """
+    if is_nonzero_rank():  # it reads nothing, so that what is wrong is said once
+        from tlkit.pipeline.training.nonzero_rank import run_nonzero_rank
+
+        run_nonzero_rank()
+    given, overrides = recipe, overrides if isinstance(overrides, Mapping) else list(overrides)
     if isinstance(recipe, Recipe):
         if overrides:
             raise RunError(
@@ -66,15 +73,14 @@ def fit(
         recipe = load_recipe(recipe, overrides)
     if resume and overwrite:
         raise RunError("--resume continues a run and --overwrite replaces it. Use one of them.")
+    processes = processes_to_start(recipe)
+    if processes > 1:
+        raise launch_needed(processes, given, overrides, resume=resume, overwrite=overwrite)
     from tlkit.pipeline.starting.asked import can_use_cache
     from tlkit.pipeline.starting.images import load_dataset
     from tlkit.pipeline.starting.reopen import delete_replaced, open_to_resume, require_same_data, restore_replaced
     from tlkit.runs import RunDirectory, write_lock
 
-    if started_by_torchrun():
-        from tlkit.pipeline.training.fitting import follow_the_first
-
-        follow_the_first(recipe)
     path = Path(runs_dir) / recipe.name
     if not resume:
         RunDirectory.require_free(path, overwrite=overwrite)
@@ -84,10 +90,10 @@ def fit(
             RunDirectory.require_free(path, overwrite=overwrite)  # again: before the lock, another process could write
         elif open_to_resume(path, recipe).status == "finished":
             logger.info("%s is finished; there is nothing to resume.", path)
-            if started_by_torchrun():
-                from tlkit.pipeline.training.fitting import dismiss_the_others
+            if torchrun_world() is not None:
+                from tlkit.pipeline.training.distributed import release_ranks
 
-                dismiss_the_others(recipe)
+                release_ranks()
             from tlkit.pipeline.judging.judge import Run
 
             return Run(RunDirectory.open(path))
@@ -102,8 +108,3 @@ def fit(
         if resume:
             delete_replaced(path)
         return run
-
-
-def started_by_torchrun() -> bool:
-    """Tell whether torchrun has started this process; which of them it is, only torch can say."""
-    return "TORCHELASTIC_RUN_ID" in os.environ

@@ -134,8 +134,8 @@ def _slices_table(report: SliceReport) -> TextTable:
         "Slices that looked worse on the half that was searched",
         columns,
         tuple(Row((row[0], SIGNS[row[1]], *row[2:]), "worst" if row[1] == "confirmed" else "") for row in rows),
-        f"Accuracy and comparison are those of the other half. With fewer than {report.settings.min_group_size} images there a slice"
-        " is a candidate only.",
+        f"Accuracy and comparison are those of the other half. With fewer than {report.settings.min_group_size} images "
+        "there a slice is a candidate only.",
     )
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytorch_lightning as pl
 import torch
 from torch.utils.data import Dataset
 
@@ -19,6 +18,7 @@ from tlkit.data.dataset import ImageLoader
 from tlkit.data.sampler import EpochSampler
 from tlkit.features.engine_choice import engine_named
 from tlkit.features.features import Features
+from tlkit.lightning import pl
 from tlkit.pipeline.inference.devices import one_thread
 from tlkit.pipeline.inference.wanted import CachedFeatures, features_for
 from tlkit.pipeline.starting.asked import can_use_cache

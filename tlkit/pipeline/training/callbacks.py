@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pytorch_lightning as pl
-from pytorch_lightning.callbacks import EarlyStopping, RichProgressBar
 
 from tlkit.data.batch import Batch
+from tlkit.lightning import EarlyStopping, RichProgressBar, pl
 from tlkit.models.classifier import Classifier
+from tlkit.pipeline.training.launch import is_nonzero_rank
 from tlkit.runs import RunDirectory
 from tlkit.tracking import Tracker
 
@@ -66,7 +66,7 @@ class MetricsRecorder(pl.Callback):
         self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Record the epoch that has just ended; of several processes, the first one writes."""
+        """Record the epoch that has just ended; of several ranks, rank 0 writes."""
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         values["learning_rate"] = self._rate
         epoch = trainer.current_epoch + 1
@@ -129,7 +129,7 @@ def _in_last_phase(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
     return not isinstance(module, Classifier) or trainer.current_epoch >= module.phases[-1].first_epoch
 
 
-class PoliteStop:
+class PoliteStop(pl.Callback):
     """Note that Ctrl-C (or SIGTERM) asks for training to end; a second Ctrl-C ends it at once.
 
     It is `KeepCheckpoints` that stops, after it has written where: at the end of the batch, or, where that was the
@@ -143,6 +143,12 @@ class PoliteStop:
     def __init__(self) -> None:
         self.requested = False
         self.terminated = False
+        self._listens = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take SIGTERM back from Lightning (2.6.6), which starts a collective in its handler: then ranks deadlock."""
+        if self._listens:
+            signal.signal(signal.SIGTERM, self._handle)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -153,9 +159,11 @@ class PoliteStop:
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         for number in before:
             signal.signal(number, self._handle)
+        self._listens = True
         try:
             yield
         finally:
+            self._listens = False
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -176,7 +184,8 @@ class PoliteStop:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        logger.warning(
+        logger.log(
+            logging.DEBUG if is_nonzero_rank() else logging.WARNING,
             "Stopping at the end of this batch, or of the validation that is going on; what has been learnt is kept. "
-            "Press Ctrl-C again to stop at once."
+            "Press Ctrl-C again to stop at once.",
         )

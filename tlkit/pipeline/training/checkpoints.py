@@ -17,13 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint
-from pytorch_lightning.plugins import CheckpointIO
 
 from tlkit.disk import whole_file, write_text
 from tlkit.errors import RunError
+from tlkit.lightning import Checkpoint, CheckpointIO, pl
 from tlkit.models.weights import tensors_digest
 from tlkit.pipeline.training.callbacks import MetricsRecorder, PoliteStop, StopRequested
 from tlkit.pipeline.training.prepare import Prepared

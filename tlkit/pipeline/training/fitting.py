@@ -17,13 +17,12 @@ import pandas as pd
 
 from tlkit.data.gather import Gathered
 from tlkit.disk import FULL
-from tlkit.errors import RunError, TlkitError
+from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
 from tlkit.features.heads import Head
 from tlkit.models.artifact import ModelCard, save_artifact
 from tlkit.models.network import Network
 from tlkit.pipeline.inference.copies import with_leaks_by_features
-from tlkit.pipeline.inference.devices import choose_device
 from tlkit.pipeline.inference.predictor import Predictor
 from tlkit.pipeline.inference.stored import store_model
 from tlkit.pipeline.inference.wanted import CachedFeatures, predicted_splits
@@ -33,14 +32,12 @@ from tlkit.pipeline.starting.reopen import replacing
 from tlkit.pipeline.training.cached import FeatureBatches, cached_features, threads_for
 from tlkit.pipeline.training.callbacks import PoliteStop
 from tlkit.pipeline.training.checkpoints import find_start
+from tlkit.pipeline.training.distributed import release_ranks
 from tlkit.pipeline.training.environment import describe_environment, with_changes
-from tlkit.pipeline.training.follower import follow
 from tlkit.pipeline.training.heads import learn_head
 from tlkit.pipeline.training.prepare import Prepared, prepare
 from tlkit.pipeline.training.resume import origin_of, require_same_world
-from tlkit.pipeline.training.together import dismiss, lost_connection
 from tlkit.pipeline.training.train import Outcome, load_best, train
-from tlkit.pipeline.training.world import World, find_world
 from tlkit.predictions import Predictions
 from tlkit.recipe import Recipe, dump_recipe
 from tlkit.runs import RunDirectory
@@ -80,6 +77,8 @@ def run_training(recipe: Recipe, path: Path, dataset: Gathered, *, resume: bool,
         TlkitError: the weights or the device cannot be had, or the run cannot be continued with these images.
         SystemExit: SIGTERM has ended training; the run is stored.
     """
+    if can_use_cache(recipe):
+        release_ranks()  # training on cached features needs one process
     prepared, stop = prepare(recipe, gathered=dataset), PoliteStop()
     with nullcontext() if resume else replacing(path):
         directory = RunDirectory.open(path) if resume else RunDirectory.create(path)
@@ -126,39 +125,6 @@ def _run_steps(
             Run(directory).report()
         tracker.log_model(directory.model, metadata=trained.card.to_dict())
     return trained.outcome
-
-
-def follow_the_first(recipe: Recipe) -> None:
-    """Where torchrun has started this process, train beside the first one and end; return in the first.
-
-    Raises:
-        SystemExit: training is over, and this is not the first process.
-        RunError: the first process is gone.
-    """
-    world = find_world(recipe)
-    if world.rank == 0:
-        return
-    _follow(recipe, world)
-    raise SystemExit(0)
-
-
-def dismiss_the_others(recipe: Recipe) -> None:
-    """Tell the processes that torchrun has started beside this one that there is nothing to do."""
-    dismiss(find_world(recipe), device=choose_device(recipe.train.device))
-
-
-def _follow(recipe: Recipe, world: World) -> None:
-    """Train beside the first process, where torchrun has started this one; cached features are left to the first."""
-    if can_use_cache(recipe):
-        return
-    try:
-        follow(world, device=choose_device(recipe.train.device))
-    except Exception as error:
-        if isinstance(error, TlkitError) or not lost_connection(error):
-            raise
-        raise RunError(
-            f"Process {world.rank + 1} of {world.size} has lost the others: one of them has died."
-        ) from error
 
 
 @contextmanager

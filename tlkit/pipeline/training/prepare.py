@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pytorch_lightning as pl
 from torch import nn
 
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.data.gather import Gathered
 from tlkit.errors import RecipeError
+from tlkit.lightning import pl
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss
 from tlkit.pipeline.inference.devices import LightningPrecision, choose_device, choose_precision
@@ -21,7 +21,7 @@ from tlkit.pipeline.inference.wanted import backbone_of
 from tlkit.pipeline.judging.repair_groups import crossings
 from tlkit.pipeline.starting.asked import augmentation, can_use_cache, class_counts, class_weights, head_word
 from tlkit.pipeline.starting.images import load_dataset
-from tlkit.pipeline.training.world import World, find_world
+from tlkit.pipeline.training.launch import World, find_world
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
 
@@ -176,7 +176,7 @@ def _world(recipe: Recipe) -> World:
     """Return the processes that train; one where there is no network to train in epochs."""
     world = find_world(recipe)
     if world.size > 1 and can_use_cache(recipe):
-        logger.info("The head learns from cached features, which one process does; the other %d end.", world.size - 1)
+        logger.info("The head learns from cached features, which one process does.")
         return World()
     if world.size == 1 and recipe.train.parallel == "fsdp":
         logger.info("There is one process, so train.parallel: fsdp has nothing to share out.")

@@ -1,4 +1,4 @@
-"""Weights, gradients and optimizer state in parts, one in each process: fully sharded data parallelism (FSDP)."""
+"""Fully sharded data parallelism (FSDP): each rank holds a part of the weights, gradients and optimizer state."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from tlkit.lightning import DDPStrategy
 from tlkit.models.classifier import Classifier
 from tlkit.models.network import Network
 from tlkit.models.processes import whole_tensor
 
 logger = logging.getLogger(__name__)
 
-WORTH_A_UNIT = 0.01
+MIN_UNIT_SHARE = 0.01
 """Share of a network's parameters from which a block is gathered by itself."""
 
 
 class ShardedStrategy(DDPStrategy):
-    """Train in several processes, each of which holds a part of every weight, gradient and optimizer state.
+    """Train in several ranks, each of which holds a part of every weight, gradient and optimizer state.
 
     A block's weights are gathered when it is computed and given up after; gradients are averaged as in DDP, so training
     is the same. Zhao et al. 2023, "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel", section 3, by
@@ -36,7 +36,7 @@ class ShardedStrategy(DDPStrategy):
     """
 
     def configure_ddp(self) -> None:
-        """Give every process the first one's weights, and then leave it a part of them."""
+        """Send rank 0's weights to every rank, and then shard them."""
         classifier = self.model
         assert isinstance(classifier, Classifier)
         for tensor in (*classifier.parameters(), *classifier.buffers()):
@@ -47,7 +47,7 @@ class ShardedStrategy(DDPStrategy):
             _shard(network, mesh)
         parts = [parameter for parameter in classifier.network.parameters() if isinstance(parameter, DTensor)]
         logger.info(
-            "Weights, gradients and optimizer state are shared out over %d processes: of %s weights this one holds %s.",
+            "Weights, gradients and optimizer state are sharded over %d processes: of %s weights rank 0 holds %s.",
             self.world_size,
             f"{sum(part.numel() for part in parts):,}",
             f"{sum(part.to_local().numel() for part in parts):,}",
@@ -55,21 +55,21 @@ class ShardedStrategy(DDPStrategy):
 
     @contextmanager
     def block_backward_sync(self) -> Iterator[None]:
-        """Reduce the gradients of every batch, also of those that are accumulated: nobody has room for whole ones."""
+        """Reduce the gradients of every batch, also of accumulated ones: a rank has no room for whole gradients."""
         yield
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
-        """Return the whole tensors in the first process, and none in the others; all of them must ask."""
+        """Return the whole tensors in rank 0, and none in the others; all ranks must call."""
         assert self.lightning_module is not None
         return self._gathered(self.lightning_module.state_dict())
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """Return the whole state in the first process; all of them must ask."""
+        """Return the whole state in rank 0; all ranks must call."""
         state: dict[str, Any] = super().optimizer_state(optimizer)
         return {**state, "state": {place: self._gathered(values) for place, values in state["state"].items()}}
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take this process's part of a state that a checkpoint holds whole."""
+        """Load this rank's part of a state that a checkpoint holds whole."""
         for optimizer, saved in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             state = {
@@ -79,7 +79,7 @@ class ShardedStrategy(DDPStrategy):
             optimizer.load_state_dict({**saved, "state": state})
 
     def teardown(self) -> None:
-        """Leave the parts where they are: parts of a GPU's tensors cannot go to the CPU."""
+        """Tear down without moving the network: shards on a GPU cannot go to the CPU."""
         assert self.accelerator is not None and self.cluster_environment is not None
         self.cluster_environment.teardown()
         self.precision_plugin.teardown()
@@ -87,7 +87,7 @@ class ShardedStrategy(DDPStrategy):
         self.checkpoint_io.teardown()
 
     def _gathered(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return values with whole tensors on the CPU, one after the other, in the first process alone."""
+        """Return values with whole tensors on the CPU, gathered one after the other, in rank 0 alone."""
         found = {}
         for name, value in values.items():
             whole = whole_tensor(value) if isinstance(value, torch.Tensor) else value
@@ -97,8 +97,8 @@ class ShardedStrategy(DDPStrategy):
 
 
 def _shard(network: Network, mesh: DeviceMesh) -> None:
-    """Share a network out, in units that are gathered one at a time: its larger blocks, and the rest."""
-    enough = WORTH_A_UNIT * sum(parameter.numel() for parameter in network.parameters())
+    """Shard a network in units that are gathered one at a time: its larger blocks, and the rest."""
+    enough = MIN_UNIT_SHARE * sum(parameter.numel() for parameter in network.parameters())
     lists = [part for part in network.modules() if isinstance(part, nn.Sequential | nn.ModuleList)]
     for blocks in reversed(lists):  # the inner ones first
         for block in blocks:
@@ -116,7 +116,7 @@ def _not_a_view(_module: nn.Module, _given: Any, output: Any) -> Any:
 
 
 def _part(value: Any, like: torch.Tensor) -> Any:
-    """Return this process's part of a value that is shaped as a parameter; any other as it is."""
+    """Return this rank's part of a value that has a parameter's shape; any other value as it is."""
     if not (isinstance(value, torch.Tensor) and isinstance(like, DTensor) and value.shape == like.shape):
         return value
     mesh = like.device_mesh

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch.nn import functional
 
 from tlkit.data.batch import Batch
 from tlkit.data.datamodule import ImageFolderDataModule
+from tlkit.lightning import pl
 from tlkit.models.averaging import mean_of, moved_statistics, renew_statistics
 from tlkit.pipeline.training.checkpoints import FrozenWeights, read_whole
 from tlkit.pipeline.training.prepare import Prepared

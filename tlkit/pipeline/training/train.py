@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pytorch_lightning as pl
 
 from tlkit.data.datamodule import ImageFolderDataModule
 from tlkit.errors import first_few
+from tlkit.lightning import pl
 from tlkit.models.step import NotFiniteError
 from tlkit.pipeline.training.callbacks import (
     EarlyStoppingInLastPhase,
@@ -34,11 +34,11 @@ from tlkit.pipeline.training.checkpoints import (
     find_start,
     read_checkpoint,
 )
+from tlkit.pipeline.training.distributed import Task, gather_objects, leading, release_ranks, trainer_arguments
 from tlkit.pipeline.training.prepare import Prepared
 from tlkit.pipeline.training.resume import origin_of
 from tlkit.pipeline.training.soup import make_soup
 from tlkit.pipeline.training.speed import Speed, choose_speed, computing
-from tlkit.pipeline.training.together import Task, dismiss, gathered, leading
 from tlkit.pipeline.training.worst_group import WorstGroup, watch_worst_group
 from tlkit.runs import RunDirectory
 from tlkit.tracking import NullTracker, Tracker
@@ -79,7 +79,8 @@ def train(
         track(tracker, row)  # a tracker's new record holds the whole history
     if start is not None and start.stopped_early:
         logger.info("Training had stopped early; there is nothing left to train.")
-        dismiss(world, device=prepared.device)
+        if world.size > 1:
+            release_ranks()
         load_best(prepared, start.best)
         _average(directory, prepared, tracker, batches=batches, ranked=start.ranked)
         return "finished"
@@ -107,28 +108,16 @@ def train(
     return outcome
 
 
-def train_along(
-    folder: Path,
-    prepared: Prepared,
-    *,
-    origin: str,
-    checkpoint: Path | None,
-    speed: Speed,
-    worst: WorstGroup | None,
-) -> None:
-    """Train beside the first process, and write nothing.
+def train_nonzero_rank(task: Task, prepared: Prepared) -> None:
+    """Train beside rank 0, and write nothing.
 
     Args:
-        folder: the run's directory.
-        prepared: the recipe, made concrete for this process.
-        origin: what identifies the run.
-        checkpoint: where to go on; None = at the start.
-        speed: how the first process computes.
-        worst: what watches the worst group of val; None = nobody asks for it.
+        task: what rank 0 has sent.
+        prepared: the recipe, made concrete for this rank.
     """
-    directory, stop = RunDirectory(folder), PoliteStop()
-    training = _Training(directory, prepared, NullTracker(), stop, prepared.data, worst, progress=False)
-    training.run(origin=origin, checkpoint=checkpoint, speed=speed)
+    directory, stop = RunDirectory(task.folder), PoliteStop()
+    training = _Training(directory, prepared, NullTracker(), stop, prepared.data, task.worst, progress=False)
+    training.run(origin=task.origin, checkpoint=task.checkpoint, speed=task.speed)
 
 
 @dataclass(frozen=True)
@@ -149,7 +138,7 @@ class _Training:
         last_batch, frozen = LastBatch(), FrozenWeights.of(prepared)
         keeper = _keeper(self.directory, prepared, origin=origin, frozen=frozen, stop=stop)
         callbacks: list[pl.Callback] = [self.worst] if self.worst is not None else []
-        callbacks += [MetricsRecorder(self.directory, self.tracker), last_batch, keeper]
+        callbacks += [stop, MetricsRecorder(self.directory, self.tracker), last_batch, keeper]
         callbacks += _early_stopping(prepared)
         if self.progress:
             callbacks.append(ProgressBar())
@@ -177,7 +166,7 @@ class _Training:
                     prepared.recipe.train.epochs,
                 )
             except NotFiniteError as error:
-                index = np.concatenate(gathered(last_batch.index, prepared.world))
+                index = np.concatenate(gather_objects(last_batch.index, prepared.world))
                 files = prepared.data.samples.split("train").paths[index]
                 raise error.naming(f" ({len(files)} images: {first_few(files.tolist())})") from None
             if trained is not classifier:
@@ -241,7 +230,9 @@ def _trainer(
     settings = prepared.recipe.train
     return pl.Trainer(
         accelerator=prepared.device,
-        **prepared.world.for_trainer(several_phases=len(prepared.classifier.phases) > 1, sharded=prepared.sharded),
+        **trainer_arguments(
+            prepared.world, several_phases=len(prepared.classifier.phases) > 1, sharded=prepared.sharded
+        ),
         precision=prepared.precision,
         max_epochs=settings.epochs,
         accumulate_grad_batches=settings.accumulate_batches,

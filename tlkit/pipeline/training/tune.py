@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 
 from tlkit.data.batch import Batch
 from tlkit.errors import RecipeError
+from tlkit.lightning import pl
 from tlkit.models.sweep import sweep_rates, time_batch_sizes
 from tlkit.models.tuning import BatchSizes, RateSweep
 from tlkit.pipeline.process_state import preserved_process_state

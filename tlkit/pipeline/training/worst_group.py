@@ -6,12 +6,12 @@ import logging
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 
 from tlkit.audit.tables import CROSS
 from tlkit.data.batch import Batch
 from tlkit.errors import RecipeError, first_few
+from tlkit.lightning import pl
 from tlkit.models.group_accuracy import GroupAccuracy
 from tlkit.pipeline.judging.repair_groups import Grouping
 from tlkit.recipe import Recipe
@@ -48,7 +48,7 @@ class WorstGroup(pl.Callback):
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, *position: int
     ) -> None:
-        """Count a batch by what the model said of it; images that all processes see, the first one counts."""
+        """Count a batch by what the model said of it; images that all ranks see, rank 0 counts."""
         if trainer.global_rank and len(self._group) < trainer.world_size:
             return
         group = self._group[batch.index.cpu()].to(outputs["y_pred"].device)
