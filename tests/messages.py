@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+REACH = 600
+"""A message is found in a longer text where its parts lie within so many characters."""
+
 
 class Saying:
     """A message that holds each of some parts, in any order; it equals every text that does.
@@ -19,7 +22,10 @@ class Saying:
     """
 
     def __init__(self, *parts: object) -> None:
-        self.parts = tuple(text for part in parts for text in (part.parts if isinstance(part, Saying) else (str(part),)))
+        self.parts = tuple(
+            text for part in parts for text in (part.parts if isinstance(part, Saying) else (str(part),))
+        )
+        assert self.parts, "a message says something"
 
     @property
     def pattern(self) -> str:
@@ -27,7 +33,14 @@ class Saying:
         return "(?s)" + "".join(f"(?=.*{_alone(part)})" for part in self.parts)
 
     def __eq__(self, other: object) -> bool:
-        return re.search(self.pattern, str(other)) is not None if isinstance(other, str) else NotImplemented
+        if not isinstance(other, str):
+            return NotImplemented
+        return all(re.search(_alone(part), other) for part in self.parts)
+
+    def within(self, text: str) -> bool:
+        """Whether the text holds the message in one place of it."""
+        places = sorted(([hit.start() for hit in re.finditer(_alone(part), text)] for part in self.parts), key=len)
+        return any(all(any(abs(one - here) <= REACH for one in others) for others in places) for here in places[0])
 
     def __hash__(self) -> int:
         return hash(self.parts)
@@ -50,7 +63,7 @@ def says(message: object, *parts: object) -> bool:
     """
     wanted = Saying(*parts)
     several = isinstance(message, Iterable) and not isinstance(message, str)
-    return any(str(one) == wanted for one in message) if several else str(message) == wanted
+    return any(str(one) == wanted for one in message) if several else wanted.within(str(message))
 
 
 def _alone(part: str) -> str:
