@@ -9,6 +9,7 @@ import shutil
 import pandas as pd
 import pytest
 from command import tlkit
+from messages import saying, says
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def test_two_files_of_predictions_are_compared_image_by_image(two_files):
     assert re.search(
         r"^\(all\) +all images +100 +0\.700 +0\.900 +\+0\.200 .* 0 +20 +<0\.001 +better$", done.stdout, re.MULTILINE
     )
-    assert "new is better than old: accuracy 0.700 → 0.900" in done.stdout
+    assert says(done.stdout, "new", "0.700", "0.900")
     values = json.loads(tlkit("compare", "old.csv", "new.csv", "--by", "light", "--json", cwd=two_files).stdout)
     assert [row["by"] for row in values["rows"]] == ["(all)", "(class)", "light", "light"]
 
@@ -44,14 +45,14 @@ def test_columns_of_files_with_one_name_are_told_apart(two_files):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("old.csv", "missing.csv"), "missing.csv"),
-        (("old.csv", "runs/none"), "runs/none does not exist"),
-        (("old.csv", "new.csv", "--by", "lihgt"), "Did you mean 'light'"),
-        (("old.csv", "new.csv", "--split", "test"), "--split test is for runs"),
+        (("old.csv", "missing.csv"), saying("missing.csv")),
+        (("old.csv", "runs/none"), saying("runs/none", "exist")),
+        (("old.csv", "new.csv", "--by", "lihgt"), saying("'light'", "mean")),
+        (("old.csv", "new.csv", "--split", "test"), saying("--split", "test", "runs")),
     ],
 )
 def test_wrong_input_ends_with_exit_code_2(arguments, message, two_files):
     done = tlkit("compare", *arguments, cwd=two_files)
     assert done.returncode == 2, done.stderr
-    assert message in done.stderr
+    assert says(done.stderr, message)
     assert "Traceback" not in done.stderr

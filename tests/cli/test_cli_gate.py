@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import pandas as pd
 import pytest
 from command import tlkit
+from messages import saying, says
 
 TORCH_SIDE = ("torch", "timm", "pytorch_lightning", "lightning", "albumentations", "wandb", "torchvision")
 BLOCKED = f"""
@@ -67,24 +68,24 @@ def test_a_baseline_has_the_columns_that_are_named_or_the_usual_ones(folder, nam
     names = ("--y-true", "label", "--y-pred", "guess")
     done = tlkit("audit", "q.csv", *names, "--by", "light", "--gate", "worse.yaml", cwd=folder)
     assert done.returncode == 1, done.stderr
-    assert "Gates of worse.yaml: FAIL; " in done.stdout.splitlines()[-1]
+    assert says(done.stdout.splitlines()[-1], "worse.yaml", "FAIL")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--gate", "wrong.yaml"), "error: wrong.yaml:3  There is no group column 'lihgt'. Did you mean 'light'?"),
-        (("--gate", "none.yaml"), "error: none.yaml  does not exist."),
-        (("--gate", "alone.yaml"), "error: alone.yaml:2  runs/none does not exist"),
-        (("--gate", "stored.yaml"), "error: stored.yaml:2  audit.json holds rates without images"),
-        (("--junit", "x.xml"), "error: --junit x.xml is about gates. Name their file, too: --gate gates.yaml"),
-        (("--gate", "pass.yaml", "--summary", "."), "error: --summary . is a folder. Name a file."),
+        (("--gate", "wrong.yaml"), saying("error", "wrong.yaml:3", "'lihgt'", "'light'")),
+        (("--gate", "none.yaml"), saying("none.yaml", "error", "exist")),
+        (("--gate", "alone.yaml"), saying("alone.yaml:2", "runs/none")),
+        (("--gate", "stored.yaml"), saying("error", "stored.yaml:2", "audit.json")),
+        (("--junit", "x.xml"), saying("error", "--junit", "x.xml", "--gate", "gates.yaml")),
+        (("--gate", "pass.yaml", "--summary", "."), saying("error", "--summary")),
     ],
 )
 def test_wrong_input_ends_with_exit_code_2(folder, arguments, message):
     done = tlkit("audit", "p.csv", "--by", "light", *arguments, cwd=folder)
     assert done.returncode == 2, done.stdout
-    assert message in done.stderr
+    assert says(done.stderr, message)
     assert done.stdout == ""
 
 
@@ -102,7 +103,7 @@ def test_the_files_for_ci_are_written_and_json_holds_the_gates(folder):
 def test_audit_and_gate_of_another_tools_csv_work_where_torch_cannot_be_imported(folder):
     done = tlkit("audit", "p.csv", "--by", "light", "--gate", "fail.yaml", cwd=folder, code=BLOCKED)
     assert done.returncode == 1, done.stderr
-    assert "FAIL for light night" in done.stdout
+    assert says(done.stdout, "FAIL", "light", "night")
     done = tlkit("compare", "perfect.csv", "p.csv", cwd=folder, code=BLOCKED)
     assert done.returncode == 0, done.stderr
 

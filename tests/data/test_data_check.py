@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from messages import saying, says
 from PIL import Image
 
 from tlkit.data.check import check_images
@@ -33,18 +34,17 @@ def test_unreadable_images_are_named_counted_and_set_aside(photos, lines, worker
     (photos / "bee" / "4.png").unlink()
     checked = check_images(samples, workers=workers)
     assert checked.set_aside == (
-        ("ant/1.png", "it is empty (0 bytes)"),
-        ("ant/2.png", "the PNG file is truncated"),
-        ("bee/3.png", "it is an HTML page, not an image"),
-        ("bee/4.png", "No such file or directory"),
+        ("ant/1.png", saying("0", "empty", "bytes")),
+        ("ant/2.png", saying("PNG", "file", "truncated")),
+        ("bee/3.png", saying("HTML", "page", "image")),
+        ("bee/4.png", saying("file", "directory")),
     )
     assert len(checked.samples) == 16
     assert set(checked.samples.paths).isdisjoint(path for path, _ in checked.set_aside)
     assert checked.samples.table.index.tolist() == list(range(16))
     assert lines()[-2:] == [
-        "Checked 20 images: 16 can be read.",
-        "Set aside 4 of 20 images that cannot be read: ant/1.png (it is empty (0 bytes)), ant/2.png (the PNG file is "
-        "truncated), bee/3.png (it is an HTML page, not an image), bee/4.png (No such file or directory).",
+        saying("20", "16", "Checked", "images"),
+        saying("4", "20", "ant/1.png", "0", "ant/2.png", "PNG", "bee/3.png", "HTML", "bee/4.png"),
     ]
 
 
@@ -65,7 +65,7 @@ def test_odd_images_are_used_and_named(photos, lines):
         "grayscale": ("ant/01.png",),
         "rotated by EXIF": ("bee/04.jpg",),
     }
-    assert "Odd but usable (GIF), 1 of 25 images: ant/00.gif." in lines()
+    assert says(lines(), "GIF", "1", "25", "ant/00.gif")
 
 
 @pytest.mark.parametrize("action", ["error", "always", "ignore"])
@@ -86,18 +86,13 @@ def test_a_class_without_readable_training_images_is_an_error(tmp_path, make_ima
     (tmp_path / "train" / "ant" / "1.png").write_bytes(b"")
     with pytest.raises(DataError) as caught:
         check_images(scan_folder(tmp_path))
-    assert str(caught.value) == (
-        "The class 'ant' has no readable training image left: train/ant/1.png (it is empty (0 bytes)). "
-        "Replace the files, or remove the class."
-    )
+    assert str(caught.value) == saying("'ant'", "train/ant/1.png", "0")
 
 
 def test_the_pixel_limit_sets_large_images_aside(photos, make_image):
     make_image("ant/large.png", size=(200, 100))
     checked = check_images(scan_folder(photos), max_pixels=5000)
-    assert checked.set_aside == (
-        ("ant/large.png", "its header claims 200 x 100 = 20,000 pixels, more than max_pixels = 5,000"),
-    )
+    assert checked.set_aside == (("ant/large.png", saying("200", "100", "20,000", "max_pixels", "5,000")),)
 
 
 def test_progress_reaches_the_end(tmp_path, make_image):
@@ -112,7 +107,7 @@ def test_the_placeholder_among_the_ants_is_named(shared_data, lines):
     checked = check_images(scan_folder(shared_data / "ants_bees"))
     assert checked.set_aside == ()
     assert checked.oddities == {"GIF": ("train/ants/imageNotFound.gif",)}
-    assert "Odd but usable (GIF), 1 of 398 images: train/ants/imageNotFound.gif." in lines()
+    assert says(lines(), "GIF", "1", "398", "train/ants/imageNotFound.gif")
     assert len(np.unique(checked.samples.table["digest"])) == 398
 
 

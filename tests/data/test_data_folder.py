@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from messages import saying
 from torchvision_oracle import image_folder_classes
 
 from tlkit.data.folder import scan_folder
@@ -63,12 +64,11 @@ def test_junk_is_ignored_with_one_line_for_each_kind(photos, make_image, lines):
     (photos / "README.md").write_text("about")
     assert len(scan_folder(photos)) == 20
     assert lines() == [
-        "Ignoring hidden or system files and folders (5): .DS_Store, __MACOSX/, ant/._0.png, "
-        "ant/.ipynb_checkpoints/, ant/Thumbs.db.",
-        "Ignoring files that are not images by their name (1): ant/notes.txt.",
-        "Ignoring images that lie outside a class folder (1): loose.png.",
-        "Ignoring links that lead nowhere (1): ant/lost.png.",
-        "Ignoring class folders without images (1): crow/.",
+        saying("5", ".DS_Store", "__MACOSX/", "ant/._0.png", "ant/.ipynb_checkpoints/", "ant/Thumbs.db"),
+        saying("1", "ant/notes.txt"),
+        saying("1", "loose.png"),
+        saying("1", "ant/lost.png"),
+        saying("1", "Ignoring", "folders"),
     ]
 
 
@@ -76,7 +76,7 @@ def test_a_link_to_a_folder_above_does_not_hang(photos, lines):
     (photos / "ant" / "again").symlink_to(photos, target_is_directory=True)
     (photos / "bee" / "itself").symlink_to(photos / "bee", target_is_directory=True)
     assert len(scan_folder(photos)) == 20
-    assert lines() == ["Ignoring links that lead back to a folder above them (2): ant/again/, bee/itself/."]
+    assert lines() == [saying("2", "ant/again/", "bee/itself/")]
 
 
 def test_a_class_that_is_a_link_is_followed(tmp_path, make_image):
@@ -89,28 +89,17 @@ def test_a_class_that_is_a_link_is_followed(tmp_path, make_image):
 def test_a_name_that_is_not_utf8_is_named_and_left_out(photos, lines):
     os.link(os.fsencode(photos / "ant" / "0.png"), os.fsencode(photos / "ant") + b"/\xff.png")
     assert len(scan_folder(photos)) == 20
-    assert lines() == [
-        r"Ignoring files whose names are not valid UTF-8 (rename them to use them) (1): 'ant/\udcff.png'."
-    ]
+    assert lines() == [saying("UTF-8", "1", "'ant/\\udcff.png'")]
 
 
 def test_a_missing_folder_names_the_nearest_one(photos):
-    assert problem(photos / "antt", photos) == (
-        "The folder ROOT/antt does not exist. There is no 'antt' in ROOT. Did you mean 'ant'?"
-    )
-    assert problem(photos / "x" / "y", photos) == (
-        "The folder ROOT/x/y does not exist. The nearest folder that exists is ROOT."
-    )
-    assert problem(photos / "data" / "digits", photos) == (
-        "The folder ROOT/data/digits does not exist. The nearest folder that exists is ROOT. `tlkit data sample` makes "
-        "the sample dataset digits."
-    )
+    assert problem(photos / "antt", photos) == saying("ROOT/antt", "'antt'", "ROOT", "'ant'")
+    assert problem(photos / "x" / "y", photos) == saying("ROOT/x/y", "ROOT")
+    assert problem(photos / "data" / "digits", photos) == saying("ROOT/data/digits", "ROOT", "tlkit data sample")
 
 
 def test_a_file_is_not_a_folder(photos):
-    assert problem(photos / "ant" / "0.png", photos) == (
-        "ROOT/ant/0.png is a file, not a folder. Give the folder that holds one folder per class."
-    )
+    assert problem(photos / "ant" / "0.png", photos) == saying("ROOT/ant/0.png", "folder", "holds")
 
 
 def test_an_empty_folder_says_what_is_looked_for(tmp_path, make_image):
@@ -125,17 +114,13 @@ def test_an_empty_folder_says_what_is_looked_for(tmp_path, make_image):
 
 def test_one_class_is_not_enough(tmp_path, make_image):
     make_image("ant/1.png")
-    assert problem(tmp_path, tmp_path) == (
-        "ROOT has only one class, 'ant'; a classifier needs at least two. Give each class a folder of its own."
-    )
+    assert problem(tmp_path, tmp_path) == saying("ROOT", "'ant'")
 
 
 def test_a_wrapped_folder_is_pointed_to(tmp_path, make_image):
     make_image("photos/train/ant/1.png")
     make_image("photos/train/bee/1.png")
-    assert problem(tmp_path, tmp_path) == (
-        "ROOT has only one class, 'photos'; a classifier needs at least two. Did you mean ROOT/photos?"
-    )
+    assert problem(tmp_path, tmp_path) == saying("ROOT", "'photos'", "ROOT/photos")
 
 
 def test_a_class_without_training_images_is_an_error(tmp_path, make_image):
@@ -143,17 +128,14 @@ def test_a_class_without_training_images_is_an_error(tmp_path, make_image):
         make_image(f"{name}/1.png")
     make_image("val/crow/2.png")
     (tmp_path / "train" / "crow").mkdir()
-    assert problem(tmp_path, tmp_path) == (
-        "The class 'crow' has images in val/ (2) and test/ (1), but none in train/. "
-        "Add training images, or remove the class from the other splits."
-    )
+    assert problem(tmp_path, tmp_path) == saying("'crow'", "2", "1", "training")
 
 
 def test_a_class_missing_from_val_is_a_warning_and_shifts_no_index(tmp_path, make_image, lines):
     for name in ("train/ant", "train/bee", "train/crow", "val/bee", "val/crow"):
         make_image(f"{name}/1.png")
     samples = scan_folder(tmp_path)
-    assert lines() == ["val/ has no images of 1 of 3 classes: ant. They cannot be judged there."]
+    assert lines() == [saying("1", "3", "images", "classes")]
     assert samples.split("val").targets.tolist() == [1, 2]
 
 
@@ -163,54 +145,45 @@ def test_an_empty_split_folder_counts_as_absent(tmp_path, make_image, lines):
         (tmp_path / "val" / label).mkdir(parents=True)
     scan_folder(tmp_path)
     assert lines() == [
-        "Ignoring class folders without images (2): val/ant/, val/bee/.",
-        "val/ holds no images; it is treated as absent.",
+        saying("2", "val/ant/", "val/bee/"),
+        saying("images", "treated", "absent"),
     ]
 
 
 def test_split_folders_beside_class_folders_are_an_error(photos, make_image):
     make_image("train/ant/1.png")
-    assert problem(photos, photos) == (
-        "ROOT mixes layouts: train/ beside ant/ and bee/, which also hold images. "
-        "Keep either split folders or class folders at the top."
-    )
+    assert problem(photos, photos) == saying("ROOT", "layouts", "folders")
 
 
 def test_two_names_for_one_split_are_an_error(tmp_path, make_image):
     for name in ("train", "val", "valid"):
         make_image(f"{name}/ant/1.png")
-    assert problem(tmp_path, tmp_path) == "ROOT has val/ and valid/, which both mean val. Keep one of them."
+    assert problem(tmp_path, tmp_path) == saying("ROOT", "val")
 
 
 def test_a_val_folder_without_train_is_an_error(tmp_path, make_image):
     make_image("val/ant/1.png")
-    assert problem(tmp_path, tmp_path) == (
-        "ROOT has val/, but no train folder. Add train/CLASS/image.jpg, or give a folder of class folders and let "
-        "tlkit hold out a share of it."
-    )
+    assert problem(tmp_path, tmp_path) == saying("ROOT", "train/CLASS/image.jpg")
 
 
 def test_split_folders_without_class_folders_are_not_two_classes(tmp_path, make_image):
     make_image("train/cat.0.png")
     make_image("test/1.png")
-    assert problem(tmp_path, tmp_path) == (
-        "ROOT has test/ and train/, but no class folders in them. Put each class into a folder of its own: "
-        "test/CLASS/image.jpg."
-    )
+    assert problem(tmp_path, tmp_path) == saying("ROOT", "test/CLASS/image.jpg")
 
 
 def test_a_class_may_be_called_train(tmp_path, make_image, lines):
     for name in ("train", "bus", "car"):
         make_image(f"{name}/1.png")
     assert scan_folder(tmp_path).classes == ("bus", "car", "train")
-    assert lines() == ["train/ holds images itself, so it is taken as a class, not as a split."]
+    assert lines() == [saying("train", "holds", "images")]
 
 
 def test_an_unlabelled_test_folder_is_named(tmp_path, make_image, lines):
     for name in ("train/ant/1", "train/bee/1", "test/1", "test/2"):
         make_image(f"{name}.png")
     assert scan_folder(tmp_path).counts()["test"].sum() == 0
-    assert lines() == ["Ignoring images that lie outside a class folder (2): test/1.png, test/2.png."]
+    assert lines() == [saying("2", "test/1.png", "test/2.png")]
 
 
 def test_folders_of_folders_that_repeat_below_every_class_are_named(tmp_path, make_image, lines):
@@ -219,10 +192,7 @@ def test_folders_of_folders_that_repeat_below_every_class_are_named(tmp_path, ma
             make_image(f"{year}/{label}/1.png")
     make_image("2024/wasp/1.png")
     assert scan_folder(tmp_path).classes == ("2023", "2024")
-    assert lines() == [
-        "The classes are 2023, 2024, and each of them holds folders of the same names: ant, bee. If those are the "
-        f"classes, list the folders above them: data.root: [{tmp_path}/2023, {tmp_path}/2024]."
-    ]
+    assert lines() == [saying("2023", "2024", "data.root", f"{tmp_path}/2023", f"{tmp_path}/2024")]
 
 
 @pytest.mark.parametrize("more", ["2023/1.png", "2025/wasp/1.png"])
@@ -237,4 +207,4 @@ def test_deep_folders_that_do_not_repeat_below_every_class_are_taken_as_they_are
 def test_classes_that_differ_in_case_are_named(photos, make_image, lines):
     make_image("Ant/1.png")
     assert scan_folder(photos).classes == ("Ant", "ant", "bee")
-    assert lines() == ["The classes 'Ant' and 'ant' differ only in case or spaces. Are they one class?"]
+    assert lines() == [saying("'Ant'", "'ant'")]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from messages import saying
 
 from tlkit.data.folder import scan_folder
 from tlkit.data.metadata import add_metadata
@@ -32,7 +33,7 @@ def test_asked_columns_are_carried_as_text_and_empty_is_missing(samples, photos,
     assert carried.groups["sex"].isna().tolist() == [False, True] * 10
     assert carried.groups["sex"].dropna().unique().tolist() == ["NA"]
     assert samples.group_columns == ()
-    assert lines() == [f"Carrying sex, site from {photos / 'meta.csv'} for 20 of 20 images."]
+    assert lines() == [saying(photos / "meta.csv", "20")]
 
 
 def test_paths_are_compared_in_one_form(samples, photos):
@@ -60,75 +61,63 @@ def test_a_partial_match_is_counted_and_named(samples, photos, lines):
     add_metadata(samples, write(photos, "path,g\n" + rows), groups=["g"])
     file = photos / "meta.csv"
     assert lines() == [
-        f"Carrying g from {file} for 18 of 20 images.",
-        f"Images without a row in {file} (2): bee/8.png, bee/9.png.",
-        f"Rows of {file} that belong to no image (1): gone.png.",
+        saying(file, "18", "20"),
+        saying(file, "2", "bee/8.png", "bee/9.png"),
+        saying(file, "1", "gone.png"),
     ]
 
 
 def test_no_match_shows_a_path_of_each_side(samples, photos):
     write(photos, "path,g\nphotos/ant/0.png,x\n")
     assert problem(samples, "meta.csv", ["g"]) == (
-        "None of the 1 paths in ROOT/meta.csv is an image of ROOT. The file has photos/ant/0.png, the folder has "
-        "ant/0.png; paths must be relative to the folder."
+        saying("1", "ROOT/meta.csv", "ROOT", "photos/ant/0.png", "ant/0.png")
     )
 
 
 def test_repeated_rows_must_agree_in_the_asked_columns(samples, photos):
     write(photos, "path,g,h\nant/0.png,x,1\n./ant/0.png,x,2\n")
     assert add_metadata(samples, "meta.csv", groups=["g"]).groups["g"].notna().sum() == 1
-    assert problem(samples, "meta.csv", ["g", "h"]) == (
-        "ROOT/meta.csv has rows that contradict each other for the same path (1): ant/0.png. "
-        "Keep one row per path, or make g, h agree."
-    )
+    assert problem(samples, "meta.csv", ["g", "h"]) == saying("ROOT/meta.csv", "1", "ant/0.png")
 
 
 def test_a_missing_group_column_lists_those_that_are_there(samples, photos):
     write(photos, "path,skin_tone,age\nant/0.png,x,1\n")
     assert problem(samples, "meta.csv", ["skintone", "sex"]).splitlines() == [
-        "ROOT/meta.csv has no column 'skintone'. It has path, skin_tone, age. Did you mean 'skin_tone'?",
-        "ROOT/meta.csv has no column 'sex'. It has path, skin_tone, age.",
+        saying("ROOT/meta.csv", "'skintone'", "skin_tone", "'skin_tone'"),
+        saying("ROOT/meta.csv", "'sex'", "skin_tone"),
     ]
 
 
 @pytest.mark.parametrize(
     ("header", "hint"),
     [
-        ("Path,g", "It has Path, g. Did you mean 'Path'?"),
-        ("path;g", "It has path;g. It seems to be separated by semicolons; use commas."),
-        ("path\tg", "It has path\tg. It seems to be separated by tabs; use commas."),
-        ("file,g", "It has file, g."),
+        ("Path,g", saying("'Path'", "mean")),
+        ("path;g", saying("separated", "semicolons", "commas")),
+        ("path\tg", saying("seems", "separated", "commas")),
+        ("file,g", saying("It has file, g.")),
     ],
 )
 def test_a_missing_path_column_is_explained(samples, photos, header, hint):
     write(photos, f"{header}\n")
-    assert problem(samples, "meta.csv", ["g"]) == f"ROOT/meta.csv has no column 'path'. {hint}"
+    assert problem(samples, "meta.csv", ["g"]) == saying("ROOT/meta.csv", "'path'", hint)
 
 
 @pytest.mark.parametrize("name", ["label", "split", "digest", "y_true", "proba_x"])
 def test_names_of_tlkits_own_columns_cannot_be_groups(samples, photos, name):
     write(photos, f"path,{name}\nant/0.png,x\n")
-    assert problem(samples, "meta.csv", [name]) == (
-        f"'{name}' cannot be a group column: tlkit's own tables use that name. Rename it in ROOT/meta.csv."
-    )
+    assert problem(samples, "meta.csv", [name]) == saying(f"'{name}'", "ROOT/meta.csv")
 
 
 def test_a_missing_file_suggests_its_neighbour(samples, photos):
     write(photos, "path,g\n", "metadata.csv")
-    assert problem(samples, "metadta.csv", ["g"]) == (
-        "The metadata file ROOT/metadta.csv does not exist. Did you mean 'metadata.csv'? "
-        "Its path is taken relative to the folder of images."
-    )
+    assert problem(samples, "metadta.csv", ["g"]) == saying("ROOT/metadta.csv", "'metadata.csv'")
 
 
 def test_what_is_not_a_table_is_an_error(samples, photos):
     (photos / "meta.csv").write_bytes("path,g\nant/0.png,\xe9\n".encode("latin-1"))
     assert problem(samples, "meta.csv", ["g"]).startswith("ROOT/meta.csv is not UTF-8 text (")
     write(photos, "")
-    assert (
-        problem(samples, "meta.csv", ["g"])
-        == "ROOT/meta.csv is empty. It should be a CSV table that begins with the names of its columns."
-    )
+    assert problem(samples, "meta.csv", ["g"]) == saying("ROOT/meta.csv", "CSV")
 
 
 def test_missing_values_survive_the_way_through_a_file(samples, photos, tmp_path):

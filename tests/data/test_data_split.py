@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import saying
 
 from tlkit.data.folder import scan_folder
 from tlkit.data.split import SplitPlan, hold_out
@@ -105,19 +106,17 @@ def test_folders_that_exist_are_kept_and_the_decision_is_logged(tmp_path, make_i
     scanned = scan_folder(tmp_path)
     after = hold_out(scanned, SplitPlan(val=0.2, test=0.5, seed=0))
     assert after.counts().to_numpy().tolist() == [[8, 2, 1], [8, 2, 1]]
-    assert lines() == ["No val split: holding out 20 %, stratified, seed 0: 4 of 20 images."]
+    assert lines() == [saying("20", "0", "4", "holding", "stratified")]
     assert hold_out(scanned, SplitPlan(val=0.0, test=0.5, seed=0)) is scanned
 
 
 def test_classes_too_small_to_share_are_named(lines):
     hold_out(samples_of({"a": ["1"], "b": ["1", "2", "3"]}), SplitPlan(val=0.2, test=0, seed=0))
-    assert lines()[-1] == "Classes with too few images to give one to every held-out split (1): a."
+    assert lines()[-1] == saying("1", "Classes", "images")
 
 
 @pytest.mark.parametrize(("val", "test"), [(0.6, 0.4), (1.0, 0.0), (-0.1, 0.0)])
 def test_shares_that_leave_nothing_are_an_error(val, test):
     with pytest.raises(DataError) as caught:
         hold_out(samples_of({"a": ["1", "2"]}), SplitPlan(val=val, test=test, seed=0))
-    assert str(caught.value) == (
-        f"val = {val:g} and test = {test:g} leave nothing to train on. Each must be at least 0, their sum below 1."
-    )
+    assert str(caught.value) == saying(f"{val:g}", f"{test:g}", "0", "1")

@@ -7,6 +7,7 @@ import tarfile
 
 import pandas as pd
 import pytest
+from messages import saying, says
 
 import tlkit
 from tlkit.data.diagnosis import Diagnosis
@@ -76,7 +77,7 @@ def test_several_folders_are_examined_as_one(sick, tmp_path_factory, make_image)
     found = {finding.kind: finding.items for finding in diagnosis.findings}
     assert found["loose"] == (f"{other}/loose.png",)
     assert "layout" not in found, "a folder with one class is a part, not a fault"
-    with pytest.raises(DataError, match="overlap, so images would count twice"):
+    with pytest.raises(DataError, match=saying("overlap", "images", "count").pattern):
         tlkit.data_doctor([sick, sick / "ant"])
 
 
@@ -84,7 +85,7 @@ def test_a_source_that_cannot_be_trained_on_is_examined_all_the_same(photos):
     shutil.rmtree(photos / "bee")
     diagnosis = tlkit.data_doctor(as_list(photos, photos))
     assert diagnosis.findings[0].kind == "layout"
-    assert "only one class, 'ant'" in diagnosis.findings[0].items[0]
+    assert says(diagnosis.findings[0].items[0], "'ant'", "class")
 
 
 def test_every_source_is_summarised(sick, tmp_path_factory):
@@ -107,9 +108,7 @@ def test_a_page_replaces_only_one_of_its_own_kind(sick, tmp_path_factory):
     require_own_page(page, command="doctor")
     with pytest.raises(DataError) as caught:
         require_own_page(page, command="summary")
-    assert caught.value.problems == (
-        f"{page} exists already and is no page of tlkit data summary. Use another name, or --overwrite.",
-    )
+    assert caught.value.problems == (saying(page, "another", "--overwrite"),)
     require_own_page(page, command="summary", overwrite=True)
-    with pytest.raises(DataError, match=r"is a folder\. Give the name of a file"):
+    with pytest.raises(DataError, match=saying("folder", "Give", "name").pattern):
         require_own_page(out, command="doctor", overwrite=True)

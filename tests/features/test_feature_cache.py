@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from messages import saying, says
 
 from tlkit.features import FeatureCache, Features, Provenance, View
 from tlkit.features import cache as cache_module
@@ -164,7 +165,7 @@ def test_the_least_recently_used_shards_go_first_and_what_is_in_use_stays(tmp_pa
     assert FeatureCache(tmp_path).shelf(MADE_BY).missing(keys) == list(range(10, 20))
     assert cache.prune(limit_bytes=0, keep=other.in_use) > 0
     assert FeatureCache(tmp_path).shelf(MADE_BY).missing(keys) == list(range(10, 30))
-    assert "what is in use stays" in caplog.text
+    assert says(caplog.text, "in use", "stays")
     assert cache.prune(limit_bytes=0) > 0
     assert FeatureCache(tmp_path).shelf(MADE_BY).missing(keys) == list(range(30))
 
@@ -192,7 +193,7 @@ def test_info_says_what_made_the_features(tmp_path):
 def test_rows_are_found_by_path_and_missing_ones_are_named():
     features = Features(rows(3), np.array(["a.png", "b.png", "c.png"]), np.array(["0", "1", "2"]), MADE_BY)
     np.testing.assert_array_equal(features.of(["c.png", "a.png"]).x, features.x[[2, 0]])
-    with pytest.raises(Exception, match=r"1 of 2 images have no features: d.png"):
+    with pytest.raises(Exception, match=saying("1", "2", "d.png").pattern):
         features.of(["a.png", "d.png"])
 
 
@@ -218,7 +219,7 @@ def writer(folder):
     code = WRITER.format(tests=str(Path(__file__).parent), folder=str(folder))
     env = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join([*map(str, Path(__file__).parents[1:3]), os.environ.get("PYTHONPATH", "")]),
     }
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env)
 
@@ -256,9 +257,6 @@ def test_where_the_cache_cannot_be_written_features_last_as_long_as_the_process(
                     shelf.add(keys, x)
         np.testing.assert_array_equal(shelf.gather(keys), x)
     (message,) = caplog.messages
-    assert message == (
-        f"The feature cache {folder} cannot be written (Not a directory): features are kept for this process only. "
-        "Set TLKIT_CACHE to a folder that can be."
-    )
+    assert message == saying(folder, "TLKIT_CACHE")
     assert len(list(shelf.path.glob("*.npy"))) == 1
     assert not shelf.path.is_relative_to(tmp_path)

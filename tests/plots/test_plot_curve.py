@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from messages import saying
 
 from tlkit.features.curve import CurvePoint, LearningCurve
 from tlkit.plots import plot_curve, to_svg
@@ -41,7 +42,7 @@ def test_curve_that_cannot_say_has_points_alone():
 
 def test_the_way_on_reaches_as_far_as_was_asked():
     ax = plot_curve(curve(), more=400)
-    (ahead,) = [line for line in ax.get_lines() if line.get_label() == "if it goes on so"]
+    (ahead,) = [line for line in ax.get_lines() if line.get_label() == saying("goes on")]
     assert ahead.get_xdata()[-1] == pytest.approx(650)
     assert "650" in [tick.get_text() for tick in ax.get_xticklabels()]
     assert {*labels(plot_curve(curve(), more=751))} == {"all 250 images", "measured"}  # beyond four times the images

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from messages import saying
 
 from tlkit.recipe import json_schema, load_recipe
 
@@ -40,7 +41,7 @@ def test_a_shipped_recipe_is_right_and_opens_with_its_schema_and_result(file: Pa
     text = file.read_text(encoding="utf-8")
     jsonschema.Draft202012Validator(json_schema()).validate(yaml.safe_load(text))
     first, *rest = text.splitlines()
-    assert first == "# yaml-language-server: $schema=recipe.schema.json"
+    assert first == saying("$schema=recipe.schema.json", "language")
     header = [line for line in rest if line.startswith("#")]
     for word in ("# Data:", "# Hardware:", "# Command:", "# Result:"):
         assert any(line.startswith(word) for line in header), f"{file.name} does not say {word}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from command import tlkit
+from messages import saying
 
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.recipe.unusual import unusual_settings, warn_of_unusual
@@ -23,48 +24,41 @@ def said(**train: object) -> tuple[str, ...]:
     [
         (
             {"learning_rate": 30.0},
-            "train.learning_rate is 30, far above what is used with adamw: training will hardly converge. `tlkit "
-            "recipe tune` suggests one for these images.",
+            saying("train.learning_rate", "30", "tlkit recipe tune"),
         ),
         (
             {"learning_rate": 1e-12},
-            "train.learning_rate is 1e-12, so small that hardly a weight will change. `tlkit recipe tune` suggests one "
-            "for these images.",
+            saying("train.learning_rate", "1e-12", "tlkit recipe tune"),
         ),
         (
             {"weight_decay": 50.0},
-            "train.weight_decay is 50, far above what is used: it pulls the weights to 0 faster than they learn. Usual "
-            "is 0 to 0.1.",
+            saying("train.weight_decay", "50", "0", "0.1"),
         ),
         (
             {"label_smoothing": 0.9},
-            "train.label_smoothing is 0.9, which leaves the true class the smaller part of its own target. Usual is 0 "
-            "to 0.2.",
+            saying("train.label_smoothing", "0.9", "0", "0.2"),
         ),
         (
             {"warmup_epochs": 9.0, "epochs": 10},
-            "train.warmup_epochs is 9 of 10 epochs: most of the training goes by before the learning rate is reached. "
-            "Usual is a tenth at most.",
+            saying("train.warmup_epochs", "9", "10"),
         ),
         (
             {"momentum": 0.9999, "optimizer": "sgd"},
-            "train.momentum is 0.9999: each step follows the mean of the last 10,000. Usual is 0.9.",
+            saying("train.momentum", "0.9999", "10,000", "0.9"),
         ),
         (
             {"focal_gamma": 40.0, "loss": "focal"},
-            "train.focal_gamma is 40, so that hardly an image counts. Usual is 0.5 to 5.",
+            saying("train.focal_gamma", "40", "0.5", "5"),
         ),
     ],
 )
-def test_each_setting_far_outside_what_is_used_has_its_sentence(train: dict[str, object], sentence: str) -> None:
+def test_each_setting_far_outside_what_is_used_has_its_sentence(train: dict[str, object], sentence: object) -> None:
     assert said(**train) == (sentence,)
 
 
 def test_dropout_of_nearly_everything_is_unusual() -> None:
     recipe = Recipe.model_validate({**PLAIN, "model": {"name": "resnet18", "drop_rate": 0.95}})
-    assert unusual_settings(recipe) == (
-        "model.drop_rate is 0.95: hardly a feature reaches the classifier. Usual is 0 to 0.5.",
-    )
+    assert unusual_settings(recipe) == (saying("model.drop_rate", "0.95", "0", "0.5"),)
 
 
 @pytest.mark.parametrize(

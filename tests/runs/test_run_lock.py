@@ -11,6 +11,7 @@ import sys
 import threading
 
 import pytest
+from messages import saying, says
 
 from tlkit.errors import RunError
 from tlkit.runs import judgement_lock, write_lock
@@ -20,7 +21,7 @@ from tlkit.runs import lock as lock_module
 def test_a_second_writer_is_refused_and_nothing_is_left_behind(tmp_path):
     run = tmp_path / "runs" / "a"
     with write_lock(run):
-        with pytest.raises(RunError, match=r"a is being written by another process. Wait for it, or use name=OTHER."):
+        with pytest.raises(RunError, match=saying("name=OTHER", "written", "another").pattern):
             write_lock(run).__enter__()
         assert run.parent.is_dir()
     assert not run.parent.exists()
@@ -107,4 +108,4 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog)
     monkeypatch.setattr(lock_module.fcntl, "flock", flock)
     with write_lock(tmp_path / "a"):
         pass
-    assert "cannot be locked here (No locks available); see to it that one process writes." in caplog.text
+    assert says(caplog.text, "locked", "available", "process")

@@ -7,6 +7,7 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from messages import saying
 
 from tlkit.cli.output import print_tables
 from tlkit.tables import Column, Table, to_lines
@@ -27,7 +28,7 @@ def lines(rows, width=None, *, header=True):
 
 def test_columns_are_aligned():
     assert lines(ROWS) == [
-        "backbone  million parameters  accuracy",
+        saying("backbone", "parameters", "accuracy"),
         "--------  ------------------  --------------------",
         "resnet18  11.2                0.714 [0.655, 0.767]",
         "vit       5.5",

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from messages import saying
 
 from tlkit.tracking import NullTracker, create_tracker
 
@@ -54,7 +55,7 @@ def test_auto_follows_a_disabled_wandb_mode(monkeypatch, caplog):
     with caplog.at_level("INFO", logger="tlkit"):
         tracker = create_tracker(kind="wandb", mode="auto", **ARGUMENTS)
     assert isinstance(tracker, NullTracker)
-    assert caplog.messages == ["WANDB_MODE=disabled: nothing is tracked."]
+    assert caplog.messages == [saying("WANDB_MODE=disabled", "tracked")]
 
 
 def test_what_a_fit_hands_to_a_tracker_has_no_group_column():
