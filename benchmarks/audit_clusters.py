@@ -64,7 +64,7 @@ def of_a_group(unit, _side, kind, sure, score, right):
             clustered_area(score[truly], score[~truly], high_units=units.take(truly), low_units=units.take(~truly)),
             auroc(score, truly),
         ),
-    }  # fmt: skip
+    }
 
 
 def of_two_groups(unit, side, kind, _sure, _score, right):
@@ -84,11 +84,13 @@ def of_two_groups(unit, side, kind, _sure, _score, right):
         "adjusted gap": (
             clustered_gap(right, units, member=side == 0, others=others, pattern=kind),
             adjusted_gap(
-                k.ravel()[filled], n.ravel()[filled], member=np.repeat([1, 0], CLASSES)[filled],
+                k.ravel()[filled],
+                n.ravel()[filled],
+                member=np.repeat([1, 0], CLASSES)[filled],
                 others=np.vstack([others, others])[filled],
             ),
         ),
-    }  # fmt: skip
+    }
 
 
 def held(found, truth):
@@ -140,9 +142,10 @@ def alarms(runs):
                     units = Units(np.ones(len(unit)), unit)
                     place = (unit if layout == "apart" else generator.integers(0, 4, len(unit))) % 4
                     two = np.where(generator.random(len(unit)) < 0.5, generator.integers(0, 3, clusters)[unit], 0)
-                    ours, plain = clustered_rates(right, place, 4, units), ordered_rates(
-                        np.bincount(place, weights=right, minlength=4), np.bincount(place, minlength=4)
-                    )  # fmt: skip
+                    ours, plain = (
+                        clustered_rates(right, place, 4, units),
+                        ordered_rates(np.bincount(place, weights=right, minlength=4), np.bincount(place, minlength=4)),
+                    )
                     table = np.bincount(place * 3 + two, minlength=12).reshape(4, 3)
                     p = [
                         [None if one is None else get(one) for one in (ours, plain)]

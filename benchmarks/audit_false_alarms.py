@@ -161,9 +161,12 @@ def cluster_intervals(generator, clusters, rate, deff, alike, runs):
         ends = []
         for df in (moments.df, moments.rate_df):
             size = effective_size(
-                moments.rate, np.diagonal(moments.covariance), images=n[:, part].sum(axis=0),
-                clusters=moments.clusters, df=df,
-            )  # fmt: skip
+                moments.rate,
+                np.diagonal(moments.covariance),
+                images=n[:, part].sum(axis=0),
+                clusters=moments.clusters,
+                df=df,
+            )
             ends += [bounds(moments.rate * size, size) for bounds in (wilson_bounds, clopper_pearson_bounds)]
         found.append(ends)
     low, high = np.moveaxis(np.concatenate(found, axis=-1), 1, 0)  # (methods, runs)
@@ -211,9 +214,13 @@ def two_groups(group, unit, right, *, matched, tolerance):
     options = AuditOptions(tolerance=tolerance, min_group_size=1, draws=100, cluster_by="unit")
     images = np.append(np.bincount(group, minlength=2), 0)
     sample = designed(
-        cells, Design(unit=unit, paired=matched), counts=right, base=np.ones(len(right), bool), code=group,
+        cells,
+        Design(unit=unit, paired=matched),
+        counts=right,
+        base=np.ones(len(right), bool),
+        code=group,
         options=options,
-    )  # fmt: skip
+    )
     draft = drafted(cells, Rate("accuracy"), sample, images=images, truly=None, mean_confidence=None, options=options)
     difference = difference_estimate(sample, 0, confidence=options.confidence) if draft.tested[0] else None
     return (
@@ -242,10 +249,11 @@ def few_clusters(runs):
                         found = [
                             two_groups(
                                 *clustered(generator, layout, clusters, (rate, rate), deff, alike),
-                                matched=layout == "matched", tolerance=0.0,
+                                matched=layout == "matched",
+                                tolerance=0.0,
                             )
                             for _ in range(runs)
-                        ]  # fmt: skip
+                        ]
                         rows += found
                         told = [difference for _, difference, _ in found if difference is not None]
                         held.append(np.mean([one.low <= 0 <= one.high for one in told]))
@@ -255,10 +263,11 @@ def few_clusters(runs):
                 found = [
                     two_groups(
                         *clustered(generator, layout, clusters, (0.8, 0.95), 2, alike),
-                        matched=layout == "matched", tolerance=0.05,
+                        matched=layout == "matched",
+                        tolerance=0.05,
                     )[2]
                     for _ in range(runs)
-                ]  # fmt: skip
+                ]
                 power, wrong = found.count("FAIL") / runs, found.count("PASS") / runs
                 name, told = f"{clusters[0]} v {clusters[1]}", " ".join(f"{share:.3f}" for share in fails)
                 print(

@@ -41,9 +41,12 @@ def data(n, classes, groups, seed=0):
 def predictions(n, classes, groups):
     y, guess, group = data(n, classes, groups)
     return Predictions.build(
-        classes=[f"class {i}" for i in range(classes)], path=[str(i) for i in range(n)], y_true=y, y_pred=guess,
+        classes=[f"class {i}" for i in range(classes)],
+        path=[str(i) for i in range(n)],
+        y_true=y,
+        y_pred=guess,
         groups=pd.DataFrame({"g": group}),
-    )  # fmt: skip
+    )
 
 
 def count_bootstrap(y, guess, group, replicates):
@@ -88,9 +91,13 @@ def against_fairlearn(replicates, *, with_fairlearn):
     def theirs():
         MetricFrame(
             metrics={"accuracy": accuracy_score, "recall": recall_score, "fpr": false_positive_rate},
-            y_true=y, y_pred=guess, sensitive_features=group, n_boot=replicates, ci_quantiles=[0.025, 0.975],
+            y_true=y,
+            y_pred=guess,
+            sensitive_features=group,
+            n_boot=replicates,
+            ci_quantiles=[0.025, 0.975],
             random_state=0,
-        )  # fmt: skip
+        )
 
     seconds = timed(theirs, repeats=1)
     per = seconds / replicates

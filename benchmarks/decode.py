@@ -183,8 +183,10 @@ def deviate(files: list[Path]) -> None:
                 by_scale.setdefault(scale, []).append(np.abs(next(pair) - next(pair)).ravel())
         for scale, found in sorted(by_scale.items()):
             every = np.concatenate(found)
-            print(f"{side:8d}  {scale:10d}  {len(found):6d}  {every.mean():17.2f}  "
-                  f"{np.percentile(every, 99):15.0f}  {every.max():7d}")  # fmt: skip
+            print(
+                f"{side:8d}  {scale:10d}  {len(found):6d}  {every.mean():17.2f}  "
+                f"{np.percentile(every, 99):15.0f}  {every.max():7d}"
+            )
 
 
 def main() -> None:
@@ -198,8 +200,10 @@ def main() -> None:
             file.write_bytes(saved(photo(number)))
         print(f"file size: {statistics.median(file.stat().st_size for file in files) / 1e6:.1f} MB")
         race(files)
-        print(f"peak memory of one image: {peak_mb(files[0], 'reduced'):.0f} MB reduced, "
-              f"{peak_mb(files[0], 'full'):.0f} MB full")  # fmt: skip
+        print(
+            f"peak memory of one image: {peak_mb(files[0], 'reduced'):.0f} MB reduced, "
+            f"{peak_mb(files[0], 'full'):.0f} MB full"
+        )
         deviate(files)
     for root in sys.argv[1:]:
         deviate(sorted(path for path in Path(root).rglob("*.jpg")))

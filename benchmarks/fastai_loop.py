@@ -26,7 +26,7 @@ from fastai.vision.all import (  # noqa: E402
     Resize,
     accuracy,
     params,
-)  # fmt: skip
+)
 from plain_loop import lite0_weights  # noqa: E402
 
 
@@ -45,9 +45,15 @@ class Net(torch.nn.Module):
 def main(folder, epochs):
     torch.manual_seed(0)
     data = ImageDataLoaders.from_folder(
-        Path(folder), train="train", valid="val", item_tfms=Resize(224), bs=32, num_workers=2,
-        batch_tfms=Normalize.from_stats((0.5,) * 3, (0.5,) * 3), device=torch.device("cpu"),
-    )  # fmt: skip
+        Path(folder),
+        train="train",
+        valid="val",
+        item_tfms=Resize(224),
+        bs=32,
+        num_workers=2,
+        batch_tfms=Normalize.from_stats((0.5,) * 3, (0.5,) * 3),
+        device=torch.device("cpu"),
+    )
     learner = Learner(data, Net(data.c), splitter=lambda m: [params(m.body), params(m.head)], metrics=accuracy)
     learner.freeze()
     with learner.no_bar(), learner.no_logging():

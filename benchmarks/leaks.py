@@ -65,11 +65,15 @@ def main() -> None:
         print(f"precision {len(found & (leaked | had)) / max(1, len(found)):.3f}; read and compared in {seconds:.1f} s")
         for on_leak in ("warn", "drop"):
             recipe = Recipe(
-                recipe_version=1, name=on_leak, strategy={"kind": "full"}, augment={"preset": "none"},
+                recipe_version=1,
+                name=on_leak,
+                strategy={"kind": "full"},
+                augment={"preset": "none"},
                 data={"root": str(root), "val": 0.0, "image_size": 32, "batch_size": 64, "on_leak": on_leak},
-                model={"name": "test_resnet", "weights": "none"}, report={"enabled": False},
+                model={"name": "test_resnet", "weights": "none"},
+                report={"enabled": False},
                 train={"epochs": arguments.epochs, "learning_rate": 0.003},
-            )  # fmt: skip
+            )
             run = fit(recipe, runs_dir=Path(folder) / "runs")
             evaluation = run.evaluate()
             clean = evaluation.without_leaks

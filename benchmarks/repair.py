@@ -56,12 +56,20 @@ def main():
         right = [one.y_pred == val.y for one in found]
         trials = [
             try_candidate(
-                one.method.name, one.method.words, learns_from=one.method.learns_from,
-                at_prediction=one.method.at_prediction, before=before, after=after, group=val.group, names=NAMES,
-                margin=0.05, confidence=0.95, seconds=one.seconds,
+                one.method.name,
+                one.method.words,
+                learns_from=one.method.learns_from,
+                at_prediction=one.method.at_prediction,
+                before=before,
+                after=after,
+                group=val.group,
+                names=NAMES,
+                margin=0.05,
+                confidence=0.95,
+                seconds=one.seconds,
             )
             for one, after in zip(found, right, strict=True)
-        ]  # fmt: skip
+        ]
         place = choose(trials, right, group=val.group, groups=4, confidence=0.95)
         name = "(nothing helped)" if place is None else trials[place].method
         picked[name] = picked.get(name, 0) + 1

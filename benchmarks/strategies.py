@@ -66,10 +66,13 @@ def main() -> None:
             recipe = scratch / f"{name}.yaml"
             recipe.write_text(
                 RECIPE.format(
-                    root=given.folder.resolve(), size=given.size, epochs=given.epochs, seed=given.seed,
+                    root=given.folder.resolve(),
+                    size=given.size,
+                    epochs=given.epochs,
+                    seed=given.seed,
                     strategy=STRATEGIES[name],
                 )
-            )  # fmt: skip
+            )
             command: list[object] = [sys.executable, "-m", "tlkit", "fit", recipe, f"name={name}"]
             wall, seconds[name], _ = timed(command, cwd=scratch, cache=scratch / "cache")
             runs[name] = open_run(scratch / "runs" / name)

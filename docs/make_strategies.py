@@ -151,9 +151,14 @@ def _train(classifier: Classifier, images: torch.Tensor) -> None:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning speaks of workers, log intervals and modules in evaluation mode
         pl.Trainer(
-            max_epochs=EPOCHS, accelerator="cpu", logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder,
-        ).fit(classifier, loader)  # fmt: skip
+            max_epochs=EPOCHS,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=folder,
+        ).fit(classifier, loader)
 
 
 def _live_statistics(network: nn.Module) -> Iterator[str]:

@@ -13,6 +13,10 @@ def tlkit(*arguments: object, cwd: Path, code: str = "") -> subprocess.Completed
     start = ["-c", code] if code else ["-m", "tlkit"]
     return subprocess.run(
         [sys.executable, *start, *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, timeout=120, check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-    )  # fmt: skip
+    )

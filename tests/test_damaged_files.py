@@ -95,10 +95,16 @@ def tables(folder: Path) -> list[Kind]:
     samples = images(folder)
     listed = samples.table.assign(age="7", decision="relabel to b", quarantine=["", "blurred", "", ""])
     csv = listed.to_csv(index=False).encode()
-    told = pd.DataFrame({
-        "path": ["a", "b"], "y_true": ["a", "b"], "y_pred": ["a", "a"], "age": ["7", None], "proba_a": [0.75, 0.5],
-        "proba_b": [0.25, 0.5],
-    })  # fmt: skip
+    told = pd.DataFrame(
+        {
+            "path": ["a", "b"],
+            "y_true": ["a", "b"],
+            "y_pred": ["a", "a"],
+            "age": ["7", None],
+            "proba_a": [0.75, 0.5],
+            "proba_b": [0.25, 0.5],
+        }
+    )
     return [
         Kind("list.csv", csv, lambda file: read_manifest(file, columns=["age"])),
         Kind("list.parquet", parquet(listed), lambda file: read_manifest(file, columns=["age"])),

@@ -20,11 +20,19 @@ CIRCLES: set[frozenset[str]] = {
     frozenset(
         f"tlkit.audit.{name}"
         for name in (
-            "comparison", "comparison_words", "explain_words", "explanation", "export", "page", "published", "result",
-            "summary", "words",
+            "comparison",
+            "comparison_words",
+            "explain_words",
+            "explanation",
+            "export",
+            "page",
+            "published",
+            "result",
+            "summary",
+            "words",
         )
     ),
-}  # fmt: skip
+}
 """Groups of modules that import each other and are still to be taken apart; no other group may be there."""
 UPWARD: set[tuple[str, str]] = set()
 """Imports of a higher layer (importer, imported) that are still to be turned round."""
@@ -105,8 +113,10 @@ def layers():
     ]
     return {
         container: [[name.strip() for name in layer.split("|")] for layer in contract["layers"]]
-        for contract in contracts if contract["type"] == "layers" for container in contract["containers"]
-    }  # fmt: skip
+        for contract in contracts
+        if contract["type"] == "layers"
+        for container in contract["containers"]
+    }
 
 
 def upward(graph, layers_of):
@@ -125,9 +135,10 @@ def upward(graph, layers_of):
             (here, floor), rest = place(module), {other: place(other) for other in imported}
             if floor is not None:
                 found |= {
-                    (module, other) for other, (there, level) in rest.items()
+                    (module, other)
+                    for other, (there, level) in rest.items()
                     if level is not None and level <= floor and there != here
-                }  # fmt: skip
+                }
     return found
 
 
@@ -172,14 +183,13 @@ def test_a_circle_is_found_also_through_an_import_inside_of_a_function(tmp_path)
 def test_an_import_for_type_checking_makes_no_circle(tmp_path):
     source = "import typing\nif typing.TYPE_CHECKING:\n    from package.a import name\nelse:\n    import package.c"
     graph = write_package(tmp_path, a="from package.b import name", b=source, c="")
-    assert graph == {
-        "package": set(), "package.a": {"package.b"}, "package.b": {"package.c"}, "package.c": set(),
-    }  # fmt: skip
+    assert graph == {"package": set(), "package.a": {"package.b"}, "package.b": {"package.c"}, "package.c": set()}
     assert circles(graph) == set()
 
 
 def test_an_import_of_a_higher_layer_is_found(tmp_path):
     graph = write_package(tmp_path, top="", floor="def later():\n    import package.top", side="import package.floor")
     assert upward(graph, {"package": [["top"], ["floor", "side"]]}) == {
-        ("package.floor", "package.top"), ("package.side", "package.floor"),
-    }  # fmt: skip
+        ("package.floor", "package.top"),
+        ("package.side", "package.floor"),
+    }

@@ -26,7 +26,7 @@ CHANGING = {"update", "pop", "popitem", "clear", "setdefault", "__setitem__", "_
 """Methods that change a dictionary."""
 ALLOWED = {
     # the only class that all layers of batch normalisation have in common
-    ("pipeline/training/prepare.py", "torch.nn.modules.batchnorm._BatchNorm"),
+    ("pipeline/training/prepare.py", "torch.nn.modules.batchnorm._BatchNorm")
 }
 
 
@@ -138,7 +138,7 @@ def test_every_exception_is_needed():
         ("import multiprocessing\nmultiprocessing.get_context('fork')", "the start method fork"),
         ("from multiprocessing import set_start_method\nset_start_method(method='fork')", "the start method fork"),
     ],
-)  # fmt: skip
+)
 def test_a_trick_is_found(source, trick):
     assert trick in set(tricks(source))
 

@@ -161,8 +161,11 @@ def test_values_that_are_no_probabilities_are_named() -> None:
 def test_every_problem_is_reported_at_once() -> None:
     groups = pd.DataFrame([["x", "y"]] * 3, columns=["sex", "sex"])
     assert problems(
-        path=["a.jpg", "a.jpg", ""], y_true=["ants", "beess", "beess"], y_pred=["ants", None, "x"],
-        proba=[[0.5, 0.5]], groups=groups,
+        path=["a.jpg", "a.jpg", ""],
+        y_true=["ants", "beess", "beess"],
+        y_pred=["ants", None, "x"],
+        proba=[[0.5, 0.5]],
+        groups=groups,
     ) == (
         "predictions: 1 of 3 rows have no path. Give every image its path.",
         "predictions: 1 path occurs more than once: a.jpg. Keep one row per image.",
@@ -173,7 +176,7 @@ def test_every_problem_is_reported_at_once() -> None:
         "predictions: y_pred holds names that are not among the 2 classes: 'x' (1 row). The classes are: ants, bees.",
         "predictions: y_pred is missing in 1 of 3 rows: a.jpg.",
         "predictions: group columns must have different names, but these occur twice: sex.",
-    )  # fmt: skip
+    )
 
 
 def test_other_impossible_input_is_refused() -> None:

@@ -71,9 +71,12 @@ def unusual_state(monkeypatch):
 def in_a_fresh_process(code, *arguments):
     done = subprocess.run(
         [sys.executable, "-c", f"from process_state import differences, process_state\n{code}", *map(str, arguments)],
-        capture_output=True, text=True, check=False, timeout=300,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

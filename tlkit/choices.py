@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 Criterion = Literal[
-    "accuracy_parity",
-    "demographic_parity",
-    "equal_opportunity",
-    "equalized_odds",
-    "predictive_parity",
-    "four_fifths",
+    "accuracy_parity", "demographic_parity", "equal_opportunity", "equalized_odds", "predictive_parity", "four_fifths"
 ]
 EngineName = Literal["torch", "torch-bf16", "onnxruntime", "openvino"]
 HeadKind = Literal[

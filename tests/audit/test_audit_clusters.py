@@ -26,9 +26,12 @@ BY = ["site", "age"]
 def predictions_of(rows, y, proba, **groups):
     table = pd.DataFrame({name: np.asarray(values)[rows] for name, values in groups.items()})
     return Predictions.build(
-        classes=["ant", "bee", "cat"], path=[f"{i}.png" for i in range(len(rows))], y_true=y[rows].tolist(),
-        proba=proba[rows], groups=table.astype(str),
-    )  # fmt: skip
+        classes=["ant", "bee", "cat"],
+        path=[f"{i}.png" for i in range(len(rows))],
+        y_true=y[rows].tolist(),
+        proba=proba[rows],
+        groups=table.astype(str),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +101,9 @@ def test_the_profiles_of_copies_in_clusters_are_those_of_the_images(once, copied
 
 def test_a_calibration_error_needs_as_much_as_two_hundred_images_say(images):
     rows = np.repeat(np.flatnonzero(images["site"] == "a")[:100], COPIES)
-    audit = audit_groups(built(images, np.r_[rows, np.flatnonzero(images["site"] == "b")]), by="site",
-                         cluster_by="subject")  # fmt: skip
+    audit = audit_groups(
+        built(images, np.r_[rows, np.flatnonzero(images["site"] == "b")]), by="site", cluster_by="subject"
+    )
     few, many = audit.profiles[0].rows
     assert few.images >= 2 * MIN_CALIBRATION
     assert few.calibration is None
@@ -170,8 +174,10 @@ def test_weights_count_as_so_many_copies_and_say_less(images):
             assert one.gap.value == pytest.approx(two.gap.value)
 
 
-@pytest.mark.parametrize("asked", [{"cluster_by": "subject"}, {"weights": "w"}, {"pair_by": "subject"},
-                                   {"cluster_by": "subject", "weights": "w"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "asked",
+    [{"cluster_by": "subject"}, {"weights": "w"}, {"pair_by": "subject"}, {"cluster_by": "subject", "weights": "w"}],
+)
 def test_rates_and_differences_behind_the_gaps_are_those_of_the_audit(images, asked):
     generator = np.random.default_rng(2)
     rows = generator.integers(0, 200, 900)
@@ -202,9 +208,10 @@ def test_rates_and_differences_behind_the_gaps_are_those_of_the_audit(images, as
         for row in table.rows:
             for name, recall in row.recall.items():
                 assert recall == next(
-                    one.row(row.group).rate for one in audit.tables
+                    one.row(row.group).rate
+                    for one in audit.tables
                     if one.by == table.by and one.metric == "recall" and one.class_name == name
-                )  # fmt: skip
+                )
 
 
 def test_base_rates_allow_for_clusters_and_weights(images):
@@ -292,9 +299,12 @@ def test_weights_of_nothing_and_rounding_break_nothing():
     # Rates of 1 whose weighted mean is 1 + 2e-16 by rounding: a root of something negative, with a warning
     weight = ["0.1", "3.0"] * 45
     table = Predictions.build(
-        classes=["no", "yes"], path=[str(i) for i in range(90)], y_true=[0] * 90, y_pred=[0] * 90,
+        classes=["no", "yes"],
+        path=[str(i) for i in range(90)],
+        y_true=[0] * 90,
+        y_pred=[0] * 90,
         groups=pd.DataFrame({"g": ["a", "b", "c"] * 30, "w": weight, "z": ["0", "1", "1"] * 30}),
-    )  # fmt: skip
+    )
     audit = audit_groups(table, by="g", weights="w", draws=100)
     assert audit.group_table("g").gap.p == 1
     nothing = audit_groups(table, by="g", weights="z", draws=100)
@@ -305,9 +315,12 @@ def test_weights_of_nothing_and_rounding_break_nothing():
 def test_a_group_of_one_cluster_with_weights_is_not_said_to_have_none():
     groups = {"g": ["a", "b"] * 30, "w": ["1", "2", "3"] * 20, "u": ["x" if i % 2 == 0 else str(i) for i in range(60)]}
     table = Predictions.build(
-        classes=["no", "yes"], path=[str(i) for i in range(60)], y_true=[0] * 60, y_pred=[0] * 50 + [1] * 10,
+        classes=["no", "yes"],
+        path=[str(i) for i in range(60)],
+        y_true=[0] * 60,
+        y_pred=[0] * 50 + [1] * 10,
         groups=pd.DataFrame(groups),
-    )  # fmt: skip
+    )
     row = audit_groups(table, by="g", weights="w", cluster_by="u").group_table("g").row(("a",))
     assert row.rate.note == "n = 30, but all images are of one cluster"
 

@@ -23,9 +23,12 @@ def levels(values, spec="x"):
 
 def predictions_of(wrong, **groups):
     return Predictions.build(
-        classes=["no", "yes"], path=[str(i) for i in range(len(wrong))], y_true=[0] * len(wrong), y_pred=list(wrong),
+        classes=["no", "yes"],
+        path=[str(i) for i in range(len(wrong))],
+        y_true=[0] * len(wrong),
+        y_pred=list(wrong),
         groups=pd.DataFrame({name: pd.array(list(values), dtype="string") for name, values in groups.items()}),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from fairlearn.metrics import (
-    demographic_parity_difference,
-    equal_opportunity_difference,
-    equalized_odds_difference,
-)
+from fairlearn.metrics import demographic_parity_difference, equal_opportunity_difference, equalized_odds_difference
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,9 +28,12 @@ def many():
     logits = generator.normal(0, 1, (2400, 3)) + 2.2 * np.eye(3)[y] * np.where(tone == "dark", 0.4, 1.0)[:, None]
     proba = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return Predictions.build(
-        classes=["ant", "bee", "cat"], path=[str(i) for i in range(2400)], y_true=y, proba=proba,
+        classes=["ant", "bee", "cat"],
+        path=[str(i) for i in range(2400)],
+        y_true=y,
+        proba=proba,
         groups=pd.DataFrame({"tone": tone, "sex": sex}),
-    )  # fmt: skip
+    )
 
 
 def test_criteria_agree_with_fairlearn_for_every_class(many):
@@ -79,9 +78,12 @@ def test_four_fifths_is_off_by_default_and_has_no_verdict(many):
 
 def test_rates_are_about_the_second_of_two_classes_unless_another_is_named(caplog):
     predictions = Predictions.build(
-        classes=["no", "yes"], path=list("abcd"), y_true=[0, 1, 0, 1], y_pred=[0, 1, 1, 1],
+        classes=["no", "yes"],
+        path=list("abcd"),
+        y_true=[0, 1, 0, 1],
+        y_pred=[0, 1, 1, 1],
         groups=pd.DataFrame({"g": list("xxyy")}),
-    )  # fmt: skip
+    )
     with caplog.at_level("INFO", logger="tlkit"):
         audit = audit_groups(predictions, by="g", metrics="recall", min_group_size=1)
     assert "Rates are about the class 'yes', the second of two; positive= names another." in caplog.text
@@ -110,9 +112,12 @@ def test_the_best_group_and_the_errors_are_compared_too(many):
 def test_a_ratio_of_accuracies_near_one_hides_a_ratio_of_errors_of_two():
     right = [i < 990 for i in range(1000)] + [i < 980 for i in range(1000)]
     predictions = Predictions.build(
-        classes=["no", "yes"], path=[str(i) for i in range(2000)], y_true=[0] * 2000,
-        y_pred=[int(not one) for one in right], groups=pd.DataFrame({"g": ["a"] * 1000 + ["b"] * 1000}),
-    )  # fmt: skip
+        classes=["no", "yes"],
+        path=[str(i) for i in range(2000)],
+        y_true=[0] * 2000,
+        y_pred=[int(not one) for one in right],
+        groups=pd.DataFrame({"g": ["a"] * 1000 + ["b"] * 1000}),
+    )
     row = audit_groups(predictions, by="g").group_table("g").row(("b",))
     assert (row.ratio.value, row.error_ratio.value) == pytest.approx((0.98 / 0.99, 2.0))
 
@@ -134,17 +139,26 @@ def test_nothing_that_is_printed_gives_away_a_rate_without_a_number():
     names = ["few"] * 24 + ["many"] * 400
     wrong = [1] * 11 + [0] * 13 + [1] * 40 + [0] * 360
     predictions = Predictions.build(
-        classes=["no", "yes"], path=[str(i) for i in range(424)], y_true=[0] * 424, y_pred=wrong,
+        classes=["no", "yes"],
+        path=[str(i) for i in range(424)],
+        y_true=[0] * 424,
+        y_pred=wrong,
         groups=pd.DataFrame({"g": names}),
-    )  # fmt: skip
+    )
     audit = audit_groups(predictions, by="g", criteria="accuracy_parity")
     few = audit.group_table("g").row(("few",))
     assert (few.wide, few.verdict) == (True, "FAIL")
     page = audit._repr_html_()
     told = "\n".join(
-        [*audit.headline(), *audit.sentences(), *map(" ".join, [*audit.summary_rows(), *profile_rows(audit)]), page,
-         explain_gaps(predictions, by="g")._repr_html_(), *explain_gaps(predictions, by="g").sentences()]
-    )  # fmt: skip
+        [
+            *audit.headline(),
+            *audit.sentences(),
+            *map(" ".join, [*audit.summary_rows(), *profile_rows(audit)]),
+            page,
+            explain_gaps(predictions, by="g")._repr_html_(),
+            *explain_gaps(predictions, by="g").sentences(),
+        ]
+    )
     for hidden in (few.rate.value, few.difference.value, audit.group_table("g").gap.value):
         assert f"{abs(hidden):.3f}" not in told
     assert "[0.351, 0.721]" in told
@@ -195,9 +209,12 @@ def test_the_export_hides_small_cells_and_one_more(tmp_path):
     names = ["a"] * 60 + ["b"] * 30 + ["c"] * 3
     wrong = [0] * 50 + [1] * 10 + [0] * 15 + [1] * 15 + [1] * 3
     predictions = Predictions.build(
-        classes=["no", "yes"], path=[str(i) for i in range(93)], y_true=[0] * 93, y_pred=wrong,
+        classes=["no", "yes"],
+        path=[str(i) for i in range(93)],
+        y_true=[0] * 93,
+        y_pred=wrong,
         groups=pd.DataFrame({"g": names}),
-    )  # fmt: skip
+    )
     audit = audit_groups(predictions, by="g")
     frame = audit.export(tmp_path / "out.csv", k=5)
     assert (tmp_path / "out.csv").read_text() == (
@@ -213,9 +230,12 @@ def test_the_export_hides_small_cells_and_one_more(tmp_path):
 def test_the_hidden_cells_of_an_export_do_not_share_a_few_errors_that_the_sum_would_tell(tmp_path):
     wrong = [1] * 1 + [0] * 99 + [0] * 60 + [0] * 50 + [1] * 20 + [0] * 100
     predictions = Predictions.build(
-        classes=["no", "yes"], path=[str(i) for i in range(330)], y_true=[0] * 330, y_pred=wrong,
+        classes=["no", "yes"],
+        path=[str(i) for i in range(330)],
+        y_true=[0] * 330,
+        y_pred=wrong,
         groups=pd.DataFrame({"g": ["a"] * 100 + ["b"] * 60 + ["c"] * 50 + ["d"] * 120}),
-    )  # fmt: skip
+    )
     frame = audit_groups(predictions, by="g").export(tmp_path / "out.csv", k=5)
     hidden = frame["right"].isna().to_numpy()
     bad = np.array([1, 0, 0, 20, 0])

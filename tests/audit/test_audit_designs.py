@@ -25,10 +25,12 @@ from tlkit.stats.tests import fisher_exact, max_gap, mcnemar
 
 def audit_of(right, *, by="g", groups, **options):
     predictions = Predictions.build(
-        classes=["no", "yes"], path=[str(i) for i in range(len(right))], y_true=[0] * len(right),
+        classes=["no", "yes"],
+        path=[str(i) for i in range(len(right))],
+        y_true=[0] * len(right),
         y_pred=[int(not one) for one in right],
         groups=pd.DataFrame({name: [str(one) for one in values] for name, values in groups.items()}),
-    )  # fmt: skip
+    )
     return audit_groups(predictions, by=by, **options)
 
 
@@ -144,9 +146,12 @@ def test_the_interval_of_a_rate_holds_it_where_errors_come_in_clumps(clusters, r
 
     def held(df):
         size = effective_size(
-            moments.rate, np.diagonal(moments.covariance), images=np.full(2000, clusters * 15),
-            clusters=moments.clusters, df=df,
-        )  # fmt: skip
+            moments.rate,
+            np.diagonal(moments.covariance),
+            images=np.full(2000, clusters * 15),
+            clusters=moments.clusters,
+            df=df,
+        )
         low, high = wilson_bounds(moments.rate * size, size)
         return ((low <= rate) & (rate <= high)).mean()
 
@@ -177,8 +182,10 @@ def test_the_accuracy_of_all_images_has_their_weights_and_clusters():
     groups = {"g": ["a"] * 150 + ["b"] * 150, "burst": np.repeat(np.arange(60), 5), "w": ["3"] * 150 + ["1"] * 150}
     alone = audit_of(right, groups=groups, by="g").overall
     assert alone == wilson(int(right.sum()), 300)
-    for clustered in (audit_of(right, groups=groups, by="g", cluster_by="burst").overall,
-                      audit_of(right, groups=groups, by="g", pair_by="burst").overall):  # fmt: skip
+    for clustered in (
+        audit_of(right, groups=groups, by="g", cluster_by="burst").overall,
+        audit_of(right, groups=groups, by="g", pair_by="burst").overall,
+    ):
         assert clustered.value == pytest.approx(alone.value)
         assert clustered.high - clustered.low > 1.4 * (alone.high - alone.low)
     weighted = audit_of(right, groups=groups, by="g", weights="w").overall
@@ -285,9 +292,7 @@ def test_the_paired_interval_covers_the_truth():
         covariance = np.cov(x, z, ddof=0)[0, 1]
         covariance = max(covariance - 1 / 120, 0) if covariance > 0 else covariance
         scale = x.std() * z.std()
-        low, high = correlated_bounds(
-            x.sum(), 60, z.sum(), 60, correlation=covariance / scale if scale else 0.0
-        )  # fmt: skip
+        low, high = correlated_bounds(x.sum(), 60, z.sum(), 60, correlation=covariance / scale if scale else 0.0)
         hits += low <= truth <= high
     assert hits / 1500 > 0.935
 

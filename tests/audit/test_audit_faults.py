@@ -26,10 +26,12 @@ from tlkit.stats.tests import fisher_exact, max_gap
 
 def predictions_of(y_true, y_pred, classes=("no", "yes"), **groups):
     return Predictions.build(
-        classes=list(classes), path=[str(i) for i in range(len(y_true))], y_true=np.asarray(y_true, dtype=int),
+        classes=list(classes),
+        path=[str(i) for i in range(len(y_true))],
+        y_true=np.asarray(y_true, dtype=int),
         y_pred=np.asarray(y_pred, dtype=int),
         groups=pd.DataFrame({name: list(values) for name, values in groups.items()}),
-    )  # fmt: skip
+    )
 
 
 def audit_of(y_true, y_pred, g, *, classes=("no", "yes"), **options):
@@ -43,9 +45,11 @@ def test_fault_1_no_gap_can_be_said_to_be_none():
     assert np.mean(np.array(p) < 0.05) < 0.08
     for k in generator.binomial(200, 0.9, (20, 5)):  # the percentile interval of the gap excludes 0 every time
         drawn = bootstrap_replicates(
-            np.column_stack([k, 200 - k]).ravel(), lambda c: np.ptp(c[:, ::2] / (c[:, ::2] + c[:, 1::2]), axis=1),
-            rng=generator, replicates=300,
-        )  # fmt: skip
+            np.column_stack([k, 200 - k]).ravel(),
+            lambda c: np.ptp(c[:, ::2] / (c[:, ::2] + c[:, 1::2]), axis=1),
+            rng=generator,
+            replicates=300,
+        )
         assert np.quantile(drawn, 0.025) > 0
     groups = np.repeat(list("abcde"), 2000)
     audit = audit_of([0] * 10_000, generator.random(10_000) < 0.1, groups)

@@ -24,9 +24,13 @@ def predictions_of(y_true, y_pred, classes=("no", "yes"), proba=None, **groups):
         for name, values in groups.items()
     }
     return Predictions.build(
-        classes=classes, path=[f"{i}.png" for i in range(len(y_true))], y_true=list(y_true), y_pred=list(y_pred),
-        proba=proba, groups=pd.DataFrame(columns) if columns else None,
-    )  # fmt: skip
+        classes=classes,
+        path=[f"{i}.png" for i in range(len(y_true))],
+        y_true=list(y_true),
+        y_pred=list(y_pred),
+        proba=proba,
+        groups=pd.DataFrame(columns) if columns else None,
+    )
 
 
 def counted(**groups):
@@ -64,13 +68,17 @@ def test_every_rate_agrees_with_fairlearn_for_every_group_and_class(many):
         features = many.groups.loc[mask, columns].astype(object)
         for index, name in enumerate(many.classes):
             one_class = {
-                "recall": recall_score, "precision": precision_score, "false_positive_rate": false_positive_rate,
+                "recall": recall_score,
+                "precision": precision_score,
+                "false_positive_rate": false_positive_rate,
                 "selection_rate": selection_rate,
-            }  # fmt: skip
+            }
             theirs = MetricFrame(
-                metrics=one_class, y_true=many.y_true[mask] == index, y_pred=many.y_pred[mask] == index,
+                metrics=one_class,
+                y_true=many.y_true[mask] == index,
+                y_pred=many.y_pred[mask] == index,
                 sensitive_features=features,
-            )  # fmt: skip
+            )
             for metric in one_class:
                 table = audit.group_table(columns, metric=metric, class_name=name)
                 for row in (row for row in table.rows if row.group is not None):
@@ -79,9 +87,11 @@ def test_every_rate_agrees_with_fairlearn_for_every_group_and_class(many):
                 assert table.gap.value == pytest.approx(theirs.difference()[metric])
                 assert table.gap.ratio == pytest.approx(theirs.ratio()[metric])
         accuracy = MetricFrame(
-            metrics={"accuracy": accuracy_score, "n": count}, y_true=many.y_true[mask], y_pred=many.y_pred[mask],
+            metrics={"accuracy": accuracy_score, "n": count},
+            y_true=many.y_true[mask],
+            y_pred=many.y_pred[mask],
             sensitive_features=features,
-        )  # fmt: skip
+        )
         for row in audit.group_table(columns).rows:
             if row.group is not None:
                 key = row.group if len(columns) == 2 else row.group[0]

@@ -28,9 +28,12 @@ few = settings(max_examples=30, deadline=None)
 def build(rows):
     y_true, y_pred, one, two = (list(column) for column in zip(*rows, strict=True))
     return Predictions.build(
-        classes=["ant", "bee", "cat"], path=[f"{i}.png" for i in range(len(rows))], y_true=y_true, y_pred=y_pred,
+        classes=["ant", "bee", "cat"],
+        path=[f"{i}.png" for i in range(len(rows))],
+        y_true=y_true,
+        y_pred=y_pred,
         groups=pd.DataFrame({"one": pd.array(one, dtype="string"), "two": pd.array(two, dtype="string")}),
-    )  # fmt: skip
+    )
 
 
 def audit(predictions, **options):
@@ -107,9 +110,12 @@ def test_integers_booleans_texts_and_categories_give_the_same_numbers(labels):
 
     def numbers(values):
         predictions = Predictions.build(
-            classes=["no", "yes"], path=[str(i) for i in range(400)], y_true=[0] * 400, y_pred=y_pred,
+            classes=["no", "yes"],
+            path=[str(i) for i in range(400)],
+            y_true=[0] * 400,
+            y_pred=y_pred,
             groups=pd.DataFrame({"g": values}),
-        )  # fmt: skip
+        )
         found = audit_groups(predictions, by="g")
         return [dataclasses.replace(row, group=None) for row in found.group_table("g").rows]
 

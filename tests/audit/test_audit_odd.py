@@ -14,11 +14,14 @@ from tlkit.predictions import Predictions
 
 def audit_of(right, *, by="g", options=None, **columns):
     predictions = Predictions.build(
-        classes=["no", "yes"], path=[str(i) for i in range(len(right))], y_true=[0, 1] * (len(right) // 2),
+        classes=["no", "yes"],
+        path=[str(i) for i in range(len(right))],
+        y_true=[0, 1] * (len(right) // 2),
         y_pred=[int(one) if i % 2 else int(not one) for i, one in enumerate(right)],
-        groups=pd.DataFrame({name: [None if one is None else str(one) for one in values] for name, values in
-                             columns.items()}),
-    )  # fmt: skip
+        groups=pd.DataFrame(
+            {name: [None if one is None else str(one) for one in values] for name, values in columns.items()}
+        ),
+    )
     audit = audit_groups(predictions, by=by, **(options or {}))
     assert Audit.from_dict(json.loads(json.dumps(audit.to_dict(), allow_nan=False))) == audit
     json.dumps(audit.to_published(), allow_nan=False)

@@ -22,9 +22,12 @@ def predictions_of(generator, group, *, shift=0.0):
     logits[group == "b", 1] += shift
     proba = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return Predictions.build(
-        classes=["ant", "cat", "dog"], path=[str(i) for i in range(len(group))], y_true=y, proba=proba,
+        classes=["ant", "cat", "dog"],
+        path=[str(i) for i in range(len(group))],
+        y_true=y,
+        proba=proba,
         groups=pd.DataFrame({"g": group}),
-    )  # fmt: skip
+    )
 
 
 def subset(predictions, c, high, low):
@@ -87,8 +90,9 @@ def test_a_column_of_the_profiles_in_which_no_group_has_a_figure_is_left_out_and
     assert note.endswith("ECE is left out: it takes 200 images of a group, or what is worth as many.")
     one = audit_groups(predictions_of(np.random.default_rng(2), ["a"] * 250 + ["b"] * 50), by="g", positive="cat")
     assert "ECE (by chance)" in profile_rows(one)[0] and "left out" not in profile_note(one)
-    tiny = audit_groups(predictions_of(np.random.default_rng(2), ["a"] * 15 + ["b"] * 15), by="g", positive="cat",
-                        min_group_size=5)  # fmt: skip
+    tiny = audit_groups(
+        predictions_of(np.random.default_rng(2), ["a"] * 15 + ["b"] * 15), by="g", positive="cat", min_group_size=5
+    )
     assert profile_rows(tiny)[0][4:] == ("confidence - accuracy", "Brier", "log loss")
     assert profile_note(tiny) == (
         "ECE is left out: it takes 200 images of a group, or what is worth as many. AUROC of cat, BNSP AUC, BPSN AUC "
@@ -100,9 +104,12 @@ def test_areas_of_fewer_than_ten_images_on_one_side_are_hidden():
     y = np.r_[np.ones(9), np.zeros(91), np.ones(30), np.zeros(70)].astype(int)
     p = np.random.default_rng(3).random(200)
     predictions = Predictions.build(
-        classes=["no", "yes"], path=[str(i) for i in range(200)], y_true=y, proba=np.column_stack([1 - p, p]),
+        classes=["no", "yes"],
+        path=[str(i) for i in range(200)],
+        y_true=y,
+        proba=np.column_stack([1 - p, p]),
         groups=pd.DataFrame({"g": ["few"] * 100 + ["many"] * 100}),
-    )  # fmt: skip
+    )
     few, many = audit_groups(predictions, by="g").profile_table("g").rows
     assert (few.auroc, few.auroc_positives, list(few.auroc_negatives)) == ({}, {}, ["yes"])
     assert (list(many.auroc), list(many.auroc_positives), many.auroc_negatives) == (["yes"], ["yes"], {})

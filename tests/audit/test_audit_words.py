@@ -25,9 +25,12 @@ def audit_of(rows, *, unlabelled=0, column="tone", **options):
     names, wrong = zip(*rows, strict=True)
     truth = [0] * (len(rows) - unlabelled) + [-1] * unlabelled
     predictions = Predictions.build(
-        classes=["no", "yes"], path=[str(i) for i in range(len(rows))], y_true=truth, y_pred=list(wrong),
+        classes=["no", "yes"],
+        path=[str(i) for i in range(len(rows))],
+        y_true=truth,
+        y_pred=list(wrong),
         groups=pd.DataFrame({column: pd.array(list(names), dtype="string")}),
-    )  # fmt: skip
+    )
     return audit_groups(predictions, by=column, **options)
 
 
@@ -35,9 +38,13 @@ def audit_of(rows, *, unlabelled=0, column="tone", **options):
 def audit():
     """One group far below, one small, one that nobody can decide, one missing, one only without labels."""
     rows = [
-        *rows_of("light", 930, 1000), *rows_of("medium", 186, 200), *rows_of("dark", 49, 80), *rows_of("deep", 3, 7),
-        *rows_of(None, 20, 25), *rows_of("unseen", 3, 3),
-    ]  # fmt: skip
+        *rows_of("light", 930, 1000),
+        *rows_of("medium", 186, 200),
+        *rows_of("dark", 49, 80),
+        *rows_of("deep", 3, 7),
+        *rows_of(None, 20, 25),
+        *rows_of("unseen", 3, 3),
+    ]
     return audit_of(rows, unlabelled=3)
 
 
@@ -144,8 +151,20 @@ def test_html_escapes_what_comes_from_the_data():
     assert "Audit by &lt;i&gt;tone&lt;/i&gt;: ? NOT ENOUGH DATA" in page
     tags = re.findall(r"</?([a-z]+)>", page)
     assert set(tags) == {
-        "div", "p", "b", "br", "table", "caption", "thead", "tbody", "tr", "th", "td", "details", "summary",
-    }  # fmt: skip
+        "div",
+        "p",
+        "b",
+        "br",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "details",
+        "summary",
+    }
     assert all(page.count(f"<{tag}>") == page.count(f"</{tag}>") for tag in set(tags) - {"br"})
 
 

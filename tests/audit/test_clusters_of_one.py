@@ -29,10 +29,12 @@ def table():
     own = np.clip(sure, 0.01, 0.99)
     groups = {"site": site, "age": age, "subject": np.arange(IMAGES).astype(str), "w": "1"}
     return Predictions.build(
-        classes=["ant", "bee"], path=[f"{i}.png" for i in range(IMAGES)], y_true=y,
+        classes=["ant", "bee"],
+        path=[f"{i}.png" for i in range(IMAGES)],
+        y_true=y,
         proba=np.where(np.arange(2) == y[:, None], own[:, None], 1 - own[:, None]),
         groups=pd.DataFrame(groups, index=range(IMAGES)),
-    )  # fmt: skip
+    )
 
 
 def same(one, two, *, within=None):
@@ -47,8 +49,10 @@ def same(one, two, *, within=None):
         assert 1 - within < width < 1 + within
 
 
-DESIGNS = [pytest.param({"weights": "w"}, None, id="weights of one"),
-           pytest.param({"cluster_by": "subject"}, 0.05, id="clusters of one")]  # fmt: skip
+DESIGNS = [
+    pytest.param({"weights": "w"}, None, id="weights of one"),
+    pytest.param({"cluster_by": "subject"}, 0.05, id="clusters of one"),
+]
 
 
 @pytest.mark.parametrize(("design", "within"), DESIGNS)

@@ -18,9 +18,12 @@ from tlkit.predictions import Predictions
 
 def table(y_true, y_pred, *, classes=("cat", "dog"), path=None, **groups):
     return Predictions.build(
-        classes=classes, path=path or [f"{i}.png" for i in range(len(y_pred))], y_true=y_true, y_pred=y_pred,
+        classes=classes,
+        path=path or [f"{i}.png" for i in range(len(y_pred))],
+        y_true=y_true,
+        y_pred=y_pred,
         groups=pd.DataFrame(groups) if groups else None,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -140,15 +143,14 @@ def test_images_that_leaked_are_counted_and_the_others_compared_without_them():
     alone = compare_predictions(one.take(np.arange(10, 60)), two.take(np.arange(10, 60)), names=("a", "b"))
     clean = found.without_leaks
     assert found.leaked == 10 and found.overall.pairs.n == 60
-    assert (clean.pairs, clean.difference, clean.p) == (
-        alone.overall.pairs, alone.overall.difference, alone.overall.p
-    )  # fmt: skip
+    assert (clean.pairs, clean.difference, clean.p) == (alone.overall.pairs, alone.overall.difference, alone.overall.p)
     plain = compare_predictions(one, two, names=("a", "b"))
     assert found.rows == plain.rows and (plain.leaked, plain.without_leaks) == (0, None)
     assert found.sentences()[2] == "10 of these images were met in training. Without: " + alone.sentences()[1]
     assert [row[:3] for row in found.summary_rows()[1:3]] == [
-        ("(all)", "all images", "60"), ("(all)", "without leaks", "50")
-    ]  # fmt: skip
+        ("(all)", "all images", "60"),
+        ("(all)", "without leaks", "50"),
+    ]
     assert Comparison.from_dict(json.loads(json.dumps(found.to_dict()))) == found
     older = {key: value for key, value in plain.to_dict().items() if key not in ("leaked", "without_leaks")}
     assert Comparison.from_dict(older) == plain
@@ -181,8 +183,13 @@ def test_columns_are_cut_as_the_audit_cuts_them():
     old = table([0] * 90, [0] * 80 + [1] * 10, age=[str(i) for i in range(90)], tags=["x", "x;y", ""] * 30)
     found = compare_predictions(old, old, by=["age:bins=30", "tags:separator=;"])
     counted = {(row.by, row.name): row.pairs.n for row in found.rows[2:]}
-    assert counted == {("age", "<30"): 30, ("age", "≥30"): 60, ("tags", "x"): 60, ("tags", "y"): 30,
-                       ("tags", "(missing)"): 30}  # fmt: skip
+    assert counted == {
+        ("age", "<30"): 30,
+        ("age", "≥30"): 60,
+        ("tags", "x"): 60,
+        ("tags", "y"): 30,
+        ("tags", "(missing)"): 30,
+    }
 
 
 def test_a_comparison_goes_to_json_and_back(models):

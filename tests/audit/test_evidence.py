@@ -30,9 +30,12 @@ def predictions():
     proba /= proba.sum(axis=1, keepdims=True)
     light = ["day"] * 200 + ["night"] * 100 + [None] * 20
     return Predictions.build(
-        classes=CLASSES, path=[f"{i:03d}.jpg" for i in range(320)], y_true=y, proba=proba,
+        classes=CLASSES,
+        path=[f"{i:03d}.jpg" for i in range(320)],
+        y_true=y,
+        proba=proba,
         groups=pd.DataFrame({"light": light}),
-    )  # fmt: skip
+    )
 
 
 def test_images_behind_a_failing_row_are_its_worst_ones_first(predictions):
@@ -66,9 +69,12 @@ def test_rows_of_intersections_and_several_values_find_their_images():
     tags = ["a;b"] * 100 + ["a"] * 100 + ["b"] * 100
     y_pred = [1] * 60 + [0] * 240
     predictions = Predictions.build(
-        classes=["x", "y"], path=[f"{i:03d}" for i in range(300)], y_true=[0] * 300, y_pred=y_pred,
+        classes=["x", "y"],
+        path=[f"{i:03d}" for i in range(300)],
+        y_true=[0] * 300,
+        y_pred=y_pred,
         groups=pd.DataFrame({"tags": tags, "odd": ["o", "e"] * 150}),
-    )  # fmt: skip
+    )
     by = ["tags:separator=;", "odd"]
     audit = audit_groups(predictions, by="tags:separator=;", tolerance=0.0)
     found = audit_evidence(predictions, audit)
@@ -111,9 +117,13 @@ def test_the_nearest_images_are_those_with_the_largest_cosine(predictions):
     rng = np.random.default_rng(1)
     x, trained = rng.normal(size=(320, 8)).astype(np.float32), rng.normal(size=(50, 8)).astype(np.float32)
     found = nearest_images(
-        predictions, x, trained=trained, trained_paths=[f"t{i}" for i in range(50)], trained_labels=["ant"] * 50,
+        predictions,
+        x,
+        trained=trained,
+        trained_paths=[f"t{i}" for i in range(50)],
+        trained_labels=["ant"] * 50,
         split="test",
-    )  # fmt: skip
+    )
     assert set(found) == set(predictions.path[~predictions.correct].tolist())
     cosine = trained @ x[200] / np.linalg.norm(trained, axis=1) / np.linalg.norm(x[200])
     assert [near.path for near in found["200.jpg"][:3]] == [f"t{i}" for i in np.argsort(-cosine)[:3]]

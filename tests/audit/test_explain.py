@@ -19,9 +19,12 @@ from tlkit.report.explained import explained_section
 
 def predictions_of(y_true, y_pred, classes, **groups):
     return Predictions.build(
-        classes=classes, path=[f"{i}.png" for i in range(len(y_true))], y_true=list(y_true), y_pred=list(y_pred),
+        classes=classes,
+        path=[f"{i}.png" for i in range(len(y_true))],
+        y_true=list(y_true),
+        y_pred=list(y_pred),
         groups=pd.DataFrame(groups),
-    )  # fmt: skip
+    )
 
 
 def cells(*rows):
@@ -67,9 +70,11 @@ def test_a_gap_of_class_mix_alone_is_called_so_and_one_of_rates_too():
 
 def test_simpsons_paradox_turns_round_within_the_other_attribute():
     kidney = cells(
-        (0, 87, 81, {"drug": "A", "stone": "small"}), (0, 263, 192, {"drug": "A", "stone": "large"}),
-        (0, 270, 234, {"drug": "B", "stone": "small"}), (0, 80, 55, {"drug": "B", "stone": "large"}),
-    )  # fmt: skip
+        (0, 87, 81, {"drug": "A", "stone": "small"}),
+        (0, 263, 192, {"drug": "A", "stone": "large"}),
+        (0, 270, 234, {"drug": "B", "stone": "small"}),
+        (0, 80, 55, {"drug": "B", "stone": "large"}),
+    )
     found = explain_gaps(kidney, by=["drug", "stone"])
     gaps = {(gap.group, gap.given): gap for gap in found.column("drug").adjusted}
     within = gaps["A", "stone"]
@@ -77,9 +82,11 @@ def test_simpsons_paradox_turns_round_within_the_other_attribute():
     assert within.gap.value > 0
     assert found.column("drug").worst.group == "A"
     turned = cells(
-        (0, 870, 810, {"drug": "A", "stone": "small"}), (0, 2630, 1920, {"drug": "A", "stone": "large"}),
-        (0, 2700, 2340, {"drug": "B", "stone": "small"}), (0, 800, 550, {"drug": "B", "stone": "large"}),
-    )  # fmt: skip
+        (0, 870, 810, {"drug": "A", "stone": "small"}),
+        (0, 2630, 1920, {"drug": "A", "stone": "large"}),
+        (0, 2700, 2340, {"drug": "B", "stone": "small"}),
+        (0, 800, 550, {"drug": "B", "stone": "large"}),
+    )
     assert any(
         line.startswith("drug: A within the same stone: odds of being right 1.45 [") and "(without that 0.75)" in line
         for line in explain_gaps(turned, by=["drug", "stone"]).sentences()
@@ -87,8 +94,9 @@ def test_simpsons_paradox_turns_round_within_the_other_attribute():
 
 
 def test_recalls_do_not_give_the_rate_of_a_group_away_that_is_too_small_for_one():
-    table = cells((0, 9, 3, {"g": "few"}), (1, 10, 2, {"g": "few"}), (0, 50, 45, {"g": "many"}),
-                  (1, 50, 45, {"g": "many"}))  # fmt: skip
+    table = cells(
+        (0, 9, 3, {"g": "few"}), (1, 10, 2, {"g": "few"}), (0, 50, 45, {"g": "many"}), (1, 50, 45, {"g": "many"})
+    )
     few, many = explain_gaps(table, by="g").column("g").heat.cells
     assert [(cell.recall.value, cell.difference, cell.p) for cell in few] == [(None, None, None)] * 2
     assert [(cell.recall.value, cell.difference) for cell in many] == [(0.9, None)] * 2
@@ -137,8 +145,12 @@ def test_two_groups_make_one_test_a_class_and_the_planted_cell_is_found(many):
     heat = found.column("tone").heat
     assert heat.tests == 3
     assert heat.cells[0][2].p_holm == heat.cells[1][2].p_holm
-    hits = {(g, c) for g, row in zip(heat.groups, heat.cells, strict=True)
-            for c, cell in zip(heat.classes, row, strict=True) if cell.p_holm < 0.05}  # fmt: skip
+    hits = {
+        (g, c)
+        for g, row in zip(heat.groups, heat.cells, strict=True)
+        for c, cell in zip(heat.classes, row, strict=True)
+        if cell.p_holm < 0.05
+    }
     assert hits == {("dark", "cat"), ("light", "cat")}
     line = next(line for line in found.sentences() if "recall differs" in line)
     assert line.startswith("tone: recall differs from the rest for cat in dark (0.")

@@ -33,9 +33,12 @@ def counted(*, classes=("no", "yes"), **groups):
     names = [name for name, (_, n) in groups.items() for _ in range(n)]
     wrong = [int(i >= k) for k, n in groups.values() for i in range(n)]
     return Predictions.build(
-        classes=classes, path=[f"{i}.png" for i in range(len(names))], y_true=[0] * len(names), y_pred=wrong,
+        classes=classes,
+        path=[f"{i}.png" for i in range(len(names))],
+        y_true=[0] * len(names),
+        y_pred=wrong,
         groups=pd.DataFrame({"g": [None if name == "missing" else name for name in names]}),
-    )  # fmt: skip
+    )
 
 
 TOLERANCE = "tolerances:\n  - {by: g, tolerance: 0.05}\n"
@@ -84,9 +87,12 @@ def test_a_ceiling_holds_a_rate_where_low_is_good(gates):
     y = np.array([0, 1] * 500)
     wrong = (y == 0) & (generator.random(1000) < 0.3)
     predictions = Predictions.build(
-        classes=("no", "yes"), path=[str(i) for i in range(1000)], y_true=y, y_pred=np.where(wrong, 1, y),
+        classes=("no", "yes"),
+        path=[str(i) for i in range(1000)],
+        y_true=y,
+        y_pred=np.where(wrong, 1, y),
         groups=pd.DataFrame({"g": ["a", "b"] * 250 + ["b", "a"] * 250}),
-    )  # fmt: skip
+    )
     text = "limits:\n  - {by: g, metric: false_positive_rate, class_name: 'yes', at_most: 0.1}\n"
     report = judge_gates(predictions, gates(text))
     assert report.verdict == "FAIL"
@@ -101,8 +107,9 @@ def test_crossed_columns_and_missing_values_are_gated(gates):
     assert {row.group: row.verdict for row in report.rows} == {"a": "PASS", "b": "PASS", "(missing)": "FAIL"}
     few = judge_gates(counted(a=(950, 1000), missing=(3, 3)), gates(FLOOR))
     assert [(row.group, row.verdict, row.note) for row in few.rows] == [
-        ("a", "PASS", ""), ("(missing)", "NOT ENOUGH DATA", "n = 3, fewer than 20"),
-    ]  # fmt: skip
+        ("a", "PASS", ""),
+        ("(missing)", "NOT ENOUGH DATA", "n = 3, fewer than 20"),
+    ]
     both = base.groups.assign(h=["x", "y"] * 1500)
     crossed = Predictions.build(
         classes=base.classes, path=base.path, y_true=base.y_true, y_pred=base.y_pred, groups=both
@@ -114,9 +121,12 @@ def test_crossed_columns_and_missing_values_are_gated(gates):
 def test_a_gate_that_finds_no_group_is_no_pass(gates):
     one = counted(a=(950, 1000))
     table = Predictions.build(
-        classes=one.classes, path=one.path, y_true=one.y_true, y_pred=one.y_pred,
+        classes=one.classes,
+        path=one.path,
+        y_true=one.y_true,
+        y_pred=one.y_pred,
         groups=one.groups.assign(h=["x", "y"] * 500),
-    )  # fmt: skip
+    )
     for text in (
         "tolerances:\n  - {by: [g, h], tolerance: 0.1}\n",
         "limits:\n  - {by: [g, h], at_least: 0.1}\n  - {by: h, at_least: 0.1}\n",
@@ -129,9 +139,12 @@ def test_a_gate_that_finds_no_group_is_no_pass(gates):
 def test_a_column_that_the_gate_cuts_is_judged_and_two_cuts_are_refused(gates):
     base = counted(a=(950, 1000), b=(960, 1000))
     table = Predictions.build(
-        classes=base.classes, path=base.path, y_true=base.y_true, y_pred=base.y_pred,
+        classes=base.classes,
+        path=base.path,
+        y_true=base.y_true,
+        y_pred=base.y_pred,
         groups=base.groups.assign(age=[str(i % 90) for i in range(2000)]),
-    )  # fmt: skip
+    )
     report = judge_gates(table, gates("limits:\n  - {by: 'age:bins=30', at_least: 0.9}\n"))
     assert [row.verdict for row in report.rows] == ["PASS", "PASS"]
     with pytest.raises(PredictionsError, match=r"cut 'age' in two ways: 'age:bins=30' and 'age'\. Use one of them\."):
@@ -144,17 +157,22 @@ def of_two_classes(n=1000):
     group = np.array(["a", "b"] * (2 * n))
     missed = (y == 0) & (group == "b") & (np.arange(4 * n) % 8 < 4)
     return Predictions.build(
-        classes=("no", "yes"), path=[str(i) for i in range(4 * n)], y_true=y, y_pred=np.where(missed, 1, y),
+        classes=("no", "yes"),
+        path=[str(i) for i in range(4 * n)],
+        y_true=y,
+        y_pred=np.where(missed, 1, y),
         groups=pd.DataFrame({"g": group}),
-    )  # fmt: skip
+    )
 
 
 def test_a_gate_without_a_class_is_about_both_of_two_classes(gates):
     report = judge_gates(of_two_classes(), gates("tolerances:\n  - {by: g, metric: recall, tolerance: 0.1}\n"))
     assert {(row.rate, row.group): row.verdict for row in report.rows} == {
-        ("recall of no", "a"): "FAIL", ("recall of no", "b"): "FAIL",
-        ("recall of yes", "a"): "PASS", ("recall of yes", "b"): "PASS",
-    }  # fmt: skip
+        ("recall of no", "a"): "FAIL",
+        ("recall of no", "b"): "FAIL",
+        ("recall of yes", "a"): "PASS",
+        ("recall of yes", "b"): "PASS",
+    }
 
 
 def test_a_gate_can_be_about_the_first_of_two_classes(gates):
@@ -167,9 +185,12 @@ def test_a_gate_can_be_about_the_first_of_two_classes(gates):
 def test_only_what_is_gated_counts_for_the_correction(gates):
     base = counted(a=(950, 1000), b=(900, 1000))
     table = Predictions.build(
-        classes=base.classes, path=base.path, y_true=base.y_true, y_pred=base.y_pred,
+        classes=base.classes,
+        path=base.path,
+        y_true=base.y_true,
+        y_pred=base.y_pred,
         groups=base.groups.assign(h=[str(i % 7) for i in range(2000)]),
-    )  # fmt: skip
+    )
     alone = judge_gates(table, gates(TOLERANCE))
     beside_a_limit = judge_gates(table, gates(TOLERANCE + "limits:\n  - {by: h, at_least: 0.5}\n"))
     assert alone.rows[0].p_holm == beside_a_limit.rows[0].p_holm
@@ -179,13 +200,14 @@ def test_only_what_is_gated_counts_for_the_correction(gates):
 def test_a_group_whose_images_have_no_label_does_not_vanish(gates, text):
     base = counted(a=(950, 1000), b=(960, 1000), c=(0, 1000))
     table = Predictions.build(
-        classes=base.classes, path=base.path, y_pred=base.y_pred, groups=base.groups,
+        classes=base.classes,
+        path=base.path,
+        y_pred=base.y_pred,
+        groups=base.groups,
         y_true=np.where(base.groups["g"] == "c", -1, 0),
-    )  # fmt: skip
+    )
     report = judge_gates(table, gates(text))
-    assert [(row.group, row.verdict) for row in report.rows] == [
-        ("a", "PASS"), ("b", "PASS"), ("c", "NOT ENOUGH DATA"),
-    ]  # fmt: skip
+    assert [(row.group, row.verdict) for row in report.rows] == [("a", "PASS"), ("b", "PASS"), ("c", "NOT ENOUGH DATA")]
     assert report.rows[2].note == "no labelled images"
 
 
@@ -193,9 +215,12 @@ def test_images_of_few_subjects_cannot_pass_where_as_many_images_would(gates):
     base = counted(a=(1900, 2000), b=(1900, 2000))
     subjects = [f"{'ab'[i // 2000]}{i * 6 // 4000}" for i in range(4000)]
     table = Predictions.build(
-        classes=base.classes, path=base.path, y_true=base.y_true, y_pred=base.y_pred,
+        classes=base.classes,
+        path=base.path,
+        y_true=base.y_true,
+        y_pred=base.y_pred,
         groups=base.groups.assign(subject=subjects),
-    )  # fmt: skip
+    )
     assert judge_gates(table, gates(TOLERANCE)).verdict == "PASS"
     assert judge_gates(table, gates(TOLERANCE + "cluster_by: subject\n")).verdict == "NOT ENOUGH DATA"
     with pytest.raises(PredictionsError, match=r"gates\.yaml.*cluster_by names 'subjct', which is no group column"):
@@ -214,10 +239,13 @@ def two(n, first_wrong, second_wrong):
         y_pred[list(wrong)] = 1
         made.append(
             Predictions.build(
-                classes=("no", "yes"), path=[str(i) for i in range(n)], y_true=[0] * n, y_pred=y_pred,
+                classes=("no", "yes"),
+                path=[str(i) for i in range(n)],
+                y_true=[0] * n,
+                y_pred=y_pred,
                 groups=pd.DataFrame({"g": names}),
             )
-        )  # fmt: skip
+        )
     return made
 
 
@@ -233,9 +261,16 @@ def test_a_few_images_of_which_both_say_the_same_do_not_pass_where_the_models_di
     names = pd.DataFrame({"g": ["few"] * 3 + ["many"] * 997})
     first, second = (
         Predictions.build(classes=p.classes, path=p.path, y_true=p.y_true, y_pred=p.y_pred, groups=names)
-        for p in (one, Predictions.build(classes=one.classes, path=one.path, y_true=one.y_true,
-                                         y_pred=np.where(np.arange(1000) < 3, one.y_pred, other.y_pred)))
-    )  # fmt: skip
+        for p in (
+            one,
+            Predictions.build(
+                classes=one.classes,
+                path=one.path,
+                y_true=one.y_true,
+                y_pred=np.where(np.arange(1000) < 3, one.y_pred, other.y_pred),
+            ),
+        )
+    )
     rows = {row.group: row for row in judge_gates(second, gates(WORSE), baseline=first).rows}
     assert rows["many"].verdict == "PASS"
     assert (rows["few"].verdict, rows["few"].note) == ("NOT ENOUGH DATA", "n = 3, fewer than 20")
@@ -248,11 +283,19 @@ def in_bursts(first, second):
         wrong = np.concatenate([np.arange(20) >= k for k in counts]).astype(int)
         made.append(
             Predictions.build(
-                classes=("no", "yes"), path=[str(i) for i in range(len(wrong))], y_true=[0] * len(wrong), y_pred=wrong,
-                groups=pd.DataFrame({"burst": np.repeat(np.arange(len(counts)), 20).astype(str),
-                                     "day": ["1"] * len(wrong), "w": ["2"] * len(wrong)}),
+                classes=("no", "yes"),
+                path=[str(i) for i in range(len(wrong))],
+                y_true=[0] * len(wrong),
+                y_pred=wrong,
+                groups=pd.DataFrame(
+                    {
+                        "burst": np.repeat(np.arange(len(counts)), 20).astype(str),
+                        "day": ["1"] * len(wrong),
+                        "w": ["2"] * len(wrong),
+                    }
+                ),
             )
-        )  # fmt: skip
+        )
     return made
 
 
@@ -267,8 +310,11 @@ def test_no_worse_allows_for_clusters(gates):
     clustered = judge_gates(after, gates(LOSS + "cluster_by: burst\n"), baseline=before)
     row = clustered.rows[0]
     assert (row.verdict, row.value.low < -0.25, row.value.high > 0, row.p_holm > 0.3) == (
-        "NOT ENOUGH DATA", True, True, True
-    )  # fmt: skip
+        "NOT ENOUGH DATA",
+        True,
+        True,
+        True,
+    )
     good, worse = in_bursts([19, 20, 18, 20, 19] * 4, [15, 16, 13, 17, 14] * 4)  # every burst loses some
     assert judge_gates(worse, gates(LOSS + "cluster_by: burst\n"), baseline=good).verdict == "FAIL"
     known = judge_gates(after, gates(LOSS + "cluster_by: day\n"), baseline=before).rows[0]
@@ -283,8 +329,10 @@ def test_a_group_that_the_baseline_does_not_have_is_not_decided(gates):
     one, other = two(1000, range(10), range(10))
     report = judge_gates(other, gates(WORSE), baseline=one.take(np.arange(500)))
     assert {row.group: row.verdict for row in report.rows} == {
-        "all images": "PASS", "a": "PASS", "b": "NOT ENOUGH DATA",
-    }  # fmt: skip
+        "all images": "PASS",
+        "a": "PASS",
+        "b": "NOT ENOUGH DATA",
+    }
     assert report.rows[-1].note == "no labelled image that both predicted"
 
 

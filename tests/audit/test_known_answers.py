@@ -48,9 +48,13 @@ def audit_of(y_true, y_pred, *, classes=("no", "yes"), proba=None, groups=None, 
     truth, guess = ([int(one) for one in values] for values in (y_true, y_pred))
     columns = {name: [None if value == "." else value for value in values] for name, values in groups.items()}
     predictions = Predictions.build(
-        classes=classes, path=[str(i) for i in range(len(truth))], y_true=truth, y_pred=guess, proba=proba,
+        classes=classes,
+        path=[str(i) for i in range(len(truth))],
+        y_true=truth,
+        y_pred=guess,
+        proba=proba,
         groups=pd.DataFrame(columns),
-    )  # fmt: skip
+    )
     options = {"min_group_size": 1, "by": list(groups), "max_half_width": 1, **options}
     return audit_groups(predictions, **options)
 
@@ -61,10 +65,15 @@ def ends(estimate):
 
 def test_t01_wilson():
     for k, n, low, high in (
-        (81, 263, 0.255289, 0.366210), (15, 148, 0.062386, 0.160487), (0, 20, 0.0, 0.161125),
-        (1, 29, 0.006113, 0.171755), (0, 10, 0.0, 0.277533), (10, 10, 0.722467, 1.0), (1, 1, 0.206549, 1.0),
+        (81, 263, 0.255289, 0.366210),
+        (15, 148, 0.062386, 0.160487),
+        (0, 20, 0.0, 0.161125),
+        (1, 29, 0.006113, 0.171755),
+        (0, 10, 0.0, 0.277533),
+        (10, 10, 0.722467, 1.0),
+        (1, 1, 0.206549, 1.0),
         (0, 1, 0.0, 0.793451),
-    ):  # fmt: skip
+    ):
         assert ends(wilson(k, n)) == pytest.approx((low, high), abs=1e-6)
     assert wilson(0, 0).value is None
 
@@ -89,10 +98,13 @@ def test_t02_the_guaranteed_option_takes_clopper_pearson_for_the_rows_and_wider_
 
 def test_t03_newcombe():
     for k1, n1, k2, n2, value, low, high in (
-        (56, 70, 48, 80, 0.2, 0.052431, 0.333873), (9, 10, 3, 10, 0.6, 0.170523, 0.809018),
-        (10, 10, 0, 20, 1.0, 0.679086, 1.0), (0, 10, 0, 20, 0.0, -0.161125, 0.277533),
-        (5, 5, 2, 2, 0.0, -0.434482, 0.657620), (2276, 2484, 46, 64, 0.197514, 0.101501, 0.318041),
-    ):  # fmt: skip
+        (56, 70, 48, 80, 0.2, 0.052431, 0.333873),
+        (9, 10, 3, 10, 0.6, 0.170523, 0.809018),
+        (10, 10, 0, 20, 1.0, 0.679086, 1.0),
+        (0, 10, 0, 20, 0.0, -0.161125, 0.277533),
+        (5, 5, 2, 2, 0.0, -0.434482, 0.657620),
+        (2276, 2484, 46, 64, 0.197514, 0.101501, 0.318041),
+    ):
         found = newcombe(k1, n1, k2, n2)
         assert (found.value, *ends(found)) == pytest.approx((value, low, high), abs=1e-6)
 
@@ -105,9 +117,11 @@ def test_t04_the_ratio_and_where_it_is_undefined():
 
 def test_t05_fisher():
     for table, p in (
-        ((9, 10, 3, 10), 0.019767), ((56, 70, 48, 80), 0.012521), ((2276, 2484, 46, 64), 5.2384e-6),
+        ((9, 10, 3, 10), 0.019767),
+        ((56, 70, 48, 80), 0.012521),
+        ((2276, 2484, 46, 64), 5.2384e-6),
         ((2276, 2484, 900, 974), 0.489928),
-    ):  # fmt: skip
+    ):
         assert fisher_exact(*table) == pytest.approx(p, rel=1e-4)
     assert fisher_exact(9, 10, 3, 10) == pytest.approx(max_gap([9, 3], [10, 10]).p)  # every deal of the difference
 
@@ -132,9 +146,22 @@ def test_t07_corrections():
     assert holm([0.02] * 3) == pytest.approx([0.06] * 3)
     assert benjamini_hochberg([0.02] * 3) == pytest.approx([0.02] * 3)
     paper = (
-        0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590,
+        0.0001,
+        0.0004,
+        0.0019,
+        0.0095,
+        0.0201,
+        0.0278,
+        0.0298,
+        0.0344,
+        0.0459,
+        0.3240,
+        0.4262,
+        0.5719,
+        0.6528,
+        0.7590,
         1.0,
-    )  # fmt: skip
+    )
     assert sum(one <= 0.05 for one in benjamini_hochberg(paper)) == 4
     assert sum(one <= 0.05 for one in holm(paper)) == sum(15 * one <= 0.05 for one in paper) == 3
 
@@ -159,18 +186,22 @@ EXAMPLE = {"y_true": "1111100110", "y_pred": "0111100011", "groups": {"sex": "FF
 def test_t09_every_number_of_the_example_is_fairlearns():
     frame = MetricFrame(
         metrics={
-            "accuracy": accuracy_score, "selection_rate": selection_rate, "recall": true_positive_rate,
+            "accuracy": accuracy_score,
+            "selection_rate": selection_rate,
+            "recall": true_positive_rate,
             "false_positive_rate": false_positive_rate,
         },
-        y_true=[int(one) for one in EXAMPLE["y_true"]], y_pred=[int(one) for one in EXAMPLE["y_pred"]],
+        y_true=[int(one) for one in EXAMPLE["y_true"]],
+        y_pred=[int(one) for one in EXAMPLE["y_pred"]],
         sensitive_features=list(EXAMPLE["groups"]["sex"]),
-    )  # fmt: skip
+    )
     for metric, (rates, *gaps) in FAIRLEARNS.items():
         assert list(frame.by_group[metric]) == pytest.approx(rates, abs=5e-5)
         theirs = [
             getattr(frame, how)(method=method)[metric]
-            for method in ("between_groups", "to_overall") for how in ("difference", "ratio")
-        ]  # fmt: skip
+            for method in ("between_groups", "to_overall")
+            for how in ("difference", "ratio")
+        ]
         assert theirs == pytest.approx(gaps, abs=5e-5)
 
 
@@ -366,9 +397,11 @@ def test_t22_the_audit_hides_the_error_of_small_groups_and_shows_chance_beside_t
     sure = generator.uniform(0.5, 1, 1000)
     truth = (generator.random(1000) >= sure).astype(int)
     audit = audit_of(
-        truth, np.zeros(1000, dtype=int), proba=np.column_stack([sure, 1 - sure]),
+        truth,
+        np.zeros(1000, dtype=int),
+        proba=np.column_stack([sure, 1 - sure]),
         groups={"g": ["small"] * 150 + ["large"] * 850},
-    )  # fmt: skip
+    )
     large, small = audit.profile_table("g").rows
     assert (small.calibration, small.calibration_expected) == (None, None)
     assert small.confidence_gap.low < 0 < small.confidence_gap.high
@@ -399,7 +432,7 @@ def test_t23_the_audit_hides_an_auroc_of_fewer_than_ten_positives():
     truth = np.r_[np.ones(9), np.zeros(91), np.ones(30), np.zeros(70)].astype(int)
     audit = audit_of(
         truth, (p > 0.5).astype(int), proba=np.column_stack([1 - p, p]), groups={"g": ["A"] * 100 + ["B"] * 100}
-    )  # fmt: skip
+    )
     few, many = audit.profile_table("g").rows
     assert few.auroc == {}
     assert many.auroc["yes"].value == pytest.approx(roc_auc_score(truth[100:], p[100:]))
@@ -475,9 +508,13 @@ def test_t31_trend():
 
 def test_t32_what_a_sample_could_show():
     for n1, n2, p, gap in (
-        (2484, 64, 0.916, 0.112), (1000, 20, 0.95, 0.179), (1000, 50, 0.95, 0.109), (1000, 100, 0.95, 0.076),
-        (1000, 400, 0.95, 0.041), (100, 100, 0.9, 0.150),
-    ):  # fmt: skip
+        (2484, 64, 0.916, 0.112),
+        (1000, 20, 0.95, 0.179),
+        (1000, 50, 0.95, 0.109),
+        (1000, 100, 0.95, 0.076),
+        (1000, 400, 0.95, 0.041),
+        (100, 100, 0.9, 0.150),
+    ):
         assert detectable_gap(n1, n2, p) == pytest.approx(gap, abs=6e-4)
 
 

@@ -95,7 +95,7 @@ def test_t33_the_bootstrap_has_the_known_error_and_ends(bench):
     right = np.bincount(2 * group + (truth == guess), minlength=10)
     drawn = bootstrap_replicates(
         right, lambda cells: cells[:, 9] / (cells[:, 8] + cells[:, 9]), rng=np.random.default_rng(0), replicates=4000
-    )  # fmt: skip
+    )
     assert np.sqrt(0.759197 * 0.240803 / 299) == pytest.approx(0.024727, abs=5e-7)
     assert drawn.std() == pytest.approx(0.024727, rel=0.03)
     found = percentile_estimate(46 / 64, drawn_recalls(bench, replicates=1000), n=64)
@@ -108,10 +108,14 @@ def test_t33_the_bootstrap_of_counts_agrees_with_fairlearns_of_rows(bench):
     group, truth, guess = bench
     positive = truth == 1
     frame = MetricFrame(
-        metrics=lambda _, guess: float(guess.mean()), y_true=truth[positive], y_pred=guess[positive],
-        sensitive_features=np.where(group == 4, "E", "rest")[positive], n_boot=200, ci_quantiles=[0.025, 0.975],
+        metrics=lambda _, guess: float(guess.mean()),
+        y_true=truth[positive],
+        y_pred=guess[positive],
+        sensitive_features=np.where(group == 4, "E", "rest")[positive],
+        n_boot=200,
+        ci_quantiles=[0.025, 0.975],
         random_state=0,
-    )  # fmt: skip
+    )
     theirs = [float(quantile["E"]) for quantile in frame.by_group_ci]
     ours = percentile_estimate(46 / 64, drawn_recalls(bench, replicates=20_000), n=64)
     assert ends(ours) == pytest.approx(theirs, abs=0.025)
@@ -122,15 +126,22 @@ def test_fault_9_every_rate_and_gap_from_counts_is_fairlearns(bench):
     group, truth, guess = bench
     theirs = MetricFrame(
         metrics={
-            "accuracy": accuracy_score, "selection_rate": selection_rate, "recall": true_positive_rate,
+            "accuracy": accuracy_score,
+            "selection_rate": selection_rate,
+            "recall": true_positive_rate,
             "false_positive_rate": false_positive_rate,
         },
-        y_true=truth, y_pred=guess, sensitive_features=GROUPS[group],
-    )  # fmt: skip
+        y_true=truth,
+        y_pred=guess,
+        sensitive_features=GROUPS[group],
+    )
     predictions = Predictions.build(
-        classes=["no", "yes"], path=[str(i) for i in range(IMAGES)], y_true=truth, y_pred=guess,
+        classes=["no", "yes"],
+        path=[str(i) for i in range(IMAGES)],
+        y_true=truth,
+        y_pred=guess,
         groups=pd.DataFrame({"g": GROUPS[group]}),
-    )  # fmt: skip
+    )
     audit = audit_groups(predictions, by="g", metrics=list(theirs.by_group), positive="yes", draws=100)
     for metric in theirs.by_group:
         table = audit.group_table("g", metric=metric, class_name=None if metric == "accuracy" else "yes")

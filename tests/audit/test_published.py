@@ -30,9 +30,12 @@ def predictions():
     chosen = np.where(right, y, 1 - y)
     proba = np.where(np.eye(2)[chosen] == 1, sure[:, None], 1 - sure[:, None])
     return Predictions.build(
-        classes=["no", "yes"], path=[str(i) for i in range(len(names))], y_true=y, proba=proba,
+        classes=["no", "yes"],
+        path=[str(i) for i in range(len(names))],
+        y_true=y,
+        proba=proba,
         groups=pd.DataFrame({"g": names, "h": generator.choice(["x", "y"], len(names))}),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +46,12 @@ def audit(predictions):
 def numbers(values):
     """All numbers of plain JSON values, with their keys."""
     if isinstance(values, dict):
-        return [(key, one) for name, entry in values.items() for key, one in (*numbers(entry), (name, entry))
-                if isinstance(one, float)]  # fmt: skip
+        return [
+            (key, one)
+            for name, entry in values.items()
+            for key, one in (*numbers(entry), (name, entry))
+            if isinstance(one, float)
+        ]
     return [pair for entry in values for pair in numbers(entry)] if isinstance(values, list) else []
 
 
@@ -88,8 +95,10 @@ def test_what_is_shown_is_published_as_it_is(audit):
     for table, plain in zip(audit.to_dict()["tables"], published["tables"], strict=True):
         for row, shown in zip(table["rows"], plain["rows"], strict=True):
             assert (shown["rate"]["low"], shown["p_holm"], shown["verdict"]) == (
-                row["rate"]["low"], row["p_holm"], row["verdict"],
-            )  # fmt: skip
+                row["rate"]["low"],
+                row["p_holm"],
+                row["verdict"],
+            )
             if row["group"] in (["many"], ["more"]) and table["metric"] == "accuracy":
                 assert shown["rate"] == row["rate"]
     few = published["tables"][0]["rows"][0]["rate"]
@@ -129,9 +138,12 @@ def test_gates_give_away_no_more_than_the_tables(tmp_path, predictions, audit):
     )
     other = (predictions.y_pred + (np.arange(len(predictions)) % 5 == 0)) % 2
     before = Predictions.build(
-        classes=predictions.classes, path=predictions.path, y_true=predictions.y_true, y_pred=other,
+        classes=predictions.classes,
+        path=predictions.path,
+        y_true=predictions.y_true,
+        y_pred=other,
         groups=predictions.groups,
-    )  # fmt: skip
+    )
     report = judge_gates(predictions, load_gates(tmp_path / "gates.yaml", metrics=METRICS), baseline=before)
     rows = {(row.kind, row.group): row for row in report.rows}
     few, tiny = rows["at least", "few"], rows["at least", "tiny"]
@@ -148,9 +160,12 @@ def test_gates_give_away_no_more_than_the_tables(tmp_path, predictions, audit):
 def test_a_comparison_shows_the_size_of_small_groups_and_nothing_else(predictions):
     other = (predictions.y_pred + (np.arange(len(predictions)) % 5 == 0)) % 2
     before = Predictions.build(
-        classes=predictions.classes, path=predictions.path, y_true=predictions.y_true, y_pred=other,
+        classes=predictions.classes,
+        path=predictions.path,
+        y_true=predictions.y_true,
+        y_pred=other,
         groups=predictions.groups,
-    )  # fmt: skip
+    )
     comparison = compare_predictions(before, predictions, by="g")
     published = published_comparison(comparison)
     few, tiny = (next(row for row in published["rows"] if row["name"] == name) for name in ("few", "tiny"))

@@ -26,9 +26,18 @@ def right(*rates):
 
 def trial(name, after, *, before=None, at_prediction=False, margin=0.05):
     return try_candidate(
-        name, "words", learns_from="val", at_prediction=at_prediction, group=GROUP, names=NAMES, margin=margin,
-        before=right(0.9, 0.9, 0.5, 0.9) if before is None else before, after=after, confidence=0.95, seconds=0.1,
-    )  # fmt: skip
+        name,
+        "words",
+        learns_from="val",
+        at_prediction=at_prediction,
+        group=GROUP,
+        names=NAMES,
+        margin=margin,
+        before=right(0.9, 0.9, 0.5, 0.9) if before is None else before,
+        after=after,
+        confidence=0.95,
+        seconds=0.1,
+    )
 
 
 def chosen(*candidates, **more):
@@ -91,9 +100,13 @@ def test_the_verdict_on_test_has_three_states(before, after, verdict):
 
 def test_a_group_without_test_images_is_named():
     _, verdict, reason = judge_on_test(
-        right(1, 1, 1, 1), right(1, 1, 1, 1), group=np.where(GROUP == 2, -1, GROUP), names=NAMES, margin=0.05,
+        right(1, 1, 1, 1),
+        right(1, 1, 1, 1),
+        group=np.where(GROUP == 2, -1, GROUP),
+        names=NAMES,
+        margin=0.05,
         confidence=0.95,
-    )  # fmt: skip
+    )
     assert (verdict, reason) == ("NOT ENOUGH DATA", "No test image is in c.")
 
 
@@ -105,11 +118,24 @@ def result():
     test, verdict, reason = judge_on_test(before, after, group=GROUP, names=NAMES, margin=0.05, confidence=0.95)
     first = trial("good", after)
     return Repair(
-        parent="birds", by=("water<b>",), judged_by="class × water<b>", groups=NAMES, verdict=verdict, reason=reason,
-        trials=(first, trial("group_offsets", after, at_prediction=True)), before=("c", first.worst), chosen="good",
-        run="birds-repaired", test=test, comparison=compare_predictions(*tables, names=("before", "after")),
-        offsets={}, margin=0.05, settings=AuditOptions(), images={"train": 9, "val": 400, "test": 400}, seconds=1.5,
-    )  # fmt: skip
+        parent="birds",
+        by=("water<b>",),
+        judged_by="class × water<b>",
+        groups=NAMES,
+        verdict=verdict,
+        reason=reason,
+        trials=(first, trial("group_offsets", after, at_prediction=True)),
+        before=("c", first.worst),
+        chosen="good",
+        run="birds-repaired",
+        test=test,
+        comparison=compare_predictions(*tables, names=("before", "after")),
+        offsets={},
+        margin=0.05,
+        settings=AuditOptions(),
+        images={"train": 9, "val": 400, "test": 400},
+        seconds=1.5,
+    )
 
 
 def test_the_result_comes_back_from_its_json_and_shows_itself_escaped(result):

@@ -34,10 +34,14 @@ def fewer_permutations(monkeypatch):
 def drawn(seed, n=240, *, right=0.85, dark=None, tell=False):
     """Return predictions and columns: all images are right with one chance, but dark ones with another if given."""
     rng = np.random.default_rng(seed)
-    columns = pd.DataFrame({
-        "brightness": rng.uniform(0, 255, n).round(3), "sharpness": rng.beta(2, 5, n),
-        "file_type": rng.choice(["JPEG", "PNG"], n), "camera": rng.choice(["A", "B", None], n),
-    })  # fmt: skip
+    columns = pd.DataFrame(
+        {
+            "brightness": rng.uniform(0, 255, n).round(3),
+            "sharpness": rng.beta(2, 5, n),
+            "file_type": rng.choice(["JPEG", "PNG"], n),
+            "camera": rng.choice(["A", "B", None], n),
+        }
+    )
     y = (columns["brightness"] // 86).astype(int).to_numpy() if tell else rng.integers(0, 3, n)
     chance = np.where(columns["brightness"] < 60, right if dark is None else dark, right)
     y_pred = np.where(rng.uniform(size=n) < chance, y, (y + 1) % 3)
@@ -99,9 +103,7 @@ def test_a_slice_with_too_few_images_to_test_is_a_candidate():
     rare[np.flatnonzero(half)[:25]] = True
     rare[np.flatnonzero(~half)[:19]] = True
     y_pred = np.where(rare, (predictions.y_true + 1) % 3, predictions.y_pred)
-    predictions = Predictions.build(
-        classes=CLASSES, path=predictions.path, y_true=predictions.y_true, y_pred=y_pred
-    )  # fmt: skip
+    predictions = Predictions.build(classes=CLASSES, path=predictions.path, y_true=predictions.y_true, y_pred=y_pred)
     report = search_slices(
         predictions, columns=columns.assign(camera=np.where(rare, "odd", "usual")), options=AuditOptions()
     )
@@ -144,9 +146,11 @@ def test_copies_widen_the_interval_and_raise_p():
     predictions, columns = drawn(6, 400, right=0.9, dark=0.6)
     alone = search_slices(predictions, columns=columns[["brightness"]], options=AuditOptions())
     twice = Predictions.build(
-        classes=CLASSES, path=[*predictions.path, *(f"{p}-copy" for p in predictions.path)],
-        y_true=np.tile(predictions.y_true, 2), y_pred=np.tile(predictions.y_pred, 2),
-    )  # fmt: skip
+        classes=CLASSES,
+        path=[*predictions.path, *(f"{p}-copy" for p in predictions.path)],
+        y_true=np.tile(predictions.y_true, 2),
+        y_pred=np.tile(predictions.y_pred, 2),
+    )
     doubled = pd.concat([columns, columns], ignore_index=True)[["brightness"]]
     report = search_slices(
         twice, columns=doubled, units=np.tile(np.arange(400), 2), options=AuditOptions(min_group_size=40)
@@ -192,10 +196,12 @@ def test_the_shortcut_classifier_is_ridge_regression_onto_the_classes():
     x[:, 0] += labels[0]
     fold = np.arange(120) % FOLDS
     expected = [
-        sum((RidgeClassifier(alpha=1.0).fit(x[fold != f], y[fold != f]).predict(x[fold == f]) == y[fold == f]).sum()
-            for f in range(FOLDS))
+        sum(
+            (RidgeClassifier(alpha=1.0).fit(x[fold != f], y[fold != f]).predict(x[fold == f]) == y[fold == f]).sum()
+            for f in range(FOLDS)
+        )
         for y in labels
-    ]  # fmt: skip
+    ]
     assert _hits(x, labels).tolist() == expected
 
 

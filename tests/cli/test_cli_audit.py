@@ -52,9 +52,19 @@ def test_columns_are_cut_on_the_command_line_and_the_summary_comes_first(csv):
 
 def test_criteria_clusters_and_tolerance_reach_the_audit(csv):
     out = audit(
-        csv, "--by", "age:quantiles=3", "--criterion", "equal_opportunity", "--positive", "cat",
-        "--cluster-by", "burst", "--tolerance", "0.1", "--json",
-    )  # fmt: skip
+        csv,
+        "--by",
+        "age:quantiles=3",
+        "--criterion",
+        "equal_opportunity",
+        "--positive",
+        "cat",
+        "--cluster-by",
+        "burst",
+        "--tolerance",
+        "0.1",
+        "--json",
+    )
     settings = json.loads(out)["settings"]
     assert settings["criteria"] == ["equal_opportunity"]
     assert (settings["positive"], settings["cluster_by"], settings["tolerance"]) == ("cat", "burst", 0.1)

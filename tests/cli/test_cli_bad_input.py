@@ -125,10 +125,7 @@ def test_a_run_directory_that_exists(tlkit, image_folder):
     assert tlkit("fit", "tiny.yaml")[0] == 0
     before = sorted((path, path.stat().st_mtime_ns) for path in Path("runs").rglob("*") if path.is_file())
     code, output = tlkit("fit", "tiny.yaml")
-    assert (code, errors(output)) == (
-        2,
-        [saying("runs/tiny", "--overwrite", "name=OTHER")],
-    )
+    assert (code, errors(output)) == (2, [saying("runs/tiny", "--overwrite", "name=OTHER")])
     assert sorted((path, path.stat().st_mtime_ns) for path in Path("runs").rglob("*") if path.is_file()) == before
 
 

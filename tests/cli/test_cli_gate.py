@@ -29,8 +29,9 @@ def folder(tmp_path):
     """Return a folder with predictions of another tool (day .95, night .70 of 1,000 each) and gates for them."""
     rows = [
         (f"{light}{i}.png", "cat" if i % 2 else "dog", light, i >= right)
-        for light, right in (("day", 950), ("night", 700)) for i in range(1000)
-    ]  # fmt: skip
+        for light, right in (("day", 950), ("night", 700))
+        for i in range(1000)
+    ]
     table = pd.DataFrame(rows, columns=["path", "y_true", "light", "wrong"])
     table["y_pred"] = table.y_true.where(~table.wrong, table.y_true.map({"cat": "dog", "dog": "cat"}))
     table.drop(columns="wrong").to_csv(tmp_path / "p.csv", index=False)

@@ -20,9 +20,14 @@ def python(*arguments: object, cwd: Path, stdout: object = subprocess.PIPE) -> s
     """Run Python with the library of this checkout."""
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
-        stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=cwd, timeout=120, check=False,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(LIBRARY)},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -50,8 +55,10 @@ def test_exit_functions_threads_and_what_follows_the_command_run_as_in_any_proce
     )
     done = python("-c", code, cwd=tmp_path)
     assert (done.returncode, done.stdout.splitlines()[1:], done.stderr) == (
-        0, ["after True", "thread", "exit function"], "",
-    )  # fmt: skip
+        0,
+        ["after True", "thread", "exit function"],
+        "",
+    )
 
 
 def test_a_profiler_sees_the_command_to_its_end(predictions, tmp_path):
@@ -65,9 +72,12 @@ def test_an_interrupt_ends_it_with_130_and_no_traceback(predictions, tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")  # opening it waits for a writer
     process = subprocess.Popen(
         [sys.executable, "-m", "tlkit", "evaluate", "pipe.csv"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(LIBRARY)},
-    )  # fmt: skip
+    )
     writer = os.open(tmp_path / "pipe.csv", os.O_WRONLY)  # returns once the command has opened it, too
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
@@ -88,9 +98,13 @@ def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a line of a shell that fails where any part of a pipe does; `tlkit` is the command."""
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", line.replace("tlkit", f"'{sys.executable}' -m tlkit")],
-        capture_output=True, text=True, cwd=cwd, timeout=120, check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("line", ["tlkit models | head -1", "tlkit --help | true", "tlkit recipe schema | head -1"])

@@ -93,10 +93,13 @@ def test_the_same_sample_differs_between_epochs_and_from_its_neighbours(photos):
 
 def test_augmentation_follows_the_path_not_the_row(photos):
     samples = scan_folder(photos)
-    whole, part = dataset_of(photos), ImageDataset(
-        type(samples)(samples.root, samples.classes, samples.table.iloc[5:].reset_index(drop=True)),
-        transform=build_transform(SMALL, augment="medium"),
-    )  # fmt: skip
+    whole, part = (
+        dataset_of(photos),
+        ImageDataset(
+            type(samples)(samples.root, samples.classes, samples.table.iloc[5:].reset_index(drop=True)),
+            transform=build_transform(SMALL, augment="medium"),
+        ),
+    )
     np.testing.assert_array_equal(whole[2, 9].image, part[2, 4].image)
 
 

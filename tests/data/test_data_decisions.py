@@ -50,10 +50,12 @@ def decided(tmp_path, monkeypatch):
 def test_decisions_relabel_and_drop_and_leave_the_splits_alone(samples, decided, caplog):
     caplog.set_level(logging.INFO, logger="tlkit")
     file = decided(
-        ("ant/0.png", "ant", "relabel to bee", "ant0"), ("bee/3.png", "bee", " Relabel to wasp ", "bee3"),
-        ("wasp/1.png", "wasp", "DROP", "wasp1"), ("wasp/2.png", "wasp", "keep", "wasp2"),
+        ("ant/0.png", "ant", "relabel to bee", "ant0"),
+        ("bee/3.png", "bee", " Relabel to wasp ", "bee3"),
+        ("wasp/1.png", "wasp", "DROP", "wasp1"),
+        ("wasp/2.png", "wasp", "keep", "wasp2"),
         ("ant/1.png", "ant", "", "ant1"),
-    )  # fmt: skip
+    )
     after = apply_decisions(samples, [file])
     labels = after.table.set_index("path")["label"]
     assert (labels["ant/0.png"], labels["bee/3.png"], labels["ant/1.png"]) == ("bee", "wasp", "ant")
@@ -67,9 +69,13 @@ def test_decisions_relabel_and_drop_and_leave_the_splits_alone(samples, decided,
 
 def test_everything_wrong_with_decisions_is_said_at_once_with_lines(samples, decided):
     file = decided(
-        ("ant/0.png", "ant", "relabel to bea", ""), ("ant/1.png", "ant", "kep", ""), ("ant/2.png", "ant", "bee", ""),
-        ("bee/0.png", "bee", "drop", ""), ("bee/0.png", "bee", "keep", ""), ("bee/1.png", "bee", "relabel to", ""),
-    )  # fmt: skip
+        ("ant/0.png", "ant", "relabel to bea", ""),
+        ("ant/1.png", "ant", "kep", ""),
+        ("ant/2.png", "ant", "bee", ""),
+        ("bee/0.png", "bee", "drop", ""),
+        ("bee/0.png", "bee", "keep", ""),
+        ("bee/1.png", "bee", "relabel to", ""),
+    )
     with pytest.raises(DataError) as caught:
         read_decisions(file, classes=CLASSES)
     assert caught.value.problems == (
@@ -104,10 +110,7 @@ def test_a_file_that_is_no_table_of_decisions_is_refused(decided, tmp_path):
 def test_images_that_changed_or_are_gone_are_left_alone_and_named(samples, decided, caplog):
     file = decided(("ant/0.png", "ant", "drop", "another"), ("gone.png", "ant", "relabel to bee", "x"))
     pd.testing.assert_frame_equal(apply_decisions(samples, [file]).table, samples.table)
-    assert caplog.messages[-2:] == [
-        saying("1", "ant/0.png"),
-        saying("1", "gone.png"),
-    ]
+    assert caplog.messages[-2:] == [saying("1", "ant/0.png"), saying("1", "gone.png")]
 
 
 def test_an_image_with_another_label_than_then_is_refused_and_files_build_on_each_other(samples, decided):

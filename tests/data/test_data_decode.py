@@ -18,8 +18,11 @@ from tlkit.errors import DataError
 
 QUARTERS = np.zeros((40, 60, 3), np.uint8)
 QUARTERS[:20, :30], QUARTERS[:20, 30:], QUARTERS[20:, :30], QUARTERS[20:, 30:] = (
-    (250, 10, 10), (10, 250, 10), (10, 10, 250), (200, 200, 0),
-)  # fmt: skip
+    (250, 10, 10),
+    (10, 250, 10),
+    (10, 10, 250),
+    (200, 200, 0),
+)
 READABLE = "JPEG, PNG, GIF, BMP, WebP, TIFF, PPM/PGM/PBM and AVIF"
 LOSSLESS_JPEG = {"quality": 100, "subsampling": 0}
 TURNED = {  # how a camera stores the picture for each orientation tag
@@ -69,9 +72,17 @@ def png(
 def tiff(data: bytes, *, width: int, bits: int, white_is_zero: bool = False, sample_format: int = 1) -> bytes:
     """A one-row, one-channel, little-endian TIFF file by hand; sample_format 1 unsigned, 2 signed, 3 float."""
     entries = [
-        (256, width), (257, 1), (258, bits), (259, 1), (262, 0 if white_is_zero else 1), (273, 0), (277, 1), (278, 1),
-        (279, len(data)), (339, sample_format),
-    ]  # fmt: skip
+        (256, width),
+        (257, 1),
+        (258, bits),
+        (259, 1),
+        (262, 0 if white_is_zero else 1),
+        (273, 0),
+        (277, 1),
+        (278, 1),
+        (279, len(data)),
+        (339, sample_format),
+    ]
     offset = 8 + 2 + 12 * len(entries) + 4
     fields = [struct.pack("<HHIHH", tag, 3, 1, offset if tag == 273 else value, 0) for tag, value in entries]
     return b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(fields) + struct.pack("<I", 0) + data
@@ -292,10 +303,7 @@ def test_embedded_colour_profiles_change_nothing():
         (b"\n<!DOCTYPE html><html>", saying("HTML", "page", "image")),
         (b'<svg xmlns="http://www.w3.org/2000/svg"/>', saying("SVG", "drawing", "image")),
         (b"\0\0\0\x18ftypheic\0\0\0\0", saying("HEIC", READABLE)),
-        (
-            b"version https://git-lfs.github.com",
-            saying("LFS", "'git lfs pull'", READABLE),
-        ),
+        (b"version https://git-lfs.github.com", saying("LFS", "'git lfs pull'", READABLE)),
         (b"%!PS-Adobe-3.0 EPSF", saying(READABLE, "image", "format")),
     ],
 )
@@ -333,8 +341,11 @@ def test_the_error_names_the_file_and_survives_pickling(tmp_path):
 SEEDS = [saved(Image.fromarray(QUARTERS), kind) for kind in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")]
 
 
-@given(seed=st.sampled_from(SEEDS), edits=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=20),
-       cut=st.integers(0, 200))  # fmt: skip
+@given(
+    seed=st.sampled_from(SEEDS),
+    edits=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=20),
+    cut=st.integers(0, 200),
+)
 def test_damaged_bytes_give_pixels_or_an_unreadable_image_and_nothing_else(seed, edits, cut):
     data = bytearray(seed)
     for at, value in edits:

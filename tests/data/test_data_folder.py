@@ -49,8 +49,12 @@ def test_images_are_found_at_every_depth_and_by_every_usual_ending(tmp_path, mak
         make_image(name)
     make_image("bee/5.pgm").rename(tmp_path / "bee/5.PGM")
     assert scan_folder(tmp_path).paths.tolist() == [
-        "ant/2.jpeg", "ant/deep/deeper/1.JPG", "bee/3.webp", "bee/4.TIFF", "bee/5.PGM",
-    ]  # fmt: skip
+        "ant/2.jpeg",
+        "ant/deep/deeper/1.JPG",
+        "bee/3.webp",
+        "bee/4.TIFF",
+        "bee/5.PGM",
+    ]
 
 
 def test_junk_is_ignored_with_one_line_for_each_kind(photos, make_image, lines):
@@ -144,10 +148,7 @@ def test_an_empty_split_folder_counts_as_absent(tmp_path, make_image, lines):
         make_image(f"train/{label}/1.png")
         (tmp_path / "val" / label).mkdir(parents=True)
     scan_folder(tmp_path)
-    assert lines() == [
-        saying("2", "val/ant/", "val/bee/"),
-        saying("images", "treated", "absent"),
-    ]
+    assert lines() == [saying("2", "val/ant/", "val/bee/"), saying("images", "treated", "absent")]
 
 
 def test_split_folders_beside_class_folders_are_an_error(photos, make_image):

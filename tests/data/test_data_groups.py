@@ -155,10 +155,7 @@ def test_stratified_groups_keep_the_share_of_a_rare_class():
 def test_the_decision_is_logged_and_images_without_a_group_are_counted(lines):
     rows = [(label, f"p{k}") for k in range(10) for label in "ab"] + [("a", None)] * 5
     hold_out(samples_of(rows), SplitPlan(val=0.2, seed=3, group_by="patient"))
-    assert lines() == [
-        saying("5", "images", "patient"),
-        saying("20", "3", "5", "25", "holding", "stratified"),
-    ]
+    assert lines() == [saying("5", "images", "patient"), saying("20", "3", "5", "25", "holding", "stratified")]
 
 
 def test_classes_of_one_group_each_stay_in_training_and_that_is_said(lines):
@@ -205,12 +202,10 @@ def test_times_are_numbers_or_dates_and_others_are_shown():
     [
         ({"folds": 1}, saying("0", "1", "folds", "2")),
         ({"folds": 3, "fold": 3}, saying("3", "folds", "2", "0")),
-        ({"group_by": "p", "time_column": "t"},
-         saying("group_by", "time_column")),
-        ({"folds": 2, "time_column": "t"},
-         saying("time_column", "Folds", "images")),
+        ({"group_by": "p", "time_column": "t"}, saying("group_by", "time_column")),
+        ({"folds": 2, "time_column": "t"}, saying("time_column", "Folds", "images")),
     ],
-)  # fmt: skip
+)
 def test_plans_that_contradict_themselves_are_refused(plan, message):
     with pytest.raises(DataError) as caught:
         SplitPlan(**plan)

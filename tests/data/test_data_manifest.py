@@ -88,12 +88,14 @@ def test_everything_wrong_with_a_list_is_said_at_once_with_its_line(tmp_path, ma
     ("content", "message"),
     [
         ("file,label\n", "{file} has no column 'path'. It has file, label."),
-        ("path;label\nx;y\n", "{file} has no column 'path'. It has path;label. It seems to be separated by semicolons; "
-         "use commas."),
+        (
+            "path;label\nx;y\n",
+            "{file} has no column 'path'. It has path;label. It seems to be separated by semicolons; use commas.",
+        ),
         ("path,label\n", "{file} lists no images that can be used."),
         ("", "{file} is empty. It should be a CSV table that begins with the names of its columns."),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_list_is_said(tmp_path, content, message):
     file = tmp_path / "list.csv"
     file.write_text(content)
@@ -231,7 +233,7 @@ def test_a_field_of_several_lines_does_not_shift_the_lines_of_messages(tmp_path,
         ("path,label\na,b,c\nd,e\nf\n", saying("list.csv:2", "3", "2", "4")),
         ('path,label\na,"b\n', saying("list.csv:2", "CSV")),
     ],
-)  # fmt: skip
+)
 def test_rows_and_columns_that_do_not_match_are_named(tmp_path, monkeypatch, text, expected):
     monkeypatch.chdir(tmp_path)
     Path("list.csv").write_text(text)

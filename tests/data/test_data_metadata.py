@@ -40,8 +40,12 @@ def test_paths_are_compared_in_one_form(samples, photos):
     text = f"path,g\n./ant/0.png,a\nant\\1.png,b\nbee//2.png,c\n{photos}/bee/3.png,d\n ant/./4.png ,e\n"
     groups = add_metadata(samples, write(photos, text), groups=["g"]).table.set_index("path")["g"].dropna()
     assert groups.to_dict() == {
-        "ant/0.png": "a", "ant/1.png": "b", "bee/2.png": "c", "bee/3.png": "d", "ant/4.png": "e",
-    }  # fmt: skip
+        "ant/0.png": "a",
+        "ant/1.png": "b",
+        "bee/2.png": "c",
+        "bee/3.png": "d",
+        "ant/4.png": "e",
+    }
 
 
 def test_accents_match_however_they_are_composed(tmp_path, make_image):

@@ -114,9 +114,14 @@ def test_a_lossless_jpeg_is_not_scaled():
 
 
 @given(
-    sides, sides, st.sampled_from(["crop", "letterbox", "squash"]),
-    st.sampled_from([None, (0.6, 1.15), (0.2, 4 / 3)]), st.integers(1, 300), st.integers(1, 300), st.integers(0, 99),
-)  # fmt: skip
+    sides,
+    sides,
+    st.sampled_from(["crop", "letterbox", "squash"]),
+    st.sampled_from([None, (0.6, 1.15), (0.2, 4 / 3)]),
+    st.integers(1, 300),
+    st.integers(1, 300),
+    st.integers(0, 99),
+)
 def test_what_is_left_has_twice_the_pixels_that_are_needed(width, height, resize, zoom, tall, wide, seed):
     preprocess = Preprocess(image_size=(tall, wide), resize=resize)
     framing = None if zoom is None else Zoom(*zoom)

@@ -103,21 +103,26 @@ def test_class_numbers_are_names_too_and_keys_end_at_the_first_dot(tmp_path, mak
     image = make_image("x.png").read_bytes()
     members = {"a/b.c/1.PNG": image, "a/b.c/1.cls": b"10", "2.png": image, "2.json": b'{"cls": 2}', "README": b"hello"}
     samples = read_shards(str(write_tar(tmp_path / "t.tar", members)))
-    assert samples.table[["path", "label"]].to_numpy().tolist() == [
-        ["t.tar/2.png", "2"],
-        ["t.tar/a/b.c/1.PNG", "10"],
-    ]
+    assert samples.table[["path", "label"]].to_numpy().tolist() == [["t.tar/2.png", "2"], ["t.tar/a/b.c/1.PNG", "10"]]
 
 
 def test_everything_wrong_with_shards_is_said_at_once(tmp_path, make_image):
     image = make_image("x.png").read_bytes()
-    write_tar(tmp_path / "a.tar", {
-        "1.png": image, "1.jpg": image, "1.cls": b"a",
-        "2.png": image, "2.json": b"[1]",
-        "3.png": image, "3.json": b'{"label": null}',
-        "4.png": image, "4.cls": b"a",
-        "5.png": image,
-    })  # fmt: skip
+    write_tar(
+        tmp_path / "a.tar",
+        {
+            "1.png": image,
+            "1.jpg": image,
+            "1.cls": b"a",
+            "2.png": image,
+            "2.json": b"[1]",
+            "3.png": image,
+            "3.json": b'{"label": null}',
+            "4.png": image,
+            "4.cls": b"a",
+            "5.png": image,
+        },
+    )
     (tmp_path / "b.tar").write_bytes(b"no tar at all" * 100)
     with pytest.raises(DataError) as caught:
         read_shards([str(tmp_path / name) for name in ("a.tar", "b.tar")])
@@ -152,9 +157,12 @@ def test_nothing_hostile_in_a_tar_is_followed(tmp_path, make_image, monkeypatch)
             info.type, info.linkname = kind, "../secret.png"
             tar.addfile(info)
         for name, content in {
-            "../out.png": image, "/etc/abs.png": image, "a/../../up.png": image, "big.png": bytes(200_000),
+            "../out.png": image,
+            "/etc/abs.png": image,
+            "a/../../up.png": image,
+            "big.png": bytes(200_000),
             "fine.png": image,
-        }.items():  # fmt: skip
+        }.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))

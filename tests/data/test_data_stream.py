@@ -171,8 +171,10 @@ def test_reading_ahead_changes_no_pixel(shards):
     for ahead in (stream, None):
         loader = create_loader(
             ImageDataset(samples, transform=transform, stream=ahead),
-            batch_size=8, shuffle=True, order=partial(stream.order, seed=0),
-        )  # fmt: skip
+            batch_size=8,
+            shuffle=True,
+            order=partial(stream.order, seed=0),
+        )
         found = torch.cat([batch.image for batch in loader])
         order = [index for _, index in EpochSampler(IMAGES, shuffle=True, seed=0, order=partial(stream.order, seed=0))]
         plain = ImageDataset(samples, transform=transform)

@@ -34,10 +34,7 @@ def mixed(tmp_path, make_image):
 def test_counts_sizes_modes_and_formats_are_told(mixed):
     summary, samples = summarise_data(mixed)
     assert summary.images == len(samples) == 12
-    assert summary.counts == {
-        "ant": {"train": 4, "val": 2, "test": 0},
-        "bee": {"train": 4, "val": 2, "test": 0},
-    }
+    assert summary.counts == {"ant": {"train": 4, "val": 2, "test": 0}, "bee": {"train": 4, "val": 2, "test": 0}}
     assert summary.sizes == {"width": (40, 40, 400), "height": (32, 32, 100), "megapixels": (0.00128, 0.00128, 0.04)}
     assert summary.modes == {"RGB": 10, "L": 1}
     assert summary.formats == {"PNG": 10, "JPEG": 1}

@@ -34,10 +34,20 @@ NEEDED = {  # arguments without a default
     "SmallestMaxSize": {"max_size": 60},
 }
 USELESS = {  # they need boxes, masks, fonts or other images, or do nothing to RGB
-    "BBoxSafeRandomCrop", "ConstrainedCoarseDropout", "CropNonEmptyMaskIfExists", "FDA", "HistogramMatching",
-    "MaskDropout", "Mosaic", "OverlayElements", "PixelDistributionAdaptation", "RandomCropNearBBox",
-    "RandomSizedBBoxSafeCrop", "TextImage", "ToRGB",
-}  # fmt: skip
+    "BBoxSafeRandomCrop",
+    "ConstrainedCoarseDropout",
+    "CropNonEmptyMaskIfExists",
+    "FDA",
+    "HistogramMatching",
+    "MaskDropout",
+    "Mosaic",
+    "OverlayElements",
+    "PixelDistributionAdaptation",
+    "RandomCropNearBBox",
+    "RandomSizedBBoxSafeCrop",
+    "TextImage",
+    "ToRGB",
+}
 
 
 @pytest.fixture(scope="module")

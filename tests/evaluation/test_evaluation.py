@@ -178,8 +178,12 @@ def test_a_given_prediction_is_judged_as_given() -> None:
     assert evaluation.accuracy.value == 1.0
     assert evaluation.top_k[1].value == pytest.approx(1 / 3)
     assert summary_table(evaluation).column("metric") == (
-        "accuracy", "balanced accuracy", "macro F1", "top-1 accuracy", "log loss",
-    )  # fmt: skip
+        "accuracy",
+        "balanced accuracy",
+        "macro F1",
+        "top-1 accuracy",
+        "log loss",
+    )
 
 
 def test_one_image_and_one_class_can_be_evaluated() -> None:
@@ -204,9 +208,18 @@ def test_the_summary_shows_value_interval_and_basis() -> None:
 def test_the_table_of_classes_holds_numbers_and_nan_where_undefined() -> None:
     table = evaluate(make([0, 0, 1], y_pred=[0, 1, 1], classes=3)).per_class_table()
     assert list(table.columns) == [
-        "class", "support", "precision", "precision_low", "precision_high", "recall", "recall_low", "recall_high",
-        "f1", "f1_low", "f1_high",
-    ]  # fmt: skip
+        "class",
+        "support",
+        "precision",
+        "precision_low",
+        "precision_high",
+        "recall",
+        "recall_low",
+        "recall_high",
+        "f1",
+        "f1_low",
+        "f1_high",
+    ]
     assert table["recall"].tolist()[:2] == [0.5, 1.0]
     assert table.loc[2, "recall":].isna().all()
 

@@ -23,9 +23,16 @@ N = 100
 
 def backbone(name, correct, ms, **more):
     ended = {
-        "weights": "hub", "license": "apache-2.0", "image_size": (224, 224), "width": 64, "parameters": 11_176_512,
-        "macs": 1_813_561_344, "images_per_s": 20.0, "knn": wilson(80, N), "log_me": -0.1,
-    } | more  # fmt: skip
+        "weights": "hub",
+        "license": "apache-2.0",
+        "image_size": (224, 224),
+        "width": 64,
+        "parameters": 11_176_512,
+        "macs": 1_813_561_344,
+        "images_per_s": 20.0,
+        "knn": wilson(80, N),
+        "log_me": -0.1,
+    } | more
     latency = Estimate(ms, 0.9 * ms, 1.2 * ms, n=20)
     return AdvisedBackbone(name=name, latency_ms=latency, probe=wilson(int(correct.sum()), N), **ended), correct
 

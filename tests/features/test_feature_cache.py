@@ -45,9 +45,18 @@ PREPROCESSES = st.builds(
 )
 TEXTS = st.sampled_from(["a", "b", "a,b", '"', ""])
 PROVENANCES = st.builds(
-    Provenance, TEXTS, TEXTS, TEXTS, PREPROCESSES, TEXTS, TEXTS, st.sampled_from(["float32", "bfloat16"]),
-    st.none() | st.builds(View, TEXTS, st.integers(0, 2), st.integers(0, 2), TEXTS), TEXTS, TEXTS,
-)  # fmt: skip
+    Provenance,
+    TEXTS,
+    TEXTS,
+    TEXTS,
+    PREPROCESSES,
+    TEXTS,
+    TEXTS,
+    st.sampled_from(["float32", "bfloat16"]),
+    st.none() | st.builds(View, TEXTS, st.integers(0, 2), st.integers(0, 2), TEXTS),
+    TEXTS,
+    TEXTS,
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -64,13 +73,24 @@ def test_every_single_input_moves_the_key(monkeypatch):
     changed = [
         replace(MADE_BY, **change)
         for change in (
-            {"architecture": "resnet34"}, {"weights": "1f" * 32}, {"layer": "map"}, {"decoder": "rules 2, pillow 13"},
-            {"preprocess": Preprocess(crop_pct=0.9)}, {"engine": "torch/cuda"}, {"dtype": "bfloat16"}, {"view": view},
-            {"view": replace(view, number=2)}, {"view": replace(view, seed=1)}, {"view": replace(view, augment="none")},
-            {"view": replace(view, made_with="albumentations 2.0.9")}, {"options": options_text({"act_layer": "silu"})},
-            {"decoder": "rules 1, pillow 14"}, {"engine_build": "torch 2.13.0"}, {"engine_build": "torch 2.14.0"},
+            {"architecture": "resnet34"},
+            {"weights": "1f" * 32},
+            {"layer": "map"},
+            {"decoder": "rules 2, pillow 13"},
+            {"preprocess": Preprocess(crop_pct=0.9)},
+            {"engine": "torch/cuda"},
+            {"dtype": "bfloat16"},
+            {"view": view},
+            {"view": replace(view, number=2)},
+            {"view": replace(view, seed=1)},
+            {"view": replace(view, augment="none")},
+            {"view": replace(view, made_with="albumentations 2.0.9")},
+            {"options": options_text({"act_layer": "silu"})},
+            {"decoder": "rules 1, pillow 14"},
+            {"engine_build": "torch 2.13.0"},
+            {"engine_build": "torch 2.14.0"},
         )
-    ]  # fmt: skip
+    ]
     keys = {made_by.key("ab") for made_by in [MADE_BY, *changed]} | {MADE_BY.key("ac")}
     assert len(keys) == len(changed) + 2
     viewed = replace(MADE_BY, view=view)

@@ -35,8 +35,9 @@ def test_log_me_is_the_greatest_evidence_of_the_linear_model(make_features, n, w
         best = minimize(
             lambda logs, target=target: -naive_evidence(features, target, *np.exp(logs)),
             np.log(max(starts, key=lambda start, target=target: naive_evidence(features, target, *start))),
-            method="L-BFGS-B", bounds=[(-5, 15), (-5, 10)],
-        )  # fmt: skip
+            method="L-BFGS-B",
+            bounds=[(-5, 15), (-5, 10)],
+        )
         naive.append(-best.fun)
     assert log_me(x, y, classes=names) == pytest.approx(np.mean(naive) / n, abs=2e-3)
 

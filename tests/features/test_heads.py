@@ -236,10 +236,7 @@ def test_unusable_features_are_refused_all_at_once(make_features):
     x[4, 2] = np.nan
     with pytest.raises(DataError) as caught:
         fit_head(x, y * 0, kind="ridge", classes=names)
-    assert caught.value.problems == (
-        saying("1", "12", "4", "Features", "infinite"),
-        saying("images", "class", "apart"),
-    )
+    assert caught.value.problems == (saying("1", "12", "4", "Features", "infinite"), saying("images", "class", "apart"))
     with pytest.raises(ModelError, match=saying("'logistics'", "'logistic'").pattern):
         fit_head(x, y, kind="logistics", classes=names)
     with pytest.raises(ModelError, match=saying("20", "5", "3", "features", "instead").pattern):

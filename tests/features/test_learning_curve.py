@@ -47,9 +47,13 @@ def test_fit_is_scipys_weighted_least_squares():
     noisy = power_law(np.array([0.9, 0.8, 0.6]), SIZES) + rng.normal(size=8) * 0.01
     weights = np.arange(1, 9.0)
     theirs, _ = curve_fit(
-        lambda n, a, b, c: a - b * n**-c, SIZES, noisy, p0=[0.9, 0.5, 0.5], sigma=1 / np.sqrt(weights),
+        lambda n, a, b, c: a - b * n**-c,
+        SIZES,
+        noisy,
+        p0=[0.9, 0.5, 0.5],
+        sigma=1 / np.sqrt(weights),
         bounds=([0, 0, 0.05], [1, np.inf, 2]),
-    )  # fmt: skip
+    )
     ours = fit_power_law(SIZES, noisy)
     sums = [float(weights @ (power_law(p, SIZES) - noisy) ** 2) for p in (ours, theirs)]
     assert sums[0] <= sums[1] * 1.005 + 1e-9

@@ -178,12 +178,20 @@ def chosen_of(train, val, scores):
     right = [one.y_pred == val.y for one in found]
     trials = [
         try_candidate(
-            one.method.name, one.method.words, learns_from=one.method.learns_from,
-            at_prediction=one.method.at_prediction, before=scores.argmax(axis=1) == val.y, after=after,
-            group=val.group, names=("a", "b", "c", "d"), margin=0.05, confidence=0.95, seconds=0.0,
+            one.method.name,
+            one.method.words,
+            learns_from=one.method.learns_from,
+            at_prediction=one.method.at_prediction,
+            before=scores.argmax(axis=1) == val.y,
+            after=after,
+            group=val.group,
+            names=("a", "b", "c", "d"),
+            margin=0.05,
+            confidence=0.95,
+            seconds=0.0,
         )
         for one, after in zip(found, right, strict=True)
-    ]  # fmt: skip
+    ]
     place = choose(trials, right, group=val.group, groups=4, confidence=0.95)
     return None if place is None else found[place]
 

@@ -86,12 +86,18 @@ def first_table() -> Any:
     age = np.where(rng.random(n) < 0.05, None, rng.integers(18, 80, n).astype(str).astype(object))
     label = np.array(CLASSES, dtype=object)[y]
     label[rng.permutation(n)[:12]] = None
-    groups = pd.DataFrame({
-        "tone": tone, "sex": sex, "age": age, "scene": [f"s{i // 4:03d}" for i in range(n)],
-        "site": [f"site{i:02d}" for i in rng.integers(0, 30, n)], "w": rng.uniform(0.5, 2.0, n).round(3).astype(str),
-        "size": rng.choice(["small", "medium", "large", "huge"], n, p=[0.3, 0.35, 0.33, 0.02]),
-        "tags": rng.choice(["a", "b", "a;b", "b;c", "c"], n),
-    })  # fmt: skip
+    groups = pd.DataFrame(
+        {
+            "tone": tone,
+            "sex": sex,
+            "age": age,
+            "scene": [f"s{i // 4:03d}" for i in range(n)],
+            "site": [f"site{i:02d}" for i in rng.integers(0, 30, n)],
+            "w": rng.uniform(0.5, 2.0, n).round(3).astype(str),
+            "size": rng.choice(["small", "medium", "large", "huge"], n, p=[0.3, 0.35, 0.33, 0.02]),
+            "tags": rng.choice(["a", "b", "a;b", "b;c", "c"], n),
+        }
+    )
     paths = [f"{i:04d}.jpg" for i in range(n)]
     return Predictions.build(classes=CLASSES, path=paths, y_true=label, proba=proba, groups=groups)
 
@@ -107,9 +113,12 @@ def second_table() -> Any:
     wrong = rng.random(len(first)) < np.where(first.y_true == 1, 0.3, 0.08)
     y_pred = np.where(wrong, (first.y_true + 1) % 3, first.y_true)
     return Predictions.build(
-        classes=CLASSES, path=first.path, y_true=np.array(CLASSES, dtype=object)[first.y_true],
-        y_pred=np.array(CLASSES, dtype=object)[y_pred], groups=first.groups,
-    )  # fmt: skip
+        classes=CLASSES,
+        path=first.path,
+        y_true=np.array(CLASSES, dtype=object)[first.y_true],
+        y_pred=np.array(CLASSES, dtype=object)[y_pred],
+        groups=first.groups,
+    )
 
 
 def points(n: int = 240, *, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -208,10 +217,14 @@ def slices() -> dict[str, Any]:
 
     rng = np.random.default_rng(21)
     n = 900
-    columns = pd.DataFrame({
-        "brightness": rng.uniform(0, 255, n).round(3), "sharpness": rng.beta(2, 5, n).round(6),
-        "file_type": rng.choice(["JPEG", "PNG"], n), "camera": rng.choice(["A", "B", None], n),
-    })  # fmt: skip
+    columns = pd.DataFrame(
+        {
+            "brightness": rng.uniform(0, 255, n).round(3),
+            "sharpness": rng.beta(2, 5, n).round(6),
+            "file_type": rng.choice(["JPEG", "PNG"], n),
+            "camera": rng.choice(["A", "B", None], n),
+        }
+    )
     y = rng.integers(0, 3, n)
     right = rng.random(n) < np.where(columns["brightness"] < 60, 0.55, 0.93)
     predictions = Predictions.build(
@@ -268,11 +281,20 @@ def repair() -> dict[str, Any]:
     after = [right(0.9, 0.88, 0.8, 0.9), right(0.9, 0.9, 0.53, 0.9), right(0.45, 0.9, 0.95, 0.9), right(*[0.82] * 4)]
     trials = [
         try_candidate(
-            f"candidate {place}", "words", learns_from="val", at_prediction=False, before=before, after=one,
-            group=group, names=names, margin=0.05, confidence=0.95, seconds=0.0,
+            f"candidate {place}",
+            "words",
+            learns_from="val",
+            at_prediction=False,
+            before=before,
+            after=one,
+            group=group,
+            names=names,
+            margin=0.05,
+            confidence=0.95,
+            seconds=0.0,
         )
         for place, one in enumerate(after)
-    ]  # fmt: skip
+    ]
     judged = [judge_on_test(before, one, group=group, names=names, margin=0.05, confidence=0.95) for one in after]
     return {
         "trials": [plain(trial) for trial in trials],
@@ -300,7 +322,7 @@ def statistics() -> dict[str, Any]:
         strata,
         tests,
         worst,
-    )  # fmt: skip
+    )
 
     rng = np.random.default_rng(8)
     k, n = np.array([3, 40, 77, 9]), np.array([10, 60, 90, 9])
@@ -401,9 +423,11 @@ def features() -> dict[str, Any]:
     for kind in ("logistic", "lda", "ridge", "linear_svm", "knn"):
         head = fit_head(x, y, kind=kind, classes=CLASSES)
         heads[kind] = {
-            "settings": plain(dict(head.settings)), "temperature": plain(head.temperature),
-            "proba": plain(head.predict_proba(points(6, seed=4)[0])), "accuracy": plain(head.out_of_fold_accuracy),
-        }  # fmt: skip
+            "settings": plain(dict(head.settings)),
+            "temperature": plain(head.temperature),
+            "proba": plain(head.predict_proba(points(6, seed=4)[0])),
+            "accuracy": plain(head.out_of_fold_accuracy),
+        }
     labels = find_wrong_labels(x, noisy, classes=CLASSES, paths=keys, splits=["train"] * n, digests=keys, head="ridge")
     suspects = [{"row": int(one.path[:3]), "score": plain(one.score), "issue": one.issue} for one in labels.suspects]
     curve = learning_curve(x, y, classes=CLASSES, kind="ridge", keys=keys, repeats=2)
@@ -437,17 +461,29 @@ def advice() -> dict[str, Any]:
     def backbone(name: str, start: int, stop: int, ms: float) -> tuple[Any, np.ndarray]:
         right = (np.arange(100) >= start) & (np.arange(100) < stop)
         return AdvisedBackbone(
-            name=name, weights="hub", license="apache-2.0", image_size=(224, 224), width=64, parameters=11_176_512,
-            macs=1_813_561_344, latency_ms=Estimate(ms, 0.9 * ms, 1.2 * ms, n=20), images_per_s=20.0,
-            probe=wilson(int(right.sum()), 100), knn=wilson(80, 100), log_me=-0.1,
-        ), right  # fmt: skip
+            name=name,
+            weights="hub",
+            license="apache-2.0",
+            image_size=(224, 224),
+            width=64,
+            parameters=11_176_512,
+            macs=1_813_561_344,
+            latency_ms=Estimate(ms, 0.9 * ms, 1.2 * ms, n=20),
+            images_per_s=20.0,
+            probe=wilson(int(right.sum()), 100),
+            knn=wilson(80, 100),
+            log_me=-0.1,
+        ), right
 
     three = [backbone("weak", 0, 60, 1.0), backbone("best", 0, 95, 30.0), backbone("quick", 3, 96, 7.0)]
     found = rank(three, classes=2, folds=5, machine="a machine")
     order = [one.name for one in found.backbones]
     suggested = None if found.suggested is None else order.index(found.suggested.name)
-    return {"order": [place for name in ("best", "quick", "weak") for place in [order.index(name)]],
-            "suggested": suggested, "contrasts": plain(found)["contrasts"]}  # fmt: skip
+    return {
+        "order": [place for name in ("best", "quick", "weak") for place in [order.index(name)]],
+        "suggested": suggested,
+        "contrasts": plain(found)["contrasts"],
+    }
 
 
 # data
@@ -466,12 +502,14 @@ def splits() -> dict[str, Any]:
     table["day"] = [f"2024-{1 + i % 12:02d}-{1 + i % 28:02d}" for i in range(len(table))]
     samples = Samples(Path(), CLASSES, table.astype("str"))
     plans = {
-        "seed_0": SplitPlan(val=0.2, test=0.2), "seed_1": SplitPlan(val=0.2, test=0.2, seed=1),
+        "seed_0": SplitPlan(val=0.2, test=0.2),
+        "seed_1": SplitPlan(val=0.2, test=0.2, seed=1),
         "unstratified": SplitPlan(val=0.1, test=0.3, stratify=False),
         "groups": SplitPlan(val=0.2, test=0.2, group_by="patient"),
         "time": SplitPlan(val=0.2, test=0.2, time_column="day"),
-        "fold_3": SplitPlan(val=0.2, folds=5, fold=3), "fold_of_groups": SplitPlan(folds=4, fold=1, group_by="patient"),
-    }  # fmt: skip
+        "fold_3": SplitPlan(val=0.2, folds=5, fold=3),
+        "fold_of_groups": SplitPlan(folds=4, fold=1, group_by="patient"),
+    }
     found: dict[str, Any] = {}
     for name, plan in plans.items():
         held = hold_out(samples, plan).table
@@ -571,10 +609,20 @@ def training() -> dict[str, Any]:
 
 
 CASES: dict[str, Callable[[], dict[str, Any]]] = {
-    "evaluation": evaluation, "audit": audit, "explain": explain, "compare": compare, "slices": slices, "gates": gates,
-    "repair": repair, "statistics": statistics, "features": features, "advice": advice, "splits": splits,
-    "images": images, "training": training,
-}  # fmt: skip
+    "evaluation": evaluation,
+    "audit": audit,
+    "explain": explain,
+    "compare": compare,
+    "slices": slices,
+    "gates": gates,
+    "repair": repair,
+    "statistics": statistics,
+    "features": features,
+    "advice": advice,
+    "splits": splits,
+    "images": images,
+    "training": training,
+}
 
 
 def write(name: str) -> Path:

@@ -43,9 +43,14 @@ def _loader():
 
 def _trainer(tmp_path, epochs):
     return pl.Trainer(
-        max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, default_root_dir=tmp_path,
-    )  # fmt: skip
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
 
 
 def test_the_weights_of_the_groups_are_those_of_algorithm_1_also_where_a_batch_lacks_a_group():
@@ -130,22 +135,34 @@ MIXED = "is given, but loss: group_dro knows one group per image."
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"audit.by": []}, "train.loss is group_dro, but audit.by names no column whose groups it could weight. Set "
-         "audit.by, or use loss: cross_entropy."),
-        ({"train.class_weights": "balanced"},
-         f"train.class_weights {TWICE} Remove train.class_weights, or use loss: cross_entropy."),
-        ({"train.logit_adjustment": 1.0},
-         f"train.logit_adjustment {TWICE} Remove train.logit_adjustment, or use loss: cross_entropy."),
+        (
+            {"audit.by": []},
+            "train.loss is group_dro, but audit.by names no column whose groups it could weight. Set "
+            "audit.by, or use loss: cross_entropy.",
+        ),
+        (
+            {"train.class_weights": "balanced"},
+            f"train.class_weights {TWICE} Remove train.class_weights, or use loss: cross_entropy.",
+        ),
+        (
+            {"train.logit_adjustment": 1.0},
+            f"train.logit_adjustment {TWICE} Remove train.logit_adjustment, or use loss: cross_entropy.",
+        ),
         ({"train.mixup": 0.2}, f"train.mixup {MIXED} Remove train.mixup, or use loss: cross_entropy."),
         ({"train.cutmix": 1.0}, f"train.cutmix {MIXED} Remove train.cutmix, or use loss: cross_entropy."),
-        ({"train.focal_gamma": 1.0}, "train.focal_gamma is 1, but loss: group_dro has none. Remove train.focal_gamma, "
-         "or use loss: focal."),
-        ({"train.loss": "focal", "train.group_dro_step": 0.1}, "train.group_dro_step is 0.1, but loss: focal has none. "
-         "Remove train.group_dro_step, or use loss: group_dro."),
+        (
+            {"train.focal_gamma": 1.0},
+            "train.focal_gamma is 1, but loss: group_dro has none. Remove train.focal_gamma, or use loss: focal.",
+        ),
+        (
+            {"train.loss": "focal", "train.group_dro_step": 0.1},
+            "train.group_dro_step is 0.1, but loss: focal has none. "
+            "Remove train.group_dro_step, or use loss: group_dro.",
+        ),
         ({"train.loss": "dro"}, "train.loss is 'dro'. Use cross_entropy, focal or group_dro. Did you mean group_dro?"),
         ({"train.group_dro_step": 0}, "train.group_dro_step is 0. Use a number above 0."),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_go_with_group_dro_is_refused(tmp_path, overrides, message):
     path = tmp_path / "r.yaml"
     path.write_text(

@@ -25,9 +25,15 @@ from tlkit.models.weights import tensors_digest
 
 SIZE = 64
 EVERY_STRATEGY = [
-    "frozen", "full", {"kind": "lp_ft", "probe_epochs": 1}, "gradual", "last_n", "norm_only", "bias_only",
+    "frozen",
+    "full",
+    {"kind": "lp_ft", "probe_epochs": 1},
+    "gradual",
+    "last_n",
+    "norm_only",
+    "bias_only",
     {"kind": "lora", "rank": 4},
-]  # fmt: skip
+]
 
 
 def _classifier(name="test_resnet", strategy="frozen", *, epochs=3, **train):
@@ -239,8 +245,10 @@ def test_a_checkpoint_of_lightning_loads_without_weights_and_without_pickle(stra
     loaded = Classifier.load_from_checkpoint(tmp_path / "a.ckpt", map_location="cpu", weights_only=True)
     assert tensors_digest(loaded.state_dict()) == tensors_digest(classifier.state_dict())
     assert (loaded.classes, loaded.strategy, loaded.settings) == (
-        classifier.classes, classifier.strategy, classifier.settings,
-    )  # fmt: skip
+        classifier.classes,
+        classifier.strategy,
+        classifier.settings,
+    )
     assert loaded.card() == classifier.card()
 
 

@@ -32,8 +32,11 @@ def test_lenets_layers_have_the_papers_shapes():
         getattr(model, name).register_forward_hook(lambda _, __, out, name=name: maps.update({name: out.shape[1:]}))
     assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
     assert {name: tuple(shape) for name, shape in maps.items()} == {
-        "c1": (6, 28, 28), "c3": (16, 10, 10), "c5": (120, 1, 1), "f6": (84,),
-    }  # fmt: skip
+        "c1": (6, 28, 28),
+        "c3": (16, 10, 10),
+        "c5": (120, 1, 1),
+        "f6": (84,),
+    }
     assert model(torch.zeros(1, 3, 64, 48)).shape == (1, 10)
 
 

@@ -208,10 +208,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped_with_everything_switched_on
     ("train", "message"),
     [
         ({"focal_gamma": 1.0}, "train.focal_gamma is 1, but loss: cross_entropy has none."),
-        (
-            {"loss": "focal", "label_smoothing": 0.1},
-            "train.label_smoothing is 0.1, but loss: focal knows one true",
-        ),
+        ({"loss": "focal", "label_smoothing": 0.1}, "train.label_smoothing is 0.1, but loss: focal knows one true"),
         ({"mix_off_epochs": 1}, "train.mix_off_epochs is 1, but there is neither mixup nor cutmix to turn off."),
         ({"mixup": 1.0, "mix_off_epochs": 4}, "train.mix_off_epochs is 4, but train.epochs is 4, which leaves none"),
         (

@@ -181,9 +181,14 @@ def _fit(
     rank = together[0] if together else 0
     if together:
         os.environ |= {
-            "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(together[1]), "TORCHELASTIC_RUN_ID": "test",
-        }  # fmt: skip
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": "2",
+            "LOCAL_WORLD_SIZE": "2",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(together[1]),
+            "TORCHELASTIC_RUN_ID": "test",
+        }
         stacks = Path(f"log-stacks-{rank}").open("w")  # noqa: SIM115  open until the process ends
         faulthandler.dump_traceback_later(TIMEOUT_S - 10, file=stacks)  # where it hangs, if it does
     import logging

@@ -36,11 +36,20 @@ def tiny_run(tiny_recipe):
 def test_a_fit_leaves_everything_that_the_run_directory_promises(tiny_run):
     there = {str(path.relative_to(tiny_run.path)) for path in tiny_run.path.rglob("*") if path.is_file()}
     promised = {
-        "recipe.yaml", "environment.json", "split.csv", "checkpoints/epoch-0001.ckpt",
-        "checkpoints/epoch-0002.ckpt", "checkpoints/epoch-0002.ckpt.sha256",
-        "model/model.safetensors", "model/model.json", "metrics.csv", "predictions/val.parquet",
-        "predictions/test.parquet", "evaluation.json", "report.html",
-    }  # fmt: skip
+        "recipe.yaml",
+        "environment.json",
+        "split.csv",
+        "checkpoints/epoch-0001.ckpt",
+        "checkpoints/epoch-0002.ckpt",
+        "checkpoints/epoch-0002.ckpt.sha256",
+        "model/model.safetensors",
+        "model/model.json",
+        "metrics.csv",
+        "predictions/val.parquet",
+        "predictions/test.parquet",
+        "evaluation.json",
+        "report.html",
+    }
     assert promised <= there
     assert tiny_run.status == "finished"
     assert not [name for name in there if "partial" in name or "tmp" in name]
@@ -233,10 +242,17 @@ def test_early_stopping_leaves_the_probe_alone(tiny_recipe):
 
 def test_everything_switched_on_resumes_to_the_weights_of_a_run_that_never_stopped(tiny_recipe, monkeypatch):
     overrides = {
-        "train.epochs": 3, "train.mixup": 0.4, "train.cutmix": 1.0, "train.mix_off_epochs": 1, "train.ema_decay": 0.9,
-        "train.loss": "focal", "train.sampling": "balanced", "train.accumulate_batches": 2,
-        "strategy": {"kind": "gradual"}, "data.batch_size": 4,
-    }  # fmt: skip
+        "train.epochs": 3,
+        "train.mixup": 0.4,
+        "train.cutmix": 1.0,
+        "train.mix_off_epochs": 1,
+        "train.ema_decay": 0.9,
+        "train.loss": "focal",
+        "train.sampling": "balanced",
+        "train.accumulate_batches": 2,
+        "strategy": {"kind": "gradual"},
+        "data.batch_size": 4,
+    }
     recipe = tiny_recipe()
     whole = fit(recipe, {"name": "whole", **overrides})
     with monkeypatch.context() as patch:
@@ -250,9 +266,12 @@ def test_everything_switched_on_resumes_to_the_weights_of_a_run_that_never_stopp
 def test_the_options_of_training_mean_the_same_on_cached_features(tiny_recipe, tmp_path, monkeypatch):
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
     options = {
-        "strategy": "frozen", "train.sampling": "balanced", "train.accumulate_batches": 2, "train.ema_decay": 0.9,
+        "strategy": "frozen",
+        "train.sampling": "balanced",
+        "train.accumulate_batches": 2,
+        "train.ema_decay": 0.9,
         "train.loss": "focal",
-    }  # fmt: skip
+    }
     recipe = tiny_recipe()
     cached = fit(recipe, {"name": "cached", **options})
     live = fit(recipe, {"name": "live", "features.use": "never", **options})

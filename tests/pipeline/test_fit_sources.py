@@ -129,9 +129,13 @@ def test_a_run_on_shards_is_the_run_on_their_folder(tiny_recipe, tmp_path, monke
 
 
 STREAM = {
-    "data.root": [], "data.shards": "s-{0..1}.tar", "data.shuffle_buffer": 6, "data.batch_size": 4, "data.test": 0,
+    "data.root": [],
+    "data.shards": "s-{0..1}.tar",
+    "data.shuffle_buffer": 6,
+    "data.batch_size": 4,
+    "data.test": 0,
     "report.enabled": False,
-}  # fmt: skip
+}
 
 
 @pytest.fixture

@@ -81,12 +81,7 @@ def test_importing_the_room_loads_no_matplotlib():
 
 def test_confusion_shows_every_count_and_the_images_of_each_true_class(ax):
     evaluation = evaluate(
-        Predictions.build(
-            classes=["ants", "bees"],
-            path=["a", "b", "c", "d"],
-            y_true=[0, 0, 0, 1],
-            y_pred=[0, 0, 1, 1],
-        )
+        Predictions.build(classes=["ants", "bees"], path=["a", "b", "c", "d"], y_true=[0, 0, 0, 1], y_pred=[0, 0, 1, 1])
     )
     assert plot_confusion(evaluation, ax) is ax
     draw(ax)
@@ -280,9 +275,12 @@ def explained(classes, groups, *, bad=(0, 0), n=4000, seed=1):
     y, g = random.integers(0, len(classes), n), random.integers(0, len(groups), n)
     right = random.random(n) < np.where((g == bad[0]) & (y == bad[1]), 0.3, 0.95)
     predictions = Predictions.build(
-        classes=classes, path=[str(i) for i in range(n)], y_true=y, y_pred=np.where(right, y, (y + 1) % len(classes)),
+        classes=classes,
+        path=[str(i) for i in range(n)],
+        y_true=y,
+        y_pred=np.where(right, y, (y + 1) % len(classes)),
         groups=pd.DataFrame({"g": [groups[i] for i in g]}),
-    )  # fmt: skip
+    )
     return explain_gaps(predictions, by="g", replicates=20).column("g")
 
 

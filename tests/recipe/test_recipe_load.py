@@ -231,7 +231,7 @@ def test_what_is_no_recipe_is_told_how_to_become_one(problems: Problems, text: s
         ("folds: 5, time_column: t, metadata: m.csv", saying("data.folds", "data.time_column")),
         ("resize: squash, crop_pct: 0.9", saying("data.crop_pct", "0.9", "resize")),
     ],
-)  # fmt: skip
+)
 def test_data_that_contradicts_itself_is_refused(problems: Problems, data: str, expected: object) -> None:
     head = f"recipe_version: 1\nname: a\nmodel: {{name: b}}\ndata: {{root: c, {data}}}\n"
     assert problems(head=head) == (saying("r.yaml:4", expected),)
@@ -249,7 +249,7 @@ def test_data_that_contradicts_itself_is_refused(problems: Problems, data: str, 
         ("{root: 5}", saying("data.root", "5", "YAML", "1.1", "'5'")),
         ("{root: a, folds: 1}", saying("data.folds", "1", "2")),
     ],
-)  # fmt: skip
+)
 def test_data_without_a_clear_source_is_refused(problems: Problems, data: str, expected: object) -> None:
     assert problems(head=f"recipe_version: 1\nname: a\nmodel: {{name: b}}\ndata: {data}\n") == (
         saying("r.yaml:4", expected),
@@ -262,10 +262,12 @@ def test_data_without_a_clear_source_is_refused(problems: Problems, data: str, e
         ("momentum: 0.9", saying("train.momentum", "0.9", "optimizer")),
         ("schedule: one_cycle, warmup_epochs: 1", saying("train.warmup_epochs", "1", "one_cycle", "schedule")),
         ("warmup_epochs: 5", saying("train.warmup_epochs", "5", "train.epochs", "0")),
-        ("precision: 16, device: cpu", saying("train.precision", "16", "train.device", "float16", "precision",
-         "bf16", "32")),
+        (
+            "precision: 16, device: cpu",
+            saying("train.precision", "16", "train.device", "float16", "precision", "bf16", "32"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_training_that_contradicts_itself_is_refused(problems: Problems, train: str, expected: object) -> None:
     assert problems(f"train: {{{train}}}\n") == (saying("r.yaml:5", expected),)
 
@@ -276,7 +278,7 @@ def test_training_that_contradicts_itself_is_refused(problems: Problems, train: 
         ("train: {sampling: balanced}", saying("data.shuffle_buffer", "9", "train.sampling", "train.class_weights")),
         ("strategy: {kind: frozen, head: logistic}\naugment: none", saying("data.shuffle_buffer", "9")),
     ],
-)  # fmt: skip
+)
 def test_a_buffer_beside_what_leaves_it_nothing_to_do_is_refused(
     problems: Problems, tail: str, expected: object
 ) -> None:

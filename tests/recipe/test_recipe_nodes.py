@@ -60,7 +60,7 @@ def test_values_are_those_of_the_safe_loader() -> None:
         ("a: {<<: {b: 1}}", saying("<<", "elsewhere")),
         ("a: {b: 1, b: 2}", saying("a.b", "1")),
     ],
-)  # fmt: skip
+)
 def test_a_trap_of_yaml_is_named_with_its_remedy(text: str, expected: object) -> None:
     assert said(text) == ([saying("r.yaml:1", expected)] if expected else [])
 
@@ -111,7 +111,7 @@ def test_duplicate_keys_name_both_lines() -> None:
         ("a: 1\nb: \x01", 2, saying("U+0001", "character")),
         ("a: 1\n%b: 2", 2, saying("YAML", "':'")),
     ],
-)  # fmt: skip
+)
 def test_a_syntax_error_is_told_by_line_and_remedy(text: str, line: int, expected: object) -> None:
     assert said(text) == [saying(f"r.yaml:{line}", expected)]
 

@@ -156,17 +156,21 @@ def test_a_mistake_of_the_file_is_told_even_where_an_override_covers_it(problems
         ("train.epochs.x=3", saying("train.epochs", "train.epochs=VALUE")),
         ("data.background.0=3", saying("data.background", "data.background=VALUE")),
         ("strategy=foo", saying("strategy", "'foo'", "frozen", "lp_ft", "last_n", "norm_only", "bias_only")),
-        ("strategy.kind=finetune", saying("strategy.kind", "'finetune'", "frozen", "lp_ft", "last_n", "norm_only",
-         "bias_only", "full")),
-        ("strategy.backbone_lr_factor=0.1", saying("strategy.kind", "kind", "lp_ft", "last_n", "norm_only",
-         "bias_only")),
+        (
+            "strategy.kind=finetune",
+            saying("strategy.kind", "'finetune'", "frozen", "lp_ft", "last_n", "norm_only", "bias_only", "full"),
+        ),
+        (
+            "strategy.backbone_lr_factor=0.1",
+            saying("strategy.kind", "kind", "lp_ft", "last_n", "norm_only", "bias_only"),
+        ),
         ("train=5", saying("train", "5")),
         ("train.class_weights={no: 2}", saying("no", "train.class_weights", "YAML", "'no'")),
         ("train.gradient_clip=None", saying("train.gradient_clip", "'None'", "0", "null")),
         ("train.learning_rate=1e999", saying("train.learning_rate", "1e999")),
         ("train.learning_rate=.nan", saying("train.learning_rate", ".nan")),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_override_is_told_as_written(problems: Problems, override: str, expected: object) -> None:
     assert problems([override]) == (saying(override, expected),)
 

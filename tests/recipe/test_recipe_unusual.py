@@ -22,34 +22,13 @@ def said(**train: object) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("train", "sentence"),
     [
-        (
-            {"learning_rate": 30.0},
-            saying("train.learning_rate", "30", "tlkit recipe tune"),
-        ),
-        (
-            {"learning_rate": 1e-12},
-            saying("train.learning_rate", "1e-12", "tlkit recipe tune"),
-        ),
-        (
-            {"weight_decay": 50.0},
-            saying("train.weight_decay", "50", "0", "0.1"),
-        ),
-        (
-            {"label_smoothing": 0.9},
-            saying("train.label_smoothing", "0.9", "0", "0.2"),
-        ),
-        (
-            {"warmup_epochs": 9.0, "epochs": 10},
-            saying("train.warmup_epochs", "9", "10"),
-        ),
-        (
-            {"momentum": 0.9999, "optimizer": "sgd"},
-            saying("train.momentum", "0.9999", "10,000", "0.9"),
-        ),
-        (
-            {"focal_gamma": 40.0, "loss": "focal"},
-            saying("train.focal_gamma", "40", "0.5", "5"),
-        ),
+        ({"learning_rate": 30.0}, saying("train.learning_rate", "30", "tlkit recipe tune")),
+        ({"learning_rate": 1e-12}, saying("train.learning_rate", "1e-12", "tlkit recipe tune")),
+        ({"weight_decay": 50.0}, saying("train.weight_decay", "50", "0", "0.1")),
+        ({"label_smoothing": 0.9}, saying("train.label_smoothing", "0.9", "0", "0.2")),
+        ({"warmup_epochs": 9.0, "epochs": 10}, saying("train.warmup_epochs", "9", "10")),
+        ({"momentum": 0.9999, "optimizer": "sgd"}, saying("train.momentum", "0.9999", "10,000", "0.9")),
+        ({"focal_gamma": 40.0, "loss": "focal"}, saying("train.focal_gamma", "40", "0.5", "5")),
     ],
 )
 def test_each_setting_far_outside_what_is_used_has_its_sentence(train: dict[str, object], sentence: object) -> None:

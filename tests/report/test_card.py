@@ -24,19 +24,29 @@ def predictions():
     guess = y.copy()
     guess[300:350] = 1 - y[300:350]
     return Predictions.build(
-        classes=["<b>cat</b>", "dog|s", "never"], path=[f"{i}.jpg" for i in range(408)], y_true=y, y_pred=guess,
+        classes=["<b>cat</b>", "dog|s", "never"],
+        path=[f"{i}.jpg" for i in range(408)],
+        y_true=y,
+        y_pred=guess,
         groups=pd.DataFrame({"light": light, "room": ["a", "b"] * 204}),
-    )  # fmt: skip
+    )
 
 
 def card(path, predictions, **more):
     counts = pd.DataFrame({"train": [0, 0, 9], "test": [204, 204, 0]}, index=list(predictions.classes))
     given = {
-        "name": "<script>pets</script>", "recipe_text": RECIPE, "counts": counts, "evaluation": evaluate(predictions),
+        "name": "<script>pets</script>",
+        "recipe_text": RECIPE,
+        "counts": counts,
+        "evaluation": evaluate(predictions),
         "environment": {"tlkit": "0.1", "weights": {"source": "hub", "license": "apache-2.0", "digest": "ab"}},
-        "audit": audit_groups(predictions, by="light"), "slices": None, "group_columns": predictions.group_columns,
-        "set_aside": 2, "leaks": 3, "split": "test",
-    }  # fmt: skip
+        "audit": audit_groups(predictions, by="light"),
+        "slices": None,
+        "group_columns": predictions.group_columns,
+        "set_aside": 2,
+        "leaks": 3,
+        "split": "test",
+    }
     return write_card(path / "MODEL_CARD.md", **{**given, **more}).read_text()
 
 
@@ -56,9 +66,12 @@ def test_a_failing_row_with_a_wide_interval_has_no_number(tmp_path, predictions)
     light = ["day"] * 384 + ["night"] * 24
     right = np.array([i % 10 > 0 for i in range(384)] + [i < 11 for i in range(24)])
     few = Predictions.build(
-        classes=predictions.classes, path=predictions.path, y_true=predictions.y_true,
-        y_pred=np.where(right, predictions.y_true, 1 - predictions.y_true), groups=pd.DataFrame({"light": light}),
-    )  # fmt: skip
+        classes=predictions.classes,
+        path=predictions.path,
+        y_true=predictions.y_true,
+        y_pred=np.where(right, predictions.y_true, 1 - predictions.y_true),
+        groups=pd.DataFrame({"light": light}),
+    )
     text = card(tmp_path, few, audit=audit_groups(few, by="light"), evaluation=evaluate(few))
     assert "| light | night | accuracy | 24 | [0.279, 0.649] | [-0.6" in text
     assert "0.458" not in text

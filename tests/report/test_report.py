@@ -197,9 +197,27 @@ def test_no_text_of_the_user_becomes_markup(tmp_path):
 
 
 DRAWN = {
-    "svg", "metadata", "RDF", "Work", "type", "format", "Agent", "creator", "title", "style", "defs", "g", "path",
-    "rect", "text", "tspan", "use", "image", "clipPath", "date",
-}  # fmt: skip
+    "svg",
+    "metadata",
+    "RDF",
+    "Work",
+    "type",
+    "format",
+    "Agent",
+    "creator",
+    "title",
+    "style",
+    "defs",
+    "g",
+    "path",
+    "rect",
+    "text",
+    "tspan",
+    "use",
+    "image",
+    "clipPath",
+    "date",
+}
 
 
 def drawings(page):
@@ -287,12 +305,23 @@ def test_a_browser_shows_the_page_and_has_nothing_to_complain_about(tmp_path, sc
     path = write_report(tmp_path / "report.html", **options((EVIL, "bees"), groups=LIGHT))
     picture = tmp_path / "page.png"
     command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-        "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1200,4000",
-        f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}", f"--screenshot={picture}",
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--hide-scrollbars",
+        "--enable-logging=stderr",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=1200,4000",
+        f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}",
+        f"--screenshot={picture}",
         path.as_uri(),
-    ]  # fmt: skip
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
     with Image.open(picture) as image:
@@ -311,9 +340,12 @@ def test_what_lies_behind_the_gaps_stands_on_the_page_with_its_numbers(tmp_path)
     y = random.integers(0, 2, 600)
     y_pred = np.where(random.random(600) < np.where((light == EVIL) & (y == 1), 0.5, 0.95), y, 1 - y)
     predictions = Predictions.build(
-        classes=["ants", "bees"], path=[str(i) for i in range(600)], y_true=y, y_pred=y_pred,
+        classes=["ants", "bees"],
+        path=[str(i) for i in range(600)],
+        y_true=y,
+        y_pred=y_pred,
         groups=pd.DataFrame({"light": light}),
-    )  # fmt: skip
+    )
     explanation = explain_gaps(predictions, by="light", training=pd.DataFrame({"light": ["day"] * 30}), replicates=50)
     page = page_of(tmp_path, **options(groups=LIGHT, n=120, explanation=explanation))
     assert "Behind the gaps" in page.words

@@ -13,12 +13,7 @@ from statsmodels.stats.multitest import multipletests
 
 from tlkit.stats.corrections import benjamini_hochberg, benjamini_yekutieli, hochberg, holm
 
-METHODS = {
-    holm: "holm",
-    hochberg: "simes-hochberg",
-    benjamini_hochberg: "fdr_bh",
-    benjamini_yekutieli: "fdr_by",
-}
+METHODS = {holm: "holm", hochberg: "simes-hochberg", benjamini_hochberg: "fdr_bh", benjamini_yekutieli: "fdr_by"}
 BH_1995 = (
     0.0001,
     0.0004,

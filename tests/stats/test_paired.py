@@ -13,8 +13,9 @@ from tlkit.stats.clusters import Units
 from tlkit.stats.paired import Pairs, clustered_difference, detectable_difference, paired_difference, pairs_needed
 from tlkit.stats.tests import mcnemar
 
-pairs = st.builds(Pairs, both=st.integers(0, 80), first=st.integers(0, 30), second=st.integers(0, 30),
-                  neither=st.integers(0, 80)).filter(lambda p: p.n > 0)  # fmt: skip
+pairs = st.builds(
+    Pairs, both=st.integers(0, 80), first=st.integers(0, 30), second=st.integers(0, 30), neither=st.integers(0, 80)
+).filter(lambda p: p.n > 0)
 
 
 def test_newcombes_paired_interval_gives_the_published_answer():

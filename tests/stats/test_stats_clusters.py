@@ -66,9 +66,7 @@ def test_the_variance_of_a_mean_is_that_of_statsmodels_with_clusters(sample):
     theirs = sm.OLS(sample["score"], np.ones(600)).fit(
         cov_type="cluster", cov_kwds={"groups": sample["unit"], "df_correction": True}, use_t=True
     )
-    moments = cluster_moments(
-        np.bincount(sample["unit"], weights=sample["score"])[:, None], np.full((40, 1), 15.0)
-    )  # fmt: skip
+    moments = cluster_moments(np.bincount(sample["unit"], weights=sample["score"])[:, None], np.full((40, 1), 15.0))
     assert moments.covariance[0, 0] == pytest.approx(theirs.cov_params()[0, 0])
     assert half(even) == pytest.approx(np.ptp(theirs.conf_int()) / 2, rel=0.03)  # a little fewer by kurtosis
 
@@ -253,10 +251,12 @@ def test_the_pooled_odds_are_mantel_and_haenszels_and_move_as_without_each_clust
     assert ours.statistic == pytest.approx(everything**2 / spread)
     assert 2.02 < np.log(ours.pooled.high / ours.pooled.value) / np.sqrt(spread) < 2.15
     assert ours.equal_p is None
-    plain = pooled_odds(*[
-        np.array([[(part & (kind == s) & (side == g)).sum() for s in range(3)] for g in (0, 1)])
-        for part in (right, np.ones(600, dtype=bool))
-    ])  # fmt: skip
+    plain = pooled_odds(
+        *[
+            np.array([[(part & (kind == s) & (side == g)).sum() for s in range(3)] for g in (0, 1)])
+            for part in (right, np.ones(600, dtype=bool))
+        ]
+    )
     assert ours.crude == pytest.approx(plain.crude)
     assert ours.p > 2 * plain.p  # independent images would be too sure
 
@@ -295,9 +295,11 @@ def test_the_adjusted_gap_moves_as_statsmodels_fits_without_each_cluster(sample)
     assert half(ours) / 2.04 == pytest.approx(margin, rel=0.06)
     separate = clustered_gap(right, alone(600), **asked)
     plain = adjusted_gap(
-        np.bincount(kind * 2 + (side == 0), weights=right), np.bincount(kind * 2 + (side == 0)),
-        member=[0, 1] * 3, others=np.repeat(asked["others"], 2, axis=0),
-    )  # fmt: skip
+        np.bincount(kind * 2 + (side == 0), weights=right),
+        np.bincount(kind * 2 + (side == 0)),
+        member=[0, 1] * 3,
+        others=np.repeat(asked["others"], 2, axis=0),
+    )
     assert separate.value == pytest.approx(plain.value)
     assert half(separate) == pytest.approx(half(plain), rel=0.02)
 
@@ -316,8 +318,9 @@ def test_a_value_that_one_cluster_alone_has_does_not_stop_the_adjusted_gap():
     )
     assert ours.low is not None
     assert half(ours) == pytest.approx(half(theirs), rel=0.1)
-    few = clustered_gap(right[:40], units_of(unit[:40] // 1), member=member[:40], others=others[:2, :1],
-                        pattern=value[:40])  # fmt: skip
+    few = clustered_gap(
+        right[:40], units_of(unit[:40] // 1), member=member[:40], others=others[:2, :1], pattern=value[:40]
+    )
     assert few.note == "too many values to hold fixed for so few clusters"
 
 

@@ -40,8 +40,11 @@ def test_the_interval_covers_the_true_change_at_least_as_often_as_it_says(truth)
             easy = rng.random(80)  # an image that is hard for one head is hard for the other
             again = np.where(rng.random(80) < 0.5, easy, rng.random(80))
             one, two = easy < p, again < q
-            drawn.append(Pairs(int((one & two).sum()), int((one & ~two).sum()), int((two & ~one).sum()),
-                               int((~one & ~two).sum())))  # fmt: skip
+            drawn.append(
+                Pairs(
+                    int((one & two).sum()), int((one & ~two).sum()), int((two & ~one).sum()), int((~one & ~two).sum())
+                )
+            )
         found = worst_change(drawn)
         covered += found.low <= true <= found.high
     assert covered / 300 >= 0.94

@@ -72,8 +72,7 @@ def test_rows_become_blocks_where_no_word_can_be_moved():
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.lists(st.text("ab c", max_size=12), min_size=3, max_size=3), min_size=1, max_size=5),
-    st.integers(5, 60),
+    st.lists(st.lists(st.text("ab c", max_size=12), min_size=3, max_size=3), min_size=1, max_size=5), st.integers(5, 60)
 )
 def test_no_word_is_lost_and_columns_fit(rows, width):
     narrow = lines([("N", "M", "O"), *rows], width)
@@ -106,8 +105,17 @@ def test_titles_and_notes_frame_the_rows_and_an_empty_line_parts_two_tables():
     columns = (Column("n", "n", "count"),)
     tables = [Table("a", "First", columns, ((1,), (2,), (3,)), notes=("A note.",)), Table("b", "Second", columns, ())]
     assert list(to_lines(tables, most_rows=2)) == [
-        "First", "n", "-", "1", "2", "", "… and 1 more row.", "A note.", "", "Second",
-    ]  # fmt: skip
+        "First",
+        "n",
+        "-",
+        "1",
+        "2",
+        "",
+        "… and 1 more row.",
+        "A note.",
+        "",
+        "Second",
+    ]
 
 
 def test_texts_of_other_people_cannot_break_a_line_or_steer_the_terminal():

@@ -66,9 +66,12 @@ def test_what_a_fit_hands_to_a_tracker_has_no_group_column():
     from tlkit.tracking.tracker import PREDICTION_COLUMNS
 
     predictions = Predictions.build(
-        classes=["cat", "dog"], path=["a.jpg", "b.jpg"], y_true=[0, 1], proba=[[0.9, 0.1], [0.6, 0.4]],
+        classes=["cat", "dog"],
+        path=["a.jpg", "b.jpg"],
+        y_true=[0, 1],
+        proba=[[0.9, 0.1], [0.6, 0.4]],
         groups=pd.DataFrame({"skin_tone": ["dark-secret", None]}),
-    )  # fmt: skip
+    )
     table = _tracked(predictions)
     assert tuple(table.columns) == PREDICTION_COLUMNS
     assert "dark-secret" not in table.to_csv()

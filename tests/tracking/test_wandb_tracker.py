@@ -202,15 +202,9 @@ def test_a_run_that_the_user_has_open_stays_open_and_untouched(options, tmp_path
 
 
 def test_auto_without_a_key_goes_offline_and_says_how_to_upload(options, caplog):
-    with (
-        caplog.at_level("INFO", logger="tlkit"),
-        create_tracker(**options | {"mode": "auto"}) as tracker,
-    ):
+    with caplog.at_level("INFO", logger="tlkit"), create_tracker(**options | {"mode": "auto"}) as tracker:
         pass
-    assert said(caplog) == [
-        saying("API", "wandb login"),
-        saying(tracker.location, "records", "offline"),
-    ]
+    assert said(caplog) == [saying("API", "wandb login"), saying(tracker.location, "records", "offline")]
 
 
 @pytest.mark.parametrize("login", ["environment", "netrc", "settings"])
@@ -229,10 +223,7 @@ def test_auto_with_a_key_but_no_network_falls_back_to_offline(options, home, mon
             (home / ".netrc").write_text(f"machine 127.0.0.1:9\n  login user\n  password {'a' * 40}\n")
             (home / ".netrc").chmod(0o600)
     environment = dict(os.environ)
-    with (
-        caplog.at_level("INFO", logger="tlkit"),
-        create_tracker(**options | {"mode": "auto"}) as tracker,
-    ):
+    with caplog.at_level("INFO", logger="tlkit"), create_tracker(**options | {"mode": "auto"}) as tracker:
         tracker.log_metrics({"val_loss": 1.0}, epoch=0)
     assert len(said(caplog)) == 2
     assert said(caplog)[0].startswith("W&B cannot record online (")

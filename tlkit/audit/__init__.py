@@ -6,12 +6,4 @@ from tlkit.audit.comparison import Comparison, compare_predictions
 from tlkit.audit.explain import explain_gaps
 from tlkit.audit.explanation import Explanation
 
-__all__ = [
-    "Audit",
-    "Comparison",
-    "Explanation",
-    "audit_groups",
-    "by_problems",
-    "compare_predictions",
-    "explain_gaps",
-]
+__all__ = ["Audit", "Comparison", "Explanation", "audit_groups", "by_problems", "compare_predictions", "explain_gaps"]

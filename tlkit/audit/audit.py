@@ -113,11 +113,24 @@ def audit_groups(
         'FAIL'
     """
     options = AuditOptions().with_overrides(
-        by=by, metrics=metrics, criteria=criteria, positive=positive, min_group_size=min_group_size,
-        max_half_width=max_half_width, max_intersection_order=max_intersection_order, confidence=confidence,
-        tolerance=tolerance, alpha=alpha, guaranteed=guaranteed, weights=weights, cluster_by=cluster_by,
-        pair_by=pair_by, seed=seed, draws=draws, max_values=max_values,
-    )  # fmt: skip
+        by=by,
+        metrics=metrics,
+        criteria=criteria,
+        positive=positive,
+        min_group_size=min_group_size,
+        max_half_width=max_half_width,
+        max_intersection_order=max_intersection_order,
+        confidence=confidence,
+        tolerance=tolerance,
+        alpha=alpha,
+        guaranteed=guaranteed,
+        weights=weights,
+        cluster_by=cluster_by,
+        pair_by=pair_by,
+        seed=seed,
+        draws=draws,
+        max_values=max_values,
+    )
     return audit_predictions(predictions, options)
 
 
@@ -155,9 +168,12 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
     unlabelled = int((~labelled).sum())
     logger.info(
         "Audit by %s: tables: %d, tests against the rest: %d, images: %d%s.",
-        ", ".join(options.by), len(tables), tests, len(known),
+        ", ".join(options.by),
+        len(tables),
+        tests,
+        len(known),
         f", {unlabelled} without a label left out" if unlabelled else "",
-    )  # fmt: skip
+    )
     return Audit(
         settings=options,
         images=len(known),
@@ -176,8 +192,9 @@ def _say_how_cut(levels: Sequence[Levels]) -> None:
         for alike in look_alikes(level.values):
             logger.warning(
                 "Audit by %s: %s differ only in case or spaces, and are groups of their own.",
-                level.column, first_few([repr(value) for value in alike]),
-            )  # fmt: skip
+                level.column,
+                first_few([repr(value) for value in alike]),
+            )
 
 
 def rate_tables(
@@ -274,9 +291,7 @@ def _drafts(
                 sure = summed / cells.gather(size)
         if design is None:
             k, n = counts.of(rate.metric, of)
-            return compare(
-                cells, rate, k=k, n=n, images=counts.n, truly=truly, mean_confidence=sure, options=options
-            )  # fmt: skip
+            return compare(cells, rate, k=k, n=n, images=counts.n, truly=truly, mean_confidence=sure, options=options)
         top, base = rate.outcomes(known.y_true, known.y_pred, of)
 
         def sampled(counts: Mask, base: Mask, design: Design) -> Sample:
@@ -286,9 +301,15 @@ def _drafts(
         if of is not None:
             shares = sampled(known.y_true == of, np.ones(len(known), dtype=np.bool_), replace(design, paired=False))
         return drafted(
-            cells, rate, sampled(top, base, design), images=cells.gather(counts.n), shares=shares,
-            truly=None if truly is None else cells.gather(truly), mean_confidence=sure, options=options,
-        )  # fmt: skip
+            cells,
+            rate,
+            sampled(top, base, design),
+            images=cells.gather(counts.n),
+            shares=shares,
+            truly=None if truly is None else cells.gather(truly),
+            mean_confidence=sure,
+            options=options,
+        )
 
     return [draft(rate) for rate in rates]
 
@@ -328,6 +349,13 @@ def _facts(
     if test is not None:
         p, method = test.p, test.method
     return ColumnFacts(
-        level.column, level.kind, level.how, missing, p, method, (*level.values, MISSING),
-        tuple(images.astype(int).tolist()), tuple(right.astype(int).tolist()),
-    )  # fmt: skip
+        level.column,
+        level.kind,
+        level.how,
+        missing,
+        p,
+        method,
+        (*level.values, MISSING),
+        tuple(images.astype(int).tolist()),
+        tuple(right.astype(int).tolist()),
+    )

@@ -171,8 +171,9 @@ def say_left_out(names: Sequence[str], *, level: int = logging.INFO) -> None:
             level,
             "Not audited by %s, since more than %d different values look like an identifier. What says which images "
             "belong together goes into cluster_by.",
-            first_few(list(names)), MAX_VALUES,
-        )  # fmt: skip
+            first_few(list(names)),
+            MAX_VALUES,
+        )
 
 
 def _joined(asked: str, found: Sequence[str]) -> str:

@@ -113,15 +113,23 @@ class Comparison:
         return pd.DataFrame(
             [
                 {
-                    "by": row.by, "name": row.name, "n": row.pairs.n,
-                    "first": row.first.value, "second": row.second.value,
-                    "difference": row.difference.value, "low": row.difference.low, "high": row.difference.high,
-                    "only_first_right": row.pairs.first, "only_second_right": row.pairs.second, "p": row.p,
-                    "p_holm": row.p_holm, "change": row.change,
+                    "by": row.by,
+                    "name": row.name,
+                    "n": row.pairs.n,
+                    "first": row.first.value,
+                    "second": row.second.value,
+                    "difference": row.difference.value,
+                    "low": row.difference.low,
+                    "high": row.difference.high,
+                    "only_first_right": row.pairs.first,
+                    "only_second_right": row.pairs.second,
+                    "p": row.p,
+                    "p_holm": row.p_holm,
+                    "change": row.change,
                 }
                 for row in self.rows
             ]
-        )  # fmt: skip
+        )
 
     def summary_rows(self) -> list[tuple[str, ...]]:
         """Return all rows as text, one tuple a row, the header first."""
@@ -218,9 +226,14 @@ def compare_predictions(
         ('0.150 [0.078, 0.226]', 'better')
     """
     options = AuditOptions().with_overrides(
-        by=by, min_group_size=min_group_size, confidence=confidence, alpha=alpha, weights=weights,
-        cluster_by=cluster_by, pair_by=pair_by,
-    )  # fmt: skip
+        by=by,
+        min_group_size=min_group_size,
+        confidence=confidence,
+        alpha=alpha,
+        weights=weights,
+        cluster_by=cluster_by,
+        pair_by=pair_by,
+    )
     return compare_models(first, second, options, names=names, leaked=leaked, all_columns=by is None)
 
 
@@ -273,9 +286,7 @@ def compare_models(
     clean = None
     if seen.any() and not seen.all():
         change = change_of(paired, ~seen, design, options.confidence)
-        clean = _row(
-            ALL, "without leaks", paired, ~seen, change, p_holm=change.p, design=design, options=options
-        )  # fmt: skip
+        clean = _row(ALL, "without leaks", paired, ~seen, change, p_holm=change.p, design=design, options=options)
     return Comparison(
         first=names[0],
         second=names[1],

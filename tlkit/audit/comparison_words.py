@@ -27,8 +27,18 @@ def summary_rows(comparison: Comparison) -> list[tuple[str, ...]]:
             continue
         rates = (f"{row.first.value:.3f}", f"{row.second.value:.3f}")
         counts = (str(row.pairs.first), str(row.pairs.second))
-        rows.append((row.by, row.name, str(row.pairs.n), *rates, signed(row.difference), *counts, p_text(row.p_holm),
-                     row.change))  # fmt: skip
+        rows.append(
+            (
+                row.by,
+                row.name,
+                str(row.pairs.n),
+                *rates,
+                signed(row.difference),
+                *counts,
+                p_text(row.p_holm),
+                row.change,
+            )
+        )
     return rows
 
 

@@ -119,10 +119,20 @@ def _result(criterion: Criterion, columns: tuple[str, ...], tables: Sequence[Gro
         row.base_rate.value for row in table.rows if row.group and row.base_rate and row.base_rate.value is not None
     ]
     return CriterionResult(
-        criterion, columns, verdict, table.metric, table.class_name, gap.value, gap.expected,
-        min(ratios) if ratios else None, gap.highest, gap.lowest,
-        (min(bases), max(bases)) if bases else None, kept, table.row(gap.lowest).wide or table.row(gap.highest).wide,
-    )  # fmt: skip
+        criterion,
+        columns,
+        verdict,
+        table.metric,
+        table.class_name,
+        gap.value,
+        gap.expected,
+        min(ratios) if ratios else None,
+        gap.highest,
+        gap.lowest,
+        (min(bases), max(bases)) if bases else None,
+        kept,
+        table.row(gap.lowest).wide or table.row(gap.highest).wide,
+    )
 
 
 def worst_verdict(tables: Iterable[GroupTable]) -> Verdict:
@@ -152,9 +162,11 @@ def choice_sentences(audit: Audit) -> list[str]:
     if not chosen:
         return []
     words = [f"{CriterionResult(one, (), None).name} ({ASKS[one]})" for one in chosen]
-    about = "each class against all others, the largest gap over the classes" if audit.settings.positive is None else (
-        f"the class {audit.settings.positive}"
-    )  # fmt: skip
+    about = (
+        "each class against all others, the largest gap over the classes"
+        if audit.settings.positive is None
+        else (f"the class {audit.settings.positive}")
+    )
     return [
         f"Chosen: {'; '.join(words)}; for {about}. Choosing is a judgement on what matters here, which no number takes "
         "over: where the base rates of the groups differ and the predictions are not perfect, calibration or "

@@ -207,9 +207,14 @@ def group_images(
         )
 
     return GroupImages(
-        by, group, int(inside.sum()), len(wrong), tuple(shown(row) for row in wrong[:most].tolist()),
-        tuple(shown(row) for row in close[:most].tolist()), _shift(predictions, inside, rest),
-    )  # fmt: skip
+        by,
+        group,
+        int(inside.sum()),
+        len(wrong),
+        tuple(shown(row) for row in wrong[:most].tolist()),
+        tuple(shown(row) for row in close[:most].tolist()),
+        _shift(predictions, inside, rest),
+    )
 
 
 def worst_images(predictions: Predictions, *, most: int = 12) -> GroupImages:
@@ -227,11 +232,7 @@ def worst_images(predictions: Predictions, *, most: int = 12) -> GroupImages:
 
 
 def audit_evidence(
-    predictions: Predictions,
-    audit: Audit,
-    *,
-    most: int = 6,
-    neighbours: Neighbours | None = None,
+    predictions: Predictions, audit: Audit, *, most: int = 6, neighbours: Neighbours | None = None
 ) -> tuple[GroupImages, ...]:
     """Return the images behind every row that fails for being worse than the rest, the widest gap first.
 
@@ -256,9 +257,9 @@ def audit_evidence(
                     chosen[table.columns, row.name] = (gap, table, row)
     found = []
     for _, table, row in sorted(chosen.values(), key=lambda one: (-one[0], one[1].by, one[2].name)):
-        cells = cross([
-            levels_of(predictions.groups[name], specs[name], max_values=settings.max_values) for name in table.columns
-        ])  # fmt: skip
+        cells = cross(
+            [levels_of(predictions.groups[name], specs[name], max_values=settings.max_values) for name in table.columns]
+        )
         inside = _members(cells, row)
         if inside is None:
             logger.info("%s: the group %s is cut otherwise here, so its images are not named.", table.by, row.name)
@@ -267,10 +268,15 @@ def audit_evidence(
         others = ~inside if row.group is None else (cells.code >= 0) & ~inside
         found.append(
             group_images(
-                known, inside[labelled], rest=others[labelled], by=table.by, group=row.name, most=most,
+                known,
+                inside[labelled],
+                rest=others[labelled],
+                by=table.by,
+                group=row.name,
+                most=most,
                 neighbours=neighbours,
             )
-        )  # fmt: skip
+        )
     return tuple(found)
 
 
@@ -293,9 +299,7 @@ def _members(cells: Cells, row: GroupRow) -> Mask | None:
     return np.asarray((cells.code >= 0) & cells.member[np.maximum(cells.code, 0), place])
 
 
-def _losses(
-    predictions: Predictions,
-) -> tuple[npt.NDArray[np.float64] | None, npt.NDArray[np.float64] | None]:
+def _losses(predictions: Predictions) -> tuple[npt.NDArray[np.float64] | None, npt.NDArray[np.float64] | None]:
     """Return the loss and the margin of each image, shapes (N,); None without probabilities."""
     if predictions.proba is None:
         return None, None

@@ -97,9 +97,15 @@ def explain_gaps(
         ('south', '-0.280 [-0.355, -0.201]', '-0.280 [-0.382, -0.181]', 0.0)
     """
     options = AuditOptions().with_overrides(
-        by=by, min_group_size=min_group_size, confidence=confidence, alpha=alpha, seed=seed, weights=weights,
-        cluster_by=cluster_by, pair_by=pair_by,
-    )  # fmt: skip
+        by=by,
+        min_group_size=min_group_size,
+        confidence=confidence,
+        alpha=alpha,
+        seed=seed,
+        weights=weights,
+        cluster_by=cluster_by,
+        pair_by=pair_by,
+    )
     return explain_predictions(
         predictions, options, order=order, training=training, min_cell_size=min_cell_size, replicates=replicates
     )
@@ -214,8 +220,10 @@ def _heat(
     p = [recalls[c][g].p for g, c in np.ndindex(*n.shape)]
     mirrored = np.count_nonzero(n > 0, axis=0) == 2
     first = (n > 0).argmax(axis=0)
-    own = [value if not mirrored[i % n.shape[1]] or i // n.shape[1] == first[i % n.shape[1]] else None
-           for i, value in enumerate(p)]  # fmt: skip
+    own = [
+        value if not mirrored[i % n.shape[1]] or i // n.shape[1] == first[i % n.shape[1]] else None
+        for i, value in enumerate(p)
+    ]
     adjusted = list(holm(own))
     for i, value in enumerate(p):
         if value is not None and own[i] is None:
@@ -285,8 +293,10 @@ def _trained(training: pd.DataFrame | None, cells: Cells) -> Ints | None:
 
 def _linked(known: Predictions, cells: Mapping[str, Cells], design: Design | None) -> list[Linked]:
     """Return how strongly each pair of columns, and each column and the class, go together."""
-    coded = {**{name: (cell.code, len(cell.values)) for name, cell in cells.items()},
-             CLASS: (known.y_true, len(known.classes))}  # fmt: skip
+    coded = {
+        **{name: (cell.code, len(cell.values)) for name, cell in cells.items()},
+        CLASS: (known.y_true, len(known.classes)),
+    }
     return [
         Linked(first, second, association(*coded[first], *coded[second], design))
         for first, second in itertools.combinations(coded, 2)

@@ -193,13 +193,18 @@ def explanation_html(explanation: Explanation) -> str:
     header = ("by", "group", "n", "against the rest", "class mix", "rate", "standardised", "training images")
     rows = [
         (
-            column.by, group.group, str(group.accuracy.n), signed(group.difference), signed(group.split.mix),
-            signed(group.split.rate), signed(group.split.standardised),
+            column.by,
+            group.group,
+            str(group.accuracy.n),
+            signed(group.difference),
+            signed(group.split.mix),
+            signed(group.split.rate),
+            signed(group.split.standardised),
             NONE if group.train is None else str(group.train),
         )
         for column in explanation.columns
         for group in column.groups
-    ]  # fmt: skip
+    ]
     return f"<div>{html_lines(sentences(explanation))}{html_table([header, *rows])}</div>"
 
 

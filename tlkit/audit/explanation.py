@@ -203,12 +203,22 @@ class Explanation:
         for column in self.columns:
             for group in column.groups:
                 split = group.split
-                rows.append({
-                    "by": column.by, "group": group.group, "n": group.accuracy.n, "accuracy": group.accuracy.value,
-                    "difference": group.difference.value, "class_mix": split.mix.value, "rate": split.rate.value,
-                    "standardised": split.standardised.value, "common_classes": split.common, "train": group.train,
-                    "train_share": group.train_share, "judged_share": group.judged_share,
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "by": column.by,
+                        "group": group.group,
+                        "n": group.accuracy.n,
+                        "accuracy": group.accuracy.value,
+                        "difference": group.difference.value,
+                        "class_mix": split.mix.value,
+                        "rate": split.rate.value,
+                        "standardised": split.standardised.value,
+                        "common_classes": split.common,
+                        "train": group.train,
+                        "train_share": group.train_share,
+                        "judged_share": group.judged_share,
+                    }
+                )
         return pd.DataFrame(rows)
 
     def sentences(self) -> list[str]:

@@ -64,10 +64,7 @@ def _table(facts: ColumnFacts, k: int) -> pd.DataFrame:
             "images": pd.array(n, dtype="Int64").copy(),
             "right": pd.array(good, dtype="Int64").copy(),
         }
-    ).assign(
-        images=lambda frame: frame["images"].mask(no_n),
-        right=lambda frame: frame["right"].mask(no_good),
-    )
+    ).assign(images=lambda frame: frame["images"].mask(no_n), right=lambda frame: frame["right"].mask(no_good))
 
 
 def hidden_cells(sizes: Ints, small: Mask, *, k: int, parts: Sequence[Ints] = ()) -> Mask:

@@ -76,7 +76,7 @@ class GapEstimates:
     @classmethod
     def of(
         cls, known: Predictions, cells: Cells, design: Design | None, options: AuditOptions, *, replicates: int
-    ) -> GapEstimates:  # fmt: skip
+    ) -> GapEstimates:
         """Count the images of one column."""
         classes, groups = len(known.classes), len(cells.values)
 
@@ -107,9 +107,7 @@ class GapEstimates:
     def _sample(self, base: Mask) -> Sample:
         assert self.design is not None, "independent images are counted"
         code = np.where(self.cells.code < 0, self.cells.patterns, self.cells.code)
-        return designed(
-            self.cells, self.design, counts=self.known.correct, base=base, code=code, options=self.options
-        )  # fmt: skip
+        return designed(self.cells, self.design, counts=self.known.correct, base=base, code=code, options=self.options)
 
     def _against_rest(self, g: int) -> tuple[Ints, Ints]:
         """Return images recognised and images of group g and of the rest, by class, each of shape (2, C)."""
@@ -138,9 +136,13 @@ class GapEstimates:
             return split_gap(*self._against_rest(g), rng=self.rng, confidence=level, replicates=self.replicates)
         there = self.cells.code >= 0
         return clustered_split(
-            self.known.correct[there], self._units.take(there), side=(self.cells.code[there] != g).astype(np.int64),
-            kind=self.known.y_true[there], kinds=len(self.known.classes), confidence=level,
-        )  # fmt: skip
+            self.known.correct[there],
+            self._units.take(there),
+            side=(self.cells.code[there] != g).astype(np.int64),
+            kind=self.known.y_true[there],
+            kinds=len(self.known.classes),
+            confidence=level,
+        )
 
     def adjusted(self, g: int, stratum: Ints, others: Floats | None) -> tuple[OddsRatio, Estimate]:
         """Return the gap of group g within strata: as odds, and adjusted by logistic regression.
@@ -158,9 +160,7 @@ class GapEstimates:
             odds = clustered_odds(right, units, side=(~member).astype(np.int64), stratum=stratum, confidence=level)
             if others is None:
                 return odds, too_many
-            return odds, clustered_gap(
-                right, units, member=member, others=others, pattern=stratum, confidence=level
-            )  # fmt: skip
+            return odds, clustered_gap(right, units, member=member, others=others, pattern=stratum, confidence=level)
         strata = int(stratum.max(initial=-1)) + 1
         cell = stratum * 2 + ~member  # members first
         n = np.bincount(cell, minlength=2 * strata).reshape(-1, 2).T
@@ -171,7 +171,7 @@ class GapEstimates:
         side, place = np.nonzero(n)
         return odds, adjusted_gap(
             k[side, place], n[side, place], member=side == 0, others=others[place], confidence=level
-        )  # fmt: skip
+        )
 
     def recalls(self, c: int, tested: Mask) -> list[Recall]:
         """Return each group's recall of class c, and how it compares with the rest's.

@@ -97,9 +97,13 @@ def gate_options(file: GatesFile, options: AuditOptions) -> AuditOptions:
     """
     gates = file.gates
     options = options.with_overrides(
-        confidence=gates.confidence, alpha=gates.alpha, min_group_size=gates.min_group_size, weights=gates.weights,
-        cluster_by=gates.cluster_by, pair_by=gates.pair_by,
-    )  # fmt: skip
+        confidence=gates.confidence,
+        alpha=gates.alpha,
+        min_group_size=gates.min_group_size,
+        weights=gates.weights,
+        cluster_by=gates.cluster_by,
+        pair_by=gates.pair_by,
+    )
     worse = () if gates.no_worse_than is None else gates.no_worse_than.by
     try:
         columns = {spec.column: spec for spec in reversed(options.cut((*gates.columns, *worse)))}
@@ -178,11 +182,19 @@ def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOpti
                 note = _why_not(row, options) or ("" if row.difference else "the rest is too small")
                 rows.append(
                     GateRow(
-                        kind="tolerance", where=file.where("tolerances", index), by=table.by, group=row.name,
-                        rate=table.rate_name, bound=gate.tolerance, n=row.rate.n, value=value, p_holm=row.p_holm,
-                        verdict=decided, note=note,
+                        kind="tolerance",
+                        where=file.where("tolerances", index),
+                        by=table.by,
+                        group=row.name,
+                        rate=table.rate_name,
+                        bound=gate.tolerance,
+                        n=row.rate.n,
+                        value=value,
+                        p_holm=row.p_holm,
+                        verdict=decided,
+                        note=note,
                     )
-                )  # fmt: skip
+                )
             if not judged:
                 rows.append(_empty("tolerance", file.where("tolerances", index), gate, gate.tolerance))
     return rows
@@ -226,12 +238,22 @@ def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, op
             within = rate.low >= bound if floor else rate.high <= bound
         yield _Case(
             GateRow(
-                kind="at least" if floor else "at most", where=where, by=table.by, group=row.name,
-                rate=table.rate_name, bound=bound, n=rate.n, value=_shown(rate, options), p_holm=None,
-                verdict="NOT ENOUGH DATA", note=_why_not(row, options) or (rate.note if rate.value is None else ""),
+                kind="at least" if floor else "at most",
+                where=where,
+                by=table.by,
+                group=row.name,
+                rate=table.rate_name,
+                bound=bound,
+                n=rate.n,
+                value=_shown(rate, options),
+                p_holm=None,
+                verdict="NOT ENOUGH DATA",
+                note=_why_not(row, options) or (rate.note if rate.value is None else ""),
             ),
-            p, beyond, within,
-        )  # fmt: skip
+            p,
+            beyond,
+            within,
+        )
 
 
 def _binomial_p(k: float, n: float, bound: float, *, floor: bool) -> float:
@@ -244,9 +266,7 @@ def _binomial_p(k: float, n: float, bound: float, *, floor: bool) -> float:
     return 1.0 if k <= 0 else float(betainc(k, n - k + 1, bound))
 
 
-def _no_worse(
-    paired: Paired, predictions: Predictions, file: GatesFile, options: AuditOptions
-) -> list[GateRow]:  # fmt: skip
+def _no_worse(paired: Paired, predictions: Predictions, file: GatesFile, options: AuditOptions) -> list[GateRow]:
     worse = file.gates.no_worse_than
     assert worse is not None
     parts: list[tuple[str, str, npt.NDArray[np.bool_]]] = [(EVERY, EVERY, np.ones(len(paired), dtype=bool))]
@@ -273,10 +293,18 @@ def _no_worse(
             needed = pairs_needed(worse.margin, pairs.discordant / pairs.n, alpha=options.alpha)
             note = f"about {needed:,} images would show a loss of {worse.margin:g}" if (needed or 0) > pairs.n else ""
         row = GateRow(
-            kind="no worse", where=where, by=by, group=name, rate="accuracy", bound=worse.margin, n=pairs.n,
+            kind="no worse",
+            where=where,
+            by=by,
+            group=name,
+            rate="accuracy",
+            bound=worse.margin,
+            n=pairs.n,
             value=_shown(difference, options) if large else Estimate(None, None, None, n=pairs.n, note=small),
-            p_holm=None, verdict="NOT ENOUGH DATA", note=note,
-        )  # fmt: skip
+            p_holm=None,
+            verdict="NOT ENOUGH DATA",
+            note=note,
+        )
         cases.append(
             _Case(
                 row,
@@ -288,16 +316,23 @@ def _no_worse(
     for by, name in unseen:
         nothing = Estimate(None, None, None, n=0, note="no labelled image that both predicted")
         row = GateRow(
-            kind="no worse", where=where, by=by, group=name, rate="accuracy", bound=worse.margin, n=0, value=nothing,
-            p_holm=None, verdict="NOT ENOUGH DATA", note=nothing.note,
-        )  # fmt: skip
+            kind="no worse",
+            where=where,
+            by=by,
+            group=name,
+            rate="accuracy",
+            bound=worse.margin,
+            n=0,
+            value=nothing,
+            p_holm=None,
+            verdict="NOT ENOUGH DATA",
+            note=nothing.note,
+        )
         cases.append(_Case(row, None, beyond=False, within=False))
     return _decided(cases, options.alpha)
 
 
-def _groups_there(
-    predictions: Predictions, spec: GroupColumn, options: AuditOptions
-) -> list[tuple[str, str]]:  # fmt: skip
+def _groups_there(predictions: Predictions, spec: GroupColumn, options: AuditOptions) -> list[tuple[str, str]]:
     """Return column and name of the groups that a model's predictions have, whatever the baseline has.
 
     Quantiles and the bins of a measurement are cut anew on the images that both predicted: those have other names.
@@ -338,6 +373,15 @@ def _empty(kind: str, where: str, gate: Tolerance | Limit, bound: float) -> Gate
     nothing = Estimate(None, None, None, n=0, note="no two groups to compare" if kind == "tolerance" else "no groups")
     rate = Rate(cast("Metric", gate.metric), gate.class_name).name
     return GateRow(
-        kind=kind, where=where, by=CROSS.join(gate.by), group="(none)", rate=rate, bound=bound, n=0,
-        value=nothing, p_holm=None, verdict="NOT ENOUGH DATA", note=nothing.note,
-    )  # fmt: skip
+        kind=kind,
+        where=where,
+        by=CROSS.join(gate.by),
+        group="(none)",
+        rate=rate,
+        bound=bound,
+        n=0,
+        value=nothing,
+        p_holm=None,
+        verdict="NOT ENOUGH DATA",
+        note=nothing.note,
+    )

@@ -62,14 +62,10 @@ def difference_estimate(
         correlation = float(sample.correlation[i])
     else:
         correlation = 0.0 if sample.among is None else float(sample.among[i, best])
-    low, high = correlated_bounds(
-        k1, n1, k2, n2, correlation=correlation, confidence=confidence, guaranteed=guaranteed
-    )  # fmt: skip
+    low, high = correlated_bounds(k1, n1, k2, n2, correlation=correlation, confidence=confidence, guaranteed=guaranteed)
     difference = k1 / n1 - k2 / n2
     variance, df = sample.spread(i, best)
-    ends = at_least_t(
-        float(low), float(high), difference=difference, variance=variance, df=df, confidence=confidence
-    )  # fmt: skip
+    ends = at_least_t(float(low), float(high), difference=difference, variance=variance, df=df, confidence=confidence)
     return Estimate(difference, *ends, n=n)
 
 
@@ -107,9 +103,13 @@ def overall_accuracy(right: npt.NDArray[np.bool_], design: Design | None, option
         sample = independent(everyone, k=np.array([right.sum(), 0]), n=np.array([n, 0]), options=options)
     else:
         sample = designed(
-            everyone, replace(design, paired=False), counts=right, base=np.ones(n, dtype=np.bool_), code=everyone.code,
+            everyone,
+            replace(design, paired=False),
+            counts=right,
+            base=np.ones(n, dtype=np.bool_),
+            code=everyone.code,
             options=options,
-        )  # fmt: skip
+        )
     return rate_estimate(sample, 0, confidence=options.confidence, guaranteed=options.guaranteed)
 
 

@@ -83,9 +83,7 @@ def _row(
     strictest: float,
     options: AuditOptions,
 ) -> GroupRow:
-    minus = partial(
-        difference_estimate, draft.sample, i, confidence=options.confidence, guaranteed=options.guaranteed
-    )  # fmt: skip
+    minus = partial(difference_estimate, draft.sample, i, confidence=options.confidence, guaranteed=options.guaranteed)
     over = partial(ratio_estimate, draft.sample, i, confidence=options.confidence)
     rate = _rate(draft, i, options)
     difference = minus() if draft.tested[i] else None

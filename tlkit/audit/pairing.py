@@ -158,8 +158,12 @@ def pair(first: Predictions, second: Predictions, *, names: tuple[str, str] = ("
     if only_first or only_second:
         logger.warning(
             "Compared are the %d images that both predicted; left out: %d only of %s, %d only of %s.",
-            len(common), only_first, names[0], only_second, names[1],
-        )  # fmt: skip
+            len(common),
+            only_first,
+            names[0],
+            only_second,
+            names[1],
+        )
     groups = pd.concat([two.groups, one.groups[[c for c in one.groups if c not in two.groups.columns]]], axis=1)
     first_pred, second_pred = _named(one, one.y_pred), _named(two, two.y_pred)
     return Paired(

@@ -198,11 +198,15 @@ class _Profiler:
         if design is not None:
             self._recalls = [
                 designed(
-                    cells, replace(design, paired=False), counts=predictions.correct, base=predictions.y_true == c,
-                    code=code, options=options,
+                    cells,
+                    replace(design, paired=False),
+                    counts=predictions.correct,
+                    base=predictions.y_true == c,
+                    code=code,
+                    options=options,
                 )
                 for c in range(len(predictions.classes))
-            ]  # fmt: skip
+            ]
             if predictions.proba is not None:  # sorted once for all areas
                 self._rising = np.argsort(predictions.proba, axis=0, kind="stable")
 
@@ -234,9 +238,11 @@ class _Profiler:
         if why := units.why_unknown:
             return Estimate(None, None, None, n=int(images.sum()), note=why)
         return clustered_mean_of_rates(
-            units.summed(place, len(chosen), known.correct[inside][kept]), units.summed(place, len(chosen)),
-            images=images, confidence=level,
-        )  # fmt: skip
+            units.summed(place, len(chosen), known.correct[inside][kept]),
+            units.summed(place, len(chosen)),
+            images=images,
+            confidence=level,
+        )
 
     def _weighted_recall(self, recalls: Sequence[Sample], i: int, images: Ints) -> Estimate:
         """Return the mean of weighted recalls, which are independent, by their effective counts (Kish)."""
@@ -307,9 +313,7 @@ class _Profiler:
                         rows[i][area][name] = estimate
         return rows
 
-    def _areas(
-        self, images: Mapping[int, Ints], is_group: Sequence[bool], c: int
-    ) -> dict[int, dict[str, Estimate]]:  # fmt: skip
+    def _areas(self, images: Mapping[int, Ints], is_group: Sequence[bool], c: int) -> dict[int, dict[str, Estimate]]:
         """Return the areas of class c by row, of independent images: the scores of all are sorted once."""
         assert self._known.proba is not None, "only probabilities rank"
         score, truly, known = self._known.proba[:, c], self._known.y_true == c, self._with_value
@@ -334,7 +338,7 @@ class _Profiler:
 
     def _clustered_areas(
         self, images: Mapping[int, Ints], is_group: Sequence[bool], c: int
-    ) -> dict[int, dict[str, Estimate]]:  # fmt: skip
+    ) -> dict[int, dict[str, Estimate]]:
         """Return the areas of class c by row, of images that are weighted or in clusters."""
         assert self._known.proba is not None and self._rising is not None and self._units is not None
         score, rising = self._known.proba[:, c], self._rising[:, c]
@@ -347,16 +351,21 @@ class _Profiler:
                 (rising[part[rising] & truly], rising[part[rising] & ~truly]) for part in (member, known & ~member)
             )
             compared = {
-                "auroc": (own_high, own_low), "auroc_positives": (own_high, low), "auroc_negatives": (high, own_low)
-            }  # fmt: skip
+                "auroc": (own_high, own_low),
+                "auroc_positives": (own_high, low),
+                "auroc_negatives": (high, own_low),
+            }
             found[i] = {
                 name: clustered_area(
-                    score[one], score[two], high_units=self._units.take(one), low_units=self._units.take(two),
+                    score[one],
+                    score[two],
+                    high_units=self._units.take(one),
+                    low_units=self._units.take(two),
                     confidence=self._options.confidence,
                 )
                 for name, (one, two) in compared.items()
                 if min(len(one), len(two)) >= MIN_RANKED
-            }  # fmt: skip
+            }
         return found
 
 

@@ -29,9 +29,16 @@ def trial_rows(repair: Repair) -> list[tuple[str, ...]]:
         words = ["chosen"] * (trial.method == repair.chosen) or ["helps"] * trial.helps
         words += [AT_PREDICTION] * trial.at_prediction
         rows.append(
-            (trial.method, trial.worst.format(), trial.worst_group, signed(trial.change), signed(trial.overall_change),
-             f"{trial.seconds:.2f}", ", ".join(words))
-        )  # fmt: skip
+            (
+                trial.method,
+                trial.worst.format(),
+                trial.worst_group,
+                signed(trial.change),
+                signed(trial.overall_change),
+                f"{trial.seconds:.2f}",
+                ", ".join(words),
+            )
+        )
     return rows
 
 
@@ -44,10 +51,17 @@ def summary_rows(repair: Repair) -> list[tuple[str, ...]]:
     if test is None:
         return [head, *rows]
     worst = (
-        "(worst)", f"{test.before_group} → {test.after_group}" if test.before_group != test.after_group
-        else test.before_group, NONE, f"{test.before.value:.3f}", f"{test.after.value:.3f}", signed(test.change),
-        NONE, NONE, NONE, "",
-    )  # fmt: skip
+        "(worst)",
+        f"{test.before_group} → {test.after_group}" if test.before_group != test.after_group else test.before_group,
+        NONE,
+        f"{test.before.value:.3f}",
+        f"{test.after.value:.3f}",
+        signed(test.change),
+        NONE,
+        NONE,
+        NONE,
+        "",
+    )
     return [head, worst, *rows]
 
 

@@ -124,15 +124,7 @@ def independent(cells: Cells, *, k: Ints, n: Ints, options: AuditOptions) -> Sam
     return Sample(own_n, rest_n, sides[0], sides[1], sides[1], sides, np.zeros(len(own_n)), among, p, _no_spread, gap)
 
 
-def designed(
-    cells: Cells,
-    design: Design,
-    *,
-    counts: Mask,
-    base: Mask,
-    code: Ints,
-    options: AuditOptions,
-) -> Sample:
+def designed(cells: Cells, design: Design, *, counts: Mask, base: Mask, code: Ints, options: AuditOptions) -> Sample:
     """Return the sample of weighted, clustered or matched images, from the images themselves.
 
     Args:
@@ -166,10 +158,19 @@ def designed(
         return max_gap_normal(found.rate[seen], found.size[seen], together, draws=options.draws, seed=options.seed)
 
     return Sample(
-        images[:rows], images[rows:], found.k_eff[:rows], found.size[:rows], found.rate_size[:rows], compared.sides,
-        compared.correlation, among, compared.p, compared.spread, gap,
+        images[:rows],
+        images[rows:],
+        found.k_eff[:rows],
+        found.size[:rows],
+        found.rate_size[:rows],
+        compared.sides,
+        compared.correlation,
+        among,
+        compared.p,
+        compared.spread,
+        gap,
         None if found.moments is None else found.moments.clusters[:rows],
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -335,9 +336,13 @@ def _matched(a: Floats, b: Floats, images: Ints, confidence: float) -> tuple[Sid
         rate = np.array([x.mean(), z.mean()])
         variance = np.array([x.var(ddof=int(several)), z.var(ddof=int(several))]) / units
         size = effective_size(
-            rate, variance, images=images[[i, i + rows]], clusters=np.array([units, units]),
-            df=np.array([units - 1, units - 1]) if several else None, confidence=confidence,
-        )  # fmt: skip
+            rate,
+            variance,
+            images=images[[i, i + rows]],
+            clusters=np.array([units, units]),
+            df=np.array([units - 1, units - 1]) if several else None,
+            confidence=confidence,
+        )
         sides[:, i] = rate[0] * size[0], size[0], rate[1] * size[1], size[1]
         covariance = float(np.cov(x, z, ddof=0)[0, 1])
         if covariance > 0:

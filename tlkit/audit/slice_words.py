@@ -27,10 +27,14 @@ def slice_rows(report: SliceReport) -> list[tuple[str, ...]]:
 
 def _row(one: FoundSlice) -> tuple[str, ...]:
     return (
-        one.name, one.standing, f"{one.searched.n:,}", f"{one.tested.n:,}",
+        one.name,
+        one.standing,
+        f"{one.searched.n:,}",
+        f"{one.tested.n:,}",
         NONE if one.difference is None else one.tested.format(),
-        NONE if one.difference is None else signed(one.difference), p_text(one.p_holm),
-    )  # fmt: skip
+        NONE if one.difference is None else signed(one.difference),
+        p_text(one.p_holm),
+    )
 
 
 def shortcut_rows(report: SliceReport) -> list[tuple[str, ...]]:

@@ -25,14 +25,7 @@ from tlkit.audit.slice_report import FoundSlice, SliceReport, Standing
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.stats.corrections import holm
-from tlkit.stats.designs import (
-    at_least_t,
-    cluster_moments,
-    cluster_test,
-    correlated_bounds,
-    effective_size,
-    score_test,
-)
+from tlkit.stats.designs import at_least_t, cluster_moments, cluster_test, correlated_bounds, effective_size, score_test
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import newcombe, wilson
 from tlkit.stats.power import detectable_gap
@@ -100,8 +93,11 @@ def search_slices(
     found, tried = _search(table[half], ~known.correct[half], min_images=min_images, most=most, max_order=max_order)
     logger.info(
         "Slices: %d conditions and pairs tried on %d images; %d to test on the other %d.",
-        tried, half.sum(), len(found), (~half).sum(),
-    )  # fmt: skip
+        tried,
+        half.sum(),
+        len(found),
+        (~half).sum(),
+    )
     sides = list(_sides(table, found))
     tested = [_test(halves, *side) for side in sides]
     family = holm([p for *_, p in tested])
@@ -240,14 +236,22 @@ def _test(halves: _Halves, inside: Mask, outside: Mask) -> tuple[Estimate | None
     moments = cluster_moments(sums[0], sums[1])
     variance = np.diag(moments.covariance)
     size = effective_size(
-        moments.rate, variance, images=np.array([n, rest_n]), clusters=moments.clusters, df=moments.df,
+        moments.rate,
+        variance,
+        images=np.array([n, rest_n]),
+        clusters=moments.clusters,
+        df=moments.df,
         confidence=confidence,
-    )  # fmt: skip
+    )
     scale = float(np.sqrt(variance[0] * variance[1]))
     low, high = correlated_bounds(
-        moments.rate[0] * size[0], size[0], moments.rate[1] * size[1], size[1],
-        correlation=float(moments.covariance[0, 1]) / scale if scale > 0 else 0.0, confidence=confidence,
-    )  # fmt: skip
+        moments.rate[0] * size[0],
+        size[0],
+        moments.rate[1] * size[1],
+        size[1],
+        correlation=float(moments.covariance[0, 1]) / scale if scale > 0 else 0.0,
+        confidence=confidence,
+    )
     difference = float(moments.rate[0] - moments.rate[1])
     spread, df = moments.variance_of_difference(0, 1), float(moments.df.min())
     on_units = cluster_test(difference, spread, df)
@@ -293,4 +297,4 @@ def _judged(
     evidence = group_images(known, inside, rest=outside, by="slice", group=name, neighbours=neighbours)
     return FoundSlice(
         conditions, searched, tested, difference, mix, *p, standing, gap, evidence if evidence.wrong else None
-    )  # fmt: skip
+    )

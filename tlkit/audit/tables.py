@@ -17,9 +17,16 @@ Verdict = Literal["FAIL", "PASS", "NOT ENOUGH DATA"]
 Group = tuple[str, ...]
 
 _ESTIMATES = (
-    "rate", "difference", "ratio", "error_ratio", "best_difference", "best_ratio", "best_error_ratio", "base_rate",
+    "rate",
+    "difference",
+    "ratio",
+    "error_ratio",
+    "best_difference",
+    "best_ratio",
+    "best_error_ratio",
+    "base_rate",
     "shrunk",
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -182,9 +189,12 @@ class GroupTable:
         others = [
             one
             for one in self.rows
-            if one is not row and one.group is not None and one.rate.value is not None and value is not None
+            if one is not row
+            and one.group is not None
+            and one.rate.value is not None
+            and value is not None
             and math.isclose(one.rate.value, value, abs_tol=1e-12)
-        ]  # fmt: skip
+        ]
         return row, *others
 
     def row(self, group: Group | None) -> GroupRow:
@@ -226,8 +236,12 @@ def as_json(value: Any) -> Any:
 def record(table: GroupTable, row: GroupRow) -> dict[str, Any]:
     """Return a row as the columns of a DataFrame, estimates spread over value, low and high."""
     record: dict[str, Any] = {
-        "by": table.by, "group": row.name, "metric": table.metric, "class_name": table.class_name, "n": row.rate.n,
-    }  # fmt: skip
+        "by": table.by,
+        "group": row.name,
+        "metric": table.metric,
+        "class_name": table.class_name,
+        "n": row.rate.n,
+    }
     for field in fields(row):
         value = getattr(row, field.name)
         if field.name in _ESTIMATES:

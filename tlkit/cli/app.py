@@ -184,11 +184,21 @@ def audit(
 
     gates = open_gate_file(gate, junit=junit, summary=summary)
     judged, result, behind = run_audit(
-        what, by=by, split=split, groups=groups, max_intersection_order=max_intersection_order,
+        what,
+        by=by,
+        split=split,
+        groups=groups,
+        max_intersection_order=max_intersection_order,
         min_group_size=min_group_size,
-        criteria=criteria, positive=positive, tolerance=tolerance, cluster_by=cluster_by, pair_by=pair_by,
-        weights=weights, y_true=y_true, y_pred=y_pred,
-    )  # fmt: skip
+        criteria=criteria,
+        positive=positive,
+        tolerance=tolerance,
+        cluster_by=cluster_by,
+        pair_by=pair_by,
+        weights=weights,
+        y_true=y_true,
+        y_pred=y_pred,
+    )
     if export is not None:
         result.export(export, k=k)
     verdicts = judge_gate_file(
@@ -264,9 +274,16 @@ def advise(
 
     with named_progress() as on_image:
         result = advise_on(
-            data, backbones=backbones or (), max_params=max_params, max_latency_ms=max_latency_ms,
-            licences=licence or (), folds=folds, device=device, download=download, progress=on_image,
-        )  # fmt: skip
+            data,
+            backbones=backbones or (),
+            max_params=max_params,
+            max_latency_ms=max_latency_ms,
+            licences=licence or (),
+            folds=folds,
+            device=device,
+            download=download,
+            progress=on_image,
+        )
     if plot is not None:
         from tlkit.plots import plot_advice
 
@@ -324,9 +341,14 @@ def repair(
     from tlkit.pipeline.questions.repair import repair as repair_run
 
     result = repair_run(
-        run, by=by or (), name=name, margin=margin, min_group_size=min_group_size, allow_attribute=allow_attribute,
+        run,
+        by=by or (),
+        name=name,
+        margin=margin,
+        min_group_size=min_group_size,
+        allow_attribute=allow_attribute,
         overwrite=overwrite,
-    )  # fmt: skip
+    )
     if json:
         values = result.to_dict()
         print_json(

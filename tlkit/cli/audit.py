@@ -49,14 +49,27 @@ def run_audit(
     run = find_run(what, split=split)
     if run is not None:
         audit = run.audit(
-            by or None, split=split, groups=groups, max_intersection_order=max_intersection_order,
-            min_group_size=min_group_size, criteria=chosen, positive=positive, tolerance=tolerance,
-            cluster_by=cluster_by, pair_by=pair_by, weights=weights,
-        )  # fmt: skip
+            by or None,
+            split=split,
+            groups=groups,
+            max_intersection_order=max_intersection_order,
+            min_group_size=min_group_size,
+            criteria=chosen,
+            positive=positive,
+            tolerance=tolerance,
+            cluster_by=cluster_by,
+            pair_by=pair_by,
+            weights=weights,
+        )
         behind = run.explain(
-            by or None, split=split, groups=groups, min_group_size=min_group_size, cluster_by=cluster_by,
-            pair_by=pair_by, weights=weights,
-        )  # fmt: skip
+            by or None,
+            split=split,
+            groups=groups,
+            min_group_size=min_group_size,
+            cluster_by=cluster_by,
+            pair_by=pair_by,
+            weights=weights,
+        )
         return run, audit, behind
     table = read_file(what, y_true=y_true, y_pred=y_pred)
     table = table.with_groups(groups) if groups else table
@@ -65,10 +78,16 @@ def run_audit(
             f"{what} has no group columns to audit by. Join a CSV of them, keyed by path: --groups FILE."
         )
     options = AuditOptions().with_overrides(
-        by=by or None, criteria=chosen, positive=positive, min_group_size=min_group_size,
-        max_intersection_order=max_intersection_order, tolerance=tolerance, cluster_by=cluster_by, pair_by=pair_by,
+        by=by or None,
+        criteria=chosen,
+        positive=positive,
+        min_group_size=min_group_size,
+        max_intersection_order=max_intersection_order,
+        tolerance=tolerance,
+        cluster_by=cluster_by,
+        pair_by=pair_by,
         weights=weights,
-    )  # fmt: skip
+    )
     options = with_all_columns(options, table.groups)
     return table, audit_predictions(table, options), explain_predictions(table, options)
 

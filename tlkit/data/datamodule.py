@@ -120,15 +120,28 @@ class ImageFolderDataModule(pl.LightningDataModule):
         if shuffle_buffer is not None and sampling == "balanced":
             raise DataError("A shuffle_buffer reads every image once, in turn, so sampling cannot be balanced.")
         self._source = Source(
-            root=() if isinstance(root, Gathered) else root, manifest=manifest, shards=shards, split=split,
+            root=() if isinstance(root, Gathered) else root,
+            manifest=manifest,
+            shards=shards,
+            split=split,
             plan=SplitPlan(
-                val=val, test=test, seed=seed, stratify=stratify, group_by=group_by, time_column=time_column,
-                folds=folds, fold=fold,
+                val=val,
+                test=test,
+                seed=seed,
+                stratify=stratify,
+                group_by=group_by,
+                time_column=time_column,
+                folds=folds,
+                fold=fold,
             ),
-            metadata=metadata, groups=tuple(groups), quarantine=quarantine,
+            metadata=metadata,
+            groups=tuple(groups),
+            quarantine=quarantine,
             labels=(labels,) if isinstance(labels, str | Path) else tuple(labels),
-            on_leak=on_leak, max_pixels=max_pixels, check=check,
-        )  # fmt: skip
+            on_leak=on_leak,
+            max_pixels=max_pixels,
+            check=check,
+        )
         self.preprocess = preprocess or Preprocess()
         self._augment = augment
         self._train_transform = build_transform(self.preprocess, augment=augment)  # shows bad settings at once
@@ -163,8 +176,9 @@ class ImageFolderDataModule(pl.LightningDataModule):
         stream = ShardStream.of(train, buffer=buffer)
         logger.info(
             "%d shards are read front to back, in another order every epoch; images are shuffled within %d.",
-            len(stream.tars), buffer,
-        )  # fmt: skip
+            len(stream.tars),
+            buffer,
+        )
         stream.warn_of_sorted(train.targets)
         return stream
 
@@ -239,14 +253,18 @@ class ImageFolderDataModule(pl.LightningDataModule):
             logger.info(
                 "%d images leave %d after batches of %d in each of %d processes, too few for all of them: every epoch "
                 "leaves these out, others each time.",
-                len(samples), over, self._batch_size, self._processes,
-            )  # fmt: skip
+                len(samples),
+                over,
+                self._batch_size,
+                self._processes,
+            )
         elif over:
             logger.info(
                 "%d images make batches of %d and one of 1, on which batch normalisation cannot train: every epoch "
                 "leaves out one image, another each time.",
-                len(samples), self._batch_size,
-            )  # fmt: skip
+                len(samples),
+                self._batch_size,
+            )
         return create_loader(
             ImageDataset(
                 samples, transform=self._train_transform, max_pixels=self._max_pixels, seed=self._seed, stream=stream

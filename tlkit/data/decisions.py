@@ -84,9 +84,11 @@ def read_decisions(file: str | Path, *, classes: Sequence[str]) -> tuple[Decisio
     problems: list[str] = []
     first: dict[str, int] = {}
     table = read_table(
-        file, wanted=(PATH, LABEL, DECISION), what="file of decisions",
+        file,
+        wanted=(PATH, LABEL, DECISION),
+        what="file of decisions",
         hint="Write it with: tlkit data labels RUN --out FILE",
-    )  # fmt: skip
+    )
     for line, row in zip(table.index.tolist(), table.to_dict("records"), strict=True):
         text, path = row[DECISION].strip(), row[PATH]
         if not text:
@@ -161,8 +163,13 @@ def _apply(samples: Samples, file: Path) -> Samples:
     where = ", ".join(f"{split} {counts[split]}" for split in ("train", "val", "test") if counts.get(split))
     logger.info(
         "%s (sha256 %s): %d of %d images relabelled%s, %d dropped.",
-        file, digest_of(file)[:12], len(relabelled), len(samples), f" ({where})" if where else "", keep.count(False),
-    )  # fmt: skip
+        file,
+        digest_of(file)[:12],
+        len(relabelled),
+        len(samples),
+        f" ({where})" if where else "",
+        keep.count(False),
+    )
     if changed:
         logger.warning("Decided on, but changed since, so left as they are (%d): %s.", len(changed), first_few(changed))
     if gone:

@@ -58,8 +58,11 @@ UPRIGHT = {
 }
 """What undoes each value of the EXIF orientation tag; 1 is upright."""
 SIDEWAYS = (
-    Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
-)  # fmt: skip
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
 """Those of them that swap width and height."""
 TOP_FROM_RIGHT = (Image.Transpose.ROTATE_90, Image.Transpose.TRANSVERSE)
 LEFT_FROM_BOTTOM = (Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE)
@@ -106,10 +109,7 @@ class ImageFacts:
 
 
 def decode_image(
-    source: str | Path | bytes,
-    *,
-    background: tuple[int, int, int] = (255, 255, 255),
-    max_pixels: int = MAX_PIXELS,
+    source: str | Path | bytes, *, background: tuple[int, int, int] = (255, 255, 255), max_pixels: int = MAX_PIXELS
 ) -> npt.NDArray[np.uint8]:
     """Decode an image to RGB, uint8, shape (H, W, 3), upright.
 

@@ -94,9 +94,15 @@ class Diagnosis:
         )
         quarantine = tuple((path, reason) for path, reason in values["quarantine"])
         return cls(
-            values.get("source", values["root"]), values["root"], values["images"], tuple(values["classes"]),
-            dict(values["splits"]), findings, quarantine, values.get("unchecked", ""),
-        )  # fmt: skip
+            values.get("source", values["root"]),
+            values["root"],
+            values["images"],
+            tuple(values["classes"]),
+            dict(values["splits"]),
+            findings,
+            quarantine,
+            values.get("unchecked", ""),
+        )
 
     def __repr__(self) -> str:
         return f"Diagnosis({self.source}: {self.images} images, kinds of finding: {len(self.findings)})"

@@ -29,9 +29,14 @@ Noted = tuple[str, tuple[str, ...]]
 """What is said about one item, and the files to show with it."""
 FEW_IMAGES, IMBALANCE = 10, 10
 IGNORED = {
-    "junk": "junk", "not_images": "not-by-name", "loose": "loose", "loops": "loop", "broken": "broken-link",
-    "undecodable": "not-utf8", "empty": "empty-class",
-}  # fmt: skip
+    "junk": "junk",
+    "not_images": "not-by-name",
+    "loose": "loose",
+    "loops": "loop",
+    "broken": "broken-link",
+    "undecodable": "not-utf8",
+    "empty": "empty-class",
+}
 """Kinds of finding by the fields of `Ignored`."""
 
 

@@ -38,9 +38,13 @@ ODDITIES = {
 
 GPS_IFD, EXIF_IFD = 0x8825, 0x8769
 PERSONAL_TAGS = {
-    315: "artist", 316: "host computer", 40093: "author", 42032: "camera's owner", 42033: "camera's serial number",
+    315: "artist",
+    316: "host computer",
+    40093: "author",
+    42032: "camera's owner",
+    42033: "camera's serial number",
     42037: "lens's serial number",
-}  # fmt: skip
+}
 """EXIF 2.32 tags (and Windows' author) that can point to a person."""
 
 _local = threading.local()

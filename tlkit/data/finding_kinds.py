@@ -70,6 +70,6 @@ _KINDS: dict[str, tuple[Severity, str, str]] = {
     "gif": ("info", "GIF images", "Nothing, unless they are placeholders."),
     "huge": ("info", "pictures of more than 24 megapixels", "Scale them down to train faster."),
     "faces": ("info", "pictures that may show a face", "Do you have consent?"),
-}  # fmt: skip
+}
 KINDS = {kind: FindingKind(*facts) for kind, facts in _KINDS.items()}
 """Every kind of finding, gravest first."""

@@ -164,8 +164,10 @@ def _say_repeated(samples: Samples) -> None:
         logger.info(
             "The classes are %s, and each of them holds folders of the same names: %s. If those are the classes, list "
             "the folders above them: data.root: [%s].",
-            first_few(list(below)), first_few(repeated), roots,
-        )  # fmt: skip
+            first_few(list(below)),
+            first_few(repeated),
+            roots,
+        )
 
 
 def _samples(root: Path, rows: list[tuple[str, str, str]]) -> Samples:
@@ -348,8 +350,11 @@ def _check(samples: Samples, splits: dict[str, str], ignored: Ignored, *, whole:
         elif lacking:
             logger.warning(
                 "%s/ has no images of %d of %d classes: %s. They cannot be judged there.",
-                folder, len(lacking), len(samples.classes), first_few(lacking),
-            )  # fmt: skip
+                folder,
+                len(lacking),
+                len(samples.classes),
+                first_few(lacking),
+            )
     if problems:
         raise DataError(*problems)
     _warn_of_case_twins(samples.classes)

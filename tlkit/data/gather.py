@@ -88,12 +88,7 @@ class Source:
     def _columns(self) -> tuple[str, ...]:
         return (*self.groups, *self.plan.columns)
 
-    def gather(
-        self,
-        *,
-        looks: bool = False,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Gathered:
+    def gather(self, *, looks: bool = False, progress: Callable[[int, int], None] | None = None) -> Gathered:
         """Return the images, checked, split and relabelled; decisions are logged.
 
         Args:
@@ -128,8 +123,10 @@ class Source:
         counts = samples.counts().sum()
         logger.info(
             "%d images of %d classes: %s.",
-            len(samples), len(samples.classes), ", ".join(f"{split} {counts[split]}" for split in SPLITS),
-        )  # fmt: skip
+            len(samples),
+            len(samples.classes),
+            ", ".join(f"{split} {counts[split]}" for split in SPLITS),
+        )
         if not counts["val"]:
             logger.info("No val images: training runs without validation.")
         helping = set(self.plan.columns) - {*self.groups, *(given.group_columns if given else ())}

@@ -52,9 +52,11 @@ class Frame(NamedTuple):
         left, top, right, bottom = self.box
         across, down = (right - left) / self.width, (bottom - top) / self.height
         return (
-            left + box[0] * across, top + box[1] * down,
-            min(left + box[2] * across, right), min(top + box[3] * down, bottom),
-        )  # fmt: skip
+            left + box[0] * across,
+            top + box[1] * down,
+            min(left + box[2] * across, right),
+            min(top + box[3] * down, bottom),
+        )
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,7 @@ def fit(image: Image.Image, preprocess: Preprocess, frame: Frame | None = None) 
 
 
 def random_fit(
-    image: Image.Image,
-    preprocess: Preprocess,
-    zoom: Zoom,
-    generator: np.random.Generator,
-    frame: Frame | None = None,
+    image: Image.Image, preprocess: Preprocess, zoom: Zoom, generator: np.random.Generator, frame: Frame | None = None
 ) -> Image.Image:
     """Return the image in the backbone's size with a random framing, for training.
 
@@ -174,10 +172,7 @@ def _largest_scale(limit: float) -> int:
 def _cover(preprocess: Preprocess) -> tuple[int, int]:
     """Return the height and width that an image is scaled to cover before its centre is cut."""
     height, width = preprocess.image_size
-    return (
-        max(height, math.floor(height / preprocess.crop_pct)),
-        max(width, math.floor(width / preprocess.crop_pct)),
-    )
+    return (max(height, math.floor(height / preprocess.crop_pct)), max(width, math.floor(width / preprocess.crop_pct)))
 
 
 def _random_box(

@@ -61,8 +61,9 @@ def warn_of_relabelled(samples: Samples, copies: DuplicateSet) -> None:
         logger.warning(
             "The same picture (identical, saved again, scaled, mirrored or turned) lies in more than one class, so a "
             "label may be wrong (%d): %s.",
-            len(groups), first_few(groups),
-        )  # fmt: skip
+            len(groups),
+            first_few(groups),
+        )
 
 
 def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | None = None) -> Leaks:
@@ -101,9 +102,7 @@ def act_on_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
         return samples
     sentences = describe_leaks(leaks.table, {str(name): int(count) for name, count in samples.counts().sum().items()})
     if on_leak == "error":
-        raise DataError(
-            *sentences, "Remove the copies, or use data.on_leak: drop, which trains without them, or warn."
-        )  # fmt: skip
+        raise DataError(*sentences, "Remove the copies, or use data.on_leak: drop, which trains without them, or warn.")
     for sentence in sentences:
         logger.warning("%s", sentence)
     if on_leak == "warn":
@@ -145,9 +144,13 @@ def _table(samples: Samples, found: dict[int, tuple[int, str]]) -> pd.DataFrame:
 
 
 HOW_MANY = {
-    "identical": "identical", "near": "saved again or scaled", "mirrored": "mirrored", "turned": "turned",
-    "cropped": "cropped", "edited": "recoloured or written on",
-}  # fmt: skip
+    "identical": "identical",
+    "near": "saved again or scaled",
+    "mirrored": "mirrored",
+    "turned": "turned",
+    "cropped": "cropped",
+    "edited": "recoloured or written on",
+}
 
 
 def describe_leaks(table: pd.DataFrame, counts: Mapping[str, int]) -> list[str]:

@@ -106,8 +106,11 @@ def find_lookalikes(
             progress(done, len(pairs))
     logger.info(
         "Cropped and edited copies: %d%s in %d pairs that are alike by their features (agreement %.2f or more).",
-        len(new), " beside those known already" if known.pairs else "", len(pairs), threshold,
-    )  # fmt: skip
+        len(new),
+        " beside those known already" if known.pairs else "",
+        len(pairs),
+        threshold,
+    )
     return known.joined(new)
 
 

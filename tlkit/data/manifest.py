@@ -59,16 +59,20 @@ def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: 
     inside = table[~outside & (table[PATH] != "")]
     missing = [not file_exists(os.path.join(root, path)) for path in inside[PATH]]  # noqa: PTH118  a million of them
     problems.rows(
-        f"a file does not exist in {root}", inside.index[missing], inside[PATH],
+        f"a file does not exist in {root}",
+        inside.index[missing],
+        inside[PATH],
         hint="Paths are relative to the list's folder, or to the root that is stated.",
-    )  # fmt: skip
+    )
     kept = [PATH, LABEL, SPLIT, *columns]
     table = table[kept].drop_duplicates()
     twice = table[PATH].duplicated()
     problems.rows(
-        "a path is listed again with another label, split or group", table.index[twice], table[PATH],
+        "a path is listed again with another label, split or group",
+        table.index[twice],
+        table[PATH],
         hint="Keep one row for each image.",
-    )  # fmt: skip
+    )
     problems.raise_any()
     table = table.sort_values(PATH).reset_index(drop=True)
     groups = {name: table[name].mask(table[name] == "") for name in columns}
@@ -100,9 +104,11 @@ def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True
     row_of = pd.Series(range(len(samples)), index=samples.table[PATH]).reindex(listed[PATH])
     gone = row_of.isna().to_numpy()
     problems.rows(
-        f"an image is missing from {samples.root}", listed.index[gone], listed[PATH],
+        f"an image is missing from {samples.root}",
+        listed.index[gone],
+        listed[PATH],
         hint="Restore it, or make the list anew with: tlkit data split",
-    )  # fmt: skip
+    )
     found = listed[~gone]
     here = samples.table.iloc[row_of.to_numpy()[~gone].astype(int)]
     relabelled = found[LABEL].to_numpy(dtype=object) != here[LABEL].to_numpy(dtype=object)
@@ -114,9 +120,11 @@ def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True
     table = here.assign(**{name: pd.Series(values, index=here.index, dtype="str") for name, values in given.items()})
     counts = found[SPLIT].value_counts()
     logger.info(
-        "Splits from %s (sha256 %s): %s.", file, digest_of(file)[:12],
+        "Splits from %s (sha256 %s): %s.",
+        file,
+        digest_of(file)[:12],
         ", ".join(f"{split} {counts.get(split, 0)}" for split in SPLITS),
-    )  # fmt: skip
+    )
     unlisted = samples.table[PATH][~samples.table[PATH].isin(listed[PATH])].tolist()
     if unlisted:
         logger.warning("Images that %s does not list are left out (%d): %s.", file, len(unlisted), first_few(unlisted))

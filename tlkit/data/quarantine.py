@@ -48,8 +48,11 @@ def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -
         table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
     logger.info(
         "Wrote %s: %d images kept, %d quarantined. A recipe goes without these with data.quarantine: %s.",
-        file, len(table) - len(reasons), len(reasons), file,
-    )  # fmt: skip
+        file,
+        len(table) - len(reasons),
+        len(reasons),
+        file,
+    )
     return file
 
 
@@ -98,8 +101,10 @@ def require_trained(before: Samples, after: Samples, *, deed: str) -> None:
 def _read(file: Path) -> dict[str, str]:
     """Return the digests of the quarantined images by path."""
     table = read_table(
-        file, wanted=(PATH, DIGEST, QUARANTINE), what="manifest",
+        file,
+        wanted=(PATH, DIGEST, QUARANTINE),
+        what="manifest",
         hint="Write it with: tlkit data doctor ROOT --fix FILE",
-    )  # fmt: skip
+    )
     out = table[table[QUARANTINE].str.strip() != ""]
     return dict(zip(out[PATH], out[DIGEST], strict=True))

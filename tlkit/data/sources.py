@@ -78,11 +78,7 @@ def require_source(root: Root = (), *, manifest: str | Path | None = None, shard
 
 
 def read_with_columns(
-    root: Root,
-    *,
-    columns: Sequence[str],
-    metadata: str | Path | None = None,
-    manifest: str | Path | None = None,
+    root: Root, *, columns: Sequence[str], metadata: str | Path | None = None, manifest: str | Path | None = None
 ) -> Samples:
     """Read the table of images with columns that come from the list or the shards, or else from a metadata file.
 
@@ -114,9 +110,11 @@ def survey_images(root: Root) -> Survey:
     samples, where = _read(root)
     what = "the list names" if is_list(roots[0]) else "the shards hold"
     return Survey(
-        samples, Ignored(), _why_not_trainable(samples, where),
+        samples,
+        Ignored(),
+        _why_not_trainable(samples, where),
         unchecked=f"Only what {what} was looked at: hidden, loose and empty files and folders beside it are not told.",
-    )  # fmt: skip
+    )
 
 
 def name_of(root: Root) -> str:
@@ -129,11 +127,7 @@ def _roots(root: Root) -> list[Path]:
 
 
 def _read(
-    root: Root,
-    *,
-    manifest: str | Path | None = None,
-    shards: str | Sequence[str] = (),
-    columns: Sequence[str] = (),
+    root: Root, *, manifest: str | Path | None = None, shards: str | Sequence[str] = (), columns: Sequence[str] = ()
 ) -> tuple[Samples, str]:
     """Return the images, and what holds them, in words."""
     roots, manifest, shards = _parts(root, manifest, shards)

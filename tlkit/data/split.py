@@ -121,9 +121,7 @@ def hold_out(samples: Samples, plan: SplitPlan) -> Samples:
     result = _with_splits(samples, splits)
     for split, share in shares.items():
         moved = int((splits == split).sum())
-        logger.info(
-            "No %s split: holding out %g %%, %s: %d of %d images.", split, 100 * share, how, moved, len(pool)
-        )  # fmt: skip
+        logger.info("No %s split: holding out %g %%, %s: %d of %d images.", split, 100 * share, how, moved, len(pool))
         if not moved:
             logger.warning("Nothing could be held out for %s without taking a whole class out of training.", split)
     if scarce:
@@ -193,9 +191,7 @@ def _groups(samples: Samples, rows: Rows, plan: SplitPlan) -> tuple[Rows, GroupC
         names = [f"group {value}" if is_known else f"path {path}" for is_known, value, path in pairs]
     unique, codes = np.unique(np.array(names, dtype=object), return_inverse=True)
     ranks = [_rank(plan.seed, name) for name in unique]
-    groups = GroupCounts.of(
-        codes.astype(np.int64), samples.targets[rows], ranks=ranks, classes=len(samples.classes)
-    )  # fmt: skip
+    groups = GroupCounts.of(codes.astype(np.int64), samples.targets[rows], ranks=ranks, classes=len(samples.classes))
     return codes.astype(np.int64), groups
 
 
@@ -251,9 +247,13 @@ def _hold_out_fold(samples: Samples, plan: SplitPlan, present: set[str]) -> tupl
     result = _with_splits(samples, splits)
     logger.info(
         "Fold %d of %d is %s%s: %d of %d images.",
-        plan.fold, plan.folds, target, f", by {plan.group_by} with none on two sides" if plan.group_by else "",
-        int(moved.sum()), len(pool),
-    )  # fmt: skip
+        plan.fold,
+        plan.folds,
+        target,
+        f", by {plan.group_by} with none on two sides" if plan.group_by else "",
+        int(moved.sum()),
+        len(pool),
+    )
     require_trainable(result, where=f"fold {plan.fold} of {plan.folds}")
     return result, present | {target}
 

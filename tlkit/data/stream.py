@@ -106,8 +106,10 @@ class ShardStream:
                 "Any %d images that follow each other in the shards are of %.1f classes on average; shuffled they "
                 "would be of %.1f. Batches will hold few classes, which trains badly: write the shards in a random "
                 "order, or use a larger data.shuffle_buffer.",
-                self.buffer, found, expected,
-            )  # fmt: skip
+                self.buffer,
+                found,
+                expected,
+            )
 
 
 class ReadAhead:

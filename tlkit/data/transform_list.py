@@ -117,8 +117,10 @@ def _argument_problems(cls: type[Any], arguments: Mapping[str, Any], where: str)
 
 
 def _construct(cls: type[Any], arguments: Mapping[str, Any], where: str, problems: list[str]) -> BasicTransform | None:
-    values = {key: tuple(value) if isinstance(value, list) and key != "transforms" else value
-              for key, value in arguments.items()}  # fmt: skip
+    values = {
+        key: tuple(value) if isinstance(value, list) and key != "transforms" else value
+        for key, value in arguments.items()
+    }
     owner = next(ancestor for ancestor in cls.__mro__ if "__init__" in vars(ancestor))
     strict = {"strict": True} if "InitSchema" in vars(owner) else {}  # else bad values only warn and become defaults
     try:

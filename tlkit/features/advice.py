@@ -179,13 +179,15 @@ class Advice:
         """
         refuse_newer("This advice was", values["format_version"], known=FORMAT_VERSION, error=DataError)
         backbones = tuple(
-            AdvisedBackbone(**{
-                **one,
-                "image_size": tuple(one["image_size"]),
-                **{name: Estimate.from_dict(one[name]) for name in ("latency_ms", "probe", "knn")},
-            })
+            AdvisedBackbone(
+                **{
+                    **one,
+                    "image_size": tuple(one["image_size"]),
+                    **{name: Estimate.from_dict(one[name]) for name in ("latency_ms", "probe", "knn")},
+                }
+            )
             for one in values["backbones"]
-        )  # fmt: skip
+        )
         contrasts = tuple(
             Contrast(**{**one, "difference": Estimate.from_dict(one["difference"])}) for one in values["contrasts"]
         )

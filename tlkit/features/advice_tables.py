@@ -45,10 +45,7 @@ def advice_sentences(advice: Advice) -> list[str]:
             f"{first_few(regularised)}: trained with label smoothing, mixup and the like, which often makes worse "
             "fixed features (Kornblith, Shlens & Le 2019, CVPR). Fine-tuning may rank them otherwise."
         )
-    return [
-        *said,
-        f"Latency: one image on {advice.machine}. GMACs: torch's FlopCounterMode, at the image size stated.",
-    ]
+    return [*said, f"Latency: one image on {advice.machine}. GMACs: torch's FlopCounterMode, at the image size stated."]
 
 
 def _ranking(advice: Advice) -> Table:

@@ -58,9 +58,11 @@ class ShelfInfo:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
-            "made_by": self.made_by.to_dict(), "images": self.images, "size_bytes": self.size_bytes,
+            "made_by": self.made_by.to_dict(),
+            "images": self.images,
+            "size_bytes": self.size_bytes,
             "used_at": self.used_at,
-        }  # fmt: skip
+        }
 
 
 class Shelf:
@@ -94,8 +96,9 @@ class Shelf:
         for name, shard in wanted.items():
             if name not in self._sound:
                 if not shard.is_sound:
-                    logger.warning("%s is damaged; the features of its %d images are computed again.", shard.path,
-                                   len(shard.keys))  # fmt: skip
+                    logger.warning(
+                        "%s is damaged; the features of its %d images are computed again.", shard.path, len(shard.keys)
+                    )
                     shard.remove()
                     self._forget(name)
                     continue
@@ -269,8 +272,9 @@ class FeatureCache:
         if total - freed > limit:
             logger.warning(
                 "The feature cache takes %.1f MB, more than its limit of %.1f MB: what is in use stays.",
-                (total - freed) / 1e6, limit / 1e6,
-            )  # fmt: skip
+                (total - freed) / 1e6,
+                limit / 1e6,
+            )
         elif freed:
             logger.info("Removed %.1f MB of features that were not used lately from %s.", freed / 1e6, self.folder)
         return freed
@@ -293,8 +297,10 @@ def _refuge(folder: Path, error: OSError) -> Path:
     if folder not in _refuges:
         logger.warning(
             "The feature cache %s cannot be written (%s): features are kept for this process only. Set TLKIT_CACHE to "
-            "a folder that can be.", folder, error.strerror,
-        )  # fmt: skip
+            "a folder that can be.",
+            folder,
+            error.strerror,
+        )
         _refuges[folder] = tempfile.TemporaryDirectory(prefix="tlkit-features-", ignore_cleanup_errors=True)
     return Path(_refuges[folder].name)
 

@@ -131,10 +131,7 @@ def _float32_precision(device: str) -> str:
     """Return the arithmetic that torch may use for float32 products: ieee, or a shorter format for speed."""
     mkldnn: Any = torch.backends.mkldnn  # the attributes are set by a class that replaces the module
     cudnn: Any = torch.backends.cudnn
-    backends = {
-        "cpu": (mkldnn.matmul, mkldnn.conv),
-        "cuda": (torch.backends.cuda.matmul, cudnn.conv),
-    }
+    backends = {"cpu": (mkldnn.matmul, mkldnn.conv), "cuda": (torch.backends.cuda.matmul, cudnn.conv)}
     named = [str(backend.fp32_precision).replace("none", "ieee") for backend in backends.get(device, ())]
     return "/".join(named) or "ieee"
 
@@ -174,12 +171,7 @@ def create_engine(name: EngineName, module: nn.Module, pixels: torch.Tensor, *, 
 
 
 def choose_engine(
-    module: nn.Module,
-    folded: Callable[[], nn.Module],
-    pixels: torch.Tensor,
-    *,
-    device: str,
-    tolerance: float,
+    module: nn.Module, folded: Callable[[], nn.Module], pixels: torch.Tensor, *, device: str, tolerance: float
 ) -> Engine:
     """Return the engine that `auto` prefers here, or torch where that one fails or is too far from float32 torch.
 
@@ -212,8 +204,10 @@ def choose_engine(
             logger.info(
                 "features.engine is auto: %s (%s) runs the frozen backbone; it agrees with float32 torch (%s). To take "
                 "another engine, name it in features.engine.",
-                engine.name, engine.dtype, measured,
-            )  # fmt: skip
+                engine.name,
+                engine.dtype,
+                measured,
+            )
             return engine
         reason = (
             f"{name} differs too much from float32 torch ({measured}; at least {tolerance:g} and "
@@ -222,6 +216,7 @@ def choose_engine(
     logger.info(
         "features.engine is auto: torch/%s (float32) runs the frozen backbone: %s. To take another engine, name it in "
         "features.engine.",
-        device, reason,
-    )  # fmt: skip
+        device,
+        reason,
+    )
     return create_engine("torch", built, pixels, device=device)

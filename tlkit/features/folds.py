@@ -96,8 +96,11 @@ def warn_of_scarce(folds: Folds, classes: Sequence[str]) -> None:
         names = [classes[code] for code in folds.scarce]
         logger.warning(
             "Classes with fewer images or groups than the %d folds (%d): %s. Some folds do not test them; one with a "
-            "single image has probability 0 where it is tested.", folds.count, len(names), first_few(names),
-        )  # fmt: skip
+            "single image has probability 0 where it is tested.",
+            folds.count,
+            len(names),
+            first_few(names),
+        )
 
 
 def row_keys(x: npt.NDArray[np.floating]) -> list[str]:

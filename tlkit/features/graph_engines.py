@@ -39,10 +39,15 @@ def export_onnx(module: nn.Module, pixels: torch.Tensor) -> bytes:
         # this one takes 0.3 to 0.7 s (Lite0, ResNet-18, ViT-Tiny), and it refuses attention over other than four axes
         # (hiera, nest, twins; microsoft/onnxscript#2558).
         torch.onnx.export(
-            module.eval(), (pixels[:EXAMPLE_IMAGES],), cast(Any, buffer), dynamo=False, opset_version=OPSET,
-            input_names=["pixels"], output_names=["features"],
+            module.eval(),
+            (pixels[:EXAMPLE_IMAGES],),
+            cast(Any, buffer),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["pixels"],
+            output_names=["features"],
             dynamic_axes={"pixels": {0: "batch"}, "features": {0: "batch"}},
-        )  # fmt: skip
+        )
     return buffer.getvalue()
 
 

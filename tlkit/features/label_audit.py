@@ -96,13 +96,21 @@ class LabelAudit:
             given, better = self.classes.index(one.label), self.classes.index(one.suggested)
             rows.append(
                 {
-                    "rank": rank, "path": one.path, "label": one.label, "suggested": one.suggested,
-                    "score": round(one.score, 6), "p_label": round(one.proba[given], 4),
-                    "p_suggested": round(one.proba[better], 4), "neighbours_label": round(one.neighbours[given], 4),
-                    "neighbours_suggested": round(one.neighbours[better], 4), "issue": "yes" if one.issue else "",
-                    "copies": "; ".join(one.copies), "split": one.split, "digest": one.digest,
+                    "rank": rank,
+                    "path": one.path,
+                    "label": one.label,
+                    "suggested": one.suggested,
+                    "score": round(one.score, 6),
+                    "p_label": round(one.proba[given], 4),
+                    "p_suggested": round(one.proba[better], 4),
+                    "neighbours_label": round(one.neighbours[given], 4),
+                    "neighbours_suggested": round(one.neighbours[better], 4),
+                    "issue": "yes" if one.issue else "",
+                    "copies": "; ".join(one.copies),
+                    "split": one.split,
+                    "digest": one.digest,
                 }
-            )  # fmt: skip
+            )
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,9 +131,13 @@ class LabelAudit:
         )
         plain = {name: values[name] for name in ("images", "head", "folds", "k", "confidence")}
         return cls(
-            classes=tuple(values["classes"]), suspects=suspects, wrong=Estimate.from_dict(values["wrong"]),
-            accuracy=Estimate.from_dict(values["accuracy"]), notes=tuple(values["notes"]), **plain,
-        )  # fmt: skip
+            classes=tuple(values["classes"]),
+            suspects=suspects,
+            wrong=Estimate.from_dict(values["wrong"]),
+            accuracy=Estimate.from_dict(values["accuracy"]),
+            notes=tuple(values["notes"]),
+            **plain,
+        )
 
     def __repr__(self) -> str:
         return f"LabelAudit({len(self.suspects)} suspects of {self.total} images)"
@@ -136,6 +148,17 @@ class LabelAudit:
 
 
 COLUMNS = (
-    "rank", "path", "label", "suggested", "score", "p_label", "p_suggested", "neighbours_label",
-    "neighbours_suggested", "issue", "copies", "split", "digest",
-)  # fmt: skip
+    "rank",
+    "path",
+    "label",
+    "suggested",
+    "score",
+    "p_label",
+    "p_suggested",
+    "neighbours_label",
+    "neighbours_suggested",
+    "issue",
+    "copies",
+    "split",
+    "digest",
+)

@@ -77,9 +77,17 @@ def find_wrong_labels(
     if len(np.unique(y)) < 2:
         raise DataError("A label audit needs images of two classes or more.")
     found = out_of_fold(
-        x, y, classes=classes, paths=paths, kind=head, folds=folds, repeats=repeats, seed=seed, groups=groups,
+        x,
+        y,
+        classes=classes,
+        paths=paths,
+        kind=head,
+        folds=folds,
+        repeats=repeats,
+        seed=seed,
+        groups=groups,
         digests=_pictures(digests, duplicates),
-    )  # fmt: skip
+    )
     proba, fold = np.asarray(found.predictions.proba, dtype=np.float64), found.folds.of[0]
     k = neighbours_for(y)
     votes = neighbour_shares(x, y, fold, classes=len(classes), k=k)
@@ -94,18 +102,32 @@ def find_wrong_labels(
     copies = {row: [other for other in group if other != row] for group in duplicates for row in group}
     suspects = tuple(
         Suspect(
-            paths[row], splits[row], digests[row], classes[y[row]], classes[suggested[row]], float(score[row]),
-            tuple(proba[row].tolist()), tuple(votes[row].tolist()), bool(issue[row]),
+            paths[row],
+            splits[row],
+            digests[row],
+            classes[y[row]],
+            classes[suggested[row]],
+            float(score[row]),
+            tuple(proba[row].tolist()),
+            tuple(votes[row].tolist()),
+            bool(issue[row]),
             tuple(paths[other] for other in copies.get(row, ())),
         )
         for row in doubtful.tolist()
-    )  # fmt: skip
+    )
     hits = int((proba.argmax(axis=1) == y).sum())
     return LabelAudit(
-        classes=tuple(classes), images={name: list(splits).count(name) for name in dict.fromkeys(splits)},
-        suspects=suspects, wrong=_wrong(y, both, confidence), accuracy=wilson(hits, len(y), confidence=confidence),
-        head=head, folds=folds, k=k, confidence=confidence, notes=tuple(notes),
-    )  # fmt: skip
+        classes=tuple(classes),
+        images={name: list(splits).count(name) for name in dict.fromkeys(splits)},
+        suspects=suspects,
+        wrong=_wrong(y, both, confidence),
+        accuracy=wilson(hits, len(y), confidence=confidence),
+        head=head,
+        folds=folds,
+        k=k,
+        confidence=confidence,
+        notes=tuple(notes),
+    )
 
 
 def _pictures(digests: Sequence[str], duplicates: Sequence[Sequence[int]]) -> list[str]:

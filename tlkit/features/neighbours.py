@@ -38,8 +38,11 @@ def neighbour_shares(x: Features, y: Ints, fold: Ints, *, classes: int, k: int) 
     for rows, others, likeness in nearest(x, apart=fold, k=k):
         voting = np.isfinite(likeness)
         voters = voting.sum(axis=1, keepdims=True)
-        np.add.at(shares, (np.broadcast_to(rows[:, None], others.shape)[voting], y[others[voting]]),
-                  np.broadcast_to(1.0 / voters, others.shape)[voting])  # fmt: skip
+        np.add.at(
+            shares,
+            (np.broadcast_to(rows[:, None], others.shape)[voting], y[others[voting]]),
+            np.broadcast_to(1.0 / voters, others.shape)[voting],
+        )
     return shares
 
 

@@ -114,9 +114,13 @@ def _max_evidence(target: Floats, basis: Floats, squares: Floats, *, width: int)
     error = rest + float((along * (1.0 - kept) ** 2).sum())
     log_determinant = float(np.log(alpha + beta * squares).sum()) + (width - len(squares)) * np.log(alpha)
     return float(
-        n / 2 * np.log(beta) + width / 2 * np.log(alpha) - n / 2 * np.log(2 * np.pi)
-        - beta / 2 * error - alpha / 2 * length - log_determinant / 2
-    )  # fmt: skip
+        n / 2 * np.log(beta)
+        + width / 2 * np.log(alpha)
+        - n / 2 * np.log(2 * np.pi)
+        - beta / 2 * error
+        - alpha / 2 * length
+        - log_determinant / 2
+    )
 
 
 def knn_leave_one_out(

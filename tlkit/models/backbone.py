@@ -145,11 +145,7 @@ def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, i
     size = {"img_size": image_size} if image_size and _has_fixed_size(name) else {}
     match source.kind:
         case "none":
-            module, origin, terms = (
-                _create(name, pretrained=False, **size),
-                "random initialisation",
-                "not applicable",
-            )
+            module, origin, terms = (_create(name, pretrained=False, **size), "random initialisation", "not applicable")
         case "hub":
             module, origin, terms = _from_hub(name, size)
         case "hf-hub":

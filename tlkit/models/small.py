@@ -20,13 +20,21 @@ _PLAIN = {"url": "", "crop_pct": 1.0, "interpolation": "bilinear", "mean": (0.5,
 default_cfgs = generate_default_cfgs(
     {
         "lenet5.untrained": {
-            **_PLAIN, "num_classes": 10, "input_size": (3, 32, 32), "first_conv": "c1", "classifier": "head",
+            **_PLAIN,
+            "num_classes": 10,
+            "input_size": (3, 32, 32),
+            "first_conv": "c1",
+            "classifier": "head",
         },
         "alexnet.untrained": {
-            **_PLAIN, "num_classes": 1000, "input_size": (3, 224, 224), "first_conv": "conv1", "classifier": "head",
+            **_PLAIN,
+            "num_classes": 1000,
+            "input_size": (3, 224, 224),
+            "first_conv": "conv1",
+            "classifier": "head",
         },
     }
-)  # fmt: skip
+)
 
 
 class LeNet5(nn.Module):

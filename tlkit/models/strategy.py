@@ -149,9 +149,15 @@ def _gradual(
 
 
 def _last_stages(
-    n: int, stage_of: Mapping[str, int], count: int, head: Mapping[str, float], rates: Mapping[str, float],
-    *, first: int, epochs: int,
-) -> Phase:  # fmt: skip
+    n: int,
+    stage_of: Mapping[str, int],
+    count: int,
+    head: Mapping[str, float],
+    rates: Mapping[str, float],
+    *,
+    first: int,
+    epochs: int,
+) -> Phase:
     chosen = {name: rate for name, rate in rates.items() if stage_of[name.removeprefix(BACKBONE)] >= count - n}
     name = "the classifier" if n == 0 else f"the classifier and the last {n} of {count} stages"
     return Phase(name, first, epochs, {**head, **chosen})

@@ -161,9 +161,7 @@ def untouched(classifier: Classifier, device: str) -> Iterator[Classifier]:
         yield trained
 
 
-def _trainer_of(
-    classifier: Classifier,
-) -> tuple[Callable[[Sequence[Batch], int], float], list[dict[str, Any]], int]:
+def _trainer_of(classifier: Classifier) -> tuple[Callable[[Sequence[Batch], int], float], list[dict[str, Any]], int]:
     """Return what takes one training step on some batches and gives their loss, the groups, and the phase's number."""
     phases, settings = classifier.phases, classifier.settings
     number = max(range(len(phases)), key=lambda place: len(phases[place].rates))

@@ -89,9 +89,13 @@ class RateSweep:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
         return {
-            "format_version": FORMAT_VERSION, "rates": self.rates.tolist(), "losses": self.losses.tolist(),
-            "stopped": self.stopped, "phase": self.phase, "suggested": self.suggested,
-        }  # fmt: skip
+            "format_version": FORMAT_VERSION,
+            "rates": self.rates.tolist(),
+            "losses": self.losses.tolist(),
+            "stopped": self.stopped,
+            "phase": self.phase,
+            "suggested": self.suggested,
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RateSweep:

@@ -68,8 +68,16 @@ def plot_heat(column: ExplainedColumn, ax: Axes | None = None, *, alpha: float =
     bar = figure.colorbar(image, ax=ax, shrink=0.9, label="recall (share of the cell's images)")
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     if any(p[g, c] < alpha for g in rows for c in columns):
-        ax.plot([], [], "s", color=VERMILLION, fillstyle="none", markersize=9, markeredgewidth=2,
-                label=f"differs from the rest (Holm, p < {alpha:g})")  # fmt: skip
+        ax.plot(
+            [],
+            [],
+            "s",
+            color=VERMILLION,
+            fillstyle="none",
+            markersize=9,
+            markeredgewidth=2,
+            label=f"differs from the rest (Holm, p < {alpha:g})",
+        )
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, borderaxespad=0.2)
     return ax
 

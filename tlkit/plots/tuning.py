@@ -51,9 +51,14 @@ def plot_batch_sizes(sizes: BatchSizes, ax: Axes | None = None) -> Axes:
         if one.memory_mb is None:
             continue
         ax.annotate(
-            f"{one.memory_mb:,.0f} MB", (one.images, one.images_per_s), textcoords="offset points", xytext=(0, 8),
-            ha="center", fontsize=8, color=GREY,
-        )  # fmt: skip
+            f"{one.memory_mb:,.0f} MB",
+            (one.images, one.images_per_s),
+            textcoords="offset points",
+            xytext=(0, 8),
+            ha="center",
+            fontsize=8,
+            color=GREY,
+        )
     if sizes.suggested is not None:
         ax.axvline(sizes.suggested, color=VERMILLION, linewidth=1.4, label=f"suggested {sizes.suggested}")
         ax.set_xscale("log", base=2)

@@ -236,8 +236,11 @@ class Predictions:
             missing = self.path[~matched].tolist()
             logger.warning(
                 "%s: %d of %d images are not in it, so their groups are missing: %s.",
-                source, len(missing), len(self), first_few(missing),
-            )  # fmt: skip
+                source,
+                len(missing),
+                len(self),
+                first_few(missing),
+            )
         joined, problems = group_table(columns.reindex(self.path), paths=self.path)
         if problems:
             raise PredictionsError(*(f"{source}: {problem}" for problem in problems))

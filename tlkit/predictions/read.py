@@ -116,8 +116,9 @@ def _paths(file: Path, table: pd.DataFrame) -> list[str]:
     logger.info(
         "%s has no column 'path': its rows are named 'row 1' to 'row %d'. Call the column with the image paths 'path' "
         "to join groups and to find images.",
-        file, len(table),
-    )  # fmt: skip
+        file,
+        len(table),
+    )
     return [f"row {number}" for number in range(1, len(table) + 1)]
 
 

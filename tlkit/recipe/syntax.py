@@ -25,10 +25,7 @@ _SAYINGS = (
         "`\\{0}` means nothing in double quotes. Use single quotes, or / between folders.",
     ),
     (r"found undefined alias '(.+)'", "the alias *{0} has no anchor &{0} before it. Write the value out."),
-    (
-        r"found duplicate anchor '(.+)'",
-        "the anchor &{0} is defined twice. Keep one of them.",
-    ),
+    (r"found duplicate anchor '(.+)'", "the anchor &{0} is defined twice. Keep one of them."),
     (
         r"but found another document|expected '<document start>'",
         "a second document begins here. Keep one recipe per file, without a line --- between its parts.",

@@ -31,8 +31,13 @@ def write_diagnosis(path: Path, diagnosis: Diagnosis, *, thumbnails: Mapping[str
         The path of the file.
     """
     write_page(
-        path, command="doctor", diagnosis=diagnosis, lead=diagnosis_sentence(diagnosis), kinds=KINDS,
-        thumbnails=thumbnails, most=MOST_ITEMS,
-    )  # fmt: skip
+        path,
+        command="doctor",
+        diagnosis=diagnosis,
+        lead=diagnosis_sentence(diagnosis),
+        kinds=KINDS,
+        thumbnails=thumbnails,
+        most=MOST_ITEMS,
+    )
     logger.info("Wrote the findings %s (%.0f kB).", path, path.stat().st_size / 1000)
     return path

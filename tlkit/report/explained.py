@@ -62,17 +62,26 @@ def _split_table(explanation: Explanation, column: ExplainedColumn) -> TextTable
     level = f"[{explanation.settings.confidence:.0%}]"
     trained = any(group.train is not None for group in column.groups)
     columns = [
-        TextColumn("group", "text"), TextColumn("n"), TextColumn(f"accuracy minus the rest {level}"),
+        TextColumn("group", "text"),
+        TextColumn("n"),
+        TextColumn(f"accuracy minus the rest {level}"),
         TextColumn("class mix"),
-        TextColumn("same classes, other rates"), TextColumn("standardised"),
-    ]  # fmt: skip
+        TextColumn("same classes, other rates"),
+        TextColumn("standardised"),
+    ]
     if trained:
         columns.append(TextColumn("training images"))
     rows = []
     for group in column.groups[:MOST_ROWS]:
         split = group.split
-        cells = [group.group, f"{group.accuracy.n:,}", signed(group.difference), signed(split.mix), signed(split.rate),
-                 signed(split.standardised)]  # fmt: skip
+        cells = [
+            group.group,
+            f"{group.accuracy.n:,}",
+            signed(group.difference),
+            signed(split.mix),
+            signed(split.rate),
+            signed(split.standardised),
+        ]
         if trained:
             share = "" if group.train_share is None else f" ({group.train_share:.0%})"
             cells.append(NONE if group.train is None else f"{group.train:,}{share}")
@@ -86,11 +95,14 @@ def _adjusted_table(explanation: Explanation, column: ExplainedColumn) -> TextTa
     level = f"[{explanation.settings.confidence:.0%}]"
     alone = explanation.independent
     columns = (
-        TextColumn("group", "text"), TextColumn("within the same", "text"), TextColumn("odds ratio"),
+        TextColumn("group", "text"),
+        TextColumn("within the same", "text"),
+        TextColumn("odds ratio"),
         TextColumn(f"pooled {level}"),
         TextColumn("p (CMH)" if alone else f"p ({explanation.test_name})"),
-        *([TextColumn("p alike in all (Breslow–Day)")] if alone else []), TextColumn(f"adjusted gap {level}"),
-    )  # fmt: skip
+        *([TextColumn("p alike in all (Breslow–Day)")] if alone else []),
+        TextColumn(f"adjusted gap {level}"),
+    )
     rows = tuple(_adjusted(gap, alone=alone) for gap in column.adjusted[:MOST_ROWS])
     note = ""
     if any(gap.odds.pooled.value is None or gap.gap.value is None for gap in column.adjusted):
@@ -125,15 +137,27 @@ def _heat(explanation: Explanation, column: ExplainedColumn) -> IllustratedText:
     cells.sort(key=lambda entry: entry[:2])
     rows = tuple(
         Row(
-            (group, name, f"{cell.recall.n:,}", rate_text(cell.recall),
-             NONE if cell.difference is None else signed(cell.difference), p_text(cell.p_holm)),
+            (
+                group,
+                name,
+                f"{cell.recall.n:,}",
+                rate_text(cell.recall),
+                NONE if cell.difference is None else signed(cell.difference),
+                p_text(cell.p_holm),
+            ),
             "worst" if p < alpha else "",
         )
         for p, _, group, name, cell in cells[:MOST_CELLS]
-    )  # fmt: skip
+    )
     level = f"[{explanation.settings.confidence:.0%}]"
-    columns = (TextColumn("group", "text"), TextColumn("class", "text"), TextColumn("n"), TextColumn(f"recall {level}"),
-               TextColumn(f"minus the rest {level}"), TextColumn("p (Holm)"))  # fmt: skip
+    columns = (
+        TextColumn("group", "text"),
+        TextColumn("class", "text"),
+        TextColumn("n"),
+        TextColumn(f"recall {level}"),
+        TextColumn(f"minus the rest {level}"),
+        TextColumn("p (Holm)"),
+    )
     note = f"The {MOST_CELLS} cells with the smallest p-values of {len(cells)}." if len(cells) > MOST_CELLS else ""
     figure = Figure.draw(
         lambda: plot_heat(column, alpha=alpha),

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from tlkit.audit.repair import Repair, RepairVerdict
 
 _MARKS: Mapping[RepairVerdict, Literal["good", "bad", "open"]] = {
-    "PASS": "good", "FAIL": "bad", "NOT ENOUGH DATA": "open", "NOTHING HELPED": "open",
-}  # fmt: skip
+    "PASS": "good",
+    "FAIL": "bad",
+    "NOT ENOUGH DATA": "open",
+    "NOTHING HELPED": "open",
+}
 
 
 def repaired_section(repair: Repair) -> RepairedSection:

@@ -118,11 +118,15 @@ def _confusions(shifts: Sequence[ConfusionShift]) -> TextTable:
     )
     rows = tuple(
         Row(
-            (f"{one.y_true} taken for {one.y_pred}", f"{one.k:,} of {one.n:,}", f"{one.rest_k:,} of {one.rest_n:,}",
-             p_text(one.p_holm))
+            (
+                f"{one.y_true} taken for {one.y_pred}",
+                f"{one.k:,} of {one.n:,}",
+                f"{one.rest_k:,} of {one.rest_n:,}",
+                p_text(one.p_holm),
+            )
         )
         for one in shifts
-    )  # fmt: skip
+    )
     return TextTable("Mistakes that are more frequent than in the rest", columns, rows)
 
 

@@ -270,7 +270,7 @@ def _deletions(design: Floats, at: Ints, right: Mask, units: Units, fit: tuple[F
         inside = slice(edges[start], edges[stop])
         own = np.add.reduceat(
             known[inside, None, None] * x[inside, :, None] * x[inside, None, :], first[start:stop] - edges[start]
-        )  # fmt: skip
+        )
         # A cluster that alone has some value leaves nothing to tell that value's coefficient by: it stays.
         alone = np.einsum("mij,ji->m", own, covariance) > _MOST_LEVERAGE
         left = information - own

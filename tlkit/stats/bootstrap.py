@@ -27,11 +27,7 @@ CHUNK_CELLS = 2_000_000  # cells held at a time: 16 MB of int64
 
 
 def bootstrap_replicates(
-    counts: npt.ArrayLike,
-    statistic: Callable[[Counts], Floats],
-    *,
-    rng: np.random.Generator,
-    replicates: int = 2000,
+    counts: npt.ArrayLike, statistic: Callable[[Counts], Floats], *, rng: np.random.Generator, replicates: int = 2000
 ) -> Floats:
     """Return a statistic of many resamples of a table of counts.
 

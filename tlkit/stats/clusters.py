@@ -74,9 +74,7 @@ class Units:
         heavy = numbered.unit >= 0
         clusters = int(numbered.unit.max(initial=-1)) + 1
         weighted = (self.weight * np.asarray(values, dtype=np.float64))[heavy]
-        flat = np.bincount(
-            numbered.unit[heavy] * places + place[heavy], weights=weighted, minlength=clusters * places
-        )  # fmt: skip
+        flat = np.bincount(numbered.unit[heavy] * places + place[heavy], weights=weighted, minlength=clusters * places)
         return np.asarray(flat.reshape(clusters, places))
 
 

@@ -68,12 +68,7 @@ def mean_of_rates(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) 
 
 
 def clustered_mean(
-    values: npt.ArrayLike,
-    units: Units,
-    confidence: float = 0.95,
-    *,
-    lowest: float = 0.0,
-    highest: float = math.inf,
+    values: npt.ArrayLike, units: Units, confidence: float = 0.95, *, lowest: float = 0.0, highest: float = math.inf
 ) -> Estimate:
     """Return the mean of a number an image where images are weighted or in clusters, with Student's t interval.
 
@@ -99,7 +94,7 @@ def clustered_mean(
     mean = float(moments.rate[0])
     found = student_estimate(
         mean, float(moments.covariance[0, 0]), float(moments.rate_df[0]), n=n, confidence=confidence
-    )  # fmt: skip
+    )
     if found.low is None or found.high is None:
         return found
     if lowest == 0.0:
@@ -144,9 +139,13 @@ def clustered_mean_of_rates(
         return Estimate(None, None, None, n=n, note=f"n = {n}, but {alone}")
     rate, covariance = moments.rate, moments.covariance
     size = effective_size(
-        rate, np.diagonal(covariance), images=number[present], clusters=moments.clusters, df=moments.rate_df,
+        rate,
+        np.diagonal(covariance),
+        images=number[present],
+        clusters=moments.clusters,
+        df=moments.rate_df,
         confidence=confidence,
-    )  # fmt: skip
+    )
     low, high = wilson_bounds(rate * size, size, confidence)
     spread = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -105,7 +105,7 @@ def clustered_difference(
     variance = np.diagonal(moments.covariance)
     size = effective_size(
         moments.rate, variance, images=[n, n], clusters=moments.clusters, df=moments.df, confidence=confidence
-    )  # fmt: skip
+    )
     covariance = float(moments.covariance[0, 1])
     if covariance > 0:
         covariance = max(covariance - 1 / (2 * float(size.min()) ** 2), 0.0)
@@ -114,9 +114,7 @@ def clustered_difference(
     k = moments.rate * size
     low, high = correlated_bounds(k[0], size[0], k[1], size[1], correlation=correlation, confidence=confidence)
     value, spread, df = float(moments.rate[0] - moments.rate[1]), moments.variance_of_difference(0, 1), moments.df[0]
-    ends = at_least_t(
-        float(low), float(high), difference=value, variance=spread, df=float(df), confidence=confidence
-    )  # fmt: skip
+    ends = at_least_t(float(low), float(high), difference=value, variance=spread, df=float(df), confidence=confidence)
     return Estimate(value, *ends, n=n), cluster_test(value, spread, float(df))
 
 

@@ -113,8 +113,9 @@ def clustered_area(
     placed = _share_below(high, low, low_units.weight)
     above = 1.0 - _share_below(low, high, high_units.weight)
     kind = np.repeat([0, 1], [len(high), len(low)])
-    every = Units(*(np.concatenate([getattr(units, name) for units in (high_units, low_units)])
-                    for name in ("weight", "unit")))  # fmt: skip
+    every = Units(
+        *(np.concatenate([getattr(units, name) for units in (high_units, low_units)]) for name in ("weight", "unit"))
+    )
     own, total = every.summed(kind, 2, np.concatenate([placed, above])), every.summed(kind, 2)
     moments = cluster_moments(own, total)
     area = float(moments.rate[0])

@@ -298,7 +298,7 @@ def clustered_odds(right: Mask, units: Units, *, side: Ints, stratum: Ints, conf
     p = cluster_test(log_odds, variance, df)
     return OddsRatio(
         crude, Estimate(math.exp(log_odds), low, high, n=images), p, log_odds**2 / variance, None, None, strata
-    )  # fmt: skip
+    )
 
 
 def _log_odds_without(table: Floats, stratum: Ints, outcome: Ints, units: Units) -> Floats:

@@ -11,9 +11,19 @@ from tlkit.stats.estimate import Estimate
 
 Cell = str | int | float | bool | datetime | Estimate | None
 Kind = Literal[
-    "text", "word", "verdict", "count", "number", "significant", "percent", "estimate", "p_value", "bytes", "flag",
+    "text",
+    "word",
+    "verdict",
+    "count",
+    "number",
+    "significant",
+    "percent",
+    "estimate",
+    "p_value",
+    "bytes",
+    "flag",
     "time",
-]  # fmt: skip
+]
 Mark = Literal["worst", "quiet", "total"]
 
 _NUMBER = (int, float)

@@ -141,10 +141,7 @@ class WandbTracker:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if isinstance(error, SystemExit):
             self.finish(error.code if isinstance(error.code, int) else int(error.code is not None))

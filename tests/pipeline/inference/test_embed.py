@@ -242,9 +242,12 @@ def test_auto_compares_no_engines_and_runs_no_network_where_all_features_are_cac
 
 @pytest.mark.parametrize(
     ("target", "value"),
-    [("onnxruntime.__version__", "99.0"), ("torch.__version__", "99.0"),
-     ("tlkit.pipeline.inference.embed.DECODER", "rules 1, pillow 99")],
-)  # fmt: skip
+    [
+        ("onnxruntime.__version__", "99.0"),
+        ("torch.__version__", "99.0"),
+        ("tlkit.pipeline.inference.embed.DECODER", "rules 1, pillow 99"),
+    ],
+)
 def test_features_of_another_version_of_what_makes_them_are_not_found(tiny, caplog, monkeypatch, target, value):
     backbone, samples = tiny
     embed(samples, backbone=backbone)

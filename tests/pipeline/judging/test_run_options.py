@@ -41,14 +41,22 @@ def make_run(path: Path, *, wrong: float, whole_subjects: bool = False) -> Run:
     directory = RunDirectory.create(path)
     directory.recipe.write_text(RECIPE.format(name=path.name))
     rows = np.arange(IMAGES)
-    groups = pd.DataFrame({
-        "site": np.where(rows < 300, "north", "south"), "age": [str(12 + row % 70) for row in rows],
-        "subject": [f"s{row // 10}" for row in rows],
-    })  # fmt: skip
-    table = pd.DataFrame({
-        "path": [f"{row}.jpg" for row in rows], "label": np.where(rows % 2, "bee", "ant"), "split": "test",
-        "digest": "", **groups,
-    })  # fmt: skip
+    groups = pd.DataFrame(
+        {
+            "site": np.where(rows < 300, "north", "south"),
+            "age": [str(12 + row % 70) for row in rows],
+            "subject": [f"s{row // 10}" for row in rows],
+        }
+    )
+    table = pd.DataFrame(
+        {
+            "path": [f"{row}.jpg" for row in rows],
+            "label": np.where(rows % 2, "bee", "ant"),
+            "split": "test",
+            "digest": "",
+            **groups,
+        }
+    )
     Samples(Path("photos"), ("ant", "bee"), table).to_csv(directory.split)
     place = rows if whole_subjects else rows * 7
     missed = np.where(rows < 300, rows % 20 == 0, place % 100 < 100 * wrong)
@@ -87,8 +95,11 @@ def test_joined_columns_leave_the_verdict_and_the_settings_of_a_run_as_they_are(
     joined = printed("audit", run.path, "--by", "site", "--groups", extra)
     assert joined["settings"] == plain["settings"]
     assert {name: plain["settings"][name] for name in ("tolerance", "cluster_by", "confidence", "seed")} == {
-        "tolerance": 0.3, "cluster_by": "subject", "confidence": 0.9, "seed": 7,
-    }  # fmt: skip
+        "tolerance": 0.3,
+        "cluster_by": "subject",
+        "confidence": 0.9,
+        "seed": 7,
+    }
     assert [row["verdict"] for row in plain["tables"][0]["rows"]] == ["PASS", "PASS"]
     assert joined["tables"] == plain["tables"]
     assert joined["explanation"] == plain["explanation"]

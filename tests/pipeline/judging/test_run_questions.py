@@ -33,18 +33,26 @@ def make_run(path: Path, *, wrong_at_night: int) -> Run:
     directory = RunDirectory.create(path)
     directory.recipe.write_text(RECIPE.format(name=path.name))
     light = ["day"] * 300 + ["night"] * 300 + ["day"] * 90
-    table = pd.DataFrame({
-        "path": [f"{i}.jpg" for i in range(690)], "label": ["ant", "bee"] * 345,
-        "split": ["test"] * 600 + ["train"] * 90, "digest": [""] * 690, "light": light,
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "path": [f"{i}.jpg" for i in range(690)],
+            "label": ["ant", "bee"] * 345,
+            "split": ["test"] * 600 + ["train"] * 90,
+            "digest": [""] * 690,
+            "light": light,
+        }
+    )
     Samples(Path("photos"), ("ant", "bee"), table).to_csv(directory.split)
     y = np.array([0, 1] * 300)
     guess = y.copy()
     guess[300 : 300 + wrong_at_night] = 1 - guess[300 : 300 + wrong_at_night]
     predictions = Predictions.build(
-        classes=("ant", "bee"), path=table.path[:600].tolist(), y_true=y, y_pred=guess,
+        classes=("ant", "bee"),
+        path=table.path[:600].tolist(),
+        y_true=y,
+        y_pred=guess,
         groups=pd.DataFrame({"light": light[:600]}),
-    )  # fmt: skip
+    )
     directory.predictions("test").parent.mkdir()
     predictions.to_parquet(directory.predictions("test"))
     directory.write_json(directory.environment, {"data": {"root": "photos"}})

@@ -45,17 +45,25 @@ def planted(tmp_path) -> Run:
     directory = RunDirectory.create(tmp_path / "runs/planted")
     directory.recipe.write_text(RECIPE)
     light = rng.choice(["day", "night"], 240)
-    table = pd.DataFrame({
-        "path": paths, "label": ["ant", "bee"] * 120, "split": "test", "digest": [digest_of(photos / p) for p in paths],
-        "light": light,
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "path": paths,
+            "label": ["ant", "bee"] * 120,
+            "split": "test",
+            "digest": [digest_of(photos / p) for p in paths],
+            "light": light,
+        }
+    )
     Samples(photos, ("ant", "bee"), table).to_csv(directory.split)
     y = np.array([0, 1] * 120)
     flip = dark & (rng.uniform(size=240) < 0.6)
     predictions = Predictions.build(
-        classes=("ant", "bee"), path=paths, y_true=y, y_pred=np.where(flip, 1 - y, y),
+        classes=("ant", "bee"),
+        path=paths,
+        y_true=y,
+        y_pred=np.where(flip, 1 - y, y),
         groups=pd.DataFrame({"light": light}),
-    )  # fmt: skip
+    )
     directory.predictions("test").parent.mkdir()
     predictions.to_parquet(directory.predictions("test"))
     directory.write_json(directory.environment, {"data": {"root": str(photos)}})
@@ -139,9 +147,13 @@ def test_the_command_finds_slices_without_torch(planted):
         "assert 'torch' not in sys.modules\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120,
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
         env={**os.environ, "PYTHONPATH": str(Path(tlkit.__file__).parents[1])},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["slices"][0]["standing"] == "confirmed"
 
@@ -155,9 +167,12 @@ def fail_by_night(run):
     proba = np.full((240, 2), 0.2)
     proba[np.arange(240), guess] = 0.8
     Predictions.build(
-        classes=predictions.classes, path=predictions.path, y_true=predictions.y_true, proba=proba,
+        classes=predictions.classes,
+        path=predictions.path,
+        y_true=predictions.y_true,
+        proba=proba,
         groups=predictions.groups,
-    ).to_parquet(run.directory.predictions("test"))  # fmt: skip
+    ).to_parquet(run.directory.predictions("test"))
 
 
 def test_the_report_shows_the_images_behind_a_failing_row_and_a_slice(planted):

@@ -55,10 +55,16 @@ def small_cache(tmp_path_factory):
 
 def recipe_of(root: Path, **data) -> Recipe:
     return Recipe(
-        recipe_version=1, name="leaky", data={"root": str(root), "val": 0.0, "image_size": 64, **data},
-        model={"name": "test_resnet", "weights": "none"}, strategy={"kind": "frozen"}, augment={"preset": "none"},
-        train={"epochs": 1}, report={"enabled": False}, features={"engine": "torch"},
-    )  # fmt: skip
+        recipe_version=1,
+        name="leaky",
+        data={"root": str(root), "val": 0.0, "image_size": 64, **data},
+        model={"name": "test_resnet", "weights": "none"},
+        strategy={"kind": "frozen"},
+        augment={"preset": "none"},
+        train={"epochs": 1},
+        report={"enabled": False},
+        features={"engine": "torch"},
+    )
 
 
 @pytest.fixture
@@ -171,8 +177,10 @@ def test_the_doctor_finds_them_with_a_backbone_and_not_without(planted, tmp_path
     found = tlkit.data_doctor(planted, embed=f"test_resnet@file:{weights}")
     kinds = {finding.kind: finding for finding in found.findings}
     assert [item.split(" = ")[0] for item in kinds["across-splits"].items] == [
-        "test/a/t2.png", "test/a/t4.png", "test/b/t3.png"
-    ]  # fmt: skip
+        "test/a/t2.png",
+        "test/a/t4.png",
+        "test/b/t3.png",
+    ]
     assert dict(found.quarantine)["train/b/z3.png"] == "shows the same picture as test/b/t3.png"
     without = {finding.kind: finding for finding in tlkit.data_doctor(planted).findings}
     assert len(without["across-splits"].items) == 1

@@ -32,9 +32,15 @@ from tlkit.recipe import load_recipe
 CACHED = {"strategy": "frozen", "train.epochs": 3, "data.batch_size": 4, "report.enabled": False}
 PIXELS = {**CACHED, "augment.preset": "light"}
 EVERY_STRATEGY = [
-    "frozen", "full", {"kind": "lp_ft", "probe_epochs": 1}, "gradual", "last_n", "norm_only", "bias_only",
+    "frozen",
+    "full",
+    {"kind": "lp_ft", "probe_epochs": 1},
+    "gradual",
+    "last_n",
+    "norm_only",
+    "bias_only",
     {"kind": "lora", "rank": 4},
-]  # fmt: skip
+]
 
 
 @pytest.fixture
@@ -78,9 +84,12 @@ def test_a_checkpoint_of_a_frozen_backbone_is_the_head_and_the_optimizer(recipe,
 def test_the_head_of_the_average_is_in_the_checkpoint_and_its_backbone_is_not(recipe):
     run = fit(recipe, {**CACHED, "train.ema_decay": 0.9})
     assert read_checkpoint(checkpoint_files(run)[-1])["state_dict"].keys() == {
-        "network.head.weight", "network.head.bias", "average.network.head.weight", "average.network.head.bias",
+        "network.head.weight",
+        "network.head.bias",
+        "average.network.head.weight",
+        "average.network.head.bias",
         "average.updates",
-    }  # fmt: skip
+    }
 
 
 def test_every_epoch_is_on_the_disk_when_it_ends_and_two_stay(recipe, monkeypatch):

@@ -119,10 +119,12 @@ def test_the_number_of_ranks_is_checked_where_torchrun_has_started_them(recipe, 
     ("overrides", "typed"),
     [
         (BOTH | {"strategy": {"kind": "full"}}, r"train\.devices=2 'strategy=\{\"kind\": \"full\"\}'"),
-        ([*(f"{key}={value}" for key, value in PLAIN.items() if key != "report.enabled"), "train.devices=2"],
-         r"augment\.preset=light train\.devices=2"),
+        (
+            [*(f"{key}={value}" for key, value in PLAIN.items() if key != "report.enabled"), "train.devices=2"],
+            r"augment\.preset=light train\.devices=2",
+        ),
     ],
-)  # fmt: skip
+)
 def test_python_starts_no_processes_and_names_the_command_that_does(recipe, overrides, typed):
     with pytest.raises(RecipeError, match=rf"tlkit fit \S+tiny\.yaml .*{typed}") as caught:
         fit(recipe, overrides, overwrite=True)

@@ -46,9 +46,12 @@ KILLS = int(os.environ.get("TLKIT_KILLS", "1"))
 def recipe(tiny_recipe):
     """Return a recipe over 22 training images (two full batches of 8, one of 6) and 17 of val, in uneven groups."""
     path = tiny_recipe(
-        more=", metadata: metadata.csv, groups: [light]", tail="audit: {by: [light], min_group_size: 2}\n",
-        train=11, val=9, test=2,
-    )  # fmt: skip
+        more=", metadata: metadata.csv, groups: [light]",
+        tail="audit: {by: [light], min_group_size: 2}\n",
+        train=11,
+        val=9,
+        test=2,
+    )
     path.write_text(path.read_text().replace(", val: 0.25, test: 0.25", ""))
     root = path.parent / "colours"
     (root / "val" / "red" / "000.png").unlink()

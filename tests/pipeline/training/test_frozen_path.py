@@ -22,9 +22,16 @@ from tlkit.recipe import load_recipe
 
 FROZEN = {"strategy": "frozen", "features.engine": "torch"}
 SETTINGS = {
-    **FROZEN, "train.epochs": 4, "model.drop_rate": 0.3, "train.label_smoothing": 0.1, "train.gradient_clip": 0.5,
-    "train.class_weights": {"red": 2.0}, "train.warmup_epochs": 1, "data.batch_size": 5, "report.enabled": False,
-}  # fmt: skip
+    **FROZEN,
+    "train.epochs": 4,
+    "model.drop_rate": 0.3,
+    "train.label_smoothing": 0.1,
+    "train.gradient_clip": 0.5,
+    "train.class_weights": {"red": 2.0},
+    "train.warmup_epochs": 1,
+    "data.batch_size": 5,
+    "report.enabled": False,
+}
 
 
 @pytest.fixture
@@ -114,9 +121,13 @@ def test_a_stopped_run_on_cached_features_resumes_to_the_same_weights(recipe, mo
 def test_early_stopping_and_the_best_epoch_keep_their_meaning(recipe):
     run = fit(
         recipe,
-        {**FROZEN, "train.epochs": 9, "train.learning_rate": 1e-9,
-         "train.early_stopping": {"monitor": "val_accuracy", "patience": 2}},
-    )  # fmt: skip
+        {
+            **FROZEN,
+            "train.epochs": 9,
+            "train.learning_rate": 1e-9,
+            "train.early_stopping": {"monitor": "val_accuracy", "patience": 2},
+        },
+    )
     assert len(run.history) == 3
 
 

@@ -44,9 +44,12 @@ def begin(recipe, *arguments):
     """Start a fit whose results go to the file `out`, and its log to the file `log`."""
     with Path("out").open("w") as out, Path("log").open("w") as log:
         return subprocess.Popen(
-            [*FIT, str(recipe), *arguments], stdout=out, stderr=log, start_new_session=True,
+            [*FIT, str(recipe), *arguments],
+            stdout=out,
+            stderr=log,
+            start_new_session=True,
             env={key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"},
-        )  # fmt: skip
+        )
 
 
 def checkpoints():
@@ -135,12 +138,27 @@ def test_torchrun_on_two_machines_trains_as_one_process(recipe):
     arguments = changes(**{"train.devices": 1, "train.num_nodes": 2})
     nodes = [
         subprocess.Popen(
-            [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", f"--node-rank={rank}",
-             "--master-addr=127.0.0.1", f"--master-port={port}", "-m", "tlkit", "fit", str(recipe), *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            [
+                sys.executable,
+                "-m",
+                "torch.distributed.run",
+                "--nnodes=2",
+                "--nproc-per-node=1",
+                f"--node-rank={rank}",
+                "--master-addr=127.0.0.1",
+                f"--master-port={port}",
+                "-m",
+                "tlkit",
+                "fit",
+                str(recipe),
+                *arguments,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         for rank in (0, 1)
-    ]  # fmt: skip
+    ]
     said = [node.communicate(timeout=TIMEOUT_S)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], said
     assert "tiny: finished" in said[0]

@@ -36,8 +36,13 @@ def test_a_plan_shows_every_phase_of_a_strategy_and_leaves_the_first_one_set(tin
     assert [phase.title for phase in (probe, tuned)] == ["epoch 1: the classifier", "epochs 2 to 4: everything"]
     assert [row[:2] for row in probe.rows[:-1]] == [(row[0], "eval") for row in probe.rows[:-2]] + [("head", "train")]
     assert tuned.column("block")[:-1] == (
-        "backbone: conv1, bn1", "backbone: layer1", "backbone: layer2", "backbone: layer3", "backbone: layer4", "head",
-    )  # fmt: skip
+        "backbone: conv1, bn1",
+        "backbone: layer1",
+        "backbone: layer2",
+        "backbone: layer3",
+        "backbone: layer4",
+        "head",
+    )
     assert tuned.column("learning_rate")[:-1] == pytest.approx([0.001 * 0.5**k for k in (5, 4, 3, 2, 1, 0)])
     assert not any(parameter.requires_grad for parameter in prepared.classifier.network.backbone.parameters())
 

@@ -134,8 +134,7 @@ def put_something_else_in_its_place(path):
 
 
 @pytest.mark.parametrize(
-    "harm",
-    [truncate, flip_a_bit, lose_the_digest, put_another_runs_in_its_place, put_something_else_in_its_place],
+    "harm", [truncate, flip_a_bit, lose_the_digest, put_another_runs_in_its_place, put_something_else_in_its_place]
 )
 def test_a_bad_checkpoint_is_named_and_the_one_before_it_used(cut, whole, caplog, harm):
     recipe, run = cut

@@ -143,16 +143,28 @@ def test_blocks_that_return_views_can_be_shared_out():
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"train.devices": 1}, "train.parallel is fsdp, but there is one process, which shares with nobody. Set "
-         "train.devices to 2 or more, or remove train.parallel."),
-        ({"train.precision": 16, "train.device": "cuda"}, "train.precision is 16, which with train.parallel: fsdp "
-         "needs loss scaling, which tlkit does not share out. Use bf16 or 32, or parallel: ddp."),
-        ({"train.memory_format": "channels_last"}, "train.memory_format is channels_last, which with train.parallel: "
-         "fsdp does not go with weights in parts. Use contiguous, or parallel: ddp."),
-        ({"train.compile": True}, "train.compile is true, which with train.parallel: fsdp has not been tried with "
-         "weights in parts. Use compile: false, or parallel: ddp."),
+        (
+            {"train.devices": 1},
+            "train.parallel is fsdp, but there is one process, which shares with nobody. Set "
+            "train.devices to 2 or more, or remove train.parallel.",
+        ),
+        (
+            {"train.precision": 16, "train.device": "cuda"},
+            "train.precision is 16, which with train.parallel: fsdp "
+            "needs loss scaling, which tlkit does not share out. Use bf16 or 32, or parallel: ddp.",
+        ),
+        (
+            {"train.memory_format": "channels_last"},
+            "train.memory_format is channels_last, which with train.parallel: "
+            "fsdp does not go with weights in parts. Use contiguous, or parallel: ddp.",
+        ),
+        (
+            {"train.compile": True},
+            "train.compile is true, which with train.parallel: fsdp has not been tried with "
+            "weights in parts. Use compile: false, or parallel: ddp.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_go_with_parts_is_refused(recipe, more, message):
     with pytest.raises(RecipeError, match=re.escape(message)):
         load_recipe(recipe, {"train.parallel": "fsdp", "train.devices": 2} | more)

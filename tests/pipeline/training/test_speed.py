@@ -50,8 +50,10 @@ def test_training_is_channels_last_and_the_recipe_can_say_otherwise(tiny_recipe,
     monkeypatch.setattr(torch.nn.functional, "conv2d", watching)
     recipe = tiny_recipe()
     assert _noted(fit(recipe, {**SHORT, "train.epochs": 1})) == {
-        "format_version": 2, "memory_format": "channels_last", "compiled": False,
-    }  # fmt: skip
+        "format_version": 2,
+        "memory_format": "channels_last",
+        "compiled": False,
+    }
     assert any(formats)
     plain = prepare(load_recipe(recipe, {"train.memory_format": "contiguous"}))
     with speed.computing(plain.classifier, speed.Speed("contiguous", compiled=False), device="cpu"):
@@ -72,9 +74,11 @@ def test_a_resumed_run_takes_what_is_stored(tiny_recipe, tmp_path):
     prepared = prepare(load_recipe(tiny_recipe()))
     directory = RunDirectory.create(tmp_path / "run")
     started = speed.choose_speed(
-        directory, prepare(load_recipe(tiny_recipe(), {"train.memory_format": "contiguous", "train.compile": True})),
-        resume=False, from_pixels=True,
-    )  # fmt: skip
+        directory,
+        prepare(load_recipe(tiny_recipe(), {"train.memory_format": "contiguous", "train.compile": True})),
+        resume=False,
+        from_pixels=True,
+    )
     assert started == speed.Speed("contiguous", compiled=True)
     assert speed.choose_speed(directory, prepared, resume=True, from_pixels=True) == started
 

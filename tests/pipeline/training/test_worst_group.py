@@ -27,9 +27,12 @@ WORST = "val_worst_group_accuracy"
 def recipe(tiny_recipe):
     """Return a recipe whose images have a group column: every third image of a class is a night picture."""
     path = tiny_recipe(
-        more=", metadata: metadata.csv, groups: [light]", tail="audit: {by: [light], min_group_size: 2}\n",
-        train=12, val=9, test=6,
-    )  # fmt: skip
+        more=", metadata: metadata.csv, groups: [light]",
+        tail="audit: {by: [light], min_group_size: 2}\n",
+        train=12,
+        val=9,
+        test=6,
+    )
     root = path.parent / "colours"
     files = sorted(file.relative_to(root).as_posix() for file in root.rglob("*.png"))
     rows = [(name, "night" if int(name[-7:-4]) % 3 == 0 else "day") for name in files]

@@ -137,9 +137,15 @@ def fit_chosen(
     """
     chosen = tried.chosen
     head = fit_setting(
-        x, y, kind=tried.kind, classes=classes, settings=chosen.settings, temperature=chosen.temperature, seed=seed,
+        x,
+        y,
+        kind=tried.kind,
+        classes=classes,
+        settings=chosen.settings,
+        temperature=chosen.temperature,
+        seed=seed,
         class_weight=class_weight,
-    )  # fmt: skip
+    )
     return replace(head, trials=tried.trials, out_of_fold=tried.proba, out_of_fold_accuracy=tried.accuracy)
 
 

@@ -43,26 +43,27 @@ FACTS: Mapping[HeadKind, KindFacts] = {
         "multinomial logistic regression, L2", True, _each("C", (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0))
     ),
     "lda": KindFacts(
-        "linear discriminant analysis, shrunk covariance", True,
+        "linear discriminant analysis, shrunk covariance",
+        True,
         _each("shrinkage", (0.9, 0.7, 0.5, 0.3, 0.1, 0.03, 0.01)),
     ),
     "ridge": KindFacts(
         "ridge regression on ±1 targets", True, _each("alpha", (1e5, 3e4, 1e4, 3e3, 1e3, 300.0, 100.0, 10.0))
     ),
     "linear_svm": KindFacts(
-        "linear support vector machine, one class against the rest, squared hinge", True,
+        "linear support vector machine, one class against the rest, squared hinge",
+        True,
         _each("C", (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1)),
     ),
     "knn": KindFacts("k nearest neighbours, Euclidean", False, _each("n_neighbors", (25, 15, 9, 5, 3, 1))),
     "svm": KindFacts(
-        "support vector machine, RBF kernel", False,
+        "support vector machine, RBF kernel",
+        False,
         tuple({"C": c, "gamma_factor": g} for c in (0.3, 1.0, 3.0, 10.0) for g in (0.3, 1.0, 3.0)),
     ),
     "random_forest": KindFacts("random forest", False, _each("min_samples_leaf", (3, 1))),
-    "gradient_boosting": KindFacts(
-        "gradient boosting of histogram trees", False, _each("max_leaf_nodes", (4, 8))
-    ),
-}  # fmt: skip
+    "gradient_boosting": KindFacts("gradient boosting of histogram trees", False, _each("max_leaf_nodes", (4, 8))),
+}
 
 
 def setting_words(settings: Mapping[str, Any]) -> str:

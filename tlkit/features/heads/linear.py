@@ -105,10 +105,18 @@ def _squared_hinge(
 
     for setting in grid:
         found = minimize(
-            loss, weight.ravel(), args=(float(setting["C"]),), jac=True, method="L-BFGS-B",
-            options={"maxiter": 2000, "maxfun": 4000, "gtol": 0.01 * tolerance * setting["C"] * len(x),
-                     "ftol": 1e-4 * tolerance},
-        )  # fmt: skip
+            loss,
+            weight.ravel(),
+            args=(float(setting["C"]),),
+            jac=True,
+            method="L-BFGS-B",
+            options={
+                "maxiter": 2000,
+                "maxfun": 4000,
+                "gtol": 0.01 * tolerance * setting["C"] * len(x),
+                "ftol": 1e-4 * tolerance,
+            },
+        )
         weight = found.x.reshape(weight.shape)
         yield both_sides(weight[:, :-1], weight[:, -1])
 

@@ -76,9 +76,13 @@ def fit_estimator(
             from sklearn.ensemble import HistGradientBoostingClassifier
 
             boosting = HistGradientBoostingClassifier(
-                max_iter=BOOSTING_ROUNDS, max_leaf_nodes=int(setting["max_leaf_nodes"]), min_samples_leaf=5,
-                max_features=FEATURES_PER_SPLIT, early_stopping=False, random_state=seed,
-            )  # fmt: skip
+                max_iter=BOOSTING_ROUNDS,
+                max_leaf_nodes=int(setting["max_leaf_nodes"]),
+                min_samples_leaf=5,
+                max_features=FEATURES_PER_SPLIT,
+                early_stopping=False,
+                random_state=seed,
+            )
             return EstimatorScores(kind, boosting.fit(x, y, sample_weight=weights))
         case _:
             raise AssertionError(f"{kind} is linear")

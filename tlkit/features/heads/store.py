@@ -24,11 +24,18 @@ HEAD_FILE, HEAD_CARD = "head.skops", "head.json"
 FORMAT_VERSION = 1
 
 _PLAIN = {
-    ("builtins.dict", "DictNode"), ("builtins.list", "ListNode"), ("builtins.tuple", "TupleNode"),
-    ("builtins.str", "JsonNode"), ("builtins.str", "TypeNode"), ("numpy.ndarray", "NdArrayNode"),
-    ("numpy.float64", "NdArrayNode"), ("numpy.float32", "NdArrayNode"), ("numpy.int64", "NdArrayNode"),
-    ("numpy.int32", "NdArrayNode"), ("numpy.uint64", "NdArrayNode"),
-}  # fmt: skip
+    ("builtins.dict", "DictNode"),
+    ("builtins.list", "ListNode"),
+    ("builtins.tuple", "TupleNode"),
+    ("builtins.str", "JsonNode"),
+    ("builtins.str", "TypeNode"),
+    ("numpy.ndarray", "NdArrayNode"),
+    ("numpy.float64", "NdArrayNode"),
+    ("numpy.float32", "NdArrayNode"),
+    ("numpy.int64", "NdArrayNode"),
+    ("numpy.int32", "NdArrayNode"),
+    ("numpy.uint64", "NdArrayNode"),
+}
 _BOOSTING = "sklearn.ensemble._hist_gradient_boosting"
 _OWN: Mapping[HeadKind, set[tuple[str, str]]] = {
     "knn": {("sklearn.neighbors._classification.KNeighborsClassifier", "ObjectNode")},
@@ -116,8 +123,10 @@ def load_head(folder: Path) -> Head:
     if card["scikit_learn"] != sklearn.__version__:
         logger.warning(
             "%s was fitted with scikit-learn %s; this is %s. Fit again if its predictions differ.",
-            path, card["scikit_learn"], sklearn.__version__,
-        )  # fmt: skip
+            path,
+            card["scikit_learn"],
+            sklearn.__version__,
+        )
     try:
         values = loads(content, trusted=list(TRUSTED))
         part = ScorePart(values["mean"], values["scale"], EstimatorScores(kind, values["estimator"]), values["present"])
@@ -220,11 +229,12 @@ def _sound_inside(estimator: Any, kind: HeadKind, width: int, classes: int) -> b
                 _goes_down(
                     np.where(nodes["is_leaf"], -1, nodes["left"].astype(np.int64)),
                     np.where(nodes["is_leaf"], -1, nodes["right"].astype(np.int64)),
-                    nodes["feature_idx"].astype(np.int64), width,
+                    nodes["feature_idx"].astype(np.int64),
+                    width,
                 )
                 and not nodes["is_categorical"].any()
                 for nodes in parts
-            )  # fmt: skip
+            )
 
 
 def _goes_down(left: Any, right: Any, feature: Any, width: int) -> bool:

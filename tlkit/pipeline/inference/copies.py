@@ -42,9 +42,8 @@ def pairs_by_features(
     order = rows.argsort()
     known = _known(samples, leaks)
     found = find_lookalikes(
-        samples, features.x[order], rows[order],
-        known=known, across=True, looks=looks, max_pixels=max_pixels,
-    )  # fmt: skip
+        samples, features.x[order], rows[order], known=known, across=True, looks=looks, max_pixels=max_pixels
+    )
     return sorted(set(found.pairs) - set(known.pairs))
 
 

@@ -86,9 +86,18 @@ def embed(
         (153, 512)
     """
     return _embed(
-        images, backbone, view=None, augment=None, engine=engine, tolerance=tolerance, device=device, cache=cache,
-        num_workers=num_workers, max_pixels=max_pixels, progress=progress,
-    )  # fmt: skip
+        images,
+        backbone,
+        view=None,
+        augment=None,
+        engine=engine,
+        tolerance=tolerance,
+        device=device,
+        cache=cache,
+        num_workers=num_workers,
+        max_pixels=max_pixels,
+        progress=progress,
+    )
 
 
 def embed_views(
@@ -131,10 +140,18 @@ def embed_views(
     made: list[Features] = []
     for number in range(views):
         one = _embed(
-            images, backbone, view=View(stated, seed, number, augmenter()), augment=augment, engine=engine,
-            tolerance=tolerance, device=device, cache=cache, num_workers=num_workers, max_pixels=max_pixels,
+            images,
+            backbone,
+            view=View(stated, seed, number, augmenter()),
+            augment=augment,
+            engine=engine,
+            tolerance=tolerance,
+            device=device,
+            cache=cache,
+            num_workers=num_workers,
+            max_pixels=max_pixels,
             progress=progress,
-        )  # fmt: skip
+        )
         made.append(one)
         engine = engine_named(one.made_by.engine, one.made_by.dtype)
     return tuple(made)
@@ -202,10 +219,17 @@ def _choose_maker(
     def made_by(name: EngineName) -> Provenance:
         by = identity(name, device)
         return Provenance(
-            architecture=backbone.name, weights=backbone.weights.digest, layer="pooled", preprocess=backbone.preprocess,
-            decoder=DECODER, engine=by.engine, dtype=by.dtype, view=pixels.view, options=options_text(backbone.options),
+            architecture=backbone.name,
+            weights=backbone.weights.digest,
+            layer="pooled",
+            preprocess=backbone.preprocess,
+            decoder=DECODER,
+            engine=by.engine,
+            dtype=by.dtype,
+            view=pixels.view,
+            options=options_text(backbone.options),
             engine_build=by.build,
-        )  # fmt: skip
+        )
 
     def folded() -> nn.Module:
         stream = torch.Generator().manual_seed(0)  # noise, since black pixels would leave many layers at zero

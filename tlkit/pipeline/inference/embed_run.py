@@ -48,8 +48,15 @@ def embed_run(
     samples = Samples.from_csv(directory.split, root=Path(environment["data"]["root"]))
     chosen = samples.table["split"].isin(list(splits))
     samples = Samples(samples.root, samples.classes, samples.table[chosen].reset_index(drop=True))
-    return embed(samples, backbone=stored_backbone(directory.model), engine=engine, tolerance=tolerance,
-                 device=device, cache=cache, progress=progress)  # fmt: skip
+    return embed(
+        samples,
+        backbone=stored_backbone(directory.model),
+        engine=engine,
+        tolerance=tolerance,
+        device=device,
+        cache=cache,
+        progress=progress,
+    )
 
 
 def stored_backbone(folder: Path) -> Backbone:
@@ -61,6 +68,10 @@ def stored_backbone(folder: Path) -> Backbone:
     network, card = load_stored(folder)
     weights = replace(card.weights, digest=tensors_digest(network.backbone.state_dict()))
     return Backbone(
-        name=card.architecture, module=network.backbone, num_features=network.head.in_features,
-        preprocess=card.preprocess, weights=weights, options=card.options,
-    )  # fmt: skip
+        name=card.architecture,
+        module=network.backbone,
+        num_features=network.head.in_features,
+        preprocess=card.preprocess,
+        weights=weights,
+        options=card.options,
+    )

@@ -97,9 +97,12 @@ class Pixels:
             quiet: say nothing of those that cannot be read.
         """
         dataset = ImageDataset(
-            files.images, transform=self.transform, max_pixels=self.max_pixels,
-            seed=self.view.seed if self.view else 0, quiet=quiet,
-        )  # fmt: skip
+            files.images,
+            transform=self.transform,
+            max_pixels=self.max_pixels,
+            seed=self.view.seed if self.view else 0,
+            quiet=quiet,
+        )
         workers = choose_workers(self.num_workers, images=len(files))  # type: ignore[arg-type]
         loader = create_loader(dataset, batch_size=BATCH, num_workers=workers)
         if self.view is not None:
@@ -132,8 +135,12 @@ def make(files: Files, shelf: Shelf, maker: Maker, pixels: Pixels, *, progress: 
     missing = sorted(first.values())
     logger.info(
         "Features: %d of %d images are in the cache, %d to pass through the backbone (%s, %s).",
-        len(files) - len(missing), len(files), len(missing), shelf.made_by.engine, shelf.made_by.dtype,
-    )  # fmt: skip
+        len(files) - len(missing),
+        len(files),
+        len(missing),
+        shelf.made_by.engine,
+        shelf.made_by.dtype,
+    )
     if not missing:
         return files
     engine = maker.build()
@@ -192,8 +199,12 @@ def _digested(files: Files, rows: Sequence[int]) -> Files:
     digests = list(files.digests)
     changed = [files.names[row] for row, now in zip(rows, found, strict=True) if now and digests[row] not in ("", now)]
     if changed:
-        logger.warning("%d images are not what they were when they were checked: %s. Their features are those of the "
-                       "files as they are now.", len(changed), first_few(changed))  # fmt: skip
+        logger.warning(
+            "%d images are not what they were when they were checked: %s. Their features are those of the "
+            "files as they are now.",
+            len(changed),
+            first_few(changed),
+        )
     for row, now in zip(rows, found, strict=True):
         digests[row] = now or digests[row]
     return replace(files, digests=tuple(digests))

@@ -131,12 +131,7 @@ class Predictor:
             )
 
     def _labelled(
-        self,
-        samples: Samples,
-        proba: npt.NDArray[np.float32],
-        index: npt.NDArray[np.int64],
-        *,
-        tta: Views = "none",
+        self, samples: Samples, proba: npt.NDArray[np.float32], index: npt.NDArray[np.int64], *, tta: Views = "none"
     ) -> Predictions:
         return Predictions.build(
             classes=self.card.classes,

@@ -39,8 +39,12 @@ def backbone_of(recipe: Recipe) -> Backbone:
     """
     section = recipe.data
     backbone = create_backbone(recipe.model.name, weights=recipe.model.weights, image_size=_pair(section.image_size))
-    given = {"resize": section.resize, "crop_pct": section.crop_pct, "background": section.background,
-             "decode": section.decode}  # fmt: skip
+    given = {
+        "resize": section.resize,
+        "crop_pct": section.crop_pct,
+        "background": section.background,
+        "decode": section.decode,
+    }
     preprocess = backbone.preprocess.replace(**{name: value for name, value in given.items() if value is not None})
     return replace(backbone, preprocess=preprocess)
 
@@ -52,12 +56,7 @@ def predicted_splits(samples: Samples) -> tuple[str, ...]:
 
 
 def features_for(
-    recipe: Recipe,
-    samples: Samples,
-    *,
-    backbone: Backbone,
-    engine: EngineName | Literal["auto"],
-    device: str,
+    recipe: Recipe, samples: Samples, *, backbone: Backbone, engine: EngineName | Literal["auto"], device: str
 ) -> CachedFeatures:
     """Return the features that a recipe's head trains on and is judged by; those that are not cached are computed.
 
@@ -77,17 +76,31 @@ def features_for(
     views: tuple[Features, ...] = ()
     if section.views:
         views = embed_views(
-            samples.split("train"), backbone=backbone, views=section.views, augment=augmentation(recipe),
-            seed=recipe.seed, engine=engine, tolerance=section.tolerance, device=device, cache=_cache(recipe),
-            num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
-        )  # fmt: skip
+            samples.split("train"),
+            backbone=backbone,
+            views=section.views,
+            augment=augmentation(recipe),
+            seed=recipe.seed,
+            engine=engine,
+            tolerance=section.tolerance,
+            device=device,
+            cache=_cache(recipe),
+            num_workers=recipe.data.num_workers,
+            max_pixels=recipe.data.max_pixels,
+        )
         engine = engine_named(views[0].made_by.engine, views[0].made_by.dtype)
         chosen = samples.table["split"].isin(predicted_splits(samples))
         samples = Samples(samples.root, samples.classes, samples.table[chosen].reset_index(drop=True))
     plain = embed(
-        samples, backbone=backbone, engine=engine, tolerance=section.tolerance, device=device, cache=_cache(recipe),
-        num_workers=recipe.data.num_workers, max_pixels=recipe.data.max_pixels,
-    )  # fmt: skip
+        samples,
+        backbone=backbone,
+        engine=engine,
+        tolerance=section.tolerance,
+        device=device,
+        cache=_cache(recipe),
+        num_workers=recipe.data.num_workers,
+        max_pixels=recipe.data.max_pixels,
+    )
     return CachedFeatures(plain, views)
 
 

@@ -47,9 +47,13 @@ def compare_with(
         split = run.judged_split(split)
     one, two = (model.predictions(split) if isinstance(model, Run) else model for model in (first, second))
     return compare_models(
-        one, two, options, names=names or _names(first, second), leaked=leaks_of((first, second), split),
+        one,
+        two,
+        options,
+        names=names or _names(first, second),
+        leaked=leaks_of((first, second), split),
         all_columns=not options.columns,
-    )  # fmt: skip
+    )
 
 
 def _names(first: Run | Predictions, second: Run | Predictions) -> tuple[str, str]:

@@ -100,9 +100,7 @@ class Run:
         path = self.directory.repair
         return Repair.from_dict(self.directory.read_json(path)) if path.is_file() else None
 
-    def predictions(
-        self, split: str | None = None, *, groups: pd.DataFrame | Path | str | None = None
-    ) -> Predictions:  # fmt: skip
+    def predictions(self, split: str | None = None, *, groups: pd.DataFrame | Path | str | None = None) -> Predictions:
         """Return the predictions for a split: test by default, or val where there is no test split.
 
         Args:
@@ -208,10 +206,18 @@ class Run:
         split = self.judged_split(split)
         predictions = self.predictions(split, groups=groups)
         options = options_of_run(
-            self, by=by or None, max_intersection_order=max_intersection_order, min_group_size=min_group_size,
-            criteria=criteria, positive=positive, confidence=confidence, tolerance=tolerance, cluster_by=cluster_by,
-            pair_by=pair_by, weights=weights,
-        )  # fmt: skip
+            self,
+            by=by or None,
+            max_intersection_order=max_intersection_order,
+            min_group_size=min_group_size,
+            criteria=criteria,
+            positive=positive,
+            confidence=confidence,
+            tolerance=tolerance,
+            cluster_by=cluster_by,
+            pair_by=pair_by,
+            weights=weights,
+        )
         result = audit_predictions(predictions, self._with_columns(options, predictions, level=logging.INFO))
         if groups is None and options == options_of_run(self):
             store_judgement(self.directory, self.directory.audit, split, result.to_dict())
@@ -252,9 +258,14 @@ class Run:
         split = self.judged_split(split)
         predictions, trained = self.predictions(split, groups=groups), self.samples.split("train")
         options = options_of_run(
-            self, by=by or None, min_group_size=min_group_size, confidence=confidence, cluster_by=cluster_by,
-            pair_by=pair_by, weights=weights,
-        )  # fmt: skip
+            self,
+            by=by or None,
+            min_group_size=min_group_size,
+            confidence=confidence,
+            cluster_by=cluster_by,
+            pair_by=pair_by,
+            weights=weights,
+        )
         result = explain_predictions(
             predictions,
             self._with_columns(options, predictions),
@@ -267,7 +278,7 @@ class Run:
 
     def _with_columns(
         self, options: AuditOptions, predictions: Predictions, *, level: int = logging.DEBUG
-    ) -> AuditOptions:  # fmt: skip
+    ) -> AuditOptions:
         """Return the options with the columns to audit by.
 
         Raises:
@@ -312,9 +323,11 @@ class Run:
         stored = stored_judgement(self.directory, self.directory.neighbours, split) or {}
         near = {path: tuple(Near(**one) for one in nears) for path, nears in stored.items()}
         return audit_evidence(
-            self.predictions(split, groups=groups), audit or self.audit(by, split=split, groups=groups), most=most,
+            self.predictions(split, groups=groups),
+            audit or self.audit(by, split=split, groups=groups),
+            most=most,
             neighbours=near,
-        )  # fmt: skip
+        )
 
     def last_slices(self, split: str | None = None) -> SliceReport | None:
         """Return the slices that `tlkit.find_slices` found in a split; None where it has not been asked.

@@ -130,8 +130,12 @@ class GroupedImages:
             names = [f"{label}{CROSS}{value}" for label in samples.classes for value in groups.values]
         else:
             code, names, what = attribute, list(groups.values), CROSS.join(groups.by)
-            logger.info("The worst group is one by %s: some of its crossings with the class have fewer than %d "
-                        "validation images.", what, smallest)  # fmt: skip
+            logger.info(
+                "The worst group is one by %s: some of its crossings with the class have fewer than %d "
+                "validation images.",
+                what,
+                smallest,
+            )
         taken = np.unique(code[judged])
         position = np.full(len(names), -1, dtype=np.int64)
         position[taken] = np.arange(len(taken))
@@ -154,9 +158,13 @@ class GroupedImages:
         y, attribute = self.samples.targets[rows], self.attribute[rows]
         tied = None if self.fold_groups is None else [self.fold_groups[row] for row in rows]
         dealt = assign_folds(
-            self.features.path[rows].tolist(), y * (int(self.attribute.max()) + 1) + attribute, folds=folds,
-            seed=self.seed, groups=tied, digests=self.features.digest[rows].tolist(),
-        )  # fmt: skip
+            self.features.path[rows].tolist(),
+            y * (int(self.attribute.max()) + 1) + attribute,
+            folds=folds,
+            seed=self.seed,
+            groups=tied,
+            digests=self.features.digest[rows].tolist(),
+        )
         return Part(np.asarray(self.features.x[rows]), y, attribute, dealt.of[0])
 
     def split(self, split: str) -> Samples:
@@ -177,6 +185,11 @@ def crossings(samples: Samples, by: By | Sequence[By]) -> Ints:
     code = samples.targets * len(groups.values) + groups.code
     counts = np.bincount(code)
     held = counts[counts > 0]
-    logger.info("Groups by %s: %d, of %d to %d training images.", CROSS.join(("class", *groups.by)), len(held),
-                held.min(), held.max())  # fmt: skip
+    logger.info(
+        "Groups by %s: %d, of %d to %d training images.",
+        CROSS.join(("class", *groups.by)),
+        len(held),
+        held.min(),
+        held.max(),
+    )
     return np.asarray(code, dtype=np.int64)

@@ -191,9 +191,17 @@ class _Trial:
         correct, scores = self._score(features)
         name = backbone.weights.origin if one.weights == "hub" else one.name
         return AdvisedBackbone(
-            name=name, weights=one.weights, license=backbone.weights.license, image_size=size, width=features.width,
-            parameters=parameters, macs=macs, latency_ms=latency.one_ms, images_per_s=latency.images_per_s, **scores,
-        ), correct  # fmt: skip
+            name=name,
+            weights=one.weights,
+            license=backbone.weights.license,
+            image_size=size,
+            width=features.width,
+            parameters=parameters,
+            macs=macs,
+            latency_ms=latency.one_ms,
+            images_per_s=latency.images_per_s,
+            **scores,
+        ), correct
 
     def _score(self, features: Features) -> tuple[Mask, dict[str, Any]]:
         samples, groups = self._of(features)

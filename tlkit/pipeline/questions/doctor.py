@@ -60,11 +60,7 @@ def data_doctor(
 
 
 def finder_by_features(
-    name: str,
-    *,
-    max_pixels: int = MAX_PIXELS,
-    on_image: Progress | None = None,
-    on_pair: Progress | None = None,
+    name: str, *, max_pixels: int = MAX_PIXELS, on_image: Progress | None = None, on_pair: Progress | None = None
 ) -> FindMore:
     """Return what finds cropped and edited copies by the features of a backbone, for `diagnose`.
 

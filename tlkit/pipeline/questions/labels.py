@@ -68,12 +68,21 @@ def audit_labels(
         )
         logger.warning("%s", notes[0])
     return find_wrong_labels(
-        features.x, samples.targets, classes=samples.classes, paths=features.path.tolist(),
-        splits=samples.table["split"].tolist(), digests=features.digest.tolist(), head=head, folds=folds,
-        repeats=repeats, seed=recipe.seed, groups=groups,
+        features.x,
+        samples.targets,
+        classes=samples.classes,
+        paths=features.path.tolist(),
+        splits=samples.table["split"].tolist(),
+        digests=features.digest.tolist(),
+        head=head,
+        folds=folds,
+        repeats=repeats,
+        seed=recipe.seed,
+        groups=groups,
         duplicates=_same_pictures(samples, recipe.data.max_pixels, progress),
-        confidence=recipe.evaluate.confidence, notes=notes,
-    )  # fmt: skip
+        confidence=recipe.evaluate.confidence,
+        notes=notes,
+    )
 
 
 def _splits(run: Run, splits: Sequence[str] | None) -> tuple[str, ...]:

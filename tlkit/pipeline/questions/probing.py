@@ -48,10 +48,19 @@ def learning_curve(
     run = run if isinstance(run, Run) else open_run(run)
     features, samples, groups = read_features(run, ("train",), cache=cache, progress=progress)
     return curve_of_features(
-        features.x, samples.targets, classes=samples.classes, kind=head, sizes=sizes, folds=folds, repeats=repeats,
-        seed=run.recipe.seed, keys=features.path.tolist(), digests=features.digest.tolist(), groups=groups,
+        features.x,
+        samples.targets,
+        classes=samples.classes,
+        kind=head,
+        sizes=sizes,
+        folds=folds,
+        repeats=repeats,
+        seed=run.recipe.seed,
+        keys=features.path.tolist(),
+        digests=features.digest.tolist(),
+        groups=groups,
         confidence=run.recipe.evaluate.confidence,
-    )  # fmt: skip
+    )
 
 
 def out_of_fold(
@@ -79,10 +88,18 @@ def out_of_fold(
     run = run if isinstance(run, Run) else open_run(run)
     features, samples, groups = read_features(run, ("train",), cache=cache, progress=progress)
     return out_of_fold_of_features(
-        features.x, samples.targets, classes=samples.classes, paths=features.path.tolist(), kind=head, folds=folds,
-        repeats=repeats, seed=run.recipe.seed, digests=features.digest.tolist(), groups=groups,
+        features.x,
+        samples.targets,
+        classes=samples.classes,
+        paths=features.path.tolist(),
+        kind=head,
+        folds=folds,
+        repeats=repeats,
+        seed=run.recipe.seed,
+        digests=features.digest.tolist(),
+        groups=groups,
         group_table=samples.groups.reset_index(drop=True),
-    )  # fmt: skip
+    )
 
 
 def read_features(

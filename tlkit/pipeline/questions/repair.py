@@ -108,9 +108,13 @@ def repair(
     images = GroupedImages.of(features, samples, groups, run, options.min_group_size)
     choice = _choose(images, predictor, groups, options=options, margin=margin, allow=allow_attribute)
     result = replace(
-        empty, judged_by=images.judged_by, groups=images.names, trials=choice.trials, before=choice.before,
+        empty,
+        judged_by=images.judged_by,
+        groups=images.names,
+        trials=choice.trials,
+        before=choice.before,
         images={split: len(images.rows(split)) for split in ("train", "val", "test")},
-    )  # fmt: skip
+    )
     if choice.candidate is None:
         result = replace(result, verdict="NOTHING HELPED", reason=_nothing(choice), seconds=_since(begun))
         _keep(run, result)
@@ -120,17 +124,28 @@ def repair(
         images, predictor, candidate, groups=groups, margin=margin, options=options
     )
     result = replace(
-        result, verdict=verdict, reason=reason, chosen=candidate.method.name, test=worst, comparison=comparison,
-        offsets=_named_offsets(candidate, groups, predictor), seconds=_since(begun),
-    )  # fmt: skip
+        result,
+        verdict=verdict,
+        reason=reason,
+        chosen=candidate.method.name,
+        test=worst,
+        comparison=comparison,
+        offsets=_named_offsets(candidate, groups, predictor),
+        seconds=_since(begun),
+    )
     if candidate.part is None or verdict == "FAIL":
         _keep(run, result)
         return result
     result = replace(result, run=recipe.name)
     write_repaired(
-        run, result, recipe=recipe, predictor=repaired_predictor(predictor, candidate.part), features=features,
-        samples=samples, overwrite=overwrite,
-    )  # fmt: skip
+        run,
+        result,
+        recipe=recipe,
+        predictor=repaired_predictor(predictor, candidate.part),
+        features=features,
+        samples=samples,
+        overwrite=overwrite,
+    )
     return result
 
 
@@ -154,19 +169,32 @@ def _choose(
     confidence = options.confidence
     candidates = list(
         fit_candidates(
-            train, val, classes=len(images.samples.classes), attributes=len(groups.values),
-            original=linear_part(predictor), scores=np.log(np.maximum(shown.proba, 1e-15)), seed=options.seed,
+            train,
+            val,
+            classes=len(images.samples.classes),
+            attributes=len(groups.values),
+            original=linear_part(predictor),
+            scores=np.log(np.maximum(shown.proba, 1e-15)),
+            seed=options.seed,
         )
-    )  # fmt: skip
+    )
     right = [np.asarray(one.y_pred == val.y) for one in candidates]
     trials = tuple(
         try_candidate(
-            one.method.name, one.method.words, learns_from=one.method.learns_from,
-            at_prediction=one.method.at_prediction, before=before, after=hits, group=judged, names=images.names,
-            margin=margin, confidence=confidence, seconds=one.seconds,
+            one.method.name,
+            one.method.words,
+            learns_from=one.method.learns_from,
+            at_prediction=one.method.at_prediction,
+            before=before,
+            after=hits,
+            group=judged,
+            names=images.names,
+            margin=margin,
+            confidence=confidence,
+            seconds=one.seconds,
         )
         for one, hits in zip(candidates, right, strict=True)
-    )  # fmt: skip
+    )
     rates = [float(before[judged == code].mean()) for code in range(len(images.names))]
     worst = int(np.argmin(rates))
     own = wilson(int(before[judged == worst].sum()), int((judged == worst).sum()), confidence)
@@ -210,9 +238,12 @@ def _offset(before: Predictions, candidate: Candidate, attribute: Ints) -> Predi
         scores = scores + candidate.offsets[attribute]
     proba = np.exp(scores - scores.max(axis=1, keepdims=True))
     return Predictions.build(
-        classes=before.classes, path=before.path, y_true=before.y_true, groups=before.groups,
+        classes=before.classes,
+        path=before.path,
+        y_true=before.y_true,
+        groups=before.groups,
         proba=proba / proba.sum(axis=1, keepdims=True),
-    )  # fmt: skip
+    )
 
 
 def _named_offsets(candidate: Candidate, groups: Grouping, predictor: Predictor) -> dict[str, dict[str, float]]:
@@ -228,11 +259,24 @@ def _empty(run: Run, groups: Grouping, samples: Samples, margin: float, options:
     """Return the result of a repair for which there are not enough images."""
     counts = samples.table[SPLIT].value_counts()
     return Repair(
-        parent=run.directory.name, by=groups.by, judged_by=CROSS.join(groups.by) or "class", groups=(),
-        verdict="NOT ENOUGH DATA", reason="", trials=(), before=None, chosen=None, run=None, test=None,
-        comparison=None, offsets={}, margin=margin, settings=options,
-        images={split: int(counts.get(split, 0)) for split in ("train", "val", "test")}, seconds=0.0,
-    )  # fmt: skip
+        parent=run.directory.name,
+        by=groups.by,
+        judged_by=CROSS.join(groups.by) or "class",
+        groups=(),
+        verdict="NOT ENOUGH DATA",
+        reason="",
+        trials=(),
+        before=None,
+        chosen=None,
+        run=None,
+        test=None,
+        comparison=None,
+        offsets={},
+        margin=margin,
+        settings=options,
+        images={split: int(counts.get(split, 0)) for split in ("train", "val", "test")},
+        seconds=0.0,
+    )
 
 
 def _nothing(choice: _Choice) -> str:

@@ -114,9 +114,13 @@ def _copy_parent(
     """Write what the new run shares with its parent, and the model; return that with its card."""
     digest = _digest(parent.directory.model / TENSORS_FILE)
     origin = {
-        "parent": result.parent, "parent_digest": digest, "method": result.chosen, "by": list(result.by),
-        "judged_by": result.judged_by, "margin": result.margin,
-    }  # fmt: skip
+        "parent": result.parent,
+        "parent_digest": digest,
+        "method": result.chosen,
+        "by": list(result.by),
+        "judged_by": result.judged_by,
+        "margin": result.margin,
+    }
     sentence = (
         f"The head was repaired from that of {result.parent} (sha256 {digest[:12]}) by {result.chosen}, chosen on val "
         f"for the worst group by {result.judged_by}; its figures for val flatter."
@@ -128,9 +132,11 @@ def _copy_parent(
     directory.write_json(directory.environment, {**parent.environment, "repair": origin})
     old = parent.directory
     for source, target in (
-        (old.split, directory.split), (old.set_aside, directory.set_aside), (old.leaks, directory.leaks),
+        (old.split, directory.split),
+        (old.set_aside, directory.set_aside),
+        (old.leaks, directory.leaks),
         (old.attribution, directory.attribution),
-    ):  # fmt: skip
+    ):
         if source.is_file():
             shutil.copyfile(source, target)
     card = replace(predictor.card, head={"kind": "repaired", **origin, "sentence": sentence})

@@ -111,10 +111,16 @@ def find_slices(
     if columns is not None:
         searched = _chosen(searched, columns, where=str(what.path))
     report = search_slices(
-        predictions, columns=searched, units=units, most=most, max_order=max_order,
+        predictions,
+        columns=searched,
+        units=units,
+        most=most,
+        max_order=max_order,
         clusters=clusters if features is not None else 0,
-        content=[name for name in searched.columns if name == CLUSTER], neighbours=neighbours, options=options,
-    )  # fmt: skip
+        content=[name for name in searched.columns if name == CLUSTER],
+        neighbours=neighbours,
+        options=options,
+    )
     store_judgement(what.directory, what.directory.slices, split, report.to_dict())
     return report
 
@@ -177,9 +183,7 @@ def _chosen(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> pd.Da
     return table[names]
 
 
-def _units(
-    run: Run, predictions: Predictions, table: pd.DataFrame, options: AuditOptions
-) -> npt.NDArray[np.int64]:  # fmt: skip
+def _units(run: Run, predictions: Predictions, table: pd.DataFrame, options: AuditOptions) -> npt.NDArray[np.int64]:
     """Return the unit of each image: copies of a picture, and what the split or the audit keeps together."""
     known = np.flatnonzero(table[DIGEST].notna().to_numpy())
     copies = find_duplicates(fingerprints_of(table.iloc[known])).groups
@@ -232,9 +236,13 @@ def _neighbours(run: Run, split: str, predictions: Predictions, features: Featur
     trained = run.samples.split("train").table
     trained = trained[trained[PATH].isin(known)]
     found = nearest_images(
-        judged, features.of(judged.path).x, trained=features.of(trained[PATH].tolist()).x,
-        trained_paths=trained[PATH].tolist(), trained_labels=trained["label"].tolist(), split=split,
-    )  # fmt: skip
+        judged,
+        features.of(judged.path).x,
+        trained=features.of(trained[PATH].tolist()).x,
+        trained_paths=trained[PATH].tolist(),
+        trained_labels=trained["label"].tolist(),
+        split=split,
+    )
     plain = {path: [asdict(near) for near in nears] for path, nears in found.items()}
     store_judgement(run.directory, run.directory.neighbours, split, plain)
     return found

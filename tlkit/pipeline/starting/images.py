@@ -48,8 +48,14 @@ def source_of(recipe: Recipe) -> Source:
     return Source(
         root=section.root,
         plan=SplitPlan(
-            val=section.val, test=section.test, seed=recipe.seed, stratify=section.stratify,
-            group_by=section.group_by, time_column=section.time_column, folds=section.folds, fold=section.fold,
+            val=section.val,
+            test=section.test,
+            seed=recipe.seed,
+            stratify=section.stratify,
+            group_by=section.group_by,
+            time_column=section.time_column,
+            folds=section.folds,
+            fold=section.fold,
         ),
         manifest=section.manifest,
         shards=section.shards,
@@ -60,7 +66,7 @@ def source_of(recipe: Recipe) -> Source:
         labels=(labels,) if isinstance(labels, str) else tuple(labels),
         on_leak=section.on_leak,
         max_pixels=section.max_pixels,
-    )  # fmt: skip
+    )
 
 
 def require_audit_columns(recipe: Recipe, samples: Samples) -> None:

@@ -25,9 +25,15 @@ from tlkit.tracking import Tracker
 logger = logging.getLogger(__name__)
 
 COLUMNS = (
-    "epoch", "train_loss", "val_loss", "val_accuracy", "val_worst_group_accuracy", "val_worst_group_accuracy_low",
-    "val_worst_group_accuracy_high", "learning_rate",
-)  # fmt: skip
+    "epoch",
+    "train_loss",
+    "val_loss",
+    "val_accuracy",
+    "val_worst_group_accuracy",
+    "val_worst_group_accuracy_low",
+    "val_worst_group_accuracy_high",
+    "learning_rate",
+)
 
 
 class StopRequested(Exception):

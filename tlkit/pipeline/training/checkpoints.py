@@ -278,8 +278,10 @@ class KeepCheckpoints(Checkpoint):
         """Leave out the frozen weights, and add what the checkpoint belongs to."""
         checkpoint["state_dict"] = self._frozen.removed(checkpoint["state_dict"])
         checkpoint["tlkit"] = {
-            "format_version": FORMAT_VERSION, "origin": self._origin, "frozen_weights": self._frozen.digest,
-        }  # fmt: skip
+            "format_version": FORMAT_VERSION,
+            "origin": self._origin,
+            "frozen_weights": self._frozen.digest,
+        }
 
     @property
     def _best(self) -> set[str]:

@@ -22,9 +22,19 @@ from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 logger = logging.getLogger(__name__)
 
 PACKAGES = (
-    "torch", "torchvision", "timm", "pytorch-lightning", "albumentations", "opencv-python-headless", "pillow",
-    "scikit-learn", "numpy", "pandas", "wandb", "onnxruntime",
-)  # fmt: skip
+    "torch",
+    "torchvision",
+    "timm",
+    "pytorch-lightning",
+    "albumentations",
+    "opencv-python-headless",
+    "pillow",
+    "scikit-learn",
+    "numpy",
+    "pandas",
+    "wandb",
+    "onnxruntime",
+)
 
 
 def describe_environment(

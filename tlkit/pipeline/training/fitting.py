@@ -205,9 +205,13 @@ def _with_feature_leaks(leaks: pd.DataFrame, prepared: Prepared, features: Cache
     if len(features.plain) < len(data.samples):
         return leaks
     return with_leaks_by_features(
-        data.samples, features.plain, leaks,
-        on_leak=section.on_leak, looks=data.gathered.looks, max_pixels=section.max_pixels,
-    )  # fmt: skip
+        data.samples,
+        features.plain,
+        leaks,
+        on_leak=section.on_leak,
+        looks=data.gathered.looks,
+        max_pixels=section.max_pixels,
+    )
 
 
 def _open_tracker(

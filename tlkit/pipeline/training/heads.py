@@ -61,9 +61,14 @@ def learn_head(prepared: Prepared, features: Features) -> Head:
     else:
         assert word != "linear", "a linear head is trained"
         head = fit_head(
-            features.x, y, kind=word, classes=classifier.classes, seed=recipe.seed, class_weight=given,
+            features.x,
+            y,
+            kind=word,
+            classes=classifier.classes,
+            seed=recipe.seed,
+            class_weight=given,
             folds=dealt.of[0],
-        )  # fmt: skip
+        )
         logger.info("%s", head_sentence(head))
     install(classifier, head, facts={**head.to_dict(), "sentence": head_sentence(head), **facts})
     return head

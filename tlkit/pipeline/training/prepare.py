@@ -57,10 +57,7 @@ class Prepared:
 
 
 def prepare(
-    recipe: Recipe,
-    *,
-    gathered: Gathered | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    recipe: Recipe, *, gathered: Gathered | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Prepared:
     """Build the backbone, and join it to the data.
 
@@ -184,8 +181,10 @@ def _world(recipe: Recipe) -> World:
         size = recipe.data.batch_size * recipe.train.accumulate_batches
         logger.info(
             "%d processes train with batches of %d: each step sees %d images.",
-            world.size, recipe.data.batch_size, size * world.size,
-        )  # fmt: skip
+            world.size,
+            recipe.data.batch_size,
+            size * world.size,
+        )
     return world
 
 

@@ -126,9 +126,13 @@ def make_soup(
     soup = Soup(monitor, tuple(tried), len(layers))
     logger.info(
         "The model is the mean of %d %s (%s): %s %.4g, the best epoch alone %.4g.",
-        len(soup.epochs), "epochs" if len(taken) > 1 else "epoch", ", ".join(map(str, soup.epochs)), monitor,
-        soup.value, soup.best_value,
-    )  # fmt: skip
+        len(soup.epochs),
+        "epochs" if len(taken) > 1 else "epoch",
+        ", ".join(map(str, soup.epochs)),
+        monitor,
+        soup.value,
+        soup.best_value,
+    )
     return soup
 
 

@@ -28,8 +28,7 @@ def of_features(recipe: Recipe) -> Iterator[Contradiction]:
             else ("features.use", "features.use is never")
         )
         yield Contradiction(
-            ("features.engine", other),
-            f"features.engine is {features.engine}, but {why}. Remove features.engine.",
+            ("features.engine", other), f"features.engine is {features.engine}, but {why}. Remove features.engine."
         )
     if not features.views:
         return

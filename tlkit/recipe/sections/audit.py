@@ -53,8 +53,7 @@ class AuditSection(Section):
         (), description="Criteria whose rates are compared, too: what they ask and leave out stands in the audit."
     )
     positive: Annotated[v.OptionalText, Wanted("the name of a class, or null", text=True)] = Field(
-        None,
-        description="The class that the criteria are about; null = the second of two classes, or each of more.",
+        None, description="The class that the criteria are about; null = the second of two classes, or each of more."
     )
     tolerance: v.Tolerance = Field(
         TOLERANCE, description="Largest difference from the rest that is tolerated, at least 0 and below 1."

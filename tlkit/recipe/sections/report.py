@@ -22,6 +22,5 @@ class ReportSection(Section):
         None, description="What the model is for, and what it is not for, in your words; for the model card."
     )
     thumbnails: v.Whole = Field(
-        120,
-        description="The most thumbnails (up to 96 pixels) of mistaken images and of failing groups; 0 = paths.",
+        120, description="The most thumbnails (up to 96 pixels) of mistaken images and of failing groups; 0 = paths."
     )
