@@ -1,4 +1,4 @@
-"""The only door to Lightning and torchmetrics, which import torchvision: its cure for CPU builds of torch comes first."""
+"""The only door to Lightning and torchmetrics: torchvision, which they import, is made importable first."""
 
 from __future__ import annotations
 
