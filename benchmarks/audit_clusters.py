@@ -15,9 +15,9 @@ import numpy as np
 from scipy.special import expit
 
 from tlkit.stats.association import adjusted_gap, clustered_gap, clustered_v, cramers_v
-from tlkit.stats.clusters import Units
+from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mean_estimate, mean_of_rates
-from tlkit.stats.ordered import clustered_rates, ordered_rates
+from tlkit.stats.ordered_trend import clustered_rates, ordered_rates
 from tlkit.stats.ranking import auroc, clustered_area
 from tlkit.stats.strata import clustered_odds, clustered_split, pooled_odds, split_gap
 

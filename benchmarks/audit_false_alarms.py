@@ -15,17 +15,17 @@ import math
 import numpy as np
 from scipy.special import ndtri
 
-from tlkit.audit.cells import Cells
-from tlkit.audit.compare import compare, drafted
-from tlkit.audit.intervals import difference_estimate, rate_estimate
-from tlkit.audit.judge import judge, verdict
+from tlkit.audit.estimators import Design, designed
+from tlkit.audit.group_vs_rest import compare, drafted
+from tlkit.audit.groups.intersections import Cells
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
-from tlkit.audit.sample import Design, designed
+from tlkit.audit.row_intervals import difference_estimate, rate_estimate
+from tlkit.audit.verdicts import judge, verdict
 from tlkit.stats.bootstrap import bootstrap_replicates
-from tlkit.stats.designs import cluster_moments, effective_size
+from tlkit.stats.dependent_samples import cluster_moments, effective_size
+from tlkit.stats.hypothesis_tests import max_gap
 from tlkit.stats.intervals import clopper_pearson_bounds, newcombe_bounds, wilson_bounds
-from tlkit.stats.tests import max_gap
 
 
 def verdicts(rates, n, *, tolerance, runs, seed):

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tlkit.analysis.nearest_neighbors import neighbour_shares
 from tlkit.features import FeatureCache, Provenance
 from tlkit.features.heads import fit_head
-from tlkit.features.neighbours import neighbour_shares
 from tlkit.preprocess import Preprocess
 
 MADE_BY = Provenance("synthetic", "00", "pooled", Preprocess(), "none", "none", "float32")

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlkit.features.curve import LearningCurve, learning_curve
+from tlkit.analysis.learning_curve import LearningCurve, learning_curve
+from tlkit.analysis.power_law import fit_power_law, power_law
 from tlkit.features.heads import HeadKind, fit_head
-from tlkit.features.power_law import fit_power_law, power_law
 
 CLASSES = ("a", "b", "c")
 SLACK = 0.0005
@@ -82,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
     given = parser.parse_args()
-    from tlkit.features import curve as module
+    from tlkit.analysis import learning_curve as module
 
     seen: list[np.ndarray] = []
     fit = module.fit_curve

@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from tlkit.data.decode import open_rgb
-from tlkit.data.geometry import fit, reduction
+from tlkit.data.decode.decoding import open_rgb
+from tlkit.data.decode.resizing import fit, reduction
 from tlkit.preprocess import Preprocess
 
 IMAGES, ROUNDS = 6, 5

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
-from tlkit.data.check import check_images
-from tlkit.data.duplicates import find_duplicates
-from tlkit.data.lookalikes import find_lookalikes
+from tlkit.data.checks.duplicates import find_duplicates
+from tlkit.data.checks.image_check import check_images
+from tlkit.data.checks.near_duplicates import find_lookalikes
+from tlkit.inference.embed import embed
 from tlkit.models.backbone import create_backbone
-from tlkit.pipeline.inference.embed import embed
 from tlkit.samples import Samples
 
 

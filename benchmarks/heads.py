@@ -18,15 +18,15 @@ import numpy as np
 from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.features.folds import assign_folds, row_keys
 from tlkit.features.heads import KINDS, QUICK_KINDS
-from tlkit.features.heads.fit import cross_validate
+from tlkit.features.heads.fit_head import cross_validate
 
 
 def main() -> None:
     trees = "--trees" in sys.argv
     given = [word for word in sys.argv[1:] if word != "--trees"]
     if len(given) == 1:
-        from tlkit.pipeline.inference.embed import embed_run
-        from tlkit.pipeline.judging.judge import open_run
+        from tlkit.inference.embed import embed_run
+        from tlkit.runs.run import open_run
 
         samples = open_run(given[0]).samples.split("train")
         x, y, classes = embed_run(given[0], splits=("train",)).of(samples.paths).x, samples.targets, samples.classes

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from cleanlab.rank import get_label_quality_scores
 
-from tlkit.data.folder import scan_folder
+from tlkit.analysis.label_issues import find_wrong_labels
+from tlkit.analysis.out_of_fold import out_of_fold
+from tlkit.data.sources.folder import scan_folder
 from tlkit.features.cache import FeatureCache
-from tlkit.features.label_issues import find_wrong_labels
-from tlkit.features.out_of_fold import out_of_fold
+from tlkit.inference.embed import embed
 from tlkit.models.backbone import create_backbone
-from tlkit.pipeline.inference.embed import embed
 
 
 def measure(name: str, ranked: list[str], wrong: set[str]) -> None:

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from tlkit.data.datamodule import ImageFolderDataModule
-from tlkit.data.folder import scan_folder
-from tlkit.pipeline.fit import fit
+from tlkit.data.loading.datamodule import ImageFolderDataModule
+from tlkit.data.sources.folder import scan_folder
 from tlkit.recipe import Recipe
+from tlkit.training.fit import fit
 
 
 def planted(source: Path, root: Path, share: float) -> set[str]:

@@ -9,12 +9,12 @@ Processor seconds of this process, the least of five rounds, with features of a 
 import sys
 import time
 
-from tlkit.data.check import check_images
-from tlkit.data.leaks import find_copies, find_leaks
-from tlkit.data.sources import read_samples
+from tlkit.data.checks.image_check import check_images
+from tlkit.data.checks.leaks import find_copies, find_leaks
+from tlkit.data.sources.source import read_samples
+from tlkit.inference.embed import embed
+from tlkit.inference.feature_leaks import pairs_by_features
 from tlkit.models.backbone import create_backbone
-from tlkit.pipeline.inference.copies import pairs_by_features
-from tlkit.pipeline.inference.embed import embed
 
 ROUNDS = 5
 

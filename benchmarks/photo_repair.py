@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 import tlkit
-from tlkit.audit.tables import GroupTable
-from tlkit.pipeline.judging.judge import open_run
+from tlkit.audit.group_tables import GroupTable
+from tlkit.runs.run import open_run
 
 VEHICLES = {"airplane", "automobile", "ship", "truck"}
 WAYS = {"cast": ("warm", "cool"), "border": ("dark", "light"), "none": ("one", "other")}

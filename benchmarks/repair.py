@@ -13,9 +13,9 @@ import time
 import numpy as np
 from scipy.special import log_softmax
 
-from tlkit.audit.repair_choice import choose, try_candidate
+from tlkit.audit.repair_selection import choose, try_candidate
 from tlkit.features.repair import Part, fit_candidates
-from tlkit.features.repair.solve import l2_head
+from tlkit.features.repair.weighted_softmax import l2_head
 
 TRAIN, VAL, TEST = (3498, 184, 56, 1057), (467, 466, 133, 133), (2255, 2255, 642, 642)  # Sagawa et al. (2020)
 NAMES = ("land on land", "land on water", "water on land", "water on water")

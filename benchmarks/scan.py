@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tlkit.data.duplicates import Fingerprints, find_duplicates
-from tlkit.data.folder import scan_folder
-from tlkit.pipeline.questions.doctor import data_doctor
+from tlkit.analysis.data_doctor import data_doctor
+from tlkit.data.checks.duplicates import Fingerprints, find_duplicates
+from tlkit.data.sources.folder import scan_folder
 
 FOLDERS, INODES = 100, 500
 

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tlkit.data.read import read_bytes
-from tlkit.data.stream import ReadAhead, ShardStream
-from tlkit.data.tar import list_members
+from tlkit.data.sources.read_bytes import read_bytes
+from tlkit.data.sources.tar_files import list_members
+from tlkit.data.sources.tar_stream import ReadAhead, ShardStream
 from tlkit.samples import Samples
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.slices import search_slices
+from tlkit.audit.slices.slice_search import search_slices
 from tlkit.predictions import Predictions
 
 CLASSES = 4

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from frozen_path import timed
 
-from tlkit.pipeline.judging.judge import Run, open_run
+from tlkit.runs.run import Run, open_run
 
 RECIPE = """\
 recipe_version: 1

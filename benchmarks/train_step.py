@@ -15,7 +15,7 @@ import torch
 from tlkit.cli.allocator import keep_freed_memory
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
-from tlkit.models.sweep import training_step_of
+from tlkit.models.tuning_sweep import training_step_of
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from torch.utils.data import DataLoader, Dataset
 
-from tlkit.data.dataset import ImageDataset
-from tlkit.data.transforms import build_transform
+from tlkit.data.augment.transforms import build_transform
+from tlkit.data.loading.dataset import ImageDataset
 from tlkit.preprocess import Preprocess
 from tlkit.samples import Samples
 

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.models.classifier import Classifier
-from tlkit.models.weights import WeightsFacts, tensors_digest
+from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
 from tlkit.preprocess import Preprocess
 
 SIZE_PX = 64

@@ -33,7 +33,7 @@ import pandas as pd
 
 import tlkit
 from tlkit.datasets import make_occupations
-from tlkit.plots import plot_confusion, plot_groups, plot_history, plot_per_class
+from tlkit.render.plots import plot_confusion, plot_groups, plot_history, plot_per_class
 
 # tlkit logs one line per decision that it takes for you; show them below the cells.
 logging.basicConfig(format="%(message)s", stream=sys.stdout)

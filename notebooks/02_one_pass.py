@@ -32,7 +32,7 @@ import matplotlib.pyplot as plt
 
 import tlkit
 from tlkit.datasets import make_occupations
-from tlkit.plots import plot_curve
+from tlkit.render.plots import plot_curve
 
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
 warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm, of the model hub's client, asks for ipywidgets

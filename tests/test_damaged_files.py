@@ -20,23 +20,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tlkit.data.decisions import read_decisions
-from tlkit.data.manifest import apply_split, read_manifest
-from tlkit.data.metadata import add_metadata
-from tlkit.data.quarantine import without_quarantined
-from tlkit.data.shards import read_shards
+from tlkit.data.checks.label_decisions import read_decisions
+from tlkit.data.checks.quarantine import without_quarantined
+from tlkit.data.sources.manifest import apply_split, read_manifest
+from tlkit.data.sources.metadata import add_metadata
+from tlkit.data.sources.tar_shards import read_shards
 from tlkit.errors import TlkitError
-from tlkit.features.heads.fit import fit_head
-from tlkit.features.heads.store import load_head, save_head
-from tlkit.features.shards import read_shard, write_shard
-from tlkit.models.artifact import ModelCard, WeightsFacts, read_card, read_tensors, save_artifact
-from tlkit.pipeline.training.checkpoints import FORMAT_VERSION, find_start
+from tlkit.features.cache_blocks import read_shard, write_shard
+from tlkit.features.heads.fit_head import fit_head
+from tlkit.features.heads.head_store import load_head, save_head
+from tlkit.models.model_files import ModelCard, WeightsFacts, read_card, read_tensors, save_artifact
 from tlkit.predictions import read_predictions
 from tlkit.preprocess import Preprocess
-from tlkit.recipe.gates import load_gates
-from tlkit.recipe.load import load_recipe
+from tlkit.recipe.gates_file import load_gates
+from tlkit.recipe.loading import load_recipe
 from tlkit.runs.directory import RunDirectory
 from tlkit.samples import Samples
+from tlkit.training.checkpoints import FORMAT_VERSION, find_start
 
 DIGEST = "0" * 64
 FUZZ = int(os.environ.get("TLKIT_FUZZ", "0"))

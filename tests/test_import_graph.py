@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "tlkit"
 
 CIRCLES: set[frozenset[str]] = {
-    frozenset({"tlkit.audit.slice_report", "tlkit.audit.slice_words"}),
+    frozenset({"tlkit.audit.slices.slice_report", "tlkit.audit.slice_words"}),
     frozenset({"tlkit.tracking.tracker", "tlkit.tracking.wandb_tracker"}),
     frozenset(f"tlkit.pipeline.judging.{name}" for name in ("compare", "gate", "judge", "pages")),
     frozenset(

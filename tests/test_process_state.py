@@ -195,7 +195,7 @@ def test_loading_a_model_predicting_and_auditing_leave_the_process_as_it_was(rec
 
 def test_a_search_for_a_learning_rate_or_for_copies_leaves_the_process_as_it_was(recipe, unusual_state):
     from tlkit import data_doctor  # loads OpenCV, which sets LD_LIBRARY_PATH
-    from tlkit.pipeline.training.tune import find_learning_rate
+    from tlkit.training.tune import find_learning_rate
 
     root = json.loads(recipe.read_text())["data"]["root"]
     before = process_state()

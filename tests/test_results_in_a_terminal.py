@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 import tlkit
-from tlkit.audit.comparison import compare_predictions
 from tlkit.audit.explain import explain_gaps
-from tlkit.data.summary import summarise_data
+from tlkit.audit.model_comparison import compare_predictions
+from tlkit.data.checks.dataset_summary import summarise_data
 from tlkit.evaluation import evaluate
 from tlkit.predictions import Predictions
 

@@ -59,10 +59,10 @@ def test_a_module_without_the_cure_is_found(tmp_path):
     "entry",
     [
         "import tlkit.models.classifier",
-        "import tlkit.models.small",
+        "import tlkit.models.small_networks",
         "import tlkit.models.group_accuracy",
-        "import tlkit.data.datamodule",
-        "import tlkit.pipeline.training.callbacks",
+        "import tlkit.data.loading.datamodule",
+        "import tlkit.training.callbacks",
         "from tlkit import load_model",
     ],
 )
@@ -74,8 +74,8 @@ def test_any_entry_leaves_a_torchvision_that_can_be_used(entry):
 
 def test_parts_without_torch_stay_without_it():
     code = (
-        "import sys, tlkit, tlkit.data, tlkit.models, tlkit.pipeline, tlkit.pipeline.starting.images, "
-        "tlkit.pipeline.judging.judge, tlkit.pipeline.fit, tlkit.models.names, tlkit.recipe, tlkit.audit\n"
+        "import sys, tlkit, tlkit.data, tlkit.models, tlkit.pipeline, tlkit.preflight.recipe_dataset, "
+        "tlkit.runs.run, tlkit.training.fit, tlkit.models.model_names, tlkit.recipe, tlkit.audit\n"
         "print(sorted({'torch', 'torchvision', 'timm', 'pytorch_lightning'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)

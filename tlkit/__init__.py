@@ -10,28 +10,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tlkit.analysis.advise import advise
+    from tlkit.analysis.audit_labels import audit_labels
+    from tlkit.analysis.data_doctor import data_doctor
+    from tlkit.analysis.find_slices import find_slices
+    from tlkit.analysis.label_audit import LabelAudit
+    from tlkit.analysis.repair import repair
+    from tlkit.analysis.run_probes import learning_curve
     from tlkit.audit.audit import Audit, audit_groups
-    from tlkit.data.datamodule import ImageFolderDataModule
+    from tlkit.data.loading.datamodule import ImageFolderDataModule
     from tlkit.errors import TlkitError
     from tlkit.evaluation.evaluation import Evaluation, evaluate
     from tlkit.features.features import Features
-    from tlkit.features.label_audit import LabelAudit
+    from tlkit.inference.embed import embed
+    from tlkit.inference.predictor import Predictor, load_model
     from tlkit.models.classifier import Classifier
-    from tlkit.pipeline.fit import fit
-    from tlkit.pipeline.inference.embed import embed
-    from tlkit.pipeline.inference.predictor import Predictor, load_model
-    from tlkit.pipeline.judging.gate import gate
-    from tlkit.pipeline.judging.judge import Run, open_run
-    from tlkit.pipeline.questions.advise import advise
-    from tlkit.pipeline.questions.doctor import data_doctor
-    from tlkit.pipeline.questions.labels import audit_labels
-    from tlkit.pipeline.questions.probing import learning_curve
-    from tlkit.pipeline.questions.repair import repair
-    from tlkit.pipeline.questions.slices import find_slices
     from tlkit.predictions import Predictions, read_predictions
     from tlkit.preprocess import Preprocess
     from tlkit.recipe import Recipe, load_recipe
+    from tlkit.runs.gate_run import gate
+    from tlkit.runs.run import Run, open_run
     from tlkit.samples import Samples
+    from tlkit.training.fit import fit
 
 __version__ = "0.1.0"
 
@@ -40,30 +40,30 @@ _HOMES = {
     "Classifier": "tlkit.models.classifier",
     "Evaluation": "tlkit.evaluation.evaluation",
     "Features": "tlkit.features.features",
-    "ImageFolderDataModule": "tlkit.data.datamodule",
-    "LabelAudit": "tlkit.features.label_audit",
+    "ImageFolderDataModule": "tlkit.data.loading.datamodule",
+    "LabelAudit": "tlkit.analysis.label_audit",
     "Predictions": "tlkit.predictions",
-    "Predictor": "tlkit.pipeline.inference.predictor",
+    "Predictor": "tlkit.inference.predictor",
     "Preprocess": "tlkit.preprocess",
     "Recipe": "tlkit.recipe",
-    "Run": "tlkit.pipeline.judging.judge",
+    "Run": "tlkit.runs.run",
     "Samples": "tlkit.samples",
     "TlkitError": "tlkit.errors",
-    "advise": "tlkit.pipeline.questions.advise",
+    "advise": "tlkit.analysis.advise",
     "audit_groups": "tlkit.audit.audit",
-    "audit_labels": "tlkit.pipeline.questions.labels",
-    "data_doctor": "tlkit.pipeline.questions.doctor",
-    "embed": "tlkit.pipeline.inference.embed",
+    "audit_labels": "tlkit.analysis.audit_labels",
+    "data_doctor": "tlkit.analysis.data_doctor",
+    "embed": "tlkit.inference.embed",
     "evaluate": "tlkit.evaluation.evaluation",
-    "find_slices": "tlkit.pipeline.questions.slices",
-    "fit": "tlkit.pipeline.fit",
-    "gate": "tlkit.pipeline.judging.gate",
-    "learning_curve": "tlkit.pipeline.questions.probing",
-    "load_model": "tlkit.pipeline.inference.predictor",
+    "find_slices": "tlkit.analysis.find_slices",
+    "fit": "tlkit.training.fit",
+    "gate": "tlkit.runs.gate_run",
+    "learning_curve": "tlkit.analysis.run_probes",
+    "load_model": "tlkit.inference.predictor",
     "load_recipe": "tlkit.recipe",
-    "open_run": "tlkit.pipeline.judging.judge",
+    "open_run": "tlkit.runs.run",
     "read_predictions": "tlkit.predictions",
-    "repair": "tlkit.pipeline.questions.repair",
+    "repair": "tlkit.analysis.repair",
 }
 
 __all__ = [

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 
 from tlkit.audit import Audit, Explanation, audit_groups, explain_gaps
-from tlkit.audit.profile import MIN_CALIBRATION
+from tlkit.audit.group_profiles import MIN_CALIBRATION
 from tlkit.audit.words import sentences
 from tlkit.errors import PredictionsError
 from tlkit.evaluation import evaluate
 from tlkit.predictions import Predictions
-from tlkit.report.audited import audit_section
-from tlkit.report.explained import explained_section
-from tlkit.report.reading import reading
+from tlkit.render.report.audit_part import audit_section
+from tlkit.render.report.explanation_part import explained_section
+from tlkit.render.report.reading_guide import reading
 from tlkit.stats.intervals import wilson
 
 COPIES = 4

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tlkit.audit import audit_groups, by_problems
-from tlkit.audit.cells import cells_of, columns_to_audit, cross
-from tlkit.audit.columns import GroupColumn, columns_of, levels_of, parse_column
+from tlkit.audit.groups.group_columns import GroupColumn, columns_of, levels_of, parse_column
+from tlkit.audit.groups.intersections import cells_of, columns_to_audit, cross
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
-from tlkit.stats.tests import fisher_exact, max_gap
+from tlkit.stats.hypothesis_tests import fisher_exact, max_gap
 
 
 def levels(values, spec="x"):

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlkit.audit import Audit, audit_groups, explain_gaps
-from tlkit.audit.export import hidden_cells
-from tlkit.audit.summary import brief_rows, profile_rows
+from tlkit.audit.audit_summary import brief_rows, profile_rows
+from tlkit.audit.cell_suppression import hidden_cells
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
 from tlkit.stats.intervals import newcombe, ratio_log
@@ -244,7 +244,7 @@ def test_the_hidden_cells_of_an_export_do_not_share_a_few_errors_that_the_sum_wo
 
 
 def test_the_recipe_knows_the_same_cuts():
-    from tlkit.audit.columns import CUTS
-    from tlkit.recipe.sections.audit import AuditColumn
+    from tlkit.audit.groups.group_columns import CUTS
+    from tlkit.recipe.sections.audit_section import AuditColumn
 
     assert set(AuditColumn.model_fields) == {"column", *CUTS}

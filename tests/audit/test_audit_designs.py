@@ -11,7 +11,7 @@ from statsmodels.stats.contingency_tables import StratifiedTable
 from tlkit.audit import audit_groups
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
-from tlkit.stats.designs import (
+from tlkit.stats.dependent_samples import (
     cluster_moments,
     correlated_bounds,
     effective_size,
@@ -19,8 +19,8 @@ from tlkit.stats.designs import (
     score_test,
     stratified_exact,
 )
+from tlkit.stats.hypothesis_tests import fisher_exact, max_gap, mcnemar
 from tlkit.stats.intervals import clopper_pearson, newcombe_bounds, wilson, wilson_bounds
-from tlkit.stats.tests import fisher_exact, max_gap, mcnemar
 
 
 def audit_of(right, *, by="g", groups, **options):

@@ -20,8 +20,8 @@ from scipy.stats import binom
 from tlkit.audit import audit_groups, explain_gaps
 from tlkit.predictions import Predictions
 from tlkit.stats.bootstrap import bootstrap_replicates
+from tlkit.stats.hypothesis_tests import fisher_exact, max_gap
 from tlkit.stats.intervals import wilson_bounds
-from tlkit.stats.tests import fisher_exact, max_gap
 
 
 def predictions_of(y_true, y_pred, classes=("no", "yes"), **groups):

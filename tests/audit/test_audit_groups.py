@@ -12,9 +12,9 @@ from tlkit.audit import audit_groups, by_problems
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
 from tlkit.stats.estimate import Estimate
+from tlkit.stats.hypothesis_tests import fisher_exact, max_gap
 from tlkit.stats.intervals import newcombe, ratio_log, wilson
 from tlkit.stats.power import detectable_gap, images_needed, images_per_group
-from tlkit.stats.tests import fisher_exact, max_gap
 
 
 def predictions_of(y_true, y_pred, classes=("no", "yes"), proba=None, **groups):

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tlkit.audit import Audit, audit_groups
-from tlkit.audit.summary import profile_note, profile_rows
+from tlkit.audit.audit_summary import profile_note, profile_rows
 from tlkit.predictions import Predictions
 from tlkit.stats.ranking import auroc
 

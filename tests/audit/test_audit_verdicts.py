@@ -8,11 +8,11 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from tlkit.audit.cells import Cells
-from tlkit.audit.compare import compare
-from tlkit.audit.judge import judge, verdict
+from tlkit.audit.group_vs_rest import compare
+from tlkit.audit.groups.intersections import Cells
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
+from tlkit.audit.verdicts import judge, verdict
 from tlkit.stats.estimate import Estimate
 
 
@@ -55,7 +55,7 @@ def simulated(rates, n, *, tolerance, runs=400, seed=0):
 
 @pytest.mark.parametrize("one", [0.75, 0.85, 0.9])
 def test_the_verdicts_are_those_of_scipys_test_and_statsmodels_correction_and_interval(monkeypatch, one):
-    monkeypatch.setattr("tlkit.audit.sample.max_gap", lambda *_, **__: None)
+    monkeypatch.setattr("tlkit.audit.estimators.max_gap", lambda *_, **__: None)
     rates, n, tolerance = [one, 0.9, 0.9, 0.9, 0.9], 200, 0.02
     ours = simulated(rates, n, tolerance=tolerance, runs=15, seed=7)
     generator = np.random.default_rng(7)
@@ -78,7 +78,7 @@ def test_the_verdicts_are_those_of_scipys_test_and_statsmodels_correction_and_in
     [(0.90, (0.020, 0.015, 0.0)), (0.75, (0.985, 0.992, 0.918)), (0.85, (0.30, 0.20, 0.05))],
 )
 def test_fail_is_rare_without_a_gap_and_sure_with_a_large_one(monkeypatch, one, expected):
-    monkeypatch.setattr("tlkit.audit.sample.max_gap", lambda *_, **__: None)  # no verdict rests on it
+    monkeypatch.setattr("tlkit.audit.estimators.max_gap", lambda *_, **__: None)  # no verdict rests on it
     for tolerance, share in zip((0.0, 0.02, 0.05), expected, strict=True):
         verdicts = simulated([one, 0.9, 0.9, 0.9, 0.9], 200, tolerance=tolerance, seed=1)
         within = 0.035 if one == 0.85 else 0.03  # both are samples of 400; with 4,000 ours are .29, .24 and .02
@@ -92,7 +92,7 @@ def test_fail_is_rare_without_a_gap_and_sure_with_a_large_one(monkeypatch, one, 
 
 @pytest.mark.slow
 def test_no_gap_passes_with_enough_images(monkeypatch):
-    monkeypatch.setattr("tlkit.audit.sample.max_gap", lambda *_, **__: None)
+    monkeypatch.setattr("tlkit.audit.estimators.max_gap", lambda *_, **__: None)
     verdicts = simulated([0.9] * 5, 1000, tolerance=0.05)
     assert (verdicts == "PASS").all(axis=1).mean() == pytest.approx(0.96, abs=0.03)
     assert not (verdicts == "FAIL").any()

@@ -13,7 +13,7 @@ from tlkit.audit import Audit, audit_groups
 from tlkit.audit.words import p_text, signed
 from tlkit.errors import TlkitError
 from tlkit.predictions import Predictions
-from tlkit.report.audited import audit_tile
+from tlkit.render.report.audit_part import audit_tile
 from tlkit.stats.estimate import Estimate
 
 

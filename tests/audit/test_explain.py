@@ -14,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from tlkit.audit import Explanation, explain_gaps
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
-from tlkit.report.explained import explained_section
+from tlkit.render.report.explanation_part import explained_section
 
 
 def predictions_of(y_true, y_pred, classes, **groups):

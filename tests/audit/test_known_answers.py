@@ -30,14 +30,14 @@ from tlkit.audit.rates import GroupCounts
 from tlkit.predictions import Predictions
 from tlkit.stats.calibration import calibration_error, confidence_losses, log_losses, null_calibration_error
 from tlkit.stats.corrections import benjamini_hochberg, benjamini_yekutieli, hochberg, holm
-from tlkit.stats.designs import design_effect, score_test
-from tlkit.stats.groups import kish_n, shrink, spread_beyond_noise
+from tlkit.stats.dependent_samples import design_effect, score_test
+from tlkit.stats.hypothesis_tests import fisher_exact, max_gap, mcnemar, omnibus, trend
 from tlkit.stats.intervals import clopper_pearson, newcombe, ratio_log, wilson
 from tlkit.stats.means import mean_of_rates
 from tlkit.stats.power import detectable_gap, normal_range, null_gap
 from tlkit.stats.ranking import aurc, auroc, false_positive_rate_at
+from tlkit.stats.shrinkage import kish_n, shrink, spread_beyond_noise
 from tlkit.stats.strata import pooled_odds, split_gap
-from tlkit.stats.tests import fisher_exact, max_gap, mcnemar, omnibus, trend
 
 FIVE = ([2276, 900, 360, 258, 46], [2484, 974, 412, 336, 64])
 ALL_RATES = ("accuracy", "recall", "precision", "false_positive_rate", "selection_rate")
@@ -484,7 +484,7 @@ def test_t29_shrinkage():
 
 
 def test_t29_two_of_three_under_a_prior_worth_ten_images(monkeypatch):
-    monkeypatch.setattr("tlkit.stats.groups._by_moments", lambda *_: (0.9, 1 / 11))
+    monkeypatch.setattr("tlkit.stats.shrinkage._by_moments", lambda *_: (0.9, 1 / 11))
     found = shrink([2, 9], [3, 10])
     assert (found.a, found.b) == pytest.approx((9, 1))
     assert found.rate[0] == pytest.approx(0.846154, abs=1e-6)

@@ -23,8 +23,8 @@ from tlkit.audit import audit_groups
 from tlkit.audit.rates import GroupCounts
 from tlkit.predictions import Predictions
 from tlkit.stats.bootstrap import bootstrap_replicates, percentile_estimate
-from tlkit.stats.groups import heterogeneity, spread_beyond_noise
-from tlkit.stats.tests import fisher_exact, omnibus
+from tlkit.stats.hypothesis_tests import fisher_exact, omnibus
+from tlkit.stats.shrinkage import heterogeneity, spread_beyond_noise
 
 IMAGES = 10_000
 GROUPS = np.array(list("ABCDE"))

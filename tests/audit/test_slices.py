@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from scipy.stats import binom, fisher_exact
 from sklearn.linear_model import RidgeClassifier
 
-from tlkit.audit import shortcut
-from tlkit.audit.conditions import Condition, conditions_of
-from tlkit.audit.halves import first_half, units_of
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.shortcut import FOLDS, _hits
-from tlkit.audit.slice_report import SliceReport
-from tlkit.audit.slices import search_slices, slice_mask
+from tlkit.audit.slices.shortcuts import FOLDS, _hits
+from tlkit.audit.slices.slice_conditions import Condition, conditions_of
+from tlkit.audit.slices.slice_report import SliceReport
+from tlkit.audit.slices.slice_search import search_slices, slice_mask
+from tlkit.audit.slices.slice_search import shortcuts as shortcut
+from tlkit.audit.slices.split_half import first_half, units_of
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
 

@@ -49,7 +49,7 @@ def test_freed_memory_is_kept_and_said_so_with_the_switch():
     ("before", "switch"),
     [
         ("from tlkit.cli.allocator import keep_freed_memory; keep_freed_memory()", "0"),
-        ("from tlkit.pipeline.inference.devices import choose_device; choose_device('cpu')", "1"),
+        ("from tlkit.inference.devices import choose_device; choose_device('cpu')", "1"),
     ],
 )
 def test_freed_memory_goes_back_where_it_is_switched_off_and_in_python(before, switch):

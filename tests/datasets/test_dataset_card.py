@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tlkit.datasets.card import SampleImage, find_dataset, write_dataset
+from tlkit.datasets.dataset_card import SampleImage, find_dataset, write_dataset
 from tlkit.errors import DataError
 
 

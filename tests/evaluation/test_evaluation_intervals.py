@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from tlkit.evaluation.intervals import f1_bounds, macro_estimates
+from tlkit.evaluation.class_intervals import f1_bounds, macro_estimates
 from tlkit.stats.bootstrap import percentile_estimate
 from tlkit.stats.intervals import wilson
 from tlkit.stats.means import mean_estimate

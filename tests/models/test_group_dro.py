@@ -16,8 +16,8 @@ from tlkit.errors import ModelError, RecipeError
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss
-from tlkit.models.sweep import sweep_rates
-from tlkit.models.weights import tensors_digest
+from tlkit.models.tuning_sweep import sweep_rates
+from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import load_recipe
 
 SIZE = 32

@@ -8,11 +8,11 @@ import sys
 import pytest
 import timm
 
-import tlkit.models.small  # noqa: F401  registers LeNet-5 and AlexNet
+import tlkit.models.small_networks  # noqa: F401  registers LeNet-5 and AlexNet
 from tlkit.errors import ModelError
-from tlkit.models import names
+from tlkit.models import model_names as names
 from tlkit.models.backbone import list_models, split_name
-from tlkit.models.names import known_names, require_name, require_weights
+from tlkit.models.model_names import known_names, require_name, require_weights
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_where_timm_is_loaded_its_registry_is_left_to_answer():
 
 def test_neither_timm_nor_torch_is_loaded_for_it():
     code = (
-        "import sys; from tlkit.models.names import require_name, require_weights; require_name('resnet18.a1_in1k'); "
+        "import sys; from tlkit.models.model_names import require_name, require_weights; require_name('resnet18.a1_in1k'); "
         "require_weights('hub'); print([name for name in ('timm', 'torch', 'numpy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)

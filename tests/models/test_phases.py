@@ -14,14 +14,14 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from tlkit.errors import ModelError, RecipeError
-from tlkit.models.artifact import save_artifact
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
-from tlkit.models.lora import LowRank, add_adapters, merge_adapters
+from tlkit.models.model_files import save_artifact
 from tlkit.models.network import load_network
-from tlkit.models.phases import modules_at_rest
-from tlkit.models.strategy import norm_parameters, phase_at, stages_of
-from tlkit.models.weights import tensors_digest
+from tlkit.models.strategies.lora import LowRank, add_adapters, merge_adapters
+from tlkit.models.strategies.phases import modules_at_rest
+from tlkit.models.strategies.strategy import norm_parameters, phase_at, stages_of
+from tlkit.models.weights.weight_files import tensors_digest
 
 SIZE = 64
 EVERY_STRATEGY = [

@@ -7,12 +7,12 @@ import timm
 import torch
 
 from tlkit.errors import ModelError
-from tlkit.models.artifact import save_artifact
 from tlkit.models.backbone import create_backbone, list_models
 from tlkit.models.classifier import Classifier
+from tlkit.models.model_files import save_artifact
 from tlkit.models.network import load_network
-from tlkit.models.small import AlexNet, LeNet5
-from tlkit.models.strategy import stages_of
+from tlkit.models.small_networks import AlexNet, LeNet5
+from tlkit.models.strategies.strategy import stages_of
 
 
 def _parameters(model):

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from tlkit.data.dataset import ImageLoader
-from tlkit.data.sampler import EpochSampler
+from tlkit.data.loading.dataset import ImageLoader
+from tlkit.data.loading.sampler import EpochSampler
 from tlkit.errors import DataError, ModelError, TlkitError
-from tlkit.models import sweep
+from tlkit.models import tuning_sweep as sweep
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.optim import create_optimizer
-from tlkit.models.phases import parameter_groups
-from tlkit.models.sweep import sweep_rates, time_batch_sizes
-from tlkit.models.tuning import BatchSize, BatchSizes, RateSweep
+from tlkit.models.strategies.phases import parameter_groups
+from tlkit.models.tuning_results import BatchSize, BatchSizes, RateSweep
+from tlkit.models.tuning_sweep import sweep_rates, time_batch_sizes
 
 SIZE = 32
 

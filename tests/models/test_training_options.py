@@ -17,9 +17,9 @@ from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import FocalLoss, logit_adjustment
-from tlkit.models.mixing import mix
+from tlkit.models.mixup import mix
 from tlkit.models.network import Network
-from tlkit.models.weights import tensors_digest
+from tlkit.models.weights.weight_files import tensors_digest
 
 SIZE = 32
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from tlkit.errors import ModelError
-from tlkit.models.sources import WeightsSource, package_weights
-from tlkit.models.weights import WeightsFacts, load_into, match_by_order, read_state_dict, tensors_digest
+from tlkit.models.weights.weight_files import WeightsFacts, load_into, match_by_order, read_state_dict, tensors_digest
+from tlkit.models.weights.weight_sources import WeightsSource, package_weights
 
 
 @pytest.mark.parametrize(

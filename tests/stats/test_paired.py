@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from tlkit.stats.clusters import Units
+from tlkit.stats.cluster_sampling import Units
+from tlkit.stats.hypothesis_tests import mcnemar
 from tlkit.stats.paired import Pairs, clustered_difference, detectable_difference, paired_difference, pairs_needed
-from tlkit.stats.tests import mcnemar
 
 pairs = st.builds(
     Pairs, both=st.integers(0, 80), first=st.integers(0, 30), second=st.integers(0, 30), neither=st.integers(0, 80)

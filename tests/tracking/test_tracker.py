@@ -61,9 +61,9 @@ def test_auto_follows_a_disabled_wandb_mode(monkeypatch, caplog):
 def test_what_a_fit_hands_to_a_tracker_has_no_group_column():
     import pandas as pd
 
-    from tlkit.pipeline.training.fitting import _tracked
     from tlkit.predictions import Predictions
     from tlkit.tracking.tracker import PREDICTION_COLUMNS
+    from tlkit.training.run_training import _tracked
 
     predictions = Predictions.build(
         classes=["cat", "dog"],

@@ -9,23 +9,23 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.audit.cells import Cells, by_problems, cross, intersections
-from tlkit.audit.columns import By, GroupColumn, Levels, levels_of, look_alikes
-from tlkit.audit.compare import Draft, compare, drafted
+from tlkit.audit.audit_result import Audit, ColumnFacts
 from tlkit.audit.criteria import metrics_of
-from tlkit.audit.design import design_of, design_problems
-from tlkit.audit.intervals import overall_accuracy
-from tlkit.audit.judge import judge
+from tlkit.audit.estimators import Design, Sample, designed
+from tlkit.audit.group_profiles import ProfileTable, profile_table
+from tlkit.audit.group_tables import MISSING, GroupTable
+from tlkit.audit.group_vs_rest import Draft, compare, drafted
+from tlkit.audit.groups.group_columns import By, GroupColumn, Levels, levels_of, look_alikes
+from tlkit.audit.groups.intersections import Cells, by_problems, cross, intersections
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.profile import ProfileTable, profile_table
 from tlkit.audit.rates import GroupCounts, Metric, Rate, rates_of
-from tlkit.audit.result import Audit, ColumnFacts
-from tlkit.audit.sample import Design, Sample, designed
-from tlkit.audit.tables import MISSING, GroupTable
+from tlkit.audit.row_intervals import overall_accuracy
+from tlkit.audit.sampling_design import design_of, design_problems
+from tlkit.audit.verdicts import judge
 from tlkit.choices import Criterion
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
-from tlkit.stats.tests import omnibus
+from tlkit.stats.hypothesis_tests import omnibus
 
 __all__ = ["Audit", "audit_groups"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlkit.audit.comparison import ALL, CLASS, ChangeRow, Comparison
+from tlkit.audit.model_comparison import ALL, CLASS, ChangeRow, Comparison
 from tlkit.audit.words import NONE, image_count, p_is, p_text, rounded, signed
 from tlkit.errors import first_few
 from tlkit.notebook import html_lines, html_table

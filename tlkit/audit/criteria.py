@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tlkit.audit.group_tables import CROSS, Group, GroupTable, Verdict
 from tlkit.audit.rates import Metric, Rate
-from tlkit.audit.tables import CROSS, Group, GroupTable, Verdict
 from tlkit.choices import Criterion
 
 if TYPE_CHECKING:
-    from tlkit.audit.result import Audit
+    from tlkit.audit.audit_result import Audit
 
 RATES: dict[Criterion, tuple[Metric, ...]] = {
     "accuracy_parity": ("accuracy",),

@@ -11,10 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.audit.cells import Cells, by_problems, cells_of
-from tlkit.audit.columns import By
-from tlkit.audit.cut import cut_columns
-from tlkit.audit.design import design_of, design_problems
+from tlkit.audit.estimators import Design
 from tlkit.audit.explanation import (
     CLASS,
     AdjustedGap,
@@ -27,9 +24,12 @@ from tlkit.audit.explanation import (
     Ordered,
 )
 from tlkit.audit.gap_estimates import GapEstimates, association, value_indicators
+from tlkit.audit.group_tables import CROSS
+from tlkit.audit.groups.discretized_columns import cut_columns
+from tlkit.audit.groups.group_columns import By
+from tlkit.audit.groups.intersections import Cells, by_problems, cells_of
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.sample import Design
-from tlkit.audit.tables import CROSS
+from tlkit.audit.sampling_design import design_of, design_problems
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
 from tlkit.stats.corrections import holm

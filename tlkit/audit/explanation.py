@@ -8,14 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.audit.group_tables import as_json
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.tables import as_json
 from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
 from tlkit.stats.association import Association
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.ordered import OrderedRates
+from tlkit.stats.hypothesis_tests import OmnibusTest, TrendTest
+from tlkit.stats.ordered_trend import OrderedRates
 from tlkit.stats.strata import GapSplit, OddsRatio
-from tlkit.stats.tests import OmnibusTest, TrendTest
 
 FORMAT_VERSION = 1
 CLASS = "(class)"

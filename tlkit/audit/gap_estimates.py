@@ -14,18 +14,18 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.audit.cells import Cells
-from tlkit.audit.intervals import difference_estimate, rate_estimate
+from tlkit.audit.estimators import Design, Sample, designed
+from tlkit.audit.groups.intersections import Cells
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.sample import Design, Sample, designed
+from tlkit.audit.row_intervals import difference_estimate, rate_estimate
 from tlkit.predictions import Predictions
 from tlkit.stats.association import Association, adjusted_gap, clustered_gap, clustered_v, cramers_v
-from tlkit.stats.clusters import Units
+from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
+from tlkit.stats.hypothesis_tests import fisher_exact
 from tlkit.stats.intervals import newcombe, wilson
-from tlkit.stats.ordered import OrderedRates, clustered_rates, ordered_rates
+from tlkit.stats.ordered_trend import OrderedRates, clustered_rates, ordered_rates
 from tlkit.stats.strata import GapSplit, OddsRatio, clustered_odds, clustered_split, pooled_odds, split_gap
-from tlkit.stats.tests import fisher_exact
 
 MOST_STRATA = 200  # beyond, logistic regression would fit more values than these images can tell apart
 

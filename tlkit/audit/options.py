@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypedDict, Unpack, get_args
 
-from tlkit.audit.columns import MAX_VALUES, By, GroupColumn, columns_of
+from tlkit.audit.groups.group_columns import MAX_VALUES, By, GroupColumn, columns_of
 from tlkit.audit.rates import METRICS, Metric
 from tlkit.choices import ALPHA, CONFIDENCE, MAX_INTERSECTION_ORDER, MIN_GROUP_SIZE, TOLERANCE, Criterion
 from tlkit.errors import did_you_mean, first_few

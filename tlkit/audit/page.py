@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from tlkit.audit.result import Audit
-from tlkit.audit.summary import headline, profile_note, profile_rows
-from tlkit.audit.tables import GroupTable
+from tlkit.audit.audit_result import Audit
+from tlkit.audit.audit_summary import headline, profile_note, profile_rows
+from tlkit.audit.group_tables import GroupTable
 from tlkit.audit.words import NONE, difference_text, gap_text, image_count, p_text, rate_text
 from tlkit.notebook import html_lines, html_table
 

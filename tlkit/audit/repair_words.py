@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.audit.comparison import ALL
+from tlkit.audit.model_comparison import ALL
 from tlkit.audit.words import NONE, signed
 from tlkit.errors import first_few
 from tlkit.notebook import html_lines, html_table
 
 if TYPE_CHECKING:
-    from tlkit.audit.repair import Repair
+    from tlkit.audit.repair_result import Repair
 
 AT_PREDICTION = "needs the attribute to predict"
 

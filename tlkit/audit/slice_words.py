@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlkit.audit.slice_report import FoundSlice, Shortcut, SliceReport
+from tlkit.audit.slices.slice_report import FoundSlice, Shortcut, SliceReport
 from tlkit.audit.words import NONE, p_is, p_text, signed
 from tlkit.notebook import html_lines, html_table
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from tlkit.audit.audit_result import Audit
 from tlkit.audit.criteria import worst_verdict
-from tlkit.audit.result import Audit
-from tlkit.audit.tables import Gap, GroupRow, GroupTable
+from tlkit.audit.group_tables import Gap, GroupRow, GroupTable
 from tlkit.errors import first_few
 from tlkit.stats.estimate import Estimate, signed_number
 

@@ -69,9 +69,9 @@ def fit(
     """Fine-tune as a recipe says, then predict, evaluate, audit and report."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import check_progress, print_run
-    from tlkit.pipeline.fit import fit as fit_recipe
-    from tlkit.pipeline.training.launch import is_nonzero_rank, launch, processes_to_start
     from tlkit.recipe import load_recipe
+    from tlkit.training.fit import fit as fit_recipe
+    from tlkit.training.launch import is_nonzero_rank, launch, processes_to_start
 
     if is_nonzero_rank():
         fit_recipe(recipe)  # it trains as rank 0 says, and ends
@@ -101,7 +101,7 @@ def predict(
     """Predict images with a run's model."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import check_progress, require_run_first, require_suffix, write_predictions
-    from tlkit.data.find import find_images
+    from tlkit.data.sources.image_files import find_images
     from tlkit.runs import find_model
 
     require_suffix(out)
@@ -110,7 +110,7 @@ def predict(
     files = find_images(paths)
     keep_freed_memory()
     # torch takes seconds to load: what is not there has been said before
-    from tlkit.pipeline.inference.predictor import load_model
+    from tlkit.inference.predictor import load_model
 
     with check_progress("predicting images") as progress:
         predictions = load_model(run, device=device).predict(files, tta=tta, progress=progress)
@@ -177,7 +177,7 @@ def audit(
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, and say what the data cannot decide."""
-    from tlkit.audit.published import published_explanation
+    from tlkit.audit.redaction import published_explanation
     from tlkit.cli.audit import print_evidence, run_audit
     from tlkit.cli.gate import finish_gate, judge_gate_file, open_gate_file
     from tlkit.cli.output import print_audit
@@ -227,8 +227,8 @@ def compare(
     json: AsJson = False,
 ) -> None:
     """Say what changes from the first model to the second, image by image: overall, by class and by group."""
-    from tlkit.audit.published import published_comparison
-    from tlkit.pipeline.judging.compare import compare_with, tell_apart
+    from tlkit.audit.redaction import published_comparison
+    from tlkit.runs.compare_runs import compare_with, tell_apart
 
     one, two = (
         find_run(path, split=split) or read_file(path, y_true=y_true, y_pred=y_pred) for path in (first, second)
@@ -263,14 +263,14 @@ def advise(
     """Rank the pretrained backbones that are here on your own images, and say what the images cannot decide."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import named_progress, require_svg, write_svg
-    from tlkit.data.sources import require_source
+    from tlkit.data.sources.source import require_source
     from tlkit.runs.directory import MARKER
 
     require_svg(plot)
     if not (data / MARKER).is_file():
         require_source(data)
     keep_freed_memory()
-    from tlkit.pipeline.questions.advise import advise as advise_on
+    from tlkit.analysis.advise import advise as advise_on
 
     with named_progress() as on_image:
         result = advise_on(
@@ -285,7 +285,7 @@ def advise(
             progress=on_image,
         )
     if plot is not None:
-        from tlkit.plots import plot_advice
+        from tlkit.render.plots import plot_advice
 
         write_svg(plot, lambda: plot_advice(result))
     print_json(result.to_dict()) if json else print_tables(result.tables())
@@ -307,9 +307,9 @@ def slices(
     json: AsJson = False,
 ) -> None:
     """Find groups of images that nobody declared and that do worse: dark, blurred, of one camera, alike by features."""
+    from tlkit.analysis.find_slices import find_slices
     from tlkit.cli.audit import open_judged
     from tlkit.cli.output import check_progress, print_slices
-    from tlkit.pipeline.questions.slices import find_slices
 
     judged = open_judged(what, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
     with check_progress("measuring images") as progress:
@@ -336,9 +336,9 @@ def repair(
     json: AsJson = False,
 ) -> None:
     """Refit a run's head for its worst group: chosen on val, judged on test, written as a new run."""
-    from tlkit.audit.published import published_comparison
+    from tlkit.analysis.repair import repair as repair_run
+    from tlkit.audit.redaction import published_comparison
     from tlkit.cli.repair import print_repair
-    from tlkit.pipeline.questions.repair import repair as repair_run
 
     result = repair_run(
         run,
@@ -361,7 +361,7 @@ def repair(
 @app.command()
 def report(run: RunPath, split: Split = None) -> None:
     """Write a run's report: one HTML file that needs nothing else."""
-    from tlkit.pipeline.judging.judge import open_run
+    from tlkit.runs.run import open_run
 
     print_lines([str(open_run(run).report(split))])
 
@@ -374,7 +374,7 @@ def card(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a card that was edited.")] = False,
 ) -> None:
     """Write a run's model card: MODEL_CARD.md, with limits filled from the audit."""
-    from tlkit.pipeline.judging.judge import open_run
+    from tlkit.runs.run import open_run
 
     print_lines([str(open_run(run).card(split, intended_use=intended_use, overwrite=overwrite))])
 
@@ -385,7 +385,7 @@ def models(
     pretrained: Annotated[bool, typer.Option("--pretrained", help="List sets of weights with their licences.")] = False,
 ) -> None:
     """List timm's models."""
-    from tlkit.models.names import matching_names
+    from tlkit.models.model_names import matching_names
 
     if not pretrained:
         print_lines(matching_names(pattern))

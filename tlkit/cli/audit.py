@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tlkit.audit import Audit
 from tlkit.audit.audit import audit_predictions
-from tlkit.audit.evidence import audit_evidence
+from tlkit.audit.error_examples import audit_evidence
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.options import AuditOptions
 from tlkit.cli.output import find_run, print_lines, read_file
 from tlkit.errors import PredictionsError
-from tlkit.pipeline.judging.options import with_all_columns
 from tlkit.predictions import Predictions
+from tlkit.runs.run_options import with_all_columns
 
 if TYPE_CHECKING:
     from tlkit.audit.explanation import Explanation
-    from tlkit.pipeline.judging.judge import Run
+    from tlkit.runs.run import Run
 
 
 def run_audit(

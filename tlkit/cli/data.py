@@ -37,7 +37,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
 ) -> None:
     """Make a sample dataset from installed packages; no network is needed."""
-    from tlkit.data.folder import SAMPLES
+    from tlkit.data.sources.folder import SAMPLES
     from tlkit.errors import DataError, did_you_mean
 
     match name:
@@ -71,9 +71,9 @@ def split(
     seed: Annotated[int, typer.Option(help="Chooses among equally good splits.")] = 0,
 ) -> None:
     """Split images into train, val and test, and write the list that `data.split` of a recipe takes."""
-    from tlkit.data.make_split import make_split
-    from tlkit.data.split import SplitPlan
-    from tlkit.data.summary_tables import class_count_table
+    from tlkit.data.checks.summary_tables import class_count_table
+    from tlkit.data.splits.hold_out import SplitPlan
+    from tlkit.data.splits.split_file import make_split
 
     plan = SplitPlan(
         val=val, test=test, seed=seed, stratify=stratify, group_by=by, time_column=time, folds=folds, fold=fold
@@ -96,13 +96,13 @@ def summary(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Count classes, splits, groups, sizes, modes and formats; only the headers of the files are read."""
-    from tlkit.data.summary import contact_sheets, summarise_data
-    from tlkit.report.dataset_page import require_own_page
+    from tlkit.data.checks.dataset_summary import contact_sheets, summarise_data
+    from tlkit.render.report.dataset_page import require_own_page
 
     require_own_page(html, command="summary", overwrite=overwrite)
     result, samples = summarise_data(root, metadata=metadata, groups=by or ())
     if html is not None:
-        from tlkit.report.summarised import write_summary
+        from tlkit.render.report.summary_page import write_summary
 
         write_summary(html, result, sheets=contact_sheets(samples))
     if json:
@@ -124,23 +124,23 @@ def labels(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Rank the labels of a run that look wrong; decide on them in the CSV file, and refit with data.labels=FILE."""
-    from tlkit.data.decisions import write_decisions
-    from tlkit.data.quarantine import require_new
-    from tlkit.data.thumbnails import draw_thumbnails
-    from tlkit.pipeline.judging.judge import open_run
-    from tlkit.report.dataset_page import require_own_page
+    from tlkit.data.checks.label_decisions import write_decisions
+    from tlkit.data.checks.quarantine import require_new
+    from tlkit.data.checks.thumbnails import draw_thumbnails
+    from tlkit.render.report.dataset_page import require_own_page
+    from tlkit.runs.run import open_run
 
     require_new(out)
     require_own_page(html, command="labels", overwrite=overwrite)
     opened = open_run(run)
-    from tlkit.pipeline.questions.labels import audit_labels
+    from tlkit.analysis.audit_labels import audit_labels
 
     with check_progress() as on_check:
         result = audit_labels(opened, splits=split, head=head, folds=folds, progress=on_check)
     if out is not None:
         write_decisions(out, result.table())
     if html is not None:
-        from tlkit.report.labelled import MOST_SUSPECTS, write_label_sheet
+        from tlkit.render.report.label_page import MOST_SUSPECTS, write_label_sheet
 
         drawn = draw_thumbnails(opened.samples.root, (one.path for one in result.suspects[:MOST_SUSPECTS]))
         write_label_sheet(html, result, name=opened.directory.name, thumbnails=drawn)
@@ -171,10 +171,10 @@ def leaks(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Name the val and test images of a run whose picture was in training, also cropped, and score without them."""
-    from tlkit.data.leak_tables import leak_table
+    from tlkit.analysis.run_leaks import find_run_leaks
+    from tlkit.data.checks.leak_tables import leak_table
     from tlkit.evaluation.evaluation_tables import accuracy_table
-    from tlkit.pipeline.judging.judge import open_run
-    from tlkit.pipeline.questions.leaks import find_run_leaks
+    from tlkit.runs.run import open_run
 
     opened = open_run(run)
     with check_progress() as on_check:
@@ -209,12 +209,12 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Decode every image and say what would spoil a training or its scores; nothing is changed."""
+    from tlkit.analysis.data_doctor import finder_by_features
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import named_progress
-    from tlkit.data.doctor import diagnose, thumbnails
-    from tlkit.data.quarantine import require_new, write_quarantine
-    from tlkit.pipeline.questions.doctor import finder_by_features
-    from tlkit.report.dataset_page import require_own_page
+    from tlkit.data.checks.doctor import diagnose, thumbnails
+    from tlkit.data.checks.quarantine import require_new, write_quarantine
+    from tlkit.render.report.dataset_page import require_own_page
 
     require_new(fix)
     require_own_page(html, command="doctor", overwrite=overwrite)
@@ -231,7 +231,7 @@ def doctor(
     if fix is not None:
         write_quarantine(fix, diagnosis, samples)
     if html is not None:
-        from tlkit.report.doctored import write_diagnosis
+        from tlkit.render.report.doctor_page import write_diagnosis
 
         write_diagnosis(html, diagnosis, thumbnails=thumbnails(diagnosis))
     if json:

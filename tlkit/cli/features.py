@@ -55,16 +55,16 @@ def curve(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Measure accuracy against the number of training images, and say what more of them may bring."""
-    from tlkit.pipeline.questions.probing import learning_curve
+    from tlkit.analysis.run_probes import learning_curve
 
     require_svg(plot)
     result = learning_curve(run, head=head, folds=folds, repeats=repeats)
     if plot is not None:
-        from tlkit.plots import plot_curve
+        from tlkit.render.plots import plot_curve
 
         write_svg(plot, lambda: plot_curve(result, more=more))
     if json:
-        from tlkit.features.curve_tables import gain_sentence
+        from tlkit.analysis.learning_curve_tables import gain_sentence
 
         wanted = result.as_many_again if more is None else more
         gain = {"more": wanted, "gain": result.gain(wanted).to_dict(), "sentence": gain_sentence(result, wanted)}

@@ -11,11 +11,11 @@ from tlkit.cli.output import print_lines, print_table
 from tlkit.errors import PredictionsError
 
 if TYPE_CHECKING:
-    from tlkit.audit.gate_report import GateReport
+    from tlkit.audit.gates.gate_report import GateReport
     from tlkit.audit.options import AuditOptions
-    from tlkit.pipeline.judging.judge import Run
     from tlkit.predictions import Predictions
-    from tlkit.recipe.gates import GatesFile
+    from tlkit.recipe.gates_file import GatesFile
+    from tlkit.runs.run import Run
 
 
 def open_gate_file(gate: Path | None, *, junit: Path | None, summary: Path | None) -> GatesFile | None:
@@ -25,7 +25,7 @@ def open_gate_file(gate: Path | None, *, junit: Path | None, summary: Path | Non
         TlkitError: the file is wrong; a file is to be written about gates that are not named, or where it cannot be.
     """
     from tlkit.audit.rates import METRICS
-    from tlkit.recipe.gates import load_gates
+    from tlkit.recipe.gates_file import load_gates
 
     problems = []
     for option, path in (("--junit", junit), ("--summary", summary)):
@@ -59,8 +59,8 @@ def judge_gate_file(
         y_pred: column of the predicted classes there.
         options: of the audit beside which the gates are judged.
     """
-    from tlkit.pipeline.judging.gate import gate
     from tlkit.predictions import Predictions
+    from tlkit.runs.gate_run import gate
 
     if gates is None:
         return None

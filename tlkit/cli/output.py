@@ -18,10 +18,10 @@ from tlkit.tables.text import printable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from tlkit.audit.result import Audit
-    from tlkit.audit.slice_report import SliceReport
-    from tlkit.pipeline.judging.judge import Run
+    from tlkit.audit.audit_result import Audit
+    from tlkit.audit.slices.slice_report import SliceReport
     from tlkit.predictions import Predictions
+    from tlkit.runs.run import Run
 
 OUT_SUFFIXES = (".csv", ".parquet", ".jsonl")
 
@@ -95,7 +95,7 @@ def judged_on(run: Run, split: str) -> str:
 
 def print_audit(audit: Audit) -> None:
     """Print an audit: what to read first, the table, the profiles of the groups, and the sentences in detail."""
-    from tlkit.audit.summary import brief_rows, profile_note, profile_rows
+    from tlkit.audit.audit_summary import brief_rows, profile_note, profile_rows
 
     print_lines([*audit.headline(), ""])
     rows, note = brief_rows(audit)
@@ -126,7 +126,7 @@ def find_run(path: Path, *, split: str | None) -> Run | None:
     Raises:
         TlkitError: it is no run and no file either, or a split is asked of a file.
     """
-    from tlkit.pipeline.judging.judge import open_run
+    from tlkit.runs.run import open_run
 
     if path.is_file() or path.suffix in (".csv", ".parquet"):
         if split is not None:
@@ -181,7 +181,7 @@ def require_svg(plot: Path | None) -> None:
 
 def write_svg(plot: Path, draw: Callable[[], Axes]) -> None:
     """Write a figure to a file."""
-    from tlkit.plots import to_svg
+    from tlkit.render.plots import to_svg
 
     plot.parent.mkdir(parents=True, exist_ok=True)
     plot.write_text(to_svg(draw), encoding="utf-8")

@@ -22,9 +22,9 @@ Overrides = Annotated[list[str] | None, typer.Argument(help="Changes to the reci
 @app.command(context_settings=PASS_ON)
 def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Say everything that is wrong with a recipe, at once."""
-    from tlkit.models.names import require_name
+    from tlkit.models.model_names import require_name
     from tlkit.recipe import load_recipe
-    from tlkit.recipe.unusual import warn_of_unusual
+    from tlkit.recipe.unusual_values import warn_of_unusual
 
     read = load_recipe(recipe, overrides or [])
     require_name(read.model.name)
@@ -40,15 +40,15 @@ def plan(
 ) -> None:
     """Print what a fit would do, without training: classes, images, preprocessing, what trains, steps."""
     from tlkit.cli.output import check_progress
-    from tlkit.pipeline.starting.images import load_dataset
+    from tlkit.preflight.recipe_dataset import load_dataset
     from tlkit.recipe import load_recipe
 
     read = load_recipe(recipe, overrides or [])
     with check_progress() as on_check:
         gathered = load_dataset(read, progress=on_check)
     # torch takes seconds to load: what is wrong with the recipe and the images has been said before
-    from tlkit.pipeline.training.plan import plan_tables
-    from tlkit.pipeline.training.prepare import prepare
+    from tlkit.training.plan import plan_tables
+    from tlkit.training.prepare import prepare
 
     tables = plan_tables(prepare(read, gathered=gathered))
     if json:
@@ -80,8 +80,8 @@ def tune(
     """Suggest a learning rate or a batch size, by trying them on a copy of the model."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import check_progress, require_svg, write_svg
-    from tlkit.pipeline.starting.asked import require_steps
-    from tlkit.pipeline.starting.images import load_dataset
+    from tlkit.preflight.recipe_dataset import load_dataset
+    from tlkit.preflight.recipe_queries import require_steps
     from tlkit.recipe import load_recipe
 
     require_svg(plot)
@@ -89,9 +89,9 @@ def tune(
     require_steps(read)
     with check_progress() as on_check:
         gathered = load_dataset(read, progress=on_check)
-    from tlkit.pipeline.training.prepare import prepare
-    from tlkit.pipeline.training.tune import find_batch_size, find_learning_rate
-    from tlkit.plots import plot_batch_sizes, plot_rates
+    from tlkit.render.plots import plot_batch_sizes, plot_rates
+    from tlkit.training.prepare import prepare
+    from tlkit.training.tune import find_batch_size, find_learning_rate
 
     keep_freed_memory()
     prepared = prepare(read, gathered=gathered)
@@ -117,6 +117,6 @@ def schema(
 ) -> None:
     """Print the recipe's JSON Schema, for editors."""
     from tlkit.recipe import json_schema
-    from tlkit.recipe.gates import gates_schema
+    from tlkit.recipe.gates_file import gates_schema
 
     print_json(gates_schema() if gates else json_schema())

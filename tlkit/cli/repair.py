@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tlkit.cli.output import print_lines, print_table
 
 if TYPE_CHECKING:
-    from tlkit.audit.repair import Repair
+    from tlkit.audit.repair_result import Repair
 
 
 def print_repair(result: Repair) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlkit.datasets.card import DatasetCard
+from tlkit.datasets.dataset_card import DatasetCard
 from tlkit.datasets.digits import make_digits
 from tlkit.datasets.occupations import SKEWS, make_occupations
 

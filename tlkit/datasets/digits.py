@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from tlkit.datasets.card import DatasetCard, SampleImage, find_dataset, write_dataset
+from tlkit.datasets.dataset_card import DatasetCard, SampleImage, find_dataset, write_dataset
 from tlkit.errors import DataError
 
 SHARES = {"train": 3, "val": 1, "test": 1}  # fifths of each class

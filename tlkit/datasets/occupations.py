@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tlkit.datasets.card import DatasetCard, SampleImage, find_dataset, write_dataset
+from tlkit.datasets.dataset_card import DatasetCard, SampleImage, find_dataset, write_dataset
 from tlkit.errors import DataError, MissingExtraError, did_you_mean, first_few
 
 if TYPE_CHECKING:

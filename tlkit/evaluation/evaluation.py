@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import PredictionsError, first_few
-from tlkit.evaluation.intervals import f1_bounds, macro_estimates
-from tlkit.evaluation.result import ClassResult, Evaluation, WithoutLeaks
+from tlkit.evaluation.class_intervals import f1_bounds, macro_estimates
+from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
 from tlkit.predictions import Predictions
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
@@ -36,7 +36,7 @@ def evaluate(
 ) -> Evaluation:
     """Say how good predictions are: accuracy, averages over classes, each class, and what is mistaken for what.
 
-    Rates have Wilson's interval; for the others see `tlkit.evaluation.intervals`. Values are scikit-learn's.
+    Rates have Wilson's interval; for the others see `tlkit.evaluation.class_intervals`. Values are scikit-learn's.
     Images without a label are left out and counted. Averages over classes are over those that have images.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tlkit.tables import Cell, Column, Table, counted
 
 if TYPE_CHECKING:
-    from tlkit.evaluation.result import ClassResult, Evaluation, WithoutLeaks
+    from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
     from tlkit.stats.estimate import Estimate
 
 MOST_PAIRS_SHOWN = 5

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from tlkit.disk import FULL, PARTIAL, cache_folder, write_text
 from tlkit.errors import DataError
+from tlkit.features.cache_blocks import Shard, read_shard, write_shard
 from tlkit.features.features import Provenance
-from tlkit.features.shards import Shard, read_shard, write_shard
 
 try:
     import fcntl

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import DataError, first_few
-from tlkit.stats.linked import linked
+from tlkit.stats.connected_components import linked
 
 logger = logging.getLogger(__name__)
 

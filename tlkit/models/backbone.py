@@ -17,13 +17,13 @@ from safetensors import SafetensorError
 from timm.models import group_parameters, load_model_config_from_hf
 from torch import nn
 
-import tlkit.models.small  # noqa: F401  makes LeNet-5 and AlexNet known to timm
+import tlkit.models.small_networks  # noqa: F401  makes LeNet-5 and AlexNet known to timm
 from tlkit.errors import ModelError, did_you_mean, first_few
-from tlkit.models.artifact import read_card, read_tensors
-from tlkit.models.hub import hub_access
-from tlkit.models.names import unknown_name
-from tlkit.models.sources import WeightsSource, package_weights
-from tlkit.models.weights import WeightsFacts, load_into, read_state_dict, tensors_digest, without_prefix
+from tlkit.models.model_files import read_card, read_tensors
+from tlkit.models.model_names import unknown_name
+from tlkit.models.weights.hub import hub_access
+from tlkit.models.weights.weight_files import WeightsFacts, load_into, read_state_dict, tensors_digest, without_prefix
+from tlkit.models.weights.weight_sources import WeightsSource, package_weights
 from tlkit.preprocess import Interpolation, Preprocess, Resize
 
 logger = logging.getLogger(__name__)

@@ -14,19 +14,19 @@ from torch.nn import functional
 
 from tlkit.errors import ModelError
 from tlkit.lightning import MeanMetric, OptimizerLRScheduler, pl
-from tlkit.models.artifact import ModelCard
 from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone, create_backbone
-from tlkit.models.lora import add_adapters, merge_adapters
 from tlkit.models.losses import GroupDROLoss, create_loss, logit_adjustment
-from tlkit.models.mixing import mix
+from tlkit.models.mixup import mix
+from tlkit.models.model_files import ModelCard
 from tlkit.models.network import Network
 from tlkit.models.optim import accumulation_factor, create_optimizer, create_schedule, steps_per_epoch
-from tlkit.models.phase_tables import phase_table
-from tlkit.models.phases import LayerRow, constant_tensors, enter, layer_table, parameter_groups
-from tlkit.models.processes import gathered, share_of_step, share_statistics, whole_tensor
-from tlkit.models.step import NotFiniteError, batch_seed
-from tlkit.models.strategy import Phase, phase_at, plan_phases, stages_of
+from tlkit.models.process_group import gathered, share_of_step, share_statistics, whole_tensor
+from tlkit.models.strategies.lora import add_adapters, merge_adapters
+from tlkit.models.strategies.phase_tables import phase_table
+from tlkit.models.strategies.phases import LayerRow, constant_tensors, enter, layer_table, parameter_groups
+from tlkit.models.strategies.strategy import Phase, phase_at, plan_phases, stages_of
+from tlkit.models.training_step import NotFiniteError, batch_seed
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Strategy, TrainSection, check_sections, plain_values
 from tlkit.tables import to_lines

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from tlkit.errors import ModelError
-from tlkit.models.processes import gathered
+from tlkit.models.process_group import gathered
 from tlkit.recipe import TrainSection
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from tlkit.errors import ModelError
-from tlkit.models.artifact import ModelCard, read_card, read_tensors
 from tlkit.models.backbone import bare_backbone
+from tlkit.models.model_files import ModelCard, read_card, read_tensors
 
 HEAD_INIT_STD = 0.01
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from tlkit.models.phases import ParameterGroup
-from tlkit.models.strategy import Phase
+from tlkit.models.strategies.phases import ParameterGroup
+from tlkit.models.strategies.strategy import Phase
 from tlkit.recipe import TrainSection
-from tlkit.recipe.sections.train import Schedule
+from tlkit.recipe.sections.train_section import Schedule
 
 if TYPE_CHECKING:
     from tlkit.lightning import pl

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tlkit.tables import Column, Table
 
 if TYPE_CHECKING:
-    from tlkit.models.tuning import BatchSizes, RateSweep
+    from tlkit.models.tuning_results import BatchSizes, RateSweep
 
 
 def rate_sweep_tables(sweep: RateSweep) -> tuple[Table, ...]:

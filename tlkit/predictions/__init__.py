@@ -1,6 +1,6 @@
 """The neck: one table of predictions, where everything that trains meets everything that judges. Never torch."""
 
 from tlkit.predictions.predictions import Predictions
-from tlkit.predictions.read import read_predictions
+from tlkit.predictions.reading import read_predictions
 
 __all__ = ["Predictions", "read_predictions"]

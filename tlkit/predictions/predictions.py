@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlkit.errors import PredictionsError, first_few
-from tlkit.predictions.checks import (
+from tlkit.predictions.prediction_files import read_csv_table, write_parquet_table
+from tlkit.predictions.validation import (
     PATH,
     PROBA_PREFIX,
     Y_PRED,
@@ -28,7 +29,6 @@ from tlkit.predictions.checks import (
     proba_problems,
     repeated,
 )
-from tlkit.predictions.tables import read_csv_table, write_parquet_table
 
 logger = logging.getLogger(__name__)
 

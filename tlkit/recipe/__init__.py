@@ -1,14 +1,15 @@
 """The user's words, validated: read a recipe, write it back, and say everything that is wrong with it at once."""
 
-from tlkit.recipe.load import check_sections, load_recipe, recipe_problems
+from tlkit.recipe.dumping import dump_recipe, json_schema, plain_values
+from tlkit.recipe.loading import check_sections, load_recipe, recipe_problems
 from tlkit.recipe.schema import Recipe
-from tlkit.recipe.sections.audit import AuditSection
-from tlkit.recipe.sections.augment import AugmentSection, TransformSpec
-from tlkit.recipe.sections.data import DataSection
-from tlkit.recipe.sections.evaluate import EvaluateSection
-from tlkit.recipe.sections.model import ModelSection
-from tlkit.recipe.sections.report import ReportSection
-from tlkit.recipe.sections.strategy import (
+from tlkit.recipe.sections.audit_section import AuditSection
+from tlkit.recipe.sections.augment_section import AugmentSection, TransformSpec
+from tlkit.recipe.sections.data_section import DataSection
+from tlkit.recipe.sections.evaluate_section import EvaluateSection
+from tlkit.recipe.sections.model_section import ModelSection
+from tlkit.recipe.sections.report_section import ReportSection
+from tlkit.recipe.sections.strategy_section import (
     BiasesStrategy,
     FrozenStrategy,
     FullStrategy,
@@ -19,9 +20,8 @@ from tlkit.recipe.sections.strategy import (
     ProbeThenTuneStrategy,
     Strategy,
 )
-from tlkit.recipe.sections.tracking import TrackingSection
-from tlkit.recipe.sections.train import EarlyStopping, TrainSection
-from tlkit.recipe.write import dump_recipe, json_schema, plain_values
+from tlkit.recipe.sections.tracking_section import TrackingSection
+from tlkit.recipe.sections.train_section import EarlyStopping, TrainSection
 
 __all__ = [
     "AuditSection",

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlkit.errors import RecipeError
-from tlkit.recipe.contradictions.needs import NEEDS
-from tlkit.recipe.fields import accepts, field_at, kinds, takes_keys, wanted
-from tlkit.recipe.nodes import AFTER_THE_FILE, Document, KeyPath, Problem, Spot, dotted, read_yaml
+from tlkit.recipe.field_tree import accepts, field_at, kinds, takes_keys, wanted
 from tlkit.recipe.schema import SHORT_FORMS
-from tlkit.recipe.sections.strategy import FIELDS_BY_KIND
-from tlkit.recipe.wording import in_yaml, seen
+from tlkit.recipe.sections.dependent_keys import NEEDS
+from tlkit.recipe.sections.strategy_section import FIELDS_BY_KIND
+from tlkit.recipe.value_messages import in_yaml, seen
+from tlkit.recipe.yaml_nodes import AFTER_THE_FILE, Document, KeyPath, Problem, Spot, dotted, read_yaml
 
 logger = logging.getLogger(__name__)
 

@@ -9,20 +9,20 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from tlkit.choices import TrackerKind
-from tlkit.recipe import values as v
-from tlkit.recipe.contradictions import contradictions
-from tlkit.recipe.sections.audit import AuditSection
-from tlkit.recipe.sections.augment import AugmentSection, Preset
-from tlkit.recipe.sections.data import DataSection
-from tlkit.recipe.sections.evaluate import EvaluateSection
-from tlkit.recipe.sections.features import FeaturesSection
-from tlkit.recipe.sections.model import ModelSection
-from tlkit.recipe.sections.report import ReportSection
+from tlkit.recipe import value_types as v
+from tlkit.recipe.sections.audit_section import AuditSection
+from tlkit.recipe.sections.augment_section import AugmentSection, Preset
+from tlkit.recipe.sections.cross_checks import contradictions
+from tlkit.recipe.sections.data_section import DataSection
+from tlkit.recipe.sections.evaluate_section import EvaluateSection
+from tlkit.recipe.sections.features_section import FeaturesSection
+from tlkit.recipe.sections.model_section import ModelSection
+from tlkit.recipe.sections.report_section import ReportSection
 from tlkit.recipe.sections.section import Section
-from tlkit.recipe.sections.strategy import FrozenStrategy, Kind, Strategy
-from tlkit.recipe.sections.tracking import TrackingSection
-from tlkit.recipe.sections.train import TrainSection
-from tlkit.recipe.values import Wanted
+from tlkit.recipe.sections.strategy_section import FrozenStrategy, Kind, Strategy
+from tlkit.recipe.sections.tracking_section import TrackingSection
+from tlkit.recipe.sections.train_section import TrainSection
+from tlkit.recipe.value_types import Wanted
 
 SHORT_FORMS: Mapping[str, str] = {"augment": "preset", "strategy": "kind", "tracking": "kind"}
 """Sections that may be given as one word, and the key that the word stands for."""

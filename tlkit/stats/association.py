@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.special import chdtrc, expit, fdtrc
 
 from tlkit.stats.bootstrap import CHUNK_CELLS
-from tlkit.stats.clusters import Units, combined_df, difference_df, student_estimate
+from tlkit.stats.cluster_sampling import Units, combined_df, difference_df, student_estimate
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import normal_quantile
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
-from tlkit.stats.clusters import Units
-from tlkit.stats.designs import cluster_moments
+from tlkit.stats.cluster_sampling import Units
+from tlkit.stats.dependent_samples import cluster_moments
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

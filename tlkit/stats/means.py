@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from tlkit.stats.clusters import MOST_FACTOR, TOO_FEW, Units, combined_df, kurtosis_df, student_estimate
-from tlkit.stats.designs import at_least_t, cluster_moments, effective_size
+from tlkit.stats.cluster_sampling import MOST_FACTOR, TOO_FEW, Units, combined_df, kurtosis_df, student_estimate
+from tlkit.stats.dependent_samples import at_least_t, cluster_moments, effective_size
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from tlkit.stats.clusters import Units
-from tlkit.stats.designs import at_least_t, cluster_moments, cluster_test, correlated_bounds, effective_size
+from tlkit.stats.cluster_sampling import Units
+from tlkit.stats.dependent_samples import at_least_t, cluster_moments, cluster_test, correlated_bounds, effective_size
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 

@@ -117,7 +117,7 @@ def normal_range(groups: int) -> float:
 def null_gap(groups: int, n: int, p: float) -> float:
     """Return about how large the largest gap among equal groups is by chance alone.
 
-    `normal_range(groups)` times the standard error √(p(1 − p)/n). `tlkit.stats.tests.max_gap` gives the same
+    `normal_range(groups)` times the standard error √(p(1 − p)/n). `tlkit.stats.hypothesis_tests.max_gap` gives the same
     for groups of any size, without the normal approximation.
 
     Args:

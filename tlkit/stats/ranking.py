@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.stats.clusters import NOTHING_VARIES, Units, combined_df, kurtosis_df, student_estimate
-from tlkit.stats.designs import cluster_moments
+from tlkit.stats.cluster_sampling import NOTHING_VARIES, Units, combined_df, kurtosis_df, student_estimate
+from tlkit.stats.dependent_samples import cluster_moments
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import normal_quantile
 

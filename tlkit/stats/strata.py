@@ -10,8 +10,8 @@ import numpy.typing as npt
 from scipy.special import chdtrc
 
 from tlkit.stats.bootstrap import Counts, bootstrap_replicates, percentile_estimate
-from tlkit.stats.clusters import MOST_FACTOR, TOO_FEW, Units, difference_df, jackknife, student_estimate
-from tlkit.stats.designs import cluster_test
+from tlkit.stats.cluster_sampling import MOST_FACTOR, TOO_FEW, Units, difference_df, jackknife, student_estimate
+from tlkit.stats.dependent_samples import cluster_test
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import normal_quantile, wilson_bounds
 

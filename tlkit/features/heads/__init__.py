@@ -1,10 +1,10 @@
 """Classifiers on features, from scikit-learn: fitted, calibrated, compared, stored. Never torch, never pickle."""
 
-from tlkit.features.heads.choice import Candidate, HeadChoice, choose_head
-from tlkit.features.heads.fit import fit_head, fit_setting
+from tlkit.features.heads.fit_head import fit_head, fit_setting
 from tlkit.features.heads.head import Head, LinearPart
-from tlkit.features.heads.kinds import FACTS, KINDS, QUICK_KINDS, HeadKind
-from tlkit.features.heads.store import load_head, save_head
+from tlkit.features.heads.head_choice import Candidate, HeadChoice, choose_head
+from tlkit.features.heads.head_kinds import FACTS, KINDS, QUICK_KINDS, HeadKind
+from tlkit.features.heads.head_store import load_head, save_head
 
 __all__ = [
     "FACTS",

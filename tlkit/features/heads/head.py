@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import ModelError
-from tlkit.features.heads.calibration import probabilities
-from tlkit.features.heads.choice_tables import head_tables
-from tlkit.features.heads.kinds import HeadKind, setting_words
+from tlkit.features.heads.head_kinds import HeadKind, setting_words
+from tlkit.features.heads.head_tables import head_tables
 from tlkit.features.heads.nonlinear import EstimatorScores
+from tlkit.features.heads.temperature import probabilities
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from tlkit.features.heads.kinds import HeadKind, Settings
+from tlkit.features.heads.head_kinds import HeadKind, Settings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.features.heads.kinds import HeadKind, Settings
+from tlkit.features.heads.head_kinds import HeadKind, Settings
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

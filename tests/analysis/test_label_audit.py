@@ -1,0 +1,91 @@
+"""A run's labels are audited, decided on by a person, and refitted, in Python and on the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import tlkit
+from tlkit.cli.data import app
+from tlkit.data.sources.manifest import digest_of
+from tlkit.errors import DataError
+
+RECIPE = """\
+recipe_version: 1
+name: first
+data: {{root: {root}, num_workers: 0, image_size: 32, val: 0.25, test: 0.25}}
+augment: none
+model: {{name: test_resnet, weights: none}}
+strategy: {{kind: frozen, head: ridge}}
+report: {{enabled: false}}
+"""
+
+
+@pytest.fixture
+def run(tmp_path, image_folder):
+    """Fit on 24 blue and 24 red images, of which one red one lies among the blue."""
+    root = image_folder(**{"": 24})
+    shutil.move(root / "red" / "005.png", root / "blue" / "wrong.png")
+    (tmp_path / "r.yaml").write_text(RECIPE.format(root=root))
+    return tlkit.fit(tmp_path / "r.yaml")
+
+
+@pytest.mark.slow
+def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
+    before = {path: digest_of(path) for path in (tmp_path / "colours").rglob("*.png")}
+    audit = tlkit.audit_labels(run, head="ridge")
+    assert audit.suspects[0].path == "blue/wrong.png" and audit.suspects[0].suggested == "red"
+    assert audit.total == 48 and set(audit.images) == {"train", "val", "test"} and not audit.notes
+    asked = ["labels", str(run.path), "--head", "ridge", "--out", "labels.csv", "--html", "sheet.html"]
+    shown = CliRunner().invoke(app, asked)
+    assert (
+        shown.exit_code == 0 and "blue/wrong.png" in shown.stdout and "\n".join(audit.tables()[0].notes) in shown.stdout
+    )
+    assert shown.stdout.endswith(
+        "\nNext: look at sheet.html, write keep, drop or relabel to CLASS into the column decision of labels.csv, and "
+        "fit with data.labels=labels.csv.\n"
+    )
+    looked = CliRunner().invoke(app, ["labels", str(run.path), "--head", "ridge", "--html", "sheet.html"])
+    assert looked.exit_code == 0
+    assert looked.stdout.endswith("\nNext: with --out labels.csv the same command writes a list to decide in.\n")
+    (tmp_path / "mine.html").write_text("mine")
+    refused = CliRunner().invoke(app, ["labels", str(run.path), "--html", "mine.html"])
+    assert str(refused.exception) == (
+        "mine.html exists already and is no page of tlkit data labels. Use another name, or --overwrite."
+    )
+    assert (tmp_path / "mine.html").read_text() == "mine"
+    sheet = (tmp_path / "sheet.html").read_text()
+    assert "rather <strong>red</strong>?" in sheet and sheet.count("data:image/jpeg") == len(audit.suspects)
+    table = pd.read_csv("labels.csv", dtype=str, keep_default_na=False)
+    assert table["path"].tolist() == [one.path for one in audit.suspects] and set(table["decision"]) == {""}
+    table.loc[0, "decision"] = "relabel to red"
+    table.to_csv("labels.csv", index=False)
+    again = tlkit.fit(tmp_path / "r.yaml", {"name": "second", "data.labels": "labels.csv"})
+    assert f"labels.csv (sha256 {digest_of('labels.csv')[:12]}): 1 of 48 images relabelled" in caplog.text
+    assert again.environment["data"]["sources"] == {"labels.csv": digest_of("labels.csv")}
+    old, new = (one.samples.table.set_index("path") for one in (run, again))
+    assert (old["split"] == new["split"]).all() and (old["label"] != new["label"]).sum() == 1
+    assert new.loc["blue/wrong.png", "label"] == "red"
+    assert "blue/wrong.png" not in [one.path for one in tlkit.audit_labels(again, head="ridge").suspects]
+    assert {path: digest_of(path) for path in (tmp_path / "colours").rglob("*.png")} == before
+    refused = CliRunner().invoke(app, asked)
+    assert isinstance(refused.exception, DataError) and "may hold decisions" in str(refused.exception)
+    only = CliRunner().invoke(app, ["labels", str(run.path), "--head", "ridge", "--split", "val", "--json"])
+    assert set(json.loads(only.stdout)["images"]) == {"val"}
+    with pytest.raises(DataError, match=r"has no images in 'vla'\. Did you mean 'val'\? It has train, val, test\.$"):
+        tlkit.audit_labels(run, splits=["vla"])
+
+
+def test_the_audit_itself_and_the_decisions_load_no_torch():
+    code = (
+        "import sys, tlkit.analysis.label_issues, tlkit.data.checks.label_decisions, tlkit.render.report.label_page, cleanlab.filter\n"
+        "tlkit.LabelAudit\n"
+        "assert not {'torch', 'timm', 'albumentations', 'wandb'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -1,0 +1,145 @@
+"""Wrong labels that were planted are found, and a clean set has few suspects."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from messages import saying
+
+from tlkit.analysis.label_audit import LabelAudit
+from tlkit.analysis.label_issues import find_wrong_labels
+from tlkit.analysis.nearest_neighbors import neighbour_shares, neighbours_for
+from tlkit.errors import DataError
+
+
+def names(n):
+    return [f"{row:03d}.jpg" for row in range(n)]
+
+
+def audit(x, y, classes, **more):
+    n = len(y)
+    given = {"splits": ["train"] * n, "digests": [f"digest {row}" for row in range(n)], "head": "ridge"}
+    return find_wrong_labels(x, y, classes=classes, paths=names(n), **{**given, **more})
+
+
+@pytest.fixture
+def planted(make_features):
+    """Return features, labels with 15 of 300 wrong, class names, and the rows that are wrong with their true codes."""
+    x, y, classes = make_features(n=300, apart=1.0)
+    rows = np.random.default_rng(3).permutation(300)[:15]
+    truth = {int(row): int(y[row]) for row in rows}
+    y = y.copy()
+    y[rows] = (y[rows] + 1) % 3
+    return x, y, classes, truth
+
+
+def test_planted_flips_are_found_ranked_first_and_named_rightly(planted):
+    x, y, classes, truth = planted
+    found = audit(x, y, classes)
+    first = [int(one.path[:3]) for one in found.suspects[:15]]
+    assert len(set(first) & set(truth)) >= 14
+    assert set(truth) <= {int(one.path[:3]) for one in found.suspects} and len(found.suspects) <= 30
+    flagged = {int(one.path[:3]) for one in found.suspects if one.issue}
+    assert len(flagged & set(truth)) >= 14
+    for one in found.suspects[:15]:
+        row = int(one.path[:3])
+        assert one.label == classes[y[row]]
+        assert row not in truth or one.suggested == classes[truth[row]]
+        assert sum(one.proba) == pytest.approx(1) and sum(one.neighbours) == pytest.approx(1)
+    scores = [one.score for one in found.suspects]
+    assert scores == sorted(scores) and 0 < scores[0] < scores[-1] < 1
+    assert found.wrong.n == 50 and found.wrong.low <= 15 <= found.wrong.high
+    (table,) = found.tables()
+    assert table.column("path") == tuple(one.path for one in found.suspects)
+    assert table.column("p_label")[0] == found.suspects[0].proba[classes.index(found.suspects[0].label)]
+    assert f"{len(found.suspects)} of 300 images look like another class" in table.notes[0]
+    assert f"{found.issues} stand out" in table.notes[0]
+    how_sure = (
+        f"about {found.wrong.value:.0f} of 300",
+        f"{found.wrong.low:.0f} to {found.wrong.high:.0f}",
+        "50 images",
+    )
+    assert all(part in table.notes[1] for part in how_sure)
+
+
+def test_a_clean_set_has_few_suspects_and_none_is_claimed_to_be_certain(make_features):
+    x, y, classes = make_features(n=300, apart=1.0)
+    found = audit(x, y, classes)
+    assert len(found.suspects) <= 6
+    assert found.wrong.value == 0 and found.wrong.low == 0 and 0 < found.wrong.high < 30
+    assert found.images == {"train": 300} and found.k == 50
+    assert f"perhaps none (95% interval 0 to {found.wrong.high:.0f})" in found.tables()[0].notes[1]
+    (none,) = replace(found, suspects=()).tables()
+    assert none.rows == () and none.notes[0].startswith("None of 300 images")
+
+
+def test_few_images_are_ranked_but_not_counted(make_features):
+    x, y, classes = make_features(n=90, apart=1.0)
+    y = y.copy()
+    y[4] = (y[4] + 1) % 3
+    found = audit(x, y, classes)
+    assert found.suspects[0].path == "004.jpg"
+    assert found.wrong.value is None and found.wrong.format() == (
+        "undefined (not enough data (90 images; an estimate takes 200))"
+    )
+    assert "cannot be told: not enough data (90 images; an estimate takes 200)" in found.tables()[0].notes[1]
+
+
+def test_a_copy_with_the_same_wrong_label_does_not_vouch_for_it(make_features):
+    x, y, classes = make_features(n=120, apart=1.0)
+    x, y = x.copy(), y.copy()
+    x[7:13] = x[7]
+    y[7:13] = (y[7] + 1) % 3
+    apart = audit(x, y, classes)
+    together = audit(x, y, classes, duplicates=[list(range(7, 13))])
+    own = next(one for one in together.suspects if one.path == "007.jpg")
+    assert own.copies == tuple(names(120)[8:13])
+    assert own.neighbours[y[7]] < 0.2
+    before = [one.score for one in apart.suspects if one.path == "007.jpg"] or [1.0]
+    assert own.score < before[0]
+
+
+def test_a_class_without_images_and_one_with_a_single_image_are_borne(make_features):
+    x, y, classes = make_features(n=90, apart=1.0)
+    y = y.copy()
+    y[0] = 3
+    found = audit(x, y, (*classes, "lone", "none"))
+    assert all(len(one.proba) == 5 for one in found.suspects)
+    assert found.suspects[0].path == "000.jpg" and found.suspects[0].suggested != "none"
+
+
+def test_one_class_is_refused(make_features):
+    x, y, classes = make_features(n=30)
+    with pytest.raises(DataError, match=saying("label", "images", "classes").pattern):
+        audit(x, np.zeros_like(y), classes)
+
+
+def test_an_audit_is_kept_as_json_and_shows_itself(planted):
+    x, y, _, _ = planted
+    found = audit(x, y, ("a<b", "b", "c"), notes=["Mind the gap."], duplicates=[(0, 1)])
+    again = LabelAudit.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert again == found
+    shown = found._repr_html_()
+    assert "a&lt;b" in shown and "a<b" not in shown and "Mind the gap." in shown
+    assert found.tables()[0].notes[2:] == ("Mind the gap.",)
+    assert len(found.tables()[0].rows) == len(found.table()) == len(found.suspects)
+    with pytest.raises(DataError, match=r"^This label audit was written by a newer tlkit \(format 2, "):
+        LabelAudit.from_dict({**found.to_dict(), "format_version": 2})
+
+
+def test_votes_are_those_of_scikit_learns_neighbours_in_the_other_folds(make_features):
+    from sklearn.neighbors import NearestNeighbors
+
+    x, y, _ = make_features(n=80)
+    fold = np.arange(80) % 4
+    shares = neighbour_shares(x, y, fold, classes=3, k=7)
+    for row in (0, 17, 79):
+        outside = np.flatnonzero(fold != fold[row])
+        search = NearestNeighbors(n_neighbors=7, metric="cosine").fit(x[outside])
+        nearest = outside[search.kneighbors(x[[row]], return_distance=False)[0]]
+        np.testing.assert_allclose(shares[row], np.bincount(y[nearest], minlength=3) / 7)
+    assert np.allclose(neighbour_shares(x, y, fold, classes=3, k=500).sum(axis=1), 1)
+    assert (neighbours_for(y), neighbours_for(y[:6]), neighbours_for(np.arange(1000) % 2)) == (13, 5, 50)

@@ -1,0 +1,165 @@
+"""Choosing a repaired head by its worst group, judging it on test, and what the result says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tlkit.audit.model_comparison import compare_predictions
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.repair_result import Repair
+from tlkit.audit.repair_selection import choose, judge_on_test, try_candidate
+from tlkit.errors import TlkitError
+from tlkit.predictions import Predictions
+
+GROUP = np.repeat([0, 1, 2, 3], 100)
+NAMES = ("a", "b", "c", "d")
+
+
+def right(*rates):
+    """Return who is right: the first images of each group of 100."""
+    return np.concatenate([np.arange(100) < round(100 * rate) for rate in rates])
+
+
+def trial(name, after, *, before=None, at_prediction=False, margin=0.05):
+    return try_candidate(
+        name,
+        "words",
+        learns_from="val",
+        at_prediction=at_prediction,
+        group=GROUP,
+        names=NAMES,
+        margin=margin,
+        before=right(0.9, 0.9, 0.5, 0.9) if before is None else before,
+        after=after,
+        confidence=0.95,
+        seconds=0.1,
+    )
+
+
+def chosen(*candidates, **more):
+    trials = [trial(name, after, at_prediction="offsets" in name) for name, after in candidates]
+    place = choose(trials, [after for _, after in candidates], group=GROUP, groups=4, confidence=0.95, **more)
+    return None if place is None else trials[place].method
+
+
+def test_a_candidate_helps_where_the_whole_interval_of_the_worst_groups_change_lies_above_zero():
+    better = trial("good", right(0.9, 0.88, 0.8, 0.9))
+    assert (better.helps, better.worst_group, better.worst.value) == (True, "c", 0.8)
+    assert better.change.value == pytest.approx(0.3)
+    hardly = trial("slight", right(0.9, 0.9, 0.53, 0.9))
+    assert hardly.change.value > 0 and not hardly.helps
+
+
+def test_a_gain_of_the_worst_group_that_ruins_another_one_is_no_gain():
+    assert not trial("moved", right(0.45, 0.9, 0.95, 0.9)).helps
+
+
+def test_a_candidate_that_loses_clearly_more_than_the_margin_overall_does_not_help():
+    costly = right(0.7, 0.7, 0.7, 0.7)
+    assert not trial("costly", costly).helps
+    assert trial("costly", costly, margin=0.2).helps
+
+
+def test_the_simplest_of_those_that_cannot_be_told_apart_is_chosen():
+    simple, best = ("simple", right(0.9, 0.9, 0.78, 0.9)), ("best", right(0.9, 0.9, 0.82, 0.9))
+    assert chosen(simple, best) == "simple"
+    assert chosen(best, simple) == "best"
+    far = ("far", right(0.95, 0.95, 0.95, 0.95))
+    assert chosen(simple, best, far) == "far"
+
+
+def test_nothing_is_chosen_where_nothing_helps():
+    assert chosen(("same", right(0.9, 0.9, 0.5, 0.9)), ("worse", right(0.9, 0.9, 0.3, 0.9))) is None
+
+
+def test_what_needs_the_attribute_to_predict_is_never_chosen_unless_asked():
+    candidates = (("group_offsets", right(0.9, 0.9, 0.9, 0.9)),)
+    assert chosen(*candidates) is None
+    assert chosen(*candidates, allow_attribute=True) == "group_offsets"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        (right(0.9, 0.9, 0.5, 0.9), right(0.9, 0.9, 0.8, 0.9), "PASS"),
+        (right(0.9, 0.9, 0.5, 0.9), right(0.9, 0.9, 0.53, 0.9), "NOT ENOUGH DATA"),
+        (right(0.9, 0.9, 0.5, 0.9), right(0.9, 0.9, 0.2, 0.9), "FAIL"),
+        (right(1, 1, 0.5, 1), right(0.75, 0.75, 0.75, 0.75), "FAIL"),  # the worst group gains, all together lose 0.125
+    ],
+)
+def test_the_verdict_on_test_has_three_states(before, after, verdict):
+    worst, found, reason = judge_on_test(before, after, group=GROUP, names=NAMES, margin=0.05, confidence=0.95)
+    assert found == verdict
+    assert worst.before_group == "c"
+    assert reason.startswith("On test the worst group changes by ")
+
+
+def test_a_group_without_test_images_is_named():
+    _, verdict, reason = judge_on_test(
+        right(1, 1, 1, 1),
+        right(1, 1, 1, 1),
+        group=np.where(GROUP == 2, -1, GROUP),
+        names=NAMES,
+        margin=0.05,
+        confidence=0.95,
+    )
+    assert (verdict, reason) == ("NOT ENOUGH DATA", "No test image is in c.")
+
+
+@pytest.fixture
+def result():
+    before, after = right(0.9, 0.9, 0.5, 0.9), right(0.9, 0.88, 0.8, 0.9)
+    images = {"classes": ["x", "y"], "path": [str(i) for i in range(400)], "y_true": [0] * 400}
+    tables = [Predictions.build(**images, y_pred=np.where(one, 0, 1)) for one in (before, after)]
+    test, verdict, reason = judge_on_test(before, after, group=GROUP, names=NAMES, margin=0.05, confidence=0.95)
+    first = trial("good", after)
+    return Repair(
+        parent="birds",
+        by=("water<b>",),
+        judged_by="class × water<b>",
+        groups=NAMES,
+        verdict=verdict,
+        reason=reason,
+        trials=(first, trial("group_offsets", after, at_prediction=True)),
+        before=("c", first.worst),
+        chosen="good",
+        run="birds-repaired",
+        test=test,
+        comparison=compare_predictions(*tables, names=("before", "after")),
+        offsets={},
+        margin=0.05,
+        settings=AuditOptions(),
+        images={"train": 9, "val": 400, "test": 400},
+        seconds=1.5,
+    )
+
+
+def test_the_result_comes_back_from_its_json_and_shows_itself_escaped(result):
+    assert Repair.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+    assert repr(result) == f"Repair(birds: {result.verdict}; 2 candidates, chosen good)"
+    shown = result._repr_html_()
+    assert "water&lt;b&gt;" in shown and "water<b>" not in shown
+    with pytest.raises(TlkitError, match="newer tlkit"):
+        Repair.from_dict({**result.to_dict(), "version": 99})
+
+
+def test_the_result_says_what_was_chosen_what_changed_and_what_it_costs(result):
+    said = "\n".join(result.sentences())
+    assert said.startswith("PASS: On test the worst group changes by +0.300 [")
+    assert "Chosen: good (words), 0.800" in said and "these help, too: group_offsets." in said
+    assert "Its cost: overall accuracy on test 0.800 → 0.870" in said and "1.5 s" in said
+    assert "The repaired head is the run birds-repaired; birds is as it was." in said
+    worst = result.summary_rows()[1]
+    assert worst[:2] == ("(worst)", "c") and worst[3:5] == ("0.500", "0.800")
+    assert result.trial_rows()[-1][-1] == "helps, needs the attribute to predict"
+
+
+def test_a_chosen_method_that_needs_the_attribute_carries_a_warning(result):
+    asked = replace(result, chosen="group_offsets", run=None)
+    said = "\n".join(asked.sentences())
+    assert "WARNING: group_offsets needs the value of water<b> of every image that it predicts." in said
+    assert "No run is written" in said

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections import Counter
+from typing import get_args
+
+import numpy as np
+import pytest
+from messages import saying
+from PIL import Image
+
+from tlkit.data.augment.transform_list import available_transforms, build_list
+from tlkit.data.augment.transforms import PRESETS, build_transform, sample_id_of
+from tlkit.data.decode.resizing import fit
+from tlkit.errors import DataError
+from tlkit.preprocess import Preprocess
+from tlkit.recipe.sections.augment_section import Preset
+
+SMALL = Preprocess(image_size=(32, 32))
+NEEDED = {  # arguments without a default
+    "AtLeastOneBBoxRandomCrop": {"height": 60, "width": 60},
+    "CenterCrop": {"height": 60, "width": 60},
+    "CropAndPad": {"px": 5},
+    "CropNonEmptyMaskIfExists": {"height": 60, "width": 60},
+    "GridElasticDeform": {"num_grid_xy": [4, 4], "magnitude": 10},
+    "LongestMaxSize": {"max_size": 60},
+    "RandomCrop": {"height": 60, "width": 60},
+    "RandomResizedCrop": {"size": [60, 60]},
+    "RandomSizedBBoxSafeCrop": {"height": 60, "width": 60},
+    "RandomSizedCrop": {"min_max_height": [40, 60], "size": [60, 60]},
+    "Resize": {"height": 60, "width": 60},
+    "SmallestMaxSize": {"max_size": 60},
+}
+USELESS = {  # they need boxes, masks, fonts or other images, or do nothing to RGB
+    "BBoxSafeRandomCrop",
+    "ConstrainedCoarseDropout",
+    "CropNonEmptyMaskIfExists",
+    "FDA",
+    "HistogramMatching",
+    "MaskDropout",
+    "Mosaic",
+    "OverlayElements",
+    "PixelDistributionAdaptation",
+    "RandomCropNearBBox",
+    "RandomSizedBBoxSafeCrop",
+    "TextImage",
+    "ToRGB",
+}
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    return np.asarray(coarse.resize((160, 120), Image.Resampling.BICUBIC))
+
+
+def problems(*steps) -> list[str]:
+    with pytest.raises(DataError) as caught:
+        build_list(steps)
+    return list(caught.value.problems)
+
+
+@pytest.mark.parametrize("resize", ["crop", "letterbox", "squash"])
+@pytest.mark.parametrize("augment", [None, "none"])
+def test_without_augmentation_the_evaluation_geometry_remains(picture, augment, resize):
+    preprocess = Preprocess(image_size=(32, 48), resize=resize)
+    transform = build_transform(preprocess, augment=augment)
+    assert not transform.is_random
+    expected = np.asarray(fit(Image.fromarray(picture), preprocess))
+    np.testing.assert_array_equal(transform(picture, epoch=3, sample_id=5), expected)
+    np.testing.assert_array_equal(transform(Image.fromarray(picture)), expected)
+
+
+@pytest.mark.parametrize("resize", ["crop", "letterbox", "squash"])
+@pytest.mark.parametrize("augment", ["light", "medium", "heavy", [{"name": "Rotate"}, {"name": "GaussNoise", "p": 1}]])
+def test_augmentation_depends_on_seed_epoch_and_sample_alone(picture, augment, resize):
+    transform = build_transform(SMALL.replace(resize=resize), augment=augment)
+    keys = [(seed, epoch, sample) for seed in (0, 1) for epoch in (0, 1) for sample in (5, 2**64 - 1)]
+    first = [transform(picture, seed=s, epoch=e, sample_id=i) for s, e, i in keys]
+    again = [transform(picture, seed=s, epoch=e, sample_id=i) for s, e, i in reversed(keys)][::-1]
+    for one, two in zip(first, again, strict=True):
+        assert one.shape == (32, 32, 3)
+        assert one.dtype == np.uint8
+        np.testing.assert_array_equal(one, two)
+    assert len({image.tobytes() for image in first}) == len(keys)
+
+
+def test_two_flips_do_not_fire_together():
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[:16, :16] = 255
+    steps = [{"name": "HorizontalFlip", "p": 0.5}, {"name": "VerticalFlip", "p": 0.5}]
+    transform = build_transform(SMALL.replace(crop_pct=1.0), augment=steps)
+    corners = Counter()
+    for sample in range(400):
+        pixels = transform(image, sample_id=sample)
+        corners[int(pixels[0, 0, 0]), int(pixels[0, -1, 0]), int(pixels[-1, 0, 0])] += 1
+    assert len(corners) == 4
+    assert all(70 < count < 130 for count in corners.values())
+
+
+def test_the_recipe_knows_the_same_presets():
+    assert get_args(Preset) == tuple(PRESETS)
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "none"])
+def test_presets_flip_half_of_the_time(name):
+    image = np.zeros((40, 40, 3), np.uint8)
+    image[:, 20:] = 255
+    transform = build_transform(SMALL, augment=name)
+    right = sum(
+        float(pixels[:, 16:].mean()) > float(pixels[:, :16].mean())
+        for pixels in (transform(image, sample_id=sample) for sample in range(300))
+    )
+    assert 120 < right < 180
+
+
+def test_a_transform_can_be_sent_to_another_process(picture):
+    transform = build_transform(SMALL, augment="heavy")
+    again = pickle.loads(pickle.dumps(transform))
+    np.testing.assert_array_equal(again(picture, sample_id=3), transform(picture, sample_id=3))
+
+
+def test_the_image_itself_is_never_changed(picture):
+    before = picture.copy()
+    for augment in ("heavy", [{"name": "PixelDropout", "p": 1}, {"name": "CoarseDropout", "p": 1}]):
+        build_transform(SMALL, augment=augment)(picture)
+    np.testing.assert_array_equal(picture, before)
+
+
+def test_a_list_that_frames_the_image_is_only_scaled_afterwards(picture):
+    framed = build_transform(SMALL, augment=[{"name": "CenterCrop", "height": 64, "width": 64}])
+    expected = Image.fromarray(picture[28:92, 48:112]).resize((32, 32), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(framed(picture), np.asarray(expected))
+    unframed = build_transform(SMALL, augment=[{"name": "NoOp"}])
+    np.testing.assert_array_equal(unframed(picture), build_transform(SMALL)(picture))
+
+
+def test_containers_take_lists(picture):
+    inner = [{"name": "GaussianBlur", "p": 1}, {"name": "ColorJitter", "p": 1}]
+    steps = [{"name": "OneOf", "transforms": inner, "p": 1}, {"name": "SomeOf", "n": 1, "transforms": inner, "p": 1}]
+    transform = build_transform(SMALL, augment=steps)
+    assert len({transform(picture, sample_id=sample).tobytes() for sample in range(4)}) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(available_transforms()))
+@pytest.mark.filterwarnings("ignore::UserWarning")  # advice about slow or special-case transforms, logged by build_list
+def test_every_transform_is_either_refused_or_deterministic(name, picture):
+    step = {"name": name, "p": 1.0, **NEEDED.get(name, {})}
+    if name in USELESS:
+        assert len(problems(step)) == 1
+        return
+    if name == "Crop":  # its default box is larger than the picture
+        step |= {"x_max": 60, "y_max": 60}
+    transform = build_transform(SMALL, augment=[step])
+    first = transform(picture, sample_id=1)
+    np.random.default_rng(0)
+    transform(picture, sample_id=2)
+    np.testing.assert_array_equal(transform(picture, sample_id=1), first)
+
+
+def test_an_unknown_preset_suggests_the_nearest():
+    with pytest.raises(DataError) as caught:
+        build_transform(SMALL, augment="lihgt")
+    assert str(caught.value) == saying("'lihgt'", "'light'")
+
+
+def test_mistakes_in_a_list_come_all_at_once():
+    found = problems(
+        {"name": "HorizontalFlp"},
+        {"name": "GaussianBlur", "blurlimit": 3},
+        {"name": "HorizontalFlip", "p": 2},
+        {"p": 0.5},
+        {"name": "RandomCrop"},
+        {"name": "Normalize"},
+        {"name": "OneOf", "transforms": [{"name": "Blurr"}]},
+        {"name": "SomeOf"},
+        {"name": "ToGray", "num_output_channels": 1},
+        {"name": "FDA"},
+    )
+    assert found == [
+        saying("1", "'HorizontalFlip'"),
+        saying("augment", "2", "'blurlimit'", "'blur_limit'", "blur_limit", "sigma_limit"),
+        saying("3", "1", "transform", "HorizontalFlip"),
+        saying("4", "0.5", "transform", "HorizontalFlip"),
+        saying("augment", "5", "'height'", "'width'", "pad_if_needed", "pad_position", "border_mode", "fill_mask"),
+        saying("6", "transform", "normalises"),
+        saying("7", "1", "'Blur'", "'ZoomBlur'"),
+        saying("8", "'transforms'"),
+        saying("9", "8-bit", "RGB"),
+        saying("10", "FDA", "'fda_metadata'"),
+    ]
+
+
+def test_advice_of_albumentations_is_logged_not_raised(lines):
+    build_list([{"name": "ShiftScaleRotate"}])
+    assert lines() == [saying("augment", "1")]
+
+
+def test_a_crop_larger_than_an_image_says_so(picture):
+    transform = build_transform(SMALL, augment=[{"name": "RandomCrop", "height": 500, "width": 500}])
+    with pytest.raises(DataError) as caught:
+        transform(picture)
+    assert str(caught.value).startswith("The augmentation cannot be applied to an image of 160 x 120 pixels: ")
+    assert str(caught.value).endswith("Change the transform's arguments, or put a Resize before it.")
+
+
+def test_sample_ids_are_64_bits_of_the_path():
+    assert sample_id_of("train/ants/1.jpg") == 8376925913144028323
+    assert len({sample_id_of(f"{number}.jpg") for number in range(1000)}) == 1000
+
+
+def test_albumentations_is_told_not_to_ask_the_network():
+    name = "NO_ALBUMENTATIONS_UPDATE"
+    code = f"import os; os.environ.pop('{name}', 0); import tlkit.data; print(os.environ['{name}'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
+
+
+def test_decoding_and_scanning_need_no_torch():
+    code = (
+        "import sys, tlkit.data.decode.decoding, tlkit.data.sources.folder, tlkit.data.splits.hold_out, tlkit.data.sources.metadata, tlkit.data.checks.image_check, "
+        "tlkit.data.decode.resizing; print(sorted({'torch', 'albumentations', 'cv2', 'pytorch_lightning'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

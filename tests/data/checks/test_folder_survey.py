@@ -1,0 +1,114 @@
+"""The doctor and the summary take what recipes take: folders, several of them, lists of images and tar shards."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+
+import pandas as pd
+import pytest
+from messages import saying, says
+
+import tlkit
+from tlkit.data.checks.dataset_summary import contact_sheets, summarise_data
+from tlkit.data.checks.diagnosis import Diagnosis
+from tlkit.data.checks.doctor import diagnose, thumbnails
+from tlkit.data.checks.quarantine import without_quarantined, write_quarantine
+from tlkit.data.sources.source import read_samples
+from tlkit.errors import DataError
+from tlkit.render.report.dataset_page import require_own_page
+from tlkit.render.report.doctor_page import write_diagnosis
+
+
+@pytest.fixture
+def sick(photos, tmp_path):
+    """Two classes of ten images: one cut short, one copied under the other label; and a stray file."""
+    data = (photos / "ant/0.png").read_bytes()
+    (photos / "ant/0.png").write_bytes(data[: len(data) // 2])
+    shutil.copy(photos / "ant/1.png", photos / "bee/copy.png")
+    (photos / "ant/notes.txt").write_text("stray")
+    return photos
+
+
+def as_list(root, folder):
+    paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
+    rows = [(path, path.split("/")[0], "day" if "1" in path else "") for path in paths]
+    file = folder / "list.csv"
+    pd.DataFrame(rows, columns=["path", "label", "light"]).to_csv(file, index=False)
+    return file
+
+
+def as_shard(root, folder):
+    file = folder / "train-000.tar"
+    with tarfile.open(file, "w") as tar:
+        for path in sorted(root.rglob("*.png")):
+            tar.add(path, path.relative_to(root).as_posix())
+    return file
+
+
+def kinds(diagnosis: Diagnosis) -> dict[str, int]:
+    return {f.kind: f.count for f in diagnosis.findings if f.kind in ("truncated", "across-labels", "not-by-name")}
+
+
+def test_every_source_gets_the_same_findings_and_says_what_it_cannot_tell(sick, tmp_path_factory):
+    of_folder = tlkit.data_doctor(sick)
+    assert kinds(of_folder) == {"truncated": 1, "across-labels": 1, "not-by-name": 1}
+    assert of_folder.unchecked == ""
+    shards = tmp_path_factory.mktemp("shards")
+    for source, what in ((as_list(sick, sick), "the list names"), (as_shard(sick, shards), "the shards hold")):
+        diagnosis, samples = diagnose(source)
+        assert kinds(diagnosis) == {"truncated": 1, "across-labels": 1}
+        assert (diagnosis.source, diagnosis.images) == (str(source), 21)
+        assert diagnosis.tables()[0].title.endswith(
+            f"Only what {what} was looked at: hidden, loose and empty files and folders beside it are not told."
+        )
+        assert Diagnosis.from_dict(diagnosis.to_dict()) == diagnosis
+        assert len(thumbnails(diagnosis)) > 0
+        file = write_quarantine(shards / f"{source.stem}-fix.csv", diagnosis, samples)
+        assert len(without_quarantined(read_samples(source), file)) == 21 - 3
+
+
+def test_several_folders_are_examined_as_one(sick, tmp_path_factory, make_image):
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(sick / "bee", other / "bee")
+    (other / "loose.png").write_bytes(b"")
+    diagnosis = tlkit.data_doctor([sick, other])
+    assert diagnosis.images == 32
+    found = {finding.kind: finding.items for finding in diagnosis.findings}
+    assert found["loose"] == (f"{other}/loose.png",)
+    assert "layout" not in found, "a folder with one class is a part, not a fault"
+    with pytest.raises(DataError, match=saying("overlap", "images", "count").pattern):
+        tlkit.data_doctor([sick, sick / "ant"])
+
+
+def test_a_source_that_cannot_be_trained_on_is_examined_all_the_same(photos):
+    shutil.rmtree(photos / "bee")
+    diagnosis = tlkit.data_doctor(as_list(photos, photos))
+    assert diagnosis.findings[0].kind == "layout"
+    assert says(diagnosis.findings[0].items[0], "'ant'", "class")
+
+
+def test_every_source_is_summarised(sick, tmp_path_factory):
+    shards = tmp_path_factory.mktemp("shards")
+    of_folder, _ = summarise_data(sick)
+    for source in (as_list(sick, sick), as_shard(sick, shards)):
+        summary, samples = summarise_data(source)
+        assert (summary.counts, summary.modes, summary.sizes) == (of_folder.counts, of_folder.modes, of_folder.sizes)
+        assert summary.root == str(source)
+        assert set(contact_sheets(samples)) == {"ant", "bee"}
+    summary, _ = summarise_data(sick / "list.csv", groups=["light"])
+    assert summary.groups["light"]["day"]["train"] == 2
+
+
+def test_a_page_replaces_only_one_of_its_own_kind(sick, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    page = out / "page.html"
+    require_own_page(page, command="doctor")
+    write_diagnosis(page, tlkit.data_doctor(sick), thumbnails={})
+    require_own_page(page, command="doctor")
+    with pytest.raises(DataError) as caught:
+        require_own_page(page, command="summary")
+    assert caught.value.problems == (saying(page, "another", "--overwrite"),)
+    require_own_page(page, command="summary", overwrite=True)
+    with pytest.raises(DataError, match=saying("folder", "Give", "name").pattern):
+        require_own_page(out, command="doctor", overwrite=True)

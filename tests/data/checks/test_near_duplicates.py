@@ -1,0 +1,133 @@
+"""Copies that no hash finds are found where features bring them together and pixels agree."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from messages import says
+from PIL import Image
+from scenes import scene
+from test_same_picture import frame, recoloured
+
+from tlkit.data.checks import near_duplicates as lookalikes_module
+from tlkit.data.checks.duplicates import DuplicateSet, Pair
+from tlkit.data.checks.near_duplicates import _nearest, find_lookalikes
+from tlkit.samples import Samples
+
+NOTHING = DuplicateSet((), (), 1.0)
+
+
+def make_samples(root: Path, images, splits) -> Samples:
+    paths = [f"{row:03d}.png" for row in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        image.save(root / path)
+    table = pd.DataFrame({"path": paths, "label": "a", "split": splits, "digest": paths}, dtype="str")
+    return Samples(root, ("a",), table)
+
+
+def features_of(same: list[int], seed: int = 0) -> np.ndarray:
+    """Return features in which rows of one number lie close together, and all others apart."""
+    generator = np.random.default_rng(seed)
+    centres = generator.normal(size=(max(same) + 1, 64))
+    return (centres[same] + 0.1 * generator.normal(size=(len(same), 64))).astype(np.float32)
+
+
+@pytest.fixture
+def planted(tmp_path) -> tuple[Samples, np.ndarray]:
+    """24 training and 6 test pictures; two of the latter lie in train, changed, and two only look alike."""
+    originals = [scene(seed) for seed in range(30)]
+    copies = [frame(originals[24], 0.6, (0.1, 0.8)), recoloured(originals[25])]
+    samples = make_samples(tmp_path, [*originals, *copies], ["train"] * 24 + ["test"] * 6 + ["train"] * 2)
+    return samples, features_of([*range(26), 0, 1, 28, 29, 24, 25])
+
+
+@pytest.mark.parametrize("across", [True, False])
+def test_planted_copies_are_found_and_what_is_only_alike_is_not(planted, across):
+    samples, x = planted
+    found = find_lookalikes(samples, x, np.arange(32), known=NOTHING, across=across)
+    assert [(pair.first, pair.second, pair.kind) for pair in found.pairs] == [(24, 30, "cropped"), (25, 31, "edited")]
+    assert found.groups == ((24, 30), (25, 31))
+    assert all(0.9 <= pair.similarity <= 1 for pair in found.pairs)
+
+
+def test_features_may_lack_rows_and_files_may_be_gone(planted):
+    samples, x = planted
+    (samples.root / "031.png").unlink()
+    (samples.root / "003.png").write_bytes(b"")
+    rows = np.delete(np.arange(32), [5, 7])
+    assert [pair[:2] for pair in find_lookalikes(samples, x[rows], rows, known=NOTHING).pairs] == [(24, 30)]
+
+
+def test_a_picture_that_is_known_to_leak_is_not_looked_at_again(planted, monkeypatch):
+    samples, x = planted
+    known = NOTHING.joined([Pair(24, 30, "near", 1.0)])
+    compared = []
+    real = lookalikes_module.match
+    monkeypatch.setattr(lookalikes_module, "match", lambda a, b: compared.append((a, b)) or real(a, b))
+    found = find_lookalikes(samples, x, np.arange(32), known=known, across=True)
+    assert [pair[:2] for pair in found.pairs] == [(24, 30), (25, 31)]
+    monkeypatch.setattr(lookalikes_module, "PROBED", 0)
+    compared.clear()
+    find_lookalikes(samples, x, np.arange(32), known=known, across=True)
+    assert len(compared) <= 5 * lookalikes_module.NEAREST
+
+
+def test_where_all_pictures_are_alike_none_is_called_a_copy(tmp_path, caplog):
+    """Scans of one form with a little handwriting: at a fixed threshold all would be copies."""
+    caplog.set_level("INFO", "tlkit")
+    page = np.asarray(scene(0).resize((96, 96)))
+    scans = []
+    for seed in range(40):
+        scan = page.copy()
+        scan[20:44, 30:54] = np.asarray(scene(100 + seed).resize((24, 24)))
+        scans.append(scan)
+    images = [Image.fromarray(scan) for scan in scans]
+    samples = make_samples(tmp_path, [*images, recoloured(images[7])], ["train"] * 41)
+    x = features_of([*range(40), 7])
+    found = find_lookalikes(samples, x, np.arange(41), known=NOTHING)
+    assert found is NOTHING
+    assert re.fullmatch(
+        r"Different pictures agree as copies do here \((0\.9\d|1\.00)\): edited copies cannot be told.",
+        caplog.messages[-1],
+    )
+
+
+def test_very_many_images_are_left_alone(planted, monkeypatch, caplog):
+    caplog.set_level("INFO", "tlkit")
+    monkeypatch.setattr(lookalikes_module, "MOST_COMPARED", 10)
+    samples, x = planted
+    assert find_lookalikes(samples, x, np.arange(32), known=NOTHING) is NOTHING
+    assert says(caplog.messages, "32", "images", "cropped")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5])
+def test_few_images_are_compared_as_far_as_there_are_any(tmp_path, count):
+    images = [scene(0), frame(scene(0), 0.7, (0, 0)), *(scene(seed) for seed in range(1, 4))][:count]
+    samples = make_samples(tmp_path, images, ["train"] * count)
+    found = find_lookalikes(samples, features_of([0, 0, 1, 2, 3])[:count], np.arange(count), known=NOTHING)
+    assert [pair[:2] for pair in found.pairs] == ([(0, 1)] if count > 1 else [])
+
+
+@pytest.mark.parametrize("at_once", [1, 700, 10**9])
+def test_the_nearest_are_those_of_sklearn_in_blocks_of_any_size(monkeypatch, at_once):
+    from sklearn.neighbors import NearestNeighbors
+
+    monkeypatch.setattr(lookalikes_module, "NUMBERS_AT_ONCE", at_once)
+    x = np.random.default_rng(0).normal(size=(70, 12)).astype(np.float32)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    places = np.arange(70)
+    near = _nearest(unit, places, places)
+    distance, index = NearestNeighbors(n_neighbors=21, metric="cosine").fit(unit).kneighbors(unit)
+    far = np.median(distance[:, 20])
+    expected = {
+        tuple(sorted((row, int(index[row, k]))))
+        for row in range(70)
+        for k in (1, 2, 3)
+        if distance[row, k] <= far + 1e-6
+    }
+    assert set(map(tuple, near.pairs.tolist())) == expected
+    assert near.usual[:, 1].tolist() == index[:, 20].tolist()

@@ -1,0 +1,86 @@
+"""One picture is laid on another where trying every place, one by one, would lay it, too."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scenes import scene
+
+from tlkit.data.checks.gray_thumbnails import look_of
+from tlkit.data.checks.pair_verification import Look
+from tlkit.data.checks.registration import COARSE, LEAST_SIDE, SCALES, Coarse, Place, place, scaled, turned
+
+SHAPES = [(24, 32), (32, 24), (32, 32), (22, 32), (10, 32), (32, 7), (21, 31), (8, 9)]
+
+
+def one_by_one(first: np.ndarray, second: np.ndarray) -> Place:
+    """Try every place with OpenCV's matchTemplate."""
+    height, width = first.shape
+    best = Place(-1.0, True, 0, (0, 0), (width, height))
+    for turn in range(8):
+        whole = cv2.resize(turned(second, turn), (width, height), interpolation=cv2.INTER_LINEAR)
+        score = float(cv2.matchTemplate(first, whole, cv2.TM_CCOEFF_NORMED)[0, 0])
+        best = max(best, Place(score, True, turn, (0, 0), (width, height)), key=lambda found: found.score)
+    for inside, (around, part) in enumerate(((second, first), (first, second))):
+        for scale in SCALES:
+            for mirrored in (0, 1):
+                frame = turned(scaled(part, scale), mirrored)
+                if any(a > b for a, b in zip(frame.shape, around.shape, strict=True)) or min(frame.shape) < LEAST_SIDE:
+                    continue
+                _, score, _, corner = cv2.minMaxLoc(cv2.matchTemplate(around, frame, cv2.TM_CCOEFF_NORMED))
+                found = Place(float(score), bool(inside), mirrored, tuple(corner), frame.shape[::-1])
+                best = max(best, found, key=lambda found: found.score)
+    return best
+
+
+def smooth(shape: tuple[int, int], seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    return cv2.GaussianBlur(noise, (0, 0), 1.5) * 4
+
+
+def assert_same(found: Place, expected: Place) -> None:
+    assert found.score == pytest.approx(expected.score, abs=1e-5)
+    assert found[1:] == expected[1:]
+
+
+@pytest.mark.parametrize("first", SHAPES)
+@pytest.mark.parametrize("second", SHAPES)
+def test_pictures_of_any_two_shapes_are_laid_where_trying_every_place_lays_them(first, second):
+    one, other = smooth(first, seed=1), smooth(second, seed=2)
+    assert_same(place(Coarse(one), Coarse(other)), one_by_one(one, other))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_copies_of_photos_are_found_at_the_same_place(seed):
+    image = scene(seed)
+    width, height = image.size
+    frame = image.crop((width // 8, height // 5, width, height - height // 10))
+    whole, part = (Look(look_of(picture)).coarse for picture in (image, frame))
+    for first, second in ((whole, part), (part, whole)):
+        found = place(first, second)
+        assert_same(found, one_by_one(first.pixels, second.pixels))
+        assert found.inside == (first is whole) and found.turn == 0 and found.score > 0.5
+    for turn in range(8):
+        seen = Coarse(turned(whole.pixels, turn))
+        assert_same(place(whole, seen), one_by_one(whole.pixels, seen.pixels))
+
+
+@given(st.integers(4, COARSE), st.integers(4, COARSE), st.integers(0, 10**6))
+def test_a_picture_lies_on_itself_and_no_correlation_is_above_one(height, width, seed):
+    one, other = Coarse(smooth((height, width), seed)), Coarse(smooth((width, height), seed + 1))
+    itself = place(one, one)
+    assert itself.score == pytest.approx(1, abs=1e-5) and itself.size == (width, height)
+    assert -1 <= place(one, other).score <= 1 + 1e-5
+
+
+def test_plain_pictures_and_plain_parts_agree_with_nothing():
+    plain, half = np.full((24, 32), 3.0, np.float32), smooth((24, 32), 0)
+    half[:, 12:] = 1000.0  # so that rounding leaves something of its squares
+    half[:, :12] += 1000.0
+    picture = Coarse(smooth((24, 32), 1))
+    assert place(Coarse(plain), picture).score == place(picture, Coarse(plain)).score == 0
+    for found in (place(Coarse(half), picture), place(picture, Coarse(half))):
+        assert np.isfinite(found.score) and found.score < 0.95

@@ -1,0 +1,50 @@
+"""What is made ahead comes in order, stops with its loop, and fails where it would have failed."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tlkit.data.loading.prefetch import ahead
+
+
+def test_items_come_in_order_whatever_the_depth():
+    assert list(ahead(range(20), depth=1)) == list(ahead(range(20), depth=7)) == list(range(20))
+    assert list(ahead([])) == []
+
+
+def test_at_most_depth_items_are_made_before_they_are_asked_for():
+    made = []
+    reached = threading.Event()
+
+    def numbers():
+        for number in range(10):
+            made.append(number)
+            if number == 2:
+                reached.set()
+            yield number
+
+    stream = ahead(numbers(), depth=2)
+    assert made == [], "nothing is made before the first item is asked for"
+    assert next(stream) == 0
+    assert reached.wait(10)
+    stream.close()
+    assert made == [0, 1, 2]
+
+
+def test_an_error_is_raised_where_its_item_would_have_come():
+    def failing():
+        yield 1
+        yield 2
+        raise ValueError("the third")
+
+    stream = ahead(failing())
+    assert [next(stream), next(stream)] == [1, 2]
+    with pytest.raises(ValueError, match="the third"):
+        next(stream)
+
+
+def test_items_are_made_by_another_thread():
+    here = threading.get_ident()
+    assert here not in set(ahead(threading.get_ident() for _ in range(3)))

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from messages import saying
+from torchvision_oracle import image_folder_classes
+
+from tlkit.data.sources.folder import scan_folder
+from tlkit.errors import DataError
+
+
+def problem(folder: Path, root: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        scan_folder(folder)
+    return str(caught.value).replace(str(root), "ROOT")
+
+
+def test_class_folders_become_classes_and_everything_is_train(photos):
+    samples = scan_folder(photos)
+    assert samples.classes == ("ant", "bee")
+    assert samples.counts().to_numpy().tolist() == [[10, 0, 0], [10, 0, 0]]
+    assert samples.table.iloc[0].tolist() == ["ant/0.png", "ant", "train", ""]
+    assert samples.paths.tolist() == sorted(samples.paths)
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "val", "test"), ("Training", "valid", "TESTING"), ("TRAIN", "Validation", "test")]
+)
+def test_split_folders_are_known_by_their_aliases(tmp_path, make_image, names):
+    for name in names:
+        for label in ("ant", "bee"):
+            make_image(f"{name}/{label}/1.png")
+    samples = scan_folder(tmp_path)
+    assert samples.counts().to_numpy().tolist() == [[1, 1, 1], [1, 1, 1]]
+    assert set(samples.paths) == {f"{name}/{label}/1.png" for name in names for label in ("ant", "bee")}
+
+
+def test_classes_are_sorted_by_code_point_like_torchvision(tmp_path, make_image):
+    for label in ("10", "2", "1", "b", "B2", "é", "a b"):
+        make_image(f"{label}/x.png")
+    assert list(scan_folder(tmp_path).classes) == image_folder_classes(tmp_path)
+    assert list(scan_folder(tmp_path).classes) == sorted(folder.name for folder in tmp_path.iterdir())
+
+
+def test_images_are_found_at_every_depth_and_by_every_usual_ending(tmp_path, make_image):
+    for name in ("ant/deep/deeper/1.JPG", "ant/2.jpeg", "bee/3.webp", "bee/4.TIFF"):
+        make_image(name)
+    make_image("bee/5.pgm").rename(tmp_path / "bee/5.PGM")
+    assert scan_folder(tmp_path).paths.tolist() == [
+        "ant/2.jpeg",
+        "ant/deep/deeper/1.JPG",
+        "bee/3.webp",
+        "bee/4.TIFF",
+        "bee/5.PGM",
+    ]
+
+
+def test_junk_is_ignored_with_one_line_for_each_kind(photos, make_image, lines):
+    for name in (".DS_Store", "ant/Thumbs.db", "ant/._0.png", "ant/.ipynb_checkpoints/0.png", "__MACOSX/ant/0.png"):
+        make_image("new.png").rename(make_image(f"{name}.png").with_name(Path(name).name))
+        (photos / f"{name}.png").unlink()
+    (photos / "ant" / "notes.txt").write_text("to do")
+    (photos / "crow").mkdir()
+    (photos / "ant" / "lost.png").symlink_to("nowhere.png")
+    make_image("loose.png")
+    (photos / "README.md").write_text("about")
+    assert len(scan_folder(photos)) == 20
+    assert lines() == [
+        saying("5", ".DS_Store", "__MACOSX/", "ant/._0.png", "ant/.ipynb_checkpoints/", "ant/Thumbs.db"),
+        saying("1", "ant/notes.txt"),
+        saying("1", "loose.png"),
+        saying("1", "ant/lost.png"),
+        saying("1", "Ignoring", "folders"),
+    ]
+
+
+def test_a_link_to_a_folder_above_does_not_hang(photos, lines):
+    (photos / "ant" / "again").symlink_to(photos, target_is_directory=True)
+    (photos / "bee" / "itself").symlink_to(photos / "bee", target_is_directory=True)
+    assert len(scan_folder(photos)) == 20
+    assert lines() == [saying("2", "ant/again/", "bee/itself/")]
+
+
+def test_a_class_that_is_a_link_is_followed(tmp_path, make_image):
+    make_image("store/x/1.png")
+    make_image("data/bee/1.png")
+    (tmp_path / "data" / "ant").symlink_to(tmp_path / "store" / "x", target_is_directory=True)
+    assert scan_folder(tmp_path / "data").paths.tolist() == ["ant/1.png", "bee/1.png"]
+
+
+def test_a_name_that_is_not_utf8_is_named_and_left_out(photos, lines):
+    os.link(os.fsencode(photos / "ant" / "0.png"), os.fsencode(photos / "ant") + b"/\xff.png")
+    assert len(scan_folder(photos)) == 20
+    assert lines() == [saying("UTF-8", "1", "'ant/\\udcff.png'")]
+
+
+def test_a_missing_folder_names_the_nearest_one(photos):
+    assert problem(photos / "antt", photos) == saying("ROOT/antt", "'antt'", "ROOT", "'ant'")
+    assert problem(photos / "x" / "y", photos) == saying("ROOT/x/y", "ROOT")
+    assert problem(photos / "data" / "digits", photos) == saying("ROOT/data/digits", "ROOT", "tlkit data sample")
+
+
+def test_a_file_is_not_a_folder(photos):
+    assert problem(photos / "ant" / "0.png", photos) == saying("ROOT/ant/0.png", "folder", "holds")
+
+
+def test_an_empty_folder_says_what_is_looked_for(tmp_path, make_image):
+    expected = (
+        "ROOT holds no images in class folders. tlkit looks for CLASS/image.jpg or train/CLASS/image.jpg, with the "
+        "endings .jpg, .jpeg, .jpe, .jfif, .png, .gif, .bmp, .webp, .tif, .tiff, .ppm, .pgm, .pbm, .pnm, .avif."
+    )
+    assert problem(tmp_path, tmp_path) == expected
+    make_image("1.png")
+    assert problem(tmp_path, tmp_path) == expected + " Lying outside a class folder: 1.png."
+
+
+def test_one_class_is_not_enough(tmp_path, make_image):
+    make_image("ant/1.png")
+    assert problem(tmp_path, tmp_path) == saying("ROOT", "'ant'")
+
+
+def test_a_wrapped_folder_is_pointed_to(tmp_path, make_image):
+    make_image("photos/train/ant/1.png")
+    make_image("photos/train/bee/1.png")
+    assert problem(tmp_path, tmp_path) == saying("ROOT", "'photos'", "ROOT/photos")
+
+
+def test_a_class_without_training_images_is_an_error(tmp_path, make_image):
+    for name in ("train/ant", "train/bee", "val/ant", "val/crow", "test/crow"):
+        make_image(f"{name}/1.png")
+    make_image("val/crow/2.png")
+    (tmp_path / "train" / "crow").mkdir()
+    assert problem(tmp_path, tmp_path) == saying("'crow'", "2", "1", "training")
+
+
+def test_a_class_missing_from_val_is_a_warning_and_shifts_no_index(tmp_path, make_image, lines):
+    for name in ("train/ant", "train/bee", "train/crow", "val/bee", "val/crow"):
+        make_image(f"{name}/1.png")
+    samples = scan_folder(tmp_path)
+    assert lines() == [saying("1", "3", "images", "classes")]
+    assert samples.split("val").targets.tolist() == [1, 2]
+
+
+def test_an_empty_split_folder_counts_as_absent(tmp_path, make_image, lines):
+    for label in ("ant", "bee"):
+        make_image(f"train/{label}/1.png")
+        (tmp_path / "val" / label).mkdir(parents=True)
+    scan_folder(tmp_path)
+    assert lines() == [saying("2", "val/ant/", "val/bee/"), saying("images", "treated", "absent")]
+
+
+def test_split_folders_beside_class_folders_are_an_error(photos, make_image):
+    make_image("train/ant/1.png")
+    assert problem(photos, photos) == saying("ROOT", "layouts", "folders")
+
+
+def test_two_names_for_one_split_are_an_error(tmp_path, make_image):
+    for name in ("train", "val", "valid"):
+        make_image(f"{name}/ant/1.png")
+    assert problem(tmp_path, tmp_path) == saying("ROOT", "val")
+
+
+def test_a_val_folder_without_train_is_an_error(tmp_path, make_image):
+    make_image("val/ant/1.png")
+    assert problem(tmp_path, tmp_path) == saying("ROOT", "train/CLASS/image.jpg")
+
+
+def test_split_folders_without_class_folders_are_not_two_classes(tmp_path, make_image):
+    make_image("train/cat.0.png")
+    make_image("test/1.png")
+    assert problem(tmp_path, tmp_path) == saying("ROOT", "test/CLASS/image.jpg")
+
+
+def test_a_class_may_be_called_train(tmp_path, make_image, lines):
+    for name in ("train", "bus", "car"):
+        make_image(f"{name}/1.png")
+    assert scan_folder(tmp_path).classes == ("bus", "car", "train")
+    assert lines() == [saying("train", "holds", "images")]
+
+
+def test_an_unlabelled_test_folder_is_named(tmp_path, make_image, lines):
+    for name in ("train/ant/1", "train/bee/1", "test/1", "test/2"):
+        make_image(f"{name}.png")
+    assert scan_folder(tmp_path).counts()["test"].sum() == 0
+    assert lines() == [saying("2", "test/1.png", "test/2.png")]
+
+
+def test_folders_of_folders_that_repeat_below_every_class_are_named(tmp_path, make_image, lines):
+    for year in ("2023", "2024"):
+        for label in ("ant", "bee"):
+            make_image(f"{year}/{label}/1.png")
+    make_image("2024/wasp/1.png")
+    assert scan_folder(tmp_path).classes == ("2023", "2024")
+    assert lines() == [saying("2023", "2024", "data.root", f"{tmp_path}/2023", f"{tmp_path}/2024")]
+
+
+@pytest.mark.parametrize("more", ["2023/1.png", "2025/wasp/1.png"])
+def test_deep_folders_that_do_not_repeat_below_every_class_are_taken_as_they_are(tmp_path, make_image, lines, more):
+    for place in ("2023/ant", "2023/bee", "2024/ant", "2024/bee"):
+        make_image(f"{place}/1.png")
+    make_image(more)
+    scan_folder(tmp_path)
+    assert lines() == []
+
+
+def test_classes_that_differ_in_case_are_named(photos, make_image, lines):
+    make_image("Ant/1.png")
+    assert scan_folder(photos).classes == ("Ant", "ant", "bee")
+    assert lines() == [saying("'Ant'", "'ant'")]

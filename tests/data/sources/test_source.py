@@ -1,0 +1,47 @@
+"""Whether the images that a recipe names are there at all, before anything is read."""
+
+from __future__ import annotations
+
+import pytest
+from messages import saying
+
+from tlkit.data.sources.source import read_samples, require_source
+from tlkit.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, saying("CSV", "images", "folders")),
+        ({"root": "photo"}, saying("'photo'", "working", "directory")),
+        ({"root": ["photos", "photo"]}, saying("folder", "photo", "exist")),
+        ({"root": "list.csv"}, saying("list.csv", "images", "exist")),
+        ({"root": "photos", "manifest": "list.txt"}, saying("list.txt", "images")),
+        ({"root": "train-{0..1}.tar"}, saying("2", "train-0.tar", "train-1.tar")),
+        ({"shards": "train-*.tar"}, saying("file", "matches", "train")),
+    ],
+)
+def test_what_is_not_there_is_told_in_the_words_of_reading_it(tmp_path, monkeypatch, given, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(DataError, match=message.pattern) as early:
+        require_source(**given)
+    if given.get("root") != ["photos", "photo"]:
+        with pytest.raises(DataError) as late:
+            read_samples(**given)
+        assert str(late.value) == str(early.value)
+
+
+def test_everything_that_is_not_there_is_told_at_once(tmp_path):
+    with pytest.raises(DataError) as caught:
+        require_source([tmp_path / "a", tmp_path / "b"], manifest=tmp_path / "c.csv")
+    assert len(caught.value.problems) == 3
+
+
+def test_what_is_there_is_not_read(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "list.csv").write_text("no list at all")
+    require_source(tmp_path / "photos")
+    require_source(tmp_path / "photos", manifest=tmp_path / "list.csv")
+    with pytest.raises(DataError):
+        read_samples(tmp_path / "photos", manifest=tmp_path / "list.csv")

@@ -1,0 +1,474 @@
+"""The main verb, on real (tiny) networks and images: what it leaves behind, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from kill_runs import interrupt_after
+
+import tlkit
+from tlkit.errors import DataError, ModelError, PredictionsError, RecipeError, RunError
+from tlkit.inference.predictor import load_model
+from tlkit.models.model_files import read_tensors
+from tlkit.models.weights.weight_files import tensors_digest
+from tlkit.recipe import load_recipe
+from tlkit.runs import write_lock
+from tlkit.runs.run import open_run
+from tlkit.training.checkpoints import KeepCheckpoints
+from tlkit.training.fit import fit
+
+
+@pytest.fixture
+def tiny_run(tiny_recipe):
+    return fit(tiny_recipe())
+
+
+def test_a_fit_leaves_everything_that_the_run_directory_promises(tiny_run):
+    there = {str(path.relative_to(tiny_run.path)) for path in tiny_run.path.rglob("*") if path.is_file()}
+    promised = {
+        "recipe.yaml",
+        "environment.json",
+        "split.csv",
+        "checkpoints/epoch-0001.ckpt",
+        "checkpoints/epoch-0002.ckpt",
+        "checkpoints/epoch-0002.ckpt.sha256",
+        "model/model.safetensors",
+        "model/model.json",
+        "metrics.csv",
+        "predictions/val.parquet",
+        "predictions/test.parquet",
+        "evaluation.json",
+        "report.html",
+    }
+    assert promised <= there
+    assert tiny_run.status == "finished"
+    assert not [name for name in there if "partial" in name or "tmp" in name]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ("train.epochs=-1", "RecipeError"),
+        ("data.root=damaged", "DataError"),
+        ("train.class_weights={green: 2}", "RecipeError"),
+    ],
+)
+def test_errors_in_the_recipe_and_the_data_come_before_torch_is_imported(tiny_recipe, tmp_path, change, error):
+    recipe = tiny_recipe()
+    for label in "ab":
+        (tmp_path / "damaged" / label).mkdir(parents=True)
+        (tmp_path / "damaged" / label / "0.png").write_bytes(b"no image")
+    code = (
+        "import sys, tlkit\n"
+        "try:\n    tlkit.fit(sys.argv[1], [sys.argv[2]])\n"
+        "except tlkit.TlkitError as error:\n    print(type(error).__name__, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(recipe), change]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.split() == [error, "False"]
+
+
+def test_the_tiny_problem_is_learnt_and_the_numbers_agree_with_each_other(tiny_recipe):
+    tiny_run = fit(tiny_recipe(), {"train.epochs": 8})
+    predictions = tiny_run.predictions("test")
+    evaluation = tiny_run.evaluate("test")
+    assert evaluation.accuracy.value == predictions.correct.mean() == 1.0
+    assert len(predictions) == evaluation.n == 8
+    stored = json.loads((tiny_run.path / "evaluation.json").read_text())
+    assert stored["test"] == evaluation.to_dict()
+    assert list(tiny_run.history.columns) == ["epoch", "train_loss", "val_loss", "val_accuracy", "learning_rate"]
+    assert list(tiny_run.history["epoch"]) == list(range(1, 9))
+
+
+def test_the_recorded_learning_rate_is_the_one_that_the_epoch_ended_with(tiny_recipe):
+    changes = {"strategy": {"kind": "lp_ft", "probe_epochs": 1}, "train.schedule": "constant", "train.epochs": 3}
+    run = fit(tiny_recipe(), {**changes, "report.enabled": False})
+    np.testing.assert_allclose(run.history["learning_rate"], [0.01, 0.001, 0.001])
+
+
+def test_predictions_of_the_run_are_those_of_its_stored_model(tiny_run):
+    stored = tiny_run.predictions("test")
+    model = tlkit.load_model(tiny_run)
+    files = [tiny_run.samples.root / path for path in stored.path]
+    again = model.predict(files)
+    np.testing.assert_allclose(again.proba, stored.proba, atol=1e-5)
+    assert again.classes == stored.classes == ("blue", "red")
+    assert (again.y_true == -1).all()
+
+
+def test_a_run_repeats_from_its_own_recipe_bit_for_bit(tiny_run):
+    again = fit(tiny_run.directory.recipe, {"name": "again"})
+    assert tensors_digest(read_tensors(again.directory.model)) == tensors_digest(read_tensors(tiny_run.directory.model))
+    assert again.environment["data"]["fingerprint"] == tiny_run.environment["data"]["fingerprint"]
+    assert again.predictions() == tiny_run.predictions()
+    pd.testing.assert_frame_equal(again.history, tiny_run.history)
+
+
+def test_another_seed_gives_another_run(tiny_run):
+    other = fit(tiny_run.directory.recipe, {"name": "other", "seed": 1})
+    assert tensors_digest(read_tensors(other.directory.model)) != tensors_digest(read_tensors(tiny_run.directory.model))
+
+
+def test_the_environment_names_versions_data_and_weights(tiny_run):
+    facts = tiny_run.environment
+    assert facts["packages"]["torch"].startswith(torch.__version__.split("+")[0])
+    assert facts["data"]["images"] == 32
+    assert re.fullmatch("[0-9a-f]{64}", facts["data"]["fingerprint"])
+    assert facts["weights"]["source"] == "none"
+    assert re.fullmatch("[0-9a-f]{64}", facts["weights"]["digest"])
+    assert (facts["device"], facts["precision"]) == ("cpu", "32-true")
+
+
+def test_a_finished_run_is_not_overwritten_unless_asked(tiny_recipe):
+    recipe = tiny_recipe()
+    first = fit(recipe, {"train.epochs": 1})
+    digest = tensors_digest(read_tensors(first.directory.model))
+    message = "runs/tiny holds a finished run. Use --overwrite to replace it, or name=OTHER for a new one."
+    with pytest.raises(RunError, match=re.escape(message)):
+        fit(recipe)
+    assert tensors_digest(read_tensors(first.directory.model)) == digest
+    assert len(fit(recipe, overwrite=True).history) == 2
+
+
+def test_a_folder_that_is_not_a_run_is_left_alone_even_if_asked(tiny_recipe, tmp_path):
+    (tmp_path / "runs" / "tiny").mkdir(parents=True)
+    (tmp_path / "runs" / "tiny" / "thesis.txt").write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(RunError, match="exists and is not a run of tlkit, so it is left alone"):
+            fit(tiny_recipe(), overwrite=overwrite)
+    assert (tmp_path / "runs" / "tiny" / "thesis.txt").read_text() == "years of work"
+
+
+def test_wrong_input_leaves_no_run_behind(tiny_recipe, tmp_path):
+    recipe = tiny_recipe()
+    with pytest.raises(ModelError, match="Did you mean 'resnet18'"):
+        fit(recipe, {"model.name": "resnett18"})
+    with pytest.raises(DataError, match=re.escape(str(tmp_path / "colors"))):
+        fit(recipe, {"data.root": str(tmp_path / "colors")})
+    with pytest.raises(RecipeError, match=re.escape("train.precision is 16, which a CPU cannot train in")):
+        fit(recipe, {"train.precision": 16, "train.device": "auto"})
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_device_that_is_not_there_is_named_as_the_user_named_it(tiny_run):
+    with pytest.raises(RecipeError, match=r"^device is gpu, which torch \S+ does not find. Use auto or cpu."):
+        load_model(tiny_run, device="gpu")
+
+
+def test_an_earlier_run_survives_an_overwrite_that_cannot_start(tiny_recipe):
+    recipe = tiny_recipe()
+    run = fit(recipe, {"train.epochs": 1})
+    with pytest.raises(ModelError):
+        fit(recipe, {"model.name": "resnett18"}, overwrite=True)
+    assert run.status == "finished"
+    assert run.evaluate().n == 8
+
+
+def test_groups_travel_from_metadata_to_the_audit_and_the_report(tiny_recipe, tmp_path):
+    recipe = tiny_recipe(
+        more=", metadata: meta.csv, groups: [camera]", tail="audit: {by: [camera], min_group_size: 2}\n"
+    )
+    files = sorted((tmp_path / "colours").rglob("*.png"))
+    rows = [(str(f.relative_to(tmp_path / "colours")), "old" if i % 2 else "new") for i, f in enumerate(files)]
+    pd.DataFrame(rows, columns=["path", "camera"]).to_csv(tmp_path / "colours" / "meta.csv", index=False)
+    run = fit(recipe, {"train.epochs": 1})
+    audit = run.audit()
+    assert {row.name for row in audit.group_table("camera").rows} == {"new", "old"}
+    assert "camera" in run.directory.report.read_text()
+    with pytest.raises(PredictionsError, match=r"camra.*Did you mean 'camera'"):
+        run.audit(by="camra")
+
+
+def test_a_group_column_that_is_not_there_is_named_before_training(tiny_recipe, tmp_path):
+    recipe = tiny_recipe(more=", metadata: meta.csv, groups: [camera]")
+    (tmp_path / "colours" / "meta.csv").write_text("path,kamera\nblue/000.png,old\n")
+    with pytest.raises(DataError, match=r"camera.*kamera"):
+        fit(recipe)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unreadable_image_is_named_counted_and_set_aside(tiny_recipe, tmp_path, caplog):
+    recipe = tiny_recipe()
+    (tmp_path / "colours" / "red" / "003.png").write_bytes(b"<html>404</html>")
+    run = fit(recipe, {"train.epochs": 1})
+    assert [path for path, _ in run.set_aside] == ["red/003.png"]
+    assert "red/003.png" not in set(run.samples.paths)
+    assert any("red/003.png" in message for message in caplog.messages)
+    assert run.environment["data"]["set_aside"] == 1
+    assert "red/003.png" in run.directory.report.read_text()
+
+
+def test_without_val_images_the_last_epoch_is_kept_and_judged_on_what_there_is(tiny_recipe):
+    run = fit(tiny_recipe(), {"data.val": 0.0, "data.test": 0.0, "train.epochs": 1})
+    assert run.directory.predicted_splits == ("train",)
+
+
+def test_early_stopping_ends_a_run_that_no_longer_improves(tiny_recipe):
+    run = fit(
+        tiny_recipe(),
+        {
+            "train.epochs": 9,
+            "train.learning_rate": 1e-9,
+            "train.early_stopping": {"monitor": "val_accuracy", "patience": 2},
+        },
+    )
+    assert len(run.history) == 3
+    assert run.status == "finished"
+
+
+def test_early_stopping_leaves_the_probe_alone(tiny_recipe):
+    run = fit(
+        tiny_recipe(),
+        {
+            "train.epochs": 8,
+            "train.learning_rate": 1e-9,
+            "train.early_stopping": {"monitor": "val_accuracy", "patience": 1},
+            "strategy": {"kind": "lp_ft", "probe_epochs": 4},
+        },
+    )
+    assert len(run.history) == 6
+    assert run.status == "finished"
+
+
+def test_everything_switched_on_resumes_to_the_weights_of_a_run_that_never_stopped(tiny_recipe, monkeypatch):
+    overrides = {
+        "train.epochs": 3,
+        "train.mixup": 0.4,
+        "train.cutmix": 1.0,
+        "train.mix_off_epochs": 1,
+        "train.ema_decay": 0.9,
+        "train.loss": "focal",
+        "train.sampling": "balanced",
+        "train.accumulate_batches": 2,
+        "strategy": {"kind": "gradual"},
+        "data.batch_size": 4,
+    }
+    recipe = tiny_recipe()
+    whole = fit(recipe, {"name": "whole", **overrides})
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 6)
+        assert fit(recipe, {"name": "cut", **overrides}).status == "interrupted"
+    resumed = fit(recipe, {"name": "cut", **overrides}, resume=True)
+    assert tensors_digest(read_tensors(resumed.directory.model)) == tensors_digest(read_tensors(whole.directory.model))
+    pd.testing.assert_frame_equal(resumed.history, whole.history)
+
+
+def test_the_options_of_training_mean_the_same_on_cached_features(tiny_recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    options = {
+        "strategy": "frozen",
+        "train.sampling": "balanced",
+        "train.accumulate_batches": 2,
+        "train.ema_decay": 0.9,
+        "train.loss": "focal",
+    }
+    recipe = tiny_recipe()
+    cached = fit(recipe, {"name": "cached", **options})
+    live = fit(recipe, {"name": "live", "features.use": "never", **options})
+    mixed = fit(recipe, {"name": "mixed", **options, "train.cutmix": 1.0})
+    assert "features" in cached.environment and "features" not in live.environment
+    assert "features" not in mixed.environment
+    np.testing.assert_allclose(cached.predictions().proba, live.predictions().proba, atol=1e-4)
+    assert len(cached.history) == len(live.history) == 2
+
+
+def test_low_rank_changes_end_in_a_plain_stored_model(tiny_recipe):
+    run = fit(tiny_recipe(), {"strategy": {"kind": "lora", "rank": 2}, "train.epochs": 1})
+    plain = fit(tiny_recipe(), {"name": "plain", "train.epochs": 1})
+    assert set(read_tensors(run.directory.model)) == set(read_tensors(plain.directory.model))
+    assert fit(run.directory.recipe, {"name": "again"}).predictions() == run.predictions()
+
+
+def test_sigterm_ends_the_process_once_all_is_stored_unless_somebody_handles_it(tiny_recipe, monkeypatch):
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    interrupt_after(monkeypatch, 4, signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        fit(tiny_recipe(), {"train.epochs": 5})
+    assert caught.value.code == 143
+    run, heard = open_run("runs/tiny"), []
+    assert (run.status, len(run.history), run.evaluate().n) == ("interrupted", 2, 8)
+    signal.signal(signal.SIGTERM, lambda *_: heard.append(run.status))
+    try:
+        interrupt_after(monkeypatch, 4, signal.SIGTERM)
+        assert fit(tiny_recipe(), {"train.epochs": 5}, overwrite=True).status == "interrupted"
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert heard == ["interrupted"]
+
+
+def test_ctrl_c_leaves_a_usable_run_with_the_best_weights_so_far(tiny_recipe, monkeypatch, caplog):
+    before = signal.getsignal(signal.SIGINT)
+    interrupt_after(monkeypatch, 4)
+    run = fit(tiny_recipe(), {"train.epochs": 5})
+    assert run.status == "interrupted"
+    assert len(run.history) == 2  # the fourth batch is the last of the second epoch, which is completed
+    assert run.evaluate().n == 8
+    assert load_model(run).card.classes == ("blue", "red")
+    assert "interrupted" in run.directory.report.read_text()
+    assert "Stopped in epoch 2 of 5." in caplog.messages
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("batches", [1, 4, 5])
+def test_a_stopped_run_resumes_to_the_weights_of_one_that_never_stopped(tiny_recipe, monkeypatch, batches):
+    recipe = tiny_recipe()
+    whole = fit(recipe, {"name": "whole", "train.epochs": 3, "model.drop_rate": 0.3, "augment.preset": "light"})
+    overrides = {"name": "cut", "train.epochs": 3, "model.drop_rate": 0.3, "augment.preset": "light"}
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, batches)
+        cut = fit(recipe, overrides)
+    assert cut.status == "interrupted"
+    resumed = fit(recipe, overrides, resume=True)
+    assert resumed.status == "finished"
+    pd.testing.assert_frame_equal(resumed.history, whole.history)
+    assert tensors_digest(read_tensors(resumed.directory.model)) == tensors_digest(read_tensors(whole.directory.model))
+    assert resumed.predictions() == whole.predictions()
+
+
+def test_resuming_a_finished_run_says_so_and_another_recipe_is_refused(tiny_recipe, caplog):
+    recipe = tiny_recipe()
+    fit(recipe)
+    assert fit(recipe, resume=True).status == "finished"
+    assert "runs/tiny is finished; there is nothing to resume." in caplog.messages
+    with pytest.raises(RunError, match=r"was started with another recipe: data.batch_size, train.epochs differ"):
+        fit(recipe, {"train.epochs": 9, "data.batch_size": 4}, resume=True)
+    with pytest.raises(RunError, match=r"runs/tyny does not exist.*Did you mean 'tiny'"):
+        fit(recipe, {"name": "tyny"}, resume=True)
+
+
+def test_a_fit_works_outside_the_main_thread(tiny_recipe):
+    recipe, runs = tiny_recipe(), []
+    thread = threading.Thread(target=lambda: runs.append(fit(recipe, {"train.epochs": 1})))
+    thread.start()
+    thread.join()
+    assert runs[0].status == "finished"
+
+
+def test_a_crash_in_training_is_recorded(tiny_recipe, monkeypatch):
+    def fail(self, *arguments):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(KeepCheckpoints, "on_train_batch_end", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fit(tiny_recipe())
+    assert open_run("runs/tiny").status == "failed"
+
+
+def test_overrides_of_a_loaded_recipe_are_refused(tiny_recipe):
+    with pytest.raises(RunError, match="this recipe is already loaded"):
+        fit(load_recipe(tiny_recipe()), {"seed": 1})
+
+
+def test_class_weights_balanced_and_by_name(tiny_recipe):
+    from tlkit.training.prepare import prepare
+
+    recipe = tiny_recipe(train=6, val=2, test=2)
+    balanced = prepare(load_recipe(recipe, {"train.class_weights": "balanced"}))
+    assert balanced.classifier.loss.weight.tolist() == [1.0, 1.0]
+    named = prepare(load_recipe(recipe, {"train.class_weights": {"red": 3.0}}))
+    assert named.classifier.loss.weight.tolist() == [1.0, 3.0]
+    with pytest.raises(RecipeError, match=r"train.class_weights names green, which the data does not have"):
+        prepare(load_recipe(recipe, {"train.class_weights": {"green": 3.0}}))
+
+
+def test_model_weights_from_a_run_start_a_second_fit(tiny_run, tiny_recipe):
+    second = fit(
+        tiny_run.directory.recipe, {"name": "second", "model.weights": f"run:{tiny_run.path}", "train.epochs": 1}
+    )
+    assert second.environment["weights"]["origin"] == "tiny"
+
+
+def test_a_tracked_run_can_be_read_back_with_wandbs_own_reader(tiny_recipe, monkeypatch):
+    """The whole path, offline: config, history, summary, table, confusion matrix and model artifact."""
+    import shutil
+    import subprocess
+    import sys
+
+    monkeypatch.setenv("HOME", str(Path.cwd() / "home"))
+    Path("home").mkdir()
+    run = fit(tiny_recipe(tail="tracking: {kind: wandb, mode: offline, project: tests}\n"))
+    record = next((run.path / "wandb").rglob("*.wandb"))
+    wandb = Path(sys.executable).with_name("wandb")
+    if not wandb.exists():
+        wandb = Path(shutil.which("wandb"))
+    text = subprocess.run(
+        [wandb, "leet", "inspect", "--json", record], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    assert len(text.splitlines()) > 10
+    for word in ("test_resnet", "val_accuracy", "test/accuracy", "test/predictions", "test/confusion_matrix", "model"):
+        assert word in text, word
+    assert not list(Path("home").rglob("*.wandb"))
+
+
+def test_balanced_class_weights_train(tiny_recipe):
+    assert fit(tiny_recipe(), {"train.class_weights": "balanced", "train.epochs": 1}).status == "finished"
+
+
+def test_resuming_on_other_data_is_refused(tiny_recipe, tmp_path, monkeypatch):
+    recipe = tiny_recipe()
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 4)
+        fit(recipe, {"train.epochs": 3})
+    (tmp_path / "colours" / "blue").rename(tmp_path / "colours" / "zblue")
+    with pytest.raises(RunError, match=r"runs/tiny was started on other data: 32 images were added, removed"):
+        fit(recipe, {"train.epochs": 3}, resume=True)
+
+
+def test_a_crash_after_a_good_epoch_keeps_its_weights(tiny_recipe, monkeypatch):
+    seen = []
+
+    def fail(self, *arguments):
+        seen.append(1)
+        if len(seen) == 4:
+            raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(KeepCheckpoints, "on_train_batch_end", fail)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fit(tiny_recipe())
+    assert load_model("runs/tiny").card.classes == ("blue", "red")
+
+
+def test_an_overwrite_that_fails_at_once_brings_the_earlier_run_back(tiny_recipe, caplog):
+    recipe = tiny_recipe()
+    run = fit(recipe, {"train.epochs": 1})
+    before = run.predictions()
+    with pytest.raises(RecipeError):
+        fit(recipe, {"tracking.kind": "wandb", "tracking.mode": "offline", "tracking.project": "a/b"}, overwrite=True)
+    assert run.status == "finished"
+    assert run.predictions() == before
+    assert "runs/tiny is as it was before." in caplog.messages
+
+
+def test_two_processes_cannot_write_one_run(tiny_recipe):
+    recipe = tiny_recipe()
+    with write_lock(Path("runs/tiny")), pytest.raises(RunError, match="runs/tiny is being written by another process"):
+        fit(recipe)
+
+
+def test_an_audit_of_ones_own_does_not_replace_the_recipes(tiny_recipe, tmp_path):
+    recipe = tiny_recipe(
+        more=", metadata: meta.csv, groups: [camera, light]", tail="audit: {by: [camera], min_group_size: 2}\n"
+    )
+    files = sorted((tmp_path / "colours").rglob("*.png"))
+    rows = [(f.relative_to(tmp_path / "colours").as_posix(), "ab"[i % 2], "cd"[i % 2]) for i, f in enumerate(files)]
+    pd.DataFrame(rows, columns=["path", "camera", "light"]).to_csv(tmp_path / "colours" / "meta.csv", index=False)
+    run = fit(recipe, {"train.epochs": 1})
+    run.audit(by="light")
+    assert run.get_audit() == run.audit()
+    assert run.get_audit().settings.by == ("camera",)
+
+
+def test_a_model_that_can_read_nothing_says_so(tiny_run, tmp_path):
+    (tmp_path / "junk.png").write_bytes(b"junk")
+    with pytest.raises(DataError, match="The image cannot be read; the log says why"):
+        load_model(tiny_run).predict([tmp_path / "junk.png"])

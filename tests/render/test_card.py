@@ -1,0 +1,108 @@
+"""The model card, from values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from messages import says
+
+from tlkit.audit import audit_groups
+from tlkit.evaluation import evaluate
+from tlkit.predictions import Predictions
+from tlkit.render.report import write_card
+from tlkit.render.report.limitations import limits, undecided_rows
+
+RECIPE = "name: pets\nmodel: {name: resnet18, weights: hub}\nstrategy: {kind: frozen}\n"
+
+
+@pytest.fixture
+def predictions():
+    """Return 300 images by day, 100 by night, half of those wrong, and 8 at dawn; classes with awkward names."""
+    light = ["day"] * 300 + ["night"] * 100 + ["dawn"] * 8
+    y = np.arange(408) % 2
+    guess = y.copy()
+    guess[300:350] = 1 - y[300:350]
+    return Predictions.build(
+        classes=["<b>cat</b>", "dog|s", "never"],
+        path=[f"{i}.jpg" for i in range(408)],
+        y_true=y,
+        y_pred=guess,
+        groups=pd.DataFrame({"light": light, "room": ["a", "b"] * 204}),
+    )
+
+
+def card(path, predictions, **more):
+    counts = pd.DataFrame({"train": [0, 0, 9], "test": [204, 204, 0]}, index=list(predictions.classes))
+    given = {
+        "name": "<script>pets</script>",
+        "recipe_text": RECIPE,
+        "counts": counts,
+        "evaluation": evaluate(predictions),
+        "environment": {"tlkit": "0.1", "weights": {"source": "hub", "license": "apache-2.0", "digest": "ab"}},
+        "audit": audit_groups(predictions, by="light"),
+        "slices": None,
+        "group_columns": predictions.group_columns,
+        "set_aside": 2,
+        "leaks": 3,
+        "split": "test",
+    }
+    return write_card(path / "MODEL_CARD.md", **{**given, **more}).read_text()
+
+
+def test_limits_are_filled_from_the_audit(tmp_path, predictions):
+    text = card(tmp_path, predictions)
+    assert "By light: **FAIL**." in text
+    assert "| light | night | accuracy | 100 | 0.500" in text
+    assert says(text, "3", "training", "figures")
+    assert says(text, "2", "files", "figure")
+    assert says(text, "Classes", "image", "judge")
+    assert says(text, "Columns", "data", "audited")
+    assert "licence: apache-2.0." in text
+    assert says(text, "20", "light", "accuracy")  # the size of a small group is not published
+
+
+def test_a_failing_row_with_a_wide_interval_has_no_number(tmp_path, predictions):
+    light = ["day"] * 384 + ["night"] * 24
+    right = np.array([i % 10 > 0 for i in range(384)] + [i < 11 for i in range(24)])
+    few = Predictions.build(
+        classes=predictions.classes,
+        path=predictions.path,
+        y_true=predictions.y_true,
+        y_pred=np.where(right, predictions.y_true, 1 - predictions.y_true),
+        groups=pd.DataFrame({"light": light}),
+    )
+    text = card(tmp_path, few, audit=audit_groups(few, by="light"), evaluation=evaluate(few))
+    assert "| light | night | accuracy | 24 | [0.279, 0.649] | [-0.6" in text
+    assert "0.458" not in text
+
+
+def test_undecided_rows_say_how_many_images_are_missing(predictions):
+    some = predictions.take(np.r_[0:60, 350:400])
+    audit = audit_groups(some, by="room")
+    rows = undecided_rows(audit)
+    table = audit.group_table("room")
+    assert [row[1] for row in rows] == [row.name for row in table.rows if row.verdict == "NOT ENOUGH DATA"]
+    assert all(row[4].startswith("about ") for row in rows)
+    assert rows
+
+
+def test_the_card_says_that_its_split_chose_the_epoch_and_counts_in_words(tmp_path, predictions):
+    text = card(tmp_path, predictions, split="val", chose_epoch=True, leaks=1, set_aside=1)
+    assert says(text, "weights", "figures", "flatter")
+    assert says(text, "1", "training", "figures")
+    assert says(text, "1", "file", "figure")
+
+
+def test_what_nobody_looked_at_is_said(predictions):
+    found = limits(evaluate(predictions), None, None, split="val", group_columns=("light",))
+    assert says(found, "Differences", "assessed", "columns")
+    assert any(says(line, "unusual", "images", "assessed") for line in found)
+    assert not any(word in " ".join(found).lower() for word in ("unbiased", "debiased", "is fair"))
+
+
+def test_names_from_the_data_are_shown_as_they_are(tmp_path, predictions):
+    text = card(tmp_path, predictions, attribution="by <i>me</i> & you", notes=["a | b"])
+    assert says(text, "Model", "card", "script")
+    assert "by &lt;i>me&lt;/i> &amp; you" in text
+    assert "<script" not in text

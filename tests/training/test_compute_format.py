@@ -1,0 +1,144 @@
+"""Memory format and compilation: chosen by rule, stored in the run, and the same after a resume."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tlkit.errors import RecipeError
+from tlkit.recipe import load_recipe
+from tlkit.runs import RunDirectory
+from tlkit.training import compute_format as speed
+from tlkit.training.checkpoints import KeepCheckpoints
+from tlkit.training.fit import fit
+from tlkit.training.prepare import prepare
+
+SHORT = {"train.epochs": 3, "data.batch_size": 4, "report.enabled": False}
+
+
+def _noted(run):
+    return json.loads(run.directory.speed.read_text())
+
+
+def _weights(run):
+    return (run.directory.model / "model.safetensors").read_bytes()
+
+
+def _stop_after(patch, batches):
+    seen, original = [], KeepCheckpoints.on_train_batch_end
+
+    def stopping(self, *arguments):
+        seen.append(1)
+        self._stop.requested = len(seen) == batches
+        return original(self, *arguments)
+
+    patch.setattr(KeepCheckpoints, "on_train_batch_end", stopping)
+
+
+def test_training_is_channels_last_and_the_recipe_can_say_otherwise(tiny_recipe, monkeypatch):
+    formats = []
+    original = torch.nn.functional.conv2d
+
+    def watching(x, weight, *more):
+        formats.append(weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous())
+        return original(x, weight, *more)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", watching)
+    recipe = tiny_recipe()
+    assert _noted(fit(recipe, {**SHORT, "train.epochs": 1})) == {
+        "format_version": 2,
+        "memory_format": "channels_last",
+        "compiled": False,
+    }
+    assert any(formats)
+    plain = prepare(load_recipe(recipe, {"train.memory_format": "contiguous"}))
+    with speed.computing(plain.classifier, speed.Speed("contiguous", compiled=False), device="cpu"):
+        formats.clear()
+        plain.classifier(torch.zeros(2, 3, 32, 32))
+    assert formats and not any(formats)
+
+
+@pytest.mark.parametrize("epochs", [1, 5000])
+def test_the_choice_depends_on_the_recipe_alone(tiny_recipe, tmp_path, epochs):
+    prepared = prepare(load_recipe(tiny_recipe(), {"train.epochs": epochs}))
+    directory = RunDirectory.create(tmp_path / "run")
+    chosen = speed.choose_speed(directory, prepared, resume=False, from_pixels=True)
+    assert chosen == speed.Speed("channels_last", compiled=False)
+
+
+def test_a_resumed_run_takes_what_is_stored(tiny_recipe, tmp_path):
+    prepared = prepare(load_recipe(tiny_recipe()))
+    directory = RunDirectory.create(tmp_path / "run")
+    started = speed.choose_speed(
+        directory,
+        prepare(load_recipe(tiny_recipe(), {"train.memory_format": "contiguous", "train.compile": True})),
+        resume=False,
+        from_pixels=True,
+    )
+    assert started == speed.Speed("contiguous", compiled=True)
+    assert speed.choose_speed(directory, prepared, resume=True, from_pixels=True) == started
+
+
+def test_sharded_weights_are_contiguous(tiny_recipe, tmp_path):
+    prepared = prepare(load_recipe(tiny_recipe()))
+    recipe = prepared.recipe.model_copy(update={"train": prepared.recipe.train.model_copy(update={"parallel": "fsdp"})})
+    sharded = replace(prepared, recipe=recipe, world=replace(prepared.world, size=2))
+    directory = RunDirectory.create(tmp_path / "run")
+    chosen = speed.choose_speed(directory, sharded, resume=False, from_pixels=True)
+    assert chosen == speed.Speed("contiguous", compiled=False)
+
+
+def test_a_resumed_run_keeps_its_format_and_ends_with_the_same_bits(tiny_recipe, monkeypatch, caplog):
+    recipe = tiny_recipe()
+    whole = fit(recipe, {**SHORT, "name": "whole", "train.memory_format": "contiguous"})
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 5)
+        cut = fit(recipe, {**SHORT, "name": "cut", "train.memory_format": "contiguous"})
+    assert cut.status == "interrupted"
+    resumed = fit(recipe, {**SHORT, "name": "cut", "train.memory_format": "contiguous"}, resume=True)
+    assert "Training continues as it was started: contiguous." in caplog.text
+    assert _weights(resumed) == _weights(whole)
+
+
+def test_compiled_training_learns_what_eager_training_learns_and_resumes(tiny_recipe, monkeypatch):
+    graphs, limit = [], torch.compiler.config.recompile_limit
+
+    def counting(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(speed, "_compile", lambda module: module.compile(backend=counting, dynamic=False))
+    recipe = tiny_recipe()
+    eager = fit(recipe, {**SHORT, "name": "eager"})
+    assert not graphs
+    whole = fit(recipe, {**SHORT, "name": "whole", "train.compile": True})
+    assert graphs
+    assert _noted(whole)["compiled"] is True
+    assert torch.compiler.config.recompile_limit == limit
+    assert _weights(whole) == _weights(eager)  # the backend of this test computes the graph as it is
+    torch.compiler.reset()
+    with monkeypatch.context() as patch:
+        _stop_after(patch, 5)
+        fit(recipe, {**SHORT, "name": "cut", "train.compile": True})
+    resumed = fit(recipe, {**SHORT, "name": "cut", "train.compile": True}, resume=True)
+    assert _weights(resumed) == _weights(whole)
+
+
+def test_a_compiler_that_fails_is_named(tiny_recipe, monkeypatch):
+    def failing(graph, inputs):
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(speed, "_compile", lambda module: module.compile(backend=failing, dynamic=False))
+    with pytest.raises(RecipeError, match=r"train.compile is true, but torch .* cannot compile here:.*use train"):
+        fit(tiny_recipe(), {**SHORT, "train.compile": True})
+    assert not list(Path("runs/tiny/checkpoints").glob("*"))  # before training starts
+
+
+def test_cached_features_leave_nothing_to_compile(tiny_recipe, caplog):
+    run = fit(tiny_recipe(), {**SHORT, "strategy": "frozen", "train.compile": True})
+    assert "Training takes features, not images: there is nothing to compile." in caplog.text
+    assert _noted(run)["compiled"] is False

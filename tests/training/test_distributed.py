@@ -1,0 +1,161 @@
+"""Two ranks train as one process does on batches twice as large, write one run, and end together."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from kill_runs import fit_together
+from safetensors.torch import load_file
+
+from tlkit.errors import RecipeError, RunError
+from tlkit.recipe import load_recipe
+from tlkit.runs import RunDirectory
+from tlkit.runs.run import Run
+from tlkit.training.checkpoints import KeepCheckpoints
+from tlkit.training.fit import fit
+from tlkit.training.launch import find_world
+from tlkit.training.prepare import prepare
+
+PLAIN = {
+    "model.name": "test_vit",
+    "data.batch_size": 8,
+    "train.epochs": 2,
+    "train.optimizer": "sgd",
+    "train.learning_rate": 0.02,
+    "train.device": "cpu",
+    "augment.preset": "light",
+    "report.enabled": False,
+}
+BOTH = PLAIN | {"data.batch_size": 4, "train.devices": 2}
+
+
+@pytest.fixture
+def recipe(tiny_recipe):
+    """Return a recipe over 22 training images (two full batches of 8 and one of 6) and 5 for validation."""
+    path = tiny_recipe(train=11, val=3, test=1)
+    (path.parent / "colours" / "val" / "red" / "000.png").unlink()
+    return path
+
+
+def tensors(run):
+    return load_file(run.directory.model / "model.safetensors")
+
+
+@pytest.mark.slow
+def test_two_ranks_train_as_one_process_on_the_same_batches_and_resume_to_the_same_bits(recipe):
+    """Phases, weighted classes, accumulation over an uneven last batch: all of it in one run of each kind."""
+    more = {
+        "strategy": {"kind": "lp_ft", "probe_epochs": 1},
+        "train.accumulate_batches": 2,
+        "train.class_weights": {"blue": 1.0, "red": 3.0},
+    }
+    one = fit(recipe, PLAIN | more | {"name": "one"})
+    assert fit_together(Path(), recipe, BOTH | more | {"name": "two"}) == [0, 0]
+    two = Run(RunDirectory(Path("runs/two")))
+    expected = tensors(one)
+    for name, tensor in tensors(two).items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-6)
+    pd.testing.assert_frame_equal(two.history, one.history, rtol=1e-4)
+    np.testing.assert_allclose(two.predictions().proba, one.predictions().proba, atol=1e-5)
+    assert two.environment["processes"] == 2
+    log = Path("log").read_text()
+    assert "2 processes train with batches of 4: each step sees 16 images." in log
+    assert log.count("\nEpoch ") == 2
+    assert Path("log-1").read_text() == ""
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["one", "two"]
+
+    folder, cut = Path(), BOTH | more | {"name": "cut"}
+    assert fit_together(folder, recipe, cut, kind="after a batch", at=5, with_signal=signal.SIGINT) == [130, 0]
+    assert Path("runs/cut/checkpoints/epoch-0002-batch-000002.ckpt").is_file()
+    with pytest.raises(RunError, match=r"was started with another recipe: data.batch_size, train.devices differ"):
+        fit(recipe, PLAIN | more | {"name": "cut"}, resume=True)
+    assert fit_together(folder, recipe, cut, resume=True) == [0, 0]
+    resumed = Run(RunDirectory(Path("runs/cut")))
+    pd.testing.assert_frame_equal(resumed.history, two.history)
+    assert all(torch.equal(tensor, tensors(two)[name]) for name, tensor in tensors(resumed).items())
+
+    assert fit_together(folder, recipe, cut, resume=True) == [0, 0]
+    assert "is finished; there is nothing to resume" in Path("log").read_text()
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_in_one_rank_names_the_images_of_all(recipe):
+    broken = BOTH | {"train.learning_rate": 1e30, "train.gradient_clip": None}
+    assert fit_together(Path(), recipe, broken) == [2, -signal.SIGTERM]
+    assert re.search(r"batch \d \(\d images: train/.*Lower train.learning_rate", Path("log").read_text())
+    assert Path("log-1").read_text() == ""
+
+
+@pytest.mark.slow
+def test_cached_features_are_left_to_one_process(recipe):
+    frozen = BOTH | {"strategy.kind": "frozen", "augment.preset": "none"}
+    assert fit(recipe, frozen | {"name": "one"}).environment["processes"] == 1
+    assert fit_together(Path(), recipe, frozen | {"name": "two"}) == [0, 0]
+    assert "The head learns from cached features, which one process does." in Path("log").read_text()
+
+
+def test_the_number_of_ranks_is_checked_where_torchrun_has_started_them(recipe, monkeypatch):
+    found = {"RANK": "0", "WORLD_SIZE": "4", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "x"}
+    for name, value in found.items():
+        monkeypatch.setenv(name, value)
+    world = find_world(load_recipe(recipe, {"train.devices": "auto", "train.num_nodes": 2}))
+    assert (world.rank, world.size, world.local_size, world.nodes) == (0, 4, 2, 2)
+    with pytest.raises(
+        RecipeError,
+        match=r"torchrun has started 2 processes on each of 2 machines, but the recipe has train.num_nodes 1 and "
+        r"train.devices 1. Use train.num_nodes=2 train.devices=2, or start another number.",
+    ):
+        fit(recipe, PLAIN)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "typed"),
+    [
+        (BOTH | {"strategy": {"kind": "full"}}, r"train\.devices=2 'strategy=\{\"kind\": \"full\"\}'"),
+        (
+            [*(f"{key}={value}" for key, value in PLAIN.items() if key != "report.enabled"), "train.devices=2"],
+            r"augment\.preset=light train\.devices=2",
+        ),
+    ],
+)
+def test_python_starts_no_processes_and_names_the_command_that_does(recipe, overrides, typed):
+    with pytest.raises(RecipeError, match=rf"tlkit fit \S+tiny\.yaml .*{typed}") as caught:
+        fit(recipe, overrides, overwrite=True)
+    assert "--overwrite" in str(caught.value)
+    assert "torchrun --standalone --nproc-per-node=2" in str(caught.value)
+    assert not Path("runs").exists()
+
+
+def test_several_machines_without_torchrun_are_refused(recipe):
+    with pytest.raises(RecipeError, match=r"train.num_nodes is 2, but nothing has started tlkit on other machines"):
+        fit(recipe, BOTH | {"train.num_nodes": 2})
+    with pytest.raises(RecipeError, match=r"train.devices is 2, but train.device is mps"):
+        load_recipe(recipe, {"train.device": "mps", "train.devices": 2})
+
+
+def test_too_few_images_for_every_process_are_refused(recipe):
+    with pytest.raises(RecipeError, match=r"22 training images are too few for 12 processes. Use train.devices=1."):
+        prepare(load_recipe(recipe, BOTH | {"train.devices": 12}))
+
+
+def test_a_run_of_more_processes_cannot_be_resumed_by_fewer(recipe, monkeypatch):
+    seen, original = [], KeepCheckpoints.on_train_batch_end
+
+    def counting(self, *arguments):
+        seen.append(1)
+        self._stop.requested = len(seen) == 2
+        return original(self, *arguments)
+
+    monkeypatch.setattr(KeepCheckpoints, "on_train_batch_end", counting)
+    run = fit(recipe, PLAIN | {"train.devices": "auto"})
+    environment = run.environment | {"processes": 2}
+    run.directory.write_json(run.directory.environment, environment)
+    with pytest.raises(RunError, match=r"runs/tiny was started in 2 processes, and now there are 1"):
+        fit(recipe, PLAIN | {"train.devices": "auto"}, resume=True)

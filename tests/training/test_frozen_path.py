@@ -1,0 +1,233 @@
+"""A frozen backbone runs once per image: the head, the run and the predictions are those of the live path."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from kill_runs import interrupt_after
+
+import tlkit
+from tlkit.errors import MissingExtraError, RecipeError
+from tlkit.features import FeatureCache
+from tlkit.features.engines.engine_choice import create_engine
+from tlkit.models.model_files import read_tensors
+from tlkit.models.weights.weight_files import tensors_digest, without_prefix
+from tlkit.recipe import load_recipe
+from tlkit.training.fit import fit
+
+FROZEN = {"strategy": "frozen", "features.engine": "torch"}
+SETTINGS = {
+    **FROZEN,
+    "train.epochs": 4,
+    "model.drop_rate": 0.3,
+    "train.label_smoothing": 0.1,
+    "train.gradient_clip": 0.5,
+    "train.class_weights": {"red": 2.0},
+    "train.warmup_epochs": 1,
+    "data.batch_size": 5,
+    "report.enabled": False,
+}
+
+
+@pytest.fixture
+def recipe(tiny_recipe):
+    """A recipe whose strategy is frozen; the tiny one trains everything."""
+    path = tiny_recipe()
+    path.write_text(path.read_text().replace("strategy: full", "strategy: frozen"))
+    return path
+
+
+def backbone_passes(caplog):
+    counts = [int(m.split(" in the cache, ")[1].split()[0]) for m in caplog.messages if "in the cache, " in m]
+    caplog.clear()
+    return sum(counts)
+
+
+def tensors(run):
+    return read_tensors(run.directory.model)
+
+
+def assert_same_head(one, other, *, atol):
+    ours, theirs = tensors(one), tensors(other)
+    for name in ("head.weight", "head.bias"):
+        torch.testing.assert_close(ours[name], theirs[name], atol=atol, rtol=1e-3)
+    backbones = [tensors_digest(without_prefix(part, "backbone.")) for part in (ours, theirs)]
+    assert backbones[0] == backbones[1]
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet"])
+def test_the_head_on_cached_features_is_the_head_of_the_live_path(recipe, caplog, name):
+    chosen = {**SETTINGS, "model.name": name}
+    cached = fit(recipe, {**chosen, "name": "cached"})
+    assert (
+        "The backbone is frozen and nothing varies the images: the head trains on cached features." in caplog.messages
+    )
+    live = fit(recipe, {**chosen, "name": "live", "features.use": "never", "features.engine": "auto"})
+    assert_same_head(cached, live, atol=1e-5)
+    pd.testing.assert_frame_equal(cached.history, live.history, atol=1e-4, rtol=1e-3)
+    for split in ("val", "test"):
+        np.testing.assert_allclose(cached.predictions(split).proba, live.predictions(split).proba, atol=1e-5)
+        assert cached.predictions(split).path.tolist() == live.predictions(split).path.tolist()
+
+
+def test_predictions_from_cached_features_are_those_of_the_stored_model(recipe):
+    run = fit(recipe, SETTINGS)
+    stored = run.predictions("test")
+    again = tlkit.load_model(run).predict([run.samples.root / path for path in stored.path])
+    np.testing.assert_allclose(again.proba, stored.proba, atol=1e-5)
+    made_by = run.environment["features"]
+    assert (made_by["architecture"], made_by["engine"], made_by["dtype"]) == ("test_resnet", "torch/cpu", "float32")
+    assert made_by["weights"] == run.environment["weights"]["digest"]
+
+
+def test_a_second_fit_runs_the_backbone_no_more(recipe, caplog):
+    fit(recipe, SETTINGS)
+    assert backbone_passes(caplog) == 32
+    fit(recipe, {**SETTINGS, "name": "other", "train.optimizer": "sgd", "data.val": 0.5})
+    assert backbone_passes(caplog) == 0
+
+
+def test_cached_views_are_the_images_of_as_many_epochs(recipe, caplog):
+    chosen = {**SETTINGS, "augment.preset": "medium", "train.epochs": 2}
+    cached = fit(recipe, {**chosen, "name": "cached", "features.views": 2})
+    assert "The backbone is frozen: the head trains on 2 cached views of every image." in caplog.messages
+    assert backbone_passes(caplog) == 16 + 2 * 16
+    live = fit(recipe, {**chosen, "name": "live"})
+    assert any("The augmentation asks for new pixels every epoch" in message for message in caplog.messages)
+    assert backbone_passes(caplog) == 0
+    assert_same_head(cached, live, atol=1e-5)
+    more = fit(recipe, {**chosen, "name": "more", "features.views": 2, "train.epochs": 5})
+    assert len(more.history) == 5
+    assert backbone_passes(caplog) == 0
+
+
+@pytest.mark.parametrize("batches", [1, 4])
+def test_a_stopped_run_on_cached_features_resumes_to_the_same_weights(recipe, monkeypatch, batches):
+    whole = fit(recipe, {**SETTINGS, "name": "whole"})
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, batches)
+        assert fit(recipe, {**SETTINGS, "name": "cut"}).status == "interrupted"
+    resumed = fit(recipe, {**SETTINGS, "name": "cut"}, resume=True)
+    assert resumed.status == "finished"
+    assert tensors_digest(tensors(resumed)) == tensors_digest(tensors(whole))
+    pd.testing.assert_frame_equal(resumed.history, whole.history)
+
+
+def test_early_stopping_and_the_best_epoch_keep_their_meaning(recipe):
+    run = fit(
+        recipe,
+        {
+            **FROZEN,
+            "train.epochs": 9,
+            "train.learning_rate": 1e-9,
+            "train.early_stopping": {"monitor": "val_accuracy", "patience": 2},
+        },
+    )
+    assert len(run.history) == 3
+
+
+def test_a_small_head_trains_on_one_thread_and_the_others_come_back(recipe, monkeypatch):
+    seen = []
+    original = torch.nn.Linear.forward
+    monkeypatch.setattr(
+        torch.nn.Linear, "forward", lambda self, x: seen.append(torch.get_num_threads()) or original(self, x)
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        fit(recipe, {**SETTINGS, "train.epochs": 2})
+        assert seen[0] == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_run_that_trains_the_backbone_caches_nothing(tiny_recipe):
+    run = fit(tiny_recipe(), {"train.epochs": 1})
+    assert FeatureCache().info() == []
+    assert "features" not in run.environment
+
+
+def test_an_engine_that_is_not_installed_is_named_before_training(recipe, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtraError, match=re.escape('pip install "tlkit[openvino]"')):
+        fit(recipe, {**FROZEN, "features.engine": "openvino"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"strategy": "full", "augment.preset": "light", "features.views": 2},
+            "features.views is 2, but strategy: full changes the backbone, and the features with it. "
+            "Remove features.views, or use strategy: frozen.",
+        ),
+        (
+            {"augment.preset": "light", "features.views": 2, "features.use": "never"},
+            "features.views is 2, but features.use is never. Keep one of them.",
+        ),
+        (
+            {"augment.preset": "light", "features.views": 2, "train.mixup": 0.2, "train.cutmix": 1.0},
+            "features.views is 2, but train.mixup and train.cutmix would mix the images anew every epoch, so no "
+            "features of them can be kept. Remove one or the other.",
+        ),
+        (
+            {"features.views": 2},
+            "features.views is 2, but augment: none makes all views alike. "
+            "Remove features.views, or choose an augmentation.",
+        ),
+    ],
+)
+def test_views_that_cannot_be_are_refused(recipe, changes, message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        load_recipe(recipe, changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"strategy": "full", "features.engine": "openvino"},
+            "features.engine is openvino, but strategy: full changes the backbone, so there are no features to keep. "
+            "Remove features.engine.",
+        ),
+        (
+            {"features.use": "never", "features.engine": "torch"},
+            "features.engine is torch, but features.use is never. Remove features.engine.",
+        ),
+        (
+            {"features.tolerance": 0.99, "features.engine": "torch"},
+            "features.tolerance is 0.99, which engine: auto is held to, but features.engine is torch. "
+            "Remove one of them.",
+        ),
+    ],
+)
+def test_an_engine_that_would_run_nothing_is_refused(recipe, changes, message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        load_recipe(recipe, changes)
+
+
+@pytest.mark.parametrize("views", [{}, {"augment.preset": "light", "features.views": 2}])
+def test_a_resumed_run_keeps_the_engine_it_was_begun_with(recipe, tmp_path, monkeypatch, caplog, views):
+    settings = {**SETTINGS, **views, "features.engine": "auto"}
+    (tmp_path / "empty").mkdir()
+    with monkeypatch.context() as patch:  # where bf16 wins, whatever this machine measures
+        patch.setattr("tlkit.inference.embed.choose_engine", _bfloat16_wins)
+        whole = fit(recipe, {**settings, "name": "whole"})
+        interrupt_after(patch, 4)
+        assert fit(recipe, {**settings, "name": "cut"}).status == "interrupted"
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "empty"))  # measured anew, torch would win
+    resumed = fit(recipe, {**settings, "name": "cut"}, resume=True)
+    assert "features.engine is auto: torch-bf16 goes on, which the run was begun with." in caplog.messages
+    assert resumed.environment["features"] == whole.environment["features"]
+    assert resumed.environment["features"]["dtype"] == "bfloat16"
+    assert tensors_digest(tensors(resumed)) == tensors_digest(tensors(whole))
+
+
+def _bfloat16_wins(module, folded, pixels, *, device, **_):
+    return create_engine("torch-bf16", folded(), pixels, device=device)

@@ -1,0 +1,410 @@
+"""A run that was stopped goes on from the newest good checkpoint, and says so where that is not the last one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tlkit.errors import ModelError, RunError
+from tlkit.inference.predictor import load_model
+from tlkit.models.classifier import Classifier
+from tlkit.runs import RunDirectory
+from tlkit.runs.run import open_run
+from tlkit.training import checkpoints
+from tlkit.training.callbacks import PoliteStop
+from tlkit.training.checkpoints import DurableCheckpointIO, FrozenWeights, KeepCheckpoints, find_start, read_checkpoint
+from tlkit.training.fit import fit
+
+MIDST = {"train.epochs": 3, "data.batch_size": 4, "model.drop_rate": 0.3, "augment.preset": "light"}
+
+
+def stop_after(monkeypatch, batches, error=None):
+    """Ask for a stop (or raise an error) when a number of training batches has been trained on."""
+    seen, original = [], KeepCheckpoints.on_train_batch_end
+
+    def counting(self, *arguments):
+        seen.append(1)
+        if len(seen) == batches:
+            if error is not None:
+                raise error
+            self._stop.requested = True
+        return original(self, *arguments)
+
+    monkeypatch.setattr(KeepCheckpoints, "on_train_batch_end", counting)
+
+
+def weights(run):
+    return (run.directory.model / "model.safetensors").read_bytes()
+
+
+def names(run):
+    return sorted(path.name for path in run.directory.checkpoints.glob("*.ckpt"))
+
+
+@pytest.fixture
+def cut(tiny_recipe, monkeypatch):
+    """Return the recipe of a run that was stopped in the midst of its third epoch, and the run."""
+    recipe = tiny_recipe()
+    with monkeypatch.context() as patch:
+        stop_after(patch, 10)
+        run = fit(recipe, {"name": "cut", **MIDST})
+    assert names(run) == ["epoch-0002.ckpt", "epoch-0003-batch-000002.ckpt"]
+    return recipe, run
+
+
+@pytest.fixture
+def whole(tiny_recipe):
+    return fit(tiny_recipe(), {"name": "whole", **MIDST})
+
+
+def test_a_run_goes_on_within_an_epoch(cut, whole, caplog, monkeypatch):
+    recipe, _ = cut
+    trained = []
+    with monkeypatch.context() as patch:
+        original = Classifier.training_step
+        patch.setattr(Classifier, "training_step", lambda *a: trained.append(1) or original(*a))
+        resumed = fit(recipe, {"name": "cut", **MIDST}, resume=True)
+    message = "Resuming after batch 2 of epoch 3, from runs/cut/checkpoints/epoch-0003-batch-000002.ckpt."
+    assert message in caplog.messages
+    assert len(trained) == 2  # of 4 in the epoch: nothing is computed twice
+    assert weights(resumed) == weights(whole)
+    pd.testing.assert_frame_equal(resumed.history, whole.history)
+    one, two = (read_checkpoint(r.directory.checkpoints / "epoch-0003.ckpt") for r in (resumed, whole))
+    assert str(one["optimizer_states"]) == str(two["optimizer_states"])
+    assert one["loops"]["fit_loop"]["epoch_progress"]["total"] == two["loops"]["fit_loop"]["epoch_progress"]["total"]
+
+
+@pytest.mark.parametrize("every", [1, 3, 4])
+def test_checkpoints_within_an_epoch_change_nothing_and_two_are_kept(tiny_recipe, whole, monkeypatch, every):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 8, error=RuntimeError("power cut"))
+        with pytest.raises(RuntimeError, match="power cut"):
+            fit(tiny_recipe(), {"name": "cut", "train.checkpoint_every": every, **MIDST})
+    within = {1: ["epoch-0002-batch-000003.ckpt", "epoch-0002-batch-000002.ckpt"], 3: ["epoch-0002-batch-000002.ckpt"]}
+    assert names(open_run("runs/cut")) == sorted({"epoch-0001.ckpt", *within.get(every, [])})
+    resumed = fit(tiny_recipe(), {"name": "cut", "train.checkpoint_every": every, **MIDST}, resume=True)
+    assert weights(resumed) == weights(whole)
+    pd.testing.assert_frame_equal(resumed.history, whole.history)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:1000])
+    return "is damaged: its sha256 is not the one in epoch-0003-batch-000002.ckpt.sha256."
+
+
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    return "is damaged: its sha256 is not the one in epoch-0003-batch-000002.ckpt.sha256."
+
+
+def lose_the_digest(path):
+    path.with_name(path.name + ".sha256").unlink()
+    return "cannot be checked (No such file or directory)."
+
+
+def put_another_runs_in_its_place(path):
+    checkpoint = read_checkpoint(path)
+    checkpoint["tlkit"]["origin"] = "0" * 64
+    DurableCheckpointIO(FrozenWeights()).save_checkpoint(checkpoint, path)
+    return "belongs to another run: its recipe, images or weights are others."
+
+
+def put_something_else_in_its_place(path):
+    DurableCheckpointIO(FrozenWeights()).save_checkpoint({"weights": torch.ones(3)}, path)
+    return "is not a checkpoint of tlkit (KeyError)."
+
+
+@pytest.mark.parametrize(
+    "harm", [truncate, flip_a_bit, lose_the_digest, put_another_runs_in_its_place, put_something_else_in_its_place]
+)
+def test_a_bad_checkpoint_is_named_and_the_one_before_it_used(cut, whole, caplog, harm):
+    recipe, run = cut
+    path = run.directory.checkpoints / "epoch-0003-batch-000002.ckpt"
+    reason = harm(path)
+    resumed = fit(recipe, {"name": "cut", **MIDST}, resume=True)
+    assert f"runs/cut/checkpoints/{path.name} {reason} Looking for an earlier checkpoint." in caplog.messages
+    assert "Resuming after epoch 2, from runs/cut/checkpoints/epoch-0002.ckpt." in caplog.messages
+    assert weights(resumed) == weights(whole)
+    pd.testing.assert_frame_equal(resumed.history, whole.history)
+
+
+def test_without_any_good_checkpoint_a_run_starts_anew_and_says_so(cut, whole, caplog):
+    recipe, run = cut
+    for path in run.directory.checkpoints.glob("*.ckpt"):
+        path.write_bytes(b"")
+    resumed = fit(recipe, {"name": "cut", **MIDST}, resume=True)
+    assert "runs/cut has no checkpoint that can be used; training starts anew." in caplog.messages
+    assert weights(resumed) == weights(whole)
+
+
+def test_writes_that_were_cut_are_gone_after_a_resume(cut):
+    recipe, run = cut
+    for name in (".environment.json.1.partial", "checkpoints/.epoch-0003.ckpt.partial", "model/.model.json.partial"):
+        (run.path / name).write_text("{")
+    fit(recipe, {"name": "cut", **MIDST}, resume=True)
+    assert list(run.path.rglob(".*.partial")) == []
+
+
+@pytest.fixture
+def replaced(cut):
+    """Return the recipe of a run that stopped, and its path, when what was to replace it was killed at its start."""
+    recipe, run = cut
+    earlier = run.path.with_name(".cut.replaced")
+    run.path.rename(earlier)
+    return recipe, run.path, earlier
+
+
+def test_a_run_comes_back_where_its_successor_was_killed_before_it_was_there(replaced, caplog):
+    recipe, path, earlier = replaced
+    before = names(open_run(earlier))
+    with pytest.raises(RunError, match="runs/cut holds an unfinished run"):
+        fit(recipe, {"name": "cut", **MIDST})
+    assert "runs/cut was to be replaced by a run that was killed; it is as it was before." in caplog.messages
+    assert names(open_run(path)) == before
+    assert not earlier.exists()
+
+
+def test_a_run_comes_back_where_its_successor_was_killed_before_an_epoch_and_the_next_one_fails(replaced, monkeypatch):
+    recipe, path, earlier = replaced
+    before = names(open_run(earlier))
+    RunDirectory.create(path)  # all that the killed one has left
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1, error=RuntimeError("power cut"))
+        with pytest.raises(RuntimeError, match="power cut"):
+            fit(recipe, {"name": "cut", **MIDST}, overwrite=True)
+    assert names(open_run(path)) == before
+    assert not earlier.exists()
+
+
+def test_a_successor_that_was_killed_and_resumed_needs_the_earlier_run_no_more(replaced, whole):
+    recipe, path, earlier = replaced
+    RunDirectory.create(path)
+    assert weights(fit(recipe, {"name": "cut", **MIDST}, resume=True)) == weights(whole)
+    assert not earlier.exists()
+
+
+def test_the_digest_beside_a_checkpoint_is_sha256sums(cut):
+    folder = cut[1].directory.checkpoints
+    tool = shutil.which("sha256sum")
+    if tool is None:
+        pytest.skip("there is no sha256sum")
+    said = subprocess.check_output([tool, "--check", "epoch-0002.ckpt.sha256"], cwd=folder, text=True)
+    assert said == "epoch-0002.ckpt: OK\n"
+
+
+@pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])
+def test_a_run_that_was_moved_keeps_the_same_best_epoch(tiny_recipe, monkeypatch, tmp_path, monitor):
+    overrides = {"train.epochs": 4, "train.learning_rate": 0.3, "train.monitor": monitor, "seed": 3}
+    whole = fit(tiny_recipe(), {"name": "cut", **overrides})
+    bests = [_best_of(path) for path in sorted(whole.directory.checkpoints.glob("*.ckpt"))]
+    (tmp_path / "elsewhere").mkdir()
+    with monkeypatch.context() as patch:
+        stop_after(patch, 4)
+        fit(tiny_recipe(), {"name": "cut", **overrides}, runs_dir=tmp_path / "before")
+    (tmp_path / "before" / "cut").rename(tmp_path / "elsewhere" / "cut")
+    moved = fit(tiny_recipe(), {"name": "cut", **overrides}, runs_dir=tmp_path / "elsewhere", resume=True)
+    assert [_best_of(path) for path in sorted(moved.directory.checkpoints.glob("*.ckpt"))] == bests
+    assert weights(moved) == weights(whole)
+
+
+def _best_of(path):
+    return path.name, read_checkpoint(path)["callbacks"]["KeepCheckpoints"]["best"]
+
+
+def keeper(tmp_path, mode="min"):
+    return KeepCheckpoints(
+        tmp_path, origin="", frozen=FrozenWeights(), monitor="m", mode=mode, every_steps=None, stop=PoliteStop()
+    )
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_the_best_epoch_is_the_first_of_the_best_and_never_one_without_a_figure(tmp_path, mode):
+    class Trainer:
+        is_global_zero, max_epochs = True, 6
+        strategy = SimpleNamespace(
+            reduce_boolean_decision=lambda decision, all: decision, checkpoint_io=DurableCheckpointIO(FrozenWeights())
+        )
+
+        def save_checkpoint(self, path):
+            path.touch()
+
+    keep, trainer, chosen = keeper(tmp_path, mode), Trainer(), []
+    for epoch, value in enumerate([np.nan, 0.5, 0.5, 0.4 if mode == "min" else 0.6, np.nan, 0.45]):
+        trainer.current_epoch, trainer.callback_metrics = epoch, {"m": value}
+        keep.on_train_epoch_end(trainer, None)
+        chosen.append(int(keep.best[6:10]))
+    assert chosen == [1, 2, 2, 4, 4, 4]
+    assert sorted(path.name for path in tmp_path.glob("*")) == ["epoch-0004.ckpt", "epoch-0005.ckpt", "epoch-0006.ckpt"]
+
+
+def test_a_checkpoint_whose_best_epoch_is_lost_is_not_gone_on_from(cut, caplog):
+    folder = cut[1].directory.checkpoints
+    last = read_checkpoint(folder / "epoch-0003-batch-000002.ckpt")
+    origin = last["tlkit"]["origin"]
+    assert find_start(folder, origin=origin).best == folder / "epoch-0002.ckpt"
+    (folder / "epoch-0002.ckpt").unlink()
+    assert find_start(folder, origin=origin) is None
+    assert "epoch-0002.ckpt cannot be checked (No such file or directory)." in caplog.text
+
+
+def test_a_full_disk_loses_nothing_and_says_what_to_do(tiny_recipe, whole, monkeypatch):
+    recipe, full = tiny_recipe(), []
+    original = checkpoints._HashedFile.finish
+
+    def finish(self):
+        full.append(1)
+        if len(full) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints._HashedFile, "finish", finish)
+        message = (
+            "runs/cut/checkpoints/epoch-0002.ckpt cannot be written: No space left on device. The checkpoints before "
+            "it are kept. Free some space, then continue with --resume."
+        )
+        with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
+            fit(recipe, {"name": "cut", **MIDST})
+    run = open_run("runs/cut")
+    assert run.status == "failed"
+    assert sorted(path.name for path in run.directory.checkpoints.iterdir()) == [
+        "epoch-0001.ckpt",
+        "epoch-0001.ckpt.sha256",
+    ]
+    assert load_model("runs/cut").card.classes == ("blue", "red")
+    assert weights(fit(recipe, {"name": "cut", **MIDST}, resume=True)) == weights(whole)
+
+
+def test_a_disk_that_fills_in_the_midst_of_a_write_is_named(tmp_path):
+    """The limit on a file's size strikes in the kernel, as a full disk does."""
+    import resource
+    import signal
+
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(RunError, match=r"epoch-0001.ckpt cannot be written: File too large. The checkpoints"):
+            files = DurableCheckpointIO(FrozenWeights())
+            files.save_checkpoint({"weights": torch.zeros(1_000_000)}, tmp_path / "epoch-0001.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_a_number_that_is_not_finite_stops_with_epoch_batch_and_files(tiny_recipe, monkeypatch, what):
+    recipe, steps = tiny_recipe(), []
+    original = Classifier.training_step
+
+    def spoilt(self, batch, batch_idx):
+        steps.append(batch.index)
+        if len(steps) == 3 and what == "loss":
+            batch.image[0] = float("inf")
+        loss = original(self, batch, batch_idx)
+        return loss * torch.tensor(float("nan")) if len(steps) == 3 and what == "gradient" else loss
+
+    monkeypatch.setattr(Classifier, "training_step", spoilt)
+    with pytest.raises(ModelError) as caught:
+        fit(recipe)
+    run = open_run("runs/tiny")
+    files = run.samples.split("train").paths[steps[2].numpy()]
+    assert str(caught.value) == (
+        f"The training {what} became nan in epoch 2, batch 1 (8 images: {', '.join(files[:5])} and 3 more). "
+        "Lower train.learning_rate, or set train.precision to 32."
+    )
+    assert names(run) == ["epoch-0001.ckpt"]
+    assert all(bool(torch.isfinite(t).all()) for t in load_model(run).network.state_dict().values())
+
+
+def test_lightning_leaves_the_position_of_the_loader_alone(cut):
+    """Asking the trainer for its number of steps loses it (Lightning #20550); the recipe's fit never asks."""
+    state = read_checkpoint(cut[1].directory.checkpoints / "epoch-0003-batch-000002.ckpt")
+    assert state["loops"]["fit_loop"]["state_dict"]["combined_loader"] == [{"epoch": 2, "batches": 2}]
+
+
+def test_resuming_with_other_versions_is_warned_of_by_name_and_noted(cut, caplog):
+    recipe, run = cut
+    facts = run.environment
+    facts["packages"]["torch"], facts["packages"]["pandas"], facts["device"] = "2.10.0", "1.0", "cuda"
+    run.directory.write_json(run.directory.environment, facts)
+    resumed = fit(recipe, {"name": "cut", **MIDST}, resume=True)
+    now = resumed.environment["packages"]["torch"]
+    assert (
+        f"The run was started with something else: device cuda → cpu, torch 2.10.0 → {now}. "
+        "It may end in other digits than a run that never stopped."
+    ) in caplog.messages
+    assert resumed.environment["changed_on_resume"] == [{"device": "cuda → cpu", "torch": f"2.10.0 → {now}"}]
+
+
+def test_a_disk_that_fills_beside_the_checkpoints_says_what_to_do(tiny_recipe, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tlkit.training.callbacks.MetricsRecorder.on_train_epoch_end", full)
+    message = "runs/tiny cannot be written: No space left on device. What was saved before is kept. Free some space"
+    with pytest.raises(RunError, match=message):
+        fit(tiny_recipe())
+
+
+def test_two_judgements_at_once_keep_each_others_split(cut, monkeypatch):
+    run = cut[1]
+    run.directory.evaluation.unlink()
+    original, threads = type(run.directory).write_json, []
+
+    def slow(self, path, values):
+        if not threads:  # the other one starts while this one is between reading and writing
+            threads.append(threading.Thread(target=run.evaluate, args=("test",)))
+            threads[0].start()
+            threads[0].join(0.3)
+        original(self, path, values)
+
+    monkeypatch.setattr(type(run.directory), "write_json", slow)
+    run.evaluate("val")
+    threads[0].join()
+    assert sorted(run.directory.read_json(run.directory.evaluation)) == ["test", "val"]
+
+
+@pytest.mark.slow
+def test_the_trackers_record_of_a_resumed_run_holds_the_whole_history(tiny_recipe, monkeypatch, caplog):
+    """W&B cannot go on with an offline record, so the new one starts with the epochs of the one before it."""
+    recipe = tiny_recipe(tail="tracking: {kind: wandb, mode: offline, project: tests}\n")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 10)
+        cut = fit(recipe, {"name": "cut", **MIDST})
+    first = set((cut.path / "wandb").glob("offline-run-*"))
+    resumed = fit(recipe, {"name": "cut", **MIDST}, resume=True)
+    (second,) = set((cut.path / "wandb").glob("offline-run-*")) - first
+    ends = f"This record holds the whole history of the run; {first.pop()} ends where the run was stopped."
+    assert caplog.messages.count(ends) == 1
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(second)]
+    lines = subprocess.check_output(command, text=True, timeout=60).splitlines()
+    history = [record["history"]["item"] for record in map(json.loads, lines) if record["type"] == "history"]
+    figures = [{name: row[name] for name in resumed.history.columns} for row in history if "train_loss" in row]
+    assert figures == resumed.history.to_dict("records")
+
+
+@pytest.mark.parametrize(("batches", "left"), [(4, 2), (8, 1), (12, 0)])
+def test_a_stop_at_the_last_batch_of_an_epoch_loses_no_epoch(tiny_recipe, whole, monkeypatch, batches, left):
+    recipe = tiny_recipe()
+    with monkeypatch.context() as patch:
+        stop_after(patch, batches)
+        cut = fit(recipe, {"name": "cut", **MIDST})
+    assert len(cut.history) == 3 - left
+    assert cut.status == ("interrupted" if left else "finished")  # nothing was left to stop
+    resumed = fit(recipe, {"name": "cut", **MIDST}, resume=True)
+    assert weights(resumed) == weights(whole)

@@ -1,0 +1,142 @@
+"""Runs with scikit-learn's heads: the same files, the same rules, the same predictions from the stored model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import tlkit
+from tlkit.errors import ModelError, RunError
+from tlkit.inference.embed_run import embed_run
+from tlkit.models.model_files import read_tensors
+from tlkit.models.network import load_network
+from tlkit.recipe import load_recipe
+from tlkit.training.plan import plan_tables
+from tlkit.training.prepare import prepare
+
+RECIPE = """\
+recipe_version: 1
+name: {head}
+data: {{root: {root}, batch_size: 8, num_workers: 0, image_size: 32, val: 0.25, test: 0.25}}
+augment: none
+model: {{name: test_resnet, weights: none}}
+strategy: {{kind: frozen, head: {head}}}
+"""
+
+
+@pytest.fixture
+def head_recipe(tmp_path, image_folder, monkeypatch):
+    """Return a maker of recipes with a head, over a small folder of coloured images."""
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    root = image_folder(classes=("blue", "green", "red"), **{"": 20})
+
+    def make(head, *, root=root) -> Path:
+        path = tmp_path / f"{head}.yaml"
+        path.write_text(RECIPE.format(head=head, root=root))
+        return path
+
+    return make
+
+
+def same(one, two):
+    """Return whether two tables predict the same, images named from the root or from here."""
+    order = [np.argsort([Path(path).name + Path(path).parent.name for path in table.path]) for table in (one, two)]
+    return np.allclose(one.proba[order[0]], two.proba[order[1]], atol=1e-6)
+
+
+def test_four_images_in_all_are_cross_validated_in_four_folds(head_recipe, image_folder, caplog):
+    caplog.set_level("INFO", logger="tlkit")
+    run = tlkit.fit(head_recipe("ridge", root=image_folder("few", train=2, val=2, test=2)))
+    assert "head: cross-validated in 4 folds in place of 5, since no more can be filled." in caplog.messages
+    assert run.evaluate("val").accuracy.n == 4
+
+
+def test_linear_head_of_a_run_is_scikit_learns_own_and_a_layer_of_the_model(head_recipe):
+    run = tlkit.fit(head_recipe("logistic"))
+    assert run.status == "finished" and run.evaluate("test").accuracy.value > 0.5
+    card = json.loads((run.path / "model" / "model.json").read_text())
+    assert (card["format_version"], card["head"]["kind"]) == (3, "logistic")
+    assert sorted(path.name for path in (run.path / "model").iterdir()) == ["model.json", "model.safetensors"]
+    features = embed_run(run, splits=("train",))
+    samples = run.samples.split("train")
+    y = samples.targets[[samples.paths.tolist().index(path) for path in features.path]]
+    c, temperature = card["head"]["settings"]["C"], card["head"]["temperature"]
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=c, tol=1e-10, max_iter=100_000))
+    x = features.x.astype(np.float64)
+    expected = softmax(model.fit(x, y).decision_function(x) / temperature, axis=1)
+    tensors = read_tensors(run.path / "model")
+    found = softmax(x @ tensors["head.weight"].numpy().T + tensors["head.bias"].numpy(), axis=1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    network, _ = load_network(run.path / "model")
+    assert network.head.in_features == features.width
+
+
+def test_other_heads_are_stored_beside_the_tensors_and_predict_as_the_run_did(head_recipe):
+    run = tlkit.fit(head_recipe("svm"))
+    stored = run.path / "model"
+    assert json.loads((stored / "model.json").read_text())["format_version"] == 3
+    assert {path.name for path in stored.iterdir()} == {"head.json", "head.skops", "model.json", "model.safetensors"}
+    predictor = tlkit.load_model(run)
+    files = [run.samples.root / path for path in run.samples.split("test").paths]
+    assert same(predictor.predict(files), run.predictions("test"))
+    np.testing.assert_allclose(run.predictions("test").proba.sum(axis=1), 1, atol=1e-5)
+    assert (run.path / "report.html").is_file()
+    with pytest.raises(ModelError, match=r"is of kind svm, which is no layer of a network\. Use tlkit\.load_model"):
+        load_network(stored)
+    assert embed_run(run, splits=("val",)).width == predictor.network.head.in_features
+    (stored / "head.skops").unlink()
+    with pytest.raises(ModelError, match=r"has no head\.skops"):
+        tlkit.load_model(run)
+
+
+def test_head_runs_are_resumed_and_replaced_by_the_same_rules(head_recipe, caplog):
+    path = head_recipe("ridge")
+    run = tlkit.fit(path)
+    before = (run.path / "model" / "model.safetensors").read_bytes()
+    with pytest.raises(RunError, match="holds a finished run"):
+        tlkit.fit(path)
+    tlkit.fit(path, resume=True)
+    assert "is finished; there is nothing to resume" in caplog.text
+    run.directory.set_status("interrupted")
+    (run.path / "model" / "model.safetensors").unlink()
+    assert tlkit.fit(path, resume=True).status == "finished"
+    assert (run.path / "model" / "model.safetensors").read_bytes() == before
+    replaced = tlkit.fit(run.path / "recipe.yaml", {"strategy.head": "knn"}, overwrite=True)
+    assert (replaced.path / "model" / "head.skops").is_file()
+
+
+def test_plan_says_what_happens(head_recipe):
+    _, settings, phase = plan_tables(prepare(load_recipe(head_recipe("lda"))))
+    rows = dict(settings.rows)
+    assert rows["head"] == (
+        "lda: linear discriminant analysis, shrunk covariance; 7 settings by 5-fold cross-validation, calibrated "
+        "out of fold"
+    )
+    assert rows["features"] == "one pass over 30 training images, or from the cache where they are known"
+    assert "optimizer" not in rows and "steps" not in rows
+    assert phase.title == "at once: the head" and set(phase.column("trained")) == {0}
+    assert "head" not in phase.column("block") and "fitted at once" in phase.notes[0]
+
+
+@pytest.mark.slow
+def test_auto_runs_on_the_digits_from_end_to_end(tmp_path, head_recipe, caplog):
+    from tlkit.datasets.digits import make_digits
+
+    make_digits(tmp_path / "digits")
+    for folder in (tmp_path / "digits").glob("*/*"):
+        if folder.is_dir():
+            for image in sorted(folder.iterdir())[20:]:
+                image.unlink()
+    run = tlkit.fit(head_recipe("auto", root=tmp_path / "digits"))
+    facts = json.loads((run.path / "model" / "model.json").read_text())["head"]
+    assert facts["kind"] == facts["choice"]["chosen"]
+    assert [one["kind"] for one in facts["choice"]["candidates"]][:3] == ["logistic", "lda", "ridge"]
+    assert f"head: auto chose {facts['kind']}" in caplog.text
+    assert len(run.evaluate("test").classes) == 10 and run.evaluate("test").accuracy.value > 0.2

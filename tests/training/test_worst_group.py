@@ -1,0 +1,141 @@
+"""The worst group during training: logged with its interval, and able to choose the epoch that is kept."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tlkit.data.loading.batch import Batch
+from tlkit.errors import RecipeError
+from tlkit.recipe import load_recipe
+from tlkit.stats.intervals import wilson
+from tlkit.training.cached_features import FeatureBatches, cached_features
+from tlkit.training.fit import fit
+from tlkit.training.plan import plan_tables
+from tlkit.training.prepare import prepare
+from tlkit.training.resume import origin_of
+from tlkit.training.worst_group_metric import WorstGroup
+
+WORST = "val_worst_group_accuracy"
+
+
+@pytest.fixture
+def recipe(tiny_recipe):
+    """Return a recipe whose images have a group column: every third image of a class is a night picture."""
+    path = tiny_recipe(
+        more=", metadata: metadata.csv, groups: [light]",
+        tail="audit: {by: [light], min_group_size: 2}\n",
+        train=12,
+        val=9,
+        test=6,
+    )
+    root = path.parent / "colours"
+    files = sorted(file.relative_to(root).as_posix() for file in root.rglob("*.png"))
+    rows = [(name, "night" if int(name[-7:-4]) % 3 == 0 else "day") for name in files]
+    pd.DataFrame(rows, columns=["path", "light"]).to_csv(root / "metadata.csv", index=False)
+    path.write_text(path.read_text().replace(", val: 0.25, test: 0.25", ""))
+    return path
+
+
+@pytest.mark.slow
+def test_the_epoch_that_is_kept_is_the_one_whose_worst_group_is_most_accurate(recipe):
+    run = fit(recipe, {"train.monitor": WORST, "train.epochs": 3})
+    history, val = run.history, run.predictions("val")
+    light = val.groups["light"].to_numpy(dtype=str)
+    rates = {name: val.correct[light == name].mean() for name in ("day", "night")}
+    name = min(rates, key=rates.get)
+    assert history[WORST].max() == pytest.approx(rates[name], abs=1e-6)
+    best = int(history[WORST].to_numpy().argmax())
+    inside = light == name
+    expected = wilson(int(val.correct[inside].sum()), int(inside.sum()))
+    assert history[f"{WORST}_low"][best] == pytest.approx(expected.low, abs=1e-6)
+    assert history[f"{WORST}_high"][best] == pytest.approx(expected.high, abs=1e-6)
+    assert (np.diff(history["epoch"]) == 1).all()
+
+
+@pytest.mark.parametrize("strategy", ["full", "frozen"])
+def test_group_balanced_epochs_hold_equally_many_of_every_crossing(recipe, strategy):
+    overrides = {"train.sampling": "group_balanced", "strategy": strategy, "data.batch_size": 5}
+    prepared = prepare(load_recipe(recipe, overrides))
+    cached = cached_features(prepared)
+    batches = prepared.data if cached is None else FeatureBatches(prepared, cached)
+    assert (cached is None) == (strategy == "full")
+    train = prepared.data.samples.split("train")
+    crossed = train.table["label"] + train.table["light"]
+    assert sorted(crossed.value_counts()) == [4, 4, 8, 8]
+    loader, epochs = batches.train_dataloader(), []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        rows = torch.cat([batch.index for batch in loader]).numpy()
+        assert crossed.iloc[rows].value_counts().tolist() == [6, 6, 6, 6]
+        epochs.append(rows.tolist())
+    assert epochs[0] != epochs[1]
+    loader.sampler.set_epoch(0)
+    assert torch.cat([batch.index for batch in loader]).tolist() == epochs[0]
+
+
+def test_sampling_and_loss_by_group_count_the_groups_once(recipe, caplog):
+    prepared = prepare(load_recipe(recipe, {"train.sampling": "group_balanced", "train.loss": "group_dro"}))
+    assert [said for said in caplog.messages if said.startswith("Groups by")] == [
+        "Groups by class × light: 4, of 4 to 8 training images."
+    ]
+    assert len(prepared.classifier.loss.log_q) == 4
+
+
+def test_group_balanced_sampling_needs_groups_and_stands_alone(recipe):
+    with pytest.raises(RecipeError, match=r"train\.sampling is group_balanced, but audit\.by names no column"):
+        load_recipe(recipe, {"train.sampling": "group_balanced", "audit.by": []})
+    with pytest.raises(RecipeError, match="each make up for rare classes"):
+        load_recipe(recipe, {"train.sampling": "group_balanced", "train.class_weights": "balanced"})
+
+
+def test_without_groups_to_be_about_it_is_a_contradiction(recipe):
+    with pytest.raises(RecipeError, match=r"train\.monitor is val_worst_group_accuracy, but audit\.by names no column"):
+        load_recipe(recipe, {"train.monitor": WORST, "audit.by": []})
+    with pytest.raises(RecipeError, match="a soup is chosen by val_loss or val_accuracy"):
+        load_recipe(recipe, {"train.monitor": WORST, "train.soup": 2})
+
+
+def test_images_that_each_of_many_processes_sees_count_once():
+    """Where val has fewer images than there are processes, each of these judges all of them."""
+    watcher = WorstGroup(("day", "night"), torch.tensor([0, 1]))
+    batch = Batch(torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]), torch.tensor([0, 1]))
+    for rank in range(3):
+        trainer = SimpleNamespace(global_rank=rank, world_size=3)
+        watcher.on_validation_batch_end(trainer, None, {"y_pred": torch.tensor([0, 0])}, batch, 0)
+    assert watcher.metric.counts.tolist() == [[0, 1], [1, 0]]
+
+
+def test_groups_that_are_too_small_are_said_before_training(recipe):
+    with pytest.raises(RecipeError, match="needs two groups or more"):
+        fit(recipe, {"train.monitor": WORST, "audit.min_group_size": 10})
+
+
+@pytest.mark.parametrize("strategy", ["full", "frozen"])
+def test_group_dro_weights_the_crossings_of_class_and_group_by_row(recipe, strategy):
+    prepared = prepare(load_recipe(recipe, {"train.loss": "group_dro", "strategy": strategy, "augment": "none"}))
+    train = prepared.data.samples.split("train").table
+    crossed = (train["label"] + train["light"]).to_numpy(dtype=str)
+    code = prepared.classifier.loss.group_of.numpy()
+    assert len(set(zip(crossed, code, strict=True))) == len(set(code)) == len(prepared.classifier.loss.q) == 4
+    settings = dict(plan_tables(prepared)[1].rows)
+    assert settings["loss"] == "group_dro, 4 groups by class × light, step 0.01"
+    before = origin_of(prepared)
+    prepared.classifier.loss.set_groups(code[::-1].copy())
+    assert origin_of(prepared) != before
+
+
+@pytest.mark.slow
+def test_group_dro_trains_alike_on_features_and_images(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    options = {"train.loss": "group_dro", "train.group_dro_step": 0.5, "strategy": "frozen", "augment": "none"}
+    cached = fit(recipe, {"name": "cached", **options})
+    live = fit(recipe, {"name": "live", "features.use": "never", **options})
+    plain = fit(recipe, {"name": "plain", "strategy": "frozen", "augment": "none"})
+    assert "features" in cached.environment and "features" not in live.environment
+    np.testing.assert_allclose(cached.predictions().proba, live.predictions().proba, atol=1e-4)
+    assert np.abs(cached.predictions().proba - plain.predictions().proba).max() > 1e-6

@@ -1,0 +1,1 @@
+"""Questions that need images or features again: advise, label audit, learning curve, slices, repair."""

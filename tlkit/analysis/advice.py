@@ -1,0 +1,260 @@
+"""`Advice`: backbones ranked on somebody's own images, and which of their differences the images cannot resolve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+from tlkit.analysis.advice_tables import advice_sentences, advice_tables
+from tlkit.analysis.feature_scores import Mask
+from tlkit.errors import DataError, refuse_newer
+from tlkit.stats.corrections import holm
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.hypothesis_tests import mcnemar
+from tlkit.stats.paired import Pairs, paired_difference
+from tlkit.tables import Table, to_html
+
+FORMAT_VERSION = 1
+ALPHA = 0.05
+STRONGLY_REGULARISED = ("tv2", "a1", "a1h", "a2", "a3")
+"""First words of the tags of torchvision's second recipes and of those of "ResNet strikes back" (arXiv:2110.00476)."""
+
+
+@dataclass(frozen=True)
+class AdvisedBackbone:
+    """One backbone on the images.
+
+    Attributes:
+        name: what `model.name` takes.
+        weights: what `model.weights` takes.
+        license: of the weights, as their source states it; "unknown" where it states none.
+        image_size: height and width in pixels that the weights expect.
+        width: number of features.
+        parameters: without a classifier.
+        macs: multiply-accumulates of one image; None where they cannot be counted.
+        latency_ms: one image, median of the runs (its `n`).
+        images_per_s: in batches.
+        probe: out-of-fold accuracy of a logistic head, with Wilson's interval.
+        knn: leave-one-out accuracy of the 5 nearest neighbours, with Wilson's interval.
+        log_me: LogME, the higher the better; compares features on the same images, and nothing else.
+    """
+
+    name: str
+    weights: str
+    license: str
+    image_size: tuple[int, int]
+    width: int
+    parameters: int
+    macs: int | None
+    latency_ms: Estimate
+    images_per_s: float
+    probe: Estimate
+    knn: Estimate
+    log_me: float
+
+    @property
+    def label(self) -> str:
+        """The name, with the weights where they are not timm's own."""
+        return self.name if self.weights == "hub" else f"{self.name}@{self.weights}"
+
+    @property
+    def strongly_regularised(self) -> bool:
+        """Whether the tag is one of a recipe with label smoothing, mixup and the like."""
+        return self.name.partition(".")[2].split("_")[0] in STRONGLY_REGULARISED
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A backbone without a rank, and why."""
+
+    name: str
+    weights: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two backbones on the same images.
+
+    Attributes:
+        first: label of the one that is ahead, or at least not behind.
+        second: label of the other.
+        difference: the first one's accuracy minus the second's, with Newcombe's paired interval.
+        p: McNemar's exact test; None where both are right on the same images.
+        p_holm: the same, by Holm's method over all pairs of backbones.
+    """
+
+    first: str
+    second: str
+    difference: Estimate
+    p: float | None
+    p_holm: float | None
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the images tell the two apart."""
+        return self.p_holm is not None and self.p_holm < ALPHA
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Backbones ranked on the same images, best probe first.
+
+    Attributes:
+        images: how many.
+        classes: how many.
+        folds: of the cross-validation.
+        machine: what latencies were measured on.
+        backbones: by falling accuracy of the probe, the quicker one first where it is equal.
+        contrasts: every pair of them.
+        left_out: those without a rank: their weights cannot be had, or they are beyond a limit.
+    """
+
+    images: int
+    classes: int
+    folds: int
+    machine: str
+    backbones: tuple[AdvisedBackbone, ...]
+    contrasts: tuple[Contrast, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def best(self) -> AdvisedBackbone:
+        """The backbone with the most accurate probe."""
+        return self.backbones[0]
+
+    @property
+    def tied(self) -> tuple[AdvisedBackbone, ...]:
+        """The backbones that the images cannot tell from the best, without it, in the order of the ranking."""
+        unresolved = {
+            other
+            for pair in self.contrasts
+            for one, other in ((pair.first, pair.second), (pair.second, pair.first))
+            if one == self.best.label and not pair.resolved
+        }
+        return tuple(backbone for backbone in self.backbones if backbone.label in unresolved)
+
+    @property
+    def suggested(self) -> AdvisedBackbone:
+        """The quickest of the best and those that the images cannot tell from it."""
+        return min((self.best, *self.tied), key=_ms)
+
+    @property
+    def pareto(self) -> tuple[AdvisedBackbone, ...]:
+        """The backbones that no other one equals or beats in both accuracy and latency, the quickest first."""
+        front: list[AdvisedBackbone] = []
+        for backbone in sorted(self.backbones, key=lambda one: (_ms(one), -_accuracy(one))):
+            if not front or _accuracy(backbone) > _accuracy(front[-1]):
+                front.append(backbone)
+        return tuple(front)
+
+    def recipe(self) -> str:
+        """Return the line of a recipe that uses the suggested backbone."""
+        return f"model: {{name: {self.suggested.name}, weights: {_quoted(self.suggested.weights)}}}"
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return the tables that show this advice: the ranking, with what it means, and what has no rank."""
+        return advice_tables(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        return {
+            "format_version": FORMAT_VERSION,
+            **{name: getattr(self, name) for name in ("images", "classes", "folds", "machine")},
+            "backbones": [{**asdict(one), "image_size": list(one.image_size)} for one in self.backbones],
+            "contrasts": [asdict(one) for one in self.contrasts],
+            "left_out": [asdict(one) for one in self.left_out],
+            "suggested": {"name": self.suggested.name, "weights": self.suggested.weights},
+            "sentences": advice_sentences(self),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Advice:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            DataError: a newer tlkit wrote it.
+        """
+        refuse_newer("This advice was", values["format_version"], known=FORMAT_VERSION, error=DataError)
+        backbones = tuple(
+            AdvisedBackbone(
+                **{
+                    **one,
+                    "image_size": tuple(one["image_size"]),
+                    **{name: Estimate.from_dict(one[name]) for name in ("latency_ms", "probe", "knn")},
+                }
+            )
+            for one in values["backbones"]
+        )
+        contrasts = tuple(
+            Contrast(**{**one, "difference": Estimate.from_dict(one["difference"])}) for one in values["contrasts"]
+        )
+        left_out = tuple(LeftOut(**one) for one in values["left_out"])
+        plain = {name: values[name] for name in ("images", "classes", "folds", "machine")}
+        return cls(backbones=backbones, contrasts=contrasts, left_out=left_out, **plain)
+
+    def __repr__(self) -> str:
+        return f"Advice({len(self.backbones)} backbones on {self.images} images, best {self.best.label})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return to_html(self.tables())
+
+
+def rank(
+    backbones: Sequence[tuple[AdvisedBackbone, Mask]],
+    *,
+    classes: int,
+    folds: int,
+    machine: str,
+    left_out: Sequence[LeftOut] = (),
+) -> Advice:
+    """Rank backbones by their probes and compare every two of them on the same images.
+
+    McNemar's test takes the images as the sample and the heads as they are; what other training images would have
+    changed is not in it (Dietterich 1998, Neural Computation 10:1895, section 3).
+
+    Args:
+        backbones: each with whether its probe is right on each image, shape (N,), the images in one order.
+        classes: how many.
+        folds: of the cross-validation.
+        machine: what latencies were measured on.
+        left_out: backbones without a rank.
+    """
+    assert backbones, "one backbone at least"
+    ordered = sorted(backbones, key=lambda one: (-_accuracy(one[0]), _ms(one[0]), one[0].label))
+    counted = [
+        (
+            one.label,
+            other.label,
+            Pairs(int((a & b).sum()), int((a & ~b).sum()), int((b & ~a).sum()), int((~a & ~b).sum())),
+        )
+        for (one, a), (other, b) in combinations(ordered, 2)
+    ]
+    tests = [mcnemar(pairs.first, pairs.second) for *_, pairs in counted]
+    p = [None if test is None else test.p for test in tests]
+    contrasts = tuple(
+        Contrast(
+            first, second, paired_difference(Pairs(pairs.both, pairs.second, pairs.first, pairs.neither)), one, adjusted
+        )
+        for (first, second, pairs), one, adjusted in zip(counted, p, holm(p), strict=True)
+    )
+    ranked = tuple(one for one, _ in ordered)
+    return Advice(len(ordered[0][1]), classes, folds, machine, ranked, contrasts, tuple(left_out))
+
+
+def _accuracy(backbone: AdvisedBackbone) -> float:
+    assert backbone.probe.value is not None, "there are images"
+    return backbone.probe.value
+
+
+def _ms(backbone: AdvisedBackbone) -> float:
+    assert backbone.latency_ms.value is not None, "it was measured"
+    return backbone.latency_ms.value
+
+
+def _quoted(text: str) -> str:
+    plain = all(character.isalnum() or character in "-_./:" for character in text)
+    return text if plain else "'" + text.replace("'", "''") + "'"

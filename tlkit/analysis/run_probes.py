@@ -1,0 +1,116 @@
+"""Questions to a run answered from cached features: what more images would bring, and out-of-fold predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tlkit.analysis.learning_curve import learning_curve as curve_of_features
+from tlkit.analysis.learning_curve_result import LearningCurve
+from tlkit.analysis.out_of_fold import OutOfFold
+from tlkit.analysis.out_of_fold import out_of_fold as out_of_fold_of_features
+from tlkit.choices import HeadKind
+from tlkit.features.cache import FeatureCache
+from tlkit.features.features import Features
+from tlkit.inference.embed_run import embed_run
+from tlkit.inference.extraction import Progress
+from tlkit.runs.run import Run, open_run
+from tlkit.samples import Samples
+
+
+def learning_curve(
+    run: Run | str | Path,
+    *,
+    head: HeadKind = "logistic",
+    sizes: tuple[int, ...] | None = None,
+    folds: int = 5,
+    repeats: int = 3,
+    cache: FeatureCache | None = None,
+    progress: Progress | None = None,
+) -> LearningCurve:
+    """Measure how accuracy grows with the number of training images, by the backbone of a run's stored model.
+
+    The run's training images are learnt from and predicted in folds; its val and test images take no part. A backbone
+    that was fine-tuned has seen them all, and its curve flatters: give a run with a frozen one.
+
+    Args:
+        run: a run or its directory.
+        head: kind of the head that learns from the features.
+        sizes: images per class, at least 2 each; default: 8 sizes up to what there is.
+        folds: how many.
+        repeats: how many times to deal folds and subsets anew.
+        cache: where features are kept; default: `FeatureCache()`.
+        progress: called with (images done, images in all) for those that are not in the cache.
+
+    Raises:
+        TlkitError: there is no such run, it has no stored model, or its images are too few.
+    """
+    run = run if isinstance(run, Run) else open_run(run)
+    features, samples, groups = read_features(run, ("train",), cache=cache, progress=progress)
+    return curve_of_features(
+        features.x,
+        samples.targets,
+        classes=samples.classes,
+        kind=head,
+        sizes=sizes,
+        folds=folds,
+        repeats=repeats,
+        seed=run.recipe.seed,
+        keys=features.path.tolist(),
+        digests=features.digest.tolist(),
+        groups=groups,
+        confidence=run.recipe.evaluate.confidence,
+    )
+
+
+def out_of_fold(
+    run: Run | str | Path,
+    *,
+    head: HeadKind = "logistic",
+    folds: int = 5,
+    repeats: int = 1,
+    cache: FeatureCache | None = None,
+    progress: Progress | None = None,
+) -> OutOfFold:
+    """Predict each of a run's training images by a head that has not learnt from it: the raw material of a label audit.
+
+    Args:
+        run: a run or its directory; with a frozen backbone, since a fine-tuned one has learnt from all of them.
+        head: kind of the head.
+        folds: how many.
+        repeats: how many times to deal the folds anew; probabilities are averaged.
+        cache: where features are kept; default: `FeatureCache()`.
+        progress: called with (images done, images in all) for those that are not in the cache.
+
+    Raises:
+        TlkitError: there is no such run, it has no stored model, or its images are too few.
+    """
+    run = run if isinstance(run, Run) else open_run(run)
+    features, samples, groups = read_features(run, ("train",), cache=cache, progress=progress)
+    return out_of_fold_of_features(
+        features.x,
+        samples.targets,
+        classes=samples.classes,
+        paths=features.path.tolist(),
+        kind=head,
+        folds=folds,
+        repeats=repeats,
+        seed=run.recipe.seed,
+        digests=features.digest.tolist(),
+        groups=groups,
+        group_table=samples.groups.reset_index(drop=True),
+    )
+
+
+def read_features(
+    run: Run, splits: Sequence[str], *, cache: FeatureCache | None = None, progress: Progress | None = None
+) -> tuple[Features, Samples, list[str] | None]:
+    """Return features and samples of some splits' readable images, row for row, and what folds must not tear apart."""
+    features = embed_run(run, splits=splits, cache=cache, progress=progress)
+    samples = run.samples
+    wanted = samples.table["split"].isin(list(splits)) & samples.table["path"].isin(features.path.tolist())
+    table = samples.table[wanted].reset_index(drop=True)
+    samples = Samples(samples.root, samples.classes, table)
+    column = run.recipe.data.group_by
+    groups = None if column is None else table[column].fillna("").tolist()
+    return features.of(samples.paths), samples, groups

@@ -1,0 +1,149 @@
+"""The run that a repair leaves: the parent's backbone and images, another head, and where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from tlkit.audit.repair_result import Repair
+from tlkit.features.features import Features
+from tlkit.features.heads import LinearPart
+from tlkit.inference.predictor import Predictor
+from tlkit.models.model_files import TENSORS_FILE, save_artifact
+from tlkit.models.network import Network
+from tlkit.recipe import Recipe, dump_recipe, load_recipe
+from tlkit.runs import RunDirectory, write_lock
+from tlkit.runs.lifecycle import replacing
+from tlkit.runs.run import Run
+from tlkit.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+
+def require_free(parent: Run, name: str | None, *, overwrite: bool) -> Recipe:
+    """Return the parent's recipe under the new run's name, once its place is found free.
+
+    Raises:
+        TlkitError: the name cannot be used, or the place is taken.
+    """
+    own = name or f"{parent.directory.name}-repaired"
+    recipe = load_recipe(parent.directory.recipe, {"name": own})
+    RunDirectory.require_free(parent.path.parent / own, overwrite=overwrite)
+    return recipe
+
+
+def linear_part(predictor: Predictor) -> LinearPart | None:
+    """Return weight and bias of a stored head; None where it is no linear one."""
+    head = predictor.network.head
+    if not isinstance(head, torch.nn.Linear):
+        return None
+    weight, bias = (tensor.detach().cpu().float().numpy() for tensor in (head.weight, head.bias))
+    return LinearPart(weight, bias)
+
+
+def repaired_predictor(predictor: Predictor, part: LinearPart) -> Predictor:
+    """Return a predictor with the same backbone and another head."""
+    old, card = predictor.network, predictor.card
+    classes, width = part.weight.shape
+    network = Network(old.backbone, num_features=width, num_classes=classes, drop_rate=card.drop_rate)
+    assert isinstance(network.head, torch.nn.Linear), "a new network has a linear head"
+    with torch.no_grad():
+        network.head.weight.copy_(torch.from_numpy(part.weight))
+        network.head.bias.copy_(torch.from_numpy(part.bias))
+    return Predictor(network, replace(card, head={}), device=predictor.device)
+
+
+def write_repaired(
+    parent: Run,
+    result: Repair,
+    *,
+    recipe: Recipe,
+    predictor: Predictor,
+    features: Features,
+    samples: Samples,
+    overwrite: bool,
+) -> Run:
+    """Write the run of a repaired head beside its parent, with predictions, evaluation, audit and report.
+
+    Args:
+        parent: the run whose head it was.
+        result: what the repair found.
+        recipe: the parent's, under the new run's name.
+        predictor: the parent's backbone with the repaired head.
+        features: of the images of all splits.
+        samples: the images.
+        overwrite: replace an earlier run of that name.
+
+    Raises:
+        RunError: the place is taken, or another process writes it.
+    """
+    path = parent.path.parent / recipe.name
+    with write_lock(path):
+        RunDirectory.require_free(path, overwrite=overwrite)
+        with replacing(path):
+            directory = RunDirectory.create(path)
+            model = _copy_parent(directory, parent, result, recipe=recipe, predictor=predictor)
+            for split in parent.directory.predicted_splits:
+                predictions = model.predict_features(features, samples.split(split))
+                directory.predictions(split).parent.mkdir(exist_ok=True)
+                predictions.to_parquet(directory.predictions(split))
+            directory.write_json(directory.repair, result.to_dict())
+            directory.set_status("finished")
+            return _judged(Run(directory))
+
+
+def _judged(run: Run) -> Run:
+    """Store what every fit stores: evaluation and audit of each split, and the report."""
+    for split in run.directory.predicted_splits:
+        run.evaluate(split)
+        if run.recipe.audit.by:
+            run.audit(split=split)
+    if run.recipe.report.enabled:
+        run.report()
+    return run
+
+
+def _copy_parent(
+    directory: RunDirectory, parent: Run, result: Repair, *, recipe: Recipe, predictor: Predictor
+) -> Predictor:
+    """Write what the new run shares with its parent, and the model; return that with its card."""
+    digest = _digest(parent.directory.model / TENSORS_FILE)
+    origin = {
+        "parent": result.parent,
+        "parent_digest": digest,
+        "method": result.chosen,
+        "by": list(result.by),
+        "judged_by": result.judged_by,
+        "margin": result.margin,
+    }
+    sentence = (
+        f"The head was repaired from that of {result.parent} (sha256 {digest[:12]}) by {result.chosen}, chosen on val "
+        f"for the worst group by {result.judged_by}; its figures for val flatter."
+    )
+    header = f"# The head of this run comes from: tlkit repair {result.parent}" + "".join(
+        f" --by {column}" for column in result.by
+    )
+    directory.write_text(directory.recipe, f"{header}\n{dump_recipe(recipe)}")
+    directory.write_json(directory.environment, {**parent.environment, "repair": origin})
+    old = parent.directory
+    for source, target in (
+        (old.split, directory.split),
+        (old.set_aside, directory.set_aside),
+        (old.leaks, directory.leaks),
+        (old.attribution, directory.attribution),
+    ):
+        if source.is_file():
+            shutil.copyfile(source, target)
+    card = replace(predictor.card, head={"kind": "repaired", **origin, "sentence": sentence})
+    save_artifact(directory.model, predictor.network.state_dict(), card)
+    return Predictor(predictor.network, card, device=predictor.device)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

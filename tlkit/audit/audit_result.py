@@ -1,0 +1,240 @@
+"""`Audit`: what an audit found, as values that go to JSON and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tlkit.audit.criteria import CriterionResult, criteria_of, worst_verdict
+from tlkit.audit.group_profiles import ProfileTable, profiles_from_dict
+from tlkit.audit.group_tables import CROSS, Gap, GroupRow, GroupTable, Verdict, as_json, record, table_from_dict
+from tlkit.audit.groups.group_columns import Kind
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.rates import Metric, Rate
+from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
+from tlkit.stats.estimate import Estimate
+
+FORMAT_VERSION = 3
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What a column was taken for, and whether its missing values have to do with errors.
+
+    Attributes:
+        column: its name.
+        kind: categorical, boolean, ordered, continuous or multi-valued.
+        how: how the groups were made, as text.
+        missing: labelled images with a missing value.
+        missing_p: p-value of the χ² test that errors are as frequent where the value is missing as where it is known;
+            None where nothing is missing, or nothing but right or wrong.
+        missing_test: "chi-square", or "permutation" where an expected count is below 5; the test of the audit's design
+            (`AuditOptions.test_name`) where images are weighted, in clusters or matched.
+        groups: names of its groups, then "(missing)".
+        images: labelled images of each, however few.
+        right: how many of them are predicted right.
+    """
+
+    column: str
+    kind: Kind
+    how: str
+    missing: int
+    missing_p: float | None = None
+    missing_test: str = ""
+    groups: tuple[str, ...] = ()
+    images: tuple[int, ...] = ()
+    right: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How the rates of a classifier compare across groups, with what is certain and what is not.
+
+    Attributes:
+        settings: the options that it was made with.
+        images: labelled images, which all counts are about.
+        unlabelled: images left out because their class is not known.
+        overall: accuracy over all labelled images, weighted where they have weights, with its interval.
+        tests: number of tests against the rest that Holm's correction counts.
+        tables: one per rate and combination of columns: single columns first, then intersections.
+        columns: what each column was taken for.
+        profiles: calibration, ranking and recall by class for the groups of each combination of columns.
+    """
+
+    settings: AuditOptions
+    images: int
+    unlabelled: int
+    overall: Estimate
+    tests: int
+    tables: tuple[GroupTable, ...]
+    columns: tuple[ColumnFacts, ...] = ()
+    profiles: tuple[ProfileTable, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAIL if any row fails, PASS if all rows that are judged pass, else NOT ENOUGH DATA."""
+        return worst_verdict(self.tables)
+
+    @property
+    def criteria(self) -> tuple[CriterionResult, ...]:
+        """How far the groups are from each criterion that was chosen, for every combination of columns."""
+        return criteria_of(self)
+
+    @property
+    def worst(self) -> dict[str, GroupRow]:
+        """The row of the worst group, by table name; tables without a gap are left out."""
+        return {table.name: table.worst for table in self.tables if table.worst is not None}
+
+    @property
+    def gaps(self) -> dict[str, Gap]:
+        """The largest gap, by table name; tables without one are left out."""
+        return {table.name: table.gap for table in self.tables if table.gap is not None}
+
+    def group_table(
+        self, by: str | Sequence[str], *, metric: Metric = "accuracy", class_name: str | None = None
+    ) -> GroupTable:
+        """Return one table.
+
+        Args:
+            by: a column, or the columns of an intersection in any order.
+            metric: the rate.
+            class_name: the class it is about; None for the accuracy.
+
+        Raises:
+            TlkitError: the audit has no such table.
+        """
+        columns = {by} if isinstance(by, str) else set(by)
+        for table in self.tables:
+            if set(table.columns) == columns and (table.metric, table.class_name) == (metric, class_name):
+                return table
+        wanted, names = CROSS.join(sorted(columns)), [table.name for table in self.tables]
+        wanted = wanted if metric == "accuracy" else f"{wanted}, {Rate(metric, class_name).name}"
+        raise TlkitError(
+            f"This audit has no table {wanted!r}.{did_you_mean(wanted, names)} Its tables are: "
+            f"{first_few([repr(name) for name in names], most=10)}."
+        )
+
+    def table(
+        self, by: str | Sequence[str] | None = None, *, metric: Metric = "accuracy", class_name: str | None = None
+    ) -> pd.DataFrame:
+        """Return one table, or all of them below each other, as a DataFrame with one row a group.
+
+        Args:
+            by: a column, or the columns of an intersection in any order; None = all tables.
+            metric: the rate; not used for all tables.
+            class_name: the class it is about, None for the accuracy; not used for all tables.
+
+        Raises:
+            TlkitError: the audit has no such table.
+        """
+        tables = self.tables if by is None else (self.group_table(by, metric=metric, class_name=class_name),)
+        frame = pd.DataFrame([record(table, row) for table in tables for row in table.rows])
+        texts = ("by", "group", "metric", "class_name", "verdict", "rest_needed", "wide")
+        whole = dict.fromkeys(("n", "images", "images_needed"), "Int64")
+        return frame.astype({name: whole.get(name, "float64") for name in frame.columns if name not in texts})
+
+    def profile_table(self, by: str | Sequence[str]) -> ProfileTable:
+        """Return calibration, ranking and recall by class of the groups of a column, or of an intersection.
+
+        Raises:
+            TlkitError: the audit has no such table.
+        """
+        columns = {by} if isinstance(by, str) else set(by)
+        for table in self.profiles:
+            if set(table.columns) == columns:
+                return table
+        names = [table.by for table in self.profiles]
+        raise TlkitError(
+            f"This audit has no profiles by {CROSS.join(sorted(columns))!r}. It has them by: "
+            f"{first_few(names, most=10)}."
+        )
+
+    def export(self, path: Path | str, *, k: int = 5) -> pd.DataFrame:
+        """Write the counts of all groups as CSV so that no cell of fewer than k images can be read or worked out.
+
+        Args:
+            path: a new file.
+            k: cells with fewer images, or fewer right or wrong ones, are hidden, at least 2.
+
+        Returns:
+            What was written: `by`, `group`, `images` and `right` for single columns, NA where hidden.
+
+        Raises:
+            TlkitError: the file exists, or k is below 2.
+        """
+        from tlkit.audit.cell_suppression import write_export
+
+        return write_export(self, Path(path), k=k)
+
+    def summary_rows(self) -> list[tuple[str, ...]]:
+        """Return all tables as text, one tuple a row, the header first: for the command line and reports."""
+        from tlkit.audit.words import summary_rows
+
+        return summary_rows(self)
+
+    def headline(self) -> list[str]:
+        """Return the audit in a few sentences: what to read first."""
+        from tlkit.audit.audit_summary import headline
+
+        return headline(self)
+
+    def sentences(self) -> list[str]:
+        """Return what was found, and what could not be found, in plain English."""
+        from tlkit.audit.words import sentences
+
+        return sentences(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values with every number, also those of small groups; `from_dict` reads them back.
+
+        What is handed on is `to_published`.
+        """
+        plain: dict[str, Any] = as_json(asdict(self))
+        return {"version": FORMAT_VERSION, "complete": True, **plain}
+
+    def to_published(self) -> dict[str, Any]:
+        """Return plain JSON values without what the tables hide: what `tlkit audit --json` prints; see `published`."""
+        from tlkit.audit.redaction import published_audit
+
+        return published_audit(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Audit:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            TlkitError: it was written by a newer tlkit, or by `to_published`.
+        """
+        if not values.get("complete", True):
+            raise TlkitError(
+                "This audit was published without the numbers of small groups, so it cannot be read back. Use the "
+                "run's audit.json, or what `Audit.to_dict` returns."
+            )
+        refuse_newer("This audit was", values["version"], known=FORMAT_VERSION)
+        return cls(
+            settings=AuditOptions.from_dict(values["settings"]),
+            images=values["images"],
+            unlabelled=values["unlabelled"],
+            overall=Estimate.from_dict(values["overall"]),
+            tests=values["tests"],
+            tables=tuple(table_from_dict(table) for table in values["tables"]),
+            columns=tuple(_facts(facts) for facts in values.get("columns", ())),
+            profiles=tuple(profiles_from_dict(table) for table in values.get("profiles", ())),
+        )
+
+    def __repr__(self) -> str:
+        overall = f"{self.images} images, accuracy {self.overall.format()}"
+        return f"Audit(by {', '.join(self.settings.by)}: {self.verdict}; {overall})"
+
+    def _repr_html_(self) -> str:
+        from tlkit.audit.page import audit_html
+
+        return audit_html(self)
+
+
+def _facts(values: Mapping[str, Any]) -> ColumnFacts:
+    return ColumnFacts(**{**values, **{name: tuple(values.get(name, ())) for name in ("groups", "images", "right")}})

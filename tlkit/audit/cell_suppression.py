@@ -1,0 +1,92 @@
+"""An audit to hand out: counts by group, with small cells hidden so that sums do not give them away."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.audit.audit_result import Audit, ColumnFacts
+from tlkit.errors import TlkitError
+
+logger = logging.getLogger(__name__)
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+def write_export(audit: Audit, path: Path, *, k: int = 5) -> pd.DataFrame:
+    """Write the images and the right predictions of every group of single columns as CSV, small cells hidden.
+
+    A cell of 1 to k − 1 images is hidden, and so is the number of right ones where right or wrong ones are so few.
+    Where the sum of a column's groups, which another column gives, would tell what is hidden, the next smallest cells
+    are hidden as well, until two are and hold k images or more; of right ones, and of wrong ones, k or none
+    (complementary suppression: Cox 1980, J. Am. Stat. Assoc. 75:377). Crossed columns and rates of single
+    classes are left out: their sums would give cells away.
+    What several exports of overlapping images tell together is not controlled.
+
+    Args:
+        audit: what to write.
+        path: a new file.
+        k: the fewest images that a cell may show, at least 2.
+
+    Returns:
+        What was written: `by`, `group`, `images`, `right`; NA = hidden.
+
+    Raises:
+        TlkitError: the file exists, or `k` is below 2.
+    """
+    if k < 2:
+        raise TlkitError(f"k is {k}. Hide cells of fewer than 2 images at least: k=2 or more.")
+    if path.exists():
+        raise TlkitError(f"{path} exists. Remove it, or name another file.")
+    frame = pd.concat([_table(one, k) for one in audit.columns], ignore_index=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(path, index=False, lineterminator="\n", na_rep="hidden")
+    logger.info("Wrote %s: images and right predictions of %d groups, cells below %d hidden.", path, len(frame), k)
+    return frame
+
+
+def _table(facts: ColumnFacts, k: int) -> pd.DataFrame:
+    n, good = np.array(facts.images, dtype=np.int64), np.array(facts.right, dtype=np.int64)
+    no_n = hidden_cells(n, (n > 0) & (n < k), k=k)
+    bad = n - good
+    few = ((good > 0) & (good < k)) | ((bad > 0) & (bad < k))
+    no_good = hidden_cells(n, no_n | few, k=k, parts=(good, bad))
+    return pd.DataFrame(
+        {
+            "by": facts.column,
+            "group": list(facts.groups),
+            "images": pd.array(n, dtype="Int64").copy(),
+            "right": pd.array(good, dtype="Int64").copy(),
+        }
+    ).assign(images=lambda frame: frame["images"].mask(no_n), right=lambda frame: frame["right"].mask(no_good))
+
+
+def hidden_cells(sizes: Ints, small: Mask, *, k: int, parts: Sequence[Ints] = ()) -> Mask:
+    """Return which cells to hide so that the sum of all cells tells of none of the small ones.
+
+    Args:
+        sizes: images of each cell, shape (G,).
+        small: cells that must be hidden, shape (G,).
+        k: the fewest images that the hidden cells must hold together.
+        parts: what the cells consist of, each of shape (G,), such as right and wrong images: of each of them the hidden
+            cells must hold k or none together, too.
+
+    Returns:
+        Shape (G,): none, or at least two cells that hold k images or more, or all that are not empty.
+    """
+    hidden = small.copy()
+    if not hidden.any():
+        return hidden
+    for cell in np.argsort(sizes, kind="stable"):
+        together = [int(part[hidden].sum()) for part in parts]
+        if np.count_nonzero(hidden) >= 2 and sizes[hidden].sum() >= k and not any(0 < part < k for part in together):
+            break
+        if sizes[cell] > 0:
+            hidden[cell] = True
+    return hidden

@@ -1,0 +1,354 @@
+"""What a rate of each group rests on: independent images, weighted ones, clusters of them, or matched pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.audit.groups.intersections import Cells
+from tlkit.audit.options import AuditOptions
+from tlkit.stats.cluster_sampling import Units
+from tlkit.stats.dependent_samples import (
+    Moments,
+    cluster_moments,
+    cluster_test,
+    effective_size,
+    max_gap_normal,
+    score_test,
+    stratified_exact,
+)
+from tlkit.stats.hypothesis_tests import GapTest, fisher_exact, max_gap
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Sides = tuple[Floats, Floats, Floats, Floats]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One rate of all groups and of what each is compared with.
+
+    Arrays have one entry a row: the G groups, then the images with a missing value. Effective counts are those of an
+    independent sample that would say as much; for independent images they are the counts.
+
+    Attributes:
+        n: images in the denominator, shape (G + 1,).
+        rest_n: images in the denominator of the rest, shape (G + 1,).
+        k_eff: effective numerators, shape (G + 1,).
+        n_eff: effective denominators, shape (G + 1,).
+        rate_n: effective denominators of the rates' own intervals, shape (G + 1,): fewer than `n_eff` where a few
+            clusters bring most of the errors.
+        sides: effective counts k, n of the group and k, n of the rest in the comparison, each of shape (G + 1,).
+        correlation: correlation of the group's rate and that of the rest, shape (G + 1,).
+        among: correlation of the groups' rates, shape (G, G); None = independent.
+        p: p-value of row i against the rest.
+        spread: variance of the difference of row i from the rest, or from another row, with its degrees of freedom;
+            (nan, 0) for independent images, whose intervals need neither.
+        gap: test of the largest gap among the groups of a mask of shape (G,).
+        clusters: clusters of each row, shape (G + 1,); None where images are independent.
+    """
+
+    n: Ints
+    rest_n: Ints
+    k_eff: Floats
+    n_eff: Floats
+    rate_n: Floats
+    sides: Sides
+    correlation: Floats
+    among: Floats | None
+    p: Callable[[int], float | None]
+    spread: Callable[[int, int | None], tuple[float, float]]
+    gap: Callable[[Mask], GapTest | None]
+    clusters: Ints | None = None
+
+
+@dataclass(frozen=True)
+class Design:
+    """How the labelled images hang together.
+
+    Attributes:
+        weights: one an image, shape (N,), at least 0; None = all alike.
+        unit: cluster or matched set of each image, shape (N,), in 0…M-1; None = independent images.
+        paired: whether the units are matched sets, within which a group is compared with the rest.
+    """
+
+    weights: Floats | None = None
+    unit: Ints | None = None
+    paired: bool = False
+
+    def units(self, n: int) -> Units:
+        """Return weight and cluster of each of the n images; a matched set is a cluster, else an image is its own."""
+        weight = np.ones(n) if self.weights is None else self.weights
+        return Units(weight, np.arange(n) if self.unit is None else self.unit)
+
+    def take(self, rows: Mask | Ints) -> Design:
+        """Return how some of the images hang together."""
+        unit = None if self.unit is None else np.unique(self.unit[rows], return_inverse=True)[1].astype(np.int64)
+        return Design(None if self.weights is None else self.weights[rows], unit, self.paired)
+
+
+def independent(cells: Cells, *, k: Ints, n: Ints, options: AuditOptions) -> Sample:
+    """Return the sample of independent images, from counts: Fisher's test, and successes dealt anew for the gap.
+
+    Args:
+        cells: the groups.
+        k: numerators of the patterns, shape (P + 1,), the last entry for the images with a missing value.
+        n: denominators of the patterns, shape (P + 1,).
+        options: number and seed of the random deals for the largest gap.
+    """
+    own_k, own_n = cells.gather(k), cells.gather(n)
+    is_group = np.arange(len(own_n)) < len(own_n) - 1
+    rest_k = k[:-1].sum() - np.where(is_group, own_k, 0)
+    rest_n = n[:-1].sum() - np.where(is_group, own_n, 0)
+    member = cells.member
+
+    def p(i: int) -> float | None:
+        return fisher_exact(int(own_k[i]), int(own_n[i]), int(rest_k[i]), int(rest_n[i]))
+
+    def gap(shown: Mask) -> GapTest | None:
+        if member is None:
+            return max_gap(k[:-1][shown], n[:-1][shown], draws=options.draws, seed=options.seed)
+        return max_gap(k[:-1], n[:-1], member=member[:, shown], draws=options.draws, seed=options.seed)
+
+    among = None
+    if member is not None:  # groups that share images rise and fall together
+        both = member.T.astype(np.float64) @ (n[:-1, None] * member)
+        size = np.sqrt(np.maximum(np.diagonal(both), 1.0))
+        among = both / np.outer(size, size)
+    floats = tuple(np.asarray(counts, dtype=np.float64) for counts in (own_k, own_n, rest_k, rest_n))
+    sides = (floats[0], floats[1], floats[2], floats[3])
+    return Sample(own_n, rest_n, sides[0], sides[1], sides[1], sides, np.zeros(len(own_n)), among, p, _no_spread, gap)
+
+
+def designed(cells: Cells, design: Design, *, counts: Mask, base: Mask, code: Ints, options: AuditOptions) -> Sample:
+    """Return the sample of weighted, clustered or matched images, from the images themselves.
+
+    Args:
+        cells: the groups.
+        design: how the images hang together.
+        counts: whether an image counts in the numerator, shape (N,).
+        base: whether it counts in the denominator, shape (N,).
+        code: pattern of each image, shape (N,), in 0…P, P = a value is missing.
+        options: level of the intervals, number and seed of the random draws for the largest gap.
+    """
+    assert design.weights is None or not design.paired, "matched images are compared one by one"
+    weights, every = np.ones(len(code)) if design.weights is None else design.weights, _rows_of(cells)
+    images = _totals(code, np.ones(len(code)), base, every).round().astype(np.int64)
+    if design.unit is None:
+        found = _weighted(code, weights, counts=counts, base=base, every=every)
+        compared = _compare_weighted(found)
+    else:
+        good, all_ = (_by_unit(design.unit, code, values, base, every) for values in (weights * counts, weights))
+        found = _clustered(good, all_, images, options.confidence)
+        compared = _compare_clusters(found)
+        if design.paired:
+            compared = _compare_matched(good, all_, images, options.confidence, among_groups=compared)
+    rows = len(images) // 2
+    among = None if found.shared is None else found.shared[: rows - 1, : rows - 1]
+
+    def gap(shown: Mask) -> GapTest | None:
+        seen = np.flatnonzero(shown)
+        if np.any(found.size[seen] <= 0):
+            return None
+        together = None if among is None else among[np.ix_(seen, seen)]
+        return max_gap_normal(found.rate[seen], found.size[seen], together, draws=options.draws, seed=options.seed)
+
+    return Sample(
+        images[:rows],
+        images[rows:],
+        found.k_eff[:rows],
+        found.size[:rows],
+        found.rate_size[:rows],
+        compared.sides,
+        compared.correlation,
+        among,
+        compared.p,
+        compared.spread,
+        gap,
+        None if found.moments is None else found.moments.clusters[:rows],
+    )
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """The rates of each row, then of what each is compared with: arrays of 2 · (G + 1).
+
+    Attributes:
+        rate: 0 where there is no image.
+        size: effective sizes, for comparisons.
+        rate_size: effective sizes, for the interval of a rate by itself.
+        moments: of the clusters; None without any.
+        shared: correlation of the rates, a matrix; None where they are independent.
+    """
+
+    rate: Floats
+    size: Floats
+    rate_size: Floats
+    moments: Moments | None = None
+    shared: Floats | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are, G + 1."""
+        return len(self.rate) // 2
+
+    @property
+    def k_eff(self) -> Floats:
+        """Effective numerators."""
+        return self.rate * self.size
+
+    @property
+    def sides(self) -> Sides:
+        """Effective k and n of each row, then of what it is compared with."""
+        rows = self.rows
+        return self.k_eff[:rows], self.size[:rows], self.k_eff[rows:], self.size[rows:]
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """How each row compares with the rest; the attributes are those of `Sample`."""
+
+    sides: Sides
+    correlation: Floats
+    p: Callable[[int], float | None]
+    spread: Callable[[int, int | None], tuple[float, float]]
+
+
+def _weighted(code: Ints, weights: Floats, *, counts: Mask, base: Mask, every: Floats) -> _Rates:
+    good, all_ = _totals(code, weights, base & counts, every), _totals(code, weights, base, every)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.nan_to_num(good / all_)
+        size = np.where(all_ > 0, all_**2 / _totals(code, weights**2, base, every), 0.0)  # Kish's effective size
+    return _Rates(rate, size, size)
+
+
+def _clustered(good: Floats, all_: Floats, images: Ints, confidence: float) -> _Rates:
+    moments = cluster_moments(good, all_)
+    variance, clusters = np.diagonal(moments.covariance), moments.clusters
+    size, rate_size = (
+        effective_size(moments.rate, variance, images=images, clusters=clusters, df=df, confidence=confidence)
+        for df in (moments.df, moments.rate_df)
+    )
+    size[clusters < 2] = rate_size[clusters < 2] = 0.0  # one cluster says nothing of how others would be
+    return _Rates(np.nan_to_num(moments.rate), size, rate_size, moments, _correlation(moments))
+
+
+def _compare_weighted(found: _Rates) -> _Comparison:
+    """Compare weighted images, which are independent: by the score test on the effective counts."""
+    sides = found.sides
+    return _Comparison(sides, np.zeros(found.rows), lambda i: score_test(*(side[i] for side in sides)), _no_spread)
+
+
+def _compare_clusters(found: _Rates) -> _Comparison:
+    """Compare clusters: by the test that knows them and, where a side does not vary, by the score test, too."""
+    moments, shared, rate, rows, sides = found.moments, found.shared, found.rate, found.rows, found.sides
+    assert moments is not None and shared is not None
+
+    def p(i: int) -> float | None:
+        tests = [cluster_test(float(rate[i] - rate[i + rows]), *spread(i, None))]
+        if not 0 < rate[i] < 1 or not 0 < rate[i + rows] < 1:  # a side that does not vary seems known for sure
+            tests.append(score_test(*(side[i] for side in sides)))
+        return None if None in tests else max(one for one in tests if one is not None)
+
+    def spread(i: int, other: int | None) -> tuple[float, float]:
+        j = i + rows if other is None else other
+        return moments.variance_of_difference(i, j), float(min(moments.df[i], moments.df[j]))
+
+    return _Comparison(sides, shared[np.arange(rows), np.arange(rows) + rows], p, spread)
+
+
+def _compare_matched(
+    good: Floats, all_: Floats, images: Ints, confidence: float, *, among_groups: _Comparison
+) -> _Comparison:
+    """Compare within matched sets: by the exact stratified test; two groups with each other as clusters are."""
+    rows = len(images) // 2
+    sides, correlation, matched = _matched(good, all_, images, confidence)
+
+    def p(i: int) -> float | None:
+        j = i + rows
+        return stratified_exact(good[:, i], all_[:, i], good[:, i] + good[:, j], all_[:, i] + all_[:, j])
+
+    def spread(i: int, other: int | None) -> tuple[float, float]:
+        return among_groups.spread(i, other) if other is not None else (float(matched[0, i]), float(matched[1, i]))
+
+    return _Comparison(sides, correlation, p, spread)
+
+
+def _totals(code: Ints, values: Floats, where: Mask, every: Floats) -> Floats:
+    """Return the sum of the values for every column of `every`."""
+    return np.asarray(np.bincount(code[where], weights=values[where], minlength=len(every)) @ every)
+
+
+def _rows_of(cells: Cells) -> Floats:
+    """Return which patterns each row holds, then which it is compared with, shape (P + 1, 2 · (G + 1))."""
+    member = np.eye(cells.patterns, dtype=np.bool_) if cells.member is None else cells.member
+    belongs = np.zeros((cells.patterns + 1, member.shape[1] + 1), dtype=np.float64)  # the last row the missing
+    belongs[:-1, :-1], belongs[-1, -1] = member, 1.0
+    against = np.zeros_like(belongs)
+    against[:-1] = 1.0
+    against[:-1, :-1] -= member
+    return np.hstack([belongs, against])
+
+
+def _by_unit(unit: Ints, code: Ints, values: Floats, where: Mask, every: Floats) -> Floats:
+    """Return the sum of the values in each unit for every column of `every`, shape (M, columns)."""
+    units, patterns = int(unit.max(initial=-1)) + 1, len(every)
+    flat = unit[where] * patterns + code[where]
+    summed = np.bincount(flat, weights=values[where], minlength=units * patterns)
+    return np.asarray(summed.reshape(units, patterns) @ every)
+
+
+def _correlation(moments: Moments) -> Floats:
+    """Return the correlation of rates; 0 where one does not vary."""
+    spread = np.sqrt(np.maximum(np.nan_to_num(np.diagonal(moments.covariance)), 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlation = np.nan_to_num(np.nan_to_num(moments.covariance) / np.outer(spread, spread))
+    np.fill_diagonal(correlation, 1.0)
+    return np.asarray(np.clip(correlation, -1.0, 1.0))
+
+
+def _no_spread(_i: int, _other: int | None) -> tuple[float, float]:
+    return float("nan"), 0.0
+
+
+def _matched(a: Floats, b: Floats, images: Ints, confidence: float) -> tuple[Sides, Floats, Floats]:
+    """Return effective counts of each row and its rest within the units that have both, and their correlation.
+
+    The correlation carries Newcombe's continuity correction: half a unit is taken off the covariance, down to 0
+    (Newcombe 1998, Statistics in Medicine 17:2635, method 10). Third come variance and degrees of freedom of the mean
+    difference, shape (2, rows), for units with several images to a side: of those, a few may hold many images. Of one
+    image a side, Newcombe's interval needs no more than the counts.
+    """
+    rows = b.shape[1] // 2
+    sides = np.zeros((4, rows))
+    correlation, spread = np.zeros(rows), np.stack([np.full(rows, np.nan), np.zeros(rows)])
+    for i in range(rows):
+        both = (b[:, i] > 0) & (b[:, i + rows] > 0)
+        units = int(both.sum())
+        if units < 2:
+            continue
+        x, z = a[both, i] / b[both, i], a[both, i + rows] / b[both, i + rows]
+        several = bool((b[both][:, [i, i + rows]] > 1).any())
+        rate = np.array([x.mean(), z.mean()])
+        variance = np.array([x.var(ddof=int(several)), z.var(ddof=int(several))]) / units
+        size = effective_size(
+            rate,
+            variance,
+            images=images[[i, i + rows]],
+            clusters=np.array([units, units]),
+            df=np.array([units - 1, units - 1]) if several else None,
+            confidence=confidence,
+        )
+        sides[:, i] = rate[0] * size[0], size[0], rate[1] * size[1], size[1]
+        covariance = float(np.cov(x, z, ddof=0)[0, 1])
+        if covariance > 0:
+            covariance = max(covariance - 1 / (2 * units), 0.0)
+        scale = float(x.std() * z.std())
+        correlation[i] = np.clip(covariance / scale, -1.0, 1.0) if scale > 1e-12 else 0.0
+        if several:
+            spread[:, i] = (x - z).var(ddof=1) / units, units - 1
+    return (sides[0], sides[1], sides[2], sides[3]), correlation, spread

@@ -1,0 +1,1 @@
+"""Gates: what an audit must find for a build to pass, judged and reported."""

@@ -1,0 +1,387 @@
+"""`judge_gates`: whether what must hold across groups does hold, does not, or cannot be told from these images."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betainc
+
+from tlkit.audit.audit import rate_tables
+from tlkit.audit.gates.gate_report import GateReport, GateRow
+from tlkit.audit.group_tables import CROSS, GroupRow, GroupTable, Verdict
+from tlkit.audit.groups.group_columns import GroupColumn, columns_of, levels_of
+from tlkit.audit.groups.intersections import by_problems
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.paired_predictions import Paired, change_of, pair
+from tlkit.audit.rates import Metric, Rate, rates_of
+from tlkit.audit.sampling_design import design_of, design_problems
+from tlkit.audit.verdicts import verdict
+from tlkit.errors import PredictionsError, did_you_mean, first_few
+from tlkit.predictions import Predictions
+from tlkit.recipe.gates_file import Gates, GatesFile, Limit, Tolerance
+from tlkit.stats.corrections import holm
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.paired import pairs_needed
+
+logger = logging.getLogger(__name__)
+
+EVERY = "all images"
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A row before the correction for many tests: its p-value, and how to decide once that is corrected."""
+
+    row: GateRow
+    p: float | None
+    beyond: bool
+    within: bool
+
+
+def judge_gates(
+    predictions: Predictions,
+    file: GatesFile,
+    *,
+    baseline: Predictions | None = None,
+    options: AuditOptions | None = None,
+) -> GateReport:
+    """Judge every gate of a file on a model's predictions: PASS, FAIL or NOT ENOUGH DATA, never by a point estimate.
+
+    A tolerance has the verdict of the audit, corrected over all tolerances. In a single column the images without a
+    value are a group like any other; crossed columns leave them out. A limit fails where the whole interval lies
+    on its wrong side and an exact binomial test, corrected over all limits, agrees; it passes where the whole interval
+    lies on its right side. "No worse" fails where the paired interval lies wholly below the margin and McNemar's exact
+    test, corrected, agrees; it passes where the whole interval lies above it, or where both models say the same of
+    every image there is. Weights and clusters count in all of them; in "no worse" by Student's t, and a matched set is
+    a cluster. A gate that names no class is about every class, also of two; a group without a labelled image is not
+    decided.
+
+    Args:
+        predictions: what the model said, with the group columns.
+        file: the gates.
+        baseline: what the model to be compared with said; needed where the gates name one.
+        options: of the audit behind the gates, such as those of a run's recipe; what the file states replaces them. A
+            column that a gate names alone is cut as they say. Default: `AuditOptions()`.
+
+    Raises:
+        PredictionsError: a column or class is not there, or the baseline has no image in common.
+    """
+    gates = file.gates
+    options = gate_options(file, options or AuditOptions())
+    problems = list(_problems(predictions, file, options))
+    if problems:
+        raise PredictionsError(*problems)
+    rows: list[GateRow] = []
+    images = int((predictions.y_true >= 0).sum())
+    wanted = [_wanted(predictions, gates, of, options) for of in (gates.tolerances, gates.limits)]
+    rows += _tolerances(rate_tables(predictions, wanted[0], options), file, options)
+    rows += _limits(rate_tables(predictions, wanted[1], options), file, options)
+    if gates.no_worse_than is not None:
+        assert baseline is not None, "whoever opens the file opens the baseline"
+        paired = pair(baseline, predictions, names=(gates.no_worse_than.baseline, "these predictions"))
+        rows += _no_worse(paired, predictions, file, options)
+    report = GateReport(file.source, images, options, tuple(rows))
+    logger.info("Gates of %s: %s.", file.source, report.counts_text)
+    return report
+
+
+def gate_options(file: GatesFile, options: AuditOptions) -> AuditOptions:
+    """Return the options of the audit behind the gates: those given, with what the file states in their place.
+
+    Each gate has a tolerance of its own.
+    """
+    gates = file.gates
+    options = options.with_overrides(
+        confidence=gates.confidence,
+        alpha=gates.alpha,
+        min_group_size=gates.min_group_size,
+        weights=gates.weights,
+        cluster_by=gates.cluster_by,
+        pair_by=gates.pair_by,
+    )
+    worse = () if gates.no_worse_than is None else gates.no_worse_than.by
+    try:
+        columns = {spec.column: spec for spec in reversed(options.cut((*gates.columns, *worse)))}
+    except PredictionsError as error:
+        raise PredictionsError(*(f"{file.source}  {problem}" for problem in error.problems)) from None
+    return replace(
+        options, columns=tuple(reversed(columns.values())), metrics=("accuracy",), criteria=(), positive=None
+    )
+
+
+def _problems(predictions: Predictions, file: GatesFile, options: AuditOptions) -> Iterator[str]:
+    """Yield what the file asks for that the predictions do not have, each with its place."""
+    for kind, gates in (("tolerances", file.gates.tolerances), ("limits", file.gates.limits)):
+        for index, gate in enumerate(cast("Sequence[Tolerance | Limit]", gates)):
+            where = file.where(kind, index, "by")
+            found = by_problems(predictions.groups, options.cut(gate.by), max_values=options.max_values)
+            yield from (f"{where}  {problem}" for problem in found)
+            if gate.class_name is not None and gate.class_name not in predictions.classes:
+                yield (
+                    f"{file.where(kind, index, 'class_name')}  There is no class {gate.class_name!r}."
+                    f"{did_you_mean(gate.class_name, predictions.classes)} The classes are: "
+                    f"{first_few(predictions.classes, most=20)}."
+                )
+    cuts: dict[str, str] = {}
+    for column in file.gates.columns:
+        for spec in columns_of(column):
+            if cuts.setdefault(spec.column, column) != column:
+                yield (
+                    f"{file.source}  The gates cut {spec.column!r} in two ways: {cuts[spec.column]!r} and {column!r}. "
+                    "Use one of them."
+                )
+    worse = file.gates.no_worse_than
+    if not (predictions.y_true >= 0).any():
+        yield f"{file.source}  None of the {len(predictions)} images has a label, so no gate can be judged."
+    labelled = predictions.y_true >= 0
+    wrong = options.problems(predictions.classes) + design_problems(predictions.groups, options, labelled=labelled)
+    yield from (f"{file.source}  {problem}" for problem in wrong)
+    if worse is not None and worse.by:
+        where = file.where("no_worse_than", "by")
+        found = by_problems(predictions.groups, options.cut(worse.by), max_values=options.max_values)
+        yield from (f"{where}  {problem}" for problem in found)
+
+
+def _wanted(
+    predictions: Predictions, gates: Gates, of: Sequence[Tolerance | Limit], options: AuditOptions
+) -> list[tuple[tuple[GroupColumn, ...], Rate]]:
+    """Return the columns and rates of gates of one kind; a gate that names no class is about every class."""
+    found = []
+    for gate in of:
+        columns = options.cut([column for column in gates.columns if column in gate.by])  # in one order
+        metric = cast("Metric", gate.metric)
+        found += [(columns, rate) for rate in rates_of((metric,), predictions.classes, gate.class_name)]
+    return found
+
+
+def _tables(tables: Sequence[GroupTable], gate: Tolerance | Limit) -> list[GroupTable]:
+    names = {spec.column for spec in columns_of(gate.by)}  # "age:quantiles=4" is about the column age
+    return [
+        table
+        for table in tables
+        if set(table.columns) == names and table.metric == gate.metric and gate.class_name in (None, table.class_name)
+    ]
+
+
+def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOptions) -> list[GateRow]:
+    rows = []
+    for index, gate in enumerate(file.gates.tolerances):
+        tables = _tables(found, gate)
+        if not tables:
+            rows.append(_empty("tolerance", file.where("tolerances", index), gate, gate.tolerance))
+        for table in tables:
+            judged = [row for row in table.rows if row.verdict is not None or _is_unseen(table, row)]
+            for row in judged:
+                decided = verdict(row.difference, row.p_holm, tolerance=gate.tolerance, alpha=options.alpha)
+                value = _shown(row.difference or Estimate(None, None, None, n=row.rate.n, note=row.rate.note), options)
+                note = _why_not(row, options) or ("" if row.difference else "the rest is too small")
+                rows.append(
+                    GateRow(
+                        kind="tolerance",
+                        where=file.where("tolerances", index),
+                        by=table.by,
+                        group=row.name,
+                        rate=table.rate_name,
+                        bound=gate.tolerance,
+                        n=row.rate.n,
+                        value=value,
+                        p_holm=row.p_holm,
+                        verdict=decided,
+                        note=note,
+                    )
+                )
+            if not judged:
+                rows.append(_empty("tolerance", file.where("tolerances", index), gate, gate.tolerance))
+    return rows
+
+
+def _is_unseen(table: GroupTable, row: GroupRow) -> bool:
+    """Tell whether a group of a single column has no labelled image: it is there, so its gate must not pass.
+
+    A combination of columns without images need not exist at all.
+    """
+    return row.group is not None and row.images == 0 and len(table.columns) == 1
+
+
+def _limits(found: Sequence[GroupTable], file: GatesFile, options: AuditOptions) -> list[GateRow]:
+    cases: list[_Case] = []
+    for index, gate in enumerate(file.gates.limits):
+        where, tables = file.where("limits", index), _tables(found, gate)
+        for bound, kind in ((gate.at_least, "at least"), (gate.at_most, "at most")):
+            if bound is None:
+                continue
+            rows = [
+                case
+                for table in tables
+                for case in _limit_cases(table, bound, where=where, floor=kind == "at least", options=options)
+            ]
+            cases += rows or [_Case(_empty(kind, where, gate, bound), None, beyond=False, within=False)]
+    return _decided(cases, options.alpha)
+
+
+def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, options: AuditOptions) -> Iterator[_Case]:
+    for row in table.rows:
+        if row.images == 0 and not _is_unseen(table, row):
+            continue
+        if row.group is None and len(table.columns) > 1:  # each column's missing values are its own table's
+            continue
+        rate, p, beyond, within = row.rate, None, False, False
+        if rate.value is not None and rate.low is not None and rate.high is not None:
+            size = rate.n if row.n_eff is None else row.n_eff
+            p = _binomial_p(rate.value * size, size, bound, floor=floor)
+            beyond = rate.high < bound if floor else rate.low > bound
+            within = rate.low >= bound if floor else rate.high <= bound
+        yield _Case(
+            GateRow(
+                kind="at least" if floor else "at most",
+                where=where,
+                by=table.by,
+                group=row.name,
+                rate=table.rate_name,
+                bound=bound,
+                n=rate.n,
+                value=_shown(rate, options),
+                p_holm=None,
+                verdict="NOT ENOUGH DATA",
+                note=_why_not(row, options) or (rate.note if rate.value is None else ""),
+            ),
+            p,
+            beyond,
+            within,
+        )
+
+
+def _binomial_p(k: float, n: float, bound: float, *, floor: bool) -> float:
+    """Return the exact chance of a rate so low under a true rate of `bound`, or so high, by the incomplete Beta.
+
+    Weighted and clustered images count with their effective size.
+    """
+    if floor:
+        return 1.0 if k >= n else float(1 - betainc(k + 1, n - k, bound))
+    return 1.0 if k <= 0 else float(betainc(k, n - k + 1, bound))
+
+
+def _no_worse(paired: Paired, predictions: Predictions, file: GatesFile, options: AuditOptions) -> list[GateRow]:
+    worse = file.gates.no_worse_than
+    assert worse is not None
+    parts: list[tuple[str, str, npt.NDArray[np.bool_]]] = [(EVERY, EVERY, np.ones(len(paired), dtype=bool))]
+    unseen: list[tuple[str, str]] = []
+    for spec in options.cut(worse.by):
+        groups = paired.groups_of(spec, max_values=options.max_values)
+        seen = {name for _, name, rows in groups if rows.any()}
+        unseen += [(by, name) for by, name in _groups_there(predictions, spec, options) if name not in seen]
+        parts += groups
+    alike = bool(paired.same.all())
+    design = design_of(paired.groups, options, told=False)
+    where = file.where("no_worse_than")
+    cases = []
+    for by, name, rows in parts:
+        if not rows.any():
+            continue
+        change = change_of(paired, rows, design, options.confidence)
+        pairs, difference, p = change.pairs, change.difference, change.p
+        low, high = (-1.0 if difference.low is None else difference.low), (difference.high or 0.0)
+        large = pairs.n >= options.min_group_size and difference.low is not None
+        small = _too_few(pairs.n, options) or difference.note
+        note = "both say the same of every image" if alike else small
+        if not note and worse.margin > 0 and design is None:
+            needed = pairs_needed(worse.margin, pairs.discordant / pairs.n, alpha=options.alpha)
+            note = f"about {needed:,} images would show a loss of {worse.margin:g}" if (needed or 0) > pairs.n else ""
+        row = GateRow(
+            kind="no worse",
+            where=where,
+            by=by,
+            group=name,
+            rate="accuracy",
+            bound=worse.margin,
+            n=pairs.n,
+            value=_shown(difference, options) if large else Estimate(None, None, None, n=pairs.n, note=small),
+            p_holm=None,
+            verdict="NOT ENOUGH DATA",
+            note=note,
+        )
+        cases.append(
+            _Case(
+                row,
+                p if large else None,
+                beyond=large and high < -worse.margin,
+                within=alike or (large and low >= -worse.margin),
+            )
+        )
+    for by, name in unseen:
+        nothing = Estimate(None, None, None, n=0, note="no labelled image that both predicted")
+        row = GateRow(
+            kind="no worse",
+            where=where,
+            by=by,
+            group=name,
+            rate="accuracy",
+            bound=worse.margin,
+            n=0,
+            value=nothing,
+            p_holm=None,
+            verdict="NOT ENOUGH DATA",
+            note=nothing.note,
+        )
+        cases.append(_Case(row, None, beyond=False, within=False))
+    return _decided(cases, options.alpha)
+
+
+def _groups_there(predictions: Predictions, spec: GroupColumn, options: AuditOptions) -> list[tuple[str, str]]:
+    """Return column and name of the groups that a model's predictions have, whatever the baseline has.
+
+    Quantiles and the bins of a measurement are cut anew on the images that both predicted: those have other names.
+    """
+    level = levels_of(predictions.groups[spec.column], spec, max_values=options.max_values)
+    if level.kind == "continuous" and not spec.bins:
+        return []
+    return [(level.column, name) for name in level.values]
+
+
+def _decided(cases: Sequence[_Case], alpha: float) -> list[GateRow]:
+    """Correct the tests of one kind of gate together, and give each its verdict."""
+    rows = []
+    for case, p_holm in zip(cases, holm([case.p for case in cases]), strict=True):
+        decided: Verdict = "PASS" if case.within else "NOT ENOUGH DATA"
+        if case.beyond and p_holm is not None and p_holm < alpha:
+            decided = "FAIL"
+        keep = decided != "FAIL" and (decided == "NOT ENOUGH DATA" or case.row.note.startswith("both"))
+        rows.append(replace(case.row, p_holm=p_holm, verdict=decided, note=case.row.note if keep else ""))
+    return rows
+
+
+def _shown(found: Estimate, options: AuditOptions) -> Estimate:
+    """Return an estimate as reports show it: its interval alone where that is wide, as in the audit's tables."""
+    return replace(found, value=None) if found.is_wide(options.max_half_width) else found
+
+
+def _why_not(row: GroupRow, options: AuditOptions) -> str:
+    return "no labelled images" if row.images == 0 else _too_few(row.rate.n, options)
+
+
+def _too_few(n: int, options: AuditOptions) -> str:
+    return f"n = {n}, fewer than {options.min_group_size}" if n < options.min_group_size else ""
+
+
+def _empty(kind: str, where: str, gate: Tolerance | Limit, bound: float) -> GateRow:
+    """Return the row of a gate that finds no group to judge: that is no pass."""
+    nothing = Estimate(None, None, None, n=0, note="no two groups to compare" if kind == "tolerance" else "no groups")
+    rate = Rate(cast("Metric", gate.metric), gate.class_name).name
+    return GateRow(
+        kind=kind,
+        where=where,
+        by=CROSS.join(gate.by),
+        group="(none)",
+        rate=rate,
+        bound=bound,
+        n=0,
+        value=nothing,
+        p_holm=None,
+        verdict="NOT ENOUGH DATA",
+        note=nothing.note,
+    )

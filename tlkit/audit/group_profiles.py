@@ -1,0 +1,386 @@
+"""What else to know of a group beside its rates: calibration, ranking and recall by class, with intervals, untested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.audit.estimators import Design, Sample, designed
+from tlkit.audit.group_tables import CROSS, MISSING, Group
+from tlkit.audit.groups.intersections import Cells
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.rates import GroupCounts
+from tlkit.audit.row_intervals import rate_estimate
+from tlkit.predictions import Predictions
+from tlkit.stats.calibration import (
+    calibration_effect,
+    calibration_error,
+    confidence_losses,
+    log_losses,
+    null_calibration_error,
+)
+from tlkit.stats.cluster_sampling import Units
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import wilson
+from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mean_estimate, mean_of_rates
+from tlkit.stats.ranking import area_above, aurc, clustered_area
+from tlkit.stats.shrinkage import kish_n
+
+MIN_CALIBRATION = 200  # with fewer images a perfect model shows a calibration error of .06 and more
+MIN_RANKED = 10  # positives, and negatives, for an AUROC
+
+_BY_CLASS = ("recall", "auroc", "auroc_positives", "auroc_negatives")
+_ESTIMATES = ("macro_recall", "macro_recall_common", "confidence_gap", "brier", "log_loss")
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class GroupProfile:
+    """One group beyond the rates that are compared.
+
+    Weights and clusters count as in the rates; a matched set is a cluster here. An estimate whose images are all of one
+    cluster is undefined.
+
+    Attributes:
+        group: its values; None = the images with a missing value.
+        images: its labelled images.
+        macro_recall: mean recall over the classes that are present in the group.
+        classes_present: how many classes that are.
+        macro_recall_common: the same over the classes that every group of the table has, so that groups with different
+            classes can be compared; None where that is no class.
+        recall: recall by class, for the classes present with enough images.
+        confidence_gap: mean confidence minus accuracy, in [-1, 1]: above 0 = surer than right; None without
+            probabilities.
+        calibration: expected calibration error over 10 bins of equal mass, in [0, 1]; None below 200 images, or what
+            is worth as many in clusters or with weights.
+        calibration_expected: the mean error of a perfectly calibrated model with these confidences and clusters.
+        brier: mean squared distance of the confidence and being right, in [0, 1].
+        log_loss: mean of minus the log probability of the true class.
+        auroc: by class, the chance that an image of the class gets a higher probability of it than another image;
+            for classes with 10 images in the group and 10 others in it.
+        auroc_positives: by class, the chance that an image of the class from this group gets a higher probability of it
+            than an image of another class from the rest ("BNSP AUC": background negatives, subgroup positives): low
+            where the group's images of the class are overlooked. With 10 images on either side.
+        auroc_negatives: by class, the chance that an image of the class from the rest gets a higher probability of it
+            than an image of another class from this group ("BPSN AUC"): low where the group's other images are taken
+            for the class. AUROCs within groups cannot show it where the scores of a whole group are shifted.
+        aurc: mean share of errors among the surest 1, 2, … images, in [0, 1].
+    """
+
+    group: Group | None
+    images: int
+    macro_recall: Estimate | None
+    classes_present: int
+    macro_recall_common: Estimate | None
+    recall: Mapping[str, Estimate]
+    confidence_gap: Estimate | None = None
+    calibration: float | None = None
+    calibration_expected: float | None = None
+    brier: Estimate | None = None
+    log_loss: Estimate | None = None
+    auroc: Mapping[str, Estimate] | None = None
+    auroc_positives: Mapping[str, Estimate] | None = None
+    auroc_negatives: Mapping[str, Estimate] | None = None
+    aurc: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The group as text: "dark", "man × dark", "(missing)"."""
+        return MISSING if self.group is None else CROSS.join(self.group)
+
+
+@dataclass(frozen=True)
+class ProfileTable:
+    """The profiles of the groups of one column, or of one intersection of columns.
+
+    Attributes:
+        columns: the columns.
+        rows: one for each group with enough images, then the images with a missing value where they are enough.
+        common_classes: classes that every group of `rows` has.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[GroupProfile, ...]
+    common_classes: int
+
+    @property
+    def by(self) -> str:
+        """The columns as text."""
+        return CROSS.join(self.columns)
+
+
+def profile_table(
+    predictions: Predictions,
+    cells: Cells,
+    counts: GroupCounts,
+    *,
+    code: Ints,
+    options: AuditOptions,
+    design: Design | None = None,
+) -> ProfileTable:
+    """Describe every group that has enough images.
+
+    Args:
+        predictions: labelled images.
+        cells: the G groups.
+        counts: of the groups, then of the images with a missing value.
+        code: pattern of each image, shape (N,), in 0…P, P = a value is missing.
+        options: sizes of groups, level of the intervals, and the class whose AUROC is wanted (None = every class).
+        design: how the images hang together; None = independent and alike.
+    """
+    groups: list[Group | None] = [*cells.values, None]
+    shown = [i for i in range(len(groups)) if counts.n[i] >= options.min_group_size]
+    named = [i for i in shown if groups[i] is not None]
+    nowhere = np.zeros(counts.truly.shape[1], dtype=np.bool_)
+    common: Mask = np.asarray((counts.truly[named] > 0).all(axis=0)) if named else nowhere
+    images = {i: _images(cells, code, i, is_group=groups[i] is not None) for i in shown}
+    profiler = _Profiler(predictions, cells, counts, code=code, design=design, options=options)
+    ranked = profiler.ranked(images, is_group=[group is not None for group in groups])
+    everything = np.ones(len(common), dtype=np.bool_)
+    rows = [
+        GroupProfile(
+            group=groups[i],
+            images=int(counts.n[i]),
+            macro_recall=profiler.macro_recall(i, images[i], everything),
+            classes_present=int(np.count_nonzero(counts.truly[i])),
+            macro_recall_common=profiler.macro_recall(i, images[i], common) if common.any() else None,
+            recall={
+                name: profiler.recall(i, c)
+                for c, name in enumerate(predictions.classes)
+                if counts.truly[i, c] >= options.min_group_size
+            },
+            **profiler.of_probabilities(images[i]),
+            **ranked[i],
+        )
+        for i in shown
+    ]
+    return ProfileTable(cells.columns, tuple(rows), int(common.sum()))
+
+
+def _images(cells: Cells, code: Ints, i: int, *, is_group: bool) -> Ints:
+    """Return the positions of the images of group i, or of those with a missing value."""
+    if not is_group:
+        return np.flatnonzero(code == cells.patterns)
+    if cells.member is None:
+        return np.flatnonzero(code == i)
+    return np.flatnonzero(np.append(cells.member[:, i], False)[code])
+
+
+class _Profiler:
+    """Estimates of one group at a time. A matched set counts as a cluster.
+
+    Independent images are clusters of one. Their estimates come from counts and sorted scores, without clusters.
+    """
+
+    def __init__(
+        self,
+        predictions: Predictions,
+        cells: Cells,
+        counts: GroupCounts,
+        *,
+        code: Ints,
+        design: Design | None,
+        options: AuditOptions,
+    ) -> None:
+        self._known, self._counts, self._options = predictions, counts, options
+        self._design = design
+        self._units = None if design is None else design.units(len(predictions))
+        self._with_value = np.flatnonzero(code < cells.patterns)
+        self._recalls: list[Sample] = []
+        self._rising: Ints | None = None
+        if design is not None:
+            self._recalls = [
+                designed(
+                    cells,
+                    replace(design, paired=False),
+                    counts=predictions.correct,
+                    base=predictions.y_true == c,
+                    code=code,
+                    options=options,
+                )
+                for c in range(len(predictions.classes))
+            ]
+            if predictions.proba is not None:  # sorted once for all areas
+                self._rising = np.argsort(predictions.proba, axis=0, kind="stable")
+
+    def recall(self, i: int, c: int) -> Estimate:
+        """Return the recall of class c in row i, which has images of it."""
+        if self._design is None:
+            rightly, truly = int(self._counts.rightly[i, c]), int(self._counts.truly[i, c])
+            return wilson(rightly, truly, self._options.confidence)
+        return rate_estimate(self._recalls[c], i, confidence=self._options.confidence)
+
+    def macro_recall(self, i: int, inside: Ints, classes: Mask) -> Estimate:
+        """Return the mean recall of row i over those classes that it has.
+
+        Args:
+            i: position of the row.
+            inside: positions of its images.
+            classes: which classes take part, shape (C,).
+        """
+        level = self._options.confidence
+        if self._design is None or self._units is None:
+            return mean_of_rates(self._counts.rightly[i][classes], self._counts.truly[i][classes], level)
+        chosen = np.flatnonzero(classes)
+        images = np.array([self._recalls[c].n[i] for c in chosen])
+        if self._design.unit is None:
+            return self._weighted_recall([self._recalls[c] for c in chosen], i, images)
+        known, units = self._known, self._units.take(inside)
+        kept = classes[known.y_true[inside]]
+        place, units = np.searchsorted(chosen, known.y_true[inside][kept]), units.take(kept)
+        if why := units.why_unknown:
+            return Estimate(None, None, None, n=int(images.sum()), note=why)
+        return clustered_mean_of_rates(
+            units.summed(place, len(chosen), known.correct[inside][kept]),
+            units.summed(place, len(chosen)),
+            images=images,
+            confidence=level,
+        )
+
+    def _weighted_recall(self, recalls: Sequence[Sample], i: int, images: Ints) -> Estimate:
+        """Return the mean of weighted recalls, which are independent, by their effective counts (Kish)."""
+        k, n = (np.array([getattr(sample, name)[i] for sample in recalls]) for name in ("k_eff", "n_eff"))
+        found = mean_of_rates(k, n, self._options.confidence)
+        note = f"n = {images.sum()}, but no image has a weight" if found.value is None and images.any() else found.note
+        return replace(found, n=int(images.sum()), note=note)
+
+    def of_probabilities(self, inside: Ints) -> dict[str, Any]:
+        """Return the part of a profile that needs the probabilities of the group alone; nothing without them.
+
+        The calibration error is shown where the images are worth as much as 200 independent ones, by the design
+        effect in its bins; that effect also raises what a perfectly calibrated model would show.
+
+        Args:
+            inside: positions of the group's images.
+        """
+        known = self._known
+        if known.proba is None:
+            return {}
+        proba, y_true, y_pred = known.proba[inside], known.y_true[inside], known.y_pred[inside]
+        sure, right = proba[np.arange(len(inside)), y_pred], y_true == y_pred
+        units = None if self._units is None else self._units.take(inside)
+        weighted = self._design is not None and self._design.weights is not None
+        weights = units.weight if units is not None and weighted else None
+        weighs, effect = True, 1.0
+        enough = len(inside) >= MIN_CALIBRATION
+        if units is not None:
+            weighs = bool(units.weight.any())
+            found = calibration_effect(sure, right, units) if weighs and enough else None
+            enough = found is not None and kish_n(units.weight) / found >= MIN_CALIBRATION
+            effect = found or 1.0
+        return {
+            "confidence_gap": self._mean(sure - right, units, lowest=-1.0, highest=1.0),
+            "calibration": calibration_error(sure, right, weights=weights) if enough else None,
+            "calibration_expected": null_calibration_error(sure, weights=weights, effect=effect) if enough else None,
+            "brier": self._mean(confidence_losses(sure, right), units, highest=1.0),
+            "log_loss": self._mean(log_losses(proba, y_true), units),
+            "aurc": aurc(sure, right, weights) if weighs else None,
+        }
+
+    def _mean(self, values: Floats, units: Units | None, *, lowest: float = 0.0, highest: float = np.inf) -> Estimate:
+        if units is None:
+            return mean_estimate(values, self._options.confidence, lowest=lowest, highest=highest)
+        return clustered_mean(values, units, self._options.confidence, lowest=lowest, highest=highest)
+
+    def ranked(self, images: Mapping[int, Ints], *, is_group: Sequence[bool]) -> dict[int, dict[str, Any]]:
+        """Return the AUROCs of each group within itself and across to the rest; nothing without probabilities.
+
+        Borkan, Dixon, Sorensen, Thain & Vasserman (2019), "Nuanced metrics for measuring unintended bias with real data
+        for text classification", WWW Companion, section 3: the subgroup AUC, and the AUCs of background positives with
+        subgroup negatives (BPSN) and of background negatives with subgroup positives (BNSP). The background is the rest
+        here: the other images whose value is known.
+
+        Args:
+            images: positions of the images of each row.
+            is_group: by row, whether its images are among those with a known value.
+        """
+        if self._known.proba is None:
+            return {i: {} for i in images}
+        names = ("auroc", "auroc_positives", "auroc_negatives")
+        rows: dict[int, dict[str, Any]] = {i: {name: {} for name in names} for i in images}
+        for c, name in enumerate(self._known.classes):
+            if self._options.positive in (None, name):
+                areas = self._areas if self._design is None else self._clustered_areas
+                for i, found in areas(images, is_group, c).items():
+                    for area, estimate in found.items():
+                        rows[i][area][name] = estimate
+        return rows
+
+    def _areas(self, images: Mapping[int, Ints], is_group: Sequence[bool], c: int) -> dict[int, dict[str, Estimate]]:
+        """Return the areas of class c by row, of independent images: the scores of all are sorted once."""
+        assert self._known.proba is not None, "only probabilities rank"
+        score, truly, known = self._known.proba[:, c], self._known.y_true == c, self._with_value
+        level = self._options.confidence
+        all_high, all_low = np.sort(score[known][truly[known]]), np.sort(score[known][~truly[known]])
+        found: dict[int, dict[str, Estimate]] = {}
+        for i, inside in images.items():
+            high, low = np.sort(score[inside][truly[inside]]), np.sort(score[inside][~truly[inside]])
+            rest_high, rest_low = len(all_high) - len(high) * is_group[i], len(all_low) - len(low) * is_group[i]
+            own = found[i] = {}
+            if min(len(high), len(low)) >= MIN_RANKED:
+                own["auroc"] = area_above(high, [low], confidence=level)
+            if min(len(high), rest_low) >= MIN_RANKED:
+                own["auroc_positives"] = area_above(
+                    high, [all_low], without=[low] if is_group[i] else (), confidence=level
+                )
+            if min(rest_high, len(low)) >= MIN_RANKED:
+                own["auroc_negatives"] = area_above(
+                    low, [all_high], without=[high] if is_group[i] else (), turned=True, confidence=level
+                )
+        return found
+
+    def _clustered_areas(
+        self, images: Mapping[int, Ints], is_group: Sequence[bool], c: int
+    ) -> dict[int, dict[str, Estimate]]:
+        """Return the areas of class c by row, of images that are weighted or in clusters."""
+        assert self._known.proba is not None and self._rising is not None and self._units is not None
+        score, rising = self._known.proba[:, c], self._rising[:, c]
+        truly, each = self._known.y_true[rising] == c, np.arange(len(self._known))
+        known = np.isin(each, self._with_value)
+        found: dict[int, dict[str, Estimate]] = {}
+        for i, inside in images.items():
+            member = np.isin(each, inside)
+            (own_high, own_low), (high, low) = (
+                (rising[part[rising] & truly], rising[part[rising] & ~truly]) for part in (member, known & ~member)
+            )
+            compared = {
+                "auroc": (own_high, own_low),
+                "auroc_positives": (own_high, low),
+                "auroc_negatives": (high, own_low),
+            }
+            found[i] = {
+                name: clustered_area(
+                    score[one],
+                    score[two],
+                    high_units=self._units.take(one),
+                    low_units=self._units.take(two),
+                    confidence=self._options.confidence,
+                )
+                for name, (one, two) in compared.items()
+                if min(len(one), len(two)) >= MIN_RANKED
+            }
+        return found
+
+
+def profiles_from_dict(values: Mapping[str, Any]) -> ProfileTable:
+    """Return a table of profiles from the plain JSON values of its fields."""
+    rows = tuple(_row(row) for row in values["rows"])
+    return ProfileTable(tuple(values["columns"]), rows, values["common_classes"])
+
+
+def _row(values: Mapping[str, Any]) -> GroupProfile:
+    read = dict(values)
+    read["group"] = None if values["group"] is None else tuple(values["group"])
+    for name in _ESTIMATES:
+        read[name] = None if values[name] is None else Estimate.from_dict(values[name])
+    for name in _BY_CLASS:
+        by_class = values.get(name)
+        read[name] = None if by_class is None else {key: Estimate.from_dict(one) for key, one in by_class.items()}
+    return GroupProfile(**read)

@@ -1,0 +1,70 @@
+"""Columns cut once, as the audit cuts them, for judges that take one text an image: explanations of gaps."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from tlkit.audit.groups.group_columns import GroupColumn, Levels, levels_of
+from tlkit.audit.options import AuditOptions
+from tlkit.predictions import Predictions
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CutColumns:
+    """Predictions and training images whose columns hold the names of their groups.
+
+    Attributes:
+        predictions: with the columns cut.
+        training: group columns of the training images, cut at the same edges; None where not known.
+        names: the columns; those with several values an image are left out.
+        order: the groups in their order, for ordered and continuous columns.
+    """
+
+    predictions: Predictions
+    training: pd.DataFrame | None
+    names: tuple[str, ...]
+    order: dict[str, tuple[str, ...]]
+
+
+def cut_columns(predictions: Predictions, options: AuditOptions, *, training: pd.DataFrame | None = None) -> CutColumns:
+    """Cut the columns to audit by into groups, and write the groups' names in place of the values.
+
+    Args:
+        predictions: with the group columns, free of what `by_problems` finds.
+        options: the columns, and how to cut them.
+        training: group columns of the training images, or None.
+    """
+    groups, trained = predictions.groups.copy(), None if training is None else training.copy()
+    names, order = [], {}
+    for spec in options.columns:
+        levels = levels_of(groups[spec.column], spec, max_values=options.max_values)
+        if levels.member is not None:
+            logger.info("What lies behind the gaps by %s is not looked into: an image has several values.", spec.column)
+            continue
+        names.append(spec.column)
+        groups[spec.column] = _named(levels)
+        if levels.kind in ("ordered", "continuous"):
+            order[spec.column] = levels.values
+        if trained is not None and spec.column in trained.columns and levels.kind == "continuous":
+            trained[spec.column] = _cut_alike(trained[spec.column], levels)
+    return CutColumns(replace(predictions, groups=groups), trained, tuple(names), order)
+
+
+def _named(levels: Levels) -> pd.Series[str]:
+    names = np.array([*levels.values, None], dtype=object)  # position -1 finds None
+    return pd.Series(pd.array(names[levels.code], dtype="string"))
+
+
+def _cut_alike(values: pd.Series[str], levels: Levels) -> pd.Series[str]:
+    """Cut numbers at the edges of a column that is cut already; what is no number counts as missing."""
+    number = pd.to_numeric(values, errors="coerce").astype("string")
+    if not levels.edges:
+        return pd.Series(pd.array([levels.values[0] if levels.values else None] * len(values), dtype="string"))
+    cut = levels_of(number, GroupColumn(levels.column, bins=levels.edges))
+    return _named(replace(cut, values=levels.values)).set_axis(values.index)

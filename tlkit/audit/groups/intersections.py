@@ -1,0 +1,203 @@
+"""Who belongs to which group: the values of one column, or the cells where several columns cross."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.audit.groups.group_columns import (
+    CUTS,
+    MAX_VALUES,
+    By,
+    GroupColumn,
+    Levels,
+    column_problems,
+    columns_of,
+    levels_of,
+)
+from tlkit.errors import PredictionsError, did_you_mean, first_few
+
+logger = logging.getLogger(__name__)
+
+MAX_EMPTY_CELLS = 200  # above so many cells, the empty ones of an intersection are counted, not listed
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The groups of one column, or of the intersection of several.
+
+    Attributes:
+        columns: the columns.
+        values: one tuple of values a group, in the order of `columns`; sorted, numbers by size.
+        code: pattern of each image, shape (N,); -1 = a value is missing. Where every image is in one group
+            (`member` is None), the pattern is the group: a position in `values`.
+        unlisted: empty cells that are not among `values`, because there are too many.
+        member: which groups the images of a pattern belong to, shape (P, G), where an image may be in several; else
+            None.
+    """
+
+    columns: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+    code: Ints
+    unlisted: int = 0
+    member: Mask | None = None
+
+    @property
+    def patterns(self) -> int:
+        """Number of patterns: P, which is the number of groups where every image is in one."""
+        return len(self.values) if self.member is None else len(self.member)
+
+    def gather(self, counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return counts of groups from counts of patterns, the last entry that of the images with a missing value.
+
+        Args:
+            counts: shape (P + 1, …).
+
+        Returns:
+            Shape (G + 1, …).
+        """
+        if self.member is None:
+            return counts
+        return np.concatenate([np.tensordot(self.member.T.astype(counts.dtype), counts[:-1], axes=1), counts[-1:]])
+
+
+def intersections(by: Sequence[str], max_intersection_order: int) -> list[tuple[str, ...]]:
+    """Return the pairs of columns, then the triples, and so on up to `max_intersection_order` columns."""
+    return [chosen for order in range(2, max_intersection_order + 1) for chosen in itertools.combinations(by, order)]
+
+
+def cells_of(groups: pd.DataFrame, columns: tuple[str | GroupColumn, ...], *, max_values: int = MAX_VALUES) -> Cells:
+    """Return the groups that the columns form together.
+
+    Args:
+        groups: group columns, shape (N, G), missing = NA.
+        columns: some of its columns; a name alone is cut as its values suggest.
+        max_values: the most different numbers that are taken as categories.
+    """
+    specs = [GroupColumn(column) if isinstance(column, str) else column for column in columns]
+    return cross([levels_of(groups[spec.column], spec, max_values=max_values) for spec in specs])
+
+
+def cross(levels: Sequence[Levels]) -> Cells:
+    """Return the groups of columns that are cut already: those of one, or the cells where several cross."""
+    columns = tuple(level.column for level in levels)
+    known = np.all([level.code >= 0 for level in levels], axis=0)
+    shape = tuple(len(level.values) for level in levels)
+    size = math.prod(shape)
+    if any(level.member is not None for level in levels):
+        code, member = _patterns(levels, known, shape)
+        taken = np.flatnonzero(member.any(axis=0))
+    else:
+        code, member = np.full(len(known), -1, dtype=np.int64), None
+        if known.any():
+            code[known] = np.ravel_multi_index(tuple(level.code[known] for level in levels), shape)
+        taken = np.unique(code[known])
+    listed = np.arange(size) if len(columns) == 1 or size <= MAX_EMPTY_CELLS else taken
+    if member is None:
+        position = np.full(size + 1, -1, dtype=np.int64)  # the last entry serves the missing, code -1
+        position[listed] = np.arange(len(listed))
+        code = position[code]
+    else:
+        member = member[:, listed]
+    places = np.array(np.unravel_index(listed, shape)).T if size else np.empty((0, len(columns)), dtype=np.int64)
+    values = tuple(tuple(levels[c].values[int(place)] for c, place in enumerate(row)) for row in places)
+    return Cells(columns, values, code, unlisted=size - len(listed), member=member)
+
+
+def _patterns(levels: Sequence[Levels], known: Mask, shape: tuple[int, ...]) -> tuple[Ints, Mask]:
+    """Return the pattern of each image and the cells of each pattern, shape (P, product of `shape`)."""
+    codes = np.stack([level.code[known] for level in levels], axis=1)
+    seen, inverse = np.unique(codes, axis=0, return_inverse=True)
+    code = np.full(len(known), -1, dtype=np.int64)
+    code[known] = inverse.reshape(-1)
+    member = np.ones((len(seen), 1), dtype=np.bool_)
+    for place, level in enumerate(levels):
+        own = np.eye(len(level.values), dtype=np.bool_) if level.member is None else level.member
+        member = (member[:, :, None] & own[seen[:, place]][:, None, :]).reshape(len(seen), -1)
+    assert member.shape[1] == math.prod(shape)
+    return code, member
+
+
+def by_problems(groups: pd.DataFrame, by: By | Sequence[By], *, max_values: int = MAX_VALUES) -> list[str]:
+    """Return why these columns cannot be audited by; nothing where they can. Cheap: call it before training.
+
+    Args:
+        groups: group columns, shape (N, G), missing = NA.
+        by: the columns to audit by, as `audit_groups` takes them.
+        max_values: the most different values that a column may have.
+    """
+    found = list(groups.columns)
+    there = f"The group columns are: {first_few(found, most=20)}." if found else "There are no group columns at all."
+    try:
+        specs = columns_of(by)
+    except PredictionsError as error:
+        return list(error.problems)
+    if not specs:
+        return [f"There is no column to audit by. Name at least one. {there}"]
+    names = [spec.column for spec in specs]
+    problems = [
+        f"The column {column!r} is named twice, cut in different ways. Keep one of them."
+        for column in dict.fromkeys(name for name in names if names.count(name) > 1)
+    ]
+    for spec in specs:
+        if spec.column not in found:
+            near = _joined(spec.column, found) or did_you_mean(spec.column, found) or _misspelt_cut(spec.column, found)
+            problems.append(f"There is no group column {spec.column!r}.{near} {there}")
+        else:
+            problems += column_problems(groups[spec.column], spec, max_values=max_values)
+    return problems
+
+
+def columns_to_audit(groups: pd.DataFrame, *, used: Collection[str | None] = ()) -> tuple[list[str], list[str]]:
+    """Return the columns to audit by where nobody named any, and those left out because they look like identifiers.
+
+    Where all look so, all are returned as columns to audit by: an audit refuses them, and says why.
+
+    Args:
+        groups: group columns, shape (N, G), missing = NA.
+        used: columns that serve something else, such as clusters.
+    """
+    names = [name for name in groups.columns if name not in used]
+    plain = [name for name in names if not column_problems(groups[name], GroupColumn(name))]
+    return (plain, [name for name in names if name not in plain]) if plain else (names, [])
+
+
+def say_left_out(names: Sequence[str], *, level: int = logging.INFO) -> None:
+    """Say in the log which columns nobody named are not audited by, and what they may be for."""
+    if names:
+        logger.log(
+            level,
+            "Not audited by %s, since more than %d different values look like an identifier. What says which images "
+            "belong together goes into cluster_by.",
+            first_few(list(names)),
+            MAX_VALUES,
+        )
+
+
+def _joined(asked: str, found: Sequence[str]) -> str:
+    """Return how to name several columns where they were joined by commas."""
+    names = [name.strip() for name in asked.split(",")]
+    if len(names) < 2 or not set(names) <= set(found):
+        return ""
+    return f" Name each on its own: {' '.join(f'--by {name}' for name in names)} (in Python, by={names})."
+
+
+def _misspelt_cut(asked: str, found: Sequence[str]) -> str:
+    """Return what was meant where a column is there, and only the way to cut it is no word that is known."""
+    column, _, cut = asked.rpartition(":")
+    word, _, given = cut.partition("=")
+    if column not in found:
+        return ""
+    near = did_you_mean(word, CUTS, most=1).partition("'")[2].partition("'")[0]
+    return f" Did you mean '{column}:{near}={given}'?" if near and given else f" Ways to cut are {', '.join(CUTS)}."

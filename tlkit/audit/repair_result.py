@@ -1,0 +1,171 @@
+"""`Repair`: which heads were tried for the worst group, which was chosen on val, and what it does on test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from tlkit.audit.group_tables import as_json
+from tlkit.audit.model_comparison import Comparison
+from tlkit.audit.options import AuditOptions
+from tlkit.errors import refuse_newer
+from tlkit.stats.estimate import Estimate
+
+FORMAT_VERSION = 1
+
+RepairVerdict = Literal["PASS", "FAIL", "NOT ENOUGH DATA", "NOTHING HELPED"]
+
+
+@dataclass(frozen=True)
+class RepairTrial:
+    """One candidate on the validation images, beside the head as it was.
+
+    Attributes:
+        method: its name.
+        words: what it does.
+        learns_from: train or val; one that learns from val is judged out of fold.
+        at_prediction: whether it needs the attribute of every image that it predicts.
+        worst_group: name of its worst group.
+        worst: accuracy there, with a Wilson interval.
+        change: of the worst group's accuracy against the head as it was; see `tlkit.stats.worst_group.worst_change`.
+        overall: accuracy on all validation images, with a Wilson interval.
+        overall_change: against the head as it was, with Newcombe's interval for pairs.
+        helps: whether the change lies above 0, and the overall loss not beyond the margin.
+        seconds: it took to fit.
+    """
+
+    method: str
+    words: str
+    learns_from: str
+    at_prediction: bool
+    worst_group: str
+    worst: Estimate
+    change: Estimate
+    overall: Estimate
+    overall_change: Estimate
+    helps: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class WorstGroupChange:
+    """The worst group of the test images, before and after.
+
+    Attributes:
+        before_group: which group it was.
+        before: its accuracy, with a Wilson interval.
+        after_group: which group it is with the repaired head.
+        after: its accuracy, with a Wilson interval.
+        change: of the worst group's accuracy, with its interval; see `tlkit.stats.worst_group.worst_change`.
+    """
+
+    before_group: str
+    before: Estimate
+    after_group: str
+    after: Estimate
+    change: Estimate
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What a repair of a run's head tried, chose and changed. `tlkit.repair` makes it.
+
+    Attributes:
+        parent: name of the run whose head was to be repaired.
+        by: the columns whose crossing with the class forms the groups; empty = the classes alone.
+        judged_by: what the worst group is one of: "class", a column, or their crossing.
+        groups: names of those groups.
+        verdict: PASS = on test the worst group gained and overall accuracy is not inferior; FAIL = it lost, or overall
+            accuracy is inferior; NOT ENOUGH DATA = neither can be told; NOTHING HELPED = no candidate beat the head as
+            it was on val.
+        reason: why, in a sentence or two.
+        trials: the candidates on val, the simpler first.
+        before: worst group of the head as it was on val, and its accuracy; None where nothing was tried.
+        chosen: the method that was chosen on val; None where none was.
+        run: name of the run that holds the repaired head; None where none was written.
+        test: the worst group on test; None where nothing was chosen.
+        comparison: all, classes and groups of test, before and after, image by image; None where nothing was chosen.
+        offsets: what group_offsets adds to the log probabilities, by value of the attribute and class; empty for the
+            other methods.
+        margin: largest overall loss that counts as not inferior.
+        settings: the options that it was made with: columns, fewest validation images of a group, level of the
+            intervals, seed.
+        images: images of train, val and test.
+        seconds: for fitting all candidates, choosing and judging; without the time for features.
+    """
+
+    parent: str
+    by: tuple[str, ...]
+    judged_by: str
+    groups: tuple[str, ...]
+    verdict: RepairVerdict
+    reason: str
+    trials: tuple[RepairTrial, ...]
+    before: tuple[str, Estimate] | None
+    chosen: str | None
+    run: str | None
+    test: WorstGroupChange | None
+    comparison: Comparison | None
+    offsets: Mapping[str, Mapping[str, float]]
+    margin: float
+    settings: AuditOptions
+    images: Mapping[str, int]
+    seconds: float
+
+    def trial_rows(self) -> list[tuple[str, ...]]:
+        """Return the candidates on val as text, one tuple a row, the header first."""
+        from tlkit.audit.repair_words import trial_rows
+
+        return trial_rows(self)
+
+    def summary_rows(self) -> list[tuple[str, ...]]:
+        """Return before and after on test as text, one tuple a row, the header first; empty where none was chosen."""
+        from tlkit.audit.repair_words import summary_rows
+
+        return summary_rows(self)
+
+    def sentences(self) -> list[str]:
+        """Return what was tried, chosen and changed, and what it costs, in plain English."""
+        from tlkit.audit.repair_words import sentences
+
+        return sentences(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        values = asdict(self)
+        comparison = self.comparison.to_dict() if self.comparison else None
+        return {"version": FORMAT_VERSION, **as_json(values), "comparison": comparison}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Repair:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            TlkitError: it was written by a newer tlkit.
+        """
+        refuse_newer("This repair was", values["version"], known=FORMAT_VERSION)
+        before, test, comparison = (values[name] for name in ("before", "test", "comparison"))
+        read = {
+            "by": tuple(values["by"]),
+            "settings": AuditOptions.from_dict(values["settings"]),
+            "groups": tuple(values["groups"]),
+            "trials": tuple(RepairTrial(**_estimates(trial)) for trial in values["trials"]),
+            "before": None if before is None else (before[0], Estimate.from_dict(before[1])),
+            "test": None if test is None else WorstGroupChange(**_estimates(test)),
+            "comparison": None if comparison is None else Comparison.from_dict(comparison),
+        }
+        return cls(**{key: value for key, value in values.items() if key != "version"} | read)
+
+    def __repr__(self) -> str:
+        return f"Repair({self.parent}: {self.verdict}; {len(self.trials)} candidates, chosen {self.chosen or 'none'})"
+
+    def _repr_html_(self) -> str:
+        from tlkit.audit.repair_words import repair_html
+
+        return repair_html(self)
+
+
+def _estimates(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row's values with its estimates made from their mappings."""
+    return {key: Estimate.from_dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}

@@ -1,0 +1,158 @@
+"""Choosing a repaired head on validation images, and judging it on test images: by who is right, group by group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.audit.repair_result import RepairTrial, RepairVerdict, WorstGroupChange
+from tlkit.audit.words import signed
+from tlkit.stats.intervals import wilson
+from tlkit.stats.paired import Pairs, paired_difference
+from tlkit.stats.worst_group import worst_change, worst_rates
+
+Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+
+def pairs_by_group(first: Mask, second: Mask, group: Ints, groups: int) -> list[Pairs]:
+    """Return who is right, for each group.
+
+    Args:
+        first: whether the first head is right, shape (N,).
+        second: whether the second is, shape (N,).
+        group: code of each image's group, shape (N,); -1 = in none.
+        groups: how many groups.
+    """
+    counted = []
+    for code in range(groups):
+        one, two = first[group == code], second[group == code]
+        counted.append(
+            Pairs(int((one & two).sum()), int((one & ~two).sum()), int((two & ~one).sum()), int((~one & ~two).sum()))
+        )
+    return counted
+
+
+def try_candidate(
+    name: str,
+    words: str,
+    *,
+    learns_from: str,
+    at_prediction: bool,
+    before: Mask,
+    after: Mask,
+    group: Ints,
+    names: Sequence[str],
+    margin: float,
+    confidence: float,
+    seconds: float,
+) -> RepairTrial:
+    """Say what a candidate does for the worst group of the validation images, and for all of them.
+
+    It helps where the whole interval of the worst group's change lies above 0, and the interval of the overall change
+    does not lie below minus the margin as a whole.
+
+    Args:
+        name: of the method.
+        words: what it does.
+        learns_from: train or val.
+        at_prediction: whether it needs the attribute to predict.
+        before: whether the head as it was is right, shape (N,).
+        after: whether the candidate is, shape (N,).
+        group: code of each image's group, shape (N,).
+        names: of the groups.
+        margin: largest overall loss that counts as not inferior.
+        confidence: two-sided level of the intervals.
+        seconds: it took to fit.
+    """
+    pairs = pairs_by_group(before, after, group, len(names))
+    change = worst_change(pairs, confidence)
+    overall = paired_difference(pairs_by_group(before, after, np.zeros_like(group), 1)[0], confidence)
+    _, (worst, accuracy) = worst_rates(pairs, confidence)
+    gains = change.low is not None and change.low > 0
+    return RepairTrial(
+        method=name,
+        words=words,
+        learns_from=learns_from,
+        at_prediction=at_prediction,
+        worst_group=names[worst],
+        worst=accuracy,
+        change=change,
+        overall=wilson(int(after.sum()), len(after), confidence),
+        overall_change=overall,
+        helps=gains and not (overall.high is not None and overall.high < -margin),
+        seconds=seconds,
+    )
+
+
+def choose(
+    trials: Sequence[RepairTrial],
+    right: Sequence[Mask],
+    *,
+    group: Ints,
+    groups: int,
+    confidence: float,
+    allow_attribute: bool = False,
+) -> int | None:
+    """Return the position of the simplest candidate that helps and that the images cannot tell from the best one.
+
+    The best is the one that helps and whose worst group is most accurate. A simpler one that helps is as good a choice
+    where the change from it to the best has an interval that does not lie above 0.
+
+    Args:
+        trials: the candidates, the simpler first.
+        right: whether each is right, shape (N,) each.
+        group: code of each image's group, shape (N,).
+        groups: how many groups.
+        confidence: two-sided level of the intervals.
+        allow_attribute: whether one that needs the attribute to predict may be chosen.
+
+    Returns:
+        None where no candidate helps.
+    """
+    able = [i for i, one in enumerate(trials) if one.helps and (allow_attribute or not one.at_prediction)]
+    if not able:
+        return None
+    best = max(able, key=lambda i: (trials[i].worst.value or 0.0, -i))
+    for i in able:
+        ahead = worst_change(pairs_by_group(right[i], right[best], group, groups), confidence)
+        if i == best or not (ahead.low is not None and ahead.low > 0):
+            return i
+    raise AssertionError("the best one is among them")
+
+
+def judge_on_test(
+    before: Mask, after: Mask, *, group: Ints, names: Sequence[str], margin: float, confidence: float
+) -> tuple[WorstGroupChange | None, RepairVerdict, str]:
+    """Say whether the test images confirm a repair: the worst group gains, and overall accuracy is not inferior.
+
+    Not inferior: the interval of the overall change lies above minus the margin.
+
+    Args:
+        before: whether the head as it was is right, shape (N,).
+        after: whether the repaired one is, shape (N,).
+        group: code of each image's group, shape (N,); -1 = in none.
+        names: of the groups.
+        margin: largest overall loss that counts as not inferior.
+        confidence: two-sided level of the intervals.
+    """
+    pairs = pairs_by_group(before, after, group, len(names))
+    empty = [name for name, one in zip(names, pairs, strict=True) if one.n == 0]
+    if empty:
+        return None, "NOT ENOUGH DATA", f"No test image is in {', '.join(empty)}."
+    change = worst_change(pairs, confidence)
+    (was, first), (now, second) = worst_rates(pairs, confidence)
+    worst = WorstGroupChange(names[was], first, names[now], second, change)
+    overall = paired_difference(pairs_by_group(before, after, np.zeros_like(group), 1)[0], confidence)
+    gained, lost = (change.low or 0.0) > 0, (change.high or 0.0) < 0
+    inferior, sound = (overall.high or 0.0) < -margin, (overall.low or 0.0) > -margin
+    words = f"the worst group changes by {signed(change)}, overall accuracy by {signed(overall)} (margin {margin:g})"
+    if lost or inferior:
+        return worst, "FAIL", f"On test {words}: {'the worst group loses' if lost else 'overall it is inferior'}."
+    if gained and sound:
+        return worst, "PASS", f"On test {words}."
+    open_ = [] if gained else ["whether the worst group gains"]
+    open_ += [] if sound else [f"whether overall accuracy loses no more than {margin:g}"]
+    return worst, "NOT ENOUGH DATA", f"On test {words}; these images cannot tell {' and '.join(open_)}."

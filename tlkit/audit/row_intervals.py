@@ -1,0 +1,126 @@
+"""The intervals of a sample: the rate of a row, its difference from and ratio to the rest or another row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.audit.estimators import Design, Sample, designed, independent
+from tlkit.audit.groups.intersections import Cells
+from tlkit.audit.options import AuditOptions
+from tlkit.stats.dependent_samples import at_least_t, correlated_bounds
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import clopper_pearson_bounds, ratio_log, wilson_bounds
+
+_ONE_SIDE = "not enough data: fewer than two clusters or matched sets, or no weight"
+
+
+def rate_estimate(sample: Sample, i: int, *, confidence: float, guaranteed: bool = False) -> Estimate:
+    """Return the rate of row i, which has images, with its interval, or why there is none.
+
+    Args:
+        sample: of weighted, clustered or independent images.
+        i: position of the row.
+        confidence: two-sided level, in (0, 1).
+        guaranteed: take the ends of Clopper and Pearson in place of Wilson's.
+    """
+    n, k_eff, n_eff, size = int(sample.n[i]), float(sample.k_eff[i]), float(sample.n_eff[i]), float(sample.rate_n[i])
+    if n_eff <= 0:
+        alone = sample.clusters is not None and sample.clusters[i] == 1
+        why = "all images are of one cluster" if alone else "no image has a weight"
+        return Estimate(None, None, None, n=n, note=f"n = {n}, but {why}")
+    bounds = clopper_pearson_bounds if guaranteed else wilson_bounds
+    low, high = bounds(k_eff * (size / n_eff), size, confidence)
+    return Estimate(k_eff / n_eff, float(low), float(high), n=n)
+
+
+def difference_estimate(
+    sample: Sample, i: int, *, best: int | None = None, confidence: float, guaranteed: bool = False
+) -> Estimate:
+    """Return the rate of row i minus that of the rest, or of the group `best`, with its interval.
+
+    Independent samples: Newcombe's method 10. Clusters, matched pairs and groups that share images: the same with the
+    correlation of the two rates, and not narrower than Student's t on the clusters.
+
+    Args:
+        sample: of weighted, clustered or independent images.
+        i: position of the row.
+        best: position of the group that it is compared with; None = the rest.
+        confidence: two-sided level, in (0, 1).
+        guaranteed: take the ends of Clopper and Pearson in place of Wilson's.
+
+    Returns:
+        The difference; undefined where one side tells nothing, as one cluster does, or nothing is matched.
+    """
+    k1, n1, k2, n2 = _sides(sample, i, best)
+    n = _images(sample, i, best)
+    if min(n1, n2) <= 0:
+        return Estimate(None, None, None, n=n, note=_ONE_SIDE)
+    if best is None:
+        correlation = float(sample.correlation[i])
+    else:
+        correlation = 0.0 if sample.among is None else float(sample.among[i, best])
+    low, high = correlated_bounds(k1, n1, k2, n2, correlation=correlation, confidence=confidence, guaranteed=guaranteed)
+    difference = k1 / n1 - k2 / n2
+    variance, df = sample.spread(i, best)
+    ends = at_least_t(float(low), float(high), difference=difference, variance=variance, df=df, confidence=confidence)
+    return Estimate(difference, *ends, n=n)
+
+
+def ratio_estimate(
+    sample: Sample, i: int, *, best: int | None = None, confidence: float, errors: bool = False
+) -> Estimate:
+    """Return the rate of row i over that of the rest, or of the group `best`; with `errors`, of what is missing to 1.
+
+    Its interval treats the two as independent, which is wider than needed for matched images.
+
+    Args:
+        sample: of weighted, clustered or independent images.
+        i: position of the row.
+        best: position of the group that it is compared with; None = the rest.
+        confidence: two-sided level, in (0, 1).
+        errors: compare 1 − rate in place of the rate.
+    """
+    k1, n1, k2, n2 = _sides(sample, i, best)
+    if errors:
+        k1, k2 = max(n1 - k1, 0.0), max(n2 - k2, 0.0)
+    return replace(ratio_log(k1, n1, k2, n2, confidence), n=_images(sample, i, best))
+
+
+def overall_accuracy(right: npt.NDArray[np.bool_], design: Design | None, options: AuditOptions) -> Estimate:
+    """Return the accuracy over all labelled images, weighted and with its interval as the images hang together.
+
+    Args:
+        right: whether each image's class was found, shape (N,), N above 0.
+        design: how the images hang together; None = independent and alike. A matched set counts as a cluster.
+        options: level and kind of the interval.
+    """
+    n = len(right)
+    everyone = Cells((), ((),), np.zeros(n, dtype=np.int64))
+    if design is None:
+        sample = independent(everyone, k=np.array([right.sum(), 0]), n=np.array([n, 0]), options=options)
+    else:
+        sample = designed(
+            everyone,
+            replace(design, paired=False),
+            counts=right,
+            base=np.ones(n, dtype=np.bool_),
+            code=everyone.code,
+            options=options,
+        )
+    return rate_estimate(sample, 0, confidence=options.confidence, guaranteed=options.guaranteed)
+
+
+def _sides(sample: Sample, i: int, best: int | None) -> tuple[float, float, float, float]:
+    """Return effective k, n of row i, then of what it is compared with."""
+    if best is None:
+        k1, n1, k2, n2 = (float(side[i]) for side in sample.sides)
+        return k1, n1, k2, n2
+    return float(sample.k_eff[i]), float(sample.n_eff[i]), float(sample.k_eff[best]), float(sample.n_eff[best])
+
+
+def _images(sample: Sample, i: int, best: int | None) -> int:
+    """Return the images of row i and of what it is compared with."""
+    return int(sample.n[i]) + int(sample.rest_n[i] if best is None else sample.n[best])

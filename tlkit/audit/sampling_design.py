@@ -1,0 +1,77 @@
+"""From columns to how the images hang together: weights, clusters, matched sets."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.audit.estimators import Design
+from tlkit.audit.options import AuditOptions
+from tlkit.errors import did_you_mean, first_few
+
+logger = logging.getLogger(__name__)
+
+
+def design_problems(
+    groups: pd.DataFrame, options: AuditOptions, *, labelled: npt.NDArray[np.bool_] | None = None
+) -> list[str]:
+    """Return why the columns of weights, clusters or matched sets cannot serve; empty where they can.
+
+    Args:
+        groups: group columns of the images, shape (N, G).
+        options: which columns say so.
+        labelled: the images that are judged, shape (N,), whose weights must be numbers; None = all.
+    """
+    found = list(map(str, groups.columns))
+    there = f"The group columns are: {first_few(found, most=20)}." if found else "There are no group columns at all."
+    problems = []
+    for role in ("weights", "cluster_by", "pair_by"):
+        column = getattr(options, role)
+        if column is None:
+            continue
+        if column not in found:
+            problems.append(f"{role} names {column!r}, which is no group column.{did_you_mean(column, found)} {there}")
+        elif column in options.by:
+            problems.append(f"{role} names {column!r}, which is audited by, too. Use it for one of them.")
+        elif role == "weights":
+            problems += _weight_problems(groups[column] if labelled is None else groups[column][labelled])
+    return problems
+
+
+def _weight_problems(text: pd.Series[str]) -> list[str]:
+    weight = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    wrong = ~(np.isfinite(weight) & (weight >= 0))
+    if wrong.any():
+        seen = ["empty" if pd.isna(value) else repr(value) for value in text[wrong].unique()]
+        return [
+            f"The weights in {text.name!r} must be finite numbers of at least 0, but {int(wrong.sum())} of "
+            f"{len(wrong)} are not: {first_few(seen)}."
+        ]
+    return [f"All weights in {text.name!r} are 0. Give some image a weight."] if not weight.any() else []
+
+
+def design_of(groups: pd.DataFrame, options: AuditOptions, *, told: bool = True) -> Design | None:
+    """Return how labelled images hang together; None where they are independent and weigh alike.
+
+    Args:
+        groups: group columns of the labelled images, shape (N, G).
+        options: which columns say so.
+        told: whether the log says how many clusters there are.
+    """
+    weights = None
+    if options.weights is not None:
+        weights = pd.to_numeric(groups[options.weights]).to_numpy(dtype=np.float64)
+    column = options.unit_column
+    if column is None:
+        return None if weights is None else Design(weights)
+    unit, names = pd.factorize(groups[column])
+    unit = np.asarray(unit, dtype=np.int64)
+    alone = np.flatnonzero(unit < 0)  # an image without a value stands alone
+    unit[alone] = len(names) + np.arange(len(alone))
+    what = "matched sets" if options.pair_by else "clusters"
+    if told:
+        logger.info("%s: %d %s, %d images without a value stand alone.", column, len(names), what, len(alone))
+    return Design(weights, unit, paired=options.pair_by is not None)

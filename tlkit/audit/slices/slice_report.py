@@ -1,0 +1,179 @@
+"""`SliceReport`: which groups of images that nobody declared do worse, and how far that has been tested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from tlkit.audit.error_examples import GroupImages
+from tlkit.audit.group_tables import as_json
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.slices.slice_conditions import Condition
+from tlkit.errors import refuse_newer
+from tlkit.stats.estimate import Estimate
+
+FORMAT_VERSION = 1
+Standing = Literal["confirmed", "not confirmed", "candidate"]
+
+
+@dataclass(frozen=True)
+class FoundSlice:
+    """A slice that did worse on the half that was searched, and what became of it on the other half.
+
+    All figures are about images of no slice found before it, in the slice and in the rest.
+
+    Attributes:
+        conditions: what its images have in common; all of them hold.
+        searched: its accuracy on the half that was searched: chosen for being low, so it flatters the finding.
+        tested: its accuracy on the other half, with a Wilson interval.
+        difference: that accuracy minus the rest's; None with too few images.
+        mix: the part of the difference that is due to the slice having other classes (Kitagawa); None with too few
+            images.
+        p: p-value of the difference on the other half; None = no test.
+        p_holm: the same after Holm's correction over what was tested.
+        standing: "confirmed" = the difference lies below 0 and p_holm below alpha; "candidate" = too few images in the
+            other half to test; else "not confirmed".
+        detectable_gap: the smallest gap that the other half could have shown (80 % power); None = none, or no test.
+        images: what is behind it; None where it has no wrong images.
+    """
+
+    conditions: tuple[Condition, ...]
+    searched: Estimate
+    tested: Estimate
+    difference: Estimate | None
+    mix: Estimate | None
+    p: float | None
+    p_holm: float | None
+    standing: Standing
+    detectable_gap: float | None
+    images: GroupImages | None = None
+
+    @property
+    def name(self) -> str:
+        """The slice in words: "brightness below 41 of 255 and file type is JPEG"."""
+        return " and ".join(condition.words for condition in self.conditions)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FoundSlice:
+        """Read what `asdict` gave."""
+        read = dict(values)
+        read["conditions"] = tuple(Condition.from_dict(one) for one in values["conditions"])
+        for name in ("searched", "tested", "difference", "mix"):
+            read[name] = None if values[name] is None else Estimate.from_dict(values[name])
+        read["images"] = None if values["images"] is None else GroupImages.from_dict(values["images"])
+        return cls(**read)
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """How well the true classes can be told from columns alone, without looking at what the images show.
+
+    Attributes:
+        column: the column; "" = all columns together.
+        accuracy: of a linear classifier, cross-validated, with a Wilson interval.
+        base_rate: share of the most frequent class: what always saying that class attains, in [0, 1].
+        p: permutation p-value that classes and columns have nothing to do with each other.
+        p_holm: the same after Holm's correction over the columns; equal to p for all together.
+    """
+
+    column: str
+    accuracy: Estimate
+    base_rate: float
+    p: float
+    p_holm: float
+
+    @property
+    def words(self) -> str:
+        """The column as text."""
+        return self.column.replace("_", " ") if self.column else "all columns together"
+
+    def tells(self, alpha: float) -> bool:
+        """Return whether the classes can be told better than by always saying the most frequent one."""
+        return self.p_holm < alpha and self.accuracy.low is not None and self.accuracy.low > self.base_rate
+
+
+@dataclass(frozen=True)
+class SliceReport:
+    """Slices found on one half of the images and tested on the other, and the test for shortcuts.
+
+    Attributes:
+        images: labelled images.
+        searched: images of the half that was searched.
+        tested: images of the half that was tested on.
+        units: different pictures, or units that stay together, among all of them.
+        columns: columns that were searched.
+        searched_conditions: number of conditions and pairs of conditions that were tried.
+        overall: accuracy over all labelled images.
+        settings: the options that it was made with. A slice has at least `min_group_size` images in the half that was
+            searched; with fewer in the other one it is a candidate only.
+        clusters: number of clusters of features that were searched; 0 = none.
+        slices: what was found, in the order in which it was found.
+        shortcuts: all columns together first, then each alone; empty where it could not be tested.
+    """
+
+    images: int
+    searched: int
+    tested: int
+    units: int
+    columns: tuple[str, ...]
+    searched_conditions: int
+    overall: Estimate
+    settings: AuditOptions
+    clusters: int
+    slices: tuple[FoundSlice, ...]
+    shortcuts: tuple[Shortcut, ...] = ()
+
+    @property
+    def confirmed(self) -> tuple[FoundSlice, ...]:
+        """The slices that do worse beyond chance on images that had no part in finding them."""
+        return tuple(one for one in self.slices if one.standing == "confirmed")
+
+    def summary_rows(self) -> list[tuple[str, ...]]:
+        """Return the slices as text, one tuple each, the header first."""
+        from tlkit.audit.slice_words import slice_rows
+
+        return slice_rows(self)
+
+    def shortcut_rows(self) -> list[tuple[str, ...]]:
+        """Return the test for shortcuts as text, one tuple a column, the header first; empty where there is none."""
+        from tlkit.audit.slice_words import shortcut_rows
+
+        return shortcut_rows(self)
+
+    def sentences(self) -> list[str]:
+        """Return what was found, and how, in plain English."""
+        from tlkit.audit.slice_words import slice_sentences
+
+        return slice_sentences(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        plain: dict[str, Any] = as_json(asdict(self))
+        return {"version": FORMAT_VERSION, **plain}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SliceReport:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            TlkitError: it was written by a newer tlkit.
+        """
+        refuse_newer("These slices were", values["version"], known=FORMAT_VERSION)
+        read = {name: value for name, value in values.items() if name != "version"}
+        read["settings"] = AuditOptions.from_dict(values["settings"])
+        read["columns"] = tuple(values["columns"])
+        read["overall"] = Estimate.from_dict(values["overall"])
+        read["slices"] = tuple(FoundSlice.from_dict(one) for one in values["slices"])
+        read["shortcuts"] = tuple(
+            Shortcut(**{**one, "accuracy": Estimate.from_dict(one["accuracy"])}) for one in values["shortcuts"]
+        )
+        return cls(**read)
+
+    def __repr__(self) -> str:
+        return f"SliceReport({self.images} images, slices confirmed: {len(self.confirmed)} of {len(self.slices)})"
+
+    def _repr_html_(self) -> str:
+        from tlkit.audit.slice_words import slices_html
+
+        return slices_html(self)

@@ -1,0 +1,1 @@
+"""Augmentation for training, and fixed views for test-time augmentation."""

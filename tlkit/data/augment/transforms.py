@@ -1,0 +1,184 @@
+"""Augmentation: a decoded image becomes one of the backbone's size, varied in training, never in evaluation.
+
+Scaling and random framing are done by `tlkit.data.decode.resizing` (Pillow's antialiased filters, as the weights were
+trained); Albumentations does the rest. It is loaded where something is random (`transform_presets`,
+`transform_list`), and nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from tlkit.data.decode.resizing import Frame, Zoom, fit, random_fit, reduction
+from tlkit.errors import DataError, did_you_mean
+from tlkit.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    import albumentations as A
+
+PRESETS: dict[str, str] = {
+    "none": "the evaluation geometry, nothing random",
+    "light": "random framing (60–100 % of the area), horizontal flip",
+    "medium": "random framing (35–100 %), horizontal flip, colour jitter ±20 %, rotation ±10°",
+    "heavy": (
+        "random framing (20–100 %), horizontal flip, colour jitter ±40 %, rotation ±20° and shear ±8°, grayscale, "
+        "blur / noise / JPEG artefacts, one erased rectangle"
+    ),
+}
+"""What each preset does, in words."""
+
+PRESETS_VERSION = 1
+"""Raised when a preset gives other pixels than before."""
+
+ZOOMS = {"light": Zoom(0.6, 1.15), "medium": Zoom(0.35, 4 / 3), "heavy": Zoom(0.2, 4 / 3)}
+
+
+class Transform:
+    """Turns decoded images into the backbone's input size; a pure function of (image, seed, epoch, sample id).
+
+    Not to be shared between threads where it is random: Albumentations keeps its random state in its objects. Processes
+    have a copy each.
+
+    Attributes:
+        preprocess: the geometry and the size.
+        is_random: whether the result depends on seed, epoch and sample id.
+    """
+
+    def __init__(
+        self,
+        preprocess: Preprocess,
+        *,
+        zoom: Zoom | None,
+        before: A.Compose | None,
+        after: A.Compose | None,
+        framed: bool,
+    ) -> None:
+        self.preprocess = preprocess
+        self.is_random = zoom is not None or before is not None or after is not None
+        self._zoom = zoom
+        self._before = before
+        self._after = after
+        self._final = preprocess.replace(crop_pct=1.0) if framed else preprocess
+
+    def reduction(self, width: int, height: int) -> int:
+        """Return by how much the decoder may divide the sides of an image of this size: 1, 2, 4 or 8.
+
+        Depends on the size, the preprocessing and the preset alone. A list of transforms is made for the decoded
+        image in its own size, so before one every pixel is decoded.
+        """
+        return 1 if self._before is not None else reduction(width, height, self._final, self._zoom)
+
+    def __call__(
+        self,
+        image: Image.Image | npt.NDArray[np.uint8],
+        *,
+        frame: Frame | None = None,
+        seed: int = 0,
+        epoch: int = 0,
+        sample_id: int = 0,
+    ) -> npt.NDArray[np.uint8]:
+        """Return the image as uint8 RGB, shape (H, W, 3) with (H, W) = `preprocess.image_size`.
+
+        Args:
+            image: RGB, uint8 (H, W, 3) or a Pillow image, any size.
+            frame: where the picture lies in the image, if it was decoded as `reduction` says; None = it fills it.
+            seed: the run's seed, at least 0.
+            epoch: the epoch, at least 0.
+            sample_id: what names the sample, 0…2⁶⁴-1; `sample_id_of(path)` gives one.
+
+        Raises:
+            DataError: a transform cannot be applied to an image of this size.
+        """
+        generator = np.random.Generator(np.random.PCG64([seed, epoch, sample_id])) if self.is_random else None
+        python = random.Random(int(generator.integers(2**63))) if generator is not None else None  # noqa: S311
+        if self._before is not None:
+            self._before.set_random_state(generator, python)
+            image = _apply(self._before, np.array(image))  # a copy: some transforms write into what they get
+        picture = image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
+        if self._zoom is not None and generator is not None:
+            picture = random_fit(picture, self._final, self._zoom, generator, frame)
+        else:
+            picture = fit(picture, self._final, frame)
+        pixels = np.array(picture)
+        if self._after is not None:
+            self._after.set_random_state(generator, python)
+            pixels = _apply(self._after, pixels)
+        return pixels
+
+
+def _apply(compose: A.Compose, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    try:
+        result: npt.NDArray[np.uint8] = compose(image=pixels)["image"]
+    except Exception as error:  # a guest's transforms raise what they like
+        height, width = pixels.shape[:2]
+        raise DataError(
+            f"The augmentation cannot be applied to an image of {width} x {height} pixels: {error} "
+            "Change the transform's arguments, or put a Resize before it."
+        ) from error
+    if result.dtype != np.uint8 or result.ndim != 3 or result.shape[2] != 3:
+        raise DataError(f"The augmentation gave {result.dtype} {result.shape} instead of uint8 RGB.")
+    return result
+
+
+def augmenter() -> str:
+    """Return what augmented pixels depend on beside image, preset and seed; part of the key of cached views."""
+    import albumentations as A
+    import cv2
+
+    return f"presets {PRESETS_VERSION}, albumentations {A.__version__}, opencv {cv2.__version__}"
+
+
+def sample_id_of(path: str) -> int:
+    """Return 64 bits that name a sample by its relative path, the same on every machine.
+
+    Example:
+        >>> sample_id_of("train/ants/1.jpg")
+        8376925913144028323
+    """
+    return int.from_bytes(hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest()[:8], "big")
+
+
+def build_transform(preprocess: Preprocess, *, augment: str | Sequence[Mapping[str, Any]] | None = None) -> Transform:
+    """Build the transform for training (with `augment`) or for evaluation (without).
+
+    Args:
+        preprocess: geometry, size, filter and background.
+        augment: a preset (none, light, medium, heavy); or a list of Albumentations transforms in the order of
+            application, each a mapping with its `name` and its arguments; or None, the same as "none". A list is
+            applied to the decoded image in its own size; then the evaluation geometry follows. Where the list frames
+            the image itself (RandomResizedCrop, Resize, RandomCrop, CenterCrop, RandomSizedCrop, Crop), only scaling to
+            `image_size` follows.
+
+    Raises:
+        DataError: an unknown preset, transform or argument, or a transform that does not give an RGB image back.
+
+    Example:
+        >>> flip = build_transform(Preprocess(image_size=(2, 2)), augment=[{"name": "HorizontalFlip", "p": 1}])
+        >>> flip(np.zeros((5, 7, 3), np.uint8)).shape
+        (2, 2, 3)
+    """
+    if augment is None or augment == "none":
+        return Transform(preprocess, zoom=None, before=None, after=None, framed=False)
+    if isinstance(augment, str):
+        if augment not in PRESETS:
+            raise DataError(
+                f"There is no augmentation preset {augment!r}. The presets are {', '.join(PRESETS)}."
+                f"{did_you_mean(augment, PRESETS)}"
+            )
+        from tlkit.data.augment.transform_presets import preset
+
+        after = preset(augment, preprocess)
+        return Transform(preprocess, zoom=ZOOMS[augment], before=None, after=after, framed=False)
+    if not augment:
+        return build_transform(preprocess)
+    from tlkit.data.augment.transform_list import build_list, compose, frames_the_image
+
+    before = compose(build_list(augment))
+    return Transform(preprocess, zoom=None, before=before, after=None, framed=frames_the_image(augment))

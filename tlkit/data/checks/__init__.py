@@ -1,0 +1,1 @@
+"""Checks of images and data sets: readable files, duplicates, leaks, quality, labels, quarantine."""

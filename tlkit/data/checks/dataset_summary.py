@@ -1,0 +1,159 @@
+"""What a dataset consists of: classes, splits, groups, sizes, modes and formats, from file headers alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from tlkit.data.checks.summary_tables import data_summary_tables
+from tlkit.data.checks.thread_pool import map_files
+from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
+from tlkit.data.decode.formats import OPENERS, detect_format
+from tlkit.data.decode.resizing import reduction_for_look
+from tlkit.data.sources.read_bytes import read_bytes
+from tlkit.data.sources.source import Root, name_of, read_with_columns
+from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
+from tlkit.tables import Table, to_html
+
+FORMAT_VERSION = 1
+HEADER_BYTES = 262_144
+"""Enough for the headers of nearly every file; where it is not, the whole file is read."""
+CELL, COLUMNS, ROWS = 64, 10, 2
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What a dataset consists of.
+
+    Attributes:
+        root: where the images are, as it was given.
+        images: number of images in all.
+        counts: images by class and split; each class has all three splits.
+        groups: images by group column, value and split; a missing value is "(missing)".
+        sizes: smallest, median and largest of width, height and megapixels, in that order.
+        modes: images by Pillow's mode of the pixels in the file ("RGB", "L", …), most frequent first.
+        formats: images by format.
+        unreadable: paths whose header cannot be read.
+    """
+
+    root: str
+    images: int
+    counts: Mapping[str, Mapping[str, int]]
+    groups: Mapping[str, Mapping[str, Mapping[str, int]]]
+    sizes: Mapping[str, tuple[float, float, float]]
+    modes: Mapping[str, int]
+    formats: Mapping[str, int]
+    unreadable: tuple[str, ...]
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return the tables that show this summary: counts by class and group, sizes, formats and modes."""
+        return data_summary_tables(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values for JSON."""
+        return {"format_version": FORMAT_VERSION, **asdict(self)}
+
+    def __repr__(self) -> str:
+        return f"DataSummary({self.root}: {self.images} images of {len(self.counts)} classes)"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return to_html(self.tables())
+
+
+def summarise_data(
+    root: Root, *, metadata: str | Path | None = None, groups: Sequence[str] = ()
+) -> tuple[DataSummary, Samples]:
+    """Count what a dataset holds; headers are read, pixels are not.
+
+    Args:
+        root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`).
+        metadata: a CSV file keyed by `path`.
+        groups: columns of it, of the list or of the shards to count by.
+
+    Returns:
+        The summary, and the images that it is about.
+
+    Raises:
+        DataError: the images or the metadata cannot be used.
+    """
+    samples = read_with_columns(root, columns=groups, metadata=metadata)
+    paths = samples.table[PATH].tolist()
+    heads = map_files(lambda path, _: _head(samples.root / path), paths)
+    known = [head for head in heads if head is not None]
+    widths, heights = (np.array([head[axis] for head in known] or [0]) for axis in (0, 1))
+    shapes = {"width": widths, "height": heights, "megapixels": widths * heights / 1e6}
+    return (
+        DataSummary(
+            root=name_of(root),
+            images=len(samples),
+            counts=_by_split(samples.table, LABEL, samples.classes),
+            groups={name: _by_split(samples.table, name) for name in samples.group_columns},
+            sizes={name: (float(v.min()), float(np.median(v)), float(v.max())) for name, v in shapes.items()},
+            modes=dict(Counter(head[2] for head in known).most_common()),
+            formats=dict(Counter(head[3] for head in known).most_common()),
+            unreadable=tuple(path for path, head in zip(paths, heads, strict=True) if head is None),
+        ),
+        samples,
+    )
+
+
+def _by_split(table: pd.DataFrame, column: str, names: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
+    crossed = pd.crosstab(table[column].fillna("(missing)"), table[SPLIT])
+    crossed = crossed.reindex(index=list(names) if names else None, columns=list(SPLITS), fill_value=0)
+    return {str(name): {split: int(row[split]) for split in SPLITS} for name, row in crossed.iterrows()}
+
+
+def _head(path: Path) -> tuple[int, int, str, str] | None:
+    """Return width, height (as stored), mode and format from a file's header; None where it cannot be read."""
+    try:
+        data = _start_of(path)
+        kind = detect_format(data)
+        if kind is None:
+            return None
+        try:
+            image = OPENERS[kind](io.BytesIO(data), "")
+        except Exception:  # a long header, or a damaged one
+            image = OPENERS[kind](io.BytesIO(read_bytes(path)), "")
+    except Exception:  # Pillow's readers raise a dozen kinds on damaged files
+        return None
+    return image.width, image.height, image.mode, kind
+
+
+def _start_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEADER_BYTES)
+    except NotADirectoryError:  # a member of a tar shard
+        return read_bytes(path)
+
+
+def contact_sheets(samples: Samples, *, seed: int = 0) -> dict[str, str]:
+    """Return one JPEG, base64, per class with up to 20 of its images, drawn at random, 64 pixels each."""
+    sheets = {}
+    for name in samples.classes:
+        paths = samples.table.loc[samples.table[LABEL] == name, PATH].to_numpy()
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(paths))[: COLUMNS * ROWS])
+        rows = -(-len(chosen) // COLUMNS)
+        sheet = Image.new("RGB", (COLUMNS * CELL, rows * CELL), (255, 255, 255))
+        for place, at in enumerate(chosen):
+            try:
+                image, _ = open_rgb(samples.root / paths[at], reduction=partial(reduction_for_look, side=CELL))
+            except UnreadableImageError:
+                continue
+            image.thumbnail((CELL - 2, CELL - 2))
+            sheet.paste(image, (place % COLUMNS * CELL, place // COLUMNS * CELL))
+        buffer = io.BytesIO()
+        sheet.save(buffer, "JPEG", quality=80)
+        sheets[name] = base64.b64encode(buffer.getvalue()).decode()
+    return sheets

@@ -1,0 +1,52 @@
+"""The table of a `Diagnosis`: finding by finding, with its severity, its first files and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.data.checks.finding_kinds import KINDS, SEVERITIES
+from tlkit.errors import first_few
+from tlkit.tables import Column, Table, counted
+
+if TYPE_CHECKING:
+    from tlkit.data.checks.diagnosis import Diagnosis
+
+
+def diagnosis_tables(diagnosis: Diagnosis) -> tuple[Table, ...]:
+    """Return the findings, gravest first; the title is the result in a sentence or two."""
+    return (
+        Table(
+            name="findings",
+            title=f"{diagnosis.source}: {diagnosis_sentence(diagnosis)}",
+            columns=(
+                Column("severity", "severity", "word"),
+                Column("kind", "kind", "word"),
+                Column("count", "count", "count"),
+                Column("what", "what"),
+                Column("first", "first"),
+                Column("advice", "what to do"),
+            ),
+            rows=tuple(
+                (
+                    finding.severity,
+                    finding.kind,
+                    finding.count,
+                    KINDS[finding.kind].what,
+                    first_few(finding.items, most=3),
+                    KINDS[finding.kind].advice,
+                )
+                for finding in diagnosis.findings
+            ),
+        ),
+    )
+
+
+def diagnosis_sentence(diagnosis: Diagnosis) -> str:
+    """Return how many images, classes and kinds of finding there are, and what was not looked at."""
+    splits = ", ".join(f"{name} {count:,}" for name, count in diagnosis.splits.items() if count)
+    images = f"{counted(diagnosis.images, 'image')} of {len(diagnosis.classes)} classes ({splits or 'none'})"
+    if not diagnosis.findings:
+        return f"{images}. Nothing found. {diagnosis.unchecked}".rstrip()
+    counts = [sum(finding.severity == severity for finding in diagnosis.findings) for severity in SEVERITIES]
+    kinds = ", ".join(counted(count, noun) for count, noun in zip(counts, ("error", "warning", "note"), strict=True))
+    return f"{images}. Kinds of finding: {kinds}. {diagnosis.unchecked}".rstrip()

@@ -1,0 +1,342 @@
+"""Pictures that occur twice: the same file, or the same picture saved again, scaled, mirrored or turned by 90 degrees.
+
+Three steps, each a fraction of the one before. Files with equal digests are identical. The others get a perceptual
+hash: the signs of 64 low frequencies of the picture's cosine transform at 32 x 32 (after Zauner 2010, "Implementation
+and Benchmarking of Perceptual Image Hash Functions", section 3.2.1; signs instead of a comparison with the median,
+because mirroring a picture flips the signs of the odd frequencies of one axis and no others, and transposing it swaps
+the axes, so one hash finds all eight ways to lay a picture down). Hashes that differ in up to 7 bits are found by
+multi-index hashing (Norouzi, Punjani & Fleet 2012, "Fast Search in Hamming Space with Multi-Index Hashing", section 3).
+What that brings up is a duplicate only if the pictures' colour thumbnails agree far better than those of different
+pictures of the same dataset do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+THUMBNAIL = 16
+"""Side of the thumbnails, in pixels."""
+MOST_BITS = 7
+"""Hashes that differ in more bits than this belong to different pictures. Four bands of 16 bits, each probed with up to
+one bit changed, find every pair that differs in up to 7 bits: with 8, each band could differ in two."""
+BANDS, BAND_BITS = 4, 16
+LEAST_CONTRAST = 2.0
+"""Thumbnails with a smaller standard deviation, of 255, are plain: their hash is noise, and they are compared by digest
+only."""
+LEAST_SIMILARITY, CERTAIN_SIMILARITY = 0.93, 0.998
+"""Duplicates' thumbnails correlate at least the first; from the second on they are the same in every dataset."""
+MOST_COPIES, PROBED = 20, 200
+MARGIN = 3.5
+"""How many times nearer to 1 a duplicate's correlation is than that of nine in ten pictures with their 20th nearest
+neighbour (of fewer than 60 pictures: the n/3-th). A picture may have that many copies before they pass for usual."""
+WINDOW = 128
+"""In a dataset with very many pictures of one hash each is compared with this many of its neighbours on either side."""
+QUERIES_AT_ONCE = 4096
+
+_FREQUENCIES = [(u, total - u) for total in range(1, 11) for u in range(total + 1) if (u, total) != (5, 10)]
+"""All with u + v up to 10 but one on the diagonal: 64 that stay 64 when the axes are swapped."""
+_DOWN, _ACROSS = (np.array(axis) for axis in zip(*_FREQUENCIES, strict=True))
+_COSINES = np.cos(np.pi / 32 * np.outer(np.arange(12), np.arange(32) + 0.5)).astype(np.float32)  # DCT-II, unscaled
+
+
+def _pack(bits: npt.NDArray[np.bool_]) -> np.uint64:
+    return np.uint64(int.from_bytes(np.packbits(bits).tobytes(), "big"))
+
+
+_MIRROR, _UPSIDE_DOWN = _pack(_ACROSS % 2 == 1), _pack(_DOWN % 2 == 1)
+_SWAPPED = np.array([_FREQUENCIES.index((v, u)) for u, v in _FREQUENCIES])
+
+Kind = Literal["identical", "near", "mirrored", "turned", "cropped", "edited"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""The closest first."""
+
+
+class Fingerprint(NamedTuple):
+    """What a picture looks like: a perceptual hash of 64 bits, and a uint8 RGB thumbnail (16, 16, 3)."""
+
+    hash: np.uint64
+    thumbnail: npt.NDArray[np.uint8]
+
+
+class Pair(NamedTuple):
+    """Two rows that show the same picture, `first` < `second`.
+
+    `kind` says how: "identical" files, "near" (saved again, scaled), "mirrored" (left and right swapped), "turned" (by
+    90, 180 or 270 degrees, mirrored or not); with features (see `tlkit.data.checks.near_duplicates`) also "cropped", and "edited"
+    (recoloured, written on). `similarity` is the correlation of their thumbnails or edges, 1 for identical files.
+    """
+
+    first: int
+    second: int
+    kind: Kind
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """Fingerprints of N images, in the order of their samples.
+
+    Attributes:
+        digest: (N,) sha256 of each file, hex; "" where the file could not be read.
+        hash: (N,) uint64 perceptual hashes; 0 where the image could not be decoded.
+        thumbnail: (N, 16, 16, 3) uint8 RGB; black where the image could not be decoded. 768 bytes an image.
+    """
+
+    digest: npt.NDArray[np.str_]
+    hash: npt.NDArray[np.uint64]
+    thumbnail: npt.NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, digests: Sequence[str], prints: Sequence[Fingerprint | None]) -> Fingerprints:
+        """Stack fingerprints; None stands for an image that cannot be decoded."""
+        thumbnails = np.zeros((len(prints), THUMBNAIL, THUMBNAIL, 3), np.uint8)
+        hashes = np.zeros(len(prints), np.uint64)
+        for row, found in enumerate(prints):
+            if found is not None:
+                hashes[row], thumbnails[row] = found
+        return cls(np.array(digests, dtype=str), hashes, thumbnails)
+
+    def __len__(self) -> int:
+        return len(self.hash)
+
+    def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Fingerprints:
+        """Return the fingerprints of some rows."""
+        return Fingerprints(self.digest[rows], self.hash[rows], self.thumbnail[rows])
+
+
+@dataclass(frozen=True)
+class DuplicateSet:
+    """What shows the same picture as something else.
+
+    Attributes:
+        pairs: found pairs, sorted. Of k identical files each is paired with the first, so there are k - 1 such pairs.
+        groups: rows that show one picture, joined through any chain of pairs; each sorted, two rows at least.
+        threshold: correlation of thumbnails from which two pictures counted as one, in [0.93, 0.998].
+    """
+
+    pairs: tuple[Pair, ...]
+    groups: tuple[tuple[int, ...], ...]
+    threshold: float
+
+    def joined(self, pairs: Sequence[Pair]) -> DuplicateSet:
+        """Return the set with more pairs."""
+        both = (*self.pairs, *pairs)
+        return DuplicateSet(tuple(sorted(both)), _groups(both), self.threshold)
+
+    def across(self, values: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+        """Return the groups whose rows differ in `values` (N,), such as the splits or the labels."""
+        return tuple(group for group in self.groups if len({values[row] for row in group}) > 1)
+
+    def leaked(self, splits: Sequence[str], *, into: str, source: str = "train") -> tuple[int, ...]:
+        """Return the rows of split `into` whose picture also lies in split `source`, sorted."""
+        return tuple(
+            sorted(
+                row
+                for group in self.groups
+                if any(splits[other] == source for other in group)
+                for row in group
+                if splits[row] == into
+            )
+        )
+
+
+def fingerprint(image: Image.Image) -> Fingerprint:
+    """Return what an RGB image looks like; takes about a millisecond for a photo, a twentieth of that for 32 pixels."""
+    small = image.resize((32, 32), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    luminance = np.asarray(small.convert("L"), np.float32)
+    spectrum = (_COSINES @ luminance @ _COSINES.T)[_DOWN, _ACROSS]
+    thumbnail = image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    return Fingerprint(_pack(spectrum > 0), np.asarray(thumbnail))
+
+
+def fingerprint_reduction(width: int, height: int) -> int:
+    """Return by how much a decoder may divide an image's sides before its fingerprint is taken: to 256 pixels or more.
+
+    Eight times the 32 that the hash looks at, so that the hash of a photo hardly changes.
+    """
+    return next(scale for scale in (8, 4, 2, 1) if min(width, height) >= 256 * scale or scale == 1)
+
+
+def find_duplicates(prints: Fingerprints) -> DuplicateSet:
+    """Find the images that show the same picture: identical files, and copies saved again, scaled, mirrored or turned.
+
+    Crops and recoloured pictures are other pictures here; `find_lookalikes` finds these, too. Plain pictures (one
+    colour) are compared by digest only. Time and memory grow with the number of images, not with its square.
+
+    Example:
+        >>> noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        >>> views = (noise, noise[:, ::-1], noise[:24])
+        >>> prints = [fingerprint(Image.fromarray(np.ascontiguousarray(view))) for view in views]
+        >>> find_duplicates(Fingerprints.of(["a", "b", "c"], prints)).groups
+        ((0, 1),)
+    """
+    pairs, rows = _identical(prints)
+    vectors, contrast = _vectors(prints.thumbnail[rows])
+    rows, vectors = rows[contrast >= LEAST_CONTRAST], vectors[contrast >= LEAST_CONTRAST]
+    hashes = prints.hash[rows]
+    threshold = _threshold(vectors)
+    best: dict[tuple[int, int], Pair] = {}
+    for way in range(8):
+        kind = KINDS[1 + min(way, 2)]
+        turned = _turned(vectors, way)
+        compared = np.empty(0, np.int64)  # the bands bring up most pairs more than once
+        for one, other in _candidates(hashes, _turned_hashes(hashes, way)):
+            key = np.setdiff1d(one * len(rows) + other, compared)
+            compared = np.union1d(compared, key)
+            left, right = np.divmod(key, len(rows))
+            similarity = np.einsum("ij,ij->i", vectors[left].astype(np.float32), turned[right].astype(np.float32))
+            for at in np.flatnonzero(similarity >= threshold):
+                first, second = sorted((int(rows[left[at]]), int(rows[right[at]])))
+                found = Pair(first, second, kind, min(float(similarity[at]), 1.0))
+                if (first, second) not in best or found.similarity > best[first, second].similarity:
+                    best[first, second] = found
+    pairs += best.values()
+    return DuplicateSet(tuple(sorted(pairs)), _groups(pairs), threshold)
+
+
+def find_identical(prints: Fingerprints) -> DuplicateSet:
+    """Find the identical files alone, by their digests, in any number of images."""
+    pairs, _ = _identical(prints)
+    return DuplicateSet(tuple(sorted(pairs)), _groups(pairs), 1.0)
+
+
+def _identical(prints: Fingerprints) -> tuple[list[Pair], npt.NDArray[np.intp]]:
+    """Return the pairs of identical files, and one row for each different file that could be decoded."""
+    known = np.flatnonzero(prints.digest != "")
+    _, firsts, which = np.unique(prints.digest[known], return_index=True, return_inverse=True)
+    rows = known[firsts]
+    pairs = [
+        Pair(int(rows[group]), int(row), "identical", 1.0)
+        for row, group in zip(known, which, strict=True)
+        if row != rows[group]
+    ]
+    return pairs, np.sort(rows)
+
+
+def _vectors(thumbnails: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]]:
+    """Return the thumbnails (N, 768) with mean 0 and length 1, and their standard deviations."""
+    vectors = np.empty((len(thumbnails), THUMBNAIL * THUMBNAIL * 3), np.float16)
+    contrast = np.empty(len(thumbnails), np.float32)
+    for at in range(0, len(thumbnails), QUERIES_AT_ONCE):
+        part = thumbnails[at : at + QUERIES_AT_ONCE].reshape(-1, vectors.shape[1]).astype(np.float32)
+        part -= part.mean(axis=1, keepdims=True)
+        length = np.linalg.norm(part, axis=1)
+        contrast[at : at + QUERIES_AT_ONCE] = length / np.sqrt(vectors.shape[1])
+        vectors[at : at + QUERIES_AT_ONCE] = part / np.maximum(length, 1e-6)[:, None]
+    return vectors, contrast
+
+
+def _turned(vectors: npt.NDArray[np.float16], way: int) -> npt.NDArray[np.float16]:
+    """Return thumbnails laid down another way: bit 0 mirrors, bit 1 stands them on their heads, bit 2 transposes."""
+    turned: npt.NDArray[np.float16] = vectors.reshape(-1, THUMBNAIL, THUMBNAIL, 3)
+    turned = turned[:, :, ::-1] if way & 1 else turned
+    turned = turned[:, ::-1] if way & 2 else turned
+    turned = turned.swapaxes(1, 2) if way & 4 else turned
+    return turned.reshape(vectors.shape)
+
+
+def _turned_hashes(hashes: npt.NDArray[np.uint64], way: int) -> npt.NDArray[np.uint64]:
+    """Return the hashes that the pictures would have, laid down as `_turned` does."""
+    hashes = hashes ^ (_MIRROR if way & 1 else np.uint64(0)) ^ (_UPSIDE_DOWN if way & 2 else np.uint64(0))
+    if not way & 4:
+        return hashes
+    bits = np.unpackbits(hashes.astype(">u8").view(np.uint8).reshape(-1, 8), axis=1)[:, _SWAPPED]
+    return np.frombuffer(np.packbits(bits, axis=1).tobytes(), ">u8").astype(np.uint64)
+
+
+def _threshold(vectors: npt.NDArray[np.float16]) -> float:
+    """Return the correlation that duplicates must reach, by how alike the different pictures of this dataset are."""
+    n = len(vectors)
+    neighbour = min(n // 3, MOST_COPIES)
+    if neighbour < 2:
+        return LEAST_SIMILARITY
+    asked = np.sort(np.random.default_rng(0).permutation(n)[:PROBED])
+    nearest = np.full((len(asked), 0), -1.0, np.float32)
+    for at in range(0, n, QUERIES_AT_ONCE):
+        part = vectors[at : at + QUERIES_AT_ONCE].astype(np.float32)
+        similarity = vectors[asked].astype(np.float32) @ part.T
+        nearest = np.sort(np.concatenate([nearest, similarity], axis=1), axis=1)[:, -neighbour - 1 :]  # and itself
+    usual = float(np.quantile(nearest[:, 0], 0.9))
+    return min(max(LEAST_SIMILARITY, 1 - (1 - usual) / MARGIN), CERTAIN_SIMILARITY)
+
+
+def _candidates(
+    hashes: npt.NDArray[np.uint64], turned: npt.NDArray[np.uint64]
+) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    """Yield pairs of positions (left, right) with the hash of left within 7 bits of the turned hash of right.
+
+    A pair may come more than once. Each band of 16 bits in turn is rotated to the top, so that the hashes that share it
+    lie side by side once sorted.
+    """
+    shift = np.uint64(64 - BAND_BITS)
+    for band in range(BANDS):
+        held, asked = _rotated(hashes, band), _rotated(turned, band)
+        order, queries = np.argsort(held, kind="stable"), np.argsort(asked, kind="stable")
+        ordered, asked = held[order], asked[queries]
+        bounds = np.searchsorted(ordered >> shift, np.arange((1 << BAND_BITS) + 1, dtype=np.uint64))
+        for bit in range(-1, BAND_BITS):
+            wanted = asked if bit < 0 else asked ^ np.uint64(1 << (64 - BAND_BITS + bit))
+            bucket = (wanted >> shift).astype(np.intp)
+            start, stop = bounds[bucket], bounds[bucket + 1]
+            full = stop - start > 2 * WINDOW
+            middle = np.searchsorted(ordered, wanted[full])
+            start[full] = np.maximum(start[full], middle - WINDOW)
+            stop[full] = np.minimum(stop[full], middle + WINDOW)
+            yield from _near(hashes, turned, queries=queries, order=order, start=start, stop=stop, full=full)
+
+
+def _rotated(hashes: npt.NDArray[np.uint64], band: int) -> npt.NDArray[np.uint64]:
+    by = band * BAND_BITS
+    return (hashes << np.uint64(by)) | (hashes >> np.uint64(64 - by)) if band else hashes
+
+
+def _near(
+    hashes: npt.NDArray[np.uint64],
+    turned: npt.NDArray[np.uint64],
+    *,
+    queries: npt.NDArray[np.intp],
+    order: npt.NDArray[np.intp],
+    start: npt.NDArray[np.intp],
+    stop: npt.NDArray[np.intp],
+    full: npt.NDArray[np.bool_],
+) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    """Compare the turned hash of each query with the hashes of `order[start:stop]`, a part of the queries at a time.
+
+    Of the two ways round, one is yielded: the other comes up in the search for the opposite turn. Where a bucket is too
+    full to be searched whole, both are.
+    """
+    for at in range(0, len(queries), QUERIES_AT_ONCE):
+        begin, length = start[at : at + QUERIES_AT_ONCE], (stop - start)[at : at + QUERIES_AT_ONCE]
+        right = np.repeat(queries[at : at + QUERIES_AT_ONCE], length)
+        offsets = np.arange(len(right)) - np.repeat(np.cumsum(length) - length, length)
+        left = order[np.repeat(begin, length) + offsets]
+        close = np.bitwise_count(hashes[left] ^ turned[right]) <= MOST_BITS
+        close &= (left < right) | (np.repeat(full[at : at + QUERIES_AT_ONCE], length) & (left != right))
+        if close.any():
+            yield left[close], right[close]
+
+
+def _groups(pairs: Sequence[Pair]) -> tuple[tuple[int, ...], ...]:
+    """Join pairs into groups (disjoint sets with path halving)."""
+    parent: dict[int, int] = {}
+
+    def top(row: int) -> int:
+        parent.setdefault(row, row)
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for pair in pairs:
+        first, second = sorted((top(pair.first), top(pair.second)))
+        parent[second] = first
+    groups: dict[int, list[int]] = {}
+    for row in sorted(parent):
+        groups.setdefault(top(row), []).append(row)
+    return tuple(tuple(group) for group in groups.values())

@@ -1,0 +1,132 @@
+"""What can be measured of a picture without knowing what it shows, one row an image, for slices nobody declared."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from tlkit.data.checks.duplicates import THUMBNAIL, Fingerprint, Fingerprints, fingerprint
+from tlkit.data.checks.image_quality import brightness_of, edge_strength, thinned
+from tlkit.data.checks.thread_pool import map_files
+from tlkit.data.decode.decoding import MAX_PIXELS, UnreadableImageError, open_rgb
+from tlkit.data.decode.formats import OPENERS, Format
+from tlkit.data.sources.read_bytes import read_bytes
+from tlkit.errors import first_few
+from tlkit.samples import DIGEST
+
+logger = logging.getLogger(__name__)
+
+NUMBERS = ("brightness", "contrast", "sharpness", "megapixels", "aspect", "colourfulness")
+WORDS = ("file_type", "camera")
+PROPERTIES = (*NUMBERS, *WORDS)
+"""The columns that images are compared by."""
+HASH, LOOK = "hash", "thumbnail"
+COLUMNS = (DIGEST, *PROPERTIES, HASH, LOOK)
+MAKE, MODEL = 271, 272
+
+
+def measure_picture(image: Image.Image) -> dict[str, float]:
+    """Return the numbers that describe an RGB image.
+
+    brightness and contrast are mean and standard deviation of the perceived brightness, in [0, 255]; sharpness is the
+    spread of the edges at 64 pixels, in [0, 1), low where the picture is blurred; megapixels; aspect is width over
+    height; colourfulness is σ + 0.3 μ of the opponent colours R − G and (R + G)/2 − B, 0 for gray and about 100 for
+    extremely colourful: Hasler & Süsstrunk (2003), "Measuring colourfulness in natural images", Human Vision and
+    Electronic Imaging VIII, equations 3 to 5 and 7.
+
+    Example:
+        >>> measure_picture(Image.new("RGB", (200, 100), (255, 255, 255)))["brightness"]
+        255.0
+    """
+    pixels, brightness = thinned(image), 255 * brightness_of(image)
+    red, green, blue = (pixels[..., channel].astype(np.float64) for channel in range(3))
+    opponents = (red - green, (red + green) / 2 - blue)
+    spread = math.sqrt(sum(float(one.var()) for one in opponents))
+    offset = math.sqrt(sum(float(one.mean()) ** 2 for one in opponents))
+    return {
+        "brightness": round(float(brightness.mean(dtype=np.float64)), 3),
+        "contrast": round(float(brightness.std(dtype=np.float64)), 3),
+        "sharpness": round(edge_strength(image), 5),
+        "megapixels": image.width * image.height / 1e6,
+        "aspect": round(image.width / image.height, 5),
+        "colourfulness": round(spread + 0.3 * offset, 3),
+    }
+
+
+def measure_images(
+    root: Path,
+    paths: Sequence[str],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Decode each image once, in parallel, and return one row for each that can be read.
+
+    Args:
+        root: folder that the paths are relative to.
+        paths: the images.
+        max_pixels: larger images count as unreadable.
+        workers: number of threads; default: one per core. Pillow decodes without holding Python's lock.
+        progress: called from this thread with (images done, images in all).
+
+    Returns:
+        Indexed by path: `digest`, the numbers of `measure_picture`, `file_type`, `camera` (maker and model by EXIF, NA
+        where it says nothing), and what finds copies: `hash` and `thumbnail`.
+    """
+
+    def look(path: str, _: list[str]) -> dict[str, Any] | None:
+        return _measure_file(root / path, max_pixels)
+
+    found = map_files(look, paths, workers=workers, progress=progress)
+    rows = [{"path": path, **row} for path, row in zip(paths, found, strict=True) if row is not None]
+    unreadable = [path for path, row in zip(paths, found, strict=True) if row is None]
+    if unreadable:
+        logger.warning("Images that cannot be read now (%d): %s.", len(unreadable), first_few(unreadable))
+    table = pd.DataFrame(rows, columns=["path", *COLUMNS]).set_index("path")
+    return table.astype({DIGEST: "string", **dict.fromkeys(NUMBERS, "float64"), **dict.fromkeys(WORDS, "string")})
+
+
+def fingerprints_of(table: pd.DataFrame) -> Fingerprints:
+    """Return what the images of a table of properties look like, for `find_duplicates`."""
+    prints = [
+        Fingerprint(np.uint64(hashed), np.frombuffer(look, np.uint8).reshape(THUMBNAIL, THUMBNAIL, 3))
+        for hashed, look in zip(table[HASH], table[LOOK], strict=True)
+    ]
+    return Fingerprints.of(table[DIGEST].tolist(), prints)
+
+
+def _measure_file(file: Path, max_pixels: int) -> dict[str, Any] | None:
+    try:
+        data = read_bytes(file)
+        image, facts = open_rgb(data, max_pixels=max_pixels)
+    except (OSError, UnreadableImageError):
+        return None
+    look = fingerprint(image)
+    return {
+        DIGEST: hashlib.sha256(data).hexdigest(),
+        **measure_picture(image),
+        "file_type": facts.format,
+        "camera": _camera(data, facts.format),
+        HASH: look.hash,
+        LOOK: look.thumbnail.tobytes(),
+    }
+
+
+def _camera(data: bytes, kind: Format) -> str | None:
+    """Return maker and model of the camera by EXIF 2.32, tags 271 and 272; None where it does not say."""
+    try:
+        exif = OPENERS[kind](io.BytesIO(data), "").getexif()
+        make, model = (str(exif.get(tag) or "").strip("\0 ") for tag in (MAKE, MODEL))
+    except Exception:  # Pillow raises a dozen kinds on damaged EXIF; the picture itself is sound
+        return None
+    return (model if model.startswith(make) else f"{make} {model}") or None

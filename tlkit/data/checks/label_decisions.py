@@ -1,0 +1,195 @@
+"""What a person decided about doubtful labels: a CSV file that the label audit writes, a person edits, recipes read."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from tlkit.data.checks.quarantine import require_new, require_trained
+from tlkit.data.sources.delimited_files import read_table
+from tlkit.data.sources.manifest import digest_of
+from tlkit.data.sources.read_bytes import image_digest
+from tlkit.disk import whole_file
+from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+
+logger = logging.getLogger(__name__)
+
+DECISION = "decision"
+RELABEL = "relabel to "
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to become of one image.
+
+    Attributes:
+        path: of the image, relative to the root of the samples.
+        label: that it had when the file was written.
+        digest: sha256 of the image then; "" = unknown.
+        action: keep, relabel or drop.
+        new_label: of a relabelled image; else "".
+        line: of the file, from 1.
+    """
+
+    path: str
+    label: str
+    digest: str
+    action: Literal["keep", "relabel", "drop"]
+    new_label: str
+    line: int
+
+
+def write_decisions(file: str | Path, table: pd.DataFrame) -> Path:
+    """Write a table of doubtful labels with an empty column `decision` behind the label, for a person to fill in.
+
+    Args:
+        file: the CSV file to write; never overwritten, since it may hold decisions.
+        table: columns path, label and digest, and whatever helps to decide.
+
+    Raises:
+        DataError: the file exists already, or is not named .csv.
+    """
+    file = Path(file)
+    require_new(file)
+    table = table.copy()
+    table.insert(table.columns.tolist().index(LABEL) + 1, DECISION, "")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(file) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL, encoding="utf-8")
+    logger.info("Wrote %s: %d labels to decide on.", file, len(table))
+    return file
+
+
+def read_decisions(file: str | Path, *, classes: Sequence[str]) -> tuple[Decision, ...]:
+    """Read what `write_decisions` wrote and a person edited; an empty decision is none and left out.
+
+    Args:
+        file: a CSV file (UTF-8, commas) with the columns path, label and decision, and, where wanted, digest. A
+            decision is keep, drop, or relabel to CLASS.
+        classes: names that a class can have.
+
+    Raises:
+        DataError: the file is missing or no such table, a decision is none of these, a class is unknown, or an image is
+            decided on twice; all of it at once, with its lines.
+    """
+    file = Path(file)
+    decisions: list[Decision] = []
+    problems: list[str] = []
+    first: dict[str, int] = {}
+    table = read_table(
+        file,
+        wanted=(PATH, LABEL, DECISION),
+        what="file of decisions",
+        hint="Write it with: tlkit data labels RUN --out FILE",
+    )
+    for line, row in zip(table.index.tolist(), table.to_dict("records"), strict=True):
+        text, path = row[DECISION].strip(), row[PATH]
+        if not text:
+            continue
+        if path in first:
+            problems.append(f"{file}:{line}  {path} is decided on in line {first[path]} already. Keep one row.")
+            continue
+        first[path] = line
+        found = _decision(text, classes)
+        if isinstance(found, str):
+            problems.append(f"{file}:{line}  {path}: {found}")
+            continue
+        action, new_label = found
+        decisions.append(Decision(path, row[LABEL], row.get(DIGEST, "").strip(), action, new_label, line))
+    if problems:
+        raise DataError(*problems)
+    return tuple(decisions)
+
+
+def apply_decisions(samples: Samples, files: Sequence[str | Path]) -> Samples:
+    """Return the samples as a person decided: some with another label, some left out; no file is touched.
+
+    Splits stay as they are, so that scores before and after are of the same images. An image whose file changed since
+    is left as it is, and named in a warning, as is one that is not among the samples.
+
+    Args:
+        samples: the images, with splits.
+        files: CSV files as `read_decisions` takes them, applied in turn.
+
+    Raises:
+        DataError: a file is wrong, an image has another label than when it was decided on, or a class would lose its
+            last training image.
+    """
+    for file in files:
+        samples = _apply(samples, Path(file))
+    return samples
+
+
+def _apply(samples: Samples, file: Path) -> Samples:
+    decisions = read_decisions(file, classes=samples.classes)
+    rows = {path: row for row, path in enumerate(samples.table[PATH])}
+    labels, digests = samples.table[LABEL].tolist(), samples.table[DIGEST].tolist()
+    keep = [True] * len(samples)
+    relabelled: list[int] = []
+    problems, changed, gone = [], [], []
+    for one in decisions:
+        if one.action == "keep":
+            continue
+        if one.path not in rows:
+            gone.append(one.path)
+            continue
+        row = rows[one.path]
+        now = digests[row] or (image_digest(samples.root / one.path) if one.digest else "")
+        if one.digest and one.digest != now:
+            changed.append(one.path)
+        elif one.label not in (labels[row], ""):
+            problems.append(
+                f"{file}:{one.line}  {one.path} is labelled {labels[row]} now, but was {one.label} when the file was "
+                "written. Make the file anew with: tlkit data labels RUN --out FILE"
+            )
+        elif one.action == "drop":
+            keep[row] = False
+        elif labels[row] != one.new_label:
+            labels[row] = one.new_label
+            relabelled.append(row)
+    if problems:
+        raise DataError(*problems)
+    table = samples.table.assign(**{LABEL: pd.Series(labels, index=samples.table.index, dtype="str")})
+    left = Samples(samples.root, samples.classes, table[keep].reset_index(drop=True))
+    require_trained(samples, left, deed=f"{file} drops or relabels")
+    counts = samples.table[SPLIT].iloc[relabelled].value_counts()
+    where = ", ".join(f"{split} {counts[split]}" for split in ("train", "val", "test") if counts.get(split))
+    logger.info(
+        "%s (sha256 %s): %d of %d images relabelled%s, %d dropped.",
+        file,
+        digest_of(file)[:12],
+        len(relabelled),
+        len(samples),
+        f" ({where})" if where else "",
+        keep.count(False),
+    )
+    if changed:
+        logger.warning("Decided on, but changed since, so left as they are (%d): %s.", len(changed), first_few(changed))
+    if gone:
+        logger.warning("Decided on, but not among the images (%d): %s.", len(gone), first_few(gone))
+    return left
+
+
+def _decision(text: str, classes: Sequence[str]) -> tuple[Literal["keep", "relabel", "drop"], str] | str:
+    """Return action and new label, or what is wrong."""
+    word = text.lower()
+    if word == "keep":
+        return "keep", ""
+    if word == "drop":
+        return "drop", ""
+    if word.startswith(RELABEL):
+        name = text[len(RELABEL) :].strip()
+        exact = [known for known in classes if known.strip() == name]
+        if exact:
+            return "relabel", exact[0]
+        return f"there is no class {name!r}.{did_you_mean(name, classes)} The classes are {first_few(classes)}."
+    known = ("keep", "drop", *(RELABEL + name for name in classes))
+    near = did_you_mean(RELABEL + text if text in classes else text, known, most=1)
+    return f"the decision is {text!r}. Write keep, drop or relabel to CLASS.{near}"

@@ -1,0 +1,22 @@
+"""The table of leaks: images of later splits that show what an earlier split holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.tables import Column, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def leak_table(leaks: pd.DataFrame, *, title: str) -> Table:
+    """Return one row for each leaked image, with the image that it repeats and how the two were found to be alike.
+
+    Args:
+        leaks: columns `path`, `split`, `twin`, `twin_split` and `how`, as in `tlkit.data.checks.leaks.Leaks`.
+        title: of the table.
+    """
+    labels = {"path": "image", "split": "split", "twin": "repeats", "twin_split": "of split", "how": "how"}
+    columns = tuple(Column(name, label) for name, label in labels.items())
+    return Table("leaks", title, columns, tuple(leaks[list(labels)].itertuples(index=False, name=None)))

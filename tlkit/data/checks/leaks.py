@@ -1,0 +1,184 @@
+"""Images of val and test that the model has met in training: which, how they were found, and what to do about them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tlkit.choices import OnLeak
+from tlkit.data.checks.duplicates import KINDS, DuplicateSet, Fingerprints, find_duplicates, find_identical
+from tlkit.data.splits.hold_out import require_trainable
+from tlkit.errors import DataError, first_few
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ("path", "split", "twin", "twin_split", "how")
+EARLIER = {"val": ("train",), "test": ("train", "val")}
+"""What an image of a split must not be in as well; val selects the weights, so a test image in it leaks, too."""
+MOST_COMPARED = 300_000
+"""Near duplicates are looked for among this many images at most: their thumbnails then fill half a gigabyte."""
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """Images of val and test that also lie in a split that the model learns from.
+
+    Attributes:
+        table: one row per leaked image, by split and path: `path`, `split`, `twin` (an image of an earlier split that
+            shows the same), `twin_split`, and `how`: a kind of `Pair`, or "same patient" for a column.
+        copies: rows of the samples in the earlier splits, sorted, without which nothing would leak.
+    """
+
+    table: pd.DataFrame
+    copies: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def of_split(self, split: str) -> tuple[str, ...]:
+        """Return the leaked images of one split."""
+        return tuple(self.table.loc[self.table["split"] == split, "path"])
+
+
+def find_copies(prints: Fingerprints) -> DuplicateSet:
+    """Find the pictures that occur twice (see `find_duplicates`); beyond 300,000 images only identical files."""
+    if len(prints) <= MOST_COMPARED:
+        return find_duplicates(prints)
+    logger.info("%d images: copies are looked for among identical files only.", len(prints))
+    return find_identical(prints)
+
+
+def warn_of_relabelled(samples: Samples, copies: DuplicateSet) -> None:
+    """Write a warning for pictures that lie in more than one class."""
+    paths, labels = samples.table[PATH].tolist(), samples.table[LABEL].tolist()
+    groups = [" = ".join(paths[row] for row in group) for group in copies.across(labels)]
+    if groups:
+        logger.warning(
+            "The same picture (identical, saved again, scaled, mirrored or turned) lies in more than one class, so a "
+            "label may be wrong (%d): %s.",
+            len(groups),
+            first_few(groups),
+        )
+
+
+def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | None = None) -> Leaks:
+    """Find the images of val and test that also lie in an earlier split.
+
+    Args:
+        samples: the images of all splits, with their digests.
+        duplicates: which rows of them show the same picture (see `find_copies`).
+        group_by: column whose values should not lie on two sides: an image whose value does is leaked.
+    """
+    splits, digests = samples.table[SPLIT].tolist(), samples.table[DIGEST].tolist()
+    found: dict[int, tuple[int, str]] = {}
+    copies: set[int] = set()
+    kinds = {(pair.first, pair.second): pair.kind for pair in duplicates.pairs}
+    for group in duplicates.groups:
+        for row, twins in _leaked(group, splits):
+            copies.update(twins)
+            how, twin = min((_how(row, twin, digests, kinds), twin) for twin in twins)
+            found[row] = (twin, KINDS[how])
+    if group_by is not None:
+        values = samples.table[group_by]
+        for rows in values.groupby(values).indices.values():  # missing values are in no group
+            for row, twins in _leaked(np.asarray(rows).tolist(), splits):
+                copies.update(twins)
+                found.setdefault(row, (twins[0], f"same {group_by}"))
+    return Leaks(_table(samples, found), tuple(sorted(copies)))
+
+
+def act_on_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
+    """Say what leaks, and return the samples: as they are, or with `drop` without the copies in the earlier splits.
+
+    Raises:
+        DataError: with `error`, that something leaks; with `drop`, that a class has no training images left.
+    """
+    if not len(leaks):
+        return samples
+    sentences = describe_leaks(leaks.table, {str(name): int(count) for name, count in samples.counts().sum().items()})
+    if on_leak == "error":
+        raise DataError(*sentences, "Remove the copies, or use data.on_leak: drop, which trains without them, or warn.")
+    for sentence in sentences:
+        logger.warning("%s", sentence)
+    if on_leak == "warn":
+        logger.warning("Scores are given with and without them. data.on_leak: drop trains without their copies.")
+        return samples
+    keep = np.ones(len(samples), dtype=bool)
+    keep[list(leaks.copies)] = False
+    rest = Samples(samples.root, samples.classes, samples.table[keep].reset_index(drop=True))
+    taken = samples.table[SPLIT][~keep].value_counts()
+    logger.warning(
+        "data.on_leak: drop: left out %s.",
+        " and ".join(f"{taken[split]} {split} images" for split in SPLITS if taken.get(split)),
+    )
+    require_trainable(rest, where="the training split without the copies of leaked images")
+    return rest
+
+
+def _how(row: int, twin: int, digests: Sequence[str], kinds: Mapping[tuple[int, int], str]) -> int:
+    """Return how alike two rows of a group are, as a place in `KINDS`; near where only a chain joins them."""
+    if digests[row] == digests[twin]:
+        return 0
+    return KINDS.index(kinds.get((min(row, twin), max(row, twin)), "near"))
+
+
+def _leaked(rows: Sequence[int], splits: list[str]) -> list[tuple[int, list[int]]]:
+    """Return those of the rows that others of them lie in an earlier split of, with these."""
+    if len({splits[row] for row in rows}) < 2:
+        return []
+    found = ((row, [twin for twin in rows if splits[twin] in EARLIER.get(splits[row], ())]) for row in rows)
+    return [(row, twins) for row, twins in found if twins]
+
+
+def _table(samples: Samples, found: dict[int, tuple[int, str]]) -> pd.DataFrame:
+    paths, splits = samples.table[PATH].tolist(), samples.table[SPLIT].tolist()
+    rows = sorted((splits[row], paths[row], paths[twin], splits[twin], how) for row, (twin, how) in found.items())
+    return pd.DataFrame(
+        [(path, split, twin, where, how) for split, path, twin, where, how in rows], columns=list(COLUMNS), dtype="str"
+    )
+
+
+HOW_MANY = {
+    "identical": "identical",
+    "near": "saved again or scaled",
+    "mirrored": "mirrored",
+    "turned": "turned",
+    "cropped": "cropped",
+    "edited": "recoloured or written on",
+}
+
+
+def describe_leaks(table: pd.DataFrame, counts: Mapping[str, int]) -> list[str]:
+    """Return what leaks, in a sentence for each split and each way to leak, test first.
+
+    Args:
+        table: as in `Leaks`.
+        counts: number of images of each split.
+    """
+    sentences = []
+    for split in ("test", "val"):
+        rows = table[table["split"] == split]
+        by_column = ~rows["how"].isin(KINDS)
+        for how, part in ((None, rows[~by_column]), *rows[by_column].groupby("how")):
+            if len(part):
+                sentences.append(_sentence(part, str(how) if how else "", split=split, of=counts[split]))
+    return sentences
+
+
+def _sentence(rows: pd.DataFrame, how: str, *, split: str, of: int) -> str:
+    named = first_few([f"{path} as {twin}" for path, twin in zip(rows["path"], rows["twin"], strict=True)])
+    where = " and ".join(name for name in SPLITS if (rows["twin_split"] == name).any())
+    count = f"Leak: {len(rows):,} of {of:,} {split} images"
+    if how:
+        has = "has" if len(rows) == 1 else "have"
+        return f"{count} {has} the {how} as an image of {where}: {named}."
+    counts = rows["how"].value_counts()
+    kinds = ", ".join(f"{counts[kind]:,} {HOW_MANY[kind]}" for kind in KINDS if kind in counts)
+    shows, picture = ("shows", "a picture") if len(rows) == 1 else ("show", "pictures")
+    lies = "lies" if len(rows) == 1 else "lie"
+    return f"{count} {shows} {picture} that {lies} in {where} as well ({kinds}): {named}."

@@ -1,0 +1,1 @@
+"""Image files to 8-bit RGB pixels of a given size."""

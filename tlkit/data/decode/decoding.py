@@ -1,0 +1,326 @@
+"""An image file becomes 8-bit RGB pixels, or an error that says in words why it cannot. Nothing in between.
+
+The rules, the same in training, evaluation and prediction:
+
+- EXIF orientation is applied.
+- Grayscale is repeated over the three channels; palettes are looked up; 1-bit becomes 0 and 255.
+- Transparency (alpha channel, palette or colour key) is composited on a stated background colour.
+- 16 bits per channel keep their high byte (value // 256), 12 bits value // 16, whatever the picture holds: no
+  stretching, no saturation. Float pixels must lie in [0, 1]. 32-bit integers have no agreed white: values up to 65,535
+  are read as 16 bits, others refused.
+- CMYK is converted by complement, (255 - C)(255 - K) / 255, without colour profiles; CMYK JPEGs are read as inverted,
+  as Adobe writes them.
+- Animated images, and files with several pages, give their first frame.
+- Embedded colour profiles are ignored, as they were when ImageNet weights were trained.
+- A JPEG that is to become much smaller may be scaled by its decoder, which averages blocks of 2, 4 or 8 pixels a side
+  (libjpeg's scaled inverse transform); `open_rgb` does so only where its caller says how far.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import PIL.features
+from PIL import Image, ImageFile, TiffImagePlugin
+
+from tlkit.data.decode.formats import OPENERS, Format, describe_content, detect_format
+from tlkit.data.decode.jpeg_markers import can_be_scaled
+from tlkit.data.decode.resizing import Frame
+from tlkit.data.sources.read_bytes import read_bytes
+from tlkit.errors import DataError
+
+MAX_PIXELS = 178_956_970
+"""Default limit of width × height: 512 MiB of RGB, twice Pillow's own warning threshold."""
+
+RULES_VERSION = 1
+"""Raised when the rules above, or the scaling in `geometry`, give other pixels than before."""
+
+LIBJPEG = PIL.features.version("libjpeg_turbo") or PIL.features.version("jpg")
+DECODER = f"rules {RULES_VERSION}, pillow {PIL.__version__}, libjpeg {LIBJPEG}"
+"""What pixels depend on beside the file and the preprocessing; part of the key of cached features."""
+
+ORIENTATION_TAG = 274
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each value of the EXIF orientation tag; 1 is upright."""
+SIDEWAYS = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
+"""Those of them that swap width and height."""
+TOP_FROM_RIGHT = (Image.Transpose.ROTATE_90, Image.Transpose.TRANSVERSE)
+LEFT_FROM_BOTTOM = (Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE)
+TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLE_FORMAT = 258, 262, 339
+
+_quiet = threading.Lock()
+
+
+class UnreadableImageError(DataError):
+    """An image file cannot be decoded.
+
+    Attributes:
+        source: the file's path as it was given, or "image" for bytes.
+        reason: why, in words, without the path.
+        is_gone: whether the file could not even be opened, as when a drive is unplugged; False for bad content.
+    """
+
+    def __init__(self, source: str, reason: str, is_gone: bool = False) -> None:
+        self.source = source
+        self.reason = reason
+        self.is_gone = is_gone
+        super().__init__(f"{source} cannot be read: {reason}.")
+
+    def __reduce__(self) -> tuple[type[UnreadableImageError], tuple[str, str, bool]]:
+        return type(self), (self.source, self.reason, self.is_gone)
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a file turned out to be.
+
+    Attributes:
+        format: container format by content, not by name.
+        size: height and width in pixels, upright (after EXIF rotation), as the file has them at full scale.
+        oddities: what a person should know of, for example "16-bit" or "animated (first frame used)"; most files
+            have none.
+        frame: where the picture lies in the decoded pixels, for `fit`.
+    """
+
+    format: Format
+    size: tuple[int, int]
+    oddities: tuple[str, ...]
+    frame: Frame
+
+
+def decode_image(
+    source: str | Path | bytes, *, background: tuple[int, int, int] = (255, 255, 255), max_pixels: int = MAX_PIXELS
+) -> npt.NDArray[np.uint8]:
+    """Decode an image to RGB, uint8, shape (H, W, 3), upright.
+
+    Args:
+        source: path of the file, or its bytes.
+        background: RGB colour in 0–255 that shows through transparent pixels.
+        max_pixels: refuse images of more pixels than this; judged by the header, before decoding.
+
+    Raises:
+        UnreadableImageError: the file is missing, damaged, too large or not an image.
+
+    Example:
+        >>> buffer = io.BytesIO()
+        >>> Image.new("RGBA", (2, 1), (255, 0, 0, 0)).save(buffer, "PNG")
+        >>> decode_image(buffer.getvalue(), background=(1, 2, 3)).tolist()
+        [[[1, 2, 3], [1, 2, 3]]]
+    """
+    return np.asarray(open_rgb(source, background=background, max_pixels=max_pixels)[0])
+
+
+def open_rgb(
+    source: str | Path | bytes,
+    *,
+    background: tuple[int, int, int] = (255, 255, 255),
+    max_pixels: int = MAX_PIXELS,
+    reduction: Callable[[int, int], int] | None = None,
+) -> tuple[Image.Image, ImageFacts]:
+    """Decode an image to a Pillow image of mode RGB, and say what the file was.
+
+    The same rules and arguments as `decode_image`; spares a copy where the next step scales the image.
+
+    Args:
+        source: path of the file, or its bytes.
+        background: RGB colour in 0–255 that shows through transparent pixels.
+        max_pixels: refuse images of more pixels than this; judged by the header, before decoding.
+        reduction: given the upright width and height in the header, says by how much (1, 2, 4 or 8) the decoder may
+            divide both, rounding up; asked for JPEGs only. None = every pixel is decoded.
+
+    Raises:
+        UnreadableImageError: the file is missing, damaged, too large or not an image.
+    """
+    name = "image" if isinstance(source, bytes) else str(source)
+    try:
+        data = source if isinstance(source, bytes) else read_bytes(source)
+    except OSError as error:
+        raise UnreadableImageError(name, error.strerror or str(error), is_gone=True) from error
+    kind = detect_format(data)
+    if kind is None:
+        raise UnreadableImageError(name, describe_content(data))
+    try:
+        return _decode(data, kind, background, max_pixels, reduction)
+    except _RefusedError as error:
+        raise UnreadableImageError(name, str(error)) from error
+    except Warning:  # where warnings are errors, one about metadata must not cost the picture
+        with _quiet, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return _decode(data, kind, background, max_pixels, reduction)
+            except Exception as error:
+                raise UnreadableImageError(name, _words(error, kind)) from error
+    except Exception as error:  # Pillow's readers raise a dozen kinds on damaged files
+        raise UnreadableImageError(name, _words(error, kind)) from error
+
+
+class _RefusedError(Exception):
+    """The file is sound, but has no agreed meaning as 8-bit RGB."""
+
+
+def _words(error: Exception, kind: Format) -> str:
+    text = str(error)
+    if isinstance(error, _RefusedError):
+        return text
+    if isinstance(error, MemoryError):
+        return "decoding it needs more memory than there is"
+    if "truncated" in text.lower() or isinstance(error, EOFError):
+        return f"the {kind} file is truncated"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"its header claims far more pixels than the file can hold ({text})"
+    if isinstance(error, SyntaxError):  # Pillow's word for a header it cannot take
+        return f"the {kind} file's header is damaged or of an unsupported kind ({text})"
+    return f"the {kind} file is damaged ({type(error).__name__}: {text})"
+
+
+def _decode(
+    data: bytes,
+    kind: Format,
+    background: tuple[int, int, int],
+    max_pixels: int,
+    reduction: Callable[[int, int], int] | None,
+) -> tuple[Image.Image, ImageFacts]:
+    file = OPENERS[kind](io.BytesIO(data), "")  # reads the header only
+    width, height = file.size
+    if width * height > max_pixels:
+        raise _RefusedError(
+            f"its header claims {width} x {height} = {width * height:,} pixels, more than max_pixels = {max_pixels:,}"
+        )
+    oddities = _oddities(file, kind, data)
+    white_is_zero, bits = _tiff_facts(file) if isinstance(file, TiffImagePlugin.TiffImageFile) else (False, 16)
+    turned_by_pillow = isinstance(file, TiffImagePlugin.TiffImageFile) and file.tag_v2.get(ORIENTATION_TAG, 1) != 1
+    scale, turn = 1, _turn(file, oddities) if kind == "JPEG" else None
+    if kind == "JPEG" and reduction is not None:
+        scale = reduction(height, width) if turn in SIDEWAYS else reduction(width, height)
+        if scale > 1 and can_be_scaled(data):
+            file.draft(None, (width // scale, height // scale))
+    file.load()
+    if kind != "JPEG":
+        turn = _turn(file, oddities)  # a PNG may state it after its pixels; a TIFF has been turned by load()
+        width, height = file.size
+    frame = _frame(file, width, height, turn)
+    image: Image.Image = file if turn is None else file.transpose(turn)
+    if turn is not None or turned_by_pillow:
+        oddities.append("rotated by EXIF")
+    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+        rgb = _deep_to_rgb(image, bits, white_is_zero, background)
+        if np.asarray(rgb).max() < 16:
+            oddities.append("nearly black (uses less than 1/16 of its range)")
+    else:
+        rgb = _to_rgb(image, background, sixteen_bit_png=kind == "PNG" and data[24] == 16)
+    return rgb, ImageFacts(kind, (frame.height, frame.width), tuple(oddities), frame)
+
+
+def _frame(file: ImageFile.ImageFile, width: int, height: int, turn: Image.Transpose | None) -> Frame:
+    """Return where a picture of width x height lies in the pixels of its file once they are turned upright."""
+    scale = round(width / file.width)  # a decoder that scales rounds up, so the last pixels may be partly empty
+    right, bottom = (width / scale, height / scale) if scale > 1 else file.size
+    left, top = 0.0, 0.0
+    if turn in (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, *TOP_FROM_RIGHT):
+        left, right = file.width - right, file.width
+    if turn in (Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.ROTATE_180, *LEFT_FROM_BOTTOM):
+        top, bottom = file.height - bottom, file.height
+    if turn in SIDEWAYS:
+        return Frame(height, width, (top, left, bottom, right))
+    return Frame(width, height, (left, top, right, bottom))
+
+
+def _turn(file: ImageFile.ImageFile, oddities: list[str]) -> Image.Transpose | None:
+    """Return what turns the picture upright by its EXIF tag; None where it is upright, or the tag cannot be read."""
+    try:
+        return UPRIGHT.get(file.getexif().get(ORIENTATION_TAG, 1))
+    except Warning:
+        raise
+    except Exception:  # what Pillow raises on a damaged EXIF block varies; the picture itself is sound
+        oddities.append("damaged EXIF (taken as upright)")
+        return None
+
+
+def _oddities(file: ImageFile.ImageFile, kind: Format, data: bytes) -> list[str]:
+    found = []
+    if getattr(file, "is_animated", False) and file.format != "MPO":  # phones put a preview into an MPO
+        found.append("several pages (first used)" if kind == "TIFF" else "animated (first frame used)")
+    elif kind == "GIF":
+        found.append("GIF")
+    deep_png = kind == "PNG" and data[24] == 16
+    deep_tiff = isinstance(file, TiffImagePlugin.TiffImageFile) and max(file.tag_v2.get(TIFF_BITS, (1,))) > 8
+    if file.mode in {"I", "F"} or file.mode.startswith("I;16") or deep_png or deep_tiff:
+        found.append("more than 8 bits a channel")
+    if file.mode == "CMYK":
+        found.append("CMYK")
+    if file.mode in {"1", "L", "LA", "La"} or file.mode.startswith("I"):
+        found.append("grayscale")
+    if file.mode in {"P", "PA"} and kind != "GIF":
+        found.append("palette")
+    if file.has_transparency_data:
+        found.append("transparent")
+    return found
+
+
+def _tiff_facts(file: TiffImagePlugin.TiffImageFile) -> tuple[bool, int]:
+    """Return whether 0 means white where Pillow does not see to it, and the bits per channel."""
+    bits = int(file.tag_v2.get(TIFF_BITS, (1,))[0])
+    if file.tag_v2.get(TIFF_SAMPLE_FORMAT, (1,))[0] == 2 and bits == 8:
+        raise _RefusedError("its pixels are signed 8-bit integers, which have no agreed black; save it unsigned")
+    deep = file.mode == "F" or file.mode.startswith("I")
+    return deep and file.tag_v2.get(TIFF_PHOTOMETRIC, 1) == 0, bits
+
+
+def _deep_to_rgb(image: Image.Image, bits: int, white_is_zero: bool, background: tuple[int, int, int]) -> Image.Image:
+    """Turn one channel of 12, 16 or 32 bits into RGB by its bit depth alone."""
+    values = np.asarray(image)
+    low, high = values.min(), values.max()
+    if image.mode == "F":
+        if not (low >= 0 and high <= 1):  # NaN fails both
+            raise _RefusedError(
+                f"its float pixels span [{low:g}, {high:g}], but only [0, 1] has an agreed meaning; rescale it"
+            )
+        gray = np.round(values * 255).astype(np.uint8)
+    else:
+        if low < 0 or high > 65535:
+            raise _RefusedError(
+                f"its integer pixels span [{low}, {high}], outside 0–65535, and have no agreed white; "
+                "save it with 8 or 16 bits"
+            )
+        gray = (values.astype(np.uint16) >> (bits - 8 if bits in {12, 16} else 8)).astype(np.uint8)
+    if white_is_zero:
+        gray = 255 - gray
+    rgb = Image.fromarray(gray).convert("RGB")
+    key = image.info.get("transparency")
+    if isinstance(key, int):  # 16-bit grayscale PNG with a transparent value
+        opaque = Image.fromarray((values != key).astype(np.uint8) * 255)
+        rgb = Image.composite(rgb, Image.new("RGB", rgb.size, background), opaque)
+    return rgb
+
+
+def _to_rgb(image: Image.Image, background: tuple[int, int, int], *, sixteen_bit_png: bool) -> Image.Image:
+    """Turn 8-bit pixels of any mode into RGB, transparency composited on `background`."""
+    if image.has_transparency_data:
+        key = image.info.get("transparency")
+        if sixteen_bit_png and isinstance(key, tuple):  # Pillow keeps the 16-bit key beside 8-bit pixels
+            image.info["transparency"] = tuple(value >> 8 for value in key)
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, (*background, 255)), layer).convert("RGB")
+    if image.mode in {"LAB", "HSV"}:
+        raise _RefusedError(f"its colour space {image.mode} is not supported; save it as RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

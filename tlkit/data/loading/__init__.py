@@ -1,0 +1,1 @@
+"""Images as a PyTorch dataset, loader and Lightning DataModule."""

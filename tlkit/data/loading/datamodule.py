@@ -1,0 +1,328 @@
+"""A folder of images as a Lightning DataModule."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.choices import OnLeak
+from tlkit.data.augment.transforms import PRESETS, build_transform
+from tlkit.data.checks.image_check import CheckedImages
+from tlkit.data.checks.leaks import Leaks
+from tlkit.data.decode.decoding import MAX_PIXELS
+from tlkit.data.load_dataset import Gathered, Source
+from tlkit.data.loading.batch import Batch, normalise
+from tlkit.data.loading.dataset import ImageDataset, ImageLoader, create_loader
+from tlkit.data.loading.sampler import left_out
+from tlkit.data.num_workers import choose_workers
+from tlkit.data.sources.source import Root
+from tlkit.data.sources.tar_stream import ShardStream
+from tlkit.data.splits.hold_out import SplitPlan
+from tlkit.errors import DataError
+from tlkit.lightning import pl
+from tlkit.preprocess import Preprocess
+from tlkit.samples import SPLITS, Samples
+
+logger = logging.getLogger(__name__)
+
+
+class ImageFolderDataModule(pl.LightningDataModule):
+    """Batches of uint8 images from a folder of class folders, normalised on the device.
+
+    Works with any LightningModule: a batch is a named tuple `(image, target, index)`. `setup` scans the folder,
+    decodes every image once, sets unreadable ones aside, holds out val and test where the folder has none, and says
+    in the log what it decided. Outside a Trainer the batches stay uint8; `normalise` does the rest.
+
+    Args:
+        root: the folder (see `scan_folder` for its layout), several of them, a file that lists images or tar shards
+            (see `read_samples`), or samples; or images that `Source.gather` has read, checked and split.
+        preprocess: what the backbone expects; default: 224 px, ImageNet's mean and std.
+        augment: a preset (none, light, medium, heavy) or a list of Albumentations transforms; training only.
+        batch_size: images per batch.
+        num_workers: worker processes, or "auto".
+        val: share held out for validation where there is no val folder, in [0, 1); 0 = none.
+        test: share held out for test where there is no test folder, in [0, 1); 0 = none.
+        seed: of the hold-out, the order and the augmentation.
+        manifest: a CSV or Parquet file that lists the images; `root` is then the folder its paths are relative to.
+        shards: tar files in WebDataset's format, or patterns of them such as "train-{000..009}.tar", not a folder.
+        split: a CSV file that says which split each image belongs to; then nothing is held out.
+        stratify: keep each class's share alike in every split that is held out.
+        group_by: column whose values never lie on two sides of a split.
+        time_column: column by which the latest images are held out.
+        folds: hold out one of so many folds.
+        fold: which one, from 0.
+        on_leak: what to do about images of val and test that are in training as well (see `Leaks`): warn, drop (train
+            without the copies), or error. Needs the check.
+        shuffle_buffer: read tar shards front to back, in a new order every epoch, and shuffle within so many images
+            (see `buffered_order`); None = shuffle all images.
+        sampling: "shuffled" = each training image once an epoch; "balanced" = as many, of each class equally many.
+        metadata: a CSV file keyed by `path`.
+        groups: columns of it to carry into `samples`.
+        quarantine: a manifest from `tlkit data doctor ROOT --fix`, whose quarantined images are left out.
+        labels: files of decisions from `tlkit data labels RUN --out`, which relabel or drop images after the split.
+        max_pixels: larger images count as unreadable.
+        rank: which of the processes that train together this one is, from 0; for training and validation only.
+        processes: how many there are; each takes `batch_size` images a step.
+        check: decode every image before training; else digests stay unknown and bad files are met on the way.
+        progress: called with (images checked, images in all).
+
+    Attributes:
+        preprocess: what the backbone expects.
+
+    Example:
+        >>> data = ImageFolderDataModule("photos", batch_size=64)  # doctest: +SKIP
+        >>> pl.Trainer(max_epochs=3).fit(model, datamodule=data)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        root: Root | Samples | Gathered = (),
+        *,
+        preprocess: Preprocess | None = None,
+        augment: str | Sequence[Mapping[str, Any]] | None = "light",
+        batch_size: int = 32,
+        num_workers: int | Literal["auto"] = "auto",
+        val: float = 0.2,
+        test: float = 0.0,
+        seed: int = 0,
+        manifest: str | Path | None = None,
+        shards: str | Sequence[str] = (),
+        split: str | Path | None = None,
+        stratify: bool = True,
+        group_by: str | None = None,
+        time_column: str | None = None,
+        folds: int | None = None,
+        fold: int = 0,
+        on_leak: OnLeak = "warn",
+        shuffle_buffer: int | None = None,
+        sampling: Literal["shuffled", "balanced"] = "shuffled",
+        metadata: str | Path | None = None,
+        groups: Sequence[str] = (),
+        quarantine: str | Path | None = None,
+        labels: str | Path | Sequence[str | Path] = (),
+        max_pixels: int = MAX_PIXELS,
+        rank: int = 0,
+        processes: int = 1,
+        check: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise DataError(f"batch_size is {batch_size}. Use 1 or more.")
+        if shuffle_buffer is not None and shuffle_buffer < 1:
+            raise DataError(f"shuffle_buffer is {shuffle_buffer}. Use 1 or more.")
+        if shuffle_buffer is not None and sampling == "balanced":
+            raise DataError("A shuffle_buffer reads every image once, in turn, so sampling cannot be balanced.")
+        self._source = Source(
+            root=() if isinstance(root, Gathered) else root,
+            manifest=manifest,
+            shards=shards,
+            split=split,
+            plan=SplitPlan(
+                val=val,
+                test=test,
+                seed=seed,
+                stratify=stratify,
+                group_by=group_by,
+                time_column=time_column,
+                folds=folds,
+                fold=fold,
+            ),
+            metadata=metadata,
+            groups=tuple(groups),
+            quarantine=quarantine,
+            labels=(labels,) if isinstance(labels, str | Path) else tuple(labels),
+            on_leak=on_leak,
+            max_pixels=max_pixels,
+            check=check,
+        )
+        self.preprocess = preprocess or Preprocess()
+        self._augment = augment
+        self._train_transform = build_transform(self.preprocess, augment=augment)  # shows bad settings at once
+        self._eval_transform = build_transform(self.preprocess)
+        self._batch_size = batch_size
+        self._num_workers = num_workers
+        self._seed = seed
+        self._balanced = sampling == "balanced"
+        self._balance: npt.NDArray[np.int64] | None = None
+        self._buffer = shuffle_buffer
+        self._stream: ShardStream | None = None
+        self._max_pixels = max_pixels
+        self._rank, self._processes = rank, processes
+        self._progress = progress
+        self._given = root if isinstance(root, Gathered) else None
+        self._gathered: Gathered | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Scan, check and split the images; a second call does nothing.
+
+        Raises:
+            DataError: the folder, the metadata or the shares cannot be used.
+        """
+        if self._gathered is not None:
+            return
+        self._gathered = self._given or self._source.gather(progress=self._progress)
+        if self._buffer is not None:
+            self._stream = self._open_stream(self._gathered.samples.split("train"), self._buffer)
+
+    def _open_stream(self, train: Samples, buffer: int) -> ShardStream:
+        """Return the training images as their shards hold them."""
+        stream = ShardStream.of(train, buffer=buffer)
+        logger.info(
+            "%d shards are read front to back, in another order every epoch; images are shuffled within %d.",
+            len(stream.tars),
+            buffer,
+        )
+        stream.warn_of_sorted(train.targets)
+        return stream
+
+    @property
+    def samples(self) -> Samples:
+        """The readable images of all splits, with labels, splits, digests and groups."""
+        return self.gathered.samples
+
+    @property
+    def gathered(self) -> Gathered:
+        """The images of all splits, with what was found out about them."""
+        self.setup()
+        assert self._gathered is not None
+        return self._gathered
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names in target order."""
+        return self.samples.classes
+
+    @property
+    def checked(self) -> CheckedImages | None:
+        """What the check of all images found: those set aside, with reasons, and the odd ones; None without a check."""
+        return self.gathered.checked
+
+    @property
+    def set_aside(self) -> tuple[tuple[str, str], ...]:
+        """Path and reason of each image that cannot be read."""
+        return self.checked.set_aside if self.checked is not None else ()
+
+    @property
+    def leaks(self) -> Leaks | None:
+        """The images of val and test that are in training as well, before any were dropped; None without a check."""
+        return self.gathered.leaks
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of training batches in one epoch, of each process."""
+        images = len(self.samples.split("train"))
+        return max(1, -(-(images - self._left_out(images)) // (self._batch_size * self._processes)))
+
+    def balance(self, codes: npt.NDArray[np.int64]) -> None:
+        """Give each of these codes an equal share of every training epoch, such as the crossings of class and group.
+
+        Args:
+            codes: one for each image of the train split, shape (N,), in the order of its samples.
+        """
+        assert len(codes) == len(self.samples.split("train")), "one code per training image"
+        self._balance = codes
+
+    @property
+    def stream_of_train(self) -> ShardStream | None:
+        """The training images in their shards, where these are read front to back; else None."""
+        self.setup()
+        return self._stream
+
+    @property
+    def balance_of_train(self) -> npt.NDArray[np.int64] | None:
+        """What has equal shares of every training epoch, one code an image; None where each image comes once."""
+        if self._balance is not None:
+            return self._balance
+        return self.samples.split("train").targets if self._balanced else None
+
+    def train_dataloader(self) -> ImageLoader:
+        """Return the training batches: shuffled and augmented."""
+        samples = self.samples.split("train")
+        name = self._augment if isinstance(self._augment, str) else None
+        logger.info("Augmentation: %s.", f"{name}: {PRESETS[name]}" if name else "the recipe's own list")
+        stream = self.stream_of_train
+        over = self._left_out(len(samples))
+        if over and self._processes > 1:
+            logger.info(
+                "%d images leave %d after batches of %d in each of %d processes, too few for all of them: every epoch "
+                "leaves these out, others each time.",
+                len(samples),
+                over,
+                self._batch_size,
+                self._processes,
+            )
+        elif over:
+            logger.info(
+                "%d images make batches of %d and one of 1, on which batch normalisation cannot train: every epoch "
+                "leaves out one image, another each time.",
+                len(samples),
+                self._batch_size,
+            )
+        return create_loader(
+            ImageDataset(
+                samples, transform=self._train_transform, max_pixels=self._max_pixels, seed=self._seed, stream=stream
+            ),
+            batch_size=self._batch_size,
+            num_workers=choose_workers(self._num_workers, images=len(samples), processes=self._processes),
+            shuffle=True,
+            drop_last=over > 0,
+            balance=self.balance_of_train,
+            order=None if stream is None else partial(stream.order, seed=self._seed),
+            seed=self._seed,
+            rank=self._rank,
+            processes=self._processes,
+        )
+
+    def eval_dataloader(self, split: str, *, processes: int = 1) -> ImageLoader:
+        """Return the batches of any split as evaluation sees them: in table order, nothing random.
+
+        Args:
+            split: train, val or test.
+            processes: how many share the images; this one gets its part. 1 = all of them.
+
+        Raises:
+            DataError: the split has no images.
+        """
+        samples = self.samples.split(split)
+        if not len(samples):
+            raise DataError(f"There are no {split} images. The splits are {', '.join(self._present())}.")
+        return create_loader(
+            ImageDataset(samples, transform=self._eval_transform, max_pixels=self._max_pixels, seed=self._seed),
+            batch_size=self._batch_size,
+            num_workers=choose_workers(
+                self._num_workers, images=len(samples), processes=self._processes, level=logging.DEBUG
+            ),
+            rank=self._rank,
+            processes=processes,
+        )
+
+    def val_dataloader(self) -> ImageLoader | list[ImageLoader]:
+        """Return the validation batches; no loader where there are no val images."""
+        return self.eval_dataloader("val", processes=self._processes) if "val" in self._present() else []
+
+    def test_dataloader(self) -> ImageLoader | list[ImageLoader]:
+        """Return the test batches; no loader where there are no test images."""
+        return self.eval_dataloader("test") if "test" in self._present() else []
+
+    def predict_dataloader(self) -> ImageLoader:
+        """Return the batches of test; where there is no test split, of val; where there is neither, of train."""
+        return self.eval_dataloader(self._present()[-1])
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Normalise a batch on the device it has just reached."""
+        if isinstance(batch, Batch) and not batch.image.is_floating_point():
+            return batch._replace(image=normalise(batch.image.contiguous(), self.preprocess))
+        return batch
+
+    def _present(self) -> list[str]:
+        return [name for name in SPLITS if (self.samples.table["split"] == name).any()]
+
+    def _left_out(self, images: int) -> int:
+        return left_out(images, batch_size=self._batch_size, processes=self._processes)

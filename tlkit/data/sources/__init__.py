@@ -1,0 +1,1 @@
+"""Where images come from: folders, lists, tar shards; all become `Samples`."""

@@ -1,0 +1,231 @@
+"""Images listed in a CSV or Parquet file, and the list that says which split each of them belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import posixpath
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tlkit.data.sources.delimited_files import SUFFIXES, read_table, require_file
+from tlkit.data.sources.folder import SPLIT_ALIASES
+from tlkit.data.sources.read_bytes import file_exists
+from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
+
+logger = logging.getLogger(__name__)
+
+QUARANTINE = "quarantine"
+
+
+def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: Sequence[str] = ()) -> Samples:
+    """Read a list of images into a table of samples, sorted by path.
+
+    Args:
+        file: a CSV (UTF-8, commas) or Parquet file with the columns `path` and `label`, and, where wanted, `split`
+            (train, val or test, or a common word for them; empty = train), `quarantine` (rows with any text in it are
+            left out), and group columns.
+        root: folder that the paths are relative to; default: the file's own.
+        columns: group columns to carry; an empty field is a missing value.
+
+    Raises:
+        DataError: the file cannot be read, a column is missing, or rows are wrong: a path that is empty, leads out of
+            the folder, does not exist or is listed twice with different words, a label that is empty, an unknown
+            split. All of it at once, each kind with its lines.
+    """
+    file = Path(file)
+    root = Path(root) if root is not None else file.parent
+    table = _read(file, (PATH, LABEL, *columns))
+    table = _without_quarantine(table, file)
+    if not len(table):
+        raise DataError(f"{file} lists no images that can be used.")
+    problems = _Problems(file)
+    table = table.assign(**{PATH: table[PATH].map(partial(_tidy, root=root)), SPLIT: _splits(table, problems)})
+    problems.rows("a path is empty", table.index[table[PATH] == ""])
+    outside = table[PATH].str.startswith(("/", "../")) | (table[PATH] == "..")
+    problems.rows(
+        f"a path leads out of {root}",
+        table.index[outside],
+        table[PATH],
+        hint="State the folder that holds all of them.",
+    )
+    problems.rows("a label is empty", table.index[table[LABEL].str.strip() == ""])
+    inside = table[~outside & (table[PATH] != "")]
+    missing = [not file_exists(os.path.join(root, path)) for path in inside[PATH]]  # noqa: PTH118  a million of them
+    problems.rows(
+        f"a file does not exist in {root}",
+        inside.index[missing],
+        inside[PATH],
+        hint="Paths are relative to the list's folder, or to the root that is stated.",
+    )
+    kept = [PATH, LABEL, SPLIT, *columns]
+    table = table[kept].drop_duplicates()
+    twice = table[PATH].duplicated()
+    problems.rows(
+        "a path is listed again with another label, split or group",
+        table.index[twice],
+        table[PATH],
+        hint="Keep one row for each image.",
+    )
+    problems.raise_any()
+    table = table.sort_values(PATH).reset_index(drop=True)
+    groups = {name: table[name].mask(table[name] == "") for name in columns}
+    blank = pd.Series([""] * len(table), dtype="str")
+    table = table[[PATH, LABEL, SPLIT]].assign(**{DIGEST: blank, **groups}).astype("str")
+    return Samples(root, tuple(sorted(set(table[LABEL]))), table)
+
+
+def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True) -> Samples:
+    """Return the samples with the splits and digests that a list gives them, and nothing that it does not list.
+
+    The digests are the list's word: `require_as_listed` compares them with the files' once these have been read.
+
+    Args:
+        samples: the images.
+        file: a CSV file with the columns path, label and split, and, where wanted, digest: what `tlkit data split`
+            writes, or the split.csv of a run.
+        with_digests: take over the list's digests, too.
+
+    Raises:
+        DataError: a listed image is missing or has another label, or a split is unknown; the message names the images.
+    """
+    file = Path(file)
+    listed = _without_quarantine(_read(file, (PATH, LABEL, SPLIT)), file)
+    problems = _Problems(file)
+    listed = listed.assign(**{SPLIT: _splits(listed, problems)})
+    problems.rows("a path is listed twice", listed.index[listed[PATH].duplicated()], listed[PATH])
+    problems.raise_any()
+    row_of = pd.Series(range(len(samples)), index=samples.table[PATH]).reindex(listed[PATH])
+    gone = row_of.isna().to_numpy()
+    problems.rows(
+        f"an image is missing from {samples.root}",
+        listed.index[gone],
+        listed[PATH],
+        hint="Restore it, or make the list anew with: tlkit data split",
+    )
+    found = listed[~gone]
+    here = samples.table.iloc[row_of.to_numpy()[~gone].astype(int)]
+    relabelled = found[LABEL].to_numpy(dtype=object) != here[LABEL].to_numpy(dtype=object)
+    problems.rows("an image has another label now", found.index[relabelled], found[PATH])
+    problems.raise_any()
+    order = here.index.to_numpy().argsort()
+    taken = [SPLIT, DIGEST] if with_digests and DIGEST in found.columns else [SPLIT]
+    given = {name: found[name].to_numpy(dtype=object) for name in taken}
+    table = here.assign(**{name: pd.Series(values, index=here.index, dtype="str") for name, values in given.items()})
+    counts = found[SPLIT].value_counts()
+    logger.info(
+        "Splits from %s (sha256 %s): %s.",
+        file,
+        digest_of(file)[:12],
+        ", ".join(f"{split} {counts.get(split, 0)}" for split in SPLITS),
+    )
+    unlisted = samples.table[PATH][~samples.table[PATH].isin(listed[PATH])].tolist()
+    if unlisted:
+        logger.warning("Images that %s does not list are left out (%d): %s.", file, len(unlisted), first_few(unlisted))
+    return Samples(samples.root, samples.classes, table.iloc[order].reset_index(drop=True))
+
+
+def require_as_listed(listed: Samples, read: Samples, *, file: str | Path) -> None:
+    """Check that images are what they were when the list of splits was made.
+
+    Args:
+        listed: the samples as `apply_split` gives them.
+        read: those of them that can be read, with the digests of the files.
+        file: the list, for the message.
+
+    Raises:
+        DataError: images whose digest the list states have other content now; the message names them.
+    """
+    table = listed.table.set_index(PATH)[DIGEST]
+    stated = table[table != ""]
+    now = read.table.set_index(PATH)[DIGEST].reindex(stated.index)
+    changed = stated.index[(now != stated).to_numpy()].tolist()
+    if changed:
+        raise DataError(
+            f"{len(changed)} images have other content than when {file} was made, or cannot be read: "
+            f"{first_few(changed)}. Restore them, or make the list anew with: tlkit data split"
+        )
+
+
+def digest_of(file: str | Path) -> str:
+    """Return the sha256 (hex) of a file."""
+    with Path(file).open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+class _Problems:
+    """What is wrong with a list: one message for each kind, with the first line and how many more there are."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._found: list[str] = []
+
+    def rows(self, what: str, rows: pd.Index[Any], names: pd.Series[str] | None = None, *, hint: str = "") -> None:
+        """Note rows (by their line, as `read_table` gives it) that share a fault; nothing where there are none."""
+        if not len(rows):
+            return
+        lines = [f"{row}{f' {names.loc[row]}' if names is not None else ''}" for row in rows]
+        more = f" In all {len(lines)}: {first_few(lines)}." if len(lines) > 1 else ""
+        name = f": {names.loc[rows[0]]}" if names is not None else ""
+        hint = f" {hint}" if hint else ""
+        self._found.append(f"{self._file}:{rows[0]}  {what}{name}.{more}{hint}")
+
+    def raise_any(self) -> None:
+        if self._found:
+            raise DataError(*self._found)
+
+
+def require_list(file: Path) -> None:
+    """Check that a file that lists images is there.
+
+    Raises:
+        DataError: it is not, or its name does not end as such a file's does.
+    """
+    if file.suffix not in SUFFIXES:
+        raise DataError(f"{file} is no list of images. Give a file that ends in {' or '.join(SUFFIXES)}.")
+    require_file(file, what="list of images")
+
+
+def _read(file: Path, wanted: Sequence[str]) -> pd.DataFrame:
+    require_list(file)
+    return read_table(file, wanted=wanted, what="list of images")
+
+
+def _without_quarantine(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    if QUARANTINE not in table.columns:
+        return table
+    out = table[QUARANTINE].str.strip() != ""
+    if out.any():
+        named = [f"{path} ({reason})" for path, reason in table.loc[out, [PATH, QUARANTINE]].to_numpy()]
+        logger.warning("%s quarantines %d of %d images: %s.", file, len(named), len(table), first_few(named))
+    return table[~out]
+
+
+def _splits(table: pd.DataFrame, problems: _Problems) -> pd.Series[str]:
+    """Return the split of each row in tlkit's words; train where none is given."""
+    if SPLIT not in table.columns:
+        return pd.Series("train", index=table.index, dtype="str")
+    words = table[SPLIT].str.strip().str.lower()
+    blank = words == ""
+    if blank.any() and not blank.all():
+        logger.info("%d of %d listed images have no split; they belong to train.", int(blank.sum()), len(table))
+    found = words.map(SPLIT_ALIASES).mask(blank, "train")
+    wrong = found.isna()
+    if wrong.any():
+        hint = f"Use {', '.join(SPLITS)}.{did_you_mean(words[wrong].iloc[0], SPLIT_ALIASES)}"
+        problems.rows("an unknown split", table.index[wrong], table[SPLIT], hint=hint)
+    return found.astype("str")
+
+
+def _tidy(path: str, root: Path) -> str:
+    """Write a listed path relative to the root and "/"-separated."""
+    text = path.strip().replace("\\", "/")
+    if text.startswith("/"):
+        text = text.removeprefix(root.resolve().as_posix() + "/").removeprefix(root.absolute().as_posix() + "/")
+    return posixpath.normpath(text) if text else ""

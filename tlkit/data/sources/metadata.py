@@ -1,0 +1,100 @@
+"""A CSV file keyed by path gives each image its group columns."""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from tlkit.data.sources.delimited_files import read_table, require_file
+from tlkit.errors import DataError, first_few
+from tlkit.samples import PATH, RESERVED_COLUMNS, Samples
+
+logger = logging.getLogger(__name__)
+
+TAKEN = (*RESERVED_COLUMNS, "y_true", "y_pred", "index")
+"""Names that a group column cannot have: the tables that tlkit writes use them."""
+
+
+def add_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[str]) -> Samples:
+    """Return the samples with group columns taken from a CSV file.
+
+    Args:
+        samples: the images.
+        metadata: a CSV file (UTF-8, commas) with a column `path`, relative to `samples.root`, and one column per group.
+            Relative names are looked for below `samples.root`, then below the working directory.
+        groups: names of the columns to carry. Their values are kept as text; an empty field is a missing value (NA).
+
+    Raises:
+        DataError: the file or a column is missing, no path matches an image, or a path has two different rows.
+    """
+    file = _find(samples.root, Path(metadata))
+    _check_names(file, groups)
+    table = read_table(file, wanted=(PATH, *groups), what="metadata file")
+    table = table.assign(key=[_key(path, samples.root) for path in table[PATH]])[["key", *groups]].drop_duplicates()
+    twice = table["key"][table["key"].duplicated()].unique()
+    if len(twice):
+        raise DataError(
+            f"{file} has rows that contradict each other for the same path ({len(twice)}): {first_few(list(twice))}. "
+            f"Keep one row per path, or make {', '.join(groups)} agree."
+        )
+    keys = [_key(path, samples.root) for path in samples.paths]
+    known = set(table["key"])
+    matched = sum(key in known for key in keys)
+    if not matched:
+        raise DataError(
+            f"None of the {len(known)} paths in {file} is an image of {samples.root}. "
+            f"The file has {table['key'].iloc[0] if len(table) else 'no rows'}, the folder has {keys[0]}; "
+            "paths must be relative to the folder."
+        )
+    found = table.set_index("key").reindex(keys)
+    columns = {name: found[name].mask(found[name] == "").to_numpy(dtype=object) for name in groups}
+    carried = samples.table.assign(
+        **{name: pd.Series(values, index=samples.table.index, dtype="str") for name, values in columns.items()}
+    )
+    _log(file, groups, matched, keys, known)
+    return Samples(samples.root, samples.classes, carried)
+
+
+def _log(file: Path, groups: Sequence[str], matched: int, keys: list[str], known: set[str]) -> None:
+    logger.info("Carrying %s from %s for %d of %d images.", ", ".join(groups), file, matched, len(keys))
+    without = [key for key in keys if key not in known]
+    if without:
+        logger.warning("Images without a row in %s (%d): %s.", file, len(without), first_few(without))
+    unused = sorted(known - set(keys))
+    if unused:
+        logger.warning("Rows of %s that belong to no image (%d): %s.", file, len(unused), first_few(unused))
+
+
+def _find(root: Path, metadata: Path) -> Path:
+    below = root / metadata  # an absolute path stays itself
+    if below.is_file():
+        return below
+    if metadata.is_file():
+        return metadata
+    require_file(below, what="metadata file", hint="Its path is taken relative to the folder of images.")
+    return below
+
+
+def _check_names(file: Path, groups: Sequence[str]) -> None:
+    problems = [
+        f"{name!r} cannot be a group column: tlkit's own tables use that name. Rename it in {file}."
+        for name in groups
+        if name in TAKEN or name.startswith("proba_")
+    ]
+    if len(set(groups)) < len(groups):
+        problems.append(f"A group column is named twice: {', '.join(groups)}.")
+    if problems:
+        raise DataError(*problems)
+
+
+def _key(path: str, root: Path) -> str:
+    """Write a path in the one form in which paths are compared: relative, "/"-separated, NFC."""
+    text = unicodedata.normalize("NFC", path.strip().replace("\\", "/"))
+    if text.startswith("/"):
+        text = text.removeprefix(root.resolve().as_posix() + "/")
+    return posixpath.normpath(text) if text else ""

@@ -1,0 +1,290 @@
+"""Holding out images for validation and test, the same ones on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.data.splits.group_split import GroupCounts, fold_of_groups, hold_out_groups
+from tlkit.data.splits.temporal_split import hold_out_latest, times_of
+from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
+
+logger = logging.getLogger(__name__)
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """How images are held out where the data itself does not say.
+
+    Attributes:
+        val: share of the training images to validate on, in [0, 1).
+        test: share of the training images to test on, in [0, 1); together with `val` below 1.
+        seed: chooses among the equally good splits.
+        stratify: keep each class's share alike on all sides; else only the total counts.
+        group_by: column whose values are never on two sides, such as patient; images without a value are on their own.
+        time_column: column of dates or numbers; the latest images go to test, those before them to val.
+        folds: deal the training images into this many folds, and hold out one of them, at least 2; None = no folds.
+        fold: which of the folds is held out, in 0…folds-1: as test, or as val where the data has a test split.
+    """
+
+    val: float = 0.2
+    test: float = 0.0
+    seed: int = 0
+    stratify: bool = True
+    group_by: str | None = None
+    time_column: str | None = None
+    folds: int | None = None
+    fold: int = 0
+
+    def __post_init__(self) -> None:
+        problems = []
+        if any(not 0 <= share < 1 for share in (self.val, self.test)) or self.val + self.test >= 1:
+            problems.append(
+                f"val = {self.val:g} and test = {self.test:g} leave nothing to train on. Each must be at least 0, "
+                "their sum below 1."
+            )
+        if self.group_by is not None and self.time_column is not None:
+            problems.append("A split is made by groups or by time. Give group_by or time_column, not both.")
+        if self.folds is not None and self.time_column is not None:
+            problems.append("Folds would train on later images than they test on. Give folds or time_column, not both.")
+        if self.folds is not None and (self.folds < 2 or not 0 <= self.fold < self.folds):
+            problems.append(f"fold {self.fold} of {self.folds} does not exist. Use folds of 2 or more, counted from 0.")
+        if problems:
+            raise DataError(*problems)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the samples that the plan needs."""
+        return tuple(name for name in (self.group_by, self.time_column) if name is not None)
+
+
+def hold_out(samples: Samples, plan: SplitPlan) -> Samples:
+    """Return the samples with some training images moved to val, test or both, as a plan says.
+
+    Only a split that has no images yet is filled, and only from train. Which images move depends on nothing but the
+    plan, the relative paths, the labels and the plan's column: not on the order of files, machine or platform.
+
+    - **Stratified**: within each class the images are ranked by sha256("{seed}:{path}"); the first ones go to test, the
+      next ones to val, so other classes do not matter, and asking for another share of val leaves test as it was. Of a
+      class with n training images, floor(share × n + 0.5) are held out, but at least one where there are enough: train
+      keeps at least one image, then val gets at least one, then test.
+    - **By groups**: whole groups move (see `tlkit.data.splits.group_split`); the shares are kept to within one group's size, and
+      train keeps a group of every class.
+    - **By time**: the latest images go to test and the latest of the rest to val; images of the same time stay
+      together.
+    - **Folds**: one fold is held out as test (as val where there is a test split); val is held out of the rest.
+
+    Args:
+        samples: the images.
+        plan: what to hold out, and how.
+
+    Raises:
+        DataError: the plan's column is missing or no time, nothing is left to train on, or both the splits that a fold
+            could be have images already.
+    """
+    unknown = [name for name in plan.columns if name not in samples.group_columns]
+    if unknown:
+        has = f"The columns are {', '.join(samples.group_columns)}." if samples.group_columns else "There are none."
+        hint = did_you_mean(unknown[0], samples.group_columns)
+        raise DataError(f"The images have no column {unknown[0]!r} to split by. {has}{hint}")
+    present = set(samples.table[SPLIT])
+    if plan.folds is not None:
+        samples, present = _hold_out_fold(samples, plan, present)
+    shares = {name: getattr(plan, name) for name in ("test", "val") if name not in present and getattr(plan, name) > 0}
+    if plan.folds is not None:
+        shares.pop("test", None)
+    if not shares:
+        return samples
+    splits = samples.table[SPLIT].to_numpy(dtype=object).copy()
+    pool = np.flatnonzero(splits == "train")
+    scarce: list[str] = []
+    if plan.time_column is not None:
+        how = f"the latest by {plan.time_column}"
+        _by_time(samples, splits, pool, shares, plan)
+    elif plan.group_by is not None or not plan.stratify:
+        how = f"by {plan.group_by} with none on two sides" if plan.group_by else "unstratified"
+        how = f"{'stratified, ' if plan.stratify else ''}{how}, seed {plan.seed}"
+        _by_groups(samples, splits, pool, shares, plan)
+    else:
+        how = f"stratified, seed {plan.seed}"
+        scarce = _by_rank(samples, splits, pool, shares, plan)
+    result = _with_splits(samples, splits)
+    for split, share in shares.items():
+        moved = int((splits == split).sum())
+        logger.info("No %s split: holding out %g %%, %s: %d of %d images.", split, 100 * share, how, moved, len(pool))
+        if not moved:
+            logger.warning("Nothing could be held out for %s without taking a whole class out of training.", split)
+    if scarce:
+        logger.warning(
+            "Classes with too few images to give one to every held-out split (%d): %s.", len(scarce), first_few(scarce)
+        )
+    return result
+
+
+def require_trainable(samples: Samples, *, where: str) -> None:
+    """Check that there is something to learn: two classes or more, each with training images.
+
+    Args:
+        samples: the images.
+        where: what holds them, for the message.
+
+    Raises:
+        DataError: a class has no training images, or there are fewer than two classes.
+    """
+    if len(samples.classes) < 2:
+        only = f"only one class, {samples.classes[0]!r}" if samples.classes else "no images"
+        raise DataError(f"{where} has {only}; a classifier needs at least two classes.")
+    counts = samples.counts()
+    lacking = [name for name in samples.classes if counts.loc[name, "train"] == 0]
+    if lacking:
+        raise DataError(
+            *(
+                f"The class {name!r} has {_elsewhere(counts.T[name])}, but no training images, in {where}. "
+                "Give it some, or remove the class."
+                for name in lacking
+            )
+        )
+    for split in SPLITS[1:]:
+        without = [name for name in samples.classes if counts.loc[name, split] == 0]
+        if without and counts[split].sum():
+            logger.warning("Classes without %s images (%d): %s.", split, len(without), first_few(without))
+
+
+def _elsewhere(row: pd.Series[Any]) -> str:
+    return " and ".join(f"{row[split]} {split} images" for split in SPLITS if row[split]) or "no images"
+
+
+def _with_splits(samples: Samples, splits: npt.NDArray[np.object_]) -> Samples:
+    column = pd.Series(splits, index=samples.table.index, dtype="str")
+    return Samples(samples.root, samples.classes, samples.table.assign(**{SPLIT: column}))
+
+
+def _rank(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+
+
+def _ranks(samples: Samples, rows: Rows, seed: int) -> npt.NDArray[np.object_]:
+    return np.array([_rank(seed, path) for path in samples.table[PATH].iloc[rows]], dtype=object)
+
+
+def _groups(samples: Samples, rows: Rows, plan: SplitPlan) -> tuple[Rows, GroupCounts]:
+    """Return the group of each of these rows, and the groups' counts; a row without a value is a group by itself."""
+    paths = samples.table[PATH].iloc[rows].to_numpy(dtype=object)
+    if plan.group_by is None:
+        names = [f"path {path}" for path in paths]
+    else:
+        values = samples.table[plan.group_by].iloc[rows]
+        known = values.notna().to_numpy()
+        if not known.all():
+            logger.info("%d images have no %s; each is a group by itself.", int((~known).sum()), plan.group_by)
+        pairs = zip(known, values.to_numpy(dtype=object), paths, strict=True)
+        names = [f"group {value}" if is_known else f"path {path}" for is_known, value, path in pairs]
+    unique, codes = np.unique(np.array(names, dtype=object), return_inverse=True)
+    ranks = [_rank(plan.seed, name) for name in unique]
+    groups = GroupCounts.of(codes.astype(np.int64), samples.targets[rows], ranks=ranks, classes=len(samples.classes))
+    return codes.astype(np.int64), groups
+
+
+def _by_groups(
+    samples: Samples, splits: npt.NDArray[np.object_], pool: Rows, shares: dict[str, float], plan: SplitPlan
+) -> None:
+    """Hold out whole groups for each split in turn, so that the share of val does not move test."""
+    rest = pool
+    for split, share in shares.items():
+        codes, groups = _groups(samples, rest, plan)
+        share_of_rest = min(share * len(pool) / len(rest), 0.95)  # test may have taken more than its share
+        held = hold_out_groups(groups, share=share_of_rest, stratify=plan.stratify)[codes]
+        splits[rest[held]] = split
+        rest = rest[~held]
+
+
+def _by_time(
+    samples: Samples, splits: npt.NDArray[np.object_], pool: Rows, shares: dict[str, float], plan: SplitPlan
+) -> None:
+    assert plan.time_column is not None
+    times = times_of(samples.table[plan.time_column].iloc[pool], name=plan.time_column)
+    for split, share in shares.items():
+        free = splits[pool] == "train"
+        splits[pool[hold_out_latest(np.where(free, times, np.nan), wanted=share * len(pool))]] = split
+    require_trainable(_with_splits(samples, splits), where=f"the split by {plan.time_column}")
+
+
+def _hold_out_fold(samples: Samples, plan: SplitPlan, present: set[str]) -> tuple[Samples, set[str]]:
+    """Move one fold of the training images to test, or to val where there is a test split."""
+    assert plan.folds is not None
+    target = "val" if "test" in present else "test"
+    if target in present:
+        raise DataError(
+            f"The data has val and test splits of its own, so there is none for fold {plan.fold} of {plan.folds}. "
+            "Remove folds, or give a folder without split folders."
+        )
+    splits = samples.table[SPLIT].to_numpy(dtype=object).copy()
+    pool = np.flatnonzero(splits == "train")
+    if plan.group_by is not None:
+        codes, groups = _groups(samples, pool, plan)
+        if len(groups.ranks) < plan.folds:
+            raise DataError(
+                f"{plan.group_by} has {len(groups.ranks)} values, too few for {plan.folds} folds. Use fewer folds."
+            )
+        folds = fold_of_groups(groups, folds=plan.folds)[codes]
+    else:
+        ranks = _ranks(samples, pool, plan.seed)
+        keys = (ranks, samples.targets[pool]) if plan.stratify else (ranks,)
+        folds = np.empty(len(pool), dtype=np.int64)
+        folds[np.lexsort(keys)] = np.arange(len(pool)) % plan.folds  # classes one after the other, each dealt in turn
+    moved = folds == plan.fold
+    splits[pool[moved]] = target
+    result = _with_splits(samples, splits)
+    logger.info(
+        "Fold %d of %d is %s%s: %d of %d images.",
+        plan.fold,
+        plan.folds,
+        target,
+        f", by {plan.group_by} with none on two sides" if plan.group_by else "",
+        int(moved.sum()),
+        len(pool),
+    )
+    require_trainable(result, where=f"fold {plan.fold} of {plan.folds}")
+    return result, present | {target}
+
+
+def _by_rank(
+    samples: Samples, splits: npt.NDArray[np.object_], pool: Rows, shares: dict[str, float], plan: SplitPlan
+) -> list[str]:
+    """Hold out the first of each class by rank; return the classes that are too small for every split."""
+    ranks = _ranks(samples, pool, plan.seed)
+    scarce: list[str] = []
+    for name, at in samples.table.iloc[pool].groupby(LABEL).indices.items():
+        rows = pool[at][np.argsort(ranks[at], kind="stable")]
+        held = _amounts(len(rows), shares)
+        splits[rows[: held["test"]]] = "test"
+        splits[rows[held["test"] : held["test"] + held["val"]]] = "val"
+        if any(held[split] == 0 for split in shares):
+            scarce.append(str(name))
+    return scarce
+
+
+def _amounts(n: int, shares: dict[str, float]) -> dict[str, int]:
+    """Say how many of `n` images go to val and to test."""
+    free = max(0, n - 1)  # train keeps one
+    held = {"val": 0, "test": 0}
+    least = {}
+    for split in ("val", "test"):
+        least[split] = min(1, free) if split in shares else 0
+        free -= least[split]
+    for split in ("test", "val"):
+        wanted = math.floor(shares.get(split, 0.0) * n + 0.5)
+        extra = min(max(0, wanted - least[split]), free)
+        held[split] = least[split] + extra
+        free -= extra
+    return held

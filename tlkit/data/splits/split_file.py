@@ -1,0 +1,88 @@
+"""A list that fixes, once and for all, which split each image belongs to."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tlkit.data.checks.duplicates import DuplicateSet
+from tlkit.data.checks.image_check import check_images
+from tlkit.data.checks.leaks import describe_leaks, find_copies, find_leaks
+from tlkit.data.sources.manifest import digest_of
+from tlkit.data.sources.source import Root, read_with_columns
+from tlkit.data.splits.hold_out import SplitPlan, hold_out
+from tlkit.errors import DataError, first_few
+from tlkit.samples import PATH, SPLIT, SPLITS, Samples
+
+logger = logging.getLogger(__name__)
+
+
+def make_split(
+    root: Root,
+    out: str | Path,
+    *,
+    plan: SplitPlan | None = None,
+    manifest: str | Path | None = None,
+    metadata: str | Path | None = None,
+    groups: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Samples:
+    """Split images and write the list that `data.split` of a recipe takes: path, label, split, digest, columns.
+
+    Every image is read; those that cannot be are set aside and not listed. Splits that the data has are kept. Pictures
+    that lie on two sides are named in the log.
+
+    Args:
+        root: where the images are (see `read_samples`).
+        out: the CSV file to write; never overwritten.
+        plan: what to hold out, and how; default: 20 % for val, stratified.
+        manifest: a file that lists the images.
+        metadata: a CSV file keyed by `path` that has the plan's column and the groups.
+        groups: further columns to list.
+        progress: called with (images read, images in all).
+
+    Raises:
+        DataError: the file exists, or the images cannot be split so: splits that they have tear apart what the plan's
+            column is to keep together.
+    """
+    out, plan = Path(out), plan or SplitPlan()
+    if out.suffix != ".csv":
+        raise DataError(f"{out} should end in .csv: the list of splits is a CSV file.")
+    if out.exists():
+        raise DataError(f"{out} exists and is left alone: runs may rest on it. Choose another name, or remove it.")
+    columns = tuple(dict.fromkeys((*groups, *plan.columns)))
+    checked = check_images(
+        read_with_columns(root, columns=columns, metadata=metadata, manifest=manifest), progress=progress
+    )
+    samples = hold_out(checked.samples, plan)
+    _require_apart(samples, plan)
+    if samples.table[SPLIT].equals(checked.samples.table[SPLIT]) and set(samples.table[SPLIT]) != {"train"}:
+        there = " and ".join(name for name in SPLITS[1:] if name in set(samples.table[SPLIT]))
+        logger.info("The images have %s already: their splits are listed as they are.", there)
+    counts = {str(name): int(count) for name, count in samples.counts().sum().items()}
+    leaks = find_leaks(samples, find_copies(checked.fingerprints))
+    for sentence in describe_leaks(leaks.table, counts):
+        logger.warning("%s", sentence)
+    if len(leaks):
+        logger.warning("They are listed as they are; data.on_leak: drop of a recipe trains without their copies.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    samples.to_csv(out)
+    logger.info("Wrote %s (sha256 %s).", out, digest_of(out))
+    return samples
+
+
+def _require_apart(samples: Samples, plan: SplitPlan) -> None:
+    """Check that no value of the plan's column lies on two sides, as it may where the images come with splits."""
+    if plan.group_by is None:
+        return
+    torn = find_leaks(samples, DuplicateSet((), (), 1.0), group_by=plan.group_by).table
+    if torn.empty:
+        return
+    column = samples.table[plan.group_by]
+    values = sorted(set(column[samples.table[PATH].isin(torn["path"])].dropna()))
+    raise DataError(
+        f"{len(torn)} val and test images have a {plan.group_by} that an earlier split has, too: {first_few(values)}. "
+        "The splits that the images come with are kept. To split anew, name the folders of these splits one by one, as "
+        "in: tlkit data split photos/train photos/val."
+    )

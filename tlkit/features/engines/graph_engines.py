@@ -1,0 +1,150 @@
+"""Engines that run a backbone as an ONNX graph: ONNX Runtime and OpenVINO, on the CPU, in float32."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+from torch import nn
+
+from tlkit.errors import MissingExtraError
+from tlkit.features.engines.torch_engine import Dtype
+
+OPSET = 17
+EXPORTER = f"TorchScript exporter, opset {OPSET}"
+"""How a network becomes a graph; part of the key of cached features."""
+EXAMPLE_IMAGES = 2
+"""Images that the exporter runs: the size of the batch is an axis of its own in the graph."""
+
+
+def export_onnx(module: nn.Module, pixels: torch.Tensor) -> bytes:
+    """Return a network as an ONNX graph for any number of images of this height and width.
+
+    Args:
+        module: maps uint8 pixels (B, 3, H, W) to features (B, D).
+        pixels: an input of it.
+    """
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad(), _stdout_discarded():
+        warnings.simplefilter("ignore")  # the exporter is deprecated, and warns of every shape that it reads
+        # dynamo=False: with torch 2.13 and onnxscript 0.7.2 the exporter built on torch.export takes 5 to 9 s where
+        # this one takes 0.3 to 0.7 s (Lite0, ResNet-18, ViT-Tiny), and it refuses attention over other than four axes
+        # (hiera, nest, twins; microsoft/onnxscript#2558).
+        torch.onnx.export(
+            module.eval(),
+            (pixels[:EXAMPLE_IMAGES],),
+            cast(Any, buffer),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["pixels"],
+            output_names=["features"],
+            dynamic_axes={"pixels": {0: "batch"}, "features": {0: "batch"}},
+        )
+    return buffer.getvalue()
+
+
+@contextmanager
+def _stdout_discarded() -> Iterator[None]:
+    """Discard what C++ code writes to the standard output.
+
+    torch 2.13 prints the whole graph there, up to megabytes, where the TorchScript exporter fails: its
+    `setup_onnx_logging` tests `_jit_is_onnx_log_enabled` without calling it, so the log is always on.
+    """
+    try:
+        stdout = os.dup(1)
+    except OSError:  # the process has no standard output
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+
+
+class OnnxRuntimeEngine:
+    """ONNX Runtime on the CPU, in float32.
+
+    Args:
+        module: maps uint8 pixels (B, 3, H, W) to features (B, D), normalization included.
+        pixels: an input; all later ones have its shape.
+    """
+
+    name = "onnxruntime/cpu"
+    dtype: Dtype = "float32"
+
+    def __init__(self, module: nn.Module, pixels: torch.Tensor) -> None:
+        options = onnxruntime.SessionOptions()
+        options.use_deterministic_compute = True
+        options.log_severity_level = 3
+        options.add_free_dimension_override_by_name("batch", len(pixels))
+        graph = export_onnx(module, pixels)
+
+        def open_session(threads: int) -> onnxruntime.InferenceSession:
+            options.intra_op_num_threads = threads
+            return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+        self._open = open_session
+        self._threads = torch.get_num_threads()
+        self._session = open_session(self._threads)
+
+    def __call__(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        """Return the features (B, D) of uint8 RGB pixels (B, 3, H, W)."""
+        if torch.get_num_threads() != self._threads:  # a session keeps the number of threads that it was opened with
+            self._threads = torch.get_num_threads()
+            self._session = self._open(self._threads)
+        features: npt.NDArray[np.float32] = self._session.run(["features"], {"pixels": pixels.numpy()})[0]
+        return features
+
+
+class OpenVinoEngine:
+    """OpenVINO on the CPU, in float32.
+
+    Args:
+        module: maps uint8 pixels (B, 3, H, W) to features (B, D), normalization included.
+        pixels: an input; all later ones have its shape.
+
+    Raises:
+        MissingExtraError: OpenVINO is not installed.
+    """
+
+    name = "openvino/cpu"
+    dtype: Dtype = "float32"
+
+    def __init__(self, module: nn.Module, pixels: torch.Tensor) -> None:
+        try:
+            import openvino
+        except ImportError:
+            raise MissingExtraError(package="openvino", extra="openvino", purpose="features.engine: openvino") from None
+        core = openvino.Core()
+        graph = core.read_model(io.BytesIO(export_onnx(module, pixels)))
+        graph.reshape(list(pixels.shape))
+        settings = {
+            "INFERENCE_PRECISION_HINT": "f32",  # else it takes bfloat16 where the processor has it
+            "PERFORMANCE_HINT": "LATENCY",  # one stream, so that all threads work on one batch
+        }
+
+        def compiled(threads: int) -> Any:
+            return core.compile_model(graph, "CPU", {**settings, "INFERENCE_NUM_THREADS": threads})
+
+        self._compiled = compiled
+        self._threads = torch.get_num_threads()
+        self._model = compiled(self._threads)
+
+    def __call__(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
+        """Return the features (B, D) of uint8 RGB pixels (B, 3, H, W)."""
+        if torch.get_num_threads() != self._threads:
+            self._threads = torch.get_num_threads()
+            self._model = self._compiled(self._threads)
+        features: npt.NDArray[np.float32] = self._model([pixels.numpy()])[0].copy()
+        return features

@@ -1,0 +1,397 @@
+"""Fitting a head on features: settings by cross-validation, calibration out of fold, then one fit on everything."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
+from tlkit.errors import DataError, ModelError, did_you_mean, first_few
+from tlkit.features.folds import assign_folds, row_keys, warn_of_scarce
+from tlkit.features.heads.head import ABSENT_BIAS, Features, Head, LinearPart, ScorePart, Trial
+from tlkit.features.heads.head_kinds import FACTS, KINDS, HeadKind, Settings
+from tlkit.features.heads.linear import LinearScores, linear_path
+from tlkit.features.heads.nonlinear import fit_estimator, scores_on
+from tlkit.features.heads.temperature import fit_temperature, mean_log_loss, probabilities
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import wilson
+
+logger = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+ClassWeight = Literal["balanced"] | Mapping[str, float] | None
+
+
+def fit_head(
+    x: Features,
+    y: npt.ArrayLike,
+    *,
+    kind: HeadKind,
+    classes: Sequence[str],
+    seed: int = 0,
+    class_weight: ClassWeight = None,
+    groups: Sequence[Hashable | None] | None = None,
+    folds: int | Ints = 5,
+) -> Head:
+    """Fit a head: choose its settings and its calibration by cross-validation, then fit it on all images.
+
+    Features are standardised inside, by the training part of each fold. Of the grid in `FACTS[kind].grid` the setting
+    with the smallest out-of-fold log loss is taken, at the temperature that fits those scores (`fit_temperature`); that
+    temperature calibrates the head. Images with equal features are copies, and stay in one fold. A class that is absent
+    from the training part of a fold has probability 0 there; a class without any image has probability 0 everywhere.
+
+    Args:
+        x: features, shape (N, D).
+        y: positions in `classes`, shape (N,).
+        kind: which head; see `KINDS`.
+        classes: class names, C of them; the order of the columns of `predict_proba`.
+        seed: of the folds and of what is random in trees.
+        class_weight: None = all images alike, "balanced" = N / (C · N_c) as scikit-learn defines it, or a weight above
+            0 by class name (1 where none is given).
+        groups: what must not be torn apart by folds, one per image; None = no group.
+        folds: how many, or the fold of each image, shape (N,), as `assign_folds` deals them.
+
+    Raises:
+        ModelError: the kind is unknown, or takes no class weights.
+        DataError: the features are no finite matrix, or the images are too few.
+    """
+    require_kind(kind, class_weight)
+    x, codes = checked(x, y, classes)
+    fold = deal(x, codes, classes, folds=folds, groups=groups, seed=seed)
+    tried = cross_validate(x, codes, kind=kind, classes=classes, fold=fold, seed=seed, class_weight=class_weight)
+    return fit_chosen(x, codes, tried, classes=classes, seed=seed, class_weight=class_weight)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """What cross-validation found of one kind of head.
+
+    Attributes:
+        kind: which kind.
+        trials: every setting of the grid.
+        best: the position of the one with the smallest log loss.
+        proba: its calibrated out-of-fold probabilities, shape (N, C).
+        accuracy: out of fold, with Wilson's interval.
+    """
+
+    kind: HeadKind
+    trials: tuple[Trial, ...]
+    best: int
+    proba: Floats
+    accuracy: Estimate
+
+    @property
+    def chosen(self) -> Trial:
+        """The best setting."""
+        return self.trials[self.best]
+
+
+def cross_validate(
+    x: Features, y: Ints, *, kind: HeadKind, classes: Sequence[str], fold: Ints, seed: int, class_weight: ClassWeight
+) -> CrossValidation:
+    """Try every setting of a kind's grid on the given folds; see `fit_head`.
+
+    Args:
+        x: features, shape (N, D).
+        y: positions in `classes`, shape (N,).
+        kind: of the head.
+        classes: class names in the order of the columns.
+        fold: fold of each image, shape (N,); each is predicted by heads that learnt from the others.
+        seed: of what is random in trees.
+        class_weight: as in `fit_head`.
+
+    Raises:
+        ModelError: `class_weight` names a class that is not there.
+    """
+    weights = image_weights(y, classes, class_weight)
+    grid = FACTS[kind].grid
+    scores = cross_scores(kind, x, y, grid, fold, classes=len(classes), weights=weights, seed=seed)
+    best, trials = _best(scores, y, grid, weights)
+    proba = probabilities(scores[best], trials[best].temperature)
+    hits = int((proba.argmax(axis=1) == y).sum())
+    return CrossValidation(kind, trials, best, proba, wilson(hits, len(y)))
+
+
+def fit_chosen(
+    x: Features, y: Ints, tried: CrossValidation, *, classes: Sequence[str], seed: int, class_weight: ClassWeight
+) -> Head:
+    """Fit the best setting of a cross-validation on all images, with its calibration.
+
+    Args:
+        x: features, shape (N, D).
+        y: positions in `classes`, shape (N,).
+        tried: the cross-validation, on the same images.
+        classes: class names in the order of the columns.
+        seed: of what is random in trees.
+        class_weight: as in `fit_head`.
+
+    Raises:
+        ModelError: `class_weight` names a class that is not there.
+        DataError: the features are no finite matrix.
+    """
+    chosen = tried.chosen
+    head = fit_setting(
+        x,
+        y,
+        kind=tried.kind,
+        classes=classes,
+        settings=chosen.settings,
+        temperature=chosen.temperature,
+        seed=seed,
+        class_weight=class_weight,
+    )
+    return replace(head, trials=tried.trials, out_of_fold=tried.proba, out_of_fold_accuracy=tried.accuracy)
+
+
+def fit_setting(
+    x: Features,
+    y: npt.ArrayLike,
+    *,
+    kind: HeadKind,
+    classes: Sequence[str],
+    settings: Settings,
+    temperature: float = 1.0,
+    seed: int = 0,
+    class_weight: ClassWeight = None,
+) -> Head:
+    """Fit a head of known settings on all images, without cross-validation.
+
+    Args:
+        x: features, shape (N, D).
+        y: positions in `classes`, shape (N,).
+        kind: which head.
+        classes: class names in the order of the columns.
+        settings: hyper-parameters, as in the kind's grid.
+        temperature: what the scores are divided by.
+        seed: of what is random in trees.
+        class_weight: as in `fit_head`.
+
+    Raises:
+        ModelError: the kind is unknown, or takes no class weights.
+        DataError: the features are no finite matrix, or all images are of one class.
+    """
+    require_kind(kind, class_weight)
+    x, codes = checked(x, y, classes)
+    weights = image_weights(codes, classes, class_weight)
+    present, relabelled = np.unique(codes, return_inverse=True)
+    mean, scale = standard(x)
+    standardised = ((x - mean) / scale).astype(np.float64)
+    part: LinearPart | ScorePart
+    if FACTS[kind].linear:
+        (found,) = linear_path(kind, standardised, relabelled, [settings], weights=weights, precise=True)
+        part = fold_in(found, mean, scale, temperature=temperature, present=present, classes=len(classes))
+    else:
+        scorer = fit_estimator(kind, standardised, relabelled, settings, weights=weights, seed=seed)
+        part = ScorePart(mean, scale, scorer, present)
+    return Head(kind, tuple(classes), dict(settings), temperature, part, x.shape[1], len(x))
+
+
+def cross_scores(
+    kind: HeadKind,
+    x: Features,
+    y: Ints,
+    grid: Sequence[Settings],
+    fold: Ints,
+    *,
+    classes: int,
+    weights: Floats,
+    seed: int,
+) -> Floats:
+    """Return the out-of-fold scores of every setting, shape (G, N, C); -inf = absent from the training part.
+
+    Args:
+        kind: of the head.
+        x: features, shape (N, D).
+        y: class codes, shape (N,).
+        grid: G settings.
+        fold: fold of each image, shape (N,).
+        classes: how many there are, C.
+        weights: of the images, shape (N,).
+        seed: of what is random in trees.
+    """
+    scores = np.full((len(grid), len(y), classes), -np.inf)
+    for number in np.unique(fold):
+        test, train = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        known = x[train], y[train], weights[train]
+        for place, found in enumerate(scores_of(kind, *known, x[test], grid=grid, classes=classes, seed=seed)):
+            scores[place, test] = found
+    return scores
+
+
+def scores_of(
+    kind: HeadKind,
+    x: Features,
+    y: Ints,
+    weights: Floats,
+    x_new: Features,
+    *,
+    grid: Sequence[Settings],
+    classes: int,
+    seed: int,
+) -> Iterator[Floats]:
+    """Fit one head for each setting and yield its scores (M, C) of other images.
+
+    A class that is absent from `y` has the score -inf; where `y` holds one class only, that class has the score 0.
+
+    Args:
+        kind: which head.
+        x: features to learn from, shape (N, D).
+        y: codes, shape (N,).
+        weights: of the images, shape (N,).
+        x_new: features to score, shape (M, D).
+        grid: the settings.
+        classes: C.
+        seed: of what is random in trees.
+    """
+    present, relabelled = np.unique(y, return_inverse=True)
+    if len(present) == 1:
+        alone = np.full((len(x_new), classes), -np.inf)
+        alone[:, present] = 0.0
+        yield from [alone] * len(grid)
+        return
+    mean, scale = standard(x)
+    dtype = np.float32 if kind in ("logistic", "linear_svm") else np.float64  # L-BFGS to four digits
+    known, new = (cast(Floats, ((values - mean) / scale).astype(dtype)) for values in (x, x_new))
+    found: Iterator[Floats]
+    if FACTS[kind].linear:
+        path = linear_path(kind, known, relabelled, grid, weights=weights.astype(dtype))
+        found = (one.scores(new) for one in path)
+    else:
+        found = scores_on(kind, known, relabelled, new, grid, weights=weights, seed=seed)
+    for values in found:
+        scores = np.full((len(x_new), classes), -np.inf)
+        scores[:, present] = values
+        yield scores
+
+
+def _best(scores: Floats, y: Ints, grid: Sequence[Settings], weights: Floats) -> tuple[int, tuple[Trial, ...]]:
+    trials = []
+    for setting, found in zip(grid, scores, strict=True):
+        temperature = fit_temperature(found, y, weights=weights)
+        proba = probabilities(found, temperature)
+        right = proba.argmax(axis=1) == y
+        trials.append(
+            Trial(dict(setting), mean_log_loss(proba, y, weights), float(weights @ right / weights.sum()), temperature)
+        )
+    return min(range(len(trials)), key=lambda place: trials[place].log_loss), tuple(trials)
+
+
+def fold_in(
+    found: LinearScores, mean: Floats, scale: Floats, *, temperature: float, present: Ints, classes: int
+) -> LinearPart:
+    """Fold standardisation and temperature into a weight (C, D) and a bias (C,) on the features as they are.
+
+    Classes' mean weight and bias are taken off, which no softmax can tell and which keeps the numbers small. A class
+    that is not present gets a weight of 0 and a bias of -1e4, so its probability is 0.
+    """
+    coef = found.coef / scale
+    intercept = found.intercept - coef @ mean
+    weight = np.zeros((classes, coef.shape[1]))
+    bias = np.full(classes, ABSENT_BIAS)
+    weight[present] = (coef - coef.mean(axis=0)) / temperature
+    bias[present] = (intercept - intercept.mean()) / temperature
+    return LinearPart(weight.astype(np.float32), bias.astype(np.float32))
+
+
+def standard(x: Features) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of each feature, shape (D,); 1 for one that does not vary, as scikit-learn."""
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(np.asarray(x, dtype=np.float64))
+    return np.asarray(scaler.mean_), np.asarray(scaler.scale_)
+
+
+def image_weights(y: Ints, classes: Sequence[str], class_weight: ClassWeight) -> Floats:
+    """Return the weight of each image, shape (N,), mean about 1 where balanced.
+
+    Balanced is N / (classes present · images of the class): scikit-learn's `compute_class_weight`, after King & Zeng
+    (2001), Political Analysis 9:137.
+
+    Raises:
+        ModelError: a mapping names a class that is not there.
+    """
+    if class_weight is None:
+        return np.ones(len(y))
+    if class_weight == "balanced":
+        counts = np.bincount(y, minlength=len(classes))
+        return np.asarray(len(y) / ((counts > 0).sum() * counts[y]), dtype=np.float64)
+    assert not isinstance(class_weight, str)
+    unknown = [name for name in class_weight if name not in classes]
+    if unknown:
+        raise ModelError(f"class_weight names {first_few(unknown)}; the classes are {first_few(list(classes))}.")
+    return np.array([float(class_weight.get(classes[code], 1.0)) for code in y])
+
+
+def require_kind(kind: str, class_weight: ClassWeight) -> None:
+    """Check that there is such a head, and that it takes class weights where some are given.
+
+    Raises:
+        ModelError: it is not so.
+    """
+    if kind not in KINDS:
+        raise ModelError(f"There is no head {kind!r}.{did_you_mean(kind, KINDS)} There are {', '.join(KINDS)}.")
+    if class_weight is not None and kind in HEADS_WITHOUT_CLASS_WEIGHTS:
+        able = [name for name in KINDS if name not in HEADS_WITHOUT_CLASS_WEIGHTS]
+        raise ModelError(f"A head of kind {kind} takes no class weights. Leave them out, or use {', '.join(able)}.")
+
+
+def checked(x: Features, y: npt.ArrayLike, classes: Sequence[str]) -> tuple[Features, Ints]:
+    """Return features (N, D) and codes (N,) that a head can learn from.
+
+    Raises:
+        DataError: they are not; all problems at once.
+    """
+    values, codes = np.asarray(x), np.asarray(y)
+    problems = []
+    if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
+        problems.append(
+            f"Features must be a matrix of floats, shape (N, D). Got {values.dtype} {values.shape} instead."
+        )
+    elif not np.isfinite(values).all():
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist()
+        problems.append(f"Features are NaN or infinite in {len(bad)} of {len(values)} rows ({first_few(bad)}).")
+    if codes.shape != values.shape[:1] or not np.issubdtype(codes.dtype, np.integer):
+        problems.append(
+            f"y must hold one position in classes per row of features. Got {codes.dtype} {codes.shape} instead."
+        )
+    elif len(codes) and (codes.min() < 0 or codes.max() >= len(classes)):
+        problems.append(f"y must lie in 0…{len(classes) - 1}. Got {codes.min()}…{codes.max()} instead.")
+    elif len(np.unique(codes)) < 2:
+        problems.append("All images are of one class, so there is nothing to tell apart. Give images of two or more.")
+    if problems:
+        raise DataError(*problems)
+    return values, codes.astype(np.int64)
+
+
+def deal(
+    x: Features,
+    y: Ints,
+    classes: Sequence[str],
+    *,
+    folds: int | Ints,
+    groups: Sequence[Hashable | None] | None,
+    seed: int,
+) -> Ints:
+    """Return the fold of each image, shape (N,): the one given, or dealt by `assign_folds` with rows as keys.
+
+    Raises:
+        DataError: the given folds do not fit, or the images are too few.
+    """
+    if isinstance(folds, int):
+        keys = row_keys(x)
+        dealt = assign_folds(keys, y, folds=folds, seed=seed, groups=groups, digests=keys)
+        warn_of_scarce(dealt, classes)
+        own: Ints = dealt.of[0]
+        return own
+    given = np.asarray(folds, dtype=np.int64)
+    if given.shape != y.shape or len(np.unique(given)) < 2:
+        raise DataError(
+            f"folds must name two or more folds, one per image. Got shape {given.shape} for {len(y)} images."
+        )
+    return given

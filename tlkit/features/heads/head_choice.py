@@ -1,0 +1,166 @@
+"""`head: auto`: several kinds of head on the same folds, and what their difference is worth."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
+from tlkit.errors import ModelError
+from tlkit.features.heads.fit_head import ClassWeight, checked, cross_validate, deal, fit_chosen, require_kind
+from tlkit.features.heads.head import Features, Head, Trial
+from tlkit.features.heads.head_kinds import KINDS, QUICK_KINDS, HeadKind
+from tlkit.features.heads.head_tables import choice_sentence, choice_tables
+from tlkit.stats.estimate import Estimate
+from tlkit.stats.paired import Pairs, paired_difference
+from tlkit.tables import Table, to_html
+
+logger = logging.getLogger(__name__)
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One kind of head, beside the one with the most images right.
+
+    Attributes:
+        kind: which kind.
+        trial: its best setting.
+        accuracy: out of fold, with Wilson's interval.
+        behind: the leader's accuracy minus this one's on the same images, with its paired interval; 0 for the leader.
+        distinguishable: whether that interval lies above 0.
+    """
+
+    kind: HeadKind
+    trial: Trial
+    accuracy: Estimate
+    behind: Estimate
+    distinguishable: bool
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HeadChoice:
+    """The head that was chosen, and what it was compared with.
+
+    Attributes:
+        head: the head, fitted on all images.
+        candidates: every kind that was tried, the simpler first.
+        leader: the kind with the highest out-of-fold accuracy; of equals, the simpler.
+        confidence: level of the intervals.
+    """
+
+    head: Head
+    candidates: tuple[Candidate, ...]
+    leader: HeadKind
+    confidence: float
+
+    def tables(self) -> tuple[Table, ...]:
+        """Return the table that shows this choice; its note says what was chosen."""
+        return choice_tables(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain JSON values."""
+        return {
+            "chosen": self.head.kind,
+            "leader": self.leader,
+            "confidence": self.confidence,
+            "candidates": [
+                {
+                    "kind": one.kind,
+                    "settings": dict(one.trial.settings),
+                    "accuracy": one.accuracy.to_dict(),
+                    "log_loss": one.trial.log_loss,
+                    "behind": one.behind.to_dict(),
+                    "distinguishable": one.distinguishable,
+                }
+                for one in self.candidates
+            ],
+        }
+
+    def __repr__(self) -> str:
+        return f"HeadChoice({self.head.kind} of {', '.join(one.kind for one in self.candidates)})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return to_html(self.tables())
+
+
+def choose_head(
+    x: Features,
+    y: npt.ArrayLike,
+    *,
+    classes: Sequence[str],
+    kinds: Sequence[HeadKind] = QUICK_KINDS,
+    seed: int = 0,
+    class_weight: ClassWeight = None,
+    groups: Sequence[Hashable | None] | None = None,
+    folds: int | Ints = 5,
+    confidence: float = 0.95,
+) -> HeadChoice:
+    """Fit the simplest head that the images cannot tell from the best one.
+
+    Every kind is cross-validated on the same folds, with its settings chosen as in `fit_head`. The leader is the kind
+    with the most images right. For each other kind the difference of the two accuracies has a paired interval
+    (Newcombe's; see `tlkit.stats.paired`); where it does not lie above 0, the data cannot resolve the two, and the
+    simpler one is as good a choice. Simplicity is the order of `KINDS`. Accuracies flatter a little, since each kind's
+    setting was chosen on the same images; of many kinds the leader's flatters most.
+
+    Args:
+        x: features, shape (N, D).
+        y: positions in `classes`, shape (N,).
+        classes: class names in the order of the columns.
+        kinds: what to compare; default: all but the ensembles of trees. Where class weights are given, kinds that take
+            none are left out.
+        seed: of the folds and of what is random in trees.
+        class_weight: as in `fit_head`.
+        groups: what must not be torn apart by folds, one per image.
+        folds: how many, or the fold of each image.
+        confidence: level of the intervals, in (0, 1).
+
+    Raises:
+        ModelError: no kind is left to choose from.
+        DataError: the features are no finite matrix, or the images are too few.
+    """
+    wanted = [kind for kind in KINDS if kind in kinds]
+    able = [kind for kind in wanted if class_weight is None or kind not in HEADS_WITHOUT_CLASS_WEIGHTS]
+    if len(able) < len(wanted):
+        left_out = ", ".join(kind for kind in wanted if kind not in able)
+        logger.info("head: auto leaves out %s: no class weights can be given to them.", left_out)
+    if not able:
+        raise ModelError("There is no head to choose from. Name some of: " + ", ".join(KINDS) + ".")
+    for kind in able:
+        require_kind(kind, class_weight)
+    x, codes = checked(x, y, classes)
+    fold = deal(x, codes, classes, folds=folds, groups=groups, seed=seed)
+    tried = [
+        cross_validate(x, codes, kind=kind, classes=classes, fold=fold, seed=seed, class_weight=class_weight)
+        for kind in able
+    ]
+    right = [one.proba.argmax(axis=1) == codes for one in tried]
+    leader = int(np.argmax([hits.sum() for hits in right]))
+    candidates = []
+    for place, one in enumerate(tried):
+        behind = _behind(right[place], right[leader], confidence)
+        apart = place != leader and behind.low is not None and behind.low > 0
+        candidates.append(Candidate(one.kind, one.chosen, one.accuracy, behind, apart))
+    chosen = next(place for place, candidate in enumerate(candidates) if not candidate.distinguishable)
+    head = fit_chosen(x, codes, tried[chosen], classes=classes, seed=seed, class_weight=class_weight)
+    choice = HeadChoice(head, tuple(candidates), tried[leader].kind, confidence)
+    logger.info("%s", choice_sentence(choice))
+    return choice
+
+
+def _behind(hits: npt.NDArray[np.bool_], leading: npt.NDArray[np.bool_], confidence: float) -> Estimate:
+    pairs = Pairs(
+        both=int((hits & leading).sum()),
+        first=int((hits & ~leading).sum()),
+        second=int((~hits & leading).sum()),
+        neither=int((~hits & ~leading).sum()),
+    )
+    return paired_difference(pairs, confidence)

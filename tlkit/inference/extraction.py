@@ -1,0 +1,227 @@
+"""The work of an extraction: which files, how they become pixels, and the pass that stores what is missing."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tlkit.data.augment.transforms import Transform, sample_id_of
+from tlkit.data.loading.batch import Batch
+from tlkit.data.loading.dataset import ImageDataset, create_loader
+from tlkit.data.loading.sampler import EpochSampler
+from tlkit.data.num_workers import available_cores, choose_workers
+from tlkit.data.sources.read_bytes import read_bytes
+from tlkit.errors import DataError, first_few
+from tlkit.features.cache import Shelf
+from tlkit.features.engines.engine_choice import PROBE_IMAGES
+from tlkit.features.engines.torch_engine import Engine
+from tlkit.features.features import Provenance, View
+from tlkit.samples import DIGEST, Samples
+
+logger = logging.getLogger(__name__)
+
+BATCH = 32
+"""Images per pass; short batches are filled up. The bits of an image's features may depend on the size of its batch
+(torch and ONNX Runtime choose kernels by it), and must not depend on how many images are missing."""
+ROWS_PER_SHARD = 256
+LOG_EVERY_S = 15.0
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files, what they are called, and the sha256 of each."""
+
+    images: Samples | tuple[str | Path, ...]
+    names: tuple[str, ...]
+    digests: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, rows: Sequence[int]) -> Files:
+        """Return some of the files, in the order given."""
+        if isinstance(self.images, Samples):
+            table = self.images.table.iloc[list(rows)].reset_index(drop=True)
+            images: Samples | tuple[str | Path, ...] = Samples(self.images.root, self.images.classes, table)
+        else:
+            images = tuple(self.images[row] for row in rows)
+        return Files(images, tuple(self.names[i] for i in rows), tuple(self.digests[i] for i in rows))
+
+    def path(self, row: int) -> Path:
+        """Return where a file is."""
+        return Path(self.images.root if isinstance(self.images, Samples) else "", self.names[row])
+
+    def keys(self, made_by: Provenance) -> list[str]:
+        """Return the address of each file's features."""
+        if made_by.view is None:
+            return [made_by.key(digest) for digest in self.digests]
+        ids = [sample_id_of(name) for name in self.names]
+        return [made_by.key(digest, sample_id=i) for digest, i in zip(self.digests, ids, strict=True)]
+
+
+@dataclass(frozen=True)
+class Maker:
+    """What makes features: known by its provenance at once, built when there is something to make."""
+
+    made_by: Provenance
+    build: Callable[[], Engine]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How image files become batches of pixels."""
+
+    transform: Transform
+    view: View | None
+    num_workers: int | str
+    max_pixels: int
+
+    def batches(self, files: Files, *, quiet: bool = False) -> Iterator[Batch]:
+        """Decode files ahead of their use, in processes of their own where there are many.
+
+        Args:
+            files: the image files.
+            quiet: say nothing of those that cannot be read.
+        """
+        dataset = ImageDataset(
+            files.images,
+            transform=self.transform,
+            max_pixels=self.max_pixels,
+            seed=self.view.seed if self.view else 0,
+            quiet=quiet,
+        )
+        workers = choose_workers(self.num_workers, images=len(files))  # type: ignore[arg-type]
+        loader = create_loader(dataset, batch_size=BATCH, num_workers=workers)
+        if self.view is not None:
+            cast(EpochSampler, loader.sampler).set_epoch(self.view.number)
+        yield from loader
+
+    def comparison_batch(self, files: Files) -> torch.Tensor:
+        """Return a full batch that engines are compared on: up to `PROBE_IMAGES` real images, the others black.
+
+        The log says nothing of files that cannot be read: the pass that makes the features names them.
+        """
+        for start in range(0, len(files), PROBE_IMAGES):
+            some = files.take(range(start, min(start + PROBE_IMAGES, len(files))))
+            for batch in replace(self, num_workers=0).batches(some, quiet=True):
+                return _filled(batch.image)
+        return self.black_batch()
+
+    def black_batch(self) -> torch.Tensor:
+        """Return a batch of black pixels in the shape of every batch, (BATCH, 3, H, W)."""
+        return torch.zeros(BATCH, 3, *self.transform.preprocess.image_size, dtype=torch.uint8)
+
+
+def make(files: Files, shelf: Shelf, maker: Maker, pixels: Pixels, *, progress: Progress | None) -> Files:
+    """Compute and store what is not on the shelf; return the files with their digests as they are now."""
+    unknown = shelf.missing(files.keys(shelf.made_by))  # another process may have made some while this one waited
+    stamps = {row: _stamp(files.path(row)) for row in unknown}
+    files = _digested(files, unknown)
+    keys = files.keys(shelf.made_by)
+    first = {keys[row]: row for row in reversed(shelf.missing(keys))}  # identical files are computed once
+    missing = sorted(first.values())
+    logger.info(
+        "Features: %d of %d images are in the cache, %d to pass through the backbone (%s, %s).",
+        len(files) - len(missing),
+        len(files),
+        len(missing),
+        shelf.made_by.engine,
+        shelf.made_by.dtype,
+    )
+    if not missing:
+        return files
+    engine = maker.build()
+    todo = files.take(missing)
+    rows: list[int] = []
+    made: list[npt.NDArray[np.float32]] = []
+    done, said = 0, time.monotonic()
+
+    def flush() -> None:
+        good = [i for i, row in enumerate(rows) if _stamp(todo.path(row)) == stamps[missing[row]]]
+        if len(good) < len(rows):
+            logger.warning("%d images changed while they were read; they have no features.", len(rows) - len(good))
+        if good:
+            shelf.add([keys[missing[rows[i]]] for i in good], np.concatenate(made)[good])
+        rows.clear()
+        made.clear()
+
+    for batch in pixels.batches(todo):
+        count = len(batch.image)
+        made.append(engine(_filled(batch.image))[:count])
+        rows += batch.index.tolist()
+        done += count
+        if progress is not None:
+            progress(done, len(todo))
+        if time.monotonic() - said > LOG_EVERY_S:
+            logger.info("Features: %d of %d images.", done, len(todo))
+            said = time.monotonic()
+        if len(rows) >= ROWS_PER_SHARD:
+            flush()
+    flush()
+    return files
+
+
+def _filled(pixels: torch.Tensor) -> torch.Tensor:
+    """Fill a short batch up with black images, so that every batch has the same shape."""
+    short = BATCH - len(pixels)
+    return torch.cat([pixels, pixels.new_zeros(short, *pixels.shape[1:])]) if short else pixels
+
+
+def read_digests(images: Samples | Sequence[str | Path]) -> Files:
+    """Take the digests from the samples, and from the files where the samples have none."""
+    if isinstance(images, Samples):
+        files = Files(images, tuple(map(str, images.paths)), tuple(images.table[DIGEST]))
+    else:
+        names = tuple(os.fspath(path) for path in images)
+        files = Files(tuple(images), names, ("",) * len(names))
+    return _digested(files, [row for row, digest in enumerate(files.digests) if not digest])
+
+
+def _digested(files: Files, rows: Sequence[int]) -> Files:
+    """Take the sha256 of some of the files anew; where it differs from what was stated, the log says so."""
+    if not rows:
+        return files
+    with ThreadPoolExecutor(available_cores()) as pool:
+        found = list(pool.map(lambda row: _sha256(files.path(row)), rows))
+    digests = list(files.digests)
+    changed = [files.names[row] for row, now in zip(rows, found, strict=True) if now and digests[row] not in ("", now)]
+    if changed:
+        logger.warning(
+            "%d images are not what they were when they were checked: %s. Their features are those of the "
+            "files as they are now.",
+            len(changed),
+            first_few(changed),
+        )
+    for row, now in zip(rows, found, strict=True):
+        digests[row] = now or digests[row]
+    return replace(files, digests=tuple(digests))
+
+
+def _sha256(path: Path) -> str:
+    """Return the sha256 (hex) of a file; "" where it cannot be opened, which the loader will say in words."""
+    try:
+        return hashlib.sha256(read_bytes(path)).hexdigest()
+    except (OSError, DataError):
+        return ""
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Return what changes when a file is written: its time in ns and its size."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return 0, 0
+    return facts.st_mtime_ns, facts.st_size

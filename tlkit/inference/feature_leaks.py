@@ -1,0 +1,113 @@
+"""Leaks found by features: val and test images whose picture lies in an earlier split, cropped or edited."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.choices import OnLeak
+from tlkit.data.checks.duplicates import KINDS, DuplicateSet, Pair
+from tlkit.data.checks.gray_thumbnails import Looks
+from tlkit.data.checks.leaks import describe_leaks, find_leaks
+from tlkit.data.checks.near_duplicates import find_lookalikes
+from tlkit.data.decode.decoding import MAX_PIXELS
+from tlkit.errors import DataError
+from tlkit.features.features import Features
+from tlkit.samples import PATH, Samples
+
+logger = logging.getLogger(__name__)
+
+
+def pairs_by_features(
+    samples: Samples,
+    features: Features,
+    leaks: pd.DataFrame,
+    *,
+    looks: Looks | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> list[Pair]:
+    """Return the pairs of images of different splits that show the same picture and are not among the known leaks.
+
+    Args:
+        samples: the images of all splits.
+        features: their features, in any order.
+        leaks: the known leaks, as `Run.leaks` gives them.
+        looks: gray thumbnails by digest; images without one are decoded.
+        max_pixels: larger images count as unreadable.
+    """
+    rows = rows_of(samples, features.path)
+    order = rows.argsort()
+    known = _known(samples, leaks)
+    found = find_lookalikes(
+        samples, features.x[order], rows[order], known=known, across=True, looks=looks, max_pixels=max_pixels
+    )
+    return sorted(set(found.pairs) - set(known.pairs))
+
+
+def with_leaks_by_features(
+    samples: Samples,
+    features: Features,
+    leaks: pd.DataFrame,
+    *,
+    on_leak: OnLeak = "warn",
+    looks: Looks | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> pd.DataFrame:
+    """Return the known leaks, followed by those that features find.
+
+    Args:
+        samples: the images of all splits.
+        features: their features, in any order.
+        leaks: the known leaks, as `Run.leaks` gives them.
+        on_leak: with "error", new leaks are refused; with "warn" and "drop" they are named in the log. The splits are
+            final by now, so that "drop" drops none of them.
+        looks: gray thumbnails by digest; images without one are decoded.
+        max_pixels: larger images count as unreadable.
+
+    Returns:
+        The table `leaks` itself where nothing is new; else a longer one with the same columns.
+
+    Raises:
+        DataError: with "error", that something leaks.
+    """
+    pairs = pairs_by_features(samples, features, leaks, looks=looks, max_pixels=max_pixels)
+    table = find_leaks(samples, DuplicateSet((), (), 1.0).joined(pairs)).table
+    table = table[~table[PATH].isin(set(leaks[PATH]))]
+    if table.empty:
+        return leaks
+    counts = {str(name): int(count) for name, count in samples.counts().sum().items()}
+    sentences = describe_leaks(table, counts)
+    if on_leak == "error":
+        raise DataError(*sentences, "Remove the copies, or use data.on_leak: warn.")
+    for sentence in sentences:
+        logger.warning("%s", sentence)
+    if on_leak == "drop":
+        logger.warning(
+            "Features gave these away after the split was made, so their copies stay in training, and scores are given "
+            "with and without them. To train without: tlkit data doctor ROOT --embed %s --fix FILE, then "
+            "data.quarantine=FILE.",
+            features.made_by.architecture,
+        )
+    else:
+        logger.warning("Scores are given with and without them.")
+    return pd.concat([leaks, table.assign(dropped="")], ignore_index=True)
+
+
+def _known(samples: Samples, leaks: pd.DataFrame) -> DuplicateSet:
+    """Return the pairs of a table of leaks of which both images are among the samples."""
+    row_of = {path: row for row, path in enumerate(samples.table[PATH])}
+    pairs = []
+    for path, twin, how in leaks[["path", "twin", "how"]].itertuples(index=False):
+        if how in KINDS and path in row_of and twin in row_of:
+            first, second = sorted((row_of[path], row_of[twin]))
+            pairs.append(Pair(first, second, how, 1.0))
+    return DuplicateSet((), (), 1.0).joined(pairs)
+
+
+def rows_of(samples: Samples, paths: npt.NDArray[np.str_]) -> npt.NDArray[np.intp]:
+    """Return the rows of some paths among the samples."""
+    row_of = {path: row for row, path in enumerate(samples.table[PATH])}
+    return np.array([row_of[path] for path in paths.tolist()], dtype=np.intp)

@@ -1,0 +1,202 @@
+"""Prediction by a stored model, with one decoding and preprocessing for a run's own splits and for anyone's files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tlkit.choices import Views
+from tlkit.data.augment.transforms import build_transform
+from tlkit.data.augment.tta_views import picture_for, views_of
+from tlkit.data.decode.decoding import MAX_PIXELS
+from tlkit.data.loading.batch import normalise
+from tlkit.data.loading.dataset import ImageDataset, create_loader
+from tlkit.data.num_workers import choose_workers
+from tlkit.data.sources.image_files import find_images
+from tlkit.errors import DataError, did_you_mean, first_few
+from tlkit.features.features import Features
+from tlkit.inference.devices import choose_device
+from tlkit.inference.stored_model import load_stored
+from tlkit.models.model_files import ModelCard
+from tlkit.models.network import Network
+from tlkit.predictions import Predictions
+from tlkit.runs import find_model
+from tlkit.samples import Samples
+
+logger = logging.getLogger(__name__)
+
+ROWS = 4096
+"""Features that pass through the head at once."""
+
+
+class Predictor:
+    """A network that predicts image files, always in float32 and with the preprocessing it was trained with.
+
+    Attributes:
+        network: the network, in evaluation mode.
+        card: its classes, preprocessing and origin.
+        device: where it runs, such as "cpu".
+    """
+
+    def __init__(self, network: Network, card: ModelCard, *, device: str = "cpu") -> None:
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.card = card
+        self.device = device
+
+    def __repr__(self) -> str:
+        return f"Predictor({self.card.architecture}, {len(self.card.classes)} classes, {self.device})"
+
+    def predict(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        batch_size: int = 32,
+        tta: Views = "none",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Predictions:
+        """Predict image files and folders of them.
+
+        Args:
+            paths: image files, or folders that are searched for images at any depth; each image counts once.
+            batch_size: images per forward pass.
+            tta: test-time augmentation: "none", "flip" (the image and its mirror image) or "ten_crop" (corners and
+                centre, and their mirror images); the probabilities of the views are averaged. Nothing in it is random.
+            progress: called with (images predicted, images in all) after each batch.
+
+        Returns:
+            One row per readable image, without labels. Unreadable images are named in the log and left out.
+
+        Raises:
+            DataError: a path does not exist, a folder holds no image, nothing can be read, or there is no such `tta`.
+        """
+        files = find_images(paths)
+        proba, index = self._probabilities(
+            files, batch_size=batch_size, num_workers="auto", max_pixels=MAX_PIXELS, tta=tta, progress=progress
+        )
+        names = np.array([str(file) for file in files])[index]
+        return Predictions.build(classes=self.card.classes, path=names, proba=proba, tta=tta)
+
+    def predict_samples(
+        self,
+        samples: Samples,
+        *,
+        batch_size: int = 32,
+        num_workers: int | str = "auto",
+        max_pixels: int = MAX_PIXELS,
+        tta: Views = "none",
+    ) -> Predictions:
+        """Predict labelled samples, matching their classes to the model's by name; `tta` is that of `predict`.
+
+        Raises:
+            DataError: a class of the samples is unknown to the model.
+        """
+        self._require_known(samples)
+        proba, index = self._probabilities(
+            samples, batch_size=batch_size, num_workers=num_workers, max_pixels=max_pixels, tta=tta
+        )
+        return self._labelled(samples, proba, index, tta=tta)
+
+    def predict_features(self, features: Features, samples: Samples) -> Predictions:
+        """Predict labelled samples from features of this model's backbone; those without features are left out.
+
+        Raises:
+            DataError: a class of the samples is unknown to the model, or none of them has features.
+        """
+        self._require_known(samples)
+        known = set(features.path.tolist())
+        index = np.array([row for row, path in enumerate(samples.paths) if path in known], dtype=np.int64)
+        if not len(index):
+            raise DataError(f"None of the {len(samples)} images has features; the log names them with the reasons.")
+        part = features.of(samples.paths[index])
+        proba = []
+        self.network.eval()
+        with torch.inference_mode():
+            for at in range(0, len(part), ROWS):
+                logits = self.network(torch.from_numpy(np.array(part.x[at : at + ROWS])).to(self.device))
+                proba.append(torch.softmax(logits.float(), dim=1).cpu().numpy())
+        return self._labelled(samples, np.concatenate(proba), index)
+
+    def _require_known(self, samples: Samples) -> None:
+        foreign = [name for name in samples.classes if name not in self.card.classes]
+        if foreign:
+            raise DataError(
+                f"The model does not know {len(foreign)} of the classes: {first_few(foreign)}. "
+                f"It knows {first_few(self.card.classes)}."
+            )
+
+    def _labelled(
+        self, samples: Samples, proba: npt.NDArray[np.float32], index: npt.NDArray[np.int64], *, tta: Views = "none"
+    ) -> Predictions:
+        return Predictions.build(
+            classes=self.card.classes,
+            path=samples.paths[index],
+            y_true=samples.table["label"].to_numpy()[index],
+            proba=proba,
+            groups=samples.groups.iloc[index].reset_index(drop=True),
+            tta=tta,
+        )
+
+    def _probabilities(
+        self,
+        images: Samples | Sequence[Path],
+        *,
+        batch_size: int,
+        num_workers: int | str,
+        max_pixels: int,
+        tta: Views,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Return the softmax (M, C) of the readable images, averaged over their views, and their rows (M,)."""
+        if tta not in get_args(Views):
+            raise DataError(
+                f"There is no test-time augmentation {tta!r}. There are {', '.join(get_args(Views))}."
+                f"{did_you_mean(str(tta), get_args(Views))}"
+            )
+        preprocess = self.card.preprocess
+        picture = picture_for(preprocess, tta)
+        loader = create_loader(
+            ImageDataset(images, transform=build_transform(picture), max_pixels=max_pixels),
+            batch_size=batch_size,
+            num_workers=choose_workers(num_workers, images=len(images), level=logging.DEBUG),  # type: ignore[arg-type]
+        )
+        proba, index = [], []
+        self.network.eval()
+        with torch.inference_mode():
+            for batch in loader:
+                pictures = normalise(batch.image.to(self.device), preprocess)
+                views = [
+                    torch.softmax(self.network(view.contiguous()).float(), dim=1)
+                    for view in views_of(pictures, tta, size=preprocess.image_size)
+                ]
+                proba.append((torch.stack(views).mean(0) if len(views) > 1 else views[0]).cpu().numpy())
+                index.append(batch.index.numpy())
+                if progress is not None:
+                    progress(int(index[-1][-1]) + 1, len(images))
+        if not index:
+            what = f"None of the {len(images)} images can" if len(images) > 1 else "The image cannot"
+            raise DataError(f"{what} be read; the log says why.")
+        missing = len(images) - sum(len(part) for part in index)
+        if missing:
+            logger.warning("%d of %d images could not be read; they have no prediction.", missing, len(images))
+        return np.concatenate(proba), np.concatenate(index)
+
+
+def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:
+    """Load the model of a run for prediction; nothing in its files can run code.
+
+    Args:
+        run: a run, its directory, or the folder with `model.safetensors` and `model.json` itself.
+        device: auto, cpu, cuda or mps.
+
+    Raises:
+        ModelError: there is no stored model, or it does not fit this timm.
+        RunError: there is no run at the path.
+    """
+    network, card = load_stored(find_model(Path(getattr(run, "path", run))))  # type: ignore[arg-type]
+    return Predictor(network, card, device=choose_device(device, key="device"))

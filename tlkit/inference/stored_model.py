@@ -1,0 +1,36 @@
+"""A whole model at rest: the network's tensors and card, and beside them a head that is no layer of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tlkit.errors import ModelError
+from tlkit.features.heads import Head, load_head, save_head
+from tlkit.features.heads.head_store import HEAD_CARD, HEAD_FILE
+from tlkit.models.model_files import ModelCard, read_card, save_artifact
+from tlkit.models.network import Network, ScoredHead, load_network
+
+
+def store_model(folder: Path, network: Network, card: ModelCard, head: Head | None) -> None:
+    """Write a network's tensors and card, and the head that is no layer of it."""
+    if head is not None and head.linear is None:
+        save_head(folder, head)
+    else:
+        for name in (HEAD_FILE, HEAD_CARD):
+            (folder / name).unlink(missing_ok=True)
+    save_artifact(folder, network.state_dict(), card)
+
+
+def load_stored(folder: Path) -> tuple[Network, ModelCard]:
+    """Load a stored model with its head, of whichever kind; nothing in the files can run code.
+
+    Raises:
+        ModelError: there is no stored model, or its parts do not belong together.
+    """
+    card = read_card(folder)
+    if card.head_file is None:
+        return load_network(folder)
+    head = load_head(folder)
+    if head.classes != card.classes:
+        raise ModelError(f"{folder}: {HEAD_FILE} is a head for other classes than those of the model. Fit it again.")
+    return load_network(folder, head=ScoredHead(head.predict_proba, in_features=head.width))

@@ -1,0 +1,136 @@
+"""A stored model: `model.safetensors` beside `model.json`, in one folder; read without pickle and without timm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from tlkit.disk import whole_file, write_text
+from tlkit.errors import ModelError, refuse_newer
+from tlkit.models.weights.weight_files import WeightsFacts
+from tlkit.preprocess import Preprocess
+
+TENSORS_FILE, CARD_FILE = "model.safetensors", "model.json"
+FORMAT_VERSION = 3
+"""3: images may be decoded at a reduced scale; 2: the head may be a file of its own."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """All that is needed to rebuild a model around its tensors, and to use it rightly.
+
+    Attributes:
+        architecture: timm's name, such as "resnet50".
+        classes: class names in the order of the outputs.
+        preprocess: what the model expects of its input.
+        drop_rate: dropout before the head during training, in [0, 1).
+        weights: what the backbone started from.
+        options: what timm needs to build this very variant of the architecture, as a hub repository states it.
+        head: how a head that no gradient trained came about, plain JSON values: `kind`, its settings, its out-of-fold
+            accuracy; empty for a head that was trained. Where it holds `file`, the head is no layer of the network and
+            rests in that file, beside the tensors.
+    """
+
+    architecture: str
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    drop_rate: float
+    weights: WeightsFacts
+    options: Mapping[str, Any] = field(default_factory=dict)
+    head: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def head_file(self) -> str | None:
+        """File of a head that is no layer of the network; None for a linear head, which is in the tensors."""
+        name = self.head.get("file")
+        return None if name is None else str(name)
+
+    @property
+    def _oldest_reader(self) -> int:
+        """Format version of the oldest tlkit that reads this card and uses the model rightly."""
+        return 3 if self.preprocess.decode == "reduced" else 2 if self.head_file else 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` reads them back."""
+        return {
+            "format_version": self._oldest_reader,
+            **asdict(self),
+            "classes": list(self.classes),
+            "preprocess": self.preprocess.to_dict(),
+            "weights": self.weights.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: a value is of the wrong kind.
+        """
+        classes = values["classes"]
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError("classes is not a list of names")
+        if not isinstance(values["architecture"], str) or not 0 <= values["drop_rate"] < 1:
+            raise ValueError("architecture or drop_rate has no usable value")
+        return cls(
+            architecture=values["architecture"],
+            classes=tuple(classes),
+            preprocess=Preprocess.from_dict(values["preprocess"]),
+            drop_rate=values["drop_rate"],
+            options=dict(values.get("options", {})),
+            head=dict(values.get("head", {})),
+            weights=WeightsFacts(**values["weights"]),
+        )
+
+
+def save_artifact(folder: Path, tensors: Mapping[str, torch.Tensor], card: ModelCard) -> None:
+    """Write a model's tensors and card; each file appears whole or not at all.
+
+    Args:
+        folder: where to write; made if missing.
+        tensors: the network's state dict (`backbone.*`, `head.*`).
+        card: everything else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / TENSORS_FILE) as partial:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
+    write_text(folder / CARD_FILE, json.dumps(card.to_dict(), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read a stored model's card.
+
+    Raises:
+        ModelError: there is no stored model in the folder, or it is damaged or from a newer tlkit.
+    """
+    path = folder / CARD_FILE
+    if not path.is_file():
+        raise ModelError(f"There is no stored model in {folder} ({CARD_FILE} is missing). Did the run finish training?")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        refuse_newer(f"{path} was", values["format_version"], known=FORMAT_VERSION, error=ModelError)
+        return ModelCard.from_dict(values)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}). Restore it or train again.") from error
+
+
+def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """Read a stored model's tensors.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    path = folder / TENSORS_FILE
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise ModelError(f"There is no stored model in {folder} ({TENSORS_FILE} is missing).") from None
+    except SafetensorError as error:
+        raise ModelError(f"{path} is damaged ({error}). Restore it or train again.") from error

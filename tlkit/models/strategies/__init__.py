@@ -1,0 +1,1 @@
+"""Strategies: which parameters train in which epochs and at which rate."""

@@ -1,0 +1,167 @@
+"""What learns when, and how fast: a strategy becomes a tuple of phases, each a pure function of the epoch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from tlkit.errors import ModelError
+from tlkit.models.backbone import layers_of
+from tlkit.models.network import Network
+from tlkit.models.strategies.lora import is_adapter
+from tlkit.recipe import Strategy
+
+logger = logging.getLogger(__name__)
+
+BACKBONE, HEAD = "backbone.", "head."
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Some epochs in which the same parameters learn.
+
+    Attributes:
+        name: what learns, in words.
+        first_epoch: its first epoch, from 0.
+        epochs: how many epochs it has; the last phase of a run goes on for as long as the run does.
+        rates: the peak learning rate of each parameter that learns, by its name in the network, as a share of the
+            recipe's `train.learning_rate`; parameters that are not named are frozen.
+    """
+
+    name: str
+    first_epoch: int
+    epochs: int
+    rates: Mapping[str, float]
+
+
+def phase_at(phases: tuple[Phase, ...], epoch: int) -> Phase:
+    """Return the phase that an epoch, from 0, lies in."""
+    return next(phase for phase in reversed(phases) if phase.first_epoch <= epoch or phase is phases[0])
+
+
+def plan_phases(network: Network, strategy: Strategy, *, epochs: int) -> tuple[Phase, ...]:
+    """Return what learns in which epochs.
+
+    - `frozen`: the head.
+    - `full`: everything.
+    - `lp_ft`: the head, then everything from the head that was found (Kumar et al. 2022, "Fine-Tuning can Distort
+      Pretrained Features and Underperform Out-of-Distribution", section 4).
+    - `gradual`: the head, then one stage more at a time from the last one down (Howard & Ruder 2018, "Universal
+      Language Model Fine-tuning", section 3.3).
+    - `last_n`: the head and the last stages.
+    - `norm_only`: the head and the normalisation layers (Frankle et al. 2021, "Training BatchNorm and Only BatchNorm").
+    - `bias_only`: the head and the biases (Zaken et al. 2022, "BitFit").
+    - `lora`: the head and low-rank adapters, which `add_adapters` has put there (Hu et al. 2021).
+
+    Args:
+        network: the network, with its adapters where the strategy asks for them.
+        strategy: a recipe's `strategy` section.
+        epochs: epochs of the whole run.
+
+    Raises:
+        ModelError: the backbone has nothing of what the strategy would train.
+    """
+    head = {name: 1.0 for name, _ in network.named_parameters() if name.startswith(HEAD)}
+    backbone = [name for name, _ in network.named_parameters() if name.startswith(BACKBONE)]
+    match strategy.kind:
+        case "frozen":
+            return (Phase("the classifier", 0, epochs, head),)
+        case "full":
+            rates = _layer_rates(network, backbone, strategy.backbone_lr_factor, strategy.layer_decay)
+            return (Phase("everything", 0, epochs, head | rates),)
+        case "lp_ft":
+            factor, probe = strategy.finetune_lr_factor, strategy.probe_epochs
+            rates = dict.fromkeys(head, factor) | _layer_rates(network, backbone, factor, strategy.layer_decay)
+            return Phase("the classifier", 0, probe, head), Phase("everything", probe, epochs - probe, rates)
+        case "gradual":
+            rates = _layer_rates(network, backbone, strategy.backbone_lr_factor, strategy.layer_decay)
+            return _gradual(network, head, rates, each=strategy.epochs_per_stage, epochs=epochs)
+        case "last_n":
+            stage_of, count = stages_of(network.backbone)
+            if strategy.stages > count:
+                raise ModelError(f"strategy.stages is {strategy.stages}, but the backbone has {count} stages.")
+            rates = _layer_rates(network, backbone, strategy.backbone_lr_factor, strategy.layer_decay)
+            return (_last_stages(strategy.stages, stage_of, count, head, rates, first=0, epochs=epochs),)
+        case "norm_only":
+            chosen, what = norm_parameters(network.backbone), "normalisation layers"
+        case "bias_only":
+            chosen, what = {name for name in backbone if _is_bias(name)}, "biases"
+        case "lora":
+            chosen, what = {name for name in backbone if is_adapter(name)}, "weights that a low-rank change fits"
+    if not chosen:
+        raise ModelError(f"strategy is {strategy.kind}, but the backbone has no {what}. Use another strategy.")
+    return (Phase(f"the classifier and {what}", 0, epochs, head | dict.fromkeys(chosen, strategy.backbone_lr_factor)),)
+
+
+def stages_of(backbone: nn.Module) -> tuple[dict[str, int], int]:
+    """Return the stage of each of a backbone's parameters by name, 0 at the stem, and how many stages there are.
+
+    Stages are the coarse groups of timm's own `group_matcher`. Where the last of them holds nothing but a final norm
+    (ConvNeXt, Swin), it belongs to the stage before it.
+    """
+    stage_of, _ = layers_of(backbone, coarse=True)
+    last = max(stage_of.values())
+    top = [parameter for name, parameter in backbone.named_parameters() if stage_of[name] == last]
+    if last > 0 and all(parameter.ndim <= 1 for parameter in top):
+        stage_of = {name: min(stage, last - 1) for name, stage in stage_of.items()}
+        last -= 1
+    return stage_of, last + 1
+
+
+def norm_parameters(backbone: nn.Module) -> set[str]:
+    """Return the network's names of the parameters of normalisation layers: modules whose class is called a norm."""
+    found = set()
+    for path, module in backbone.named_modules():
+        is_norm = any("norm" in kind.__name__.lower() for kind in type(module).__mro__)
+        holds_others = any(True for child in module.children() for _ in child.parameters())
+        if is_norm and not holds_others:
+            prefix = f"{BACKBONE}{path}." if path else BACKBONE
+            found |= {f"{prefix}{name}" for name, _ in module.named_parameters(recurse=False)}
+    return found
+
+
+def _layer_rates(network: Network, names: Iterable[str], factor: float, decay: float) -> dict[str, float]:
+    """Return factor · decay^(layers above), the head being the topmost layer: BEiT's layer-wise decay, as timm does it.
+
+    Bao et al. 2021, "BEiT", appendix; `timm.optim.param_groups_layer_decay` is the implementation it is tested against.
+    """
+    layer_of, top = layers_of(network.backbone)
+    return {name: factor * decay ** (top - layer_of[name.removeprefix(BACKBONE)]) for name in names}
+
+
+def _gradual(
+    network: Network, head: Mapping[str, float], rates: Mapping[str, float], *, each: int, epochs: int
+) -> tuple[Phase, ...]:
+    stage_of, count = stages_of(network.backbone)
+    reached = min(count, (epochs - 1) // each)
+    if reached < count:
+        logger.info(
+            "train.epochs is %d: only the last %d of the backbone's %d stages are unfrozen.", epochs, reached, count
+        )
+    ends = [*(each * (n + 1) for n in range(reached)), epochs]
+    return tuple(
+        _last_stages(n, stage_of, count, head, rates, first=each * n, epochs=ends[n] - each * n)
+        for n in range(reached + 1)
+    )
+
+
+def _last_stages(
+    n: int,
+    stage_of: Mapping[str, int],
+    count: int,
+    head: Mapping[str, float],
+    rates: Mapping[str, float],
+    *,
+    first: int,
+    epochs: int,
+) -> Phase:
+    chosen = {name: rate for name, rate in rates.items() if stage_of[name.removeprefix(BACKBONE)] >= count - n}
+    name = "the classifier" if n == 0 else f"the classifier and the last {n} of {count} stages"
+    return Phase(name, first, epochs, {**head, **chosen})
+
+
+def _is_bias(name: str) -> bool:
+    return name.endswith((".bias", "_bias"))

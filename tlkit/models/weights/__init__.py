@@ -1,0 +1,1 @@
+"""Sources of pretrained weights: the hub, packages, files, earlier runs."""

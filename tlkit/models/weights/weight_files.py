@@ -1,0 +1,170 @@
+"""Pretrained weights: their digest and licence, and how a file of them is read without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from tlkit.errors import ModelError, first_few
+from tlkit.models.weights.weight_sources import require_weights_file
+
+logger = logging.getLogger(__name__)
+
+NON_COMMERCIAL = ("-nc", "noncommercial", "non-commercial", "seer-license", "apple-amlr")
+
+
+@dataclass(frozen=True)
+class WeightsFacts:
+    """What is known about the weights that a backbone starts from.
+
+    Attributes:
+        source: the recipe's word for them, such as "hub".
+        origin: what they were found as: a model tag, a file name, a repository, a run.
+        digest: sha256 over the backbone's tensors (names, shapes, bytes), hex; the same weights give the same digest
+            whatever file they came in.
+        license: licence identifier as the source states it; "unknown" where it states none.
+    """
+
+    source: str
+    origin: str
+    digest: str
+    license: str
+
+    @property
+    def non_commercial(self) -> bool:
+        """Whether the licence is known to forbid commercial use."""
+        return any(mark in self.license.lower() for mark in NON_COMMERCIAL)
+
+    def to_dict(self) -> dict[str, str]:
+        """Return plain JSON values; `WeightsFacts(**values)` reads them back."""
+        return asdict(self)
+
+
+def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Return the sha256 (hex) over the names, types, shapes and bytes of tensors, in name order.
+
+    Example:
+        >>> tensors_digest({"a": torch.zeros(2)}) == tensors_digest({"a": torch.zeros(2)})
+        True
+        >>> tensors_digest({"a": torch.zeros(2)}) == tensors_digest({"a": torch.zeros(1, 2)})
+        False
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    """Read a file of weights; nothing in it can run code.
+
+    Args:
+        path: a `.safetensors` file, or a `.pth`/`.pt` file that holds tensors only.
+
+    Raises:
+        ModelError: the file is missing, of another kind, damaged, or needs pickle.
+    """
+    require_weights_file(path)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        raise ModelError(f"model.weights: {path} is damaged or not safetensors ({error}). Fetch it again.") from error
+    except Exception as error:  # torch.load raises a different kind for every damage
+        raise ModelError(
+            f"model.weights: {path} cannot be read as plain tensors ({type(error).__name__}). tlkit never unpickles "
+            "code; store the weights as safetensors."
+        ) from error
+    for key in ("state_dict", "model", "model_state"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+    if not isinstance(loaded, Mapping) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise ModelError(f"model.weights: {path} holds no state dict (names to tensors).")
+    return {name.removeprefix("module."): tensor for name, tensor in loaded.items()}
+
+
+def match_by_order(
+    tensors: Mapping[str, torch.Tensor], names: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor] | None:
+    """Rename foreign tensors to a model's own names where the two differ in nothing but naming.
+
+    Weights of the same network are often stored under other module names in the same order. They are taken as the
+    same only where the counts agree and every pair, in order, has the same shape and the same last name (`weight`,
+    `bias`, `running_mean`, …); batch counters (`num_batches_tracked`), which some files lack, are left out of it.
+
+    Args:
+        tensors: the foreign state dict, in its order.
+        names: the model's state dict, in its order.
+
+    Returns:
+        The state dict under the model's names, or None where the two do not correspond.
+    """
+    counter = "num_batches_tracked"
+    theirs = [(key, value) for key, value in tensors.items() if not key.endswith(counter)]
+    ours = [(key, value) for key, value in names.items() if not key.endswith(counter)]
+    if len(theirs) != len(ours):
+        return None
+    for (their_key, their_value), (our_key, our_value) in zip(theirs, ours, strict=True):
+        same_role = their_key.rpartition(".")[2] == our_key.rpartition(".")[2]
+        if not same_role or their_value.shape != our_value.shape:
+            return None
+    counters = {key: value for key, value in names.items() if key.endswith(counter)}
+    renamed = {our_key: their_value for (_, their_value), (our_key, _) in zip(theirs, ours, strict=True)}
+    return {key: renamed.get(key, counters.get(key)) for key in names}  # type: ignore[misc]
+
+
+def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, origin: str) -> None:
+    """Load a state dict whole: under the module's own names, or in its order (see `match_by_order`).
+
+    Raises:
+        ModelError: the tensors are not those of this architecture; the message names the first differences.
+    """
+    own = module.state_dict()
+    if set(tensors) != set(own):
+        renamed = match_by_order(tensors, own)
+        if renamed is not None:
+            logger.info(
+                "%s names its tensors in another way: all %d are matched by order, role and shape.",
+                origin,
+                len(tensors),
+            )
+            tensors = renamed
+    wrong = [
+        f"{name} is {tuple(tensors[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own
+        if name in tensors and tensors[name].shape != own[name].shape
+    ]
+    missing = [name for name in own if name not in tensors and not name.endswith("num_batches_tracked")]
+    extra = [name for name in tensors if name not in own]
+    if wrong or missing or extra:
+        details = "; ".join(
+            f"{title}: {first_few(names, most=3)}"
+            for title, names in (("missing", missing), ("unknown", extra), ("shape", wrong))
+            if names
+        )
+        raise ModelError(
+            f"model.weights: {origin} does not hold the weights of this architecture ({details}). "
+            "Name the one that they were made for (model.name), or other weights."
+        )
+    module.load_state_dict(dict(tensors), strict=False)  # only batch counters may be absent by now
+
+
+def without_prefix(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the entries under `prefix`, with it taken off.
+
+    Example:
+        >>> without_prefix({"backbone.conv": 1, "head.weight": 2}, "backbone.")
+        {'conv': 1}
+    """
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,1 +1,0 @@
-"""Training: a recipe made concrete, its networks trained, stopped and resumed, on one device or several; with torch."""

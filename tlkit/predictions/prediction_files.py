@@ -1,0 +1,153 @@
+"""Tables on disk: CSV from any tool, Parquet, and writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from tlkit.disk import whole_file
+from tlkit.errors import PredictionsError, did_you_mean, first_few, refuse_newer
+from tlkit.predictions.validation import PROBA_PREFIX, repeated
+
+METADATA_KEY = b"tlkit"
+METADATA_VERSION = 1
+
+
+def check_exists(file: Path) -> None:
+    """Check that a file is there.
+
+    Raises:
+        PredictionsError: it is not, or it is a folder.
+    """
+    if file.is_dir():
+        raise PredictionsError(f"{file} is a folder. Name a file in it, ending in .parquet or .csv.")
+    if not file.exists():
+        near = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
+        raise PredictionsError(f"{file} does not exist.{did_you_mean(file.name, near)}")
+
+
+def read_csv_table(file: Path) -> pd.DataFrame:
+    """Read a CSV as text: no cell is taken for a number, a date or a missing value, except that `proba_…` are floats.
+
+    Columns without a name (a row index that some tool wrote) are left out.
+
+    Raises:
+        PredictionsError: the file is missing, empty, not UTF-8 or not CSV, or a `proba_…` cell is not a number.
+    """
+    check_exists(file)
+    header = _csv_header(file)
+    types = {name: pa.float64() if name.startswith(PROBA_PREFIX) else pa.string() for name in header}
+    try:
+        table = _arrow_csv(file, types)
+    except pa.ArrowInvalid as error:
+        if "conversion error to double" in str(error):
+            raise PredictionsError(*_not_numbers(file, header)) from error
+        raise PredictionsError(_csv_problem(file, str(error))) from error
+    if table.num_rows == 0:
+        raise PredictionsError(f"{file} has a header but no rows.")
+    frame: pd.DataFrame = table.select([name for name in header if name]).to_pandas()
+    return frame
+
+
+def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    """Read a Parquet file and what tlkit noted in it (classes and groups), or None where another tool wrote it.
+
+    Raises:
+        PredictionsError: the file is missing, empty, not Parquet, or written by a newer tlkit.
+    """
+    check_exists(file)
+    damaged = f"{file} is not a Parquet file, or it is damaged. Write it again."
+    try:
+        table = pq.read_table(file)
+        frame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
+    except (pa.ArrowException, OSError, ValueError) as error:  # of a damaged page, of the notes that pandas left
+        raise PredictionsError(damaged) from error
+    if twice := repeated(table.column_names):
+        raise PredictionsError(f"{file}: columns must have different names, but these occur twice: {first_few(twice)}.")
+    if table.num_rows == 0:
+        raise PredictionsError(f"{file} has columns but no rows.")
+    note = (table.schema.metadata or {}).get(METADATA_KEY)
+    try:
+        noted = json.loads(note) if note else None
+        if noted is not None:
+            refuse_newer(f"{file} was", noted["version"], known=METADATA_VERSION, error=PredictionsError)
+            if not isinstance(noted["classes"], list):
+                raise ValueError("classes is no list")
+    except (ValueError, KeyError, TypeError) as error:
+        raise PredictionsError(damaged) from error
+    if noted is None:  # a row index that pandas wrote
+        frame = frame.drop(columns=[name for name in frame.columns if re.fullmatch(r"__index_level_\d+__", str(name))])
+    return frame, noted
+
+
+def write_parquet_table(file: Path, table: pd.DataFrame, *, noted: dict[str, Any]) -> None:
+    """Write a table and a note about it as Parquet, whole or not at all."""
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    metadata = (arrow.schema.metadata or {}) | {
+        METADATA_KEY: json.dumps({"version": METADATA_VERSION, **noted}).encode()
+    }
+    arrow = arrow.replace_schema_metadata(metadata)
+    names = [field.name for field in arrow.schema if not pa.types.is_floating(field.type)]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(file) as partial:
+        pq.write_table(arrow, partial, compression="zstd", use_dictionary=names)  # on floats it costs time and bytes
+
+
+def _csv_header(file: Path) -> list[str]:
+    """Return the column names, checked."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            header = next((row for row in csv.reader(stream) if row), [])
+    except UnicodeDecodeError as error:
+        raise PredictionsError(_csv_problem(file, "invalid UTF8")) from error
+    except csv.Error as error:
+        raise PredictionsError(_csv_problem(file, str(error))) from error
+    if not header:
+        raise PredictionsError(f"{file} is empty. It should be a CSV with a header line.")
+    if len(header) == 1 and (found := next((mark for mark in ";\t|" if mark in header[0]), None)):
+        raise PredictionsError(
+            f"{file} seems to separate its columns by {found!r}. Save it as CSV with commas between the columns."
+        )
+    if twice := repeated([name for name in header if name]):
+        raise PredictionsError(f"{file}: columns must have different names, but these occur twice: {first_few(twice)}.")
+    return header
+
+
+def _arrow_csv(file: Path, types: dict[str, Any]) -> Any:
+    return pacsv.read_csv(
+        file,
+        read_options=pacsv.ReadOptions(use_threads=False),  # with threads its errors cannot name the row
+        parse_options=pacsv.ParseOptions(newlines_in_values=True),
+        convert_options=pacsv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
+    )
+
+
+def _csv_problem(file: Path, reason: str) -> str:
+    if "UTF8" in reason:
+        return f"{file} is not text in UTF-8. Save it as 'CSV UTF-8' (comma-separated)."
+    return f"{file} cannot be read as CSV: {' '.join(reason.removeprefix('CSV parse error: ').split())[:200]}"
+
+
+def _not_numbers(file: Path, header: list[str]) -> list[str]:
+    """Return one problem per `proba_…` column that holds something else than numbers, with its first five rows."""
+    table = _arrow_csv(file, dict.fromkeys(header, pa.string()))
+    problems = []
+    for name in header:
+        if name.startswith(PROBA_PREFIX):
+            column = table[name].to_pandas()
+            wrong = column[pd.to_numeric(column, errors="coerce").isna() & (column.str.lower() != "nan")]
+            if len(wrong):
+                seen = first_few([f"{text!r} (row {row + 2})" for row, text in wrong.items()])
+                problems.append(
+                    f"{file}: {name} must hold numbers between 0 and 1, but {len(wrong)} of {len(column)} rows do not: "
+                    f"{seen}."
+                )
+    return problems

@@ -1,0 +1,163 @@
+"""Reading predictions from a file that tlkit, or any other tool, wrote."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tlkit.errors import PredictionsError, did_you_mean, first_few
+from tlkit.predictions.prediction_files import read_csv_table, read_parquet_table
+from tlkit.predictions.predictions import Predictions
+from tlkit.predictions.validation import PATH, PROBA_PREFIX, Y_PRED, Y_TRUE, as_text, is_reserved
+
+logger = logging.getLogger(__name__)
+
+
+def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_PRED) -> Predictions:
+    """Read predictions from Parquet or CSV, tlkit's or another tool's.
+
+    The file has one row per image. `y_true` (the label; empty = unknown) and `y_pred` (the predicted class) hold class
+    names, `proba_<class>` probabilities, `path` the image; every other column is a group column. Either `y_pred` or the
+    `proba_` columns may be left out, and so may `y_true` (all labels unknown) and `path` (rows are then numbered).
+    Cells are text, exactly as written: a class may be called "no", "1" or "NA"; only an empty cell is missing.
+
+    The classes are those that tlkit noted in a Parquet file of its own, else the sorted names of the `proba_` columns,
+    else the sorted names in `y_true` and `y_pred`.
+
+    Args:
+        path: a file ending in .parquet or .csv (UTF-8, commas).
+        y_true: name of the column that holds the label.
+        y_pred: name of the column that holds the predicted class.
+
+    Raises:
+        PredictionsError: the file cannot be read, lacks a column, or holds values that cannot be predictions.
+    """
+    file = Path(path)
+    noted = None
+    if file.suffix.lower() == ".csv":
+        table = read_csv_table(file)
+    elif file.suffix.lower() == ".parquet":
+        table, noted = read_parquet_table(file)
+    else:
+        raise PredictionsError(
+            f"{file} ends in {file.suffix or 'nothing'!r}. Predictions are read from .parquet or .csv."
+        )
+    table.columns = [str(name) for name in table.columns]
+    _check_columns(file, list(table.columns), y_true=y_true, y_pred=y_pred)
+
+    truth = as_text(table[y_true]) if y_true in table.columns else None
+    guess = as_text(table[y_pred]) if y_pred in table.columns else None
+    if truth is None:
+        logger.info(
+            "%s has no column %r: every label is unknown, unless --y-true COLUMN (in Python, y_true=) names it.",
+            file,
+            y_true,
+        )
+    in_columns = [name.removeprefix(PROBA_PREFIX) for name in table.columns if name.startswith(PROBA_PREFIX)]
+    classes = _classes(noted["classes"] if noted else None, in_columns, truth, guess)
+    if not in_columns and not noted:
+        _refuse_apart(file, truth, guess)
+    return Predictions.build(
+        classes=classes,
+        path=_paths(file, table),
+        y_true=None if truth is None else truth.to_numpy(dtype=object),
+        y_pred=None if guess is None else guess.to_numpy(dtype=object),
+        proba=_proba(file, table, classes) if in_columns else None,
+        groups=_groups(file, table, used=(y_true, y_pred)),
+        tta=str(noted.get("tta", "none")) if noted else "none",
+        source=str(file),
+    )
+
+
+def _check_columns(file: Path, columns: list[str], *, y_true: str, y_pred: str) -> None:
+    """Check that the columns asked for are there.
+
+    Raises:
+        PredictionsError: they are not.
+    """
+    there = f"Its columns are: {first_few(columns, most=20)}."
+    has_proba = any(name.startswith(PROBA_PREFIX) for name in columns)
+    no_truth = y_true not in columns
+    no_guess = y_pred not in columns and (y_pred != Y_PRED or not has_proba)
+    problems = []
+    if y_true == y_pred:
+        problems.append(f"y_true and y_pred both name the column {y_true!r} of {file}. Name two columns.")
+    if no_guess:
+        problems.append(
+            f"{file} has no column {y_pred!r}{'' if has_proba else ' and no proba_<class> columns'}. {there} "
+            f"Name the one that holds the predicted class: --y-pred COLUMN (in Python, y_pred=)."
+            f"{did_you_mean(y_pred, columns)}"
+        )
+    if no_truth and (no_guess or y_true != Y_TRUE):
+        problems.append(
+            f"{file} has no column {y_true!r}. {there} Name the one that holds the label: --y-true COLUMN "
+            f"(in Python, y_true=).{did_you_mean(y_true, columns)}"
+        )
+    if problems:
+        raise PredictionsError(*problems)
+
+
+def _classes(
+    noted: list[str] | None, in_columns: list[str], truth: pd.Series[str] | None, guess: pd.Series[str] | None
+) -> list[str]:
+    if noted is not None and (not in_columns or set(in_columns) == set(noted)):
+        return noted
+    if in_columns:
+        return sorted(in_columns)
+    return sorted({name for column in (truth, guess) if column is not None for name in column.dropna()})
+
+
+def _paths(file: Path, table: pd.DataFrame) -> list[str]:
+    if PATH in table.columns:
+        return as_text(table[PATH]).fillna("").tolist()
+    logger.info(
+        "%s has no column 'path': its rows are named 'row 1' to 'row %d'. Call the column with the image paths 'path' "
+        "to join groups and to find images.",
+        file,
+        len(table),
+    )
+    return [f"row {number}" for number in range(1, len(table) + 1)]
+
+
+def _proba(file: Path, table: pd.DataFrame, classes: list[str]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    columns = table[[f"{PROBA_PREFIX}{name}" for name in classes]]
+    try:
+        return columns.to_numpy(dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        wrong = [name for name in columns if not pd.api.types.is_numeric_dtype(columns[name].dtype)]
+        raise PredictionsError(
+            f"{file}: these columns must hold numbers between 0 and 1: {first_few(wrong)}."
+        ) from error
+
+
+def _groups(file: Path, table: pd.DataFrame, *, used: tuple[str, str]) -> pd.DataFrame:
+    others = [name for name in table.columns if name not in used]
+    left_out = [name for name in others if is_reserved(name) and name != PATH and not name.startswith(PROBA_PREFIX)]
+    if left_out:
+        logger.info("%s: column %s is left out, because another one was named instead.", file, first_few(left_out))
+    return table[[name for name in others if not is_reserved(name)]]
+
+
+def _refuse_apart(file: Path, truth: pd.Series[str] | None, guess: pd.Series[str] | None) -> None:
+    """Check that labels and predictions share a name, as "3" and "3.0" or "dog" and "Dog" do not.
+
+    Raises:
+        PredictionsError: they do not, and there are several of each: of one label alone, every image may be mistaken.
+    """
+    if truth is None or guess is None:
+        return
+    labels, guesses = sorted(set(truth.dropna())), sorted(set(guess.dropna()))
+    if labels and not set(labels) & set(guesses):
+        apart = (
+            f"no name occurs both among the labels ({first_few(labels)}) and among the predicted classes "
+            f"({first_few(guesses)}), so no row"
+        )
+        if len(labels) > 1 and len(guesses) > 1:
+            raise PredictionsError(
+                f"{file}: {apart} could be right. Write them alike, or name the columns that hold them: --y-true and "
+                "--y-pred (in Python, y_true= and y_pred=)."
+            )
+        logger.warning("%s: %s is right. Are they written alike?", file, apart)

@@ -1,0 +1,167 @@
+"""The recipe's keys as a tree that can be asked: which field stands at a path, and which keys a section takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from tlkit.recipe.schema import Recipe
+from tlkit.recipe.sections.audit_section import AuditColumn
+from tlkit.recipe.sections.augment_section import TransformSpec
+from tlkit.recipe.value_types import Wanted
+from tlkit.recipe.yaml_nodes import KeyPath
+
+
+def sections_in(annotation: Any) -> tuple[type[BaseModel], ...]:
+    """Return the sections that a type allows: two for `strategy`, one for `train`, none for a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return (annotation,)
+    found = (section for part in get_args(annotation) for section in sections_in(part))
+    return tuple(dict.fromkeys(found))
+
+
+def field_at(path: KeyPath, root: type[BaseModel] = Recipe) -> tuple[FieldInfo | None, int]:
+    """Return the deepest field on a path, and how many steps of the path lead to it; `root` is the whole file."""
+    sections: tuple[type[BaseModel], ...] = (root,)
+    field, depth = None, 0
+    for position, step in enumerate(path):
+        if isinstance(step, int):
+            continue
+        options = [section.model_fields[step] for section in sections if step in section.model_fields]
+        if not options:
+            break
+        field, depth = options[0], position + 1
+        sections = sections_in(field.annotation)
+    return field, depth
+
+
+def keys_at(path: KeyPath, root: type[BaseModel] = Recipe) -> tuple[str, ...]:
+    """Return the keys that the section at `path` takes, in recipe order; none where no section stands there.
+
+    Args:
+        path: the section's place; () = the whole file.
+        root: what the whole file is.
+
+    Example:
+        >>> keys_at(("augment",))
+        ('preset', 'transforms')
+    """
+    if not path:
+        return tuple(root.model_fields)
+    field, _ = field_at(path, root)
+    sections = sections_in(field.annotation) if field is not None else ()
+    return tuple(dict.fromkeys(key for section in sections for key in section.model_fields))
+
+
+@cache
+def all_keys() -> Mapping[str, FieldInfo]:
+    """Return every field of a recipe by its dotted key, sections before their keys."""
+    found: dict[str, FieldInfo] = {}
+
+    def collect(section: type[BaseModel], before: str) -> None:
+        for name, field in section.model_fields.items():
+            found[before + name] = field
+            for inner in sections_in(field.annotation):
+                if inner not in (TransformSpec, AuditColumn):
+                    collect(inner, f"{before}{name}.")
+
+    collect(Recipe, "")
+    return MappingProxyType(found)
+
+
+def wanted(field: FieldInfo) -> Wanted:
+    """Return what a field takes, in words."""
+    said = [item for item in field.metadata if isinstance(item, Wanted)] or _wanted_inside(field.annotation)
+    if said:
+        return said[-1]
+    options = choices(field)
+    return Wanted(either(options) if options else "keys with values, indented below it")
+
+
+def choices(field: FieldInfo) -> tuple[str | int, ...]:
+    """Return the words that a field chooses from, over all its literal types."""
+    return tuple(dict.fromkeys(_literals(field.annotation)))
+
+
+def either(options: tuple[str | int, ...]) -> str:
+    """Return options as a phrase.
+
+    Example:
+        >>> either(("crop", "letterbox", "squash"))
+        'crop, letterbox or squash'
+    """
+    *most, last = [str(option) for option in options]
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def kinds(field: FieldInfo) -> frozenset[type]:
+    """Return the plain types that a field takes: of `[height, width]` int and tuple, of a mapping its values'."""
+    return frozenset(_kinds(field.annotation))
+
+
+def takes_keys(field: FieldInfo) -> bool:
+    """Tell whether keys may stand below a field: below a section or `class_weights`, not below a value or a list."""
+    if sections_in(field.annotation):
+        return tuple not in kinds(field)
+    return any(
+        isinstance(get_origin(part), type) and issubclass(get_origin(part), Mapping)
+        for part in _parts(field.annotation)
+    )
+
+
+def accepts(field: FieldInfo, value: object) -> bool:
+    """Tell whether a field takes a value, so that no message suggests one that fails in turn."""
+    try:
+        _adapter(field).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+_adapters: dict[int, TypeAdapter[Any]] = {}
+
+
+def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
+    if id(field) not in _adapters:
+        metadata = tuple(field.metadata) or (field,)
+        kind: Any = Annotated[(field.annotation, *metadata)]
+        _adapters[id(field)] = TypeAdapter(kind)
+    return _adapters[id(field)]
+
+
+def _kinds(annotation: Any) -> Iterator[type]:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield from _kinds(arguments[0])
+    elif origin is Literal:
+        return
+    elif isinstance(origin, type) and issubclass(origin, Mapping):
+        yield from _kinds(arguments[1])
+    elif arguments:
+        if origin is tuple:
+            yield tuple
+        for part in arguments:
+            yield from _kinds(part)
+    elif isinstance(annotation, type):
+        yield annotation
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for part in get_args(annotation):
+        yield from _parts(part)
+
+
+def _literals(annotation: Any) -> list[Any]:
+    return [value for part in _parts(annotation) if get_origin(part) is Literal for value in get_args(part)]
+
+
+def _wanted_inside(annotation: Any) -> list[Wanted]:
+    metadata = getattr(annotation, "__metadata__", ())
+    found = [item for item in metadata if isinstance(item, Wanted)]
+    return found or [item for part in get_args(annotation)[:1] for item in _wanted_inside(part)]

@@ -1,0 +1,210 @@
+"""From a file to a `Recipe`, or to everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tlkit.errors import RecipeError, first_few
+from tlkit.recipe.overrides import Overrides, apply_overrides, expand_short_forms
+from tlkit.recipe.schema import Recipe
+from tlkit.recipe.sections.cross_checks import Contradiction
+from tlkit.recipe.validation_messages import report_errors
+from tlkit.recipe.yaml_nodes import Document, KeyPath, Problem, read_yaml
+
+MOST_BYTES = 2**20
+_STAND_INS: dict[str, Any] = {
+    "recipe_version": 1,
+    "name": "stand-in",
+    "data": {"root": "stand-in"},
+    "augment": {"preset": "none"},
+    "model": {"name": "stand-in"},
+}
+_WITH_GROUPS: dict[str, Any] = {  # what a section that is given alone may rest on
+    "data": {"root": "stand-in", "metadata": "stand-in", "groups": ["stand-in"]},
+    "audit": {"by": ["stand-in"]},
+}
+
+
+def load_recipe(path: str | os.PathLike[str], overrides: Overrides = ()) -> Recipe:
+    """Read a recipe and check it as a whole.
+
+    Args:
+        path: the YAML file.
+        overrides: changes to it, such as "data.batch_size=64" (the last one of a key counts), or Python values by
+            dotted key, such as `{"data.batch_size": 64}`.
+
+    Raises:
+        RecipeError: everything that is wrong with the file and the overrides, each with its place and its remedy.
+    """
+    recipe, problems = _read(path, overrides)
+    if recipe is None or problems:
+        raise RecipeError(*problems)
+    return recipe
+
+
+def recipe_problems(path: str | os.PathLike[str], overrides: Overrides = ()) -> tuple[str, ...]:
+    """Return everything that is wrong with a recipe, each with its place and its remedy; empty where all is well."""
+    try:
+        load_recipe(path, overrides)
+    except RecipeError as error:
+        return error.problems
+    return ()
+
+
+def check_sections(sections: Mapping[str, Any], *, source: str) -> Recipe:
+    """Check some sections that were given in Python, by the rules and in the words of a file.
+
+    Args:
+        sections: values by the section's name, such as `{"train": {"epochs": 3}}`; the rest of the recipe is
+            made up.
+        source: who was given them; it opens every message.
+
+    Raises:
+        RecipeError: everything that is wrong with them.
+
+    Example:
+        >>> check_sections({"strategy": "full"}, source="Classifier").strategy.kind
+        'full'
+        >>> check_sections({"train": {"epoch": 3}}, source="Classifier")
+        Traceback (most recent call last):
+        tlkit.errors.RecipeError: Classifier  train.epoch is unknown. Did you mean train.epochs?
+    """
+    document = Document(source, {**copy.deepcopy(_STAND_INS | _WITH_GROUPS), **sections})
+    recipe = _validate(document)
+    if recipe is None:
+        raise RecipeError(*dict.fromkeys(str(problem) for problem in document.problems))
+    return recipe
+
+
+def _read(path: str | os.PathLike[str], overrides: Overrides) -> tuple[Recipe | None, list[str]]:
+    name = os.fspath(path)
+    document = read_yaml(text_of(Path(name), name), source=name)
+    if document.value is None and not document.problems:
+        raise RecipeError(
+            f"{name}  is empty. Begin with recipe_version: 1, name, data with its root, and model with its name; "
+            "the recipes that come with tlkit show how."
+        )
+    expand_short_forms(document)
+    apply_overrides(document, overrides)
+    recipe = _validate(document)
+    in_order = sorted(document.problems, key=lambda problem: problem.order)
+    return recipe, list(dict.fromkeys(str(problem) for problem in in_order))
+
+
+def _validate(document: Document) -> Recipe | None:
+    """Return the recipe, or None with every problem added to the document."""
+    try:
+        return Recipe.model_validate(document.value)
+    except ValidationError as error:
+        report_errors(error, document)
+        for contradiction in _contradictions_in(error) or _contradictions_in_the_rest(document):
+            _report_contradiction(contradiction, document)
+    return None
+
+
+def _contradictions_in(error: ValidationError) -> list[Contradiction]:
+    return [
+        found
+        for one in error.errors(include_url=False)
+        if one["type"] == "contradiction"
+        for found in one["ctx"]["found"]
+    ]
+
+
+def _contradictions_in_the_rest(document: Document) -> list[Contradiction]:
+    """Return what contradicts itself among the keys that are right, so that the user need not come twice."""
+    if not isinstance(document.value, dict):
+        return []
+    rest = copy.deepcopy(document.value)
+    for path in document.faulty:
+        _remove(rest, path)
+    for key, value in _STAND_INS.items():
+        if isinstance(value, dict) and isinstance(rest.get(key), dict):
+            rest[key] = rest[key] if rest[key].get("shards") else value | rest[key]  # which are given without a root
+        else:
+            rest.setdefault(key, value)
+    try:
+        Recipe.model_validate(rest)
+    except ValidationError as error:
+        wrong = {_key(path) for path in document.faulty}
+        return [found for found in _contradictions_in(error) if not any(_under(key, wrong) for key in found.keys)]
+    return []
+
+
+def _remove(values: Any, path: KeyPath) -> None:
+    """Remove the value at a path; where it is an item of a list, the list with it."""
+    ends = next((position for position, step in enumerate(path) if isinstance(step, int)), len(path))
+    *way, last = path[:ends] or ("",)
+    for step in way:
+        values = values.get(step) if isinstance(values, dict) else None
+    if isinstance(values, dict):
+        values.pop(last, None)
+
+
+def _key(path: KeyPath) -> str:
+    return ".".join(str(step) for step in path if not isinstance(step, int))
+
+
+def _under(key: str, wrong: set[str]) -> bool:
+    return any(key == bad or key.startswith(f"{bad}.") or bad.startswith(f"{key}.") for bad in wrong)
+
+
+def _report_contradiction(contradiction: Contradiction, document: Document) -> None:
+    """Blame the last written of the keys that take part: an override before the file, a lower line before a higher."""
+    paths = [tuple(key.split(".")) for key in contradiction.keys]
+    written = [document.spots[path] for path in paths if path in document.spots]
+    spot = max(written, key=lambda spot: spot.order) if written else document.spot(())
+    document.problems.append(Problem(spot.order, spot.where, contradiction.text))
+
+
+def text_of(path: Path, name: str, *, kind: str = "recipe") -> str:
+    """Return the text of a recipe, or of another kind of YAML file.
+
+    Raises:
+        RecipeError: there is no such file, or it holds no UTF-8 text.
+    """
+    if path.is_dir():
+        inside = " Give the file in it: " + os.fspath(path / "recipe.yaml") if (path / "recipe.yaml").exists() else ""
+        raise RecipeError(f"{name}  is a folder, not a {kind}.{inside or ' Give a YAML file.'}")
+    try:
+        data = path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
+    except FileNotFoundError:
+        raise RecipeError(f"{name}  does not exist.{_nearest_file(path)}") from None
+    except OSError as error:
+        raise RecipeError(f"{name}  cannot be read: {error.strerror}. Check the path and its permissions.") from None
+    if data is None:
+        raise RecipeError(f"{name}  is larger than a {kind} can be (1 MiB). Give a YAML file.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise RecipeError(
+            f"{name}:{line}  is not UTF-8 text (byte 0x{data[error.start]:02x}). Save the file as UTF-8."
+        ) from None
+
+
+def _nearest_file(path: Path) -> str:
+    """Return the existing recipe that the user probably meant, as a sentence, or ""."""
+    folders = [folder for folder in dict.fromkeys((path.parent, Path("recipes"))) if folder.is_dir()]
+    files = [file for folder in folders for file in sorted(folder.iterdir()) if file.suffix in (".yaml", ".yml")]
+    if not path.parent.is_dir():
+        return f" There is no folder {path.parent}.{_named(path, files) or ' Check the path.'}"
+    if near := _named(path, files):
+        return near
+    beside = [file.name for file in files if file.parent == path.parent]
+    return f" The folder {path.parent} holds {first_few(beside)}." if beside else " Check the path."
+
+
+def _named(path: Path, files: list[Path]) -> str:
+    by_stem: dict[str, Path] = {}
+    for file in files:
+        by_stem.setdefault(file.stem.lower(), file)
+    near = difflib.get_close_matches(path.stem.lower(), list(by_stem), n=1, cutoff=0.6)
+    return f" Did you mean {by_stem[near[0]]}?" if near else ""

@@ -1,0 +1,126 @@
+"""What contradicts itself in `data`: sources, splits and sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tlkit.recipe.sections.contradiction import Contradiction
+from tlkit.recipe.sections.dependent_keys import unmet
+
+if TYPE_CHECKING:
+    from tlkit.recipe.schema import Recipe
+    from tlkit.recipe.sections.data_section import DataSection
+
+
+def of_data(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield what contradicts itself about sources, shares, sizes and splits."""
+    yield from _of_source(recipe.data)
+    if recipe.data.shuffle_buffer is not None:
+        yield from _of_stream(recipe, recipe.data.shuffle_buffer)
+    yield from _of_shares(recipe.data)
+    yield from unmet(recipe, "data.resize")
+    yield from _of_splits(recipe.data)
+
+
+def _of_source(data: DataSection) -> Iterator[Contradiction]:
+    if not data.root and data.manifest is None and not data.shards:
+        yield Contradiction(
+            ("data", "data.root"),
+            "data.root is missing. Add root: the path of a folder of images, such as data/pets; or manifest: a CSV "
+            "file that lists them; or shards: tar files of them.",
+        )
+    if data.shards and (data.root or data.manifest is not None):
+        other = "data.root" if data.root else "data.manifest"
+        yield Contradiction(
+            ("data.shards", other), f"data.shards and {other} both say where the images are. Remove one of them."
+        )
+    if data.manifest is not None and not isinstance(data.root, str) and len(data.root) > 1:
+        yield Contradiction(
+            ("data.root", "data.manifest"),
+            f"data.root names {len(data.root)} folders, but the paths of data.manifest are relative to one. "
+            "Use one folder.",
+        )
+
+
+def _of_stream(recipe: Recipe, buffer: int) -> Iterator[Contradiction]:
+    data, head = recipe.data, getattr(recipe.strategy, "head", "linear")
+    roots = (data.root,) if isinstance(data.root, str) else data.root
+    if not data.shards and data.manifest is None and not any(root.endswith(".tar") for root in roots):
+        yield Contradiction(
+            ("data.shuffle_buffer", "data.shards"),
+            f"data.shuffle_buffer is {buffer}, but there are no data.shards to read front to back. Remove "
+            "data.shuffle_buffer: single files are shuffled whole.",
+        )
+    if recipe.train.sampling != "shuffled":
+        yield Contradiction(
+            ("data.shuffle_buffer", "train.sampling"),
+            f"data.shuffle_buffer is {buffer}, which takes every image once, in turn, but train.sampling is "
+            f"{recipe.train.sampling}. Remove one of them, or use train.class_weights.",
+        )
+    if head != "linear":
+        yield Contradiction(
+            ("data.shuffle_buffer", "strategy.head"),
+            f"data.shuffle_buffer is {buffer}, but head: {head} is fitted to all images at once, in no order. Remove "
+            "data.shuffle_buffer.",
+        )
+
+
+def _of_shares(data: DataSection) -> Iterator[Contradiction]:
+    if data.val + data.test >= 1:
+        yield Contradiction(
+            ("data.val", "data.test"),
+            f"data.val is {data.val:g} and data.test is {data.test:g}, which leaves nothing to train on. "
+            "Use shares that sum to less than 1.",
+        )
+    if data.groups and data.metadata is None and data.manifest is None and not data.shards:
+        yield Contradiction(
+            ("data.groups", "data.metadata"),
+            f"data.groups names {', '.join(data.groups)}, but data.metadata names no CSV file to take columns from. "
+            "Set data.metadata, or remove data.groups.",
+        )
+
+
+def _of_splits(data: DataSection) -> Iterator[Contradiction]:
+    for key in ("group_by", "time_column"):
+        column = getattr(data, key)
+        if column is not None and data.metadata is None and data.manifest is None and not data.shards:
+            yield Contradiction(
+                (f"data.{key}", "data.metadata"),
+                f"data.{key} names {column}, but data.metadata names no CSV file to take it from. "
+                f"Set data.metadata, or remove data.{key}.",
+            )
+    if data.group_by is not None and data.time_column is not None:
+        yield Contradiction(
+            ("data.group_by", "data.time_column"),
+            f"data.group_by is {data.group_by} and data.time_column is {data.time_column}: a split is made by groups "
+            "or by time. Remove one of them.",
+        )
+    if data.folds is None and data.fold > 0:
+        yield Contradiction(
+            ("data.fold", "data.folds"), f"data.fold is {data.fold}, but data.folds is not set. Set data.folds."
+        )
+    if data.folds is None:
+        return
+    if data.fold >= data.folds:
+        yield Contradiction(
+            ("data.fold", "data.folds"),
+            f"data.fold is {data.fold}, but data.folds is {data.folds}. Use 0 to {data.folds - 1}.",
+        )
+    if data.test > 0:
+        yield Contradiction(
+            ("data.test", "data.folds"),
+            f"data.test is {data.test:g}, but with data.folds one fold is the test split. Remove data.test.",
+        )
+    if data.time_column is not None:
+        yield Contradiction(
+            ("data.time_column", "data.folds"),
+            "data.folds would train on later images than it tests on, which data.time_column is to prevent. "
+            "Remove one of them.",
+        )
+    if data.split is not None:
+        yield Contradiction(
+            ("data.split", "data.folds"),
+            "data.split says which split each image belongs to, so there is nothing to deal into data.folds. "
+            "Remove one of them.",
+        )

@@ -1,0 +1,124 @@
+"""Keys that need others: `train.momentum` means something only to an optimizer that has one.
+
+The table serves three readers: a recipe that gives such a key for nothing is refused, a recipe that is written down
+leaves the key out, and an override that makes it idle drops it from the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from tlkit.recipe.sections.contradiction import Contradiction
+from tlkit.recipe.sections.train_section import Loss, Schedule, TrainSection
+
+if TYPE_CHECKING:
+    from tlkit.recipe.schema import Recipe
+
+
+@dataclass(frozen=True)
+class Need:
+    """A key that does something only while another key has one of some values.
+
+    Attributes:
+        key: the dotted key.
+        of: the dotted key that it needs.
+        among: the values of `of` with which `key` does something.
+        remedy: finishes the message that begins with `key` and its value; `{chosen}` is the value of `of`.
+        has_off: `key` has a value that switches it off, its default, which may stand beside every value of `of`;
+            otherwise `key` may not be given at all.
+    """
+
+    key: str
+    of: str
+    among: tuple[Any, ...]
+    remedy: str
+    has_off: bool = False
+
+    @property
+    def path(self) -> tuple[str, str]:
+        """Section and name of the key."""
+        section, _, name = self.key.partition(".")
+        return section, name
+
+    def is_met(self, recipe: Recipe) -> bool:
+        """Tell whether the key does something in a recipe."""
+        return _value(recipe, self.of) in self.among
+
+    def is_asked_for(self, recipe: Recipe) -> bool:
+        """Tell whether a recipe gives the key, and does not switch it off."""
+        section, name = self.path
+        keys = getattr(recipe, section)
+        if self.has_off:
+            return bool(getattr(keys, name) != type(keys).model_fields[name].default)
+        return name in keys.model_fields_set
+
+
+def unmet(recipe: Recipe, of: str) -> Iterator[Contradiction]:
+    """Yield a contradiction for every key of a recipe that is idle because of the value of the key `of`."""
+    for need in NEEDS:
+        if need.of == of and need.is_asked_for(recipe) and not need.is_met(recipe):
+            value = _value(recipe, need.key)
+            seen = f"{value:g}" if isinstance(value, int | float) else str(value)
+            words = need.remedy.format(seen=seen, chosen=_value(recipe, of), key=need.key)
+            yield Contradiction((need.key, of), f"{need.key} is {words}")
+
+
+def _value(recipe: Recipe, key: str) -> Any:
+    section, _, name = key.partition(".")
+    return getattr(getattr(recipe, section), name, "linear" if key == "strategy.head" else None)
+
+
+_WITHOUT_EPOCHS = ("class_weights", "device")  # keys of train that mean something to every head
+_WITH_MOMENTUM = ("sgd", "rmsprop")
+_HAS_NONE = "{seen}, but loss: {chosen} has none. Remove {key}, or use "
+
+NEEDS = (
+    Need(
+        "data.crop_pct",
+        "data.resize",
+        (None, "crop"),
+        "{seen}, but resize: {chosen} cuts nothing. Remove {key}, or use resize: crop.",
+        has_off=True,
+    ),
+    Need(
+        "train.momentum",
+        "train.optimizer",
+        _WITH_MOMENTUM,
+        "{seen}, but {chosen} has no momentum. Remove {key}, or use optimizer: " + " or ".join(_WITH_MOMENTUM) + ".",
+    ),
+    Need(
+        "train.warmup_epochs",
+        "train.schedule",
+        tuple(schedule for schedule in get_args(Schedule) if schedule != "one_cycle"),
+        "{seen}, but schedule: {chosen} has a warm-up of its own. Remove {key}, or use schedule: cosine.",
+        has_off=True,
+    ),
+    Need("train.focal_gamma", "train.loss", ("focal",), _HAS_NONE + "loss: focal."),
+    Need(
+        "train.label_smoothing",
+        "train.loss",
+        tuple(loss for loss in get_args(Loss) if loss != "focal"),
+        "{seen}, but loss: {chosen} knows one true class per image. Remove {key}, or use loss: cross_entropy.",
+        has_off=True,
+    ),
+    Need("train.group_dro_step", "train.loss", ("group_dro",), _HAS_NONE + "loss: group_dro."),
+    Need(
+        "model.drop_rate",
+        "strategy.head",
+        ("linear",),
+        "{seen}, but head: {chosen} has no dropout. Remove {key}.",
+        has_off=True,
+    ),
+    *(
+        Need(
+            f"train.{name}",
+            "strategy.head",
+            ("linear",),
+            "given, but head: {chosen} is not trained in epochs. Remove {key}, or use head: linear.",
+        )
+        for name in TrainSection.model_fields
+        if name not in _WITHOUT_EPOCHS
+    ),
+)

@@ -1,0 +1,58 @@
+"""What contradicts itself in `features`: engines and views that nothing would use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tlkit.recipe.sections.contradiction import Contradiction
+
+if TYPE_CHECKING:
+    from tlkit.recipe.schema import Recipe
+
+
+def of_features(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield what contradicts itself about engines, and views that nobody would keep."""
+    features, kind = recipe.features, recipe.strategy.kind
+    usual = type(features).model_fields["tolerance"].default  # a stored recipe states every key
+    if features.tolerance != usual and features.engine != "auto":
+        yield Contradiction(
+            ("features.tolerance", "features.engine"),
+            f"features.tolerance is {features.tolerance:g}, which engine: auto is held to, but features.engine is "
+            f"{features.engine}. Remove one of them.",
+        )
+    if features.engine != "auto" and (kind != "frozen" or features.use == "never"):
+        other, why = (
+            ("strategy.kind", f"strategy: {kind} changes the backbone, so there are no features to keep")
+            if kind != "frozen"
+            else ("features.use", "features.use is never")
+        )
+        yield Contradiction(
+            ("features.engine", other), f"features.engine is {features.engine}, but {why}. Remove features.engine."
+        )
+    if not features.views:
+        return
+    mixing = tuple(f"train.{name}" for name in ("mixup", "cutmix") if getattr(recipe.train, name) > 0)
+    if mixing and kind == "frozen":
+        yield Contradiction(
+            ("features.views", *mixing),
+            f"features.views is {features.views}, but {' and '.join(mixing)} would mix the images anew every epoch, so "
+            "no features of them can be kept. Remove one or the other.",
+        )
+    if kind != "frozen":
+        yield Contradiction(
+            ("features.views", "strategy.kind"),
+            f"features.views is {features.views}, but strategy: {kind} changes the backbone, and the features with it. "
+            "Remove features.views, or use strategy: frozen.",
+        )
+    if features.use == "never":
+        yield Contradiction(
+            ("features.views", "features.use"),
+            f"features.views is {features.views}, but features.use is never. Keep one of them.",
+        )
+    if recipe.augment.preset == "none" and recipe.augment.transforms is None:
+        yield Contradiction(
+            ("features.views", "augment.preset"),
+            f"features.views is {features.views}, but augment: none makes all views alike. "
+            "Remove features.views, or choose an augmentation.",
+        )

@@ -1,0 +1,39 @@
+"""The section `features` of a recipe: how the features of a frozen backbone are made and kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tlkit.choices import EngineName
+from tlkit.recipe import value_types as v
+from tlkit.recipe.sections.section import Section
+from tlkit.recipe.value_types import Wanted
+
+
+class FeaturesSection(Section):
+    """How the features of a frozen backbone are made and kept."""
+
+    use: Annotated[Literal["auto", "never"], Wanted("auto or never")] = Field(
+        "auto",
+        description="auto = train a frozen backbone's classifier on cached features where no augmentation asks for new "
+        "pixels every epoch; never = run the backbone every epoch.",
+    )
+    engine: Literal["auto", EngineName] = Field(
+        "auto",
+        description="What runs the frozen backbone; auto = ONNX Runtime on a CPU and torch in bfloat16 on a GPU, where "
+        "the features are within `tolerance` of float32 torch, else torch.",
+    )
+    tolerance: v.UpToOne = Field(
+        0.9999,
+        description="Smallest cosine similarity with float32 torch that `engine: auto` accepts, above 0 and up to 1.",
+    )
+    views: v.Whole = Field(
+        0,
+        description="Augmented views of every training image to cache and take in turn, epoch by epoch; "
+        "0 = the images as they are.",
+    )
+    cache_limit_gb: v.Positive = Field(
+        10.0, description="Gigabytes that cached features may take, above 0; the least recently used go first."
+    )

@@ -1,0 +1,71 @@
+"""What contradicts itself in `strategy`: phases and epochs, and a head that is not trained in epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
+from tlkit.recipe.sections.contradiction import Contradiction
+from tlkit.recipe.sections.dependent_keys import unmet
+
+if TYPE_CHECKING:
+    from tlkit.recipe.schema import Recipe
+
+
+def of_strategy(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield what contradicts itself about phases and epochs."""
+    strategy, train = recipe.strategy, recipe.train
+    if strategy.kind == "lp_ft" and strategy.probe_epochs >= train.epochs:
+        yield Contradiction(
+            ("strategy.probe_epochs", "train.epochs"),
+            f"strategy.probe_epochs is {strategy.probe_epochs}, but train.epochs is {train.epochs}, which leaves none "
+            "for the fine-tuning. Use more epochs, fewer for the probe, or strategy: frozen.",
+        )
+    elif strategy.kind == "lp_ft" and train.warmup_epochs >= (
+        shortest := min(strategy.probe_epochs, train.epochs - strategy.probe_epochs)
+    ):
+        yield Contradiction(
+            ("train.warmup_epochs", "strategy.probe_epochs"),
+            f"train.warmup_epochs is {train.warmup_epochs:g}, and each of the two phases begins with it, but the "
+            f"shorter one has {shortest} epochs. Use less than {shortest}, or 0 for no warm-up.",
+        )
+    if strategy.kind == "gradual" and strategy.epochs_per_stage >= train.epochs:
+        yield Contradiction(
+            ("strategy.epochs_per_stage", "train.epochs"),
+            f"strategy.epochs_per_stage is {strategy.epochs_per_stage}, but train.epochs is {train.epochs}, so no "
+            "stage would ever be unfrozen. Use more epochs, fewer per stage, or strategy: frozen.",
+        )
+    elif strategy.kind == "gradual" and train.warmup_epochs >= strategy.epochs_per_stage:
+        yield Contradiction(
+            ("train.warmup_epochs", "strategy.epochs_per_stage"),
+            f"train.warmup_epochs is {train.warmup_epochs:g}, and each phase begins with it, but "
+            f"strategy.epochs_per_stage is {strategy.epochs_per_stage}. Use less than {strategy.epochs_per_stage}, "
+            "or 0 for no warm-up.",
+        )
+
+
+def of_head(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield what a head that is fitted at once, to features of one pass, leaves nothing to do for."""
+    head = getattr(recipe.strategy, "head", "linear")
+    if head == "linear":
+        return
+    augment = recipe.augment
+    if augment.transforms is not None or augment.preset != "none":
+        given = "augment.preset" if augment.transforms is None else "augment.transforms"
+        yield Contradiction(
+            (given, "strategy.head"),
+            f"strategy.head is {head}, which learns from one pass over the images as they are, but {given} varies "
+            "them. Use augment: none, or head: linear.",
+        )
+    if recipe.features.use == "never":
+        yield Contradiction(
+            ("features.use", "strategy.head"),
+            f"features.use is never, but head: {head} is fitted to features. Use features.use: auto, or head: linear.",
+        )
+    yield from unmet(recipe, "strategy.head")
+    if recipe.train.class_weights != "none" and head in HEADS_WITHOUT_CLASS_WEIGHTS:
+        yield Contradiction(
+            ("train.class_weights", "strategy.head"),
+            f"train.class_weights is given, but head: {head} takes no class weights. Remove it, or use head: logistic.",
+        )

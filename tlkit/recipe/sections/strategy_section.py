@@ -1,0 +1,140 @@
+"""The strategies: which parts of the network learn, when, and at which rate."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import ConfigDict, Field
+
+from tlkit.choices import HeadWord
+from tlkit.recipe import value_types as v
+from tlkit.recipe.sections.section import Section
+from tlkit.recipe.value_types import Wanted
+
+Kind = Literal["frozen", "full", "lp_ft", "gradual", "last_n", "norm_only", "bias_only", "lora"]
+
+KINDS = Wanted("frozen, full, lp_ft, gradual, last_n, norm_only, bias_only or lora")
+NEEDS_KIND = ConfigDict(json_schema_extra={"required": ["kind"]})
+BACKBONE_RATE = "The backbone's learning rate as a share of train.learning_rate, above 0 and up to 1."
+LAYER_DECAY = (
+    "Factor on the learning rate from each layer to the one below it, above 0 and up to 1; layers as timm counts them, "
+    "the classifier on top; 1 = the same rate for all."
+)
+
+
+class FrozenStrategy(Section):
+    """Train the classifier only; the backbone keeps its weights and its norm statistics."""
+
+    model_config = NEEDS_KIND
+
+    kind: Annotated[Literal["frozen"], KINDS] = Field("frozen", description="frozen = only the classifier trains.")
+    head: HeadWord = Field(
+        "linear",
+        description="The classifier: linear = trained as `train` says; the others are scikit-learn's, fitted to the "
+        "features of one pass, settings by cross-validation; auto = the simplest that cannot be told from the best.",
+    )
+
+
+class FullStrategy(Section):
+    """Train the classifier and the whole backbone."""
+
+    model_config = NEEDS_KIND
+
+    kind: Annotated[Literal["full"], KINDS] = Field("full", description="full = the whole backbone trains too.")
+    backbone_lr_factor: v.UpToOne = Field(0.1, description=BACKBONE_RATE)
+    layer_decay: v.UpToOne = Field(1.0, description=LAYER_DECAY)
+
+
+class ProbeThenTuneStrategy(Section):
+    """Train the classifier on the frozen backbone first, then everything from there (Kumar et al. 2022)."""
+
+    model_config = NEEDS_KIND
+
+    kind: Annotated[Literal["lp_ft"], KINDS] = Field(
+        "lp_ft", description="lp_ft = linear probe, then fine-tuning from the probe's classifier."
+    )
+    probe_epochs: v.Count = Field(2, description="Epochs of the probe, at least 1 and below train.epochs.")
+    finetune_lr_factor: v.UpToOne = Field(
+        0.1,
+        description="Learning rate of the fine-tuning, classifier and backbone alike, as a share of "
+        "train.learning_rate, above 0 and up to 1.",
+    )
+    layer_decay: v.UpToOne = Field(1.0, description=LAYER_DECAY)
+
+
+class GradualStrategy(Section):
+    """Train the classifier first, then one stage of the backbone more at a time, from the top down."""
+
+    model_config = NEEDS_KIND
+
+    kind: Annotated[Literal["gradual"], KINDS] = Field(
+        "gradual", description="gradual = the stages of the backbone are unfrozen one by one, the last one first."
+    )
+    epochs_per_stage: v.Count = Field(1, description="Epochs before the next stage is unfrozen, at least 1.")
+    backbone_lr_factor: v.UpToOne = Field(0.1, description=BACKBONE_RATE)
+    layer_decay: v.UpToOne = Field(1.0, description=LAYER_DECAY)
+
+
+class LastStagesStrategy(Section):
+    """Train the classifier and the last stages of the backbone."""
+
+    model_config = NEEDS_KIND
+
+    kind: Annotated[Literal["last_n"], KINDS] = Field(
+        "last_n", description="last_n = the last stages of the backbone train, those below them are frozen."
+    )
+    stages: v.Count = Field(1, description="How many stages train, at least 1; `tlkit recipe plan` lists them.")
+    backbone_lr_factor: v.UpToOne = Field(0.1, description=BACKBONE_RATE)
+    layer_decay: v.UpToOne = Field(1.0, description=LAYER_DECAY)
+
+
+class NormsStrategy(Section):
+    """Train the classifier and the backbone's normalisation layers, with their statistics."""
+
+    model_config = NEEDS_KIND
+
+    kind: Annotated[Literal["norm_only"], KINDS] = Field(
+        "norm_only", description="norm_only = of the backbone, only the normalisation layers train."
+    )
+    backbone_lr_factor: v.UpToOne = Field(1.0, description=BACKBONE_RATE)
+
+
+class BiasesStrategy(Section):
+    """Train the classifier and the backbone's biases (BitFit, Zaken et al. 2022)."""
+
+    model_config = NEEDS_KIND
+
+    kind: Annotated[Literal["bias_only"], KINDS] = Field(
+        "bias_only", description="bias_only = of the backbone, only the biases train (BitFit)."
+    )
+    backbone_lr_factor: v.UpToOne = Field(1.0, description=BACKBONE_RATE)
+
+
+class LoraStrategy(Section):
+    """Train the classifier and low-rank changes to the backbone's weights (Hu et al. 2021)."""
+
+    model_config = NEEDS_KIND
+
+    kind: Annotated[Literal["lora"], KINDS] = Field(
+        "lora", description="lora = low-rank changes to the backbone's weights train; the stored model holds the sum."
+    )
+    rank: v.Count = Field(8, description="Rank of each change, at least 1; weights no larger than that have none.")
+    alpha: v.Positive = Field(16.0, description="Scale of the changes, above 0: each is multiplied by alpha / rank.")
+    backbone_lr_factor: v.UpToOne = Field(1.0, description=BACKBONE_RATE)
+
+
+Strategy = (
+    FrozenStrategy
+    | FullStrategy
+    | ProbeThenTuneStrategy
+    | GradualStrategy
+    | LastStagesStrategy
+    | NormsStrategy
+    | BiasesStrategy
+    | LoraStrategy
+)
+
+FIELDS_BY_KIND: dict[str, tuple[str, ...]] = {
+    section.model_fields["kind"].default: tuple(section.model_fields) for section in get_args(Strategy)
+}
+"""The keys that each kind of strategy takes."""

@@ -1,0 +1,139 @@
+"""The section `train` of a recipe: how the classifier, and the backbone with it, is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tlkit.recipe import value_types as v
+from tlkit.recipe.sections.section import Section
+from tlkit.recipe.value_types import Wanted
+
+Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
+Schedule = Literal["cosine", "one_cycle", "constant"]
+Loss = Literal["cross_entropy", "focal", "group_dro"]
+Sampling = Literal["shuffled", "balanced", "group_balanced"]
+Monitor = Literal["val_loss", "val_accuracy", "val_worst_group_accuracy"]
+Precision = Literal["auto", 32, "bf16", 16]
+Parallel = Literal["ddp", "fsdp"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class EarlyStopping(Section):
+    """Stop when the validation split has not improved for a while."""
+
+    monitor: Monitor = Field("val_loss", description="Quantity that must improve.")
+    patience: v.Count = Field(5, description="Epochs without improvement before training stops, at least 1.")
+    min_delta: v.NotNegative = Field(
+        0.0, description="Smallest change that counts as an improvement, at least 0, in the units of `monitor`."
+    )
+
+
+class TrainSection(Section):
+    """How the classifier (and the backbone, where the strategy says so) is trained."""
+
+    epochs: v.Count = Field(5, description="Passes over the training images, at least 1.")
+    optimizer: Optimizer = Field("adamw", description="Optimizer of torch.")
+    learning_rate: v.Positive = Field(1e-3, description="Highest learning rate of the classifier, above 0.")
+    weight_decay: v.NotNegative = Field(0.01, description="Weight decay, at least 0.")
+    momentum: v.BelowOne = Field(0.9, description="Momentum of sgd and rmsprop, 0 to below 1.")
+    schedule: Schedule = Field("cosine", description="Course of the learning rate over all steps.")
+    warmup_epochs: v.NotNegative = Field(
+        0.0, description="Epochs of linear warm-up before `schedule`, from 0 to below `epochs`; fractions count."
+    )
+    label_smoothing: v.BelowOne = Field(0.0, description="Share of each target spread over all classes, 0 to below 1.")
+    class_weights: Annotated[
+        Literal["none", "balanced"] | Annotated[Mapping[str, v.Positive], Field(min_length=1)],
+        Wanted("none, balanced, or a weight above 0 for each class, such as {ants: 1.0, bees: 2.0}"),
+    ] = Field(
+        "none",
+        description="Weight of each class in the loss: none, balanced (inverse to its training images) or a number "
+        "above 0 by class name.",
+    )
+    loss: Loss = Field("cross_entropy", description="Training loss; focal is for hard images, group_dro for groups.")
+    focal_gamma: v.NotNegative = Field(
+        2.0, description="How little well classified images count in the focal loss, at least 0; for loss: focal only."
+    )
+    group_dro_step: v.Positive = Field(
+        0.01,
+        description="How fast loss: group_dro turns to the crossings of class and `audit.by` with most loss, above 0.",
+    )
+    logit_adjustment: v.NotNegative = Field(
+        0.0,
+        description="Strength, at least 0, at which rare classes are favoured in training through the logits; 1 = as "
+        "their shares say, 0 = not at all.",
+    )
+    sampling: Sampling = Field(
+        "shuffled",
+        description="Images of an epoch: shuffled = each once; balanced = as many, of each class equally many; "
+        "group_balanced = of each crossing of class and `audit.by` equally many.",
+    )
+    mixup: v.NotNegative = Field(
+        0.0, description="Strength of mixup, the alpha of its Beta distribution, at least 0; 0 = none."
+    )
+    cutmix: v.NotNegative = Field(
+        0.0, description="Strength of cutmix, at least 0; 0 = none; beside mixup, each batch takes one of the two."
+    )
+    mix_off_epochs: v.Whole = Field(
+        0, description="Last epochs that go without mixup and cutmix, at least 0 and below `epochs`."
+    )
+    ema_decay: Annotated[v.Inside | None, Wanted("a number between 0 and 1, such as 0.999, or null for no average")] = (
+        Field(
+            None,
+            description="Decay per step of a moving average of the weights, which is evaluated and stored instead of "
+            "them, between 0 and 1; null = no average.",
+        )
+    )
+    soup: Annotated[v.Parts | None, Wanted("a whole number from 2 to 50, or null for the best epoch alone")] = Field(
+        None,
+        description="Best epochs to keep and, at the end, to average as far as validation gains by it (greedy soup), 2 "
+        "to 50; null = the best epoch alone. Where `ema_decay` is set, their moving averages are averaged.",
+    )
+    accumulate_batches: v.Count = Field(
+        1, description="Batches whose gradients make one step, at least 1; a step then sees so many times batch_size."
+    )
+    gradient_clip: Annotated[v.Positive | None, Wanted("a number above 0, or null for no clipping")] = Field(
+        1.0, description="Largest norm of the gradient, above 0; null = no clipping."
+    )
+    early_stopping: Annotated[
+        EarlyStopping | None, Wanted("null for none, or keys such as {monitor: val_loss, patience: 5}")
+    ] = Field(None, description="When to stop before the last epoch; null = never.")
+    monitor: Monitor = Field(
+        "val_loss",
+        description="Validation quantity that selects the best checkpoint; val_worst_group_accuracy is that of the "
+        "worst group by `audit.by`, crossed, which has `audit.min_group_size` images.",
+    )
+    checkpoint_every: Annotated[
+        v.Count | None, Wanted("a whole number of steps of at least 1, or null for the end of epochs only")
+    ] = Field(
+        None,
+        description="Steps after which a checkpoint is written, beside those at the end of every epoch, so that a long "
+        "epoch that is cut loses little; null = at the end of epochs only.",
+    )
+    precision: Annotated[Precision, v.ExactInt] = Field(
+        "auto", description="Arithmetic: 32 = float32, bf16 and 16 = mixed; auto = by the device, logged."
+    )
+    memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
+        "auto",
+        description="Order of the numbers in memory; auto = channels_last, in which most convolutions are faster, and "
+        "contiguous with parallel: fsdp.",
+    )
+    compile: v.Switch = Field(
+        False,
+        description="Whether torch.compile compiles the backbone. It pays in long runs on a GPU; the compiler takes a "
+        "minute or more.",
+    )
+    device: Device = Field("auto", description="Where to train; auto = cuda or mps where there is one, else cpu.")
+    devices: Annotated[Literal["auto"] | v.Count, Wanted("auto, or a whole number of at least 1")] = Field(
+        1,
+        description="Processes on each machine that train together, each on a GPU of its own (or on the CPU) with "
+        "batch_size images a step; auto = one per GPU.",
+    )
+    parallel: Parallel = Field(
+        "ddp",
+        description="What each of several processes holds: ddp = the whole network; fsdp = a part of its weights, "
+        "gradients and optimizer state, for networks that do not fit one GPU.",
+    )
+    num_nodes: v.Count = Field(1, description="Machines that train together, started by torchrun; see docs/devices.md.")

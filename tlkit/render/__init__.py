@@ -1,0 +1,1 @@
+"""Results drawn for readers: plots, the HTML report and the model card."""

@@ -1,0 +1,77 @@
+"""Accuracy of backbones against what they cost."""
+
+from __future__ import annotations
+
+from math import ceil, floor, log10
+from typing import TYPE_CHECKING
+
+from tlkit.render.plots.canvas import BLUE, GREY, ORANGE, axes_of_size, shortened
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from tlkit.analysis.advice import Advice
+    from tlkit.stats.estimate import Estimate
+
+NARROWEST = 1.5
+"""Times by which the axis of milliseconds reaches from its one end to the other, at least."""
+
+
+def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
+    """Plot each backbone's accuracy against its latency, with intervals, and the front that none of the others beats.
+
+    Args:
+        advice: the ranking.
+        ax: where to draw; default: a new figure.
+    """
+    ax = axes_of_size(ax, width=7.5, height=4.5)
+    times = [_drawn(backbone.latency_ms)[0] for backbone in advice.backbones]
+    middle = (min(times) * max(times)) ** 0.5
+    for backbone in advice.backbones:
+        x, x_reach = _drawn(backbone.latency_ms)
+        y, y_reach = _drawn(backbone.probe)
+        colour = ORANGE if backbone == advice.suggested else BLUE
+        ax.errorbar(x, y, xerr=x_reach, yerr=y_reach, fmt="o", color=colour, capsize=2, zorder=3)
+        right = x <= middle  # labels lean inwards
+        name, offset, lean = shortened(backbone.label, 32), 6 if right else -6, "left" if right else "right"
+        ax.annotate(name, (x, y), xytext=(offset, 7), textcoords="offset points", fontsize=8, ha=lean)
+    front = advice.pareto
+    line = [_drawn(backbone.latency_ms)[0] for backbone in front], [_drawn(backbone.probe)[0] for backbone in front]
+    if len(advice.backbones) > 1:
+        said = "none is both quicker and more accurate"
+        ax.plot(*line, color=GREY, linewidth=1.2, linestyle="--", zorder=2, label=said)
+    ax.plot([], [], "o", color=ORANGE, label="suggested")
+    ax.set_xscale("log")
+    ax.margins(x=0.15)
+    low, high = ax.get_xlim()
+    if high < NARROWEST * low:  # of one backbone, whose latency is known well
+        middle = (low * high) ** 0.5
+        low, high = middle / NARROWEST**0.5, middle * NARROWEST**0.5
+        ax.set_xlim(low, high)
+    ticks = _ticks(low, high)
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.minorticks_off()
+    ax.set_xlabel(f"milliseconds an image, median\n{advice.machine}")
+    ax.set_ylabel(f"probe's accuracy on n = {advice.images} images, 95% interval")
+    ax.grid(axis="y", linewidth=0.5, alpha=0.5)
+    ax.legend(loc="lower right", frameon=False, fontsize=8)
+    return ax
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return where a logarithmic axis is marked: at 1, 2 and 5 of each power of ten, and more where that is too few."""
+    powers = range(floor(log10(low)) - 2, ceil(log10(high)) + 1)
+    for steps in ((1, 2, 5), range(1, 10), range(10, 100, 2), range(100, 1000)):
+        ticks = [step * 10.0**power for power in powers for step in steps]
+        ticks = sorted({float(f"{tick:.6g}") for tick in ticks if low <= tick <= high})
+        if len(ticks) >= 3:
+            break
+    return ticks[:: ceil(len(ticks) / 8)]
+
+
+def _drawn(estimate: Estimate) -> tuple[float, list[list[float]] | None]:
+    """Return a value, and how far its interval reaches below and above it, shape (2, 1)."""
+    assert estimate.value is not None, "a ranked backbone was measured"
+    if estimate.low is None or estimate.high is None:
+        return estimate.value, None
+    return estimate.value, [[max(estimate.value - estimate.low, 0.0)], [max(estimate.high - estimate.value, 0.0)]]

@@ -1,0 +1,63 @@
+"""How training went, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.render.plots.canvas import BLUE, GREEN, ORANGE, axes_of_size
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_LOSSES = {"train_loss": ("training loss", ORANGE, "o"), "val_loss": ("validation loss", BLUE, "s")}
+_ACCURACIES = {"val_accuracy": ("validation accuracy", GREEN, "^")}
+
+
+def plot_history(metrics: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Plot loss (left axis) and accuracy (right axis) by epoch.
+
+    Args:
+        metrics: one row per epoch, as in a run's metrics.csv: the column `epoch` and any of `train_loss`, `val_loss`
+            (mean cross-entropy, nats) and `val_accuracy` (share, 0–1); missing values leave a gap.
+        ax: where to draw; default: a new figure.
+
+    Returns:
+        The axes of the loss.
+
+    Raises:
+        ValueError: there is no column `epoch`.
+    """
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    if "epoch" not in metrics.columns:
+        raise ValueError(f"metrics has no column 'epoch'; it has {list(metrics.columns)}")
+    ax = axes_of_size(ax, width=7, height=3.4)
+    lines = []
+
+    def draw(onto: Axes, column: str, label: str, colour: str, marker: str) -> None:
+        rows = metrics[["epoch", column]].dropna()
+        style = "--" if marker == "^" else "-"
+        lines.extend(onto.plot(rows["epoch"], rows[column], style, color=colour, marker=marker, ms=4, label=label))
+
+    for column, (label, colour, marker) in _LOSSES.items():
+        if column in metrics.columns:
+            draw(ax, column, label, colour, marker)
+    ax.set(xlabel=f"epoch (n = {metrics['epoch'].nunique()})", ylabel="loss (cross-entropy, nats)")
+    ax.set_ylim(bottom=0)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(axis="y", linewidth=0.6)
+    for column, (label, colour, marker) in _ACCURACIES.items():
+        if column in metrics.columns:
+            right = ax.twinx()
+            draw(right, column, label, colour, marker)
+            right.set_ylabel("accuracy (share of images)")
+            right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            right.set_ylim(top=1.02)
+            low, _ = right.get_ylim()
+            right.set_yticks([tick for tick in right.get_yticks() if low <= tick < 1.001])
+    if lines:
+        figure = ax.get_figure()
+        assert figure is not None
+        ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(lines), frameon=False)
+    return ax

@@ -1,0 +1,45 @@
+"""Pages about a dataset: rendered from a template into one file, which never replaces a file of somebody else's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from tlkit.errors import DataError
+from tlkit.render.report.template import render_to
+
+Command = Literal["doctor", "labels", "summary"]
+MARK_BYTES = 4096
+
+
+def require_own_page(path: Path | None, *, command: Command, overwrite: bool = False) -> None:
+    """Check the name of a page before the work for it is done.
+
+    Args:
+        path: the page to write; None = none.
+        command: whose page it is; one that the same command wrote may be replaced.
+        overwrite: whatever there is may be replaced.
+
+    Raises:
+        DataError: it is a folder, or a file that the command did not write.
+    """
+    if path is None or not path.exists():
+        return
+    if path.is_dir():
+        raise DataError(f"{path} is a folder. Give the name of a file, such as {path / (command + '.html')}.")
+    if overwrite:
+        return
+    with path.open("rb") as file:
+        if _mark(command).encode() not in file.read(MARK_BYTES):
+            raise DataError(
+                f"{path} exists already and is no page of tlkit data {command}. Use another name, or --overwrite."
+            )
+
+
+def write_page(path: Path, *, command: Command, **values: Any) -> Path:
+    """Render the template of a command into one file that appears whole or not at all; no script, no network."""
+    return render_to(path, f"{command}.html.j2", generator=f"tlkit data {command}", **values)
+
+
+def _mark(command: Command) -> str:
+    return f'<meta name="generator" content="tlkit data {command}">'

@@ -1,0 +1,160 @@
+"""Images behind gaps and slices, on the page: thumbnails with what they are, were taken for, and resemble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tlkit.audit.slice_words import SIGNS, shortcut_rows, shortcut_sentences, slice_rows
+from tlkit.audit.words import p_text
+from tlkit.render.report.report_page import (
+    Picture,
+    Row,
+    ShownPart,
+    ShownSection,
+    SlicedSection,
+    Strip,
+    TextColumn,
+    TextTable,
+)
+
+if TYPE_CHECKING:
+    from tlkit.audit.error_examples import ConfusionShift, GroupImages, Shown
+    from tlkit.audit.slices.slice_report import SliceReport
+
+MOST_GROUPS = 8
+
+
+def shown_section(
+    evidence: Sequence[GroupImages], thumbnails: Mapping[str, str], *, without: str = ""
+) -> ShownSection | None:
+    """Return the images behind the rows that fail; None where no row fails for being worse than the rest."""
+    if not evidence:
+        return None
+    lead = [
+        "The groups that fail for being worse than the rest: what they are taken for, the images with the highest loss,"
+        " and those that are only just right. Look for what they share."
+    ]
+    if without:
+        lead.append(without)
+    elif not any(shown.near for one in evidence for shown in one.wrong):
+        lead.append("Which training images they resemble is known once `tlkit slices` has run.")
+    if len(evidence) > MOST_GROUPS:
+        lead.append(f"The {MOST_GROUPS} groups with the widest gaps, of {len(evidence)}.")
+    return ShownSection(tuple(lead), tuple(_part(one, thumbnails) for one in evidence[:MOST_GROUPS]))
+
+
+def mistakes_part(
+    mistakes: GroupImages | None, thumbnails: Mapping[str, str], *, without: str = ""
+) -> ShownPart | None:
+    """Return the images that the model gets wrong, the worst first; None where it gets none wrong."""
+    if mistakes is None or not mistakes.wrong:
+        return None
+    part = _part(mistakes, thumbnails)
+    return replace(part, line=f"{part.line} {without}".rstrip())
+
+
+def sliced_section(
+    report: SliceReport | None, thumbnails: Mapping[str, str], *, without: str = ""
+) -> SlicedSection | None:
+    """Return the slices nobody declared; None where nobody has looked."""
+    if report is None:
+        return None
+    first, *_ = report.sentences()
+    lead = [first]
+    if len(report.slices) > 1:
+        lead.append("Each is compared with the rest without the images of the slices above it.")
+    if not report.slices:
+        lead.append("No slice that nobody declared does worse than the rest.")
+    elif not report.confirmed:
+        lead.append("None of them is confirmed: that is no proof that all slices do alike.")
+    if without:
+        lead.append(without)
+    shown = [one.images for one in report.confirmed if one.images is not None]
+    told = [line.removeprefix("Shortcuts: ") for line in shortcut_sentences(report)]
+    return SlicedSection(
+        verdict=f"{len(report.confirmed)} confirmed",
+        mark="bad" if report.confirmed else "good" if not report.slices else "open",
+        lead=tuple(lead),
+        slices=_slices_table(report) if report.slices else None,
+        parts=tuple(_part(one, thumbnails) for one in shown),
+        shortcut_lines=tuple(line[0].upper() + line[1:] for line in told),
+        shortcuts=_shortcuts_table(report) if report.shortcuts else None,
+    )
+
+
+def _part(one: GroupImages, thumbnails: Mapping[str, str]) -> ShownPart:
+    strips = []
+    if one.wrong:
+        caption = f"{len(one.wrong)} of {one.errors:,} wrong images, the highest loss first"
+        if any(shown.near for shown in one.wrong):
+            caption += "; small below each: its nearest training images, then the nearest of its class that is right"
+        strips.append(Strip(caption, tuple(_picture(shown, thumbnails) for shown in one.wrong)))
+    if one.close:
+        strips.append(
+            Strip("Right, but only just: the smallest margins", tuple(_picture(s, thumbnails) for s in one.close))
+        )
+    return ShownPart(
+        name=one.name,
+        line=f"{one.errors:,} of {one.n:,} images are wrong.",
+        confusions=_confusions(one.confusions) if one.confusions else None,
+        strips=tuple(strips),
+    )
+
+
+def _picture(shown: Shown, thumbnails: Mapping[str, str]) -> Picture:
+    said = f"{shown.y_true}, taken for {shown.y_pred}" if shown.y_true != shown.y_pred else shown.y_true
+    if shown.y_true != shown.y_pred and shown.loss is not None:
+        said += f" (loss {shown.loss:z.1f})"
+    elif shown.margin is not None:
+        said += f" (margin {shown.margin:z.2f})"
+    near = tuple(
+        Picture(
+            near.path, thumbnails.get(near.path), f"{'train' if near.split == 'train' else 'right'}: {near.label}", ()
+        )
+        for near in shown.near
+    )
+    return Picture(shown.path, thumbnails.get(shown.path), said, near)
+
+
+def _confusions(shifts: Sequence[ConfusionShift]) -> TextTable:
+    columns = (
+        TextColumn("mistake", "text"),
+        TextColumn("in the group"),
+        TextColumn("in the rest"),
+        TextColumn("p (Holm)"),
+    )
+    rows = tuple(
+        Row(
+            (
+                f"{one.y_true} taken for {one.y_pred}",
+                f"{one.k:,} of {one.n:,}",
+                f"{one.rest_k:,} of {one.rest_n:,}",
+                p_text(one.p_holm),
+            )
+        )
+        for one in shifts
+    )
+    return TextTable("Mistakes that are more frequent than in the rest", columns, rows)
+
+
+def _slices_table(report: SliceReport) -> TextTable:
+    names, *rows = slice_rows(report)
+    kinds = ("text", "word", *("number",) * (len(names) - 2))
+    columns = tuple(TextColumn(name, kind) for name, kind in zip(names, kinds, strict=True))  # type: ignore[arg-type]
+    return TextTable(
+        "Slices that looked worse on the half that was searched",
+        columns,
+        tuple(Row((row[0], SIGNS[row[1]], *row[2:]), "worst" if row[1] == "confirmed" else "") for row in rows),
+        f"Accuracy and comparison are those of the other half. With fewer than {report.settings.min_group_size} images "
+        "there a slice is a candidate only.",
+    )
+
+
+def _shortcuts_table(report: SliceReport) -> TextTable:
+    names, *rows = shortcut_rows(report)
+    columns = tuple(TextColumn(name, "number" if at else "text") for at, name in enumerate(names))
+    told = [one.tells(report.settings.alpha) for one in report.shortcuts]
+    marked = tuple(Row(row, "worst" if tells else "") for row, tells in zip(rows, told, strict=True))
+    return TextTable("Telling the classes from columns alone", columns, marked)

@@ -1,0 +1,42 @@
+"""The labels that look wrong as one HTML file with thumbnails: what a person looks at while deciding."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlkit.analysis.label_audit_tables import label_audit_sentences
+from tlkit.render.report.dataset_page import write_page
+
+if TYPE_CHECKING:
+    from tlkit.analysis.label_audit import LabelAudit
+
+logger = logging.getLogger(__name__)
+
+MOST_SUSPECTS = 200
+"""So many images are on the sheet, most doubtful first, at about 4 kB each; the CSV file lists all of them."""
+
+
+def write_label_sheet(path: Path, audit: LabelAudit, *, name: str, thumbnails: Mapping[str, str]) -> Path:
+    """Write one HTML file that shows the most doubtful labels with their images; no script, no network.
+
+    Args:
+        path: the file to write; its folder is made where it is missing.
+        audit: the labels that look wrong.
+        name: of what was audited, for the title.
+        thumbnails: small JPEGs, base64, by path, of the first `MOST_SUSPECTS`; see `tlkit.data.checks.thumbnails`.
+
+    Returns:
+        The path of the file.
+    """
+    place = {label: column for column, label in enumerate(audit.classes)}
+    shown = [
+        {"suspect": one, "given": place[one.label], "better": place[one.suggested]}
+        for one in audit.suspects[:MOST_SUSPECTS]
+    ]
+    lead = " ".join(label_audit_sentences(audit))
+    write_page(path, command="labels", audit=audit, name=name, lead=lead, shown=shown, thumbnails=thumbnails)
+    logger.info("Wrote the review sheet %s (%.0f kB).", path, path.stat().st_size / 1000)
+    return path

@@ -1,0 +1,111 @@
+"""What a reader must not conclude from the figures: what failed, what stayed open, what nobody looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tlkit.errors import first_few
+
+if TYPE_CHECKING:
+    from tlkit.audit.audit_result import Audit
+    from tlkit.audit.slices.slice_report import SliceReport
+    from tlkit.evaluation import Evaluation
+
+
+def undecided_rows(audit: Audit) -> list[tuple[str, ...]]:
+    """Return the rows without a verdict for lack of data: columns, group, rate, n, and how many images are missing."""
+    found: list[tuple[str, ...]] = []
+    for table in audit.tables:
+        for row in table.rows:
+            if row.verdict != "NOT ENOUGH DATA":
+                continue
+            few = row.suppressed
+            n = f"fewer than {audit.settings.min_group_size}" if few else f"{row.rate.n:,}"
+            more = "–" if row.images_needed is None else f"about {float(f'{row.images_needed:.2g}'):,.0f}"
+            if row.images_needed is not None and row.rest_needed:
+                more += ", and as many of the rest"
+            found.append((table.by, row.name, table.rate_name, n, more))
+    return found
+
+
+def limits(
+    evaluation: Evaluation,
+    audit: Audit | None,
+    slices: SliceReport | None,
+    *,
+    split: str,
+    group_columns: Sequence[str] = (),
+    set_aside: int = 0,
+    leaks: int = 0,
+) -> list[str]:
+    """Return, in sentences, what bounds the figures and what was not assessed.
+
+    Args:
+        evaluation: how good the model is.
+        audit: how its rates compare across groups; None where none was made.
+        slices: slices nobody declared; None where nobody has looked.
+        split: the split that was judged.
+        group_columns: columns that the predictions carry.
+        set_aside: number of files that could not be read.
+        leaks: judged images that were in training as well.
+    """
+    found = [
+        f"All figures are about images like those of the {split} split. How the model does on images of another "
+        "source, camera or time was not assessed."
+    ]
+    absent = [result.name for result in evaluation.per_class if result.support == 0]
+    if absent:
+        found.append(f"Classes without an image to judge: {first_few(absent)}.")
+    if leaks:
+        were = "was" if leaks == 1 else "were"
+        found.append(f"{leaks:,} of the images judged {were} in training as well, so the figures flatter.")
+    if set_aside:
+        files = (
+            "1 file could not be read and is" if set_aside == 1 else f"{set_aside:,} files could not be read and are"
+        )
+        found.append(f"{files} in no figure.")
+    if audit is None:
+        there = f" The data has the columns {first_few(list(group_columns))}." if group_columns else ""
+        found.append(f"Differences between groups of images were not assessed.{there}")
+    else:
+        found += _audit_limits(audit, group_columns)
+    if slices is None:
+        found.append("Dark, blurred, small or otherwise unusual images were not assessed on their own.")
+    elif candidates := [one.name for one in slices.slices if one.standing == "candidate"]:
+        found.append(f"Slices that looked worse, with too few images to test: {first_few(candidates)}.")
+    found.append(
+        "No attribute was inferred from any image: groups are those of the columns that came with the data, and are as "
+        "right as these are."
+    )
+    return found
+
+
+def _audit_limits(audit: Audit, group_columns: Sequence[str]) -> list[str]:
+    settings = audit.settings
+    found = []
+    failed = [f"{table.name}: {row.name}" for table in audit.tables for row in table.rows if row.verdict == "FAIL"]
+    if failed:
+        found.append(f"Rates differ by more than the tolerance of {settings.tolerance:g} for {first_few(failed)}.")
+    open_ = undecided_rows(audit)
+    if open_:
+        images = [row for row in open_ if row[4] != "–"]
+        more = f" For {len(images)} of them the table above says how many more images are needed." if images else ""
+        found.append(f"{len(open_)} comparisons could not be decided; that is no sign that they are alike.{more}")
+    used = {*settings.by, settings.cluster_by, settings.pair_by, settings.weights}
+    unused = [name for name in group_columns if name not in used]
+    if unused:
+        found.append(f"Columns of the data that were not audited: {first_few(unused)}.")
+    if len(settings.by) > settings.max_intersection_order:
+        crossed = (
+            "were not crossed"
+            if settings.max_intersection_order == 1
+            else f"were crossed {settings.max_intersection_order} at a time only"
+        )
+        found.append(f"Columns {crossed}: people and things that belong to several groups at once were not assessed.")
+    if settings.metrics == ("accuracy",):
+        found.append("Groups were compared by accuracy only; rates of single classes were not.")
+    missing = [f"{facts.column} ({facts.missing:,})" for facts in audit.columns if facts.missing]
+    if missing:
+        found.append(f"Images whose group is not known: {first_few(missing)}.")
+    return found

@@ -1,0 +1,185 @@
+"""The model card: what the model is for, how good it is and for whom, and what nobody has assessed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.audit.words import difference_text, rate_text
+from tlkit.errors import RunError, first_few
+from tlkit.evaluation.evaluation_tables import summary_table
+from tlkit.render.report.limitations import limits, undecided_rows
+from tlkit.render.report.provenance_part import data_sentence, lead
+from tlkit.runs.directory import RunDirectory
+from tlkit.tables import to_markdown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tlkit.audit.audit_result import Audit
+    from tlkit.audit.slices.slice_report import SliceReport
+    from tlkit.evaluation import Evaluation
+
+logger = logging.getLogger(__name__)
+
+MOST_ROWS = 40
+NOT_STATED = "Not stated. Whoever publishes this model says here what it is for, and what it is not for."
+
+
+def write_card(
+    path: Path,
+    *,
+    name: str,
+    recipe_text: str,
+    environment: Mapping[str, Any],
+    counts: pd.DataFrame,
+    evaluation: Evaluation,
+    audit: Audit | None,
+    slices: SliceReport | None,
+    group_columns: Sequence[str],
+    set_aside: int,
+    leaks: int,
+    intended_use: str | None = None,
+    notes: Sequence[str] = (),
+    attribution: str | None = None,
+    split: str,
+    chose_epoch: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Write a model card in Markdown, after Mitchell et al. (2019), "Model Cards for Model Reporting", section 4.
+
+    Limits come from the audit: what fails, what could not be decided and how many images are missing for it, and what
+    was not assessed. It holds rates of groups with enough images, never an image, a path or a value of a single image.
+
+    Args:
+        path: the file to write.
+        name: of the model.
+        recipe_text: the resolved recipe, YAML.
+        environment: versions, dataset fingerprint, weights and their licence.
+        counts: images per class (rows) and split (columns).
+        evaluation: how good the model is.
+        audit: how its rates compare across groups; None where none was made.
+        slices: slices nobody declared; None where nobody has looked.
+        group_columns: columns that the predictions carry.
+        set_aside: number of files that could not be read.
+        leaks: judged images that were in training as well.
+        intended_use: what the model is for, in its owner's words.
+        notes: further sentences, such as warnings about licences.
+        attribution: whom the images are owed to.
+        split: the split that was judged.
+        chose_epoch: whether that split chose the epoch whose weights are kept.
+        overwrite: replace a card that says something else.
+
+    Raises:
+        RunError: there is a card that says something else, perhaps edited by hand.
+    """
+    blocks = [
+        f"# Model card: {_plain(name)}",
+        "\n".join(
+            _plain(line) for line in lead(recipe_text, evaluation=evaluation, split=split, chose_epoch=chose_epoch)
+        ),
+        "## Intended use",
+        _plain(intended_use) if intended_use else NOT_STATED,
+        "## Results",
+        f"On {evaluation.n:,} images of the {split} split, with intervals of {evaluation.confidence:.0%}.",
+        to_markdown([summary_table(evaluation)]),
+        "## Audit across groups",
+        *_audit_blocks(audit),
+        "## Slices nobody declared",
+        *_slice_blocks(slices),
+        "## Limits, and what was not assessed",
+        _bullets(
+            limits(
+                evaluation, audit, slices, split=split, group_columns=group_columns, set_aside=set_aside, leaks=leaks
+            )
+        ),
+        "## Data",
+        _plain(data_sentence(counts)),
+        f"Fingerprint of the dataset: `{environment.get('data', {}).get('fingerprint', 'unknown')}`.",
+        "## Weights and licences",
+        *_licence_blocks(environment, notes, attribution),
+        "## How to repeat it",
+        f"With tlkit {environment.get('tlkit', '(unknown)')} and Python {environment.get('python', '(unknown)')}:",
+        f"```yaml\n{recipe_text.strip().replace('```', '` ` `')}\n```",
+    ]
+    text = "\n\n".join(block for block in blocks if block) + "\n"
+    if path.is_file() and not overwrite and path.read_text(encoding="utf-8", errors="replace") != text:
+        raise RunError(
+            f"{path} exists and says something else, perhaps because somebody edited it, so it is left alone. "
+            "Use --overwrite to replace it."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    RunDirectory(path.parent).write_text(path, text)
+    logger.info("Wrote the model card %s.", path)
+    return path
+
+
+def _audit_blocks(audit: Audit | None) -> list[str]:
+    if audit is None:
+        return ["Not assessed: no audit across groups was made."]
+    settings = audit.settings
+    blocks = [
+        f"By {_plain(', '.join(settings.by))}: **{audit.verdict}**. Each group is compared with the rest at a "
+        f"tolerance of {settings.tolerance:g}; p-values are corrected for {audit.tests} tests "
+        f"(Holm, alpha {settings.alpha:g})."
+    ]
+    rows = [(table, row) for table in audit.tables for row in table.rows]
+    failed: list[tuple[str, ...]] = [
+        (
+            table.by,
+            row.name,
+            table.rate_name,
+            f"{row.rate.n:,}",
+            rate_text(row),
+            difference_text(row, settings.max_half_width),
+        )
+        for table, row in rows
+        if row.verdict == "FAIL" and row.difference is not None
+    ]
+    if failed:
+        header: tuple[str, ...] = ("by", "group", "rate", "n", "value", "against the rest")
+        blocks += ["Beyond the tolerance:", _table([header, *failed[:MOST_ROWS]])]
+        blocks += [f"{len(failed) - MOST_ROWS} more rows fail."] * (len(failed) > MOST_ROWS)
+    open_ = undecided_rows(audit)
+    if open_:
+        header = ("by", "group", "rate", "n", f"more images for a gap of {settings.tolerance:g}")
+        blocks += ["Not enough data to decide:", _table([header, *open_[:MOST_ROWS]])]
+        blocks += [f"{len(open_) - MOST_ROWS} more rows could not be decided."] * (len(open_) > MOST_ROWS)
+    passed = [f"{table.name}: {row.name}" for table, row in rows if row.verdict == "PASS"]
+    if passed:
+        blocks.append(f"Within the tolerance, with the whole interval: {_plain(first_few(passed, most=20))}.")
+    return blocks
+
+
+def _slice_blocks(slices: SliceReport | None) -> list[str]:
+    if slices is None:
+        return ["Not assessed: nobody has looked for slices (`tlkit slices`)."]
+    return [_bullets(slices.sentences())]
+
+
+def _licence_blocks(environment: Mapping[str, Any], notes: Sequence[str], attribution: str | None) -> list[str]:
+    weights = environment.get("weights", {})
+    lines = []
+    if weights.get("source") not in (None, "none"):
+        lines.append(f"Pretrained weights from {weights['source']}, licence: {weights.get('license') or 'unknown'}.")
+        lines.append(f"Their digest: {weights.get('digest', 'unknown')}.")
+    return [_bullets([*lines, *notes]), _plain(attribution) if attribution else ""]
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {_plain(line)}" for line in lines)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    header, *others = ["| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([header, "|" + " --- |" * len(rows[0]), *others])
+
+
+def _plain(text: str) -> str:
+    """Return text from the data so that Markdown shows it as it is, on one line."""
+    line = " ".join(str(text).split())
+    for mark in ("\\", "`", "*"):
+        line = line.replace(mark, f"\\{mark}")
+    return line.replace("&", "&amp;").replace("<", "&lt;")

@@ -1,0 +1,144 @@
+"""How the model came about, on the page: images, training, recipe, environment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tlkit.data.checks.leak_tables import leak_table
+from tlkit.render.plots import plot_history
+from tlkit.render.report.report_page import Figure, Illustrated
+from tlkit.tables import Cell, Column, Table, counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tlkit.evaluation import Evaluation
+
+MOST_CLASSES = 200  # rows of the table of images
+MOST_ROWS = 200  # of the tables of files
+_SERIES = (  # columns of metrics.csv
+    Column("epoch", "epoch", "number", digits=0),
+    Column("train_loss", "training loss", "number", digits=4),
+    Column("val_loss", "validation loss", "number", digits=4),
+    Column("val_accuracy", "validation accuracy", "number", digits=4),
+    Column("val_worst_group_accuracy", "accuracy of the worst group", "number", digits=4),
+    Column("learning_rate", "learning rate", "significant"),
+)
+
+
+def lead(recipe_text: str, *, evaluation: Evaluation, split: str | None, chose_epoch: bool = False) -> tuple[str, ...]:
+    """Return the opening lines: what was trained, what it was judged on, and whether that flatters."""
+    where = f" of the {split} split" if split else ""
+    judged = f"Judged on {evaluation.n:,} images{where}, {len(evaluation.classes)} classes."
+    if chose_epoch:
+        judged += (
+            " That split also chose the epoch whose weights are kept, so its figures flatter a little; images held out "
+            "as a test split (data.test) would choose nothing."
+        )
+    trained = _trained(recipe_text)
+    return (trained, judged) if trained else (judged,)
+
+
+def counts_table(counts: pd.DataFrame) -> Table:
+    """Return the images per class and split, with their totals."""
+    splits = [name for name in counts.columns if counts[name].sum()]
+    numbers = counts[splits].to_numpy(dtype=int)
+    notes: tuple[str, ...] = ()
+    shown = list(range(len(counts)))
+    if len(counts) > MOST_CLASSES:
+        shown = sorted(numbers.sum(axis=1).argsort(kind="stable")[:MOST_CLASSES].tolist())
+        notes = (f"The {MOST_CLASSES} classes with the fewest images, of {len(counts)}. All are in split.csv.",)
+    rows: list[tuple[Cell, ...]] = [
+        (str(counts.index[at]), *numbers[at].tolist(), int(numbers[at].sum())) for at in shown
+    ]
+    totals = numbers.sum(axis=0).tolist()
+    rows.append(("all classes", *totals, sum(totals)))
+    return Table(
+        name="counts",
+        title="Images per class and split",
+        columns=(
+            Column("class", "class"),
+            *(Column(str(split), str(split), "count") for split in splits),
+            Column("all", "all", "count"),
+        ),
+        rows=tuple(rows),
+        notes=notes,
+        marks={len(shown): "total"},
+    )
+
+
+def data_sentence(counts: pd.DataFrame) -> str:
+    """Return how many images there are, in a sentence."""
+    total = int(counts.to_numpy().sum())
+    parts = [f"{int(counts[split].sum()):,} {split}" for split in counts.columns if counts[split].sum()]
+    return f"{total:,} images of {len(counts)} classes: {', '.join(parts)}."
+
+
+def set_aside_table(set_aside: Sequence[tuple[str, str]]) -> Table:
+    """Return the files that could not be used, with the reason."""
+    return Table(
+        name="set_aside",
+        title=f"{counted(len(set_aside), 'file')} set aside",
+        columns=(Column("file", "file"), Column("reason", "reason")),
+        rows=tuple(set_aside),
+    ).head(MOST_ROWS)
+
+
+def leaks_table(leaks: pd.DataFrame | None) -> Table | None:
+    """Return the judged images that were in training as well; None where there are none."""
+    if leaks is None or leaks.empty:
+        return None
+    what = "had copies in training, which were left out of it"
+    dropped = (leaks["dropped"] != "").all()
+    title = f"{counted(len(leaks), 'image')} {what if dropped else 'met in training as well'}"
+    return leak_table(leaks, title=title).head(MOST_ROWS)
+
+
+def training(history: pd.DataFrame | None) -> Illustrated | None:
+    """Return how training went; None where that is not known."""
+    if history is None or history.empty:
+        return None
+    columns = [column for column in _SERIES if column.name in history.columns]
+    figure = Figure.draw(
+        lambda: plot_history(history),
+        alt=f"Loss and accuracy over {len(history)} epochs. The numbers are in the table below.",
+        caption="Loss on the left axis, accuracy on the right one. A validation loss that rises while the training loss"
+        " falls means that the model learns its training images by heart.",
+    )
+    numbers = history[[column.name for column in columns]].to_numpy(dtype=float).tolist()
+    rows = tuple(tuple(None if math.isnan(value) else value for value in row) for row in numbers)
+    return Illustrated(figure, Table("epochs", "Epochs", tuple(columns), rows))
+
+
+def environment_table(environment: Mapping[str, Any]) -> Table:
+    """Return the environment of the run, nested values under dotted names."""
+    columns = (Column("what", "what"), Column("value", "value"))
+    return Table("environment", "Environment", columns, tuple(_flat(environment)))
+
+
+def _trained(recipe_text: str) -> str:
+    """Return what a recipe trained, in a sentence; "" where the text is not a recipe."""
+    import yaml
+
+    try:
+        recipe = yaml.safe_load(recipe_text)
+        model, strategy = recipe["model"], recipe["strategy"]["kind"]
+        weights = model.get("weights", "hub")
+        start = "from random weights" if weights == "none" else f"with pretrained weights ({weights})"
+        kind = {"frozen": "frozen backbone, new head", "full": "all layers trained"}.get(strategy, strategy)
+        return f"{model['name']} {start}, {kind}."
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    flat = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat += _flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            flat.append((f"{prefix}{name}", text))
+    return flat

@@ -1,0 +1,118 @@
+"""How to read the page: what each number means and how its interval was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tlkit.audit.audit_result import Audit
+    from tlkit.audit.explanation import Explanation
+    from tlkit.evaluation import Evaluation
+
+Notes = tuple[tuple[str, str], ...]
+
+
+def reading(evaluation: Evaluation, audit: Audit | None, explanation: Explanation | None = None) -> Notes:
+    """Return the explanations that this page needs: a term, and what it means."""
+    notes = _of_evaluation(evaluation)
+    if audit is not None:
+        notes += _of_audit(audit)
+    if explanation is not None:
+        notes += _of_explanation(explanation)
+    return notes
+
+
+def _of_evaluation(evaluation: Evaluation) -> Notes:
+    level = f"{evaluation.confidence:.0%}"
+    return (
+        (
+            f"Intervals, [low, high] at {level}",
+            "How far chance alone may move a number, if the images were drawn at random and independently."
+            " Shares of images (accuracy, top-k, recall, precision, group rates) have Wilson's score interval; F1 has"
+            " Wilson's interval of TP / (TP + FP + FN), mapped to F1. Averages over classes take the wider of a"
+            " bootstrap of the confusion matrix and the combined intervals of the classes. The log loss has Student's t"
+            " interval. Near-duplicates and bursts make every interval too narrow.",
+        ),
+        (
+            "Recall, precision, F1",
+            "Recall: of the images of a class, the share that was recognised. Precision: of the images that were given"
+            " a class, the share that belongs to it. F1: the harmonic mean of both. A number without images to rest on"
+            " is undefined, not zero.",
+        ),
+        ("Balanced accuracy", "The mean recall of the classes that have images: every class counts the same."),
+    )
+
+
+def _of_audit(audit: Audit) -> Notes:
+    settings = audit.settings
+    tolerance, alpha = f"{settings.tolerance:g}", f"{settings.alpha:g}"
+    return (
+        (
+            "Groups against the rest",
+            "Each group is compared with all other images whose group is known: the difference of the two rates"
+            f" with {_compared(audit)} p-values are corrected for all"
+            f" {audit.tests} tests of this audit by Holm's method.",
+        ),
+        (
+            "Verdicts",
+            f"FAIL: the whole interval of the difference lies beyond {tolerance}, and the corrected p is below"
+            f" {alpha}. PASS: the whole interval lies within {tolerance}. NOT ENOUGH DATA: neither; the last"
+            " columns say what gap these images could have shown (with 80% power) and how many more would do."
+            " It is not a weaker PASS.",
+        ),
+        (
+            "Largest gap",
+            "The highest minus the lowest group rate. The more groups and the smaller they are, the larger a gap"
+            " chance alone makes, so it is shown beside the gap to expect by chance and the p-value of a"
+            f" {'permutation test' if settings.gap_test_name == 'permutation' else 'simulation with their variances'}.",
+        ),
+        (
+            "What an audit does not say",
+            "It describes disparities between the groups that were named, on these images. It does not say why they"
+            " arise, nor what happens to other groups or with other images.",
+        ),
+    )
+
+
+def _compared(audit: Audit) -> str:
+    """Say which interval and test compare groups, and what they allow for."""
+    settings = audit.settings
+    if settings.test_name == "Fisher":
+        return "Newcombe's interval, and Fisher's exact test."
+    whole = "The figures of the evaluation, over all images, do not."
+    if settings.pair_by is not None:
+        return (
+            f"Newcombe's interval for pairs, and an exact test, within matched sets of {settings.pair_by}. Other"
+            f" intervals of the audit take a set for a cluster. {whole}"
+        )
+    if settings.cluster_by is None:
+        return (
+            "Newcombe's interval and a score test, by the effective sizes that the weights leave. All intervals of the"
+            f" audit allow for the weights in {settings.weights}. {whole}"
+        )
+    weights = "" if settings.weights is None else f", and for the weights in {settings.weights}"
+    return (
+        "Newcombe's interval by effective sizes, no narrower than Student's t on the clusters, and the test of the same"
+        f" t. All intervals of the audit allow for images of one {settings.cluster_by} being alike{weights}. {whole}"
+    )
+
+
+def _of_explanation(explanation: Explanation) -> Notes:
+    made = "resample the images" if explanation.independent else "come from leaving out each cluster in turn"
+    if not explanation.independent and explanation.settings.cluster_by is None and explanation.settings.pair_by is None:
+        made = "come from leaving out each weighted image in turn"
+    return (
+        (
+            "Class mix and rate",
+            "A group can do worse because it has more of the hard classes (mix), or because the same classes are"
+            " recognised less often in it (rate). Kitagawa's split adds up to the gap over the classes that both"
+            f" sides have; its intervals {made}. “Standardised” is the gap if both sides had the"
+            " classes in the shares of all images together. Mix need not be harmless: labels can be skewed, too.",
+        ),
+        (
+            "Within another attribute",
+            "The odds of being right are compared among images that share the other attribute's value, and pooled"
+            " (Mantel–Haenszel); a logistic regression says the same as a difference of accuracies. None of it says"
+            " what causes a gap.",
+        ),
+    )

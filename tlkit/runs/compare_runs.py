@@ -1,0 +1,100 @@
+"""Which two models are compared: a run with another one or with a table, and what to call them. Without torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from tlkit.audit.groups.group_columns import By
+from tlkit.audit.model_comparison import Comparison, compare_models
+from tlkit.audit.options import AuditOptions
+from tlkit.predictions import Predictions
+from tlkit.runs.run import Run
+from tlkit.runs.run_options import options_of_run
+
+logger = logging.getLogger(__name__)
+
+FILES = (".csv", ".parquet")
+
+
+def compare_with(
+    first: Run | Predictions,
+    second: Run | Predictions,
+    *,
+    by: By | Sequence[By] | None = None,
+    split: str | None = None,
+    names: tuple[str, str] | None = None,
+) -> Comparison:
+    """Say what changes from one model to another, on the images that both predicted; see `Run.compare`.
+
+    Columns are cut, intervals and tests made as the recipe of the first run among the two says.
+
+    Args:
+        first: the first model: a run, or predictions.
+        second: the second model.
+        by: group columns; default: the recipe's `audit.by`, else all columns there are.
+        split: of a run: test by default, or val where there is no test split.
+        names: what to call the two; default: the directories of runs.
+
+    Raises:
+        PredictionsError: the two have no image in common, or a column is not there.
+    """
+    run = next((one for one in (first, second) if isinstance(one, Run)), None)
+    options = AuditOptions() if run is None else options_of_run(run)
+    options = options.with_overrides(by=by or None)
+    if run is not None:
+        split = run.judged_split(split)
+    one, two = (model.predictions(split) if isinstance(model, Run) else model for model in (first, second))
+    return compare_models(
+        one,
+        two,
+        options,
+        names=names or _names(first, second),
+        leaked=leaks_of((first, second), split),
+        all_columns=not options.columns,
+    )
+
+
+def _names(first: Run | Predictions, second: Run | Predictions) -> tuple[str, str]:
+    if isinstance(first, Run) and isinstance(second, Run):
+        return tell_apart(first.path, second.path)
+    one, two = (
+        one.directory.name if isinstance(one, Run) else other
+        for one, other in ((first, "the first"), (second, "the other"))
+    )
+    return one, two
+
+
+def leaks_of(models: Sequence[Run | Predictions | None], split: str | None = None) -> set[str]:
+    """Return the images of a split that any of some models had met in training, as far as runs know of them.
+
+    Args:
+        models: runs; predictions of another tool know of no leak.
+        split: test by default, or val where there is no test split.
+    """
+    return {path for one in models if isinstance(one, Run) for path in one.leaked(one.judged_split(split))}
+
+
+def tell_apart(first: Path, second: Path) -> tuple[str, str]:
+    """Return short names for two runs or files of predictions, which differ; warn where they are the very same.
+
+    Two of one name are called by as many of the folders above them as it takes.
+
+    Example:
+        >>> tell_apart(Path("runs/old"), Path("new.csv"))
+        ('old', 'new')
+        >>> tell_apart(Path("monday/runs/pets"), Path("friday/runs/pets"))
+        ('monday/runs/pets', 'friday/runs/pets')
+    """
+    # links keep the names that they were given
+    full = [path.resolve() if ".." in path.parts else path.absolute() for path in (first, second)]
+    one, two = (path.stem if path.suffix in FILES else path.name for path in full)
+    if first.resolve() == second.resolve():
+        logger.warning("%s is compared with itself, so nothing can differ.", first)
+        return one, two if two != one else f"{two} (again)"
+    depth = 0
+    while one == two:
+        depth += 1
+        one, two = ("/".join(path.parts[-depth:]) for path in full)
+    return one, two

@@ -1,0 +1,89 @@
+"""`gate`: hold a model's predictions against a file of gates, without torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from tlkit.audit.gates.gate_report import GateReport
+from tlkit.audit.gates.gate_verdicts import judge_gates
+from tlkit.audit.options import AuditOptions
+from tlkit.audit.rates import METRICS
+from tlkit.errors import PredictionsError, TlkitError
+from tlkit.predictions import Predictions, read_predictions
+from tlkit.recipe.gates_file import GatesFile, load_gates
+from tlkit.runs.run import Run, open_run
+from tlkit.runs.run_options import options_of_run
+
+
+def gate(
+    what: Run | Predictions,
+    gates: str | os.PathLike[str] | GatesFile,
+    *,
+    split: str | None = None,
+    groups: pd.DataFrame | Path | str | None = None,
+    y_true: str = "y_true",
+    y_pred: str = "y_pred",
+    options: AuditOptions | None = None,
+) -> GateReport:
+    """Hold a run, or any predictions, against a file of gates: tolerances, limits, "no worse than".
+
+    Args:
+        what: a run, or predictions with their group columns.
+        gates: the YAML file, such as recipes/gates.yaml.
+        split: of a run: test by default, or val where there is no test split; also the baseline's split.
+        groups: more group columns, as a CSV file or a table keyed by path, to join.
+        y_true: column of the true classes, where the baseline is a file of predictions that has it.
+        y_pred: the same for the predicted classes.
+        options: of the audit behind the gates, where their file states nothing; default: those of the run's recipe, or
+            `AuditOptions()`.
+
+    Returns:
+        The verdict on every gate; `exit_code` is 0 = all pass, 1 = one failed, 3 = not enough data.
+
+    Raises:
+        RecipeError: the file of gates is wrong; all its problems at once.
+        PredictionsError: a column or class of the gates is not in the predictions.
+        RunError: there is no such baseline.
+    """
+    file = gates if isinstance(gates, GatesFile) else load_gates(gates, metrics=METRICS)
+    chosen = split
+    if isinstance(what, Run):
+        chosen = what.judged_split(split)
+        predictions, options = what.predictions(chosen, groups=groups), options or options_of_run(what)
+    else:
+        predictions = what if groups is None else what.with_groups(groups)
+    return judge_gates(predictions, file, baseline=_baseline(file, chosen, (y_true, y_pred)), options=options)
+
+
+def _baseline(file: GatesFile, split: str | None, columns: tuple[str, str]) -> Predictions | None:
+    """Return the predictions that the gates compare with, None where they name none."""
+    worse = file.gates.no_worse_than
+    if worse is None:
+        return None
+    path, where = Path(worse.baseline), file.where("no_worse_than", "baseline")
+    if path.suffix == ".json":
+        raise PredictionsError(
+            f"{where}  {path} holds rates without images, which cannot be paired. Name the run it belongs to, or its "
+            "CSV or Parquet file of predictions."
+        )
+    try:
+        if path.suffix in (".csv", ".parquet"):
+            return _read(path, columns)
+        return open_run(path).predictions(split)
+    except TlkitError as error:
+        raise type(error)(*(f"{where}  {problem}" for problem in error.problems)) from None
+
+
+def _read(path: Path, columns: tuple[str, str]) -> Predictions:
+    """Read a baseline by the columns of what is judged, or else by the usual ones."""
+    y_true, y_pred = columns
+    try:
+        return read_predictions(path, y_true=y_true, y_pred=y_pred)
+    except PredictionsError as error:
+        try:
+            return read_predictions(path)
+        except PredictionsError:
+            raise error from None

@@ -1,0 +1,195 @@
+"""The groups of a repair: what heads are balanced by, and what the worst is one of."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tlkit.audit.group_tables import CROSS, MISSING
+from tlkit.audit.groups.group_columns import MAX_VALUES, By, columns_of
+from tlkit.audit.groups.intersections import by_problems, cells_of
+from tlkit.errors import PredictionsError, first_few
+from tlkit.features.features import Features
+from tlkit.features.folds import assign_folds
+from tlkit.features.repair import Part
+from tlkit.runs.run import Run
+from tlkit.samples import SPLIT, Samples
+
+logger = logging.getLogger(__name__)
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The attribute of every image: one column, or the crossing of several.
+
+    Attributes:
+        by: names of the columns.
+        values: names of the attribute's values; one, "", where there is no attribute.
+        code: value of each image, shape (N,), in the order of the samples.
+    """
+
+    by: tuple[str, ...]
+    values: tuple[str, ...]
+    code: Ints
+
+    @classmethod
+    def of(cls, samples: Samples, by: By | Sequence[By]) -> Grouping:
+        """Cut the columns, all splits together, so that a value means the same in each.
+
+        Raises:
+            PredictionsError: a column is not there, or an image may have several values.
+        """
+        columns = columns_of(by)
+        if not columns:
+            return cls((), ("",), np.zeros(len(samples), dtype=np.int64))
+        if problems := by_problems(samples.groups, columns):
+            raise PredictionsError(*problems)
+        cells = cells_of(samples.groups, columns)
+        if cells.member is not None:
+            raise PredictionsError(
+                f"{CROSS.join(cells.columns)} holds several values an image, so the groups overlap and cannot be "
+                "balanced. Name columns with one value an image."
+            )
+        names = [*(CROSS.join(values) for values in cells.values), MISSING]
+        taken, code = np.unique(np.where(cells.code < 0, len(cells.values), cells.code), return_inverse=True)
+        return cls(cells.columns, tuple(names[i] for i in taken), np.asarray(code, dtype=np.int64))
+
+    def judge_problem(self, samples: Samples, smallest: int) -> str | None:
+        """Return why no head can be chosen and judged with these images; None where it can."""
+        split = samples.table[SPLIT].to_numpy(dtype=str)
+        lacking = [name for name in ("train", "val", "test") if not (split == name).any()]
+        if lacking:
+            return (
+                f"there are no {' and no '.join(lacking)} images. A repair learns from train, is chosen on val and "
+                "judged on test: hold out the rest (data.val, data.test), and fit again."
+            )
+        kinds = self.values if self.by else samples.classes
+        code = self.code if self.by else samples.targets
+        found = code[split == "val"]
+        few = {
+            kinds[i]: int((found == i).sum())
+            for i in np.unique(code[split != "train"]).tolist()
+            if (found == i).sum() < smallest
+        }
+        if not few:
+            return None
+        told = first_few([f"{name} {count}" for name, count in few.items()], most=10)
+        return (
+            f"some groups by {CROSS.join(self.by) or 'class'} have fewer than {smallest} validation images: {told}. "
+            f"It takes {max(smallest - count for count in few.values())} more of the smallest to choose a head for the "
+            "worst of them, or a smaller --min-group-size, with wider intervals."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class GroupedImages:
+    """Images with features, and the groups that the worst is one of.
+
+    Attributes:
+        features: of all splits.
+        samples: the images with features, in the order of the features.
+        attribute: code of each image's value.
+        judged: code of each image's group, -1 = in none.
+        names: of those groups.
+        judged_by: what they are.
+        fold_groups: what folds must not tear apart; None = nothing.
+        seed: of the folds.
+    """
+
+    features: Features
+    samples: Samples
+    attribute: Ints
+    judged: Ints
+    names: tuple[str, ...]
+    judged_by: str
+    fold_groups: tuple[str, ...] | None
+    seed: int
+
+    @classmethod
+    def of(cls, features: Features, samples: Samples, groups: Grouping, run: Run, smallest: int) -> GroupedImages:
+        """Match features with samples, and find the finest groups that val has enough images of."""
+        place = {path: row for row, path in enumerate(samples.paths.tolist())}
+        rows = np.array([place[path] for path in features.path.tolist()], dtype=np.int64)
+        table = samples.table.iloc[rows].reset_index(drop=True)
+        found = Samples(samples.root, samples.classes, table)
+        attribute = groups.code[rows]
+        crossed = found.targets * len(groups.values) + attribute
+        val, judged = (table[SPLIT] == "val").to_numpy(), (table[SPLIT] != "train").to_numpy()
+        finest = np.bincount(crossed[val], minlength=int(crossed.max()) + 1)[np.unique(crossed[judged])]
+        names: list[str]
+        if not groups.by:
+            code, names, what = found.targets, list(samples.classes), "class"
+        elif finest.min() >= smallest and len(finest) <= MAX_VALUES:
+            code, what = crossed, CROSS.join(("class", *groups.by))
+            names = [f"{label}{CROSS}{value}" for label in samples.classes for value in groups.values]
+        else:
+            code, names, what = attribute, list(groups.values), CROSS.join(groups.by)
+            logger.info(
+                "The worst group is one by %s: some of its crossings with the class have fewer than %d "
+                "validation images.",
+                what,
+                smallest,
+            )
+        taken = np.unique(code[judged])
+        position = np.full(len(names), -1, dtype=np.int64)
+        position[taken] = np.arange(len(taken))
+        column = run.recipe.data.group_by
+        tied = None if column is None else tuple(table[column].fillna("").tolist())
+        kept = tuple(names[i] for i in taken)
+        return cls(features, found, attribute, position[code], kept, what, tied, run.recipe.seed)
+
+    def rows(self, split: str) -> Ints:
+        """Return the rows of a split."""
+        return np.flatnonzero(self.samples.table[SPLIT].to_numpy(dtype=str) == split)
+
+    def part(self, split: str, *, folds: int) -> Part:
+        """Return the images of a split to learn from, dealt to folds by class and attribute.
+
+        Raises:
+            DataError: there are too few of them.
+        """
+        rows = self.rows(split)
+        y, attribute = self.samples.targets[rows], self.attribute[rows]
+        tied = None if self.fold_groups is None else [self.fold_groups[row] for row in rows]
+        dealt = assign_folds(
+            self.features.path[rows].tolist(),
+            y * (int(self.attribute.max()) + 1) + attribute,
+            folds=folds,
+            seed=self.seed,
+            groups=tied,
+            digests=self.features.digest[rows].tolist(),
+        )
+        return Part(np.asarray(self.features.x[rows]), y, attribute, dealt.of[0])
+
+    def split(self, split: str) -> Samples:
+        """Return the samples of a split, in the order of `rows`."""
+        table = self.samples.table.iloc[self.rows(split)].reset_index(drop=True)
+        return Samples(self.samples.root, self.samples.classes, table)
+
+
+def crossings(samples: Samples, by: By | Sequence[By]) -> Ints:
+    """Return the crossing of class and attribute of each image, shape (N,); a missing value is a value of its own.
+
+    The numbers that occur are logged.
+
+    Raises:
+        PredictionsError: a column is not there, or an image may have several values.
+    """
+    groups = Grouping.of(samples, by)
+    code = samples.targets * len(groups.values) + groups.code
+    counts = np.bincount(code)
+    held = counts[counts > 0]
+    logger.info(
+        "Groups by %s: %d, of %d to %d training images.",
+        CROSS.join(("class", *groups.by)),
+        len(held),
+        held.min(),
+        held.max(),
+    )
+    return np.asarray(code, dtype=np.int64)

@@ -1,0 +1,115 @@
+"""The pages that a run is read on: the report and the model card, without torch."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from tlkit.audit.error_examples import GroupImages, worst_images
+from tlkit.data.checks.thumbnails import draw_thumbnails
+from tlkit.render.report import write_card, write_report
+from tlkit.runs.run import Run
+
+logger = logging.getLogger(__name__)
+
+
+def report_of(run: Run, split: str | None = None) -> Path:
+    """Write `report.html` about a split, evaluating and auditing it where that is still to do; return its path.
+
+    Raises:
+        RunError: the run has no predictions for it.
+    """
+    split, recipe = run.judged_split(split), run.recipe
+    evidence = run.audit_images(split=split) if recipe.audit.by else ()
+    slices = run.last_slices(split)
+    shown = (*evidence, *((one.images for one in slices.confirmed if one.images) if slices else ()))
+    mistakes = None if shown else worst_images(run.predictions(split))  # else most of them are shown already
+    shown = (*shown, mistakes) if mistakes else shown
+    thumbnails, why = _thumbnails(run, shown, most=recipe.report.thumbnails)
+    return write_report(
+        run.directory.report,
+        title=recipe.report.title or recipe.name,
+        recipe_text=run.directory.recipe.read_text(encoding="utf-8"),
+        environment=run.environment,
+        counts=run.samples.counts(),
+        history=run.history,
+        evaluation=run.evaluation(split),
+        audit=run.get_audit(split),
+        explanation=run.last_explanation(split),
+        repair=run.repair,
+        evidence=evidence,
+        slices=slices,
+        mistakes=mistakes,
+        thumbnails=thumbnails,
+        without_thumbnails=why,
+        set_aside=run.set_aside,
+        leaks=run.leaks.query("split == @split"),
+        notes=_notes(run),
+        attribution=_attribution(run),
+        split=split,
+        chose_epoch=run.chose_epoch(split),
+    )
+
+
+def card_of(run: Run, split: str | None = None, *, intended_use: str | None = None, overwrite: bool = False) -> Path:
+    """Write `MODEL_CARD.md` about a split, evaluating and auditing it where that is still to do; return its path.
+
+    Raises:
+        RunError: the run has no predictions for it, or its card says something else, perhaps edited by hand.
+    """
+    split, recipe = run.judged_split(split), run.recipe
+    return write_card(
+        run.directory.card,
+        name=recipe.report.title or recipe.name,
+        recipe_text=run.directory.recipe.read_text(encoding="utf-8"),
+        environment=run.environment,
+        counts=run.samples.counts(),
+        evaluation=run.evaluation(split),
+        audit=run.get_audit(split),
+        slices=run.last_slices(split),
+        group_columns=run.predictions(split).group_columns,
+        set_aside=len(run.set_aside),
+        leaks=len(run.leaked(split)),
+        intended_use=intended_use or recipe.report.intended_use,
+        overwrite=overwrite,
+        notes=_notes(run),
+        attribution=_attribution(run),
+        split=split,
+        chose_epoch=run.chose_epoch(split),
+    )
+
+
+def _thumbnails(run: Run, shown: tuple[GroupImages, ...], *, most: int) -> tuple[dict[str, str], str]:
+    """Return small pictures by path, and why there are none, in words; "" where there are."""
+    paths = list(dict.fromkeys(path for one in shown for path in one.paths))
+    if not paths:
+        return {}, ""
+    if most == 0:
+        return {}, "The recipe asks for no thumbnails (report.thumbnails: 0), so paths stand in their place."
+    root = run.samples.root
+    drawn = draw_thumbnails(root, paths, most=most)
+    if drawn:
+        return drawn, ""
+    logger.warning("None of the images to show is at %s any more: the report names them without thumbnails.", root)
+    return {}, f"The images are no longer at {root}, so paths stand in place of thumbnails."
+
+
+def _notes(run: Run) -> list[str]:
+    notes = []
+    weights = run.environment.get("weights", {})
+    if weights.get("non_commercial"):
+        notes.append(f"The backbone's weights are licensed {weights['license']}: no commercial use.")
+    if weights.get("source") == "none":
+        notes.append("The backbone started from random weights.")
+    card = run.directory.model / "model.json"
+    chosen = run.directory.read_json(card).get("head", {}).get("sentence") if card.is_file() else None
+    if chosen:
+        notes.append(chosen)
+    if run.status == "interrupted":
+        notes.append("Training was interrupted; these are the best weights up to then.")
+    return notes
+
+
+def _attribution(run: Run) -> str | None:
+    path = run.directory.attribution
+    return path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else None

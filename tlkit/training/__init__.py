@@ -1,0 +1,1 @@
+"""Training: `fit` and its steps, the trainer, checkpoints, several processes."""

@@ -1,0 +1,197 @@
+"""What happens beside training: metrics written down, a polite stop on Ctrl-C, one line per epoch."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tlkit.data.loading.batch import Batch
+from tlkit.lightning import EarlyStopping, RichProgressBar, pl
+from tlkit.models.classifier import Classifier
+from tlkit.runs import RunDirectory
+from tlkit.tracking import Tracker
+from tlkit.training.launch import is_nonzero_rank
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = (
+    "epoch",
+    "train_loss",
+    "val_loss",
+    "val_accuracy",
+    "val_worst_group_accuracy",
+    "val_worst_group_accuracy_low",
+    "val_worst_group_accuracy_high",
+    "learning_rate",
+)
+
+
+class StopRequested(Exception):
+    """The user asked for training to stop; what has been learnt so far is kept."""
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar on stderr, whose epochs count from 1, as those of the log and of `metrics.csv` do."""
+
+    def __init__(self) -> None:
+        super().__init__(console_kwargs={"stderr": True})
+
+    def _get_train_description(self, current_epoch: int) -> str:  # of Lightning 2.6, whose own counts from 0
+        text = f"Epoch {current_epoch + 1} of {self.trainer.max_epochs}"
+        return f"{text:{len(self.validation_description)}}"
+
+
+class MetricsRecorder(pl.Callback):
+    """Write one row of metrics per finished epoch to `metrics.csv` and to the tracker; epochs count from 1.
+
+    The learning rate in it is the one that the epoch's last batch was trained at.
+
+    The rows travel in the checkpoints, so that a resumed run neither repeats nor loses an epoch.
+    """
+
+    def __init__(self, directory: RunDirectory, tracker: Tracker) -> None:
+        self.directory = directory
+        self.tracker = tracker
+        self.rows: list[dict[str, float]] = []
+        self._rate = math.nan  # of the batch in work; after it the schedule has gone on, into the next phase at its end
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the highest learning rate that the batch is trained at."""
+        self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Record the epoch that has just ended; of several ranks, rank 0 writes."""
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        values["learning_rate"] = self._rate
+        epoch = trainer.current_epoch + 1
+        row = {"epoch": epoch, **{name: values[name] for name in COLUMNS if name in values}}
+        self.rows.append(row)
+        if not trainer.is_global_zero:
+            return
+        table = pd.DataFrame(self.rows).to_csv(index=False, lineterminator="\n")
+        self.directory.write_text(self.directory.metrics, table)
+        track(self.tracker, row)
+        shown = ", ".join(f"{name} {row[name]:z.4g}" for name in COLUMNS[1:] if name in row)
+        logger.info("Epoch %d of %d: %s", epoch, trainer.max_epochs, shown)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the rows of the run that is resumed."""
+        self.rows = list(state_dict["rows"])
+
+
+def track(tracker: Tracker, row: Mapping[str, float]) -> None:
+    """Give a tracker the metrics of one epoch."""
+    tracker.log_metrics({name: value for name, value in row.items() if name != "epoch"}, epoch=int(row["epoch"]))
+
+
+class LastBatch(pl.Callback):
+    """Remember which images the batch in work holds, so that an error can name them.
+
+    Attributes:
+        index: rows of the training split, shape (B,).
+    """
+
+    def __init__(self) -> None:
+        self.index: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Note the batch that is about to be trained on."""
+        self.index = batch.index.cpu().numpy()
+
+
+class EarlyStoppingInLastPhase(EarlyStopping):
+    """Stop early in the last phase only: a probe that no longer improves is no reason to leave out the fine-tuning."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the validation, if the last phase has begun."""
+        if _in_last_phase(trainer, pl_module):
+            super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the epoch, if the last phase has begun."""
+        if _in_last_phase(trainer, pl_module):
+            super().on_train_epoch_end(trainer, pl_module)
+
+
+def _in_last_phase(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
+    return not isinstance(module, Classifier) or trainer.current_epoch >= module.phases[-1].first_epoch
+
+
+class PoliteStop(pl.Callback):
+    """Note that Ctrl-C (or SIGTERM) asks for training to end; a second Ctrl-C ends it at once.
+
+    It is `KeepCheckpoints` that stops, after it has written where: at the end of the batch, or, where that was the
+    epoch's last one, after the validation that follows, so that no epoch is lost.
+
+    Attributes:
+        requested: whether training is to stop.
+        terminated: whether it was SIGTERM that asked, which means the whole process.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.terminated = False
+        self._listens = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take SIGTERM back from Lightning (2.6.6), which starts a collective in its handler: then ranks deadlock."""
+        if self._listens:
+            signal.signal(signal.SIGTERM, self._handle)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Catch the signals while the block runs. Outside the main thread signals cannot be caught, and are not."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
+            signal.signal(number, self._handle)
+        self._listens = True
+        try:
+            yield
+        finally:
+            self._listens = False
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def pass_on(self) -> None:
+        """Let SIGTERM go where it would have gone, now that all is stored: a script must not take it for Ctrl-C.
+
+        Raises:
+            SystemExit: nobody else has asked to handle the signal; the exit code is the shell's, 128 + 15.
+        """
+        if not self.terminated:
+            return
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            raise SystemExit(128 + signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.terminated = self.terminated or number == signal.SIGTERM
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        logger.log(
+            logging.DEBUG if is_nonzero_rank() else logging.WARNING,
+            "Stopping at the end of this batch, or of the validation that is going on; what has been learnt is kept. "
+            "Press Ctrl-C again to stop at once.",
+        )

@@ -1,0 +1,426 @@
+"""Checkpoints that survive: whole or not there, with their sha256 beside them, and always an earlier one to go back to.
+
+A checkpoint's name says how far it is: `epoch-0003.ckpt` is the end of epoch 3, `epoch-0004-batch-000120.ckpt` a point
+within epoch 4. Names sort in the order of training.
+
+A checkpoint holds the optimizer and the weights that training changes. Of the weights that stay frozen it holds the
+sha256, and it loads only onto weights with that sha256: with a frozen backbone it is kilobytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
+
+import torch
+
+from tlkit.disk import whole_file, write_text
+from tlkit.errors import RunError
+from tlkit.lightning import Checkpoint, CheckpointIO, pl
+from tlkit.models.weights.weight_files import tensors_digest
+from tlkit.training.callbacks import MetricsRecorder, PoliteStop, StopRequested
+from tlkit.training.prepare import Prepared
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 2
+PATTERN = "epoch-*.ckpt"
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenWeights:
+    """The tensors of a classifier that training leaves as they are; the default is none.
+
+    Attributes:
+        tensors: the tensors by their names in the classifier's state dict.
+        digest: sha256 (hex) of the network's part of them; see `tensors_digest`.
+    """
+
+    tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    digest: str = tensors_digest({})
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> FrozenWeights:
+        """Return the frozen tensors of a run's classifier, and of the moving average where there is one.
+
+        Several processes take their weights from the first one after a checkpoint is loaded, so theirs are whole: none
+        counts as frozen.
+        """
+        if prepared.world.size > 1:
+            return cls()
+        tensors = prepared.classifier.frozen_tensors()
+        own = {name: tensor for name, tensor in tensors.items() if name.startswith("network.")}
+        return cls(tensors, tensors_digest(own))  # the average's are copies
+
+    def removed(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return a classifier's state dict without the frozen tensors."""
+        return {name: tensor for name, tensor in state.items() if name not in self.tensors}
+
+    def completed(self, checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Return a checkpoint with the frozen tensors in its state dict.
+
+        Args:
+            checkpoint: what `read_checkpoint` has read.
+            path: its file, for the message.
+
+        Raises:
+            RunError: the checkpoint belongs on other frozen weights.
+        """
+        self.require(checkpoint, path)
+        return {**checkpoint, "state_dict": {**self.tensors, **checkpoint["state_dict"]}}
+
+    def require(self, checkpoint: Mapping[str, Any], path: Path) -> None:
+        """Refuse a checkpoint that belongs on other frozen weights.
+
+        Raises:
+            RunError: it does.
+        """
+        written = checkpoint["tlkit"]["frozen_weights"]
+        if written != self.digest:
+            raise RunError(
+                f"{path} holds only the weights that training changes, and the frozen ones of this model are not those "
+                f"that it was trained on: their sha256 is {self.digest[:12]} instead of {written[:12]}. Use the "
+                "model.weights that the run was started with, or start a new run under another name."
+            )
+
+
+class DurableCheckpointIO(CheckpointIO):
+    """Write a checkpoint whole or not at all, and read nothing that could run code.
+
+    It is written under another name in the same folder, forced to the disk, and only then given its name; its sha256
+    lies beside it as `NAME.sha256`, which `sha256sum --check` reads. Lightning's own writes to `$TMPDIR` and moves.
+
+    Args:
+        frozen: the weights that the run's checkpoints leave out; a checkpoint that is loaded is completed by them.
+    """
+
+    def __init__(self, frozen: FrozenWeights) -> None:
+        self._frozen = frozen
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            RunError: it cannot be written, for example on a full disk; what was there before is untouched.
+        """
+        path = Path(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as partial:
+                with partial.open("wb") as file:
+                    hashed = _HashedFile(file)
+                    torch.save(checkpoint, cast(BinaryIO, hashed))
+                    hashed.finish()
+                write_text(digest_path(path), f"{hashed.hexdigest}  {path.name}\n")
+        except OSError as error:
+            raise RunError(
+                f"{path} cannot be written: {error.strerror or error}. The checkpoints before it are kept. "
+                "Free some space, then continue with --resume."
+            ) from error
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint; only tensors and plain values are taken, whatever `weights_only` says.
+
+        Raises:
+            RunError: it belongs on other frozen weights.
+        """
+        return self._frozen.completed(read_checkpoint(Path(path), map_location=map_location or "cpu"), Path(path))
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete a checkpoint and its digest."""
+        Path(path).unlink(missing_ok=True)
+        digest_path(Path(path)).unlink(missing_ok=True)
+
+
+class _HashedFile:
+    """What torch writes to: takes the sha256 on the way, and keeps an error of the disk until torch is done.
+
+    An error that is raised while torch's archive writer calls back reaches the user as "unexpected pos" (torch 2.13).
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write and hash; after an error, do nothing."""
+        if self._error is None:
+            try:
+                self._file.write(data)
+                self._digest.update(data)
+            except OSError as error:
+                self._error = error
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing; `finish` does."""
+
+    def finish(self) -> None:
+        """Hand everything to the system.
+
+        Raises:
+            OSError: something could not be written.
+        """
+        if self._error is not None:
+            raise self._error
+        self._file.flush()
+
+    @property
+    def hexdigest(self) -> str:
+        """The sha256 of what was written."""
+        return self._digest.hexdigest()
+
+
+class KeepCheckpoints(Checkpoint):
+    """Keep the newest checkpoint, the one before it, and the best epochs that each of the two knows of.
+
+    Which epoch is the best depends on the monitored figures alone, never on where the run's directory lies.
+
+    Attributes:
+        folder: where the checkpoints are.
+        best: file name of the best epoch's checkpoint; "" before the first epoch ends.
+        best_value: its monitored figure; NaN where nothing is monitored.
+        ranked: file names and figures of the `best_epochs` best epochs, best first; empty where nothing is monitored.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        origin: str,
+        frozen: FrozenWeights,
+        monitor: str | None,
+        mode: Literal["min", "max"],
+        every_steps: int | None,
+        stop: PoliteStop,
+        best_epochs: int = 1,
+    ) -> None:
+        """Say what to keep.
+
+        Args:
+            folder: where to write.
+            origin: what identifies the run; see `origin_of`.
+            frozen: the weights that checkpoints leave out.
+            monitor: figure that chooses the best epoch; None = the last epoch is the best.
+            mode: whether a small or a large figure is good.
+            every_steps: write a checkpoint after so many optimizer steps, too; None = at the end of epochs only.
+            stop: says whether training is to stop; then a checkpoint is written where it stops.
+            best_epochs: how many of the best epochs to keep.
+        """
+        self.folder = folder
+        self.best, self.best_value = "", math.nan
+        self._origin, self._monitor, self._mode, self._every = origin, monitor, mode, every_steps
+        self._frozen, self._stop = frozen, stop
+        self.ranked: list[tuple[str, float]] = []
+        self._best_epochs = best_epochs
+        self._needed: list[set[str]] = []  # what the newest two checkpoints need, older first
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Remember which checkpoint the run was resumed from: it stays until two others are there."""
+        if trainer.ckpt_path:
+            self._needed = [{Path(trainer.ckpt_path).name, *self._best}]
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write a checkpoint from within the epoch where one is due; never between two steps' gradients.
+
+        Raises:
+            StopRequested: the user asked for training to stop. Lightning calls this callback last, so that all others
+                are done with the batch.
+        """
+        stops = self._stops(trainer)
+        due = stops or (self._every and trainer.global_step % self._every == 0)
+        whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if due and whole_step and not trainer.is_last_batch:
+            self._save(trainer, f"epoch-{trainer.current_epoch + 1:04d}-batch-{batch_idx + 1:06d}.ckpt")
+        if stops and not trainer.is_last_batch:
+            raise StopRequested
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write a checkpoint of the whole epoch, and decide whether it is the best.
+
+        Raises:
+            StopRequested: the user asked for training to stop at the epoch's last batch or during its validation.
+        """
+        name = f"epoch-{trainer.current_epoch + 1:04d}.ckpt"
+        value = math.nan if self._monitor is None else float(trainer.callback_metrics[self._monitor])
+        if not self.best or self._monitor is None or self._better(value):
+            self.best, self.best_value = name, value
+        if not math.isnan(value):
+            sign = 1 if self._mode == "min" else -1
+            self.ranked = sorted([*self.ranked, (name, value)], key=lambda one: sign * one[1])[: self._best_epochs]
+        self._save(trainer, name)
+        if trainer.current_epoch + 1 < (trainer.max_epochs or 0) and self._stops(trainer):
+            raise StopRequested
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best epochs so far."""
+        ranked = [list(one) for one in self.ranked]
+        return {"best": self.best, "best_value": self.best_value, "ranked": ranked}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the best epochs of the run that is resumed."""
+        self.best, self.best_value = state_dict["best"], state_dict["best_value"]
+        self.ranked = _ranked(state_dict)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Leave out the frozen weights, and add what the checkpoint belongs to."""
+        checkpoint["state_dict"] = self._frozen.removed(checkpoint["state_dict"])
+        checkpoint["tlkit"] = {
+            "format_version": FORMAT_VERSION,
+            "origin": self._origin,
+            "frozen_weights": self._frozen.digest,
+        }
+
+    @property
+    def _best(self) -> set[str]:
+        return {self.best, *(name for name, _ in self.ranked)}
+
+    def _stops(self, trainer: pl.Trainer) -> bool:
+        """Return whether any process was asked to stop: all stop at the same batch."""
+        return bool(trainer.strategy.reduce_boolean_decision(self._stop.requested, all=False))
+
+    def _better(self, value: float) -> bool:
+        if math.isnan(self.best_value):
+            return not math.isnan(value)
+        return value < self.best_value if self._mode == "min" else value > self.best_value
+
+    def _save(self, trainer: pl.Trainer, name: str) -> None:
+        trainer.save_checkpoint(self.folder / name)
+        self._needed = [*self._needed[-1:], {name, *self._best}]
+        if trainer.is_global_zero:
+            needed = set().union(*self._needed)
+            for path in self.folder.glob(PATTERN):
+                if path.name not in needed:
+                    trainer.strategy.checkpoint_io.remove_checkpoint(path)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run goes on.
+
+    Attributes:
+        path: the checkpoint.
+        best: the best epoch's checkpoint; None before the first epoch has ended.
+        stopped_early: whether early stopping had ended training.
+        words: the place, in words.
+        rows: the metrics of the epochs that have ended.
+        ranked: file names and monitored figures of the best epochs that were kept, best first.
+    """
+
+    path: Path
+    best: Path | None
+    stopped_early: bool
+    words: str
+    rows: tuple[Mapping[str, float], ...]
+    ranked: tuple[tuple[str, float], ...]
+
+
+def find_start(folder: Path, *, origin: str) -> Start | None:
+    """Return a run's newest checkpoint that is whole; what was trained after it is trained again, to the same bits.
+
+    A checkpoint counts if its sha256 is the one beside it, if it was written by this very run, and if the best epoch
+    that it knows of is whole, too. Any other is named in the log.
+
+    Raises:
+        RunError: a checkpoint is of another format than this version of tlkit writes.
+    """
+    for path in sorted(folder.glob(PATTERN), reverse=True):
+        try:
+            checkpoint = _read_own(path, origin=origin)
+            keeper = checkpoint["callbacks"][KeepCheckpoints.__qualname__]
+            best = folder / keeper["best"] if keeper["best"] else None
+            if best is not None and best != path:
+                _read_own(best, origin=origin)
+        except _UnusableError as error:
+            logger.warning("%s Looking for an earlier checkpoint.", error)
+            continue
+        batch = path.stem.partition("-batch-")[2]
+        words = (
+            f"batch {int(batch)} of epoch {checkpoint['epoch'] + 1}" if batch else f"epoch {checkpoint['epoch'] + 1}"
+        )
+        states = checkpoint["callbacks"].items()
+        stopped = any(state.get("stopped_epoch", 0) > 0 for key, state in states if key.startswith("EarlyStopping"))
+        rows = checkpoint["callbacks"][MetricsRecorder.__qualname__]["rows"] if best is not None else ()
+        return Start(path, best, stopped, words, tuple(rows), tuple(_ranked(keeper)))
+    return None
+
+
+def read_whole(path: Path, *, origin: str, frozen: FrozenWeights) -> dict[str, Any] | None:
+    """Return a checkpoint of a run, without the frozen weights.
+
+    Args:
+        path: the file.
+        origin: what identifies the run; see `origin_of`.
+        frozen: the weights that it must belong on.
+
+    Returns:
+        The checkpoint; None, and a line in the log, where it is missing, damaged or another run's.
+
+    Raises:
+        RunError: it is of another format than this version of tlkit writes, or belongs on other frozen weights.
+    """
+    try:
+        checkpoint = _read_own(path, origin=origin)
+        frozen.require(checkpoint, path)
+        return checkpoint
+    except _UnusableError as error:
+        logger.warning("%s It is left out.", error)
+        return None
+
+
+def _ranked(state: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return the best epochs that a keeper's state holds; one that was written before there were several has none."""
+    return [(str(name), float(value)) for name, value in state.get("ranked", ())]
+
+
+def read_checkpoint(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a checkpoint of tensors and plain values."""
+    checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+    return checkpoint
+
+
+def digest_path(path: Path) -> Path:
+    """Return the file that holds a checkpoint's sha256."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+class _UnusableError(Exception):
+    """A checkpoint is missing, damaged or another run's; the message says which and why."""
+
+
+def _read_own(path: Path, *, origin: str) -> dict[str, Any]:
+    """Read a checkpoint of this run, after its sha256 is found right."""
+    try:
+        noted = digest_path(path).read_text(encoding="utf-8").split()
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _UnusableError(f"{path} cannot be checked ({getattr(error, 'strerror', None) or error}).") from None
+    if noted[:1] != [digest]:
+        raise _UnusableError(f"{path} is damaged: its sha256 is not the one in {digest_path(path).name}.")
+    try:
+        checkpoint = read_checkpoint(path)
+        version, written_for = int(checkpoint["tlkit"]["format_version"]), checkpoint["tlkit"]["origin"]
+    except Exception as error:  # torch raises a different kind for every damage
+        raise _UnusableError(f"{path} is not a checkpoint of tlkit ({type(error).__name__}).") from error
+    if version != FORMAT_VERSION:
+        by = "an earlier" if version < FORMAT_VERSION else "a newer"
+        raise RunError(
+            f"{path} was written by {by} tlkit, in format {version} of checkpoints; this one reads format "
+            f"{FORMAT_VERSION}. Continue the run with the tlkit that started it, or start it again with --overwrite."
+        )
+    if written_for != origin:
+        raise _UnusableError(f"{path} belongs to another run: its recipe, images or weights are others.")
+    return checkpoint

@@ -1,0 +1,150 @@
+"""Training in several ranks: the process group, the task that rank 0 sends to the others, and what a trainer is given.
+
+Torchrun starts the ranks. Rank 0 reads the data, sends the task, writes the run, predicts and evaluates.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+
+from tlkit.errors import RunError
+from tlkit.inference.devices import LightningPrecision
+from tlkit.lightning import DDPStrategy, TorchElasticEnvironment
+from tlkit.recipe import Recipe
+from tlkit.samples import Samples
+from tlkit.training.compute_format import Speed
+from tlkit.training.launch import World, torchrun_world
+from tlkit.training.worst_group_metric import WorstGroup
+
+TIMEOUT = timedelta(hours=2)
+"""How long a rank waits for another that lives: the others wait while rank 0 checks all images."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What rank 0 sends to the others.
+
+    Attributes:
+        recipe: the recipe.
+        samples: all images with their splits, as rank 0 found them.
+        classifier: the arguments of its Classifier, as a checkpoint holds them.
+        device: "cpu" or "cuda".
+        precision: Lightning's word for it.
+        steps_per_epoch: optimizer steps per epoch.
+        folder: the run's directory.
+        origin: what identifies the run.
+        checkpoint: where to go on; None = at the start.
+        speed: memory format and compilation.
+        worst: watches the worst group of val; None = nothing asks for it.
+    """
+
+    recipe: Recipe
+    samples: Samples
+    classifier: Mapping[str, Any]
+    device: str
+    precision: LightningPrecision
+    steps_per_epoch: int
+    folder: Path
+    origin: str
+    checkpoint: Path | None
+    speed: Speed
+    worst: WorstGroup | None
+
+
+def trainer_arguments(world: World, *, several_phases: bool, sharded: bool) -> dict[str, Any]:
+    """Return the arguments of a Lightning trainer that follow from the processes.
+
+    Args:
+        world: the processes that train together.
+        several_phases: whether another part of the network learns at another time, so that DDP cannot wait for a
+            gradient of every parameter.
+        sharded: whether each process holds a part of the weights only.
+    """
+    if world.size == 1:
+        return {"devices": 1}
+    environment = TorchElasticEnvironment()
+    strategy = DDPStrategy(cluster_environment=environment, find_unused_parameters=several_phases)
+    if sharded:
+        from tlkit.training.sharded import ShardedStrategy  # with torch's sharded tensors
+
+        strategy = ShardedStrategy(cluster_environment=environment)
+    return {
+        "inference_mode": not sharded,  # gathered weights that were inference tensors could not be trained on
+        "devices": world.local_size,
+        "num_nodes": world.nodes,
+        "strategy": strategy,
+        "use_distributed_sampler": False,
+    }
+
+
+@contextmanager
+def leading(world: World, task: Task) -> Iterator[None]:
+    """Send the task to the other ranks, and be in one process group with them while the block runs.
+
+    Raises:
+        RunError: another rank has died or failed.
+    """
+    if world.size == 1:
+        yield
+        return
+    try:
+        with joined():
+            distributed.broadcast_object_list([task], src=0)
+            yield
+    except Exception as error:
+        if not lost_connection(error):
+            raise
+        raise RunError(
+            "The connection to another process of this run broke: it has died, or its own message stands above. What "
+            "was saved is kept: continue with --resume."
+        ) from error
+
+
+def release_ranks() -> None:
+    """Let the ranks that torchrun has started beside this one end, because there is nothing for them to train."""
+    world = torchrun_world()
+    if world is not None and world.size > 1:
+        with joined():
+            distributed.broadcast_object_list([None], src=0)
+
+
+def receive_task() -> Task | None:
+    """Return what rank 0 sends; None = there is nothing to train."""
+    received: list[Task | None] = [None]
+    distributed.broadcast_object_list(received, src=0)
+    return received[0]
+
+
+def gather_objects(value: Any, world: World) -> list[Any]:
+    """Return every rank's value, by rank; all of them must call."""
+    if world.size == 1:
+        return [value]
+    values: list[Any] = [None] * world.size
+    distributed.all_gather_object(values, value)
+    return values
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Be in the process group of torchrun's ranks while the block runs."""
+    has_gpu = torch.cuda.is_available()
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo", timeout=TIMEOUT)
+    try:
+        yield
+    finally:
+        if not has_gpu or sys.exc_info()[0] is None:  # nccl waits for processes that have died
+            distributed.destroy_process_group()
+
+
+def lost_connection(error: BaseException) -> bool:
+    """Return whether an error says that another rank is gone."""
+    return isinstance(error, distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))

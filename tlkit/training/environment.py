@@ -1,0 +1,133 @@
+"""What a run was made with: versions, commit, hardware, data and weights."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import tlkit
+from tlkit.data.sources.manifest import digest_of
+from tlkit.models.weights.weight_files import WeightsFacts
+from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "pytorch-lightning",
+    "albumentations",
+    "opencv-python-headless",
+    "pillow",
+    "scikit-learn",
+    "numpy",
+    "pandas",
+    "wandb",
+    "onnxruntime",
+)
+
+
+def describe_environment(
+    samples: Samples,
+    *,
+    weights: WeightsFacts,
+    device: str,
+    precision: str,
+    processes: int,
+    set_aside: int,
+    sources: Sequence[Path] = (),
+) -> dict[str, Any]:
+    """Return all that is needed to tell two runs apart, as plain JSON values.
+
+    Args:
+        samples: the images of the run, all splits.
+        weights: what the backbone started from.
+        device: where it trained, such as "cpu".
+        precision: Lightning's word for it, such as "bf16-mixed".
+        processes: how many trained together.
+        set_aside: number of images that could not be read.
+        sources: files that say which images there are, what they show and how they are split; their digests
+            are recorded.
+    """
+    return {
+        "tlkit": tlkit.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "device": device,
+        "device_name": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "precision": precision,
+        "processes": processes,
+        "data": {
+            "root": str(samples.root),
+            "images": len(samples),
+            "set_aside": set_aside,
+            "fingerprint": fingerprint(samples),
+            "sources": {str(file): digest_of(file) for file in sources},
+        },
+        "weights": {**weights.to_dict(), "non_commercial": weights.non_commercial},
+    }
+
+
+def with_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the environment of a run that is resumed, with a warning of everything that may move its last digits.
+
+    Args:
+        before: the environment that the run was started (or last resumed) in.
+        now: the environment of this process.
+
+    Returns:
+        `now`, with one mapping of changes (name: "old → new") per resumption in "changed_on_resume".
+    """
+    named = {"tlkit": "tlkit", "python": "Python", "device": "device", "precision": "precision"}
+    pairs = {word: (before.get(key), now.get(key)) for key, word in named.items()}
+    packages = [name for name in now["packages"] if name not in ("pandas", "wandb")]  # these touch no weight
+    pairs |= {name: (before.get("packages", {}).get(name), now["packages"][name]) for name in packages}
+    changes = {name: f"{old} → {new}" for name, (old, new) in pairs.items() if old != new}
+    if changes:
+        logger.warning(
+            "The run was started with something else: %s. It may end in other digits than a run that never stopped.",
+            ", ".join(f"{name} {change}" for name, change in changes.items()),
+        )
+    earlier = list(before.get("changed_on_resume", []))
+    listed = [*earlier, changes] if changes else earlier
+    return {**now, "changed_on_resume": listed} if listed else dict(now)
+
+
+def fingerprint(samples: Samples) -> str:
+    """Return the sha256 (hex) over every image's path, label, split and content digest, in path order."""
+    rows = samples.table[[PATH, LABEL, SPLIT, DIGEST]].astype(str).sort_values(PATH)
+    return hashlib.sha256("\n".join("\t".join(row) for row in rows.itertuples(index=False)).encode()).hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Return the commit of the working directory's git checkout, with "+changes" where it has any; None outside one."""
+    try:
+        head = _git("rev-parse", "HEAD")
+        return f"{head}+changes" if _git("status", "--porcelain", "--untracked-files=no") else head
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=10)  # noqa: S603, S607
+    return done.stdout.strip()

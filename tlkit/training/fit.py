@@ -1,0 +1,110 @@
+"""`fit`: from a recipe to a run. Load the dataset, prepare, embed or train, predict, judge, report.
+
+This module holds the steps that need no torch: the arguments, the run directory and the dataset. `run_training` holds
+those that do. Errors in a recipe, a run directory or the data are therefore reported before torch is imported.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.errors import RunError
+from tlkit.process_state import preserved_process_state
+from tlkit.recipe import Recipe, load_recipe
+from tlkit.training.launch import is_nonzero_rank, launch_needed, processes_to_start, torchrun_world
+
+if TYPE_CHECKING:
+    from tlkit.runs.run import Run
+
+logger = logging.getLogger(__name__)
+
+
+@preserved_process_state()
+def fit(
+    recipe: str | Path | Recipe,
+    overrides: Mapping[str, Any] | Iterable[str] = (),
+    *,
+    runs_dir: str | Path = "runs",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+    on_check: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Fine-tune a backbone as a recipe says, predict, evaluate, audit and report.
+
+    Args:
+        recipe: a recipe file, or a recipe already loaded.
+        overrides: changes to a recipe file: `{"train.epochs": 3}` or `["train.epochs=3"]`.
+        runs_dir: folder that the run directory is made in, under the recipe's name.
+        resume: continue a run that was stopped, from its newest checkpoint; it ends as if it had never stopped.
+        overwrite: replace an earlier run of this name.
+        progress: draw progress bars on stderr.
+        on_check: called with (images checked, images in all) while the images are checked.
+
+    Ctrl-C ends training after the batch at hand; what was learnt is stored, judged and returned as an interrupted run.
+    SIGTERM does the same, and then goes on to the process: `SystemExit`, or the handler that was set before.
+
+    Where torchrun has started several processes, it returns in rank 0; the others end with the training.
+
+    Raises:
+        TlkitError: the recipe, the data, the weights or the run directory cannot be used, or the recipe asks for
+            several processes outside torchrun; nothing is lost.
+        SystemExit: torchrun has started this process, it is not rank 0, and training is over.
+
+    Example:
+        >>> run = fit("recipes/quickstart.yaml", {"train.epochs": 3})  # doctest: +SKIP
+        >>> run.evaluate().accuracy.format()  # doctest: +SKIP
+        '0.885 [0.805, 0.936]'
+    """
+    if is_nonzero_rank():  # it reads nothing, so that what is wrong is said once
+        from tlkit.training.nonzero_rank import run_nonzero_rank
+
+        run_nonzero_rank()
+    given, overrides = recipe, overrides if isinstance(overrides, Mapping) else list(overrides)
+    if isinstance(recipe, Recipe):
+        if overrides:
+            raise RunError(
+                "Overrides change a recipe file; this recipe is already loaded. Pass the file's path instead."
+            )
+    else:
+        recipe = load_recipe(recipe, overrides)
+    if resume and overwrite:
+        raise RunError("--resume continues a run and --overwrite replaces it. Use one of them.")
+    processes = processes_to_start(recipe)
+    if processes > 1:
+        raise launch_needed(processes, given, overrides, resume=resume, overwrite=overwrite)
+    from tlkit.preflight.recipe_dataset import load_dataset
+    from tlkit.preflight.recipe_queries import can_use_cache
+    from tlkit.runs import RunDirectory, write_lock
+    from tlkit.runs.lifecycle import delete_replaced, open_to_resume, require_same_data, restore_replaced
+
+    path = Path(runs_dir) / recipe.name
+    if not resume:
+        RunDirectory.require_free(path, overwrite=overwrite)
+    with write_lock(path):
+        restore_replaced(path)
+        if not resume:
+            RunDirectory.require_free(path, overwrite=overwrite)  # again: before the lock, another process could write
+        elif open_to_resume(path, recipe).status == "finished":
+            logger.info("%s is finished; there is nothing to resume.", path)
+            if torchrun_world() is not None:
+                from tlkit.training.distributed import release_ranks
+
+                release_ranks()
+            from tlkit.runs.run import Run
+
+            return Run(RunDirectory.open(path))
+        # The search for edited copies among cached features uses thumbnails, which the check makes in passing.
+        dataset = load_dataset(recipe, looks=can_use_cache(recipe), progress=on_check)
+        if resume:
+            require_same_data(RunDirectory.open(path), dataset.samples)
+
+        from tlkit.training.run_training import run_training  # imports torch
+
+        run = run_training(recipe, path, dataset, resume=resume, progress=progress)
+        if resume:
+            delete_replaced(path)
+        return run

@@ -1,0 +1,167 @@
+"""A greedy soup: the mean of the best epochs' weights, as far as validation gains by it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from tlkit.data.loading.batch import Batch
+from tlkit.data.loading.datamodule import ImageFolderDataModule
+from tlkit.lightning import pl
+from tlkit.models.averaging import mean_of, moved_statistics, renew_statistics
+from tlkit.training.checkpoints import FrozenWeights, read_whole
+from tlkit.training.prepare import Prepared
+from tlkit.training.resume import origin_of
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One epoch that was tried.
+
+    Attributes:
+        epoch: the epoch, from 1.
+        value: the monitored figure on the validation images with it in the mean.
+        taken: whether it stayed in.
+    """
+
+    epoch: int
+    value: float
+    taken: bool
+
+
+@dataclass(frozen=True)
+class Soup:
+    """Which epochs make up a model.
+
+    Attributes:
+        monitor: "val_loss" or "val_accuracy".
+        tried: the epochs in the order in which they were tried, the best one first.
+        statistics: layers whose running statistics were computed anew for each mean.
+    """
+
+    monitor: str
+    tried: tuple[Tried, ...]
+    statistics: int
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """The epochs in the mean, in order."""
+        return tuple(sorted(one.epoch for one in self.tried if one.taken))
+
+    @property
+    def best_value(self) -> float:
+        """The figure of the best epoch alone."""
+        return self.tried[0].value
+
+    @property
+    def value(self) -> float:
+        """The figure of the mean; never worse than that of the best epoch."""
+        return next(one.value for one in reversed(self.tried) if one.taken)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"format_version": FORMAT_VERSION, **asdict(self), "epochs": self.epochs, "value": self.value}
+
+
+def make_soup(
+    prepared: Prepared, batches: pl.LightningDataModule, folder: Path, ranked: Sequence[tuple[str, float]]
+) -> Soup | None:
+    """Average the best epochs greedily, and leave the mean in the classifier.
+
+    Wortsman et al. 2022, "Model soups", recipe 1: the epochs are tried from the best down, and each stays in the mean
+    if validation is not worse with it. The best epoch is the start, so the mean is never worse than it on the images
+    that chose it; how good it is, other images must say. Running statistics of batch normalisation that moved in
+    training are computed anew for each mean, on the training images as evaluation sees them. All figures are float32.
+
+    Args:
+        prepared: the recipe, made concrete; its classifier holds the best epoch's weights.
+        batches: gives the validation batches.
+        folder: the checkpoints.
+        ranked: file names and figures of the best epochs, best first.
+
+    Returns:
+        What was tried; None where there are not two checkpoints to average.
+
+    Raises:
+        RunError: a checkpoint belongs on other frozen weights.
+    """
+    origin, classifier, frozen = origin_of(prepared), prepared.classifier, FrozenWeights.of(prepared)
+    found = [read_whole(folder / name, origin=origin, frozen=frozen) for name, _ in ranked]
+    kept = [(checkpoint["epoch"] + 1, checkpoint["state_dict"]) for checkpoint in found if checkpoint is not None]
+    if len(kept) < 2 or found[0] is None:
+        logger.warning("There are not two epochs to average; the model is the best epoch's.")
+        return None
+    logger.info("Averaging the best %d epochs, as far as validation gains by it.", len(kept))
+    monitor = prepared.recipe.train.monitor
+    classifier.to(prepared.device)
+    moved = moved_statistics(classifier, [state for _, state in kept])
+    own = {id(module) for module in classifier.judged.modules()}
+    layers = [module for module in moved if id(module) in own]
+    taken = [kept[0][1]]
+    best = _figure(prepared, batches, monitor)
+    tried = [Tried(kept[0][0], best, taken=True)]
+    current = {name: value.clone() for name, value in classifier.state_dict().items()}
+    for epoch, state in kept[1:]:
+        classifier.load_state_dict({**frozen.tensors, **mean_of([*taken, state])})
+        if layers:
+            renew_statistics(classifier.judged, layers, _training_images(prepared))
+        value = _figure(prepared, batches, monitor)
+        stays = value <= best if monitor.endswith("loss") else value >= best
+        tried.append(Tried(epoch, value, taken=stays))
+        logger.info("With epoch %d: %s %.4g, %s.", epoch, monitor, value, "kept" if stays else "left out")
+        if stays:
+            taken.append(state)
+            best, current = value, {name: value.clone() for name, value in classifier.state_dict().items()}
+    classifier.load_state_dict(current)
+    soup = Soup(monitor, tuple(tried), len(layers))
+    logger.info(
+        "The model is the mean of %d %s (%s): %s %.4g, the best epoch alone %.4g.",
+        len(soup.epochs),
+        "epochs" if len(taken) > 1 else "epoch",
+        ", ".join(map(str, soup.epochs)),
+        monitor,
+        soup.value,
+        soup.best_value,
+    )
+    return soup
+
+
+@torch.no_grad()
+def _figure(prepared: Prepared, batches: pl.LightningDataModule, monitor: str) -> float:
+    """Return the plain cross-entropy or the accuracy of the judged network over the validation images."""
+    network = prepared.classifier.judged.eval()
+    total, images = 0.0, 0
+    from_images = batches if isinstance(batches, ImageFolderDataModule) else None
+    loader = from_images.eval_dataloader("val") if from_images else batches.val_dataloader()
+    for x, targets in _on_device(loader, batches, prepared.device):
+        logits = network(x).float()
+        if monitor == "val_loss":
+            total += functional.cross_entropy(logits, targets, reduction="sum").item()
+        else:
+            total += (logits.argmax(dim=1) == targets).sum().item()
+        images += len(targets)
+    return total / images
+
+
+def _training_images(prepared: Prepared) -> Iterator[torch.Tensor]:
+    data = prepared.data
+    for images, _ in _on_device(data.eval_dataloader("train"), data, prepared.device):
+        yield images
+
+
+def _on_device(
+    loader: Any, batches: pl.LightningDataModule, device: str
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    for batch in loader:
+        moved: Batch = batches.on_after_batch_transfer(Batch(*(part.to(device) for part in batch)), 0)
+        yield moved.image, moved.target

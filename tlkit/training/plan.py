@@ -1,0 +1,102 @@
+"""What a fit of a recipe would do, without doing it."""
+
+from __future__ import annotations
+
+from tlkit.audit.group_tables import CROSS
+from tlkit.data.checks.summary_tables import class_count_table
+from tlkit.models.losses import GroupDROLoss
+from tlkit.models.strategies.phase_tables import phase_table
+from tlkit.preflight.recipe_queries import head_word
+from tlkit.tables import Column, Table, counted
+from tlkit.training.prepare import Prepared
+from tlkit.training.sklearn_heads import head_plan
+
+Facts = list[tuple[str, str]]
+
+
+def plan_tables(prepared: Prepared) -> tuple[Table, ...]:
+    """Return the images per class and split, the settings that follow from them, and each phase's blocks.
+
+    Example:
+        >>> images, settings, *phases = plan_tables(prepared)  # doctest: +SKIP
+        >>> [phase.title for phase in phases]  # doctest: +SKIP
+        ['epochs 1 to 2: the classifier', 'epochs 3 to 5: everything']
+    """
+    columns = (Column("setting", "setting"), Column("value", "value"))
+    return (
+        class_count_table(prepared.data.samples.counts()),
+        Table("settings", "Settings", columns, tuple(_settings(prepared))),
+        *_phase_tables(prepared),
+    )
+
+
+def _settings(prepared: Prepared) -> Facts:
+    recipe, preprocess = prepared.recipe, prepared.classifier.preprocess
+    weights = prepared.classifier.source.weights
+    return [
+        ("run", f"runs/{recipe.name}"),
+        ("backbone", f"{prepared.classifier.source.name}, weights {weights.source} ({weights.origin})"),
+        ("licence", weights.license),
+        (
+            "preprocessing",
+            f"{preprocess.image_size[0]}x{preprocess.image_size[1]} px, {preprocess.resize}"
+            + (f" {preprocess.crop_pct:g}" if preprocess.resize == "crop" else "")
+            + f", {preprocess.interpolation}, mean {preprocess.mean}, std {preprocess.std}"
+            + (", large JPEGs decoded at a reduced scale" if preprocess.decode == "reduced" else ""),
+        ),
+        ("augmentation", "the recipe's list" if recipe.augment.transforms else recipe.augment.preset),
+        ("strategy", recipe.strategy.kind),
+        *_learning_rows(prepared),
+        ("set aside", f"{counted(len(prepared.data.set_aside), 'image')} that cannot be read"),
+    ]
+
+
+def _learning_rows(prepared: Prepared) -> Facts:
+    """Return how the classifier comes about: by training, or fitted at once to the features of one pass."""
+    recipe, train = prepared.recipe, prepared.recipe.train
+    word = head_word(recipe)
+    if word != "linear":
+        count = len(prepared.data.samples.split("train"))
+        return [
+            ("head", head_plan(word)),
+            ("features", f"one pass over {count} training images, or from the cache where they are known"),
+            ("device", prepared.device),
+        ]
+    steps = prepared.steps_per_epoch
+    return [
+        ("optimizer", f"{train.optimizer}, learning rate {train.learning_rate:g}, {train.schedule}"),
+        *_group_loss(prepared),
+        (
+            "steps",
+            f"{train.epochs} epochs x {steps} = {train.epochs * steps}, batches of {recipe.data.batch_size}"
+            + (f", {train.accumulate_batches} a step" if train.accumulate_batches > 1 else ""),
+        ),
+        (
+            "device",
+            f"{prepared.device}, precision {prepared.precision}"
+            + (f", {prepared.world.size} processes with a batch each" if prepared.world.size > 1 else ""),
+        ),
+    ]
+
+
+def _group_loss(prepared: Prepared) -> Facts:
+    """Return what a loss that weights groups does, where the recipe names one."""
+    recipe, loss = prepared.recipe, prepared.classifier.loss
+    if not isinstance(loss, GroupDROLoss):
+        return []
+    crossed = CROSS.join(("class", *recipe.audit.columns))
+    return [("loss", f"group_dro, {len(loss.q)} groups by {crossed}, step {loss.step:g}")]
+
+
+def _phase_tables(prepared: Prepared) -> list[Table]:
+    classifier = prepared.classifier
+    if head_word(prepared.recipe) != "linear":
+        backbone = [layer for layer in classifier.layers() if layer.block != "head"]
+        note = "The head is fitted at once to the features of the backbone, which stays as it is."
+        return [phase_table(backbone, title="at once: the head", notes=(note,))]
+    tables = []
+    for phase in classifier.phases:
+        first, last = phase.first_epoch + 1, phase.first_epoch + phase.epochs
+        epochs = f"epochs {first} to {last}" if last > first else f"epoch {first}"
+        tables.append(phase_table(classifier.layers(phase), title=f"{epochs}: {phase.name}"))
+    return tables

@@ -1,0 +1,199 @@
+"""From a recipe to everything that training needs, without training: what `plan` shows is what `fit` uses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from tlkit.data.load_dataset import Gathered
+from tlkit.data.loading.datamodule import ImageFolderDataModule
+from tlkit.errors import RecipeError
+from tlkit.inference.devices import LightningPrecision, choose_device, choose_precision
+from tlkit.inference.recipe_features import backbone_of
+from tlkit.lightning import pl
+from tlkit.models.classifier import Classifier
+from tlkit.models.losses import GroupDROLoss
+from tlkit.preflight.recipe_dataset import load_dataset
+from tlkit.preflight.recipe_queries import augmentation, can_use_cache, class_counts, class_weights, head_word
+from tlkit.preprocess import Preprocess
+from tlkit.recipe import Recipe
+from tlkit.runs.repair_groups import crossings
+from tlkit.training.launch import World, find_world
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recipe made concrete.
+
+    Attributes:
+        recipe: the recipe.
+        data: the data module, set up.
+        classifier: the model, weights loaded and frozen as the strategy says.
+        device: "cpu", "cuda" or "mps".
+        precision: Lightning's word for it.
+        steps_per_epoch: optimizer steps per epoch.
+        world: the processes that train together.
+    """
+
+    recipe: Recipe
+    data: ImageFolderDataModule
+    classifier: Classifier
+    device: str
+    precision: LightningPrecision
+    steps_per_epoch: int
+    world: World
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process holds a part of the weights only."""
+        return self.recipe.train.parallel == "fsdp" and self.world.size > 1
+
+
+def prepare(
+    recipe: Recipe, *, gathered: Gathered | None = None, progress: Callable[[int, int], None] | None = None
+) -> Prepared:
+    """Build the backbone, and join it to the data.
+
+    Args:
+        recipe: what to build.
+        gathered: its images; None = they are loaded first.
+        progress: called with (images checked, images in all) where they are.
+
+    Raises:
+        TlkitError: the weights, the data or the device cannot be had; the message says what to do.
+    """
+    section = recipe.data
+    gathered = gathered or load_dataset(recipe, progress=progress)
+    pl.seed_everything(recipe.seed, workers=True, verbose=False)
+    world = _world(recipe)
+    device = choose_device(recipe.train.device)
+    precision = choose_precision(str(recipe.train.precision), device=device)
+    if recipe.train.parallel == "fsdp" and precision == "16-mixed":
+        raise RecipeError(
+            "train.parallel is fsdp, but the GPU computes in no bf16, and float16 needs loss scaling, which tlkit does "
+            "not share out. Use train.precision=32, or train.parallel=ddp."
+        )
+    backbone = backbone_of(recipe)
+    pl.seed_everything(recipe.seed, workers=True, verbose=False)  # however much chance the loading has used up
+    data = open_data(recipe, backbone.preprocess, world=world, images=gathered)
+    data.setup()
+    groups = use_groups(recipe, data)
+    _check_world(world, data, recipe)
+    keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora")
+    has_statistics = any(name.endswith("running_mean") for name in backbone.module.state_dict())
+    if has_statistics and not keeps_statistics and min(section.batch_size, len(data.samples.split("train"))) == 1:
+        raise RecipeError(
+            "Batches would hold one image, on which batch normalisation cannot train. Use data.batch_size of 2 or "
+            "more, more images, or strategy: frozen."
+        )
+    steps = -(-data.steps_per_epoch // recipe.train.accumulate_batches)
+    classifier = Classifier(
+        backbone,
+        classes=data.classes,
+        drop_rate=recipe.model.drop_rate,
+        strategy=recipe.strategy,
+        train=recipe.train,
+        class_weights=class_weights(recipe.train.class_weights, data.samples),
+        class_counts=class_counts(data.samples) if recipe.train.logit_adjustment else None,
+        num_groups=None if groups is None else int(groups.max()) + 1,
+        steps_per_epoch=steps,
+        seed=recipe.seed,
+    )
+    if groups is not None:
+        set_groups(classifier, groups)
+    if world.size > 1 and not keeps_statistics and has_batch_norm(classifier):
+        logger.info(
+            "Batch normalisation is not synchronised: each process takes its statistics from its own %d images.",
+            section.batch_size,
+        )
+    if head_word(recipe) == "linear":
+        logger.info("Training on %s in precision %s.", device, precision)
+    return Prepared(recipe, data, classifier, device, precision, steps, world)
+
+
+def open_data(recipe: Recipe, preprocess: Preprocess, *, world: World, images: Gathered) -> ImageFolderDataModule:
+    """Return the data module of a recipe, not yet set up.
+
+    Args:
+        recipe: its `data` section says how the images become batches.
+        preprocess: what the backbone expects.
+        world: the processes that share the images.
+        images: the images.
+    """
+    section = recipe.data
+    return ImageFolderDataModule(
+        images,
+        preprocess=preprocess,
+        augment=augmentation(recipe),
+        batch_size=section.batch_size,
+        num_workers=section.num_workers,
+        seed=recipe.seed,
+        shuffle_buffer=section.shuffle_buffer,
+        sampling="balanced" if recipe.train.sampling == "balanced" else "shuffled",
+        max_pixels=section.max_pixels,
+        rank=world.rank,
+        processes=world.size,
+    )
+
+
+def use_groups(recipe: Recipe, data: ImageFolderDataModule) -> npt.NDArray[np.int64] | None:
+    """Give the crossings of class and group equal shares of every epoch, where the recipe asks for it.
+
+    Returns:
+        The crossing of each training image, numbered from 0, shape (N,), where the loss takes it; else None.
+    """
+    balanced, by_loss = recipe.train.sampling == "group_balanced", recipe.train.loss == "group_dro"
+    if not (balanced or by_loss):
+        return None
+    codes = crossings(data.samples.split("train"), recipe.audit.plain)
+    if balanced:
+        data.balance(codes)
+    return np.unique(codes, return_inverse=True)[1].astype(np.int64) if by_loss else None
+
+
+def set_groups(classifier: Classifier, groups: npt.NDArray[np.int64]) -> None:
+    """Tell the loss of a classifier who is in which group."""
+    assert isinstance(classifier.loss, GroupDROLoss), "no other loss takes groups"
+    classifier.loss.set_groups(groups)
+
+
+def has_batch_norm(module: nn.Module) -> bool:
+    """Tell whether any layer takes statistics over the images of a batch."""
+    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
+
+
+def _world(recipe: Recipe) -> World:
+    """Return the processes that train; one where there is no network to train in epochs."""
+    world = find_world(recipe)
+    if world.size > 1 and can_use_cache(recipe):
+        logger.info("The head learns from cached features, which one process does.")
+        return World()
+    if world.size == 1 and recipe.train.parallel == "fsdp":
+        logger.info("There is one process, so train.parallel: fsdp has nothing to share out.")
+    if world.size > 1:
+        size = recipe.data.batch_size * recipe.train.accumulate_batches
+        logger.info(
+            "%d processes train with batches of %d: each step sees %d images.",
+            world.size,
+            recipe.data.batch_size,
+            size * world.size,
+        )
+    return world
+
+
+def _check_world(world: World, data: ImageFolderDataModule, recipe: Recipe) -> None:
+    """Find out whether every process gets images.
+
+    Raises:
+        RecipeError: there are fewer than two for each.
+    """
+    images = len(data.samples.split("train"))
+    if world.size > 1 and images < min(recipe.data.batch_size, 2) * world.size:
+        raise RecipeError(f"{images} training images are too few for {world.size} processes. Use train.devices=1.")

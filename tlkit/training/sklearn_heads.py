@@ -1,0 +1,98 @@
+"""Heads from scikit-learn in a run: learnt from one pass through the backbone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from tlkit.choices import HeadWord
+from tlkit.features.features import Features
+from tlkit.features.folds import assign_folds, most_folds, warn_of_scarce
+from tlkit.features.heads import FACTS, QUICK_KINDS, Head, choose_head, fit_head
+from tlkit.features.heads.head_store import HEAD_FILE
+from tlkit.features.heads.head_tables import choice_sentence, head_sentence
+from tlkit.models.classifier import Classifier
+from tlkit.models.network import ScoredHead
+from tlkit.preflight.recipe_queries import class_weights, head_word
+from tlkit.training.prepare import Prepared
+
+logger = logging.getLogger(__name__)
+
+FOLDS = 5
+
+
+def learn_head(prepared: Prepared, features: Features) -> Head:
+    """Fit the head that a recipe asks for to the features of its training images, and put it into the classifier.
+
+    Folds are dealt by seed and path, with copies of a file in one fold, and each value of `data.group_by` too. A
+    linear head becomes the network's own layer; any other takes its place.
+
+    Args:
+        prepared: the recipe, made concrete.
+        features: of the images as evaluation sees them; training images without features are left out.
+
+    Raises:
+        DataError: the training images are too few.
+    """
+    recipe, classifier = prepared.recipe, prepared.classifier
+    samples = prepared.data.samples.split("train")
+    known = set(features.path.tolist())
+    features = features.of([path for path in samples.paths.tolist() if path in known])
+    row = {path: number for number, path in enumerate(samples.paths.tolist())}
+    rows = [row[path] for path in features.path.tolist()]
+    y, column = samples.targets[rows], recipe.data.group_by
+    groups = None if column is None else samples.table[column].fillna("").iloc[rows].tolist()
+    digests = features.digest.tolist()
+    folds = max(2, min(FOLDS, most_folds(len(y), groups=groups, digests=digests)))
+    if folds < FOLDS:
+        logger.info("head: cross-validated in %d folds in place of %d, since no more can be filled.", folds, FOLDS)
+    dealt = assign_folds(features.path.tolist(), y, folds=folds, seed=recipe.seed, groups=groups, digests=digests)
+    warn_of_scarce(dealt, classifier.classes)
+    given = class_weights(recipe.train.class_weights, prepared.data.samples)
+    word, facts = head_word(recipe), {}
+    if word == "auto":
+        choice = choose_head(
+            features.x, y, classes=classifier.classes, seed=recipe.seed, class_weight=given, folds=dealt.of[0]
+        )
+        head, facts = choice.head, {"sentence": choice_sentence(choice), "choice": choice.to_dict()}
+    else:
+        assert word != "linear", "a linear head is trained"
+        head = fit_head(
+            features.x,
+            y,
+            kind=word,
+            classes=classifier.classes,
+            seed=recipe.seed,
+            class_weight=given,
+            folds=dealt.of[0],
+        )
+        logger.info("%s", head_sentence(head))
+    install(classifier, head, facts={**head.to_dict(), "sentence": head_sentence(head), **facts})
+    return head
+
+
+def install(classifier: Classifier, head: Head, *, facts: Mapping[str, Any]) -> None:
+    """Put a head into a classifier's network, and how it came about into its card."""
+    part = head.linear
+    if part is None:
+        classifier.network.head = ScoredHead(head.predict_proba, in_features=head.width)
+        classifier.head_facts = {**facts, "file": HEAD_FILE}
+        return
+    layer = classifier.network.head
+    assert isinstance(layer, torch.nn.Linear), "a new classifier has a linear head"
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(part.weight))
+        layer.bias.copy_(torch.from_numpy(part.bias))
+    classifier.head_facts = dict(facts)
+
+
+def head_plan(word: HeadWord) -> str:
+    """Say in one line what a fit would do for a head."""
+    if word == "auto":
+        return f"auto: the simplest of {', '.join(QUICK_KINDS)} that cross-validation cannot tell from the best"
+    assert word != "linear", "a linear head has a plan of its own"
+    facts = FACTS[word]
+    return f"{word}: {facts.words}; {len(facts.grid)} settings by {FOLDS}-fold cross-validation, calibrated out of fold"

@@ -1,0 +1,103 @@
+"""Find a learning rate or a batch size for a recipe, before it is fitted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tlkit.data.loading.batch import Batch
+from tlkit.errors import RecipeError
+from tlkit.lightning import pl
+from tlkit.models.tuning_results import BatchSizes, RateSweep
+from tlkit.models.tuning_sweep import sweep_rates, time_batch_sizes
+from tlkit.preflight.recipe_queries import require_steps
+from tlkit.process_state import preserved_process_state
+from tlkit.recipe import Recipe, load_recipe
+from tlkit.training.cached_features import FeatureBatches, cached_features, threads_for
+from tlkit.training.prepare import Prepared, prepare
+
+logger = logging.getLogger(__name__)
+
+
+@preserved_process_state()
+def find_learning_rate(
+    recipe: str | Path | Recipe | Prepared, overrides: Mapping[str, Any] | Iterable[str] = (), *, steps: int = 100
+) -> RateSweep:
+    """Try learning rates from 1e-6 to 10 on a copy of a recipe's model, and suggest one.
+
+    Args:
+        recipe: a recipe file, a recipe, or a recipe made concrete, which stays as it is.
+        overrides: changes to a recipe file.
+        steps: optimizer steps, at least 10.
+
+    Raises:
+        TlkitError: the recipe, the data or the weights cannot be used, or nothing is trained by steps.
+
+    Example:
+        >>> find_learning_rate("recipes/quickstart.yaml").suggested  # doctest: +SKIP
+        'Suggested: train: {learning_rate: 0.0021}'
+    """
+    if steps < 10:
+        raise RecipeError(f"A sweep of learning rates takes 10 steps or more. Got {steps} instead.")
+    prepared = _prepared(recipe, overrides)
+    cached = cached_features(prepared)
+    with threads_for(prepared, cached):
+        batches = _Normalised(prepared.data if cached is None else FeatureBatches(prepared, cached))
+        logger.info("Trying learning rates over %d steps, on a copy of the model.", steps)
+        return sweep_rates(prepared.classifier, batches, steps=steps, device=prepared.device)
+
+
+@preserved_process_state()
+def find_batch_size(
+    recipe: str | Path | Recipe | Prepared,
+    overrides: Mapping[str, Any] | Iterable[str] = (),
+    *,
+    memory_mb: float | None = None,
+) -> BatchSizes:
+    """Time batch sizes that double on a copy of a recipe's model, and suggest one.
+
+    Args:
+        recipe: a recipe file, a recipe, or a recipe made concrete, which stays as it is.
+        overrides: changes to a recipe file.
+        memory_mb: memory by which the process may grow on a CPU; default: 80 % of what is free.
+
+    Raises:
+        TlkitError: the recipe, the data or the weights cannot be used, or nothing is trained by steps.
+    """
+    prepared = _prepared(recipe, overrides)
+    cached = cached_features(prepared)
+    with threads_for(prepared, cached):
+        batches = _Normalised(prepared.data if cached is None else FeatureBatches(prepared, cached))
+        images = len(prepared.data.samples.split("train"))
+        logger.info("Timing batch sizes up to %d images, on a copy of the model.", images)
+        return time_batch_sizes(
+            prepared.classifier, batches, largest=images, memory_mb=memory_mb, device=prepared.device
+        )
+
+
+def _prepared(recipe: str | Path | Recipe | Prepared, overrides: Mapping[str, Any] | Iterable[str]) -> Prepared:
+    if not isinstance(recipe, Recipe | Prepared):
+        recipe = load_recipe(recipe, overrides)
+    elif overrides:
+        raise RecipeError(
+            "Overrides change a recipe file; this recipe is already loaded. Pass the file's path instead."
+        )
+    require_steps(recipe if isinstance(recipe, Recipe) else recipe.recipe)
+    return prepare(recipe) if isinstance(recipe, Recipe) else recipe
+
+
+class _Normalised:
+    """Training batches as the network takes them, one pass after another."""
+
+    def __init__(self, data: pl.LightningDataModule) -> None:
+        self._data = data
+        self.loader = data.train_dataloader()
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        for batch in self.loader:
+            ready: Batch = self._data.on_after_batch_transfer(batch, 0)
+            yield ready.image, ready.target, ready.index
