@@ -1,7 +1,7 @@
 """Time and memory of the feature cache from 1,000 to 100,000 images, with synthetic features.
 
 Usage: python benchmarks/cache_scale.py [--width 512] [--sizes 1000 10000 100000]
-       python benchmarks/cache_scale.py --uses [--sizes 1000 10000]   # what reads the features: neighbours and heads
+       python benchmarks/cache_scale.py --uses [--sizes 1000 10000]   # what reads the features: neighbors and heads
 
 For each size a process of its own writes the features shard by shard as an extraction does; another looks them all
 up, verifies them, gathers them in a shuffled order and reads them batch by batch. Memory is the most that the process
@@ -29,7 +29,7 @@ from tlkit.preprocess import Preprocess
 
 MADE_BY = Provenance("synthetic", "00", "pooled", Preprocess(), "none", "none", "float32")
 ROWS = 256
-USES = ("neighbours", "ridge", "logistic")
+USES = ("neighbors", "ridge", "logistic")
 CLASSES = tuple("abcdefghij")
 
 
@@ -77,7 +77,7 @@ def use(what: str, n: int, width: int) -> None:
     peak = [start_mb]
     threading.Thread(target=watch, args=(peak,), daemon=True).start()
     start = time.process_time()
-    if what == "neighbours":
+    if what == "neighbors":
         neighbour_shares(x, y, np.arange(n) % 5, classes=10, k=50)
     else:
         fit_head(x, y, kind=what, classes=CLASSES)

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from tlkit.data.checks.duplicates import find_duplicates
 from tlkit.data.checks.image_check import check_images
-from tlkit.data.checks.near_duplicates import find_lookalikes
+from tlkit.data.checks.near_duplicates import find_near_duplicates
 from tlkit.inference.embed import embed
 from tlkit.models.backbone import create_backbone
 from tlkit.samples import Samples
@@ -102,9 +102,11 @@ def main() -> None:
     def search(paths, x):
         names = [str(path) for path in paths]
         table = pd.DataFrame({"path": names, "label": "", "split": "train", "digest": ""}, dtype="str")
-        checked = check_images(Samples(Path("/"), ("",), table), looks=True)
+        checked = check_images(Samples(Path("/"), ("",), table), gray_thumbnails=True)
         by_hash = find_duplicates(checked.fingerprints)
-        both = find_lookalikes(checked.samples, x, np.arange(len(paths)), known=by_hash, looks=checked.looks)
+        both = find_near_duplicates(
+            checked.samples, x, np.arange(len(paths)), known=by_hash, gray_thumbnails=checked.gray_thumbnails
+        )
         return {pair[:2] for pair in by_hash.pairs}, {pair[:2] for pair in both.pairs}
 
     own = search(files, x)[1]

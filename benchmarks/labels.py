@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from cleanlab.rank import get_label_quality_scores
 
-from tlkit.analysis.label_issues import find_wrong_labels
+from tlkit.analysis.label_issues import find_label_issues
 from tlkit.analysis.out_of_fold import out_of_fold
 from tlkit.data.sources.folder import scan_folder
 from tlkit.features.cache import FeatureCache
@@ -61,7 +61,7 @@ def main() -> None:
         y[rows] = (y[rows] + rng.integers(1, len(classes), planted)) % len(classes)
         wrong = {paths[row] for row in rows}
         started = time.process_time()
-        audit = find_wrong_labels(x, y, classes=classes, paths=paths, splits=splits, digests=digests, seed=seed)
+        audit = find_label_issues(x, y, classes=classes, paths=paths, splits=splits, digests=digests, seed=seed)
         took = time.process_time() - started
         alone = out_of_fold(x, y, classes=classes, paths=paths, digests=digests, seed=seed).predictions.proba
         issues = [one.path in wrong for one in audit.suspects if one.issue]

@@ -41,7 +41,7 @@ warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm, of the
 # ## Before anything is trained
 #
 # The doctor decodes every image and says what would spoil a training or its scores. Drawings of one occupation look
-# alike: some of those in test have a near twin in train, and it names them.
+# alike: some of those in test have a near duplicate_of in train, and it names them.
 
 # %%
 make_occupations("data/occupations-light_men", skew="light_men")
@@ -77,7 +77,7 @@ print(curve.tables(more=200)[0].notes[-1])
 # %% [markdown]
 # ## Which labels look wrong?
 #
-# Predictions for images by heads that had not seen them, and the neighbours among the features, point at labels to
+# Predictions for images by heads that had not seen them, and the neighbors among the features, point at labels to
 # look at. These labels come from the drawings' own names: the list should be short, and what it names looks alike.
 
 # %%

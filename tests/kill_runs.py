@@ -238,7 +238,7 @@ class _Events:
             ("sync", os, "fsync"),
             ("renaming", Path, "replace"),
             ("batch of features", extract, "_filled"),
-            ("shard of features", cache, "write_shard"),
+            ("shard of features", cache, "write_block"),
         ):
             setattr(owner, name, self._counted(kind, getattr(owner, name)))
         write, note = checkpoints._HashedFile.write, checkpoints.KeepCheckpoints.on_train_epoch_end

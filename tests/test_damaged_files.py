@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tlkit.data.checks.label_decisions import read_decisions
-from tlkit.data.checks.quarantine import without_quarantined
+from tlkit.data.checks.quarantine import exclude_quarantined
 from tlkit.data.sources.manifest import apply_split, read_manifest
 from tlkit.data.sources.metadata import add_metadata
 from tlkit.data.sources.tar_shards import read_shards
 from tlkit.errors import TlkitError
-from tlkit.features.cache_blocks import read_shard, write_shard
+from tlkit.features.cache_blocks import read_block, write_block
 from tlkit.features.heads.fit_head import fit_head
 from tlkit.features.heads.head_store import load_head, save_head
 from tlkit.models.model_files import ModelCard, WeightsFacts, read_card, read_tensors, save_artifact
@@ -111,7 +111,7 @@ def tables(folder: Path) -> list[Kind]:
         Kind("split.csv", csv, lambda file: apply_split(samples, file)),
         Kind("own-split.csv", csv, lambda file: Samples.from_csv(file, root=folder, classes=("a", "b"))),
         Kind("meta.csv", csv, lambda file: add_metadata(samples, file, groups=["age"])),
-        Kind("quarantine.csv", csv, lambda file: without_quarantined(samples, file)),
+        Kind("quarantine.csv", csv, lambda file: exclude_quarantined(samples, file)),
         Kind("decisions.csv", csv, lambda file: read_decisions(file, classes=("a", "b"))),
         Kind("predictions.csv", told.to_csv(index=False).encode(), read_predictions),
         Kind("predictions.parquet", parquet(told), read_predictions),
@@ -127,7 +127,7 @@ def stored(folder: Path) -> list[Kind]:
     x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     save_head(folder / "head", fit_head(x, np.arange(20) % 2, classes=("a", "b"), kind="knn"))
     (folder / "shelf").mkdir()
-    rows = write_shard(folder / "shelf", ["k"], np.zeros((1, 3), dtype=np.float32))
+    rows = write_block(folder / "shelf", ["k"], np.zeros((1, 3), dtype=np.float32))
     checkpoint = io.BytesIO()
     belongs = {"format_version": FORMAT_VERSION, "origin": "x", "frozen_weights": "0" * 64}
     torch.save({"tlkit": belongs, "callbacks": {"KeepCheckpoints": {"best": None}}, "epoch": 0}, checkpoint)
@@ -164,7 +164,7 @@ def stored(folder: Path) -> list[Kind]:
             Kind(path.name, path.read_bytes(), beside("head", load_head))
             for path in sorted((folder / "head").iterdir())
         ),
-        Kind(rows.sidecar.name, rows.sidecar.read_bytes(), read_shard),
+        Kind(rows.sidecar.name, rows.sidecar.read_bytes(), read_block),
         Kind("epoch-0001.ckpt", checkpoint.getvalue(), start),
         Kind("epoch-0001.ckpt.sha256", b"0" * 64, start_beside),
         Kind(

@@ -18,7 +18,7 @@ from tlkit.analysis.run_leaks import find_run_leaks
 from tlkit.cli.app import app
 from tlkit.data.checks import image_check as check
 from tlkit.data.checks import near_duplicates as lookalikes
-from tlkit.data.checks.gray_thumbnails import read_look
+from tlkit.data.checks.gray_thumbnails import read_gray_thumbnail
 from tlkit.errors import DataError, ModelError
 from tlkit.preflight import recipe_dataset as images
 from tlkit.recipe import AugmentSection, Recipe
@@ -71,7 +71,9 @@ def recipe_of(root: Path, **data) -> Recipe:
 @pytest.fixture
 def never_read(monkeypatch):
     """Whoever compares pictures has their looks from the check."""
-    monkeypatch.setattr(lookalikes, "read_look", lambda file, **_: pytest.fail(f"{file} was decoded once more"))
+    monkeypatch.setattr(
+        lookalikes, "read_gray_thumbnail", lambda file, **_: pytest.fail(f"{file} was decoded once more")
+    )
 
 
 def test_a_fit_with_cached_features_counts_cropped_copies_as_leaks(planted, tmp_path, caplog, never_read):
@@ -79,7 +81,7 @@ def test_a_fit_with_cached_features_counts_cropped_copies_as_leaks(planted, tmp_
     run = fit(recipe_of(planted), runs_dir=tmp_path)
     leaks = run.leaks.set_index("path")
     assert leaks["how"].to_dict() == {"test/a/t4.png": "near", **dict.fromkeys(CROPPED, "cropped")}
-    assert leaks.loc[CROPPED, "twin"].tolist() == ["train/a/z2.png", "train/b/z3.png"]
+    assert leaks.loc[CROPPED, "duplicate_of"].tolist() == ["train/a/z2.png", "train/b/z3.png"]
     clean = run.evaluation("test").without_leaks
     assert (clean.n_leaked, run.evaluation("test").n) == (3, 12)
     assert (
@@ -118,9 +120,9 @@ def test_a_run_that_is_resumed_finds_them_without_decoding_an_image_for_it(plant
 
 def test_of_very_many_images_a_fit_reads_those_that_it_compares(planted, tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr(check, "MOST_KEPT", 30)
+    monkeypatch.setattr(check, "MAX_KEPT_THUMBNAILS", 30)
     monkeypatch.setattr(
-        lookalikes, "read_look", lambda *given, **options: read.append(1) or read_look(*given, **options)
+        lookalikes, "read_gray_thumbnail", lambda *a, **k: read.append(1) or read_gray_thumbnail(*a, **k)
     )
     run = fit(recipe_of(planted), runs_dir=tmp_path)
     assert set(CROPPED) < set(run.leaks["path"])

@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tlkit.analysis import nearest_neighbors as neighbours
+from tlkit.analysis import nearest_neighbors as neighbors
 from tlkit.analysis.feature_scores import knn_leave_one_out, log_me, probe
 
 
@@ -89,9 +89,9 @@ def test_neighbours_are_those_of_one_large_block_whatever_the_blocks(make_featur
     apart = np.arange(60) // 2
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     alike = np.where(apart[:, None] == apart, -np.inf, unit @ unit.T)
-    monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", rows)
-    monkeypatch.setattr(neighbours, "OTHERS_AT_ONCE", others)
-    for found_rows, found, likeness in neighbours.nearest(x, apart=apart, k=8):
+    monkeypatch.setattr(neighbors, "ROWS_AT_ONCE", rows)
+    monkeypatch.setattr(neighbors, "OTHERS_AT_ONCE", others)
+    for found_rows, found, likeness in neighbors.nearest(x, apart=apart, k=8):
         for row, near, how in zip(found_rows, found, likeness, strict=True):
             assert set(near.tolist()) == set(np.argsort(-alike[row])[:8].tolist())
             np.testing.assert_allclose(how, alike[row][near], atol=1e-6)
@@ -99,20 +99,20 @@ def test_neighbours_are_those_of_one_large_block_whatever_the_blocks(make_featur
 
 def test_without_enough_others_the_rest_are_no_neighbours(make_features):
     x, _, _ = make_features(n=6)
-    ((_, _, likeness),) = neighbours.nearest(x, apart=np.array([0, 0, 0, 0, 0, 1]), k=10)
+    ((_, _, likeness),) = neighbors.nearest(x, apart=np.array([0, 0, 0, 0, 0, 1]), k=10)
     assert likeness.shape == (6, 6)
     assert np.isfinite(likeness).sum(axis=1).tolist() == [1, 1, 1, 1, 1, 5]
 
 
 def test_memory_for_neighbours_does_not_grow_with_the_number_of_images(monkeypatch):
-    monkeypatch.setattr(neighbours, "ROWS_AT_ONCE", 50)
-    monkeypatch.setattr(neighbours, "OTHERS_AT_ONCE", 200)
+    monkeypatch.setattr(neighbors, "ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(neighbors, "OTHERS_AT_ONCE", 200)
     peaks = []
     for n in (500, 500, 4000):  # the first pays for what is loaded once
         x = np.random.default_rng(0).normal(size=(n, 16)).astype(np.float32)
         apart = np.arange(n)
         tracemalloc.start()
-        for _ in neighbours.nearest(x, apart=apart, k=5):
+        for _ in neighbors.nearest(x, apart=apart, k=5):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

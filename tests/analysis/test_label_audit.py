@@ -49,7 +49,7 @@ def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
     )
     assert shown.stdout.endswith(
         "\nNext: look at sheet.html, write keep, drop or relabel to CLASS into the column decision of labels.csv, and "
-        "fit with data.labels=labels.csv.\n"
+        "fit with data.label_corrections=labels.csv.\n"
     )
     looked = CliRunner().invoke(app, ["labels", str(run.path), "--head", "ridge", "--html", "sheet.html"])
     assert looked.exit_code == 0
@@ -66,7 +66,7 @@ def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
     assert table["path"].tolist() == [one.path for one in audit.suspects] and set(table["decision"]) == {""}
     table.loc[0, "decision"] = "relabel to red"
     table.to_csv("labels.csv", index=False)
-    again = tlkit.fit(tmp_path / "r.yaml", {"name": "second", "data.labels": "labels.csv"})
+    again = tlkit.fit(tmp_path / "r.yaml", {"name": "second", "data.label_corrections": "labels.csv"})
     assert f"labels.csv (sha256 {digest_of('labels.csv')[:12]}): 1 of 48 images relabelled" in caplog.text
     assert again.environment["data"]["sources"] == {"labels.csv": digest_of("labels.csv")}
     old, new = (one.samples.table.set_index("path") for one in (run, again))
@@ -84,7 +84,8 @@ def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
 
 def test_the_audit_itself_and_the_decisions_load_no_torch():
     code = (
-        "import sys, tlkit.analysis.label_issues, tlkit.data.checks.label_decisions, tlkit.render.report.label_page, cleanlab.filter\n"
+        "import sys, tlkit.analysis.label_issues, tlkit.data.checks.label_decisions, "
+        "tlkit.render.report.label_page, cleanlab.filter\n"
         "tlkit.LabelAudit\n"
         "assert not {'torch', 'timm', 'albumentations', 'wandb'} & set(sys.modules)"
     )

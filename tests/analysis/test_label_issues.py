@@ -10,7 +10,7 @@ import pytest
 from messages import saying
 
 from tlkit.analysis.label_audit import LabelAudit
-from tlkit.analysis.label_issues import find_wrong_labels
+from tlkit.analysis.label_issues import find_label_issues
 from tlkit.analysis.nearest_neighbors import neighbour_shares, neighbours_for
 from tlkit.errors import DataError
 
@@ -22,7 +22,7 @@ def names(n):
 def audit(x, y, classes, **more):
     n = len(y)
     given = {"splits": ["train"] * n, "digests": [f"digest {row}" for row in range(n)], "head": "ridge"}
-    return find_wrong_labels(x, y, classes=classes, paths=names(n), **{**given, **more})
+    return find_label_issues(x, y, classes=classes, paths=names(n), **{**given, **more})
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_planted_flips_are_found_ranked_first_and_named_rightly(planted):
         row = int(one.path[:3])
         assert one.label == classes[y[row]]
         assert row not in truth or one.suggested == classes[truth[row]]
-        assert sum(one.proba) == pytest.approx(1) and sum(one.neighbours) == pytest.approx(1)
+        assert sum(one.proba) == pytest.approx(1) and sum(one.neighbors) == pytest.approx(1)
     scores = [one.score for one in found.suspects]
     assert scores == sorted(scores) and 0 < scores[0] < scores[-1] < 1
     assert found.wrong.n == 50 and found.wrong.low <= 15 <= found.wrong.high
@@ -97,7 +97,7 @@ def test_a_copy_with_the_same_wrong_label_does_not_vouch_for_it(make_features):
     together = audit(x, y, classes, duplicates=[list(range(7, 13))])
     own = next(one for one in together.suspects if one.path == "007.jpg")
     assert own.copies == tuple(names(120)[8:13])
-    assert own.neighbours[y[7]] < 0.2
+    assert own.neighbors[y[7]] < 0.2
     before = [one.score for one in apart.suspects if one.path == "007.jpg"] or [1.0]
     assert own.score < before[0]
 

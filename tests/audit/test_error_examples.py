@@ -107,7 +107,7 @@ def test_the_images_that_a_model_gets_wrong_are_named_whatever_their_groups(pred
 def test_evidence_goes_to_json_and_back(predictions):
     audit = audit_groups(predictions, by="light")
     near = {one: (Near("t/0.jpg", "cow", "train", 0.9),) for one in predictions.path.tolist()}
-    (night,) = audit_evidence(predictions, audit, neighbours=near)
+    (night,) = audit_evidence(predictions, audit, neighbors=near)
     assert GroupImages.from_dict(json.loads(json.dumps(night.to_dict()))) == night
     assert "t/0.jpg" in night.paths
     assert "nearest in training: t/0.jpg (cow)" in " ".join(night.sentences())

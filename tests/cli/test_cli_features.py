@@ -36,7 +36,7 @@ def test_an_empty_cache_has_a_place_and_a_limit(tmp_path):
 def test_info_lists_what_was_computed_by_what(filled):
     assert re.search(r"^resnet18 +0f0f0f0f +224x224 +torch/cpu float32 +4 +1\.6 MB ", tlkit("info"), re.MULTILINE)
     stated = json.loads(tlkit("info", "--json"))
-    assert stated["shelves"][0]["made_by"] == MADE_BY.to_dict()
+    assert stated["entries"][0]["made_by"] == MADE_BY.to_dict()
 
 
 def test_prune_frees_the_least_recently_used_down_to_a_limit(filled):

@@ -201,10 +201,10 @@ def test_an_unreadable_image_is_named_counted_and_set_aside(tiny_recipe, tmp_pat
     recipe = tiny_recipe()
     (tmp_path / "colours" / "red" / "003.png").write_bytes(b"<html>404</html>")
     run = fit(recipe, {"train.epochs": 1})
-    assert [path for path, _ in run.set_aside] == ["red/003.png"]
+    assert [path for path, _ in run.excluded] == ["red/003.png"]
     assert "red/003.png" not in set(run.samples.paths)
     assert any("red/003.png" in message for message in caplog.messages)
-    assert run.environment["data"]["set_aside"] == 1
+    assert run.environment["data"]["excluded"] == 1
     assert "red/003.png" in run.directory.report.read_text()
 
 
@@ -245,11 +245,11 @@ def test_everything_switched_on_resumes_to_the_weights_of_a_run_that_never_stopp
         "train.epochs": 3,
         "train.mixup": 0.4,
         "train.cutmix": 1.0,
-        "train.mix_off_epochs": 1,
+        "train.mixup_off_epochs": 1,
         "train.ema_decay": 0.9,
         "train.loss": "focal",
         "train.sampling": "balanced",
-        "train.accumulate_batches": 2,
+        "train.accumulate_grad_batches": 2,
         "strategy": {"kind": "gradual"},
         "data.batch_size": 4,
     }
@@ -268,13 +268,13 @@ def test_the_options_of_training_mean_the_same_on_cached_features(tiny_recipe, t
     options = {
         "strategy": "frozen",
         "train.sampling": "balanced",
-        "train.accumulate_batches": 2,
+        "train.accumulate_grad_batches": 2,
         "train.ema_decay": 0.9,
         "train.loss": "focal",
     }
     recipe = tiny_recipe()
     cached = fit(recipe, {"name": "cached", **options})
-    live = fit(recipe, {"name": "live", "features.use": "never", **options})
+    live = fit(recipe, {"name": "live", "features.cache": "never", **options})
     mixed = fit(recipe, {"name": "mixed", **options, "train.cutmix": 1.0})
     assert "features" in cached.environment and "features" not in live.environment
     assert "features" not in mixed.environment

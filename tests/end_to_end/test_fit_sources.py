@@ -103,7 +103,7 @@ def lines_of_report():
     return lambda run: run.report("test").read_text(encoding="utf-8")
 
 
-def write_shard(path, files):
+def write_block(path, files):
     with tarfile.open(path, "w") as tar:
         for file in files:
             key = f"{file.parent.name}{file.stem}"
@@ -117,7 +117,7 @@ def test_a_run_on_shards_is_the_run_on_their_folder(tiny_recipe, tmp_path, monke
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
     recipe = tiny_recipe()
     root = tmp_path / "colours"
-    write_shard(tmp_path / "all-0.tar", sorted(root.rglob("*.png")))
+    write_block(tmp_path / "all-0.tar", sorted(root.rglob("*.png")))
     run = fit(recipe, {"data.root": [], "data.shards": str(tmp_path / "all-{0..0}.tar")})
     assert run.status == "finished"
     assert run.samples.counts().sum().tolist() == [16, 8, 8]
@@ -144,7 +144,7 @@ def streamed(tiny_recipe, tmp_path):
     recipe = tiny_recipe()
     files = np.random.default_rng(0).permutation(sorted((tmp_path / "colours").rglob("*.png")))
     for number in range(2):
-        write_shard(tmp_path / f"s-{number}.tar", files[number::2])
+        write_block(tmp_path / f"s-{number}.tar", files[number::2])
     return recipe
 
 
@@ -187,7 +187,7 @@ def test_a_run_that_reads_shards_front_to_back_is_resumed_within_an_epoch(stream
 def test_cached_features_come_in_the_order_in_which_the_shards_would_be_read(streamed, monkeypatch):
     frozen = {"strategy": "frozen", "train.epochs": 1}
     _, cached = indices_of(streamed, {**frozen, "name": "cached"}, monkeypatch)
-    _, live = indices_of(streamed, {**frozen, "name": "live", "features.use": "never"}, monkeypatch)
+    _, live = indices_of(streamed, {**frozen, "name": "live", "features.cache": "never"}, monkeypatch)
     assert cached == live
 
 

@@ -129,7 +129,7 @@ def three_images(tiny_recipe, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "strategy",
-    [{"strategy": "frozen"}, {"strategy": "frozen", "features.use": "never"}, {"strategy": "full"}],
+    [{"strategy": "frozen"}, {"strategy": "frozen", "features.cache": "never"}, {"strategy": "full"}],
     ids=["cached", "live", "full"],
 )
 def test_every_question_to_a_run_on_three_images_is_answered_in_words(three_images, strategy, monkeypatch, capsys):

@@ -195,7 +195,7 @@ def test_a_removed_shard_is_forgotten_by_those_who_knew_it(tmp_path):
     shelf = FeatureCache(tmp_path).shelf(MADE_BY)
     shelf.add(keys, rows(4))
     FeatureCache(tmp_path).prune(limit_bytes=0)
-    with pytest.raises(cache_module.ShardLostError):
+    with pytest.raises(cache_module.CacheBlockLostError):
         shelf.gather(keys)
     assert shelf.missing(keys) == [0, 1, 2, 3]
 

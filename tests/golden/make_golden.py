@@ -408,7 +408,7 @@ def features() -> dict[str, Any]:
     Their solvers iterate, so they are compared less closely than the others.
     """
     from tlkit.analysis.feature_scores import knn_leave_one_out, log_me, probe
-    from tlkit.analysis.label_issues import find_wrong_labels
+    from tlkit.analysis.label_issues import find_label_issues
     from tlkit.analysis.learning_curve import learning_curve
     from tlkit.features.folds import assign_folds
     from tlkit.features.heads import fit_head
@@ -428,7 +428,7 @@ def features() -> dict[str, Any]:
             "proba": plain(head.predict_proba(points(6, seed=4)[0])),
             "accuracy": plain(head.out_of_fold_accuracy),
         }
-    labels = find_wrong_labels(x, noisy, classes=CLASSES, paths=keys, splits=["train"] * n, digests=keys, head="ridge")
+    labels = find_label_issues(x, noisy, classes=CLASSES, paths=keys, splits=["train"] * n, digests=keys, head="ridge")
     suspects = [{"row": int(one.path[:3]), "score": plain(one.score), "issue": one.issue} for one in labels.suspects]
     curve = learning_curve(x, y, classes=CLASSES, kind="ridge", keys=keys, repeats=2)
     attribute = (np.arange(n) // 7 % 2).astype(np.int64)

@@ -67,7 +67,8 @@ def test_where_timm_is_loaded_its_registry_is_left_to_answer():
 
 def test_neither_timm_nor_torch_is_loaded_for_it():
     code = (
-        "import sys; from tlkit.models.model_names import require_name, require_weights; require_name('resnet18.a1_in1k'); "
+        "import sys; from tlkit.models.model_names import require_name, require_weights; "
+        "require_name('resnet18.a1_in1k'); "
         "require_weights('hub'); print([name for name in ('timm', 'torch', 'numpy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)

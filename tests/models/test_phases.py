@@ -19,7 +19,7 @@ from tlkit.models.classifier import Classifier
 from tlkit.models.model_files import save_artifact
 from tlkit.models.network import load_network
 from tlkit.models.strategies.lora import LowRank, add_adapters, merge_adapters
-from tlkit.models.strategies.phases import modules_at_rest
+from tlkit.models.strategies.phases import frozen_modules
 from tlkit.models.strategies.strategy import norm_parameters, phase_at, stages_of
 from tlkit.models.weights.weight_files import tensors_digest
 
@@ -165,10 +165,10 @@ def test_dropout_lives_where_something_learns_and_rests_where_nothing_does():
     block = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     network = nn.Sequential(block, nn.Sequential(nn.Linear(2, 2), nn.Dropout()))
     block.requires_grad_(False)
-    assert modules_at_rest(network) == (block,)  # with all that is in it
+    assert frozen_modules(network) == (block,)  # with all that is in it
     block[0].weight.requires_grad_()
-    assert modules_at_rest(network) == ()
-    assert modules_at_rest(network.requires_grad_(False)) == (network,)
+    assert frozen_modules(network) == ()
+    assert frozen_modules(network.requires_grad_(False)) == (network,)
 
 
 def test_all_that_is_frozen_is_in_evaluation_mode_and_all_else_in_training_mode_whatever_came_between():

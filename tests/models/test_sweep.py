@@ -112,7 +112,7 @@ def test_groups_keep_their_ratios_and_the_rate_rises_by_a_constant_factor(monkey
 
 
 def test_a_head_that_learns_gets_a_rate_that_learns_and_divergence_ends_the_sweep():
-    classifier, batches = _classifier(strategy="frozen", optimizer="sgd", gradient_clip=None), list(_loader())
+    classifier, batches = _classifier(strategy="frozen", optimizer="sgd", gradient_clip_val=None), list(_loader())
     found = sweep_rates(classifier, batches, highest=1e6, steps=120)
     assert found.stopped == "diverged"
     assert len(found.rates) == len(found.losses) < 120

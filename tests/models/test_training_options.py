@@ -120,7 +120,7 @@ def test_both_mixings_are_chosen_about_equally_often():
 
 def test_mixing_rests_in_the_last_epochs(tmp_path):
     seen = []
-    classifier = _classifier(mixup=0.8, mix_off_epochs=1, epochs=3)
+    classifier = _classifier(mixup=0.8, mixup_off_epochs=1, epochs=3)
     forward = classifier.network.forward
     originals = [images for images, _ in _loader()]
     classifier.network.forward = lambda images: (
@@ -185,7 +185,7 @@ def test_accumulated_batches_step_as_one_large_batch_also_at_the_end_of_an_epoch
 @pytest.mark.parametrize(
     "train",
     [
-        {"mixup": 0.4, "cutmix": 1.0, "mix_off_epochs": 1, "ema_decay": 0.9, "loss": "focal"},
+        {"mixup": 0.4, "cutmix": 1.0, "mixup_off_epochs": 1, "ema_decay": 0.9, "loss": "focal"},
         {"ema_decay": 0.99, "logit_adjustment": 1.0, "label_smoothing": 0.1, "optimizer": "sgd"},
     ],
     ids=["mixed", "adjusted"],
@@ -209,8 +209,11 @@ def test_a_resumed_run_is_the_run_that_never_stopped_with_everything_switched_on
     [
         ({"focal_gamma": 1.0}, "train.focal_gamma is 1, but loss: cross_entropy has none."),
         ({"loss": "focal", "label_smoothing": 0.1}, "train.label_smoothing is 0.1, but loss: focal knows one true"),
-        ({"mix_off_epochs": 1}, "train.mix_off_epochs is 1, but there is neither mixup nor cutmix to turn off."),
-        ({"mixup": 1.0, "mix_off_epochs": 4}, "train.mix_off_epochs is 4, but train.epochs is 4, which leaves none"),
+        ({"mixup_off_epochs": 1}, "train.mixup_off_epochs is 1, but there is neither mixup nor cutmix to turn off."),
+        (
+            {"mixup": 1.0, "mixup_off_epochs": 4},
+            "train.mixup_off_epochs is 4, but train.epochs is 4, which leaves none",
+        ),
         (
             {"class_weights": "balanced", "sampling": "balanced"},
             "train.class_weights and train.sampling each make up for rare classes, together too much.",

@@ -63,7 +63,7 @@ def test_a_recipe_of_four_keys_has_every_default(load: Load) -> None:
     train = recipe.train
     assert (train.epochs, train.optimizer, train.learning_rate, train.weight_decay) == (5, "adamw", 1e-3, 0.01)
     assert (train.momentum, train.schedule, train.warmup_epochs, train.label_smoothing) == (0.9, "cosine", 0.0, 0.0)
-    assert (train.class_weights, train.gradient_clip, train.early_stopping) == ("none", 1.0, None)
+    assert (train.class_weights, train.gradient_clip_val, train.early_stopping) == ("none", 1.0, None)
     assert (train.monitor, train.precision, train.device) == ("val_loss", "auto", "auto")
     assert (recipe.evaluate.top_k, recipe.evaluate.confidence) == ((1, 5), 0.95)
     assert (recipe.audit.by, recipe.audit.max_intersection_order, recipe.audit.min_group_size) == ((), 2, 20)

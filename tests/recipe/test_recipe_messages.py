@@ -71,8 +71,8 @@ def told(key: str, written: str, folder: Path) -> str:
         ("data.val", "20", saying("data.val", "20", "0", "0.9", "0.2")),
         ("data.val", "95", saying("data.val", "95", "0", "0.9")),
         ("seed", "-1", saying("seed", "-1", "0", "4294967295")),
-        ("train.gradient_clip", "0", saying("train.gradient_clip", "0")),
-        ("train.gradient_clip", "none", saying("train.gradient_clip", "'none'", "0", "null")),
+        ("train.gradient_clip_val", "0", saying("train.gradient_clip_val", "0")),
+        ("train.gradient_clip_val", "none", saying("train.gradient_clip_val", "'none'", "0", "null")),
         ("strategy", "{kind: full, backbone_lr_factor: 0}", saying("strategy.backbone_lr_factor", "0", "1")),
         # choices
         ("train.optimizer", "AdamW", saying("train.optimizer", "'AdamW'", "sgd", "adamw")),

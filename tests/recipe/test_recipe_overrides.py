@@ -166,7 +166,7 @@ def test_a_mistake_of_the_file_is_told_even_where_an_override_covers_it(problems
         ),
         ("train=5", saying("train", "5")),
         ("train.class_weights={no: 2}", saying("no", "train.class_weights", "YAML", "'no'")),
-        ("train.gradient_clip=None", saying("train.gradient_clip", "'None'", "0", "null")),
+        ("train.gradient_clip_val=None", saying("train.gradient_clip_val", "'None'", "0", "null")),
         ("train.learning_rate=1e999", saying("train.learning_rate", "1e999")),
         ("train.learning_rate=.nan", saying("train.learning_rate", ".nan")),
     ],

@@ -126,7 +126,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
         "class_weights": draw(
             st.sampled_from(["none", "balanced"]) | st.dictionaries(names, positive, min_size=1, max_size=4)
         ),
-        "gradient_clip": draw(st.none() | positive),
+        "gradient_clip_val": draw(st.none() | positive),
         "early_stopping": draw(st.none() | st.fixed_dictionaries({"patience": counts, "min_delta": positive})),
         "precision": draw(st.sampled_from(["auto", 32, "bf16"])),
     }

@@ -43,7 +43,7 @@ def card(path, predictions, **more):
         "audit": audit_groups(predictions, by="light"),
         "slices": None,
         "group_columns": predictions.group_columns,
-        "set_aside": 2,
+        "excluded": 2,
         "leaks": 3,
         "split": "test",
     }
@@ -88,7 +88,7 @@ def test_undecided_rows_say_how_many_images_are_missing(predictions):
 
 
 def test_the_card_says_that_its_split_chose_the_epoch_and_counts_in_words(tmp_path, predictions):
-    text = card(tmp_path, predictions, split="val", chose_epoch=True, leaks=1, set_aside=1)
+    text = card(tmp_path, predictions, split="val", chose_epoch=True, leaks=1, excluded=1)
     assert says(text, "weights", "figures", "flatter")
     assert says(text, "1", "training", "figures")
     assert says(text, "1", "file", "figure")

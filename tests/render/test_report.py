@@ -84,7 +84,7 @@ def options(classes=("ants", "bees"), *, groups=None, n=120, **changes):
         "history": pd.DataFrame({"epoch": [0, 1], "train_loss": [0.7, 0.25], "val_accuracy": [0.8, np.nan]}),
         "evaluation": evaluate(predictions),
         "audit": None if groups is None else audit_groups(predictions, by=list(groups.columns)),
-        "set_aside": [("ants/broken.jpg", "truncated after 3 bytes")],
+        "excluded": [("ants/broken.jpg", "truncated after 3 bytes")],
         "notes": ["The weights are non-commercial."],
         "attribution": "Drawings: somebody, CC BY.",
         "split": "test",
@@ -147,7 +147,7 @@ def test_groups_that_are_too_small_show_their_size_instead_of_a_rate(tmp_path):
 
 def test_without_audit_history_and_split_the_page_leaves_those_parts_out(tmp_path):
     page = page_of(
-        tmp_path, **options(history=None, set_aside=[], notes=[], attribution=None, split=None, recipe_text="?")
+        tmp_path, **options(history=None, excluded=[], notes=[], attribution=None, split=None, recipe_text="?")
     )
     assert "Audit" not in page.words
     assert "Training" not in page.words
@@ -180,7 +180,7 @@ def test_no_text_of_the_user_becomes_markup(tmp_path):
         title=EVIL,
         recipe_text=f"name: '{EVIL}'\nmodel: {{name: '{QUOTE}'}}\nstrategy: {{kind: '{EVIL}'}}",
         environment={EVIL: QUOTE},
-        set_aside=[(QUOTE, EVIL)],
+        excluded=[(QUOTE, EVIL)],
         notes=[EVIL, QUOTE],
         attribution=QUOTE,
         split=EVIL,

@@ -127,7 +127,7 @@ def test_runs_are_compared_on_their_test_images(runs):
 def test_runs_are_compared_without_what_either_met_in_training(runs, capsys):
     old, new = runs
     paths = old.predictions().path.tolist()
-    header = "path,split,twin,twin_split,how,dropped\n"
+    header = "path,split,duplicate_of,duplicate_split,how,dropped\n"
     old.directory.leaks.write_text(
         f"{header}{paths[0]},test,x,train,same file,\n{paths[1]},test,x,train,same file,yes\n"
     )
@@ -144,8 +144,8 @@ def test_runs_are_compared_without_what_either_met_in_training(runs, capsys):
 def test_runs_of_one_name_are_told_apart_by_the_folders_they_lie_in(runs, caplog):
     old, _ = runs
     other = make_run(old.path.parents[1] / "more/runs/old", wrong_at_night=90)
-    twin = make_run(old.path.parents[1] / "more/old", wrong_at_night=90)
-    found = old.compare(twin)
+    duplicate_of = make_run(old.path.parents[1] / "more/old", wrong_at_night=90)
+    found = old.compare(duplicate_of)
     assert (found.first, found.second) == ("runs/old", "more/old")
     found = old.compare(other)
     assert (found.first, found.second) == (f"{old.path.parents[1].name}/runs/old", "more/runs/old")

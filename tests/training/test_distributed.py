@@ -52,7 +52,7 @@ def test_two_ranks_train_as_one_process_on_the_same_batches_and_resume_to_the_sa
     """Phases, weighted classes, accumulation over an uneven last batch: all of it in one run of each kind."""
     more = {
         "strategy": {"kind": "lp_ft", "probe_epochs": 1},
-        "train.accumulate_batches": 2,
+        "train.accumulate_grad_batches": 2,
         "train.class_weights": {"blue": 1.0, "red": 3.0},
     }
     one = fit(recipe, PLAIN | more | {"name": "one"})
@@ -86,7 +86,7 @@ def test_two_ranks_train_as_one_process_on_the_same_batches_and_resume_to_the_sa
 
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_in_one_rank_names_the_images_of_all(recipe):
-    broken = BOTH | {"train.learning_rate": 1e30, "train.gradient_clip": None}
+    broken = BOTH | {"train.learning_rate": 1e30, "train.gradient_clip_val": None}
     assert fit_together(Path(), recipe, broken) == [2, -signal.SIGTERM]
     assert re.search(r"batch \d \(\d images: train/.*Lower train.learning_rate", Path("log").read_text())
     assert Path("log-1").read_text() == ""

@@ -36,7 +36,7 @@ GROUPS = {
     "train.loss": "group_dro",
     "train.group_dro_step": 20.0,
     "train.monitor": WORST,
-    "train.accumulate_batches": 2,
+    "train.accumulate_grad_batches": 2,
     "train.ema_decay": 0.9,
 }
 KILLS = int(os.environ.get("TLKIT_KILLS", "1"))
@@ -123,7 +123,7 @@ def test_wherever_one_process_dies_the_other_ends_and_the_run_resumes_to_the_sam
 @pytest.mark.slow
 def test_each_process_mixes_its_own_images(recipe, monkeypatch):
     """One process that mixes the halves of each balanced batch apart, with the seeds of the two, learns the same."""
-    mixing = {"train.mixup": 0.4, "train.cutmix": 1.0, "train.mix_off_epochs": 1}
+    mixing = {"train.mixup": 0.4, "train.cutmix": 1.0, "train.mixup_off_epochs": 1}
     more = mixing | {"train.sampling": "balanced", "train.ema_decay": 0.9, "train.loss": "focal"}
     original = Classifier.batch_loss
 

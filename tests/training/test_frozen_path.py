@@ -26,7 +26,7 @@ SETTINGS = {
     "train.epochs": 4,
     "model.drop_rate": 0.3,
     "train.label_smoothing": 0.1,
-    "train.gradient_clip": 0.5,
+    "train.gradient_clip_val": 0.5,
     "train.class_weights": {"red": 2.0},
     "train.warmup_epochs": 1,
     "data.batch_size": 5,
@@ -67,7 +67,7 @@ def test_the_head_on_cached_features_is_the_head_of_the_live_path(recipe, caplog
     assert (
         "The backbone is frozen and nothing varies the images: the head trains on cached features." in caplog.messages
     )
-    live = fit(recipe, {**chosen, "name": "live", "features.use": "never", "features.engine": "auto"})
+    live = fit(recipe, {**chosen, "name": "live", "features.cache": "never", "features.engine": "auto"})
     assert_same_head(cached, live, atol=1e-5)
     pd.testing.assert_frame_equal(cached.history, live.history, atol=1e-4, rtol=1e-3)
     for split in ("val", "test"):
@@ -168,8 +168,8 @@ def test_an_engine_that_is_not_installed_is_named_before_training(recipe, monkey
             "Remove features.views, or use strategy: frozen.",
         ),
         (
-            {"augment.preset": "light", "features.views": 2, "features.use": "never"},
-            "features.views is 2, but features.use is never. Keep one of them.",
+            {"augment.preset": "light", "features.views": 2, "features.cache": "never"},
+            "features.views is 2, but features.cache is never. Keep one of them.",
         ),
         (
             {"augment.preset": "light", "features.views": 2, "train.mixup": 0.2, "train.cutmix": 1.0},
@@ -197,8 +197,8 @@ def test_views_that_cannot_be_are_refused(recipe, changes, message):
             "Remove features.engine.",
         ),
         (
-            {"features.use": "never", "features.engine": "torch"},
-            "features.engine is torch, but features.use is never. Remove features.engine.",
+            {"features.cache": "never", "features.engine": "torch"},
+            "features.engine is torch, but features.cache is never. Remove features.engine.",
         ),
         (
             {"features.tolerance": 0.99, "features.engine": "torch"},

@@ -16,8 +16,8 @@ from tlkit.recipe import Strategy
 KILLS = int(os.environ.get("TLKIT_KILLS", "1"))
 STRATEGIES = [kind.model_fields["kind"].default for kind in get_args(Strategy)]
 PLAIN: dict[str, object] = {}
-MIXED = {"train.mixup": 0.4, "train.cutmix": 1.0, "train.mix_off_epochs": 1, "train.ema_decay": 0.9}
-BUSY = MIXED | {"data.num_workers": 2, "train.accumulate_batches": 2, "train.checkpoint_every": 1}
+MIXED = {"train.mixup": 0.4, "train.cutmix": 1.0, "train.mixup_off_epochs": 1, "train.ema_decay": 0.9}
+BUSY = MIXED | {"data.num_workers": 2, "train.accumulate_grad_batches": 2, "train.checkpoint_every": 1}
 CACHED = {"augment.preset": "none", "train.ema_decay": 0.9}  # with a frozen backbone, the head trains on features
 WAYS = {"plain": PLAIN, "mixed": MIXED, "busy": BUSY, "cached": CACHED}
 CASES = [*((kind, "plain") for kind in STRATEGIES), ("frozen", "cached")] + [

@@ -21,7 +21,13 @@ from tlkit.training import model_soup as soup
 from tlkit.training.checkpoints import KeepCheckpoints, read_checkpoint
 from tlkit.training.fit import fit
 
-SOUP = {"train.epochs": 4, "train.soup": 3, "data.batch_size": 4, "report.enabled": False, "train.schedule": "constant"}
+SOUP = {
+    "train.epochs": 4,
+    "train.model_soup_size": 3,
+    "data.batch_size": 4,
+    "report.enabled": False,
+    "train.schedule": "constant",
+}
 
 
 def _told(run):
@@ -138,13 +144,13 @@ def test_heads_on_cached_features_are_averaged_on_their_backbone(tiny_recipe, mo
 
 
 def test_a_damaged_epoch_is_left_out_of_the_soup(tiny_recipe, monkeypatch, caplog):
-    original = soup.make_soup
+    original = soup.average_best_epochs
 
     def damaging(prepared, batches, folder, ranked):
         (folder / ranked[1][0]).write_bytes(b"junk")
         return original(prepared, batches, folder, ranked)
 
-    monkeypatch.setattr("tlkit.training.trainer.make_soup", damaging)
+    monkeypatch.setattr("tlkit.training.trainer.average_best_epochs", damaging)
     run = fit(tiny_recipe(), SOUP)
     assert len(_told(run)["tried"]) == 2
     assert "is damaged: its sha256 is not the one in" in caplog.text
@@ -159,11 +165,11 @@ def test_without_validation_there_is_no_soup(tiny_recipe, caplog):
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"train.soup": 5}, "train.soup is 5, but train.epochs is 2. Use at most 2, or null."),
+        ({"train.model_soup_size": 5}, "train.model_soup_size is 5, but train.epochs is 2. Use at most 2, or null."),
         (
-            {"train.soup": 2, "strategy": "lora"},
-            "train.soup is 2, but the mean of low-rank factors is not the mean of what they add up to. "
-            "Remove train.soup, or use another strategy.",
+            {"train.model_soup_size": 2, "strategy": "lora"},
+            "train.model_soup_size is 2, but the mean of low-rank factors is not the mean of what they add up to. "
+            "Remove train.model_soup_size, or use another strategy.",
         ),
     ],
 )

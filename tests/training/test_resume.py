@@ -22,7 +22,7 @@ from tlkit.models.classifier import Classifier
 from tlkit.runs import RunDirectory
 from tlkit.runs.run import open_run
 from tlkit.training import checkpoints
-from tlkit.training.callbacks import PoliteStop
+from tlkit.training.callbacks import GracefulStop
 from tlkit.training.checkpoints import DurableCheckpointIO, FrozenWeights, KeepCheckpoints, find_start, read_checkpoint
 from tlkit.training.fit import fit
 
@@ -226,7 +226,7 @@ def _best_of(path):
 
 def keeper(tmp_path, mode="min"):
     return KeepCheckpoints(
-        tmp_path, origin="", frozen=FrozenWeights(), monitor="m", mode=mode, every_steps=None, stop=PoliteStop()
+        tmp_path, origin="", frozen=FrozenWeights(), monitor="m", mode=mode, every_steps=None, stop=GracefulStop()
     )
 
 

@@ -77,8 +77,8 @@ def test_two_processes_with_half_of_the_weights_each_train_as_one_and_resume_to_
     more = {
         "strategy": {"kind": "lp_ft", "probe_epochs": 2},
         "train.optimizer": "sgd",
-        "train.accumulate_batches": 2,
-        "train.gradient_clip": 0.5,
+        "train.accumulate_grad_batches": 2,
+        "train.gradient_clip_val": 0.5,
         "train.ema_decay": 0.9,
         "train.class_weights": {"blue": 1.0, "red": 3.0},
     }

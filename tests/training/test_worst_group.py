@@ -97,7 +97,7 @@ def test_without_groups_to_be_about_it_is_a_contradiction(recipe):
     with pytest.raises(RecipeError, match=r"train\.monitor is val_worst_group_accuracy, but audit\.by names no column"):
         load_recipe(recipe, {"train.monitor": WORST, "audit.by": []})
     with pytest.raises(RecipeError, match="a soup is chosen by val_loss or val_accuracy"):
-        load_recipe(recipe, {"train.monitor": WORST, "train.soup": 2})
+        load_recipe(recipe, {"train.monitor": WORST, "train.model_soup_size": 2})
 
 
 def test_images_that_each_of_many_processes_sees_count_once():
@@ -134,7 +134,7 @@ def test_group_dro_trains_alike_on_features_and_images(recipe, tmp_path, monkeyp
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
     options = {"train.loss": "group_dro", "train.group_dro_step": 0.5, "strategy": "frozen", "augment": "none"}
     cached = fit(recipe, {"name": "cached", **options})
-    live = fit(recipe, {"name": "live", "features.use": "never", **options})
+    live = fit(recipe, {"name": "live", "features.cache": "never", **options})
     plain = fit(recipe, {"name": "plain", "strategy": "frozen", "augment": "none"})
     assert "features" in cached.environment and "features" not in live.environment
     np.testing.assert_allclose(cached.predictions().proba, live.predictions().proba, atol=1e-4)

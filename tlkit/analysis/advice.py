@@ -37,7 +37,7 @@ class AdvisedBackbone:
         latency_ms: one image, median of the runs (its `n`).
         images_per_s: in batches.
         probe: out-of-fold accuracy of a logistic head, with Wilson's interval.
-        knn: leave-one-out accuracy of the 5 nearest neighbours, with Wilson's interval.
+        knn: leave-one-out accuracy of the 5 nearest neighbors, with Wilson's interval.
         log_me: LogME, the higher the better; compares features on the same images, and nothing else.
     """
 

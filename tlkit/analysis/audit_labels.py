@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tlkit.analysis.label_audit import LabelAudit
-from tlkit.analysis.label_issues import find_wrong_labels
+from tlkit.analysis.label_issues import find_label_issues
 from tlkit.analysis.run_probes import read_features
 from tlkit.choices import HeadKind
 from tlkit.data.checks.duplicates import find_duplicates
@@ -33,7 +33,7 @@ def audit_labels(
 ) -> LabelAudit:
     """Find the labels of a run's images that look wrong, most doubtful first; nothing is changed.
 
-    Each image is judged by a head on cached features that has not learnt from it, and by its nearest neighbours; all
+    Each image is judged by a head on cached features that has not learnt from it, and by its nearest neighbors; all
     images are read once more, so that pictures that occur twice stay in one fold. Give a run with a frozen backbone:
     one that was fine-tuned has learnt the labels of its training images, wrong ones included.
 
@@ -67,7 +67,7 @@ def audit_labels(
             "strategy: frozen."
         )
         logger.warning("%s", notes[0])
-    return find_wrong_labels(
+    return find_label_issues(
         features.x,
         samples.targets,
         classes=samples.classes,

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from tlkit.data.checks.diagnosis import Diagnosis
 from tlkit.data.checks.doctor import FindMore, diagnose
 from tlkit.data.checks.duplicates import DuplicateSet
-from tlkit.data.checks.gray_thumbnails import Looks
-from tlkit.data.checks.near_duplicates import find_lookalikes
+from tlkit.data.checks.gray_thumbnails import GrayThumbnails
+from tlkit.data.checks.near_duplicates import find_near_duplicates
 from tlkit.data.decode.decoding import MAX_PIXELS
 from tlkit.data.sources.source import Root
 from tlkit.errors import ModelError, first_few
@@ -86,7 +86,9 @@ def finder_by_features(
         raise ModelError(f"{name} could be {first_few([one.name for one in there])}. Name one of them.")
     backbone = create_backbone(there[0].name, weights=there[0].weights)
 
-    def find_more(samples: Samples, readable: npt.NDArray[np.intp], known: DuplicateSet, looks: Looks) -> DuplicateSet:
+    def find_more(
+        samples: Samples, readable: npt.NDArray[np.intp], known: DuplicateSet, gray_thumbnails: GrayThumbnails
+    ) -> DuplicateSet:
         if len(readable) < 2:
             return known
         table = samples.table.iloc[readable].reset_index(drop=True)
@@ -94,8 +96,14 @@ def finder_by_features(
             Samples(samples.root, samples.classes, table), backbone=backbone, max_pixels=max_pixels, progress=on_image
         )
         rows = rows_of(samples, features.path)
-        return find_lookalikes(
-            samples, features.x, rows, known=known, looks=looks, max_pixels=max_pixels, progress=on_pair
+        return find_near_duplicates(
+            samples,
+            features.x,
+            rows,
+            known=known,
+            gray_thumbnails=gray_thumbnails,
+            max_pixels=max_pixels,
+            progress=on_pair,
         )
 
     return find_more

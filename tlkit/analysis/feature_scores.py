@@ -1,4 +1,4 @@
-"""How well features suit a set of labels, without training a network: LogME, nearest neighbours, a probe."""
+"""How well features suit a set of labels, without training a network: LogME, nearest neighbors, a probe."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def knn_leave_one_out(
         x: features, shape (N, D).
         y: positions in `classes`, shape (N,).
         classes: class names.
-        k: neighbours that vote; at most as many as there are others.
+        k: neighbors that vote; at most as many as there are others.
         digests: sha256 of each file; "" = unknown; None = no copies are known.
 
     Raises:

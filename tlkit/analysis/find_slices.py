@@ -104,10 +104,10 @@ def find_slices(
         if name not in options.design_columns:
             searched[name] = predictions.groups[name]
     features = _features(what, split) if clusters else None
-    neighbours: Neighbours | None = None
+    neighbors: Neighbours | None = None
     if features is not None:
         searched[CLUSTER] = _clusters(features, predictions, units, clusters=clusters, seed=options.seed)
-        neighbours = _neighbours(what, split, predictions, features)
+        neighbors = _neighbours(what, split, predictions, features)
     if columns is not None:
         searched = _chosen(searched, columns, where=str(what.path))
     report = search_slices(
@@ -118,7 +118,7 @@ def find_slices(
         max_order=max_order,
         clusters=clusters if features is not None else 0,
         content=[name for name in searched.columns if name == CLUSTER],
-        neighbours=neighbours,
+        neighbors=neighbors,
         options=options,
     )
     store_judgement(what.directory, what.directory.slices, split, report.to_dict())
@@ -244,5 +244,5 @@ def _neighbours(run: Run, split: str, predictions: Predictions, features: Featur
         split=split,
     )
     plain = {path: [asdict(near) for near in nears] for path, nears in found.items()}
-    store_judgement(run.directory, run.directory.neighbours, split, plain)
+    store_judgement(run.directory, run.directory.neighbors, split, plain)
     return found

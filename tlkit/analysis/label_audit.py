@@ -26,11 +26,11 @@ class Suspect:
         split: that it belongs to.
         digest: sha256 of the file.
         label: the class that it is given.
-        suggested: the class that head and neighbours together prefer.
-        score: how well the label fits, above 0 and below 1: the head's probability of the label times the neighbours'
+        suggested: the class that head and neighbors together prefer.
+        score: how well the label fits, above 0 and below 1: the head's probability of the label times the neighbors'
             smoothed share of it. Small = doubtful. The list is sorted by it.
         proba: the head's probability of each class, which has not learnt from this image, nor from its copies.
-        neighbours: the share of each class among its nearest neighbours.
+        neighbors: the share of each class among its nearest neighbors.
         issue: confident learning calls the label wrong.
         copies: other images that show the same picture; they were kept in one fold with this one.
     """
@@ -42,7 +42,7 @@ class Suspect:
     suggested: str
     score: float
     proba: tuple[float, ...]
-    neighbours: tuple[float, ...]
+    neighbors: tuple[float, ...]
     issue: bool
     copies: tuple[str, ...] = ()
 
@@ -52,14 +52,14 @@ class LabelAudit:
     """Which labels look wrong, and about how many are.
 
     Attributes:
-        classes: class names, in the order of `proba` and `neighbours`.
+        classes: class names, in the order of `proba` and `neighbors`.
         images: how many were audited, by split.
-        suspects: the images for which head and neighbours together prefer another class, most doubtful first.
+        suspects: the images for which head and neighbors together prefer another class, most doubtful first.
         wrong: estimated number of wrong labels among all images, with its interval; no value where there are too few.
         accuracy: of the head on images that it had not learnt from, held against the labels as they are.
         head: kind of the head.
         folds: in which the images were predicted.
-        k: neighbours that were asked.
+        k: neighbors that were asked.
         confidence: level of the intervals.
         notes: what a reader has to know, sentences.
     """
@@ -103,8 +103,8 @@ class LabelAudit:
                     "score": round(one.score, 6),
                     "p_label": round(one.proba[given], 4),
                     "p_suggested": round(one.proba[better], 4),
-                    "neighbours_label": round(one.neighbours[given], 4),
-                    "neighbours_suggested": round(one.neighbours[better], 4),
+                    "neighbours_label": round(one.neighbors[given], 4),
+                    "neighbours_suggested": round(one.neighbors[better], 4),
                     "issue": "yes" if one.issue else "",
                     "copies": "; ".join(one.copies),
                     "split": one.split,
@@ -125,7 +125,7 @@ class LabelAudit:
             DataError: a newer tlkit wrote it.
         """
         refuse_newer("This label audit was", values["format_version"], known=FORMAT_VERSION, error=DataError)
-        tuples = ("proba", "neighbours", "copies")
+        tuples = ("proba", "neighbors", "copies")
         suspects = tuple(
             Suspect(**{**one, **{name: tuple(one[name]) for name in tuples}}) for one in values["suspects"]
         )

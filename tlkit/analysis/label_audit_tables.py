@@ -25,8 +25,8 @@ def label_audit_tables(audit: LabelAudit) -> tuple[Table, ...]:
                 Column("score", "score", "number", digits=4),
                 Column("p_label", "P(label)", "number"),
                 Column("p_suggested", "P(suggested)", "number"),
-                Column("neighbours_label", "neighbours: label", "percent"),
-                Column("neighbours_suggested", "neighbours: suggested", "percent"),
+                Column("neighbours_label", "neighbors: label", "percent"),
+                Column("neighbours_suggested", "neighbors: suggested", "percent"),
                 Column("issue", "issue", "flag"),
             ),
             rows=tuple(
@@ -38,8 +38,8 @@ def label_audit_tables(audit: LabelAudit) -> tuple[Table, ...]:
                     one.score,
                     one.proba[place[one.label]],
                     one.proba[place[one.suggested]],
-                    one.neighbours[place[one.label]],
-                    one.neighbours[place[one.suggested]],
+                    one.neighbors[place[one.label]],
+                    one.neighbors[place[one.suggested]],
                     one.issue,
                 )
                 for one in audit.suspects

@@ -1,4 +1,4 @@
-"""Which labels look wrong, from features: confident learning out of fold, beside the votes of nearest neighbours."""
+"""Which labels look wrong, from features: confident learning out of fold, beside the votes of nearest neighbors."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 CLEAREST = 0.1
-"""Share of the images, those that head and neighbours are surest of, by which wrong labels are counted."""
+"""Share of the images, those that head and neighbors are surest of, by which wrong labels are counted."""
 FEWEST_CLEAR, LARGEST_SHARE = 50, 0.25
 
 
-def find_wrong_labels(
+def find_label_issues(
     x: Features,
     y: npt.ArrayLike,
     *,
@@ -47,10 +47,10 @@ def find_wrong_labels(
     """Rank images by how doubtful their labels are.
 
     The score of a label is the head's out-of-fold probability of it (self-confidence) times (v + 1)/(k + C), where v of
-    the k nearest neighbours carry it. Whether it is wrong by confident learning is cleanlab's `find_label_issues`
+    the k nearest neighbors carry it. Whether it is wrong by confident learning is cleanlab's `find_label_issues`
     (Northcutt, Jiang & Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels, JAIR 70, section 3.2:
     prune by noise rate). How many labels are wrong is estimated from the images that are clearest by head and
-    neighbours, a tenth of them: the share of these whose label says otherwise, with Wilson's interval. That holds if
+    neighbors, a tenth of them: the share of these whose label says otherwise, with Wilson's interval. That holds if
     labels are wrong as often among clear images as among others; what the head gets wrong there counts as well.
 
     Args:

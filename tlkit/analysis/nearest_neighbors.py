@@ -1,4 +1,4 @@
-"""What an image's nearest neighbours are labelled: a second opinion that no head has a part in."""
+"""What an image's nearest neighbors are labelled: a second opinion that no head has a part in."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ FEWEST, MOST = 5, 50
 
 
 def neighbours_for(y: Ints) -> int:
-    """Return how many neighbours to ask: half the images of a class (the median one), from 5 to 50."""
+    """Return how many neighbors to ask: half the images of a class (the median one), from 5 to 50."""
     return int(np.clip(np.median(np.unique(y, return_counts=True)[1]) // 2, FEWEST, MOST))
 
 
 def neighbour_shares(x: Features, y: Ints, fold: Ints, *, classes: int, k: int) -> Floats:
-    """Return the share of each class among every image's k nearest neighbours by cosine similarity, shape (N, C).
+    """Return the share of each class among every image's k nearest neighbors by cosine similarity, shape (N, C).
 
     Neighbours come from the other folds, so that no copy of an image and nothing of its group has a vote. With fewer
     than k images outside a fold, all of them vote. Time and memory are those of `nearest`, beside the result.
@@ -32,7 +32,7 @@ def neighbour_shares(x: Features, y: Ints, fold: Ints, *, classes: int, k: int) 
         y: codes of the labels, shape (N,).
         fold: of each image, shape (N,), at least two different ones.
         classes: C.
-        k: how many neighbours.
+        k: how many neighbors.
     """
     shares = np.zeros((len(x), classes))
     for rows, others, likeness in nearest(x, apart=fold, k=k):
@@ -54,11 +54,11 @@ def nearest(x: Features, *, apart: Ints, k: int) -> Iterator[tuple[Ints, Ints, n
 
     Args:
         x: features, shape (N, D).
-        apart: codes, shape (N,); images with the same code are not neighbours of each other, nor of themselves.
-        k: how many neighbours.
+        apart: codes, shape (N,); images with the same code are not neighbors of each other, nor of themselves.
+        k: how many neighbors.
 
     Yields:
-        Rows (n,); their neighbours (n, K) in no order; and how alike they are, from -1 to 1; K is the smaller of k and
+        Rows (n,); their neighbors (n, K) in no order; and how alike they are, from -1 to 1; K is the smaller of k and
         N. -inf = there is no such neighbour.
     """
     k = min(k, len(x))

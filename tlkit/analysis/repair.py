@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.analysis.write_repaired_run import linear_part, repaired_predictor, require_free, write_repaired
+from tlkit.analysis.write_repaired_run import linear_part, repaired_predictor, require_free, write_repaired_run
 from tlkit.audit.group_tables import CROSS
 from tlkit.audit.groups.group_columns import By, GroupColumn
 from tlkit.audit.model_comparison import Comparison, compare_models
@@ -137,7 +137,7 @@ def repair(
         _keep(run, result)
         return result
     result = replace(result, run=recipe.name)
-    write_repaired(
+    write_repaired_run(
         run,
         result,
         recipe=recipe,

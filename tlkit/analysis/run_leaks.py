@@ -10,7 +10,7 @@ from tlkit.analysis.run_probes import read_features
 from tlkit.errors import RunError
 from tlkit.features.cache import FeatureCache
 from tlkit.inference.extraction import Progress
-from tlkit.inference.feature_leaks import with_leaks_by_features
+from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.runs.run import Run, open_run
 from tlkit.samples import SPLITS
 
@@ -41,7 +41,7 @@ def find_run_leaks(
         run, [name for name in SPLITS if name in there], cache=cache, progress=progress
     )
     before = run.leaks
-    table = with_leaks_by_features(samples, features, before, max_pixels=run.recipe.data.max_pixels)
+    table = add_feature_leaks(samples, features, before, max_pixels=run.recipe.data.max_pixels)
     if len(table) > len(before):
         run.directory.write_text(run.directory.leaks, table.to_csv(index=False, lineterminator="\n"))
         for split in run.directory.predicted_splits:

@@ -18,7 +18,7 @@ from tlkit.models.model_files import TENSORS_FILE, save_artifact
 from tlkit.models.network import Network
 from tlkit.recipe import Recipe, dump_recipe, load_recipe
 from tlkit.runs import RunDirectory, write_lock
-from tlkit.runs.lifecycle import replacing
+from tlkit.runs.lifecycle import replaced_run
 from tlkit.runs.run import Run
 from tlkit.samples import Samples
 
@@ -58,7 +58,7 @@ def repaired_predictor(predictor: Predictor, part: LinearPart) -> Predictor:
     return Predictor(network, replace(card, head={}), device=predictor.device)
 
 
-def write_repaired(
+def write_repaired_run(
     parent: Run,
     result: Repair,
     *,
@@ -85,7 +85,7 @@ def write_repaired(
     path = parent.path.parent / recipe.name
     with write_lock(path):
         RunDirectory.require_free(path, overwrite=overwrite)
-        with replacing(path):
+        with replaced_run(path):
             directory = RunDirectory.create(path)
             model = _copy_parent(directory, parent, result, recipe=recipe, predictor=predictor)
             for split in parent.directory.predicted_splits:
@@ -133,7 +133,7 @@ def _copy_parent(
     old = parent.directory
     for source, target in (
         (old.split, directory.split),
-        (old.set_aside, directory.set_aside),
+        (old.excluded, directory.excluded),
         (old.leaks, directory.leaks),
         (old.attribution, directory.attribution),
     ):

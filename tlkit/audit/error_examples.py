@@ -171,7 +171,7 @@ def group_images(
     by: str,
     group: str,
     most: int = 6,
-    neighbours: Neighbours | None = None,
+    neighbors: Neighbours | None = None,
 ) -> GroupImages:
     """Return the images behind the gap of a group.
 
@@ -182,7 +182,7 @@ def group_images(
         by: the columns.
         group: the group.
         most: the most images to name of each kind.
-        neighbours: nearest images by features, where they are known.
+        neighbors: nearest images by features, where they are known.
     """
     right = predictions.correct
     loss, margin = _losses(predictions)
@@ -196,7 +196,7 @@ def group_images(
         wrong, close = wrong[np.argsort(path[wrong])], close[:0]
 
     def shown(row: int) -> Shown:
-        known = () if neighbours is None else tuple(neighbours.get(str(path[row]), ()))
+        known = () if neighbors is None else tuple(neighbors.get(str(path[row]), ()))
         return Shown(
             path=str(path[row]),
             y_true=predictions.classes[predictions.y_true[row]],
@@ -232,7 +232,7 @@ def worst_images(predictions: Predictions, *, most: int = 12) -> GroupImages:
 
 
 def audit_evidence(
-    predictions: Predictions, audit: Audit, *, most: int = 6, neighbours: Neighbours | None = None
+    predictions: Predictions, audit: Audit, *, most: int = 6, neighbors: Neighbours | None = None
 ) -> tuple[GroupImages, ...]:
     """Return the images behind every row that fails for being worse than the rest, the widest gap first.
 
@@ -243,7 +243,7 @@ def audit_evidence(
         predictions: what was audited.
         audit: the audit.
         most: the most images to name of each kind.
-        neighbours: nearest images by features, where they are known.
+        neighbors: nearest images by features, where they are known.
     """
     known = predictions.labelled
     settings = audit.settings
@@ -274,7 +274,7 @@ def audit_evidence(
                 by=table.by,
                 group=row.name,
                 most=most,
-                neighbours=neighbours,
+                neighbors=neighbors,
             )
         )
     return tuple(found)

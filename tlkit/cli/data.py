@@ -123,7 +123,7 @@ def labels(
     top: Annotated[int, typer.Option(min=1, help="How many to print.")] = 20,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Rank the labels of a run that look wrong; decide on them in the CSV file, and refit with data.labels=FILE."""
+    """Rank the labels of a run that look wrong; decide on them in the CSV file, and refit with data.label_corrections=FILE."""
     from tlkit.data.checks.label_decisions import write_decisions
     from tlkit.data.checks.quarantine import require_new
     from tlkit.data.checks.thumbnails import draw_thumbnails
@@ -161,7 +161,7 @@ def _next_step(suspects: Sequence[object], out: Path | None, html: Path | None) 
     look = f"look at {html or 'the images'}"
     return [
         f"Next: {look}, write keep, drop or relabel to CLASS into the column decision of {out}, and fit with "
-        f"data.labels={out}."
+        f"data.label_corrections={out}."
     ]
 
 

@@ -24,7 +24,7 @@ def info(json: Annotated[bool, typer.Option("--json", help="Print JSON instead o
 
     cache = FeatureCache()
     if json:
-        print_json({"folder": str(cache.folder), "shelves": [shelf.to_dict() for shelf in cache.info()]})
+        print_json({"folder": str(cache.folder), "entries": [shelf.to_dict() for shelf in cache.info()]})
         return
     print_tables([cache_table(cache)])
 

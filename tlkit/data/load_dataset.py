@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlkit.choices import OnLeak
-from tlkit.data.checks.gray_thumbnails import Looks
+from tlkit.data.checks.gray_thumbnails import GrayThumbnails
 from tlkit.data.checks.image_check import CheckedImages, check_images
 from tlkit.data.checks.label_decisions import apply_decisions, read_decisions
-from tlkit.data.checks.leaks import Leaks, act_on_leaks, find_copies, find_leaks, warn_of_relabelled
-from tlkit.data.checks.quarantine import without_quarantined
+from tlkit.data.checks.leaks import Leaks, find_copies, find_leaks, handle_leaks, warn_of_relabelled
+from tlkit.data.checks.quarantine import exclude_quarantined
 from tlkit.data.decode.decoding import MAX_PIXELS
 from tlkit.data.sources.manifest import apply_split, require_as_listed
 from tlkit.data.sources.metadata import add_metadata
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Gathered:
+class LoadedDataset:
     """The images of a run, and what the check of them found.
 
     Attributes:
@@ -39,9 +39,9 @@ class Gathered:
     leaks: Leaks | None = None
 
     @property
-    def looks(self) -> Looks:
+    def gray_thumbnails(self) -> GrayThumbnails:
         """Gray thumbnails of the images, by digest; empty without a check, and where none were asked for."""
-        return {} if self.checked is None else self.checked.looks
+        return {} if self.checked is None else self.checked.gray_thumbnails
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,9 @@ class Source:
     def _columns(self) -> tuple[str, ...]:
         return (*self.groups, *self.plan.columns)
 
-    def gather(self, *, looks: bool = False, progress: Callable[[int, int], None] | None = None) -> Gathered:
+    def gather(
+        self, *, gray_thumbnails: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> LoadedDataset:
         """Return the images, checked, split and relabelled; decisions are logged.
 
         Args:
@@ -103,11 +105,13 @@ class Source:
         leaks: Leaks | None = None
         samples = listed = self._read()
         if self.quarantine is not None:
-            samples = listed = without_quarantined(samples, self.quarantine)
+            samples = listed = exclude_quarantined(samples, self.quarantine)
         for file in self.labels:
             read_decisions(file, classes=samples.classes)  # raises before the images are read
         if self.check:
-            checked = check_images(samples, looks=looks, max_pixels=self.max_pixels, progress=progress)
+            checked = check_images(
+                samples, gray_thumbnails=gray_thumbnails, max_pixels=self.max_pixels, progress=progress
+            )
             samples = checked.samples
             if self.split is not None:
                 require_as_listed(listed, checked.samples, file=self.split)
@@ -119,7 +123,7 @@ class Source:
             copies = find_copies(checked.fingerprints.take(kept))
             warn_of_relabelled(samples, copies)
             leaks = find_leaks(samples, copies, group_by=self.plan.group_by)
-            samples = act_on_leaks(samples, leaks, on_leak=self.on_leak)
+            samples = handle_leaks(samples, leaks, on_leak=self.on_leak)
         counts = samples.counts().sum()
         logger.info(
             "%d images of %d classes: %s.",
@@ -130,7 +134,7 @@ class Source:
         if not counts["val"]:
             logger.info("No val images: training runs without validation.")
         helping = set(self.plan.columns) - {*self.groups, *(given.group_columns if given else ())}
-        return Gathered(samples.without_columns(helping), checked, leaks)
+        return LoadedDataset(samples.without_columns(helping), checked, leaks)
 
     def _read(self) -> Samples:
         """Return the table of images with the columns that are asked for, its splits not yet complete."""

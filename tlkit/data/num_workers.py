@@ -22,7 +22,7 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def choose_workers(
+def choose_num_workers(
     num_workers: int | Literal["auto"], *, images: int, processes: int = 1, level: int = logging.INFO
 ) -> int:
     """Return the number of worker processes for a loader.

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tlkit.disk import FULL, PARTIAL, cache_folder, write_text
 from tlkit.errors import DataError
-from tlkit.features.cache_blocks import Shard, read_shard, write_shard
+from tlkit.features.cache_blocks import Shard, read_block, write_block
 from tlkit.features.features import Provenance
 
 try:
@@ -35,12 +35,12 @@ MANIFEST = "manifest.json"
 _refuges: dict[Path, tempfile.TemporaryDirectory[str]] = {}  # by the folder that cannot be written
 
 
-class ShardLostError(Exception):
+class CacheBlockLostError(Exception):
     """A shard has been removed or damaged since it was looked up; look again, and compute what is missing."""
 
 
 @dataclass(frozen=True)
-class ShelfInfo:
+class CacheEntryInfo:
     """What the cache holds of one provenance.
 
     Attributes:
@@ -65,7 +65,7 @@ class ShelfInfo:
         }
 
 
-class Shelf:
+class CacheEntry:
     """The cached features of one provenance: a folder of shards beside a manifest that says what made them.
 
     Attributes:
@@ -89,7 +89,7 @@ class Shelf:
     def missing(self, keys: Sequence[str]) -> list[int]:
         """Return the positions of the keys whose features are not here, or not sound; marks the others as used.
 
-        A shard is read in full and compared with its checksum once per `Shelf`; a damaged one is removed.
+        A shard is read in full and compared with its checksum once per `CacheEntry`; a damaged one is removed.
         """
         self._look()
         wanted = {self._place[key][0].path.name: self._place[key][0] for key in keys if key in self._place}
@@ -119,7 +119,7 @@ class Shelf:
         if not manifest.is_file():
             values = {"format_version": 1, "made_by": self.made_by.to_dict()}
             write_text(manifest, json.dumps(values, indent=2) + "\n")
-        shard = write_shard(self.path, keys, x)
+        shard = write_block(self.path, keys, x)
         self._sound.add(shard.path.name)
         self._in_use.add(shard.path)
         self._remember(shard)
@@ -130,7 +130,7 @@ class Shelf:
         Where they would take more than 64 MiB, they are mapped from a temporary file that goes with the process.
 
         Raises:
-            ShardLostError: another process has removed some of them meanwhile.
+            CacheBlockLostError: another process has removed some of them meanwhile.
         """
         places = [self._place[key] for key in keys]
         if not places:
@@ -206,7 +206,7 @@ class Shelf:
         for name in self._shards.keys() - there.keys():
             self._forget(name)
         for name in sorted(there.keys() - self._shards.keys()):
-            shard = read_shard(there[name])
+            shard = read_block(there[name])
             if shard is not None:
                 self._remember(shard)
 
@@ -235,18 +235,18 @@ class FeatureCache:
         self.folder = Path(folder) if folder is not None else cache_folder() / "features"
         self.limit_bytes = limit_bytes
 
-    def shelf(self, made_by: Provenance) -> Shelf:
+    def shelf(self, made_by: Provenance) -> CacheEntry:
         """Return the place of features made by this; nothing is written until some are added."""
-        return Shelf(self.folder / made_by.digest[:32], made_by)
+        return CacheEntry(self.folder / made_by.digest[:32], made_by)
 
-    def info(self) -> list[ShelfInfo]:
+    def info(self) -> list[CacheEntryInfo]:
         """Return what the cache holds, the most recently used first."""
         found = []
-        for shelf in self.shelves():
+        for shelf in self.entries():
             shards = shelf.shards()
             images = len({key for shard in shards for key in shard.keys})
             used_at = max((shard.used_at for shard in shards), default=0.0)
-            found.append(ShelfInfo(shelf.made_by, images, sum(shard.size_bytes for shard in shards), used_at))
+            found.append(CacheEntryInfo(shelf.made_by, images, sum(shard.size_bytes for shard in shards), used_at))
         return sorted(found, key=lambda info: -info.used_at)
 
     def prune(self, *, limit_bytes: int | None = None, keep: Collection[Path] = ()) -> int:
@@ -260,7 +260,7 @@ class FeatureCache:
             How many bytes were freed.
         """
         limit = self.limit_bytes if limit_bytes is None else limit_bytes
-        shards = sorted((s for shelf in self.shelves() for s in shelf.shards()), key=lambda shard: shard.used_at)
+        shards = sorted((s for shelf in self.entries() for s in shelf.shards()), key=lambda shard: shard.used_at)
         sizes = {shard.path: shard.size_bytes for shard in shards}
         total, freed = sum(sizes.values()), 0
         for shard in shards:
@@ -279,17 +279,17 @@ class FeatureCache:
             logger.info("Removed %.1f MB of features that were not used lately from %s.", freed / 1e6, self.folder)
         return freed
 
-    def shelves(self) -> list[Shelf]:
+    def entries(self) -> list[CacheEntry]:
         """Return what is kept of each provenance; no features are read, nor which images they are of."""
-        shelves = []
+        entries = []
         for manifest in sorted(self.folder.glob(f"*/{MANIFEST}")):
             try:
                 made_by = Provenance.from_dict(json.loads(manifest.read_bytes())["made_by"])
             except (OSError, ValueError, KeyError, TypeError) as error:
                 logger.warning("%s is damaged (%s) and passed over.", manifest, type(error).__name__)
                 continue
-            shelves.append(Shelf(manifest.parent, made_by))
-        return shelves
+            entries.append(CacheEntry(manifest.parent, made_by))
+        return entries
 
 
 def _refuge(folder: Path, error: OSError) -> Path:
@@ -309,4 +309,4 @@ def _open(shard: Shard) -> npt.NDArray[np.float32]:
     try:
         return shard.open()
     except (OSError, ValueError) as error:
-        raise ShardLostError(str(shard.path)) from error
+        raise CacheBlockLostError(str(shard.path)) from error

@@ -86,7 +86,7 @@ class Shard:
                 path.unlink()
 
 
-def write_shard(folder: Path, keys: Sequence[str], x: npt.NDArray[np.float32]) -> Shard:
+def write_block(folder: Path, keys: Sequence[str], x: npt.NDArray[np.float32]) -> Shard:
     """Write features (n, D) under their keys (n,); they survive a crash of the machine once this returns."""
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(x, dtype=np.float32), allow_pickle=False)
@@ -101,7 +101,7 @@ def write_shard(folder: Path, keys: Sequence[str], x: npt.NDArray[np.float32]) -
     return shard
 
 
-def read_shard(sidecar: Path) -> Shard | None:
+def read_block(sidecar: Path) -> Shard | None:
     """Read what a shard holds; None where the sidecar is gone, damaged or of a newer format."""
     try:
         values = json.loads(sidecar.read_bytes())

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from tlkit.tables import Cell, Column, Table, format_bytes
 
 if TYPE_CHECKING:
-    from tlkit.features.cache import FeatureCache, ShelfInfo
+    from tlkit.features.cache import CacheEntryInfo, FeatureCache
 
 
 def cache_table(cache: FeatureCache) -> Table:
     """Return what the cache holds, one row for each way in which features were made; the title says where it lies."""
-    shelves = cache.info()
-    taken = format_bytes(sum(shelf.size_bytes for shelf in shelves))
+    entries = cache.info()
+    taken = format_bytes(sum(shelf.size_bytes for shelf in entries))
     return Table(
         name="cache",
         title=f"{cache.folder}: {taken} of at most {format_bytes(cache.limit_bytes)}",
@@ -27,11 +27,11 @@ def cache_table(cache: FeatureCache) -> Table:
             Column("size", "size", "bytes"),
             Column("used", "last used", "time"),
         ),
-        rows=tuple(map(_row, shelves)),
+        rows=tuple(map(_row, entries)),
     )
 
 
-def _row(shelf: ShelfInfo) -> tuple[Cell, ...]:
+def _row(shelf: CacheEntryInfo) -> tuple[Cell, ...]:
     by = shelf.made_by
     size = "x".join(map(str, by.preprocess.image_size))
     return (

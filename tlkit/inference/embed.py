@@ -18,7 +18,7 @@ from tlkit.data.augment.transforms import augmenter, build_transform
 from tlkit.data.decode.decoding import DECODER, MAX_PIXELS
 from tlkit.data.loading.batch import normalise
 from tlkit.errors import DataError
-from tlkit.features.cache import FeatureCache, ShardLostError
+from tlkit.features.cache import CacheBlockLostError, FeatureCache
 from tlkit.features.engines.batch_norm_folding import fold_batch_norm
 from tlkit.features.engines.engine_choice import candidates, choose_engine, create_engine, engine_named, identity
 from tlkit.features.engines.torch_engine import Engine
@@ -193,7 +193,7 @@ def _embed(
         known = files.take(sorted(set(range(len(files))) - set(missing)))
         try:
             x = shelf.gather(known.keys(maker.made_by))
-        except ShardLostError as error:
+        except CacheBlockLostError as error:
             logger.info("%s was removed by another process; looking again.", error)
             continue
         cache.prune(keep=shelf.in_use)

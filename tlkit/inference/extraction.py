@@ -20,10 +20,10 @@ from tlkit.data.augment.transforms import Transform, sample_id_of
 from tlkit.data.loading.batch import Batch
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler
-from tlkit.data.num_workers import available_cores, choose_workers
+from tlkit.data.num_workers import available_cores, choose_num_workers
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError, first_few
-from tlkit.features.cache import Shelf
+from tlkit.features.cache import CacheEntry
 from tlkit.features.engines.engine_choice import PROBE_IMAGES
 from tlkit.features.engines.torch_engine import Engine
 from tlkit.features.features import Provenance, View
@@ -103,7 +103,7 @@ class Pixels:
             seed=self.view.seed if self.view else 0,
             quiet=quiet,
         )
-        workers = choose_workers(self.num_workers, images=len(files))  # type: ignore[arg-type]
+        workers = choose_num_workers(self.num_workers, images=len(files))  # type: ignore[arg-type]
         loader = create_loader(dataset, batch_size=BATCH, num_workers=workers)
         if self.view is not None:
             cast(EpochSampler, loader.sampler).set_epoch(self.view.number)
@@ -125,7 +125,7 @@ class Pixels:
         return torch.zeros(BATCH, 3, *self.transform.preprocess.image_size, dtype=torch.uint8)
 
 
-def make(files: Files, shelf: Shelf, maker: Maker, pixels: Pixels, *, progress: Progress | None) -> Files:
+def make(files: Files, shelf: CacheEntry, maker: Maker, pixels: Pixels, *, progress: Progress | None) -> Files:
     """Compute and store what is not on the shelf; return the files with their digests as they are now."""
     unknown = shelf.missing(files.keys(shelf.made_by))  # another process may have made some while this one waited
     stamps = {row: _stamp(files.path(row)) for row in unknown}

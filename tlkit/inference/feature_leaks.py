@@ -10,9 +10,9 @@ import pandas as pd
 
 from tlkit.choices import OnLeak
 from tlkit.data.checks.duplicates import KINDS, DuplicateSet, Pair
-from tlkit.data.checks.gray_thumbnails import Looks
+from tlkit.data.checks.gray_thumbnails import GrayThumbnails
 from tlkit.data.checks.leaks import describe_leaks, find_leaks
-from tlkit.data.checks.near_duplicates import find_lookalikes
+from tlkit.data.checks.near_duplicates import find_near_duplicates
 from tlkit.data.decode.decoding import MAX_PIXELS
 from tlkit.errors import DataError
 from tlkit.features.features import Features
@@ -21,12 +21,12 @@ from tlkit.samples import PATH, Samples
 logger = logging.getLogger(__name__)
 
 
-def pairs_by_features(
+def feature_duplicate_pairs(
     samples: Samples,
     features: Features,
     leaks: pd.DataFrame,
     *,
-    looks: Looks | None = None,
+    gray_thumbnails: GrayThumbnails | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> list[Pair]:
     """Return the pairs of images of different splits that show the same picture and are not among the known leaks.
@@ -35,25 +35,31 @@ def pairs_by_features(
         samples: the images of all splits.
         features: their features, in any order.
         leaks: the known leaks, as `Run.leaks` gives them.
-        looks: gray thumbnails by digest; images without one are decoded.
+        gray_thumbnails: gray thumbnails by digest; images without one are decoded.
         max_pixels: larger images count as unreadable.
     """
     rows = rows_of(samples, features.path)
     order = rows.argsort()
     known = _known(samples, leaks)
-    found = find_lookalikes(
-        samples, features.x[order], rows[order], known=known, across=True, looks=looks, max_pixels=max_pixels
+    found = find_near_duplicates(
+        samples,
+        features.x[order],
+        rows[order],
+        known=known,
+        across=True,
+        gray_thumbnails=gray_thumbnails,
+        max_pixels=max_pixels,
     )
     return sorted(set(found.pairs) - set(known.pairs))
 
 
-def with_leaks_by_features(
+def add_feature_leaks(
     samples: Samples,
     features: Features,
     leaks: pd.DataFrame,
     *,
     on_leak: OnLeak = "warn",
-    looks: Looks | None = None,
+    gray_thumbnails: GrayThumbnails | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> pd.DataFrame:
     """Return the known leaks, followed by those that features find.
@@ -64,7 +70,7 @@ def with_leaks_by_features(
         leaks: the known leaks, as `Run.leaks` gives them.
         on_leak: with "error", new leaks are refused; with "warn" and "drop" they are named in the log. The splits are
             final by now, so that "drop" drops none of them.
-        looks: gray thumbnails by digest; images without one are decoded.
+        gray_thumbnails: gray thumbnails by digest; images without one are decoded.
         max_pixels: larger images count as unreadable.
 
     Returns:
@@ -73,7 +79,7 @@ def with_leaks_by_features(
     Raises:
         DataError: with "error", that something leaks.
     """
-    pairs = pairs_by_features(samples, features, leaks, looks=looks, max_pixels=max_pixels)
+    pairs = feature_duplicate_pairs(samples, features, leaks, gray_thumbnails=gray_thumbnails, max_pixels=max_pixels)
     table = find_leaks(samples, DuplicateSet((), (), 1.0).joined(pairs)).table
     table = table[~table[PATH].isin(set(leaks[PATH]))]
     if table.empty:
@@ -100,9 +106,9 @@ def _known(samples: Samples, leaks: pd.DataFrame) -> DuplicateSet:
     """Return the pairs of a table of leaks of which both images are among the samples."""
     row_of = {path: row for row, path in enumerate(samples.table[PATH])}
     pairs = []
-    for path, twin, how in leaks[["path", "twin", "how"]].itertuples(index=False):
-        if how in KINDS and path in row_of and twin in row_of:
-            first, second = sorted((row_of[path], row_of[twin]))
+    for path, duplicate_of, how in leaks[["path", "duplicate_of", "how"]].itertuples(index=False):
+        if how in KINDS and path in row_of and duplicate_of in row_of:
+            first, second = sorted((row_of[path], row_of[duplicate_of]))
             pairs.append(Pair(first, second, how, 1.0))
     return DuplicateSet((), (), 1.0).joined(pairs)
 

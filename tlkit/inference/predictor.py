@@ -17,7 +17,7 @@ from tlkit.data.augment.tta_views import picture_for, views_of
 from tlkit.data.decode.decoding import MAX_PIXELS
 from tlkit.data.loading.batch import normalise
 from tlkit.data.loading.dataset import ImageDataset, create_loader
-from tlkit.data.num_workers import choose_workers
+from tlkit.data.num_workers import choose_num_workers
 from tlkit.data.sources.image_files import find_images
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.features.features import Features
@@ -163,7 +163,7 @@ class Predictor:
         loader = create_loader(
             ImageDataset(images, transform=build_transform(picture), max_pixels=max_pixels),
             batch_size=batch_size,
-            num_workers=choose_workers(num_workers, images=len(images), level=logging.DEBUG),  # type: ignore[arg-type]
+            num_workers=choose_num_workers(num_workers, images=len(images), level=logging.DEBUG),  # type: ignore[arg-type]
         )
         proba, index = [], []
         self.network.eval()

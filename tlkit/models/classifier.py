@@ -242,7 +242,7 @@ class Classifier(pl.LightningModule):
         Where it is one process's part of a batch, all of them must ask: group DRO looks at the groups of the whole.
         """
         settings = self.settings
-        mixes = epoch < settings.epochs - settings.mix_off_epochs
+        mixes = epoch < settings.epochs - settings.mixup_off_epochs
         mixed = mix(
             batch[0],
             batch[1],

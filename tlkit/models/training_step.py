@@ -30,7 +30,7 @@ class NotFiniteError(ModelError):
 
 
 def batch_seed(seed: int, *, epoch: int, batch: int, rank: int = 0) -> int:
-    """Return a 63-bit seed for one batch of one epoch in one process, far from that of its neighbours.
+    """Return a 63-bit seed for one batch of one epoch in one process, far from that of its neighbors.
 
     Example:
         >>> batch_seed(0, epoch=1, batch=0) == batch_seed(0, epoch=1, batch=0) != batch_seed(0, epoch=0, batch=1)

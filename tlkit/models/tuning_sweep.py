@@ -79,7 +79,7 @@ def sweep_rates(
         for number, rate in enumerate(rates):
             for group in groups:
                 group["lr"] = rate * group["rates"][phase]
-            taken = itertools.islice(stream, trained.settings.accumulate_batches)
+            taken = itertools.islice(stream, trained.settings.accumulate_grad_batches)
             some = [_moved(batch[: _parts(trained)], device) for batch in taken]
             loss = step(some, number)
             if not math.isfinite(loss):
@@ -182,8 +182,8 @@ def _trainer_of(classifier: Classifier) -> tuple[Callable[[Sequence[Batch], int]
             loss = classifier.batch_loss(batch, epoch=epoch, batch_idx=place) / len(batches)
             total += loss.item()
             loss.backward()  # type: ignore[no-untyped-call]
-        if settings.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(parameters, settings.gradient_clip)
+        if settings.gradient_clip_val is not None:
+            nn.utils.clip_grad_norm_(parameters, settings.gradient_clip_val)
         optimizer.step()
         return total
 

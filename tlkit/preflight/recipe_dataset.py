@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tlkit.data.load_dataset import Gathered, Source
+from tlkit.data.load_dataset import LoadedDataset, Source
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.errors import RecipeError, first_few
 from tlkit.models.model_names import require_name, require_weights
@@ -15,13 +15,13 @@ from tlkit.samples import Samples
 
 
 def load_dataset(
-    recipe: Recipe, *, looks: bool = False, progress: Callable[[int, int], None] | None = None
-) -> Gathered:
+    recipe: Recipe, *, gray_thumbnails: bool = False, progress: Callable[[int, int], None] | None = None
+) -> LoadedDataset:
     """Return the images of a recipe, checked and split; what is unusual about the recipe is logged first.
 
     Args:
         recipe: its `data` section says where the images are and how they are split.
-        looks: keep gray thumbnails of the images; see `check_images`.
+        gray_thumbnails: keep gray thumbnails of the images; see `check_images`.
         progress: called with (images checked, images in all).
 
     Raises:
@@ -33,7 +33,7 @@ def load_dataset(
     require_name(recipe.model.name)
     require_weights(recipe.model.weights)
     warn_of_unusual(recipe)
-    dataset = source_of(recipe).gather(looks=looks, progress=progress)
+    dataset = source_of(recipe).gather(gray_thumbnails=gray_thumbnails, progress=progress)
     require_audit_columns(recipe, dataset.samples)
     class_weights(recipe.train.class_weights, dataset.samples)  # raises
     if recipe.train.logit_adjustment:
@@ -44,7 +44,7 @@ def load_dataset(
 def source_of(recipe: Recipe) -> Source:
     """Return where a recipe's images come from and how they are split, as its `data` section says."""
     section = recipe.data
-    labels = section.labels
+    labels = section.label_corrections
     return Source(
         root=section.root,
         plan=SplitPlan(

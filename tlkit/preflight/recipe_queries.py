@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tlkit.samples import Samples
 
 
-def head_word(recipe: Recipe) -> HeadWord:
+def head_kind(recipe: Recipe) -> HeadWord:
     """Return the kind of head that a recipe asks for; "linear" is the one that is trained by the recipe's optimizer."""
     return recipe.strategy.head if recipe.strategy.kind == "frozen" else "linear"
 
@@ -24,9 +24,9 @@ def require_steps(recipe: Recipe) -> None:
     Raises:
         RecipeError: its head is fitted at once, by scikit-learn.
     """
-    if head_word(recipe) != "linear":
+    if head_kind(recipe) != "linear":
         raise RecipeError(
-            f"strategy.head is {head_word(recipe)}, which is fitted at once: it has no learning rate and no batches. "
+            f"strategy.head is {head_kind(recipe)}, which is fitted at once: it has no learning rate and no batches. "
             "Use head: linear."
         )
 
@@ -34,12 +34,12 @@ def require_steps(recipe: Recipe) -> None:
 def can_use_cache(recipe: Recipe) -> bool:
     """Tell whether the head of a recipe can train on cached features.
 
-    It can where the backbone is frozen, `features.use` allows it, and the pixels do not change from epoch to epoch, or
+    It can where the backbone is frozen, `features.cache` allows it, and the pixels do not change from epoch to epoch, or
     change among a fixed number of cached views.
     """
     fixed = recipe.augment.preset == "none" and not recipe.augment.transforms
     mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
-    if recipe.strategy.kind != "frozen" or recipe.features.use == "never" or mixed:
+    if recipe.strategy.kind != "frozen" or recipe.features.cache == "never" or mixed:
         return False
     return fixed or recipe.features.views > 0
 

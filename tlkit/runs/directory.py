@@ -121,9 +121,9 @@ class RunDirectory:
         return self.path / "split.csv"
 
     @property
-    def set_aside(self) -> Path:
+    def excluded(self) -> Path:
         """Images that could not be read, with the reasons, CSV."""
-        return self.path / "set_aside.csv"
+        return self.path / "excluded.csv"
 
     @property
     def leaks(self) -> Path:
@@ -186,9 +186,9 @@ class RunDirectory:
         return self.path / "image_properties.parquet"
 
     @property
-    def neighbours(self) -> Path:
+    def neighbors(self) -> Path:
         """The images that resemble each wrong image of each split by their features, JSON."""
-        return self.path / "neighbours.json"
+        return self.path / "neighbors.json"
 
     @property
     def card(self) -> Path:

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[None]:
+def replaced_run(path: Path) -> Iterator[None]:
     """Keep an earlier run while the block runs; restore it if the block raises before the new run has a checkpoint."""
     if not path.exists():
         yield
@@ -48,7 +48,7 @@ def replacing(path: Path) -> Iterator[None]:
         shutil.rmtree(earlier, ignore_errors=True)
 
 
-def restore_replaced(path: Path) -> None:
+def restore_replaced_run(path: Path) -> None:
     """Rename an earlier run back if the process that was to replace it was killed before it made the new directory."""
     earlier = _replaced_path(path)
     if earlier.exists() and not path.exists():
@@ -56,7 +56,7 @@ def restore_replaced(path: Path) -> None:
         logger.warning("%s was to be replaced by a run that was killed; it is as it was before.", path)
 
 
-def delete_replaced(path: Path) -> None:
+def delete_replaced_run(path: Path) -> None:
     """Delete the earlier run that a killed run had replaced; called when the new run has been resumed to its end."""
     shutil.rmtree(_replaced_path(path), ignore_errors=True)
 

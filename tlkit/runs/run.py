@@ -81,13 +81,13 @@ class Run:
         return read_history(self.directory)
 
     @property
-    def set_aside(self) -> list[tuple[str, str]]:
+    def excluded(self) -> list[tuple[str, str]]:
         """Path and reason of each image that could not be read."""
         return read_set_aside(self.directory)
 
     @property
     def leaks(self) -> pd.DataFrame:
-        """Images of val and test that were in training as well: path, split, twin, twin_split, how, dropped."""
+        """Images of val and test that were in training: path, split, duplicate_of, duplicate_split, how, dropped."""
         return read_leaks(self.directory)
 
     def leaked(self, split: str) -> list[str]:
@@ -320,13 +320,13 @@ class Run:
         split = self.judged_split(split)
         if audit is None and by is None and groups is None:
             audit = self.get_audit(split)
-        stored = stored_judgement(self.directory, self.directory.neighbours, split) or {}
+        stored = stored_judgement(self.directory, self.directory.neighbors, split) or {}
         near = {path: tuple(Near(**one) for one in nears) for path, nears in stored.items()}
         return audit_evidence(
             self.predictions(split, groups=groups),
             audit or self.audit(by, split=split, groups=groups),
             most=most,
-            neighbours=near,
+            neighbors=near,
         )
 
     def last_slices(self, split: str | None = None) -> SliceReport | None:

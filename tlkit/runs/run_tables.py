@@ -6,7 +6,7 @@ import pandas as pd
 
 from tlkit.runs.directory import RunDirectory
 
-LEAK_COLUMNS = ("path", "split", "twin", "twin_split", "how", "dropped")
+LEAK_COLUMNS = ("path", "split", "duplicate_of", "duplicate_split", "how", "dropped")
 
 
 def read_history(directory: RunDirectory) -> pd.DataFrame:
@@ -17,7 +17,7 @@ def read_history(directory: RunDirectory) -> pd.DataFrame:
 
 def read_set_aside(directory: RunDirectory) -> list[tuple[str, str]]:
     """Return path and reason of each image that could not be read."""
-    path = directory.set_aside
+    path = directory.excluded
     if not path.is_file():
         return []
     rows = pd.read_csv(path, dtype=str, keep_default_na=False)

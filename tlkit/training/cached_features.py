@@ -31,19 +31,19 @@ SMALL_STEP = 50_000_000
 """Multiplications of a forward pass of the head, below which one thread is faster than several."""
 
 
-def cached_features(prepared: Prepared, *, begun_with: Mapping[str, Any] | None = None) -> CachedFeatures | None:
+def cached_features(prepared: Prepared, *, resumed_engine: Mapping[str, Any] | None = None) -> CachedFeatures | None:
     """Return the features of a run's images, computing those that are not cached; None where pixels are needed.
 
     Args:
         prepared: the recipe, made concrete.
-        begun_with: what made the features of a run that is resumed, as its environment says; its engine goes on.
+        resumed_engine: what made the features of a run that is resumed, as its environment says; its engine goes on.
 
     Raises:
         TlkitError: an engine's package is not installed, or no image can be read.
     """
     recipe = prepared.recipe
     if not can_use_cache(recipe):
-        if recipe.strategy.kind == "frozen" and recipe.features.use == "auto":
+        if recipe.strategy.kind == "frozen" and recipe.features.cache == "auto":
             mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
             logger.info(
                 "%s for new pixels every epoch, so the frozen backbone runs every epoch. With %s, the head would train "
@@ -53,8 +53,8 @@ def cached_features(prepared: Prepared, *, begun_with: Mapping[str, Any] | None 
             )
         return None
     engine = recipe.features.engine
-    if engine == "auto" and begun_with is not None:
-        engine = engine_named(begun_with["engine"], begun_with["dtype"])
+    if engine == "auto" and resumed_engine is not None:
+        engine = engine_named(resumed_engine["engine"], resumed_engine["dtype"])
         logger.info("features.engine is auto: %s goes on, which the run was begun with.", engine)
     if recipe.features.views:
         logger.info("The backbone is frozen: the head trains on %d cached views of every image.", recipe.features.views)

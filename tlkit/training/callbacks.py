@@ -135,7 +135,7 @@ def _in_last_phase(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
     return not isinstance(module, Classifier) or trainer.current_epoch >= module.phases[-1].first_epoch
 
 
-class PoliteStop(pl.Callback):
+class GracefulStop(pl.Callback):
     """Note that Ctrl-C (or SIGTERM) asks for training to end; a second Ctrl-C ends it at once.
 
     It is `KeepCheckpoints` that stops, after it has written where: at the end of the batch, or, where that was the

@@ -23,7 +23,7 @@ from tlkit.disk import whole_file, write_text
 from tlkit.errors import RunError
 from tlkit.lightning import Checkpoint, CheckpointIO, pl
 from tlkit.models.weights.weight_files import tensors_digest
-from tlkit.training.callbacks import MetricsRecorder, PoliteStop, StopRequested
+from tlkit.training.callbacks import GracefulStop, MetricsRecorder, StopRequested
 from tlkit.training.prepare import Prepared
 
 logger = logging.getLogger(__name__)
@@ -200,7 +200,7 @@ class KeepCheckpoints(Checkpoint):
         monitor: str | None,
         mode: Literal["min", "max"],
         every_steps: int | None,
-        stop: PoliteStop,
+        stop: GracefulStop,
         best_epochs: int = 1,
     ) -> None:
         """Say what to keep.

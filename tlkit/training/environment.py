@@ -44,7 +44,7 @@ def describe_environment(
     device: str,
     precision: str,
     processes: int,
-    set_aside: int,
+    excluded: int,
     sources: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Return all that is needed to tell two runs apart, as plain JSON values.
@@ -55,7 +55,7 @@ def describe_environment(
         device: where it trained, such as "cpu".
         precision: Lightning's word for it, such as "bf16-mixed".
         processes: how many trained together.
-        set_aside: number of images that could not be read.
+        excluded: number of images that could not be read.
         sources: files that say which images there are, what they show and how they are split; their digests
             are recorded.
     """
@@ -73,7 +73,7 @@ def describe_environment(
         "data": {
             "root": str(samples.root),
             "images": len(samples),
-            "set_aside": set_aside,
+            "excluded": excluded,
             "fingerprint": fingerprint(samples),
             "sources": {str(file): digest_of(file) for file in sources},
         },
@@ -81,7 +81,7 @@ def describe_environment(
     }
 
 
-def with_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def environment_with_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Return the environment of a run that is resumed, with a warning of everything that may move its last digits.
 
     Args:

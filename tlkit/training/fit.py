@@ -79,13 +79,13 @@ def fit(
     from tlkit.preflight.recipe_dataset import load_dataset
     from tlkit.preflight.recipe_queries import can_use_cache
     from tlkit.runs import RunDirectory, write_lock
-    from tlkit.runs.lifecycle import delete_replaced, open_to_resume, require_same_data, restore_replaced
+    from tlkit.runs.lifecycle import delete_replaced_run, open_to_resume, require_same_data, restore_replaced_run
 
     path = Path(runs_dir) / recipe.name
     if not resume:
         RunDirectory.require_free(path, overwrite=overwrite)
     with write_lock(path):
-        restore_replaced(path)
+        restore_replaced_run(path)
         if not resume:
             RunDirectory.require_free(path, overwrite=overwrite)  # again: before the lock, another process could write
         elif open_to_resume(path, recipe).status == "finished":
@@ -98,7 +98,7 @@ def fit(
 
             return Run(RunDirectory.open(path))
         # The search for edited copies among cached features uses thumbnails, which the check makes in passing.
-        dataset = load_dataset(recipe, looks=can_use_cache(recipe), progress=on_check)
+        dataset = load_dataset(recipe, gray_thumbnails=can_use_cache(recipe), progress=on_check)
         if resume:
             require_same_data(RunDirectory.open(path), dataset.samples)
 
@@ -106,5 +106,5 @@ def fit(
 
         run = run_training(recipe, path, dataset, resume=resume, progress=progress)
         if resume:
-            delete_replaced(path)
+            delete_replaced_run(path)
         return run

@@ -73,7 +73,7 @@ class Soup:
         return {"format_version": FORMAT_VERSION, **asdict(self), "epochs": self.epochs, "value": self.value}
 
 
-def make_soup(
+def average_best_epochs(
     prepared: Prepared, batches: pl.LightningDataModule, folder: Path, ranked: Sequence[tuple[str, float]]
 ) -> Soup | None:
     """Average the best epochs greedily, and leave the mean in the classifier.

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import torch
 
-from tlkit.data.load_dataset import Gathered
+from tlkit.data.load_dataset import LoadedDataset
 from tlkit.errors import TlkitError
 from tlkit.lightning import pl
 from tlkit.models.classifier import Classifier
@@ -67,7 +67,7 @@ def _prepared(task: Task, world: World) -> Prepared:
         torch.cuda.set_device(world.local_rank)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     classifier = Classifier(**task.classifier)  # its weights come from rank 0, when training begins
-    data = open_data(recipe, classifier.preprocess, world=world, images=Gathered(task.samples))
+    data = open_data(recipe, classifier.preprocess, world=world, images=LoadedDataset(task.samples))
     data.setup()
     groups = use_groups(recipe, data)
     if groups is not None:

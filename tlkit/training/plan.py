@@ -6,7 +6,7 @@ from tlkit.audit.group_tables import CROSS
 from tlkit.data.checks.summary_tables import class_count_table
 from tlkit.models.losses import GroupDROLoss
 from tlkit.models.strategies.phase_tables import phase_table
-from tlkit.preflight.recipe_queries import head_word
+from tlkit.preflight.recipe_queries import head_kind
 from tlkit.tables import Column, Table, counted
 from tlkit.training.prepare import Prepared
 from tlkit.training.sklearn_heads import head_plan
@@ -47,14 +47,14 @@ def _settings(prepared: Prepared) -> Facts:
         ("augmentation", "the recipe's list" if recipe.augment.transforms else recipe.augment.preset),
         ("strategy", recipe.strategy.kind),
         *_learning_rows(prepared),
-        ("set aside", f"{counted(len(prepared.data.set_aside), 'image')} that cannot be read"),
+        ("set aside", f"{counted(len(prepared.data.excluded), 'image')} that cannot be read"),
     ]
 
 
 def _learning_rows(prepared: Prepared) -> Facts:
     """Return how the classifier comes about: by training, or fitted at once to the features of one pass."""
     recipe, train = prepared.recipe, prepared.recipe.train
-    word = head_word(recipe)
+    word = head_kind(recipe)
     if word != "linear":
         count = len(prepared.data.samples.split("train"))
         return [
@@ -69,7 +69,7 @@ def _learning_rows(prepared: Prepared) -> Facts:
         (
             "steps",
             f"{train.epochs} epochs x {steps} = {train.epochs * steps}, batches of {recipe.data.batch_size}"
-            + (f", {train.accumulate_batches} a step" if train.accumulate_batches > 1 else ""),
+            + (f", {train.accumulate_grad_batches} a step" if train.accumulate_grad_batches > 1 else ""),
         ),
         (
             "device",
@@ -90,7 +90,7 @@ def _group_loss(prepared: Prepared) -> Facts:
 
 def _phase_tables(prepared: Prepared) -> list[Table]:
     classifier = prepared.classifier
-    if head_word(prepared.recipe) != "linear":
+    if head_kind(prepared.recipe) != "linear":
         backbone = [layer for layer in classifier.layers() if layer.block != "head"]
         note = "The head is fitted at once to the features of the backbone, which stays as it is."
         return [phase_table(backbone, title="at once: the head", notes=(note,))]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from tlkit.data.load_dataset import Gathered
+from tlkit.data.load_dataset import LoadedDataset
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.errors import RecipeError
 from tlkit.inference.devices import LightningPrecision, choose_device, choose_precision
@@ -19,7 +19,7 @@ from tlkit.lightning import pl
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss
 from tlkit.preflight.recipe_dataset import load_dataset
-from tlkit.preflight.recipe_queries import augmentation, can_use_cache, class_counts, class_weights, head_word
+from tlkit.preflight.recipe_queries import augmentation, can_use_cache, class_counts, class_weights, head_kind
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
 from tlkit.runs.repair_groups import crossings
@@ -57,7 +57,7 @@ class Prepared:
 
 
 def prepare(
-    recipe: Recipe, *, gathered: Gathered | None = None, progress: Callable[[int, int], None] | None = None
+    recipe: Recipe, *, gathered: LoadedDataset | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Prepared:
     """Build the backbone, and join it to the data.
 
@@ -93,7 +93,7 @@ def prepare(
             "Batches would hold one image, on which batch normalisation cannot train. Use data.batch_size of 2 or "
             "more, more images, or strategy: frozen."
         )
-    steps = -(-data.steps_per_epoch // recipe.train.accumulate_batches)
+    steps = -(-data.steps_per_epoch // recipe.train.accumulate_grad_batches)
     classifier = Classifier(
         backbone,
         classes=data.classes,
@@ -113,12 +113,12 @@ def prepare(
             "Batch normalisation is not synchronised: each process takes its statistics from its own %d images.",
             section.batch_size,
         )
-    if head_word(recipe) == "linear":
+    if head_kind(recipe) == "linear":
         logger.info("Training on %s in precision %s.", device, precision)
     return Prepared(recipe, data, classifier, device, precision, steps, world)
 
 
-def open_data(recipe: Recipe, preprocess: Preprocess, *, world: World, images: Gathered) -> ImageFolderDataModule:
+def open_data(recipe: Recipe, preprocess: Preprocess, *, world: World, images: LoadedDataset) -> ImageFolderDataModule:
     """Return the data module of a recipe, not yet set up.
 
     Args:
@@ -178,7 +178,7 @@ def _world(recipe: Recipe) -> World:
     if world.size == 1 and recipe.train.parallel == "fsdp":
         logger.info("There is one process, so train.parallel: fsdp has nothing to share out.")
     if world.size > 1:
-        size = recipe.data.batch_size * recipe.train.accumulate_batches
+        size = recipe.data.batch_size * recipe.train.accumulate_grad_batches
         logger.info(
             "%d processes train with batches of %d: each step sees %d images.",
             world.size,

@@ -15,29 +15,29 @@ from typing import Any
 
 import pandas as pd
 
-from tlkit.data.load_dataset import Gathered
+from tlkit.data.load_dataset import LoadedDataset
 from tlkit.disk import FULL
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
 from tlkit.features.heads import Head
-from tlkit.inference.feature_leaks import with_leaks_by_features
+from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
 from tlkit.inference.recipe_features import CachedFeatures, predicted_splits
 from tlkit.inference.stored_model import store_model
 from tlkit.models.model_files import ModelCard, save_artifact
 from tlkit.models.network import Network
 from tlkit.predictions import Predictions
-from tlkit.preflight.recipe_queries import can_use_cache, head_word
+from tlkit.preflight.recipe_queries import can_use_cache, head_kind
 from tlkit.recipe import Recipe, dump_recipe
 from tlkit.runs import RunDirectory
-from tlkit.runs.lifecycle import replacing
+from tlkit.runs.lifecycle import replaced_run
 from tlkit.runs.run import Run, evaluate_split
 from tlkit.tracking import Tracker, create_tracker
 from tlkit.training.cached_features import FeatureBatches, cached_features, threads_for
-from tlkit.training.callbacks import PoliteStop
+from tlkit.training.callbacks import GracefulStop
 from tlkit.training.checkpoints import find_start
 from tlkit.training.distributed import release_ranks
-from tlkit.training.environment import describe_environment, with_changes
+from tlkit.training.environment import describe_environment, environment_with_changes
 from tlkit.training.prepare import Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_world
 from tlkit.training.sklearn_heads import learn_head
@@ -63,7 +63,7 @@ class TrainedModel:
     head: Head | None
 
 
-def run_training(recipe: Recipe, path: Path, dataset: Gathered, *, resume: bool, progress: bool) -> Run:
+def run_training(recipe: Recipe, path: Path, dataset: LoadedDataset, *, resume: bool, progress: bool) -> Run:
     """Run a recipe on its dataset, into a run directory that is free or that is to be resumed; return the run.
 
     Args:
@@ -79,8 +79,8 @@ def run_training(recipe: Recipe, path: Path, dataset: Gathered, *, resume: bool,
     """
     if can_use_cache(recipe):
         release_ranks()  # training on cached features needs one process
-    prepared, stop = prepare(recipe, gathered=dataset), PoliteStop()
-    with nullcontext() if resume else replacing(path):
+    prepared, stop = prepare(recipe, gathered=dataset), GracefulStop()
+    with nullcontext() if resume else replaced_run(path):
         directory = RunDirectory.open(path) if resume else RunDirectory.create(path)
         if resume:
             require_same_world(directory, prepared)
@@ -92,7 +92,7 @@ def run_training(recipe: Recipe, path: Path, dataset: Gathered, *, resume: bool,
 
 
 def _run_steps(
-    directory: RunDirectory, prepared: Prepared, stop: PoliteStop, *, resume: bool, progress: bool
+    directory: RunDirectory, prepared: Prepared, stop: GracefulStop, *, resume: bool, progress: bool
 ) -> Outcome:
     """Run all steps after `prepare` in order, and return how training ended."""
     recipe = prepared.recipe
@@ -102,7 +102,7 @@ def _run_steps(
     leaks = _known_leaks(prepared)
     _write_table(directory, directory.leaks, leaks)
 
-    features = cached_features(prepared, begun_with=environment.get("features"))
+    features = cached_features(prepared, resumed_engine=environment.get("features"))
     if features is not None:
         environment = {**environment, "features": features.plain.made_by.to_dict()}
         directory.write_json(directory.environment, environment)
@@ -153,7 +153,7 @@ def _write_inputs(directory: RunDirectory, prepared: Prepared) -> None:
     data = prepared.data
     directory.write_text(directory.recipe, dump_recipe(prepared.recipe))
     data.samples.to_csv(directory.split)
-    _write_table(directory, directory.set_aside, pd.DataFrame(data.set_aside, columns=["path", "reason"]))
+    _write_table(directory, directory.excluded, pd.DataFrame(data.excluded, columns=["path", "reason"]))
     attribution = data.samples.root / "ATTRIBUTION.txt"
     if attribution.is_file():
         directory.write_text(directory.attribution, attribution.read_text(encoding="utf-8", errors="replace"))
@@ -171,20 +171,20 @@ def _environment(directory: RunDirectory, prepared: Prepared, *, resume: bool) -
         device=prepared.device,
         precision=prepared.precision,
         processes=prepared.world.size,
-        set_aside=len(prepared.data.set_aside),
+        excluded=len(prepared.data.excluded),
         sources=_sources(prepared.recipe),
     )
     if not resume or not directory.environment.is_file():
         return now
     before = directory.read_json(directory.environment)
     features = {"features": before["features"]} if "features" in before else {}
-    return {**with_changes(before, now), **features}
+    return {**environment_with_changes(before, now), **features}
 
 
 def _sources(recipe: Recipe) -> list[Path]:
     """Return the files that say which images there are, what they show and how they are split."""
     data = recipe.data
-    labels = (data.labels,) if isinstance(data.labels, str) else data.labels
+    labels = (data.label_corrections,) if isinstance(data.label_corrections, str) else data.label_corrections
     return [Path(file) for file in (data.manifest, data.split, data.quarantine, *labels) if file is not None]
 
 
@@ -204,12 +204,12 @@ def _with_feature_leaks(leaks: pd.DataFrame, prepared: Prepared, features: Cache
     data, section = prepared.data, prepared.recipe.data
     if len(features.plain) < len(data.samples):
         return leaks
-    return with_leaks_by_features(
+    return add_feature_leaks(
         data.samples,
         features.plain,
         leaks,
         on_leak=section.on_leak,
-        looks=data.gathered.looks,
+        gray_thumbnails=data.gathered.gray_thumbnails,
         max_pixels=section.max_pixels,
     )
 
@@ -237,7 +237,7 @@ def _train(
     prepared: Prepared,
     features: CachedFeatures | None,
     tracker: Tracker,
-    stop: PoliteStop,
+    stop: GracefulStop,
     *,
     resume: bool,
     progress: bool,
@@ -249,7 +249,7 @@ def _train(
     classifier = prepared.classifier
     outcome: Outcome
     try:
-        if head_word(prepared.recipe) == "linear":
+        if head_kind(prepared.recipe) == "linear":
             batches = prepared.data if features is None else FeatureBatches(prepared, features)
             with threads_for(prepared, features):
                 outcome = train(directory, prepared, tracker, stop, batches=batches, resume=resume, progress=progress)
@@ -278,7 +278,7 @@ def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
 
 def _delete_judgements(directory: RunDirectory) -> None:
     """Delete the judgements of earlier predictions."""
-    judged = (directory.evaluation, directory.audit, directory.explanation, directory.slices, directory.neighbours)
+    judged = (directory.evaluation, directory.audit, directory.explanation, directory.slices, directory.neighbors)
     for path in judged:
         path.unlink(missing_ok=True)
 

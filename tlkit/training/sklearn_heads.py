@@ -16,7 +16,7 @@ from tlkit.features.heads.head_store import HEAD_FILE
 from tlkit.features.heads.head_tables import choice_sentence, head_sentence
 from tlkit.models.classifier import Classifier
 from tlkit.models.network import ScoredHead
-from tlkit.preflight.recipe_queries import class_weights, head_word
+from tlkit.preflight.recipe_queries import class_weights, head_kind
 from tlkit.training.prepare import Prepared
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def learn_head(prepared: Prepared, features: Features) -> Head:
     dealt = assign_folds(features.path.tolist(), y, folds=folds, seed=recipe.seed, groups=groups, digests=digests)
     warn_of_scarce(dealt, classifier.classes)
     given = class_weights(recipe.train.class_weights, prepared.data.samples)
-    word, facts = head_word(recipe), {}
+    word, facts = head_kind(recipe), {}
     if word == "auto":
         choice = choose_head(
             features.x, y, classes=classifier.classes, seed=recipe.seed, class_weight=given, folds=dealt.of[0]

@@ -21,9 +21,9 @@ from tlkit.runs import RunDirectory
 from tlkit.tracking import NullTracker, Tracker
 from tlkit.training.callbacks import (
     EarlyStoppingInLastPhase,
+    GracefulStop,
     LastBatch,
     MetricsRecorder,
-    PoliteStop,
     ProgressBar,
     StopRequested,
     track,
@@ -38,7 +38,7 @@ from tlkit.training.checkpoints import (
 )
 from tlkit.training.compute_format import Speed, choose_speed, computing
 from tlkit.training.distributed import Task, gather_objects, leading, release_ranks, trainer_arguments
-from tlkit.training.model_soup import make_soup
+from tlkit.training.model_soup import average_best_epochs
 from tlkit.training.prepare import Prepared
 from tlkit.training.resume import origin_of
 from tlkit.training.worst_group_metric import WorstGroup, watch_worst_group
@@ -52,7 +52,7 @@ def train(
     directory: RunDirectory,
     prepared: Prepared,
     tracker: Tracker,
-    stop: PoliteStop,
+    stop: GracefulStop,
     *,
     batches: pl.LightningDataModule,
     resume: bool,
@@ -115,7 +115,7 @@ def train_nonzero_rank(task: Task, prepared: Prepared) -> None:
         task: what rank 0 has sent.
         prepared: the recipe, made concrete for this rank.
     """
-    directory, stop = RunDirectory(task.folder), PoliteStop()
+    directory, stop = RunDirectory(task.folder), GracefulStop()
     training = _Training(directory, prepared, NullTracker(), stop, prepared.data, task.worst, progress=False)
     training.run(origin=task.origin, checkpoint=task.checkpoint, speed=task.speed)
 
@@ -127,7 +127,7 @@ class _Training:
     directory: RunDirectory
     prepared: Prepared
     tracker: Tracker
-    stop: PoliteStop
+    stop: GracefulStop
     batches: pl.LightningDataModule
     worst: WorstGroup | None
     progress: bool
@@ -199,12 +199,12 @@ def _average(
     ranked: Sequence[tuple[str, float]],
 ) -> None:
     """Average the best epochs where the recipe asks for it, and write down which."""
-    if prepared.recipe.train.soup is None:
+    if prepared.recipe.train.model_soup_size is None:
         return
     if not _has_val(prepared):
         logger.warning("There are no val images, so nothing can choose the epochs of a soup; there is none.")
         return
-    soup = make_soup(prepared, batches, directory.checkpoints, ranked)
+    soup = average_best_epochs(prepared, batches, directory.checkpoints, ranked)
     if soup is not None:
         directory.write_json(directory.soup, soup.to_dict())
         tracker.log_summary({f"soup/{soup.monitor}": soup.value, "soup/epochs": float(len(soup.epochs))})
@@ -235,8 +235,8 @@ def _trainer(
         ),
         precision=prepared.precision,
         max_epochs=settings.epochs,
-        accumulate_grad_batches=settings.accumulate_batches,
-        gradient_clip_val=settings.gradient_clip,
+        accumulate_grad_batches=settings.accumulate_grad_batches,
+        gradient_clip_val=settings.gradient_clip_val,
         callbacks=callbacks,
         plugins=[files],
         logger=False,
@@ -271,7 +271,7 @@ def _quiet_lightning() -> Iterator[None]:
 
 
 def _keeper(
-    directory: RunDirectory, prepared: Prepared, *, origin: str, frozen: FrozenWeights, stop: PoliteStop
+    directory: RunDirectory, prepared: Prepared, *, origin: str, frozen: FrozenWeights, stop: GracefulStop
 ) -> KeepCheckpoints:
     """Return what keeps the checkpoints; without validation the last epoch counts as the best."""
     settings = prepared.recipe.train
@@ -283,7 +283,7 @@ def _keeper(
         mode=_mode(settings.monitor),
         every_steps=settings.checkpoint_every,
         stop=stop,
-        best_epochs=settings.soup or 1,
+        best_epochs=settings.model_soup_size or 1,
     )
 
 

@@ -221,8 +221,9 @@ def test_albumentations_is_told_not_to_ask_the_network():
 
 def test_decoding_and_scanning_need_no_torch():
     code = (
-        "import sys, tlkit.data.decode.decoding, tlkit.data.sources.folder, tlkit.data.splits.hold_out, tlkit.data.sources.metadata, tlkit.data.checks.image_check, "
-        "tlkit.data.decode.resizing; print(sorted({'torch', 'albumentations', 'cv2', 'pytorch_lightning'} & set(sys.modules)))"
+        "import sys, tlkit.data.decode.decoding, tlkit.data.sources.folder, tlkit.data.splits.hold_out\n"
+        "import tlkit.data.sources.metadata, tlkit.data.checks.image_check, tlkit.data.decode.resizing\n"
+        "print(sorted({'torch', 'albumentations', 'cv2', 'pytorch_lightning'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -21,7 +21,7 @@ import tlkit
 from tlkit.data.checks.diagnosis import Diagnosis
 from tlkit.data.checks.doctor import diagnose, thumbnails
 from tlkit.data.checks.finding_kinds import KINDS
-from tlkit.data.checks.quarantine import without_quarantined, write_quarantine
+from tlkit.data.checks.quarantine import exclude_quarantined, write_quarantine
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.data.decode.jpeg_markers import scan_damage
 from tlkit.data.loading.datamodule import ImageFolderDataModule
@@ -159,7 +159,7 @@ def plant_relations(root: Path, fresh) -> dict[str, list[str]]:
         "across-splits": ["train/dog/03.jpg = val/dog/leak.jpg"],
         "across-labels": ["val/cat/label.png = val/dog/07.jpg"],
         "copies": ["train/dog/05.jpg = train/dog/copy.jpg", "val/cat/label.png = val/dog/07.jpg"],
-        "case-twins": ["'Dog' and 'dog'"],
+        "case-collisions": ["'Dog' and 'dog'"],
         "few-images": ["rare (2)"],
         "imbalance": ["rare (2 of at most 42)"],
         "absent-class": ["rare (in val)"],
@@ -252,7 +252,7 @@ def test_a_recipes_data_goes_without_the_quarantined(garden, tmp_path, lines):
     data = ImageFolderDataModule(root, quarantine=file, num_workers=0, val=0)
     data.setup()
     assert set(data.samples.paths).isdisjoint(path for path, _ in diagnosis.quarantine)
-    assert data.set_aside == ()
+    assert data.excluded == ()
     assert says(lines(), len(diagnosis.quarantine), diagnosis.images, file)
     with pytest.raises(DataError, match=saying("exists", "already", "decisions").pattern):
         write_quarantine(file, diagnosis, samples)
@@ -264,7 +264,7 @@ def test_a_file_that_changed_since_it_was_quarantined_is_kept_and_named(tmp_path
     table = samples.table.assign(quarantine=["bad" if at < 2 else "" for at in range(len(samples))])
     table.to_csv(tmp_path / "m.csv", index=False)
     picture(9999).save(root / "train" / "cat" / "00.jpg")
-    left = without_quarantined(diagnose(root)[1], tmp_path / "m.csv")
+    left = exclude_quarantined(diagnose(root)[1], tmp_path / "m.csv")
     assert "train/cat/00.jpg" in left.paths
     assert "train/cat/01.jpg" not in left.paths
     assert lines()[-1] == saying("1", "train/cat/00.jpg")
@@ -272,9 +272,9 @@ def test_a_file_that_changed_since_it_was_quarantined_is_kept_and_named(tmp_path
         table.assign(quarantine=["x" if label == "cat" else "" for label in table["label"]]).to_csv(
             tmp_path / "all.csv", index=False
         )
-        without_quarantined(samples, tmp_path / "all.csv")
+        exclude_quarantined(samples, tmp_path / "all.csv")
     with pytest.raises(DataError, match=saying("m.cvs", "'m.csv'").pattern):
-        without_quarantined(samples, tmp_path / "m.cvs")
+        exclude_quarantined(samples, tmp_path / "m.cvs")
 
 
 def test_a_folder_that_cannot_be_trained_on_is_examined_all_the_same(tmp_path):

@@ -114,7 +114,7 @@ def test_where_all_pictures_look_alike_only_true_copies_count():
 def test_the_index_finds_exactly_what_comparing_all_pairs_finds(seeds, noise, way):
     generator = np.random.default_rng(noise)
     hashes = []
-    for seed in seeds:  # each with a few neighbours 0…12 bits away
+    for seed in seeds:  # each with a few neighbors 0…12 bits away
         for bits in generator.integers(0, 13, 4):
             flips = sum(1 << int(bit) for bit in generator.permutation(64)[:bits])
             hashes.append(seed ^ flips)

@@ -13,7 +13,7 @@ import tlkit
 from tlkit.data.checks.dataset_summary import contact_sheets, summarise_data
 from tlkit.data.checks.diagnosis import Diagnosis
 from tlkit.data.checks.doctor import diagnose, thumbnails
-from tlkit.data.checks.quarantine import without_quarantined, write_quarantine
+from tlkit.data.checks.quarantine import exclude_quarantined, write_quarantine
 from tlkit.data.sources.source import read_samples
 from tlkit.errors import DataError
 from tlkit.render.report.dataset_page import require_own_page
@@ -65,7 +65,7 @@ def test_every_source_gets_the_same_findings_and_says_what_it_cannot_tell(sick, 
         assert Diagnosis.from_dict(diagnosis.to_dict()) == diagnosis
         assert len(thumbnails(diagnosis)) > 0
         file = write_quarantine(shards / f"{source.stem}-fix.csv", diagnosis, samples)
-        assert len(without_quarantined(read_samples(source), file)) == 21 - 3
+        assert len(exclude_quarantined(read_samples(source), file)) == 21 - 3
 
 
 def test_several_folders_are_examined_as_one(sick, tmp_path_factory, make_image):

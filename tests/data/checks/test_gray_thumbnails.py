@@ -18,9 +18,9 @@ from tlkit.data.checks import image_check as check
 from tlkit.data.checks import near_duplicates as lookalikes
 from tlkit.data.checks.doctor import diagnose
 from tlkit.data.checks.duplicates import DuplicateSet
-from tlkit.data.checks.gray_thumbnails import read_look
+from tlkit.data.checks.gray_thumbnails import read_gray_thumbnail
 from tlkit.data.checks.image_check import check_images
-from tlkit.data.checks.near_duplicates import find_lookalikes
+from tlkit.data.checks.near_duplicates import find_near_duplicates
 from tlkit.data.load_dataset import Source
 from tlkit.data.sources.source import read_samples
 from tlkit.data.splits.hold_out import SplitPlan
@@ -58,9 +58,9 @@ def numbers_of(samples) -> list[int]:
     return [int(Path(path).stem) for path in samples.paths]
 
 
-def search(samples, looks=None, across=True):
+def search(samples, gray_thumbnails=None, across=True):
     x, rows = features_of(samples), np.arange(len(samples))
-    found = find_lookalikes(samples, x, rows, known=NOTHING, across=across, looks=looks)
+    found = find_near_duplicates(samples, x, rows, known=NOTHING, across=across, gray_thumbnails=gray_thumbnails)
     splits, numbers = samples.table["split"].tolist(), numbers_of(samples)
     names = [f"{split}/{number:02d}.png" for split, number in zip(splits, numbers, strict=True)]
     return sorted((*sorted((names[pair.first], names[pair.second])), pair.kind) for pair in found.pairs)
@@ -73,16 +73,18 @@ def read(monkeypatch) -> list[str]:
 
     def noted(file, **options):
         files.append(file.name)
-        return read_look(file, **options)
+        return read_gray_thumbnail(file, **options)
 
-    monkeypatch.setattr(lookalikes, "read_look", noted)
+    monkeypatch.setattr(lookalikes, "read_gray_thumbnail", noted)
     return files
 
 
 def test_the_check_keeps_what_a_search_would_read(planted):
-    checked = check_images(read_samples(planted), looks=True)
+    checked = check_images(read_samples(planted), gray_thumbnails=True)
     for path, digest in checked.samples.table[["path", "digest"]].itertuples(index=False):
-        np.testing.assert_array_equal(checked.looks[digest], read_look(planted / path, max_pixels=10**6))
+        np.testing.assert_array_equal(
+            checked.gray_thumbnails[digest], read_gray_thumbnail(planted / path, max_pixels=10**6)
+        )
 
 
 @pytest.mark.parametrize("size", [(600, 300), (520, 515), (3000, 520), (2100, 2060)])
@@ -90,55 +92,59 @@ def test_photos_that_their_decoder_scales_look_the_same_to_the_check(tmp_path, s
     for label, seed in (("a", 1), ("b", 2)):
         (tmp_path / label).mkdir()
         scene(seed).resize(size, Image.Resampling.BICUBIC).save(tmp_path / label / "photo.jpg", quality=90)
-    kept = next(iter(check_images(read_samples(tmp_path), looks=True).looks.values()))
-    read = read_look(tmp_path / "a/photo.jpg", max_pixels=10**8)
+    kept = next(iter(check_images(read_samples(tmp_path), gray_thumbnails=True).gray_thumbnails.values()))
+    read = read_gray_thumbnail(tmp_path / "a/photo.jpg", max_pixels=10**8)
     assert kept.dtype == np.uint8 and max(kept.shape) == 64
     assert kept.shape == read.shape
     assert np.abs(kept.astype(int) - read).mean() < 1
 
 
 def test_copies_are_found_when_the_files_are_gone(planted, read):
-    checked = check_images(read_samples(planted), looks=True)
+    checked = check_images(read_samples(planted), gray_thumbnails=True)
     assert search(checked.samples) == FOUND
     assert len(read) > 10
     read.clear()
     for file in planted.rglob("*.png"):
         file.unlink()
-    assert search(checked.samples, checked.looks) == search(checked.samples, checked.looks, across=False) == FOUND
+    assert (
+        search(checked.samples, checked.gray_thumbnails)
+        == search(checked.samples, checked.gray_thumbnails, across=False)
+        == FOUND
+    )
     assert not read
 
 
 def test_only_looks_that_are_not_known_are_read(planted, read):
-    checked = check_images(read_samples(planted), looks=True)
+    checked = check_images(read_samples(planted), gray_thumbnails=True)
     lacking = [numbers_of(checked.samples).index(number) for number in (4, 31)]
     unknown = set(checked.samples.table["digest"].iloc[lacking])
-    looks = {digest: look for digest, look in checked.looks.items() if digest not in unknown}
-    assert search(checked.samples, looks) == FOUND
+    gray_thumbnails = {digest: look for digest, look in checked.gray_thumbnails.items() if digest not in unknown}
+    assert search(checked.samples, gray_thumbnails) == FOUND
     assert sorted(read) == ["04.png", "31.png"]
 
 
 def test_looks_belong_to_the_bytes_of_a_file_whatever_becomes_of_its_row(planted, read):
     (planted / "train/a/40.png").write_bytes((planted / "train/a/10.png").read_bytes())
     (planted / "train/b/11.png").write_bytes(b"no image")
-    checked = check_images(read_samples(planted), looks=True)
-    assert [path for path, _ in checked.set_aside] == ["train/b/11.png"]
-    assert len(checked.samples) == 32 and len(checked.looks) == 31  # identical files share one
+    checked = check_images(read_samples(planted), gray_thumbnails=True)
+    assert [path for path, _ in checked.excluded] == ["train/b/11.png"]
+    assert len(checked.samples) == 32 and len(checked.gray_thumbnails) == 31  # identical files share one
     table = checked.samples.table.iloc[::-1]
     table = table[~table["path"].isin(["train/a/40.png", "train/a/12.png"])].reset_index(drop=True)
     left = Samples(checked.samples.root, checked.samples.classes, table)
-    assert search(left, checked.looks) == FOUND
+    assert search(left, checked.gray_thumbnails) == FOUND
     assert not read
 
 
 def test_looks_are_kept_where_they_are_asked_for_and_not_of_very_many_images(planted, monkeypatch):
     samples = read_samples(planted)
-    assert check_images(samples).looks == {}
-    assert Source(root=planted, plan=SplitPlan()).gather().looks == {}
-    assert len(Source(root=planted, plan=SplitPlan()).gather(looks=True).looks) == 32
-    assert Source(root=planted, plan=SplitPlan(), check=False).gather(looks=True).looks == {}
+    assert check_images(samples).gray_thumbnails == {}
+    assert Source(root=planted, plan=SplitPlan()).gather().gray_thumbnails == {}
+    assert len(Source(root=planted, plan=SplitPlan()).gather(gray_thumbnails=True).gray_thumbnails) == 32
+    assert Source(root=planted, plan=SplitPlan(), check=False).gather(gray_thumbnails=True).gray_thumbnails == {}
     for module in (check, doctor):
-        monkeypatch.setattr(module, "MOST_KEPT", 31)
-    assert check_images(samples, looks=True).looks == {}
+        monkeypatch.setattr(module, "MAX_KEPT_THUMBNAILS", 31)
+    assert check_images(samples, gray_thumbnails=True).gray_thumbnails == {}
     given = []
     diagnose(planted, find_more=lambda *found: given.append(found[3]) or found[2])
     assert given == [{}]
@@ -150,22 +156,22 @@ def test_images_in_shards_are_not_read_a_second_time_either(planted, read, tmp_p
         with tarfile.open(tmp_path / f"{split}-000.tar", "w") as tar:
             for file in sorted((planted / split).rglob("*.png")):
                 tar.add(file, file.relative_to(planted / split).as_posix())
-    gathered = Source(shards=str(tmp_path / "{train,test}-000.tar"), plan=SplitPlan(val=0)).gather(looks=True)
+    gathered = Source(shards=str(tmp_path / "{train,test}-000.tar"), plan=SplitPlan(val=0)).gather(gray_thumbnails=True)
     assert search(gathered.samples) == FOUND
     assert len(read) > 10
     read.clear()
     for split in ("train", "test"):
         (tmp_path / f"{split}-000.tar").unlink()
-    assert search(gathered.samples, gathered.looks) == FOUND
+    assert search(gathered.samples, gathered.gray_thumbnails) == FOUND
     assert not read
 
 
 def test_the_doctor_takes_them_for_whoever_looks_further(planted, read):
     given = []
     diagnose(planted, find_more=lambda *found: given.append(found) or found[2])
-    ((samples, readable, _, looks),) = given
-    assert len(readable) == len(looks) == 32
-    assert search(samples, looks) == FOUND
+    ((samples, readable, _, gray_thumbnails),) = given
+    assert len(readable) == len(gray_thumbnails) == 32
+    assert search(samples, gray_thumbnails) == FOUND
     assert not read
 
 

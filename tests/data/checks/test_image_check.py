@@ -17,7 +17,7 @@ from tlkit.errors import DataError
 def test_readable_images_are_kept_with_the_digest_of_their_file(photos):
     samples = scan_folder(photos)
     checked = check_images(samples)
-    assert checked.set_aside == ()
+    assert checked.excluded == ()
     assert checked.samples.paths.tolist() == samples.paths.tolist()
     assert checked.samples.table["digest"].tolist() == [
         hashlib.sha256((photos / path).read_bytes()).hexdigest() for path in samples.paths
@@ -33,14 +33,14 @@ def test_unreadable_images_are_named_counted_and_set_aside(photos, lines, worker
     samples = scan_folder(photos)
     (photos / "bee" / "4.png").unlink()
     checked = check_images(samples, workers=workers)
-    assert checked.set_aside == (
+    assert checked.excluded == (
         ("ant/1.png", saying("0", "empty", "bytes")),
         ("ant/2.png", saying("PNG", "file", "truncated")),
         ("bee/3.png", saying("HTML", "page", "image")),
         ("bee/4.png", saying("file", "directory")),
     )
     assert len(checked.samples) == 16
-    assert set(checked.samples.paths).isdisjoint(path for path, _ in checked.set_aside)
+    assert set(checked.samples.paths).isdisjoint(path for path, _ in checked.excluded)
     assert checked.samples.table.index.tolist() == list(range(16))
     assert lines()[-2:] == [
         saying("20", "16", "Checked", "images"),
@@ -92,7 +92,7 @@ def test_a_class_without_readable_training_images_is_an_error(tmp_path, make_ima
 def test_the_pixel_limit_sets_large_images_aside(photos, make_image):
     make_image("ant/large.png", size=(200, 100))
     checked = check_images(scan_folder(photos), max_pixels=5000)
-    assert checked.set_aside == (("ant/large.png", saying("200", "100", "20,000", "max_pixels", "5,000")),)
+    assert checked.excluded == (("ant/large.png", saying("200", "100", "20,000", "max_pixels", "5,000")),)
 
 
 def test_progress_reaches_the_end(tmp_path, make_image):
@@ -105,7 +105,7 @@ def test_progress_reaches_the_end(tmp_path, make_image):
 
 def test_the_placeholder_among_the_ants_is_named(shared_data, lines):
     checked = check_images(scan_folder(shared_data / "ants_bees"))
-    assert checked.set_aside == ()
+    assert checked.excluded == ()
     assert checked.oddities == {"GIF": ("train/ants/imageNotFound.gif",)}
     assert says(lines(), "GIF", "1", "398", "train/ants/imageNotFound.gif")
     assert len(np.unique(checked.samples.table["digest"])) == 398

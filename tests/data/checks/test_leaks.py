@@ -62,8 +62,10 @@ def test_a_tenth_of_the_test_images_planted_into_train_is_found_and_nothing_else
     recall, precision = len(found & leaked) / len(leaked), len(found & leaked) / len(found)
     assert recall >= 0.95
     assert precision >= 0.95
-    twins = data.leaks.table.set_index("path")["twin"]
-    assert all(Path(twin).stem == f"z{Path(path).stem}" for path, twin in twins.items() if path in leaked)
+    twins = data.leaks.table.set_index("path")["duplicate_of"]
+    assert all(
+        Path(duplicate_of).stem == f"z{Path(path).stem}" for path, duplicate_of in twins.items() if path in leaked
+    )
     assert set(data.leaks.table["how"]) == {"near", "mirrored"}
     warning = next(line for line in lines() if line.startswith("Leak: "))
     how = data.leaks.table["how"].value_counts()
@@ -79,7 +81,7 @@ def test_drop_removes_the_training_copies_and_nothing_else(planted, lines):
     counts = data.samples.counts().sum()
     assert counts["test"] == 200
     assert counts["train"] == 220 - len(data.leaks)
-    assert set(data.leaks.table["twin"]) & set(data.samples.table["path"]) == set()
+    assert set(data.leaks.table["duplicate_of"]) & set(data.samples.table["path"]) == set()
     assert says(lines(), "data.on_leak", len(data.leaks))
 
 
@@ -111,7 +113,7 @@ def test_a_group_on_both_sides_of_splits_that_were_given_leaks(three_splits, lin
     rows = [f"{path},{'shared' if path.endswith('/0.png') and 'ant' in path else path}" for path in paths]
     (three_splits / "m.csv").write_text("\n".join(["path,patient", *rows]))
     data = ImageFolderDataModule(three_splits, metadata="m.csv", group_by="patient", num_workers=0)
-    assert data.leaks.table[["path", "twin", "how"]].to_numpy().tolist() == [
+    assert data.leaks.table[["path", "duplicate_of", "how"]].to_numpy().tolist() == [
         ["test/ant/0.png", "train/ant/0.png", "same patient"],
         ["val/ant/0.png", "train/ant/0.png", "same patient"],
     ]
@@ -138,7 +140,9 @@ def test_very_many_images_are_compared_by_content_alone(three_splits, monkeypatc
 def test_images_that_do_not_leak_give_an_empty_table(three_splits):
     leaks = ImageFolderDataModule(three_splits, num_workers=0).leaks
     assert len(leaks) == 0
-    pd.testing.assert_index_equal(leaks.table.columns, pd.Index(["path", "split", "twin", "twin_split", "how"]))
+    pd.testing.assert_index_equal(
+        leaks.table.columns, pd.Index(["path", "split", "duplicate_of", "duplicate_split", "how"])
+    )
 
 
 def test_a_picture_under_two_labels_is_named_also_where_it_was_saved_again(tmp_path, caplog):

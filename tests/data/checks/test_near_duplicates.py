@@ -15,7 +15,7 @@ from test_same_picture import frame, recoloured
 
 from tlkit.data.checks import near_duplicates as lookalikes_module
 from tlkit.data.checks.duplicates import DuplicateSet, Pair
-from tlkit.data.checks.near_duplicates import _nearest, find_lookalikes
+from tlkit.data.checks.near_duplicates import _nearest, find_near_duplicates
 from tlkit.samples import Samples
 
 NOTHING = DuplicateSet((), (), 1.0)
@@ -48,7 +48,7 @@ def planted(tmp_path) -> tuple[Samples, np.ndarray]:
 @pytest.mark.parametrize("across", [True, False])
 def test_planted_copies_are_found_and_what_is_only_alike_is_not(planted, across):
     samples, x = planted
-    found = find_lookalikes(samples, x, np.arange(32), known=NOTHING, across=across)
+    found = find_near_duplicates(samples, x, np.arange(32), known=NOTHING, across=across)
     assert [(pair.first, pair.second, pair.kind) for pair in found.pairs] == [(24, 30, "cropped"), (25, 31, "edited")]
     assert found.groups == ((24, 30), (25, 31))
     assert all(0.9 <= pair.similarity <= 1 for pair in found.pairs)
@@ -59,7 +59,7 @@ def test_features_may_lack_rows_and_files_may_be_gone(planted):
     (samples.root / "031.png").unlink()
     (samples.root / "003.png").write_bytes(b"")
     rows = np.delete(np.arange(32), [5, 7])
-    assert [pair[:2] for pair in find_lookalikes(samples, x[rows], rows, known=NOTHING).pairs] == [(24, 30)]
+    assert [pair[:2] for pair in find_near_duplicates(samples, x[rows], rows, known=NOTHING).pairs] == [(24, 30)]
 
 
 def test_a_picture_that_is_known_to_leak_is_not_looked_at_again(planted, monkeypatch):
@@ -68,11 +68,11 @@ def test_a_picture_that_is_known_to_leak_is_not_looked_at_again(planted, monkeyp
     compared = []
     real = lookalikes_module.match
     monkeypatch.setattr(lookalikes_module, "match", lambda a, b: compared.append((a, b)) or real(a, b))
-    found = find_lookalikes(samples, x, np.arange(32), known=known, across=True)
+    found = find_near_duplicates(samples, x, np.arange(32), known=known, across=True)
     assert [pair[:2] for pair in found.pairs] == [(24, 30), (25, 31)]
     monkeypatch.setattr(lookalikes_module, "PROBED", 0)
     compared.clear()
-    find_lookalikes(samples, x, np.arange(32), known=known, across=True)
+    find_near_duplicates(samples, x, np.arange(32), known=known, across=True)
     assert len(compared) <= 5 * lookalikes_module.NEAREST
 
 
@@ -88,7 +88,7 @@ def test_where_all_pictures_are_alike_none_is_called_a_copy(tmp_path, caplog):
     images = [Image.fromarray(scan) for scan in scans]
     samples = make_samples(tmp_path, [*images, recoloured(images[7])], ["train"] * 41)
     x = features_of([*range(40), 7])
-    found = find_lookalikes(samples, x, np.arange(41), known=NOTHING)
+    found = find_near_duplicates(samples, x, np.arange(41), known=NOTHING)
     assert found is NOTHING
     assert re.fullmatch(
         r"Different pictures agree as copies do here \((0\.9\d|1\.00)\): edited copies cannot be told.",
@@ -100,7 +100,7 @@ def test_very_many_images_are_left_alone(planted, monkeypatch, caplog):
     caplog.set_level("INFO", "tlkit")
     monkeypatch.setattr(lookalikes_module, "MOST_COMPARED", 10)
     samples, x = planted
-    assert find_lookalikes(samples, x, np.arange(32), known=NOTHING) is NOTHING
+    assert find_near_duplicates(samples, x, np.arange(32), known=NOTHING) is NOTHING
     assert says(caplog.messages, "32", "images", "cropped")
 
 
@@ -108,7 +108,7 @@ def test_very_many_images_are_left_alone(planted, monkeypatch, caplog):
 def test_few_images_are_compared_as_far_as_there_are_any(tmp_path, count):
     images = [scene(0), frame(scene(0), 0.7, (0, 0)), *(scene(seed) for seed in range(1, 4))][:count]
     samples = make_samples(tmp_path, images, ["train"] * count)
-    found = find_lookalikes(samples, features_of([0, 0, 1, 2, 3])[:count], np.arange(count), known=NOTHING)
+    found = find_near_duplicates(samples, features_of([0, 0, 1, 2, 3])[:count], np.arange(count), known=NOTHING)
     assert [pair[:2] for pair in found.pairs] == ([(0, 1)] if count > 1 else [])
 
 

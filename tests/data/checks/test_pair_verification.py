@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from scenes import scene
 
-from tlkit.data.checks.gray_thumbnails import look_of
+from tlkit.data.checks.gray_thumbnails import gray_thumbnail
 from tlkit.data.checks.pair_verification import Look, match
 
 SEEDS = range(8)
@@ -56,7 +56,7 @@ CHANGES = {
 
 
 def look(image: Image.Image) -> Look:
-    return Look(look_of(image))
+    return Look(gray_thumbnail(image))
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -72,8 +72,8 @@ def test_a_copy_is_the_same_picture_and_how_it_was_changed_is_told(change):
 
 
 def test_different_pictures_are_not():
-    looks = [look(scene(seed)) for seed in SEEDS]
-    found = [match(one, other) for one, other in combinations(looks, 2)]
+    gray_thumbnails = [look(scene(seed)) for seed in SEEDS]
+    found = [match(one, other) for one, other in combinations(gray_thumbnails, 2)]
     assert all(one is None or one.score < 0.8 for one in found)
 
 
@@ -88,10 +88,12 @@ def test_plain_and_very_narrow_pictures_are_not_compared():
 
 def test_noise_is_not_found_in_other_noise():
     generator = np.random.default_rng(0)
-    looks = [look(Image.fromarray(generator.integers(0, 256, (64, 64, 3), dtype=np.uint8))) for _ in range(6)]
-    assert all(found is None or found.score < 0.8 for found in (match(a, b) for a, b in combinations(looks, 2)))
+    gray_thumbnails = [look(Image.fromarray(generator.integers(0, 256, (64, 64, 3), dtype=np.uint8))) for _ in range(6)]
+    assert all(
+        found is None or found.score < 0.8 for found in (match(a, b) for a, b in combinations(gray_thumbnails, 2))
+    )
 
 
 def test_a_look_keeps_the_proportions():
-    assert look_of(scene(0).resize((400, 300))).shape == (48, 64)
-    assert look_of(Image.new("RGB", (5000, 1))).shape == (1, 64)
+    assert gray_thumbnail(scene(0).resize((400, 300))).shape == (48, 64)
+    assert gray_thumbnail(Image.new("RGB", (5000, 1))).shape == (1, 64)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import scene
 
-from tlkit.data.checks.gray_thumbnails import look_of
+from tlkit.data.checks.gray_thumbnails import gray_thumbnail
 from tlkit.data.checks.pair_verification import Look
 from tlkit.data.checks.registration import COARSE, LEAST_SIDE, SCALES, Coarse, Place, place, scaled, turned
 
@@ -58,7 +58,7 @@ def test_copies_of_photos_are_found_at_the_same_place(seed):
     image = scene(seed)
     width, height = image.size
     frame = image.crop((width // 8, height // 5, width, height - height // 10))
-    whole, part = (Look(look_of(picture)).coarse for picture in (image, frame))
+    whole, part = (Look(gray_thumbnail(picture)).coarse for picture in (image, frame))
     for first, second in ((whole, part), (part, whole)):
         found = place(first, second)
         assert_same(found, one_by_one(first.pixels, second.pixels))

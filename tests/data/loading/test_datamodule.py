@@ -119,7 +119,7 @@ def test_evaluation_is_never_augmented_or_shuffled(photos):
 def test_unreadable_images_are_in_no_split(photos):
     (photos / "ant" / "4.png").write_bytes(b"")
     data = ImageFolderDataModule(photos, preprocess=SMALL)
-    assert data.set_aside == (("ant/4.png", saying("0", "empty", "bytes")),)
+    assert data.excluded == (("ant/4.png", saying("0", "empty", "bytes")),)
     assert "ant/4.png" not in set(data.samples.paths)
 
 

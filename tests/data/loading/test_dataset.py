@@ -20,7 +20,7 @@ from tlkit.data.decode.decoding import decode_image
 from tlkit.data.loading.batch import Batch, Failure, Item, collate, normalise
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler, epoch_order
-from tlkit.data.num_workers import available_cores, choose_workers
+from tlkit.data.num_workers import available_cores, choose_num_workers
 from tlkit.data.sources.folder import scan_folder
 from tlkit.data.sources.tar_stream import ReadAhead, ShardStream
 from tlkit.errors import DataError
@@ -230,17 +230,17 @@ def test_failures_are_values(photos):
 
 def test_the_number_of_workers_is_chosen_and_checked(lines, monkeypatch):
     monkeypatch.setattr("tlkit.data.num_workers.available_cores", lambda: 16)
-    assert choose_workers("auto", images=40) == 0
-    assert choose_workers("auto", images=10_000) == 8
-    assert choose_workers("auto", images=10_000, processes=16) == 0
-    assert choose_workers(3, images=10) == 3
+    assert choose_num_workers("auto", images=40) == 0
+    assert choose_num_workers("auto", images=10_000) == 8
+    assert choose_num_workers("auto", images=10_000, processes=16) == 0
+    assert choose_num_workers(3, images=10) == 3
     assert lines() == [
         saying("num_workers", "40"),
         saying("num_workers", "8", "10,000", "16"),
         saying("num_workers", "auto", "training"),
     ]
     with pytest.raises(DataError, match=saying("num_workers", "-1", "'auto'", "0").pattern):
-        choose_workers(-1, images=10)
+        choose_num_workers(-1, images=10)
 
 
 def test_threads_decode_the_same_batches_where_nothing_is_random(photos):

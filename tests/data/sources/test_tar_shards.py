@@ -81,7 +81,7 @@ def test_batches_from_shards_do_not_depend_on_workers(shards, workers):
     again = ImageFolderDataModule(shards=shards, batch_size=4, num_workers=0, seed=3)
     assert order == [batch.index.tolist() for batch in again.train_dataloader()]
     assert sorted(index for batch in order for index in batch) == list(range(14))
-    assert data.set_aside == ()
+    assert data.excluded == ()
 
 
 def test_images_are_held_out_of_shards_by_rank_like_files(shards):
@@ -284,4 +284,4 @@ def test_shards_of_several_disks_are_one_set(shards, tmp_path):
     assert samples.root == tmp_path
     assert {path.rsplit("/", 2)[0] for path in samples.table["path"]} == {"shards", "second/disk"}
     assert all(file_exists(f"{samples.root}/{path}") for path in samples.table["path"])
-    assert ImageFolderDataModule(samples, num_workers=0).set_aside == ()
+    assert ImageFolderDataModule(samples, num_workers=0).excluded == ()

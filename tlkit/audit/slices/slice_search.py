@@ -62,7 +62,7 @@ def search_slices(
     most: int = MOST_SLICES,
     max_order: Literal[1, 2] = 2,
     clusters: int = 0,
-    neighbours: Neighbours | None = None,
+    neighbors: Neighbours | None = None,
     options: AuditOptions,
 ) -> SliceReport:
     """Find groups of images that do worse than the rest, and test them on images that had no part in finding them.
@@ -80,7 +80,7 @@ def search_slices(
         most: the most slices to test.
         max_order: 1 = single conditions only, 2 = pairs as well.
         clusters: number of clusters of features among the columns, for the record.
-        neighbours: nearest images by features, to show beside a slice's images.
+        neighbors: nearest images by features, to show beside a slice's images.
         options: fewest images of a slice in either half (`min_group_size`), levels of intervals and tests, and the seed
             of permutations and resamples. Columns and design are those of the arguments above.
 
@@ -111,7 +111,7 @@ def search_slices(
     tests = max(sum(p is not None for p in family), 1)
     rng = np.random.default_rng(seed)
     slices = [
-        _judged(halves, conditions, side, difference, (p, p_holm), tests=tests, rng=rng, neighbours=neighbours)
+        _judged(halves, conditions, side, difference, (p, p_holm), tests=tests, rng=rng, neighbors=neighbors)
         for conditions, side, (difference, p), p_holm in zip(found, sides, tested, family, strict=True)
     ]
     return SliceReport(
@@ -278,7 +278,7 @@ def _judged(
     *,
     tests: int,
     rng: np.random.Generator,
-    neighbours: Neighbours | None,
+    neighbors: Neighbours | None,
 ) -> FoundSlice:
     """Return a slice with its standing and what is behind it."""
     known, half, confidence = halves.known, halves.half, halves.options.confidence
@@ -301,7 +301,7 @@ def _judged(
             rest, int(counts[0].sum()), float(rights[1].sum()) / rest, alpha=halves.options.alpha / tests
         )
     name = " and ".join(condition.words for condition in conditions)
-    evidence = group_images(known, inside, rest=outside, by="slice", group=name, neighbours=neighbours)
+    evidence = group_images(known, inside, rest=outside, by="slice", group=name, neighbors=neighbors)
     return FoundSlice(
         conditions, searched, tested, difference, mix, *p, standing, gap, evidence if evidence.wrong else None
     )

@@ -19,7 +19,7 @@ from tlkit.data.checks.summary_tables import data_summary_tables
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.formats import OPENERS, detect_format
-from tlkit.data.decode.resizing import reduction_for_look
+from tlkit.data.decode.resizing import reduction_for_thumbnail
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.data.sources.source import Root, name_of, read_with_columns
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
@@ -148,7 +148,7 @@ def contact_sheets(samples: Samples, *, seed: int = 0) -> dict[str, str]:
         sheet = Image.new("RGB", (COLUMNS * CELL, rows * CELL), (255, 255, 255))
         for place, at in enumerate(chosen):
             try:
-                image, _ = open_rgb(samples.root / paths[at], reduction=partial(reduction_for_look, side=CELL))
+                image, _ = open_rgb(samples.root / paths[at], reduction=partial(reduction_for_thumbnail, side=CELL))
             except UnreadableImageError:
                 continue
             image.thumbnail((CELL - 2, CELL - 2))

@@ -13,18 +13,18 @@ import numpy.typing as npt
 from tlkit.data.checks.diagnosis import Diagnosis, Finding, make_finding
 from tlkit.data.checks.duplicates import DuplicateSet, Fingerprints, find_duplicates
 from tlkit.data.checks.finding_kinds import KINDS
-from tlkit.data.checks.gray_thumbnails import MOST_KEPT, Looks
-from tlkit.data.checks.image_examination import Examined, examine_file
+from tlkit.data.checks.gray_thumbnails import MAX_KEPT_THUMBNAILS, GrayThumbnails
+from tlkit.data.checks.image_examination import ImageExamination, examine_file
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.data.decode.decoding import MAX_PIXELS
-from tlkit.data.sources.folder import Ignored, Survey, case_twins
+from tlkit.data.sources.folder import Ignored, Survey, case_collisions
 from tlkit.data.sources.source import Root, name_of, survey_images
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
-FindMore = Callable[[Samples, npt.NDArray[np.intp], DuplicateSet, Looks], DuplicateSet]
+FindMore = Callable[[Samples, npt.NDArray[np.intp], DuplicateSet, GrayThumbnails], DuplicateSet]
 Noted = tuple[str, tuple[str, ...]]
 """What is said about one item, and the files to show with it."""
 FEW_IMAGES, IMBALANCE = 10, 10
@@ -72,17 +72,17 @@ def diagnose(
     """
     survey = survey_images(root)
     samples = survey.samples
-    looked = find_more is not None and len(samples) <= MOST_KEPT
+    looked = find_more is not None and len(samples) <= MAX_KEPT_THUMBNAILS
     examined = _examine_all(
-        samples, looks=looked, faces=faces, max_pixels=max_pixels, workers=workers, progress=progress
+        samples, gray_thumbnails=looked, faces=faces, max_pixels=max_pixels, workers=workers, progress=progress
     )
     samples = Samples(
         samples.root, samples.classes, samples.table.assign(**{DIGEST: [found.digest for found in examined]})
     )
     duplicates = find_duplicates(Fingerprints.of([f.digest for f in examined], [f.print for f in examined]))
     if find_more is not None:
-        looks = {found.digest: found.look for found in examined if found.look is not None}
-        duplicates = find_more(samples, np.flatnonzero([not f.reason for f in examined]), duplicates, looks)
+        gray_thumbnails = {found.digest: found.look for found in examined if found.look is not None}
+        duplicates = find_more(samples, np.flatnonzero([not f.reason for f in examined]), duplicates, gray_thumbnails)
     by_kind: dict[str, list[Noted]] = defaultdict(list)  # by kind
     for problem in survey.problems:
         by_kind["layout"].append((problem, ()))
@@ -112,17 +112,23 @@ def diagnose(
 def _examine_all(
     samples: Samples,
     *,
-    looks: bool,
+    gray_thumbnails: bool,
     faces: bool,
     max_pixels: int,
     workers: int | None,
     progress: Callable[[int, int], None] | None,
-) -> list[Examined]:
+) -> list[ImageExamination]:
     real_root = os.path.realpath(samples.root)
 
-    def examine(path: str, noted: list[str]) -> Examined:
+    def examine(path: str, noted: list[str]) -> ImageExamination:
         return examine_file(
-            samples.root, path, real_root=real_root, max_pixels=max_pixels, faces=faces, look=looks, noted=noted
+            samples.root,
+            path,
+            real_root=real_root,
+            max_pixels=max_pixels,
+            faces=faces,
+            look=gray_thumbnails,
+            noted=noted,
         )
 
     return map_files(examine, samples.table[PATH].tolist(), workers=workers, progress=progress)
@@ -143,7 +149,7 @@ def _note_classes(samples: Samples, by_kind: dict[str, list[Noted]]) -> None:
     present = [split for split in SPLITS if counts[split].sum()]
     train: Mapping[str, int] = {str(name): int(count) for name, count in counts["train"].items()}
     most = max(train.values(), default=0)
-    by_kind["case-twins"] += [(" and ".join(map(repr, twins)), ()) for twins in case_twins(samples.classes)]
+    by_kind["case-collisions"] += [(" and ".join(map(repr, twins)), ()) for twins in case_collisions(samples.classes)]
     for name, count in train.items():
         if 0 < count < FEW_IMAGES:
             by_kind["few-images"].append((f"{name} ({count})", ()))
@@ -178,7 +184,9 @@ def _finding(kind: str, items: list[Noted]) -> Finding:
     return make_finding(kind, [item for item, _ in items], files=[path for _, shown in items for path in shown])
 
 
-def _quarantine(samples: Samples, examined: list[Examined], duplicates: DuplicateSet) -> tuple[tuple[str, str], ...]:
+def _quarantine(
+    samples: Samples, examined: list[ImageExamination], duplicates: DuplicateSet
+) -> tuple[tuple[str, str], ...]:
     paths = samples.table[PATH].tolist()
     splits, labels = samples.table[SPLIT].tolist(), samples.table[LABEL].tolist()
     reasons: dict[str, list[str]] = defaultdict(list)

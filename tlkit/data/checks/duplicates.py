@@ -36,7 +36,7 @@ MARGIN = 3.5
 """How many times nearer to 1 a duplicate's correlation is than that of nine in ten pictures with their 20th nearest
 neighbour (of fewer than 60 pictures: the n/3-th). A picture may have that many copies before they pass for usual."""
 WINDOW = 128
-"""In a dataset with very many pictures of one hash each is compared with this many of its neighbours on either side."""
+"""In a dataset with very many pictures of one hash each is compared with this many of its neighbors on either side."""
 QUERIES_AT_ONCE = 4096
 
 _FREQUENCIES = [(u, total - u) for total in range(1, 11) for u in range(total + 1) if (u, total) != (5, 10)]
@@ -68,7 +68,7 @@ class Pair(NamedTuple):
     """Two rows that show the same picture, `first` < `second`.
 
     `kind` says how: "identical" files, "near" (saved again, scaled), "mirrored" (left and right swapped), "turned" (by
-    90, 180 or 270 degrees, mirrored or not); with features (see `tlkit.data.checks.near_duplicates`) also "cropped", and "edited"
+    90, 180 or 270 degrees, mirrored or not); with features (see `near_duplicates`) also "cropped", and "edited"
     (recoloured, written on). `similarity` is the correlation of their thumbnails or edges, 1 for identical files.
     """
 
@@ -166,7 +166,7 @@ def fingerprint_reduction(width: int, height: int) -> int:
 def find_duplicates(prints: Fingerprints) -> DuplicateSet:
     """Find the images that show the same picture: identical files, and copies saved again, scaled, mirrored or turned.
 
-    Crops and recoloured pictures are other pictures here; `find_lookalikes` finds these, too. Plain pictures (one
+    Crops and recoloured pictures are other pictures here; `find_near_duplicates` finds these, too. Plain pictures (one
     colour) are compared by digest only. Time and memory grow with the number of images, not with its square.
 
     Example:

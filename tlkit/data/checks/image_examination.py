@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tlkit.data.checks.duplicates import Fingerprint, fingerprint
-from tlkit.data.checks.gray_thumbnails import Gray, look_of
+from tlkit.data.checks.gray_thumbnails import Gray, gray_thumbnail
 from tlkit.data.checks.image_quality import judge_picture
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.formats import EXTENSIONS, OPENERS, Format, detect_format
@@ -51,7 +51,7 @@ _local = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ImageExamination:
     """What one file turned out to be.
 
     Attributes:
@@ -77,7 +77,7 @@ class Examined:
 
 def examine_file(
     root: Path, path: str, *, real_root: str, max_pixels: int, faces: bool, look: bool = False, noted: list[str]
-) -> Examined:
+) -> ImageExamination:
     """Look at one file.
 
     Args:
@@ -99,14 +99,14 @@ def examine_file(
     try:
         data = read_bytes(file)
     except (OSError, DataError) as error:
-        return Examined("", getattr(error, "strerror", None) or str(error), (*kinds, "cannot-open"))
+        return ImageExamination("", getattr(error, "strerror", None) or str(error), (*kinds, "cannot-open"))
     digest = hashlib.sha256(data).hexdigest()
     kind = detect_format(data)
     try:
         image, facts = open_rgb(data, max_pixels=max_pixels)
     except UnreadableImageError as error:
         kinds.append(_unreadable(data, kind, error.reason))
-        return Examined(digest, error.reason, tuple(kinds), tuple(details))
+        return ImageExamination(digest, error.reason, tuple(kinds), tuple(details))
     assert kind is not None
     kinds += [ODDITIES[oddity] for oddity in facts.oddities]
     if noted:
@@ -128,8 +128,8 @@ def examine_file(
         kinds.append("faces")
         details.append(("faces", str(count)))
     kinds = list(dict.fromkeys(kinds))
-    taken = look_of(image) if look else None
-    return Examined(digest, "", tuple(kinds), tuple(details), facts.size, mode, fingerprint(image), taken)
+    taken = gray_thumbnail(image) if look else None
+    return ImageExamination(digest, "", tuple(kinds), tuple(details), facts.size, mode, fingerprint(image), taken)
 
 
 def _unreadable(data: bytes, kind: Format | None, reason: str) -> str:

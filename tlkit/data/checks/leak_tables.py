@@ -14,9 +14,9 @@ def leak_table(leaks: pd.DataFrame, *, title: str) -> Table:
     """Return one row for each leaked image, with the image that it repeats and how the two were found to be alike.
 
     Args:
-        leaks: columns `path`, `split`, `twin`, `twin_split` and `how`, as in `tlkit.data.checks.leaks.Leaks`.
+        leaks: columns `path`, `split`, `duplicate_of`, `duplicate_split` and `how`, as in `Leaks`.
         title: of the table.
     """
-    labels = {"path": "image", "split": "split", "twin": "repeats", "twin_split": "of split", "how": "how"}
+    labels = {"path": "image", "split": "split", "duplicate_of": "repeats", "duplicate_split": "of split", "how": "how"}
     columns = tuple(Column(name, label) for name, label in labels.items())
     return Table("leaks", title, columns, tuple(leaks[list(labels)].itertuples(index=False, name=None)))

@@ -17,7 +17,7 @@ from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("path", "split", "twin", "twin_split", "how")
+COLUMNS = ("path", "split", "duplicate_of", "duplicate_split", "how")
 EARLIER = {"val": ("train",), "test": ("train", "val")}
 """What an image of a split must not be in as well; val selects the weights, so a test image in it leaks, too."""
 MOST_COMPARED = 300_000
@@ -29,8 +29,9 @@ class Leaks:
     """Images of val and test that also lie in a split that the model learns from.
 
     Attributes:
-        table: one row per leaked image, by split and path: `path`, `split`, `twin` (an image of an earlier split that
-            shows the same), `twin_split`, and `how`: a kind of `Pair`, or "same patient" for a column.
+        table: one row per leaked image, by split and path: `path`, `split`, `duplicate_of` (an image of an
+            earlier split that shows the same), `duplicate_split`, and `how`: a kind of `Pair`, or "same patient" for a
+            column.
         copies: rows of the samples in the earlier splits, sorted, without which nothing would leak.
     """
 
@@ -79,20 +80,22 @@ def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | No
     copies: set[int] = set()
     kinds = {(pair.first, pair.second): pair.kind for pair in duplicates.pairs}
     for group in duplicates.groups:
-        for row, twins in _leaked(group, splits):
-            copies.update(twins)
-            how, twin = min((_how(row, twin, digests, kinds), twin) for twin in twins)
-            found[row] = (twin, KINDS[how])
+        for row, others in _leaked(group, splits):
+            copies.update(others)
+            how, duplicate_of = min(
+                (_how(row, other, digests, kinds), other) for other in others
+            )
+            found[row] = (duplicate_of, KINDS[how])
     if group_by is not None:
         values = samples.table[group_by]
         for rows in values.groupby(values).indices.values():  # missing values are in no group
-            for row, twins in _leaked(np.asarray(rows).tolist(), splits):
-                copies.update(twins)
-                found.setdefault(row, (twins[0], f"same {group_by}"))
+            for row, others in _leaked(np.asarray(rows).tolist(), splits):
+                copies.update(others)
+                found.setdefault(row, (others[0], f"same {group_by}"))
     return Leaks(_table(samples, found), tuple(sorted(copies)))
 
 
-def act_on_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
+def handle_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
     """Say what leaks, and return the samples: as they are, or with `drop` without the copies in the earlier splits.
 
     Raises:
@@ -120,26 +123,31 @@ def act_on_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
     return rest
 
 
-def _how(row: int, twin: int, digests: Sequence[str], kinds: Mapping[tuple[int, int], str]) -> int:
+def _how(row: int, duplicate_of: int, digests: Sequence[str], kinds: Mapping[tuple[int, int], str]) -> int:
     """Return how alike two rows of a group are, as a place in `KINDS`; near where only a chain joins them."""
-    if digests[row] == digests[twin]:
+    if digests[row] == digests[duplicate_of]:
         return 0
-    return KINDS.index(kinds.get((min(row, twin), max(row, twin)), "near"))
+    return KINDS.index(kinds.get((min(row, duplicate_of), max(row, duplicate_of)), "near"))
 
 
 def _leaked(rows: Sequence[int], splits: list[str]) -> list[tuple[int, list[int]]]:
     """Return those of the rows that others of them lie in an earlier split of, with these."""
     if len({splits[row] for row in rows}) < 2:
         return []
-    found = ((row, [twin for twin in rows if splits[twin] in EARLIER.get(splits[row], ())]) for row in rows)
-    return [(row, twins) for row, twins in found if twins]
+    found = ((row, [other for other in rows if splits[other] in EARLIER.get(splits[row], ())]) for row in rows)
+    return [(row, others) for row, others in found if others]
 
 
 def _table(samples: Samples, found: dict[int, tuple[int, str]]) -> pd.DataFrame:
     paths, splits = samples.table[PATH].tolist(), samples.table[SPLIT].tolist()
-    rows = sorted((splits[row], paths[row], paths[twin], splits[twin], how) for row, (twin, how) in found.items())
+    rows = sorted(
+        (splits[row], paths[row], paths[duplicate_of], splits[duplicate_of], how)
+        for row, (duplicate_of, how) in found.items()
+    )
     return pd.DataFrame(
-        [(path, split, twin, where, how) for split, path, twin, where, how in rows], columns=list(COLUMNS), dtype="str"
+        [(path, split, other, where, how) for split, path, other, where, how in rows],
+        columns=list(COLUMNS),
+        dtype="str",
     )
 
 
@@ -171,8 +179,8 @@ def describe_leaks(table: pd.DataFrame, counts: Mapping[str, int]) -> list[str]:
 
 
 def _sentence(rows: pd.DataFrame, how: str, *, split: str, of: int) -> str:
-    named = first_few([f"{path} as {twin}" for path, twin in zip(rows["path"], rows["twin"], strict=True)])
-    where = " and ".join(name for name in SPLITS if (rows["twin_split"] == name).any())
+    named = first_few([f"{path} as {other}" for path, other in zip(rows["path"], rows["duplicate_of"], strict=True)])
+    where = " and ".join(name for name in SPLITS if (rows["duplicate_split"] == name).any())
     count = f"Leak: {len(rows):,} of {of:,} {split} images"
     if how:
         has = "has" if len(rows) == 1 else "have"

@@ -1,7 +1,7 @@
 """Copies that no hash finds: cropped, recoloured or written on. Features say who is alike, pixels who is the same.
 
 Each picture is compared with the few whose features are nearest to its own. That alone would call every two photos of
-one species copies; so the two are laid on each other (see `tlkit.data.checks.pair_verification`), and count as one picture only if
+one species copies; so the two are laid on each other (see `pair_verification`), and count as one picture only if
 their edges agree far better than those of pictures that are usually alike in this dataset.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.data.checks.duplicates import MARGIN, MOST_COPIES, DuplicateSet, Pair
-from tlkit.data.checks.gray_thumbnails import Looks, read_look
+from tlkit.data.checks.gray_thumbnails import GrayThumbnails, read_gray_thumbnail
 from tlkit.data.checks.leaks import EARLIER
 from tlkit.data.checks.pair_verification import Look, Match, match
 from tlkit.data.decode.decoding import MAX_PIXELS
@@ -53,14 +53,14 @@ class _Nearest(NamedTuple):
     usual: Rows
 
 
-def find_lookalikes(
+def find_near_duplicates(
     samples: Samples,
     x: Floats,
     rows: Rows,
     *,
     known: DuplicateSet,
     across: bool = False,
-    looks: Looks | None = None,
+    gray_thumbnails: GrayThumbnails | None = None,
     max_pixels: int = MAX_PIXELS,
     progress: Callable[[int, int], None] | None = None,
 ) -> DuplicateSet:
@@ -75,7 +75,7 @@ def find_lookalikes(
         rows: their rows in the samples, shape (n,), ascending.
         known: copies that are known already; each picture is looked at once.
         across: compare val and test with the splits before them, and nothing else.
-        looks: what is known already of the pictures, by digest; only the others are read.
+        gray_thumbnails: what is known already of the pictures, by digest; only the others are read.
         max_pixels: larger images count as unreadable.
         progress: called with (pairs compared, pairs in all).
 
@@ -90,7 +90,7 @@ def find_lookalikes(
     pairs = np.unique(np.concatenate([np.empty((0, 2), np.intp), *(one.pairs for one in near)]), axis=0)
     usual = np.concatenate([np.empty((0, 2), np.intp), *(one.usual for one in near)])
     usual = usual[np.sort(np.random.default_rng(0).permutation(len(usual))[:PROBED])]
-    compare = _Comparer(samples, rows, [pairs, usual], looks=looks or {}, max_pixels=max_pixels)
+    compare = _Comparer(samples, rows, [pairs, usual], gray_thumbnails=gray_thumbnails or {}, max_pixels=max_pixels)
     scores = [found.score if (found := compare(first, second)) else 0.0 for first, second in usual.tolist()]
     usual_score = float(np.quantile(scores, 0.9)) if scores else 0.0
     if usual_score >= LEAST_SCORE:
@@ -157,27 +157,31 @@ def _nearest(unit: Floats, asked: Rows, others: Rows) -> _Nearest:
         order = np.argsort(-values, axis=1, kind="stable")[:, itself:]
         found.append(others[np.take_along_axis(nearest, order, axis=1)])
         closeness.append(np.take_along_axis(values, order, axis=1))
-    neighbours, similarity = np.concatenate(found), np.concatenate(closeness)
+    neighbors, similarity = np.concatenate(found), np.concatenate(closeness)
     far = float(np.median(similarity[:, min(rank, similarity.shape[1]) - 1]))
-    left = np.repeat(asked[:, None], neighbours.shape[1], axis=1)
+    left = np.repeat(asked[:, None], neighbors.shape[1], axis=1)
     close = similarity >= far
     close[:, NEAREST:] = False
-    pairs = np.sort(np.stack([left[close], neighbours[close]], axis=1), axis=1)
-    usual = np.stack([asked, neighbours[:, min(rank, neighbours.shape[1]) - 1]], axis=1)
+    pairs = np.sort(np.stack([left[close], neighbors[close]], axis=1), axis=1)
+    usual = np.stack([asked, neighbors[:, min(rank, neighbors.shape[1]) - 1]], axis=1)
     return _Nearest(pairs, usual if rank > 1 else usual[:0])
 
 
 class _Comparer:
     """Compares images by the places of their features; those whose looks are not known are decoded, once."""
 
-    def __init__(self, samples: Samples, rows: Rows, pairs: Sequence[Rows], *, looks: Looks, max_pixels: int) -> None:
+    def __init__(
+        self, samples: Samples, rows: Rows, pairs: Sequence[Rows], *, gray_thumbnails: GrayThumbnails, max_pixels: int
+    ) -> None:
         places = np.unique(np.concatenate([part.ravel() for part in pairs])).tolist()
         paths, digests = samples.paths, samples.table[DIGEST].tolist()
-        self._gray = {place: looks.get(digests[rows[place]]) for place in places}
+        self._gray = {place: gray_thumbnails.get(digests[rows[place]]) for place in places}
         lacking = [place for place, gray in self._gray.items() if gray is None]
         files = [samples.root / paths[rows[place]] for place in lacking]
         with ThreadPoolExecutor(available_cores()) as pool:
-            self._gray.update(zip(lacking, pool.map(partial(read_look, max_pixels=max_pixels), files), strict=True))
+            self._gray.update(
+                zip(lacking, pool.map(partial(read_gray_thumbnail, max_pixels=max_pixels), files), strict=True)
+            )
         self._look = lru_cache(LOOKS_AT_ONCE)(self._make)
 
     def _make(self, place: int) -> Look | None:

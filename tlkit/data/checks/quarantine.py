@@ -56,7 +56,7 @@ def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -
     return file
 
 
-def without_quarantined(samples: Samples, file: str | Path) -> Samples:
+def exclude_quarantined(samples: Samples, file: str | Path) -> Samples:
     """Return the samples without the images that a manifest quarantines.
 
     An image is left out if its path and its digest are those of a row with a reason; a file that changed since is kept,

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.decode.resizing import reduction_for_look
+from tlkit.data.decode.resizing import reduction_for_thumbnail
 
 
 def draw_thumbnails(
@@ -25,7 +25,7 @@ def draw_thumbnails(
         if most is not None and len(drawn) >= most:
             break
         try:
-            image, _ = open_rgb(Path(root, path), reduction=partial(reduction_for_look, side=side))
+            image, _ = open_rgb(Path(root, path), reduction=partial(reduction_for_thumbnail, side=side))
         except UnreadableImageError:
             continue
         image.thumbnail((side, side))

@@ -155,11 +155,11 @@ def reduction(width: int, height: int, preprocess: Preprocess, zoom: Zoom | None
     return _largest_scale(spare / LEAST_MARGIN)
 
 
-def reduction_for_look(width: int, height: int, *, side: int) -> int:
+def reduction_for_thumbnail(width: int, height: int, *, side: int) -> int:
     """Return by how much a decoder may divide an image's sides that is only looked at, no larger than `side` pixels.
 
     Example:
-        >>> reduction_for_look(4000, 3000, side=96), reduction_for_look(500, 375, side=96)
+        >>> reduction_for_thumbnail(4000, 3000, side=96), reduction_for_thumbnail(500, 375, side=96)
         (8, 2)
     """
     return _largest_scale(max(width, height) / side / LEAST_MARGIN)

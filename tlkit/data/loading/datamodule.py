@@ -16,11 +16,11 @@ from tlkit.data.augment.transforms import PRESETS, build_transform
 from tlkit.data.checks.image_check import CheckedImages
 from tlkit.data.checks.leaks import Leaks
 from tlkit.data.decode.decoding import MAX_PIXELS
-from tlkit.data.load_dataset import Gathered, Source
+from tlkit.data.load_dataset import LoadedDataset, Source
 from tlkit.data.loading.batch import Batch, normalise
 from tlkit.data.loading.dataset import ImageDataset, ImageLoader, create_loader
 from tlkit.data.loading.sampler import left_out
-from tlkit.data.num_workers import choose_workers
+from tlkit.data.num_workers import choose_num_workers
 from tlkit.data.sources.source import Root
 from tlkit.data.sources.tar_stream import ShardStream
 from tlkit.data.splits.hold_out import SplitPlan
@@ -82,7 +82,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        root: Root | Samples | Gathered = (),
+        root: Root | Samples | LoadedDataset = (),
         *,
         preprocess: Preprocess | None = None,
         augment: str | Sequence[Mapping[str, Any]] | None = "light",
@@ -120,7 +120,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         if shuffle_buffer is not None and sampling == "balanced":
             raise DataError("A shuffle_buffer reads every image once, in turn, so sampling cannot be balanced.")
         self._source = Source(
-            root=() if isinstance(root, Gathered) else root,
+            root=() if isinstance(root, LoadedDataset) else root,
             manifest=manifest,
             shards=shards,
             split=split,
@@ -156,8 +156,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._max_pixels = max_pixels
         self._rank, self._processes = rank, processes
         self._progress = progress
-        self._given = root if isinstance(root, Gathered) else None
-        self._gathered: Gathered | None = None
+        self._given = root if isinstance(root, LoadedDataset) else None
+        self._gathered: LoadedDataset | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Scan, check and split the images; a second call does nothing.
@@ -188,7 +188,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         return self.gathered.samples
 
     @property
-    def gathered(self) -> Gathered:
+    def gathered(self) -> LoadedDataset:
         """The images of all splits, with what was found out about them."""
         self.setup()
         assert self._gathered is not None
@@ -205,9 +205,9 @@ class ImageFolderDataModule(pl.LightningDataModule):
         return self.gathered.checked
 
     @property
-    def set_aside(self) -> tuple[tuple[str, str], ...]:
+    def excluded(self) -> tuple[tuple[str, str], ...]:
         """Path and reason of each image that cannot be read."""
-        return self.checked.set_aside if self.checked is not None else ()
+        return self.checked.excluded if self.checked is not None else ()
 
     @property
     def leaks(self) -> Leaks | None:
@@ -270,7 +270,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
                 samples, transform=self._train_transform, max_pixels=self._max_pixels, seed=self._seed, stream=stream
             ),
             batch_size=self._batch_size,
-            num_workers=choose_workers(self._num_workers, images=len(samples), processes=self._processes),
+            num_workers=choose_num_workers(self._num_workers, images=len(samples), processes=self._processes),
             shuffle=True,
             drop_last=over > 0,
             balance=self.balance_of_train,
@@ -296,7 +296,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         return create_loader(
             ImageDataset(samples, transform=self._eval_transform, max_pixels=self._max_pixels, seed=self._seed),
             batch_size=self._batch_size,
-            num_workers=choose_workers(
+            num_workers=choose_num_workers(
                 self._num_workers, images=len(samples), processes=self._processes, level=logging.DEBUG
             ),
             rank=self._rank,

@@ -366,17 +366,17 @@ def _where(row: pd.Series[Any], splits: dict[str, str]) -> str:
 
 
 def _warn_of_case_twins(classes: tuple[str, ...]) -> None:
-    for twins in case_twins(classes):
+    for twins in case_collisions(classes):
         logger.warning(
             "The classes %s differ only in case or spaces. Are they one class?", " and ".join(map(repr, twins))
         )
 
 
-def case_twins(classes: Iterable[str]) -> list[list[str]]:
+def case_collisions(classes: Iterable[str]) -> list[list[str]]:
     """Return the groups of classes whose names differ only in case or surrounding spaces.
 
     Example:
-        >>> case_twins(["Cat", "cat", "dog"])
+        >>> case_collisions(["Cat", "cat", "dog"])
         [['Cat', 'cat']]
     """
     by_lower: dict[str, list[str]] = {}

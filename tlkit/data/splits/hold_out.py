@@ -78,7 +78,7 @@ def hold_out(samples: Samples, plan: SplitPlan) -> Samples:
       next ones to val, so other classes do not matter, and asking for another share of val leaves test as it was. Of a
       class with n training images, floor(share × n + 0.5) are held out, but at least one where there are enough: train
       keeps at least one image, then val gets at least one, then test.
-    - **By groups**: whole groups move (see `tlkit.data.splits.group_split`); the shares are kept to within one group's size, and
+    - **By groups**: whole groups move (see `group_split`); the shares are kept to within one group's size, and
       train keeps a group of every class.
     - **By time**: the latest images go to test and the latest of the rest to val; images of the same time stay
       together.

@@ -55,7 +55,7 @@ FACTS: Mapping[HeadKind, KindFacts] = {
         True,
         _each("C", (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1)),
     ),
-    "knn": KindFacts("k nearest neighbours, Euclidean", False, _each("n_neighbors", (25, 15, 9, 5, 3, 1))),
+    "knn": KindFacts("k nearest neighbors, Euclidean", False, _each("n_neighbors", (25, 15, 9, 5, 3, 1))),
     "svm": KindFacts(
         "support vector machine, RBF kernel",
         False,

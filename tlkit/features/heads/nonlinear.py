@@ -1,4 +1,4 @@
-"""Heads that are not linear: nearest neighbours, the kernel SVM and ensembles of trees. scikit-learn does the work."""
+"""Heads that are not linear: nearest neighbors, the kernel SVM and ensembles of trees. scikit-learn does the work."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def fit_estimator(
         case "knn":
             from sklearn.neighbors import KNeighborsClassifier
 
-            neighbours = min(int(setting["n_neighbors"]), len(x))
-            return EstimatorScores(kind, KNeighborsClassifier(neighbours, algorithm="brute").fit(x, y))
+            neighbors = min(int(setting["n_neighbors"]), len(x))
+            return EstimatorScores(kind, KNeighborsClassifier(neighbors, algorithm="brute").fit(x, y))
         case "svm":
             from sklearn.svm import SVC
 

@@ -48,10 +48,10 @@ def enter(network: Network, phase: Phase) -> tuple[nn.Module, ...]:
         parameter.requires_grad_(name in phase.rates)
         if name not in phase.rates:
             parameter.grad = None  # an optimizer passes over what has no gradient
-    return modules_at_rest(network)
+    return frozen_modules(network)
 
 
-def modules_at_rest(network: nn.Module) -> tuple[nn.Module, ...]:
+def frozen_modules(network: nn.Module) -> tuple[nn.Module, ...]:
     """Return the outermost modules that have no part in learning, as the gradients of their parameters say.
 
     A module with parameters is at rest if none of them learns; one without (dropout, an activation) if the module

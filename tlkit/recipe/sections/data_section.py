@@ -59,11 +59,13 @@ class DataSection(Section):
         description="Manifest from `tlkit data doctor ROOT --fix FILE`, relative to the working directory; the images "
         "that it quarantines are left out; null = none.",
     )
-    labels: Annotated[v.Text | v.Files, Wanted("the path of a CSV file, or a list of them", text=True)] = Field(
-        (),
-        description="File of decisions from `tlkit data labels RUN --out FILE`, relative to the working directory, or "
-        "a list of such files: images are relabelled or dropped as it says, after the split.",
-        examples=["labels.csv"],
+    label_corrections: Annotated[v.Text | v.Files, Wanted("the path of a CSV file, or a list of them", text=True)] = (
+        Field(
+            (),
+            description="File of decisions from `tlkit data labels RUN --out FILE`, relative to the working directory, or "
+            "a list of such files: images are relabelled or dropped as it says, after the split.",
+            examples=["labels.csv"],
+        )
     )
     val: v.HeldOut = Field(
         0.2, description="Share of the training images held out for validation where there is no val folder, 0–0.9."

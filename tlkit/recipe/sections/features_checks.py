@@ -21,11 +21,11 @@ def of_features(recipe: Recipe) -> Iterator[Contradiction]:
             f"features.tolerance is {features.tolerance:g}, which engine: auto is held to, but features.engine is "
             f"{features.engine}. Remove one of them.",
         )
-    if features.engine != "auto" and (kind != "frozen" or features.use == "never"):
+    if features.engine != "auto" and (kind != "frozen" or features.cache == "never"):
         other, why = (
             ("strategy.kind", f"strategy: {kind} changes the backbone, so there are no features to keep")
             if kind != "frozen"
-            else ("features.use", "features.use is never")
+            else ("features.cache", "features.cache is never")
         )
         yield Contradiction(
             ("features.engine", other), f"features.engine is {features.engine}, but {why}. Remove features.engine."
@@ -45,10 +45,10 @@ def of_features(recipe: Recipe) -> Iterator[Contradiction]:
             f"features.views is {features.views}, but strategy: {kind} changes the backbone, and the features with it. "
             "Remove features.views, or use strategy: frozen.",
         )
-    if features.use == "never":
+    if features.cache == "never":
         yield Contradiction(
-            ("features.views", "features.use"),
-            f"features.views is {features.views}, but features.use is never. Keep one of them.",
+            ("features.views", "features.cache"),
+            f"features.views is {features.views}, but features.cache is never. Keep one of them.",
         )
     if recipe.augment.preset == "none" and recipe.augment.transforms is None:
         yield Contradiction(

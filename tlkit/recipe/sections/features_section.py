@@ -15,7 +15,7 @@ from tlkit.recipe.value_types import Wanted
 class FeaturesSection(Section):
     """How the features of a frozen backbone are made and kept."""
 
-    use: Annotated[Literal["auto", "never"], Wanted("auto or never")] = Field(
+    cache: Annotated[Literal["auto", "never"], Wanted("auto or never")] = Field(
         "auto",
         description="auto = train a frozen backbone's classifier on cached features where no augmentation asks for new "
         "pixels every epoch; never = run the backbone every epoch.",

@@ -58,10 +58,10 @@ def of_head(recipe: Recipe) -> Iterator[Contradiction]:
             f"strategy.head is {head}, which learns from one pass over the images as they are, but {given} varies "
             "them. Use augment: none, or head: linear.",
         )
-    if recipe.features.use == "never":
+    if recipe.features.cache == "never":
         yield Contradiction(
-            ("features.use", "strategy.head"),
-            f"features.use is never, but head: {head} is fitted to features. Use features.use: auto, or head: linear.",
+            ("features.cache", "strategy.head"),
+            f"features.cache is never, but head: {head} is fitted to features. Use features.cache: auto, or head: linear.",
         )
     yield from unmet(recipe, "strategy.head")
     if recipe.train.class_weights != "none" and head in HEADS_WITHOUT_CLASS_WEIGHTS:

@@ -44,17 +44,17 @@ def of_train(recipe: Recipe) -> Iterator[Contradiction]:
 
 
 def _of_mixing(train: TrainSection) -> Iterator[Contradiction]:
-    if train.mix_off_epochs and not (train.mixup or train.cutmix):
+    if train.mixup_off_epochs and not (train.mixup or train.cutmix):
         yield Contradiction(
-            ("train.mix_off_epochs", "train.mixup"),
-            f"train.mix_off_epochs is {train.mix_off_epochs}, but there is neither mixup nor cutmix to turn off. "
-            "Remove train.mix_off_epochs, or set train.mixup or train.cutmix.",
+            ("train.mixup_off_epochs", "train.mixup"),
+            f"train.mixup_off_epochs is {train.mixup_off_epochs}, but there is neither mixup nor cutmix to turn off. "
+            "Remove train.mixup_off_epochs, or set train.mixup or train.cutmix.",
         )
-    elif train.mix_off_epochs >= train.epochs:
+    elif train.mixup_off_epochs >= train.epochs:
         yield Contradiction(
-            ("train.mix_off_epochs", "train.epochs"),
-            f"train.mix_off_epochs is {train.mix_off_epochs}, but train.epochs is {train.epochs}, which leaves none "
-            f"to mix in. Use less than {train.epochs}.",
+            ("train.mixup_off_epochs", "train.epochs"),
+            f"train.mixup_off_epochs is {train.mixup_off_epochs}, but train.epochs is {train.epochs}, which leaves "
+            f"none to mix in. Use less than {train.epochs}.",
         )
 
 
@@ -109,22 +109,22 @@ def _of_sharding(train: TrainSection) -> Iterator[Contradiction]:
 
 def _of_soup(recipe: Recipe) -> Iterator[Contradiction]:
     train = recipe.train
-    if train.soup is None:
+    if train.model_soup_size is None:
         return
     if train.monitor == "val_worst_group_accuracy":
         yield Contradiction(
-            ("train.soup", "train.monitor"),
-            f"train.soup is {train.soup}, and a soup is chosen by val_loss or val_accuracy. Use one of them as "
-            "train.monitor, or remove train.soup.",
+            ("train.model_soup_size", "train.monitor"),
+            f"train.model_soup_size is {train.model_soup_size}, and a soup is chosen by val_loss or val_accuracy. Use one of them as "
+            "train.monitor, or remove train.model_soup_size.",
         )
-    if train.soup > train.epochs:
+    if train.model_soup_size > train.epochs:
         yield Contradiction(
-            ("train.soup", "train.epochs"),
-            f"train.soup is {train.soup}, but train.epochs is {train.epochs}. Use at most {train.epochs}, or null.",
+            ("train.model_soup_size", "train.epochs"),
+            f"train.model_soup_size is {train.model_soup_size}, but train.epochs is {train.epochs}. Use at most {train.epochs}, or null.",
         )
     if recipe.strategy.kind == "lora":
         yield Contradiction(
-            ("train.soup", "strategy.kind"),
-            f"train.soup is {train.soup}, but the mean of low-rank factors is not the mean of what they add up to. "
-            "Remove train.soup, or use another strategy.",
+            ("train.model_soup_size", "strategy.kind"),
+            f"train.model_soup_size is {train.model_soup_size}, but the mean of low-rank factors is not the mean of what they add up to. "
+            "Remove train.model_soup_size, or use another strategy.",
         )

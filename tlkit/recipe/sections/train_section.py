@@ -76,7 +76,7 @@ class TrainSection(Section):
     cutmix: v.NotNegative = Field(
         0.0, description="Strength of cutmix, at least 0; 0 = none; beside mixup, each batch takes one of the two."
     )
-    mix_off_epochs: v.Whole = Field(
+    mixup_off_epochs: v.Whole = Field(
         0, description="Last epochs that go without mixup and cutmix, at least 0 and below `epochs`."
     )
     ema_decay: Annotated[v.Inside | None, Wanted("a number between 0 and 1, such as 0.999, or null for no average")] = (
@@ -86,15 +86,17 @@ class TrainSection(Section):
             "them, between 0 and 1; null = no average.",
         )
     )
-    soup: Annotated[v.Parts | None, Wanted("a whole number from 2 to 50, or null for the best epoch alone")] = Field(
+    model_soup_size: Annotated[
+        v.Parts | None, Wanted("a whole number from 2 to 50, or null for the best epoch alone")
+    ] = Field(
         None,
         description="Best epochs to keep and, at the end, to average as far as validation gains by it (greedy soup), 2 "
         "to 50; null = the best epoch alone. Where `ema_decay` is set, their moving averages are averaged.",
     )
-    accumulate_batches: v.Count = Field(
+    accumulate_grad_batches: v.Count = Field(
         1, description="Batches whose gradients make one step, at least 1; a step then sees so many times batch_size."
     )
-    gradient_clip: Annotated[v.Positive | None, Wanted("a number above 0, or null for no clipping")] = Field(
+    gradient_clip_val: Annotated[v.Positive | None, Wanted("a number above 0, or null for no clipping")] = Field(
         1.0, description="Largest norm of the gradient, above 0; null = no clipping."
     )
     early_stopping: Annotated[

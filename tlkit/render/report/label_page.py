@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.analysis.label_audit_tables import label_audit_sentences
 from tlkit.render.report.dataset_page import write_page
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def write_label_sheet(path: Path, audit: LabelAudit, *, name: str, thumbnails: M
         {"suspect": one, "given": place[one.label], "better": place[one.suggested]}
         for one in audit.suspects[:MOST_SUSPECTS]
     ]
-    lead = " ".join(label_audit_sentences(audit))
+    lead = " ".join(audit.tables()[0].notes)
     write_page(path, command="labels", audit=audit, name=name, lead=lead, shown=shown, thumbnails=thumbnails)
     logger.info("Wrote the review sheet %s (%.0f kB).", path, path.stat().st_size / 1000)
     return path

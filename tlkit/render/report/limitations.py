@@ -36,7 +36,7 @@ def limits(
     *,
     split: str,
     group_columns: Sequence[str] = (),
-    set_aside: int = 0,
+    excluded: int = 0,
     leaks: int = 0,
 ) -> list[str]:
     """Return, in sentences, what bounds the figures and what was not assessed.
@@ -47,7 +47,7 @@ def limits(
         slices: slices nobody declared; None where nobody has looked.
         split: the split that was judged.
         group_columns: columns that the predictions carry.
-        set_aside: number of files that could not be read.
+        excluded: number of files that could not be read.
         leaks: judged images that were in training as well.
     """
     found = [
@@ -60,10 +60,8 @@ def limits(
     if leaks:
         were = "was" if leaks == 1 else "were"
         found.append(f"{leaks:,} of the images judged {were} in training as well, so the figures flatter.")
-    if set_aside:
-        files = (
-            "1 file could not be read and is" if set_aside == 1 else f"{set_aside:,} files could not be read and are"
-        )
+    if excluded:
+        files = "1 file could not be read and is" if excluded == 1 else f"{excluded:,} files could not be read and are"
         found.append(f"{files} in no figure.")
     if audit is None:
         there = f" The data has the columns {first_few(list(group_columns))}." if group_columns else ""

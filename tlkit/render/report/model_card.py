@@ -39,7 +39,7 @@ def write_card(
     audit: Audit | None,
     slices: SliceReport | None,
     group_columns: Sequence[str],
-    set_aside: int,
+    excluded: int,
     leaks: int,
     intended_use: str | None = None,
     notes: Sequence[str] = (),
@@ -63,7 +63,7 @@ def write_card(
         audit: how its rates compare across groups; None where none was made.
         slices: slices nobody declared; None where nobody has looked.
         group_columns: columns that the predictions carry.
-        set_aside: number of files that could not be read.
+        excluded: number of files that could not be read.
         leaks: judged images that were in training as well.
         intended_use: what the model is for, in its owner's words.
         notes: further sentences, such as warnings about licences.
@@ -91,9 +91,7 @@ def write_card(
         *_slice_blocks(slices),
         "## Limits, and what was not assessed",
         _bullets(
-            limits(
-                evaluation, audit, slices, split=split, group_columns=group_columns, set_aside=set_aside, leaks=leaks
-            )
+            limits(evaluation, audit, slices, split=split, group_columns=group_columns, excluded=excluded, leaks=leaks)
         ),
         "## Data",
         _plain(data_sentence(counts)),

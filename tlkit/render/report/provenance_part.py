@@ -76,13 +76,13 @@ def data_sentence(counts: pd.DataFrame) -> str:
     return f"{total:,} images of {len(counts)} classes: {', '.join(parts)}."
 
 
-def set_aside_table(set_aside: Sequence[tuple[str, str]]) -> Table:
+def set_aside_table(excluded: Sequence[tuple[str, str]]) -> Table:
     """Return the files that could not be used, with the reason."""
     return Table(
-        name="set_aside",
-        title=f"{counted(len(set_aside), 'file')} set aside",
+        name="excluded",
+        title=f"{counted(len(excluded), 'file')} set aside",
         columns=(Column("file", "file"), Column("reason", "reason")),
-        rows=tuple(set_aside),
+        rows=tuple(excluded),
     ).head(MOST_ROWS)
 
 

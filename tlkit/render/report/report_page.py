@@ -224,7 +224,7 @@ class Page:
     mistakes: ShownPart | None
     data_sentence: str
     counts: Table
-    set_aside: Table
+    excluded: Table
     leaks: Table | None
     history: Illustrated | None
     reading: tuple[tuple[str, str], ...]

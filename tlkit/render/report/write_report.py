@@ -56,7 +56,7 @@ def write_report(
     mistakes: GroupImages | None = None,
     thumbnails: Mapping[str, str] | None = None,
     without_thumbnails: str = "",
-    set_aside: Sequence[tuple[str, str]],
+    excluded: Sequence[tuple[str, str]],
     leaks: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
     attribution: str | None = None,
@@ -84,7 +84,7 @@ def write_report(
         mistakes: the images that the model gets wrong, whatever their groups; None where others are shown.
         thumbnails: small JPEGs, base64, by path.
         without_thumbnails: why there are none, in words.
-        set_aside: path and reason of each file that could not be used.
+        excluded: path and reason of each file that could not be used.
         leaks: images of the judged split that were in training as well, as `Run.leaks` gives them; None where nobody
             looked.
         notes: further sentences for the reader, such as warnings about licences.
@@ -102,7 +102,7 @@ def write_report(
         results=summary_table(evaluation),
         data_sentence=data_sentence(counts),
         counts=counts_table(counts),
-        set_aside=set_aside_table(set_aside),
+        excluded=set_aside_table(excluded),
         leaks=leaks_table(leaks),
         history=training(history),
         classes=classes(evaluation),

