@@ -21,7 +21,7 @@ import pandas as pd
 
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.data.sources.tar_files import list_members
-from tlkit.data.sources.tar_stream import ReadAhead, ShardStream
+from tlkit.data.sources.tar_stream import ReadAhead, TarStream
 from tlkit.samples import Samples
 
 
@@ -72,7 +72,7 @@ def main() -> None:
 
         table = pd.DataFrame({"path": [str(name.relative_to(folder)) for name in names]}, dtype="str")
         samples = Samples(Path(folder), ("a",), table.assign(label="a", split="train", digest=""))
-        places = ShardStream.of(samples, buffer=arguments.buffer)
+        places = TarStream.of(samples, buffer=arguments.buffer)
 
         def buffered(ahead) -> None:
             for at in places.order(0, seed=0):

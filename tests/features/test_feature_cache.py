@@ -1,4 +1,4 @@
-"""The cache: addresses, shards that are whole or absent, damage, the size limit, and life after a kill."""
+"""The cache: addresses, blocks that are whole or absent, damage, the size limit, and life after a kill."""
 
 from __future__ import annotations
 
@@ -120,39 +120,39 @@ def test_the_manifest_of_an_earlier_tlkit_is_read():
 
 def test_what_is_added_is_found_by_another_object_in_any_order(tmp_path):
     keys, x = keys_of(50), rows(50)
-    shelf = FeatureCache(tmp_path).shelf(MADE_BY)
-    assert shelf.missing(keys) == list(range(50))
+    entry = FeatureCache(tmp_path).entry(MADE_BY)
+    assert entry.missing(keys) == list(range(50))
     for start in range(0, 50, 20):
-        shelf.add(keys[start : start + 20], x[start : start + 20])
-    other = FeatureCache(tmp_path).shelf(MADE_BY)
+        entry.add(keys[start : start + 20], x[start : start + 20])
+    other = FeatureCache(tmp_path).entry(MADE_BY)
     order = np.random.default_rng(1).permutation(50)[:31]
     assert other.missing([keys[i] for i in order]) == []
-    np.testing.assert_array_equal(other.gather([keys[i] for i in order]), x[order])
-    assert FeatureCache(tmp_path).shelf(replace(MADE_BY, dtype="bfloat16")).missing(keys) == list(range(50))
+    np.testing.assert_array_equal(other.read([keys[i] for i in order]), x[order])
+    assert FeatureCache(tmp_path).entry(replace(MADE_BY, dtype="bfloat16")).missing(keys) == list(range(50))
 
 
 def test_large_features_are_mapped_from_disk_and_equal_those_in_memory(tmp_path, monkeypatch):
     keys, x = keys_of(90), rows(90)
-    shelf = FeatureCache(tmp_path).shelf(MADE_BY)
-    shelf.add(keys[:40], x[:40])
-    shelf.add(keys[40:], x[40:])
+    entry = FeatureCache(tmp_path).entry(MADE_BY)
+    entry.add(keys[:40], x[:40])
+    entry.add(keys[40:], x[40:])
     order = [*range(30, 60), 89, *range(10), 3, 3]
     monkeypatch.setattr(cache_module, "IN_MEMORY_BYTES", 0)
-    shelf.missing(keys)
-    mapped = shelf.gather([keys[i] for i in order])
+    entry.missing(keys)
+    mapped = entry.read([keys[i] for i in order])
     assert isinstance(mapped, np.memmap)
     np.testing.assert_array_equal(mapped, x[order])
     assert not mapped.flags.writeable
-    assert not [path for path in shelf.path.iterdir() if path.suffix not in (".npy", ".json")]
+    assert not [path for path in entry.path.iterdir() if path.suffix not in (".npy", ".json")]
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove", "sidecar"])
 def test_a_damaged_shard_is_noticed_removed_and_only_its_images_are_missing(tmp_path, caplog, damage):
     keys, x = keys_of(30), rows(30)
-    shelf = FeatureCache(tmp_path).shelf(MADE_BY)
-    shelf.add(keys[:20], x[:20])
-    shelf.add(keys[20:], x[20:])
-    victim = next(shard for shard in shelf.shards() if keys[0] in shard.keys)
+    entry = FeatureCache(tmp_path).entry(MADE_BY)
+    entry.add(keys[:20], x[:20])
+    entry.add(keys[20:], x[20:])
+    victim = next(block for block in entry.blocks() if keys[0] in block.keys)
     data = bytearray(victim.path.read_bytes())
     if damage == "flip":
         data[len(data) // 2] ^= 1
@@ -163,47 +163,47 @@ def test_a_damaged_shard_is_noticed_removed_and_only_its_images_are_missing(tmp_
         victim.path.unlink()
     else:
         victim.sidecar.write_text('{"format_version": 1, "keys"')
-    fresh = FeatureCache(tmp_path).shelf(MADE_BY)
+    fresh = FeatureCache(tmp_path).entry(MADE_BY)
     assert fresh.missing(keys) == list(range(20))
     assert any("computed again" in message for message in caplog.messages)
     fresh.add(keys[:20], x[:20])
-    np.testing.assert_array_equal(fresh.gather(keys), x)
-    assert FeatureCache(tmp_path).shelf(MADE_BY).missing(keys) == []
+    np.testing.assert_array_equal(fresh.read(keys), x)
+    assert FeatureCache(tmp_path).entry(MADE_BY).missing(keys) == []
 
 
 def test_the_least_recently_used_shards_go_first_and_what_is_in_use_stays(tmp_path, caplog):
     cache = FeatureCache(tmp_path)
-    shelf = cache.shelf(MADE_BY)
+    entry = cache.entry(MADE_BY)
     keys = keys_of(30)
     for part in range(3):
-        shelf.add(keys[10 * part : 10 * part + 10], rows(10, seed=part))
-        os.utime(shelf._place[keys[10 * part]][0].sidecar, (part, part))
-    size = sum(shard.size_bytes for shard in shelf.shards())
-    other = FeatureCache(tmp_path).shelf(MADE_BY)
+        entry.add(keys[10 * part : 10 * part + 10], rows(10, seed=part))
+        os.utime(entry._place[keys[10 * part]][0].sidecar, (part, part))
+    size = sum(block.size_bytes for block in entry.blocks())
+    other = FeatureCache(tmp_path).entry(MADE_BY)
     other.missing(keys[:10])  # the oldest is used again
     assert cache.prune(limit_bytes=size - 1) > 0
-    assert FeatureCache(tmp_path).shelf(MADE_BY).missing(keys) == list(range(10, 20))
+    assert FeatureCache(tmp_path).entry(MADE_BY).missing(keys) == list(range(10, 20))
     assert cache.prune(limit_bytes=0, keep=other.in_use) > 0
-    assert FeatureCache(tmp_path).shelf(MADE_BY).missing(keys) == list(range(10, 30))
+    assert FeatureCache(tmp_path).entry(MADE_BY).missing(keys) == list(range(10, 30))
     assert says(caplog.text, "in use", "stays")
     assert cache.prune(limit_bytes=0) > 0
-    assert FeatureCache(tmp_path).shelf(MADE_BY).missing(keys) == list(range(30))
+    assert FeatureCache(tmp_path).entry(MADE_BY).missing(keys) == list(range(30))
 
 
 def test_a_removed_shard_is_forgotten_by_those_who_knew_it(tmp_path):
     keys = keys_of(4)
-    shelf = FeatureCache(tmp_path).shelf(MADE_BY)
-    shelf.add(keys, rows(4))
+    entry = FeatureCache(tmp_path).entry(MADE_BY)
+    entry.add(keys, rows(4))
     FeatureCache(tmp_path).prune(limit_bytes=0)
     with pytest.raises(cache_module.CacheBlockLostError):
-        shelf.gather(keys)
-    assert shelf.missing(keys) == [0, 1, 2, 3]
+        entry.read(keys)
+    assert entry.missing(keys) == [0, 1, 2, 3]
 
 
 def test_info_says_what_made_the_features(tmp_path):
     cache = FeatureCache(tmp_path)
-    cache.shelf(MADE_BY).add(keys_of(3), rows(3))
-    cache.shelf(MADE_BY).add(keys_of(5)[3:], rows(2))
+    cache.entry(MADE_BY).add(keys_of(3), rows(3))
+    cache.entry(MADE_BY).add(keys_of(5)[3:], rows(2))
     (info,) = cache.info()
     assert (info.made_by, info.images) == (MADE_BY, 5)
     on_disk = sum(path.stat().st_size for path in tmp_path.glob("*/*") if path.name != "manifest.json")
@@ -223,14 +223,14 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_feature_cache import MADE_BY, keys_of, rows
 from tlkit.features import FeatureCache
-shelf = FeatureCache({folder!r}).shelf(MADE_BY)
+entry = FeatureCache({folder!r}).entry(MADE_BY)
 keys, x = keys_of(400), rows(400, width=64)
-with shelf.writing():
-    missing = shelf.missing(keys)
+with entry.writing():
+    missing = entry.missing(keys)
     print(len(missing), flush=True)
     for start in range(0, len(missing), 8):
         part = missing[start : start + 8]
-        shelf.add([keys[i] for i in part], x[part])
+        entry.add([keys[i] for i in part], x[part])
 print("done", flush=True)
 """
 
@@ -258,10 +258,10 @@ def test_a_writer_killed_at_random_points_resumes_to_the_same_bytes(tmp_path):
     process = writer(tmp_path)
     assert process.communicate(timeout=60)[0].endswith("done\n")
     assert left[0] == 400 and left == sorted(left, reverse=True)
-    shelf = FeatureCache(tmp_path).shelf(MADE_BY)
-    assert shelf.missing(keys_of(400)) == []
-    assert shelf.gather(keys_of(400)).tobytes() == rows(400, width=64).tobytes()
-    names = {path.suffix for path in shelf.path.iterdir() if path.name != ".lock"}
+    entry = FeatureCache(tmp_path).entry(MADE_BY)
+    assert entry.missing(keys_of(400)) == []
+    assert entry.read(keys_of(400)).tobytes() == rows(400, width=64).tobytes()
+    names = {path.suffix for path in entry.path.iterdir() if path.name != ".lock"}
     assert names == {".npy", ".json"}  # nothing half-written is left
 
 
@@ -270,13 +270,13 @@ def test_where_the_cache_cannot_be_written_features_last_as_long_as_the_process(
     (tmp_path / "file").write_text("")
     folder, keys, x = tmp_path / "file" / "features", keys_of(3), rows(3)
     for _ in range(2):
-        shelf = FeatureCache(folder).shelf(MADE_BY)
-        if shelf.missing(keys):
-            with shelf.writing():
-                if shelf.missing(keys):  # the second time they are there
-                    shelf.add(keys, x)
-        np.testing.assert_array_equal(shelf.gather(keys), x)
+        entry = FeatureCache(folder).entry(MADE_BY)
+        if entry.missing(keys):
+            with entry.writing():
+                if entry.missing(keys):  # the second time they are there
+                    entry.add(keys, x)
+        np.testing.assert_array_equal(entry.read(keys), x)
     (message,) = caplog.messages
     assert message == saying(folder, "TLKIT_CACHE")
-    assert len(list(shelf.path.glob("*.npy"))) == 1
-    assert not shelf.path.is_relative_to(tmp_path)
+    assert len(list(entry.path.glob("*.npy"))) == 1
+    assert not entry.path.is_relative_to(tmp_path)

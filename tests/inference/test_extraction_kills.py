@@ -57,7 +57,7 @@ def _extract(root: Path, folder: Path, at: int, workers: int) -> None:
 
     from tlkit.data.sources.folder import scan_folder
     from tlkit.features import FeatureCache
-    from tlkit.features.cache_blocks import Shard
+    from tlkit.features.cache_blocks import CacheBlock
     from tlkit.inference import extraction
     from tlkit.inference.embed import embed
     from tlkit.models.backbone import create_backbone
@@ -71,7 +71,7 @@ def _extract(root: Path, folder: Path, at: int, workers: int) -> None:
     backbone = create_backbone("test_resnet", weights="none", image_size=(32, 32))
     strike = _Strike(at)
     os.fsync = strike.at_sync  # type: ignore[assignment]
-    for owner, name in ((Path, "replace"), (extraction, "_filled"), (Shard, "mark_used")):
+    for owner, name in ((Path, "replace"), (extraction, "_filled"), (CacheBlock, "mark_used")):
         setattr(owner, name, strike.before(getattr(owner, name)))
     features = embed(
         scan_folder(root),

@@ -17,7 +17,7 @@ from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import FocalLoss, logit_adjustment
-from tlkit.models.mixup import mix
+from tlkit.models.mixup import mix_batch
 from tlkit.models.network import Network
 from tlkit.models.weights.weight_files import tensors_digest
 
@@ -80,20 +80,20 @@ def test_adjusted_logits_follow_the_paper_and_act_in_training_only():
 
 def test_mixup_is_the_papers_formula_and_follows_from_the_seed():
     images, targets = torch.randn(6, 3, 8, 8), torch.arange(6)
-    mixed = mix(images, targets, mixup=0.4, cutmix=0.0, seed=3)
+    mixed = mix_batch(images, targets, mixup=0.4, cutmix=0.0, seed=3)
     assert 0 < mixed.share < 1
     torch.testing.assert_close(mixed.images, mixed.share * images + (1 - mixed.share) * images[mixed.second])
-    again, other = (mix(images, targets, mixup=0.4, cutmix=0.0, seed=seed) for seed in (3, 4))
+    again, other = (mix_batch(images, targets, mixup=0.4, cutmix=0.0, seed=seed) for seed in (3, 4))
     assert torch.equal(again.images, mixed.images)
     assert other.share != mixed.share
-    assert mix(images, targets, mixup=0.0, cutmix=0.0, seed=3).images is images
+    assert mix_batch(images, targets, mixup=0.0, cutmix=0.0, seed=3).images is images
 
 
 def test_cutmix_takes_one_box_and_the_share_is_that_of_its_pixels():
     images = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 3, 16, 12)
     boxes = set()
     for seed in range(20):
-        mixed = mix(images, torch.arange(6), mixup=0.0, cutmix=1.0, seed=seed)
+        mixed = mix_batch(images, torch.arange(6), mixup=0.0, cutmix=1.0, seed=seed)
         own = mixed.images == images
         swapped = mixed.second != mixed.first
         for image in own[swapped]:
@@ -111,7 +111,7 @@ def test_both_mixings_are_chosen_about_equally_often():
     images = torch.randn(4, 3, 8, 8)
     with_box = 0
     for seed in range(200):
-        mixed = mix(images, torch.arange(4), mixup=1.0, cutmix=1.0, seed=seed)
+        mixed = mix_batch(images, torch.arange(4), mixup=1.0, cutmix=1.0, seed=seed)
         moved = mixed.second != mixed.first
         same = (mixed.images == images)[moved].float().mean().item() if moved.any() else 0.5
         with_box += 0 < same < 1 or mixed.share == 1

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from tlkit.errors import RecipeError
 from tlkit.recipe import Recipe, load_recipe, recipe_problems
-from tlkit.recipe.field_tree import all_keys, field_at, sections_in, wanted
+from tlkit.recipe.field_tree import all_keys, expected_value, field_at, sections_in
 from tlkit.recipe.unknown_keys import ALIASES, ALIASES_IN_SECTION, ELSEWHERE, unknown_key
 from tlkit.recipe.value_messages import WORDS_OF_OTHERS
 
@@ -259,7 +259,7 @@ LEAVES = sorted(key for key, field in all_keys().items() if not sections_in(fiel
 def test_every_field_says_what_it_wants_and_what_it_means() -> None:
     for key, field in all_keys().items():
         assert isinstance(field, FieldInfo)
-        assert wanted(field).phrase, key
+        assert expected_value(field).phrase, key
         if not sections_in(field.annotation):
             assert field.description and field.description.endswith("."), key
 
@@ -270,7 +270,7 @@ def test_the_range_in_words_is_the_range_that_is_checked() -> None:
         field = all_keys()[key]
         for bound in (item for item in field.metadata if isinstance(item, Ge | Gt | Le | Lt)):
             (number,) = dataclasses.astuple(bound)
-            phrase = wanted(field).phrase
+            phrase = expected_value(field).phrase
             assert re.search(rf"(?<![\d.]){re.escape(str(number))}(?![\d.]\d)", phrase), (key, number, phrase)
             checked += 1
     assert checked > 20
@@ -348,7 +348,7 @@ def test_a_recipe_built_in_python_is_held_to_the_same_rules() -> None:
 
 def test_fields_are_found_through_sections_and_choices() -> None:
     field, depth = field_at(("strategy", "backbone_lr_factor"))
-    assert (wanted(field).phrase if field else None, depth) == (saying("0", "1", "number"), 2)
+    assert (expected_value(field).phrase if field else None, depth) == (saying("0", "1", "number"), 2)
     assert field_at(("train", "early_stopping", "patience"))[1] == 3
     assert field_at(("augment", "transforms", 0, "name"))[1] == 4
     assert field_at(("train", "lr"))[1] == 1

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import coo_matrix, csgraph
 
-from tlkit.stats.connected_components import linked
+from tlkit.stats.connected_components import connected_components
 
 
 @given(
@@ -21,7 +20,7 @@ def test_units_are_the_connected_components_in_the_order_of_their_first_rows(cas
     pairs = [(group[0], row) for group in groups for row in group[1:]]
     rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
     edges = coo_matrix((np.ones(len(pairs)), (rows, columns)), shape=(n, n))
-    components = connected_components(edges, directed=False)[1]
-    units = linked(n, groups)
+    components = csgraph.connected_components(edges, directed=False)[1]
+    units = connected_components(n, groups)
     assert list(dict.fromkeys(units.tolist())) == list(range(len(set(components))))
     assert len(set(zip(units.tolist(), components.tolist(), strict=True))) == len(set(components))

@@ -56,7 +56,9 @@ def test_training_is_channels_last_and_the_recipe_can_say_otherwise(tiny_recipe,
     }
     assert any(formats)
     plain = prepare(load_recipe(recipe, {"train.memory_format": "contiguous"}))
-    with speed.computing(plain.classifier, speed.Speed("contiguous", compiled=False), device="cpu"):
+    with speed.applied_compute_format(
+        plain.classifier, speed.ComputeFormat("contiguous", compiled=False), device="cpu"
+    ):
         formats.clear()
         plain.classifier(torch.zeros(2, 3, 32, 32))
     assert formats and not any(formats)
@@ -66,21 +68,21 @@ def test_training_is_channels_last_and_the_recipe_can_say_otherwise(tiny_recipe,
 def test_the_choice_depends_on_the_recipe_alone(tiny_recipe, tmp_path, epochs):
     prepared = prepare(load_recipe(tiny_recipe(), {"train.epochs": epochs}))
     directory = RunDirectory.create(tmp_path / "run")
-    chosen = speed.choose_speed(directory, prepared, resume=False, from_pixels=True)
-    assert chosen == speed.Speed("channels_last", compiled=False)
+    chosen = speed.choose_compute_format(directory, prepared, resume=False, from_pixels=True)
+    assert chosen == speed.ComputeFormat("channels_last", compiled=False)
 
 
 def test_a_resumed_run_takes_what_is_stored(tiny_recipe, tmp_path):
     prepared = prepare(load_recipe(tiny_recipe()))
     directory = RunDirectory.create(tmp_path / "run")
-    started = speed.choose_speed(
+    started = speed.choose_compute_format(
         directory,
         prepare(load_recipe(tiny_recipe(), {"train.memory_format": "contiguous", "train.compile": True})),
         resume=False,
         from_pixels=True,
     )
-    assert started == speed.Speed("contiguous", compiled=True)
-    assert speed.choose_speed(directory, prepared, resume=True, from_pixels=True) == started
+    assert started == speed.ComputeFormat("contiguous", compiled=True)
+    assert speed.choose_compute_format(directory, prepared, resume=True, from_pixels=True) == started
 
 
 def test_sharded_weights_are_contiguous(tiny_recipe, tmp_path):
@@ -88,8 +90,8 @@ def test_sharded_weights_are_contiguous(tiny_recipe, tmp_path):
     recipe = prepared.recipe.model_copy(update={"train": prepared.recipe.train.model_copy(update={"parallel": "fsdp"})})
     sharded = replace(prepared, recipe=recipe, world=replace(prepared.world, size=2))
     directory = RunDirectory.create(tmp_path / "run")
-    chosen = speed.choose_speed(directory, sharded, resume=False, from_pixels=True)
-    assert chosen == speed.Speed("contiguous", compiled=False)
+    chosen = speed.choose_compute_format(directory, sharded, resume=False, from_pixels=True)
+    assert chosen == speed.ComputeFormat("contiguous", compiled=False)
 
 
 def test_a_resumed_run_keeps_its_format_and_ends_with_the_same_bits(tiny_recipe, monkeypatch, caplog):

@@ -24,7 +24,7 @@ def info(json: Annotated[bool, typer.Option("--json", help="Print JSON instead o
 
     cache = FeatureCache()
     if json:
-        print_json({"folder": str(cache.folder), "entries": [shelf.to_dict() for shelf in cache.info()]})
+        print_json({"folder": str(cache.folder), "entries": [entry.to_dict() for entry in cache.info()]})
         return
     print_tables([cache_table(cache)])
 
@@ -40,7 +40,7 @@ def prune(
     cache = FeatureCache()
     limit = 0 if everything else cache.limit_bytes if to_mb is None else int(to_mb * MB)
     freed = cache.prune(limit_bytes=limit)
-    left = sum(shelf.size_bytes for shelf in cache.info())
+    left = sum(entry.size_bytes for entry in cache.info())
     print_lines([f"freed {format_bytes(freed)}; {format_bytes(left)} are left in {cache.folder}"])
 
 

@@ -88,7 +88,7 @@ class Source:
     def _columns(self) -> tuple[str, ...]:
         return (*self.groups, *self.plan.columns)
 
-    def gather(
+    def load(
         self, *, gray_thumbnails: bool = False, progress: Callable[[int, int], None] | None = None
     ) -> LoadedDataset:
         """Return the images, checked, split and relabelled; decisions are logged.

@@ -138,7 +138,7 @@ def make_occupations(dest: str | Path, *, skew: str | None = None, seed: int = 0
     )
 
 
-def deal(seed: int) -> dict[Drawing, Split]:
+def assign_images(seed: int) -> dict[Drawing, Split]:
     """Deal the 288 drawings to the splits; the skew has no part in it.
 
     Of each pair of neighbouring tones one goes to test and the other to train, evenly: 8 of the 16 drawings of a
@@ -188,7 +188,7 @@ def count_images(seed: int, *, skew: str) -> dict[Drawing, int]:
         seed: seed of the dealing.
         skew: one of `SKEWS`.
     """
-    dealt = deal(seed)
+    dealt = assign_images(seed)
     counts = {drawing: int(split == "test") for drawing, split in dealt.items()}
     for occupation in OCCUPATIONS:
         for split, wanted in IMAGES.items():
@@ -206,7 +206,7 @@ def count_images(seed: int, *, skew: str) -> dict[Drawing, int]:
 
 def _images(sources: Mapping[Drawing, Traversable], *, skew: str, seed: int, image_size: int) -> Iterator[SampleImage]:
     """Yield the images of all splits; each is a function of the seed, the drawing and the number of the image."""
-    dealt, counts = deal(seed), count_images(seed, skew=skew)
+    dealt, counts = assign_images(seed), count_images(seed, skew=skew)
     for number, (drawing, source) in enumerate(sources.items()):
         svg = source.read_text(encoding="utf-8")
         columns = {"presentation": drawing.presentation, "skin_tone": drawing.skin_tone, "glyph": drawing.glyph}

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tlkit.disk import FULL, PARTIAL, cache_folder, write_text
 from tlkit.errors import DataError
-from tlkit.features.cache_blocks import Shard, read_block, write_block
+from tlkit.features.cache_blocks import CacheBlock, read_block, write_block
 from tlkit.features.features import Provenance
 
 try:
@@ -36,7 +36,7 @@ _refuges: dict[Path, tempfile.TemporaryDirectory[str]] = {}  # by the folder tha
 
 
 class CacheBlockLostError(Exception):
-    """A shard has been removed or damaged since it was looked up; look again, and compute what is missing."""
+    """A block has been removed or damaged since it was looked up; look again, and compute what is missing."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class CacheEntryInfo:
 
 
 class CacheEntry:
-    """The cached features of one provenance: a folder of shards beside a manifest that says what made them.
+    """The cached features of one provenance: a folder of blocks beside a manifest that says what made them.
 
     Attributes:
         path: the folder.
@@ -76,35 +76,35 @@ class CacheEntry:
     def __init__(self, path: Path, made_by: Provenance) -> None:
         self.path = path
         self.made_by = made_by
-        self._shards: dict[str, Shard] = {}
-        self._place: dict[str, tuple[Shard, int]] = {}
+        self._shards: dict[str, CacheBlock] = {}
+        self._place: dict[str, tuple[CacheBlock, int]] = {}
         self._sound: set[str] = set()
         self._in_use: set[Path] = set()
 
     @property
     def in_use(self) -> frozenset[Path]:
-        """The shards that were asked for or added through this object."""
+        """The blocks that were asked for or added through this object."""
         return frozenset(self._in_use)
 
     def missing(self, keys: Sequence[str]) -> list[int]:
         """Return the positions of the keys whose features are not here, or not sound; marks the others as used.
 
-        A shard is read in full and compared with its checksum once per `CacheEntry`; a damaged one is removed.
+        A block is read in full and compared with its checksum once per `CacheEntry`; a damaged one is removed.
         """
         self._look()
         wanted = {self._place[key][0].path.name: self._place[key][0] for key in keys if key in self._place}
-        for name, shard in wanted.items():
+        for name, block in wanted.items():
             if name not in self._sound:
-                if not shard.is_sound:
+                if not block.is_sound:
                     logger.warning(
-                        "%s is damaged; the features of its %d images are computed again.", shard.path, len(shard.keys)
+                        "%s is damaged; the features of its %d images are computed again.", block.path, len(block.keys)
                     )
-                    shard.remove()
+                    block.remove()
                     self._forget(name)
                     continue
                 self._sound.add(name)
-            shard.mark_used()
-            self._in_use.add(shard.path)
+            block.mark_used()
+            self._in_use.add(block.path)
         return [position for position, key in enumerate(keys) if key not in self._place]
 
     def count(self, keys: Collection[str]) -> int:
@@ -119,12 +119,12 @@ class CacheEntry:
         if not manifest.is_file():
             values = {"format_version": 1, "made_by": self.made_by.to_dict()}
             write_text(manifest, json.dumps(values, indent=2) + "\n")
-        shard = write_block(self.path, keys, x)
-        self._sound.add(shard.path.name)
-        self._in_use.add(shard.path)
-        self._remember(shard)
+        block = write_block(self.path, keys, x)
+        self._sound.add(block.path.name)
+        self._in_use.add(block.path)
+        self._remember(block)
 
-    def gather(self, keys: Sequence[str]) -> npt.NDArray[np.float32]:
+    def read(self, keys: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the features of keys that are all here, (N, D), in the order of the keys.
 
         Where they would take more than 64 MiB, they are mapped from a temporary file that goes with the process.
@@ -135,16 +135,16 @@ class CacheEntry:
         places = [self._place[key] for key in keys]
         if not places:
             raise DataError("There are no images to give features of.")
-        rows_of: dict[str, tuple[Shard, list[int], list[int]]] = {}
-        for position, (shard, row) in enumerate(places):
-            _, positions, rows = rows_of.setdefault(shard.path.name, (shard, [], []))
+        rows_of: dict[str, tuple[CacheBlock, list[int], list[int]]] = {}
+        for position, (block, row) in enumerate(places):
+            _, positions, rows = rows_of.setdefault(block.path.name, (block, [], []))
             positions.append(position)
             rows.append(row)
         width = places[0][0].width
         if 4 * len(keys) * width <= IN_MEMORY_BYTES:
             x = np.empty((len(keys), width), dtype=np.float32)
-            for shard, positions, rows in rows_of.values():
-                x[positions] = _open(shard)[rows]
+            for block, positions, rows in rows_of.values():
+                x[positions] = _open(block)[rows]
             x.flags.writeable = False
             return x
         return self._assembled(list(rows_of.values()), shape=(len(keys), width))
@@ -166,21 +166,21 @@ class CacheEntry:
                     left.unlink(missing_ok=True)
             yield
 
-    def shards(self) -> tuple[Shard, ...]:
-        """Return the shards that are here now."""
+    def blocks(self) -> tuple[CacheBlock, ...]:
+        """Return the blocks that are here now."""
         self._look()
         return tuple(self._shards.values())
 
     def _assembled(
-        self, parts: list[tuple[Shard, list[int], list[int]]], *, shape: tuple[int, int]
+        self, parts: list[tuple[CacheBlock, list[int], list[int]]], *, shape: tuple[int, int]
     ) -> npt.NDArray[np.float32]:
-        """Write rows to their positions in one file, shard by shard, and map it: time grows with N, memory does not."""
+        """Write rows to their positions in one file, block by block, and map it: time grows with N, memory does not."""
         row_bytes = 4 * shape[1]
         beside = self.path if os.access(self.path, os.W_OK) else None  # a cache may be read-only
         with tempfile.TemporaryFile(dir=beside) as file:  # has no name, and goes when the last map of it goes
             file.truncate(shape[0] * row_bytes)
-            for shard, positions, rows in parts:
-                source = np.array(_open(shard)[rows])
+            for block, positions, rows in parts:
+                source = np.array(_open(block)[rows])
                 ends = np.flatnonzero(np.diff(positions) != 1) + 1  # where runs of neighbouring positions end
                 starts = [0, *ends.tolist()]
                 for start, end in zip(starts, [*ends.tolist(), len(positions)], strict=True):
@@ -201,74 +201,74 @@ class CacheEntry:
             return (self.path / ".lock").open("a")
 
     def _look(self) -> None:
-        """Take up the shards that other processes have added, and forget those that they have removed."""
+        """Take up the blocks that other processes have added, and forget those that they have removed."""
         there = {path.stem + ".npy": path for path in self.path.glob("*.json") if path.name != MANIFEST}
         for name in self._shards.keys() - there.keys():
             self._forget(name)
         for name in sorted(there.keys() - self._shards.keys()):
-            shard = read_block(there[name])
-            if shard is not None:
-                self._remember(shard)
+            block = read_block(there[name])
+            if block is not None:
+                self._remember(block)
 
-    def _remember(self, shard: Shard) -> None:
-        self._shards[shard.path.name] = shard
-        for row, key in enumerate(shard.keys):
-            self._place.setdefault(key, (shard, row))
+    def _remember(self, block: CacheBlock) -> None:
+        self._shards[block.path.name] = block
+        for row, key in enumerate(block.keys):
+            self._place.setdefault(key, (block, row))
 
     def _forget(self, name: str) -> None:
-        shard = self._shards.pop(name)
+        block = self._shards.pop(name)
         self._sound.discard(name)
-        for key in shard.keys:
-            if self._place.get(key, (None,))[0] is shard:
+        for key in block.keys:
+            if self._place.get(key, (None,))[0] is block:
                 del self._place[key]
 
 
 class FeatureCache:
-    """All cached features on this machine, one shelf for each provenance.
+    """All cached features on this machine, one entry for each provenance.
 
     Args:
         folder: where they are kept; default: `TLKIT_CACHE`, or else the user's cache folder, and there `features`.
-        limit_bytes: what the cache may take; beyond it the least recently used shards go first.
+        limit_bytes: what the cache may take; beyond it the least recently used blocks go first.
     """
 
     def __init__(self, folder: str | Path | None = None, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
         self.folder = Path(folder) if folder is not None else cache_folder() / "features"
         self.limit_bytes = limit_bytes
 
-    def shelf(self, made_by: Provenance) -> CacheEntry:
+    def entry(self, made_by: Provenance) -> CacheEntry:
         """Return the place of features made by this; nothing is written until some are added."""
         return CacheEntry(self.folder / made_by.digest[:32], made_by)
 
     def info(self) -> list[CacheEntryInfo]:
         """Return what the cache holds, the most recently used first."""
         found = []
-        for shelf in self.entries():
-            shards = shelf.shards()
-            images = len({key for shard in shards for key in shard.keys})
-            used_at = max((shard.used_at for shard in shards), default=0.0)
-            found.append(CacheEntryInfo(shelf.made_by, images, sum(shard.size_bytes for shard in shards), used_at))
+        for entry in self.entries():
+            blocks = entry.blocks()
+            images = len({key for block in blocks for key in block.keys})
+            used_at = max((block.used_at for block in blocks), default=0.0)
+            found.append(CacheEntryInfo(entry.made_by, images, sum(block.size_bytes for block in blocks), used_at))
         return sorted(found, key=lambda info: -info.used_at)
 
     def prune(self, *, limit_bytes: int | None = None, keep: Collection[Path] = ()) -> int:
-        """Remove the least recently used shards until the cache is within its limit.
+        """Remove the least recently used blocks until the cache is within its limit.
 
         Args:
             limit_bytes: default: the cache's own limit.
-            keep: shards that must stay, by path.
+            keep: blocks that must stay, by path.
 
         Returns:
             How many bytes were freed.
         """
         limit = self.limit_bytes if limit_bytes is None else limit_bytes
-        shards = sorted((s for shelf in self.entries() for s in shelf.shards()), key=lambda shard: shard.used_at)
-        sizes = {shard.path: shard.size_bytes for shard in shards}
+        blocks = sorted((s for entry in self.entries() for s in entry.blocks()), key=lambda block: block.used_at)
+        sizes = {block.path: block.size_bytes for block in blocks}
         total, freed = sum(sizes.values()), 0
-        for shard in shards:
+        for block in blocks:
             if total - freed <= limit:
                 break
-            if shard.path not in keep:
-                shard.remove()
-                freed += sizes[shard.path]
+            if block.path not in keep:
+                block.remove()
+                freed += sizes[block.path]
         if total - freed > limit:
             logger.warning(
                 "The feature cache takes %.1f MB, more than its limit of %.1f MB: what is in use stays.",
@@ -305,8 +305,8 @@ def _refuge(folder: Path, error: OSError) -> Path:
     return Path(_refuges[folder].name)
 
 
-def _open(shard: Shard) -> npt.NDArray[np.float32]:
+def _open(block: CacheBlock) -> npt.NDArray[np.float32]:
     try:
-        return shard.open()
+        return block.open()
     except (OSError, ValueError) as error:
-        raise CacheBlockLostError(str(shard.path)) from error
+        raise CacheBlockLostError(str(block.path)) from error

@@ -1,6 +1,6 @@
-"""A shard: the features of up to a few hundred images in one `.npy` file, with a sidecar that says what they are.
+"""A block: the features of up to a few hundred images in one `.npy` file, with a sidecar that says what they are.
 
-The sidecar is written last, so a shard either is there whole or is not there; its checksum shows later damage. The name
+The sidecar is written last, so a block either is there whole or is not there; its checksum shows later damage. The name
 is taken from the content: writing the same features twice gives the same files.
 """
 
@@ -27,8 +27,8 @@ FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Shard:
-    """A shard on disk.
+class CacheBlock:
+    """A block on disk.
 
     Attributes:
         path: the `.npy` file, (n, D) float32.
@@ -44,7 +44,7 @@ class Shard:
 
     @property
     def sidecar(self) -> Path:
-        """The file that says what the shard holds."""
+        """The file that says what the block holds."""
         return self.path.with_suffix(".json")
 
     @property
@@ -70,7 +70,7 @@ class Shard:
             return 0.0
 
     def mark_used(self) -> None:
-        """Note that the shard was used now."""
+        """Note that the block was used now."""
         with suppress(OSError):  # another process may have removed it, or the cache may be read-only
             os.utime(self.sidecar)
 
@@ -80,34 +80,36 @@ class Shard:
         return mapped
 
     def remove(self) -> None:
-        """Delete the shard, sidecar first: what has no sidecar is not there."""
+        """Delete the block, sidecar first: what has no sidecar is not there."""
         for path in (self.sidecar, self.path):
             with suppress(OSError):
                 path.unlink()
 
 
-def write_block(folder: Path, keys: Sequence[str], x: npt.NDArray[np.float32]) -> Shard:
+def write_block(folder: Path, keys: Sequence[str], x: npt.NDArray[np.float32]) -> CacheBlock:
     """Write features (n, D) under their keys (n,); they survive a crash of the machine once this returns."""
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(x, dtype=np.float32), allow_pickle=False)
     data = buffer.getbuffer()
     checksum = hashlib.sha256(data).hexdigest()
     name = hashlib.sha256("".join([checksum, *keys]).encode()).hexdigest()[:24]
-    shard = Shard(folder / f"{name}.npy", tuple(keys), int(x.shape[1]), checksum)
-    values = {"format_version": FORMAT_VERSION, "width": shard.width, "checksum": checksum, "keys": list(keys)}
-    with whole_file(shard.path) as partial:
+    block = CacheBlock(folder / f"{name}.npy", tuple(keys), int(x.shape[1]), checksum)
+    values = {"format_version": FORMAT_VERSION, "width": block.width, "checksum": checksum, "keys": list(keys)}
+    with whole_file(block.path) as partial:
         partial.write_bytes(data)
-    write_text(shard.sidecar, json.dumps(values) + "\n")
-    return shard
+    write_text(block.sidecar, json.dumps(values) + "\n")
+    return block
 
 
-def read_block(sidecar: Path) -> Shard | None:
-    """Read what a shard holds; None where the sidecar is gone, damaged or of a newer format."""
+def read_block(sidecar: Path) -> CacheBlock | None:
+    """Read what a block holds; None where the sidecar is gone, damaged or of a newer format."""
     try:
         values = json.loads(sidecar.read_bytes())
         if values["format_version"] > FORMAT_VERSION:
             return None
-        return Shard(sidecar.with_suffix(".npy"), tuple(values["keys"]), int(values["width"]), str(values["checksum"]))
+        return CacheBlock(
+            sidecar.with_suffix(".npy"), tuple(values["keys"]), int(values["width"]), str(values["checksum"])
+        )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def cache_table(cache: FeatureCache) -> Table:
     """Return what the cache holds, one row for each way in which features were made; the title says where it lies."""
     entries = cache.info()
-    taken = format_bytes(sum(shelf.size_bytes for shelf in entries))
+    taken = format_bytes(sum(entry.size_bytes for entry in entries))
     return Table(
         name="cache",
         title=f"{cache.folder}: {taken} of at most {format_bytes(cache.limit_bytes)}",
@@ -31,15 +31,15 @@ def cache_table(cache: FeatureCache) -> Table:
     )
 
 
-def _row(shelf: CacheEntryInfo) -> tuple[Cell, ...]:
-    by = shelf.made_by
+def _row(entry: CacheEntryInfo) -> tuple[Cell, ...]:
+    by = entry.made_by
     size = "x".join(map(str, by.preprocess.image_size))
     return (
         f"{by.architecture} {by.options}".rstrip(),
         by.weights[:8],
         size if by.view is None else f"{size}, view {by.view.number}",
         f"{by.engine} {by.dtype}",
-        shelf.images,
-        shelf.size_bytes,
-        datetime.fromtimestamp(shelf.used_at) if shelf.used_at else None,
+        entry.images,
+        entry.size_bytes,
+        datetime.fromtimestamp(entry.used_at) if entry.used_at else None,
     )

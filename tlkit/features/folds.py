@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import DataError, first_few
-from tlkit.stats.connected_components import linked
+from tlkit.stats.connected_components import connected_components
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def _units(n: int, ties: Sequence[Sequence[Hashable | None]]) -> list[list[int]]
             if label is not None and label != "" and label == label:  # noqa: PLR0124 (not NaN)
                 joined[tie, label].append(row)
     members: dict[int, list[int]] = defaultdict(list)
-    for row, unit in enumerate(linked(n, joined.values()).tolist()):
+    for row, unit in enumerate(connected_components(n, joined.values()).tolist()):
         members[unit].append(row)
     return list(members.values())
 

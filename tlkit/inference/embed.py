@@ -177,29 +177,29 @@ def _embed(
         raise DataError("No image is named, so there is nothing to make features of.")
     pixels = Pixels(build_transform(backbone.preprocess, augment=augment), view, num_workers, max_pixels)
     maker = _choose_maker(files, backbone, cache, pixels, engine=engine, tolerance=tolerance, device=device)
-    shelf = cache.shelf(maker.made_by)
+    entry = cache.entry(maker.made_by)
     for _ in range(TRIES):
-        missing = shelf.missing(files.keys(maker.made_by))
+        missing = entry.missing(files.keys(maker.made_by))
         if missing:
-            with shelf.writing():
-                files = make(files, shelf, maker, pixels, progress=progress)
-            missing = shelf.missing(files.keys(maker.made_by))
+            with entry.writing():
+                files = make(files, entry, maker, pixels, progress=progress)
+            missing = entry.missing(files.keys(maker.made_by))
         else:
-            logger.info("All %d images have cached features (%s, %s).", len(files), backbone.name, shelf.made_by.engine)
+            logger.info("All %d images have cached features (%s, %s).", len(files), backbone.name, entry.made_by.engine)
         if len(missing) == len(files):
             raise DataError(f"None of the {len(files)} images can be read; the log names them with the reasons.")
         if missing:
             logger.warning("%d of %d images could not be read; they have no features.", len(missing), len(files))
         known = files.take(sorted(set(range(len(files))) - set(missing)))
         try:
-            x = shelf.gather(known.keys(maker.made_by))
+            x = entry.read(known.keys(maker.made_by))
         except CacheBlockLostError as error:
             logger.info("%s was removed by another process; looking again.", error)
             continue
-        cache.prune(keep=shelf.in_use)
+        cache.prune(keep=entry.in_use)
         return Features(x, np.array(known.names), np.array(known.digests), maker.made_by)
     raise DataError(
-        f"Features in {shelf.path} vanish while they are read. Is the disk full, or the cache's limit small?"
+        f"Features in {entry.path} vanish while they are read. Is the disk full, or the cache's limit small?"
     )
 
 
@@ -242,7 +242,7 @@ def _choose_maker(
     if engine != "auto":
         return Maker(made_by(engine), partial(build, engine))
     makers = {name: Maker(made_by(name), partial(build, name)) for name in candidates(device)}
-    there = {name: cache.shelf(m.made_by).count(files.keys(m.made_by)) for name, m in makers.items()}
+    there = {name: cache.entry(m.made_by).count(files.keys(m.made_by)) for name, m in makers.items()}
     name = max(there, key=lambda name: there[name])
     if 2 * there[name] >= len(files):
         logger.info("features.engine is auto: %s, whose features of %d images are cached already.", name, there[name])

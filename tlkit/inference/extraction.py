@@ -125,21 +125,21 @@ class Pixels:
         return torch.zeros(BATCH, 3, *self.transform.preprocess.image_size, dtype=torch.uint8)
 
 
-def make(files: Files, shelf: CacheEntry, maker: Maker, pixels: Pixels, *, progress: Progress | None) -> Files:
-    """Compute and store what is not on the shelf; return the files with their digests as they are now."""
-    unknown = shelf.missing(files.keys(shelf.made_by))  # another process may have made some while this one waited
+def make(files: Files, entry: CacheEntry, maker: Maker, pixels: Pixels, *, progress: Progress | None) -> Files:
+    """Compute and store what is not on the entry; return the files with their digests as they are now."""
+    unknown = entry.missing(files.keys(entry.made_by))  # another process may have made some while this one waited
     stamps = {row: _stamp(files.path(row)) for row in unknown}
     files = _digested(files, unknown)
-    keys = files.keys(shelf.made_by)
-    first = {keys[row]: row for row in reversed(shelf.missing(keys))}  # identical files are computed once
+    keys = files.keys(entry.made_by)
+    first = {keys[row]: row for row in reversed(entry.missing(keys))}  # identical files are computed once
     missing = sorted(first.values())
     logger.info(
         "Features: %d of %d images are in the cache, %d to pass through the backbone (%s, %s).",
         len(files) - len(missing),
         len(files),
         len(missing),
-        shelf.made_by.engine,
-        shelf.made_by.dtype,
+        entry.made_by.engine,
+        entry.made_by.dtype,
     )
     if not missing:
         return files
@@ -154,7 +154,7 @@ def make(files: Files, shelf: CacheEntry, maker: Maker, pixels: Pixels, *, progr
         if len(good) < len(rows):
             logger.warning("%d images changed while they were read; they have no features.", len(rows) - len(good))
         if good:
-            shelf.add([keys[missing[rows[i]]] for i in good], np.concatenate(made)[good])
+            entry.add([keys[missing[rows[i]]] for i in good], np.concatenate(made)[good])
         rows.clear()
         made.clear()
 

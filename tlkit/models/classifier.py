@@ -17,14 +17,14 @@ from tlkit.lightning import MeanMetric, OptimizerLRScheduler, pl
 from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.models.losses import GroupDROLoss, create_loss, logit_adjustment
-from tlkit.models.mixup import mix
+from tlkit.models.mixup import mix_batch
 from tlkit.models.model_files import ModelCard
 from tlkit.models.network import Network
 from tlkit.models.optim import accumulation_factor, create_optimizer, create_schedule, steps_per_epoch
-from tlkit.models.process_group import gathered, share_of_step, share_statistics, whole_tensor
+from tlkit.models.process_group import all_gather, share_of_step, share_statistics, whole_tensor
 from tlkit.models.strategies.lora import add_adapters, merge_adapters
 from tlkit.models.strategies.phase_tables import phase_table
-from tlkit.models.strategies.phases import LayerRow, constant_tensors, enter, layer_table, parameter_groups
+from tlkit.models.strategies.phases import LayerRow, apply_phase, constant_tensors, layer_table, parameter_groups
 from tlkit.models.strategies.strategy import Phase, phase_at, plan_phases, stages_of
 from tlkit.models.training_step import NotFiniteError, batch_seed
 from tlkit.preprocess import Preprocess
@@ -243,7 +243,7 @@ class Classifier(pl.LightningModule):
         """
         settings = self.settings
         mixes = epoch < settings.epochs - settings.mixup_off_epochs
-        mixed = mix(
+        mixed = mix_batch(
             batch[0],
             batch[1],
             mixup=settings.mixup if mixes else 0.0,
@@ -291,7 +291,7 @@ class Classifier(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the loss of the epoch so far, for a checkpoint from within an epoch."""
         so_far = torch.stack([self.epoch_loss.mean_value, self.epoch_loss.weight]).clone()
-        checkpoint["epoch_loss"] = gathered(so_far, processes=self.trainer.world_size).tolist()
+        checkpoint["epoch_loss"] = all_gather(so_far, processes=self.trainer.world_size).tolist()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the loss of the epoch so far; an epoch that begins starts from nothing.
@@ -384,7 +384,7 @@ class Classifier(pl.LightningModule):
     def _enter(self, phase: Phase) -> None:
         """Freeze all that does not learn in a phase: gradients, statistics, dropout."""
         self.phase = phase
-        self.frozen_modules = enter(self.network, phase)
+        self.frozen_modules = apply_phase(self.network, phase)
         self.train(self.training)
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from tlkit.errors import ModelError
-from tlkit.models.process_group import gathered
+from tlkit.models.process_group import all_gather
 from tlkit.recipe import TrainSection
 
 
@@ -112,7 +112,7 @@ class GroupDROLoss(nn.Module):
         each = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
         inside = functional.one_hot(group, len(self.log_q)).to(each.dtype)  # (B, G)
         sums = (each[:, None] * inside).sum(dim=0)  # (G,), of the images at hand
-        whole = gathered(torch.stack([sums.detach(), inside.sum(dim=0)]), processes=processes).sum(dim=0)
+        whole = all_gather(torch.stack([sums.detach(), inside.sum(dim=0)]), processes=processes).sum(dim=0)
         images = whole[1].clamp(min=1)
         if self.training:
             moved = torch.log_softmax(self.log_q + self.step * whole[0] / images, dim=0)

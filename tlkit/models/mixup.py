@@ -9,7 +9,7 @@ import torch
 
 
 @dataclass(frozen=True)
-class Mixed:
+class MixedBatch:
     """A batch whose images are mixed in pairs.
 
     Attributes:
@@ -25,7 +25,7 @@ class Mixed:
     share: float
 
 
-def mix(images: torch.Tensor, targets: torch.Tensor, *, mixup: float, cutmix: float, seed: int) -> Mixed:
+def mix_batch(images: torch.Tensor, targets: torch.Tensor, *, mixup: float, cutmix: float, seed: int) -> MixedBatch:
     """Mix a batch with itself in another order.
 
     Mixup takes λ x + (1 − λ) x′ (Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", section 2). Cutmix
@@ -41,20 +41,20 @@ def mix(images: torch.Tensor, targets: torch.Tensor, *, mixup: float, cutmix: fl
         seed: of this very batch.
     """
     if mixup <= 0 and cutmix <= 0:
-        return Mixed(images, targets, targets, 1.0)
+        return MixedBatch(images, targets, targets, 1.0)
     stream = np.random.Generator(np.random.PCG64(seed))
     with_box = cutmix > 0 and (mixup <= 0 or stream.random() < 0.5)
     order = torch.from_numpy(stream.permutation(len(images))).to(images.device)
     alpha = cutmix if with_box else mixup
     share = float(stream.beta(alpha, alpha))
     if not with_box:
-        return Mixed(images * share + images[order] * (1 - share), targets, targets[order], share)
+        return MixedBatch(images * share + images[order] * (1 - share), targets, targets[order], share)
     height, width = images.shape[-2:]
     rows, columns = (_inside(stream, side, share) for side in (height, width))
     mixed = images.clone()
     mixed[..., rows, columns] = images[order][..., rows, columns]
     covered = (rows.stop - rows.start) * (columns.stop - columns.start)
-    return Mixed(mixed, targets, targets[order], 1 - covered / (height * width))
+    return MixedBatch(mixed, targets, targets[order], 1 - covered / (height * width))
 
 
 def _inside(stream: np.random.Generator, side: int, share: float) -> slice:

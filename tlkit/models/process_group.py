@@ -6,7 +6,7 @@ import torch
 from torch import distributed, nn
 
 
-def gathered(values: torch.Tensor, *, processes: int) -> torch.Tensor:
+def all_gather(values: torch.Tensor, *, processes: int) -> torch.Tensor:
     """Return the values of all processes, shape (processes, …), by rank; all processes must call."""
     if processes == 1:
         return values[None]
@@ -41,7 +41,7 @@ def share_of_step(
     if processes == 1:
         return 1.0, loss.detach()
     basis = torch.as_tensor(basis, dtype=loss.dtype, device=loss.device)
-    means, bases = gathered(torch.stack([loss.detach(), basis]), processes=processes).unbind(dim=1)
+    means, bases = all_gather(torch.stack([loss.detach(), basis]), processes=processes).unbind(dim=1)
     return basis * processes / bases.sum(), (means * bases).sum() / bases.sum()
 
 

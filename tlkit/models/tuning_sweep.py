@@ -69,7 +69,7 @@ def sweep_rates(
         DataError: there is no batch.
         ModelError: the very first loss is not a finite number.
     """
-    with untouched(classifier, device) as trained, _at_rest(batches):
+    with preserved_state(classifier, device) as trained, _at_rest(batches):
         step, groups, phase = _trainer_of(trained)
         rates = np.geomspace(lowest, highest, steps)
         stream = _repeated(batches)
@@ -124,7 +124,7 @@ def time_batch_sizes(
     tried: list[BatchSize] = []
     limit = None if device == "cuda" else memory_mb if memory_mb is not None else _free_mb()
     start, idle, size = _memory_mb(device), 0, smallest
-    with untouched(classifier, device) as trained, _at_rest(batches):
+    with preserved_state(classifier, device) as trained, _at_rest(batches):
         step, _, _ = _trainer_of(trained)
         first = next(iter(batches))
         while size <= max(largest, smallest):
@@ -155,7 +155,7 @@ def training_step_of(classifier: Classifier) -> Callable[[Sequence[Batch], int],
 
 
 @contextmanager
-def untouched(classifier: Classifier, device: str) -> Iterator[Classifier]:
+def preserved_state(classifier: Classifier, device: str) -> Iterator[Classifier]:
     """Lend a copy of a classifier to train; the classifier and the random numbers stay as they were."""
     with _same_random_state(), _copied(classifier, device) as trained:
         yield trained

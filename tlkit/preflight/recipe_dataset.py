@@ -33,7 +33,7 @@ def load_dataset(
     require_name(recipe.model.name)
     require_weights(recipe.model.weights)
     warn_of_unusual(recipe)
-    dataset = source_of(recipe).gather(gray_thumbnails=gray_thumbnails, progress=progress)
+    dataset = source_of(recipe).load(gray_thumbnails=gray_thumbnails, progress=progress)
     require_audit_columns(recipe, dataset.samples)
     class_weights(recipe.train.class_weights, dataset.samples)  # raises
     if recipe.train.logit_adjustment:

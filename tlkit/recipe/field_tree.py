@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from tlkit.recipe.schema import Recipe
 from tlkit.recipe.sections.audit_section import AuditColumn
 from tlkit.recipe.sections.augment_section import TransformSpec
-from tlkit.recipe.value_types import Wanted
+from tlkit.recipe.value_types import Expected
 from tlkit.recipe.yaml_nodes import KeyPath
 
 
@@ -74,13 +74,13 @@ def all_keys() -> Mapping[str, FieldInfo]:
     return MappingProxyType(found)
 
 
-def wanted(field: FieldInfo) -> Wanted:
+def expected_value(field: FieldInfo) -> Expected:
     """Return what a field takes, in words."""
-    said = [item for item in field.metadata if isinstance(item, Wanted)] or _wanted_inside(field.annotation)
+    said = [item for item in field.metadata if isinstance(item, Expected)] or _wanted_inside(field.annotation)
     if said:
         return said[-1]
     options = choices(field)
-    return Wanted(either(options) if options else "keys with values, indented below it")
+    return Expected(either(options) if options else "keys with values, indented below it")
 
 
 def choices(field: FieldInfo) -> tuple[str | int, ...]:
@@ -161,7 +161,7 @@ def _literals(annotation: Any) -> list[Any]:
     return [value for part in _parts(annotation) if get_origin(part) is Literal for value in get_args(part)]
 
 
-def _wanted_inside(annotation: Any) -> list[Wanted]:
+def _wanted_inside(annotation: Any) -> list[Expected]:
     metadata = getattr(annotation, "__metadata__", ())
-    found = [item for item in metadata if isinstance(item, Wanted)]
+    found = [item for item in metadata if isinstance(item, Expected)]
     return found or [item for part in get_args(annotation)[:1] for item in _wanted_inside(part)]

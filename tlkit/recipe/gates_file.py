@@ -16,10 +16,10 @@ from tlkit.recipe import value_types as v
 from tlkit.recipe.loading import text_of
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.validation_messages import report_errors
-from tlkit.recipe.value_types import Wanted
+from tlkit.recipe.value_types import Expected
 from tlkit.recipe.yaml_nodes import KeyPath, read_yaml
 
-_COLUMNS = Wanted("the name of a group column, or a list of columns to cross, such as [age, sex]", text=True)
+_COLUMNS = Expected("the name of a group column, or a list of columns to cross, such as [age, sex]", text=True)
 
 
 def _as_columns(given: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -27,9 +27,9 @@ def _as_columns(given: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 Columns = Annotated[v.Text | v.Names, AfterValidator(_as_columns), _COLUMNS]
-Metric = Annotated[v.Text, Wanted("the name of a rate, such as accuracy or recall", text=True)]
-ClassName = Annotated[v.OptionalText, Wanted("the name of a class, or null for all", text=True)]
-Share = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1), Wanted("a number from 0 to 1")]
+Metric = Annotated[v.Text, Expected("the name of a rate, such as accuracy or recall", text=True)]
+ClassName = Annotated[v.OptionalText, Expected("the name of a class, or null for all", text=True)]
+Share = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1), Expected("a number from 0 to 1")]
 
 
 class Tolerance(Section):
@@ -57,10 +57,10 @@ class Limit(Section):
     )
     metric: Metric = Field("accuracy", description="The rate: any that `tlkit audit` knows.")
     class_name: ClassName = Field(None, description="The class that the rate is about; null = every class.")
-    at_least: Annotated[Share | None, Wanted("a number from 0 to 1")] = Field(
+    at_least: Annotated[Share | None, Expected("a number from 0 to 1")] = Field(
         None, description="Floor that every group's rate must reach, 0–1.", examples=[0.8]
     )
-    at_most: Annotated[Share | None, Wanted("a number from 0 to 1")] = Field(
+    at_most: Annotated[Share | None, Expected("a number from 0 to 1")] = Field(
         None, description="Ceiling that no group's rate may exceed, 0–1.", examples=[0.1]
     )
 
@@ -68,14 +68,14 @@ class Limit(Section):
 class NoWorseThan(Section):
     """No worse than another model on the same images, overall and group by group."""
 
-    baseline: Annotated[v.Text, Wanted("the path of a run, or of a CSV or Parquet file of predictions", text=True)] = (
-        Field(
-            description="The run, or the CSV or Parquet file of predictions, to be compared with; relative to the "
-            "working directory.",
-            examples=["runs/in_use"],
-        )
+    baseline: Annotated[
+        v.Text, Expected("the path of a run, or of a CSV or Parquet file of predictions", text=True)
+    ] = Field(
+        description="The run, or the CSV or Parquet file of predictions, to be compared with; relative to the "
+        "working directory.",
+        examples=["runs/in_use"],
     )
-    by: Annotated[v.Names, Wanted("a list of group columns, such as [age, sex]")] = Field(
+    by: Annotated[v.Names, Expected("a list of group columns, such as [age, sex]")] = Field(
         (), description="Group columns; the images as a whole are always compared."
     )
     margin: v.BelowOne = Field(
@@ -86,37 +86,37 @@ class NoWorseThan(Section):
 class Gates(Section):
     """What must hold, and how surely."""
 
-    gates_version: Annotated[Literal[1], v.ExactInt, Wanted("1")] = Field(
+    gates_version: Annotated[Literal[1], v.ExactInt, Expected("1")] = Field(
         description="Version of this file's vocabulary: 1.", examples=[1]
     )
-    confidence: Annotated[v.Inside | None, Wanted("a number between 0 and 1, such as 0.95, or null")] = Field(
+    confidence: Annotated[v.Inside | None, Expected("a number between 0 and 1, such as 0.95, or null")] = Field(
         None, description="Level of every interval, between 0 and 1; null = the audited run's, else 0.95."
     )
     alpha: v.Inside = Field(
         ALPHA, description="Chance of any false alarm among the gates of one kind, between 0 and 1."
     )
-    min_group_size: Annotated[v.Count | None, Wanted("a whole number of at least 1, or null")] = Field(
+    min_group_size: Annotated[v.Count | None, Expected("a whole number of at least 1, or null")] = Field(
         None, description="Smaller groups are never decided, at least 1; null = the audited run's, else 20."
     )
-    weights: Annotated[v.OptionalText, Wanted("the name of a column of weights, or null", text=True)] = Field(
+    weights: Annotated[v.OptionalText, Expected("the name of a column of weights, or null", text=True)] = Field(
         None, description="Column of weights; null = those of the audited run, if any."
     )
-    cluster_by: Annotated[v.OptionalText, Wanted("the name of a column of clusters, or null", text=True)] = Field(
+    cluster_by: Annotated[v.OptionalText, Expected("the name of a column of clusters, or null", text=True)] = Field(
         None, description="Column of what is drawn together, such as the subject; null = the audited run's, if any."
     )
-    pair_by: Annotated[v.OptionalText, Wanted("the name of a column of matched sets, or null", text=True)] = Field(
+    pair_by: Annotated[v.OptionalText, Expected("the name of a column of matched sets, or null", text=True)] = Field(
         None,
         description="Column of matched sets, such as the scene, within which tolerances compare groups; null = the "
         "audited run's, if any.",
     )
-    tolerances: Annotated[tuple[Tolerance, ...], Wanted("a list of gates such as {by: skin_tone, tolerance: 0.05}")] = (
-        Field((), description="Groups against the rest.")
-    )
-    limits: Annotated[tuple[Limit, ...], Wanted("a list of gates such as {by: skin_tone, at_least: 0.8}")] = Field(
+    tolerances: Annotated[
+        tuple[Tolerance, ...], Expected("a list of gates such as {by: skin_tone, tolerance: 0.05}")
+    ] = Field((), description="Groups against the rest.")
+    limits: Annotated[tuple[Limit, ...], Expected("a list of gates such as {by: skin_tone, at_least: 0.8}")] = Field(
         (), description="Floors and ceilings for every group."
     )
     no_worse_than: Annotated[
-        NoWorseThan | None, Wanted("a section with baseline, the path of a run or of predictions")
+        NoWorseThan | None, Expected("a section with baseline, the path of a run or of predictions")
     ] = Field(None, description="Another model on the same images.")
 
     @property

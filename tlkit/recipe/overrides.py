@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlkit.errors import RecipeError
-from tlkit.recipe.field_tree import accepts, field_at, kinds, takes_keys, wanted
+from tlkit.recipe.field_tree import accepts, expected_value, field_at, kinds, takes_keys
 from tlkit.recipe.schema import SHORT_FORMS
 from tlkit.recipe.sections.dependent_keys import NEEDS
 from tlkit.recipe.sections.strategy_section import FIELDS_BY_KIND
-from tlkit.recipe.value_messages import in_yaml, seen
+from tlkit.recipe.value_messages import in_yaml, value_seen
 from tlkit.recipe.yaml_nodes import AFTER_THE_FILE, Document, KeyPath, Problem, Spot, dotted, read_yaml
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def _has_a_key(document: Document, override: _Override) -> bool:
 def _read(override: _Override, text: str) -> Document:
     """Return the value of an override as YAML reads it, or as it stands where the field takes any text."""
     field, depth = field_at(override.path)
-    takes_text = field is not None and depth == len(override.path) and wanted(field).text
+    takes_text = field is not None and depth == len(override.path) and expected_value(field).text
     a_list = text.startswith("[") and field is not None and tuple in kinds(field)
     if not takes_text or a_list or text in ("", "~", "null") or text.startswith(("'", '"')):
         return read_yaml(text, source=override.source, override=(override.path, override.rank))
@@ -158,7 +158,7 @@ def _parent(document: Document, override: _Override) -> dict[str, Any] | None:
             document.spots[way] = override.spot
         parent = parent[step]
         if not isinstance(parent, dict):
-            held = seen(parent, document.spot(way))
+            held = value_seen(parent, document.spot(way))
             _say(document, override, f"{dotted(way)} is {held}, without keys below it. Set {dotted(way)} as a whole.")
             return None
     return parent

@@ -22,7 +22,7 @@ from tlkit.recipe.sections.section import Section
 from tlkit.recipe.sections.strategy_section import FrozenStrategy, Kind, Strategy
 from tlkit.recipe.sections.tracking_section import TrackingSection
 from tlkit.recipe.sections.train_section import TrainSection
-from tlkit.recipe.value_types import Wanted
+from tlkit.recipe.value_types import Expected
 
 SHORT_FORMS: Mapping[str, str] = {"augment": "preset", "strategy": "kind", "tracking": "kind"}
 """Sections that may be given as one word, and the key that the word stands for."""
@@ -47,7 +47,7 @@ class Recipe(Section):
         (5, 'frozen')
     """
 
-    recipe_version: Annotated[Literal[1], v.ExactInt, v.KnownVersion, Wanted("1")] = Field(
+    recipe_version: Annotated[Literal[1], v.ExactInt, v.KnownVersion, Expected("1")] = Field(
         description="Version of the recipe's own vocabulary: 1.", examples=[1]
     )
     name: v.Name = Field(
@@ -55,9 +55,9 @@ class Recipe(Section):
         examples=["pets-frozen"],
     )
     seed: v.Seed = Field(0, description="Seed of everything random, from 0 to 4294967295.")
-    data: Annotated[DataSection, Wanted("a section with root, the path of a folder of images")]
+    data: Annotated[DataSection, Expected("a section with root, the path of a folder of images")]
     augment: Annotated[AugmentSection, _short_form("augment")] = AugmentSection()
-    model: Annotated[ModelSection, Wanted("a section with name, the name of a timm model")]
+    model: Annotated[ModelSection, Expected("a section with name, the name of a timm model")]
     strategy: Annotated[Annotated[Strategy, Field(discriminator="kind")], _short_form("strategy")] = FrozenStrategy()
     features: FeaturesSection = FeaturesSection()
     train: TrainSection = TrainSection()

@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from tlkit.recipe.field_tree import accepts, field_at, keys_at, sections_in, wanted
+from tlkit.recipe.field_tree import accepts, expected_value, field_at, keys_at, sections_in
 from tlkit.recipe.schema import SHORT_FORMS, Recipe
 from tlkit.recipe.unknown_keys import unknown_in, unknown_key
-from tlkit.recipe.value_messages import in_yaml, seen, wrong_value
+from tlkit.recipe.value_messages import in_yaml, value_seen, wrong_value
 from tlkit.recipe.yaml_nodes import Document, KeyPath, Spot, dotted
 from tlkit.recipe.yaml_syntax import missing_space
 
@@ -84,7 +84,7 @@ def _message(kind: str, path: KeyPath, document: Document, root: type[BaseModel]
     field, depth = field_at(path, root)
     value = value_at(document.value, path)
     if field is None:
-        return f"the recipe is {seen(value, spot)}, not sections with keys. Begin it with recipe_version: 1."
+        return f"the recipe is {value_seen(value, spot)}, not sections with keys. Begin it with recipe_version: 1."
     if kind == "missing":
         return _missing(path, field, value_at(document.value, path[:-1]))
     if kind.startswith("said "):
@@ -96,7 +96,7 @@ def _message(kind: str, path: KeyPath, document: Document, root: type[BaseModel]
 
 
 def _missing(path: KeyPath, field: FieldInfo, around: Any) -> str:
-    text = f"{dotted(path)} is missing. Add {path[-1]}: {wanted(field).phrase}."
+    text = f"{dotted(path)} is missing. Add {path[-1]}: {expected_value(field).phrase}."
     if path[:2] == TRANSFORMS and isinstance(around, dict) and len(around) == 1:
         name, arguments = next(iter(around.items()))
         if isinstance(arguments, dict | None):  # {HorizontalFlip: {p: 0.5}}, as other tools have it
@@ -107,13 +107,13 @@ def _missing(path: KeyPath, field: FieldInfo, around: Any) -> str:
 def _not_a_section(path: KeyPath, field: FieldInfo, section: type[BaseModel], value: Any, spot: Spot) -> str:
     """Return the message for a plain value or a list where keys belong."""
     key = spot.key or dotted(path)
-    read_as = f"{key} is {seen(value, spot)}"
+    read_as = f"{key} is {value_seen(value, spot)}"
     if isinstance(value, str) and (fixed := missing_space(value)):
         return f"{read_as}. A space is missing after the colon: write `{fixed}`."
     if isinstance(path[-1], int) and isinstance(value, str):
         return f"{read_as}, without a key before it. Write {{name: {value}}}."
     if path[:2] == TRANSFORMS or path == ("train", "early_stopping"):
-        return f"{read_as}. Use {wanted(field).phrase}."
+        return f"{read_as}. Use {expected_value(field).phrase}."
     first, inner = next(iter(section.model_fields.items()))
     if dotted(path) in SHORT_FORMS and spot.text and not isinstance(value, list):
         return wrong_value(key, f"{dotted(path)}.{first}", inner, value, spot)

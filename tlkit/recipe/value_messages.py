@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic.fields import FieldInfo
 
-from tlkit.recipe.field_tree import accepts, choices, kinds, wanted
+from tlkit.recipe.field_tree import accepts, choices, expected_value, kinds
 from tlkit.recipe.value_types import slug
 from tlkit.recipe.yaml_nodes import Spot
 
@@ -66,7 +66,7 @@ WORDS_OF_OTHERS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def seen(value: Any, spot: Spot) -> str:
+def value_seen(value: Any, spot: Spot) -> str:
     """Return a value as the user wrote it, with what YAML made of it where that is a surprise."""
     if value is None:
         return f"`{spot.text}`" if spot.text else "empty"
@@ -91,11 +91,11 @@ def wrong_value(key: str, known_as: str, field: FieldInfo, value: Any, spot: Spo
         spot: how it was written.
         inside: the value is an item of the field's list or mapping.
     """
-    phrase = wanted(field).phrase
+    phrase = expected_value(field).phrase
     not_text = _read_as_other_than_text(field, value, spot, inside=inside)
     if not_text and known_as not in WORDS_OF_OTHERS:
         return f"{key} is {not_text}. Quote it: {spot.text!r}."
-    read_as = f"{key} is {seen(value, spot)}"
+    read_as = f"{key} is {value_seen(value, spot)}"
     if inside:
         return f"{read_as}. Use {phrase}."
     number = _number_in(value) if isinstance(value, str) and kinds(field) & {int, float} else None
@@ -122,7 +122,7 @@ def in_yaml(value: Any) -> str:
 
 def _read_as_other_than_text(field: FieldInfo, value: Any, spot: Spot, *, inside: bool) -> str | None:
     """Return what YAML made of a plain word where text is wanted and the word as written would do."""
-    text_wanted = wanted(field).text or (inside and str in kinds(field))
+    text_wanted = expected_value(field).text or (inside and str in kinds(field))
     if not text_wanted or spot.text is None or not isinstance(value, bool | int | float):
         return None
     if not accepts(field, [spot.text] if inside else spot.text):
@@ -135,7 +135,7 @@ def _meant(known_as: str, field: FieldInfo, value: Any, spot: Spot) -> str | Non
     if choice := _choice_meant(known_as, field, value, spot):
         return choice
     for candidate in _candidates(value):
-        if accepts(field, candidate) and in_yaml(candidate) != wanted(field).phrase:
+        if accepts(field, candidate) and in_yaml(candidate) != expected_value(field).phrase:
             return f": {in_yaml(candidate)}."
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and value > 1 and accepts(field, value / 100):

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Expected:
     """What a field takes, in words.
 
     Attributes:
@@ -23,7 +23,7 @@ class Wanted:
     text: bool = False
 
 
-def said(text: str) -> PydanticCustomError:
+def expectation(text: str) -> PydanticCustomError:
     """Return an error whose text follows the name of the field: "names 'sex' twice. Keep one."."""
     return PydanticCustomError("said", "{text}", {"text": text})
 
@@ -32,26 +32,28 @@ def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the values, or complain of one that occurs twice."""
     for position, value in enumerate(values):
         if value in values[:position]:
-            raise said(f"names {value!r} twice. Keep one of them.")
+            raise expectation(f"names {value!r} twice. Keep one of them.")
     return values
 
 
 def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
     if list(values) != sorted(set(values)):
-        raise said("must be different numbers in rising order.")
+        raise expectation("must be different numbers in rising order.")
     return values
 
 
 def _not_the_word_none(value: str | None) -> str | None:
     if value is not None and value.lower() == "none":
-        raise said(f"is the text {value!r}. Use null for none.")
+        raise expectation(f"is the text {value!r}. Use null for none.")
     return value
 
 
 def _own_columns(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         if value in OWN_COLUMNS or value.startswith("proba_"):
-            raise said(f"names {value!r}, a column that tlkit writes itself. Rename that column in the metadata.")
+            raise expectation(
+                f"names {value!r}, a column that tlkit writes itself. Rename that column in the metadata."
+            )
     return values
 
 
@@ -64,7 +66,7 @@ def _whole(value: object) -> object:
 
 def _reads_version(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool) and value > 1:
-        raise said(f"is {value}, but this tlkit reads version 1. Use recipe_version: 1, or a newer tlkit.")
+        raise expectation(f"is {value}, but this tlkit reads version 1. Use recipe_version: 1, or a newer tlkit.")
     return value
 
 
@@ -75,52 +77,52 @@ WEIGHTS_PATTERN = r"^(hub|none|pip:[^\s:]+|file:.+|hf-hub:[^\s/:]+/[^\s/:]+|run:
 ExactInt = BeforeValidator(_whole)
 KnownVersion = BeforeValidator(_reads_version)
 
-Text = Annotated[str, Field(strict=True, min_length=1), Wanted("a text", text=True)]
+Text = Annotated[str, Field(strict=True, min_length=1), Expected("a text", text=True)]
 OptionalText = Annotated[Text | None, AfterValidator(_not_the_word_none)]
 Name = Annotated[
     str,
     Field(strict=True, max_length=100, pattern=NAME_PATTERN),
-    Wanted("up to 100 letters, digits, '.', '_' and '-', beginning with a letter, a digit or '_'", text=True),
+    Expected("up to 100 letters, digits, '.', '_' and '-', beginning with a letter, a digit or '_'", text=True),
 ]
 WeightsSource = Annotated[
     str,
     Field(strict=True, pattern=WEIGHTS_PATTERN),
-    Wanted("hub, none, pip:PACKAGE, file:PATH, hf-hub:ORG/REPO or run:PATH", text=True),
+    Expected("hub, none, pip:PACKAGE, file:PATH, hf-hub:ORG/REPO or run:PATH", text=True),
 ]
 Names = Annotated[
     tuple[Text, ...],
     AfterValidator(each_once),
     Field(json_schema_extra={"uniqueItems": True}),
-    Wanted("a list of names, such as [age, sex]"),
+    Expected("a list of names, such as [age, sex]"),
 ]
-Folders = Annotated[tuple[Text, ...], Wanted("a list of folders of images, such as [data/a, data/b]")]
-Files = Annotated[tuple[Text, ...], Wanted("a list of CSV files, such as [labels.csv, more.csv]")]
-Shards = Annotated[tuple[Text, ...], Wanted("a list of tar files or patterns of them, such as [data/a-{0..9}.tar]")]
+Folders = Annotated[tuple[Text, ...], Expected("a list of folders of images, such as [data/a, data/b]")]
+Files = Annotated[tuple[Text, ...], Expected("a list of CSV files, such as [labels.csv, more.csv]")]
+Shards = Annotated[tuple[Text, ...], Expected("a list of tar files or patterns of them, such as [data/a-{0..9}.tar]")]
 GroupColumns = Annotated[Names, AfterValidator(_own_columns)]
 
-Switch = Annotated[bool, Field(strict=True), Wanted("true or false")]
-Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1), Wanted("a whole number from 0 to 4294967295")]
-Whole = Annotated[int, Field(strict=True, ge=0), Wanted("a whole number of at least 0")]
-Count = Annotated[int, Field(strict=True, ge=1), Wanted("a whole number of at least 1")]
-AtLeastTwo = Annotated[int, Field(strict=True, ge=2), Wanted("a whole number of at least 2")]
-Parts = Annotated[int, Field(strict=True, ge=2, le=50), Wanted("a whole number from 2 to 50")]
+Switch = Annotated[bool, Field(strict=True), Expected("true or false")]
+Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1), Expected("a whole number from 0 to 4294967295")]
+Whole = Annotated[int, Field(strict=True, ge=0), Expected("a whole number of at least 0")]
+Count = Annotated[int, Field(strict=True, ge=1), Expected("a whole number of at least 1")]
+AtLeastTwo = Annotated[int, Field(strict=True, ge=2), Expected("a whole number of at least 2")]
+Parts = Annotated[int, Field(strict=True, ge=2, le=50), Expected("a whole number from 2 to 50")]
 Byte = Annotated[int, Field(strict=True, ge=0, le=255)]
 Ranks = Annotated[
     tuple[Count, ...],
     AfterValidator(each_once),
     Field(json_schema_extra={"uniqueItems": True}),
-    Wanted("a list of whole numbers of at least 1, such as [1, 5]"),
+    Expected("a list of whole numbers of at least 1, such as [1, 5]"),
 ]
 
 _finite = Field(strict=True, allow_inf_nan=False)
-Positive = Annotated[float, _finite, Field(gt=0), Wanted("a number above 0")]
-NotNegative = Annotated[float, _finite, Field(ge=0), Wanted("a number of at least 0")]
-HeldOut = Annotated[float, _finite, Field(ge=0, le=0.9), Wanted("a share from 0 to 0.9")]
-Tolerance = Annotated[float, _finite, Field(ge=0, lt=1), Wanted("a number from 0 to below 1")]
+Positive = Annotated[float, _finite, Field(gt=0), Expected("a number above 0")]
+NotNegative = Annotated[float, _finite, Field(ge=0), Expected("a number of at least 0")]
+HeldOut = Annotated[float, _finite, Field(ge=0, le=0.9), Expected("a share from 0 to 0.9")]
+Tolerance = Annotated[float, _finite, Field(ge=0, lt=1), Expected("a number from 0 to below 1")]
 Edges = Annotated[tuple[Annotated[float, _finite], ...], AfterValidator(_rising)]
-BelowOne = Annotated[float, _finite, Field(ge=0, lt=1), Wanted("a number from 0 to below 1")]
-UpToOne = Annotated[float, _finite, Field(gt=0, le=1), Wanted("a number above 0 and up to 1")]
-Inside = Annotated[float, _finite, Field(gt=0, lt=1), Wanted("a number between 0 and 1, such as 0.95")]
+BelowOne = Annotated[float, _finite, Field(ge=0, lt=1), Expected("a number from 0 to below 1")]
+UpToOne = Annotated[float, _finite, Field(gt=0, le=1), Expected("a number above 0 and up to 1")]
+Inside = Annotated[float, _finite, Field(gt=0, lt=1), Expected("a number between 0 and 1, such as 0.95")]
 
 
 def slug(text: str) -> str:

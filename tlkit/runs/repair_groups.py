@@ -173,7 +173,7 @@ class GroupedImages:
         return Samples(self.samples.root, self.samples.classes, table)
 
 
-def crossings(samples: Samples, by: By | Sequence[By]) -> Ints:
+def column_intersections(samples: Samples, by: By | Sequence[By]) -> Ints:
     """Return the crossing of class and attribute of each image, shape (N,); a missing value is a value of its own.
 
     The numbers that occur are logged.

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-def linked(n: int, groups: Iterable[Sequence[int]]) -> npt.NDArray[np.int64]:
+def connected_components(n: int, groups: Iterable[Sequence[int]]) -> npt.NDArray[np.int64]:
     """Return the unit of each of `n` rows, shape (n,), numbered from 0 in the order of their first rows.
 
     Args:
@@ -16,7 +16,7 @@ def linked(n: int, groups: Iterable[Sequence[int]]) -> npt.NDArray[np.int64]:
         groups: rows that belong together; groups that share a row are one unit.
 
     Example:
-        >>> linked(5, [[0, 3], [3, 4]])
+        >>> connected_components(5, [[0, 3], [3, 4]])
         array([0, 1, 2, 0, 0])
     """
     parent = list(range(n))

@@ -27,7 +27,7 @@ MemoryFormat = Literal["contiguous", "channels_last"]
 
 
 @dataclass(frozen=True)
-class Speed:
+class ComputeFormat:
     """How training computes. It changes the last digits, so a resumed run keeps it.
 
     Attributes:
@@ -44,7 +44,9 @@ class Speed:
         return self.memory_format.replace("_", "-") + (", compiled" if self.compiled else "")
 
 
-def choose_speed(directory: RunDirectory, prepared: Prepared, *, resume: bool, from_pixels: bool) -> Speed:
+def choose_compute_format(
+    directory: RunDirectory, prepared: Prepared, *, resume: bool, from_pixels: bool
+) -> ComputeFormat:
     """Return the memory format and compilation of a run, and store them in its directory.
 
     `train.memory_format: auto` is channels-last, in which most convolutions are faster, and contiguous where the
@@ -59,20 +61,20 @@ def choose_speed(directory: RunDirectory, prepared: Prepared, *, resume: bool, f
     """
     if resume and directory.speed.is_file():
         stored = directory.read_json(directory.speed)
-        speed = Speed(stored["memory_format"], stored["compiled"])
+        speed = ComputeFormat(stored["memory_format"], stored["compiled"])
         logger.info("Training continues as it was started: %s.", speed.words)
         return speed
     settings = prepared.recipe.train
     given: MemoryFormat | Literal["auto"] = "contiguous" if prepared.sharded else settings.memory_format
     if settings.compile and not from_pixels:
         logger.info("Training takes features, not images: there is nothing to compile.")
-    speed = Speed("channels_last" if given == "auto" else given, settings.compile and from_pixels)
+    speed = ComputeFormat("channels_last" if given == "auto" else given, settings.compile and from_pixels)
     directory.write_json(directory.speed, {"format_version": FORMAT_VERSION, **asdict(speed)})
     return speed
 
 
 @contextmanager
-def computing(classifier: Classifier, speed: Speed, *, device: str) -> Iterator[None]:
+def applied_compute_format(classifier: Classifier, speed: ComputeFormat, *, device: str) -> Iterator[None]:
     """Let a classifier compute as `speed` says. A compiled one stays compiled: pass a copy.
 
     Args:

@@ -21,7 +21,7 @@ from tlkit.inference.devices import LightningPrecision
 from tlkit.lightning import DDPStrategy, TorchElasticEnvironment
 from tlkit.recipe import Recipe
 from tlkit.samples import Samples
-from tlkit.training.compute_format import Speed
+from tlkit.training.compute_format import ComputeFormat
 from tlkit.training.launch import World, torchrun_world
 from tlkit.training.worst_group_metric import WorstGroup
 
@@ -56,7 +56,7 @@ class Task:
     folder: Path
     origin: str
     checkpoint: Path | None
-    speed: Speed
+    speed: ComputeFormat
     worst: WorstGroup | None
 
 

@@ -22,7 +22,7 @@ from tlkit.preflight.recipe_dataset import load_dataset
 from tlkit.preflight.recipe_queries import augmentation, can_use_cache, class_counts, class_weights, head_kind
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Recipe
-from tlkit.runs.repair_groups import crossings
+from tlkit.runs.repair_groups import column_intersections
 from tlkit.training.launch import World, find_world
 
 logger = logging.getLogger(__name__)
@@ -57,20 +57,20 @@ class Prepared:
 
 
 def prepare(
-    recipe: Recipe, *, gathered: LoadedDataset | None = None, progress: Callable[[int, int], None] | None = None
+    recipe: Recipe, *, dataset: LoadedDataset | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Prepared:
     """Build the backbone, and join it to the data.
 
     Args:
         recipe: what to build.
-        gathered: its images; None = they are loaded first.
+        dataset: its images; None = they are loaded first.
         progress: called with (images checked, images in all) where they are.
 
     Raises:
         TlkitError: the weights, the data or the device cannot be had; the message says what to do.
     """
     section = recipe.data
-    gathered = gathered or load_dataset(recipe, progress=progress)
+    dataset = dataset or load_dataset(recipe, progress=progress)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     world = _world(recipe)
     device = choose_device(recipe.train.device)
@@ -82,7 +82,7 @@ def prepare(
         )
     backbone = backbone_of(recipe)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)  # however much chance the loading has used up
-    data = open_data(recipe, backbone.preprocess, world=world, images=gathered)
+    data = open_data(recipe, backbone.preprocess, world=world, images=dataset)
     data.setup()
     groups = use_groups(recipe, data)
     _check_world(world, data, recipe)
@@ -152,7 +152,7 @@ def use_groups(recipe: Recipe, data: ImageFolderDataModule) -> npt.NDArray[np.in
     balanced, by_loss = recipe.train.sampling == "group_balanced", recipe.train.loss == "group_dro"
     if not (balanced or by_loss):
         return None
-    codes = crossings(data.samples.split("train"), recipe.audit.plain)
+    codes = column_intersections(data.samples.split("train"), recipe.audit.plain)
     if balanced:
         data.balance(codes)
     return np.unique(codes, return_inverse=True)[1].astype(np.int64) if by_loss else None

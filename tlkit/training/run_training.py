@@ -79,7 +79,7 @@ def run_training(recipe: Recipe, path: Path, dataset: LoadedDataset, *, resume: 
     """
     if can_use_cache(recipe):
         release_ranks()  # training on cached features needs one process
-    prepared, stop = prepare(recipe, gathered=dataset), GracefulStop()
+    prepared, stop = prepare(recipe, dataset=dataset), GracefulStop()
     with nullcontext() if resume else replaced_run(path):
         directory = RunDirectory.open(path) if resume else RunDirectory.create(path)
         if resume:
@@ -209,7 +209,7 @@ def _with_feature_leaks(leaks: pd.DataFrame, prepared: Prepared, features: Cache
         features.plain,
         leaks,
         on_leak=section.on_leak,
-        gray_thumbnails=data.gathered.gray_thumbnails,
+        gray_thumbnails=data.dataset.gray_thumbnails,
         max_pixels=section.max_pixels,
     )
 

@@ -36,7 +36,7 @@ from tlkit.training.checkpoints import (
     find_start,
     read_checkpoint,
 )
-from tlkit.training.compute_format import Speed, choose_speed, computing
+from tlkit.training.compute_format import ComputeFormat, applied_compute_format, choose_compute_format
 from tlkit.training.distributed import Task, gather_objects, leading, release_ranks, trainer_arguments
 from tlkit.training.model_soup import average_best_epochs
 from tlkit.training.prepare import Prepared
@@ -85,7 +85,7 @@ def train(
         _average(directory, prepared, tracker, batches=batches, ranked=start.ranked)
         return "finished"
     from_pixels = isinstance(batches, ImageFolderDataModule)
-    speed = choose_speed(directory, prepared, resume=resume, from_pixels=from_pixels)
+    speed = choose_compute_format(directory, prepared, resume=resume, from_pixels=from_pixels)
     task = Task(
         prepared.recipe,
         prepared.data.samples,
@@ -132,7 +132,7 @@ class _Training:
     worst: WorstGroup | None
     progress: bool
 
-    def run(self, *, origin: str, checkpoint: Path | None, speed: Speed) -> tuple[Outcome, KeepCheckpoints]:
+    def run(self, *, origin: str, checkpoint: Path | None, speed: ComputeFormat) -> tuple[Outcome, KeepCheckpoints]:
         """Train; return how it ended, and what has kept the checkpoints."""
         prepared, classifier, stop = self.prepared, self.prepared.classifier, self.stop
         last_batch, frozen = LastBatch(), FrozenWeights.of(prepared)
@@ -146,7 +146,7 @@ class _Training:
         # a copy, because nothing public makes a sharded or compiled module plain again
         trained = copy.deepcopy(classifier) if prepared.sharded or speed.compiled else classifier
         files = DurableCheckpointIO(frozen)
-        with _quiet_lightning(), stop.listening(), computing(trained, speed, device=prepared.device):
+        with _quiet_lightning(), stop.listening(), applied_compute_format(trained, speed, device=prepared.device):
             trainer = _trainer(self.directory, prepared, callbacks, files, progress=self.progress)
             try:
                 trainer.fit(

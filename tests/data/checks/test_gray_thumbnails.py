@@ -139,9 +139,9 @@ def test_looks_belong_to_the_bytes_of_a_file_whatever_becomes_of_its_row(planted
 def test_looks_are_kept_where_they_are_asked_for_and_not_of_very_many_images(planted, monkeypatch):
     samples = read_samples(planted)
     assert check_images(samples).gray_thumbnails == {}
-    assert Source(root=planted, plan=SplitPlan()).gather().gray_thumbnails == {}
-    assert len(Source(root=planted, plan=SplitPlan()).gather(gray_thumbnails=True).gray_thumbnails) == 32
-    assert Source(root=planted, plan=SplitPlan(), check=False).gather(gray_thumbnails=True).gray_thumbnails == {}
+    assert Source(root=planted, plan=SplitPlan()).load().gray_thumbnails == {}
+    assert len(Source(root=planted, plan=SplitPlan()).load(gray_thumbnails=True).gray_thumbnails) == 32
+    assert Source(root=planted, plan=SplitPlan(), check=False).load(gray_thumbnails=True).gray_thumbnails == {}
     for module in (check, doctor):
         monkeypatch.setattr(module, "MAX_KEPT_THUMBNAILS", 31)
     assert check_images(samples, gray_thumbnails=True).gray_thumbnails == {}
@@ -156,7 +156,7 @@ def test_images_in_shards_are_not_read_a_second_time_either(planted, read, tmp_p
         with tarfile.open(tmp_path / f"{split}-000.tar", "w") as tar:
             for file in sorted((planted / split).rglob("*.png")):
                 tar.add(file, file.relative_to(planted / split).as_posix())
-    gathered = Source(shards=str(tmp_path / "{train,test}-000.tar"), plan=SplitPlan(val=0)).gather(gray_thumbnails=True)
+    gathered = Source(shards=str(tmp_path / "{train,test}-000.tar"), plan=SplitPlan(val=0)).load(gray_thumbnails=True)
     assert search(gathered.samples) == FOUND
     assert len(read) > 10
     read.clear()

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from scenes import scene
 
 from tlkit.data.checks.gray_thumbnails import gray_thumbnail
-from tlkit.data.checks.pair_verification import Look, match
+from tlkit.data.checks.pair_verification import EdgeImage, verify_pair
 
 SEEDS = range(8)
 
@@ -55,8 +55,8 @@ CHANGES = {
 }
 
 
-def look(image: Image.Image) -> Look:
-    return Look(gray_thumbnail(image))
+def look(image: Image.Image) -> EdgeImage:
+    return EdgeImage(gray_thumbnail(image))
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -65,7 +65,7 @@ def test_a_copy_is_the_same_picture_and_how_it_was_changed_is_told(change):
     for seed in SEEDS:
         image = scene(seed)
         for first, second in ((image, changed(image)), (saved_again(changed(image)), image)):
-            found = match(look(first), look(second))
+            found = verify_pair(look(first), look(second))
             assert found is not None
             assert found.score > 0.9
             assert found.kind == kind
@@ -73,7 +73,7 @@ def test_a_copy_is_the_same_picture_and_how_it_was_changed_is_told(change):
 
 def test_different_pictures_are_not():
     gray_thumbnails = [look(scene(seed)) for seed in SEEDS]
-    found = [match(one, other) for one, other in combinations(gray_thumbnails, 2)]
+    found = [verify_pair(one, other) for one, other in combinations(gray_thumbnails, 2)]
     assert all(one is None or one.score < 0.8 for one in found)
 
 
@@ -82,15 +82,15 @@ def test_plain_and_very_narrow_pictures_are_not_compared():
     narrow = look(scene(0).resize((900, 9)))
     assert plain.is_plain
     assert narrow.is_plain
-    assert match(plain, plain) is None
-    assert match(look(scene(0)), narrow) is None
+    assert verify_pair(plain, plain) is None
+    assert verify_pair(look(scene(0)), narrow) is None
 
 
 def test_noise_is_not_found_in_other_noise():
     generator = np.random.default_rng(0)
     gray_thumbnails = [look(Image.fromarray(generator.integers(0, 256, (64, 64, 3), dtype=np.uint8))) for _ in range(6)]
     assert all(
-        found is None or found.score < 0.8 for found in (match(a, b) for a, b in combinations(gray_thumbnails, 2))
+        found is None or found.score < 0.8 for found in (verify_pair(a, b) for a, b in combinations(gray_thumbnails, 2))
     )
 
 

@@ -10,28 +10,37 @@ from hypothesis import strategies as st
 from scenes import scene
 
 from tlkit.data.checks.gray_thumbnails import gray_thumbnail
-from tlkit.data.checks.pair_verification import Look
-from tlkit.data.checks.registration import COARSE, LEAST_SIDE, SCALES, Coarse, Place, place, scaled, turned
+from tlkit.data.checks.pair_verification import EdgeImage
+from tlkit.data.checks.registration import (
+    COARSE,
+    LEAST_SIDE,
+    SCALES,
+    CoarseImage,
+    Placement,
+    flipped,
+    register,
+    scaled_down,
+)
 
 SHAPES = [(24, 32), (32, 24), (32, 32), (22, 32), (10, 32), (32, 7), (21, 31), (8, 9)]
 
 
-def one_by_one(first: np.ndarray, second: np.ndarray) -> Place:
+def one_by_one(first: np.ndarray, second: np.ndarray) -> Placement:
     """Try every place with OpenCV's matchTemplate."""
     height, width = first.shape
-    best = Place(-1.0, True, 0, (0, 0), (width, height))
+    best = Placement(-1.0, True, 0, (0, 0), (width, height))
     for turn in range(8):
-        whole = cv2.resize(turned(second, turn), (width, height), interpolation=cv2.INTER_LINEAR)
+        whole = cv2.resize(flipped(second, turn), (width, height), interpolation=cv2.INTER_LINEAR)
         score = float(cv2.matchTemplate(first, whole, cv2.TM_CCOEFF_NORMED)[0, 0])
-        best = max(best, Place(score, True, turn, (0, 0), (width, height)), key=lambda found: found.score)
+        best = max(best, Placement(score, True, turn, (0, 0), (width, height)), key=lambda found: found.score)
     for inside, (around, part) in enumerate(((second, first), (first, second))):
         for scale in SCALES:
             for mirrored in (0, 1):
-                frame = turned(scaled(part, scale), mirrored)
+                frame = flipped(scaled_down(part, scale), mirrored)
                 if any(a > b for a, b in zip(frame.shape, around.shape, strict=True)) or min(frame.shape) < LEAST_SIDE:
                     continue
                 _, score, _, corner = cv2.minMaxLoc(cv2.matchTemplate(around, frame, cv2.TM_CCOEFF_NORMED))
-                found = Place(float(score), bool(inside), mirrored, tuple(corner), frame.shape[::-1])
+                found = Placement(float(score), bool(inside), mirrored, tuple(corner), frame.shape[::-1])
                 best = max(best, found, key=lambda found: found.score)
     return best
 
@@ -41,7 +50,7 @@ def smooth(shape: tuple[int, int], seed: int) -> np.ndarray:
     return cv2.GaussianBlur(noise, (0, 0), 1.5) * 4
 
 
-def assert_same(found: Place, expected: Place) -> None:
+def assert_same(found: Placement, expected: Placement) -> None:
     assert found.score == pytest.approx(expected.score, abs=1e-5)
     assert found[1:] == expected[1:]
 
@@ -50,7 +59,7 @@ def assert_same(found: Place, expected: Place) -> None:
 @pytest.mark.parametrize("second", SHAPES)
 def test_pictures_of_any_two_shapes_are_laid_where_trying_every_place_lays_them(first, second):
     one, other = smooth(first, seed=1), smooth(second, seed=2)
-    assert_same(place(Coarse(one), Coarse(other)), one_by_one(one, other))
+    assert_same(register(CoarseImage(one), CoarseImage(other)), one_by_one(one, other))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -58,29 +67,29 @@ def test_copies_of_photos_are_found_at_the_same_place(seed):
     image = scene(seed)
     width, height = image.size
     frame = image.crop((width // 8, height // 5, width, height - height // 10))
-    whole, part = (Look(gray_thumbnail(picture)).coarse for picture in (image, frame))
+    whole, part = (EdgeImage(gray_thumbnail(picture)).coarse for picture in (image, frame))
     for first, second in ((whole, part), (part, whole)):
-        found = place(first, second)
+        found = register(first, second)
         assert_same(found, one_by_one(first.pixels, second.pixels))
         assert found.inside == (first is whole) and found.turn == 0 and found.score > 0.5
     for turn in range(8):
-        seen = Coarse(turned(whole.pixels, turn))
-        assert_same(place(whole, seen), one_by_one(whole.pixels, seen.pixels))
+        seen = CoarseImage(flipped(whole.pixels, turn))
+        assert_same(register(whole, seen), one_by_one(whole.pixels, seen.pixels))
 
 
 @given(st.integers(4, COARSE), st.integers(4, COARSE), st.integers(0, 10**6))
 def test_a_picture_lies_on_itself_and_no_correlation_is_above_one(height, width, seed):
-    one, other = Coarse(smooth((height, width), seed)), Coarse(smooth((width, height), seed + 1))
-    itself = place(one, one)
+    one, other = CoarseImage(smooth((height, width), seed)), CoarseImage(smooth((width, height), seed + 1))
+    itself = register(one, one)
     assert itself.score == pytest.approx(1, abs=1e-5) and itself.size == (width, height)
-    assert -1 <= place(one, other).score <= 1 + 1e-5
+    assert -1 <= register(one, other).score <= 1 + 1e-5
 
 
 def test_plain_pictures_and_plain_parts_agree_with_nothing():
     plain, half = np.full((24, 32), 3.0, np.float32), smooth((24, 32), 0)
     half[:, 12:] = 1000.0  # so that rounding leaves something of its squares
     half[:, :12] += 1000.0
-    picture = Coarse(smooth((24, 32), 1))
-    assert place(Coarse(plain), picture).score == place(picture, Coarse(plain)).score == 0
-    for found in (place(Coarse(half), picture), place(picture, Coarse(half))):
+    picture = CoarseImage(smooth((24, 32), 1))
+    assert register(CoarseImage(plain), picture).score == register(picture, CoarseImage(plain)).score == 0
+    for found in (register(CoarseImage(half), picture), register(picture, CoarseImage(half))):
         assert np.isfinite(found.score) and found.score < 0.95

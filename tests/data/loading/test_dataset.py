@@ -22,7 +22,7 @@ from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler, epoch_order
 from tlkit.data.num_workers import available_cores, choose_num_workers
 from tlkit.data.sources.folder import scan_folder
-from tlkit.data.sources.tar_stream import ReadAhead, ShardStream
+from tlkit.data.sources.tar_stream import ReadAhead, TarStream
 from tlkit.errors import DataError
 from tlkit.preprocess import Preprocess
 from tlkit.samples import Samples
@@ -296,7 +296,7 @@ def test_a_forked_worker_reads_the_table_without_copying_it(many_rows):
 def test_what_a_worker_is_sent_that_is_started_anew_does_not_grow_with_the_rows(many_rows):
     """Of tensors a handle is sent; `python benchmarks/workers.py --start spawn` shows the memory."""
     assert len(ForkingPickler.dumps(many_rows)) < 10_000
-    stream = ShardStream(("a.tar",), np.zeros(40_000, dtype=np.int32), np.arange(40_000), 5)
+    stream = TarStream(("a.tar",), np.zeros(40_000, dtype=np.int32), np.arange(40_000), 5)
     assert len(ForkingPickler.dumps(ReadAhead(stream))) < 10_000
 
 

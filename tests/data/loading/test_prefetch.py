@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
-from tlkit.data.loading.prefetch import ahead
+from tlkit.data.loading.prefetch import prefetch
 
 
 def test_items_come_in_order_whatever_the_depth():
-    assert list(ahead(range(20), depth=1)) == list(ahead(range(20), depth=7)) == list(range(20))
-    assert list(ahead([])) == []
+    assert list(prefetch(range(20), depth=1)) == list(prefetch(range(20), depth=7)) == list(range(20))
+    assert list(prefetch([])) == []
 
 
 def test_at_most_depth_items_are_made_before_they_are_asked_for():
@@ -25,7 +25,7 @@ def test_at_most_depth_items_are_made_before_they_are_asked_for():
                 reached.set()
             yield number
 
-    stream = ahead(numbers(), depth=2)
+    stream = prefetch(numbers(), depth=2)
     assert made == [], "nothing is made before the first item is asked for"
     assert next(stream) == 0
     assert reached.wait(10)
@@ -39,7 +39,7 @@ def test_an_error_is_raised_where_its_item_would_have_come():
         yield 2
         raise ValueError("the third")
 
-    stream = ahead(failing())
+    stream = prefetch(failing())
     assert [next(stream), next(stream)] == [1, 2]
     with pytest.raises(ValueError, match="the third"):
         next(stream)
@@ -47,4 +47,4 @@ def test_an_error_is_raised_where_its_item_would_have_come():
 
 def test_items_are_made_by_another_thread():
     here = threading.get_ident()
-    assert here not in set(ahead(threading.get_ident() for _ in range(3)))
+    assert here not in set(prefetch(threading.get_ident() for _ in range(3)))

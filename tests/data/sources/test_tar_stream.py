@@ -21,7 +21,7 @@ from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler, buffered_order, part_of_epoch
 from tlkit.data.sources.source import tar_stream as stream_module
 from tlkit.data.sources.tar_shards import read_shards
-from tlkit.data.sources.tar_stream import ShardStream
+from tlkit.data.sources.tar_stream import TarStream
 from tlkit.errors import DataError
 from tlkit.preprocess import Preprocess
 
@@ -166,7 +166,7 @@ def test_each_stretch_of_a_shard_is_asked_for_once_an_epoch(shards, monkeypatch)
 
 def test_reading_ahead_changes_no_pixel(shards):
     samples = read_shards(shards)
-    stream = ShardStream.of(samples, buffer=5)
+    stream = TarStream.of(samples, buffer=5)
     transform = build_transform(SMALL)
     for ahead in (stream, None):
         loader = create_loader(

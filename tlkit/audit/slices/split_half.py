@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.stats.connected_components import linked
+from tlkit.stats.connected_components import connected_components
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -29,7 +29,7 @@ def units_of(n: int, groups: Sequence[Sequence[int]] = (), *, together: pd.Serie
         codes, _ = pd.factorize(together.iloc[known])
         rows = pd.Series(known).groupby(codes).apply(list)
         joined += rows.tolist()
-    return linked(n, joined)
+    return connected_components(n, joined)
 
 
 def first_half(paths: Sequence[str], units: Ints) -> Mask:

@@ -21,7 +21,7 @@ from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.formats import OPENERS, detect_format
 from tlkit.data.decode.resizing import reduction_for_thumbnail
 from tlkit.data.sources.read_bytes import read_bytes
-from tlkit.data.sources.source import Root, name_of, read_with_columns
+from tlkit.data.sources.source import Root, read_with_columns, source_name
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
 from tlkit.tables import Table, to_html
 
@@ -95,7 +95,7 @@ def summarise_data(
     shapes = {"width": widths, "height": heights, "megapixels": widths * heights / 1e6}
     return (
         DataSummary(
-            root=name_of(root),
+            root=source_name(root),
             images=len(samples),
             counts=_by_split(samples.table, LABEL, samples.classes),
             groups={name: _by_split(samples.table, name) for name in samples.group_columns},

@@ -19,7 +19,7 @@ from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.data.decode.decoding import MAX_PIXELS
 from tlkit.data.sources.folder import Ignored, Survey, case_collisions
-from tlkit.data.sources.source import Root, name_of, survey_images
+from tlkit.data.sources.source import Root, source_name, survey_images
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def diagnose(
     findings = tuple(_finding(kind, by_kind[kind]) for kind in KINDS if by_kind.get(kind))
     counts = samples.counts().sum()
     diagnosis = Diagnosis(
-        source=name_of(root),
+        source=source_name(root),
         root=str(samples.root),
         images=len(samples),
         classes=samples.classes,

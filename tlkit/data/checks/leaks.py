@@ -82,9 +82,7 @@ def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | No
     for group in duplicates.groups:
         for row, others in _leaked(group, splits):
             copies.update(others)
-            how, duplicate_of = min(
-                (_how(row, other, digests, kinds), other) for other in others
-            )
+            how, duplicate_of = min((_how(row, other, digests, kinds), other) for other in others)
             found[row] = (duplicate_of, KINDS[how])
     if group_by is not None:
         values = samples.table[group_by]

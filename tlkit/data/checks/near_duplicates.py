@@ -19,7 +19,7 @@ import numpy.typing as npt
 from tlkit.data.checks.duplicates import MARGIN, MOST_COPIES, DuplicateSet, Pair
 from tlkit.data.checks.gray_thumbnails import GrayThumbnails, read_gray_thumbnail
 from tlkit.data.checks.leaks import EARLIER
-from tlkit.data.checks.pair_verification import Look, Match, match
+from tlkit.data.checks.pair_verification import EdgeImage, PairMatch, verify_pair
 from tlkit.data.decode.decoding import MAX_PIXELS
 from tlkit.data.num_workers import available_cores
 from tlkit.samples import DIGEST, SPLIT, Samples
@@ -184,10 +184,10 @@ class _Comparer:
             )
         self._look = lru_cache(LOOKS_AT_ONCE)(self._make)
 
-    def _make(self, place: int) -> Look | None:
+    def _make(self, place: int) -> EdgeImage | None:
         gray = self._gray[place]
-        return None if gray is None else Look(gray)
+        return None if gray is None else EdgeImage(gray)
 
-    def __call__(self, first: int, second: int) -> Match | None:
+    def __call__(self, first: int, second: int) -> PairMatch | None:
         one, other = self._look(first), self._look(second)
-        return None if one is None or other is None else match(one, other)
+        return None if one is None or other is None else verify_pair(one, other)

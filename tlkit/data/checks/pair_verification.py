@@ -17,7 +17,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.data.checks.registration import COARSE, LEAST_SIDE, SCALES, Coarse, Place, place, scaled, turned
+from tlkit.data.checks.registration import (
+    COARSE,
+    LEAST_SIDE,
+    SCALES,
+    CoarseImage,
+    Placement,
+    flipped,
+    register,
+    scaled_down,
+)
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,7 +46,7 @@ two birds agree so far."""
 Turn = Literal["", "mirrored", "turned"]
 
 
-class Match(NamedTuple):
+class PairMatch(NamedTuple):
     """How alike two pictures are in their best alignment.
 
     `score` is a correlation of edges in [-1, 1]; copies reach 0.9 and more. `kind` says how the one must be changed to
@@ -48,7 +57,7 @@ class Match(NamedTuple):
     kind: Literal["cropped", "turned", "mirrored", "edited"]
 
 
-class Look:
+class EdgeImage:
     """What is compared of one picture.
 
     Args:
@@ -64,17 +73,17 @@ class Look:
         return min(self.gray.shape) < LEAST_SIDE or float(_edges(self.gray).std()) < LEAST_DETAIL
 
     @cached_property
-    def coarse(self) -> Coarse:
+    def coarse(self) -> CoarseImage:
         """The edges at 32 pixels."""
-        small = scaled(self.gray, COARSE / max(self.gray.shape))
+        small = scaled_down(self.gray, COARSE / max(self.gray.shape))
         edges = small - cv2.GaussianBlur(small, (0, 0), 2.5)
         spread = np.sqrt(
             cv2.GaussianBlur(edges**2, (0, 0), 4.0)
         )  # evened out, or bright writing would outweigh the rest
-        return Coarse(np.asarray(edges / (spread + 0.5 * edges.std() + 1e-3), np.float32))
+        return CoarseImage(np.asarray(edges / (spread + 0.5 * edges.std() + 1e-3), np.float32))
 
 
-def match(first: Look, second: Look) -> Match | None:
+def verify_pair(first: EdgeImage, second: EdgeImage) -> PairMatch | None:
     """Compare two pictures in their best alignment; None where they are plain, or nothing like each other.
 
     Found are frames of at least a quarter of the other picture, upright or mirrored, and whole pictures turned by 90
@@ -82,19 +91,19 @@ def match(first: Look, second: Look) -> Match | None:
     """
     if first.is_plain or second.is_plain:
         return None
-    best = place(first.coarse, second.coarse)
+    best = register(first.coarse, second.coarse)
     if best.score < LEAST_COARSE:
         return None
     score = _aligned(first, second, best) if best.inside else _aligned(second, first, best)
     cropped = max(best.size) < COARSE * (1 + SCALES[0]) / 2
-    return Match(score, "cropped" if cropped else ("edited", "mirrored", "turned")[min(best.turn, 2)])
+    return PairMatch(score, "cropped" if cropped else ("edited", "mirrored", "turned")[min(best.turn, 2)])
 
 
-def _aligned(around: Look, part: Look, best: Place) -> float:
+def _aligned(around: EdgeImage, part: EdgeImage, best: Placement) -> float:
     """Return how well the part lies on the picture around it, once it is moved and bent a little to fit."""
     scale = np.array(around.gray.shape[::-1]) / np.array(around.coarse.shape[::-1])
     width, height = (max(LEAST_SIDE, round(side * by)) for side, by in zip(best.size, scale, strict=True))
-    upright = turned(part.gray, best.turn)
+    upright = flipped(part.gray, best.turn)
     shrinks = width * height < upright.size
     laid = cv2.resize(upright, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     ground, laid = _edges(around.gray), _edges(laid)

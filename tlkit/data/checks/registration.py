@@ -32,7 +32,7 @@ SHAPES = 256
 _NUMBER, _TOP, _LEFT = np.indices((len(SCALES), COARSE, COARSE)).reshape(3, -1)
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     """Where the small picture lies in the large one.
 
     `score` is their correlation there; `turn` is one of the eight ways of `turned`; `corner` (left, top) and `size`
@@ -47,7 +47,7 @@ class Place(NamedTuple):
     size: tuple[int, int]
 
 
-class Coarse:
+class CoarseImage:
     """A picture at 32 pixels, with what is needed again and again to lay it on others.
 
     Args:
@@ -61,7 +61,7 @@ class Coarse:
     @cached_property
     def flips(self) -> Floats:
         """The picture with mean 0 and length 1, in the first four ways of `turned`, shape (4, H * W)."""
-        return np.stack([turned(_standard(self.pixels), turn).ravel() for turn in range(4)])
+        return np.stack([flipped(_standard(self.pixels), turn).ravel() for turn in range(4)])
 
     @cached_property
     def fields(self) -> Spectra:
@@ -71,7 +71,7 @@ class Coarse:
     @cached_property
     def frames(self) -> Spectra:
         """Conjugate spectra (32, S, 17) of the picture scaled down to each of the frames, with mean 0 and length 1."""
-        return _spectra([_standard(scaled(self.pixels, scale)) for scale in SCALES]).conj()
+        return _spectra([_standard(scaled_down(self.pixels, scale)) for scale in SCALES]).conj()
 
     @cached_property
     def sums(self) -> Doubles:
@@ -83,7 +83,7 @@ class Coarse:
         return summed.reshape(2, -1)
 
 
-def place(first: Coarse, second: Coarse) -> Place:
+def register(first: CoarseImage, second: CoarseImage) -> Placement:
     """Return the best of all places: of the second on the whole first in eight ways, or of a frame of either."""
     best = _whole(first, second)
     for inside, (around, part) in enumerate(((second, first), (first, second))):
@@ -94,11 +94,11 @@ def place(first: Coarse, second: Coarse) -> Place:
         mirrored, at = divmod(int(scores.argmax()), len(windows.area))
         if scores[mirrored, at] > best.score:
             top, left, height, width = windows.boxes[:, at].tolist()
-            best = Place(float(scores[mirrored, at]), bool(inside), mirrored, (left, top), (width, height))
+            best = Placement(float(scores[mirrored, at]), bool(inside), mirrored, (left, top), (width, height))
     return best
 
 
-def turned(pixels: Floats, turn: int) -> Floats:
+def flipped(pixels: Floats, turn: int) -> Floats:
     """Return one of the eight ways to see a picture: bit 0 mirrors, bit 1 stands on its head, bit 2 transposes."""
     if turn & 1:
         pixels = pixels[:, ::-1]
@@ -107,7 +107,7 @@ def turned(pixels: Floats, turn: int) -> Floats:
     return np.ascontiguousarray(pixels.T if turn & 4 else pixels)
 
 
-def scaled(pixels: Floats, scale: float) -> Floats:
+def scaled_down(pixels: Floats, scale: float) -> Floats:
     """Return a picture made smaller."""
     height, width = _scaled_shape(pixels.shape, scale)
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.float32)
@@ -117,18 +117,18 @@ def _scaled_shape(shape: tuple[int, ...], scale: float) -> tuple[int, int]:
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def _whole(first: Coarse, second: Coarse) -> Place:
+def _whole(first: CoarseImage, second: CoarseImage) -> Placement:
     """Return the best way to lay the whole second picture on the whole first, stretched to its shape.
 
     Turning the one picture is as good as turning the other, so that the second is stretched twice, not eight times.
     """
     height, width = first.shape
     scores = []
-    for pixels, flips in ((second.pixels, (0, 1, 2, 3)), (turned(second.pixels, 4), (0, 2, 1, 3))):
+    for pixels, flips in ((second.pixels, (0, 1, 2, 3)), (flipped(second.pixels, 4), (0, 2, 1, 3))):
         laid = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
         scores += (first.flips @ _standard(laid).ravel())[list(flips)].tolist()
     turn = int(np.argmax(scores))
-    return Place(scores[turn], True, turn, (0, 0), (width, height))
+    return Placement(scores[turn], True, turn, (0, 0), (width, height))
 
 
 class _Windows(NamedTuple):
@@ -164,7 +164,7 @@ def _windows(around: tuple[int, int], part: tuple[int, int]) -> _Windows:
     )
 
 
-def _scores(around: Coarse, part: Coarse, windows: _Windows) -> Doubles:
+def _scores(around: CoarseImage, part: CoarseImage, windows: _Windows) -> Doubles:
     """Return the correlations (2, P) of the windows of one picture with the frames of the other, as they are, mirrored.
 
     A field of 32 x 32 holds all of a picture, so that no window wraps round. A mirrored frame lies in a picture where

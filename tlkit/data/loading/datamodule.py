@@ -22,7 +22,7 @@ from tlkit.data.loading.dataset import ImageDataset, ImageLoader, create_loader
 from tlkit.data.loading.sampler import left_out
 from tlkit.data.num_workers import choose_num_workers
 from tlkit.data.sources.source import Root
-from tlkit.data.sources.tar_stream import ShardStream
+from tlkit.data.sources.tar_stream import TarStream
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.errors import DataError
 from tlkit.lightning import pl
@@ -152,12 +152,12 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._balanced = sampling == "balanced"
         self._balance: npt.NDArray[np.int64] | None = None
         self._buffer = shuffle_buffer
-        self._stream: ShardStream | None = None
+        self._stream: TarStream | None = None
         self._max_pixels = max_pixels
         self._rank, self._processes = rank, processes
         self._progress = progress
         self._given = root if isinstance(root, LoadedDataset) else None
-        self._gathered: LoadedDataset | None = None
+        self._dataset: LoadedDataset | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Scan, check and split the images; a second call does nothing.
@@ -165,15 +165,15 @@ class ImageFolderDataModule(pl.LightningDataModule):
         Raises:
             DataError: the folder, the metadata or the shares cannot be used.
         """
-        if self._gathered is not None:
+        if self._dataset is not None:
             return
-        self._gathered = self._given or self._source.gather(progress=self._progress)
+        self._dataset = self._given or self._source.load(progress=self._progress)
         if self._buffer is not None:
-            self._stream = self._open_stream(self._gathered.samples.split("train"), self._buffer)
+            self._stream = self._open_stream(self._dataset.samples.split("train"), self._buffer)
 
-    def _open_stream(self, train: Samples, buffer: int) -> ShardStream:
+    def _open_stream(self, train: Samples, buffer: int) -> TarStream:
         """Return the training images as their shards hold them."""
-        stream = ShardStream.of(train, buffer=buffer)
+        stream = TarStream.of(train, buffer=buffer)
         logger.info(
             "%d shards are read front to back, in another order every epoch; images are shuffled within %d.",
             len(stream.tars),
@@ -185,14 +185,14 @@ class ImageFolderDataModule(pl.LightningDataModule):
     @property
     def samples(self) -> Samples:
         """The readable images of all splits, with labels, splits, digests and groups."""
-        return self.gathered.samples
+        return self.dataset.samples
 
     @property
-    def gathered(self) -> LoadedDataset:
+    def dataset(self) -> LoadedDataset:
         """The images of all splits, with what was found out about them."""
         self.setup()
-        assert self._gathered is not None
-        return self._gathered
+        assert self._dataset is not None
+        return self._dataset
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -202,7 +202,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
     @property
     def checked(self) -> CheckedImages | None:
         """What the check of all images found: those set aside, with reasons, and the odd ones; None without a check."""
-        return self.gathered.checked
+        return self.dataset.checked
 
     @property
     def excluded(self) -> tuple[tuple[str, str], ...]:
@@ -212,7 +212,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
     @property
     def leaks(self) -> Leaks | None:
         """The images of val and test that are in training as well, before any were dropped; None without a check."""
-        return self.gathered.leaks
+        return self.dataset.leaks
 
     @property
     def steps_per_epoch(self) -> int:
@@ -230,7 +230,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._balance = codes
 
     @property
-    def stream_of_train(self) -> ShardStream | None:
+    def stream_of_train(self) -> TarStream | None:
         """The training images in their shards, where these are read front to back; else None."""
         self.setup()
         return self._stream

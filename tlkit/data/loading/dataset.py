@@ -20,11 +20,11 @@ from torch.utils.data import DataLoader, Dataset
 from tlkit.data.augment.transforms import Transform, sample_id_of
 from tlkit.data.decode.decoding import MAX_PIXELS, UnreadableImageError, open_rgb
 from tlkit.data.loading.batch import Batch, Failure, Item, collate
-from tlkit.data.loading.prefetch import ahead
+from tlkit.data.loading.prefetch import prefetch
 from tlkit.data.loading.sampler import EpochSampler, part_of_epoch, part_of_table
 from tlkit.data.loading.shared_paths import PathTable
 from tlkit.data.num_workers import available_cores
-from tlkit.data.sources.tar_stream import ReadAhead, ShardStream
+from tlkit.data.sources.tar_stream import ReadAhead, TarStream
 from tlkit.errors import DataError
 from tlkit.samples import PATH, Samples
 
@@ -62,7 +62,7 @@ class ImageDataset(Dataset[Item | Failure]):
         transform: Transform,
         max_pixels: int = MAX_PIXELS,
         seed: int = 0,
-        stream: ShardStream | None = None,
+        stream: TarStream | None = None,
         quiet: bool = False,
     ) -> None:
         self.transform = transform
@@ -165,7 +165,7 @@ class ImageLoader(DataLoader[Any]):
             self._position = self.sampler.epoch, self.sampler.seen // self.batch_size
         batches: Iterator[Any] = super().__iter__()
         if self.num_workers == 0 and isinstance(self.dataset, ImageDataset) and self.dataset.threads == 1:
-            batches = ahead(batches)  # several threads take all cores, which the network then has to itself
+            batches = prefetch(batches)  # several threads take all cores, which the network then has to itself
         for batch in batches:
             self._position = self._position[0], self._position[1] + 1
             if isinstance(batch, DataError):

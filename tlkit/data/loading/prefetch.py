@@ -14,7 +14,7 @@ class _End:
     pass
 
 
-def ahead(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
+def prefetch(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
     """Yield the items in their order, made by another thread that stays up to `depth` of them ahead.
 
     An error in the making is raised where its item would have come. Nothing more is made once the loop is left.

@@ -117,7 +117,7 @@ def survey_images(root: Root) -> Survey:
     )
 
 
-def name_of(root: Root) -> str:
+def source_name(root: Root) -> str:
     """Return what was given as the source of images, in words."""
     return ", ".join(str(one) for one in _roots(root))
 
@@ -137,7 +137,7 @@ def _read(
         samples = read_manifest(manifest, root=roots[0] if roots else None, columns=columns)
         logger.info("%s lists %d images below %s.", manifest, len(samples), samples.root)
         return samples, str(manifest)
-    return (scan_folder(roots[0]) if len(roots) == 1 else _merge_folders(roots)), name_of(roots)
+    return (scan_folder(roots[0]) if len(roots) == 1 else _merge_folders(roots)), source_name(roots)
 
 
 def _parts(
@@ -199,7 +199,7 @@ def _survey_folders(roots: Sequence[Path]) -> Survey:
         for field in fields(Ignored):
             getattr(ignored, field.name).extend(f"{root}/{item}" for item in getattr(part.ignored, field.name))
     problems = tuple(problem for part in parts for problem in part.problems)
-    return Survey(samples, ignored, problems or _why_not_trainable(samples, name_of(roots)))
+    return Survey(samples, ignored, problems or _why_not_trainable(samples, source_name(roots)))
 
 
 def _why_not_trainable(samples: Samples, where: str) -> tuple[str, ...]:

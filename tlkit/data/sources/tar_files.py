@@ -34,7 +34,7 @@ ENTRY = np.dtype([("name", "<u8"), ("offset", "<i8"), ("size", "<i8")])
 MOST_INDICES = 4096
 
 
-class Member(NamedTuple):
+class TarMember(NamedTuple):
     """A regular file in a tar: its name, the offset of its first byte, and its size in bytes."""
 
     name: str
@@ -42,14 +42,14 @@ class Member(NamedTuple):
     size: int
 
 
-def list_members(path: str | Path) -> tuple[list[Member], list[str]]:
+def list_members(path: str | Path) -> tuple[list[TarMember], list[str]]:
     """Return the regular files of a tar in order, and what was passed over, each with the reason.
 
     Raises:
         DataError: the file is missing, compressed, damaged, cut short, or has two members of one name.
     """
     path = Path(path)
-    found: dict[str, Member] = {}
+    found: dict[str, TarMember] = {}
     passed: list[str] = []
     twice: list[str] = []
     for info in _headers(path):
@@ -60,7 +60,7 @@ def list_members(path: str | Path) -> tuple[list[Member], list[str]]:
             name = str(PurePosixPath(info.name))
             if name in found:
                 twice.append(name)
-            found[name] = Member(name, info.offset_data, info.size)
+            found[name] = TarMember(name, info.offset_data, info.size)
     size = path.stat().st_size
     cut = [member.name for member in found.values() if member.offset + member.size > size]
     if cut:

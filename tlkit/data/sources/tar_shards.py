@@ -19,7 +19,7 @@ import pandas as pd
 
 from tlkit.data.decode.formats import EXTENSIONS
 from tlkit.data.sources.folder import SPLIT_ALIASES
-from tlkit.data.sources.tar_files import Member, list_members
+from tlkit.data.sources.tar_files import TarMember, list_members
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
@@ -203,9 +203,9 @@ def _expand(pattern: str) -> Iterator[str]:
         yield from _expand(pattern[: braces.start()] + word + pattern[braces.end() :])
 
 
-def _samples(members: Iterable[Member]) -> Iterator[dict[str, Member]]:
+def _samples(members: Iterable[TarMember]) -> Iterator[dict[str, TarMember]]:
     """Join the members of each sample, by extension; those without an extension are no part of any."""
-    by_key: dict[str, dict[str, Member]] = {}
+    by_key: dict[str, dict[str, TarMember]] = {}
     for member in members:
         match = KEY.match(member.name)
         if match:

@@ -23,7 +23,7 @@ STRETCH_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class ShardStream:
+class TarStream:
     """Images in the order in which shards hold them, to be shuffled within a buffer.
 
     Attributes:
@@ -39,7 +39,7 @@ class ShardStream:
     buffer: int
 
     @classmethod
-    def of(cls, samples: Samples, *, buffer: int) -> ShardStream:
+    def of(cls, samples: Samples, *, buffer: int) -> TarStream:
         """Find the images in their shards, by the index of these; no pixel is read.
 
         Raises:
@@ -84,9 +84,9 @@ class ShardStream:
         """Return the order of an epoch, shape (n,): a permutation of 0…n-1 (see `buffered_order`)."""
         return buffered_order(self.shard, self.offset, buffer=self.buffer, seed=seed, epoch=epoch)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> ShardStream:
+    def take(self, rows: npt.NDArray[np.int64]) -> TarStream:
         """Return the stream of some of the images."""
-        return ShardStream(self.tars, self.shard[rows], self.offset[rows], self.buffer)
+        return TarStream(self.tars, self.shard[rows], self.offset[rows], self.buffer)
 
     def warn_of_sorted(self, targets: npt.NDArray[np.int64]) -> None:
         """Warn where images that lie together are of fewer classes than a whole shuffle would bring together.
@@ -122,7 +122,7 @@ class ReadAhead:
         stream: where the images lie.
     """
 
-    def __init__(self, stream: ShardStream) -> None:
+    def __init__(self, stream: TarStream) -> None:
         self._tars = stream.tars
         self._shard, self._offset = torch.tensor(stream.shard), torch.tensor(stream.offset)  # which workers share
         self._epoch = -1

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True)
-class GroupCounts:
+class GroupClassCounts:
     """How many images of which class each group has.
 
     Attributes:
@@ -36,7 +36,7 @@ class GroupCounts:
     @classmethod
     def of(
         cls, groups: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], *, ranks: Sequence[str], classes: int
-    ) -> GroupCounts:
+    ) -> GroupClassCounts:
         """Count images by group and class.
 
         Args:
@@ -66,7 +66,7 @@ class GroupCounts:
         return sorted(range(len(self.ranks)), key=lambda group: (-scale[group], self.ranks[group]))
 
 
-def hold_out_groups(groups: GroupCounts, *, share: float, stratify: bool) -> npt.NDArray[np.bool_]:
+def hold_out_groups(groups: GroupClassCounts, *, share: float, stratify: bool) -> npt.NDArray[np.bool_]:
     """Choose groups whose images make up a share of all, shape (G,): True = held out.
 
     The images held out are within the size of the largest group of `share`, unless a class would be left without
@@ -113,7 +113,7 @@ def hold_out_groups(groups: GroupCounts, *, share: float, stratify: bool) -> npt
     return held
 
 
-def _hold_out_one(groups: GroupCounts, held: npt.NDArray[np.bool_], kept: list[int]) -> None:
+def _hold_out_one(groups: GroupClassCounts, held: npt.NDArray[np.bool_], kept: list[int]) -> None:
     """Move the smallest group that every class can spare; none where there is no such group."""
     for group in sorted(range(len(held)), key=lambda one: (groups.sizes[one], groups.ranks[one])):
         here = zip(groups.classes[group], groups.counts[group], strict=True)
@@ -122,7 +122,7 @@ def _hold_out_one(groups: GroupCounts, held: npt.NDArray[np.bool_], kept: list[i
             return
 
 
-def fold_of_groups(groups: GroupCounts, *, folds: int) -> npt.NDArray[np.int64]:
+def fold_of_groups(groups: GroupClassCounts, *, folds: int) -> npt.NDArray[np.int64]:
     """Deal groups into folds, shape (G,), in 0…folds-1, so that classes spread evenly.
 
     Each group goes to the fold that has least of its classes, in shares of the classes' totals; among the folds that it

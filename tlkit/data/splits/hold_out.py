@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.data.splits.group_split import GroupCounts, fold_of_groups, hold_out_groups
+from tlkit.data.splits.group_split import GroupClassCounts, fold_of_groups, hold_out_groups
 from tlkit.data.splits.temporal_split import hold_out_latest, times_of
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
@@ -177,7 +177,7 @@ def _ranks(samples: Samples, rows: Rows, seed: int) -> npt.NDArray[np.object_]:
     return np.array([_rank(seed, path) for path in samples.table[PATH].iloc[rows]], dtype=object)
 
 
-def _groups(samples: Samples, rows: Rows, plan: SplitPlan) -> tuple[Rows, GroupCounts]:
+def _groups(samples: Samples, rows: Rows, plan: SplitPlan) -> tuple[Rows, GroupClassCounts]:
     """Return the group of each of these rows, and the groups' counts; a row without a value is a group by itself."""
     paths = samples.table[PATH].iloc[rows].to_numpy(dtype=object)
     if plan.group_by is None:
@@ -191,7 +191,9 @@ def _groups(samples: Samples, rows: Rows, plan: SplitPlan) -> tuple[Rows, GroupC
         names = [f"group {value}" if is_known else f"path {path}" for is_known, value, path in pairs]
     unique, codes = np.unique(np.array(names, dtype=object), return_inverse=True)
     ranks = [_rank(plan.seed, name) for name in unique]
-    groups = GroupCounts.of(codes.astype(np.int64), samples.targets[rows], ranks=ranks, classes=len(samples.classes))
+    groups = GroupClassCounts.of(
+        codes.astype(np.int64), samples.targets[rows], ranks=ranks, classes=len(samples.classes)
+    )
     return codes.astype(np.int64), groups
 
 

@@ -38,7 +38,7 @@ class LayerRow:
     trained: int
 
 
-def enter(network: Network, phase: Phase) -> tuple[nn.Module, ...]:
+def apply_phase(network: Network, phase: Phase) -> tuple[nn.Module, ...]:
     """Let exactly the phase's parameters have gradients; return the modules that must stay in evaluation mode.
 
     Turning gradients off is half of freezing: a normalisation layer in training mode still moves its running
@@ -83,7 +83,7 @@ def constant_tensors(network: Network, phases: Sequence[Phase]) -> frozenset[str
     constant = {name for name, _ in network.named_parameters() if not any(phase.rates.get(name) for phase in phases)}
     constant |= {name for name, _ in network.named_buffers()}
     for phase in phases:
-        resting = {module for outermost in enter(network, phase) for module in outermost.modules()}
+        resting = {module for outermost in apply_phase(network, phase) for module in outermost.modules()}
         for path, module in network.named_modules():
             if module not in resting:
                 constant -= {f"{path}.{name}" for name, _ in module.named_buffers(recurse=False)}

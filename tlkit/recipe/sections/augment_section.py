@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
-from tlkit.recipe.value_types import Wanted
+from tlkit.recipe.value_types import Expected
 
 Preset = Literal["none", "light", "medium", "heavy"]
 
@@ -20,7 +20,7 @@ class TransformSpec(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: Annotated[v.Text, Wanted("the name of an Albumentations transform, such as HorizontalFlip", text=True)] = (
+    name: Annotated[v.Text, Expected("the name of an Albumentations transform, such as HorizontalFlip", text=True)] = (
         Field(
             description="Class of the transform in Albumentations; every other key is an argument of it.",
             examples=["HorizontalFlip"],
@@ -46,7 +46,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise v.said(f"holds {value!r}. Use numbers, texts, lists and mappings as arguments.")
+    raise v.expectation(f"holds {value!r}. Use numbers, texts, lists and mappings as arguments.")
 
 
 class AugmentSection(Section):
@@ -57,5 +57,5 @@ class AugmentSection(Section):
     )
     transforms: Annotated[
         Annotated[tuple[TransformSpec, ...], Field(min_length=1)] | None,
-        Wanted("a list of transforms such as [{name: HorizontalFlip, p: 0.5}], or preset: none for no augmentation"),
+        Expected("a list of transforms such as [{name: HorizontalFlip, p: 0.5}], or preset: none for no augmentation"),
     ] = Field(None, description="Albumentations transforms in order, instead of `preset`; null = use the preset.")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tlkit.recipe.sections.contradiction import Contradiction
-from tlkit.recipe.sections.dependent_keys import unmet
+from tlkit.recipe.sections.dependent_keys import unmet_dependencies
 
 if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
@@ -19,7 +19,7 @@ def of_data(recipe: Recipe) -> Iterator[Contradiction]:
     if recipe.data.shuffle_buffer is not None:
         yield from _of_stream(recipe, recipe.data.shuffle_buffer)
     yield from _of_shares(recipe.data)
-    yield from unmet(recipe, "data.resize")
+    yield from unmet_dependencies(recipe, "data.resize")
     yield from _of_splits(recipe.data)
 
 

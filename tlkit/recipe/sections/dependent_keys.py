@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Need:
+class DependentKey:
     """A key that does something only while another key has one of some values.
 
     Attributes:
@@ -55,7 +55,7 @@ class Need:
         return name in keys.model_fields_set
 
 
-def unmet(recipe: Recipe, of: str) -> Iterator[Contradiction]:
+def unmet_dependencies(recipe: Recipe, of: str) -> Iterator[Contradiction]:
     """Yield a contradiction for every key of a recipe that is idle because of the value of the key `of`."""
     for need in NEEDS:
         if need.of == of and need.is_asked_for(recipe) and not need.is_met(recipe):
@@ -75,36 +75,36 @@ _WITH_MOMENTUM = ("sgd", "rmsprop")
 _HAS_NONE = "{seen}, but loss: {chosen} has none. Remove {key}, or use "
 
 NEEDS = (
-    Need(
+    DependentKey(
         "data.crop_pct",
         "data.resize",
         (None, "crop"),
         "{seen}, but resize: {chosen} cuts nothing. Remove {key}, or use resize: crop.",
         has_off=True,
     ),
-    Need(
+    DependentKey(
         "train.momentum",
         "train.optimizer",
         _WITH_MOMENTUM,
         "{seen}, but {chosen} has no momentum. Remove {key}, or use optimizer: " + " or ".join(_WITH_MOMENTUM) + ".",
     ),
-    Need(
+    DependentKey(
         "train.warmup_epochs",
         "train.schedule",
         tuple(schedule for schedule in get_args(Schedule) if schedule != "one_cycle"),
         "{seen}, but schedule: {chosen} has a warm-up of its own. Remove {key}, or use schedule: cosine.",
         has_off=True,
     ),
-    Need("train.focal_gamma", "train.loss", ("focal",), _HAS_NONE + "loss: focal."),
-    Need(
+    DependentKey("train.focal_gamma", "train.loss", ("focal",), _HAS_NONE + "loss: focal."),
+    DependentKey(
         "train.label_smoothing",
         "train.loss",
         tuple(loss for loss in get_args(Loss) if loss != "focal"),
         "{seen}, but loss: {chosen} knows one true class per image. Remove {key}, or use loss: cross_entropy.",
         has_off=True,
     ),
-    Need("train.group_dro_step", "train.loss", ("group_dro",), _HAS_NONE + "loss: group_dro."),
-    Need(
+    DependentKey("train.group_dro_step", "train.loss", ("group_dro",), _HAS_NONE + "loss: group_dro."),
+    DependentKey(
         "model.drop_rate",
         "strategy.head",
         ("linear",),
@@ -112,7 +112,7 @@ NEEDS = (
         has_off=True,
     ),
     *(
-        Need(
+        DependentKey(
             f"train.{name}",
             "strategy.head",
             ("linear",),

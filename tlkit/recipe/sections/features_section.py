@@ -9,13 +9,13 @@ from pydantic import Field
 from tlkit.choices import EngineName
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
-from tlkit.recipe.value_types import Wanted
+from tlkit.recipe.value_types import Expected
 
 
 class FeaturesSection(Section):
     """How the features of a frozen backbone are made and kept."""
 
-    cache: Annotated[Literal["auto", "never"], Wanted("auto or never")] = Field(
+    cache: Annotated[Literal["auto", "never"], Expected("auto or never")] = Field(
         "auto",
         description="auto = train a frozen backbone's classifier on cached features where no augmentation asks for new "
         "pixels every epoch; never = run the backbone every epoch.",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tlkit.recipe.sections.contradiction import Contradiction
-from tlkit.recipe.sections.dependent_keys import unmet
+from tlkit.recipe.sections.dependent_keys import unmet_dependencies
 
 if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def of_loss(recipe: Recipe) -> Iterator[Contradiction]:
     """Yield what the loss does not go with, and cures for rare classes that are too many together."""
     train = recipe.train
-    yield from unmet(recipe, "train.loss")
+    yield from unmet_dependencies(recipe, "train.loss")
     beside_groups = {
         "class_weights": (train.class_weights != "none", "weights each crossing of class and group itself"),
         "logit_adjustment": (train.logit_adjustment > 0, "weights each crossing of class and group itself"),

@@ -8,13 +8,13 @@ from pydantic import Field
 
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
-from tlkit.recipe.value_types import Wanted
+from tlkit.recipe.value_types import Expected
 
 
 class ModelSection(Section):
     """The pretrained backbone."""
 
-    name: Annotated[v.Text, Wanted("the name of a timm model, such as resnet18", text=True)] = Field(
+    name: Annotated[v.Text, Expected("the name of a timm model, such as resnet18", text=True)] = Field(
         description="Model of timm, such as resnet18 or tf_efficientnet_lite0; `tlkit models` lists them.",
         examples=["resnet18"],
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.recipe.sections.contradiction import Contradiction
-from tlkit.recipe.sections.dependent_keys import unmet
+from tlkit.recipe.sections.dependent_keys import unmet_dependencies
 
 if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
@@ -63,7 +63,7 @@ def of_head(recipe: Recipe) -> Iterator[Contradiction]:
             ("features.cache", "strategy.head"),
             f"features.cache is never, but head: {head} is fitted to features. Use features.cache: auto, or head: linear.",
         )
-    yield from unmet(recipe, "strategy.head")
+    yield from unmet_dependencies(recipe, "strategy.head")
     if recipe.train.class_weights != "none" and head in HEADS_WITHOUT_CLASS_WEIGHTS:
         yield Contradiction(
             ("train.class_weights", "strategy.head"),

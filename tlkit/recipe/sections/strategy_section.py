@@ -9,11 +9,11 @@ from pydantic import ConfigDict, Field
 from tlkit.choices import HeadWord
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
-from tlkit.recipe.value_types import Wanted
+from tlkit.recipe.value_types import Expected
 
 Kind = Literal["frozen", "full", "lp_ft", "gradual", "last_n", "norm_only", "bias_only", "lora"]
 
-KINDS = Wanted("frozen, full, lp_ft, gradual, last_n, norm_only, bias_only or lora")
+KINDS = Expected("frozen, full, lp_ft, gradual, last_n, norm_only, bias_only or lora")
 NEEDS_KIND = ConfigDict(json_schema_extra={"required": ["kind"]})
 BACKBONE_RATE = "The backbone's learning rate as a share of train.learning_rate, above 0 and up to 1."
 LAYER_DECAY = (

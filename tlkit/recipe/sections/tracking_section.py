@@ -9,7 +9,7 @@ from pydantic import Field
 from tlkit.choices import TrackerKind, TrackerMode
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
-from tlkit.recipe.value_types import Wanted
+from tlkit.recipe.value_types import Expected
 
 
 class TrackingSection(Section):
@@ -17,13 +17,13 @@ class TrackingSection(Section):
 
     kind: TrackerKind = Field("none", description="none, or wandb for Weights & Biases.")
     mode: TrackerMode = Field("auto", description="W&B mode; auto = online where logged in, else offline.")
-    project: Annotated[v.Text, Wanted("the name of a W&B project", text=True)] = Field(
+    project: Annotated[v.Text, Expected("the name of a W&B project", text=True)] = Field(
         "tlkit", description="W&B project."
     )
-    entity: Annotated[v.OptionalText, Wanted("a W&B user or team, or null for your own", text=True)] = Field(
+    entity: Annotated[v.OptionalText, Expected("a W&B user or team, or null for your own", text=True)] = Field(
         None, description="W&B user or team; null = the logged-in user's own."
     )
-    tags: Annotated[v.Names, Wanted("a list of tags, such as [baseline, frozen]")] = Field(
+    tags: Annotated[v.Names, Expected("a list of tags, such as [baseline, frozen]")] = Field(
         (), description="W&B tags of the run."
     )
     log_model: v.Switch = Field(True, description="Store the finished model as a W&B artifact.")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tlkit.recipe.sections.contradiction import Contradiction
-from tlkit.recipe.sections.dependent_keys import unmet
+from tlkit.recipe.sections.dependent_keys import unmet_dependencies
 from tlkit.recipe.sections.loss_checks import of_loss
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def of_train(recipe: Recipe) -> Iterator[Contradiction]:
     """Yield what contradicts itself about training."""
     train = recipe.train
-    yield from unmet(recipe, "train.optimizer")
-    yield from unmet(recipe, "train.schedule")
+    yield from unmet_dependencies(recipe, "train.optimizer")
+    yield from unmet_dependencies(recipe, "train.schedule")
     if train.schedule != "one_cycle" and train.warmup_epochs >= train.epochs:
         yield Contradiction(
             ("train.warmup_epochs", "train.epochs"),

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
-from tlkit.recipe.value_types import Wanted
+from tlkit.recipe.value_types import Expected
 
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule = Literal["cosine", "one_cycle", "constant"]
@@ -46,7 +46,7 @@ class TrainSection(Section):
     label_smoothing: v.BelowOne = Field(0.0, description="Share of each target spread over all classes, 0 to below 1.")
     class_weights: Annotated[
         Literal["none", "balanced"] | Annotated[Mapping[str, v.Positive], Field(min_length=1)],
-        Wanted("none, balanced, or a weight above 0 for each class, such as {ants: 1.0, bees: 2.0}"),
+        Expected("none, balanced, or a weight above 0 for each class, such as {ants: 1.0, bees: 2.0}"),
     ] = Field(
         "none",
         description="Weight of each class in the loss: none, balanced (inverse to its training images) or a number "
@@ -79,15 +79,15 @@ class TrainSection(Section):
     mixup_off_epochs: v.Whole = Field(
         0, description="Last epochs that go without mixup and cutmix, at least 0 and below `epochs`."
     )
-    ema_decay: Annotated[v.Inside | None, Wanted("a number between 0 and 1, such as 0.999, or null for no average")] = (
-        Field(
-            None,
-            description="Decay per step of a moving average of the weights, which is evaluated and stored instead of "
-            "them, between 0 and 1; null = no average.",
-        )
+    ema_decay: Annotated[
+        v.Inside | None, Expected("a number between 0 and 1, such as 0.999, or null for no average")
+    ] = Field(
+        None,
+        description="Decay per step of a moving average of the weights, which is evaluated and stored instead of "
+        "them, between 0 and 1; null = no average.",
     )
     model_soup_size: Annotated[
-        v.Parts | None, Wanted("a whole number from 2 to 50, or null for the best epoch alone")
+        v.Parts | None, Expected("a whole number from 2 to 50, or null for the best epoch alone")
     ] = Field(
         None,
         description="Best epochs to keep and, at the end, to average as far as validation gains by it (greedy soup), 2 "
@@ -96,11 +96,11 @@ class TrainSection(Section):
     accumulate_grad_batches: v.Count = Field(
         1, description="Batches whose gradients make one step, at least 1; a step then sees so many times batch_size."
     )
-    gradient_clip_val: Annotated[v.Positive | None, Wanted("a number above 0, or null for no clipping")] = Field(
+    gradient_clip_val: Annotated[v.Positive | None, Expected("a number above 0, or null for no clipping")] = Field(
         1.0, description="Largest norm of the gradient, above 0; null = no clipping."
     )
     early_stopping: Annotated[
-        EarlyStopping | None, Wanted("null for none, or keys such as {monitor: val_loss, patience: 5}")
+        EarlyStopping | None, Expected("null for none, or keys such as {monitor: val_loss, patience: 5}")
     ] = Field(None, description="When to stop before the last epoch; null = never.")
     monitor: Monitor = Field(
         "val_loss",
@@ -108,7 +108,7 @@ class TrainSection(Section):
         "worst group by `audit.by`, crossed, which has `audit.min_group_size` images.",
     )
     checkpoint_every: Annotated[
-        v.Count | None, Wanted("a whole number of steps of at least 1, or null for the end of epochs only")
+        v.Count | None, Expected("a whole number of steps of at least 1, or null for the end of epochs only")
     ] = Field(
         None,
         description="Steps after which a checkpoint is written, beside those at the end of every epoch, so that a long "
@@ -128,7 +128,7 @@ class TrainSection(Section):
         "minute or more.",
     )
     device: Device = Field("auto", description="Where to train; auto = cuda or mps where there is one, else cpu.")
-    devices: Annotated[Literal["auto"] | v.Count, Wanted("auto, or a whole number of at least 1")] = Field(
+    devices: Annotated[Literal["auto"] | v.Count, Expected("auto, or a whole number of at least 1")] = Field(
         1,
         description="Processes on each machine that train together, each on a GPU of its own (or on the CPU) with "
         "batch_size images a step; auto = one per GPU.",
