@@ -50,7 +50,7 @@ def plan(
     from tlkit.training.plan import plan_tables
     from tlkit.training.prepare import prepare
 
-    tables = plan_tables(prepare(read, gathered=gathered))
+    tables = plan_tables(prepare(read, dataset=gathered))
     if json:
         print_json({"tables": to_json(tables)})
         return
@@ -94,7 +94,7 @@ def tune(
     from tlkit.training.tune import find_batch_size, find_learning_rate
 
     keep_freed_memory()
-    prepared = prepare(read, gathered=gathered)
+    prepared = prepare(read, dataset=gathered)
     if what == "lr":
         sweep = find_learning_rate(prepared, steps=steps)
         tables, values = sweep.tables(), sweep.to_dict()
