@@ -50,9 +50,7 @@ def test_better_head_wins_where_the_images_can_tell():
 def test_what_was_not_tried_is_said_with_the_way_to_have_it(make_features):
     x, y, names = make_features(n=40, classes=2)
     choice = choose_head(x, y, classes=names, kinds=("ridge", "lda"))
-    assert choice.sentence().endswith(
-        "Not tried, for their time: random_forest, gradient_boosting; name one as strategy.head to have it."
-    )
+    assert says(choice.sentence(), "random_forest", "gradient_boosting", "strategy.head")
     with_forest = choose_head(x, y, classes=names, kinds=("ridge", "random_forest"))
     assert says(with_forest.sentence(), "gradient_boosting", "tried", "time")
 
