@@ -172,7 +172,7 @@ def audit() -> dict[str, Any]:
         "profiles": plain(audit_groups(first, by="tone", draws=100).profiles),
         "cuts": audited(by=["age:quantiles=4", "size:order=small,medium,large,huge", "tags:separator=;"], max_order=1),
         "edges": audited(by="age:bins=30,60", tolerance=0.1, confidence=0.9, alpha=0.1, guaranteed=True),
-        "criteria": audited(by="sex", criteria=("equalised_odds", "demographic_parity", "four_fifths"), positive="cat"),
+        "criteria": audited(by="sex", criteria=("equalized_odds", "demographic_parity", "four_fifths"), positive="cat"),
         "each_class": audited(by="tone", metrics=("recall", "precision"), min_group_size=60, tolerance=0.02),
         "clusters": audited(by="tone", cluster_by="site", tolerance=0.2),
         "pairs": audited(by="tone", pair_by="scene", tolerance=0.02, alpha=0.2),
