@@ -55,10 +55,9 @@ def test_the_readme_names_every_verb_and_every_section_of_a_recipe():
 
 
 def test_every_command_option_key_and_name_of_the_features_exists():
-    from tlkit.recipe.keys import all_keys
-
     import tlkit
     from tlkit.cli.app import app
+    from tlkit.recipe.unknown_keys import all_keys
 
     text = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
     quoted = re.findall(r"`([^`]+)`", text)
