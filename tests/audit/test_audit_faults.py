@@ -5,7 +5,7 @@ than the one shown (also test_known_bench.py) · 4 counts filed under the wrong 
 test_group_accuracy.py) · 5 certainty from one image · 6 no word on what could have been seen · 7 gaps that are class
 mix, and matched images · 8 multi-class, intervals, corrections together · 9 speed: the same numbers
 (test_known_bench.py), in how long (benchmarks/audit_speed.py) · 10 repair from cached features (in
-tests/pipeline/questions/test_repair.py). Where another library's wrong number can be had, the test holds that library
+tests/analysis/test_repair.py). Where another library's wrong number can be had, the test holds that library
 to it.
 """
 

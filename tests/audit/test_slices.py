@@ -19,7 +19,7 @@ from tlkit.audit.slices.shortcuts import FOLDS, _hits
 from tlkit.audit.slices.slice_conditions import Condition, conditions_of
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.audit.slices.slice_search import search_slices, slice_mask
-from tlkit.audit.slices.slice_search import shortcuts as shortcut
+from tlkit.audit.slices import shortcuts as shortcut
 from tlkit.audit.slices.split_half import first_half, units_of
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions

@@ -19,7 +19,7 @@ from tlkit.data.augment.transforms import build_transform
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler, buffered_order, part_of_epoch
-from tlkit.data.sources.source import tar_stream as stream_module
+from tlkit.data.sources import tar_stream as stream_module
 from tlkit.data.sources.tar_shards import read_shards
 from tlkit.data.sources.tar_stream import TarStream
 from tlkit.errors import DataError
