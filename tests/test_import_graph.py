@@ -13,26 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "tlkit"
 
-CIRCLES: set[frozenset[str]] = {
-    frozenset({"tlkit.audit.slices.slice_report", "tlkit.audit.slice_words"}),
-    frozenset({"tlkit.tracking.tracker", "tlkit.tracking.wandb_tracker"}),
-    frozenset(f"tlkit.pipeline.judging.{name}" for name in ("compare", "gate", "judge", "pages")),
-    frozenset(
-        f"tlkit.audit.{name}"
-        for name in (
-            "comparison",
-            "comparison_words",
-            "explain_words",
-            "explanation",
-            "export",
-            "page",
-            "published",
-            "result",
-            "summary",
-            "words",
-        )
-    ),
-}
+CIRCLES: set[frozenset[str]] = set()
 """Groups of modules that import each other and are still to be taken apart; no other group may be there."""
 UPWARD: set[tuple[str, str]] = set()
 """Imports of a higher layer (importer, imported) that are still to be turned round."""

@@ -185,7 +185,7 @@ def test_missing_values_are_tested_against_errors():
     theirs = stats.chi2_contingency([[190, 10], [80, 20]], correction=False)
     assert (facts.missing, facts.missing_test) == (100, "chi-square")
     assert facts.missing_p == pytest.approx(theirs.pvalue)
-    assert any("g is missing for 100 images" in line for line in audit.headline())
+    assert any("g is missing for 100 images" in line for line in audit.tables()[0].notes)
     assert audit_groups(predictions_of(wrong, g=["a", "b"] * 150), by="g").columns[0].missing_p is None
 
 
@@ -207,7 +207,7 @@ def test_the_log_says_how_a_column_was_taken(caplog):
         audit = audit_groups(predictions_of([0] * 400, age=ages), by="age")
     assert "Audit by age: continuous, 4 groups of about equal size." in caplog.text
     assert all(row.name.startswith("[") for row in audit.group_table("age").rows)
-    assert "age is continuous: 4 groups of about equal size." in audit.headline()
+    assert "age is continuous: 4 groups of about equal size." in audit.tables()[0].notes
 
 
 def test_a_value_that_fills_the_lowest_groups_is_a_group_of_its_own():

@@ -18,6 +18,7 @@ from tlkit.audit.rates import METRICS
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
 from tlkit.recipe.gates_file import load_gates
+from tlkit.tables import format_estimate
 
 
 @pytest.fixture
@@ -385,8 +386,10 @@ def test_junit_counts_failures_and_errors_and_survives_any_name(gates):
 def test_markdown_keeps_names_in_their_cells(gates):
     report = judge_gates(counted(**{"a|b": (950, 1000), "<script>": (960, 1000)}), gates(TOLERANCE))
     text = report.to_markdown()
-    assert text.startswith("## Gates: ✓ PASS\n\n2 passed, 0 failed, 0 cannot be decided; 2,000 labelled images, ")
-    assert "| g | a\\|b | 1000 |" in text
+    assert text.splitlines()[0].startswith("**Gates of ")
+    assert text.splitlines()[0].endswith("✓ PASS**")
+    assert "2 passed, 0 failed, 0 cannot be decided; 2,000 labelled images." in text
+    assert "| g | a\\|b | 1,000 |" in text
     assert "<script>" not in text
     assert "<script>" not in report._repr_html_()
 
@@ -398,10 +401,12 @@ def test_a_report_goes_to_json_and_back(gates):
         GateReport.from_dict({**report.to_dict(), "version": 99})
 
 
-def test_sentences_name_the_line_the_group_and_what_was_found(gates):
+def test_the_table_names_the_line_the_group_and_what_was_found(gates):
     report = judge_gates(counted(a=(95, 100), b=(60, 100)), gates(FLOOR))
-    first, last = report.sentences()
-    assert first.endswith(
-        "gates.yaml:3  FAIL for g b: accuracy at least 0.8; found 0.600 [0.502, 0.691], n = 100, p < 0.001 (Holm)."
-    )
-    assert last.endswith("gates.yaml: FAIL; 1 passed, 1 failed, 0 cannot be decided.")
+    (table,) = report.tables()
+    row = dict(zip((column.name for column in table.columns), table.rows[1], strict=True))
+    assert row["where"].endswith("gates.yaml:3")
+    assert (row["gate"], row["by"], row["group"], row["n"]) == ("accuracy at least 0.8", "g", "b", 100)
+    assert (format_estimate(row["rate"]), row["difference"]) == ("0.600 [0.502, 0.691]", None)
+    assert (row["p_holm"] < 0.001, row["verdict"]) == (True, "FAIL")
+    assert table.notes[0].startswith("1 passed, 1 failed, 0 cannot be decided")

@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from messages import saying, says
+from messages import saying
 from scipy.stats import binom, fisher_exact
 from sklearn.linear_model import RidgeClassifier
 
 from tlkit.audit.options import AuditOptions
+from tlkit.audit.slices import shortcuts as shortcut
 from tlkit.audit.slices.shortcuts import FOLDS, _hits
 from tlkit.audit.slices.slice_conditions import Condition, conditions_of
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.audit.slices.slice_search import search_slices, slice_mask
-from tlkit.audit.slices import shortcuts as shortcut
 from tlkit.audit.slices.split_half import first_half, units_of
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
@@ -69,8 +69,9 @@ def test_dark_images_that_do_worse_are_found_and_named_in_words():
     found = report.confirmed[0]
     assert re.fullmatch(r"brightness below \d+ of 255", found.name)
     assert 45 <= found.conditions[0].value <= 75
-    assert found.name in report.sentences()[2]
-    assert says(report.sentences()[2], "confirmed", "images", "search")
+    row = report.tables()[0].rows[0]
+    assert row[:2] == (found.name, "✗ confirmed")
+    assert row[5:7] == (found.tested, found.difference)
     assert found.name in report._repr_html_()
     assert found.images is not None
     assert found.images.errors > 50
@@ -94,7 +95,10 @@ def test_a_second_slice_is_not_confirmed_for_what_it_shares_with_the_first():
     columns["gloom"] = 255 - columns["brightness"] + np.random.default_rng(0).normal(0, 4, 1500)
     report = search_slices(predictions, columns=columns, options=AuditOptions())
     assert len(report.confirmed) == 1
-    assert says(" ".join(report.sentences()), "images", "slices", "named") or len(report.slices) == 1
+    assert (
+        "without the images of the slices named before it" in " ".join(report.tables()[0].notes)
+        or len(report.slices) == 1
+    )
 
 
 def test_a_slice_with_too_few_images_to_test_is_a_candidate():
@@ -111,7 +115,7 @@ def test_a_slice_with_too_few_images_to_test_is_a_candidate():
     first = report.slices[0]
     assert (first.name, first.standing, first.difference, first.p) == ("camera is odd", "candidate", None, None)
     assert not report.confirmed
-    assert says(" ".join(report.sentences()), "only", "19", "20")
+    assert "fewer than 20 images, or as few others" in " ".join(report.tables()[0].notes)
 
 
 def test_a_pair_of_conditions_is_named_only_where_both_are_needed():
@@ -182,7 +186,7 @@ def test_a_column_that_gives_the_class_away_is_a_shortcut():
     assert first.tells(0.05)
     assert not any(one.tells(0.05) for one in rest)
     assert together.p == pytest.approx(1 / 100)
-    assert says(report.sentences()[-1], "brightness", "alone")
+    assert "So does brightness alone." in report.tables()[1].notes[0]
 
 
 def test_clusters_of_content_are_no_shortcut():
@@ -219,14 +223,17 @@ def test_a_model_without_errors_has_no_slice():
     predictions, columns = drawn(9, right=1.1)
     report = search_slices(predictions, columns=columns, options=AuditOptions())
     assert report.slices == ()
-    assert says(report.sentences(), "slice", "nobody", "declared")
+    assert "No slice that nobody declared does worse than the rest." in report.tables()[0].notes
 
 
 def test_a_handful_of_images_is_too_little_to_say_that_no_slice_is_worse():
     predictions, columns = drawn(9, 12, right=0.5)
     report = search_slices(predictions, columns=columns, options=AuditOptions())
     assert report.searched_conditions == 0
-    assert report.sentences()[1] == saying("NOT ENOUGH DATA", "20")
+    assert report.tables()[0].notes[1] == (
+        "NOT ENOUGH DATA: nothing that the images have in common holds of 20 images in the half that is searched, and "
+        "not of 20 others."
+    )
 
 
 def test_what_cannot_be_searched_is_said_at_once():

@@ -180,7 +180,7 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
         unlabelled=unlabelled,
         overall=overall_accuracy(known.correct, design, options),
         tests=tests,
-        tables=tables,
+        group_tables=tables,
         columns=tuple(_facts(level, labelled, known.correct, options, drafts) for level in levels),
         profiles=tuple(profiles),
     )

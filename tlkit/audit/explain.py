@@ -13,7 +13,6 @@ import pandas as pd
 
 from tlkit.audit.estimators import Design
 from tlkit.audit.explanation import (
-    CLASS,
     AdjustedGap,
     ExplainedColumn,
     ExplainedGroup,
@@ -24,7 +23,7 @@ from tlkit.audit.explanation import (
     Ordered,
 )
 from tlkit.audit.gap_estimates import GapEstimates, association, value_indicators
-from tlkit.audit.group_tables import CROSS
+from tlkit.audit.group_tables import CLASS, CROSS
 from tlkit.audit.groups.discretized_columns import cut_columns
 from tlkit.audit.groups.group_columns import By
 from tlkit.audit.groups.intersections import Cells, by_problems, cells_of

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.audit.explanation_tables import explanation_tables
 from tlkit.audit.group_tables import as_json
 from tlkit.audit.options import AuditOptions
 from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
@@ -16,9 +17,9 @@ from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import OmnibusTest, TrendTest
 from tlkit.stats.ordered_trend import OrderedRates
 from tlkit.stats.strata import GapSplit, OddsRatio
+from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
-CLASS = "(class)"
 
 
 @dataclass(frozen=True)
@@ -221,11 +222,9 @@ class Explanation:
                 )
         return pd.DataFrame(rows)
 
-    def sentences(self) -> list[str]:
-        """Return what was found in plain English, column by column."""
-        from tlkit.audit.explain_words import sentences
-
-        return sentences(self)
+    def tables(self) -> tuple[Table, ...]:
+        """Return the tables for readers: of each column, then trends and attributes that go together."""
+        return explanation_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values with every number; `from_dict` reads them back."""
@@ -261,9 +260,7 @@ class Explanation:
         return f"Explanation(by {', '.join(column.by for column in self.columns)}; {self.images} images)"
 
     def _repr_html_(self) -> str:
-        from tlkit.audit.explain_words import explanation_html
-
-        return explanation_html(self)
+        return to_html(self.tables())
 
 
 def _column(values: Mapping[str, Any]) -> ExplainedColumn:

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from tlkit.audit.comparison_tables import comparison_tables
 from tlkit.audit.estimators import Design
-from tlkit.audit.group_tables import as_json
+from tlkit.audit.group_tables import ALL, CLASS, as_json
 from tlkit.audit.groups.group_columns import By, GroupColumn
 from tlkit.audit.groups.intersections import by_problems
 from tlkit.audit.options import AuditOptions
@@ -22,10 +23,9 @@ from tlkit.predictions import Predictions
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import Pairs, detectable_difference, pairs_needed
+from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
-ALL, CLASS = "(all)", "(class)"
-
 Direction = Literal["better", "worse", "not distinguishable"]
 
 
@@ -131,17 +131,9 @@ class Comparison:
             ]
         )
 
-    def summary_rows(self) -> list[tuple[str, ...]]:
-        """Return all rows as text, one tuple a row, the header first."""
-        from tlkit.audit.comparison_words import summary_rows
-
-        return summary_rows(self)
-
-    def sentences(self) -> list[str]:
-        """Return what changed, and what could not be told, in plain English."""
-        from tlkit.audit.comparison_words import sentences
-
-        return sentences(self)
+    def tables(self) -> tuple[Table, ...]:
+        """Return the table of changes for readers; its notes say what changed, and what could not be told."""
+        return comparison_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values with every number, also those of small groups; `from_dict` reads them back."""
@@ -175,9 +167,7 @@ class Comparison:
         return f"Comparison({self.first} with {self.second}: {self.images} images, {change})"
 
     def _repr_html_(self) -> str:
-        from tlkit.audit.comparison_words import comparison_html
-
-        return comparison_html(self)
+        return to_html(self.tables())
 
 
 def compare_predictions(

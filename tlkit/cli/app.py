@@ -11,7 +11,7 @@ import typer
 
 from tlkit.choices import Views
 from tlkit.cli import data, features, recipe
-from tlkit.cli.output import find_run, print_json, print_lines, print_table, print_tables, read_file, start_logging
+from tlkit.cli.output import find_run, print_json, print_lines, print_tables, read_file, start_logging
 
 if TYPE_CHECKING:
     pass
@@ -180,7 +180,6 @@ def audit(
     from tlkit.audit.redaction import published_explanation
     from tlkit.cli.audit import print_evidence, run_audit
     from tlkit.cli.gate import finish_gate, judge_gate_file, open_gate_file
-    from tlkit.cli.output import print_audit
 
     gates = open_gate_file(gate, junit=junit, summary=summary)
     judged, result, behind = run_audit(
@@ -209,8 +208,9 @@ def audit(
         more = {"explanation": explained} | ({"gate": verdicts.to_dict()} if verdicts else {})
         print_json(result.to_published() | more)
     else:
-        print_audit(result)
-        print_lines(["", "Behind the gaps", *behind.sentences()])
+        print_tables(result.tables())
+        print_lines([""])
+        print_tables(behind.tables())
         print_evidence(judged, result, split=split, groups=groups)
     if verdicts is not None:
         finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
@@ -237,8 +237,7 @@ def compare(
     if json:
         print_json(published_comparison(result))
         return
-    print_table(result.summary_rows())
-    print_lines(["", *result.sentences()])
+    print_tables(result.tables())
 
 
 @app.command()
@@ -309,7 +308,7 @@ def slices(
     """Find groups of images that nobody declared and that do worse: dark, blurred, of one camera, alike by features."""
     from tlkit.analysis.find_slices import find_slices
     from tlkit.cli.audit import open_judged
-    from tlkit.cli.output import check_progress, print_slices
+    from tlkit.cli.output import check_progress
 
     judged = open_judged(what, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
     with check_progress("measuring images") as progress:
@@ -317,7 +316,7 @@ def slices(
     if json:
         print_json(result.to_dict())
         return
-    print_slices(result)
+    print_tables(result.tables())
 
 
 @app.command()
@@ -338,7 +337,6 @@ def repair(
     """Refit a run's head for its worst group: chosen on val, judged on test, written as a new run."""
     from tlkit.analysis.repair import repair as repair_run
     from tlkit.audit.redaction import published_comparison
-    from tlkit.cli.repair import print_repair
 
     result = repair_run(
         run,
@@ -355,7 +353,7 @@ def repair(
             values if result.comparison is None else values | {"comparison": published_comparison(result.comparison)}
         )
         return
-    print_repair(result)
+    print_tables(result.tables())
 
 
 @app.command()

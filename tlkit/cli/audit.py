@@ -10,7 +10,7 @@ from tlkit.audit.audit import audit_predictions
 from tlkit.audit.error_examples import audit_evidence
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.options import AuditOptions
-from tlkit.cli.output import find_run, print_lines, read_file
+from tlkit.cli.output import find_run, print_lines, print_tables, read_file
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.runs.run_options import with_all_columns
@@ -99,7 +99,8 @@ def print_evidence(judged: Run | Predictions, audit: Audit, *, split: str | None
     else:
         found = judged.audit_images(split=split, groups=groups, audit=audit)
     for one in found:
-        print_lines(["", *one.sentences()])
+        print_lines([""])
+        print_tables(one.tables())
 
 
 def open_judged(what: Path, *, split: str | None, groups: Path | None, y_true: str, y_pred: str) -> Run | Predictions:

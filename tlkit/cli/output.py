@@ -18,8 +18,6 @@ from tlkit.tables.text import printable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from tlkit.audit.audit_result import Audit
-    from tlkit.audit.slices.slice_report import SliceReport
     from tlkit.predictions import Predictions
     from tlkit.runs.run import Run
 
@@ -80,7 +78,7 @@ def print_run(run: Run) -> None:
     audit = run.get_audit(split) if run.recipe.audit.by else None
     if audit is not None:
         print_lines([""])
-        print_audit(audit)
+        print_tables(audit.tables())
     print_lines([""])
     places = {"report": run.directory.report, "model": run.directory.model, "everything": run.path}
     there = tuple((what, str(place)) for what, place in places.items() if place.exists())
@@ -91,33 +89,6 @@ def judged_on(run: Run, split: str) -> str:
     """Say which images the figures of a run are about."""
     chose = ", which also chose the epoch" if run.chose_epoch(split) else ""
     return f"{run.directory.name}: {run.status}, judged on the {split} split{chose}"
-
-
-def print_audit(audit: Audit) -> None:
-    """Print an audit: what to read first, the table, the profiles of the groups, and the sentences in detail."""
-    from tlkit.audit.audit_summary import brief_rows, profile_note, profile_rows
-
-    print_lines([*audit.headline(), ""])
-    rows, note = brief_rows(audit)
-    print_table(rows)
-    print_lines([note] if note else [])
-    if profiles := profile_rows(audit):
-        print_lines([""])
-        print_table(profiles)
-        print_lines([note] if (note := profile_note(audit)) else [])
-    print_lines(["", *audit.sentences()])
-
-
-def print_slices(report: SliceReport) -> None:
-    """Print what was found and how, the slices, the test for shortcuts, and images behind what is confirmed."""
-    print_lines([*report.sentences(), ""])
-    if report.slices:
-        print_table(report.summary_rows())
-        print_lines([""])
-    print_table(report.shortcut_rows())
-    for one in report.confirmed:
-        if one.images is not None:
-            print_lines(["", *one.images.sentences()])
 
 
 def find_run(path: Path, *, split: str | None) -> Run | None:

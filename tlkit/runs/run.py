@@ -27,7 +27,7 @@ from tlkit.evaluation import Evaluation, evaluate
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe import EvaluateSection, Recipe, load_recipe
 from tlkit.runs import RunDirectory, store_judgement, stored_judgement
-from tlkit.runs.run_options import options_of_run, with_all_columns
+from tlkit.runs.run_options import options_of_recipe, options_of_run, with_all_columns
 from tlkit.runs.run_tables import read_history, read_leaks, read_set_aside
 from tlkit.samples import Samples
 
@@ -120,12 +120,7 @@ class Run:
         Raises:
             RunError: the run has no predictions for it.
         """
-        there = self.directory.predicted_splits
-        if not there:
-            raise RunError(f"{self.path} has no predictions: it did not get that far ({self.status}). Fit it again.")
-        if split is not None and split not in there:
-            raise RunError(f"{self.path} has no predictions for {split!r}. It has {', '.join(there)}.")
-        return split or there[0]
+        return self.directory.judged_split(split)
 
     def chose_epoch(self, split: str) -> bool:
         """Tell whether a split chose the epoch whose weights are kept, so that its figures flatter a little."""
@@ -444,6 +439,23 @@ def evaluate_split(
     """
     result = evaluate(predictions, top_k=settings.top_k, confidence=settings.confidence, leaked=_leaked(leaks, split))
     store_judgement(directory, directory.evaluation, split, result.to_dict())
+    return result
+
+
+def audit_split(directory: RunDirectory, split: str, predictions: Predictions, *, recipe: Recipe) -> Audit:
+    """Return the audit of one split of a run by its recipe's columns, and store it in `audit.json`.
+
+    Args:
+        directory: the run's directory.
+        split: the split.
+        predictions: its predictions.
+        recipe: the run's recipe; it names columns to audit by.
+
+    Raises:
+        PredictionsError: the predictions do not have such a column.
+    """
+    result = audit_predictions(predictions, options_of_recipe(recipe))
+    store_judgement(directory, directory.audit, split, result.to_dict())
     return result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +19,17 @@ from tlkit.audit.groups.intersections import by_problems
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.paired_predictions import Paired, change_of, pair
 from tlkit.audit.rates import Metric, Rate, rates_of
+from tlkit.audit.redaction import redact
 from tlkit.audit.sampling_design import design_of, design_problems
 from tlkit.audit.verdicts import verdict
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
-from tlkit.recipe.gates_file import Gates, GatesFile, Limit, Tolerance
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import pairs_needed
+
+if TYPE_CHECKING:
+    from tlkit.recipe.gates_file import Gates, GatesFile, Limit, Tolerance
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +181,8 @@ def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOpti
             judged = [row for row in table.rows if row.verdict is not None or _is_unseen(table, row)]
             for row in judged:
                 decided = verdict(row.difference, row.p_holm, tolerance=gate.tolerance, alpha=options.alpha)
-                value = _shown(row.difference or Estimate(None, None, None, n=row.rate.n, note=row.rate.note), options)
+                nothing = Estimate(None, None, None, n=row.rate.n, note=row.rate.note)
+                value = redact(row.difference or nothing, options.max_half_width)
                 note = _why_not(row, options) or ("" if row.difference else "the rest is too small")
                 rows.append(
                     GateRow(
@@ -245,7 +249,7 @@ def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, op
                 rate=table.rate_name,
                 bound=bound,
                 n=rate.n,
-                value=_shown(rate, options),
+                value=redact(rate, options.max_half_width),
                 p_holm=None,
                 verdict="NOT ENOUGH DATA",
                 note=_why_not(row, options) or (rate.note if rate.value is None else ""),
@@ -292,6 +296,8 @@ def _no_worse(paired: Paired, predictions: Predictions, file: GatesFile, options
         if not note and worse.margin > 0 and design is None:
             needed = pairs_needed(worse.margin, pairs.discordant / pairs.n, alpha=options.alpha)
             note = f"about {needed:,} images would show a loss of {worse.margin:g}" if (needed or 0) > pairs.n else ""
+        nothing = Estimate(None, None, None, n=pairs.n, note=small)
+        found = redact(difference, options.max_half_width) if large else nothing
         row = GateRow(
             kind="no worse",
             where=where,
@@ -300,7 +306,7 @@ def _no_worse(paired: Paired, predictions: Predictions, file: GatesFile, options
             rate="accuracy",
             bound=worse.margin,
             n=pairs.n,
-            value=_shown(difference, options) if large else Estimate(None, None, None, n=pairs.n, note=small),
+            value=found,
             p_holm=None,
             verdict="NOT ENOUGH DATA",
             note=note,
@@ -353,11 +359,6 @@ def _decided(cases: Sequence[_Case], alpha: float) -> list[GateRow]:
         keep = decided != "FAIL" and (decided == "NOT ENOUGH DATA" or case.row.note.startswith("both"))
         rows.append(replace(case.row, p_holm=p_holm, verdict=decided, note=case.row.note if keep else ""))
     return rows
-
-
-def _shown(found: Estimate, options: AuditOptions) -> Estimate:
-    """Return an estimate as reports show it: its interval alone where that is wide, as in the audit's tables."""
-    return replace(found, value=None) if found.is_wide(options.max_half_width) else found
 
 
 def _why_not(row: GroupRow, options: AuditOptions) -> str:
