@@ -8,7 +8,7 @@ import pytest
 from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection_rate
 from sklearn.metrics import accuracy_score, precision_score, recall_score
 
-from tlkit.audit import audit_groups, by_problems
+from tlkit.audit import audit_groups, validate_columns
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
 from tlkit.stats.estimate import Estimate
@@ -377,17 +377,17 @@ def test_a_column_that_looks_like_an_identifier_is_refused_unless_allowed():
 
 def test_a_misspelt_way_to_cut_is_told_from_a_column_that_is_not_there():
     groups = predictions_of([0], [0], age="1").groups
-    assert by_problems(groups, "age:quantile=4") == [
+    assert validate_columns(groups, "age:quantile=4") == [
         "There is no group column 'age:quantile=4'. Did you mean 'age:quantiles=4'? The group columns are: age."
     ]
-    assert by_problems(groups, "age:halves") == [
+    assert validate_columns(groups, "age:halves") == [
         "There is no group column 'age:halves'. Ways to cut are bins, quantiles, order, separator. "
         "The group columns are: age."
     ]
 
 
 def test_columns_joined_by_a_comma_are_told_apart():
-    assert by_problems(predictions_of([0], [0], age="1", sex="f").groups, "sex, age") == [
+    assert validate_columns(predictions_of([0], [0], age="1", sex="f").groups, "sex, age") == [
         "There is no group column 'sex, age'. Name each on its own: --by sex --by age (in Python, by=['sex', 'age']). "
         "The group columns are: age, sex."
     ]
@@ -395,10 +395,10 @@ def test_columns_joined_by_a_comma_are_told_apart():
 
 def test_no_column_at_all_is_refused():
     predictions = predictions_of([0], [0], g="A")
-    assert by_problems(predictions.groups, []) == [
+    assert validate_columns(predictions.groups, []) == [
         "There is no column to audit by. Name at least one. The group columns are: g."
     ]
-    assert by_problems(predictions.groups, ["g"]) == []
+    assert validate_columns(predictions.groups, ["g"]) == []
     with pytest.raises(PredictionsError, match=r"There is no group column 'g'. There are no group columns at all."):
         audit_groups(predictions_of([0], [0]), by="g")
 

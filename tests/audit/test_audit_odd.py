@@ -24,7 +24,7 @@ def audit_of(right, *, by="g", options=None, **columns):
     )
     audit = audit_groups(predictions, by=by, **(options or {}))
     assert Audit.from_dict(json.loads(json.dumps(audit.to_dict(), allow_nan=False))) == audit
-    json.dumps(audit.to_published(), allow_nan=False)
+    json.dumps(audit.to_redacted(), allow_nan=False)
     audit._repr_html_()
     return audit
 

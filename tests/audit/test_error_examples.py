@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tlkit.audit import audit_groups
-from tlkit.audit.error_examples import GroupImages, Near, audit_evidence, group_images, worst_images
+from tlkit.audit.error_examples import GroupImages, NearestImage, audit_evidence, group_images, worst_images
 from tlkit.audit.slices.feature_neighbors import cluster_features, nearest_images
 from tlkit.predictions import Predictions
 
@@ -106,7 +106,7 @@ def test_the_images_that_a_model_gets_wrong_are_named_whatever_their_groups(pred
 
 def test_evidence_goes_to_json_and_back(predictions):
     audit = audit_groups(predictions, by="light")
-    near = {one: (Near("t/0.jpg", "cow", "train", 0.9),) for one in predictions.path.tolist()}
+    near = {one: (NearestImage("t/0.jpg", "cow", "train", 0.9),) for one in predictions.path.tolist()}
     (night,) = audit_evidence(predictions, audit, neighbors=near)
     assert GroupImages.from_dict(json.loads(json.dumps(night.to_dict()))) == night
     assert "t/0.jpg" in night.paths

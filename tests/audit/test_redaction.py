@@ -12,7 +12,7 @@ from tlkit.audit import Audit, Comparison, audit_groups, compare_predictions, ex
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.gates.gate_verdicts import judge_gates
 from tlkit.audit.rates import METRICS
-from tlkit.audit.redaction import published_comparison, published_explanation
+from tlkit.audit.redaction import redacted_comparison, redacted_explanation
 from tlkit.errors import TlkitError
 from tlkit.predictions import Predictions
 from tlkit.recipe.gates_file import load_gates
@@ -57,7 +57,7 @@ def numbers(values):
 
 
 def test_no_number_that_the_tables_hide_is_published(audit):
-    published = audit.to_published()
+    published = audit.to_redacted()
     told = {round(abs(one), 9) for _, one in numbers(published)}
     hidden = set()
     for table in audit.group_tables:
@@ -80,7 +80,7 @@ def test_no_number_that_the_tables_hide_is_published(audit):
 
 
 def test_small_groups_have_their_size_and_nothing_else(audit):
-    for table in audit.to_published()["group_tables"]:
+    for table in audit.to_redacted()["group_tables"]:
         for row in table["rows"]:
             if row["group"] == ["tiny"]:
                 assert row["images"] == 7
@@ -88,11 +88,11 @@ def test_small_groups_have_their_size_and_nothing_else(audit):
                 left = {key for key, one in row.items() if one is not None and one is not False}
                 assert left <= {"group", "images", "rate", "verdict", "images_needed", "rest_needed"}
                 assert (row["rate"]["value"], row["rate"]["low"]) == (None, None)
-    assert all("right" not in column for column in audit.to_published()["columns"])
+    assert all("right" not in column for column in audit.to_redacted()["columns"])
 
 
 def test_what_is_shown_is_published_as_it_is(audit):
-    published = audit.to_published()
+    published = audit.to_redacted()
     for table, plain in zip(audit.to_dict()["group_tables"], published["group_tables"], strict=True):
         for row, shown in zip(table["rows"], plain["rows"], strict=True):
             assert (shown["rate"]["low"], shown["p_holm"], shown["verdict"]) == (
@@ -111,7 +111,7 @@ def test_what_is_shown_is_published_as_it_is(audit):
 def test_what_was_published_says_so_and_is_not_taken_for_the_whole(audit, predictions):
     assert Audit.from_dict(audit.to_dict()) == audit
     with pytest.raises(TlkitError) as caught:
-        Audit.from_dict(audit.to_published())
+        Audit.from_dict(audit.to_redacted())
     assert str(caught.value) == (
         "This audit was published without the numbers of small groups, so it cannot be read back. Use the run's "
         "audit.json, or what `Audit.to_dict` returns."
@@ -119,14 +119,14 @@ def test_what_was_published_says_so_and_is_not_taken_for_the_whole(audit, predic
     explanation = explain_gaps(predictions, by="g")
     assert Explanation.from_dict(explanation.to_dict()) == explanation
     with pytest.raises(TlkitError, match="This explanation was published"):
-        Explanation.from_dict(published_explanation(explanation, most=0.15))
+        Explanation.from_dict(redacted_explanation(explanation, most=0.15))
 
 
 def test_an_explanation_is_published_without_the_same_numbers(predictions, audit):
     explanation = explain_gaps(predictions, by="g")
     few = next(group for group in explanation.columns[0].groups if group.group == "few")
     assert few.accuracy.is_wide(0.15)
-    told = {round(abs(one), 9) for _, one in numbers(published_explanation(explanation, most=0.15))}
+    told = {round(abs(one), 9) for _, one in numbers(redacted_explanation(explanation, most=0.15))}
     for one in (few.accuracy, few.difference, few.split.gap):
         assert round(abs(one.value), 9) not in told
         assert round(abs(one.low), 9) in told
@@ -169,7 +169,7 @@ def test_a_comparison_shows_the_size_of_small_groups_and_nothing_else(prediction
         groups=predictions.groups,
     )
     comparison = compare_predictions(before, predictions, by="g")
-    published = published_comparison(comparison)
+    published = redacted_comparison(comparison)
     few, tiny = (next(row for row in published["rows"] if row["name"] == name) for name in ("few", "tiny"))
     assert few["pairs"]["neither"] >= 0
     assert (tiny["pairs"], tiny["p"], tiny["first"]["value"], tiny["second"]["low"]) == (None, None, None, None)

@@ -17,10 +17,10 @@ from sklearn.linear_model import RidgeClassifier
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.slices import shortcuts as shortcut
 from tlkit.audit.slices.shortcuts import FOLDS, _hits
-from tlkit.audit.slices.slice_conditions import Condition, conditions_of
+from tlkit.audit.slices.slice_conditions import Condition, candidate_conditions
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.audit.slices.slice_search import search_slices, slice_mask
-from tlkit.audit.slices.split_half import first_half, units_of
+from tlkit.audit.slices.split_half import search_half, split_units
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
 
@@ -81,7 +81,7 @@ def test_the_other_half_alone_decides_by_fishers_test():
     predictions, columns = drawn(2, 600, right=0.95, dark=0.7)
     report = search_slices(predictions, columns=columns, options=AuditOptions())
     first = report.slices[0]
-    other = ~first_half(predictions.path.tolist(), np.arange(600))
+    other = ~search_half(predictions.path.tolist(), np.arange(600))
     inside, right = slice_mask(columns, first.conditions)[other], predictions.correct[other]
     table = [[(right & inside).sum(), (~right & inside).sum()], [(right & ~inside).sum(), (~right & ~inside).sum()]]
     assert first.p == pytest.approx(fisher_exact(table).pvalue)
@@ -104,7 +104,7 @@ def test_a_second_slice_is_not_confirmed_for_what_it_shares_with_the_first():
 def test_a_slice_with_too_few_images_to_test_is_a_candidate():
     predictions, columns = drawn(4, 300, right=0.97, dark=0.97)
     rare = np.zeros(300, dtype=bool)
-    half = first_half(predictions.path.tolist(), np.arange(300))
+    half = search_half(predictions.path.tolist(), np.arange(300))
     rare[np.flatnonzero(half)[:25]] = True
     rare[np.flatnonzero(~half)[:19]] = True
     y_pred = np.where(rare, (predictions.y_true + 1) % 3, predictions.y_pred)
@@ -134,9 +134,11 @@ def test_a_pair_of_conditions_is_named_only_where_both_are_needed():
 @given(st.permutations(range(24)), st.lists(st.lists(st.integers(0, 23), min_size=2, max_size=4), max_size=4))
 def test_halves_ignore_the_order_and_keep_copies_together(order, groups):
     paths = [f"p{i}" for i in range(24)]
-    half = first_half(paths, units_of(24, groups))
+    half = search_half(paths, split_units(24, groups))
     place = {row: at for at, row in enumerate(order)}
-    turned = first_half([paths[i] for i in order], units_of(24, [[place[row] for row in group] for group in groups]))
+    turned = search_half(
+        [paths[i] for i in order], split_units(24, [[place[row] for row in group] for group in groups])
+    )
     assert half[list(order)].tolist() == turned.tolist()
     assert all(len({bool(half[row]) for row in group}) == 1 for group in groups)
     assert half.any()
@@ -144,7 +146,7 @@ def test_halves_ignore_the_order_and_keep_copies_together(order, groups):
 
 def test_images_of_one_subject_are_one_unit():
     together = pd.Series(["s1", None, "s1", None, "s2"], dtype="string")
-    assert units_of(5, together=together).tolist() == [0, 1, 0, 2, 3]
+    assert split_units(5, together=together).tolist() == [0, 1, 0, 2, 3]
 
 
 def test_copies_widen_the_interval_and_raise_p():
@@ -168,7 +170,7 @@ def test_copies_widen_the_interval_and_raise_p():
 
 def test_words_say_exactly_which_images_are_meant():
     _, columns = drawn(7, 500)
-    conditions, _ = conditions_of(columns)
+    conditions, _ = candidate_conditions(columns)
     for condition in conditions:
         if condition.relation == "below":
             assert condition.holds(columns).tolist() == (columns[condition.column] < condition.value).tolist()

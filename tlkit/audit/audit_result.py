@@ -17,7 +17,7 @@ from tlkit.audit.group_tables import CROSS, Gap, GroupRow, GroupTable, Verdict, 
 from tlkit.audit.groups.group_columns import Kind
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Metric, Rate
-from tlkit.audit.redaction import published_audit
+from tlkit.audit.redaction import redacted_audit
 from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html
@@ -182,21 +182,21 @@ class Audit:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values with every number, also those of small groups; `from_dict` reads them back.
 
-        What is handed on is `to_published`.
+        What is handed on is `to_redacted`.
         """
         plain: dict[str, Any] = as_json(asdict(self))
         return {"version": FORMAT_VERSION, "complete": True, **plain}
 
-    def to_published(self) -> dict[str, Any]:
+    def to_redacted(self) -> dict[str, Any]:
         """Return plain JSON values without what the tables hide: what `tlkit audit --json` prints; see `published`."""
-        return published_audit(self)
+        return redacted_audit(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Audit:
         """Read what `to_dict` wrote.
 
         Raises:
-            TlkitError: it was written by a newer tlkit, or by `to_published`.
+            TlkitError: it was written by a newer tlkit, or by `to_redacted`.
         """
         if not values.get("complete", True):
             raise TlkitError(

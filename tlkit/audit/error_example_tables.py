@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tlkit.tables import Cell, Column, Table
 
 if TYPE_CHECKING:
-    from tlkit.audit.error_examples import ConfusionShift, GroupImages, Shown
+    from tlkit.audit.error_examples import ConfusionShift, ErrorExample, GroupImages
 
 MOST_IMAGES = 3
 
@@ -65,7 +65,7 @@ def confusion_tables(images: GroupImages) -> tuple[Table, ...]:
     )
 
 
-def _image(one: Shown, kind: str) -> tuple[Cell, ...]:
+def _image(one: ErrorExample, kind: str) -> tuple[Cell, ...]:
     near = next((f"{near.path} ({near.label})" for near in one.near if near.split == "train"), None)
     return one.path, kind, one.y_true, one.y_pred, one.loss, one.margin, near
 

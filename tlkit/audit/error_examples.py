@@ -13,8 +13,8 @@ import numpy.typing as npt
 from tlkit.audit.audit_result import Audit
 from tlkit.audit.error_example_tables import evidence_tables
 from tlkit.audit.group_tables import GroupRow, GroupTable
-from tlkit.audit.groups.group_columns import levels_of
-from tlkit.audit.groups.intersections import Cells, cross
+from tlkit.audit.groups.group_columns import discretize
+from tlkit.audit.groups.intersections import GroupMembership, cross_columns
 from tlkit.predictions import Predictions
 from tlkit.stats.corrections import holm
 from tlkit.stats.hypothesis_tests import fisher_exact
@@ -29,7 +29,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Near:
+class NearestImage:
     """An image that resembles another one by its features.
 
     Attributes:
@@ -45,12 +45,12 @@ class Near:
     similarity: float
 
 
-Neighbours = Mapping[str, Sequence[Near]]
+Neighbours = Mapping[str, Sequence[NearestImage]]
 """By the path of a wrong image: its nearest training images, then the nearest image of its class that is right."""
 
 
 @dataclass(frozen=True)
-class Shown:
+class ErrorExample:
     """One image of a group.
 
     Attributes:
@@ -67,7 +67,7 @@ class Shown:
     y_pred: str
     loss: float | None
     margin: float | None
-    near: tuple[Near, ...] = ()
+    near: tuple[NearestImage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ class GroupImages:
     group: str
     n: int
     errors: int
-    wrong: tuple[Shown, ...]
-    close: tuple[Shown, ...]
+    wrong: tuple[ErrorExample, ...]
+    close: tuple[ErrorExample, ...]
     confusions: tuple[ConfusionShift, ...]
 
     @property
@@ -140,7 +140,8 @@ class GroupImages:
         read = dict(values)
         for name in ("wrong", "close"):
             read[name] = tuple(
-                Shown(**{**one, "near": tuple(Near(**near) for near in one["near"])}) for one in values[name]
+                ErrorExample(**{**one, "near": tuple(NearestImage(**near) for near in one["near"])})
+                for one in values[name]
             )
         read["confusions"] = tuple(ConfusionShift(**one) for one in values["confusions"])
         return cls(**read)
@@ -181,9 +182,9 @@ def group_images(
     else:
         wrong, close = wrong[np.argsort(path[wrong])], close[:0]
 
-    def shown(row: int) -> Shown:
+    def shown(row: int) -> ErrorExample:
         known = () if neighbors is None else tuple(neighbors.get(str(path[row]), ()))
-        return Shown(
+        return ErrorExample(
             path=str(path[row]),
             y_true=predictions.classes[predictions.y_true[row]],
             y_pred=predictions.classes[predictions.y_pred[row]],
@@ -243,8 +244,11 @@ def audit_evidence(
                     chosen[table.columns, row.name] = (gap, table, row)
     found = []
     for _, table, row in sorted(chosen.values(), key=lambda one: (-one[0], one[1].by, one[2].name)):
-        cells = cross(
-            [levels_of(predictions.groups[name], specs[name], max_values=settings.max_values) for name in table.columns]
+        cells = cross_columns(
+            [
+                discretize(predictions.groups[name], specs[name], max_values=settings.max_values)
+                for name in table.columns
+            ]
         )
         inside = _members(cells, row)
         if inside is None:
@@ -273,7 +277,7 @@ def _is_worse(table: GroupTable, row: GroupRow) -> bool:
     return row.difference.value > 0 if table.metric == "false_positive_rate" else row.difference.value < 0
 
 
-def _members(cells: Cells, row: GroupRow) -> Mask | None:
+def _members(cells: GroupMembership, row: GroupRow) -> Mask | None:
     """Return the images of a row, shape (N,); None where the columns are cut otherwise here."""
     if row.group is None:
         return np.asarray(cells.code < 0)

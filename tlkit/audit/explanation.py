@@ -104,7 +104,7 @@ class HeatMap:
 
 
 @dataclass(frozen=True)
-class Ordered:
+class OrderedTrend:
     """Accuracy along ordered groups.
 
     Attributes:
@@ -134,7 +134,7 @@ class ExplainedColumn:
     groups: tuple[ExplainedGroup, ...]
     adjusted: tuple[AdjustedGap, ...]
     heat: HeatMap
-    ordered: Ordered | None
+    ordered: OrderedTrend | None
 
     @property
     def worst(self) -> ExplainedGroup | None:
@@ -144,7 +144,7 @@ class ExplainedColumn:
 
 
 @dataclass(frozen=True)
-class Linked:
+class AssociatedColumns:
     """How strongly two columns, or a column and the class, go together.
 
     Attributes:
@@ -172,7 +172,7 @@ class Explanation:
     images: int
     settings: AuditOptions
     columns: tuple[ExplainedColumn, ...]
-    linked: tuple[Linked, ...]
+    linked: tuple[AssociatedColumns, ...]
 
     @property
     def independent(self) -> bool:
@@ -250,7 +250,7 @@ class Explanation:
                 "settings": AuditOptions.from_dict(values["settings"]),
                 "columns": tuple(_column(column) for column in values["columns"]),
                 "linked": tuple(
-                    Linked(one["first"], one["second"], _maybe(Association, one["association"]))
+                    AssociatedColumns(one["first"], one["second"], _maybe(Association, one["association"]))
                     for one in values["linked"]
                 ),
             }
@@ -280,13 +280,13 @@ def _column(values: Mapping[str, Any]) -> ExplainedColumn:
     )
 
 
-def _ordered(values: Mapping[str, Any] | None) -> Ordered | None:
+def _ordered(values: Mapping[str, Any] | None) -> OrderedTrend | None:
     if values is None:
         return None
     rates = values["rates"]
     if rates is not None:
         rates = OrderedRates(**{**rates, "trend": TrendTest(**rates["trend"]), "any": OmnibusTest(**rates["any"])})
-    return Ordered(tuple(values["order"]), tuple(values["left_out"]), rates)
+    return OrderedTrend(tuple(values["order"]), tuple(values["left_out"]), rates)
 
 
 def _maybe(kind: type[Any], values: Mapping[str, Any] | None) -> Any:

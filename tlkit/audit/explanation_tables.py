@@ -10,7 +10,14 @@ from tlkit.errors import first_few
 from tlkit.tables import Cell, Column, Mark, Table, counted
 
 if TYPE_CHECKING:
-    from tlkit.audit.explanation import AdjustedGap, ExplainedColumn, ExplainedGroup, Explanation, HeatCell, Ordered
+    from tlkit.audit.explanation import (
+        AdjustedGap,
+        ExplainedColumn,
+        ExplainedGroup,
+        Explanation,
+        HeatCell,
+        OrderedTrend,
+    )
 
 NOTABLE_V = 0.1  # below, two attributes hardly go together (Cohen 1988, section 7.2: "small")
 MOST_CELLS = 30
@@ -276,7 +283,7 @@ def _recall(group: str, name: str, cell: HeatCell, most: float) -> tuple[Cell, .
     return group, name, cell.recall.n, redact(cell.recall, most), difference, cell.p_holm
 
 
-def _trend(by: str, ordered: Ordered) -> tuple[Cell, ...]:
+def _trend(by: str, ordered: OrderedTrend) -> tuple[Cell, ...]:
     order, rates = " < ".join(ordered.order), ordered.rates
     if rates is None:
         return by, order, None, None, None, None, None
@@ -284,7 +291,7 @@ def _trend(by: str, ordered: Ordered) -> tuple[Cell, ...]:
     return by, order, SHAPES[rates.shape], turn, rates.trend.p, rates.any.p, rates.bend_p
 
 
-def _trend_notes(explanation: Explanation, by: str, ordered: Ordered) -> list[str]:
+def _trend_notes(explanation: Explanation, by: str, ordered: OrderedTrend) -> list[str]:
     rates, alpha, found = ordered.rates, explanation.settings.alpha, []
     if ordered.left_out:
         found.append(f"{by}: without a place in the order: {first_few(ordered.left_out)}.")

@@ -47,7 +47,7 @@ def redaction_notes(tables: Iterable[Table], most: float) -> tuple[str, ...]:
     return (f"An interval alone, [low, high], reaches farther than {most:g} to each side: {WITHHELD}.",)
 
 
-def published_audit(audit: Audit) -> dict[str, Any]:
+def redacted_audit(audit: Audit) -> dict[str, Any]:
     """Return an audit for other eyes, in the form of `Audit.to_dict` with `"complete": false`.
 
     Left out is what the tables hide: rates, and right images, of groups that are too small, and the number (not the
@@ -69,7 +69,7 @@ def published_audit(audit: Audit) -> dict[str, Any]:
     return {**values, "complete": False}
 
 
-def published_explanation(explanation: Explanation, *, most: float) -> dict[str, Any]:
+def redacted_explanation(explanation: Explanation, *, most: float) -> dict[str, Any]:
     """Return what lies behind the gaps for other eyes: as `Explanation.to_dict`, wide estimates without a number.
 
     Args:
@@ -88,7 +88,7 @@ def published_explanation(explanation: Explanation, *, most: float) -> dict[str,
     return {**values, "complete": False}
 
 
-def published_comparison(comparison: Comparison) -> dict[str, Any]:
+def redacted_comparison(comparison: Comparison) -> dict[str, Any]:
     """Return a comparison for other eyes: as `Comparison.to_dict`, of small groups the size alone."""
     values = comparison.to_dict()
     nothing = Estimate(None, None, None, n=0).to_dict()

@@ -177,7 +177,7 @@ def audit(
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, and say what the data cannot decide."""
-    from tlkit.audit.redaction import published_explanation
+    from tlkit.audit.redaction import redacted_explanation
     from tlkit.cli.audit import print_evidence, run_audit
     from tlkit.cli.gate import finish_gate, judge_gate_file, open_gate_file
 
@@ -204,9 +204,9 @@ def audit(
         gates, judged, split=split, groups=groups, y_true=y_true, y_pred=y_pred, options=result.settings
     )
     if json:
-        explained = published_explanation(behind, most=result.settings.max_half_width)
+        explained = redacted_explanation(behind, most=result.settings.max_half_width)
         more = {"explanation": explained} | ({"gate": verdicts.to_dict()} if verdicts else {})
-        print_json(result.to_published() | more)
+        print_json(result.to_redacted() | more)
     else:
         print_tables(result.tables())
         print_lines([""])
@@ -227,15 +227,15 @@ def compare(
     json: AsJson = False,
 ) -> None:
     """Say what changes from the first model to the second, image by image: overall, by class and by group."""
-    from tlkit.audit.redaction import published_comparison
-    from tlkit.runs.compare_runs import compare_with, tell_apart
+    from tlkit.audit.redaction import redacted_comparison
+    from tlkit.runs.compare_runs import compare_with, display_names
 
     one, two = (
         find_run(path, split=split) or read_file(path, y_true=y_true, y_pred=y_pred) for path in (first, second)
     )
-    result = compare_with(one, two, by=by, split=split, names=tell_apart(first, second))
+    result = compare_with(one, two, by=by, split=split, names=display_names(first, second))
     if json:
-        print_json(published_comparison(result))
+        print_json(redacted_comparison(result))
         return
     print_tables(result.tables())
 
@@ -336,7 +336,7 @@ def repair(
 ) -> None:
     """Refit a run's head for its worst group: chosen on val, judged on test, written as a new run."""
     from tlkit.analysis.repair import repair as repair_run
-    from tlkit.audit.redaction import published_comparison
+    from tlkit.audit.redaction import redacted_comparison
 
     result = repair_run(
         run,
@@ -350,7 +350,7 @@ def repair(
     if json:
         values = result.to_dict()
         print_json(
-            values if result.comparison is None else values | {"comparison": published_comparison(result.comparison)}
+            values if result.comparison is None else values | {"comparison": redacted_comparison(result.comparison)}
         )
         return
     print_tables(result.tables())

@@ -79,12 +79,14 @@ def require_audit_columns(recipe: Recipe, samples: Samples) -> None:
     section = recipe.audit
     if not section.by:
         return
-    from tlkit.audit.groups.intersections import by_problems  # loads scipy, which takes longer than finding the images
+    from tlkit.audit.groups.intersections import (
+        validate_columns,  # loads scipy, which takes longer than finding the images
+    )
 
     there = set(samples.table["split"])
     problems: list[str] = []
     for split in [name for name in ("val", "test") if name in there] or ["train"]:
-        found = by_problems(samples.split(split).groups, section.plain)
+        found = validate_columns(samples.split(split).groups, section.plain)
         problems += [f"audit.by, {split} split: {problem}" for problem in found]
     if section.positive is not None and section.positive not in samples.classes:
         problems.append(

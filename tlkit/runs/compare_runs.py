@@ -61,7 +61,7 @@ def compare_with(
 
 def _names(first: Run | Predictions, second: Run | Predictions) -> tuple[str, str]:
     if not isinstance(first, Predictions) and not isinstance(second, Predictions):
-        return tell_apart(first.path, second.path)
+        return display_names(first.path, second.path)
     one, two = (
         other if isinstance(one, Predictions) else one.directory.name
         for one, other in ((first, "the first"), (second, "the other"))
@@ -80,15 +80,15 @@ def leaks_of(models: Sequence[Run | Predictions | None], split: str | None = Non
     return {path for run in runs for path in run.leaked(run.judged_split(split))}
 
 
-def tell_apart(first: Path, second: Path) -> tuple[str, str]:
+def display_names(first: Path, second: Path) -> tuple[str, str]:
     """Return short names for two runs or files of predictions, which differ; warn where they are the very same.
 
     Two of one name are called by as many of the folders above them as it takes.
 
     Example:
-        >>> tell_apart(Path("runs/old"), Path("new.csv"))
+        >>> display_names(Path("runs/old"), Path("new.csv"))
         ('old', 'new')
-        >>> tell_apart(Path("monday/runs/pets"), Path("friday/runs/pets"))
+        >>> display_names(Path("monday/runs/pets"), Path("friday/runs/pets"))
         ('monday/runs/pets', 'friday/runs/pets')
     """
     # links keep the names that they were given

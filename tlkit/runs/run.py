@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.audit.audit import Audit, audit_predictions
-from tlkit.audit.error_examples import GroupImages, Near, audit_evidence
+from tlkit.audit.error_examples import GroupImages, NearestImage, audit_evidence
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.gates.gate_report import GateReport
@@ -316,7 +316,7 @@ class Run:
         if audit is None and by is None and groups is None:
             audit = self.get_audit(split)
         stored = stored_judgement(self.directory, self.directory.neighbors, split) or {}
-        near = {path: tuple(Near(**one) for one in nears) for path, nears in stored.items()}
+        near = {path: tuple(NearestImage(**one) for one in nears) for path, nears in stored.items()}
         return audit_evidence(
             self.predictions(split, groups=groups),
             audit or self.audit(by, split=split, groups=groups),

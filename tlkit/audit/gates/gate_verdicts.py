@@ -14,10 +14,10 @@ from scipy.special import betainc
 from tlkit.audit.audit import rate_tables
 from tlkit.audit.gates.gate_report import GateReport, GateRow
 from tlkit.audit.group_tables import CROSS, GroupRow, GroupTable, Verdict
-from tlkit.audit.groups.group_columns import GroupColumn, columns_of, levels_of
-from tlkit.audit.groups.intersections import by_problems
+from tlkit.audit.groups.group_columns import GroupColumn, columns_of, discretize
+from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.paired_predictions import Paired, change_of, pair
+from tlkit.audit.paired_predictions import PairedPredictions, change_of, pair_predictions
 from tlkit.audit.rates import Metric, Rate, rates_of
 from tlkit.audit.redaction import redact
 from tlkit.audit.sampling_design import design_of, design_problems
@@ -86,7 +86,7 @@ def judge_gates(
     rows += _limits(rate_tables(predictions, wanted[1], options), file, options)
     if gates.no_worse_than is not None:
         assert baseline is not None, "whoever opens the file opens the baseline"
-        paired = pair(baseline, predictions, names=(gates.no_worse_than.baseline, "these predictions"))
+        paired = pair_predictions(baseline, predictions, names=(gates.no_worse_than.baseline, "these predictions"))
         rows += _no_worse(paired, predictions, file, options)
     report = GateReport(file.source, images, options, tuple(rows))
     logger.info("Gates of %s: %s.", file.source, report.counts_text)
@@ -122,7 +122,7 @@ def _problems(predictions: Predictions, file: GatesFile, options: AuditOptions) 
     for kind, gates in (("tolerances", file.gates.tolerances), ("limits", file.gates.limits)):
         for index, gate in enumerate(cast("Sequence[Tolerance | Limit]", gates)):
             where = file.where(kind, index, "by")
-            found = by_problems(predictions.groups, options.cut(gate.by), max_values=options.max_values)
+            found = validate_columns(predictions.groups, options.cut(gate.by), max_values=options.max_values)
             yield from (f"{where}  {problem}" for problem in found)
             if gate.class_name is not None and gate.class_name not in predictions.classes:
                 yield (
@@ -146,7 +146,7 @@ def _problems(predictions: Predictions, file: GatesFile, options: AuditOptions) 
     yield from (f"{file.source}  {problem}" for problem in wrong)
     if worse is not None and worse.by:
         where = file.where("no_worse_than", "by")
-        found = by_problems(predictions.groups, options.cut(worse.by), max_values=options.max_values)
+        found = validate_columns(predictions.groups, options.cut(worse.by), max_values=options.max_values)
         yield from (f"{where}  {problem}" for problem in found)
 
 
@@ -270,7 +270,9 @@ def _binomial_p(k: float, n: float, bound: float, *, floor: bool) -> float:
     return 1.0 if k <= 0 else float(betainc(k, n - k + 1, bound))
 
 
-def _no_worse(paired: Paired, predictions: Predictions, file: GatesFile, options: AuditOptions) -> list[GateRow]:
+def _no_worse(
+    paired: PairedPredictions, predictions: Predictions, file: GatesFile, options: AuditOptions
+) -> list[GateRow]:
     worse = file.gates.no_worse_than
     assert worse is not None
     parts: list[tuple[str, str, npt.NDArray[np.bool_]]] = [(EVERY, EVERY, np.ones(len(paired), dtype=bool))]
@@ -343,7 +345,7 @@ def _groups_there(predictions: Predictions, spec: GroupColumn, options: AuditOpt
 
     Quantiles and the bins of a measurement are cut anew on the images that both predicted: those have other names.
     """
-    level = levels_of(predictions.groups[spec.column], spec, max_values=options.max_values)
+    level = discretize(predictions.groups[spec.column], spec, max_values=options.max_values)
     if level.kind == "continuous" and not spec.bins:
         return []
     return [(level.column, name) for name in level.values]

@@ -11,7 +11,7 @@ from tlkit.audit.slices.slice_tables import shortcut_tables, slices_table
 from tlkit.render.report.report_page import Picture, ShownPart, ShownSection, SlicedSection, Strip
 
 if TYPE_CHECKING:
-    from tlkit.audit.error_examples import GroupImages, Shown
+    from tlkit.audit.error_examples import ErrorExample, GroupImages
     from tlkit.audit.slices.slice_report import SliceReport
 
 MOST_GROUPS = 8
@@ -82,7 +82,7 @@ def _part(one: GroupImages, thumbnails: Mapping[str, str]) -> ShownPart:
     )
 
 
-def _picture(shown: Shown, thumbnails: Mapping[str, str]) -> Picture:
+def _picture(shown: ErrorExample, thumbnails: Mapping[str, str]) -> Picture:
     said = f"{shown.y_true}, taken for {shown.y_pred}" if shown.y_true != shown.y_pred else shown.y_true
     if shown.y_true != shown.y_pred and shown.loss is not None:
         said += f" (loss {shown.loss:z.1f})"
