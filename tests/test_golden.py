@@ -45,10 +45,16 @@ def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple
         yield path, value
 
 
+MOVED = {"tables": "group_tables"}
+"""Keys that have another name now: {name in the JSON files: name in the library}."""
+
+
 def figure(found: dict[tuple[str | int, ...], Any], path: tuple[str | int, ...]) -> Any:
     """Return the figure at a path; options that were beside the figures are looked for under `settings`."""
     if path in found:
         return found[path]
+    if any(name in MOVED for name in path):
+        return figure(found, tuple(MOVED.get(name, name) for name in path))
     for place, name in enumerate(path):
         if name in SETTINGS and "settings" not in path[:place]:
             return found.get((*path[:place], "settings", SETTINGS[name], *path[place + 1 :]))
