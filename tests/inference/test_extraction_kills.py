@@ -120,7 +120,7 @@ def stored(folder: Path) -> dict[str, bytes]:
     (info,) = cache.info()
     shelf = cache.shelf(info.made_by)
     shards = shelf.shards()
-    assert all(shard.is_sound for shard in shards)
+    assert all(shard.is_intact for shard in shards)
     keys = [key for shard in shards for key in shard.keys]
     assert len(keys) == len(set(keys)) == info.images, "an image was stored twice"
     at_rest = {path.name for path in shelf.path.iterdir()} - {"manifest.json", ".lock"}
