@@ -1,4 +1,4 @@
-"""A run's images, asked again: the learning curve and out-of-fold predictions, in Python and on the command line."""
+"""Learning curve and out-of-fold predictions of a run, in Python and on the command line."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.disk import cache_folder, atomic_file
+from tlkit.disk import atomic_file, cache_folder
 from tlkit.errors import DataError, first_few
 
 logger = logging.getLogger(__name__)
