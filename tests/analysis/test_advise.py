@@ -194,7 +194,7 @@ def test_without_any_weights_the_error_says_how_to_get_some(folder, tmp_path, mo
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(available, "_in_packages", list)
     with pytest.raises(
-        ModelError, match=r"No pretrained weights can be had here.*, or name a file: resnet18@file:PATH"
+        ModelError, match=r"No pretrained weights are available.*, or name a file: resnet18@file:PATH"
     ):
         tlkit.advise(folder)
 

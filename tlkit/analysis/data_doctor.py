@@ -79,7 +79,7 @@ def finder_by_features(
     found = find_weights([name])
     available = [one for one in found if not one.problem]
     if not available:
-        raise ModelError(*(f"The weights of {one.name} cannot be had here: {one.problem}." for one in found))
+        raise ModelError(*(f"The weights of {one.name} are not available here: {one.problem}." for one in found))
     if len({one.name for one in available}) > 1:
         raise ModelError(f"{name} could be {first_few([one.name for one in available])}. Name one of them.")
     backbone = create_backbone(available[0].name, weights=available[0].weights)

@@ -40,7 +40,7 @@ def evaluate(
     Images without a label are left out and counted. Averages over classes are over those that have images.
 
     Args:
-        predictions: what the model said.
+        predictions: of a model, with labels.
         top_k: for which k to give the share of images whose class is among the k most probable. Classes of equal
             probability are taken in class order, as argmax does. A k that is not below the number of classes is left
             out, and without probabilities every k but 1 is.
