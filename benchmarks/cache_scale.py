@@ -1,12 +1,11 @@
 """Time and memory of the feature cache from 1,000 to 100,000 images, with synthetic features.
 
 Usage: python benchmarks/cache_scale.py [--width 512] [--sizes 1000 10000 100000]
-       python benchmarks/cache_scale.py --uses [--sizes 1000 10000]   # what reads the features: neighbors and heads
+       python benchmarks/cache_scale.py --uses [--sizes 1000 10000]   # users of the features: neighbors and heads
 
-For each size a process of its own writes the features shard by shard as an extraction does; another looks them all
-up, verifies them, gathers them in a shuffled order and reads them batch by batch. Memory is the most that the process
-held beyond its start of pages that are its own (RssAnon); pages mapped from files belong to the system, which takes
-them back when it needs them.
+For each size one process writes the features block by block, as an extraction does; another verifies all blocks, reads
+the features in a shuffled order and goes through them batch by batch. Memory is the peak of anonymous pages (RssAnon)
+above that at the start; pages mapped from files do not count, since the system can reclaim them.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlkit.analysis.nearest_neighbors import neighbour_shares
+from tlkit.analysis.nearest_neighbors import neighbor_class_shares
 from tlkit.features import FeatureCache, Provenance
 from tlkit.features.heads import fit_head
 from tlkit.preprocess import Preprocess
@@ -46,7 +45,7 @@ def watch(peak: list[float]) -> None:
 
 def step(what: str, folder: str, n: int, width: int) -> None:
     keys = [MADE_BY.key(str(i)) for i in range(n)]
-    shelf = FeatureCache(folder).shelf(MADE_BY)
+    entry = FeatureCache(folder).entry(MADE_BY)
     start_mb = anonymous_mb()
     peak = [start_mb]
     threading.Thread(target=watch, args=(peak,), daemon=True).start()
@@ -55,11 +54,11 @@ def step(what: str, folder: str, n: int, width: int) -> None:
         rng = np.random.default_rng(0)
         for at in range(0, n, ROWS):
             part = keys[at : at + ROWS]
-            shelf.add(part, rng.standard_normal((len(part), width), dtype=np.float32))
+            entry.add(part, rng.standard_normal((len(part), width), dtype=np.float32))
     else:
         order = np.random.default_rng(1).permutation(n)
-        assert shelf.missing(keys) == []
-        x = shelf.gather([keys[i] for i in order])
+        assert entry.missing(keys) == []
+        x = entry.read([keys[i] for i in order])
         total = 0.0
         for at in range(0, n, 1024):
             total += float(x[at : at + 1024].sum())
@@ -71,14 +70,14 @@ def use(what: str, n: int, width: int) -> None:
     rng = np.random.default_rng(0)
     y = np.arange(n) % 10
     x = rng.standard_normal((n, width), dtype=np.float32) + rng.standard_normal((10, width), dtype=np.float32)[y] * 0.1
-    neighbour_shares(x[:20], y[:20], np.arange(20) % 5, classes=10, k=5)  # what is loaded once
+    neighbor_class_shares(x[:20], y[:20], np.arange(20) % 5, classes=10, k=5)  # imports
     fit_head(x[:60], y[:60], kind="ridge", classes=CLASSES)
     start_mb = anonymous_mb()
     peak = [start_mb]
     threading.Thread(target=watch, args=(peak,), daemon=True).start()
     start = time.process_time()
     if what == "neighbors":
-        neighbour_shares(x, y, np.arange(n) % 5, classes=10, k=50)
+        neighbor_class_shares(x, y, np.arange(n) % 5, classes=10, k=50)
     else:
         fit_head(x, y, kind=what, classes=CLASSES)
     print(json.dumps({"s": time.process_time() - start, "mb": peak[0] - start_mb}))

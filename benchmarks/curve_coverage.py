@@ -1,10 +1,10 @@
-"""How often the learning curve's 95 % interval for "so many more images" holds what they really bring.
+"""Coverage of the learning curve's 95 % interval for the gain from more images.
 
 Usage: python benchmarks/curve_coverage.py [--rounds 30]
 
-Features are Gaussian classes that overlap, of which there are as many as one likes: the truth is the mean accuracy, on
-4,000 other images, of heads with and without the images more, 15 times over. Beside tlkit's interval stands the one of
-a bootstrap over images alone. A truth within 0.05 points of an interval's end counts as held. Seeds are fixed.
+Features are simulated from overlapping Gaussian classes: the true gain is the mean difference of accuracy, on 4,000 new
+images, of heads with and without the additional images, over 15 draws. tlkit's interval is compared with that of a
+bootstrap over images only. A truth within 0.05 points of an interval's end counts as covered. Seeds are fixed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Case:
     n: int
     width: int
     apart: float
-    clusters: bool  # whether a class lies in two places
+    clusters: bool  # whether a class has two clusters
 
 
 CASES = (
@@ -38,27 +38,27 @@ CASES = (
     Case("lda", 240, 60, 0.25, clusters=False),
     Case("ridge", 300, 20, 0.5, clusters=True),
     Case("knn", 150, 20, 0.5, clusters=False),
-    Case("ridge", 240, 20, 0.8, clusters=False),  # next to nothing is left to gain
+    Case("ridge", 240, 20, 0.8, clusters=False),  # accuracy is near its limit
 )
 Draw = Callable[[int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 
-def world(case: Case) -> Draw:
-    """Return what draws images of a case."""
+def sampler(case: Case) -> Draw:
+    """Return a function that draws images of a case."""
     rng = np.random.default_rng(0)
-    centres = rng.normal(size=(3, case.width)) * case.apart
+    centers = rng.normal(size=(3, case.width)) * case.apart
     places = rng.normal(size=(3, 2, case.width)) * (case.apart if case.clusters else 0.0)
 
     def draw(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         y = np.arange(n) % 3
-        x = centres[y] + places[y, rng.integers(0, 2, n)] + rng.normal(size=(n, case.width))
+        x = centers[y] + places[y, rng.integers(0, 2, n)] + rng.normal(size=(n, case.width))
         return x.astype(np.float32), y
 
     return draw
 
 
 def truths(case: Case, draw: Draw, more: list[int]) -> np.ndarray:
-    """Return what so many images more really bring."""
+    """Return the true gain of accuracy from each number of additional images."""
     rng = np.random.default_rng(1)
     x_new, y_new = draw(4000, rng)
 
@@ -69,8 +69,8 @@ def truths(case: Case, draw: Draw, more: list[int]) -> np.ndarray:
     return np.array([accuracy(case.n + count) for count in more]) - accuracy(case.n)
 
 
-def of_images_alone(curve: LearningCurve, right: np.ndarray, more: int) -> tuple[float, float]:
-    """Return the interval of a bootstrap over images."""
+def images_only(curve: LearningCurve, right: np.ndarray, more: int) -> tuple[float, float]:
+    """Return the interval of a bootstrap over images only."""
     n = right.shape[1]
     weights = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=500) / n
     laws = fit_power_law([point.images for point in curve.points], weights @ right.T)
@@ -92,15 +92,15 @@ def main() -> None:
         return fit(images, right, seed=seed)
 
     module.fit_curve = spy
-    print("| head, images | more | truth | mean forecast | held | width | images alone: held | width |")
+    print("| head, images | more | truth | mean forecast | covered | width | images only: covered | width |")
     print("|---|---|---|---|---|---|---|---|")
     for case in CASES:
-        draw, more = world(case), [case.n // 4, case.n, 2 * case.n]
+        draw, more = sampler(case), [case.n // 4, case.n, 2 * case.n]
         found = []
         for seed in range(given.rounds):
             x, y = draw(case.n, np.random.default_rng(100 + seed))
             curve = learning_curve(x, y, classes=CLASSES, kind=case.kind)
-            found.append([(curve.gain(count), of_images_alone(curve, seen[-1], count)) for count in more])
+            found.append([(curve.gain(count), images_only(curve, seen[-1], count)) for count in more])
         for place, (count, truth) in enumerate(zip(more, truths(case, draw, more), strict=True)):
             stated = [row[place] for row in found if row[place][0].value is not None]
             ours = np.array([(gain.low, gain.high) for gain, _ in stated])

@@ -19,7 +19,7 @@ import torch
 
 from tlkit.cli.allocator import keep_freed_memory
 from tlkit.features.engines.batch_norm_folding import fold_batch_norm
-from tlkit.features.engines.engine_choice import agreement, candidates, create_engine
+from tlkit.features.engines.engine_choice import available_engines, create_engine, measure_agreement
 from tlkit.inference.embed import PixelBackbone
 from tlkit.inference.extraction import BATCH
 from tlkit.models.backbone import create_backbone
@@ -69,7 +69,7 @@ def measure(name: str, *, engines: list[str], rounds: int) -> None:
         x = engine(pixels)
         worst = float(np.abs(x - reference).max() / np.abs(reference).max())
         speed = BATCH / statistics.median(seconds[each])
-        near = agreement(x, reference)
+        near = measure_agreement(x, reference)
         print(
             f"| {name} | {each} | {setup_s[each]:.2f} | {speed:.0f} | {worst:.1e} | {near.cosine:.6f} | "
             f"{near.argmax:.1%} |",
@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--models", nargs="+", default=MODELS)
-    parser.add_argument("--engines", nargs="+", default=list(candidates("cpu")))
+    parser.add_argument("--engines", nargs="+", default=list(available_engines("cpu")))
     parser.add_argument("--keep-freed-memory", action="store_true", help="let malloc keep what tensors free")
     given = parser.parse_args()
     if given.keep_freed_memory:

@@ -1,11 +1,11 @@
-"""How long head configurations take once the features are there.
+"""CPU time of head configurations on given features.
 
     python benchmarks/heads.py RUN            # a run's training images, from the cache
-    python benchmarks/heads.py 1600 1280 10   # made-up features: images, width, classes
-    python benchmarks/heads.py RUN --trees    # the six kinds of head: auto beside the ensembles of trees, none balanced
+    python benchmarks/heads.py 1600 1280 10   # simulated features: images, width, classes
+    python benchmarks/heads.py RUN --trees    # the six kinds of `head: auto` and the ensembles of trees, none balanced
 
 A configuration is one setting of one kind of head, cross-validated in 5 folds and calibrated. Times are CPU seconds of
-this process, so that a busy machine does not count.
+this process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 import numpy as np
 
 from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
-from tlkit.features.folds import assign_folds, row_keys
+from tlkit.features.folds import assign_folds, hash_rows
 from tlkit.features.heads import KINDS, QUICK_KINDS
 from tlkit.features.heads.fit_head import cross_validate
 
@@ -25,7 +25,7 @@ def main() -> None:
     trees = "--trees" in sys.argv
     given = [word for word in sys.argv[1:] if word != "--trees"]
     if len(given) == 1:
-        from tlkit.inference.embed import embed_run
+        from tlkit.inference.embed_run import embed_run
         from tlkit.runs.run import open_run
 
         samples = open_run(given[0]).samples.split("train")
@@ -35,7 +35,7 @@ def main() -> None:
         rng = np.random.default_rng(0)
         y, classes = np.arange(n) % count, tuple(map(str, range(count)))
         x = (rng.normal(size=(count, width))[y] * 0.1 + rng.normal(size=(n, width))).astype(np.float32)
-    fold = assign_folds(row_keys(x), y).of[0]
+    fold = assign_folds(hash_rows(x), y).assignments[0]
     total, configurations = 0.0, 0
     print(f"{len(x)} images, {x.shape[1]} features, {len(classes)} classes, 5 folds")
     jobs = [(kind, None) for kind in (KINDS if trees else QUICK_KINDS)]

@@ -1,4 +1,4 @@
-"""Planted wrong labels: how many of them a label audit puts first, beside ranking by self-confidence alone.
+"""Precision and recall of a label audit for planted label errors, compared with ranking by self-confidence only.
 
     python benchmarks/labels.py DATA/cifar10_mini [--share 0.05] [--size 96] [--seeds 3]
 
@@ -25,7 +25,7 @@ from tlkit.models.backbone import create_backbone
 
 
 def measure(name: str, ranked: list[str], wrong: set[str]) -> None:
-    """Print how many of the planted labels stand how far up."""
+    """Print precision and recall of the planted errors in a ranking."""
     hits = np.cumsum([path in wrong for path in ranked])
     planted, n = len(wrong), len(ranked)
     print(
@@ -69,9 +69,9 @@ def main() -> None:
         right = np.mean([one.suggested == classes[truth[paths.index(one.path)]] for one in first])
         count = audit.wrong.format(digits=0)
         print(f"seed {seed}: out-of-fold accuracy {audit.accuracy.value:.3f}, {took:.1f} s of processor time")
-        measure("self-confidence alone", [paths[row] for row in np.argsort(alone[np.arange(n), y])], wrong)
+        measure("self-confidence only", [paths[row] for row in np.argsort(alone[np.arange(n), y])], wrong)
         margin = get_label_quality_scores(y, alone, method="normalized_margin")
-        measure("normalised margin", [paths[row] for row in np.argsort(margin)], wrong)
+        measure("normalized margin", [paths[row] for row in np.argsort(margin)], wrong)
         measure("tlkit's order", [one.path for one in audit.suspects], wrong)
         listed = sum(one.path in wrong for one in audit.suspects) / planted
         print(f"  listed: {len(audit.suspects)} with {listed:.2f} of the planted ones", end="; ")

@@ -1,11 +1,11 @@
-"""Repair on real photographs: a property that goes with the class in training only, audited, repaired, audited again.
+"""Repair on photographs with a planted property that correlates with the class in train only; audits before and after.
 
     python benchmarks/photo_repair.py DATA/cifar10_mini [--plant cast|border|none] [--strength 0.95] [--seeds 3]
 
 CIFAR-10's photographs in two classes, animals and vehicles. Every photograph is changed in one of two ways: a warm or a
 cool cast (as of another white balance), or a dark or a light border. In training 95 % of the animals are changed the
 one way and 95 % of the vehicles the other; in val and test both ways are equally frequent in both classes. `none`
-changes no picture: the column then means nothing. All lies in a temporary folder.
+changes no picture: the column is then random. All files are in a temporary folder.
 """
 
 from __future__ import annotations
@@ -77,17 +77,17 @@ def main() -> None:
     parser.add_argument("--strength", type=float, default=0.95)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=3)
-    asked = parser.parse_args()
-    print(f"{asked.plant}, strength {asked.strength}; worst group of class x look on 1,000 test photographs")
+    arguments = parser.parse_args()
+    print(f"{arguments.plant}, strength {arguments.strength}; worst group of class x look on 1,000 test photographs")
     print(
         "| seed | audit: recall, false alarms | as it was | chosen on val | repaired | change | overall | audit then |"
     )
     print("|---|---|---|---|---|---|---|---|")
-    for seed in range(asked.seeds):
+    for seed in range(arguments.seeds):
         with tempfile.TemporaryDirectory() as temp:
             root, recipe = Path(temp, "data"), Path(temp, "recipe.yaml")
-            make_folder(asked.folder, root, plant=asked.plant, strength=asked.strength, seed=seed)
-            recipe.write_text(RECIPE.format(seed=seed, root=root, size=asked.size))
+            make_folder(arguments.folder, root, plant=arguments.plant, strength=arguments.strength, seed=seed)
+            recipe.write_text(RECIPE.format(seed=seed, root=root, size=arguments.size))
             os.environ["TLKIT_CACHE"] = str(Path(temp, "cache"))
             run = tlkit.fit(recipe, runs_dir=Path(temp, "runs"))
             print(f"| {seed} | {audited(run)} | {repaired(run)} |", flush=True)

@@ -1,4 +1,4 @@
-"""What repairs do where the gap is known: a spurious correlation of Waterbirds' group counts, and none at all.
+"""Repairs on simulated features with the group counts of Waterbirds, with a spurious correlation or without one.
 
     python benchmarks/repair.py --runs 20
 
@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import log_softmax
 
 from tlkit.audit.repair_selection import choose, try_candidate
-from tlkit.features.repair import Part, fit_candidates
-from tlkit.features.repair.weighted_softmax import l2_head
+from tlkit.features.repair import GroupedFeatures, fit_candidates
+from tlkit.features.repair.weighted_softmax import fit_l2_softmax
 
 TRAIN, VAL, TEST = (3498, 184, 56, 1057), (467, 466, 133, 133), (2255, 2255, 642, 642)  # Sagawa et al. (2020)
 NAMES = ("land on land", "land on water", "water on land", "water on water")
@@ -26,7 +26,7 @@ def draw(counts, rng, *, width, core, spurious):
     x = rng.normal(size=(len(y), width))
     x[:, 0] += core * (2 * y - 1)
     x[:, 1] += spurious * (2 * a - 1)
-    return Part(x.astype(np.float32), y, a, rng.permutation(len(y)) % 5)
+    return GroupedFeatures(x.astype(np.float32), y, a, rng.permutation(len(y)) % 5)
 
 
 def worst(right, group):
@@ -47,7 +47,7 @@ def main():
         rng = np.random.default_rng(seed)
         val_counts = tuple(round(options.val_share * n) for n in VAL)
         train, val, test = (draw(counts, rng, **how) for counts in (TRAIN, val_counts, TEST))
-        head = l2_head(train.x, train.y, np.ones(len(train.y)), classes=2, c=1.0)
+        head = fit_l2_softmax(train.x, train.y, np.ones(len(train.y)), classes=2, c=1.0)
         scores = log_softmax(head.scores(val.x), axis=1)
         begun = time.perf_counter()
         found = list(fit_candidates(train, val, classes=2, attributes=2, original=None, scores=scores, seed=seed))
@@ -57,7 +57,7 @@ def main():
         trials = [
             try_candidate(
                 one.method.name,
-                one.method.words,
+                one.method.description,
                 learns_from=one.method.learns_from,
                 at_prediction=one.method.at_prediction,
                 before=before,
@@ -76,8 +76,8 @@ def main():
         own = head.scores(test.x).argmax(axis=1) == test.y
         rows.setdefault("as it was", []).append((worst(own, test.group), own.mean()))
         for one in found:
-            if one.part is not None:
-                logits = test.x @ one.part.weight.T + one.part.bias
+            if one.linear is not None:
+                logits = test.x @ one.linear.weight.T + one.linear.bias
                 hits = logits.argmax(axis=1) == test.y
                 rows.setdefault(one.method.name, []).append((worst(hits, test.group), hits.mean()))
     print(f"{options.runs} runs; candidates take {np.mean(seconds):.1f} s a run")

@@ -1,4 +1,4 @@
-"""Every file that tlkit reads may be damaged, or junk under a name it knows: that is said in words, or it is left."""
+"""Damaged files of every kind that tlkit reads give a `TlkitError`, or are read."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ JUNK = (None, True, -1, 1e300, 10**30, "", "x", "\0", [], [1], {}, {"x": 1})
 
 @dataclass(frozen=True)
 class Kind:
-    """A file that is read: its name, what a sound one holds, and who reads it."""
+    """A file that is read: its name, valid content, and the function that reads it."""
 
     name: str
     sound: bytes
@@ -95,7 +95,7 @@ def tables(folder: Path) -> list[Kind]:
     samples = images(folder)
     listed = samples.table.assign(age="7", decision="relabel to b", quarantine=["", "blurred", "", ""])
     csv = listed.to_csv(index=False).encode()
-    told = pd.DataFrame(
+    predictions = pd.DataFrame(
         {
             "path": ["a", "b"],
             "y_true": ["a", "b"],
@@ -113,8 +113,8 @@ def tables(folder: Path) -> list[Kind]:
         Kind("meta.csv", csv, lambda file: add_metadata(samples, file, groups=["age"])),
         Kind("quarantine.csv", csv, lambda file: exclude_quarantined(samples, file)),
         Kind("decisions.csv", csv, lambda file: read_decisions(file, classes=("a", "b"))),
-        Kind("predictions.csv", told.to_csv(index=False).encode(), read_predictions),
-        Kind("predictions.parquet", parquet(told), read_predictions),
+        Kind("predictions.csv", predictions.to_csv(index=False).encode(), read_predictions),
+        Kind("predictions.parquet", parquet(predictions), read_predictions),
         Kind("train-0.tar", shard_of(folder), lambda file: read_shards(str(file), columns=["age"])),
     ]
 
@@ -126,8 +126,8 @@ def stored(folder: Path) -> list[Kind]:
     save_artifact(folder / "model", {"head.weight": torch.zeros(2, 3)}, card)
     x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     save_head(folder / "head", fit_head(x, np.arange(20) % 2, classes=("a", "b"), kind="knn"))
-    (folder / "shelf").mkdir()
-    rows = write_block(folder / "shelf", ["k"], np.zeros((1, 3), dtype=np.float32))
+    (folder / "block").mkdir()
+    rows = write_block(folder / "block", ["k"], np.zeros((1, 3), dtype=np.float32))
     checkpoint = io.BytesIO()
     belongs = {"format_version": FORMAT_VERSION, "origin": "x", "frozen_weights": "0" * 64}
     torch.save({"tlkit": belongs, "callbacks": {"KeepCheckpoints": {"best": None}}, "epoch": 0}, checkpoint)
@@ -240,11 +240,11 @@ def try_damaged(kind: Kind, file: Path) -> None:
 
     try_one()
     file.write_bytes(kind.sound)
-    kind.read(file)  # so that every kind is one that can be read
+    kind.read(file)  # the valid content is accepted
 
 
 @pytest.mark.parametrize("kinds", [tables, stored, words])
-def test_a_damaged_file_gives_an_error_in_words_or_none(kinds, tmp_path, monkeypatch):
+def test_a_damaged_file_gives_a_tlkit_error_or_none(kinds, tmp_path, monkeypatch):
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
     wrong = []
     for number, kind in enumerate(kinds(tmp_path)):

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and where the cache lies."""
+"""Atomic writing of files, and the location of the cache folder."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tlkit.disk import cache_folder, whole_file, write_text
+from tlkit.disk import atomic_file, cache_folder, write_text
 
 
-def test_a_write_that_fails_leaves_the_earlier_file_and_no_other(tmp_path):
+def test_a_failed_write_keeps_the_earlier_file_and_no_other(tmp_path):
     file = tmp_path / "notes.txt"
     write_text(file, "before\n")
-    with pytest.raises(OSError, match="disk is full"), whole_file(file) as partial:
+    with pytest.raises(OSError, match="disk is full"), atomic_file(file) as partial:
         partial.write_text("half of")
         raise OSError("the disk is full")
     assert file.read_text() == "before\n"
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_the_file_has_no_name_before_it_is_on_the_disk(tmp_path, monkeypatch):
+def test_a_file_is_synced_before_it_is_renamed(tmp_path, monkeypatch):
     file, synced = tmp_path / "notes.txt", []
     sync = os.fsync
 
@@ -37,7 +37,7 @@ def test_the_file_has_no_name_before_it_is_on_the_disk(tmp_path, monkeypatch):
     assert synced == [(False, False), (True, True)]  # the content, then, with its name, the folder
 
 
-def test_threads_that_write_one_file_do_not_meet_in_the_middle(tmp_path):
+def test_threads_that_write_one_file_do_not_mix_their_content(tmp_path):
     file = tmp_path / "notes.txt"
     texts = [f"{number}" * 10_000 for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -46,7 +46,7 @@ def test_threads_that_write_one_file_do_not_meet_in_the_middle(tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_the_cache_lives_where_the_environment_says_or_with_the_users_caches(monkeypatch, tmp_path):
+def test_cache_folder_is_from_the_environment_or_the_users_caches(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TLKIT_CACHE", "~/here")
     assert cache_folder() == tmp_path / "here"
@@ -58,11 +58,11 @@ def test_the_cache_lives_where_the_environment_says_or_with_the_users_caches(mon
     assert cache_folder() == Path.home() / "Library" / "Caches" / "tlkit"
 
 
-def test_what_cannot_be_written_is_called_by_its_own_name(tmp_path):
+def test_errors_name_the_final_path(tmp_path):
     path = tmp_path / "nowhere" / "notes.txt"
     with pytest.raises(FileNotFoundError) as caught:
         write_text(path, "words")
     assert caught.value.filename == str(path)
-    with pytest.raises(OSError, match="No such file") as caught, whole_file(path) as partial:
+    with pytest.raises(OSError, match="No such file") as caught, atomic_file(path) as partial:
         pq.write_table(pa.table({"a": [1]}), partial)
     assert (caught.value.filename, caught.value.strerror) == (str(path), "No such file or directory")

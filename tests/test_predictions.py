@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from messages import saying, says
+from messages import saying
 
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions, read_predictions
@@ -55,7 +54,7 @@ def test_labels_by_name_and_by_position_are_the_same() -> None:
     assert build().y_true.tolist() == [0, 1, -1]
 
 
-def test_the_prediction_is_the_most_probable_class_and_the_first_of_equals() -> None:
+def test_y_pred_is_the_most_probable_class_and_the_first_of_ties() -> None:
     assert build().y_pred.tolist() == [0, 1, 0]
 
 
@@ -122,26 +121,21 @@ def test_groups_become_text_and_only_null_and_empty_are_missing() -> None:
 
 def test_rows_that_do_not_sum_to_one_are_named_with_their_sums() -> None:
     proba = [[0.3, 0.3]] * 7
-    assert problems(path=list("abcdefg"), y_true=None, proba=proba, source="preds.csv") == (
-        saying("preds.csv", "7", "0.6", "2"),
-    )
+    (problem,) = problems(path=list("abcdefg"), y_true=None, proba=proba, source="preds.csv")
+    assert problem == saying("preds.csv: ", "7 of 7", "a (sum 0.6)", "e (sum 0.6) and 2 more", "divide each row")
 
 
 @pytest.mark.parametrize(
     ("proba", "advice"),
     [
-        ([[2.5, -1.0], [0.2, 0.8], [3.0, 4.0]], "They look like logits: apply softmax once."),
-        ([[90.0, 10.0], [20.0, 80.1], [50, 50]], "They look like percentages: divide by 100."),
-        (
-            [[0.33, 0.66], [0.2, 0.8], [0.5, 0.5]],
-            "They look rounded: write more digits, or divide each row by its sum.",
-        ),
+        ([[2.5, -1.0], [0.2, 0.8], [3.0, 4.0]], "logits: apply softmax once."),
+        ([[90.0, 10.0], [20.0, 80.1], [50, 50]], "percentages: divide by 100."),
+        ([[0.33, 0.66], [0.2, 0.8], [0.5, 0.5]], "rounded: write more digits, or divide each row by its sum."),
     ],
 )
 def test_rows_that_do_not_sum_to_one_come_with_the_remedy(proba: list[list[float]], advice: str) -> None:
     (problem,) = problems(proba=proba)
-    assert problem.startswith("predictions: the rows of proba must sum to one, but ")
-    assert problem.endswith(advice)
+    assert problem.startswith("predictions: ") and problem.endswith(advice)
 
 
 def test_a_sum_within_the_rounding_of_float32_is_accepted() -> None:
@@ -152,8 +146,8 @@ def test_a_sum_within_the_rounding_of_float32_is_accepted() -> None:
 
 def test_values_that_are_no_probabilities_are_named() -> None:
     assert problems(proba=[[np.nan, 1.0], [1.2, -0.2], [0.5, 0.5]]) == (
-        saying("predictions", "1", "3", "a.jpg"),
-        saying("predictions", "1", "3", "b.jpg", "0"),
+        saying("NaN or infinite in 1 of 3 rows: a.jpg"),
+        saying("negative in 1 of 3 rows: b.jpg", "between 0 and 1"),
     )
 
 
@@ -166,29 +160,25 @@ def test_every_problem_is_reported_at_once() -> None:
         proba=[[0.5, 0.5]],
         groups=groups,
     ) == (
-        "predictions: 1 of 3 rows have no path. Give every image its path.",
-        "predictions: 1 path occurs more than once: a.jpg. Keep one row per image.",
-        "predictions: y_true holds names that are not among the 2 classes: 'beess' (2 rows). Did you mean 'bees'? "
-        "The classes are: ants, bees.",
-        "predictions: proba has shape (1, 2), but 3 paths and 2 classes need (3, 2): one row per image, one column per "
-        "class.",
-        "predictions: y_pred holds names that are not among the 2 classes: 'x' (1 row). The classes are: ants, bees.",
-        "predictions: y_pred is missing in 1 of 3 rows: a.jpg.",
-        "predictions: group columns must have different names, but these occur twice: sex.",
+        saying("1 of 3 rows have no path"),
+        saying("1 path", "more than once: a.jpg"),
+        saying("y_true", "2 classes", "'beess' (2 rows)", "'bees'?", "ants, bees"),
+        saying("proba", "(1, 2)", "(3, 2)"),
+        saying("y_pred", "2 classes", "'x' (1 row)", "ants, bees"),
+        saying("y_pred is missing in 1 of 3 rows: a.jpg"),
+        saying("group columns", "twice: sex"),
     )
 
 
 def test_other_impossible_input_is_refused() -> None:
-    assert problems(proba=None) == (saying("predictions", "y_pred"),)
-    assert problems(y_true=[0, 1, 2]) == (saying("predictions", "y_true", "0…1", "1", "3", "c.jpg", "2"),)
-    assert problems(y_true=["ants"]) == (saying("predictions", "y_true", "1", "3"),)
-    assert problems(groups=pd.DataFrame({"sex": ["f"]})) == (saying("predictions", "1", "3"),)
-    assert problems(groups=pd.DataFrame({"proba_x": ["f"] * 3})) == (
-        saying("predictions", "proba_x", "y_true", "y_pred", "proba_"),
-    )
-    assert says(problems(classes=["ants"] * 2), "predictions", "class", "differ")
-    assert says(problems(path=[], y_true=None, proba=np.zeros((0, 2))), "predictions", "rows", "image")
-    assert says(problems(classes=[], y_true=None, proba=np.zeros((3, 0))), "predictions", "classes", "least")
+    assert problems(proba=None) == (saying("neither proba nor y_pred"),)
+    assert problems(y_true=[0, 1, 2]) == (saying("y_true", "0…1", "1 of 3 rows: c.jpg (2)"),)
+    assert problems(y_true=["ants"]) == (saying("y_true has shape (1,)", "3 paths"),)
+    assert problems(groups=pd.DataFrame({"sex": ["f"]})) == (saying("groups has 1 rows", "3 paths"),)
+    assert problems(groups=pd.DataFrame({"proba_x": ["f"] * 3})) == (saying("proba_x", "Rename it."),)
+    assert saying("class names", "twice: ants") in problems(classes=["ants"] * 2)
+    assert saying("no rows") in problems(path=[], y_true=None, proba=np.zeros((0, 2)))
+    assert saying("no classes") in problems(classes=[], y_true=None, proba=np.zeros((3, 0)))
 
 
 # --- groups joined by path ---------------------------------------------------------------------------------------
@@ -219,27 +209,16 @@ def test_a_joined_column_replaces_the_one_that_is_there(caplog: pytest.LogCaptur
     [
         (
             {"path": ["x/a.jpg", "x/b.jpg"], "tone": ["1", "2"]},
-            "the table of groups: none of the 3 paths of the predictions is in it. The predictions have a.jpg, "
-            "b.jpg and 1 more; it has x/a.jpg, x/b.jpg. Make the paths alike.",
+            ("3 paths", "a.jpg, b.jpg and 1 more", "x/a.jpg, x/b.jpg"),
         ),
-        (
-            {"file": ["a.jpg"], "tone": ["1"]},
-            "the table of groups has no column 'path'. Its columns are: file, tone. Name the column that holds the "
-            "image paths 'path'.",
-        ),
-        (
-            {"path": ["a.jpg", "a.jpg"], "tone": ["1", "2"]},
-            "the table of groups: paths must differ, but these occur more than once: a.jpg.",
-        ),
-        ({"path": ["a.jpg"]}, "the table of groups has no column beside 'path', so there is no group to join."),
-        (
-            {"path": ["a.jpg"], "y_true": ["ants"]},
-            "the table of groups: a group column cannot be called y_true. Rename it.",
-        ),
+        ({"file": ["a.jpg"], "tone": ["1"]}, ("'path'", "file, tone")),
+        ({"path": ["a.jpg", "a.jpg"], "tone": ["1", "2"]}, ("more than once: a.jpg",)),
+        ({"path": ["a.jpg"]}, ("no column", "'path'")),
+        ({"path": ["a.jpg"], "y_true": ["ants"]}, ("y_true", "Rename it.")),
     ],
 )
-def test_a_table_of_groups_that_cannot_be_joined_is_refused(table: dict[str, list[str]], message: str) -> None:
-    with pytest.raises(PredictionsError, match=f"^{re.escape(message)}$"):
+def test_a_table_of_groups_that_cannot_be_joined_is_refused(table: dict[str, list[str]], message: tuple[str]) -> None:
+    with pytest.raises(PredictionsError, match=saying("the table of groups", *message).pattern):
         build().with_groups(pd.DataFrame(table))
 
 
@@ -275,7 +254,7 @@ def tables(draw: st.DrawFn, names: st.SearchStrategy[str] = NAMES, *, sort: bool
 
 @given(tables())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_parquet_reads_back_the_very_same(tmp_path: Path, predictions: Predictions) -> None:
+def test_a_parquet_file_reads_back_equal(tmp_path: Path, predictions: Predictions) -> None:
     predictions.to_parquet(tmp_path / "p.parquet")
     assert read_predictions(tmp_path / "p.parquet") == predictions
     bare = Predictions.build(
@@ -339,7 +318,7 @@ def test_a_file_that_is_not_parquet_or_is_newer_is_refused(tmp_path: Path) -> No
     assert read_problems(write(tmp_path, "path,y_pred\n", "p.parquet")) == (saying("FILE", "Parquet", "damaged"),)
     table = pa.table({"path": ["a"], "y_pred": ["x"]})
     pq.write_table(table.replace_schema_metadata({b"tlkit": b'{"version": 2}'}), tmp_path / "n.parquet")
-    assert read_problems(tmp_path / "n.parquet") == (saying("FILE", "2", "1"),)
+    assert read_problems(tmp_path / "n.parquet") == (saying("FILE", "newer tlkit", "format 2", "pip install -U tlkit"),)
     pq.write_table(table.slice(0, 0), tmp_path / "e.parquet")
     assert read_problems(tmp_path / "e.parquet") == (saying("FILE", "columns", "rows"),)
 
@@ -372,7 +351,7 @@ def test_csv_with_shuffled_columns_reads_the_same(tmp_path: Path, predictions: P
     assert ordered == predictions
 
 
-def test_names_that_look_like_something_else_stay_text(tmp_path: Path) -> None:
+def test_names_that_look_like_numbers_or_missing_values_stay_text(tmp_path: Path) -> None:
     file = write(tmp_path, "path,y_true,y_pred,tone\n1,no,NA,007\nnan,1,null,N/A\n2.0,NA,1.0,\nNULL,,no,true\n")
     predictions = read_predictions(file)
     assert predictions.classes == ("1", "1.0", "NA", "no", "null")
@@ -391,7 +370,7 @@ def test_probability_columns_are_matched_by_name_and_make_the_prediction_optiona
     assert predictions.y_pred.tolist() == [0, 1]
 
 
-def test_what_is_left_out_or_named_for_the_user_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_and_ignored_columns_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = write(tmp_path, ",y_pred,guess,sex\n0,cat,dog,f\n1,dog,dog,m\n")
     with caplog.at_level(logging.INFO, logger="tlkit"):
         predictions = read_predictions(file, y_pred="guess")
@@ -399,17 +378,15 @@ def test_what_is_left_out_or_named_for_the_user_is_logged(tmp_path: Path, caplog
     assert predictions.y_true.tolist() == [-1, -1]
     assert predictions.group_columns == ("sex",)
     assert [message.replace(str(file), "FILE") for message in caplog.messages] == [
-        saying("FILE", "'y_true'", "--y-true", "COLUMN", "y_true="),
-        saying("FILE", "'path'", "'row 1'", "'row 2'"),
-        saying("FILE", "y_pred"),
+        saying("FILE", "'y_true'", "--y-true COLUMN", "y_true="),
+        saying("FILE", "'path'", "'row 1' to 'row 2'"),
+        saying("FILE", "y_pred is left out"),
     ]
 
 
 def test_labels_and_predictions_that_share_no_name_are_refused(tmp_path: Path) -> None:
     file = write(tmp_path, "path,y_true,y_pred\na,3.0,3\nb,1.0,1\n")
-    assert read_problems(file) == (
-        saying("FILE", "1.0", "3.0", "1", "3", "--y-true", "--y-pred", "y_true=", "y_pred="),
-    )
+    assert read_problems(file) == (saying("FILE", "labels (1.0, 3.0)", "classes (1, 3)", "--y-true and --y-pred"),)
 
 
 def test_a_single_label_that_is_never_predicted_is_warned_about(
@@ -417,59 +394,59 @@ def test_a_single_label_that_is_never_predicted_is_warned_about(
 ) -> None:
     file = write(tmp_path, "path,y_true,y_pred\na,cat,dog\nb,cat,cow\n")
     assert read_predictions(file).correct.sum() == 0
-    assert caplog.messages == [saying(file, "predicted", "classes")]
+    assert caplog.messages == [saying(file, "labels (cat)", "classes (cow, dog)")]
 
 
 def test_missing_columns_are_named_with_the_option_that_helps(tmp_path: Path) -> None:
     file = write(tmp_path, "path,label,y_predicted\na,cat,dog\n")
-    columns = "Its columns are: path, label, y_predicted."
+    columns = "path, label, y_predicted"
     assert read_problems(file) == (
-        saying("FILE", "'y_pred'", "proba_<class>", columns, "--y-pred", "COLUMN", "y_pred=", "'y_predicted'"),
-        saying("FILE", "'y_true'", columns, "--y-true", "COLUMN", "y_true="),
+        saying("FILE", "'y_pred'", "proba_<class>", columns, "--y-pred COLUMN", "'y_predicted'?"),
+        saying("FILE", "'y_true'", columns, "--y-true COLUMN"),
     )
-    assert read_problems(file, y_true="labels", y_pred="y_predicted") == (
-        saying("FILE", "'labels'", columns, "--y-true", "COLUMN", "y_true=", "'label'"),
-    )
-    assert read_problems(file, y_true="label", y_pred="label") == (saying("y_true", "y_pred", "'label'", "FILE"),)
+    wrong = read_problems(file, y_true="labels", y_pred="y_predicted")
+    assert wrong == (saying("FILE", "'labels'", columns, "--y-true COLUMN", "'label'?"),)
+    assert read_problems(file, y_true="label", y_pred="label") == (saying("both", "'label' of FILE", "two columns"),)
     assert read_predictions(file, y_true="label", y_pred="y_predicted").classes == ("cat", "dog")
 
 
 def test_values_that_cannot_be_predictions_are_refused_with_the_file_name(tmp_path: Path) -> None:
     assert read_problems(write(tmp_path, "path,y_true,proba_a,proba_b\nx,a,0.5,0.1\ny,c,0.5,0.5\n")) == (
-        saying("FILE", "y_true", "2", "'c'", "1"),
-        saying("FILE", "1", "2", "0.6"),
+        saying("FILE", "y_true", "2 classes", "'c' (1 row)"),
+        saying("FILE", "proba", "1 of 2", "x (sum 0.6)", "divide each row by its sum"),
     )
     assert read_problems(write(tmp_path, 'path,proba_a,proba_b\nx,,1\ny,"0,5",nan\nz,0.5,0.5\n')) == (
-        saying("FILE", "proba_a", "0", "1", "2", "3", "'0,5'"),
+        saying("FILE", "proba_a", "2 of 3", "'' (row 2), '0,5' (row 3)"),
     )
     assert read_problems(write(tmp_path, "path,y_pred\nx,a\nx,b\n,c\ny,\n")) == (
-        saying("FILE", "1", "4"),
-        saying("FILE", "1"),
-        saying("FILE", "y_pred", "1", "4"),
+        saying("FILE", "1 of 4 rows have no path"),
+        saying("FILE", "more than once: x"),
+        saying("FILE", "y_pred is missing in 1 of 4 rows: y"),
     )
 
 
 def test_files_that_cannot_be_read_get_one_clear_message(tmp_path: Path) -> None:
-    assert read_problems(write(tmp_path, "")) == (saying("FILE", "CSV"),)
-    assert read_problems(write(tmp_path, "path,y_pred\n")) == (saying("FILE", "header", "rows"),)
-    assert read_problems(write(tmp_path, "path;y_pred\na;b\n")) == (saying("FILE", "';'", "CSV"),)
-    assert read_problems(write(tmp_path, "path,y_pred,path\na,b,c\n")) == (saying("FILE", "columns", "different"),)
-    assert read_problems(write(tmp_path, "path,y_pred\na,b\nc,d,e\n")) == (saying("FILE", "CSV", "#3", "2", "3"),)
-    assert read_problems(tmp_path / "pred.csv") == (saying("FILE", "'preds.csv'"),)
-    assert read_problems(tmp_path / "nowhere" / "pred.csv") == (saying("FILE", "exist"),)
-    assert read_problems(write(tmp_path, "x", "preds.xlsx")) == (saying("FILE", "'.xlsx'"),)
+    for text, words in {
+        "": ("FILE is empty", "header line"),
+        "path,y_pred\n": ("FILE", "header", "no rows"),
+        "path;y_pred\na;b\n": ("FILE", "';'", "commas"),
+        "path,y_pred,path\na,b,c\n": ("FILE", "different names", "twice: path"),
+        "path,y_pred\na,b\nc,d,e\n": ("FILE", "Row #3", "2 columns, got 3"),
+    }.items():
+        assert read_problems(write(tmp_path, text)) == (saying(*words),)
+    assert read_problems(tmp_path / "pred.csv") == (saying("FILE does not exist", "'preds.csv'?"),)
+    assert read_problems(tmp_path / "nowhere" / "pred.csv") == ("FILE does not exist.",)
+    assert read_problems(write(tmp_path, "x", "preds.xlsx")) == (saying("FILE", "'.xlsx'", ".parquet or .csv"),)
     folder = tmp_path / "folder.csv"
     folder.mkdir()
-    assert read_problems(folder) == (saying("FILE", "folder", "parquet"),)
-    image = tmp_path / "image.csv"
-    image.write_bytes(b"\x89PNG\r\n\x1a\n\x00")
-    assert read_problems(image) == (saying("FILE", "UTF-8", "'CSV UTF-8'"),)
-    late = tmp_path / "late.csv"
-    late.write_bytes(b"path,y_pred\n" + b"".join(b"%d,a\n" % i for i in range(5000)) + b"caf\xe9,a\n")
-    assert read_problems(late) == (saying("FILE", "UTF-8", "'CSV UTF-8'"),)
+    assert read_problems(folder) == (saying("FILE is a folder", ".parquet or .csv"),)
+    late = b"path,y_pred\n" + b"".join(b"%d,a\n" % i for i in range(5000)) + b"caf\xe9,a\n"
+    for content in (b"\x89PNG\r\n\x1a\n\x00", late):
+        (tmp_path / "bytes.csv").write_bytes(content)
+        assert read_problems(tmp_path / "bytes.csv") == (saying("FILE", "UTF-8", "'CSV UTF-8'"),)
 
 
-def test_a_byte_order_mark_and_quoted_line_breaks_are_no_obstacle(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_quoted_line_breaks_are_read(tmp_path: Path) -> None:
     file = tmp_path / "p.csv"
     file.write_bytes('\ufeffpath,y_pred,note\r\n"a,1.jpg",cat,"two\nlines"\r\n'.encode())
     predictions = read_predictions(file)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tlkit.analysis.find_slices import find_slices
     from tlkit.analysis.label_audit import LabelAudit
     from tlkit.analysis.repair import repair
-    from tlkit.analysis.run_probes import learning_curve
+    from tlkit.analysis.run_analyses import learning_curve
     from tlkit.audit.audit import Audit, audit_groups
     from tlkit.data.loading.datamodule import ImageFolderDataModule
     from tlkit.errors import TlkitError
@@ -58,7 +58,7 @@ _HOMES = {
     "find_slices": "tlkit.analysis.find_slices",
     "fit": "tlkit.training.fit",
     "gate": "tlkit.runs.gate_run",
-    "learning_curve": "tlkit.analysis.run_probes",
+    "learning_curve": "tlkit.analysis.run_analyses",
     "load_model": "tlkit.inference.predictor",
     "load_recipe": "tlkit.recipe",
     "open_run": "tlkit.runs.run",

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the folder for what can be made anew."""
+"""Atomic writing of files, and the location of the cache folder."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PARTIAL = ".partial"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Numbers of the errors that say there is no room for more."""
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""`errno` values of a full disk or an exceeded quota."""
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Hand out another path in the same folder; what is written there becomes `path` when the block ends well.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; it is renamed to `path` when the block ends without an error.
 
-    Nobody ever sees half a file, and the file stays through a crash of the machine: it is forced to the disk before it
-    gets its name. Where the block fails, `path` is as it was before. A process that is killed may leave a file behind
-    whose name begins with a dot and ends with `PARTIAL`.
+    Readers never see a partial file, and the file survives a crash of the machine: it is synced before it is renamed.
+    Where the block fails, `path` is unchanged. A process that is killed may leave a file whose name begins with a dot
+    and ends with `PARTIAL`.
 
     Raises:
-        OSError: the disk is full, say.
+        OSError: the file cannot be written, for instance because the disk is full.
 
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
-        >>> with whole_file(folder / "notes.txt") as partial:
+        >>> with atomic_file(folder / "notes.txt") as partial:
         ...     _ = partial.write_text("all of it")
         >>> [file.name for file in folder.iterdir()]
         ['notes.txt']
@@ -42,8 +42,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     except OSError as error:
         if error.filename == os.fspath(partial):
-            error.filename = os.fspath(path)  # nobody knows the other name
-        elif error.errno is not None and partial.name in str(error):  # pyarrow's have it in their words
+            error.filename = os.fspath(path)  # users do not know the temporary name
+        elif error.errno is not None and partial.name in str(error):  # pyarrow's errors have it in the message only
             raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
         raise
     finally:
@@ -53,13 +53,13 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    r"""Write a text file, whole or not at all: UTF-8, lines that end with \n."""
-    with whole_file(path) as partial:
+    r"""Write a text file atomically: UTF-8, lines that end with \n."""
+    with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be made anew: `TLKIT_CACHE`, or tlkit's own in the user's cache folder."""
+    """Return the folder of caches: `TLKIT_CACHE`, or `tlkit` in the user's cache folder."""
     given = os.environ.get("TLKIT_CACHE")
     if given:
         return Path(given).expanduser()
@@ -73,7 +73,7 @@ def cache_folder() -> Path:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force a folder's new names to the disk; Windows can neither open nor sync a folder."""
+    """Sync a folder's entries to the disk; Windows can neither open nor sync a folder."""
     with suppress(OSError, AttributeError):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -1,4 +1,4 @@
-"""What a backbone expects of its input, as a value shared by training, evaluation, prediction and export."""
+"""`Preprocess`: size, resizing, normalization and decoding of images for a backbone."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Preprocess:
 
     Attributes:
         image_size: height and width of the input, in pixels.
-        resize: `crop` scales the shorter side to `image_size / crop_pct` and cuts the centre; `letterbox` scales the
+        resize: `crop` scales the shorter side to `image_size / crop_pct` and cuts the center; `letterbox` scales the
             longer side to `image_size` and pads with `background`; `squash` ignores the aspect ratio.
-        crop_pct: share of the scaled image that the centre crop keeps, in (0, 1]; 1 keeps the whole shorter side.
+        crop_pct: share of the scaled image that the center crop keeps, in (0, 1]; 1 keeps the whole shorter side.
             Used by `crop` only.
         interpolation: filter used for scaling.
         mean: per-channel mean in RGB order, in units of [0, 1] intensities.
         std: per-channel standard deviation in RGB order, same units.
-        background: RGB colour in 0–255 that shows through transparent pixels and fills a letterbox.
+        background: RGB color in 0–255 that shows through transparent pixels and fills a letterbox.
         decode: `reduced` lets the decoder of a large JPEG scale it by 1/2, 1/4 or 1/8, never below twice the size that
             it is scaled to next; `full` decodes every pixel. Models stored by a tlkit that did not know the word have
             `full`.

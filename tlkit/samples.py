@@ -1,4 +1,4 @@
-"""The table of images: where each one is, what it shows, which split it belongs to. It holds no pixels."""
+"""`Samples`: the table of images, with path, label, split, digest and group columns. It holds no pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.disk import whole_file
+from tlkit.disk import atomic_file
 from tlkit.errors import DataError
 
 PATH, LABEL, SPLIT, DIGEST = "path", "label", "split", "digest"
@@ -23,8 +23,8 @@ SPLITS = ("train", "val", "test")
 class Samples:
     """Images with their labels, splits and group columns.
 
-    Classes are known by name; an integer target is only ever derived from `classes`, so a split that lacks a class
-    cannot shift the others.
+    Labels are class names; integer targets are derived from `classes`, so a class that a split lacks does not change
+    the targets of the others.
 
     Attributes:
         root: folder that the paths are relative to.
@@ -73,7 +73,7 @@ class Samples:
         return Samples(self.root, self.classes, self.table.drop(columns=drop)) if drop else self
 
     def split(self, name: str) -> Samples:
-        """Return the samples of one split, in table order; `classes` stays whole."""
+        """Return the samples of one split, in table order; `classes` is unchanged."""
         part = self.table[self.table[SPLIT] == name].reset_index(drop=True)
         return Samples(self.root, self.classes, part)
 
@@ -83,13 +83,13 @@ class Samples:
         return table.reindex(index=list(self.classes), columns=list(SPLITS), fill_value=0)
 
     def to_csv(self, path: Path) -> None:
-        """Write the table, whole or not at all; `from_csv` reads it back."""
-        with whole_file(path) as partial:
+        """Write the table as CSV, atomically; `from_csv` reads it back."""
+        with atomic_file(path) as partial:
             self.table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
     @classmethod
     def from_csv(cls, path: Path, *, root: Path, classes: Sequence[str] | None = None) -> Samples:
-        """Read what `to_csv` wrote.
+        """Return the samples that `to_csv` wrote.
 
         Args:
             path: the CSV file.
@@ -103,9 +103,7 @@ class Samples:
             raise DataError(f"{path} is missing, so the images of this run are not known. Fit it again.")
         try:
             table = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n")
-        except (
-            ValueError
-        ) as error:  # what pandas raises of text that is no UTF-8, of rows that do not match, and of none
+        except ValueError as error:  # no UTF-8, rows of different lengths, or no rows
             raise DataError(f"{path} is damaged ({error}). Restore it or fit again.") from error
         missing = [name for name in RESERVED_COLUMNS if name not in table.columns]
         if missing:

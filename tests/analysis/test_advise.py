@@ -1,4 +1,4 @@
-"""Advice from a planted hub cache, where one of three backbones is blind to what tells the classes apart."""
+"""`advise` with a hub cache of three backbones, one of which is blind to the difference between the classes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 import timm
 import torch
 from huggingface_hub import constants
+from messages import saying
 from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 import tlkit
 from tlkit.analysis import advise as room
 from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut
-from tlkit.analysis.advise import best_reading
+from tlkit.analysis.advise import best_architecture
 from tlkit.cli.app import app
 from tlkit.errors import DataError, ModelError
 from tlkit.models.cost import Latency
@@ -109,16 +110,13 @@ def test_the_blind_backbone_comes_last_and_the_two_others_are_tied(hub, folder):
     assert found.best.probe.value == 1.0 and found.backbones[2].probe.value < 0.8
     assert found.best.log_me > found.backbones[2].log_me and found.best.knn.value > found.backbones[2].knn.value
     assert found.suggested.name == EFFICIENTNET
-    assert (
-        f"Not distinguishable: {EFFICIENTNET}, {RESNET}; the cheapest of them is {EFFICIENTNET} (3 ms)."
-        in found.tables()[0].notes
-    )
+    assert saying(f"{EFFICIENTNET}, {RESNET}", f"{EFFICIENTNET} (3 ms)") in found.tables()[0].notes
     assert found.recipe() == f"model: {{name: {EFFICIENTNET}, weights: hub}}"
     assert found.images == 24 and found.left_out == ()
 
 
 @pytest.mark.slow
-def test_asking_again_and_fitting_take_the_features_from_the_cache(hub, folder, tmp_path, monkeypatch, caplog):
+def test_a_second_call_and_a_fit_use_cached_features(hub, folder, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "empty"))
     caplog.set_level(logging.INFO)
     tlkit.advise(folder, backbones=["test_resnet"])
@@ -139,7 +137,7 @@ def test_asking_again_and_fitting_take_the_features_from_the_cache(hub, folder, 
     assert computed(caplog) == []
 
 
-def test_limits_leave_out_and_say_why(hub, folder):
+def test_limits_exclude_backbones_with_a_reason(hub, folder):
     found = tlkit.advise(folder, max_params=0.35e6, max_latency_ms=4)
     assert [one.name for one in found.backbones] == [EFFICIENTNET, VIT]
     reasons = {one.name: one.reason for one in found.left_out}
@@ -147,35 +145,30 @@ def test_limits_leave_out_and_say_why(hub, folder):
     with pytest.raises(ModelError) as caught:
         tlkit.advise(folder, max_latency_ms=0.5, backbones=["test_vit", "test_resnet"])
     assert caught.value.problems == (
-        f"{VIT} (hub) is left out: 1 ms an image on this machine, more than 0.5 ms.",
-        f"{RESNET} (hub) is left out: 5 ms an image on this machine, more than 0.5 ms.",
-        "No backbone is left of 2. Widen the limits, name others, or make their weights available.",
+        saying(VIT, "hub", "1 ms", "0.5 ms"),
+        saying(RESNET, "hub", "5 ms", "0.5 ms"),
+        saying("2", "limits"),
     )
     with pytest.raises(ModelError) as caught:
         tlkit.advise(folder, max_params=0, max_latency_ms=-1)
-    assert caught.value.problems == (
-        "max_params is 0. Use a number of parameters, such as 25e6 for 25 million.",
-        "max_latency_ms is -1. Use a number above 0.",
-    )
+    assert caught.value.problems == (saying("max_params is 0", "25e6"), saying("max_latency_ms is -1", "above 0"))
 
 
-def test_only_licences_that_are_asked_for(hub, folder, tmp_path):
+def test_licenses_exclude_other_backbones(hub, folder, tmp_path):
     weights = tmp_path / "mine.safetensors"
     save_file(timm.create_model("test_resnet").state_dict(), weights)
-    found = tlkit.advise(folder, backbones=["test_vit", f"test_resnet@file:{weights}"], licences=["Apache License 2.0"])
+    found = tlkit.advise(folder, backbones=["test_vit", f"test_resnet@file:{weights}"], licenses=["Apache License 2.0"])
     assert [one.name for one in found.backbones] == [VIT]
     (left,) = found.left_out
-    assert left.reason == "its licence is unknown, and only Apache License 2.0 is asked for"
+    assert left.reason == saying("license is unknown", "Apache License 2.0")
 
 
-def test_weights_that_cannot_be_had_are_listed_with_the_reason(hub, folder, tmp_path):
+def test_unavailable_weights_are_listed_with_the_reason(hub, folder, tmp_path):
     wanted = ["test_vit", "resnet18", "vit_huge*", f"test_resnet@file:{tmp_path}/none.safetensors", "darknet17"]
     found = tlkit.advise(folder, backbones=wanted)
     assert [one.name for one in found.backbones] == [VIT]
     reasons = [one.reason for one in found.left_out]
-    assert reasons[0] == (
-        "not in the hub's cache; `hf download timm/resnet18.a1_in1k` fetches it where there is a network"
-    )
+    assert reasons[0] == saying("hub's cache", "`hf download timm/resnet18.a1_in1k`")
     assert reasons[1].startswith("timm knows ") and reasons[1].endswith(", and none of them is here")
     assert reasons[2] == f"model.weights: there is no file {tmp_path}/none.safetensors."
     assert reasons[3] == "the hub has no pretrained weights for darknet17"
@@ -190,19 +183,17 @@ def test_damaged_weights_are_listed_with_the_reason(folder, tmp_path, monkeypatc
         tlkit.advise(folder, backbones=["test_resnet"])
 
 
-def test_unknown_names_come_all_at_once_with_the_nearest(hub, folder):
+def test_unknown_names_are_reported_together_with_the_nearest(hub, folder):
     with pytest.raises(ModelError) as caught:
         tlkit.advise(folder, backbones=["resnett18", "test_vit.r16_in1k"])
     assert caught.value.problems[0].startswith("No model matches 'resnett18'. Did you mean 'resnet18'")
     assert caught.value.problems[1].startswith("model.name is 'test_vit.r16_in1k', but timm has no weights 'r16_in1k'")
 
 
-def test_nothing_to_be_had_says_how_to_get_some(folder, tmp_path, monkeypatch):
+def test_without_any_weights_the_error_says_how_to_get_some(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(available, "_in_packages", list)
-    with pytest.raises(
-        ModelError, match=r"No pretrained weights can be had here.*, or name a file: resnet18@file:PATH"
-    ):
+    with pytest.raises(ModelError, match=r"No pretrained weights are available.*, or name a file: resnet18@file:PATH"):
         tlkit.advise(folder)
 
 
@@ -222,17 +213,17 @@ def test_an_installed_package_is_known_by_its_name():
     assert find_weights([f"resnet18@{weights}"]) == [Found("resnet18", weights)]
 
 
-def test_of_the_networks_that_a_package_may_mean_the_one_with_the_highest_logme_stays():
+def test_of_architectures_that_fit_the_same_weights_the_one_with_the_highest_logme_is_kept():
     known = wilson(9, 10)
     one = AdvisedBackbone(
         "port", "pip:a", "mit", (8, 8), 4, 9, 9, Estimate(1.0, None, None, n=1), 1.0, known, known, -0.1
     )
     mask = np.ones(10, dtype=bool)
     ranked = [(one, mask), (replace(one, name="original", log_me=-0.2), mask), (replace(one, weights="pip:b"), mask)]
-    kept, worse = best_reading(ranked, guessed={("port", "pip:a"), ("original", "pip:a")})
+    kept, worse = best_architecture(ranked, guessed={("port", "pip:a"), ("original", "pip:a")})
     assert [(backbone.name, backbone.weights) for backbone, _ in kept] == [("port", "pip:a"), ("port", "pip:b")]
-    assert worse == [LeftOut("original", "pip:a", "the same weights suit port better (LogME -0.100, here -0.200)")]
-    assert best_reading(ranked, guessed=set()) == (ranked, [])  # named outright by the user
+    assert worse == [LeftOut("original", "pip:a", "the same weights fit port better (LogME -0.100, here -0.200)")]
+    assert best_architecture(ranked, guessed=set()) == (ranked, [])  # named outright by the user
 
 
 def test_one_class_alone_is_refused(hub, folder, tmp_path):
@@ -250,7 +241,7 @@ def test_the_command_prints_the_table_and_the_lines_of_a_recipe(hub, folder, tmp
     assert f"For the recipe: model: {{name: {EFFICIENTNET}, weights: hub}}\n" in result.stdout
     assert (tmp_path / "a.svg").read_text().startswith("<svg")
     result = runner.invoke(
-        app, ["-q", "advise", str(folder), "--backbones", "test_vi", "--licence", "apache-2.0", "--json"]
+        app, ["-q", "advise", str(folder), "--backbones", "test_vi", "--license", "apache-2.0", "--json"]
     )
     stated = json.loads(result.stdout)
     assert Advice.from_dict(stated).to_dict() == stated

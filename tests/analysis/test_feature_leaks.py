@@ -1,4 +1,4 @@
-"""Cropped copies of judged images in training: the doctor and a fit with cached features find them, and a verb."""
+"""Cropped copies of test images in train are found by `fit` with cached features, the doctor and `find_run_leaks`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import timm
+from messages import saying
 from safetensors.torch import save_file
 from scenes import scene
 from typer.testing import CliRunner
@@ -70,7 +71,7 @@ def recipe_of(root: Path, **data) -> Recipe:
 
 @pytest.fixture
 def never_read(monkeypatch):
-    """Whoever compares pictures has their looks from the check."""
+    """Fail if an image is decoded again: the gray thumbnails come from the check of the images."""
     monkeypatch.setattr(
         lookalikes, "read_gray_thumbnail", lambda file, **_: pytest.fail(f"{file} was decoded once more")
     )
@@ -84,10 +85,8 @@ def test_a_fit_with_cached_features_counts_cropped_copies_as_leaks(planted, tmp_
     assert leaks.loc[CROPPED, "duplicate_of"].tolist() == ["train/a/z2.png", "train/b/z3.png"]
     clean = run.evaluation("test").without_leaks
     assert (clean.n_leaked, run.evaluation("test").n) == (3, 12)
-    assert (
-        "Leak: 2 of 12 test images show pictures that lie in train as well (2 cropped): test/a/t2.png as "
-        "train/a/z2.png, test/b/t3.png as train/b/z3.png."
-    ) in caplog.messages
+    pairs = "test/a/t2.png as train/a/z2.png, test/b/t3.png as train/b/z3.png"
+    assert saying("Leak", "2 of 12 test images", "2 cropped", pairs) in caplog.messages
 
 
 def test_the_leaks_are_on_disk_before_training_starts(planted, tmp_path, monkeypatch):
@@ -103,7 +102,7 @@ def test_the_leaks_are_on_disk_before_training_starts(planted, tmp_path, monkeyp
     assert set(open_run(tmp_path / "leaky").leaks["path"]) == {"test/a/t4.png", *CROPPED}
 
 
-def test_the_leaks_that_a_fit_judges_with_are_those_that_it_writes(planted, tmp_path):
+def test_the_evaluation_of_a_fit_uses_the_leaks_that_it_stores(planted, tmp_path):
     run = fit(recipe_of(planted), runs_dir=tmp_path)
     stored = run.directory.evaluation.read_bytes()
     run.evaluate("test")  # reads leaks and predictions from disk
@@ -118,7 +117,7 @@ def test_a_run_that_is_resumed_finds_them_without_decoding_an_image_for_it(plant
     assert fit(recipe_of(planted), runs_dir=tmp_path, resume=True).leaks.equals(found)
 
 
-def test_of_very_many_images_a_fit_reads_those_that_it_compares(planted, tmp_path, monkeypatch):
+def test_beyond_the_limit_of_kept_thumbnails_images_are_decoded_again(planted, tmp_path, monkeypatch):
     read = []
     monkeypatch.setattr(check, "MAX_KEPT_THUMBNAILS", 30)
     monkeypatch.setattr(
@@ -129,9 +128,11 @@ def test_of_very_many_images_a_fit_reads_those_that_it_compares(planted, tmp_pat
     assert read
 
 
-def test_looks_are_kept_where_features_of_all_images_will_be_there(planted, tmp_path, monkeypatch):
+def test_gray_thumbnails_are_kept_where_features_will_be_cached(planted, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(images.Source, "gather", lambda self, **options: asked.append(options["looks"]) or sys.exit())
+    monkeypatch.setattr(
+        images.Source, "load", lambda self, **options: asked.append(options["gray_thumbnails"]) or sys.exit()
+    )
     changed = recipe_of(planted).model_copy(update={"augment": AugmentSection(preset="light")})
     for recipe in (recipe_of(planted), changed):
         with pytest.raises(SystemExit):
@@ -141,7 +142,7 @@ def test_looks_are_kept_where_features_of_all_images_will_be_there(planted, tmp_
     assert asked == [True, False, False]
 
 
-def test_the_verb_adds_them_to_a_run_that_lacks_them_and_judges_it_anew(planted, tmp_path):
+def test_find_run_leaks_adds_them_to_a_run_and_evaluates_it_again(planted, tmp_path):
     run = fit(recipe_of(planted), runs_dir=tmp_path)
     table = run.leaks
     table[table["how"] != "cropped"].to_csv(run.directory.leaks, index=False)
@@ -192,14 +193,14 @@ def test_the_doctor_finds_them_with_a_backbone_and_not_without(planted, tmp_path
 def test_a_backbone_that_is_not_here_is_refused_before_any_image_is_read(planted, monkeypatch):
     monkeypatch.setattr("tlkit.analysis.data_doctor.diagnose", lambda *a, **k: pytest.fail("read images"))
     with pytest.raises(
-        ModelError, match=r"The weights of test_vit\.r160_in1k cannot be had here: not in the hub's cache"
+        ModelError, match=r"The weights of test_vit\.r160_in1k are not available here: not in the hub's cache"
     ):
         tlkit.data_doctor(planted, embed="test_vit")
     with pytest.raises(ModelError, match="No model matches 'resnet18x'"):
         tlkit.data_doctor(planted, embed="resnet18x")
 
 
-def test_unreadable_images_have_no_part_in_it(planted, tmp_path):
+def test_unreadable_images_are_skipped(planted, tmp_path):
     import shutil
 
     root = tmp_path / "broken"

@@ -1,4 +1,4 @@
-"""Scores of features beside naive computations of the same."""
+"""Scores of features compared with naive computations."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def test_log_me_with_copies_among_few_images_is_a_number_and_ranks_all_the_same(
     assert np.isfinite(scores).all() and scores == sorted(scores)
 
 
-def test_log_me_ranks_features_as_they_were_made(make_features):
+def test_log_me_ranks_features_by_class_separation(make_features):
     scores = [log_me(*make_features(n=300, apart=apart)[:2], classes="abc") for apart in (0.1, 0.5, 1.0, 2.0)]
     assert scores == sorted(scores) and len(set(scores)) == 4
 
 
-def test_nearest_neighbour_is_scikit_learns_leave_one_out(make_features):
+def test_nearest_neighbor_is_scikit_learns_leave_one_out(make_features):
     x, y, names = make_features(n=60)
     expected = cross_val_score(KNeighborsClassifier(1, metric="cosine"), x, y, cv=LeaveOneOut())
     found = knn_leave_one_out(x, y, classes=names, k=1)
@@ -84,27 +84,27 @@ def test_nearest_neighbour_is_scikit_learns_leave_one_out(make_features):
 
 
 @pytest.mark.parametrize(("rows", "others"), [(512, 4096), (7, 5), (60, 1), (1, 200)])
-def test_neighbours_are_those_of_one_large_block_whatever_the_blocks(make_features, monkeypatch, rows, others):
+def test_neighbors_do_not_depend_on_the_block_size(make_features, monkeypatch, rows, others):
     x, _, _ = make_features(n=60)
     apart = np.arange(60) // 2
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     alike = np.where(apart[:, None] == apart, -np.inf, unit @ unit.T)
     monkeypatch.setattr(neighbors, "ROWS_AT_ONCE", rows)
     monkeypatch.setattr(neighbors, "OTHERS_AT_ONCE", others)
-    for found_rows, found, likeness in neighbors.nearest(x, apart=apart, k=8):
+    for found_rows, found, likeness in neighbors.iter_nearest_neighbors(x, apart=apart, k=8):
         for row, near, how in zip(found_rows, found, likeness, strict=True):
             assert set(near.tolist()) == set(np.argsort(-alike[row])[:8].tolist())
             np.testing.assert_allclose(how, alike[row][near], atol=1e-6)
 
 
-def test_without_enough_others_the_rest_are_no_neighbours(make_features):
+def test_missing_neighbors_have_similarity_minus_infinity(make_features):
     x, _, _ = make_features(n=6)
-    ((_, _, likeness),) = neighbors.nearest(x, apart=np.array([0, 0, 0, 0, 0, 1]), k=10)
+    ((_, _, likeness),) = neighbors.iter_nearest_neighbors(x, apart=np.array([0, 0, 0, 0, 0, 1]), k=10)
     assert likeness.shape == (6, 6)
     assert np.isfinite(likeness).sum(axis=1).tolist() == [1, 1, 1, 1, 1, 5]
 
 
-def test_memory_for_neighbours_does_not_grow_with_the_number_of_images(monkeypatch):
+def test_memory_for_neighbors_does_not_grow_with_the_number_of_images(monkeypatch):
     monkeypatch.setattr(neighbors, "ROWS_AT_ONCE", 50)
     monkeypatch.setattr(neighbors, "OTHERS_AT_ONCE", 200)
     peaks = []
@@ -112,7 +112,7 @@ def test_memory_for_neighbours_does_not_grow_with_the_number_of_images(monkeypat
         x = np.random.default_rng(0).normal(size=(n, 16)).astype(np.float32)
         apart = np.arange(n)
         tracemalloc.start()
-        for _ in neighbors.nearest(x, apart=apart, k=5):
+        for _ in neighbors.iter_nearest_neighbors(x, apart=apart, k=5):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""`find_slices` of a run, without torch: images are measured once, and what was found is kept."""
+"""`find_slices` of a run, without torch: images are measured once, and the result is stored."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_images_are_decoded_once(planted):
     assert tlkit.find_slices(planted) == first
 
 
-def test_what_was_measured_is_told_also_where_the_run_cannot_be_written(planted, monkeypatch, caplog):
+def test_a_read_only_run_gives_the_same_slices_with_a_warning(planted, monkeypatch, caplog):
     def refuse(path, *_, **__):
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -102,7 +102,7 @@ def test_what_was_measured_is_told_also_where_the_run_cannot_be_written(planted,
     assert f"{planted.directory.image_properties} is not stored: Permission denied." in caplog.messages
 
 
-def test_images_that_have_moved_are_said_to_be_gone(planted):
+def test_missing_images_are_an_error(planted):
     root = planted.samples.root
     shutil.rmtree(root)
     with pytest.raises(RunError, match=f"None of the 240 images of .* is at {root} any more"):
@@ -115,7 +115,7 @@ def test_images_that_changed_since_the_run_are_left_out(planted, caplog):
     assert "Images that changed since the run (1), left out: 000.png." in caplog.text
 
 
-def test_an_unknown_column_is_named_with_those_there_are(planted):
+def test_an_unknown_column_is_refused_with_the_nearest(planted):
     with pytest.raises(PredictionsError, match=r"has no column 'brightnes' to search\. Did you mean 'brightness'"):
         tlkit.find_slices(planted, ["brightnes"])
 
@@ -191,7 +191,7 @@ def test_the_report_shows_the_images_behind_a_failing_row_and_a_slice(planted):
     assert planted.audit_images()[0].wrong[0].path in page
 
 
-def test_images_that_have_moved_leave_a_line_in_place_of_thumbnails(planted):
+def test_missing_images_leave_a_note_instead_of_thumbnails(planted):
     fail_by_night(planted)
     root = planted.samples.root
     shutil.rmtree(root)
@@ -201,7 +201,7 @@ def test_images_that_have_moved_leave_a_line_in_place_of_thumbnails(planted):
     assert planted.audit_images()[0].wrong[0].path in page
 
 
-def test_a_recipe_can_ask_for_fewer_thumbnails_or_none(planted):
+def test_report_thumbnails_limits_the_thumbnails(planted):
     fail_by_night(planted)
     planted.directory.recipe.write_text(RECIPE + "report: {thumbnails: 5}\n")
     assert planted.report().read_text().count("data:image/jpeg") == 5

@@ -1,4 +1,4 @@
-"""A run's labels are audited, decided on by a person, and refitted, in Python and on the command line."""
+"""A label audit of a run, decisions in the CSV file, and a second fit, in Python and on the command line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 
 import pandas as pd
 import pytest
+from messages import saying, says
 from typer.testing import CliRunner
 
 import tlkit
@@ -44,21 +45,15 @@ def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
     assert audit.total == 48 and set(audit.images) == {"train", "val", "test"} and not audit.notes
     asked = ["labels", str(run.path), "--head", "ridge", "--out", "labels.csv", "--html", "sheet.html"]
     shown = CliRunner().invoke(app, asked)
-    assert (
-        shown.exit_code == 0 and "blue/wrong.png" in shown.stdout and "\n".join(audit.tables()[0].notes) in shown.stdout
-    )
-    assert shown.stdout.endswith(
-        "\nNext: look at sheet.html, write keep, drop or relabel to CLASS into the column decision of labels.csv, and "
-        "fit with data.label_corrections=labels.csv.\n"
-    )
-    looked = CliRunner().invoke(app, ["labels", str(run.path), "--head", "ridge", "--html", "sheet.html"])
-    assert looked.exit_code == 0
-    assert looked.stdout.endswith("\nNext: with --out labels.csv the same command writes a list to decide in.\n")
+    assert shown.exit_code == 0 and "blue/wrong.png" in shown.stdout
+    assert "\n".join(audit.tables()[0].notes) in shown.stdout
+    following = shown.stdout.splitlines()[-1]
+    assert says(following, "sheet.html", "keep, drop or relabel to CLASS", "data.label_corrections=labels.csv")
+    page = CliRunner().invoke(app, ["labels", str(run.path), "--head", "ridge", "--html", "sheet.html"])
+    assert page.exit_code == 0 and "--out labels.csv" in page.stdout.splitlines()[-1]
     (tmp_path / "mine.html").write_text("mine")
     refused = CliRunner().invoke(app, ["labels", str(run.path), "--html", "mine.html"])
-    assert str(refused.exception) == (
-        "mine.html exists already and is no page of tlkit data labels. Use another name, or --overwrite."
-    )
+    assert str(refused.exception) == saying("mine.html exists", "another name", "--overwrite")
     assert (tmp_path / "mine.html").read_text() == "mine"
     sheet = (tmp_path / "sheet.html").read_text()
     assert "rather <strong>red</strong>?" in sheet and sheet.count("data:image/jpeg") == len(audit.suspects)

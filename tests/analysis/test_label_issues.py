@@ -1,4 +1,4 @@
-"""Wrong labels that were planted are found, and a clean set has few suspects."""
+"""`find_label_issues` on planted label errors and on clean data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from messages import saying
 
 from tlkit.analysis.label_audit import LabelAudit
 from tlkit.analysis.label_issues import find_label_issues
-from tlkit.analysis.nearest_neighbors import neighbour_shares, neighbours_for
+from tlkit.analysis.nearest_neighbors import choose_neighbor_count, neighbor_class_shares
 from tlkit.errors import DataError
 
 
@@ -36,7 +36,7 @@ def planted(make_features):
     return x, y, classes, truth
 
 
-def test_planted_flips_are_found_ranked_first_and_named_rightly(planted):
+def test_planted_label_errors_are_ranked_first_with_the_right_suggestion(planted):
     x, y, classes, truth = planted
     found = audit(x, y, classes)
     first = [int(one.path[:3]) for one in found.suspects[:15]]
@@ -56,27 +56,23 @@ def test_planted_flips_are_found_ranked_first_and_named_rightly(planted):
     assert table.column("path") == tuple(one.path for one in found.suspects)
     assert table.column("p_label")[0] == found.suspects[0].proba[classes.index(found.suspects[0].label)]
     assert f"{len(found.suspects)} of 300 images look like another class" in table.notes[0]
-    assert f"{found.issues} stand out" in table.notes[0]
-    how_sure = (
-        f"about {found.wrong.value:.0f} of 300",
-        f"{found.wrong.low:.0f} to {found.wrong.high:.0f}",
-        "50 images",
-    )
+    assert f"{found.issues} marked as an issue" in table.notes[0]
+    how_sure = (f"{found.wrong.value:.0f} of 300", f"{found.wrong.low:.0f} to {found.wrong.high:.0f}", "50 images")
     assert all(part in table.notes[1] for part in how_sure)
 
 
-def test_a_clean_set_has_few_suspects_and_none_is_claimed_to_be_certain(make_features):
+def test_a_clean_data_set_has_few_suspects(make_features):
     x, y, classes = make_features(n=300, apart=1.0)
     found = audit(x, y, classes)
     assert len(found.suspects) <= 6
     assert found.wrong.value == 0 and found.wrong.low == 0 and 0 < found.wrong.high < 30
     assert found.images == {"train": 300} and found.k == 50
-    assert f"perhaps none (95% interval 0 to {found.wrong.high:.0f})" in found.tables()[0].notes[1]
+    assert f"wrong labels: 0 (95% interval 0 to {found.wrong.high:.0f})" in found.tables()[0].notes[1]
     (none,) = replace(found, suspects=()).tables()
     assert none.rows == () and none.notes[0].startswith("None of 300 images")
 
 
-def test_few_images_are_ranked_but_not_counted(make_features):
+def test_few_images_are_ranked_without_an_estimate(make_features):
     x, y, classes = make_features(n=90, apart=1.0)
     y = y.copy()
     y[4] = (y[4] + 1) % 3
@@ -85,10 +81,10 @@ def test_few_images_are_ranked_but_not_counted(make_features):
     assert found.wrong.value is None and found.wrong.format() == (
         "undefined (not enough data (90 images; an estimate takes 200))"
     )
-    assert "cannot be told: not enough data (90 images; an estimate takes 200)" in found.tables()[0].notes[1]
+    assert "cannot be estimated: not enough data (90 images; an estimate takes 200)" in found.tables()[0].notes[1]
 
 
-def test_a_copy_with_the_same_wrong_label_does_not_vouch_for_it(make_features):
+def test_duplicates_with_the_same_wrong_label_share_a_fold(make_features):
     x, y, classes = make_features(n=120, apart=1.0)
     x, y = x.copy(), y.copy()
     x[7:13] = x[7]
@@ -102,7 +98,7 @@ def test_a_copy_with_the_same_wrong_label_does_not_vouch_for_it(make_features):
     assert own.score < before[0]
 
 
-def test_a_class_without_images_and_one_with_a_single_image_are_borne(make_features):
+def test_a_class_without_images_and_one_with_a_single_image_are_accepted(make_features):
     x, y, classes = make_features(n=90, apart=1.0)
     y = y.copy()
     y[0] = 3
@@ -117,7 +113,7 @@ def test_one_class_is_refused(make_features):
         audit(x, np.zeros_like(y), classes)
 
 
-def test_an_audit_is_kept_as_json_and_shows_itself(planted):
+def test_json_round_trip_and_notebook_view(planted):
     x, y, _, _ = planted
     found = audit(x, y, ("a<b", "b", "c"), notes=["Mind the gap."], duplicates=[(0, 1)])
     again = LabelAudit.from_dict(json.loads(json.dumps(found.to_dict())))
@@ -130,16 +126,20 @@ def test_an_audit_is_kept_as_json_and_shows_itself(planted):
         LabelAudit.from_dict({**found.to_dict(), "format_version": 2})
 
 
-def test_votes_are_those_of_scikit_learns_neighbours_in_the_other_folds(make_features):
+def test_votes_are_those_of_scikit_learns_neighbors_in_the_other_folds(make_features):
     from sklearn.neighbors import NearestNeighbors
 
     x, y, _ = make_features(n=80)
     fold = np.arange(80) % 4
-    shares = neighbour_shares(x, y, fold, classes=3, k=7)
+    shares = neighbor_class_shares(x, y, fold, classes=3, k=7)
     for row in (0, 17, 79):
         outside = np.flatnonzero(fold != fold[row])
         search = NearestNeighbors(n_neighbors=7, metric="cosine").fit(x[outside])
         nearest = outside[search.kneighbors(x[[row]], return_distance=False)[0]]
         np.testing.assert_allclose(shares[row], np.bincount(y[nearest], minlength=3) / 7)
-    assert np.allclose(neighbour_shares(x, y, fold, classes=3, k=500).sum(axis=1), 1)
-    assert (neighbours_for(y), neighbours_for(y[:6]), neighbours_for(np.arange(1000) % 2)) == (13, 5, 50)
+    assert np.allclose(neighbor_class_shares(x, y, fold, classes=3, k=500).sum(axis=1), 1)
+    assert (choose_neighbor_count(y), choose_neighbor_count(y[:6]), choose_neighbor_count(np.arange(1000) % 2)) == (
+        13,
+        5,
+        50,
+    )

@@ -1,4 +1,4 @@
-"""The learning curve: its subsets, its law, and what it says when it cannot say."""
+"""The learning curve: nested subsets, the power law, the predicted gain and its limits."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def test_fit_is_scipys_weighted_least_squares():
     np.testing.assert_allclose(power_law(ours, [1000.0]), power_law(theirs, [1000.0]), atol=3e-3)
 
 
-def test_limits_of_the_law_are_kept():
+def test_the_limits_of_the_parameters_hold():
     rising_past_one = fit_power_law(SIZES, np.minimum(1.0, 0.5 + 0.1 * np.arange(8)))
     falling = fit_power_law(SIZES, 0.9 - 0.02 * np.arange(8))
     assert rising_past_one[0] <= 1 and falling[1] == 0
     assert (power_law(rising_past_one, [10**6]) <= 1).all()
 
 
-def test_gain_holds_the_truth():
+def test_gain_interval_covers_the_truth():
     law = (0.93, 0.9, 0.6)
     truth = float(np.diff(power_law(np.array(law), [400, 800]))[0])
     gains = [curve_of(law, seed=seed).gain(400) for seed in range(40)]
@@ -76,13 +76,13 @@ def test_gain_holds_the_truth():
 
 
 @pytest.mark.slow
-def test_gain_holds_the_truth_of_features_that_follow_no_law():
+def test_gain_interval_covers_the_truth_of_features_that_follow_no_law():
     """The curve of a linear head flattens sooner than any power law; see benchmarks/curve_coverage.py."""
-    centres = np.random.default_rng(0).normal(size=(3, 60)) * 0.25
+    centers = np.random.default_rng(0).normal(size=(3, 60)) * 0.25
 
     def draw(n, seed):
         rng, y = np.random.default_rng(seed), np.arange(n) % 3
-        return (centres[y] + rng.normal(size=(n, 60))).astype(np.float32), y
+        return (centers[y] + rng.normal(size=(n, 60))).astype(np.float32), y
 
     x_new, y_new = draw(3000, 1)
     means = []
@@ -95,7 +95,7 @@ def test_gain_holds_the_truth_of_features_that_follow_no_law():
 
 
 @pytest.mark.parametrize("wrong", [0, 12])
-def test_a_flat_curve_leaves_the_doubt_of_its_few_images(wrong):
+def test_a_flat_curve_has_an_interval_that_grows_with_the_extrapolation(wrong):
     right = np.ones((8, 245))
     right[:, :wrong] = 0.0  # the same images are right at every size: a resample of them is as flat
     law, resampled = fit_curve(SIZES, right)
@@ -109,14 +109,14 @@ def test_a_flat_curve_leaves_the_doubt_of_its_few_images(wrong):
     assert gain_sentence(curve, 245).startswith("+245 images ≈ 0.0 points of accuracy [0.0, +0.") or wrong == 0
 
 
-def test_gain_near_the_ceiling_holds_the_truth():
+def test_gain_interval_near_accuracy_1_covers_the_truth():
     law = np.array((1.0, 0.01, 0.3))
     truth = float(np.diff(power_law(law, [400, 1600]))[0])
     gains = [curve_of(tuple(law), seed=seed).gain(1200) for seed in range(40)]
     assert np.mean([gain.low <= truth <= gain.high for gain in gains]) > 0.95
 
 
-def test_a_small_gain_has_digits_enough_to_tell_its_ends_apart():
+def test_a_small_gain_is_shown_with_enough_digits():
     curve = curve_of((0.93, 0.9, 0.6))
     gain = curve.gain(1)
     assert 0 < 100 * gain.low < 100 * gain.high < 0.05, "one image more brings next to nothing"
@@ -126,9 +126,9 @@ def test_a_small_gain_has_digits_enough_to_tell_its_ends_apart():
     assert len(high) <= len("+0.0000")
 
 
-def test_curve_says_when_it_cannot_say():
+def test_gain_is_undefined_with_a_reason():
     curve = curve_of((0.93, 0.9, 0.6))
-    assert curve.gain(2000).note == "not enough data: 2000 more is beyond 3 times the 400 images there are"
+    assert curve.gain(2000).note == saying("not enough data", "2000", "3 times", "400")
     assert gain_sentence(curve, 2000) == f"+2,000 images: {curve.gain(2000).note}."
     few = curve_of((0.93, 0.9, 0.6), images=SIZES[:4])
     assert few.gain(10).note == saying("not", "4", "5")
@@ -166,11 +166,11 @@ def test_last_point_is_plain_cross_validation(make_features):
     curve = learning_curve(x, y, classes=names, kind="lda", sizes=[24], repeats=1)
     (point,) = curve.points
     assert point.images == 72
-    from tlkit.features.folds import assign_folds, row_keys
-    from tlkit.features.heads.fit_head import cross_scores
+    from tlkit.features.folds import assign_folds, hash_rows
+    from tlkit.features.heads.fit_head import out_of_fold_scores
 
-    fold = assign_folds(row_keys(x), y).of[0]
-    scores = cross_scores("lda", x, y, [point.settings], fold, classes=3, weights=np.ones(90), seed=0)
+    fold = assign_folds(hash_rows(x), y).assignments[0]
+    scores = out_of_fold_scores("lda", x, y, [point.settings], fold, classes=3, weights=np.ones(90), seed=0)
     assert point.accuracy.value == pytest.approx((scores[0].argmax(axis=1) == y).mean())
 
 

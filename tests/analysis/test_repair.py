@@ -1,4 +1,4 @@
-"""A repair from a run's images to a run of its own, in Python and on the command line."""
+"""`repair` from a run to a new run, in Python and on the command line."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ def result(parent):
 
 @pytest.fixture
 def run(parent, tmp_path, monkeypatch):
-    """Return a copy of the run that a test may spoil."""
+    """Return a copy of the run that a test may change."""
     monkeypatch.setenv("TLKIT_CACHE", str(parent.path.parents[1] / "cache"))
     shutil.copytree(parent.path, tmp_path / "runs" / "birds")
     return tlkit.open_run(tmp_path / "runs" / "birds")
 
 
 @pytest.mark.slow
-def test_a_repaired_head_is_a_run_that_knows_its_parent_and_answers_like_any_other(parent, result):
+def test_a_repaired_head_is_a_complete_run_that_names_its_parent(parent, result):
     assert result.verdict == "PASS", result.tables()[0].notes
     assert (result.judged_by, result.run) == ("class × ground", "birds-repaired")
     assert result.test.after.value > result.test.before.value
@@ -94,7 +94,7 @@ def test_a_repaired_head_is_a_run_that_knows_its_parent_and_answers_like_any_oth
 
 
 @pytest.mark.slow
-def test_the_choice_does_not_see_the_test_split(run, result):
+def test_the_choice_does_not_use_the_test_split(run, result):
     table = pd.read_csv(run.directory.split, dtype=str)
     test = table["split"] == "test"
     table.loc[test, "label"] = np.where(table.loc[test, "label"] == "land", "water", "land")
@@ -109,7 +109,7 @@ def test_the_choice_does_not_see_the_test_split(run, result):
 
 
 @pytest.mark.slow
-def test_where_nothing_helps_no_model_is_written_and_it_is_said_why(parent, result, monkeypatch):
+def test_where_nothing_helps_no_model_is_written_and_the_reason_is_given(parent, result, monkeypatch):
     monkeypatch.setenv("TLKIT_CACHE", str(parent.path.parents[1] / "cache"))
     repaired = parent.path.parent / result.run
     again = tlkit.repair(repaired, by="ground", name="twice")
@@ -120,7 +120,7 @@ def test_where_nothing_helps_no_model_is_written_and_it_is_said_why(parent, resu
 
 
 @pytest.mark.slow
-def test_the_command_line_writes_a_run_or_says_why_not_and_ends_with_0(run):
+def test_the_command_writes_a_run_or_gives_the_reason_and_exits_with_0(run):
     shown = CliRunner().invoke(app, ["repair", str(run.path), "--by", "ground", "--name", "other"])
     assert shown.exit_code == 0, shown.output
     assert shown.stdout.startswith("Repair of birds: PASS\n")
@@ -156,7 +156,7 @@ def test_without_a_test_split_nothing_is_chosen(run):
         ({"by": "ground", "name": "a/b"}, "name"),
     ],
 )
-def test_wrong_input_is_said_before_anything_is_computed(more, message, run):
+def test_wrong_input_is_refused_before_the_run_is_written(more, message, run):
     with pytest.raises(TlkitError, match=message):
         tlkit.repair(run, **more)
     assert [path.name for path in run.path.parent.iterdir()] == ["birds"]

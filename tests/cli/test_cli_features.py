@@ -24,9 +24,9 @@ def tlkit(*arguments):
 
 @pytest.fixture
 def filled():
-    shelf = FeatureCache().shelf(MADE_BY)
-    shelf.add([MADE_BY.key(str(i)) for i in range(3)], np.zeros((3, 100_000), np.float32))
-    shelf.add([MADE_BY.key("4")], np.zeros((1, 100_000), np.float32))
+    entry = FeatureCache().entry(MADE_BY)
+    entry.add([MADE_BY.key(str(i)) for i in range(3)], np.zeros((3, 100_000), np.float32))
+    entry.add([MADE_BY.key("4")], np.zeros((1, 100_000), np.float32))
 
 
 def test_an_empty_cache_has_a_place_and_a_limit(tmp_path):

@@ -88,7 +88,7 @@ def test_leaks_are_stored_and_figures_come_with_and_without_them(tiny_recipe, tm
     assert evaluation.without_leaks.accuracy.value == pytest.approx(predictions.correct[clean].mean())
     assert type(evaluation).from_dict(evaluation.to_dict()) == evaluation
     rows = {metric: basis for metric, _, basis in evaluation.tables()[0].rows}
-    assert rows["accuracy without leaks"] == "10 images; 2 images met in training left out"
+    assert rows["accuracy without leaks"] == "10 images; 2 images of the training set left out"
     page = lines_of_report(run)
     assert "Accuracy without leaks" in page
     assert "train/red/leak0.png" in page

@@ -29,7 +29,7 @@ def test_the_interval_of_f1_is_wilsons_of_the_overlap() -> None:
     )
 
 
-def test_the_interval_of_f1_holds_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_of_f1_has_its_nominal_coverage() -> None:
     truth = np.array([[0.45, 0.05], [0.03, 0.47]])
     rng = np.random.default_rng(0)
     drawn = rng.multinomial(40, truth.ravel(), size=2000).reshape(-1, 2, 2)
@@ -39,7 +39,7 @@ def test_the_interval_of_f1_holds_the_truth_as_often_as_it_says() -> None:
     assert held == pytest.approx(0.95, abs=0.02)
 
 
-def test_a_perfect_classifier_gets_no_perfect_certainty() -> None:
+def test_a_perfect_classifier_has_an_interval_of_positive_width() -> None:
     balanced, f1 = macro_estimates(np.diag([10, 10]), rng=np.random.default_rng(0), confidence=0.95)
     assert balanced.value == balanced.high == f1.value == f1.high == 1.0
     assert balanced.low == pytest.approx(1 - (1 - wilson(10, 10).low) / np.sqrt(2))
@@ -48,7 +48,7 @@ def test_a_perfect_classifier_gets_no_perfect_certainty() -> None:
 
 
 @pytest.mark.parametrize(("size", "each", "accuracy"), [(2, 10, 0.97), (3, 20, 0.9), (10, 5, 0.9)])
-def test_the_intervals_of_averages_hold_the_truth_where_the_bootstrap_does_not(
+def test_the_intervals_of_averages_cover_the_truth_where_the_bootstrap_does_not(
     size: int, each: int, accuracy: float
 ) -> None:
     truth = np.full((size, size), (1 - accuracy) / (size - 1))
@@ -63,7 +63,7 @@ def test_the_intervals_of_averages_hold_the_truth_where_the_bootstrap_does_not(
     assert (held / 300 >= 0.93).all()
 
 
-def test_the_averages_hold_the_interval_of_a_plain_row_bootstrap() -> None:
+def test_the_intervals_of_averages_contain_that_of_a_plain_bootstrap() -> None:
     table = np.array([[40, 6, 4], [9, 30, 1], [2, 2, 36]])
     rows = np.repeat(np.arange(9), table.ravel())
     rng = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def test_the_averages_hold_the_interval_of_a_plain_row_bootstrap() -> None:
 
 @given(arrays(np.int64, (4, 4), elements=st.integers(0, 6)).filter(np.any), st.floats(0.5, 0.99))
 @settings(max_examples=60, deadline=None)
-def test_intervals_hold_their_value_and_stay_between_0_and_1(confusion: np.ndarray, confidence: float) -> None:
+def test_intervals_contain_their_value_and_stay_between_0_and_1(confusion: np.ndarray, confidence: float) -> None:
     for estimate in macro_estimates(confusion, rng=np.random.default_rng(0), confidence=confidence, replicates=50):
         assert 0.0 <= estimate.low <= estimate.value <= estimate.high <= 1.0
 

@@ -1,3 +1,3 @@
-"""Fixtures: features that can be learnt."""
+"""Fixtures: features that can be learned."""
 
 from feature_fixtures import make_features  # noqa: F401

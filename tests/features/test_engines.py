@@ -1,4 +1,4 @@
-"""Engines: each returns the features of float32 torch, bit for bit again, and `auto` chooses by rule and says so."""
+"""Engines: each returns the features of float32 torch, repeats its bytes, and `auto` chooses by rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from torch import nn
 from tlkit.errors import MissingExtraError
 from tlkit.features.engines import engine_choice
 from tlkit.features.engines.batch_norm_folding import fold_batch_norm
-from tlkit.features.engines.engine_choice import agreement, candidates, choose_engine, create_engine, identity
+from tlkit.features.engines.engine_choice import (
+    available_engines,
+    choose_engine,
+    create_engine,
+    engine_identity,
+    measure_agreement,
+)
 from tlkit.features.engines.graph_engines import OnnxRuntimeEngine
 from tlkit.features.engines.torch_engine import TorchEngine
 from tlkit.inference.embed import PixelBackbone
@@ -34,7 +40,7 @@ def backbone_of(name):
 
 
 def with_lively_statistics(module):
-    """Give every batch normalisation statistics and weights that it would have after training."""
+    """Give every batch normalization statistics and weights that it would have after training."""
     generator = torch.Generator().manual_seed(1)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
@@ -46,7 +52,7 @@ def with_lively_statistics(module):
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "tf_efficientnet_lite0", "test_convnext"])
-def test_folding_batch_norm_leaves_none_and_changes_nothing(name):
+def test_folding_removes_all_batch_norm_and_keeps_the_function(name):
     module = with_lively_statistics(create_backbone(name, weights="none").module)
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     before = {key: value.clone() for key, value in module.state_dict().items()}
@@ -57,9 +63,9 @@ def test_folding_batch_norm_leaves_none_and_changes_nothing(name):
     assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
 
 
-def test_a_network_that_cannot_be_folded_is_left_as_it_is(caplog):
+def test_a_network_that_cannot_be_folded_is_returned_unchanged(caplog):
     class Twice(nn.Module):
-        """Uses what the convolution gives beside the normalisation of it."""
+        """Uses what the convolution gives beside the normalization of it."""
 
         def __init__(self):
             super().__init__()
@@ -103,15 +109,15 @@ def test_every_engine_gives_the_features_of_float32_torch_and_the_same_bytes_aga
     built = create_engine(engine, module, images, device="cpu")
     found = built(images)
     np.testing.assert_allclose(found, expected, atol=2e-4, rtol=1e-3)
-    assert agreement(found, expected).within(0.9999)
+    assert measure_agreement(found, expected).within(0.9999)
     assert built(images).tobytes() == found.tobytes()
     assert found.dtype == np.float32
-    by = identity(engine, "cpu")
+    by = engine_identity(engine, "cpu")
     assert (by.engine, by.dtype) == (built.name, built.dtype)
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime", "openvino"])
-def test_every_engine_normalises_pixels_in_the_layout_of_a_loaders_batches(engine):
+def test_every_engine_normalizes_pixels_in_the_layout_of_a_loaders_batches(engine):
     pytest.importorskip(engine)
     backbone = backbone_of("test_resnet")
     module = PixelBackbone(backbone.module, backbone.preprocess).eval()
@@ -132,7 +138,7 @@ def test_tf_style_same_padding_survives_every_engine():
     for engine in ("onnxruntime", "openvino"):
         pytest.importorskip(engine)
         found = create_engine(engine, module, images, device="cpu")(images)
-        assert agreement(found, expected).cosine > 0.99999
+        assert measure_agreement(found, expected).cosine > 0.99999
 
 
 def test_bf16_is_another_arithmetic_with_an_identity_of_its_own():
@@ -142,15 +148,15 @@ def test_bf16_is_another_arithmetic_with_an_identity_of_its_own():
     exact = TorchEngine(module)(pixels())
     assert found.dtype == np.float32
     assert not np.array_equal(found, exact)
-    assert agreement(found, exact).cosine > 0.99
-    by = identity("torch-bf16", "cpu")
+    assert measure_agreement(found, exact).cosine > 0.99
+    by = engine_identity("torch-bf16", "cpu")
     assert (by.engine, by.dtype) == ("torch/cpu", "bfloat16")
 
 
-def test_agreement_sees_other_directions_and_other_decisions():
+def test_agreement_is_low_for_other_directions_and_other_decisions():
     x = np.random.default_rng(0).normal(size=(8, 40)).astype(np.float32)
-    assert agreement(2 * x, x).cosine == pytest.approx(1.0)
-    turned = agreement(x[::-1], x)
+    assert measure_agreement(2 * x, x).cosine == pytest.approx(1.0)
+    turned = measure_agreement(x[::-1], x)
     assert turned.cosine < 0.5 and turned.argmax < 0.5
     assert not turned.within(0.9)
 
@@ -162,8 +168,8 @@ def test_graph_engines_follow_the_number_of_threads_of_torch(name):
 
     def threads(engine):
         if name == "openvino":
-            return engine._model.get_property("INFERENCE_NUM_THREADS")
-        return engine._session.get_session_options().intra_op_num_threads
+            return engine.sessions.current().get_property("INFERENCE_NUM_THREADS")
+        return engine.sessions.current().get_session_options().intra_op_num_threads
 
     before = torch.get_num_threads()
     try:
@@ -178,7 +184,7 @@ def test_graph_engines_follow_the_number_of_threads_of_torch(name):
         torch.set_num_threads(before)
 
 
-def test_openvino_is_an_extra_and_its_absence_names_the_pip_line(monkeypatch):
+def test_a_missing_openvino_names_the_pip_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingExtraError, match=re.escape('pip install "tlkit[openvino]"')):
         create_engine("openvino", nn.Identity(), pixels(), device="cpu")
@@ -188,14 +194,14 @@ def test_openvino_is_an_extra_and_its_absence_names_the_pip_line(monkeypatch):
 
     monkeypatch.setattr(metadata, "version", lambda package: version(package) if package == "openvino" else "1")
     with pytest.raises(MissingExtraError, match=re.escape('pip install "tlkit[openvino]"')):
-        identity("openvino", "cpu")
+        engine_identity("openvino", "cpu")
 
 
 def test_the_identity_of_an_engine_changes_with_every_setting_that_its_bits_depend_on(monkeypatch):
     pytest.importorskip("openvino")
     names = ("torch", "torch-bf16", "onnxruntime", "openvino")
     graphs, all_of_them = {"onnxruntime", "openvino"}, set(names)
-    before = {name: identity(name, "cpu") for name in names}
+    before = {name: engine_identity(name, "cpu") for name in names}
     assert len(set(before.values())) == len(names)
 
     def version_of(changed):
@@ -212,23 +218,23 @@ def test_the_identity_of_an_engine_changes_with_every_setting_that_its_bits_depe
     for target, value, expected in changes:
         with monkeypatch.context() as patch:
             patch.setattr(target, value)
-            assert {name for name in names if identity(name, "cpu") != before[name]} == expected, target
+            assert {name for name in names if engine_identity(name, "cpu") != before[name]} == expected, target
     with monkeypatch.context() as patch:
         patch.setattr(metadata, "version", version_of(None))
-        before = {name: identity(name, "cpu") for name in names}
+        before = {name: engine_identity(name, "cpu") for name in names}
         for package, expected in (("timm", all_of_them), ("openvino", {"openvino"})):
             patch.setattr(metadata, "version", version_of(package))
-            assert {name for name in names if identity(name, "cpu") != before[name]} == expected, package
-    assert identity("torch", "mps") != identity("torch", "cpu")
+            assert {name for name in names if engine_identity(name, "cpu") != before[name]} == expected, package
+    assert engine_identity("torch", "mps") != engine_identity("torch", "cpu")
 
 
-def test_a_shorter_arithmetic_for_float32_products_is_another_identity():
-    before, precision = identity("torch", "cpu"), torch.get_float32_matmul_precision()
+def test_the_float32_matmul_precision_is_part_of_the_identity():
+    before, precision = engine_identity("torch", "cpu"), torch.get_float32_matmul_precision()
     try:
         torch.set_float32_matmul_precision("medium")
-        assert identity("torch", "cpu") != before
+        assert engine_identity("torch", "cpu") != before
         torch.set_float32_matmul_precision("highest")
-        assert identity("torch", "cpu") == before
+        assert engine_identity("torch", "cpu") == before
     finally:
         torch.set_float32_matmul_precision(precision)
 
@@ -243,19 +249,19 @@ def choose(caplog):
     def chosen(*, tolerance=0.9999, module=module, device="cpu"):
         caplog.clear()
         engine = choose_engine(module, lambda: module, pixels(16), device=device, tolerance=tolerance)
-        (said,) = caplog.messages
-        assert "features.engine" in said and engine.name in said
-        return engine, said
+        (message,) = caplog.messages
+        assert "features.engine" in message and engine.name in message
+        return engine, message
 
     return chosen
 
 
-def test_auto_takes_onnx_runtime_on_a_cpu_and_says_so(choose):
+def test_auto_chooses_onnx_runtime_on_a_cpu_and_logs_it(choose):
     engine, _ = choose()
     assert (engine.name, engine.dtype) == ("onnxruntime/cpu", "float32")
 
 
-def test_auto_takes_torch_where_onnx_runtime_is_too_far_off(choose, monkeypatch):
+def test_auto_chooses_torch_where_onnx_runtime_differs_too_much(choose, monkeypatch):
     class FarOff(OnnxRuntimeEngine):
         def __call__(self, pixels):
             return super().__call__(pixels)[:, ::-1]
@@ -267,7 +273,7 @@ def test_auto_takes_torch_where_onnx_runtime_is_too_far_off(choose, monkeypatch)
     assert choose(tolerance=0.5)[0].name == "torch/cpu"  # decisions differ, too
 
 
-def test_auto_takes_torch_where_the_exporter_fails_and_nothing_is_printed(choose, capfd):
+def test_auto_chooses_torch_where_the_exporter_fails_and_nothing_is_printed(choose, capfd):
     class NoOperator(nn.Module):
         """Uses an operator that the exporter refuses once it has a graph, which it then prints."""
 
@@ -282,7 +288,7 @@ def test_auto_takes_torch_where_the_exporter_fails_and_nothing_is_printed(choose
     assert capfd.readouterr().out == "seen\n"
 
 
-def test_auto_takes_torch_where_the_graph_gives_another_number_of_images(choose, monkeypatch):
+def test_auto_chooses_torch_where_the_graph_gives_another_number_of_images(choose, monkeypatch):
     class OneBatch(OnnxRuntimeEngine):
         def __call__(self, pixels):
             return super().__call__(pixels)[:2]
@@ -291,8 +297,8 @@ def test_auto_takes_torch_where_the_graph_gives_another_number_of_images(choose,
     assert choose()[0].name == "torch/cpu"
 
 
-def test_auto_takes_bfloat16_where_it_is_preferred_and_near_enough(choose, monkeypatch):
-    monkeypatch.setattr(engine_choice, "candidates", lambda device: ("torch-bf16", "torch"))
+def test_auto_chooses_bfloat16_where_it_is_preferred_and_agrees(choose, monkeypatch):
+    monkeypatch.setattr(engine_choice, "available_engines", lambda device: ("torch-bf16", "torch"))
     engine, said = choose(tolerance=1.0)
     assert (engine.name, engine.dtype) == ("torch/cpu", "float32")
     assert "torch-bf16" in said
@@ -301,12 +307,12 @@ def test_auto_takes_bfloat16_where_it_is_preferred_and_near_enough(choose, monke
 
 
 def test_the_preferred_engine_comes_first_and_a_gpu_without_bfloat16_runs_float32(monkeypatch):
-    assert candidates("cpu")[:2] == ("onnxruntime", "torch")
-    assert candidates("mps") == ("torch",)
+    assert available_engines("cpu")[:2] == ("onnxruntime", "torch")
+    assert available_engines("mps") == ("torch",)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
-    assert candidates("cuda") == ("torch-bf16", "torch")
+    assert available_engines("cuda") == ("torch-bf16", "torch")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
-    assert candidates("cuda") == ("torch",)
+    assert available_engines("cuda") == ("torch",)
 
 
 def test_exporting_leaves_torchs_generator_warnings_and_the_network_as_they_were():

@@ -1,4 +1,4 @@
-"""The cache: addresses, blocks that are whole or absent, damage, the size limit, and life after a kill."""
+"""The feature cache: keys, blocks, damage, the size limit, and a process that is killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from messages import saying, says
 
 from tlkit.features import FeatureCache, Features, Provenance, View
 from tlkit.features import cache as cache_module
-from tlkit.features.features import options_text
+from tlkit.features.features import canonical_options
 from tlkit.preprocess import Preprocess
 
 MADE_BY = Provenance("resnet18", "0f" * 32, "pooled", Preprocess(), "rules 1, pillow 13", "torch/cpu", "float32")
@@ -68,7 +68,7 @@ def test_a_key_changes_if_and_only_if_an_input_changes(one, other, image, other_
     assert Provenance.from_dict(json.loads(json.dumps(one.to_dict()))) == one
 
 
-def test_every_single_input_moves_the_key(monkeypatch):
+def test_every_input_changes_the_key(monkeypatch):
     view = View("light", 0, 1)
     changed = [
         replace(MADE_BY, **change)
@@ -85,7 +85,7 @@ def test_every_single_input_moves_the_key(monkeypatch):
             {"view": replace(view, seed=1)},
             {"view": replace(view, augment="none")},
             {"view": replace(view, made_with="albumentations 2.0.9")},
-            {"options": options_text({"act_layer": "silu"})},
+            {"options": canonical_options({"act_layer": "silu"})},
             {"decoder": "rules 1, pillow 14"},
             {"engine_build": "torch 2.13.0"},
             {"engine_build": "torch 2.14.0"},
@@ -101,24 +101,18 @@ def test_every_single_input_moves_the_key(monkeypatch):
     assert replace(MADE_BY).key("ab") != before
 
 
-def test_the_address_of_features_stays_the_same_from_release_to_release():
+def test_cache_keys_stay_equal_from_release_to_release():
     """Caches on users' disks are found by it; where it has to change, `CACHE_VERSION` is raised."""
     assert MADE_BY.key("ab" * 32) == "be818310ebf9f89384089111574e776fd5a6ef13a1bdbef81ad0635d1a7558b8"
     assert MADE_BY.digest == "cd77faf639887a31b3207c105e021b5fe6c768d27320ae4cc04c1d0387e01cf8"
 
 
-def test_options_are_the_same_in_any_order_and_none_are_no_text():
-    assert options_text({"b": [1, 2], "a": None}) == options_text({"a": None, "b": (1, 2)})
-    assert options_text({}) == ""
+def test_canonical_options_do_not_depend_on_order():
+    assert canonical_options({"b": [1, 2], "a": None}) == canonical_options({"a": None, "b": (1, 2)})
+    assert canonical_options({}) == ""
 
 
-def test_the_manifest_of_an_earlier_tlkit_is_read():
-    stored = replace(MADE_BY, view=View("light", 0, 1)).to_dict()
-    del stored["view"]["made_with"], stored["engine_build"], stored["options"]
-    assert Provenance.from_dict(stored) == replace(MADE_BY, view=View("light", 0, 1))
-
-
-def test_what_is_added_is_found_by_another_object_in_any_order(tmp_path):
+def test_added_features_are_read_by_another_object_in_any_order(tmp_path):
     keys, x = keys_of(50), rows(50)
     entry = FeatureCache(tmp_path).entry(MADE_BY)
     assert entry.missing(keys) == list(range(50))
@@ -147,7 +141,7 @@ def test_large_features_are_mapped_from_disk_and_equal_those_in_memory(tmp_path,
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove", "sidecar"])
-def test_a_damaged_shard_is_noticed_removed_and_only_its_images_are_missing(tmp_path, caplog, damage):
+def test_a_damaged_block_is_removed_and_only_its_images_are_missing(tmp_path, caplog, damage):
     keys, x = keys_of(30), rows(30)
     entry = FeatureCache(tmp_path).entry(MADE_BY)
     entry.add(keys[:20], x[:20])
@@ -171,13 +165,13 @@ def test_a_damaged_shard_is_noticed_removed_and_only_its_images_are_missing(tmp_
     assert FeatureCache(tmp_path).entry(MADE_BY).missing(keys) == []
 
 
-def test_the_least_recently_used_shards_go_first_and_what_is_in_use_stays(tmp_path, caplog):
+def test_prune_removes_the_least_recently_used_blocks_and_keeps_those_in_use(tmp_path, caplog):
     cache = FeatureCache(tmp_path)
     entry = cache.entry(MADE_BY)
     keys = keys_of(30)
     for part in range(3):
         entry.add(keys[10 * part : 10 * part + 10], rows(10, seed=part))
-        os.utime(entry._place[keys[10 * part]][0].sidecar, (part, part))
+        os.utime(entry._rows[keys[10 * part]][0].sidecar, (part, part))
     size = sum(block.size_bytes for block in entry.blocks())
     other = FeatureCache(tmp_path).entry(MADE_BY)
     other.missing(keys[:10])  # the oldest is used again
@@ -190,7 +184,7 @@ def test_the_least_recently_used_shards_go_first_and_what_is_in_use_stays(tmp_pa
     assert FeatureCache(tmp_path).entry(MADE_BY).missing(keys) == list(range(30))
 
 
-def test_a_removed_shard_is_forgotten_by_those_who_knew_it(tmp_path):
+def test_a_block_removed_by_another_process_raises_and_is_then_missing(tmp_path):
     keys = keys_of(4)
     entry = FeatureCache(tmp_path).entry(MADE_BY)
     entry.add(keys, rows(4))
@@ -200,7 +194,7 @@ def test_a_removed_shard_is_forgotten_by_those_who_knew_it(tmp_path):
     assert entry.missing(keys) == [0, 1, 2, 3]
 
 
-def test_info_says_what_made_the_features(tmp_path):
+def test_info_gives_provenance_images_and_size(tmp_path):
     cache = FeatureCache(tmp_path)
     cache.entry(MADE_BY).add(keys_of(3), rows(3))
     cache.entry(MADE_BY).add(keys_of(5)[3:], rows(2))
@@ -265,7 +259,7 @@ def test_a_writer_killed_at_random_points_resumes_to_the_same_bytes(tmp_path):
     assert names == {".npy", ".json"}  # nothing half-written is left
 
 
-def test_where_the_cache_cannot_be_written_features_last_as_long_as_the_process(tmp_path, caplog):
+def test_without_a_writable_cache_features_are_kept_for_the_process(tmp_path, caplog):
     """A file in the way stands for a folder without the right to write, which the tests' user may always have."""
     (tmp_path / "file").write_text("")
     folder, keys, x = tmp_path / "file" / "features", keys_of(3), rows(3)

@@ -1,4 +1,4 @@
-"""Folds: a partition that depends on seed, paths, labels and groups, and on nothing else."""
+"""Folds: stratified partitions that depend on seed, paths, labels and groups only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from messages import saying, says
 
 from tlkit.errors import DataError
-from tlkit.features.folds import assign_folds, most_folds, warn_of_scarce
+from tlkit.features.folds import assign_folds, max_folds, warn_rare_classes
 
 
 def paths(n):
@@ -25,7 +25,7 @@ def paths(n):
 )
 def test_folds_are_stratified_and_do_not_depend_on_the_order_of_images(labels, folds, seed, order):
     y = np.array(labels)
-    fold = assign_folds(paths(len(y)), y, folds=folds, seed=seed).of[0]
+    fold = assign_folds(paths(len(y)), y, folds=folds, seed=seed).assignments[0]
     for code in np.unique(y):
         counts = np.bincount(fold[y == code], minlength=folds)
         assert counts.max() - counts.min() <= 1
@@ -33,14 +33,14 @@ def test_folds_are_stratified_and_do_not_depend_on_the_order_of_images(labels, f
     assert sizes.max() - sizes.min() <= 1
     mixed = list(range(len(y)))
     order.shuffle(mixed)
-    again = assign_folds([paths(len(y))[i] for i in mixed], y[mixed], folds=folds, seed=seed).of[0]
+    again = assign_folds([paths(len(y))[i] for i in mixed], y[mixed], folds=folds, seed=seed).assignments[0]
     assert np.array_equal(again, fold[mixed])
 
 
-def test_images_can_be_dealt_to_as_many_folds_as_there_are_groups_and_files():
-    assert most_folds(5) == 5
-    assert most_folds(5, groups=["a", "a", "b", None, ""], digests=["1", "2", "2", "3", "4"]) == 3
-    with pytest.raises(DataError, match=saying("4", "3", "dealt", "folds").pattern):
+def test_groups_and_distinct_files_limit_the_number_of_folds():
+    assert max_folds(5) == 5
+    assert max_folds(5, groups=["a", "a", "b", None, ""], digests=["1", "2", "2", "3", "4"]) == 3
+    with pytest.raises(DataError, match=saying("4", "3", "folds").pattern):
         assign_folds(list("vwxyz"), [0, 1, 0, 1, 0], folds=4, groups=["a", "a", "b", "", ""], digests=list("12234"))
 
 
@@ -50,7 +50,7 @@ def test_groups_and_duplicates_stay_in_one_fold_and_classes_stay_even():
     groups = [f"patient {number}" if number < 50 else None for number in rng.integers(0, 60, 300)]
     digests = [str(number) for number in range(300)]
     digests[299] = digests[0]  # a copy joins two groups
-    fold = assign_folds(paths(300), y, groups=groups, digests=digests, seed=1).of[0]
+    fold = assign_folds(paths(300), y, groups=groups, digests=digests, seed=1).assignments[0]
     for name in {*groups} - {None}:
         assert len({fold[row] for row in range(300) if groups[row] == name}) == 1
     assert fold[0] == fold[299]
@@ -61,21 +61,21 @@ def test_groups_and_duplicates_stay_in_one_fold_and_classes_stay_even():
     assert len({fold[row] for row in loose}) == 5
 
 
-def test_repeats_and_seeds_deal_anew():
+def test_repeats_and_seeds_give_other_folds():
     y = np.arange(100) % 2
     several = assign_folds(paths(100), y, repeats=3)
-    assert several.of.shape == (3, 100)
-    assert not np.array_equal(several.of[0], several.of[1])
-    assert np.array_equal(several.of[0], assign_folds(paths(100), y).of[0])
-    assert not np.array_equal(several.of[0], assign_folds(paths(100), y, seed=1).of[0])
+    assert several.assignments.shape == (3, 100)
+    assert not np.array_equal(several.assignments[0], several.assignments[1])
+    assert np.array_equal(several.assignments[0], assign_folds(paths(100), y).assignments[0])
+    assert not np.array_equal(several.assignments[0], assign_folds(paths(100), y, seed=1).assignments[0])
 
 
-def test_scarce_classes_are_named(caplog):
+def test_rare_classes_are_named(caplog):
     y = np.array([0] * 20 + [1] * 20 + [2] * 3)
     folds = assign_folds(paths(43), y)
-    assert folds.scarce == (2,)
-    assert len({*folds.of[0][y == 2].tolist()}) == 3
-    warn_of_scarce(folds, ["ant", "bee", "wasp"])
+    assert folds.rare_classes == (2,)
+    assert len({*folds.assignments[0][y == 2].tolist()}) == 3
+    warn_rare_classes(folds, ["ant", "bee", "wasp"])
     assert says(caplog.text, "5", "1", "Classes", "images")
 
 

@@ -1,4 +1,4 @@
-"""`head: auto`: the simplest head that the images cannot tell from the best."""
+"""`head: auto`: the simplest head that is not distinguishable from the best."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rings(n=240, width=4, seed=0):
     return x.astype(np.float32), y
 
 
-def test_of_heads_that_cannot_be_told_apart_the_simpler_wins(make_features):
+def test_of_heads_that_are_not_distinguishable_the_simpler_is_chosen(make_features):
     x, y, names = make_features(n=150)
     choice = choose_head(x, y, classes=names)
     assert choice.head.kind == "logistic"
@@ -32,10 +32,10 @@ def test_of_heads_that_cannot_be_told_apart_the_simpler_wins(make_features):
         assert one.behind.value == pytest.approx(best - one.accuracy.value)
         assert one.distinguishable == (one.behind.low > 0)
     if choice.leader != "logistic":
-        assert "not distinguishable from nothing: the simpler head wins" in choice_sentence(choice)
+        assert "not distinguishable from 0: the simpler head is chosen" in choice_sentence(choice)
 
 
-def test_better_head_wins_where_the_images_can_tell():
+def test_a_distinguishably_better_head_is_chosen():
     x, y = rings()
     choice = choose_head(x, y, classes=("in", "out"), kinds=("logistic", "ridge", "svm"))
     assert choice.head.kind == choice.leader == "svm"
@@ -51,14 +51,14 @@ def test_better_head_wins_where_the_images_can_tell():
     assert choice_sentence(choice).split(" ", 1)[0] in choice._repr_html_()
 
 
-def test_what_was_not_tried_is_said_with_the_way_to_have_it(make_features):
+def test_kinds_that_were_not_tried_are_named_with_the_option(make_features):
     x, y, names = make_features(n=40, classes=2)
     choice = choose_head(x, y, classes=names, kinds=("ridge", "lda"))
     assert choice_sentence(choice).endswith(
-        "Not tried, for their time: random_forest, gradient_boosting; name one as strategy.head to have it."
+        "Not tried, because they are slow: random_forest, gradient_boosting; name one as strategy.head to use it."
     )
     with_forest = choose_head(x, y, classes=names, kinds=("ridge", "random_forest"))
-    assert "Not tried, for their time: gradient_boosting; name one" in choice_sentence(with_forest)
+    assert "Not tried, because they are slow: gradient_boosting; name one" in choice_sentence(with_forest)
 
 
 def test_kinds_that_take_no_class_weights_are_left_out(make_features, caplog):

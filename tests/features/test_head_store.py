@@ -1,4 +1,4 @@
-"""Stored heads: what goes in comes out, and nothing else is let in."""
+"""Stored heads: round trip, and refusal of other types and of damaged files."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_file_that_would_run_a_command_is_refused_before_anything_is_built(store
     monkeypatch.chdir(tmp_path)
     _, made = stored
     head, folder = made["svm"]
-    part = head.part
+    part = head.parameters
     evil = functools.partial(os.system, "touch broken-in")
     held = {"estimator": evil, "mean": part.mean, "scale": part.scale, "present": part.present}
     copy = swap(folder, tmp_path, held)
@@ -80,12 +80,14 @@ def test_file_that_would_run_a_command_is_refused_before_anything_is_built(store
     assert not (tmp_path / "broken-in").exists()
 
 
-def test_even_types_that_skops_trusts_are_refused(stored, tmp_path):
+def test_types_that_skops_trusts_by_default_are_refused(stored, tmp_path):
     from sklearn.preprocessing import FunctionTransformer
 
     _, made = stored
     _, folder = made["knn"]
-    for number, foreign in enumerate((FunctionTransformer(np.exp), np.random.RandomState(0), made["svm"][0].part)):
+    for number, foreign in enumerate(
+        (FunctionTransformer(np.exp), np.random.RandomState(0), made["svm"][0].parameters)
+    ):
         with pytest.raises(ModelError, match=saying("part", "head").pattern):
             load_head(swap(folder, tmp_path / str(number), {"estimator": foreign}))
 
@@ -93,7 +95,7 @@ def test_even_types_that_skops_trusts_are_refused(stored, tmp_path):
 def test_arrays_that_do_not_fit_together_are_refused(stored, tmp_path):
     _, made = stored
     head, folder = made["random_forest"]
-    part = head.part
+    part = head.parameters
     forest = part.scorer.estimator
     tree = forest.estimators_[0].tree_
     state = tree.__getstate__()
@@ -107,7 +109,7 @@ def test_arrays_that_do_not_fit_together_are_refused(stored, tmp_path):
         load_head(swap(folder, tmp_path, content))
 
 
-def test_damage_is_named(stored, tmp_path):
+def test_damaged_files_are_refused_by_name(stored, tmp_path):
     _, made = stored
     _, folder = made["svm"]
     copy = tmp_path / "copy"
@@ -130,7 +132,7 @@ def test_damage_is_named(stored, tmp_path):
         load_head(copy)
 
 
-def test_heads_load_no_torch_and_no_joblib_file_is_ever_read():
+def test_heads_load_no_torch():
     code = (
         "import sys, tlkit.features.heads, tlkit.features.folds\n"
         "print(*[name for name in ('torch', 'timm', 'pytorch_lightning', 'matplotlib') if name in sys.modules])"

@@ -1,4 +1,4 @@
-"""Heads beside the scikit-learn pipelines that they stand for, and the laws that all of them keep."""
+"""Heads compared with scikit-learn pipelines, and invariants of all heads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.errors import DataError, ModelError
 from tlkit.features.heads import FACTS, KINDS, fit_head, fit_setting
-from tlkit.features.heads.fit_head import cross_scores
+from tlkit.features.heads.fit_head import out_of_fold_scores
 from tlkit.features.heads.temperature import fit_temperature
 
 QUICK = [kind for kind in KINDS if kind not in ("random_forest", "gradient_boosting")]
@@ -69,7 +69,7 @@ def test_linear_head_is_scikit_learns_pipeline_to_one_part_in_a_hundred_thousand
         np.testing.assert_allclose(softmax(x @ weight.T + bias, axis=1), expected, atol=1e-5)
 
 
-def test_logistic_head_gives_predict_proba_itself(make_features):
+def test_logistic_head_equals_scikit_learns_predict_proba(make_features):
     for classes in (2, 4):
         x, y, names = make_features(classes=classes)
         fitted = pipeline("logistic", {"C": 0.1}).fit(x.astype(np.float64), y)
@@ -78,7 +78,7 @@ def test_logistic_head_gives_predict_proba_itself(make_features):
 
 
 @pytest.mark.parametrize("kind", ["logistic", "lda", "ridge", "linear_svm"])
-def test_linear_heads_stay_right_with_more_features_than_images(make_features, kind):
+def test_linear_heads_equal_scikit_learn_with_more_features_than_images(make_features, kind):
     x, y, names = make_features(n=40, width=200, apart=0.1)
     settings = FACTS[kind].grid[2]
     head = fit_setting(x, y, kind=kind, classes=names, settings=settings)
@@ -117,7 +117,7 @@ def test_out_of_fold_scores_are_those_of_pipelines_fitted_by_hand(make_features,
     x, y, _ = make_features(n=90)
     fold = np.arange(90) // 3 % 3
     grid = FACTS[kind].grid[:4]
-    scores = cross_scores(kind, x, y, grid, fold, classes=3, weights=np.ones(90), seed=0)
+    scores = out_of_fold_scores(kind, x, y, grid, fold, classes=3, weights=np.ones(90), seed=0)
     for number in range(3):
         train, test = fold != number, fold == number
         for settings, found in zip(grid, scores, strict=True):
@@ -161,11 +161,11 @@ def test_trees_learn_and_repeat_themselves_by_their_seed(make_features, kind):
     )
     assert np.array_equal(head.predict_proba(x), again.predict_proba(x))
     fold = np.arange(60) // 2 % 2
-    scores = cross_scores(kind, x, y, [settings], fold, classes=2, weights=np.ones(60), seed=0)
+    scores = out_of_fold_scores(kind, x, y, [settings], fold, classes=2, weights=np.ones(60), seed=0)
     assert (scores[0].argmax(axis=1) == y).mean() > 0.7
 
 
-def test_calibration_brings_the_log_loss_of_new_images_down(make_features):
+def test_calibration_lowers_the_log_loss_of_new_images(make_features):
     x, y, names = make_features(n=2000, classes=3, width=40, apart=0.35)
     learn, new = slice(0, 300), slice(300, None)
     for kind in ("lda", "linear_svm", "ridge", "svm"):
@@ -195,7 +195,7 @@ def test_temperature_stays_finite_where_every_image_is_right():
     assert softmax(scores / found, axis=1).max() < 0.9
 
 
-def test_class_that_a_fold_does_not_know_has_probability_zero_there(make_features):
+def test_class_absent_from_a_training_fold_has_probability_zero(make_features):
     x, y, names = make_features(n=60)
     y = np.where(y == 2, 0, y)
     y[7] = 2  # the only image of its class
@@ -223,7 +223,7 @@ def test_head_does_not_depend_on_the_order_of_the_images(make_features):
 
 
 @pytest.mark.parametrize("kind", ["lda", "knn"])
-def test_heads_that_take_no_class_weights_say_so(make_features, kind):
+def test_heads_without_class_weights_refuse_them(make_features, kind):
     x, y, names = make_features()
     able = "logistic, ridge, linear_svm, svm, random_forest, gradient_boosting"
     with pytest.raises(ModelError) as caught:

@@ -1,4 +1,4 @@
-"""The candidates of a repair, against scikit-learn and by what they do for the worst group of a known problem."""
+"""Candidates of a repair, compared with scikit-learn and on a simulated spurious correlation."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 
 from tlkit.audit.repair_selection import choose, try_candidate
-from tlkit.features.repair import METHODS, Part, fit_candidates
-from tlkit.features.repair.group_weights import balanced_rows, equal_weights, error_weights, independence_weights
+from tlkit.features.repair import REPAIR_METHODS, GroupedFeatures, fit_candidates
+from tlkit.features.repair.group_weights import (
+    balanced_weights,
+    reweighing_weights,
+    subsample_groups,
+    upweighted_errors,
+)
 from tlkit.features.repair.logit_offsets import class_offsets, group_offsets, group_temperatures
-from tlkit.features.repair.weighted_softmax import dro_head, l1_head, l2_head
+from tlkit.features.repair.weighted_softmax import fit_group_dro, fit_l1_softmax, fit_l2_softmax
 
 WATERBIRDS = (3498, 184, 56, 1057)  # training images of Sagawa et al. (2020), table 1
 
@@ -23,7 +28,7 @@ def birds(counts, *, seed, core=1.5, spurious=3.0, width=12):
     x = rng.normal(size=(len(y), width))
     x[:, 0] += core * (2 * y - 1)
     x[:, 1] += spurious * (2 * a - 1)
-    return Part(x.astype(np.float32), y, a, rng.permutation(len(y)) % 5)
+    return GroupedFeatures(x.astype(np.float32), y, a, rng.permutation(len(y)) % 5)
 
 
 def worst_of(right, group):
@@ -40,7 +45,7 @@ def blobs(classes, *, seed=0, n=200, width=5):
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_weighted_head_is_scikit_learns_logistic_regression_with_sample_weights(classes):
     x, y, weights = blobs(classes)
-    ours = l2_head(x, y, weights, classes=classes, c=0.3)
+    ours = fit_l2_softmax(x, y, weights, classes=classes, c=0.3)
     theirs = LogisticRegression(C=0.3, tol=1e-10, max_iter=10_000).fit(x, y, sample_weight=weights)
     proba = np.exp(log_softmax(ours.scores(x), axis=1))
     np.testing.assert_allclose(proba, theirs.predict_proba(x), atol=2e-4)
@@ -49,7 +54,7 @@ def test_the_weighted_head_is_scikit_learns_logistic_regression_with_sample_weig
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_sparse_head_reaches_the_objective_that_scikit_learns_saga_reaches(classes):
     x, y, weights = blobs(classes, width=30, n=120)
-    ours = l1_head(x, y, weights, classes=classes, c=0.2)
+    ours = fit_l1_softmax(x, y, weights, classes=classes, c=0.2)
     theirs = LogisticRegression(C=0.2, l1_ratio=1.0, solver="saga", tol=1e-8, max_iter=20_000)
     theirs.fit(x, y, sample_weight=weights)
     coef = np.vstack([-theirs.coef_, theirs.coef_]) / 2 if classes == 2 else theirs.coef_
@@ -69,8 +74,8 @@ def test_the_sparse_head_reaches_the_objective_that_scikit_learns_saga_reaches(c
 
 def test_group_dro_with_one_group_is_the_head_without_weights():
     x, y, _ = blobs(3)
-    one = dro_head(x, y, np.zeros(len(y), dtype=np.int64), classes=3, c=0.1)
-    plain = l2_head(x, y, np.ones(len(y)), classes=3, c=0.1)
+    one = fit_group_dro(x, y, np.zeros(len(y), dtype=np.int64), classes=3, c=0.1)
+    plain = fit_l2_softmax(x, y, np.ones(len(y)), classes=3, c=0.1)
     np.testing.assert_allclose(one.coef, plain.coef, atol=1e-9)
 
 
@@ -81,29 +86,29 @@ def test_group_dro_makes_the_largest_mean_loss_of_a_group_smaller_than_any_fixed
         losses = -log_softmax(head.scores(part.x), axis=1)[np.arange(len(part.y)), part.y]
         return max(losses[part.group == code].mean() for code in range(4))
 
-    dro = largest(dro_head(part.x, part.y, part.group, classes=2, c=0.01))
-    equal = largest(l2_head(part.x, part.y, equal_weights(part.group), classes=2, c=0.01))
-    plain = largest(l2_head(part.x, part.y, np.ones(len(part.y)), classes=2, c=0.01))
+    dro = largest(fit_group_dro(part.x, part.y, part.group, classes=2, c=0.01))
+    equal = largest(fit_l2_softmax(part.x, part.y, balanced_weights(part.group), classes=2, c=0.01))
+    plain = largest(fit_l2_softmax(part.x, part.y, np.ones(len(part.y)), classes=2, c=0.01))
     assert dro < equal < plain
 
 
-def test_weights_even_out_what_they_promise():
+def test_weights_and_subsamples_balance_the_groups():
     part = birds((70, 20, 4, 6), seed=0)
-    totals = np.bincount(part.group, equal_weights(part.group))
+    totals = np.bincount(part.group, balanced_weights(part.group))
     np.testing.assert_allclose(totals, totals[0])
-    counted = independence_weights(part.y, part.attribute)
+    counted = reweighing_weights(part.y, part.attribute)
     table = np.bincount(part.group, counted).reshape(2, 2)
     expected = np.outer(np.bincount(part.y), np.bincount(part.attribute)) / len(part.y)
     np.testing.assert_allclose(table, expected)
-    missed = error_weights(np.array([True, False, False]), factor=4.0)
+    missed = upweighted_errors(np.array([True, False, False]), factor=4.0)
     np.testing.assert_allclose(missed, [2.0, 0.5, 0.5])
-    rows = balanced_rows(part.group, seed=0, draw=3)
+    rows = subsample_groups(part.group, seed=0, draw=3)
     assert np.bincount(part.group[rows]).tolist() == [4, 4, 4, 4]
-    assert rows.tolist() != balanced_rows(part.group, seed=0, draw=4).tolist()
-    assert rows.tolist() == balanced_rows(part.group, seed=0, draw=3).tolist()
+    assert rows.tolist() != subsample_groups(part.group, seed=0, draw=4).tolist()
+    assert rows.tolist() == subsample_groups(part.group, seed=0, draw=3).tolist()
 
 
-def test_class_thresholds_undo_a_shift_of_the_scores_and_leave_right_ones_alone():
+def test_class_offsets_undo_a_shift_of_the_scores():
     rng = np.random.default_rng(0)
     scores = rng.normal(0, 2, (4000, 3))
     proba = np.exp(log_softmax(scores, axis=1))
@@ -115,7 +120,7 @@ def test_class_thresholds_undo_a_shift_of_the_scores_and_leave_right_ones_alone(
     assert offsets.shape == (3, 3) and offsets[1].tolist() == [0.0, 0.0, 0.0]
 
 
-def test_a_temperature_by_group_finds_the_group_where_the_head_is_too_sure():
+def test_group_temperatures_find_the_overconfident_group():
     rng = np.random.default_rng(0)
     scores = rng.normal(0, 2, (4000, 2))
     proba = np.exp(log_softmax(scores, axis=1))
@@ -129,7 +134,7 @@ def test_a_temperature_by_group_finds_the_group_where_the_head_is_too_sure():
 @pytest.fixture(scope="module")
 def tried():
     train, val = birds(WATERBIRDS, seed=1), birds((467, 466, 133, 133), seed=2)
-    head = l2_head(train.x, train.y, np.ones(len(train.y)), classes=2, c=1.0)
+    head = fit_l2_softmax(train.x, train.y, np.ones(len(train.y)), classes=2, c=1.0)
     scores = log_softmax(head.scores(val.x), axis=1)
     found = {
         one.method.name: one
@@ -146,27 +151,27 @@ def test_group_methods_improve_the_worst_group_of_a_spurious_correlation(tried):
         assert worst_of(found[name].y_pred == val.y, val.group) > before + 0.25, name
 
 
-def test_every_method_is_tried_and_what_cannot_be_stored_is_not_offered_as_a_head(tried):
+def test_every_method_is_tried_and_methods_by_attribute_have_no_weights(tried):
     _, scores, found = tried
     without = {"class_offsets"}  # of a head that is no linear one
-    assert set(found) == {method.name for method in METHODS} - without
-    assert [name for name, one in found.items() if one.part is None] == ["group_offsets", "group_temperature"]
+    assert set(found) == {method.name for method in REPAIR_METHODS} - without
+    assert [name for name, one in found.items() if one.linear is None] == ["group_offsets", "group_temperature"]
     same = found["group_temperature"].y_pred == scores.argmax(axis=1)
     assert same.all()
 
 
-def test_the_stored_weight_and_bias_decide_as_the_candidate_did(tried):
+def test_weight_and_bias_give_the_predictions_of_the_candidate(tried):
     val, _, found = tried
     for name in ("class_balanced", "group_reweighted", "dfr_train"):
-        part = found[name].part
+        part = found[name].linear
         logits = val.x @ part.weight.T + part.bias
         assert (logits.argmax(axis=1) == found[name].y_pred).mean() > 0.999, name
 
 
-def test_what_needs_an_attribute_is_left_out_where_there_is_none():
+def test_methods_that_need_an_attribute_are_left_out_without_one():
     train, val = birds((40, 0, 0, 40), seed=1), birds((10, 10, 10, 10), seed=2)
-    train = Part(train.x, train.y, np.zeros_like(train.y), train.fold)
-    val = Part(val.x, val.y, np.zeros_like(val.y), val.fold)
+    train = GroupedFeatures(train.x, train.y, np.zeros_like(train.y), train.fold)
+    val = GroupedFeatures(val.x, val.y, np.zeros_like(val.y), val.fold)
     scores = np.log(np.full((40, 2), 0.5))
     found = [one.method for one in fit_candidates(train, val, classes=2, attributes=1, original=None, scores=scores)]
     assert found and not any(method.needs_attribute for method in found)
@@ -179,7 +184,7 @@ def chosen_of(train, val, scores):
     trials = [
         try_candidate(
             one.method.name,
-            one.method.words,
+            one.method.description,
             learns_from=one.method.learns_from,
             at_prediction=one.method.at_prediction,
             before=scores.argmax(axis=1) == val.y,
@@ -196,18 +201,18 @@ def chosen_of(train, val, scores):
     return None if place is None else found[place]
 
 
-def test_a_helper_is_chosen_on_val_and_helps_on_images_nobody_has_seen(tried):
+def test_the_candidate_chosen_on_val_helps_on_new_images(tried):
     val, scores, _ = tried
     train, test = birds(WATERBIRDS, seed=1), birds((500, 500, 500, 500), seed=3)
     chosen = chosen_of(train, val, scores)
-    head = l2_head(train.x, train.y, np.ones(len(train.y)), classes=2, c=1.0)
+    head = fit_l2_softmax(train.x, train.y, np.ones(len(train.y)), classes=2, c=1.0)
     before = worst_of(head.scores(test.x).argmax(axis=1) == test.y, test.group)
-    after = worst_of((test.x @ chosen.part.weight.T + chosen.part.bias).argmax(axis=1) == test.y, test.group)
+    after = worst_of((test.x @ chosen.linear.weight.T + chosen.linear.bias).argmax(axis=1) == test.y, test.group)
     assert chosen.method.name in ("group_reweighted", "group_subsampled", "group_dro", "dfr_train", "dfr_val")
     assert after > before + 0.25
 
 
-def test_nothing_is_chosen_where_all_groups_are_alike():
+def test_nothing_is_chosen_where_all_groups_are_equal():
     train, val = birds((300,) * 4, seed=1, spurious=0.0), birds((100,) * 4, seed=2, spurious=0.0)
-    head = l2_head(train.x, train.y, np.ones(len(train.y)), classes=2, c=0.01)
+    head = fit_l2_softmax(train.x, train.y, np.ones(len(train.y)), classes=2, c=0.01)
     assert chosen_of(train, val, log_softmax(head.scores(val.x), axis=1)) is None

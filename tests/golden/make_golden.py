@@ -419,7 +419,7 @@ def features() -> dict[str, Any]:
     from tlkit.analysis.learning_curve import learning_curve
     from tlkit.features.folds import assign_folds
     from tlkit.features.heads import fit_head
-    from tlkit.features.repair import Part, fit_candidates
+    from tlkit.features.repair import GroupedFeatures, fit_candidates
 
     x, y = points()
     n = len(y)
@@ -439,8 +439,8 @@ def features() -> dict[str, Any]:
     suspects = [{"row": int(one.path[:3]), "score": plain(one.score), "issue": one.issue} for one in labels.suspects]
     curve = learning_curve(x, y, classes=CLASSES, kind="ridge", keys=keys, repeats=2)
     attribute = (np.arange(n) // 7 % 2).astype(np.int64)
-    part = Part(x, y, attribute, assign_folds(keys, y).of.reshape(-1)[:n])
-    linear = fit_head(x, y, kind="logistic", classes=CLASSES).part
+    part = GroupedFeatures(x, y, attribute, assign_folds(keys, y).assignments.reshape(-1)[:n])
+    linear = fit_head(x, y, kind="logistic", classes=CLASSES).parameters
     scores = x @ linear.weight.T + linear.bias
     candidates = fit_candidates(part, part, classes=3, attributes=2, original=linear, scores=scores)
     return {
@@ -461,7 +461,7 @@ def features() -> dict[str, Any]:
 
 def advice() -> dict[str, Any]:
     """Return the advisor's ranking of three backbones."""
-    from tlkit.analysis.advice import AdvisedBackbone, rank
+    from tlkit.analysis.advice import AdvisedBackbone, rank_backbones
     from tlkit.stats.estimate import Estimate
     from tlkit.stats.intervals import wilson
 
@@ -483,7 +483,7 @@ def advice() -> dict[str, Any]:
         ), right
 
     three = [backbone("weak", 0, 60, 1.0), backbone("best", 0, 95, 30.0), backbone("quick", 3, 96, 7.0)]
-    found = rank(three, classes=2, folds=5, machine="a machine")
+    found = rank_backbones(three, classes=2, folds=5, machine="a machine")
     order = [one.name for one in found.backbones]
     suggested = None if found.suggested is None else order.index(found.suggested.name)
     return {
@@ -530,7 +530,7 @@ def splits() -> dict[str, Any]:
     targets = np.array([0] * 30 + [1] * 6 + [2] * 11)
     shard, offset = (np.arange(90) // 30).astype(np.int32), (np.arange(90) % 30 * 512).astype(np.int64)
     order = epoch_order(50, shuffle=True, seed=3, epoch=2)
-    found["folds"] = assign_folds(keys, y, folds=5, seed=1).of.reshape(-1).tolist()
+    found["folds"] = assign_folds(keys, y, folds=5, seed=1).assignments.reshape(-1).tolist()
     found["epoch"] = order.tolist()
     found["part"] = part_of_epoch(order, batch_size=4, rank=1, processes=3).tolist()
     found["balanced"] = balanced_order(targets, seed=0, epoch=1).tolist()

@@ -119,7 +119,7 @@ def test_equal_weights_built_with_other_options_are_other_features(tiny, caplog)
     np.testing.assert_allclose(second.x, live(other, samples), atol=1e-5)
     assert not np.allclose(first.x, second.x)
     assert embed(samples, backbone=backbone).x.tobytes() == first.x.tobytes()
-    assert {shelf.made_by.options for shelf in FeatureCache().info()} == {"", '{"act_layer":"silu"}'}
+    assert {entry.made_by.options for entry in FeatureCache().info()} == {"", '{"act_layer":"silu"}'}
 
 
 @pytest.mark.parametrize("guest", ["albumentations", "cv2"])
@@ -163,11 +163,11 @@ def test_a_stale_digest_does_not_poison_the_cache(tiny, caplog):
     np.testing.assert_allclose(features.x, live(backbone, samples), atol=1e-5)
 
 
-def test_a_damaged_shard_is_computed_again(tiny, caplog):
+def test_a_damaged_block_is_computed_again(tiny, caplog):
     backbone, samples = tiny
     first = embed(samples, backbone=backbone)
-    (shard,) = FeatureCache().shelf(first.made_by).shards()
-    shard.path.write_bytes(shard.path.read_bytes()[:-1] + b"x")
+    (block,) = FeatureCache().entry(first.made_by).blocks()
+    block.path.write_bytes(block.path.read_bytes()[:-1] + b"x")
     caplog.clear()
     assert embed(samples, backbone=backbone).x.tobytes() == first.x.tobytes()
     assert any("is damaged; the features of its 20 images are computed again" in m for m in caplog.messages)

@@ -118,14 +118,14 @@ def stored(folder: Path) -> dict[str, bytes]:
 
     cache = FeatureCache(Path(f"{folder}-cache", "features"))
     (info,) = cache.info()
-    shelf = cache.shelf(info.made_by)
-    shards = shelf.shards()
-    assert all(shard.is_sound for shard in shards)
-    keys = [key for shard in shards for key in shard.keys]
+    entry = cache.entry(info.made_by)
+    blocks = entry.blocks()
+    assert all(block.is_intact for block in blocks)
+    keys = [key for block in blocks for key in block.keys]
     assert len(keys) == len(set(keys)) == info.images, "an image was stored twice"
-    at_rest = {path.name for path in shelf.path.iterdir()} - {"manifest.json", ".lock"}
-    assert at_rest == {path.name for shard in shards for path in (shard.path, shard.sidecar)}, "something half-written"
-    return {key: row.tobytes() for shard in shards for key, row in zip(shard.keys, shard.open(), strict=True)}
+    at_rest = {path.name for path in entry.path.iterdir()} - {"manifest.json", ".lock"}
+    assert at_rest == {path.name for block in blocks for path in (block.path, block.sidecar)}, "something half-written"
+    return {key: row.tobytes() for block in blocks for key, row in zip(block.keys, block.open(), strict=True)}
 
 
 def assert_same(folder: Path, whole: Path) -> None:

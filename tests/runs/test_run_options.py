@@ -161,7 +161,7 @@ def test_gates_take_the_settings_of_the_run_where_their_file_says_nothing(run, t
 
 def test_slices_take_the_confidence_and_the_sizes_of_the_run(run, monkeypatch):
     nothing = pd.DataFrame(index=pd.Index([f"{row}.jpg" for row in range(IMAGES)], name="path"), columns=COLUMNS)
-    monkeypatch.setattr("tlkit.analysis.find_slices.measured_images", lambda *_, **__: nothing)
+    monkeypatch.setattr("tlkit.analysis.find_slices.load_image_properties", lambda *_, **__: nothing)
     found = find_slices(run, ["site"], clusters=0).settings
     assert (found.confidence, found.min_group_size, found.seed) == (0.9, 30, 7)
     found = find_slices(run, ["site"], clusters=0, confidence=0.8, min_images=25).settings

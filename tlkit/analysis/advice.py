@@ -1,4 +1,4 @@
-"""`Advice`: backbones ranked on somebody's own images, and which of their differences the images cannot resolve."""
+"""`Advice`: backbones ranked on a user's images, with paired tests of their differences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STRONGLY_REGULARISED = ("tv2", "a1", "a1h", "a2", "a3")
 
 @dataclass(frozen=True)
 class AdvisedBackbone:
-    """One backbone on the images.
+    """One backbone with its scores and its cost.
 
     Attributes:
         name: what `model.name` takes.
@@ -32,13 +32,13 @@ class AdvisedBackbone:
         license: of the weights, as their source states it; "unknown" where it states none.
         image_size: height and width in pixels that the weights expect.
         width: number of features.
-        parameters: without a classifier.
+        parameters: number of parameters, without a classifier.
         macs: multiply-accumulates of one image; None where they cannot be counted.
         latency_ms: one image, median of the runs (its `n`).
         images_per_s: in batches.
         probe: out-of-fold accuracy of a logistic head, with Wilson's interval.
         knn: leave-one-out accuracy of the 5 nearest neighbors, with Wilson's interval.
-        log_me: LogME, the higher the better; compares features on the same images, and nothing else.
+        log_me: LogME, the higher the better; comparable only between features of the same images.
     """
 
     name: str
@@ -56,12 +56,12 @@ class AdvisedBackbone:
 
     @property
     def label(self) -> str:
-        """The name, with the weights where they are not timm's own."""
+        """The name, with `@weights` where they are not from the hub."""
         return self.name if self.weights == "hub" else f"{self.name}@{self.weights}"
 
     @property
-    def strongly_regularised(self) -> bool:
-        """Whether the tag is one of a recipe with label smoothing, mixup and the like."""
+    def strongly_regularized(self) -> bool:
+        """Whether the tag names a training recipe with label smoothing, mixup and the like."""
         return self.name.partition(".")[2].split("_")[0] in STRONGLY_REGULARISED
 
 
@@ -76,14 +76,14 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Two backbones on the same images.
+    """Paired comparison of two backbones on the same images.
 
     Attributes:
-        first: label of the one that is ahead, or at least not behind.
+        first: label of the one with at least the accuracy of the other.
         second: label of the other.
         difference: the first one's accuracy minus the second's, with Newcombe's paired interval.
         p: McNemar's exact test; None where both are right on the same images.
-        p_holm: the same, by Holm's method over all pairs of backbones.
+        p_holm: the same, corrected by Holm's method over all pairs of backbones.
     """
 
     first: str
@@ -94,7 +94,7 @@ class Contrast:
 
     @property
     def resolved(self) -> bool:
-        """Whether the images tell the two apart."""
+        """Whether the difference is significant after the correction."""
         return self.p_holm is not None and self.p_holm < ALPHA
 
 
@@ -103,13 +103,13 @@ class Advice:
     """Backbones ranked on the same images, best probe first.
 
     Attributes:
-        images: how many.
-        classes: how many.
+        images: number of images.
+        classes: number of classes.
         folds: of the cross-validation.
         machine: what latencies were measured on.
-        backbones: by falling accuracy of the probe, the quicker one first where it is equal.
+        backbones: by descending accuracy of the probe, the faster one first where it is equal.
         contrasts: every pair of them.
-        left_out: those without a rank: their weights cannot be had, or they are beyond a limit.
+        left_out: backbones without a rank: their weights are not available, or they exceed a limit.
     """
 
     images: int
@@ -127,23 +127,24 @@ class Advice:
 
     @property
     def tied(self) -> tuple[AdvisedBackbone, ...]:
-        """The backbones that the images cannot tell from the best, without it, in the order of the ranking."""
+        """The other backbones that are not distinguishable from the best, in the order of the ranking."""
         unresolved = {
-            other
+            label
             for pair in self.contrasts
-            for one, other in ((pair.first, pair.second), (pair.second, pair.first))
-            if one == self.best.label and not pair.resolved
+            if not pair.resolved
+            for label in (pair.first, pair.second)
+            if self.best.label in (pair.first, pair.second)
         }
-        return tuple(backbone for backbone in self.backbones if backbone.label in unresolved)
+        return tuple(one for one in self.backbones[1:] if one.label in unresolved)
 
     @property
     def suggested(self) -> AdvisedBackbone:
-        """The quickest of the best and those that the images cannot tell from it."""
+        """The fastest of the best and the backbones tied with it."""
         return min((self.best, *self.tied), key=_ms)
 
     @property
     def pareto(self) -> tuple[AdvisedBackbone, ...]:
-        """The backbones that no other one equals or beats in both accuracy and latency, the quickest first."""
+        """The Pareto front of accuracy and latency, the fastest first."""
         front: list[AdvisedBackbone] = []
         for backbone in sorted(self.backbones, key=lambda one: (_ms(one), -_accuracy(one))):
             if not front or _accuracy(backbone) > _accuracy(front[-1]):
@@ -151,11 +152,11 @@ class Advice:
         return tuple(front)
 
     def recipe(self) -> str:
-        """Return the line of a recipe that uses the suggested backbone."""
+        """Return the recipe's line for the suggested backbone."""
         return f"model: {{name: {self.suggested.name}, weights: {_quoted(self.suggested.weights)}}}"
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the tables that show this advice: the ranking, with what it means, and what has no rank."""
+        """Return the table of the ranking and, where there are any, that of the backbones without a rank."""
         return advice_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -203,7 +204,7 @@ class Advice:
         return to_html(self.tables())
 
 
-def rank(
+def rank_backbones(
     backbones: Sequence[tuple[AdvisedBackbone, Mask]],
     *,
     classes: int,
@@ -211,35 +212,21 @@ def rank(
     machine: str,
     left_out: Sequence[LeftOut] = (),
 ) -> Advice:
-    """Rank backbones by their probes and compare every two of them on the same images.
+    """Return backbones ranked by their probes, with a paired comparison of every two of them.
 
-    McNemar's test takes the images as the sample and the heads as they are; what other training images would have
-    changed is not in it (Dietterich 1998, Neural Computation 10:1895, section 3).
+    McNemar's test takes the images as the sample and the heads as fixed; it does not include the variation between
+    training sets (Dietterich 1998, Neural Computation 10:1895, section 3).
 
-    Args:
-        backbones: each with whether its probe is right on each image, shape (N,), the images in one order.
-        classes: how many.
-        folds: of the cross-validation.
-        machine: what latencies were measured on.
-        left_out: backbones without a rank.
+    Each backbone comes with whether its probe is right on each image, shape (N,), the images in one order.
     """
     assert backbones, "one backbone at least"
     ordered = sorted(backbones, key=lambda one: (-_accuracy(one[0]), _ms(one[0]), one[0].label))
-    counted = [
-        (
-            one.label,
-            other.label,
-            Pairs(int((a & b).sum()), int((a & ~b).sum()), int((b & ~a).sum()), int((~a & ~b).sum())),
-        )
-        for (one, a), (other, b) in combinations(ordered, 2)
-    ]
-    tests = [mcnemar(pairs.first, pairs.second) for *_, pairs in counted]
+    two = [(one.label, other.label, Pairs.from_correct(b, a)) for (one, a), (other, b) in combinations(ordered, 2)]
+    tests = [mcnemar(pairs.first, pairs.second) for *_, pairs in two]
     p = [None if test is None else test.p for test in tests]
     contrasts = tuple(
-        Contrast(
-            first, second, paired_difference(Pairs(pairs.both, pairs.second, pairs.first, pairs.neither)), one, adjusted
-        )
-        for (first, second, pairs), one, adjusted in zip(counted, p, holm(p), strict=True)
+        Contrast(first, second, paired_difference(pairs), plain, corrected)
+        for (first, second, pairs), plain, corrected in zip(two, p, holm(p), strict=True)
     )
     ranked = tuple(one for one, _ in ordered)
     return Advice(len(ordered[0][1]), classes, folds, machine, ranked, contrasts, tuple(left_out))

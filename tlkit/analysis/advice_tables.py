@@ -1,4 +1,4 @@
-"""The tables of an `Advice`: the ranking of backbones, what it means, and the backbones without a rank."""
+"""The tables of an `Advice`: the ranking of backbones, and the backbones without a rank."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def advice_tables(advice: Advice) -> tuple[Table, ...]:
-    """Return the ranking, with what it means as notes, and, where there are any, the backbones without a rank."""
+    """Return the ranking, with notes on its meaning, and, where there are any, the backbones without a rank."""
     left_out = Table(
         name="left_out",
         title="Left out",
@@ -23,29 +23,30 @@ def advice_tables(advice: Advice) -> tuple[Table, ...]:
 
 
 def advice_sentences(advice: Advice) -> list[str]:
-    """Return what the ranking means: what is best, what cannot be told from it, what bears on it."""
+    """Return the ranking in sentences: the best backbone, those not distinguishable from it, caveats."""
     best, tied, cheapest = advice.best, advice.tied, advice.suggested
     what = "is the most accurate" if len(advice.backbones) > 1 else "is the only one with a rank"
     images = counted(advice.images, "image")
-    said = [f"{best.label} {what}: {best.probe.format()} of {images}, out of {advice.folds} folds."]
+    sentences = [f"{best.label} {what}: {best.probe.format()} of {images}, out of {advice.folds} folds."]
     behind = len(advice.backbones) - 1 - len(tied)
     if behind:
         others = f"{behind} other{'s' if behind > 1 else ''}"
         others = others if tied else "the other" if behind == 1 else "each of the others"
-        said.append(f"It is ahead of {others} by more than chance (McNemar's test, Holm, 5 %).")
+        sentences.append(f"It is ahead of {others} by more than chance (McNemar's test, Holm, 5 %).")
     if tied:
         names = ", ".join(backbone.label for backbone in (best, *tied))
-        said.append(
+        sentences.append(
             f"Not distinguishable: {names}; the cheapest of them is {cheapest.label} "
             f"({cheapest.latency_ms.value:.3g} ms)."
         )
-    regularised = [backbone.label for backbone in advice.backbones if backbone.strongly_regularised]
-    if regularised:
-        said.append(
-            f"{first_few(regularised)}: trained with label smoothing, mixup and the like, which often makes worse "
-            "fixed features (Kornblith, Shlens & Le 2019, CVPR). Fine-tuning may rank them otherwise."
+    regularized = [backbone.label for backbone in advice.backbones if backbone.strongly_regularized]
+    if regularized:
+        sentences.append(
+            f"{first_few(regularized)}: trained with label smoothing, mixup and the like, which often makes worse "
+            "fixed features (Kornblith, Shlens & Le 2019, CVPR). Fine-tuning may rank them differently."
         )
-    return [*said, f"Latency: one image on {advice.machine}. GMACs: torch's FlopCounterMode, at the image size stated."]
+    cost = f"Latency: one image on {advice.machine}. GMACs: torch's FlopCounterMode, at the image size stated."
+    return [*sentences, cost]
 
 
 def _ranking(advice: Advice) -> Table:
@@ -62,7 +63,7 @@ def _ranking(advice: Advice) -> Table:
             Column("image_size", "image size", "word", unit="px"),
             Column("latency_ms", "latency", "estimate", unit="ms an image", digits=1),
             Column("images_per_s", "images/s", "significant"),
-            Column("license", "licence"),
+            Column("license", "license"),
         ),
         rows=tuple(
             (

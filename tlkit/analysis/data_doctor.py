@@ -1,4 +1,4 @@
-"""`data_doctor`: what a dataset suffers from; with a backbone, copies that only features give away as well."""
+"""`data_doctor`: checks a dataset for defects; with a backbone, also for cropped and recolored near-duplicates."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def data_doctor(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Diagnosis:
-    """Look at every image and folder of a dataset, and say what would spoil a training or its scores.
+    """Return the defects of a dataset that would harm training or evaluation.
 
-    Every file is decoded in full, in parallel; nothing is changed. The memory needed is about 1.5 kB an image;
-    with `embed` it holds their features, too.
+    Every file is decoded in full, in parallel; nothing is changed. Memory: about 1.5 kB an image, and with `embed`
+    their features.
 
     Args:
         root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`). Of a list
-            or shards only what they name is looked at, not what lies beside it.
+            or shards only the files that they name are checked.
         embed: a backbone whose weights are here, as `advise` takes it ("resnet18", "resnet18@file:mine.safetensors").
-            Its features find cropped and recoloured copies, too; they stay in the cache. Needs torch.
-        faces: look for faces as well, with OpenCV's frontal cascade; slow, and neither complete nor exact.
+            Its features, which are cached, find cropped and recolored copies, too. Needs torch.
+        faces: also detect faces with OpenCV's frontal cascade; slow, with misses and false alarms.
         max_pixels: images of more pixels than this count as bombs.
         workers: number of threads; default: one per core. Pillow decodes without holding Python's lock.
         progress: called from this thread with (images done, images in all).
@@ -54,21 +54,19 @@ def data_doctor(
         >>> data_doctor("photos").findings  # doctest: +SKIP
     """
     find_more = None if embed is None else finder_by_features(embed, max_pixels=max_pixels)
-    return diagnose(root, faces=faces, max_pixels=max_pixels, workers=workers, find_more=find_more, progress=progress)[
-        0
-    ]
+    diagnosis, _ = diagnose(
+        root, faces=faces, max_pixels=max_pixels, workers=workers, find_more=find_more, progress=progress
+    )
+    return diagnosis
 
 
 def finder_by_features(
     name: str, *, max_pixels: int = MAX_PIXELS, on_image: Progress | None = None, on_pair: Progress | None = None
 ) -> FindMore:
-    """Return what finds cropped and edited copies by the features of a backbone, for `diagnose`.
+    """Return a function for `diagnose` that finds cropped and edited copies by the features of a backbone.
 
-    Args:
-        name: a backbone whose weights are here, as `advise` takes it.
-        max_pixels: larger images count as unreadable.
-        on_image: called with (images done, images in all) for those whose features are not in the cache.
-        on_pair: called with (pairs compared, pairs in all).
+    `name` is a backbone as `advise` takes it. `on_image` is called with (images done, images in all) for images without
+    cached features, `on_pair` with (pairs compared, pairs in all).
 
     Raises:
         ModelError: there is no such backbone, there are several, or its weights are not here.
@@ -79,12 +77,12 @@ def finder_by_features(
     from tlkit.models.weights.available_weights import find_weights
 
     found = find_weights([name])
-    there = [one for one in found if not one.problem]
-    if not there:
-        raise ModelError(*(f"The weights of {one.name} cannot be had here: {one.problem}." for one in found))
-    if len({one.name for one in there}) > 1:
-        raise ModelError(f"{name} could be {first_few([one.name for one in there])}. Name one of them.")
-    backbone = create_backbone(there[0].name, weights=there[0].weights)
+    available = [one for one in found if not one.problem]
+    if not available:
+        raise ModelError(*(f"The weights of {one.name} are not available here: {one.problem}." for one in found))
+    if len({one.name for one in available}) > 1:
+        raise ModelError(f"{name} could be {first_few([one.name for one in available])}. Name one of them.")
+    backbone = create_backbone(available[0].name, weights=available[0].weights)
 
     def find_more(
         samples: Samples, readable: npt.NDArray[np.intp], known: DuplicateSet, gray_thumbnails: GrayThumbnails

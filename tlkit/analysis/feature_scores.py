@@ -1,4 +1,4 @@
-"""How well features suit a set of labels, without training a network: LogME, nearest neighbors, a probe."""
+"""Scores of features for a set of labels: LogME, k-nearest-neighbor accuracy, accuracy of a linear probe."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.analysis.nearest_neighbors import nearest
-from tlkit.features.heads.fit_head import ClassWeight, checked, cross_validate, deal
+from tlkit.analysis.nearest_neighbors import iter_nearest_neighbors
+from tlkit.features.heads.fit_head import ClassWeight, cross_validate, resolve_folds, validate_features
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind
 from tlkit.stats.estimate import Estimate
@@ -22,17 +22,17 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-MOST_STEPS = 100
-LEAST_ERROR = 1e-12
-"""Smallest ‖Fm − t‖² as a share of ‖t‖²: features are float32, so nothing follows labels more exactly than that."""
-LEAST_LEFT = 1e-9
-"""Share of the labels left to noise below which the evidence is at its limit: few images in many dimensions, where the
-features can follow every label, and β would grow without end."""
+MAX_STEPS = 100
+MIN_ERROR = 1e-12
+"""Smallest ‖Fm − t‖² as a share of ‖t‖²: features are float32, so no fit is more exact."""
+MIN_RESIDUAL_SHARE = 1e-9
+"""(N − γ) / N below which the iteration ends: few images in many dimensions can be fitted exactly, and β would grow
+without limit."""
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """A share of images that features get right.
+    """The accuracy of predictions from features.
 
     Attributes:
         accuracy: with Wilson's interval.
@@ -55,25 +55,22 @@ def log_me(x: Features, y: npt.ArrayLike, *, classes: Sequence[str]) -> float:
 
     and it is greatest where (algorithm 1; MacKay 1992) α = γ / mᵀm and β = (N − γ) / ‖Fm − t‖², with
     γ = Σ βσ² / (α + βσ²) over the singular values σ of F. These are iterated until α/β changes by less than 0.1 %.
-    LogME is the mean of max L / N over the classes that occur. It can be negative, and says nothing about a single
-    data set; it ranks features on the same images.
+    LogME is the mean of max L / N over the classes that occur. It can be negative; it is only comparable between
+    features of the same images.
 
-    Where there are no more images than dimensions, the features can follow every label, and copies of an image (equal
-    features, equal label) would make the evidence infinite: there they count once.
+    Where there are no more images than dimensions, the features can fit every label exactly, and copies of an image
+    (equal features, equal label) would make the evidence infinite: there they count once.
 
-    Args:
-        x: features, shape (N, D), as they are.
-        y: positions in `classes`, shape (N,).
-        classes: class names.
+    `x` (N, D) is not standardized; `y` (N,) holds positions in `classes`.
 
     Raises:
         DataError: the features are no finite matrix, or all images are of one class.
     """
-    x, codes = checked(x, y, classes)
-    seen = {(row.tobytes(), code): place for place, (row, code) in enumerate(zip(x, codes, strict=True))}
-    if len(seen) <= x.shape[1]:
-        distinct = sorted(seen.values())
-        x, codes = x[distinct], codes[distinct]
+    x, codes = validate_features(x, y, classes)
+    distinct = {(row.tobytes(), code): place for place, (row, code) in enumerate(zip(x, codes, strict=True))}
+    if len(distinct) <= x.shape[1]:
+        rows = sorted(distinct.values())
+        x, codes = x[rows], codes[rows]
     features = x.astype(np.float64)
     n, width = features.shape
     if width <= n:
@@ -94,24 +91,27 @@ def _max_evidence(target: Floats, basis: Floats, squares: Floats, *, width: int)
     """Return max L(α, β) of one class, by the fixed point of α and β, from the singular vectors (N, R) and values²."""
     n = len(target)
     along = (basis.T @ target) ** 2  # (R,), squared length of t along each singular vector
-    rest = max(float(target @ target) - float(along.sum()), 0.0)
-    least = LEAST_ERROR * float(target @ target)
+    outside = max(float(target @ target) - float(along.sum()), 0.0)
+    smallest = MIN_ERROR * float(target @ target)
     alpha = beta = 1.0
-    for _ in range(MOST_STEPS):
+
+    def length_and_error() -> tuple[float, float]:
+        """Return mᵀm and ‖Fm − t‖²."""
         kept = beta * squares / (alpha + beta * squares)  # share of t that Fm follows along each vector
+        length = float((along * squares * (beta / (alpha + beta * squares)) ** 2).sum())
+        return length, outside + float((along * (1.0 - kept) ** 2).sum())
+
+    for _ in range(MAX_STEPS):
         left = n - len(squares) + float((alpha / (alpha + beta * squares)).sum())  # N − γ, without cancellation
-        if left <= LEAST_LEFT * n:
+        if left <= MIN_RESIDUAL_SHARE * n:
             break
-        length = float((along * squares * (beta / (alpha + beta * squares)) ** 2).sum())  # mᵀm
-        error = rest + float((along * (1.0 - kept) ** 2).sum())  # ‖Fm − t‖²
+        length, error = length_and_error()
         before = alpha / beta
         alpha = (n - left) / max(length, 1e-300)
-        beta = left / max(error, least)
+        beta = left / max(error, smallest)
         if abs(alpha / beta - before) <= 1e-3 * before:
             break
-    kept = beta * squares / (alpha + beta * squares)
-    length = float((along * squares * (beta / (alpha + beta * squares)) ** 2).sum())
-    error = rest + float((along * (1.0 - kept) ** 2).sum())
+    length, error = length_and_error()
     log_determinant = float(np.log(alpha + beta * squares).sum()) + (width - len(squares)) * np.log(alpha)
     return float(
         n / 2 * np.log(beta)
@@ -126,29 +126,25 @@ def _max_evidence(target: Floats, basis: Floats, squares: Floats, *, width: int)
 def knn_leave_one_out(
     x: Features, y: npt.ArrayLike, *, classes: Sequence[str], k: int = 5, digests: Sequence[str] | None = None
 ) -> Score:
-    """Return how many images have the class that most of their k nearest others have.
+    """Return the leave-one-out accuracy of a k-nearest-neighbor vote by cosine similarity.
 
-    Nearest is by the cosine of the features; of classes with equally many votes, the one whose votes are nearer in sum
-    counts. Copies of an image (equal digests) do not vote on each other.
+    Ties go to the class with the larger sum of similarities. Copies of an image (equal digests) are no neighbors of
+    each other.
 
-    Args:
-        x: features, shape (N, D).
-        y: positions in `classes`, shape (N,).
-        classes: class names.
-        k: neighbors that vote; at most as many as there are others.
-        digests: sha256 of each file; "" = unknown; None = no copies are known.
+    `x` (N, D), `y` (N,) positions in `classes`, `digests` (N,) the sha256 of each file, "" = unknown. At most N - 1
+    neighbors vote.
 
     Raises:
         DataError: the features are no finite matrix, or all images are of one class.
     """
-    x, codes = checked(x, y, classes)
+    x, codes = validate_features(x, y, classes)
     k = min(k, len(x) - 1)
     correct = np.zeros(len(x), dtype=bool)
-    for rows, others, likeness in nearest(x, apart=_pictures(digests, len(x)), k=k):
+    for rows, others, similarity in iter_nearest_neighbors(x, apart=_file_codes(digests, len(x)), k=k):
         votes = np.zeros((len(rows), len(classes)))
         place = np.broadcast_to(np.arange(len(rows))[:, None], others.shape)
-        valid = np.isfinite(likeness)
-        closeness = likeness.astype(np.float64)[valid]
+        valid = np.isfinite(similarity)
+        closeness = similarity.astype(np.float64)[valid]
         np.add.at(votes, (place[valid], codes[others[valid]]), 1.0 + (closeness + 1.0) * 1e-3 / k)
         correct[rows] = votes.argmax(axis=1) == codes[rows]
     return Score(wilson(int(correct.sum()), len(x)), correct)
@@ -167,27 +163,19 @@ def probe(
 ) -> Score:
     """Return the out-of-fold accuracy of a head, its settings chosen as in `fit_head`.
 
-    Args:
-        x: features, shape (N, D).
-        y: positions in `classes`, shape (N,).
-        classes: class names.
-        kind: which head; ridge is the fastest.
-        seed: of the folds.
-        class_weight: as in `fit_head`.
-        groups: what must not be torn apart by folds, one per image.
-        folds: how many, or the fold of each image; give the same to compare features.
+    Arguments as in `fit_head`; use the same folds to compare features. ridge is the fastest kind.
 
     Raises:
         DataError: the features are no finite matrix, or the images are too few.
     """
-    x, codes = checked(x, y, classes)
-    fold = deal(x, codes, classes, folds=folds, groups=groups, seed=seed)
+    x, codes = validate_features(x, y, classes)
+    fold = resolve_folds(x, codes, classes, folds=folds, groups=groups, seed=seed)
     found = cross_validate(x, codes, kind=kind, classes=classes, fold=fold, seed=seed, class_weight=class_weight)
     return Score(found.accuracy, found.proba.argmax(axis=1) == codes)
 
 
-def _pictures(digests: Sequence[str] | None, n: int) -> Ints:
-    """Return a number for each image, shape (N,), that equal files share; unknown files are of their own."""
+def _file_codes(digests: Sequence[str] | None, n: int) -> Ints:
+    """Return a code for each image, shape (N,), equal for equal files; each unknown file has its own."""
     names = list(digests) if digests is not None else [""] * n
     assert len(names) == n, "one digest per image"
     named = [name or f"row {row}" for row, name in enumerate(names)]

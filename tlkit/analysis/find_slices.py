@@ -1,4 +1,4 @@
-"""`find_slices`: which groups of images that nobody declared do worse. Needs torch only for clusters of features."""
+"""`find_slices`: finds undeclared groups of images with a lower accuracy. Torch is needed only for feature clusters."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ logger = logging.getLogger(__name__)
 
 CLUSTERS = 8
 CLUSTER = "cluster"
-FEWEST = 10  # images in either half that clusters are made of
+MIN_CLUSTERED = 10  # images in each half, to form clusters
 
 
 def find_slices(
-    what: Run | Predictions,
+    source: Run | Predictions,
     columns: Sequence[str] | pd.DataFrame | None = None,
     *,
     split: str | None = None,
@@ -50,29 +50,29 @@ def find_slices(
     seed: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SliceReport:
-    """Find groups of images that nobody declared and that do worse: dark ones, blurred ones, those of one camera.
+    """Return undeclared groups of images with a lower accuracy, such as dark or blurred ones, or those of one camera.
 
-    Of a run, the images are decoded once and measured (brightness, contrast, sharpness, megapixels, aspect,
-    colourfulness, file type, camera), and clustered by the features of its stored model. One half of the split is
-    searched, the other tests what was found; copies of a picture lie in one half. The result is kept in the run.
+    Of a run, the images are decoded once to measure brightness, contrast, sharpness, megapixels, aspect, colourfulness,
+    file type and camera, and clustered by the features of its stored model. One half of the split is searched, and
+    what is found is tested on the other; copies of a picture are in one half. The result is stored in the run.
 
     Args:
-        what: a run, or predictions with columns.
+        source: a run, or predictions with columns.
         columns: names of the columns to search; or, for predictions, a table of them keyed by `path`. Default: of a
-            run, all that is measured, the clusters and the group columns; of predictions, their group columns.
+            run, the measured properties, the clusters and the group columns; of predictions, their group columns.
         split: of a run: test by default, or val where there is no test split.
         clusters: number of clusters of features among a run's columns; 0 = none, and no torch is needed.
-        min_images: the fewest images of a slice, in either half; with fewer in the testing half it is a candidate.
+        min_images: smallest number of images of a slice in each half; with fewer in the test half it is a candidate.
             Default: the recipe's `audit.min_group_size`, or that of `AuditOptions`.
         most: the most slices to test.
         max_order: 1 = single conditions only, 2 = pairs as well.
         confidence: two-sided level of the intervals, in (0, 1); default: the recipe's `evaluate.confidence`, or 0.95.
-        alpha: chance of any false alarm among what is confirmed, in (0, 1); default: 0.05.
+        alpha: familywise error rate of the confirmed slices, in (0, 1); default: 0.05.
         seed: of clusters, permutations and resamples; default: the recipe's, or 0.
         progress: called with (images measured, images in all).
 
     Raises:
-        TlkitError: a column is not there, the images are gone, or an argument is out of its range.
+        TlkitError: a column is unknown, the images are missing, or an argument is out of its range.
 
     Example:
         >>> import numpy as np
@@ -87,29 +87,28 @@ def find_slices(
     """
     if clusters < 0 or clusters == 1:
         raise PredictionsError(f"clusters is {clusters}. Use a number from 2, or 0 for none.")
-    options = AuditOptions() if isinstance(what, Predictions) else options_of_run(what)
+    options = AuditOptions() if isinstance(source, Predictions) else options_of_run(source)
     options = options.with_overrides(min_group_size=min_images, confidence=confidence, alpha=alpha, seed=seed)
-    if isinstance(what, Predictions):
-        table = _columns_of(what, columns)
-        return search_slices(what, columns=table, most=most, max_order=max_order, options=options)
+    if isinstance(source, Predictions):
+        table = _columns_of(source, columns)
+        return search_slices(source, columns=table, most=most, max_order=max_order, options=options)
     if isinstance(columns, pd.DataFrame):
         raise PredictionsError("A table of columns is for predictions. Of a run, name the columns to search.")
-    split = what.judged_split(split)
-    predictions = what.predictions(split)
-    measured = measured_images(what, split, progress=progress)
-    table = measured.reindex(predictions.path)
-    units = _units(what, predictions, table, options)
+    run, split = source, source.judged_split(split)
+    predictions = run.predictions(split)
+    table = load_image_properties(run, split, progress=progress).reindex(predictions.path)
+    units = _units(run, predictions, table, options)
     searched = table[list(PROPERTIES)].reset_index(drop=True)
     for name in predictions.group_columns:
         if name not in options.design_columns:
             searched[name] = predictions.groups[name]
-    features = _features(what, split) if clusters else None
+    features = _features(run, split) if clusters else None
     neighbors: Neighbours | None = None
     if features is not None:
         searched[CLUSTER] = _clusters(features, predictions, units, clusters=clusters, seed=options.seed)
-        neighbors = _neighbours(what, split, predictions, features)
+        neighbors = _neighbors(run, split, predictions, features)
     if columns is not None:
-        searched = _chosen(searched, columns, where=str(what.path))
+        searched = _select(searched, columns, where=str(run.path))
     report = search_slices(
         predictions,
         columns=searched,
@@ -121,15 +120,15 @@ def find_slices(
         neighbors=neighbors,
         options=options,
     )
-    store_judgement(what.directory, what.directory.slices, split, report.to_dict())
+    store_judgement(run.directory, run.directory.slices, split, report.to_dict())
     return report
 
 
-def measured_images(run: Run, split: str, *, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
-    """Return what is measured of a split's images, indexed by path; what was measured before is not decoded again.
+def load_image_properties(run: Run, split: str, *, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
+    """Return the measured properties of a split's images, indexed by path; stored ones are not measured again.
 
     Raises:
-        RunError: none of the images can be read: they have moved.
+        RunError: none of the images exists any more.
     """
     samples = run.samples.split(split)
     digests = samples.table.set_index(PATH)[DIGEST]
@@ -146,7 +145,7 @@ def measured_images(run: Run, split: str, *, progress: Callable[[int, int], None
         if found.empty and stored.empty:
             raise RunError(
                 f"None of the {len(missing)} images of {run.path} is at {samples.root} any more. "
-                f"Put them back there, or search a table of predictions with columns of its own."
+                f"Put them back, or search a table of predictions with columns of its own."
             )
         digests = digests.mask(digests == "", found[DIGEST].reindex(digests.index))
         if not found.empty:
@@ -154,29 +153,29 @@ def measured_images(run: Run, split: str, *, progress: Callable[[int, int], None
             stored = stored.drop_duplicates(DIGEST, ignore_index=True)
             try:
                 write_parquet_table(file, stored, noted={})
-            except OSError as error:  # another time it is measured again
+            except OSError as error:  # the next call measures again
                 logger.warning("%s is not stored: %s.", file, error.strerror or error)
     measured = stored.set_index(DIGEST, drop=False).reindex(digests.to_numpy())
     return measured.set_index(pd.Index(digests.index, name=PATH))
 
 
 def _columns_of(predictions: Predictions, columns: Sequence[str] | pd.DataFrame | None) -> pd.DataFrame:
-    """Return the columns to search of predictions that came without a run."""
+    """Return the columns to search of predictions without a run."""
     if isinstance(columns, pd.DataFrame):
         return predictions.with_groups(columns).groups[[name for name in map(str, columns.columns) if name != PATH]]
     if not predictions.group_columns:
         raise PredictionsError("The predictions have no column to search for slices. Join some: --groups COLUMNS.csv.")
-    return predictions.groups if columns is None else _chosen(predictions.groups, columns, where="The table")
+    return predictions.groups if columns is None else _select(predictions.groups, columns, where="The table")
 
 
-def _chosen(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> pd.DataFrame:
-    there = list(map(str, table.columns))
+def _select(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> pd.DataFrame:
+    known = list(map(str, table.columns))
     names = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))
-    unknown = [name for name in names if name not in there]
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise PredictionsError(
             *(
-                f"{where} has no column {name!r} to search.{did_you_mean(name, there)} It has {', '.join(there)}."
+                f"{where} has no column {name!r} to search.{did_you_mean(name, known)} It has {', '.join(known)}."
                 for name in unknown
             )
         )
@@ -184,17 +183,17 @@ def _chosen(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> pd.Da
 
 
 def _units(run: Run, predictions: Predictions, table: pd.DataFrame, options: AuditOptions) -> npt.NDArray[np.int64]:
-    """Return the unit of each image: copies of a picture, and what the split or the audit keeps together."""
-    known = np.flatnonzero(table[DIGEST].notna().to_numpy())
-    copies = find_duplicates(fingerprints_of(table.iloc[known])).groups
-    alike = [[int(known[row]) for row in group] for group in copies]
-    asked = (options.unit_column, run.recipe.data.group_by)
-    names = [name for name in asked if name in predictions.group_columns]
-    return split_units(len(predictions), alike, together=predictions.groups[names[0]] if names else None)
+    """Return the unit of each image: copies of a picture, and clusters of the audit or groups of the split."""
+    measured = np.flatnonzero(table[DIGEST].notna().to_numpy())
+    groups = find_duplicates(fingerprints_of(table.iloc[measured])).groups
+    copies = [[int(measured[row]) for row in group] for group in groups]
+    unit_columns = (options.unit_column, run.recipe.data.group_by)
+    names = [name for name in unit_columns if name in predictions.group_columns]
+    return split_units(len(predictions), copies, together=predictions.groups[names[0]] if names else None)
 
 
 def _features(run: Run, split: str) -> Features | None:
-    """Return the features of the judged and the training images by the stored model; None where they cannot be had."""
+    """Return the stored model's features of the split's and the training images; None where they are unavailable."""
     if find_spec("torch") is None:
         logger.info("torch is not installed, so there are no clusters of features.")
         return None
@@ -209,7 +208,7 @@ def _features(run: Run, split: str) -> Features | None:
         logger.warning("There are no clusters of features: %s", error)
         return None
     judged = set(run.samples.split(split).paths.tolist())
-    if sum(path in judged for path in features.path.tolist()) < 2 * FEWEST:
+    if sum(path in judged for path in features.path.tolist()) < 2 * MIN_CLUSTERED:
         logger.warning("Too few images of the %s split have features, so there are no clusters of them.", split)
         return None
     return features
@@ -218,18 +217,18 @@ def _features(run: Run, split: str) -> Features | None:
 def _clusters(
     features: Features, predictions: Predictions, units: npt.NDArray[np.int64], *, clusters: int, seed: int
 ) -> pd.Series[str]:
-    """Return the cluster of each judged image, missing where it has no features; the searched half alone forms them."""
+    """Return the cluster of each image, missing where it has no features; k-means is fitted on the searched half."""
     row_of = {str(path): row for row, path in enumerate(features.path)}
     rows = np.array([row_of.get(path, -1) for path in predictions.path.tolist()])
-    there, half = rows >= 0, search_half(predictions.path.tolist(), units)
+    known, half = rows >= 0, search_half(predictions.path.tolist(), units)
     found = np.full(len(predictions), None, dtype=object)
-    found[there] = cluster_features(features.x[rows[there]], learn=half[there], clusters=clusters, seed=seed)
-    logger.info("Clustered %d images by their features: k-means, k = %d.", there.sum(), clusters)
+    found[known] = cluster_features(features.x[rows[known]], learn=half[known], clusters=clusters, seed=seed)
+    logger.info("Clustered %d images by their features: k-means, k = %d.", known.sum(), clusters)
     return pd.Series(pd.array(found, dtype="string"))
 
 
-def _neighbours(run: Run, split: str, predictions: Predictions, features: Features) -> Neighbours:
-    """Return what resembles each wrong image, and keep it in the run for the audit's images."""
+def _neighbors(run: Run, split: str, predictions: Predictions, features: Features) -> Neighbours:
+    """Return the nearest images of each misclassified image, and store them in the run for the report."""
     known = set(features.path.tolist())
     judged = predictions.labelled
     judged = judged.take(np.array([path in known for path in judged.path.tolist()], dtype=bool))

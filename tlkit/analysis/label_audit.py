@@ -1,4 +1,4 @@
-"""`LabelAudit`: the labels that look wrong, most doubtful first, as a value."""
+"""`LabelAudit`: images with probable label errors, most doubtful first, and an estimate of their number."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Suspect:
-    """An image whose label looks wrong.
+    """An image whose label is probably wrong.
 
     Attributes:
         path: of the image, relative to the run's root.
         split: that it belongs to.
         digest: sha256 of the file.
-        label: the class that it is given.
-        suggested: the class that head and neighbors together prefer.
-        score: how well the label fits, above 0 and below 1: the head's probability of the label times the neighbors'
-            smoothed share of it. Small = doubtful. The list is sorted by it.
-        proba: the head's probability of each class, which has not learnt from this image, nor from its copies.
-        neighbors: the share of each class among its nearest neighbors.
-        issue: confident learning calls the label wrong.
-        copies: other images that show the same picture; they were kept in one fold with this one.
+        label: class name in the data set.
+        suggested: the class with the largest product of the head's probability and the neighbors' share.
+        score: that product for the label, in (0, 1). Small = doubtful. The list is sorted by it.
+        proba: the head's out-of-fold probability of each class.
+        neighbors: the share of each class among the nearest neighbors.
+        issue: whether confident learning calls the label wrong.
+        copies: other images that show the same picture; they share a fold with this one.
     """
 
     path: str
@@ -49,19 +48,19 @@ class Suspect:
 
 @dataclass(frozen=True, repr=False)
 class LabelAudit:
-    """Which labels look wrong, and about how many are.
+    """Images with probable label errors, and an estimate of the number of wrong labels.
 
     Attributes:
         classes: class names, in the order of `proba` and `neighbors`.
         images: how many were audited, by split.
         suspects: the images for which head and neighbors together prefer another class, most doubtful first.
         wrong: estimated number of wrong labels among all images, with its interval; no value where there are too few.
-        accuracy: of the head on images that it had not learnt from, held against the labels as they are.
+        accuracy: out-of-fold accuracy of the head, by the labels of the data set.
         head: kind of the head.
-        folds: in which the images were predicted.
-        k: neighbors that were asked.
+        folds: number of folds.
+        k: number of nearest neighbors.
         confidence: level of the intervals.
-        notes: what a reader has to know, sentences.
+        notes: sentences for the reader.
     """
 
     classes: tuple[str, ...]
@@ -77,40 +76,28 @@ class LabelAudit:
 
     @property
     def total(self) -> int:
-        """How many images were audited."""
+        """Number of audited images."""
         return sum(self.images.values())
 
     @property
     def issues(self) -> int:
-        """How many of the suspects confident learning calls wrong, too."""
+        """Number of suspects that confident learning also calls wrong."""
         return sum(suspect.issue for suspect in self.suspects)
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the table that shows this audit; its notes say how many labels look wrong, and how sure that is."""
+        """Return the table of the suspects; its notes give the number of wrong labels and its uncertainty."""
         return label_audit_tables(self)
 
     def table(self) -> pd.DataFrame:
-        """Return all suspects as a data frame, most doubtful first: what `tlkit data labels RUN --out` writes."""
+        """Return all suspects as a data frame, most doubtful first, as `tlkit data labels RUN --out` writes it."""
         rows = []
         for rank, one in enumerate(self.suspects, start=1):
             given, better = self.classes.index(one.label), self.classes.index(one.suggested)
-            rows.append(
-                {
-                    "rank": rank,
-                    "path": one.path,
-                    "label": one.label,
-                    "suggested": one.suggested,
-                    "score": round(one.score, 6),
-                    "p_label": round(one.proba[given], 4),
-                    "p_suggested": round(one.proba[better], 4),
-                    "neighbours_label": round(one.neighbors[given], 4),
-                    "neighbours_suggested": round(one.neighbors[better], 4),
-                    "issue": "yes" if one.issue else "",
-                    "copies": "; ".join(one.copies),
-                    "split": one.split,
-                    "digest": one.digest,
-                }
-            )
+            proba = (round(one.proba[given], 4), round(one.proba[better], 4))
+            neighbors = (round(one.neighbors[given], 4), round(one.neighbors[better], 4))
+            issue, copies = "yes" if one.issue else "", "; ".join(one.copies)
+            named = (rank, one.path, one.label, one.suggested, round(one.score, 6))
+            rows.append((*named, *proba, *neighbors, issue, copies, one.split, one.digest))
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
     def to_dict(self) -> dict[str, Any]:
@@ -155,8 +142,8 @@ COLUMNS = (
     "score",
     "p_label",
     "p_suggested",
-    "neighbours_label",
-    "neighbours_suggested",
+    "neighbors_label",
+    "neighbors_suggested",
     "issue",
     "copies",
     "split",

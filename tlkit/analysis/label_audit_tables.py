@@ -1,4 +1,4 @@
-"""The table of a `LabelAudit`: the labels that look wrong, and how sure that is."""
+"""The table of a `LabelAudit`: the suspects, and sentences on the number of wrong labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def label_audit_tables(audit: LabelAudit) -> tuple[Table, ...]:
-    """Return the doubtful labels, most doubtful first; the notes say how many there are and how sure that is."""
+    """Return the suspects, most doubtful first; the notes give the number of wrong labels and its uncertainty."""
     place = {name: column for column, name in enumerate(audit.classes)}
     return (
         Table(
@@ -25,8 +25,8 @@ def label_audit_tables(audit: LabelAudit) -> tuple[Table, ...]:
                 Column("score", "score", "number", digits=4),
                 Column("p_label", "P(label)", "number"),
                 Column("p_suggested", "P(suggested)", "number"),
-                Column("neighbours_label", "neighbors: label", "percent"),
-                Column("neighbours_suggested", "neighbors: suggested", "percent"),
+                Column("neighbors_label", "neighbors: label", "percent"),
+                Column("neighbors_suggested", "neighbors: suggested", "percent"),
                 Column("issue", "issue", "flag"),
             ),
             rows=tuple(
@@ -50,35 +50,34 @@ def label_audit_tables(audit: LabelAudit) -> tuple[Table, ...]:
 
 
 def label_audit_sentences(audit: LabelAudit) -> tuple[str, str]:
-    """Return how many labels look wrong, and how many are wrong in truth, which may be fewer."""
-    return _found(audit), _how_sure(audit)
+    """Return the number of suspects, and the estimated number of wrong labels, as sentences."""
+    return _suspects_sentence(audit), _estimate_sentence(audit)
 
 
-def _found(audit: LabelAudit) -> str:
+def _suspects_sentence(audit: LabelAudit) -> str:
     if not audit.suspects:
         return f"None of {audit.total:,} images looks like another class than its label says."
     look = "looks" if len(audit.suspects) == 1 else "look"
     found = (
         f"{len(audit.suspects):,} of {audit.total:,} images {look} like another class than the label says: wrongly "
-        "labelled, or only hard to tell."
+        "labelled, or only hard to classify."
     )
     if audit.issues:
-        stand, it = ("stands", "it") if audit.issues == 1 else ("stand", "them")
-        found += f" {audit.issues:,} {stand} out, marked as an issue: confident learning doubts {it}, too."
+        found += f" {audit.issues:,} marked as an issue: confident learning calls the label wrong, too."
     return found
 
 
-def _how_sure(audit: LabelAudit) -> str:
+def _estimate_sentence(audit: LabelAudit) -> str:
     wrong = audit.wrong
     if wrong.value is None or wrong.low is None or wrong.high is None:
-        return f"How many labels are wrong in truth cannot be told: {wrong.note}."
+        return f"The number of wrong labels cannot be estimated: {wrong.note}."
     ends = f"{audit.confidence:.0%} interval {wrong.low:,.0f} to {wrong.high:,.0f}"
     if wrong.value == 0:
         return (
-            f"How many labels are wrong in truth: perhaps none ({ends}), since none of the {wrong.n:,} images "
-            "that are clearest contradicts its label."
+            f"Estimated number of wrong labels: 0 ({ends}), since none of the {wrong.n:,} images that are clearest "
+            "contradicts its label."
         )
     return (
-        f"How many labels are wrong in truth: about {wrong.value:,.0f} of {audit.total:,} ({ends}), estimated "
-        f"from the {wrong.n:,} images that are clearest; the method's own errors among them count, too."
+        f"Estimated number of wrong labels: {wrong.value:,.0f} of {audit.total:,} ({ends}), from the {wrong.n:,} "
+        "images that are clearest; errors of the method among them count, too."
     )

@@ -1,4 +1,4 @@
-"""Which labels look wrong, from features: confident learning out of fold, beside the votes of nearest neighbors."""
+"""Label errors from features: confident learning on out-of-fold predictions, and votes of nearest neighbors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.analysis.label_audit import LabelAudit, Suspect
-from tlkit.analysis.nearest_neighbors import neighbour_shares, neighbours_for
+from tlkit.analysis.nearest_neighbors import choose_neighbor_count, neighbor_class_shares
 from tlkit.analysis.out_of_fold import out_of_fold
 from tlkit.errors import DataError
 from tlkit.features.heads.head import Features
@@ -23,8 +23,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 CLEAREST = 0.1
-"""Share of the images, those that head and neighbors are surest of, by which wrong labels are counted."""
-FEWEST_CLEAR, LARGEST_SHARE = 50, 0.25
+"""Share of the images, those with the most confident predictions, from which the number of errors is estimated."""
+MIN_CLEAREST, MAX_CLEAREST_SHARE = 50, 0.25
 
 
 def find_label_issues(
@@ -44,30 +44,19 @@ def find_label_issues(
     confidence: float = 0.95,
     notes: Sequence[str] = (),
 ) -> LabelAudit:
-    """Rank images by how doubtful their labels are.
+    """Return the images with probable label errors, most doubtful first.
 
     The score of a label is the head's out-of-fold probability of it (self-confidence) times (v + 1)/(k + C), where v of
-    the k nearest neighbors carry it. Whether it is wrong by confident learning is cleanlab's `find_label_issues`
+    the k nearest neighbors have it. Confident learning is cleanlab's `find_label_issues`
     (Northcutt, Jiang & Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels, JAIR 70, section 3.2:
-    prune by noise rate). How many labels are wrong is estimated from the images that are clearest by head and
-    neighbors, a tenth of them: the share of these whose label says otherwise, with Wilson's interval. That holds if
-    labels are wrong as often among clear images as among others; what the head gets wrong there counts as well.
+    prune by noise rate). The number of wrong labels is estimated from the tenth of the images with the most confident
+    predictions: the share of these that contradict the label, with Wilson's interval. The assumption is that labels
+    are wrong as often among these as among others; errors of the head among them count as wrong labels.
 
-    Args:
-        x: features, shape (N, D).
-        y: positions in `classes`, shape (N,).
-        classes: class names.
-        paths: of the images, N different ones.
-        splits: of the images.
-        digests: sha256 of each file; copies share a fold.
-        head: kind of the head.
-        folds: how many.
-        repeats: how many times to deal the folds anew for the head; probabilities are averaged.
-        seed: of the folds.
-        groups: what folds must not tear apart, one per image.
-        duplicates: rows that show the same picture; each such set shares a fold.
-        confidence: level of the intervals.
-        notes: sentences to carry along.
+    `x` (N, D), `y` (N,) positions in `classes`; `paths` (different texts), `splits` and `digests` (sha256; copies share
+    a fold) of the images. `duplicates` are sets of rows that show the same picture, `groups` names what must stay in
+    one fold; each such set shares a fold. `head`, `folds`, `repeats` and `seed` as in `out_of_fold`. `notes` are added
+    to the result.
 
     Raises:
         DataError: there are too few images, or of fewer than two classes.
@@ -86,15 +75,15 @@ def find_label_issues(
         repeats=repeats,
         seed=seed,
         groups=groups,
-        digests=_pictures(digests, duplicates),
+        digests=_picture_ids(digests, duplicates),
     )
-    proba, fold = np.asarray(found.predictions.proba, dtype=np.float64), found.folds.of[0]
-    k = neighbours_for(y)
-    votes = neighbour_shares(x, y, fold, classes=len(classes), k=k)
-    both = proba * (k * votes + 1.0) / (k + len(classes))
+    proba, fold = np.asarray(found.predictions.proba, dtype=np.float64), found.folds.assignments[0]
+    k = choose_neighbor_count(y)
+    votes = neighbor_class_shares(x, y, fold, classes=len(classes), k=k)
+    product = proba * (k * votes + 1.0) / (k + len(classes))
     rows = np.arange(len(y))
-    score, issue = both[rows, y], _issues(y, proba)
-    others = both.copy()
+    score, issue = product[rows, y], _confident_learning(y, proba)
+    others = product.copy()
     others[rows, y] = -1.0
     suggested = others.argmax(axis=1)
     doubtful = np.flatnonzero(others.max(axis=1) > score)
@@ -120,7 +109,7 @@ def find_label_issues(
         classes=tuple(classes),
         images={name: list(splits).count(name) for name in dict.fromkeys(splits)},
         suspects=suspects,
-        wrong=_wrong(y, both, confidence),
+        wrong=_estimate_wrong(y, product, confidence),
         accuracy=wilson(hits, len(y), confidence=confidence),
         head=head,
         folds=folds,
@@ -130,17 +119,17 @@ def find_label_issues(
     )
 
 
-def _pictures(digests: Sequence[str], duplicates: Sequence[Sequence[int]]) -> list[str]:
-    """Return what names each picture: the digest, or that of the first row that shows the same."""
+def _picture_ids(digests: Sequence[str], duplicates: Sequence[Sequence[int]]) -> list[str]:
+    """Return an identifier of each row's picture: the digest of the file, or that of its set of duplicates."""
     names = list(digests)
     for group in duplicates:
         for row in group:
-            names[row] = f"as row {group[0]}"
+            names[row] = f"duplicate of row {group[0]}"
     return names
 
 
-def _issues(y: Ints, proba: Floats) -> npt.NDArray[np.bool_]:
-    """Ask cleanlab about the classes that have images; nothing is removed, so no class needs to keep any."""
+def _confident_learning(y: Ints, proba: Floats) -> npt.NDArray[np.bool_]:
+    """Return whether cleanlab calls each label wrong, shape (N,); classes without images are left out."""
     from cleanlab.filter import find_label_issues
 
     present, codes = np.unique(y, return_inverse=True)
@@ -150,14 +139,15 @@ def _issues(y: Ints, proba: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray(find_label_issues(codes, known, min_examples_per_class=0, n_jobs=1), dtype=np.bool_)
 
 
-def _wrong(y: Ints, both: Floats, confidence: float) -> Estimate:
+def _estimate_wrong(y: Ints, product: Floats, confidence: float) -> Estimate:
+    """Return the estimated number of wrong labels, from the clearest images."""
     n = len(y)
-    clear = max(FEWEST_CLEAR, round(CLEAREST * n))
-    if clear > LARGEST_SHARE * n:
-        needed = round(FEWEST_CLEAR / LARGEST_SHARE)
+    clear = max(MIN_CLEAREST, round(CLEAREST * n))
+    if clear > MAX_CLEAREST_SHARE * n:
+        needed = round(MIN_CLEAREST / MAX_CLEAREST_SHARE)
         return Estimate(None, None, None, n=n, note=f"not enough data ({n} images; an estimate takes {needed})")
-    sure = both.max(axis=1) / both.sum(axis=1)
-    clearest = np.argsort(-sure, kind="stable")[:clear]
-    rate = wilson(int((both[clearest].argmax(axis=1) != y[clearest]).sum()), clear, confidence=confidence)
+    certainty = product.max(axis=1) / product.sum(axis=1)
+    clearest = np.argsort(-certainty, kind="stable")[:clear]
+    rate = wilson(int((product[clearest].argmax(axis=1) != y[clearest]).sum()), clear, confidence=confidence)
     assert rate.value is not None and rate.low is not None and rate.high is not None
     return Estimate(rate.value * n, rate.low * n, rate.high * n, n=clear)

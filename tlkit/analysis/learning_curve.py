@@ -1,4 +1,4 @@
-"""The learning curve: what accuracy fewer images would have given, and what more of them may give."""
+"""The learning curve: out-of-fold accuracy against the number of training images, with a fitted power law."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ import numpy.typing as npt
 from tlkit.analysis.learning_curve_result import CurvePoint, LearningCurve
 from tlkit.analysis.power_law import fit_power_law, power_law
 from tlkit.errors import DataError
-from tlkit.features.folds import assign_folds, row_keys
-from tlkit.features.heads.fit_head import ClassWeight, checked, cross_validate, image_weights, require_kind, scores_of
+from tlkit.features.folds import assign_folds, hash_rows
+from tlkit.features.heads.fit_head import (
+    ClassWeight,
+    cross_validate,
+    fit_and_score,
+    image_weights,
+    validate_features,
+    validate_kind,
+)
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind, Settings
 from tlkit.stats.estimate import Estimate
@@ -29,7 +36,7 @@ Ints = npt.NDArray[np.int64]
 
 SIZES = 8
 REPLICATES = 500
-FEWEST_FITTED = 4  # points of a refit: one more than the law has parameters
+MIN_FITTED = 4  # points of a refit: one more than the law has parameters
 
 
 def learning_curve(
@@ -48,80 +55,68 @@ def learning_curve(
     class_weight: ClassWeight = None,
     confidence: float = 0.95,
 ) -> LearningCurve:
-    """Measure accuracy at growing numbers of images per class, each on images that were not learnt from.
+    """Return out-of-fold accuracy at increasing numbers of training images per class.
 
     In every fold of every repeat the images outside of it are ranked by a hash of their key, and the first m of each
-    class are learnt from: so the subsets are nested, and the same on every machine. Each image is predicted once per
-    repeat and size; its shares of right answers give the point and, with Wilson's interval on the number of images,
-    its error bar, which is on the wide side. A size's head settings are chosen by cross-validation in the first fold's
-    subset and kept in the others.
+    class form the training subset: the subsets are nested, and the same on every machine. Each image is predicted once
+    per repeat and size; a point is the mean share of right predictions, with Wilson's interval on the number of images,
+    which is conservative. A size's head settings are chosen by cross-validation in the first fold's subset.
 
-    Args:
-        x: features, shape (N, D).
-        y: positions in `classes`, shape (N,).
-        classes: class names.
-        kind: of the head.
-        sizes: images per class, at least 2 each; a class that has fewer gives all it has. Default: 8 sizes, evenly
-            spaced on a logarithmic scale up to what the largest class has outside a fold.
-        folds: K.
-        repeats: how many times to deal folds and subsets anew.
-        seed: of folds and subsets.
-        keys: what names each image, such as its path; default: a hash of its features.
-        digests: sha256 of each file, so that copies stay together; default: those with equal features.
-        groups: what must not be torn apart by folds, one per image.
-        class_weight: as in `fit_head`.
-        confidence: level of the intervals, in (0, 1).
+    Arguments as in `fit_head`. `sizes` are images per class, at least 2 each; of a smaller class all are used; default:
+    8 sizes, evenly spaced on a logarithmic scale up to the images of the largest class outside a fold. `repeats` are
+    repeats of the cross-validation, each with other folds and subsets. `keys` identify the images, such as paths, and
+    `digests` (sha256 of each file) keep copies in one fold; default for both: hashes of the features.
 
     Raises:
         DataError: the features are no finite matrix, a size is below 2, or the images are too few.
         ModelError: the kind is unknown, or takes no class weights.
     """
-    require_kind(kind, class_weight)
-    x, codes = checked(x, y, classes)
-    names = list(keys) if keys is not None else row_keys(x)
-    copies = digests if digests is not None else row_keys(x)
+    validate_kind(kind, class_weight)
+    x, codes = validate_features(x, y, classes)
+    hashes = hash_rows(x) if keys is None or digests is None else []
+    names = hashes if keys is None else list(keys)
     _require_images(codes, folds)
-    dealt = assign_folds(names, codes, folds=folds, repeats=repeats, seed=seed, groups=groups, digests=copies)
-    learner = _Learner(kind, tuple(classes), class_weight, seed)
-    wanted = _sizes(sizes, codes, folds)
-    right = np.zeros((len(wanted), len(codes)))  # the share of right answers to each image at each size
-    used = np.zeros((len(wanted), repeats, folds))  # images learnt from
+    copies = hashes if digests is None else digests
+    assigned = assign_folds(names, codes, folds=folds, repeats=repeats, seed=seed, groups=groups, digests=copies)
+    model = _HeadModel(kind, tuple(classes), class_weight, seed)
+    per_class = _sizes(sizes, codes, folds)
+    right = np.zeros((len(per_class), len(codes)))  # share of right predictions of each image at each size
+    used = np.zeros((len(per_class), repeats, folds))  # number of training images
     chosen: dict[int, Settings] = {}
-    for repeat, fold in enumerate(dealt.of):
+    for repeat, fold in enumerate(assigned.assignments):
         for number in range(folds):
             test = np.flatnonzero(fold == number)
             order = _ranked(np.flatnonzero(fold != number), codes, names, f"{seed}:{repeat}:{number}")
-            for place, size in enumerate(wanted):
+            for place, size in enumerate(per_class):
                 train = order[_position(codes[order]) < size]
                 if size not in chosen:
-                    chosen[size] = learner.settings(x[train], codes[train])
-                predicted = learner.predict(x[train], codes[train], x[test], settings=chosen[size])
+                    chosen[size] = model.settings(x[train], codes[train])
+                predicted = model.predict(x[train], codes[train], x[test], settings=chosen[size])
                 right[place, test] += (predicted == codes[test]) / repeats
                 used[place, repeat, number] = len(train)
     images = used.mean(axis=(1, 2)).tolist()
     points = tuple(
         CurvePoint(size, images[place], _accuracy(right[place], confidence), chosen[size])
-        for place, size in enumerate(wanted)
+        for place, size in enumerate(per_class)
     )
     law, resampled = fit_curve(images, right, seed=seed)
     return LearningCurve(kind, len(codes), len(classes), points, law, resampled, folds, repeats, confidence)
 
 
 def fit_curve(images: Sequence[float], right: Floats, *, seed: int = 0) -> tuple[Floats, Floats]:
-    """Fit the law to a curve, and to what the curve might as well have been.
+    """Return the parameters of the power law fitted to a curve, and to resampled curves.
 
-    Three things make a forecast uncertain. Which images it was measured on: each refit is to a bootstrap resample of
-    them. How far the points scatter about any law, since each was learnt from other images: to each resampled point
-    noise is added, with the standard deviation of the residuals, √(Σ r² / (S − 3)), and of no less than one image in N:
-    where all points are alike, a resample of images is, too, and a change that none of N shows may still have a rate of
-    that size (its posterior under a uniform prior, Beta(1, N + 1), has a standard deviation of about 1/N). And that no
-    curve follows one law from its first images to its last: a fifth of the refits each take the last 4, 5, 6, 7 and 8
-    points of eight. The first alone would hold the truth in a little more than half of the cases
-    (`benchmarks/curve_coverage.py`).
+    The resampling covers three sources of uncertainty. 1. The images: each refit is to a bootstrap resample of them.
+    2. The scatter of the points about the law: each resampled point gets noise with the standard deviation of the
+    residuals, √(Σ r² / (S − 3)), and at least 1/N: where all points are equal, so are those of a resample, and an event
+    that none of N images shows may still have a rate of that size (its posterior under a uniform prior, Beta(1, N + 1),
+    has a standard deviation of about 1/N). 3. The deviation of curves from one law over all sizes: a fifth of the
+    refits each use the last 4, 5, 6, 7 and 8 points of eight. The first alone would cover the truth in a little more
+    than half of the cases (`benchmarks/curve_coverage.py`).
 
     Args:
-        images: shape (S,), images learnt from, growing.
-        right: shape (S, N), the share of right answers to each image at each size.
+        images: number of training images, increasing, shape (S,).
+        right: share of right predictions of each image at each size, shape (S, N).
         seed: of bootstrap and noise.
 
     Returns:
@@ -130,7 +125,7 @@ def fit_curve(images: Sequence[float], right: Floats, *, seed: int = 0) -> tuple
     rng, (sizes, n), at = np.random.default_rng(seed), right.shape, np.asarray(images, dtype=np.float64)
     accuracy = right.mean(axis=1)
     law = fit_power_law(at, accuracy)
-    starts = range(max(1, sizes - FEWEST_FITTED + 1))
+    starts = range(max(1, sizes - MIN_FITTED + 1))
     residuals = float(np.sqrt(((accuracy - power_law(law, at)) ** 2).sum() / max(1, sizes - len(law))))
     scatter = max(residuals, 1.0 / n)
     refits = []
@@ -138,14 +133,14 @@ def fit_curve(images: Sequence[float], right: Floats, *, seed: int = 0) -> tuple
         count = REPLICATES // len(starts)
         weights = rng.multinomial(n, np.full(n, 1.0 / n), size=count) / n  # (B, N)
         curves = weights @ right.T + rng.normal(scale=scatter, size=(count, sizes))
-        curves = 1.0 - np.abs(1.0 - curves)  # no accuracy lies above 1: noise that leads there is turned back
+        curves = 1.0 - np.abs(1.0 - curves)  # accuracies above 1 are reflected
         refits.append(fit_power_law(at[start:], curves[:, start:]))
     return law, np.concatenate(refits)
 
 
 @dataclass(frozen=True)
-class _Learner:
-    """The head whose curve is measured."""
+class _HeadModel:
+    """The kind of head whose curve is measured."""
 
     kind: HeadKind
     classes: tuple[str, ...]
@@ -153,33 +148,33 @@ class _Learner:
     seed: int
 
     def settings(self, x: Features, y: Ints) -> Settings:
-        """Choose the head's settings for so many images by cross-validation among them."""
-        keys = row_keys(x)
-        most = min(5, len(set(keys)), int(np.bincount(y).max()))
-        fold = assign_folds(keys, y, folds=max(2, most), seed=self.seed, digests=keys).of[0]
-        tried = cross_validate(
+        """Return the settings chosen by cross-validation on these images."""
+        keys = hash_rows(x)
+        folds = min(5, len(set(keys)), int(np.bincount(y).max()))
+        fold = assign_folds(keys, y, folds=max(2, folds), seed=self.seed, digests=keys).assignments[0]
+        found = cross_validate(
             x, y, kind=self.kind, classes=self.classes, fold=fold, seed=self.seed, class_weight=self.class_weight
         )
-        return tried.chosen.settings
+        return found.chosen.settings
 
     def predict(self, x: Features, y: Ints, x_new: Features, *, settings: Settings) -> Ints:
-        """Learn from some images and return the codes of others, shape (M,)."""
+        """Return the predicted codes of other images, shape (M,), by a head fitted on (x, y)."""
         weights = image_weights(y, self.classes, self.class_weight)
-        (scores,) = scores_of(
+        (scores,) = fit_and_score(
             self.kind, x, y, weights, x_new, grid=[settings], classes=len(self.classes), seed=self.seed
         )
         return np.asarray(scores.argmax(axis=1), dtype=np.int64)
 
 
 def _accuracy(right: Floats, confidence: float) -> Estimate:
-    """Return the mean of shares of right answers (N,), with Wilson's interval on the number of images."""
+    """Return the mean of shares of right predictions (N,), with Wilson's interval on the number of images."""
     n = len(right)
     low, high = wilson_bounds(min(float(right.sum()), float(n)), n, confidence)
     return Estimate(float(right.mean()), float(low), float(high), n=n)
 
 
 def _require_images(codes: Ints, folds: int) -> None:
-    """Check that some class has the 2 images outside of a fold that a curve begins with."""
+    """Check that some class has 2 images outside of a fold, which the smallest size takes."""
     most = int(np.bincount(codes).max())
     if folds > 1 and int(most * (folds - 1) / folds) < 2:
         raise DataError(
@@ -193,14 +188,14 @@ def _sizes(given: Sequence[int] | None, codes: Ints, folds: int) -> list[int]:
     if given is None:
         first = max(2.0, largest / 32)
         return sorted({round(size) for size in np.geomspace(min(first, largest), largest, SIZES) if size >= 1.5})
-    wanted = sorted(set(given))
-    if not wanted or wanted[0] < 2:
+    sizes = sorted(set(given))
+    if not sizes or sizes[0] < 2:
         raise DataError(f"Sizes must be 2 or more images per class. Got {list(given)} instead.")
-    if wanted[-1] > largest:
+    if sizes[-1] > largest:
         logger.info("No class has more than %d images outside of a fold; larger sizes are left out.", largest)
-    kept = [size for size in wanted if size <= largest]
+    kept = [size for size in sizes if size <= largest]
     if not kept:
-        raise DataError(f"No class has {wanted[0]} images outside of a fold; the largest has {largest}.")
+        raise DataError(f"No class has {sizes[0]} images outside of a fold; the largest has {largest}.")
     return kept
 
 
@@ -212,6 +207,6 @@ def _ranked(rows: Ints, codes: Ints, names: Sequence[str], prefix: str) -> Ints:
 
 
 def _position(ordered: Ints) -> Ints:
-    """Return the position of each entry among its equals: 0, 1, 2 …, in an array where equals stand together."""
+    """Return the position of each entry among equal ones, 0, 1, 2 …, in an array where equal entries are adjacent."""
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     return np.arange(len(ordered)) - np.repeat(starts, np.diff(np.r_[starts, len(ordered)]))

@@ -1,4 +1,4 @@
-"""`LearningCurve`: accuracy against the number of images, as a value."""
+"""`LearningCurve`: accuracy against the number of training images, with a power law that extrapolates it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tlkit.tables import Table, to_html
 Floats = npt.NDArray[np.float64]
 
 FORMAT_VERSION = 1
-FEWEST_POINTS = 5
-FARTHEST = 3.0  # times as many images more as there are
-WIDEST = 0.10  # an interval of more than 10 points says nothing
+MIN_POINTS = 5
+MAX_EXTRAPOLATION = 3.0  # more images, as a multiple of the present number
+MAX_INTERVAL_WIDTH = 0.10  # a wider interval is not reported
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Accuracy at one number of images.
+    """Accuracy at one number of training images.
 
     Attributes:
         per_class: images of each class, at most.
-        images: images in all, mean over folds and repeats.
-        accuracy: on images that were not learnt from, with Wilson's interval over all images.
+        images: images of all classes, mean over folds and repeats.
+        accuracy: out of fold, with Wilson's interval over all images.
         settings: of the head at this size.
     """
 
@@ -43,17 +43,17 @@ class CurvePoint:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LearningCurve:
-    """Accuracy against the number of images, and the law it seems to follow.
+    """Accuracy against the number of training images, and the fitted power law.
 
     Attributes:
         kind: of the head.
-        n: images there are now.
-        classes: how many classes.
-        points: by growing size.
+        n: present number of images.
+        classes: number of classes.
+        points: by increasing size.
         law: a, b and c of accuracy(n) = a − b·n^(−c), shape (3,).
-        resampled: the same of what the curve might as well have been (`fit_curve`), shape (B, 3).
-        folds: the images were learnt from in so many folds,
-        repeats: so many times over.
+        resampled: the same, fitted to resampled curves (`fit_curve`), shape (B, 3).
+        folds: of the cross-validation.
+        repeats: of the cross-validation.
         confidence: level of the intervals.
     """
 
@@ -68,54 +68,53 @@ class LearningCurve:
     confidence: float
 
     def gain(self, more: int) -> Estimate:
-        """Return how much accuracy so many more images may add, in [0, 1], if they are like those at hand.
+        """Return the predicted gain of accuracy from more images, in [-1, 1], if they are like the present ones.
 
-        The interval holds what the law leads to where it is fitted to resampled images, scattered points and several
-        stretches of the curve (`fit_curve`); it is right if accuracy goes on by such a law, which nobody can promise.
-        No value where the curve has fewer than five points, where the question reaches
-        beyond four times the images there are, or where the interval is wider than 10 points; the note says which.
+        The interval is that of the laws fitted to resampled curves (`fit_curve`); it assumes that accuracy goes on by a
+        power law. No value where the curve has fewer than five points, where the extrapolation goes beyond four times
+        the present images, or where the interval is wider than 10 points; the note says which.
 
         Args:
-            more: images beyond those there are, at least 1, spread over the classes as now.
+            more: number of additional images, at least 1, in the same shares of classes.
 
         Raises:
             DataError: `more` is below 1.
         """
         if more < 1:
             raise DataError(f"A gain needs 1 more image or more. Got {more} instead.")
-        if len(self.points) < FEWEST_POINTS:
-            return self._cannot_say(f"{len(self.points)} points on the curve, and a fit takes {FEWEST_POINTS}")
-        if more > FARTHEST * self.n:
-            return self._cannot_say(f"{more} more is beyond {FARTHEST:g} times the {self.n} images there are")
+        if len(self.points) < MIN_POINTS:
+            return self._undefined(f"{len(self.points)} points on the curve, and a fit takes {MIN_POINTS}")
+        if more > MAX_EXTRAPOLATION * self.n:
+            return self._undefined(f"{more} more is beyond {MAX_EXTRAPOLATION:g} times the {self.n} images there are")
         at = [self.n, self.n + more]
         value = float(np.diff(power_law(self.law, at))[0])
         tail = (1.0 - self.confidence) / 2.0
         low, high = np.quantile(np.diff(power_law(self.resampled, at))[:, 0], [tail, 1.0 - tail])
-        if high - low > WIDEST:
+        if high - low > MAX_INTERVAL_WIDTH:
             ends = " to ".join(signed_number(100 * end, digits=1) for end in (low, high))
-            return self._cannot_say(f"the interval would be {ends} points")
+            return self._undefined(f"the interval would be {ends} points")
         return Estimate(value, min(float(low), value), max(float(high), value), n=self.n)
 
     @property
-    def as_many_again(self) -> int:
-        """As many images more as there are, rounded down to one digit, and 10 at least: 245 become 200."""
+    def default_more(self) -> int:
+        """The default of `more`: the present number of images, rounded down to one digit, at least 10 (245: 200)."""
         power = 10 ** max(1, len(str(self.n)) - 1)
         return int(max(10, self.n // power * power))
 
-    def _cannot_say(self, why: str) -> Estimate:
-        return Estimate(None, None, None, n=self.n, note=f"not enough data: {why}")
+    def _undefined(self, reason: str) -> Estimate:
+        return Estimate(None, None, None, n=self.n, note=f"not enough data: {reason}")
 
     def fitted(self, images: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
-        """Return the law's accuracy at numbers of images (M,), and the lower and upper ends of its band."""
+        """Return the law's accuracy at numbers of images (M,), and the lower and upper bounds of its interval."""
         tail = (1.0 - self.confidence) / 2.0
         low, high = np.quantile(power_law(self.resampled, images), [tail, 1.0 - tail], axis=0)
         return power_law(self.law, images), low, high
 
     def tables(self, *, more: int | None = None) -> tuple[Table, ...]:
-        """Return the table that shows this curve; its last note says what more images may bring.
+        """Return the table of the points; its last note gives the predicted gain from more images.
 
         Args:
-            more: images beyond those there are; default: as many again, rounded.
+            more: number of additional images; default: `default_more`.
 
         Raises:
             DataError: `more` is below 1.
@@ -126,23 +125,12 @@ class LearningCurve:
         """Return plain JSON values; `from_dict` reads them back."""
         return {
             "format_version": FORMAT_VERSION,
-            "kind": self.kind,
-            "n": self.n,
-            "classes": self.classes,
+            **vars(self),
             "points": [
-                {
-                    "per_class": point.per_class,
-                    "images": point.images,
-                    "accuracy": point.accuracy.to_dict(),
-                    "settings": dict(point.settings),
-                }
-                for point in self.points
+                {**vars(one), "accuracy": one.accuracy.to_dict(), "settings": dict(one.settings)} for one in self.points
             ],
             "law": self.law.tolist(),
             "resampled": self.resampled.tolist(),
-            "folds": self.folds,
-            "repeats": self.repeats,
-            "confidence": self.confidence,
         }
 
     @classmethod

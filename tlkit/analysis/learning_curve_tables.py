@@ -1,10 +1,10 @@
-"""The table of a `LearningCurve`: accuracy by number of images, and what more of them may bring."""
+"""The table of a `LearningCurve`: accuracy by number of training images, and the predicted gain from more."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.features.heads.head_kinds import setting_words
+from tlkit.features.heads.head_kinds import format_settings
 from tlkit.stats.estimate import signed_number
 from tlkit.tables import Column, Table, counted
 
@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 
 def curve_tables(curve: LearningCurve, *, more: int | None = None) -> tuple[Table, ...]:
-    """Return the points of the curve; the notes say what the accuracies are of, and what more images may bring.
-
-    Args:
-        curve: what was measured.
-        more: images beyond those there are; default: as many again, rounded.
+    """Return the points of the curve; the notes say how accuracy was measured, and give the predicted gain.
 
     Raises:
         DataError: `more` is below 1.
@@ -34,7 +30,8 @@ def curve_tables(curve: LearningCurve, *, more: int | None = None) -> tuple[Tabl
                 Column("setting", "setting"),
             ),
             rows=tuple(
-                (point.per_class, point.images, point.accuracy, setting_words(point.settings)) for point in curve.points
+                (point.per_class, point.images, point.accuracy, format_settings(point.settings))
+                for point in curve.points
             ),
             notes=(_basis(curve), gain_sentence(curve, more)),
         ),
@@ -42,16 +39,14 @@ def curve_tables(curve: LearningCurve, *, more: int | None = None) -> tuple[Tabl
 
 
 def gain_sentence(curve: LearningCurve, more: int | None = None) -> str:
-    """Return what more images may bring: "+500 images ≈ +1.2 points of accuracy [+0.6, +1.8], if …".
+    """Return the predicted gain: "+500 images ≈ +1.2 points of accuracy [+0.6, +1.8], if …".
 
-    Args:
-        curve: what was measured.
-        more: images beyond those there are; default: as many again, rounded.
+    `more` is the number of additional images; default: `curve.default_more`.
 
     Raises:
         DataError: `more` is below 1.
     """
-    more = curve.as_many_again if more is None else more
+    more = curve.default_more if more is None else more
     gain = curve.gain(more)
     images = f"+{counted(more, 'image')}"
     if gain.value is None or gain.low is None or gain.high is None:
@@ -66,15 +61,15 @@ def gain_sentence(curve: LearningCurve, more: int | None = None) -> str:
 def _basis(curve: LearningCurve) -> str:
     times = "" if curve.repeats == 1 else f", {curve.repeats} times over"
     return (
-        f"Accuracy of a {curve.kind} head on all {curve.n:,} images, each predicted by heads that had not learnt from "
-        f"it ({curve.folds} folds{times}); {100 * curve.confidence:g} % intervals."
+        f"Accuracy of a {curve.kind} head on all {curve.n:,} images, each predicted by heads fitted without it "
+        f"({curve.folds} folds{times}); {100 * curve.confidence:g} % intervals."
     )
 
 
 def _points(share: float, gain: Estimate) -> str:
-    """Return a share as points with as many digits, one to four, as it takes to tell a gain's ends apart."""
-    assert gain.low is not None and gain.high is not None, "asked of a gain that has a value"
+    """Return a share in percentage points, with one to four digits, so that the ends of the gain's interval differ."""
+    assert gain.low is not None and gain.high is not None, "the gain has a value"
     low, high = 100 * gain.low, 100 * gain.high
-    apart = (n for n in range(1, 4) if signed_number(low, digits=n) != signed_number(high, digits=n))
-    digits = next(apart, 4)
+    enough = (n for n in range(1, 4) if signed_number(low, digits=n) != signed_number(high, digits=n))
+    digits = next(enough, 4)
     return signed_number(100 * share, digits=digits)

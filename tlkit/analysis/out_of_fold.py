@@ -1,4 +1,4 @@
-"""Out-of-fold predictions: what a head says of each image when it has not learnt from it."""
+"""Out-of-fold predictions: each image predicted by a head that was fitted on the other folds."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.features.folds import Folds, assign_folds, warn_of_scarce
+from tlkit.features.folds import Folds, assign_folds, warn_rare_classes
 from tlkit.features.heads.fit_head import (
     ClassWeight,
-    checked,
-    cross_scores,
     cross_validate,
     image_weights,
-    require_kind,
+    out_of_fold_scores,
+    validate_features,
+    validate_kind,
 )
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind, Settings
@@ -31,12 +31,12 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """Predictions for every image by heads that had not learnt from it, nor from its copies, nor from its group.
+    """Predictions of every image by heads fitted without it, without its copies and without its group.
 
     Attributes:
         predictions: one row per image, probabilities averaged over the repeats.
         proba: of each repeat, shape (R, N, C).
-        folds: which fold each image was in.
+        folds: the fold of each image.
         kind: of the head.
         settings: of the head, chosen by cross-validation on the first repeat's folds.
     """
@@ -63,43 +63,36 @@ def out_of_fold(
     class_weight: ClassWeight = None,
     group_table: pd.DataFrame | None = None,
 ) -> OutOfFold:
-    """Predict every image by a head that was fitted on the other folds.
+    """Return the out-of-fold predictions of every image.
 
-    Folds are stratified, and depend on seed, paths, labels and groups alone (`assign_folds`). The setting is the one
+    Folds are stratified, and depend on seed, paths, labels and groups only (`assign_folds`). The setting is the one
     with the smallest log loss over the first repeat's folds; each repeat has its own temperature. A class that is
-    absent from the training part of a fold has probability 0 there, so with one image of a class its own probability
-    is 0.
+    absent from the training part of a fold has probability 0 there; the only image of a class always has.
 
-    Args:
-        x: features, shape (N, D).
-        y: positions in `classes`, shape (N,).
-        classes: class names in the order of the columns.
-        paths: of the images, N different ones.
-        kind: of the head.
-        folds: K.
-        repeats: how many times to deal the folds anew.
-        seed: of the folds and of what is random in trees.
-        digests: sha256 of each file, so that copies share a fold; "" = unknown.
-        groups: what must not be torn apart by folds, one per image.
-        class_weight: as in `fit_head`.
-        group_table: group columns to carry along in the predictions, N rows.
+    Arguments as in `fit_head`; `paths` are N different texts, `digests` the sha256 of each file, so that copies share a
+    fold ("" = unknown). `repeats` are repeats of the cross-validation, each with other folds. `group_table` has N rows:
+    the group columns of the predictions.
 
     Raises:
         DataError: the features are no finite matrix, or the images are too few.
         ModelError: the kind is unknown, or takes no class weights.
     """
-    require_kind(kind, class_weight)
-    x, codes = checked(x, y, classes)
-    dealt = assign_folds(paths, codes, folds=folds, repeats=repeats, seed=seed, groups=groups, digests=digests)
-    warn_of_scarce(dealt, classes)
-    first = cross_validate(x, codes, kind=kind, classes=classes, fold=dealt.of[0], seed=seed, class_weight=class_weight)
+    validate_kind(kind, class_weight)
+    x, codes = validate_features(x, y, classes)
+    assigned = assign_folds(paths, codes, folds=folds, repeats=repeats, seed=seed, groups=groups, digests=digests)
+    warn_rare_classes(assigned, classes)
+    first = cross_validate(
+        x, codes, kind=kind, classes=classes, fold=assigned.assignments[0], seed=seed, class_weight=class_weight
+    )
     settings, weights = first.chosen.settings, image_weights(codes, classes, class_weight)
     parts = [first.proba]
-    for fold in dealt.of[1:]:
-        (scores,) = cross_scores(kind, x, codes, [settings], fold, classes=len(classes), weights=weights, seed=seed)
+    for fold in assigned.assignments[1:]:
+        (scores,) = out_of_fold_scores(
+            kind, x, codes, [settings], fold, classes=len(classes), weights=weights, seed=seed
+        )
         parts.append(probabilities(scores, fit_temperature(scores, codes, weights=weights)))
     proba = np.stack(parts)
     predictions = Predictions.build(
         classes=classes, path=paths, y_true=codes, proba=proba.mean(axis=0), groups=group_table, source="out of fold"
     )
-    return OutOfFold(predictions, proba, dealt, kind, settings)
+    return OutOfFold(predictions, proba, assigned, kind, settings)

@@ -1,4 +1,4 @@
-"""The inverse power law that accuracy follows as images are added, fitted to many resamples at once."""
+"""The inverse power law of learning curves, accuracy(n) = a − b·n^(−c), fitted to many curves at once."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-RATES = np.geomspace(0.05, 2.0, 150)  # exponents tried; below, the curve is a straight line for every purpose
+EXPONENTS = np.geomspace(0.05, 2.0, 150)  # below 0.05 the curve is practically a straight line
 
 
 def fit_power_law(images: npt.ArrayLike, accuracy: npt.ArrayLike, *, weights: npt.ArrayLike | None = None) -> Floats:
-    """Fit accuracy(n) = a − b·n^(−c) by least squares, with a ≤ 1, b ≥ 0 and c in [0.05, 2].
+    """Return the weighted least-squares fit of accuracy(n) = a − b·n^(−c), with a ≤ 1, b ≥ 0 and c in [0.05, 2].
 
-    The law, and weights that grow with n because small samples follow it least, are those of Figueroa, Zeng-Treitler,
+    The law, and weights that grow with n because small samples deviate most, are those of Figueroa, Zeng-Treitler,
     Kandula & Ngo (2012), Predicting sample size required for classification performance, BMC Medical Informatics and
     Decision Making 12:8. For each c on a fixed grid a and b have a closed form, so there is no starting point, no local
     minimum and no failure to converge.
 
-    Args:
-        images: n, shape (S,), above 0.
-        accuracy: shape (S,), or (B, S) for B curves.
-        weights: of the points, shape (S,); default: 1, 2 … S in the order of n.
+    `images` (S,) holds n, above 0; `accuracy` is (S,), or (B, S) for B curves; `weights` (S,) default to 1, 2 … S by n.
 
     Returns:
         a, b and c, shape (3,) or (B, 3).
@@ -34,13 +31,13 @@ def fit_power_law(images: npt.ArrayLike, accuracy: npt.ArrayLike, *, weights: np
     level = curves @ weight  # (B,), weighted means
     best = np.full(len(curves), np.inf)
     found = np.zeros((len(curves), 3))
-    for c in RATES:
+    for c in EXPONENTS:
         fall = (n / n.max()) ** -c  # (S,), scaled so that it is 1 at the largest n
-        centre = fall @ weight
-        spread = weight @ (fall - centre) ** 2
-        rise = -((curves - level[:, None]) @ (weight * (fall - centre)))
+        center = fall @ weight
+        spread = weight @ (fall - center) ** 2
+        rise = -((curves - level[:, None]) @ (weight * (fall - center)))
         slope = np.maximum(0.0, rise / spread if spread > 0 else 0.0 * rise)
-        top = level + slope * centre
+        top = level + slope * center
         over = top > 1.0
         slope = np.where(over, np.maximum(0.0, ((1.0 - curves) @ (weight * fall)) / (weight @ fall**2)), slope)
         top = np.where(over, 1.0, top)

@@ -1,4 +1,4 @@
-"""`repair`: another head for a run's stored backbone, for the sake of the worst group, written as a new run."""
+"""`repair`: refits a run's head for a better accuracy of the worst group, and writes it as a new run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.analysis.write_repaired_run import linear_part, repaired_predictor, require_free, write_repaired_run
+from tlkit.analysis.write_repaired_run import (
+    repaired_predictor,
+    require_free,
+    stored_linear_weights,
+    write_repaired_run,
+)
 from tlkit.audit.group_tables import CROSS
 from tlkit.audit.groups.group_columns import By, GroupColumn
 from tlkit.audit.model_comparison import Comparison, compare_models
@@ -22,7 +27,7 @@ from tlkit.audit.repair_selection import choose, judge_on_test, try_candidate
 from tlkit.audit.sampling_design import design_problems
 from tlkit.errors import DataError, first_few
 from tlkit.features.cache import FeatureCache
-from tlkit.features.repair import Candidate, fit_candidates
+from tlkit.features.repair import RepairCandidate, fit_candidates
 from tlkit.inference.embed_run import embed_run
 from tlkit.inference.extraction import Progress
 from tlkit.inference.predictor import Predictor, load_model
@@ -55,31 +60,31 @@ def repair(
     cache: FeatureCache | None = None,
     progress: Progress | None = None,
 ) -> Repair:
-    """Refit a run's head for the sake of its worst group; the new head is a run of its own that knows its parent.
+    """Refit a run's head for a better accuracy of its worst group, and write it as a new run that names its parent.
 
-    Candidates (see `tlkit.features.repair.METHODS`) learn from cached features of the stored backbone. Their groups are
-    the crossings of class and attribute. The simplest that helps on val, and cannot be told from the best, is chosen
-    and then judged on test, which takes no part in the choice. The worst group is one of the crossings, where each has
-    enough validation images; else one of the attribute's values; without an attribute one of the classes.
+    Candidates (`tlkit.features.repair.REPAIR_METHODS`) are fitted on cached features of the stored backbone. Their
+    groups are the intersections of class and attribute. The simplest that helps on val, and is not distinguishable
+    from the best, is chosen; the verdict comes from test, which is not used before. The worst group is one of the
+    intersections where each has enough validation images, else one of the attribute's values; without an attribute it
+    is one of the classes.
 
     Args:
-        run: a run or its directory; the val and test splits must be there.
-        by: columns of the run, as `tlkit.audit_groups` takes them; none = the worst class.
-        name: of the new run, beside the parent; default: the parent's with "-repaired".
+        run: a run or its directory, with val and test splits.
+        by: columns of the run, as `tlkit.audit_groups` takes them; none = the groups are the classes.
+        name: of the new run, in the parent's folder; default: the parent's with "-repaired".
         overwrite: replace an earlier run of that name.
-        margin: largest overall loss of accuracy that counts as not inferior, in [0, 1).
-        min_group_size: fewest validation images of a group; default: the recipe's `audit.min_group_size`.
+        margin: non-inferiority margin: largest accepted loss of overall accuracy, in [0, 1).
+        min_group_size: smallest number of validation images of a group; default: the recipe's `audit.min_group_size`.
         allow_attribute: whether a method may be chosen that needs the attribute of every image that it predicts; its
             offsets are in the result, and no run is written.
         cache: where features are kept; default: `FeatureCache()`.
         progress: called with (images done, images in all) for those that are not in the cache.
 
     Returns:
-        What was tried, chosen and changed. Where nothing helped, no run is written, and it says why.
+        The candidates, the chosen one and its results. Where nothing helped, the reason, and no run is written.
 
     Raises:
-        TlkitError: there is no such run, it has no stored model, a column is not there, or the new run's place is
-            taken.
+        TlkitError: there is no such run, it has no stored model, a column is unknown, or the new run exists.
 
     Example:
         >>> result = repair("runs/quickstart", by="presentation")  # doctest: +SKIP
@@ -97,14 +102,12 @@ def repair(
     if problems := options.problems(samples.classes) + design_problems(samples.groups, options):
         raise DataError(*problems)
     groups = Grouping.of(samples, options.columns)
-    empty = _empty(run, groups, samples, margin, options)
-    lacking = groups.judge_problem(samples, options.min_group_size)
-    if lacking is not None:
-        result = replace(empty, reason=lacking)
-        _keep(run, result)
-        return result
+    empty = _no_result(run, groups, samples, margin, options)
+    problem = groups.judge_problem(samples, options.min_group_size)
+    if problem is not None:
+        return _stored(run, replace(empty, reason=problem))
     features = embed_run(run, cache=cache, progress=progress)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     images = GroupedImages.of(features, samples, groups, run, options.min_group_size)
     choice = _choose(images, predictor, groups, options=options, margin=margin, allow=allow_attribute)
     result = replace(
@@ -116,9 +119,8 @@ def repair(
         images={split: len(images.rows(split)) for split in ("train", "val", "test")},
     )
     if choice.candidate is None:
-        result = replace(result, verdict="NOTHING HELPED", reason=_nothing(choice), seconds=_since(begun))
-        _keep(run, result)
-        return result
+        seconds = time.perf_counter() - start
+        return _stored(run, replace(result, verdict="NOTHING HELPED", reason=_why_nothing(choice), seconds=seconds))
     candidate = choice.candidate
     verdict, reason, worst, comparison = _judge(
         images, predictor, candidate, groups=groups, margin=margin, options=options
@@ -131,17 +133,16 @@ def repair(
         test=worst,
         comparison=comparison,
         offsets=_named_offsets(candidate, groups, predictor),
-        seconds=_since(begun),
+        seconds=time.perf_counter() - start,
     )
-    if candidate.part is None or verdict == "FAIL":
-        _keep(run, result)
-        return result
+    if candidate.linear is None or verdict == "FAIL":
+        return _stored(run, result)
     result = replace(result, run=recipe.name)
     write_repaired_run(
         run,
         result,
         recipe=recipe,
-        predictor=repaired_predictor(predictor, candidate.part),
+        predictor=repaired_predictor(predictor, candidate.linear),
         features=features,
         samples=samples,
         overwrite=overwrite,
@@ -151,21 +152,21 @@ def repair(
 
 @dataclass(frozen=True, eq=False)
 class _Choice:
-    """What val says: every candidate, and the one that was chosen."""
+    """Results on val: every candidate, the worst group of the original head, and the chosen candidate."""
 
     trials: tuple[RepairTrial, ...]
     before: tuple[str, Estimate]
-    candidate: Candidate | None
+    candidate: RepairCandidate | None
 
 
 def _choose(
     images: GroupedImages, predictor: Predictor, groups: Grouping, *, options: AuditOptions, margin: float, allow: bool
 ) -> _Choice:
-    """Fit the candidates and choose by validation images; the test images take no part."""
+    """Return the candidates and the chosen one, by validation images only."""
     train, val = images.part("train", folds=3), images.part("val", folds=FOLDS)
-    shown = predictor.predict_features(images.features, images.split("val"))
-    assert shown.proba is not None, "a stored model gives probabilities"
-    before, judged = shown.correct, images.judged[images.rows("val")]
+    predictions = predictor.predict_features(images.features, images.split("val"))
+    assert predictions.proba is not None, "a stored model gives probabilities"
+    before, group = predictions.correct, images.judged[images.rows("val")]
     confidence = options.confidence
     candidates = list(
         fit_candidates(
@@ -173,8 +174,8 @@ def _choose(
             val,
             classes=len(images.samples.classes),
             attributes=len(groups.values),
-            original=linear_part(predictor),
-            scores=np.log(np.maximum(shown.proba, 1e-15)),
+            original=stored_linear_weights(predictor),
+            scores=np.log(np.maximum(predictions.proba, 1e-15)),
             seed=options.seed,
         )
     )
@@ -182,12 +183,12 @@ def _choose(
     trials = tuple(
         try_candidate(
             one.method.name,
-            one.method.words,
+            one.method.description,
             learns_from=one.method.learns_from,
             at_prediction=one.method.at_prediction,
             before=before,
             after=hits,
-            group=judged,
+            group=group,
             names=images.names,
             margin=margin,
             confidence=confidence,
@@ -195,34 +196,34 @@ def _choose(
         )
         for one, hits in zip(candidates, right, strict=True)
     )
-    rates = [float(before[judged == code].mean()) for code in range(len(images.names))]
+    rates = [float(before[group == code].mean()) for code in range(len(images.names))]
     worst = int(np.argmin(rates))
-    own = wilson(int(before[judged == worst].sum()), int((judged == worst).sum()), confidence)
-    place = choose(trials, right, group=judged, groups=len(images.names), confidence=confidence, allow_attribute=allow)
-    return _Choice(trials, (images.names[worst], own), None if place is None else candidates[place])
+    rate = wilson(int(before[group == worst].sum()), int((group == worst).sum()), confidence)
+    place = choose(trials, right, group=group, groups=len(images.names), confidence=confidence, allow_attribute=allow)
+    return _Choice(trials, (images.names[worst], rate), None if place is None else candidates[place])
 
 
 def _judge(
     images: GroupedImages,
     predictor: Predictor,
-    candidate: Candidate,
+    candidate: RepairCandidate,
     *,
     groups: Grouping,
     margin: float,
     options: AuditOptions,
 ) -> tuple[RepairVerdict, str, WorstGroupChange | None, Comparison]:
-    """Judge the chosen head on test, beside the head as it was."""
+    """Return the verdict on test, the change of the worst group, and the comparison with the original head."""
     samples, rows = images.split("test"), images.rows("test")
     before = predictor.predict_features(images.features, samples)
-    if candidate.part is not None:
-        after = repaired_predictor(predictor, candidate.part).predict_features(images.features, samples)
+    if candidate.linear is not None:
+        after = repaired_predictor(predictor, candidate.linear).predict_features(images.features, samples)
     else:
         after = _offset(before, candidate, images.attribute[rows])
-    judged = images.judged[rows]
+    group = images.judged[rows]
     worst, verdict, reason = judge_on_test(
-        before.correct, after.correct, group=judged, names=images.names, margin=margin, confidence=options.confidence
+        before.correct, after.correct, group=group, names=images.names, margin=margin, confidence=options.confidence
     )
-    named = pd.DataFrame({PATH: samples.paths, images.judged_by: np.array(images.names, dtype=object)[judged]})
+    named = pd.DataFrame({PATH: samples.paths, images.judged_by: np.array(images.names, dtype=object)[group]})
     columns = (GroupColumn(images.judged_by),) if groups.by else ()
     if columns:
         before, after = before.with_groups(named), after.with_groups(named)
@@ -230,9 +231,9 @@ def _judge(
     return verdict, reason, worst, comparison
 
 
-def _offset(before: Predictions, candidate: Candidate, attribute: Ints) -> Predictions:
-    """Return predictions with the offsets of each image's value."""
-    assert before.proba is not None
+def _offset(before: Predictions, candidate: RepairCandidate, attribute: Ints) -> Predictions:
+    """Return predictions with the logit offsets of each image's attribute."""
+    assert before.proba is not None, "a stored model gives probabilities"
     scores = np.log(np.maximum(before.proba, 1e-15))
     if candidate.offsets is not None:
         scores = scores + candidate.offsets[attribute]
@@ -246,7 +247,7 @@ def _offset(before: Predictions, candidate: Candidate, attribute: Ints) -> Predi
     )
 
 
-def _named_offsets(candidate: Candidate, groups: Grouping, predictor: Predictor) -> dict[str, dict[str, float]]:
+def _named_offsets(candidate: RepairCandidate, groups: Grouping, predictor: Predictor) -> dict[str, dict[str, float]]:
     if candidate.offsets is None:
         return {}
     return {
@@ -255,7 +256,7 @@ def _named_offsets(candidate: Candidate, groups: Grouping, predictor: Predictor)
     }
 
 
-def _empty(run: Run, groups: Grouping, samples: Samples, margin: float, options: AuditOptions) -> Repair:
+def _no_result(run: Run, groups: Grouping, samples: Samples, margin: float, options: AuditOptions) -> Repair:
     """Return the result of a repair for which there are not enough images."""
     counts = samples.table[SPLIT].value_counts()
     return Repair(
@@ -279,24 +280,21 @@ def _empty(run: Run, groups: Grouping, samples: Samples, margin: float, options:
     )
 
 
-def _nothing(choice: _Choice) -> str:
-    """Say why no candidate was chosen."""
-    able = [trial for trial in choice.trials if not trial.at_prediction]
-    best = max(able, key=lambda trial: trial.worst.value or 0.0)
+def _why_nothing(choice: _Choice) -> str:
+    """Return the reason why no candidate was chosen."""
+    usable = [trial for trial in choice.trials if not trial.at_prediction]
+    best = max(usable, key=lambda trial: trial.worst.value or 0.0)
     group, accuracy = choice.before
     text = (
-        f"no candidate is better for the worst group ({group}, {accuracy.format()}) by more than the validation images "
-        f"leave in doubt; nearest was {best.method} with {best.worst.format()}"
+        f"no candidate is better for the worst group ({group}, {accuracy.format()}) by more than the uncertainty of "
+        f"the validation images; nearest was {best.method} with {best.worst.format()}."
     )
-    asking = [trial.method for trial in choice.trials if trial.at_prediction and trial.helps]
-    return f"{text}." + (f" {first_few(asking)} would help, and needs the attribute to predict." if asking else "")
+    others = [trial.method for trial in choice.trials if trial.at_prediction and trial.helps]
+    return text + (f" {first_few(others)} would help, and needs the attribute to predict." if others else "")
 
 
-def _keep(run: Run, result: Repair) -> None:
-    """Store in the run itself what led to no new one; how a repaired run came about stays on record there."""
+def _stored(run: Run, result: Repair) -> Repair:
+    """Return a result without a new run, after storing it in the parent, unless that is itself a repaired run."""
     if "repair" not in run.environment:
         run.directory.write_json(run.directory.repair, result.to_dict())
-
-
-def _since(begun: float) -> float:
-    return time.perf_counter() - begun
+    return result

@@ -1,4 +1,4 @@
-"""Leaks of a run that only features give away: judged images whose picture was in training, cropped or recoloured."""
+"""`find_run_leaks`: val and test images of a run that show a training picture cropped or recolored, by features."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tlkit.analysis.run_probes import read_features
+from tlkit.analysis.run_analyses import load_run_features
 from tlkit.errors import RunError
 from tlkit.features.cache import FeatureCache
 from tlkit.inference.extraction import Progress
@@ -18,9 +18,9 @@ from tlkit.samples import SPLITS
 def find_run_leaks(
     run: Run | str | Path, *, cache: FeatureCache | None = None, progress: Progress | None = None
 ) -> pd.DataFrame:
-    """Look by features for val and test images whose picture was in training, and keep what is found with the run.
+    """Return the leaks of a run, after adding those that its features show; they are stored in the run.
 
-    A fit with cached features has done so already. The run's evaluation is made anew, with and without them.
+    A fit with cached features has added them already. The run's evaluation is computed again, with and without them.
 
     Args:
         run: a run or its directory.
@@ -28,18 +28,17 @@ def find_run_leaks(
         progress: called with (images done, images in all) for those whose features are not in the cache.
 
     Returns:
-        What `Run.leaks` gives from now on.
+        The new value of `Run.leaks`.
 
     Raises:
-        TlkitError: there is no such run, it has no stored model, or its images are gone.
+        TlkitError: there is no such run, it has no stored model, or its images are missing.
     """
     run = run if isinstance(run, Run) else open_run(run)
     if not run.directory.predicted_splits:
         raise RunError(f"{run.path} has no predictions: it did not get that far ({run.status}). Fit it again.")
-    there = set(run.samples.table["split"])
-    features, samples, _ = read_features(
-        run, [name for name in SPLITS if name in there], cache=cache, progress=progress
-    )
+    present = set(run.samples.table["split"])
+    splits = [name for name in SPLITS if name in present]
+    features, samples, _ = load_run_features(run, splits, cache=cache, progress=progress)
     before = run.leaks
     table = add_feature_leaks(samples, features, before, max_pixels=run.recipe.data.max_pixels)
     if len(table) > len(before):

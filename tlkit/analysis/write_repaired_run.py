@@ -1,4 +1,4 @@
-"""The run that a repair leaves: the parent's backbone and images, another head, and where it came from."""
+"""Writes the run of a repaired head: the parent's backbone and images, the new head, and its origin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from tlkit.audit.repair_result import Repair
 from tlkit.features.features import Features
-from tlkit.features.heads import LinearPart
+from tlkit.features.heads import LinearWeights
 from tlkit.inference.predictor import Predictor
 from tlkit.models.model_files import TENSORS_FILE, save_artifact
 from tlkit.models.network import Network
@@ -26,27 +26,27 @@ logger = logging.getLogger(__name__)
 
 
 def require_free(parent: Run, name: str | None, *, overwrite: bool) -> Recipe:
-    """Return the parent's recipe under the new run's name, once its place is found free.
+    """Return the parent's recipe under the new run's name, after checking that no such run exists.
 
     Raises:
-        TlkitError: the name cannot be used, or the place is taken.
+        TlkitError: the name is not valid, or the run exists.
     """
-    own = name or f"{parent.directory.name}-repaired"
-    recipe = load_recipe(parent.directory.recipe, {"name": own})
-    RunDirectory.require_free(parent.path.parent / own, overwrite=overwrite)
+    name = name or f"{parent.directory.name}-repaired"
+    recipe = load_recipe(parent.directory.recipe, {"name": name})
+    RunDirectory.require_free(parent.path.parent / name, overwrite=overwrite)
     return recipe
 
 
-def linear_part(predictor: Predictor) -> LinearPart | None:
-    """Return weight and bias of a stored head; None where it is no linear one."""
+def stored_linear_weights(predictor: Predictor) -> LinearWeights | None:
+    """Return weight and bias of a stored head; None where it is not linear."""
     head = predictor.network.head
     if not isinstance(head, torch.nn.Linear):
         return None
     weight, bias = (tensor.detach().cpu().float().numpy() for tensor in (head.weight, head.bias))
-    return LinearPart(weight, bias)
+    return LinearWeights(weight, bias)
 
 
-def repaired_predictor(predictor: Predictor, part: LinearPart) -> Predictor:
+def repaired_predictor(predictor: Predictor, part: LinearWeights) -> Predictor:
     """Return a predictor with the same backbone and another head."""
     old, card = predictor.network, predictor.card
     classes, width = part.weight.shape
@@ -68,19 +68,13 @@ def write_repaired_run(
     samples: Samples,
     overwrite: bool,
 ) -> Run:
-    """Write the run of a repaired head beside its parent, with predictions, evaluation, audit and report.
+    """Return the new run of a repaired head, in its parent's folder, with predictions, evaluation, audit and report.
 
-    Args:
-        parent: the run whose head it was.
-        result: what the repair found.
-        recipe: the parent's, under the new run's name.
-        predictor: the parent's backbone with the repaired head.
-        features: of the images of all splits.
-        samples: the images.
-        overwrite: replace an earlier run of that name.
+    `recipe` has the new run's name; `predictor` has the parent's backbone and the new head; `features` are those of all
+    splits.
 
     Raises:
-        RunError: the place is taken, or another process writes it.
+        RunError: the run exists, or another process writes it.
     """
     path = parent.path.parent / recipe.name
     with write_lock(path):
@@ -94,11 +88,11 @@ def write_repaired_run(
                 predictions.to_parquet(directory.predictions(split))
             directory.write_json(directory.repair, result.to_dict())
             directory.set_status("finished")
-            return _judged(Run(directory))
+            return _evaluated(Run(directory))
 
 
-def _judged(run: Run) -> Run:
-    """Store what every fit stores: evaluation and audit of each split, and the report."""
+def _evaluated(run: Run) -> Run:
+    """Return the run after storing evaluation and audit of each split, and the report."""
     for split in run.directory.predicted_splits:
         run.evaluate(split)
         if run.recipe.audit.by:
@@ -111,7 +105,7 @@ def _judged(run: Run) -> Run:
 def _copy_parent(
     directory: RunDirectory, parent: Run, result: Repair, *, recipe: Recipe, predictor: Predictor
 ) -> Predictor:
-    """Write what the new run shares with its parent, and the model; return that with its card."""
+    """Return the predictor with its new card, after writing model, recipe, environment and the parent's tables."""
     digest = _digest(parent.directory.model / TENSORS_FILE)
     origin = {
         "parent": result.parent,
@@ -123,7 +117,7 @@ def _copy_parent(
     }
     sentence = (
         f"The head was repaired from that of {result.parent} (sha256 {digest[:12]}) by {result.chosen}, chosen on val "
-        f"for the worst group by {result.judged_by}; its figures for val flatter."
+        f"for the worst group by {result.judged_by}; its figures for val are optimistic."
     )
     header = f"# The head of this run comes from: tlkit repair {result.parent}" + "".join(
         f" --by {column}" for column in result.by

@@ -277,7 +277,7 @@ def advise(
             backbones=backbones or (),
             max_params=max_params,
             max_latency_ms=max_latency_ms,
-            licences=licence or (),
+            licenses=licence or (),
             folds=folds,
             device=device,
             download=download,

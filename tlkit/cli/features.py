@@ -55,7 +55,7 @@ def curve(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Measure accuracy against the number of training images, and say what more of them may bring."""
-    from tlkit.analysis.run_probes import learning_curve
+    from tlkit.analysis.run_analyses import learning_curve
 
     require_svg(plot)
     result = learning_curve(run, head=head, folds=folds, repeats=repeats)
@@ -66,7 +66,7 @@ def curve(
     if json:
         from tlkit.analysis.learning_curve_tables import gain_sentence
 
-        wanted = result.as_many_again if more is None else more
+        wanted = result.default_more if more is None else more
         gain = {"more": wanted, "gain": result.gain(wanted).to_dict(), "sentence": gain_sentence(result, wanted)}
         print_json(result.to_dict() | {"forecast": gain})
         return

@@ -1,4 +1,4 @@
-"""How good a classifier is: every number with its error bar, or the reason why it has none."""
+"""Evaluation of a classifier: accuracy, averages over classes, classes, confusions, each with its interval."""
 
 from tlkit.evaluation.evaluation import evaluate
 from tlkit.evaluation.evaluation_result import ClassResult, Evaluation

@@ -1,4 +1,4 @@
-"""Intervals of F1 and of averages over classes."""
+"""Confidence intervals of F1, balanced accuracy and macro-F1."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def f1_bounds(confusion: Counts, confidence: float) -> tuple[Floats, Floats]:
     are those of r's Wilson interval, mapped the same way. They do not collapse at F1 = 1 or 0, as a percentile
     bootstrap does.
 
-    Args:
-        confusion: number of images, shape (C, C); row = true class, column = predicted class.
-        confidence: two-sided level, in (0, 1).
+    `confusion` (C, C) counts images; row = true class, column = predicted class.
     """
     right = np.diagonal(confusion)
     either = confusion.sum(axis=0) + confusion.sum(axis=1) - right
@@ -64,34 +62,34 @@ def macro_estimates(
     both = (confusion.sum(axis=0) + confusion.sum(axis=1))[present]
     recall, f1 = right / support[present], 2 * right / both
     low, high = wilson_bounds(right, support[present], confidence)
-    recall_reach = _reach(recall, low, high)
+    recall_distances = _mover_distances(recall, low, high)
     low, high = f1_bounds(confusion, confidence)
-    f1_reach = _reach(f1, low[present], high[present])
+    f1_distances = _mover_distances(f1, low[present], high[present])
     drawn = _resample_macro(confusion, rng=rng, replicates=replicates)
     n = int(support.sum())
     note = "" if present.all() else f"{present.sum()} of {len(present)} classes present"
     return (
-        _widen(percentile_estimate(recall.mean(), drawn[:, 0], n=n, confidence=confidence), recall_reach, note),
+        _widen(percentile_estimate(recall.mean(), drawn[:, 0], n=n, confidence=confidence), recall_distances, note),
         _widen(
             percentile_estimate(f1.mean(), drawn[:, 1], n=n, confidence=confidence),
-            (math.sqrt(2) * f1_reach[0], math.sqrt(2) * f1_reach[1]),
+            (math.sqrt(2) * f1_distances[0], math.sqrt(2) * f1_distances[1]),
             note,
         ),
     )
 
 
-def _reach(values: Floats, low: Floats, high: Floats) -> tuple[float, float]:
-    """Return how far the ends of a mean lie below and above it, from the intervals of its independent terms."""
+def _mover_distances(values: Floats, low: Floats, high: Floats) -> tuple[float, float]:
+    """Return the distances of a mean's lower and upper ends from it, from the intervals of its independent terms."""
     down, up = np.sum((values - low) ** 2), np.sum((high - values) ** 2)
     return math.sqrt(down) / len(values), math.sqrt(up) / len(values)
 
 
-def _widen(estimate: Estimate, reach: tuple[float, float], note: str) -> Estimate:
-    """Move the ends out to at least the given distances below and above the value, within [0, 1]."""
+def _widen(estimate: Estimate, distances: tuple[float, float], note: str) -> Estimate:
+    """Return the estimate with ends at least the given distances below and above the value, within [0, 1]."""
     value, low, high = estimate.value, estimate.low, estimate.high
     assert value is not None and low is not None and high is not None, "some class has images"
     return Estimate(
-        value, max(0.0, min(low, value - reach[0])), min(1.0, max(high, value + reach[1])), estimate.n, note
+        value, max(0.0, min(low, value - distances[0])), min(1.0, max(high, value + distances[1])), estimate.n, note
     )
 
 

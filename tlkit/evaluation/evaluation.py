@@ -1,4 +1,4 @@
-"""Judging predictions against their labels."""
+"""`evaluate`: accuracy, averages over classes, per-class rates and confusions of predictions."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ __all__ = ["Evaluation", "evaluate"]
 
 logger = logging.getLogger(__name__)
 
-USUAL_TOP_K = (1, 5)
-"""Ranks where nobody asked for others, so that nobody misses one that says nothing: top-5 among two classes."""
+DEFAULT_TOP_K = (1, 5)
+"""The default; a k that is not below the number of classes is then left out without a log line."""
 NO_IMAGES = "no images of this class"
 
 
 def evaluate(
     predictions: Predictions,
     *,
-    top_k: Sequence[int] = USUAL_TOP_K,
+    top_k: Sequence[int] = DEFAULT_TOP_K,
     confidence: float = 0.95,
     seed: int = 0,
     leaked: Collection[str] = (),
 ) -> Evaluation:
-    """Say how good predictions are: accuracy, averages over classes, each class, and what is mistaken for what.
+    """Return the evaluation of predictions: accuracy, averages over classes, per-class rates and confusions.
 
     Rates have Wilson's interval; for the others see `tlkit.evaluation.class_intervals`. Values are scikit-learn's.
     Images without a label are left out and counted. Averages over classes are over those that have images.
 
     Args:
-        predictions: what the model said.
+        predictions: of a model, with labels.
         top_k: for which k to give the share of images whose class is among the k most probable. Classes of equal
             probability are taken in class order, as argmax does. A k that is not below the number of classes is left
             out, and without probabilities every k but 1 is.
         confidence: level of every interval, in (0, 1).
         seed: seed of the bootstrap, for the averages over classes.
-        leaked: paths of images that the model had met in training; the main figures are also given without them.
+        leaked: paths of images that were also in the training set; the main figures are also given without them.
 
     Raises:
         PredictionsError: no image has a label; a k is below 1; `confidence` is not in (0, 1).
@@ -92,15 +92,15 @@ def _without_leaks(
     labelled: Predictions, leaked: Collection[str], *, confidence: float, seed: int
 ) -> WithoutLeaks | None:
     """Return the main figures over the images that did not leak; None where none did."""
-    seen = np.isin(labelled.path.astype(str), list(leaked)) if len(leaked) else np.zeros(len(labelled), dtype=bool)
-    count = int(seen.sum())
+    in_training = np.isin(labelled.path.astype(str), list(leaked))
+    count = int(in_training.sum())
     if not count:
         return None
     if count == len(labelled):
-        nothing = Estimate(None, None, None, n=0, note="every image leaked")
-        return WithoutLeaks(count, nothing, nothing, nothing)
+        undefined = Estimate(None, None, None, n=0, note="every image leaked")
+        return WithoutLeaks(count, undefined, undefined, undefined)
     size = len(labelled.classes)
-    cells = np.bincount(labelled.y_true[~seen] * size + labelled.y_pred[~seen], minlength=size * size)
+    cells = np.bincount(labelled.y_true[~in_training] * size + labelled.y_pred[~in_training], minlength=size * size)
     confusion = cells.reshape(size, size).astype(np.int64)
     balanced_accuracy, macro_f1 = macro_estimates(confusion, rng=np.random.default_rng(seed), confidence=confidence)
     accuracy = wilson(int(np.trace(confusion)), int(confusion.sum()), confidence)
@@ -108,7 +108,7 @@ def _without_leaks(
 
 
 def true_class_rank(predictions: Predictions) -> npt.NDArray[np.int64]:
-    """Return how many classes are ranked before the true one, shape (N,), 0 = it is the most probable.
+    """Return the rank of the true class, shape (N,), 0 = it is the most probable.
 
     Classes of equal probability rank in class order, as argmax takes them. (scikit-learn's `top_k_accuracy_score` takes
     them in reverse order.)
@@ -141,31 +141,30 @@ def _check(predictions: Predictions, *, top_k: Sequence[int], confidence: float)
 
 
 def _top_k(labelled: Predictions, top_k: Sequence[int], confidence: float) -> dict[int, Estimate]:
-    """Return the top-k accuracies that say something, by k."""
-    size = len(labelled.classes)
-    wanted = sorted(set(top_k))
-    if (too_large := [k for k in wanted if k >= size]) and tuple(wanted) != USUAL_TOP_K:
+    """Return the top-k accuracies by k, for every k below the number of classes."""
+    size, ks = len(labelled.classes), sorted(set(top_k))
+    if (too_large := [k for k in ks if k >= size]) and tuple(ks) != DEFAULT_TOP_K:
         logger.info("top-%s accuracy is left out: it is 1 with %d classes.", first_few(too_large), size)
-    wanted = [k for k in wanted if k < size]
+    ks = [k for k in ks if k < size]
     if labelled.proba is None:
-        if no_proba := [k for k in wanted if k > 1]:
+        if no_proba := [k for k in ks if k > 1]:
             logger.info("top-%s accuracy is left out: the predictions hold no probabilities.", first_few(no_proba))
         hits = int(labelled.correct.sum())
-        return {k: wilson(hits, len(labelled), confidence) for k in wanted if k == 1}
+        return {k: wilson(hits, len(labelled), confidence) for k in ks if k == 1}
     rank = true_class_rank(labelled)
-    return {k: wilson(int((rank < k).sum()), len(labelled), confidence) for k in wanted}
+    return {k: wilson(int((rank < k).sum()), len(labelled), confidence) for k in ks}
 
 
 def _log_loss(labelled: Predictions, confidence: float) -> Estimate | None:
     """Return the mean log loss, as scikit-learn's `log_loss` gives it; None without probabilities.
 
-    The interval needs the loss of every image, and their mean is the value: scikit-learn's would be computed beside
-    it from (N, C) one-hot labels, which took 10 of 16 seconds with 50,000 images of 1,000 classes.
+    The interval needs the loss of every image. scikit-learn's function gives only the mean, from (N, C) one-hot labels,
+    which took 10 of 16 seconds with 50,000 images of 1,000 classes.
     """
     if labelled.proba is None:
         return None
     own = labelled.proba[np.arange(len(labelled)), labelled.y_true] / labelled.proba.sum(axis=1)
-    smallest = np.finfo(np.float64).eps  # scikit-learn clips there, too: a probability of 0 costs 36 nats
+    smallest = np.finfo(np.float64).eps  # as scikit-learn clips: a probability of 0 costs 36 nats
     return mean_estimate(-np.log(np.clip(own, smallest, 1 - smallest)), confidence)
 
 

@@ -1,9 +1,9 @@
-"""`Evaluation`: how good a classifier is on a set of labelled images, as a value."""
+"""`Evaluation`: the figures of a classifier on a set of labelled images, and its parts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,12 @@ from tlkit.evaluation.evaluation_tables import evaluation_tables
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, counted, to_html
 
+MAIN_FIGURES = ("accuracy", "balanced_accuracy", "macro_f1")
+
 
 @dataclass(frozen=True)
 class ClassResult:
-    """How well one class is recognised.
+    """Precision, recall and F1 of one class.
 
     Attributes:
         name: class name.
@@ -36,23 +38,21 @@ class ClassResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
-        estimates = {key: getattr(self, key).to_dict() for key in ("precision", "recall", "f1")}
-        return {"name": self.name, "support": self.support, **estimates}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ClassResult:
         """Read what `to_dict` wrote."""
-        estimates = {key: Estimate.from_dict(values[key]) for key in ("precision", "recall", "f1")}
-        return cls(name=values["name"], support=values["support"], **estimates)
+        return cls(values["name"], values["support"], **_estimates(values, ("precision", "recall", "f1")))
 
 
 @dataclass(frozen=True)
 class WithoutLeaks:
-    """The main figures over the images that the model had not met in training.
+    """The main figures without images that were also in the training set.
 
     Attributes:
-        n_leaked: number of labelled images that are left out because they had.
-        accuracy: share of the others predicted right; undefined where there are none.
+        n_leaked: number of labelled images that are left out.
+        accuracy: share of the other images predicted right; undefined where there are none.
         balanced_accuracy: their mean recall over the classes that have images.
         macro_f1: their mean F1 over the classes that have images.
     """
@@ -64,23 +64,21 @@ class WithoutLeaks:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
-        estimates = {key: getattr(self, key).to_dict() for key in ("accuracy", "balanced_accuracy", "macro_f1")}
-        return {"n_leaked": self.n_leaked, **estimates}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> WithoutLeaks:
         """Read what `to_dict` wrote."""
-        names = ("accuracy", "balanced_accuracy", "macro_f1")
-        return cls(values["n_leaked"], *(Estimate.from_dict(values[key]) for key in names))
+        return cls(values["n_leaked"], **_estimates(values, MAIN_FIGURES))
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How good a classifier is on a set of labelled images. `evaluate` makes it.
+    """The figures of a classifier on a set of labelled images, as `evaluate` returns them.
 
     Attributes:
         classes: class names, C of them.
-        n: number of labelled images, which everything here is about.
+        n: number of labelled images.
         n_unlabelled: number of images that were left out because their label is unknown.
         confidence: level of every interval, in (0, 1).
         accuracy: share of images predicted right.
@@ -90,8 +88,7 @@ class Evaluation:
         log_loss: mean of −ln(probability of the true class), in nats, 0 is best; None without probabilities.
         per_class: one result per class, in the order of `classes`.
         confusion: number of images, shape (C, C); row = true class, column = predicted class.
-        without_leaks: the main figures without images that the model had met in training; None where there are none,
-            or nobody looked.
+        without_leaks: the main figures without images that were also in the training set; None where none are known.
     """
 
     classes: tuple[str, ...]
@@ -128,32 +125,21 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
         return {
+            **asdict(self),
             "classes": list(self.classes),
-            "n": self.n,
-            "n_unlabelled": self.n_unlabelled,
-            "confidence": self.confidence,
-            "accuracy": self.accuracy.to_dict(),
-            "balanced_accuracy": self.balanced_accuracy.to_dict(),
-            "macro_f1": self.macro_f1.to_dict(),
             "top_k": {str(k): estimate.to_dict() for k, estimate in self.top_k.items()},
-            "log_loss": None if self.log_loss is None else self.log_loss.to_dict(),
             "per_class": [result.to_dict() for result in self.per_class],
             "confusion": self.confusion.tolist(),
-            "without_leaks": None if self.without_leaks is None else self.without_leaks.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Evaluation:
         """Read what `to_dict` wrote."""
         size = len(values["classes"])
+        plain: dict[str, Any] = {name: values[name] for name in ("n", "n_unlabelled", "confidence")}
         return cls(
+            **plain | _estimates(values, MAIN_FIGURES),
             classes=tuple(values["classes"]),
-            n=values["n"],
-            n_unlabelled=values["n_unlabelled"],
-            confidence=values["confidence"],
-            accuracy=Estimate.from_dict(values["accuracy"]),
-            balanced_accuracy=Estimate.from_dict(values["balanced_accuracy"]),
-            macro_f1=Estimate.from_dict(values["macro_f1"]),
             top_k={int(k): Estimate.from_dict(estimate) for k, estimate in values["top_k"].items()},
             log_loss=None if values["log_loss"] is None else Estimate.from_dict(values["log_loss"]),
             per_class=tuple(ClassResult.from_dict(result) for result in values["per_class"]),
@@ -162,11 +148,11 @@ class Evaluation:
         )
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the tables that show this evaluation: its figures, its classes, its most frequent confusions."""
+        """Return the tables of the figures, of the classes and of the most frequent confusions."""
         return evaluation_tables(self)
 
     def per_class_table(self) -> pd.DataFrame:
-        """Return one row per class: its support, and precision, recall and F1 with their ends; NaN where undefined.
+        """Return one row per class: support, and precision, recall and F1 with their bounds; NaN where undefined.
 
         Columns: class, support, then for each of precision, recall and f1 its value, `_low` and `_high`.
         """
@@ -181,9 +167,9 @@ class Evaluation:
         return pd.DataFrame(rows)
 
     def most_confused(self, n: int = 5) -> pd.DataFrame:
-        """Return the pairs of classes that are mistaken most often, most images first, ties in class order.
+        """Return the pairs of classes that are confused most often, most images first, ties in class order.
 
-        Columns: true, predicted, images (so mistaken), support (images of the true class), share (of the support).
+        Columns: true, predicted, images (confused), support (images of the true class), share (of the support).
 
         Args:
             n: number of pairs at most.
@@ -192,8 +178,8 @@ class Evaluation:
         np.fill_diagonal(errors, 0)
         order = np.argsort(-errors, axis=None, kind="stable")[: max(n, 0)]
         true, predicted = np.unravel_index(order, errors.shape)
-        some = errors[true, predicted] > 0
-        true, predicted = true[some], predicted[some]
+        confused = errors[true, predicted] > 0
+        true, predicted = true[confused], predicted[confused]
         support = self.confusion.sum(axis=1)[true]
         names = np.array(self.classes, dtype=object)
         images = errors[true, predicted]
@@ -214,3 +200,7 @@ class Evaluation:
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
         return to_html(self.tables())
+
+
+def _estimates(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Estimate]:
+    return {name: Estimate.from_dict(values[name]) for name in names}

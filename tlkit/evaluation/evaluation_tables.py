@@ -1,4 +1,4 @@
-"""The tables of an `Evaluation`: its figures, its classes, its confusions."""
+"""The tables of an `Evaluation`: figures, classes, confusions."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from tlkit.tables import Cell, Column, Table, counted
 
 if TYPE_CHECKING:
     from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
-    from tlkit.stats.estimate import Estimate
 
 MOST_PAIRS_SHOWN = 5
 
 
 def evaluation_tables(evaluation: Evaluation) -> tuple[Table, ...]:
-    """Return the figures, the classes, and, where an image is mistaken, what is mistaken most often."""
+    """Return the figures, the classes, and, where there are errors, the most frequent confusions."""
     confused = confused_table(evaluation, most=MOST_PAIRS_SHOWN)
     return (summary_table(evaluation), class_table(evaluation), *([confused] if confused.rows else []))
 
 
 def summary_table(evaluation: Evaluation) -> Table:
-    """Return the figures over all images: metric, value with its interval, what it is based on.
+    """Return the figures over all images: metric, value with its interval, basis.
 
-    Top-1 is left out where it is the accuracy.
+    Top-1 accuracy is left out where it equals the accuracy.
     """
     rows = _main_rows(evaluation)
     if evaluation.without_leaks is not None:
@@ -46,7 +45,7 @@ def summary_table(evaluation: Evaluation) -> Table:
 
 
 def accuracy_table(evaluation: Evaluation, *, title: str) -> Table:
-    """Return the accuracy, and the accuracy without images that the model had met in training, where there are any."""
+    """Return the accuracy, and, where there are leaks, the accuracy without them."""
     rows = _main_rows(evaluation)[:1]
     if evaluation.without_leaks is not None:
         rows += _clean_rows(evaluation, evaluation.without_leaks)[:1]
@@ -57,9 +56,7 @@ def accuracy_table(evaluation: Evaluation, *, title: str) -> Table:
 def class_table(evaluation: Evaluation, *, most: int | None = None) -> Table:
     """Return the classes: images, recall, precision and F1, each with its interval.
 
-    Args:
-        evaluation: of the classes.
-        most: how many classes; of more, those with the lowest recall are kept. None = all, in their own order.
+    With `most`, only that many classes, those with the lowest recall; else all in their own order.
     """
     level = f"{evaluation.confidence:.0%}"
     shown, notes = evaluation.per_class, tuple[str, ...]()
@@ -87,12 +84,7 @@ def lowest_recall(evaluation: Evaluation) -> tuple[ClassResult, ...]:
 
 
 def confused_table(evaluation: Evaluation, *, most: int) -> Table:
-    """Return the pairs of classes that are mistaken most often, most images first.
-
-    Args:
-        evaluation: whose confusions.
-        most: number of pairs at most.
-    """
+    """Return the pairs of classes that are confused most often, most images first."""
     pairs = evaluation.most_confused(most)
     return Table(
         name="confused",
@@ -140,14 +132,13 @@ def _main_rows(evaluation: Evaluation) -> list[tuple[Cell, ...]]:
 
 
 def _clean_rows(evaluation: Evaluation, clean: WithoutLeaks) -> list[tuple[Cell, ...]]:
-    others, leaked = counted(evaluation.n - clean.n_leaked, "image"), counted(clean.n_leaked, "image")
-    basis = f"{others}; {leaked} met in training left out"
-    figures: dict[str, Estimate] = {
-        "accuracy": clean.accuracy,
-        "balanced accuracy": clean.balanced_accuracy,
-        "macro F1": clean.macro_f1,
-    }
-    return [(f"{name} without leaks", estimate, basis) for name, estimate in figures.items()]
+    remaining, leaked = counted(evaluation.n - clean.n_leaked, "image"), counted(clean.n_leaked, "image")
+    basis = f"{remaining}; {leaked} of the training set left out"
+    return [
+        ("accuracy without leaks", clean.accuracy, basis),
+        ("balanced accuracy without leaks", clean.balanced_accuracy, basis),
+        ("macro F1 without leaks", clean.macro_f1, basis),
+    ]
 
 
 def _most_note(evaluation: Evaluation, most: int) -> str:

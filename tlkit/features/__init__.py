@@ -1,4 +1,4 @@
-"""Features: what the backbone says of an image, computed once and kept; and the heads that learn from it."""
+"""Features of images, computed once by a frozen backbone and cached, and the heads that are fitted on them."""
 
 from tlkit.features.cache import FeatureCache
 from tlkit.features.features import Features, Provenance, View

@@ -1,4 +1,4 @@
-"""The feature cache: features addressed by what made them, kept on disk and shared by runs and processes."""
+"""The feature cache on disk: features addressed by what they were computed from, shared by runs and processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.disk import FULL, PARTIAL, cache_folder, write_text
+from tlkit.disk import DISK_FULL_ERRNOS, PARTIAL, cache_folder, write_text
 from tlkit.errors import DataError
 from tlkit.features.cache_blocks import CacheBlock, read_block, write_block
 from tlkit.features.features import Provenance
@@ -29,25 +29,25 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_LIMIT_BYTES = 10 * 1024**3
 IN_MEMORY_BYTES = 64 * 1024**2
-"""Larger features are mapped from a file in place of being held in memory."""
+"""Larger features are mapped from a file instead of being held in memory."""
 MANIFEST = "manifest.json"
 
-_refuges: dict[Path, tempfile.TemporaryDirectory[str]] = {}  # by the folder that cannot be written
+_temporary_folders: dict[Path, tempfile.TemporaryDirectory[str]] = {}  # by the folder that is not writable
 
 
 class CacheBlockLostError(Exception):
-    """A block has been removed or damaged since it was looked up; look again, and compute what is missing."""
+    """A block was removed or damaged after `CacheEntry.missing` found it; call that again to get what to compute."""
 
 
 @dataclass(frozen=True)
 class CacheEntryInfo:
-    """What the cache holds of one provenance.
+    """Size and age of the cached features of one provenance.
 
     Attributes:
         made_by: what made the features.
         images: how many images.
         size_bytes: bytes on disk.
-        used_at: when any of it was last used, in seconds since 1970.
+        used_at: when a block of it was last used, in seconds since 1970.
     """
 
     made_by: Provenance
@@ -57,16 +57,11 @@ class CacheEntryInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {
-            "made_by": self.made_by.to_dict(),
-            "images": self.images,
-            "size_bytes": self.size_bytes,
-            "used_at": self.used_at,
-        }
+        return {**vars(self), "made_by": self.made_by.to_dict()}
 
 
 class CacheEntry:
-    """The cached features of one provenance: a folder of blocks beside a manifest that says what made them.
+    """The cached features of one provenance: a folder of blocks and a manifest.
 
     Attributes:
         path: the folder.
@@ -76,41 +71,41 @@ class CacheEntry:
     def __init__(self, path: Path, made_by: Provenance) -> None:
         self.path = path
         self.made_by = made_by
-        self._shards: dict[str, CacheBlock] = {}
-        self._place: dict[str, tuple[CacheBlock, int]] = {}
-        self._sound: set[str] = set()
+        self._blocks: dict[str, CacheBlock] = {}  # by file name
+        self._rows: dict[str, tuple[CacheBlock, int]] = {}  # by key of the image
+        self._verified: set[str] = set()  # file names of blocks whose checksum was compared
         self._in_use: set[Path] = set()
 
     @property
     def in_use(self) -> frozenset[Path]:
-        """The blocks that were asked for or added through this object."""
+        """The blocks that were looked up or added through this object."""
         return frozenset(self._in_use)
 
     def missing(self, keys: Sequence[str]) -> list[int]:
-        """Return the positions of the keys whose features are not here, or not sound; marks the others as used.
+        """Return the positions of the keys whose features are absent or damaged; marks the others as used.
 
         A block is read in full and compared with its checksum once per `CacheEntry`; a damaged one is removed.
         """
-        self._look()
-        wanted = {self._place[key][0].path.name: self._place[key][0] for key in keys if key in self._place}
-        for name, block in wanted.items():
-            if name not in self._sound:
-                if not block.is_sound:
+        self._scan_folder()
+        found = {self._rows[key][0].path.name: self._rows[key][0] for key in keys if key in self._rows}
+        for name, block in found.items():
+            if name not in self._verified:
+                if not block.is_intact:
                     logger.warning(
                         "%s is damaged; the features of its %d images are computed again.", block.path, len(block.keys)
                     )
                     block.remove()
-                    self._forget(name)
+                    self._drop(name)
                     continue
-                self._sound.add(name)
+                self._verified.add(name)
             block.mark_used()
             self._in_use.add(block.path)
-        return [position for position, key in enumerate(keys) if key not in self._place]
+        return [position for position, key in enumerate(keys) if key not in self._rows]
 
     def count(self, keys: Collection[str]) -> int:
-        """Return how many of the keys are here, without reading their features."""
-        self._look()
-        return sum(key in self._place for key in keys)
+        """Return how many of the keys have features, without reading these."""
+        self._scan_folder()
+        return sum(key in self._rows for key in keys)
 
     def add(self, keys: Sequence[str], x: npt.NDArray[np.float32]) -> None:
         """Store features (n, D) under their keys (n,)."""
@@ -120,68 +115,68 @@ class CacheEntry:
             values = {"format_version": 1, "made_by": self.made_by.to_dict()}
             write_text(manifest, json.dumps(values, indent=2) + "\n")
         block = write_block(self.path, keys, x)
-        self._sound.add(block.path.name)
+        self._verified.add(block.path.name)
         self._in_use.add(block.path)
-        self._remember(block)
+        self._index(block)
 
     def read(self, keys: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Return the features of keys that are all here, (N, D), in the order of the keys.
+        """Return the features of keys that are all present, (N, D), read-only, in the order of the keys.
 
-        Where they would take more than 64 MiB, they are mapped from a temporary file that goes with the process.
+        Features of more than 64 MiB are mapped from a temporary file that is deleted with the process.
 
         Raises:
-            CacheBlockLostError: another process has removed some of them meanwhile.
+            CacheBlockLostError: another process has removed some of them since `missing` found them.
         """
-        places = [self._place[key] for key in keys]
-        if not places:
+        if not keys:
             raise DataError("There are no images to give features of.")
-        rows_of: dict[str, tuple[CacheBlock, list[int], list[int]]] = {}
-        for position, (block, row) in enumerate(places):
-            _, positions, rows = rows_of.setdefault(block.path.name, (block, [], []))
+        parts: dict[str, tuple[CacheBlock, list[int], list[int]]] = {}  # file name: block, positions, rows
+        for position, key in enumerate(keys):
+            block, row = self._rows[key]
+            _, positions, rows = parts.setdefault(block.path.name, (block, [], []))
             positions.append(position)
             rows.append(row)
-        width = places[0][0].width
-        if 4 * len(keys) * width <= IN_MEMORY_BYTES:
-            x = np.empty((len(keys), width), dtype=np.float32)
-            for block, positions, rows in rows_of.values():
-                x[positions] = _open(block)[rows]
-            x.flags.writeable = False
-            return x
-        return self._assembled(list(rows_of.values()), shape=(len(keys), width))
+        width = block.width
+        if 4 * len(keys) * width > IN_MEMORY_BYTES:
+            return self._read_mapped(list(parts.values()), shape=(len(keys), width))
+        x = np.empty((len(keys), width), dtype=np.float32)
+        for block, positions, rows in parts.values():
+            x[positions] = _open(block)[rows]
+        x.flags.writeable = False
+        return x
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Let one process at a time compute features of this provenance; the others wait and find them done.
+        """Lock the entry, so that one process computes features of this provenance while the others wait.
 
-        Where the folder cannot be written, features go to a temporary one, which goes with the process.
+        Where the folder is not writable, features go to a temporary one, which is deleted with the process.
         """
-        with self._lock_file() as handle:
+        with self._open_lock_file() as handle:
             if fcntl is not None:
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     logger.info("Another process computes features of this backbone; waiting for it.")
                     fcntl.flock(handle, fcntl.LOCK_EX)
-                for left in self.path.glob(f".*{PARTIAL}"):  # of a process that was killed
-                    left.unlink(missing_ok=True)
+                for partial in self.path.glob(f".*{PARTIAL}"):  # of a process that was killed
+                    partial.unlink(missing_ok=True)
             yield
 
     def blocks(self) -> tuple[CacheBlock, ...]:
-        """Return the blocks that are here now."""
-        self._look()
-        return tuple(self._shards.values())
+        """Return the blocks that the folder holds now."""
+        self._scan_folder()
+        return tuple(self._blocks.values())
 
-    def _assembled(
+    def _read_mapped(
         self, parts: list[tuple[CacheBlock, list[int], list[int]]], *, shape: tuple[int, int]
     ) -> npt.NDArray[np.float32]:
-        """Write rows to their positions in one file, block by block, and map it: time grows with N, memory does not."""
+        """Write rows to their positions in one file, block by block, and map it: memory does not grow with N."""
         row_bytes = 4 * shape[1]
-        beside = self.path if os.access(self.path, os.W_OK) else None  # a cache may be read-only
-        with tempfile.TemporaryFile(dir=beside) as file:  # has no name, and goes when the last map of it goes
+        folder = self.path if os.access(self.path, os.W_OK) else None  # a cache may be read-only
+        with tempfile.TemporaryFile(dir=folder) as file:  # has no name; deleted with the last map of it
             file.truncate(shape[0] * row_bytes)
             for block, positions, rows in parts:
                 source = np.array(_open(block)[rows])
-                ends = np.flatnonzero(np.diff(positions) != 1) + 1  # where runs of neighbouring positions end
+                ends = np.flatnonzero(np.diff(positions) != 1) + 1  # where runs of consecutive positions end
                 starts = [0, *ends.tolist()]
                 for start, end in zip(starts, [*ends.tolist(), len(positions)], strict=True):
                     file.seek(positions[start] * row_bytes)
@@ -189,46 +184,46 @@ class CacheEntry:
             file.flush()
             return np.memmap(file, dtype=np.float32, mode="r", shape=shape)
 
-    def _lock_file(self) -> IO[str]:
+    def _open_lock_file(self) -> IO[str]:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             return (self.path / ".lock").open("a")
         except OSError as error:
-            if error.errno in FULL:
+            if error.errno in DISK_FULL_ERRNOS:
                 raise
-            self.path = _refuge(self.path.parent, error) / self.path.name
+            self.path = _temporary_folder(self.path.parent, error) / self.path.name
             self.path.mkdir(exist_ok=True)
             return (self.path / ".lock").open("a")
 
-    def _look(self) -> None:
-        """Take up the blocks that other processes have added, and forget those that they have removed."""
-        there = {path.stem + ".npy": path for path in self.path.glob("*.json") if path.name != MANIFEST}
-        for name in self._shards.keys() - there.keys():
-            self._forget(name)
-        for name in sorted(there.keys() - self._shards.keys()):
-            block = read_block(there[name])
+    def _scan_folder(self) -> None:
+        """Index blocks that other processes have added, and drop those that they have removed."""
+        sidecars = {path.stem + ".npy": path for path in self.path.glob("*.json") if path.name != MANIFEST}
+        for name in self._blocks.keys() - sidecars.keys():
+            self._drop(name)
+        for name in sorted(sidecars.keys() - self._blocks.keys()):
+            block = read_block(sidecars[name])
             if block is not None:
-                self._remember(block)
+                self._index(block)
 
-    def _remember(self, block: CacheBlock) -> None:
-        self._shards[block.path.name] = block
+    def _index(self, block: CacheBlock) -> None:
+        self._blocks[block.path.name] = block
         for row, key in enumerate(block.keys):
-            self._place.setdefault(key, (block, row))
+            self._rows.setdefault(key, (block, row))
 
-    def _forget(self, name: str) -> None:
-        block = self._shards.pop(name)
-        self._sound.discard(name)
+    def _drop(self, name: str) -> None:
+        block = self._blocks.pop(name)
+        self._verified.discard(name)
         for key in block.keys:
-            if self._place.get(key, (None,))[0] is block:
-                del self._place[key]
+            if self._rows.get(key, (None,))[0] is block:
+                del self._rows[key]
 
 
 class FeatureCache:
     """All cached features on this machine, one entry for each provenance.
 
     Args:
-        folder: where they are kept; default: `TLKIT_CACHE`, or else the user's cache folder, and there `features`.
-        limit_bytes: what the cache may take; beyond it the least recently used blocks go first.
+        folder: where they are kept; default: `features` in `TLKIT_CACHE`, or else in the user's cache folder.
+        limit_bytes: the most bytes that the cache may take; beyond it the least recently used blocks are removed first.
     """
 
     def __init__(self, folder: str | Path | None = None, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
@@ -236,11 +231,11 @@ class FeatureCache:
         self.limit_bytes = limit_bytes
 
     def entry(self, made_by: Provenance) -> CacheEntry:
-        """Return the place of features made by this; nothing is written until some are added."""
+        """Return the entry of features of this provenance; nothing is written before features are added."""
         return CacheEntry(self.folder / made_by.digest[:32], made_by)
 
     def info(self) -> list[CacheEntryInfo]:
-        """Return what the cache holds, the most recently used first."""
+        """Return size and age of each entry, the most recently used first."""
         found = []
         for entry in self.entries():
             blocks = entry.blocks()
@@ -276,33 +271,33 @@ class FeatureCache:
                 limit / 1e6,
             )
         elif freed:
-            logger.info("Removed %.1f MB of features that were not used lately from %s.", freed / 1e6, self.folder)
+            logger.info("Removed %.1f MB of the least recently used features from %s.", freed / 1e6, self.folder)
         return freed
 
     def entries(self) -> list[CacheEntry]:
-        """Return what is kept of each provenance; no features are read, nor which images they are of."""
+        """Return the entries on disk; reads their manifests only."""
         entries = []
         for manifest in sorted(self.folder.glob(f"*/{MANIFEST}")):
             try:
                 made_by = Provenance.from_dict(json.loads(manifest.read_bytes())["made_by"])
             except (OSError, ValueError, KeyError, TypeError) as error:
-                logger.warning("%s is damaged (%s) and passed over.", manifest, type(error).__name__)
+                logger.warning("%s is damaged (%s) and is ignored.", manifest, type(error).__name__)
                 continue
             entries.append(CacheEntry(manifest.parent, made_by))
         return entries
 
 
-def _refuge(folder: Path, error: OSError) -> Path:
-    """Return where features go instead of to a folder that cannot be written; it lasts as long as this process."""
-    if folder not in _refuges:
+def _temporary_folder(folder: Path, error: OSError) -> Path:
+    """Return the temporary folder that replaces one that is not writable; it is deleted with the process."""
+    if folder not in _temporary_folders:
         logger.warning(
             "The feature cache %s cannot be written (%s): features are kept for this process only. Set TLKIT_CACHE to "
             "a folder that can be.",
             folder,
             error.strerror,
         )
-        _refuges[folder] = tempfile.TemporaryDirectory(prefix="tlkit-features-", ignore_cleanup_errors=True)
-    return Path(_refuges[folder].name)
+        _temporary_folders[folder] = tempfile.TemporaryDirectory(prefix="tlkit-features-", ignore_cleanup_errors=True)
+    return Path(_temporary_folders[folder].name)
 
 
 def _open(block: CacheBlock) -> npt.NDArray[np.float32]:

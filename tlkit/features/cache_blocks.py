@@ -1,7 +1,7 @@
-"""A block: the features of up to a few hundred images in one `.npy` file, with a sidecar that says what they are.
+"""Blocks of the feature cache: one `.npy` file of up to a few hundred images' features, with a JSON sidecar.
 
-The sidecar is written last, so a block either is there whole or is not there; its checksum shows later damage. The name
-is taken from the content: writing the same features twice gives the same files.
+The sidecar lists the keys of the images and a checksum. It is written last, so a block without one does not count. The
+file name is a hash of the content: writing the same features twice gives the same files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.disk import whole_file, write_text
+from tlkit.disk import atomic_file, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +44,12 @@ class CacheBlock:
 
     @property
     def sidecar(self) -> Path:
-        """The file that says what the block holds."""
+        """The JSON file of keys, width and checksum."""
         return self.path.with_suffix(".json")
 
     @property
-    def is_sound(self) -> bool:
-        """Whether the file is there with the bytes that were written; reads all of it."""
+    def is_intact(self) -> bool:
+        """Whether the file exists and has the stored checksum; reads all of it."""
         try:
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest() == self.checksum
@@ -58,19 +58,19 @@ class CacheBlock:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes on disk, sidecar included; 0 where it is gone."""
+        """Bytes on disk, sidecar included; 0 where the block was removed."""
         return sum(_size(path) for path in (self.path, self.sidecar))
 
     @property
     def used_at(self) -> float:
-        """When it was last used, in seconds since 1970; 0 where it is gone."""
+        """When it was last used, in seconds since 1970; 0 where the block was removed."""
         try:
             return self.sidecar.stat().st_mtime
         except OSError:
             return 0.0
 
     def mark_used(self) -> None:
-        """Note that the block was used now."""
+        """Set the time of last use to now."""
         with suppress(OSError):  # another process may have removed it, or the cache may be read-only
             os.utime(self.sidecar)
 
@@ -80,14 +80,14 @@ class CacheBlock:
         return mapped
 
     def remove(self) -> None:
-        """Delete the block, sidecar first: what has no sidecar is not there."""
+        """Delete the block, sidecar first: a block without one does not count."""
         for path in (self.sidecar, self.path):
             with suppress(OSError):
                 path.unlink()
 
 
 def write_block(folder: Path, keys: Sequence[str], x: npt.NDArray[np.float32]) -> CacheBlock:
-    """Write features (n, D) under their keys (n,); they survive a crash of the machine once this returns."""
+    """Write features (n, D) and their keys (n,) and return the block; it survives a crash once this returns."""
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(x, dtype=np.float32), allow_pickle=False)
     data = buffer.getbuffer()
@@ -95,14 +95,14 @@ def write_block(folder: Path, keys: Sequence[str], x: npt.NDArray[np.float32]) -
     name = hashlib.sha256("".join([checksum, *keys]).encode()).hexdigest()[:24]
     block = CacheBlock(folder / f"{name}.npy", tuple(keys), int(x.shape[1]), checksum)
     values = {"format_version": FORMAT_VERSION, "width": block.width, "checksum": checksum, "keys": list(keys)}
-    with whole_file(block.path) as partial:
+    with atomic_file(block.path) as partial:
         partial.write_bytes(data)
     write_text(block.sidecar, json.dumps(values) + "\n")
     return block
 
 
 def read_block(sidecar: Path) -> CacheBlock | None:
-    """Read what a block holds; None where the sidecar is gone, damaged or of a newer format."""
+    """Return the block of a sidecar; None where the sidecar is absent, damaged or of a newer format."""
     try:
         values = json.loads(sidecar.read_bytes())
         if values["format_version"] > FORMAT_VERSION:

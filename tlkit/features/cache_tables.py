@@ -1,4 +1,4 @@
-"""The table of a feature cache: what it holds, of which backbone, and how much it takes."""
+"""The table of a feature cache: backbone, engine, images and size of each entry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def cache_table(cache: FeatureCache) -> Table:
-    """Return what the cache holds, one row for each way in which features were made; the title says where it lies."""
+    """Return one row for each entry of the cache; the title gives its folder, size and limit."""
     entries = cache.info()
     taken = format_bytes(sum(entry.size_bytes for entry in entries))
     return Table(

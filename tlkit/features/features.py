@@ -1,4 +1,4 @@
-"""Features as a value: what a backbone says of each image, and everything that made them so."""
+"""`Features`: the feature vectors (N, D) of images, with their `Provenance`, which addresses them in the cache."""
 
 from __future__ import annotations
 
@@ -22,14 +22,13 @@ CACHE_VERSION = 2
 
 @dataclass(frozen=True)
 class View:
-    """One augmented view of every image, as training would see it in one epoch.
+    """One augmented view of every image, as training sees it in one epoch.
 
     Attributes:
         augment: a preset, or the list of transforms as canonical JSON.
         seed: of the augmentation.
         number: which view, from 0; view k is what epoch k of a training with this seed sees.
-        made_with: the versions that the pixels depend on, as `data.augment.transforms.augmenter` states them; "" in
-            caches of a tlkit that did not record them.
+        made_with: the versions that the pixels depend on, as `data.augment.transforms.augmenter` states them.
     """
 
     augment: str
@@ -40,7 +39,7 @@ class View:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Everything beside an image's own bytes that its features depend on.
+    """Everything that an image's features depend on, except the image's own bytes.
 
     Attributes:
         architecture: timm's name of the backbone.
@@ -51,10 +50,9 @@ class Provenance:
         engine: what ran the backbone and where, such as "torch/cpu" or "onnxruntime/cpu".
         dtype: arithmetic of the backbone, "float32" or "bfloat16"; features are stored as float32 whichever it was.
         view: None for the image as evaluation sees it.
-        options: what the architecture was built with beside its name (`Backbone.options`), as canonical JSON; they can
-            change what equal weights compute, such as an activation or a stride. "" for none, as nearly always.
-        engine_build: versions and settings that the engine's bits depend on, as `EngineIdentity.build` states them; ""
-            in caches of a tlkit that did not record them.
+        options: keyword arguments of the architecture (`Backbone.options`), as canonical JSON; they can change what
+            equal weights compute, such as an activation or a stride. "" = none.
+        engine_build: versions and settings that the engine's bits depend on, as `EngineIdentity.build` states them.
     """
 
     architecture: str
@@ -70,15 +68,15 @@ class Provenance:
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 (hex) over all of it: equal exactly where nothing differs."""
+        """The sha256 (hex) of all fields."""
         return hashlib.sha256(_canonical({"cache_version": CACHE_VERSION, **self.to_dict()}).encode()).hexdigest()
 
     def key(self, image: str, *, sample_id: int | None = None) -> str:
-        """Return the address (sha256, hex) of one image's features.
+        """Return the cache key (sha256, hex) of one image's features.
 
         Args:
             image: sha256 of the image file, hex.
-            sample_id: what its augmentation is drawn from; part of the key of an augmented view only.
+            sample_id: seed of its augmentation; part of the key of an augmented view only.
 
         Example:
             >>> made_by = Provenance("resnet18", "0f", "pooled", Preprocess(), "rules 1", "torch/cpu", "float32")
@@ -109,11 +107,11 @@ class Provenance:
         )
 
 
-def options_text(options: Mapping[str, Any]) -> str:
-    """Return an architecture's options in the one spelling that keys are made of; "" for none.
+def canonical_options(options: Mapping[str, Any]) -> str:
+    """Return an architecture's options as canonical JSON, for cache keys; "" for none.
 
     Example:
-        >>> options_text({"patch_size": 8, "act_layer": "silu"}), options_text({})
+        >>> canonical_options({"patch_size": 8, "act_layer": "silu"}), canonical_options({})
         ('{"act_layer":"silu","patch_size":8}', '')
     """
     return _canonical(dict(options)) if options else ""
@@ -128,10 +126,10 @@ class Features:
     """The features of N images.
 
     Attributes:
-        x: (N, D) float32; read-only, and possibly mapped from disk, so take rows of it rather than copies of it all.
-        path: (N,) paths as they were asked for; relative to the root where samples were given.
+        x: (N, D) float32; read-only, and possibly mapped from disk: index rows instead of copying the whole.
+        path: (N,) paths as given to `embed`; relative to the root where samples were given.
         digest: (N,) sha256 of each image file, hex.
-        made_by: everything else that the features depend on.
+        made_by: their provenance.
     """
 
     x: npt.NDArray[np.float32]
@@ -167,7 +165,7 @@ class Features:
         if unknown:
             raise DataError(
                 f"{len(unknown)} of {len(paths)} images have no features: {first_few(unknown)}. They could not be read "
-                "when the features were made, or were not among the images; the log names those that were set aside."
+                "when the features were made, or were not among the images; the log names the unreadable ones."
             )
         return self.take([row_of[str(path)] for path in paths])
 

@@ -1,4 +1,4 @@
-"""Dealing images to folds: the same ones on every machine, in whatever order the images come."""
+"""Stratified, grouped cross-validation folds that do not depend on the order of the images or on the machine."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """Which fold each image is in, once or several times over.
+    """The fold of each image, in one or several repeats.
 
     Attributes:
-        of: shape (R, N), in 0…K-1: the fold of each image in each of R repeats.
+        assignments: shape (R, N), in 0…K-1: the fold of each image in each of R repeats.
         count: K.
-        scarce: codes of the classes with fewer units (images, duplicates and groups counted once) than folds. Such a
-            class is missing from the test part of some folds; one with a single unit is missing from the training part
-            of the fold that tests it, and has probability 0 there.
+        rare_classes: codes of the classes with fewer units (images; duplicates and groups count once) than folds. Such
+            a class is missing from the test part of some folds; one with a single unit is missing from the training
+            part of the fold that tests it, and has probability 0 there.
     """
 
-    of: Ints
+    assignments: Ints
     count: int
-    scarce: tuple[int, ...]
+    rare_classes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        self.of.setflags(write=False)
+        self.assignments.setflags(write=False)
 
 
 def assign_folds(
@@ -49,20 +49,20 @@ def assign_folds(
     groups: Sequence[Hashable | None] | None = None,
     digests: Sequence[str] | None = None,
 ) -> Folds:
-    """Deal images to folds so that every fold has its share of each class.
+    """Return stratified folds that keep groups and duplicate files together.
 
     Images are ranked by sha256("{seed}:{repeat}:{key}"), so the folds depend on nothing but seed, keys, labels and
-    groups: not on the order of the images, the machine or a library's version. Images of one group, and copies of one
-    file, always share a fold. Units of several images go first, the largest first, each to the fold where its classes
-    are rarest; single images fill up class by class.
+    groups: not on the order of the images, the machine or a library's version (scikit-learn's StratifiedGroupKFold
+    depends on the order). Images of one group, and copies of one file, always share a fold. Units of several images are
+    assigned first, the largest first, each to the fold where its classes are rarest; then single images, by class.
 
     Args:
-        keys: what names each image, such as its path; N different texts.
+        keys: identifiers of the images, such as paths; N different texts.
         y: codes of the classes, shape (N,).
         folds: K, at least 2.
-        repeats: how many times to deal, each time anew.
-        seed: chooses among the equally good folds.
-        groups: what must not be torn apart, such as a patient or a film, one per image; None and "" = no group.
+        repeats: how many independent assignments.
+        seed: of the hash.
+        groups: what must stay in one fold, such as a patient or a film, one per image; None and "" = no group.
         digests: sha256 of each file; "" = unknown.
 
     Raises:
@@ -75,25 +75,25 @@ def assign_folds(
     units = _units(len(codes), [labels for labels in (groups, digests) if labels is not None])
     if len(units) < folds:
         what = "groups (and images without one)" if groups is not None else "different images"
-        raise DataError(f"{len(units)} {what} cannot be dealt to {folds} folds. Use at most {len(units)} folds.")
+        raise DataError(f"{len(units)} {what} cannot be split into {folds} folds. Use at most {len(units)} folds.")
     per_class: dict[int, int] = defaultdict(int)
     for unit in units:
         for code in np.unique(codes[unit]):
             per_class[int(code)] += 1
-    scarce = tuple(sorted(code for code, count in per_class.items() if count < folds))
-    dealt = [_deal(units, codes, _ranks(keys, seed=seed, repeat=repeat), folds) for repeat in range(repeats)]
-    return Folds(np.stack(dealt), folds, scarce)
+    rare = tuple(sorted(code for code, count in per_class.items() if count < folds))
+    assigned = [_assign_units(units, codes, _ranks(keys, seed=seed, repeat=repeat), folds) for repeat in range(repeats)]
+    return Folds(np.stack(assigned), folds, rare)
 
 
-def most_folds(n: int, *, groups: Sequence[Hashable | None] | None = None, digests: Sequence[str] | None = None) -> int:
-    """Return into how many folds n images can be dealt at most: groups and copies of a file count once."""
+def max_folds(n: int, *, groups: Sequence[Hashable | None] | None = None, digests: Sequence[str] | None = None) -> int:
+    """Return the largest number of folds for n images: groups and copies of a file count once."""
     return len(_units(n, [labels for labels in (groups, digests) if labels is not None]))
 
 
-def warn_of_scarce(folds: Folds, classes: Sequence[str]) -> None:
-    """Log the classes that have fewer units than folds."""
-    if folds.scarce:
-        names = [classes[code] for code in folds.scarce]
+def warn_rare_classes(folds: Folds, classes: Sequence[str]) -> None:
+    """Warn of classes that have fewer units than folds."""
+    if folds.rare_classes:
+        names = [classes[code] for code in folds.rare_classes]
         logger.warning(
             "Classes with fewer images or groups than the %d folds (%d): %s. Some folds do not test them; one with a "
             "single image has probability 0 where it is tested.",
@@ -103,8 +103,8 @@ def warn_of_scarce(folds: Folds, classes: Sequence[str]) -> None:
         )
 
 
-def row_keys(x: npt.NDArray[np.floating]) -> list[str]:
-    """Return the sha256 of each row of features (N, D): a key where no path is known; equal rows have equal keys."""
+def hash_rows(x: npt.NDArray[np.floating]) -> list[str]:
+    """Return the sha256 (hex) of each row of features (N, D), a key for images without a path."""
     return [hashlib.sha256(row.tobytes()).hexdigest() for row in np.ascontiguousarray(x)]
 
 
@@ -113,7 +113,7 @@ def _ranks(keys: Sequence[str], *, seed: int, repeat: int) -> list[str]:
 
 
 def _units(n: int, ties: Sequence[Sequence[Hashable | None]]) -> list[list[int]]:
-    """Return the rows that must stay together: joined by an equal label in any of the ties."""
+    """Return the sets of rows that must share a fold: those with an equal label in any of the ties."""
     joined: dict[tuple[int, Hashable], list[int]] = defaultdict(list)
     for tie, labels in enumerate(ties):
         assert len(labels) == n, "one label per image"
@@ -126,7 +126,7 @@ def _units(n: int, ties: Sequence[Sequence[Hashable | None]]) -> list[list[int]]
     return list(members.values())
 
 
-def _deal(units: Sequence[Sequence[int]], codes: Ints, ranks: Sequence[str], folds: int) -> Ints:
+def _assign_units(units: Sequence[Sequence[int]], codes: Ints, ranks: Sequence[str], folds: int) -> Ints:
     totals = np.bincount(codes)
     held = np.zeros((folds, len(totals)), dtype=np.int64)  # images of each class in each fold
     sizes = np.zeros(folds, dtype=np.int64)

@@ -20,9 +20,15 @@ from tlkit.data.loading.batch import normalise
 from tlkit.errors import DataError
 from tlkit.features.cache import CacheBlockLostError, FeatureCache
 from tlkit.features.engines.batch_norm_folding import fold_batch_norm
-from tlkit.features.engines.engine_choice import candidates, choose_engine, create_engine, engine_named, identity
+from tlkit.features.engines.engine_choice import (
+    available_engines,
+    choose_engine,
+    create_engine,
+    engine_identity,
+    engine_name_of,
+)
 from tlkit.features.engines.torch_engine import Engine
-from tlkit.features.features import Features, Provenance, View, options_text
+from tlkit.features.features import Features, Provenance, View, canonical_options
 from tlkit.inference.devices import choose_device
 from tlkit.inference.extraction import Files, Maker, Pixels, Progress, make, read_digests
 from tlkit.models.backbone import Backbone
@@ -153,7 +159,7 @@ def embed_views(
             progress=progress,
         )
         made.append(one)
-        engine = engine_named(one.made_by.engine, one.made_by.dtype)
+        engine = engine_name_of(one.made_by.engine, one.made_by.dtype)
     return tuple(made)
 
 
@@ -217,7 +223,7 @@ def _choose_maker(
     module = PixelBackbone(backbone.module.eval(), backbone.preprocess)
 
     def made_by(name: EngineName) -> Provenance:
-        by = identity(name, device)
+        by = engine_identity(name, device)
         return Provenance(
             architecture=backbone.name,
             weights=backbone.weights.digest,
@@ -227,7 +233,7 @@ def _choose_maker(
             engine=by.engine,
             dtype=by.dtype,
             view=pixels.view,
-            options=options_text(backbone.options),
+            options=canonical_options(backbone.options),
             engine_build=by.build,
         )
 
@@ -241,11 +247,11 @@ def _choose_maker(
 
     if engine != "auto":
         return Maker(made_by(engine), partial(build, engine))
-    makers = {name: Maker(made_by(name), partial(build, name)) for name in candidates(device)}
+    makers = {name: Maker(made_by(name), partial(build, name)) for name in available_engines(device)}
     there = {name: cache.entry(m.made_by).count(files.keys(m.made_by)) for name, m in makers.items()}
     name = max(there, key=lambda name: there[name])
     if 2 * there[name] >= len(files):
         logger.info("features.engine is auto: %s, whose features of %d images are cached already.", name, there[name])
         return makers[name]
     chosen = choose_engine(module, folded, pixels.comparison_batch(files), device=device, tolerance=tolerance)
-    return Maker(made_by(engine_named(chosen.name, chosen.dtype)), lambda: chosen)
+    return Maker(made_by(engine_name_of(chosen.name, chosen.dtype)), lambda: chosen)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tlkit.choices import EngineName
 from tlkit.features.cache import FeatureCache
-from tlkit.features.engines.engine_choice import engine_named
+from tlkit.features.engines.engine_choice import engine_name_of
 from tlkit.features.features import Features
 from tlkit.inference.embed import embed, embed_views
 from tlkit.models.backbone import Backbone, create_backbone
@@ -88,7 +88,7 @@ def features_for(
             num_workers=recipe.data.num_workers,
             max_pixels=recipe.data.max_pixels,
         )
-        engine = engine_named(views[0].made_by.engine, views[0].made_by.dtype)
+        engine = engine_name_of(views[0].made_by.engine, views[0].made_by.dtype)
         chosen = samples.table["split"].isin(predicted_splits(samples))
         samples = Samples(samples.root, samples.classes, samples.table[chosen].reset_index(drop=True))
     plain = embed(

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from tlkit.disk import whole_file, write_text
+from tlkit.disk import atomic_file, write_text
 from tlkit.errors import ModelError, refuse_newer
 from tlkit.models.weights.weight_files import WeightsFacts
 from tlkit.preprocess import Preprocess
@@ -99,7 +99,7 @@ def save_artifact(folder: Path, tensors: Mapping[str, torch.Tensor], card: Model
         card: everything else.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / TENSORS_FILE) as partial:
+    with atomic_file(folder / TENSORS_FILE) as partial:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
     write_text(folder / CARD_FILE, json.dumps(card.to_dict(), indent=2, ensure_ascii=False) + "\n")
 

@@ -1,4 +1,4 @@
-"""The neck: one table of predictions, where everything that trains meets everything that judges. Never torch."""
+"""`Predictions`: the table of labels, predictions, probabilities and groups that evaluation reads. Never torch."""
 
 from tlkit.predictions.predictions import Predictions
 from tlkit.predictions.reading import read_predictions

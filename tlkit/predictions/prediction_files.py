@@ -1,4 +1,4 @@
-"""Tables on disk: CSV from any tool, Parquet, and writing a file whole or not at all."""
+"""Reading and writing of tables: CSV of any tool, Parquet with tlkit's metadata."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from tlkit.disk import whole_file
+from tlkit.disk import atomic_file
 from tlkit.errors import PredictionsError, did_you_mean, first_few, refuse_newer
 from tlkit.predictions.validation import PROBA_PREFIX, repeated
 
@@ -22,10 +22,10 @@ METADATA_VERSION = 1
 
 
 def check_exists(file: Path) -> None:
-    """Check that a file is there.
+    """Check that a path is an existing file.
 
     Raises:
-        PredictionsError: it is not, or it is a folder.
+        PredictionsError: it does not exist, or it is a folder.
     """
     if file.is_dir():
         raise PredictionsError(f"{file} is a folder. Name a file in it, ending in .parquet or .csv.")
@@ -35,9 +35,9 @@ def check_exists(file: Path) -> None:
 
 
 def read_csv_table(file: Path) -> pd.DataFrame:
-    """Read a CSV as text: no cell is taken for a number, a date or a missing value, except that `proba_…` are floats.
+    """Return a CSV file as text columns, without conversion of cells; only `proba_…` columns are floats.
 
-    Columns without a name (a row index that some tool wrote) are left out.
+    Columns without a name (a row index that some tools write) are left out.
 
     Raises:
         PredictionsError: the file is missing, empty, not UTF-8 or not CSV, or a `proba_…` cell is not a number.
@@ -58,7 +58,7 @@ def read_csv_table(file: Path) -> pd.DataFrame:
 
 
 def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]:
-    """Read a Parquet file and what tlkit noted in it (classes and groups), or None where another tool wrote it.
+    """Return a Parquet file's table and tlkit's metadata (classes and groups); None where another tool wrote it.
 
     Raises:
         PredictionsError: the file is missing, empty, not Parquet, or written by a newer tlkit.
@@ -68,7 +68,7 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
     try:
         table = pq.read_table(file)
         frame = table.to_pandas(ignore_metadata=True, integer_object_nulls=True)
-    except (pa.ArrowException, OSError, ValueError) as error:  # of a damaged page, of the notes that pandas left
+    except (pa.ArrowException, OSError, ValueError) as error:  # damaged pages, or damaged metadata of pandas
         raise PredictionsError(damaged) from error
     if twice := repeated(table.column_names):
         raise PredictionsError(f"{file}: columns must have different names, but these occur twice: {first_few(twice)}.")
@@ -89,7 +89,7 @@ def read_parquet_table(file: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]
 
 
 def write_parquet_table(file: Path, table: pd.DataFrame, *, noted: dict[str, Any]) -> None:
-    """Write a table and a note about it as Parquet, whole or not at all."""
+    """Write a table and metadata as Parquet, atomically."""
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     metadata = (arrow.schema.metadata or {}) | {
         METADATA_KEY: json.dumps({"version": METADATA_VERSION, **noted}).encode()
@@ -97,12 +97,14 @@ def write_parquet_table(file: Path, table: pd.DataFrame, *, noted: dict[str, Any
     arrow = arrow.replace_schema_metadata(metadata)
     names = [field.name for field in arrow.schema if not pa.types.is_floating(field.type)]
     file.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(file) as partial:
-        pq.write_table(arrow, partial, compression="zstd", use_dictionary=names)  # on floats it costs time and bytes
+    with atomic_file(file) as partial:
+        pq.write_table(
+            arrow, partial, compression="zstd", use_dictionary=names
+        )  # dictionaries of floats are slow and large
 
 
 def _csv_header(file: Path) -> list[str]:
-    """Return the column names, checked."""
+    """Return the column names after checking them."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             header = next((row for row in csv.reader(stream) if row), [])
@@ -124,7 +126,7 @@ def _csv_header(file: Path) -> list[str]:
 def _arrow_csv(file: Path, types: dict[str, Any]) -> Any:
     return pacsv.read_csv(
         file,
-        read_options=pacsv.ReadOptions(use_threads=False),  # with threads its errors cannot name the row
+        read_options=pacsv.ReadOptions(use_threads=False),  # with threads its errors do not name the row
         parse_options=pacsv.ParseOptions(newlines_in_values=True),
         convert_options=pacsv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
     )
@@ -137,7 +139,7 @@ def _csv_problem(file: Path, reason: str) -> str:
 
 
 def _not_numbers(file: Path, header: list[str]) -> list[str]:
-    """Return one problem per `proba_…` column that holds something else than numbers, with its first five rows."""
+    """Return one problem for each `proba_…` column with cells that are no numbers, with its first five rows."""
     table = _arrow_csv(file, dict.fromkeys(header, pa.string()))
     problems = []
     for name in header:

@@ -1,11 +1,11 @@
-"""`Predictions`: for every image what it shows, what the model says, how sure it is, and which groups it belongs to."""
+"""`Predictions`: path, true class, predicted class, class probabilities and groups of every image."""
 
 from __future__ import annotations
 
 import html
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Predictions:
-    """What a model said about images, with what is known about them. Build it with `Predictions.build`, which checks.
+    """A model's predictions, with labels and group columns. Build it with `Predictions.build`, which checks the values.
 
     Attributes:
         classes: class names; index = integer target.
@@ -45,7 +45,7 @@ class Predictions:
             threshold may have been applied.
         proba: class probabilities, shape (N, C), in [0, 1], rows sum to one; None where only the class is known.
         groups: group columns, shape (N, G), rows 0…N-1, strings (pandas' "string") with NA for missing.
-        tta: test-time augmentation that `proba` is the average over, such as "flip"; "none" = none that is known of.
+        tta: test-time augmentation that `proba` is the average over, such as "flip"; "none" = none, or unknown.
 
     The arrays are read-only; treat `groups` as read-only too.
 
@@ -90,7 +90,7 @@ class Predictions:
         tta: str = "none",
         source: str = "predictions",
     ) -> Predictions:
-        """Check everything at once and return the predictions.
+        """Return the predictions after checking all arguments.
 
         Args:
             classes: C different class names.
@@ -98,11 +98,11 @@ class Predictions:
             y_true: N class names (missing = unknown) or integer positions in `classes` (-1 = unknown); default:
                 all unknown.
             proba: class probabilities, shape (N, C): softmax of the logits, taken once.
-            groups: group columns, N rows in the order of `path`; anything but text is turned into text, and a null
-                or an empty text is missing.
+            groups: group columns, N rows in the order of `path`; values are converted to text, and null or empty text
+                is missing.
             y_pred: N class names or integer positions; default: the most probable class, the first of equals.
             tta: test-time augmentation that `proba` is the average over.
-            source: where the values come from, for the messages.
+            source: name of the data, for messages.
 
         Raises:
             PredictionsError: shapes disagree; names or paths repeat; a class name is unknown; a row of proba is not
@@ -142,19 +142,13 @@ class Predictions:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Predictions):
             return NotImplemented
-        same_proba = (
-            self.proba is other.proba
-            if self.proba is None or other.proba is None
-            else np.array_equal(self.proba, other.proba)
-        )
+        if (self.proba is None) != (other.proba is None):
+            return False
+        arrays = ("path", "y_true", "y_pred", "proba")
         return (
-            self.classes == other.classes
-            and np.array_equal(self.path, other.path)
-            and np.array_equal(self.y_true, other.y_true)
-            and np.array_equal(self.y_pred, other.y_pred)
-            and same_proba
+            (self.classes, self.tta) == (other.classes, other.tta)
+            and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in arrays)
             and self.groups.equals(other.groups)
-            and self.tta == other.tta
         )
 
     __hash__ = None  # type: ignore[assignment]  # arrays have no hash
@@ -197,25 +191,24 @@ class Predictions:
         return self if (self.y_true >= 0).all() else self.take(self.y_true >= 0)
 
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.integer]) -> Predictions:
-        """Return some of the images; `classes` stays whole.
+        """Return some of the images; `classes` is unchanged.
 
         Args:
-            rows: a mask of shape (N,), or positions in the order wanted.
+            rows: a mask of shape (N,), or positions.
         """
-        return Predictions(
-            self.classes,
-            self.path[rows],
-            self.y_true[rows],
-            self.y_pred[rows],
-            None if self.proba is None else self.proba[rows],
-            self.groups.loc[rows].reset_index(drop=True),
-            self.tta,
+        return replace(
+            self,
+            path=self.path[rows],
+            y_true=self.y_true[rows],
+            y_pred=self.y_pred[rows],
+            proba=None if self.proba is None else self.proba[rows],
+            groups=self.groups.loc[rows].reset_index(drop=True),
         )
 
     def with_groups(self, table: pd.DataFrame | Path | str) -> Predictions:
         """Return the predictions with group columns joined by path.
 
-        An image that the table lacks gets missing values; the count is logged. A column that is there already is
+        Images that are not in the table get missing values; their number is logged. Columns of equal names are
         replaced.
 
         Args:
@@ -246,9 +239,7 @@ class Predictions:
             raise PredictionsError(*(f"{source}: {problem}" for problem in problems))
         if replaced := [name for name in joined.columns if name in self.groups.columns]:
             logger.info("%s: replaces the group column %s.", source, first_few(replaced))
-        kept = self.groups.drop(columns=replaced)
-        groups = pd.concat([kept, joined], axis=1)
-        return Predictions(self.classes, self.path, self.y_true, self.y_pred, self.proba, groups, self.tta)
+        return replace(self, groups=pd.concat([self.groups.drop(columns=replaced), joined], axis=1))
 
     def table(self, *, proba: bool = True) -> pd.DataFrame:
         """Return one row per image: path, y_true, y_pred (class names, NA = unknown), proba_<class>…, group columns.
@@ -267,7 +258,7 @@ class Predictions:
         return pd.concat([pd.DataFrame(columns), self.groups], axis=1)
 
     def to_parquet(self, path: Path | str) -> None:
-        """Write the predictions as Parquet, whole or not at all; `read_predictions` reads back the very same.
+        """Write the predictions as Parquet, atomically; `read_predictions` returns equal ones.
 
         Probabilities are stored as float32 where that loses nothing (a model that computes in float32), else as
         float64.
@@ -282,7 +273,7 @@ class Predictions:
 
 
 def _group_source(table: pd.DataFrame | Path | str) -> tuple[str, pd.DataFrame]:
-    """Return the name of a table of groups, and its group columns indexed by path."""
+    """Return the name of a table of groups, for messages, and its group columns indexed by path."""
     if isinstance(table, pd.DataFrame):
         source, frame = "the table of groups", table.reset_index() if table.index.name == PATH else table
     else:
@@ -297,7 +288,7 @@ def _group_source(table: pd.DataFrame | Path | str) -> tuple[str, pd.DataFrame]:
     if twice := repeated(frame.index.tolist()):
         problems.append(f"{source}: paths must differ, but these occur more than once: {first_few(twice)}.")
     if frame.shape[1] == 0:
-        problems.append(f"{source} has no column beside 'path', so there is no group to join.")
+        problems.append(f"{source} has no column except 'path', so there is no group to join.")
     if taken := [str(name) for name in frame.columns if is_reserved(str(name))]:
         problems.append(f"{source}: a group column cannot be called {first_few(taken)}. Rename it.")
     if problems:

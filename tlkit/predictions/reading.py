@@ -1,4 +1,4 @@
-"""Reading predictions from a file that tlkit, or any other tool, wrote."""
+"""`read_predictions`: predictions from a Parquet or CSV file of tlkit or of another tool."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ logger = logging.getLogger(__name__)
 
 
 def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_PRED) -> Predictions:
-    """Read predictions from Parquet or CSV, tlkit's or another tool's.
+    """Return the predictions in a Parquet or CSV file of tlkit or of another tool.
 
     The file has one row per image. `y_true` (the label; empty = unknown) and `y_pred` (the predicted class) hold class
     names, `proba_<class>` probabilities, `path` the image; every other column is a group column. Either `y_pred` or the
     `proba_` columns may be left out, and so may `y_true` (all labels unknown) and `path` (rows are then numbered).
     Cells are text, exactly as written: a class may be called "no", "1" or "NA"; only an empty cell is missing.
 
-    The classes are those that tlkit noted in a Parquet file of its own, else the sorted names of the `proba_` columns,
+    The classes are those in the metadata of a Parquet file by tlkit, else the sorted names of the `proba_` columns,
     else the sorted names in `y_true` and `y_pred`.
 
     Args:
@@ -59,7 +59,7 @@ def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_
     in_columns = [name.removeprefix(PROBA_PREFIX) for name in table.columns if name.startswith(PROBA_PREFIX)]
     classes = _classes(noted["classes"] if noted else None, in_columns, truth, guess)
     if not in_columns and not noted:
-        _refuse_apart(file, truth, guess)
+        _require_common_names(file, truth, guess)
     return Predictions.build(
         classes=classes,
         path=_paths(file, table),
@@ -73,12 +73,12 @@ def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_
 
 
 def _check_columns(file: Path, columns: list[str], *, y_true: str, y_pred: str) -> None:
-    """Check that the columns asked for are there.
+    """Check that the required columns exist.
 
     Raises:
-        PredictionsError: they are not.
+        PredictionsError: some do not.
     """
-    there = f"Its columns are: {first_few(columns, most=20)}."
+    names = f"Its columns are: {first_few(columns, most=20)}."
     has_proba = any(name.startswith(PROBA_PREFIX) for name in columns)
     no_truth = y_true not in columns
     no_guess = y_pred not in columns and (y_pred != Y_PRED or not has_proba)
@@ -87,13 +87,13 @@ def _check_columns(file: Path, columns: list[str], *, y_true: str, y_pred: str) 
         problems.append(f"y_true and y_pred both name the column {y_true!r} of {file}. Name two columns.")
     if no_guess:
         problems.append(
-            f"{file} has no column {y_pred!r}{'' if has_proba else ' and no proba_<class> columns'}. {there} "
+            f"{file} has no column {y_pred!r}{'' if has_proba else ' and no proba_<class> columns'}. {names} "
             f"Name the one that holds the predicted class: --y-pred COLUMN (in Python, y_pred=)."
             f"{did_you_mean(y_pred, columns)}"
         )
     if no_truth and (no_guess or y_true != Y_TRUE):
         problems.append(
-            f"{file} has no column {y_true!r}. {there} Name the one that holds the label: --y-true COLUMN "
+            f"{file} has no column {y_true!r}. {names} Name the one that holds the label: --y-true COLUMN "
             f"(in Python, y_true=).{did_you_mean(y_true, columns)}"
         )
     if problems:
@@ -101,10 +101,10 @@ def _check_columns(file: Path, columns: list[str], *, y_true: str, y_pred: str) 
 
 
 def _classes(
-    noted: list[str] | None, in_columns: list[str], truth: pd.Series[str] | None, guess: pd.Series[str] | None
+    stored: list[str] | None, in_columns: list[str], truth: pd.Series[str] | None, guess: pd.Series[str] | None
 ) -> list[str]:
-    if noted is not None and (not in_columns or set(in_columns) == set(noted)):
-        return noted
+    if stored is not None and (not in_columns or set(in_columns) == set(stored)):
+        return stored
     if in_columns:
         return sorted(in_columns)
     return sorted({name for column in (truth, guess) if column is not None for name in column.dropna()})
@@ -141,23 +141,23 @@ def _groups(file: Path, table: pd.DataFrame, *, used: tuple[str, str]) -> pd.Dat
     return table[[name for name in others if not is_reserved(name)]]
 
 
-def _refuse_apart(file: Path, truth: pd.Series[str] | None, guess: pd.Series[str] | None) -> None:
-    """Check that labels and predictions share a name, as "3" and "3.0" or "dog" and "Dog" do not.
+def _require_common_names(file: Path, truth: pd.Series[str] | None, guess: pd.Series[str] | None) -> None:
+    """Check that labels and predictions have a class name in common, unlike "3" and "3.0", or "dog" and "Dog".
 
     Raises:
-        PredictionsError: they do not, and there are several of each: of one label alone, every image may be mistaken.
+        PredictionsError: they have none, and there are several of each; with a single one it is a warning.
     """
     if truth is None or guess is None:
         return
     labels, guesses = sorted(set(truth.dropna())), sorted(set(guess.dropna()))
     if labels and not set(labels) & set(guesses):
-        apart = (
+        problem = (
             f"no name occurs both among the labels ({first_few(labels)}) and among the predicted classes "
             f"({first_few(guesses)}), so no row"
         )
         if len(labels) > 1 and len(guesses) > 1:
             raise PredictionsError(
-                f"{file}: {apart} could be right. Write them alike, or name the columns that hold them: --y-true and "
+                f"{file}: {problem} could be right. Write them alike, or name the columns that hold them: --y-true and "
                 "--y-pred (in Python, y_true= and y_pred=)."
             )
-        logger.warning("%s: %s is right. Are they written alike?", file, apart)
+        logger.warning("%s: %s is right. Are they written alike?", file, problem)

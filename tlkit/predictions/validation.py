@@ -1,4 +1,4 @@
-"""What a table of predictions must satisfy, and what to tell the user where it does not."""
+"""Validation of predictions: names, class codes, probabilities and group columns, with messages for the user."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ Mask = npt.NDArray[np.bool_]
 
 
 def is_reserved(column: str) -> bool:
-    """Tell whether a column name belongs to the predictions themselves, so that no group can have it."""
+    """Return whether a column name is reserved for the predictions, so that no group column can have it."""
     return column in (PATH, Y_TRUE, Y_PRED) or column.startswith(PROBA_PREFIX)
 
 
 def as_text(values: object) -> pd.Series[str]:
     """Return a column as strings with NA for missing; only a null or an empty text is missing.
 
-    A column of numbers that are all whole becomes whole numbers ("3", not "3.0"), because one missing cell turns
-    whole numbers into floats on their way through pandas.
+    Floats that are all whole become integers ("3", not "3.0"), because one missing cell makes pandas convert integers
+    to floats.
     """
     column = pd.Series(values).reset_index(drop=True)
     if pd.api.types.is_float_dtype(column.dtype):
         present = column.dropna()
-        if (present.abs() < 2**53).all() and (present == present.round()).all():  # beyond, floats skip whole numbers
+        if (present.abs() < 2**53).all() and (present == present.round()).all():  # beyond, floats skip integers
             column = column.astype("Int64")
     text = column.astype("string")
     return text.mask(text == "", pd.NA)
 
 
 def name_problems(classes: tuple[str, ...], paths: Strings) -> list[str]:
-    """Return what is wrong with the class names and the paths."""
+    """Return the problems of class names and paths."""
     problems = []
     if not classes:
         problems.append("there are no classes. Give at least one class name.")
@@ -67,7 +67,7 @@ def repeated(names: Sequence[str]) -> list[str]:
 def class_codes(
     values: object, *, classes: tuple[str, ...], paths: Strings, column: str, may_be_missing: bool
 ) -> tuple[Ints, list[str]]:
-    """Return positions in `classes`, shape (N,), -1 = missing, and what is wrong with them.
+    """Return positions in `classes`, shape (N,), -1 = missing, and their problems.
 
     Args:
         values: one per image: class names (missing = unknown), or integer positions in `classes` (-1 = unknown).
@@ -102,7 +102,7 @@ def class_codes(
 
 
 def proba_problems(proba: Floats, *, classes: tuple[str, ...], paths: Strings) -> list[str]:
-    """Return what is wrong with class probabilities: their shape, values that are none, rows that do not sum to one."""
+    """Return the problems of class probabilities: shape, values that are not finite or negative, sums of rows."""
     shape = (len(paths), len(classes))
     if proba.shape != shape:
         return [
@@ -134,7 +134,7 @@ def proba_problems(proba: Floats, *, classes: tuple[str, ...], paths: Strings) -
 
 
 def group_table(groups: pd.DataFrame | None, *, paths: Strings) -> tuple[pd.DataFrame, list[str]]:
-    """Return the group columns as strings with NA for missing, rows 0…N-1, and what is wrong with them."""
+    """Return the group columns as strings with NA for missing, rows 0…N-1, and their problems."""
     if groups is None:
         return pd.DataFrame(index=pd.RangeIndex(len(paths))), []
     names = [str(name) for name in groups.columns]
@@ -174,7 +174,7 @@ def _unknown_classes(column: str, names: list[str], classes: tuple[str, ...]) ->
 
 
 def _sum_advice(rows: Floats, sums: Floats) -> str:
-    """Say what rows that do not sum to one look like, and what to do about it."""
+    """Return the likely cause of rows that do not sum to one, and the remedy."""
     if (rows >= 0).all() and (np.abs(sums - 100.0) < 2.0).all():
         return "They look like percentages: divide by 100."
     if (rows < 0).any() or (rows > 1).any():

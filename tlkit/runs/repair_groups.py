@@ -15,7 +15,7 @@ from tlkit.audit.groups.intersections import membership_of, validate_columns
 from tlkit.errors import PredictionsError, first_few
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds
-from tlkit.features.repair import Part
+from tlkit.features.repair import GroupedFeatures
 from tlkit.runs.run import Run
 from tlkit.samples import SPLIT, Samples
 
@@ -148,7 +148,7 @@ class GroupedImages:
         """Return the rows of a split."""
         return np.flatnonzero(self.samples.table[SPLIT].to_numpy(dtype=str) == split)
 
-    def part(self, split: str, *, folds: int) -> Part:
+    def part(self, split: str, *, folds: int) -> GroupedFeatures:
         """Return the images of a split to learn from, dealt to folds by class and attribute.
 
         Raises:
@@ -165,7 +165,7 @@ class GroupedImages:
             groups=tied,
             digests=self.features.digest[rows].tolist(),
         )
-        return Part(np.asarray(self.features.x[rows]), y, attribute, dealt.of[0])
+        return GroupedFeatures(np.asarray(self.features.x[rows]), y, attribute, dealt.assignments[0])
 
     def split(self, split: str) -> Samples:
         """Return the samples of a split, in the order of `rows`."""

@@ -33,6 +33,12 @@ class Pairs:
     second: int
     neither: int
 
+    @classmethod
+    def from_correct(cls, first: Mask, second: Mask) -> Pairs:
+        """Return the counts of two models, from whether each was right on each image, shape (N,)."""
+        counts = np.bincount(2 * first.astype(np.int64) + second, minlength=4).tolist()
+        return cls(both=counts[3], first=counts[2], second=counts[1], neither=counts[0])
+
     @property
     def n(self) -> int:
         """All pairs."""

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from tlkit.data.loading.batch import Batch
 from tlkit.data.loading.dataset import ImageLoader
 from tlkit.data.loading.sampler import EpochSampler
-from tlkit.features.engines.engine_choice import engine_named
+from tlkit.features.engines.engine_choice import engine_name_of
 from tlkit.features.features import Features
 from tlkit.inference.devices import one_thread
 from tlkit.inference.recipe_features import CachedFeatures, features_for
@@ -54,7 +54,7 @@ def cached_features(prepared: Prepared, *, resumed_engine: Mapping[str, Any] | N
         return None
     engine = recipe.features.engine
     if engine == "auto" and resumed_engine is not None:
-        engine = engine_named(resumed_engine["engine"], resumed_engine["dtype"])
+        engine = engine_name_of(resumed_engine["engine"], resumed_engine["dtype"])
         logger.info("features.engine is auto: %s goes on, which the run was begun with.", engine)
     if recipe.features.views:
         logger.info("The backbone is frozen: the head trains on %d cached views of every image.", recipe.features.views)

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 import torch
 
-from tlkit.disk import whole_file, write_text
+from tlkit.disk import atomic_file, write_text
 from tlkit.errors import RunError
 from tlkit.lightning import Checkpoint, CheckpointIO, pl
 from tlkit.models.weights.weight_files import tensors_digest
@@ -111,7 +111,7 @@ class DurableCheckpointIO(CheckpointIO):
         path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as partial:
+            with atomic_file(path) as partial:
                 with partial.open("wb") as file:
                     hashed = _HashedFile(file)
                     torch.save(checkpoint, cast(BinaryIO, hashed))

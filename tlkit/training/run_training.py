@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.data.load_dataset import LoadedDataset
-from tlkit.disk import FULL
+from tlkit.disk import DISK_FULL_ERRNOS
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
 from tlkit.features.heads import Head
@@ -140,7 +140,7 @@ def _status_recorded(directory: RunDirectory) -> Iterator[None]:
     except BaseException as error:
         with suppress(OSError):  # the error itself matters more
             directory.set_status("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-        if isinstance(error, OSError) and error.errno in FULL:
+        if isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS:
             raise RunError(
                 f"{directory.path} cannot be written: {error.strerror}. What was saved before is kept. "
                 "Free some space, then continue with --resume."

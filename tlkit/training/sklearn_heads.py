@@ -10,7 +10,7 @@ import torch
 
 from tlkit.choices import HeadWord
 from tlkit.features.features import Features
-from tlkit.features.folds import assign_folds, most_folds, warn_of_scarce
+from tlkit.features.folds import assign_folds, max_folds, warn_rare_classes
 from tlkit.features.heads import FACTS, QUICK_KINDS, Head, choose_head, fit_head
 from tlkit.features.heads.head_store import HEAD_FILE
 from tlkit.features.heads.head_tables import choice_sentence, head_sentence
@@ -46,16 +46,16 @@ def learn_head(prepared: Prepared, features: Features) -> Head:
     y, column = samples.targets[rows], recipe.data.group_by
     groups = None if column is None else samples.table[column].fillna("").iloc[rows].tolist()
     digests = features.digest.tolist()
-    folds = max(2, min(FOLDS, most_folds(len(y), groups=groups, digests=digests)))
+    folds = max(2, min(FOLDS, max_folds(len(y), groups=groups, digests=digests)))
     if folds < FOLDS:
         logger.info("head: cross-validated in %d folds in place of %d, since no more can be filled.", folds, FOLDS)
     dealt = assign_folds(features.path.tolist(), y, folds=folds, seed=recipe.seed, groups=groups, digests=digests)
-    warn_of_scarce(dealt, classifier.classes)
+    warn_rare_classes(dealt, classifier.classes)
     given = class_weights(recipe.train.class_weights, prepared.data.samples)
     word, facts = head_kind(recipe), {}
     if word == "auto":
         choice = choose_head(
-            features.x, y, classes=classifier.classes, seed=recipe.seed, class_weight=given, folds=dealt.of[0]
+            features.x, y, classes=classifier.classes, seed=recipe.seed, class_weight=given, folds=dealt.assignments[0]
         )
         head, facts = choice.head, {"sentence": choice_sentence(choice), "choice": choice.to_dict()}
     else:
@@ -67,7 +67,7 @@ def learn_head(prepared: Prepared, features: Features) -> Head:
             classes=classifier.classes,
             seed=recipe.seed,
             class_weight=given,
-            folds=dealt.of[0],
+            folds=dealt.assignments[0],
         )
         logger.info("%s", head_sentence(head))
     install(classifier, head, facts={**head.to_dict(), "sentence": head_sentence(head), **facts})
@@ -95,4 +95,5 @@ def head_plan(word: HeadWord) -> str:
         return f"auto: the simplest of {', '.join(QUICK_KINDS)} that cross-validation cannot tell from the best"
     assert word != "linear", "a linear head has a plan of its own"
     facts = FACTS[word]
-    return f"{word}: {facts.words}; {len(facts.grid)} settings by {FOLDS}-fold cross-validation, calibrated out of fold"
+    settings = f"{len(facts.grid)} settings by {FOLDS}-fold cross-validation"
+    return f"{word}: {facts.description}; {settings}, calibrated out of fold"

@@ -15,7 +15,7 @@ from tlkit.data.checks.quarantine import require_new, require_trained
 from tlkit.data.sources.delimited_files import read_table
 from tlkit.data.sources.manifest import digest_of
 from tlkit.data.sources.read_bytes import image_digest
-from tlkit.disk import whole_file
+from tlkit.disk import atomic_file
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
@@ -61,7 +61,7 @@ def write_decisions(file: str | Path, table: pd.DataFrame) -> Path:
     table = table.copy()
     table.insert(table.columns.tolist().index(LABEL) + 1, DECISION, "")
     file.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(file) as partial:
+    with atomic_file(file) as partial:
         table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL, encoding="utf-8")
     logger.info("Wrote %s: %d labels to decide on.", file, len(table))
     return file

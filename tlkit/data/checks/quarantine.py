@@ -9,7 +9,7 @@ from pathlib import Path
 from tlkit.data.checks.diagnosis import Diagnosis
 from tlkit.data.sources.delimited_files import read_table
 from tlkit.data.sources.read_bytes import image_digest
-from tlkit.disk import whole_file
+from tlkit.disk import atomic_file
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
@@ -44,7 +44,7 @@ def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -
     table = samples.table[[PATH, LABEL, SPLIT, DIGEST]]
     table = table.assign(**{QUARANTINE: [reasons.get(path, "") for path in table[PATH]]})
     file.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(file) as partial:
+    with atomic_file(file) as partial:
         table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
     logger.info(
         "Wrote %s: %d images kept, %d quarantined. A recipe goes without these with data.quarantine: %s.",

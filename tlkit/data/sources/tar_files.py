@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.disk import cache_folder, whole_file
+from tlkit.disk import atomic_file, cache_folder
 from tlkit.errors import DataError, first_few
 
 logger = logging.getLogger(__name__)
@@ -228,6 +228,6 @@ def _index(path: str, size: int, mtime_ns: int) -> npt.NDArray[np.void]:
         raise DataError(f"Two members of {path} have names of one hash. Rename one of its files.")
     with suppress(OSError):  # an index that is not kept is made anew
         cached.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(cached) as partial, partial.open("wb") as file:
+        with atomic_file(cached) as partial, partial.open("wb") as file:
             np.save(file, index, allow_pickle=False)
     return index

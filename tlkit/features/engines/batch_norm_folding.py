@@ -1,4 +1,4 @@
-"""Batch normalization folded into the convolutions before it: the same function with fewer layers."""
+"""Folding of batch normalization into the convolution before it: the same function with fewer layers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,9 @@ LARGEST_ERROR = 1e-3
 def fold_batch_norm(module: nn.Module, example: torch.Tensor) -> nn.Module:
     """Return a copy of a network, in evaluation mode, with its batch normalization folded into its convolutions.
 
-    A pass of the example shows which normalization follows which convolution. The copy is compared with the original
-    on the same example. Where they differ by more than rounding, for instance because a convolution's output is used
-    a second time, the original is returned.
-
-    Args:
-        module: any network.
-        example: an input of it.
+    A forward pass of the example shows which normalization follows which convolution. Where the outputs of copy and
+    original differ by more than rounding, for instance because a convolution's output is used twice, the original is
+    returned.
     """
     module = module.eval()
     folded = copy.deepcopy(module)
@@ -37,8 +33,8 @@ def fold_batch_norm(module: nn.Module, example: torch.Tensor) -> nn.Module:
             conv, norm = folded.get_submodule(conv_name), folded.get_submodule(norm_name)
             assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
             _replace(folded, conv_name, fuse_conv_bn_eval(conv, norm))
-            rest = [part for part in (getattr(norm, "drop", None), getattr(norm, "act", None)) if part is not None]
-            _replace(folded, norm_name, nn.Sequential(*rest))  # timm's BatchNormAct2d ends with an activation
+            remaining = [part for part in (getattr(norm, "drop", None), getattr(norm, "act", None)) if part is not None]
+            _replace(folded, norm_name, nn.Sequential(*remaining))  # timm's BatchNormAct2d ends with an activation
         after = folded(example)
     error = float((after - before).abs().max() / before.abs().max().clamp_min(1e-12))
     if not error <= LARGEST_ERROR:  # NaN fails too
@@ -50,7 +46,7 @@ def fold_batch_norm(module: nn.Module, example: torch.Tensor) -> nn.Module:
 def _find_pairs(module: nn.Module, example: torch.Tensor) -> tuple[list[tuple[str, str]], torch.Tensor]:
     """Return the names of each convolution and the normalization that takes its output, and the network's output.
 
-    A layer that the example passes more than once is in no pair: its weights serve several places.
+    A layer that runs more than once is in no pair: its weights serve several places.
     """
     made_by: dict[int, tuple[str, torch.Tensor]] = {}  # by id of the tensor, which is kept so that no id is used twice
     pairs: list[tuple[str, str]] = []
@@ -82,6 +78,6 @@ def _find_pairs(module: nn.Module, example: torch.Tensor) -> tuple[list[tuple[st
 
 
 def _replace(module: nn.Module, name: str, part: nn.Module) -> None:
-    """Put a module in the place of the one with this dotted name."""
+    """Replace the submodule of this dotted name."""
     parent, _, last = name.rpartition(".")
     setattr(module.get_submodule(parent), last, part)

@@ -1,4 +1,4 @@
-"""Which engine runs a frozen backbone: chosen by rule, held to a tolerance on real images, and logged."""
+"""Choice of the engine that runs a frozen backbone: by rule, after a parity check on real images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 PROBE_IMAGES = 8
-"""Real images on which an engine is compared with float32 torch; a black one joins them, so that not all are alike."""
+"""Real images on which an engine is compared with float32 torch; a black one is added, so that not all are alike."""
 PROBES, PROBE_CLASSES = 16, 10
 LEAST_AGREEMENT = 0.95
 """Smallest share of the probes' decisions that an engine must have in common with float32 torch."""
@@ -33,7 +33,7 @@ LEAST_AGREEMENT = 0.95
 
 @dataclass(frozen=True)
 class Agreement:
-    """How near an engine's features are to those of float32 torch, over a few images.
+    """How well an engine's features agree with those of float32 torch, over a few images.
 
     Attributes:
         cosine: the smallest cosine similarity of an image's two feature vectors, in [-1, 1].
@@ -44,35 +44,35 @@ class Agreement:
     argmax: float
 
     def within(self, tolerance: float) -> bool:
-        """Tell whether the engine may stand in for float32 torch."""
+        """Return whether the engine may replace float32 torch."""
         return self.cosine >= tolerance and self.argmax >= LEAST_AGREEMENT
 
 
-def agreement(x: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> Agreement:
-    """Compare features (B, D) of the same images by two engines.
+def measure_agreement(x: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> Agreement:
+    """Return the agreement of two engines' features (B, D) of the same images.
 
     Example:
         >>> x = np.eye(3, dtype=np.float32)
-        >>> agreement(x, x)
+        >>> measure_agreement(x, x)
         Agreement(cosine=1.0, argmax=1.0)
     """
     one, other = x.astype(np.float64), reference.astype(np.float64)
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
     cosine = (one * other).sum(axis=1) / np.maximum(norms, 1e-30)
     probes = np.random.Generator(np.random.PCG64(0)).normal(size=(PROBES, x.shape[1], PROBE_CLASSES))
-    centre = other.mean(axis=0)  # features are mostly positive; without this all images would get the same class
-    decided = [np.einsum("bd,pdc->pbc", values - centre, probes).argmax(axis=2) for values in (one, other)]
+    center = other.mean(axis=0)  # features are mostly positive; without this all images would get the same class
+    decided = [np.einsum("bd,pdc->pbc", values - center, probes).argmax(axis=2) for values in (one, other)]
     return Agreement(float(cosine.min()), float((decided[0] == decided[1]).mean()))
 
 
 @dataclass(frozen=True)
 class EngineIdentity:
-    """What cache keys hold of an engine.
+    """The part of the cache key that depends on the engine.
 
     Attributes:
         engine: what it is and where it runs, such as "torch/cpu"; an engine's `name`.
         dtype: its arithmetic.
-        build: versions and settings that its bits depend on.
+        build: versions and settings that the bits of its output depend on.
     """
 
     engine: str
@@ -80,8 +80,8 @@ class EngineIdentity:
     build: str
 
 
-def candidates(device: str) -> tuple[EngineName, ...]:
-    """Return the engines that can run here, the one that `auto` prefers first.
+def available_engines(device: str) -> tuple[EngineName, ...]:
+    """Return the engines that can run on a device, the one that `auto` prefers first.
 
     On a CPU that is ONNX Runtime, on a GPU with bfloat16 torch in bfloat16, elsewhere torch.
     """
@@ -93,8 +93,8 @@ def candidates(device: str) -> tuple[EngineName, ...]:
     return (*found, "openvino") if importlib.util.find_spec("openvino") else found
 
 
-def identity(name: EngineName, device: str) -> EngineIdentity:
-    """Return what an engine puts into cache keys; nothing is built for it.
+def engine_identity(name: EngineName, device: str) -> EngineIdentity:
+    """Return the identity of an engine without building it.
 
     Raises:
         MissingExtraError: the package is not installed; the message has its pip line.
@@ -136,11 +136,11 @@ def _float32_precision(device: str) -> str:
     return "/".join(named) or "ieee"
 
 
-def engine_named(engine: str, dtype: str) -> EngineName:
-    """Return which engine has this name and arithmetic, on whatever device.
+def engine_name_of(engine: str, dtype: str) -> EngineName:
+    """Return the engine of an identity's name and arithmetic, on any device.
 
     Example:
-        >>> engine_named("torch/cuda", "bfloat16"), engine_named("openvino/cpu", "float32")
+        >>> engine_name_of("torch/cuda", "bfloat16"), engine_name_of("openvino/cpu", "float32")
         ('torch-bf16', 'openvino')
     """
     name = engine.partition("/")[0]
@@ -150,11 +150,9 @@ def engine_named(engine: str, dtype: str) -> EngineName:
 def create_engine(name: EngineName, module: nn.Module, pixels: torch.Tensor, *, device: str) -> Engine:
     """Build an engine for batches of one shape.
 
-    Args:
-        name: which.
-        module: maps uint8 pixels (B, 3, H, W) to features (B, D), with batch normalization folded where it can be.
-        pixels: an input; all later ones have its shape.
-        device: "cpu", "cuda" or "mps"; the graph engines run on the CPU whatever it is.
+    `module` maps uint8 pixels (B, 3, H, W) to features (B, D), with batch normalization folded where possible. `pixels`
+    is an input; all later ones have its shape. ONNX Runtime and OpenVINO run on the CPU whatever the device ("cpu",
+    "cuda", "mps").
 
     Raises:
         MissingExtraError: the package is not installed; the message has its pip line.
@@ -173,50 +171,43 @@ def create_engine(name: EngineName, module: nn.Module, pixels: torch.Tensor, *, 
 def choose_engine(
     module: nn.Module, folded: Callable[[], nn.Module], pixels: torch.Tensor, *, device: str, tolerance: float
 ) -> Engine:
-    """Return the engine that `auto` prefers here, or torch where that one fails or is too far from float32 torch.
+    """Return the engine that `auto` prefers, or torch where that one fails or differs too much from float32 torch.
 
     Nothing is timed: the same network and images give the same choice in every run on one machine.
 
     Args:
-        module: maps uint8 pixels (B, 3, H, W) to features (B, D); run as it is, it is the reference.
+        module: maps uint8 pixels (B, 3, H, W) to features (B, D); the reference.
         folded: returns the same function with batch normalization folded.
-        pixels: a batch whose first `PROBE_IMAGES` are real, as far as there are so many, and whose others are black.
+        pixels: a batch whose first images, up to `PROBE_IMAGES`, are real, and whose others are black.
         device: "cpu", "cuda" or "mps".
         tolerance: smallest cosine similarity with the reference, in (0, 1].
     """
-    built = folded()
-    name = candidates(device)[0]
-    if name == "torch":
-        logger.info("features.engine is auto: torch/%s (float32) runs the frozen backbone.", device)
-        return create_engine("torch", built, pixels, device=device)
-    compared = PROBE_IMAGES + 1
-    with torch.inference_mode():
-        reference = module.to(device)(pixels[:compared].to(device)).float().cpu().numpy()
-    try:
-        engine = create_engine(name, built, pixels, device=device)
-        near = agreement(engine(pixels)[:compared], reference)
-    except Exception as error:  # an exporter or a runtime raises any class; torch runs every network
-        reason = f"{name} cannot run this network ({type(error).__name__})"
-        logger.debug("%s cannot run the backbone.", name, exc_info=True)
-    else:
-        measured = f"smallest cosine {near.cosine:.6f}, {near.argmax:.0%} of decisions"
-        if near.within(tolerance):
-            logger.info(
-                "features.engine is auto: %s (%s) runs the frozen backbone; it agrees with float32 torch (%s). To take "
-                "another engine, name it in features.engine.",
-                engine.name,
-                engine.dtype,
-                measured,
-            )
-            return engine
-        reason = (
-            f"{name} differs too much from float32 torch ({measured}; at least {tolerance:g} and "
-            f"{LEAST_AGREEMENT:.0%} are needed)"
-        )
+    built, name = folded(), available_engines(device)[0]
+    engine: Engine | None = None
+    note = ""
+    if name != "torch":
+        compared = PROBE_IMAGES + 1
+        with torch.inference_mode():
+            reference = module.to(device)(pixels[:compared].to(device)).float().cpu().numpy()
+        try:
+            engine = create_engine(name, built, pixels, device=device)
+            measured = measure_agreement(engine(pixels)[:compared], reference)
+        except Exception as error:  # an exporter or a runtime raises any class; torch runs every network
+            engine, note = None, f": {name} cannot run this network ({type(error).__name__})"
+            logger.debug("%s cannot run the backbone.", name, exc_info=True)
+        else:
+            note = f"smallest cosine {measured.cosine:.6f}, {measured.argmax:.0%} of decisions"
+            if measured.within(tolerance):
+                note = f"; it agrees with float32 torch ({note})"
+            else:
+                needed = f"at least {tolerance:g} and {LEAST_AGREEMENT:.0%} are needed"
+                engine, note = None, f": {name} differs too much from float32 torch ({note}; {needed})"
+    engine = engine or create_engine("torch", built, pixels, device=device)
     logger.info(
-        "features.engine is auto: torch/%s (float32) runs the frozen backbone: %s. To take another engine, name it in "
+        "features.engine is auto: %s (%s) runs the frozen backbone%s. To take another engine, name it in "
         "features.engine.",
-        device,
-        reason,
+        engine.name,
+        engine.dtype,
+        note,
     )
-    return create_engine("torch", built, pixels, device=device)
+    return engine

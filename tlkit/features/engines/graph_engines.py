@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -20,17 +20,15 @@ from tlkit.features.engines.torch_engine import Dtype
 
 OPSET = 17
 EXPORTER = f"TorchScript exporter, opset {OPSET}"
-"""How a network becomes a graph; part of the key of cached features."""
+"""How a network is exported; part of the key of cached features."""
 EXAMPLE_IMAGES = 2
-"""Images that the exporter runs: the size of the batch is an axis of its own in the graph."""
+"""Images that the exporter runs; the batch axis of the graph is dynamic."""
 
 
 def export_onnx(module: nn.Module, pixels: torch.Tensor) -> bytes:
-    """Return a network as an ONNX graph for any number of images of this height and width.
+    """Return a network as a serialized ONNX graph for any number of images of this height and width.
 
-    Args:
-        module: maps uint8 pixels (B, 3, H, W) to features (B, D).
-        pixels: an input of it.
+    `module` maps uint8 pixels (B, 3, H, W) to features (B, D); `pixels` is an input of it.
     """
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad(), _stdout_discarded():
@@ -72,6 +70,21 @@ def _stdout_discarded() -> Iterator[None]:
         os.close(stdout)
 
 
+class _Sessions:
+    """The session of a graph for torch's present number of threads, which a session cannot change after it opens."""
+
+    def __init__(self, open_session: Callable[[int], Any]) -> None:
+        self._open, self._threads = open_session, torch.get_num_threads()
+        self._session = open_session(self._threads)
+
+    def current(self) -> Any:
+        """Return the session, opened again if the number of threads has changed."""
+        if torch.get_num_threads() != self._threads:
+            self._threads = torch.get_num_threads()
+            self._session = self._open(self._threads)
+        return self._session
+
+
 class OnnxRuntimeEngine:
     """ONNX Runtime on the CPU, in float32.
 
@@ -94,25 +107,16 @@ class OnnxRuntimeEngine:
             options.intra_op_num_threads = threads
             return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
-        self._open = open_session
-        self._threads = torch.get_num_threads()
-        self._session = open_session(self._threads)
+        self.sessions = _Sessions(open_session)
 
     def __call__(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         """Return the features (B, D) of uint8 RGB pixels (B, 3, H, W)."""
-        if torch.get_num_threads() != self._threads:  # a session keeps the number of threads that it was opened with
-            self._threads = torch.get_num_threads()
-            self._session = self._open(self._threads)
-        features: npt.NDArray[np.float32] = self._session.run(["features"], {"pixels": pixels.numpy()})[0]
+        features: npt.NDArray[np.float32] = self.sessions.current().run(["features"], {"pixels": pixels.numpy()})[0]
         return features
 
 
 class OpenVinoEngine:
-    """OpenVINO on the CPU, in float32.
-
-    Args:
-        module: maps uint8 pixels (B, 3, H, W) to features (B, D), normalization included.
-        pixels: an input; all later ones have its shape.
+    """OpenVINO on the CPU, in float32; arguments as in `OnnxRuntimeEngine`.
 
     Raises:
         MissingExtraError: OpenVINO is not installed.
@@ -133,18 +137,11 @@ class OpenVinoEngine:
             "INFERENCE_PRECISION_HINT": "f32",  # else it takes bfloat16 where the processor has it
             "PERFORMANCE_HINT": "LATENCY",  # one stream, so that all threads work on one batch
         }
-
-        def compiled(threads: int) -> Any:
-            return core.compile_model(graph, "CPU", {**settings, "INFERENCE_NUM_THREADS": threads})
-
-        self._compiled = compiled
-        self._threads = torch.get_num_threads()
-        self._model = compiled(self._threads)
+        self.sessions = _Sessions(
+            lambda threads: core.compile_model(graph, "CPU", {**settings, "INFERENCE_NUM_THREADS": threads})
+        )
 
     def __call__(self, pixels: torch.Tensor) -> npt.NDArray[np.float32]:
         """Return the features (B, D) of uint8 RGB pixels (B, 3, H, W)."""
-        if torch.get_num_threads() != self._threads:
-            self._threads = torch.get_num_threads()
-            self._model = self._compiled(self._threads)
-        features: npt.NDArray[np.float32] = self._model([pixels.numpy()])[0].copy()
+        features: npt.NDArray[np.float32] = self.sessions.current()([pixels.numpy()])[0].copy()
         return features

@@ -1,4 +1,4 @@
-"""Engines, which run a frozen backbone: their protocol, and PyTorch as an engine."""
+"""The `Engine` protocol for running a frozen backbone, and its implementation in PyTorch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Dtype = Literal["float32", "bfloat16"]
 
 
 class Engine(Protocol):
-    """Runs a frozen backbone. The same engine returns the same bytes for the same batch of pixels, each time.
+    """Runs a frozen backbone; returns the same bytes whenever it gets the same batch of pixels.
 
     Attributes:
         name: what it is and where it runs, such as "torch/cpu"; part of every cache key.

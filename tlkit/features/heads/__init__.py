@@ -1,8 +1,8 @@
-"""Classifiers on features, from scikit-learn: fitted, calibrated, compared, stored. Never torch, never pickle."""
+"""Heads: classifiers on features by scikit-learn, cross-validated, calibrated and stored. Never torch, never pickle."""
 
 from tlkit.features.heads.fit_head import fit_head, fit_setting
-from tlkit.features.heads.head import Head, LinearPart
-from tlkit.features.heads.head_choice import Candidate, HeadChoice, choose_head
+from tlkit.features.heads.head import Head, LinearWeights
+from tlkit.features.heads.head_choice import HeadCandidate, HeadChoice, choose_head
 from tlkit.features.heads.head_kinds import FACTS, KINDS, QUICK_KINDS, HeadKind
 from tlkit.features.heads.head_store import load_head, save_head
 
@@ -10,11 +10,11 @@ __all__ = [
     "FACTS",
     "KINDS",
     "QUICK_KINDS",
-    "Candidate",
     "Head",
+    "HeadCandidate",
     "HeadChoice",
     "HeadKind",
-    "LinearPart",
+    "LinearWeights",
     "choose_head",
     "fit_head",
     "fit_setting",

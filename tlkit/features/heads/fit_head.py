@@ -1,4 +1,4 @@
-"""Fitting a head on features: settings by cross-validation, calibration out of fold, then one fit on everything."""
+"""Fits a head on features: hyper-parameters by cross-validation, temperature scaling, then a fit on all images."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
-from tlkit.features.folds import assign_folds, row_keys, warn_of_scarce
-from tlkit.features.heads.head import ABSENT_BIAS, Features, Head, LinearPart, ScorePart, Trial
+from tlkit.features.folds import assign_folds, hash_rows, warn_rare_classes
+from tlkit.features.heads.head import ABSENT_BIAS, Features, Head, LinearWeights, ScaledEstimator, Trial
 from tlkit.features.heads.head_kinds import FACTS, KINDS, HeadKind, Settings
-from tlkit.features.heads.linear import LinearScores, linear_path
-from tlkit.features.heads.nonlinear import fit_estimator, scores_on
+from tlkit.features.heads.linear import LinearScores, fit_linear_path
+from tlkit.features.heads.nonlinear import fit_and_score_estimators, fit_estimator
 from tlkit.features.heads.temperature import fit_temperature, mean_log_loss, probabilities
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
@@ -39,9 +39,9 @@ def fit_head(
     groups: Sequence[Hashable | None] | None = None,
     folds: int | Ints = 5,
 ) -> Head:
-    """Fit a head: choose its settings and its calibration by cross-validation, then fit it on all images.
+    """Return a head whose settings and temperature were chosen by cross-validation, fitted on all images.
 
-    Features are standardised inside, by the training part of each fold. Of the grid in `FACTS[kind].grid` the setting
+    Features are standardized inside, by the training part of each fold. Of the grid in `FACTS[kind].grid` the setting
     with the smallest out-of-fold log loss is taken, at the temperature that fits those scores (`fit_temperature`); that
     temperature calibrates the head. Images with equal features are copies, and stay in one fold. A class that is absent
     from the training part of a fold has probability 0 there; a class without any image has probability 0 everywhere.
@@ -52,25 +52,25 @@ def fit_head(
         kind: which head; see `KINDS`.
         classes: class names, C of them; the order of the columns of `predict_proba`.
         seed: of the folds and of what is random in trees.
-        class_weight: None = all images alike, "balanced" = N / (C · N_c) as scikit-learn defines it, or a weight above
-            0 by class name (1 where none is given).
-        groups: what must not be torn apart by folds, one per image; None = no group.
-        folds: how many, or the fold of each image, shape (N,), as `assign_folds` deals them.
+        class_weight: None = all images count the same, "balanced" = N / (C · N_c) as scikit-learn defines it, or a
+            weight above 0 by class name (1 where none is given).
+        groups: what must stay in one fold, one per image; None = no group.
+        folds: how many, or the fold of each image, shape (N,), as from `assign_folds`.
 
     Raises:
         ModelError: the kind is unknown, or takes no class weights.
         DataError: the features are no finite matrix, or the images are too few.
     """
-    require_kind(kind, class_weight)
-    x, codes = checked(x, y, classes)
-    fold = deal(x, codes, classes, folds=folds, groups=groups, seed=seed)
-    tried = cross_validate(x, codes, kind=kind, classes=classes, fold=fold, seed=seed, class_weight=class_weight)
-    return fit_chosen(x, codes, tried, classes=classes, seed=seed, class_weight=class_weight)
+    validate_kind(kind, class_weight)
+    x, codes = validate_features(x, y, classes)
+    fold = resolve_folds(x, codes, classes, folds=folds, groups=groups, seed=seed)
+    found = cross_validate(x, codes, kind=kind, classes=classes, fold=fold, seed=seed, class_weight=class_weight)
+    return fit_best_setting(x, codes, found, classes=classes, seed=seed, class_weight=class_weight)
 
 
 @dataclass(frozen=True, eq=False)
 class CrossValidation:
-    """What cross-validation found of one kind of head.
+    """Result of the cross-validation of one kind of head.
 
     Attributes:
         kind: which kind.
@@ -88,65 +88,54 @@ class CrossValidation:
 
     @property
     def chosen(self) -> Trial:
-        """The best setting."""
+        """The setting with the smallest log loss."""
         return self.trials[self.best]
 
 
 def cross_validate(
     x: Features, y: Ints, *, kind: HeadKind, classes: Sequence[str], fold: Ints, seed: int, class_weight: ClassWeight
 ) -> CrossValidation:
-    """Try every setting of a kind's grid on the given folds; see `fit_head`.
+    """Return the cross-validation of every setting of a kind's grid on the given folds; see `fit_head`.
 
-    Args:
-        x: features, shape (N, D).
-        y: positions in `classes`, shape (N,).
-        kind: of the head.
-        classes: class names in the order of the columns.
-        fold: fold of each image, shape (N,); each is predicted by heads that learnt from the others.
-        seed: of what is random in trees.
-        class_weight: as in `fit_head`.
+    `x` (N, D), `y` (N,) positions in `classes`, `fold` (N,); each image is predicted by a head fitted on other folds.
 
     Raises:
-        ModelError: `class_weight` names a class that is not there.
+        ModelError: `class_weight` names an unknown class.
     """
     weights = image_weights(y, classes, class_weight)
     grid = FACTS[kind].grid
-    scores = cross_scores(kind, x, y, grid, fold, classes=len(classes), weights=weights, seed=seed)
-    best, trials = _best(scores, y, grid, weights)
+    scores = out_of_fold_scores(kind, x, y, grid, fold, classes=len(classes), weights=weights, seed=seed)
+    best, trials = _score_trials(scores, y, grid, weights)
     proba = probabilities(scores[best], trials[best].temperature)
     hits = int((proba.argmax(axis=1) == y).sum())
     return CrossValidation(kind, trials, best, proba, wilson(hits, len(y)))
 
 
-def fit_chosen(
-    x: Features, y: Ints, tried: CrossValidation, *, classes: Sequence[str], seed: int, class_weight: ClassWeight
+def fit_best_setting(
+    x: Features, y: Ints, validation: CrossValidation, *, classes: Sequence[str], seed: int, class_weight: ClassWeight
 ) -> Head:
-    """Fit the best setting of a cross-validation on all images, with its calibration.
+    """Return a head with the best setting and temperature of a cross-validation, fitted on all images.
 
-    Args:
-        x: features, shape (N, D).
-        y: positions in `classes`, shape (N,).
-        tried: the cross-validation, on the same images.
-        classes: class names in the order of the columns.
-        seed: of what is random in trees.
-        class_weight: as in `fit_head`.
+    `x` (N, D), `y` (N,) positions in `classes`; `validation` comes from the same images.
 
     Raises:
-        ModelError: `class_weight` names a class that is not there.
+        ModelError: `class_weight` names an unknown class.
         DataError: the features are no finite matrix.
     """
-    chosen = tried.chosen
+    chosen = validation.chosen
     head = fit_setting(
         x,
         y,
-        kind=tried.kind,
+        kind=validation.kind,
         classes=classes,
         settings=chosen.settings,
         temperature=chosen.temperature,
         seed=seed,
         class_weight=class_weight,
     )
-    return replace(head, trials=tried.trials, out_of_fold=tried.proba, out_of_fold_accuracy=tried.accuracy)
+    return replace(
+        head, trials=validation.trials, out_of_fold=validation.proba, out_of_fold_accuracy=validation.accuracy
+    )
 
 
 def fit_setting(
@@ -160,39 +149,33 @@ def fit_setting(
     seed: int = 0,
     class_weight: ClassWeight = None,
 ) -> Head:
-    """Fit a head of known settings on all images, without cross-validation.
+    """Return a head of given settings, fitted on all images without cross-validation.
 
-    Args:
-        x: features, shape (N, D).
-        y: positions in `classes`, shape (N,).
-        kind: which head.
-        classes: class names in the order of the columns.
-        settings: hyper-parameters, as in the kind's grid.
-        temperature: what the scores are divided by.
-        seed: of what is random in trees.
-        class_weight: as in `fit_head`.
+    Arguments as in `fit_head`; `settings` are those of the kind's grid, and `temperature` divides the scores.
 
     Raises:
         ModelError: the kind is unknown, or takes no class weights.
         DataError: the features are no finite matrix, or all images are of one class.
     """
-    require_kind(kind, class_weight)
-    x, codes = checked(x, y, classes)
+    validate_kind(kind, class_weight)
+    x, codes = validate_features(x, y, classes)
     weights = image_weights(codes, classes, class_weight)
     present, relabelled = np.unique(codes, return_inverse=True)
-    mean, scale = standard(x)
-    standardised = ((x - mean) / scale).astype(np.float64)
-    part: LinearPart | ScorePart
+    mean, scale = feature_mean_and_scale(x)
+    standardized = ((x - mean) / scale).astype(np.float64)
+    parameters: LinearWeights | ScaledEstimator
     if FACTS[kind].linear:
-        (found,) = linear_path(kind, standardised, relabelled, [settings], weights=weights, precise=True)
-        part = fold_in(found, mean, scale, temperature=temperature, present=present, classes=len(classes))
+        (fitted,) = fit_linear_path(kind, standardized, relabelled, [settings], weights=weights, precise=True)
+        parameters = fold_standardization(
+            fitted, mean, scale, temperature=temperature, present=present, classes=len(classes)
+        )
     else:
-        scorer = fit_estimator(kind, standardised, relabelled, settings, weights=weights, seed=seed)
-        part = ScorePart(mean, scale, scorer, present)
-    return Head(kind, tuple(classes), dict(settings), temperature, part, x.shape[1], len(x))
+        scorer = fit_estimator(kind, standardized, relabelled, settings, weights=weights, seed=seed)
+        parameters = ScaledEstimator(mean, scale, scorer, present)
+    return Head(kind, tuple(classes), dict(settings), temperature, parameters, x.shape[1], len(x))
 
 
-def cross_scores(
+def out_of_fold_scores(
     kind: HeadKind,
     x: Features,
     y: Ints,
@@ -203,28 +186,20 @@ def cross_scores(
     weights: Floats,
     seed: int,
 ) -> Floats:
-    """Return the out-of-fold scores of every setting, shape (G, N, C); -inf = absent from the training part.
+    """Return the out-of-fold scores of every setting, shape (G, N, C); -inf = class absent from the training part.
 
-    Args:
-        kind: of the head.
-        x: features, shape (N, D).
-        y: class codes, shape (N,).
-        grid: G settings.
-        fold: fold of each image, shape (N,).
-        classes: how many there are, C.
-        weights: of the images, shape (N,).
-        seed: of what is random in trees.
+    `x` (N, D), `y` (N,) class codes, G settings in `grid`, `fold` (N,), C `classes`, `weights` of the images (N,).
     """
     scores = np.full((len(grid), len(y), classes), -np.inf)
     for number in np.unique(fold):
         test, train = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-        known = x[train], y[train], weights[train]
-        for place, found in enumerate(scores_of(kind, *known, x[test], grid=grid, classes=classes, seed=seed)):
+        images = x[train], y[train], weights[train]
+        for place, found in enumerate(fit_and_score(kind, *images, x[test], grid=grid, classes=classes, seed=seed)):
             scores[place, test] = found
     return scores
 
 
-def scores_of(
+def fit_and_score(
     kind: HeadKind,
     x: Features,
     y: Ints,
@@ -239,38 +214,31 @@ def scores_of(
 
     A class that is absent from `y` has the score -inf; where `y` holds one class only, that class has the score 0.
 
-    Args:
-        kind: which head.
-        x: features to learn from, shape (N, D).
-        y: codes, shape (N,).
-        weights: of the images, shape (N,).
-        x_new: features to score, shape (M, D).
-        grid: the settings.
-        classes: C.
-        seed: of what is random in trees.
+    `x` (N, D) and `y` (N,) are fitted with `weights` (N,); `x_new` (M, D) is scored.
     """
     present, relabelled = np.unique(y, return_inverse=True)
     if len(present) == 1:
-        alone = np.full((len(x_new), classes), -np.inf)
-        alone[:, present] = 0.0
-        yield from [alone] * len(grid)
+        constant = np.full((len(x_new), classes), -np.inf)
+        constant[:, present] = 0.0
+        yield from [constant] * len(grid)
         return
-    mean, scale = standard(x)
+    mean, scale = feature_mean_and_scale(x)
     dtype = np.float32 if kind in ("logistic", "linear_svm") else np.float64  # L-BFGS to four digits
     known, new = (cast(Floats, ((values - mean) / scale).astype(dtype)) for values in (x, x_new))
     found: Iterator[Floats]
     if FACTS[kind].linear:
-        path = linear_path(kind, known, relabelled, grid, weights=weights.astype(dtype))
+        path = fit_linear_path(kind, known, relabelled, grid, weights=weights.astype(dtype))
         found = (one.scores(new) for one in path)
     else:
-        found = scores_on(kind, known, relabelled, new, grid, weights=weights, seed=seed)
+        found = fit_and_score_estimators(kind, known, relabelled, new, grid, weights=weights, seed=seed)
     for values in found:
         scores = np.full((len(x_new), classes), -np.inf)
         scores[:, present] = values
         yield scores
 
 
-def _best(scores: Floats, y: Ints, grid: Sequence[Settings], weights: Floats) -> tuple[int, tuple[Trial, ...]]:
+def _score_trials(scores: Floats, y: Ints, grid: Sequence[Settings], weights: Floats) -> tuple[int, tuple[Trial, ...]]:
+    """Return the position of the setting with the smallest log loss, and the trials of all settings."""
     trials = []
     for setting, found in zip(grid, scores, strict=True):
         temperature = fit_temperature(found, y, weights=weights)
@@ -282,13 +250,13 @@ def _best(scores: Floats, y: Ints, grid: Sequence[Settings], weights: Floats) ->
     return min(range(len(trials)), key=lambda place: trials[place].log_loss), tuple(trials)
 
 
-def fold_in(
+def fold_standardization(
     found: LinearScores, mean: Floats, scale: Floats, *, temperature: float, present: Ints, classes: int
-) -> LinearPart:
-    """Fold standardisation and temperature into a weight (C, D) and a bias (C,) on the features as they are.
+) -> LinearWeights:
+    """Return weight (C, D) and bias (C,) for unscaled features, with standardization and temperature folded in.
 
-    Classes' mean weight and bias are taken off, which no softmax can tell and which keeps the numbers small. A class
-    that is not present gets a weight of 0 and a bias of -1e4, so its probability is 0.
+    The mean weight and bias over the classes are subtracted, which changes no softmax and keeps the numbers small. An
+    absent class gets a weight of 0 and a bias of -1e4, so its probability is 0.
     """
     coef = found.coef / scale
     intercept = found.intercept - coef @ mean
@@ -296,11 +264,11 @@ def fold_in(
     bias = np.full(classes, ABSENT_BIAS)
     weight[present] = (coef - coef.mean(axis=0)) / temperature
     bias[present] = (intercept - intercept.mean()) / temperature
-    return LinearPart(weight.astype(np.float32), bias.astype(np.float32))
+    return LinearWeights(weight.astype(np.float32), bias.astype(np.float32))
 
 
-def standard(x: Features) -> tuple[Floats, Floats]:
-    """Return mean and standard deviation of each feature, shape (D,); 1 for one that does not vary, as scikit-learn."""
+def feature_mean_and_scale(x: Features) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of each feature, shape (D,); the latter is 1 for a constant feature."""
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(np.asarray(x, dtype=np.float64))
@@ -314,7 +282,7 @@ def image_weights(y: Ints, classes: Sequence[str], class_weight: ClassWeight) ->
     (2001), Political Analysis 9:137.
 
     Raises:
-        ModelError: a mapping names a class that is not there.
+        ModelError: a mapping names an unknown class.
     """
     if class_weight is None:
         return np.ones(len(y))
@@ -328,11 +296,11 @@ def image_weights(y: Ints, classes: Sequence[str], class_weight: ClassWeight) ->
     return np.array([float(class_weight.get(classes[code], 1.0)) for code in y])
 
 
-def require_kind(kind: str, class_weight: ClassWeight) -> None:
-    """Check that there is such a head, and that it takes class weights where some are given.
+def validate_kind(kind: str, class_weight: ClassWeight) -> None:
+    """Check the kind of a head, and that it takes class weights where some are given.
 
     Raises:
-        ModelError: it is not so.
+        ModelError: the kind is unknown, or takes no class weights.
     """
     if kind not in KINDS:
         raise ModelError(f"There is no head {kind!r}.{did_you_mean(kind, KINDS)} There are {', '.join(KINDS)}.")
@@ -341,11 +309,11 @@ def require_kind(kind: str, class_weight: ClassWeight) -> None:
         raise ModelError(f"A head of kind {kind} takes no class weights. Leave them out, or use {', '.join(able)}.")
 
 
-def checked(x: Features, y: npt.ArrayLike, classes: Sequence[str]) -> tuple[Features, Ints]:
-    """Return features (N, D) and codes (N,) that a head can learn from.
+def validate_features(x: Features, y: npt.ArrayLike, classes: Sequence[str]) -> tuple[Features, Ints]:
+    """Return features as an array (N, D) and class codes as int64 (N,), after checking both.
 
     Raises:
-        DataError: they are not; all problems at once.
+        DataError: a head cannot be fitted on them; all problems at once.
     """
     values, codes = np.asarray(x), np.asarray(y)
     problems = []
@@ -369,7 +337,7 @@ def checked(x: Features, y: npt.ArrayLike, classes: Sequence[str]) -> tuple[Feat
     return values, codes.astype(np.int64)
 
 
-def deal(
+def resolve_folds(
     x: Features,
     y: Ints,
     classes: Sequence[str],
@@ -378,16 +346,16 @@ def deal(
     groups: Sequence[Hashable | None] | None,
     seed: int,
 ) -> Ints:
-    """Return the fold of each image, shape (N,): the one given, or dealt by `assign_folds` with rows as keys.
+    """Return the fold of each image, shape (N,): the given one, or from `assign_folds` with hashes of rows as keys.
 
     Raises:
         DataError: the given folds do not fit, or the images are too few.
     """
     if isinstance(folds, int):
-        keys = row_keys(x)
-        dealt = assign_folds(keys, y, folds=folds, seed=seed, groups=groups, digests=keys)
-        warn_of_scarce(dealt, classes)
-        own: Ints = dealt.of[0]
+        keys = hash_rows(x)
+        assigned = assign_folds(keys, y, folds=folds, seed=seed, groups=groups, digests=keys)
+        warn_rare_classes(assigned, classes)
+        own: Ints = assigned.assignments[0]
         return own
     given = np.asarray(folds, dtype=np.int64)
     if given.shape != y.shape or len(np.unique(given)) < 2:

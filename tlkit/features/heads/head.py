@@ -1,4 +1,4 @@
-"""`Head`: a classifier on features, with its calibration and how it was chosen."""
+"""`Head`: a calibrated classifier on features, with the settings that were tried."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import ModelError
-from tlkit.features.heads.head_kinds import HeadKind, setting_words
+from tlkit.features.heads.head_kinds import HeadKind, format_settings
 from tlkit.features.heads.head_tables import head_tables
 from tlkit.features.heads.nonlinear import EstimatorScores
 from tlkit.features.heads.temperature import probabilities
@@ -20,18 +20,18 @@ from tlkit.tables import Table, to_html
 Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.floating]
 
-ABSENT_BIAS = -1e4  # of a class without images in a linear head: finite, and its exponential is 0 in every precision
+ABSENT_BIAS = -1e4  # of a class without images in a linear head; its exponential is 0 in every precision
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What cross-validation found of one setting.
+    """One setting in a cross-validation.
 
     Attributes:
         settings: hyper-parameters.
         log_loss: out of fold, at the trial's own temperature, in nats; the smallest is chosen.
         accuracy: out of fold, in [0, 1], classes weighted as in training.
-        temperature: the one that fits its out-of-fold scores.
+        temperature: fitted to its out-of-fold scores.
     """
 
     settings: Mapping[str, float | int]
@@ -41,8 +41,8 @@ class Trial:
 
 
 @dataclass(frozen=True, eq=False)
-class LinearPart:
-    """What `torch.nn.Linear` takes: softmax(x @ weight.T + bias) are the probabilities.
+class LinearWeights:
+    """Weight and bias as of `torch.nn.Linear`: softmax(x @ weight.T + bias) are the probabilities.
 
     Attributes:
         weight: shape (C, D), float32.
@@ -54,13 +54,13 @@ class LinearPart:
 
 
 @dataclass(frozen=True, eq=False)
-class ScorePart:
-    """Any other head: standardise, score with scikit-learn, put each score in its class's column.
+class ScaledEstimator:
+    """A fitted scikit-learn estimator behind a standardization.
 
     Attributes:
         mean: of each feature, shape (D,).
         scale: of each feature, shape (D,), above 0.
-        scorer: the fitted estimator.
+        scorer: the estimator and how it scores.
         present: codes of the classes that the estimator knows, shape (P,).
     """
 
@@ -79,13 +79,13 @@ class Head:
         classes: class names in the order of the columns.
         settings: the hyper-parameters chosen.
         temperature: what scores are divided by before the softmax; already inside a linear head's weight and bias.
-        part: what turns features into probabilities.
+        parameters: what turns features into probabilities.
         width: D.
         n: images it was fitted on.
-        trials: every setting that was tried, in the order of the grid; empty where none was.
-        out_of_fold: probabilities (N, C) of the training images from heads that had not seen them, at the chosen
-            setting; None for a head that was loaded, or fitted without cross-validation.
-        out_of_fold_accuracy: accuracy of those, with Wilson's interval; a little flattering, since the setting was
+        trials: every setting of the cross-validation, in the order of the grid; empty without one.
+        out_of_fold: out-of-fold probabilities (N, C) of the training images at the chosen setting; None for a head that
+            was loaded, or fitted without cross-validation.
+        out_of_fold_accuracy: accuracy of those, with Wilson's interval; slightly optimistic, since the setting was
             chosen on the same images.
     """
 
@@ -93,7 +93,7 @@ class Head:
     classes: tuple[str, ...]
     settings: Mapping[str, float | int]
     temperature: float
-    part: LinearPart | ScorePart
+    parameters: LinearWeights | ScaledEstimator
     width: int
     n: int
     trials: tuple[Trial, ...] = ()
@@ -101,12 +101,12 @@ class Head:
     out_of_fold_accuracy: Estimate | None = None
 
     def __repr__(self) -> str:
-        return f"Head({self.kind}, {setting_words(self.settings)}, {len(self.classes)} classes, {self.n} images)"
+        return f"Head({self.kind}, {format_settings(self.settings)}, {len(self.classes)} classes, {self.n} images)"
 
     @property
-    def linear(self) -> LinearPart | None:
-        """The matrix and bias of a linear head, float32; None for the others."""
-        return self.part if isinstance(self.part, LinearPart) else None
+    def linear(self) -> LinearWeights | None:
+        """Weight and bias of a linear head; None for the others."""
+        return self.parameters if isinstance(self.parameters, LinearWeights) else None
 
     def predict_proba(self, x: Features) -> Floats:
         """Return calibrated probabilities, shape (N, C), in the order of `classes`; rows sum to one.
@@ -119,16 +119,16 @@ class Head:
         values = np.asarray(x)
         if values.ndim != 2 or values.shape[1] != self.width:
             raise ModelError(f"The head takes features of shape (N, {self.width}). Got {values.shape} instead.")
-        if isinstance(self.part, LinearPart):
-            logits = values.astype(np.float64) @ self.part.weight.T.astype(np.float64) + self.part.bias
+        found = self.parameters
+        if isinstance(found, LinearWeights):
+            logits = values.astype(np.float64) @ found.weight.T.astype(np.float64) + found.bias
             return probabilities(logits, 1.0)
-        part = self.part
         scores = np.full((len(values), len(self.classes)), -np.inf)
-        scores[:, part.present] = part.scorer.scores((values - part.mean) / part.scale)
+        scores[:, found.present] = found.scorer.scores((values - found.mean) / found.scale)
         return probabilities(scores, self.temperature)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return how the head was chosen as plain JSON values; its weights are stored by `save_head`."""
+        """Return kind, settings and trials as plain JSON values; weights are stored by `save_head`."""
         accuracy = self.out_of_fold_accuracy
         return {
             "kind": self.kind,
@@ -143,7 +143,7 @@ class Head:
         }
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the table of the settings that were tried; its note says what was chosen."""
+        """Return the table of the settings that were tried; its note names the chosen one."""
         return head_tables(self)
 
     def _repr_html_(self) -> str:

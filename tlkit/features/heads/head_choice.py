@@ -1,4 +1,4 @@
-"""`head: auto`: several kinds of head on the same folds, and what their difference is worth."""
+"""`head: auto`: the choice between several kinds of head, cross-validated on the same folds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ import numpy.typing as npt
 
 from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.errors import ModelError
-from tlkit.features.heads.fit_head import ClassWeight, checked, cross_validate, deal, fit_chosen, require_kind
+from tlkit.features.heads.fit_head import (
+    ClassWeight,
+    cross_validate,
+    fit_best_setting,
+    resolve_folds,
+    validate_features,
+)
 from tlkit.features.heads.head import Features, Head, Trial
 from tlkit.features.heads.head_kinds import KINDS, QUICK_KINDS, HeadKind
 from tlkit.features.heads.head_tables import choice_sentence, choice_tables
@@ -26,8 +32,8 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One kind of head, beside the one with the most images right.
+class HeadCandidate:
+    """One kind of head, compared with the leader, the one with the most images right.
 
     Attributes:
         kind: which kind.
@@ -46,7 +52,7 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HeadChoice:
-    """The head that was chosen, and what it was compared with.
+    """The chosen head, and the comparison with the other kinds.
 
     Attributes:
         head: the head, fitted on all images.
@@ -56,12 +62,12 @@ class HeadChoice:
     """
 
     head: Head
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[HeadCandidate, ...]
     leader: HeadKind
     confidence: float
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the table that shows this choice; its note says what was chosen."""
+        """Return the table of the kinds that were compared; its note names the chosen one."""
         return choice_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -103,13 +109,13 @@ def choose_head(
     folds: int | Ints = 5,
     confidence: float = 0.95,
 ) -> HeadChoice:
-    """Fit the simplest head that the images cannot tell from the best one.
+    """Return the simplest kind of head whose accuracy is not distinguishable from the best one's, fitted.
 
     Every kind is cross-validated on the same folds, with its settings chosen as in `fit_head`. The leader is the kind
     with the most images right. For each other kind the difference of the two accuracies has a paired interval
-    (Newcombe's; see `tlkit.stats.paired`); where it does not lie above 0, the data cannot resolve the two, and the
-    simpler one is as good a choice. Simplicity is the order of `KINDS`. Accuracies flatter a little, since each kind's
-    setting was chosen on the same images; of many kinds the leader's flatters most.
+    (Newcombe's; see `tlkit.stats.paired`); where it does not lie above 0, the two are not distinguishable, and the
+    simpler one is chosen. Simplicity is the order of `KINDS`. Accuracies are slightly optimistic, since each kind's
+    setting was chosen on the same images; of many kinds the leader's is the most optimistic.
 
     Args:
         x: features, shape (N, D).
@@ -119,7 +125,7 @@ def choose_head(
             none are left out.
         seed: of the folds and of what is random in trees.
         class_weight: as in `fit_head`.
-        groups: what must not be torn apart by folds, one per image.
+        groups: what must stay in one fold, one per image.
         folds: how many, or the fold of each image.
         confidence: level of the intervals, in (0, 1).
 
@@ -127,40 +133,27 @@ def choose_head(
         ModelError: no kind is left to choose from.
         DataError: the features are no finite matrix, or the images are too few.
     """
-    wanted = [kind for kind in KINDS if kind in kinds]
-    able = [kind for kind in wanted if class_weight is None or kind not in HEADS_WITHOUT_CLASS_WEIGHTS]
-    if len(able) < len(wanted):
-        left_out = ", ".join(kind for kind in wanted if kind not in able)
-        logger.info("head: auto leaves out %s: no class weights can be given to them.", left_out)
+    excluded = HEADS_WITHOUT_CLASS_WEIGHTS if class_weight is not None else ()
+    if left_out := [kind for kind in KINDS if kind in kinds and kind in excluded]:
+        logger.info("head: auto leaves out %s: no class weights can be given to them.", ", ".join(left_out))
+    able = [kind for kind in KINDS if kind in kinds and kind not in excluded]
     if not able:
         raise ModelError("There is no head to choose from. Name some of: " + ", ".join(KINDS) + ".")
-    for kind in able:
-        require_kind(kind, class_weight)
-    x, codes = checked(x, y, classes)
-    fold = deal(x, codes, classes, folds=folds, groups=groups, seed=seed)
-    tried = [
+    x, codes = validate_features(x, y, classes)
+    fold = resolve_folds(x, codes, classes, folds=folds, groups=groups, seed=seed)
+    validations = [
         cross_validate(x, codes, kind=kind, classes=classes, fold=fold, seed=seed, class_weight=class_weight)
         for kind in able
     ]
-    right = [one.proba.argmax(axis=1) == codes for one in tried]
+    right = [one.proba.argmax(axis=1) == codes for one in validations]
     leader = int(np.argmax([hits.sum() for hits in right]))
     candidates = []
-    for place, one in enumerate(tried):
-        behind = _behind(right[place], right[leader], confidence)
+    for place, one in enumerate(validations):
+        behind = paired_difference(Pairs.from_correct(right[place], right[leader]), confidence)
         apart = place != leader and behind.low is not None and behind.low > 0
-        candidates.append(Candidate(one.kind, one.chosen, one.accuracy, behind, apart))
+        candidates.append(HeadCandidate(one.kind, one.chosen, one.accuracy, behind, apart))
     chosen = next(place for place, candidate in enumerate(candidates) if not candidate.distinguishable)
-    head = fit_chosen(x, codes, tried[chosen], classes=classes, seed=seed, class_weight=class_weight)
-    choice = HeadChoice(head, tuple(candidates), tried[leader].kind, confidence)
+    head = fit_best_setting(x, codes, validations[chosen], classes=classes, seed=seed, class_weight=class_weight)
+    choice = HeadChoice(head, tuple(candidates), validations[leader].kind, confidence)
     logger.info("%s", choice_sentence(choice))
     return choice
-
-
-def _behind(hits: npt.NDArray[np.bool_], leading: npt.NDArray[np.bool_], confidence: float) -> Estimate:
-    pairs = Pairs(
-        both=int((hits & leading).sum()),
-        first=int((hits & ~leading).sum()),
-        second=int((~hits & leading).sum()),
-        neither=int((~hits & ~leading).sum()),
-    )
-    return paired_difference(pairs, confidence)

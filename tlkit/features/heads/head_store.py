@@ -1,4 +1,4 @@
-"""Heads at rest: skops with a fixed allowlist, and a JSON card beside it. Loading one runs no code from its files."""
+"""Stored heads: a skops file with a fixed list of allowed types, and a JSON card. Loading runs no code of the files."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any, get_args
 
 import numpy as np
 
-from tlkit.disk import whole_file, write_text
+from tlkit.disk import atomic_file, write_text
 from tlkit.errors import ModelError, refuse_newer
-from tlkit.features.heads.head import Head, ScorePart
+from tlkit.features.heads.head import Head, ScaledEstimator
 from tlkit.features.heads.head_kinds import FACTS, HeadKind
 from tlkit.features.heads.nonlinear import EstimatorScores
 
@@ -29,15 +29,10 @@ _PLAIN = {
     ("builtins.tuple", "TupleNode"),
     ("builtins.str", "JsonNode"),
     ("builtins.str", "TypeNode"),
-    ("numpy.ndarray", "NdArrayNode"),
-    ("numpy.float64", "NdArrayNode"),
-    ("numpy.float32", "NdArrayNode"),
-    ("numpy.int64", "NdArrayNode"),
-    ("numpy.int32", "NdArrayNode"),
-    ("numpy.uint64", "NdArrayNode"),
+    *((f"numpy.{name}", "NdArrayNode") for name in ("ndarray", "float64", "float32", "int64", "int32", "uint64")),
 }
 _BOOSTING = "sklearn.ensemble._hist_gradient_boosting"
-_OWN: Mapping[HeadKind, set[tuple[str, str]]] = {
+_ALLOWED: Mapping[HeadKind, set[tuple[str, str]]] = {
     "knn": {("sklearn.neighbors._classification.KNeighborsClassifier", "ObjectNode")},
     "svm": {("sklearn.svm._classes.SVC", "ObjectNode")},
     "random_forest": {
@@ -60,24 +55,24 @@ _OWN: Mapping[HeadKind, set[tuple[str, str]]] = {
     },
 }
 TRUSTED = ("sklearn.tree._tree.Tree", f"{_BOOSTING}.predictor.TreePredictor")
-"""What skops does not trust by itself and these heads need; nothing else is ever let through."""
+"""Types that these heads need and that skops does not trust by default; no others are trusted."""
 
 
 def save_head(folder: Path, head: Head) -> None:
     """Write a head that is not linear as `head.skops` and `head.json`; each file appears whole or not at all.
 
-    A linear head needs no file of its own: its weight and bias belong into the model's tensors.
+    Weight and bias of a linear head are stored with the model's tensors instead.
     """
     import sklearn
     from skops.io import dump
 
-    assert isinstance(head.part, ScorePart), "a linear head is stored with the model's tensors"
-    part = head.part
+    assert isinstance(head.parameters, ScaledEstimator), "a linear head is stored with the model's tensors"
+    part = head.parameters
     if head.kind == "gradient_boosting":
-        part.scorer.estimator._feature_subsample_rng = None  # used while fitting only; no random state is let in again
+        part.scorer.estimator._feature_subsample_rng = None  # used by fit only; random states are not allowed types
     folder.mkdir(parents=True, exist_ok=True)
     values = {"estimator": part.scorer.estimator, "mean": part.mean, "scale": part.scale, "present": part.present}
-    with whole_file(folder / HEAD_FILE) as partial:
+    with atomic_file(folder / HEAD_FILE) as partial:
         dump(values, partial)
         digest = hashlib.sha256(partial.read_bytes()).hexdigest()
     card = {
@@ -95,13 +90,13 @@ def save_head(folder: Path, head: Head) -> None:
 
 
 def load_head(folder: Path) -> Head:
-    """Read what `save_head` wrote; nothing in the files can run code.
+    """Return the head that `save_head` wrote; nothing in the files can run code.
 
-    Before anything is built, every type that the file names is compared with the fixed list of what a head of its kind
-    is made of; then the shapes of its arrays, which scikit-learn's compiled code does not check.
+    Before anything is built, the types that the file names are compared with those of a head of its kind. Then the
+    shapes and indices of its arrays are checked, which scikit-learn's compiled code does not do.
 
     Raises:
-        ModelError: a file is missing, damaged, from a newer tlkit, or holds anything that does not belong into it.
+        ModelError: a file is missing, damaged, from a newer tlkit, or holds anything that is no part of such a head.
     """
     import sklearn
     from skops.io import loads
@@ -113,7 +108,7 @@ def load_head(folder: Path) -> Head:
     except FileNotFoundError:
         raise ModelError(f"{folder} has no {HEAD_FILE}. Restore it or fit again.") from None
     kind: HeadKind = card["kind"]
-    if foreign := sorted(set(_foreign(path, kind))):
+    if foreign := sorted(set(_disallowed_types(path, kind))):
         raise ModelError(
             f"{path} names {', '.join(foreign)}, which is no part of a {kind} head. It was not written by tlkit and is "
             "not loaded."
@@ -129,14 +124,16 @@ def load_head(folder: Path) -> Head:
         )
     try:
         values = loads(content, trusted=list(TRUSTED))
-        part = ScorePart(values["mean"], values["scale"], EstimatorScores(kind, values["estimator"]), values["present"])
-        _require_sound(part, kind, width=card["width"], classes=len(card["classes"]))
+        part = ScaledEstimator(
+            values["mean"], values["scale"], EstimatorScores(kind, values["estimator"]), values["present"]
+        )
+        _validate_arrays(part, kind, width=card["width"], classes=len(card["classes"]))
         return Head(
             kind, tuple(card["classes"]), card["settings"], float(card["temperature"]), part, card["width"], card["n"]
         )
     except ModelError:
         raise
-    except Exception as error:  # skops and scikit-learn raise a different kind for every damage
+    except Exception as error:  # skops and scikit-learn raise many classes of errors
         raise ModelError(
             f"{path} cannot be read ({type(error).__name__}: {error}). Restore it or fit again."
         ) from error
@@ -160,9 +157,9 @@ def _read_card(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}). Restore it or fit again.") from error
 
 
-def _foreign(path: Path, kind: HeadKind) -> Iterator[str]:
-    """Yield what a skops file names that a head of this kind is not made of."""
-    allowed = _PLAIN | _OWN[kind]
+def _disallowed_types(path: Path, kind: HeadKind) -> Iterator[str]:
+    """Yield the types in a skops file that are no part of a head of this kind."""
+    allowed = _PLAIN | _ALLOWED[kind]
     try:
         with zipfile.ZipFile(path) as archive:
             schema = json.loads(archive.read("schema.json"))
@@ -170,33 +167,33 @@ def _foreign(path: Path, kind: HeadKind) -> Iterator[str]:
         raise ModelError(
             f"{path} cannot be read ({type(error).__name__}: {error}). Restore it or fit again."
         ) from error
-    waiting = [schema]
-    while waiting:
-        node = waiting.pop()
+    stack = [schema]
+    while stack:
+        node = stack.pop()
         if isinstance(node, Mapping):
             if "__loader__" in node or "__class__" in node:
                 name, loader = f"{node.get('__module__')}.{node.get('__class__')}", node.get("__loader__")
                 if (name, loader) not in allowed:
                     yield name if (name, loader) not in _PLAIN else f"{name} ({loader})"
-            waiting += node.values()
+            stack += node.values()
         elif isinstance(node, list):
-            waiting += node
+            stack += node
 
 
-def _require_sound(part: ScorePart, kind: HeadKind, *, width: int, classes: int) -> None:
-    """Check the shapes and indices that compiled code would follow without looking."""
+def _validate_arrays(part: ScaledEstimator, kind: HeadKind, *, width: int, classes: int) -> None:
+    """Check the shapes and indices that scikit-learn's compiled code relies on."""
     estimator, present = part.scorer.estimator, part.present
-    expected = {name.rpartition(".")[2] for name, loader in _OWN[kind] if loader == "ObjectNode"}
+    expected = {name.rpartition(".")[2] for name, loader in _ALLOWED[kind] if loader == "ObjectNode"}
     sound = type(estimator).__name__ in expected and part.mean.shape == part.scale.shape == (width,)
     sound = sound and present.ndim == 1 and len(set(present.tolist())) == len(present) >= 2
     sound = sound and present.min() >= 0 and present.max() < classes
     sound = sound and np.array_equal(estimator.classes_, np.arange(len(present)))
-    sound = sound and estimator.n_features_in_ == width and _sound_inside(estimator, kind, width, len(present))
+    sound = sound and estimator.n_features_in_ == width and _arrays_fit(estimator, kind, width, len(present))
     if not sound:
         raise ModelError(f"The stored {kind} head contradicts itself: its arrays do not fit together. Fit it again.")
 
 
-def _sound_inside(estimator: Any, kind: HeadKind, width: int, classes: int) -> bool:
+def _arrays_fit(estimator: Any, kind: HeadKind, width: int, classes: int) -> bool:
     match kind:
         case "svm":
             vectors = len(estimator.support_vectors_)
@@ -220,13 +217,13 @@ def _sound_inside(estimator: Any, kind: HeadKind, width: int, classes: int) -> b
         case "random_forest":
             trees = [tree.tree_ for tree in estimator.estimators_]
             return all(
-                tree.n_features == width and _goes_down(tree.children_left, tree.children_right, tree.feature, width)
+                tree.n_features == width and _is_tree(tree.children_left, tree.children_right, tree.feature, width)
                 for tree in trees
             )
         case _:
             parts = [tree.nodes for group in estimator._predictors for tree in group]
             return all(
-                _goes_down(
+                _is_tree(
                     np.where(nodes["is_leaf"], -1, nodes["left"].astype(np.int64)),
                     np.where(nodes["is_leaf"], -1, nodes["right"].astype(np.int64)),
                     nodes["feature_idx"].astype(np.int64),
@@ -237,11 +234,11 @@ def _sound_inside(estimator: Any, kind: HeadKind, width: int, classes: int) -> b
             )
 
 
-def _goes_down(left: Any, right: Any, feature: Any, width: int) -> bool:
-    """Return whether each inner node's children come after it and exist, so that every walk ends, on known features."""
+def _is_tree(left: Any, right: Any, feature: Any, width: int) -> bool:
+    """Return whether every node's children exist and come after it, so that each path ends, and features are known."""
     inner = left >= 0
-    here = np.arange(len(left))
-    ends = np.array_equal(inner, right >= 0)
+    node = np.flatnonzero(inner)
+    valid = np.array_equal(inner, right >= 0)
     for child in (left, right):
-        ends = ends and bool((child[inner] > here[inner]).all() and (child[inner] < len(left)).all())
-    return bool(len(left) and ends and (feature[inner] >= 0).all() and (feature[inner] < width).all())
+        valid = valid and bool((child[inner] > node).all() and (child[inner] < len(left)).all())
+    return bool(len(left) and valid and (feature[inner] >= 0).all() and (feature[inner] < width).all())

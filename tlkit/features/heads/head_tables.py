@@ -1,10 +1,10 @@
-"""The tables of a `Head` and of a `HeadChoice`: the settings and the kinds that were tried, and what was chosen."""
+"""The tables of a `Head` (its settings) and of a `HeadChoice` (its kinds of head)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.features.heads.head_kinds import FACTS, KINDS, QUICK_KINDS, setting_words
+from tlkit.features.heads.head_kinds import FACTS, KINDS, QUICK_KINDS, format_settings
 from tlkit.tables import Column, Table, counted
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def head_tables(head: Head) -> tuple[Table, ...]:
-    """Return the settings that were tried; the note says what was chosen."""
+    """Return the table of the settings that were tried; its note names the chosen one."""
     return (
         Table(
             name="settings",
@@ -23,15 +23,15 @@ def head_tables(head: Head) -> tuple[Table, ...]:
                 Column("accuracy", "accuracy", "number"),
                 Column("log_loss", "log loss", "number"),
             ),
-            rows=tuple((setting_words(trial.settings), trial.accuracy, trial.log_loss) for trial in head.trials),
+            rows=tuple((format_settings(trial.settings), trial.accuracy, trial.log_loss) for trial in head.trials),
             notes=(head_sentence(head),),
         ),
     )
 
 
 def head_sentence(head: Head) -> str:
-    """Return what was chosen and how it does out of fold."""
-    text = f"{head.kind} head ({FACTS[head.kind].words}): {setting_words(head.settings)}"
+    """Return the chosen setting and its out-of-fold accuracy as a sentence."""
+    text = f"{head.kind} head ({FACTS[head.kind].description}): {format_settings(head.settings)}"
     if head.trials:
         text += f", the best of {len(head.trials)} settings by cross-validation"
     if head.out_of_fold_accuracy:
@@ -40,7 +40,7 @@ def head_sentence(head: Head) -> str:
 
 
 def choice_tables(choice: HeadChoice) -> tuple[Table, ...]:
-    """Return the kinds that were compared; the note says what was chosen, and what the images cannot decide."""
+    """Return the table of the kinds that were compared; its note says which was chosen and why."""
     return (
         Table(
             name="heads",
@@ -58,7 +58,7 @@ def choice_tables(choice: HeadChoice) -> tuple[Table, ...]:
                 (
                     one.kind,
                     one.kind == choice.head.kind,
-                    setting_words(one.trial.settings),
+                    format_settings(one.trial.settings),
                     one.accuracy,
                     one.trial.log_loss,
                     None if one.kind == choice.leader else one.behind,
@@ -72,16 +72,16 @@ def choice_tables(choice: HeadChoice) -> tuple[Table, ...]:
 
 
 def choice_sentence(choice: HeadChoice) -> str:
-    """Return what was chosen, by how much, and what the images cannot decide."""
+    """Return which kind was chosen, and the kinds that are not distinguishable from the leader, as sentences."""
     chosen = next(one for one in choice.candidates if one.kind == choice.head.kind)
     alike = [one.kind for one in choice.candidates if not one.distinguishable and one.kind != choice.head.kind]
     worse = [one for one in choice.candidates if one.distinguishable]
-    text = f"head: auto chose {choice.head.kind} ({setting_words(choice.head.settings)}), "
+    text = f"head: auto chose {choice.head.kind} ({format_settings(choice.head.settings)}), "
     text += f"out-of-fold accuracy {chosen.accuracy.format()} on {counted(choice.head.n, 'image')}."
     if choice.head.kind != choice.leader:
         text += (
-            f" {choice.leader} is ahead by {chosen.behind.format()}, which is not distinguishable from nothing: the "
-            "simpler head wins."
+            f" {choice.leader} is ahead by {chosen.behind.format()}, which is not distinguishable from 0: the "
+            "simpler head is chosen."
         )
     others = [kind for kind in alike if kind != choice.leader]
     if others:
@@ -89,13 +89,7 @@ def choice_sentence(choice: HeadChoice) -> str:
         text += f" Not distinguishable from {choice.leader}{either}: {', '.join(others)}."
     if worse:
         text += " Behind it: " + ", ".join(f"{one.kind} by {one.behind.format()}" for one in worse) + "."
-    return f"{text} {_not_tried(choice)}".rstrip()
-
-
-def _not_tried(choice: HeadChoice) -> str:
-    """Return which kinds were left out for their time; "" where they were tried."""
     tried = [one.kind for one in choice.candidates]
-    slow = [kind for kind in KINDS if kind not in QUICK_KINDS and kind not in tried]
-    if not slow:
-        return ""
-    return f"Not tried, for their time: {', '.join(slow)}; name one as strategy.head to have it."
+    if slow := [kind for kind in KINDS if kind not in QUICK_KINDS and kind not in tried]:
+        text += f" Not tried, because they are slow: {', '.join(slow)}; name one as strategy.head to use it."
+    return text

@@ -1,8 +1,8 @@
-"""Linear heads on standardised features: whole paths of settings at little more than the cost of one.
+"""Linear heads on standardized features: logistic regression, linear SVM, ridge and LDA, each for a grid of settings.
 
-Ridge regression and LDA differ from setting to setting by a diagonal alone, once the features are rotated to their
-principal axes: one decomposition serves them all. Logistic regression and the linear SVM are solved by L-BFGS, each
-setting starting where the last one ended.
+Ridge regression and LDA differ between settings by a diagonal only, once the features are rotated to their principal
+axes: one decomposition serves all settings. Logistic regression and the linear SVM are solved by L-BFGS with warm
+starts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tlkit.features.heads.head_kinds import HeadKind, Settings
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-NO_VARIANCE = 1e-12  # of standardised features
+NO_VARIANCE = 1e-12  # of standardized features
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,13 @@ class LinearScores:
         return np.asarray(x @ self.coef.T + self.intercept, dtype=np.float64)
 
 
-def linear_path(
+def fit_linear_path(
     kind: HeadKind, x: Floats, y: Ints, grid: Sequence[Settings], *, weights: Floats, precise: bool = False
 ) -> Iterator[LinearScores]:
-    """Fit one linear head for each setting, in the order of the grid.
+    """Yield the fitted linear head of each setting, in the order of the grid.
 
-    Args:
-        kind: logistic, lda, ridge or linear_svm.
-        x: standardised features, shape (N, D).
-        y: codes 0…P-1, shape (N,), each of which occurs; P at least 2.
-        grid: what to fit.
-        weights: weight of each image, shape (N,); lda does not use it.
-        precise: go on until the solution is exact to about six digits, instead of the four that ranking needs.
+    `x` (N, D) is standardized, `y` (N,) holds the codes 0…P-1, each of which occurs, P at least 2; lda does not use the
+    `weights` (N,). `precise` iterates to about six digits, instead of the four that comparing settings needs.
     """
     match kind:
         case "logistic":
@@ -76,9 +71,9 @@ def _logistic(
     model = LogisticRegression(solver="lbfgs", tol=tolerance, max_iter=2000, warm_start=True)
     for setting in grid:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # after 2000 steps from a warm start: near enough
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 2000 steps from a warm start suffice
             model.set_params(C=setting["C"]).fit(x, y, sample_weight=weights)
-        yield both_sides(model.coef_, model.intercept_)
+        yield symmetric_scores(model.coef_, model.intercept_)
 
 
 def _squared_hinge(
@@ -87,13 +82,13 @@ def _squared_hinge(
     """Solve scikit-learn's LinearSVC, all classes at once: ½‖w‖² + C Σ wᵢ max(0, 1 − tᵢ(wᵀxᵢ + b))², t = ±1.
 
     As in liblinear (Fan et al. 2008, JMLR 9:1871, section 2) the intercept is the weight of a feature that is always 1,
-    and is penalised as such. Weights count for every image, as LinearSVC's sample_weight; its class_weight leaves the
+    and is penalized as such. Weights count for every image, as LinearSVC's sample_weight; its class_weight leaves the
     images of the other classes alone. liblinear takes one class after the other and 5 to 30 s where 1,600 images of
     1,280 features meet C of 0.01 and more; L-BFGS from a warm start takes a fraction of a second.
     """
     ones = np.hstack([x, np.ones((len(x), 1), dtype=x.dtype)])
     classes = int(y.max()) + 1
-    target = _signs(y, classes).astype(x.dtype)
+    target = _signed_targets(y, classes).astype(x.dtype)
     weight = np.zeros((target.shape[1], ones.shape[1]))
 
     def loss(flat: Floats, c: float) -> tuple[float, Floats]:
@@ -118,20 +113,20 @@ def _squared_hinge(
             },
         )
         weight = found.x.reshape(weight.shape)
-        yield both_sides(weight[:, :-1], weight[:, -1])
+        yield symmetric_scores(weight[:, :-1], weight[:, -1])
 
 
 def _ridge(x: Floats, y: Ints, grid: Sequence[Settings], weights: Floats) -> Iterator[LinearScores]:
     """scikit-learn's RidgeClassifier: least squares on ±1 targets, min Σ wᵢ(tᵢ − wᵀxᵢ − b)² + alpha ‖w‖²."""
-    target = _signs(y, int(y.max()) + 1)
+    target = _signed_targets(y, int(y.max()) + 1)
     share = weights / weights.sum()
     x_mean, t_mean = share @ x, share @ target
     root = np.sqrt(weights)[:, None]
-    axes, squares = _axes(root * (x - x_mean))
+    axes, squares = _principal_axes(root * (x - x_mean))
     along = axes.T @ (x - x_mean).T @ (weights[:, None] * (target - t_mean))  # (R, P)
     for setting in grid:
         coef = (axes @ (along / (squares + setting["alpha"])[:, None])).T
-        yield both_sides(coef, t_mean - coef @ x_mean)
+        yield symmetric_scores(coef, t_mean - coef @ x_mean)
 
 
 def _lda(x: Floats, y: Ints, grid: Sequence[Settings]) -> Iterator[LinearScores]:
@@ -144,12 +139,12 @@ def _lda(x: Floats, y: Ints, grid: Sequence[Settings]) -> Iterator[LinearScores]
     classes = int(y.max()) + 1
     counts = np.bincount(y, minlength=classes)
     means = np.stack([x[y == code].mean(axis=0) for code in range(classes)])
-    axes, squares = _axes(x - means[y])
+    axes, squares = _principal_axes(x - means[y])
     variances = squares / len(x)
     common = variances.sum() / x.shape[1]
-    if common < NO_VARIANCE:  # one image a class, or copies of it: all directions are alike
+    if common < NO_VARIANCE:  # one image a class, or copies of it: no direction varies
         common = 1.0
-    inside = means @ axes  # (P, R); what lies outside all axes has no variance but the shrunk one
+    inside = means @ axes  # (P, R); outside all axes the only variance is the shrinkage
     for setting in grid:
         s = setting["shrinkage"]
         floor = s * common
@@ -159,27 +154,27 @@ def _lda(x: Floats, y: Ints, grid: Sequence[Settings]) -> Iterator[LinearScores]
         yield LinearScores(coef, intercept)
 
 
-def both_sides(coef: Floats, intercept: Floats) -> LinearScores:
-    """Return scores for each class; one row of z for two classes becomes ±z/2."""
+def symmetric_scores(coef: Floats, intercept: Floats) -> LinearScores:
+    """Return scores for each class; the single row z of two classes becomes ±z/2."""
     if len(coef) == 1:
         coef, intercept = np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
     return LinearScores(np.asarray(coef, dtype=np.float64), np.asarray(intercept, dtype=np.float64))
 
 
-def _signs(y: Ints, classes: int) -> Floats:
+def _signed_targets(y: Ints, classes: int) -> Floats:
     """Return ±1 targets: (N, P), or (N, 1) for two classes."""
     if classes == 2:
         return np.where(y == 1, 1.0, -1.0)[:, None]
     return np.where(y[:, None] == np.arange(classes), 1.0, -1.0)
 
 
-def _axes(centred: Floats) -> tuple[Floats, Floats]:
+def _principal_axes(centered: Floats) -> tuple[Floats, Floats]:
     """Return the principal axes (D, R) and the sums of squares along them (R,), by the smaller Gram matrix."""
-    n, width = centred.shape
+    n, width = centered.shape
     if width <= n:
-        squares, axes = np.linalg.eigh(centred.T @ centred)
+        squares, axes = np.linalg.eigh(centered.T @ centered)
         return axes, np.maximum(squares, 0.0)
-    squares, left = np.linalg.eigh(centred @ centred.T)
+    squares, left = np.linalg.eigh(centered @ centered.T)
     kept = squares > squares[-1] * 1e-10 if len(squares) else np.zeros(0, dtype=bool)
     squares, left = squares[kept], left[:, kept]
-    return centred.T @ left / np.sqrt(squares), squares
+    return centered.T @ left / np.sqrt(squares), squares

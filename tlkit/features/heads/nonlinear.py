@@ -1,4 +1,4 @@
-"""Heads that are not linear: nearest neighbors, the kernel SVM and ensembles of trees. scikit-learn does the work."""
+"""Nonlinear heads by scikit-learn: nearest neighbors, kernel SVM, random forest and gradient boosting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FEATURES_PER_SPLIT = 0.1  # of gradient boosting: a tenth of 1,280 features cost
 
 @dataclass(frozen=True)
 class EstimatorScores:
-    """Scores of a fitted scikit-learn estimator on standardised features.
+    """Scores of a fitted scikit-learn estimator on standardized features.
 
     Attributes:
         kind: which kind of head it is.
@@ -32,28 +32,22 @@ class EstimatorScores:
     estimator: Any
 
     def scores(self, x: npt.NDArray[np.floating]) -> Floats:
-        """Return scores of shape (N, P): logits, or the logarithm of shares of votes, in which no class has none."""
+        """Return scores of shape (N, P): logits, or the logarithm of smoothed shares of votes."""
         match self.kind:
             case "svm" | "gradient_boosting":
-                return two_columns(self.estimator.decision_function(x))
+                return symmetric_decision(self.estimator.decision_function(x))
             case "knn":
-                return log_shares(self.estimator.predict_proba(x), self.estimator.n_neighbors)
+                return log_vote_shares(self.estimator.predict_proba(x), self.estimator.n_neighbors)
             case _:
-                return log_shares(self.estimator.predict_proba(x), self.estimator.n_estimators)
+                return log_vote_shares(self.estimator.predict_proba(x), self.estimator.n_estimators)
 
 
 def fit_estimator(
     kind: HeadKind, x: Floats, y: Ints, setting: Settings, *, weights: Floats, seed: int
 ) -> EstimatorScores:
-    """Fit one head that is not linear.
+    """Return the fitted estimator of a nonlinear head.
 
-    Args:
-        kind: knn, svm, random_forest or gradient_boosting.
-        x: standardised features, shape (N, D).
-        y: codes 0…P-1, shape (N,); P at least 2.
-        setting: hyper-parameters.
-        weights: weight of each image, shape (N,); knn does not use it.
-        seed: of what is random in trees.
+    `x` (N, D) is standardized, `y` (N,) holds the codes 0…P-1, P at least 2. knn does not use the `weights` (N,).
     """
     match kind:
         case "knn":
@@ -88,19 +82,12 @@ def fit_estimator(
             raise AssertionError(f"{kind} is linear")
 
 
-def scores_on(
+def fit_and_score_estimators(
     kind: HeadKind, x: Floats, y: Ints, x_new: Floats, grid: Sequence[Settings], *, weights: Floats, seed: int
 ) -> Iterator[Floats]:
-    """Fit one head for each setting and yield its scores (M, P) of other images; what settings share is done once.
+    """Yield, for each setting, the scores (M, P) of other images; settings share distances and kernels.
 
-    Args:
-        kind: of the head.
-        x: standardised features, shape (N, D).
-        y: class codes, shape (N,), in 0…P-1, each of them present.
-        x_new: standardised features of the other images, shape (M, D).
-        grid: the settings.
-        weights: of the images, shape (N,).
-        seed: of what is random in trees.
+    Arguments as in `fit_estimator`; `x_new` (M, D) is standardized.
     """
     if kind == "knn":
         yield from _knn_scores(x, y, x_new, grid)
@@ -111,20 +98,20 @@ def scores_on(
             yield fit_estimator(kind, x, y, setting, weights=weights, seed=seed).scores(x_new)
 
 
-def two_columns(decision: Floats) -> Floats:
-    """Return a decision of shape (N, P); one of shape (N,), for two classes, becomes ±z/2."""
+def symmetric_decision(decision: Floats) -> Floats:
+    """Return decision values of shape (N, P); those of two classes, shape (N,), become ±z/2."""
     values = np.asarray(decision, dtype=np.float64)
     return np.stack([-values, values], axis=1) / 2 if values.ndim == 1 else values
 
 
-def log_shares(shares: Floats, votes: int) -> Floats:
-    """Return the logarithm of shares of votes (N, P), with one vote more that is spread over all classes."""
+def log_vote_shares(shares: Floats, votes: int) -> Floats:
+    """Return the logarithm of shares of votes (N, P), smoothed by one more vote that is spread over all classes."""
     classes = shares.shape[1]
     return np.asarray(np.log((shares * votes + 1.0 / classes) / (votes + 1.0)), dtype=np.float64)
 
 
 def _gamma(x: Floats, setting: Settings) -> float:
-    """Return the kernel's gamma: a factor times 1/(D · variance), scikit-learn's `scale`."""
+    """Return the kernel's gamma: a factor times 1/(D · variance), scikit-learn's `gamma="scale"`."""
     factor = float(setting["gamma_factor"])
     return factor / (int(x.shape[1]) * max(float(x.var()), 1e-12))
 
@@ -137,7 +124,7 @@ def _knn_scores(x: Floats, y: Ints, x_new: Floats, grid: Sequence[Settings]) -> 
     labels = y[nearest.kneighbors(x_new, return_distance=False)]  # (M, K), the nearest first
     for count in counts:
         votes = (labels[:, :count, None] == np.arange(int(y.max()) + 1)).sum(axis=1)
-        yield log_shares(votes / count, count)
+        yield log_vote_shares(votes / count, count)
 
 
 def _svm_scores(x: Floats, y: Ints, x_new: Floats, grid: Sequence[Settings], weights: Floats) -> Iterator[Floats]:
@@ -151,4 +138,4 @@ def _svm_scores(x: Floats, y: Ints, x_new: Floats, grid: Sequence[Settings], wei
         if gamma not in kernels:
             kernels[gamma] = np.exp(-gamma * own), np.exp(-gamma * other)
         model = SVC(C=setting["C"], kernel="precomputed").fit(kernels[gamma][0], y, sample_weight=weights)
-        yield two_columns(model.decision_function(kernels[gamma][1]))
+        yield symmetric_decision(model.decision_function(kernels[gamma][1]))

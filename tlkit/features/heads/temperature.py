@@ -1,4 +1,4 @@
-"""From scores to probabilities: one temperature, fitted on images that the scores were not learnt from."""
+"""Temperature scaling: calibrated probabilities from out-of-fold scores."""
 
 from __future__ import annotations
 
@@ -21,15 +21,12 @@ def fit_temperature(scores: Floats, y: Ints, *, weights: Floats | None = None) -
 
     Temperature scaling: Guo, Pleiss, Sun & Weinberger (2017), On Calibration of Modern Neural Networks, ICML, section
     4.2. It never changes which class is the most probable. The log loss is convex in 1/T. Where all images are right it
-    would fall for ever as T falls, so the targets are smoothed as if one of n + 2 images were doubtful: (n + 1)/(n + 2)
-    for the label and the rest spread over the other classes (Platt 1999, Probabilistic Outputs for Support Vector
+    has no minimum, so the targets are smoothed as if one of n + 2 images were doubtful: (n + 1)/(n + 2) for the label
+    and the remainder spread over the other classes (Platt 1999, Probabilistic Outputs for Support Vector
     Machines, section 2.2, for all images together).
 
-    Args:
-        scores: out-of-fold scores, shape (N, C); -inf = the class was absent where the scores were learnt. Images whose
-            own class was absent say nothing about T and are left out.
-        y: codes 0…C-1, shape (N,).
-        weights: weight of each image, shape (N,); default: all 1.
+    `scores` (N, C) are out of fold; -inf = the class was absent from the training part, and images of such a class are
+    left out. `y` (N,) holds codes, `weights` (N,) default to 1.
 
     Returns:
         T in [1e-4, 1e4]; 1 where no image is left.
@@ -51,9 +48,8 @@ def fit_temperature(scores: Floats, y: Ints, *, weights: Floats | None = None) -
         logs = log_softmax(np.where(present, safe / math.exp(log_temperature), -np.inf), axis=1)
         return -float(share @ (targets * np.where(present, logs, 0.0)).sum(axis=1))
 
-    found = minimize_scalar(
-        loss, bounds=(math.log(COLDEST), math.log(HOTTEST)), method="bounded", options={"xatol": 1e-4}
-    )
+    bounds = math.log(COLDEST), math.log(HOTTEST)
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4})
     return float(math.exp(found.x))
 
 

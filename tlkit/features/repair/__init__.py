@@ -1,5 +1,11 @@
-"""Heads that serve the worst group better, refitted on cached features. Never torch."""
+"""Repair of a head for the worst group: reweighting, group DRO, deep feature reweighting, offsets. Never torch."""
 
-from tlkit.features.repair.repair_candidates import METHODS, Candidate, Method, Part, fit_candidates
+from tlkit.features.repair.repair_candidates import (
+    REPAIR_METHODS,
+    GroupedFeatures,
+    RepairCandidate,
+    RepairMethod,
+    fit_candidates,
+)
 
-__all__ = ["METHODS", "Candidate", "Method", "Part", "fit_candidates"]
+__all__ = ["REPAIR_METHODS", "GroupedFeatures", "RepairCandidate", "RepairMethod", "fit_candidates"]

@@ -1,4 +1,4 @@
-"""What can be had without another head: a bias a class, a bias a class and group, a temperature a group."""
+"""Logit offsets by class, or by class and group, and temperatures by group, for a head that is not refitted."""
 
 from __future__ import annotations
 
@@ -14,20 +14,14 @@ Ints = npt.NDArray[np.int64]
 
 
 def class_offsets(scores: Floats, y: Ints, weights: Floats) -> Floats:
-    """Return what to add to the scores of each class: thresholds by class, the same for every image.
+    """Return logit offsets by class, shape (C,), mean 0, which act as thresholds by class.
 
-    The offsets b minimise the weighted mean log loss of softmax(s + b) with a penalty of ½ ‖b‖² / N, a normal prior of
-    variance 1, without which a class that is always right would drift. With weights by group they shift the decision
-    towards the classes and groups that are outvoted: logit adjustment, fitted in place of assumed (Menon et al. 2021,
-    ICLR, section 4.1).
+    The offsets b minimize the weighted mean log loss of softmax(s + b) with a penalty of ½ ‖b‖² / N, a normal prior of
+    variance 1, without which the offset of a class that is always right has no limit. With weights by group they shift
+    the decision towards rare classes and groups: logit adjustment, fitted instead of computed from class frequencies
+    (Menon et al. 2021, ICLR, section 4.1).
 
-    Args:
-        scores: shape (N, C), on images that the head did not learn from.
-        y: class codes, shape (N,).
-        weights: of the images, shape (N,).
-
-    Returns:
-        Shape (C,), mean 0.
+    `scores` (N, C) are of images that the head was not fitted on; `y` (N,) holds class codes; `weights` (N,).
     """
     share, rows = weights / weights.sum(), np.arange(len(y))
 
@@ -42,19 +36,12 @@ def class_offsets(scores: Floats, y: Ints, weights: Floats) -> Floats:
 
 
 def group_offsets(scores: Floats, y: Ints, attribute: Ints, values: int) -> Floats:
-    """Return what to add to the scores of each class for each value of the attribute, which prediction then needs.
+    """Return logit offsets by value of the attribute and class, shape (values, C); prediction needs the attribute.
 
     Thresholds by group: Hardt, Price & Srebro (2016), Equality of opportunity in supervised learning, NeurIPS, section
-    4.2, by `class_offsets` within each value, classes counting the same.
+    4.2, by `class_offsets` within each value, with classes balanced.
 
-    Args:
-        scores: shape (N, C).
-        y: class codes, shape (N,).
-        attribute: codes of the attribute's values, shape (N,).
-        values: how many values there are; one without images gets no offsets.
-
-    Returns:
-        Shape (values, C).
+    `attribute` (N,) holds codes below `values`; the offsets of a value without images are 0.
     """
     found = np.zeros((values, scores.shape[1]))
     for code in np.unique(attribute):
@@ -65,16 +52,11 @@ def group_offsets(scores: Floats, y: Ints, attribute: Ints, values: int) -> Floa
 
 
 def group_temperatures(scores: Floats, y: Ints, attribute: Ints, values: int) -> Floats:
-    """Return a temperature for each value of the attribute, which prediction then needs; no decision changes.
+    """Return a temperature for each value of the attribute, shape (values,); no decision changes.
 
-    Args:
-        scores: shape (N, C).
-        y: class codes, shape (N,).
-        attribute: codes of the attribute's values, shape (N,).
-        values: how many values there are; one without images has temperature 1.
+    Above 1 = the head was overconfident there. Prediction needs the attribute.
 
-    Returns:
-        Shape (values,); above 1 = the head was too sure there.
+    `attribute` (N,) holds codes below `values`; the temperature of a value without images is 1.
     """
     found = np.ones(values)
     for code in np.unique(attribute):

@@ -1,4 +1,4 @@
-"""Weighted softmax regression on standardised features: with an L2 or an L1 penalty, and for the worst group."""
+"""Weighted softmax regression (multinomial logistic regression) with an L2 or an L1 penalty, and group DRO."""
 
 from __future__ import annotations
 
@@ -19,21 +19,15 @@ DRO_ROUNDS = 20
 DRO_STEP = 0.5
 
 
-def l2_head(
+def fit_l2_softmax(
     x: Matrix, y: Ints, weights: Floats, *, classes: int, c: float, start: LinearScores | None = None, steps: int = 300
 ) -> LinearScores:
-    """Minimise ½ ‖W‖² + C Σ wᵢ lossᵢ: scikit-learn's logistic regression with sample weights.
+    """Return the head that minimizes ½ ‖W‖² + C Σ wᵢ lossᵢ, as scikit-learn's LogisticRegression with sample weights.
 
-    For two classes scikit-learn has one row of weights z in place of ±z/2, which makes its penalty ‖W‖²; so here.
+    For two classes scikit-learn has one row of weights z instead of ±z/2, which makes its penalty ‖W‖²; so has this.
 
-    Args:
-        x: standardised features, shape (N, D).
-        y: class codes, shape (N,).
-        weights: of the images, shape (N,).
-        classes: how many there are; one without an image gets a bias of -1e4.
-        c: C, the inverse strength of the penalty.
-        start: where to begin.
-        steps: most iterations of L-BFGS.
+    `x` (N, D) is standardized; `y` (N,) holds codes below `classes`; a class without images gets a bias of -1e4.
+    `start` is a warm start, `steps` the most iterations of L-BFGS.
     """
     present, codes = np.unique(y, return_inverse=True)
     ridge = 2.0 if len(present) == 2 else 1.0
@@ -50,22 +44,17 @@ def l2_head(
 
     options = {"maxiter": steps, "gtol": 1e-5 * c * float(weights.sum()), "ftol": 1e-10}
     found = minimize(loss, begin.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(shape)
-    return _spread(found, present, classes)
+    return _with_absent_classes(found, present, classes)
 
 
-def l1_head(x: Matrix, y: Ints, weights: Floats, *, classes: int, c: float) -> LinearScores:
-    """Minimise ‖W‖₁ + C Σ wᵢ lossᵢ, biases free, by accelerated proximal steps.
+def fit_l1_softmax(x: Matrix, y: Ints, weights: Floats, *, classes: int, c: float) -> LinearScores:
+    """Return the head that minimizes ‖W‖₁ + C Σ wᵢ lossᵢ, biases not penalized, by accelerated proximal gradient.
 
     FISTA with restarts: Beck & Teboulle (2009), SIAM J. Imaging Sciences 2:183, section 4; O'Donoghue & Candès (2015),
     Foundations of Computational Mathematics 15:715, section 3.2 (gradient scheme). The step is one over
     C/2 · λmax(XᵀWX): Böhning (1992), Annals of the Institute of Statistical Mathematics 44:197.
 
-    Args:
-        x: standardised features, shape (N, D).
-        y: class codes, shape (N,).
-        weights: of the images, shape (N,).
-        classes: how many there are; one without an image gets a bias of -1e4.
-        c: C, the inverse strength of the penalty.
+    Arguments as in `fit_l2_softmax`.
     """
     present, codes = np.unique(y, return_inverse=True)
     params = np.zeros((len(present), x.shape[1] + 1))
@@ -83,48 +72,41 @@ def l1_head(x: Matrix, y: Ints, weights: Floats, *, classes: int, c: float) -> L
         params, momentum = moved, following
         if small:
             break
-    return _spread(params, present, classes)
+    return _with_absent_classes(params, present, classes)
 
 
-def dro_head(
+def fit_group_dro(
     x: Matrix, y: Ints, group: Ints, *, classes: int, c: float, rounds: int = DRO_ROUNDS, step: float = DRO_STEP
 ) -> LinearScores:
-    """Fit the head whose worst group's mean loss is smallest: group DRO, with weights by exponentiated gradient.
+    """Return the head with the smallest mean loss of the worst group: group DRO by exponentiated gradient.
 
     Sagawa, Koh, Hashimoto & Liang (2020), Distributionally robust neural networks for group shifts, ICLR, algorithm 1:
-    q_g grows by exp(η · loss_g). A head is small enough to be solved for the weights of each round in place of one
-    stochastic step; the mean over the rounds' heads then approaches the minimax (Freund & Schapire 1999, Games and
-    Economic Behavior 29:79, section 2). With one group it is the head without weights.
+    q_g grows by exp(η · loss_g). A head is small enough to be fitted to the weights of each round, instead of one
+    stochastic step a round; the mean over the rounds' heads then approaches the minimax (Freund & Schapire 1999, Games
+    and Economic Behavior 29:79, section 2). With one group it is the head without weights.
 
-    Args:
-        x: standardised features, shape (N, D).
-        y: class codes, shape (N,).
-        group: code of each image's group, shape (N,).
-        classes: how many there are.
-        c: inverse strength of the L2 penalty, as in `l2_head`.
-        rounds: how often the weights of the groups move.
-        step: η, for losses relative to the largest of the first round.
+    Arguments as in `fit_l2_softmax`; `group` (N,) holds group codes. `step` is η, for losses relative to the largest of
+    the first round.
     """
     _, codes = np.unique(group, return_inverse=True)
     counts = np.bincount(codes)
+    if len(counts) == 1:
+        return fit_l2_softmax(x, y, np.ones(len(y)), classes=classes, c=c)
     share = np.full(len(counts), 1.0 / len(counts))
     found: list[LinearScores] = []
     largest = 0.0
-    for _ in range(rounds if len(counts) > 1 else 1):
+    for _ in range(rounds):
         weights = len(y) * share[codes] / counts[codes]
-        found.append(l2_head(x, y, weights, classes=classes, c=c, start=found[-1] if found else None, steps=60))
+        found.append(fit_l2_softmax(x, y, weights, classes=classes, c=c, start=found[-1] if found else None, steps=60))
         losses = np.bincount(codes, _image_losses(found[-1], x, y)) / counts
         largest = largest or max(float(losses.max()), 1e-12)
         share = share * np.exp(step * losses / largest)
         share = share / share.sum()
-    if len(counts) == 1:
-        return l2_head(x, y, np.ones(len(y)), classes=classes, c=c)
-    kept = found[len(found) // 2 :]  # the first rounds still move
-    return mean_head(kept)
+    return average_heads(found[len(found) // 2 :])  # the first rounds have not converged
 
 
-def mean_head(heads: list[LinearScores]) -> LinearScores:
-    """Return the head with the mean weights and biases of several."""
+def average_heads(heads: list[LinearScores]) -> LinearScores:
+    """Return the mean of weights and of biases."""
     return LinearScores(np.mean([one.coef for one in heads], axis=0), np.mean([one.intercept for one in heads], axis=0))
 
 
@@ -158,7 +140,7 @@ def _largest_square(x: Matrix, weights: Floats) -> float:
     return 1.1 * length
 
 
-def _spread(params: Floats, present: Ints, classes: int) -> LinearScores:
+def _with_absent_classes(params: Floats, present: Ints, classes: int) -> LinearScores:
     coef, intercept = np.zeros((classes, params.shape[1] - 1)), np.full(classes, ABSENT_BIAS)
     coef[present] = params[:, :-1] - params[:, :-1].mean(axis=0)
     intercept[present] = params[:, -1] - params[:, -1].mean()

@@ -1,4 +1,4 @@
-"""Questions to a run answered from cached features: what more images would bring, and out-of-fold predictions."""
+"""Learning curve and out-of-fold predictions of a run's training images, from cached features."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def learning_curve(
     cache: FeatureCache | None = None,
     progress: Progress | None = None,
 ) -> LearningCurve:
-    """Measure how accuracy grows with the number of training images, by the backbone of a run's stored model.
+    """Return the learning curve of a head on a run's training images, by the backbone of its stored model.
 
-    The run's training images are learnt from and predicted in folds; its val and test images take no part. A backbone
-    that was fine-tuned has seen them all, and its curve flatters: give a run with a frozen one.
+    Training images are predicted out of fold; val and test images are not used. The curve of a fine-tuned backbone,
+    which has seen all training images, is too optimistic: use a run with a frozen one.
 
     Args:
         run: a run or its directory.
         head: kind of the head that learns from the features.
-        sizes: images per class, at least 2 each; default: 8 sizes up to what there is.
+        sizes: images per class, at least 2 each; default: 8 sizes up to all images.
         folds: how many.
-        repeats: how many times to deal folds and subsets anew.
+        repeats: repeats of the cross-validation, each with other folds and subsets.
         cache: where features are kept; default: `FeatureCache()`.
         progress: called with (images done, images in all) for those that are not in the cache.
 
@@ -46,7 +46,7 @@ def learning_curve(
         TlkitError: there is no such run, it has no stored model, or its images are too few.
     """
     run = run if isinstance(run, Run) else open_run(run)
-    features, samples, groups = read_features(run, ("train",), cache=cache, progress=progress)
+    features, samples, groups = load_run_features(run, ("train",), cache=cache, progress=progress)
     return curve_of_features(
         features.x,
         samples.targets,
@@ -72,13 +72,13 @@ def out_of_fold(
     cache: FeatureCache | None = None,
     progress: Progress | None = None,
 ) -> OutOfFold:
-    """Predict each of a run's training images by a head that has not learnt from it: the raw material of a label audit.
+    """Return out-of-fold predictions of a run's training images, by a head on the features of its stored model.
 
     Args:
-        run: a run or its directory; with a frozen backbone, since a fine-tuned one has learnt from all of them.
+        run: a run or its directory; with a frozen backbone, since a fine-tuned one has seen all training images.
         head: kind of the head.
         folds: how many.
-        repeats: how many times to deal the folds anew; probabilities are averaged.
+        repeats: repeats of the cross-validation; probabilities are averaged.
         cache: where features are kept; default: `FeatureCache()`.
         progress: called with (images done, images in all) for those that are not in the cache.
 
@@ -86,7 +86,7 @@ def out_of_fold(
         TlkitError: there is no such run, it has no stored model, or its images are too few.
     """
     run = run if isinstance(run, Run) else open_run(run)
-    features, samples, groups = read_features(run, ("train",), cache=cache, progress=progress)
+    features, samples, groups = load_run_features(run, ("train",), cache=cache, progress=progress)
     return out_of_fold_of_features(
         features.x,
         samples.targets,
@@ -102,14 +102,14 @@ def out_of_fold(
     )
 
 
-def read_features(
+def load_run_features(
     run: Run, splits: Sequence[str], *, cache: FeatureCache | None = None, progress: Progress | None = None
 ) -> tuple[Features, Samples, list[str] | None]:
-    """Return features and samples of some splits' readable images, row for row, and what folds must not tear apart."""
+    """Return features and samples of the readable images of splits, row for row, and the group of each, or None."""
     features = embed_run(run, splits=splits, cache=cache, progress=progress)
     samples = run.samples
-    wanted = samples.table["split"].isin(list(splits)) & samples.table["path"].isin(features.path.tolist())
-    table = samples.table[wanted].reset_index(drop=True)
+    kept = samples.table["split"].isin(list(splits)) & samples.table["path"].isin(features.path.tolist())
+    table = samples.table[kept].reset_index(drop=True)
     samples = Samples(samples.root, samples.classes, table)
     column = run.recipe.data.group_by
     groups = None if column is None else table[column].fillna("").tolist()

@@ -1,4 +1,4 @@
-"""A run's images, asked again: the learning curve and out-of-fold predictions, in Python and on the command line."""
+"""Learning curve and out-of-fold predictions of a run, in Python and on the command line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tlkit
-from tlkit.analysis.run_probes import learning_curve, out_of_fold
+from tlkit.analysis.run_analyses import learning_curve, out_of_fold
 from tlkit.cli.features import app
 
 RECIPE = """\
@@ -29,7 +29,7 @@ def run(tmp_path, image_folder, monkeypatch):
 
 
 @pytest.mark.slow
-def test_training_images_are_asked_and_no_others(run, tmp_path):
+def test_only_training_images_are_used(run, tmp_path):
     found = out_of_fold(run, head="ridge", repeats=2)
     assert sorted(found.predictions.path) == sorted(run.samples.split("train").paths)
     assert found.proba.shape == (2, 36, 2)
