@@ -17,9 +17,9 @@ from scipy.special import expit
 from tlkit.stats.association import adjusted_gap, clustered_gap, clustered_v, cramers_v
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mean_estimate, mean_of_rates
-from tlkit.stats.ordered_trend import clustered_rates, ordered_rates
+from tlkit.stats.ordered_trend import clustered_ordered_rates, ordered_rates
 from tlkit.stats.ranking import auroc, clustered_area
-from tlkit.stats.strata import clustered_odds, clustered_split, pooled_odds, split_gap
+from tlkit.stats.strata import clustered_mantel_haenszel, clustered_kitagawa_split, mantel_haenszel, kitagawa_split
 
 IMAGES = 15  # of a cluster, on average
 CLASSES = 3
@@ -73,14 +73,17 @@ def of_two_groups(unit, side, kind, _sure, _score, right):
     cell = side * CLASSES + kind
     n = np.bincount(cell, minlength=2 * CLASSES).reshape(2, CLASSES)
     k = np.bincount(cell, weights=right, minlength=2 * CLASSES).reshape(2, CLASSES).astype(int)
-    ours = clustered_split(right, units, side=side, kind=kind, kinds=CLASSES)
-    plain = split_gap(k, n, rng=np.random.default_rng(0), replicates=200)
+    ours = clustered_kitagawa_split(right, units, side=side, kind=kind, kinds=CLASSES)
+    plain = kitagawa_split(k, n, rng=np.random.default_rng(0), replicates=200)
     others = np.eye(CLASSES)[:, 1:]
     filled = n.ravel() > 0
     return {
         "class mix": (ours.mix, plain.mix),
         "rate": (ours.rate, plain.rate),
-        "pooled odds": (clustered_odds(right, units, side=side, stratum=kind).pooled, pooled_odds(k, n).pooled),
+        "pooled odds": (
+            clustered_mantel_haenszel(right, units, side=side, stratum=kind).pooled,
+            mantel_haenszel(k, n).pooled,
+        ),
         "adjusted gap": (
             clustered_gap(right, units, member=side == 0, others=others, pattern=kind),
             adjusted_gap(
@@ -143,7 +146,7 @@ def alarms(runs):
                     place = (unit if layout == "apart" else generator.integers(0, 4, len(unit))) % 4
                     two = np.where(generator.random(len(unit)) < 0.5, generator.integers(0, 3, clusters)[unit], 0)
                     ours, plain = (
-                        clustered_rates(right, place, 4, units),
+                        clustered_ordered_rates(right, place, 4, units),
                         ordered_rates(np.bincount(place, weights=right, minlength=4), np.bincount(place, minlength=4)),
                     )
                     table = np.bincount(place * 3 + two, minlength=12).reshape(4, 3)

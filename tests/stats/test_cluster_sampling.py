@@ -10,15 +10,15 @@ from scipy.stats import norm
 from statsmodels.stats.contingency_tables import StratifiedTable
 
 from tlkit.stats.association import adjusted_gap, clustered_gap, clustered_v, cramers_v
-from tlkit.stats.calibration import calibration_effect, calibration_error, null_calibration_error
+from tlkit.stats.calibration import calibration_design_effect, calibration_error, null_calibration_error
 from tlkit.stats.cluster_sampling import Units, combined_df, jackknife
 from tlkit.stats.dependent_samples import cluster_moments
-from tlkit.stats.hypothesis_tests import omnibus, trend
+from tlkit.stats.hypothesis_tests import cochran_armitage, omnibus
 from tlkit.stats.intervals import newcombe
 from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mean_estimate, mean_of_rates
-from tlkit.stats.ordered_trend import clustered_rates, ordered_rates
+from tlkit.stats.ordered_trend import clustered_ordered_rates, ordered_rates
 from tlkit.stats.ranking import aurc, auroc, clustered_area
-from tlkit.stats.strata import clustered_odds, clustered_split, pooled_odds, split_gap
+from tlkit.stats.strata import clustered_kitagawa_split, clustered_mantel_haenszel, kitagawa_split, mantel_haenszel
 
 
 def units_of(unit, weight=None):
@@ -180,12 +180,12 @@ def test_copies_of_images_in_clusters_raise_what_calibration_shows_by_chance():
     sure = generator.uniform(0.5, 1, 300)
     right = generator.random(300) < sure
     copies = np.repeat(np.arange(300), 4)
-    effect = calibration_effect(sure[copies], right[copies], units_of(copies))
+    effect = calibration_design_effect(sure[copies], right[copies], units_of(copies))
     assert effect == pytest.approx(4, rel=0.04)  # clusters − 1 for images − 1 in each bin
     expected = null_calibration_error(sure[copies], effect=effect)
     assert expected == pytest.approx(null_calibration_error(sure), rel=0.03)
-    assert calibration_effect(sure, right, alone(300)) == pytest.approx(1, abs=0.01)
-    assert calibration_effect(sure, right, units_of([1] * 300)) is None
+    assert calibration_design_effect(sure, right, alone(300)) == pytest.approx(1, abs=0.01)
+    assert calibration_design_effect(sure, right, units_of([1] * 300)) is None
 
 
 def test_weighted_calibration_is_that_of_copies_within_the_same_bins():
@@ -210,12 +210,12 @@ def test_the_split_of_a_gap_is_kitagawas_and_moves_as_without_each_cluster(sampl
         return np.bincount(side[kept] * 3 + kind[kept], weights=right[kept], minlength=6).reshape(2, 3).astype(int), n
 
     def plain(kept):
-        found = split_gap(*counted(kept), rng=np.random.default_rng(0), replicates=2)
+        found = kitagawa_split(*counted(kept), rng=np.random.default_rng(0), replicates=2)
         return np.array([found.gap.value, found.mix.value, found.rate.value, found.standardised.value])
 
     everything = plain(np.ones(600, dtype=bool))
     spread = sum((plain(unit != i) - everything) ** 2 for i in range(40)) * 39 / 40
-    ours = clustered_split(right, units_of(unit), side=side, kind=kind, kinds=3)
+    ours = clustered_kitagawa_split(right, units_of(unit), side=side, kind=kind, kinds=3)
     for estimate, value, variance in zip(
         (ours.gap, ours.mix, ours.rate, ours.standardised), everything, spread, strict=True
     ):
@@ -227,10 +227,10 @@ def test_a_group_without_an_error_in_few_clusters_is_not_known_for_sure():
     side, unit = np.repeat([0, 1], [60, 300]), np.repeat(np.arange(24), 15)
     right = np.where(side == 0, True, np.random.default_rng(9).random(360) < 0.9)
     kind = np.arange(360) % 2
-    ours = clustered_split(right, units_of(unit), side=side, kind=kind, kinds=2)
+    ours = clustered_kitagawa_split(right, units_of(unit), side=side, kind=kind, kinds=2)
     assert ours.rate.low < ours.rate.value - 0.4  # four clusters without an error: Wilson's interval begins at .51
     assert ours.rate.high < ours.rate.value + 0.15
-    one = clustered_split(right, units_of(unit), side=side, kind=np.zeros(360, dtype=int), kinds=1)
+    one = clustered_kitagawa_split(right, units_of(unit), side=side, kind=np.zeros(360, dtype=int), kinds=1)
     assert (one.mix.low, one.mix.high) == (0, 0)
 
 
@@ -246,12 +246,12 @@ def test_the_pooled_odds_are_mantel_and_haenszels_and_move_as_without_each_clust
 
     everything = log_odds(np.ones(600, dtype=bool))
     spread = sum((log_odds(unit != i) - everything) ** 2 for i in range(40)) * 39 / 40
-    ours = clustered_odds(right, units_of(unit), side=side, stratum=kind)
+    ours = clustered_mantel_haenszel(right, units_of(unit), side=side, stratum=kind)
     assert np.log(ours.pooled.value) == pytest.approx(everything)
     assert ours.statistic == pytest.approx(everything**2 / spread)
     assert 2.02 < np.log(ours.pooled.high / ours.pooled.value) / np.sqrt(spread) < 2.15
     assert ours.equal_p is None
-    plain = pooled_odds(
+    plain = mantel_haenszel(
         *[
             np.array([[(part & (kind == s) & (side == g)).sum() for s in range(3)] for g in (0, 1)])
             for part in (right, np.ones(600, dtype=bool))
@@ -264,10 +264,10 @@ def test_the_pooled_odds_are_mantel_and_haenszels_and_move_as_without_each_clust
 def test_odds_that_rest_on_one_cluster_are_undefined():
     right = np.array([True] * 10 + [False] * 2 + [True] * 10 + [False] * 3)
     side, unit = np.repeat([0, 1], [12, 13]), np.array([1] * 10 + [2] * 2 + [3] * 4 + [4] * 9)
-    ours = clustered_odds(right, units_of(unit), side=side, stratum=np.zeros(25, dtype=int))
+    ours = clustered_mantel_haenszel(right, units_of(unit), side=side, stratum=np.zeros(25, dtype=int))
     assert ours.pooled.note == "not enough data for an interval: it rests on one cluster"
     assert (ours.p, ours.statistic) == (None, None)
-    one = clustered_odds(right, units_of([1] * 25), side=side, stratum=np.zeros(25, dtype=int))
+    one = clustered_mantel_haenszel(right, units_of([1] * 25), side=side, stratum=np.zeros(25, dtype=int))
     assert one.pooled.note == "all images are of one cluster"
 
 
@@ -331,7 +331,7 @@ def test_separate_images_have_the_trend_and_the_difference_of_independent_ones()
     k, n = [190, 160, 140, 160, 185], [200, 180, 190, 200, 210]
     place = np.repeat(np.arange(5), n)
     right = np.concatenate([np.arange(size) < count for count, size in zip(k, n, strict=True)])
-    ours, plain = clustered_rates(right, place, 5, alone(len(place))), ordered_rates(k, n)
+    ours, plain = clustered_ordered_rates(right, place, 5, alone(len(place))), ordered_rates(k, n)
     assert (ours.shape, ours.turn) == (plain.shape, plain.turn) == ("U", 2)
     # By each group's own variance, where Cochran and Armitage have the common one
     size, rate, score = np.array(n), np.array(k) / n, np.arange(5) - np.array(n) @ np.arange(5) / sum(n)
@@ -340,8 +340,8 @@ def test_separate_images_have_the_trend_and_the_difference_of_independent_ones()
     common = sum(k) / sum(n) * (1 - sum(k) / sum(n)) / size
     effect = ((1 - size / size.sum()) * spread / common).sum() / 4  # Rao & Scott (1981), section 4: mean design effect
     assert ours.any.statistic == pytest.approx(omnibus(k, n).statistic / effect)
-    level = clustered_rates(np.arange(1000) % 5 > 0, np.repeat(np.arange(4), 250), 4, alone(1000))
-    assert level.trend.z == pytest.approx(trend([200] * 4, [250] * 4).z, abs=1e-9)
+    level = clustered_ordered_rates(np.arange(1000) % 5 > 0, np.repeat(np.arange(4), 250), 4, alone(1000))
+    assert level.trend.z == pytest.approx(cochran_armitage([200] * 4, [250] * 4).z, abs=1e-9)
     assert ours.any.method == "Rao-Scott"
 
 
@@ -349,13 +349,13 @@ def test_copies_in_clusters_leave_the_tests_where_they_were():
     generator = np.random.default_rng(11)
     place = generator.integers(0, 4, 300)
     right = generator.random(300) < 0.9 - 0.07 * place
-    one = clustered_rates(right, place, 4, alone(300))
+    one = clustered_ordered_rates(right, place, 4, alone(300))
     copies = np.repeat(np.arange(300), 3)
-    three = clustered_rates(right[copies], place[copies], 4, units_of(copies))
+    three = clustered_ordered_rates(right[copies], place[copies], 4, units_of(copies))
     assert (three.trend.p, three.any.p, three.bend_p) == pytest.approx((one.trend.p, one.any.p, one.bend_p))
     wrong = ordered_rates(*(np.bincount(place[copies], weights=w, minlength=4) for w in (right[copies], None)))
     assert wrong.any.p < one.any.p / 2
-    assert clustered_rates(right, place, 4, units_of(place)) is None  # a cluster each
+    assert clustered_ordered_rates(right, place, 4, units_of(place)) is None  # a cluster each
 
 
 def test_copies_in_clusters_leave_cramers_v_where_it_was():
@@ -423,8 +423,8 @@ def test_what_compares_groups_holds_the_truth_in_clusters(clusters, across):
         unit, kind, _, right = drawn(generator, sum(clusters), 3, unlike=True)
         side = generator.integers(0, 2, len(unit)) if across else (unit >= clusters[0]).astype(np.int64)
         units = units_of(unit)
-        split = clustered_split(right, units, side=side, kind=kind, kinds=2)
-        odds = clustered_odds(right, units, side=side, stratum=kind)
+        split = clustered_kitagawa_split(right, units, side=side, kind=kind, kinds=2)
+        odds = clustered_mantel_haenszel(right, units, side=side, stratum=kind)
         gap = clustered_gap(right, units, member=side == 0, others=others, pattern=kind)
         held += [
             one.low is None or one.low <= truth <= one.high
@@ -433,7 +433,7 @@ def test_what_compares_groups_holds_the_truth_in_clusters(clusters, across):
         counts = [int(each) for g in (0, 1) for each in (right[side == g].sum(), (side == g).sum())]
         plain = newcombe(*counts)
         naive += plain.low <= 0 <= plain.high
-        found, linked = clustered_rates(right, side, 2, units), clustered_v(side, kind, units)
+        found, linked = clustered_ordered_rates(right, side, 2, units), clustered_v(side, kind, units)
         alarms += [found is not None and found.any.p < 0.05, linked is not None and linked.p < 0.05]
     assert (held / runs >= 0.9).all(), held / runs
     assert (alarms / runs <= 0.1).all(), alarms / runs

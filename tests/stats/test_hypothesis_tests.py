@@ -13,7 +13,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import Table
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from tlkit.stats.hypothesis_tests import fisher_exact, max_gap, mcnemar, omnibus, trend
+from tlkit.stats.hypothesis_tests import cochran_armitage, fisher_exact, max_gap, mcnemar, omnibus
 
 FIVE = ([2276, 900, 360, 258, 46], [2484, 974, 412, 336, 64])
 counts = st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -167,7 +167,7 @@ def test_mcnemar_says_that_five_discordant_pairs_cannot_be_significant():
 
 def test_the_trend_test_gives_the_known_answer_of_statsmodels():
     k = np.array([166, 164, 159, 155, 152])
-    test = trend(k, [172] * 5)
+    test = cochran_armitage(k, [172] * 5)
     assert (test.z, test.p) == pytest.approx((-3.3993, 0.000676), abs=1e-4)
     assert omnibus(k, [172] * 5).p == pytest.approx(0.0196, abs=1e-4)
     theirs = Table(np.column_stack([k, 172 - k]), shift_zeros=False).test_ordinal_association(
@@ -177,11 +177,13 @@ def test_the_trend_test_gives_the_known_answer_of_statsmodels():
 
 
 def test_the_trend_test_is_blind_to_a_u_shape_and_sees_its_scores():
-    assert trend([90, 70, 90], [100] * 3).p == pytest.approx(1.0)
-    assert trend([90, 80, 70], [100] * 3, scores=[2, 1, 0]).z == -trend([90, 80, 70], [100] * 3).z
-    assert trend([90, 80, 70], [100] * 3, scores=[10, 30, 50]).z == pytest.approx(trend([90, 80, 70], [100] * 3).z)
+    assert cochran_armitage([90, 70, 90], [100] * 3).p == pytest.approx(1.0)
+    assert cochran_armitage([90, 80, 70], [100] * 3, scores=[2, 1, 0]).z == -cochran_armitage([90, 80, 70], [100] * 3).z
+    assert cochran_armitage([90, 80, 70], [100] * 3, scores=[10, 30, 50]).z == pytest.approx(
+        cochran_armitage([90, 80, 70], [100] * 3).z
+    )
 
 
 @pytest.mark.parametrize(("k", "n", "scores"), [([3], [5], None), ([5, 5], [5, 5], None), ([3, 2], [5, 5], [1, 1])])
 def test_the_trend_test_is_none_where_there_is_no_order_or_no_failure(k, n, scores):
-    assert trend(k, n, scores) is None
+    assert cochran_armitage(k, n, scores) is None

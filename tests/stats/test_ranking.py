@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from tlkit.stats.ranking import area_above, auroc
+from tlkit.stats.ranking import auroc, auroc_sorted
 
 scores = st.lists(st.integers(0, 12), min_size=1, max_size=30)
 
@@ -38,7 +38,10 @@ def test_the_area_is_scikit_learns_and_its_interval_delongs(high, low):
 def test_leaving_scores_out_and_turning_the_samples_is_the_same_as_giving_the_rest(high, low, out):
     left = sorted(low[out:])
     every, group, own = np.sort(low), np.sort(low[:out]), np.sort(high)
-    assert area_above(own, [every], without=[group]) == area_above(own, [np.array(left, dtype=float)])
-    turned, plain = area_above(np.array(left, dtype=float), [own], turned=True), area_above(own, [np.array(left)])
+    assert auroc_sorted(own, [every], without=[group]) == auroc_sorted(own, [np.array(left, dtype=float)])
+    turned, plain = (
+        auroc_sorted(np.array(left, dtype=float), [own], high_is_negative=True),
+        auroc_sorted(own, [np.array(left)]),
+    )
     assert turned.note.replace("negatives", "") == plain.note.replace("negatives", "")
     assert (turned.value, turned.low, turned.high) == pytest.approx((plain.value, plain.low, plain.high))
