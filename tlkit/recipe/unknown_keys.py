@@ -82,7 +82,7 @@ ALIASES: dict[str, str] = {
         "train.cutmix": "cutmix_alpha cut_mix",
         "train.mixup_off_epochs": "mixup_off_epoch close_mosaic",
         "train.ema_decay": "ema model_ema model_ema_decay use_ema weight_averaging",
-        "train.accumulate_grad_batches": "accumulate_batches gradient_accumulation_steps accum_iter grad_accum_steps "
+        "train.accumulate_grad_batches": "accumulate_grad_batches gradient_accumulation_steps accum_iter grad_accum_steps "
         "accumulation_steps grad_accumulation",
         "train.gradient_clip_val": "clip_grad grad_clip max_grad_norm gradient_clip_val clip clip_norm grad_norm "
         "clip_grad_norm gradient_clipping",
