@@ -1,4 +1,4 @@
-"""How cells become text: the one place where numbers of tables are formatted, whatever the medium."""
+"""Formats cells and headers of tables as text, for every medium."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PREFIXES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a number of things in words, for sentences; the plural takes an s.
+    """Return a count with its noun, for sentences; the plural ends in s.
 
     Example:
         >>> counted(1, "image"), counted(1234, "image")
@@ -37,7 +37,7 @@ def format_bytes(value: float) -> str:
 
 
 def format_header(column: Column) -> str:
-    """Return the header of a column: its label, with its unit in brackets.
+    """Return the header of a column: its label, and its unit in brackets.
 
     Example:
         >>> format_header(Column("latency", "latency", "number", unit="ms"))
@@ -47,7 +47,7 @@ def format_header(column: Column) -> str:
 
 
 def format_cell(cell: Cell, column: Column) -> str:  # noqa: PLR0911  # a line for each kind
-    """Return a cell as text, as the kind of its column asks; a dash for None.
+    """Return a cell as text in the format of its column; a dash for None.
 
     Example:
         >>> format_cell(12345, Column("n", "images", "count")), format_cell(None, Column("n", "images", "count"))
@@ -91,14 +91,13 @@ def _number(value: float, column: Column) -> str:
 
 
 def _estimate(estimate: Estimate, column: Column) -> str:
-    """Return value and interval; the interval alone where the value is withheld; the reason where one of them lacks."""
-    value, low, high = estimate.value, estimate.low, estimate.high
-    if low is not None and high is not None:
-        ends = f"[{_one(low, column)}, {_one(high, column)}]"
-        return ends if value is None else f"{_one(value, column)} {ends}"
-    text = "undefined" if value is None else _one(value, column)
-    return f"{text} ({estimate.note})" if estimate.note else text
+    """Return value and interval, the interval only where the value is None, or the note where there is no interval."""
 
+    def number(value: float) -> str:
+        return signed_number(value, digits=column.digits) if column.signed else f"{value:z.{column.digits}f}"
 
-def _one(value: float, column: Column) -> str:
-    return signed_number(value, digits=column.digits) if column.signed else f"{value:z.{column.digits}f}"
+    text = None if estimate.value is None else number(estimate.value)
+    if estimate.low is not None and estimate.high is not None:
+        interval = f"[{number(estimate.low)}, {number(estimate.high)}]"
+        return interval if text is None else f"{text} {interval}"
+    return (text or "undefined") + (f" ({estimate.note})" if estimate.note else "")
