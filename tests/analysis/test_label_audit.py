@@ -57,7 +57,7 @@ def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
     (tmp_path / "mine.html").write_text("mine")
     refused = CliRunner().invoke(app, ["labels", str(run.path), "--html", "mine.html"])
     assert str(refused.exception) == (
-        "mine.html exists already and is no page of tlkit data labels. Use another name, or --overwrite."
+        "mine.html exists and was not written by tlkit data labels. Use another name, or --overwrite."
     )
     assert (tmp_path / "mine.html").read_text() == "mine"
     sheet = (tmp_path / "sheet.html").read_text()
