@@ -56,7 +56,7 @@ def test_limits_are_filled_from_the_audit(tmp_path, predictions):
     assert "| light | night | accuracy | 100 | 0.500" in text
     assert says(text, "3", "training", "metrics")
     assert says(text, "2", "files", "metric")
-    assert says(text, "Classes", "image", "judge")
+    assert says(text, "Classes", "image", "split")
     assert says(text, "Columns", "data", "audited")
     assert "licence: apache-2.0." in text
     assert says(text, "20", "light", "accuracy")  # the size of a small group is not published
