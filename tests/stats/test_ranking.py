@@ -1,4 +1,4 @@
-"""Areas under the curve within and across samples, against scikit-learn and DeLong's formulas written out."""
+"""Areas under the ROC curve against scikit-learn and DeLong's formulas."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_area_is_scikit_learns_and_its_interval_delongs(high, low):
 
 
 @given(scores, scores, st.integers(0, 10))
-def test_leaving_scores_out_and_turning_the_samples_is_the_same_as_giving_the_rest(high, low, out):
+def test_removed_scores_and_exchanged_samples_give_the_same_area(high, low, out):
     left = sorted(low[out:])
     every, group, own = np.sort(low), np.sort(low[:out]), np.sort(high)
     assert auroc_sorted(own, [every], without=[group]) == auroc_sorted(own, [np.array(left, dtype=float)])
