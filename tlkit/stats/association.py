@@ -273,12 +273,12 @@ def _deletions(design: Floats, at: Ints, right: Mask, units: Units, fit: tuple[F
             known[inside, None, None] * x[inside, :, None] * x[inside, None, :], first[start:stop] - edges[start]
         )
         # Without the only cluster of a value its coefficient is unidentified: the pseudo-inverse leaves it unchanged.
-        alone = np.einsum("mij,ji->m", own, covariance) > _MOST_LEVERAGE
+        dominant = np.einsum("mij,ji->m", own, covariance) > _MOST_LEVERAGE
         left = information - own
-        moved[start:stop][~alone] = np.linalg.solve(left[~alone], score[start:stop][~alone, :, None])[..., 0]
-        if alone.any():
-            inverse = np.linalg.pinv(left[alone], rcond=1e-9, hermitian=True)
-            moved[start:stop][alone] = (inverse @ score[start:stop][alone, :, None])[..., 0]
+        moved[start:stop][~dominant] = np.linalg.solve(left[~dominant], score[start:stop][~dominant, :, None])[..., 0]
+        if dominant.any():
+            inverse = np.linalg.pinv(left[dominant], rcond=1e-9, hermitian=True)
+            moved[start:stop][dominant] = (inverse @ score[start:stop][dominant, :, None])[..., 0]
     return moved
 
 

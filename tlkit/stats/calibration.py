@@ -77,9 +77,9 @@ def calibration_design_effect(
     images = np.bincount(place[units.weight > 0], minlength=bins)
     mean = np.where(known, moments.rate, 0.0)
     squares = np.bincount(place, weights=(units.weight * (right - sure - mean[place])) ** 2, minlength=bins)
-    alone = squares * images / np.maximum(images - 1, 1)
+    independent = squares * images / np.maximum(images - 1, 1)
     varies = np.diagonal(moments.covariance)[known] * total.sum(axis=0)[known] ** 2
-    return max(1.0, float(varies.sum() / alone[known].sum())) if alone[known].sum() > 0 else 1.0
+    return max(1.0, float(varies.sum() / independent[known].sum())) if independent[known].sum() > 0 else 1.0
 
 
 def null_calibration_error(

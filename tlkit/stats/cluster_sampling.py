@@ -39,20 +39,20 @@ class Units:
 
     def numbered(self) -> Units:
         """Return the same with consecutive cluster numbers from 0; -1 for images with the weight 0."""
-        seen = self._seen
-        return Units(self.weight, np.where(self.weight > 0, (np.cumsum(seen) - 1)[self.unit], -1))
+        present = self._weighted_units
+        return Units(self.weight, np.where(self.weight > 0, (np.cumsum(present) - 1)[self.unit], -1))
 
     @property
     def clusters(self) -> int:
         """Number of clusters with a weight above 0."""
-        return int(np.count_nonzero(self._seen))
+        return int(np.count_nonzero(self._weighted_units))
 
     @property
-    def _seen(self) -> Mask:
+    def _weighted_units(self) -> Mask:
         """Whether each cluster number occurs with a weight above 0."""
-        seen = np.zeros(int(self.unit.max(initial=-1)) + 1, dtype=np.bool_)
-        seen[self.unit[self.weight > 0]] = True
-        return seen
+        present = np.zeros(int(self.unit.max(initial=-1)) + 1, dtype=np.bool_)
+        present[self.unit[self.weight > 0]] = True
+        return present
 
     @property
     def why_unknown(self) -> str:
@@ -71,10 +71,10 @@ class Units:
             values: shape (N,), or one value for all images.
         """
         numbered = self.numbered()
-        heavy = numbered.unit >= 0
+        kept = numbered.unit >= 0
         clusters = int(numbered.unit.max(initial=-1)) + 1
-        weighted = (self.weight * np.asarray(values, dtype=np.float64))[heavy]
-        flat = np.bincount(numbered.unit[heavy] * places + place[heavy], weights=weighted, minlength=clusters * places)
+        weighted = (self.weight * np.asarray(values, dtype=np.float64))[kept]
+        flat = np.bincount(numbered.unit[kept] * places + place[kept], weights=weighted, minlength=clusters * places)
         return np.asarray(flat.reshape(clusters, places))
 
 
@@ -110,7 +110,7 @@ def difference_df(right: Mask, side: Ints, units: Units) -> float:
     `combined_df`, reduced by `kurtosis_df`.
 
     Args:
-        right: whether each image is recognised, shape (N,).
+        right: whether each image is classified correctly, shape (N,).
         side: 0 = of the first group, 1 = of the second, shape (N,).
         units: weights and clusters of the images.
     """
@@ -119,9 +119,9 @@ def difference_df(right: Mask, side: Ints, units: Units) -> float:
     if not (sums > 0).all():
         return 0.0
     # Under equal rates: the variance of a group without errors would be 0.
-    alone = np.bincount(side, weights=units.weight**2, minlength=2) / sums**2
+    independent = np.bincount(side, weights=units.weight**2, minlength=2) / sums**2
     residual = (own - own.sum(axis=0) / sums * total) / sums @ [1.0, -1.0]
-    return kurtosis_df(combined_df(total, alone), residual)
+    return kurtosis_df(combined_df(total, independent), residual)
 
 
 def kurtosis_df(df: float, residual: npt.ArrayLike) -> float:

@@ -257,11 +257,11 @@ def _groups(k: npt.ArrayLike, n: npt.ArrayLike, member: npt.ArrayLike | None = N
     """Return the counts of the groups that are not empty, in an order that does not depend on their names."""
     successes, sizes = np.asarray(k, dtype=np.int64), np.asarray(n, dtype=np.int64)
     belongs = None if member is None else np.asarray(member, dtype=np.int64)
-    seen = sizes > 0 if belongs is None else (sizes > 0) & belongs.any(axis=1)
+    kept = sizes > 0 if belongs is None else (sizes > 0) & belongs.any(axis=1)
     if belongs is not None:
-        belongs = belongs[seen]
+        belongs = belongs[kept]
         belongs = belongs[:, belongs.any(axis=0)]
-    successes, sizes = successes[seen], sizes[seen]
+    successes, sizes = successes[kept], sizes[kept]
     order = np.lexsort((successes, sizes))
     return successes[order], sizes[order], None if belongs is None else belongs[order]
 

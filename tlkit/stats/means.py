@@ -133,8 +133,8 @@ def clustered_mean_of_rates(
     moments = cluster_moments(a[:, present], b[:, present])
     if (moments.clusters < 2).any():
         few = int((moments.clusters < 2).sum())
-        alone = "all images are of one cluster" if count == 1 else f"{few} of {count} classes are of one cluster"
-        return Estimate(None, None, None, n=n, note=f"n = {n}, but {alone}")
+        problem = "all images are of one cluster" if count == 1 else f"{few} of {count} classes are of one cluster"
+        return Estimate(None, None, None, n=n, note=f"n = {n}, but {problem}")
     rate, covariance = moments.rate, moments.covariance
     size = effective_size(
         rate,

@@ -120,11 +120,11 @@ def clustered_area(
     own, total = every.summed(kind, 2, np.concatenate([placed, above])), every.summed(kind, 2)
     moments = cluster_moments(own, total)
     area = float(moments.rate[0])
-    alone = [
+    independent = [
         float((units.weight**2 @ (place - area) ** 2) / units.weight.sum() ** 2)
         for units, place in ((high_units, placed), (low_units, above))
     ]
-    df = kurtosis_df(combined_df(total, alone), ((own - area * total) / total.sum(axis=0)).sum(axis=1))
+    df = kurtosis_df(combined_df(total, independent), ((own - area * total) / total.sum(axis=0)).sum(axis=1))
     found = student_estimate(area, float(moments.covariance.sum()), df, n=n, confidence=confidence)
     if found.high is None or not 0 < area < 1:
         return found

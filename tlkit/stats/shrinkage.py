@@ -83,11 +83,11 @@ def shrink(
         [0.9161, 0.9234, 0.8752, 0.7767, 0.7682]
     """
     successes, sizes = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    seen = sizes > 0
-    if seen.sum() < 2:
+    kept = sizes > 0
+    if kept.sum() < 2:
         return None
     estimate = _by_moments if method == "moments" else _by_likelihood
-    mean, correlation = estimate(successes[seen], sizes[seen])
+    mean, correlation = estimate(successes[kept], sizes[kept])
     tail = (1 - confidence) / 2
     if correlation <= 0:  # pooled, with Jeffreys' prior for the interval
         one = np.ones(len(sizes))

@@ -150,7 +150,7 @@ def clustered_kitagawa_split(
     table = units.summed(place, 4 * kinds)
     value, moved = jackknife(table, lambda sums: _split(sums.reshape(-1, 2, 2, kinds)))
     variance = (moved**2).sum(axis=0)
-    down, up = _unseen(table.reshape(-1, 2, 2, kinds).sum(axis=3), confidence)
+    down, up = _constant_rate_widening(table.reshape(-1, 2, 2, kinds).sum(axis=3), confidence)
 
     def estimate(i: int, low: float, high: float) -> Estimate:
         found = student_estimate(float(value[i]), float(variance[i]), df, n=images, confidence=confidence)
@@ -165,7 +165,7 @@ def clustered_kitagawa_split(
     return GapSplit(estimate(0, down, up), mix, estimate(2, down, up), estimate(3, down, up), *counted)
 
 
-def _unseen(sums: Floats, confidence: float) -> tuple[float, float]:
+def _constant_rate_widening(sums: Floats, confidence: float) -> tuple[float, float]:
     """Return the additional distances of the gap's lower and upper end for groups without any variance.
 
     Args:
@@ -178,11 +178,11 @@ def _unseen(sums: Floats, confidence: float) -> tuple[float, float]:
         if good > 0 and bad > 0:
             continue
         clusters = int(np.count_nonzero(sums[:, :, group].sum(axis=1)))
-        reach = 1.0 - float(wilson_bounds(clusters, clusters, confidence)[0])
+        distance = 1.0 - float(wilson_bounds(clusters, clusters, confidence)[0])
         if (bad == 0) == (group == 0):  # the first may be worse, or the second better
-            down = math.hypot(down, reach)
+            down = math.hypot(down, distance)
         else:
-            up = math.hypot(up, reach)
+            up = math.hypot(up, distance)
     return down, up
 
 
