@@ -1,7 +1,7 @@
-"""Coverage behind the verdicts: profiles and explanations of images in clusters, beside the intervals without them.
+"""Coverage of the intervals of profiles and explanations for clustered images, with and without cluster methods.
 
-Every cell draws test sets of clusters of 15 images on average that share an effect on being right, on the confidence
-and on the score, and counts how often 95 % intervals hold the truth, which is that of 40,000 clusters.
+Every cell draws test sets of clusters of 15 images on average with a shared effect on correctness, confidence and
+score, and counts how often 95 % intervals contain the true value, which is computed from 40,000 clusters.
 
     OMP_NUM_THREADS=1 python benchmarks/audit_clusters.py --runs 400
 """
@@ -17,17 +17,17 @@ from scipy.special import expit
 from tlkit.stats.association import adjusted_gap, clustered_gap, clustered_v, cramers_v
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mean_estimate, mean_of_rates
-from tlkit.stats.ordered_trend import clustered_rates, ordered_rates
+from tlkit.stats.ordered_trend import clustered_ordered_rates, ordered_rates
 from tlkit.stats.ranking import auroc, clustered_area
-from tlkit.stats.strata import clustered_odds, clustered_split, pooled_odds, split_gap
+from tlkit.stats.strata import clustered_kitagawa_split, clustered_mantel_haenszel, kitagawa_split, mantel_haenszel
 
-IMAGES = 15  # of a cluster, on average
+IMAGES = 15  # mean size of a cluster
 CLASSES = 3
-DEFFS = (1, 2, 3)  # design effects, about
+DEFFS = (1, 2, 3)  # approximate design effects
 
 
-def drawn(generator, clusters, deff, *, alike, layout="apart", few=None):
-    """Return cluster, group, class, confidence, score and being right of each image."""
+def sample(generator, clusters, deff, *, alike, layout="apart", few=None):
+    """Return cluster, group, class, confidence, score and correctness of each image."""
     size = np.full(clusters, IMAGES)
     if not alike:
         size = generator.lognormal(0, 0.9, clusters)
@@ -40,8 +40,8 @@ def drawn(generator, clusters, deff, *, alike, layout="apart", few=None):
         "across": (generator.random(len(unit)) < 0.6).astype(int),
     }[layout]
     effect = np.sqrt(9 * (deff - 1) / (IMAGES - 1)) * generator.normal(size=clusters)
-    often = np.array([[0.6, 0.25, 0.15], [0.3, 0.4, 0.3]])[side].cumsum(axis=1)
-    kind = (generator.random(len(unit))[:, None] > often).sum(axis=1).clip(0, CLASSES - 1)
+    frequency = np.array([[0.6, 0.25, 0.15], [0.3, 0.4, 0.3]])[side].cumsum(axis=1)
+    kind = (generator.random(len(unit))[:, None] > frequency).sum(axis=1).clip(0, CLASSES - 1)
     right = generator.random(len(unit)) < expit(2.2 - 0.6 * kind + effect[unit])
     sure = expit(1.5 + right + 0.6 * effect[unit] + generator.normal(size=len(unit)))
     score = 1.8 * (kind == 0) + 0.4 * effect[unit] + generator.normal(size=len(unit))
@@ -49,7 +49,7 @@ def drawn(generator, clusters, deff, *, alike, layout="apart", few=None):
 
 
 def of_a_group(unit, _side, kind, sure, score, right):
-    """Return each figure of a profile, as tlkit has it with clusters and without."""
+    """Return the estimates of a group profile, with and without cluster methods."""
     units, truly = Units(np.ones(len(unit)), unit), kind == 0
     gap, loss, images = sure - right, (sure - right) ** 2, np.bincount(kind, minlength=CLASSES)
     good = np.bincount(kind, weights=right, minlength=CLASSES)
@@ -68,19 +68,22 @@ def of_a_group(unit, _side, kind, sure, score, right):
 
 
 def of_two_groups(unit, side, kind, _sure, _score, right):
-    """Return each figure that compares two groups, with clusters and without."""
+    """Return the estimates of a comparison of two groups, with and without cluster methods."""
     units = Units(np.ones(len(unit)), unit)
     cell = side * CLASSES + kind
     n = np.bincount(cell, minlength=2 * CLASSES).reshape(2, CLASSES)
     k = np.bincount(cell, weights=right, minlength=2 * CLASSES).reshape(2, CLASSES).astype(int)
-    ours = clustered_split(right, units, side=side, kind=kind, kinds=CLASSES)
-    plain = split_gap(k, n, rng=np.random.default_rng(0), replicates=200)
+    ours = clustered_kitagawa_split(right, units, side=side, kind=kind, kinds=CLASSES)
+    plain = kitagawa_split(k, n, rng=np.random.default_rng(0), replicates=200)
     others = np.eye(CLASSES)[:, 1:]
     filled = n.ravel() > 0
     return {
         "class mix": (ours.mix, plain.mix),
         "rate": (ours.rate, plain.rate),
-        "pooled odds": (clustered_odds(right, units, side=side, stratum=kind).pooled, pooled_odds(k, n).pooled),
+        "pooled odds": (
+            clustered_mantel_haenszel(right, units, side=side, stratum=kind).pooled,
+            mantel_haenszel(k, n).pooled,
+        ),
         "adjusted gap": (
             clustered_gap(right, units, member=side == 0, others=others, pattern=kind),
             adjusted_gap(
@@ -94,7 +97,7 @@ def of_two_groups(unit, side, kind, _sure, _score, right):
 
 
 def held(found, truth):
-    """Count intervals that there are, and those of them that hold the truth, for each figure."""
+    """Return for each estimate whether there is an interval, and whether it contains the true value."""
     return {
         name: [(one.low is not None, one.low is not None and one.low <= truth[name] <= one.high) for one in pair]
         for name, pair in found.items()
@@ -103,13 +106,13 @@ def held(found, truth):
 
 @cache
 def truth_of(judge, layout, deff):
-    """Return each figure of very many clusters."""
-    found = judge(*drawn(np.random.default_rng(0), 40_000, deff, alike=True, layout=layout))
+    """Return the estimates of 40,000 clusters."""
+    found = judge(*sample(np.random.default_rng(0), 40_000, deff, alike=True, layout=layout))
     return {name: pair[1].value for name, pair in found.items()}
 
 
 def coverage(runs, judge, layouts):
-    """Print the lowest share of intervals that hold the truth over the design effects, by clusters and sizes."""
+    """Print the lowest coverage over the design effects, by number and sizes of clusters."""
     for layout, clusters, few in layouts:
         for alike in (True, False):
             lowest = {}
@@ -117,7 +120,7 @@ def coverage(runs, judge, layouts):
                 truth = truth_of(judge, layout, deff)
                 generator = np.random.default_rng(clusters)
                 rows = [
-                    held(judge(*drawn(generator, clusters, deff, alike=alike, layout=layout, few=few)), truth)
+                    held(judge(*sample(generator, clusters, deff, alike=alike, layout=layout, few=few)), truth)
                     for _ in range(runs)
                 ]
                 for name in truth:
@@ -125,25 +128,25 @@ def coverage(runs, judge, layouts):
                     shares = (*(inside / np.maximum(there, 1)), 1 - there[0] / runs)
                     before = lowest.get(name, (1.0, 1.0, 0.0))
                     lowest[name] = (*np.minimum(before[:2], shares[:2]), max(before[2], shares[2]))
-            told = "  ".join(f"{name} {a:.3f} ({b:.3f}; {c:.2f})" for name, (a, b, c) in lowest.items())
+            line = "  ".join(f"{name} {a:.3f} ({b:.3f}; {c:.2f})" for name, (a, b, c) in lowest.items())
             size = f"{few} v {clusters - few}" if few else str(clusters)
-            print(f"{layout:6}  {size:7}  {'alike' if alike else 'unlike':6}  {told}", flush=True)
+            print(f"{layout:6}  {size:7}  {'equal' if alike else 'unequal':7}  {line}", flush=True)
 
 
 def alarms(runs):
-    print("\nNothing there: largest share of p < .05 over the design effects, (without clusters)")
+    print("\nFalse alarms: largest share of p < .05 over the design effects (without cluster methods)")
     for layout, clusters in (("apart", 8), ("apart", 20), ("apart", 40), ("across", 5), ("across", 10), ("across", 20)):
         for alike in (True, False):
             most = np.zeros((4, 2))
             for deff in DEFFS:
                 generator, hits, tests = np.random.default_rng(clusters), np.zeros((4, 2)), np.zeros((4, 2))
                 for _ in range(runs):
-                    unit, _, _, _, _, right = drawn(generator, clusters, deff, alike=alike)
+                    unit, _, _, _, _, right = sample(generator, clusters, deff, alike=alike)
                     units = Units(np.ones(len(unit)), unit)
                     place = (unit if layout == "apart" else generator.integers(0, 4, len(unit))) % 4
                     two = np.where(generator.random(len(unit)) < 0.5, generator.integers(0, 3, clusters)[unit], 0)
                     ours, plain = (
-                        clustered_rates(right, place, 4, units),
+                        clustered_ordered_rates(right, place, 4, units),
                         ordered_rates(np.bincount(place, weights=right, minlength=4), np.bincount(place, minlength=4)),
                     )
                     table = np.bincount(place * 3 + two, minlength=12).reshape(4, 3)
@@ -154,18 +157,18 @@ def alarms(runs):
                     tests += [[one is not None for one in pair] for pair in p]
                     hits += [[one is not None and one < 0.05 for one in pair] for pair in p]
                 most = np.maximum(most, hits / np.maximum(tests, 1))
-            told = "  ".join(
+            line = "  ".join(
                 f"{name} {a:.3f} ({b:.3f})" for name, (a, b) in zip(("trend", "any", "bend", "V"), most, strict=True)
             )
-            print(f"{layout:6}  {clusters:7d}  {'alike' if alike else 'unlike':6}  {told}", flush=True)
+            print(f"{layout:6}  {clusters:7d}  {'equal' if alike else 'unequal':7}  {line}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=400)
     runs = parser.parse_args().runs
-    print(f"{runs} test sets a cell: lowest share of intervals that hold the truth over design effects of 1, 2 and 3")
-    print("(without clusters; largest share without an interval, left out)\nOne group")
+    print(f"{runs} test sets per cell: lowest coverage over design effects of 1, 2 and 3")
+    print("(without cluster methods; largest share of test sets without an interval, left out)\nOne group")
 
     coverage(runs, of_a_group, [("one", clusters, None) for clusters in (5, 10, 20, 40)])
     print("\nTwo groups")

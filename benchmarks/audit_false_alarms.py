@@ -1,10 +1,10 @@
-"""How often an audit's verdicts are right: simulated test sets with and without a gap, and the coverage of intervals.
+"""Error rates of an audit's verdicts and coverage of its intervals, on simulated test sets.
 
     python benchmarks/audit_false_alarms.py [--runs 400] [--only independent|rates|clusters]
 
-Every run draws one test set of 5 groups whose true rates are known and asks `audit_groups`' own judge: groups against
-the rest, Fisher with Holm, Newcombe's interval against the tolerance. No model and no images are involved. The part on
-rates draws one group of few clusters, whose images agree, five times as often; that on clusters two such groups.
+Every run draws one test set of 5 groups with known true rates and computes the verdicts of `audit_groups`: groups
+versus complements, Fisher's test with Holm's correction, Newcombe's interval versus the tolerance. The part `rates`
+draws one group of few clusters, five times as often; the part `clusters` draws two such groups.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def verdicts(rates, n, *, tolerance, runs, seed):
     generator = np.random.default_rng(seed)
     groups = len(rates)
     cells = GroupMembership(("g",), tuple((str(i),) for i in range(groups)), np.empty(0, dtype=np.int64))
-    options = AuditOptions(tolerance=tolerance, draws=100)  # no verdict rests on the permutations
+    options = AuditOptions(tolerance=tolerance, draws=100)  # verdicts do not use the permutations
     sizes = np.append(np.full(groups, n), 0)
     found = []
     for _ in range(runs):
@@ -58,7 +58,7 @@ def false_alarms_and_power(runs):
 
 
 def largest_gap(runs):
-    print(f"\nThe largest gap where there is none, p = .9, {runs} test sets: share called a gap at 5 %")
+    print(f"\nThe largest gap without a true gap, p = .9, {runs} test sets: share of false alarms at 5 %")
     print("groups  n per group  percentile interval of the gap excludes 0  permutation p < .05  mean gap  expected")
     for groups, n in ((2, 200), (5, 200), (10, 100), (20, 50), (5, 1000)):
         generator = np.random.default_rng(groups)
@@ -102,8 +102,8 @@ def coverage():
 
 
 def all_intervals_at_once(draws):
-    print(f"\nAll intervals of an audit at once, 3,000 images, p = .9, {draws:,} test sets: how far each must reach so")
-    print("that 95 % of test sets have all true differences inside, in standard errors (max-t), and by Bonferroni")
+    print(f"\nSimultaneous intervals of an audit, 3,000 images, p = .9, {draws:,} test sets: half width in standard")
+    print("errors at which 95 % of test sets contain all true differences (max-t), and by Bonferroni")
     print("columns                        differences  max-t  Bonferroni  width saved  all inside at 1.96")
     generator = np.random.default_rng(0)
     for name, (a, b, recall) in {
@@ -133,30 +133,30 @@ def all_intervals_at_once(draws):
 
 
 def rates_of_clusters(runs):
-    print(f"\nOne rate of few clusters of {IMAGES} images on average, {runs:,} test sets a cell: share of 95 %")
-    print("intervals that hold it, lowest of the design effects 1, 1.5, 2 and 3, and mean width at 3. The first two:")
-    print("effective size by Korn and Graubard, with Wilson's ends and with theirs, Clopper and Pearson's. tlkit, by")
-    print("default and guaranteed: the same, less sure of a variance that few clusters bring")
+    print(f"\nOne rate of few clusters of {IMAGES} images on average, {runs:,} test sets per cell: coverage of 95 %")
+    print("intervals, lowest over design effects of 1, 1.5, 2 and 3, and mean width at 3. First two: effective size")
+    print("by Korn and Graubard, with Wilson's ends and with theirs, Clopper and Pearson's. tlkit, by default and")
+    print("guaranteed: the same with fewer degrees of freedom for variances from few clusters")
     print("clusters  rate  sizes    Wilson         Korn-Graubard  tlkit          guaranteed")
     for clusters in (5, 10, 20, 40):
         generator = np.random.default_rng(clusters)
         for rate in (0.5, 0.8, 0.9, 0.97):
             for alike in (True, False):
                 found = [cluster_intervals(generator, clusters, rate, deff, alike, runs) for deff in (1, 1.5, 2, 3)]
-                told = "  ".join(
+                line = "  ".join(
                     f"{min(held):.3f} {widths[-1]:.3f}  "
                     for held, widths in (zip(*method, strict=True) for method in zip(*found, strict=True))
                 )
-                print(f"{clusters:8d}  {rate:.2f}  {'alike' if alike else 'unlike':7}  {told}".rstrip(), flush=True)
+                print(f"{clusters:8d}  {rate:.2f}  {'equal' if alike else 'unequal':7}  {line}".rstrip(), flush=True)
 
 
 def cluster_intervals(generator, clusters, rate, deff, alike, runs):
-    """Return the share of intervals that hold the rate, and their mean width, for each of the four methods."""
+    """Return coverage and mean width of the intervals of the four methods."""
     n = np.stack([sizes_of(generator, clusters, alike) for _ in range(runs)], axis=1)
-    agreement = (deff - 1) / (IMAGES - 1)
+    correlation = (deff - 1) / (IMAGES - 1)
     at = np.full(n.shape, rate)
-    if agreement:
-        at = generator.beta(rate * (1 / agreement - 1), (1 - rate) * (1 / agreement - 1), n.shape)
+    if correlation:
+        at = generator.beta(rate * (1 / correlation - 1), (1 - rate) * (1 / correlation - 1), n.shape)
     right, found = generator.binomial(n, at), []
     for part in np.array_split(np.arange(runs), math.ceil(runs / 250)):  # covariances among rates: (250, 250)
         moments = cluster_moments(right[:, part], n[:, part])
@@ -176,11 +176,11 @@ def cluster_intervals(generator, clusters, rate, deff, alike, runs):
 
 
 CLUSTERS = ((2, 2), (3, 3), (4, 4), (6, 6), (10, 10), (20, 20), (40, 40), (2, 40), (4, 40), (10, 40))
-IMAGES = 15  # of a cluster, on average
+IMAGES = 15  # mean size of a cluster
 
 
 def sizes_of(generator, clusters, alike):
-    """Return images of each cluster: all alike, or of a lognormal spread, the largest several times the smallest."""
+    """Return the size of each cluster: equal, or lognormal with the largest several times the smallest."""
     if alike:
         return np.full(clusters, IMAGES)
     drawn = generator.lognormal(0, 0.9, clusters)
@@ -188,30 +188,32 @@ def sizes_of(generator, clusters, alike):
 
 
 def clustered(generator, layout, clusters, rates, deff, alike):
-    """Return group, cluster and being right of the images of one test set.
+    """Return group, cluster and correctness of the images of one test set.
 
     Args:
-        layout: "apart" = every cluster is of one group; "across" = every cluster has images of both, and both groups'
+        layout: "apart" = every cluster belongs to one group; "across" = every cluster has images of both groups, whose
             rates vary with it; "matched" = the same, compared within the clusters.
-        clusters: of each group; of both, where they lie across.
-        rates: of each group.
+        clusters: number of clusters of each group; the first number for both groups unless "apart".
+        rates: true rate of each group.
         deff: design effect of clusters of IMAGES images.
-        alike: whether all clusters are of one size.
+        alike: whether all clusters have the same size.
     """
-    agreement = (deff - 1) / (IMAGES - 1)
+    correlation = (deff - 1) / (IMAGES - 1)
     own = clusters if layout == "apart" else (clusters[0],)
     unit_sizes = np.concatenate([sizes_of(generator, count, alike) for count in own])
     side = np.repeat(range(len(own)), own)
     unit = np.repeat(np.arange(len(unit_sizes)), unit_sizes)
     group = side[unit] if layout == "apart" else (generator.random(len(unit)) < 0.6).astype(int)
     base = np.array(rates)[side]
-    at = base if agreement == 0 else generator.beta(base * (1 / agreement - 1), (1 - base) * (1 / agreement - 1))
+    at = base
+    if correlation:
+        at = generator.beta(base * (1 / correlation - 1), (1 - base) * (1 / correlation - 1))
     other = 1.0 if layout == "apart" else np.where(group == 1, rates[1] / rates[0], 1.0)
     return group, unit, generator.random(len(unit)) < at[unit] * other
 
 
 def two_groups(group, unit, right, *, matched, tolerance):
-    """Return rate, difference and verdict of the first group, as an audit judges it: two groups make one test."""
+    """Return rate, difference and verdict of the first group in an audit: two groups make one test."""
     cells = GroupMembership(("g",), (("a",), ("b",)), group)
     options = AuditOptions(tolerance=tolerance, min_group_size=1, draws=100, cluster_by="unit")
     images = np.append(np.bincount(group, minlength=2), 0)
@@ -238,7 +240,7 @@ def few_clusters(runs):
     print(
         f"\nTwo groups of few clusters of {IMAGES} images on average, no gap, tolerance 0; true rates .6, .9 and .97,"
     )
-    print(f"{runs} test sets each: share with a FAIL by design effect, share of intervals that hold the truth (lowest)")
+    print(f"{runs} test sets each: share with a FAIL by design effect, lowest coverage of the intervals")
     print("layout   clusters  sizes    FAIL at 1, 2, 3      difference   rate   | gap .15, tolerance .05: FAIL  PASS")
     for layout in ("apart", "across", "matched"):
         for clusters in CLUSTERS:
@@ -259,8 +261,8 @@ def few_clusters(runs):
                             for _ in range(runs)
                         ]
                         rows += found
-                        told = [difference for _, difference, _ in found if difference is not None]
-                        held.append(np.mean([one.low <= 0 <= one.high for one in told]))
+                        differences = [difference for _, difference, _ in found if difference is not None]
+                        held.append(np.mean([one.low <= 0 <= one.high for one in differences]))
                         of_rates = [one for one, _, _ in found if one.low is not None]
                         inside.append(np.mean([one.low <= rate <= one.high for one in of_rates]))
                     fails.append(np.mean([one == "FAIL" for _, _, one in rows]))
@@ -273,9 +275,9 @@ def few_clusters(runs):
                     for _ in range(runs)
                 ]
                 power, wrong = found.count("FAIL") / runs, found.count("PASS") / runs
-                name, told = f"{clusters[0]} v {clusters[1]}", " ".join(f"{share:.3f}" for share in fails)
+                name, shares = f"{clusters[0]} v {clusters[1]}", " ".join(f"{share:.3f}" for share in fails)
                 print(
-                    f"{layout:8} {name:8}  {'alike' if alike else 'unlike':7}  {told}    {min(held):10.3f}  "
+                    f"{layout:8} {name:8}  {'equal' if alike else 'unequal':7}  {shares}    {min(held):10.3f}  "
                     f"{min(inside):6.3f}  | {power:28.3f}  {wrong:.3f}",
                     flush=True,
                 )
@@ -285,13 +287,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--only", choices=("independent", "rates", "clusters"))
-    asked = parser.parse_args()
-    if asked.only not in ("rates", "clusters"):
-        false_alarms_and_power(asked.runs)
-        largest_gap(asked.runs)
+    options = parser.parse_args()
+    if options.only not in ("rates", "clusters"):
+        false_alarms_and_power(options.runs)
+        largest_gap(options.runs)
         coverage()
         all_intervals_at_once(20_000)
-    if asked.only not in ("clusters", "independent"):
-        rates_of_clusters(5 * asked.runs)
-    if asked.only not in ("rates", "independent"):
-        few_clusters(asked.runs)
+    if options.only not in ("clusters", "independent"):
+        rates_of_clusters(5 * options.runs)
+    if options.only not in ("rates", "independent"):
+        few_clusters(options.runs)

@@ -1,10 +1,10 @@
-"""How long an audit takes: against fairlearn's bootstrap at 10,000 images, and for 100,000 images of 100 classes.
+"""Duration of an audit: compared with fairlearn's bootstrap at 10,000 images, and for 100,000 images of 100 classes.
 
     python benchmarks/audit_speed.py [--replicates 20] [--no-fairlearn]
 
-fairlearn resamples rows and calls every metric on every group again; its time grows with the number of replicates, so a
-few are timed and the time of 1,000 is extrapolated, which the output says. tlkit resamples the table of counts, which
-is the same distribution.
+fairlearn resamples rows and computes every metric of every group again. Its time is proportional to the number of
+replicates, so a few are timed and extrapolated to 1,000. tlkit resamples the table of counts, which has the same
+distribution.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from tlkit.predictions import Predictions
 from tlkit.stats.bootstrap import bootstrap_replicates
 
 
-def timed(what, repeats=3):
-    """Return the least of several wall times in seconds."""
+def timed(function, repeats=3):
+    """Return the minimum of several wall times in seconds."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        what()
+        function()
         times.append(time.perf_counter() - start)
     return min(times)
 
@@ -118,6 +118,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--replicates", type=int, default=20)
     parser.add_argument("--no-fairlearn", action="store_true")
-    given = parser.parse_args()
-    against_fairlearn(given.replicates, with_fairlearn=not given.no_fairlearn)
+    options = parser.parse_args()
+    against_fairlearn(options.replicates, with_fairlearn=not options.no_fairlearn)
     large()

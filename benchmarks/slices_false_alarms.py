@@ -1,9 +1,9 @@
-"""How often `find_slices` confirms a slice where none is worse, and how often it finds one that is planted.
+"""False alarm rate and power of the slice search, on simulated test sets.
 
     python benchmarks/slices_false_alarms.py [--runs 400] [--images 200 1000] [--dark 0.9 0.7 0.75 0.6]
 
-Every image is wrong with one probability, whatever its columns; then dark images (brightness below 51 of 255, a fifth)
-are wrong more often. Columns: brightness, contrast, sharpness, aspect, file type and eight clusters, drawn at random.
+False alarms: all images have the same error rate. Power: dark images (brightness below 51 of 255, a fifth of them) have
+a higher one. Columns: brightness, contrast, sharpness, aspect, file type and eight clusters, drawn at random.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tlkit.predictions import Predictions
 CLASSES = 4
 
 
-def drawn(seed: int, images: int, *, accuracy: float, dark: float) -> tuple[Predictions, pd.DataFrame]:
+def sample(seed: int, images: int, *, accuracy: float, dark: float) -> tuple[Predictions, pd.DataFrame]:
     rng = np.random.default_rng(seed)
     columns = pd.DataFrame(
         {
@@ -47,25 +47,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--images", type=int, nargs="+", default=[200, 1000])
-    parser.add_argument("--dark", type=float, nargs="+", default=[0.9, 0.7, 0.75, 0.6], help="rates of dark images")
-    asked = parser.parse_args()
-    runs = asked.runs
+    parser.add_argument(
+        "--dark", type=float, nargs="+", default=[0.9, 0.7, 0.75, 0.6], help="accuracies of dark images"
+    )
+    arguments = parser.parse_args()
+    runs = arguments.runs
     print(f"{runs} runs each; share of runs")
     print("images  accuracy  dark   any slice  brightness confirmed  any shortcut")
-    for images in asked.images:
+    for images in arguments.images:
         for accuracy, dark in ((0.9, 0.9), (0.7, 0.7), (0.9, 0.75), (0.9, 0.6)):
-            if dark not in asked.dark:
+            if dark not in arguments.dark:
                 continue
             reports = []
             for seed in range(runs):
-                predictions, columns = drawn(seed, images, accuracy=accuracy, dark=dark)
+                predictions, columns = sample(seed, images, accuracy=accuracy, dark=dark)
                 reports.append(search_slices(predictions, columns=columns, options=AuditOptions(seed=seed)))
-            some = np.mean([bool(report.confirmed) for report in reports])
-            named = np.mean(
+            confirmed = np.mean([bool(report.confirmed) for report in reports])
+            planted = np.mean(
                 [any(s.conditions[0].words.startswith("brightness below") for s in r.confirmed) for r in reports]
             )
-            told = np.mean([any(one.tells(0.05) for one in report.shortcuts) for report in reports])
-            print(f"{images:6}  {accuracy:8}  {dark:4}   {some:9.3f}  {named:20.3f}  {told:12.3f}", flush=True)
+            shortcut = np.mean([any(one.tells(0.05) for one in report.shortcuts) for report in reports])
+            print(
+                f"{images:6}  {accuracy:8}  {dark:4}   {confirmed:9.3f}  {planted:20.3f}  {shortcut:12.3f}", flush=True
+            )
 
 
 if __name__ == "__main__":

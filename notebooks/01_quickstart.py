@@ -13,14 +13,14 @@
 # %% [markdown]
 # # Quickstart: train a classifier, measure it, audit it
 #
-# A pretrained backbone learns to name 16 occupations from small drawings. The drawings that it learns from are skewed
-# on purpose: they show light-skinned men only. The question of this notebook is whether the audit finds the gap that
-# this leaves, and whether the gap is gone in a control without the skew.
+# A pretrained backbone learns to classify 16 occupations in small drawings. The training drawings are skewed on
+# purpose: they show light-skinned men only. This notebook checks whether the audit finds the resulting gap, and whether
+# the gap is absent in a control without the skew.
 #
 # The images are **drawings, not people**. They test the audit; they say nothing about photographs of people.
 #
-# It takes about a minute on two CPU cores and needs no network. What it needs beside tlkit comes with
-# `pip install "tlkit[quickstart]"`. It writes to `data/` and `runs/` in the folder where it runs.
+# It takes about a minute on two CPU cores and needs no network. Its additional packages are installed by
+# `pip install "tlkit[quickstart]"`. It writes to `data/` and `runs/` in the working directory.
 
 # %%
 import logging
@@ -35,7 +35,7 @@ import tlkit
 from tlkit.datasets import make_occupations
 from tlkit.render.plots import plot_confusion, plot_groups, plot_history, plot_per_class
 
-# tlkit logs one line per decision that it takes for you; show them below the cells.
+# tlkit logs one line per automatic decision; show them below the cells.
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
 logging.getLogger("tlkit").setLevel(logging.INFO)
 warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm, of the model hub's client, asks for ipywidgets
@@ -43,9 +43,9 @@ warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm, of the
 # %% [markdown]
 # ## The images
 #
-# Every drawing has an occupation, which is the class to predict, and two attributes that the model is not told: its
-# presentation and its skin tone. They lie beside the images in a CSV file, travel with each image to the table of
-# predictions, and are used by the audit alone. No drawing is in two splits; val and test do not depend on the skew.
+# Every drawing has an occupation, the class to predict, and two attributes that the model does not see: presentation
+# and skin tone. They are in a CSV file beside the images, are copied to the table of predictions, and are used by the
+# audit only. No drawing is in two splits; val and test do not depend on the skew.
 
 # %%
 skewed = make_occupations("data/occupations_skewed", skew="light_men", seed=0)
@@ -57,7 +57,7 @@ metadata["split"] = metadata["path"].str.split("/").str[0]
 pd.crosstab([metadata["split"], metadata["presentation"]], metadata["skin_tone"])
 
 # %% [markdown]
-# Six images to learn from, and six to be tested on:
+# Six training images and six test images:
 
 # %%
 figure, axes = plt.subplots(2, 6, figsize=(9, 3.6), layout="constrained")
@@ -72,15 +72,15 @@ for row, split in zip(axes, ("train", "test"), strict=True):
 # %% [markdown]
 # ## The recipe
 #
-# A recipe says everything that a run depends on. This one is the same that `make quickstart` uses.
+# A recipe contains all settings of a run. `make quickstart` uses the same recipe.
 
 # %%
 recipe = next(path for path in (Path("recipes/quickstart.yaml"), Path("../recipes/quickstart.yaml")) if path.exists())
 print(recipe.read_text(encoding="utf-8"))
 
 # %% [markdown]
-# Any key can be changed without touching the file; here the title of the report. A misspelt key or a value out of range
-# is refused at once, with its place and the remedy. (`tlkit recipe plan RECIPE` on the command line shows what a fit
+# Any key can be overridden without changing the file, here the title of the report. A misspelt key or a value out of
+# range is an error with its location and the remedy. (`tlkit recipe plan RECIPE` on the command line shows what a fit
 # would do, without training.)
 
 # %%
@@ -94,9 +94,9 @@ except tlkit.TlkitError as error:
 # %% [markdown]
 # ## Fine-tuning
 #
-# `fit` trains, predicts val and test with the best epoch's weights, evaluates, audits and writes a report. The strategy
-# of this recipe is `frozen`: only the classifier on top of the backbone learns; the table in the log says so.
-# `overwrite=True` lets the notebook run again; without it an earlier run is never replaced.
+# `fit` trains, predicts val and test with the weights of the best epoch, evaluates, audits and writes a report. The
+# strategy of this recipe is `frozen`: only the classifier on top of the backbone is trained, as the table in the log
+# shows. `overwrite=True` replaces the run of an earlier execution; without it an existing run is an error.
 
 # %%
 run = tlkit.fit(recipe, {"name": "notebook-skewed", "data.root": skewed.root, **changes}, overwrite=True)
@@ -106,10 +106,10 @@ run
 ax = plot_history(run.history)
 
 # %% [markdown]
-# ## How good is it?
+# ## Evaluation
 #
-# Each number comes with its interval and with the number of images it rests on. With so few images the intervals are
-# wide: this test split can tell models apart only where they differ by much.
+# Each number has a confidence interval and the number of images behind it. With so few images the intervals are wide:
+# this test split shows only large differences between models.
 
 # %%
 evaluation = run.evaluation()
@@ -120,28 +120,27 @@ ax = plot_confusion(evaluation)
 ax = plot_per_class(evaluation)
 
 # %% [markdown]
-# Everything that is judged comes from one table, the predictions, one row per image. It rests in the run as a Parquet
-# file that any tool can read. `tlkit.read_predictions` reads such tables of other tools in turn, so an audit needs no
-# model.
+# Evaluation and audit use one table, the predictions, with one row per image. The run stores it as a Parquet file.
+# `tlkit.read_predictions` also reads the predictions of other tools, so an audit needs no model.
 
 # %%
 predictions = run.predictions("test")
 predictions
 
 # %% [markdown]
-# ## Is it as good for every group?
+# ## Is the accuracy the same for every group?
 #
-# The audit compares the accuracy of each group with that of the rest. A verdict needs more than a difference:
+# The audit compares the accuracy of each group with that of its complement. The verdicts are:
 #
-# - **FAIL**: the whole interval of the difference lies beyond the tolerance, and the test holds after a correction for
-#   all tests of the audit.
+# - **FAIL**: the whole interval of the difference lies beyond the tolerance, and the test is significant after a
+#   correction for all tests of the audit.
 # - **PASS**: the whole interval lies within the tolerance.
-# - **NOT ENOUGH DATA**: neither can be said. That is no evidence that there is no gap.
+# - **NOT ENOUGH DATA**: neither of the two. That is no evidence that there is no gap.
 #
-# The largest gap among several groups is never zero, so it is shown beside what chance alone would give.
+# The largest gap among several groups is never zero, so it is shown with the gap expected by chance.
 
 # %%
-audit = run.audit()  # by the columns that the recipe names; `by=` names others
+audit = run.audit()  # by the columns of the recipe; `by=` selects others
 audit
 
 # %%
@@ -154,9 +153,9 @@ ax = plot_groups(audit, by="skin_tone")
 # %% [markdown]
 # ## The control
 #
-# Does a gap come from the skew of the training images, or would it be there anyway, because some groups are drawn in
-# ways that are harder to tell apart? The control has the same val and test drawings and as many training images, of all
-# presentations and skin tones alike; nothing else changes.
+# Is a gap caused by the skew of the training images, or are some groups harder to classify anyway? The control has the
+# same val and test drawings and the same number of training images, of all presentations and skin tones alike. All
+# other settings are the same.
 
 # %%
 control = make_occupations("data/occupations_control", skew="none", seed=0)
@@ -168,7 +167,7 @@ figure, axes = plt.subplots(1, 2, figsize=(12, 2.8), layout="constrained")
 for ax, shown, title in zip(axes, (audit, control_audit), ("skewed", "control"), strict=True):
     plot_groups(shown, ax, by="presentation")
     ax.set_title(title, loc="right")
-    ax.set_xlim(0, 1.01)  # one scale for both
+    ax.set_xlim(0, 1.01)  # the same scale for both
 
 # %%
 columns = ["group", "n", "rate", "rate_low", "rate_high", "difference", "p_holm", "verdict"]
@@ -176,14 +175,14 @@ tables = {"skewed": audit.table("presentation"), "control": control_audit.table(
 pd.concat({name: table[columns] for name, table in tables.items()}, names=["training images", None]).round(3)
 
 # %% [markdown]
-# Read the two side by side: where a group lies below the rest with FAIL, and not so in the control, the gap came with
-# the skew. What the control leaves at NOT ENOUGH DATA is not shown to be without a gap: 48 images a presentation cannot
-# show a small one. And one seed is one draw: repeat both fits with `{"seed": 1}` before you rely on a detail.
+# Compare the two: a group with FAIL in the skewed run but not in the control has a gap that comes from the skew. NOT
+# ENOUGH DATA in the control does not show that there is no gap: 48 images per presentation cannot show a small one. A
+# single seed is a single sample: repeat both fits with `{"seed": 1}` before you rely on details.
 #
 # ## Predicting other images
 #
-# The stored model is a safetensors file with a JSON beside it: loading it runs no code from the file. It brings its
-# preprocessing along. Any image file will do, or a folder of them.
+# The stored model is a safetensors file with a JSON file beside it: loading it executes no code from the file. It
+# includes its preprocessing. It predicts any image file, or a folder of them.
 
 # %%
 model = tlkit.load_model(run)
@@ -194,9 +193,9 @@ guesses
 # %%
 figure, axes = plt.subplots(1, len(paths), figsize=(9, 2.2), layout="constrained")
 figure.supxlabel("above: the predicted class and the model's own confidence; below: the true class", fontsize=9)
-for ax, path, label, sure in zip(axes, paths, guesses.y_pred, guesses.confidence, strict=True):
+for ax, path, label, confidence in zip(axes, paths, guesses.y_pred, guesses.confidence, strict=True):
     ax.imshow(plt.imread(path))
-    ax.set_title(f"{guesses.classes[label].replace('_', ' ')}\n{sure:.0%}", fontsize=9)
+    ax.set_title(f"{guesses.classes[label].replace('_', ' ')}\n{confidence:.0%}", fontsize=9)
     ax.set_xlabel(path.parent.name.replace("_", " "), fontsize=9)
     ax.set_xticks([])
     ax.set_yticks([])
@@ -204,8 +203,8 @@ for ax, path, label, sure in zip(axes, paths, guesses.y_pred, guesses.confidence
 # %% [markdown]
 # ## The report
 #
-# One HTML file with all of the above, for readers without Python; it needs no network and no script. The folder beside
-# it holds everything else: the resolved recipe, versions and digests, the split, the model, the predictions.
+# One HTML file with all of the above, for readers without Python; it needs no network and no script. The run directory
+# contains everything else: the resolved recipe, versions and digests, the split, the model, the predictions.
 
 # %%
 report = run.report()

@@ -13,14 +13,14 @@
 # %% [markdown]
 # # One pass through the backbone
 #
-# A frozen backbone says the same of an image whenever it is asked. tlkit asks once and keeps the answer, so the
-# pass that trains a classifier also pays for an audit of the labels, a learning curve, a comparison of backbones
-# and a search for groups that nobody declared. This notebook goes through them on the drawings of the quickstart.
+# A frozen backbone computes the same features for an image every time. tlkit computes them once and caches them. The
+# pass that trains a classifier therefore also serves a label audit, a learning curve, a slice search and a repair of
+# the head. This notebook shows them on the drawings of the quickstart.
 #
 # The images are **drawings, not people**. They test the methods; they say nothing about photographs of people.
 #
-# It takes about a minute on two CPU cores and needs no network. What it needs beside tlkit comes with `pip install
-# "tlkit[quickstart]"`. It writes to `data/` and `runs/` in the folder where it runs, and features to `TLKIT_CACHE`
+# It takes about a minute on two CPU cores and needs no network. Its additional packages are installed by `pip install
+# "tlkit[quickstart]"`. It writes to `data/` and `runs/` in the working directory, and features to `TLKIT_CACHE`
 # (default: the user's cache folder).
 
 # %%
@@ -38,10 +38,10 @@ logging.basicConfig(format="%(message)s", stream=sys.stdout)
 warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm, of the model hub's client, asks for ipywidgets
 
 # %% [markdown]
-# ## Before anything is trained
+# ## Checking the data
 #
-# The doctor decodes every image and says what would spoil a training or its scores. Drawings of one occupation look
-# alike: some of those in test have a near duplicate_of in train, and it names them.
+# The doctor decodes every image and reports problems for training or evaluation. Drawings of one occupation look alike:
+# some test drawings have a near duplicate in train, and the doctor lists them.
 
 # %%
 make_occupations("data/occupations-light_men", skew="light_men")
@@ -51,8 +51,8 @@ diagnosis
 # %% [markdown]
 # ## The pass
 #
-# Nothing varies the images (`augment: none`), and the backbone is frozen: each image goes through it once, and the
-# classifier learns from what is kept.
+# Without augmentation (`augment: none`) and with a frozen backbone, each image passes through it once, and the
+# classifier is trained on the cached features.
 
 # %%
 run = tlkit.fit(
@@ -63,10 +63,10 @@ run = tlkit.fit(
 run.evaluation()
 
 # %% [markdown]
-# ## What would more images bring?
+# ## How much would more images improve the accuracy?
 #
-# Subsets of the training images, each predicted by heads that had not seen it. The band is the interval; where the
-# points do not say how it goes on, the sentence says that instead.
+# Heads are trained on subsets of the training images and evaluated on images that they were not trained on. The band is
+# the interval of the extrapolation. Where the points do not support a forecast, the sentence says so.
 
 # %%
 curve = tlkit.learning_curve(run)
@@ -75,20 +75,20 @@ plt.show()
 print(curve.tables(more=200)[0].notes[-1])
 
 # %% [markdown]
-# ## Which labels look wrong?
+# ## Which labels may be wrong?
 #
-# Predictions for images by heads that had not seen them, and the neighbors among the features, point at labels to
-# look at. These labels come from the drawings' own names: the list should be short, and what it names looks alike.
+# Cross-validated predictions and nearest neighbors among the features suggest labels to review. These labels come from
+# the names of the drawings: the list should be short, and its drawings look alike.
 
 # %%
 labels = tlkit.audit_labels(run)
 labels
 
 # %% [markdown]
-# ## Whom does it fail?
+# ## Which groups have a lower accuracy?
 #
-# By the columns that were declared, and what lies behind the gaps: is it another mix of classes, or the same
-# classes recognised less often?
+# The audit by declared columns, and an explanation of the gaps: different class frequencies, or lower recalls of the
+# same classes?
 
 # %%
 run.audit(by="presentation")
@@ -97,8 +97,8 @@ run.audit(by="presentation")
 run.explain(by="presentation")
 
 # %% [markdown]
-# And by groups that nobody declared: brightness, contrast, colours, clusters of features. They are found on one
-# half of the images and tested on the other, so what was found by chance does not pass.
+# The slice search covers groups that were not declared: brightness, contrast, colors, clusters of features. Slices are
+# found on one half of the images and tested on the other half, which removes chance findings.
 
 # %%
 slices = tlkit.find_slices(run)
@@ -107,9 +107,8 @@ slices
 # %% [markdown]
 # ## Can the head be repaired?
 #
-# Other heads on the same features, weighted or balanced by presentation. They are chosen on val and judged on test.
-# Here the training images show no woman at all, and no weighting brings her back; tlkit says so and writes no
-# model.
+# Other heads on the same features, weighted or balanced by presentation, are chosen on val and evaluated on test. Here
+# the training images show no women, which no weighting can replace; tlkit reports that and writes no model.
 
 # %%
 repaired = tlkit.repair(run, by="presentation", min_group_size=16)
@@ -118,8 +117,8 @@ repaired
 # %% [markdown]
 # ## Is another model better?
 #
-# The control is trained without the skew. Image by image on the same test images: what changes, overall and for
-# whom?
+# The control is trained without the skew. A paired comparison on the same test images shows the change overall and by
+# group.
 
 # %%
 make_occupations("data/occupations-none", skew="none")

@@ -335,7 +335,7 @@ def test_the_page_says_how_intervals_were_made_and_where_chance_was_simulated(im
     said, words, html = page()
     assert (
         "with Newcombe's interval, and Fisher's exact test. p-values are corrected for all"
-        in (said["Groups against the rest"])
+        in (said["Groups and complements"])
     )
     assert said["Largest gap"].endswith("the p-value of a permutation test.")
     assert "its intervals resample the images" in said["Class mix and rate"]
@@ -346,12 +346,12 @@ def test_the_page_says_how_intervals_were_made_and_where_chance_was_simulated(im
     assert (
         "All intervals of the audit allow for images of one subject being alike, and for the weights in w. The figures "
         "of the evaluation, over all images, do not."
-    ) in said["Groups against the rest"]
-    assert "Fisher" not in said["Groups against the rest"]
+    ) in said["Groups and complements"]
+    assert "Fisher" not in said["Groups and complements"]
     assert said["Largest gap"].endswith("the p-value of a simulation with their variances.")
     assert "its intervals come from leaving out each cluster in turn" in said["Class mix and rate"]
     assert "(simulated p" in words
     assert "Intervals and tests allow for weights in w and clusters of subject. Design effects reach" in said["lead"]
     assert "permutation" not in words + html
-    assert "score test" in page(weights="w")[0]["Groups against the rest"]
-    assert "within matched sets of subject" in page(pair_by="subject")[0]["Groups against the rest"]
+    assert "score test" in page(weights="w")[0]["Groups and complements"]
+    assert "within matched sets of subject" in page(pair_by="subject")[0]["Groups and complements"]

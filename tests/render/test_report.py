@@ -109,7 +109,7 @@ def test_the_page_says_what_was_trained_on_what_and_how_good_it_is(tmp_path):
     page = page_of(tmp_path, **values)
     evaluation = values["evaluation"]
     assert says(page.words, "resnet18", "pretrained", "backbone")
-    assert says(page.words, "120", "2", "Judged", "classes")
+    assert says(page.words, "120", "2", "Evaluated", "classes")
     assert ["accuracy", evaluation.accuracy.format(), "120 images"] in page.rows
     assert says(page.words, "120", "0.500", "images", "answering")
     ants = evaluation.per_class[0]
@@ -152,8 +152,8 @@ def test_without_audit_history_and_split_the_page_leaves_those_parts_out(tmp_pat
     )
     assert "Audit" not in page.words
     assert "Training" not in page.words
-    assert says(page.words, "120", "2", "Judged", "classes")
-    assert "flatter" not in page.words
+    assert says(page.words, "120", "2", "Evaluated", "classes")
+    assert "optimistic" not in page.words
     assert says(page.words, "could be read")
     assert "Verdicts" not in page.words
 
@@ -168,9 +168,9 @@ def test_mistaken_images_are_shown_below_the_confusions(tmp_path):
     assert "gets wrong" not in page_of(tmp_path, **values, mistakes=none).words
 
 
-def test_a_split_that_chose_the_epoch_is_said_to_flatter(tmp_path):
+def test_the_page_names_a_split_that_chose_the_epoch(tmp_path):
     page = page_of(tmp_path, **options(split="val", chose_epoch=True))
-    assert says(page.words, "120", "2", "data.test")
+    assert says(page.words, "120", "2", "optimistic", "data.test")
 
 
 def test_no_text_of_the_user_becomes_markup(tmp_path):

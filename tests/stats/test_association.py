@@ -1,4 +1,4 @@
-"""Cramér's V against scipy and what it should be, adjusted gaps against statsmodels."""
+"""Cramér's V against scipy, adjusted gaps against statsmodels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_raw_v_and_its_p_agree_with_scipy(seed):
     assert found.p == pytest.approx(chi2_contingency(table, correction=False).pvalue)
 
 
-def test_the_correction_takes_off_what_chance_alone_gives():
+def test_the_correction_removes_the_bias_of_independent_attributes():
     generator = np.random.default_rng(3)
     tables = generator.multinomial(60, np.full(20, 1 / 20), size=500).reshape(-1, 4, 5)
     found = [cramers_v(table) for table in tables]
@@ -27,11 +27,11 @@ def test_the_correction_takes_off_what_chance_alone_gives():
     assert np.mean([one.v for one in found]) < 0.1
 
 
-def test_attributes_that_follow_from_each_other_have_a_v_of_one():
+def test_attributes_that_determine_each_other_have_a_v_of_1():
     assert cramers_v(np.diag([30, 20, 10])).v == pytest.approx(1)
 
 
-def test_empty_rows_take_no_part_and_a_single_value_has_no_v():
+def test_empty_rows_are_ignored_and_a_single_value_has_no_v():
     assert cramers_v([[40, 10], [0, 0], [10, 40]]) == cramers_v([[40, 10], [10, 40]])
     assert cramers_v([[40, 10]]) is None
     assert cramers_v([[0, 10], [0, 5]]) is None
@@ -63,6 +63,6 @@ def test_a_value_that_is_always_right_has_no_finite_fit():
     assert adjusted_gap(k, n, member=member, others=others).note == "some value is always right or always wrong"
 
 
-def test_membership_that_another_attribute_decides_cannot_be_adjusted():
+def test_membership_determined_by_another_attribute_cannot_be_adjusted():
     found = adjusted_gap([5, 8], [10, 10], member=[0, 1], others=[[0], [1]])
     assert found.note == "membership follows from the other attributes"

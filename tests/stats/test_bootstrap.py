@@ -1,3 +1,5 @@
+"""The bootstrap of counts against the bootstrap of rows."""
+
 from __future__ import annotations
 
 import math
@@ -20,7 +22,7 @@ def balanced_accuracy(counts: np.ndarray) -> np.ndarray:
     return np.nanmean(np.diagonal(table, axis1=1, axis2=2) / table.sum(axis=2), axis=1)
 
 
-def test_resampling_counts_is_resampling_rows() -> None:
+def test_resampling_counts_has_the_distribution_of_resampling_rows() -> None:
     counts = np.array([40, 10, 8, 22])
     rows = np.repeat(np.arange(4), counts)
     rng = np.random.default_rng(1)
@@ -36,7 +38,7 @@ def test_resampling_counts_is_resampling_rows() -> None:
     )
 
 
-def test_the_standard_error_of_a_rate_is_the_known_one() -> None:
+def test_the_standard_error_of_a_rate_is_binomial() -> None:
     counts = [227, 72]  # audit facts, section 3, number 33
     drawn = bootstrap_replicates(counts, share_of_first, rng=np.random.default_rng(0), replicates=20_000)
     assert drawn.std() == pytest.approx(math.sqrt(0.759197 * 0.240803 / 299), rel=0.03)
@@ -94,7 +96,7 @@ def test_counts_must_be_one_row_of_whole_numbers(counts: list[float]) -> None:
         count_bootstrap(counts, share_of_first, rng=np.random.default_rng(0))
 
 
-def test_nothing_can_be_drawn_from_no_rows_and_a_confidence_lies_between_0_and_1() -> None:
+def test_empty_counts_and_an_impossible_confidence_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one row"):
         bootstrap_replicates([0, 0], share_of_first, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"above 0 and below 1, for example 0\.95\. Got 95 instead\."):

@@ -1,4 +1,4 @@
-"""Statistics of weighted and clustered images, against statsmodels, scipy, leaving clusters out, and by coverage."""
+"""Statistics of weighted and clustered images against statsmodels, scipy, explicit jackknives, and by coverage."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from scipy.stats import norm
 from statsmodels.stats.contingency_tables import StratifiedTable
 
 from tlkit.stats.association import adjusted_gap, clustered_gap, clustered_v, cramers_v
-from tlkit.stats.calibration import calibration_effect, calibration_error, null_calibration_error
+from tlkit.stats.calibration import calibration_design_effect, calibration_error, null_calibration_error
 from tlkit.stats.cluster_sampling import Units, combined_df, jackknife
 from tlkit.stats.dependent_samples import cluster_moments
-from tlkit.stats.hypothesis_tests import omnibus, trend
+from tlkit.stats.hypothesis_tests import cochran_armitage, omnibus
 from tlkit.stats.intervals import newcombe
 from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mean_estimate, mean_of_rates
-from tlkit.stats.ordered_trend import clustered_rates, ordered_rates
+from tlkit.stats.ordered_trend import clustered_ordered_rates, ordered_rates
 from tlkit.stats.ranking import aurc, auroc, clustered_area
-from tlkit.stats.strata import clustered_odds, clustered_split, pooled_odds, split_gap
+from tlkit.stats.strata import clustered_kitagawa_split, clustered_mantel_haenszel, kitagawa_split, mantel_haenszel
 
 
 def split_units(unit, weight=None):
@@ -71,14 +71,14 @@ def test_the_variance_of_a_mean_is_that_of_statsmodels_with_clusters(sample):
     assert half(even) == pytest.approx(np.ptp(theirs.conf_int()) / 2, rel=0.03)  # a little fewer by kurtosis
 
 
-def test_images_that_stand_alone_have_the_interval_of_independent_ones():
+def test_clusters_of_one_have_the_interval_of_independent_images():
     values = np.random.default_rng(2).normal(size=50)
     ours, plain = clustered_mean(values, alone(50), lowest=-np.inf), mean_estimate(values, lowest=-np.inf)
     assert ours.value == pytest.approx(plain.value)
     assert half(ours) == pytest.approx(half(plain), rel=0.02)  # kurtosis takes a few degrees of freedom
 
 
-def test_what_few_clusters_cannot_tell_is_said():
+def test_too_few_clusters_give_an_estimate_with_a_note():
     values = np.array([0.1, 0.4, 0.2, 0.3])
     assert clustered_mean(values, split_units([7, 7, 7, 7])).format() == (
         "undefined (n = 4, but all images are of one cluster)"
@@ -114,7 +114,7 @@ def test_the_degrees_of_freedom_of_a_sum_are_bell_and_mccaffreys():
     assert combined_df([[3, 0], [4, 2]], [1, 1]) == 0  # a kind of one cluster
 
 
-def test_leaving_clusters_out_is_the_jackknife_of_a_mean():
+def test_jackknife_changes_are_those_of_a_ratio_without_each_cluster():
     table = np.random.default_rng(4).random((9, 2))
     value, moved = jackknife(table, lambda sums: sums[:, :1] / sums[:, 1:])
     without = [np.delete(table, i, axis=0).sum(axis=0) for i in range(9)]
@@ -125,7 +125,7 @@ def test_leaving_clusters_out_is_the_jackknife_of_a_mean():
 # --- recalls and areas
 
 
-def test_the_mean_recall_of_separate_images_is_that_of_independent_ones():
+def test_the_mean_recall_of_clusters_of_one_is_that_of_independent_images():
     generator = np.random.default_rng(5)
     kind, right = generator.integers(0, 4, 200), generator.random(200) < 0.8
     each = alone(200)
@@ -135,7 +135,7 @@ def test_the_mean_recall_of_separate_images_is_that_of_independent_ones():
     assert (ours.low, ours.high) == pytest.approx((plain.low, plain.high), abs=0.02)
 
 
-def test_a_class_of_one_cluster_leaves_the_mean_recall_open():
+def test_the_mean_recall_is_undefined_where_a_class_has_one_cluster():
     ours = clustered_mean_of_rates([[3, 0, 0], [4, 2, 0]], [[5, 0, 0], [5, 3, 0]], images=[10, 3, 0])
     assert ours.format() == "undefined (n = 13, but 1 of 2 classes are of one cluster)"
 
@@ -158,7 +158,7 @@ def test_the_area_in_clusters_is_obuchowskis(sample):
     assert 1.99 < deviation < 2.1  # Student's t of 30 to 39 degrees of freedom, shares a little unlike
 
 
-def test_weighted_images_have_the_area_and_risk_of_their_copies():
+def test_weights_equal_repeated_images_in_auroc_and_aurc():
     generator = np.random.default_rng(6)
     score, positive, weight = generator.integers(0, 9, 80) / 9, generator.random(80) < 0.4, generator.integers(1, 4, 80)
     each = alone(80, weight)
@@ -177,20 +177,20 @@ def test_weighted_images_have_the_area_and_risk_of_their_copies():
 # --- calibration
 
 
-def test_copies_of_images_in_clusters_raise_what_calibration_shows_by_chance():
+def test_the_calibration_design_effect_of_repeated_images_is_their_number():
     generator = np.random.default_rng(7)
     sure = generator.uniform(0.5, 1, 300)
     right = generator.random(300) < sure
     copies = np.repeat(np.arange(300), 4)
-    effect = calibration_effect(sure[copies], right[copies], split_units(copies))
+    effect = calibration_design_effect(sure[copies], right[copies], split_units(copies))
     assert effect == pytest.approx(4, rel=0.04)  # clusters − 1 for images − 1 in each bin
     expected = null_calibration_error(sure[copies], effect=effect)
     assert expected == pytest.approx(null_calibration_error(sure), rel=0.03)
-    assert calibration_effect(sure, right, alone(300)) == pytest.approx(1, abs=0.01)
-    assert calibration_effect(sure, right, split_units([1] * 300)) is None
+    assert calibration_design_effect(sure, right, alone(300)) == pytest.approx(1, abs=0.01)
+    assert calibration_design_effect(sure, right, split_units([1] * 300)) is None
 
 
-def test_weighted_calibration_is_that_of_copies_within_the_same_bins():
+def test_weights_equal_repeated_images_in_the_calibration_error():
     generator = np.random.default_rng(8)
     sure, weight = generator.choice([0.55, 0.7, 0.9], 400), generator.integers(1, 4, 400)
     right = generator.random(400) < sure
@@ -204,7 +204,7 @@ def test_weighted_calibration_is_that_of_copies_within_the_same_bins():
 # --- two groups within strata
 
 
-def test_the_split_of_a_gap_is_kitagawas_and_moves_as_without_each_cluster(sample):
+def test_the_clustered_kitagawa_split_is_the_jackknife_of_the_plain_one(sample):
     right, side, kind, unit = (sample[name] for name in ("right", "side", "kind", "unit"))
 
     def counted(kept):
@@ -212,12 +212,12 @@ def test_the_split_of_a_gap_is_kitagawas_and_moves_as_without_each_cluster(sampl
         return np.bincount(side[kept] * 3 + kind[kept], weights=right[kept], minlength=6).reshape(2, 3).astype(int), n
 
     def plain(kept):
-        found = split_gap(*counted(kept), rng=np.random.default_rng(0), replicates=2)
+        found = kitagawa_split(*counted(kept), rng=np.random.default_rng(0), replicates=2)
         return np.array([found.gap.value, found.mix.value, found.rate.value, found.standardised.value])
 
     everything = plain(np.ones(600, dtype=bool))
     spread = sum((plain(unit != i) - everything) ** 2 for i in range(40)) * 39 / 40
-    ours = clustered_split(right, split_units(unit), side=side, kind=kind, kinds=3)
+    ours = clustered_kitagawa_split(right, split_units(unit), side=side, kind=kind, kinds=3)
     for estimate, value, variance in zip(
         (ours.gap, ours.mix, ours.rate, ours.standardised), everything, spread, strict=True
     ):
@@ -225,18 +225,18 @@ def test_the_split_of_a_gap_is_kitagawas_and_moves_as_without_each_cluster(sampl
         assert 2.02 < half(estimate) / np.sqrt(variance) < 2.15  # Student's t, 38 degrees of freedom or fewer
 
 
-def test_a_group_without_an_error_in_few_clusters_is_not_known_for_sure():
+def test_a_group_without_errors_in_few_clusters_has_a_wide_interval():
     side, unit = np.repeat([0, 1], [60, 300]), np.repeat(np.arange(24), 15)
     right = np.where(side == 0, True, np.random.default_rng(9).random(360) < 0.9)
     kind = np.arange(360) % 2
-    ours = clustered_split(right, split_units(unit), side=side, kind=kind, kinds=2)
+    ours = clustered_kitagawa_split(right, split_units(unit), side=side, kind=kind, kinds=2)
     assert ours.rate.low < ours.rate.value - 0.4  # four clusters without an error: Wilson's interval begins at .51
     assert ours.rate.high < ours.rate.value + 0.15
-    one = clustered_split(right, split_units(unit), side=side, kind=np.zeros(360, dtype=int), kinds=1)
+    one = clustered_kitagawa_split(right, split_units(unit), side=side, kind=np.zeros(360, dtype=int), kinds=1)
     assert (one.mix.low, one.mix.high) == (0, 0)
 
 
-def test_the_pooled_odds_are_mantel_and_haenszels_and_move_as_without_each_cluster(sample):
+def test_the_clustered_mantel_haenszel_is_the_jackknife_of_the_plain_one(sample):
     right, side, kind, unit = (sample[name] for name in ("right", "side", "kind", "unit"))
 
     def log_odds(kept):
@@ -248,12 +248,12 @@ def test_the_pooled_odds_are_mantel_and_haenszels_and_move_as_without_each_clust
 
     everything = log_odds(np.ones(600, dtype=bool))
     spread = sum((log_odds(unit != i) - everything) ** 2 for i in range(40)) * 39 / 40
-    ours = clustered_odds(right, split_units(unit), side=side, stratum=kind)
+    ours = clustered_mantel_haenszel(right, split_units(unit), side=side, stratum=kind)
     assert np.log(ours.pooled.value) == pytest.approx(everything)
     assert ours.statistic == pytest.approx(everything**2 / spread)
     assert 2.02 < np.log(ours.pooled.high / ours.pooled.value) / np.sqrt(spread) < 2.15
     assert ours.equal_p is None
-    plain = pooled_odds(
+    plain = mantel_haenszel(
         *[
             np.array([[(part & (kind == s) & (side == g)).sum() for s in range(3)] for g in (0, 1)])
             for part in (right, np.ones(600, dtype=bool))
@@ -263,17 +263,17 @@ def test_the_pooled_odds_are_mantel_and_haenszels_and_move_as_without_each_clust
     assert ours.p > 2 * plain.p  # independent images would be too sure
 
 
-def test_odds_that_rest_on_one_cluster_are_undefined():
+def test_odds_that_depend_on_one_cluster_are_undefined():
     right = np.array([True] * 10 + [False] * 2 + [True] * 10 + [False] * 3)
     side, unit = np.repeat([0, 1], [12, 13]), np.array([1] * 10 + [2] * 2 + [3] * 4 + [4] * 9)
-    ours = clustered_odds(right, split_units(unit), side=side, stratum=np.zeros(25, dtype=int))
+    ours = clustered_mantel_haenszel(right, split_units(unit), side=side, stratum=np.zeros(25, dtype=int))
     assert ours.pooled.note == "not enough data for an interval: it rests on one cluster"
     assert (ours.p, ours.statistic) == (None, None)
-    one = clustered_odds(right, split_units([1] * 25), side=side, stratum=np.zeros(25, dtype=int))
+    one = clustered_mantel_haenszel(right, split_units([1] * 25), side=side, stratum=np.zeros(25, dtype=int))
     assert one.pooled.note == "all images are of one cluster"
 
 
-def test_the_adjusted_gap_moves_as_statsmodels_fits_without_each_cluster(sample):
+def test_the_clustered_adjusted_gap_is_the_jackknife_of_statsmodels_fits(sample):
     right, side, kind, unit = (sample[name] for name in ("right", "side", "kind", "unit"))
     design = np.column_stack([np.ones(600), side == 0, kind == 1, kind == 2]).astype(float)
 
@@ -306,7 +306,7 @@ def test_the_adjusted_gap_moves_as_statsmodels_fits_without_each_cluster(sample)
     assert half(separate) == pytest.approx(half(plain), rel=0.02)
 
 
-def test_a_value_that_one_cluster_alone_has_does_not_stop_the_adjusted_gap():
+def test_the_adjusted_gap_exists_where_a_value_has_one_cluster():
     generator = np.random.default_rng(10)
     unit = np.repeat(np.arange(20), 20)
     value = np.where(unit == 3, 2, unit % 2)
@@ -333,11 +333,11 @@ def test_a_value_that_one_cluster_alone_has_does_not_stop_the_adjusted_gap():
 # --- many groups, many values
 
 
-def test_separate_images_have_the_trend_and_the_difference_of_independent_ones():
+def test_clusters_of_one_have_the_trend_and_the_difference_of_independent_images():
     k, n = [190, 160, 140, 160, 185], [200, 180, 190, 200, 210]
     place = np.repeat(np.arange(5), n)
     right = np.concatenate([np.arange(size) < count for count, size in zip(k, n, strict=True)])
-    ours, plain = clustered_rates(right, place, 5, alone(len(place))), ordered_rates(k, n)
+    ours, plain = clustered_ordered_rates(right, place, 5, alone(len(place))), ordered_rates(k, n)
     assert (ours.shape, ours.turn) == (plain.shape, plain.turn) == ("U", 2)
     # By each group's own variance, where Cochran and Armitage have the common one
     size, rate, score = np.array(n), np.array(k) / n, np.arange(5) - np.array(n) @ np.arange(5) / sum(n)
@@ -346,25 +346,25 @@ def test_separate_images_have_the_trend_and_the_difference_of_independent_ones()
     common = sum(k) / sum(n) * (1 - sum(k) / sum(n)) / size
     effect = ((1 - size / size.sum()) * spread / common).sum() / 4  # Rao & Scott (1981), section 4: mean design effect
     assert ours.any.statistic == pytest.approx(omnibus(k, n).statistic / effect)
-    level = clustered_rates(np.arange(1000) % 5 > 0, np.repeat(np.arange(4), 250), 4, alone(1000))
-    assert level.trend.z == pytest.approx(trend([200] * 4, [250] * 4).z, abs=1e-9)
+    level = clustered_ordered_rates(np.arange(1000) % 5 > 0, np.repeat(np.arange(4), 250), 4, alone(1000))
+    assert level.trend.z == pytest.approx(cochran_armitage([200] * 4, [250] * 4).z, abs=1e-9)
     assert ours.any.method == "Rao-Scott"
 
 
-def test_copies_in_clusters_leave_the_tests_where_they_were():
+def test_repeated_images_in_clusters_do_not_change_the_tests():
     generator = np.random.default_rng(11)
     place = generator.integers(0, 4, 300)
     right = generator.random(300) < 0.9 - 0.07 * place
-    one = clustered_rates(right, place, 4, alone(300))
+    one = clustered_ordered_rates(right, place, 4, alone(300))
     copies = np.repeat(np.arange(300), 3)
-    three = clustered_rates(right[copies], place[copies], 4, split_units(copies))
+    three = clustered_ordered_rates(right[copies], place[copies], 4, split_units(copies))
     assert (three.trend.p, three.any.p, three.bend_p) == pytest.approx((one.trend.p, one.any.p, one.bend_p))
     wrong = ordered_rates(*(np.bincount(place[copies], weights=w, minlength=4) for w in (right[copies], None)))
     assert wrong.any.p < one.any.p / 2
-    assert clustered_rates(right, place, 4, split_units(place)) is None  # a cluster each
+    assert clustered_ordered_rates(right, place, 4, split_units(place)) is None  # a cluster each
 
 
-def test_copies_in_clusters_leave_cramers_v_where_it_was():
+def test_repeated_images_in_clusters_do_not_change_cramers_v():
     generator = np.random.default_rng(12)
     one, two = generator.integers(0, 3, 400), generator.integers(0, 4, 400)
     two = np.where(generator.random(400) < 0.15, one, two)
@@ -395,7 +395,7 @@ def drawn(generator, clusters, deff, *, unlike):
 
 
 @pytest.mark.parametrize(("clusters", "deff", "unlike"), [(5, 3, False), (10, 3, True), (20, 1, True), (40, 3, True)])
-def test_the_intervals_hold_the_truth_where_those_of_independent_images_do_not(clusters, deff, unlike):
+def test_clustered_intervals_have_their_coverage_where_plain_ones_do_not(clusters, deff, unlike):
     generator = np.random.default_rng(13)
     _, kind, _, right = drawn(generator, 20_000, deff, unlike=False)
     recall = np.array([right[kind == c].mean() for c in (0, 1)])
@@ -422,15 +422,15 @@ def test_the_intervals_hold_the_truth_where_those_of_independent_images_do_not(c
 
 
 @pytest.mark.parametrize(("clusters", "across"), [((5, 5), False), ((3, 30), False), ((20, 20), False), ((10,), True)])
-def test_what_compares_groups_holds_the_truth_in_clusters(clusters, across):
+def test_clustered_comparisons_of_groups_have_their_coverage(clusters, across):
     generator, held, naive, alarms, runs = np.random.default_rng(14), np.zeros(3), 0, np.zeros(2), 120
     others = np.array([[0.0], [1.0]])
     for _ in range(runs):
         unit, kind, _, right = drawn(generator, sum(clusters), 3, unlike=True)
         side = generator.integers(0, 2, len(unit)) if across else (unit >= clusters[0]).astype(np.int64)
         units = split_units(unit)
-        split = clustered_split(right, units, side=side, kind=kind, kinds=2)
-        odds = clustered_odds(right, units, side=side, stratum=kind)
+        split = clustered_kitagawa_split(right, units, side=side, kind=kind, kinds=2)
+        odds = clustered_mantel_haenszel(right, units, side=side, stratum=kind)
         gap = clustered_gap(right, units, member=side == 0, others=others, pattern=kind)
         held += [
             one.low is None or one.low <= truth <= one.high
@@ -439,7 +439,7 @@ def test_what_compares_groups_holds_the_truth_in_clusters(clusters, across):
         counts = [int(each) for g in (0, 1) for each in (right[side == g].sum(), (side == g).sum())]
         plain = newcombe(*counts)
         naive += plain.low <= 0 <= plain.high
-        found, linked = clustered_rates(right, side, 2, units), clustered_v(side, kind, units)
+        found, linked = clustered_ordered_rates(right, side, 2, units), clustered_v(side, kind, units)
         alarms += [found is not None and found.any.p < 0.05, linked is not None and linked.p < 0.05]
     assert (held / runs >= 0.9).all(), held / runs
     assert (alarms / runs <= 0.1).all(), alarms / runs

@@ -1,11 +1,10 @@
-"""Rows that belong together, against scipy's connected components."""
+"""Connected components against networkx."""
 
 from __future__ import annotations
 
-import numpy as np
+import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.sparse import coo_matrix, csgraph
 
 from tlkit.stats.connected_components import connected_components
 
@@ -15,12 +14,17 @@ from tlkit.stats.connected_components import connected_components
         lambda n: st.tuples(st.just(n), st.lists(st.lists(st.integers(0, n - 1), max_size=4), max_size=12))
     )
 )
-def test_units_are_the_connected_components_in_the_order_of_their_first_rows(case):
+def test_components_are_those_of_networkx_in_the_order_of_their_first_rows(case):
     n, groups = case
-    pairs = [(group[0], row) for group in groups for row in group[1:]]
-    rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
-    edges = coo_matrix((np.ones(len(pairs)), (rows, columns)), shape=(n, n))
-    components = csgraph.connected_components(edges, directed=False)[1]
-    units = connected_components(n, groups)
-    assert list(dict.fromkeys(units.tolist())) == list(range(len(set(components))))
-    assert len(set(zip(units.tolist(), components.tolist(), strict=True))) == len(set(components))
+    graph = nx.Graph()
+    graph.add_nodes_from(range(n))
+    graph.add_edges_from((group[0], row) for group in groups for row in group[1:])
+    components = connected_components(n, groups).tolist()
+    assert list(dict.fromkeys(components)) == list(range(len(set(components))))
+    assert {frozenset(i for i in range(n) if components[i] == c) for c in components} == {
+        frozenset(component) for component in nx.connected_components(graph)
+    }
+
+
+def test_no_rows_have_no_component():
+    assert connected_components(0, []).tolist() == []

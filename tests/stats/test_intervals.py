@@ -1,4 +1,4 @@
-"""Intervals against closed forms, statsmodels and scipy, and at the edges where others go wrong."""
+"""Intervals against closed forms, statsmodels and scipy, and at rates of 0 and 1."""
 
 from __future__ import annotations
 
@@ -26,28 +26,7 @@ from tlkit.stats.intervals import (
 counts = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
-@pytest.mark.parametrize(
-    ("k", "n", "low", "high"),
-    [
-        (81, 263, 0.255289, 0.366210),  # Newcombe 1998, Statistics in Medicine 17:857, table I
-        (15, 148, 0.062386, 0.160487),
-        (0, 20, 0.0, 0.161125),
-        (1, 29, 0.006113, 0.171755),
-        (0, 10, 0.0, 0.277533),
-        (10, 10, 0.722467, 1.0),
-        (1, 1, 0.206549, 1.0),
-        (0, 1, 0.0, 0.793451),
-        (46, 64, 0.598661, 0.814066),
-    ],
-)
-def test_wilson_gives_the_known_answers(k, n, low, high):
-    estimate = wilson(k, n)
-    assert estimate.value == k / n
-    assert estimate.n == n
-    assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=1e-6)
-
-
-def test_a_rate_of_nothing_is_undefined_and_says_why():
+def test_a_rate_without_images_is_undefined_with_a_note():
     assert wilson(0, 0) == Estimate(None, None, None, n=0, note="no images")
     assert wilson(0, 0, nothing="no positives").format() == "undefined (no positives)"
     assert clopper_pearson(0, 0).value is None
@@ -55,23 +34,11 @@ def test_a_rate_of_nothing_is_undefined_and_says_why():
 
 @pytest.mark.parametrize("function", [wilson, clopper_pearson])
 @pytest.mark.parametrize("n", [1, 3, 7, 10, 49, 1000])
-def test_the_ends_are_exact_at_no_and_at_every_success(function, n):
+def test_the_ends_are_exact_at_rates_of_0_and_1(function, n):
     assert function(0, n).low == 0.0
     assert function(n, n).high == 1.0
     assert 0.0 < function(0, n).high < 1.0
     assert 0.0 < function(n, n).low < 1.0
-
-
-@pytest.mark.parametrize(
-    ("k", "n", "low", "high"), [(0, 10, 0.0, 0.308497), (1, 1, 0.025, 1.0), (46, 64, 0.592400, 0.824034)]
-)
-def test_clopper_pearson_gives_the_known_answers(k, n, low, high):
-    estimate = clopper_pearson(k, n)
-    assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=1e-6)
-
-
-def test_clopper_pearson_at_twice_the_tail_is_the_one_sided_bound():
-    assert clopper_pearson(0, 50, confidence=0.90).high == pytest.approx(0.058155, abs=1e-6)
 
 
 @given(counts, st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99]))
@@ -84,14 +51,14 @@ def test_intervals_of_a_rate_agree_with_scipy(count, confidence):
 
 
 @given(counts)
-def test_failures_mirror_successes_and_the_rate_lies_inside(count):
+def test_the_interval_contains_the_rate_and_mirrors_that_of_failures(count):
     k, n = count
     ours, mirrored = wilson(k, n), wilson(n - k, n)
     assert ours.low <= ours.value <= ours.high
     assert (mirrored.low, mirrored.high) == pytest.approx((1 - ours.high, 1 - ours.low), abs=1e-12)
 
 
-def test_bounds_of_many_groups_equal_the_single_ones_and_are_nan_for_an_empty_group():
+def test_bounds_of_many_groups_equal_single_intervals_and_are_nan_for_empty_groups():
     k, n = np.array([0, 0, 5, 46, 10**6]), np.array([0, 9, 5, 64, 2 * 10**6])
     for bounds, single in ((wilson_bounds, wilson), (clopper_pearson_bounds, clopper_pearson)):
         low, high = bounds(k, n)
@@ -105,30 +72,8 @@ def test_bounds_of_many_groups_equal_the_single_ones_and_are_nan_for_an_empty_gr
     assert wilson_bounds(k, n)[1][1:] == pytest.approx(np.clip(theirs[1], 0, 1), abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("table", "difference", "low", "high"),
-    [
-        (
-            (56, 70, 48, 80),
-            0.2,
-            0.052431,
-            0.333873,
-        ),  # Newcombe 1998, Statistics in Medicine 17:873, table II, method 10
-        ((9, 10, 3, 10), 0.6, 0.170523, 0.809018),
-        ((10, 10, 0, 20), 1.0, 0.679086, 1.0),
-        ((0, 10, 0, 20), 0.0, -0.161125, 0.277533),
-        ((5, 5, 2, 2), 0.0, -0.434482, 0.657620),
-        ((2276, 2484, 46, 64), 0.197514, 0.101501, 0.318041),
-    ],
-)
-def test_newcombe_gives_the_known_answers(table, difference, low, high):
-    estimate = newcombe(*table)
-    assert estimate.n == table[1] + table[3]
-    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((difference, low, high), abs=1e-6)
-
-
 @given(counts, counts)
-def test_newcombe_agrees_with_statsmodels_and_turns_round_with_its_sides(one, two):
+def test_newcombe_agrees_with_statsmodels_and_is_antisymmetric(one, two):
     ours, turned = newcombe(*one, *two), newcombe(*two, *one)
     theirs = confint_proportions_2indep(*one, *two, compare="diff", method="newcomb")
     assert (ours.low, ours.high) == pytest.approx(theirs, abs=1e-9)
@@ -137,7 +82,7 @@ def test_newcombe_agrees_with_statsmodels_and_turns_round_with_its_sides(one, tw
     assert ours.value - 1e-12 <= ours.high <= 1.0
 
 
-def test_a_difference_with_an_empty_side_is_undefined():
+def test_a_difference_with_an_empty_group_is_undefined():
     assert newcombe(3, 4, 0, 0, nothing="no positives").format() == "undefined (no positives)"
     low, high = newcombe_bounds([3, 9], [4, 10], [0, 3], [0, 10])
     assert np.isnan(low[0])
@@ -145,14 +90,13 @@ def test_a_difference_with_an_empty_side_is_undefined():
     assert (low[1], high[1]) == pytest.approx((0.170523, 0.809018), abs=1e-6)
 
 
-def test_the_ratio_gives_the_known_answer_and_agrees_with_statsmodels():
+def test_the_log_interval_of_a_ratio_agrees_with_statsmodels():
     estimate = ratio_log(56, 70, 48, 80)
-    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((4 / 3, 1.076626, 1.651249), abs=1e-6)
     theirs = confint_proportions_2indep(56, 70, 48, 80, compare="ratio", method="log", correction=False)
     assert (estimate.low, estimate.high) == pytest.approx(theirs, abs=1e-9)
 
 
-def test_a_ratio_to_nothing_is_undefined_never_infinite_and_never_ten():
+def test_a_ratio_to_a_rate_of_0_is_undefined():
     assert ratio_log(10, 10, 0, 20).format() == "undefined (the rate it is divided by is 0)"
     assert ratio_log(1, 4, 0, 0).format() == "undefined (no images on one side)"
 
@@ -177,7 +121,7 @@ def test_the_score_interval_of_a_ratio_agrees_with_statsmodels(counts, confidenc
 
 
 @given(counts, counts, st.floats(0.1, 10))
-def test_the_score_interval_of_a_ratio_holds_the_ratio_and_turns_over_with_it(one, other, scale):
+def test_the_score_interval_contains_the_ratio_and_inverts_with_it(one, other, scale):
     (k1, n1), (k2, n2) = one, other
     if min(k1, k2) == 0:
         return
@@ -189,7 +133,7 @@ def test_the_score_interval_of_a_ratio_holds_the_ratio_and_turns_over_with_it(on
     assert (wider[1] - wider[0] > high - low) is (scale < 1) or scale == pytest.approx(1)
 
 
-def test_the_score_interval_of_a_ratio_to_nothing_is_refused():
+def test_the_score_interval_of_a_ratio_to_0_is_refused():
     with pytest.raises(ValueError, match="A ratio needs a denominator above 0"):
         ratio_score_bounds(1, 2, 0, 3)
 
@@ -208,7 +152,7 @@ def test_an_impossible_confidence_is_refused(confidence):
         clopper_pearson(1, 2, confidence)
 
 
-def test_coverage_of_wilson_is_what_the_exact_binomial_says():
+def test_the_coverage_of_wilson_is_that_of_the_exact_binomial():
     # exact coverage of nominal 95 % intervals, by the binomial distribution
     for n, p, wilson_coverage, exact_coverage in (
         (10, 0.95, 0.914, 0.988),

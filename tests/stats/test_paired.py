@@ -18,13 +18,13 @@ pairs = st.builds(
 ).filter(lambda p: p.n > 0)
 
 
-def test_newcombes_paired_interval_gives_the_published_answer():
+def test_newcombes_paired_interval_gives_the_published_result():
     # Fagerland, Lydersen & Laake (2014), Statistics in Medicine 33:2850: airway hyper-responsiveness (1, 1; 7, 12).
     found = paired_difference(Pairs(both=1, first=7, second=1, neither=12))
     assert (found.value, found.low, found.high) == pytest.approx((-0.2857, -0.507, -0.026), abs=5e-4)
 
 
-def test_no_pairs_have_no_difference():
+def test_there_is_no_difference_without_pairs():
     assert paired_difference(Pairs(0, 0, 0, 0)).format() == "undefined (no images in common)"
 
 
@@ -35,7 +35,7 @@ def test_swapping_the_models_mirrors_the_interval(p):
     assert -1 <= one.low <= one.value <= one.high <= 1
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+def test_the_interval_has_its_nominal_coverage():
     rng = np.random.default_rng(5)
     truth = [0.75, 0.12, 0.05, 0.08]
     drawn = rng.multinomial(150, truth, size=3000)
@@ -44,7 +44,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     assert covered == pytest.approx(0.95, abs=0.02)
 
 
-def test_pairs_needed_give_the_power_they_promise():
+def test_pairs_needed_give_the_requested_power():
     # Connor (1987), page 209, as powerandsamplesize.com computes it: 23 pairs.
     assert pairs_needed(0.4, 0.5) == 23
     n = pairs_needed(0.05, 0.15, power=0.8)
@@ -62,13 +62,13 @@ def test_the_detectable_difference_is_the_inverse_of_the_pairs_needed(n, share):
     assert pairs_needed(gap, share) == pytest.approx(n, abs=1)
 
 
-def test_few_or_no_discordant_pairs_could_show_nothing():
+def test_few_or_no_discordant_pairs_have_no_detectable_difference():
     assert detectable_difference(20, 0.05) is None
     assert detectable_difference(0, 0.5) is None
     assert pairs_needed(0.0, 0.3) is None
 
 
-def test_the_difference_of_models_in_clusters_is_the_mean_of_the_clusters_and_that_of_statsmodels():
+def test_the_clustered_difference_agrees_with_scipy_and_statsmodels():
     generator = np.random.default_rng(0)
     unit = np.repeat(np.arange(30), 12)
     first = generator.random(360) < np.repeat(generator.uniform(0.6, 0.95, 30), 12)
@@ -87,7 +87,7 @@ def test_the_difference_of_models_in_clusters_is_the_mean_of_the_clusters_and_th
     assert found.high - found.low < 1.15 * (high - low)
 
 
-def test_images_that_stand_alone_have_the_interval_of_pairs_or_a_wider_one():
+def test_independent_images_have_about_the_interval_of_pairs():
     first = np.repeat([True, True, False, False], [300, 30, 15, 55])
     second = np.repeat([True, False, True, False], [300, 30, 15, 55])
     found, p = clustered_difference(first, second, Units(np.ones(400), np.arange(400)))
@@ -96,5 +96,5 @@ def test_images_that_stand_alone_have_the_interval_of_pairs_or_a_wider_one():
     assert p == pytest.approx(mcnemar(30, 15).p, rel=0.4)
     same, nothing = clustered_difference(first, first, Units(np.ones(400), np.arange(400)))
     assert (same.value, nothing) == (0, None)
-    assert same.low < 0 < same.high  # no pair differs, which does not mean that none would
+    assert same.low < 0 < same.high
     assert clustered_difference(first, second, Units(np.ones(400), np.zeros(400, dtype=int)))[0].value is None

@@ -1,4 +1,4 @@
-"""Areas under the curve within and across samples, against scikit-learn and DeLong's formulas written out."""
+"""Areas under the ROC curve against scikit-learn and DeLong's formulas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from tlkit.stats.ranking import area_above, auroc
+from tlkit.stats.ranking import auroc, auroc_sorted
 
 scores = st.lists(st.integers(0, 12), min_size=1, max_size=30)
 
@@ -35,10 +35,13 @@ def test_the_area_is_scikit_learns_and_its_interval_delongs(high, low):
 
 
 @given(scores, scores, st.integers(0, 10))
-def test_leaving_scores_out_and_turning_the_samples_is_the_same_as_giving_the_rest(high, low, out):
+def test_removed_scores_and_exchanged_samples_give_the_same_area(high, low, out):
     left = sorted(low[out:])
     every, group, own = np.sort(low), np.sort(low[:out]), np.sort(high)
-    assert area_above(own, [every], without=[group]) == area_above(own, [np.array(left, dtype=float)])
-    turned, plain = area_above(np.array(left, dtype=float), [own], turned=True), area_above(own, [np.array(left)])
+    assert auroc_sorted(own, [every], without=[group]) == auroc_sorted(own, [np.array(left, dtype=float)])
+    turned, plain = (
+        auroc_sorted(np.array(left, dtype=float), [own], high_is_negative=True),
+        auroc_sorted(own, [np.array(left)]),
+    )
     assert turned.note.replace("negatives", "") == plain.note.replace("negatives", "")
     assert (turned.value, turned.low, turned.high) == pytest.approx((plain.value, plain.low, plain.high))

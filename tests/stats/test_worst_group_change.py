@@ -1,4 +1,4 @@
-"""The change of the worst group's accuracy, and whether its interval keeps its promise."""
+"""The change of the worst-group accuracy, and the coverage of its interval."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_with_one_group_the_change_is_the_paired_difference():
     assert worst_change([pairs]).format(digits=9) == paired_difference(pairs).format(digits=9)
 
 
-def test_the_worst_group_may_be_another_one_afterwards():
+def test_the_worst_group_may_change():
     pairs = [Pairs(both=60, first=0, second=0, neither=40), Pairs(both=20, first=0, second=70, neither=10)]
     (one, before), (two, after) = worst_rates(pairs)
     assert (one, before.value, two, after.value) == (1, 0.2, 0, 0.6)
@@ -24,13 +24,13 @@ def test_the_worst_group_may_be_another_one_afterwards():
     assert change.n == 200
 
 
-def test_a_group_without_images_leaves_the_change_undefined():
+def test_the_change_is_undefined_with_an_empty_group():
     assert worst_change([Pairs(5, 0, 0, 5), Pairs(0, 0, 0, 0)]).value is None
     assert worst_change([]).value is None
 
 
 @pytest.mark.parametrize("truth", [((0.9, 0.6, 0.6), (0.9, 0.6, 0.6)), ((0.95, 0.5), (0.9, 0.85))])
-def test_the_interval_covers_the_true_change_at_least_as_often_as_it_says(truth):
+def test_the_interval_has_at_least_its_nominal_coverage(truth):
     rng = np.random.default_rng(0)
     before, after = truth
     true, covered = min(after) - min(before), 0

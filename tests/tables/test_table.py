@@ -1,4 +1,4 @@
-"""`Table`: what its columns promise holds for every cell."""
+"""`Table`: types of cells, heads, and the format of each kind of column."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HALF = Estimate(0.5, 0.25, 0.75, n=8)
     ("kind", "cell"),
     [("count", 1.5), ("count", True), ("text", 1), ("estimate", 0.5), ("number", HALF), ("flag", 1), ("time", "now")],
 )
-def test_a_cell_of_another_type_than_its_column_is_refused(kind, cell):
+def test_a_cell_of_the_wrong_type_is_refused(kind, cell):
     with pytest.raises(AssertionError, match="accuracy"):
         Table("t", "", (Column("accuracy", "accuracy", kind),), ((cell,),))
 
@@ -33,7 +33,7 @@ def test_rows_that_do_not_fit_the_columns_are_refused():
             Table("t", "", columns, rows, marks=marks)
 
 
-def test_a_head_says_how_many_rows_it_leaves_out_and_keeps_its_own_marks():
+def test_a_head_notes_the_number_of_further_rows_and_keeps_marks():
     table = Table(
         "t", "", (Column("n", "n", "count"),), ((1,), (2,), (3,)), notes=("n",), marks={0: "worst", 2: "total"}
     )
@@ -72,7 +72,7 @@ def test_a_head_says_how_many_rows_it_leaves_out_and_keeps_its_own_marks():
         ("number", {}, None, "–"),
     ],
 )
-def test_the_kind_of_a_column_says_how_its_cells_are_written(kind, options, cell, text):
+def test_the_kind_of_a_column_determines_the_format_of_its_cells(kind, options, cell, text):
     column = Column("x", "x", kind, **options)
     Table("t", "", (column,), ((cell,),))
     assert format_cell(cell, column) == text

@@ -1,4 +1,4 @@
-"""Tables as HTML, Markdown, JSON and JUnit XML: every medium holds the same cells, and texts stay texts."""
+"""Tables as HTML, Markdown, JSON and JUnit XML: every medium has the same cells, and texts are escaped."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def texts(table):
     return [[format_cell(cell, column) for cell, column in zip(row, table.columns, strict=True)] for row in table.rows]
 
 
-def test_html_holds_header_cells_marks_and_notes():
+def test_html_has_header_cells_marks_and_notes():
     page = to_html([TABLE])
     parsed = Parser(page)
     assert [[cell.strip() for cell in row] for row in parsed.rows] == [
@@ -66,7 +66,7 @@ def test_html_holds_header_cells_marks_and_notes():
     assert "Classes" in page and "A note." in page
 
 
-def test_html_of_long_tables_is_bounded_and_says_so():
+def test_html_of_long_tables_has_50_rows_and_a_note():
     table = Table("t", "", (Column("n", "n", "count"),), tuple((n,) for n in range(200)))
     assert len(Parser(to_html([table])).rows) == 51
     assert "150 more rows" in to_html([table])
@@ -80,7 +80,7 @@ def test_html_escapes_every_text():
         assert "<b" not in page
 
 
-def test_markdown_holds_every_cell_and_escapes_texts():
+def test_markdown_has_every_cell_and_escapes_texts():
     lines = to_markdown([TABLE]).splitlines()
     assert lines[0] == "**Classes**"
     grid = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
@@ -92,7 +92,7 @@ def test_markdown_holds_every_cell_and_escapes_texts():
     assert "\\[a\\](b)\\|" in evil and "\\`\\*" in evil
 
 
-def test_a_reason_in_an_estimate_is_escaped_in_markdown():
+def test_the_note_of_an_estimate_is_escaped_in_markdown():
     table = Table("t", "", (Column("a", "a", "estimate"),), ((Estimate(None, None, None, n=0, note="a|b"),),))
     assert "undefined (a\\|b)" in to_markdown([table])
 
@@ -119,7 +119,7 @@ def verdict_table(*verdicts):
     return Table("gates", "", columns, tuple((f"gate {n}", "a < b\x00", n, one) for n, one in enumerate(verdicts)))
 
 
-def test_junit_has_a_case_a_row_a_failure_for_fail_and_an_error_for_what_cannot_be_decided():
+def test_junit_has_a_case_per_row_a_failure_for_fail_and_an_error_for_undecided_rows():
     table = verdict_table("PASS", "FAIL", "NOT ENOUGH DATA", "FAIL")
     root = ET.fromstring(to_junit(table, name="gates", suite="gates.yaml", classname=["group"], case=["gate", "group"]))
     (suite,) = root

@@ -1,4 +1,4 @@
-"""Tables as text: aligned, readable on a narrow terminal, with nothing that steers it."""
+"""Tables as text: alignment, wrapping on a narrow terminal, and replaced control characters."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_columns_are_aligned():
     assert lines([("report", "a.html"), ("model", "m")], 80, header=False) == ["report  a.html", "model   m"]
 
 
-def test_letters_that_take_two_places_or_none_are_aligned_as_terminals_draw_them():
+def test_wide_and_combining_letters_are_aligned_by_their_terminal_width():
     accent = "e\u0301te\u0301"  # as macOS writes names: letters with accents of their own
     assert lines([("class", "n"), ("蚂蚁 꿀벌", "1"), (accent, "2")]) == [
         "class      n",
@@ -48,7 +48,7 @@ def test_letters_that_take_two_places_or_none_are_aligned_as_terminals_draw_them
     assert lines([("class", "n"), ("蚂蚁 꿀벌", "1")], 8) == ["class  n", "-----  -", "蚂蚁   1", "꿀벌"]
 
 
-def test_words_of_the_widest_cells_go_to_further_lines():
+def test_the_widest_cells_are_wrapped_at_words():
     assert lines(ROWS, 42) == [
         "backbone  million          accuracy",
         "          parameters",
@@ -59,7 +59,7 @@ def test_words_of_the_widest_cells_go_to_further_lines():
     ]
 
 
-def test_rows_become_blocks_where_no_word_can_be_moved():
+def test_rows_become_blocks_where_wrapping_is_not_enough():
     assert lines(ROWS, 20) == [
         "backbone            resnet18",
         "million parameters  11.2",
@@ -84,14 +84,14 @@ def test_no_word_is_lost_and_columns_fit(rows, width):
 
 
 @pytest.mark.parametrize(("terminal", "fits"), [(True, True), (False, False)])
-def test_only_a_terminal_narrows_a_table(monkeypatch, capsys, terminal, fits):
+def test_tables_are_wrapped_on_a_terminal_only(monkeypatch, capsys, terminal, fits):
     monkeypatch.setenv("COLUMNS", "42")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
     print_tables([text_table(ROWS)])
     assert (max(map(len, capsys.readouterr().out.splitlines())) <= 42) == fits
 
 
-def test_numbers_are_flush_right_and_text_flush_left():
+def test_numbers_are_aligned_right_and_text_left():
     columns = (Column("class", "class"), Column("n", "images", "count"))
     assert list(to_lines([Table("t", "", columns, (("cat", 12345), ("dog", None)))])) == [
         "class  images",
@@ -101,7 +101,7 @@ def test_numbers_are_flush_right_and_text_flush_left():
     ]
 
 
-def test_titles_and_notes_frame_the_rows_and_an_empty_line_parts_two_tables():
+def test_titles_precede_rows_notes_follow_and_an_empty_line_separates_tables():
     columns = (Column("n", "n", "count"),)
     tables = [Table("a", "First", columns, ((1,), (2,), (3,)), notes=("A note.",)), Table("b", "Second", columns, ())]
     assert list(to_lines(tables, most_rows=2)) == [
@@ -118,7 +118,7 @@ def test_titles_and_notes_frame_the_rows_and_an_empty_line_parts_two_tables():
     ]
 
 
-def test_texts_of_other_people_cannot_break_a_line_or_steer_the_terminal():
+def test_control_characters_in_texts_are_replaced():
     evil = "a\nb\x1b[31m"
     table = Table(evil, evil, (Column("a", evil),), ((evil,),), notes=(evil,))
     shown = list(to_lines([table]))

@@ -1,3 +1,5 @@
+"""`create_tracker` without W&B, and the null tracker."""
+
 from __future__ import annotations
 
 import subprocess
@@ -22,7 +24,7 @@ ARGUMENTS = {
 }
 
 
-def test_importing_the_room_loads_neither_wandb_nor_numpy():
+def test_importing_tracking_loads_neither_wandb_nor_numpy():
     code = (
         "import sys, tlkit.tracking\n"
         "loaded = {'wandb', 'numpy', 'pandas', 'torch'} & set(sys.modules)\n"
@@ -31,7 +33,7 @@ def test_importing_the_room_loads_neither_wandb_nor_numpy():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_recipe_without_tracking_gets_the_null_tracker_which_writes_nothing(tmp_path, monkeypatch):
+def test_the_null_tracker_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with create_tracker(kind="none", mode="auto", **ARGUMENTS) as tracker:
         tracker.log_metrics({"val_loss": 0.1}, epoch=0)
@@ -45,22 +47,19 @@ def test_a_recipe_without_tracking_gets_the_null_tracker_which_writes_nothing(tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_null_tracker_lets_errors_through():
+def test_the_null_tracker_raises_errors_of_its_body():
     with pytest.raises(KeyError), create_tracker(kind="none", mode="auto", **ARGUMENTS):
         raise KeyError("mine")
 
 
-def test_auto_follows_a_disabled_wandb_mode(monkeypatch, caplog):
+def test_auto_with_wandb_mode_disabled_is_the_null_tracker(monkeypatch, logged):
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    with caplog.at_level("INFO", logger="tlkit"):
-        tracker = create_tracker(kind="wandb", mode="auto", **ARGUMENTS)
+    tracker = create_tracker(kind="wandb", mode="auto", **ARGUMENTS)
     assert isinstance(tracker, NullTracker)
-    assert caplog.messages == [saying("WANDB_MODE=disabled", "tracked")]
+    assert logged() == [saying("WANDB_MODE=disabled", "tracked")]
 
 
-def test_what_a_fit_hands_to_a_tracker_has_no_group_column():
-    import pandas as pd
-
+def test_tracked_predictions_have_no_group_column():
     from tlkit.predictions import Predictions
     from tlkit.tracking.tracker import PREDICTION_COLUMNS
     from tlkit.training.run_training import _tracked

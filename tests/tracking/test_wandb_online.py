@@ -1,4 +1,4 @@
-"""W&B online, against a server on this machine that answers just enough of its protocol."""
+"""W&B online, against a local server that implements the needed part of its protocol."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from messages import saying
 
 from tlkit.tracking import create_tracker
 
@@ -24,14 +25,14 @@ RUN = {
 
 
 class FakeServer(ThreadingHTTPServer):
-    """Remembers what it was told: `streamed` holds the messages of the file stream."""
+    """`streamed` holds the messages of the file stream."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
         self.streamed: list[dict] = []
 
     def handle_error(self, request, client_address):
-        """Say nothing of a client that is gone: printing it would meet pytest's closed stderr."""
+        """Ignore closed connections: pytest's stderr may be closed as well."""
 
     @property
     def url(self) -> str:
@@ -79,12 +80,7 @@ class Answers(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(monkeypatch, tmp_path):
-    for name in [name for name in os.environ if name.startswith(("WANDB_", "XDG_"))]:
-        monkeypatch.delenv(name)
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
+def server(home, monkeypatch):
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "20")
     monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "20")
     with FakeServer() as server:
@@ -97,39 +93,18 @@ def server(monkeypatch, tmp_path):
         thread.join()
 
 
-@pytest.fixture
-def options(tmp_path):
-    run_dir = tmp_path / "run"
-    run_dir.mkdir()
-    return {
-        "kind": "wandb",
-        "mode": "auto",
-        "project": "tlkit",
-        "entity": None,
-        "tags": [],
-        "log_model": False,
-        "name": "pets",
-        "run_dir": run_dir,
-        "config": {},
-    }
-
-
-def said(caplog):
-    return [record.getMessage() for record in caplog.records if record.name.startswith("tlkit.")]
-
-
 @pytest.mark.slow
-def test_with_a_key_a_run_goes_online_and_its_metrics_reach_the_server(server, options, caplog, capfd, tmp_path):
+def test_a_run_with_an_api_key_sends_its_metrics_to_the_server(server, options, logged, capfd, home):
     environment = dict(os.environ)
-    with caplog.at_level("INFO", logger="tlkit"), create_tracker(**options) as tracker:
+    with create_tracker(**options | {"mode": "auto", "log_model": False}) as tracker:
         tracker.log_metrics({"val_loss": 0.25}, epoch=3)
     assert tracker.location == f"{server.url}/me/tlkit/runs/run1"
-    assert said(caplog) == [f"W&B records online: {tracker.location}"]
+    assert logged() == [saying("online", tracker.location)]
     files = [message["files"] for message in server.streamed if "files" in message]
     lines = [json.loads(line) for sent in files for line in sent.get("wandb-history.jsonl", {}).get("content", [])]
     assert [(line["epoch"], line["val_loss"]) for line in lines] == [(3, 0.25)]
     assert [message["exitcode"] for message in server.streamed if message.get("complete")] == [0]
     assert capfd.readouterr().out == ""
     assert dict(os.environ) == environment
-    assert list((tmp_path / "home").rglob("*")) == []
+    assert list(home.rglob("*")) == []
     assert Path(options["run_dir"], "wandb").is_dir()

@@ -1,3 +1,5 @@
+"""W&B offline: records, exit codes, modes, limits; read back with W&B's own reader."""
+
 from __future__ import annotations
 
 import json
@@ -26,35 +28,6 @@ PREDICTIONS = pd.DataFrame(
 )
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """An empty home folder, and no W&B setting from outside."""
-    for name in [name for name in os.environ if name.startswith(("WANDB_", "XDG_"))]:
-        monkeypatch.delenv(name)
-    folder = tmp_path / "home"
-    folder.mkdir()
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("NETRC", str(folder / ".netrc"))
-    return folder
-
-
-@pytest.fixture
-def options(tmp_path, home):
-    run_dir = tmp_path / "runs" / "pets"
-    run_dir.mkdir(parents=True)
-    return {
-        "kind": "wandb",
-        "mode": "offline",
-        "project": "tlkit",
-        "entity": None,
-        "tags": ["quick"],
-        "log_model": True,
-        "name": "pets",
-        "run_dir": run_dir,
-        "config": {"seed": 3, "train": {"epochs": 2}},
-    }
-
-
 def read_back(folder: Path) -> list[dict]:
     """Return the records of an offline run through W&B's own reader."""
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
@@ -66,13 +39,8 @@ def records(folder: Path, kind: str) -> list[dict]:
     return [record[kind] for record in read_back(folder) if record["type"] == kind]
 
 
-def said(caplog) -> list[str]:
-    """Return what tlkit logged; W&B's own loggers are noisier."""
-    return [record.getMessage() for record in caplog.records if record.name.startswith("tlkit.")]
-
-
 def children() -> set[int]:
-    """Return the ids of this process's living W&B service processes."""
+    """Return the ids of running W&B service processes of this process."""
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -91,7 +59,7 @@ def record_everything(options) -> Path:
     (model / "classes.json").write_text('["a", "b"]')
     (model / "model.safetensors").write_bytes(b"12345678")
     with create_tracker(**options) as tracker:
-        assert children() or not Path("/proc").exists(), "children() cannot see what it should"
+        assert children() or not Path("/proc").exists(), "W&B's service runs, but children() does not find it"
         for epoch, loss in enumerate([0.5, 0.25]):
             tracker.log_metrics({"train_loss": loss, "val_accuracy": 0.9 + epoch / 100}, epoch=epoch)
         tracker.log_predictions(PREDICTIONS, name="test/predictions")
@@ -102,15 +70,14 @@ def record_everything(options) -> Path:
 
 
 @pytest.mark.slow
-def test_an_offline_run_reads_back_whole_and_stays_inside_the_run_directory(options, home, capfd, caplog):
+def test_an_offline_run_reads_back_completely_and_writes_in_the_run_directory_only(options, home, capfd, logged):
     environment = dict(os.environ)
-    with caplog.at_level("INFO", logger="tlkit"):
-        folder = record_everything(options)
+    folder = record_everything(options)
 
     assert dict(os.environ) == environment
     assert children() == set()
     assert capfd.readouterr().out == ""
-    assert said(caplog) == [saying(folder, "records", "offline")]
+    assert logged() == [saying(folder, "offline")]
     assert folder.is_relative_to(options["run_dir"])
     assert list(home.rglob("*")) == []
 
@@ -151,27 +118,16 @@ def test_an_offline_run_reads_back_whole_and_stays_inside_the_run_directory(opti
     assert of["exit"][0].get("exit_code", 0) == 0
 
 
-def test_an_error_in_the_body_closes_the_run_with_exit_code_1_and_is_not_hidden(options):
-    with pytest.raises(ZeroDivisionError), create_tracker(**options) as tracker:
-        raise ZeroDivisionError
-    assert records(Path(tracker.location), "exit")[0]["exit_code"] == 1
+@pytest.mark.parametrize(("error", "code"), [(ZeroDivisionError(), 1), (KeyboardInterrupt(), 1), (SystemExit(3), 3)])
+def test_an_error_closes_the_run_with_its_exit_code_and_is_raised(options, error, code):
+    with pytest.raises(type(error)), create_tracker(**options) as tracker:
+        raise error
+    assert records(Path(tracker.location), "exit")[0]["exit_code"] == code
     assert children() == set()
-    tracker.finish(0)  # again, which is harmless
+    tracker.finish(0)  # a second call does nothing
 
 
-def test_ctrl_c_in_the_body_closes_the_run_too(options):
-    with pytest.raises(KeyboardInterrupt), create_tracker(**options) as tracker:
-        raise KeyboardInterrupt
-    assert records(Path(tracker.location), "exit")[0]["exit_code"] == 1
-
-
-def test_sys_exit_hands_its_code_to_the_run(options):
-    with pytest.raises(SystemExit), create_tracker(**options) as tracker:
-        sys.exit(3)
-    assert records(Path(tracker.location), "exit")[0]["exit_code"] == 3
-
-
-def test_two_runs_of_one_group_open_at_once_stay_apart(options, tmp_path, home):
+def test_two_open_runs_of_one_group_are_recorded_separately(options, tmp_path, home):
     environment = dict(os.environ)
     other = options | {"name": "fold-1", "run_dir": tmp_path / "runs" / "fold-1"}
     with create_tracker(**options, group="cv") as first, create_tracker(**other, group="cv") as second:
@@ -186,7 +142,7 @@ def test_two_runs_of_one_group_open_at_once_stay_apart(options, tmp_path, home):
     assert children() == set()
 
 
-def test_a_run_that_the_user_has_open_stays_open_and_untouched(options, tmp_path, home):
+def test_a_run_that_the_user_has_open_is_not_changed(options, tmp_path, home):
     import wandb
 
     settings = wandb.Settings(silent=True, console="off")
@@ -201,20 +157,20 @@ def test_a_run_that_the_user_has_open_stays_open_and_untouched(options, tmp_path
     assert [record["item"]["val_loss"] for record in records(Path(tracker.location), "history")] == [1.0]
 
 
-def test_auto_without_a_key_goes_offline_and_says_how_to_upload(options, caplog):
-    with caplog.at_level("INFO", logger="tlkit"), create_tracker(**options | {"mode": "auto"}) as tracker:
+def test_auto_without_a_key_records_offline_and_logs_the_upload_command(options, logged):
+    with create_tracker(**options | {"mode": "auto"}) as tracker:
         pass
-    assert said(caplog) == [saying("API", "wandb login"), saying(tracker.location, "records", "offline")]
+    assert logged() == [saying("API", "wandb login"), saying(tracker.location, "offline")]
 
 
 @pytest.mark.parametrize("login", ["environment", "netrc", "settings"])
-def test_auto_with_a_key_but_no_network_falls_back_to_offline(options, home, monkeypatch, caplog, login):
+def test_auto_with_a_key_but_no_network_records_offline(options, home, monkeypatch, logged, login):
     server = "http://127.0.0.1:9"  # the discard port: refused at once
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
     if login == "environment":
         monkeypatch.setenv("WANDB_BASE_URL", server)
         monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
-    else:  # what `wandb login --host` stores in the home folder is respected
+    else:  # as stored by `wandb login --host`
         folder = home / ".config" / "wandb"
         folder.mkdir(parents=True)
         key = f"api_key = {'a' * 40}\n" if login == "settings" else ""
@@ -223,18 +179,17 @@ def test_auto_with_a_key_but_no_network_falls_back_to_offline(options, home, mon
             (home / ".netrc").write_text(f"machine 127.0.0.1:9\n  login user\n  password {'a' * 40}\n")
             (home / ".netrc").chmod(0o600)
     environment = dict(os.environ)
-    with caplog.at_level("INFO", logger="tlkit"), create_tracker(**options | {"mode": "auto"}) as tracker:
+    with create_tracker(**options | {"mode": "auto"}) as tracker:
         tracker.log_metrics({"val_loss": 1.0}, epoch=0)
-    assert len(said(caplog)) == 2
-    assert said(caplog)[0].startswith("W&B cannot record online (")
-    assert said(caplog)[0].endswith("). Recording offline instead.")
+    assert len(logged()) == 2
+    assert logged()[0] == saying("online", "offline")
     assert records(Path(tracker.location), "history")[0]["item"]["val_loss"] == 1.0
     assert list((options["run_dir"] / "wandb").glob("run-*")) == []
     assert dict(os.environ) == environment
     assert children() == set()
 
 
-def test_online_without_a_key_is_an_error_before_training_and_never_a_prompt(options):
+def test_online_without_a_key_is_an_error_without_a_prompt(options):
     with pytest.raises(RecipeError) as error:
         create_tracker(**options | {"mode": "online"})
     assert str(error.value) == (
@@ -244,7 +199,7 @@ def test_online_without_a_key_is_an_error_before_training_and_never_a_prompt(opt
 
 
 @pytest.mark.parametrize("wandb_mode", ["online", "disabled"])
-def test_offline_in_the_recipe_outranks_wandb_mode_and_leaves_it_alone(options, monkeypatch, wandb_mode):
+def test_offline_in_the_recipe_overrides_wandb_mode_without_changing_it(options, monkeypatch, wandb_mode):
     monkeypatch.setenv("WANDB_MODE", wandb_mode)
     with create_tracker(**options) as tracker:
         assert os.environ["WANDB_MODE"] == wandb_mode
@@ -253,7 +208,7 @@ def test_offline_in_the_recipe_outranks_wandb_mode_and_leaves_it_alone(options, 
     assert os.environ["WANDB_MODE"] == wandb_mode
 
 
-def test_names_that_wandb_would_refuse_are_all_named_at_once(options):
+def test_all_names_that_wandb_would_refuse_are_in_one_error(options):
     wrong = {"project": "a/b", "tags": ["ok", "", "x" * 65], "name": "my pets"}
     with pytest.raises(RecipeError) as error:
         create_tracker(**options | wrong)
@@ -265,11 +220,11 @@ def test_names_that_wandb_would_refuse_are_all_named_at_once(options):
     )
 
 
-def test_a_failure_of_wandb_is_logged_and_the_run_goes_on(options, caplog):
+def test_a_failure_of_wandb_is_logged_and_the_run_continues(options, logged):
     with create_tracker(**options) as tracker:
         tracker.log_model(Path("not-there"), metadata={})
         tracker.log_metrics({"val_loss": 1.0}, epoch=0)
-    assert said(caplog) == [saying("'not-there'", "ValueError", "directory")]
+    assert logged()[-1] == saying("'not-there'", "ValueError", "directory")
     assert records(Path(tracker.location), "history")[0]["item"]["val_loss"] == 1.0
 
 
@@ -279,13 +234,13 @@ def test_log_model_false_records_no_artifact(options):
     assert {artifact["type"] for artifact in records(folder, "artifact")} == {"run_table"}
 
 
-def test_more_than_100_classes_become_a_table_of_the_non_zero_cells(options, caplog):
+def test_more_than_100_classes_become_a_table_of_the_non_zero_cells(options, logged):
     matrix = np.eye(101, dtype=np.int64)
     matrix[0, 1] = 5
     classes = [f"class {index}" for index in range(101)]
-    with caplog.at_level("INFO", logger="tlkit"), create_tracker(**options) as tracker:
+    with create_tracker(**options) as tracker:
         tracker.log_confusion(matrix, classes)
-    assert said(caplog)[1] == saying("100", "confusion_matrix", "102", "101")
+    assert logged()[1] == saying("100", "confusion_matrix", "102", "101")
     folder = Path(tracker.location)
     path = records(folder, "history")[0]["item"]["confusion_matrix.path"]
     table = json.loads((folder / "files" / path).read_text())
@@ -294,13 +249,13 @@ def test_more_than_100_classes_become_a_table_of_the_non_zero_cells(options, cap
     assert len(table["data"]) == 102
 
 
-def test_long_tables_of_predictions_are_sampled_evenly_and_say_so(options, caplog):
+def test_long_tables_of_predictions_are_sampled_evenly(options, logged):
     long = pd.DataFrame({column: range(10) for column in ("path", "true", "predicted", "confidence", "correct")})
-    with caplog.at_level("INFO", logger="tlkit"), create_tracker(**options) as tracker:
+    with create_tracker(**options) as tracker:
         tracker.log_predictions(long, limit=4)
         with pytest.raises(ValueError, match=saying("predictions", "confidence", "correct").pattern):
             tracker.log_predictions(long.drop(columns=["confidence", "correct"]))
-    assert said(caplog)[1] == saying("4", "10", "predictions", "evenly")
+    assert logged()[1] == saying("4", "10", "predictions", "evenly")
     folder = Path(tracker.location)
     path = records(folder, "history")[0]["item"]["predictions.path"]
     assert [row[0] for row in json.loads((folder / "files" / path).read_text())["data"]] == [0, 2, 5, 7]

@@ -24,8 +24,15 @@ from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import fisher_exact
 from tlkit.stats.intervals import newcombe, wilson
-from tlkit.stats.ordered_trend import OrderedRates, clustered_rates, ordered_rates
-from tlkit.stats.strata import GapSplit, OddsRatio, clustered_odds, clustered_split, pooled_odds, split_gap
+from tlkit.stats.ordered_trend import OrderedRates, clustered_ordered_rates, ordered_rates
+from tlkit.stats.strata import (
+    GapSplit,
+    OddsRatio,
+    clustered_kitagawa_split,
+    clustered_mantel_haenszel,
+    kitagawa_split,
+    mantel_haenszel,
+)
 
 MOST_STRATA = 200  # beyond, logistic regression would fit more values than these images can tell apart
 
@@ -141,9 +148,9 @@ class GapEstimates:
         """Return the difference of group g split into class mix and rate."""
         level = self.options.confidence
         if self.design is None:
-            return split_gap(*self._against_rest(g), rng=self.rng, confidence=level, replicates=self.replicates)
+            return kitagawa_split(*self._against_rest(g), rng=self.rng, confidence=level, replicates=self.replicates)
         there = self.cells.code >= 0
-        return clustered_split(
+        return clustered_kitagawa_split(
             self.known.correct[there],
             self._units.take(there),
             side=(self.cells.code[there] != g).astype(np.int64),
@@ -165,7 +172,9 @@ class GapEstimates:
         too_many = Estimate(None, None, None, n=len(right), note="too many values to hold fixed")
         if self.design is not None:
             units = self._units.take(there)
-            odds = clustered_odds(right, units, side=(~member).astype(np.int64), stratum=stratum, confidence=level)
+            odds = clustered_mantel_haenszel(
+                right, units, side=(~member).astype(np.int64), stratum=stratum, confidence=level
+            )
             if others is None:
                 return odds, too_many
             return odds, clustered_gap(right, units, member=member, others=others, pattern=stratum, confidence=level)
@@ -173,7 +182,7 @@ class GapEstimates:
         cell = stratum * 2 + ~member  # members first
         n = np.bincount(cell, minlength=2 * strata).reshape(-1, 2).T
         k = np.bincount(cell, weights=right, minlength=2 * strata).reshape(-1, 2).T.astype(np.int64)
-        odds = pooled_odds(k, n, level)
+        odds = mantel_haenszel(k, n, level)
         if others is None:
             return odds, too_many
         side, place = np.nonzero(n)
@@ -222,7 +231,7 @@ class GapEstimates:
         place[list(order)] = np.arange(len(order))
         at = place[self.cells.code]
         there = at >= 0
-        return clustered_rates(self.known.correct[there], at[there], len(order), self._units.take(there))
+        return clustered_ordered_rates(self.known.correct[there], at[there], len(order), self._units.take(there))
 
 
 def value_indicators(values: Ints) -> Floats | None:

@@ -17,7 +17,7 @@ from tlkit.audit.rates import GroupCounts
 from tlkit.audit.row_intervals import rate_estimate
 from tlkit.predictions import Predictions
 from tlkit.stats.calibration import (
-    calibration_effect,
+    calibration_design_effect,
     calibration_error,
     confidence_losses,
     log_losses,
@@ -27,7 +27,7 @@ from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mean_estimate, mean_of_rates
-from tlkit.stats.ranking import area_above, aurc, clustered_area
+from tlkit.stats.ranking import aurc, auroc_sorted, clustered_area
 from tlkit.stats.shrinkage import kish_n
 
 MIN_CALIBRATION = 200  # with fewer images a perfect model shows a calibration error of .06 and more
@@ -272,7 +272,7 @@ class _Profiler:
         enough = len(inside) >= MIN_CALIBRATION
         if units is not None:
             weighs = bool(units.weight.any())
-            found = calibration_effect(sure, right, units) if weighs and enough else None
+            found = calibration_design_effect(sure, right, units) if weighs and enough else None
             enough = found is not None and kish_n(units.weight) / found >= MIN_CALIBRATION
             effect = found or 1.0
         return {
@@ -325,14 +325,14 @@ class _Profiler:
             rest_high, rest_low = len(all_high) - len(high) * is_group[i], len(all_low) - len(low) * is_group[i]
             own = found[i] = {}
             if min(len(high), len(low)) >= MIN_RANKED:
-                own["auroc"] = area_above(high, [low], confidence=level)
+                own["auroc"] = auroc_sorted(high, [low], confidence=level)
             if min(len(high), rest_low) >= MIN_RANKED:
-                own["auroc_positives"] = area_above(
+                own["auroc_positives"] = auroc_sorted(
                     high, [all_low], without=[low] if is_group[i] else (), confidence=level
                 )
             if min(rest_high, len(low)) >= MIN_RANKED:
-                own["auroc_negatives"] = area_above(
-                    low, [all_high], without=[high] if is_group[i] else (), turned=True, confidence=level
+                own["auroc_negatives"] = auroc_sorted(
+                    low, [all_high], without=[high] if is_group[i] else (), high_is_negative=True, confidence=level
                 )
         return found
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from tlkit.audit.estimators import RateEstimates, SamplingDesign, designed_estimates, independent_estimates
 from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
-from tlkit.stats.dependent_samples import at_least_t, correlated_bounds
+from tlkit.stats.dependent_samples import at_least_t
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.intervals import clopper_pearson_bounds, ratio_log, wilson_bounds
+from tlkit.stats.intervals import clopper_pearson_bounds, newcombe_bounds, ratio_log, wilson_bounds
 
 _ONE_SIDE = "not enough data: fewer than two clusters or matched sets, or no weight"
 
@@ -62,7 +62,7 @@ def difference_estimate(
         correlation = float(sample.correlation[i])
     else:
         correlation = 0.0 if sample.among is None else float(sample.among[i, best])
-    low, high = correlated_bounds(k1, n1, k2, n2, correlation=correlation, confidence=confidence, guaranteed=guaranteed)
+    low, high = newcombe_bounds(k1, n1, k2, n2, correlation=correlation, confidence=confidence, guaranteed=guaranteed)
     difference = k1 / n1 - k2 / n2
     variance, df = sample.spread(i, best)
     ends = at_least_t(float(low), float(high), difference=difference, variance=variance, df=df, confidence=confidence)

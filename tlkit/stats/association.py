@@ -1,4 +1,4 @@
-"""How attributes go together, and a gap adjusted for other attributes."""
+"""Association of two attributes (Cramér's V), and a gap adjusted for other attributes by logistic regression."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 MOST_STEPS = 50
-SEPARATED = 15.0  # log odds beyond which a fit has run away: a share of 3 in 10 million
+SEPARATED = 15.0  # log odds beyond which a fit diverges: a rate of 3 in 10 million
 
 
 @dataclass(frozen=True)
 class Association:
-    """How strongly two attributes go together.
+    """Strength of the association of two attributes.
 
     Attributes:
-        v: Cramér's V, corrected for bias, in [0, 1]: 0 = independent, 1 = one follows from the other.
-        raw: Cramér's V without the correction, which is above 0 by chance alone.
+        v: Cramér's V, corrected for bias, in [0, 1]: 0 = independent, 1 = one attribute determines the other.
+        raw: Cramér's V without the correction, in [0, 1]; above 0 by chance even for independent attributes.
         p: p-value of Pearson's χ² test of independence.
         n: images.
     """
@@ -46,7 +46,7 @@ def cramers_v(table: npt.ArrayLike) -> Association | None:
     c̃ alike, V = √(φ̃² / min(r̃ − 1, c̃ − 1)).
 
     Args:
-        table: counts, shape (R, C); empty rows and columns take no part.
+        table: counts, shape (R, C); empty rows and columns are ignored.
 
     Returns:
         The association, or None where an attribute has fewer than two values.
@@ -59,11 +59,9 @@ def cramers_v(table: npt.ArrayLike) -> Association | None:
     counts = np.asarray(table, dtype=np.float64)
     counts = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
     rows, columns = counts.shape
-    n = float(counts.sum())
     if rows < 2 or columns < 2:
         return None
-    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / n
-    chi_square = float(((counts - expected) ** 2 / expected).sum())
+    n, chi_square = float(counts.sum()), _chi_square(counts)
     phi = max(0.0, chi_square / n - (rows - 1) * (columns - 1) / (n - 1))
     rows_left, columns_left = rows - (rows - 1) ** 2 / (n - 1), columns - (columns - 1) ** 2 / (n - 1)
     least = min(rows_left, columns_left) - 1
@@ -76,25 +74,25 @@ def cramers_v(table: npt.ArrayLike) -> Association | None:
 
 
 def clustered_v(one: Ints, two: Ints, units: Units) -> Association | None:
-    """Return Cramér's V of two attributes whose images are weighted or in clusters, corrected for bias.
+    """Return `cramers_v` of two attributes of weighted or clustered images.
 
-    The first-order correction of Rao & Scott (1981), J. Am. Stat. Assoc. 76:221: Pearson's χ² over its mean where the
-    attributes have nothing to do with each other, which is the trace of the covariance of the cells' residuals
-    (1{r} − pᵣ)(1{c} − p_c)/√(pᵣ p_c), summed cluster by cluster, over √n; for independent images it is the degrees of
-    freedom. The p-value is that of F with as many, and so many times the clusters − 1. V is that of counts divided by
-    the same design effect, which is never taken below 1.
+    The first-order correction of Rao & Scott (1981), J. Am. Stat. Assoc. 76:221: Pearson's χ² is divided by its mean
+    under independence over its degrees of freedom. That mean is the trace of the covariance of the cells' residuals
+    (1{r} − pᵣ)(1{c} − p_c)/√(pᵣ p_c), summed by cluster, over √n. The p-value is that of F with the degrees of freedom
+    of χ² and as many times clusters − 1. V is that of the counts divided by the same design effect, which is at least
+    1.
 
     Args:
         one: value of the first attribute of each image, shape (N,), at least 0.
-        two: of the second.
+        two: value of the second attribute, shape (N,), at least 0.
         units: weights and clusters of the images.
 
     Returns:
-        The association, or None where an attribute has fewer than two values, or all images are of one cluster.
+        The association, or None where an attribute has fewer than two values, or there is a single cluster.
     """
-    heavy = units.weight > 0
-    units = units.take(heavy)
-    row, column = (np.unique(codes[heavy], return_inverse=True)[1].ravel() for codes in (one, two))
+    weighted = units.weight > 0
+    units = units.take(weighted)
+    row, column = (np.unique(codes[weighted], return_inverse=True)[1].ravel() for codes in (one, two))
     n, clusters = len(row), units.clusters
     if n == 0 or clusters < 2:
         return None
@@ -104,42 +102,46 @@ def clustered_v(one: Ints, two: Ints, units: Units) -> Association | None:
     if df == 0:
         return None
     cell = row * columns + column
-    table = np.asarray(np.bincount(cell, weights=weight, minlength=rows * columns), dtype=np.float64)
-    table = table.reshape(rows, columns)
-    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / n
-    chi_square = float(((table - expected) ** 2 / expected).sum())
+    table = np.asarray(np.bincount(cell, weights=weight, minlength=rows * columns).reshape(rows, columns), np.float64)
+    chi_square = _chi_square(table)
     effect = max(1.0, _mean_chi_square(table, cell, Units(weight, units.unit).numbered()) / df)
-    found = cramers_v(table / effect) if n / effect > 1 else None  # less than one image says nothing
+    unclustered = cramers_v(table / effect) if n / effect > 1 else None  # n - 1 is above 0
+    cluster_df = combined_df(units.summed(np.zeros(n, dtype=np.int64), 1), [1.0])
     return Association(
-        v=0.0 if found is None else found.v,
+        v=0.0 if unclustered is None else unclustered.v,
         raw=min(1.0, math.sqrt(chi_square / n / (min(rows, columns) - 1))),
-        p=float(
-            fdtrc(df, df * combined_df(units.summed(np.zeros(n, dtype=np.int64), 1), [1.0]), chi_square / effect / df)
-        ),
+        p=float(fdtrc(df, df * cluster_df, chi_square / effect / df)),
         n=n,
     )
 
 
+def _chi_square(table: Floats) -> float:
+    """Return Pearson's χ² of independence of a table of counts, shape (R, C)."""
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    return float(((table - expected) ** 2 / expected).sum())
+
+
 def _mean_chi_square(table: Floats, cell: Ints, units: Units) -> float:
-    """Return the mean of Pearson's χ² if two attributes had nothing to do with each other, given their clusters.
+    """Return the mean of Pearson's χ² under independence of two attributes of clustered images.
 
     Args:
-        table: weight of the images by the attributes' values, shape (R, C), of as many images in sum.
-        cell: place of each image in the table, shape (N,).
+        table: weights by the attributes' values, shape (R, C), with the sum N.
+        cell: flat index of each image in the table, shape (N,).
         units: weights and clusters, numbered from 0.
     """
     n, clusters = float(table.sum()), int(units.unit.max()) + 1
     by_row, by_column = table.sum(axis=1) / n, table.sum(axis=0) / n
     scale = np.sqrt(np.outer(by_row, by_column))
-    mean = (table / n - np.outer(by_row, by_column)) / scale  # residual of an image on average
+    mean = (table / n - np.outer(by_row, by_column)) / scale  # mean residual of an image
     order = np.argsort(units.unit, kind="stable")
     chunk, square = max(1, CHUNK_CELLS // table.size), 0.0
     for start in range(0, clusters, chunk):
         count = min(chunk, clusters - start)
         low, high = np.searchsorted(units.unit, [start, start + count], sorter=order)
-        here = order[low:high]
-        flat = (units.unit[here] - start) * table.size + cell[here]
-        own = np.bincount(flat, weights=units.weight[here], minlength=count * table.size).reshape(count, *table.shape)
+        chosen = order[low:high]
+        flat = (units.unit[chosen] - start) * table.size + cell[chosen]
+        own = np.bincount(flat, weights=units.weight[chosen], minlength=count * table.size)
+        own = own.reshape(count, *table.shape)
         size = own.sum(axis=(1, 2))[:, None, None]
         residual = own - by_row[:, None] * own.sum(axis=1)[:, None, :] - own.sum(axis=2)[:, :, None] * by_column
         residual = (residual + size * scale**2) / scale - size * mean
@@ -150,21 +152,21 @@ def _mean_chi_square(table: Floats, cell: Ints, units: Units) -> float:
 def adjusted_gap(
     right: npt.ArrayLike, n: npt.ArrayLike, *, member: npt.ArrayLike, others: npt.ArrayLike, confidence: float = 0.95
 ) -> Estimate:
-    """Return the gap between a group and the rest, adjusted for other attributes by logistic regression.
+    """Return the gap between a group and its complement, adjusted for other attributes by logistic regression.
 
-    A model of being right by membership and the other attributes, without interactions, predicts every image once as
-    a member and once not; the gap is the mean difference (Lane & Nelder 1982, Biometrics 38:613), its interval by the
-    delta method, the attributes taken as given.
+    A model of being right given membership and the other attributes, without interactions, predicts every image as a
+    member and as a non-member. The gap is the mean difference: marginal standardisation (Lane & Nelder 1982, Biometrics
+    38:613). Its interval is by the delta method, with the attributes held fixed.
 
     Args:
-        right: images recognised in each pattern of attributes, shape (P,).
+        right: images classified correctly in each pattern of attributes, shape (P,).
         n: images of each pattern, shape (P,), above 0.
         member: whether the pattern belongs to the group, shape (P,), 0 or 1.
-        others: indicators of the other attributes' values, one reference value each left out, shape (P, K).
+        others: indicators of the other attributes' values without one reference value each, shape (P, K).
         confidence: two-sided level, in (0, 1).
 
     Returns:
-        The gap in [-1, 1]. Undefined where the model has no finite fit: an attribute tells members apart entirely, or
+        The gap in [-1, 1]. Undefined where the model has no finite fit: the other attributes determine membership, or
         some value is always right or always wrong.
 
     Example:
@@ -188,14 +190,14 @@ def adjusted_gap(
 
 
 def _gap_of(design: Floats, size: Floats, beta: Floats) -> tuple[float, Floats]:
-    """Return the mean difference that membership makes, and how it moves with the coefficients."""
+    """Return the mean difference between membership and non-membership, and its gradient in the coefficients."""
     images = round(float(size.sum()))
     sides = []
     for value in (1.0, 0.0):
-        asked = design.copy()
-        asked[:, 1] = value
-        predicted = expit(asked @ beta)
-        slope = (size * predicted * (1 - predicted)) @ asked / images
+        standardised = design.copy()
+        standardised[:, 1] = value
+        predicted = expit(standardised @ beta)
+        slope = (size * predicted * (1 - predicted)) @ standardised / images
         sides.append((float(size @ predicted) / images, slope))
     return sides[0][0] - sides[1][0], sides[0][1] - sides[1][1]
 
@@ -203,26 +205,25 @@ def _gap_of(design: Floats, size: Floats, beta: Floats) -> tuple[float, Floats]:
 def clustered_gap(
     right: Mask, units: Units, *, member: Mask, others: Floats, pattern: Ints, confidence: float = 0.95
 ) -> Estimate:
-    """Return the adjusted gap as `adjusted_gap` does, where images are weighted or in clusters.
+    """Return `adjusted_gap` of weighted or clustered images.
 
-    The model is fitted to the weighted images. Its coefficients vary as they move when each cluster is left out, to
-    first order: (I − I_c)⁻¹ u_c with the information I and the score u of cluster c, the sandwich of Mancl & DeRouen
-    (2001), Biometrics 57:126, times (M − 1)/M. The interval is Student's t.
+    The model is fitted to the weighted images. The covariance of its coefficients is that of their changes when each
+    cluster c is left out, to first order (I − I_c)⁻¹ u_c with the information I and the score u: the bias-corrected
+    sandwich of Mancl & DeRouen (2001), Biometrics 57:126, times (M − 1)/M. The interval is Student's t.
 
     Args:
-        right: whether each image is recognised, shape (N,).
+        right: whether each image is classified correctly, shape (N,).
         units: weights and clusters of the images.
-        member: whether it belongs to the group, shape (N,).
-        others: indicators of the other attributes' values in each pattern, one reference value each left out, shape
-            (P, K).
-        pattern: of each image, shape (N,), in 0…P-1.
+        member: whether each image belongs to the group, shape (N,).
+        others: indicators of the other attributes' values in each pattern, as in `adjusted_gap`, shape (P, K).
+        pattern: pattern of each image, shape (N,), in 0…P-1.
         confidence: two-sided level, in (0, 1).
 
     Returns:
-        The gap in [-1, 1]; undefined where `adjusted_gap` is, and with fewer clusters than values held fixed.
+        The gap in [-1, 1]; undefined where `adjusted_gap` is, and with fewer clusters than coefficients.
     """
-    heavy = units.weight > 0
-    right, member, pattern, units = right[heavy], member[heavy], pattern[heavy], units.take(heavy)
+    kept = units.weight > 0
+    right, member, pattern, units = right[kept], member[kept], pattern[kept], units.take(kept)
     images, clusters = len(right), units.clusters
 
     def undefined(note: str) -> Estimate:
@@ -250,7 +251,7 @@ def clustered_gap(
 
 
 def _deletions(design: Floats, at: Ints, right: Mask, units: Units, fit: tuple[Floats, Floats]) -> Floats:
-    """Return how the coefficients move when each cluster is left out, to first order, shape (M, columns)."""
+    """Return the change of the coefficients when each cluster is left out, to first order, shape (M, columns)."""
     beta, covariance = fit
     units, values = units.numbered(), design.shape[1]
     predicted = expit(design @ beta)
@@ -271,21 +272,21 @@ def _deletions(design: Floats, at: Ints, right: Mask, units: Units, fit: tuple[F
         own = np.add.reduceat(
             known[inside, None, None] * x[inside, :, None] * x[inside, None, :], first[start:stop] - edges[start]
         )
-        # A cluster that alone has some value leaves nothing to tell that value's coefficient by: it stays.
-        alone = np.einsum("mij,ji->m", own, covariance) > _MOST_LEVERAGE
+        # Without the only cluster of a value its coefficient is unidentified: the pseudo-inverse leaves it unchanged.
+        dominant = np.einsum("mij,ji->m", own, covariance) > _MOST_LEVERAGE
         left = information - own
-        moved[start:stop][~alone] = np.linalg.solve(left[~alone], score[start:stop][~alone, :, None])[..., 0]
-        if alone.any():
-            inverse = np.linalg.pinv(left[alone], rcond=1e-9, hermitian=True)
-            moved[start:stop][alone] = (inverse @ score[start:stop][alone, :, None])[..., 0]
+        moved[start:stop][~dominant] = np.linalg.solve(left[~dominant], score[start:stop][~dominant, :, None])[..., 0]
+        if dominant.any():
+            inverse = np.linalg.pinv(left[dominant], rcond=1e-9, hermitian=True)
+            moved[start:stop][dominant] = (inverse @ score[start:stop][dominant, :, None])[..., 0]
     return moved
 
 
-_MOST_LEVERAGE = 0.99  # of a cluster, summed over all coefficients; below, what is left can be inverted
+_MOST_LEVERAGE = 0.99  # of a cluster, summed over the coefficients; below, I − I_c is invertible
 
 
 def _fit(design: Floats, k: Floats, n: Floats) -> tuple[Floats, Floats] | None:
-    """Fit a binomial logistic regression by Newton's method: coefficients and covariance, None where it runs away."""
+    """Return coefficients and covariance of a logistic regression by Newton's method; None where it diverges."""
     beta = np.zeros(design.shape[1])
     for _ in range(MOST_STEPS):
         predicted = expit(design @ beta)

@@ -1,9 +1,8 @@
-"""The bootstrap on counts: resampling a table of counts is exactly resampling the rows it was counted from.
+"""The bootstrap on counts: resampling a table of counts equals resampling the rows behind it.
 
-Drawing n rows with replacement and counting them into cells gives cell counts that are Multinomial(n, c/n), where c are
-the counts of the sample. So a statistic of the counts can be resampled at the cost of its cells, not of its rows, and
-nothing is approximated (Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 6.2: the empirical
-distribution is all that is sampled from).
+Drawing n rows with replacement and counting them into cells gives counts that are Multinomial(n, c/n), where c are the
+counts of the sample. A statistic of the counts is therefore resampled at the cost of its cells, not of its rows,
+without approximation (Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 6.2).
 
 The percentile interval collapses to a point where the statistic cannot vary, as when every row is right: use
 `tlkit.stats.intervals.wilson` for a rate.
@@ -18,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.stats.estimate import Estimate
+from tlkit.stats.intervals import tail_of
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-MOST_UNDEFINED = 0.05  # with a larger share of undefined replicates there is no interval
-CHUNK_CELLS = 2_000_000  # cells held at a time: 16 MB of int64
+MOST_UNDEFINED = 0.05  # share of undefined replicates above which there is no interval
+CHUNK_CELLS = 2_000_000  # cells in memory at a time: 16 MB of int64
 
 
 def bootstrap_replicates(
@@ -34,8 +34,8 @@ def bootstrap_replicates(
     Args:
         counts: rows of the sample in each cell, shape (cells,), at least 0, not all 0.
         statistic: takes counts of shape (B, cells) and returns shape (B,), or (B, S) for S statistics of the same
-            resamples; NaN or infinite where it is undefined. It is called several times; B bounds the memory.
-        rng: source of randomness; the same seed gives the same replicates.
+            resamples; NaN or infinite where undefined. It is called once per chunk of B resamples.
+        rng: random generator; the same seed gives the same replicates.
         replicates: number of resamples.
 
     Returns:
@@ -63,7 +63,7 @@ def percentile_estimate(
 ) -> Estimate:
     """Return a value with the percentile interval of its bootstrap replicates.
 
-    Replicates that are NaN or infinite are left out and counted; where they are more than 5 % there is no interval.
+    NaN and infinite replicates are dropped and counted; above 5 % of them there is no interval.
     Efron & Tibshirani (1993), An Introduction to the Bootstrap, section 13.3.
 
     Args:
@@ -71,7 +71,7 @@ def percentile_estimate(
         replicates: the statistic of each resample, shape (B,).
         n: the denominator to report.
         confidence: two-sided level, in (0, 1).
-        undefined: why the value is undefined, where it is.
+        undefined: note of an undefined value.
 
     Raises:
         ValueError: `confidence` is not between 0 and 1, both excluded.
@@ -82,8 +82,7 @@ def percentile_estimate(
         >>> percentile_estimate(0.5, [0.4, 0.5, float("nan")], n=3).note
         'not enough data for an interval: undefined in 1 of 3 resamples'
     """
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence must be above 0 and below 1, for example 0.95. Got {confidence} instead.")
+    tail = tail_of(confidence)
     if not math.isfinite(value):
         return Estimate(None, None, None, n=n, note=undefined)
     drawn = np.asarray(replicates, dtype=np.float64)
@@ -92,7 +91,6 @@ def percentile_estimate(
     note = f"undefined in {dropped} of {len(drawn)} resamples" if dropped else ""
     if dropped > MOST_UNDEFINED * len(drawn):
         return Estimate(float(value), None, None, n=n, note=f"not enough data for an interval: {note}")
-    tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(kept, [tail, 1.0 - tail])
     return Estimate(float(value), float(low), float(high), n=n, note=note)
 
@@ -110,11 +108,11 @@ def count_bootstrap(
 
     Args:
         counts: rows of the sample in each cell, shape (cells,), at least 0.
-        statistic: takes counts of shape (B, cells), returns shape (B,), NaN or infinite where it is undefined.
-        rng: source of randomness; the same seed gives the same interval.
+        statistic: takes counts of shape (B, cells), returns shape (B,), NaN or infinite where undefined.
+        rng: random generator; the same seed gives the same interval.
         replicates: number of resamples.
         confidence: two-sided level, in (0, 1).
-        undefined: why the statistic is undefined, where it is.
+        undefined: note of an undefined statistic.
 
     Returns:
         The estimate; its `n` is the sum of the counts.

@@ -1,4 +1,4 @@
-"""Whether a confidence means what it says, and how far from that a perfect one would look with so few images."""
+"""Calibration: expected calibration error, its value under perfect calibration, Brier score and log loss."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln
 
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.dependent_samples import cluster_moments
+from tlkit.stats.hypothesis_tests import log_choose
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -25,19 +25,19 @@ def calibration_error(
     binning: Binning = "mass",
     weights: npt.ArrayLike | None = None,
 ) -> float | None:
-    """Return the expected calibration error: the mean distance of confidence and accuracy, bin by bin.
+    """Return the expected calibration error: the mean absolute difference of confidence and accuracy over bins.
 
     Naeini, Cooper & Hauskrecht (2015), AAAI, eq. 3; with bins of equal mass: Nguyen & O'Connor (2015), EMNLP. It is
-    never 0, even for a perfect model: read it beside `null_calibration_error`. Over- and under-confident images of one
-    bin cancel.
+    above 0 even for a perfectly calibrated model: compare it with `null_calibration_error`. Over- and under-confident
+    images of one bin cancel.
 
     Args:
         confidence: probability of the predicted class, shape (N,), in [0, 1].
         correct: whether the prediction is right, shape (N,).
         bins: number of bins.
-        binning: mass = about as many images in each bin, equal confidences in one; width = equal parts of [0, 1],
-            closed on the right.
-        weights: of the images within the bins, shape (N,), not all 0; None = all alike.
+        binning: mass = bins of about equal size, equal confidences in one bin; width = equal parts of [0, 1], closed on
+            the right.
+        weights: of the images within the bins, shape (N,), not all 0; None = equal weights.
 
     Returns:
         The error in [0, 1], or None without images.
@@ -45,21 +45,18 @@ def calibration_error(
     sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     if len(sure) == 0:
         return None
-    place = _bins(sure, bins, binning)
-    if weights is not None:
-        weight = np.asarray(weights, dtype=np.float64)
-        return float(np.abs(np.bincount(place, weights=weight * (right - sure))).sum() / weight.sum())
-    distance = np.bincount(place, weights=right - sure)
-    return float(np.abs(distance).sum() / len(sure))
+    weight = _weights(weights, len(sure))
+    return float(np.abs(np.bincount(_bins(sure, bins, binning), weights=weight * (right - sure))).sum() / weight.sum())
 
 
-def calibration_effect(
+def calibration_design_effect(
     confidence: npt.ArrayLike, correct: npt.ArrayLike, units: Units, *, bins: int = 10
 ) -> float | None:
-    """Return how many times more the distances of confidence and accuracy vary in the bins than with as many images.
+    """Return the design effect of the calibration error: its variance in clusters over that of independent images.
 
-    The variance of the bins' sums by `cluster_moments`, over that of independent images, both added over the bins; bins
-    of one cluster, whose variance is not known, take no part.
+    The variances of accuracy minus confidence in the bins (`cluster_moments`, and as if images were independent) are
+    each summed over the bins: Kish (1965), Survey Sampling, section 8.2. Bins of one cluster, whose variance is
+    unknown, are left out.
 
     Args:
         confidence: probability of the predicted class, shape (N,), in [0, 1].
@@ -68,7 +65,7 @@ def calibration_effect(
         bins: number of bins of equal mass.
 
     Returns:
-        The design effect, at least 1; None where every bin is of one cluster.
+        The design effect, at least 1; None where every bin has a single cluster.
     """
     sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     place = _bins(sure, bins, "mass")
@@ -80,9 +77,9 @@ def calibration_effect(
     images = np.bincount(place[units.weight > 0], minlength=bins)
     mean = np.where(known, moments.rate, 0.0)
     squares = np.bincount(place, weights=(units.weight * (right - sure - mean[place])) ** 2, minlength=bins)
-    alone = squares * images / np.maximum(images - 1, 1)
+    independent = squares * images / np.maximum(images - 1, 1)
     varies = np.diagonal(moments.covariance)[known] * total.sum(axis=0)[known] ** 2
-    return max(1.0, float(varies.sum() / alone[known].sum())) if alone[known].sum() > 0 else 1.0
+    return max(1.0, float(varies.sum() / independent[known].sum())) if independent[known].sum() > 0 else 1.0
 
 
 def null_calibration_error(
@@ -93,19 +90,19 @@ def null_calibration_error(
     weights: npt.ArrayLike | None = None,
     effect: float = 1.0,
 ) -> float | None:
-    """Return the calibration error that a perfectly calibrated model shows on average with these confidences.
+    """Return the expected calibration error of a perfectly calibrated model with these confidences.
 
-    In a bin the number of right images has the mean Σp and the variance Σp(1 − p). Its mean distance from the mean is
-    that of a binomial of the bin's mean p (De Moivre; Diaconis & Zabell 1991, Statistical Science 6:284, eq. 1.1),
-    times the ratio of the standard deviations where the p differ. So it is close to the mean of the consistency
-    resampling of Bröcker & Smith (2007), Weather and Forecasting 22:651, without drawing.
+    In a bin the number of right images has the mean Σp and the variance Σp(1 − p). Its mean absolute deviation is that
+    of a binomial with the bin's mean p (De Moivre; Diaconis & Zabell 1991, Statistical Science 6:284, eq. 1.1), times
+    the ratio of the standard deviations. The result is close to the mean of the consistency resampling of Bröcker &
+    Smith (2007), Weather and Forecasting 22:651, without random draws.
 
     Args:
         confidence: probability of the predicted class, shape (N,), in [0, 1].
         bins: number of bins.
         binning: as in `calibration_error`.
         weights: as in `calibration_error`; the variance of a bin is then Σw²p(1 − p).
-        effect: design effect of clusters, whose square root makes all distances larger.
+        effect: design effect of clusters; its square root scales the error.
 
     Returns:
         The mean error in [0, 1], or None without images.
@@ -115,23 +112,20 @@ def null_calibration_error(
         return None
     place = _bins(sure, bins, binning)
     n, expected, variance = (np.bincount(place, weights=each) for each in (np.ones(len(sure)), sure, sure * (1 - sure)))
-    filled = variance > 0  # where every confidence is 0 or 1, nothing varies
-    n, expected, variance = n[filled], expected[filled], variance[filled]
+    filled = variance > 0  # not where every confidence is 0 or 1
+    n, expected = n[filled], expected[filled]
     p = expected / n
     above = np.floor(expected) + 1  # ν of De Moivre: E|X − np| = 2 ν C(n, ν) pᵛ (1 − p)ⁿ⁻ᵛ⁺¹
-    log_choose = gammaln(n + 1) - gammaln(above + 1) - gammaln(n - above + 1)
-    distance = 2 * above * np.exp(log_choose + above * np.log(p) + (n - above + 1) * np.log1p(-p))
-    if weights is None:
-        return float((distance * np.sqrt(variance / (n * p * (1 - p)))).sum() / len(sure) * math.sqrt(effect))
-    weight = np.asarray(weights, dtype=np.float64)
+    deviation = 2 * above * np.exp(log_choose(n, above) + above * np.log(p) + (n - above + 1) * np.log1p(-p))
+    weight = _weights(weights, len(sure))
     variance = np.bincount(place, weights=weight**2 * sure * (1 - sure))[filled]
-    return float((distance * np.sqrt(variance / (n * p * (1 - p)))).sum() / weight.sum() * math.sqrt(effect))
+    return float((deviation * np.sqrt(variance / (n * p * (1 - p)))).sum() / weight.sum() * math.sqrt(effect))
 
 
 def confidence_losses(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Floats:
-    """Return the squared distance of confidence and outcome of each image, whose mean is the confidence's Brier score.
+    """Return the squared error of each image's confidence, shape (N,), in [0, 1]; the mean is its Brier score.
 
-    Brier (1950), Monthly Weather Review 78:1.
+    Brier (1950), Monthly Weather Review 78:1, eq. 2, for being right.
 
     Args:
         confidence: probability of the predicted class, shape (N,), in [0, 1].
@@ -141,7 +135,9 @@ def confidence_losses(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Floa
 
 
 def log_losses(proba: npt.ArrayLike, y_true: npt.ArrayLike) -> Floats:
-    """Return minus the log probability of the true class of each image, cut at that of 2⁻⁵² as scikit-learn does.
+    """Return the log loss of each image in nats, shape (N,): −ln p of the true class, with p at least 2⁻⁵².
+
+    Good (1952), J. R. Stat. Soc. B 14:107; the lower bound of p is scikit-learn's.
 
     Args:
         proba: class probabilities, shape (N, C).
@@ -149,6 +145,10 @@ def log_losses(proba: npt.ArrayLike, y_true: npt.ArrayLike) -> Floats:
     """
     table, truth = np.asarray(proba, dtype=np.float64), np.asarray(y_true, dtype=np.int64)
     return np.asarray(-np.log(np.maximum(table[np.arange(len(truth)), truth], np.finfo(np.float64).eps)))
+
+
+def _weights(weights: npt.ArrayLike | None, n: int) -> Floats:
+    return np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
 
 
 def _bins(sure: Floats, bins: int, binning: Binning) -> Ints:

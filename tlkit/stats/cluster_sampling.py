@@ -1,4 +1,4 @@
-"""Images that are weighted or drawn in clusters: sums over clusters, the jackknife, intervals for few of them."""
+"""Cluster sampling: sums over clusters, the cluster jackknife, degrees of freedom and Student's t intervals."""
 
 from __future__ import annotations
 
@@ -16,65 +16,65 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-MOST_FACTOR = 1e3  # an interval of a ratio that reaches farther to each side says nothing
+MOST_FACTOR = 1e3  # an interval of a ratio that reaches farther to each side is not shown
 TOO_FEW = "not enough data for an interval: too few clusters"
 NOTHING_VARIES = "not enough data for an interval: nothing varies"
 
 
 @dataclass(frozen=True)
 class Units:
-    """What images weigh, and what is drawn together.
+    """Weights and clusters (primary sampling units) of images.
 
     Attributes:
-        weight: of each image, shape (N,), at least 0.
-        unit: cluster of each image, shape (N,), at least 0; the image itself where images are independent.
+        weight: shape (N,), at least 0.
+        unit: cluster of each image, shape (N,), at least 0; a cluster of its own for each independent image.
     """
 
     weight: Floats
     unit: Ints
 
     def take(self, where: Ints | Mask) -> Units:
-        """Return those of some images."""
+        """Return the weights and clusters of some images."""
         return Units(self.weight[where], self.unit[where])
 
     def numbered(self) -> Units:
-        """Return the same with clusters numbered from 0 without holes; images without weight are of none, -1."""
-        seen = self._seen
-        return Units(self.weight, np.where(self.weight > 0, (np.cumsum(seen) - 1)[self.unit], -1))
+        """Return the same with consecutive cluster numbers from 0; -1 for images with the weight 0."""
+        present = self._weighted_units
+        return Units(self.weight, np.where(self.weight > 0, (np.cumsum(present) - 1)[self.unit], -1))
 
     @property
     def clusters(self) -> int:
-        """Clusters with any weight."""
-        return int(np.count_nonzero(self._seen))
+        """Number of clusters with a weight above 0."""
+        return int(np.count_nonzero(self._weighted_units))
 
     @property
-    def _seen(self) -> Mask:
-        """Whether each number of a cluster occurs with any weight."""
-        seen = np.zeros(int(self.unit.max(initial=-1)) + 1, dtype=np.bool_)
-        seen[self.unit[self.weight > 0]] = True
-        return seen
+    def _weighted_units(self) -> Mask:
+        """Whether each cluster number occurs with a weight above 0."""
+        present = np.zeros(int(self.unit.max(initial=-1)) + 1, dtype=np.bool_)
+        present[self.unit[self.weight > 0]] = True
+        return present
 
     @property
     def why_unknown(self) -> str:
-        """Why these images tell nothing of others; "" where they do: they are of two clusters or more."""
+        """Why there is no estimate from these images; "" with two clusters or more."""
         if self.clusters >= 2:
             return ""
         n = len(self.unit)
         return f"n = {n}, but " + ("all images are of one cluster" if self.clusters else "no image has a weight")
 
     def summed(self, place: Ints, places: int, values: npt.ArrayLike = 1.0) -> Floats:
-        """Return the weighted sums of values by cluster and place, shape (M, places), M clusters with any weight.
+        """Return the weighted sums of values by cluster and category, shape (M, places), of M clusters with a weight.
 
         Args:
-            place: where each image counts, shape (N,), in 0…places-1.
-            places: how many places there are.
-            values: one an image, shape (N,), or the same for all.
+            place: category of each image, shape (N,), in 0…places-1.
+            places: number of categories.
+            values: shape (N,), or one value for all images.
         """
         numbered = self.numbered()
-        heavy = numbered.unit >= 0
+        kept = numbered.unit >= 0
         clusters = int(numbered.unit.max(initial=-1)) + 1
-        weighted = (self.weight * np.asarray(values, dtype=np.float64))[heavy]
-        flat = np.bincount(numbered.unit[heavy] * places + place[heavy], weights=weighted, minlength=clusters * places)
+        weighted = (self.weight * np.asarray(values, dtype=np.float64))[kept]
+        flat = np.bincount(numbered.unit[kept] * places + place[kept], weights=weighted, minlength=clusters * places)
         return np.asarray(flat.reshape(clusters, places))
 
 
@@ -82,16 +82,16 @@ def combined_df(denominator: npt.ArrayLike, variance: npt.ArrayLike) -> float:
     """Return the degrees of freedom of the variance of a sum of clustered rates or means.
 
     Bell & McCaffrey (2002), Survey Methodology 28:169, section 4: (tr G)²/tr G², where G is the matrix of the clusters'
-    residuals under independent images, in closed form for means of S kinds of image: with the share w of a cluster in
-    a kind, r = w/√(1 − w) and the variance v of the kind's part of the sum, G has Σ v w on its diagonal and −Σ v r r′
-    beside it. For one kind it is `Moments.df`.
+    residuals under independent images. In closed form for the means of S kinds of image, with the share w of a cluster
+    in a kind, r = w/√(1 − w) and the variance v of the kind's part of the sum: G has Σ v w on its diagonal and −Σ v r
+    r′ off it. For one kind it equals `Moments.df`.
 
     Args:
         denominator: images, or their weight, of each cluster and kind, shape (M, S).
         variance: of each kind's part of the sum if images were independent, shape (S,).
 
     Returns:
-        The degrees of freedom; 0 where a kind that varies is of one cluster.
+        The degrees of freedom; 0 where a kind with a variance has a single cluster.
     """
     b, v = np.asarray(denominator, dtype=np.float64), np.asarray(variance, dtype=np.float64)
     kept = v > 0
@@ -105,12 +105,12 @@ def combined_df(denominator: npt.ArrayLike, variance: npt.ArrayLike) -> float:
 
 
 def difference_df(right: Mask, side: Ints, units: Units) -> float:
-    """Return the degrees of freedom of what compares two groups, those of the difference of their accuracies.
+    """Return the degrees of freedom of a comparison of two groups: those of the difference of their accuracies.
 
-    The fewer of `combined_df`'s and of what few clusters with most of the errors leave (`kurtosis_df`).
+    `combined_df`, reduced by `kurtosis_df`.
 
     Args:
-        right: whether each image is recognised, shape (N,).
+        right: whether each image is classified correctly, shape (N,).
         side: 0 = of the first group, 1 = of the second, shape (N,).
         units: weights and clusters of the images.
     """
@@ -118,17 +118,17 @@ def difference_df(right: Mask, side: Ints, units: Units) -> float:
     sums = total.sum(axis=0)
     if not (sums > 0).all():
         return 0.0
-    # As if both had one rate: a group that is always right would else seem to be known for sure.
-    alone = np.bincount(side, weights=units.weight**2, minlength=2) / sums**2
+    # Under equal rates: the variance of a group without errors would be 0.
+    independent = np.bincount(side, weights=units.weight**2, minlength=2) / sums**2
     residual = (own - own.sum(axis=0) / sums * total) / sums @ [1.0, -1.0]
-    return kurtosis_df(combined_df(total, alone), residual)
+    return kurtosis_df(combined_df(total, independent), residual)
 
 
 def kurtosis_df(df: float, residual: npt.ArrayLike) -> float:
-    """Return fewer degrees of freedom where a few clusters bring most of what varies, as in `cluster_moments`.
+    """Return degrees of freedom reduced for the excess kurtosis of the clusters' residuals, as in `cluster_moments`.
 
     Args:
-        df: degrees of freedom of a variance if the residuals were normal.
+        df: degrees of freedom of a variance under normal residuals.
         residual: of each cluster, shape (M,).
     """
     z = np.asarray(residual, dtype=np.float64)
@@ -148,12 +148,14 @@ def student_estimate(
     lowest: float = -np.inf,
     highest: float = np.inf,
 ) -> Estimate:
-    """Return a value with Student's t interval, cut at what is possible, or the reason why there is none.
+    """Return a value with Student's t interval, clipped to the possible range, or the reason why there is none.
+
+    Student (1908), Biometrika 6:1: value ± t √variance.
 
     Args:
         value: the estimate.
-        variance: of the estimate; NaN where it is not known.
-        df: its degrees of freedom.
+        variance: of the estimate; NaN where it is unknown.
+        df: degrees of freedom of the variance.
         n: images.
         confidence: two-sided level, in (0, 1).
         lowest: the smallest value possible.
@@ -168,24 +170,24 @@ def student_estimate(
 
 
 def jackknife(table: Floats, statistic: Callable[[Floats], Floats]) -> tuple[Floats, Floats]:
-    """Return statistics of sums over clusters, and how they move when one cluster is left out.
+    """Return statistics of sums over clusters, and their changes when each cluster is left out.
 
-    The deletions' squares times (M − 1)/M are the cluster jackknife's variance ("CV3"): Efron & Tibshirani (1993), An
-    Introduction to the Bootstrap, section 11.5; for few clusters of unlike size: MacKinnon, Nielsen & Webb (2023),
+    The sum of the squared changes times (M − 1)/M is the cluster jackknife variance ("CV3"): Efron & Tibshirani (1993),
+    An Introduction to the Bootstrap, section 11.5; for few clusters of unequal size: MacKinnon, Nielsen & Webb (2023),
     Journal of Applied Econometrics 38:671.
 
     Args:
         table: weighted counts by cluster and cell, shape (M, cells), M of at least 2.
-        statistic: takes sums of shape (B, cells), returns shape (B, S), NaN or infinite where it is undefined.
+        statistic: takes sums of shape (B, cells), returns shape (B, S), NaN or infinite where undefined.
 
     Returns:
-        The S statistics, and the deviations of shape (M, S), so scaled that their squares sum to the variance.
+        The statistics, shape (S,), and the changes, shape (M, S), scaled so that their squares sum to the variance.
     """
     total, clusters = table.sum(axis=0), len(table)
     chunk = max(1, CHUNK_CELLS // max(1, table.shape[1]))
     parts = []
     for start in range(0, clusters, chunk):
         left = total - table[start : start + chunk]
-        parts.append(statistic(np.where(left > 1e-12 * total, left, 0.0)))  # what is left of a sum by rounding is 0
+        parts.append(statistic(np.where(left > 1e-12 * total, left, 0.0)))  # rounding residues are 0
     value = statistic(total[None])[0]
     return value, (np.concatenate(parts) - value) * np.sqrt((clusters - 1) / clusters)

@@ -1,4 +1,4 @@
-"""A number with its error bar, or the reason why there is none."""
+"""`Estimate`: a number with its confidence interval, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Estimate:
         value: the estimate; None where it is undefined.
         low: lower end of the interval; None where there is no interval.
         high: upper end of the interval; None where there is no interval.
-        n: the denominator of this very rate, which need not be the size of the group.
+        n: the denominator of this rate, which may be smaller than the group.
         note: why there is no value or no interval, for example "no positives"; else "".
 
     Example:
@@ -32,7 +32,7 @@ class Estimate:
     note: str = ""
 
     def is_wide(self, most: float) -> bool:
-        """Tell whether the interval reaches farther than `most` to each side."""
+        """Return whether half the width of the interval is above `most`."""
         return self.low is not None and self.high is not None and (self.high - self.low) / 2 > most
 
     def format(self, *, digits: int = 3) -> str:
@@ -55,7 +55,7 @@ class Estimate:
 
 
 def signed_number(value: float, *, digits: int = 3) -> str:
-    """Return a difference as text with its sign; what rounds to zero has none, whichever side it lies on.
+    """Return a difference as text with its sign; a value that rounds to zero has no sign.
 
     Example:
         >>> signed_number(0.0521), signed_number(-0.2), signed_number(-0.0004)

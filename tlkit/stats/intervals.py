@@ -1,8 +1,7 @@
-"""Confidence intervals of a rate, of a difference of two rates and of their ratio, from counts alone.
+"""Confidence intervals of a rate, of a difference of two rates and of their ratio, from counts.
 
-The `*_bounds` functions take and return arrays, one entry a group, with NaN where a denominator is 0; the
-others take one pair of counts and return an `Estimate`, which is undefined, never 0 or infinite, where a
-denominator is 0.
+The `*_bounds` functions take and return arrays, one entry per group, with NaN where a denominator is 0. The others take
+scalar counts and return an `Estimate`, which is undefined where a denominator is 0.
 """
 
 from __future__ import annotations
@@ -20,23 +19,31 @@ Floats = npt.NDArray[np.float64]
 Bounds = tuple[Floats, Floats]
 
 
-def normal_quantile(confidence: float) -> float:
-    """Return z of a two-sided interval: 1.96 for a confidence of 0.95.
+def tail_of(confidence: float) -> float:
+    """Return the probability beyond each end of a two-sided interval: 0.025 for a confidence of 0.95.
 
     Raises:
         ValueError: `confidence` is not between 0 and 1, both excluded.
     """
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must be above 0 and below 1, for example 0.95. Got {confidence} instead.")
-    return float(ndtri(0.5 + confidence / 2.0))
+    return (1.0 - confidence) / 2.0
+
+
+def normal_quantile(confidence: float) -> float:
+    """Return z of a two-sided interval: 1.96 for a confidence of 0.95.
+
+    Raises:
+        ValueError: `confidence` is not between 0 and 1, both excluded.
+    """
+    return float(ndtri(1.0 - tail_of(confidence)))
 
 
 def wilson_bounds(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> Bounds:
     """Return the Wilson score interval of many rates k/n at once.
 
-    Wilson (1927), J. Am. Stat. Assoc. 22:209; Brown, Cai & DasGupta (2001), Statistical Science 16:101, eq.
-    4. Unlike the Wald and the percentile-bootstrap interval it does not collapse to a point at k = 0 or k =
-    n.
+    Wilson (1927), J. Am. Stat. Assoc. 22:209; Brown, Cai & DasGupta (2001), Statistical Science 16:101, eq. 4. Unlike
+    the Wald and the percentile bootstrap interval it does not collapse to a point at k = 0 or k = n.
 
     Args:
         k: counts of successes, any shape, 0 ≤ k ≤ n; may be fractional (weighted counts with an effective n).
@@ -44,11 +51,11 @@ def wilson_bounds(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) 
         confidence: two-sided level, in (0, 1).
 
     Returns:
-        Lower and upper ends in [0, 1], in the common shape; NaN where n is 0; exactly 0 at k = 0 and exactly
-        1 at k = n.
+        Lower and upper ends in [0, 1], in the common shape. NaN where n is 0; exactly 0 at k = 0 and exactly 1 at
+        k = n.
 
     Raises:
-        ValueError: a count is negative, above its denominator or not finite.
+        ValueError: a count is negative, above its denominator or not finite; `confidence` is not in (0, 1).
 
     Example:
         >>> low, high = wilson_bounds([0, 10], [10, 10])
@@ -67,24 +74,12 @@ def wilson_bounds(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) 
 def clopper_pearson_bounds(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> Bounds:
     """Return the Clopper–Pearson interval of many rates k/n at once.
 
-    Its coverage is guaranteed, so it is wider than Wilson's. Clopper & Pearson (1934), Biometrika 26:404, as
-    quantiles of the Beta distribution (Brown, Cai & DasGupta 2001, Statistical Science 16:101).
-
-    Args:
-        k: counts of successes, any shape, 0 ≤ k ≤ n.
-        n: denominators, same shape.
-        confidence: two-sided level, in (0, 1).
-
-    Returns:
-        Lower and upper ends in [0, 1], in the common shape; NaN where n is 0; exactly 0 at k = 0 and exactly
-        1 at k = n.
-
-    Raises:
-        ValueError: a count is negative, above its denominator or not finite.
+    Its coverage is guaranteed, so it is wider than Wilson's. Clopper & Pearson (1934), Biometrika 26:404, as quantiles
+    of the Beta distribution: Brown, Cai & DasGupta (2001), Statistical Science 16:101, section 4.2.1. Arguments, result
+    and errors are those of `wilson_bounds`.
     """
     successes, trials = _checked(k, n)
-    normal_quantile(confidence)  # for its check
-    tail = (1.0 - confidence) / 2.0
+    tail = tail_of(confidence)
     failures = trials - successes
     low = betaincinv(np.maximum(successes, 1e-300), failures + 1, tail)
     high = betaincinv(successes + 1, np.maximum(failures, 1e-300), 1.0 - tail)
@@ -92,34 +87,50 @@ def clopper_pearson_bounds(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float
 
 
 def newcombe_bounds(
-    k1: npt.ArrayLike, n1: npt.ArrayLike, k2: npt.ArrayLike, n2: npt.ArrayLike, confidence: float = 0.95
+    k1: npt.ArrayLike,
+    n1: npt.ArrayLike,
+    k2: npt.ArrayLike,
+    n2: npt.ArrayLike,
+    confidence: float = 0.95,
+    *,
+    correlation: npt.ArrayLike = 0.0,
+    guaranteed: bool = False,
 ) -> Bounds:
-    """Return the interval of many differences k1/n1 − k2/n2 of independent rates.
+    """Return the interval of many differences k1/n1 − k2/n2 of two rates.
 
-    Newcombe (1998), Statistics in Medicine 17:873, method 10: the two Wilson intervals, combined. The two
-    samples must not overlap: compare a group with the rest, not with the whole that contains it.
+    d ± √(δ₁² − 2ρδ₁δ₂ + δ₂²), where δ is the distance of a rate to the end of its own interval. Independent rates:
+    Newcombe (1998), Statistics in Medicine 17:873, method 10. Correlated rates: Newcombe (1998), Statistics in Medicine
+    17:2635, method 10; Zou & Donner (2008), Statistics in Medicine 27:1693. Independent samples must not overlap:
+    compare a group with its complement, not with the whole that contains it.
 
     Args:
-        k1: successes of the first sample, any shape.
+        k1: successes of the first sample, any shape; may be fractional, with an effective n.
         n1: denominators of the first sample.
         k2: successes of the second sample.
         n2: denominators of the second sample.
         confidence: two-sided level, in (0, 1).
+        correlation: correlation ρ of the two rates, in [-1, 1].
+        guaranteed: combine Clopper–Pearson intervals instead of Wilson's.
 
     Returns:
         Lower and upper ends in [-1, 1], in the common shape; NaN where a denominator is 0.
 
     Raises:
-        ValueError: a count is negative, above its denominator or not finite.
+        ValueError: a count is negative, above its denominator or not finite; `confidence` is not in (0, 1).
     """
-    low1, high1 = wilson_bounds(k1, n1, confidence)
-    low2, high2 = wilson_bounds(k2, n2, confidence)
+    bounds = clopper_pearson_bounds if guaranteed else wilson_bounds
+    low1, high1 = bounds(k1, n1, confidence)
+    low2, high2 = bounds(k2, n2, confidence)
+    rho = np.asarray(correlation, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         rate1 = np.asarray(k1, dtype=np.float64) / np.asarray(n1, dtype=np.float64)
         rate2 = np.asarray(k2, dtype=np.float64) / np.asarray(n2, dtype=np.float64)
-    difference = rate1 - rate2
-    low = difference - np.sqrt((rate1 - low1) ** 2 + (high2 - rate2) ** 2)
-    high = difference + np.sqrt((high1 - rate1) ** 2 + (rate2 - low2) ** 2)
+
+    def combined(one: Floats, two: Floats) -> Floats:
+        return np.sqrt(np.maximum(one**2 - 2 * rho * one * two + two**2, 0.0))
+
+    low = rate1 - rate2 - combined(rate1 - low1, high2 - rate2)
+    high = rate1 - rate2 + combined(high1 - rate1, rate2 - low2)
     return np.maximum(low, -1.0), np.minimum(high, 1.0)
 
 
@@ -130,7 +141,7 @@ def wilson(k: int, n: int, confidence: float = 0.95, *, nothing: str = "no image
         k: number of successes, 0 ≤ k ≤ n.
         n: denominator.
         confidence: two-sided level, in (0, 1).
-        nothing: what an n of 0 means here, for the note of the undefined rate.
+        nothing: note of the undefined rate, where n is 0.
 
     Raises:
         ValueError: a count is negative or above its denominator.
@@ -145,24 +156,14 @@ def wilson(k: int, n: int, confidence: float = 0.95, *, nothing: str = "no image
 
 
 def clopper_pearson(k: int, n: int, confidence: float = 0.95, *, nothing: str = "no images") -> Estimate:
-    """Return the rate k/n with its Clopper–Pearson interval; see `clopper_pearson_bounds`.
-
-    Args:
-        k: number of successes, 0 ≤ k ≤ n.
-        n: denominator.
-        confidence: two-sided level, in (0, 1).
-        nothing: what an n of 0 means here, for the note of the undefined rate.
-
-    Raises:
-        ValueError: a count is negative or above its denominator.
-    """
+    """Return the rate k/n with its Clopper–Pearson interval, as `wilson` does; see `clopper_pearson_bounds`."""
     return _rate(k, n, clopper_pearson_bounds(k, n, confidence), nothing)
 
 
 def newcombe(
     k1: int, n1: int, k2: int, n2: int, confidence: float = 0.95, *, nothing: str = "no images on one side"
 ) -> Estimate:
-    """Return the difference k1/n1 − k2/n2 with Newcombe's interval; see `newcombe_bounds`.
+    """Return the difference k1/n1 − k2/n2 of independent rates with Newcombe's interval; see `newcombe_bounds`.
 
     Args:
         k1: successes of the first sample.
@@ -170,7 +171,7 @@ def newcombe(
         k2: successes of the second sample, which does not overlap the first.
         n2: denominator of the second sample.
         confidence: two-sided level, in (0, 1).
-        nothing: what a denominator of 0 means here, for the note of the undefined difference.
+        nothing: note of the undefined difference, where a denominator is 0.
 
     Returns:
         The difference in [-1, 1]; its `n` is n1 + n2.
@@ -192,8 +193,8 @@ def ratio_log(k1: float, n1: float, k2: float, n2: float, confidence: float = 0.
     """Return the ratio (k1/n1) / (k2/n2) with its log interval.
 
     Katz, Baptista, Azen & Pike (1978), Biometrics 34:469, method C: the log of the ratio has the variance
-    1/k1 − 1/n1 + 1/k2 − 1/n2. Where that interval is not defined (k1 = 0) or collapses to a point (both rates
-    1), the ends are those of `ratio_score_bounds`; where the second rate is 0 or missing, there is no ratio.
+    1/k1 − 1/n1 + 1/k2 − 1/n2. Where that interval is undefined (k1 = 0) or collapses to a point (both rates 1), the
+    ends are those of `ratio_score_bounds`. Where the second rate is 0 or undefined, there is no ratio.
 
     Args:
         k1: successes of the first sample; may be fractional, with an effective n.
@@ -226,17 +227,17 @@ def ratio_log(k1: float, n1: float, k2: float, n2: float, confidence: float = 0.
         return Estimate(None, None, None, n=n, note="the rate it is divided by is 0")
     ratio = (k1 / n1) / (k2 / n2)
     half = math.inf if k1 == 0 else z * math.sqrt(max(1 / k1 - 1 / n1 + 1 / k2 - 1 / n2, 0.0))
-    if half == 0 or half > math.log(1e9):  # a fraction of an image, where nearly all weight is on others
+    if half == 0 or half > math.log(1e9):  # k is a fraction of an image: nearly all weight is elsewhere
         return Estimate(ratio, *ratio_score_bounds(k1, n1, k2, n2, confidence), n=n)
     return Estimate(ratio, ratio * math.exp(-half), ratio * math.exp(half), n=n)
 
 
 def ratio_score_bounds(k1: float, n1: float, k2: float, n2: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the score interval of the ratio (k1/n1) / (k2/n2), which collapses nowhere.
+    """Return the score interval of the ratio (k1/n1) / (k2/n2), which never collapses to a point.
 
-    All ratios φ that the score test does not reject: (k1/n1 − φ k2/n2)² ≤ z² (p1 q1/n1 + φ² p2 q2/n2), with p1 = φ p2
-    and p2 the most likely rate under φ. Koopman (1984), Biometrics 40:513; Miettinen & Nurminen (1985), Statistics in
-    Medicine 4:213, without their factor N/(N − 1).
+    It holds all ratios φ that the score test does not reject: (k1/n1 − φ k2/n2)² ≤ z² (p1 q1/n1 + φ² p2 q2/n2), with
+    p1 = φ p2 and p2 the maximum likelihood estimate under φ. Koopman (1984), Biometrics 40:513; Miettinen & Nurminen
+    (1985), Statistics in Medicine 4:213, without their factor N/(N − 1).
 
     Args:
         k1: successes of the first sample; may be fractional, with an effective n.
@@ -266,7 +267,7 @@ def ratio_score_bounds(k1: float, n1: float, k2: float, n2: float, confidence: f
         return (k1 / n1 - phi * k2 / n2) ** 2 - limit * variance
 
     start = math.log(ratio) if ratio > 0 else -30.0
-    low, high = start - 1e-9, start + 1e-9  # where both rates are 1, the ratio itself is a root that means nothing
+    low, high = start - 1e-9, start + 1e-9  # where both rates are 1, the ratio itself is a spurious root
     while k1 > 0 and beyond(low) <= 0:
         low -= 1.0
     while beyond(high) <= 0:
@@ -278,7 +279,7 @@ def ratio_score_bounds(k1: float, n1: float, k2: float, n2: float, confidence: f
 
 
 def _checked(k: npt.ArrayLike, n: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Return both as float64 arrays of one shape, or complain."""
+    """Return both as float64 arrays of one shape; raise ValueError for impossible counts."""
     successes, trials = np.broadcast_arrays(np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64))
     ok = np.isfinite(successes) & np.isfinite(trials) & (successes >= 0) & (successes <= trials)
     if not ok.all():

@@ -1,4 +1,4 @@
-"""Means with intervals: of a number an image, and of rates over classes."""
+"""Means with intervals: of one number per image, and of rates over classes (macro averages)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 from tlkit.stats.cluster_sampling import MOST_FACTOR, TOO_FEW, Units, combined_df, kurtosis_df, student_estimate
 from tlkit.stats.dependent_samples import at_least_t, cluster_moments, effective_size
@@ -19,7 +18,9 @@ Floats = npt.NDArray[np.float64]
 def mean_estimate(
     values: npt.ArrayLike, confidence: float = 0.95, *, lowest: float = 0.0, highest: float = math.inf
 ) -> Estimate:
-    """Return the mean of a number an image with Student's t interval, cut at what is possible.
+    """Return the mean of one number per image with Student's t interval, clipped to the possible range.
+
+    Student (1908), Biometrika 6:1.
 
     Args:
         values: one per image, shape (N,), N ≥ 1, between `lowest` and `highest`.
@@ -32,15 +33,15 @@ def mean_estimate(
     spread = float(given.std(ddof=1)) if n > 1 else 0.0
     if spread == 0.0:
         return Estimate(mean, None, None, n=n, note="not enough data for an interval: the images do not differ")
-    half = float(stdtrit(n - 1, 0.5 + confidence / 2.0)) * spread / math.sqrt(n)
-    return Estimate(mean, max(lowest, mean - half), min(highest, mean + half), n=n)
+    return student_estimate(mean, spread**2 / n, n - 1, n=n, confidence=confidence, lowest=lowest, highest=highest)
 
 
 def mean_of_rates(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> Estimate:
-    """Return the mean of independent rates over those that have a denominator, such as the recalls of classes.
+    """Return the mean of independent rates with a denominator above 0, such as the macro recall.
 
-    A class without images takes no part: it is not a rate of 0. The interval combines Wilson's intervals of the single
-    rates by their squared distances (MOVER: Zou, Huang & Zhang 2009, Computational Statistics & Data Analysis 53:1080).
+    A class without images is left out; it is not a rate of 0. The interval combines the Wilson intervals of the rates
+    by the squared distances of their ends (MOVER: Zou, Huang & Zhang 2009, Computational Statistics & Data Analysis
+    53:1080).
 
     Args:
         k: numerators, shape (C,).
@@ -48,7 +49,7 @@ def mean_of_rates(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) 
         confidence: two-sided level, in (0, 1).
 
     Returns:
-        The mean; its `n` is the sum of the denominators, its note says how many rates there are where not all.
+        The mean in [0, 1]; its `n` is the sum of the denominators, its note the number of rates where some are missing.
 
     Example:
         >>> mean_of_rates([2, 2, 0], [2, 2, 0]).value
@@ -70,21 +71,20 @@ def mean_of_rates(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) 
 def clustered_mean(
     values: npt.ArrayLike, units: Units, confidence: float = 0.95, *, lowest: float = 0.0, highest: float = math.inf
 ) -> Estimate:
-    """Return the mean of a number an image where images are weighted or in clusters, with Student's t interval.
+    """Return the mean of one number per weighted or clustered image with Student's t interval.
 
-    The variance and its degrees of freedom are those of `cluster_moments`. Losses, which are 0 or more and skewed, have
-    the interval on the scale of their logarithm (the delta method): with 5 to 20 clusters and few errors the plain one
-    would hold the mean in as little as 81 % of cases.
+    The variance and its degrees of freedom are those of `cluster_moments`. Losses are skewed, so their interval is on
+    the log scale (delta method): with 5 to 20 clusters and few errors the coverage of the plain one falls to 81 %.
 
     Args:
         values: one per image, shape (N,), N ≥ 1, between `lowest` and `highest`.
-        units: their weights and clusters.
+        units: weights and clusters of the images.
         confidence: two-sided level, in (0, 1).
         lowest: the smallest value possible; 0 = the values are losses.
         highest: the largest value possible.
 
     Returns:
-        The mean; undefined where all images are of one cluster.
+        The mean; undefined with a single cluster.
     """
     n = len(units.unit)
     if why := units.why_unknown:
@@ -92,39 +92,37 @@ def clustered_mean(
     place = np.zeros(n, dtype=np.int64)
     moments = cluster_moments(units.summed(place, 1, values), units.summed(place, 1))
     mean = float(moments.rate[0])
-    found = student_estimate(
+    plain = student_estimate(
         mean, float(moments.covariance[0, 0]), float(moments.rate_df[0]), n=n, confidence=confidence
     )
-    if found.low is None or found.high is None:
-        return found
+    if plain.low is None or plain.high is None:
+        return plain
+    low, high = plain.low, plain.high
     if lowest == 0.0:
-        reach = (found.high - mean) / mean
-        if reach > math.log(MOST_FACTOR):
+        log_half = (high - mean) / mean
+        if log_half > math.log(MOST_FACTOR):
             return Estimate(mean, None, None, n=n, note=TOO_FEW)
-        ratio = math.exp(reach)
-        found = Estimate(mean, mean / ratio, mean * ratio, n=n)
-    assert found.low is not None and found.high is not None
-    return Estimate(mean, max(lowest, found.low), min(highest, found.high), n=n)
+        low, high = mean * math.exp(-log_half), mean * math.exp(log_half)
+    return Estimate(mean, max(lowest, low), min(highest, high), n=n)
 
 
 def clustered_mean_of_rates(
     right: npt.ArrayLike, total: npt.ArrayLike, *, images: npt.ArrayLike, confidence: float = 0.95
 ) -> Estimate:
-    """Return the mean of rates that were counted cluster by cluster, such as the recalls of classes.
+    """Return `mean_of_rates` of weighted or clustered images, such as the macro recall.
 
-    As `mean_of_rates`, with effective sizes in Wilson's intervals (Korn & Graubard 1998, as `effective_size` has them)
-    and the correlation of rates that share clusters: √(Σ ρᵢⱼ δᵢ δⱼ) of the distances δ (Zou & Donner 2008, Statistics
-    in Medicine 27:1693). It is not narrower than Student's t on the clusters, with the degrees of freedom of
-    `combined_df`.
+    The Wilson intervals have effective sizes (`effective_size`) and are combined with the correlation of rates that
+    share clusters: √(Σ ρᵢⱼ δᵢ δⱼ) of the distances δ (Zou & Donner 2008, Statistics in Medicine 27:1693). The interval
+    is at least as wide as Student's t interval of the clusters, with the degrees of freedom of `combined_df`.
 
     Args:
-        right: images recognised, or their weight, by cluster and class, shape (M, C).
+        right: images classified correctly, or their weight, by cluster and class, shape (M, C).
         total: images, or their weight, by cluster and class, shape (M, C).
         images: number of images of each class, shape (C,).
         confidence: two-sided level, in (0, 1).
 
     Returns:
-        The mean; undefined where a class is of one cluster, of which nothing is known but itself.
+        The mean in [0, 1]; undefined where a class has a single cluster.
     """
     a, b = np.asarray(right, dtype=np.float64), np.asarray(total, dtype=np.float64)
     number = np.asarray(images, dtype=np.int64)
@@ -135,8 +133,8 @@ def clustered_mean_of_rates(
     moments = cluster_moments(a[:, present], b[:, present])
     if (moments.clusters < 2).any():
         few = int((moments.clusters < 2).sum())
-        alone = "all images are of one cluster" if count == 1 else f"{few} of {count} classes are of one cluster"
-        return Estimate(None, None, None, n=n, note=f"n = {n}, but {alone}")
+        problem = "all images are of one cluster" if count == 1 else f"{few} of {count} classes are of one cluster"
+        return Estimate(None, None, None, n=n, note=f"n = {n}, but {problem}")
     rate, covariance = moments.rate, moments.covariance
     size = effective_size(
         rate,

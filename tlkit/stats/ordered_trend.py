@@ -1,4 +1,4 @@
-"""Rates along ordered groups: the trend, and the shape that a trend alone would hide."""
+"""Rates along ordered groups: tests of trend, difference and nonlinearity, and the shape of the curve."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.special import chdtrc, fdtrc, stdtr
 
 from tlkit.stats.cluster_sampling import Units, combined_df, kurtosis_df
 from tlkit.stats.dependent_samples import cluster_moments
-from tlkit.stats.hypothesis_tests import OmnibusTest, TrendTest, omnibus, trend
+from tlkit.stats.hypothesis_tests import OmnibusTest, TrendTest, cochran_armitage, omnibus
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -21,15 +21,15 @@ Shape = Literal["level", "rising", "falling", "U", "inverted U", "irregular"]
 
 @dataclass(frozen=True)
 class OrderedRates:
-    """How a rate goes along ordered groups.
+    """Shape and tests of a rate along ordered groups.
 
     Attributes:
-        shape: how the rates go from group to group: rising or falling = never the other way; U = down, then up;
-            inverted U = up, then down; irregular = turns more than once; level = all equal.
+        shape: rising or falling = monotone; U = down, then up; inverted U = up, then down; irregular = turns more than
+            once; level = all equal.
         turn: position of the turning group for U and inverted U, else None.
-        trend: Cochran–Armitage test for a straight line.
-        any: whether any group differs at all.
-        bend_p: p-value that the rates lie on a straight line but for chance; small = a trend alone misleads. None with
+        trend: Cochran–Armitage test of a linear trend.
+        any: test that all groups have the same rate.
+        bend_p: p-value of the null hypothesis that the rates are linear; small = the trend alone misleads. None with
             fewer than three groups.
     """
 
@@ -41,18 +41,18 @@ class OrderedRates:
 
 
 def ordered_rates(k: npt.ArrayLike, n: npt.ArrayLike, *, seed: int = 0) -> OrderedRates | None:
-    """Describe and test rates along ordered groups with equally spaced scores.
+    """Return shape and tests of rates along ordered groups with equally spaced scores.
 
-    The bend is Pearson's χ² of all groups minus the square of the Cochran–Armitage z, with G − 2 degrees of freedom:
-    Armitage (1955), Biometrics 11:375, section 3.
+    Nonlinearity is Pearson's χ² of all groups minus the square of the Cochran–Armitage z, with G − 2 degrees of
+    freedom: Armitage (1955), Biometrics 11:375, section 3.
 
     Args:
         k: successes of each group in their order, shape (G,).
-        n: sizes of the groups, shape (G,); empty groups take no part.
+        n: sizes of the groups, shape (G,); empty groups are ignored.
         seed: seed of the permutations, where groups are too small for χ².
 
     Returns:
-        Shape and tests, or None with fewer than two groups, or nothing but successes or failures.
+        Shape and tests, or None with fewer than two groups, only successes or only failures.
 
     Example:
         >>> dip = ordered_rates([136, 109, 118, 115, 122], [148] * 5)
@@ -62,33 +62,33 @@ def ordered_rates(k: npt.ArrayLike, n: npt.ArrayLike, *, seed: int = 0) -> Order
     successes, sizes = np.asarray(k, dtype=np.int64), np.asarray(n, dtype=np.int64)
     kept = np.flatnonzero(sizes)
     successes, sizes = successes[kept], sizes[kept]
-    line, test = trend(successes, sizes), omnibus(successes, sizes, seed=seed)
+    line, test = cochran_armitage(successes, sizes), omnibus(successes, sizes, seed=seed)
     if line is None or test is None:
         return None
-    steps = np.sign(successes[1:] * sizes[:-1] - successes[:-1] * sizes[1:])  # of whole numbers, without rounding
+    steps = np.sign(successes[1:] * sizes[:-1] - successes[:-1] * sizes[1:])  # of integers: no rounding
     shape, turn = _shape(steps, successes / sizes)
     df = len(sizes) - 2
     bend = float(chdtrc(df, max(0.0, test.statistic - line.z**2))) if df > 0 else None
     return OrderedRates(shape, None if turn is None else int(kept[turn]), line, test, bend)
 
 
-def clustered_rates(right: Mask, place: Ints, groups: int, units: Units) -> OrderedRates | None:
-    """Describe and test rates along ordered groups as `ordered_rates` does, where images are weighted or in clusters.
+def clustered_ordered_rates(right: Mask, place: Ints, groups: int, units: Units) -> OrderedRates | None:
+    """Return `ordered_rates` of weighted or clustered images.
 
-    The trend is Cochran and Armitage's sum over its standard deviation by `cluster_moments`, as Student's t. Whether
-    any group differs, and whether the rates bend, is Pearson's χ², all of it or what is left of a straight line, over
-    its mean among such clusters, with Satterthwaite's degrees of freedom, as F: Rao & Scott (1984), Annals of
-    Statistics 12:46, section 3; Thomas & Rao (1987), J. Am. Stat. Assoc. 82:630.
+    The trend is the Cochran–Armitage sum over its standard deviation by `cluster_moments`, a Student's t. Difference
+    and nonlinearity are tested by Pearson's χ² around the mean and around the line, over its mean in such clusters,
+    with Satterthwaite's degrees of freedom, as F: Rao & Scott (1984), Annals of Statistics 12:46, section 3; Thomas &
+    Rao (1987), J. Am. Stat. Assoc. 82:630.
 
     Args:
-        right: whether each image is recognised, shape (N,).
-        place: position of its group, shape (N,), in 0…groups-1.
+        right: whether each image is classified correctly, shape (N,).
+        place: position of each image's group, shape (N,), in 0…groups-1.
         groups: number of groups, G.
         units: weights and clusters of the images.
 
     Returns:
-        Shape and tests, or None with fewer than two groups, nothing but successes or failures, or a group whose images
-        are all of one cluster.
+        Shape and tests, or None with fewer than two groups, only successes, only failures, or a group with a single
+        cluster.
     """
     total, own = units.summed(place, groups), units.summed(place, groups, right)
     kept = np.flatnonzero(total.sum(axis=0) > 0)
@@ -102,7 +102,7 @@ def clustered_rates(right: Mask, place: Ints, groups: int, units: Units) -> Orde
     rate, covariance = moments.rate, moments.covariance
     score = np.arange(len(kept)) - sizes @ np.arange(len(kept)) / sizes.sum()
     slope = sizes * score
-    df = kurtosis_df(combined_df(total, slope**2 / sizes), (own - rate * total) @ score)  # as if all had one rate
+    df = kurtosis_df(combined_df(total, slope**2 / sizes), (own - rate * total) @ score)  # under equal rates
     variance = float(slope @ covariance @ slope)
     if not (df > 0 and variance > 1e-15 * float(sizes.sum()) ** 2):
         return None
@@ -124,15 +124,15 @@ def clustered_rates(right: Mask, place: Ints, groups: int, units: Units) -> Orde
 def _rao_scott(
     rate: Floats, covariance: Floats, weight: Floats, fitted: Floats, df: Floats, *, clusters: int
 ) -> tuple[float, float] | None:
-    """Return χ² of what `fitted` leaves of the rates, corrected to its degrees of freedom, and its p-value.
+    """Return Pearson's χ² of the rates around a fit with its second-order Rao–Scott correction, and its p-value.
 
     Args:
         rate: shape (G,).
         covariance: of the rates, shape (G, G).
-        weight: of the squares in Pearson's χ², shape (G,).
-        fitted: what is fitted first, shape (G, K).
+        weight: weights of the squares in Pearson's χ², shape (G,).
+        fitted: design matrix of the fit, shape (G, K).
         df: degrees of freedom of the variances, shape (G,).
-        clusters: of all groups together.
+        clusters: number of clusters of all groups.
     """
     groups, columns = fitted.shape
     if groups <= columns:
@@ -143,7 +143,7 @@ def _rao_scott(
     mean, square = float(np.trace(product)), float(np.trace(product @ product))
     if not (mean > 1e-12 and square > 0):
         return None
-    # As the variances stand, and as if all groups had one rate: variances of few clusters are hardly known.
+    # With the estimated variances and under equal rates: variances of few clusters are uncertain.
     parts = np.diagonal(form) * np.stack([np.diagonal(covariance), 1 / weight])
     known = min(float((parts.sum(axis=1) ** 2 / (parts**2 / np.maximum(df, 1e-9)).sum(axis=1)).min()), clusters - 1)
     first = min(mean**2 / square, groups - columns)
@@ -152,7 +152,7 @@ def _rao_scott(
 
 
 def _shape(steps: npt.NDArray[np.int64], rates: Floats) -> tuple[Shape, int | None]:
-    """Name the shape of the rates from their steps up and down, and the position where a U turns."""
+    """Return the shape of the rates given the signs of their steps, and the position of the turn of a U."""
     moves = [int(step) for step in steps if step != 0]
     if not moves:
         return "level", None

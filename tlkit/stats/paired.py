@@ -1,4 +1,4 @@
-"""Two models, or two versions, on the same images: their difference, and what so many pairs could have shown."""
+"""Paired comparison of two models on the same images: difference, sample size and detectable difference."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from tlkit.stats.cluster_sampling import Units
-from tlkit.stats.dependent_samples import at_least_t, cluster_moments, cluster_test, correlated_bounds, effective_size
+from tlkit.stats.dependent_samples import at_least_t, cluster_moments, cluster_test, effective_size
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.intervals import wilson
+from tlkit.stats.intervals import newcombe_bounds
 
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Images that two models both predicted, counted by who was right.
+    """Counts of images by which of two models is right.
 
     Attributes:
-        both: right by both.
-        first: right by the first model only.
-        second: right by the second model only.
-        neither: wrong by both.
+        both: both models are right.
+        first: only the first model is right.
+        second: only the second model is right.
+        neither: both models are wrong.
     """
 
     both: int
@@ -41,12 +42,12 @@ class Pairs:
 
     @property
     def n(self) -> int:
-        """All pairs."""
+        """Number of images."""
         return self.both + self.first + self.second + self.neither
 
     @property
     def discordant(self) -> int:
-        """Pairs where one model is right and the other wrong: the only ones that a paired test uses."""
+        """Number of discordant pairs: images where one model is right and the other wrong."""
         return self.first + self.second
 
 
@@ -54,10 +55,10 @@ def paired_difference(pairs: Pairs, confidence: float = 0.95) -> Estimate:
     """Return the second model's accuracy minus the first's, on the same images, with Newcombe's interval.
 
     Newcombe (1998), Statistics in Medicine 17:2635, method 10: the two Wilson intervals, combined with the correlation
-    φ of the pairs, whose numerator is corrected for continuity (by n/2, where it is positive).
+    φ of the pairs, whose numerator has a continuity correction (n/2, where it is positive).
 
     Args:
-        pairs: the images, by who was right.
+        pairs: counts by which model is right.
         confidence: two-sided level, in (0, 1).
 
     Returns:
@@ -70,37 +71,30 @@ def paired_difference(pairs: Pairs, confidence: float = 0.95) -> Estimate:
     a, b, c, d, n = pairs.both, pairs.second, pairs.first, pairs.neither, pairs.n
     if n == 0:
         return Estimate(None, None, None, n=0, note="no images in common")
-    one, two = wilson(a + b, n, confidence), wilson(a + c, n, confidence)  # the second model, the first
-    assert one.value is not None and one.low is not None and one.high is not None
-    assert two.value is not None and two.low is not None and two.high is not None
     margins = (a + b) * (c + d) * (a + c) * (b + d)
     product = a * d - b * c
     phi = (max(product - n / 2, 0.0) if product > 0 else product) / math.sqrt(margins) if margins else 0.0
-    down1, up1, down2, up2 = one.value - one.low, one.high - one.value, two.value - two.low, two.high - two.value
-    low = math.sqrt(max(down1**2 - 2 * phi * down1 * up2 + up2**2, 0.0))
-    high = math.sqrt(max(up1**2 - 2 * phi * up1 * down2 + down2**2, 0.0))
-    difference = (b - c) / n
-    return Estimate(difference, max(difference - low, -1.0), min(difference + high, 1.0), n=n)
+    low, high = newcombe_bounds(a + b, n, a + c, n, confidence, correlation=phi)
+    return Estimate((b - c) / n, float(low), float(high), n=n)
 
 
 def clustered_difference(
     first: Mask, second: Mask, units: Units, confidence: float = 0.95
 ) -> tuple[Estimate, float | None]:
-    """Return the second model's accuracy minus the first's where images are weighted or in clusters, and its p-value.
+    """Return `paired_difference` for weighted or clustered images, and its p-value.
 
-    As `paired_difference`, with effective sizes and the correlation of the two accuracies over the clusters, whose
-    covariance is corrected for continuity by half an effective image; not narrower than Student's t on the clusters'
-    differences, which is also the test (`cluster_moments`, `at_least_t`).
+    Newcombe's interval with effective sizes (`effective_size`) and the correlation of the two accuracies over the
+    clusters, whose covariance has a continuity correction of half an effective image. It is at least as wide as
+    Student's t interval of the clusters' differences, which is also the test (`cluster_moments`, `at_least_t`).
 
     Args:
         first: whether the first model is right, shape (N,).
-        second: whether the second one is, shape (N,).
+        second: whether the second model is right, shape (N,).
         units: weights and clusters of the images.
         confidence: two-sided level, in (0, 1).
 
     Returns:
-        The difference in [-1, 1], undefined where all images are of one cluster, and the p-value, None where the
-        clusters do not differ.
+        The difference in [-1, 1], undefined with a single cluster, and the p-value, None where the variance is 0.
     """
     n = len(first)
     if why := units.why_unknown:
@@ -118,25 +112,25 @@ def clustered_difference(
     scale = math.sqrt(float(variance.prod()))
     correlation = min(1.0, max(-1.0, covariance / scale)) if scale > 0 else 0.0
     k = moments.rate * size
-    low, high = correlated_bounds(k[0], size[0], k[1], size[1], correlation=correlation, confidence=confidence)
+    low, high = newcombe_bounds(k[0], size[0], k[1], size[1], confidence, correlation=correlation)
     value, spread, df = float(moments.rate[0] - moments.rate[1]), moments.variance_of_difference(0, 1), moments.df[0]
     ends = at_least_t(float(low), float(high), difference=value, variance=spread, df=float(df), confidence=confidence)
     return Estimate(value, *ends, n=n), cluster_test(value, spread, float(df))
 
 
 def pairs_needed(difference: float, discordant: float, *, power: float = 0.8, alpha: float = 0.05) -> int | None:
-    """Return how many pairs McNemar's test needs to find a difference of this size.
+    """Return the sample size of McNemar's test for a difference of this size.
 
     n = (z₁₋α/₂ √ψ + z_power √(ψ − δ²))² / δ²: Connor (1987), Biometrics 43:207.
 
     Args:
         difference: δ, the difference of the two accuracies, in [-1, 1].
         discordant: ψ, the share of discordant pairs, in [|δ|, 1].
-        power: chance to find it, in (0, 1).
+        power: power of the test, in (0, 1).
         alpha: two-sided level of the test, in (0, 1).
 
     Returns:
-        Pairs, or None where the difference is 0.
+        Number of pairs, or None where the difference is 0.
 
     Example:
         >>> pairs_needed(0.4, 0.5)
@@ -150,16 +144,16 @@ def pairs_needed(difference: float, discordant: float, *, power: float = 0.8, al
 
 
 def detectable_difference(n: int, discordant: float, *, power: float = 0.8, alpha: float = 0.05) -> float | None:
-    """Return the smallest difference that so many pairs could have shown: `pairs_needed`, solved for the difference.
+    """Return the smallest difference that McNemar's test detects with n pairs: `pairs_needed`, solved for δ.
 
     Args:
         n: pairs.
         discordant: share of discordant pairs, in [0, 1].
-        power: chance to find it, in (0, 1).
+        power: power of the test, in (0, 1).
         alpha: two-sided level of the test, in (0, 1).
 
     Returns:
-        The difference in (0, discordant], or None where even the largest possible one would not be found.
+        The difference in (0, discordant], or None where even the largest possible one is not detected.
 
     Example:
         >>> round(detectable_difference(1000, 0.1), 4)
@@ -167,13 +161,10 @@ def detectable_difference(n: int, discordant: float, *, power: float = 0.8, alph
     """
     if n == 0 or discordant <= 0:
         return None
-    most = float(discordant)
-    if (pairs_needed(most, discordant, power=power, alpha=alpha) or 0) > n:
-        return None
     z, power_z = float(ndtri(1 - alpha / 2)), float(ndtri(power))
-    low, high = 0.0, most
-    for _ in range(60):
-        middle = (low + high) / 2
-        wanted = z * math.sqrt(discordant) + power_z * math.sqrt(max(discordant - middle**2, 0.0))
-        low, high = (low, middle) if middle * math.sqrt(n) >= wanted else (middle, high)
-    return high
+
+    def excess(difference: float) -> float:
+        noise = z * math.sqrt(discordant) + power_z * math.sqrt(max(discordant - difference**2, 0.0))
+        return difference * math.sqrt(n) - noise
+
+    return float(brentq(excess, 0.0, discordant)) if excess(discordant) >= 0 else None

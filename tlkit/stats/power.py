@@ -1,30 +1,32 @@
-"""What a sample could have shown: the gap it could detect, and the images it would take."""
+"""Power: the gap that a sample can detect, the sample size for a gap, and the largest gap expected by chance."""
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 
 def detectable_gap(n1: float, n2: float, p: float, *, power: float = 0.8, alpha: float = 0.05) -> float | None:
-    """Return the smallest gap between two groups that a test would find with the given power.
+    """Return the smallest gap between two groups that a test detects with the given power.
 
-    The second group's rate is p minus the gap where p is at least one half, else p plus the gap: towards one
-    half, where the noise is larger. Two-sided test of two proportions, normal approximation without continuity
-    correction: Fleiss, Levin & Paik (2003), Statistical Methods for Rates and Proportions, chapter 4, solved for
-    the gap.
+    The second group's rate is p minus the gap where p is at least one half, else p plus the gap: towards one half,
+    where the variance is larger. Two-sided test of two proportions, normal approximation without continuity
+    correction: Fleiss, Levin & Paik (2003), Statistical Methods for Rates and Proportions, chapter 4, solved for the
+    gap.
 
     Args:
         n1: images of the first group.
         n2: images of the second group.
         p: rate of the first group, in [0, 1].
-        power: chance to find a gap of the returned size, in (0, 1).
+        power: power of the test, in (0, 1).
         alpha: two-sided level of the test, in (0, 1).
 
     Returns:
-        The gap in (0, 1], or None where no gap would be found with that power, or a group is empty.
+        The gap in (0, 1], or None where no gap is detected with that power, or a group is empty.
 
     Example:
         >>> round(detectable_gap(1000, 50, 0.95), 3)
@@ -35,29 +37,28 @@ def detectable_gap(n1: float, n2: float, p: float, *, power: float = 0.8, alpha:
     most = max(p, 1.0 - p)
     if _excess(most, n1, n2, p, power=power, alpha=alpha) < 0:
         return None
-    low, high = 0.0, most
-    for _ in range(50):  # the excess is convex in the gap and negative at 0, so it has one root
-        middle = (low + high) / 2
-        low, high = (low, middle) if _excess(middle, n1, n2, p, power=power, alpha=alpha) >= 0 else (middle, high)
-    return high
+    # The excess is convex in the gap and at most 0 without one, so it has one root.
+    return float(brentq(lambda gap: _excess(gap, n1, n2, p, power=power, alpha=alpha), 1e-15, most))
 
 
 def images_needed(
     n1: float, p: float, *, gap: float, power: float = 0.8, alpha: float = 0.05, most: int = 10_000_000
 ) -> int | None:
-    """Return how large a second group must be so that `detectable_gap` comes down to `gap`.
+    """Return the size of the second group at which `detectable_gap` is at most `gap`.
+
+    Fleiss, Levin & Paik (2003), Statistical Methods for Rates and Proportions, chapter 4, solved for n₂.
 
     Args:
         n1: images of the first group.
         p: rate of the first group, in [0, 1].
-        gap: the gap to be found, in (0, 1].
-        power: chance to find it, in (0, 1).
+        gap: the gap to detect, in (0, 1].
+        power: power of the test, in (0, 1).
         alpha: two-sided level of the test, in (0, 1).
         most: the largest size tried.
 
     Returns:
-        Images of the second group, or None where no size up to `most` would do, because the first group is
-        too small.
+        Images of the second group, or None where no size up to `most` is enough, because the first group is too
+        small.
 
     Example:
         >>> images_needed(1000, 0.95, gap=0.1)
@@ -65,23 +66,20 @@ def images_needed(
     """
     if n1 < 1 or not 0.0 < gap <= max(p, 1.0 - p) or _excess(gap, n1, most, p, power=power, alpha=alpha) < 0:
         return None
-    low, high = 0, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _excess(gap, n1, middle, p, power=power, alpha=alpha) >= 0 else (middle, high)
-    return high
+    sizes = range(1, most + 1)
+    return sizes[bisect_left(sizes, 0.0, key=lambda n2: _excess(gap, n1, n2, p, power=power, alpha=alpha))]
 
 
 def images_per_group(p1: float, p2: float, *, power: float = 0.8, alpha: float = 0.05) -> int | None:
-    """Return how many images each of two groups of one size needs so that p1 and p2 are told apart.
+    """Return the size of each of two equal groups at which a test detects the difference of p1 and p2.
 
-    n = (z₁₋α/₂ + z_power)² (p₁q₁ + p₂q₂) / (p₁ − p₂)²: Fleiss, Levin & Paik (2003), chapter 4, with the
-    variance under the alternative throughout.
+    n = (z₁₋α/₂ + z_power)² (p₁q₁ + p₂q₂) / (p₁ − p₂)²: Fleiss, Levin & Paik (2003), Statistical Methods for Rates and
+    Proportions, chapter 4, with the variance under the alternative throughout.
 
     Args:
         p1: rate of the first group, in [0, 1].
         p2: rate of the second group, in [0, 1].
-        power: chance to tell them apart, in (0, 1).
+        power: power of the test, in (0, 1).
         alpha: two-sided level of the test, in (0, 1).
 
     Returns:
@@ -98,7 +96,7 @@ def images_per_group(p1: float, p2: float, *, power: float = 0.8, alpha: float =
 
 
 def normal_range(groups: int) -> float:
-    """Return the expected range of that many standard normal values: largest minus smallest, d₂ of control charts.
+    """Return the expected range (largest minus smallest) of standard normal values: d₂ of control charts.
 
     Tippett (1925), Biometrika 17:364: the integral of 1 − Φ(x)^G − (1 − Φ(x))^G.
 
@@ -115,15 +113,15 @@ def normal_range(groups: int) -> float:
 
 
 def null_gap(groups: int, n: int, p: float) -> float:
-    """Return about how large the largest gap among equal groups is by chance alone.
+    """Return the approximate expected largest gap among groups of equal size with one true rate.
 
-    `normal_range(groups)` times the standard error √(p(1 − p)/n). `tlkit.stats.hypothesis_tests.max_gap` gives the same
-    for groups of any size, without the normal approximation.
+    `normal_range(groups)` times the standard error √(p(1 − p)/n) (Tippett 1925, Biometrika 17:364).
+    `tlkit.stats.hypothesis_tests.max_gap` computes it for groups of any size without the normal approximation.
 
     Args:
-        groups: number of groups of one size.
+        groups: number of groups.
         n: images per group, at least 1.
-        p: rate that all of them share, in [0, 1].
+        p: rate of all groups, in [0, 1].
 
     Example:
         >>> round(null_gap(10, 100, 0.9), 4)
@@ -133,7 +131,7 @@ def null_gap(groups: int, n: int, p: float) -> float:
 
 
 def _excess(gap: float, n1: float, n2: float, p: float, *, power: float, alpha: float) -> float:
-    """Return the gap minus the gap that chance and the wanted power ask for: at least 0 = would be found."""
+    """Return the gap minus the smallest gap that is detected with this power; at least 0 = the gap is detected."""
     q = p - gap if p >= 0.5 else p + gap
     pooled = (n1 * p + n2 * q) / (n1 + n2)
     under_null = math.sqrt(max(pooled * (1 - pooled), 0.0) * (1 / n1 + 1 / n2))

@@ -1,4 +1,4 @@
-"""How well a score ranks: positives above negatives, right above wrong, known above unknown."""
+"""Ranking by a score: area under the ROC curve, area under the risk–coverage curve, FPR at a TPR."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit, logit
 
 from tlkit.stats.cluster_sampling import NOTHING_VARIES, Units, combined_df, kurtosis_df, student_estimate
 from tlkit.stats.dependent_samples import cluster_moments
@@ -17,9 +18,10 @@ Floats = npt.NDArray[np.float64]
 
 
 def auroc(score: npt.ArrayLike, positive: npt.ArrayLike, confidence: float = 0.95) -> Estimate:
-    """Return the chance that a positive scores above a negative, ties counted half, with DeLong's interval.
+    """Return the area under the ROC curve with DeLong's interval.
 
-    DeLong, DeLong & Clarke-Pearson (1988), Biometrics 44:837.
+    It is the probability that a positive scores above a negative, ties counted half. DeLong, DeLong & Clarke-Pearson
+    (1988), Biometrics 44:837, eq. 3–7.
 
     Args:
         score: higher = more likely positive, shape (N,).
@@ -27,53 +29,52 @@ def auroc(score: npt.ArrayLike, positive: npt.ArrayLike, confidence: float = 0.9
         confidence: two-sided level, in (0, 1).
 
     Returns:
-        The area in [0, 1]; undefined where positives or negatives are missing; without an interval where the score
-        separates them wholly, because then nothing varies.
+        The area in [0, 1]; undefined without positives or negatives; without an interval where the score separates them
+        completely, because its variance is then 0.
 
     Example:
         >>> auroc([0.5, 0.5, 0.5, 0.9], [0, 0, 1, 1]).value
         0.75
     """
     scores, is_positive = np.asarray(score, dtype=np.float64), np.asarray(positive, dtype=np.bool_)
-    return area_above(np.sort(scores[is_positive]), [np.sort(scores[~is_positive])], confidence=confidence)
+    return auroc_sorted(np.sort(scores[is_positive]), [np.sort(scores[~is_positive])], confidence=confidence)
 
 
-def area_above(
+def auroc_sorted(
     high: Floats,
     low: Sequence[Floats],
     *,
     without: Sequence[Floats] = (),
-    turned: bool = False,
+    high_is_negative: bool = False,
     confidence: float = 0.95,
 ) -> Estimate:
-    """Return the chance that a score of one sample lies above one of another, ties counted half, as `auroc` does.
+    """Return `auroc` of sorted samples.
 
-    For samples that are sorted already. The cost is that of placing the first sample among the others, so
-    many small samples are compared with one large one without copying it.
+    The cost is a binary search of the first sample in the others, so many small samples are compared with a large one
+    without copying it.
 
     Args:
-        high: scores of the positives, rising, shape (M,).
-        low: scores of the negatives, as one or several arrays, each rising.
-        without: scores that are among those of `low`, each rising, to be left out: those of a group, to compare it with
-            the others.
-        turned: take `high` for the negatives, and the others for the positives.
+        high: scores of the positives, ascending, shape (M,).
+        low: scores of the negatives, as one or several arrays, each ascending.
+        without: scores to remove from `low`, each array ascending: those of a group, to use its complement.
+        high_is_negative: True = `high` holds the negatives and the other arrays the positives.
         confidence: two-sided level, in (0, 1).
     """
     signed = [(part, 1) for part in low] + [(part, -1) for part in without]
     m, n = len(high), sum(sign * len(part) for part, sign in signed)
-    missing = "no positives" if (m == 0) is not turned else "no negatives"
+    missing = "no positives" if (m == 0) is not high_is_negative else "no negatives"
     if m == 0 or n == 0:
         return Estimate(None, None, None, n=m + n, note=missing)
     value, times = np.unique(high, return_counts=True)
     below = sum(sign * np.searchsorted(part, value, "left") for part, sign in signed)
     upto = sum(sign * np.searchsorted(part, value, "right") for part, sign in signed)
-    placed = (below + upto) / (2 * n)  # share of the others below each score
+    placed = (below + upto) / (2 * n)  # share of the second sample below each score
     last = np.cumsum(times)
-    # The others in turn: those equal to a score, those between two scores, those above the last.
+    # The second sample: scores equal to one of the first, between two of them, above the last.
     equal, between = upto - below, np.diff(np.append(upto, n), prepend=0) - np.append(upto - below, 0)
     above_equal, above_between = (m - last + times / 2) / m, (m - np.append(0, last)) / m
     area = float(times @ placed) / m
-    estimate = 1 - area if turned else area
+    estimate = 1 - area if high_is_negative else area
     if m < 2 or n < 2:
         return Estimate(estimate, None, None, n=m + n, note="one image has no spread")
     own = float(times @ (placed - area) ** 2) / (m - 1)
@@ -88,23 +89,23 @@ def area_above(
 def clustered_area(
     high: Floats, low: Floats, *, high_units: Units, low_units: Units, confidence: float = 0.95
 ) -> Estimate:
-    """Return the chance that a positive scores above a negative where images are weighted or in clusters.
+    """Return `auroc` of weighted or clustered images.
 
-    Obuchowski (1997), Biometrics 53:567: DeLong's placements, summed within each cluster, which may have positives and
-    negatives; the two means of placements vary together as `cluster_moments` has it, whose 1 − share stands for her
-    I/(I − 1). The interval is Student's t, with the degrees of freedom of `combined_df`, on the scale of the log odds
-    of the area (Qin & Hotilovac 2008, Statistical Methods in Medical Research 17:207): near 1 the plain one would hold
-    the area in as little as 86 % of cases with 5 or 10 clusters.
+    Obuchowski (1997), Biometrics 53:567: DeLong's placements, summed within clusters, which may have positives and
+    negatives; the covariance of their two means is that of `cluster_moments`, whose 1 − share replaces I/(I − 1). The
+    interval is Student's t, with the degrees of freedom of `combined_df`, on the log odds scale (Qin & Hotilovac 2008,
+    Statistical Methods in Medical Research 17:207): near 1 the coverage of the plain one falls to 86 % with 5 or 10
+    clusters.
 
     Args:
         high: scores of the positives, shape (P,).
         low: scores of the negatives, shape (Q,).
         high_units: weights and clusters of the positives.
-        low_units: those of the negatives.
+        low_units: weights and clusters of the negatives.
         confidence: two-sided level, in (0, 1).
 
     Returns:
-        The area in [0, 1]; undefined where positives or negatives are missing, or all of either are of one cluster.
+        The area in [0, 1]; undefined without positives or negatives, or where either has a single cluster.
     """
     n = len(high) + len(low)
     for units, missing in ((high_units, "no positives"), (low_units, "no negatives")):
@@ -114,26 +115,26 @@ def clustered_area(
     above = 1.0 - _share_below(low, high, high_units.weight)
     kind = np.repeat([0, 1], [len(high), len(low)])
     every = Units(
-        *(np.concatenate([getattr(units, name) for units in (high_units, low_units)]) for name in ("weight", "unit"))
+        np.concatenate([high_units.weight, low_units.weight]), np.concatenate([high_units.unit, low_units.unit])
     )
     own, total = every.summed(kind, 2, np.concatenate([placed, above])), every.summed(kind, 2)
     moments = cluster_moments(own, total)
     area = float(moments.rate[0])
-    alone = [
+    independent = [
         float((units.weight**2 @ (place - area) ** 2) / units.weight.sum() ** 2)
         for units, place in ((high_units, placed), (low_units, above))
     ]
-    df = kurtosis_df(combined_df(total, alone), ((own - area * total) / total.sum(axis=0)).sum(axis=1))
+    df = kurtosis_df(combined_df(total, independent), ((own - area * total) / total.sum(axis=0)).sum(axis=1))
     found = student_estimate(area, float(moments.covariance.sum()), df, n=n, confidence=confidence)
     if found.high is None or not 0 < area < 1:
         return found
-    reach = (found.high - area) / (area * (1 - area))
-    ends = [1 / (1 + (1 - area) / area * math.exp(-sign * reach)) for sign in (-1, 1)]
-    return Estimate(area, ends[0], ends[1], n=n)
+    half = (found.high - area) / (area * (1 - area))
+    low_end, high_end = expit(logit(area) + np.array([-half, half])).tolist()
+    return Estimate(area, low_end, high_end, n=n)
 
 
 def _share_below(score: Floats, others: Floats, weight: Floats) -> Floats:
-    """Return the share of the others' weight that lies below each score, ties counted half."""
+    """Return the share of the weight of the other scores below each score, ties counted half, shape (N,)."""
     order = np.argsort(others, kind="stable")
     cumulated = np.append(0.0, np.cumsum(weight[order]))
     rising = others[order]
@@ -142,15 +143,15 @@ def _share_below(score: Floats, others: Floats, weight: Floats) -> Floats:
 
 
 def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float | None:
-    """Return the area under the risk–coverage curve: the mean share of errors among the surest 1, 2, … N images.
+    """Return the area under the risk–coverage curve: the mean error rate of the 1, 2, … N most confident images.
 
-    Geifman & El-Yaniv (2017), NeurIPS, section 2. Among equal confidences, whose order means nothing, the errors are
-    averaged over all orders, so that the order of the images changes nothing.
+    Geifman & El-Yaniv (2017), NeurIPS, section 2; Geifman, Uziel & El-Yaniv (2019), ICLR. Errors of equal
+    confidences are averaged, so the order of the images changes nothing.
 
     Args:
-        confidence: how sure the model is, shape (N,).
-        correct: whether it is right, shape (N,).
-        weights: of the images, shape (N,), not all 0; None = all alike. Equal confidences share theirs.
+        confidence: shape (N,).
+        correct: whether each prediction is right, shape (N,).
+        weights: shape (N,), not all 0; None = equal weights. Weights of equal confidences are averaged.
 
     Returns:
         The area in [0, 1], 0 = no error, or None without images.
@@ -158,28 +159,25 @@ def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike, weights: npt.ArrayLi
     sure, wrong = np.asarray(confidence, dtype=np.float64), 1.0 - np.asarray(correct, dtype=np.float64)
     if len(sure) == 0:
         return None
-    _, block, size = np.unique(-sure, return_inverse=True, return_counts=True)
-    if weights is not None:
-        weight = np.asarray(weights, dtype=np.float64)
-        each = np.repeat(np.bincount(block, weights=weight) / size, size)
-        missed = np.repeat(np.bincount(block, weights=weight * wrong) / size, size)
-        heavy = np.cumsum(each) > 0  # before the first image that weighs, there is nothing to miss
-        return float((np.cumsum(missed) / np.where(heavy, np.cumsum(each), 1.0)) @ each / each.sum())
-    share = np.bincount(block, weights=wrong) / size  # errors per image of a block of ties
-    errors = np.cumsum(np.repeat(share, size))
-    return float((errors / np.arange(1, len(sure) + 1)).mean())
+    _, tie, size = np.unique(-sure, return_inverse=True, return_counts=True)
+    weight = np.ones(len(sure)) if weights is None else np.asarray(weights, dtype=np.float64)
+    covered, errors = (np.repeat(np.bincount(tie, weights=each) / size, size) for each in (weight, weight * wrong))
+    coverage = np.cumsum(covered)
+    return float((np.cumsum(errors) / np.where(coverage > 0, coverage, 1.0)) @ covered / coverage[-1])
 
 
 def false_positive_rate_at(positive: npt.ArrayLike, negative: npt.ArrayLike, *, rate: float = 0.95) -> float | None:
-    """Return the share of negatives that pass the threshold which lets at least that share of the positives pass.
+    """Return the false positive rate at a true positive rate, such as FPR95.
 
-    For out-of-distribution scores there are two conventions: with the known images as positives and their confidence
-    as the score, or, as OpenOOD does, with the unknown ones as positives and minus the confidence; the numbers differ.
+    The threshold is the largest that at least `rate` of the positives reach. For out-of-distribution detection there
+    are two conventions with different results: known images as positives, scored by confidence (Hendrycks & Gimpel
+    2017, ICLR; Liang, Li & Srikant 2018, ICLR), or unknown images as positives, scored by minus the
+    confidence (OpenOOD).
 
     Args:
         positive: scores of the positives, higher = more positive, shape (M,).
         negative: scores of the negatives, shape (N,).
-        rate: share of the positives to pass, in (0, 1].
+        rate: true positive rate, in (0, 1].
 
     Returns:
         The share in [0, 1], or None where either is empty.

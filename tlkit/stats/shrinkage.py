@@ -1,4 +1,4 @@
-"""Many groups at once: rates that borrow strength, the spread beyond noise, the size of a weighted sample."""
+"""Many groups: empirical Bayes shrinkage of rates, heterogeneity, and the effective size of a weighted sample."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from scipy.optimize import minimize
 from scipy.special import betaincinv, betaln, chdtrc, expit, logit
 
 Floats = npt.NDArray[np.float64]
-MOST_STRENGTH = 1e6  # a prior worth this many images: the groups are alike
+MOST_STRENGTH = 1e6  # images that a prior is worth at most; beyond half of it the groups do not differ
 
 
 @dataclass(frozen=True)
 class ShrunkRates:
-    """Group rates pulled towards their common mean, the more the smaller the group.
+    """Empirical Bayes rates of groups, shrunk towards their common mean.
 
     Attributes:
         mean: common mean μ, in [0, 1].
-        correlation: intra-group correlation ρ, in [0, 1]: 0 = the groups do not differ, and all rates equal
-            the mean.
+        correlation: intra-group correlation ρ, in [0, 1]: 0 = the groups do not differ, and all rates equal the mean.
         a: first parameter of the Beta prior, μs with s = 1/ρ − 1; None at ρ = 0.
         b: second parameter, (1 − μ)s; None at ρ = 0.
         rate: posterior means, shape (G,).
@@ -40,12 +39,12 @@ class ShrunkRates:
 
 @dataclass(frozen=True)
 class Heterogeneity:
-    """How much the groups' rates differ beyond what their sizes explain.
+    """Differences between groups beyond sampling variance.
 
     Attributes:
         q: Cochran's Q.
-        p: its p-value, χ² with G − 1 degrees of freedom.
-        i_squared: share of the spread that is not noise, in [0, 1].
+        p: p-value of Q, χ² with G − 1 degrees of freedom.
+        i_squared: share of the variance that is between groups, in [0, 1].
         tau_squared: variance between the groups (DerSimonian–Laird), at least 0.
     """
 
@@ -62,21 +61,21 @@ def shrink(
     *,
     method: Literal["moments", "likelihood"] = "moments",
 ) -> ShrunkRates | None:
-    """Pull the rates of small groups towards the common mean (empirical Bayes, beta-binomial).
+    """Return the rates of groups, shrunk towards the common mean (empirical Bayes, beta-binomial).
 
     Moments with weights n: Kleinman (1973), J. Am. Stat. Assoc. 68:46. Maximum likelihood: Griffiths (1973), Biometrics
-    29:637. The posterior of a group is Beta(k + a, n − k + b). Show it beside the raw rate, never alone: it hides the
-    harm done to a real minority.
+    29:637. The posterior of a group is Beta(k + a, n − k + b). Show it together with the raw rate, never alone: it
+    hides harm to a real minority.
 
     Args:
         k: successes of each group, shape (G,).
-        n: sizes of the groups, shape (G,); an empty group gets the prior: its rate is borrowed.
+        n: sizes of the groups, shape (G,); the posterior of an empty group is the prior.
         confidence: level of the credible intervals, in (0, 1).
-        method: how mean and strength of the prior are estimated.
+        method: estimator of the prior's mean and strength.
 
     Returns:
-        The shrunk rates, or None with fewer than two groups that are not empty. Where the groups differ by no
-        more than noise, every rate is the mean and its interval that of the pooled data.
+        The shrunk rates, or None with fewer than two groups that are not empty. Where the groups differ by no more than
+        sampling variance, every rate is the mean and every interval that of the pooled data.
 
     Example:
         >>> shrunk = shrink([2276, 900, 360, 258, 46], [2484, 974, 412, 336, 64])
@@ -84,13 +83,13 @@ def shrink(
         [0.9161, 0.9234, 0.8752, 0.7767, 0.7682]
     """
     successes, sizes = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    seen = sizes > 0
-    if seen.sum() < 2:
+    kept = sizes > 0
+    if kept.sum() < 2:
         return None
     estimate = _by_moments if method == "moments" else _by_likelihood
-    mean, correlation = estimate(successes[seen], sizes[seen])
+    mean, correlation = estimate(successes[kept], sizes[kept])
     tail = (1 - confidence) / 2
-    if correlation <= 0:  # no more than noise: pool everything (with Jeffreys' prior for the interval)
+    if correlation <= 0:  # pooled, with Jeffreys' prior for the interval
         one = np.ones(len(sizes))
         a_all, b_all = successes.sum() + 0.5, (sizes - successes).sum() + 0.5
         low, high = float(betaincinv(a_all, b_all, tail)), float(betaincinv(a_all, b_all, 1 - tail))
@@ -103,7 +102,7 @@ def shrink(
 
 
 def _by_moments(k: Floats, n: Floats) -> tuple[float, float]:
-    """Return mean and intra-group correlation by moments; at most 0 where the groups differ by no more than noise."""
+    """Return mean and intra-group correlation by moments; the latter is at most 0 within sampling variance."""
     rates = k / n
     weight = n / n.sum()
     mean = float(weight @ rates)
@@ -115,7 +114,7 @@ def _by_moments(k: Floats, n: Floats) -> tuple[float, float]:
 
 
 def _by_likelihood(k: Floats, n: Floats) -> tuple[float, float]:
-    """Return mean and intra-group correlation of largest beta-binomial likelihood; 0 where it grows without an end."""
+    """Return mean and intra-group correlation of maximum beta-binomial likelihood; 0 where there is no maximum."""
     pooled = float(k.sum() / n.sum())
     if pooled in (0.0, 1.0):
         return pooled, 0.0
@@ -134,14 +133,14 @@ def _by_likelihood(k: Floats, n: Floats) -> tuple[float, float]:
 
 
 def spread_beyond_noise(k: npt.ArrayLike, n: npt.ArrayLike) -> float | None:
-    """Return the variance of the groups' rates after taking off what their sizes explain ("double-corrected").
+    """Return the variance between groups: that of their rates minus their sampling variance ("double-corrected").
 
-    S² of the rates with G − 1, minus the mean of p(1 − p)/(n − 1), each an unbiased estimate. At most 0 =
-    nothing beyond noise.
+    S² of the rates with G − 1, minus the mean of p(1 − p)/(n − 1), each an unbiased estimate: Lum, Zhang & Bower
+    (2022), FAccT. At most 0 = no variance between groups beyond sampling.
 
     Args:
         k: successes of each group, shape (G,).
-        n: sizes of the groups, shape (G,); groups with fewer than 2 images take no part.
+        n: sizes of the groups, shape (G,); groups with fewer than 2 images are ignored.
 
     Returns:
         The variance, which may be negative, or None with fewer than two groups.
@@ -159,14 +158,14 @@ def spread_beyond_noise(k: npt.ArrayLike, n: npt.ArrayLike) -> float | None:
 
 
 def heterogeneity(value: npt.ArrayLike, variance: npt.ArrayLike) -> Heterogeneity | None:
-    """Return Q, I² and the variance between groups of independent estimates with known variances.
+    """Return Cochran's Q, I² and the variance between groups of independent estimates with known variances.
 
     DerSimonian & Laird (1986), Controlled Clinical Trials 7:177; I²: Higgins & Thompson (2002), Statistics in
     Medicine 21:1539.
 
     Args:
-        value: one estimate a group, shape (G,).
-        variance: its sampling variance, shape (G,), above 0.
+        value: one estimate per group, shape (G,).
+        variance: sampling variance of each estimate, shape (G,), above 0.
 
     Returns:
         The measures, or None with fewer than two groups.
@@ -194,7 +193,7 @@ def kish_n(weights: npt.ArrayLike) -> float:
     Kish (1965), Survey Sampling, section 11.7.
 
     Args:
-        weights: one weight an image, shape (N,), finite, at least 0, not all 0.
+        weights: one per image, shape (N,), finite, at least 0, not all 0.
 
     Returns:
         A number between 1 and N; N where all weights are equal.

@@ -1,4 +1,4 @@
-"""Two groups compared within strata: the split of a gap into mix and rate, and odds ratios across strata."""
+"""Stratified comparison of two groups: Kitagawa decomposition, Mantel–Haenszel odds ratio, Breslow–Day test."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+NO_STRATUM = "both groups share no stratum"
+NO_OUTCOMES = "no two outcomes to compare in any stratum"
+
 
 @dataclass(frozen=True)
 class GapSplit:
-    """A gap between two groups' accuracies, split into what their classes explain and what is left.
-
-    All of it is about the classes that both groups have.
+    """Kitagawa decomposition of the gap between two groups' accuracies, over the classes that both groups have.
 
     Attributes:
         gap: accuracy of the first group minus that of the second, in [-1, 1].
-        mix: the part that is due to the groups having other classes, easy or hard.
-        rate: the part that is due to the same classes being recognised at other rates; mix + rate = gap.
-        standardised: the gap if both had the classes in the shares of all images together.
-        common: classes that both groups have.
-        only_one: classes that only one of the groups has, which are left out.
-        left_out: images of those classes.
+        mix: the part due to different class frequencies.
+        rate: the part due to different recalls of the same classes; mix + rate = gap.
+        standardised: the gap if both groups had the class frequencies of all images.
+        common: number of classes that both groups have.
+        only_one: number of classes that only one group has, which are left out.
+        left_out: number of images of those classes.
     """
 
     gap: Estimate
@@ -47,16 +48,16 @@ class GapSplit:
 
 @dataclass(frozen=True)
 class OddsRatio:
-    """The odds of being right in one group over another, pooled across strata.
+    """Odds ratio of being right in one group versus another, across strata.
 
     Attributes:
-        crude: the odds ratio without strata; None where it is undefined.
-        pooled: the Mantel–Haenszel odds ratio with its interval; undefined where no stratum has what it takes.
-        p: Cochran–Mantel–Haenszel p-value that the odds are equal in every stratum; None = no test.
-        statistic: its χ² with one degree of freedom, without continuity correction.
-        equal_p: Breslow–Day p-value that the odds ratio is the same in every stratum; None = no test.
-        equal_statistic: its χ², degrees of freedom = strata used − 1.
-        strata: strata in which both groups have images.
+        crude: odds ratio without strata; None where it is undefined.
+        pooled: Mantel–Haenszel odds ratio with its interval; undefined without an informative stratum.
+        p: p-value of the Cochran–Mantel–Haenszel test that the odds are equal in every stratum; None = no test.
+        statistic: χ² of that test with one degree of freedom, without continuity correction.
+        equal_p: p-value of the Breslow–Day test that all strata have the same odds ratio; None = no test.
+        equal_statistic: χ² of that test, with the strata used − 1 degrees of freedom.
+        strata: number of strata in which both groups have images.
     """
 
     crude: float | None
@@ -68,7 +69,7 @@ class OddsRatio:
     strata: int
 
 
-def split_gap(
+def kitagawa_split(
     right: npt.ArrayLike,
     n: npt.ArrayLike,
     *,
@@ -76,22 +77,22 @@ def split_gap(
     confidence: float = 0.95,
     replicates: int = 1000,
 ) -> GapSplit:
-    """Split the gap between two groups' accuracies into class mix and rate, with bootstrap intervals.
+    """Return the Kitagawa decomposition of the gap between two groups' accuracies, with bootstrap intervals.
 
     Kitagawa (1955), J. Am. Stat. Assoc. 50:1168: gap = Σ (w₁ − w₂)(r₁ + r₂)/2 [mix] + Σ (r₁ − r₂)(w₁ + w₂)/2 [rate],
-    where w are a group's shares of the classes and r its recalls. The standardised gap is Σ w (r₁ − r₂), w the shares
-    in both groups together. The images are resampled by their counts (`tlkit.stats.bootstrap`). A class that only one
-    group has cannot be compared: it is left out, also in each resample.
+    where w are a group's class frequencies and r its recalls. The standardised gap is Σ w (r₁ − r₂) with the class
+    frequencies w of both groups together. Intervals: percentile bootstrap of the counts (`tlkit.stats.bootstrap`). A
+    class that only one group has is left out, also in each resample.
 
     Args:
-        right: images recognised, shape (2, C): first and second group.
+        right: images classified correctly, shape (2, C): first and second group.
         n: images, shape (2, C).
-        rng: source of randomness.
+        rng: random generator.
         confidence: two-sided level, in (0, 1).
         replicates: number of resamples.
 
     Example:
-        >>> split = split_gap([[855, 60], [95, 540]], [[900, 100], [100, 900]], rng=np.random.default_rng(0))
+        >>> split = kitagawa_split([[855, 60], [95, 540]], [[900, 100], [100, 900]], rng=np.random.default_rng(0))
         >>> round(split.gap.value, 3), round(split.mix.value, 3), abs(round(split.rate.value, 3))
         (0.28, 0.28, 0.0)
     """
@@ -117,19 +118,19 @@ def split_gap(
     return GapSplit(gap, mix, rate, standardised, shape[2], int(only_one.sum()), left_out)
 
 
-def clustered_split(
+def clustered_kitagawa_split(
     right: Mask, units: Units, *, side: Ints, kind: Ints, kinds: int, confidence: float = 0.95
 ) -> GapSplit:
-    """Split a gap as `split_gap` does, where images are weighted or in clusters.
+    """Return `kitagawa_split` of weighted or clustered images.
 
-    Each cluster is left out in turn (`jackknife`), and a class that a group then lacks is left out with it; the
-    intervals are Student's t. A group that is always right, or never, seems to be known for sure: its clusters count as
-    images, whose Wilson interval widens that of the gap (MOVER, as in `mean_of_rates`).
+    The variances are those of the cluster `jackknife`, which also leaves out a class that a group lacks without a
+    cluster; the intervals are Student's t. The variance of a group that is always or never right is 0. Its clusters
+    then count as images, whose Wilson interval widens that of the gap (MOVER, as in `mean_of_rates`).
 
     Args:
-        right: whether each image is recognised, shape (N,).
+        right: whether each image is classified correctly, shape (N,).
         units: weights and clusters of the images.
-        side: 0 = of the first group, 1 = of the second, shape (N,).
+        side: 0 = first group, 1 = second group, shape (N,).
         kind: class of each image, shape (N,), in 0…kinds-1.
         kinds: number of classes, C.
         confidence: two-sided level, in (0, 1).
@@ -149,7 +150,7 @@ def clustered_split(
     table = units.summed(place, 4 * kinds)
     value, moved = jackknife(table, lambda sums: _split(sums.reshape(-1, 2, 2, kinds)))
     variance = (moved**2).sum(axis=0)
-    down, up = _unseen(table.reshape(-1, 2, 2, kinds).sum(axis=3), confidence)
+    down, up = _constant_rate_widening(table.reshape(-1, 2, 2, kinds).sum(axis=3), confidence)
 
     def estimate(i: int, low: float, high: float) -> Estimate:
         found = student_estimate(float(value[i]), float(variance[i]), df, n=images, confidence=confidence)
@@ -159,16 +160,16 @@ def clustered_split(
         ends = float(value[i]) - math.hypot(half, low), float(value[i]) + math.hypot(half, high)
         return Estimate(float(value[i]), max(-1.0, ends[0]), min(1.0, ends[1]), n=images)
 
-    # Of one class there is no mix, whatever the sample.
+    # With a single class the mix is 0 in every sample.
     mix = Estimate(0.0, 0.0, 0.0, n=images) if counted[0] == 1 else estimate(1, 0.0, 0.0)
     return GapSplit(estimate(0, down, up), mix, estimate(2, down, up), estimate(3, down, up), *counted)
 
 
-def _unseen(sums: Floats, confidence: float) -> tuple[float, float]:
-    """Return how much farther down, and up, the gap of two groups may lie where one of them does not vary.
+def _constant_rate_widening(sums: Floats, confidence: float) -> tuple[float, float]:
+    """Return the additional distances of the gap's lower and upper end for groups without any variance.
 
     Args:
-        sums: weight of the images by cluster, outcome (right first) and group, shape (M, 2, 2).
+        sums: weights by cluster, outcome (right first) and group, shape (M, 2, 2).
         confidence: two-sided level, in (0, 1).
     """
     down = up = 0.0
@@ -177,11 +178,11 @@ def _unseen(sums: Floats, confidence: float) -> tuple[float, float]:
         if good > 0 and bad > 0:
             continue
         clusters = int(np.count_nonzero(sums[:, :, group].sum(axis=1)))
-        reach = 1.0 - float(wilson_bounds(clusters, clusters, confidence)[0])
-        if (bad == 0) == (group == 0):  # the first may be worse, or the second better, than it seems
-            down = math.hypot(down, reach)
+        distance = 1.0 - float(wilson_bounds(clusters, clusters, confidence)[0])
+        if (bad == 0) == (group == 0):  # the first may be worse, or the second better
+            down = math.hypot(down, distance)
         else:
-            up = math.hypot(up, reach)
+            up = math.hypot(up, distance)
     return down, up
 
 
@@ -200,20 +201,21 @@ def _split(counts: npt.NDArray[np.int64] | Floats) -> Floats:
     return np.stack([mix + rate, mix, rate, standardised], axis=1)
 
 
-def pooled_odds(right: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> OddsRatio:
-    """Compare the odds of being right in two groups, within strata.
+def mantel_haenszel(right: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> OddsRatio:
+    """Return the Mantel–Haenszel odds ratio of being right in two groups, with the CMH and Breslow–Day tests.
 
-    Pooled: Mantel & Haenszel (1959), J. Natl. Cancer Inst. 22:719, with the variance of Robins, Breslow & Greenland
-    (1986), Biometrics 42:311, eq. 3. Test: Cochran (1954) and Mantel & Haenszel. Whether one odds ratio fits all
-    strata: Breslow & Day (1980), Statistical Methods in Cancer Research I, eq. 4.30, without Tarone's correction.
+    Odds ratio: Mantel & Haenszel (1959), J. Natl. Cancer Inst. 22:719, with the variance of Robins, Breslow & Greenland
+    (1986), Biometrics 42:311, eq. 3. Test of equal odds: Cochran (1954), Biometrics 10:417, and Mantel & Haenszel. Test
+    of one odds ratio for all strata: Breslow & Day (1980), Statistical Methods in Cancer Research I, eq. 4.30, without
+    Tarone's correction.
 
     Args:
-        right: images recognised, shape (2, S): first and second group in each of S strata.
+        right: images classified correctly, shape (2, S): first and second group in each of S strata.
         n: images, shape (2, S).
         confidence: two-sided level, in (0, 1).
 
     Example:
-        >>> kidney = pooled_odds([[81, 192], [234, 55]], [[87, 263], [270, 80]])
+        >>> kidney = mantel_haenszel([[81, 192], [234, 55]], [[87, 263], [270, 80]])
         >>> round(kidney.pooled.value, 6), round(kidney.statistic, 6), round(kidney.equal_statistic, 6)
         (1.446847, 2.433856, 0.968446)
     """
@@ -224,10 +226,9 @@ def pooled_odds(right: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95
     (a, c), (b, d) = successes, sizes - successes
     crude = _crude(float(a.sum()), float(b.sum()), float(c.sum()), float(d.sum()))
     total = a + b + c + d
-    r, s = a * d / total, b * c / total
+    r, s = _odds_parts(np.stack([a, b, c, d], axis=1))
     if strata == 0 or r.sum() == 0 or s.sum() == 0:
-        note = "both groups share no stratum" if strata == 0 else "no two outcomes to compare in any stratum"
-        return OddsRatio(crude, Estimate(None, None, None, n=images, note=note), None, None, None, None, strata)
+        return _no_odds(crude, NO_OUTCOMES if strata else NO_STRATUM, images, strata)
     ratio = float(r.sum() / s.sum())
     p_, q_ = (a + d) / total, (b + c) / total
     variance = (
@@ -245,27 +246,28 @@ def pooled_odds(right: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95
     return OddsRatio(crude, pooled, float(chdtrc(1, statistic)), statistic, equal_p, equal, strata)
 
 
-def clustered_odds(right: Mask, units: Units, *, side: Ints, stratum: Ints, confidence: float = 0.95) -> OddsRatio:
-    """Compare odds within strata as `pooled_odds` does, where images are weighted or in clusters.
+def clustered_mantel_haenszel(
+    right: Mask, units: Units, *, side: Ints, stratum: Ints, confidence: float = 0.95
+) -> OddsRatio:
+    """Return `mantel_haenszel` of weighted or clustered images.
 
-    The odds ratio is Mantel and Haenszel's of the weighted counts; each cluster is left out in turn (`jackknife`) for
-    the variance of its logarithm, whose Student's t gives interval and test in place of Robins, Breslow & Greenland's
-    and Cochran's. Breslow and Day's test knows no clusters, so there is none.
+    The Mantel–Haenszel odds ratio of the weighted counts, with the cluster `jackknife` variance of its logarithm.
+    Student's t replaces the interval of Robins, Breslow & Greenland and Cochran's test. The Breslow–Day test assumes
+    independent images and is omitted.
 
     Args:
-        right: whether each image is recognised, shape (N,).
+        right: whether each image is classified correctly, shape (N,).
         units: weights and clusters of the images.
-        side: 0 = of the first group, 1 = of the second, shape (N,).
-        stratum: of each image, shape (N,), at least 0.
+        side: 0 = first group, 1 = second group, shape (N,).
+        stratum: stratum of each image, shape (N,), at least 0.
         confidence: two-sided level, in (0, 1).
 
     Returns:
-        The odds ratio; its interval and test are undefined where all that tells lies in one cluster. `statistic` is the
-        square of t.
+        The odds ratio; undefined where it depends on one cluster. `statistic` is the square of t.
     """
-    heavy = units.weight > 0
-    right, side, units = right[heavy], side[heavy], units.take(heavy)
-    stratum = np.unique(stratum[heavy], return_inverse=True)[1].ravel()
+    kept = units.weight > 0
+    right, side, units = right[kept], side[kept], units.take(kept)
+    stratum = np.unique(stratum[kept], return_inverse=True)[1].ravel()
     outcome = side * 2 + ~right  # a, b of the first group, c, d of the second
     table = np.bincount(stratum * 4 + outcome, weights=units.weight).astype(np.float64)
     table = np.append(table, np.zeros(-len(table) % 4)).reshape(-1, 4)
@@ -274,26 +276,23 @@ def clustered_odds(right: Mask, units: Units, *, side: Ints, stratum: Ints, conf
     images, strata = int(inside.sum()), int(kept.sum())
     crude = _crude(*table[kept].sum(axis=0).tolist())
 
-    def undefined(note: str) -> OddsRatio:
-        return OddsRatio(crude, Estimate(None, None, None, n=images, note=note), None, None, None, None, strata)
-
     r, s = _odds_parts(table)
     if strata == 0 or r.sum() == 0 or s.sum() == 0:
-        return undefined("both groups share no stratum" if strata == 0 else "no two outcomes to compare in any stratum")
+        return _no_odds(crude, NO_OUTCOMES if strata else NO_STRATUM, images, strata)
     units = units.take(inside)
     if units.clusters < 2:
-        return undefined("all images are of one cluster")
+        return _no_odds(crude, "all images are of one cluster", images, strata)
     log_odds = math.log(r.sum() / s.sum())
     without = _log_odds_without(table, stratum[inside], outcome[inside], units)
     variance = float(((without - log_odds) ** 2).sum()) * (len(without) - 1) / len(without)
     df = difference_df(right[inside], side[inside], units)
     if not np.isfinite(variance):
-        return undefined("not enough data for an interval: it rests on one cluster")
+        return _no_odds(crude, "not enough data for an interval: it rests on one cluster", images, strata)
     found = student_estimate(log_odds, variance, df, n=images, confidence=confidence)
     if found.low is None or found.high is None:
-        return undefined(found.note)
+        return _no_odds(crude, found.note, images, strata)
     if found.high - log_odds > math.log(MOST_FACTOR):
-        return undefined(TOO_FEW)
+        return _no_odds(crude, TOO_FEW, images, strata)
     low, high = math.exp(found.low), math.exp(found.high)
     p = cluster_test(log_odds, variance, df)
     return OddsRatio(
@@ -302,12 +301,14 @@ def clustered_odds(right: Mask, units: Units, *, side: Ints, stratum: Ints, conf
 
 
 def _log_odds_without(table: Floats, stratum: Ints, outcome: Ints, units: Units) -> Floats:
-    """Return the log of the pooled odds ratio without each cluster, shape (M,); it touches the strata that it is in.
+    """Return the log of the pooled odds ratio without each cluster, shape (M,).
+
+    A cluster changes only the strata in which it has images.
 
     Args:
-        table: weight of the images by stratum and outcome, shape (S, 4).
-        stratum: of each image, shape (N,).
-        outcome: of each image, shape (N,), in 0…3.
+        table: weights by stratum and outcome, shape (S, 4).
+        stratum: stratum of each image, shape (N,).
+        outcome: outcome of each image, shape (N,), in 0…3.
         units: weights and clusters of the images.
     """
     places, where = np.unique(units.numbered().unit * len(table) + stratum, return_inverse=True)
@@ -323,10 +324,14 @@ def _log_odds_without(table: Floats, stratum: Ints, outcome: Ints, units: Units)
 
 
 def _odds_parts(table: Floats) -> tuple[Floats, Floats]:
-    """Return the numerator and denominator of Mantel and Haenszel's odds ratio in each stratum, of counts (S, 4)."""
+    """Return numerator and denominator of the Mantel–Haenszel odds ratio in each stratum, of counts (S, 4)."""
     a, b, c, d = table.T
     total = np.maximum(table.sum(axis=1), 1e-300)
     return a * d / total, b * c / total
+
+
+def _no_odds(crude: float | None, note: str, images: int, strata: int) -> OddsRatio:
+    return OddsRatio(crude, Estimate(None, None, None, n=images, note=note), None, None, None, None, strata)
 
 
 def _crude(a: float, b: float, c: float, d: float) -> float | None:
@@ -334,7 +339,12 @@ def _crude(a: float, b: float, c: float, d: float) -> float | None:
 
 
 def _breslow_day(table: Floats, ratio: float) -> tuple[float | None, float | None]:
-    """Return the statistic and p-value over the strata whose margins leave room, None with fewer than two."""
+    """Return χ² and p-value over the strata without an empty margin; None with fewer than two of them.
+
+    Args:
+        table: right and wrong of the first group, right and wrong of the second group, shape (4, S).
+        ratio: the odds ratio under the null hypothesis.
+    """
     a, b, c, d = table[:, ((table[0] + table[2]) > 0) & ((table[1] + table[3]) > 0)]
     if len(a) < 2:
         return None, None

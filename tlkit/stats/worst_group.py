@@ -1,4 +1,4 @@
-"""The worst of several groups, before and after a change, on the same images."""
+"""Worst-group accuracy before and after a change of the model, on the same images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def worst_rates(pairs: Sequence[Pairs], confidence: float = 0.95) -> tuple[tuple
     """Return position and accuracy of the worst group, before and after, each with its Wilson interval.
 
     Args:
-        pairs: for each group the images by who was right; at least one image a group.
+        pairs: counts of each group by which model is right; at least one image per group.
         confidence: two-sided level, in (0, 1).
     """
     before = [(group.both + group.first) / group.n for group in pairs]
@@ -26,21 +26,21 @@ def worst_rates(pairs: Sequence[Pairs], confidence: float = 0.95) -> tuple[tuple
 
 
 def worst_change(pairs: Sequence[Pairs], confidence: float = 0.95) -> Estimate:
-    """Return how the accuracy of the worst group changes, whichever group that is before and after.
+    """Return the change of the worst-group accuracy; the worst group may differ before and after.
 
     With a_g and b_g the accuracies of group g before and after, the change is min b − min a. For the group w that is
-    worst before, min a ≤ a_w, so the change is at least min over g of (b_g − a_w), whose lower limit is the smallest
-    of the lower limits of its parts: the intersection–union principle of Berger (1982), Technometrics 24:295. The
-    upper end mirrors it with the group that is worst after. A part on the same images has Newcombe's interval for
-    pairs, one on different images that for independent rates. It does not collapse where all or no image is right, as
-    the bootstrap of a minimum would, and is on the wide side where many groups are about equally bad.
+    worst before, the change is at least min over g of (b_g − a_w), whose lower limit is the smallest of the lower
+    limits of its parts: the intersection–union principle of Berger (1982), Technometrics 24:295. The upper end mirrors
+    it with the group that is worst after. Differences on the same images have Newcombe's interval for pairs, others
+    that for independent rates. The interval does not collapse where all or no image is right, as the bootstrap of a
+    minimum does. It is conservative where many groups are about equally bad.
 
     Args:
-        pairs: for each group the images by who was right; groups share no image.
+        pairs: counts of each group by which model is right; groups share no image.
         confidence: two-sided level, in (0, 1).
 
     Returns:
-        The change in [-1, 1]; its `n` is the number of images. Undefined without groups, or where one has no image.
+        The change in [-1, 1]; its `n` is the number of images. Undefined without groups, or with an empty group.
 
     Example:
         >>> birds, cats = Pairs(both=90, first=2, second=3, neither=5), Pairs(both=12, first=0, second=12, neither=6)
@@ -58,7 +58,7 @@ def worst_change(pairs: Sequence[Pairs], confidence: float = 0.95) -> Estimate:
 
 
 def _limits(pairs: Sequence[Pairs], *, after: int, before: int, confidence: float) -> tuple[float, float]:
-    """Return the ends of the interval of one group's accuracy after minus another's before."""
+    """Return the interval of one group's accuracy after the change minus another's before it."""
     if after == before:
         found = paired_difference(pairs[after], confidence)
     else:

@@ -1,10 +1,10 @@
-"""Tables as values, and one renderer a medium: terminal, HTML, Markdown, JSON, JUnit XML.
+"""Tables as values, and one renderer per medium: terminal, HTML, Markdown, JSON, JUnit XML.
 
 How a result yields tables:
 
-1. The result is a frozen dataclass of numbers and names. It holds no sentence and no HTML.
-2. A module beside it, `<result>_tables.py`, builds the tables. It imports the result's type under `TYPE_CHECKING`
-   only, so that the result can import the module without a circle:
+1. The result is a frozen dataclass of numbers and names, without sentences or HTML.
+2. The module `<result>_tables.py` builds its tables. It imports the result's type under `TYPE_CHECKING` only, so that
+   the result can import the module without a circle:
 
        def curve_tables(curve: LearningCurve) -> tuple[Table, ...]:
            columns = (Column("images", "images", "count"), Column("accuracy", "accuracy", "estimate"))
@@ -13,11 +13,11 @@ How a result yields tables:
 
 3. The result has two methods of one line each: `tables()` returns `curve_tables(self)`, and `_repr_html_()` returns
    `to_html(self.tables())`, which is what a notebook shows.
-4. Cells are plain values: `str`, `int`, `float`, `bool`, `datetime`, `Estimate`, or None for what is not there. The
-   column says how they are written (`tlkit.tables.formatting` does it for every medium); a builder formats no number.
-   Sentences about a table are its `notes`.
-5. The command line prints `tables()` with `print_tables`, the HTML report draws them with its macro `table`, the model
-   card writes them with `to_markdown`. None of them knows the result.
+4. Cells are plain values: `str`, `int`, `float`, `bool`, `datetime`, `Estimate`, or None for a missing value. The
+   column determines their format (`tlkit.tables.formatting`, for every medium); builders format no numbers. Sentences
+   about a table are its `notes`.
+5. The command line prints `tables()` with `print_tables`, the HTML report renders them with its macro `table`, the
+   model card with `to_markdown`. These renderers do not know the result.
 """
 
 from tlkit.tables.formatting import (

@@ -1,4 +1,4 @@
-"""How cells become text: the one place where numbers of tables are formatted, whatever the medium."""
+"""Formats cells and headers of tables as text, for every medium."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PREFIXES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a number of things in words, for sentences; the plural takes an s.
+    """Return a count with its noun, for sentences; the plural ends in s.
 
     Example:
         >>> counted(1, "image"), counted(1234, "image")
@@ -73,7 +73,7 @@ def format_bytes(value: float) -> str:
 
 
 def format_header(column: Column) -> str:
-    """Return the header of a column: its label, with its unit in brackets.
+    """Return the header of a column: its label, and its unit in brackets.
 
     Example:
         >>> format_header(Column("latency", "latency", "number", unit="ms"))
@@ -83,7 +83,7 @@ def format_header(column: Column) -> str:
 
 
 def format_cell(cell: Cell, column: Column) -> str:  # noqa: PLR0911  # a line for each kind
-    """Return a cell as text, as the kind of its column asks; a dash for None.
+    """Return a cell as text in the format of its column; a dash for None.
 
     Example:
         >>> format_cell(12345, Column("n", "images", "count")), format_cell(None, Column("n", "images", "count"))

@@ -14,12 +14,12 @@ MOST_ROWS = 50
 def to_html(tables: Iterable[Table], *, most_rows: int | None = MOST_ROWS) -> str:
     """Return tables as HTML: the title is the caption, the first cell of a row its header, notes are paragraphs.
 
-    Classes: "number", "word" and "text" for cells, the mark of a row for the row, "note" for notes. A table without
+    CSS classes: "number", "word" and "text" for cells, the mark of a row for the row, "note" for notes. A table without
     rows becomes its title and notes.
 
     Args:
-        tables: what to draw.
-        most_rows: rows of each table at most; a note counts the others. None = all.
+        tables: the tables.
+        most_rows: maximum number of rows of each table; a note counts the others. None = all rows.
 
     Example:
         >>> to_html([Table("t", "", (Column("name", "<b>"), Column("n", "n", "count")), ())])
@@ -49,9 +49,9 @@ def _parts(table: Table) -> list[str]:
 def _row(row: tuple[Cell, ...], mark: str, columns: tuple[Column, ...]) -> str:
     texts = [escape(format_cell(cell, column)) for cell, column in zip(row, columns, strict=True)]
     first = f'<th scope="row" class="{_class(columns[0])}">{texts[0]}</th>'
-    rest = (f'<td class="{_class(column)}">{text}</td>' for text, column in zip(texts[1:], columns[1:], strict=True))
+    others = (f'<td class="{_class(column)}">{text}</td>' for text, column in zip(texts[1:], columns[1:], strict=True))
     opening = f'<tr class="{mark}">' if mark else "<tr>"
-    return f"{opening}{first}{''.join(rest)}</tr>"
+    return f"{opening}{first}{''.join(others)}</tr>"
 
 
 def _class(column: Column) -> str:

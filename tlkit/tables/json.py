@@ -11,7 +11,7 @@ from tlkit.tables.table import Cell, Table
 
 
 def to_json(tables: Iterable[Table]) -> list[dict[str, Any]]:
-    """Return tables as plain values: what each column is, and each row as a record of full-precision values.
+    """Return tables as plain JSON values: the columns, and each row as a record of full-precision values.
 
     Example:
         >>> from tlkit.tables.table import Column

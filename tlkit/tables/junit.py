@@ -13,19 +13,20 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def to_junit(table: Table, *, name: str, suite: str, classname: Sequence[str], case: Sequence[str]) -> str:
-    """Return JUnit XML: a test case for every row, a failure for FAIL, an error for whatever is neither FAIL nor PASS.
+    """Return JUnit XML: a test case per row, a failure for FAIL, an error for a verdict other than FAIL and PASS.
 
-    An error, because what cannot be decided must not look like what passed. The message of a failure or error holds
-    all cells of the row with their headers.
+    An undecided row is an error, so that it does not look like a pass. The message of a failure or error has all cells
+    of the row with their headers.
 
     Args:
-        table: one column of kind "verdict", and no empty cell in it.
-        name: of all suites.
+        table: a table with one column of kind "verdict" that has no empty cell.
+        name: name of the root element.
         suite: name of the suite, such as the file of gates.
-        classname: names of the columns that make up the class name of a case, joined by a full stop.
-        case: names of the columns that make up the name of a case, joined by a colon.
+        classname: names of the columns in the class name of a case, joined by a full stop.
+        case: names of the columns in the name of a case, joined by a colon.
     """
-    verdicts = [row[_verdict_place(table)] for row in table.rows]
+    (verdict_column,) = (column.name for column in table.columns if column.kind == "verdict")
+    verdicts = table.column(verdict_column)
     assert all(verdicts), f"{table.name}: every row has a verdict"
     counts = {
         "tests": str(len(verdicts)),
@@ -47,11 +48,6 @@ def to_junit(table: Table, *, name: str, suite: str, classname: Sequence[str], c
             ET.SubElement(element, kind, {"type": _xml(str(verdict)), "message": message}).text = message
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
-
-
-def _verdict_place(table: Table) -> int:
-    (place,) = (place for place, column in enumerate(table.columns) if column.kind == "verdict")
-    return place
 
 
 def _xml(text: str) -> str:

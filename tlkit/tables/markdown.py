@@ -13,12 +13,12 @@ from tlkit.tables.table import LEFT, Cell, Column, Table
 def to_markdown(tables: Iterable[Table], *, most_rows: int | None = None) -> str:
     r"""Return tables as Markdown: title in bold, rows, notes; an empty line between the parts.
 
-    Texts are escaped, so that none leaves its cell nor becomes a tag, a link or a code span. A table without rows
-    becomes its title and notes.
+    Texts are escaped: they contain no tags, links or code spans and stay in their cell. A table without rows becomes
+    its title and notes.
 
     Args:
-        tables: what to draw.
-        most_rows: rows of each table at most; a note counts the others. None = all.
+        tables: the tables.
+        most_rows: maximum number of rows of each table; a note counts the others. None = all rows.
 
     Example:
         >>> columns = (Column("name", "class"), Column("n", "images", "count"))
@@ -31,7 +31,7 @@ def to_markdown(tables: Iterable[Table], *, most_rows: int | None = None) -> str
 
 
 def escape_markdown(text: str) -> str:
-    """Return text on one line that Markdown shows as it is, also within a cell of a table."""
+    """Return text on one line, escaped for Markdown and its tables."""
     one_line = " ".join(text.split())
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", one_line).replace("&", "&amp;").replace("<", "&lt;")
 
@@ -52,7 +52,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _text(cell: Cell, column: Column) -> str:
-    """Return a cell; only what a name or a sentence may be part of needs escaping."""
+    """Return a cell; only cells with names or sentences need escaping."""
     text = format_cell(cell, column)
     foreign = isinstance(cell, str) or (isinstance(cell, Estimate) and cell.note != "")
     return escape_markdown(text) if foreign else text

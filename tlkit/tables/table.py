@@ -1,4 +1,4 @@
-"""`Table`: columns with type, unit and format, rows of plain values, and notes; a value that knows no medium."""
+"""`Table`: columns with type, unit and format, rows of plain values, and notes, for any medium."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ TYPES: dict[Kind, tuple[type, ...]] = {
     "flag": (bool,),
     "time": (datetime,),
 }
-"""What a cell of each kind of column holds, besides None."""
+"""Types of the cells of each kind of column, besides None."""
 LEFT: frozenset[Kind] = frozenset({"text", "word", "verdict", "flag", "time"})
-"""Kinds that are set flush left; the others are numbers, set flush right."""
+"""Kinds that are aligned left; the others are numbers, aligned right."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """What a column holds and how its cells are written.
+    """Name, type and format of a column.
 
     Attributes:
-        name: for programs, such as the key of a JSON record; unique within a table.
-        label: for readers; "" in every column = a table without a header.
+        name: identifier, such as the key of a JSON record; unique within a table.
+        label: header; "" in every column = a table without a header.
         kind: text may wrap; word stays on one line; verdict is "PASS", "FAIL" or "NOT ENOUGH DATA", or another word;
-            count is a whole number, thousands separated; number has `digits` decimals; significant has `digits`
-            significant digits, and is whole from as many places on; percent is a share in [0, 1], written in percent;
+            count is an integer with thousands separators; number has `digits` decimals; significant has `digits`
+            significant digits, and no decimals from 10^digits on; percent is a share in [0, 1], shown in percent;
             estimate is an `Estimate` with its interval; p_value has three decimals; bytes has a decimal prefix; flag
-            is yes or empty; time is written to the minute.
-        unit: of the numbers, such as "ms"; it stands in the header. "" = none.
+            is yes or empty; time is shown to the minute.
+        unit: unit of the numbers, such as "ms", shown in the header. "" = none.
         digits: decimals or significant digits, for kinds that have them.
-        signed: whether numbers and estimates are differences, written with their sign.
+        signed: whether numbers and estimates are differences, shown with their sign.
     """
 
     name: str
@@ -73,16 +73,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: what its columns are, its rows, and the sentences that belong to it.
+    """A table: columns, rows and notes.
 
     Attributes:
-        name: for programs.
-        title: what the table shows, for readers; "" = none.
+        name: identifier.
+        title: what the table shows; "" = none.
         columns: at least one.
-        rows: in each a cell for every column, of the type that the column's kind takes, or None; the first cell names
-            the row.
+        rows: a cell for every column, of the type of the column's kind, or None; the first cell names the row.
         notes: sentences below the table.
-        marks: by the place of a row: "worst" sets it off, "quiet" puts it in the background, "total" is a sum.
+        marks: emphasis by row number: "worst" = highlighted, "quiet" = subdued, "total" = a sum.
 
     Example:
         >>> columns = (Column("name", "class"), Column("support", "images", "count"))
@@ -108,12 +107,12 @@ class Table:
                 assert _fits(cell, column.kind), f"{self.name}: {column.name} is a {column.kind}, got {cell!r}"
 
     def column(self, name: str) -> tuple[Cell, ...]:
-        """Return the cells of the column of this name."""
+        """Return the cells of a column."""
         place = [column.name for column in self.columns].index(name)
         return tuple(row[place] for row in self.rows)
 
     def head(self, most: int | None) -> Table:
-        """Return the table with its first `most` rows, and a note on how many more there are; None = all rows."""
+        """Return the table with its first `most` rows and a note with the number of others; None = all rows."""
         if most is None or len(self.rows) <= most:
             return self
         more = len(self.rows) - most

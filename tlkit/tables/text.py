@@ -1,4 +1,4 @@
-"""Tables as lines of text: aligned columns, narrowed to a terminal where they are too wide for it."""
+"""Tables as lines of text: aligned columns, wrapped to the width of a terminal."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ Rows = Sequence[Sequence[str]]
 def to_lines(tables: Iterable[Table], *, width: int | None = None, most_rows: int | None = None) -> Iterator[str]:
     r"""Yield the lines of tables: title, header, rows, notes; an empty line between two tables.
 
-    Where a table is wider than `width`, words of its widest cells go to further lines. Where that is not enough, each
-    row becomes a block of lines, one a column. Characters that would break a line or steer a terminal are replaced. A
-    table without rows yields its title and notes.
+    Where a table is wider than `width`, its widest cells are wrapped. Where that is not enough, each row becomes a
+    block with one line per column. Control characters are replaced. A table without rows yields its title and notes.
 
     Args:
-        tables: what to draw.
-        width: of the terminal, in characters; None = as wide as it takes.
-        most_rows: rows of each table at most; a note counts the others. None = all.
+        tables: the tables.
+        width: width of the terminal in characters; None = unlimited.
+        most_rows: maximum number of rows of each table; a note counts the others. None = all rows.
 
     Example:
         >>> from tlkit.tables.table import Column
@@ -46,12 +45,12 @@ def to_lines(tables: Iterable[Table], *, width: int | None = None, most_rows: in
 
 
 def printable(text: str) -> str:
-    """Return text without characters that break a line or steer a terminal: names come from files of other people."""
+    """Return text with control characters replaced: file and class names may contain terminal escape sequences."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def _grid(table: Table, width: int | None) -> Iterator[str]:
-    """Yield the lines of header and rows; a table whose columns have no label has no header and is not narrowed."""
+    """Yield the lines of header and rows; a table whose columns have no label has no header and is not wrapped."""
     if not table.rows:
         return
     header = any(column.label for column in table.columns)
@@ -76,12 +75,12 @@ def _grid(table: Table, width: int | None) -> Iterator[str]:
 
 
 def _widths(cells: Rows, width: int | None) -> list[int] | None:
-    """Return the width of each column; None where no words can be moved that would make the table fit."""
+    """Return the width of each column; None where wrapping at words cannot make the table fit."""
     columns = list(zip(*cells, strict=True))
-    widths = [max(map(_places, column)) for column in columns]
+    widths = [max(map(_width, column)) for column in columns]
     if width is None:
         return widths
-    least = [max(_places(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
+    least = [max(_width(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
     room = width - GAP * (len(columns) - 1)
     if sum(least) > room:
         return None if sum(widths) > room else widths
@@ -92,19 +91,19 @@ def _widths(cells: Rows, width: int | None) -> list[int] | None:
 
 
 def _wrap(cell: str, size: int) -> list[str]:
-    if _places(cell) <= size:
+    if _width(cell) <= size:
         return [cell]
     lines: list[str] = []
     for word in cell.split():
-        if lines and _places(lines[-1]) + 1 + _places(word) <= size:
+        if lines and _width(lines[-1]) + 1 + _width(word) <= size:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
     return lines or [""]
 
 
-def _places(text: str) -> int:
-    """Return how many places a terminal takes for a text: two for a letter such as 蚁, none for an accent."""
+def _width(text: str) -> int:
+    """Return the number of terminal columns of a text: two for a wide letter such as 蚁, none for an accent."""
     if text.isascii():
         return len(text)
     return sum(
@@ -114,13 +113,13 @@ def _places(text: str) -> int:
 
 
 def _padded(text: str, size: int, right: bool = False) -> str:
-    space = " " * (size - _places(text))
+    space = " " * (size - _width(text))
     return space + text if right else text + space
 
 
 def _blocks(cells: Rows) -> Iterator[str]:
     names, *rows = cells
-    longest = max(map(_places, names))
+    longest = max(map(_width, names))
     for number, row in enumerate(rows):
         if number:
             yield ""

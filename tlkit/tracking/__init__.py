@@ -1,4 +1,4 @@
-"""Where a run is recorded while it happens. Importing this room loads no wandb; it comes in only when asked for."""
+"""Experiment tracking. wandb is imported only when a tracker of that kind is created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run tells an experiment tracker, and the tracker that keeps nothing."""
+"""`Tracker`: the interface of experiment trackers, the tracker that records nothing, and `create_tracker`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PREDICTION_COLUMNS = ("path", "true", "predicted", "confidence", "correct")
 
 
 class Tracker(Protocol):
-    """Somewhere to record a run. Use it as a context manager: leaving it closes the record on every exit path.
+    """Records a run in an experiment tracker. Leaving its context closes the record on every exit path.
 
     Attributes:
-        location: where the record can be seen: a URL when online, a folder when offline, "" when nothing is kept.
+        location: where the record is: a URL when online, a folder when offline, "" when nothing is recorded.
     """
 
     location: str
@@ -31,20 +31,20 @@ class Tracker(Protocol):
 
         Args:
             row: metric name → value.
-            epoch: number of the epoch, the x axis of every chart.
+            epoch: number of the epoch, the x axis of the charts.
         """
 
     def log_summary(self, values: Mapping[str, Scalar]) -> None:
-        """Record final figures of the run, such as the test accuracy."""
+        """Record final metrics of the run, such as the test accuracy."""
 
     def log_predictions(self, table: pd.DataFrame, *, limit: int = 10_000, name: str = "predictions") -> None:
-        """Record a table of predictions; group columns never leave the run.
+        """Record a table of predictions without its group columns.
 
         Args:
             table: one row per image with the columns `path`, `true`, `predicted` (class names), `confidence`
                 (probability of the predicted class, 0–1) and `correct`. Other columns are dropped.
-            limit: most rows to record; beyond it an evenly spaced sample is taken.
-            name: what the table is called, for example "test/predictions".
+            limit: maximum number of rows; of more rows an evenly spaced sample is recorded.
+            name: name of the table, for example "test/predictions".
 
         Raises:
             ValueError: a column is missing.
@@ -53,19 +53,19 @@ class Tracker(Protocol):
     def log_confusion(
         self, matrix: npt.NDArray[np.int64], classes: Sequence[str], *, name: str = "confusion_matrix"
     ) -> None:
-        """Record a confusion matrix: as a chart, or, where the tracker cannot draw that many classes, as a table.
+        """Record a confusion matrix as a chart, or as a table where it has too many classes for one.
 
         Args:
             matrix: images per true class (rows) and predicted class (columns), shape (C, C).
             classes: the C class names, in the order of the matrix.
-            name: what the matrix is called.
+            name: name of the matrix.
         """
 
     def log_model(self, model_dir: Path, *, metadata: Mapping[str, Any]) -> None:
-        """Record a stored model, all files of `model_dir`, with what is known about it."""
+        """Record all files of a stored model with its metadata."""
 
     def finish(self, exit_code: int = 0) -> None:
-        """Close the record; 0 marks a run that succeeded. Closing twice is harmless."""
+        """Close the record; exit code 0 = the run succeeded. Further calls do nothing."""
 
     def __enter__(self) -> Self: ...
 
@@ -75,7 +75,7 @@ class Tracker(Protocol):
 
 
 class NullTracker:
-    """Keeps nothing, costs nothing."""
+    """A tracker that records nothing."""
 
     location = ""
 

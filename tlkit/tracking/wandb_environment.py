@@ -1,4 +1,4 @@
-"""What W&B is told through the environment, and the words that it would refuse. Imports nothing of W&B."""
+"""Environment variables of a W&B run, and checks of its names before training. Does not import wandb."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tlkit.errors import RecipeError
 _PROJECT_FORBIDS = "/\\#?%:"
 
 
-def check_words(*, project: str, tags: Sequence[str], name: str) -> None:
-    """Check before training what W&B would refuse, partly only after training.
+def check_names(*, project: str, tags: Sequence[str], name: str) -> None:
+    """Check project, tags and name before training; W&B refuses some of them only afterwards.
 
     Raises:
-        RecipeError: with every problem found.
+        RecipeError: W&B would refuse one of them; the error names all problems.
     """
     problems = []
     if not 0 < len(project) <= 128 or any(letter in _PROJECT_FORBIDS for letter in project):
@@ -34,8 +34,8 @@ def check_words(*, project: str, tags: Sequence[str], name: str) -> None:
         raise RecipeError(*problems)
 
 
-def environment_inside(run_dir: Path) -> dict[str, str]:
-    """Return the environment that keeps every byte of W&B in the run and an offline run off the network."""
+def wandb_variables(run_dir: Path) -> dict[str, str]:
+    """Return the environment variables that keep all files of W&B in the run directory and disable error reports."""
     folder = run_dir.absolute() / "wandb"
     folder.mkdir(parents=True, exist_ok=True)
     return {
@@ -48,8 +48,8 @@ def environment_inside(run_dir: Path) -> dict[str, str]:
 
 
 @contextmanager
-def surrounded_by(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the duration of one call of W&B, then put back what was there."""
+def environment_set(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables within a context and restore the previous values afterwards."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -1,7 +1,7 @@
-"""Weights & Biases, kept inside the run directory. wandb's only door.
+"""Weights & Biases with all files in the run directory. Only this module imports wandb.
 
-Measured with wandb 0.31.0: an offline run opens in about 0.6 s, makes no network connection, writes nothing outside the
-run directory and leaves no process behind.
+Measured with wandb 0.31.0: an offline run opens in about 0.6 s, makes no network connection, writes no file outside the
+run directory and leaves no process running.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import wandb
 from tlkit.choices import TrackerMode
 from tlkit.errors import RecipeError
 from tlkit.tracking.tracker import PREDICTION_COLUMNS, Scalar
-from tlkit.tracking.wandb_environment import check_words, environment_inside, surrounded_by
+from tlkit.tracking.wandb_environment import check_names, environment_set, wandb_variables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHART_CLASSES = 100  # wandb.plot.confusion_matrix silently cuts what is beyond
-INIT_TIMEOUT_S = 30.0  # W&B waits 90 s for a server that does not answer; training should start sooner
-FINISH_TIMEOUT_S = 600.0  # W&B waits without end for a lost network; what is not uploaded stays on disk
+CHART_CLASSES = 100  # W&B's confusion chart silently drops further classes
+INIT_TIMEOUT_S = 30.0  # W&B's default for a server that does not answer is 90 s
+FINISH_TIMEOUT_S = 600.0  # W&B has no timeout after a lost connection; data that is not uploaded stays on disk
 
 
 @dataclass
 class _Session:
-    """W&B's state in this process: how many trackers are open, and whether the session is theirs to end."""
+    """W&B's session in this process: number of open trackers, and whether tlkit started the session."""
 
     open: int = 0
     ours: bool = False
@@ -46,11 +46,11 @@ _session = _Session()
 
 
 class WandbTracker:
-    """A W&B run. Open it with `create_tracker`; a failure of W&B is logged and never ends the run that it records.
+    """A W&B run, opened by `create_tracker`. A failure of W&B is logged and does not end the training run.
 
     Attributes:
         location: URL of the run when online; its folder, for `wandb sync`, when offline.
-        directory: folder that holds W&B's own record of the run.
+        directory: folder with W&B's files of the run.
     """
 
     def __init__(self, run: Any, *, environment: Mapping[str, str], name: str, log_model: bool) -> None:
@@ -64,11 +64,11 @@ class WandbTracker:
         _session.open += 1
 
     def log_metrics(self, row: Mapping[str, float], *, epoch: int) -> None:
-        """Record the metrics of one epoch; every chart has the epoch on its x axis."""
+        """Record the metrics of one epoch; the charts have the epoch as x axis."""
         self._attempt(f"the metrics of epoch {epoch}", lambda: self._run.log({**row, "epoch": epoch}))
 
     def log_summary(self, values: Mapping[str, Scalar]) -> None:
-        """Record final figures in the run's summary."""
+        """Record final metrics in the run's summary."""
         self._attempt("the summary", lambda: self._run.summary.update(dict(values)))
 
     def log_predictions(self, table: pd.DataFrame, *, limit: int = 10_000, name: str = "predictions") -> None:
@@ -82,11 +82,10 @@ class WandbTracker:
             raise ValueError(f"the table of predictions has no column {', '.join(missing)}")
         rows = table[list(PREDICTION_COLUMNS)]
         if len(rows) > limit:
-            logger.info("W&B gets %d of %d predictions, evenly spaced.", limit, len(rows))
+            logger.info("Recording %d of %d predictions in W&B, evenly spaced.", limit, len(rows))
             rows = rows.iloc[[index * len(rows) // limit for index in range(limit)]]
-        self._attempt(
-            f"the table {name}", lambda: self._run.log({name: wandb.Table(dataframe=rows.reset_index(drop=True))})
-        )
+        rows = rows.reset_index(drop=True)
+        self._attempt(f"the table {name}", lambda: self._run.log({name: wandb.Table(dataframe=rows)}))
 
     def log_confusion(
         self, matrix: npt.NDArray[np.int64], classes: Sequence[str], *, name: str = "confusion_matrix"
@@ -100,19 +99,14 @@ class WandbTracker:
             if as_chart or matrix[row, column]
         ]
         if not as_chart:
-            logger.info(
-                "W&B's confusion chart stops at %d classes: %s is a table of the %d non-zero cells of %d classes.",
-                CHART_CLASSES,
-                name,
-                len(cells),
-                len(classes),
-            )
+            limit = f"W&B's confusion chart has at most {CHART_CLASSES} classes"
+            logger.info("%s: %s is a table of the %d non-zero cells of %d.", limit, name, len(cells), len(classes))
         self._attempt(f"the confusion matrix {name}", lambda: self._run.log({name: _confusion(cells, chart=as_chart)}))
 
     def log_model(self, model_dir: Path, *, metadata: Mapping[str, Any]) -> None:
         """Record the files of `model_dir` as an artifact of type "model", unless the recipe says `log_model: false`.
 
-        The files are referred to where they lie, not copied: an offline run needs them until it is synced.
+        The artifact refers to the files without copying them: an offline run needs them until it is synced.
         """
         if not self._log_model:
             return
@@ -131,10 +125,10 @@ class WandbTracker:
         self._finished = True
         _session.open -= 1
         self._attempt(
-            f"closing the run; upload what is missing with: wandb sync {self.directory}",
+            f"closing the run; upload missing data with: wandb sync {self.directory}",
             lambda: self._run.finish(exit_code=exit_code),
         )
-        with surrounded_by(self._environment):
+        with environment_set(self._environment):
             _close_session()
 
     def __enter__(self) -> Self:
@@ -148,14 +142,14 @@ class WandbTracker:
         else:
             self.finish(0 if error is None else 1)
 
-    def _attempt(self, what: str, action: Callable[[], object]) -> None:
-        """Do one thing with W&B; whatever goes wrong there must not cost the user a trained model."""
+    def _attempt(self, subject: str, action: Callable[[], object]) -> None:
+        """Call W&B; an error of W&B is logged, so that it never costs a trained model."""
         try:
-            with surrounded_by(self._environment):
+            with environment_set(self._environment):
                 action()
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-            logger.warning("W&B failed at %s (%s). The run goes on.", what, reason)
+            logger.warning("W&B failed at %s (%s). The run continues.", subject, reason)
 
 
 def open_wandb(
@@ -170,13 +164,9 @@ def open_wandb(
     config: Mapping[str, Any],
     group: str | None,
 ) -> WandbTracker:
-    """Start a W&B run inside `run_dir`; see `create_tracker` for the arguments.
-
-    Raises:
-        RecipeError: W&B would refuse the project, a tag or the name, or `online` is asked for without an API key.
-    """
-    check_words(project=project, tags=tags, name=name)
-    environment = environment_inside(run_dir)
+    """Return a new W&B run with its files in `run_dir`; arguments and errors are those of `create_tracker`."""
+    check_names(project=project, tags=tags, name=name)
+    environment = wandb_variables(run_dir)
     earlier = sorted(path for path in (run_dir / "wandb").glob("*run-*-*") if path.is_dir())
 
     def start(chosen: Literal["online", "offline"]) -> Any:
@@ -189,7 +179,7 @@ def open_wandb(
             config=dict(config),
             dir=str(run_dir),
             mode=chosen,
-            reinit="create_new",  # a run that the user has open elsewhere in this process stays as it is
+            reinit="create_new",  # leaves a run that the user has open in this process unchanged
             settings=_settings(),
         )
         run.define_metric("epoch")
@@ -198,26 +188,26 @@ def open_wandb(
 
     try:
         chosen = _open_session(mode, environment=environment)
-        with surrounded_by(environment):
+        with environment_set(environment):
             run = start("offline") if chosen == "offline" else _start_online(start, folder=run_dir / "wandb")
     except BaseException:
         _close_session()
         raise
     tracker = WandbTracker(run, environment=environment, name=name, log_model=log_model)
     if run.offline:
-        logger.info("W&B records offline. Upload later with: wandb sync %s", tracker.location)
+        logger.info("Recording offline in W&B. Upload later with: wandb sync %s", tracker.location)
     else:
-        logger.info("W&B records online: %s", tracker.location)
+        logger.info("Recording online in W&B: %s", tracker.location)
     if earlier:
-        logger.info("This record holds the whole history of the run; %s ends where the run was stopped.", earlier[-1])
+        logger.info("This record has the whole history of the run; %s ends where the run was stopped.", earlier[-1])
     return tracker
 
 
 def _settings() -> wandb.Settings:
     return wandb.Settings(
-        silent=True,  # nothing on the terminal: what matters is logged, and the rest is in wandb/debug.log
+        silent=True,  # no output on the terminal; tlkit logs what matters, wandb/debug.log has everything
         quiet=True,
-        console="off",  # stdout and stderr are not wrapped: the progress bars and results stay the user's
+        console="off",  # stdout and stderr are not captured
         label_disable=True,
         init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", INIT_TIMEOUT_S)),
         finish_timeout=float(os.environ.get("WANDB_FINISH_TIMEOUT", FINISH_TIMEOUT_S)),
@@ -226,21 +216,21 @@ def _settings() -> wandb.Settings:
 
 
 def _open_session(mode: TrackerMode, *, environment: Mapping[str, str]) -> Literal["online", "offline"]:
-    """Start W&B's background process where none runs yet, and choose the mode. Never prompts, never connects."""
+    """Start W&B's background process where none is running, and return the mode. Never prompts, never connects."""
     if mode == "auto" and os.environ.get("WANDB_MODE") in ("online", "offline"):
         mode = "online" if os.environ["WANDB_MODE"] == "online" else "offline"
         logger.info("tracking.mode is auto: following WANDB_MODE=%s.", mode)
     user_settings = Path(os.environ.get("WANDB_CONFIG_DIR", "~/.config/wandb"), "settings").expanduser()
     if _session.open == 0:
         _session.ours = wandb.run is None and "WANDB_SERVICE" not in os.environ
-    with surrounded_by(environment):
+    with environment_set(environment):
         if _session.ours:
             wandb.setup(
                 settings=wandb.Settings(
                     silent=True,
                     quiet=True,
                     mode="offline" if mode == "offline" else "online",
-                    settings_system=str(user_settings),  # the server and key that `wandb login` stored
+                    settings_system=str(user_settings),  # server and key stored by `wandb login`
                 )
             )
         if mode == "offline" or (mode == "auto" and not _logged_in()):
@@ -267,20 +257,20 @@ def _logged_in() -> bool:
 
 
 def _start_online(start: Callable[[Literal["online", "offline"]], Any], *, folder: Path) -> Any:
-    """Start an online run, or an offline one where the server cannot be had: no network must not stop a training."""
+    """Return a new online run, or an offline one where the server cannot be reached."""
     before = set(folder.glob("run-*"))
     try:
         return start("online")
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        logger.warning("W&B cannot record online (%s). Recording offline instead.", reason)
+        logger.warning("Cannot record online in W&B (%s). Recording offline instead.", reason)
     for leftover in set(folder.glob("run-*")) - before:
-        shutil.rmtree(leftover, ignore_errors=True)  # an empty run that a later `wandb sync --sync-all` would upload
+        shutil.rmtree(leftover, ignore_errors=True)  # `wandb sync --sync-all` would upload this empty run
     return start("offline")
 
 
 def _confusion(cells: list[list[Any]], *, chart: bool) -> Any:
-    """Return W&B's confusion chart, made from the counts (its own function wants one row per image), or a table."""
+    """Return W&B's confusion chart or a table. `wandb.plot.confusion_matrix` needs one row per image, not counts."""
     if not chart:
         return wandb.Table(columns=["true", "predicted", "images"], data=cells)
     columns = ["Actual", "Predicted", "nPredictions"]
@@ -293,11 +283,11 @@ def _confusion(cells: list[list[Any]], *, chart: bool) -> Any:
 
 
 def _close_session() -> None:
-    """End W&B's background process, unless it is the user's own or still has work."""
+    """End W&B's background process, unless the user started it or a run is open."""
     if _session.open or not _session.ours or wandb.run is not None:
         return
     _session.ours = False
     try:
         wandb.teardown()
     except (Exception, SystemExit) as error:
-        logger.warning("W&B's background process ended badly (%s).", error)
+        logger.warning("W&B's background process failed to end (%s).", error)

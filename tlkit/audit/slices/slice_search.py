@@ -25,19 +25,12 @@ from tlkit.audit.slices.split_half import search_half
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.stats.corrections import holm
-from tlkit.stats.dependent_samples import (
-    at_least_t,
-    cluster_moments,
-    cluster_test,
-    correlated_bounds,
-    effective_size,
-    score_test,
-)
+from tlkit.stats.dependent_samples import at_least_t, cluster_moments, cluster_test, effective_size, score_test
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import fisher_exact
-from tlkit.stats.intervals import newcombe, wilson
+from tlkit.stats.intervals import newcombe, newcombe_bounds, wilson
 from tlkit.stats.power import detectable_gap
-from tlkit.stats.strata import split_gap
+from tlkit.stats.strata import kitagawa_split
 
 logger = logging.getLogger(__name__)
 
@@ -251,7 +244,7 @@ def _test(halves: _Halves, inside: Mask, outside: Mask) -> tuple[Estimate | None
         confidence=confidence,
     )
     scale = float(np.sqrt(variance[0] * variance[1]))
-    low, high = correlated_bounds(
+    low, high = newcombe_bounds(
         moments.rate[0] * size[0],
         size[0],
         moments.rate[1] * size[1],
@@ -295,7 +288,7 @@ def _judged(
         classes = len(known.classes)
         counts = [np.bincount(known.y_true[part], minlength=classes) for part in sides]
         rights = [np.bincount(known.y_true[part & right], minlength=classes) for part in sides]
-        mix = split_gap(np.array(rights), np.array(counts), rng=rng, confidence=confidence).mix
+        mix = kitagawa_split(np.array(rights), np.array(counts), rng=rng, confidence=confidence).mix
         rest = int(counts[1].sum())
         gap = detectable_gap(
             rest, int(counts[0].sum()), float(rights[1].sum()) / rest, alpha=halves.options.alpha / tests

@@ -1,4 +1,4 @@
-"""Figures of values, for notebooks and the report. matplotlib's only door; it is loaded by the first plot."""
+"""Plots of results for notebooks and the report. Only this package imports matplotlib, when the first plot is drawn."""
 
 from __future__ import annotations
 

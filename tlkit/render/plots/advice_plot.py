@@ -1,4 +1,4 @@
-"""Accuracy of backbones against what they cost."""
+"""Scatter plot of backbones: probe accuracy against latency, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -13,53 +13,50 @@ if TYPE_CHECKING:
     from tlkit.analysis.advice import Advice
     from tlkit.stats.estimate import Estimate
 
-NARROWEST = 1.5
-"""Times by which the axis of milliseconds reaches from its one end to the other, at least."""
+NARROWEST = 1.5  # smallest ratio of the two ends of the latency axis
 
 
 def plot_advice(advice: Advice, ax: Axes | None = None) -> Axes:
-    """Plot each backbone's accuracy against its latency, with intervals, and the front that none of the others beats.
+    """Plot each backbone's accuracy against its latency, with intervals, and the Pareto front.
 
     Args:
         advice: the ranking.
         ax: where to draw; default: a new figure.
     """
     ax = axes_of_size(ax, width=7.5, height=4.5)
-    times = [_drawn(backbone.latency_ms)[0] for backbone in advice.backbones]
+    times = [_error_bar(backbone.latency_ms)[0] for backbone in advice.backbones]
     middle = (min(times) * max(times)) ** 0.5
     for backbone in advice.backbones:
-        x, x_reach = _drawn(backbone.latency_ms)
-        y, y_reach = _drawn(backbone.probe)
-        colour = ORANGE if backbone == advice.suggested else BLUE
-        ax.errorbar(x, y, xerr=x_reach, yerr=y_reach, fmt="o", color=colour, capsize=2, zorder=3)
-        right = x <= middle  # labels lean inwards
-        name, offset, lean = shortened(backbone.label, 32), 6 if right else -6, "left" if right else "right"
-        ax.annotate(name, (x, y), xytext=(offset, 7), textcoords="offset points", fontsize=8, ha=lean)
-    front = advice.pareto
-    line = [_drawn(backbone.latency_ms)[0] for backbone in front], [_drawn(backbone.probe)[0] for backbone in front]
+        x, x_bar = _error_bar(backbone.latency_ms)
+        y, y_bar = _error_bar(backbone.probe)
+        color = ORANGE if backbone == advice.suggested else BLUE
+        ax.errorbar(x, y, xerr=x_bar, yerr=y_bar, fmt="o", color=color, capsize=2, zorder=3)
+        offset, align = (6, "left") if x <= middle else (-6, "right")  # labels point inwards
+        name = shortened(backbone.label, 32)
+        ax.annotate(name, (x, y), xytext=(offset, 7), textcoords="offset points", fontsize=8, ha=align)
     if len(advice.backbones) > 1:
-        said = "none is both quicker and more accurate"
-        ax.plot(*line, color=GREY, linewidth=1.2, linestyle="--", zorder=2, label=said)
+        front = [(_error_bar(backbone.latency_ms)[0], _error_bar(backbone.probe)[0]) for backbone in advice.pareto]
+        ax.plot(*zip(*front, strict=True), color=GREY, linewidth=1.2, linestyle="--", zorder=2, label="Pareto front")
     ax.plot([], [], "o", color=ORANGE, label="suggested")
     ax.set_xscale("log")
     ax.margins(x=0.15)
     low, high = ax.get_xlim()
-    if high < NARROWEST * low:  # of one backbone, whose latency is known well
+    if high < NARROWEST * low:  # a single backbone with a narrow interval
         middle = (low * high) ** 0.5
         low, high = middle / NARROWEST**0.5, middle * NARROWEST**0.5
         ax.set_xlim(low, high)
     ticks = _ticks(low, high)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
-    ax.set_xlabel(f"milliseconds an image, median\n{advice.machine}")
-    ax.set_ylabel(f"probe's accuracy on n = {advice.images} images, 95% interval")
+    ax.set_xlabel(f"milliseconds per image, median\n{advice.machine}")
+    ax.set_ylabel(f"probe accuracy on n = {advice.images} images, 95% interval")
     ax.grid(axis="y", linewidth=0.5, alpha=0.5)
     ax.legend(loc="lower right", frameon=False, fontsize=8)
     return ax
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return where a logarithmic axis is marked: at 1, 2 and 5 of each power of ten, and more where that is too few."""
+    """Return the ticks of a logarithmic axis: 3 to 8 round numbers between its ends."""
     powers = range(floor(log10(low)) - 2, ceil(log10(high)) + 1)
     for steps in ((1, 2, 5), range(1, 10), range(10, 100, 2), range(100, 1000)):
         ticks = [step * 10.0**power for power in powers for step in steps]
@@ -69,8 +66,8 @@ def _ticks(low: float, high: float) -> list[float]:
     return ticks[:: ceil(len(ticks) / 8)]
 
 
-def _drawn(estimate: Estimate) -> tuple[float, list[list[float]] | None]:
-    """Return a value, and how far its interval reaches below and above it, shape (2, 1)."""
+def _error_bar(estimate: Estimate) -> tuple[float, list[list[float]] | None]:
+    """Return a value and the distances to the ends of its interval, shape (2, 1)."""
     assert estimate.value is not None, "a ranked backbone was measured"
     if estimate.low is None or estimate.high is None:
         return estimate.value, None

@@ -1,4 +1,4 @@
-"""What a figure is drawn on and with: axes, colours, text that every font can show, and the way to an SVG."""
+"""Shared parts of the plots: axes, colors, tick labels in any script, shaded matrices, SVG output."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import io
 import warnings
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.text import Text
 
-# Okabe & Ito's palette ("Color Universal Design", 2008), told apart with every kind of colour vision.
+# Palette of Okabe & Ito ("Color Universal Design", 2008), which is safe for all kinds of color vision.
 BLUE, ORANGE, GREEN, VERMILLION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#767676"
 
 _offscreen: ContextVar[bool] = ContextVar("tlkit_plots_offscreen", default=False)
 
-# On a page shown in dark colours the drawing's near-black ink turns light; on paper it stays dark.
+# In dark mode the near-black ink becomes light; in print it stays dark.
 _DARK_PAGE = (
     "<style>@media screen and (prefers-color-scheme: dark) {"
     "[style*='fill: #1f2328'], text[style*='fill: #1f2328'] {fill: #e6edf3 !important}"
@@ -33,16 +35,16 @@ _STYLE = {
     "xtick.color": "#1f2328",
     "ytick.color": "#1f2328",
     "grid.color": "#d0d7de",
-    "svg.fonttype": "none",  # text stays text: the reader's own fonts show every script
+    "svg.fonttype": "none",  # text stays text, drawn with the fonts of the reader's browser
     "svg.hashsalt": "tlkit",  # the same values give the same bytes
     "font.size": 10,
 }
 
 
 def axes_of_size(ax: Axes | None, *, width: float, height: float) -> Axes:
-    """Return the given axes, or new ones in inches.
+    """Return the given axes, or those of a new figure of this size in inches.
 
-    New axes come from pyplot, so that a notebook shows the figure; inside `to_svg` they belong to no window system.
+    A new figure comes from pyplot, so that a notebook shows it; inside `to_svg` it has an SVG canvas only.
     """
     if ax is not None:
         return ax
@@ -59,7 +61,7 @@ def axes_of_size(ax: Axes | None, *, width: float, height: float) -> Axes:
 
 
 def to_svg(plot: Callable[[], Axes]) -> str:
-    """Draw without pyplot or a window and return the figure as one SVG element, with a transparent background.
+    """Return a plot as one SVG element with a transparent background, drawn without pyplot.
 
     Args:
         plot: draws on new axes and returns them, such as `lambda: plot_confusion(evaluation)`.
@@ -75,7 +77,7 @@ def to_svg(plot: Callable[[], Axes]) -> str:
     token = _offscreen.set(True)
     try:
         with matplotlib.rc_context(_STYLE), warnings.catch_warnings():  # type: ignore[arg-type]
-            warnings.filterwarnings("ignore", r"Glyph \d+")  # only measured here; the reader's fonts draw it
+            warnings.filterwarnings("ignore", r"Glyph \d+")  # the fonts of the reader's browser draw it
             figure = plot().get_figure(root=True)
             assert figure is not None
             buffer = io.StringIO()
@@ -95,7 +97,7 @@ def to_svg(plot: Callable[[], Axes]) -> str:
 
 
 def shortened(name: str, most: int = 28) -> str:
-    """Return a name that fits an axis: its middle is left out where it is too long, and it stays on one line.
+    """Return a name on one line of at most `most` characters; the middle of a longer name is replaced by "…".
 
     Example:
         >>> shortened("tailed frog, bell toad, ribbed toad, tailed toad, Ascaphus trui", 21)
@@ -109,19 +111,12 @@ def shortened(name: str, most: int = 28) -> str:
 
 
 def label_axis(ax: Axes, labels: Sequence[str], *, axis: str, size: float | None = None, rotation: float = 0) -> None:
-    """Put one plain-text label at each of the positions 0…N-1; see `plain` for letters of other scripts."""
-    drawn = [_drawable(label) for label in labels]
-    words = [text for text, _ in drawn]
-    if axis == "x":
-        ax.set_xticks(range(len(words)), words)
-        ticks = ax.get_xticklabels()
-    else:
-        ax.set_yticks(range(len(words)), words)
-        ticks = ax.get_yticklabels()
-    for tick, (_, family) in zip(ticks, drawn, strict=True):
-        tick.set_parse_math(False)
-        if family:
-            tick.set_fontfamily(family)
+    """Set plain-text tick labels at the positions 0…N-1; see `plain` for letters of other scripts."""
+    along = ax.xaxis if axis == "x" else ax.yaxis
+    along.set_ticks(range(len(labels)), [_drawable(label)[0] for label in labels])
+    for tick, label in zip(along.get_ticklabels(), labels, strict=True):
+        tick.set_text(label)
+        plain(tick)
         if size:
             tick.set_fontsize(size)
         if rotation:
@@ -130,11 +125,61 @@ def label_axis(ax: Axes, labels: Sequence[str], *, axis: str, size: float | None
             tick.set_rotation_mode("anchor")
 
 
-def plain(text: Text) -> Text:
-    """Let a text be drawn as it is: no mathematics between dollars, and a font for every letter.
+def legend_above(ax: Axes, *, columns: int = 1) -> None:
+    """Draw the legend of an axes above its left corner."""
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, borderaxespad=0.2, ncols=columns)
 
-    matplotlib warns of letters that its font lacks. An installed font that has them is used beside it; where there is
-    none, the letters are drawn as "□". In `to_svg` the text stays as it is: the reader's own fonts draw it.
+
+def horizontal_rows(ax: Axes, rows: int) -> None:
+    """Set up an axes for `rows` rows, the first on top: limits, a grid along x, no frame above and on the right."""
+    ax.set_ylim(rows - 0.4, -0.6)
+    ax.grid(axis="x", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def draw_matrix(
+    ax: Axes, shares: npt.NDArray[np.float64], *, label: str, aspect: Literal["equal", "auto"], bar_size: float
+) -> None:
+    """Draw a matrix as shaded cells with a color bar in percent.
+
+    Args:
+        ax: where to draw.
+        shares: in [0, 1], shape (rows, columns), darker = larger; NaN = an empty cell.
+        label: label of the color bar.
+        aspect: shape of the cells; equal = squares.
+        bar_size: height of the color bar relative to the axes.
+    """
+    import numpy as np
+    from matplotlib.colors import ListedColormap, to_rgba
+    from matplotlib.ticker import PercentFormatter
+
+    shades = ListedColormap([to_rgba(BLUE, alpha) for alpha in np.linspace(0.1, 1, 256)])  # for light and dark pages
+    image = ax.imshow(np.ma.masked_invalid(shares), cmap=shades, vmin=0, vmax=1, aspect=aspect)
+    rows, columns = shares.shape
+    ax.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
+    ax.grid(which="minor", linewidth=0.6)
+    ax.tick_params(which="minor", length=0)
+    figure = ax.get_figure()
+    assert figure is not None
+    bar = figure.colorbar(image, ax=ax, shrink=bar_size, label=label)
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    bar.set_ticks([0, 0.25, 0.5, 0.75, 1])
+
+
+def write_in_cell(ax: Axes, text: str, *, row: int, column: int, share: float, size: float) -> None:
+    """Write a text in a cell of `draw_matrix`: white where the cell is dark, for contrast on light and dark pages."""
+    drawn = ax.text(column, row, text, ha="center", va="center", size=size)
+    if share > 0.75:
+        drawn.set_color("white")
+
+
+def plain(text: Text) -> Text:
+    """Make a text drawable as it is: no mathematics between dollars, and a font for every letter.
+
+    matplotlib warns of letters that its font lacks. They are drawn with an installed font that has them, or as "□"
+    where there is none. In `to_svg` the text is unchanged: the fonts of the reader's browser draw it.
     """
     words, family = _drawable(text.get_text())
     text.set_parse_math(False)
@@ -145,7 +190,7 @@ def plain(text: Text) -> Text:
 
 
 def _drawable(words: str) -> tuple[str, list[str] | None]:
-    """Return the text that can be drawn, and the fonts it takes, or None where the default one will do."""
+    """Return the text that can be drawn, and its font families, or None where the default font has all letters."""
     missing = frozenset(words) - _default_letters() - set("\n\t")
     if not missing or _offscreen.get():
         return words, None
@@ -170,7 +215,7 @@ def _font_with(letters: frozenset[str]) -> str | None:
     from matplotlib import font_manager
 
     for entry in sorted(font_manager.fontManager.ttflist, key=lambda font: (font.weight != 400, font.name)):
-        if entry.name.startswith("Last Resort"):  # comes with matplotlib 3.11 and has a box for every letter
+        if entry.name.startswith("Last Resort"):  # of matplotlib 3.11: has a box for every letter
             continue
         try:
             font = font_manager.get_font(entry.fname)

@@ -1,11 +1,11 @@
-"""How the rates of groups compare."""
+"""Dot plot of the rates of groups with their intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlkit.render.plots.canvas import GREY, VERMILLION, axes_of_size, plain, shortened
+from tlkit.render.plots.canvas import GREY, VERMILLION, axes_of_size, legend_above, plain, shortened
 from tlkit.render.plots.rates_plot import draw_rates
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ def plot_groups(
     metric: Metric = "accuracy",
     class_name: str | None = None,
 ) -> Axes:
-    """Plot the rate of each group with its interval, in the order of the audit's table, beside the overall accuracy.
+    """Plot the rate of each group with its interval, in the order of the audit's table, and the overall accuracy.
 
-    A group with too few images shows "n = 7" in place of a point, one with a wide interval shows that alone, and one
-    with the verdict FAIL has a diamond. Above 40 groups, the 40 with the lowest rates are shown.
+    A group with too few images shows its size instead of a point, a group with a wide interval the interval without a
+    point, and a group with the verdict FAIL a diamond. Above 40 groups only the 40 with the lowest rates are shown.
 
     Args:
-        audit: with the table.
+        audit: the audit.
         ax: where to draw; default: a new figure.
         by: a column, or the columns of an intersection; default: the first table of the audit.
         metric: the rate.
-        class_name: the class it is about; None for the accuracy.
+        class_name: class of the rate; None for the accuracy.
 
     Raises:
         TlkitError: the audit has no such table.
@@ -61,7 +61,7 @@ def plot_groups(
     if any(row.verdict == "FAIL" for row in rows):
         ax.plot([], [], "D", color=VERMILLION, markersize=6, label="FAIL")
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, borderaxespad=0.2, ncols=2)
+        legend_above(ax, columns=2)
     name = shortened(table.rate_name)
     plain(ax.set_xlabel(f"{name} (share of n images), {audit.settings.confidence:.0%} interval"))
     some = "" if len(rows) == len(table.rows) else f"\n(the {len(rows)} lowest of {len(table.rows)})"

@@ -1,4 +1,4 @@
-"""How training went, epoch by epoch."""
+"""Training curves: loss and accuracy by epoch."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def plot_history(metrics: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = axes_of_size(ax, width=7, height=3.4)
     lines = []
 
-    def draw(onto: Axes, column: str, label: str, colour: str, marker: str) -> None:
+    def draw(onto: Axes, column: str, label: str, color: str, marker: str) -> None:
         rows = metrics[["epoch", column]].dropna()
         style = "--" if marker == "^" else "-"
-        lines.extend(onto.plot(rows["epoch"], rows[column], style, color=colour, marker=marker, ms=4, label=label))
+        lines.extend(onto.plot(rows["epoch"], rows[column], style, color=color, marker=marker, ms=4, label=label))
 
-    for column, (label, colour, marker) in _LOSSES.items():
+    for column, (label, color, marker) in _LOSSES.items():
         if column in metrics.columns:
-            draw(ax, column, label, colour, marker)
+            draw(ax, column, label, color, marker)
     ax.set(xlabel=f"epoch (n = {metrics['epoch'].nunique()})", ylabel="loss (cross-entropy, nats)")
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y", linewidth=0.6)
-    for column, (label, colour, marker) in _ACCURACIES.items():
+    for column, (label, color, marker) in _ACCURACIES.items():
         if column in metrics.columns:
             right = ax.twinx()
-            draw(right, column, label, colour, marker)
+            draw(right, column, label, color, marker)
             right.set_ylabel("accuracy (share of images)")
             right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             right.set_ylim(top=1.02)

@@ -1,10 +1,10 @@
-"""How well each class is recognised."""
+"""Dot plot of the recall of each class with its interval."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.render.plots.canvas import VERMILLION, axes_of_size, shortened
+from tlkit.render.plots.canvas import VERMILLION, axes_of_size, legend_above, shortened
 from tlkit.render.plots.rates_plot import draw_rates
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ MOST_CLASSES = 40
 
 
 def plot_per_class(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
-    """Plot each class's recall with its interval, lowest first, beside the mean over classes.
+    """Plot the recall of each class with its interval, lowest first, and the mean over classes.
 
-    Above 40 classes, the 40 with the lowest recall are shown. A class without images is named and has no point.
+    Above 40 classes only the 40 with the lowest recall are shown. A class without images has a label but no point.
 
     Args:
         evaluation: with C classes.
@@ -37,7 +37,7 @@ def plot_per_class(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     mean = evaluation.balanced_accuracy.value
     if mean is not None:
         ax.axvline(mean, color=VERMILLION, linewidth=1.2, linestyle="--", label=f"mean over classes {mean:.3f}")
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False, borderaxespad=0.2)
+        legend_above(ax)
     ax.set_xlabel(f"recall (share of the class's images), {evaluation.confidence:.0%} interval")
     lowest = f"the {len(shown)} lowest of {len(results)}" if len(shown) < len(results) else "lowest recall first"
     ax.set_ylabel(f"class ({lowest})")

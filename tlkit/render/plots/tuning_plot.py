@@ -1,4 +1,4 @@
-"""What the finders of a learning rate and of a batch size saw."""
+"""Plots of the learning rate finder and the batch size finder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def plot_rates(sweep: RateSweep, ax: Axes | None = None) -> Axes:
-    """Plot the training loss against the learning rate, with what is suggested.
+    """Plot the training loss against the learning rate, with the suggested rate.
 
     Args:
         sweep: the sweep.
@@ -30,7 +30,7 @@ def plot_rates(sweep: RateSweep, ax: Axes | None = None) -> Axes:
     bottom = float(min(sweep.smoothed.min(), sweep.losses.min()))
     room = 0.1 * (top - bottom) or 0.1
     ax.set_ylim(bottom - room, top + 2 * room)
-    ax.set_xlabel(f"train.learning_rate, n = {len(sweep.rates)} steps; what learns: {sweep.phase}")
+    ax.set_xlabel(f"train.learning_rate, n = {len(sweep.rates)} steps; trained: {sweep.phase}")
     ax.set_ylabel("training loss in nats")
     ax.grid(axis="y", linewidth=0.5, alpha=0.5)
     ax.legend(loc="lower left", frameon=False)
@@ -38,27 +38,19 @@ def plot_rates(sweep: RateSweep, ax: Axes | None = None) -> Axes:
 
 
 def plot_batch_sizes(sizes: BatchSizes, ax: Axes | None = None) -> Axes:
-    """Plot the throughput against the batch size, with the memory beside each point and what is suggested.
+    """Plot the throughput against the batch size, with the memory of each size and the suggested size.
 
     Args:
-        sizes: what was timed.
+        sizes: the measurements.
         ax: where to draw; default: a new figure.
     """
     ax = axes_of_size(ax, width=7.5, height=4.5)
     images = [one.images for one in sizes.tried]
     ax.plot(images, [one.images_per_s for one in sizes.tried], "o-", color=BLUE, label="measured")
     for one in sizes.tried:
-        if one.memory_mb is None:
-            continue
-        ax.annotate(
-            f"{one.memory_mb:,.0f} MB",
-            (one.images, one.images_per_s),
-            textcoords="offset points",
-            xytext=(0, 8),
-            ha="center",
-            fontsize=8,
-            color=GREY,
-        )
+        if one.memory_mb is not None:
+            memory, at = f"{one.memory_mb:,.0f} MB", (one.images, one.images_per_s)
+            ax.annotate(memory, at, (0, 8), textcoords="offset points", ha="center", fontsize=8, color=GREY)
     if sizes.suggested is not None:
         ax.axvline(sizes.suggested, color=VERMILLION, linewidth=1.4, label=f"suggested {sizes.suggested}")
         ax.set_xscale("log", base=2)

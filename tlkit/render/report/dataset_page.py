@@ -1,4 +1,4 @@
-"""Pages about a dataset: rendered from a template into one file, which never replaces a file of somebody else's."""
+"""HTML pages of `tlkit data` commands, which replace only files written by the same command."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ MARK_BYTES = 4096
 
 
 def require_own_page(path: Path | None, *, command: Command, overwrite: bool = False) -> None:
-    """Check the name of a page before the work for it is done.
+    """Check the path of a page before the work starts.
 
     Args:
-        path: the page to write; None = none.
-        command: whose page it is; one that the same command wrote may be replaced.
-        overwrite: whatever there is may be replaced.
+        path: the page to write; None = no page.
+        command: the command; a page that the same command wrote may be replaced.
+        overwrite: whether any file may be replaced.
 
     Raises:
-        DataError: it is a folder, or a file that the command did not write.
+        DataError: the path is a folder, or a file that the command did not write.
     """
     if path is None or not path.exists():
         return
@@ -32,12 +32,12 @@ def require_own_page(path: Path | None, *, command: Command, overwrite: bool = F
     with path.open("rb") as file:
         if _mark(command).encode() not in file.read(MARK_BYTES):
             raise DataError(
-                f"{path} exists already and is no page of tlkit data {command}. Use another name, or --overwrite."
+                f"{path} exists and was not written by tlkit data {command}. Use another name, or --overwrite."
             )
 
 
 def write_page(path: Path, *, command: Command, **values: Any) -> Path:
-    """Render the template of a command into one file that appears whole or not at all; no script, no network."""
+    """Render the template of a command into a file, atomically; return its path."""
     return render_to(path, f"{command}.html.j2", generator=f"tlkit data {command}", **values)
 
 

@@ -20,12 +20,12 @@ MOST_ITEMS = 50
 
 
 def write_diagnosis(path: Path, diagnosis: Diagnosis, *, thumbnails: Mapping[str, str]) -> Path:
-    """Write one HTML file that shows every finding with its files; no script, no network.
+    """Write every finding with its files as one HTML file without scripts or network access.
 
     Args:
-        path: the file to write; its folder is made where it is missing.
-        diagnosis: what the doctor found.
-        thumbnails: small JPEGs, base64, by path; see `tlkit.data.checks.doctor.thumbnails`.
+        path: the file to write; missing folders are created.
+        diagnosis: the findings.
+        thumbnails: small JPEGs in base64 by path; see `tlkit.data.checks.doctor.thumbnails`.
 
     Returns:
         The path of the file.

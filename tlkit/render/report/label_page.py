@@ -1,4 +1,4 @@
-"""The labels that look wrong as one HTML file with thumbnails: what a person looks at while deciding."""
+"""Review sheet of suspected label errors as one HTML file with thumbnails."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_SUSPECTS = 200
-"""So many images are on the sheet, most doubtful first, at about 4 kB each; the CSV file lists all of them."""
+"""Maximum number of images on the sheet, at about 4 kB each; the CSV file has all suspects."""
 
 
 def write_label_sheet(path: Path, audit: LabelAudit, *, name: str, thumbnails: Mapping[str, str]) -> Path:
-    """Write one HTML file that shows the most doubtful labels with their images; no script, no network.
+    """Write the most suspicious labels with their images as one HTML file without scripts or network access.
 
     Args:
-        path: the file to write; its folder is made where it is missing.
-        audit: the labels that look wrong.
-        name: of what was audited, for the title.
-        thumbnails: small JPEGs, base64, by path, of the first `MOST_SUSPECTS`; see `tlkit.data.checks.thumbnails`.
+        path: the file to write; missing folders are created.
+        audit: the suspected label errors.
+        name: name of the audited run or data set, for the title.
+        thumbnails: small JPEGs in base64 by path, of the first `MOST_SUSPECTS`; see `tlkit.data.checks.thumbnails`.
 
     Returns:
         The path of the file.

@@ -1,4 +1,4 @@
-"""What a reader must not conclude from the figures: what failed, what stayed open, what nobody looked at."""
+"""Limitations of the results: failed and undecided comparisons, and what was not assessed."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ def limits(
     excluded: int = 0,
     leaks: int = 0,
 ) -> list[str]:
-    """Return, in sentences, what bounds the figures and what was not assessed.
+    """Return sentences on the limits of the metrics and on what was not assessed.
 
     Args:
-        evaluation: how good the model is.
-        audit: how its rates compare across groups; None where none was made.
-        slices: slices nobody declared; None where nobody has looked.
-        split: the split that was judged.
-        group_columns: columns that the predictions carry.
+        evaluation: metrics of the model.
+        audit: comparison of rates across groups; None = not made.
+        slices: slices found by a search; None = not searched.
+        split: the evaluated split.
+        group_columns: group columns of the predictions.
         excluded: number of files that could not be read.
-        leaks: judged images that were in training as well.
+        leaks: number of evaluated images that were in training as well.
     """
     found = [
-        f"All figures are about images like those of the {split} split. How the model does on images of another "
-        "source, camera or time was not assessed."
+        f"All metrics apply to images like those of the {split} split. Images of another source, camera or time were "
+        "not assessed."
     ]
     absent = [result.name for result in evaluation.per_class if result.support == 0]
     if absent:
-        found.append(f"Classes without an image to judge: {first_few(absent)}.")
+        found.append(f"Classes without an image in the {split} split: {first_few(absent)}.")
     if leaks:
         were = "was" if leaks == 1 else "were"
-        found.append(f"{leaks:,} of the images judged {were} in training as well, so the figures flatter.")
+        found.append(f"{leaks:,} of the evaluated images {were} in training as well, so the metrics are optimistic.")
     if excluded:
         files = "1 file could not be read and is" if excluded == 1 else f"{excluded:,} files could not be read and are"
-        found.append(f"{files} in no figure.")
+        found.append(f"{files} in no metric.")
     if audit is None:
         there = f" The data has the columns {first_few(list(group_columns))}." if group_columns else ""
         found.append(f"Differences between groups of images were not assessed.{there}")
     else:
         found += _audit_limits(audit, group_columns)
     if slices is None:
-        found.append("Dark, blurred, small or otherwise unusual images were not assessed on their own.")
+        found.append("Dark, blurred, small or otherwise unusual images were not assessed separately.")
     elif candidates := [one.name for one in slices.slices if one.standing == "candidate"]:
-        found.append(f"Slices that looked worse, with too few images to test: {first_few(candidates)}.")
+        found.append(f"Slices with lower accuracy and too few images for a test: {first_few(candidates)}.")
     found.append(
-        "No attribute was inferred from any image: groups are those of the columns that came with the data, and are as "
-        "right as these are."
+        "No attribute was inferred from any image: groups are those of the columns in the data, and are as accurate as "
+        "these."
     )
     return found
 
@@ -75,10 +75,8 @@ def _audit_limits(audit: Audit, group_columns: Sequence[str]) -> list[str]:
     undecided = undecided_table(audit)
     if undecided.rows:
         known = sum(count is not None for count in undecided.column("images_needed"))
-        more = f" For {known} of them the table above says how many more images are needed." if known else ""
-        found.append(
-            f"{len(undecided.rows)} comparisons could not be decided; that is no sign that they are alike.{more}"
-        )
+        more = f" For {known} of them the table above has the number of images needed." if known else ""
+        found.append(f"{len(undecided.rows)} comparisons are undecided; that is no evidence of equal rates.{more}")
     used = {*settings.by, settings.cluster_by, settings.pair_by, settings.weights}
     unused = [name for name in group_columns if name not in used]
     if unused:
@@ -89,7 +87,7 @@ def _audit_limits(audit: Audit, group_columns: Sequence[str]) -> list[str]:
             if settings.max_intersection_order == 1
             else f"were crossed {settings.max_intersection_order} at a time only"
         )
-        found.append(f"Columns {crossed}: people and things that belong to several groups at once were not assessed.")
+        found.append(f"Columns {crossed}: further intersections of groups were not assessed.")
     if settings.metrics == ("accuracy",):
         found.append("Groups were compared by accuracy only; rates of single classes were not.")
     missing = [f"{facts.column} ({facts.missing:,})" for facts in audit.columns if facts.missing]

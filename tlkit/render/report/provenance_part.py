@@ -1,4 +1,4 @@
-"""How the model came about, on the page: images, training, recipe, environment."""
+"""Provenance on the report page: images, training, recipe, environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tlkit.evaluation import Evaluation
 
-MOST_CLASSES = 200  # rows of the table of images
+MOST_CLASSES = 200  # rows of the table of images per class
 MOST_ROWS = 200  # of the tables of files
 _SERIES = (  # columns of metrics.csv
     Column("epoch", "epoch", "number", digits=0),
@@ -29,20 +29,20 @@ _SERIES = (  # columns of metrics.csv
 
 
 def lead(recipe_text: str, *, evaluation: Evaluation, split: str | None, chose_epoch: bool = False) -> tuple[str, ...]:
-    """Return the opening lines: what was trained, what it was judged on, and whether that flatters."""
+    """Return the opening lines: model, evaluation split, and whether the split makes the metrics optimistic."""
     where = f" of the {split} split" if split else ""
-    judged = f"Judged on {evaluation.n:,} images{where}, {len(evaluation.classes)} classes."
+    judged = f"Evaluated on {evaluation.n:,} images{where}, {len(evaluation.classes)} classes."
     if chose_epoch:
         judged += (
-            " That split also chose the epoch whose weights are kept, so its figures flatter a little; images held out "
-            "as a test split (data.test) would choose nothing."
+            " The epoch was chosen on this split too, so its metrics are slightly optimistic; a test split (data.test) "
+            "avoids that."
         )
     trained = _trained(recipe_text)
     return (trained, judged) if trained else (judged,)
 
 
 def counts_table(counts: pd.DataFrame) -> Table:
-    """Return the images per class and split, with their totals."""
+    """Return the number of images per class and split, with totals."""
     splits = [name for name in counts.columns if counts[name].sum()]
     numbers = counts[splits].to_numpy(dtype=int)
     notes: tuple[str, ...] = ()
@@ -70,42 +70,42 @@ def counts_table(counts: pd.DataFrame) -> Table:
 
 
 def data_sentence(counts: pd.DataFrame) -> str:
-    """Return how many images there are, in a sentence."""
+    """Return the number of images and classes as a sentence."""
     total = int(counts.to_numpy().sum())
     parts = [f"{int(counts[split].sum()):,} {split}" for split in counts.columns if counts[split].sum()]
     return f"{total:,} images of {len(counts)} classes: {', '.join(parts)}."
 
 
-def set_aside_table(excluded: Sequence[tuple[str, str]]) -> Table:
-    """Return the files that could not be used, with the reason."""
+def excluded_table(excluded: Sequence[tuple[str, str]]) -> Table:
+    """Return the excluded files with the reasons."""
     return Table(
         name="excluded",
-        title=f"{counted(len(excluded), 'file')} set aside",
+        title=f"{counted(len(excluded), 'file')} excluded",
         columns=(Column("file", "file"), Column("reason", "reason")),
         rows=tuple(excluded),
     ).head(MOST_ROWS)
 
 
 def leaks_table(leaks: pd.DataFrame | None) -> Table | None:
-    """Return the judged images that were in training as well; None where there are none."""
+    """Return the evaluated images that leak into training; None without leaks."""
     if leaks is None or leaks.empty:
         return None
-    what = "had copies in training, which were left out of it"
     dropped = (leaks["dropped"] != "").all()
-    title = f"{counted(len(leaks), 'image')} {what if dropped else 'met in training as well'}"
+    where = "with copies in training, which were removed there" if dropped else "also in training"
+    title = f"{counted(len(leaks), 'image')} {where}"
     return leak_table(leaks, title=title).head(MOST_ROWS)
 
 
 def training(history: pd.DataFrame | None) -> Illustrated | None:
-    """Return how training went; None where that is not known."""
+    """Return the training curves and their table; None without a history."""
     if history is None or history.empty:
         return None
     columns = [column for column in _SERIES if column.name in history.columns]
     figure = Figure.draw(
         lambda: plot_history(history),
         alt=f"Loss and accuracy over {len(history)} epochs. The numbers are in the table below.",
-        caption="Loss on the left axis, accuracy on the right one. A validation loss that rises while the training loss"
-        " falls means that the model learns its training images by heart.",
+        caption="Loss on the left axis, accuracy on the right axis. A rising validation loss with a falling training"
+        " loss means overfitting.",
     )
     numbers = history[[column.name for column in columns]].to_numpy(dtype=float).tolist()
     rows = tuple(tuple(None if math.isnan(value) else value for value in row) for row in numbers)
@@ -113,13 +113,13 @@ def training(history: pd.DataFrame | None) -> Illustrated | None:
 
 
 def environment_table(environment: Mapping[str, Any]) -> Table:
-    """Return the environment of the run, nested values under dotted names."""
-    columns = (Column("what", "what"), Column("value", "value"))
+    """Return the environment of the run; nested values have dotted names."""
+    columns = (Column("name", "name"), Column("value", "value"))
     return Table("environment", "Environment", columns, tuple(_flat(environment)))
 
 
 def _trained(recipe_text: str) -> str:
-    """Return what a recipe trained, in a sentence; "" where the text is not a recipe."""
+    """Return model, weights and strategy of a recipe as a sentence; "" where the text is not a recipe."""
     import yaml
 
     try:

@@ -1,4 +1,4 @@
-"""How to read the page: what each number means and how its interval was made."""
+"""Reading guide of the report page: the meaning of each number and the method of its interval."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Notes = tuple[tuple[str, str], ...]
 
 
 def reading(evaluation: Evaluation, audit: Audit | None, explanation: Explanation | None = None) -> Notes:
-    """Return the explanations that this page needs: a term, and what it means."""
+    """Return the terms on the page with their explanations."""
     notes = _of_evaluation(evaluation)
     if audit is not None:
         notes += _of_audit(audit)
@@ -27,7 +27,7 @@ def _of_evaluation(evaluation: Evaluation) -> Notes:
     return (
         (
             f"Intervals, [low, high] at {level}",
-            "How far chance alone may move a number, if the images were drawn at random and independently."
+            "Sampling uncertainty of a number, for images drawn at random and independently."
             " Shares of images (accuracy, top-k, recall, precision, group rates) have Wilson's score interval; F1 has"
             " Wilson's interval of TP / (TP + FP + FN), mapped to F1. Averages over classes take the wider of a"
             " bootstrap of the confusion matrix and the combined intervals of the classes. The log loss has Student's t"
@@ -35,9 +35,9 @@ def _of_evaluation(evaluation: Evaluation) -> Notes:
         ),
         (
             "Recall, precision, F1",
-            "Recall: of the images of a class, the share that was recognised. Precision: of the images that were given"
-            " a class, the share that belongs to it. F1: the harmonic mean of both. A number without images to rest on"
-            " is undefined, not zero.",
+            "Recall: the share of the images of a class that is predicted as the class. Precision: the share of the"
+            " images predicted as a class that belongs to it. F1: the harmonic mean of both. A number without images is"
+            " undefined, not zero.",
         ),
         ("Balanced accuracy", "The mean recall of the classes that have images: every class counts the same."),
     )
@@ -48,8 +48,9 @@ def _of_audit(audit: Audit) -> Notes:
     tolerance, alpha = f"{settings.tolerance:g}", f"{settings.alpha:g}"
     return (
         (
-            "Groups against the rest",
-            "Each group is compared with all other images whose group is known: the difference of the two rates"
+            "Groups and complements",
+            "Each group is compared with its complement, all other images whose group is known: the difference of the"
+            " two rates"
             f" with {_compared(audit)} p-values are corrected for all"
             f" {audit.tests} tests of this audit by Holm's method.",
         ),
@@ -57,25 +58,25 @@ def _of_audit(audit: Audit) -> Notes:
             "Verdicts",
             f"FAIL: the whole interval of the difference lies beyond {tolerance}, and the corrected p is below"
             f" {alpha}. PASS: the whole interval lies within {tolerance}. NOT ENOUGH DATA: neither; the last"
-            " columns say what gap these images could have shown (with 80% power) and how many more would do."
+            " columns give the gap that these images could have detected (with 80% power) and how many more are needed."
             " It is not a weaker PASS.",
         ),
         (
             "Largest gap",
-            "The highest minus the lowest group rate. The more groups and the smaller they are, the larger a gap"
-            " chance alone makes, so it is shown beside the gap to expect by chance and the p-value of a"
+            "The highest minus the lowest group rate. The gap expected by chance grows with the number of groups and"
+            " falls with their sizes, so it is shown beside the gap, with the p-value of a"
             f" {'permutation test' if settings.gap_test_name == 'permutation' else 'simulation with their variances'}.",
         ),
         (
-            "What an audit does not say",
-            "It describes disparities between the groups that were named, on these images. It does not say why they"
-            " arise, nor what happens to other groups or with other images.",
+            "Limits of an audit",
+            "It describes disparities between the named groups on these images. It does not show their causes, and it"
+            " says nothing about other groups or other images.",
         ),
     )
 
 
 def _compared(audit: Audit) -> str:
-    """Say which interval and test compare groups, and what they allow for."""
+    """Return a sentence on the interval and test that compare groups, and on clusters and weights."""
     settings = audit.settings
     if settings.test_name == "Fisher":
         return "Newcombe's interval, and Fisher's exact test."
@@ -105,14 +106,14 @@ def _of_explanation(explanation: Explanation) -> Notes:
         (
             "Class mix and rate",
             "A group can do worse because it has more of the hard classes (mix), or because the same classes are"
-            " recognised less often in it (rate). Kitagawa's split adds up to the gap over the classes that both"
-            f" sides have; its intervals {made}. “Standardised” is the gap if both sides had the"
-            " classes in the shares of all images together. Mix need not be harmless: labels can be skewed, too.",
+            " recognized less often in it (rate). Kitagawa's decomposition adds up to the gap over the classes that"
+            f" both sides have; its intervals {made}. “Standardised” is the gap if both sides had the"
+            " class frequencies of all images. Mix need not be harmless: labels can be skewed, too.",
         ),
         (
             "Within another attribute",
-            "The odds of being right are compared among images that share the other attribute's value, and pooled"
-            " (Mantel–Haenszel); a logistic regression says the same as a difference of accuracies. None of it says"
+            "The odds of being right are compared among images with the same value of the other attribute, and pooled"
+            " (Mantel–Haenszel); a logistic regression expresses the same as a difference of accuracies. Neither shows"
             " what causes a gap.",
         ),
     )

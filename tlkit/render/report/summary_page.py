@@ -1,4 +1,4 @@
-"""What a dataset consists of, as one HTML file with a contact sheet per class."""
+"""Summary of a dataset as one HTML file with a contact sheet per class."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 
 
 def write_summary(path: Path, summary: DataSummary, *, sheets: Mapping[str, str]) -> Path:
-    """Write one HTML file with the counts, their plot, and the contact sheets; no script, no network.
+    """Write counts, their plot and the contact sheets as one HTML file without scripts or network access.
 
     Args:
-        path: the file to write; its folder is made where it is missing.
-        summary: what the dataset consists of.
-        sheets: one JPEG, base64, per class; see `tlkit.data.checks.dataset_summary.contact_sheets`.
+        path: the file to write; missing folders are created.
+        summary: counts and properties of the dataset.
+        sheets: one JPEG in base64 per class; see `tlkit.data.checks.dataset_summary.contact_sheets`.
 
     Returns:
         The path of the file.
@@ -31,7 +31,7 @@ def write_summary(path: Path, summary: DataSummary, *, sheets: Mapping[str, str]
     figure = Figure.draw(
         lambda: plot_class_counts(summary.counts),
         alt="Images per class and split. The numbers are in the table below.",
-        caption="A bar is a class, its colours are the splits.",
+        caption="One bar per class, colored by split.",
     )
     write_page(path, command="summary", summary=summary, figure=figure, sheets=sheets)
     logger.info("Wrote the summary %s (%.0f kB).", path, path.stat().st_size / 1000)

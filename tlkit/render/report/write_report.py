@@ -16,9 +16,9 @@ from tlkit.render.report.provenance_part import (
     counts_table,
     data_sentence,
     environment_table,
+    excluded_table,
     lead,
     leaks_table,
-    set_aside_table,
     training,
 )
 from tlkit.render.report.reading_guide import reading
@@ -102,7 +102,7 @@ def write_report(
         results=summary_table(evaluation),
         data_sentence=data_sentence(counts),
         counts=counts_table(counts),
-        excluded=set_aside_table(excluded),
+        excluded=excluded_table(excluded),
         leaks=leaks_table(leaks),
         history=training(history),
         classes=classes(evaluation),
