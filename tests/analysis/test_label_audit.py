@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tlkit
-from tlkit.cli.data import app
+from tlkit.cli.data_commands import app
 from tlkit.data.sources.manifest import digest_of
 from tlkit.errors import DataError
 

@@ -1,4 +1,4 @@
-"""The user's words, validated: read a recipe, write it back, and say everything that is wrong with it at once."""
+"""Recipes: YAML files, validated; all problems of a file are reported at once, each with its place and remedy."""
 
 from tlkit.recipe.dumping import dump_recipe, json_schema, plain_values
 from tlkit.recipe.loading import check_sections, load_recipe, recipe_problems

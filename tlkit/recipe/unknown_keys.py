@@ -1,4 +1,4 @@
-"""Unknown keys: which key the user probably meant, also where fastai, timm or Hugging Face call it differently."""
+"""Messages for unknown keys: the key that was probably meant, also by its name in fastai, timm or Hugging Face."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from tlkit.recipe.field_tree import all_keys, either, keys_at
 from tlkit.recipe.sections.strategy_section import FIELDS_BY_KIND
 from tlkit.recipe.yaml_nodes import KeyPath, dotted
 
-# Our key for the words that other tools and papers use.
 ALIASES: dict[str, str] = {
     word: key
     for key, words in {
@@ -26,6 +25,7 @@ ALIASES: dict[str, str] = {
         "data.shuffle_buffer": "shuffle_buffer_size buffer buffer_size shuffle_size",
         "data.split": "split_file splits split_csv",
         "data.stratify": "stratified",
+        "data.label_corrections": "label_file relabel label_fixes corrected_labels cleaned_labels",
         "data.group_by": "group_column split_by patient_column groupby_column split_groups",
         "data.time_column": "time date timestamp date_column timestamp_column",
         "data.on_leak": "leak leaks leakage on_leakage duplicates",
@@ -63,6 +63,7 @@ ALIASES: dict[str, str] = {
         "strategy.stages": "n_stages last_stages unfreeze_last n_layers trainable_layers",
         "strategy.rank": "lora_rank lora_r r",
         "strategy.alpha": "lora_alpha",
+        "features.cache": "use_cache caching cache_features use",
         "train": "training trainer fit training_args hyperparameters hparams",
         "train.epochs": "n_epochs num_epochs max_epochs n_epoch num_train_epochs nepochs cyc epoch_count",
         "train.optimizer": "opt optim opt_func optimiser optimizer_name",
@@ -80,11 +81,12 @@ ALIASES: dict[str, str] = {
         "train.sampling": "sampler balanced_sampling oversample weighted_sampler",
         "train.mixup": "mixup_alpha mix_up",
         "train.cutmix": "cutmix_alpha cut_mix",
-        "train.mixup_off_epochs": "mixup_off_epoch close_mosaic",
+        "train.mixup_off_epochs": "mix_off_epochs mixup_off_epoch close_mosaic",
         "train.ema_decay": "ema model_ema model_ema_decay use_ema weight_averaging",
+        "train.model_soup_size": "soup model_soup greedy_soup soup_size swa",
         "train.accumulate_grad_batches": "accumulate_batches gradient_accumulation_steps accum_iter grad_accum_steps "
         "accumulation_steps grad_accumulation",
-        "train.gradient_clip_val": "clip_grad grad_clip max_grad_norm gradient_clip_val clip clip_norm grad_norm "
+        "train.gradient_clip_val": "gradient_clip clip_grad grad_clip max_grad_norm clip clip_norm grad_norm "
         "clip_grad_norm gradient_clipping",
         "train.early_stopping": "early_stop earlystopping early_stopper es",
         "train.early_stopping.patience": "early_stopping_patience es_patience",
@@ -105,7 +107,7 @@ ALIASES: dict[str, str] = {
         "audit.cluster_by": "cluster clusters subject",
         "audit.pair_by": "pair pairs matched_by",
         "audit.weights": "sample_weight sample_weights",
-        "audit.max_intersection_order": "max_depth order depth intersections",
+        "audit.max_intersection_order": "max_order max_depth order depth intersections",
         "audit.min_group_size": "min_size min_samples min_n min_group min_support",
         "report.title": "report_title",
         "tracking": "tracker logger logging wandb log_to report_to experiment_tracking weights_and_biases log_wandb",
@@ -117,31 +119,28 @@ ALIASES: dict[str, str] = {
     }.items()
     for word in words.split()
 }
+"""Our key by the word of other tools and papers."""
 
-# Words that have no key here, and why.
 ELSEWHERE: dict[str, str] = {
-    **dict.fromkeys(
-        ("num_classes", "n_classes", "classes", "class_names", "labels", "nc", "num_labels", "label_names", "n_out"),
-        "The classes are the names of the image folders. Remove it.",
-    ),
-    **dict.fromkeys(
-        ("mean", "std", "normalize", "normalization", "interpolation", "img_mean", "img_std"),
-        "It belongs to the backbone's weights and comes with them. Remove it.",
-    ),
-    **dict.fromkeys(
-        ("output_dir", "out_dir", "save_dir", "output", "log_dir", "default_root_dir", "results_dir", "work_dir"),
-        "A run goes to runs/<name>. Remove it, and set name.",
-    ),
-    **dict.fromkeys(
-        ("resume", "resume_from_checkpoint", "resume_from", "ckpt_path"),
-        "Remove it, and continue a run with `tlkit fit RECIPE --resume`.",
-    ),
-    **dict.fromkeys(("overwrite", "overwrite_output_dir"), "Remove it, and use `tlkit fit RECIPE --overwrite`."),
-    **dict.fromkeys(("shuffle",), "Training images are always shuffled, the others never. Remove it."),
+    word: text
+    for words, text in {
+        "num_classes n_classes classes class_names nc num_labels label_names n_out": "The classes are the names of the "
+        "image folders. Remove it.",
+        "labels": "The classes are the names of the image folders, and data.label_corrections names files that correct "
+        "labels. Remove it, or use data.label_corrections.",
+        "mean std normalize normalization interpolation img_mean img_std": "It belongs to the backbone's weights and "
+        "comes with them. Remove it.",
+        "output_dir out_dir save_dir output log_dir default_root_dir results_dir work_dir": "A run goes to "
+        "runs/<name>. Remove it, and set name.",
+        "resume resume_from_checkpoint resume_from ckpt_path": "Remove it, and continue a run with "
+        "`tlkit fit RECIPE --resume`.",
+        "overwrite overwrite_output_dir": "Remove it, and use `tlkit fit RECIPE --overwrite`.",
+        "shuffle": "Training images are always shuffled, the others never. Remove it.",
+    }.items()
+    for word in words.split()
 }
+"""What to do about words without a key."""
 
-
-# Words that mean something of their own in one section.
 ALIASES_IN_SECTION: dict[str, str] = {
     "data.train": "data.root",
     "data.name": "data.root",
@@ -162,14 +161,15 @@ ALIASES_IN_SECTION: dict[str, str] = {
     "tracking.backend": "tracking.kind",
     "tracking.enabled": "tracking.kind",
 }
+"""Our key by words that mean something else in one section."""
 
 
 def unknown_key(path: KeyPath, *, as_written: str | None = None) -> str:
     """Return the message for a key that is not in the schema.
 
     Args:
-        path: where it stands.
-        as_written: the whole dotted key, where it comes from an override.
+        path: path of the key.
+        as_written: the whole dotted key of an override.
 
     Example:
         >>> unknown_key(("train", "lr"))
@@ -178,7 +178,7 @@ def unknown_key(path: KeyPath, *, as_written: str | None = None) -> str:
         'train.batch_size is unknown: batch_size belongs to data. Use data.batch_size.'
     """
     shown = as_written or dotted(path)
-    if as_written is not None and as_written.count(".") >= len(path):  # the override goes on below what is unknown
+    if as_written and as_written.count(".") >= len(path):  # the override has further keys below the unknown one
         near = _near(_snake(as_written), list(all_keys()), most=1)
         if near:
             return f"{shown} is unknown. Did you mean {near[0]}?"
@@ -186,14 +186,13 @@ def unknown_key(path: KeyPath, *, as_written: str | None = None) -> str:
 
 
 def unknown_in(path: KeyPath, known: Sequence[str]) -> str:
-    """Return the message for a key of a file that is no recipe: the nearest key there, or all of them.
+    """Return the message for an unknown key of another file than a recipe, with the nearest key or all keys.
 
     Example:
         >>> unknown_in(("limits", 0, "atleast"), ["by", "at_least"])
         'limits[0].atleast is unknown. Did you mean limits[0].at_least?'
     """
-    near = _near(_snake(str(path[-1])), known, most=1)
-    if near:
+    if near := _near(_snake(str(path[-1])), known, most=1):
         return f"{dotted(path)} is unknown. Did you mean {dotted((*path[:-1], near[0]))}?"
     section = dotted(path[:-1]) if path[:-1] else "The file"
     return f"{dotted(path)} is unknown. {section} takes {', '.join(known)}."
@@ -209,7 +208,7 @@ def _advice(word: str, section: KeyPath) -> str:
         return f". Did you mean {full}?"
     homes = [known for known in all_keys() if _last(known) == word]
     if homes and full not in ALIASES_IN_SECTION:
-        return _belongs(word, homes)
+        return _other_section(word, homes)
     if word in ELSEWHERE:
         return f". {ELSEWHERE[word]}"
     meant = _meant(word, here, inside)
@@ -217,7 +216,7 @@ def _advice(word: str, section: KeyPath) -> str:
 
 
 def _meant(word: str, here: str, inside: Sequence[str]) -> str | None:
-    """Return the dotted key that was probably meant: by another tool's word for it, or by its spelling."""
+    """Return the dotted key that was probably meant, by an alias or by its spelling."""
     target = ALIASES_IN_SECTION.get(f"{here}.{word}") or ALIASES.get(word)
     if target is not None and (target.rpartition(".")[0] == here or not _near(word, inside, most=1, cutoff=0.85)):
         return target
@@ -227,12 +226,12 @@ def _meant(word: str, here: str, inside: Sequence[str]) -> str | None:
     return next((known for known in all_keys() if anywhere and _last(known) == anywhere[0]), None)
 
 
-def _belongs(word: str, homes: list[str]) -> str:
+def _other_section(word: str, homes: list[str]) -> str:
     if len(homes) > 1:
         return f". Did you mean {' or '.join(homes)}?"
     section = homes[0].rpartition(".")[0]
     if not section:
-        return f": {word} belongs to the top of the recipe, beside the sections. Move it there."
+        return f": {word} belongs to the top level of the recipe. Move it there."
     return f": {word} belongs to {section}. Use {homes[0]}."
 
 
@@ -241,7 +240,7 @@ def _last(key: str) -> str:
 
 
 def _snake(word: str) -> str:
-    """Return a key in our spelling: batchSize, Batch-Size and BATCH_SIZE are batch_size."""
+    """Return a key in snake case: batchSize, Batch-Size and BATCH_SIZE become batch_size."""
     if not word.isupper():
         word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word)
     return word.lower().replace("-", "_").replace(" ", "_")

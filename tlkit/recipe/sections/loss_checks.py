@@ -1,4 +1,4 @@
-"""What contradicts itself in `train` about the loss, and about what makes up for rare classes."""
+"""Cross-checks of `train` about the loss and about corrections for class imbalance."""
 
 from __future__ import annotations
 
@@ -12,29 +12,27 @@ if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
 
 
-def of_loss(recipe: Recipe) -> Iterator[Contradiction]:
-    """Yield what the loss does not go with, and cures for rare classes that are too many together."""
+def loss_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield contradictions of the loss with other keys, and several corrections for class imbalance at once."""
     train = recipe.train
     yield from unmet_dependencies(recipe, "train.loss")
-    beside_groups = {
-        "class_weights": (train.class_weights != "none", "weights each crossing of class and group itself"),
-        "logit_adjustment": (train.logit_adjustment > 0, "weights each crossing of class and group itself"),
-        "mixup": (train.mixup > 0, "knows one group per image"),
-        "cutmix": (train.cutmix > 0, "knows one group per image"),
+    excluded = {
+        "class_weights": (train.class_weights != "none", "already weights each intersection of class and group"),
+        "logit_adjustment": (train.logit_adjustment > 0, "already weights each intersection of class and group"),
+        "mixup": (train.mixup > 0, "needs one group per image"),
+        "cutmix": (train.cutmix > 0, "needs one group per image"),
     }
-    for key in [key for key, (is_used, _) in beside_groups.items() if is_used and train.loss == "group_dro"]:
+    for key in [key for key, (is_used, _) in excluded.items() if is_used and train.loss == "group_dro"]:
         yield Contradiction(
             (f"train.{key}", "train.loss"),
-            f"train.{key} is given, but loss: group_dro {beside_groups[key][1]}. "
+            f"train.{key} is given, but loss: group_dro {excluded[key][1]}. "
             f"Remove train.{key}, or use loss: cross_entropy.",
         )
-    against_imbalance = {
+    corrections = {
         "train.class_weights": train.class_weights == "balanced",
         "train.sampling": train.sampling != "shuffled",
         "train.logit_adjustment": train.logit_adjustment > 0,
     }
-    used = tuple(key for key, is_used in against_imbalance.items() if is_used)
+    used = tuple(key for key, is_used in corrections.items() if is_used)
     if len(used) > 1:
-        yield Contradiction(
-            used, f"{' and '.join(used)} each make up for rare classes, together too much. Keep one of them."
-        )
+        yield Contradiction(used, f"{' and '.join(used)} each correct for class imbalance. Keep one of them.")

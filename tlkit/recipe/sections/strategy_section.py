@@ -1,4 +1,4 @@
-"""The strategies: which parts of the network learn, when, and at which rate."""
+"""The section `strategy` of a recipe: which parameters train, when, and at which learning rate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEEDS_KIND = ConfigDict(json_schema_extra={"required": ["kind"]})
 BACKBONE_RATE = "The backbone's learning rate as a share of train.learning_rate, above 0 and up to 1."
 LAYER_DECAY = (
     "Factor on the learning rate from each layer to the one below it, above 0 and up to 1; layers as timm counts them, "
-    "the classifier on top; 1 = the same rate for all."
+    "with the classifier as the last; 1 = the same rate for all."
 )
 
 
@@ -31,7 +31,8 @@ class FrozenStrategy(Section):
     head: HeadWord = Field(
         "linear",
         description="The classifier: linear = trained as `train` says; the others are scikit-learn's, fitted to the "
-        "features of one pass, settings by cross-validation; auto = the simplest that cannot be told from the best.",
+        "features of one pass, hyperparameters by cross-validation; auto = the simplest that is not distinguishable "
+        "from the best.",
     )
 
 
@@ -46,7 +47,7 @@ class FullStrategy(Section):
 
 
 class ProbeThenTuneStrategy(Section):
-    """Train the classifier on the frozen backbone first, then everything from there (Kumar et al. 2022)."""
+    """Train the classifier on the frozen backbone, then all parameters (LP-FT: Kumar et al. 2022)."""
 
     model_config = NEEDS_KIND
 
@@ -63,7 +64,7 @@ class ProbeThenTuneStrategy(Section):
 
 
 class GradualStrategy(Section):
-    """Train the classifier first, then one stage of the backbone more at a time, from the top down."""
+    """Train the classifier, then unfreeze the backbone stage by stage, from the last to the first."""
 
     model_config = NEEDS_KIND
 
@@ -89,12 +90,12 @@ class LastStagesStrategy(Section):
 
 
 class NormsStrategy(Section):
-    """Train the classifier and the backbone's normalisation layers, with their statistics."""
+    """Train the classifier and the backbone's normalization layers, with their statistics."""
 
     model_config = NEEDS_KIND
 
     kind: Annotated[Literal["norm_only"], KINDS] = Field(
-        "norm_only", description="norm_only = of the backbone, only the normalisation layers train."
+        "norm_only", description="norm_only = of the backbone, only the normalization layers train."
     )
     backbone_lr_factor: v.UpToOne = Field(1.0, description=BACKBONE_RATE)
 
@@ -111,15 +112,15 @@ class BiasesStrategy(Section):
 
 
 class LoraStrategy(Section):
-    """Train the classifier and low-rank changes to the backbone's weights (Hu et al. 2021)."""
+    """Train the classifier and low-rank updates of the backbone's weights (LoRA: Hu et al. 2021)."""
 
     model_config = NEEDS_KIND
 
     kind: Annotated[Literal["lora"], KINDS] = Field(
-        "lora", description="lora = low-rank changes to the backbone's weights train; the stored model holds the sum."
+        "lora", description="lora = low-rank updates of the backbone's weights train; the stored model holds the sum."
     )
-    rank: v.Count = Field(8, description="Rank of each change, at least 1; weights no larger than that have none.")
-    alpha: v.Positive = Field(16.0, description="Scale of the changes, above 0: each is multiplied by alpha / rank.")
+    rank: v.Count = Field(8, description="Rank of each update, at least 1; weights no larger than that have none.")
+    alpha: v.Positive = Field(16.0, description="Scale of the updates, above 0: each is multiplied by alpha / rank.")
     backbone_lr_factor: v.UpToOne = Field(1.0, description=BACKBONE_RATE)
 
 
