@@ -223,7 +223,7 @@ def test_the_export_hides_small_cells_and_one_more(tmp_path):
     assert frame["images"].isna().tolist() == [False, True, True, False]
     with pytest.raises(TlkitError, match=r"out.csv exists. Remove it, or name another file."):
         audit.export(tmp_path / "out.csv")
-    with pytest.raises(TlkitError, match=r"k is 1."):
+    with pytest.raises(TlkitError, match=r"min_cell_size is 1\."):
         audit.export(tmp_path / "other.csv", min_cell_size=1)
 
 

@@ -103,7 +103,7 @@ def slices(
 def repair(
     run: RunPath,
     by: Annotated[
-        list[str] | None, typer.Option(help="Group column; repeat it for their crossing. None: the worst class.")
+        list[str] | None, typer.Option(help="Group column; repeat it for their intersection. None: the worst class.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the new run; default: the run's with -repaired.")] = None,
     margin: Annotated[float, typer.Option(help="Largest overall loss that counts as not inferior.")] = 0.05,

@@ -70,7 +70,7 @@ def split(
     test: Annotated[float, typer.Option(help="Share for test, where there is no test split.")] = 0.0,
     folds: Annotated[int | None, typer.Option(help="Number of folds; one of them is the test split.")] = None,
     fold: Annotated[int, typer.Option(help="Which of the folds is the test split, from 0.")] = 0,
-    stratify: Annotated[bool, typer.Option(help="Keep each class's share alike in every split.")] = True,
+    stratify: Annotated[bool, typer.Option(help="Keep the class proportions in every split.")] = True,
     seed: Annotated[int, typer.Option(help="Chooses among equally good splits.")] = 0,
 ) -> None:
     """Split images into train, val and test, and write the list that `data.split` of a recipe takes."""

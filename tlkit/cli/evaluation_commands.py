@@ -35,8 +35,8 @@ def audit(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            help="Group column; repeat it for more and their crossings; default: the recipe's, or all. "
-            "age:quantiles=4, age:bins=18,65, size:order=small,large and tags:separator=; say how to cut one."
+            help="Group column; repeat it for more and their intersections; default: the recipe's, or all. "
+            "age:quantiles=4, age:bins=18,65, size:order=small,large and tags:separator=; state how to cut one."
         ),
     ] = None,
     split: Split = None,

@@ -18,7 +18,7 @@ def fit(
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")] = False,
     overwrite: OverwriteRun = False,
 ) -> None:
-    """Fine-tune as a recipe says, then predict, evaluate, audit and report."""
+    """Fine-tune by a recipe, then predict, evaluate, audit and report."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import check_progress, print_run
     from tlkit.recipe import load_recipe

@@ -45,32 +45,33 @@ def apply_overrides(document: Document, overrides: Overrides) -> None:
         document: the recipe as read; it is modified.
         overrides: texts such as "data.batch_size=64" (leading dashes allowed), or Python values by dotted key.
     """
-    if isinstance(overrides, Mapping):
-        for rank, (key, given) in enumerate(overrides.items()):
-            value = _plain(given)
+    items = overrides.items() if isinstance(overrides, Mapping) else overrides
+    for rank, item in enumerate(items):
+        if isinstance(item, str):
+            _apply_text(document, item, rank)
+        else:
+            key, value = item[0], _plain(item[1])
             override = _Override(f"override {key}={in_yaml(value)}", rank, tuple(key.split(".")))
             if _has_a_key(document, override):
                 _set(document, override, _as_document(override, value))
-        return
-    for rank, text in enumerate(overrides):
-        key, equals, written = text.partition("=")
-        key = key.strip().lstrip("-")
-        override = _Override(f"override {text}", rank, tuple(key.split(".")))
-        if text in GLOBAL_OPTIONS:
-            _report(
-                document,
-                override,
-                f"this is an option of tlkit itself. Write it before the command: tlkit {text} COMMAND.",
-            )
-        elif not equals:
-            options = " `--help` lists the options that take no value." if text.startswith("--") else ""
-            _report(document, override, f"no value is given. Write {key or 'KEY'}=VALUE, without spaces.{options}")
-        elif _has_a_key(document, override):
-            try:
-                _set(document, override, _read(override, written.strip()))
-            except RecipeError as error:
-                for problem in error.problems:
-                    _report(document, override, problem.removeprefix(override.source).strip())
+
+
+def _apply_text(document: Document, text: str, rank: int) -> None:
+    key, equals, written = text.partition("=")
+    key = key.strip().lstrip("-")
+    override = _Override(f"override {text}", rank, tuple(key.split(".")))
+    if text in GLOBAL_OPTIONS:
+        message = f"this is an option of tlkit itself. Write it before the command: tlkit {text} COMMAND."
+        _report(document, override, message)
+    elif not equals:
+        options = " `--help` lists the options that take no value." if text.startswith("--") else ""
+        _report(document, override, f"no value is given. Write {key or 'KEY'}=VALUE, without spaces.{options}")
+    elif _has_a_key(document, override):
+        try:
+            _set(document, override, _read(override, written.strip()))
+        except RecipeError as error:
+            for problem in error.problems:
+                _report(document, override, problem.removeprefix(override.source).strip())
 
 
 def expand_short_forms(document: Document) -> None:

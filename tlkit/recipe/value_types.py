@@ -118,7 +118,6 @@ _finite = Field(strict=True, allow_inf_nan=False)
 Positive = Annotated[float, _finite, Field(gt=0), Expected("a number above 0")]
 NotNegative = Annotated[float, _finite, Field(ge=0), Expected("a number of at least 0")]
 HeldOut = Annotated[float, _finite, Field(ge=0, le=0.9), Expected("a share from 0 to 0.9")]
-Tolerance = Annotated[float, _finite, Field(ge=0, lt=1), Expected("a number from 0 to below 1")]
 Edges = Annotated[tuple[Annotated[float, _finite], ...], AfterValidator(_rising)]
 BelowOne = Annotated[float, _finite, Field(ge=0, lt=1), Expected("a number from 0 to below 1")]
 UpToOne = Annotated[float, _finite, Field(gt=0, le=1), Expected("a number above 0 and up to 1")]

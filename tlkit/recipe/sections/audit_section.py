@@ -55,7 +55,7 @@ class AuditSection(Section):
     positive: Annotated[v.OptionalText, Expected("the name of a class, or null", text=True)] = Field(
         None, description="The class that the criteria are about; null = the second of two classes, or each of more."
     )
-    tolerance: v.Tolerance = Field(
+    tolerance: v.BelowOne = Field(
         TOLERANCE,
         description="Largest tolerated difference between a group and its complement, at least 0 and below 1.",
     )

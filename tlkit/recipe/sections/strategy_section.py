@@ -14,7 +14,6 @@ from tlkit.recipe.value_types import Expected
 Kind = Literal["frozen", "full", "lp_ft", "gradual", "last_n", "norm_only", "bias_only", "lora"]
 
 KINDS = Expected("frozen, full, lp_ft, gradual, last_n, norm_only, bias_only or lora")
-NEEDS_KIND = ConfigDict(json_schema_extra={"required": ["kind"]})
 BACKBONE_RATE = "The backbone's learning rate as a share of train.learning_rate, above 0 and up to 1."
 LAYER_DECAY = (
     "Factor on the learning rate from each layer to the one below it, above 0 and up to 1; layers as timm counts them, "
@@ -22,10 +21,12 @@ LAYER_DECAY = (
 )
 
 
-class FrozenStrategy(Section):
-    """Train the classifier only; the backbone keeps its weights and its norm statistics."""
+class _StrategySection(Section):
+    model_config = ConfigDict(json_schema_extra={"required": ["kind"]})
 
-    model_config = NEEDS_KIND
+
+class FrozenStrategy(_StrategySection):
+    """Train the classifier only; the backbone keeps its weights and its norm statistics."""
 
     kind: Annotated[Literal["frozen"], KINDS] = Field("frozen", description="frozen = only the classifier trains.")
     head: HeadWord = Field(
@@ -36,20 +37,16 @@ class FrozenStrategy(Section):
     )
 
 
-class FullStrategy(Section):
+class FullStrategy(_StrategySection):
     """Train the classifier and the whole backbone."""
-
-    model_config = NEEDS_KIND
 
     kind: Annotated[Literal["full"], KINDS] = Field("full", description="full = the whole backbone trains too.")
     backbone_lr_factor: v.UpToOne = Field(0.1, description=BACKBONE_RATE)
     layer_decay: v.UpToOne = Field(1.0, description=LAYER_DECAY)
 
 
-class ProbeThenTuneStrategy(Section):
+class ProbeThenTuneStrategy(_StrategySection):
     """Train the classifier on the frozen backbone, then all parameters (LP-FT: Kumar et al. 2022)."""
-
-    model_config = NEEDS_KIND
 
     kind: Annotated[Literal["lp_ft"], KINDS] = Field(
         "lp_ft", description="lp_ft = linear probe, then fine-tuning from the probe's classifier."
@@ -63,10 +60,8 @@ class ProbeThenTuneStrategy(Section):
     layer_decay: v.UpToOne = Field(1.0, description=LAYER_DECAY)
 
 
-class GradualStrategy(Section):
+class GradualStrategy(_StrategySection):
     """Train the classifier, then unfreeze the backbone stage by stage, from the last to the first."""
-
-    model_config = NEEDS_KIND
 
     kind: Annotated[Literal["gradual"], KINDS] = Field(
         "gradual", description="gradual = the stages of the backbone are unfrozen one by one, the last one first."
@@ -76,10 +71,8 @@ class GradualStrategy(Section):
     layer_decay: v.UpToOne = Field(1.0, description=LAYER_DECAY)
 
 
-class LastStagesStrategy(Section):
+class LastStagesStrategy(_StrategySection):
     """Train the classifier and the last stages of the backbone."""
-
-    model_config = NEEDS_KIND
 
     kind: Annotated[Literal["last_n"], KINDS] = Field(
         "last_n", description="last_n = the last stages of the backbone train, those below them are frozen."
@@ -89,10 +82,8 @@ class LastStagesStrategy(Section):
     layer_decay: v.UpToOne = Field(1.0, description=LAYER_DECAY)
 
 
-class NormsStrategy(Section):
+class NormsStrategy(_StrategySection):
     """Train the classifier and the backbone's normalization layers, with their statistics."""
-
-    model_config = NEEDS_KIND
 
     kind: Annotated[Literal["norm_only"], KINDS] = Field(
         "norm_only", description="norm_only = of the backbone, only the normalization layers train."
@@ -100,10 +91,8 @@ class NormsStrategy(Section):
     backbone_lr_factor: v.UpToOne = Field(1.0, description=BACKBONE_RATE)
 
 
-class BiasesStrategy(Section):
+class BiasesStrategy(_StrategySection):
     """Train the classifier and the backbone's biases (BitFit, Zaken et al. 2022)."""
-
-    model_config = NEEDS_KIND
 
     kind: Annotated[Literal["bias_only"], KINDS] = Field(
         "bias_only", description="bias_only = of the backbone, only the biases train (BitFit)."
@@ -111,10 +100,8 @@ class BiasesStrategy(Section):
     backbone_lr_factor: v.UpToOne = Field(1.0, description=BACKBONE_RATE)
 
 
-class LoraStrategy(Section):
+class LoraStrategy(_StrategySection):
     """Train the classifier and low-rank updates of the backbone's weights (LoRA: Hu et al. 2021)."""
-
-    model_config = NEEDS_KIND
 
     kind: Annotated[Literal["lora"], KINDS] = Field(
         "lora", description="lora = low-rank updates of the backbone's weights train; the stored model holds the sum."

@@ -1,4 +1,4 @@
-"""Cross-checks of `train`: epochs, weight averages, devices, and groups that no key names."""
+"""Cross-checks of `train`: loss, epochs, weight averages, devices, and groups that no key names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from tlkit.recipe.sections.contradiction import Contradiction
 from tlkit.recipe.sections.dependent_keys import unmet_dependencies
-from tlkit.recipe.sections.loss_checks import loss_contradictions
 
 if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
@@ -25,7 +24,7 @@ def train_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
             f"train.warmup_epochs is {train.warmup_epochs:g}, but train.epochs is {train.epochs}. "
             f"Use less than {train.epochs}, or 0 for no warm-up.",
         )
-    yield from loss_contradictions(recipe)
+    yield from _loss_contradictions(recipe)
     yield from _mixing_contradictions(train)
     yield from _group_contradictions(recipe)
     yield from _soup_contradictions(recipe)
@@ -41,6 +40,32 @@ def train_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
             ("train.devices", "train.device"),
             f"train.devices is {train.devices}, but train.device is mps, and a machine has only one. Use devices: 1.",
         )
+
+
+def _loss_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield contradictions of the loss with other keys, and several corrections for class imbalance at once."""
+    train = recipe.train
+    yield from unmet_dependencies(recipe, "train.loss")
+    excluded = {
+        "class_weights": (train.class_weights != "none", "already weights each intersection of class and group"),
+        "logit_adjustment": (train.logit_adjustment > 0, "already weights each intersection of class and group"),
+        "mixup": (train.mixup > 0, "needs one group per image"),
+        "cutmix": (train.cutmix > 0, "needs one group per image"),
+    }
+    for key in [key for key, (is_used, _) in excluded.items() if is_used and train.loss == "group_dro"]:
+        yield Contradiction(
+            (f"train.{key}", "train.loss"),
+            f"train.{key} is given, but loss: group_dro {excluded[key][1]}. "
+            f"Remove train.{key}, or use loss: cross_entropy.",
+        )
+    corrections = {
+        "train.class_weights": train.class_weights == "balanced",
+        "train.sampling": train.sampling != "shuffled",
+        "train.logit_adjustment": train.logit_adjustment > 0,
+    }
+    used = tuple(key for key, is_used in corrections.items() if is_used)
+    if len(used) > 1:
+        yield Contradiction(used, f"{' and '.join(used)} each correct for class imbalance. Keep one of them.")
 
 
 def _mixing_contradictions(train: TrainSection) -> Iterator[Contradiction]:
