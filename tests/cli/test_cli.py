@@ -223,22 +223,6 @@ def test_columns_of_other_names_can_be_stated(predictions_csv, tmp_path):
     assert right.returncode == 0, right.stderr
 
 
-def test_three_mistakes_in_a_recipe_are_reported_at_once_with_their_lines(tmp_path):
-    path = tmp_path / "bad.yaml"
-    path.write_text(
-        "recipe_version: 1\nname: bad\ndata:\n  root: photos\n  batchsize: 8\nmodel:\n  name: resnet18\n"
-        "train:\n  epochs: five\n  learning_rate: 1e-3\n"
-    )
-    done = tlkit("recipe", "check", "bad.yaml", cwd=tmp_path)
-    assert done.returncode == 2
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 3
-    assert [line.split("  ")[0] for line in lines] == ["error: bad.yaml:5", "error: bad.yaml:9", "error: bad.yaml:10"]
-    assert "batch_size" in lines[0]
-    assert "1.0e-3" in lines[2]
-    assert done.stdout == ""
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -260,14 +244,6 @@ def test_wrong_input_is_explained_with_exit_code_2(arguments, message, recipe, p
     assert says(done.stderr, message)
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
-
-
-def test_rows_that_do_not_sum_to_one_are_refused_with_their_sums(tmp_path):
-    (tmp_path / "p.csv").write_text("path,y_true,proba_a,proba_b\nx.png,a,0.9,0.3\ny.png,b,0.5,0.5\n")
-    done = tlkit("evaluate", "p.csv", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "x.png" in done.stderr
-    assert "1.2" in done.stderr
 
 
 def test_names_of_models_and_the_version_need_no_torch(tmp_path):

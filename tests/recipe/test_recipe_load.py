@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from messages import saying, says
 
-from tlkit.errors import RecipeError
 from tlkit.recipe import (
     AugmentSection,
     FrozenStrategy,
@@ -23,32 +22,9 @@ from tlkit.recipe import (
     recipe_problems,
 )
 
-HEAD = "recipe_version: 1\nname: pets\ndata: {root: data/pets}\nmodel: {name: resnet18}\n"  # four lines
-
+HEAD = "recipe_version: 1\nname: pets\ndata: {root: data/pets}\nmodel: {name: resnet18}\n"  # that of `load`
 Load = Callable[..., Recipe]
 Problems = Callable[..., Sequence[str]]
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Load a recipe from its text, below HEAD unless `head` says otherwise."""
-    monkeypatch.chdir(tmp_path)
-
-    def loaded(text: str = "", *overrides: str, head: str = HEAD) -> Recipe:
-        Path("r.yaml").write_text(head + text, encoding="utf-8")
-        return load_recipe("r.yaml", overrides)
-
-    return loaded
-
-
-@pytest.fixture
-def problems(load: Load) -> Problems:
-    def found(text: str = "", *overrides: str, head: str = HEAD) -> Sequence[str]:
-        with pytest.raises(RecipeError) as caught:
-            load(text, *overrides, head=head)
-        return caught.value.problems
-
-    return found
 
 
 def test_a_recipe_of_four_keys_has_every_default(load: Load) -> None:
@@ -134,7 +110,7 @@ strategy:
 seed: 3
 seed: 4
 """
-    assert problems(text, "data.batch_sise=64") == (
+    assert problems(text, ["data.batch_sise=64"]) == (
         saying("r.yaml:6", "train.lr", "train.learning_rate"),
         saying("r.yaml:7", "train.epochs", "'5'", "1", "5"),
         saying("r.yaml:8", "train.learning_rate", "1e-3", "YAML", "1.1", "1.0e-3", "'1e-3'"),
@@ -380,7 +356,7 @@ def test_a_group_column_may_state_how_it_is_cut(load: Load) -> None:
     section = load(text, head=head).audit
     assert section.columns == ("sex", "age")
     assert section.plain[1]["bins"] == (18, 65.5)
-    assert load(text, "audit.tolerance=0.1", head=head).audit.tolerance == 0.1
+    assert load(text, ["audit.tolerance=0.1"], head=head).audit.tolerance == 0.1
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ def keep_freed_memory() -> bool:
 
     A forward pass on a CPU allocates the same large activations for every batch. By default glibc maps and unmaps each
     of them, and the kernel clears every page again. The price: used memory stays with the process until it ends.
-    Only the command line calls this function; `TLKIT_KEEP_FREED_MEMORY=0` turns it off. See `mallopt(3)`; with another C
-    library nothing changes.
+    Only the command line calls this function; `TLKIT_KEEP_FREED_MEMORY=0` turns it off. With another C library nothing
+    changes. See `mallopt(3)`.
     """
     if os.environ.get(SWITCH, "1") == "0":
         return False

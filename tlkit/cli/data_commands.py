@@ -25,11 +25,6 @@ Overwrite = Annotated[
 ]
 
 
-@app.callback()
-def group() -> None:
-    """Examine and split your images, audit their labels, or make a sample dataset."""
-
-
 @app.command()
 def sample(
     name: Annotated[str, typer.Argument(help="occupations or digits.")],

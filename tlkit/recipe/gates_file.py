@@ -105,13 +105,11 @@ class Gates(Section):
     min_group_size: Annotated[v.Count | None, Expected("a whole number of at least 1, or null")] = Field(
         None, description=f"Smaller groups get no verdict, at least 1; null = the audited run's, else {MIN_GROUP_SIZE}."
     )
-    weights: Annotated[v.OptionalText, Expected("the name of a column of weights, or null", text=True)] = Field(
-        None, description="Column of weights; null = those of the audited run, if any."
-    )
-    cluster_by: Annotated[v.OptionalText, Expected("the name of a column of clusters, or null", text=True)] = Field(
+    weights: v.OptionalColumn = Field(None, description="Column of weights; null = those of the audited run, if any.")
+    cluster_by: v.OptionalColumn = Field(
         None, description="Column of clusters, such as the subject; null = the audited run's, if any."
     )
-    pair_by: Annotated[v.OptionalText, Expected("the name of a column of matched sets, or null", text=True)] = Field(
+    pair_by: v.OptionalColumn = Field(
         None,
         description="Column of matched sets, such as the scene, within which tolerances compare groups; null = the "
         "audited run's, if any.",

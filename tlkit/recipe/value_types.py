@@ -79,6 +79,8 @@ KnownVersion = BeforeValidator(_known_version)
 
 Text = Annotated[str, Field(strict=True, min_length=1), Expected("a text", text=True)]
 OptionalText = Annotated[Text | None, AfterValidator(_not_the_word_none)]
+OptionalCsv = Annotated[OptionalText, Expected("the path of a CSV file, or null for none", text=True)]
+OptionalColumn = Annotated[OptionalText, Expected("the name of a column, or null for none", text=True)]
 Name = Annotated[
     str,
     Field(strict=True, max_length=100, pattern=NAME_PATTERN),

@@ -59,13 +59,13 @@ class AuditSection(Section):
         TOLERANCE,
         description="Largest tolerated difference between a group and its complement, at least 0 and below 1.",
     )
-    cluster_by: Annotated[v.OptionalText, Expected("a column of data.groups, or null", text=True)] = Field(
+    cluster_by: v.OptionalColumn = Field(
         None, description="Column of clusters, such as the subject; null = independent images."
     )
-    pair_by: Annotated[v.OptionalText, Expected("a column of data.groups, or null", text=True)] = Field(
+    pair_by: v.OptionalColumn = Field(
         None, description="Column of matched sets, within which groups are compared; null = not matched."
     )
-    weights: Annotated[v.OptionalText, Expected("a column of data.groups, or null", text=True)] = Field(
+    weights: v.OptionalColumn = Field(
         None, description="Column of image weights, numbers of at least 0; null = equal weights."
     )
     max_intersection_order: v.Count = Field(

@@ -46,18 +46,18 @@ class DataSection(Section):
         "epoch. For shards larger than the memory, on disks that are faster in sequential reads; null = shuffle all "
         "images.",
     )
-    metadata: Annotated[v.OptionalText, Expected("the path of a CSV file, or null for none", text=True)] = Field(
+    metadata: v.OptionalCsv = Field(
         None, description="CSV file keyed by a column `path`; relative to `root` unless absolute; null = none."
     )
     groups: Annotated[v.GroupColumns, Expected("a list of columns of the metadata, such as [age, sex]")] = Field(
         (), description="Columns of the metadata (or of the manifest) to keep with each image, for the audit."
     )
-    split: Annotated[v.OptionalText, Expected("the path of a CSV file, or null for none", text=True)] = Field(
+    split: v.OptionalCsv = Field(
         None,
         description="CSV file with the split of each image, as `tlkit data split` writes it; the images must be "
         "unchanged since then; null = split by the keys below.",
     )
-    quarantine: Annotated[v.OptionalText, Expected("the path of a CSV file, or null for none", text=True)] = Field(
+    quarantine: v.OptionalCsv = Field(
         None,
         description="Manifest from `tlkit data doctor ROOT --fix FILE`, relative to the working directory; the images "
         "that it quarantines are excluded; null = none.",
@@ -78,12 +78,12 @@ class DataSection(Section):
         0.0, description="Share of the training images held out for testing where there is no test folder, 0–0.9."
     )
     stratify: v.Switch = Field(True, description="Whether every held-out split has the same class proportions.")
-    group_by: Annotated[v.OptionalText, Expected("a column of the metadata, or null for none", text=True)] = Field(
+    group_by: v.OptionalColumn = Field(
         None,
         description="Column of the metadata (or of the manifest) whose values never lie in two splits, such as "
         "patient; null = none.",
     )
-    time_column: Annotated[v.OptionalText, Expected("a column of the metadata, or null for none", text=True)] = Field(
+    time_column: v.OptionalColumn = Field(
         None,
         description="Column of dates or numbers by which the latest images are held out, test after val; null = none.",
     )
