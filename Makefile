@@ -9,7 +9,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c c
 export NO_ALBUMENTATIONS_UPDATE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install install-dev quickstart bench test check lint types contract pytest constraints clean
+.PHONY: help install install-dev quickstart bench test test-all check lint types contract pytest constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ quickstart: $(VENV)/.quickstart ## make sample data, fit, evaluate, audit, write
 
 test: lint types contract pytest ## everything that must be green: lint, types, import contract, doctests, tests
 
+test-all: lint types contract $(VENV)/.dev ## the same with the long series: kills, several processes, whole recipes
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
 check: lint types contract ## the quick checks alone
 
 lint: $(VENV)/.dev ## ruff: style and formatting
@@ -54,7 +57,7 @@ contract: $(VENV)/.dev ## import-linter: who may import whom
 	@$(BIN)/lint-imports
 
 pytest: $(VENV)/.dev ## doctests and tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not series'
 
 constraints: $(VENV)/.dev ## write the versions now installed to constraints.txt
 	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > constraints.new

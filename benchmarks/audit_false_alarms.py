@@ -15,13 +15,13 @@ import math
 import numpy as np
 from scipy.special import ndtri
 
-from tlkit.audit.estimators import Design, designed
-from tlkit.audit.group_vs_rest import compare, drafted
-from tlkit.audit.groups.intersections import Cells
+from tlkit.audit.estimators import SamplingDesign, designed_estimates
+from tlkit.audit.group_vs_rest import compare, untested_table
+from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
 from tlkit.audit.row_intervals import difference_estimate, rate_estimate
-from tlkit.audit.verdicts import judge, verdict
+from tlkit.audit.verdicts import assign_verdicts, verdict
 from tlkit.stats.bootstrap import bootstrap_replicates
 from tlkit.stats.dependent_samples import cluster_moments, effective_size
 from tlkit.stats.hypothesis_tests import max_gap
@@ -32,13 +32,15 @@ def verdicts(rates, n, *, tolerance, runs, seed):
     """Return the verdicts of all groups, shape (runs, groups)."""
     generator = np.random.default_rng(seed)
     groups = len(rates)
-    cells = Cells(("g",), tuple((str(i),) for i in range(groups)), np.empty(0, dtype=np.int64))
+    cells = GroupMembership(("g",), tuple((str(i),) for i in range(groups)), np.empty(0, dtype=np.int64))
     options = AuditOptions(tolerance=tolerance, draws=100)  # no verdict rests on the permutations
     sizes = np.append(np.full(groups, n), 0)
     found = []
     for _ in range(runs):
         k = np.append(generator.binomial(n, rates), 0)
-        (table,), _ = judge([compare(cells, Rate("accuracy"), k=k, n=sizes, images=sizes, options=options)], options)
+        (table,), _ = assign_verdicts(
+            [compare(cells, Rate("accuracy"), k=k, n=sizes, images=sizes, options=options)], options
+        )
         found.append([row.verdict for row in table.rows])
     return np.array(found)
 
@@ -210,18 +212,20 @@ def clustered(generator, layout, clusters, rates, deff, alike):
 
 def two_groups(group, unit, right, *, matched, tolerance):
     """Return rate, difference and verdict of the first group, as an audit judges it: two groups make one test."""
-    cells = Cells(("g",), (("a",), ("b",)), group)
+    cells = GroupMembership(("g",), (("a",), ("b",)), group)
     options = AuditOptions(tolerance=tolerance, min_group_size=1, draws=100, cluster_by="unit")
     images = np.append(np.bincount(group, minlength=2), 0)
-    sample = designed(
+    sample = designed_estimates(
         cells,
-        Design(unit=unit, paired=matched),
+        SamplingDesign(unit=unit, paired=matched),
         counts=right,
         base=np.ones(len(right), bool),
         code=group,
         options=options,
     )
-    draft = drafted(cells, Rate("accuracy"), sample, images=images, truly=None, mean_confidence=None, options=options)
+    draft = untested_table(
+        cells, Rate("accuracy"), sample, images=images, truly=None, mean_confidence=None, options=options
+    )
     difference = difference_estimate(sample, 0, confidence=options.confidence) if draft.tested[0] else None
     return (
         rate_estimate(sample, 0, confidence=options.confidence),

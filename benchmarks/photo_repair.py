@@ -95,7 +95,7 @@ def main() -> None:
 
 def audited(run: tlkit.Run) -> str:
     """Return the gap of each rate between the looks, with the worst verdict of its table."""
-    tables = [table for table in run.audit().tables if table.class_name == "animal"]
+    tables = [table for table in run.audit().group_tables if table.class_name == "animal"]
     return ", ".join(f"{table.gap.value:.3f} {worst_of(table)}" for table in tables)
 
 

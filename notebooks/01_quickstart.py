@@ -145,7 +145,7 @@ audit = run.audit()  # by the columns that the recipe names; `by=` names others
 audit
 
 # %%
-print("\n\n".join(audit.sentences()))
+audit.table("presentation")  # every number, as a DataFrame
 
 # %%
 ax = plot_groups(audit, by="presentation")

@@ -1,4 +1,4 @@
-"""The books are true: the modules that CONTRIBUTING names exist, and the README knows every verb and section."""
+"""The books are true: links lead somewhere, and the README names every verb and every section of a recipe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import pytest
 from tlkit.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
-LIBRARY = ROOT / "tlkit"
+BOOKS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"],
+    key=lambda path: path.relative_to(ROOT).as_posix(),
+)
 
 
 def commands(group, before=()):
@@ -18,26 +21,24 @@ def commands(group, before=()):
         yield from commands(command, (*before, name)) if hasattr(command, "commands") else [" ".join((*before, name))]
 
 
-def test_every_file_and_folder_that_contributing_names_is_there():
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    named = re.findall(r"`([a-z_]+(?:/[a-z_.0-9]+)+|[a-z_]+\.(?:py|md|toml))`", text)
-    known = {path.name for folder in (LIBRARY, ROOT / "tests") for path in folder.rglob("*.py")}
-    there = [
-        name
-        for name in dict.fromkeys(named)
-        if not any((folder / name).exists() or (folder / f"{name}.py").exists() for folder in (ROOT, LIBRARY))
-        and name not in known
-    ]
-    assert len(named) > 80
-    assert there == []
+def anchors(path):
+    """Return the anchors that GitHub makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("folder", ["training", "inference", "questions", "judging"])
-def test_the_table_of_the_pipeline_names_every_module(folder):
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    (row,) = [line for line in text.splitlines() if re.match(rf"\| \d \| `{folder}` \|", line)]
-    modules = {path.stem for path in (LIBRARY / "pipeline" / folder).glob("[a-z]*.py")}
-    assert modules - set(re.findall(r"`(\w+)`", row)) == set()
+@pytest.mark.parametrize("book", BOOKS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_link_of_a_book_leads_to_a_file_and_a_heading(book):
+    text = re.sub(r"```.*?```", "", book.read_text(encoding="utf-8"), flags=re.DOTALL)
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, heading = link.partition("#")
+        page = book.parent / name if name else book
+        if not page.exists() or (heading and heading not in anchors(page)):
+            broken.append(link)
+    assert broken == []
 
 
 def test_the_readme_names_every_verb_and_every_section_of_a_recipe():
@@ -51,3 +52,60 @@ def test_the_readme_names_every_verb_and_every_section_of_a_recipe():
     assert [verb for verb in verbs if f"`{verb}`" not in text] == []
     sections = [name for name in Recipe.model_fields if name not in ("recipe_version", "name", "seed")]
     assert [name for name in sections if f"`{name}`" not in text] == []
+
+
+def test_every_command_option_key_and_name_of_the_features_exists():
+    import tlkit
+    from tlkit.cli.app import app
+    from tlkit.recipe.unknown_keys import all_keys
+
+    text = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"`([^`]+)`", text)
+    verbs = {verb: {option for part in command.params for option in part.opts} for verb, command in options_of(app)}
+    assert {verb for verb in verbs if f"`tlkit {verb}" not in text} == set()
+    unknown = []
+    for name in quoted:
+        if name.startswith("tlkit "):
+            verb = next(
+                (verb for verb in sorted(verbs, key=len, reverse=True) if f"{name[6:]} ".startswith(f"{verb} ")), ""
+            )
+            known = verb and all(option in verbs[verb] for option in re.findall(r"--[a-z-]+", name))
+        elif name.startswith("tlkit."):
+            known = name[6:] in tlkit.__all__
+        elif name.startswith("Run."):
+            known = hasattr(tlkit.Run, name[4:])
+        else:
+            known = "." not in name or name in all_keys()
+        if not known:
+            unknown.append(name)
+    assert unknown == []
+    sections = {key for key in all_keys() if "." in key}
+    named = [key for key in sections if f"`{key}`" in text]
+    assert len(quoted) > 100 and len(named) > 60
+
+
+def options_of(app):
+    from typer.main import get_command
+
+    group = get_command(app)
+    for verb in commands(group):
+        command = group
+        for part in verb.split():
+            command = command.commands[part]
+        yield verb, command
+
+
+def test_every_decision_has_a_number_a_status_and_a_line_in_the_index():
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    files = sorted(path for path in folder.glob("*.md") if path.name != "README.md")
+    numbers = {path.name[:3] for path in files}
+    assert [int(path.name[:3]) for path in files] == list(range(1, len(files) + 1))
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        status = re.search(r"^Status: (accepted|retired|reversed(?: by (\d{3}))?)\b", text, re.MULTILINE)
+        assert status is not None, path.name
+        assert status[2] is None or status[2] in numbers, path.name
+        assert re.search(r"^Date: \d{4}-\d\d-\d\d$", text, re.MULTILINE), path.name
+        assert all(f"\n## {part}\n" in text for part in ("Context", "Choice", "Price")), path.name
+        assert f"({path.name})" in index, path.name

@@ -26,7 +26,7 @@ CHANGING = {"update", "pop", "popitem", "clear", "setdefault", "__setitem__", "_
 """Methods that change a dictionary."""
 ALLOWED = {
     # the only class that all layers of batch normalisation have in common
-    ("pipeline/training/prepare.py", "torch.nn.modules.batchnorm._BatchNorm")
+    ("training/prepare.py", "torch.nn.modules.batchnorm._BatchNorm")
 }
 
 

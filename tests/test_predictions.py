@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from messages import saying, says
 
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions, read_predictions
@@ -62,7 +63,7 @@ def test_a_prediction_may_differ_from_the_most_probable_class(caplog: pytest.Log
     with caplog.at_level(logging.INFO, logger="tlkit"):
         predictions = build(y_pred=["bees", "bees", "bees"])
     assert predictions.y_pred.tolist() == [1, 1, 1]
-    assert caplog.messages == ["predictions: y_pred is not the most probable class in 2 of 3 rows; y_pred is used."]
+    assert caplog.messages == [saying("predictions", "y_pred", "2", "3")]
 
 
 def test_an_unknown_label_is_never_correct_and_not_labelled() -> None:
@@ -122,9 +123,7 @@ def test_groups_become_text_and_only_null_and_empty_are_missing() -> None:
 def test_rows_that_do_not_sum_to_one_are_named_with_their_sums() -> None:
     proba = [[0.3, 0.3]] * 7
     assert problems(path=list("abcdefg"), y_true=None, proba=proba, source="preds.csv") == (
-        "preds.csv: the rows of proba must sum to one, but 7 of 7 do not: a (sum 0.6), b (sum 0.6), c (sum 0.6), "
-        "d (sum 0.6), e (sum 0.6) and 2 more. They look like independent scores, one per class: divide each row by its "
-        "sum, or leave the probabilities out.",
+        saying("preds.csv", "7", "0.6", "2"),
     )
 
 
@@ -153,8 +152,8 @@ def test_a_sum_within_the_rounding_of_float32_is_accepted() -> None:
 
 def test_values_that_are_no_probabilities_are_named() -> None:
     assert problems(proba=[[np.nan, 1.0], [1.2, -0.2], [0.5, 0.5]]) == (
-        "predictions: proba is NaN or infinite in 1 of 3 rows: a.jpg. Find out why the model gives no number there.",
-        "predictions: proba is negative in 1 of 3 rows: b.jpg. A probability lies between 0 and 1.",
+        saying("predictions", "1", "3", "a.jpg"),
+        saying("predictions", "1", "3", "b.jpg", "0"),
     )
 
 
@@ -180,22 +179,16 @@ def test_every_problem_is_reported_at_once() -> None:
 
 
 def test_other_impossible_input_is_refused() -> None:
-    assert problems(proba=None) == ("predictions: neither proba nor y_pred is given. Give at least one of them.",)
-    assert problems(y_true=[0, 1, 2]) == (
-        "predictions: y_true is outside 0…1 in 1 of 3 rows: c.jpg (2). It must be a position among the 2 classes.",
-    )
-    assert problems(y_true=["ants"]) == ("predictions: y_true has shape (1,), but there are 3 paths.",)
-    assert problems(groups=pd.DataFrame({"sex": ["f"]})) == ("predictions: groups has 1 rows, but there are 3 paths.",)
+    assert problems(proba=None) == (saying("predictions", "y_pred"),)
+    assert problems(y_true=[0, 1, 2]) == (saying("predictions", "y_true", "0…1", "1", "3", "c.jpg", "2"),)
+    assert problems(y_true=["ants"]) == (saying("predictions", "y_true", "1", "3"),)
+    assert problems(groups=pd.DataFrame({"sex": ["f"]})) == (saying("predictions", "1", "3"),)
     assert problems(groups=pd.DataFrame({"proba_x": ["f"] * 3})) == (
-        "predictions: a group column cannot be called proba_x: path, y_true, y_pred and proba_… are taken. Rename it.",
+        saying("predictions", "proba_x", "y_true", "y_pred", "proba_"),
     )
-    assert "predictions: the class names must differ, but these occur twice: ants." in problems(classes=["ants"] * 2)
-    assert "predictions: there are no rows. Give one row per image." in problems(
-        path=[], y_true=None, proba=np.zeros((0, 2))
-    )
-    assert "predictions: there are no classes. Give at least one class name." in problems(
-        classes=[], y_true=None, proba=np.zeros((3, 0))
-    )
+    assert says(problems(classes=["ants"] * 2), "predictions", "class", "differ")
+    assert says(problems(path=[], y_true=None, proba=np.zeros((0, 2))), "predictions", "rows", "image")
+    assert says(problems(classes=[], y_true=None, proba=np.zeros((3, 0))), "predictions", "classes", "least")
 
 
 # --- groups joined by path ---------------------------------------------------------------------------------------
@@ -208,7 +201,7 @@ def test_groups_are_joined_by_path_whatever_the_order(tmp_path: Path, caplog: py
         "tone": ["NA", None, "3"],
         "age": [None, None, "07"],
     }
-    assert caplog.messages == [f"{file}: 1 of 3 images are not in it, so their groups are missing: b.jpg."]
+    assert caplog.messages == [saying(file, "1", "3", "b.jpg")]
     frame = pd.DataFrame({"tone": ["NA", "3"]}, index=pd.Index(["a.jpg", "c.jpg"], name="path"))
     assert build().with_groups(frame).groups.equals(joined.groups[["tone"]])
 
@@ -218,7 +211,7 @@ def test_a_joined_column_replaces_the_one_that_is_there(caplog: pytest.LogCaptur
     with caplog.at_level(logging.INFO, logger="tlkit"):
         after = before.with_groups(pd.DataFrame({"path": PATHS, "tone": ["1", "2", "3"]}))
     assert after.groups.to_dict("list") == {"sex": ["f"] * 3, "tone": ["1", "2", "3"]}
-    assert caplog.messages == ["the table of groups: replaces the group column tone."]
+    assert caplog.messages == [saying("groups", "replaces", "column")]
 
 
 @pytest.mark.parametrize(
@@ -343,21 +336,17 @@ def test_parquet_of_another_tool_is_read(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_parquet_or_is_newer_is_refused(tmp_path: Path) -> None:
-    assert read_problems(write(tmp_path, "path,y_pred\n", "p.parquet")) == (
-        "FILE is not a Parquet file, or it is damaged. Write it again.",
-    )
+    assert read_problems(write(tmp_path, "path,y_pred\n", "p.parquet")) == (saying("FILE", "Parquet", "damaged"),)
     table = pa.table({"path": ["a"], "y_pred": ["x"]})
     pq.write_table(table.replace_schema_metadata({b"tlkit": b'{"version": 2}'}), tmp_path / "n.parquet")
-    assert read_problems(tmp_path / "n.parquet") == (
-        "FILE was written by a newer tlkit (format 2, this one reads up to 1). Update tlkit: pip install -U tlkit",
-    )
+    assert read_problems(tmp_path / "n.parquet") == (saying("FILE", "2", "1"),)
     pq.write_table(table.slice(0, 0), tmp_path / "e.parquet")
-    assert read_problems(tmp_path / "e.parquet") == ("FILE has columns but no rows.",)
+    assert read_problems(tmp_path / "e.parquet") == (saying("FILE", "columns", "rows"),)
 
 
 def test_text_in_a_probability_column_of_parquet_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": ["a"], "proba_x": ["high"], "proba_y": [0.5]}), tmp_path / "p.parquet")
-    assert read_problems(tmp_path / "p.parquet") == ("FILE: these columns must hold numbers between 0 and 1: proba_x.",)
+    assert read_problems(tmp_path / "p.parquet") == (saying("FILE", "0", "1", "proba_x"),)
 
 
 # --- CSV ---------------------------------------------------------------------------------------------------------
@@ -410,19 +399,16 @@ def test_what_is_left_out_or_named_for_the_user_is_logged(tmp_path: Path, caplog
     assert predictions.y_true.tolist() == [-1, -1]
     assert predictions.group_columns == ("sex",)
     assert [message.replace(str(file), "FILE") for message in caplog.messages] == [
-        "FILE has no column 'y_true': every label is unknown, unless --y-true COLUMN (in Python, y_true=) names it.",
-        "FILE has no column 'path': its rows are named 'row 1' to 'row 2'. Call the column with the image paths 'path' "
-        "to join groups and to find images.",
-        "FILE: column y_pred is left out, because another one was named instead.",
+        saying("FILE", "'y_true'", "--y-true", "COLUMN", "y_true="),
+        saying("FILE", "'path'", "'row 1'", "'row 2'"),
+        saying("FILE", "y_pred"),
     ]
 
 
 def test_labels_and_predictions_that_share_no_name_are_refused(tmp_path: Path) -> None:
     file = write(tmp_path, "path,y_true,y_pred\na,3.0,3\nb,1.0,1\n")
     assert read_problems(file) == (
-        "FILE: no name occurs both among the labels (1.0, 3.0) and among the predicted classes (1, 3), so no row could "
-        "be right. Write them alike, or name the columns that hold them: --y-true and --y-pred (in Python, y_true= and "
-        "y_pred=).",
+        saying("FILE", "1.0", "3.0", "1", "3", "--y-true", "--y-pred", "y_true=", "y_pred="),
     )
 
 
@@ -431,73 +417,56 @@ def test_a_single_label_that_is_never_predicted_is_warned_about(
 ) -> None:
     file = write(tmp_path, "path,y_true,y_pred\na,cat,dog\nb,cat,cow\n")
     assert read_predictions(file).correct.sum() == 0
-    assert caplog.messages == [
-        f"{file}: no name occurs both among the labels (cat) and among the predicted classes (cow, dog), so no row is "
-        "right. Are they written alike?"
-    ]
+    assert caplog.messages == [saying(file, "predicted", "classes")]
 
 
 def test_missing_columns_are_named_with_the_option_that_helps(tmp_path: Path) -> None:
     file = write(tmp_path, "path,label,y_predicted\na,cat,dog\n")
     columns = "Its columns are: path, label, y_predicted."
     assert read_problems(file) == (
-        f"FILE has no column 'y_pred' and no proba_<class> columns. {columns} Name the one that holds the predicted "
-        "class: --y-pred COLUMN (in Python, y_pred=). Did you mean 'y_predicted'?",
-        f"FILE has no column 'y_true'. {columns} Name the one that holds the label: --y-true COLUMN "
-        "(in Python, y_true=).",
+        saying("FILE", "'y_pred'", "proba_<class>", columns, "--y-pred", "COLUMN", "y_pred=", "'y_predicted'"),
+        saying("FILE", "'y_true'", columns, "--y-true", "COLUMN", "y_true="),
     )
     assert read_problems(file, y_true="labels", y_pred="y_predicted") == (
-        f"FILE has no column 'labels'. {columns} Name the one that holds the label: --y-true COLUMN "
-        "(in Python, y_true=). Did you mean 'label'?",
+        saying("FILE", "'labels'", columns, "--y-true", "COLUMN", "y_true=", "'label'"),
     )
-    assert read_problems(file, y_true="label", y_pred="label") == (
-        "y_true and y_pred both name the column 'label' of FILE. Name two columns.",
-    )
+    assert read_problems(file, y_true="label", y_pred="label") == (saying("y_true", "y_pred", "'label'", "FILE"),)
     assert read_predictions(file, y_true="label", y_pred="y_predicted").classes == ("cat", "dog")
 
 
 def test_values_that_cannot_be_predictions_are_refused_with_the_file_name(tmp_path: Path) -> None:
     assert read_problems(write(tmp_path, "path,y_true,proba_a,proba_b\nx,a,0.5,0.1\ny,c,0.5,0.5\n")) == (
-        "FILE: y_true holds names that are not among the 2 classes: 'c' (1 row). The classes are: a, b.",
-        "FILE: the rows of proba must sum to one, but 1 of 2 do not: x (sum 0.6). They look like independent scores, "
-        "one per class: divide each row by its sum, or leave the probabilities out.",
+        saying("FILE", "y_true", "2", "'c'", "1"),
+        saying("FILE", "1", "2", "0.6"),
     )
     assert read_problems(write(tmp_path, 'path,proba_a,proba_b\nx,,1\ny,"0,5",nan\nz,0.5,0.5\n')) == (
-        "FILE: proba_a must hold numbers between 0 and 1, but 2 of 3 rows do not: '' (row 2), '0,5' (row 3).",
+        saying("FILE", "proba_a", "0", "1", "2", "3", "'0,5'"),
     )
     assert read_problems(write(tmp_path, "path,y_pred\nx,a\nx,b\n,c\ny,\n")) == (
-        "FILE: 1 of 4 rows have no path. Give every image its path.",
-        "FILE: 1 path occurs more than once: x. Keep one row per image.",
-        "FILE: y_pred is missing in 1 of 4 rows: y.",
+        saying("FILE", "1", "4"),
+        saying("FILE", "1"),
+        saying("FILE", "y_pred", "1", "4"),
     )
 
 
 def test_files_that_cannot_be_read_get_one_clear_message(tmp_path: Path) -> None:
-    assert read_problems(write(tmp_path, "")) == ("FILE is empty. It should be a CSV with a header line.",)
-    assert read_problems(write(tmp_path, "path,y_pred\n")) == ("FILE has a header but no rows.",)
-    assert read_problems(write(tmp_path, "path;y_pred\na;b\n")) == (
-        "FILE seems to separate its columns by ';'. Save it as CSV with commas between the columns.",
-    )
-    assert read_problems(write(tmp_path, "path,y_pred,path\na,b,c\n")) == (
-        "FILE: columns must have different names, but these occur twice: path.",
-    )
-    assert read_problems(write(tmp_path, "path,y_pred\na,b\nc,d,e\n")) == (
-        "FILE cannot be read as CSV: Row #3: Expected 2 columns, got 3: c,d,e",
-    )
-    assert read_problems(tmp_path / "pred.csv") == ("FILE does not exist. Did you mean 'preds.csv'?",)
-    assert read_problems(tmp_path / "nowhere" / "pred.csv") == ("FILE does not exist.",)
-    assert read_problems(write(tmp_path, "x", "preds.xlsx")) == (
-        "FILE ends in '.xlsx'. Predictions are read from .parquet or .csv.",
-    )
+    assert read_problems(write(tmp_path, "")) == (saying("FILE", "CSV"),)
+    assert read_problems(write(tmp_path, "path,y_pred\n")) == (saying("FILE", "header", "rows"),)
+    assert read_problems(write(tmp_path, "path;y_pred\na;b\n")) == (saying("FILE", "';'", "CSV"),)
+    assert read_problems(write(tmp_path, "path,y_pred,path\na,b,c\n")) == (saying("FILE", "columns", "different"),)
+    assert read_problems(write(tmp_path, "path,y_pred\na,b\nc,d,e\n")) == (saying("FILE", "CSV", "#3", "2", "3"),)
+    assert read_problems(tmp_path / "pred.csv") == (saying("FILE", "'preds.csv'"),)
+    assert read_problems(tmp_path / "nowhere" / "pred.csv") == (saying("FILE", "exist"),)
+    assert read_problems(write(tmp_path, "x", "preds.xlsx")) == (saying("FILE", "'.xlsx'"),)
     folder = tmp_path / "folder.csv"
     folder.mkdir()
-    assert read_problems(folder) == ("FILE is a folder. Name a file in it, ending in .parquet or .csv.",)
+    assert read_problems(folder) == (saying("FILE", "folder", "parquet"),)
     image = tmp_path / "image.csv"
     image.write_bytes(b"\x89PNG\r\n\x1a\n\x00")
-    assert read_problems(image) == ("FILE is not text in UTF-8. Save it as 'CSV UTF-8' (comma-separated).",)
+    assert read_problems(image) == (saying("FILE", "UTF-8", "'CSV UTF-8'"),)
     late = tmp_path / "late.csv"
     late.write_bytes(b"path,y_pred\n" + b"".join(b"%d,a\n" % i for i in range(5000)) + b"caf\xe9,a\n")
-    assert read_problems(late) == ("FILE is not text in UTF-8. Save it as 'CSV UTF-8' (comma-separated).",)
+    assert read_problems(late) == (saying("FILE", "UTF-8", "'CSV UTF-8'"),)
 
 
 def test_a_byte_order_mark_and_quoted_line_breaks_are_no_obstacle(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_any_entry_leaves_a_torchvision_that_can_be_used(entry):
 
 def test_parts_without_torch_stay_without_it():
     code = (
-        "import sys, tlkit, tlkit.data, tlkit.models, tlkit.pipeline, tlkit.preflight.recipe_dataset, "
+        "import sys, tlkit, tlkit.data, tlkit.models, tlkit.training, tlkit.preflight.recipe_dataset, "
         "tlkit.runs.run, tlkit.training.fit, tlkit.models.model_names, tlkit.recipe, tlkit.audit\n"
         "print(sorted({'torch', 'torchvision', 'timm', 'pytorch_lightning'} & set(sys.modules)))"
     )

@@ -22,8 +22,8 @@ from tlkit.analysis.advise import best_reading
 from tlkit.cli.app import app
 from tlkit.errors import DataError, ModelError
 from tlkit.models.cost import Latency
+from tlkit.models.weights import available_weights as available
 from tlkit.models.weights.available_weights import Found, find_weights
-from tlkit.models.weights.weight_files import available_weights as available
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 

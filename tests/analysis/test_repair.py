@@ -73,7 +73,7 @@ def run(parent, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_repaired_head_is_a_run_that_knows_its_parent_and_answers_like_any_other(parent, result):
-    assert result.verdict == "PASS", "\n".join(result.sentences())
+    assert result.verdict == "PASS", result.tables()[0].notes
     assert (result.judged_by, result.run) == ("class × ground", "birds-repaired")
     assert result.test.after.value > result.test.before.value
     repaired = tlkit.open_run(parent.path.parent / result.run)
@@ -87,7 +87,7 @@ def test_a_repaired_head_is_a_run_that_knows_its_parent_and_answers_like_any_oth
     assert compared.second.value == repaired.evaluate("test").accuracy.value == stored.correct.mean()
     assert compared.first.value == parent.predictions("test").correct.mean()
     page = repaired.directory.report.read_text()
-    assert "Repair of the head" in page and "Before and after the repair" in page
+    assert "Repair of birds: PASS" in page and "Changes on test" in page
     assert parent.repair is None
     with pytest.raises(RunError, match="holds a finished run"):
         tlkit.repair(parent, by="ground")
@@ -123,13 +123,14 @@ def test_where_nothing_helps_no_model_is_written_and_it_is_said_why(parent, resu
 def test_the_command_line_writes_a_run_or_says_why_not_and_ends_with_0(run):
     shown = CliRunner().invoke(app, ["repair", str(run.path), "--by", "ground", "--name", "other"])
     assert shown.exit_code == 0, shown.output
-    assert shown.stdout.startswith("PASS: On test the worst group changes by +")
-    assert "Candidates" in shown.stdout and "as it was" in shown.stdout and "(worst)" in shown.stdout
+    assert shown.stdout.startswith("Repair of birds: PASS\n")
+    assert "On test the worst group changes by +" in shown.stdout
+    assert "Candidates" in shown.stdout and "as it was" in shown.stdout and "worst group (" in shown.stdout
     assert tlkit.open_run(run.path.parent / "other").predictions("test").classes == ("land", "water")
     few = CliRunner().invoke(app, ["repair", str(run.path), "--by", "ground", "--min-group-size", "90"])
     assert few.exit_code == 0
     assert few.stdout.startswith(
-        "NOT ENOUGH DATA: some groups by ground have fewer than 90 validation images: dry 48, wet 48."
+        "Repair of birds: NOT ENOUGH DATA\nSome groups by ground have fewer than 90 validation images: dry 48, wet 48."
     )
     assert "No model is written." in few.stdout and not (run.path.parent / "birds-repaired").exists()
     assert run.repair.verdict == "NOT ENOUGH DATA"
@@ -150,7 +151,7 @@ def test_without_a_test_split_nothing_is_chosen(run):
     [
         ({"by": "gruond"}, "Did you mean 'ground'"),
         ({"by": "ground", "margin": 1.5}, "margin is 1.5"),
-        ({"by": "ground", "min_group_size": 0}, "`min_group_size` must be an integer of at least 1"),
+        ({"by": "ground", "min_group_size": 0}, "`min_group_size` must be an integer of at least 1. Got 0"),
         ({"by": "ground:separator=r"}, "holds several values an image"),
         ({"by": "ground", "name": "a/b"}, "name"),
     ],

@@ -10,7 +10,6 @@ import pytest
 
 from tlkit.audit import Audit, Explanation, audit_groups, explain_gaps
 from tlkit.audit.group_profiles import MIN_CALIBRATION
-from tlkit.audit.words import sentences
 from tlkit.errors import PredictionsError
 from tlkit.evaluation import evaluate
 from tlkit.predictions import Predictions
@@ -18,6 +17,7 @@ from tlkit.render.report.audit_part import audit_section
 from tlkit.render.report.explanation_part import explained_section
 from tlkit.render.report.reading_guide import reading
 from tlkit.stats.intervals import wilson
+from tlkit.tables import to_lines
 
 COPIES = 4
 BY = ["site", "age"]
@@ -161,7 +161,7 @@ def test_weights_count_as_so_many_copies_and_say_less(images):
                 assert one.value == pytest.approx(two.value), name
                 if one.low is not None and two.low is not None:
                     assert one.high - one.low > 1.15 * (two.high - two.low), name
-    for row, other in zip(ours.tables[0].rows, plain.tables[0].rows, strict=False):
+    for row, other in zip(ours.group_tables[0].rows, plain.group_tables[0].rows, strict=False):
         assert row.mean_confidence == pytest.approx(other.mean_confidence)
     told, known = explain_gaps(weighted, by=BY, weights="w"), explain_gaps(copies, by=BY)
     for column, other in zip(told.columns, known.columns, strict=True):
@@ -198,7 +198,7 @@ def test_rates_and_differences_behind_the_gaps_are_those_of_the_audit(images, as
                 assert group.difference.note.startswith("not enough data: fewer than two clusters or matched sets")
             else:
                 assert group.difference == rows[group.group].difference
-        recalls = {one.class_name: one for one in audit.tables if one.by == column and one.metric == "recall"}
+        recalls = {one.class_name: one for one in audit.group_tables if one.by == column and one.metric == "recall"}
         heat = found.column(column).heat
         for group, cells in zip(heat.groups, heat.cells, strict=True):
             for name, cell in zip(heat.classes, cells, strict=True):
@@ -209,7 +209,7 @@ def test_rates_and_differences_behind_the_gaps_are_those_of_the_audit(images, as
             for name, recall in row.recall.items():
                 assert recall == next(
                     one.row(row.group).rate
-                    for one in audit.tables
+                    for one in audit.group_tables
                     if one.by == table.by and one.metric == "recall" and one.class_name == name
                 )
 
@@ -219,7 +219,9 @@ def test_base_rates_allow_for_clusters_and_weights(images):
     table = built(images, rows, w=np.where(images["y"] == 2, 2, 1))
     asked = {"by": "site", "metrics": "recall", "draws": 100}
     plain, clustered, weighted = (
-        next(one for one in audit_groups(table, **asked, **design).tables if one.class_name == "cat").rows[0].base_rate
+        next(one for one in audit_groups(table, **asked, **design).group_tables if one.class_name == "cat")
+        .rows[0]
+        .base_rate
         for design in ({}, {"cluster_by": "subject"}, {"weights": "w"})
     )
     assert plain == wilson(round(plain.value * plain.n), plain.n)
@@ -243,12 +245,10 @@ def test_images_of_one_cluster_are_not_explained_and_have_no_profile(images):
     assert site.worst is None
     assert all(group.split.rate.low is None for group in site.groups)
     assert all(cell.p is None for cells in site.heat.cells for cell in cells)
-    assert (
-        "site: a, b cannot be compared with the rest (not enough data: fewer than two clusters or matched sets, or no "
-        "weight)."
-    ) in found.sentences()
-    assert "site: in the order a < b, there is nothing to test, or a group is of one cluster." in found.sentences()
-    assert not any("no group lies below" in line for line in found.sentences() if line.startswith("site"))
+    tables = {one.name: one for one in found.tables()}
+    (note,) = tables["gaps by site"].notes
+    assert note.startswith("a, b cannot be compared with the rest (not enough data: fewer than two clusters")
+    assert "site: there is nothing to test, or a group is of one cluster." in tables["trends"].notes
 
 
 def test_it_is_said_what_was_allowed_for(images, once):
@@ -267,21 +267,18 @@ def test_it_is_said_what_was_allowed_for(images, once):
     }
     for sentence, asked in said.items():
         found = explain_gaps(table, by=BY, **asked)
-        assert found.sentences()[0] == sentence
+        assert sentence in found.tables()[0].notes
         assert sentence in found._repr_html_()
         assert sentence in explained_section(found).lead
         assert Explanation.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
     clustered = explain_gaps(table, by=BY, cluster_by="subject")
-    (line,) = [line for line in clustered.sentences() if line.startswith("site: a within the same class")]
-    assert ", t on clusters p" in line
-    assert "Mantel" not in line
-    headers = [column.name for column in explained_section(clustered).parts[0].adjusted.columns]
+    headers = [column.label for column in explained_section(clustered).parts[0].tables[1].columns]
     assert "p (t on clusters)" in headers
-    assert not any("Breslow" in header for header in headers)
+    assert not any("Breslow" in header or "CMH" in header for header in headers)
     plain = explain_gaps(once, by=BY)
     assert plain.independent
-    assert not any("allow for" in line for line in plain.sentences())
-    assert len(explained_section(plain).lead) == 2
+    assert not any("allow for" in line for line in plain.tables()[0].notes)
+    assert len(explained_section(plain).lead) == 1
 
 
 def test_what_is_wrong_with_a_design_is_said_as_in_an_audit(once):
@@ -332,8 +329,8 @@ def test_the_page_says_how_intervals_were_made_and_where_chance_was_simulated(im
     def page(**asked):
         audit = audit_groups(table, by=BY, draws=100, **asked)
         said = dict(reading(evaluation, audit, explain_gaps(table, by=BY, **asked)))
-        said["lead"] = " ".join(audit_section(audit).lead)
-        return said, " ".join(sentences(audit)), audit._repr_html_()
+        said["lead"] = " ".join(audit_section(audit).lead[0].notes)
+        return said, "\n".join(to_lines(audit.tables())), audit._repr_html_()
 
     said, words, html = page()
     assert (

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tlkit.audit import audit_groups, by_problems
-from tlkit.audit.groups.group_columns import GroupColumn, columns_of, levels_of, parse_column
-from tlkit.audit.groups.intersections import cells_of, columns_to_audit, cross
+from tlkit.audit import audit_groups, validate_columns
+from tlkit.audit.groups.group_columns import GroupColumn, columns_of, discretize, parse_column
+from tlkit.audit.groups.intersections import auditable_columns, cross_columns, membership_of
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.stats.hypothesis_tests import fisher_exact, max_gap
 
 
 def levels(values, spec="x"):
-    return levels_of(pd.Series(values, dtype="string"), parse_column(spec))
+    return discretize(pd.Series(values, dtype="string"), parse_column(spec))
 
 
 def predictions_of(wrong, **groups):
@@ -77,7 +77,7 @@ def test_what_a_column_is_taken_for(values, kind):
 
 def test_a_column_that_counts_through_is_an_identifier_and_a_measurement_is_not():
     frame = pd.DataFrame({"id": [str(i) for i in range(90)], "depth": [str(i + 0.5) for i in range(90)]})
-    (problem,) = by_problems(frame, ["id", "depth"])
+    (problem,) = validate_columns(frame, ["id", "depth"])
     assert problem.startswith("The column 'id' has 90 different values in 90 rows, so it looks like an identifier")
     assert "cut it (id:quantiles=4), or in Python raise max_values" in problem
 
@@ -85,8 +85,8 @@ def test_a_column_that_counts_through_is_an_identifier_and_a_measurement_is_not(
 def test_columns_that_nobody_named_are_those_that_do_not_look_like_identifiers():
     ids, light = [f"s{i}" for i in range(90)], ["day", "night"] * 45
     frame = pd.DataFrame({"id": ids, "light": light, "depth": [str(i + 0.5) for i in range(90)], "burst": light})
-    assert columns_to_audit(frame, used=["burst", None]) == (["light", "depth"], ["id"])
-    assert columns_to_audit(frame[["id"]]) == (["id"], [])  # which is refused with the reason
+    assert auditable_columns(frame, used=["burst", None]) == (["light", "depth"], ["id"])
+    assert auditable_columns(frame[["id"]]) == (["id"], [])  # which is refused with the reason
 
 
 def test_bins_are_half_open_and_say_so():
@@ -117,24 +117,24 @@ def test_quantiles_give_groups_of_about_equal_size():
 def test_a_stated_order_is_kept_and_must_be_whole():
     cut = levels(["small", "large", "small"], "x:order=small,medium,large")
     assert (cut.kind, cut.values, cut.code.tolist()) == ("ordered", ("small", "medium", "large"), [0, 2, 0])
-    assert by_problems(pd.DataFrame({"x": ["small", "huge"]}), "x:order=small,large") == [
+    assert validate_columns(pd.DataFrame({"x": ["small", "huge"]}), "x:order=small,large") == [
         "The order of 'x' does not name 'huge'. Name every value."
     ]
 
 
 def test_problems_of_cutting_are_told_with_the_column():
     frame = pd.DataFrame({"age": ["18", "old"], "b": ["x", "y"]})
-    assert by_problems(frame, ["age:quantiles=4", "b:order=x,x,y"]) == [
+    assert validate_columns(frame, ["age:quantiles=4", "b:order=x,x,y"]) == [
         "The column 'age' is to be cut by quantiles, but holds 'old'. Leave cells without a number empty.",
         "The order of 'b' names x twice. Name every value once.",
     ]
-    assert by_problems(frame, GroupColumn("age", bins=(3, 1))) == [
+    assert validate_columns(frame, GroupColumn("age", bins=(3, 1))) == [
         "The bins of 'age' are 3, 1. Use different numbers in rising order."
     ]
-    assert by_problems(frame, GroupColumn("age", bins=(1,), quantiles=3)) == [
+    assert validate_columns(frame, GroupColumn("age", bins=(1,), quantiles=3)) == [
         "The column 'age' is to be cut by bins and by quantiles. Keep one of them."
     ]
-    assert by_problems(frame, ["b", "b:order=x,y"]) == [
+    assert validate_columns(frame, ["b", "b:order=x,y"]) == [
         "The column 'b' is named twice, cut in different ways. Keep one of them."
     ]
 
@@ -170,12 +170,12 @@ def test_the_largest_gap_of_overlapping_groups_agrees_with_shuffling_the_images(
 
 def test_several_values_cross_with_other_columns():
     frame = pd.DataFrame({"t": ["a;b", "a", None, "b"], "s": ["x", "y", "x", "x"]}, dtype="string")
-    cells = cells_of(frame, (GroupColumn("t", separator=";"), "s"))
+    cells = membership_of(frame, (GroupColumn("t", separator=";"), "s"))
     assert cells.values == (("a", "x"), ("a", "y"), ("b", "x"), ("b", "y"))
     code = np.where(cells.code < 0, cells.patterns, cells.code)
-    counted = cells.gather(np.bincount(code, minlength=cells.patterns + 1))
+    counted = cells.aggregate(np.bincount(code, minlength=cells.patterns + 1))
     assert counted.tolist() == [1, 1, 2, 0, 1]
-    assert cross([levels(["a", "b"])]).member is None
+    assert cross_columns([levels(["a", "b"])]).member is None
 
 
 def test_missing_values_are_tested_against_errors():
@@ -185,7 +185,7 @@ def test_missing_values_are_tested_against_errors():
     theirs = stats.chi2_contingency([[190, 10], [80, 20]], correction=False)
     assert (facts.missing, facts.missing_test) == (100, "chi-square")
     assert facts.missing_p == pytest.approx(theirs.pvalue)
-    assert any("g is missing for 100 images" in line for line in audit.headline())
+    assert any("g is missing for 100 images" in line for line in audit.tables()[0].notes)
     assert audit_groups(predictions_of(wrong, g=["a", "b"] * 150), by="g").columns[0].missing_p is None
 
 
@@ -207,7 +207,7 @@ def test_the_log_says_how_a_column_was_taken(caplog):
         audit = audit_groups(predictions_of([0] * 400, age=ages), by="age")
     assert "Audit by age: continuous, 4 groups of about equal size." in caplog.text
     assert all(row.name.startswith("[") for row in audit.group_table("age").rows)
-    assert "age is continuous: 4 groups of about equal size." in audit.headline()
+    assert "age is continuous: 4 groups of about equal size." in audit.tables()[0].notes
 
 
 def test_a_value_that_fills_the_lowest_groups_is_a_group_of_its_own():

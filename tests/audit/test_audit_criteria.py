@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlkit.audit import Audit, audit_groups, explain_gaps
-from tlkit.audit.audit_summary import brief_rows, profile_rows
 from tlkit.audit.cell_suppression import hidden_cells
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
 from tlkit.stats.intervals import newcombe, ratio_log
+from tlkit.tables import to_lines
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +62,16 @@ def test_with_several_classes_a_criterion_is_about_the_largest_gap_of_them(many)
 
 
 def test_the_choice_and_what_it_cannot_have_are_said(many):
-    lines = " ".join(audit_groups(many, by="tone", criteria=["predictive_parity"], positive="bee").headline())
-    assert "Chosen: predictive parity (of the images called the class, the same share right in every group)" in lines
-    assert "for the class bee" in lines
-    assert "cannot all hold (Kleinberg, Mullainathan & Raghavan 2017; Chouldechova 2017)." in lines
-    assert "tone, predictive parity:" in lines
-    assert "Chosen" not in " ".join(audit_groups(many, by="tone").headline())
+    audit = audit_groups(many, by="tone", criteria=["predictive_parity"], positive="bee")
+    (table,) = [table for table in audit.tables() if table.name == "criteria"]
+    (line,) = table.notes
+    assert "Chosen: predictive parity (of the images called the class, the same share right in every group)" in line
+    assert "for the class bee" in line
+    assert "cannot all hold (Kleinberg, Mullainathan & Raghavan 2017; Chouldechova 2017)." in line
+    (row,) = table.rows
+    (result,) = audit.criteria
+    assert (row[:2], row[4]) == (("tone", "predictive parity"), result.gap)
+    assert "criteria" not in [table.name for table in audit_groups(many, by="tone").tables()]
 
 
 def test_four_fifths_is_off_by_default_and_has_no_verdict(many):
@@ -87,9 +91,9 @@ def test_rates_are_about_the_second_of_two_classes_unless_another_is_named(caplo
     with caplog.at_level("INFO", logger="tlkit"):
         audit = audit_groups(predictions, by="g", metrics="recall", min_group_size=1)
     assert "Rates are about the class 'yes', the second of two; positive= names another." in caplog.text
-    assert [table.class_name for table in audit.tables] == ["yes"]
+    assert [table.class_name for table in audit.group_tables] == ["yes"]
     other = audit_groups(predictions, by="g", metrics="recall", min_group_size=1, positive="no")
-    assert [table.class_name for table in other.tables] == ["no"]
+    assert [table.class_name for table in other.group_tables] == ["no"]
     with pytest.raises(PredictionsError, match=r"positive class 'yess' is not among the classes. Did you mean 'yes'"):
         audit_groups(predictions, by="g", positive="yess")
     with pytest.raises(PredictionsError, match=r"no criterion 'equal_odds'. Did you mean 'equalized_odds'"):
@@ -125,14 +129,20 @@ def test_a_ratio_of_accuracies_near_one_hides_a_ratio_of_errors_of_two():
 def test_a_wide_interval_has_no_number(many):
     few = many.take(np.arange(200))
     audit = audit_groups(few, by=["tone", "sex"], min_group_size=5)
-    wide = [row for table in audit.tables for row in table.rows if row.wide]
+    wide = [row for table in audit.group_tables for row in table.rows if row.wide]
     assert wide
     for row in wide:
         assert (row.rate.high - row.rate.low) / 2 > 0.15
-        texts = [text for text in audit.summary_rows() if text[1] == row.name and text[3].startswith("[")]
-        assert texts
+        shown = [
+            cells[2]
+            for table in audit.tables()
+            if "rate" in [column.name for column in table.columns]
+            for cells in table.rows
+            if cells[0] == row.name
+        ]
+        assert any(one is not None and (one.value, one.low) == (None, row.rate.low) for one in shown)
     never = audit_groups(few, by="tone", max_half_width=1)
-    assert not [row for table in never.tables for row in table.rows if row.wide]
+    assert not [row for table in never.group_tables for row in table.rows if row.wide]
 
 
 def test_nothing_that_is_printed_gives_away_a_rate_without_a_number():
@@ -148,17 +158,9 @@ def test_nothing_that_is_printed_gives_away_a_rate_without_a_number():
     audit = audit_groups(predictions, by="g", criteria="accuracy_parity")
     few = audit.group_table("g").row(("few",))
     assert (few.wide, few.verdict) == (True, "FAIL")
-    page = audit._repr_html_()
-    told = "\n".join(
-        [
-            *audit.headline(),
-            *audit.sentences(),
-            *map(" ".join, [*audit.summary_rows(), *profile_rows(audit)]),
-            page,
-            explain_gaps(predictions, by="g")._repr_html_(),
-            *explain_gaps(predictions, by="g").sentences(),
-        ]
-    )
+    explanation = explain_gaps(predictions, by="g")
+    told = audit._repr_html_() + explanation._repr_html_()
+    told += "\n".join([*to_lines(audit.tables()), *to_lines(explanation.tables())])
     for hidden in (few.rate.value, few.difference.value, audit.group_table("g").gap.value):
         assert f"{abs(hidden):.3f}" not in told
     assert "[0.351, 0.721]" in told
@@ -169,26 +171,21 @@ def test_everything_goes_to_json_and_back(many):
     plain = audit.to_dict()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert Audit.from_dict(plain) == audit
-    first = {**plain, "version": 1}
-    for name in ("columns", "profiles"):
-        del first[name]
-    assert Audit.from_dict(first).tables == audit.tables
 
 
 def test_a_large_audit_shows_what_matters_and_says_what_it_leaves_out(many):
     audit = audit_groups(many, by=["tone", "sex"], criteria=["equalized_odds", "predictive_parity"])
-    (header, *rows), note = brief_rows(audit)
-    assert len(header) == len(rows[0])
-    fails = sum(row.verdict == "FAIL" for table in audit.tables for row in table.rows)
-    assert len([row for row in rows if row[-1] == "FAIL"]) == fails
-    assert len(rows) < len(audit.summary_rows()) - 1
-    left_out = len(audit.summary_rows()) - 1 - len(rows)
-    assert note == f"{left_out} more rows, none of them FAIL: see --json, or `table()` in Python."
-    assert audit.headline()[0].startswith("Audit by tone, sex: FAIL. Rows: ")
-    assert "more tables without a FAIL (" in " ".join(audit.sentences())
-    profiles = profile_rows(audit)
-    assert [row[1] for row in profiles[1:]] == ["dark", "light", "medium", "man", "woman"]
-    assert audit._repr_html_().count("<details>") == 2
+    overview, criteria, *shown, profiles = audit.tables()
+    assert overview.title == "Audit by tone, sex: ✗ FAIL"
+    failing = [row for table in audit.group_tables for row in table.rows if row.verdict == "FAIL"]
+    assert sum(table.column("verdict").count("FAIL") for table in shown) == len(failing)
+    assert {"tone", "sex", "tone × sex"} <= {table.name for table in shown}
+    assert len(shown) < len(audit.group_tables)
+    assert "more tables without a FAIL (" in overview.notes[-1] and "`table()` in Python" in overview.notes[-1]
+    for table, whole in ((table, audit.group_table("tone")) for table in shown if table.name == "tone"):
+        assert len(table.rows) == len(whole.rows)
+    assert profiles.column("group") == ("dark", "light", "medium", "man", "woman")
+    assert {row[1] for row in criteria.rows} == {"equalized odds", "predictive parity"}
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=8), st.integers(2, 6))

@@ -353,6 +353,6 @@ def test_the_summary_says_what_the_intervals_allow_for():
     generator = np.random.default_rng(8)
     right = bursts(generator, 60, 5, 0.8, 0.5)
     groups = {"g": ["a"] * 150 + ["b"] * 150, "burst": np.repeat(np.arange(60), 5)}
-    lines = audit_of(right, groups=groups, cluster_by="burst").headline()
+    lines = audit_of(right, groups=groups, cluster_by="burst").tables()[0].notes
     said = "Intervals and tests allow for clusters of burst. Design effects reach "
     assert any(line.startswith(said) for line in lines)

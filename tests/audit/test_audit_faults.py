@@ -5,7 +5,7 @@ than the one shown (also test_known_bench.py) · 4 counts filed under the wrong 
 test_group_accuracy.py) · 5 certainty from one image · 6 no word on what could have been seen · 7 gaps that are class
 mix, and matched images · 8 multi-class, intervals, corrections together · 9 speed: the same numbers
 (test_known_bench.py), in how long (benchmarks/audit_speed.py) · 10 repair from cached features (in
-tests/pipeline/questions/test_repair.py). Where another library's wrong number can be had, the test holds that library
+tests/analysis/test_repair.py). Where another library's wrong number can be had, the test holds that library
 to it.
 """
 
@@ -131,7 +131,7 @@ def test_fault_6_an_open_row_says_what_it_could_have_shown_and_what_it_needs():
     assert row.verdict == "NOT ENOUGH DATA"
     assert row.detectable_gap == pytest.approx(0.08, abs=0.02)
     assert row.images_needed > 100
-    assert "more needed" in " ".join(audit.sentences())
+    assert audit.tables()[1].column("images_needed")[1] == pytest.approx(row.images_needed, rel=0.05)
 
 
 def test_fault_7_a_gap_that_is_class_mix_is_split_off():
@@ -165,4 +165,4 @@ def test_fault_8_intervals_corrections_and_classes_come_together():
     guess = np.where(generator.random(4000) < 0.85, y, generator.integers(0, 4, 4000))
     audit = audit_of(y, guess, generator.choice(list("abc"), 4000), classes="wxyz", criteria=["equalized_odds"])
     assert audit.tests == 3 * (1 + 4 + 4)
-    assert all(row.difference.low < row.difference.high for table in audit.tables for row in table.rows)
+    assert all(row.difference.low < row.difference.high for table in audit.group_tables for row in table.rows)

@@ -8,7 +8,7 @@ import pytest
 from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection_rate
 from sklearn.metrics import accuracy_score, precision_score, recall_score
 
-from tlkit.audit import audit_groups, by_problems
+from tlkit.audit import audit_groups, validate_columns
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
 from tlkit.stats.estimate import Estimate
@@ -226,7 +226,7 @@ def test_an_intersection_without_images_is_shown_as_an_empty_row():
     assert empty.rate.format() == "undefined (no images)"
     assert empty.verdict is None
     assert table.gap.lowest == ("M", "o")
-    assert [table.by for table in audit.tables] == ["sex", "age", "sex × age"]
+    assert [table.by for table in audit.group_tables] == ["sex", "age", "sex × age"]
 
 
 def test_intersections_reach_as_far_as_max_order_and_keep_missing_values_together():
@@ -234,7 +234,9 @@ def test_intersections_reach_as_far_as_max_order_and_keep_missing_values_togethe
     columns = {name: generator.choice(["p", "q", None], 300, p=[0.5, 0.4, 0.1]) for name in "abc"}
     predictions = predictions_of([0] * 300, generator.integers(0, 2, 300), **columns)
     names = {
-        order: [table.by for table in audit_groups(predictions, by=list("abc"), max_intersection_order=order).tables]
+        order: [
+            table.by for table in audit_groups(predictions, by=list("abc"), max_intersection_order=order).group_tables
+        ]
         for order in (1, 2, 3, 9)
     }
     assert names[1] == ["a", "b", "c"]
@@ -253,7 +255,7 @@ def test_a_column_with_one_group_has_a_table_with_a_note_and_is_not_crossed(capl
     predictions = predictions_of([0] * 60, [0] * 50 + [1] * 10, only=["x"] * 60, g=list("AB") * 30)
     with caplog.at_level("INFO", logger="tlkit"):
         audit = audit_groups(predictions, by=["only", "g"])
-    assert [table.by for table in audit.tables] == ["only", "g"]
+    assert [table.by for table in audit.group_tables] == ["only", "g"]
     table = audit.group_table("only")
     assert table.note == "There is only one group (x), so there is no gap to measure."
     assert table.gap is None
@@ -285,7 +287,9 @@ def test_holm_counts_all_tests_of_the_audit_and_the_two_sides_of_one_test_once(m
     assert man.p == woman.p == man.p_holm == woman.p_holm
     both = audit_groups(many, by=["sex", "tone"])
     assert both.tests == 1 + 4 + 6  # man against woman; three tones and the missing; six cells
-    smallest = min((row for table in both.tables for row in table.rows if row.p is not None), key=lambda row: row.p)
+    smallest = min(
+        (row for table in both.group_tables for row in table.rows if row.p is not None), key=lambda row: row.p
+    )
     assert smallest.p_holm == pytest.approx(min(1.0, 11 * smallest.p))
 
 
@@ -333,7 +337,7 @@ def test_the_shrunk_rate_stands_beside_the_raw_one_for_the_groups_that_have_one(
 def test_groups_are_sorted_with_numbers_by_size():
     table = audit_groups(
         predictions_of([0] * 5, [0] * 5, age=["100+", "10-19", "2-9", "unknown", "20-29"]), by="age"
-    ).tables[0]
+    ).group_tables[0]
     assert [row.name for row in table.rows] == ["2-9", "10-19", "20-29", "100+", "unknown"]
 
 
@@ -368,22 +372,22 @@ def test_a_column_that_looks_like_an_identifier_is_refused_unless_allowed():
         "Audit by columns with at most 50 values: merge rare values, or in Python raise max_values. What says which "
         "images belong together goes into cluster_by."
     )
-    assert len(audit_groups(predictions, by="subject", max_values=60).tables[0].rows) == 60
+    assert len(audit_groups(predictions, by="subject", max_values=60).group_tables[0].rows) == 60
 
 
 def test_a_misspelt_way_to_cut_is_told_from_a_column_that_is_not_there():
     groups = predictions_of([0], [0], age="1").groups
-    assert by_problems(groups, "age:quantile=4") == [
+    assert validate_columns(groups, "age:quantile=4") == [
         "There is no group column 'age:quantile=4'. Did you mean 'age:quantiles=4'? The group columns are: age."
     ]
-    assert by_problems(groups, "age:halves") == [
+    assert validate_columns(groups, "age:halves") == [
         "There is no group column 'age:halves'. Ways to cut are bins, quantiles, order, separator. "
         "The group columns are: age."
     ]
 
 
 def test_columns_joined_by_a_comma_are_told_apart():
-    assert by_problems(predictions_of([0], [0], age="1", sex="f").groups, "sex, age") == [
+    assert validate_columns(predictions_of([0], [0], age="1", sex="f").groups, "sex, age") == [
         "There is no group column 'sex, age'. Name each on its own: --by sex --by age (in Python, by=['sex', 'age']). "
         "The group columns are: age, sex."
     ]
@@ -391,10 +395,10 @@ def test_columns_joined_by_a_comma_are_told_apart():
 
 def test_no_column_at_all_is_refused():
     predictions = predictions_of([0], [0], g="A")
-    assert by_problems(predictions.groups, []) == [
+    assert validate_columns(predictions.groups, []) == [
         "There is no column to audit by. Name at least one. The group columns are: g."
     ]
-    assert by_problems(predictions.groups, ["g"]) == []
+    assert validate_columns(predictions.groups, ["g"]) == []
     with pytest.raises(PredictionsError, match=r"There is no group column 'g'. There are no group columns at all."):
         audit_groups(predictions_of([0], [0]), by="g")
 

@@ -54,7 +54,7 @@ def test_renaming_the_groups_renames_the_rows_and_nothing_else(rows, names):
     before, after = audit(build(rows)), audit(build([(t, p, new.get(g), h) for t, p, g, h in rows]))
     assert after.verdict == before.verdict
     assert after.tests == before.tests
-    for old_table, new_table in zip(before.tables, after.tables, strict=True):
+    for old_table, new_table in zip(before.group_tables, after.group_tables, strict=True):
         for row in old_table.rows:
             group = None if row.group is None else tuple(new.get(value, value) for value in row.group)
             assert new_table.row(group).rate == row.rate
@@ -83,14 +83,14 @@ def test_every_labelled_image_is_in_exactly_one_row_of_every_table(rows):
     labelled = sum(row[0] >= 0 for row in rows)
     assert found.images == labelled
     assert found.unlabelled == len(rows) - labelled
-    for table in found.tables:
+    for table in found.group_tables:
         assert sum(row.images for row in table.rows) == labelled
 
 
 @few
 @given(images)
 def test_a_verdict_is_certain_and_a_small_group_never_gets_one(rows):
-    for table in audit(build(rows)).tables:
+    for table in audit(build(rows)).group_tables:
         for row in table.rows:
             if row.suppressed:
                 assert row.verdict in ("NOT ENOUGH DATA", None)
@@ -140,7 +140,7 @@ def test_the_seed_only_touches_the_drawn_permutations():
     rows = [(0, int(generator.random() < 0.2), "xyz"[i % 3], "pq"[i % 2]) for i in range(1200)]
     one, other = audit(build(rows)), audit(build(rows), seed=1)
     assert one == audit(build(rows))
-    assert [[dataclasses.replace(row) for row in table.rows] for table in one.tables] == [
-        list(table.rows) for table in other.tables
+    assert [[dataclasses.replace(row) for row in table.rows] for table in one.group_tables] == [
+        list(table.rows) for table in other.group_tables
     ]
     assert one.gaps["one"].p == pytest.approx(other.gaps["one"].p, abs=0.03)

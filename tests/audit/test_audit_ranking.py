@@ -8,7 +8,6 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tlkit.audit import Audit, audit_groups
-from tlkit.audit.audit_summary import profile_note, profile_rows
 from tlkit.predictions import Predictions
 from tlkit.stats.ranking import auroc
 
@@ -72,31 +71,47 @@ def test_areas_across_groups_show_a_shift_that_those_within_cannot():
     assert abs(row.auroc["cat"].value - audit.profile_table("g").rows[0].auroc["cat"].value) < 0.05
     assert row.auroc_negatives["cat"].high < row.auroc["cat"].low  # its other images outrank cats elsewhere
     assert row.auroc_positives["cat"].low > row.auroc["cat"].high
-    header, *rows = profile_rows(audit)
-    assert header[-3:] == ("AUROC of cat", "BNSP AUC", "BPSN AUC")
-    assert rows[1][-1] == row.auroc_negatives["cat"].format()
-    assert profile_note(audit) == (
-        "BNSP AUC: how surely the group's images of cat rank above the rest's other images. BPSN AUC: how surely the "
-        "rest's images of cat rank above the group's other images."
+    table = profiles(audit)
+    assert [column.label for column in table.columns][-3:] == ["AUROC of cat", "BNSP AUC", "BPSN AUC"]
+    assert table.rows[1][-1] == row.auroc_negatives["cat"]
+    assert table.notes == (
+        "BNSP AUC: how surely the group's images of cat rank above the rest's other images.",
+        "BPSN AUC: how surely the rest's images of cat rank above the group's other images.",
     )
-    assert profile_note(audit) in audit._repr_html_().replace("&#x27;", "'")
+
+
+def profiles(audit):
+    (table,) = [table for table in audit.tables() if table.name == "profiles"]
+    return table
 
 
 def test_a_column_of_the_profiles_in_which_no_group_has_a_figure_is_left_out_and_the_note_says_why():
-    few = audit_groups(predictions_of(np.random.default_rng(2), ["a"] * 150 + ["b"] * 150), by="g", positive="cat")
-    (header, *rows), note = profile_rows(few), profile_note(few)
-    assert header[4:] == ("confidence - accuracy", "Brier", "log loss", "AUROC of cat", "BNSP AUC", "BPSN AUC")
-    assert {len(row) for row in rows} == {len(header)}
-    assert note.endswith("ECE is left out: it takes 200 images of a group, or what is worth as many.")
-    one = audit_groups(predictions_of(np.random.default_rng(2), ["a"] * 250 + ["b"] * 50), by="g", positive="cat")
-    assert "ECE (by chance)" in profile_rows(one)[0] and "left out" not in profile_note(one)
-    tiny = audit_groups(
-        predictions_of(np.random.default_rng(2), ["a"] * 15 + ["b"] * 15), by="g", positive="cat", min_group_size=5
+    few = profiles(
+        audit_groups(predictions_of(np.random.default_rng(2), ["a"] * 150 + ["b"] * 150), by="g", positive="cat")
     )
-    assert profile_rows(tiny)[0][4:] == ("confidence - accuracy", "Brier", "log loss")
-    assert profile_note(tiny) == (
-        "ECE is left out: it takes 200 images of a group, or what is worth as many. AUROC of cat, BNSP AUC, BPSN AUC "
-        "are left out: each takes 10 images of cat on one side and 10 others on the other."
+    assert [column.name for column in few.columns][4:] == [
+        "confidence_gap",
+        "brier",
+        "log_loss",
+        "auroc",
+        "auroc_positives",
+        "auroc_negatives",
+    ]
+    assert few.notes[-1] == "ECE is left out: it takes 200 images of a group, or what is worth as many."
+    one = profiles(
+        audit_groups(predictions_of(np.random.default_rng(2), ["a"] * 250 + ["b"] * 50), by="g", positive="cat")
+    )
+    assert "ECE" in [column.label for column in one.columns] and "left out" not in " ".join(one.notes)
+    tiny = profiles(
+        audit_groups(
+            predictions_of(np.random.default_rng(2), ["a"] * 15 + ["b"] * 15), by="g", positive="cat", min_group_size=5
+        )
+    )
+    assert [column.name for column in tiny.columns][4:] == ["confidence_gap", "brier", "log_loss"]
+    assert tiny.notes == (
+        "ECE is left out: it takes 200 images of a group, or what is worth as many.",
+        "AUROC of cat, BNSP AUC, BPSN AUC are left out: each takes 10 images of cat on one side and 10 others on the "
+        "other.",
     )
 
 

@@ -8,11 +8,11 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from tlkit.audit.group_vs_rest import compare
-from tlkit.audit.groups.intersections import Cells
+from tlkit.audit.group_vs_rest import compare_with_complement
+from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
-from tlkit.audit.verdicts import judge, verdict
+from tlkit.audit.verdicts import assign_verdicts, verdict
 from tlkit.stats.estimate import Estimate
 
 
@@ -41,14 +41,14 @@ def simulated(rates, n, *, tolerance, runs=400, seed=0):
     """Return the verdicts of all groups in simulated test sets, shape (runs, groups)."""
     generator = np.random.default_rng(seed)
     groups = len(rates)
-    cells = Cells(("g",), tuple((str(i),) for i in range(groups)), np.empty(0, dtype=np.int64))
+    cells = GroupMembership(("g",), tuple((str(i),) for i in range(groups)), np.empty(0, dtype=np.int64))
     options = AuditOptions(tolerance=tolerance)
     sizes = np.append(np.full(groups, n), 0)  # nobody with a missing value
     verdicts = []
     for _ in range(runs):
         k = np.append(generator.binomial(n, rates), 0)
-        draft = compare(cells, Rate("accuracy"), k=k, n=sizes, images=sizes, options=options)
-        (table,), _ = judge([draft], options)
+        draft = compare_with_complement(cells, Rate("accuracy"), k=k, n=sizes, images=sizes, options=options)
+        (table,), _ = assign_verdicts([draft], options)
         verdicts.append([row.verdict for row in table.rows])
     return np.array(verdicts)
 

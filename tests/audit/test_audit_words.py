@@ -1,20 +1,19 @@
-"""What a person reads: sentences, text tables, HTML and DataFrames of an audit."""
+"""What a reader of an audit gets: its tables, HTML and DataFrames."""
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
+from messages import saying
 
 from tlkit.audit import Audit, audit_groups
-from tlkit.audit.words import p_text, signed
 from tlkit.errors import TlkitError
 from tlkit.predictions import Predictions
 from tlkit.render.report.audit_part import audit_tile
-from tlkit.stats.estimate import Estimate
+from tlkit.tables import format_cell
 
 
 def rows_of(group, correct, images):
@@ -48,67 +47,84 @@ def audit():
     return audit_of(rows, unlabelled=3)
 
 
-def test_the_sentences_say_what_is_known_and_what_is_not(audit):
-    assert audit.sentences() == [
-        "1,312 images assessed, accuracy 0.905 [0.888, 0.920]. 3 images without a label left out.",
-        "tone: the lowest accuracy is that of dark, 0.613 [0.503, 0.712] (n = 80), 0.318 below light, "
-        "0.930 [0.912, 0.944] (n = 1000), and medium, 0.930 [0.886, 0.958] (n = 200). Chance alone would give a "
-        "largest gap of 0.037 on average (permutation p < 0.001).",
-        "tone: FAIL for dark: its accuracy of 0.613 [0.503, 0.712] (n = 80) lies below that of the rest by more than "
-        "the tolerance of 0.05: -0.315 [-0.425, -0.214], p < 0.001 (Fisher, Holm).",
-        "tone: FAIL for light: its accuracy of 0.930 [0.912, 0.944] (n = 1000) lies above that of the rest by more "
-        "than the tolerance of 0.05: +0.101 [+0.058, +0.151], p < 0.001 (Fisher, Holm).",
-        "tone: NOT ENOUGH DATA for deep (n = 7, about 660 more needed), medium (n = 200, could show a gap of 0.08, "
-        "about 630 more needed), (missing) (n = 25, could show a gap of 0.23, about 660 more needed). So many more "
-        "images would show a gap of 0.05.",
-        "tone: no labelled images (n = 0) of unseen.",
-        "tone: 25 images with a missing value, accuracy [0.609, 0.911] (n = 25).",
-        "FAIL and PASS compare a group with the rest at a tolerance of 0.05, with intervals of 95%; p-values are "
-        "corrected for all 4 tests of this audit (Holm, alpha 0.05). An interval alone, [low, high], reaches farther "
-        "than 0.15 to each side: too few images for a number.",
+def named(audit, name):
+    (table,) = [table for table in audit.tables() if table.name == name]
+    return table
+
+
+def test_the_notes_say_what_is_known_and_what_is_not(audit):
+    images, failed, missing, meaning, alone = named(audit, "audit").notes
+    assert images == ("1,312 images assessed, accuracy 0.905 [0.888, 0.920]. 3 images without a label left out.")
+    assert failed == (
+        "Beyond the tolerance of 0.05: dark (accuracy 0.613 [0.503, 0.712], n = 80; -0.315 [-0.425, -0.214] against "
+        "the rest), light (accuracy 0.930 [0.912, 0.944], n = 1000; +0.101 [+0.058, +0.151] against the rest)."
+    )
+    assert missing.startswith("tone is missing for 25 images; whether errors have to do with that: p = ")
+    assert "tolerance of 0.05, with intervals of 95%; p-values (Fisher) are corrected for all 4 tests" in meaning
+    assert alone.startswith("An interval alone, [low, high], reaches farther than 0.15 to each side")
+    gap, small = named(audit, "tone").notes
+    assert gap == (
+        "The lowest accuracy is that of dark, 0.318 below light and medium. Chance alone would give a largest gap of "
+        "0.037 on average (permutation p < 0.001)."
+    )
+    assert small == "Groups with fewer than 20 images show their size instead of a rate."
+
+
+def test_the_table_shows_the_size_of_a_group_without_a_rate_and_what_an_open_row_needs(audit):
+    table, row_of = named(audit, "tone"), audit.group_table("tone").row
+    texts = [[format_cell(cell, column) for cell, column in zip(row, table.columns, strict=True)] for row in table.rows]
+    assert [column.label for column in table.columns] == [
+        "group",
+        "n",
+        "accuracy [95%]",
+        "minus the rest [95%]",
+        "p (Holm)",
+        "verdict",
+        "smallest gap it could show",
+        "more images for a gap of 0.05",
     ]
-
-
-def test_the_text_table_shows_the_size_in_place_of_a_rate_that_is_not_one(audit):
-    assert audit.summary_rows() == [
-        ("by", "group", "n", "accuracy [95%]", "against the rest [95%]", "p (Holm)", "verdict"),
-        ("tone", "dark", "80", "0.613 [0.503, 0.712]", "-0.315 [-0.425, -0.214]", "<0.001", "FAIL"),
-        ("tone", "deep", "7", "n = 7", "–", "–", "NOT ENOUGH DATA"),
-        ("tone", "light", "1000", "0.930 [0.912, 0.944]", "+0.101 [+0.058, +0.151]", "<0.001", "FAIL"),
-        ("tone", "medium", "200", "0.930 [0.886, 0.958]", "+0.027 [-0.020, +0.060]", "0.288", "NOT ENOUGH DATA"),
-        ("tone", "unseen", "0", "n = 0", "–", "–", "–"),
-        ("tone", "(missing)", "25", "[0.609, 0.911]", "[-0.299, +0.005]", "0.158", "NOT ENOUGH DATA"),
+    assert [row[:6] for row in texts] == [
+        ["dark", "80", "0.613 [0.503, 0.712]", "-0.315 [-0.425, -0.214]", "<0.001", "✗ FAIL"],
+        ["deep", "7", "–", "–", "–", "? NOT ENOUGH DATA"],
+        ["light", "1,000", "0.930 [0.912, 0.944]", "+0.101 [+0.058, +0.151]", "<0.001", "✗ FAIL"],
+        ["medium", "200", "0.930 [0.886, 0.958]", "+0.027 [-0.020, +0.060]", "0.288", "? NOT ENOUGH DATA"],
+        ["unseen", "0", "–", "–", "–", "–"],
+        ["(missing)", "25", "[0.609, 0.911]", "[-0.299, +0.005]", "0.158", "? NOT ENOUGH DATA"],
     ]
+    assert table.column("detectable_gap")[3] == row_of(("medium",)).detectable_gap
+    assert table.column("images_needed") == (None, 660, None, 630, None, 660)
+    assert table.marks == {0: "worst", 1: "quiet", 2: "worst", 4: "quiet"}
 
 
-def test_the_text_table_names_the_rate_where_there_are_several():
-    rows = audit_of([*rows_of("a", 25, 30), *rows_of("b", 25, 30)], metrics=["accuracy", "recall"]).summary_rows()
-    assert rows[0] == ("by", "group", "rate", "n", "value [95%]", "against the rest [95%]", "p (Holm)", "verdict")
-    assert [row[2] for row in rows[1:]] == ["accuracy"] * 2 + ["recall of yes"] * 2
-    assert rows[3][4] == "n = 0"
+def test_verdicts_are_counted(audit):
+    assert named(audit, "audit").title == "Audit by tone: ✗ FAIL"
+    assert named(audit, "audit").rows == (("FAIL", 2), ("NOT ENOUGH DATA", 3))
+
+
+def test_each_rate_has_a_table_of_its_own():
+    audit = audit_of([*rows_of("a", 25, 30), *rows_of("b", 25, 30)], metrics=["accuracy", "recall"])
+    titles = [table.title for table in audit.tables()]
+    assert titles[1:3] == ["Accuracy by tone", "Recall of yes by tone"]
+    assert named(audit, "tone, recall of yes").rows[0][1:3] == (0, None)
 
 
 def test_passing_groups_and_equal_groups_are_said_to_be_so():
     same = audit_of([*rows_of("a", 900, 1000), *rows_of("b", 1800, 2000)])
     assert same.verdict == "PASS"
-    assert same.sentences()[1:3] == [
-        "tone: all groups that have a rate have the same accuracy, 0.900 [0.880, 0.917] (n = 1000).",
-        "tone: PASS for a, b: lie within 0.05 of the rest, with the whole interval.",
-    ]
+    assert named(same, "tone").column("verdict") == ("PASS", "PASS")
+    assert named(same, "tone").notes == ("All groups that have a rate have the same accuracy.",)
 
 
 def test_groups_that_tie_for_the_lowest_rate_are_all_named():
     two = audit_of([*rows_of("a", 60, 100), *rows_of("b", 30, 50), *rows_of("c", 90, 100)])
-    assert two.sentences()[1].startswith(
-        "tone: the lowest accuracy is that of a, 0.600 [0.502, 0.691] (n = 100), and b, 0.600 [0.462, 0.724] (n = 50), "
-        "0.300 below c, 0.900 [0.826, 0.945] (n = 100). Chance"
-    )
+    assert named(two, "tone").notes[0].startswith("The lowest accuracy is that of a and b, 0.300 below c. Chance")
     five = audit_of([*(row for name in "abcdef" for row in rows_of(name, 60, 100)), *rows_of("g", 90, 100)])
-    assert five.sentences()[1].startswith(
-        "tone: the lowest accuracy is that of a, 0.600 [0.502, 0.691] (n = 100), and 5 others (b, c, d and 2 more), "
-        "0.300 below g, 0.900 [0.826, 0.945] (n = 100). Chance"
+    assert (
+        named(five, "tone")
+        .notes[0]
+        .startswith("The lowest accuracy is that of a and 5 others (b, c, d and 2 more), 0.300 below g. Chance")
     )
-    assert audit_tile(two).detail == "lowest accuracy: a, 0.600 [0.502, 0.691], n = 100; 1 other alike"
+    assert audit_tile(two).detail == saying("0.600", "0.502", "0.691", "100", "1", "lowest", "accuracy")
     assert audit_tile(five).detail.endswith("n = 100; 5 others alike")
     assert [row.name for row in five.group_table("tone").tied_with(five.group_table("tone").worst)] == list("abcdef")
 
@@ -122,21 +138,17 @@ def test_a_group_too_small_for_a_rate_and_the_images_without_a_group_tie_with_no
 def test_a_gap_that_may_be_within_the_tolerance_is_said_to_be_one():
     audit = audit_of([*rows_of("a", 2400, 3000), *rows_of("b", 2562, 3000)])
     assert [row.verdict for row in audit.group_table("tone").rows] == ["NOT ENOUGH DATA"] * 2
-    assert audit.sentences()[2] == (
-        "tone: NOT ENOUGH DATA for a (n = 3000, could show a gap of 0.03, there is a gap, but it may be within the "
-        "tolerance), b (n = 3000, could show a gap of 0.03, there is a gap, but it may be within the tolerance)."
-    )
+    assert named(audit, "tone").column("note") == ("there is a gap, but it may be within the tolerance",) * 2
 
 
 def test_the_worst_false_positive_rate_is_the_highest():
     rows = [*rows_of("a", 90, 100), *rows_of("b", 60, 100)]
     audit = audit_of(rows, metrics="false_positive_rate")
-    assert audit.sentences()[1] == (
-        "tone, false positive rate of yes: the highest false positive rate of yes is that of b, 0.400 [0.309, 0.498] "
-        "(n = 100), 0.300 above a, 0.100 [0.055, 0.174] (n = 100). Chance alone would give a largest gap of 0.049 on "
-        "average (permutation p < 0.001)."
+    assert named(audit, "tone, false positive rate of yes").notes[0] == (
+        "The highest false positive rate of yes is that of b, 0.300 above a. Chance alone would give a largest gap of "
+        "0.049 on average (permutation p < 0.001)."
     )
-    assert audit.sentences()[-1].endswith("p-values are corrected for the one test of this audit (Holm, alpha 0.05).")
+    assert "corrected for the one test of this audit (Holm, alpha 0.05)." in named(audit, "audit").notes[-1]
 
 
 def test_html_escapes_what_comes_from_the_data():
@@ -147,29 +159,11 @@ def test_html_escapes_what_comes_from_the_data():
     assert "<i>" not in page
     assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;" in page
     assert "b &amp; c" in page
-    assert "n = 3" in page
     assert "Audit by &lt;i&gt;tone&lt;/i&gt;: ? NOT ENOUGH DATA" in page
-    tags = re.findall(r"</?([a-z]+)>", page)
-    assert set(tags) == {
-        "div",
-        "p",
-        "b",
-        "br",
-        "table",
-        "caption",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "details",
-        "summary",
-    }
-    assert all(page.count(f"<{tag}>") == page.count(f"</{tag}>") for tag in set(tags) - {"br"})
 
 
 def test_html_shows_the_largest_gap_beside_chance(audit):
-    assert "largest gap 0.318; 0.037 expected by chance alone; permutation p &lt; 0.001" in audit._repr_html_()
+    assert "0.318 below light and medium. Chance alone would give a largest gap of 0.037" in audit._repr_html_()
     assert "✗ FAIL" in audit._repr_html_()
 
 
@@ -186,22 +180,9 @@ def test_the_data_frame_has_one_row_a_group_and_numbers_as_numbers(audit):
 
 def test_an_audit_of_a_newer_format_is_refused(audit):
     with pytest.raises(
-        TlkitError, match=r"This audit was written by a newer tlkit \(format 9, this one reads up to 3\)"
+        TlkitError, match=r"This audit was written by a newer tlkit \(format 9, this one reads up to 4\)"
     ):
         Audit.from_dict({**audit.to_dict(), "version": 9})
-
-
-def test_small_numbers_as_text():
-    assert [p_text(p) for p in (None, 0.0, 0.0009, 0.001, 0.5, 1.0)] == [
-        "–",
-        "<0.001",
-        "<0.001",
-        "0.001",
-        "0.500",
-        "1.000",
-    ]
-    assert signed(Estimate(0.1, -0.05, 0.2, n=9)) == "+0.100 [-0.050, +0.200]"
-    assert signed(Estimate(None, None, None, n=0, note="no images on one side")) == "undefined (no images on one side)"
 
 
 def test_no_torch_is_needed():

@@ -60,7 +60,7 @@ def test_rates_and_differences_agree(table, design, within):
     asked = {"by": ["site", "age"], "metrics": ["accuracy", "recall"], "draws": 100, "max_intersection_order": 1}
     plain, other = (audit_groups(table, **asked, **more) for more in ({}, design))
     same(plain.overall, other.overall, within=within)
-    for one, two in zip(plain.tables, other.tables, strict=True):
+    for one, two in zip(plain.group_tables, other.group_tables, strict=True):
         for row, designed in zip(one.rows, two.rows, strict=True):
             same(row.rate, designed.rate, within=within)
             same(row.difference, designed.difference, within=within)

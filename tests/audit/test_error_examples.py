@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tlkit.audit import audit_groups
-from tlkit.audit.error_examples import GroupImages, Near, audit_evidence, group_images, worst_images
+from tlkit.audit.error_examples import GroupImages, NearestImage, audit_evidence, group_images, worst_images
 from tlkit.audit.slices.feature_neighbors import cluster_features, nearest_images
 from tlkit.predictions import Predictions
 
@@ -59,10 +59,10 @@ def test_a_confusion_that_grows_is_counted_against_the_rest(predictions):
     ants_by_night = int((y[200:300] == 0).sum())
     ants_by_day = int((y[:200] == 0).sum())
     rest_k = int(((y[:200] == 0) & (guess[:200] == 2)).sum())
-    assert first.words == f"ant taken for cow: 40 of {ants_by_night}, in the rest {rest_k} of {ants_by_day}"
+    assert night.tables()[1].rows[0][:6] == ("ant", "cow", 40, ants_by_night, rest_k, ants_by_day)
     assert first.p_holm is not None
     assert first.p_holm < 0.001
-    assert night.sentences()[0] == "light: night: 40 of 100 images are wrong."
+    assert night.tables()[0].title == "light: night: 40 of 100 images are wrong."
 
 
 def test_rows_of_intersections_and_several_values_find_their_images():
@@ -106,11 +106,11 @@ def test_the_images_that_a_model_gets_wrong_are_named_whatever_their_groups(pred
 
 def test_evidence_goes_to_json_and_back(predictions):
     audit = audit_groups(predictions, by="light")
-    near = {one: (Near("t/0.jpg", "cow", "train", 0.9),) for one in predictions.path.tolist()}
+    near = {one: (NearestImage("t/0.jpg", "cow", "train", 0.9),) for one in predictions.path.tolist()}
     (night,) = audit_evidence(predictions, audit, neighbors=near)
     assert GroupImages.from_dict(json.loads(json.dumps(night.to_dict()))) == night
     assert "t/0.jpg" in night.paths
-    assert "nearest in training: t/0.jpg (cow)" in " ".join(night.sentences())
+    assert night.tables()[0].column("near")[0] == "t/0.jpg (cow)"
 
 
 def test_the_nearest_images_are_those_with_the_largest_cosine(predictions):

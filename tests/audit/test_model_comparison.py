@@ -63,14 +63,18 @@ def test_every_p_value_agrees_with_statsmodels(models):
     assert found.tests == len(p) - 1
 
 
+def notes(comparison):
+    (table,) = comparison.tables()
+    return table.notes
+
+
 def test_the_group_that_gained_is_named(models):
     found = compare_predictions(*models, names=("old", "new"))
     assert found.overall.change == "better"
     changed = {row.name: row.change for row in found.rows if row.by == "tone"}
     assert changed == {"dark": "better", "light": "not distinguishable"}
-    said = "\n".join(found.sentences())
+    said = "\n".join(notes(found))
     assert "new is better than old: accuracy" in said
-    assert "new is better for tone dark: " in said
     assert "600 images predicted by both old and new, compared image by image." in said
 
 
@@ -100,7 +104,7 @@ def test_what_only_one_model_predicted_is_left_out_counted_and_logged(caplog):
     assert "left out: 1 only of old, 1 only of new." in caplog.text
     assert (
         "Left out: 1 image that only old predicted, 1 image that only new predicted, 1 image without a label."
-        in (found.sentences()[0])
+        in notes(found)[0]
     )
 
 
@@ -109,16 +113,16 @@ def test_models_that_agree_are_not_distinguishable_rather_than_equal():
     found = compare_predictions(one, one, names=("a", "b"))
     assert found.overall.p is None
     assert found.overall.change == "not distinguishable"
-    assert found.sentences()[1] == (
+    assert notes(found)[1] == (
         "a and b are right on the same images (accuracy 0.900 → 0.900, 0.000 [-0.084, +0.084]): not distinguishable "
         "at n = 40."
     )
-    assert found.sentences()[-1] == "Intervals of 95% (Newcombe, for pairs); no image differs, so there is no test."
+    assert notes(found)[-1] == "Intervals of 95% (Newcombe, for pairs); no image differs, so there is no test."
 
 
 def test_too_few_differing_images_are_said_to_decide_nothing():
     found = compare_predictions(table([0] * 50, [1] * 3 + [0] * 47), table([0] * 50, [0] * 50), names=("a", "b"))
-    assert found.sentences()[1] == (
+    assert notes(found)[1] == (
         "a and b are not distinguishable at n = 50: accuracy 0.940 → 1.000, +0.060 [-0.021, +0.162]; 0 images only a "
         "got right, 3 only b (McNemar p = 0.250). Fewer than 6 images differ, which cannot reach p < 0.05 whatever "
         "they are; one as small as this would need n = 130."
@@ -129,7 +133,7 @@ def test_an_undecided_comparison_says_what_it_could_have_shown():
     found = compare_predictions(
         table([0] * 100, [1] * 12 + [0] * 88), table([0] * 100, [0] * 12 + [1] * 9 + [0] * 79), names=("a", "b")
     )
-    line = found.sentences()[1]
+    line = notes(found)[1]
     assert line.startswith("a and b are not distinguishable at n = 100: accuracy 0.880 → 0.910, +0.030 ")
     assert "So many images could have shown a difference of 0.1" in line
     assert line.endswith("would need n = 1,800.")
@@ -146,17 +150,17 @@ def test_images_that_leaked_are_counted_and_the_others_compared_without_them():
     assert (clean.pairs, clean.difference, clean.p) == (alone.overall.pairs, alone.overall.difference, alone.overall.p)
     plain = compare_predictions(one, two, names=("a", "b"))
     assert found.rows == plain.rows and (plain.leaked, plain.without_leaks) == (0, None)
-    assert found.sentences()[2] == "10 of these images were met in training. Without: " + alone.sentences()[1]
-    assert [row[:3] for row in found.summary_rows()[1:3]] == [
-        ("(all)", "all images", "60"),
-        ("(all)", "without leaks", "50"),
+    assert notes(found)[2] == "10 of these images were met in training. Without: " + notes(alone)[1]
+    assert [row[:3] for row in found.tables()[0].rows[:2]] == [
+        ("(all)", "all images", 60),
+        ("(all)", "without leaks", 50),
     ]
     assert Comparison.from_dict(json.loads(json.dumps(found.to_dict()))) == found
     older = {key: value for key, value in plain.to_dict().items() if key not in ("leaked", "without_leaks")}
     assert Comparison.from_dict(older) == plain
     every = compare_predictions(one, two, leaked=[f"{i}.png" for i in range(60)])
     assert (every.leaked, every.without_leaks) == (60, None)
-    assert every.sentences()[2] == "All of these images were met in training, so nothing is known of others."
+    assert notes(every)[2] == "All of these images were met in training, so nothing is known of others."
 
 
 def test_no_image_in_common_is_an_error_that_shows_both_sides():
@@ -203,8 +207,8 @@ def test_tables_leave_out_classes_without_a_difference_and_escape_names():
     one = table(["<b>", "<i>"], ["<b>", "<b>"], classes=("<b>", "<i>"))
     two = table(["<b>", "<i>"], ["<b>", "<i>"], classes=("<b>", "<i>"))
     found = compare_predictions(one, two)
-    assert [row[1] for row in found.summary_rows()] == ["images of", "all images", "<i>"]
-    assert "Right on the same images in 1 of 2 classes: <b>." in found.sentences()
+    assert found.tables()[0].column("name") == ("all images", "<i>")
+    assert "Right on the same images in 1 of 2 classes: <b>." in notes(found)
     assert "<b>" not in found._repr_html_()
     assert "&lt;i&gt;" in found._repr_html_()
     assert list(found.table()["name"]) == ["all images", "<b>", "<i>"]

@@ -148,18 +148,23 @@ def test_the_result_comes_back_from_its_json_and_shows_itself_escaped(result):
 
 
 def test_the_result_says_what_was_chosen_what_changed_and_what_it_costs(result):
-    said = "\n".join(result.sentences())
-    assert said.startswith("PASS: On test the worst group changes by +0.300 [")
-    assert "Chosen: good (words), 0.800" in said and "these help, too: group_offsets." in said
-    assert "Its cost: overall accuracy on test 0.800 → 0.870" in said and "1.5 s" in said
+    outcome, changes, candidates = result.tables()
+    said = "\n".join(outcome.notes)
+    assert outcome.title == "Repair of birds: PASS"
+    assert said.startswith("On test the worst group changes by +0.300 [")
+    assert "Chosen: good (words); these help, too: group_offsets." in said and "1.5 s" in said
     assert "The repaired head is the run birds-repaired; birds is as it was." in said
-    worst = result.summary_rows()[1]
-    assert worst[:2] == ("(worst)", "c") and worst[3:5] == ("0.500", "0.800")
-    assert result.trial_rows()[-1][-1] == "helps, needs the attribute to predict"
+    worst, overall = outcome.rows
+    assert worst[0] == "worst group (c)"
+    assert (worst[1].value, worst[2].value) == (0.5, 0.8)
+    assert (overall[1].value, overall[2].value) == pytest.approx((0.8, 0.87))
+    assert changes.rows[0][:3] == ("(all)", "all images", result.comparison.images)
+    assert candidates.column("candidate") == ("as it was", "good", "group_offsets")
+    assert candidates.rows[-1][-1] == "helps, needs the attribute to predict"
 
 
 def test_a_chosen_method_that_needs_the_attribute_carries_a_warning(result):
     asked = replace(result, chosen="group_offsets", run=None)
-    said = "\n".join(asked.sentences())
+    said = "\n".join(asked.tables()[0].notes)
     assert "WARNING: group_offsets needs the value of water<b> of every image that it predicts." in said
     assert "No run is written" in said

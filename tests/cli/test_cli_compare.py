@@ -36,9 +36,9 @@ def test_columns_of_files_with_one_name_get_different_names(two_files):
         (two_files / folder).mkdir()
         shutil.copy(two_files / "old.csv", two_files / folder)
     done = tlkit("compare", "a/old.csv", "b/old.csv", cwd=two_files)
-    assert done.stdout.splitlines()[0].split()[4:6] == ["a/old.csv", "b/old.csv"]
+    assert done.stdout.splitlines()[1].split()[4:6] == ["a/old.csv", "b/old.csv"]
     done = tlkit("compare", "old.csv", two_files / "old.csv", cwd=two_files)
-    assert re.search(r" old +old \(again\) .* only old right +only old \(again\) right ", done.stdout.splitlines()[0])
+    assert re.search(r" old +old \(again\) .* only old right +only old \(again\) right ", done.stdout.splitlines()[1])
     assert done.stderr == "old.csv is compared with itself, so nothing can differ.\n"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from messages import saying
 
 from tlkit.datasets.dataset_card import SampleImage, find_dataset, write_dataset
 from tlkit.errors import DataError
@@ -35,7 +36,7 @@ def test_what_was_written_is_found_again(tmp_path):
     assert find(dest) == card
     assert card.counts == {"train": 3, "val": 0, "test": 1}
     assert card.classes == ("cat", "dog")
-    assert card.summary() == f"{dest}: 4 images of 2 classes (train 3, val 0, test 1)"
+    assert card.summary() == saying(dest, "4", "2", "3", "0", "1")
     assert (dest / "metadata.csv").read_text() == (
         "path,colour\ntest/dog/0.png,blue\ntrain/cat/0.png,red\ntrain/cat/1.png,red\ntrain/cat/2.png,red\n"
     )
@@ -56,15 +57,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "holiday.jpg").write_bytes(b"sun")
     with pytest.raises(DataError) as caught:
         find(tmp_path)
-    assert str(caught.value) == (
-        f"{tmp_path} is not empty, and no sample that tlkit made. Name a folder that does not exist yet."
-    )
+    assert str(caught.value) == saying(tmp_path, "sample", "folder")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"name": "pets"}', '{"name": "pets", "request": 3}'])
 def test_a_card_that_cannot_be_read_is_refused(tmp_path, text):
     (tmp_path / "dataset.json").write_text(text)
-    with pytest.raises(DataError, match="no sample that tlkit made"):
+    with pytest.raises(DataError, match=saying("sample", "tlkit", "made").pattern):
         find(tmp_path)
 
 
@@ -73,7 +72,7 @@ def test_a_file_is_refused(tmp_path):
     path.write_text("")
     with pytest.raises(DataError) as caught:
         find(path)
-    assert str(caught.value) == f"{path} is a file. Name a folder to write the sample pets to."
+    assert str(caught.value) == saying(path, "folder", "sample")
 
 
 def test_another_seed_is_refused(tmp_path):
@@ -81,10 +80,7 @@ def test_another_seed_is_refused(tmp_path):
     write(dest)
     with pytest.raises(DataError) as caught:
         find(dest, seed=1)
-    assert str(caught.value) == (
-        f"{dest} holds the sample pets, seed 0; asked for was pets, seed 1. "
-        "Name another folder, or delete this one to make it anew."
-    )
+    assert str(caught.value) == saying(dest, "0", "1")
 
 
 @pytest.mark.parametrize("change", ["remove", "edit", "add", "metadata"])
@@ -102,10 +98,7 @@ def test_a_changed_dataset_is_not_taken_for_the_original(tmp_path, change):
             (dest / "metadata.csv").unlink()
     with pytest.raises(DataError) as caught:
         find(dest)
-    assert str(caught.value) == (
-        f"{dest} holds the sample pets, but its images or metadata.csv were changed since it was made. "
-        "Name another folder, or delete this one to make it anew."
-    )
+    assert str(caught.value) == saying(dest, "metadata.csv", "were")
 
 
 def test_what_fails_half_way_leaves_nothing_behind(tmp_path):

@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from messages import saying
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -61,5 +62,5 @@ def test_digits_follow_the_seed(digits, tmp_path):
 
 
 def test_digits_refuse_a_negative_seed(tmp_path):
-    with pytest.raises(DataError, match=r"^seed is -1\. Use a whole number from 0\.$"):
+    with pytest.raises(DataError, match=saying("seed", "-1", "0").pattern):
         make_digits(tmp_path / "out", seed=-1)

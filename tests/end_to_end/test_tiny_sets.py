@@ -104,9 +104,9 @@ def test_a_class_without_training_images_is_refused_by_name(tiny_recipe, tmp_pat
 
 ANSWERS = {
     "evaluate RUN": (0, "3 images"),
-    "audit RUN --by g": (0, "NOT ENOUGH DATA for a (n = 2"),
+    "audit RUN --by g": (0, "Audit by g: ? NOT ENOUGH DATA"),
     "compare RUN RUN": (0, "not distinguishable at n = 3"),
-    "repair RUN --by g": (0, "NOT ENOUGH DATA: there are no val and no test images."),
+    "repair RUN --by g": (0, "There are no val and no test images."),
     "slices RUN": (0, "NOT ENOUGH DATA: nothing that the images have in common holds of 20 images"),
     "card RUN": (0, "MODEL_CARD.md"),
     "report RUN": (0, "report.html"),

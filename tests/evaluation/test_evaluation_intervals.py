@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from messages import saying
 from scipy import stats
 
 from tlkit.evaluation.class_intervals import f1_bounds, macro_estimates
@@ -97,4 +98,4 @@ def test_a_mean_of_values_that_do_not_differ_has_no_interval() -> None:
     for values in ([0.7], [0.0, 0.0, 0.0]):
         estimate = mean_estimate(np.array(values), 0.95)
         assert (estimate.value, estimate.low, estimate.n) == (values[0], None, len(values))
-        assert estimate.note == "not enough data for an interval: the images do not differ"
+        assert estimate.note == saying("enough", "interval", "images")

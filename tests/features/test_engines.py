@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from tlkit.errors import MissingExtraError
+from tlkit.features.engines import engine_choice
 from tlkit.features.engines.batch_norm_folding import fold_batch_norm
 from tlkit.features.engines.engine_choice import agreement, candidates, choose_engine, create_engine, identity
 from tlkit.features.engines.graph_engines import OnnxRuntimeEngine
-from tlkit.features.engines.torch_engine import TorchEngine, engine_choice
+from tlkit.features.engines.torch_engine import TorchEngine
 from tlkit.inference.embed import PixelBackbone
 from tlkit.models.backbone import create_backbone
 

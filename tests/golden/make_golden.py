@@ -170,15 +170,17 @@ def audit() -> dict[str, Any]:
     return {
         "plain": audited(by=["tone", "sex"]),
         "profiles": plain(audit_groups(first, by="tone", draws=100).profiles),
-        "cuts": audited(by=["age:quantiles=4", "size:order=small,medium,large,huge", "tags:separator=;"], max_order=1),
+        "cuts": audited(
+            by=["age:quantiles=4", "size:order=small,medium,large,huge", "tags:separator=;"], max_intersection_order=1
+        ),
         "edges": audited(by="age:bins=30,60", tolerance=0.1, confidence=0.9, alpha=0.1, guaranteed=True),
-        "criteria": audited(by="sex", criteria=("equalised_odds", "demographic_parity", "four_fifths"), positive="cat"),
+        "criteria": audited(by="sex", criteria=("equalized_odds", "demographic_parity", "four_fifths"), positive="cat"),
         "each_class": audited(by="tone", metrics=("recall", "precision"), min_group_size=60, tolerance=0.02),
         "clusters": audited(by="tone", cluster_by="site", tolerance=0.2),
         "pairs": audited(by="tone", pair_by="scene", tolerance=0.02, alpha=0.2),
         "weights": audited(by="tone", weights="w", tolerance=0.25),
         "weights_and_clusters": audited(by="sex", weights="w", cluster_by="site"),
-        "intersections": audited(by=["tone", "sex", "size"], max_order=3, min_group_size=15),
+        "intersections": audited(by=["tone", "sex", "size"], max_intersection_order=3, min_group_size=15),
     }
 
 
@@ -212,6 +214,7 @@ def compare() -> dict[str, Any]:
 
 def slices() -> dict[str, Any]:
     """Return slices found in 900 images of which dark ones are recognised worse, alone and with grouped images."""
+    from tlkit.audit.options import AuditOptions
     from tlkit.audit.slices.slice_search import search_slices
     from tlkit.predictions import Predictions
 
@@ -231,8 +234,12 @@ def slices() -> dict[str, Any]:
         classes=CLASSES, path=[f"{i}.jpg" for i in range(n)], y_true=y, y_pred=np.where(right, y, (y + 1) % 3)
     )
     return {
-        "alone": plain(search_slices(predictions, columns=columns)),
-        "units": plain(search_slices(predictions, columns=columns, units=np.arange(n) // 3, max_order=1, seed=2)),
+        "alone": plain(search_slices(predictions, columns=columns, options=AuditOptions())),
+        "units": plain(
+            search_slices(
+                predictions, columns=columns, units=np.arange(n) // 3, max_order=1, options=AuditOptions(seed=2)
+            )
+        ),
     }
 
 
@@ -309,19 +316,19 @@ def statistics() -> dict[str, Any]:
         association,
         bootstrap,
         calibration,
-        clusters,
+        cluster_sampling,
         corrections,
-        designs,
-        groups,
+        dependent_samples,
+        hypothesis_tests,
         intervals,
         means,
-        ordered,
+        ordered_trend,
         paired,
         power,
         ranking,
+        shrinkage,
         strata,
-        tests,
-        worst,
+        worst_group,
     )
 
     rng = np.random.default_rng(8)
@@ -332,7 +339,7 @@ def statistics() -> dict[str, Any]:
     side = rng.integers(0, 2, 200)
     kind = rng.integers(0, 3, 200)
     score = rng.beta(3, 2, 200)
-    units = clusters.Units(rng.uniform(0.5, 2.0, 200), rng.integers(0, 25, 200))
+    units = cluster_sampling.Units(rng.uniform(0.5, 2.0, 200), rng.integers(0, 25, 200))
     counts = np.bincount(side * 3 + kind, minlength=6).reshape(2, 3)
     hits = np.bincount((side * 3 + kind)[right], minlength=6).reshape(2, 3)
     pairs = [paired.Pairs(50, 10, 3, 7), paired.Pairs(20, 2, 9, 4)]
@@ -344,11 +351,11 @@ def statistics() -> dict[str, Any]:
         "ratio_score": intervals.ratio_score_bounds(8, 10, 30, 50),
         "wilson_bounds": intervals.wilson_bounds(k, n),
         "newcombe_bounds": intervals.newcombe_bounds(k, n, k[::-1], n[::-1]),
-        "correlated_bounds": designs.correlated_bounds(k, n, k[::-1], n[::-1], correlation=0.3),
-        "cluster_moments": designs.cluster_moments(rng.integers(0, 3, (12, 2)), np.full((12, 2), 3)),
-        "stratified_exact": designs.stratified_exact([1, 2, 2], [4, 3, 4], [4, 4, 5], [8, 7, 8]),
-        "max_gap_normal": designs.max_gap_normal([0.7, 0.8, 0.9], [30.0, 60.0, 50.0], draws=2000),
-        "score_test": designs.score_test(8, 10, 30, 50),
+        "correlated_bounds": dependent_samples.correlated_bounds(k, n, k[::-1], n[::-1], correlation=0.3),
+        "cluster_moments": dependent_samples.cluster_moments(rng.integers(0, 3, (12, 2)), np.full((12, 2), 3)),
+        "stratified_exact": dependent_samples.stratified_exact([1, 2, 2], [4, 3, 4], [4, 4, 5], [8, 7, 8]),
+        "max_gap_normal": dependent_samples.max_gap_normal([0.7, 0.8, 0.9], [30.0, 60.0, 50.0], draws=2000),
+        "score_test": dependent_samples.score_test(8, 10, 30, 50),
         "mean": means.mean_estimate(score, highest=1.0),
         "mean_of_rates": means.mean_of_rates(k, n),
         "clustered_mean": means.clustered_mean(score, units, highest=1.0),
@@ -362,14 +369,14 @@ def statistics() -> dict[str, Any]:
         "hochberg": corrections.hochberg(p),
         "benjamini_hochberg": corrections.benjamini_hochberg(p),
         "benjamini_yekutieli": corrections.benjamini_yekutieli(p),
-        "shrink": groups.shrink(k, n),
-        "shrink_likelihood": groups.shrink(k, n, method="likelihood"),
-        "heterogeneity": groups.heterogeneity([0.1, 0.4, 0.2], [0.01, 0.02, 0.005]),
-        "kish_n": groups.kish_n(units.weight),
+        "shrink": shrinkage.shrink(k, n),
+        "shrink_likelihood": shrinkage.shrink(k, n, method="likelihood"),
+        "heterogeneity": shrinkage.heterogeneity([0.1, 0.4, 0.2], [0.01, 0.02, 0.005]),
+        "kish_n": shrinkage.kish_n(units.weight),
         "cramers_v": association.cramers_v(counts),
         "clustered_v": association.clustered_v(side, kind, units),
-        "ordered": ordered.ordered_rates(k, n),
-        "clustered_ordered": ordered.clustered_rates(right, kind, 3, units),
+        "ordered": ordered_trend.ordered_rates(k, n),
+        "clustered_ordered": ordered_trend.clustered_rates(right, kind, 3, units),
         "paired_difference": paired.paired_difference(pairs[0]),
         "clustered_difference": paired.clustered_difference(right, other, units),
         "pairs_needed": paired.pairs_needed(0.05, 0.2),
@@ -388,13 +395,13 @@ def statistics() -> dict[str, Any]:
         "clustered_split": strata.clustered_split(right, units, side=side, kind=kind, kinds=3),
         "pooled_odds": strata.pooled_odds(hits, counts),
         "clustered_odds": strata.clustered_odds(right, units, side=side, stratum=kind),
-        "fisher": tests.fisher_exact(8, 10, 30, 50),
-        "max_gap": tests.max_gap(k, n, draws=2000),
-        "omnibus": tests.omnibus(k, n, draws=2000),
-        "mcnemar": tests.mcnemar(3, 12),
-        "trend": tests.trend(k, n),
-        "worst_rates": worst.worst_rates(pairs),
-        "worst_change": worst.worst_change(pairs),
+        "fisher": hypothesis_tests.fisher_exact(8, 10, 30, 50),
+        "max_gap": hypothesis_tests.max_gap(k, n, draws=2000),
+        "omnibus": hypothesis_tests.omnibus(k, n, draws=2000),
+        "mcnemar": hypothesis_tests.mcnemar(3, 12),
+        "trend": hypothesis_tests.trend(k, n),
+        "worst_rates": worst_group.worst_rates(pairs),
+        "worst_change": worst_group.worst_change(pairs),
     }
     return {name: plain(value) for name, value in found.items()}
 

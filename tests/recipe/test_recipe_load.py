@@ -139,58 +139,51 @@ def test_a_wrong_value_is_not_reported_as_a_contradiction(problems: Problems) ->
     )
 
 
-NOTHING_YET = "Begin with recipe_version: 1, name, data with its root, and model with its name; "
+NOTHING_YET = saying("r.yaml", "empty", "recipe_version: 1", "name", "data", "root", "model")
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", [f"r.yaml  is empty. {NOTHING_YET}the recipes that come with tlkit are examples."]),
-        ("# only a comment\n", [f"r.yaml  is empty. {NOTHING_YET}the recipes that come with tlkit are examples."]),
-        ("- a\n- b\n", ["r.yaml:1  the recipe is [a, b], not sections with keys. Begin it with recipe_version: 1."]),
-        ("hello\n", ["r.yaml:1  the recipe is 'hello', not sections with keys. Begin it with recipe_version: 1."]),
+        ("", [NOTHING_YET]),
+        ("# only a comment\n", [NOTHING_YET]),
+        ("- a\n- b\n", [saying("r.yaml:1", "recipe_version", "1")]),
+        ("hello\n", [saying("r.yaml:1", "'hello'", "recipe_version", "1")]),
         (
             "seed: 1\n",
             [
-                "r.yaml:1  recipe_version is missing. Add recipe_version: 1.",
-                "r.yaml:1  name is missing. Add name: up to 100 letters, digits, '.', '_' and '-', "
-                "beginning with a letter, a digit or '_'.",
-                "r.yaml:1  data is missing. Add data: a section with root, the path of a folder of images.",
-                "r.yaml:1  model is missing. Add model: a section with name, the name of a timm model.",
+                saying("r.yaml:1", "recipe_version", "1"),
+                saying("r.yaml:1", "name", "100", "'.'", "'_'", "'-'"),
+                saying("r.yaml:1", "data", "missing", "root"),
+                saying("r.yaml:1", "model", "missing", "name"),
             ],
         ),
         (
             "recipe_version: 1\nname: a\nmodel: {arch: b}\ndata:\n  path: c\n",  # one mistake each, not two
-            [
-                "r.yaml:3  model.arch is unknown. Did you mean model.name?",
-                "r.yaml:5  data.path is unknown. Did you mean data.root?",
-            ],
+            [saying("r.yaml:3", "model.arch", "model.name"), saying("r.yaml:5", "data.path", "data.root")],
         ),
         (
             "recipe_version: 2\nname: my run!\nmodel:\ndata: data/pets\n",
             [
-                "r.yaml:1  recipe_version is 2, but this tlkit reads version 1. "
-                "Use recipe_version: 1, or a newer tlkit.",
-                "r.yaml:2  name is 'my run!'. Use up to 100 letters, digits, '.', '_' and '-', "
-                "beginning with a letter, a digit or '_', such as my-run.",
-                "r.yaml:3  model is empty. Give it keys such as name: resnet18.",
-                "r.yaml:4  data is 'data/pets', not a section. Write its keys below it, indented, "
-                "such as root: data/pets.",
+                saying("r.yaml:1", "recipe_version", "2", "1"),
+                saying("r.yaml:2", "name", "'my run!'", "up", "100", "'.'", "'_'", "'-'"),
+                saying("r.yaml:3", "model", "resnet18"),
+                saying("r.yaml:4", "data", "'data/pets'", "data/pets"),
             ],
         ),
         (
             "recipe_version: true\nname: 42\nmodel: {name: no}\ndata: {root: ~}\n",
             [
-                "r.yaml:1  recipe_version is true. Use 1.",
-                "r.yaml:2  name is `42`, which YAML 1.1 reads as a number. Quote it: '42'.",
-                "r.yaml:3  model.name is `no`, which YAML 1.1 reads as false. Quote it: 'no'.",
-                "r.yaml:4  data.root is `~`. Use the path of a folder of images, such as data/pets.",
+                saying("r.yaml:1", "recipe_version", "1"),
+                saying("r.yaml:2", "name", "42", "YAML", "1.1", "'42'"),
+                saying("r.yaml:3", "model.name", "no", "YAML", "1.1", "'no'"),
+                saying("r.yaml:4", "data.root", "~", "data/pets"),
             ],
         ),
     ],
 )
 def test_a_file_that_is_no_recipe_gets_the_keys_to_begin_with(
-    problems: Problems, text: str, expected: list[str]
+    problems: Problems, text: str, expected: list[object]
 ) -> None:
     assert list(problems(head=text)) == expected
 

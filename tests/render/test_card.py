@@ -8,10 +8,11 @@ import pytest
 from messages import says
 
 from tlkit.audit import audit_groups
+from tlkit.audit.audit_tables import undecided_table
 from tlkit.evaluation import evaluate
 from tlkit.predictions import Predictions
 from tlkit.render.report import write_card
-from tlkit.render.report.limitations import limits, undecided_rows
+from tlkit.render.report.limitations import limits
 
 RECIPE = "name: pets\nmodel: {name: resnet18, weights: hub}\nstrategy: {kind: frozen}\n"
 
@@ -59,7 +60,7 @@ def test_limits_are_filled_from_the_audit(tmp_path, predictions):
     assert says(text, "Classes", "image", "judge")
     assert says(text, "Columns", "data", "audited")
     assert "licence: apache-2.0." in text
-    assert says(text, "20", "light", "accuracy")  # the size of a small group is not published
+    assert "| light | dawn | accuracy | – |" in text  # the size of a small group is not published
 
 
 def test_a_failing_row_with_a_wide_interval_has_no_number(tmp_path, predictions):
@@ -73,18 +74,17 @@ def test_a_failing_row_with_a_wide_interval_has_no_number(tmp_path, predictions)
         groups=pd.DataFrame({"light": light}),
     )
     text = card(tmp_path, few, audit=audit_groups(few, by="light"), evaluation=evaluate(few))
-    assert "| light | night | accuracy | 24 | [0.279, 0.649] | [-0.6" in text
+    assert "| light | night | accuracy | 24 | [0.279, 0.649] | [-0.6" in text.replace("\\", "")
     assert "0.458" not in text
 
 
 def test_undecided_rows_say_how_many_images_are_missing(predictions):
     some = predictions.take(np.r_[0:60, 350:400])
     audit = audit_groups(some, by="room")
-    rows = undecided_rows(audit)
+    found = undecided_table(audit)
     table = audit.group_table("room")
-    assert [row[1] for row in rows] == [row.name for row in table.rows if row.verdict == "NOT ENOUGH DATA"]
-    assert all(row[4].startswith("about ") for row in rows)
-    assert rows
+    assert list(found.column("group")) == [row.name for row in table.rows if row.verdict == "NOT ENOUGH DATA"]
+    assert found.rows and None not in found.column("images_needed")
 
 
 def test_the_card_says_that_its_split_chose_the_epoch_and_counts_in_words(tmp_path, predictions):

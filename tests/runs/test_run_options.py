@@ -100,8 +100,8 @@ def test_joined_columns_leave_the_verdict_and_the_settings_of_a_run_as_they_are(
         "confidence": 0.9,
         "seed": 7,
     }
-    assert [row["verdict"] for row in plain["tables"][0]["rows"]] == ["PASS", "PASS"]
-    assert joined["tables"] == plain["tables"]
+    assert [row["verdict"] for row in plain["group_tables"][0]["rows"]] == ["PASS", "PASS"]
+    assert joined["group_tables"] == plain["group_tables"]
     assert joined["explanation"] == plain["explanation"]
 
 
@@ -126,9 +126,9 @@ def test_a_comparison_cuts_columns_as_the_recipe_of_the_run_does(run, tmp_path):
 
 
 def test_a_column_that_is_named_alone_keeps_the_cut_of_the_recipe(run):
-    (table,) = run.audit("age").tables
+    (table,) = run.audit("age").group_tables
     assert [row.name for row in table.rows] == ["<18", "[18, 65)", "≥65"]
-    (halved,) = run.audit("age:quantiles=2").tables
+    (halved,) = run.audit("age:quantiles=2").group_tables
     assert len(halved.rows) == 2
     assert [column.by for column in run.explain("age").columns] == ["age"]
     assert run.explain("age").column("age").ordered.order == ("<18", "[18, 65)", "≥65")
@@ -170,7 +170,7 @@ def test_slices_take_the_confidence_and_the_sizes_of_the_run(run, monkeypatch):
 
 def test_the_images_behind_an_audit_are_those_of_its_own_groups(run):
     found = run.audit("age:bins=40", tolerance=0.0)
-    assert {table.by for table in found.tables} == {"age"}
+    assert {table.by for table in found.group_tables} == {"age"}
     for one in run.audit_images(audit=found):
         assert one.group in ("<40", "≥40")
 

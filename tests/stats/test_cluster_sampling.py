@@ -21,12 +21,12 @@ from tlkit.stats.ranking import aurc, auroc, clustered_area
 from tlkit.stats.strata import clustered_odds, clustered_split, pooled_odds, split_gap
 
 
-def units_of(unit, weight=None):
+def split_units(unit, weight=None):
     return Units(np.ones(len(unit)) if weight is None else np.asarray(weight, dtype=float), np.asarray(unit))
 
 
 def alone(n, weight=None):
-    return units_of(np.arange(n), weight)
+    return split_units(np.arange(n), weight)
 
 
 def half(estimate):
@@ -55,14 +55,14 @@ def sample():
 
 def test_the_variance_of_a_mean_is_that_of_statsmodels_with_clusters(sample):
     weight = np.random.default_rng(1).choice([0.5, 1, 3], 600)
-    ours = clustered_mean(sample["score"], units_of(sample["unit"], weight), lowest=-np.inf)
+    ours = clustered_mean(sample["score"], split_units(sample["unit"], weight), lowest=-np.inf)
     theirs = sm.WLS(sample["score"], np.ones(600), weights=weight).fit(
         cov_type="cluster", cov_kwds={"groups": sample["unit"]}, use_t=True
     )
     assert ours.value == pytest.approx(theirs.params[0])
     # statsmodels multiplies by (N − 1)/(N − 1) · M/(M − 1) and takes M − 1 degrees of freedom; CR2 knows unlike shares
     assert half(ours) == pytest.approx(np.ptp(theirs.conf_int()) / 2, rel=0.05)
-    even = clustered_mean(sample["score"], units_of(sample["unit"]), lowest=-np.inf)
+    even = clustered_mean(sample["score"], split_units(sample["unit"]), lowest=-np.inf)
     theirs = sm.OLS(sample["score"], np.ones(600)).fit(
         cov_type="cluster", cov_kwds={"groups": sample["unit"], "df_correction": True}, use_t=True
     )
@@ -80,12 +80,14 @@ def test_images_that_stand_alone_have_the_interval_of_independent_ones():
 
 def test_what_few_clusters_cannot_tell_is_said():
     values = np.array([0.1, 0.4, 0.2, 0.3])
-    assert clustered_mean(values, units_of([7, 7, 7, 7])).format() == (
+    assert clustered_mean(values, split_units([7, 7, 7, 7])).format() == (
         "undefined (n = 4, but all images are of one cluster)"
     )
     assert clustered_mean(values, alone(4, [0, 0, 0, 0])).note == "n = 4, but no image has a weight"
-    assert clustered_mean([0.3] * 4, units_of([0, 0, 1, 1])).note == "not enough data for an interval: nothing varies"
-    wild = clustered_mean([0.0, 0.0, 1.0, 1.0], units_of([0, 0, 1, 1]))  # a factor of e to the 12.7 to each side
+    assert (
+        clustered_mean([0.3] * 4, split_units([0, 0, 1, 1])).note == "not enough data for an interval: nothing varies"
+    )
+    wild = clustered_mean([0.0, 0.0, 1.0, 1.0], split_units([0, 0, 1, 1]))  # a factor of e to the 12.7 to each side
     assert (wild.value, wild.low, wild.note) == (0.5, None, "not enough data for an interval: too few clusters")
 
 
@@ -93,7 +95,7 @@ def test_the_degrees_of_freedom_of_a_sum_are_bell_and_mccaffreys():
     generator = np.random.default_rng(3)
     unit, kind = generator.integers(0, 7, 60), generator.integers(0, 3, 60)
     variance = np.array([0.2, 0.05, 0.4])
-    counts = units_of(unit).summed(kind, 3)
+    counts = split_units(unit).summed(kind, 3)
     # By matrices: regression on indicators of the kind, working independence with a variance for each kind.
     x = np.eye(3)[kind]
     n, sums = x.sum(axis=0), np.ones(3)
@@ -141,7 +143,7 @@ def test_a_class_of_one_cluster_leaves_the_mean_recall_open():
 def test_the_area_in_clusters_is_obuchowskis(sample):
     positive = sample["kind"] == 0
     high, low = sample["score"][positive], sample["score"][~positive]
-    units = units_of(sample["unit"])
+    units = split_units(sample["unit"])
     ours = clustered_area(high, low, high_units=units.take(positive), low_units=units.take(~positive))
     assert ours.value == pytest.approx(auroc(sample["score"], positive).value)
     # Obuchowski (1997), section 2, pair by pair
@@ -180,12 +182,12 @@ def test_copies_of_images_in_clusters_raise_what_calibration_shows_by_chance():
     sure = generator.uniform(0.5, 1, 300)
     right = generator.random(300) < sure
     copies = np.repeat(np.arange(300), 4)
-    effect = calibration_effect(sure[copies], right[copies], units_of(copies))
+    effect = calibration_effect(sure[copies], right[copies], split_units(copies))
     assert effect == pytest.approx(4, rel=0.04)  # clusters − 1 for images − 1 in each bin
     expected = null_calibration_error(sure[copies], effect=effect)
     assert expected == pytest.approx(null_calibration_error(sure), rel=0.03)
     assert calibration_effect(sure, right, alone(300)) == pytest.approx(1, abs=0.01)
-    assert calibration_effect(sure, right, units_of([1] * 300)) is None
+    assert calibration_effect(sure, right, split_units([1] * 300)) is None
 
 
 def test_weighted_calibration_is_that_of_copies_within_the_same_bins():
@@ -215,7 +217,7 @@ def test_the_split_of_a_gap_is_kitagawas_and_moves_as_without_each_cluster(sampl
 
     everything = plain(np.ones(600, dtype=bool))
     spread = sum((plain(unit != i) - everything) ** 2 for i in range(40)) * 39 / 40
-    ours = clustered_split(right, units_of(unit), side=side, kind=kind, kinds=3)
+    ours = clustered_split(right, split_units(unit), side=side, kind=kind, kinds=3)
     for estimate, value, variance in zip(
         (ours.gap, ours.mix, ours.rate, ours.standardised), everything, spread, strict=True
     ):
@@ -227,10 +229,10 @@ def test_a_group_without_an_error_in_few_clusters_is_not_known_for_sure():
     side, unit = np.repeat([0, 1], [60, 300]), np.repeat(np.arange(24), 15)
     right = np.where(side == 0, True, np.random.default_rng(9).random(360) < 0.9)
     kind = np.arange(360) % 2
-    ours = clustered_split(right, units_of(unit), side=side, kind=kind, kinds=2)
+    ours = clustered_split(right, split_units(unit), side=side, kind=kind, kinds=2)
     assert ours.rate.low < ours.rate.value - 0.4  # four clusters without an error: Wilson's interval begins at .51
     assert ours.rate.high < ours.rate.value + 0.15
-    one = clustered_split(right, units_of(unit), side=side, kind=np.zeros(360, dtype=int), kinds=1)
+    one = clustered_split(right, split_units(unit), side=side, kind=np.zeros(360, dtype=int), kinds=1)
     assert (one.mix.low, one.mix.high) == (0, 0)
 
 
@@ -246,7 +248,7 @@ def test_the_pooled_odds_are_mantel_and_haenszels_and_move_as_without_each_clust
 
     everything = log_odds(np.ones(600, dtype=bool))
     spread = sum((log_odds(unit != i) - everything) ** 2 for i in range(40)) * 39 / 40
-    ours = clustered_odds(right, units_of(unit), side=side, stratum=kind)
+    ours = clustered_odds(right, split_units(unit), side=side, stratum=kind)
     assert np.log(ours.pooled.value) == pytest.approx(everything)
     assert ours.statistic == pytest.approx(everything**2 / spread)
     assert 2.02 < np.log(ours.pooled.high / ours.pooled.value) / np.sqrt(spread) < 2.15
@@ -264,10 +266,10 @@ def test_the_pooled_odds_are_mantel_and_haenszels_and_move_as_without_each_clust
 def test_odds_that_rest_on_one_cluster_are_undefined():
     right = np.array([True] * 10 + [False] * 2 + [True] * 10 + [False] * 3)
     side, unit = np.repeat([0, 1], [12, 13]), np.array([1] * 10 + [2] * 2 + [3] * 4 + [4] * 9)
-    ours = clustered_odds(right, units_of(unit), side=side, stratum=np.zeros(25, dtype=int))
+    ours = clustered_odds(right, split_units(unit), side=side, stratum=np.zeros(25, dtype=int))
     assert ours.pooled.note == "not enough data for an interval: it rests on one cluster"
     assert (ours.p, ours.statistic) == (None, None)
-    one = clustered_odds(right, units_of([1] * 25), side=side, stratum=np.zeros(25, dtype=int))
+    one = clustered_odds(right, split_units([1] * 25), side=side, stratum=np.zeros(25, dtype=int))
     assert one.pooled.note == "all images are of one cluster"
 
 
@@ -286,7 +288,7 @@ def test_the_adjusted_gap_moves_as_statsmodels_fits_without_each_cluster(sample)
     everything = fitted(np.ones(600, dtype=bool))
     spread = sum((gap(fitted(unit != i)) - gap(everything)) ** 2 for i in range(40)) * 39 / 40
     asked = {"member": side == 0, "others": np.array([[0.0, 0], [1, 0], [0, 1]]), "pattern": kind}
-    ours = clustered_gap(right, units_of(unit), **asked)
+    ours = clustered_gap(right, split_units(unit), **asked)
     assert ours.value == pytest.approx(gap(everything))
     assert half(ours) / np.sqrt(spread) == pytest.approx(2.04, rel=0.02)
     # The sandwich of statsmodels leaves no cluster out, which is a little narrower.
@@ -311,15 +313,19 @@ def test_a_value_that_one_cluster_alone_has_does_not_stop_the_adjusted_gap():
     member = generator.random(400) < 0.5
     right = generator.random(400) < 0.8
     others = np.array([[0.0, 0], [1, 0], [0, 1]])
-    ours = clustered_gap(right, units_of(unit), member=member, others=others, pattern=value)
+    ours = clustered_gap(right, split_units(unit), member=member, others=others, pattern=value)
     without = value != 2
     theirs = clustered_gap(
-        right[without], units_of(unit[without]), member=member[without], others=others[:2, :1], pattern=value[without]
+        right[without],
+        split_units(unit[without]),
+        member=member[without],
+        others=others[:2, :1],
+        pattern=value[without],
     )
     assert ours.low is not None
     assert half(ours) == pytest.approx(half(theirs), rel=0.1)
     few = clustered_gap(
-        right[:40], units_of(unit[:40] // 1), member=member[:40], others=others[:2, :1], pattern=value[:40]
+        right[:40], split_units(unit[:40] // 1), member=member[:40], others=others[:2, :1], pattern=value[:40]
     )
     assert few.note == "too many values to hold fixed for so few clusters"
 
@@ -351,11 +357,11 @@ def test_copies_in_clusters_leave_the_tests_where_they_were():
     right = generator.random(300) < 0.9 - 0.07 * place
     one = clustered_rates(right, place, 4, alone(300))
     copies = np.repeat(np.arange(300), 3)
-    three = clustered_rates(right[copies], place[copies], 4, units_of(copies))
+    three = clustered_rates(right[copies], place[copies], 4, split_units(copies))
     assert (three.trend.p, three.any.p, three.bend_p) == pytest.approx((one.trend.p, one.any.p, one.bend_p))
     wrong = ordered_rates(*(np.bincount(place[copies], weights=w, minlength=4) for w in (right[copies], None)))
     assert wrong.any.p < one.any.p / 2
-    assert clustered_rates(right, place, 4, units_of(place)) is None  # a cluster each
+    assert clustered_rates(right, place, 4, split_units(place)) is None  # a cluster each
 
 
 def test_copies_in_clusters_leave_cramers_v_where_it_was():
@@ -367,10 +373,10 @@ def test_copies_in_clusters_leave_cramers_v_where_it_was():
     assert (ours.v, ours.raw) == pytest.approx((plain.v, plain.raw), rel=0.02)
     assert ours.p == pytest.approx(plain.p, rel=0.5)
     copies = np.repeat(np.arange(400), 5)
-    many = clustered_v(one[copies], two[copies], units_of(copies))
+    many = clustered_v(one[copies], two[copies], split_units(copies))
     assert many.v == pytest.approx(ours.v, rel=0.01)  # a design effect below 1 counts as 1
     assert many.p == pytest.approx(ours.p, rel=0.3)
-    assert clustered_v(one, two, units_of([0] * 400)) is None
+    assert clustered_v(one, two, split_units([0] * 400)) is None
     assert clustered_v(one, np.zeros(400, dtype=int), alone(400)) is None
 
 
@@ -398,7 +404,7 @@ def test_the_intervals_hold_the_truth_where_those_of_independent_images_do_not(c
     held, naive, runs = np.zeros(4), np.zeros(2), 150
     for _ in range(runs):
         unit, kind, score, right = drawn(generator, clusters, deff, unlike=unlike)
-        units, truly = units_of(unit), kind == 1
+        units, truly = split_units(unit), kind == 1
         brier = clustered_mean((right - 0.8) ** 2, units)
         mean = clustered_mean(right.astype(float), units, lowest=-1)
         macro = clustered_mean_of_rates(units.summed(kind, 2, right), units.summed(kind, 2), images=np.bincount(kind))
@@ -422,7 +428,7 @@ def test_what_compares_groups_holds_the_truth_in_clusters(clusters, across):
     for _ in range(runs):
         unit, kind, _, right = drawn(generator, sum(clusters), 3, unlike=True)
         side = generator.integers(0, 2, len(unit)) if across else (unit >= clusters[0]).astype(np.int64)
-        units = units_of(unit)
+        units = split_units(unit)
         split = clustered_split(right, units, side=side, kind=kind, kinds=2)
         odds = clustered_odds(right, units, side=side, stratum=kind)
         gap = clustered_gap(right, units, member=side == 0, others=others, pattern=kind)

@@ -17,7 +17,7 @@ from tlkit.audit.options import AuditOptions
 from tlkit.audit.slices.feature_neighbors import cluster_features, nearest_images
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.audit.slices.slice_search import MOST_SLICES, search_slices
-from tlkit.audit.slices.split_half import first_half, units_of
+from tlkit.audit.slices.split_half import search_half, split_units
 from tlkit.data.checks.duplicates import find_duplicates
 from tlkit.data.checks.image_properties import PROPERTIES, fingerprints_of, measure_images
 from tlkit.errors import DataError, PredictionsError, RunError, did_you_mean, first_few
@@ -190,7 +190,7 @@ def _units(run: Run, predictions: Predictions, table: pd.DataFrame, options: Aud
     alike = [[int(known[row]) for row in group] for group in copies]
     asked = (options.unit_column, run.recipe.data.group_by)
     names = [name for name in asked if name in predictions.group_columns]
-    return units_of(len(predictions), alike, together=predictions.groups[names[0]] if names else None)
+    return split_units(len(predictions), alike, together=predictions.groups[names[0]] if names else None)
 
 
 def _features(run: Run, split: str) -> Features | None:
@@ -221,7 +221,7 @@ def _clusters(
     """Return the cluster of each judged image, missing where it has no features; the searched half alone forms them."""
     row_of = {str(path): row for row, path in enumerate(features.path)}
     rows = np.array([row_of.get(path, -1) for path in predictions.path.tolist()])
-    there, half = rows >= 0, first_half(predictions.path.tolist(), units)
+    there, half = rows >= 0, search_half(predictions.path.tolist(), units)
     found = np.full(len(predictions), None, dtype=object)
     found[there] = cluster_features(features.x[rows[there]], learn=half[there], clusters=clusters, seed=seed)
     logger.info("Clustered %d images by their features: k-means, k = %d.", there.sum(), clusters)

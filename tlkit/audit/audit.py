@@ -11,17 +11,17 @@ import numpy.typing as npt
 
 from tlkit.audit.audit_result import Audit, ColumnFacts
 from tlkit.audit.criteria import metrics_of
-from tlkit.audit.estimators import Design, Sample, designed
+from tlkit.audit.estimators import RateEstimates, SamplingDesign, designed_estimates
 from tlkit.audit.group_profiles import ProfileTable, profile_table
 from tlkit.audit.group_tables import MISSING, GroupTable
-from tlkit.audit.group_vs_rest import Draft, compare, drafted
-from tlkit.audit.groups.group_columns import By, GroupColumn, Levels, levels_of, look_alikes
-from tlkit.audit.groups.intersections import Cells, by_problems, cross, intersections
+from tlkit.audit.group_vs_rest import UntestedTable, compare_with_complement, untested_table
+from tlkit.audit.groups.group_columns import By, GroupColumn, Levels, discretize, similar_values
+from tlkit.audit.groups.intersections import GroupMembership, cross_columns, intersections, validate_columns
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import GroupCounts, Metric, Rate, rates_of
 from tlkit.audit.row_intervals import overall_accuracy
 from tlkit.audit.sampling_design import design_of, design_problems
-from tlkit.audit.verdicts import judge
+from tlkit.audit.verdicts import assign_verdicts
 from tlkit.choices import Criterion
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
@@ -142,7 +142,7 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
             label, or an option is out of its range.
     """
     problems = options.problems(predictions.classes)
-    problems += by_problems(predictions.groups, options.columns, max_values=options.max_values)
+    problems += validate_columns(predictions.groups, options.columns, max_values=options.max_values)
     problems += design_problems(predictions.groups, options, labelled=predictions.y_true >= 0)
     labelled = predictions.y_true >= 0
     if not labelled.any():
@@ -152,7 +152,7 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
 
     options = _completed(options, predictions)
     levels = [
-        levels_of(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in options.columns
+        discretize(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in options.columns
     ]
     _say_how_cut(levels)
     known = predictions.labelled
@@ -164,7 +164,7 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
         rates = rates_of(options.metrics, known.classes, options.positive)
         drafts += _drafts(known, cells, code, counts, rates, options=options, design=design)
         profiles.append(_profiles(known, cells, code, counts, options=options, design=design))
-    tables, tests = judge(drafts, options)
+    tables, tests = assign_verdicts(drafts, options)
     unlabelled = int((~labelled).sum())
     logger.info(
         "Audit by %s: tables: %d, tests against the rest: %d, images: %d%s.",
@@ -180,7 +180,7 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
         unlabelled=unlabelled,
         overall=overall_accuracy(known.correct, design, options),
         tests=tests,
-        tables=tables,
+        group_tables=tables,
         columns=tuple(_facts(level, labelled, known.correct, options, drafts) for level in levels),
         profiles=tuple(profiles),
     )
@@ -189,7 +189,7 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
 def _say_how_cut(levels: Sequence[Levels]) -> None:
     for level in levels:
         logger.info("Audit by %s: %s, %s.", level.column, level.kind, level.how)
-        for alike in look_alikes(level.values):
+        for alike in similar_values(level.values):
             logger.warning(
                 "Audit by %s: %s differ only in case or spaces, and are groups of their own.",
                 level.column,
@@ -203,7 +203,7 @@ def rate_tables(
     """Compare stated rates across the groups of stated columns, and nothing else: Holm's correction counts only these.
 
     Args:
-        predictions: free of what `by_problems`, `AuditOptions.problems` and `design_problems` find.
+        predictions: free of what `validate_columns`, `AuditOptions.problems` and `design_problems` find.
         wanted: columns to cross and a rate; each pair is judged once.
         options: sizes, levels and design; its columns, metrics and positive class are not used.
 
@@ -217,13 +217,13 @@ def rate_tables(
     design = design_of(known.groups, options)
     drafts = []
     for columns, its_rates in rates.items():
-        levels = [levels_of(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in columns]
-        if len(levels) > 1 and any(_groups_seen(cross([level]), labelled) < 2 for level in levels):
+        levels = [discretize(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in columns]
+        if len(levels) > 1 and any(_groups_seen(cross_columns([level]), labelled) < 2 for level in levels):
             continue
-        cells = cross(levels)
+        cells = cross_columns(levels)
         code = np.where(cells.code < 0, cells.patterns, cells.code)[labelled]
         drafts += _drafts(known, cells, code, _count(known, cells, code), its_rates, options=options, design=design)
-    return judge(drafts, options)[0]
+    return assign_verdicts(drafts, options)[0]
 
 
 def _completed(options: AuditOptions, predictions: Predictions) -> AuditOptions:
@@ -237,27 +237,29 @@ def _completed(options: AuditOptions, predictions: Predictions) -> AuditOptions:
     return replace(options, metrics=metrics, positive=positive)
 
 
-def _all_cells(levels: Sequence[Levels], labelled: npt.NDArray[np.bool_], options: AuditOptions) -> list[Cells]:
+def _all_cells(
+    levels: Sequence[Levels], labelled: npt.NDArray[np.bool_], options: AuditOptions
+) -> list[GroupMembership]:
     """Return the groups of each column, then of each intersection.
 
     A column with fewer than two groups is not crossed: its intersections would repeat the other columns' tables, and
     their tests.
     """
     by_name = {level.column: level for level in levels}
-    singles = [cross([level]) for level in levels]
+    singles = [cross_columns([level]) for level in levels]
     crossed = [cells.columns[0] for cells in singles if _groups_seen(cells, labelled) >= 2]
     if (alone := [level.column for level in levels if level.column not in crossed]) and len(levels) > 1:
         logger.info("Not crossed with other columns, because it has fewer than two groups: %s.", ", ".join(alone))
     order = min(options.max_intersection_order, len(crossed))
-    return singles + [cross([by_name[name] for name in chosen]) for chosen in intersections(crossed, order)]
+    return singles + [cross_columns([by_name[name] for name in chosen]) for chosen in intersections(crossed, order)]
 
 
-def _groups_seen(cells: Cells, labelled: npt.NDArray[np.bool_]) -> int:
+def _groups_seen(cells: GroupMembership, labelled: npt.NDArray[np.bool_]) -> int:
     seen = np.unique(cells.code[labelled & (cells.code >= 0)])
     return len(seen) if cells.member is None else int(cells.member[seen].any(axis=0).sum())
 
 
-def _count(known: Predictions, cells: Cells, code: Ints) -> GroupCounts:
+def _count(known: Predictions, cells: GroupMembership, code: Ints) -> GroupCounts:
     """Return the counts of the patterns, then of the images with a missing value."""
     return GroupCounts.count(
         y_true=known.y_true, y_pred=known.y_pred, group=code, classes=len(known.classes), groups=cells.patterns + 1
@@ -266,18 +268,18 @@ def _count(known: Predictions, cells: Cells, code: Ints) -> GroupCounts:
 
 def _drafts(
     known: Predictions,
-    cells: Cells,
+    cells: GroupMembership,
     code: Ints,
     counts: GroupCounts,
     rates: Sequence[Rate],
     *,
     options: AuditOptions,
-    design: Design | None,
-) -> list[Draft]:
+    design: SamplingDesign | None,
+) -> list[UntestedTable]:
     """Return one draft a rate for the groups of one combination of columns."""
     label = {name: index for index, name in enumerate(known.classes)}
 
-    def draft(rate: Rate) -> Draft:
+    def draft(rate: Rate) -> UntestedTable:
         of = None if rate.class_name is None else label[rate.class_name]
         truly = None if of is None else counts.truly[:, of]
         sure = None
@@ -287,26 +289,28 @@ def _drafts(
             if weights is not None:
                 proba, size = proba * weights, np.bincount(code, weights=weights, minlength=len(counts.n))
             with np.errstate(invalid="ignore"):
-                summed = cells.gather(np.bincount(code, weights=proba, minlength=len(counts.n)))
-                sure = summed / cells.gather(size)
+                summed = cells.aggregate(np.bincount(code, weights=proba, minlength=len(counts.n)))
+                sure = summed / cells.aggregate(size)
         if design is None:
             k, n = counts.of(rate.metric, of)
-            return compare(cells, rate, k=k, n=n, images=counts.n, truly=truly, mean_confidence=sure, options=options)
+            return compare_with_complement(
+                cells, rate, k=k, n=n, images=counts.n, truly=truly, mean_confidence=sure, options=options
+            )
         top, base = rate.outcomes(known.y_true, known.y_pred, of)
 
-        def sampled(counts: Mask, base: Mask, design: Design) -> Sample:
-            return designed(cells, design, counts=counts, base=base, code=code, options=options)
+        def sampled(counts: Mask, base: Mask, design: SamplingDesign) -> RateEstimates:
+            return designed_estimates(cells, design, counts=counts, base=base, code=code, options=options)
 
         shares = None
         if of is not None:
             shares = sampled(known.y_true == of, np.ones(len(known), dtype=np.bool_), replace(design, paired=False))
-        return drafted(
+        return untested_table(
             cells,
             rate,
             sampled(top, base, design),
-            images=cells.gather(counts.n),
+            images=cells.aggregate(counts.n),
             shares=shares,
-            truly=None if truly is None else cells.gather(truly),
+            truly=None if truly is None else cells.aggregate(truly),
             mean_confidence=sure,
             options=options,
         )
@@ -315,9 +319,15 @@ def _drafts(
 
 
 def _profiles(
-    known: Predictions, cells: Cells, code: Ints, counts: GroupCounts, *, options: AuditOptions, design: Design | None
+    known: Predictions,
+    cells: GroupMembership,
+    code: Ints,
+    counts: GroupCounts,
+    *,
+    options: AuditOptions,
+    design: SamplingDesign | None,
 ) -> ProfileTable:
-    gathered = GroupCounts(*(cells.gather(part) for part in (counts.n, counts.truly, counts.called, counts.rightly)))
+    gathered = GroupCounts(*(cells.aggregate(part) for part in (counts.n, counts.truly, counts.called, counts.rightly)))
     return profile_table(known, cells, gathered, code=code, options=options, design=design)
 
 
@@ -326,16 +336,16 @@ def _facts(
     labelled: npt.NDArray[np.bool_],
     correct: npt.NDArray[np.bool_],
     options: AuditOptions,
-    drafts: Sequence[Draft],
+    drafts: Sequence[UntestedTable],
 ) -> ColumnFacts:
     """Return what a column was taken for, its counts, and the test of missingness against error.
 
     Images that are weighted, in clusters or matched have the test of the accuracy of the row "(missing)".
     """
-    cells = cross([level])
+    cells = cross_columns([level])
     code = np.where(cells.code < 0, cells.patterns, cells.code)[labelled]
-    images = cells.gather(np.bincount(code, minlength=cells.patterns + 1))
-    right = cells.gather(np.bincount(code[correct], minlength=cells.patterns + 1))
+    images = cells.aggregate(np.bincount(code, minlength=cells.patterns + 1))
+    right = cells.aggregate(np.bincount(code[correct], minlength=cells.patterns + 1))
     missing, right_missing = int(images[-1]), int(right[-1])
     known = len(code) - missing
     test, p, method = None, None, ""

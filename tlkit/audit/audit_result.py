@@ -9,16 +9,20 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.audit.audit_tables import audit_tables
+from tlkit.audit.cell_suppression import write_export
 from tlkit.audit.criteria import CriterionResult, criteria_of, worst_verdict
 from tlkit.audit.group_profiles import ProfileTable, profiles_from_dict
 from tlkit.audit.group_tables import CROSS, Gap, GroupRow, GroupTable, Verdict, as_json, record, table_from_dict
 from tlkit.audit.groups.group_columns import Kind
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Metric, Rate
+from tlkit.audit.redaction import redacted_audit
 from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
 from tlkit.stats.estimate import Estimate
+from tlkit.tables import Table, to_html
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Audit:
         unlabelled: images left out because their class is not known.
         overall: accuracy over all labelled images, weighted where they have weights, with its interval.
         tests: number of tests against the rest that Holm's correction counts.
-        tables: one per rate and combination of columns: single columns first, then intersections.
+        group_tables: one per rate and combination of columns: single columns first, then intersections.
         columns: what each column was taken for.
         profiles: calibration, ranking and recall by class for the groups of each combination of columns.
     """
@@ -70,14 +74,14 @@ class Audit:
     unlabelled: int
     overall: Estimate
     tests: int
-    tables: tuple[GroupTable, ...]
+    group_tables: tuple[GroupTable, ...]
     columns: tuple[ColumnFacts, ...] = ()
     profiles: tuple[ProfileTable, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
         """FAIL if any row fails, PASS if all rows that are judged pass, else NOT ENOUGH DATA."""
-        return worst_verdict(self.tables)
+        return worst_verdict(self.group_tables)
 
     @property
     def criteria(self) -> tuple[CriterionResult, ...]:
@@ -87,12 +91,12 @@ class Audit:
     @property
     def worst(self) -> dict[str, GroupRow]:
         """The row of the worst group, by table name; tables without a gap are left out."""
-        return {table.name: table.worst for table in self.tables if table.worst is not None}
+        return {table.name: table.worst for table in self.group_tables if table.worst is not None}
 
     @property
     def gaps(self) -> dict[str, Gap]:
         """The largest gap, by table name; tables without one are left out."""
-        return {table.name: table.gap for table in self.tables if table.gap is not None}
+        return {table.name: table.gap for table in self.group_tables if table.gap is not None}
 
     def group_table(
         self, by: str | Sequence[str], *, metric: Metric = "accuracy", class_name: str | None = None
@@ -108,10 +112,10 @@ class Audit:
             TlkitError: the audit has no such table.
         """
         columns = {by} if isinstance(by, str) else set(by)
-        for table in self.tables:
+        for table in self.group_tables:
             if set(table.columns) == columns and (table.metric, table.class_name) == (metric, class_name):
                 return table
-        wanted, names = CROSS.join(sorted(columns)), [table.name for table in self.tables]
+        wanted, names = CROSS.join(sorted(columns)), [table.name for table in self.group_tables]
         wanted = wanted if metric == "accuracy" else f"{wanted}, {Rate(metric, class_name).name}"
         raise TlkitError(
             f"This audit has no table {wanted!r}.{did_you_mean(wanted, names)} Its tables are: "
@@ -131,7 +135,7 @@ class Audit:
         Raises:
             TlkitError: the audit has no such table.
         """
-        tables = self.tables if by is None else (self.group_table(by, metric=metric, class_name=class_name),)
+        tables = self.group_tables if by is None else (self.group_table(by, metric=metric, class_name=class_name),)
         frame = pd.DataFrame([record(table, row) for table in tables for row in table.rows])
         texts = ("by", "group", "metric", "class_name", "verdict", "rest_needed", "wide")
         whole = dict.fromkeys(("n", "images", "images_needed"), "Int64")
@@ -166,48 +170,33 @@ class Audit:
         Raises:
             TlkitError: the file exists, or `min_cell_size` is below 2.
         """
-        from tlkit.audit.cell_suppression import write_export
-
         return write_export(self, Path(path), min_cell_size=min_cell_size)
 
-    def summary_rows(self) -> list[tuple[str, ...]]:
-        """Return all tables as text, one tuple a row, the header first: for the command line and reports."""
-        from tlkit.audit.words import summary_rows
+    def tables(self) -> tuple[Table, ...]:
+        """Return the tables for readers: verdicts, criteria, rates by group, calibration and ranking by group.
 
-        return summary_rows(self)
-
-    def headline(self) -> list[str]:
-        """Return the audit in a few sentences: what to read first."""
-        from tlkit.audit.audit_summary import headline
-
-        return headline(self)
-
-    def sentences(self) -> list[str]:
-        """Return what was found, and what could not be found, in plain English."""
-        from tlkit.audit.words import sentences
-
-        return sentences(self)
+        Of an audit with more than 40 rows, they hold what matters most; `group_tables` and `table` hold everything.
+        """
+        return audit_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values with every number, also those of small groups; `from_dict` reads them back.
 
-        What is handed on is `to_published`.
+        What is handed on is `to_redacted`.
         """
         plain: dict[str, Any] = as_json(asdict(self))
         return {"version": FORMAT_VERSION, "complete": True, **plain}
 
-    def to_published(self) -> dict[str, Any]:
+    def to_redacted(self) -> dict[str, Any]:
         """Return plain JSON values without what the tables hide: what `tlkit audit --json` prints; see `published`."""
-        from tlkit.audit.redaction import published_audit
-
-        return published_audit(self)
+        return redacted_audit(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Audit:
         """Read what `to_dict` wrote.
 
         Raises:
-            TlkitError: it was written by a newer tlkit, or by `to_published`.
+            TlkitError: it was written by a newer tlkit, or by `to_redacted`.
         """
         if not values.get("complete", True):
             raise TlkitError(
@@ -221,7 +210,7 @@ class Audit:
             unlabelled=values["unlabelled"],
             overall=Estimate.from_dict(values["overall"]),
             tests=values["tests"],
-            tables=tuple(table_from_dict(table) for table in values["tables"]),
+            group_tables=tuple(table_from_dict(table) for table in values["group_tables"]),
             columns=tuple(_facts(facts) for facts in values.get("columns", ())),
             profiles=tuple(profiles_from_dict(table) for table in values.get("profiles", ())),
         )
@@ -231,9 +220,7 @@ class Audit:
         return f"Audit(by {', '.join(self.settings.by)}: {self.verdict}; {overall})"
 
     def _repr_html_(self) -> str:
-        from tlkit.audit.page import audit_html
-
-        return audit_html(self)
+        return to_html(self.tables())
 
 
 def _facts(values: Mapping[str, Any]) -> ColumnFacts:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.audit.audit_result import Audit, ColumnFacts
 from tlkit.errors import TlkitError
+
+if TYPE_CHECKING:
+    from tlkit.audit.audit_result import Audit, ColumnFacts
 
 logger = logging.getLogger(__name__)
 

@@ -92,9 +92,9 @@ def metrics_of(criteria: Iterable[Criterion]) -> tuple[Metric, ...]:
 
 def criteria_of(audit: Audit) -> tuple[CriterionResult, ...]:
     """Return how far the groups are from each criterion that was chosen, single columns first."""
-    columns = list(dict.fromkeys(table.columns for table in audit.tables))
+    columns = list(dict.fromkeys(table.columns for table in audit.group_tables))
     return tuple(
-        _result(criterion, one, [t for t in audit.tables if t.columns == one and t.metric in RATES[criterion]])
+        _result(criterion, one, [t for t in audit.group_tables if t.columns == one and t.metric in RATES[criterion]])
         for criterion in audit.settings.criteria
         for one in columns
     )
@@ -173,27 +173,3 @@ def choice_sentences(audit: Audit) -> list[str]:
         "predictive parity and equalized odds cannot all hold (Kleinberg, Mullainathan & Raghavan 2017; "
         "Chouldechova 2017)."
     ]
-
-
-def criterion_sentence(result: CriterionResult) -> str:
-    """Say in one sentence how far the groups are from a criterion."""
-    head = f"{result.by}, {result.name}"
-    if result.gap is None:
-        return f"{head}: no two groups are large enough to compare."
-    low, high = CROSS.join(result.lowest or ()), CROSS.join(result.highest or ())
-    ratio = "" if result.ratio is None else f", smallest ratio {result.ratio:.2f}"
-    bases = ""
-    if result.base_rates is not None:
-        bases = f"; base rates {result.base_rates[0]:.3f} to {result.base_rates[1]:.3f}"
-    verdict = result.verdict or ("kept" if result.kept else "not kept")
-    if result.gap == 0:
-        return f"{head}: {verdict}: no gap in any rate{bases}."
-    if result.vague:
-        return (
-            f"{head}: {verdict}: largest gap in {result.rate_name}, {high} above {low}, with too few images for a "
-            f"number ({result.expected:.3f} by chance alone){bases}."
-        )
-    return (
-        f"{head}: {verdict}: largest gap {result.gap:.3f} in {result.rate_name}, {high} above {low} "
-        f"({result.expected:.3f} by chance alone){ratio}{bases}."
-    )

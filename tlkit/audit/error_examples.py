@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.audit.audit_result import Audit
+from tlkit.audit.error_example_tables import evidence_tables
 from tlkit.audit.group_tables import GroupRow, GroupTable
-from tlkit.audit.groups.group_columns import levels_of
-from tlkit.audit.groups.intersections import Cells, cross
+from tlkit.audit.groups.group_columns import discretize
+from tlkit.audit.groups.intersections import GroupMembership, cross_columns
 from tlkit.predictions import Predictions
 from tlkit.stats.corrections import holm
 from tlkit.stats.hypothesis_tests import fisher_exact
+from tlkit.tables import Table, to_html
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Near:
+class NearestImage:
     """An image that resembles another one by its features.
 
     Attributes:
@@ -43,12 +45,12 @@ class Near:
     similarity: float
 
 
-Neighbours = Mapping[str, Sequence[Near]]
+Neighbours = Mapping[str, Sequence[NearestImage]]
 """By the path of a wrong image: its nearest training images, then the nearest image of its class that is right."""
 
 
 @dataclass(frozen=True)
-class Shown:
+class ErrorExample:
     """One image of a group.
 
     Attributes:
@@ -65,7 +67,7 @@ class Shown:
     y_pred: str
     loss: float | None
     margin: float | None
-    near: tuple[Near, ...] = ()
+    near: tuple[NearestImage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,6 @@ class ConfusionShift:
     rest_n: int
     p_holm: float | None
 
-    @property
-    def words(self) -> str:
-        """The mistake in words: "pilot taken for cook: 4 of 9, in the rest 0 of 18"."""
-        return (
-            f"{self.y_true} taken for {self.y_pred}: {self.k} of {self.n}, in the rest {self.rest_k} of {self.rest_n}"
-        )
-
 
 @dataclass(frozen=True)
 class GroupImages:
@@ -116,8 +111,8 @@ class GroupImages:
     group: str
     n: int
     errors: int
-    wrong: tuple[Shown, ...]
-    close: tuple[Shown, ...]
+    wrong: tuple[ErrorExample, ...]
+    close: tuple[ErrorExample, ...]
     confusions: tuple[ConfusionShift, ...]
 
     @property
@@ -131,14 +126,9 @@ class GroupImages:
         shown = (*self.wrong, *self.close)
         return tuple(dict.fromkeys(path for one in shown for path in (one.path, *(near.path for near in one.near))))
 
-    def sentences(self, *, most: int = 3) -> list[str]:
-        """Return what is behind the gap in plain English, with the paths of a few images."""
-        found = [f"{self.name}: {self.errors:,} of {self.n:,} images are wrong."]
-        grown = [one.words for one in self.confusions[:most]]
-        if grown:
-            found.append(f"More often than in the rest: {'; '.join(grown)}.")
-        found += [f"  wrong  {_described(one)}" for one in self.wrong[:most]]
-        return found + [f"  close  {_described(one)}" for one in self.close[:most]]
+    def tables(self) -> tuple[Table, ...]:
+        """Return the tables for readers: a few images, and the mistakes that are more frequent than in the rest."""
+        return evidence_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
@@ -150,17 +140,14 @@ class GroupImages:
         read = dict(values)
         for name in ("wrong", "close"):
             read[name] = tuple(
-                Shown(**{**one, "near": tuple(Near(**near) for near in one["near"])}) for one in values[name]
+                ErrorExample(**{**one, "near": tuple(NearestImage(**near) for near in one["near"])})
+                for one in values[name]
             )
         read["confusions"] = tuple(ConfusionShift(**one) for one in values["confusions"])
         return cls(**read)
 
-
-def _described(one: Shown) -> str:
-    loss = "" if one.loss is None else f", loss {one.loss:z.2f}"
-    said = f"is {one.y_true}, taken for {one.y_pred}" if one.y_true != one.y_pred else f"is {one.y_true}"
-    near = [f"{near.path} ({near.label})" for near in one.near if near.split == "train"]
-    return f"{one.path} ({said}{loss})" + (f"; nearest in training: {near[0]}" if near else "")
+    def _repr_html_(self) -> str:
+        return to_html(self.tables())
 
 
 def group_images(
@@ -195,9 +182,9 @@ def group_images(
     else:
         wrong, close = wrong[np.argsort(path[wrong])], close[:0]
 
-    def shown(row: int) -> Shown:
+    def shown(row: int) -> ErrorExample:
         known = () if neighbors is None else tuple(neighbors.get(str(path[row]), ()))
-        return Shown(
+        return ErrorExample(
             path=str(path[row]),
             y_true=predictions.classes[predictions.y_true[row]],
             y_pred=predictions.classes[predictions.y_pred[row]],
@@ -249,7 +236,7 @@ def audit_evidence(
     settings = audit.settings
     specs = {spec.column: spec for spec in settings.columns}
     chosen: dict[tuple[tuple[str, ...], str], tuple[float, GroupTable, GroupRow]] = {}
-    for table in audit.tables:
+    for table in audit.group_tables:
         for row in table.rows:
             if row.verdict == "FAIL" and row.difference is not None and _is_worse(table, row):
                 gap = abs(row.difference.value or 0.0)
@@ -257,8 +244,11 @@ def audit_evidence(
                     chosen[table.columns, row.name] = (gap, table, row)
     found = []
     for _, table, row in sorted(chosen.values(), key=lambda one: (-one[0], one[1].by, one[2].name)):
-        cells = cross(
-            [levels_of(predictions.groups[name], specs[name], max_values=settings.max_values) for name in table.columns]
+        cells = cross_columns(
+            [
+                discretize(predictions.groups[name], specs[name], max_values=settings.max_values)
+                for name in table.columns
+            ]
         )
         inside = _members(cells, row)
         if inside is None:
@@ -287,7 +277,7 @@ def _is_worse(table: GroupTable, row: GroupRow) -> bool:
     return row.difference.value > 0 if table.metric == "false_positive_rate" else row.difference.value < 0
 
 
-def _members(cells: Cells, row: GroupRow) -> Mask | None:
+def _members(cells: GroupMembership, row: GroupRow) -> Mask | None:
     """Return the images of a row, shape (N,); None where the columns are cut otherwise here."""
     if row.group is None:
         return np.asarray(cells.code < 0)

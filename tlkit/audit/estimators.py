@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.audit.groups.intersections import Cells
+from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.dependent_samples import (
@@ -29,7 +29,7 @@ Sides = tuple[Floats, Floats, Floats, Floats]
 
 
 @dataclass(frozen=True)
-class Sample:
+class RateEstimates:
     """One rate of all groups and of what each is compared with.
 
     Arrays have one entry a row: the G groups, then the images with a missing value. Effective counts are those of an
@@ -67,7 +67,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Design:
+class SamplingDesign:
     """How the labelled images hang together.
 
     Attributes:
@@ -85,13 +85,13 @@ class Design:
         weight = np.ones(n) if self.weights is None else self.weights
         return Units(weight, np.arange(n) if self.unit is None else self.unit)
 
-    def take(self, rows: Mask | Ints) -> Design:
+    def take(self, rows: Mask | Ints) -> SamplingDesign:
         """Return how some of the images hang together."""
         unit = None if self.unit is None else np.unique(self.unit[rows], return_inverse=True)[1].astype(np.int64)
-        return Design(None if self.weights is None else self.weights[rows], unit, self.paired)
+        return SamplingDesign(None if self.weights is None else self.weights[rows], unit, self.paired)
 
 
-def independent(cells: Cells, *, k: Ints, n: Ints, options: AuditOptions) -> Sample:
+def independent_estimates(cells: GroupMembership, *, k: Ints, n: Ints, options: AuditOptions) -> RateEstimates:
     """Return the sample of independent images, from counts: Fisher's test, and successes dealt anew for the gap.
 
     Args:
@@ -100,7 +100,7 @@ def independent(cells: Cells, *, k: Ints, n: Ints, options: AuditOptions) -> Sam
         n: denominators of the patterns, shape (P + 1,).
         options: number and seed of the random deals for the largest gap.
     """
-    own_k, own_n = cells.gather(k), cells.gather(n)
+    own_k, own_n = cells.aggregate(k), cells.aggregate(n)
     is_group = np.arange(len(own_n)) < len(own_n) - 1
     rest_k = k[:-1].sum() - np.where(is_group, own_k, 0)
     rest_n = n[:-1].sum() - np.where(is_group, own_n, 0)
@@ -121,10 +121,14 @@ def independent(cells: Cells, *, k: Ints, n: Ints, options: AuditOptions) -> Sam
         among = both / np.outer(size, size)
     floats = tuple(np.asarray(counts, dtype=np.float64) for counts in (own_k, own_n, rest_k, rest_n))
     sides = (floats[0], floats[1], floats[2], floats[3])
-    return Sample(own_n, rest_n, sides[0], sides[1], sides[1], sides, np.zeros(len(own_n)), among, p, _no_spread, gap)
+    return RateEstimates(
+        own_n, rest_n, sides[0], sides[1], sides[1], sides, np.zeros(len(own_n)), among, p, _no_spread, gap
+    )
 
 
-def designed(cells: Cells, design: Design, *, counts: Mask, base: Mask, code: Ints, options: AuditOptions) -> Sample:
+def designed_estimates(
+    cells: GroupMembership, design: SamplingDesign, *, counts: Mask, base: Mask, code: Ints, options: AuditOptions
+) -> RateEstimates:
     """Return the sample of weighted, clustered or matched images, from the images themselves.
 
     Args:
@@ -157,7 +161,7 @@ def designed(cells: Cells, design: Design, *, counts: Mask, base: Mask, code: In
         together = None if among is None else among[np.ix_(seen, seen)]
         return max_gap_normal(found.rate[seen], found.size[seen], together, draws=options.draws, seed=options.seed)
 
-    return Sample(
+    return RateEstimates(
         images[:rows],
         images[rows:],
         found.k_eff[:rows],
@@ -283,7 +287,7 @@ def _totals(code: Ints, values: Floats, where: Mask, every: Floats) -> Floats:
     return np.asarray(np.bincount(code[where], weights=values[where], minlength=len(every)) @ every)
 
 
-def _rows_of(cells: Cells) -> Floats:
+def _rows_of(cells: GroupMembership) -> Floats:
     """Return which patterns each row holds, then which it is compared with, shape (P + 1, 2 · (G + 1))."""
     member = np.eye(cells.patterns, dtype=np.bool_) if cells.member is None else cells.member
     belongs = np.zeros((cells.patterns + 1, member.shape[1] + 1), dtype=np.float64)  # the last row the missing

@@ -11,23 +11,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.audit.estimators import Design
+from tlkit.audit.estimators import SamplingDesign
 from tlkit.audit.explanation import (
-    CLASS,
     AdjustedGap,
+    AssociatedColumns,
     ExplainedColumn,
     ExplainedGroup,
     Explanation,
     HeatCell,
     HeatMap,
-    Linked,
-    Ordered,
+    OrderedTrend,
 )
 from tlkit.audit.gap_estimates import GapEstimates, association, value_indicators
-from tlkit.audit.group_tables import CROSS
-from tlkit.audit.groups.discretized_columns import cut_columns
+from tlkit.audit.group_tables import CLASS, CROSS
+from tlkit.audit.groups.discretized_columns import discretize_columns
 from tlkit.audit.groups.group_columns import By
-from tlkit.audit.groups.intersections import Cells, by_problems, cells_of
+from tlkit.audit.groups.intersections import GroupMembership, membership_of, validate_columns
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.sampling_design import design_of, design_problems
 from tlkit.errors import PredictionsError, did_you_mean, first_few
@@ -127,15 +126,15 @@ def explain_predictions(
             its range.
     """
     problems = options.problems(predictions.classes)
-    problems += by_problems(predictions.groups, options.columns, max_values=options.max_values)
+    problems += validate_columns(predictions.groups, options.columns, max_values=options.max_values)
     problems += design_problems(predictions.groups, options, labelled=predictions.y_true >= 0)
     if not (predictions.y_true >= 0).any():
         problems.append(f"None of the {len(predictions)} images has a label, so there is nothing to explain.")
     if problems:
         raise PredictionsError(*problems)
-    cut = cut_columns(predictions, options, training=training)
+    cut = discretize_columns(predictions, options, training=training)
     known = cut.predictions.labelled
-    cells = {column: cells_of(known.groups, (column,), max_values=options.max_values) for column in cut.names}
+    cells = {column: membership_of(known.groups, (column,), max_values=options.max_values) for column in cut.names}
     orders = _orders(cells, {**cut.order, **(order or {})})
     design = design_of(known.groups, options, told=False)
     explained = []
@@ -155,7 +154,7 @@ def explain_predictions(
     return Explanation(len(known), options, tuple(explained), tuple(_linked(known, cells, design)))
 
 
-def _group(cells: Cells, g: int, estimates: GapEstimates, trained: Ints | None) -> ExplainedGroup:
+def _group(cells: GroupMembership, g: int, estimates: GapEstimates, trained: Ints | None) -> ExplainedGroup:
     all_trained = 0 if trained is None else int(trained.sum())
     return ExplainedGroup(
         group=cells.values[g][0],
@@ -169,7 +168,7 @@ def _group(cells: Cells, g: int, estimates: GapEstimates, trained: Ints | None) 
 
 
 def _adjusted(
-    known: Predictions, cells: Mapping[str, Cells], column: str, kept: Sequence[int], estimates: GapEstimates
+    known: Predictions, cells: Mapping[str, GroupMembership], column: str, kept: Sequence[int], estimates: GapEstimates
 ) -> list[AdjustedGap]:
     """Return each group's gap within each other column, within all of them together, and within the classes."""
     others = {name: _coded(cell) for name, cell in cells.items() if name != column and len(cell.values) > 1}
@@ -197,13 +196,18 @@ def _strata(codes: Sequence[Ints]) -> tuple[Ints, Ints]:
     return stratum.ravel(), np.column_stack([code[first] for code in codes])
 
 
-def _coded(cells: Cells) -> Ints:
+def _coded(cells: GroupMembership) -> Ints:
     """Return the group of each image, with one more group for the missing."""
     return np.where(cells.code < 0, len(cells.values), cells.code)
 
 
 def _heat(
-    cells: Cells, classes: Sequence[str], estimates: GapEstimates, *, min_cell_size: int, options: AuditOptions
+    cells: GroupMembership,
+    classes: Sequence[str],
+    estimates: GapEstimates,
+    *,
+    min_cell_size: int,
+    options: AuditOptions,
 ) -> HeatMap:
     """Test each group's recall of each class against the rest's; of two groups both cells are one test.
 
@@ -244,7 +248,7 @@ def _heat(
     return HeatMap(tuple(values[0] for values in cells.values), tuple(classes), tuple(rows), tests, min_cell_size)
 
 
-def _orders(cells: Mapping[str, Cells], given: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+def _orders(cells: Mapping[str, GroupMembership], given: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """Return the order of the columns that have one: as given, or by the numbers that their values begin with."""
     problems = [
         f"An order is given for {column!r}, which is not explained.{did_you_mean(column, cells)}"
@@ -274,15 +278,15 @@ def _orders(cells: Mapping[str, Cells], given: Mapping[str, Sequence[str]]) -> d
 _NUMBER = re.compile(r"[<≤\[(]?\s*(-?\d+(?:\.\d+)?)")
 
 
-def _ordered(cells: Cells, order: tuple[str, ...] | None, estimates: GapEstimates) -> Ordered | None:
+def _ordered(cells: GroupMembership, order: tuple[str, ...] | None, estimates: GapEstimates) -> OrderedTrend | None:
     if order is None:
         return None
     place = {value[0]: g for g, value in enumerate(cells.values)}
     left_out = tuple(value[0] for value in cells.values if value[0] not in order)
-    return Ordered(order, left_out, estimates.ordered([place[value] for value in order]))
+    return OrderedTrend(order, left_out, estimates.ordered([place[value] for value in order]))
 
 
-def _trained(training: pd.DataFrame | None, cells: Cells) -> Ints | None:
+def _trained(training: pd.DataFrame | None, cells: GroupMembership) -> Ints | None:
     """Return the training images of each group; None where training, or its column, is not known."""
     column = cells.columns[0]
     if training is None or column not in training.columns:
@@ -291,13 +295,15 @@ def _trained(training: pd.DataFrame | None, cells: Cells) -> Ints | None:
     return np.array([int(counts.get(value[0], 0)) for value in cells.values], dtype=np.int64)
 
 
-def _linked(known: Predictions, cells: Mapping[str, Cells], design: Design | None) -> list[Linked]:
+def _linked(
+    known: Predictions, cells: Mapping[str, GroupMembership], design: SamplingDesign | None
+) -> list[AssociatedColumns]:
     """Return how strongly each pair of columns, and each column and the class, go together."""
     coded = {
         **{name: (cell.code, len(cell.values)) for name, cell in cells.items()},
         CLASS: (known.y_true, len(known.classes)),
     }
     return [
-        Linked(first, second, association(*coded[first], *coded[second], design))
+        AssociatedColumns(first, second, association(*coded[first], *coded[second], design))
         for first, second in itertools.combinations(coded, 2)
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.audit.explanation_tables import explanation_tables
 from tlkit.audit.group_tables import as_json
 from tlkit.audit.options import AuditOptions
 from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
@@ -16,9 +17,9 @@ from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import OmnibusTest, TrendTest
 from tlkit.stats.ordered_trend import OrderedRates
 from tlkit.stats.strata import GapSplit, OddsRatio
+from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
-CLASS = "(class)"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class HeatMap:
 
 
 @dataclass(frozen=True)
-class Ordered:
+class OrderedTrend:
     """Accuracy along ordered groups.
 
     Attributes:
@@ -133,7 +134,7 @@ class ExplainedColumn:
     groups: tuple[ExplainedGroup, ...]
     adjusted: tuple[AdjustedGap, ...]
     heat: HeatMap
-    ordered: Ordered | None
+    ordered: OrderedTrend | None
 
     @property
     def worst(self) -> ExplainedGroup | None:
@@ -143,7 +144,7 @@ class ExplainedColumn:
 
 
 @dataclass(frozen=True)
-class Linked:
+class AssociatedColumns:
     """How strongly two columns, or a column and the class, go together.
 
     Attributes:
@@ -171,7 +172,7 @@ class Explanation:
     images: int
     settings: AuditOptions
     columns: tuple[ExplainedColumn, ...]
-    linked: tuple[Linked, ...]
+    linked: tuple[AssociatedColumns, ...]
 
     @property
     def independent(self) -> bool:
@@ -221,11 +222,9 @@ class Explanation:
                 )
         return pd.DataFrame(rows)
 
-    def sentences(self) -> list[str]:
-        """Return what was found in plain English, column by column."""
-        from tlkit.audit.explain_words import sentences
-
-        return sentences(self)
+    def tables(self) -> tuple[Table, ...]:
+        """Return the tables for readers: of each column, then trends and attributes that go together."""
+        return explanation_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values with every number; `from_dict` reads them back."""
@@ -251,7 +250,7 @@ class Explanation:
                 "settings": AuditOptions.from_dict(values["settings"]),
                 "columns": tuple(_column(column) for column in values["columns"]),
                 "linked": tuple(
-                    Linked(one["first"], one["second"], _maybe(Association, one["association"]))
+                    AssociatedColumns(one["first"], one["second"], _maybe(Association, one["association"]))
                     for one in values["linked"]
                 ),
             }
@@ -261,9 +260,7 @@ class Explanation:
         return f"Explanation(by {', '.join(column.by for column in self.columns)}; {self.images} images)"
 
     def _repr_html_(self) -> str:
-        from tlkit.audit.explain_words import explanation_html
-
-        return explanation_html(self)
+        return to_html(self.tables())
 
 
 def _column(values: Mapping[str, Any]) -> ExplainedColumn:
@@ -283,13 +280,13 @@ def _column(values: Mapping[str, Any]) -> ExplainedColumn:
     )
 
 
-def _ordered(values: Mapping[str, Any] | None) -> Ordered | None:
+def _ordered(values: Mapping[str, Any] | None) -> OrderedTrend | None:
     if values is None:
         return None
     rates = values["rates"]
     if rates is not None:
         rates = OrderedRates(**{**rates, "trend": TrendTest(**rates["trend"]), "any": OmnibusTest(**rates["any"])})
-    return Ordered(tuple(values["order"]), tuple(values["left_out"]), rates)
+    return OrderedTrend(tuple(values["order"]), tuple(values["left_out"]), rates)
 
 
 def _maybe(kind: type[Any], values: Mapping[str, Any] | None) -> Any:

@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.audit.estimators import Design, Sample, designed
-from tlkit.audit.groups.intersections import Cells
+from tlkit.audit.estimators import RateEstimates, SamplingDesign, designed_estimates
+from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.row_intervals import difference_estimate, rate_estimate
 from tlkit.predictions import Predictions
@@ -65,8 +65,8 @@ class GapEstimates:
     """
 
     known: Predictions
-    cells: Cells
-    design: Design | None
+    cells: GroupMembership
+    design: SamplingDesign | None
     options: AuditOptions
     right: Ints
     n: Ints
@@ -75,7 +75,13 @@ class GapEstimates:
 
     @classmethod
     def of(
-        cls, known: Predictions, cells: Cells, design: Design | None, options: AuditOptions, *, replicates: int
+        cls,
+        known: Predictions,
+        cells: GroupMembership,
+        design: SamplingDesign | None,
+        options: AuditOptions,
+        *,
+        replicates: int,
     ) -> GapEstimates:
         """Count the images of one column."""
         classes, groups = len(known.classes), len(cells.values)
@@ -101,13 +107,15 @@ class GapEstimates:
         return self.design.units(len(self.known))
 
     @cached_property
-    def _accuracies(self) -> Sample:
+    def _accuracies(self) -> RateEstimates:
         return self._sample(np.ones(len(self.known), dtype=np.bool_))
 
-    def _sample(self, base: Mask) -> Sample:
+    def _sample(self, base: Mask) -> RateEstimates:
         assert self.design is not None, "independent images are counted"
         code = np.where(self.cells.code < 0, self.cells.patterns, self.cells.code)
-        return designed(self.cells, self.design, counts=self.known.correct, base=base, code=code, options=self.options)
+        return designed_estimates(
+            self.cells, self.design, counts=self.known.correct, base=base, code=code, options=self.options
+        )
 
     def _against_rest(self, g: int) -> tuple[Ints, Ints]:
         """Return images recognised and images of group g and of the rest, by class, each of shape (2, C)."""
@@ -228,7 +236,7 @@ def value_indicators(values: Ints) -> Floats | None:
     return None if others.shape[1] > MOST_STRATA else others
 
 
-def association(one: Ints, rows: int, two: Ints, columns: int, design: Design | None) -> Association | None:
+def association(one: Ints, rows: int, two: Ints, columns: int, design: SamplingDesign | None) -> Association | None:
     """Return how strongly two attributes go together; None where one of them has a single value.
 
     Args:

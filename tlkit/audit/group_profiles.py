@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.audit.estimators import Design, Sample, designed
+from tlkit.audit.estimators import RateEstimates, SamplingDesign, designed_estimates
 from tlkit.audit.group_tables import CROSS, MISSING, Group
-from tlkit.audit.groups.intersections import Cells
+from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import GroupCounts
 from tlkit.audit.row_intervals import rate_estimate
@@ -118,12 +118,12 @@ class ProfileTable:
 
 def profile_table(
     predictions: Predictions,
-    cells: Cells,
+    cells: GroupMembership,
     counts: GroupCounts,
     *,
     code: Ints,
     options: AuditOptions,
-    design: Design | None = None,
+    design: SamplingDesign | None = None,
 ) -> ProfileTable:
     """Describe every group that has enough images.
 
@@ -164,7 +164,7 @@ def profile_table(
     return ProfileTable(cells.columns, tuple(rows), int(common.sum()))
 
 
-def _images(cells: Cells, code: Ints, i: int, *, is_group: bool) -> Ints:
+def _images(cells: GroupMembership, code: Ints, i: int, *, is_group: bool) -> Ints:
     """Return the positions of the images of group i, or of those with a missing value."""
     if not is_group:
         return np.flatnonzero(code == cells.patterns)
@@ -182,22 +182,22 @@ class _Profiler:
     def __init__(
         self,
         predictions: Predictions,
-        cells: Cells,
+        cells: GroupMembership,
         counts: GroupCounts,
         *,
         code: Ints,
-        design: Design | None,
+        design: SamplingDesign | None,
         options: AuditOptions,
     ) -> None:
         self._known, self._counts, self._options = predictions, counts, options
         self._design = design
         self._units = None if design is None else design.units(len(predictions))
         self._with_value = np.flatnonzero(code < cells.patterns)
-        self._recalls: list[Sample] = []
+        self._recalls: list[RateEstimates] = []
         self._rising: Ints | None = None
         if design is not None:
             self._recalls = [
-                designed(
+                designed_estimates(
                     cells,
                     replace(design, paired=False),
                     counts=predictions.correct,
@@ -244,7 +244,7 @@ class _Profiler:
             confidence=level,
         )
 
-    def _weighted_recall(self, recalls: Sequence[Sample], i: int, images: Ints) -> Estimate:
+    def _weighted_recall(self, recalls: Sequence[RateEstimates], i: int, images: Ints) -> Estimate:
         """Return the mean of weighted recalls, which are independent, by their effective counts (Kish)."""
         k, n = (np.array([getattr(sample, name)[i] for sample in recalls]) for name in ("k_eff", "n_eff"))
         found = mean_of_rates(k, n, self._options.confidence)

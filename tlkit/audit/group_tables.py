@@ -10,6 +10,8 @@ from typing import Any, Literal
 from tlkit.audit.rates import Metric, Rate
 from tlkit.stats.estimate import Estimate
 
+ALL = "(all)"
+CLASS = "(class)"
 MISSING = "(missing)"
 CROSS = " × "
 

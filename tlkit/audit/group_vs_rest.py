@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.audit.estimators import Sample, independent
-from tlkit.audit.groups.intersections import Cells
+from tlkit.audit.estimators import RateEstimates, independent_estimates
+from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
 from tlkit.stats.hypothesis_tests import GapTest
@@ -20,7 +20,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Draft:
+class UntestedTable:
     """One table before the correction for many tests.
 
     Arrays have one entry a row: the G groups, then the images with a missing value.
@@ -41,9 +41,9 @@ class Draft:
         shares: the share of the rate's class among weighted, clustered or matched images; None for independent ones.
     """
 
-    cells: Cells
+    cells: GroupMembership
     rate: Rate
-    sample: Sample
+    sample: RateEstimates
     images: Ints
     truly: Ints | None
     mean_confidence: Floats | None
@@ -53,7 +53,7 @@ class Draft:
     p: tuple[float | None, ...]
     mirrored: bool
     gap: GapTest | None
-    shares: Sample | None = None
+    shares: RateEstimates | None = None
 
     @property
     def family(self) -> list[float | None]:
@@ -72,8 +72,8 @@ class Draft:
         return values
 
 
-def compare(
-    cells: Cells,
+def compare_with_complement(
+    cells: GroupMembership,
     rate: Rate,
     *,
     k: Ints,
@@ -82,7 +82,7 @@ def compare(
     truly: Ints | None = None,
     mean_confidence: Floats | None = None,
     options: AuditOptions,
-) -> Draft:
+) -> UntestedTable:
     """Compare each group with the rest, from counts of independent images.
 
     Args:
@@ -95,29 +95,29 @@ def compare(
         mean_confidence: mean probability of the predicted class, shape (G + 1,), or None.
         options: sizes and levels.
     """
-    sample = independent(cells, k=k, n=n, options=options)
-    return drafted(
+    sample = independent_estimates(cells, k=k, n=n, options=options)
+    return untested_table(
         cells,
         rate,
         sample,
-        images=cells.gather(images),
-        truly=None if truly is None else cells.gather(truly),
+        images=cells.aggregate(images),
+        truly=None if truly is None else cells.aggregate(truly),
         mean_confidence=mean_confidence,
         options=options,
     )
 
 
-def drafted(
-    cells: Cells,
+def untested_table(
+    cells: GroupMembership,
     rate: Rate,
-    sample: Sample,
+    sample: RateEstimates,
     *,
     images: Ints,
     truly: Ints | None,
     mean_confidence: Floats | None,
     options: AuditOptions,
-    shares: Sample | None = None,
-) -> Draft:
+    shares: RateEstimates | None = None,
+) -> UntestedTable:
     """Say which rows of a sample are shown, tested and judged, and test them.
 
     Args:
@@ -138,7 +138,7 @@ def drafted(
     judged &= np.count_nonzero(images[:-1]) > is_group  # a group needs another one, the missing need any
     tested = judged & assessed & (sample.rest_n >= options.min_group_size)
     tested &= (sample.sides[1] > 0) & (sample.sides[3] > 0)
-    return Draft(
+    return UntestedTable(
         cells=cells,
         rate=rate,
         sample=sample,

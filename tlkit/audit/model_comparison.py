@@ -9,12 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from tlkit.audit.estimators import Design
-from tlkit.audit.group_tables import as_json
+from tlkit.audit.comparison_tables import comparison_tables
+from tlkit.audit.estimators import SamplingDesign
+from tlkit.audit.group_tables import ALL, CLASS, as_json
 from tlkit.audit.groups.group_columns import By, GroupColumn
-from tlkit.audit.groups.intersections import by_problems
+from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.paired_predictions import Change, Mask, Paired, change_of, pair
+from tlkit.audit.paired_predictions import Change, Mask, PairedPredictions, change_of, pair_predictions
 from tlkit.audit.row_intervals import overall_accuracy
 from tlkit.audit.sampling_design import design_of, design_problems
 from tlkit.errors import PredictionsError, TlkitError, refuse_newer
@@ -22,10 +23,9 @@ from tlkit.predictions import Predictions
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import Pairs, detectable_difference, pairs_needed
+from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
-ALL, CLASS = "(all)", "(class)"
-
 Direction = Literal["better", "worse", "not distinguishable"]
 
 
@@ -131,17 +131,9 @@ class Comparison:
             ]
         )
 
-    def summary_rows(self) -> list[tuple[str, ...]]:
-        """Return all rows as text, one tuple a row, the header first."""
-        from tlkit.audit.comparison_words import summary_rows
-
-        return summary_rows(self)
-
-    def sentences(self) -> list[str]:
-        """Return what changed, and what could not be told, in plain English."""
-        from tlkit.audit.comparison_words import sentences
-
-        return sentences(self)
+    def tables(self) -> tuple[Table, ...]:
+        """Return the table of changes for readers; its notes say what changed, and what could not be told."""
+        return comparison_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values with every number, also those of small groups; `from_dict` reads them back."""
@@ -175,9 +167,7 @@ class Comparison:
         return f"Comparison({self.first} with {self.second}: {self.images} images, {change})"
 
     def _repr_html_(self) -> str:
-        from tlkit.audit.comparison_words import comparison_html
-
-        return comparison_html(self)
+        return to_html(self.tables())
 
 
 def compare_predictions(
@@ -260,12 +250,12 @@ def compare_models(
         PredictionsError: no image is common to both, they disagree about a label, a column is not there, or an option
             is out of its range.
     """
-    paired = pair(first, second, names=names)
+    paired = pair_predictions(first, second, names=names)
     if all_columns:
         options = replace(options, columns=_usable_columns(paired.groups, options))
     problems = options.problems(second.classes)
     if options.columns:
-        problems += by_problems(paired.groups, options.columns, max_values=options.max_values)
+        problems += validate_columns(paired.groups, options.columns, max_values=options.max_values)
     problems += design_problems(paired.groups, options)
     if problems:
         raise PredictionsError(*problems)
@@ -305,18 +295,18 @@ def compare_models(
 def _usable_columns(groups: pd.DataFrame, options: AuditOptions) -> tuple[GroupColumn, ...]:
     """Return the columns that serve nothing else and do not look like identifiers."""
     specs = [GroupColumn(str(column)) for column in groups.columns if column not in options.design_columns]
-    return tuple(spec for spec in specs if not by_problems(groups, spec, max_values=options.max_values))
+    return tuple(spec for spec in specs if not validate_columns(groups, spec, max_values=options.max_values))
 
 
 def _row(
     kind: str,
     name: str,
-    paired: Paired,
+    paired: PairedPredictions,
     inside: Mask,
     change: Change,
     *,
     p_holm: float | None,
-    design: Design | None,
+    design: SamplingDesign | None,
     options: AuditOptions,
 ) -> ChangeRow:
     pairs, difference = change.pairs, change.difference

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.audit.estimators import Design
+from tlkit.audit.estimators import SamplingDesign
 from tlkit.audit.group_tables import MISSING
 from tlkit.audit.groups.group_columns import MAX_VALUES, GroupColumn
-from tlkit.audit.groups.intersections import cells_of
+from tlkit.audit.groups.intersections import membership_of
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
 from tlkit.stats.estimate import Estimate
@@ -25,7 +25,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Paired:
+class PairedPredictions:
     """The labelled images that two models both predicted, in the order of the second model's table.
 
     Attributes:
@@ -60,7 +60,7 @@ class Paired:
             spec: the column, and how to cut it.
             max_values: the most different numbers that are taken as categories.
         """
-        cells = cells_of(self.groups, (spec,), max_values=max_values)
+        cells = membership_of(self.groups, (spec,), max_values=max_values)
         known = cells.code >= 0
         found = []
         for g, values in enumerate(cells.values):
@@ -100,7 +100,7 @@ class Change:
     p: float | None
 
 
-def change_of(paired: Paired, rows: Mask, design: Design | None, confidence: float) -> Change:
+def change_of(paired: PairedPredictions, rows: Mask, design: SamplingDesign | None, confidence: float) -> Change:
     """Return how two models differ on some images.
 
     Independent images: Newcombe's interval for pairs and McNemar's exact test. Weighted or clustered images:
@@ -121,7 +121,9 @@ def change_of(paired: Paired, rows: Mask, design: Design | None, confidence: flo
     return Change(pairs, difference, p)
 
 
-def pair(first: Predictions, second: Predictions, *, names: tuple[str, str] = ("the first", "the second")) -> Paired:
+def pair_predictions(
+    first: Predictions, second: Predictions, *, names: tuple[str, str] = ("the first", "the second")
+) -> PairedPredictions:
     """Match two models' predictions by path; classes are matched by name.
 
     Args:
@@ -166,7 +168,7 @@ def pair(first: Predictions, second: Predictions, *, names: tuple[str, str] = ("
         )
     groups = pd.concat([two.groups, one.groups[[c for c in one.groups if c not in two.groups.columns]]], axis=1)
     first_pred, second_pred = _named(one, one.y_pred), _named(two, two.y_pred)
-    return Paired(
+    return PairedPredictions(
         first_right=np.asarray(first_pred == label)[known],
         second_right=np.asarray(second_pred == label)[known],
         path=two.path[known],

@@ -1,15 +1,23 @@
-"""What leaves the run: audits and comparisons as JSON values that hold no number which their text does not show."""
+"""Redaction: which numbers of an audit or a comparison no table, no JSON for other eyes and no gate may show.
+
+`redact` is the one rule for estimates; tables, gates and the published values all use it. Counts by group are hidden by
+another rule, complementary suppression, in `Audit.export` (`tlkit.audit.cell_suppression`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from tlkit.audit.audit_result import Audit
-from tlkit.audit.explanation import Explanation
-from tlkit.audit.group_tables import GroupTable
-from tlkit.audit.model_comparison import Comparison
 from tlkit.stats.estimate import Estimate
+from tlkit.tables import Table
+
+if TYPE_CHECKING:
+    from tlkit.audit.audit_result import Audit
+    from tlkit.audit.explanation import Explanation
+    from tlkit.audit.group_tables import GroupTable
+    from tlkit.audit.model_comparison import Comparison
 
 _TO_BEST = ("best_difference", "best_ratio", "best_error_ratio")
 _RATIOS = ("ratio", "error_ratio")
@@ -18,7 +26,28 @@ _BY_CLASS = ("recall", "auroc", "auroc_positives", "auroc_negatives")
 _UNBOUNDED = ("odds", "brier", "log_loss")  # no rates: how wide their intervals are says nothing
 
 
-def published_audit(audit: Audit) -> dict[str, Any]:
+WITHHELD = "too few images for a number"
+
+
+def redact(estimate: Estimate, most: float) -> Estimate:
+    """Return an estimate; without its value, but with its interval, where that reaches farther than `most` to a side.
+
+    Example:
+        >>> redact(Estimate(0.45, 0.28, 0.65, n=24), 0.15)
+        Estimate(value=None, low=0.28, high=0.65, n=24, note='too few images for a number')
+    """
+    return replace(estimate, value=None, note=WITHHELD) if estimate.is_wide(most) else estimate
+
+
+def redaction_notes(tables: Iterable[Table], most: float) -> tuple[str, ...]:
+    """Return what an interval without a value means, in one sentence, where a cell of the tables is one."""
+    cells = (cell for table in tables for row in table.rows for cell in row if isinstance(cell, Estimate))
+    if not any(cell.value is None and cell.low is not None for cell in cells):
+        return ()
+    return (f"An interval alone, [low, high], reaches farther than {most:g} to each side: {WITHHELD}.",)
+
+
+def redacted_audit(audit: Audit) -> dict[str, Any]:
     """Return an audit for other eyes, in the form of `Audit.to_dict` with `"complete": false`.
 
     Left out is what the tables hide: rates, and right images, of groups that are too small, and the number (not the
@@ -28,19 +57,19 @@ def published_audit(audit: Audit) -> dict[str, Any]:
     promises that it cannot.
     """
     values, most = audit.to_dict(), audit.settings.max_half_width
-    for table, plain in zip(audit.tables, values["tables"], strict=True):
+    for table, plain in zip(audit.group_tables, values["group_tables"], strict=True):
         _hide_table(table, plain, most)
     for facts in values["columns"]:
         del facts["right"]
     for profile in (row for table in values["profiles"] for row in table["rows"]):
         for name in _PROFILED:
-            profile[name] = shown(profile[name], most)
+            profile[name] = _redacted(profile[name], most)
         for name in _BY_CLASS:
-            profile[name] = profile[name] and {key: shown(one, most) for key, one in profile[name].items()}
+            profile[name] = profile[name] and {key: _redacted(one, most) for key, one in profile[name].items()}
     return {**values, "complete": False}
 
 
-def published_explanation(explanation: Explanation, *, most: float) -> dict[str, Any]:
+def redacted_explanation(explanation: Explanation, *, most: float) -> dict[str, Any]:
     """Return what lies behind the gaps for other eyes: as `Explanation.to_dict`, wide estimates without a number.
 
     Args:
@@ -51,7 +80,7 @@ def published_explanation(explanation: Explanation, *, most: float) -> dict[str,
     def walked(value: Any) -> Any:
         if isinstance(value, Mapping):
             if {"value", "low", "high", "n", "note"} <= value.keys():
-                return shown(value, most)
+                return _redacted(value, most)
             return {key: entry if key in _UNBOUNDED else walked(entry) for key, entry in value.items()}
         return [walked(entry) for entry in value] if isinstance(value, list) else value
 
@@ -59,7 +88,7 @@ def published_explanation(explanation: Explanation, *, most: float) -> dict[str,
     return {**values, "complete": False}
 
 
-def published_comparison(comparison: Comparison) -> dict[str, Any]:
+def redacted_comparison(comparison: Comparison) -> dict[str, Any]:
     """Return a comparison for other eyes: as `Comparison.to_dict`, of small groups the size alone."""
     values = comparison.to_dict()
     nothing = Estimate(None, None, None, n=0).to_dict()
@@ -72,13 +101,9 @@ def published_comparison(comparison: Comparison) -> dict[str, Any]:
     return {**values, "complete": False}
 
 
-def shown(estimate: Mapping[str, Any] | None, most: float) -> dict[str, Any] | None:
-    """Return the plain values of an estimate, without the number where its interval reaches farther than `most`."""
-    if estimate is None or estimate["low"] is None or estimate["high"] is None:
-        return None if estimate is None else dict(estimate)
-    if (estimate["high"] - estimate["low"]) / 2 <= most:
-        return dict(estimate)
-    return {**estimate, "value": None, "note": "too few images for a number"}
+def _redacted(plain: Mapping[str, Any] | None, most: float) -> dict[str, Any] | None:
+    """Return the plain values of an estimate, redacted."""
+    return None if plain is None else redact(Estimate.from_dict(plain), most).to_dict()
 
 
 def _hide_table(table: GroupTable, plain: dict[str, Any], most: float) -> None:
@@ -86,7 +111,7 @@ def _hide_table(table: GroupTable, plain: dict[str, Any], most: float) -> None:
     best = table.best
     for row, values in zip(table.rows, plain["rows"], strict=True):
         for name in ("rate", "difference", "base_rate"):
-            values[name] = shown(values[name], most)
+            values[name] = _redacted(values[name], most)
         if row.wide:
             values["shrunk"] = None
         if row.wide or (row.difference is not None and row.difference.is_wide(most)):
@@ -94,6 +119,6 @@ def _hide_table(table: GroupTable, plain: dict[str, Any], most: float) -> None:
         if row.wide or best is None or best.wide:
             values.update(dict.fromkeys(_TO_BEST))
         else:
-            values["best_difference"] = shown(values["best_difference"], most)
+            values["best_difference"] = _redacted(values["best_difference"], most)
     if table.gap is not None and (table.row(table.gap.lowest).wide or table.row(table.gap.highest).wide):
         plain["gap"].update(dict.fromkeys(("value", "ratio", "error_ratio")))

@@ -9,8 +9,10 @@ from typing import Any, Literal
 from tlkit.audit.group_tables import as_json
 from tlkit.audit.model_comparison import Comparison
 from tlkit.audit.options import AuditOptions
+from tlkit.audit.repair_tables import repair_tables
 from tlkit.errors import refuse_newer
 from tlkit.stats.estimate import Estimate
+from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
 
@@ -113,23 +115,9 @@ class Repair:
     images: Mapping[str, int]
     seconds: float
 
-    def trial_rows(self) -> list[tuple[str, ...]]:
-        """Return the candidates on val as text, one tuple a row, the header first."""
-        from tlkit.audit.repair_words import trial_rows
-
-        return trial_rows(self)
-
-    def summary_rows(self) -> list[tuple[str, ...]]:
-        """Return before and after on test as text, one tuple a row, the header first; empty where none was chosen."""
-        from tlkit.audit.repair_words import summary_rows
-
-        return summary_rows(self)
-
-    def sentences(self) -> list[str]:
-        """Return what was tried, chosen and changed, and what it costs, in plain English."""
-        from tlkit.audit.repair_words import sentences
-
-        return sentences(self)
+    def tables(self) -> tuple[Table, ...]:
+        """Return the tables for readers: the worst group before and after, the changes on test, the candidates."""
+        return repair_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
@@ -161,9 +149,7 @@ class Repair:
         return f"Repair({self.parent}: {self.verdict}; {len(self.trials)} candidates, chosen {self.chosen or 'none'})"
 
     def _repr_html_(self) -> str:
-        from tlkit.audit.repair_words import repair_html
-
-        return repair_html(self)
+        return to_html(self.tables())
 
 
 def _estimates(values: Mapping[str, Any]) -> dict[str, Any]:

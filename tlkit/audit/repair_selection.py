@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.audit.repair_result import RepairTrial, RepairVerdict, WorstGroupChange
-from tlkit.audit.words import signed
 from tlkit.stats.intervals import wilson
 from tlkit.stats.paired import Pairs, paired_difference
 from tlkit.stats.worst_group import worst_change, worst_rates
+from tlkit.tables import format_estimate
 
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -148,7 +148,8 @@ def judge_on_test(
     overall = paired_difference(pairs_by_group(before, after, np.zeros_like(group), 1)[0], confidence)
     gained, lost = (change.low or 0.0) > 0, (change.high or 0.0) < 0
     inferior, sound = (overall.high or 0.0) < -margin, (overall.low or 0.0) > -margin
-    words = f"the worst group changes by {signed(change)}, overall accuracy by {signed(overall)} (margin {margin:g})"
+    changes = (format_estimate(one, signed=True) for one in (change, overall))
+    words = "the worst group changes by {}, overall accuracy by {}".format(*changes) + f" (margin {margin:g})"
     if lost or inferior:
         return worst, "FAIL", f"On test {words}: {'the worst group loses' if lost else 'overall it is inferior'}."
     if gained and sound:

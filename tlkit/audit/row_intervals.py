@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.audit.estimators import Design, Sample, designed, independent
-from tlkit.audit.groups.intersections import Cells
+from tlkit.audit.estimators import RateEstimates, SamplingDesign, designed_estimates, independent_estimates
+from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.stats.dependent_samples import at_least_t, correlated_bounds
 from tlkit.stats.estimate import Estimate
@@ -17,7 +17,7 @@ from tlkit.stats.intervals import clopper_pearson_bounds, ratio_log, wilson_boun
 _ONE_SIDE = "not enough data: fewer than two clusters or matched sets, or no weight"
 
 
-def rate_estimate(sample: Sample, i: int, *, confidence: float, guaranteed: bool = False) -> Estimate:
+def rate_estimate(sample: RateEstimates, i: int, *, confidence: float, guaranteed: bool = False) -> Estimate:
     """Return the rate of row i, which has images, with its interval, or why there is none.
 
     Args:
@@ -37,7 +37,7 @@ def rate_estimate(sample: Sample, i: int, *, confidence: float, guaranteed: bool
 
 
 def difference_estimate(
-    sample: Sample, i: int, *, best: int | None = None, confidence: float, guaranteed: bool = False
+    sample: RateEstimates, i: int, *, best: int | None = None, confidence: float, guaranteed: bool = False
 ) -> Estimate:
     """Return the rate of row i minus that of the rest, or of the group `best`, with its interval.
 
@@ -70,7 +70,7 @@ def difference_estimate(
 
 
 def ratio_estimate(
-    sample: Sample, i: int, *, best: int | None = None, confidence: float, errors: bool = False
+    sample: RateEstimates, i: int, *, best: int | None = None, confidence: float, errors: bool = False
 ) -> Estimate:
     """Return the rate of row i over that of the rest, or of the group `best`; with `errors`, of what is missing to 1.
 
@@ -89,7 +89,7 @@ def ratio_estimate(
     return replace(ratio_log(k1, n1, k2, n2, confidence), n=_images(sample, i, best))
 
 
-def overall_accuracy(right: npt.NDArray[np.bool_], design: Design | None, options: AuditOptions) -> Estimate:
+def overall_accuracy(right: npt.NDArray[np.bool_], design: SamplingDesign | None, options: AuditOptions) -> Estimate:
     """Return the accuracy over all labelled images, weighted and with its interval as the images hang together.
 
     Args:
@@ -98,11 +98,11 @@ def overall_accuracy(right: npt.NDArray[np.bool_], design: Design | None, option
         options: level and kind of the interval.
     """
     n = len(right)
-    everyone = Cells((), ((),), np.zeros(n, dtype=np.int64))
+    everyone = GroupMembership((), ((),), np.zeros(n, dtype=np.int64))
     if design is None:
-        sample = independent(everyone, k=np.array([right.sum(), 0]), n=np.array([n, 0]), options=options)
+        sample = independent_estimates(everyone, k=np.array([right.sum(), 0]), n=np.array([n, 0]), options=options)
     else:
-        sample = designed(
+        sample = designed_estimates(
             everyone,
             replace(design, paired=False),
             counts=right,
@@ -113,7 +113,7 @@ def overall_accuracy(right: npt.NDArray[np.bool_], design: Design | None, option
     return rate_estimate(sample, 0, confidence=options.confidence, guaranteed=options.guaranteed)
 
 
-def _sides(sample: Sample, i: int, best: int | None) -> tuple[float, float, float, float]:
+def _sides(sample: RateEstimates, i: int, best: int | None) -> tuple[float, float, float, float]:
     """Return effective k, n of row i, then of what it is compared with."""
     if best is None:
         k1, n1, k2, n2 = (float(side[i]) for side in sample.sides)
@@ -121,6 +121,6 @@ def _sides(sample: Sample, i: int, best: int | None) -> tuple[float, float, floa
     return float(sample.k_eff[i]), float(sample.n_eff[i]), float(sample.k_eff[best]), float(sample.n_eff[best])
 
 
-def _images(sample: Sample, i: int, best: int | None) -> int:
+def _images(sample: RateEstimates, i: int, best: int | None) -> int:
     """Return the images of row i and of what it is compared with."""
     return int(sample.n[i]) + int(sample.rest_n[i] if best is None else sample.n[best])

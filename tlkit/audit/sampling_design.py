@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.audit.estimators import Design
+from tlkit.audit.estimators import SamplingDesign
 from tlkit.audit.options import AuditOptions
 from tlkit.errors import did_you_mean, first_few
 
@@ -53,7 +53,7 @@ def _weight_problems(text: pd.Series[str]) -> list[str]:
     return [f"All weights in {text.name!r} are 0. Give some image a weight."] if not weight.any() else []
 
 
-def design_of(groups: pd.DataFrame, options: AuditOptions, *, told: bool = True) -> Design | None:
+def design_of(groups: pd.DataFrame, options: AuditOptions, *, told: bool = True) -> SamplingDesign | None:
     """Return how labelled images hang together; None where they are independent and weigh alike.
 
     Args:
@@ -66,7 +66,7 @@ def design_of(groups: pd.DataFrame, options: AuditOptions, *, told: bool = True)
         weights = pd.to_numeric(groups[options.weights]).to_numpy(dtype=np.float64)
     column = options.unit_column
     if column is None:
-        return None if weights is None else Design(weights)
+        return None if weights is None else SamplingDesign(weights)
     unit, names = pd.factorize(groups[column])
     unit = np.asarray(unit, dtype=np.int64)
     alone = np.flatnonzero(unit < 0)  # an image without a value stands alone
@@ -74,4 +74,4 @@ def design_of(groups: pd.DataFrame, options: AuditOptions, *, told: bool = True)
     what = "matched sets" if options.pair_by else "clusters"
     if told:
         logger.info("%s: %d %s, %d images without a value stand alone.", column, len(names), what, len(alone))
-    return Design(weights, unit, paired=options.pair_by is not None)
+    return SamplingDesign(weights, unit, paired=options.pair_by is not None)

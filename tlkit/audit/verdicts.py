@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from tlkit.audit.group_tables import Gap, Group, GroupRow, GroupTable, Verdict
-from tlkit.audit.group_vs_rest import Draft
+from tlkit.audit.group_vs_rest import UntestedTable
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.row_intervals import difference_estimate, rate_estimate, ratio_estimate
 from tlkit.stats.corrections import holm
@@ -19,7 +19,7 @@ from tlkit.stats.power import detectable_gap, images_needed, images_per_group
 from tlkit.stats.shrinkage import shrink
 
 
-def judge(drafts: Sequence[Draft], options: AuditOptions) -> tuple[tuple[GroupTable, ...], int]:
+def assign_verdicts(drafts: Sequence[UntestedTable], options: AuditOptions) -> tuple[tuple[GroupTable, ...], int]:
     """Correct all tests together (Holm) and return the tables with their verdicts, and the number of tests."""
     family = [p for draft in drafts for p in draft.family]
     tests = sum(p is not None for p in family)
@@ -52,7 +52,7 @@ def verdict(difference: Estimate | None, p_holm: float | None, *, tolerance: flo
 
 
 def _table(
-    draft: Draft, adjusted: list[float | None], gap_p: float | None, tests: int, options: AuditOptions
+    draft: UntestedTable, adjusted: list[float | None], gap_p: float | None, tests: int, options: AuditOptions
 ) -> GroupTable:
     p_holm, shrunk = draft.spread(adjusted), _shrunk(draft, options.confidence)
     gap = _gap(draft, gap_p)
@@ -73,7 +73,7 @@ def _table(
 
 
 def _row(
-    draft: Draft,
+    draft: UntestedTable,
     i: int,
     group: Group | None,
     *,
@@ -117,7 +117,7 @@ def _row(
     )
 
 
-def _rate(draft: Draft, i: int, options: AuditOptions) -> Estimate:
+def _rate(draft: UntestedTable, i: int, options: AuditOptions) -> Estimate:
     """Return the rate of row i with its interval, or why there is none."""
     n = int(draft.sample.n[i])
     if n == 0:
@@ -127,7 +127,7 @@ def _rate(draft: Draft, i: int, options: AuditOptions) -> Estimate:
     return rate_estimate(draft.sample, i, confidence=options.confidence, guaranteed=options.guaranteed)
 
 
-def _base_rate(draft: Draft, i: int, options: AuditOptions) -> Estimate | None:
+def _base_rate(draft: UntestedTable, i: int, options: AuditOptions) -> Estimate | None:
     """Return the share of a group's images that are of the rate's class."""
     if draft.truly is None or draft.images[i] < options.min_group_size:
         return None
@@ -136,18 +136,18 @@ def _base_rate(draft: Draft, i: int, options: AuditOptions) -> Estimate | None:
     return wilson(int(draft.truly[i]), int(draft.images[i]), options.confidence)
 
 
-def _best(draft: Draft, gap: Gap | None) -> int | None:
+def _best(draft: UntestedTable, gap: Gap | None) -> int | None:
     """Return the row of the group that is best off."""
     if gap is None:
         return None
     return draft.cells.values.index(gap.lowest if draft.rate.metric == "false_positive_rate" else gap.highest)
 
 
-def _mean_confidence(draft: Draft, i: int) -> float | None:
+def _mean_confidence(draft: UntestedTable, i: int) -> float | None:
     return float(draft.mean_confidence[i]) if draft.mean_confidence is not None and draft.assessed[i] else None
 
 
-def _detectable(draft: Draft, i: int, alpha: float) -> float | None:
+def _detectable(draft: UntestedTable, i: int, alpha: float) -> float | None:
     """Return the gap that the images of row i could have shown."""
     if not draft.tested[i]:
         return None
@@ -155,7 +155,7 @@ def _detectable(draft: Draft, i: int, alpha: float) -> float | None:
     return detectable_gap(rest_n, n, rest_k / rest_n, alpha=alpha)
 
 
-def _needed(draft: Draft, i: int, alpha: float, options: AuditOptions) -> tuple[int | None, bool]:
+def _needed(draft: UntestedTable, i: int, alpha: float, options: AuditOptions) -> tuple[int | None, bool]:
     """Return how many more images of row i would show a gap as large as the tolerance, and if the rest must grow.
 
     Of the two ways, that which takes fewer images in all: this group alone grows, or both sides have one size.
@@ -175,7 +175,7 @@ def _needed(draft: Draft, i: int, alpha: float, options: AuditOptions) -> tuple[
     return (more, rest_too) if more > 0 else (None, False)
 
 
-def _shrunk(draft: Draft, confidence: float) -> list[Estimate | None]:
+def _shrunk(draft: UntestedTable, confidence: float) -> list[Estimate | None]:
     shown = np.flatnonzero(draft.assessed[:-1])
     sample = draft.sample
     result: list[Estimate | None] = [None] * len(sample.n)
@@ -187,7 +187,7 @@ def _shrunk(draft: Draft, confidence: float) -> list[Estimate | None]:
     return result
 
 
-def _gap(draft: Draft, p_holm: float | None) -> Gap | None:
+def _gap(draft: UntestedTable, p_holm: float | None) -> Gap | None:
     if draft.gap is None or p_holm is None:
         return None
     shown = np.flatnonzero(draft.assessed[:-1])
@@ -206,7 +206,7 @@ def _gap(draft: Draft, p_holm: float | None) -> Gap | None:
     )
 
 
-def _note(draft: Draft, options: AuditOptions) -> str:
+def _note(draft: UntestedTable, options: AuditOptions) -> str:
     seen, shown = np.count_nonzero(draft.images[:-1]), np.count_nonzero(draft.assessed[:-1])
     notes = []
     if seen == 0:

@@ -89,15 +89,12 @@ def slices(
 ) -> None:
     """Find undeclared groups of images with more errors: dark, blurred, of one camera, similar by features."""
     from tlkit.analysis.find_slices import find_slices
-    from tlkit.cli.output import check_progress, print_slices
+    from tlkit.cli.output import check_progress
 
     judged = open_run_or_file(run_or_file, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
     with check_progress("measuring images") as progress:
         result = find_slices(judged, columns, split=split, clusters=clusters, min_images=min_images, progress=progress)
-    if json:
-        print_json(result.to_dict())
-        return
-    print_slices(result)
+    print_result(result, as_json=json)
 
 
 def repair(
@@ -116,8 +113,7 @@ def repair(
 ) -> None:
     """Refit a run's head for its worst group: chosen on val, judged on test, written as a new run."""
     from tlkit.analysis.repair import repair as repair_run
-    from tlkit.audit.redaction import published_comparison
-    from tlkit.cli.repair import print_repair
+    from tlkit.audit.redaction import redacted_comparison
 
     result = repair_run(
         run,
@@ -131,10 +127,10 @@ def repair(
     if json:
         values = result.to_dict()
         print_json(
-            values if result.comparison is None else values | {"comparison": published_comparison(result.comparison)}
+            values if result.comparison is None else values | {"comparison": redacted_comparison(result.comparison)}
         )
         return
-    print_repair(result)
+    print_tables(result.tables())
 
 
 def learning_curve(

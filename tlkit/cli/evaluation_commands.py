@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tlkit.cli.arguments import AsJson, PredColumn, RunOrFile, Split, TrueColumn
-from tlkit.cli.output import print_json, print_lines, print_result, print_table
+from tlkit.cli.output import print_json, print_lines, print_result, print_tables
 from tlkit.cli.run_or_file import find_run, print_evidence, read_file, run_audit
 
 
@@ -70,9 +70,8 @@ def audit(
     json: AsJson = False,
 ) -> None:
     """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
-    from tlkit.audit.redaction import published_explanation
+    from tlkit.audit.redaction import redacted_explanation
     from tlkit.cli.gate import finish_gate, judge_gate_file, open_gate_file
-    from tlkit.cli.output import print_audit
 
     gates = open_gate_file(gate, junit=junit, summary=summary)
     stated = {
@@ -93,12 +92,13 @@ def audit(
         gates, judged, split=split, groups=groups, y_true=y_true, y_pred=y_pred, options=result.settings
     )
     if json:
-        explained = published_explanation(behind, most=result.settings.max_half_width)
+        explained = redacted_explanation(behind, most=result.settings.max_half_width)
         more = {"explanation": explained} | ({"gate": verdicts.to_dict()} if verdicts else {})
-        print_json(result.to_published() | more)
+        print_json(result.to_redacted() | more)
     else:
-        print_audit(result)
-        print_lines(["", "Behind the gaps", *behind.sentences()])
+        print_tables(result.tables())
+        print_lines([""])
+        print_tables(behind.tables())
         print_evidence(judged, result, split=split, groups=groups)
     if verdicts is not None:
         finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
@@ -114,15 +114,14 @@ def compare(
     json: AsJson = False,
 ) -> None:
     """Compare a second model with a first, image by image: overall, by class and by group."""
-    from tlkit.audit.redaction import published_comparison
-    from tlkit.runs.compare_runs import compare_with, tell_apart
+    from tlkit.audit.redaction import redacted_comparison
+    from tlkit.runs.compare_runs import compare_with, display_names
 
     one, two = (
         find_run(path, split=split) or read_file(path, y_true=y_true, y_pred=y_pred) for path in (first, second)
     )
-    result = compare_with(one, two, by=by, split=split, names=tell_apart(first, second))
+    result = compare_with(one, two, by=by, split=split, names=display_names(first, second))
     if json:
-        print_json(published_comparison(result))
+        print_json(redacted_comparison(result))
         return
-    print_table(result.summary_rows())
-    print_lines(["", *result.sentences()])
+    print_tables(result.tables())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tlkit.cli.output import print_lines, print_table
+from tlkit.cli.output import print_lines, print_tables
 from tlkit.errors import PredictionsError
 
 if TYPE_CHECKING:
@@ -80,6 +80,5 @@ def finish_gate(report: GateReport, *, junit: Path | None, summary: Path | None,
             path.write_text(text(), encoding="utf-8", newline="\n")
     if not quiet:
         print_lines([""])
-        print_table(report.summary_rows())
-        print_lines(["", *report.sentences()])
+        print_tables(report.tables())
     raise typer.Exit(report.exit_code)

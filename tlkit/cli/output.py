@@ -18,8 +18,6 @@ from tlkit.tables.text import printable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from tlkit.audit.audit_result import Audit
-    from tlkit.audit.slices.slice_report import SliceReport
     from tlkit.predictions import Predictions
     from tlkit.runs.run import Run
 
@@ -75,16 +73,6 @@ def print_tables(tables: Iterable[Table], *, most_rows: int | None = None) -> No
         print(line)
 
 
-def print_table(rows: Sequence[Sequence[str]], *, header: bool = True) -> None:
-    """Print rows of text as aligned columns, within the width of a terminal; the first row is the header."""
-    if not rows:
-        return
-    count = max(map(len, rows))
-    labels, *body = rows if header else ([], *rows)
-    columns = tuple(Column(str(place), labels[place] if place < len(labels) else "") for place in range(count))
-    print_tables([Table("rows", "", columns, tuple((*row, *[""] * (count - len(row))) for row in body))])
-
-
 def print_run(run: Run) -> None:
     """Print the evaluation and the audit of a fitted run, and the paths of its files."""
     from tlkit.evaluation.evaluation_tables import summary_table
@@ -95,7 +83,7 @@ def print_run(run: Run) -> None:
     audit = run.get_audit(split) if run.recipe.audit.by else None
     if audit is not None:
         print_lines([""])
-        print_audit(audit)
+        print_tables(audit.tables())
     print_lines([""])
     paths = {"report": run.directory.report, "model": run.directory.model, "everything": run.path}
     rows = tuple((name, str(path)) for name, path in paths.items() if path.exists())
@@ -106,33 +94,6 @@ def judged_on(run: Run, split: str) -> str:
     """Return a line that names the split of a run's figures, and whether it also chose the epoch."""
     chose = ", which also chose the epoch" if run.chose_epoch(split) else ""
     return f"{run.directory.name}: {run.status}, judged on the {split} split{chose}"
-
-
-def print_audit(audit: Audit) -> None:
-    """Print an audit: what to read first, the table, the profiles of the groups, and the sentences in detail."""
-    from tlkit.audit.audit_summary import brief_rows, profile_note, profile_rows
-
-    print_lines([*audit.headline(), ""])
-    rows, note = brief_rows(audit)
-    print_table(rows)
-    print_lines([note] if note else [])
-    if profiles := profile_rows(audit):
-        print_lines([""])
-        print_table(profiles)
-        print_lines([note] if (note := profile_note(audit)) else [])
-    print_lines(["", *audit.sentences()])
-
-
-def print_slices(report: SliceReport) -> None:
-    """Print what was found and how, the slices, the test for shortcuts, and images swapped what is confirmed."""
-    print_lines([*report.sentences(), ""])
-    if report.slices:
-        print_table(report.summary_rows())
-        print_lines([""])
-    print_table(report.shortcut_rows())
-    for one in report.confirmed:
-        if one.images is not None:
-            print_lines(["", *one.images.sentences()])
 
 
 def require_suffix(out: Path | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.cli.output import print_lines
+from tlkit.cli.output import print_lines, print_tables
 from tlkit.errors import PredictionsError
 
 if TYPE_CHECKING:
@@ -104,4 +104,5 @@ def print_evidence(judged: Run | Predictions, audit: Audit, *, split: str | None
     else:
         found = judged.audit_images(split=split, groups=groups, audit=audit)
     for one in found:
-        print_lines(["", *one.sentences()])
+        print_lines([""])
+        print_tables(one.tables())

@@ -78,12 +78,13 @@ def require_audit_columns(recipe: Recipe, samples: Samples) -> None:
     section = recipe.audit
     if not section.by:
         return
-    from tlkit.audit.groups.intersections import by_problems  # loads scipy, which takes longer than listing images
+    # here, since it loads scipy, which takes longer than listing images
+    from tlkit.audit.groups.intersections import validate_columns
 
     splits = set(samples.table["split"])
     problems: list[str] = []
     for split in [name for name in ("val", "test") if name in splits] or ["train"]:
-        found = by_problems(samples.split(split).groups, section.plain)
+        found = validate_columns(samples.split(split).groups, section.plain)
         problems += [f"audit.by, {split} split: {problem}" for problem in found]
     if section.positive is not None and section.positive not in samples.classes:
         problems.append(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tlkit.audit.groups.group_columns import By
 from tlkit.audit.model_comparison import Comparison, compare_models
 from tlkit.audit.options import AuditOptions
 from tlkit.predictions import Predictions
-from tlkit.runs.run import Run
 from tlkit.runs.run_options import options_of_run
+
+if TYPE_CHECKING:
+    from tlkit.runs.run import Run
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +43,12 @@ def compare_with(
     Raises:
         PredictionsError: the two have no image in common, or a column is not there.
     """
-    run = next((one for one in (first, second) if isinstance(one, Run)), None)
+    run = next((one for one in (first, second) if not isinstance(one, Predictions)), None)
     options = AuditOptions() if run is None else options_of_run(run)
     options = options.with_overrides(by=by or None)
     if run is not None:
         split = run.judged_split(split)
-    one, two = (model.predictions(split) if isinstance(model, Run) else model for model in (first, second))
+    one, two = (model if isinstance(model, Predictions) else model.predictions(split) for model in (first, second))
     return compare_models(
         one,
         two,
@@ -57,10 +60,10 @@ def compare_with(
 
 
 def _names(first: Run | Predictions, second: Run | Predictions) -> tuple[str, str]:
-    if isinstance(first, Run) and isinstance(second, Run):
-        return tell_apart(first.path, second.path)
+    if not isinstance(first, Predictions) and not isinstance(second, Predictions):
+        return display_names(first.path, second.path)
     one, two = (
-        one.directory.name if isinstance(one, Run) else other
+        other if isinstance(one, Predictions) else one.directory.name
         for one, other in ((first, "the first"), (second, "the other"))
     )
     return one, two
@@ -73,18 +76,19 @@ def leaks_of(models: Sequence[Run | Predictions | None], split: str | None = Non
         models: runs; predictions of another tool know of no leak.
         split: test by default, or val where there is no test split.
     """
-    return {path for one in models if isinstance(one, Run) for path in one.leaked(one.judged_split(split))}
+    runs = [one for one in models if one is not None and not isinstance(one, Predictions)]
+    return {path for run in runs for path in run.leaked(run.judged_split(split))}
 
 
-def tell_apart(first: Path, second: Path) -> tuple[str, str]:
+def display_names(first: Path, second: Path) -> tuple[str, str]:
     """Return short names for two runs or files of predictions, which differ; warn where they are the very same.
 
     Two of one name are called by as many of the folders above them as it takes.
 
     Example:
-        >>> tell_apart(Path("runs/old"), Path("new.csv"))
+        >>> display_names(Path("runs/old"), Path("new.csv"))
         ('old', 'new')
-        >>> tell_apart(Path("monday/runs/pets"), Path("friday/runs/pets"))
+        >>> display_names(Path("monday/runs/pets"), Path("friday/runs/pets"))
         ('monday/runs/pets', 'friday/runs/pets')
     """
     # links keep the names that they were given

@@ -214,6 +214,19 @@ class RunDirectory:
         """Splits that have predictions, test before val before train."""
         return tuple(name for name in ("test", "val", "train") if self.predictions(name).is_file())
 
+    def judged_split(self, split: str | None = None) -> str:
+        """Return the split that a judgement is about: the one asked for, else test, else val, else train.
+
+        Raises:
+            RunError: the run has no predictions for it.
+        """
+        there = self.predicted_splits
+        if not there:
+            raise RunError(f"{self.path} has no predictions: it did not get that far ({self.status}). Fit it again.")
+        if split is not None and split not in there:
+            raise RunError(f"{self.path} has no predictions for {split!r}. It has {', '.join(there)}.")
+        return split or there[0]
+
     @property
     def status(self) -> Status:
         """How far the run has come.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,8 +15,11 @@ from tlkit.audit.rates import METRICS
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe.gates_file import GatesFile, load_gates
-from tlkit.runs.run import Run, open_run
+from tlkit.runs import RunDirectory
 from tlkit.runs.run_options import options_of_run
+
+if TYPE_CHECKING:
+    from tlkit.runs.run import Run
 
 
 def gate(
@@ -50,11 +54,11 @@ def gate(
     """
     file = gates if isinstance(gates, GatesFile) else load_gates(gates, metrics=METRICS)
     chosen = split
-    if isinstance(what, Run):
+    if isinstance(what, Predictions):
+        predictions = what if groups is None else what.with_groups(groups)
+    else:
         chosen = what.judged_split(split)
         predictions, options = what.predictions(chosen, groups=groups), options or options_of_run(what)
-    else:
-        predictions = what if groups is None else what.with_groups(groups)
     return judge_gates(predictions, file, baseline=_baseline(file, chosen, (y_true, y_pred)), options=options)
 
 
@@ -72,7 +76,8 @@ def _baseline(file: GatesFile, split: str | None, columns: tuple[str, str]) -> P
     try:
         if path.suffix in (".csv", ".parquet"):
             return _read(path, columns)
-        return open_run(path).predictions(split)
+        directory = RunDirectory.open(path)
+        return read_predictions(directory.predictions(directory.judged_split(split)))
     except TlkitError as error:
         raise type(error)(*(f"{where}  {problem}" for problem in error.problems)) from None
 

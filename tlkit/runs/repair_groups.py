@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tlkit.audit.group_tables import CROSS, MISSING
 from tlkit.audit.groups.group_columns import MAX_VALUES, By, columns_of
-from tlkit.audit.groups.intersections import by_problems, cells_of
+from tlkit.audit.groups.intersections import membership_of, validate_columns
 from tlkit.errors import PredictionsError, first_few
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds
@@ -48,9 +48,9 @@ class Grouping:
         columns = columns_of(by)
         if not columns:
             return cls((), ("",), np.zeros(len(samples), dtype=np.int64))
-        if problems := by_problems(samples.groups, columns):
+        if problems := validate_columns(samples.groups, columns):
             raise PredictionsError(*problems)
-        cells = cells_of(samples.groups, columns)
+        cells = membership_of(samples.groups, columns)
         if cells.member is not None:
             raise PredictionsError(
                 f"{CROSS.join(cells.columns)} holds several values an image, so the groups overlap and cannot be "

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.audit.audit import Audit, audit_predictions
-from tlkit.audit.error_examples import GroupImages, Near, audit_evidence
+from tlkit.audit.error_examples import GroupImages, NearestImage, audit_evidence
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.gates.gate_report import GateReport
@@ -27,7 +27,7 @@ from tlkit.evaluation import Evaluation, evaluate
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe import EvaluateSection, Recipe, load_recipe
 from tlkit.runs import RunDirectory, store_judgement, stored_judgement
-from tlkit.runs.run_options import options_of_run, with_all_columns
+from tlkit.runs.run_options import options_of_recipe, options_of_run, with_all_columns
 from tlkit.runs.run_tables import read_history, read_leaks, read_set_aside
 from tlkit.samples import Samples
 
@@ -120,12 +120,7 @@ class Run:
         Raises:
             RunError: the run has no predictions for it.
         """
-        there = self.directory.predicted_splits
-        if not there:
-            raise RunError(f"{self.path} has no predictions: it did not get that far ({self.status}). Fit it again.")
-        if split is not None and split not in there:
-            raise RunError(f"{self.path} has no predictions for {split!r}. It has {', '.join(there)}.")
-        return split or there[0]
+        return self.directory.judged_split(split)
 
     def chose_epoch(self, split: str) -> bool:
         """Tell whether a split chose the epoch whose weights are kept, so that its figures flatter a little."""
@@ -321,7 +316,7 @@ class Run:
         if audit is None and by is None and groups is None:
             audit = self.get_audit(split)
         stored = stored_judgement(self.directory, self.directory.neighbors, split) or {}
-        near = {path: tuple(Near(**one) for one in nears) for path, nears in stored.items()}
+        near = {path: tuple(NearestImage(**one) for one in nears) for path, nears in stored.items()}
         return audit_evidence(
             self.predictions(split, groups=groups),
             audit or self.audit(by, split=split, groups=groups),
@@ -444,6 +439,23 @@ def evaluate_split(
     """
     result = evaluate(predictions, top_k=settings.top_k, confidence=settings.confidence, leaked=_leaked(leaks, split))
     store_judgement(directory, directory.evaluation, split, result.to_dict())
+    return result
+
+
+def audit_split(directory: RunDirectory, split: str, predictions: Predictions, *, recipe: Recipe) -> Audit:
+    """Return the audit of one split of a run by its recipe's columns, and store it in `audit.json`.
+
+    Args:
+        directory: the run's directory.
+        split: the split.
+        predictions: its predictions.
+        recipe: the run's recipe; it names columns to audit by.
+
+    Raises:
+        PredictionsError: the predictions do not have such a column.
+    """
+    result = audit_predictions(predictions, options_of_recipe(recipe))
+    store_judgement(directory, directory.audit, split, result.to_dict())
     return result
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 import pandas as pd
 
 from tlkit.audit.groups.group_columns import GroupColumn, columns_of
-from tlkit.audit.groups.intersections import columns_to_audit, say_left_out
+from tlkit.audit.groups.intersections import auditable_columns, log_excluded_columns
 from tlkit.audit.options import AuditOptions, AuditOverrides
 from tlkit.recipe import Recipe
 
@@ -57,6 +57,6 @@ def with_all_columns(options: AuditOptions, groups: pd.DataFrame, *, level: int 
     """
     if options.columns:
         return options
-    columns, identifiers = columns_to_audit(groups, used=options.design_columns)
-    say_left_out(identifiers, level=level)
+    columns, identifiers = auditable_columns(groups, used=options.design_columns)
+    log_excluded_columns(identifiers, level=level)
     return replace(options, columns=tuple(GroupColumn(column) for column in columns))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tlkit.audit.error_examples import GroupImages, worst_images
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.render.report import write_card, write_report
-from tlkit.runs.run import Run
+
+if TYPE_CHECKING:
+    from tlkit.runs.run import Run
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,15 @@ How a result yields tables:
    card writes them with `to_markdown`. None of them knows the result.
 """
 
-from tlkit.tables.formatting import counted, format_bytes, format_cell, format_header
+from tlkit.tables.formatting import (
+    counted,
+    format_bytes,
+    format_cell,
+    format_estimate,
+    format_header,
+    format_p,
+    two_figures,
+)
 from tlkit.tables.html import to_html
 from tlkit.tables.json import to_json
 from tlkit.tables.junit import to_junit
@@ -37,10 +45,13 @@ __all__ = [
     "counted",
     "format_bytes",
     "format_cell",
+    "format_estimate",
     "format_header",
+    "format_p",
     "to_html",
     "to_json",
     "to_junit",
     "to_lines",
     "to_markdown",
+    "two_figures",
 ]

@@ -23,6 +23,42 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def format_estimate(estimate: Estimate, *, digits: int = 3, signed: bool = False) -> str:
+    """Return value and interval; the interval alone where the value is withheld; the reason where one of them lacks.
+
+    Args:
+        estimate: the estimate.
+        digits: decimals.
+        signed: whether it is a difference, written with its sign.
+
+    Example:
+        >>> format_estimate(Estimate(-0.2, -0.334, 0.052, n=9), signed=True)
+        '-0.200 [-0.334, +0.052]'
+        >>> format_estimate(Estimate(None, 0.279, 0.649, n=24))
+        '[0.279, 0.649]'
+    """
+    value, low, high = (
+        None if number is None else _decimals(number, digits, signed=signed)
+        for number in (estimate.value, estimate.low, estimate.high)
+    )
+    if low is not None and high is not None:
+        return f"[{low}, {high}]" if value is None else f"{value} [{low}, {high}]"
+    text = "undefined" if value is None else value
+    return f"{text} ({estimate.note})" if estimate.note else text
+
+
+def format_p(p: float | None) -> str:
+    """Return a p-value for sentences; a dash for None.
+
+    Example:
+        >>> format_p(0.012), format_p(0.0002), format_p(None)
+        ('p = 0.012', 'p < 0.001', 'p = –')
+    """
+    if p is None:
+        return f"p = {MISSING}"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def format_bytes(value: float) -> str:
     """Return a number of bytes with a decimal prefix.
 
@@ -65,13 +101,23 @@ def format_cell(cell: Cell, column: Column) -> str:  # noqa: PLR0911  # a line f
         case "verdict":
             return SIGNS.get(cast("str", cell), cast("str", cell))
         case "estimate":
-            return _estimate(cast("Estimate", cell), column)
+            return format_estimate(cast("Estimate", cell), digits=column.digits, signed=column.signed)
         case "flag":
             return "yes" if cell else ""
         case "time":
             return f"{cast('datetime', cell):%Y-%m-%d %H:%M}"
         case _:
             return _number(cast("float", cell), column)
+
+
+def two_figures(count: int) -> int:
+    """Return a count with the two figures that mean something.
+
+    Example:
+        >>> two_figures(1234), two_figures(87)
+        (1200, 87)
+    """
+    return int(float(f"{count:.2g}"))
 
 
 def _number(value: float, column: Column) -> str:
@@ -90,15 +136,5 @@ def _number(value: float, column: Column) -> str:
             return signed_number(value, digits=column.digits) if column.signed else f"{value:z,.{column.digits}f}"
 
 
-def _estimate(estimate: Estimate, column: Column) -> str:
-    """Return value and interval; the interval alone where the value is withheld; the reason where one of them lacks."""
-    value, low, high = estimate.value, estimate.low, estimate.high
-    if low is not None and high is not None:
-        ends = f"[{_one(low, column)}, {_one(high, column)}]"
-        return ends if value is None else f"{_one(value, column)} {ends}"
-    text = "undefined" if value is None else _one(value, column)
-    return f"{text} ({estimate.note})" if estimate.note else text
-
-
-def _one(value: float, column: Column) -> str:
-    return signed_number(value, digits=column.digits) if column.signed else f"{value:z.{column.digits}f}"
+def _decimals(value: float, digits: int, *, signed: bool) -> str:
+    return signed_number(value, digits=digits) if signed else f"{value:z.{digits}f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from tlkit.tracking.tracker import NullTracker, Tracker, create_tracker
+from tlkit.tracking.tracker import NullTracker, Tracker
+from tlkit.tracking.tracker_creation import create_tracker
 
 __all__ = ["NullTracker", "Tracker", "create_tracker"]

@@ -31,7 +31,7 @@ from tlkit.preflight.recipe_queries import can_use_cache, head_kind
 from tlkit.recipe import Recipe, dump_recipe
 from tlkit.runs import RunDirectory
 from tlkit.runs.lifecycle import replaced_run
-from tlkit.runs.run import Run, evaluate_split
+from tlkit.runs.run import Run, audit_split, evaluate_split
 from tlkit.tracking import Tracker, create_tracker
 from tlkit.training.cached_features import FeatureBatches, cached_features, threads_for
 from tlkit.training.callbacks import GracefulStop
@@ -319,7 +319,7 @@ def _judge(
     for split, predicted in predictions.items():
         evaluations[split] = evaluate_split(directory, split, predicted, settings=recipe.evaluate, leaks=leaks)
         if recipe.audit.by:
-            Run(directory).audit(split=split)
+            audit_split(directory, split, predicted, recipe=recipe)
     return evaluations
 
 

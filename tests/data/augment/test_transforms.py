@@ -8,7 +8,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from messages import saying
+from messages import saying, says
 from PIL import Image
 
 from tlkit.data.augment.transform_list import available_transforms, build_list
@@ -203,8 +203,8 @@ def test_a_crop_larger_than_an_image_says_so(picture):
     transform = build_transform(SMALL, augment=[{"name": "RandomCrop", "height": 500, "width": 500}])
     with pytest.raises(DataError) as caught:
         transform(picture)
-    assert str(caught.value).startswith("The augmentation cannot be applied to an image of 160 x 120 pixels: ")
-    assert str(caught.value).endswith("Change the transform's arguments, or put a Resize before it.")
+    assert says(str(caught.value), "160", "120", "augmentation", "applied")
+    assert says(str(caught.value), "Change", "transform", "arguments")
 
 
 def test_sample_ids_are_64_bits_of_the_path():

@@ -97,8 +97,6 @@ def test_the_command_prints_tables_or_json_and_writes_the_page(mixed, tmp_path):
     (tmp_path / "page.html").write_text("<p>my own notes</p>")
     refused = run(mixed, "--html", "page.html")
     assert refused.returncode == 2
-    assert refused.stderr.startswith(
-        "error: page.html exists already and is no page of tlkit data summary. Use another name, or --overwrite."
-    )
+    assert says(refused.stderr, "error", "page.html", "another", "--overwrite")
     assert run(mixed, "--html", "page.html", "--overwrite").returncode == 0
     assert "my own notes" not in (tmp_path / "page.html").read_text()

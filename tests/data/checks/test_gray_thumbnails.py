@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scenes import scene
-from test_same_picture import frame, recoloured
+from test_pair_verification import frame, recoloured
 
 from tlkit.data.checks import doctor
 from tlkit.data.checks import image_check as check

@@ -11,7 +11,7 @@ import pytest
 from messages import says
 from PIL import Image
 from scenes import scene
-from test_same_picture import frame, recoloured
+from test_pair_verification import frame, recoloured
 
 from tlkit.data.checks import near_duplicates as lookalikes_module
 from tlkit.data.checks.duplicates import DuplicateSet, Pair

@@ -107,13 +107,10 @@ def test_a_file_is_not_a_folder(photos):
 
 
 def test_an_empty_folder_says_what_is_looked_for(tmp_path, make_image):
-    expected = (
-        "ROOT holds no images in class folders. tlkit looks for CLASS/image.jpg or train/CLASS/image.jpg, with the "
-        "endings .jpg, .jpeg, .jpe, .jfif, .png, .gif, .bmp, .webp, .tif, .tiff, .ppm, .pgm, .pbm, .pnm, .avif."
-    )
+    expected = saying("ROOT", "no images", "CLASS/image.jpg", "train/CLASS/image.jpg", ".jpg", ".png", ".webp", ".avif")
     assert problem(tmp_path, tmp_path) == expected
     make_image("1.png")
-    assert problem(tmp_path, tmp_path) == expected + " Lying outside a class folder: 1.png."
+    assert problem(tmp_path, tmp_path) == saying(expected, "outside a class folder", "1.png")
 
 
 def test_one_class_is_not_enough(tmp_path, make_image):

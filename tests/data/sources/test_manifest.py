@@ -55,7 +55,7 @@ def test_quarantined_rows_are_left_out_and_named(listed, lines):
     reasons = ["blurred", *[""] * 18, "leak"]
     samples = read_manifest(listed(split="train", quarantine=reasons))
     assert len(samples) == 18
-    assert lines()[-1].endswith("list.csv quarantines 2 of 20 images: ant/0.png (blurred), bee/9.png (leak).")
+    assert says(lines()[-1], "list.csv", "2", "20", "ant/0.png", "bee/9.png")
 
 
 def test_everything_wrong_with_a_list_is_said_at_once_with_its_line(tmp_path, make_image):
@@ -101,7 +101,7 @@ def test_what_is_no_list_is_said(tmp_path, content, message):
     file.write_text(content)
     with pytest.raises(DataError) as caught:
         read_manifest(file)
-    assert caught.value.problems[0] == message.format(file=file)
+    assert caught.value.problems[0] == saying(file, *message)
 
 
 def test_junk_is_an_error_and_no_crash(tmp_path):

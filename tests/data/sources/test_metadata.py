@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from messages import saying
+from messages import saying, says
 
 from tlkit.data.sources.folder import scan_folder
 from tlkit.data.sources.metadata import add_metadata
@@ -119,7 +119,7 @@ def test_a_missing_file_suggests_its_neighbour(samples, photos):
 
 def test_what_is_not_a_table_is_an_error(samples, photos):
     (photos / "meta.csv").write_bytes("path,g\nant/0.png,\xe9\n".encode("latin-1"))
-    assert problem(samples, "meta.csv", ["g"]).startswith("ROOT/meta.csv is not UTF-8 text (")
+    assert says(problem(samples, "meta.csv", ["g"]), "ROOT/meta.csv", "UTF-8")
     write(photos, "")
     assert problem(samples, "meta.csv", ["g"]) == saying("ROOT/meta.csv", "CSV")
 

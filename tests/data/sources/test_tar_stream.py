@@ -13,13 +13,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from messages import saying
+from messages import saying, says
 
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler, buffered_order, part_of_epoch
-from tlkit.data.sources.source import tar_stream as stream_module
+from tlkit.data.sources import tar_stream as stream_module
 from tlkit.data.sources.tar_shards import read_shards
 from tlkit.data.sources.tar_stream import TarStream
 from tlkit.errors import DataError
@@ -194,9 +194,7 @@ def test_shards_sorted_by_class_are_warned_of(shards, lines):
 def test_what_lies_in_no_shard_cannot_be_read_front_to_back(photos):
     with pytest.raises(DataError) as caught:
         ImageFolderDataModule(photos, val=0.0, shuffle_buffer=5).setup()
-    assert str(caught.value).startswith(
-        "20 of 20 images lie in no tar shard, so they cannot be read front to back: ant/0"
-    )
+    assert says(str(caught.value), "20", "ant/0")
 
 
 def test_a_buffer_does_not_go_with_a_balanced_epoch_or_below_one(shards):

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from html import escape
+from dataclasses import asdict, dataclass
 from typing import Any
-from xml.etree import ElementTree as ET
 
+from tlkit.audit.gates.gate_tables import gate_table, gate_tables
 from tlkit.audit.group_tables import Verdict, as_json
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.words import p_is, p_text, signed
 from tlkit.errors import refuse_newer
-from tlkit.notebook import html_table
 from tlkit.stats.estimate import Estimate
+from tlkit.tables import Table, to_html, to_junit, to_markdown
 
 FORMAT_VERSION = 1
 EXIT_CODES: Mapping[Verdict, int] = {"PASS": 0, "FAIL": 1, "NOT ENOUGH DATA": 3}
-SIGNS: Mapping[Verdict, str] = {"FAIL": "✗ FAIL", "PASS": "✓ PASS", "NOT ENOUGH DATA": "? NOT ENOUGH DATA"}
-
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -64,32 +58,6 @@ class GateRow:
             "no worse": f"{self.rate} no worse than before by more than {self.bound:g}",
         }[self.kind]
 
-    @property
-    def found(self) -> str:
-        """What was found, in words: "-0.200 [-0.334, -0.052]", "[-0.513, +0.064]" where that is wide, "n = 7"."""
-        if self.value.value is None:
-            if self.value.low is None or self.value.high is None:
-                return f"n = {self.n}"
-            text = self._in_words(replace(self.value, value=0.0))
-            return text[text.index("[") :]
-        return self._in_words(self.value)
-
-    def _in_words(self, value: Estimate) -> str:
-        return value.format() if self.kind in ("at least", "at most") else signed(value)
-
-    @property
-    def subject(self) -> str:
-        """Whom the gate is about: "skin_tone dark", "all images"."""
-        return self.group if self.group == self.by else f"{self.by} {self.group}"
-
-    def sentence(self) -> str:
-        """Return the outcome in one plain sentence."""
-        p = "" if self.p_holm is None else f", {p_is(self.p_holm)} (Holm)"
-        why = f" ({self.note})" if self.note else ""
-        return (
-            f"{self.where}  {self.verdict} for {self.subject}: {self.asks}; found {self.found}, n = {self.n}{p}{why}."
-        )
-
 
 @dataclass(frozen=True)
 class GateReport:
@@ -126,67 +94,26 @@ class GateReport:
         counts = {verdict: sum(row.verdict == verdict for row in self.rows) for verdict in EXIT_CODES}
         return f"{counts['PASS']} passed, {counts['FAIL']} failed, {counts['NOT ENOUGH DATA']} cannot be decided"
 
-    def summary_rows(self) -> list[tuple[str, ...]]:
-        """Return all gates as text, one tuple a row, the header first."""
-        rows: list[tuple[str, ...]] = [
-            ("gate", "by", "group", "n", f"found [{self.settings.confidence:.0%}]", "p (Holm)", "verdict")
-        ]
-        return rows + [
-            (row.asks, row.by, row.group, str(row.n), row.found, p_text(row.p_holm), row.verdict) for row in self.rows
-        ]
-
-    def sentences(self) -> list[str]:
-        """Return what failed and what cannot be decided, in plain English, then the verdict on all."""
-        open_ = [row.sentence() for row in self.rows if row.verdict == "FAIL"]
-        open_ += [row.sentence() for row in self.rows if row.verdict == "NOT ENOUGH DATA"]
-        return [*open_, f"Gates of {self.source}: {self.verdict}; {self.counts_text}."]
+    def tables(self) -> tuple[Table, ...]:
+        """Return the table of the gates for readers; its notes count what passed, failed and is open."""
+        return gate_tables(self)
 
     def to_junit(self) -> str:
         """Return JUnit XML: a test case per gate and group, a failure for FAIL, an error for NOT ENOUGH DATA.
 
         An error, because a gate that cannot be decided must not look like one that passed.
         """
-        count = {
-            "tests": str(len(self.rows)),
-            "failures": str(sum(row.verdict == "FAIL" for row in self.rows)),
-            "errors": str(sum(row.verdict == "NOT ENOUGH DATA" for row in self.rows)),
-        }
-        suites = ET.Element("testsuites", {"name": "tlkit gates", **count, "time": "0"})
-        suite = ET.SubElement(suites, "testsuite", {"name": _xml(self.source), **count, "skipped": "0", "time": "0"})
-        for row in self.rows:
-            case = ET.SubElement(
-                suite,
-                "testcase",
-                {"classname": _xml(f"{row.by}.{row.group}"), "name": _xml(f"{row.asks}: {row.subject}"), "time": "0"},
-            )
-            if row.verdict != "PASS":
-                kind = "failure" if row.verdict == "FAIL" else "error"
-                message = _xml(row.sentence())
-                ET.SubElement(case, kind, {"type": row.verdict, "message": message}).text = message
-        ET.indent(suites)
-        return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+        return to_junit(
+            gate_table(self),
+            name="tlkit gates",
+            suite=self.source,
+            classname=("by", "group"),
+            case=("gate", "by", "group"),
+        )
 
     def to_markdown(self) -> str:
         """Return a Markdown summary for the job page of a continuous integration system."""
-        head, *rows = self.summary_rows()
-        lines = [
-            f"## Gates: {SIGNS[self.verdict]}",
-            "",
-            f"{self.counts_text}; {self.images:,} labelled images, `{_cell(self.source)}`.",
-            "",
-            "| " + " | ".join(head) + " |",
-            "|" + " --- |" * len(head),
-        ]
-        for row, cells in zip(self.rows, rows, strict=True):
-            texts = [_cell(cell) for cell in cells]
-            texts[-1] = SIGNS[row.verdict] + (f" ({_cell(row.note)})" if row.note else "")
-            lines.append("| " + " | ".join(texts) + " |")
-        lines += [
-            "",
-            "A gate passes or fails where the whole interval lies on one side of its bound, and fails only if the "
-            f"corrected test agrees (alpha {self.settings.alpha:g}). NOT ENOUGH DATA is not a weaker pass.",
-        ]
-        return "\n".join(lines) + "\n"
+        return to_markdown(self.tables()) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
@@ -209,19 +136,4 @@ class GateReport:
         return f"GateReport({self.source}: {self.verdict}; {self.counts_text})"
 
     def _repr_html_(self) -> str:
-        title = f"<p><b>Gates of {escape(self.source)}: {SIGNS[self.verdict]}</b><br>{self.counts_text}</p>"
-        return f"<div>{title}{html_table(self.summary_rows())}</div>"
-
-
-def _xml(text: str) -> str:
-    """Return text without the characters that XML 1.0 cannot hold."""
-    return _NOT_XML.sub("�", text)
-
-
-def _cell(text: str) -> str:
-    """Return text that cannot leave its cell of a Markdown table, nor become a tag, a link or a code span."""
-    one_line = " ".join(text.split())
-    return re.sub(r"([\\`*_\[\]|])", r"\\\1", one_line).replace("&", "&amp;").replace("<", "&lt;")
-
-
-__all__ = ["EXIT_CODES", "SIGNS", "GateReport", "GateRow"]
+        return to_html(self.tables())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,19 +14,22 @@ from scipy.special import betainc
 from tlkit.audit.audit import rate_tables
 from tlkit.audit.gates.gate_report import GateReport, GateRow
 from tlkit.audit.group_tables import CROSS, GroupRow, GroupTable, Verdict
-from tlkit.audit.groups.group_columns import GroupColumn, columns_of, levels_of
-from tlkit.audit.groups.intersections import by_problems
+from tlkit.audit.groups.group_columns import GroupColumn, columns_of, discretize
+from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.paired_predictions import Paired, change_of, pair
+from tlkit.audit.paired_predictions import PairedPredictions, change_of, pair_predictions
 from tlkit.audit.rates import Metric, Rate, rates_of
+from tlkit.audit.redaction import redact
 from tlkit.audit.sampling_design import design_of, design_problems
 from tlkit.audit.verdicts import verdict
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
-from tlkit.recipe.gates_file import Gates, GatesFile, Limit, Tolerance
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import pairs_needed
+
+if TYPE_CHECKING:
+    from tlkit.recipe.gates_file import Gates, GatesFile, Limit, Tolerance
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +86,7 @@ def judge_gates(
     rows += _limits(rate_tables(predictions, wanted[1], options), file, options)
     if gates.no_worse_than is not None:
         assert baseline is not None, "whoever opens the file opens the baseline"
-        paired = pair(baseline, predictions, names=(gates.no_worse_than.baseline, "these predictions"))
+        paired = pair_predictions(baseline, predictions, names=(gates.no_worse_than.baseline, "these predictions"))
         rows += _no_worse(paired, predictions, file, options)
     report = GateReport(file.source, images, options, tuple(rows))
     logger.info("Gates of %s: %s.", file.source, report.counts_text)
@@ -119,7 +122,7 @@ def _problems(predictions: Predictions, file: GatesFile, options: AuditOptions) 
     for kind, gates in (("tolerances", file.gates.tolerances), ("limits", file.gates.limits)):
         for index, gate in enumerate(cast("Sequence[Tolerance | Limit]", gates)):
             where = file.where(kind, index, "by")
-            found = by_problems(predictions.groups, options.cut(gate.by), max_values=options.max_values)
+            found = validate_columns(predictions.groups, options.cut(gate.by), max_values=options.max_values)
             yield from (f"{where}  {problem}" for problem in found)
             if gate.class_name is not None and gate.class_name not in predictions.classes:
                 yield (
@@ -143,7 +146,7 @@ def _problems(predictions: Predictions, file: GatesFile, options: AuditOptions) 
     yield from (f"{file.source}  {problem}" for problem in wrong)
     if worse is not None and worse.by:
         where = file.where("no_worse_than", "by")
-        found = by_problems(predictions.groups, options.cut(worse.by), max_values=options.max_values)
+        found = validate_columns(predictions.groups, options.cut(worse.by), max_values=options.max_values)
         yield from (f"{where}  {problem}" for problem in found)
 
 
@@ -178,7 +181,8 @@ def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOpti
             judged = [row for row in table.rows if row.verdict is not None or _is_unseen(table, row)]
             for row in judged:
                 decided = verdict(row.difference, row.p_holm, tolerance=gate.tolerance, alpha=options.alpha)
-                value = _shown(row.difference or Estimate(None, None, None, n=row.rate.n, note=row.rate.note), options)
+                nothing = Estimate(None, None, None, n=row.rate.n, note=row.rate.note)
+                value = redact(row.difference or nothing, options.max_half_width)
                 note = _why_not(row, options) or ("" if row.difference else "the rest is too small")
                 rows.append(
                     GateRow(
@@ -245,7 +249,7 @@ def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, op
                 rate=table.rate_name,
                 bound=bound,
                 n=rate.n,
-                value=_shown(rate, options),
+                value=redact(rate, options.max_half_width),
                 p_holm=None,
                 verdict="NOT ENOUGH DATA",
                 note=_why_not(row, options) or (rate.note if rate.value is None else ""),
@@ -266,7 +270,9 @@ def _binomial_p(k: float, n: float, bound: float, *, floor: bool) -> float:
     return 1.0 if k <= 0 else float(betainc(k, n - k + 1, bound))
 
 
-def _no_worse(paired: Paired, predictions: Predictions, file: GatesFile, options: AuditOptions) -> list[GateRow]:
+def _no_worse(
+    paired: PairedPredictions, predictions: Predictions, file: GatesFile, options: AuditOptions
+) -> list[GateRow]:
     worse = file.gates.no_worse_than
     assert worse is not None
     parts: list[tuple[str, str, npt.NDArray[np.bool_]]] = [(EVERY, EVERY, np.ones(len(paired), dtype=bool))]
@@ -292,6 +298,8 @@ def _no_worse(paired: Paired, predictions: Predictions, file: GatesFile, options
         if not note and worse.margin > 0 and design is None:
             needed = pairs_needed(worse.margin, pairs.discordant / pairs.n, alpha=options.alpha)
             note = f"about {needed:,} images would show a loss of {worse.margin:g}" if (needed or 0) > pairs.n else ""
+        nothing = Estimate(None, None, None, n=pairs.n, note=small)
+        found = redact(difference, options.max_half_width) if large else nothing
         row = GateRow(
             kind="no worse",
             where=where,
@@ -300,7 +308,7 @@ def _no_worse(paired: Paired, predictions: Predictions, file: GatesFile, options
             rate="accuracy",
             bound=worse.margin,
             n=pairs.n,
-            value=_shown(difference, options) if large else Estimate(None, None, None, n=pairs.n, note=small),
+            value=found,
             p_holm=None,
             verdict="NOT ENOUGH DATA",
             note=note,
@@ -337,7 +345,7 @@ def _groups_there(predictions: Predictions, spec: GroupColumn, options: AuditOpt
 
     Quantiles and the bins of a measurement are cut anew on the images that both predicted: those have other names.
     """
-    level = levels_of(predictions.groups[spec.column], spec, max_values=options.max_values)
+    level = discretize(predictions.groups[spec.column], spec, max_values=options.max_values)
     if level.kind == "continuous" and not spec.bins:
         return []
     return [(level.column, name) for name in level.values]
@@ -353,11 +361,6 @@ def _decided(cases: Sequence[_Case], alpha: float) -> list[GateRow]:
         keep = decided != "FAIL" and (decided == "NOT ENOUGH DATA" or case.row.note.startswith("both"))
         rows.append(replace(case.row, p_holm=p_holm, verdict=decided, note=case.row.note if keep else ""))
     return rows
-
-
-def _shown(found: Estimate, options: AuditOptions) -> Estimate:
-    """Return an estimate as reports show it: its interval alone where that is wide, as in the audit's tables."""
-    return replace(found, value=None) if found.is_wide(options.max_half_width) else found
 
 
 def _why_not(row: GroupRow, options: AuditOptions) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from tlkit.audit.groups.group_columns import GroupColumn, Levels, levels_of
+from tlkit.audit.groups.group_columns import GroupColumn, Levels, discretize
 from tlkit.audit.options import AuditOptions
 from tlkit.predictions import Predictions
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class CutColumns:
+class DiscretizedColumns:
     """Predictions and training images whose columns hold the names of their groups.
 
     Attributes:
@@ -32,18 +32,20 @@ class CutColumns:
     order: dict[str, tuple[str, ...]]
 
 
-def cut_columns(predictions: Predictions, options: AuditOptions, *, training: pd.DataFrame | None = None) -> CutColumns:
+def discretize_columns(
+    predictions: Predictions, options: AuditOptions, *, training: pd.DataFrame | None = None
+) -> DiscretizedColumns:
     """Cut the columns to audit by into groups, and write the groups' names in place of the values.
 
     Args:
-        predictions: with the group columns, free of what `by_problems` finds.
+        predictions: with the group columns, free of what `validate_columns` finds.
         options: the columns, and how to cut them.
         training: group columns of the training images, or None.
     """
     groups, trained = predictions.groups.copy(), None if training is None else training.copy()
     names, order = [], {}
     for spec in options.columns:
-        levels = levels_of(groups[spec.column], spec, max_values=options.max_values)
+        levels = discretize(groups[spec.column], spec, max_values=options.max_values)
         if levels.member is not None:
             logger.info("What lies behind the gaps by %s is not looked into: an image has several values.", spec.column)
             continue
@@ -53,7 +55,7 @@ def cut_columns(predictions: Predictions, options: AuditOptions, *, training: pd
             order[spec.column] = levels.values
         if trained is not None and spec.column in trained.columns and levels.kind == "continuous":
             trained[spec.column] = _cut_alike(trained[spec.column], levels)
-    return CutColumns(replace(predictions, groups=groups), trained, tuple(names), order)
+    return DiscretizedColumns(replace(predictions, groups=groups), trained, tuple(names), order)
 
 
 def _named(levels: Levels) -> pd.Series[str]:
@@ -66,5 +68,5 @@ def _cut_alike(values: pd.Series[str], levels: Levels) -> pd.Series[str]:
     number = pd.to_numeric(values, errors="coerce").astype("string")
     if not levels.edges:
         return pd.Series(pd.array([levels.values[0] if levels.values else None] * len(values), dtype="string"))
-    cut = levels_of(number, GroupColumn(levels.column, bins=levels.edges))
+    cut = discretize(number, GroupColumn(levels.column, bins=levels.edges))
     return _named(replace(cut, values=levels.values)).set_axis(values.index)

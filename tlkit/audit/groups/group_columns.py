@@ -164,7 +164,7 @@ class Levels:
     edges: tuple[float, ...] = ()
 
 
-def levels_of(values: pd.Series[Any], spec: GroupColumn, *, max_values: int = MAX_VALUES) -> Levels:
+def discretize(values: pd.Series[Any], spec: GroupColumn, *, max_values: int = MAX_VALUES) -> Levels:
     """Cut a column into groups as the user said, or as its values suggest.
 
     Args:
@@ -227,7 +227,7 @@ def column_problems(values: pd.Series[Any], spec: GroupColumn, *, max_values: in
     ]
 
 
-def look_alikes(values: Sequence[str]) -> list[tuple[str, ...]]:
+def similar_values(values: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the values that are one but for case and spaces, such as "dark", "Dark" and "dark "."""
     same: dict[str, list[str]] = {}
     for value in values:

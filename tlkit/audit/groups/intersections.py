@@ -21,7 +21,7 @@ from tlkit.audit.groups.group_columns import (
     Levels,
     column_problems,
     columns_of,
-    levels_of,
+    discretize,
 )
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 
@@ -34,7 +34,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Cells:
+class GroupMembership:
     """The groups of one column, or of the intersection of several.
 
     Attributes:
@@ -58,7 +58,7 @@ class Cells:
         """Number of patterns: P, which is the number of groups where every image is in one."""
         return len(self.values) if self.member is None else len(self.member)
 
-    def gather(self, counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def aggregate(self, counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return counts of groups from counts of patterns, the last entry that of the images with a missing value.
 
         Args:
@@ -77,7 +77,9 @@ def intersections(by: Sequence[str], max_intersection_order: int) -> list[tuple[
     return [chosen for order in range(2, max_intersection_order + 1) for chosen in itertools.combinations(by, order)]
 
 
-def cells_of(groups: pd.DataFrame, columns: tuple[str | GroupColumn, ...], *, max_values: int = MAX_VALUES) -> Cells:
+def membership_of(
+    groups: pd.DataFrame, columns: tuple[str | GroupColumn, ...], *, max_values: int = MAX_VALUES
+) -> GroupMembership:
     """Return the groups that the columns form together.
 
     Args:
@@ -86,10 +88,10 @@ def cells_of(groups: pd.DataFrame, columns: tuple[str | GroupColumn, ...], *, ma
         max_values: the most different numbers that are taken as categories.
     """
     specs = [GroupColumn(column) if isinstance(column, str) else column for column in columns]
-    return cross([levels_of(groups[spec.column], spec, max_values=max_values) for spec in specs])
+    return cross_columns([discretize(groups[spec.column], spec, max_values=max_values) for spec in specs])
 
 
-def cross(levels: Sequence[Levels]) -> Cells:
+def cross_columns(levels: Sequence[Levels]) -> GroupMembership:
     """Return the groups of columns that are cut already: those of one, or the cells where several cross."""
     columns = tuple(level.column for level in levels)
     known = np.all([level.code >= 0 for level in levels], axis=0)
@@ -112,7 +114,7 @@ def cross(levels: Sequence[Levels]) -> Cells:
         member = member[:, listed]
     places = np.array(np.unravel_index(listed, shape)).T if size else np.empty((0, len(columns)), dtype=np.int64)
     values = tuple(tuple(levels[c].values[int(place)] for c, place in enumerate(row)) for row in places)
-    return Cells(columns, values, code, unlisted=size - len(listed), member=member)
+    return GroupMembership(columns, values, code, unlisted=size - len(listed), member=member)
 
 
 def _patterns(levels: Sequence[Levels], known: Mask, shape: tuple[int, ...]) -> tuple[Ints, Mask]:
@@ -129,7 +131,7 @@ def _patterns(levels: Sequence[Levels], known: Mask, shape: tuple[int, ...]) -> 
     return code, member
 
 
-def by_problems(groups: pd.DataFrame, by: By | Sequence[By], *, max_values: int = MAX_VALUES) -> list[str]:
+def validate_columns(groups: pd.DataFrame, by: By | Sequence[By], *, max_values: int = MAX_VALUES) -> list[str]:
     """Return why these columns cannot be audited by; nothing where they can. Cheap: call it before training.
 
     Args:
@@ -159,7 +161,7 @@ def by_problems(groups: pd.DataFrame, by: By | Sequence[By], *, max_values: int 
     return problems
 
 
-def columns_to_audit(groups: pd.DataFrame, *, used: Collection[str | None] = ()) -> tuple[list[str], list[str]]:
+def auditable_columns(groups: pd.DataFrame, *, used: Collection[str | None] = ()) -> tuple[list[str], list[str]]:
     """Return the columns to audit by where nobody named any, and those left out because they look like identifiers.
 
     Where all look so, all are returned as columns to audit by: an audit refuses them, and says why.
@@ -173,7 +175,7 @@ def columns_to_audit(groups: pd.DataFrame, *, used: Collection[str | None] = ())
     return (plain, [name for name in names if name not in plain]) if plain else (names, [])
 
 
-def say_left_out(names: Sequence[str], *, level: int = logging.INFO) -> None:
+def log_excluded_columns(names: Sequence[str], *, level: int = logging.INFO) -> None:
     """Say in the log which columns nobody named are not audited by, and what they may be for."""
     if names:
         logger.log(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.audit.error_examples import Near
+from tlkit.audit.error_examples import NearestImage
 from tlkit.predictions import Predictions
 
 MOST_NEAR = 3
@@ -40,7 +40,7 @@ def nearest_images(
     trained_paths: Sequence[str],
     trained_labels: Sequence[str],
     split: str,
-) -> dict[str, tuple[Near, ...]]:
+) -> dict[str, tuple[NearestImage, ...]]:
     """Return what resembles each wrong image: the nearest training images, and the nearest of its class that is right.
 
     Args:
@@ -54,7 +54,7 @@ def nearest_images(
     right = predictions.correct
     wrong = np.flatnonzero(~right)
     unit, learnt = _unit(x), _unit(trained)
-    found: dict[str, tuple[Near, ...]] = {}
+    found: dict[str, tuple[NearestImage, ...]] = {}
     for at in range(0, len(wrong), AT_ONCE):
         rows = wrong[at : at + AT_ONCE]
         to_train = unit[rows] @ learnt.T
@@ -62,14 +62,18 @@ def nearest_images(
         for place, row in enumerate(rows.tolist()):
             order = np.argsort(-to_train[place], kind="stable")[:MOST_NEAR]
             near = [
-                Near(str(trained_paths[one]), str(trained_labels[one]), "train", round(float(to_train[place, one]), 4))
+                NearestImage(
+                    str(trained_paths[one]), str(trained_labels[one]), "train", round(float(to_train[place, one]), 4)
+                )
                 for one in order.tolist()
             ]
             same = np.flatnonzero(right & (predictions.y_true == predictions.y_true[row]))
             if len(same):
                 best = int(same[np.argmax(to_judged[place, same])])
                 label = predictions.classes[predictions.y_true[best]]
-                near.append(Near(str(predictions.path[best]), label, split, round(float(to_judged[place, best]), 4)))
+                near.append(
+                    NearestImage(str(predictions.path[best]), label, split, round(float(to_judged[place, best]), 4))
+                )
             found[str(predictions.path[row])] = tuple(near)
     return found
 

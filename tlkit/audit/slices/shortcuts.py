@@ -14,7 +14,7 @@ import pandas as pd
 from tlkit.audit.group_tables import MISSING
 from tlkit.audit.slices.slice_conditions import FEW_NUMBERS, MOST_VALUES
 from tlkit.audit.slices.slice_report import Shortcut
-from tlkit.audit.slices.split_half import rank_of_units
+from tlkit.audit.slices.split_half import unit_ranks
 from tlkit.predictions import Predictions
 from tlkit.stats.corrections import holm
 from tlkit.stats.intervals import wilson
@@ -33,7 +33,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def shortcuts_of(
+def find_shortcuts(
     known: Predictions, table: pd.DataFrame, units: Ints, *, confidence: float, seed: int
 ) -> tuple[Shortcut, ...]:
     """Return how well columns alone tell the classes: all together first, then each, the most telling first.
@@ -54,7 +54,7 @@ def shortcuts_of(
     Returns:
         Empty with fewer than 50 pictures, fewer than two classes, or columns that do not vary.
     """
-    rank = rank_of_units(known.path.tolist(), units)
+    rank = unit_ranks(known.path.tolist(), units)
     order = np.lexsort((known.path, rank))
     _, first = np.unique(units[order], return_index=True)
     rows = order[np.sort(first)][:MOST]  # one image a unit, in the order of the hash

@@ -66,7 +66,7 @@ class Condition:
         return cls(values["column"], values["relation"], values["value"])
 
 
-def conditions_of(table: pd.DataFrame) -> tuple[list[Condition], list[str]]:
+def candidate_conditions(table: pd.DataFrame) -> tuple[list[Condition], list[str]]:
     """Return the conditions that the columns suggest, and the columns that suggest none.
 
     Numbers are cut at every twentieth, rounded so that the words say exactly which images are meant; other columns give

@@ -10,8 +10,10 @@ from tlkit.audit.error_examples import GroupImages
 from tlkit.audit.group_tables import as_json
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.slices.slice_conditions import Condition
+from tlkit.audit.slices.slice_tables import slice_report_tables
 from tlkit.errors import refuse_newer
 from tlkit.stats.estimate import Estimate
+from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
 Standing = Literal["confirmed", "not confirmed", "candidate"]
@@ -129,23 +131,9 @@ class SliceReport:
         """The slices that do worse beyond chance on images that had no part in finding them."""
         return tuple(one for one in self.slices if one.standing == "confirmed")
 
-    def summary_rows(self) -> list[tuple[str, ...]]:
-        """Return the slices as text, one tuple each, the header first."""
-        from tlkit.audit.slice_words import slice_rows
-
-        return slice_rows(self)
-
-    def shortcut_rows(self) -> list[tuple[str, ...]]:
-        """Return the test for shortcuts as text, one tuple a column, the header first; empty where there is none."""
-        from tlkit.audit.slice_words import shortcut_rows
-
-        return shortcut_rows(self)
-
-    def sentences(self) -> list[str]:
-        """Return what was found, and how, in plain English."""
-        from tlkit.audit.slice_words import slice_sentences
-
-        return slice_sentences(self)
+    def tables(self) -> tuple[Table, ...]:
+        """Return the tables for readers: the slices, the test for shortcuts, images behind what is confirmed."""
+        return slice_report_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
@@ -174,6 +162,4 @@ class SliceReport:
         return f"SliceReport({self.images} images, slices confirmed: {len(self.confirmed)} of {len(self.slices)})"
 
     def _repr_html_(self) -> str:
-        from tlkit.audit.slice_words import slices_html
-
-        return slices_html(self)
+        return to_html(self.tables())

@@ -18,10 +18,10 @@ import pandas as pd
 
 from tlkit.audit.error_examples import Neighbours, group_images
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.slices.shortcuts import shortcuts_of
-from tlkit.audit.slices.slice_conditions import Condition, conditions_of
+from tlkit.audit.slices.shortcuts import find_shortcuts
+from tlkit.audit.slices.slice_conditions import Condition, candidate_conditions
 from tlkit.audit.slices.slice_report import FoundSlice, SliceReport, Standing
-from tlkit.audit.slices.split_half import first_half
+from tlkit.audit.slices.split_half import search_half
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
 from tlkit.stats.corrections import holm
@@ -74,7 +74,7 @@ def search_slices(
     Args:
         predictions: what the model said; images without a label are left out.
         columns: one row an image in the order of the predictions: numbers, or texts; missing = NA.
-        units: unit of each image, shape (N,), as `units_of` gives them: those of one unit, such as copies of a picture,
+        units: unit of each image, shape (N,), as `split_units` gives them: those of one unit, such as copies of a picture,
             stay in one half; None = each image is one.
         content: columns that say what the images show, such as clusters of features: no shortcuts.
         most: the most slices to test.
@@ -95,7 +95,7 @@ def search_slices(
     whole = np.arange(len(predictions)) if units is None else units
     units = np.unique(whole[labelled], return_inverse=True)[1].astype(np.int64)
     known, table = predictions.labelled, columns.loc[labelled].reset_index(drop=True)
-    half = first_half(known.path.tolist(), units)
+    half = search_half(known.path.tolist(), units)
     halves = _Halves(known, units, half, options)
     found, tried = _search(table[half], ~known.correct[half], min_images=min_images, most=most, max_order=max_order)
     logger.info(
@@ -125,7 +125,7 @@ def search_slices(
         settings=options,
         clusters=clusters,
         slices=tuple(slices),
-        shortcuts=shortcuts_of(known, table.drop(columns=list(content)), units, confidence=confidence, seed=seed),
+        shortcuts=find_shortcuts(known, table.drop(columns=list(content)), units, confidence=confidence, seed=seed),
     )
 
 
@@ -171,7 +171,7 @@ def _search(
     table: pd.DataFrame, wrong: Mask, *, min_images: int, most: int, max_order: int
 ) -> tuple[list[tuple[Condition, ...]], int]:
     """Return the slices that lie farthest below the rest, and how many conditions and pairs were tried."""
-    conditions, _ = conditions_of(table)
+    conditions, _ = candidate_conditions(table)
     holds = np.array([condition.holds(table) for condition in conditions], dtype=bool).reshape(-1, len(table))
     sizes = holds.sum(axis=1)
     kept = (sizes >= min_images) & (sizes <= len(table) - min_images)

@@ -15,7 +15,7 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
-def units_of(n: int, groups: Sequence[Sequence[int]] = (), *, together: pd.Series[str] | None = None) -> Ints:
+def split_units(n: int, groups: Sequence[Sequence[int]] = (), *, together: pd.Series[str] | None = None) -> Ints:
     """Return the unit of each image, shape (n,): what shows the same picture, or has the same value, is one unit.
 
     Args:
@@ -32,17 +32,17 @@ def units_of(n: int, groups: Sequence[Sequence[int]] = (), *, together: pd.Serie
     return connected_components(n, joined)
 
 
-def first_half(paths: Sequence[str], units: Ints) -> Mask:
+def search_half(paths: Sequence[str], units: Ints) -> Mask:
     """Return which images are in the first half, shape (N,): units in the order of sha256(first path), up to N/2.
 
     Example:
-        >>> first_half(["a", "b", "c", "d"], np.array([0, 0, 1, 2])).tolist()
+        >>> search_half(["a", "b", "c", "d"], np.array([0, 0, 1, 2])).tolist()
         [False, False, True, True]
     """
-    return rank_of_units(paths, units) < len(paths) / 2
+    return unit_ranks(paths, units) < len(paths) / 2
 
 
-def rank_of_units(paths: Sequence[str], units: Ints) -> Ints:
+def unit_ranks(paths: Sequence[str], units: Ints) -> Ints:
     """Return for each image how many images lie in units before its own, in the order of a hash of their first path."""
     sizes = np.bincount(units)
     named: dict[int, str] = {}

@@ -24,7 +24,7 @@ def prefetch(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
         depth: how many items wait at most, at least 1.
 
     Example:
-        >>> list(ahead(iter("abc")))
+        >>> list(prefetch(iter("abc")))
         ['a', 'b', 'c']
     """
     making = iter(items)

@@ -41,7 +41,7 @@ def plot_groups(
     Raises:
         TlkitError: the audit has no such table.
     """
-    by = audit.tables[0].columns if by is None else by
+    by = audit.group_tables[0].columns if by is None else by
     table = audit.group_table(by, metric=metric, class_name=class_name)
     rows = list(table.rows)
     if len(rows) > MOST_GROUPS:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkit.audit.explain_words import MOST_HALF_WIDTH
+from tlkit.audit.options import AuditOptions
 from tlkit.render.plots.canvas import BLUE, GREY, VERMILLION, axes_of_size, label_axis, plain, shortened
 
 if TYPE_CHECKING:
@@ -18,7 +18,13 @@ MOST_GROUPS, MOST_CLASSES = 30, 30
 MOST_WITH_NUMBERS = 16  # classes whose cells still have room for a number
 
 
-def plot_heat(column: ExplainedColumn, ax: Axes | None = None, *, alpha: float = 0.05) -> Axes:
+def plot_heat(
+    column: ExplainedColumn,
+    ax: Axes | None = None,
+    *,
+    alpha: float = AuditOptions.alpha,
+    max_half_width: float = AuditOptions.max_half_width,
+) -> Axes:
     """Plot recall by group (down) and class (across), in the order of the table; darker = more is recognised.
 
     A framed cell differs from the rest of its class after Holm's correction. Cells with too few images for a
@@ -28,6 +34,7 @@ def plot_heat(column: ExplainedColumn, ax: Axes | None = None, *, alpha: float =
         column: with G groups and C classes.
         ax: where to draw; default: a new figure.
         alpha: level of the frames, in (0, 1).
+        max_half_width: a recall whose interval reaches farther to each side has no number in its cell.
     """
     from matplotlib.colors import ListedColormap, to_rgba
     from matplotlib.ticker import PercentFormatter
@@ -52,7 +59,9 @@ def plot_heat(column: ExplainedColumn, ax: Axes | None = None, *, alpha: float =
     )
     for y, g in enumerate(rows):
         for x, c in enumerate(columns):
-            _draw_cell(ax, heat.cells[g][c], x=x, y=y, alpha=alpha, with_number=len(columns) <= MOST_WITH_NUMBERS)
+            _frame_cell(ax, heat.cells[g][c], x=x, y=y, alpha=alpha)
+            if len(columns) <= MOST_WITH_NUMBERS:
+                _label_cell(ax, heat.cells[g][c], x=x, y=y, max_half_width=max_half_width)
     plain(
         ax.set_xlabel(
             "class" if len(columns) == len(heat.classes) else f"class ({len(columns)} of {len(heat.classes)})"
@@ -82,15 +91,17 @@ def plot_heat(column: ExplainedColumn, ax: Axes | None = None, *, alpha: float =
     return ax
 
 
-def _draw_cell(ax: Axes, cell: HeatCell, *, x: int, y: int, alpha: float, with_number: bool) -> None:
-    """Frame a cell that differs, and write its recall, or its size where it is too small for one."""
+def _frame_cell(ax: Axes, cell: HeatCell, *, x: int, y: int, alpha: float) -> None:
+    """Frame a cell that differs from the rest of its class."""
     from matplotlib.patches import Rectangle
 
     if cell.p_holm is not None and cell.p_holm < alpha:
         ax.add_patch(Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fill=False, edgecolor=VERMILLION, linewidth=2.2))
-    if not with_number:
-        return
-    if cell.recall.value is None or cell.recall.is_wide(MOST_HALF_WIDTH):
+
+
+def _label_cell(ax: Axes, cell: HeatCell, *, x: int, y: int, max_half_width: float) -> None:
+    """Write the recall of a cell, or its size where it is too small for one."""
+    if cell.recall.value is None or cell.recall.is_wide(max_half_width):
         ax.text(x, y, f"n={cell.recall.n}", ha="center", va="center", size=7, color=GREY)
     else:
         text = ax.text(x, y, f"{cell.recall.value:.2f}".removeprefix("0"), ha="center", va="center", size=8)

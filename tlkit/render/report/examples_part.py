@@ -6,21 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tlkit.audit.slice_words import SIGNS, shortcut_rows, shortcut_sentences, slice_rows
-from tlkit.audit.words import p_text
-from tlkit.render.report.report_page import (
-    Picture,
-    Row,
-    ShownPart,
-    ShownSection,
-    SlicedSection,
-    Strip,
-    TextColumn,
-    TextTable,
-)
+from tlkit.audit.error_example_tables import confusion_tables
+from tlkit.audit.slices.slice_tables import shortcut_tables, slices_table
+from tlkit.render.report.report_page import Picture, ShownPart, ShownSection, SlicedSection, Strip
 
 if TYPE_CHECKING:
-    from tlkit.audit.error_examples import ConfusionShift, GroupImages, Shown
+    from tlkit.audit.error_examples import ErrorExample, GroupImages
     from tlkit.audit.slices.slice_report import SliceReport
 
 MOST_GROUPS = 8
@@ -61,26 +52,14 @@ def sliced_section(
     """Return the slices nobody declared; None where nobody has looked."""
     if report is None:
         return None
-    first, *_ = report.sentences()
-    lead = [first]
-    if len(report.slices) > 1:
-        lead.append("Each is compared with the rest without the images of the slices above it.")
-    if not report.slices:
-        lead.append("No slice that nobody declared does worse than the rest.")
-    elif not report.confirmed:
-        lead.append("None of them is confirmed: that is no proof that all slices do alike.")
-    if without:
-        lead.append(without)
     shown = [one.images for one in report.confirmed if one.images is not None]
-    told = [line.removeprefix("Shortcuts: ") for line in shortcut_sentences(report)]
     return SlicedSection(
         verdict=f"{len(report.confirmed)} confirmed",
         mark="bad" if report.confirmed else "good" if not report.slices else "open",
-        lead=tuple(lead),
-        slices=_slices_table(report) if report.slices else None,
+        lead=(without,) if without else (),
+        slices=slices_table(report),
         parts=tuple(_part(one, thumbnails) for one in shown),
-        shortcut_lines=tuple(line[0].upper() + line[1:] for line in told),
-        shortcuts=_shortcuts_table(report) if report.shortcuts else None,
+        shortcuts=shortcut_tables(report),
     )
 
 
@@ -98,12 +77,12 @@ def _part(one: GroupImages, thumbnails: Mapping[str, str]) -> ShownPart:
     return ShownPart(
         name=one.name,
         line=f"{one.errors:,} of {one.n:,} images are wrong.",
-        confusions=_confusions(one.confusions) if one.confusions else None,
+        confusions=confusion_tables(one),
         strips=tuple(strips),
     )
 
 
-def _picture(shown: Shown, thumbnails: Mapping[str, str]) -> Picture:
+def _picture(shown: ErrorExample, thumbnails: Mapping[str, str]) -> Picture:
     said = f"{shown.y_true}, taken for {shown.y_pred}" if shown.y_true != shown.y_pred else shown.y_true
     if shown.y_true != shown.y_pred and shown.loss is not None:
         said += f" (loss {shown.loss:z.1f})"
@@ -116,45 +95,3 @@ def _picture(shown: Shown, thumbnails: Mapping[str, str]) -> Picture:
         for near in shown.near
     )
     return Picture(shown.path, thumbnails.get(shown.path), said, near)
-
-
-def _confusions(shifts: Sequence[ConfusionShift]) -> TextTable:
-    columns = (
-        TextColumn("mistake", "text"),
-        TextColumn("in the group"),
-        TextColumn("in the rest"),
-        TextColumn("p (Holm)"),
-    )
-    rows = tuple(
-        Row(
-            (
-                f"{one.y_true} taken for {one.y_pred}",
-                f"{one.k:,} of {one.n:,}",
-                f"{one.rest_k:,} of {one.rest_n:,}",
-                p_text(one.p_holm),
-            )
-        )
-        for one in shifts
-    )
-    return TextTable("Mistakes that are more frequent than in the rest", columns, rows)
-
-
-def _slices_table(report: SliceReport) -> TextTable:
-    names, *rows = slice_rows(report)
-    kinds = ("text", "word", *("number",) * (len(names) - 2))
-    columns = tuple(TextColumn(name, kind) for name, kind in zip(names, kinds, strict=True))  # type: ignore[arg-type]
-    return TextTable(
-        "Slices that looked worse on the half that was searched",
-        columns,
-        tuple(Row((row[0], SIGNS[row[1]], *row[2:]), "worst" if row[1] == "confirmed" else "") for row in rows),
-        f"Accuracy and comparison are those of the other half. With fewer than {report.settings.min_group_size} images "
-        "there a slice is a candidate only.",
-    )
-
-
-def _shortcuts_table(report: SliceReport) -> TextTable:
-    names, *rows = shortcut_rows(report)
-    columns = tuple(TextColumn(name, "number" if at else "text") for at, name in enumerate(names))
-    told = [one.tells(report.settings.alpha) for one in report.shortcuts]
-    marked = tuple(Row(row, "worst" if tells else "") for row, tells in zip(rows, told, strict=True))
-    return TextTable("Telling the classes from columns alone", columns, marked)

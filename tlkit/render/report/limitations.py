@@ -5,28 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tlkit.audit.audit_tables import undecided_table
 from tlkit.errors import first_few
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.slices.slice_report import SliceReport
     from tlkit.evaluation import Evaluation
-
-
-def undecided_rows(audit: Audit) -> list[tuple[str, ...]]:
-    """Return the rows without a verdict for lack of data: columns, group, rate, n, and how many images are missing."""
-    found: list[tuple[str, ...]] = []
-    for table in audit.tables:
-        for row in table.rows:
-            if row.verdict != "NOT ENOUGH DATA":
-                continue
-            few = row.suppressed
-            n = f"fewer than {audit.settings.min_group_size}" if few else f"{row.rate.n:,}"
-            more = "–" if row.images_needed is None else f"about {float(f'{row.images_needed:.2g}'):,.0f}"
-            if row.images_needed is not None and row.rest_needed:
-                more += ", and as many of the rest"
-            found.append((table.by, row.name, table.rate_name, n, more))
-    return found
 
 
 def limits(
@@ -82,14 +67,18 @@ def limits(
 def _audit_limits(audit: Audit, group_columns: Sequence[str]) -> list[str]:
     settings = audit.settings
     found = []
-    failed = [f"{table.name}: {row.name}" for table in audit.tables for row in table.rows if row.verdict == "FAIL"]
+    failed = [
+        f"{table.name}: {row.name}" for table in audit.group_tables for row in table.rows if row.verdict == "FAIL"
+    ]
     if failed:
         found.append(f"Rates differ by more than the tolerance of {settings.tolerance:g} for {first_few(failed)}.")
-    open_ = undecided_rows(audit)
-    if open_:
-        images = [row for row in open_ if row[4] != "–"]
-        more = f" For {len(images)} of them the table above says how many more images are needed." if images else ""
-        found.append(f"{len(open_)} comparisons could not be decided; that is no sign that they are alike.{more}")
+    undecided = undecided_table(audit)
+    if undecided.rows:
+        known = sum(count is not None for count in undecided.column("images_needed"))
+        more = f" For {known} of them the table above says how many more images are needed." if known else ""
+        found.append(
+            f"{len(undecided.rows)} comparisons could not be decided; that is no sign that they are alike.{more}"
+        )
     used = {*settings.by, settings.cluster_by, settings.pair_by, settings.weights}
     unused = [name for name in group_columns if name not in used]
     if unused:

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.audit.words import difference_text, rate_text
+from tlkit.audit.audit_tables import failed_table, undecided_table
+from tlkit.audit.slices.slice_tables import shortcut_tables, slices_table
+from tlkit.disk import write_text
 from tlkit.errors import RunError, first_few
 from tlkit.evaluation.evaluation_tables import summary_table
-from tlkit.render.report.limitations import limits, undecided_rows
+from tlkit.render.report.limitations import limits
 from tlkit.render.report.provenance_part import data_sentence, lead
-from tlkit.runs.directory import RunDirectory
 from tlkit.tables import to_markdown
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def write_card(
             "Use --overwrite to replace it."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    RunDirectory(path.parent).write_text(path, text)
+    write_text(path, text)
     logger.info("Wrote the model card %s.", path)
     return path
 
@@ -123,28 +124,9 @@ def _audit_blocks(audit: Audit | None) -> list[str]:
         f"tolerance of {settings.tolerance:g}; p-values are corrected for {audit.tests} tests "
         f"(Holm, alpha {settings.alpha:g})."
     ]
-    rows = [(table, row) for table in audit.tables for row in table.rows]
-    failed: list[tuple[str, ...]] = [
-        (
-            table.by,
-            row.name,
-            table.rate_name,
-            f"{row.rate.n:,}",
-            rate_text(row),
-            difference_text(row, settings.max_half_width),
-        )
-        for table, row in rows
-        if row.verdict == "FAIL" and row.difference is not None
-    ]
-    if failed:
-        header: tuple[str, ...] = ("by", "group", "rate", "n", "value", "against the rest")
-        blocks += ["Beyond the tolerance:", _table([header, *failed[:MOST_ROWS]])]
-        blocks += [f"{len(failed) - MOST_ROWS} more rows fail."] * (len(failed) > MOST_ROWS)
-    open_ = undecided_rows(audit)
-    if open_:
-        header = ("by", "group", "rate", "n", f"more images for a gap of {settings.tolerance:g}")
-        blocks += ["Not enough data to decide:", _table([header, *open_[:MOST_ROWS]])]
-        blocks += [f"{len(open_) - MOST_ROWS} more rows could not be decided."] * (len(open_) > MOST_ROWS)
+    tables = [table.head(MOST_ROWS) for table in (failed_table(audit), undecided_table(audit)) if table.rows]
+    blocks.append(to_markdown(tables))
+    rows = [(table, row) for table in audit.group_tables for row in table.rows]
     passed = [f"{table.name}: {row.name}" for table, row in rows if row.verdict == "PASS"]
     if passed:
         blocks.append(f"Within the tolerance, with the whole interval: {_plain(first_few(passed, most=20))}.")
@@ -154,7 +136,7 @@ def _audit_blocks(audit: Audit | None) -> list[str]:
 def _slice_blocks(slices: SliceReport | None) -> list[str]:
     if slices is None:
         return ["Not assessed: nobody has looked for slices (`tlkit slices`)."]
-    return [_bullets(slices.sentences())]
+    return [to_markdown([slices_table(slices), *shortcut_tables(slices)])]
 
 
 def _licence_blocks(environment: Mapping[str, Any], notes: Sequence[str], attribution: str | None) -> list[str]:
@@ -168,11 +150,6 @@ def _licence_blocks(environment: Mapping[str, Any], notes: Sequence[str], attrib
 
 def _bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {_plain(line)}" for line in lines)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    header, *others = ["| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join([header, "|" + " --- |" * len(rows[0]), *others])
 
 
 def _plain(text: str) -> str:

@@ -14,33 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
-class TextColumn:
-    """A column of a table of text: numbers are set flush right, a word stays on one line, a text may wrap."""
-
-    name: str
-    kind: Literal["number", "word", "text"] = "number"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table of text: one text per column, the first names the row. `mark` sets it off."""
-
-    cells: tuple[str, ...]
-    mark: Literal["", "worst", "quiet", "total"] = ""
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """A table of text with the sentence that says what it shows."""
-
-    caption: str
-    columns: tuple[TextColumn, ...]
-    rows: tuple[Row, ...]
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        assert all(len(row.cells) == len(self.columns) for row in self.rows), f"{self.caption}: a cell per column"
+VerdictMark = Literal["good", "bad", "open"]
 
 
 @dataclass(frozen=True)
@@ -82,64 +56,52 @@ class Illustrated:
 
 
 @dataclass(frozen=True)
-class IllustratedText:
-    """A figure and the table of its numbers as text."""
-
-    figure: Figure
-    table: TextTable
-
-
-@dataclass(frozen=True)
 class AuditPart:
-    """One table of the audit: verdict, sentences, figure, rows."""
+    """One rate by group: verdict, figure, table."""
 
     name: str
     verdict: str
-    mark: Literal["good", "bad", "open"]
-    lines: tuple[str, ...]
+    mark: VerdictMark
     figure: Figure | None
-    table: TextTable
+    table: Table
 
 
 @dataclass(frozen=True)
 class AuditSection:
-    """The audit: what holds for all of it, then table by table."""
+    """The audit: what holds for all of it, then rate by rate, then what no test rests on."""
 
     verdict: str
-    mark: Literal["good", "bad", "open"]
-    lead: tuple[str, ...]
+    mark: VerdictMark
+    lead: tuple[Table, ...]
     parts: tuple[AuditPart, ...]
+    profiles: tuple[Table, ...]
 
 
 @dataclass(frozen=True)
 class ExplainedPart:
-    """What lies behind the gaps of one column: sentences, the split of each gap, recall by group and class."""
+    """What lies behind the gaps of one column: the tables, and recall by group and class with its figure."""
 
     name: str
-    lines: tuple[str, ...]
-    split: TextTable | None
-    heat: IllustratedText | None
-    adjusted: TextTable | None
+    tables: tuple[Table, ...]
+    recall: Illustrated | None
 
 
 @dataclass(frozen=True)
 class ExplainedSection:
-    """What lies behind the gaps, column by column."""
+    """What lies behind the gaps: column by column, then trends and attributes that go together."""
 
     lead: tuple[str, ...]
     parts: tuple[ExplainedPart, ...]
+    tables: tuple[Table, ...]
 
 
 @dataclass(frozen=True)
 class RepairedSection:
-    """A repair of the head: what it found, before and after on test, the candidates on val."""
+    """A repair of the head: its verdict, and its tables."""
 
     verdict: str
-    mark: Literal["good", "bad", "open"]
-    lines: tuple[str, ...]
-    worst: TextTable | None
-    changes: TextTable | None
-    trials: TextTable | None
+    mark: VerdictMark
+    tables: tuple[Table, ...]
 
 
 @dataclass(frozen=True)
@@ -173,7 +135,7 @@ class ShownPart:
 
     name: str
     line: str
-    confusions: TextTable | None
+    confusions: tuple[Table, ...]
     strips: tuple[Strip, ...]
 
 
@@ -190,12 +152,11 @@ class SlicedSection:
     """Slices nobody declared, with the images of the confirmed ones, and the test for shortcuts."""
 
     verdict: str
-    mark: Literal["good", "bad", "open"]
+    mark: VerdictMark
     lead: tuple[str, ...]
-    slices: TextTable | None
+    slices: Table
     parts: tuple[ShownPart, ...]
-    shortcut_lines: tuple[str, ...]
-    shortcuts: TextTable | None
+    shortcuts: tuple[Table, ...]
 
 
 @dataclass(frozen=True)

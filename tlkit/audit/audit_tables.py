@@ -1,0 +1,443 @@
+"""The tables of an `Audit`: verdicts, chosen criteria, each rate by group, calibration and ranking by group."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tlkit.audit.criteria import choice_sentences, worst_verdict
+from tlkit.audit.group_profiles import MIN_CALIBRATION, MIN_RANKED
+from tlkit.audit.redaction import WITHHELD, redact, redaction_notes
+from tlkit.errors import first_few
+from tlkit.tables import Cell, Column, Mark, Table, counted, format_estimate, format_p, two_figures
+from tlkit.tables.formatting import SIGNS
+
+if TYPE_CHECKING:
+    from tlkit.audit.audit_result import Audit, ColumnFacts
+    from tlkit.audit.criteria import CriterionResult
+    from tlkit.audit.group_profiles import GroupProfile
+    from tlkit.audit.group_tables import Gap, GroupRow, GroupTable
+    from tlkit.stats.estimate import Estimate
+
+MOST_ROWS = 40  # with more rows, those about the accuracy of single columns are shown, and what fails
+
+
+def audit_tables(audit: Audit) -> tuple[Table, ...]:
+    """Return the verdicts, the chosen criteria, the rates by group, and the profiles of the groups.
+
+    Of an audit with more than 40 rows, the accuracy of single columns is shown whole, and of the other rates what
+    fails. A note of the first table counts the rest.
+    """
+    rates = [table for one in audit.group_tables if (table := _shown_rates(audit, one)) is not None]
+    overview, more = overview_table(audit), _omitted(audit)
+    overview = replace(overview, notes=(*overview.notes, *([more] if more else [])))
+    return (overview, *criteria_tables(audit), *rates, *profile_tables(audit))
+
+
+def overview_table(audit: Audit) -> Table:
+    """Return the number of rows by verdict.
+
+    The notes say how many images there are, what fails, what the columns are, what intervals allow for, and what a
+    verdict means.
+    """
+    rows = [row.verdict for table in audit.group_tables for row in table.rows if row.verdict is not None]
+    counts: Counter[str] = Counter(rows)
+    return Table(
+        name="audit",
+        title=f"Audit by {', '.join(audit.settings.by)}: {SIGNS[audit.verdict]}",
+        columns=(Column("verdict", "verdict", "verdict"), Column("rows", "rows", "count")),
+        rows=tuple((word, counts[word]) for word in SIGNS if counts[word]),
+        notes=tuple(_overview_notes(audit)),
+    )
+
+
+def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -> Table:
+    """Return one rate by group, beside the rest, with its test and verdict.
+
+    Groups that are too small show their size alone. The notes say how large the largest gap is beside what chance
+    gives. Rows that fail are marked, small ones stand in the background.
+
+    Args:
+        audit: the audit.
+        table: one of its tables.
+        only_failing: leave out the rows that do not fail; a note counts them.
+    """
+    shown = [row for row in table.rows if not only_failing or row.verdict == "FAIL"]
+    settings = audit.settings
+    level = f"{settings.confidence:.0%}"
+    columns = [
+        Column("group", "group"),
+        Column("n", "n", "count"),
+        Column("rate", f"{table.rate_name} [{level}]", "estimate"),
+        Column("difference", f"minus the rest [{level}]", "estimate", signed=True),
+        Column("p_holm", "p (Holm)", "p_value"),
+        Column("verdict", "verdict", "verdict"),
+        Column("detectable_gap", "smallest gap it could show", "number", digits=2),
+        Column("images_needed", f"more images for a gap of {settings.tolerance:g}", "count"),
+    ]
+    extra = [_rate_note(audit, row) for row in shown]
+    if any(extra):
+        columns.append(Column("note", "note"))
+    marks: dict[int, Mark] = {place: "quiet" for place, row in enumerate(shown) if row.suppressed}
+    marks |= {place: "worst" for place, row in enumerate(shown) if row.verdict == "FAIL"}
+    fewer = len(table.rows) - len(shown)
+    more = (f"{counted(fewer, 'more row')}, none of them FAIL.",) if fewer else ()
+    return Table(
+        name=table.name,
+        title=f"{table.rate_name[0].upper()}{table.rate_name[1:]} by {table.by}",
+        columns=tuple(columns),
+        rows=tuple(
+            (*_rate(row, settings.max_half_width), *((note,) if any(extra) else ()))
+            for row, note in zip(shown, extra, strict=True)
+        ),
+        notes=(*more, *_rate_notes(audit, table, shown)),
+        marks=marks,
+    )
+
+
+def failed_table(audit: Audit) -> Table:
+    """Return the rows that fail, over all rates."""
+    level, most = f"{audit.settings.confidence:.0%}", audit.settings.max_half_width
+    return Table(
+        name="failed",
+        title=f"Beyond the tolerance of {audit.settings.tolerance:g}",
+        columns=(
+            Column("by", "by"),
+            Column("group", "group"),
+            Column("rate", "rate"),
+            Column("n", "n", "count"),
+            Column("value", f"value [{level}]", "estimate"),
+            Column("difference", f"against the rest [{level}]", "estimate", signed=True),
+        ),
+        rows=tuple(
+            (table.by, row.name, table.rate_name, row.rate.n, redact(row.rate, most), redact(row.difference, most))
+            for table in audit.group_tables
+            for row in table.rows
+            if row.verdict == "FAIL" and row.difference is not None
+        ),
+    )
+
+
+def undecided_table(audit: Audit) -> Table:
+    """Return the rows without a verdict for lack of data, without the sizes of small groups."""
+    settings = audit.settings
+    rows = [(table, row) for table in audit.group_tables for row in table.rows if row.verdict == "NOT ENOUGH DATA"]
+    small = any(row.suppressed for _, row in rows)
+    return Table(
+        name="undecided",
+        title="Not enough data to decide",
+        columns=(
+            Column("by", "by"),
+            Column("group", "group"),
+            Column("rate", "rate"),
+            Column("n", "n", "count"),
+            Column("images_needed", f"more images for a gap of {settings.tolerance:g}", "count"),
+            Column("rest_needed", "as many of the rest, too", "flag"),
+        ),
+        rows=tuple(
+            (table.by, row.name, table.rate_name, None if row.suppressed else row.rate.n, _needed(row), row.rest_needed)
+            for table, row in rows
+        ),
+        notes=(f"A dash in place of n: fewer than {settings.min_group_size} images.",) if small else (),
+    )
+
+
+def criteria_tables(audit: Audit) -> tuple[Table, ...]:
+    """Return how far the groups of single columns are from the criteria that were chosen; nothing without any."""
+    results = [result for result in audit.criteria if len(result.columns) == 1]
+    if not results:
+        return ()
+    return (
+        Table(
+            name="criteria",
+            title="Chosen criteria",
+            columns=(
+                Column("by", "by"),
+                Column("criterion", "criterion"),
+                Column("verdict", "verdict", "verdict"),
+                Column("rate", "rate with the largest gap"),
+                Column("gap", "largest gap", "number"),
+                Column("expected", "by chance alone", "number"),
+                Column("highest", "highest"),
+                Column("lowest", "lowest"),
+                Column("ratio", "smallest ratio", "number", digits=2),
+                Column("lowest_base", "lowest base rate", "number"),
+                Column("highest_base", "highest base rate", "number"),
+                Column("note", "note"),
+            ),
+            rows=tuple(map(_criterion, results)),
+            notes=tuple(choice_sentences(audit)),
+        ),
+    )
+
+
+def profile_tables(audit: Audit) -> tuple[Table, ...]:
+    """Return calibration, ranking and recall of the groups of single columns, on which no test rests.
+
+    The AUROCs are those of the positive class, where there is one: within the group, then across to the rest
+    (`GroupProfile.auroc_positives`, `auroc_negatives`). A column that has a figure for no group is left out, and
+    a note says why.
+    """
+    positive, most = audit.settings.positive, audit.settings.max_half_width
+    rows = [(table.by, row) for table in audit.profiles if len(table.columns) == 1 for row in table.rows]
+    if not rows:
+        return ()
+    columns = [
+        Column("by", "by"),
+        Column("group", "group"),
+        Column("n", "n", "count"),
+        Column("macro_recall", "macro recall", "estimate"),
+        Column("macro_note", "of classes"),
+    ]
+    if any(row.confidence_gap is not None for _, row in rows):
+        columns += [
+            Column("confidence_gap", "confidence - accuracy", "estimate", signed=True),
+            Column("calibration", "ECE", "number"),
+            Column("calibration_expected", "ECE by chance", "number"),
+            Column("brier", "Brier", "estimate"),
+            Column("log_loss", "log loss", "estimate"),
+        ]
+        if positive is not None:
+            columns += [
+                Column("auroc", f"AUROC of {positive}", "estimate"),
+                Column("auroc_positives", "BNSP AUC", "estimate"),
+                Column("auroc_negatives", "BPSN AUC", "estimate"),
+            ]
+    cells = [_profile(by, row, positive, most) for by, row in rows]
+    may_go = {"macro_note", "calibration", "calibration_expected", "auroc", "auroc_positives", "auroc_negatives"}
+    empty = {column.name for column in columns if column.name in may_go and not any(one[column.name] for one in cells)}
+    kept = [column for column in columns if column.name not in empty]
+    return (
+        Table(
+            name="profiles",
+            title="Calibration, ranking and recall by group (no test rests on them)",
+            columns=tuple(kept),
+            rows=tuple(tuple(one[column.name] for column in kept) for one in cells),
+            notes=tuple(_profile_notes(positive, columns, empty)),
+        ),
+    )
+
+
+def _is_told(table: GroupTable) -> bool:
+    """Return whether a large audit shows a table: those about the accuracy, and those in which a row fails."""
+    return table.metric == "accuracy" or worst_verdict([table]) == "FAIL"
+
+
+def _is_large(audit: Audit) -> bool:
+    return sum(len(table.rows) for table in audit.group_tables) > MOST_ROWS
+
+
+def _shown_rates(audit: Audit, table: GroupTable) -> Table | None:
+    """Return the table of a rate, of a large audit only what matters most; None where nothing of it does."""
+    if not _is_large(audit) or (table.metric == "accuracy" and len(table.columns) == 1):
+        return rate_table(audit, table)
+    return rate_table(audit, table, only_failing=True) if _is_told(table) else None
+
+
+def _omitted(audit: Audit) -> str:
+    """Return how many tables and rows a large audit leaves out, and where they are; "" where none."""
+    tables = [table for table in audit.group_tables if not _is_told(table)] if _is_large(audit) else []
+    if not tables:
+        return ""
+    rows = [row.verdict for table in tables for row in table.rows]
+    names = first_few([table.name for table in tables], most=3)
+    return (
+        f"{counted(len(tables), 'more table')} without a FAIL ({names}): {rows.count('PASS')} rows PASS, "
+        f"{rows.count('NOT ENOUGH DATA')} NOT ENOUGH DATA. See --json, or `table()` in Python."
+    )
+
+
+def _overview_notes(audit: Audit) -> list[str]:
+    settings = audit.settings
+    left_out = f" {counted(audit.unlabelled, 'image')} without a label left out." if audit.unlabelled else ""
+    found = [f"{counted(audit.images, 'image')} assessed, accuracy {format_estimate(audit.overall)}.{left_out}"]
+    failed = [
+        (table, row, row.difference)
+        for table in audit.group_tables
+        for row in table.rows
+        if row.verdict == "FAIL" and row.difference is not None
+    ]
+    if failed:
+        failed.sort(key=lambda one: -abs(one[2].value or 0.0))
+        named = [_named(table, row, difference, settings.max_half_width) for table, row, difference in failed]
+        found.append(f"Beyond the tolerance of {settings.tolerance:g}: {first_few(named)}.")
+    found += [note for facts in audit.columns for note in _column_notes(facts)]
+    found += _design_notes(audit)
+    tests = "the one test of this audit" if audit.tests == 1 else f"all {audit.tests} tests of this audit"
+    corrected = (
+        f"p-values ({settings.test_name}) are corrected for {tests} (Holm, alpha {settings.alpha:g})"
+        if audit.tests
+        else "no test was made"
+    )
+    found.append(
+        f"FAIL and PASS compare a group with the rest at a tolerance of {settings.tolerance:g}, with intervals of "
+        f"{settings.confidence:.0%}; {corrected}."
+    )
+    tables = [rate_table(audit, table) for table in audit.group_tables]
+    return [*found, *redaction_notes((*tables, *profile_tables(audit)), settings.max_half_width)]
+
+
+def _named(table: GroupTable, row: GroupRow, difference: Estimate, most: float) -> str:
+    rate = format_estimate(redact(row.rate, most))
+    against = format_estimate(redact(difference, most), signed=True)
+    return f"{row.name} ({table.rate_name} {rate}, n = {row.rate.n}; {against} against the rest)"
+
+
+def _column_notes(facts: ColumnFacts) -> list[str]:
+    found = []
+    if facts.kind in ("continuous", "ordered", "multi-valued"):
+        found.append(f"{facts.column} is {facts.kind}: {facts.how}.")
+    if facts.missing and facts.missing_p is not None:
+        found.append(
+            f"{facts.column} is missing for {counted(facts.missing, 'image')}; whether errors have to do with that: "
+            f"{format_p(facts.missing_p)} ({facts.missing_test})."
+        )
+    return found
+
+
+def _design_notes(audit: Audit) -> list[str]:
+    """Return what the intervals allow for, and what it costs."""
+    settings = audit.settings
+    if settings.pair_by is not None:
+        matched = f"Groups are compared within matched sets of {settings.pair_by}"
+        return [f"{matched}; images without a match take no part in the comparison."]
+    allowed = [f"weights in {settings.weights}"] * (settings.weights is not None)
+    allowed += [f"clusters of {settings.cluster_by}"] * (settings.cluster_by is not None)
+    if not allowed:
+        return []
+    effects = [
+        row.design_effect
+        for table in audit.group_tables
+        for row in table.rows
+        if row.design_effect is not None and not row.suppressed
+    ]
+    cost = f" Design effects reach {max(effects):.2f}: so many times more images are needed." if effects else ""
+    return [f"Intervals and tests allow for {' and '.join(allowed)}.{cost}"]
+
+
+def _rate(row: GroupRow, most: float) -> tuple[Cell, ...]:
+    return (
+        row.name,
+        row.rate.n,
+        None if row.suppressed else redact(row.rate, most),
+        None if row.difference is None else redact(row.difference, most),
+        row.p_holm,
+        row.verdict,
+        row.detectable_gap,
+        _needed(row),
+    )
+
+
+def _needed(row: GroupRow) -> int | None:
+    return None if row.images_needed is None else two_figures(row.images_needed)
+
+
+def _rate_note(audit: Audit, row: GroupRow) -> str:
+    """Return what a row's numbers cannot say: why it is not decided; "" where they say all."""
+    if row.verdict != "NOT ENOUGH DATA":
+        return ""
+    found = [row.rate.note.partition(", but ")[2]] if ", but " in row.rate.note else []
+    if row.difference is None and not row.suppressed:
+        found.append("too few other images to compare with")
+    if row.p_holm is not None and row.p_holm < audit.settings.alpha:
+        found.append("there is a gap, but it may be within the tolerance")
+    if row.rest_needed:
+        found.append("the rest must grow to as many, too")
+    return "; ".join(found)
+
+
+def _rate_notes(audit: Audit, table: GroupTable, shown: Sequence[GroupRow]) -> list[str]:
+    found = [_gap_note(audit, table, table.gap)] if table.gap is not None else []
+    if table.note:
+        found.append(table.note)
+    if any(row.suppressed and row.images for row in shown):
+        found.append(
+            f"Groups with fewer than {audit.settings.min_group_size} images show their size instead of a rate."
+        )
+    return found
+
+
+def _gap_note(audit: Audit, table: GroupTable, gap: Gap) -> str:
+    """Return the largest gap beside what chance gives; without a number where a rate at one of its ends has none."""
+    lowest, highest = table.row(gap.lowest), table.row(gap.highest)
+    if gap.value == 0:
+        return f"All groups that have a rate have the same {table.rate_name}."
+    gaps, how = len(audit.gaps), audit.settings.gap_test_name
+    corrected = f", {format_p(gap.p_holm)} after Holm's correction for {gaps} gaps" if gaps > 1 else ""
+    apart = "" if lowest.wide or highest.wide else f"{gap.value:.3f} "
+    if table.worst == lowest:
+        found = f"The lowest {table.rate_name} is that of {_tied(table, lowest)}, {apart}below {_tied(table, highest)}"
+    else:
+        found = f"The highest {table.rate_name} is that of {_tied(table, highest)}, {apart}above {_tied(table, lowest)}"
+    return (
+        f"{found}. Chance alone would give a largest gap of {gap.expected:.3f} on average ({how} {format_p(gap.p)}"
+        f"{corrected})."
+    )
+
+
+def _tied(table: GroupTable, row: GroupRow) -> str:
+    """Return the name of a group at one end of a gap, and the names of those that have the same rate."""
+    first, *others = table.tied_with(row)
+    if len(others) == 1:
+        return f"{first.name} and {others[0].name}"
+    names = first_few([one.name for one in others], most=3)
+    return f"{first.name} and {len(others)} others ({names})" if others else first.name
+
+
+def _criterion(result: CriterionResult) -> tuple[Cell, ...]:
+    verdict = result.verdict or ("kept" if result.kept else "not kept")
+    bases = result.base_rates or (None, None)
+    if result.gap is None:
+        return (result.by, result.name, verdict, *[None] * 8, "no two groups are large enough to compare")
+    if result.gap == 0:
+        return (result.by, result.name, verdict, None, 0.0, result.expected, None, None, result.ratio, *bases, "")
+    ends = (" × ".join(result.highest or ()), " × ".join(result.lowest or ()))
+    number, ratio = (None, None) if result.vague else (result.gap, result.ratio)
+    note = WITHHELD if result.vague else ""
+    return (result.by, result.name, verdict, result.rate_name, number, result.expected, *ends, ratio, *bases, note)
+
+
+def _profile(by: str, row: GroupProfile, positive: str | None, most: float) -> dict[str, Cell]:
+    recall = row.macro_recall
+    known = recall is not None and recall.value is not None
+    areas = {
+        name: (by_class or {}).get(positive or "")
+        for name, by_class in (
+            ("auroc", row.auroc),
+            ("auroc_positives", row.auroc_positives),
+            ("auroc_negatives", row.auroc_negatives),
+        )
+    }
+    return {
+        "by": by,
+        "group": row.name,
+        "n": row.images,
+        "macro_recall": redact(recall, most) if recall is not None and known else None,
+        "macro_note": recall.note if recall is not None and known else "",
+        "confidence_gap": None if row.confidence_gap is None else redact(row.confidence_gap, most),
+        "calibration": None if row.calibration_expected is None else row.calibration,
+        "calibration_expected": row.calibration_expected,
+        "brier": row.brier,
+        "log_loss": row.log_loss,
+        **{name: None if area is None else redact(area, most) for name, area in areas.items()},
+    }
+
+
+def _profile_notes(positive: str | None, columns: list[Column], empty: set[str]) -> list[str]:
+    """Return what the columns mean that a label cannot say, and why some are left out."""
+    names = {column.name: column.label for column in columns}
+    meant = {
+        "auroc_positives": f"BNSP AUC: how surely the group's images of {positive} rank above the rest's other images.",
+        "auroc_negatives": f"BPSN AUC: how surely the rest's images of {positive} rank above the group's other images.",
+    }
+    found = [meaning for name, meaning in meant.items() if name in names and name not in empty]
+    if "calibration" in empty:
+        found.append(f"ECE is left out: it takes {MIN_CALIBRATION} images of a group, or what is worth as many.")
+    ranked = [label for name, label in names.items() if name in empty and name.startswith("auroc")]
+    if ranked:
+        takes = "is left out: it takes" if len(ranked) == 1 else "are left out: each takes"
+        sides = f"{MIN_RANKED} images of {positive} on one side and {MIN_RANKED} others on the other"
+        found.append(f"{', '.join(ranked)} {takes} {sides}.")
+    return found

@@ -1,0 +1,74 @@
+"""The tables of `GroupImages`: the images behind a gap, and the mistakes that are more frequent than in the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.tables import Cell, Column, Table
+
+if TYPE_CHECKING:
+    from tlkit.audit.error_examples import ConfusionShift, ErrorExample, GroupImages
+
+MOST_IMAGES = 3
+
+
+def evidence_tables(images: GroupImages) -> tuple[Table, ...]:
+    """Return a few images of the group, and the mistakes that are more frequent in it than in the rest, if any."""
+    return (images_table(images), *confusion_tables(images))
+
+
+def images_table(images: GroupImages, *, most: int = MOST_IMAGES) -> Table:
+    """Return the wrong images with the highest loss, then the right ones with the smallest margin.
+
+    Args:
+        images: of the group.
+        most: images of each kind at most.
+    """
+    return Table(
+        name="images",
+        title=f"{images.name}: {images.errors:,} of {images.n:,} images are wrong.",
+        columns=(
+            Column("image", "image"),
+            Column("kind", "it is", "word"),
+            Column("y_true", "true class"),
+            Column("y_pred", "predicted class"),
+            Column("loss", "loss", "number", digits=2),
+            Column("margin", "margin", "number", digits=2),
+            Column("near", "nearest in training"),
+        ),
+        rows=(
+            *(_image(one, "wrong") for one in images.wrong[:most]),
+            *(_image(one, "just right") for one in images.close[:most]),
+        ),
+    )
+
+
+def confusion_tables(images: GroupImages) -> tuple[Table, ...]:
+    """Return the mistakes that are more frequent in the group than in the rest; nothing where none is."""
+    if not images.confusions:
+        return ()
+    return (
+        Table(
+            name="confusions",
+            title="Mistakes that are more frequent than in the rest",
+            columns=(
+                Column("y_true", "true class"),
+                Column("y_pred", "taken for"),
+                Column("k", "in the group", "count"),
+                Column("n", "of", "count"),
+                Column("rest_k", "in the rest", "count"),
+                Column("rest_n", "of the rest's", "count"),
+                Column("p_holm", "p (Holm)", "p_value"),
+            ),
+            rows=tuple(map(_confusion, images.confusions)),
+        ),
+    )
+
+
+def _image(one: ErrorExample, kind: str) -> tuple[Cell, ...]:
+    near = next((f"{near.path} ({near.label})" for near in one.near if near.split == "train"), None)
+    return one.path, kind, one.y_true, one.y_pred, one.loss, one.margin, near
+
+
+def _confusion(one: ConfusionShift) -> tuple[Cell, ...]:
+    return one.y_true, one.y_pred, one.k, one.n, one.rest_k, one.rest_n, one.p_holm

@@ -1,0 +1,55 @@
+"""The table of a `GateReport`: one row for each gate and group, with what was found and the verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.stats.estimate import Estimate
+from tlkit.tables import Cell, Column, Mark, Table
+from tlkit.tables.formatting import SIGNS
+
+if TYPE_CHECKING:
+    from tlkit.audit.gates.gate_report import GateReport, GateRow
+
+
+def gate_tables(report: GateReport) -> tuple[Table, ...]:
+    """Return the table of the gates."""
+    return (gate_table(report),)
+
+
+def gate_table(report: GateReport) -> Table:
+    """Return the gates: a limit is about a rate, a tolerance about a difference, "no worse" about a change.
+
+    Of a wide interval both ends are shown, and no number.
+    """
+    level = f"{report.settings.confidence:.0%}"
+    marks: dict[int, Mark] = {place: "worst" for place, row in enumerate(report.rows) if row.verdict == "FAIL"}
+    return Table(
+        name="gates",
+        title=f"Gates of {report.source}: {SIGNS[report.verdict]}",
+        columns=(
+            Column("gate", "gate"),
+            Column("by", "by"),
+            Column("group", "group"),
+            Column("n", "n", "count"),
+            Column("rate", f"rate [{level}]", "estimate"),
+            Column("difference", f"difference [{level}]", "estimate", signed=True),
+            Column("p_holm", "p (Holm)", "p_value"),
+            Column("verdict", "verdict", "verdict"),
+            Column("note", "note"),
+            Column("where", "line"),
+        ),
+        rows=tuple(map(_gate, report.rows)),
+        notes=(
+            f"{report.counts_text}; {report.images:,} labelled images.",
+            "A gate passes or fails where the whole interval lies on one side of its bound, and fails only if the "
+            f"corrected test agrees (alpha {report.settings.alpha:g}). NOT ENOUGH DATA is not a weaker pass.",
+        ),
+        marks=marks,
+    )
+
+
+def _gate(row: GateRow) -> tuple[Cell, ...]:
+    found: Estimate | None = row.value if row.value.low is not None else None
+    rate, difference = (found, None) if row.kind in ("at least", "at most") else (None, found)
+    return row.asks, row.by, row.group, row.n, rate, difference, row.p_holm, row.verdict, row.note, row.where
