@@ -1,7 +1,6 @@
-"""Transfer learning for image classifiers you can trust.
+"""Transfer learning for image classifiers: fine-tuning by a recipe, evaluation with error bars, audits across groups.
 
-One pass through a pretrained backbone buys a classifier, an evaluation with error bars and an audit across subgroups.
-Names are loaded when first used, so that `import tlkit` costs next to nothing.
+Names are imported at first use, so that `import tlkit` loads no other package.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_MODULES = {
     "Audit": "tlkit.audit.audit",
     "Classifier": "tlkit.models.classifier",
     "Evaluation": "tlkit.evaluation.evaluation",
@@ -100,9 +99,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'tlkit' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

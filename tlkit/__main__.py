@@ -1,4 +1,4 @@
-"""Runs the command line as a process: `python -m tlkit` is `tlkit`."""
+"""`python -m tlkit` runs the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words a recipe chooses by, and the defaults that recipe, gates and Python share. Each stands here only."""
+"""Choices of recipe keys as literal types, and the defaults that recipe, gates and Python share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Criterion = Literal[
 EngineName = Literal["torch", "torch-bf16", "onnxruntime", "openvino"]
 HeadKind = Literal[
     "logistic", "lda", "ridge", "linear_svm", "knn", "svm", "random_forest", "gradient_boosting"
-]  # the simpler first
+]  # from simple to complex
 HeadWord = Literal["linear", HeadKind, "auto"]
 OnLeak = Literal["warn", "drop", "error"]
 TrackerKind = Literal["none", "wandb"]
@@ -22,10 +22,10 @@ CONFIDENCE = 0.95
 ALPHA = 0.05
 """Chance of any false alarm in a family of tests."""
 TOLERANCE = 0.05
-"""Largest difference of a group from the rest that is tolerated."""
+"""Largest tolerated difference between a group and its complement."""
 MIN_GROUP_SIZE = 20
 """Smaller groups get no rate, no test and no verdict."""
 MAX_INTERSECTION_ORDER = 2
-"""Most columns that are crossed with each other."""
+"""Most columns of an intersection."""
 
 HEADS_WITHOUT_CLASS_WEIGHTS: tuple[HeadKind, ...] = ("lda", "knn")

@@ -1,4 +1,4 @@
-"""The errors that tell a user what was wrong, where, and what to do; each ends a command with exit code 2."""
+"""Errors about the user's input: what is wrong, where, and what to do; each ends a command with exit code 2."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 
 class TlkitError(Exception):
-    """The user's input is wrong in one or more ways; all of them are reported at once.
+    """One or more problems of the user's input, reported at once.
 
     Attributes:
-        problems: one message per problem, each saying what was wrong, where, and what to do.
+        problems: one message for each problem: what is wrong, where, and what to do.
 
     Example:
         >>> error = TlkitError("data.csv has no column 'sex'.", "data.csv has no column 'age'.")
@@ -52,16 +52,16 @@ class MissingExtraError(TlkitError):
 
 
 def refuse_newer(what: str, version: int, *, known: int, error: type[TlkitError] = TlkitError) -> None:
-    """Raise where something has a format that only a newer tlkit reads.
+    """Raise where a file has a newer format than this version reads.
 
     Args:
-        what: what begins the message: "This audit was".
-        version: its format.
-        known: the newest format that is read here.
-        error: the kind of error.
+        what: start of the message, such as "This audit was".
+        version: format of the file.
+        known: newest format that this version reads.
+        error: type of the error.
 
     Raises:
-        TlkitError: the format is newer, of the kind `error`.
+        TlkitError: the format is newer; of the type `error`.
 
     Example:
         >>> refuse_newer("This audit was", 3, known=3)
@@ -87,7 +87,7 @@ def did_you_mean(word: str, known: Iterable[str], *, most: int = 3) -> str:
 
 
 def first_few(items: Sequence[object], *, most: int = 5) -> str:
-    """Return the first few items as text, with a count of the rest.
+    """Return the first few items as text, with a count of the others.
 
     Example:
         >>> first_few(["a", "b", "c"], most=2)

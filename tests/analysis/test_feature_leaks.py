@@ -151,7 +151,7 @@ def test_find_run_leaks_adds_them_to_a_run_and_evaluates_it_again(planted, tmp_p
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["test/b/t3.png", "test", "train/b/z3.png", "train", "cropped"] in lines
-    assert "3 val and test images show pictures that were in training as well." in result.stdout
+    assert "3 val and test images are copies of training images." in result.stdout
     assert "accuracy without leaks" in result.stdout
     assert run.leaks.sort_values("path", ignore_index=True).equals(table.sort_values("path", ignore_index=True))
     assert run.evaluation("test").without_leaks.n_leaked == 3

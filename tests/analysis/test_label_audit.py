@@ -13,7 +13,7 @@ from messages import saying, says
 from typer.testing import CliRunner
 
 import tlkit
-from tlkit.cli.data import app
+from tlkit.cli.data_commands import app
 from tlkit.data.sources.manifest import digest_of
 from tlkit.errors import DataError
 

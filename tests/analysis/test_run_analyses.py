@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import tlkit
 from tlkit.analysis.run_analyses import learning_curve, out_of_fold
-from tlkit.cli.features import app
+from tlkit.cli.app import app
 
 RECIPE = """\
 recipe_version: 1
@@ -36,9 +36,11 @@ def test_only_training_images_are_used(run, tmp_path):
     curve = learning_curve(run, head="ridge", sizes=(2, 4, 8), repeats=1)
     assert (curve.n, [point.per_class for point in curve.points]) == (36, [2, 4, 8])
     assert "not enough data: 3 points on the curve" in curve.tables()[0].notes[-1]
-    shown = CliRunner().invoke(app, ["curve", str(run.path), "--head", "ridge", "--plot", str(tmp_path / "c.svg")])
+    shown = CliRunner().invoke(
+        app, ["learning-curve", str(run.path), "--head", "ridge", "--plot", str(tmp_path / "c.svg")]
+    )
     assert shown.exit_code == 0 and "images per class" in shown.stdout and "+30 images" in shown.stdout
     assert (tmp_path / "c.svg").read_text().startswith("<svg")
-    asked = CliRunner().invoke(app, ["curve", str(run.path), "--head", "ridge", "--more", "7", "--json"])
+    asked = CliRunner().invoke(app, ["learning-curve", str(run.path), "--head", "ridge", "--more", "7", "--json"])
     forecast = json.loads(asked.stdout)["forecast"]
     assert forecast["more"] == 7 and forecast["sentence"].startswith("+7 images")

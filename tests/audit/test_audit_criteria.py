@@ -213,15 +213,15 @@ def test_the_export_hides_small_cells_and_one_more(tmp_path):
         groups=pd.DataFrame({"g": names}),
     )
     audit = audit_groups(predictions, by="g")
-    frame = audit.export(tmp_path / "out.csv", k=5)
+    frame = audit.export(tmp_path / "out.csv", min_cell_size=5)
     assert (tmp_path / "out.csv").read_text() == (
         "by,group,images,right\ng,a,60,50\ng,b,hidden,hidden\ng,c,hidden,hidden\ng,(missing),0,0\n"
     )
     assert frame["images"].isna().tolist() == [False, True, True, False]
     with pytest.raises(TlkitError, match=r"out.csv exists. Remove it, or name another file."):
         audit.export(tmp_path / "out.csv")
-    with pytest.raises(TlkitError, match=r"k is 1."):
-        audit.export(tmp_path / "other.csv", k=1)
+    with pytest.raises(TlkitError, match=r"min_cell_size is 1\."):
+        audit.export(tmp_path / "other.csv", min_cell_size=1)
 
 
 def test_the_hidden_cells_of_an_export_do_not_share_a_few_errors_that_the_sum_would_tell(tmp_path):
@@ -233,7 +233,7 @@ def test_the_hidden_cells_of_an_export_do_not_share_a_few_errors_that_the_sum_wo
         y_pred=wrong,
         groups=pd.DataFrame({"g": ["a"] * 100 + ["b"] * 60 + ["c"] * 50 + ["d"] * 120}),
     )
-    frame = audit_groups(predictions, by="g").export(tmp_path / "out.csv", k=5)
+    frame = audit_groups(predictions, by="g").export(tmp_path / "out.csv", min_cell_size=5)
     hidden = frame["right"].isna().to_numpy()
     bad = np.array([1, 0, 0, 20, 0])
     assert hidden[0]

@@ -1,4 +1,4 @@
-"""Memory that is freed stays with a process of the command line that runs networks, and with no other process."""
+"""Freed memory stays with processes of the command line that run networks, and with no other process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def resident_memory(before: str, **environment: str) -> tuple[list[str], str]:
     return done.stdout.split(), done.stderr
 
 
-def test_freed_memory_is_kept_and_said_so_with_the_switch():
+def test_freed_memory_is_kept_and_the_switch_is_logged():
     kept, said = resident_memory("from tlkit.cli.allocator import keep_freed_memory; keep_freed_memory()")
     assert kept == ["True", "True"]
     assert said.count("TLKIT_KEEP_FREED_MEMORY=0") == len(said.splitlines()) == 1
@@ -52,12 +52,12 @@ def test_freed_memory_is_kept_and_said_so_with_the_switch():
         ("from tlkit.inference.devices import choose_device; choose_device('cpu')", "1"),
     ],
 )
-def test_freed_memory_goes_back_where_it_is_switched_off_and_in_python(before, switch):
+def test_freed_memory_is_returned_with_the_switch_off_and_in_python(before, switch):
     kept, said = resident_memory(before, TLKIT_KEEP_FREED_MEMORY=switch)
     assert (kept, said) == (["True", "False"], "")
 
 
-def test_another_c_library_is_left_alone(monkeypatch, caplog):
+def test_another_c_library_is_not_changed(monkeypatch, caplog):
     from tlkit.cli import allocator
 
     def missing(name):

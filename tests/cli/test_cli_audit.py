@@ -1,4 +1,4 @@
-"""`tlkit audit` with columns that are cut, criteria, designs and an export."""
+"""`tlkit audit` with cut columns, criteria, clusters and an export."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_file_without_group_columns_is_answered_with_the_way_to_join_them(csv,
 
 
 def test_an_export_hides_small_cells(csv, tmp_path):
-    audit(csv, "--by", "age:bins=19,60", "--export", tmp_path / "out.csv", "--k", "20")
+    audit(csv, "--by", "age:bins=19,60", "--export", tmp_path / "out.csv", "--min-cell-size", "20")
     table = pd.read_csv(tmp_path / "out.csv", dtype=str)
     assert list(table.columns) == ["by", "group", "images", "right"]
     assert (table["images"] == "hidden").sum() >= 2
@@ -113,20 +113,21 @@ def test_an_export_hides_small_cells(csv, tmp_path):
         audit(csv, "--by", "age:bins=19,60", "--export", tmp_path / "out.csv")
 
 
-def test_what_cannot_be_cut_is_told(csv):
+def test_a_wrong_cut_is_reported(csv):
     with pytest.raises(TlkitError, match=saying("'age:bins=old'", "read").pattern):
         audit(csv, "--by", "age:bins=old")
 
 
-def test_a_column_of_several_values_alone_is_audited_and_nothing_is_said_behind_it(csv):
+def test_a_column_of_several_values_alone_is_audited(csv):
     out = audit(csv, "--by", "tags:separator=;")
     assert out.startswith("Audit by tags: ")
     assert says(out, "tags", "2", "';'")
 
 
-def test_names_from_a_file_cannot_break_a_line_or_steer_the_terminal(capsys):
-    from tlkit.cli.output import print_lines, print_table
+def test_names_from_a_file_cannot_break_lines_or_control_the_terminal(capsys):
+    from tlkit.cli.output import print_lines, print_tables
+    from tlkit.tables import Column, Table
 
-    print_table([("group", "n"), ("a\nb\x1b[31m", "7")])
+    print_tables([Table("t", "", (Column("group", "group"), Column("n", "n")), (("a\nb\x1b[31m", "7"),))])
     print_lines(["a\x1b[2J", "two\nlines"])
     assert capsys.readouterr().out == "group     n\n--------  -\na�b�[31m  7\na�[2J\ntwo\nlines\n"

@@ -1,4 +1,4 @@
-"""Bad input, as a user meets it: the exact message on stderr, exit code 2, no traceback, nothing lost."""
+"""Bad input on the command line: the message on stderr, exit code 2, no traceback, no file changed."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def refused(outcome: tuple[int, str]) -> list[str]:
     return errors(output)
 
 
-def test_images_named_before_the_run_are_told_apart_from_it(tlkit, image_folder):
+def test_images_named_before_the_run_are_reported(tlkit, image_folder):
     image_folder("photos", **{"": 2})
     Path("done").mkdir()
     Path("done/run.json").write_text("{}")
     assert refused(tlkit("predict", "photos", "done")) == [saying("photos", "tlkit", "predict")]
 
 
-def test_a_folder_that_is_not_there(tlkit, image_folder):
+def test_a_missing_folder(tlkit, image_folder):
     image_folder("photo", **{"": 8})
     assert refused(tlkit("fit", "tiny.yaml")) == [saying("'photos'", "'photo'")]
 
@@ -92,7 +92,7 @@ def test_three_mistakes_at_once_each_with_its_line(tlkit, image_folder):
     ]
 
 
-def test_a_misspelt_backbone(tlkit, image_folder):
+def test_a_misspelled_backbone(tlkit, image_folder):
     image_folder("photos", **{"": 8})
     assert refused(tlkit("fit", "tiny.yaml", "model.name=test_resnett")) == [
         saying(
@@ -107,7 +107,7 @@ def test_a_misspelt_backbone(tlkit, image_folder):
     ]
 
 
-def test_a_group_column_that_is_not_there(tlkit, image_folder):
+def test_a_missing_group_column(tlkit, image_folder):
     root = image_folder("photos", **{"": 8})
     (root / "meta.csv").write_text("path,kamera\nblue/000.png,old\n")
     assert refused(tlkit("fit", "tiny.yaml", "data.metadata=meta.csv", "data.groups=[camera]")) == [
@@ -129,7 +129,7 @@ def test_a_run_directory_that_exists(tlkit, image_folder):
     assert sorted((path, path.stat().st_mtime_ns) for path in Path("runs").rglob("*") if path.is_file()) == before
 
 
-def test_a_corrupt_image_is_named_and_set_aside(tlkit, image_folder):
+def test_a_corrupt_image_is_named_and_excluded(tlkit, image_folder):
     root = image_folder("photos", **{"": 8})
     (root / "red" / "003.png").write_bytes((root / "red" / "003.png").read_bytes()[:200])
     code, output = tlkit("fit", "tiny.yaml")
@@ -137,7 +137,7 @@ def test_a_corrupt_image_is_named_and_set_aside(tlkit, image_folder):
     assert "Set aside 1 of 16 images that cannot be read: red/003.png (the PNG file is truncated).\n" in output
 
 
-@pytest.mark.parametrize("verb", [("data", "labels"), ("features", "curve")])
+@pytest.mark.parametrize("verb", [("data", "labels"), ("learning-curve",)])
 def test_a_head_that_does_not_exist_is_refused_before_anything_is_read(tlkit, verb):
     code, said = tlkit(*verb, "runs/there_is_none", "--head", "logistics")
     assert code == 2

@@ -31,7 +31,7 @@ def test_two_files_of_predictions_are_compared_image_by_image(two_files):
     assert [row["by"] for row in values["rows"]] == ["(all)", "(class)", "light", "light"]
 
 
-def test_columns_of_files_with_one_name_are_told_apart(two_files):
+def test_columns_of_files_with_one_name_get_different_names(two_files):
     for folder in ("a", "b"):
         (two_files / folder).mkdir()
         shutil.copy(two_files / "old.csv", two_files / folder)

@@ -1,4 +1,4 @@
-"""`tlkit features` as a person meets it."""
+"""`tlkit features info` and `tlkit features prune`."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def filled():
     entry.add([MADE_BY.key("4")], np.zeros((1, 100_000), np.float32))
 
 
-def test_an_empty_cache_has_a_place_and_a_limit(tmp_path):
+def test_an_empty_cache_has_a_folder_and_a_limit(tmp_path):
     assert re.fullmatch(r"/.*/features: 0 B of at most 10\.7 GB\n", tlkit("info"))
 
 
-def test_info_lists_what_was_computed_by_what(filled):
+def test_info_lists_entries_with_their_provenance(filled):
     assert re.search(r"^resnet18 +0f0f0f0f +224x224 +torch/cpu float32 +4 +1\.6 MB ", tlkit("info"), re.MULTILINE)
     stated = json.loads(tlkit("info", "--json"))
     assert stated["entries"][0]["made_by"] == MADE_BY.to_dict()

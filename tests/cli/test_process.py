@@ -61,7 +61,7 @@ def test_exit_functions_threads_and_what_follows_the_command_run_as_in_any_proce
     )
 
 
-def test_a_profiler_sees_the_command_to_its_end(predictions, tmp_path):
+def test_a_profiler_covers_the_whole_command(predictions, tmp_path):
     done = python("-m", "cProfile", "-o", "profile", "-m", "tlkit", "evaluate", "p.csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     functions = {name for _, _, name in pstats.Stats(str(tmp_path / "profile")).stats}
@@ -120,7 +120,7 @@ def test_a_reader_that_ends_before_the_output_gives_the_code_of_a_broken_pipe(tm
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
-def test_a_process_without_streams_does_its_work_all_the_same(closed, tmp_path):
+def test_a_process_without_streams_finishes_its_work(closed, tmp_path):
     lines = "path,y_true,y_pred,light\n" + "".join(f"{i}.png,a,{'ab'[i % 5 == 0]},day\n" for i in range(40))
     (tmp_path / "p.csv").write_text(lines)
     done = shell(f"tlkit evaluate p.csv {closed}", tmp_path)

@@ -128,8 +128,8 @@ def test_a_classifier_that_is_not_told_the_groups_says_so():
         classifier.batch_loss(batch, epoch=0, batch_idx=0)
 
 
-TWICE = "is given, but loss: group_dro weights each crossing of class and group itself."
-MIXED = "is given, but loss: group_dro knows one group per image."
+TWICE = "is given, but loss: group_dro already weights each intersection of class and group."
+MIXED = "is given, but loss: group_dro needs one group per image."
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,7 @@ MIXED = "is given, but loss: group_dro knows one group per image."
     [
         (
             {"audit.by": []},
-            "train.loss is group_dro, but audit.by names no column whose groups it could weight. Set "
-            "audit.by, or use loss: cross_entropy.",
+            "train.loss is group_dro, but audit.by names no group column. Set audit.by, or use loss: cross_entropy.",
         ),
         (
             {"train.class_weights": "balanced"},

@@ -208,15 +208,15 @@ def test_a_resumed_run_is_the_run_that_never_stopped_with_everything_switched_on
     ("train", "message"),
     [
         ({"focal_gamma": 1.0}, "train.focal_gamma is 1, but loss: cross_entropy has none."),
-        ({"loss": "focal", "label_smoothing": 0.1}, "train.label_smoothing is 0.1, but loss: focal knows one true"),
-        ({"mixup_off_epochs": 1}, "train.mixup_off_epochs is 1, but there is neither mixup nor cutmix to turn off."),
+        ({"loss": "focal", "label_smoothing": 0.1}, "train.label_smoothing is 0.1, but loss: focal takes one true"),
+        ({"mixup_off_epochs": 1}, "train.mixup_off_epochs is 1, but neither mixup nor cutmix is on."),
         (
             {"mixup": 1.0, "mixup_off_epochs": 4},
-            "train.mixup_off_epochs is 4, but train.epochs is 4, which leaves none",
+            "train.mixup_off_epochs is 4, but train.epochs is 4, which leaves no epoch",
         ),
         (
             {"class_weights": "balanced", "sampling": "balanced"},
-            "train.class_weights and train.sampling each make up for rare classes, together too much.",
+            "train.class_weights and train.sampling each correct for class imbalance.",
         ),
     ],
 )

@@ -30,7 +30,7 @@ def problems(tmp_path, monkeypatch):
     return read
 
 
-def test_the_example_is_right_and_matches_the_committed_schema():
+def test_the_example_is_valid_and_matches_the_committed_schema():
     file = load_gates(RECIPES / "gates.yaml", metrics=METRICS)
     assert file.gates.columns == ("presentation", "skin_tone")
     committed = json.loads((RECIPES / "gates.schema.json").read_text())

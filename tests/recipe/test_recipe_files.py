@@ -21,7 +21,7 @@ def test_the_committed_schema_is_the_generated_one() -> None:
     assert committed == json_schema(), "write it anew with: tlkit recipe schema > recipes/recipe.schema.json"
 
 
-def test_the_promised_recipes_are_there() -> None:
+def test_the_promised_recipes_exist() -> None:
     promised = {
         "quickstart",
         "ants_bees_frozen",
@@ -35,7 +35,7 @@ def test_the_promised_recipes_are_there() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_shipped_recipe_is_right_and_opens_with_its_schema_and_result(file: Path) -> None:
+def test_a_shipped_recipe_is_valid_and_begins_with_its_schema_and_result(file: Path) -> None:
     recipe = load_recipe(file)
     assert recipe.name == file.stem.replace("_", "-")
     text = file.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Wrong values and unknown keys: what a user types, and what the recipe answers."""
+"""Messages for wrong values and unknown keys: the place, the value seen and the remedy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tlkit.errors import RecipeError
 from tlkit.recipe import Recipe, load_recipe, recipe_problems
 from tlkit.recipe.field_tree import all_keys, expected_value, field_at, sections_in
 from tlkit.recipe.unknown_keys import ALIASES, ALIASES_IN_SECTION, ELSEWHERE, unknown_key
-from tlkit.recipe.value_messages import WORDS_OF_OTHERS
+from tlkit.recipe.value_messages import CHOICE_SYNONYMS
 
 REST = {
     "recipe_version": "recipe_version: 1\n",
@@ -28,7 +28,11 @@ REST = {
 }
 
 
-def told(key: str, written: str, folder: Path) -> str:
+WEIGHTS = ("hub", "pip:PACKAGE", "file:PATH", "hf-hub:ORG/REPO", "run:PATH")
+KINDS = ("frozen", "full", "lp_ft", "gradual", "last_n", "norm_only", "bias_only", "lora")
+
+
+def message_for(key: str, written: str, folder: Path) -> str:
     """Return the one message for a recipe in which one key is set, on its first line."""
     section, _, inner = key.partition(".")
     required = {"data": "root: r, ", "model": "name: m, "}.get(section, "")
@@ -39,9 +43,9 @@ def told(key: str, written: str, folder: Path) -> str:
     with pytest.raises(RecipeError) as caught:
         load_recipe(path)
     (message,) = caught.value.problems
-    where, said = message.split("  ", 1)
+    where, text = message.split("  ", 1)
     assert where == f"{path}:1"
-    return said
+    return text
 
 
 @pytest.mark.parametrize(
@@ -92,21 +96,9 @@ def told(key: str, written: str, folder: Path) -> str:
         ("data.resize", "pad", saying("data.resize", "'pad'", "crop", "letterbox")),
         ("recipe_version", "'1'", saying("recipe_version", "'1'", "1")),
         # sections in one word
-        (
-            "strategy",
-            "finetune",
-            saying("strategy", "'finetune'", "frozen", "lp_ft", "last_n", "norm_only", "bias_only", "full"),
-        ),
-        (
-            "strategy",
-            "{kind: frozn}",
-            saying("strategy.kind", "'frozn'", "frozen", "lp_ft", "last_n", "norm_only", "bias_only"),
-        ),
-        (
-            "strategy",
-            "{backbone_lr_factor: 0.1}",
-            saying("strategy.kind", "kind", "lp_ft", "last_n", "norm_only", "bias_only"),
-        ),
+        ("strategy", "finetune", saying("strategy", "'finetune'", *KINDS)),
+        ("strategy", "{kind: frozn}", saying("strategy.kind", "'frozn'", *KINDS)),
+        ("strategy", "{backbone_lr_factor: 0.1}", saying("strategy.kind", "kind", *KINDS)),
         ("strategy", "", saying("strategy", "defaults")),
         ("augment", "off", saying("augment", "off", "YAML", "1.1", "none")),
         ("augment", "strong", saying("augment", "'strong'", "none", "heavy")),
@@ -133,35 +125,11 @@ def told(key: str, written: str, folder: Path) -> str:
             "imagenet",
             saying("model.weights", "'imagenet'", "hub", "pip:PACKAGE", "file:PATH", "hf-hub:ORG/REPO", "run:PATH"),
         ),
-        (
-            "model.weights",
-            "no",
-            saying(
-                "model.weights",
-                "no",
-                "YAML",
-                "1.1",
-                "hub",
-                "pip:PACKAGE",
-                "file:PATH",
-                "hf-hub:ORG/REPO",
-                "run:PATH",
-                "none",
-            ),
-        ),
+        ("model.weights", "no", saying("model.weights", "no", "YAML", "1.1", *WEIGHTS, "none")),
         (
             "model.weights",
             "weights/a.safetensors",
-            saying(
-                "model.weights",
-                "'weights/a.safetensors'",
-                "hub",
-                "pip:PACKAGE",
-                "file:PATH",
-                "hf-hub:ORG/REPO",
-                "run:PATH",
-                "file:weights/a.safetensors",
-            ),
+            saying("model.weights", "'weights/a.safetensors'", *WEIGHTS, "file:weights/a.safetensors"),
         ),
         (
             "model.weights",
@@ -171,31 +139,9 @@ def told(key: str, written: str, folder: Path) -> str:
         (
             "model.weights",
             "timm/resnet18.a1_in1k",
-            saying(
-                "model.weights",
-                "'timm/resnet18.a1_in1k'",
-                "hub",
-                "pip:PACKAGE",
-                "file:PATH",
-                "hf-hub:ORG/REPO",
-                "run:PATH",
-                "hf-hub:timm/resnet18.a1_in1k",
-            ),
+            saying("model.weights", "'timm/resnet18.a1_in1k'", *WEIGHTS, "hf-hub:timm/resnet18.a1_in1k"),
         ),
-        (
-            "model.weights",
-            "hf_hub:timm/a",
-            saying(
-                "model.weights",
-                "'hf_hub:timm/a'",
-                "hub",
-                "pip:PACKAGE",
-                "file:PATH",
-                "hf-hub:ORG/REPO",
-                "run:PATH",
-                "hf-hub:timm/a",
-            ),
-        ),
+        ("model.weights", "hf_hub:timm/a", saying("model.weights", "'hf_hub:timm/a'", *WEIGHTS, "hf-hub:timm/a")),
         # lists and mappings
         ("data.groups", "sex", saying("data.groups", "'sex'")),
         ("data.groups", "'age, sex'", saying("data.groups", "'age, sex'")),
@@ -232,7 +178,7 @@ def told(key: str, written: str, folder: Path) -> str:
         ("train.monitr", "1", saying("train.monitr", "train.monitor")),
         ("data.batchSize", "1", saying("data.batchSize", "data.batch_size")),
         ("data.train", "x", saying("data.train", "data.root")),
-        ("data.augment", "x", saying("data.augment", "sections")),
+        ("data.augment", "x", saying("data.augment", "top level")),
         ("data.num_classes", "2", saying("data.num_classes", "unknown")),
         ("data.mean", "[1]", saying("data.mean", "backbone")),
         ("model.pretrained", "true", saying("model.pretrained", "model.weights")),
@@ -247,16 +193,14 @@ def told(key: str, written: str, folder: Path) -> str:
         ("qqqqqq", "1", saying("qqqqqq", "recipe_version")),
     ],
 )
-def test_a_mistake_is_answered_with_what_was_seen_and_what_to_do(
-    key: str, written: str, expected: object, tmp_path: Path
-) -> None:
-    assert told(key, written, tmp_path) == expected
+def test_a_mistake_gets_the_value_seen_and_the_remedy(key: str, written: str, expected: object, tmp_path: Path) -> None:
+    assert message_for(key, written, tmp_path) == expected
 
 
 LEAVES = sorted(key for key, field in all_keys().items() if not sections_in(field.annotation))
 
 
-def test_every_field_says_what_it_wants_and_what_it_means() -> None:
+def test_every_field_has_a_description_and_an_expected_value() -> None:
     for key, field in all_keys().items():
         assert isinstance(field, FieldInfo)
         assert expected_value(field).phrase, key
@@ -264,7 +208,7 @@ def test_every_field_says_what_it_wants_and_what_it_means() -> None:
             assert field.description and field.description.endswith("."), key
 
 
-def test_the_range_in_words_is_the_range_that_is_checked() -> None:
+def test_the_described_range_is_the_checked_range() -> None:
     checked = 0
     for key in LEAVES:
         field = all_keys()[key]
@@ -276,27 +220,43 @@ def test_the_range_in_words_is_the_range_that_is_checked() -> None:
     assert checked > 20
 
 
-def test_the_words_of_other_tools_lead_to_keys_that_exist() -> None:
+def test_aliases_lead_to_existing_keys() -> None:
     for word, target in {**ALIASES, **ALIASES_IN_SECTION}.items():
         assert target in all_keys(), word
         assert word not in all_keys(), word
-    for key, words in WORDS_OF_OTHERS.items():
+    for key, words in CHOICE_SYNONYMS.items():
         assert key in all_keys()
         assert not {word for text in words.values() for word in text.split()} & set(words), key
     assert not set(ELSEWHERE) & set(ALIASES)
 
 
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        (("data", "labels"), "data.label_corrections"),
+        (("train", "accumulate_batches"), "train.accumulate_grad_batches"),
+        (("train", "gradient_clip"), "train.gradient_clip_val"),
+        (("train", "mix_off_epochs"), "train.mixup_off_epochs"),
+        (("train", "soup"), "train.model_soup_size"),
+        (("features", "use"), "features.cache"),
+        (("audit", "max_order"), "audit.max_intersection_order"),
+    ],
+)
+def test_an_earlier_name_of_a_key_leads_to_its_present_name(path: tuple[str, str], target: str) -> None:
+    assert unknown_key(path) == saying(target)
+
+
 @pytest.mark.parametrize("word", ["lr", "bs", "arch", "backbone", "wd", "n_epochs", "num_epochs", "max_epochs"])
-def test_words_of_the_field_are_known_wherever_they_stand(word: str) -> None:
+def test_common_aliases_are_known_in_every_section(word: str) -> None:
     target = ALIASES[word]
     for section in ("", "data", "train", "model"):
         path = (section, word) if section else (word,)
         assert unknown_key(path).endswith(f"Did you mean {target}?")
 
 
-@pytest.mark.parametrize("key", sorted({target for words in WORDS_OF_OTHERS for target in [words]}))
-def test_the_choice_that_other_words_mean_is_accepted(key: str, tmp_path: Path) -> None:
-    for ours in WORDS_OF_OTHERS[key]:
+@pytest.mark.parametrize("key", sorted(CHOICE_SYNONYMS))
+def test_the_choice_of_a_synonym_is_accepted(key: str, tmp_path: Path) -> None:
+    for ours in CHOICE_SYNONYMS[key]:
         path = tmp_path / "r.yaml"
         path.write_text("".join(REST.values()))
         others = [] if key == "train.optimizer" else ["train.optimizer=adamw"]
@@ -321,7 +281,7 @@ values = st.recursive(
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(key=st.sampled_from([*sorted(all_keys()), "x", "train.lr", "data.batch_sise"]), value=values)
-def test_whatever_a_key_holds_is_accepted_or_answered_in_our_words(
+def test_any_value_of_a_key_is_accepted_or_explained(
     key: str, value: object, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     recipe: dict[str, object] = yaml.safe_load("".join(REST.values()))
@@ -339,7 +299,7 @@ def test_whatever_a_key_holds_is_accepted_or_answered_in_our_words(
         assert problem[-1] in ".?"
 
 
-def test_a_recipe_built_in_python_is_held_to_the_same_rules() -> None:
+def test_a_recipe_built_in_python_has_the_same_checks() -> None:
     with pytest.raises(ValueError, match=saying("data.val", "0.5", "data.test").pattern):
         Recipe(recipe_version=1, name="a", data={"root": "b", "val": 0.5, "test": 0.5}, model={"name": "c"})
     with pytest.raises(ValueError, match="names 'a' twice"):

@@ -1,4 +1,4 @@
-"""Settings that nobody uses: warned of, never refused, and nothing that is published is among them."""
+"""Settings far outside published use: a warning, never an error; published settings give none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command import tlkit
-from messages import saying, says
+from messages import saying
 
 from tlkit.recipe import Recipe, load_recipe
 from tlkit.recipe.unusual_values import unusual_settings, warn_of_unusual
@@ -15,8 +15,8 @@ from tlkit.recipe.unusual_values import unusual_settings, warn_of_unusual
 PLAIN = {"recipe_version": 1, "name": "pets", "data": {"root": "pets"}, "model": {"name": "resnet18"}}
 
 
-def said(**train: object) -> tuple[str, ...]:
-    return unusual_settings(Recipe.model_validate({**PLAIN, "train": train}))
+def warnings_of(**train: object) -> tuple[str, ...]:
+    return tuple(unusual_settings(Recipe.model_validate({**PLAIN, "train": train})))
 
 
 @pytest.mark.parametrize(
@@ -27,17 +27,10 @@ def said(**train: object) -> tuple[str, ...]:
         ({"weight_decay": 50.0}, saying("train.weight_decay", "50", "0", "0.1")),
         ({"label_smoothing": 0.9}, saying("train.label_smoothing", "0.9", "0", "0.2")),
         ({"warmup_epochs": 9.0, "epochs": 10}, saying("train.warmup_epochs", "9", "10")),
-        ({"momentum": 0.9999, "optimizer": "sgd"}, saying("train.momentum", "0.9999", "10,000", "0.9")),
-        ({"focal_gamma": 40.0, "loss": "focal"}, saying("train.focal_gamma", "40", "0.5", "5")),
     ],
 )
-def test_each_setting_far_outside_what_is_used_has_its_sentence(train: dict[str, object], sentence: object) -> None:
-    assert said(**train) == (sentence,)
-
-
-def test_dropout_of_nearly_everything_is_unusual() -> None:
-    recipe = Recipe.model_validate({**PLAIN, "model": {"name": "resnet18", "drop_rate": 0.95}})
-    assert unusual_settings(recipe) == (saying("model.drop_rate", "0.95", "0", "0.5"),)
+def test_each_unusual_setting_has_a_warning(train: dict[str, object], sentence: object) -> None:
+    assert warnings_of(**train) == (sentence,)
 
 
 @pytest.mark.parametrize(
@@ -47,31 +40,30 @@ def test_dropout_of_nearly_everything_is_unusual() -> None:
         {"optimizer": "sgd", "learning_rate": 30.0, "weight_decay": 0.0},  # MoCo's linear protocol
         {"weight_decay": 0.4},  # DINO
         {"label_smoothing": 0.1, "warmup_epochs": 0.5, "epochs": 1},
-        {"optimizer": "sgd", "momentum": 0.999},
-        {"learning_rate": 1e-7, "focal_gamma": 5.0, "loss": "focal"},
+        {"learning_rate": 1e-7},
     ],
 )
-def test_what_is_published_is_not_unusual(train: dict[str, object]) -> None:
-    assert said(**train) == ()
+def test_published_settings_give_no_warning(train: dict[str, object]) -> None:
+    assert warnings_of(**train) == ()
 
 
-def test_the_recipes_that_come_with_tlkit_are_usual() -> None:
+def test_the_shipped_recipes_give_no_warning() -> None:
     recipes = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
     assert recipes
     for path in recipes:
         if path.name != "gates.yaml":
-            assert unusual_settings(load_recipe(path)) == (), path
+            assert not list(unusual_settings(load_recipe(path))), path
 
 
-def test_all_is_said_at_once_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_all_warnings_are_logged_at_once(caplog: pytest.LogCaptureFixture) -> None:
     recipe = Recipe.model_validate({**PLAIN, "train": {"learning_rate": 30.0, "weight_decay": 50.0}})
     with caplog.at_level(logging.WARNING, logger="tlkit"):
         warn_of_unusual(recipe)
     assert [message.split(" is ")[0] for message in caplog.messages] == ["train.learning_rate", "train.weight_decay"]
 
 
-def test_check_warns_and_calls_the_recipe_valid_all_the_same(tmp_path: Path) -> None:
+def test_recipe_check_warns_and_accepts_an_unusual_setting(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("recipe_version: 1\nname: a\ndata: {root: b}\nmodel: {name: resnet18}\n")
     done = tlkit("recipe", "check", "r.yaml", "train.learning_rate=30", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "r.yaml is a valid recipe.\n")
-    assert says(done.stderr, "train.learning_rate", "30")
+    assert done.stderr == saying("train.learning_rate", "30", "adamw", "tlkit recipe tune")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tlkit.cli.app import compare
+from tlkit.cli.evaluation_commands import compare
 from tlkit.cli.output import print_run
 from tlkit.errors import PredictionsError, RecipeError, RunError
 from tlkit.predictions import Predictions

@@ -173,12 +173,12 @@ def test_an_engine_that_is_not_installed_is_named_before_training(recipe, monkey
         ),
         (
             {"augment.preset": "light", "features.views": 2, "train.mixup": 0.2, "train.cutmix": 1.0},
-            "features.views is 2, but train.mixup and train.cutmix would mix the images anew every epoch, so no "
-            "features of them can be kept. Remove one or the other.",
+            "features.views is 2, but train.mixup and train.cutmix would mix the images differently in every "
+            "epoch, so their features cannot be cached. Remove one or the other.",
         ),
         (
             {"features.views": 2},
-            "features.views is 2, but augment: none makes all views alike. "
+            "features.views is 2, but augment: none makes all views equal. "
             "Remove features.views, or choose an augmentation.",
         ),
     ],
@@ -193,7 +193,7 @@ def test_views_that_cannot_be_are_refused(recipe, changes, message):
     [
         (
             {"strategy": "full", "features.engine": "openvino"},
-            "features.engine is openvino, but strategy: full changes the backbone, so there are no features to keep. "
+            "features.engine is openvino, but strategy: full changes the backbone, so there are no features to cache. "
             "Remove features.engine.",
         ),
         (
@@ -202,8 +202,7 @@ def test_views_that_cannot_be_are_refused(recipe, changes, message):
         ),
         (
             {"features.tolerance": 0.99, "features.engine": "torch"},
-            "features.tolerance is 0.99, which engine: auto is held to, but features.engine is torch. "
-            "Remove one of them.",
+            "features.tolerance is 0.99, which limits engine: auto, but features.engine is torch. Remove one of them.",
         ),
     ],
 )

@@ -168,7 +168,7 @@ def test_without_validation_there_is_no_soup(tiny_recipe, caplog):
         ({"train.model_soup_size": 5}, "train.model_soup_size is 5, but train.epochs is 2. Use at most 2, or null."),
         (
             {"train.model_soup_size": 2, "strategy": "lora"},
-            "train.model_soup_size is 2, but the mean of low-rank factors is not the mean of what they add up to. "
+            "train.model_soup_size is 2, but the mean of low-rank factors is not the mean of their products. "
             "Remove train.model_soup_size, or use another strategy.",
         ),
     ],

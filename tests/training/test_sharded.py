@@ -145,23 +145,23 @@ def test_blocks_that_return_views_can_be_shared_out():
     [
         (
             {"train.devices": 1},
-            "train.parallel is fsdp, but there is one process, which shares with nobody. Set "
+            "train.parallel is fsdp, but there is only one process. Set "
             "train.devices to 2 or more, or remove train.parallel.",
         ),
         (
             {"train.precision": 16, "train.device": "cuda"},
             "train.precision is 16, which with train.parallel: fsdp "
-            "needs loss scaling, which tlkit does not share out. Use bf16 or 32, or parallel: ddp.",
+            "needs loss scaling, which tlkit does not support there. Use bf16 or 32, or parallel: ddp.",
         ),
         (
             {"train.memory_format": "channels_last"},
             "train.memory_format is channels_last, which with train.parallel: "
-            "fsdp does not go with weights in parts. Use contiguous, or parallel: ddp.",
+            "fsdp is not possible for sharded weights. Use contiguous, or parallel: ddp.",
         ),
         (
             {"train.compile": True},
-            "train.compile is true, which with train.parallel: fsdp has not been tried with "
-            "weights in parts. Use compile: false, or parallel: ddp.",
+            "train.compile is true, which with train.parallel: fsdp is untested with "
+            "sharded weights. Use compile: false, or parallel: ddp.",
         ),
     ],
 )

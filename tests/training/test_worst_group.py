@@ -87,16 +87,18 @@ def test_sampling_and_loss_by_group_count_the_groups_once(recipe, caplog):
 
 
 def test_group_balanced_sampling_needs_groups_and_stands_alone(recipe):
-    with pytest.raises(RecipeError, match=r"train\.sampling is group_balanced, but audit\.by names no column"):
+    with pytest.raises(RecipeError, match=r"train\.sampling is group_balanced, but audit\.by names no group column"):
         load_recipe(recipe, {"train.sampling": "group_balanced", "audit.by": []})
-    with pytest.raises(RecipeError, match="each make up for rare classes"):
+    with pytest.raises(RecipeError, match="each correct for class imbalance"):
         load_recipe(recipe, {"train.sampling": "group_balanced", "train.class_weights": "balanced"})
 
 
 def test_without_groups_to_be_about_it_is_a_contradiction(recipe):
-    with pytest.raises(RecipeError, match=r"train\.monitor is val_worst_group_accuracy, but audit\.by names no column"):
+    with pytest.raises(
+        RecipeError, match=r"train\.monitor is val_worst_group_accuracy, but audit\.by names no group column"
+    ):
         load_recipe(recipe, {"train.monitor": WORST, "audit.by": []})
-    with pytest.raises(RecipeError, match="a soup is chosen by val_loss or val_accuracy"):
+    with pytest.raises(RecipeError, match="selected by val_loss or val_accuracy"):
         load_recipe(recipe, {"train.monitor": WORST, "train.model_soup_size": 2})
 
 

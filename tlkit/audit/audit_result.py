@@ -157,20 +157,20 @@ class Audit:
             f"{first_few(names, most=10)}."
         )
 
-    def export(self, path: Path | str, *, k: int = 5) -> pd.DataFrame:
-        """Write the counts of all groups as CSV so that no cell of fewer than k images can be read or worked out.
+    def export(self, path: Path | str, *, min_cell_size: int = 5) -> pd.DataFrame:
+        """Write the counts of all groups as CSV so that no small cell can be read or worked out.
 
         Args:
             path: a new file.
-            k: cells with fewer images, or fewer right or wrong ones, are hidden, at least 2.
+            min_cell_size: cells with fewer images, or fewer right or wrong ones, are hidden, at least 2.
 
         Returns:
             What was written: `by`, `group`, `images` and `right` for single columns, NA where hidden.
 
         Raises:
-            TlkitError: the file exists, or k is below 2.
+            TlkitError: the file exists, or `min_cell_size` is below 2.
         """
-        return write_export(self, Path(path), k=k)
+        return write_export(self, Path(path), min_cell_size=min_cell_size)
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables for readers: verdicts, criteria, rates by group, calibration and ranking by group.

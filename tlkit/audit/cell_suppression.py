@@ -22,10 +22,11 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
-def write_export(audit: Audit, path: Path, *, k: int = 5) -> pd.DataFrame:
+def write_export(audit: Audit, path: Path, *, min_cell_size: int = 5) -> pd.DataFrame:
     """Write the images and the right predictions of every group of single columns as CSV, small cells hidden.
 
-    A cell of 1 to k − 1 images is hidden, and so is the number of right ones where right or wrong ones are so few.
+    A cell of 1 to k − 1 images is hidden (k = `min_cell_size`), and so is the number of right ones where right or wrong
+    ones are so few.
     Where the sum of a column's groups, which another column gives, would tell what is hidden, the next smallest cells
     are hidden as well, until two are and hold k images or more; of right ones, and of wrong ones, k or none
     (complementary suppression: Cox 1980, J. Am. Stat. Assoc. 75:377). Crossed columns and rates of single
@@ -35,22 +36,23 @@ def write_export(audit: Audit, path: Path, *, k: int = 5) -> pd.DataFrame:
     Args:
         audit: what to write.
         path: a new file.
-        k: the fewest images that a cell may show, at least 2.
+        min_cell_size: the fewest images that a cell may show, at least 2.
 
     Returns:
         What was written: `by`, `group`, `images`, `right`; NA = hidden.
 
     Raises:
-        TlkitError: the file exists, or `k` is below 2.
+        TlkitError: the file exists, or `min_cell_size` is below 2.
     """
-    if k < 2:
-        raise TlkitError(f"k is {k}. Hide cells of fewer than 2 images at least: k=2 or more.")
+    if min_cell_size < 2:
+        raise TlkitError(f"min_cell_size is {min_cell_size}. Use at least 2.")
     if path.exists():
         raise TlkitError(f"{path} exists. Remove it, or name another file.")
-    frame = pd.concat([_table(one, k) for one in audit.columns], ignore_index=True)
+    frame = pd.concat([_table(one, min_cell_size) for one in audit.columns], ignore_index=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(path, index=False, lineterminator="\n", na_rep="hidden")
-    logger.info("Wrote %s: images and right predictions of %d groups, cells below %d hidden.", path, len(frame), k)
+    message = "Wrote %s: images and right predictions of %d groups, cells below %d hidden."
+    logger.info(message, path, len(frame), min_cell_size)
     return frame
 
 

@@ -1,4 +1,4 @@
-"""The C library's memory allocator, set once for a process of the command line that runs networks."""
+"""Sets glibc's memory allocator in processes of the command line that run networks."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ SWITCH = "TLKIT_KEEP_FREED_MEMORY"
 """Environment variable; 0 leaves the allocator as it is."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 LARGEST_KEPT = 1 << 30
-"""Bytes; the kernel still maps larger blocks for themselves."""
+"""Bytes; larger blocks are still mapped separately."""
 
 
 def keep_freed_memory() -> bool:
-    """Return whether glibc keeps the memory that this process frees, instead of handing it back to the kernel.
+    """Make glibc keep the memory that this process frees; return whether it does.
 
     A forward pass on a CPU allocates the same large activations for every batch. By default glibc maps and unmaps each
-    of them, and the kernel clears every page anew. The price is that memory once used stays with the process until it
-    ends. Only processes of the command line ask for this; `TLKIT_KEEP_FREED_MEMORY=0` turns it off. See `mallopt(3)`;
-    with another C library nothing is changed.
+    of them, and the kernel clears every page again. The price: used memory stays with the process until it ends.
+    Only the command line calls this function; `TLKIT_KEEP_FREED_MEMORY=0` turns it off. With another C library nothing
+    changes. See `mallopt(3)`.
     """
     if os.environ.get(SWITCH, "1") == "0":
         return False
@@ -31,5 +31,5 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     if kept:
-        logger.info("Memory that is freed stays with this process, for speed; %s=0 turns that off.", SWITCH)
+        logger.info("Freed memory stays with this process, for speed; %s=0 turns that off.", SWITCH)
     return bool(kept)

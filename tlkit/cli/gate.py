@@ -1,4 +1,4 @@
-"""What `tlkit audit --gate` adds: the table of gates, the files for continuous integration, the exit code."""
+"""`tlkit audit --gate`: the table of gates, the files for continuous integration, the exit code."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def open_gate_file(gate: Path | None, *, junit: Path | None, summary: Path | None) -> GatesFile | None:
-    """Read the file of gates before anything is computed; None where none is named.
+    """Return the gates of a file, or None where no file is given.
 
     Raises:
-        TlkitError: the file is wrong; a file is to be written about gates that are not named, or where it cannot be.
+        TlkitError: the file is wrong; --junit or --summary is given without --gate, or names a folder.
     """
     from tlkit.audit.rates import METRICS
     from tlkit.recipe.gates_file import load_gates
@@ -40,7 +40,7 @@ def open_gate_file(gate: Path | None, *, junit: Path | None, summary: Path | Non
 
 def judge_gate_file(
     gates: GatesFile | None,
-    what: Run | Predictions,
+    judged: Run | Predictions,
     *,
     split: str | None,
     groups: Path | None,
@@ -48,28 +48,28 @@ def judge_gate_file(
     y_pred: str,
     options: AuditOptions,
 ) -> GateReport | None:
-    """Hold a run or predictions against the gates, where there are any.
+    """Return the verdicts of the gates on a run or on predictions; None where there are no gates.
 
     Args:
-        gates: what must hold.
-        what: the run, or predictions with all their columns.
-        split: of the run.
+        gates: the gates.
+        judged: the run, or predictions with all their columns.
+        split: split of the run.
         groups: columns to join to the run's predictions.
         y_true: column of the true classes in a baseline's file.
         y_pred: column of the predicted classes there.
-        options: of the audit beside which the gates are judged.
+        options: options of the audit.
     """
     from tlkit.predictions import Predictions
     from tlkit.runs.gate_run import gate
 
     if gates is None:
         return None
-    joined = None if isinstance(what, Predictions) else groups  # a table has them already
-    return gate(what, gates, split=split, groups=joined, y_true=y_true, y_pred=y_pred, options=options)
+    joined = None if isinstance(judged, Predictions) else groups  # a file's table has them already
+    return gate(judged, gates, split=split, groups=joined, y_true=y_true, y_pred=y_pred, options=options)
 
 
 def finish_gate(report: GateReport, *, junit: Path | None, summary: Path | None, quiet: bool) -> None:
-    """Print the gates unless told to be quiet, write the files that were asked for, and end with the exit code.
+    """Print the gates unless `quiet`, write the requested files, and end with the exit code.
 
     Raises:
         typer.Exit: always; 0 = all gates pass, 1 = one failed, 3 = not enough data.

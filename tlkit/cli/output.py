@@ -1,4 +1,4 @@
-"""How the command line prints: tables, lines and JSON to stdout; logs and progress to stderr."""
+"""Output of the command line: tables, lines and JSON to stdout; logs and progress bars to stderr; files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tlkit.errors import DataError, PredictionsError, RunError
 from tlkit.tables import Column, Table, to_lines
@@ -24,8 +24,18 @@ if TYPE_CHECKING:
 OUT_SUFFIXES = (".csv", ".parquet", ".jsonl")
 
 
+class Result(Protocol):
+    """A result that every medium can show."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+
+    def tables(self) -> Iterable[Table]:
+        """Return the tables that show the result."""
+
+
 def start_logging(*, quiet: bool, verbose: bool) -> None:
-    """Send tlkit's log to stderr; other libraries only where they warn."""
+    """Send the log of tlkit to stderr, and the warnings of other libraries."""
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -46,11 +56,16 @@ def print_json(values: Mapping[str, Any]) -> None:
     print(json.dumps(values, indent=2, ensure_ascii=False))
 
 
+def print_result(result: Result, *, as_json: bool) -> None:
+    """Print a result as JSON or as tables."""
+    print_json(result.to_dict()) if as_json else print_tables(result.tables())
+
+
 def print_tables(tables: Iterable[Table], *, most_rows: int | None = None) -> None:
     """Print tables as aligned columns, within the width of a terminal.
 
     Args:
-        tables: what to print.
+        tables: the tables.
         most_rows: rows of each table at most; a note counts the others. None = all.
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -58,18 +73,8 @@ def print_tables(tables: Iterable[Table], *, most_rows: int | None = None) -> No
         print(line)
 
 
-def print_table(rows: Sequence[Sequence[str]], *, header: bool = True) -> None:
-    """Print rows of text as aligned columns, within the width of a terminal; the first row is the header."""
-    if not rows:
-        return
-    count = max(map(len, rows))
-    labels, *body = rows if header else ([], *rows)
-    columns = tuple(Column(str(place), labels[place] if place < len(labels) else "") for place in range(count))
-    print_tables([Table("rows", "", columns, tuple((*row, *[""] * (count - len(row))) for row in body))])
-
-
 def print_run(run: Run) -> None:
-    """Print what a fit has found, and where to look."""
+    """Print the evaluation and the audit of a fitted run, and the paths of its files."""
     from tlkit.evaluation.evaluation_tables import summary_table
 
     split = run.judged_split()
@@ -80,44 +85,22 @@ def print_run(run: Run) -> None:
         print_lines([""])
         print_tables(audit.tables())
     print_lines([""])
-    places = {"report": run.directory.report, "model": run.directory.model, "everything": run.path}
-    there = tuple((what, str(place)) for what, place in places.items() if place.exists())
-    print_tables([Table("places", "", (Column("what", ""), Column("path", "")), there)])
+    paths = {"report": run.directory.report, "model": run.directory.model, "everything": run.path}
+    rows = tuple((name, str(path)) for name, path in paths.items() if path.exists())
+    print_tables([Table("paths", "", (Column("name", ""), Column("path", "")), rows)])
 
 
 def judged_on(run: Run, split: str) -> str:
-    """Say which images the figures of a run are about."""
+    """Return a line that names the split of a run's figures, and whether it also chose the epoch."""
     chose = ", which also chose the epoch" if run.chose_epoch(split) else ""
     return f"{run.directory.name}: {run.status}, judged on the {split} split{chose}"
 
 
-def find_run(path: Path, *, split: str | None) -> Run | None:
-    """Open a run, or return None for what must be a file of predictions.
-
-    Raises:
-        TlkitError: it is no run and no file either, or a split is asked of a file.
-    """
-    from tlkit.runs.run import open_run
-
-    if path.is_file() or path.suffix in (".csv", ".parquet"):
-        if split is not None:
-            raise PredictionsError(f"--split {split} is for runs; {path} is one table of predictions.")
-        return None
-    return open_run(path)
-
-
-def read_file(path: Path, *, y_true: str, y_pred: str) -> Predictions:
-    """Read a table of predictions that any tool wrote."""
-    from tlkit.predictions import read_predictions
-
-    return read_predictions(path, y_true=y_true, y_pred=y_pred)
-
-
 def require_suffix(out: Path | None) -> None:
-    """Check the kind of an output file before anything is computed for it.
+    """Check the suffix of an output file of predictions.
 
     Raises:
-        PredictionsError: it is of no known kind.
+        PredictionsError: the suffix is unknown.
     """
     if out is not None and out.suffix not in OUT_SUFFIXES:
         raise PredictionsError(
@@ -126,32 +109,30 @@ def require_suffix(out: Path | None) -> None:
 
 
 def require_run_first(run: Path, paths: Sequence[Path]) -> None:
-    """Check that the run was not named after its images.
+    """Check that the run is named before its images.
 
     Raises:
-        RunError: it was.
+        RunError: one of the images is a run, and the run is none.
     """
     from tlkit.runs.directory import MARKER
 
-    behind = [path for path in paths if (path / MARKER).is_file()]
-    if behind and not (run / MARKER).is_file():
-        raise RunError(
-            f"{run} is not a run of tlkit, but {behind[0]} is one. Name the run first: tlkit predict {behind[0]} {run}."
-        )
+    real = next((path for path in paths if (path / MARKER).is_file()), None)
+    if real is not None and not (run / MARKER).is_file():
+        raise RunError(f"{run} is not a run of tlkit, but {real} is. Name the run first: tlkit predict {real} {run}.")
 
 
 def require_svg(plot: Path | None) -> None:
-    """Check the kind of a plot's file before anything is computed for it.
+    """Check the suffix of a plot's file.
 
     Raises:
-        DataError: it is no .svg file.
+        DataError: it is not .svg.
     """
     if plot is not None and plot.suffix != ".svg":
         raise DataError(f"--plot is {plot}. Use a file that ends in .svg.")
 
 
 def write_svg(plot: Path, draw: Callable[[], Axes]) -> None:
-    """Write a figure to a file."""
+    """Write a figure as SVG."""
     from tlkit.render.plots import to_svg
 
     plot.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +140,7 @@ def write_svg(plot: Path, draw: Callable[[], Axes]) -> None:
 
 
 def write_predictions(predictions: Predictions, out: Path | None) -> None:
-    """Write predictions to a file of the kind that its name says, or a short table to stdout."""
+    """Write predictions in the format of the suffix of `out`, or print a short table where `out` is None."""
     if out is None:
         columns = (
             Column("path", "path"),
@@ -167,8 +148,8 @@ def write_predictions(predictions: Predictions, out: Path | None) -> None:
             Column("confidence", "confidence", "number", digits=4),
         )
         rows = zip(predictions.path, predictions.y_pred, predictions.confidence, strict=True)  # type: ignore[arg-type]
-        named = tuple((str(path), predictions.classes[label], float(sure)) for path, label, sure in rows)
-        print_tables([Table("predictions", "", columns, named)])
+        shown = tuple((str(path), predictions.classes[label], float(confidence)) for path, label, confidence in rows)
+        print_tables([Table("predictions", "", columns, shown)])
         return
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".parquet":
@@ -183,14 +164,14 @@ def write_predictions(predictions: Predictions, out: Path | None) -> None:
 
 @contextmanager
 def check_progress(what: str = "checking images") -> Iterator[Callable[[int, int], None] | None]:
-    """Draw a progress bar on stderr while images are checked, where stderr is a terminal."""
+    """Yield a callback (done, total) that draws a progress bar on stderr; None where stderr is no terminal."""
     with named_progress() as on_image:
         yield None if on_image is None else lambda done, total: on_image(what, done, total)
 
 
 @contextmanager
 def named_progress() -> Iterator[Callable[[str, int, int], None] | None]:
-    """Draw a progress bar on stderr for work that has a name, where stderr is a terminal."""
+    """Yield a callback (name, done, total) that draws a progress bar on stderr; None where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return

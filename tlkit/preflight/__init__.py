@@ -1,1 +1,1 @@
-"""What a recipe asks for, and its data set, checked before torch is loaded."""
+"""Settings derived from a recipe, and checks of its dataset, without torch."""

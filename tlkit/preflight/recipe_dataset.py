@@ -1,4 +1,4 @@
-"""The dataset of a recipe: its images are listed, checked, split, and compared with what the recipe asks of them."""
+"""Loads the dataset of a recipe: images listed, checked and split, and checked against the recipe."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tlkit.samples import Samples
 def load_dataset(
     recipe: Recipe, *, gray_thumbnails: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> LoadedDataset:
-    """Return the images of a recipe, checked and split; what is unusual about the recipe is logged first.
+    """Return the images of a recipe, checked and split, after warnings about unusual settings.
 
     Args:
-        recipe: its `data` section says where the images are and how they are split.
+        recipe: the recipe.
         gray_thumbnails: keep gray thumbnails of the images; see `check_images`.
         progress: called with (images checked, images in all).
 
     Raises:
-        ModelError: timm has no model of this name, or the weights are in a file or a package that is not there. It is
-            raised before any image is read, since checking the images takes longer.
+        ModelError: timm has no model of this name, or the file or package of the weights is missing; raised before
+            images are read.
         DataError: the images cannot be used.
-        RecipeError: the recipe weights classes, or audits columns, that the images do not have.
+        RecipeError: the recipe names classes or audits columns that the images do not have.
     """
     require_name(recipe.model.name)
     require_weights(recipe.model.weights)
@@ -42,7 +42,7 @@ def load_dataset(
 
 
 def source_of(recipe: Recipe) -> Source:
-    """Return where a recipe's images come from and how they are split, as its `data` section says."""
+    """Return the source and the split of the images, from the `data` section of a recipe."""
     section = recipe.data
     labels = section.label_corrections
     return Source(
@@ -70,22 +70,20 @@ def source_of(recipe: Recipe) -> Source:
 
 
 def require_audit_columns(recipe: Recipe, samples: Samples) -> None:
-    """Check that the splits that will be judged can be audited as the recipe asks.
+    """Check the `audit` section of a recipe against the splits that are audited.
 
     Raises:
-        RecipeError: a column is an identifier or cannot be binned as asked, or the positive class is not one of the
-            data's classes.
+        RecipeError: a column is an identifier or cannot be cut as stated, or the data has no class `audit.positive`.
     """
     section = recipe.audit
     if not section.by:
         return
-    from tlkit.audit.groups.intersections import (
-        validate_columns,  # loads scipy, which takes longer than finding the images
-    )
+    # here, since it loads scipy, which takes longer than listing images
+    from tlkit.audit.groups.intersections import validate_columns
 
-    there = set(samples.table["split"])
+    splits = set(samples.table["split"])
     problems: list[str] = []
-    for split in [name for name in ("val", "test") if name in there] or ["train"]:
+    for split in [name for name in ("val", "test") if name in splits] or ["train"]:
         found = validate_columns(samples.split(split).groups, section.plain)
         problems += [f"audit.by, {split} split: {problem}" for problem in found]
     if section.positive is not None and section.positive not in samples.classes:

@@ -1,4 +1,4 @@
-"""Questions that a recipe, or a recipe and its samples, answer without torch."""
+"""Settings derived from a recipe, or from a recipe and its samples, without torch."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 
 def head_kind(recipe: Recipe) -> HeadWord:
-    """Return the kind of head that a recipe asks for; "linear" is the one that is trained by the recipe's optimizer."""
+    """Return the kind of head of a recipe; only "linear" is trained by the recipe's optimizer."""
     return recipe.strategy.head if recipe.strategy.kind == "frozen" else "linear"
 
 
 def require_steps(recipe: Recipe) -> None:
-    """Check that a recipe trains by optimizer steps, so that it has a learning rate and a batch size.
+    """Check that a recipe trains in optimizer steps, with a learning rate and a batch size.
 
     Raises:
-        RecipeError: its head is fitted at once, by scikit-learn.
+        RecipeError: scikit-learn fits its head.
     """
     if head_kind(recipe) != "linear":
         raise RecipeError(
-            f"strategy.head is {head_kind(recipe)}, which is fitted at once: it has no learning rate and no batches. "
+            f"strategy.head is {head_kind(recipe)}, which scikit-learn fits without learning rate and batches. "
             "Use head: linear."
         )
 
 
 def can_use_cache(recipe: Recipe) -> bool:
-    """Tell whether the head of a recipe can train on cached features.
+    """Return whether the head of a recipe can train on cached features.
 
-    It can where the backbone is frozen, `features.cache` allows it, and the pixels do not change from epoch to epoch, or
-    change among a fixed number of cached views.
+    It can where the backbone is frozen, `features.cache` allows it, and the pixels are the same in every epoch or come
+    from a fixed number of cached views.
     """
     fixed = recipe.augment.preset == "none" and not recipe.augment.transforms
     mixed = recipe.train.mixup > 0 or recipe.train.cutmix > 0
@@ -46,17 +46,16 @@ def can_use_cache(recipe: Recipe) -> bool:
 
 def augmentation(recipe: Recipe) -> str | list[dict[str, Any]]:
     """Return a recipe's augmentation as `build_transform` takes it: a preset, or a list of transforms."""
-    listed = recipe.augment.transforms
-    if listed is None:
+    if recipe.augment.transforms is None:
         return recipe.augment.preset
-    return [{"name": transform.name, **transform.arguments} for transform in listed]
+    return [{"name": transform.name, **transform.arguments} for transform in recipe.augment.transforms]
 
 
 def class_counts(samples: Samples) -> dict[str, int]:
     """Return the number of training images of each class.
 
     Raises:
-        RecipeError: a class has none, so that no class weight or logit adjustment can be computed.
+        RecipeError: a class has none, so its weight or logit adjustment is not defined.
     """
     counts = samples.split("train").table["label"].value_counts()
     without = [name for name in samples.classes if name not in counts]
@@ -69,15 +68,15 @@ def class_counts(samples: Samples) -> dict[str, int]:
 
 
 def class_weights(given: str | Mapping[str, float], samples: Samples) -> Mapping[str, float] | None:
-    """Return the loss weight of each class, or None where all weigh alike.
+    """Return the loss weight of each class, or None where all are equal.
 
     Args:
         given: "none"; "balanced", which is N / (C · N_c), as scikit-learn's `class_weight` defines it; or weights by
-            class name, where classes that are not named get 1.
+            class name; other classes get 1.
         samples: the images of all splits.
 
     Raises:
-        RecipeError: a class has no training images, or the weights name other classes than there are.
+        RecipeError: a class has no training images, or the weights name unknown classes.
     """
     if given == "none":
         return None

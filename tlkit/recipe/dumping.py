@@ -1,4 +1,4 @@
-"""A recipe as YAML text that reads back to the same recipe, and the JSON Schema that editors check recipes with."""
+"""Writes a recipe as YAML text that reads back to an equal recipe, and the JSON Schema of recipes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import re
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from tlkit.recipe.schema import Recipe
 from tlkit.recipe.sections.dependent_keys import NEEDS
 
-# Plain in PyYAML's eyes, but another type to YAML 1.2, to all of YAML 1.1, or to a hasty reader.
+# Text in PyYAML, but another type in YAML 1.2, in full YAML 1.1, or to a human reader.
 _NEEDS_QUOTES = re.compile(
     r"y|n|yes|no|on|off|true|false|null|~|=|<<|[-+]?\.?(inf|nan)|[-+.]?[0-9][0-9a-fox_.:,eE+-]*", re.IGNORECASE
 )
@@ -21,9 +22,9 @@ _LINE_BREAK = re.compile("[\n\r\x85\u2028\u2029]")
 def dump_recipe(recipe: Recipe) -> str:
     """Return a recipe as YAML, every key written out; `load_recipe` reads it back to an equal recipe.
 
-    Left out are the keys that do nothing: `train.momentum` where the optimizer has none, `train.focal_gamma` and
-    `train.group_dro_step` where the loss has none, the one of `augment.preset` and `augment.transforms` that is not
-    used, and what a head that is not trained in epochs takes no notice of.
+    Keys without effect are left out: `train.momentum` where the optimizer has none, `train.focal_gamma` and
+    `train.group_dro_step` where the loss has none, the unused one of `augment.preset` and `augment.transforms`, and the
+    keys of `train` that a scikit-learn head does not use.
 
     Example:
         >>> recipe = Recipe(recipe_version=1, name="no", data={"root": "pets"}, model={"name": "resnet18"})
@@ -40,7 +41,7 @@ def dump_recipe(recipe: Recipe) -> str:
 
 
 def plain_values(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe's sections as plain values, without the keys that do nothing."""
+    """Return the sections of a recipe as plain values, without keys that have no effect."""
     values = recipe.model_dump(mode="python")
     for need in NEEDS:
         section, name = need.path
@@ -52,17 +53,19 @@ def plain_values(recipe: Recipe) -> dict[str, Any]:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a recipe, for editors and other tools."""
-    schema = Recipe.model_json_schema(mode="validation")
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "tlkit recipe, version 1",
-        "description": "What a run of tlkit needs to know, in the order in which things happen.",
-        **{key: value for key, value in schema.items() if key not in ("title", "description")},
-    }
+    return schema_of(
+        Recipe, title="tlkit recipe, version 1", description="All settings of a run of tlkit, in order of use."
+    )
+
+
+def schema_of(model: type[BaseModel], *, title: str, description: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a file whose content is `model`."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, "description": description}
+    return head | {key: value for key, value in model.model_json_schema().items() if key not in head}
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes lists of plain values on one line, and quotes every text that some reader could take for another type."""
+    """Writes lists of plain values on one line, and quotes text that some reader takes for another type."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

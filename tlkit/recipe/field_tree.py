@@ -1,4 +1,4 @@
-"""The recipe's keys as a tree that can be asked: which field stands at a path, and which keys a section takes."""
+"""Lookups in the tree of recipe keys: the field at a path, the keys of a section, the values that a field takes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sections_in(annotation: Any) -> tuple[type[BaseModel], ...]:
 
 
 def field_at(path: KeyPath, root: type[BaseModel] = Recipe) -> tuple[FieldInfo | None, int]:
-    """Return the deepest field on a path, and how many steps of the path lead to it; `root` is the whole file."""
+    """Return the deepest field on a path and the number of steps to it; `root` is the model of the whole file."""
     sections: tuple[type[BaseModel], ...] = (root,)
     field, depth = None, 0
     for position, step in enumerate(path):
@@ -41,11 +41,11 @@ def field_at(path: KeyPath, root: type[BaseModel] = Recipe) -> tuple[FieldInfo |
 
 
 def keys_at(path: KeyPath, root: type[BaseModel] = Recipe) -> tuple[str, ...]:
-    """Return the keys that the section at `path` takes, in recipe order; none where no section stands there.
+    """Return the keys of the section at `path`, in recipe order; none where `path` is no section.
 
     Args:
-        path: the section's place; () = the whole file.
-        root: what the whole file is.
+        path: path of the section; () = the whole file.
+        root: model of the whole file.
 
     Example:
         >>> keys_at(("augment",))
@@ -60,7 +60,7 @@ def keys_at(path: KeyPath, root: type[BaseModel] = Recipe) -> tuple[str, ...]:
 
 @cache
 def all_keys() -> Mapping[str, FieldInfo]:
-    """Return every field of a recipe by its dotted key, sections before their keys."""
+    """Return all fields of a recipe by dotted key, each section before its keys."""
     found: dict[str, FieldInfo] = {}
 
     def collect(section: type[BaseModel], before: str) -> None:
@@ -75,16 +75,16 @@ def all_keys() -> Mapping[str, FieldInfo]:
 
 
 def expected_value(field: FieldInfo) -> Expected:
-    """Return what a field takes, in words."""
-    said = [item for item in field.metadata if isinstance(item, Expected)] or _wanted_inside(field.annotation)
-    if said:
-        return said[-1]
+    """Return the description of the values that a field takes."""
+    described = [item for item in field.metadata if isinstance(item, Expected)] or _expected_inside(field.annotation)
+    if described:
+        return described[-1]
     options = choices(field)
     return Expected(either(options) if options else "keys with values, indented below it")
 
 
 def choices(field: FieldInfo) -> tuple[str | int, ...]:
-    """Return the words that a field chooses from, over all its literal types."""
+    """Return the choices of a field, over all its literal types."""
     return tuple(dict.fromkeys(_literals(field.annotation)))
 
 
@@ -100,12 +100,12 @@ def either(options: tuple[str | int, ...]) -> str:
 
 
 def kinds(field: FieldInfo) -> frozenset[type]:
-    """Return the plain types that a field takes: of `[height, width]` int and tuple, of a mapping its values'."""
+    """Return the plain types that a field takes: int and tuple for `[height, width]`; of a mapping, its values'."""
     return frozenset(_kinds(field.annotation))
 
 
 def takes_keys(field: FieldInfo) -> bool:
-    """Tell whether keys may stand below a field: below a section or `class_weights`, not below a value or a list."""
+    """Return whether keys may stand below a field: below a section or `class_weights`, not below a value or a list."""
     if sections_in(field.annotation):
         return tuple not in kinds(field)
     return any(
@@ -115,7 +115,7 @@ def takes_keys(field: FieldInfo) -> bool:
 
 
 def accepts(field: FieldInfo, value: object) -> bool:
-    """Tell whether a field takes a value, so that no message suggests one that fails in turn."""
+    """Return whether a field takes a value, so that no message suggests an invalid one."""
     try:
         _adapter(field).validate_python(value)
     except ValidationError:
@@ -161,7 +161,7 @@ def _literals(annotation: Any) -> list[Any]:
     return [value for part in _parts(annotation) if get_origin(part) is Literal for value in get_args(part)]
 
 
-def _wanted_inside(annotation: Any) -> list[Expected]:
+def _expected_inside(annotation: Any) -> list[Expected]:
     metadata = getattr(annotation, "__metadata__", ())
     found = [item for item in metadata if isinstance(item, Expected)]
-    return found or [item for part in get_args(annotation)[:1] for item in _wanted_inside(part)]
+    return found or [item for part in get_args(annotation)[:1] for item in _expected_inside(part)]

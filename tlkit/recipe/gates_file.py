@@ -1,4 +1,4 @@
-"""Gates: what an audit must find for a build to pass, as a YAML file that is as strict as a recipe."""
+"""Reads a file of gates: conditions on an audit that a build must pass, as YAML, validated like a recipe."""
 
 from __future__ import annotations
 
@@ -10,53 +10,61 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from tlkit.choices import ALPHA
+from tlkit.choices import ALPHA, CONFIDENCE, MIN_GROUP_SIZE
 from tlkit.errors import RecipeError, did_you_mean
 from tlkit.recipe import value_types as v
-from tlkit.recipe.loading import text_of
+from tlkit.recipe.dumping import schema_of
+from tlkit.recipe.loading import read_text
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.validation_messages import report_errors
 from tlkit.recipe.value_types import Expected
 from tlkit.recipe.yaml_nodes import KeyPath, read_yaml
-
-_COLUMNS = Expected("the name of a group column, or a list of columns to cross, such as [age, sex]", text=True)
 
 
 def _as_columns(given: str | tuple[str, ...]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else given
 
 
-Columns = Annotated[v.Text | v.Names, AfterValidator(_as_columns), _COLUMNS]
-Metric = Annotated[v.Text, Expected("the name of a rate, such as accuracy or recall", text=True)]
-ClassName = Annotated[v.OptionalText, Expected("the name of a class, or null for all", text=True)]
-Share = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1), Expected("a number from 0 to 1")]
+Columns = Annotated[
+    v.Text | v.Names,
+    AfterValidator(_as_columns),
+    Expected("the name of a group column, or a list of columns to cross, such as [age, sex]", text=True),
+    Field(
+        description="Group column, with missing values as one more group; or a list of columns to cross, without "
+        "images that have a missing value.",
+        examples=["skin_tone"],
+    ),
+]
+Metric = Annotated[
+    v.Text,
+    Expected("the name of a rate, such as accuracy or recall", text=True),
+    Field(description="The rate: any that `tlkit audit` knows."),
+]
+ClassName = Annotated[
+    v.OptionalText,
+    Expected("the name of a class, or null for all", text=True),
+    Field(description="The class of the rate; null = every class."),
+]
+Share = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1)]
 
 
 class Tolerance(Section):
-    """Every group of a column must lie within a tolerance of the rest."""
+    """Every group of a column must lie within a tolerance of its complement."""
 
-    by: Columns = Field(
-        description="Group column, whose missing values are a group, too; or a list of columns to cross, which leave "
-        "images with a missing value out.",
-        examples=["skin_tone"],
-    )
-    metric: Metric = Field("accuracy", description="The rate to compare: any that `tlkit audit` knows.")
-    class_name: ClassName = Field(None, description="The class that the rate is about; null = every class.")
+    by: Columns
+    metric: Metric = "accuracy"
+    class_name: ClassName = None
     tolerance: v.BelowOne = Field(
-        description="Largest difference between a group and the rest, from 0 to below 1.", examples=[0.05]
+        description="Largest difference between a group and its complement, from 0 to below 1.", examples=[0.05]
     )
 
 
 class Limit(Section):
-    """Every group's rate must be at least, or at most, a number."""
+    """The rate of every group must be at least, or at most, a number."""
 
-    by: Columns = Field(
-        description="Group column, whose missing values are a group, too; or a list of columns to cross, which leave "
-        "images with a missing value out.",
-        examples=["skin_tone"],
-    )
-    metric: Metric = Field("accuracy", description="The rate: any that `tlkit audit` knows.")
-    class_name: ClassName = Field(None, description="The class that the rate is about; null = every class.")
+    by: Columns
+    metric: Metric = "accuracy"
+    class_name: ClassName = None
     at_least: Annotated[Share | None, Expected("a number from 0 to 1")] = Field(
         None, description="Floor that every group's rate must reach, 0–1.", examples=[0.8]
     )
@@ -66,76 +74,70 @@ class Limit(Section):
 
 
 class NoWorseThan(Section):
-    """No worse than another model on the same images, overall and group by group."""
+    """The model must not be worse than another one on the same images, overall and in each group."""
 
     baseline: Annotated[
         v.Text, Expected("the path of a run, or of a CSV or Parquet file of predictions", text=True)
     ] = Field(
-        description="The run, or the CSV or Parquet file of predictions, to be compared with; relative to the "
-        "working directory.",
+        description="The other run, or CSV or Parquet file of its predictions, relative to the working directory.",
         examples=["runs/in_use"],
     )
     by: Annotated[v.Names, Expected("a list of group columns, such as [age, sex]")] = Field(
-        (), description="Group columns; the images as a whole are always compared."
+        (), description="Group columns; all images together are always compared."
     )
     margin: v.BelowOne = Field(
-        0.0, description="The loss of accuracy that is tolerated, from 0 to below 1; with 0 only a gain surely passes."
+        0.0, description="Tolerated loss of accuracy, from 0 to below 1; with 0, only a gain passes."
     )
 
 
 class Gates(Section):
-    """What must hold, and how surely."""
+    """The gates, and the options of the audit that decides them."""
 
     gates_version: Annotated[Literal[1], v.ExactInt, Expected("1")] = Field(
-        description="Version of this file's vocabulary: 1.", examples=[1]
+        description="Version of the gates format: 1.", examples=[1]
     )
     confidence: Annotated[v.Inside | None, Expected("a number between 0 and 1, such as 0.95, or null")] = Field(
-        None, description="Level of every interval, between 0 and 1; null = the audited run's, else 0.95."
+        None, description=f"Level of every interval, between 0 and 1; null = the audited run's, else {CONFIDENCE}."
     )
     alpha: v.Inside = Field(
         ALPHA, description="Chance of any false alarm among the gates of one kind, between 0 and 1."
     )
     min_group_size: Annotated[v.Count | None, Expected("a whole number of at least 1, or null")] = Field(
-        None, description="Smaller groups are never decided, at least 1; null = the audited run's, else 20."
+        None, description=f"Smaller groups get no verdict, at least 1; null = the audited run's, else {MIN_GROUP_SIZE}."
     )
-    weights: Annotated[v.OptionalText, Expected("the name of a column of weights, or null", text=True)] = Field(
-        None, description="Column of weights; null = those of the audited run, if any."
+    weights: v.OptionalColumn = Field(None, description="Column of weights; null = those of the audited run, if any.")
+    cluster_by: v.OptionalColumn = Field(
+        None, description="Column of clusters, such as the subject; null = the audited run's, if any."
     )
-    cluster_by: Annotated[v.OptionalText, Expected("the name of a column of clusters, or null", text=True)] = Field(
-        None, description="Column of what is drawn together, such as the subject; null = the audited run's, if any."
-    )
-    pair_by: Annotated[v.OptionalText, Expected("the name of a column of matched sets, or null", text=True)] = Field(
+    pair_by: v.OptionalColumn = Field(
         None,
         description="Column of matched sets, such as the scene, within which tolerances compare groups; null = the "
         "audited run's, if any.",
     )
     tolerances: Annotated[
         tuple[Tolerance, ...], Expected("a list of gates such as {by: skin_tone, tolerance: 0.05}")
-    ] = Field((), description="Groups against the rest.")
+    ] = Field((), description="Comparisons of groups with their complements.")
     limits: Annotated[tuple[Limit, ...], Expected("a list of gates such as {by: skin_tone, at_least: 0.8}")] = Field(
         (), description="Floors and ceilings for every group."
     )
     no_worse_than: Annotated[
         NoWorseThan | None, Expected("a section with baseline, the path of a run or of predictions")
-    ] = Field(None, description="Another model on the same images.")
+    ] = Field(None, description="Comparison with another model on the same images.")
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The group columns of tolerances and limits, each once."""
-        return tuple(dict.fromkeys(column for gate in self._of_groups for column in gate.by))
-
-    @property
-    def _of_groups(self) -> tuple[Tolerance | Limit, ...]:
-        return (*self.tolerances, *self.limits)
+        gates: tuple[Tolerance | Limit, ...] = (*self.tolerances, *self.limits)
+        return tuple(dict.fromkeys(column for gate in gates for column in gate.by))
 
 
 @dataclass(frozen=True)
 class GatesFile:
-    """Gates with the places where they were written, for messages about the data they meet.
+    """Gates and their places in the file, for messages about data that do not fit them.
 
     Attributes:
         source: name of the file.
-        gates: what it says.
+        gates: its content.
         places: "gates.yaml:7" by path, such as `("tolerances", 0, "by")`.
     """
 
@@ -144,7 +146,7 @@ class GatesFile:
     places: Mapping[KeyPath, str]
 
     def where(self, *path: str | int) -> str:
-        """Return the place of a path, or of what encloses it."""
+        """Return the place of a path, or of its nearest enclosing key."""
         for end in range(len(path), -1, -1):
             if path[:end] in self.places:
                 return self.places[path[:end]]
@@ -152,17 +154,17 @@ class GatesFile:
 
 
 def load_gates(path: str | os.PathLike[str], *, metrics: Sequence[str]) -> GatesFile:
-    """Read a file of gates and check it as a whole.
+    """Return the gates of a file, checked as a whole.
 
     Args:
         path: the YAML file.
         metrics: the rates that an audit knows.
 
     Raises:
-        RecipeError: everything that is wrong with the file, each with its place and its remedy.
+        RecipeError: all problems of the file, each with its place and its remedy.
     """
     name = os.fspath(path)
-    document = read_yaml(text_of(Path(name), name, kind="file of gates"), source=name)
+    document = read_yaml(read_text(Path(name), name, kind="file of gates"), source=name)
     if not isinstance(document.value, dict) and not document.problems:
         raise RecipeError(
             f"{name}  holds no gates. Begin with gates_version: 1, and add tolerances, limits or no_worse_than; "
@@ -176,25 +178,20 @@ def load_gates(path: str | os.PathLike[str], *, metrics: Sequence[str]) -> Gates
     for where, text in _contradictions(document.value, metrics):
         if where not in document.faulty:
             document.report(where, text)
-    problems = sorted(document.problems, key=lambda problem: problem.order)
-    if gates is None or problems:
-        raise RecipeError(*dict.fromkeys(str(problem) for problem in problems))
+    if gates is None or document.problems:
+        raise RecipeError(*document.messages())
     return GatesFile(name, gates, {path: spot.where for path, spot in document.spots.items()})
 
 
 def gates_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a file of gates, for editors and other tools."""
-    schema = Gates.model_json_schema(mode="validation")
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "tlkit gates, version 1",
-        "description": "What an audit must find for a build to pass.",
-        **{key: value for key, value in schema.items() if key not in ("title", "description")},
-    }
+    return schema_of(
+        Gates, title="tlkit gates, version 1", description="Conditions on an audit that a build must pass."
+    )
 
 
 def _contradictions(values: Any, metrics: Sequence[str]) -> Iterator[tuple[KeyPath, str]]:
-    """Yield what contradicts itself, or what no audit knows, also where other keys are wrong."""
+    """Yield path and message of each contradiction and each unknown metric, also where other keys are wrong."""
     if not isinstance(values, dict):
         return
     if not any(values.get(kind) for kind in ("tolerances", "limits", "no_worse_than")):
@@ -207,28 +204,24 @@ def _contradictions(values: Any, metrics: Sequence[str]) -> Iterator[tuple[KeyPa
             here = f"{kind}[{index}]"
             metric = gate.get("metric", "accuracy")
             if isinstance(metric, str) and metric not in metrics:
-                meant = did_you_mean(metric, metrics) or f" Use one of: {', '.join(metrics)}."
-                yield (kind, index, "metric"), f"{here}.metric is {metric!r}, which is no rate of an audit.{meant}"
+                hint = did_you_mean(metric, metrics) or f" Use one of: {', '.join(metrics)}."
+                yield (kind, index, "metric"), f"{here}.metric is {metric!r}, which is no rate of an audit.{hint}"
             if metric == "accuracy" and gate.get("class_name") is not None:
                 yield (
                     (kind, index, "class_name"),
-                    f"{here} names a class, but accuracy is about all classes. Use metric: recall, or remove "
-                    "class_name.",
+                    f"{here} names a class, but accuracy covers all classes. Use metric: recall, or remove class_name.",
                 )
             if kind == "limits":
-                yield from _limit(gate, index)
+                yield from _limit_contradictions(gate, index)
 
 
-def _limit(gate: Mapping[str, Any], index: int) -> Iterator[tuple[KeyPath, str]]:
+def _limit_contradictions(gate: Mapping[str, Any], index: int) -> Iterator[tuple[KeyPath, str]]:
     given = [key for key in ("at_least", "at_most") if gate.get(key) is not None]
-    if not given and gate.keys() <= Limit.model_fields.keys():  # else a misspelt limit is told already
+    if not given and gate.keys() <= Limit.model_fields.keys():  # else a misspelled limit is reported already
         yield ("limits", index), f"limits[{index}] sets no limit. Add at_least: 0.8, or at_most."
-    numbers = [gate[key] for key in given]
-    if len(given) == 2 and all(isinstance(value, int | float) for value in numbers) and numbers[0] > numbers[1]:
+    numbers = [gate[key] for key in given if isinstance(gate[key], int | float)]
+    if len(numbers) == 2 and numbers[0] > numbers[1]:
         yield (
             ("limits", index, "at_most"),
-            f"limits[{index}] asks for at least {numbers[0]:g} and at most {numbers[1]:g}. Swap them.",
+            f"limits[{index}] requires at least {numbers[0]:g} and at most {numbers[1]:g}. Swap them.",
         )
-
-
-__all__ = ["Gates", "GatesFile", "Limit", "NoWorseThan", "Tolerance", "gates_schema", "load_gates"]

@@ -1,4 +1,4 @@
-"""From a file to a `Recipe`, or to everything that is wrong with it at once."""
+"""Loads a recipe from a file, or reports all its problems at once."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from pydantic import ValidationError
 from tlkit.errors import RecipeError, first_few
 from tlkit.recipe.overrides import Overrides, apply_overrides, expand_short_forms
 from tlkit.recipe.schema import Recipe
-from tlkit.recipe.sections.cross_checks import Contradiction
+from tlkit.recipe.sections.contradiction import Contradiction
 from tlkit.recipe.validation_messages import report_errors
 from tlkit.recipe.yaml_nodes import Document, KeyPath, Problem, read_yaml
 
 MOST_BYTES = 2**20
-_STAND_INS: dict[str, Any] = {
+_PLACEHOLDERS: dict[str, Any] = {
     "recipe_version": 1,
-    "name": "stand-in",
-    "data": {"root": "stand-in"},
+    "name": "placeholder",
+    "data": {"root": "placeholder"},
     "augment": {"preset": "none"},
-    "model": {"name": "stand-in"},
+    "model": {"name": "placeholder"},
 }
-_WITH_GROUPS: dict[str, Any] = {  # what a section that is given alone may rest on
-    "data": {"root": "stand-in", "metadata": "stand-in", "groups": ["stand-in"]},
-    "audit": {"by": ["stand-in"]},
+_GROUP_PLACEHOLDERS: dict[str, Any] = {  # keys of other sections that a single section may need
+    "data": {"root": "placeholder", "metadata": "placeholder", "groups": ["placeholder"]},
+    "audit": {"by": ["placeholder"]},
 }
 
 
 def load_recipe(path: str | os.PathLike[str], overrides: Overrides = ()) -> Recipe:
-    """Read a recipe and check it as a whole.
+    """Return a recipe, read from a file and checked as a whole.
 
     Args:
         path: the YAML file.
@@ -41,7 +41,7 @@ def load_recipe(path: str | os.PathLike[str], overrides: Overrides = ()) -> Reci
             dotted key, such as `{"data.batch_size": 64}`.
 
     Raises:
-        RecipeError: everything that is wrong with the file and the overrides, each with its place and its remedy.
+        RecipeError: all problems of the file and the overrides, each with its place and its remedy.
     """
     recipe, problems = _read(path, overrides)
     if recipe is None or problems:
@@ -50,7 +50,7 @@ def load_recipe(path: str | os.PathLike[str], overrides: Overrides = ()) -> Reci
 
 
 def recipe_problems(path: str | os.PathLike[str], overrides: Overrides = ()) -> tuple[str, ...]:
-    """Return everything that is wrong with a recipe, each with its place and its remedy; empty where all is well."""
+    """Return all problems of a recipe, each with its place and its remedy."""
     try:
         load_recipe(path, overrides)
     except RecipeError as error:
@@ -59,15 +59,14 @@ def recipe_problems(path: str | os.PathLike[str], overrides: Overrides = ()) -> 
 
 
 def check_sections(sections: Mapping[str, Any], *, source: str) -> Recipe:
-    """Check some sections that were given in Python, by the rules and in the words of a file.
+    """Return a recipe with some sections given in Python, checked like a file, and placeholders for the others.
 
     Args:
-        sections: values by the section's name, such as `{"train": {"epochs": 3}}`; the rest of the recipe is
-            made up.
-        source: who was given them; it opens every message.
+        sections: values by section name, such as `{"train": {"epochs": 3}}`.
+        source: the caller, as the first word of every message.
 
     Raises:
-        RecipeError: everything that is wrong with them.
+        RecipeError: all problems of the sections.
 
     Example:
         >>> check_sections({"strategy": "full"}, source="Classifier").strategy.kind
@@ -76,26 +75,25 @@ def check_sections(sections: Mapping[str, Any], *, source: str) -> Recipe:
         Traceback (most recent call last):
         tlkit.errors.RecipeError: Classifier  train.epoch is unknown. Did you mean train.epochs?
     """
-    document = Document(source, {**copy.deepcopy(_STAND_INS | _WITH_GROUPS), **sections})
+    document = Document(source, {**copy.deepcopy(_PLACEHOLDERS | _GROUP_PLACEHOLDERS), **sections})
     recipe = _validate(document)
     if recipe is None:
-        raise RecipeError(*dict.fromkeys(str(problem) for problem in document.problems))
+        raise RecipeError(*document.messages())
     return recipe
 
 
 def _read(path: str | os.PathLike[str], overrides: Overrides) -> tuple[Recipe | None, list[str]]:
     name = os.fspath(path)
-    document = read_yaml(text_of(Path(name), name), source=name)
+    document = read_yaml(read_text(Path(name), name), source=name)
     if document.value is None and not document.problems:
         raise RecipeError(
             f"{name}  is empty. Begin with recipe_version: 1, name, data with its root, and model with its name; "
-            "the recipes that come with tlkit show how."
+            "the recipes that come with tlkit are examples."
         )
     expand_short_forms(document)
     apply_overrides(document, overrides)
     recipe = _validate(document)
-    in_order = sorted(document.problems, key=lambda problem: problem.order)
-    return recipe, list(dict.fromkeys(str(problem) for problem in in_order))
+    return recipe, document.messages()
 
 
 def _validate(document: Document) -> Recipe | None:
@@ -104,7 +102,7 @@ def _validate(document: Document) -> Recipe | None:
         return Recipe.model_validate(document.value)
     except ValidationError as error:
         report_errors(error, document)
-        for contradiction in _contradictions_in(error) or _contradictions_in_the_rest(document):
+        for contradiction in _contradictions_in(error) or _contradictions_of_valid_keys(document):
             _report_contradiction(contradiction, document)
     return None
 
@@ -118,20 +116,20 @@ def _contradictions_in(error: ValidationError) -> list[Contradiction]:
     ]
 
 
-def _contradictions_in_the_rest(document: Document) -> list[Contradiction]:
-    """Return what contradicts itself among the keys that are right, so that the user need not come twice."""
+def _contradictions_of_valid_keys(document: Document) -> list[Contradiction]:
+    """Return the contradictions among the valid keys, so that one attempt shows all problems."""
     if not isinstance(document.value, dict):
         return []
-    rest = copy.deepcopy(document.value)
+    valid = copy.deepcopy(document.value)
     for path in document.faulty:
-        _remove(rest, path)
-    for key, value in _STAND_INS.items():
-        if isinstance(value, dict) and isinstance(rest.get(key), dict):
-            rest[key] = rest[key] if rest[key].get("shards") else value | rest[key]  # which are given without a root
+        _remove(valid, path)
+    for key, value in _PLACEHOLDERS.items():
+        if isinstance(value, dict) and isinstance(valid.get(key), dict):
+            valid[key] = valid[key] if valid[key].get("shards") else value | valid[key]  # shards need no root
         else:
-            rest.setdefault(key, value)
+            valid.setdefault(key, value)
     try:
-        Recipe.model_validate(rest)
+        Recipe.model_validate(valid)
     except ValidationError as error:
         wrong = {_key(path) for path in document.faulty}
         return [found for found in _contradictions_in(error) if not any(_under(key, wrong) for key in found.keys)]
@@ -139,7 +137,7 @@ def _contradictions_in_the_rest(document: Document) -> list[Contradiction]:
 
 
 def _remove(values: Any, path: KeyPath) -> None:
-    """Remove the value at a path; where it is an item of a list, the list with it."""
+    """Remove the value at a path, or the whole list where it is an item of one."""
     ends = next((position for position, step in enumerate(path) if isinstance(step, int)), len(path))
     *way, last = path[:ends] or ("",)
     for step in way:
@@ -157,22 +155,22 @@ def _under(key: str, wrong: set[str]) -> bool:
 
 
 def _report_contradiction(contradiction: Contradiction, document: Document) -> None:
-    """Blame the last written of the keys that take part: an override before the file, a lower line before a higher."""
+    """Report a contradiction at the last written of its keys; overrides come after the lines of the file."""
     paths = [tuple(key.split(".")) for key in contradiction.keys]
     written = [document.spots[path] for path in paths if path in document.spots]
     spot = max(written, key=lambda spot: spot.order) if written else document.spot(())
     document.problems.append(Problem(spot.order, spot.where, contradiction.text))
 
 
-def text_of(path: Path, name: str, *, kind: str = "recipe") -> str:
-    """Return the text of a recipe, or of another kind of YAML file.
+def read_text(path: Path, name: str, *, kind: str = "recipe") -> str:
+    """Return the text of a YAML file; `kind` names it in messages.
 
     Raises:
-        RecipeError: there is no such file, or it holds no UTF-8 text.
+        RecipeError: the file does not exist, or is not UTF-8 text.
     """
     if path.is_dir():
-        inside = " Give the file in it: " + os.fspath(path / "recipe.yaml") if (path / "recipe.yaml").exists() else ""
-        raise RecipeError(f"{name}  is a folder, not a {kind}.{inside or ' Give a YAML file.'}")
+        inside = path / "recipe.yaml"
+        raise RecipeError(f"{name}  is a folder, not a {kind}. Use {inside if inside.exists() else 'a YAML file'}.")
     try:
         data = path.read_bytes() if path.stat().st_size <= MOST_BYTES else None
     except FileNotFoundError:
@@ -180,7 +178,7 @@ def text_of(path: Path, name: str, *, kind: str = "recipe") -> str:
     except OSError as error:
         raise RecipeError(f"{name}  cannot be read: {error.strerror}. Check the path and its permissions.") from None
     if data is None:
-        raise RecipeError(f"{name}  is larger than a {kind} can be (1 MiB). Give a YAML file.")
+        raise RecipeError(f"{name}  is larger than the limit for a {kind} (1 MiB). Use a YAML file.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -191,18 +189,18 @@ def text_of(path: Path, name: str, *, kind: str = "recipe") -> str:
 
 
 def _nearest_file(path: Path) -> str:
-    """Return the existing recipe that the user probably meant, as a sentence, or ""."""
+    """Return a sentence with the existing recipe of the nearest name, or with those in the folder."""
     folders = [folder for folder in dict.fromkeys((path.parent, Path("recipes"))) if folder.is_dir()]
     files = [file for folder in folders for file in sorted(folder.iterdir()) if file.suffix in (".yaml", ".yml")]
     if not path.parent.is_dir():
-        return f" There is no folder {path.parent}.{_named(path, files) or ' Check the path.'}"
-    if near := _named(path, files):
+        return f" There is no folder {path.parent}.{_nearest_name(path, files) or ' Check the path.'}"
+    if near := _nearest_name(path, files):
         return near
-    beside = [file.name for file in files if file.parent == path.parent]
-    return f" The folder {path.parent} holds {first_few(beside)}." if beside else " Check the path."
+    siblings = [file.name for file in files if file.parent == path.parent]
+    return f" The folder {path.parent} holds {first_few(siblings)}." if siblings else " Check the path."
 
 
-def _named(path: Path, files: list[Path]) -> str:
+def _nearest_name(path: Path, files: list[Path]) -> str:
     by_stem: dict[str, Path] = {}
     for file in files:
         by_stem.setdefault(file.stem.lower(), file)

@@ -1,4 +1,4 @@
-"""Overrides from the command line: `data.batch_size=64` changes one key of a recipe, under the recipe's own rules."""
+"""Overrides of recipe keys: `data.batch_size=64` on the command line, or Python values by dotted key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Overrides = Iterable[str] | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class _Override:
-    """One override: how it was written, its place among the others, and the path that it sets."""
+    """One override: its text, its position among the overrides, and the path that it sets."""
 
     source: str
     rank: int
@@ -34,39 +34,44 @@ class _Override:
         return Spot(self.source, AFTER_THE_FILE + self.rank, key=dotted(self.path))
 
 
-BEFORE_THE_VERB = ("-q", "--quiet", "-v", "--verbose")
-"""Options of the command line that belong to no verb, and so come to be read as overrides behind one."""
+GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose")
+"""Options that stand before the command; after one that takes overrides they look like overrides."""
 
 
 def apply_overrides(document: Document, overrides: Overrides) -> None:
-    """Set the keys that the overrides name; the last one counts, and what is wrong is listed in the document.
+    """Set the keys of the overrides in a document, in order; problems are added to the document.
 
     Args:
-        document: a recipe as read; it is changed.
+        document: the recipe as read; it is modified.
         overrides: texts such as "data.batch_size=64" (leading dashes allowed), or Python values by dotted key.
     """
-    if isinstance(overrides, Mapping):
-        for rank, (key, given) in enumerate(overrides.items()):
-            value = _plain(given)
+    items = overrides.items() if isinstance(overrides, Mapping) else overrides
+    for rank, item in enumerate(items):
+        if isinstance(item, str):
+            _apply_text(document, item, rank)
+        else:
+            key, value = item[0], _plain(item[1])
             override = _Override(f"override {key}={in_yaml(value)}", rank, tuple(key.split(".")))
             if _has_a_key(document, override):
                 _set(document, override, _as_document(override, value))
-        return
-    for rank, text in enumerate(overrides):
-        key, equals, written = text.partition("=")
-        key = key.strip().lstrip("-")
-        override = _Override(f"override {text}", rank, tuple(key.split(".")))
-        if text in BEFORE_THE_VERB:
-            _say(document, override, f"this option is tlkit's own. Write it before the verb: tlkit {text} VERB.")
-        elif not equals:
-            options = " `--help` lists the options that take no value." if text.startswith("--") else ""
-            _say(document, override, f"no value is given. Write {key or 'KEY'}=VALUE, in one piece.{options}")
-        elif _has_a_key(document, override):
-            try:
-                _set(document, override, _read(override, written.strip()))
-            except RecipeError as error:
-                for problem in error.problems:
-                    _say(document, override, problem.removeprefix(override.source).strip())
+
+
+def _apply_text(document: Document, text: str, rank: int) -> None:
+    key, equals, written = text.partition("=")
+    key = key.strip().lstrip("-")
+    override = _Override(f"override {text}", rank, tuple(key.split(".")))
+    if text in GLOBAL_OPTIONS:
+        message = f"this is an option of tlkit itself. Write it before the command: tlkit {text} COMMAND."
+        _report(document, override, message)
+    elif not equals:
+        options = " `--help` lists the options that take no value." if text.startswith("--") else ""
+        _report(document, override, f"no value is given. Write {key or 'KEY'}=VALUE, without spaces.{options}")
+    elif _has_a_key(document, override):
+        try:
+            _set(document, override, _read(override, written.strip()))
+        except RecipeError as error:
+            for problem in error.problems:
+                _report(document, override, problem.removeprefix(override.source).strip())
 
 
 def expand_short_forms(document: Document) -> None:
@@ -81,19 +86,19 @@ def expand_short_forms(document: Document) -> None:
             document.spots[section, key] = Spot(spot.where, spot.order, spot.text, spot.quoted, section)
 
 
-def _say(document: Document, override: _Override, text: str) -> None:
+def _report(document: Document, override: _Override, text: str) -> None:
     document.problems.append(Problem(override.spot.order, override.source, text))
 
 
 def _has_a_key(document: Document, override: _Override) -> bool:
     if all(override.path):
         return True
-    _say(document, override, "no key is given. Write a dotted key, such as data.batch_size=64.")
+    _report(document, override, "no key is given. Write a dotted key, such as data.batch_size=64.")
     return False
 
 
 def _read(override: _Override, text: str) -> Document:
-    """Return the value of an override as YAML reads it, or as it stands where the field takes any text."""
+    """Return the value of an override, parsed as YAML unless the field takes any text."""
     field, depth = field_at(override.path)
     takes_text = field is not None and depth == len(override.path) and expected_value(field).text
     a_list = text.startswith("[") and field is not None and tuple in kinds(field)
@@ -104,7 +109,7 @@ def _read(override: _Override, text: str) -> Document:
 
 
 def _as_document(override: _Override, value: Any) -> Document:
-    """Return a Python value with its places."""
+    """Return a Python value as a document, with the override as the place of every part."""
     spots: dict[KeyPath, Spot] = {}
 
     def place(part: Any, path: KeyPath) -> None:
@@ -118,7 +123,7 @@ def _as_document(override: _Override, value: Any) -> Document:
 
 
 def _plain(value: Any) -> Any:
-    """Return a Python value as YAML would give it: lists for tuples, text for paths, dicts with text keys."""
+    """Return a Python value with the types that YAML yields: lists for tuples, text for paths, dicts with text keys."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -127,7 +132,7 @@ def _plain(value: Any) -> Any:
 
 
 def _set(document: Document, override: _Override, new: Document) -> None:
-    """Put a value into the document, with the mappings that lead to it."""
+    """Set a value in the document, and create the mappings above it."""
     path = override.path
     parent = _parent(document, override)
     if parent is None:
@@ -139,39 +144,41 @@ def _set(document: Document, override: _Override, new: Document) -> None:
     if field_at(path)[1] < len(path):  # unknown: the message shows the key as it was written
         document.spots[path] = override.spot
     expand_short_forms(document)
-    _drop_what_it_replaces(document, override, new.value)
+    _drop_keys_without_effect(document, override, new.value)
 
 
 def _parent(document: Document, override: _Override) -> dict[str, Any] | None:
-    """Return the mapping that holds the override's key, made where it is not there; None where there can be none."""
+    """Return the mapping for the override's key, created where it is missing; None where a value is in its place."""
     parent = document.value
     if not isinstance(parent, dict):
         return None  # reported with the file
     for depth, step in enumerate(override.path[:-1], start=1):
-        way = override.path[:depth]
-        field, found = field_at(way)
+        above = override.path[:depth]
+        field, found = field_at(above)
         if field is not None and found == depth and not takes_keys(field):
-            _say(document, override, f"{dotted(way)} has no keys below it. Write {dotted(way)}=VALUE.")
+            _report(document, override, f"{dotted(above)} has no keys. Write {dotted(above)}=VALUE.")
             return None
         if parent.get(step) is None:
             parent[step] = {}
-            document.spots[way] = override.spot
+            document.spots[above] = override.spot
         parent = parent[step]
         if not isinstance(parent, dict):
-            held = value_seen(parent, document.spot(way))
-            _say(document, override, f"{dotted(way)} is {held}, without keys below it. Set {dotted(way)} as a whole.")
+            held = value_seen(parent, document.spot(above))
+            _report(
+                document, override, f"{dotted(above)} is {held}, which has no keys. Set {dotted(above)} as a whole."
+            )
             return None
     return parent
 
 
-def _drop_what_it_replaces(document: Document, override: _Override, value: Any) -> None:
-    """Drop keys of the file that only served the alternative that an override replaces."""
-    idle: dict[KeyPath, list[tuple[str, str]]] = {
+def _drop_keys_without_effect(document: Document, override: _Override, value: Any) -> None:
+    """Drop keys of the file that have no effect with the value of an override."""
+    without_effect: dict[KeyPath, list[tuple[str, str]]] = {
         ("strategy", "kind"): [("strategy", key) for key in _keys_of_other_strategies(value)],
         ("augment", "preset"): [("augment", "transforms")],
         ("augment", "transforms"): [("augment", "preset")] if value is not None else [],
     }
-    for dropped in idle.get(override.path) or _keys_in_need(override.path, value):
+    for dropped in without_effect.get(override.path) or _dependent_keys(override.path, value):
         spot = document.spots.get(dropped)
         if spot is not None and spot.order < AFTER_THE_FILE:
             document.value[dropped[0]].pop(dropped[1], None)
@@ -180,15 +187,15 @@ def _drop_what_it_replaces(document: Document, override: _Override, value: Any) 
 
 def _keys_of_other_strategies(kind: Any) -> list[str]:
     taken = FIELDS_BY_KIND.get(kind) if isinstance(kind, str) else None
-    if taken is None:  # the kind itself is wrong, and is reported
+    if taken is None:  # a wrong kind is reported elsewhere
         return []
     known = dict.fromkeys(key for keys in FIELDS_BY_KIND.values() for key in keys)
     return [key for key in known if key not in taken]
 
 
-def _keys_in_need(path: tuple[str, ...], value: Any) -> list[tuple[str, str]]:
-    """Return the keys that need another value of the key at `path` than the one it is given."""
+def _dependent_keys(path: tuple[str, ...], value: Any) -> list[tuple[str, str]]:
+    """Return the keys that have no effect with the value of the key at `path`."""
     field, depth = field_at(path)
-    if field is None or depth < len(path) or not accepts(field, value):  # wrong itself, and reported
+    if field is None or depth < len(path) or not accepts(field, value):  # a wrong value is reported elsewhere
         return []
     return [need.path for need in NEEDS if need.of == dotted(path) and value not in need.among]

@@ -1,4 +1,4 @@
-"""The recipe as a whole: its sections, in the order in which things happen."""
+"""`Recipe`: all sections of a recipe, in order of use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tlkit.choices import TrackerKind
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.audit_section import AuditSection
 from tlkit.recipe.sections.augment_section import AugmentSection, Preset
-from tlkit.recipe.sections.cross_checks import contradictions
+from tlkit.recipe.sections.cross_checks import find_contradictions
 from tlkit.recipe.sections.data_section import DataSection
 from tlkit.recipe.sections.evaluate_section import EvaluateSection
 from tlkit.recipe.sections.features_section import FeaturesSection
@@ -25,21 +25,21 @@ from tlkit.recipe.sections.train_section import TrainSection
 from tlkit.recipe.value_types import Expected
 
 SHORT_FORMS: Mapping[str, str] = {"augment": "preset", "strategy": "kind", "tracking": "kind"}
-"""Sections that may be given as one word, and the key that the word stands for."""
+"""Sections that may be given as one word, and the key that takes the word."""
 
 
 def _short_form(section: str) -> BeforeValidator:
-    """Let `strategy: frozen` stand for `strategy: {kind: frozen}`."""
+    """Return a validator that reads `strategy: frozen` as `strategy: {kind: frozen}`."""
     key = SHORT_FORMS[section]
-    longs: Any = {"augment": AugmentSection, "strategy": Strategy, "tracking": TrackingSection}[section]
+    sections: Any = {"augment": AugmentSection, "strategy": Strategy, "tracking": TrackingSection}[section]
     words: Any = {"augment": Preset, "strategy": Kind, "tracking": TrackerKind}[section]
     return BeforeValidator(
-        lambda given: {key: given} if isinstance(given, str) else given, json_schema_input_type=words | longs
+        lambda given: {key: given} if isinstance(given, str) else given, json_schema_input_type=words | sections
     )
 
 
 class Recipe(Section):
-    """Everything that a run needs to know, in the order in which things happen.
+    """All settings of a run, in order of use.
 
     Example:
         >>> recipe = Recipe(recipe_version=1, name="pets", data={"root": "data/pets"}, model={"name": "resnet18"})
@@ -48,13 +48,13 @@ class Recipe(Section):
     """
 
     recipe_version: Annotated[Literal[1], v.ExactInt, v.KnownVersion, Expected("1")] = Field(
-        description="Version of the recipe's own vocabulary: 1.", examples=[1]
+        description="Version of the recipe format: 1.", examples=[1]
     )
     name: v.Name = Field(
         description="Name of the run and of its directory below runs/: letters, digits, '.', '_' and '-'.",
         examples=["pets-frozen"],
     )
-    seed: v.Seed = Field(0, description="Seed of everything random, from 0 to 4294967295.")
+    seed: v.Seed = Field(0, description="Seed of all random numbers, from 0 to 4294967295.")
     data: Annotated[DataSection, Expected("a section with root, the path of a folder of images")]
     augment: Annotated[AugmentSection, _short_form("augment")] = AugmentSection()
     model: Annotated[ModelSection, Expected("a section with name, the name of a timm model")]
@@ -67,8 +67,8 @@ class Recipe(Section):
     tracking: Annotated[TrackingSection, _short_form("tracking")] = TrackingSection()
 
     @model_validator(mode="after")
-    def _agrees_with_itself(self) -> Recipe:
-        found = contradictions(self)
+    def _has_no_contradictions(self) -> Recipe:
+        found = find_contradictions(self)
         if found:
             text = " ".join(one.text for one in found)
             raise PydanticCustomError("contradiction", "{text}", {"text": text, "found": found})

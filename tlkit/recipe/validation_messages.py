@@ -1,4 +1,4 @@
-"""What pydantic found, said to the user: the key, what was seen and what to use, once for each place."""
+"""Messages for pydantic's errors: the key, the value seen and what to use instead, one for each place."""
 
 from __future__ import annotations
 
@@ -19,20 +19,25 @@ TRANSFORMS = ("augment", "transforms")
 
 
 def report_errors(error: ValidationError, document: Document, *, root: type[BaseModel] = Recipe) -> None:
-    """Add to a document what pydantic found wrong with it; contradictions are left to the caller.
+    """Add the errors of pydantic to the problems of a document; the caller reports contradictions.
 
-    A union complains once for each type that it tried, and a misspelt key also leaves the right one missing: the user
-    hears once, of the part that is really wrong. `root` is what the whole document is: a recipe, or another file.
+    A union yields an error for each of its types, and a misspelled key is both an unknown and a missing one. Each such
+    group of errors becomes one message, about its innermost part.
+
+    Args:
+        error: the error of pydantic.
+        document: the file; it is modified.
+        root: model of the whole file: a recipe, or another file.
     """
     found: dict[KeyPath, str] = {}
     for one in error.errors(include_url=False):
         if one["type"] != "contradiction":
             path, kind = _place(one["loc"], one["type"], document.value, root)
-            found.setdefault(path, f"said {one['msg']}" if kind == "said" else kind)
+            found.setdefault(path, f"explained {one['msg']}" if kind == "explained" else kind)
     for path in [path for path, kind in found.items() if kind not in ("extra_forbidden", "missing")]:
-        told_already = any(path[: len(bad)] == bad for bad in document.faulty)
-        told_closer = any(len(other) > len(path) and other[: len(path)] == path for other in {*found, *document.faulty})
-        if told_already or told_closer:
+        reported = any(path[: len(bad)] == bad for bad in document.faulty)
+        has_inner = any(len(other) > len(path) and other[: len(path)] == path for other in {*found, *document.faulty})
+        if reported or has_inner:
             del found[path]
     unknown = [_unknown(path, document.spot(path).key, root) for path in found if found[path] == "extra_forbidden"]
     for path, kind in found.items():
@@ -46,8 +51,8 @@ def _unknown(path: KeyPath, as_written: str | None, root: type[BaseModel]) -> st
     return unknown_in(path, keys_at(path[:-1], root))
 
 
-def value_at(value: Any, path: KeyPath) -> Any:
-    """Return the value at a path, None where there is none."""
+def _value_at(value: Any, path: KeyPath) -> Any:
+    """Return the value at a path, or None where there is none."""
     for step in path:
         value = value[step] if _has(value, step) else None
     return value
@@ -60,7 +65,7 @@ def _has(value: Any, step: str | int) -> bool:
 
 
 def _place(loc: tuple[str | int, ...], kind: str, value: Any, root: type[BaseModel]) -> tuple[KeyPath, str]:
-    """Return the path in the document that a pydantic location means, without the types that it tried on the way."""
+    """Return the document path of a pydantic location, without the names of union members, and the error type."""
     path: KeyPath = ()
     for step in loc:
         if _has(value, step):
@@ -82,13 +87,13 @@ def _message(kind: str, path: KeyPath, document: Document, root: type[BaseModel]
     if kind == "extra_forbidden":
         return _unknown(path, spot.key, root)
     field, depth = field_at(path, root)
-    value = value_at(document.value, path)
+    value = _value_at(document.value, path)
     if field is None:
         return f"the recipe is {value_seen(value, spot)}, not sections with keys. Begin it with recipe_version: 1."
     if kind == "missing":
-        return _missing(path, field, value_at(document.value, path[:-1]))
-    if kind.startswith("said "):
-        return f"{key} {kind.removeprefix('said ')}"
+        return _missing(path, field, _value_at(document.value, path[:-1]))
+    if kind.startswith("explained "):
+        return f"{key} {kind.removeprefix('explained ')}"
     sections = sections_in(field.annotation)
     if sections and not isinstance(value, Mapping):
         return _not_a_section(path, field, sections[0], value, spot)
@@ -99,13 +104,13 @@ def _missing(path: KeyPath, field: FieldInfo, around: Any) -> str:
     text = f"{dotted(path)} is missing. Add {path[-1]}: {expected_value(field).phrase}."
     if path[:2] == TRANSFORMS and isinstance(around, dict) and len(around) == 1:
         name, arguments = next(iter(around.items()))
-        if isinstance(arguments, dict | None):  # {HorizontalFlip: {p: 0.5}}, as other tools have it
+        if isinstance(arguments, dict | None):  # {HorizontalFlip: {p: 0.5}}, as in other tools
             return f"{dotted(path)} is missing. Did you mean {in_yaml({'name': name, **(arguments or {})})}?"
     return text
 
 
 def _not_a_section(path: KeyPath, field: FieldInfo, section: type[BaseModel], value: Any, spot: Spot) -> str:
-    """Return the message for a plain value or a list where keys belong."""
+    """Return the message for a plain value or a list in place of a section."""
     key = spot.key or dotted(path)
     read_as = f"{key} is {value_seen(value, spot)}"
     if isinstance(value, str) and (fixed := missing_space(value)):
@@ -117,9 +122,9 @@ def _not_a_section(path: KeyPath, field: FieldInfo, section: type[BaseModel], va
     first, inner = next(iter(section.model_fields.items()))
     if dotted(path) in SHORT_FORMS and spot.text and not isinstance(value, list):
         return wrong_value(key, f"{dotted(path)}.{first}", inner, value, spot)
-    fitting = value if accepts(inner, value) else inner.examples[0] if inner.examples else inner.default
-    sample = f"{first}: {in_yaml(fitting)}"
+    example = value if accepts(inner, value) else inner.examples[0] if inner.examples else inner.default
+    sample = f"{first}: {in_yaml(example)}"
     if value is None:
-        or_not = "" if field.is_required() else ", or remove the line to take the defaults"
-        return f"{key} is empty. Give it keys such as {sample}{or_not}."
+        remedy = "" if field.is_required() else ", or remove the line to use the defaults"
+        return f"{key} is empty. Give it keys such as {sample}{remedy}."
     return f"{read_as}, not a section. Write its keys below it, indented, such as {sample}."

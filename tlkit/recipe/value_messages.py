@@ -1,4 +1,4 @@
-"""A wrong value in words: what was seen, what the field takes, and the value that the user probably meant."""
+"""Messages for wrong values: the value seen, what the field takes, and the value that the user probably meant."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from tlkit.recipe.field_tree import accepts, choices, expected_value, kinds
 from tlkit.recipe.value_types import slug
 from tlkit.recipe.yaml_nodes import Spot
 
-# Words that other tools use for a choice of ours.
-WORDS_OF_OTHERS: Mapping[str, Mapping[str, str]] = {
+_MONITORS = {
+    "val_accuracy": "accuracy acc val_acc",
+    "val_loss": "loss",
+    "val_worst_group_accuracy": "worst_group worst_group_accuracy wga",
+}
+CHOICE_SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "augment.preset": {"none": "off no false null", "medium": "on default auto true yes", "heavy": "strong"},
     "data.resize": {"crop": "center_crop", "letterbox": "pad padding fit contain", "squash": "stretch"},
     "model.weights": {
@@ -45,16 +49,8 @@ WORDS_OF_OTHERS: Mapping[str, Mapping[str, str]] = {
         "balanced": "weighted oversample yes true on",
         "group_balanced": "groups group balanced_groups",
     },
-    "train.monitor": {
-        "val_accuracy": "accuracy acc val_acc",
-        "val_loss": "loss",
-        "val_worst_group_accuracy": "worst_group worst_group_accuracy wga",
-    },
-    "train.early_stopping.monitor": {
-        "val_accuracy": "accuracy acc val_acc",
-        "val_loss": "loss",
-        "val_worst_group_accuracy": "worst_group worst_group_accuracy wga",
-    },
+    "train.monitor": _MONITORS,
+    "train.early_stopping.monitor": _MONITORS,
     "train.precision": {
         "32": "fp32 float32 full 32-true",
         "16": "fp16 float16 half 16-mixed",
@@ -64,10 +60,11 @@ WORDS_OF_OTHERS: Mapping[str, Mapping[str, str]] = {
     "tracking.kind": {"wandb": "w&b weights_and_biases on true yes", "none": "off no false null"},
     "tracking.mode": {"offline": "disabled local", "online": "cloud"},
 }
+"""By dotted key: our choice, and the words that other tools use for it."""
 
 
 def value_seen(value: Any, spot: Spot) -> str:
-    """Return a value as the user wrote it, with what YAML made of it where that is a surprise."""
+    """Return a value as the user wrote it, and what YAML 1.1 reads it as where that differs."""
     if value is None:
         return f"`{spot.text}`" if spot.text else "empty"
     if isinstance(value, bool) and spot.text is not None and spot.text.lower() not in ("true", "false"):
@@ -84,16 +81,16 @@ def wrong_value(key: str, known_as: str, field: FieldInfo, value: Any, spot: Spo
     """Return the message for a value of the wrong kind or outside its range.
 
     Args:
-        key: the place as the user knows it.
-        known_as: the field's dotted key.
-        field: the field, or the one that the value stands in.
-        value: what was read.
-        spot: how it was written.
+        key: the key as the user wrote it.
+        known_as: the dotted key of the field.
+        field: the field, or the one that contains the value.
+        value: the value as read.
+        spot: the value as written.
         inside: the value is an item of the field's list or mapping.
     """
     phrase = expected_value(field).phrase
     not_text = _read_as_other_than_text(field, value, spot, inside=inside)
-    if not_text and known_as not in WORDS_OF_OTHERS:
+    if not_text and known_as not in CHOICE_SYNONYMS:
         return f"{key} is {not_text}. Quote it: {spot.text!r}."
     read_as = f"{key} is {value_seen(value, spot)}"
     if inside:
@@ -121,9 +118,9 @@ def in_yaml(value: Any) -> str:
 
 
 def _read_as_other_than_text(field: FieldInfo, value: Any, spot: Spot, *, inside: bool) -> str | None:
-    """Return what YAML made of a plain word where text is wanted and the word as written would do."""
-    text_wanted = expected_value(field).text or (inside and str in kinds(field))
-    if not text_wanted or spot.text is None or not isinstance(value, bool | int | float):
+    """Return what YAML reads a plain word as, where the field takes text and accepts the word as written."""
+    takes_text = expected_value(field).text or (inside and str in kinds(field))
+    if not takes_text or spot.text is None or not isinstance(value, bool | int | float):
         return None
     if not accepts(field, [spot.text] if inside else spot.text):
         return None
@@ -131,7 +128,7 @@ def _read_as_other_than_text(field: FieldInfo, value: Any, spot: Spot, *, inside
 
 
 def _meant(known_as: str, field: FieldInfo, value: Any, spot: Spot) -> str | None:
-    """Return the end of the sentence: the value that was probably meant, where one that the field takes is near."""
+    """Return the end of the sentence with the value that was probably meant; None where no similar one is valid."""
     if choice := _choice_meant(known_as, field, value, spot):
         return choice
     for candidate in _candidates(value):
@@ -148,7 +145,7 @@ def _meant(known_as: str, field: FieldInfo, value: Any, spot: Spot) -> str | Non
 
 
 def _candidates(value: Any) -> Iterator[Any]:
-    """Yield what a value may have been meant to be: a number in text, a whole number, a list."""
+    """Yield values that may have been meant: the number in a text, a whole number, a list."""
     if isinstance(value, str) and (number := _number_in(value)) is not None:
         if number.is_integer():
             yield int(number)
@@ -162,16 +159,16 @@ def _candidates(value: Any) -> Iterator[Any]:
 
 
 def _choice_meant(known_as: str, field: FieldInfo, value: Any, spot: Spot) -> str | None:
-    ours, theirs = [str(choice) for choice in choices(field)], WORDS_OF_OTHERS.get(known_as, {})
-    if isinstance(value, list | dict) or not (ours or theirs):
+    ours, synonyms = [str(choice) for choice in choices(field)], CHOICE_SYNONYMS.get(known_as, {})
+    if isinstance(value, list | dict) or not (ours or synonyms):
         return None
     word = "null" if value is None else (spot.text or str(value)).strip().lower()
-    meaning = {their: our for our, words in theirs.items() for their in words.split()} | dict.fromkeys(theirs)
-    names = [*ours, *(word for word in theirs if word not in ours)]
+    meaning = {synonym: our for our, words in synonyms.items() for synonym in words.split()}
+    names = list(dict.fromkeys((*ours, *synonyms)))
     if word in names and spot.quoted:
         return ", without quotes."
-    if word in names or meaning.get(word):
-        return f". Did you mean {meaning.get(word) or word}?"
+    if word in names or word in meaning:
+        return f". Did you mean {meaning.get(word, word)}?"
     if known_as == "model.weights" and isinstance(value, str):
         return _weights_meant(value)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6) if isinstance(value, str | float) else []
@@ -179,28 +176,26 @@ def _choice_meant(known_as: str, field: FieldInfo, value: Any, spot: Spot) -> st
 
 
 def _weights_meant(value: str) -> str | None:
-    """Return a source of weights for what looks like a repository, a file, or a prefix misspelt."""
-    prefix, colon, rest = value.partition(":")
-    prefixes = {"hf_hub": "hf-hub", "hf": "hf-hub", "huggingface": "hf-hub", "path": "file", "package": "pip"}
+    """Return the source of weights for a repository, a file, or a misspelled prefix."""
+    prefix, colon, path = (part.strip() for part in value.partition(":"))
     if colon:
+        prefixes = {"hf": "hf-hub", "huggingface": "hf-hub", "path": "file", "package": "pip"}
         near = difflib.get_close_matches(prefix.lower(), ["pip", "file", "hf-hub", "run"], n=1, cutoff=0.6)
         meant = prefixes.get(prefix.lower()) or "".join(near)
-        return (
-            f". Did you mean {meant}:{rest.strip()}?" if meant and rest.strip() and not rest.startswith("//") else None
-        )
+        return f". Did you mean {meant}:{path}?" if meant and path and not path.startswith("//") else None
     if re.search(r"\.(pth?|bin|ckpt|pkl)$", value):
         return ". Pickled weights are not loaded; save them as safetensors and use file:PATH."
-    is_file = re.search(r"\.safetensors$", value) or value.startswith((".", "/", "~"))
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", value) and not is_file:
-        return f". Did you mean hf-hub:{value}?"
-    if is_file or "/" in value:
+    if value.endswith(".safetensors") or value.startswith((".", "/", "~")):
         return f". Did you mean file:{value}?"
+    if "/" in value:
+        kind = "hf-hub" if re.fullmatch(r"[\w.-]+/[\w.-]+", value) else "file"
+        return f". Did you mean {kind}:{value}?"
     near = difflib.get_close_matches(value.lower(), ["hub", "none", "imagenet", "pretrained"], n=1, cutoff=0.6)
     return f". Did you mean {'none' if near[0] == 'none' else 'hub'}?" if near else None
 
 
 def _number_in(text: str) -> float | None:
-    """Return the number that a text plainly means: '5', '1e-3', '0,001' (decimal comma), '20%'; else None."""
+    """Return the number in a text: '5', '1e-3', '0,001' (decimal comma), '20%'; else None."""
     match = re.fullmatch(r"\s*([-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d{1,3})?)\s*(%?)\s*", text)
     if match is None:
         return None

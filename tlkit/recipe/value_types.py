@@ -1,4 +1,4 @@
-"""The kinds of single value that a recipe holds: each says its range to pydantic and, in words, to the user."""
+"""Annotated types of single recipe values, each with its range for pydantic and a description for messages."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pydantic_core import PydanticCustomError
 
 @dataclass(frozen=True)
 class Expected:
-    """What a field takes, in words.
+    """Description of the values that a field takes.
 
     Attributes:
-        phrase: finishes the sentence "Use …"; it names the range and what null means.
+        phrase: completes the sentence "Use …" with the range and the meaning of null.
         text: the field takes any text, so that an override of it needs no quotes.
     """
 
@@ -23,50 +23,50 @@ class Expected:
     text: bool = False
 
 
-def expectation(text: str) -> PydanticCustomError:
+def value_error(text: str) -> PydanticCustomError:
     """Return an error whose text follows the name of the field: "names 'sex' twice. Keep one."."""
-    return PydanticCustomError("said", "{text}", {"text": text})
+    return PydanticCustomError("explained", "{text}", {"text": text})
 
 
 def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the values, or complain of one that occurs twice."""
+    """Return the values, or raise where one occurs twice."""
     for position, value in enumerate(values):
         if value in values[:position]:
-            raise expectation(f"names {value!r} twice. Keep one of them.")
+            raise value_error(f"names {value!r} twice. Keep one of them.")
     return values
 
 
 def _rising(values: tuple[float, ...]) -> tuple[float, ...]:
     if list(values) != sorted(set(values)):
-        raise expectation("must be different numbers in rising order.")
+        raise value_error("must be different numbers in rising order.")
     return values
 
 
 def _not_the_word_none(value: str | None) -> str | None:
     if value is not None and value.lower() == "none":
-        raise expectation(f"is the text {value!r}. Use null for none.")
+        raise value_error(f"is the text {value!r}. Use null for none.")
     return value
 
 
 def _own_columns(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         if value in OWN_COLUMNS or value.startswith("proba_"):
-            raise expectation(
-                f"names {value!r}, a column that tlkit writes itself. Rename that column in the metadata."
+            raise value_error(
+                f"names {value!r}, a column that tlkit itself writes. Rename that column in the metadata."
             )
     return values
 
 
 def _whole(value: object) -> object:
-    """Keep `true` and `32.0` from passing for the numbers 1 and 32, which they equal in Python."""
+    """Reject `true` and `32.0`, which equal the numbers 1 and 32 in Python."""
     if isinstance(value, bool | float):
         raise PydanticCustomError("literal_error", "not one of the choices")
     return value
 
 
-def _reads_version(value: object) -> object:
+def _known_version(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool) and value > 1:
-        raise expectation(f"is {value}, but this tlkit reads version 1. Use recipe_version: 1, or a newer tlkit.")
+        raise value_error(f"is {value}, but this tlkit reads version 1. Use recipe_version: 1, or a newer tlkit.")
     return value
 
 
@@ -75,10 +75,12 @@ NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"
 WEIGHTS_PATTERN = r"^(hub|none|pip:[^\s:]+|file:.+|hf-hub:[^\s/:]+/[^\s/:]+|run:.+)$"
 
 ExactInt = BeforeValidator(_whole)
-KnownVersion = BeforeValidator(_reads_version)
+KnownVersion = BeforeValidator(_known_version)
 
 Text = Annotated[str, Field(strict=True, min_length=1), Expected("a text", text=True)]
 OptionalText = Annotated[Text | None, AfterValidator(_not_the_word_none)]
+OptionalCsv = Annotated[OptionalText, Expected("the path of a CSV file, or null for none", text=True)]
+OptionalColumn = Annotated[OptionalText, Expected("the name of a column, or null for none", text=True)]
 Name = Annotated[
     str,
     Field(strict=True, max_length=100, pattern=NAME_PATTERN),
@@ -118,7 +120,6 @@ _finite = Field(strict=True, allow_inf_nan=False)
 Positive = Annotated[float, _finite, Field(gt=0), Expected("a number above 0")]
 NotNegative = Annotated[float, _finite, Field(ge=0), Expected("a number of at least 0")]
 HeldOut = Annotated[float, _finite, Field(ge=0, le=0.9), Expected("a share from 0 to 0.9")]
-Tolerance = Annotated[float, _finite, Field(ge=0, lt=1), Expected("a number from 0 to below 1")]
 Edges = Annotated[tuple[Annotated[float, _finite], ...], AfterValidator(_rising)]
 BelowOne = Annotated[float, _finite, Field(ge=0, lt=1), Expected("a number from 0 to below 1")]
 UpToOne = Annotated[float, _finite, Field(gt=0, le=1), Expected("a number above 0 and up to 1")]
@@ -126,7 +127,7 @@ Inside = Annotated[float, _finite, Field(gt=0, lt=1), Expected("a number between
 
 
 def slug(text: str) -> str:
-    """Return the nearest text that is usable as a run's name.
+    """Return the nearest text that is valid as the name of a run.
 
     Example:
         >>> slug("my first run!")

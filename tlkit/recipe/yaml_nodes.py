@@ -1,4 +1,4 @@
-"""YAML read node by node: plain values, the place where each was written, and the traps of YAML 1.1 by name."""
+"""Reads YAML node by node: plain values with their places; ambiguous values of YAML 1.1 are reported as problems."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tlkit.recipe.yaml_syntax import explain_syntax
 KeyPath = tuple[str | int, ...]
 
 MOST_LEVELS, MOST_VALUES = 32, 100_000
-AFTER_THE_FILE = 1_000_000_000  # overrides sort behind every line of a file
+AFTER_THE_FILE = 1_000_000_000  # overrides sort after every line of a file
 
 _EXPONENT = re.compile(r"([-+]?)(\d[\d_]*(?:\.\d*)?|\.\d+)[eE]([-+]?)(\d+)")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][\w-]*")
@@ -30,7 +30,7 @@ class Spot:
 
     Attributes:
         where: "recipes/pets.yaml:14" or "override data.batch_size=64".
-        order: places sort by it: the line in the file, overrides behind.
+        order: sort key: the line in the file, or a larger number for overrides.
         text: the scalar as written; None for a list or mapping.
         quoted: the scalar stands in quotes or in a text block.
         key: the dotted key as the user wrote it, where that differs from the value's path.
@@ -45,7 +45,7 @@ class Spot:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: where it stands in the order of places, the place in words, and the message."""
+    """One problem: the sort key of its place, the place as text, and the message."""
 
     order: int
     where: str
@@ -57,14 +57,14 @@ class Problem:
 
 @dataclass
 class Document:
-    """What was read: plain values, where each was written, and what was wrong with them.
+    """Plain values, the place of each, and the problems found so far.
 
     Attributes:
         source: name of the file, or the override as written.
         value: dicts, lists and scalars.
         spots: place by path, such as `("data", "background", 1)`; the root is `()`.
-        problems: what was wrong so far.
-        faulty: paths whose value has been reported already and needs no second message.
+        problems: the problems found so far.
+        faulty: paths whose value has been reported already.
     """
 
     source: str
@@ -74,17 +74,21 @@ class Document:
     faulty: set[KeyPath] = field(default_factory=set)
 
     def report(self, path: KeyPath, text: str) -> None:
-        """Add a problem at the place of `path`, or of what encloses it, and mark the value as faulty."""
+        """Add a problem at the place of `path`, or of its nearest enclosing key, and mark the value as faulty."""
         spot = self.spot(path)
         self.problems.append(Problem(spot.order, spot.where, text))
         self.faulty.add(path)
 
     def spot(self, path: KeyPath) -> Spot:
-        """Return the place of `path`, or of the nearest thing that encloses it."""
+        """Return the place of `path`, or of its nearest enclosing key."""
         for end in range(len(path), -1, -1):
             if path[:end] in self.spots:
                 return self.spots[path[:end]]
         return Spot(self.source, 0)
+
+    def messages(self) -> list[str]:
+        """Return the problems as texts, in the order of their places, each once."""
+        return list(dict.fromkeys(map(str, sorted(self.problems, key=lambda problem: problem.order))))
 
 
 def dotted(path: KeyPath) -> str:
@@ -102,15 +106,15 @@ def dotted(path: KeyPath) -> str:
 
 
 def read_yaml(text: str, *, source: str, override: tuple[KeyPath, int] | None = None) -> Document:
-    """Read YAML text into plain values with their places.
+    """Return YAML text as plain values with their places.
 
     Args:
         text: the YAML text.
-        source: name of the file, or the override as written; it opens every message.
-        override: for the value of an override: the path that it sets, and its place among the overrides.
+        source: name of the file, or the override as written; every message begins with it.
+        override: for the value of an override: the path that it sets, and its position among the overrides.
 
     Raises:
-        RecipeError: the text cannot be read as YAML at all; smaller problems are listed in the result.
+        RecipeError: the text is not YAML; smaller problems are listed in the result.
     """
     reader = _Reader(source, override)
     try:
@@ -124,7 +128,9 @@ def read_yaml(text: str, *, source: str, override: tuple[KeyPath, int] | None = 
         raise RecipeError(str(Problem(line, reader.where(line), problem))) from None
     except (RecursionError, _TooMuchError) as error:
         what = str(error) if isinstance(error, _TooMuchError) else f"nests more than {MOST_LEVELS} levels deep"
-        raise RecipeError(f"{source}  {what}. Write a recipe's keys out, two or three levels deep.") from None
+        raise RecipeError(
+            f"{source}  {what}. Write the keys of a recipe two or three levels deep, without aliases."
+        ) from None
     return reader.document
 
 
@@ -138,7 +144,7 @@ _CONSTRUCT: dict[str, Callable[[ScalarNode], Any]] = {
 
 
 class _TooMuchError(Exception):
-    """The text is nested or multiplied beyond what a recipe can mean."""
+    """The text has too many levels or, through aliases, too many values."""
 
 
 class _Reader:
@@ -154,7 +160,7 @@ class _Reader:
         return self.document.source if self.is_override else f"{self.document.source}:{line}"
 
     def place(self, path: KeyPath, *, line: int, text: str | None = None, quoted: bool = False) -> None:
-        """Note where the value of a path was written, and how."""
+        """Store where and how the value of a path was written."""
         self.document.spots[path] = Spot(self.where(line), self.order(line), text, quoted)
 
     def order(self, line: int) -> int:
@@ -189,25 +195,25 @@ class _Reader:
                 continue
             if key in lines:
                 both = f"line {line}" if lines[key] == line else f"lines {lines[key]} and {line}"
-                self._say(line, f"{dotted((*path, key))} is set twice, on {both}. Keep one of them.")
+                self._report(line, f"{dotted((*path, key))} is set twice, on {both}. Keep one of them.")
                 continue
             lines[key] = line
             values[key] = self.read(value_node, (*path, key), line=line)
         return values
 
     def _key(self, node: Node, path: KeyPath, line: int) -> str | None:
-        """Return a key as text; name the trap where YAML takes it for something else."""
+        """Return a key as text; report a key that YAML reads as another type."""
         if not isinstance(node, ScalarNode):
-            self._say(line, "a list or mapping stands where a key belongs. Use a single word as the key.")
+            self._report(line, "a list or mapping stands where a key belongs. Use a single word as the key.")
             return None
         if node.tag == f"{_TAG}merge":
-            self._say(line, "`<<` merges keys from elsewhere, which recipes do not do. Write the keys out here.")
+            self._report(line, "`<<` merges keys from elsewhere, which recipes do not support. Write the keys here.")
             return None
         key: str = node.value
         read_as = _not_text(node)
         if read_as:
             place = f" in {dotted(path)}" if path else ""
-            self._say(line, f"the key `{key}`{place} is read by YAML as {read_as}. Quote it: {key!r}.")
+            self._report(line, f"the key `{key}`{place} is read by YAML as {read_as}. Quote it: {key!r}.")
         return key
 
     def _scalar(self, node: ScalarNode, path: KeyPath) -> Any:
@@ -217,8 +223,8 @@ class _Reader:
             return self._text(text, path) if node.style is None else text
         if tag not in ("int", "float", "bool", "null", "timestamp", "merge"):
             return self._foreign_tag(node, path)
-        if trap := _trap(tag, text):
-            self.document.report(path, f"{dotted(path)} is `{text}`, {trap}")
+        if ambiguity := _ambiguity(tag, text):
+            self.document.report(path, f"{dotted(path)} is `{text}`, {ambiguity}")
             return text
         try:
             value = _CONSTRUCT[tag](node)
@@ -228,7 +234,7 @@ class _Reader:
         return self._finite(value, text, path) if isinstance(value, float) else value
 
     def _text(self, text: str, path: KeyPath) -> Any:
-        """Return a plain scalar that YAML 1.1 reads as text; report a number in a dialect that it does not know."""
+        """Return a plain scalar that YAML 1.1 reads as text; report a number such as 1e-3, which is such a text."""
         match = _EXPONENT.fullmatch(text)
         if match is None:
             return text
@@ -245,19 +251,19 @@ class _Reader:
 
     def _finite(self, value: float, text: str, path: KeyPath) -> float:
         if not math.isfinite(value):
-            self.document.report(path, f"{dotted(path)} is `{text}`, which is no finite number. Use a finite one.")
+            self.document.report(path, f"{dotted(path)} is `{text}`, which is not a finite number. Use a finite one.")
         return value
 
     def _foreign_tag(self, node: Node, path: KeyPath) -> None:
         tag = node.tag.replace(_TAG, "!!")
         self.document.report(path, f"{dotted(path)} carries the YAML tag {tag}. Remove the tag.")
 
-    def _say(self, line: int, text: str) -> None:
+    def _report(self, line: int, text: str) -> None:
         self.document.problems.append(Problem(self.order(line), self.where(line), text))
 
 
 def _with_point(match: re.Match[str]) -> str:
-    """Return a number as YAML 1.1 knows it: with a point, and a sign on the exponent."""
+    """Return a number as YAML 1.1 requires it: with a point, and a sign of the exponent."""
     sign, mantissa, exponent_sign, exponent = match.groups()
     mantissa = mantissa.replace("_", "")
     if "." not in mantissa:
@@ -266,9 +272,9 @@ def _with_point(match: re.Match[str]) -> str:
     return f"{sign.replace('+', '')}{mantissa}e{exponent_sign or '+'}{exponent}"
 
 
-def _trap(tag: str, text: str) -> str | None:
-    """Return what is wrong with a plain number or date that means something else to YAML 1.1 than it seems to."""
-    read_as = {"timestamp": "which YAML reads as a date", "merge": "a sign of YAML's own"}.get(tag)
+def _ambiguity(tag: str, text: str) -> str | None:
+    """Return what YAML 1.1 reads a number or date as, and the remedy, where that differs from its look; else None."""
+    read_as = {"timestamp": "which YAML reads as a date", "merge": "a sign that YAML reserves"}.get(tag)
     if tag in ("int", "float") and ":" in text:
         read_as = "which YAML 1.1 reads as a number in base 60"
     if read_as is not None:
@@ -276,11 +282,11 @@ def _trap(tag: str, text: str) -> str | None:
     if tag == "int" and re.fullmatch(r"[-+]?0[0-7_]+", text):
         plain = str(int(text.replace("_", ""), base=10))
         return f"which YAML 1.1 reads as an octal number. Write {plain} for the number, or {text!r} for the text."
-    return "a number too long to mean anything here. Use a shorter one." if len(text) > 400 else None
+    return "a number with more than 400 digits. Use a shorter one." if len(text) > 400 else None
 
 
 def _not_text(node: ScalarNode) -> str | None:
-    """Return what YAML takes a plain key for, where that is not text."""
+    """Return the type that YAML reads a plain key as, where that is not text; else None."""
     if node.style is not None:
         return None
     tag = node.tag.removeprefix(_TAG)

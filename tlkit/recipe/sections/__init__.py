@@ -1,1 +1,1 @@
-"""The sections of a recipe, a module each: every key with its type, range, default and meaning."""
+"""The sections of a recipe, one module each: keys with type, range, default and meaning; and their cross-checks."""

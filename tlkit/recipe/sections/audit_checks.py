@@ -1,4 +1,4 @@
-"""What contradicts itself in `audit`: columns that `data` does not carry, and designs that exclude each other."""
+"""Cross-checks of `audit`: columns that `data` does not carry, and options that exclude each other."""
 
 from __future__ import annotations
 
@@ -12,37 +12,33 @@ if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
 
 
-def of_audit(recipe: Recipe) -> Iterator[Contradiction]:
-    """Yield what contradicts itself about group columns and designs."""
-    carried = recipe.data.groups
-    asked = [("audit.by", column) for column in recipe.audit.columns]
-    asked += [
-        (f"audit.{name}", column)
-        for name in ("cluster_by", "pair_by", "weights")
-        if (column := getattr(recipe.audit, name)) is not None
-    ]
-    for key, column in asked:
+def audit_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield contradictions about group columns, clusters, matched sets and weights."""
+    audit, carried = recipe.audit, recipe.data.groups
+    special = ((f"audit.{name}", getattr(audit, name)) for name in ("cluster_by", "pair_by", "weights"))
+    for key, column in [*(("audit.by", column) for column in audit.columns), *special]:
+        if column is None or column in carried:
+            continue
         if not carried:
             text = f"{key} names {column!r}, but data.groups is empty. Add {column!r} to data.groups."
-        elif column not in carried:
-            text = f"{key} names {column!r}, but data.groups carries only {', '.join(carried)}."
-            text += did_you_mean(column, carried) or f" Add it to data.groups, or remove it from {key}."
         else:
-            continue
+            text = f"{key} names {column!r}, but data.groups has only {', '.join(carried)}."
+            text += did_you_mean(column, carried) or f" Add it to data.groups, or remove it from {key}."
         yield Contradiction((key, "data.groups"), text)
-    for one in recipe.audit.by:
-        cuts = () if isinstance(one, str) else ("bins", "quantiles", "order", "separator")
-        if len(given := [cut for cut in cuts if getattr(one, cut)]) > 1:
-            name = one if isinstance(one, str) else one.column
-            text = f"audit.by: {name} is to be cut by {' and by '.join(given)}. Keep one of them."
+    for one in audit.by:
+        if isinstance(one, str):
+            continue
+        cuts = [cut for cut in ("bins", "quantiles", "order", "separator") if getattr(one, cut)]
+        if len(cuts) > 1:
+            text = f"audit.by: {one.column} is cut by {' and by '.join(cuts)}. Keep one of them."
             yield Contradiction(("audit.by",), text)
-    if recipe.audit.pair_by is not None and (recipe.audit.cluster_by or recipe.audit.weights):
-        others = [name for name in ("cluster_by", "weights") if getattr(recipe.audit, name)]
+    others = [f"audit.{name}" for name in ("cluster_by", "weights") if getattr(audit, name)]
+    if audit.pair_by is not None and others:
         yield Contradiction(
-            ("audit.pair_by", *(f"audit.{name}" for name in others)),
-            f"audit.pair_by compares images within matched sets, which audit.{others[0]} does not go with. Keep one.",
+            ("audit.pair_by", *others),
+            f"audit.pair_by compares images within matched sets, which excludes {others[0]}. Keep one of them.",
         )
-    if recipe.audit.weights is not None and "four_fifths" in recipe.audit.criteria:
+    if audit.weights is not None and "four_fifths" in audit.criteria:
         yield Contradiction(
             ("audit.weights", "audit.criteria"),
             "audit.criteria has four_fifths, which counts images, but audit.weights weights them. Remove one.",

@@ -1,4 +1,4 @@
-"""The section `audit` of a recipe: which groups are compared, and how."""
+"""The section `audit` of a recipe: the groups to compare, and the options of the comparison."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from tlkit.recipe.value_types import Expected
 
 
 class AuditColumn(Section):
-    """A group column with the way to cut it into groups; one of bins, quantiles, order and separator."""
+    """A group column and how it is cut into groups: one of bins, quantiles, order and separator."""
 
     column: Annotated[v.Text, Expected("the name of a column of data.groups, such as age", text=True)] = Field(
         description="Column of data.groups.", examples=["age"]
     )
     bins: Annotated[v.Edges, Expected("a list of rising numbers, such as [18, 65]")] = Field(
-        (), description="Inner edges of the bins of a number."
+        (), description="Inner bin edges of a numeric column."
     )
     quantiles: Annotated[v.Parts | None, Expected("a whole number from 2 to 50, or null")] = Field(
-        None, description="Groups of about equal size to cut a number into, 2 to 50; null = not cut."
+        None, description="Number of quantile groups of a numeric column, 2 to 50; null = not cut."
     )
     order: Annotated[v.Names, Expected("a list of values, lowest first, such as [small, large]")] = Field(
         (), description="The values in their order, lowest first."
     )
     separator: Annotated[v.OptionalText, Expected("a text such as ';', or null", text=True)] = Field(
-        None, description="What separates the values where an image has several; null = an image has one."
+        None, description="Separator of several values of one image; null = each image has one value."
     )
 
 
 class AuditSection(Section):
-    """Which subgroups are compared."""
+    """The groups to compare, and the options of the comparison."""
 
     by: Annotated[
         tuple[v.Text | AuditColumn, ...],
@@ -41,8 +41,8 @@ class AuditSection(Section):
         Expected("a list of columns of data.groups, such as [sex, {column: age, quantiles: 4}]"),
     ] = Field(
         (),
-        description="Columns of data.groups by which the predictions are compared, each a name or a mapping that says "
-        "how to cut it; empty = no audit.",
+        description="Columns of data.groups by which the predictions are compared, each a name or a mapping with the "
+        "way to cut it; empty = no audit.",
         examples=[["sex", {"column": "age", "quantiles": 4}]],
     )
     criteria: Annotated[
@@ -50,29 +50,29 @@ class AuditSection(Section):
         AfterValidator(v.each_once),
         Expected(f"a list of criteria, such as [equal_opportunity]; there are {', '.join(get_args(Criterion))}"),
     ] = Field(
-        (), description="Criteria whose rates are compared, too: what they ask and leave out stands in the audit."
+        (), description="Fairness criteria whose rates are compared in addition; the audit explains each of them."
     )
     positive: Annotated[v.OptionalText, Expected("the name of a class, or null", text=True)] = Field(
         None, description="The class that the criteria are about; null = the second of two classes, or each of more."
     )
-    tolerance: v.Tolerance = Field(
-        TOLERANCE, description="Largest difference from the rest that is tolerated, at least 0 and below 1."
+    tolerance: v.BelowOne = Field(
+        TOLERANCE,
+        description="Largest tolerated difference between a group and its complement, at least 0 and below 1.",
     )
-    cluster_by: Annotated[v.OptionalText, Expected("a column of data.groups, or null", text=True)] = Field(
-        None, description="Column of what belongs together, such as the subject; null = independent images."
+    cluster_by: v.OptionalColumn = Field(
+        None, description="Column of clusters, such as the subject; null = independent images."
     )
-    pair_by: Annotated[v.OptionalText, Expected("a column of data.groups, or null", text=True)] = Field(
+    pair_by: v.OptionalColumn = Field(
         None, description="Column of matched sets, within which groups are compared; null = not matched."
     )
-    weights: Annotated[v.OptionalText, Expected("a column of data.groups, or null", text=True)] = Field(
-        None, description="Column of numbers of at least 0 that weight the images; null = all alike."
+    weights: v.OptionalColumn = Field(
+        None, description="Column of image weights, numbers of at least 0; null = equal weights."
     )
     max_intersection_order: v.Count = Field(
-        MAX_INTERSECTION_ORDER, description="Most columns that are crossed with each other, at least 1."
+        MAX_INTERSECTION_ORDER, description="Most columns of an intersection, at least 1."
     )
     min_group_size: v.Count = Field(
-        MIN_GROUP_SIZE,
-        description="Groups with fewer images than this are shown with their size instead of a rate, at least 1.",
+        MIN_GROUP_SIZE, description="Groups with fewer images than this get no rate, only their size, at least 1."
     )
 
     @property

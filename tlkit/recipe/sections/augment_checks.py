@@ -1,4 +1,4 @@
-"""What contradicts itself in `augment`."""
+"""Cross-checks of `augment`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
 
 
-def of_augment(recipe: Recipe) -> Iterator[Contradiction]:
-    """Yield what contradicts itself about augmentation."""
+def augment_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield contradictions about augmentation."""
     augment = recipe.augment
     if augment.transforms is not None and "preset" in augment.model_fields_set:
         yield Contradiction(

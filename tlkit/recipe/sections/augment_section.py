@@ -1,4 +1,4 @@
-"""The section `augment` of a recipe: how training images are varied."""
+"""The section `augment` of a recipe: augmentation of the training images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Preset = Literal["none", "light", "medium", "heavy"]
 
 
 class TransformSpec(BaseModel):
-    """One Albumentations transform: its name, and its arguments beside it."""
+    """One Albumentations transform: its name and its arguments, in one mapping."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -29,7 +29,7 @@ class TransformSpec(BaseModel):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The transform's keyword arguments: plain numbers, texts, lists and mappings."""
+        """Keyword arguments of the transform: plain numbers, texts, lists and mappings."""
         return dict(self.model_extra or {})
 
     @model_validator(mode="before")
@@ -39,21 +39,21 @@ class TransformSpec(BaseModel):
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` with lists for tuples; refuse what YAML cannot hold."""
+    """Return `value` with lists for tuples; raise for values that YAML cannot hold."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise v.expectation(f"holds {value!r}. Use numbers, texts, lists and mappings as arguments.")
+    raise v.value_error(f"holds {value!r}. Use numbers, texts, lists and mappings as arguments.")
 
 
 class AugmentSection(Section):
-    """How training images are varied: a preset, or a list of transforms instead of it."""
+    """Augmentation of the training images: a preset, or a list of transforms."""
 
     preset: Preset = Field(
-        "light", description="Ready-made set of transforms, from none to heavy; not used where `transforms` is given."
+        "light", description="Predefined transforms, from none to heavy; not used where `transforms` is given."
     )
     transforms: Annotated[
         Annotated[tuple[TransformSpec, ...], Field(min_length=1)] | None,

@@ -1,4 +1,4 @@
-"""A contradiction, as a value."""
+"""The value that describes a contradiction between keys of a recipe."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Keys that do not go together.
+    """Keys that contradict each other.
 
     Attributes:
-        keys: the dotted keys that take part; nothing is wrong with any of them alone.
-        text: what was seen and what to do.
+        keys: the dotted keys that take part; each of them is valid alone.
+        text: the values seen, and what to change.
     """
 
     keys: tuple[str, ...]

@@ -1,32 +1,29 @@
-"""What no single key can show: keys of a recipe that are each right and together wrong."""
+"""Cross-checks of a recipe: keys that are each valid and together wrong."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.recipe.sections.audit_checks import of_audit
-from tlkit.recipe.sections.augment_checks import of_augment
+from tlkit.recipe.sections.audit_checks import audit_contradictions
+from tlkit.recipe.sections.augment_checks import augment_contradictions
 from tlkit.recipe.sections.contradiction import Contradiction
-from tlkit.recipe.sections.data_checks import of_data
-from tlkit.recipe.sections.features_checks import of_features
-from tlkit.recipe.sections.strategy_checks import of_head, of_strategy
-from tlkit.recipe.sections.train_checks import of_train
+from tlkit.recipe.sections.data_checks import data_contradictions
+from tlkit.recipe.sections.features_checks import features_contradictions
+from tlkit.recipe.sections.strategy_checks import head_contradictions, strategy_contradictions
+from tlkit.recipe.sections.train_checks import train_contradictions
 
 if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
 
 
-def contradictions(recipe: Recipe) -> tuple[Contradiction, ...]:
-    """Return everything in a recipe that contradicts something else in it, in the order of the sections."""
+def find_contradictions(recipe: Recipe) -> tuple[Contradiction, ...]:
+    """Return all contradictions of a recipe, in the order of its sections."""
     return (
-        *of_data(recipe),
-        *of_augment(recipe),
-        *of_strategy(recipe),
-        *of_features(recipe),
-        *of_head(recipe),
-        *of_train(recipe),
-        *of_audit(recipe),
+        *data_contradictions(recipe),
+        *augment_contradictions(recipe),
+        *strategy_contradictions(recipe),
+        *features_contradictions(recipe),
+        *head_contradictions(recipe),
+        *train_contradictions(recipe),
+        *audit_contradictions(recipe),
     )
-
-
-__all__ = ["Contradiction", "contradictions"]

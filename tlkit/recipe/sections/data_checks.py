@@ -1,4 +1,4 @@
-"""What contradicts itself in `data`: sources, splits and sizes."""
+"""Cross-checks of `data`: sources, splits and sizes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from tlkit.recipe.sections.data_section import DataSection
 
 
-def of_data(recipe: Recipe) -> Iterator[Contradiction]:
-    """Yield what contradicts itself about sources, shares, sizes and splits."""
-    yield from _of_source(recipe.data)
+def data_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield contradictions about sources, shares, sizes and splits."""
+    yield from _source_contradictions(recipe.data)
     if recipe.data.shuffle_buffer is not None:
-        yield from _of_stream(recipe, recipe.data.shuffle_buffer)
-    yield from _of_shares(recipe.data)
+        yield from _shuffle_buffer_contradictions(recipe, recipe.data.shuffle_buffer)
+    yield from _share_contradictions(recipe.data)
     yield from unmet_dependencies(recipe, "data.resize")
-    yield from _of_splits(recipe.data)
+    yield from _split_contradictions(recipe.data)
 
 
-def _of_source(data: DataSection) -> Iterator[Contradiction]:
+def _source_contradictions(data: DataSection) -> Iterator[Contradiction]:
     if not data.root and data.manifest is None and not data.shards:
         yield Contradiction(
             ("data", "data.root"),
@@ -43,48 +43,49 @@ def _of_source(data: DataSection) -> Iterator[Contradiction]:
         )
 
 
-def _of_stream(recipe: Recipe, buffer: int) -> Iterator[Contradiction]:
+def _shuffle_buffer_contradictions(recipe: Recipe, buffer: int) -> Iterator[Contradiction]:
     data, head = recipe.data, getattr(recipe.strategy, "head", "linear")
     roots = (data.root,) if isinstance(data.root, str) else data.root
     if not data.shards and data.manifest is None and not any(root.endswith(".tar") for root in roots):
         yield Contradiction(
             ("data.shuffle_buffer", "data.shards"),
-            f"data.shuffle_buffer is {buffer}, but there are no data.shards to read front to back. Remove "
-            "data.shuffle_buffer: single files are shuffled whole.",
+            f"data.shuffle_buffer is {buffer}, but there are no data.shards to read in sequence. Remove "
+            "data.shuffle_buffer: single files are always shuffled in full.",
         )
     if recipe.train.sampling != "shuffled":
         yield Contradiction(
             ("data.shuffle_buffer", "train.sampling"),
-            f"data.shuffle_buffer is {buffer}, which takes every image once, in turn, but train.sampling is "
+            f"data.shuffle_buffer is {buffer}, which takes every image once, but train.sampling is "
             f"{recipe.train.sampling}. Remove one of them, or use train.class_weights.",
         )
     if head != "linear":
         yield Contradiction(
             ("data.shuffle_buffer", "strategy.head"),
-            f"data.shuffle_buffer is {buffer}, but head: {head} is fitted to all images at once, in no order. Remove "
+            f"data.shuffle_buffer is {buffer}, but head: {head} is fitted to all images at once. Remove "
             "data.shuffle_buffer.",
         )
 
 
-def _of_shares(data: DataSection) -> Iterator[Contradiction]:
+def _share_contradictions(data: DataSection) -> Iterator[Contradiction]:
     if data.val + data.test >= 1:
         yield Contradiction(
             ("data.val", "data.test"),
             f"data.val is {data.val:g} and data.test is {data.test:g}, which leaves nothing to train on. "
             "Use shares that sum to less than 1.",
         )
-    if data.groups and data.metadata is None and data.manifest is None and not data.shards:
+
+
+def _split_contradictions(data: DataSection) -> Iterator[Contradiction]:
+    has_columns = data.metadata is not None or data.manifest is not None or bool(data.shards)
+    if data.groups and not has_columns:
         yield Contradiction(
             ("data.groups", "data.metadata"),
             f"data.groups names {', '.join(data.groups)}, but data.metadata names no CSV file to take columns from. "
             "Set data.metadata, or remove data.groups.",
         )
-
-
-def _of_splits(data: DataSection) -> Iterator[Contradiction]:
     for key in ("group_by", "time_column"):
         column = getattr(data, key)
-        if column is not None and data.metadata is None and data.manifest is None and not data.shards:
+        if column is not None and not has_columns:
             yield Contradiction(
                 (f"data.{key}", "data.metadata"),
                 f"data.{key} names {column}, but data.metadata names no CSV file to take it from. "
@@ -110,17 +111,17 @@ def _of_splits(data: DataSection) -> Iterator[Contradiction]:
     if data.test > 0:
         yield Contradiction(
             ("data.test", "data.folds"),
-            f"data.test is {data.test:g}, but with data.folds one fold is the test split. Remove data.test.",
+            f"data.test is {data.test:g}, but with data.folds, one fold is the test split. Remove data.test.",
         )
     if data.time_column is not None:
         yield Contradiction(
             ("data.time_column", "data.folds"),
-            "data.folds would train on later images than it tests on, which data.time_column is to prevent. "
+            "data.folds would train on later images than it tests on, which data.time_column prevents. "
             "Remove one of them.",
         )
     if data.split is not None:
         yield Contradiction(
             ("data.split", "data.folds"),
-            "data.split says which split each image belongs to, so there is nothing to deal into data.folds. "
+            "data.split assigns each image to a split, so there is nothing to divide into data.folds. "
             "Remove one of them.",
         )

@@ -1,4 +1,4 @@
-"""The section `data` of a recipe: where images come from, how they are split, and how they are brought to size."""
+"""The section `data` of a recipe: source, split and size of the images."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from tlkit.recipe.value_types import Expected
 
 
 class DataSection(Section):
-    """Where the images are, how they are split, and how they are brought to size."""
+    """Source, split and size of the images."""
 
     root: Annotated[v.Text | v.Folders, Expected("the path of a folder of images, such as data/pets", text=True)] = (
         Field(
             (),
             description="Folder of images, one folder per class, with or without train/val/test folders above them; "
-            "relative to the working directory. A list of folders is merged by class name. With `manifest`: the folder "
-            "that its paths are relative to.",
+            "relative to the working directory. A list of folders is merged by class name. With `manifest`: the "
+            "folder that its paths are relative to.",
             examples=["data/pets"],
         )
     )
     manifest: Annotated[v.OptionalText, Expected("the path of a CSV or Parquet file, or null for none", text=True)] = (
         Field(
             None,
-            description="CSV or Parquet file of images instead of a folder, with columns path and label, and split "
-            "where wanted; null = none.",
+            description="CSV or Parquet file of images instead of a folder, with columns path, label and, optionally, "
+            "split; null = none.",
         )
     )
     shards: Annotated[
@@ -42,30 +42,32 @@ class DataSection(Section):
     )
     shuffle_buffer: Annotated[v.Count | None, Expected("a whole number of at least 1, or null for all images")] = Field(
         None,
-        description="Read tar shards front to back, in a new order every epoch, and shuffle within so many images, at "
-        "least 1: for shards larger than the memory, on disks that are faster when read in order; null = shuffle all.",
+        description="Images in the shuffle buffer, at least 1: tar shards are read in sequence, in a new order every "
+        "epoch. For shards larger than the memory, on disks that are faster in sequential reads; null = shuffle all "
+        "images.",
     )
-    metadata: Annotated[v.OptionalText, Expected("the path of a CSV file, or null for none", text=True)] = Field(
+    metadata: v.OptionalCsv = Field(
         None, description="CSV file keyed by a column `path`; relative to `root` unless absolute; null = none."
     )
     groups: Annotated[v.GroupColumns, Expected("a list of columns of the metadata, such as [age, sex]")] = Field(
-        (), description="Columns of the metadata (or of the manifest) to carry beside each image, for the audit."
+        (), description="Columns of the metadata (or of the manifest) to keep with each image, for the audit."
     )
-    split: Annotated[v.OptionalText, Expected("the path of a CSV file, or null for none", text=True)] = Field(
+    split: v.OptionalCsv = Field(
         None,
-        description="CSV file that says which split each image belongs to, as `tlkit data split` writes it; the images "
-        "must be as they were then; null = as below.",
+        description="CSV file with the split of each image, as `tlkit data split` writes it; the images must be "
+        "unchanged since then; null = split by the keys below.",
     )
-    quarantine: Annotated[v.OptionalText, Expected("the path of a CSV file, or null for none", text=True)] = Field(
+    quarantine: v.OptionalCsv = Field(
         None,
         description="Manifest from `tlkit data doctor ROOT --fix FILE`, relative to the working directory; the images "
-        "that it quarantines are left out; null = none.",
+        "that it quarantines are excluded; null = none.",
     )
     label_corrections: Annotated[v.Text | v.Files, Expected("the path of a CSV file, or a list of them", text=True)] = (
         Field(
             (),
-            description="File of decisions from `tlkit data labels RUN --out FILE`, relative to the working directory, or "
-            "a list of such files: images are relabelled or dropped as it says, after the split.",
+            description="CSV file of decisions from `tlkit data labels RUN --out FILE`, relative to the working "
+            "directory, or a list of such files: after the split, images are relabelled or dropped by these "
+            "decisions.",
             examples=["labels.csv"],
         )
     )
@@ -75,30 +77,31 @@ class DataSection(Section):
     test: v.HeldOut = Field(
         0.0, description="Share of the training images held out for testing where there is no test folder, 0–0.9."
     )
-    stratify: v.Switch = Field(True, description="Keep each class's share alike in every split that is held out.")
-    group_by: Annotated[v.OptionalText, Expected("a column of the metadata, or null for none", text=True)] = Field(
+    stratify: v.Switch = Field(True, description="Whether every held-out split has the same class proportions.")
+    group_by: v.OptionalColumn = Field(
         None,
-        description="Column of the metadata (or of the manifest) whose values never lie on two sides of a split, such "
-        "as patient; null = none.",
+        description="Column of the metadata (or of the manifest) whose values never lie in two splits, such as "
+        "patient; null = none.",
     )
-    time_column: Annotated[v.OptionalText, Expected("a column of the metadata, or null for none", text=True)] = Field(
+    time_column: v.OptionalColumn = Field(
         None,
         description="Column of dates or numbers by which the latest images are held out, test after val; null = none.",
     )
     folds: Annotated[v.AtLeastTwo | None, Expected("a whole number of at least 2, or null for no folds")] = Field(
         None,
-        description="Number of folds that the training images are dealt into, at least 2; one of them is the test "
-        "split, or val where there is a test split; null = no folds.",
+        description="Number of folds of the training images, at least 2; one of them is the test split, or val where "
+        "there is a test split; null = no folds.",
     )
-    fold: v.Whole = Field(0, description="Which of the folds is held out, from 0 to folds - 1.")
+    fold: v.Whole = Field(0, description="Index of the fold that is held out, from 0 to folds - 1.")
     on_leak: OnLeak = Field(
         "warn",
-        description="What to do about val and test images that are in training as well, also resized, saved again, "
-        "mirrored or turned: warn (and give scores with and without them), drop (train without the copies) or error.",
+        description="What to do about val and test images that also lie in training, as they are or resized, saved "
+        "again, mirrored or rotated: warn (and report scores with and without them), drop (train without the copies) "
+        "or error.",
     )
     batch_size: v.Count = Field(32, description="Images per step, at least 1.")
     num_workers: Annotated[v.Whole | Literal["auto"], Expected("a whole number of at least 0, or auto")] = Field(
-        "auto", description="Processes that decode images beside the main one, at least 0; auto = by the machine."
+        "auto", description="Worker processes that decode images, at least 0; auto = by the machine."
     )
     image_size: Annotated[
         v.Count | tuple[v.Count, v.Count] | None,
@@ -108,27 +111,26 @@ class DataSection(Section):
     )
     resize: Annotated[Resize | None, Expected("crop, letterbox or squash, or null for the backbone's own")] = Field(
         None,
-        description="crop = scale the shorter side and cut the centre; letterbox = pad; squash = ignore the aspect; "
-        "null = the backbone's own.",
+        description="crop = scale the shorter side and crop the center; letterbox = pad; squash = ignore the aspect "
+        "ratio; null = the backbone's own.",
     )
     crop_pct: Annotated[v.UpToOne | None, Expected("a number above 0 and up to 1, or null for the backbone's own")] = (
         Field(
             None,
-            description="Share of the scaled image that the centre crop keeps, above 0 and up to 1; "
-            "null = the backbone's own; for resize: crop only.",
+            description="Share of the scaled image that the center crop keeps, above 0 and up to 1; null = the "
+            "backbone's own; for resize: crop only.",
         )
     )
     background: Annotated[
         tuple[v.Byte, v.Byte, v.Byte], Expected("three whole numbers from 0 to 255, such as [255, 255, 255]")
     ] = Field(
-        (255, 255, 255),
-        description="RGB colour, 0–255 each, that shows through transparent pixels and fills a letterbox.",
+        (255, 255, 255), description="RGB color, 0–255 each, behind transparent pixels and around a letterboxed image."
     )
     decode: Decode = Field(
         "reduced",
-        description="reduced = a JPEG that is much larger than the backbone's input is scaled by its decoder first, "
-        "never below twice the size that it then gets; full = every pixel is decoded. Stored with the model.",
+        description="reduced = the decoder scales a JPEG that is much larger than the backbone's input, never below "
+        "twice its final size; full = every pixel is decoded. Stored with the model.",
     )
     max_pixels: v.Count = Field(
-        178_956_970, description="Images with more pixels than this are set aside as decompression bombs, at least 1."
+        178_956_970, description="Images with more pixels than this are excluded as decompression bombs, at least 1."
     )

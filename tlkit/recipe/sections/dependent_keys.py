@@ -1,7 +1,7 @@
-"""Keys that need others: `train.momentum` means something only to an optimizer that has one.
+"""Keys that have an effect only with certain values of another key: `train.momentum` needs an optimizer with momentum.
 
-The table serves three readers: a recipe that gives such a key for nothing is refused, a recipe that is written down
-leaves the key out, and an override that makes it idle drops it from the file.
+The table has three uses: a recipe that gives such a key without effect is refused, `dump_recipe` leaves the key out,
+and an override that removes its effect drops it from the file.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DependentKey:
-    """A key that does something only while another key has one of some values.
+    """A key that has an effect only while another key has one of some values.
 
     Attributes:
         key: the dotted key.
-        of: the dotted key that it needs.
-        among: the values of `of` with which `key` does something.
+        of: the dotted key that it depends on.
+        among: the values of `of` with which `key` has an effect.
         remedy: finishes the message that begins with `key` and its value; `{chosen}` is the value of `of`.
-        has_off: `key` has a value that switches it off, its default, which may stand beside every value of `of`;
-            otherwise `key` may not be given at all.
+        has_off: the default of `key` switches it off and is allowed with every value of `of`; otherwise `key` may not
+            be given at all.
     """
 
     key: str
@@ -43,11 +43,11 @@ class DependentKey:
         return section, name
 
     def is_met(self, recipe: Recipe) -> bool:
-        """Tell whether the key does something in a recipe."""
+        """Return whether the key has an effect in a recipe."""
         return _value(recipe, self.of) in self.among
 
-    def is_asked_for(self, recipe: Recipe) -> bool:
-        """Tell whether a recipe gives the key, and does not switch it off."""
+    def is_given(self, recipe: Recipe) -> bool:
+        """Return whether a recipe gives the key and does not switch it off."""
         section, name = self.path
         keys = getattr(recipe, section)
         if self.has_off:
@@ -56,13 +56,13 @@ class DependentKey:
 
 
 def unmet_dependencies(recipe: Recipe, of: str) -> Iterator[Contradiction]:
-    """Yield a contradiction for every key of a recipe that is idle because of the value of the key `of`."""
+    """Yield a contradiction for every key that has no effect because of the value of the key `of`."""
     for need in NEEDS:
-        if need.of == of and need.is_asked_for(recipe) and not need.is_met(recipe):
+        if need.of == of and need.is_given(recipe) and not need.is_met(recipe):
             value = _value(recipe, need.key)
             seen = f"{value:g}" if isinstance(value, int | float) else str(value)
-            words = need.remedy.format(seen=seen, chosen=_value(recipe, of), key=need.key)
-            yield Contradiction((need.key, of), f"{need.key} is {words}")
+            text = need.remedy.format(seen=seen, chosen=_value(recipe, of), key=need.key)
+            yield Contradiction((need.key, of), f"{need.key} is {text}")
 
 
 def _value(recipe: Recipe, key: str) -> Any:
@@ -70,7 +70,7 @@ def _value(recipe: Recipe, key: str) -> Any:
     return getattr(getattr(recipe, section), name, "linear" if key == "strategy.head" else None)
 
 
-_WITHOUT_EPOCHS = ("class_weights", "device")  # keys of train that mean something to every head
+_WITHOUT_EPOCHS = ("class_weights", "device")  # keys of train that every head uses
 _WITH_MOMENTUM = ("sgd", "rmsprop")
 _HAS_NONE = "{seen}, but loss: {chosen} has none. Remove {key}, or use "
 
@@ -79,7 +79,7 @@ NEEDS = (
         "data.crop_pct",
         "data.resize",
         (None, "crop"),
-        "{seen}, but resize: {chosen} cuts nothing. Remove {key}, or use resize: crop.",
+        "{seen}, but resize: {chosen} crops nothing. Remove {key}, or use resize: crop.",
         has_off=True,
     ),
     DependentKey(
@@ -100,7 +100,7 @@ NEEDS = (
         "train.label_smoothing",
         "train.loss",
         tuple(loss for loss in get_args(Loss) if loss != "focal"),
-        "{seen}, but loss: {chosen} knows one true class per image. Remove {key}, or use loss: cross_entropy.",
+        "{seen}, but loss: {chosen} takes one true class per image. Remove {key}, or use loss: cross_entropy.",
         has_off=True,
     ),
     DependentKey("train.group_dro_step", "train.loss", ("group_dro",), _HAS_NONE + "loss: group_dro."),

@@ -1,4 +1,4 @@
-"""The section `evaluate` of a recipe: what is measured on the predictions."""
+"""The section `evaluate` of a recipe: figures of the predictions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tlkit.recipe.sections.section import Section
 
 
 class EvaluateSection(Section):
-    """What is measured on the predictions."""
+    """Figures of the predictions."""
 
     top_k: v.Ranks = Field((1, 5), description="Ranks k for top-k accuracy, at least 1 each.")
     confidence: v.Inside = Field(CONFIDENCE, description="Confidence level of every interval, between 0 and 1.")
     tta: Views = Field(
         "none",
         description="Views of each image over which the run's predictions are averaged: flip = the image and its "
-        "mirror image; ten_crop = corners and centre, and their mirror images; none = the image alone.",
+        "mirror image; ten_crop = corners and center, and their mirror images; none = the image alone.",
     )

@@ -1,4 +1,4 @@
-"""What contradicts itself in `features`: engines and views that nothing would use."""
+"""Cross-checks of `features`: engines and views without effect."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
 
 
-def of_features(recipe: Recipe) -> Iterator[Contradiction]:
-    """Yield what contradicts itself about engines, and views that nobody would keep."""
+def features_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield contradictions about engines and cached views."""
     features, kind = recipe.features, recipe.strategy.kind
-    usual = type(features).model_fields["tolerance"].default  # a stored recipe states every key
-    if features.tolerance != usual and features.engine != "auto":
+    default = type(features).model_fields["tolerance"].default  # a stored recipe states every key
+    if features.tolerance != default and features.engine != "auto":
         yield Contradiction(
             ("features.tolerance", "features.engine"),
-            f"features.tolerance is {features.tolerance:g}, which engine: auto is held to, but features.engine is "
+            f"features.tolerance is {features.tolerance:g}, which limits engine: auto, but features.engine is "
             f"{features.engine}. Remove one of them.",
         )
     if features.engine != "auto" and (kind != "frozen" or features.cache == "never"):
         other, why = (
-            ("strategy.kind", f"strategy: {kind} changes the backbone, so there are no features to keep")
+            ("strategy.kind", f"strategy: {kind} changes the backbone, so there are no features to cache")
             if kind != "frozen"
             else ("features.cache", "features.cache is never")
         )
@@ -36,8 +36,8 @@ def of_features(recipe: Recipe) -> Iterator[Contradiction]:
     if mixing and kind == "frozen":
         yield Contradiction(
             ("features.views", *mixing),
-            f"features.views is {features.views}, but {' and '.join(mixing)} would mix the images anew every epoch, so "
-            "no features of them can be kept. Remove one or the other.",
+            f"features.views is {features.views}, but {' and '.join(mixing)} would mix the images differently in every "
+            "epoch, so their features cannot be cached. Remove one or the other.",
         )
     if kind != "frozen":
         yield Contradiction(
@@ -53,6 +53,6 @@ def of_features(recipe: Recipe) -> Iterator[Contradiction]:
     if recipe.augment.preset == "none" and recipe.augment.transforms is None:
         yield Contradiction(
             ("features.views", "augment.preset"),
-            f"features.views is {features.views}, but augment: none makes all views alike. "
+            f"features.views is {features.views}, but augment: none makes all views equal. "
             "Remove features.views, or choose an augmentation.",
         )

@@ -1,4 +1,4 @@
-"""The section `features` of a recipe: how the features of a frozen backbone are made and kept."""
+"""The section `features` of a recipe: computing and caching the features of a frozen backbone."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tlkit.recipe.value_types import Expected
 
 
 class FeaturesSection(Section):
-    """How the features of a frozen backbone are made and kept."""
+    """Computing and caching the features of a frozen backbone."""
 
     cache: Annotated[Literal["auto", "never"], Expected("auto or never")] = Field(
         "auto",
-        description="auto = train a frozen backbone's classifier on cached features where no augmentation asks for new "
+        description="auto = train a frozen backbone's classifier on cached features unless augmentation changes the "
         "pixels every epoch; never = run the backbone every epoch.",
     )
     engine: Literal["auto", EngineName] = Field(
         "auto",
-        description="What runs the frozen backbone; auto = ONNX Runtime on a CPU and torch in bfloat16 on a GPU, where "
-        "the features are within `tolerance` of float32 torch, else torch.",
+        description="Engine that runs the frozen backbone; auto = ONNX Runtime on a CPU and torch in bfloat16 on a "
+        "GPU, where the features are within `tolerance` of float32 torch, else torch.",
     )
     tolerance: v.UpToOne = Field(
         0.9999,
@@ -31,9 +31,9 @@ class FeaturesSection(Section):
     )
     views: v.Whole = Field(
         0,
-        description="Augmented views of every training image to cache and take in turn, epoch by epoch; "
-        "0 = the images as they are.",
+        description="Augmented views of every training image to cache, one for each epoch in turn; 0 = the images "
+        "without augmentation.",
     )
     cache_limit_gb: v.Positive = Field(
-        10.0, description="Gigabytes that cached features may take, above 0; the least recently used go first."
+        10.0, description="Gigabytes that cached features may take, above 0; the least recently used are removed first."
     )

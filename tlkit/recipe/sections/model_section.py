@@ -1,4 +1,4 @@
-"""The section `model` of a recipe: which pretrained backbone."""
+"""The section `model` of a recipe: the pretrained backbone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ModelSection(Section):
     )
     weights: v.WeightsSource = Field(
         "hub",
-        description="Where the weights come from: hub (timm's own), none (random), pip:PACKAGE, "
-        "file:PATH (safetensors), hf-hub:ORG/REPO or run:PATH.",
+        description="Where the weights come from: hub (timm's own), none (random), pip:PACKAGE, file:PATH "
+        "(safetensors), hf-hub:ORG/REPO or run:PATH.",
     )
     drop_rate: v.BelowOne = Field(0.0, description="Dropout before the classifier, 0 to below 1.")

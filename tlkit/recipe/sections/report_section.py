@@ -19,8 +19,9 @@ class ReportSection(Section):
         None, description="Title of the report; null = the run's name."
     )
     intended_use: Annotated[v.OptionalText, Expected("a text, or null", text=True)] = Field(
-        None, description="What the model is for, and what it is not for, in your words; for the model card."
+        None, description="What the model is for and what it is not for, as text for the model card."
     )
     thumbnails: v.Whole = Field(
-        120, description="The most thumbnails (up to 96 pixels) of mistaken images and of failing groups; 0 = paths."
+        120,
+        description="Most thumbnails (up to 96 pixels) of misclassified images and of failing groups; 0 = paths only.",
     )

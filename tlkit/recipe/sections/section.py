@@ -1,4 +1,4 @@
-"""What every part of a recipe is: a pydantic model that cannot be changed and takes no unknown key."""
+"""The base model of every recipe section."""
 
 from __future__ import annotations
 

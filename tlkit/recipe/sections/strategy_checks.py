@@ -1,4 +1,4 @@
-"""What contradicts itself in `strategy`: phases and epochs, and a head that is not trained in epochs."""
+"""Cross-checks of `strategy`: phases and epochs, and heads that are not trained in epochs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
 
 
-def of_strategy(recipe: Recipe) -> Iterator[Contradiction]:
-    """Yield what contradicts itself about phases and epochs."""
+def strategy_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield contradictions about phases and epochs."""
     strategy, train = recipe.strategy, recipe.train
     if strategy.kind == "lp_ft" and strategy.probe_epochs >= train.epochs:
         yield Contradiction(
@@ -34,7 +34,7 @@ def of_strategy(recipe: Recipe) -> Iterator[Contradiction]:
         yield Contradiction(
             ("strategy.epochs_per_stage", "train.epochs"),
             f"strategy.epochs_per_stage is {strategy.epochs_per_stage}, but train.epochs is {train.epochs}, so no "
-            "stage would ever be unfrozen. Use more epochs, fewer per stage, or strategy: frozen.",
+            "stage is ever unfrozen. Use more epochs, fewer per stage, or strategy: frozen.",
         )
     elif strategy.kind == "gradual" and train.warmup_epochs >= strategy.epochs_per_stage:
         yield Contradiction(
@@ -45,8 +45,8 @@ def of_strategy(recipe: Recipe) -> Iterator[Contradiction]:
         )
 
 
-def of_head(recipe: Recipe) -> Iterator[Contradiction]:
-    """Yield what a head that is fitted at once, to features of one pass, leaves nothing to do for."""
+def head_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield keys that have no effect with a scikit-learn head, which is fitted once to features of one pass."""
     head = getattr(recipe.strategy, "head", "linear")
     if head == "linear":
         return
@@ -55,13 +55,14 @@ def of_head(recipe: Recipe) -> Iterator[Contradiction]:
         given = "augment.preset" if augment.transforms is None else "augment.transforms"
         yield Contradiction(
             (given, "strategy.head"),
-            f"strategy.head is {head}, which learns from one pass over the images as they are, but {given} varies "
-            "them. Use augment: none, or head: linear.",
+            f"strategy.head is {head}, which is fitted to one pass over unchanged images, but {given} changes them. "
+            "Use augment: none, or head: linear.",
         )
     if recipe.features.cache == "never":
         yield Contradiction(
             ("features.cache", "strategy.head"),
-            f"features.cache is never, but head: {head} is fitted to features. Use features.cache: auto, or head: linear.",
+            f"features.cache is never, but head: {head} is fitted to features. "
+            "Use features.cache: auto, or head: linear.",
         )
     yield from unmet_dependencies(recipe, "strategy.head")
     if recipe.train.class_weights != "none" and head in HEADS_WITHOUT_CLASS_WEIGHTS:

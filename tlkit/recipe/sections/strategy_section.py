@@ -1,4 +1,4 @@
-"""The strategies: which parts of the network learn, when, and at which rate."""
+"""The section `strategy` of a recipe: which parameters train, when, and at which learning rate."""
 
 from __future__ import annotations
 
@@ -14,41 +14,39 @@ from tlkit.recipe.value_types import Expected
 Kind = Literal["frozen", "full", "lp_ft", "gradual", "last_n", "norm_only", "bias_only", "lora"]
 
 KINDS = Expected("frozen, full, lp_ft, gradual, last_n, norm_only, bias_only or lora")
-NEEDS_KIND = ConfigDict(json_schema_extra={"required": ["kind"]})
 BACKBONE_RATE = "The backbone's learning rate as a share of train.learning_rate, above 0 and up to 1."
 LAYER_DECAY = (
     "Factor on the learning rate from each layer to the one below it, above 0 and up to 1; layers as timm counts them, "
-    "the classifier on top; 1 = the same rate for all."
+    "with the classifier as the last; 1 = the same rate for all."
 )
 
 
-class FrozenStrategy(Section):
-    """Train the classifier only; the backbone keeps its weights and its norm statistics."""
+class _StrategySection(Section):
+    model_config = ConfigDict(json_schema_extra={"required": ["kind"]})
 
-    model_config = NEEDS_KIND
+
+class FrozenStrategy(_StrategySection):
+    """Train the classifier only; the backbone keeps its weights and its norm statistics."""
 
     kind: Annotated[Literal["frozen"], KINDS] = Field("frozen", description="frozen = only the classifier trains.")
     head: HeadWord = Field(
         "linear",
         description="The classifier: linear = trained as `train` says; the others are scikit-learn's, fitted to the "
-        "features of one pass, settings by cross-validation; auto = the simplest that cannot be told from the best.",
+        "features of one pass, hyperparameters by cross-validation; auto = the simplest that is not distinguishable "
+        "from the best.",
     )
 
 
-class FullStrategy(Section):
+class FullStrategy(_StrategySection):
     """Train the classifier and the whole backbone."""
-
-    model_config = NEEDS_KIND
 
     kind: Annotated[Literal["full"], KINDS] = Field("full", description="full = the whole backbone trains too.")
     backbone_lr_factor: v.UpToOne = Field(0.1, description=BACKBONE_RATE)
     layer_decay: v.UpToOne = Field(1.0, description=LAYER_DECAY)
 
 
-class ProbeThenTuneStrategy(Section):
-    """Train the classifier on the frozen backbone first, then everything from there (Kumar et al. 2022)."""
-
-    model_config = NEEDS_KIND
+class ProbeThenTuneStrategy(_StrategySection):
+    """Train the classifier on the frozen backbone, then all parameters (LP-FT: Kumar et al. 2022)."""
 
     kind: Annotated[Literal["lp_ft"], KINDS] = Field(
         "lp_ft", description="lp_ft = linear probe, then fine-tuning from the probe's classifier."
@@ -62,10 +60,8 @@ class ProbeThenTuneStrategy(Section):
     layer_decay: v.UpToOne = Field(1.0, description=LAYER_DECAY)
 
 
-class GradualStrategy(Section):
-    """Train the classifier first, then one stage of the backbone more at a time, from the top down."""
-
-    model_config = NEEDS_KIND
+class GradualStrategy(_StrategySection):
+    """Train the classifier, then unfreeze the backbone stage by stage, from the last to the first."""
 
     kind: Annotated[Literal["gradual"], KINDS] = Field(
         "gradual", description="gradual = the stages of the backbone are unfrozen one by one, the last one first."
@@ -75,10 +71,8 @@ class GradualStrategy(Section):
     layer_decay: v.UpToOne = Field(1.0, description=LAYER_DECAY)
 
 
-class LastStagesStrategy(Section):
+class LastStagesStrategy(_StrategySection):
     """Train the classifier and the last stages of the backbone."""
-
-    model_config = NEEDS_KIND
 
     kind: Annotated[Literal["last_n"], KINDS] = Field(
         "last_n", description="last_n = the last stages of the backbone train, those below them are frozen."
@@ -88,21 +82,17 @@ class LastStagesStrategy(Section):
     layer_decay: v.UpToOne = Field(1.0, description=LAYER_DECAY)
 
 
-class NormsStrategy(Section):
-    """Train the classifier and the backbone's normalisation layers, with their statistics."""
-
-    model_config = NEEDS_KIND
+class NormsStrategy(_StrategySection):
+    """Train the classifier and the backbone's normalization layers, with their statistics."""
 
     kind: Annotated[Literal["norm_only"], KINDS] = Field(
-        "norm_only", description="norm_only = of the backbone, only the normalisation layers train."
+        "norm_only", description="norm_only = of the backbone, only the normalization layers train."
     )
     backbone_lr_factor: v.UpToOne = Field(1.0, description=BACKBONE_RATE)
 
 
-class BiasesStrategy(Section):
+class BiasesStrategy(_StrategySection):
     """Train the classifier and the backbone's biases (BitFit, Zaken et al. 2022)."""
-
-    model_config = NEEDS_KIND
 
     kind: Annotated[Literal["bias_only"], KINDS] = Field(
         "bias_only", description="bias_only = of the backbone, only the biases train (BitFit)."
@@ -110,16 +100,14 @@ class BiasesStrategy(Section):
     backbone_lr_factor: v.UpToOne = Field(1.0, description=BACKBONE_RATE)
 
 
-class LoraStrategy(Section):
-    """Train the classifier and low-rank changes to the backbone's weights (Hu et al. 2021)."""
-
-    model_config = NEEDS_KIND
+class LoraStrategy(_StrategySection):
+    """Train the classifier and low-rank updates of the backbone's weights (LoRA: Hu et al. 2021)."""
 
     kind: Annotated[Literal["lora"], KINDS] = Field(
-        "lora", description="lora = low-rank changes to the backbone's weights train; the stored model holds the sum."
+        "lora", description="lora = low-rank updates of the backbone's weights train; the stored model holds the sum."
     )
-    rank: v.Count = Field(8, description="Rank of each change, at least 1; weights no larger than that have none.")
-    alpha: v.Positive = Field(16.0, description="Scale of the changes, above 0: each is multiplied by alpha / rank.")
+    rank: v.Count = Field(8, description="Rank of each update, at least 1; weights no larger than that have none.")
+    alpha: v.Positive = Field(16.0, description="Scale of the updates, above 0: each is multiplied by alpha / rank.")
     backbone_lr_factor: v.UpToOne = Field(1.0, description=BACKBONE_RATE)
 
 

@@ -1,4 +1,4 @@
-"""The section `tracking` of a recipe: where a run is recorded besides its own directory."""
+"""The section `tracking` of a recipe: Weights & Biases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tlkit.recipe.value_types import Expected
 
 
 class TrackingSection(Section):
-    """Where the run is tracked besides its own directory."""
+    """Tracking of the run in Weights & Biases, in addition to its directory."""
 
     kind: TrackerKind = Field("none", description="none, or wandb for Weights & Biases.")
     mode: TrackerMode = Field("auto", description="W&B mode; auto = online where logged in, else offline.")

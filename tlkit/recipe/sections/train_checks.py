@@ -1,4 +1,4 @@
-"""What contradicts itself in `train`: epochs, averages, devices, and groups that nothing names."""
+"""Cross-checks of `train`: loss, epochs, weight averages, devices, and groups that no key names."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 from tlkit.recipe.sections.contradiction import Contradiction
 from tlkit.recipe.sections.dependent_keys import unmet_dependencies
-from tlkit.recipe.sections.loss_checks import of_loss
 
 if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
     from tlkit.recipe.sections.train_section import TrainSection
 
 
-def of_train(recipe: Recipe) -> Iterator[Contradiction]:
-    """Yield what contradicts itself about training."""
+def train_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield contradictions about training."""
     train = recipe.train
     yield from unmet_dependencies(recipe, "train.optimizer")
     yield from unmet_dependencies(recipe, "train.schedule")
@@ -25,11 +24,11 @@ def of_train(recipe: Recipe) -> Iterator[Contradiction]:
             f"train.warmup_epochs is {train.warmup_epochs:g}, but train.epochs is {train.epochs}. "
             f"Use less than {train.epochs}, or 0 for no warm-up.",
         )
-    yield from of_loss(recipe)
-    yield from _of_mixing(train)
-    yield from _of_groups(recipe)
-    yield from _of_soup(recipe)
-    yield from _of_sharding(train)
+    yield from _loss_contradictions(recipe)
+    yield from _mixing_contradictions(train)
+    yield from _group_contradictions(recipe)
+    yield from _soup_contradictions(recipe)
+    yield from _sharding_contradictions(train)
     if train.precision == 16 and train.device == "cpu":
         yield Contradiction(
             ("train.precision", "train.device"),
@@ -39,27 +38,53 @@ def of_train(recipe: Recipe) -> Iterator[Contradiction]:
     if train.device == "mps" and train.devices not in ("auto", 1):
         yield Contradiction(
             ("train.devices", "train.device"),
-            f"train.devices is {train.devices}, but train.device is mps, of which a machine has one. Use devices: 1.",
+            f"train.devices is {train.devices}, but train.device is mps, and a machine has only one. Use devices: 1.",
         )
 
 
-def _of_mixing(train: TrainSection) -> Iterator[Contradiction]:
+def _loss_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield contradictions of the loss with other keys, and several corrections for class imbalance at once."""
+    train = recipe.train
+    yield from unmet_dependencies(recipe, "train.loss")
+    excluded = {
+        "class_weights": (train.class_weights != "none", "already weights each intersection of class and group"),
+        "logit_adjustment": (train.logit_adjustment > 0, "already weights each intersection of class and group"),
+        "mixup": (train.mixup > 0, "needs one group per image"),
+        "cutmix": (train.cutmix > 0, "needs one group per image"),
+    }
+    for key in [key for key, (is_used, _) in excluded.items() if is_used and train.loss == "group_dro"]:
+        yield Contradiction(
+            (f"train.{key}", "train.loss"),
+            f"train.{key} is given, but loss: group_dro {excluded[key][1]}. "
+            f"Remove train.{key}, or use loss: cross_entropy.",
+        )
+    corrections = {
+        "train.class_weights": train.class_weights == "balanced",
+        "train.sampling": train.sampling != "shuffled",
+        "train.logit_adjustment": train.logit_adjustment > 0,
+    }
+    used = tuple(key for key, is_used in corrections.items() if is_used)
+    if len(used) > 1:
+        yield Contradiction(used, f"{' and '.join(used)} each correct for class imbalance. Keep one of them.")
+
+
+def _mixing_contradictions(train: TrainSection) -> Iterator[Contradiction]:
     if train.mixup_off_epochs and not (train.mixup or train.cutmix):
         yield Contradiction(
             ("train.mixup_off_epochs", "train.mixup"),
-            f"train.mixup_off_epochs is {train.mixup_off_epochs}, but there is neither mixup nor cutmix to turn off. "
+            f"train.mixup_off_epochs is {train.mixup_off_epochs}, but neither mixup nor cutmix is on. "
             "Remove train.mixup_off_epochs, or set train.mixup or train.cutmix.",
         )
     elif train.mixup_off_epochs >= train.epochs:
         yield Contradiction(
             ("train.mixup_off_epochs", "train.epochs"),
             f"train.mixup_off_epochs is {train.mixup_off_epochs}, but train.epochs is {train.epochs}, which leaves "
-            f"none to mix in. Use less than {train.epochs}.",
+            f"no epoch with mixing. Use less than {train.epochs}.",
         )
 
 
-def _of_groups(recipe: Recipe) -> Iterator[Contradiction]:
-    """Yield what needs groups, where `audit.by` names none."""
+def _group_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield keys that need groups, where `audit.by` names none."""
     train = recipe.train
     if recipe.audit.by:
         return
@@ -67,38 +92,39 @@ def _of_groups(recipe: Recipe) -> Iterator[Contradiction]:
     for key, monitor in (("train.monitor", train.monitor), ("train.early_stopping.monitor", watched)):
         if monitor == "val_worst_group_accuracy":
             yield Contradiction(
-                (key, "audit.by"),
-                f"{key} is {monitor}, but audit.by names no column whose groups it could be about. Set audit.by.",
+                (key, "audit.by"), f"{key} is {monitor}, but audit.by names no group column. Set audit.by."
             )
     if train.sampling == "group_balanced":
         yield Contradiction(
             ("train.sampling", "audit.by"),
-            "train.sampling is group_balanced, but audit.by names no column whose groups could be balanced. "
+            "train.sampling is group_balanced, but audit.by names no group column. "
             "Set audit.by, or use sampling: balanced for classes alone.",
         )
     if train.loss == "group_dro":
         yield Contradiction(
             ("train.loss", "audit.by"),
-            "train.loss is group_dro, but audit.by names no column whose groups it could weight. Set audit.by, or use "
-            "loss: cross_entropy.",
+            "train.loss is group_dro, but audit.by names no group column. Set audit.by, or use loss: cross_entropy.",
         )
 
 
-def _of_sharding(train: TrainSection) -> Iterator[Contradiction]:
+def _sharding_contradictions(train: TrainSection) -> Iterator[Contradiction]:
     if train.parallel != "fsdp":
         return
     if train.devices == 1 and train.num_nodes == 1:
         yield Contradiction(
             ("train.parallel", "train.devices"),
-            "train.parallel is fsdp, but there is one process, which shares with nobody. Set train.devices to 2 or "
+            "train.parallel is fsdp, but there is only one process. Set train.devices to 2 or "
             "more, or remove train.parallel.",
         )
-    beside = {
-        "precision": (train.precision == 16, "needs loss scaling, which tlkit does not share out. Use bf16 or 32"),
-        "memory_format": (train.memory_format == "channels_last", "does not go with weights in parts. Use contiguous"),
-        "compile": (train.compile, "has not been tried with weights in parts. Use compile: false"),
+    unsupported = {
+        "precision": (train.precision == 16, "needs loss scaling, which tlkit does not support there. Use bf16 or 32"),
+        "memory_format": (
+            train.memory_format == "channels_last",
+            "is not possible for sharded weights. Use contiguous",
+        ),
+        "compile": (train.compile, "is untested with sharded weights. Use compile: false"),
     }
-    for key, (is_used, reason) in beside.items():
+    for key, (is_used, reason) in unsupported.items():
         if is_used:
             value = "true" if key == "compile" else getattr(train, key)
             yield Contradiction(
@@ -107,24 +133,25 @@ def _of_sharding(train: TrainSection) -> Iterator[Contradiction]:
             )
 
 
-def _of_soup(recipe: Recipe) -> Iterator[Contradiction]:
+def _soup_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
     train = recipe.train
     if train.model_soup_size is None:
         return
+    given = f"train.model_soup_size is {train.model_soup_size}"
     if train.monitor == "val_worst_group_accuracy":
         yield Contradiction(
             ("train.model_soup_size", "train.monitor"),
-            f"train.model_soup_size is {train.model_soup_size}, and a soup is chosen by val_loss or val_accuracy. Use one of them as "
-            "train.monitor, or remove train.model_soup_size.",
+            f"{given}, but a model soup is selected by val_loss or val_accuracy. Use one of them as train.monitor, or "
+            "remove train.model_soup_size.",
         )
     if train.model_soup_size > train.epochs:
         yield Contradiction(
             ("train.model_soup_size", "train.epochs"),
-            f"train.model_soup_size is {train.model_soup_size}, but train.epochs is {train.epochs}. Use at most {train.epochs}, or null.",
+            f"{given}, but train.epochs is {train.epochs}. Use at most {train.epochs}, or null.",
         )
     if recipe.strategy.kind == "lora":
         yield Contradiction(
             ("train.model_soup_size", "strategy.kind"),
-            f"train.model_soup_size is {train.model_soup_size}, but the mean of low-rank factors is not the mean of what they add up to. "
+            f"{given}, but the mean of low-rank factors is not the mean of their products. "
             "Remove train.model_soup_size, or use another strategy.",
         )

@@ -1,4 +1,4 @@
-"""The section `train` of a recipe: how the classifier, and the backbone with it, is trained."""
+"""The section `train` of a recipe: the optimization of the classifier and, by `strategy`, the backbone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 class EarlyStopping(Section):
-    """Stop when the validation split has not improved for a while."""
+    """Stop when the validation figure has not improved for some epochs."""
 
     monitor: Monitor = Field("val_loss", description="Quantity that must improve.")
     patience: v.Count = Field(5, description="Epochs without improvement before training stops, at least 1.")
@@ -32,14 +32,14 @@ class EarlyStopping(Section):
 
 
 class TrainSection(Section):
-    """How the classifier (and the backbone, where the strategy says so) is trained."""
+    """The optimization of the classifier and, by `strategy`, the backbone."""
 
     epochs: v.Count = Field(5, description="Passes over the training images, at least 1.")
     optimizer: Optimizer = Field("adamw", description="Optimizer of torch.")
     learning_rate: v.Positive = Field(1e-3, description="Highest learning rate of the classifier, above 0.")
     weight_decay: v.NotNegative = Field(0.01, description="Weight decay, at least 0.")
     momentum: v.BelowOne = Field(0.9, description="Momentum of sgd and rmsprop, 0 to below 1.")
-    schedule: Schedule = Field("cosine", description="Course of the learning rate over all steps.")
+    schedule: Schedule = Field("cosine", description="Schedule of the learning rate over all steps.")
     warmup_epochs: v.NotNegative = Field(
         0.0, description="Epochs of linear warm-up before `schedule`, from 0 to below `epochs`; fractions count."
     )
@@ -52,49 +52,52 @@ class TrainSection(Section):
         description="Weight of each class in the loss: none, balanced (inverse to its training images) or a number "
         "above 0 by class name.",
     )
-    loss: Loss = Field("cross_entropy", description="Training loss; focal is for hard images, group_dro for groups.")
+    loss: Loss = Field(
+        "cross_entropy", description="Training loss; focal weights hard images, group_dro weights groups."
+    )
     focal_gamma: v.NotNegative = Field(
-        2.0, description="How little well classified images count in the focal loss, at least 0; for loss: focal only."
+        2.0, description="Exponent that lowers the weight of well-classified images, at least 0; for loss: focal only."
     )
     group_dro_step: v.Positive = Field(
         0.01,
-        description="How fast loss: group_dro turns to the crossings of class and `audit.by` with most loss, above 0.",
+        description="Step size of the group weights of loss: group_dro, above 0; groups are intersections of class "
+        "and `audit.by`.",
     )
     logit_adjustment: v.NotNegative = Field(
         0.0,
-        description="Strength, at least 0, at which rare classes are favoured in training through the logits; 1 = as "
-        "their shares say, 0 = not at all.",
+        description="Factor of the log class prior that is added to the logits in training, at least 0, which favors "
+        "rare classes; 1 = the full prior, 0 = none.",
     )
     sampling: Sampling = Field(
         "shuffled",
-        description="Images of an epoch: shuffled = each once; balanced = as many, of each class equally many; "
-        "group_balanced = of each crossing of class and `audit.by` equally many.",
+        description="Images of an epoch: shuffled = each once; balanced = the same number, drawn equally from each "
+        "class; group_balanced = drawn equally from each intersection of class and `audit.by`.",
     )
     mixup: v.NotNegative = Field(
         0.0, description="Strength of mixup, the alpha of its Beta distribution, at least 0; 0 = none."
     )
     cutmix: v.NotNegative = Field(
-        0.0, description="Strength of cutmix, at least 0; 0 = none; beside mixup, each batch takes one of the two."
+        0.0, description="Strength of cutmix, at least 0; 0 = none; with mixup, each batch takes one of the two."
     )
     mixup_off_epochs: v.Whole = Field(
-        0, description="Last epochs that go without mixup and cutmix, at least 0 and below `epochs`."
+        0, description="Last epochs without mixup and cutmix, at least 0 and below `epochs`."
     )
     ema_decay: Annotated[
         v.Inside | None, Expected("a number between 0 and 1, such as 0.999, or null for no average")
     ] = Field(
         None,
-        description="Decay per step of a moving average of the weights, which is evaluated and stored instead of "
-        "them, between 0 and 1; null = no average.",
+        description="Decay per step of an exponential moving average of the weights, which is evaluated and stored "
+        "instead of them, between 0 and 1; null = no average.",
     )
     model_soup_size: Annotated[
         v.Parts | None, Expected("a whole number from 2 to 50, or null for the best epoch alone")
     ] = Field(
         None,
-        description="Best epochs to keep and, at the end, to average as far as validation gains by it (greedy soup), 2 "
-        "to 50; null = the best epoch alone. Where `ema_decay` is set, their moving averages are averaged.",
+        description="Best epochs to keep and, at the end, to average while validation improves (greedy soup), 2 to "
+        "50; null = the best epoch alone. Where `ema_decay` is set, the moving averages are averaged.",
     )
     accumulate_grad_batches: v.Count = Field(
-        1, description="Batches whose gradients make one step, at least 1; a step then sees so many times batch_size."
+        1, description="Batches whose gradients are accumulated for one step, at least 1."
     )
     gradient_clip_val: Annotated[v.Positive | None, Expected("a number above 0, or null for no clipping")] = Field(
         1.0, description="Largest norm of the gradient, above 0; null = no clipping."
@@ -104,30 +107,30 @@ class TrainSection(Section):
     ] = Field(None, description="When to stop before the last epoch; null = never.")
     monitor: Monitor = Field(
         "val_loss",
-        description="Validation quantity that selects the best checkpoint; val_worst_group_accuracy is that of the "
-        "worst group by `audit.by`, crossed, which has `audit.min_group_size` images.",
+        description="Validation figure that selects the best checkpoint; val_worst_group_accuracy = of the worst "
+        "intersection of `audit.by` with at least `audit.min_group_size` images.",
     )
     checkpoint_every: Annotated[
         v.Count | None, Expected("a whole number of steps of at least 1, or null for the end of epochs only")
     ] = Field(
         None,
-        description="Steps after which a checkpoint is written, beside those at the end of every epoch, so that a long "
-        "epoch that is cut loses little; null = at the end of epochs only.",
+        description="Steps between checkpoints, in addition to those at the end of every epoch, so that an "
+        "interrupted long epoch loses little; null = at the end of epochs only.",
     )
     precision: Annotated[Precision, v.ExactInt] = Field(
         "auto", description="Arithmetic: 32 = float32, bf16 and 16 = mixed; auto = by the device, logged."
     )
     memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
         "auto",
-        description="Order of the numbers in memory; auto = channels_last, in which most convolutions are faster, and "
+        description="Memory format of the tensors; auto = channels_last, which makes most convolutions faster, but "
         "contiguous with parallel: fsdp.",
     )
     compile: v.Switch = Field(
         False,
-        description="Whether torch.compile compiles the backbone. It pays in long runs on a GPU; the compiler takes a "
-        "minute or more.",
+        description="Whether torch.compile compiles the backbone. It is worth it in long runs on a GPU; compiling "
+        "takes a minute or more.",
     )
-    device: Device = Field("auto", description="Where to train; auto = cuda or mps where there is one, else cpu.")
+    device: Device = Field("auto", description="Device of the training; auto = cuda or mps where available, else cpu.")
     devices: Annotated[Literal["auto"] | v.Count, Expected("auto, or a whole number of at least 1")] = Field(
         1,
         description="Processes on each machine that train together, each on a GPU of its own (or on the CPU) with "
@@ -135,7 +138,7 @@ class TrainSection(Section):
     )
     parallel: Parallel = Field(
         "ddp",
-        description="What each of several processes holds: ddp = the whole network; fsdp = a part of its weights, "
+        description="Content of each of several processes: ddp = the whole network; fsdp = a shard of its weights, "
         "gradients and optimizer state, for networks that do not fit one GPU.",
     )
     num_nodes: v.Count = Field(1, description="Machines that train together, started by torchrun; see docs/devices.md.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from tlkit.cli.arguments import PASS_ON, AsJson, Overrides, RecipePath
 from tlkit.cli.output import print_json, print_lines, print_tables
 from tlkit.tables import to_json
 
@@ -14,14 +16,10 @@ app = typer.Typer(
     help="Check a recipe, plan it, show it whole, tune it, or print its JSON Schema.", no_args_is_help=True
 )
 
-PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-RecipePath = Annotated[Path, typer.Argument(help="A recipe, such as recipes/quickstart.yaml.")]
-Overrides = Annotated[list[str] | None, typer.Argument(help="Changes to the recipe, such as train.epochs=3.")]
-
 
 @app.command(context_settings=PASS_ON)
 def check(recipe: RecipePath, overrides: Overrides = None) -> None:
-    """Say everything that is wrong with a recipe, at once."""
+    """Check a recipe, and report all its problems at once."""
     from tlkit.models.model_names import require_name
     from tlkit.recipe import load_recipe
     from tlkit.recipe.unusual_values import warn_of_unusual
@@ -33,24 +31,20 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
 
 
 @app.command(context_settings=PASS_ON)
-def plan(
-    recipe: RecipePath,
-    overrides: Overrides = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-) -> None:
-    """Print what a fit would do, without training: classes, images, preprocessing, what trains, steps."""
+def plan(recipe: RecipePath, overrides: Overrides = None, json: AsJson = False) -> None:
+    """Print what a fit would do, without training: classes, images, preprocessing, trained layers, steps."""
     from tlkit.cli.output import check_progress
     from tlkit.preflight.recipe_dataset import load_dataset
     from tlkit.recipe import load_recipe
 
     read = load_recipe(recipe, overrides or [])
     with check_progress() as on_check:
-        gathered = load_dataset(read, progress=on_check)
-    # torch takes seconds to load: what is wrong with the recipe and the images has been said before
+        dataset = load_dataset(read, progress=on_check)
+    # after all checks of the recipe and the images, since torch takes seconds to load
     from tlkit.training.plan import plan_tables
     from tlkit.training.prepare import prepare
 
-    tables = plan_tables(prepare(read, dataset=gathered))
+    tables = plan_tables(prepare(read, dataset=dataset))
     if json:
         print_json({"tables": to_json(tables)})
         return
@@ -74,12 +68,12 @@ def tune(
     memory_mb: Annotated[
         float | None, typer.Option("--memory-mb", min=1, help="Memory for --what batch on a CPU; default: 80 % of it.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw what was found into this .svg file.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw the trials into this .svg file.")] = None,
+    json: AsJson = False,
 ) -> None:
     """Suggest a learning rate or a batch size, by trying them on a copy of the model."""
     from tlkit.cli.allocator import keep_freed_memory
-    from tlkit.cli.output import check_progress, require_svg, write_svg
+    from tlkit.cli.output import check_progress, print_result, require_svg, write_svg
     from tlkit.preflight.recipe_dataset import load_dataset
     from tlkit.preflight.recipe_queries import require_steps
     from tlkit.recipe import load_recipe
@@ -88,32 +82,30 @@ def tune(
     read = load_recipe(recipe, overrides or [])
     require_steps(read)
     with check_progress() as on_check:
-        gathered = load_dataset(read, progress=on_check)
+        dataset = load_dataset(read, progress=on_check)
     from tlkit.render.plots import plot_batch_sizes, plot_rates
     from tlkit.training.prepare import prepare
     from tlkit.training.tune import find_batch_size, find_learning_rate
 
     keep_freed_memory()
-    prepared = prepare(read, dataset=gathered)
+    prepared = prepare(read, dataset=dataset)
     if what == "lr":
         sweep = find_learning_rate(prepared, steps=steps)
-        tables, values = sweep.tables(), sweep.to_dict()
-        if plot is not None:
-            write_svg(plot, lambda: plot_rates(sweep))
+        print_result(sweep, as_json=json)
+        draw = partial(plot_rates, sweep)
     else:
         sizes = find_batch_size(prepared, memory_mb=memory_mb)
-        tables, values = sizes.tables(), sizes.to_dict()
-        if plot is not None:
-            write_svg(plot, lambda: plot_batch_sizes(sizes))
-    if json:
-        print_json(values)
-        return
-    print_tables(tables)
+        print_result(sizes, as_json=json)
+        draw = partial(plot_batch_sizes, sizes)
+    if plot is not None:
+        write_svg(plot, draw)
 
 
 @app.command()
 def schema(
-    gates: Annotated[bool, typer.Option("--gates", help="That of a file of gates, for `tlkit audit --gate`.")] = False,
+    gates: Annotated[
+        bool, typer.Option("--gates", help="Schema of a file of gates, for `tlkit audit --gate`.")
+    ] = False,
 ) -> None:
     """Print the recipe's JSON Schema, for editors."""
     from tlkit.recipe import json_schema

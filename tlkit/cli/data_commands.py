@@ -1,4 +1,4 @@
-"""`tlkit data`: the doctor, the label audit, splits, sample datasets."""
+"""`tlkit data`: the doctor, counts, splits, the label audit, leaks, sample datasets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from tlkit.choices import HeadKind
-from tlkit.cli.output import check_progress, print_json, print_lines, print_tables
+from tlkit.cli.arguments import AsJson, Folds, FrozenRunPath, RunPath
+from tlkit.cli.output import check_progress, print_json, print_lines, print_result, print_tables
 
 app = typer.Typer(
     help="Examine and split your images, audit their labels, or make a sample dataset.", no_args_is_help=True
@@ -24,16 +25,11 @@ Overwrite = Annotated[
 ]
 
 
-@app.callback()
-def group() -> None:
-    """Examine and split your images, audit their labels, or make a sample dataset."""
-
-
 @app.command()
 def sample(
     name: Annotated[str, typer.Argument(help="occupations or digits.")],
     dest: Annotated[Path, typer.Argument(help="Folder to make.")],
-    skew: Annotated[str | None, typer.Option(help="occupations only: what the training images lack.")] = None,
+    skew: Annotated[str | None, typer.Option(help="occupations only: the group that the training images lack.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
 ) -> None:
     """Make a sample dataset from installed packages; no network is needed."""
@@ -60,14 +56,16 @@ def sample(
 def split(
     root: Root,
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
-    by: Annotated[str | None, typer.Option(help="Column whose values never lie on two sides, such as patient.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Column whose values never lie in two splits, such as patient.")
+    ] = None,
     time: Annotated[str | None, typer.Option(help="Column by which the latest images are held out.")] = None,
     metadata: Annotated[Path | None, typer.Option(help="CSV file keyed by path that has the column.")] = None,
     val: Annotated[float, typer.Option(help="Share for validation, where there is no val split.")] = 0.2,
     test: Annotated[float, typer.Option(help="Share for test, where there is no test split.")] = 0.0,
-    folds: Annotated[int | None, typer.Option(help="Deal into so many folds, and test on one of them.")] = None,
-    fold: Annotated[int, typer.Option(help="Which of the folds is tested on, from 0.")] = 0,
-    stratify: Annotated[bool, typer.Option(help="Keep each class's share alike in every split.")] = True,
+    folds: Annotated[int | None, typer.Option(help="Number of folds; one of them is the test split.")] = None,
+    fold: Annotated[int, typer.Option(help="Which of the folds is the test split, from 0.")] = 0,
+    stratify: Annotated[bool, typer.Option(help="Keep the class proportions in every split.")] = True,
     seed: Annotated[int, typer.Option(help="Chooses among equally good splits.")] = 0,
 ) -> None:
     """Split images into train, val and test, and write the list that `data.split` of a recipe takes."""
@@ -93,7 +91,7 @@ def summary(
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write it with a contact sheet per class to this file.")] = None,
     overwrite: Overwrite = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Count classes, splits, groups, sizes, modes and formats; only the headers of the files are read."""
     from tlkit.data.checks.dataset_summary import contact_sheets, summarise_data
@@ -105,25 +103,22 @@ def summary(
         from tlkit.render.report.summary_page import write_summary
 
         write_summary(html, result, sheets=contact_sheets(samples))
-    if json:
-        print_json(result.to_dict())
-        return
-    print_tables(result.tables())
+    print_result(result, as_json=json)
 
 
 @app.command()
 def labels(
-    run: Annotated[Path, typer.Argument(help="A run directory, best of a frozen backbone.")],
+    run: FrozenRunPath,
     split: Annotated[list[str] | None, typer.Option(help="Split to audit; repeat it for more; default: all.")] = None,
     head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
-    folds: Annotated[int, typer.Option(min=2, help="Folds in which the images are predicted.")] = 5,
-    out: Annotated[Path | None, typer.Option(help="Write the doubtful labels to this CSV file, to decide on.")] = None,
+    folds: Folds = 5,
+    out: Annotated[Path | None, typer.Option(help="Write the suspect labels to this CSV file, to decide on.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a review sheet with thumbnails to this file.")] = None,
     overwrite: Overwrite = False,
     top: Annotated[int, typer.Option(min=1, help="How many to print.")] = 20,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    json: AsJson = False,
 ) -> None:
-    """Rank the labels of a run that look wrong; decide on them in the CSV file, and refit with data.label_corrections=FILE."""
+    """Rank suspect labels of a run; decide on them in the CSV file, and refit with data.label_corrections=FILE."""
     from tlkit.data.checks.label_decisions import write_decisions
     from tlkit.data.checks.quarantine import require_new
     from tlkit.data.checks.thumbnails import draw_thumbnails
@@ -152,25 +147,21 @@ def labels(
 
 
 def _next_step(suspects: Sequence[object], out: Path | None, html: Path | None) -> list[str]:
-    """Say what to do with labels that look wrong."""
+    """Return what to do next with the suspect labels; no lines where there are none."""
     if not suspects:
         return []
     if out is None:
         page = "" if html is not None else ", and with --html sheet.html a page with their pictures"
         return [f"Next: with --out labels.csv the same command writes a list to decide in{page}."]
-    look = f"look at {html or 'the images'}"
     return [
-        f"Next: {look}, write keep, drop or relabel to CLASS into the column decision of {out}, and fit with "
-        f"data.label_corrections={out}."
+        f"Next: look at {html or 'the images'}, write keep, drop or relabel to CLASS into the column decision of "
+        f"{out}, and fit with data.label_corrections={out}."
     ]
 
 
 @app.command()
-def leaks(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
-    """Name the val and test images of a run whose picture was in training, also cropped, and score without them."""
+def leaks(run: RunPath, json: AsJson = False) -> None:
+    """List val and test images of a run that also lie in training, also cropped, with the scores without them."""
     from tlkit.analysis.run_leaks import find_run_leaks
     from tlkit.data.checks.leak_tables import leak_table
     from tlkit.evaluation.evaluation_tables import accuracy_table
@@ -183,7 +174,7 @@ def leaks(
     if json:
         print_json({"leaks": table.to_dict("records"), "evaluation": {s: one.to_dict() for s, one in judged.items()}})
         return
-    title = f"{len(table):,} val and test images show pictures that were in training as well."
+    title = f"{len(table):,} val and test images are copies of training images."
     figures = (accuracy_table(one, title=split) for split, one in judged.items())
     print_tables([leak_table(table, title=title), *figures])
 
@@ -197,18 +188,18 @@ def doctor(
     embed: Annotated[
         str | None,
         typer.Option(
-            help="Find cropped and recoloured copies, too, by this backbone's features: NAME or NAME@WEIGHTS."
+            help="Find cropped and recolored copies, too, by the features of a backbone: NAME or NAME@WEIGHTS."
         ),
     ] = None,
     fail_on: Annotated[
-        Literal["error", "warning", "never"], typer.Option(help="Exit with 1 where a finding is as grave as this.")
+        Literal["error", "warning", "never"], typer.Option(help="Exit with 1 where a finding has this severity.")
     ] = "error",
     faces: Annotated[
         bool, typer.Option("--faces", help="Look for faces too (slow, neither complete nor exact).")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    json: AsJson = False,
 ) -> None:
-    """Decode every image and say what would spoil a training or its scores; nothing is changed."""
+    """Decode every image and report what would spoil training or scores; no file is changed."""
     from tlkit.analysis.data_doctor import finder_by_features
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import named_progress
@@ -218,15 +209,15 @@ def doctor(
 
     require_new(fix)
     require_own_page(html, command="doctor", overwrite=overwrite)
-    with named_progress() as on:
+    with named_progress() as on_step:
 
         def step(what: str) -> Callable[[int, int], None] | None:
-            return None if on is None else partial(on, what)
+            return None if on_step is None else partial(on_step, what)
 
         find_more = None
         if embed is not None:
             keep_freed_memory()
-            find_more = finder_by_features(embed, on_image=step("making features"), on_pair=step("comparing pairs"))
+            find_more = finder_by_features(embed, on_image=step("computing features"), on_pair=step("comparing pairs"))
         diagnosis, samples = diagnose(root, faces=faces, find_more=find_more, progress=step("checking images"))
     if fix is not None:
         write_quarantine(fix, diagnosis, samples)
@@ -234,9 +225,6 @@ def doctor(
         from tlkit.render.report.doctor_page import write_diagnosis
 
         write_diagnosis(html, diagnosis, thumbnails=thumbnails(diagnosis))
-    if json:
-        print_json(diagnosis.to_dict())
-    else:
-        print_tables(diagnosis.tables())
+    print_result(diagnosis, as_json=json)
     if fail_on != "never" and diagnosis.reaches(fail_on):
         raise typer.Exit(1)

@@ -1,0 +1,161 @@
+"""`tlkit advise`, `slices`, `repair` and `learning-curve`: questions that need images or features again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tlkit.choices import HeadKind
+from tlkit.cli.arguments import (
+    AsJson,
+    Device,
+    Folds,
+    FrozenRunPath,
+    OverwriteRun,
+    PredColumn,
+    RunOrFile,
+    RunPath,
+    Split,
+    TrueColumn,
+)
+from tlkit.cli.output import print_json, print_result, print_tables, require_svg, write_svg
+from tlkit.cli.run_or_file import open_run_or_file
+
+
+def advise(
+    data: Annotated[Path, typer.Argument(help="A folder of class folders, a list of images, a tar shard, or a run.")],
+    backbones: Annotated[
+        list[str] | None,
+        typer.Option(help="timm name, part or pattern of one, or NAME@WEIGHTS; repeat it. Default: all installed."),
+    ] = None,
+    max_params: Annotated[float | None, typer.Option(help="Most parameters, such as 25e6.")] = None,
+    max_latency_ms: Annotated[float | None, typer.Option(help="Most milliseconds an image, on this machine.")] = None,
+    licence: Annotated[
+        list[str] | None,
+        typer.Option("--licence", "--license", help="Allowed licence, such as mit or 'apache-*'; repeat it."),
+    ] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch weights that are named in full.")] = False,
+    folds: Folds = 5,
+    device: Device = "auto",
+    plot: Annotated[Path | None, typer.Option(help="Draw accuracy against latency into this .svg file.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Rank pretrained backbones on your own images, and say which ones the images cannot tell apart."""
+    from tlkit.cli.allocator import keep_freed_memory
+    from tlkit.cli.output import named_progress
+    from tlkit.data.sources.source import require_source
+    from tlkit.runs.directory import MARKER
+
+    require_svg(plot)
+    if not (data / MARKER).is_file():
+        require_source(data)
+    keep_freed_memory()
+    from tlkit.analysis.advise import advise as advise_on
+
+    with named_progress() as on_image:
+        result = advise_on(
+            data,
+            backbones=backbones or (),
+            max_params=max_params,
+            max_latency_ms=max_latency_ms,
+            licenses=licence or (),
+            folds=folds,
+            device=device,
+            download=download,
+            progress=on_image,
+        )
+    if plot is not None:
+        from tlkit.render.plots import plot_advice
+
+        write_svg(plot, lambda: plot_advice(result))
+    print_result(result, as_json=json)
+
+
+def slices(
+    run_or_file: RunOrFile,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="Column to search; repeat it for more. Default: all measured or joined."),
+    ] = None,
+    split: Split = None,
+    groups: Annotated[Path | None, typer.Option(help="CSV of columns keyed by path, to join to a file.")] = None,
+    clusters: Annotated[int, typer.Option(help="Clusters of a run's features; 0 = none.")] = 8,
+    min_images: Annotated[int | None, typer.Option(help="Fewest images of a slice in each half of the data.")] = None,
+    y_true: TrueColumn = "y_true",
+    y_pred: PredColumn = "y_pred",
+    json: AsJson = False,
+) -> None:
+    """Find undeclared groups of images with more errors: dark, blurred, of one camera, similar by features."""
+    from tlkit.analysis.find_slices import find_slices
+    from tlkit.cli.output import check_progress
+
+    judged = open_run_or_file(run_or_file, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
+    with check_progress("measuring images") as progress:
+        result = find_slices(judged, columns, split=split, clusters=clusters, min_images=min_images, progress=progress)
+    print_result(result, as_json=json)
+
+
+def repair(
+    run: RunPath,
+    by: Annotated[
+        list[str] | None, typer.Option(help="Group column; repeat it for their intersection. None: the worst class.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the new run; default: the run's with -repaired.")] = None,
+    margin: Annotated[float, typer.Option(help="Largest overall loss that counts as not inferior.")] = 0.05,
+    min_group_size: Annotated[int | None, typer.Option(help="Fewest validation images of a group.")] = None,
+    allow_attribute: Annotated[
+        bool, typer.Option("--allow-attribute", help="Allow methods that need the group to predict.")
+    ] = False,
+    overwrite: OverwriteRun = False,
+    json: AsJson = False,
+) -> None:
+    """Refit a run's head for its worst group: chosen on val, judged on test, written as a new run."""
+    from tlkit.analysis.repair import repair as repair_run
+    from tlkit.audit.redaction import redacted_comparison
+
+    result = repair_run(
+        run,
+        by=by or (),
+        name=name,
+        margin=margin,
+        min_group_size=min_group_size,
+        allow_attribute=allow_attribute,
+        overwrite=overwrite,
+    )
+    if json:
+        values = result.to_dict()
+        print_json(
+            values if result.comparison is None else values | {"comparison": redacted_comparison(result.comparison)}
+        )
+        return
+    print_tables(result.tables())
+
+
+def learning_curve(
+    run: FrozenRunPath,
+    head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
+    more: Annotated[int | None, typer.Option(min=1, help="Number of additional images to forecast for.")] = None,
+    folds: Folds = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Repetitions with new folds and subsets.")] = 3,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curve into this .svg file.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Measure accuracy against the number of training images, and forecast the gain from more of them."""
+    from tlkit.analysis.run_analyses import learning_curve
+
+    require_svg(plot)
+    result = learning_curve(run, head=head, folds=folds, repeats=repeats)
+    if plot is not None:
+        from tlkit.render.plots import plot_curve
+
+        write_svg(plot, lambda: plot_curve(result, more=more))
+    if json:
+        from tlkit.analysis.learning_curve_tables import gain_sentence
+
+        added = result.default_more if more is None else more
+        gain = {"more": added, "gain": result.gain(added).to_dict(), "sentence": gain_sentence(result, added)}
+        print_json(result.to_dict() | {"forecast": gain})
+        return
+    print_tables(result.tables(more=more))

@@ -1,0 +1,127 @@
+"""`tlkit evaluate`, `tlkit audit` and `tlkit compare`: judge a run or a file of predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tlkit.cli.arguments import AsJson, PredColumn, RunOrFile, Split, TrueColumn
+from tlkit.cli.output import print_json, print_lines, print_result, print_tables
+from tlkit.cli.run_or_file import find_run, print_evidence, read_file, run_audit
+
+
+def evaluate(
+    run_or_file: RunOrFile,
+    split: Split = None,
+    y_true: TrueColumn = "y_true",
+    y_pred: PredColumn = "y_pred",
+    json: AsJson = False,
+) -> None:
+    """Evaluate a run, or any table of predictions: every figure with its interval."""
+    from tlkit.cli.output import judged_on
+    from tlkit.evaluation import evaluate as evaluate_predictions
+
+    run = find_run(run_or_file, split=split)
+    result = run.evaluate(split) if run else evaluate_predictions(read_file(run_or_file, y_true=y_true, y_pred=y_pred))
+    if run and not json:
+        print_lines([judged_on(run, run.judged_split(split)), ""])
+    print_result(result, as_json=json)
+
+
+def audit(
+    run_or_file: RunOrFile,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Group column; repeat it for more and their intersections; default: the recipe's, or all. "
+            "age:quantiles=4, age:bins=18,65, size:order=small,large and tags:separator=; state how to cut one."
+        ),
+    ] = None,
+    split: Split = None,
+    groups: Annotated[Path | None, typer.Option(help="CSV of group columns keyed by path, to join.")] = None,
+    max_intersection_order: Annotated[int | None, typer.Option(help="Most columns crossed with each other.")] = None,
+    min_group_size: Annotated[int | None, typer.Option(help="Smaller groups get no rate.")] = None,
+    criteria: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--criterion",
+            help="accuracy_parity, demographic_parity, equal_opportunity, equalized_odds, "
+            "predictive_parity or four_fifths; repeat it for more.",
+        ),
+    ] = None,
+    positive: Annotated[str | None, typer.Option(help="Class that the criteria are about.")] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Largest tolerated difference between a group and its complement.")
+    ] = None,
+    cluster_by: Annotated[str | None, typer.Option(help="Column of clusters, such as the subject.")] = None,
+    pair_by: Annotated[
+        str | None, typer.Option(help="Column of matched sets, within which groups are compared.")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Column of the images' weights.")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write counts to this new CSV, small cells hidden.")] = None,
+    min_cell_size: Annotated[int, typer.Option(help="Cells of --export with fewer images are hidden.")] = 5,
+    y_true: TrueColumn = "y_true",
+    y_pred: PredColumn = "y_pred",
+    gate: Annotated[Path | None, typer.Option(help="YAML file of gates; exit code 1 or 3 unless all pass.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the gates as JUnit XML.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="Write the gates as Markdown, for a CI job's page.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
+    from tlkit.audit.redaction import redacted_explanation
+    from tlkit.cli.gate import finish_gate, judge_gate_file, open_gate_file
+
+    gates = open_gate_file(gate, junit=junit, summary=summary)
+    stated = {
+        "by": by or None,
+        "max_intersection_order": max_intersection_order,
+        "min_group_size": min_group_size,
+        "criteria": criteria or None,
+        "positive": positive,
+        "tolerance": tolerance,
+        "cluster_by": cluster_by,
+        "pair_by": pair_by,
+        "weights": weights,
+    }
+    judged, result, behind = run_audit(run_or_file, stated, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
+    if export is not None:
+        result.export(export, min_cell_size=min_cell_size)
+    verdicts = judge_gate_file(
+        gates, judged, split=split, groups=groups, y_true=y_true, y_pred=y_pred, options=result.settings
+    )
+    if json:
+        explained = redacted_explanation(behind, most=result.settings.max_half_width)
+        more = {"explanation": explained} | ({"gate": verdicts.to_dict()} if verdicts else {})
+        print_json(result.to_redacted() | more)
+    else:
+        print_tables(result.tables())
+        print_lines([""])
+        print_tables(behind.tables())
+        print_evidence(judged, result, split=split, groups=groups)
+    if verdicts is not None:
+        finish_gate(verdicts, junit=junit, summary=summary, quiet=json)
+
+
+def compare(
+    first: RunOrFile,
+    second: RunOrFile,
+    by: Annotated[list[str] | None, typer.Option(help="Group column; repeat it for more. Default: all.")] = None,
+    split: Split = None,
+    y_true: TrueColumn = "y_true",
+    y_pred: PredColumn = "y_pred",
+    json: AsJson = False,
+) -> None:
+    """Compare a second model with a first, image by image: overall, by class and by group."""
+    from tlkit.audit.redaction import redacted_comparison
+    from tlkit.runs.compare_runs import compare_with, display_names
+
+    one, two = (
+        find_run(path, split=split) or read_file(path, y_true=y_true, y_pred=y_pred) for path in (first, second)
+    )
+    result = compare_with(one, two, by=by, split=split, names=display_names(first, second))
+    if json:
+        print_json(redacted_comparison(result))
+        return
+    print_tables(result.tables())

@@ -1,0 +1,68 @@
+"""`tlkit fit` and `tlkit predict`: train a model, apply it to images."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tlkit.choices import Views
+from tlkit.cli.arguments import Device, Overrides, OverwriteRun, RecipePath, RunPath
+
+
+def fit(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")] = False,
+    overwrite: OverwriteRun = False,
+) -> None:
+    """Fine-tune by a recipe, then predict, evaluate, audit and report."""
+    from tlkit.cli.allocator import keep_freed_memory
+    from tlkit.cli.output import check_progress, print_run
+    from tlkit.recipe import load_recipe
+    from tlkit.training.fit import fit as fit_recipe
+    from tlkit.training.launch import is_nonzero_rank, launch, processes_to_start
+
+    if is_nonzero_rank():
+        fit_recipe(recipe)  # trains what rank 0 broadcasts, and ends the process
+    read = load_recipe(recipe, overrides or [])
+    processes = processes_to_start(read)
+    if processes > 1:
+        raise typer.Exit(launch(sys.argv[1:], processes=processes))
+    keep_freed_memory()
+    with check_progress() as on_check:
+        run = fit_recipe(read, resume=resume, overwrite=overwrite, progress=sys.stderr.isatty(), on_check=on_check)
+    print_run(run)
+    if run.status == "interrupted":
+        raise typer.Exit(130)
+
+
+def predict(
+    run: RunPath,
+    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
+    out: Annotated[Path | None, typer.Option(help="Write to this .csv, .parquet or .jsonl file.")] = None,
+    device: Device = "auto",
+    tta: Annotated[
+        Views,
+        typer.Option(help="Average over views of each image: flip = its mirror image, too; ten_crop = crops, too."),
+    ] = "none",
+) -> None:
+    """Predict images with a run's model."""
+    from tlkit.cli.allocator import keep_freed_memory
+    from tlkit.cli.output import check_progress, require_run_first, require_suffix, write_predictions
+    from tlkit.data.sources.image_files import find_images
+    from tlkit.runs import find_model
+
+    require_suffix(out)
+    require_run_first(run, paths)
+    find_model(run)
+    files = find_images(paths)
+    keep_freed_memory()
+    # after all checks of the input, since torch takes seconds to load
+    from tlkit.inference.predictor import load_model
+
+    with check_progress("predicting images") as progress:
+        predictions = load_model(run, device=device).predict(files, tta=tta, progress=progress)
+    write_predictions(predictions, out)

@@ -1,0 +1,108 @@
+"""Opens what a command judges, a run or a file of predictions, and audits either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.cli.output import print_lines, print_tables
+from tlkit.errors import PredictionsError
+
+if TYPE_CHECKING:
+    from tlkit.audit.audit_result import Audit
+    from tlkit.audit.explanation import Explanation
+    from tlkit.predictions import Predictions
+    from tlkit.runs.run import Run
+
+EXPLAIN_OPTIONS = ("by", "min_group_size", "cluster_by", "pair_by", "weights")
+
+
+def find_run(path: Path, *, split: str | None) -> Run | None:
+    """Return the run at a path, or None where the path is a file of predictions.
+
+    Raises:
+        TlkitError: it is neither a run nor a file, or a split of a file is requested.
+    """
+    from tlkit.runs.run import open_run
+
+    if path.is_file() or path.suffix in (".csv", ".parquet"):
+        if split is not None:
+            raise PredictionsError(f"--split {split} is for runs; {path} is one table of predictions.")
+        return None
+    return open_run(path)
+
+
+def read_file(path: Path, *, y_true: str, y_pred: str, groups: Path | None = None) -> Predictions:
+    """Return a table of predictions that any tool wrote, with the columns of the CSV file `groups` joined."""
+    from tlkit.predictions import read_predictions
+
+    table = read_predictions(path, y_true=y_true, y_pred=y_pred)
+    return table.with_groups(groups) if groups else table
+
+
+def open_run_or_file(
+    path: Path, *, split: str | None, groups: Path | None, y_true: str, y_pred: str
+) -> Run | Predictions:
+    """Return the run, or the predictions with columns joined.
+
+    Raises:
+        PredictionsError: columns are to be joined to a run.
+    """
+    run = find_run(path, split=split)
+    if run is None:
+        return read_file(path, y_true=y_true, y_pred=y_pred, groups=groups)
+    if groups:
+        raise PredictionsError("--groups is for a file of predictions; a run's columns come from its data.groups.")
+    return run
+
+
+def run_audit(
+    path: Path, stated: Mapping[str, Any], *, split: str | None, groups: Path | None, y_true: str, y_pred: str
+) -> tuple[Run | Predictions, Audit, Explanation]:
+    """Audit a run or a file of predictions, and explain the gaps.
+
+    Args:
+        path: the run or the file.
+        stated: audit options of the command line by name; None = the recipe's, or the default for a file.
+        split: split of a run.
+        groups: CSV file of columns to join.
+        y_true: column of the true classes, in a file.
+        y_pred: column of the predicted classes, in a file.
+
+    Returns:
+        The run, or the table of the file with the joined columns; the audit; the explanation of its gaps.
+
+    Raises:
+        PredictionsError: a file has no group columns.
+    """
+    from tlkit.audit.audit import audit_predictions
+    from tlkit.audit.explain import explain_predictions
+    from tlkit.audit.options import AuditOptions
+    from tlkit.runs.run_options import with_all_columns
+
+    run = find_run(path, split=split)
+    if run is not None:
+        audit = run.audit(split=split, groups=groups, **stated)
+        return run, audit, run.explain(split=split, groups=groups, **{name: stated[name] for name in EXPLAIN_OPTIONS})
+    table = read_file(path, y_true=y_true, y_pred=y_pred, groups=groups)
+    if not table.group_columns:
+        raise PredictionsError(
+            f"{path} has no group columns to audit by. Join a CSV of them, keyed by path: --groups FILE."
+        )
+    options = with_all_columns(AuditOptions().with_overrides(**stated), table.groups)
+    return table, audit_predictions(table, options), explain_predictions(table, options)
+
+
+def print_evidence(judged: Run | Predictions, audit: Audit, *, split: str | None, groups: Path | None) -> None:
+    """Print example images for every failing row whose group is worse than its complement."""
+    from tlkit.audit.error_examples import audit_evidence
+    from tlkit.predictions import Predictions
+
+    if isinstance(judged, Predictions):
+        found = audit_evidence(judged, audit)
+    else:
+        found = judged.audit_images(split=split, groups=groups, audit=audit)
+    for one in found:
+        print_lines([""])
+        print_tables(one.tables())
