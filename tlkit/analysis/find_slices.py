@@ -20,6 +20,7 @@ from tlkit.audit.slices.slice_search import MOST_SLICES, search_slices
 from tlkit.audit.slices.split_half import first_half, units_of
 from tlkit.data.checks.duplicates import find_duplicates
 from tlkit.data.checks.image_properties import PROPERTIES, fingerprints_of, measure_images
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, PredictionsError, RunError, did_you_mean, first_few
 from tlkit.features.features import Features
 from tlkit.predictions import Predictions
@@ -53,7 +54,7 @@ def find_slices(
     """Find groups of images that nobody declared and that do worse: dark ones, blurred ones, those of one camera.
 
     Of a run, the images are decoded once and measured (brightness, contrast, sharpness, megapixels, aspect,
-    colourfulness, file type, camera), and clustered by the features of its stored model. One half of the split is
+    colorfulness, file type, camera), and clustered by the features of its stored model. One half of the split is
     searched, the other tests what was found; copies of a picture lie in one half. The result is kept in the run.
 
     Args:
@@ -138,7 +139,9 @@ def measured_images(run: Run, split: str, *, progress: Callable[[int, int], None
     missing = digests[~digests.isin(set(stored[DIGEST]))].index.tolist()
     if missing:
         logger.info("Measuring %d images of the %s split.", len(missing), split)
-        found = measure_images(samples.root, missing, max_pixels=run.recipe.data.max_pixels, progress=progress)
+        found = measure_images(
+            samples.root, missing, decode_options=DecodeOptions.of(run.recipe.data), progress=progress
+        )
         changed = [path for path in found.index if digests[path] not in ("", found.at[path, DIGEST])]
         if changed:
             logger.warning("Images that changed since the run (%d), left out: %s.", len(changed), first_few(changed))

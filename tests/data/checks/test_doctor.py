@@ -245,7 +245,7 @@ def test_the_findings_survive_json_and_show_themselves(garden):
 def test_a_recipes_data_goes_without_the_quarantined(garden, tmp_path, lines):
     root, _, diagnosis, samples = garden
     file = write_quarantine(tmp_path / "fixed.csv", diagnosis, samples)
-    assert lines()[-1].endswith(f" quarantined. A recipe goes without these with data.quarantine: {file}.")
+    assert lines()[-1] == saying(file, f"data.quarantine: {file}")
     table = pd.read_csv(file, keep_default_na=False)
     assert table.columns.tolist() == ["path", "label", "split", "digest", "quarantine"]
     assert len(table) == diagnosis.images

@@ -85,14 +85,12 @@ def test_plain_pictures_of_different_files_are_not_compared():
     assert find_duplicates(prints_of(plain)).pairs == ()
 
 
-def test_groups_that_span_splits_are_told_and_what_leaks_is_named():
+def test_groups_that_span_splits_are_returned():
     a, b, c = picture(1), picture(2), picture(3)
     found = find_duplicates(prints_of([a, b, CHANGES["mirrored"](a), saved_again(b, 60), c, saved_again(a, 60)]))
     splits = ["train", "train", "test", "train", "test", "test"]
     assert found.groups == ((0, 2, 5), (1, 3))
     assert found.across(splits) == ((0, 2, 5),)
-    assert found.leaked(splits, into="test") == (2, 5)
-    assert found.leaked(splits, into="val") == ()
 
 
 def test_where_all_pictures_look_alike_only_true_copies_count():
@@ -171,9 +169,9 @@ def test_the_check_before_training_takes_the_fingerprints_along(tmp_path):
     picture(1).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "val" / "ant" / "0.jpg", quality=70)
     (tmp_path / "val" / "ant" / "00.jpg").write_bytes(b"")
     checked = check_images(scan_folder(tmp_path))
-    paths, splits = checked.samples.table["path"].tolist(), checked.samples.table["split"].tolist()
-    leaked = find_duplicates(checked.fingerprints).leaked(splits, into="val")
-    assert [paths[row] for row in leaked] == ["val/ant/0.jpg"]
+    paths = checked.samples.table["path"].tolist()
+    groups = find_duplicates(checked.fingerprints).groups
+    assert [[paths[row] for row in group] for group in groups] == [["train/ant/1.png", "val/ant/0.jpg"]]
     assert checked.fingerprints.digest.tolist() == checked.samples.table["digest"].tolist()
 
 

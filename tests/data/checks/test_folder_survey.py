@@ -10,7 +10,7 @@ import pytest
 from messages import saying, says
 
 import tlkit
-from tlkit.data.checks.dataset_summary import contact_sheets, summarise_data
+from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
 from tlkit.data.checks.diagnosis import Diagnosis
 from tlkit.data.checks.doctor import diagnose, thumbnails
 from tlkit.data.checks.quarantine import exclude_quarantined, write_quarantine
@@ -55,13 +55,11 @@ def test_every_source_gets_the_same_findings_and_says_what_it_cannot_tell(sick, 
     assert kinds(of_folder) == {"truncated": 1, "across-labels": 1, "not-by-name": 1}
     assert of_folder.unchecked == ""
     shards = tmp_path_factory.mktemp("shards")
-    for source, what in ((as_list(sick, sick), "the list names"), (as_shard(sick, shards), "the shards hold")):
+    for source, what in ((as_list(sick, sick), "the list"), (as_shard(sick, shards), "the shards")):
         diagnosis, samples = diagnose(source)
         assert kinds(diagnosis) == {"truncated": 1, "across-labels": 1}
         assert (diagnosis.source, diagnosis.images) == (str(source), 21)
-        assert diagnosis.tables()[0].title.endswith(
-            f"Only what {what} was looked at: hidden, loose and empty files and folders beside it are not told."
-        )
+        assert says(diagnosis.tables()[0].title, f"Only the images in {what}")
         assert Diagnosis.from_dict(diagnosis.to_dict()) == diagnosis
         assert len(thumbnails(diagnosis)) > 0
         file = write_quarantine(shards / f"{source.stem}-fix.csv", diagnosis, samples)
@@ -90,13 +88,13 @@ def test_a_source_that_cannot_be_trained_on_is_examined_all_the_same(photos):
 
 def test_every_source_is_summarised(sick, tmp_path_factory):
     shards = tmp_path_factory.mktemp("shards")
-    of_folder, _ = summarise_data(sick)
+    of_folder, _ = summarize_data(sick)
     for source in (as_list(sick, sick), as_shard(sick, shards)):
-        summary, samples = summarise_data(source)
+        summary, samples = summarize_data(source)
         assert (summary.counts, summary.modes, summary.sizes) == (of_folder.counts, of_folder.modes, of_folder.sizes)
         assert summary.root == str(source)
         assert set(contact_sheets(samples)) == {"ant", "bee"}
-    summary, _ = summarise_data(sick / "list.csv", groups=["light"])
+    summary, _ = summarize_data(sick / "list.csv", groups=["light"])
     assert summary.groups["light"]["day"]["train"] == 2
 
 

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 from scenes import scene
-from test_same_picture import frame, recoloured
+from test_pair_verification import frame, recolored
 
-from tlkit.data.checks import doctor
+from tlkit.data.checks import doctor, near_duplicates
 from tlkit.data.checks import image_check as check
-from tlkit.data.checks import near_duplicates as lookalikes
 from tlkit.data.checks.doctor import diagnose
 from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.gray_thumbnails import read_gray_thumbnail
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.near_duplicates import find_near_duplicates
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.load_dataset import Source
 from tlkit.data.sources.source import read_samples
 from tlkit.data.splits.hold_out import SplitPlan
@@ -37,7 +37,7 @@ def planted(tmp_path) -> Path:
     for number in range(30):
         save(root, "test" if number < 6 else "train", number, scene(number))
     save(root, "train", 30, frame(scene(4), 0.6, (0.1, 0.8)))
-    save(root, "train", 31, recoloured(scene(5)))
+    save(root, "train", 31, recolored(scene(5)))
     return root
 
 
@@ -71,11 +71,11 @@ def read(monkeypatch) -> list[str]:
     """The files that a search has decoded."""
     files = []
 
-    def noted(file, **options):
+    def noted(file, decode_options):
         files.append(file.name)
-        return read_gray_thumbnail(file, **options)
+        return read_gray_thumbnail(file, decode_options)
 
-    monkeypatch.setattr(lookalikes, "read_gray_thumbnail", noted)
+    monkeypatch.setattr(near_duplicates, "read_gray_thumbnail", noted)
     return files
 
 
@@ -83,7 +83,7 @@ def test_the_check_keeps_what_a_search_would_read(planted):
     checked = check_images(read_samples(planted), gray_thumbnails=True)
     for path, digest in checked.samples.table[["path", "digest"]].itertuples(index=False):
         np.testing.assert_array_equal(
-            checked.gray_thumbnails[digest], read_gray_thumbnail(planted / path, max_pixels=10**6)
+            checked.gray_thumbnails[digest], read_gray_thumbnail(planted / path, DecodeOptions())
         )
 
 
@@ -93,7 +93,7 @@ def test_photos_that_their_decoder_scales_look_the_same_to_the_check(tmp_path, s
         (tmp_path / label).mkdir()
         scene(seed).resize(size, Image.Resampling.BICUBIC).save(tmp_path / label / "photo.jpg", quality=90)
     kept = next(iter(check_images(read_samples(tmp_path), gray_thumbnails=True).gray_thumbnails.values()))
-    read = read_gray_thumbnail(tmp_path / "a/photo.jpg", max_pixels=10**8)
+    read = read_gray_thumbnail(tmp_path / "a/photo.jpg", DecodeOptions())
     assert kept.dtype == np.uint8 and max(kept.shape) == 64
     assert kept.shape == read.shape
     assert np.abs(kept.astype(int) - read).mean() < 1

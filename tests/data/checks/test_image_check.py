@@ -10,6 +10,7 @@ from messages import saying, says
 from PIL import Image
 
 from tlkit.data.checks.image_check import check_images
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.folder import scan_folder
 from tlkit.errors import DataError
 
@@ -91,7 +92,7 @@ def test_a_class_without_readable_training_images_is_an_error(tmp_path, make_ima
 
 def test_the_pixel_limit_sets_large_images_aside(photos, make_image):
     make_image("ant/large.png", size=(200, 100))
-    checked = check_images(scan_folder(photos), max_pixels=5000)
+    checked = check_images(scan_folder(photos), decode_options=DecodeOptions(max_pixels=5000))
     assert checked.excluded == (("ant/large.png", saying("200", "100", "20,000", "max_pixels", "5,000")),)
 
 

@@ -20,8 +20,8 @@ def test_colourfulness_is_that_of_hasler_and_susstrunk():
     red, green, blue = np.moveaxis(np.asarray(image, float), 2, 0)
     rg, yb = red - green, 0.5 * (red + green) - blue
     expected = np.sqrt(rg.std() ** 2 + yb.std() ** 2) + 0.3 * np.sqrt(rg.mean() ** 2 + yb.mean() ** 2)
-    assert measure_picture(image)["colourfulness"] == pytest.approx(expected, abs=1e-3)
-    assert measure_picture(image.convert("L").convert("RGB"))["colourfulness"] == 0
+    assert measure_picture(image)["colorfulness"] == pytest.approx(expected, abs=1e-3)
+    assert measure_picture(image.convert("L").convert("RGB"))["colorfulness"] == 0
 
 
 def test_brightness_and_contrast_are_mean_and_spread_on_a_scale_of_255():

@@ -29,7 +29,7 @@ def frame(image: Image.Image, share: float, at: tuple[float, float]) -> Image.Im
     return image.crop((left, top, left + width, top + height))
 
 
-def recoloured(image: Image.Image) -> Image.Image:
+def recolored(image: Image.Image) -> Image.Image:
     return ImageEnhance.Contrast(ImageEnhance.Color(image).enhance(0.2)).enhance(0.6)
 
 
@@ -50,7 +50,7 @@ CHANGES = {
     "turned left": ("turned", lambda image: image.transpose(Image.Transpose.ROTATE_90)),
     "turned over": ("turned", lambda image: image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)),
     "mirrored and gray": ("mirrored", lambda image: ImageOps.mirror(image).convert("L").convert("RGB")),
-    "recoloured": ("edited", recoloured),
+    "recolored": ("edited", recolored),
     "written on": ("edited", written_on),
 }
 

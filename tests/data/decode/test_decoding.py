@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from messages import saying
 from PIL import Image
 
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, decode_image, open_rgb
 from tlkit.data.decode.jpeg_markers import scan_damage
 from tlkit.errors import DataError
@@ -25,6 +26,7 @@ QUARTERS[:20, :30], QUARTERS[:20, 30:], QUARTERS[20:, :30], QUARTERS[20:, 30:] =
 )
 READABLE = "JPEG, PNG, GIF, BMP, WebP, TIFF, PPM/PGM/PBM and AVIF"
 LOSSLESS_JPEG = {"quality": 100, "subsampling": 0}
+SMALL = DecodeOptions(max_pixels=1_000_000)
 TURNED = {  # how a camera stores the picture for each orientation tag
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -43,9 +45,9 @@ def saved(image: Image.Image, kind: str, **options) -> bytes:
     return buffer.getvalue()
 
 
-def reason(data: bytes, **options) -> str:
+def reason(data: bytes, *options: DecodeOptions) -> str:
     with pytest.raises(UnreadableImageError) as caught:
-        decode_image(data, **options)
+        decode_image(data, *options)
     return caught.value.reason
 
 
@@ -153,17 +155,17 @@ def test_alpha_is_composited_on_the_background(kind, background):
     data = saved(Image.fromarray(rgba), kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {}))
     alpha = rgba[..., 3:] / 255
     expected = rgba[..., :3] * alpha + np.array(background) * (1 - alpha)
-    assert np.abs(decode_image(data, background=background) - expected).max() <= 1
+    assert np.abs(decode_image(data, DecodeOptions(background=background)) - expected).max() <= 1
     assert "transparent" in oddities(data)
 
 
 def test_gray_with_alpha_and_colour_keys_are_composited():
     la = Image.fromarray(np.array([[[100, 0], [100, 255]]], np.uint8), "LA")
-    assert decode_image(saved(la, "PNG"), background=(1, 2, 3)).tolist() == [[[1, 2, 3], [100] * 3]]
+    assert decode_image(saved(la, "PNG"), DecodeOptions(background=(1, 2, 3))).tolist() == [[[1, 2, 3], [100] * 3]]
     keyed = saved(Image.fromarray(np.array([[7, 8]], np.uint8)), "PNG", transparency=7)
-    assert decode_image(keyed, background=(1, 2, 3)).tolist() == [[[1, 2, 3], [8, 8, 8]]]
+    assert decode_image(keyed, DecodeOptions(background=(1, 2, 3))).tolist() == [[[1, 2, 3], [8, 8, 8]]]
     coloured = saved(Image.fromarray(QUARTERS), "PNG", transparency=(250, 10, 10))
-    assert decode_image(coloured, background=(1, 2, 3))[0, 0].tolist() == [1, 2, 3]
+    assert decode_image(coloured, DecodeOptions(background=(1, 2, 3)))[0, 0].tolist() == [1, 2, 3]
 
 
 def test_palette_with_transparent_entries_is_composited():
@@ -171,7 +173,7 @@ def test_palette_with_transparent_entries_is_composited():
     image.putpalette([250, 0, 0, 0, 250, 0, 0, 0, 250])
     assert decode_image(saved(image, "PNG")).tolist() == [[[250, 0, 0], [0, 250, 0], [0, 0, 250]]]
     data = saved(image, "PNG", transparency=bytes([255, 0, 255]))
-    assert decode_image(data, background=(9, 9, 9)).tolist() == [[[250, 0, 0], [9, 9, 9], [0, 0, 250]]]
+    assert decode_image(data, DecodeOptions(background=(9, 9, 9))).tolist() == [[[250, 0, 0], [9, 9, 9], [0, 0, 250]]]
     assert oddities(data) == ("palette", "transparent")
 
 
@@ -201,12 +203,12 @@ def test_sixteen_bit_colour_follows_the_same_rule():
 
 def test_sixteen_bit_transparency_keys_and_alpha_are_composited():
     gray = png(np.array([[1000, 32768]]), depth=16, colour=0, extra=chunk(b"tRNS", struct.pack(">H", 1000)))
-    assert decode_image(gray, background=(1, 2, 3)).tolist() == [[[1, 2, 3], [128] * 3]]
+    assert decode_image(gray, DecodeOptions(background=(1, 2, 3))).tolist() == [[[1, 2, 3], [128] * 3]]
     colour = np.array([[[1000, 2000, 3000], [65535, 0, 256]]])
     keyed = png(colour, depth=16, colour=2, extra=chunk(b"tRNS", struct.pack(">HHH", 1000, 2000, 3000)))
-    assert decode_image(keyed, background=(1, 2, 3)).tolist() == [[[1, 2, 3], [255, 0, 1]]]
+    assert decode_image(keyed, DecodeOptions(background=(1, 2, 3))).tolist() == [[[1, 2, 3], [255, 0, 1]]]
     with_alpha = png(np.array([[[32768, 0], [32768, 65535]]]), depth=16, colour=4)
-    assert decode_image(with_alpha, background=(1, 2, 3)).tolist() == [[[1, 2, 3], [128] * 3]]
+    assert decode_image(with_alpha, DecodeOptions(background=(1, 2, 3))).tolist() == [[[1, 2, 3], [128] * 3]]
 
 
 def test_twelve_bits_are_scaled_by_twelve_bits():
@@ -325,8 +327,8 @@ def test_the_pixel_limit_is_judged_by_the_header():
     bomb = png(np.zeros((1, 1), np.uint8), depth=8, colour=0, size=(100_000, 100_000))
     assert reason(bomb) == saying("100000", "10,000,000,000", "max_pixels", "178,956,970")
     small = saved(Image.fromarray(QUARTERS), "PNG")
-    assert reason(small, max_pixels=2399) == saying("60", "40", "2,400", "max_pixels", "2,399")
-    assert decode_image(small, max_pixels=2400).shape == (40, 60, 3)
+    assert reason(small, DecodeOptions(max_pixels=2399)) == saying("60", "40", "2,400", "max_pixels", "2,399")
+    assert decode_image(small, DecodeOptions(max_pixels=2400)).shape == (40, 60, 3)
 
 
 def test_the_error_names_the_file_and_survives_pickling(tmp_path):
@@ -352,7 +354,7 @@ def test_damaged_bytes_give_pixels_or_an_unreadable_image_and_nothing_else(seed,
         data[at % len(data)] = value
     data = data[: len(data) - cut]
     try:
-        pixels = decode_image(bytes(data), max_pixels=1_000_000)
+        pixels = decode_image(bytes(data), SMALL)
     except UnreadableImageError as error:
         assert error.reason
     else:
@@ -367,7 +369,7 @@ def test_damaged_bytes_give_pixels_or_an_unreadable_image_and_nothing_else(seed,
 def test_a_mutated_header_gives_pixels_or_an_unreadable_image_and_the_doctor_copes(seed, at, value, drop):
     data = seed[:at] + value + seed[at + drop :]
     try:
-        pixels = decode_image(data, max_pixels=1_000_000)
+        pixels = decode_image(data, SMALL)
     except UnreadableImageError as error:
         assert error.reason
     else:
@@ -378,7 +380,7 @@ def test_a_mutated_header_gives_pixels_or_an_unreadable_image_and_the_doctor_cop
 @given(start=st.sampled_from([seed[:16] for seed in SEEDS]), rest=st.binary(max_size=400))
 def test_random_bytes_behind_a_formats_first_bytes_end_in_words(start, rest):
     try:
-        decode_image(start + rest, max_pixels=1_000_000)
+        decode_image(start + rest, SMALL)
     except UnreadableImageError as error:
         assert error.reason
 

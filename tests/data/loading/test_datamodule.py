@@ -5,7 +5,7 @@ import torch
 from messages import saying, says
 from torch import nn
 
-from tlkit.data.loading.batch import Batch, normalise
+from tlkit.data.loading.batch import Batch, normalize
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.data.sources.folder import scan_folder
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
@@ -85,7 +85,7 @@ def test_lightning_tells_the_sampler_every_epoch(photos):
     loader = data.train_dataloader()
     loader.sampler.set_epoch(2)
     expected = next(iter(loader))
-    assert torch.equal(model.seen[2].image, normalise(expected.image, SMALL))
+    assert torch.equal(model.seen[2].image, normalize(expected.image, SMALL))
 
 
 def test_classes_and_samples_are_known_before_a_trainer(photos, lines):

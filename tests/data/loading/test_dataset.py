@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.decode.decoding import decode_image
-from tlkit.data.loading.batch import Batch, Failure, Item, collate, normalise
+from tlkit.data.loading.batch import Batch, Failure, Item, collate, normalize
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler, epoch_order
 from tlkit.data.num_workers import available_cores, choose_num_workers
@@ -134,7 +134,7 @@ def test_normalise_is_torchvisions(photos):
     preprocess = Preprocess()
     expected = to_tensor_and_normalise(pixels, mean=preprocess.mean, std=preprocess.std)
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    torch.testing.assert_close(normalise(image, preprocess)[0], expected)
+    torch.testing.assert_close(normalize(image, preprocess)[0], expected)
     batch = torch.cat([image, image.flip(3)]).contiguous()
     for laid_out in (
         batch,
@@ -142,9 +142,9 @@ def test_normalise_is_torchvisions(photos):
         batch.transpose(2, 3),
         batch[:, :, ::2],
     ):
-        found = normalise(laid_out, preprocess)
-        assert torch.equal(found, normalise(laid_out.contiguous(), preprocess))
-    torch.testing.assert_close(normalise(batch, preprocess)[0], expected)
+        found = normalize(laid_out, preprocess)
+        assert torch.equal(found, normalize(laid_out.contiguous(), preprocess))
+    torch.testing.assert_close(normalize(batch, preprocess)[0], expected)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -150,7 +150,7 @@ def test_a_written_split_is_what_a_run_uses(photos, tmp_path, lines):
     data = ImageFolderDataModule(photos, split=out, val=0.5, num_workers=0)
     pd.testing.assert_frame_equal(data.samples.table, made.table)
     assert any("train 10, val 4, test 6." in line for line in lines())
-    with pytest.raises(DataError, match=saying("exists", "left", "alone").pattern):
+    with pytest.raises(DataError, match=saying(out, "exists", "another name").pattern):
         make_split(photos, out)
 
 

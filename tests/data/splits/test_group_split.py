@@ -13,7 +13,7 @@ from messages import saying
 from sklearn.model_selection import StratifiedGroupKFold
 
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
-from tlkit.data.splits.temporal_split import hold_out_latest, times_of
+from tlkit.data.splits.temporal_split import hold_out_latest, parse_times
 from tlkit.errors import DataError
 from tlkit.samples import Samples
 
@@ -173,7 +173,7 @@ def test_by_time_the_latest_are_tested_and_the_next_validate():
 @given(times=st.lists(st.integers(0, 8), min_size=2, max_size=40), wanted=st.floats(0.5, 30))
 def test_what_is_held_out_by_time_is_later_than_all_the_rest(times, wanted):
     array = np.array(times, dtype=float)
-    held = hold_out_latest(array, wanted=wanted)
+    held = hold_out_latest(array, count=wanted)
     if len(set(times)) == 1:
         assert not held.any()
     else:
@@ -189,9 +189,9 @@ def test_a_class_that_only_occurs_late_is_an_error_that_names_it():
 
 
 def test_times_are_numbers_or_dates_and_others_are_shown():
-    assert times_of(pd.Series(["2", "10"]), name="taken").tolist() == [2, 10]
+    assert parse_times(pd.Series(["2", "10"]), name="taken").tolist() == [2, 10]
     with pytest.raises(DataError) as caught:
-        times_of(pd.Series(["2024-01-01", "yesterday", None], dtype="str"), name="taken")
+        parse_times(pd.Series(["2024-01-01", "yesterday", None], dtype="str"), name="taken")
     assert str(caught.value) == (
         saying("2", "3", "'taken'", "'yesterday'", "numbers", "2024-05-31", "2024-05-31T12:00:00Z")
     )
