@@ -129,12 +129,12 @@ def test_a_run_directory_that_exists(tlkit, image_folder):
     assert sorted((path, path.stat().st_mtime_ns) for path in Path("runs").rglob("*") if path.is_file()) == before
 
 
-def test_a_corrupt_image_is_named_and_set_aside(tlkit, image_folder):
+def test_a_corrupt_image_is_named_and_excluded(tlkit, image_folder):
     root = image_folder("photos", **{"": 8})
     (root / "red" / "003.png").write_bytes((root / "red" / "003.png").read_bytes()[:200])
     code, output = tlkit("fit", "tiny.yaml")
     assert code == 0
-    assert "Set aside 1 of 16 images that cannot be read: red/003.png (the PNG file is truncated).\n" in output
+    assert "Excluded 1 of 16 images that cannot be read: red/003.png (the PNG file is truncated).\n" in output
 
 
 @pytest.mark.parametrize("verb", [("data", "labels"), ("features", "curve")])

@@ -102,7 +102,7 @@ def test_no_picture_is_in_two_splits():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**63))
-def test_every_deal_is_balanced_and_leaves_train_something_to_show(seed):
+def test_every_assignment_is_balanced_and_leaves_drawings_for_train(seed):
     dealt = assign_images(seed)
     assert len(dealt) == 288
     test = [drawing for drawing, split in dealt.items() if split == "test"]

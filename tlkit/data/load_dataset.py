@@ -15,8 +15,7 @@ from tlkit.data.checks.leaks import Leaks, find_copies, find_leaks, handle_leaks
 from tlkit.data.checks.quarantine import exclude_quarantined
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.manifest import apply_split, require_as_listed
-from tlkit.data.sources.metadata import add_metadata
-from tlkit.data.sources.source import Root, is_list, is_shard, read_samples
+from tlkit.data.sources.source import Root, is_list, is_shard, read_with_columns
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
 from tlkit.errors import DataError
 from tlkit.samples import PATH, SPLITS, Samples
@@ -40,7 +39,7 @@ class LoadedDataset:
 
     @property
     def gray_thumbnails(self) -> GrayThumbnails:
-        """Gray thumbnails of the images by digest; empty without a check, or where `load` was told to keep none."""
+        """Gray thumbnails of the images by digest; empty where `load` kept none."""
         return {} if self.checked is None else self.checked.gray_thumbnails
 
 
@@ -80,7 +79,7 @@ class Source:
         root = self.root
         is_folder = isinstance(root, str | Path) and not is_list(root) and not is_shard(root) and not self.shards
         if self._columns and is_folder and self.metadata is None and self.manifest is None:
-            raise _no_metadata(self._columns)
+            raise DataError(f"The groups {', '.join(self._columns)} need a metadata CSV file. Set metadata.")
 
     @property
     def _columns(self) -> tuple[str, ...]:
@@ -137,20 +136,7 @@ class Source:
 
     def _read(self) -> Samples:
         """Return the table of images with the columns for groups and split, before images are held out."""
-        if isinstance(self.root, Samples):
-            samples = self.root
-        else:
-            columns = self._columns if self.metadata is None else ()
-            samples = read_samples(self.root, manifest=self.manifest, shards=self.shards, columns=columns)
-        lacking = [name for name in self._columns if name not in samples.group_columns]
-        if self.metadata is not None and lacking:
-            samples = add_metadata(samples, self.metadata, groups=lacking)
-        elif self.metadata is not None:
-            logger.info("%s is not read: no column of it is needed.", self.metadata)
-        elif lacking:
-            raise _no_metadata(lacking)
+        samples = read_with_columns(
+            self.root, columns=self._columns, metadata=self.metadata, manifest=self.manifest, shards=self.shards
+        )
         return apply_split(samples, self.split, with_digests=self.check) if self.split is not None else samples
-
-
-def _no_metadata(columns: Sequence[str]) -> DataError:
-    return DataError(f"The groups {', '.join(columns)} need a metadata CSV file to be read from. Set metadata.")

@@ -31,7 +31,7 @@ def mixed(tmp_path, make_image):
     return tmp_path / "set"
 
 
-def test_counts_sizes_modes_and_formats_are_told(mixed):
+def test_counts_sizes_modes_and_formats_are_summarized(mixed):
     summary, samples = summarize_data(mixed)
     assert summary.images == len(samples) == 12
     assert summary.counts == {"ant": {"train": 4, "val": 2, "test": 0}, "bee": {"train": 4, "val": 2, "test": 0}}
@@ -47,7 +47,7 @@ def test_counts_sizes_modes_and_formats_are_told(mixed):
     assert formats.notes[0].startswith("1 file has")
 
 
-def test_groups_are_counted_missing_values_among_them(mixed):
+def test_groups_are_counted_with_missing_values(mixed):
     summary, _ = summarize_data(mixed, metadata=mixed.parent / "light.csv", groups=["light"])
     assert summary.groups["light"] == {
         "(missing)": {"train": 6, "val": 3, "test": 0},
@@ -62,7 +62,7 @@ def test_groups_without_their_metadata_are_refused(mixed):
         summarize_data(mixed, groups=["light"])
 
 
-def test_a_header_longer_than_the_part_that_is_read_first_is_read_whole(tmp_path, make_image):
+def test_a_very_long_header_is_read_completely(tmp_path, make_image):
     make_image("set/ant/1.png")
     path = make_image("set/bee/1.jpg")
     with Image.open(path) as image:

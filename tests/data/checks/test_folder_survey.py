@@ -1,13 +1,13 @@
-"""The doctor and the summary take what recipes take: folders, several of them, lists of images and tar shards."""
+"""Doctor and summary of all sources: folders, lists of images and tar shards."""
 
 from __future__ import annotations
 
 import shutil
-import tarfile
 
 import pandas as pd
 import pytest
 from messages import saying, says
+from tars import write_folder_as_tar
 
 import tlkit
 from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
@@ -39,18 +39,14 @@ def as_list(root, folder):
 
 
 def as_shard(root, folder):
-    file = folder / "train-000.tar"
-    with tarfile.open(file, "w") as tar:
-        for path in sorted(root.rglob("*.png")):
-            tar.add(path, path.relative_to(root).as_posix())
-    return file
+    return write_folder_as_tar(folder / "train-000.tar", root)
 
 
 def kinds(diagnosis: Diagnosis) -> dict[str, int]:
     return {f.kind: f.count for f in diagnosis.findings if f.kind in ("truncated", "across-labels", "not-by-name")}
 
 
-def test_every_source_gets_the_same_findings_and_says_what_it_cannot_tell(sick, tmp_path_factory):
+def test_every_source_gets_the_same_findings(sick, tmp_path_factory):
     of_folder = tlkit.data_doctor(sick)
     assert kinds(of_folder) == {"truncated": 1, "across-labels": 1, "not-by-name": 1}
     assert of_folder.unchecked == ""
@@ -66,7 +62,7 @@ def test_every_source_gets_the_same_findings_and_says_what_it_cannot_tell(sick, 
         assert len(exclude_quarantined(read_samples(source), file)) == 21 - 3
 
 
-def test_several_folders_are_examined_as_one(sick, tmp_path_factory, make_image):
+def test_several_folders_are_examined_together(sick, tmp_path_factory, make_image):
     other = tmp_path_factory.mktemp("other")
     shutil.copytree(sick / "bee", other / "bee")
     (other / "loose.png").write_bytes(b"")
@@ -79,14 +75,14 @@ def test_several_folders_are_examined_as_one(sick, tmp_path_factory, make_image)
         tlkit.data_doctor([sick, sick / "ant"])
 
 
-def test_a_source_that_cannot_be_trained_on_is_examined_all_the_same(photos):
+def test_a_source_that_is_unusable_for_training_is_examined(photos):
     shutil.rmtree(photos / "bee")
     diagnosis = tlkit.data_doctor(as_list(photos, photos))
     assert diagnosis.findings[0].kind == "layout"
     assert says(diagnosis.findings[0].items[0], "'ant'", "class")
 
 
-def test_every_source_is_summarised(sick, tmp_path_factory):
+def test_every_source_has_a_summary(sick, tmp_path_factory):
     shards = tmp_path_factory.mktemp("shards")
     of_folder, _ = summarize_data(sick)
     for source in (as_list(sick, sick), as_shard(sick, shards)):

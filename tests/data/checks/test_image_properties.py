@@ -1,4 +1,4 @@
-"""Measures of a picture, against their formulas and the doctor's own."""
+"""Image properties against their formulas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def noise(seed: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
     return Image.fromarray(values)
 
 
-def test_colourfulness_is_that_of_hasler_and_susstrunk():
+def test_colorfulness_equals_the_formula_of_hasler_and_susstrunk():
     image = noise(0)
     red, green, blue = np.moveaxis(np.asarray(image, float), 2, 0)
     rg, yb = red - green, 0.5 * (red + green) - blue

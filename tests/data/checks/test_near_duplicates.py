@@ -1,4 +1,4 @@
-"""Copies that no hash finds are found where features bring them together and pixels agree."""
+"""Near duplicates are found by features and verified by pixels."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def planted(tmp_path) -> tuple[Samples, np.ndarray]:
 
 
 @pytest.mark.parametrize("across", [True, False])
-def test_planted_copies_are_found_and_what_is_only_alike_is_not(planted, across):
+def test_planted_copies_are_found_but_similar_pictures_are_not(planted, across):
     samples, x = planted
     found = find_near_duplicates(samples, x, np.arange(32), known=NOTHING, across=across)
     assert [(pair.first, pair.second, pair.kind) for pair in found.pairs] == [(24, 30, "cropped"), (25, 31, "edited")]
@@ -54,7 +54,7 @@ def test_planted_copies_are_found_and_what_is_only_alike_is_not(planted, across)
     assert all(0.9 <= pair.similarity <= 1 for pair in found.pairs)
 
 
-def test_features_may_lack_rows_and_files_may_be_gone(planted):
+def test_rows_without_features_and_missing_files_are_skipped(planted):
     samples, x = planted
     (samples.root / "031.png").unlink()
     (samples.root / "003.png").write_bytes(b"")
@@ -62,7 +62,7 @@ def test_features_may_lack_rows_and_files_may_be_gone(planted):
     assert [pair[:2] for pair in find_near_duplicates(samples, x[rows], rows, known=NOTHING).pairs] == [(24, 30)]
 
 
-def test_a_picture_that_is_known_to_leak_is_not_looked_at_again(planted, monkeypatch):
+def test_known_leaks_are_not_compared_again(planted, monkeypatch):
     samples, x = planted
     known = NOTHING.joined([Pair(24, 30, "near", 1.0)])
     compared = []
@@ -76,7 +76,7 @@ def test_a_picture_that_is_known_to_leak_is_not_looked_at_again(planted, monkeyp
     assert len(compared) <= 5 * near_duplicates.NEAREST
 
 
-def test_where_all_pictures_are_alike_none_is_called_a_copy(tmp_path, caplog):
+def test_similar_pictures_throughout_a_dataset_are_no_copies(tmp_path, caplog):
     """Scans of one form with a little handwriting: at a fixed threshold all would be copies."""
     caplog.set_level("INFO", "tlkit")
     page = np.asarray(scene(0).resize((96, 96)))
@@ -93,7 +93,7 @@ def test_where_all_pictures_are_alike_none_is_called_a_copy(tmp_path, caplog):
     assert re.search(r"Different pictures match like copies \((0\.9\d|1\.00)\)", caplog.messages[-1])
 
 
-def test_very_many_images_are_left_alone(planted, monkeypatch, caplog):
+def test_very_many_images_are_not_compared(planted, monkeypatch, caplog):
     caplog.set_level("INFO", "tlkit")
     monkeypatch.setattr(near_duplicates, "MOST_COMPARED", 10)
     samples, x = planted
@@ -102,7 +102,7 @@ def test_very_many_images_are_left_alone(planted, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 5])
-def test_few_images_are_compared_as_far_as_there_are_any(tmp_path, count):
+def test_few_images_are_compared_too(tmp_path, count):
     images = [scene(0), frame(scene(0), 0.7, (0, 0)), *(scene(seed) for seed in range(1, 4))][:count]
     samples = make_samples(tmp_path, images, ["train"] * count)
     found = find_near_duplicates(samples, features_of([0, 0, 1, 2, 3])[:count], np.arange(count), known=NOTHING)
@@ -110,7 +110,7 @@ def test_few_images_are_compared_as_far_as_there_are_any(tmp_path, count):
 
 
 @pytest.mark.parametrize("at_once", [1, 700, 10**9])
-def test_the_nearest_are_those_of_sklearn_in_blocks_of_any_size(monkeypatch, at_once):
+def test_nearest_neighbors_equal_sklearn_for_any_block_size(monkeypatch, at_once):
     from sklearn.neighbors import NearestNeighbors
 
     monkeypatch.setattr(near_duplicates, "NUMBERS_AT_ONCE", at_once)

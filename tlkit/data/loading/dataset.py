@@ -101,7 +101,7 @@ class ImageDataset(Dataset[Item | Failure]):
         except UnreadableImageError as error:
             if not self._warned[index]:
                 self._warned[index] = True
-                logger.warning("%s cannot be read (%s); it is left out.", path, error.reason)
+                logger.warning("%s cannot be read (%s); it is skipped.", path, error.reason)
             return Failure(path, error.reason, "gone" if error.is_gone else "damaged")
         try:
             pixels = self.transform(

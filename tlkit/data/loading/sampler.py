@@ -27,7 +27,7 @@ def balanced_order(targets: npt.NDArray[np.int64], *, seed: int, epoch: int) -> 
     """Return an epoch of n samples in which each class has an equal share, shape (n,).
 
     Samples of a small class are repeated, equally often up to one. Of a large class, each epoch draws other samples.
-    Where n is no multiple of the number of classes, the classes that get one sample more are drawn anew each epoch.
+    Where n is no multiple of the number of classes, each epoch draws the classes that get one sample more.
 
     Example:
         >>> targets = np.array([0, 0, 0, 0, 0, 1])

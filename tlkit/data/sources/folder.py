@@ -57,18 +57,14 @@ def scan_folder(root: str | Path, *, complete: bool = True) -> Samples:
     Raises:
         DataError: the folder is missing or empty, has a single class, mixes layouts, or a class has no training images.
     """
-    root = Path(root)
-    require_folder(root)
-    ignored = Ignored(list)
-    splits, classes = _layout(root, ignored)
-    samples = _samples(root, splits, classes, ignored)
-    for kind, items in ignored.items():
+    survey = survey_folder(root, complete=complete)
+    for kind, items in survey.ignored.items():
         if items:
             logger.info("Ignoring %s (%d): %s.", KINDS[kind].what, len(items), first_few(items))
-    _check(samples, splits, ignored, complete=complete)
-    if list(splits.values()) == [""]:
-        _log_repeated_folders(samples)
-    return samples
+    if survey.problems:
+        raise DataError(*survey.problems)
+    _log_repeated_folders(survey.samples)
+    return survey.samples
 
 
 @dataclass(frozen=True)
@@ -132,6 +128,8 @@ def _samples(root: Path, splits: dict[str, str], classes: list[str], ignored: Ig
 
 def _log_repeated_folders(samples: Samples) -> None:
     """Log folder names that repeat below every class; they may be the classes: 2023/ant, 2023/bee, 2024/ant."""
+    if {path.split("/")[0] for path in samples.table[PATH]} != set(samples.classes):
+        return  # the folders at the top are splits
     below: dict[str, set[str]] = {name: set() for name in samples.classes}
     for path, label in zip(samples.table[PATH], samples.table[LABEL], strict=True):
         inner = path.split("/")[1:-1]

@@ -71,24 +71,37 @@ def require_source(root: Root = (), *, manifest: str | Path | None = None, shard
 
 
 def read_with_columns(
-    root: Root, *, columns: Sequence[str], metadata: str | Path | None = None, manifest: str | Path | None = None
+    root: Root | Samples,
+    *,
+    columns: Sequence[str],
+    metadata: str | Path | None = None,
+    manifest: str | Path | None = None,
+    shards: str | Sequence[str] = (),
 ) -> Samples:
     """Return the table of images with columns from the list or the shards, or from a metadata file.
 
     Args:
-        root: as for `read_samples`.
+        root: as for `read_samples`; or samples.
         columns: names of the columns.
         metadata: a CSV file keyed by `path` (see `add_metadata`).
         manifest: as for `read_samples`.
+        shards: as for `read_samples`.
 
     Raises:
         DataError: the source is missing or wrong, or no file has a column.
     """
-    samples = read_samples(root, manifest=manifest, columns=columns if metadata is None else ())
+    if isinstance(root, Samples):
+        samples = root
+    else:
+        samples = read_samples(root, manifest=manifest, shards=shards, columns=columns if metadata is None else ())
     lacking = [name for name in columns if name not in samples.group_columns]
-    if lacking and metadata is None:
+    if not lacking:
+        if metadata is not None:
+            logger.info("%s is not read: no column of it is needed.", metadata)
+        return samples
+    if metadata is None:
         raise DataError(f"The images have no column {lacking[0]!r}. Name a CSV file that has it: --metadata FILE.")
-    return add_metadata(samples, metadata, groups=lacking) if lacking and metadata is not None else samples
+    return add_metadata(samples, metadata, groups=lacking)
 
 
 def survey_images(root: Root) -> Survey:
