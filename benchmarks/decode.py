@@ -1,9 +1,9 @@
-"""Decode and scale 12-megapixel JPEGs to 224 px by tlkit, PIL, cv2 and torchvision; what reduced decoding changes.
+"""Time to decode and scale 12-megapixel JPEGs to 224 px by tlkit, PIL, cv2 and torchvision; error of reduced decoding.
 
-The JPEGs are made in a temporary folder: broad shapes, edges and sensor noise, 4000 x 3000 pixels, quality 90, 4:2:0.
-The ways take turns, one image at a time, on one thread; of each the median per image is told. With FOLDER the deviation
-between full and reduced decoding is measured on its photos, too: on 8-bit pixels after scaling, at several input sizes,
-so that photos of ordinary size are reduced by 2, 4 and 8. Peak memory is read from Linux's /proc.
+The JPEGs are made in a temporary folder: shapes, edges and sensor noise, 4000 x 3000 pixels, quality 90, 4:2:0. The
+decoders take turns, one image at a time, on one thread; the median per image is printed. With FOLDER the difference
+between full and reduced decoding is also measured on its photos: 8-bit pixels after scaling, at several input sizes, so
+that photos of ordinary size are reduced by 2, 4 and 8. Peak memory is read from Linux's /proc.
 
     OMP_NUM_THREADS=1 python benchmarks/decode.py [FOLDER]
 """
@@ -31,7 +31,7 @@ FULL = REDUCED.replace(decode="full")
 
 
 def photo(seed: int) -> Image.Image:
-    """Draw something with the statistics of a photo: detail at every scale, a few hard edges, noise."""
+    """Return a synthetic photo: detail at every scale, a few hard edges, noise."""
     generator = np.random.default_rng(seed)
     pixels = np.zeros((3000, 4000, 3), np.float32)
     for side in (4, 12, 40, 120, 400):
@@ -78,7 +78,7 @@ def with_cv2_reduced(data: bytes) -> object:
 
 
 def with_torchvisions_transforms() -> Callable[[bytes], object]:
-    """Return what torchvision's ImageFolder and the transforms of its pretrained weights do; Pillow decodes."""
+    """Return the transforms of torchvision's pretrained weights; Pillow decodes, as in ImageFolder."""
     import tlkit.torchvision_cure  # noqa: F401  before torchvision
 
     from torchvision.transforms import v2
@@ -145,11 +145,11 @@ def race(files: list[Path]) -> None:
 
 def peak_mb(file: Path, decode: str) -> float:
     """Return by how much one image raises the peak memory of a process of its own."""
-    asked = [sys.executable, __file__, "--peak", str(file), decode]
-    return float(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
+    command = [sys.executable, __file__, "--peak", str(file), decode]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def say_peak(file: str, decode: str) -> None:
+def print_peak(file: str, decode: str) -> None:
     data = Path(file).read_bytes()
     tlkit_with(FULL)(saved(Image.new("RGB", (600, 400))))
     before = peak_kb()
@@ -158,13 +158,13 @@ def say_peak(file: str, decode: str) -> None:
 
 
 def peak_kb() -> int:
-    """Return the peak memory of this process; getrusage's would be that of the parent, if that is larger (Linux)."""
+    """Return the peak memory of this process (Linux); getrusage returns the parent's where that is larger."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def deviate(files: list[Path]) -> None:
-    """Say how far the pixels that reach the backbone are from those of a full decode."""
+    """Print the difference between the backbone's input after reduced and after full decoding."""
     print("input px  reduced by  images  mean |difference|  99th percentile  largest  (of 255)")
     for side in (16, 24, 32, 48, 64, 96, 128, 224):
         by_scale: dict[int, list[np.ndarray]] = {}
@@ -191,7 +191,7 @@ def deviate(files: list[Path]) -> None:
 
 def main() -> None:
     if sys.argv[1:2] == ["--peak"]:
-        say_peak(*sys.argv[2:])
+        print_peak(*sys.argv[2:])
         return
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory(prefix="tlkit-decode-") as folder:

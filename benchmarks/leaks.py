@@ -1,11 +1,11 @@
-"""How well leaked test images are found in real photos, and what they do to accuracy.
+"""Recall and precision of the leak finder on real photos, and the effect of leaks on accuracy.
 
     python benchmarks/leaks.py DATA [--share 0.1] [--epochs 8]
 
 DATA is a folder with train and test (or val) folders. A share of the test images is planted into train: saved again as
-JPEG (quality 60), resized to two thirds, mirrored, or all of it, in turn. Prints precision and recall of the finder and
-the accuracy of a small network that is trained from scratch, with and without the leaked images, beside that of one
-trained on `data.on_leak: drop`. Copies that the data had before are no mistake of the finder; they are counted apart.
+JPEG (quality 60), resized to two thirds, mirrored, or all of it, in turn. Prints precision and recall of the finder,
+and the accuracy of a small network trained from scratch, with and without the leaked images, with `data.on_leak: warn`
+and `drop`. Copies that the data had before are counted separately.
 """
 
 from __future__ import annotations

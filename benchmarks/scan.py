@@ -1,13 +1,11 @@
-"""How the doctor's parts grow with the number of files: scan of a folder, search for duplicates, images per second.
+"""Scaling of the doctor with the number of files: scan of a folder, search for duplicates, images per second.
 
     python benchmarks/scan.py [--scan-only] [FILES] [FOLDER]...
 
-The files are hard links to 500 small JPEGs, in 100 class folders: a scan reads names and kinds from the folders and
-opens no file, so it costs what FILES files of their own would; a million of them are made in a minute and take no
-inodes.
-Each count runs in a process of its own, so that its peak memory is its own. Processor seconds are those of all threads
-together, so that a busy machine does not change them much. The search among 1,000,000 pictures needs several
-gigabytes; --scan-only leaves it out.
+The files are hard links to 500 small JPEGs, in 100 class folders: a scan opens no file, so links take as long as FILES
+separate files, and a million of them are made in a minute. Each count runs in a process of its own, for its peak
+memory. CPU seconds are those of all threads. The search among 1,000,000 pictures needs several gigabytes; --scan-only
+skips it.
 """
 
 import io

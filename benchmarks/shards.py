@@ -1,9 +1,9 @@
-"""Reading tar shards: a stream, as WebDataset reads, beside reading each image by its place, in and out of order.
+"""Speed of reading tar shards: as a stream, as WebDataset does, and by offset, in order, shuffled and buffered.
 
     python benchmarks/shards.py [--images 20000] [--kilobytes 50] [--buffer 1000]
 
-Writes shards of random bytes into a temporary folder. Before each reading the kernel is asked to forget the files, as
-it has when shards are larger than the memory. `read` is what came from the disk, in multiples of the images.
+Writes shards of random bytes into a temporary folder. Before each step the files are dropped from the page cache, as
+where shards are larger than the memory. `read` is the amount read from disk, in multiples of the images' size.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> None:
             for shard in shards:
                 list_members(shard)
 
-        def by_place(order) -> None:
+        def by_offset(order) -> None:
             for at in order:
                 read_bytes(names[at])
 
@@ -84,9 +84,9 @@ def main() -> None:
         steps = {
             "stream of the tar (tarfile)": stream,
             "headers only, for the index": index,
-            "by place, in order": lambda: by_place(range(len(names))),
-            "by place, shuffled over all shards": lambda: by_place(shuffled),
-            f"by place, shuffled within {arguments.buffer}": lambda: buffered(None),
+            "by offset, in order": lambda: by_offset(range(len(names))),
+            "by offset, shuffled over all shards": lambda: by_offset(shuffled),
+            f"by offset, shuffled within {arguments.buffer}": lambda: buffered(None),
             f"the same, read ahead (data.shuffle_buffer: {arguments.buffer})": lambda: buffered(ReadAhead(places)),
         }
         for name, step in steps.items():

@@ -1,9 +1,9 @@
-"""What worker processes add to memory when the table of samples is long.
+"""Memory of worker processes with a long table of samples.
 
     python benchmarks/workers.py [--rows 1000000] [--workers 4] [--start spawn]
 
-Makes a table of synthetic rows (no files), starts a loader's workers on it, lets each touch every row, and prints what
-the kernel says of each worker: `private` is memory that only this process has, the cost of one more worker.
+Makes a table of synthetic rows (no files), starts a loader's workers on it, reads all rows in each, and prints the
+`private` memory of each worker (Linux): memory that no other process shares, the cost of one more worker.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ def memory_mb() -> dict[str, float]:
 
 
 class Touch(Dataset):
-    """Stands in for decoding: each item reads the path and the target of a stretch of rows."""
+    """A dataset that reads the path and the target of a block of rows, without decoding."""
 
-    def __init__(self, inner, stretch: int) -> None:
-        self.inner, self.stretch = inner, stretch
+    def __init__(self, inner, block: int) -> None:
+        self.inner, self.block = inner, block
 
     def __len__(self) -> int:
-        return (len(self.inner) + self.stretch - 1) // self.stretch
+        return (len(self.inner) + self.block - 1) // self.block
 
     def __getitem__(self, at: int):
-        rows = range(at * self.stretch, min((at + 1) * self.stretch, len(self.inner)))
+        rows = range(at * self.block, min((at + 1) * self.block, len(self.inner)))
         for row in rows:
             self.inner.path_and_target(row)
         return os.getpid(), memory_mb()

@@ -9,7 +9,7 @@ import pytest
 import tlkit
 from tlkit.audit.explain import explain_gaps
 from tlkit.audit.model_comparison import compare_predictions
-from tlkit.data.checks.dataset_summary import summarise_data
+from tlkit.data.checks.dataset_summary import summarize_data
 from tlkit.evaluation import evaluate
 from tlkit.predictions import Predictions
 
@@ -56,4 +56,4 @@ def test_results_of_judging_fit_one_line(predictions, tmp_path):
 def test_what_is_said_of_a_dataset_fits_one_line(image_folder):
     root = image_folder("photos", train=8, val=4)
     assert repr(tlkit.data_doctor(root)) == f"Diagnosis({root}: 24 images, kinds of finding: 1)"
-    assert repr(summarise_data(root)[0]) == f"DataSummary({root}: 24 images of 2 classes)"
+    assert repr(summarize_data(root)[0]) == f"DataSummary({root}: 24 images of 2 classes)"

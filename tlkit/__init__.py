@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tlkit.analysis.repair import repair
     from tlkit.analysis.run_analyses import learning_curve
     from tlkit.audit.audit import Audit, audit_groups
+    from tlkit.data.decode.decode_options import DecodeOptions
     from tlkit.data.loading.datamodule import ImageFolderDataModule
     from tlkit.errors import TlkitError
     from tlkit.evaluation.evaluation import Evaluation, evaluate
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "Audit": "tlkit.audit.audit",
     "Classifier": "tlkit.models.classifier",
+    "DecodeOptions": "tlkit.data.decode.decode_options",
     "Evaluation": "tlkit.evaluation.evaluation",
     "Features": "tlkit.features.features",
     "ImageFolderDataModule": "tlkit.data.loading.datamodule",
@@ -68,6 +70,7 @@ _MODULES = {
 __all__ = [
     "Audit",
     "Classifier",
+    "DecodeOptions",
     "Evaluation",
     "Features",
     "ImageFolderDataModule",

@@ -10,6 +10,9 @@ Resize = Literal["crop", "letterbox", "squash"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "area", "lanczos"]
 Decode = Literal["full", "reduced"]
 
+MAX_PIXELS = 178_956_970
+"""Default limit of width × height, against decompression bombs: 512 MiB of RGB, twice Pillow's warning threshold."""
+
 
 @dataclass(frozen=True)
 class Preprocess:

@@ -74,7 +74,7 @@ def planted(tmp_path) -> Run:
 def test_a_planted_slice_is_found_from_the_pixels_and_kept_in_the_run(planted):
     seen = []
     report = tlkit.find_slices(planted, progress=lambda done, of: seen.append((done, of)))
-    assert report.confirmed[0].conditions[0].column in ("brightness", "contrast", "sharpness", "colourfulness")
+    assert report.confirmed[0].conditions[0].column in ("brightness", "contrast", "sharpness", "colorfulness")
     assert "light" in report.columns
     assert report.clusters == 0  # there is no stored model
     assert seen[-1] == (240, 240)

@@ -134,7 +134,7 @@ def test_a_corrupt_image_is_named_and_excluded(tlkit, image_folder):
     (root / "red" / "003.png").write_bytes((root / "red" / "003.png").read_bytes()[:200])
     code, output = tlkit("fit", "tiny.yaml")
     assert code == 0
-    assert "Set aside 1 of 16 images that cannot be read: red/003.png (the PNG file is truncated).\n" in output
+    assert "Excluded 1 of 16 images that cannot be read: red/003.png (the PNG file is truncated).\n" in output
 
 
 @pytest.mark.parametrize("verb", [("data", "labels"), ("learning-curve",)])

@@ -1,4 +1,4 @@
-"""What torchvision and timm do, to compare with."""
+"""Transforms and datasets of torchvision and timm as references."""
 
 from __future__ import annotations
 

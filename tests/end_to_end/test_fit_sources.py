@@ -164,8 +164,7 @@ def test_a_run_that_reads_shards_front_to_back_is_resumed_within_an_epoch(stream
     given = {"train.epochs": 2, "augment.preset": "light"}
     whole, steps = indices_of(streamed, {**given, "name": "whole"}, monkeypatch)
     assert (
-        "2 shards are read front to back, in another order every epoch; images are shuffled within 6."
-        in caplog.messages
+        "2 shards are read sequentially, in a new order every epoch; images are shuffled within 6." in caplog.messages
     )
     for epoch in (steps[:6], steps[6:]):
         assert sorted(index for step in epoch for index in step) == list(range(24))

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from tlkit.data.augment.transforms import build_transform
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.features.features import Provenance
 from tlkit.inference.extraction import Pixels, read_digests
@@ -59,7 +60,7 @@ def test_training_serving_and_features_see_the_same_pixels(large, decode):
     Predictor(network, stored).predict(paths)  # type: ignore[arg-type]
     torch.testing.assert_close(network.seen[0], batch.image, rtol=0, atol=0)
 
-    pixels = Pixels(build_transform(stored.preprocess), None, 0, 10**9)
+    pixels = Pixels(build_transform(stored.preprocess), None, 0, DecodeOptions())
     cached = next(iter(pixels.batches(read_digests(paths))))
     again = data.on_after_batch_transfer(cached, 0)
     torch.testing.assert_close(again.image, batch.image, rtol=0, atol=0)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from tlkit.data.augment.transforms import build_transform
-from tlkit.data.loading.batch import normalise
+from tlkit.data.loading.batch import normalize
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.sources.folder import scan_folder
 from tlkit.errors import DataError
@@ -43,7 +43,7 @@ def live(backbone, samples, *, augment=None, seed=0, epoch=0):
     loader.sampler.set_epoch(epoch)
     module = backbone.module.eval()
     with torch.inference_mode():
-        return np.concatenate([module(normalise(batch.image, backbone.preprocess)).numpy() for batch in loader])
+        return np.concatenate([module(normalize(batch.image, backbone.preprocess)).numpy() for batch in loader])
 
 
 def computed(caplog):

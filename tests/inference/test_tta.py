@@ -10,9 +10,9 @@ from torchvision.transforms import functional
 from typer.testing import CliRunner
 
 from tlkit.cli.app import app
-from tlkit.data.augment.tta_views import picture_for, views_of
+from tlkit.data.augment.tta_views import tta_preprocess, views_of
 from tlkit.data.decode.resizing import fit as draw
-from tlkit.data.loading.batch import normalise
+from tlkit.data.loading.batch import normalize
 from tlkit.errors import DataError
 from tlkit.inference.predictor import load_model
 from tlkit.predictions import read_predictions
@@ -33,9 +33,9 @@ def test_ten_crops_are_those_of_torchvision():
 @pytest.mark.parametrize(("crop_pct", "side"), [(0.875, 256), (0.5, 448), (1.0, 256)])
 def test_crops_are_cut_from_the_picture_that_evaluation_cuts_its_centre_from(crop_pct, side):
     preprocess = Preprocess(crop_pct=crop_pct)
-    picture = picture_for(preprocess, "ten_crop")
+    picture = tta_preprocess(preprocess, "ten_crop")
     assert (picture.image_size, picture.crop_pct) == ((side, side), 1.0)
-    assert picture_for(preprocess, "flip") is preprocess
+    assert tta_preprocess(preprocess, "flip") is preprocess
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 400, 3)).astype(np.uint8))
     if crop_pct < 1:
         drawn = torch.from_numpy(np.array(draw(image, picture))).permute(2, 0, 1)[None]
@@ -58,7 +58,7 @@ def test_predictions_are_the_mean_probability_of_the_views_and_say_so(run, caplo
     predictor = load_model(run)
     preprocess = predictor.card.preprocess
     pixels = np.stack([np.array(draw(Image.open(file).convert("RGB"), preprocess)) for file in files])
-    images = normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2), preprocess)
+    images = normalize(torch.from_numpy(pixels).permute(0, 3, 1, 2), preprocess)
     with torch.inference_mode():
         views = [torch.softmax(predictor.network(view), dim=1) for view in (images, images.flip(-1))]
     np.testing.assert_allclose(stored.proba, torch.stack(views).mean(0).numpy(), atol=1e-5)

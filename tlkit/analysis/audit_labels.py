@@ -12,6 +12,7 @@ from tlkit.analysis.run_analyses import load_run_features
 from tlkit.choices import HeadKind
 from tlkit.data.checks.duplicates import find_duplicates
 from tlkit.data.checks.image_check import check_images
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, did_you_mean
 from tlkit.features.cache import FeatureCache
 from tlkit.inference.extraction import Progress
@@ -77,7 +78,7 @@ def audit_labels(
         repeats=repeats,
         seed=recipe.seed,
         groups=groups,
-        duplicates=_duplicates(samples, recipe.data.max_pixels, progress),
+        duplicates=_duplicates(samples, DecodeOptions.of(recipe.data), progress),
         confidence=recipe.evaluate.confidence,
         notes=notes,
     )
@@ -94,9 +95,9 @@ def _splits(run: Run, splits: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(splits) if splits else known
 
 
-def _duplicates(samples: Samples, max_pixels: int, progress: Progress | None) -> list[list[int]]:
+def _duplicates(samples: Samples, decode_options: DecodeOptions, progress: Progress | None) -> list[list[int]]:
     """Return sets of rows that show the same picture, also where it was re-encoded, scaled or mirrored."""
-    checked = check_images(samples, max_pixels=max_pixels, progress=progress)
+    checked = check_images(samples, decode_options=decode_options, progress=progress)
     row_of = {path: row for row, path in enumerate(samples.table["path"])}
     rows = [row_of[path] for path in checked.samples.table["path"]]
     return [[rows[place] for place in group] for group in find_duplicates(checked.fingerprints).groups]

@@ -12,7 +12,7 @@ from tlkit.data.checks.doctor import FindMore, diagnose
 from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.gray_thumbnails import GrayThumbnails
 from tlkit.data.checks.near_duplicates import find_near_duplicates
-from tlkit.data.decode.decoding import MAX_PIXELS
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.source import Root
 from tlkit.errors import ModelError, first_few
 from tlkit.process_state import preserved_process_state
@@ -27,7 +27,7 @@ def data_doctor(
     *,
     embed: str | None = None,
     faces: bool = False,
-    max_pixels: int = MAX_PIXELS,
+    decode_options: DecodeOptions = DecodeOptions(),
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Diagnosis:
@@ -42,7 +42,7 @@ def data_doctor(
         embed: a backbone whose weights are here, as `advise` takes it ("resnet18", "resnet18@file:mine.safetensors").
             Its features, which are cached, find cropped and recolored copies, too. Needs torch.
         faces: also detect faces with OpenCV's frontal cascade; slow, with misses and false alarms.
-        max_pixels: images of more pixels than this count as bombs.
+        decode_options: pixel limit and background color of decoding.
         workers: number of threads; default: one per core. Pillow decodes without holding Python's lock.
         progress: called from this thread with (images done, images in all).
 
@@ -53,20 +53,24 @@ def data_doctor(
     Example:
         >>> data_doctor("photos").findings  # doctest: +SKIP
     """
-    find_more = None if embed is None else finder_by_features(embed, max_pixels=max_pixels)
+    find_more = None if embed is None else finder_by_features(embed, decode_options=decode_options)
     diagnosis, _ = diagnose(
-        root, faces=faces, max_pixels=max_pixels, workers=workers, find_more=find_more, progress=progress
+        root, faces=faces, decode_options=decode_options, workers=workers, find_more=find_more, progress=progress
     )
     return diagnosis
 
 
 def finder_by_features(
-    name: str, *, max_pixels: int = MAX_PIXELS, on_image: Progress | None = None, on_pair: Progress | None = None
+    name: str,
+    *,
+    decode_options: DecodeOptions = DecodeOptions(),
+    on_image: Progress | None = None,
+    on_pair: Progress | None = None,
 ) -> FindMore:
     """Return a function for `diagnose` that finds cropped and edited copies by the features of a backbone.
 
-    `name` is a backbone as `advise` takes it. `on_image` is called with (images done, images in all) for images without
-    cached features, `on_pair` with (pairs compared, pairs in all).
+    `name` is a backbone as `advise` takes it. `decode_options` hold the pixel limit. `on_image` is called with (images
+    done, images in all) for images without cached features, `on_pair` with (pairs compared, pairs in all).
 
     Raises:
         ModelError: there is no such backbone, there are several, or its weights are not here.
@@ -91,7 +95,10 @@ def finder_by_features(
             return known
         table = samples.table.iloc[readable].reset_index(drop=True)
         features = embed(
-            Samples(samples.root, samples.classes, table), backbone=backbone, max_pixels=max_pixels, progress=on_image
+            Samples(samples.root, samples.classes, table),
+            backbone=backbone,
+            decode_options=decode_options,
+            progress=on_image,
         )
         rows = rows_of(samples, features.path)
         return find_near_duplicates(
@@ -100,7 +107,7 @@ def finder_by_features(
             rows,
             known=known,
             gray_thumbnails=gray_thumbnails,
-            max_pixels=max_pixels,
+            decode_options=decode_options,
             progress=on_pair,
         )
 

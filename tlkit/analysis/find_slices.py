@@ -20,6 +20,7 @@ from tlkit.audit.slices.slice_search import MOST_SLICES, search_slices
 from tlkit.audit.slices.split_half import search_half, split_units
 from tlkit.data.checks.duplicates import find_duplicates
 from tlkit.data.checks.image_properties import PROPERTIES, fingerprints_of, measure_images
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, PredictionsError, RunError, did_you_mean, first_few
 from tlkit.features.features import Features
 from tlkit.predictions import Predictions
@@ -52,7 +53,7 @@ def find_slices(
 ) -> SliceReport:
     """Return undeclared groups of images with a lower accuracy, such as dark or blurred ones, or those of one camera.
 
-    Of a run, the images are decoded once to measure brightness, contrast, sharpness, megapixels, aspect, colourfulness,
+    Of a run, the images are decoded once to measure brightness, contrast, sharpness, megapixels, aspect, colorfulness,
     file type and camera, and clustered by the features of its stored model. One half of the split is searched, and
     what is found is tested on the other; copies of a picture are in one half. The result is stored in the run.
 
@@ -137,7 +138,9 @@ def load_image_properties(run: Run, split: str, *, progress: Callable[[int, int]
     missing = digests[~digests.isin(set(stored[DIGEST]))].index.tolist()
     if missing:
         logger.info("Measuring %d images of the %s split.", len(missing), split)
-        found = measure_images(samples.root, missing, max_pixels=run.recipe.data.max_pixels, progress=progress)
+        found = measure_images(
+            samples.root, missing, decode_options=DecodeOptions.of(run.recipe.data), progress=progress
+        )
         changed = [path for path in found.index if digests[path] not in ("", found.at[path, DIGEST])]
         if changed:
             logger.warning("Images that changed since the run (%d), left out: %s.", len(changed), first_few(changed))

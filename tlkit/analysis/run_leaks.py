@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from tlkit.analysis.run_analyses import load_run_features
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import RunError
 from tlkit.features.cache import FeatureCache
 from tlkit.inference.extraction import Progress
@@ -40,7 +41,7 @@ def find_run_leaks(
     splits = [name for name in SPLITS if name in present]
     features, samples, _ = load_run_features(run, splits, cache=cache, progress=progress)
     before = run.leaks
-    table = add_feature_leaks(samples, features, before, max_pixels=run.recipe.data.max_pixels)
+    table = add_feature_leaks(samples, features, before, decode_options=DecodeOptions.of(run.recipe.data))
     if len(table) > len(before):
         run.directory.write_text(run.directory.leaks, table.to_csv(index=False, lineterminator="\n"))
         for split in run.directory.predicted_splits:

@@ -94,11 +94,11 @@ def summary(
     json: AsJson = False,
 ) -> None:
     """Count classes, splits, groups, sizes, modes and formats; only the headers of the files are read."""
-    from tlkit.data.checks.dataset_summary import contact_sheets, summarise_data
+    from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
     from tlkit.render.report.dataset_page import require_own_page
 
     require_own_page(html, command="summary", overwrite=overwrite)
-    result, samples = summarise_data(root, metadata=metadata, groups=by or ())
+    result, samples = summarize_data(root, metadata=metadata, groups=by or ())
     if html is not None:
         from tlkit.render.report.summary_page import write_summary
 

@@ -1,4 +1,4 @@
-"""The dataset: images are listed, checked, split and relabelled, and leaks between splits are found. No torch."""
+"""Loads a dataset: lists, checks, splits and relabels images, and finds leaks between splits. Needs no torch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from tlkit.choices import OnLeak
 from tlkit.data.checks.gray_thumbnails import GrayThumbnails
 from tlkit.data.checks.image_check import CheckedImages, check_images
 from tlkit.data.checks.label_decisions import apply_decisions, read_decisions
-from tlkit.data.checks.leaks import Leaks, find_copies, find_leaks, handle_leaks, warn_of_relabelled
+from tlkit.data.checks.leaks import Leaks, find_copies, find_leaks, handle_leaks, warn_of_label_conflicts
 from tlkit.data.checks.quarantine import exclude_quarantined
-from tlkit.data.decode.decoding import MAX_PIXELS
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.manifest import apply_split, require_as_listed
-from tlkit.data.sources.metadata import add_metadata
-from tlkit.data.sources.source import Root, is_list, is_shard, read_samples
+from tlkit.data.sources.source import Root, is_list, is_shard, read_with_columns
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
 from tlkit.errors import DataError
 from tlkit.samples import PATH, SPLITS, Samples
@@ -26,11 +25,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedDataset:
-    """The images of a run, and what the check of them found.
+    """The images of a run with the findings of the check.
 
     Attributes:
         samples: the readable images of all splits, with labels, splits, digests and groups.
-        checked: what the check of all images found; None without a check.
+        checked: the findings of the check; None without a check.
         leaks: the images of val and test that are in training as well, before any were dropped; None without a check.
     """
 
@@ -40,7 +39,7 @@ class LoadedDataset:
 
     @property
     def gray_thumbnails(self) -> GrayThumbnails:
-        """Gray thumbnails of the images, by digest; empty without a check, and where none were asked for."""
+        """Gray thumbnails of the images by digest; empty where `load` kept none."""
         return {} if self.checked is None else self.checked.gray_thumbnails
 
 
@@ -50,17 +49,17 @@ class Source:
 
     Attributes:
         root: a folder, several, a file that lists images, tar shards (see `read_samples`), or samples.
-        plan: what is held out.
-        manifest: a CSV or Parquet file that lists the images; `root` is then the folder its paths are relative to.
-        shards: tar files in WebDataset's format, or patterns of them, not a folder.
-        split: a CSV file that says which split each image belongs to; then nothing is held out.
+        plan: shares that are held out.
+        manifest: a CSV or Parquet file that lists the images; its paths are relative to `root`.
+        shards: tar files in WebDataset's format, or patterns of them, in place of a folder.
+        split: a CSV file that states the split of each image; then nothing is held out.
         metadata: a CSV file keyed by `path`.
         groups: columns of it to carry along.
-        quarantine: a manifest of images that are left out.
+        quarantine: a manifest of images to exclude.
         labels: files of decisions, which relabel or drop images after the split.
-        on_leak: what to do about images of val and test that are in training as well.
-        max_pixels: larger images count as unreadable.
-        check: decode every image; without the check digests are unknown, and bad files are met while training.
+        on_leak: what happens to images of val and test that are in training as well.
+        decode_options: pixel limit of decoding.
+        check: decode every image; without the check, digests are unknown and bad files are found in training.
     """
 
     root: Root | Samples = ()
@@ -73,20 +72,19 @@ class Source:
     quarantine: str | Path | None = None
     labels: tuple[str | Path, ...] = ()
     on_leak: OnLeak = "warn"
-    max_pixels: int = MAX_PIXELS
+    decode_options: DecodeOptions = DecodeOptions()
     check: bool = True
 
     def __post_init__(self) -> None:
         root = self.root
-        folder = isinstance(root, str | Path) and not is_list(root) and not is_shard(root) and not self.shards
-        if self._columns and folder and self.metadata is None and self.manifest is None:
-            raise DataError(
-                f"The groups {', '.join(self._columns)} need a metadata CSV file to be read from. Set metadata."
-            )
+        is_folder = isinstance(root, str | Path) and not is_list(root) and not is_shard(root) and not self.shards
+        if self._columns and is_folder and self.metadata is None and self.manifest is None:
+            raise DataError(f"The groups {', '.join(self._columns)} need a metadata CSV file. Set metadata.")
 
     @property
     def _columns(self) -> tuple[str, ...]:
-        return (*self.groups, *self.plan.columns)
+        """The columns for groups and for the split."""
+        return tuple(dict.fromkeys((*self.groups, *self.plan.columns)))
 
     def load(
         self, *, gray_thumbnails: bool = False, progress: Callable[[int, int], None] | None = None
@@ -94,13 +92,12 @@ class Source:
         """Return the images, checked, split and relabelled; decisions are logged.
 
         Args:
-            looks: keep gray thumbnails of the images; see `check_images`.
+            gray_thumbnails: keep gray thumbnails of the images; see `check_images`.
             progress: called with (images checked, images in all).
 
         Raises:
             DataError: the folder, the metadata or the shares cannot be used.
         """
-        given = self.root if isinstance(self.root, Samples) else None
         checked: CheckedImages | None = None
         leaks: Leaks | None = None
         samples = listed = self._read()
@@ -110,18 +107,18 @@ class Source:
             read_decisions(file, classes=samples.classes)  # raises before the images are read
         if self.check:
             checked = check_images(
-                samples, gray_thumbnails=gray_thumbnails, max_pixels=self.max_pixels, progress=progress
+                samples, gray_thumbnails=gray_thumbnails, decode_options=self.decode_options, progress=progress
             )
             samples = checked.samples
             if self.split is not None:
                 require_as_listed(listed, checked.samples, file=self.split)
         if self.split is None:
             samples = hold_out(samples, self.plan)
-        found, samples = samples, apply_decisions(samples, self.labels)
+        before, samples = samples, apply_decisions(samples, self.labels)
         if checked is not None:
-            kept = found.table[PATH].isin(samples.table[PATH]).to_numpy()
+            kept = before.table[PATH].isin(samples.table[PATH]).to_numpy()
             copies = find_copies(checked.fingerprints.take(kept))
-            warn_of_relabelled(samples, copies)
+            warn_of_label_conflicts(samples, copies)
             leaks = find_leaks(samples, copies, group_by=self.plan.group_by)
             samples = handle_leaks(samples, leaks, on_leak=self.on_leak)
         counts = samples.counts().sum()
@@ -133,22 +130,13 @@ class Source:
         )
         if not counts["val"]:
             logger.info("No val images: training runs without validation.")
-        helping = set(self.plan.columns) - {*self.groups, *(given.group_columns if given else ())}
-        return LoadedDataset(samples.without_columns(helping), checked, leaks)
+        given = self.root.group_columns if isinstance(self.root, Samples) else ()
+        split_only = set(self.plan.columns) - {*self.groups, *given}
+        return LoadedDataset(samples.without_columns(split_only), checked, leaks)
 
     def _read(self) -> Samples:
-        """Return the table of images with the columns that are asked for, its splits not yet complete."""
-        wanted = tuple(dict.fromkeys((*self.groups, *self.plan.columns)))
-        if isinstance(self.root, Samples):
-            samples = self.root
-        else:
-            own = wanted if self.metadata is None else ()
-            samples = read_samples(self.root, manifest=self.manifest, shards=self.shards, columns=own)
-        lacking = [name for name in wanted if name not in samples.group_columns]
-        if self.metadata is not None and lacking:
-            samples = add_metadata(samples, self.metadata, groups=lacking)
-        elif self.metadata is not None:
-            logger.info("%s is not read: no group columns are asked for.", self.metadata)
-        elif lacking:
-            raise DataError(f"The groups {', '.join(lacking)} need a metadata CSV file to be read from. Set metadata.")
+        """Return the table of images with the columns for groups and split, before images are held out."""
+        samples = read_with_columns(
+            self.root, columns=self._columns, metadata=self.metadata, manifest=self.manifest, shards=self.shards
+        )
         return apply_split(samples, self.split, with_digests=self.check) if self.split is not None else samples

@@ -1,4 +1,4 @@
-"""How many cores there are for decoding, and how many worker processes that makes."""
+"""The number of cores and of worker processes for decoding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tlkit.errors import DataError
 logger = logging.getLogger(__name__)
 
 FEW_IMAGES = 512
-"""Below this many images starting worker processes takes longer than they save."""
+"""With fewer images, starting worker processes takes longer than they save."""
 MOST_WORKERS = 8
 
 
@@ -28,11 +28,10 @@ def choose_num_workers(
     """Return the number of worker processes for a loader.
 
     Args:
-        num_workers: a number, or "auto": none for fewer than 512 images or on a single core, else one per core,
-            8 at most.
+        num_workers: a number, or "auto": 0 for fewer than 512 images or on a single core, else one per core, 8 at most.
         images: number of images that one epoch loads.
         processes: training processes on this machine, which share its cores.
-        level: of the line in the log that says what was chosen.
+        level: log level of the line that states the choice.
 
     Raises:
         DataError: `num_workers` is neither "auto" nor a number from 0.
@@ -40,17 +39,14 @@ def choose_num_workers(
     if num_workers == "auto":
         cores = max(1, available_cores() // processes)
         chosen = 0 if images < FEW_IMAGES or cores == 1 else min(cores, MOST_WORKERS)
-        logger.log(level, "num_workers is auto: %s.", _why(chosen, images=images, cores=cores))
+        if chosen:
+            why = f"{chosen} worker processes decode the {images:,} images while the model computes ({cores} cores)"
+        elif images < FEW_IMAGES:
+            why = f"none for so few images ({images}), since worker processes take longer to start than they save"
+        else:
+            why = "none, since there is only one core for workers and training"
+        logger.log(level, "num_workers is auto: %s.", why)
         return chosen
     if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
         raise DataError(f"num_workers is {num_workers!r}. Use 'auto' or a number from 0.")
     return num_workers
-
-
-def _why(chosen: int, *, images: int, cores: int) -> str:
-    """Say what was chosen for "auto", and why it matters."""
-    if chosen:
-        return f"{chosen} worker processes decode the {images:,} images while the model computes ({cores} cores)"
-    if images < FEW_IMAGES:
-        return f"none for so few images ({images}), since worker processes take longer to start than they save"
-    return "none, since there is only one core for workers and training"

@@ -1,4 +1,4 @@
-"""Sample datasets, made on the user's machine from installed packages; each gives its attribution."""
+"""Sample datasets, generated on the user's machine from installed packages, with attribution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of sample images with a card that says how it was made: written once, then recognised, never overwritten."""
+"""Sample dataset folders with a card of their origin: written once, then reused, never overwritten."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,17 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What a sample dataset is, where it lies and whom to credit.
+    """Location, origin and attribution of a sample dataset.
 
     Attributes:
         root: the folder; an ImageFolder with the splits train, val and test.
         name: name of the sample.
-        request: what was asked for: seed, size and so on. The same request makes the same files.
+        request: the arguments: seed, size and so on. The same request makes the same files.
         classes: class names, sorted; one folder each in every split.
         counts: images per split.
         made_with: versions of the packages that made the images.
-        about: how the images were made and split, in plain words.
-        attribution: whom to credit, and the licence of the images.
+        about: how the images were made and split.
+        attribution: authors and licence of the images.
     """
 
     root: Path
@@ -51,7 +52,7 @@ class DatasetCard:
         return self.root / METADATA
 
     def summary(self) -> str:
-        """Return a line that says what is there.
+        """Return the folder and its numbers of images and classes in one line.
 
         Example:
             >>> DatasetCard(Path("d"), "digits", {}, ("0", "1"), {"train": 6, "test": 2}, {}, "", "").summary()
@@ -63,10 +64,10 @@ class DatasetCard:
 
 @dataclass(frozen=True)
 class SampleImage:
-    """One image of a sample: its place, its bytes, and what the metadata say of it.
+    """One image of a sample dataset.
 
     Attributes:
-        path: place below the root, "split/class/name.png".
+        path: path below the root, "split/class/name.png".
         content: the bytes of the PNG file.
         columns: value per metadata column, without `path`.
     """
@@ -76,17 +77,69 @@ class SampleImage:
     columns: Mapping[str, str]
 
 
-def find_dataset(dest: Path, *, name: str, request: Mapping[str, Any]) -> DatasetCard | None:
-    """Return the card of the folder if the same request made it, None if the folder is free to be written.
+def make_dataset(
+    dest: Path,
+    make_images: Callable[[], Iterable[SampleImage]],
+    *,
+    name: str,
+    request: Mapping[str, Any],
+    packages: Iterable[str],
+    about: str,
+    attribution: str,
+) -> DatasetCard:
+    """Return the card of a sample dataset; it is written unless the same request made the folder before.
+
+    A failure leaves nothing behind.
 
     Args:
-        dest: the folder.
+        dest: the folder; created where it is missing.
+        make_images: returns the images, in any order.
         name: name of the sample.
-        request: what is asked for now.
+        request: the arguments, JSON values.
+        packages: packages that make the images; the card states their versions.
+        about: how the images were made and split.
+        attribution: authors and licence.
 
     Raises:
-        DataError: the folder is a file, or holds anything else.
+        DataError: `dest` is a file, or holds something else.
     """
+    found = _find(dest, name=name, request=request)
+    if found is not None:
+        return found
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{dest.name}-") as folder:
+        draft = Path(folder)
+        rows = []
+        for image in make_images():
+            path = draft / image.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(image.content)
+            rows.append({"path": image.path, **image.columns})
+        made_with = {package: metadata.version(package) for package in packages}
+        _write_metadata(draft / METADATA, rows)
+        (draft / ATTRIBUTION).write_text(attribution + "\n", encoding="utf-8")
+        (draft / README).write_text(_readme(name, request, made_with, about, attribution), encoding="utf-8")
+        stored = {
+            "name": name,
+            "request": dict(request),
+            "classes": sorted({row["path"].split("/")[1] for row in rows}),
+            "counts": {split: sum(row["path"].startswith(f"{split}/") for row in rows) for split in SPLITS},
+            "made_with": made_with,
+            "about": about,
+            "attribution": attribution,
+            "fingerprint": _fingerprint(draft),
+        }
+        (draft / CARD).write_text(json.dumps(stored, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        dest.mkdir(exist_ok=True)
+        for child in sorted(draft.iterdir(), key=lambda child: child.name == CARD):  # the card last: it marks the end
+            shutil.move(child, dest / child.name)
+    card = _card(dest, stored)
+    logger.info("Made the sample %s in %s", _describe({"name": name, **request}), card.summary())
+    return card
+
+
+def _find(dest: Path, *, name: str, request: Mapping[str, Any]) -> DatasetCard | None:
+    """Return the card of the folder if the same request made it; None if the folder is missing or empty."""
     if dest.exists() and not dest.is_dir():
         raise DataError(f"{dest} is a file. Name a folder to write the sample {name} to.")
     if not dest.exists() or not any(dest.iterdir()):
@@ -98,85 +151,25 @@ def find_dataset(dest: Path, *, name: str, request: Mapping[str, Any]) -> Datase
         fingerprint = stored["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(
-            f"{dest} is not empty, and no sample that tlkit made. Name a folder that does not exist yet."
+            f"{dest} is not empty and is no sample that tlkit made. Name a folder that does not exist yet."
         ) from None
     if made_by != {"name": name, **request}:
         raise DataError(
-            f"{dest} holds the sample {_words(made_by)}; asked for was {_words({'name': name, **request})}. "
-            "Name another folder, or delete this one to make it anew."
+            f"{dest} holds the sample {_describe(made_by)}, not {_describe({'name': name, **request})}. "
+            "Name another folder, or delete this one."
         )
     if fingerprint != _fingerprint(dest):
         raise DataError(
-            f"{dest} holds the sample {name}, but its images or {METADATA} were changed since it was made. "
-            "Name another folder, or delete this one to make it anew."
+            f"{dest} holds the sample {name}, but its images or {METADATA} have changed since it was made. "
+            "Name another folder, or delete this one."
         )
-    logger.info("%s already holds this sample (%s): using it as it is", dest, _words(made_by))
-    return card
-
-
-def write_dataset(
-    dest: Path,
-    images: Iterable[SampleImage],
-    *,
-    name: str,
-    request: Mapping[str, Any],
-    made_with: Mapping[str, str],
-    about: str,
-    attribution: str,
-) -> DatasetCard:
-    """Write a sample into a folder that `find_dataset` found free; what fails half-way leaves nothing behind.
-
-    Args:
-        dest: the folder; it is made where it is missing.
-        images: the images, in any order.
-        name: name of the sample.
-        request: what was asked for, JSON values.
-        made_with: versions of the packages that made the images.
-        about: how the images were made and split.
-        attribution: whom to credit, and the licence.
-    """
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{dest.name}-") as folder:
-        draft = Path(folder)
-        rows = []
-        for image in images:
-            path = draft / image.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(image.content)
-            rows.append({"path": image.path, **image.columns})
-        _write_metadata(draft / METADATA, rows)
-        (draft / ATTRIBUTION).write_text(attribution + "\n", encoding="utf-8")
-        (draft / README).write_text(_readme(name, request, made_with, about, attribution), encoding="utf-8")
-        stored = {
-            "name": name,
-            "request": dict(request),
-            "classes": sorted({row["path"].split("/")[1] for row in rows}),
-            "counts": {split: sum(row["path"].startswith(f"{split}/") for row in rows) for split in SPLITS},
-            "made_with": dict(made_with),
-            "about": about,
-            "attribution": attribution,
-            "fingerprint": _fingerprint(draft),
-        }
-        (draft / CARD).write_text(json.dumps(stored, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        dest.mkdir(exist_ok=True)
-        for child in sorted(draft.iterdir(), key=lambda child: child.name == CARD):  # the card last: it says "whole"
-            shutil.move(child, dest / child.name)
-    card = _card(dest, stored)
-    logger.info("Made the sample %s in %s", _words({"name": name, **request}), card.summary())
+    logger.info("%s already holds this sample (%s): using it", dest, _describe(made_by))
     return card
 
 
 def _card(root: Path, stored: Mapping[str, Any]) -> DatasetCard:
-    return DatasetCard(
-        root=root,
-        name=stored["name"],
-        request=stored["request"],
-        classes=tuple(stored["classes"]),
-        counts=stored["counts"],
-        made_with=stored["made_with"],
-        about=stored["about"],
-        attribution=stored["attribution"],
-    )
+    fields = {name: value for name, value in stored.items() if name not in ("classes", "fingerprint")}
+    return DatasetCard(root=root, classes=tuple(stored["classes"]), **fields)
 
 
 def _write_metadata(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
@@ -197,12 +190,12 @@ def _fingerprint(root: Path) -> str:
     return digest.hexdigest()
 
 
-def _words(request: Mapping[str, Any]) -> str:
+def _describe(request: Mapping[str, Any]) -> str:
     """Return "occupations, skew none, seed 0"."""
     return ", ".join(str(value) if key == "name" else f"{key} {value}" for key, value in request.items())
 
 
 def _readme(name: str, request: Mapping[str, Any], made_with: Mapping[str, str], about: str, attribution: str) -> str:
     versions = ", ".join(f"{package} {version}" for package, version in made_with.items())
-    asked = ", ".join(f"{key} {value}" for key, value in request.items())
-    return f"# Sample data: {name}\n\n{about}\n\nMade by tlkit with {versions}; {asked}.\n\n{attribution}\n"
+    arguments = ", ".join(f"{key} {value}" for key, value in request.items())
+    return f"# Sample data: {name}\n\n{about}\n\nMade by tlkit with {versions}; {arguments}.\n\n{attribution}\n"

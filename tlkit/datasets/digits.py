@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
-from tlkit.datasets.dataset_card import DatasetCard, SampleImage, find_dataset, write_dataset
+from tlkit.datasets.dataset_card import DatasetCard, SampleImage, make_dataset
 from tlkit.errors import DataError
 
 SHARES = {"train": 3, "val": 1, "test": 1}  # fifths of each class
-MARGIN = 2  # pixels of white on each side: a backbone's centre crop (often 0.875) would cut into the digits
+MARGIN = 2  # pixels of white on each side, because a backbone's center crop (often 0.875) would cut into the digits
 
 ATTRIBUTION = (
     "Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning Repository, "
     "https://doi.org/10.24432/C50P49. License: CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). "
-    "Taken from scikit-learn's copy of the test set. Changed: stored as PNG with a margin, split anew."
+    "Taken from scikit-learn's copy of the test set. Changed: stored as PNG with a margin, and split."
 )
 ABOUT = (
-    "The 1,797 handwritten digits of scikit-learn's load_digits, 8 × 8 pixels in 17 grey levels, stored as dark ink on "
-    "white paper with a margin of 2 pixels (12 × 12 in all). Three fifths of each class are in train, one in val and "
-    "one in test. Who wrote a digit is not known, so a writer's digits are in all splits. The column row is the row in "
-    "load_digits."
+    "The 1,797 handwritten digits of scikit-learn's load_digits, 8 × 8 pixels in 17 gray levels, stored dark on white "
+    "with a margin of 2 pixels (12 × 12 in all). Three fifths of each class are in train, one fifth in val and one in "
+    "test. The writers are unknown, so a writer's digits are in all splits. The column row is the row in load_digits."
 )
 
 
 def make_digits(dest: str | Path, *, seed: int = 0) -> DatasetCard:
-    """Make a folder of the 1,797 handwritten digits that come with scikit-learn, dark on white, 12 × 12 pixels.
+    """Make a folder of scikit-learn's 1,797 handwritten digits, dark on white, 12 × 12 pixels; return its card.
 
-    Three fifths of each class are in train, one in val and one in test. Who wrote a digit is not known, so a writer's
+    Three fifths of each class are in train, one fifth in val and one in test. The writers are unknown, so a writer's
     digits are in all splits.
 
     Args:
-        dest: folder to write to; made where it is missing. A folder that the same call made is used as it is.
+        dest: folder to write to; created where it is missing. A folder that the same call made is reused.
         seed: seed of the split, 0 or more.
 
     Raises:
@@ -41,17 +39,12 @@ def make_digits(dest: str | Path, *, seed: int = 0) -> DatasetCard:
     """
     if seed < 0:
         raise DataError(f"seed is {seed}. Use a whole number from 0.")
-    root = Path(dest)
-    request = {"seed": seed}
-    found = find_dataset(root, name="digits", request=request)
-    if found is not None:
-        return found
-    return write_dataset(
-        root,
-        _images(seed),
+    return make_dataset(
+        Path(dest),
+        lambda: _images(seed),
         name="digits",
-        request=request,
-        made_with={"scikit-learn": metadata.version("scikit-learn")},
+        request={"seed": seed},
+        packages=["scikit-learn"],
         about=ABOUT,
         attribution=ATTRIBUTION,
     )

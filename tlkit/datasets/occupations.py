@@ -1,6 +1,6 @@
-"""Drawings of 16 occupations with a presentation and a skin tone: a training split whose skew plants a known gap.
+"""Drawings of 16 occupations with a presentation and a skin tone; a skewed training split causes a known gap.
 
-They are drawings: they test the audit, and say nothing about photographs of people.
+The drawings serve to test the audit. They say nothing about photographs of people.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tlkit.datasets.dataset_card import DatasetCard, SampleImage, find_dataset, write_dataset
+from tlkit.datasets.dataset_card import DatasetCard, SampleImage, make_dataset
 from tlkit.errors import DataError, MissingExtraError, did_you_mean, first_few
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ SKIN_TONES = {
     "dark": "1F3FF",
 }
 
-# OpenMoji draws man and person as the same picture in 9 of the 16 occupations, so the two are dealt together.
+# OpenMoji draws man and person as the same picture in 9 of the 16 occupations, so both go to the same split.
 FIGURES = (("man", "person"), ("woman",))
-# Of each pair of neighbouring tones, one is tested and the other may be learnt from.
+# Of each pair of similar tones, one goes to test and the other to train.
 TONE_PAIRS = (("light", "medium-light"), ("none", "medium"), ("medium-dark", "dark"))
 
 SKEWS: Mapping[str, str] = {
@@ -102,17 +102,17 @@ class Drawing:
 
 
 def make_occupations(dest: str | Path, *, skew: str | None = None, seed: int = 0, image_size: int = 64) -> DatasetCard:
-    """Make a folder of drawn portraits to classify by occupation, with a presentation and a skin tone for the audit.
+    """Make a folder of drawn portraits, labelled by occupation, with presentation and skin tone; return its card.
 
-    288 OpenMoji drawings (16 occupations × 3 presentations × 6 skin tones) are rendered as head-and-shoulder
-    portraits, each image a little turned, shifted and scaled. `deal` gives every drawing to one split: 9 of an
-    occupation to test (one image each), 1 or 2 to val and the rest to train. The skew chooses which of the rest are
-    shown, in as many images as without it; val and test are the same whatever the skew. All drawings share one style,
-    and two tones of one figure differ little: test asks for new drawings, not for a new way to draw.
+    288 OpenMoji drawings (16 occupations × 3 presentations × 6 skin tones) are rendered as head-and-shoulder portraits
+    with small rotations, shifts and scalings. Every drawing is in one split: of each occupation 9 are in test (one
+    image each), 1 or 2 in val and the others in train. The skew selects the drawings that train shows, in the same
+    number of images; val and test do not depend on it. All drawings share one style, and two tones of one figure differ
+    little: test measures generalisation to new drawings, not to a new style.
 
     Args:
-        dest: folder to write to; made where it is missing. A folder that the same call made is used as it is.
-        skew: which groups train shows, one of `SKEWS`; None = "none", the control.
+        dest: folder to write to; created where it is missing. A folder that the same call made is reused.
+        skew: groups that train shows, one of `SKEWS`; None = "none", the control.
         seed: seed of the split and of the poses, 0 or more.
         image_size: height and width of the images, in pixels.
 
@@ -120,58 +120,52 @@ def make_occupations(dest: str | Path, *, skew: str | None = None, seed: int = 0
         DataError: the folder holds something else, or an argument is out of range.
         MissingExtraError: OpenMoji or the renderer is not installed.
     """
-    root = Path(dest)
     chosen = skew or "none"
     _check_arguments(chosen, seed=seed, image_size=image_size)
-    request = {"skew": chosen, "seed": seed, "image_size": image_size}
-    found = find_dataset(root, name="occupations", request=request)
-    if found is not None:
-        return found
-    return write_dataset(
-        root,
-        _images(_find_drawings(), skew=chosen, seed=seed, image_size=image_size),
+    return make_dataset(
+        Path(dest),
+        lambda: _images(_find_drawings(), skew=chosen, seed=seed, image_size=image_size),
         name="occupations",
-        request=request,
-        made_with={package: metadata.version(package) for package in PACKAGES},
+        request={"skew": chosen, "seed": seed, "image_size": image_size},
+        packages=PACKAGES,
         about=_about(chosen),
         attribution=ATTRIBUTION,
     )
 
 
 def assign_images(seed: int) -> dict[Drawing, Split]:
-    """Deal the 288 drawings to the splits; the skew has no part in it.
+    """Return the split of each of the 288 drawings; it does not depend on the skew.
 
-    Of each pair of neighbouring tones one goes to test and the other to train, evenly: 8 of the 16 drawings of a
-    presentation and tone are in test. So test holds 48 drawings of each presentation and 24 of each tone. Val takes one
-    tone of a woman, or of man and person, from each occupation's train, by turns; never a light man: some occupation
-    would have none left for the skew `light_men`.
+    Of each pair of similar tones one goes to test and the other to train: 8 of the 16 drawings of a presentation and
+    tone are in test. So test holds 48 drawings of each presentation and 24 of each tone. Val takes one tone of a woman,
+    or of man and person, from each occupation's train by turns; never a light man, which the skew `light_men` needs.
 
     Args:
-        seed: seed of the dealing, 0 or more.
+        seed: seed of the assignment, 0 or more.
     """
     import numpy as np
 
     rng = np.random.default_rng(seed)
     occupations = list(OCCUPATIONS)
-    dealt: dict[Drawing, Split] = {}
+    split_of: dict[Drawing, Split] = {}
     for figure in FIGURES:
         for pair in TONE_PAIRS:
             sides = rng.permutation(np.arange(len(occupations)) % 2)
             for occupation, side in zip(occupations, sides, strict=True):
                 for presentation in figure:
-                    dealt[Drawing(occupation, presentation, pair[side])] = "test"
-                    dealt[Drawing(occupation, presentation, pair[1 - side])] = "train"
+                    split_of[Drawing(occupation, presentation, pair[side])] = "test"
+                    split_of[Drawing(occupation, presentation, pair[1 - side])] = "train"
     for turn, index in enumerate(rng.permutation(len(occupations))):
         figure = FIGURES[turn % 2]
         pair = TONE_PAIRS[1 + turn // 2 % 2] if "man" in figure else TONE_PAIRS[turn // 2 % 3]
         for drawing in [Drawing(occupations[index], presentation, tone) for presentation in figure for tone in pair]:
-            if dealt[drawing] == "train":
-                dealt[drawing] = "val"
-    return dealt
+            if split_of[drawing] == "train":
+                split_of[drawing] = "val"
+    return split_of
 
 
 def is_shown(drawing: Drawing, *, skew: str) -> bool:
-    """Say whether a skewed training split shows this drawing.
+    """Return whether a skewed training split shows this drawing.
 
     Example:
         >>> is_shown(Drawing("farmer", "woman", "dark"), skew="presentation")
@@ -182,46 +176,46 @@ def is_shown(drawing: Drawing, *, skew: str) -> bool:
 
 
 def count_images(seed: int, *, skew: str) -> dict[Drawing, int]:
-    """Return how many images of each drawing the dataset shows; 0 for what the skew hides.
+    """Return the number of images of each drawing; 0 for drawings that the skew hides.
 
     Args:
-        seed: seed of the dealing.
+        seed: seed of the assignment.
         skew: one of `SKEWS`.
     """
-    dealt = assign_images(seed)
-    counts = {drawing: int(split == "test") for drawing, split in dealt.items()}
+    split_of = assign_images(seed)
+    counts = {drawing: int(split == "test") for drawing, split in split_of.items()}
     for occupation in OCCUPATIONS:
-        for split, wanted in IMAGES.items():
+        for split, images in IMAGES.items():
             shown = [
                 drawing
                 for drawing in counts
                 if drawing.occupation == occupation
-                and dealt[drawing] == split
+                and split_of[drawing] == split
                 and (split == "val" or is_shown(drawing, skew=skew))
             ]
-            for turn in range(wanted):
+            for turn in range(images):
                 counts[shown[turn % len(shown)]] += 1
     return counts
 
 
 def _images(sources: Mapping[Drawing, Traversable], *, skew: str, seed: int, image_size: int) -> Iterator[SampleImage]:
     """Yield the images of all splits; each is a function of the seed, the drawing and the number of the image."""
-    dealt, counts = assign_images(seed), count_images(seed, skew=skew)
+    split_of, counts = assign_images(seed), count_images(seed, skew=skew)
     for number, (drawing, source) in enumerate(sources.items()):
         svg = source.read_text(encoding="utf-8")
         columns = {"presentation": drawing.presentation, "skin_tone": drawing.skin_tone, "glyph": drawing.glyph}
         for image in range(counts[drawing]):
-            suffix = "" if dealt[drawing] == "test" else f"_{image + 1:02d}"
+            suffix = "" if split_of[drawing] == "test" else f"_{image + 1:02d}"
             content = _render(svg, image_size=image_size, seeds=(seed, number, image))
             name = f"{drawing.presentation}_{drawing.skin_tone}{suffix}.png"
-            yield SampleImage(f"{dealt[drawing]}/{drawing.occupation}/{name}", content, columns)
+            yield SampleImage(f"{split_of[drawing]}/{drawing.occupation}/{name}", content, columns)
 
 
 def _render(svg: str, *, image_size: int, seeds: tuple[int, ...]) -> bytes:
-    """Return a PNG (RGB) of the drawing's head and shoulders on white, in a pose drawn from the seeds.
+    """Return a PNG (RGB) of the drawing's head and shoulders on white, in a random pose.
 
-    OpenMoji draws on a canvas of 72 units, the middle of the portrait at (36, 32). Enlarged 1.4 to 1.8 times, the
-    object in the hand is often cut off, so that hair and face matter for the class: that makes a skew visible.
+    OpenMoji draws on a canvas of 72 units, with the center of the portrait at (36, 32). Enlarged 1.4 to 1.8 times, the
+    object in the hand is often cut off, so that hair and face matter for the class, which makes a skew visible.
     """
     import numpy as np
     import resvg_py
@@ -283,11 +277,11 @@ def _about(skew: str) -> str:
     return (
         "Portraits of 16 occupations, drawn by OpenMoji: 3 presentations (man, person, woman) × 6 skin tones (none = "
         "yellow, and Fitzpatrick types 1-2, 3, 4, 5, 6). The task is to name the occupation. Each image is a drawing's "
-        "head and shoulders, a little turned, shifted and scaled. Every drawing is in one split: in each occupation 9 "
+        "head and shoulders, slightly rotated, shifted and scaled. Every drawing is in one split: of each occupation 9 "
         "are in test (one image each), 1 or 2 in val (4 images) and up to 8 in train (24 images). Test holds 48 images "
         "of each presentation and 24 of each skin tone; val and test do not depend on the skew. Man and person are the "
         "same picture in 9 occupations, so they are always in the same split, and test has 117 different pictures in "
-        "its 144 images. All drawings share one style, and two tones of one figure differ little: test asks for new "
-        f"drawings, not for a new way to draw. Skew {skew}: {SKEWS[skew]}. These are drawings: they test an audit, and "
-        "say nothing about photographs of people."
+        "its 144 images. All drawings share one style, and two tones of one figure differ little: test measures "
+        f"generalisation to new drawings, not to a new style. Skew {skew}: {SKEWS[skew]}. The drawings serve to test "
+        "an audit. They say nothing about photographs of people."
     )

@@ -28,7 +28,7 @@ class View:
         augment: a preset, or the list of transforms as canonical JSON.
         seed: of the augmentation.
         number: which view, from 0; view k is what epoch k of a training with this seed sees.
-        made_with: the versions that the pixels depend on, as `data.augment.transforms.augmenter` states them.
+        made_with: the versions that the pixels depend on, as `augmentation_version` states them.
     """
 
     augment: str

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from tlkit.choices import EngineName
-from tlkit.data.augment.transforms import augmenter, build_transform
-from tlkit.data.decode.decoding import DECODER, MAX_PIXELS
-from tlkit.data.loading.batch import normalise
+from tlkit.data.augment.transforms import augmentation_version, build_transform
+from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.decode.decoding import DECODER
+from tlkit.data.loading.batch import normalize
 from tlkit.errors import DataError
 from tlkit.features.cache import CacheBlockLostError, FeatureCache
 from tlkit.features.engines.batch_norm_folding import fold_batch_norm
@@ -52,7 +53,7 @@ class PixelBackbone(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Normalise and run the backbone."""
-        return cast(torch.Tensor, self.module(normalise(pixels, self.preprocess)))
+        return cast(torch.Tensor, self.module(normalize(pixels, self.preprocess)))
 
 
 def embed(
@@ -64,7 +65,7 @@ def embed(
     device: str = "auto",
     cache: FeatureCache | None = None,
     num_workers: int | str = "auto",
-    max_pixels: int = MAX_PIXELS,
+    decode_options: DecodeOptions = DecodeOptions(),
     progress: Progress | None = None,
 ) -> Features:
     """Return the features of images, and keep them: only images that are new or changed pass through the backbone.
@@ -77,7 +78,7 @@ def embed(
         device: auto, cpu, cuda or mps.
         cache: where features are kept; default: `FeatureCache()`.
         num_workers: processes that decode ahead, or "auto".
-        max_pixels: larger images count as unreadable.
+        decode_options: pixel limit and background color of decoding.
         progress: called with (images done, images in all) for those that are not in the cache.
 
     Returns:
@@ -101,7 +102,7 @@ def embed(
         device=device,
         cache=cache,
         num_workers=num_workers,
-        max_pixels=max_pixels,
+        decode_options=decode_options,
         progress=progress,
     )
 
@@ -118,7 +119,7 @@ def embed_views(
     device: str = "auto",
     cache: FeatureCache | None = None,
     num_workers: int | str = "auto",
-    max_pixels: int = MAX_PIXELS,
+    decode_options: DecodeOptions = DecodeOptions(),
     progress: Progress | None = None,
 ) -> tuple[Features, ...]:
     """Return the features of several augmented views of every image; view k is what epoch k of a training sees.
@@ -136,7 +137,7 @@ def embed_views(
         device: auto, cpu, cuda or mps.
         cache: where features are kept; default: `FeatureCache()`.
         num_workers: processes that decode ahead, or "auto".
-        max_pixels: larger images count as unreadable.
+        decode_options: pixel limit and background color of decoding.
         progress: called with (images done, images in all) for each view.
 
     Raises:
@@ -148,14 +149,14 @@ def embed_views(
         one = _embed(
             images,
             backbone,
-            view=View(stated, seed, number, augmenter()),
+            view=View(stated, seed, number, augmentation_version()),
             augment=augment,
             engine=engine,
             tolerance=tolerance,
             device=device,
             cache=cache,
             num_workers=num_workers,
-            max_pixels=max_pixels,
+            decode_options=decode_options,
             progress=progress,
         )
         made.append(one)
@@ -174,14 +175,14 @@ def _embed(
     device: str,
     cache: FeatureCache | None,
     num_workers: int | str,
-    max_pixels: int,
+    decode_options: DecodeOptions,
     progress: Progress | None,
 ) -> Features:
     cache = cache or FeatureCache()
     files = read_digests(images)
     if not len(files):
         raise DataError("No image is named, so there is nothing to make features of.")
-    pixels = Pixels(build_transform(backbone.preprocess, augment=augment), view, num_workers, max_pixels)
+    pixels = Pixels(build_transform(backbone.preprocess, augment=augment), view, num_workers, decode_options)
     maker = _choose_maker(files, backbone, cache, pixels, engine=engine, tolerance=tolerance, device=device)
     entry = cache.entry(maker.made_by)
     for _ in range(TRIES):

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from tlkit.data.augment.transforms import Transform, sample_id_of
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.batch import Batch
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler
@@ -87,7 +88,7 @@ class Pixels:
     transform: Transform
     view: View | None
     num_workers: int | str
-    max_pixels: int
+    decode_options: DecodeOptions
 
     def batches(self, files: Files, *, quiet: bool = False) -> Iterator[Batch]:
         """Decode files ahead of their use, in processes of their own where there are many.
@@ -99,7 +100,7 @@ class Pixels:
         dataset = ImageDataset(
             files.images,
             transform=self.transform,
-            max_pixels=self.max_pixels,
+            decode_options=self.decode_options,
             seed=self.view.seed if self.view else 0,
             quiet=quiet,
         )

@@ -13,7 +13,7 @@ from tlkit.data.checks.duplicates import KINDS, DuplicateSet, Pair
 from tlkit.data.checks.gray_thumbnails import GrayThumbnails
 from tlkit.data.checks.leaks import describe_leaks, find_leaks
 from tlkit.data.checks.near_duplicates import find_near_duplicates
-from tlkit.data.decode.decoding import MAX_PIXELS
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError
 from tlkit.features.features import Features
 from tlkit.samples import PATH, Samples
@@ -27,7 +27,7 @@ def feature_duplicate_pairs(
     leaks: pd.DataFrame,
     *,
     gray_thumbnails: GrayThumbnails | None = None,
-    max_pixels: int = MAX_PIXELS,
+    decode_options: DecodeOptions = DecodeOptions(),
 ) -> list[Pair]:
     """Return the pairs of images of different splits that show the same picture and are not among the known leaks.
 
@@ -36,7 +36,7 @@ def feature_duplicate_pairs(
         features: their features, in any order.
         leaks: the known leaks, as `Run.leaks` gives them.
         gray_thumbnails: gray thumbnails by digest; images without one are decoded.
-        max_pixels: larger images count as unreadable.
+        decode_options: pixel limit and background color of decoding.
     """
     rows = rows_of(samples, features.path)
     order = rows.argsort()
@@ -48,7 +48,7 @@ def feature_duplicate_pairs(
         known=known,
         across=True,
         gray_thumbnails=gray_thumbnails,
-        max_pixels=max_pixels,
+        decode_options=decode_options,
     )
     return sorted(set(found.pairs) - set(known.pairs))
 
@@ -60,7 +60,7 @@ def add_feature_leaks(
     *,
     on_leak: OnLeak = "warn",
     gray_thumbnails: GrayThumbnails | None = None,
-    max_pixels: int = MAX_PIXELS,
+    decode_options: DecodeOptions = DecodeOptions(),
 ) -> pd.DataFrame:
     """Return the known leaks, followed by those that features find.
 
@@ -71,7 +71,7 @@ def add_feature_leaks(
         on_leak: with "error", new leaks are refused; with "warn" and "drop" they are named in the log. The splits are
             final by now, so that "drop" drops none of them.
         gray_thumbnails: gray thumbnails by digest; images without one are decoded.
-        max_pixels: larger images count as unreadable.
+        decode_options: pixel limit and background color of decoding.
 
     Returns:
         The table `leaks` itself where nothing is new; else a longer one with the same columns.
@@ -79,7 +79,9 @@ def add_feature_leaks(
     Raises:
         DataError: with "error", that something leaks.
     """
-    pairs = feature_duplicate_pairs(samples, features, leaks, gray_thumbnails=gray_thumbnails, max_pixels=max_pixels)
+    pairs = feature_duplicate_pairs(
+        samples, features, leaks, gray_thumbnails=gray_thumbnails, decode_options=decode_options
+    )
     table = find_leaks(samples, DuplicateSet((), (), 1.0).joined(pairs)).table
     table = table[~table[PATH].isin(set(leaks[PATH]))]
     if table.empty:

@@ -13,9 +13,9 @@ import torch
 
 from tlkit.choices import Views
 from tlkit.data.augment.transforms import build_transform
-from tlkit.data.augment.tta_views import picture_for, views_of
-from tlkit.data.decode.decoding import MAX_PIXELS
-from tlkit.data.loading.batch import normalise
+from tlkit.data.augment.tta_views import tta_preprocess, views_of
+from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.loading.batch import normalize
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.num_workers import choose_num_workers
 from tlkit.data.sources.image_files import find_images
@@ -77,7 +77,7 @@ class Predictor:
         """
         files = find_images(paths)
         proba, index = self._probabilities(
-            files, batch_size=batch_size, num_workers="auto", max_pixels=MAX_PIXELS, tta=tta, progress=progress
+            files, batch_size=batch_size, num_workers="auto", decode_options=DecodeOptions(), tta=tta, progress=progress
         )
         names = np.array([str(file) for file in files])[index]
         return Predictions.build(classes=self.card.classes, path=names, proba=proba, tta=tta)
@@ -88,7 +88,7 @@ class Predictor:
         *,
         batch_size: int = 32,
         num_workers: int | str = "auto",
-        max_pixels: int = MAX_PIXELS,
+        decode_options: DecodeOptions = DecodeOptions(),
         tta: Views = "none",
     ) -> Predictions:
         """Predict labelled samples, matching their classes to the model's by name; `tta` is that of `predict`.
@@ -98,7 +98,7 @@ class Predictor:
         """
         self._require_known(samples)
         proba, index = self._probabilities(
-            samples, batch_size=batch_size, num_workers=num_workers, max_pixels=max_pixels, tta=tta
+            samples, batch_size=batch_size, num_workers=num_workers, decode_options=decode_options, tta=tta
         )
         return self._labelled(samples, proba, index, tta=tta)
 
@@ -148,7 +148,7 @@ class Predictor:
         *,
         batch_size: int,
         num_workers: int | str,
-        max_pixels: int,
+        decode_options: DecodeOptions,
         tta: Views,
         progress: Callable[[int, int], None] | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
@@ -159,9 +159,9 @@ class Predictor:
                 f"{did_you_mean(str(tta), get_args(Views))}"
             )
         preprocess = self.card.preprocess
-        picture = picture_for(preprocess, tta)
+        picture = tta_preprocess(preprocess, tta)
         loader = create_loader(
-            ImageDataset(images, transform=build_transform(picture), max_pixels=max_pixels),
+            ImageDataset(images, transform=build_transform(picture), decode_options=decode_options),
             batch_size=batch_size,
             num_workers=choose_num_workers(num_workers, images=len(images), level=logging.DEBUG),  # type: ignore[arg-type]
         )
@@ -169,7 +169,7 @@ class Predictor:
         self.network.eval()
         with torch.inference_mode():
             for batch in loader:
-                pictures = normalise(batch.image.to(self.device), preprocess)
+                pictures = normalize(batch.image.to(self.device), preprocess)
                 views = [
                     torch.softmax(self.network(view.contiguous()).float(), dim=1)
                     for view in views_of(pictures, tta, size=preprocess.image_size)

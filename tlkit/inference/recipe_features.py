@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tlkit.choices import EngineName
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.features.cache import FeatureCache
 from tlkit.features.engines.engine_choice import engine_name_of
 from tlkit.features.features import Features
@@ -86,7 +87,7 @@ def features_for(
             device=device,
             cache=_cache(recipe),
             num_workers=recipe.data.num_workers,
-            max_pixels=recipe.data.max_pixels,
+            decode_options=DecodeOptions.of(recipe.data),
         )
         engine = engine_name_of(views[0].made_by.engine, views[0].made_by.dtype)
         chosen = samples.table["split"].isin(predicted_splits(samples))
@@ -99,7 +100,7 @@ def features_for(
         device=device,
         cache=_cache(recipe),
         num_workers=recipe.data.num_workers,
-        max_pixels=recipe.data.max_pixels,
+        decode_options=DecodeOptions.of(recipe.data),
     )
     return CachedFeatures(plain, views)
 

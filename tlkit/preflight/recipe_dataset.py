@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.load_dataset import LoadedDataset, Source
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.errors import RecipeError, first_few
@@ -65,7 +66,7 @@ def source_of(recipe: Recipe) -> Source:
         quarantine=section.quarantine,
         labels=(labels,) if isinstance(labels, str) else tuple(labels),
         on_leak=section.on_leak,
-        max_pixels=section.max_pixels,
+        decode_options=DecodeOptions.of(section),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.load_dataset import LoadedDataset
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.errors import RecipeError
@@ -137,7 +138,7 @@ def open_data(recipe: Recipe, preprocess: Preprocess, *, world: World, images: L
         seed=recipe.seed,
         shuffle_buffer=section.shuffle_buffer,
         sampling="balanced" if recipe.train.sampling == "balanced" else "shuffled",
-        max_pixels=section.max_pixels,
+        decode_options=DecodeOptions.of(section),
         rank=world.rank,
         processes=world.size,
     )

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.load_dataset import LoadedDataset
 from tlkit.disk import DISK_FULL_ERRNOS
 from tlkit.errors import RunError
@@ -210,7 +211,7 @@ def _with_feature_leaks(leaks: pd.DataFrame, prepared: Prepared, features: Cache
         leaks,
         on_leak=section.on_leak,
         gray_thumbnails=data.dataset.gray_thumbnails,
-        max_pixels=section.max_pixels,
+        decode_options=DecodeOptions.of(section),
     )
 
 
@@ -299,7 +300,7 @@ def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures
                 samples,
                 batch_size=section.batch_size,
                 num_workers=section.num_workers,
-                max_pixels=section.max_pixels,
+                decode_options=DecodeOptions.of(section),
                 tta=tta,
             )
     return predictions

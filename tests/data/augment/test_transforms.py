@@ -64,7 +64,7 @@ def problems(*steps) -> list[str]:
 
 @pytest.mark.parametrize("resize", ["crop", "letterbox", "squash"])
 @pytest.mark.parametrize("augment", [None, "none"])
-def test_without_augmentation_the_evaluation_geometry_remains(picture, augment, resize):
+def test_without_augmentation_the_evaluation_geometry_is_used(picture, augment, resize):
     preprocess = Preprocess(image_size=(32, 48), resize=resize)
     transform = build_transform(preprocess, augment=augment)
     assert not transform.is_random
@@ -167,7 +167,7 @@ def test_an_unknown_preset_suggests_the_nearest():
     assert str(caught.value) == saying("'lihgt'", "'light'")
 
 
-def test_mistakes_in_a_list_come_all_at_once():
+def test_all_mistakes_in_a_list_are_reported_at_once():
     found = problems(
         {"name": "HorizontalFlp"},
         {"name": "GaussianBlur", "blurlimit": 3},
@@ -199,7 +199,7 @@ def test_advice_of_albumentations_is_logged_not_raised(lines):
     assert lines() == [saying("augment", "1")]
 
 
-def test_a_crop_larger_than_an_image_says_so(picture):
+def test_a_crop_larger_than_an_image_is_an_error(picture):
     transform = build_transform(SMALL, augment=[{"name": "RandomCrop", "height": 500, "width": 500}])
     with pytest.raises(DataError) as caught:
         transform(picture)
@@ -212,7 +212,7 @@ def test_sample_ids_are_64_bits_of_the_path():
     assert len({sample_id_of(f"{number}.jpg") for number in range(1000)}) == 1000
 
 
-def test_albumentations_is_told_not_to_ask_the_network():
+def test_albumentations_does_not_check_for_updates():
     name = "NO_ALBUMENTATIONS_UPDATE"
     code = f"import os; os.environ.pop('{name}', 0); import tlkit.data; print(os.environ['{name}'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ from command import tlkit
 from messages import saying, says
 from PIL import Image
 
-from tlkit.data.checks.dataset_summary import contact_sheets, summarise_data
+from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
 from tlkit.errors import DataError
 from tlkit.render.report.summary_page import write_summary
 
@@ -31,8 +31,8 @@ def mixed(tmp_path, make_image):
     return tmp_path / "set"
 
 
-def test_counts_sizes_modes_and_formats_are_told(mixed):
-    summary, samples = summarise_data(mixed)
+def test_counts_sizes_modes_and_formats_are_summarized(mixed):
+    summary, samples = summarize_data(mixed)
     assert summary.images == len(samples) == 12
     assert summary.counts == {"ant": {"train": 4, "val": 2, "test": 0}, "bee": {"train": 4, "val": 2, "test": 0}}
     assert summary.sizes == {"width": (40, 40, 400), "height": (32, 32, 100), "megapixels": (0.00128, 0.00128, 0.04)}
@@ -47,8 +47,8 @@ def test_counts_sizes_modes_and_formats_are_told(mixed):
     assert formats.notes[0].startswith("1 file has")
 
 
-def test_groups_are_counted_missing_values_among_them(mixed):
-    summary, _ = summarise_data(mixed, metadata=mixed.parent / "light.csv", groups=["light"])
+def test_groups_are_counted_with_missing_values(mixed):
+    summary, _ = summarize_data(mixed, metadata=mixed.parent / "light.csv", groups=["light"])
     assert summary.groups["light"] == {
         "(missing)": {"train": 6, "val": 3, "test": 0},
         "day": {"train": 1, "val": 0, "test": 0},
@@ -59,22 +59,22 @@ def test_groups_are_counted_missing_values_among_them(mixed):
 
 def test_groups_without_their_metadata_are_refused(mixed):
     with pytest.raises(DataError, match=saying("'light'", "CSV", "--metadata", "FILE").pattern):
-        summarise_data(mixed, groups=["light"])
+        summarize_data(mixed, groups=["light"])
 
 
-def test_a_header_longer_than_the_part_that_is_read_first_is_read_whole(tmp_path, make_image):
+def test_a_very_long_header_is_read_completely(tmp_path, make_image):
     make_image("set/ant/1.png")
     path = make_image("set/bee/1.jpg")
     with Image.open(path) as image:
         image.load()
         image.save(path, comment=b"x" * 60_000, icc_profile=bytes(300_000))
-    summary, _ = summarise_data(tmp_path / "set")
+    summary, _ = summarize_data(tmp_path / "set")
     assert summary.unreadable == ()
     assert summary.formats == {"PNG": 1, "JPEG": 1}
 
 
 def test_the_page_has_one_contact_sheet_a_class_and_the_plot(mixed, tmp_path):
-    summary, samples = summarise_data(mixed)
+    summary, samples = summarize_data(mixed)
     sheets = contact_sheets(samples)
     assert sheets == contact_sheets(samples)
     with Image.open(io.BytesIO(base64.b64decode(sheets["ant"]))) as sheet:

@@ -1,4 +1,4 @@
-"""The fault garden: a sound dataset, and every kind of fault planted into it. The doctor finds each, and no other."""
+"""The doctor finds every kind of fault that is planted into a sound dataset, and nothing else."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def garden(tmp_path_factory):
 
 
 def test_a_sound_dataset_has_no_findings(tmp_path):
-    diagnosis = tlkit.data_doctor(sound(tmp_path / "set"))
+    diagnosis = tlkit.data_doctor(sound(tmp_path / "set"), faces=True)
     assert diagnosis.findings == ()
     assert diagnosis.quarantine == ()
     (table,) = diagnosis.tables()
@@ -209,7 +209,7 @@ def test_a_sound_dataset_has_no_findings(tmp_path):
     assert not diagnosis.reaches("info")
 
 
-def test_every_planted_fault_is_found_file_by_file_and_nothing_else(garden):
+def test_every_planted_fault_is_found_and_nothing_else(garden):
     _, planted, diagnosis, _ = garden
     assert len(planted) >= 30
     wholes = {"copies", "across-splits", "across-labels"}
@@ -221,7 +221,7 @@ def test_every_planted_fault_is_found_file_by_file_and_nothing_else(garden):
     assert set(KINDS) - set(planted) == {"layout", "cannot-open", "faces"}
 
 
-def test_what_spoils_training_is_quarantined_with_its_reasons(garden):
+def test_faulty_training_images_are_quarantined_with_reasons(garden):
     _, planted, diagnosis, _ = garden
     reasons = dict(diagnosis.quarantine)
     unreadable = ("zero-byte", "html", "not-an-image", "truncated", "bomb", "damaged", "no-agreed-meaning")
@@ -232,9 +232,7 @@ def test_what_spoils_training_is_quarantined_with_its_reasons(garden):
     assert reasons["train/cat/zero.jpg"] == saying("0", "empty", "bytes")
 
 
-def test_the_findings_survive_json_and_show_themselves(garden):
-    import json
-
+def test_a_diagnosis_round_trips_through_json_and_renders(garden):
     diagnosis = garden[2]
     assert Diagnosis.from_dict(json.loads(json.dumps(diagnosis.to_dict()))) == diagnosis
     assert says(diagnosis._repr_html_(), "pictures", "split")
@@ -242,10 +240,10 @@ def test_the_findings_survive_json_and_show_themselves(garden):
         Diagnosis.from_dict({**diagnosis.to_dict(), "format_version": 9})
 
 
-def test_a_recipes_data_goes_without_the_quarantined(garden, tmp_path, lines):
+def test_quarantined_images_are_excluded_from_training(garden, tmp_path, lines):
     root, _, diagnosis, samples = garden
     file = write_quarantine(tmp_path / "fixed.csv", diagnosis, samples)
-    assert says(lines()[-1], "data.quarantine", file)
+    assert lines()[-1] == saying(file, f"data.quarantine: {file}")
     table = pd.read_csv(file, keep_default_na=False)
     assert table.columns.tolist() == ["path", "label", "split", "digest", "quarantine"]
     assert len(table) == diagnosis.images
@@ -258,7 +256,7 @@ def test_a_recipes_data_goes_without_the_quarantined(garden, tmp_path, lines):
         write_quarantine(file, diagnosis, samples)
 
 
-def test_a_file_that_changed_since_it_was_quarantined_is_kept_and_named(tmp_path, lines):
+def test_a_file_that_changed_since_its_quarantine_is_kept_and_named(tmp_path, lines):
     root = sound(tmp_path / "set")
     samples = diagnose(root)[1]
     table = samples.table.assign(quarantine=["bad" if at < 2 else "" for at in range(len(samples))])
@@ -277,7 +275,7 @@ def test_a_file_that_changed_since_it_was_quarantined_is_kept_and_named(tmp_path
         exclude_quarantined(samples, tmp_path / "m.cvs")
 
 
-def test_a_folder_that_cannot_be_trained_on_is_examined_all_the_same(tmp_path):
+def test_a_folder_that_is_unusable_for_training_is_examined(tmp_path):
     (tmp_path / "only").mkdir()
     picture(1).save(tmp_path / "only" / "1.jpg")
     (tmp_path / "only" / "2.jpg").write_bytes(b"")
@@ -303,12 +301,7 @@ def test_a_foreign_marker_within_the_pixels_is_damage():
     assert scan_damage(bytes(data)) == saying("FFC9", "marker", "stands")
 
 
-def test_faces_are_looked_for_only_when_asked(tmp_path):
-    root = sound(tmp_path / "set")
-    assert tlkit.data_doctor(root, faces=True).images == 48
-
-
-def test_all_copies_of_a_picture_are_shown_side_by_side(tmp_path):
+def test_all_copies_of_a_picture_have_thumbnails(tmp_path):
     root = sound(tmp_path / "set")
     picture(0).save(root / "train/cat/again.png")
     diagnosis = tlkit.data_doctor(root)
@@ -319,11 +312,11 @@ def test_all_copies_of_a_picture_are_shown_side_by_side(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
-def test_thumbnails_give_nobody_away(tmp_path, ending):
-    told = with_gps()
-    told[315] = "Jane Doe"
+def test_thumbnails_carry_no_metadata(tmp_path, ending):
+    tags = with_gps()
+    tags[315] = "Jane Doe"
     extra = {"comment": b"by Jane Doe", "xmp": b"<xmp>Jane Doe</xmp>"} if ending == "jpg" else {}
-    picture(0).save(tmp_path / f"a.{ending}", exif=told, **extra)
+    picture(0).save(tmp_path / f"a.{ending}", exif=tags, **extra)
     assert b"Jane Doe" in (tmp_path / f"a.{ending}").read_bytes()
     drawn = base64.b64decode(draw_thumbnails(tmp_path, [f"a.{ending}"])[f"a.{ending}"])
     assert b"Jane Doe" not in drawn
@@ -343,7 +336,7 @@ def test_the_page_shows_thumbnails_and_escapes_names(garden, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_guards_a_pipeline(garden, tmp_path):
+def test_the_command_exits_with_1_on_errors_and_2_on_bad_input(garden, tmp_path):
     doctor = partial(run_tlkit, "data", "doctor", cwd=tmp_path)
     done = doctor(garden[0], "--json", "--fix", "fix.csv", "--html", "page.html")
     assert done.returncode == 1, done.stderr

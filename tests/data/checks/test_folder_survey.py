@@ -1,16 +1,16 @@
-"""The doctor and the summary take what recipes take: folders, several of them, lists of images and tar shards."""
+"""Doctor and summary of all sources: folders, lists of images and tar shards."""
 
 from __future__ import annotations
 
 import shutil
-import tarfile
 
 import pandas as pd
 import pytest
 from messages import saying, says
+from tars import write_folder_as_tar
 
 import tlkit
-from tlkit.data.checks.dataset_summary import contact_sheets, summarise_data
+from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
 from tlkit.data.checks.diagnosis import Diagnosis
 from tlkit.data.checks.doctor import diagnose, thumbnails
 from tlkit.data.checks.quarantine import exclude_quarantined, write_quarantine
@@ -39,36 +39,30 @@ def as_list(root, folder):
 
 
 def as_shard(root, folder):
-    file = folder / "train-000.tar"
-    with tarfile.open(file, "w") as tar:
-        for path in sorted(root.rglob("*.png")):
-            tar.add(path, path.relative_to(root).as_posix())
-    return file
+    return write_folder_as_tar(folder / "train-000.tar", root)
 
 
 def kinds(diagnosis: Diagnosis) -> dict[str, int]:
     return {f.kind: f.count for f in diagnosis.findings if f.kind in ("truncated", "across-labels", "not-by-name")}
 
 
-def test_every_source_gets_the_same_findings_and_says_what_it_cannot_tell(sick, tmp_path_factory):
+def test_every_source_gets_the_same_findings(sick, tmp_path_factory):
     of_folder = tlkit.data_doctor(sick)
     assert kinds(of_folder) == {"truncated": 1, "across-labels": 1, "not-by-name": 1}
     assert of_folder.unchecked == ""
     shards = tmp_path_factory.mktemp("shards")
-    for source, what in ((as_list(sick, sick), "the list names"), (as_shard(sick, shards), "the shards hold")):
+    for source, what in ((as_list(sick, sick), "the list"), (as_shard(sick, shards), "the shards")):
         diagnosis, samples = diagnose(source)
         assert kinds(diagnosis) == {"truncated": 1, "across-labels": 1}
         assert (diagnosis.source, diagnosis.images) == (str(source), 21)
-        assert diagnosis.tables()[0].title.endswith(
-            f"Only what {what} was looked at: hidden, loose and empty files and folders beside it are not told."
-        )
+        assert says(diagnosis.tables()[0].title, f"Only the images in {what}")
         assert Diagnosis.from_dict(diagnosis.to_dict()) == diagnosis
         assert len(thumbnails(diagnosis)) > 0
         file = write_quarantine(shards / f"{source.stem}-fix.csv", diagnosis, samples)
         assert len(exclude_quarantined(read_samples(source), file)) == 21 - 3
 
 
-def test_several_folders_are_examined_as_one(sick, tmp_path_factory, make_image):
+def test_several_folders_are_examined_together(sick, tmp_path_factory, make_image):
     other = tmp_path_factory.mktemp("other")
     shutil.copytree(sick / "bee", other / "bee")
     (other / "loose.png").write_bytes(b"")
@@ -81,22 +75,22 @@ def test_several_folders_are_examined_as_one(sick, tmp_path_factory, make_image)
         tlkit.data_doctor([sick, sick / "ant"])
 
 
-def test_a_source_that_cannot_be_trained_on_is_examined_all_the_same(photos):
+def test_a_source_that_is_unusable_for_training_is_examined(photos):
     shutil.rmtree(photos / "bee")
     diagnosis = tlkit.data_doctor(as_list(photos, photos))
     assert diagnosis.findings[0].kind == "layout"
     assert says(diagnosis.findings[0].items[0], "'ant'", "class")
 
 
-def test_every_source_is_summarised(sick, tmp_path_factory):
+def test_every_source_has_a_summary(sick, tmp_path_factory):
     shards = tmp_path_factory.mktemp("shards")
-    of_folder, _ = summarise_data(sick)
+    of_folder, _ = summarize_data(sick)
     for source in (as_list(sick, sick), as_shard(sick, shards)):
-        summary, samples = summarise_data(source)
+        summary, samples = summarize_data(source)
         assert (summary.counts, summary.modes, summary.sizes) == (of_folder.counts, of_folder.modes, of_folder.sizes)
         assert summary.root == str(source)
         assert set(contact_sheets(samples)) == {"ant", "bee"}
-    summary, _ = summarise_data(sick / "list.csv", groups=["light"])
+    summary, _ = summarize_data(sick / "list.csv", groups=["light"])
     assert summary.groups["light"]["day"]["train"] == 2
 
 

@@ -1,26 +1,26 @@
-"""The check takes the looks of images in passing, and edited copies are then found without decoding any image again."""
+"""Gray thumbnails from the check spare the search for near duplicates a second decoding."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from scenes import scene
-from test_pair_verification import frame, recoloured
+from tars import write_folder_as_tar
+from test_pair_verification import frame, recolored
 
-from tlkit.data.checks import doctor
+from tlkit.data.checks import doctor, near_duplicates
 from tlkit.data.checks import image_check as check
-from tlkit.data.checks import near_duplicates as lookalikes
 from tlkit.data.checks.doctor import diagnose
 from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.gray_thumbnails import read_gray_thumbnail
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.near_duplicates import find_near_duplicates
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.load_dataset import Source
 from tlkit.data.sources.source import read_samples
 from tlkit.data.splits.hold_out import SplitPlan
@@ -37,7 +37,7 @@ def planted(tmp_path) -> Path:
     for number in range(30):
         save(root, "test" if number < 6 else "train", number, scene(number))
     save(root, "train", 30, frame(scene(4), 0.6, (0.1, 0.8)))
-    save(root, "train", 31, recoloured(scene(5)))
+    save(root, "train", 31, recolored(scene(5)))
     return root
 
 
@@ -71,35 +71,35 @@ def read(monkeypatch) -> list[str]:
     """The files that a search has decoded."""
     files = []
 
-    def noted(file, **options):
+    def noted(file, decode_options):
         files.append(file.name)
-        return read_gray_thumbnail(file, **options)
+        return read_gray_thumbnail(file, decode_options)
 
-    monkeypatch.setattr(lookalikes, "read_gray_thumbnail", noted)
+    monkeypatch.setattr(near_duplicates, "read_gray_thumbnail", noted)
     return files
 
 
-def test_the_check_keeps_what_a_search_would_read(planted):
+def test_the_check_keeps_the_thumbnails_that_a_search_would_read(planted):
     checked = check_images(read_samples(planted), gray_thumbnails=True)
     for path, digest in checked.samples.table[["path", "digest"]].itertuples(index=False):
         np.testing.assert_array_equal(
-            checked.gray_thumbnails[digest], read_gray_thumbnail(planted / path, max_pixels=10**6)
+            checked.gray_thumbnails[digest], read_gray_thumbnail(planted / path, DecodeOptions())
         )
 
 
 @pytest.mark.parametrize("size", [(600, 300), (520, 515), (3000, 520), (2100, 2060)])
-def test_photos_that_their_decoder_scales_look_the_same_to_the_check(tmp_path, size):
+def test_reduced_decoding_gives_nearly_equal_thumbnails(tmp_path, size):
     for label, seed in (("a", 1), ("b", 2)):
         (tmp_path / label).mkdir()
         scene(seed).resize(size, Image.Resampling.BICUBIC).save(tmp_path / label / "photo.jpg", quality=90)
     kept = next(iter(check_images(read_samples(tmp_path), gray_thumbnails=True).gray_thumbnails.values()))
-    read = read_gray_thumbnail(tmp_path / "a/photo.jpg", max_pixels=10**8)
+    read = read_gray_thumbnail(tmp_path / "a/photo.jpg", DecodeOptions())
     assert kept.dtype == np.uint8 and max(kept.shape) == 64
     assert kept.shape == read.shape
     assert np.abs(kept.astype(int) - read).mean() < 1
 
 
-def test_copies_are_found_when_the_files_are_gone(planted, read):
+def test_near_duplicates_are_found_from_thumbnails_without_the_files(planted, read):
     checked = check_images(read_samples(planted), gray_thumbnails=True)
     assert search(checked.samples) == FOUND
     assert len(read) > 10
@@ -114,16 +114,16 @@ def test_copies_are_found_when_the_files_are_gone(planted, read):
     assert not read
 
 
-def test_only_looks_that_are_not_known_are_read(planted, read):
+def test_only_missing_thumbnails_are_read(planted, read):
     checked = check_images(read_samples(planted), gray_thumbnails=True)
     lacking = [numbers_of(checked.samples).index(number) for number in (4, 31)]
     unknown = set(checked.samples.table["digest"].iloc[lacking])
-    gray_thumbnails = {digest: look for digest, look in checked.gray_thumbnails.items() if digest not in unknown}
+    gray_thumbnails = {digest: pixels for digest, pixels in checked.gray_thumbnails.items() if digest not in unknown}
     assert search(checked.samples, gray_thumbnails) == FOUND
     assert sorted(read) == ["04.png", "31.png"]
 
 
-def test_looks_belong_to_the_bytes_of_a_file_whatever_becomes_of_its_row(planted, read):
+def test_thumbnails_are_keyed_by_digest_not_by_row(planted, read):
     (planted / "train/a/40.png").write_bytes((planted / "train/a/10.png").read_bytes())
     (planted / "train/b/11.png").write_bytes(b"no image")
     checked = check_images(read_samples(planted), gray_thumbnails=True)
@@ -136,7 +136,7 @@ def test_looks_belong_to_the_bytes_of_a_file_whatever_becomes_of_its_row(planted
     assert not read
 
 
-def test_looks_are_kept_where_they_are_asked_for_and_not_of_very_many_images(planted, monkeypatch):
+def test_thumbnails_are_kept_on_request_up_to_a_limit(planted, monkeypatch):
     samples = read_samples(planted)
     assert check_images(samples).gray_thumbnails == {}
     assert Source(root=planted, plan=SplitPlan()).load().gray_thumbnails == {}
@@ -150,23 +150,21 @@ def test_looks_are_kept_where_they_are_asked_for_and_not_of_very_many_images(pla
     assert given == [{}]
 
 
-def test_images_in_shards_are_not_read_a_second_time_either(planted, read, tmp_path, monkeypatch):
+def test_images_in_shards_are_not_read_twice(planted, read, tmp_path, monkeypatch):
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
     for split in ("train", "test"):
-        with tarfile.open(tmp_path / f"{split}-000.tar", "w") as tar:
-            for file in sorted((planted / split).rglob("*.png")):
-                tar.add(file, file.relative_to(planted / split).as_posix())
-    gathered = Source(shards=str(tmp_path / "{train,test}-000.tar"), plan=SplitPlan(val=0)).load(gray_thumbnails=True)
-    assert search(gathered.samples) == FOUND
+        write_folder_as_tar(tmp_path / f"{split}-000.tar", planted / split)
+    dataset = Source(shards=str(tmp_path / "{train,test}-000.tar"), plan=SplitPlan(val=0)).load(gray_thumbnails=True)
+    assert search(dataset.samples) == FOUND
     assert len(read) > 10
     read.clear()
     for split in ("train", "test"):
         (tmp_path / f"{split}-000.tar").unlink()
-    assert search(gathered.samples, gathered.gray_thumbnails) == FOUND
+    assert search(dataset.samples, dataset.gray_thumbnails) == FOUND
     assert not read
 
 
-def test_the_doctor_takes_them_for_whoever_looks_further(planted, read):
+def test_the_doctor_passes_thumbnails_to_find_more(planted, read):
     given = []
     diagnose(planted, find_more=lambda *found: given.append(found) or found[2])
     ((samples, readable, _, gray_thumbnails),) = given
@@ -175,6 +173,6 @@ def test_the_doctor_takes_them_for_whoever_looks_further(planted, read):
     assert not read
 
 
-def test_the_check_loads_no_opencv_for_them():
+def test_loading_a_dataset_imports_neither_opencv_nor_torch():
     code = "import sys, tlkit.data.load_dataset; assert not {'cv2', 'torch'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,6 +10,7 @@ from messages import saying, says
 from PIL import Image
 
 from tlkit.data.checks.image_check import check_images
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.folder import scan_folder
 from tlkit.errors import DataError
 
@@ -25,7 +26,7 @@ def test_readable_images_are_kept_with_the_digest_of_their_file(photos):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_unreadable_images_are_named_counted_and_set_aside(photos, lines, workers):
+def test_unreadable_images_are_excluded_named_and_counted(photos, lines, workers):
     whole = (photos / "ant" / "0.png").read_bytes()
     (photos / "ant" / "1.png").write_bytes(b"")
     (photos / "ant" / "2.png").write_bytes(whole[: len(whole) // 2])
@@ -48,7 +49,7 @@ def test_unreadable_images_are_named_counted_and_set_aside(photos, lines, worker
     ]
 
 
-def test_odd_images_are_used_and_named(photos, lines):
+def test_unusual_images_are_kept_and_named(photos, lines):
     image = Image.open(photos / "ant" / "0.png")
     image.save(photos / "ant" / "00.gif")
     image.convert("L").save(photos / "ant" / "01.png")
@@ -89,9 +90,9 @@ def test_a_class_without_readable_training_images_is_an_error(tmp_path, make_ima
     assert str(caught.value) == saying("'ant'", "train/ant/1.png", "0")
 
 
-def test_the_pixel_limit_sets_large_images_aside(photos, make_image):
+def test_images_above_the_pixel_limit_are_excluded(photos, make_image):
     make_image("ant/large.png", size=(200, 100))
-    checked = check_images(scan_folder(photos), max_pixels=5000)
+    checked = check_images(scan_folder(photos), decode_options=DecodeOptions(max_pixels=5000))
     assert checked.excluded == (("ant/large.png", saying("200", "100", "20,000", "max_pixels", "5,000")),)
 
 
@@ -111,7 +112,7 @@ def test_the_placeholder_among_the_ants_is_named(shared_data, lines):
     assert len(np.unique(checked.samples.table["digest"])) == 398
 
 
-def test_a_split_without_a_readable_image_is_an_error_and_not_held_out_anew(tmp_path_factory, photos):
+def test_a_split_without_readable_images_is_an_error(tmp_path_factory, photos):
     root = tmp_path_factory.mktemp("split")
     for split in ("train", "val"):
         shutil.copytree(photos, root / split)

@@ -1,4 +1,4 @@
-"""Measures of a picture, against their formulas and the doctor's own."""
+"""Image properties against their formulas."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def noise(seed: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
     return Image.fromarray(values)
 
 
-def test_colourfulness_is_that_of_hasler_and_susstrunk():
+def test_colorfulness_equals_the_formula_of_hasler_and_susstrunk():
     image = noise(0)
     red, green, blue = np.moveaxis(np.asarray(image, float), 2, 0)
     rg, yb = red - green, 0.5 * (red + green) - blue
     expected = np.sqrt(rg.std() ** 2 + yb.std() ** 2) + 0.3 * np.sqrt(rg.mean() ** 2 + yb.mean() ** 2)
-    assert measure_picture(image)["colourfulness"] == pytest.approx(expected, abs=1e-3)
-    assert measure_picture(image.convert("L").convert("RGB"))["colourfulness"] == 0
+    assert measure_picture(image)["colorfulness"] == pytest.approx(expected, abs=1e-3)
+    assert measure_picture(image.convert("L").convert("RGB"))["colorfulness"] == 0
 
 
 def test_brightness_and_contrast_are_mean_and_spread_on_a_scale_of_255():

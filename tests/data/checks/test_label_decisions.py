@@ -1,4 +1,4 @@
-"""Decisions on labels: written, edited, read again and applied, and everything that can be wrong with the file."""
+"""Decisions on labels: written, edited, read, applied, and errors in the file."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_decisions_relabel_and_drop_and_leave_the_splits_alone(samples, decided,
     assert caplog.messages[-1].startswith("labels.csv (sha256 ")
 
 
-def test_everything_wrong_with_decisions_is_said_at_once_with_lines(samples, decided):
+def test_all_problems_of_decisions_are_reported_with_lines(samples, decided):
     file = decided(
         ("ant/0.png", "ant", "relabel to bea", ""),
         ("ant/1.png", "ant", "kep", ""),
@@ -87,7 +87,7 @@ def test_everything_wrong_with_decisions_is_said_at_once_with_lines(samples, dec
     )
 
 
-def test_a_file_that_is_no_table_of_decisions_is_refused(decided, tmp_path):
+def test_a_file_without_decisions_is_refused(decided, tmp_path):
     def message(file="labels.csv"):
         with pytest.raises(DataError) as caught:
             read_decisions(file, classes=CLASSES)
@@ -107,13 +107,13 @@ def test_a_file_that_is_no_table_of_decisions_is_refused(decided, tmp_path):
     assert says(message(), "UTF-8", "Save")
 
 
-def test_images_that_changed_or_are_gone_are_left_alone_and_named(samples, decided, caplog):
+def test_decisions_on_changed_or_missing_images_are_skipped_and_named(samples, decided, caplog):
     file = decided(("ant/0.png", "ant", "drop", "another"), ("gone.png", "ant", "relabel to bee", "x"))
     pd.testing.assert_frame_equal(apply_decisions(samples, [file]).table, samples.table)
     assert caplog.messages[-2:] == [saying("1", "ant/0.png"), saying("1", "gone.png")]
 
 
-def test_an_image_with_another_label_than_then_is_refused_and_files_build_on_each_other(samples, decided):
+def test_files_apply_in_turn_and_a_stale_label_is_refused(samples, decided):
     Path(decided(("ant/0.png", "ant", "relabel to bee", "ant0"))).rename("first.csv")
     file = decided(("ant/0.png", "bee", "relabel to wasp", "ant0"))
     assert apply_decisions(samples, ["first.csv", file]).table["label"][0] == "wasp"
@@ -138,7 +138,7 @@ def test_a_file_of_decisions_is_never_overwritten(tmp_path):
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200), st.booleans())
-def test_no_file_brings_the_reader_down(junk, headed):
+def test_any_bytes_give_decisions_or_a_data_error(junk, headed):
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "labels.csv"
         file.write_bytes(b"path,label,decision\n" * headed + junk)
@@ -157,7 +157,7 @@ text = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1).filte
 @given(
     st.lists(text, min_size=2, max_size=4, unique=True), st.lists(text, min_size=1, max_size=6, unique=True), st.data()
 )
-def test_what_is_written_and_decided_comes_back(classes, paths, data):
+def test_decisions_round_trip(classes, paths, data):
     labels = [data.draw(st.sampled_from(classes)) for _ in paths]
     wanted = [data.draw(st.sampled_from(["keep", "drop", *(f"relabel to {name}" for name in classes)])) for _ in paths]
     table = pd.DataFrame({"path": paths, "label": labels, "digest": [f"{i}" for i in range(len(paths))]})

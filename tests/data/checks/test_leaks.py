@@ -1,4 +1,4 @@
-"""Test images that were trained on are found, whatever was done to them, and named."""
+"""Test images that lie in training are found and named, also changed copies."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def planted(tmp_path_factory) -> tuple[Path, set[str]]:
     return root, leaked
 
 
-def test_a_tenth_of_the_test_images_planted_into_train_is_found_and_nothing_else(planted, lines):
+def test_leaked_test_images_are_found_and_no_others(planted, lines):
     root, leaked = planted
     assert len(leaked) == 20
     data = ImageFolderDataModule(root, val=0, num_workers=0)
@@ -62,9 +62,11 @@ def test_a_tenth_of_the_test_images_planted_into_train_is_found_and_nothing_else
     recall, precision = len(found & leaked) / len(leaked), len(found & leaked) / len(found)
     assert recall >= 0.95
     assert precision >= 0.95
-    twins = data.leaks.table.set_index("path")["duplicate_of"]
+    duplicate_of_path = data.leaks.table.set_index("path")["duplicate_of"]
     assert all(
-        Path(duplicate_of).stem == f"z{Path(path).stem}" for path, duplicate_of in twins.items() if path in leaked
+        Path(duplicate_of).stem == f"z{Path(path).stem}"
+        for path, duplicate_of in duplicate_of_path.items()
+        if path in leaked
     )
     assert set(data.leaks.table["how"]) == {"near", "mirrored"}
     warning = next(line for line in lines() if line.startswith("Leak: "))
@@ -85,7 +87,7 @@ def test_drop_removes_the_training_copies_and_nothing_else(planted, lines):
     assert says(lines(), "data.on_leak", len(data.leaks))
 
 
-def test_error_refuses_and_says_what_to_do(planted):
+def test_on_leak_error_refuses_with_a_remedy(planted):
     root, _ = planted
     with pytest.raises(DataError) as caught:
         ImageFolderDataModule(root, val=0, num_workers=0, on_leak="error").setup()
@@ -102,13 +104,13 @@ def three_splits(tmp_path, make_image) -> Path:
     return tmp_path
 
 
-def test_a_test_image_in_val_leaks_too_for_val_selects_the_weights(three_splits):
+def test_a_test_image_in_val_leaks(three_splits):
     (three_splits / "test/ant/9.png").write_bytes((three_splits / "val/ant/0.png").read_bytes())
     data = ImageFolderDataModule(three_splits, num_workers=0)
     assert data.leaks.table.to_numpy().tolist() == [["test/ant/9.png", "test", "val/ant/0.png", "val", "identical"]]
 
 
-def test_a_group_on_both_sides_of_splits_that_were_given_leaks(three_splits, lines):
+def test_a_group_in_two_given_splits_leaks(three_splits, lines):
     paths = sorted(path.relative_to(three_splits).as_posix() for path in three_splits.rglob("*.png"))
     rows = [f"{path},{'shared' if path.endswith('/0.png') and 'ant' in path else path}" for path in paths]
     (three_splits / "m.csv").write_text("\n".join(["path,patient", *rows]))
@@ -129,7 +131,7 @@ def test_dropping_the_last_training_image_of_a_class_is_refused(tmp_path, make_i
         ImageFolderDataModule(tmp_path, val=0, num_workers=0, on_leak="drop").setup()
 
 
-def test_very_many_images_are_compared_by_content_alone(three_splits, monkeypatch, lines):
+def test_very_many_images_are_compared_by_digest_only(three_splits, monkeypatch, lines):
     monkeypatch.setattr(leaks_module, "MOST_COMPARED", 10)
     (three_splits / "test/bee/9.png").write_bytes((three_splits / "train/bee/2.png").read_bytes())
     data = ImageFolderDataModule(three_splits, num_workers=0)
@@ -145,7 +147,7 @@ def test_images_that_do_not_leak_give_an_empty_table(three_splits):
     )
 
 
-def test_a_picture_under_two_labels_is_named_also_where_it_was_saved_again(tmp_path, caplog):
+def test_a_picture_under_two_labels_is_named(tmp_path, caplog):
     for label, numbers in (("ant", range(4)), ("bee", range(4, 8))):
         (tmp_path / label).mkdir()
         for number in numbers:
@@ -160,7 +162,7 @@ def test_a_picture_under_two_labels_is_named_also_where_it_was_saved_again(tmp_p
 
 
 @given(st.lists(st.tuples(st.sampled_from(["train", "val", "test"]), st.sampled_from([None, "p", "q"])), min_size=1))
-def test_an_image_leaks_by_its_group_exactly_where_an_earlier_split_has_it(rows):
+def test_an_image_leaks_by_group_if_and_only_if_an_earlier_split_has_the_group(rows):
     table = pd.DataFrame(rows, columns=["split", "patient"])
     table = table.assign(path=[f"{row}.png" for row in range(len(rows))], label="a", digest=table.index.astype(str))
     samples = Samples(Path(), ("a",), table[["path", "label", "split", "digest", "patient"]])

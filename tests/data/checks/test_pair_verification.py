@@ -1,4 +1,4 @@
-"""Two images that show the same picture are told from two that do not, whatever was done to the copy."""
+"""Changed copies of a picture match; different pictures do not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def frame(image: Image.Image, share: float, at: tuple[float, float]) -> Image.Im
     return image.crop((left, top, left + width, top + height))
 
 
-def recoloured(image: Image.Image) -> Image.Image:
+def recolored(image: Image.Image) -> Image.Image:
     return ImageEnhance.Contrast(ImageEnhance.Color(image).enhance(0.2)).enhance(0.6)
 
 
@@ -50,7 +50,7 @@ CHANGES = {
     "turned left": ("turned", lambda image: image.transpose(Image.Transpose.ROTATE_90)),
     "turned over": ("turned", lambda image: image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)),
     "mirrored and gray": ("mirrored", lambda image: ImageOps.mirror(image).convert("L").convert("RGB")),
-    "recoloured": ("edited", recoloured),
+    "recolored": ("edited", recolored),
     "written on": ("edited", written_on),
 }
 
@@ -60,7 +60,7 @@ def look(image: Image.Image) -> EdgeImage:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_copy_is_the_same_picture_and_how_it_was_changed_is_told(change):
+def test_a_changed_copy_is_verified_with_its_kind(change):
     kind, changed = CHANGES[change]
     for seed in SEEDS:
         image = scene(seed)
@@ -71,7 +71,7 @@ def test_a_copy_is_the_same_picture_and_how_it_was_changed_is_told(change):
             assert found.kind == kind
 
 
-def test_different_pictures_are_not():
+def test_different_pictures_do_not_match():
     gray_thumbnails = [look(scene(seed)) for seed in SEEDS]
     found = [verify_pair(one, other) for one, other in combinations(gray_thumbnails, 2)]
     assert all(one is None or one.score < 0.8 for one in found)
@@ -86,7 +86,7 @@ def test_plain_and_very_narrow_pictures_are_not_compared():
     assert verify_pair(look(scene(0)), narrow) is None
 
 
-def test_noise_is_not_found_in_other_noise():
+def test_noise_does_not_match_other_noise():
     generator = np.random.default_rng(0)
     gray_thumbnails = [look(Image.fromarray(generator.integers(0, 256, (64, 64, 3), dtype=np.uint8))) for _ in range(6)]
     assert all(
@@ -94,6 +94,6 @@ def test_noise_is_not_found_in_other_noise():
     )
 
 
-def test_a_look_keeps_the_proportions():
+def test_a_gray_thumbnail_keeps_the_proportions():
     assert gray_thumbnail(scene(0).resize((400, 300))).shape == (48, 64)
     assert gray_thumbnail(Image.new("RGB", (5000, 1))).shape == (1, 64)

@@ -1,4 +1,4 @@
-"""One picture is laid on another where trying every place, one by one, would lay it, too."""
+"""Registration equals an exhaustive search with OpenCV's matchTemplate."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def assert_same(found: Placement, expected: Placement) -> None:
 
 @pytest.mark.parametrize("first", SHAPES)
 @pytest.mark.parametrize("second", SHAPES)
-def test_pictures_of_any_two_shapes_are_laid_where_trying_every_place_lays_them(first, second):
+def test_registration_equals_match_template_for_all_shapes(first, second):
     one, other = smooth(first, seed=1), smooth(second, seed=2)
     assert_same(register(CoarseImage(one), CoarseImage(other)), one_by_one(one, other))
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_copies_of_photos_are_found_at_the_same_place(seed):
+def test_copies_of_photos_are_registered_like_match_template(seed):
     image = scene(seed)
     width, height = image.size
     frame = image.crop((width // 8, height // 5, width, height - height // 10))
@@ -78,14 +78,14 @@ def test_copies_of_photos_are_found_at_the_same_place(seed):
 
 
 @given(st.integers(4, COARSE), st.integers(4, COARSE), st.integers(0, 10**6))
-def test_a_picture_lies_on_itself_and_no_correlation_is_above_one(height, width, seed):
+def test_a_picture_matches_itself_and_correlations_are_at_most_one(height, width, seed):
     one, other = CoarseImage(smooth((height, width), seed)), CoarseImage(smooth((width, height), seed + 1))
     itself = register(one, one)
     assert itself.score == pytest.approx(1, abs=1e-5) and itself.size == (width, height)
     assert -1 <= register(one, other).score <= 1 + 1e-5
 
 
-def test_plain_pictures_and_plain_parts_agree_with_nothing():
+def test_plain_pictures_and_plain_parts_match_nothing():
     plain, half = np.full((24, 32), 3.0, np.float32), smooth((24, 32), 0)
     half[:, 12:] = 1000.0  # so that rounding leaves something of its squares
     half[:, :12] += 1000.0

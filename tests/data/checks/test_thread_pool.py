@@ -1,4 +1,4 @@
-"""Files looked at in threads: order, warnings by file, progress."""
+"""A function mapped over files: order, warnings by file, progress."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tlkit.data.checks.thread_pool import FILES_PER_TASK, map_files
 PATHS = [f"{number:04d}.png" for number in range(5 * FILES_PER_TASK + 3)]
 
 
-def test_results_come_in_the_order_of_the_files_with_progress_to_the_end():
+def test_results_are_in_the_order_of_the_files():
     seen = []
     found = map_files(lambda path, _: path[:4], PATHS, workers=4, progress=lambda *now: seen.append(now))
     assert found == [path[:4] for path in PATHS]
@@ -20,7 +20,7 @@ def test_results_come_in_the_order_of_the_files_with_progress_to_the_end():
     assert seen[-1] == (len(PATHS), len(PATHS))
 
 
-def test_each_file_has_its_own_warnings_of_pillow_and_no_other(recwarn):
+def test_each_file_receives_its_own_pillow_warnings(recwarn):
     def look(path, noted):
         if int(path[:4]) % 7 == 0:
             warnings.warn_explicit(f"{path} is odd", UserWarning, Image.__file__, 1, module="PIL.Image")

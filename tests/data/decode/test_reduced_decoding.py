@@ -1,4 +1,4 @@
-"""Large JPEGs that their decoder scales down: the same picture, and never below twice the size that is needed."""
+"""JPEGs decoded at a reduced scale: nearly the same pixels, at least twice the needed size."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def difference(data: bytes, preprocess: Preprocess = SMALL) -> int:
 
 @pytest.mark.parametrize("tag", range(1, 9))
 @pytest.mark.parametrize("shape", [(641, 479), (403, 1001)])
-def test_a_turned_photo_is_the_same_picture_on_the_same_grid(shape, tag):
+def test_reduced_decoding_of_a_rotated_photo_equals_a_full_decode(shape, tag):
     upright, turn = picture(*shape), STORED[tag - 1]
     stored = upright if turn is None else upright.transpose(turn)
     exif = Image.Exif()
@@ -73,7 +73,7 @@ def test_a_turned_photo_is_the_same_picture_on_the_same_grid(shape, tag):
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
 @pytest.mark.parametrize("resize", ["crop", "letterbox", "squash"])
-def test_colours_and_geometry_stay_what_a_full_decode_gives(mode, options, resize):
+def test_reduced_decoding_nearly_equals_a_full_decode(mode, options, resize):
     data = jpeg(picture(700, 531, mode), **({} if mode == "L" else options))
     assert difference(data, SMALL.replace(resize=resize)) <= 4
 
@@ -122,7 +122,7 @@ def test_a_lossless_jpeg_is_not_scaled():
     st.integers(1, 300),
     st.integers(0, 99),
 )
-def test_what_is_left_has_twice_the_pixels_that_are_needed(width, height, resize, zoom, tall, wide, seed):
+def test_the_reduced_image_has_twice_the_needed_pixels(width, height, resize, zoom, tall, wide, seed):
     preprocess = Preprocess(image_size=(tall, wide), resize=resize)
     framing = None if zoom is None else Zoom(*zoom)
     scale = reduction(width, height, preprocess, framing)
@@ -136,11 +136,11 @@ def test_what_is_left_has_twice_the_pixels_that_are_needed(width, height, resize
 
 def _shrinking(width, height, preprocess, framing, seed) -> tuple[float, ...]:
     """By how much `fit` or `random_fit` shrinks each axis, but for the rounding of the size to whole pixels."""
-    asked = []
+    ratios = []
 
     class Seen:
         def resize(self, size, resample, box):
-            asked.append([(box[axis + 2] - box[axis]) / max(size[axis] - 0.5, 0.5) for axis in (0, 1)])
+            ratios.append([(box[axis + 2] - box[axis]) / max(size[axis] - 0.5, 0.5) for axis in (0, 1)])
             return Image.new("RGB", size)
 
     frame = Frame(width, height, (0, 0, width, height))
@@ -148,10 +148,10 @@ def _shrinking(width, height, preprocess, framing, seed) -> tuple[float, ...]:
         fit(Seen(), preprocess, frame)  # type: ignore[arg-type]
     else:
         random_fit(Seen(), preprocess, framing, np.random.default_rng(seed), frame)  # type: ignore[arg-type]
-    return tuple(asked[0]) if preprocess.resize != "letterbox" else (max(asked[0]),)
+    return tuple(ratios[0]) if preprocess.resize != "letterbox" else (max(ratios[0]),)
 
 
-def test_a_list_of_transforms_gets_every_pixel():
+def test_a_list_of_transforms_decodes_every_pixel():
     listed = build_transform(SMALL, augment=[{"name": "HorizontalFlip", "p": 1}])
     assert listed.reduction(4000, 3000) == 1
     assert build_transform(SMALL, augment="none").reduction(4000, 3000) == 8
@@ -159,7 +159,7 @@ def test_a_list_of_transforms_gets_every_pixel():
     assert build_transform(Preprocess(), augment="heavy").reduction(4000, 3000) == 2
 
 
-def test_preprocessing_stored_before_there_was_a_word_for_it_decodes_every_pixel():
+def test_preprocessing_stored_without_decode_means_full():
     old = Preprocess().to_dict()
     del old["decode"]
     assert Preprocess.from_dict(old).decode == "full"

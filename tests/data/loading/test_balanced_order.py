@@ -10,7 +10,7 @@ from tlkit.data.loading.sampler import EpochSampler, balanced_order
 
 
 @given(targets=st.lists(st.integers(0, 3), min_size=1, max_size=60), epoch=st.integers(0, 5))
-def test_every_class_and_every_image_of_it_has_an_equal_share(targets, epoch):
+def test_classes_and_their_images_have_equal_shares(targets, epoch):
     values = np.array(targets)
     order = balanced_order(values, seed=1, epoch=epoch)
     assert len(order) == len(values)
@@ -22,7 +22,7 @@ def test_every_class_and_every_image_of_it_has_an_equal_share(targets, epoch):
         assert times.max() - times.min() <= 1
 
 
-def test_the_order_follows_from_seed_and_epoch_and_a_resume_takes_up_its_rest():
+def test_the_order_depends_on_seed_and_epoch_and_can_be_resumed():
     targets = np.array([0] * 30 + [1] * 6)
     first, second = (balanced_order(targets, seed=0, epoch=epoch).tolist() for epoch in (0, 1))
     assert first == balanced_order(targets, seed=0, epoch=0).tolist() != second

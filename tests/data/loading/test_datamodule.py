@@ -5,7 +5,7 @@ import torch
 from messages import saying, says
 from torch import nn
 
-from tlkit.data.loading.batch import Batch, normalise
+from tlkit.data.loading.batch import Batch, normalize
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.data.sources.folder import scan_folder
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
@@ -60,7 +60,7 @@ def trainer(**options) -> pl.Trainer:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_it_trains_in_anyones_lightning_script(photos, workers):
+def test_it_trains_a_foreign_lightning_module(photos, workers):
     data = ImageFolderDataModule(photos, preprocess=SMALL, batch_size=4, num_workers=workers, test=0.1)
     model = Toy()
     run = trainer(max_epochs=2)
@@ -75,7 +75,7 @@ def test_it_trains_in_anyones_lightning_script(photos, workers):
     assert torch.cat(run.predict(model, datamodule=data)).tolist() == [0, 1]
 
 
-def test_lightning_tells_the_sampler_every_epoch(photos):
+def test_lightning_sets_the_epoch_of_the_sampler(photos):
     data = ImageFolderDataModule(photos, preprocess=SMALL, batch_size=16)
     first, model = Toy(), Toy()
     trainer(max_epochs=3).fit(first, datamodule=data)
@@ -85,7 +85,7 @@ def test_lightning_tells_the_sampler_every_epoch(photos):
     loader = data.train_dataloader()
     loader.sampler.set_epoch(2)
     expected = next(iter(loader))
-    assert torch.equal(model.seen[2].image, normalise(expected.image, SMALL))
+    assert torch.equal(model.seen[2].image, normalize(expected.image, SMALL))
 
 
 def test_classes_and_samples_are_known_before_a_trainer(photos, lines):
@@ -124,7 +124,7 @@ def test_unreadable_images_are_in_no_split(photos):
 
 
 @pytest.mark.filterwarnings("ignore:Total length of `list` across ranks is zero:UserWarning")  # it is the intention
-def test_without_val_training_runs_and_says_so(photos, lines):
+def test_training_runs_without_val_and_logs_it(photos, lines):
     data = ImageFolderDataModule(photos, preprocess=SMALL, val=0.0)
     assert data.val_dataloader() == []
     assert data.test_dataloader() == []
@@ -134,7 +134,7 @@ def test_without_val_training_runs_and_says_so(photos, lines):
         data.eval_dataloader("test")
 
 
-def test_a_last_batch_of_one_image_is_left_out_of_training_only(photos, lines):
+def test_a_last_batch_of_one_image_is_dropped_in_training_only(photos, lines):
     data = ImageFolderDataModule(photos, preprocess=SMALL, val=0.0, batch_size=19, num_workers=0)
     assert [len(batch.index) for batch in data.train_dataloader()] == [19]
     assert [len(batch.index) for batch in data.eval_dataloader("train")] == [19, 1]
@@ -143,7 +143,7 @@ def test_a_last_batch_of_one_image_is_left_out_of_training_only(photos, lines):
     assert len(ones.train_dataloader()) == 20
 
 
-def test_groups_travel_with_the_samples(photos):
+def test_samples_carry_group_columns(photos):
     rows = "".join(f"{label}/{number}.png,{number % 2}\n" for label in ("ant", "bee") for number in range(10))
     (photos / "meta.csv").write_text("path,site\n" + rows)
     data = ImageFolderDataModule(photos, preprocess=SMALL, metadata="meta.csv", groups=["site"])
@@ -151,7 +151,7 @@ def test_groups_travel_with_the_samples(photos):
     assert data.samples.split("val").groups["site"].notna().all()
 
 
-def test_samples_that_are_split_already_are_taken_as_they_are(photos):
+def test_split_samples_keep_their_splits(photos):
     split = hold_out(scan_folder(photos), SplitPlan(val=0.3, test=0.3, seed=5))
     data = ImageFolderDataModule(split, preprocess=SMALL, check=False)
     assert data.samples.table.equals(split.table)

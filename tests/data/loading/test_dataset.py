@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.decode.decoding import decode_image
-from tlkit.data.loading.batch import Batch, Failure, Item, collate, normalise
+from tlkit.data.loading.batch import Batch, Failure, Item, collate, normalize
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler, epoch_order
 from tlkit.data.num_workers import available_cores, choose_num_workers
@@ -55,7 +55,7 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert len(orders) == 4
 
 
-def test_a_sampler_nobody_tells_the_epoch_counts_by_itself():
+def test_a_sampler_without_set_epoch_counts_epochs():
     sampler = EpochSampler(3, shuffle=False, seed=0)
     assert [list(sampler) for _ in range(2)] == [[(0, 0), (0, 1), (0, 2)], [(1, 0), (1, 1), (1, 2)]]
     sampler.set_epoch(0)
@@ -127,14 +127,14 @@ def test_a_batch_is_made_of_stacked_images(photos):
     assert (batch.target.tolist(), batch.index.tolist()) == ([0, 1], [0, 15])
 
 
-def test_normalise_is_torchvisions(photos):
+def test_normalize_equals_torchvision(photos):
     from torchvision_oracle import to_tensor_and_normalise
 
     pixels = dataset_of(photos)[0].image
     preprocess = Preprocess()
     expected = to_tensor_and_normalise(pixels, mean=preprocess.mean, std=preprocess.std)
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    torch.testing.assert_close(normalise(image, preprocess)[0], expected)
+    torch.testing.assert_close(normalize(image, preprocess)[0], expected)
     batch = torch.cat([image, image.flip(3)]).contiguous()
     for laid_out in (
         batch,
@@ -142,13 +142,13 @@ def test_normalise_is_torchvisions(photos):
         batch.transpose(2, 3),
         batch[:, :, ::2],
     ):
-        found = normalise(laid_out, preprocess)
-        assert torch.equal(found, normalise(laid_out.contiguous(), preprocess))
-    torch.testing.assert_close(normalise(batch, preprocess)[0], expected)
+        found = normalize(laid_out, preprocess)
+        assert torch.equal(found, normalize(laid_out.contiguous(), preprocess))
+    torch.testing.assert_close(normalize(batch, preprocess)[0], expected)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_image_damaged_on_the_way_leaves_its_batch_and_is_named_once(photos, workers, tmp_path):
+def test_an_image_damaged_during_training_is_skipped_and_logged_once(photos, workers, tmp_path):
     handler = logging.FileHandler(tmp_path / "log")  # worker processes inherit it and append to the same file
     logging.getLogger("tlkit").addHandler(handler)
     loader = create_loader(dataset_of(photos), batch_size=5, num_workers=workers, shuffle=True)
@@ -161,14 +161,14 @@ def test_an_image_damaged_on_the_way_leaves_its_batch_and_is_named_once(photos, 
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_batch_of_damaged_images_alone_is_passed_over(photos, workers):
+def test_a_batch_of_damaged_images_is_skipped(photos, workers):
     loader = create_loader(dataset_of(photos), batch_size=1, num_workers=workers)
     (photos / "ant" / "3.png").write_bytes(b"")
     assert torch.cat([batch.index for batch in loader]).tolist() == [*range(3), *range(4, 20)]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_batch_of_files_that_are_gone_asks_for_the_drive(photos, workers):
+def test_a_batch_of_missing_files_is_an_error(photos, workers):
     loader = create_loader(dataset_of(photos), batch_size=4, num_workers=workers)
     for number in range(4):
         (photos / "ant" / f"{number}.png").unlink()
@@ -178,7 +178,7 @@ def test_a_batch_of_files_that_are_gone_asks_for_the_drive(photos, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_augmentation_that_does_not_fit_an_image_names_it(photos, workers):
+def test_an_augmentation_error_names_the_image(photos, workers):
     crop = [{"name": "RandomCrop", "height": 35, "width": 35}]
     loader = create_loader(dataset_of(photos, augment=crop), batch_size=4, num_workers=workers)
     with pytest.raises(DataError) as caught:
@@ -187,7 +187,7 @@ def test_an_augmentation_that_does_not_fit_an_image_names_it(photos, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_loader_goes_on_within_an_epoch_and_then_as_ever(photos, workers):
+def test_a_loader_resumes_within_an_epoch_and_continues(photos, workers):
     def loader():
         return create_loader(dataset_of(photos, augment="medium"), batch_size=6, num_workers=workers, shuffle=True)
 
@@ -213,7 +213,7 @@ def test_a_loader_goes_on_within_an_epoch_and_then_as_ever(photos, workers):
                 assert torch.equal(one.index, two.index)
 
 
-def test_a_position_in_another_epoch_is_passed_over(photos):
+def test_a_position_in_another_epoch_is_ignored(photos):
     loader = create_loader(dataset_of(photos), batch_size=6, shuffle=True)
     loader.load_state_dict({"epoch": 1, "batches": 2})
     loader.sampler.set_epoch(2)
@@ -243,7 +243,7 @@ def test_the_number_of_workers_is_chosen_and_checked(lines, monkeypatch):
         choose_num_workers(-1, images=10)
 
 
-def test_threads_decode_the_same_batches_where_nothing_is_random(photos):
+def test_threads_decode_the_same_batches(photos):
     def batches(threads, augment):
         dataset = dataset_of(photos, augment=augment)
         loader = create_loader(dataset, batch_size=6)
@@ -287,20 +287,20 @@ def many_rows():
 @pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells what a process has for itself"
 )
-def test_a_forked_worker_reads_the_table_without_copying_it(many_rows):
+def test_a_forked_worker_does_not_copy_the_table(many_rows):
     loader = DataLoader(TouchesEveryRow(many_rows), batch_size=None, num_workers=1, multiprocessing_context="fork")
     ((before, after),) = list(loader)
     assert after - before < 2_000  # a list of paths and targets: 12,000
 
 
-def test_what_a_worker_is_sent_that_is_started_anew_does_not_grow_with_the_rows(many_rows):
+def test_the_pickled_size_for_spawned_workers_does_not_grow_with_the_rows(many_rows):
     """Of tensors a handle is sent; `python benchmarks/workers.py --start spawn` shows the memory."""
     assert len(ForkingPickler.dumps(many_rows)) < 10_000
     stream = TarStream(("a.tar",), np.zeros(40_000, dtype=np.int32), np.arange(40_000), 5)
     assert len(ForkingPickler.dumps(ReadAhead(stream))) < 10_000
 
 
-def test_without_workers_batches_are_made_by_another_thread_ahead_of_their_use(photos):
+def test_without_workers_another_thread_prefetches_batches(photos):
     makers = set()
 
     class Watched(ImageDataset):

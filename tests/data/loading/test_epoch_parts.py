@@ -1,4 +1,4 @@
-"""Several processes share an epoch: together they see what one process sees, in the same batches."""
+"""Several processes share an epoch: together they take the batches of one process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from messages import saying
 
 from tlkit.data.loading.batch import Failure, collate
 from tlkit.data.loading.dataset import ImageLoader
-from tlkit.data.loading.sampler import EpochSampler, epoch_order, left_out, part_of_epoch, part_of_table
+from tlkit.data.loading.sampler import EpochSampler, count_dropped, epoch_order, part_of_epoch, part_of_table
 from tlkit.errors import DataError
 
 sizes = {"n": st.integers(1, 200), "batch_size": st.integers(1, 9), "processes": st.integers(1, 5)}
@@ -25,7 +25,7 @@ def test_each_step_of_all_processes_is_the_batch_of_one_process(n, batch_size, p
     order = epoch_order(n, shuffle=True, seed=1, epoch=2)
     parts = [part_of_epoch(order, batch_size=batch_size, rank=r, processes=processes) for r in range(processes)]
     steps = [batches(part, batch_size) for part in parts]
-    kept = order[: n - left_out(n, batch_size=batch_size, processes=processes)]
+    kept = order[: n - count_dropped(n, batch_size=batch_size, processes=processes)]
     expected = batches(kept, batch_size * processes)
     if n >= min(batch_size, 2) * processes:  # else the fit is refused
         assert {len(own) for own in steps} == {len(expected)}
@@ -36,14 +36,14 @@ def test_each_step_of_all_processes_is_the_batch_of_one_process(n, batch_size, p
 
 
 @given(**sizes)
-def test_one_process_leaves_out_a_last_image_and_several_what_is_too_little_for_all(n, batch_size, processes):
-    over = left_out(n, batch_size=batch_size, processes=processes)
+def test_a_last_batch_too_small_for_all_processes_is_dropped(n, batch_size, processes):
+    over = count_dropped(n, batch_size=batch_size, processes=processes)
     assert over < 2 * processes
-    assert left_out(n, batch_size=batch_size) == (n > batch_size > 1 and n % batch_size == 1)
+    assert count_dropped(n, batch_size=batch_size) == (n > batch_size > 1 and n % batch_size == 1)
 
 
 @given(n=sizes["n"], processes=sizes["processes"])
-def test_evaluation_deals_each_image_to_one_process_and_none_goes_empty(n, processes):
+def test_evaluation_assigns_each_image_to_one_process(n, processes):
     parts = [part_of_table(np.arange(n), rank=rank, processes=processes).tolist() for rank in range(processes)]
     assert all(parts)
     if n >= processes:
@@ -52,7 +52,7 @@ def test_evaluation_deals_each_image_to_one_process_and_none_goes_empty(n, proce
         assert parts == [list(range(n))] * processes
 
 
-def test_a_sampler_of_a_part_resumes_within_it():
+def test_a_sampler_of_one_process_can_resume():
     part = lambda order: part_of_epoch(order, batch_size=2, rank=1, processes=2)  # noqa: E731
     sampler = EpochSampler(12, shuffle=True, seed=0, part=part)
     whole = list(sampler)
@@ -61,7 +61,7 @@ def test_a_sampler_of_a_part_resumes_within_it():
     assert list(sampler) == whole[4:]
 
 
-def test_a_batch_that_is_all_damaged_is_an_error_where_others_would_wait_for_it():
+def test_a_batch_of_damaged_images_is_an_error_in_distributed_training():
     class Damaged:
         def __len__(self):
             return 4
@@ -71,6 +71,6 @@ def test_a_batch_that_is_all_damaged_is_an_error_where_others_would_wait_for_it(
 
     loader = ImageLoader(Damaged(), batch_size=2, collate_fn=collate)
     assert list(loader) == []
-    loader.together = True
+    loader.is_distributed = True
     with pytest.raises(DataError, match=saying("images", "process", "batch").pattern):
         list(loader)

@@ -1,4 +1,4 @@
-"""What is made ahead comes in order, stops with its loop, and fails where it would have failed."""
+"""Prefetched items come in order, stop with the loop and raise errors in place."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from tlkit.data.loading.prefetch import prefetch
 
 
-def test_items_come_in_order_whatever_the_depth():
+def test_items_come_in_order_at_any_depth():
     assert list(prefetch(range(20), depth=1)) == list(prefetch(range(20), depth=7)) == list(range(20))
     assert list(prefetch([])) == []
 
 
-def test_at_most_depth_items_are_made_before_they_are_asked_for():
+def test_at_most_depth_items_are_prefetched():
     made = []
     reached = threading.Event()
 
@@ -33,7 +33,7 @@ def test_at_most_depth_items_are_made_before_they_are_asked_for():
     assert made == [0, 1, 2]
 
 
-def test_an_error_is_raised_where_its_item_would_have_come():
+def test_an_error_is_raised_in_place_of_its_item():
     def failing():
         yield 1
         yield 2
@@ -43,8 +43,3 @@ def test_an_error_is_raised_where_its_item_would_have_come():
     assert [next(stream), next(stream)] == [1, 2]
     with pytest.raises(ValueError, match="the third"):
         next(stream)
-
-
-def test_items_are_made_by_another_thread():
-    here = threading.get_ident()
-    assert here not in set(prefetch(threading.get_ident() for _ in range(3)))

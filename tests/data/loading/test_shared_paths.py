@@ -1,4 +1,4 @@
-"""Many paths in little memory."""
+"""Paths in shared tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ texts = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categori
 
 
 @given(paths=texts)
-def test_paths_come_back_as_they_were(paths):
+def test_paths_are_returned_unchanged(paths):
     table = PathTable(paths)
     assert [table[index] for index in range(len(table))] == paths
     assert [table[index - len(paths)] for index in range(len(paths))] == paths
@@ -22,11 +22,11 @@ def test_paths_come_back_as_they_were(paths):
         table[len(paths)]
 
 
-def test_names_that_are_no_text_survive_too():
+def test_names_that_are_not_utf8_are_returned_unchanged():
     path = os.fsdecode(b"caf\xe9.jpg")
     assert PathTable(["a", path])[1] == path
 
 
-def test_a_long_path_costs_its_own_length_only():
+def test_one_long_path_does_not_lengthen_the_others():
     table = PathTable(["x" * 4000, *("short.jpg" for _ in range(10_000))])
     assert table._bytes.nbytes + table._ends.nbytes < 200_000

@@ -51,14 +51,14 @@ def test_labels_splits_and_groups_come_from_the_list(listed):
     assert samples.groups["age"].isna().sum() == 10
 
 
-def test_quarantined_rows_are_left_out_and_named(listed, lines):
+def test_quarantined_rows_are_excluded_and_named(listed, lines):
     reasons = ["blurred", *[""] * 18, "leak"]
     samples = read_manifest(listed(split="train", quarantine=reasons))
     assert len(samples) == 18
     assert says(lines()[-1], "list.csv", "2", "20", "ant/0.png", "bee/9.png")
 
 
-def test_everything_wrong_with_a_list_is_said_at_once_with_its_line(tmp_path, make_image):
+def test_all_problems_of_a_list_are_reported_with_lines(tmp_path, make_image):
     for name in ("a/1.png", "b/1.png"):
         make_image(name)
     file = tmp_path / "list.csv"
@@ -96,7 +96,7 @@ def test_everything_wrong_with_a_list_is_said_at_once_with_its_line(tmp_path, ma
         ("", "{file} is empty. It should be a CSV table that begins with the names of its columns."),
     ],
 )
-def test_what_is_no_list_is_said(tmp_path, content, message):
+def test_a_file_that_is_no_list_is_an_error(tmp_path, content, message):
     file = tmp_path / "list.csv"
     file.write_text(content)
     with pytest.raises(DataError) as caught:
@@ -104,7 +104,7 @@ def test_what_is_no_list_is_said(tmp_path, content, message):
     assert caught.value.problems[0] == saying(file, *message)
 
 
-def test_junk_is_an_error_and_no_crash(tmp_path):
+def test_damaged_lists_are_data_errors(tmp_path):
     for name, content in (("a.parquet", b"PAR1junk"), ("b.csv", b"\xff\xfe\x00path"), ("c.csv", b"path,label\nx")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError):
@@ -143,18 +143,18 @@ def test_folders_that_overlap_or_are_missing_are_all_named(tmp_path, photos):
     assert any(says(problem, tmp_path / "gone", "folder", "exist") for problem in caught.value.problems)
 
 
-def test_a_written_split_is_what_a_run_uses(photos, tmp_path, lines):
+def test_a_written_split_is_used_by_the_datamodule(photos, tmp_path, lines):
     out = tmp_path / "splits" / "split.csv"
     made = make_split(photos, out, plan=SplitPlan(val=0.2, test=0.3, seed=4))
     assert (made.table["digest"].str.len() == 64).all()
     data = ImageFolderDataModule(photos, split=out, val=0.5, num_workers=0)
     pd.testing.assert_frame_equal(data.samples.table, made.table)
     assert any("train 10, val 4, test 6." in line for line in lines())
-    with pytest.raises(DataError, match=saying("exists", "left", "alone").pattern):
+    with pytest.raises(DataError, match=saying(out, "exists", "another name").pattern):
         make_split(photos, out)
 
 
-def test_splits_that_the_images_have_are_kept_but_never_where_they_tear_a_group_apart(image_folder, tmp_path, caplog):
+def test_given_splits_are_kept_unless_a_group_lies_in_two(image_folder, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     root = image_folder("camera", train=6, val=3)
     paths = read_samples(root).paths.tolist()
@@ -172,8 +172,8 @@ def test_splits_that_the_images_have_are_kept_but_never_where_they_tear_a_group_
     assert set(anew.table["split"]) == {"train", "val"}
 
 
-def test_pictures_on_two_sides_are_named_when_a_split_is_made(image_folder, tmp_path, caplog):
-    root = image_folder("twins", train=6, val=3)
+def test_pictures_in_two_splits_are_named_when_a_split_is_made(image_folder, tmp_path, caplog):
+    root = image_folder("copies", train=6, val=3)
     shutil.copyfile(root / "train/red/000.png", root / "val/red/again.png")
     make_split(root, tmp_path / "s.csv")
     said = [message for message in caplog.messages if message.startswith("Leak: ")]
@@ -181,7 +181,7 @@ def test_pictures_on_two_sides_are_named_when_a_split_is_made(image_folder, tmp_
     assert says(caplog.messages, "data.on_leak", "listed", "recipe")
 
 
-def test_images_that_went_or_changed_since_the_split_are_named(photos, tmp_path, make_image):
+def test_missing_and_changed_images_of_a_split_are_named(photos, tmp_path, make_image):
     out = tmp_path / "split.csv"
     make_split(photos, out)
     (photos / "ant/3.png").write_bytes(make_image("other/x.png").read_bytes())
@@ -195,7 +195,7 @@ def test_images_that_went_or_changed_since_the_split_are_named(photos, tmp_path,
     assert str(caught.value) == saying(f"{out}:6", photos, "ant/4.png", "2", "6", "17", "bee/5.png")
 
 
-def test_images_that_the_split_does_not_list_are_left_out_and_counted(photos, tmp_path, make_image, lines):
+def test_unlisted_images_are_excluded_and_counted(photos, tmp_path, make_image, lines):
     out = tmp_path / "split.csv"
     make_split(photos, out)
     make_image("bee/new.png")
@@ -212,7 +212,7 @@ def test_a_relabelled_image_is_noticed(photos, tmp_path):
         apply_split(read_samples(photos), out)
 
 
-def test_helping_columns_do_not_travel_further_than_the_split(photos, listed):
+def test_columns_for_the_split_only_are_dropped_afterwards(photos, listed):
     file = listed(patient=[f"p{k // 2}" for k in range(20)], age="7")
     data = ImageFolderDataModule(file, group_by="patient", groups=["age"], num_workers=0)
     assert data.samples.group_columns == ("age",)

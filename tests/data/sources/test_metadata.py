@@ -25,7 +25,7 @@ def problem(samples, name, groups):
     return str(caught.value).replace(str(samples.root), "ROOT")
 
 
-def test_asked_columns_are_carried_as_text_and_empty_is_missing(samples, photos, lines):
+def test_group_columns_are_carried_as_text_and_empty_is_missing(samples, photos, lines):
     rows = "".join(f"{path},{number:02d},{'' if number % 2 else 'NA'},x\n" for number, path in enumerate(samples.paths))
     carried = add_metadata(samples, write(photos, "path,site,sex,other\n" + rows), groups=["sex", "site"])
     assert carried.group_columns == ("sex", "site")
@@ -36,7 +36,7 @@ def test_asked_columns_are_carried_as_text_and_empty_is_missing(samples, photos,
     assert lines() == [saying(photos / "meta.csv", "20")]
 
 
-def test_paths_are_compared_in_one_form(samples, photos):
+def test_paths_are_normalized_before_they_are_compared(samples, photos):
     text = f"path,g\n./ant/0.png,a\nant\\1.png,b\nbee//2.png,c\n{photos}/bee/3.png,d\n ant/./4.png ,e\n"
     groups = add_metadata(samples, write(photos, text), groups=["g"]).table.set_index("path")["g"].dropna()
     assert groups.to_dict() == {
@@ -78,13 +78,13 @@ def test_no_match_shows_a_path_of_each_side(samples, photos):
     )
 
 
-def test_repeated_rows_must_agree_in_the_asked_columns(samples, photos):
+def test_repeated_rows_must_agree_in_the_group_columns(samples, photos):
     write(photos, "path,g,h\nant/0.png,x,1\n./ant/0.png,x,2\n")
     assert add_metadata(samples, "meta.csv", groups=["g"]).groups["g"].notna().sum() == 1
     assert problem(samples, "meta.csv", ["g", "h"]) == saying("ROOT/meta.csv", "1", "ant/0.png")
 
 
-def test_a_missing_group_column_lists_those_that_are_there(samples, photos):
+def test_a_missing_group_column_lists_the_columns(samples, photos):
     write(photos, "path,skin_tone,age\nant/0.png,x,1\n")
     assert problem(samples, "meta.csv", ["skintone", "sex"]).splitlines() == [
         saying("ROOT/meta.csv", "'skintone'", "skin_tone", "'skin_tone'"),
@@ -112,7 +112,7 @@ def test_names_of_tlkits_own_columns_cannot_be_groups(samples, photos, name):
     assert problem(samples, "meta.csv", [name]) == saying(f"'{name}'", "ROOT/meta.csv")
 
 
-def test_a_missing_file_suggests_its_neighbour(samples, photos):
+def test_a_missing_file_suggests_a_similar_name(samples, photos):
     write(photos, "path,g\n", "metadata.csv")
     assert problem(samples, "metadta.csv", ["g"]) == saying("ROOT/metadta.csv", "'metadata.csv'")
 
@@ -124,7 +124,7 @@ def test_what_is_not_a_table_is_an_error(samples, photos):
     assert problem(samples, "meta.csv", ["g"]) == saying("ROOT/meta.csv", "CSV")
 
 
-def test_missing_values_survive_the_way_through_a_file(samples, photos, tmp_path):
+def test_missing_values_round_trip_through_a_file(samples, photos, tmp_path):
     carried = add_metadata(samples, write(photos, "path,g\nant/0.png,x\n"), groups=["g"])
     carried.to_csv(tmp_path / "split.csv")
     again = type(carried).from_csv(tmp_path / "split.csv", root=photos)

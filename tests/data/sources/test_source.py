@@ -1,4 +1,4 @@
-"""Whether the images that a recipe names are there at all, before anything is read."""
+"""Sources are checked for existence before they are read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tlkit.errors import DataError
         ({"shards": "train-*.tar"}, saying("file", "matches", "train")),
     ],
 )
-def test_what_is_not_there_is_told_in_the_words_of_reading_it(tmp_path, monkeypatch, given, message):
+def test_a_missing_source_has_the_same_message_as_reading_it(tmp_path, monkeypatch, given, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     with pytest.raises(DataError, match=message.pattern) as early:
@@ -32,13 +32,13 @@ def test_what_is_not_there_is_told_in_the_words_of_reading_it(tmp_path, monkeypa
         assert str(late.value) == str(early.value)
 
 
-def test_everything_that_is_not_there_is_told_at_once(tmp_path):
+def test_all_missing_sources_are_reported_at_once(tmp_path):
     with pytest.raises(DataError) as caught:
         require_source([tmp_path / "a", tmp_path / "b"], manifest=tmp_path / "c.csv")
     assert len(caught.value.problems) == 3
 
 
-def test_what_is_there_is_not_read(tmp_path):
+def test_existing_sources_are_not_read(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "list.csv").write_text("no list at all")
     require_source(tmp_path / "photos")

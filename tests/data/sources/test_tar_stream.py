@@ -1,10 +1,8 @@
-"""Shards that are read front to back give every image once, in an order that nothing but seed and epoch decides."""
+"""Sequential reading of shards through a shuffle buffer: each image once, in an order by seed and epoch."""
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
 from functools import partial
 from pathlib import Path
 
@@ -13,13 +11,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from messages import saying, says
+from messages import saying
+from tars import write_tar
 
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler, buffered_order, part_of_epoch
-from tlkit.data.sources import tar_stream as stream_module
+from tlkit.data.sources import tar_stream
 from tlkit.data.sources.tar_shards import read_shards
 from tlkit.data.sources.tar_stream import TarStream
 from tlkit.errors import DataError
@@ -35,14 +34,12 @@ def shards(tmp_path, make_image):
     """Four shards of ten images, whose names are in no order."""
     rng = np.random.default_rng(0)
     for shard in range(SHARDS):
-        with tarfile.open(tmp_path / f"train-{shard}.tar", "w") as tar:
-            for number in rng.permutation(IMAGES // SHARDS):
-                key = f"{shard}_{number}"
-                image = make_image(f"images/{key}.png").read_bytes()
-                for name, content in ((f"{key}.png", image), (f"{key}.cls", b"ab"[number % 2 :][:1])):
-                    info = tarfile.TarInfo(name)
-                    info.size = len(content)
-                    tar.addfile(info, io.BytesIO(content))
+        members = {}
+        for number in rng.permutation(IMAGES // SHARDS):
+            key = f"{shard}_{number}"
+            members[f"{key}.png"] = make_image(f"images/{key}.png").read_bytes()
+            members[f"{key}.cls"] = b"ab"[number % 2 :][:1]
+        write_tar(tmp_path / f"train-{shard}.tar", members)
     return f"{tmp_path}/train-{{0..{SHARDS - 1}}}.tar"
 
 
@@ -72,7 +69,7 @@ def test_every_image_comes_once_and_moves_by_less_than_the_buffer(shard, buffer,
 
 
 @given(shard=st.lists(st.integers(0, 5), max_size=80), seed=orders["seed"], epoch=orders["epoch"])
-def test_without_a_buffer_shards_are_read_one_by_one_and_front_to_back(shard, seed, epoch):
+def test_with_a_buffer_of_one_shards_are_read_sequentially(shard, seed, epoch):
     codes = np.array(shard, dtype=np.int32)
     offset = np.random.default_rng(1).permutation(len(shard))
     order = buffered_order(codes, offset, buffer=1, seed=seed, epoch=epoch)
@@ -82,7 +79,7 @@ def test_without_a_buffer_shards_are_read_one_by_one_and_front_to_back(shard, se
         assert np.all(np.diff(offset[order][codes[order] == code]) > 0)
 
 
-def test_a_reader_with_such_a_buffer_could_give_the_order():
+def test_a_streaming_reader_with_such_a_buffer_can_produce_the_order():
     """Told which to give out next, a reader that holds at most `buffer` images of a stream never lacks one."""
     n, buffer = 500, 20
     order = buffered_order(np.zeros(n, dtype=np.int32), np.arange(n), buffer=buffer, seed=0, epoch=0)
@@ -95,7 +92,7 @@ def test_a_reader_with_such_a_buffer_could_give_the_order():
         held.remove(index)
 
 
-def test_epochs_and_seeds_differ_and_shards_come_in_any_turn():
+def test_epochs_and_seeds_shuffle_the_shards():
     shard = np.repeat(np.arange(6, dtype=np.int32), 5)
     order = partial(buffered_order, shard, np.arange(30), buffer=4)
     assert len({tuple(order(seed=seed, epoch=epoch)) for seed in range(3) for epoch in range(3)}) == 9
@@ -118,7 +115,7 @@ def test_batches_do_not_depend_on_workers_and_resume_anywhere(shards, workers):
         assert torch.equal(one.index, two.index)
 
 
-def test_processes_share_the_order_and_no_image(shards):
+def test_processes_share_the_order_without_duplicates(shards):
     data = module(shards)
     whole = data.stream_of_train.order(0, seed=3)
     parts = [
@@ -129,7 +126,7 @@ def test_processes_share_the_order_and_no_image(shards):
     assert parts == [part_of_epoch(whole, batch_size=4, rank=rank, processes=2).tolist() for rank in range(2)]
 
 
-def test_files_are_read_in_nearly_the_order_of_the_disk(shards, monkeypatch):
+def test_files_are_read_sequentially_up_to_the_buffer(shards, monkeypatch):
     """No read lies further back than the buffer from the front that reading has reached."""
     data = module(shards, check=False)
     reads = []
@@ -150,18 +147,18 @@ def test_files_are_read_in_nearly_the_order_of_the_disk(shards, monkeypatch):
     assert max(np.maximum.accumulate(found) - found) < 6
 
 
-def test_each_stretch_of_a_shard_is_asked_for_once_an_epoch(shards, monkeypatch):
-    monkeypatch.setattr(stream_module, "STRETCH_BYTES", 16_384)
-    asked = []
-    monkeypatch.setattr(os, "posix_fadvise", lambda _, start, length, __: asked.append((start, length)))
+def test_each_block_of_a_shard_is_read_ahead_once_an_epoch(shards, monkeypatch):
+    monkeypatch.setattr(tar_stream, "BLOCK_BYTES", 16_384)
+    requested = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, start, length, __: requested.append((start, length)))
     data = module(shards, check=False)
     loader = data.train_dataloader()
     list(loader)
-    stretches = {(shard, offset // 16_384) for shard, offset in places(data)}
-    assert len(asked) == len(stretches) < IMAGES
-    assert {start // 16_384 for start, _ in asked} == {number for _, number in stretches}
+    blocks = {(shard, offset // 16_384) for shard, offset in places(data)}
+    assert len(requested) == len(blocks) < IMAGES
+    assert {start // 16_384 for start, _ in requested} == {number for _, number in blocks}
     list(loader)
-    assert len(asked) == 2 * len(stretches)
+    assert len(requested) == 2 * len(blocks)
 
 
 def test_reading_ahead_changes_no_pixel(shards):
@@ -181,23 +178,23 @@ def test_reading_ahead_changes_no_pixel(shards):
         assert np.array_equal(found.permute(0, 2, 3, 1).numpy(), np.stack([plain[index].image for index in order]))
 
 
-def test_shards_sorted_by_class_are_warned_of(shards, lines):
+def test_shards_sorted_by_class_give_a_warning(shards, lines):
     data = module(shards)
     stream, ordered = data.stream_of_train, np.arange(IMAGES) // (IMAGES // 8)
     assert not any("classes on average" in line for line in lines())
     targets = np.empty(IMAGES, dtype=np.int64)
     targets[np.lexsort((stream.offset, stream.shard))] = ordered
-    stream.warn_of_sorted(targets)
+    stream.warn_if_sorted(targets)
     assert lines()[-1] == saying("6", "2.2", "4.7", "data.shuffle_buffer")
 
 
-def test_what_lies_in_no_shard_cannot_be_read_front_to_back(photos):
+def test_a_shuffle_buffer_needs_shards(photos):
     with pytest.raises(DataError) as caught:
         ImageFolderDataModule(photos, val=0.0, shuffle_buffer=5).setup()
-    assert says(str(caught.value), "20", "ant/0")
+    assert str(caught.value) == saying("20 of 20", "ant/0.png", "Remove data.shuffle_buffer")
 
 
-def test_a_buffer_does_not_go_with_a_balanced_epoch_or_below_one(shards):
+def test_a_shuffle_buffer_excludes_balanced_sampling(shards):
     with pytest.raises(DataError, match=saying("shuffle_buffer", "reads", "image").pattern):
         module(shards, sampling="balanced")
     with pytest.raises(DataError, match=saying("shuffle_buffer", "0", "1").pattern):

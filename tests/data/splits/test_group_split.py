@@ -1,4 +1,4 @@
-"""Splits by groups, time and folds: their laws, and what they say."""
+"""Splits by groups, by time and into folds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from messages import saying
 from sklearn.model_selection import StratifiedGroupKFold
 
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
-from tlkit.data.splits.temporal_split import hold_out_latest, times_of
+from tlkit.data.splits.temporal_split import hold_out_latest, parse_times
 from tlkit.errors import DataError
 from tlkit.samples import Samples
 
@@ -50,7 +50,7 @@ plans = st.builds(
 
 
 @given(rows=rows, plan=plans)
-def test_no_group_is_on_two_sides_and_every_class_can_still_be_learnt(rows, plan):
+def test_no_group_is_in_two_splits_and_every_class_has_training_images(rows, plan):
     before = samples_of(rows)
     after = hold_out(before, plan)
     assert after.table.drop(columns="split").equals(before.table.drop(columns="split"))
@@ -85,7 +85,7 @@ def test_shares_are_kept_to_within_the_size_of_one_group(sizes, share, test, str
 
 
 @given(rows=rows, other=st.sampled_from([0.05, 0.3, 0.45]))
-def test_another_share_of_val_leaves_the_test_groups_alone(rows, other):
+def test_another_share_of_val_does_not_change_the_test_groups(rows, other):
     def tested(val: float) -> set[str]:
         after = hold_out(samples_of(rows), SplitPlan(val=val, test=0.25, group_by="patient"))
         return {path for path, split in assignment(after).items() if split == "test"}
@@ -110,7 +110,7 @@ def test_folds_partition_the_groups_and_differ_by_one_group_at_most(sizes, folds
 
 
 @given(counts=st.lists(st.integers(5, 40), min_size=2, max_size=3), folds=st.integers(2, 5), stratify=st.booleans())
-def test_folds_without_groups_deal_each_class_evenly(counts, folds, stratify):
+def test_folds_without_groups_divide_each_class_evenly(counts, folds, stratify):
     rows = [(label, None) for label, count in zip("abc", counts, strict=False) for _ in range(count)]
     found = []
     for fold in range(folds):
@@ -122,7 +122,7 @@ def test_folds_without_groups_deal_each_class_evenly(counts, folds, stratify):
     assert np.ptp(table.sum(axis=1)) <= 1
 
 
-def test_classes_spread_over_grouped_folds_as_evenly_as_scikit_learn_spreads_them():
+def test_classes_spread_over_grouped_folds_as_evenly_as_in_scikit_learn():
     rng = np.random.default_rng(0)
     rows = []
     for group in range(80):
@@ -158,22 +158,22 @@ def test_the_decision_is_logged_and_images_without_a_group_are_counted(lines):
     assert lines() == [saying("5", "images", "patient"), saying("20", "3", "5", "25", "holding", "stratified")]
 
 
-def test_classes_of_one_group_each_stay_in_training_and_that_is_said(lines):
+def test_classes_of_one_group_stay_in_training_with_a_warning(lines):
     after = hold_out(samples_of([("a", "p"), ("a", "p"), ("b", "q")]), SplitPlan(val=0.3, group_by="patient"))
     assert after.counts()["train"].tolist() == [2, 1]
     assert lines()[-1] == saying("taking", "whole", "training")
 
 
-def test_by_time_the_latest_are_tested_and_the_next_validate():
+def test_by_time_the_latest_images_are_test_and_the_next_val():
     rows = [("ab"[k % 2], f"2024-01-{k + 1:02d}") for k in range(20)]
     after = hold_out(samples_of(rows, "taken"), SplitPlan(val=0.2, test=0.1, time_column="taken"))
     assert after.table["split"].tolist() == ["train"] * 14 + ["val"] * 4 + ["test"] * 2
 
 
 @given(times=st.lists(st.integers(0, 8), min_size=2, max_size=40), wanted=st.floats(0.5, 30))
-def test_what_is_held_out_by_time_is_later_than_all_the_rest(times, wanted):
+def test_images_held_out_by_time_are_later_than_all_others(times, wanted):
     array = np.array(times, dtype=float)
-    held = hold_out_latest(array, wanted=wanted)
+    held = hold_out_latest(array, count=wanted)
     if len(set(times)) == 1:
         assert not held.any()
     else:
@@ -181,17 +181,17 @@ def test_what_is_held_out_by_time_is_later_than_all_the_rest(times, wanted):
         assert array[held].min() > array[~held].max()
 
 
-def test_a_class_that_only_occurs_late_is_an_error_that_names_it():
+def test_a_class_without_early_images_is_an_error():
     rows = [("ab"[k % 2], str(k)) for k in range(10)] + [("new", "11")]
     with pytest.raises(DataError) as caught:
         hold_out(samples_of(rows, "taken"), SplitPlan(val=0.2, time_column="taken"))
     assert str(caught.value) == saying("'new'", "1")
 
 
-def test_times_are_numbers_or_dates_and_others_are_shown():
-    assert times_of(pd.Series(["2", "10"]), name="taken").tolist() == [2, 10]
+def test_times_are_numbers_or_dates():
+    assert parse_times(pd.Series(["2", "10"]), name="taken").tolist() == [2, 10]
     with pytest.raises(DataError) as caught:
-        times_of(pd.Series(["2024-01-01", "yesterday", None], dtype="str"), name="taken")
+        parse_times(pd.Series(["2024-01-01", "yesterday", None], dtype="str"), name="taken")
     assert str(caught.value) == (
         saying("2", "3", "'taken'", "'yesterday'", "numbers", "2024-05-31", "2024-05-31T12:00:00Z")
     )
@@ -206,19 +206,19 @@ def test_times_are_numbers_or_dates_and_others_are_shown():
         ({"folds": 2, "time_column": "t"}, saying("time_column", "Folds", "images")),
     ],
 )
-def test_plans_that_contradict_themselves_are_refused(plan, message):
+def test_contradictory_plans_are_refused(plan, message):
     with pytest.raises(DataError) as caught:
         SplitPlan(**plan)
     assert str(caught.value) == message
 
 
-def test_a_column_that_is_not_there_is_named_with_the_nearest():
+def test_a_missing_column_suggests_the_nearest():
     with pytest.raises(DataError) as caught:
         hold_out(samples_of([("a", "p"), ("b", "q")]), SplitPlan(group_by="patients"))
     assert str(caught.value) == saying("'patients'", "'patient'")
 
 
-def test_folds_need_as_many_groups_and_a_split_to_fill():
+def test_folds_need_enough_groups_and_a_free_split():
     samples = samples_of([("a", "p"), ("b", "p"), ("a", "q"), ("b", "q")])
     with pytest.raises(DataError, match=saying("2", "3", "fewer").pattern):
         hold_out(samples, SplitPlan(group_by="patient", folds=3))

@@ -19,10 +19,10 @@ from tlkit.errors import DataError, did_you_mean
 logger = logging.getLogger(__name__)
 
 CHOICES = ("OneOf", "SomeOf", "Sequential")
-"""Containers: they take `transforms`, a list of the same kind."""
+"""Containers, whose argument `transforms` is a list of the same kind."""
 
 FRAMING = {"RandomResizedCrop", "Resize", "RandomCrop", "CenterCrop", "RandomSizedCrop", "Crop"}
-"""Transforms that decide the size of the result."""
+"""Transforms that determine the size of the result."""
 
 REFUSED = {
     "Normalize": "tlkit normalises with the backbone's own mean and std, on the device. Leave it out.",
@@ -34,34 +34,24 @@ REFUSED = {
 }
 
 
-def build_list(steps: Sequence[Mapping[str, Any]]) -> list[BasicTransform]:
-    """Build the transforms of a list, each tried once on a made-up image.
+def build_list(steps: Sequence[Mapping[str, Any]]) -> A.Compose:
+    """Return the composed transforms of a list, each tested once on random noise.
 
     Args:
         steps: mappings with `name` and the transform's own arguments.
 
     Raises:
-        DataError: for all problems of the list at once.
+        DataError: all problems of the list at once.
     """
     problems: list[str] = []
     built = [_build(step, f"augment transform {at + 1}", problems) for at, step in enumerate(steps)]
     if problems:
         raise DataError(*problems)
-    return [transform for transform in built if transform is not None]
-
-
-def frames_the_image(steps: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether the list itself decides the size of the result."""
-    return any(step.get("name") in FRAMING for step in steps)
-
-
-def compose(steps: Sequence[BasicTransform]) -> A.Compose:
-    """Return transforms as one."""
-    return A.Compose(steps)
+    return A.Compose(built)
 
 
 def available_transforms() -> dict[str, type[BasicTransform]]:
-    """Return the transforms that a list may name, those for volumes and abstract ones left out."""
+    """Return the transforms that a list may name: not those for volumes, nor abstract ones."""
     return {
         name: cls
         for name, cls in inspect.getmembers(A, inspect.isclass)
@@ -127,21 +117,19 @@ def _construct(cls: type[Any], arguments: Mapping[str, Any], where: str, problem
         with warnings.catch_warnings(record=True) as advice:
             warnings.simplefilter("always")
             transform: BasicTransform = cls(**values, **strict)
-    except Exception as error:  # pydantic's, or whatever the transform itself raises
+    except Exception as error:  # pydantic's errors, or the transform's own
         problems.append(f"{where}: {_reword(error)}")
         return None
     for warning in advice:
         logger.warning("%s: %s", where, warning.message)
-    if cls.__name__ not in CHOICES:  # their members have been tried already
-        problem = _try(transform, values)
-        if problem:
-            problems.append(f"{where} {problem}")
-            return None
+    if cls.__name__ not in CHOICES and (problem := _try(transform, values)):
+        problems.append(f"{where} {problem}")
+        return None
     return transform
 
 
 def _reword(error: Exception) -> str:
-    """Turn pydantic's report into one line: "blur_limit: Input should be …"."""
+    """Return pydantic's report as one line: "blur_limit: Input should be …"."""
     cause = error.__cause__
     if not isinstance(cause, ValidationError):
         return str(error)
@@ -154,7 +142,7 @@ def _reword(error: Exception) -> str:
 
 
 def _try(transform: BasicTransform, arguments: Mapping[str, Any]) -> str:
-    """Apply the transform to noise large enough for its crops; return what is wrong with the result, or ""."""
+    """Return the problem of a transform that is applied to noise, large enough for its crops; "" where it works."""
     defaults = {n: p.default for n, p in inspect.signature(type(transform).__init__).parameters.items()}
     sizes = {**defaults, **arguments}
     numbers = [256]
@@ -174,5 +162,5 @@ def _try(transform: BasicTransform, arguments: Mapping[str, Any]) -> str:
     except Exception as error:  # for example: it needs masks, boxes or other images
         return f"cannot be applied to an image alone: {error}"
     if not isinstance(result, np.ndarray) or result.dtype != np.uint8 or result.shape[2:] != (3,):
-        return "does not give an 8-bit RGB image back."
+        return "does not return an 8-bit RGB image."
     return ""

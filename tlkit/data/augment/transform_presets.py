@@ -1,4 +1,4 @@
-"""The presets of augmentation, as Albumentations transforms. What each does in words: `PRESETS` of `transforms`."""
+"""The augmentation presets as Albumentations transforms (descriptions: `PRESETS` of `transforms`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tlkit.preprocess import Preprocess
 
 
 def preset(name: str, preprocess: Preprocess) -> A.Compose:
-    """Return what follows the random framing of a preset, with every argument that matters written out."""
+    """Return the transforms that follow the random framing of a preset."""
     return A.Compose(_steps(name, preprocess))
 
 

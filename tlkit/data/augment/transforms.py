@@ -1,8 +1,7 @@
-"""Augmentation: a decoded image becomes one of the backbone's size, varied in training, never in evaluation.
+"""Transforms from decoded images to the backbone's input size: augmented in training, never in evaluation.
 
 Scaling and random framing are done by `tlkit.data.decode.resizing` (Pillow's antialiased filters, as the weights were
-trained); Albumentations does the rest. It is loaded where something is random (`transform_presets`,
-`transform_list`), and nowhere else.
+trained), the other augmentation by Albumentations, which only `transform_presets` and `transform_list` import.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ if TYPE_CHECKING:
 PRESETS: dict[str, str] = {
     "none": "the evaluation geometry, nothing random",
     "light": "random framing (60–100 % of the area), horizontal flip",
-    "medium": "random framing (35–100 %), horizontal flip, colour jitter ±20 %, rotation ±10°",
+    "medium": "random framing (35–100 %), horizontal flip, color jitter ±20 %, rotation ±10°",
     "heavy": (
-        "random framing (20–100 %), horizontal flip, colour jitter ±40 %, rotation ±20° and shear ±8°, grayscale, "
+        "random framing (20–100 %), horizontal flip, color jitter ±40 %, rotation ±20° and shear ±8°, grayscale, "
         "blur / noise / JPEG artefacts, one erased rectangle"
     ),
 }
-"""What each preset does, in words."""
+"""Descriptions of the presets."""
 
 PRESETS_VERSION = 1
 """Raised when a preset gives other pixels than before."""
@@ -41,13 +40,12 @@ ZOOMS = {"light": Zoom(0.6, 1.15), "medium": Zoom(0.35, 4 / 3), "heavy": Zoom(0.
 
 
 class Transform:
-    """Turns decoded images into the backbone's input size; a pure function of (image, seed, epoch, sample id).
+    """Transforms decoded images to the backbone's input size; a pure function of (image, seed, epoch, sample id).
 
-    Not to be shared between threads where it is random: Albumentations keeps its random state in its objects. Processes
-    have a copy each.
+    Threads must not share a random transform: Albumentations keeps its random state in its objects.
 
     Attributes:
-        preprocess: the geometry and the size.
+        preprocess: geometry and size.
         is_random: whether the result depends on seed, epoch and sample id.
     """
 
@@ -55,11 +53,20 @@ class Transform:
         self,
         preprocess: Preprocess,
         *,
-        zoom: Zoom | None,
-        before: A.Compose | None,
-        after: A.Compose | None,
-        framed: bool,
+        zoom: Zoom | None = None,
+        before: A.Compose | None = None,
+        after: A.Compose | None = None,
+        framed: bool = False,
     ) -> None:
+        """Set the steps.
+
+        Args:
+            preprocess: geometry and size.
+            zoom: random framing; None = the evaluation geometry.
+            before: transforms of the decoded image in its own size.
+            after: transforms of the image in its final size.
+            framed: `before` frames the image, so only scaling to the size follows.
+        """
         self.preprocess = preprocess
         self.is_random = zoom is not None or before is not None or after is not None
         self._zoom = zoom
@@ -70,8 +77,7 @@ class Transform:
     def reduction(self, width: int, height: int) -> int:
         """Return by how much the decoder may divide the sides of an image of this size: 1, 2, 4 or 8.
 
-        Depends on the size, the preprocessing and the preset alone. A list of transforms is made for the decoded
-        image in its own size, so before one every pixel is decoded.
+        A recipe's list of transforms applies to the image in its own size, which needs every pixel.
         """
         return 1 if self._before is not None else reduction(width, height, self._final, self._zoom)
 
@@ -88,10 +94,10 @@ class Transform:
 
         Args:
             image: RGB, uint8 (H, W, 3) or a Pillow image, any size.
-            frame: where the picture lies in the image, if it was decoded as `reduction` says; None = it fills it.
-            seed: the run's seed, at least 0.
+            frame: where the picture lies in an image that was decoded at a reduced scale; None = it fills the image.
+            seed: seed of the augmentation, at least 0.
             epoch: the epoch, at least 0.
-            sample_id: what names the sample, 0…2⁶⁴-1; `sample_id_of(path)` gives one.
+            sample_id: number of the sample, 0…2⁶⁴-1, from `sample_id_of(path)`.
 
         Raises:
             DataError: a transform cannot be applied to an image of this size.
@@ -100,7 +106,7 @@ class Transform:
         python = random.Random(int(generator.integers(2**63))) if generator is not None else None  # noqa: S311
         if self._before is not None:
             self._before.set_random_state(generator, python)
-            image = _apply(self._before, np.array(image))  # a copy: some transforms write into what they get
+            image = _apply(self._before, np.array(image))  # a copy: some transforms write into their input
         picture = image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))
         if self._zoom is not None and generator is not None:
             picture = random_fit(picture, self._final, self._zoom, generator, frame)
@@ -116,7 +122,7 @@ class Transform:
 def _apply(compose: A.Compose, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     try:
         result: npt.NDArray[np.uint8] = compose(image=pixels)["image"]
-    except Exception as error:  # a guest's transforms raise what they like
+    except Exception as error:  # Albumentations' transforms raise various errors
         height, width = pixels.shape[:2]
         raise DataError(
             f"The augmentation cannot be applied to an image of {width} x {height} pixels: {error} "
@@ -127,8 +133,8 @@ def _apply(compose: A.Compose, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.
     return result
 
 
-def augmenter() -> str:
-    """Return what augmented pixels depend on beside image, preset and seed; part of the key of cached views."""
+def augmentation_version() -> str:
+    """Return the versions on which augmented pixels depend; part of the key of cached views."""
     import albumentations as A
     import cv2
 
@@ -136,7 +142,7 @@ def augmenter() -> str:
 
 
 def sample_id_of(path: str) -> int:
-    """Return 64 bits that name a sample by its relative path, the same on every machine.
+    """Return a 64-bit number for a sample's relative path, the same on every machine.
 
     Example:
         >>> sample_id_of("train/ants/1.jpg")
@@ -146,18 +152,17 @@ def sample_id_of(path: str) -> int:
 
 
 def build_transform(preprocess: Preprocess, *, augment: str | Sequence[Mapping[str, Any]] | None = None) -> Transform:
-    """Build the transform for training (with `augment`) or for evaluation (without).
+    """Return the transform for training (with `augment`) or for evaluation (without).
 
     Args:
         preprocess: geometry, size, filter and background.
-        augment: a preset (none, light, medium, heavy); or a list of Albumentations transforms in the order of
-            application, each a mapping with its `name` and its arguments; or None, the same as "none". A list is
-            applied to the decoded image in its own size; then the evaluation geometry follows. Where the list frames
-            the image itself (RandomResizedCrop, Resize, RandomCrop, CenterCrop, RandomSizedCrop, Crop), only scaling to
-            `image_size` follows.
+        augment: a preset (none, light, medium, heavy); a list of Albumentations transforms in order, each a mapping
+            with `name` and arguments; or None, the same as "none". A list applies to the decoded image in its own size,
+            followed by the evaluation geometry. Where it frames the image (RandomResizedCrop, Resize, RandomCrop,
+            CenterCrop, RandomSizedCrop, Crop), only scaling to `image_size` follows.
 
     Raises:
-        DataError: an unknown preset, transform or argument, or a transform that does not give an RGB image back.
+        DataError: an unknown preset, transform or argument, or a transform that does not return an RGB image.
 
     Example:
         >>> flip = build_transform(Preprocess(image_size=(2, 2)), augment=[{"name": "HorizontalFlip", "p": 1}])
@@ -165,7 +170,7 @@ def build_transform(preprocess: Preprocess, *, augment: str | Sequence[Mapping[s
         (2, 2, 3)
     """
     if augment is None or augment == "none":
-        return Transform(preprocess, zoom=None, before=None, after=None, framed=False)
+        return Transform(preprocess)
     if isinstance(augment, str):
         if augment not in PRESETS:
             raise DataError(
@@ -174,11 +179,10 @@ def build_transform(preprocess: Preprocess, *, augment: str | Sequence[Mapping[s
             )
         from tlkit.data.augment.transform_presets import preset
 
-        after = preset(augment, preprocess)
-        return Transform(preprocess, zoom=ZOOMS[augment], before=None, after=after, framed=False)
+        return Transform(preprocess, zoom=ZOOMS[augment], after=preset(augment, preprocess))
     if not augment:
-        return build_transform(preprocess)
-    from tlkit.data.augment.transform_list import build_list, compose, frames_the_image
+        return Transform(preprocess)
+    from tlkit.data.augment.transform_list import FRAMING, build_list
 
-    before = compose(build_list(augment))
-    return Transform(preprocess, zoom=None, before=before, after=None, framed=frames_the_image(augment))
+    framed = any(step.get("name") in FRAMING for step in augment)
+    return Transform(preprocess, before=build_list(augment), framed=framed)

@@ -10,19 +10,15 @@ import torch
 from tlkit.choices import Views
 from tlkit.preprocess import Preprocess
 
-WIDER = 8 / 7
-"""How much larger than the input the picture is that crops are cut from, where the preprocessing itself cuts less:
-256 over 224 pixels, as in AlexNet's paper."""
+CROP_MARGIN = 8 / 7
+"""Smallest ratio of the picture's sides to those of its crops: 256 over 224 pixels, as in AlexNet's paper."""
 
 
-def picture_for(preprocess: Preprocess, views: Views) -> Preprocess:
-    """Return how an image is drawn before its views are taken: larger for crops, else as always.
-
-    For crops it is the square (or rectangle) that evaluation would cut its centre from.
-    """
+def tta_preprocess(preprocess: Preprocess, views: Views) -> Preprocess:
+    """Return the preprocessing of an image before its views are taken: for crops the picture before the center crop."""
     if views != "ten_crop":
         return preprocess
-    factor = max(WIDER, 1 / preprocess.crop_pct) if preprocess.resize == "crop" else WIDER
+    factor = max(CROP_MARGIN, 1 / preprocess.crop_pct) if preprocess.resize == "crop" else CROP_MARGIN
     height, width = (math.floor(side * factor) for side in preprocess.image_size)
     return preprocess.replace(image_size=(height, width), crop_pct=1.0)
 
@@ -32,11 +28,11 @@ def views_of(pictures: torch.Tensor, views: Views, *, size: tuple[int, int]) -> 
 
     - `none`: the picture itself.
     - `flip`: the picture and its mirror image.
-    - `ten_crop`: the four corners and the centre, and their mirror images (Krizhevsky et al. 2012, section 4.1).
+    - `ten_crop`: the four corners and the center, and their mirror images (Krizhevsky et al. 2012, section 4.1).
 
     Args:
-        pictures: shape (B, 3, H, W), drawn as `picture_for` says.
-        views: which views.
+        pictures: shape (B, 3, H, W), preprocessed by `tta_preprocess`.
+        views: none, flip or ten_crop.
         size: height and width of the network's input.
     """
     height, width = size

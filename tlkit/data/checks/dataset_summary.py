@@ -1,4 +1,4 @@
-"""What a dataset consists of: classes, splits, groups, sizes, modes and formats, from file headers alone."""
+"""Summary of a dataset from file headers: classes, splits, groups, sizes, modes and formats."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
 HEADER_BYTES = 262_144
-"""Enough for the headers of nearly every file; where it is not, the whole file is read."""
+"""Bytes that hold the headers of nearly every file; otherwise the whole file is read."""
 CELL, COLUMNS, ROWS = 64, 10, 2
 
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What a dataset consists of.
+    """Counts and sizes of the images of a dataset.
 
     Attributes:
-        root: where the images are, as it was given.
-        images: number of images in all.
+        root: the source of the images, as given.
+        images: number of images.
         counts: images by class and split; each class has all three splits.
         groups: images by group column, value and split; a missing value is "(missing)".
         sizes: smallest, median and largest of width, height and megapixels, in that order.
         modes: images by Pillow's mode of the pixels in the file ("RGB", "L", …), most frequent first.
-        formats: images by format.
+        formats: images by format, most frequent first.
         unreadable: paths whose header cannot be read.
     """
 
@@ -56,42 +56,38 @@ class DataSummary:
     unreadable: tuple[str, ...]
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the tables that show this summary: counts by class and group, sizes, formats and modes."""
+        """Return the tables of counts by class and group, of sizes, and of formats and modes."""
         return data_summary_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values for JSON."""
+        """Return plain values for JSON."""
         return {"format_version": FORMAT_VERSION, **asdict(self)}
 
     def __repr__(self) -> str:
         return f"DataSummary({self.root}: {self.images} images of {len(self.counts)} classes)"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
         return to_html(self.tables())
 
 
-def summarise_data(
+def summarize_data(
     root: Root, *, metadata: str | Path | None = None, groups: Sequence[str] = ()
 ) -> tuple[DataSummary, Samples]:
-    """Count what a dataset holds; headers are read, pixels are not.
+    """Return the summary of a dataset and its images; headers are read, pixels are not.
 
     Args:
         root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`).
         metadata: a CSV file keyed by `path`.
-        groups: columns of it, of the list or of the shards to count by.
-
-    Returns:
-        The summary, and the images that it is about.
+        groups: columns of it, of the list or of the shards, to count by.
 
     Raises:
         DataError: the images or the metadata cannot be used.
     """
     samples = read_with_columns(root, columns=groups, metadata=metadata)
     paths = samples.table[PATH].tolist()
-    heads = map_files(lambda path, _: _head(samples.root / path), paths)
-    known = [head for head in heads if head is not None]
-    widths, heights = (np.array([head[axis] for head in known] or [0]) for axis in (0, 1))
+    headers = map_files(lambda path, _: _header(samples.root / path), paths)
+    known = [header for header in headers if header is not None]
+    widths, heights = (np.array([header[axis] for header in known] or [0]) for axis in (0, 1))
     shapes = {"width": widths, "height": heights, "megapixels": widths * heights / 1e6}
     return (
         DataSummary(
@@ -100,9 +96,9 @@ def summarise_data(
             counts=_by_split(samples.table, LABEL, samples.classes),
             groups={name: _by_split(samples.table, name) for name in samples.group_columns},
             sizes={name: (float(v.min()), float(np.median(v)), float(v.max())) for name, v in shapes.items()},
-            modes=dict(Counter(head[2] for head in known).most_common()),
-            formats=dict(Counter(head[3] for head in known).most_common()),
-            unreadable=tuple(path for path, head in zip(paths, heads, strict=True) if head is None),
+            modes=dict(Counter(header[2] for header in known).most_common()),
+            formats=dict(Counter(header[3] for header in known).most_common()),
+            unreadable=tuple(path for path, header in zip(paths, headers, strict=True) if header is None),
         ),
         samples,
     )
@@ -114,10 +110,10 @@ def _by_split(table: pd.DataFrame, column: str, names: Sequence[str] | None = No
     return {str(name): {split: int(row[split]) for split in SPLITS} for name, row in crossed.iterrows()}
 
 
-def _head(path: Path) -> tuple[int, int, str, str] | None:
+def _header(path: Path) -> tuple[int, int, str, str] | None:
     """Return width, height (as stored), mode and format from a file's header; None where it cannot be read."""
     try:
-        data = _start_of(path)
+        data = _read_start(path)
         kind = detect_format(data)
         if kind is None:
             return None
@@ -125,12 +121,12 @@ def _head(path: Path) -> tuple[int, int, str, str] | None:
             image = OPENERS[kind](io.BytesIO(data), "")
         except Exception:  # a long header, or a damaged one
             image = OPENERS[kind](io.BytesIO(read_bytes(path)), "")
-    except Exception:  # Pillow's readers raise a dozen kinds on damaged files
+    except Exception:  # Pillow's readers raise various errors on damaged files
         return None
     return image.width, image.height, image.mode, kind
 
 
-def _start_of(path: Path) -> bytes:
+def _read_start(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(HEADER_BYTES)
@@ -139,7 +135,7 @@ def _start_of(path: Path) -> bytes:
 
 
 def contact_sheets(samples: Samples, *, seed: int = 0) -> dict[str, str]:
-    """Return one JPEG, base64, per class with up to 20 of its images, drawn at random, 64 pixels each."""
+    """Return one JPEG per class, base64, with up to 20 of its images, drawn at random, 64 pixels each."""
     sheets = {}
     for name in samples.classes:
         paths = samples.table.loc[samples.table[LABEL] == name, PATH].to_numpy()

@@ -1,4 +1,4 @@
-"""`Diagnosis`: what the data doctor found, finding by finding, as a value."""
+"""`Diagnosis`: the findings of the data doctor."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of thing that was found.
+    """The items of one kind of finding.
 
     Attributes:
         kind: a key of `KINDS`.
         severity: error (it spoils training or scores), warning (a person should look), or info.
-        count: how many there are.
-        items: the files, folders or classes, sorted, each with what is to be said about it in brackets.
-        files: the paths among them, relative to the root; for thumbnails.
+        count: number of items.
+        items: the files, folders or classes, each with details in brackets.
+        files: paths of the images among them, relative to the root; for thumbnails.
     """
 
     kind: str
@@ -40,18 +40,18 @@ def make_finding(kind: str, items: Sequence[str], *, files: Sequence[str] = ()) 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a dataset suffers from.
+    """The findings of the data doctor in a dataset.
 
     Attributes:
-        source: where the images are, as it was given.
+        source: the source of the images, as given.
         root: the folder that the paths are relative to.
-        images: how many images there are, readable or not.
+        images: number of images, readable or not.
         classes: names of the classes.
         splits: images by split.
-        findings: gravest first, in the order of `KINDS`; empty for a clean dataset.
-        quarantine: path and reasons of each image that training should go without, sorted: what cannot be read,
-            training images whose picture also lies in val or test, and pictures under several labels.
-        unchecked: what was not looked at, in a sentence; "" where everything was.
+        findings: most severe first, in the order of `KINDS`; empty for a clean dataset.
+        quarantine: path and reasons of each image to exclude from training, sorted: unreadable images, training images
+            whose picture also lies in val or test, and pictures under several labels.
+        unchecked: a sentence on what was not examined; "" where everything was.
     """
 
     source: str
@@ -64,49 +64,40 @@ class Diagnosis:
     unchecked: str = ""
 
     def reaches(self, severity: Severity) -> bool:
-        """Say whether anything is as grave as `severity`, or graver."""
-        grave = SEVERITIES[: SEVERITIES.index(severity) + 1]
-        return any(finding.severity in grave for finding in self.findings)
+        """Return whether any finding has this severity or a higher one."""
+        severe = SEVERITIES[: SEVERITIES.index(severity) + 1]
+        return any(finding.severity in severe for finding in self.findings)
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the table of findings; its title says what was examined, and how many kinds of finding there are."""
+        """Return the table of findings; its title states the images and the number of kinds of finding."""
         return diagnosis_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values for JSON; `from_dict` reads it back."""
-        return {"format_version": FORMAT_VERSION, **asdict(self), "splits": dict(self.splits)}
+        """Return plain values for JSON; `from_dict` reads them back."""
+        return {"format_version": FORMAT_VERSION, **asdict(self)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Diagnosis:
-        """Read what `to_dict` gave.
+        """Return the diagnosis that `to_dict` wrote.
 
         Raises:
-            DataError: a later tlkit wrote it, or it is no diagnosis.
+            DataError: the values have another format.
         """
         if values.get("format_version") != FORMAT_VERSION:
             raise DataError(
                 f"This diagnosis has format {values.get('format_version')!r}; this tlkit reads {FORMAT_VERSION}. "
                 "Run the doctor again."
             )
-        findings = tuple(
-            Finding(f["kind"], f["severity"], f["count"], tuple(f["items"]), tuple(f["files"]))
-            for f in values["findings"]
+        read = {name: value for name, value in values.items() if name != "format_version"}
+        read["classes"] = tuple(values["classes"])
+        read["findings"] = tuple(
+            Finding(**{**one, "items": tuple(one["items"]), "files": tuple(one["files"])}) for one in values["findings"]
         )
-        quarantine = tuple((path, reason) for path, reason in values["quarantine"])
-        return cls(
-            values.get("source", values["root"]),
-            values["root"],
-            values["images"],
-            tuple(values["classes"]),
-            dict(values["splits"]),
-            findings,
-            quarantine,
-            values.get("unchecked", ""),
-        )
+        read["quarantine"] = tuple((path, reason) for path, reason in values["quarantine"])
+        return cls(**read)
 
     def __repr__(self) -> str:
         return f"Diagnosis({self.source}: {self.images} images, kinds of finding: {len(self.findings)})"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
         return to_html(self.tables())

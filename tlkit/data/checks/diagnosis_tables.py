@@ -1,4 +1,4 @@
-"""The table of a `Diagnosis`: finding by finding, with its severity, its first files and what to do."""
+"""The table of a `Diagnosis`: one row a finding, with severity, first items and advice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def diagnosis_tables(diagnosis: Diagnosis) -> tuple[Table, ...]:
-    """Return the findings, gravest first; the title is the result in a sentence or two."""
+    """Return the table of findings, most severe first; its title states the result."""
     return (
         Table(
             name="findings",
@@ -42,7 +42,7 @@ def diagnosis_tables(diagnosis: Diagnosis) -> tuple[Table, ...]:
 
 
 def diagnosis_sentence(diagnosis: Diagnosis) -> str:
-    """Return how many images, classes and kinds of finding there are, and what was not looked at."""
+    """Return a sentence with the numbers of images, classes and kinds of finding, and what was not examined."""
     splits = ", ".join(f"{name} {count:,}" for name, count in diagnosis.splits.items() if count)
     images = f"{counted(diagnosis.images, 'image')} of {len(diagnosis.classes)} classes ({splits or 'none'})"
     if not diagnosis.findings:

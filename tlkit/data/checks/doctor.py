@@ -1,100 +1,97 @@
-"""The doctor looks at every image and every folder before epoch 0, and says what it found in a form to act on."""
+"""The data doctor: examines every image and folder of a dataset and returns a `Diagnosis`."""
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.data.checks.diagnosis import Diagnosis, Finding, make_finding
+from tlkit.data.checks.diagnosis import Diagnosis, make_finding
 from tlkit.data.checks.duplicates import DuplicateSet, Fingerprints, find_duplicates
 from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.data.checks.gray_thumbnails import MAX_KEPT_THUMBNAILS, GrayThumbnails
 from tlkit.data.checks.image_examination import ImageExamination, examine_file
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.checks.thumbnails import draw_thumbnails
-from tlkit.data.decode.decoding import MAX_PIXELS
-from tlkit.data.sources.folder import Ignored, Survey, case_collisions
+from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.sources.folder import case_collisions
 from tlkit.data.sources.source import Root, source_name, survey_images
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
-logger = logging.getLogger(__name__)
-
 FindMore = Callable[[Samples, npt.NDArray[np.intp], DuplicateSet, GrayThumbnails], DuplicateSet]
-Noted = tuple[str, tuple[str, ...]]
-"""What is said about one item, and the files to show with it."""
+Item = tuple[str, tuple[str, ...]]
+"""The text about one item of a finding, and its files."""
 FEW_IMAGES, IMBALANCE = 10, 10
-IGNORED = {
-    "junk": "junk",
-    "not_images": "not-by-name",
-    "loose": "loose",
-    "loops": "loop",
-    "broken": "broken-link",
-    "undecodable": "not-utf8",
-    "empty": "empty-class",
-}
-"""Kinds of finding by the fields of `Ignored`."""
 
 
 def diagnose(
     root: Root,
     *,
     faces: bool = False,
-    max_pixels: int = MAX_PIXELS,
+    decode_options: DecodeOptions = DecodeOptions(),
     workers: int | None = None,
     find_more: FindMore | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Diagnosis, Samples]:
-    """Look at every image and folder of a dataset, and say what would spoil a training or its scores.
+    """Return what would spoil a training or its scores, in the images and folders of a dataset.
 
-    Every file is decoded in full, in parallel; nothing is changed. The memory needed is about 1.5 kB an image;
-    with `find_more` another 4 kB for each of up to 20,000.
+    Every file is decoded in full, in parallel; nothing is changed. Needs about 1.5 kB of memory an image; with
+    `find_more` another 4 kB for each of up to 20,000.
 
     Args:
         root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`). Of a list
-            or shards only what they name is looked at, not what lies beside it.
-        faces: look for faces as well, with OpenCV's frontal cascade; slow, and neither complete nor exact.
-        max_pixels: images of more pixels than this count as bombs.
-        workers: number of threads; default: one per core. Pillow decodes without holding Python's lock.
-        find_more: finds further copies, given the images, the rows of those that can be read, the known copies, and
-            the looks that are known.
+            or shards only the named images are examined, not other files in their folders.
+        faces: detect faces as well, with OpenCV's frontal cascade; slow, and neither complete nor exact.
+        decode_options: pixel limit and background color of decoding.
+        workers: number of threads; default: one per core. Pillow releases the GIL while it decodes.
+        find_more: finds further copies, given the images, the rows of readable ones, the known copies, and the known
+            gray thumbnails.
         progress: called from this thread with (images done, images in all).
 
     Returns:
-        The findings, and the images with their digests, as a manifest needs them.
+        The findings, and the images with their digests, as `write_quarantine` takes them.
 
     Raises:
         DataError: a folder, list or shard is missing or cannot be read, or a list or shard is wrong.
     """
     survey = survey_images(root)
     samples = survey.samples
-    looked = find_more is not None and len(samples) <= MAX_KEPT_THUMBNAILS
-    examined = _examine_all(
-        samples, gray_thumbnails=looked, faces=faces, max_pixels=max_pixels, workers=workers, progress=progress
+    examine = partial(
+        examine_file,
+        samples.root,
+        real_root=os.path.realpath(samples.root),
+        decode_options=decode_options,
+        faces=faces,
+        gray_thumbnails=find_more is not None and len(samples) <= MAX_KEPT_THUMBNAILS,
     )
+    examined = map_files(examine, samples.table[PATH].tolist(), workers=workers, progress=progress)
     samples = Samples(
         samples.root, samples.classes, samples.table.assign(**{DIGEST: [found.digest for found in examined]})
     )
-    duplicates = find_duplicates(Fingerprints.of([f.digest for f in examined], [f.print for f in examined]))
+    duplicates = find_duplicates(Fingerprints.of([f.digest for f in examined], [f.fingerprint for f in examined]))
     if find_more is not None:
-        gray_thumbnails = {found.digest: found.look for found in examined if found.look is not None}
+        gray_thumbnails = {f.digest: f.gray_thumbnail for f in examined if f.gray_thumbnail is not None}
         duplicates = find_more(samples, np.flatnonzero([not f.reason for f in examined]), duplicates, gray_thumbnails)
-    by_kind: dict[str, list[Noted]] = defaultdict(list)  # by kind
-    for problem in survey.problems:
-        by_kind["layout"].append((problem, ()))
-    _note_folders(survey, by_kind)
-    _note_classes(samples, by_kind)
+    items: dict[str, list[Item]] = defaultdict(list)  # by kind of finding
+    items["layout"] = [(problem, ()) for problem in survey.problems]
+    for kind, places in survey.ignored.items():
+        items[kind] = [(place, ()) for place in sorted(places)]
+    _add_class_findings(samples, items)
     for path, found in zip(samples.table[PATH], examined, strict=True):
-        words = dict(found.details)
-        for kind in found.kinds:
-            said = words.get(kind, found.reason if KINDS[kind].severity == "error" else "")
-            by_kind[kind].append((f"{path} ({said})" if said else path, (path,)))
-    _note_duplicates(samples, duplicates, by_kind)
-    findings = tuple(_finding(kind, by_kind[kind]) for kind in KINDS if by_kind.get(kind))
+        for kind, details in found.kinds.items():
+            items[kind].append((f"{path} ({details})" if details else path, (path,)))
+    _add_duplicates(samples, duplicates, items)
+    findings = tuple(
+        make_finding(
+            kind, [text for text, _ in items[kind]], files=[path for _, files in items[kind] for path in files]
+        )
+        for kind in KINDS
+        if items.get(kind)
+    )
     counts = samples.counts().sum()
     diagnosis = Diagnosis(
         source=source_name(root),
@@ -109,70 +106,36 @@ def diagnose(
     return diagnosis, samples
 
 
-def _examine_all(
-    samples: Samples,
-    *,
-    gray_thumbnails: bool,
-    faces: bool,
-    max_pixels: int,
-    workers: int | None,
-    progress: Callable[[int, int], None] | None,
-) -> list[ImageExamination]:
-    real_root = os.path.realpath(samples.root)
-
-    def examine(path: str, noted: list[str]) -> ImageExamination:
-        return examine_file(
-            samples.root,
-            path,
-            real_root=real_root,
-            max_pixels=max_pixels,
-            faces=faces,
-            look=gray_thumbnails,
-            noted=noted,
-        )
-
-    return map_files(examine, samples.table[PATH].tolist(), workers=workers, progress=progress)
-
-
-def _note_folders(survey: Survey, by_kind: dict[str, list[Noted]]) -> None:
-    for field, kind in IGNORED.items():
-        by_kind[kind] += [(item, ()) for item in _listed(survey.ignored, field)]
-
-
-def _listed(ignored: Ignored, field: str) -> list[str]:
-    items: list[str] = getattr(ignored, field)
-    return sorted(items)
-
-
-def _note_classes(samples: Samples, by_kind: dict[str, list[Noted]]) -> None:
+def _add_class_findings(samples: Samples, items: dict[str, list[Item]]) -> None:
     counts = samples.counts()
     present = [split for split in SPLITS if counts[split].sum()]
     train: Mapping[str, int] = {str(name): int(count) for name, count in counts["train"].items()}
     most = max(train.values(), default=0)
-    by_kind["case-collisions"] += [(" and ".join(map(repr, twins)), ()) for twins in case_collisions(samples.classes)]
+    items["case-collisions"] = [(" and ".join(map(repr, names)), ()) for names in case_collisions(samples.classes)]
     for name, count in train.items():
         if 0 < count < FEW_IMAGES:
-            by_kind["few-images"].append((f"{name} ({count})", ()))
+            items["few-images"].append((f"{name} ({count})", ()))
         if 0 < count * IMBALANCE <= most:
-            by_kind["imbalance"].append((f"{name} ({count} of at most {most})", ()))
+            items["imbalance"].append((f"{name} ({count} of at most {most})", ()))
         lacking = [split for split in present if split != "train" and not counts.loc[name, split]]
         if lacking:
-            by_kind["absent-class"].append((f"{name} (in {' and '.join(lacking)})", ()))
+            items["absent-class"].append((f"{name} (in {' and '.join(lacking)})", ()))
 
 
-def _note_duplicates(samples: Samples, duplicates: DuplicateSet, by_kind: dict[str, list[Noted]]) -> None:
+def _add_duplicates(samples: Samples, duplicates: DuplicateSet, items: dict[str, list[Item]]) -> None:
     paths = samples.table[PATH].tolist()
     splits, labels = samples.table[SPLIT].tolist(), samples.table[LABEL].tolist()
     for kind, groups in (
         ("across-splits", duplicates.across(splits)),
         ("across-labels", duplicates.across(labels)),
-        ("copies", _within(duplicates, splits)),
+        ("copies", _within_a_split(duplicates, splits)),
     ):
         for group in groups:
-            by_kind[kind].append((" = ".join(paths[row] for row in group), tuple(paths[row] for row in group)))
+            files = tuple(paths[row] for row in group)
+            items[kind].append((" = ".join(files), files))
 
 
-def _within(duplicates: DuplicateSet, splits: list[str]) -> Iterator[tuple[int, ...]]:
+def _within_a_split(duplicates: DuplicateSet, splits: list[str]) -> Iterator[tuple[int, ...]]:
     for group in duplicates.groups:
         for split in SPLITS:
             rows = tuple(row for row in group if splits[row] == split)
@@ -180,13 +143,10 @@ def _within(duplicates: DuplicateSet, splits: list[str]) -> Iterator[tuple[int, 
                 yield rows
 
 
-def _finding(kind: str, items: list[Noted]) -> Finding:
-    return make_finding(kind, [item for item, _ in items], files=[path for _, shown in items for path in shown])
-
-
 def _quarantine(
-    samples: Samples, examined: list[ImageExamination], duplicates: DuplicateSet
+    samples: Samples, examined: Sequence[ImageExamination], duplicates: DuplicateSet
 ) -> tuple[tuple[str, str], ...]:
+    """Return path and reasons of the images to quarantine, sorted by path."""
     paths = samples.table[PATH].tolist()
     splits, labels = samples.table[SPLIT].tolist(), samples.table[LABEL].tolist()
     reasons: dict[str, list[str]] = defaultdict(list)
@@ -206,6 +166,6 @@ def _quarantine(
 
 
 def thumbnails(diagnosis: Diagnosis, *, each: int = 8, side: int = 96) -> dict[str, str]:
-    """Return small JPEGs, base64, of the first few files of every finding, by path; unreadable ones are left out."""
-    shown = (path for finding in diagnosis.findings for path in finding.files[:each])
-    return draw_thumbnails(diagnosis.root, shown, side=side)
+    """Return small JPEGs, base64, of the first few readable files of every finding, by path."""
+    files = (path for finding in diagnosis.findings for path in finding.files[:each])
+    return draw_thumbnails(diagnosis.root, files, side=side)

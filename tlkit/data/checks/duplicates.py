@@ -1,13 +1,13 @@
-"""Pictures that occur twice: the same file, or the same picture saved again, scaled, mirrored or turned by 90 degrees.
+"""Duplicates: identical files, and pictures saved again, scaled, mirrored or turned by multiples of 90 degrees.
 
-Three steps, each a fraction of the one before. Files with equal digests are identical. The others get a perceptual
-hash: the signs of 64 low frequencies of the picture's cosine transform at 32 x 32 (after Zauner 2010, "Implementation
-and Benchmarking of Perceptual Image Hash Functions", section 3.2.1; signs instead of a comparison with the median,
-because mirroring a picture flips the signs of the odd frequencies of one axis and no others, and transposing it swaps
-the axes, so one hash finds all eight ways to lay a picture down). Hashes that differ in up to 7 bits are found by
-multi-index hashing (Norouzi, Punjani & Fleet 2012, "Fast Search in Hamming Space with Multi-Index Hashing", section 3).
-What that brings up is a duplicate only if the pictures' colour thumbnails agree far better than those of different
-pictures of the same dataset do.
+1. Files with equal digests are identical.
+2. The others get a perceptual hash: the signs of 64 low frequencies of the cosine transform at 32 x 32 (after Zauner
+   2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1, with signs in place of a
+   comparison with the median). Mirroring flips the signs of the odd frequencies of one axis, transposing swaps the
+   axes; so the hash of a picture gives the hashes of its eight orientations.
+3. Hashes that differ in up to 7 bits are found by multi-index hashing (Norouzi, Punjani & Fleet 2012, "Fast Search in
+   Hamming Space with Multi-Index Hashing", section 3).
+4. A pair is a duplicate if its color thumbnails correlate far better than those of different pictures of the dataset.
 """
 
 from __future__ import annotations
@@ -23,24 +23,23 @@ from PIL import Image
 THUMBNAIL = 16
 """Side of the thumbnails, in pixels."""
 MOST_BITS = 7
-"""Hashes that differ in more bits than this belong to different pictures. Four bands of 16 bits, each probed with up to
-one bit changed, find every pair that differs in up to 7 bits: with 8, each band could differ in two."""
+"""Largest difference in bits between the hashes of duplicates. Four bands of 16 bits, each probed with up to one bit
+changed, find every pair that differs in up to 7 bits: with 8, each band could differ in two."""
 BANDS, BAND_BITS = 4, 16
 LEAST_CONTRAST = 2.0
-"""Thumbnails with a smaller standard deviation, of 255, are plain: their hash is noise, and they are compared by digest
-only."""
+"""Thumbnails with a smaller standard deviation, of 255, are plain: their hash is noise; they are compared by digest."""
 LEAST_SIMILARITY, CERTAIN_SIMILARITY = 0.93, 0.998
-"""Duplicates' thumbnails correlate at least the first; from the second on they are the same in every dataset."""
+"""The threshold on the correlation of thumbnails lies between these two."""
 MOST_COPIES, PROBED = 20, 200
 MARGIN = 3.5
-"""How many times nearer to 1 a duplicate's correlation is than that of nine in ten pictures with their 20th nearest
-neighbour (of fewer than 60 pictures: the n/3-th). A picture may have that many copies before they pass for usual."""
+"""A duplicate's correlation is this many times nearer to 1 than that of 90 % of the pictures with their 20th nearest
+neighbor (of n < 60 pictures: the n/3-th). A picture may have that many copies before they count as usual."""
 WINDOW = 128
-"""In a dataset with very many pictures of one hash each is compared with this many of its neighbors on either side."""
+"""Where very many pictures share a hash, each is compared with this many neighbors on either side."""
 QUERIES_AT_ONCE = 4096
 
 _FREQUENCIES = [(u, total - u) for total in range(1, 11) for u in range(total + 1) if (u, total) != (5, 10)]
-"""All with u + v up to 10 but one on the diagonal: 64 that stay 64 when the axes are swapped."""
+"""All (u, v) with u + v up to 10 except (5, 5): 64, closed under swapping the axes."""
 _DOWN, _ACROSS = (np.array(axis) for axis in zip(*_FREQUENCIES, strict=True))
 _COSINES = np.cos(np.pi / 32 * np.outer(np.arange(12), np.arange(32) + 0.5)).astype(np.float32)  # DCT-II, unscaled
 
@@ -54,22 +53,22 @@ _SWAPPED = np.array([_FREQUENCIES.index((v, u)) for u, v in _FREQUENCIES])
 
 Kind = Literal["identical", "near", "mirrored", "turned", "cropped", "edited"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""The closest first."""
+"""Kinds of duplicates, closest first."""
 
 
 class Fingerprint(NamedTuple):
-    """What a picture looks like: a perceptual hash of 64 bits, and a uint8 RGB thumbnail (16, 16, 3)."""
+    """A perceptual hash of 64 bits and a uint8 RGB thumbnail (16, 16, 3)."""
 
     hash: np.uint64
     thumbnail: npt.NDArray[np.uint8]
 
 
 class Pair(NamedTuple):
-    """Two rows that show the same picture, `first` < `second`.
+    """Two rows with the same picture, `first` < `second`.
 
-    `kind` says how: "identical" files, "near" (saved again, scaled), "mirrored" (left and right swapped), "turned" (by
-    90, 180 or 270 degrees, mirrored or not); with features (see `near_duplicates`) also "cropped", and "edited"
-    (recoloured, written on). `similarity` is the correlation of their thumbnails or edges, 1 for identical files.
+    `kind`: "identical" files, "near" (saved again, scaled), "mirrored" (left and right swapped), "turned" (by 90, 180
+    or 270 degrees, mirrored or not); with features (see `near_duplicates`) also "cropped" and "edited" (recolored,
+    written on). `similarity` is the correlation of their thumbnails or edges, 1 for identical files.
     """
 
     first: int
@@ -80,7 +79,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """Fingerprints of N images, in the order of their samples.
+    """Fingerprints of N images.
 
     Attributes:
         digest: (N,) sha256 of each file, hex; "" where the file could not be read.
@@ -94,7 +93,7 @@ class Fingerprints:
 
     @classmethod
     def of(cls, digests: Sequence[str], prints: Sequence[Fingerprint | None]) -> Fingerprints:
-        """Stack fingerprints; None stands for an image that cannot be decoded."""
+        """Return stacked fingerprints; None stands for an image that cannot be decoded."""
         thumbnails = np.zeros((len(prints), THUMBNAIL, THUMBNAIL, 3), np.uint8)
         hashes = np.zeros(len(prints), np.uint64)
         for row, found in enumerate(prints):
@@ -112,12 +111,12 @@ class Fingerprints:
 
 @dataclass(frozen=True)
 class DuplicateSet:
-    """What shows the same picture as something else.
+    """Rows with the same picture.
 
     Attributes:
-        pairs: found pairs, sorted. Of k identical files each is paired with the first, so there are k - 1 such pairs.
-        groups: rows that show one picture, joined through any chain of pairs; each sorted, two rows at least.
-        threshold: correlation of thumbnails from which two pictures counted as one, in [0.93, 0.998].
+        pairs: the pairs, sorted. Of k identical files each is paired with the first: k - 1 pairs.
+        groups: rows joined by any chain of pairs; each group sorted, at least two rows.
+        threshold: smallest correlation of the thumbnails of duplicates, in [0.93, 0.998].
     """
 
     pairs: tuple[Pair, ...]
@@ -133,21 +132,9 @@ class DuplicateSet:
         """Return the groups whose rows differ in `values` (N,), such as the splits or the labels."""
         return tuple(group for group in self.groups if len({values[row] for row in group}) > 1)
 
-    def leaked(self, splits: Sequence[str], *, into: str, source: str = "train") -> tuple[int, ...]:
-        """Return the rows of split `into` whose picture also lies in split `source`, sorted."""
-        return tuple(
-            sorted(
-                row
-                for group in self.groups
-                if any(splits[other] == source for other in group)
-                for row in group
-                if splits[row] == into
-            )
-        )
-
 
 def fingerprint(image: Image.Image) -> Fingerprint:
-    """Return what an RGB image looks like; takes about a millisecond for a photo, a twentieth of that for 32 pixels."""
+    """Return the fingerprint of an RGB image; about 1 ms for a photo, 0.05 ms for 32 pixels."""
     small = image.resize((32, 32), Image.Resampling.BILINEAR, reducing_gap=3.0)
     luminance = np.asarray(small.convert("L"), np.float32)
     spectrum = (_COSINES @ luminance @ _COSINES.T)[_DOWN, _ACROSS]
@@ -158,16 +145,16 @@ def fingerprint(image: Image.Image) -> Fingerprint:
 def fingerprint_reduction(width: int, height: int) -> int:
     """Return by how much a decoder may divide an image's sides before its fingerprint is taken: to 256 pixels or more.
 
-    Eight times the 32 that the hash looks at, so that the hash of a photo hardly changes.
+    That is eight times the 32 pixels of the hash, so that the hash of a photo hardly changes.
     """
     return next(scale for scale in (8, 4, 2, 1) if min(width, height) >= 256 * scale or scale == 1)
 
 
 def find_duplicates(prints: Fingerprints) -> DuplicateSet:
-    """Find the images that show the same picture: identical files, and copies saved again, scaled, mirrored or turned.
+    """Return the duplicates: identical files, and pictures saved again, scaled, mirrored or turned.
 
-    Crops and recoloured pictures are other pictures here; `find_near_duplicates` finds these, too. Plain pictures (one
-    colour) are compared by digest only. Time and memory grow with the number of images, not with its square.
+    Cropped and recolored pictures are found by `find_near_duplicates` only. Plain pictures (one color) are compared by
+    digest only. Time and memory grow linearly with the number of images.
 
     Example:
         >>> noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -185,7 +172,7 @@ def find_duplicates(prints: Fingerprints) -> DuplicateSet:
     for way in range(8):
         kind = KINDS[1 + min(way, 2)]
         turned = _turned(vectors, way)
-        compared = np.empty(0, np.int64)  # the bands bring up most pairs more than once
+        compared = np.empty(0, np.int64)  # the bands yield most pairs more than once
         for one, other in _candidates(hashes, _turned_hashes(hashes, way)):
             key = np.setdiff1d(one * len(rows) + other, compared)
             compared = np.union1d(compared, key)
@@ -201,13 +188,13 @@ def find_duplicates(prints: Fingerprints) -> DuplicateSet:
 
 
 def find_identical(prints: Fingerprints) -> DuplicateSet:
-    """Find the identical files alone, by their digests, in any number of images."""
+    """Return the identical files, by their digests."""
     pairs, _ = _identical(prints)
     return DuplicateSet(tuple(sorted(pairs)), _groups(pairs), 1.0)
 
 
 def _identical(prints: Fingerprints) -> tuple[list[Pair], npt.NDArray[np.intp]]:
-    """Return the pairs of identical files, and one row for each different file that could be decoded."""
+    """Return the pairs of identical files, and the first row of each distinct file that could be read."""
     known = np.flatnonzero(prints.digest != "")
     _, firsts, which = np.unique(prints.digest[known], return_index=True, return_inverse=True)
     rows = known[firsts]
@@ -233,7 +220,7 @@ def _vectors(thumbnails: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float16]
 
 
 def _turned(vectors: npt.NDArray[np.float16], way: int) -> npt.NDArray[np.float16]:
-    """Return thumbnails laid down another way: bit 0 mirrors, bit 1 stands them on their heads, bit 2 transposes."""
+    """Return the thumbnails in another orientation: bit 0 mirrors, bit 1 flips upside down, bit 2 transposes."""
     turned: npt.NDArray[np.float16] = vectors.reshape(-1, THUMBNAIL, THUMBNAIL, 3)
     turned = turned[:, :, ::-1] if way & 1 else turned
     turned = turned[:, ::-1] if way & 2 else turned
@@ -242,7 +229,7 @@ def _turned(vectors: npt.NDArray[np.float16], way: int) -> npt.NDArray[np.float1
 
 
 def _turned_hashes(hashes: npt.NDArray[np.uint64], way: int) -> npt.NDArray[np.uint64]:
-    """Return the hashes that the pictures would have, laid down as `_turned` does."""
+    """Return the hashes of the pictures in another orientation, as in `_turned`."""
     hashes = hashes ^ (_MIRROR if way & 1 else np.uint64(0)) ^ (_UPSIDE_DOWN if way & 2 else np.uint64(0))
     if not way & 4:
         return hashes
@@ -251,17 +238,17 @@ def _turned_hashes(hashes: npt.NDArray[np.uint64], way: int) -> npt.NDArray[np.u
 
 
 def _threshold(vectors: npt.NDArray[np.float16]) -> float:
-    """Return the correlation that duplicates must reach, by how alike the different pictures of this dataset are."""
+    """Return the correlation that duplicates must reach, from the similarity of different pictures of the dataset."""
     n = len(vectors)
-    neighbour = min(n // 3, MOST_COPIES)
-    if neighbour < 2:
+    rank = min(n // 3, MOST_COPIES)
+    if rank < 2:
         return LEAST_SIMILARITY
-    asked = np.sort(np.random.default_rng(0).permutation(n)[:PROBED])
-    nearest = np.full((len(asked), 0), -1.0, np.float32)
+    probed = np.sort(np.random.default_rng(0).permutation(n)[:PROBED])
+    nearest = np.full((len(probed), 0), -1.0, np.float32)
     for at in range(0, n, QUERIES_AT_ONCE):
         part = vectors[at : at + QUERIES_AT_ONCE].astype(np.float32)
-        similarity = vectors[asked].astype(np.float32) @ part.T
-        nearest = np.sort(np.concatenate([nearest, similarity], axis=1), axis=1)[:, -neighbour - 1 :]  # and itself
+        similarity = vectors[probed].astype(np.float32) @ part.T
+        nearest = np.sort(np.concatenate([nearest, similarity], axis=1), axis=1)[:, -rank - 1 :]  # and itself
     usual = float(np.quantile(nearest[:, 0], 0.9))
     return min(max(LEAST_SIMILARITY, 1 - (1 - usual) / MARGIN), CERTAIN_SIMILARITY)
 
@@ -271,21 +258,21 @@ def _candidates(
 ) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
     """Yield pairs of positions (left, right) with the hash of left within 7 bits of the turned hash of right.
 
-    A pair may come more than once. Each band of 16 bits in turn is rotated to the top, so that the hashes that share it
-    lie side by side once sorted.
+    Pairs may repeat. Each band of 16 bits is rotated to the top, so that hashes that share it are neighbors once
+    sorted.
     """
     shift = np.uint64(64 - BAND_BITS)
     for band in range(BANDS):
-        held, asked = _rotated(hashes, band), _rotated(turned, band)
-        order, queries = np.argsort(held, kind="stable"), np.argsort(asked, kind="stable")
-        ordered, asked = held[order], asked[queries]
-        bounds = np.searchsorted(ordered >> shift, np.arange((1 << BAND_BITS) + 1, dtype=np.uint64))
+        stored, query_hashes = _rotated(hashes, band), _rotated(turned, band)
+        order, queries = np.argsort(stored, kind="stable"), np.argsort(query_hashes, kind="stable")
+        stored, query_hashes = stored[order], query_hashes[queries]
+        bounds = np.searchsorted(stored >> shift, np.arange((1 << BAND_BITS) + 1, dtype=np.uint64))
         for bit in range(-1, BAND_BITS):
-            wanted = asked if bit < 0 else asked ^ np.uint64(1 << (64 - BAND_BITS + bit))
-            bucket = (wanted >> shift).astype(np.intp)
+            probes = query_hashes if bit < 0 else query_hashes ^ np.uint64(1 << (64 - BAND_BITS + bit))
+            bucket = (probes >> shift).astype(np.intp)
             start, stop = bounds[bucket], bounds[bucket + 1]
             full = stop - start > 2 * WINDOW
-            middle = np.searchsorted(ordered, wanted[full])
+            middle = np.searchsorted(stored, probes[full])
             start[full] = np.maximum(start[full], middle - WINDOW)
             stop[full] = np.minimum(stop[full], middle + WINDOW)
             yield from _near(hashes, turned, queries=queries, order=order, start=start, stop=stop, full=full)
@@ -306,10 +293,10 @@ def _near(
     stop: npt.NDArray[np.intp],
     full: npt.NDArray[np.bool_],
 ) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """Compare the turned hash of each query with the hashes of `order[start:stop]`, a part of the queries at a time.
+    """Yield the pairs whose hashes differ in at most 7 bits: each query with the hashes of `order[start:stop]`.
 
-    Of the two ways round, one is yielded: the other comes up in the search for the opposite turn. Where a bucket is too
-    full to be searched whole, both are.
+    Only left < right is yielded: the search for the inverse orientation yields the other. Both are yielded where a
+    bucket is too full to be searched completely.
     """
     for at in range(0, len(queries), QUERIES_AT_ONCE):
         begin, length = start[at : at + QUERIES_AT_ONCE], (stop - start)[at : at + QUERIES_AT_ONCE]
@@ -323,10 +310,10 @@ def _near(
 
 
 def _groups(pairs: Sequence[Pair]) -> tuple[tuple[int, ...], ...]:
-    """Join pairs into groups (disjoint sets with path halving)."""
+    """Return the connected components of the pairs (disjoint sets with path halving)."""
     parent: dict[int, int] = {}
 
-    def top(row: int) -> int:
+    def root(row: int) -> int:
         parent.setdefault(row, row)
         while parent[row] != row:
             parent[row] = parent[parent[row]]
@@ -334,9 +321,9 @@ def _groups(pairs: Sequence[Pair]) -> tuple[tuple[int, ...], ...]:
         return row
 
     for pair in pairs:
-        first, second = sorted((top(pair.first), top(pair.second)))
+        first, second = sorted((root(pair.first), root(pair.second)))
         parent[second] = first
     groups: dict[int, list[int]] = {}
     for row in sorted(parent):
-        groups.setdefault(top(row), []).append(row)
+        groups.setdefault(root(row), []).append(row)
     return tuple(tuple(group) for group in groups.values())

@@ -1,4 +1,4 @@
-"""Kinds of finding of the data doctor: how grave each is, what it is, what to do about it."""
+"""Kinds of finding of the data doctor: severity, description and advice."""
 
 from __future__ import annotations
 
@@ -43,33 +43,33 @@ _KINDS: dict[str, tuple[Severity, str, str]] = {
     "dark": ("warning", "pictures that are nearly all dark", "Look at them."),
     "bright": ("warning", "pictures that are nearly all white", "Look at them."),
     "blurred": ("warning", "blurred pictures", "Look at them."),
-    "low-information": ("warning", "pictures that show next to nothing", "Look at them: placeholders, lens caps?"),
+    "low-information": ("warning", "pictures of low entropy", "Look at them: placeholders, lens caps?"),
     "odd-aspect": ("warning", "pictures three times as long as wide, or more", "Use data.resize: letterbox."),
     "tiny": ("warning", "pictures of fewer than 32 pixels a side", "Thumbnails? Fetch the originals."),
     "copies": ("warning", "pictures that occur more than once in a split", "Keep one, or group them when splitting."),
-    "gps": ("warning", "pictures that tell where they were taken (GPS)", "Strip EXIF before you share them."),
-    "personal": ("warning", "EXIF that can point to a person", "Strip EXIF before you share them."),
+    "gps": ("warning", "pictures whose EXIF states a place (GPS)", "Strip EXIF before you share them."),
+    "personal": ("warning", "EXIF that can identify a person", "Strip EXIF before you share them."),
     "outside": ("warning", "paths that leave the folder", "Copy the files in, so that the folder is complete."),
     "loop": ("warning", "links that lead back to a folder above them", "Remove the links."),
     "broken-link": ("warning", "links that lead nowhere", "Remove or mend the links."),
-    "not-utf8": ("warning", "names that are not valid UTF-8 (ignored)", "Rename the files to use them."),
-    "loose": ("warning", "images outside a class folder (ignored)", "Move them into a class folder."),
+    "not-utf8": ("warning", "files whose names are not valid UTF-8", "They are ignored; rename them to use them."),
+    "loose": ("warning", "images outside a class folder", "They are ignored; move them into a class folder."),
     "empty-class": ("warning", "class folders without images", "Add images or remove the folders."),
     "case-collisions": ("warning", "classes that differ in case or spaces only", "Merge them if they are one class."),
     "imbalance": ("warning", "classes with a tenth of the largest one's images", "Use train.class_weights: balanced."),
     "few-images": ("warning", "classes with fewer than 10 training images", "Collect more; scores mean little."),
     "absent-class": ("warning", "classes that a split lacks", "They cannot be judged there."),
-    "junk": ("info", "hidden or system files and folders (ignored)", "Nothing."),
-    "not-by-name": ("info", "files that are not images by their name (ignored)", "Nothing."),
+    "junk": ("info", "hidden or system files and folders", "Nothing: they are ignored."),
+    "not-by-name": ("info", "files that are not images by their name", "Nothing: they are ignored."),
     "exif-rotated": ("info", "images turned by their EXIF tag", "Nothing: tlkit turns them upright."),
     "grayscale": ("info", "grayscale images", "Nothing, unless one class has more of them than others."),
-    "palette": ("info", "palette images", "Nothing: colours are looked up."),
+    "palette": ("info", "palette images", "Nothing: colors are looked up."),
     "transparent": ("info", "images with transparency", "Check data.background, which shows through."),
-    "cmyk": ("info", "CMYK images", "Nothing: converted without colour profiles."),
+    "cmyk": ("info", "CMYK images", "Nothing: converted without color profiles."),
     "deep": ("info", "images of more than 8 bits a channel", "Nothing: the high byte is kept."),
     "gif": ("info", "GIF images", "Nothing, unless they are placeholders."),
     "huge": ("info", "pictures of more than 24 megapixels", "Scale them down to train faster."),
     "faces": ("info", "pictures that may show a face", "Do you have consent?"),
 }
 KINDS = {kind: FindingKind(*facts) for kind, facts in _KINDS.items()}
-"""Every kind of finding, gravest first."""
+"""Every kind of finding, most severe first."""

@@ -1,4 +1,4 @@
-"""One file is looked at once: is it sound, what is odd about it, what does it look like, whom does it give away."""
+"""Examination of one image file: damage, unusual properties, image quality, personal metadata, fingerprint."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +15,8 @@ from PIL import Image
 
 from tlkit.data.checks.duplicates import Fingerprint, fingerprint
 from tlkit.data.checks.gray_thumbnails import Gray, gray_thumbnail
-from tlkit.data.checks.image_quality import judge_picture
+from tlkit.data.checks.image_quality import quality_issues
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.formats import EXTENSIONS, OPENERS, Format, detect_format
 from tlkit.data.decode.jpeg_markers import scan_damage
@@ -34,7 +36,7 @@ ODDITIES = {
     "damaged EXIF (taken as upright)": "damaged-metadata",
     "nearly black (uses less than 1/16 of its range)": "nearly-black",
 }
-"""Kinds of finding by the words of `ImageFacts.oddities`."""
+"""Kinds of finding by the texts of `ImageFacts.oddities`."""
 
 GPS_IFD, EXIF_IFD = 0x8825, 0x8769
 PERSONAL_TAGS = {
@@ -45,94 +47,85 @@ PERSONAL_TAGS = {
     42033: "camera's serial number",
     42037: "lens's serial number",
 }
-"""EXIF 2.32 tags (and Windows' author) that can point to a person."""
+"""EXIF 2.32 tags (and Windows' author) that can identify a person."""
 
 _local = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
 class ImageExamination:
-    """What one file turned out to be.
+    """The findings in one file.
 
     Attributes:
         digest: sha256 of the file, hex; "" where it could not be opened.
-        reason: why it cannot be decoded, in words; "" where it can.
-        kinds: kinds of finding that hold for it; see `tlkit.data.checks.finding_kinds.KINDS`.
-        details: words to a kind, where there are any.
-        size: height and width, upright; (0, 0) where it cannot be decoded.
-        mode: Pillow's name of the pixels in the file, such as "RGB" or "L"; "" where unknown.
-        print: what it looks like; None where it cannot be decoded.
-        look: its look, as edited copies are told by; None where it was not asked for, or it cannot be decoded.
+        reason: why it cannot be decoded; "" where it can.
+        kinds: kinds of finding, with details or "" (see `tlkit.data.checks.finding_kinds.KINDS`).
+        fingerprint: its fingerprint; None where it cannot be decoded.
+        gray_thumbnail: its gray thumbnail; None where not requested, or where it cannot be decoded.
     """
 
     digest: str
     reason: str
-    kinds: tuple[str, ...]
-    details: tuple[tuple[str, str], ...] = ()
-    size: tuple[int, int] = (0, 0)
-    mode: str = ""
-    print: Fingerprint | None = None
-    look: Gray | None = None
+    kinds: Mapping[str, str]
+    fingerprint: Fingerprint | None = None
+    gray_thumbnail: Gray | None = None
 
 
 def examine_file(
-    root: Path, path: str, *, real_root: str, max_pixels: int, faces: bool, look: bool = False, noted: list[str]
+    root: Path,
+    path: str,
+    pillow_warnings: list[str],
+    *,
+    real_root: str,
+    decode_options: DecodeOptions,
+    faces: bool,
+    gray_thumbnails: bool,
 ) -> ImageExamination:
-    """Look at one file.
+    """Return the findings in one file.
 
     Args:
         root: folder that `path` is relative to.
         path: the file.
-        real_root: `root` without links, to tell paths that leave it.
-        max_pixels: larger images count as bombs.
-        faces: whether to look for faces, with OpenCV's frontal cascade.
-        look: whether to take its look, as edited copies are told by.
-        noted: takes up Pillow's warnings while the file is decoded.
+        pillow_warnings: receives Pillow's warnings while the file is decoded (see `map_files`).
+        real_root: `root` without symbolic links, to recognize paths that leave it.
+        decode_options: pixel limit and background color of decoding.
+        faces: detect faces with OpenCV's frontal cascade.
+        gray_thumbnails: keep the gray thumbnail.
     """
     file = root / path
-    kinds: list[str] = []
-    details: list[tuple[str, str]] = []
+    kinds: dict[str, str] = {}
     real = os.path.realpath(file)
     if not real.startswith(real_root + os.sep):
-        kinds.append("outside")
-        details.append(("outside", f"leads to {real}"))
+        kinds["outside"] = f"leads to {real}"
     try:
         data = read_bytes(file)
     except (OSError, DataError) as error:
-        return ImageExamination("", getattr(error, "strerror", None) or str(error), (*kinds, "cannot-open"))
+        reason = getattr(error, "strerror", None) or str(error)
+        return ImageExamination("", reason, {**kinds, "cannot-open": reason})
     digest = hashlib.sha256(data).hexdigest()
     kind = detect_format(data)
     try:
-        image, facts = open_rgb(data, max_pixels=max_pixels)
+        image, facts = open_rgb(data, decode_options)
     except UnreadableImageError as error:
-        kinds.append(_unreadable(data, kind, error.reason))
-        return ImageExamination(digest, error.reason, tuple(kinds), tuple(details))
+        return ImageExamination(
+            digest, error.reason, {**kinds, _kind_of_damage(data, kind, error.reason): error.reason}
+        )
     assert kind is not None
-    kinds += [ODDITIES[oddity] for oddity in facts.oddities]
-    if noted:
-        kinds.append("damaged-metadata")
-    promised = EXTENSIONS.get(PurePosixPath(path).suffix.lower())
-    if promised is not None and promised != facts.format:
-        kinds.append("wrong-ending")
-        details.append(("wrong-ending", f"is {facts.format}"))
+    kinds |= {ODDITIES[oddity]: "" for oddity in facts.oddities}
+    if pillow_warnings:
+        kinds["damaged-metadata"] = ""
+    if EXTENSIONS.get(PurePosixPath(path).suffix.lower(), facts.format) != facts.format:
+        kinds["wrong-ending"] = f"is {facts.format}"
     if kind == "JPEG" and (damage := scan_damage(data)):
-        kinds.append("damaged-scan")
-        details.append(("damaged-scan", damage))
-    mode, giveaways = _metadata(data, kind)
-    kinds += ["gps"] if "gps" in giveaways else []
-    if personal := [name for name in giveaways if name != "gps"]:
-        kinds.append("personal")
-        details.append(("personal", ", ".join(personal)))
-    kinds += judge_picture(image)
+        kinds["damaged-scan"] = damage
+    kinds |= _personal_metadata(data, kind) | dict.fromkeys(quality_issues(image), "")
     if faces and (count := _count_faces(image)):
-        kinds.append("faces")
-        details.append(("faces", str(count)))
-    kinds = list(dict.fromkeys(kinds))
-    taken = gray_thumbnail(image) if look else None
-    return ImageExamination(digest, "", tuple(kinds), tuple(details), facts.size, mode, fingerprint(image), taken)
+        kinds["faces"] = str(count)
+    gray = gray_thumbnail(image) if gray_thumbnails else None
+    return ImageExamination(digest, "", kinds, fingerprint(image), gray)
 
 
-def _unreadable(data: bytes, kind: Format | None, reason: str) -> str:
+def _kind_of_damage(data: bytes, kind: Format | None, reason: str) -> str:
     if kind is None:
         return "zero-byte" if not data else "html" if "HTML" in reason else "not-an-image"
     signs = {
@@ -143,19 +136,19 @@ def _unreadable(data: bytes, kind: Format | None, reason: str) -> str:
         "agreed meaning": "no-agreed-meaning",
         "is not supported; save it as RGB": "no-agreed-meaning",
     }
-    return next((name for words, name in signs.items() if words in reason), "damaged")
+    return next((name for sign, name in signs.items() if sign in reason), "damaged")
 
 
-def _metadata(data: bytes, kind: Format) -> tuple[str, list[str]]:
-    """Return the mode of the pixels in the file, and what in its EXIF can point to a person or a place."""
+def _personal_metadata(data: bytes, kind: Format) -> dict[str, str]:
+    """Return the findings "gps" and "personal" where EXIF states a place or can identify a person."""
     try:
-        file = OPENERS[kind](io.BytesIO(data), "")
-        exif = file.getexif()
-        found = ["gps"] if any(tag in exif.get_ifd(GPS_IFD) for tag in (2, 4)) else []
+        exif = OPENERS[kind](io.BytesIO(data), "").getexif()
+        gps = {"gps": ""} if any(tag in exif.get_ifd(GPS_IFD) for tag in (2, 4)) else {}
         tags = {**dict(exif), **exif.get_ifd(EXIF_IFD)}
-        return file.mode, found + [name for tag, name in PERSONAL_TAGS.items() if str(tags.get(tag, "")).strip("\0 ")]
-    except Exception:  # Pillow raises a dozen kinds on damaged EXIF; the decoder has noted the damage
-        return "", []
+        personal = [name for tag, name in PERSONAL_TAGS.items() if str(tags.get(tag, "")).strip("\0 ")]
+        return {**gps, "personal": ", ".join(personal)} if personal else gps
+    except Exception:  # Pillow raises various errors on damaged EXIF; the decoder reports the damage
+        return {}
 
 
 def _count_faces(image: Image.Image) -> int:

@@ -1,4 +1,4 @@
-"""What can be measured of a picture without knowing what it shows, one row an image, for slices nobody declared."""
+"""Measured image properties, one row an image: brightness, contrast, sharpness, size, color, file type, camera."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ import pandas as pd
 from PIL import Image
 
 from tlkit.data.checks.duplicates import THUMBNAIL, Fingerprint, Fingerprints, fingerprint
-from tlkit.data.checks.image_quality import brightness_of, edge_strength, thinned
+from tlkit.data.checks.image_quality import brightness_of, edge_strength, subsampled
 from tlkit.data.checks.thread_pool import map_files
-from tlkit.data.decode.decoding import MAX_PIXELS, UnreadableImageError, open_rgb
+from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.formats import OPENERS, Format
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import first_few
@@ -25,29 +26,29 @@ from tlkit.samples import DIGEST
 
 logger = logging.getLogger(__name__)
 
-NUMBERS = ("brightness", "contrast", "sharpness", "megapixels", "aspect", "colourfulness")
+NUMBERS = ("brightness", "contrast", "sharpness", "megapixels", "aspect", "colorfulness")
 WORDS = ("file_type", "camera")
 PROPERTIES = (*NUMBERS, *WORDS)
-"""The columns that images are compared by."""
-HASH, LOOK = "hash", "thumbnail"
-COLUMNS = (DIGEST, *PROPERTIES, HASH, LOOK)
+"""The columns by which slices are formed."""
+HASH, THUMBNAIL_BYTES = "hash", "thumbnail"
+COLUMNS = (DIGEST, *PROPERTIES, HASH, THUMBNAIL_BYTES)
 MAKE, MODEL = 271, 272
 
 
 def measure_picture(image: Image.Image) -> dict[str, float]:
-    """Return the numbers that describe an RGB image.
+    """Return the numeric properties of an RGB image.
 
     brightness and contrast are mean and standard deviation of the perceived brightness, in [0, 255]; sharpness is the
-    spread of the edges at 64 pixels, in [0, 1), low where the picture is blurred; megapixels; aspect is width over
-    height; colourfulness is σ + 0.3 μ of the opponent colours R − G and (R + G)/2 − B, 0 for gray and about 100 for
-    extremely colourful: Hasler & Süsstrunk (2003), "Measuring colourfulness in natural images", Human Vision and
+    variation of the edges at 64 pixels, in [0, 1), low where the picture is blurred; megapixels; aspect is width over
+    height; colorfulness is σ + 0.3 μ of the opponent colors R − G and (R + G)/2 − B, 0 for gray and about 100 for
+    extremely colorful: Hasler & Süsstrunk (2003), "Measuring colourfulness in natural images", Human Vision and
     Electronic Imaging VIII, equations 3 to 5 and 7.
 
     Example:
         >>> measure_picture(Image.new("RGB", (200, 100), (255, 255, 255)))["brightness"]
         255.0
     """
-    pixels, brightness = thinned(image), 255 * brightness_of(image)
+    pixels, brightness = subsampled(image), 255 * brightness_of(image)
     red, green, blue = (pixels[..., channel].astype(np.float64) for channel in range(3))
     opponents = (red - green, (red + green) / 2 - blue)
     spread = math.sqrt(sum(float(one.var()) for one in opponents))
@@ -58,7 +59,7 @@ def measure_picture(image: Image.Image) -> dict[str, float]:
         "sharpness": round(edge_strength(image), 5),
         "megapixels": image.width * image.height / 1e6,
         "aspect": round(image.width / image.height, 5),
-        "colourfulness": round(spread + 0.3 * offset, 3),
+        "colorfulness": round(spread + 0.3 * offset, 3),
     }
 
 
@@ -66,28 +67,28 @@ def measure_images(
     root: Path,
     paths: Sequence[str],
     *,
-    max_pixels: int = MAX_PIXELS,
+    decode_options: DecodeOptions = DecodeOptions(),
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Decode each image once, in parallel, and return one row for each that can be read.
+    """Return the properties of each readable image; each is decoded once, in parallel.
 
     Args:
         root: folder that the paths are relative to.
         paths: the images.
-        max_pixels: larger images count as unreadable.
-        workers: number of threads; default: one per core. Pillow decodes without holding Python's lock.
+        decode_options: pixel limit and background color of decoding.
+        workers: number of threads; default: one per core. Pillow releases the GIL while it decodes.
         progress: called from this thread with (images done, images in all).
 
     Returns:
         Indexed by path: `digest`, the numbers of `measure_picture`, `file_type`, `camera` (maker and model by EXIF, NA
-        where it says nothing), and what finds copies: `hash` and `thumbnail`.
+        where not stated), and the fingerprint, `hash` and `thumbnail`.
     """
 
-    def look(path: str, _: list[str]) -> dict[str, Any] | None:
-        return _measure_file(root / path, max_pixels)
+    def measure(path: str, _: list[str]) -> dict[str, Any] | None:
+        return _measure_file(root / path, decode_options)
 
-    found = map_files(look, paths, workers=workers, progress=progress)
+    found = map_files(measure, paths, workers=workers, progress=progress)
     rows = [{"path": path, **row} for path, row in zip(paths, found, strict=True) if row is not None]
     unreadable = [path for path, row in zip(paths, found, strict=True) if row is None]
     if unreadable:
@@ -97,36 +98,36 @@ def measure_images(
 
 
 def fingerprints_of(table: pd.DataFrame) -> Fingerprints:
-    """Return what the images of a table of properties look like, for `find_duplicates`."""
+    """Return the fingerprints in a table of image properties, for `find_duplicates`."""
     prints = [
-        Fingerprint(np.uint64(hashed), np.frombuffer(look, np.uint8).reshape(THUMBNAIL, THUMBNAIL, 3))
-        for hashed, look in zip(table[HASH], table[LOOK], strict=True)
+        Fingerprint(np.uint64(hashed), np.frombuffer(pixels, np.uint8).reshape(THUMBNAIL, THUMBNAIL, 3))
+        for hashed, pixels in zip(table[HASH], table[THUMBNAIL_BYTES], strict=True)
     ]
     return Fingerprints.of(table[DIGEST].tolist(), prints)
 
 
-def _measure_file(file: Path, max_pixels: int) -> dict[str, Any] | None:
+def _measure_file(file: Path, decode_options: DecodeOptions) -> dict[str, Any] | None:
     try:
         data = read_bytes(file)
-        image, facts = open_rgb(data, max_pixels=max_pixels)
+        image, facts = open_rgb(data, decode_options)
     except (OSError, UnreadableImageError):
         return None
-    look = fingerprint(image)
+    print_ = fingerprint(image)
     return {
         DIGEST: hashlib.sha256(data).hexdigest(),
         **measure_picture(image),
         "file_type": facts.format,
         "camera": _camera(data, facts.format),
-        HASH: look.hash,
-        LOOK: look.thumbnail.tobytes(),
+        HASH: print_.hash,
+        THUMBNAIL_BYTES: print_.thumbnail.tobytes(),
     }
 
 
 def _camera(data: bytes, kind: Format) -> str | None:
-    """Return maker and model of the camera by EXIF 2.32, tags 271 and 272; None where it does not say."""
+    """Return maker and model of the camera by EXIF 2.32, tags 271 and 272; None where not stated."""
     try:
         exif = OPENERS[kind](io.BytesIO(data), "").getexif()
         make, model = (str(exif.get(tag) or "").strip("\0 ") for tag in (MAKE, MODEL))
-    except Exception:  # Pillow raises a dozen kinds on damaged EXIF; the picture itself is sound
+    except Exception:  # Pillow raises various errors on damaged EXIF
         return None
     return (model if model.startswith(make) else f"{make} {model}") or None

@@ -1,8 +1,7 @@
-"""What a picture looks like to a statistician: too dark, too bright, blurred, empty of information, oddly shaped.
+"""Image statistics: brightness, sharpness, entropy and shape, with limits for images that a person should look at.
 
-The measures and their limits are those of cleanvision 0.3.7 (`issue_managers/image_property.py`), whose authors chose
-them on public datasets; only the brightness is taken from at most 256 x 256 pixels here, so that a photo costs
-milliseconds. They find what a person should look at, not what must go.
+Measures and limits are those of cleanvision 0.3.7 (`issue_managers/image_property.py`), whose authors chose them on
+public datasets. Here brightness is measured on at most 256 x 256 pixels, which takes milliseconds for a photo.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ TINY, HUGE = 32, 24_000_000
 """Tiny: the shorter side has fewer pixels than this. Huge: more pixels than this in all."""
 
 
-def judge_picture(image: Image.Image) -> tuple[str, ...]:
+def quality_issues(image: Image.Image) -> tuple[str, ...]:
     """Return which of dark, bright, blurred, low-information, odd-aspect, tiny and huge an RGB image is."""
     width, height = image.size
     brightness = brightness_of(image)
@@ -45,18 +44,18 @@ def judge_picture(image: Image.Image) -> tuple[str, ...]:
 
 def brightness_of(image: Image.Image) -> npt.NDArray[np.float32]:
     """Return perceived brightness in [0, 1] of at most 256 x 256 pixels: √(0.241 R² + 0.691 G² + 0.068 B²) / 255."""
-    pixels = thinned(image)
+    pixels = subsampled(image)
     return np.asarray(np.sqrt(pixels**2 @ np.array([0.241, 0.691, 0.068], np.float32)) / 255, np.float32)
 
 
-def thinned(image: Image.Image) -> npt.NDArray[np.float32]:
+def subsampled(image: Image.Image) -> npt.NDArray[np.float32]:
     """Return every n-th pixel of every n-th line of an RGB image, at most 256 x 256 of them, in [0, 255]."""
     step = max(1, math.ceil(max(image.size) / 256))
     return np.asarray(image)[::step, ::step].astype(np.float32)
 
 
 def edge_strength(image: Image.Image) -> float:
-    """Return how much the edges vary at 64 pixels, in [0, 1): near 0 for a blurred or an even picture."""
+    """Return the variation of the edges at 64 pixels, in [0, 1): near 0 for a blurred or plain picture."""
     edges = _small_gray(image).filter(ImageFilter.FIND_EDGES)
     return 1 - math.exp(-0.01 * math.sqrt(ImageStat.Stat(edges).var[0]))
 
@@ -68,6 +67,6 @@ def _small_gray(image: Image.Image) -> Image.Image:
 
 
 def _sharpness(image: Image.Image) -> float:
-    """Return cleanvision's score: the spread of the edges at 64 px, plus that of the histogram where it is large."""
+    """Return cleanvision's score: the variation of edges at 64 px, plus that of the histogram above 0.18."""
     spread = 1 - math.exp(-0.01 * float(np.std(_small_gray(image).histogram())))
     return edge_strength(image) + (spread if spread > 0.18 else 0.0)

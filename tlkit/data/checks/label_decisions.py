@@ -1,4 +1,4 @@
-"""What a person decided about doubtful labels: a CSV file that the label audit writes, a person edits, recipes read."""
+"""Decisions on doubtful labels: a CSV file that the label audit writes, a person edits and recipes read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 import pandas as pd
 
-from tlkit.data.checks.quarantine import require_new, require_trained
+from tlkit.data.checks.quarantine import require_new, require_training_images
 from tlkit.data.sources.delimited_files import read_table
 from tlkit.data.sources.manifest import digest_of
 from tlkit.data.sources.read_bytes import image_digest
@@ -27,15 +27,15 @@ RELABEL = "relabel to "
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to become of one image.
+    """The decision on one image.
 
     Attributes:
-        path: of the image, relative to the root of the samples.
-        label: that it had when the file was written.
-        digest: sha256 of the image then; "" = unknown.
+        path: path of the image, relative to the root of the samples.
+        label: its label when the file was written.
+        digest: its sha256 when the file was written; "" = unknown.
         action: keep, relabel or drop.
-        new_label: of a relabelled image; else "".
-        line: of the file, from 1.
+        new_label: the new label of a relabelled image; else "".
+        line: line of the file, from 1.
     """
 
     path: str
@@ -47,11 +47,11 @@ class Decision:
 
 
 def write_decisions(file: str | Path, table: pd.DataFrame) -> Path:
-    """Write a table of doubtful labels with an empty column `decision` behind the label, for a person to fill in.
+    """Write a table of doubtful labels with an empty column `decision` for a person to fill in; return the path.
 
     Args:
         file: the CSV file to write; never overwritten, since it may hold decisions.
-        table: columns path, label and digest, and whatever helps to decide.
+        table: columns path, label and digest, and further ones that help to decide.
 
     Raises:
         DataError: the file exists already, or is not named .csv.
@@ -68,16 +68,16 @@ def write_decisions(file: str | Path, table: pd.DataFrame) -> Path:
 
 
 def read_decisions(file: str | Path, *, classes: Sequence[str]) -> tuple[Decision, ...]:
-    """Read what `write_decisions` wrote and a person edited; an empty decision is none and left out.
+    """Return the decisions in a file that `write_decisions` wrote; rows with an empty decision are skipped.
 
     Args:
-        file: a CSV file (UTF-8, commas) with the columns path, label and decision, and, where wanted, digest. A
-            decision is keep, drop, or relabel to CLASS.
-        classes: names that a class can have.
+        file: a CSV file (UTF-8, commas) with the columns path, label, decision and optionally digest. A decision is
+            keep, drop, or relabel to CLASS.
+        classes: names of the classes.
 
     Raises:
-        DataError: the file is missing or no such table, a decision is none of these, a class is unknown, or an image is
-            decided on twice; all of it at once, with its lines.
+        DataError: the file is missing or no such table, a decision or class is unknown, or an image has two decisions;
+            all problems at once, with their lines.
     """
     file = Path(file)
     decisions: list[Decision] = []
@@ -85,7 +85,7 @@ def read_decisions(file: str | Path, *, classes: Sequence[str]) -> tuple[Decisio
     first: dict[str, int] = {}
     table = read_table(
         file,
-        wanted=(PATH, LABEL, DECISION),
+        columns=(PATH, LABEL, DECISION),
         what="file of decisions",
         hint="Write it with: tlkit data labels RUN --out FILE",
     )
@@ -109,18 +109,18 @@ def read_decisions(file: str | Path, *, classes: Sequence[str]) -> tuple[Decisio
 
 
 def apply_decisions(samples: Samples, files: Sequence[str | Path]) -> Samples:
-    """Return the samples as a person decided: some with another label, some left out; no file is touched.
+    """Return the samples with the decisions applied: some relabelled, some dropped; no file is changed.
 
-    Splits stay as they are, so that scores before and after are of the same images. An image whose file changed since
-    is left as it is, and named in a warning, as is one that is not among the samples.
+    Splits stay as they are, so that scores before and after are of the same images. Decisions on files that have
+    changed since, or that are not among the samples, are skipped with a warning.
 
     Args:
         samples: the images, with splits.
         files: CSV files as `read_decisions` takes them, applied in turn.
 
     Raises:
-        DataError: a file is wrong, an image has another label than when it was decided on, or a class would lose its
-            last training image.
+        DataError: a file is wrong, an image has another label than the file states, or a class would lose its last
+            training image.
     """
     for file in files:
         samples = _apply(samples, Path(file))
@@ -133,12 +133,12 @@ def _apply(samples: Samples, file: Path) -> Samples:
     labels, digests = samples.table[LABEL].tolist(), samples.table[DIGEST].tolist()
     keep = [True] * len(samples)
     relabelled: list[int] = []
-    problems, changed, gone = [], [], []
+    problems, changed, missing = [], [], []
     for one in decisions:
         if one.action == "keep":
             continue
         if one.path not in rows:
-            gone.append(one.path)
+            missing.append(one.path)
             continue
         row = rows[one.path]
         now = digests[row] or (image_digest(samples.root / one.path) if one.digest else "")
@@ -147,7 +147,7 @@ def _apply(samples: Samples, file: Path) -> Samples:
         elif one.label not in (labels[row], ""):
             problems.append(
                 f"{file}:{one.line}  {one.path} is labelled {labels[row]} now, but was {one.label} when the file was "
-                "written. Make the file anew with: tlkit data labels RUN --out FILE"
+                "written. Write it again with: tlkit data labels RUN --out FILE"
             )
         elif one.action == "drop":
             keep[row] = False
@@ -157,8 +157,8 @@ def _apply(samples: Samples, file: Path) -> Samples:
     if problems:
         raise DataError(*problems)
     table = samples.table.assign(**{LABEL: pd.Series(labels, index=samples.table.index, dtype="str")})
-    left = Samples(samples.root, samples.classes, table[keep].reset_index(drop=True))
-    require_trained(samples, left, deed=f"{file} drops or relabels")
+    remaining = Samples(samples.root, samples.classes, table[keep].reset_index(drop=True))
+    require_training_images(samples, remaining, action=f"{file} drops or relabels")
     counts = samples.table[SPLIT].iloc[relabelled].value_counts()
     where = ", ".join(f"{split} {counts[split]}" for split in ("train", "val", "test") if counts.get(split))
     logger.info(
@@ -171,25 +171,25 @@ def _apply(samples: Samples, file: Path) -> Samples:
         keep.count(False),
     )
     if changed:
-        logger.warning("Decided on, but changed since, so left as they are (%d): %s.", len(changed), first_few(changed))
-    if gone:
-        logger.warning("Decided on, but not among the images (%d): %s.", len(gone), first_few(gone))
-    return left
+        logger.warning(
+            "Decisions on files that have changed since, skipped (%d): %s.", len(changed), first_few(changed)
+        )
+    if missing:
+        logger.warning("Decisions on files that are not among the images (%d): %s.", len(missing), first_few(missing))
+    return remaining
 
 
 def _decision(text: str, classes: Sequence[str]) -> tuple[Literal["keep", "relabel", "drop"], str] | str:
-    """Return action and new label, or what is wrong."""
-    word = text.lower()
-    if word == "keep":
-        return "keep", ""
-    if word == "drop":
-        return "drop", ""
-    if word.startswith(RELABEL):
-        name = text[len(RELABEL) :].strip()
-        exact = [known for known in classes if known.strip() == name]
-        if exact:
-            return "relabel", exact[0]
-        return f"there is no class {name!r}.{did_you_mean(name, classes)} The classes are {first_few(classes)}."
+    """Return action and new label, or the error message."""
+    match text.lower():
+        case "keep" | "drop" as action:
+            return action, ""
+        case relabel if relabel.startswith(RELABEL):
+            name = text[len(RELABEL) :].strip()
+            exact = [known for known in classes if known.strip() == name]
+            if exact:
+                return "relabel", exact[0]
+            return f"there is no class {name!r}.{did_you_mean(name, classes)} The classes are {first_few(classes)}."
     known = ("keep", "drop", *(RELABEL + name for name in classes))
     near = did_you_mean(RELABEL + text if text in classes else text, known, most=1)
     return f"the decision is {text!r}. Write keep, drop or relabel to CLASS.{near}"

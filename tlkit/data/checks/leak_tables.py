@@ -1,4 +1,4 @@
-"""The table of leaks: images of later splits that show what an earlier split holds."""
+"""The table of leaks: images of later splits whose picture lies in an earlier split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def leak_table(leaks: pd.DataFrame, *, title: str) -> Table:
-    """Return one row for each leaked image, with the image that it repeats and how the two were found to be alike.
+    """Return a table with one row per leaked image: its duplicate and how the two are related.
 
     Args:
         leaks: columns `path`, `split`, `duplicate_of`, `duplicate_split` and `how`, as in `Leaks`.

@@ -1,4 +1,4 @@
-"""Images of val and test that the model has met in training: which, how they were found, and what to do about them."""
+"""Leaks: images of val and test whose picture or group also lies in an earlier split."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = ("path", "split", "duplicate_of", "duplicate_split", "how")
 EARLIER = {"val": ("train",), "test": ("train", "val")}
-"""What an image of a split must not be in as well; val selects the weights, so a test image in it leaks, too."""
+"""Splits that leak into a split; val selects the weights, so a test image in val leaks as well."""
 MOST_COMPARED = 300_000
-"""Near duplicates are looked for among this many images at most: their thumbnails then fill half a gigabyte."""
+"""Near duplicates are searched among at most this many images, whose thumbnails fill half a gigabyte."""
 
 
 @dataclass(frozen=True)
 class Leaks:
-    """Images of val and test that also lie in a split that the model learns from.
+    """Images of val and test that also lie in an earlier split.
 
     Attributes:
-        table: one row per leaked image, by split and path: `path`, `split`, `duplicate_of` (an image of an
-            earlier split that shows the same), `duplicate_split`, and `how`: a kind of `Pair`, or "same patient" for a
+        table: one row per leaked image, by split and path: `path`, `split`, `duplicate_of` (an image of an earlier
+            split with the same picture), `duplicate_split`, and `how`: a kind of `Pair`, or "same patient" for a
             column.
-        copies: rows of the samples in the earlier splits, sorted, without which nothing would leak.
+        copies: rows of the copies in earlier splits, sorted; without them nothing leaks.
     """
 
     table: pd.DataFrame
@@ -47,15 +47,15 @@ class Leaks:
 
 
 def find_copies(prints: Fingerprints) -> DuplicateSet:
-    """Find the pictures that occur twice (see `find_duplicates`); beyond 300,000 images only identical files."""
+    """Return the duplicates (see `find_duplicates`); of more than 300,000 images only identical files."""
     if len(prints) <= MOST_COMPARED:
         return find_duplicates(prints)
-    logger.info("%d images: copies are looked for among identical files only.", len(prints))
+    logger.info("%d images: only identical files are found as copies.", len(prints))
     return find_identical(prints)
 
 
-def warn_of_relabelled(samples: Samples, copies: DuplicateSet) -> None:
-    """Write a warning for pictures that lie in more than one class."""
+def warn_of_label_conflicts(samples: Samples, copies: DuplicateSet) -> None:
+    """Log a warning about pictures that lie in more than one class."""
     paths, labels = samples.table[PATH].tolist(), samples.table[LABEL].tolist()
     groups = [" = ".join(paths[row] for row in group) for group in copies.across(labels)]
     if groups:
@@ -68,12 +68,12 @@ def warn_of_relabelled(samples: Samples, copies: DuplicateSet) -> None:
 
 
 def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | None = None) -> Leaks:
-    """Find the images of val and test that also lie in an earlier split.
+    """Return the images of val and test that also lie in an earlier split.
 
     Args:
         samples: the images of all splits, with their digests.
-        duplicates: which rows of them show the same picture (see `find_copies`).
-        group_by: column whose values should not lie on two sides: an image whose value does is leaked.
+        duplicates: their duplicates (see `find_copies`).
+        group_by: column whose values must not lie in two splits, such as patient.
     """
     splits, digests = samples.table[SPLIT].tolist(), samples.table[DIGEST].tolist()
     found: dict[int, tuple[int, str]] = {}
@@ -94,10 +94,10 @@ def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | No
 
 
 def handle_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
-    """Say what leaks, and return the samples: as they are, or with `drop` without the copies in the earlier splits.
+    """Log the leaks and return the samples; with `drop`, without the copies in earlier splits.
 
     Raises:
-        DataError: with `error`, that something leaks; with `drop`, that a class has no training images left.
+        DataError: with `error`, something leaks; with `drop`, a class has no training images left.
     """
     if not len(leaks):
         return samples
@@ -111,25 +111,25 @@ def handle_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
         return samples
     keep = np.ones(len(samples), dtype=bool)
     keep[list(leaks.copies)] = False
-    rest = Samples(samples.root, samples.classes, samples.table[keep].reset_index(drop=True))
-    taken = samples.table[SPLIT][~keep].value_counts()
+    kept = Samples(samples.root, samples.classes, samples.table[keep].reset_index(drop=True))
+    dropped = samples.table[SPLIT][~keep].value_counts()
     logger.warning(
-        "data.on_leak: drop: left out %s.",
-        " and ".join(f"{taken[split]} {split} images" for split in SPLITS if taken.get(split)),
+        "data.on_leak: drop: dropped %s.",
+        " and ".join(f"{dropped[split]} {split} images" for split in SPLITS if dropped.get(split)),
     )
-    require_trainable(rest, where="the training split without the copies of leaked images")
-    return rest
+    require_trainable(kept, where="the training split without the copies of leaked images")
+    return kept
 
 
 def _how(row: int, duplicate_of: int, digests: Sequence[str], kinds: Mapping[tuple[int, int], str]) -> int:
-    """Return how alike two rows of a group are, as a place in `KINDS`; near where only a chain joins them."""
+    """Return the kind of two duplicates as a position in `KINDS`; near where only a chain of pairs joins them."""
     if digests[row] == digests[duplicate_of]:
         return 0
     return KINDS.index(kinds.get((min(row, duplicate_of), max(row, duplicate_of)), "near"))
 
 
 def _leaked(rows: Sequence[int], splits: list[str]) -> list[tuple[int, list[int]]]:
-    """Return those of the rows that others of them lie in an earlier split of, with these."""
+    """Return each row that leaks, with those of the rows that lie in an earlier split."""
     if len({splits[row] for row in rows}) < 2:
         return []
     found = ((row, [other for other in rows if splits[other] in EARLIER.get(splits[row], ())]) for row in rows)
@@ -142,11 +142,8 @@ def _table(samples: Samples, found: dict[int, tuple[int, str]]) -> pd.DataFrame:
         (splits[row], paths[row], paths[duplicate_of], splits[duplicate_of], how)
         for row, (duplicate_of, how) in found.items()
     )
-    return pd.DataFrame(
-        [(path, split, other, where, how) for split, path, other, where, how in rows],
-        columns=list(COLUMNS),
-        dtype="str",
-    )
+    columns = ["split", "path", "duplicate_of", "duplicate_split", "how"]
+    return pd.DataFrame(rows, columns=columns, dtype="str")[list(COLUMNS)]
 
 
 HOW_MANY = {
@@ -160,7 +157,7 @@ HOW_MANY = {
 
 
 def describe_leaks(table: pd.DataFrame, counts: Mapping[str, int]) -> list[str]:
-    """Return what leaks, in a sentence for each split and each way to leak, test first.
+    """Return one sentence for each split and each way to leak, test first.
 
     Args:
         table: as in `Leaks`.

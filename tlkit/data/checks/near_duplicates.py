@@ -1,28 +1,28 @@
-"""Copies that no hash finds: cropped, recoloured or written on. Features say who is alike, pixels who is the same.
+"""Near duplicates: copies that were cropped, recolored or written on, found by features and verified by pixels.
 
-Each picture is compared with the few whose features are nearest to its own. That alone would call every two photos of
-one species copies; so the two are laid on each other (see `pair_verification`), and count as one picture only if
-their edges agree far better than those of pictures that are usually alike in this dataset.
+Each picture is compared with the few whose features are nearest to its own. The pair is aligned (see
+`pair_verification`) and is a duplicate only if its edges correlate far better than those of similar pictures usually do
+in this dataset.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tlkit.data.checks.duplicates import MARGIN, MOST_COPIES, DuplicateSet, Pair
-from tlkit.data.checks.gray_thumbnails import GrayThumbnails, read_gray_thumbnail
+from tlkit.data.checks.gray_thumbnails import Gray, GrayThumbnails, read_gray_thumbnail
 from tlkit.data.checks.leaks import EARLIER
 from tlkit.data.checks.pair_verification import EdgeImage, PairMatch, verify_pair
-from tlkit.data.decode.decoding import MAX_PIXELS
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.num_workers import available_cores
-from tlkit.samples import DIGEST, SPLIT, Samples
+from tlkit.samples import DIGEST, PATH, SPLIT, Samples
 
 logger = logging.getLogger(__name__)
 
@@ -30,23 +30,23 @@ Rows = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float32]
 
 NEAREST = 3
-"""So many of the nearest by features are looked at; copies of photos were always among them."""
+"""Number of nearest neighbors that are verified; in benchmarks, copies of photos were always among them."""
 MOST_COMPARED = 100_000
-"""Beyond so many images all pairs of features take longer to compare than the images took to read."""
+"""With more images, comparing all pairs of features takes longer than reading the images."""
 NUMBERS_AT_ONCE = 16_000_000
 """Similarities held in memory at a time: 64 MB."""
 LEAST_SCORE = 0.9
-"""Copies' edges agree at least so well."""
+"""Smallest correlation of the edges of copies."""
 PROBED = 100
-LOOKS_AT_ONCE = 2048
-"""What is derived of looks is held for so many pictures, 90 kB each."""
+CACHED_EDGE_IMAGES = 2048
+"""Number of edge images held in memory, 90 kB each."""
 
 
 class _Nearest(NamedTuple):
-    """What lies near each asked image, by features.
+    """Pairs of places whose features are near.
 
-    `pairs` (M, 2) holds the nearest few, each pair once, less those that are further apart than what is usual;
-    `usual` (N, 2) one pair for each image, of the rank that copies rarely fill; none where there are too few images.
+    `pairs` (M, 2) holds each query's nearest few, without those that are less similar than usual; `usual` (N, 2) holds
+    each query with its neighbor of a rank that copies rarely reach, and is empty where there are too few images.
     """
 
     pairs: Rows
@@ -61,40 +61,48 @@ def find_near_duplicates(
     known: DuplicateSet,
     across: bool = False,
     gray_thumbnails: GrayThumbnails | None = None,
-    max_pixels: int = MAX_PIXELS,
+    decode_options: DecodeOptions = DecodeOptions(),
     progress: Callable[[int, int], None] | None = None,
 ) -> DuplicateSet:
-    """Find the images that show the same picture where only their features tell: cropped, recoloured, written on.
+    """Return the known duplicates and the near duplicates: cropped, recolored or written on.
 
-    A frame is found from a quarter of the picture's area on. Takes N² · D multiplications, and for each of at most 3 N
-    pairs less than half a millisecond, two more for those that are copies.
+    Crops of at least a quarter of the picture's area are found. Takes N² · D multiplications, less than 0.5 ms for each
+    of at most 3 N pairs, and 2 ms more for each near duplicate.
 
     Args:
         samples: the images.
         x: features (n, D) of some of them.
         rows: their rows in the samples, shape (n,), ascending.
-        known: copies that are known already; each picture is looked at once.
-        across: compare val and test with the splits before them, and nothing else.
-        gray_thumbnails: what is known already of the pictures, by digest; only the others are read.
-        max_pixels: larger images count as unreadable.
+        known: known duplicates; one image of each group is compared.
+        across: compare val and test with earlier splits only.
+        gray_thumbnails: gray thumbnails by digest; images without one are decoded.
+        decode_options: pixel limit and background color of decoding.
         progress: called with (pairs compared, pairs in all).
-
-    Returns:
-        The known copies and the new ones.
     """
     if len(rows) > MOST_COMPARED:
-        logger.info("%d images: cropped or edited copies are not looked for.", len(rows))
+        logger.info("%d images: too many to search for cropped or edited copies.", len(rows))
         return known
     unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    near = [_nearest(unit, asked, others) for asked, others in _sides(samples, rows, known, across=across)]
+    near = [_nearest(unit, queries, others) for queries, others in _sides(samples, rows, known, across=across)]
     pairs = np.unique(np.concatenate([np.empty((0, 2), np.intp), *(one.pairs for one in near)]), axis=0)
     usual = np.concatenate([np.empty((0, 2), np.intp), *(one.usual for one in near)])
     usual = usual[np.sort(np.random.default_rng(0).permutation(len(usual))[:PROBED])]
-    compare = _Comparer(samples, rows, [pairs, usual], gray_thumbnails=gray_thumbnails or {}, max_pixels=max_pixels)
+    places = np.unique(np.concatenate([pairs, usual]))
+    gray = _read_gray(samples, rows, places, gray_thumbnails or {}, decode_options)
+
+    @lru_cache(CACHED_EDGE_IMAGES)
+    def edge_image(place: int) -> EdgeImage | None:
+        pixels = gray[place]
+        return None if pixels is None else EdgeImage(pixels)
+
+    def compare(first: int, second: int) -> PairMatch | None:
+        one, other = edge_image(first), edge_image(second)
+        return None if one is None or other is None else verify_pair(one, other)
+
     scores = [found.score if (found := compare(first, second)) else 0.0 for first, second in usual.tolist()]
     usual_score = float(np.quantile(scores, 0.9)) if scores else 0.0
     if usual_score >= LEAST_SCORE:
-        logger.info("Different pictures agree as copies do here (%.2f): edited copies cannot be told.", usual_score)
+        logger.info("Different pictures match like copies (%.2f): edited copies cannot be recognized.", usual_score)
         return known
     threshold = max(LEAST_SCORE, 1 - (1 - usual_score) / MARGIN)
     new = []
@@ -105,9 +113,8 @@ def find_near_duplicates(
         if progress is not None and (done % 256 == 0 or done == len(pairs)):
             progress(done, len(pairs))
     logger.info(
-        "Cropped and edited copies: %d%s in %d pairs that are alike by their features (agreement %.2f or more).",
+        "Cropped and edited copies: %d new ones in %d pairs with similar features (correlation %.2f or more).",
         len(new),
-        " beside those known already" if known.pairs else "",
         len(pairs),
         threshold,
     )
@@ -115,15 +122,14 @@ def find_near_duplicates(
 
 
 def _sides(samples: Samples, rows: Rows, known: DuplicateSet, *, across: bool) -> Iterator[tuple[Rows, Rows]]:
-    """Yield places among the features that are to be compared with other places, one for each picture."""
+    """Yield (queries, others): places among the features to compare, one for each group of known duplicates."""
     splits = samples.table[SPLIT].to_numpy()
     place_of = {int(row): place for place, row in enumerate(rows)}
     keep = np.ones(len(rows), bool)
     leaked = np.zeros(len(rows), bool)
     for group in known.groups:
-        there = [row for row in group if row in place_of]
         seen: set[str] = set()
-        for row in there:
+        for row in filter(place_of.__contains__, group):
             side = str(splits[row]) if across else ""
             keep[place_of[row]] = side not in seen
             seen.add(side)
@@ -133,61 +139,48 @@ def _sides(samples: Samples, rows: Rows, known: DuplicateSet, *, across: bool) -
         yield places, places
         return
     for split, earlier in EARLIER.items():
-        asked = np.flatnonzero(keep & ~leaked & (splits[rows] == split))
+        queries = np.flatnonzero(keep & ~leaked & (splits[rows] == split))
         others = np.flatnonzero(keep & np.isin(splits[rows], earlier))
-        if len(asked) and len(others):
-            yield asked, others
+        if len(queries) and len(others):
+            yield queries, others
 
 
-def _nearest(unit: Floats, asked: Rows, others: Rows) -> _Nearest:
-    """Find what lies near each of the asked places among the others, a block of them at a time."""
-    itself = int(len(asked) > 0 and np.array_equal(asked, others))
+def _nearest(unit: Floats, queries: Rows, others: Rows) -> _Nearest:
+    """Return the nearest neighbors of the queries among the others, computed in blocks."""
+    itself = int(len(queries) > 0 and np.array_equal(queries, others))
     rank = min(max((len(others) - itself) // 3, 1), MOST_COPIES)
     depth = min(max(rank, NEAREST) + itself, len(others))
     if depth <= itself:
         return _Nearest(np.empty((0, 2), np.intp), np.empty((0, 2), np.intp))
     at_once = max(1, NUMBERS_AT_ONCE // len(others))
-    found, closeness = [], []
-    for at in range(0, len(asked), at_once):
-        similar = unit[asked[at : at + at_once]] @ unit[others].T
+    found, similarities = [], []
+    for at in range(0, len(queries), at_once):
+        similar = unit[queries[at : at + at_once]] @ unit[others].T
         if itself:
             similar[np.arange(len(similar)), np.arange(at, at + len(similar))] = np.inf
         nearest = np.argpartition(-similar, depth - 1, axis=1)[:, :depth]
         values = np.take_along_axis(similar, nearest, axis=1)
         order = np.argsort(-values, axis=1, kind="stable")[:, itself:]
         found.append(others[np.take_along_axis(nearest, order, axis=1)])
-        closeness.append(np.take_along_axis(values, order, axis=1))
-    neighbors, similarity = np.concatenate(found), np.concatenate(closeness)
-    far = float(np.median(similarity[:, min(rank, similarity.shape[1]) - 1]))
-    left = np.repeat(asked[:, None], neighbors.shape[1], axis=1)
-    close = similarity >= far
+        similarities.append(np.take_along_axis(values, order, axis=1))
+    neighbors, similarity = np.concatenate(found), np.concatenate(similarities)
+    usual_similarity = float(np.median(similarity[:, min(rank, similarity.shape[1]) - 1]))
+    left = np.repeat(queries[:, None], neighbors.shape[1], axis=1)
+    close = similarity >= usual_similarity
     close[:, NEAREST:] = False
     pairs = np.sort(np.stack([left[close], neighbors[close]], axis=1), axis=1)
-    usual = np.stack([asked, neighbors[:, min(rank, neighbors.shape[1]) - 1]], axis=1)
+    usual = np.stack([queries, neighbors[:, min(rank, neighbors.shape[1]) - 1]], axis=1)
     return _Nearest(pairs, usual if rank > 1 else usual[:0])
 
 
-class _Comparer:
-    """Compares images by the places of their features; those whose looks are not known are decoded, once."""
-
-    def __init__(
-        self, samples: Samples, rows: Rows, pairs: Sequence[Rows], *, gray_thumbnails: GrayThumbnails, max_pixels: int
-    ) -> None:
-        places = np.unique(np.concatenate([part.ravel() for part in pairs])).tolist()
-        paths, digests = samples.paths, samples.table[DIGEST].tolist()
-        self._gray = {place: gray_thumbnails.get(digests[rows[place]]) for place in places}
-        lacking = [place for place, gray in self._gray.items() if gray is None]
-        files = [samples.root / paths[rows[place]] for place in lacking]
-        with ThreadPoolExecutor(available_cores()) as pool:
-            self._gray.update(
-                zip(lacking, pool.map(partial(read_gray_thumbnail, max_pixels=max_pixels), files), strict=True)
-            )
-        self._look = lru_cache(LOOKS_AT_ONCE)(self._make)
-
-    def _make(self, place: int) -> EdgeImage | None:
-        gray = self._gray[place]
-        return None if gray is None else EdgeImage(gray)
-
-    def __call__(self, first: int, second: int) -> PairMatch | None:
-        one, other = self._look(first), self._look(second)
-        return None if one is None or other is None else verify_pair(one, other)
+def _read_gray(
+    samples: Samples, rows: Rows, places: Rows, known: GrayThumbnails, decode_options: DecodeOptions
+) -> dict[int, Gray | None]:
+    """Return the gray thumbnail of each place; those that are not known are read from the files."""
+    paths, digests = samples.table[PATH].tolist(), samples.table[DIGEST].tolist()
+    gray = {place: known.get(digests[rows[place]]) for place in places.tolist()}
+    missing = [place for place, pixels in gray.items() if pixels is None]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        read = pool.map(lambda place: read_gray_thumbnail(samples.root / paths[rows[place]], decode_options), missing)
+        gray.update(zip(missing, read, strict=True))
+    return gray

@@ -1,10 +1,10 @@
-"""Whether two images show the same picture, judged by their pixels: also cropped, turned, recoloured or written on.
+"""Pair verification: whether two images show the same picture, also cropped, turned, recolored or written on.
 
-Brightness differs between a picture and its copy, edges stay where they are, so both are compared as differences of
-Gaussians. The coarse look, 32 pixels long, tries the eight ways to turn and mirror a picture, and every smaller frame
-in it; the best of them is aligned at 64 pixels by the enhanced correlation coefficient (Evangelidis & Psarakis 2008,
-"Parametric Image Alignment Using Enhanced Correlation Coefficient Maximization"; OpenCV's `findTransformECC`), and the
-two are then correlated as a whole and block by block. Writing spoils a few blocks, and their median stands.
+Edges do not depend on brightness, so images are compared as differences of Gaussians. At 32 pixels, `register` tries
+the eight orientations of a picture and every smaller frame in it. The best placement is aligned at 64 pixels by the
+enhanced correlation coefficient (Evangelidis & Psarakis 2008, "Parametric Image Alignment Using Enhanced Correlation
+Coefficient Maximization"; OpenCV's `findTransformECC`). The images are then correlated as a whole and block by block:
+writing spoils few blocks and leaves the median.
 """
 
 from __future__ import annotations
@@ -31,26 +31,23 @@ from tlkit.data.checks.registration import (
 Floats = npt.NDArray[np.float32]
 
 LEAST_DETAIL = 1.5
-"""Pictures with a smaller standard deviation of their edges, of 255, are plain: too little is left to compare."""
+"""Pictures with a smaller standard deviation of their edges, of 255, are plain and are not compared."""
 LEAST_COARSE = 0.5
-"""Below this correlation of the coarse looks two pictures are not aligned at all; copies reach 0.55 and more."""
-LEAST_WHOLE, LEAST_MIDDLE = 0.3, 0.45
-"""The whole and the blocks must both agree so far: one alone can be won by a single bright spot, or by noise."""
-MOST_BEND = 0.2
-"""Entries of the aligning matrix may be this far from those of the coarse alignment."""
+"""Pictures with a smaller correlation at 32 pixels are not aligned; copies reach 0.55 and more."""
+LEAST_WHOLE, LEAST_MEDIAN = 0.3, 0.45
+"""Smallest correlations of the whole and of the median block: a bright spot or noise can raise one of them alone."""
+MOST_CHANGE = 0.2
+"""Largest difference between entries of the aligning matrix and those of the coarse alignment."""
 GRID, LEAST_BLOCKS = 5, 9
 LEAST_SHARE = 0.2
-"""Blocks with a smaller share of the picture's own spread are plain. A bird in an empty sky fills few others, and any
-two birds agree so far."""
-
-Turn = Literal["", "mirrored", "turned"]
+"""Blocks whose standard deviation is a smaller share of the picture's are plain and do not count."""
 
 
 class PairMatch(NamedTuple):
-    """How alike two pictures are in their best alignment.
+    """The similarity of two pictures in their best alignment.
 
-    `score` is a correlation of edges in [-1, 1]; copies reach 0.9 and more. `kind` says how the one must be changed to
-    lie on the other: "cropped", "turned", "mirrored", or "edited" where it lies there already.
+    `score` is a correlation of edges in [-1, 1]; copies reach 0.9 and more. `kind` is the change that aligns them:
+    "cropped", "turned", "mirrored"; or "edited" where they are aligned already.
     """
 
     score: float
@@ -58,10 +55,10 @@ class PairMatch(NamedTuple):
 
 
 class EdgeImage:
-    """What is compared of one picture.
+    """The edges of one picture.
 
     Args:
-        gray: uint8 brightness (H, W), as `tlkit.data.checks.gray_thumbnails` gives it.
+        gray: its gray thumbnail, uint8 (H, W).
     """
 
     def __init__(self, gray: npt.NDArray[np.uint8]) -> None:
@@ -69,7 +66,7 @@ class EdgeImage:
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether there is too little in it to compare."""
+        """Whether it has too few edges to be compared."""
         return min(self.gray.shape) < LEAST_SIDE or float(_edges(self.gray).std()) < LEAST_DETAIL
 
     @cached_property
@@ -77,17 +74,15 @@ class EdgeImage:
         """The edges at 32 pixels."""
         small = scaled_down(self.gray, COARSE / max(self.gray.shape))
         edges = small - cv2.GaussianBlur(small, (0, 0), 2.5)
-        spread = np.sqrt(
-            cv2.GaussianBlur(edges**2, (0, 0), 4.0)
-        )  # evened out, or bright writing would outweigh the rest
+        spread = np.sqrt(cv2.GaussianBlur(edges**2, (0, 0), 4.0))  # local contrast, else bright writing dominates
         return CoarseImage(np.asarray(edges / (spread + 0.5 * edges.std() + 1e-3), np.float32))
 
 
 def verify_pair(first: EdgeImage, second: EdgeImage) -> PairMatch | None:
-    """Compare two pictures in their best alignment; None where they are plain, or nothing like each other.
+    """Return the match of two pictures in their best alignment; None where one is plain or they differ clearly.
 
-    Found are frames of at least a quarter of the other picture, upright or mirrored, and whole pictures turned by 90
-    degrees or mirrored in any way; colours, contrast and format may differ, and something may be written on them.
+    Finds frames of at least a quarter of the other picture, upright or mirrored, and whole pictures in any of the eight
+    orientations; colors, contrast and format may differ, and text may cover a part.
     """
     if first.is_plain or second.is_plain:
         return None
@@ -100,49 +95,49 @@ def verify_pair(first: EdgeImage, second: EdgeImage) -> PairMatch | None:
 
 
 def _aligned(around: EdgeImage, part: EdgeImage, best: Placement) -> float:
-    """Return how well the part lies on the picture around it, once it is moved and bent a little to fit."""
+    """Return the agreement of the part with the picture around it, after an affine alignment."""
     scale = np.array(around.gray.shape[::-1]) / np.array(around.coarse.shape[::-1])
     width, height = (max(LEAST_SIDE, round(side * by)) for side, by in zip(best.size, scale, strict=True))
     upright = flipped(part.gray, best.turn)
     shrinks = width * height < upright.size
-    laid = cv2.resize(upright, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    ground, laid = _edges(around.gray), _edges(laid)
+    scaled = cv2.resize(upright, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    ground, template = _edges(around.gray), _edges(scaled)
     start = np.array([[1, 0, best.corner[0] * scale[0]], [0, 1, best.corner[1] * scale[1]]], np.float32)
-    as_found = _agreement(ground, laid, start)
+    unaligned = _agreement(ground, template, start)
     try:
         stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-3)
-        _, warp = cv2.findTransformECC(laid, ground, start.copy(), cv2.MOTION_AFFINE, stop, None, 3)
-    except cv2.error:  # it does not converge
-        return as_found
-    if np.abs(warp[:, :2] - np.eye(2)).max() > MOST_BEND:
-        return as_found
-    return max(as_found, _agreement(ground, laid, np.asarray(warp, np.float32)))
+        _, warp = cv2.findTransformECC(template, ground, start.copy(), cv2.MOTION_AFFINE, stop, None, 3)
+    except cv2.error:  # no convergence
+        return unaligned
+    if np.abs(warp[:, :2] - np.eye(2)).max() > MOST_CHANGE:
+        return unaligned
+    return max(unaligned, _agreement(ground, template, np.asarray(warp, np.float32)))
 
 
-def _agreement(ground: Floats, laid: Floats, warp: Floats) -> float:
-    """Return the correlation of the whole or the median over the blocks, whichever is higher; 0 where one is low."""
-    size = (laid.shape[1], laid.shape[0])
-    seen = np.asarray(cv2.warpAffine(ground, warp, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
+def _agreement(ground: Floats, template: Floats, warp: Floats) -> float:
+    """Return the higher of the whole's correlation and the median block's; 0 where either is low."""
+    size = (template.shape[1], template.shape[0])
+    warped = np.asarray(cv2.warpAffine(ground, warp, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
     full = np.ones(ground.shape, np.uint8)
-    held = cv2.warpAffine(full, warp, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP) > 0
-    if held.mean() < 0.5:
+    covered = cv2.warpAffine(full, warp, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP) > 0
+    if covered.mean() < 0.5:
         return 0.0
-    whole = _correlation(seen[held], laid[held])
-    height, width = held.shape
+    whole = _correlation(warped[covered], template[covered])
+    height, width = covered.shape
     down = np.linspace(0, height, GRID + 1).round().astype(int)
     across = np.linspace(0, width, GRID + 1).round().astype(int)
-    least = max(LEAST_DETAIL, LEAST_SHARE * float(laid[held].std()))
+    least = max(LEAST_DETAIL, LEAST_SHARE * float(template[covered].std()))
     blocks = []
     for top, bottom in pairwise(down):
         for left, right in pairwise(across):
-            part = held[top:bottom, left:right]
-            one, other = seen[top:bottom, left:right][part], laid[top:bottom, left:right][part]
+            part = covered[top:bottom, left:right]
+            one, other = warped[top:bottom, left:right][part], template[top:bottom, left:right][part]
             if part.mean() > 0.5 and max(one.std(), other.std()) > least:
                 blocks.append(_correlation(one, other))
     if len(blocks) < LEAST_BLOCKS:
         return 0.0
-    middle = float(np.median(blocks))
-    return max(whole, middle) if whole >= LEAST_WHOLE and middle >= LEAST_MIDDLE else 0.0
+    median = float(np.median(blocks))
+    return max(whole, median) if whole >= LEAST_WHOLE and median >= LEAST_MEDIAN else 0.0
 
 
 def _correlation(a: Floats, b: Floats) -> float:
@@ -152,5 +147,5 @@ def _correlation(a: Floats, b: Floats) -> float:
 
 
 def _edges(gray: Floats) -> Floats:
-    """Return a difference of Gaussians: neither noise nor light, but what is in the picture."""
+    """Return a difference of Gaussians, without noise and lighting."""
     return np.asarray(cv2.GaussianBlur(gray, (0, 0), 0.8) - cv2.GaussianBlur(gray, (0, 0), 3.3))

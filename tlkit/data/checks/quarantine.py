@@ -1,4 +1,4 @@
-"""Images that a person decided to train without: a table on disk, written by the doctor, read by recipes."""
+"""The quarantine manifest: a CSV file of images to exclude, written by the doctor and read by recipes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUARANTINE = "quarantine"
 
 
 def require_new(file: str | Path | None) -> None:
-    """Check the name of a manifest before the work for it is done.
+    """Check that a manifest can be written.
 
     Raises:
         DataError: the file exists already, or is not named .csv.
@@ -31,9 +31,9 @@ def require_new(file: str | Path | None) -> None:
 
 
 def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -> Path:
-    """Write every image with its label, split and digest, and the reason where it is quarantined; "" = kept.
+    """Write each image with label, split, digest and the reason why it is quarantined ("" = kept); return the path.
 
-    No image is touched. Edit the column `quarantine` by hand to keep an image or to leave out another.
+    No image is changed. Edit the column `quarantine` to keep an image or to exclude another.
 
     Raises:
         DataError: the file exists already, or is not named .csv.
@@ -47,7 +47,7 @@ def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -
     with atomic_file(file) as partial:
         table.to_csv(partial, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
     logger.info(
-        "Wrote %s: %d images kept, %d quarantined. A recipe goes without these with data.quarantine: %s.",
+        "Wrote %s: %d images kept, %d quarantined. To train without these, set data.quarantine: %s.",
         file,
         len(table) - len(reasons),
         len(reasons),
@@ -59,52 +59,47 @@ def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -
 def exclude_quarantined(samples: Samples, file: str | Path) -> Samples:
     """Return the samples without the images that a manifest quarantines.
 
-    An image is left out if its path and its digest are those of a row with a reason; a file that changed since is kept,
-    and named in a warning. Images that the manifest does not know are kept.
+    An image is excluded if its path and its digest are those of a row with a reason. A file that has changed since is
+    kept, with a warning. Images that the manifest does not list are kept.
 
     Raises:
         DataError: the manifest is missing or lacks a column, or a class would lose its last training image.
     """
-    reasons = _read(Path(file))
-    gone, changed = [], []
+    table = read_table(
+        Path(file),
+        columns=(PATH, DIGEST, QUARANTINE),
+        what="manifest",
+        hint="Write it with: tlkit data doctor ROOT --fix FILE",
+    )
+    table = table[table[QUARANTINE].str.strip() != ""]
+    digests = dict(zip(table[PATH], table[DIGEST], strict=True))
+    excluded, changed = [], []
     for path, digest in zip(samples.table[PATH], samples.table[DIGEST], strict=True):
-        known = reasons.get(path)
-        gone.append(known is not None and (digest or image_digest(samples.root / path)) == known)
-        if known is not None and not gone[-1]:
+        listed = digests.get(path)
+        excluded.append(listed is not None and (digest or image_digest(samples.root / path)) == listed)
+        if listed is not None and not excluded[-1]:
             changed.append(path)
-    kept = samples.table[[not out for out in gone]].reset_index(drop=True)
-    left = Samples(samples.root, samples.classes, kept)
-    require_trained(samples, left, deed=f"{file} quarantines")
-    logger.info("Leaving out %d of %d images that %s quarantines.", sum(gone), len(samples), file)
+    kept = samples.table[[not out for out in excluded]].reset_index(drop=True)
+    remaining = Samples(samples.root, samples.classes, kept)
+    require_training_images(samples, remaining, action=f"{file} quarantines")
+    logger.info("Excluded %d of %d images that %s quarantines.", sum(excluded), len(samples), file)
     if changed:
         logger.warning("Quarantined, but changed since, so kept (%d): %s.", len(changed), first_few(changed))
-    return left
+    return remaining
 
 
-def require_trained(before: Samples, after: Samples, *, deed: str) -> None:
-    """Check that every class which had training images still has some.
+def require_training_images(before: Samples, after: Samples, *, action: str) -> None:
+    """Check that every class that had training images still has some.
 
     Args:
-        before: the images as they were.
-        after: what a person's decisions left of them.
-        deed: what was done, for the message: "photos.csv quarantines".
+        before: all images.
+        after: the remaining ones.
+        action: how the others were removed, for the message: "photos.csv quarantines".
 
     Raises:
-        DataError: a class lost all of its training images; the message names it.
+        DataError: a class has lost all of its training images; the message names it.
     """
     had, has = before.counts()["train"], after.counts()["train"]
     lost = [name for name in before.classes if had[name] and not has[name]]
     if lost:
-        raise DataError(f"{deed} every training image of {first_few(lost)}. Keep some, or remove the classes.")
-
-
-def _read(file: Path) -> dict[str, str]:
-    """Return the digests of the quarantined images by path."""
-    table = read_table(
-        file,
-        wanted=(PATH, DIGEST, QUARANTINE),
-        what="manifest",
-        hint="Write it with: tlkit data doctor ROOT --fix FILE",
-    )
-    out = table[table[QUARANTINE].str.strip() != ""]
-    return dict(zip(out[PATH], out[DIGEST], strict=True))
+        raise DataError(f"{action} every training image of {first_few(lost)}. Keep some, or remove the classes.")

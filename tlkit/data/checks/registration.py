@@ -1,8 +1,8 @@
-"""Where one picture lies on another: the whole, turned or mirrored, or a smaller frame somewhere in the larger one.
+"""Image registration at 32 pixels: the placement of one picture on another, as a whole or as a smaller frame.
 
-All places are tried at 32 pixels, by correlation. Where a frame may lie is counted out once for each pair of shapes,
-and how it correlates there comes from the correlation theorem: for all frames of a picture, upright and mirrored, one
-inverse transform. One `matchTemplate` of OpenCV's for each frame takes three times as long.
+Every placement is tried by normalized cross-correlation. The possible placements of frames are computed once for each
+pair of shapes. The correlation theorem gives their scores: one inverse transform for all frames of a picture, upright
+and mirrored. OpenCV's `matchTemplate` for each frame takes three times as long.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ Spectra = npt.NDArray[np.complex64]
 Rows = npt.NDArray[np.intp]
 
 COARSE = 32
-"""Longest side of what is laid on something, in pixels."""
+"""Longest side of the pictures, in pixels."""
 SCALES = (0.93, 0.87, 0.81, 0.75, 0.70, 0.65, 0.60, 0.56, 0.52)
-"""Sides of a cropped frame, as shares of the whole picture's: at the last, a quarter of its area is left."""
+"""Sides of a cropped frame, as shares of the whole picture's; the last keeps a quarter of the area."""
 LEAST_SIDE = 8
 LEAST_SPREAD = 1e-6
-"""A window whose squared deviations are a smaller share of its squares is plain, but for rounding."""
+"""A window is plain if its squared deviations are a smaller share of its squares: rounding errors."""
 SHAPES = 256
-"""Pairs of shapes whose windows are kept, 100 kB each."""
+"""Number of cached pairs of shapes, 100 kB each."""
 _NUMBER, _TOP, _LEFT = np.indices((len(SCALES), COARSE, COARSE)).reshape(3, -1)
 
 
 class Placement(NamedTuple):
-    """Where the small picture lies in the large one.
+    """The placement of one picture in another.
 
-    `score` is their correlation there; `turn` is one of the eight ways of `turned`; `corner` (left, top) and `size`
-    (width, height) are in pixels of the large one.
+    `score` is their correlation; `inside` is true where the second lies in the first, else the first lies in the
+    second; `turn` is an orientation as in `flipped`; `corner` (left, top) and `size` (width, height) are in pixels of
+    the containing picture.
     """
 
     score: float
     inside: bool
-    """Whether the second lies in the first; else the first in the second."""
     turn: int
     corner: tuple[int, int]
     size: tuple[int, int]
 
 
 class CoarseImage:
-    """A picture at 32 pixels, with what is needed again and again to lay it on others.
+    """A picture at 32 pixels, with cached spectra and sums for its registration with others.
 
     Args:
-        pixels: (H, W), none of both larger than 32.
+        pixels: (H, W), both at most 32.
     """
 
     def __init__(self, pixels: Floats) -> None:
@@ -60,8 +60,8 @@ class CoarseImage:
 
     @cached_property
     def flips(self) -> Floats:
-        """The picture with mean 0 and length 1, in the first four ways of `turned`, shape (4, H * W)."""
-        return np.stack([flipped(_standard(self.pixels), turn).ravel() for turn in range(4)])
+        """The standardized picture in the first four orientations of `flipped`, shape (4, H * W)."""
+        return np.stack([flipped(_standardized(self.pixels), turn).ravel() for turn in range(4)])
 
     @cached_property
     def fields(self) -> Spectra:
@@ -70,12 +70,12 @@ class CoarseImage:
 
     @cached_property
     def frames(self) -> Spectra:
-        """Conjugate spectra (32, S, 17) of the picture scaled down to each of the frames, with mean 0 and length 1."""
-        return _spectra([_standard(scaled_down(self.pixels, scale)) for scale in SCALES]).conj()
+        """Conjugate spectra (32, S, 17) of the picture at each of the scales, standardized."""
+        return _spectra([_standardized(scaled_down(self.pixels, scale)) for scale in SCALES]).conj()
 
     @cached_property
     def sums(self) -> Doubles:
-        """Sums (2, 33 * 33) of the pixels and of their squares above and left of every corner."""
+        """Integral images (2, 33 * 33) of the pixels and of their squares."""
         summed = np.zeros((2, COARSE + 1, COARSE + 1))
         height, width = self.shape
         powers = np.stack([self.pixels, self.pixels**2], dtype=np.float64)
@@ -84,8 +84,8 @@ class CoarseImage:
 
 
 def register(first: CoarseImage, second: CoarseImage) -> Placement:
-    """Return the best of all places: of the second on the whole first in eight ways, or of a frame of either."""
-    best = _whole(first, second)
+    """Return the best placement: of the whole second picture on the first in eight orientations, or of a frame."""
+    best = _register_whole(first, second)
     for inside, (around, part) in enumerate(((second, first), (first, second))):
         windows = _windows(around.shape, part.shape)
         if not len(windows.area):
@@ -99,7 +99,7 @@ def register(first: CoarseImage, second: CoarseImage) -> Placement:
 
 
 def flipped(pixels: Floats, turn: int) -> Floats:
-    """Return one of the eight ways to see a picture: bit 0 mirrors, bit 1 stands on its head, bit 2 transposes."""
+    """Return a picture in one of eight orientations: bit 0 mirrors, bit 1 flips upside down, bit 2 transposes."""
     if turn & 1:
         pixels = pixels[:, ::-1]
     if turn & 2:
@@ -108,7 +108,7 @@ def flipped(pixels: Floats, turn: int) -> Floats:
 
 
 def scaled_down(pixels: Floats, scale: float) -> Floats:
-    """Return a picture made smaller."""
+    """Return a picture scaled down by area averaging."""
     height, width = _scaled_shape(pixels.shape, scale)
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
@@ -117,32 +117,32 @@ def _scaled_shape(shape: tuple[int, ...], scale: float) -> tuple[int, int]:
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
-def _whole(first: CoarseImage, second: CoarseImage) -> Placement:
-    """Return the best way to lay the whole second picture on the whole first, stretched to its shape.
+def _register_whole(first: CoarseImage, second: CoarseImage) -> Placement:
+    """Return the best orientation of the second picture, stretched to the shape of the first.
 
-    Turning the one picture is as good as turning the other, so that the second is stretched twice, not eight times.
+    The flips are applied to the first picture, so that the second is stretched twice, not eight times.
     """
     height, width = first.shape
     scores = []
     for pixels, flips in ((second.pixels, (0, 1, 2, 3)), (flipped(second.pixels, 4), (0, 2, 1, 3))):
-        laid = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
-        scores += (first.flips @ _standard(laid).ravel())[list(flips)].tolist()
+        stretched = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+        scores += (first.flips @ _standardized(stretched).ravel())[list(flips)].tolist()
     turn = int(np.argmax(scores))
     return Placement(scores[turn], True, turn, (0, 0), (width, height))
 
 
 class _Windows(NamedTuple):
-    """The P boxes in pictures of one shape that the frames of pictures of another shape may lie on."""
+    """The P possible boxes of frames of pictures of one shape in pictures of another."""
 
     boxes: Rows
     """Top, left, height and width, shape (4, P)."""
     area: Doubles
     corners: Rows
-    """Where each box's corners lie in `Coarse.sums`: bottom right, top left, top right, bottom left, shape (4, P)."""
+    """Positions in `CoarseImage.sums`: bottom right, top left, top right and bottom left corner, shape (4, P)."""
     found: Rows
-    """Where its scores lie in a map (32, 2, S, 32), upright and mirrored, shape (2, P)."""
+    """Positions of the scores in a map (32, 2, S, 32), upright and mirrored, shape (2, P)."""
     rows: int
-    """So many rows of the map are needed."""
+    """Number of rows of the map that are needed."""
 
 
 @lru_cache(SHAPES)
@@ -150,8 +150,8 @@ def _windows(around: tuple[int, int], part: tuple[int, int]) -> _Windows:
     height, width = np.array([_scaled_shape(part, scale) for scale in SCALES]).T
     down, across = around[0] - height, around[1] - width
     down = np.where(np.minimum(height, width) < LEAST_SIDE, -1, down)
-    there = np.flatnonzero((down[_NUMBER] >= _TOP) & (across[_NUMBER] >= _LEFT))
-    number, top, left = _NUMBER[there], _TOP[there], _LEFT[there]
+    possible = np.flatnonzero((down[_NUMBER] >= _TOP) & (across[_NUMBER] >= _LEFT))
+    number, top, left = _NUMBER[possible], _TOP[possible], _LEFT[possible]
     height, width = height[number], width[number]
     low, right, row = top + height, left + width, COARSE + 1
     upright, mirrored = ((top * 2 + side) * len(SCALES) + number for side in (0, 1))
@@ -165,10 +165,10 @@ def _windows(around: tuple[int, int], part: tuple[int, int]) -> _Windows:
 
 
 def _scores(around: CoarseImage, part: CoarseImage, windows: _Windows) -> Doubles:
-    """Return the correlations (2, P) of the windows of one picture with the frames of the other, as they are, mirrored.
+    """Return the correlations (2, P) of the windows of one picture with the frames of the other, upright and mirrored.
 
-    A field of 32 x 32 holds all of a picture, so that no window wraps round. A mirrored frame lies in a picture where
-    the frame lies in the mirrored picture.
+    Pictures fit into fields of 32 x 32, so no window wraps around. A mirrored frame correlates with a picture as the
+    frame does with the mirrored picture.
     """
     corners = around.sums.take(windows.corners, axis=1)
     sums, squares = corners[:, 0] + corners[:, 1] - corners[:, 2] - corners[:, 3]
@@ -179,8 +179,8 @@ def _scores(around: CoarseImage, part: CoarseImage, windows: _Windows) -> Double
     return np.asarray(maps.take(windows.found) / np.sqrt(spread), np.float64)
 
 
-def _standard(pixels: Floats) -> Floats:
-    """Return a picture with mean 0 and length 1; a plain one is 0."""
+def _standardized(pixels: Floats) -> Floats:
+    """Return a picture with mean 0 and Euclidean norm 1; a plain one is 0."""
     (mean,), (deviation,) = (value[0] for value in cv2.meanStdDev(pixels))
     length = float(deviation) * pixels.size**0.5
     return np.asarray((pixels - float(mean)) / length if length > 1e-6 else np.zeros_like(pixels), np.float32)

@@ -17,7 +17,7 @@ Counts = Mapping[str, Mapping[str, int]]
 
 
 def data_summary_tables(summary: DataSummary) -> tuple[Table, ...]:
-    """Return the images per class and split, the same per value of each group column, sizes, formats and modes."""
+    """Return the tables of images per class and split, per value of each group column, of sizes, formats and modes."""
     splits = [split for split in SPLITS if any(row[split] for row in summary.counts.values())]
     files, has = counted(len(summary.unreadable), "file"), "has" if len(summary.unreadable) == 1 else "have"
     headers = f"{files} {has} no readable header; tlkit data doctor names them."
@@ -44,17 +44,17 @@ def data_summary_tables(summary: DataSummary) -> tuple[Table, ...]:
 
 
 def class_count_table(counts: pd.DataFrame) -> Table:
-    """Return images per class and split; `counts` is what `Samples.counts()` gives."""
+    """Return the table of images per class and split from `Samples.counts()`."""
     rows = zip(map(str, counts.index), counts.to_numpy(dtype=int).tolist(), strict=True)
     splits = [str(split) for split in counts.columns]
     return count_table("class", {name: dict(zip(splits, row, strict=True)) for name, row in rows}, splits)
 
 
 def count_table(what: str, counts: Counts, splits: Sequence[str]) -> Table:
-    """Return images by name and split, with the sums of rows and columns.
+    """Return the table of images by name and split, with the sums of rows and columns.
 
     Args:
-        what: the names are of, such as "class".
+        what: kind of the names, such as "class".
         counts: images by name and split.
         splits: the splits to show, in order.
     """

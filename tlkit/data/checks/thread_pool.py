@@ -1,4 +1,4 @@
-"""A function mapped over many files in a thread pool: results in order, progress, Pillow's warnings by file."""
+"""Maps a function over files in a thread pool: results in order, progress, Pillow's warnings by file."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from typing import Any, TypeVar
 from tlkit.data.num_workers import available_cores
 
 FILES_PER_TASK = 32
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 def map_files(
-    look: Callable[[str, list[str]], Found],
+    function: Callable[[str, list[str]], Result],
     paths: Sequence[str],
     *,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Found]:
-    """Return the result of `look` for each file, in the order of `paths`.
+) -> list[Result]:
+    """Return `function(path, pillow_warnings)` for each file, in the order of `paths`.
 
     Args:
-        look: called in a thread with a path and a list, which receives Pillow's warnings about this file; they do not
-            name the file, so that they are not printed.
+        function: called in a thread. The list receives the messages of Pillow's warnings about the file, which are not
+            printed: they do not name the file.
         paths: the files.
         workers: number of threads; default: one per core. Pillow releases the GIL while it decodes.
         progress: called from this thread with (files done, files in all).
 
     Example:
-        >>> map_files(lambda path, noted: path.upper(), ["a.jpg", "b.jpg"])
+        >>> map_files(lambda path, pillow_warnings: path.upper(), ["a.jpg", "b.jpg"])
         ['A.JPG', 'B.JPG']
     """
     tasks = [paths[at : at + FILES_PER_TASK] for at in range(0, len(paths), FILES_PER_TASK)]
-    results: list[Found] = []
+    results: list[Result] = []
     pool = ThreadPoolExecutor(workers or available_cores())
-    with _warnings_by_thread() as noted:
+    with _warnings_by_thread() as warnings_of:
 
-        def work(task: Sequence[str]) -> list[Found]:
-            messages = noted.setdefault(threading.get_ident(), [])
-            found = []
+        def work(task: Sequence[str]) -> list[Result]:
+            messages = warnings_of.setdefault(threading.get_ident(), [])
+            done = []
             for path in task:
                 messages.clear()
-                found.append(look(path, messages))
-            return found
+                done.append(function(path, messages))
+            return done
 
         try:
             for done in pool.map(work, tasks):
@@ -61,17 +61,17 @@ def map_files(
 
 @contextmanager
 def _warnings_by_thread() -> Iterator[dict[int, list[str]]]:
-    """Collect Pillow's warnings by thread."""
-    noted: dict[int, list[str]] = {}
+    """Collect the messages of Pillow's warnings, by the id of the thread."""
+    messages: dict[int, list[str]] = {}
     with warnings.catch_warnings():
         warnings.filterwarnings("always", module=r"PIL\.")
         show = warnings.showwarning
 
-        def note(message: Warning | str, category: type[Warning], filename: str, *rest: Any, **options: Any) -> None:
-            if threading.get_ident() in noted and "PIL" in Path(filename).parts:
-                noted[threading.get_ident()].append(str(message))
+        def collect(message: Warning | str, category: type[Warning], filename: str, *more: Any, **options: Any) -> None:
+            if threading.get_ident() in messages and "PIL" in Path(filename).parts:
+                messages[threading.get_ident()].append(str(message))
             else:
-                show(message, category, filename, *rest, **options)
+                show(message, category, filename, *more, **options)
 
-        warnings.showwarning = note
-        yield noted
+        warnings.showwarning = collect
+        yield messages

@@ -1,4 +1,4 @@
-"""Small JPEGs of images, for pages that show them."""
+"""Thumbnails for HTML pages: small JPEGs without metadata."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ def draw_thumbnails(
 ) -> dict[str, str]:
     """Return JPEGs, base64, of at most `side` pixels a side, by path; also of images in tar shards.
 
-    They carry pixels and nothing else: no EXIF, no comment. What cannot be read is left out: the page then shows its
-    name alone. After `most` pictures no more are drawn.
+    They hold no EXIF and no comment. Unreadable images are skipped. At most `most` thumbnails are drawn.
     """
     drawn: dict[str, str] = {}
     for path in dict.fromkeys(paths):
@@ -29,7 +28,7 @@ def draw_thumbnails(
         except UnreadableImageError:
             continue
         image.thumbnail((side, side))
-        image.info = {}  # Pillow 13 would write a JPEG's comment into the copy
+        image.info = {}  # else Pillow 13 writes a JPEG's comment into the copy
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=80)
         drawn[path] = base64.b64encode(buffer.getvalue()).decode()

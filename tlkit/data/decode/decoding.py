@@ -1,19 +1,18 @@
-"""An image file becomes 8-bit RGB pixels, or an error that says in words why it cannot. Nothing in between.
+"""Decodes an image file to 8-bit RGB pixels, or raises an error that states why it cannot.
 
 The rules, the same in training, evaluation and prediction:
 
 - EXIF orientation is applied.
 - Grayscale is repeated over the three channels; palettes are looked up; 1-bit becomes 0 and 255.
-- Transparency (alpha channel, palette or colour key) is composited on a stated background colour.
-- 16 bits per channel keep their high byte (value // 256), 12 bits value // 16, whatever the picture holds: no
-  stretching, no saturation. Float pixels must lie in [0, 1]. 32-bit integers have no agreed white: values up to 65,535
-  are read as 16 bits, others refused.
-- CMYK is converted by complement, (255 - C)(255 - K) / 255, without colour profiles; CMYK JPEGs are read as inverted,
+- Transparency (alpha channel, palette or color key) is composited on `DecodeOptions.background`.
+- 16 bits per channel keep their high byte (value // 256), 12 bits value // 16, without stretching or saturation. Float
+  pixels must lie in [0, 1]. 32-bit integers up to 65,535 are read as 16 bits; larger ones are refused.
+- CMYK is converted by complement, (255 - C)(255 - K) / 255, without color profiles; CMYK JPEGs are read as inverted,
   as Adobe writes them.
-- Animated images, and files with several pages, give their first frame.
-- Embedded colour profiles are ignored, as they were when ImageNet weights were trained.
-- A JPEG that is to become much smaller may be scaled by its decoder, which averages blocks of 2, 4 or 8 pixels a side
-  (libjpeg's scaled inverse transform); `open_rgb` does so only where its caller says how far.
+- Animated images and files of several pages give their first frame.
+- Embedded color profiles are ignored, as they were when ImageNet weights were trained.
+- A JPEG may be scaled down by its decoder, which averages blocks of 2, 4 or 8 pixels a side (libjpeg's scaled inverse
+  transform). `open_rgb` does so only where it gets a function `reduction`.
 """
 
 from __future__ import annotations
@@ -30,21 +29,19 @@ import numpy.typing as npt
 import PIL.features
 from PIL import Image, ImageFile, TiffImagePlugin
 
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.formats import OPENERS, Format, describe_content, detect_format
 from tlkit.data.decode.jpeg_markers import can_be_scaled
 from tlkit.data.decode.resizing import Frame
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError
 
-MAX_PIXELS = 178_956_970
-"""Default limit of width × height: 512 MiB of RGB, twice Pillow's own warning threshold."""
-
 RULES_VERSION = 1
-"""Raised when the rules above, or the scaling in `geometry`, give other pixels than before."""
+"""Raised when the rules above, or the scaling in `resizing`, give other pixels than before."""
 
 LIBJPEG = PIL.features.version("libjpeg_turbo") or PIL.features.version("jpg")
 DECODER = f"rules {RULES_VERSION}, pillow {PIL.__version__}, libjpeg {LIBJPEG}"
-"""What pixels depend on beside the file and the preprocessing; part of the key of cached features."""
+"""What pixels depend on besides the file and the preprocessing; part of the key of cached features."""
 
 ORIENTATION_TAG = 274
 UPRIGHT = {
@@ -56,28 +53,23 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes each value of the EXIF orientation tag; 1 is upright."""
-SIDEWAYS = (
-    Image.Transpose.TRANSPOSE,
-    Image.Transpose.ROTATE_270,
-    Image.Transpose.TRANSVERSE,
-    Image.Transpose.ROTATE_90,
-)
-"""Those of them that swap width and height."""
+"""The transposition that undoes each value of the EXIF orientation tag; 1 is upright."""
+SIDEWAYS = tuple(UPRIGHT[tag] for tag in (5, 6, 7, 8))
+"""The transpositions that swap width and height."""
 TOP_FROM_RIGHT = (Image.Transpose.ROTATE_90, Image.Transpose.TRANSVERSE)
 LEFT_FROM_BOTTOM = (Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE)
 TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLE_FORMAT = 258, 262, 339
 
-_quiet = threading.Lock()
+_warnings_lock = threading.Lock()
 
 
 class UnreadableImageError(DataError):
     """An image file cannot be decoded.
 
     Attributes:
-        source: the file's path as it was given, or "image" for bytes.
-        reason: why, in words, without the path.
-        is_gone: whether the file could not even be opened, as when a drive is unplugged; False for bad content.
+        source: the file's path as given, or "image" for bytes.
+        reason: why it cannot be decoded, without the path.
+        is_gone: whether the file cannot be opened, as when a drive is unplugged; False for bad content.
     """
 
     def __init__(self, source: str, reason: str, is_gone: bool = False) -> None:
@@ -92,13 +84,12 @@ class UnreadableImageError(DataError):
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What a file turned out to be.
+    """Facts about a decoded file.
 
     Attributes:
         format: container format by content, not by name.
-        size: height and width in pixels, upright (after EXIF rotation), as the file has them at full scale.
-        oddities: what a person should know of, for example "16-bit" or "animated (first frame used)"; most files
-            have none.
+        size: height and width in pixels at full scale, after EXIF rotation.
+        oddities: unusual properties, such as "CMYK" or "animated (first frame used)"; most files have none.
         frame: where the picture lies in the decoded pixels, for `fit`.
     """
 
@@ -108,15 +99,12 @@ class ImageFacts:
     frame: Frame
 
 
-def decode_image(
-    source: str | Path | bytes, *, background: tuple[int, int, int] = (255, 255, 255), max_pixels: int = MAX_PIXELS
-) -> npt.NDArray[np.uint8]:
-    """Decode an image to RGB, uint8, shape (H, W, 3), upright.
+def decode_image(source: str | Path | bytes, decode_options: DecodeOptions = DecodeOptions()) -> npt.NDArray[np.uint8]:
+    """Return the pixels of an image: RGB, uint8, shape (H, W, 3), upright.
 
     Args:
         source: path of the file, or its bytes.
-        background: RGB colour in 0–255 that shows through transparent pixels.
-        max_pixels: refuse images of more pixels than this; judged by the header, before decoding.
+        decode_options: pixel limit and background color.
 
     Raises:
         UnreadableImageError: the file is missing, damaged, too large or not an image.
@@ -124,29 +112,25 @@ def decode_image(
     Example:
         >>> buffer = io.BytesIO()
         >>> Image.new("RGBA", (2, 1), (255, 0, 0, 0)).save(buffer, "PNG")
-        >>> decode_image(buffer.getvalue(), background=(1, 2, 3)).tolist()
+        >>> decode_image(buffer.getvalue(), DecodeOptions(background=(1, 2, 3))).tolist()
         [[[1, 2, 3], [1, 2, 3]]]
     """
-    return np.asarray(open_rgb(source, background=background, max_pixels=max_pixels)[0])
+    return np.asarray(open_rgb(source, decode_options)[0])
 
 
 def open_rgb(
     source: str | Path | bytes,
+    decode_options: DecodeOptions = DecodeOptions(),
     *,
-    background: tuple[int, int, int] = (255, 255, 255),
-    max_pixels: int = MAX_PIXELS,
     reduction: Callable[[int, int], int] | None = None,
 ) -> tuple[Image.Image, ImageFacts]:
-    """Decode an image to a Pillow image of mode RGB, and say what the file was.
-
-    The same rules and arguments as `decode_image`; spares a copy where the next step scales the image.
+    """Return an image as a Pillow image of mode RGB, and facts about its file.
 
     Args:
         source: path of the file, or its bytes.
-        background: RGB colour in 0–255 that shows through transparent pixels.
-        max_pixels: refuse images of more pixels than this; judged by the header, before decoding.
-        reduction: given the upright width and height in the header, says by how much (1, 2, 4 or 8) the decoder may
-            divide both, rounding up; asked for JPEGs only. None = every pixel is decoded.
+        decode_options: pixel limit and background color.
+        reduction: for JPEGs, returns by how much (1, 2, 4 or 8) the decoder may divide the upright width and height,
+            rounding up. None = every pixel is decoded.
 
     Raises:
         UnreadableImageError: the file is missing, damaged, too large or not an image.
@@ -160,25 +144,23 @@ def open_rgb(
     if kind is None:
         raise UnreadableImageError(name, describe_content(data))
     try:
-        return _decode(data, kind, background, max_pixels, reduction)
-    except _RefusedError as error:
-        raise UnreadableImageError(name, str(error)) from error
-    except Warning:  # where warnings are errors, one about metadata must not cost the picture
-        with _quiet, warnings.catch_warnings():
+        return _decode(data, kind, decode_options, reduction)
+    except Warning:  # where warnings are errors, a warning about metadata must not make the image unreadable
+        with _warnings_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                return _decode(data, kind, background, max_pixels, reduction)
+                return _decode(data, kind, decode_options, reduction)
             except Exception as error:
-                raise UnreadableImageError(name, _words(error, kind)) from error
+                raise UnreadableImageError(name, _reason(error, kind)) from error
     except Exception as error:  # Pillow's readers raise a dozen kinds on damaged files
-        raise UnreadableImageError(name, _words(error, kind)) from error
+        raise UnreadableImageError(name, _reason(error, kind)) from error
 
 
 class _RefusedError(Exception):
     """The file is sound, but has no agreed meaning as 8-bit RGB."""
 
 
-def _words(error: Exception, kind: Format) -> str:
+def _reason(error: Exception, kind: Format) -> str:
     text = str(error)
     if isinstance(error, _RefusedError):
         return text
@@ -188,23 +170,20 @@ def _words(error: Exception, kind: Format) -> str:
         return f"the {kind} file is truncated"
     if isinstance(error, Image.DecompressionBombError):
         return f"its header claims far more pixels than the file can hold ({text})"
-    if isinstance(error, SyntaxError):  # Pillow's word for a header it cannot take
+    if isinstance(error, SyntaxError):  # what Pillow raises for a header that it cannot read
         return f"the {kind} file's header is damaged or of an unsupported kind ({text})"
     return f"the {kind} file is damaged ({type(error).__name__}: {text})"
 
 
 def _decode(
-    data: bytes,
-    kind: Format,
-    background: tuple[int, int, int],
-    max_pixels: int,
-    reduction: Callable[[int, int], int] | None,
+    data: bytes, kind: Format, options: DecodeOptions, reduction: Callable[[int, int], int] | None
 ) -> tuple[Image.Image, ImageFacts]:
     file = OPENERS[kind](io.BytesIO(data), "")  # reads the header only
     width, height = file.size
-    if width * height > max_pixels:
+    if width * height > options.max_pixels:
         raise _RefusedError(
-            f"its header claims {width} x {height} = {width * height:,} pixels, more than max_pixels = {max_pixels:,}"
+            f"its header claims {width} x {height} = {width * height:,} pixels, more than max_pixels = "
+            f"{options.max_pixels:,}"
         )
     oddities = _oddities(file, kind, data)
     white_is_zero, bits = _tiff_facts(file) if isinstance(file, TiffImagePlugin.TiffImageFile) else (False, 16)
@@ -216,23 +195,23 @@ def _decode(
             file.draft(None, (width // scale, height // scale))
     file.load()
     if kind != "JPEG":
-        turn = _turn(file, oddities)  # a PNG may state it after its pixels; a TIFF has been turned by load()
+        turn = _turn(file, oddities)  # a PNG may state it after its pixels; load() has turned a TIFF
         width, height = file.size
     frame = _frame(file, width, height, turn)
     image: Image.Image = file if turn is None else file.transpose(turn)
     if turn is not None or turned_by_pillow:
         oddities.append("rotated by EXIF")
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        rgb = _deep_to_rgb(image, bits, white_is_zero, background)
+        rgb = _deep_to_rgb(image, bits, white_is_zero, options.background)
         if np.asarray(rgb).max() < 16:
             oddities.append("nearly black (uses less than 1/16 of its range)")
     else:
-        rgb = _to_rgb(image, background, sixteen_bit_png=kind == "PNG" and data[24] == 16)
+        rgb = _to_rgb(image, options.background, sixteen_bit_png=kind == "PNG" and data[24] == 16)
     return rgb, ImageFacts(kind, (frame.height, frame.width), tuple(oddities), frame)
 
 
 def _frame(file: ImageFile.ImageFile, width: int, height: int, turn: Image.Transpose | None) -> Frame:
-    """Return where a picture of width x height lies in the pixels of its file once they are turned upright."""
+    """Return where a picture of width x height lies in the upright pixels of its file."""
     scale = round(width / file.width)  # a decoder that scales rounds up, so the last pixels may be partly empty
     right, bottom = (width / scale, height / scale) if scale > 1 else file.size
     left, top = 0.0, 0.0
@@ -246,12 +225,12 @@ def _frame(file: ImageFile.ImageFile, width: int, height: int, turn: Image.Trans
 
 
 def _turn(file: ImageFile.ImageFile, oddities: list[str]) -> Image.Transpose | None:
-    """Return what turns the picture upright by its EXIF tag; None where it is upright, or the tag cannot be read."""
+    """Return the transposition that turns the picture upright; None where it is upright or EXIF cannot be read."""
     try:
         return UPRIGHT.get(file.getexif().get(ORIENTATION_TAG, 1))
     except Warning:
         raise
-    except Exception:  # what Pillow raises on a damaged EXIF block varies; the picture itself is sound
+    except Exception:  # Pillow raises various errors on damaged EXIF; the pixels are sound
         oddities.append("damaged EXIF (taken as upright)")
         return None
 
@@ -278,7 +257,7 @@ def _oddities(file: ImageFile.ImageFile, kind: Format, data: bytes) -> list[str]
 
 
 def _tiff_facts(file: TiffImagePlugin.TiffImageFile) -> tuple[bool, int]:
-    """Return whether 0 means white where Pillow does not see to it, and the bits per channel."""
+    """Return whether 0 means white and Pillow does not invert it, and the bits per channel."""
     bits = int(file.tag_v2.get(TIFF_BITS, (1,))[0])
     if file.tag_v2.get(TIFF_SAMPLE_FORMAT, (1,))[0] == 2 and bits == 8:
         raise _RefusedError("its pixels are signed 8-bit integers, which have no agreed black; save it unsigned")
@@ -287,7 +266,7 @@ def _tiff_facts(file: TiffImagePlugin.TiffImageFile) -> tuple[bool, int]:
 
 
 def _deep_to_rgb(image: Image.Image, bits: int, white_is_zero: bool, background: tuple[int, int, int]) -> Image.Image:
-    """Turn one channel of 12, 16 or 32 bits into RGB by its bit depth alone."""
+    """Return one channel of 12, 16 or 32 bits as RGB, scaled by its bit depth alone."""
     values = np.asarray(image)
     low, high = values.min(), values.max()
     if image.mode == "F":
@@ -314,13 +293,13 @@ def _deep_to_rgb(image: Image.Image, bits: int, white_is_zero: bool, background:
 
 
 def _to_rgb(image: Image.Image, background: tuple[int, int, int], *, sixteen_bit_png: bool) -> Image.Image:
-    """Turn 8-bit pixels of any mode into RGB, transparency composited on `background`."""
+    """Return 8-bit pixels of any mode as RGB, transparency composited on `background`."""
     if image.has_transparency_data:
         key = image.info.get("transparency")
-        if sixteen_bit_png and isinstance(key, tuple):  # Pillow keeps the 16-bit key beside 8-bit pixels
+        if sixteen_bit_png and isinstance(key, tuple):  # Pillow keeps a 16-bit key with 8-bit pixels
             image.info["transparency"] = tuple(value >> 8 for value in key)
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, (*background, 255)), layer).convert("RGB")
     if image.mode in {"LAB", "HSV"}:
-        raise _RefusedError(f"its colour space {image.mode} is not supported; save it as RGB")
+        raise _RefusedError(f"its color space {image.mode} is not supported; save it as RGB")
     return image if image.mode == "RGB" else image.convert("RGB")

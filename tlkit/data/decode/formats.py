@@ -1,4 +1,4 @@
-"""The image file formats that tlkit reads, recognised by their first bytes, never by the file's name."""
+"""The image file formats that tlkit reads, detected by their first bytes, not by the file's name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ EXTENSIONS: dict[str, Format] = {
     ".pnm": "PNM",
     ".avif": "AVIF",
 }
-"""File name endings that count as images, with the format each one promises."""
+"""File name endings of images, with their formats."""
 
 OPENERS: dict[Format, Callable[[io.BytesIO, str], ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.jpeg_factory,
@@ -49,7 +49,7 @@ OPENERS: dict[Format, Callable[[io.BytesIO, str], ImageFile.ImageFile]] = {
     "PNM": PpmImagePlugin.PpmImageFile,
     "AVIF": AvifImagePlugin.AvifImageFile,
 }
-"""Pillow's readers, named one by one: its forty others (EPS, which starts a program, among them) stay shut."""
+"""The readers of Pillow that are used; its forty others (among them EPS, which starts a program) are not."""
 
 READABLE = "JPEG, PNG, GIF, BMP, WebP, TIFF, PPM/PGM/PBM and AVIF"
 
@@ -70,7 +70,7 @@ HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
 def detect_format(data: bytes) -> Format | None:
-    r"""Return the format that the first bytes announce, or None where it is none that tlkit reads.
+    r"""Return the format by the first bytes, or None where tlkit does not read it.
 
     Example:
         >>> detect_format(b"\x89PNG\r\n\x1a\n...")
@@ -102,7 +102,7 @@ def detect_format(data: bytes) -> Format | None:
 
 
 def describe_content(data: bytes) -> str:
-    """Say in words what a file that is no readable image seems to hold.
+    """Return what a file that is no readable image seems to be, as a clause for messages.
 
     Example:
         >>> describe_content(b"  <!DOCTYPE html><title>404</title>")
@@ -113,9 +113,9 @@ def describe_content(data: bytes) -> str:
     if not data:
         return "it is empty (0 bytes)"
     start = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for magic, words in OTHER_CONTENT:
+    for magic, kind in OTHER_CONTENT:
         if start.startswith(magic) or data[:16].lower().startswith(magic):
-            return f"it is {words}, not an image" if b"<" in magic else f"it is {words}; tlkit reads {READABLE}"
+            return f"it is {kind}, not an image" if b"<" in magic else f"it is {kind}; tlkit reads {READABLE}"
     if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
         return f"it is a HEIC image; tlkit reads {READABLE}"
     if not any(data[:4096]):

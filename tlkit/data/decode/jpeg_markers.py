@@ -1,4 +1,4 @@
-"""What the markers of a JPEG tell without decoding it: damage that decoders hide, and whether it can be scaled."""
+"""Checks of JPEG markers without decoding: damage that decoders hide, and whether the decoder can scale the image."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _SCALABLE = {0xC0, 0xC1, 0xC2}
 
 
 def can_be_scaled(data: bytes) -> bool:
-    r"""Tell whether a decoder can scale a JPEG by its cosine transform: nearly all of them, but not lossless ones.
+    r"""Return whether a decoder can scale a JPEG by its cosine transform: nearly all, but not lossless ones.
 
-    libjpeg gives a lossless JPEG in full size whatever it is asked, and Pillow's buffer would be too small for it.
+    libjpeg always decodes a lossless JPEG in full size, for which Pillow's buffer would be too small.
 
     Example:
         >>> can_be_scaled(b"\xff\xd8\xff\xe0\x00\x03.\xff\xc2"), can_be_scaled(b"\xff\xd8\xff\xc3")
@@ -34,11 +34,11 @@ def can_be_scaled(data: bytes) -> bool:
 
 
 def scan_damage(data: bytes) -> str:
-    r"""Say what is wrong with the markers of a JPEG's compressed pixels; "" where nothing is.
+    r"""Return the damage to the markers of a JPEG's compressed pixels; "" where there is none.
 
-    Decoders pass over such damage with a warning and paint what they make of it. ITU-T T.81, section B.1.1: within a
-    scan only restart markers may occur, numbered 0 to 7 in turn (section B.2.1), and the image ends with EOI. Damage
-    that leaves no trace in the markers is not found.
+    Decoders only warn of such damage and return wrong pixels. ITU-T T.81, section B.1.1: within a scan only restart
+    markers may occur, numbered 0 to 7 in turn (section B.2.1), and the image ends with EOI. Damage that leaves the
+    markers intact is not found.
 
     Example:
         >>> import io
@@ -74,7 +74,7 @@ def scan_damage(data: bytes) -> str:
 
 
 def _after_headers(data: bytes, at: int) -> int | None:
-    """Return where the compressed pixels after the next segments begin; None where they lie past the end."""
+    """Return the offset of the compressed pixels after the next segments; None where it lies past the end."""
     while at + 4 <= len(data):
         if data[at] != 0xFF:
             at += 1

@@ -1,8 +1,8 @@
-"""How an image of any size becomes one of the backbone's size: scaled with Pillow's antialiased filters.
+"""Scales images to the backbone's input size with Pillow's antialiased filters.
 
-Pretrained weights were trained and measured on images scaled by Pillow, which widens its filter when it shrinks an
-image; OpenCV's bilinear and bicubic do not, and alias. So training and evaluation scale here, never in Albumentations.
-`fit` gives what timm's and torchvision's evaluation transforms give.
+Pretrained weights were trained and evaluated on images scaled by Pillow, which widens its filter when it shrinks an
+image; OpenCV's bilinear and bicubic filters alias. So training and evaluation scale here, never in Albumentations.
+`fit` is equal to the evaluation transforms of timm and torchvision.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ FILTERS = {
 }
 
 LEAST_MARGIN = 2
-"""How many times larger than its target an image that was decoded at a reduced scale must still be, on both axes."""
+"""Smallest ratio, on both axes, of an image that was decoded at a reduced scale to its target size."""
 
 
 class Frame(NamedTuple):
-    """The size of a picture, and where it lies in decoded pixels that may be a half, a quarter or an eighth of it.
+    """The size of a picture, and its place in decoded pixels, which may be a half, a quarter or an eighth of it.
 
     Attributes:
-        width: of the picture in its file, upright, in pixels.
-        height: of the picture in its file.
-        box: left, top, right and bottom of the picture, in decoded pixels. A decoder that scales rounds up: the last
-            row and column may lie partly outside.
+        width: width of the upright picture in its file, in pixels.
+        height: height of the upright picture in its file.
+        box: left, top, right and bottom of the picture in decoded pixels. A decoder that scales rounds up: the last row
+            and column may lie partly outside.
     """
 
     width: int
@@ -44,11 +44,11 @@ class Frame(NamedTuple):
 
     @classmethod
     def of(cls, image: Image.Image) -> Frame:
-        """Return the frame of an image whose every pixel was decoded."""
+        """Return the frame of an image that was decoded at full scale."""
         return cls(image.width, image.height, (0, 0, image.width, image.height))
 
     def part(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-        """Return in decoded pixels what `box` (left, top, right, bottom) is in the picture's own."""
+        """Return a `box` (left, top, right, bottom) in the picture's pixels as a box in decoded pixels."""
         left, top, right, bottom = self.box
         across, down = (right - left) / self.width, (bottom - top) / self.height
         return (
@@ -61,11 +61,11 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Zoom:
-    """How far training may depart from the evaluation geometry.
+    """Limits of random framing.
 
     Attributes:
         area: smallest share of the image's area that a random crop keeps, in (0, 1]; for a letterbox, the square of the
-            smallest scale at which the whole image is drawn.
+            smallest scale of the whole image.
         stretch: largest factor by which a crop's aspect ratio is changed, at least 1.
     """
 
@@ -74,13 +74,13 @@ class Zoom:
 
 
 def fit(image: Image.Image, preprocess: Preprocess, frame: Frame | None = None) -> Image.Image:
-    """Return the image in the backbone's size, as evaluation and prediction see it.
+    """Return the image in the backbone's size for evaluation and prediction.
 
     Args:
         image: mode RGB, any size.
-        preprocess: says the size, the geometry (crop, letterbox or squash), the filter and the background.
-        frame: where the picture lies in the image, if a decoder has scaled it: the same part of the picture is shown
-            as of a full decode, on the same grid.
+        preprocess: size, geometry (crop, letterbox or squash), filter and background.
+        frame: where the picture lies in an image that was decoded at a reduced scale; the result shows the same part of
+            the picture as after a full decode.
 
     Returns:
         An RGB image of `preprocess.image_size`. For `crop`: bit for bit that of timm's
@@ -88,7 +88,7 @@ def fit(image: Image.Image, preprocess: Preprocess, frame: Frame | None = None) 
     """
     frame = frame or Frame.of(image)
     if preprocess.resize == "crop":
-        return _centre_crop(image, frame, preprocess)
+        return _center_crop(image, frame, preprocess)
     if preprocess.resize == "squash":
         return _scale(image, frame, preprocess, preprocess.image_size)
     return _letterbox(image, frame, preprocess, scale=1.0, offset=(0.5, 0.5))
@@ -97,19 +97,18 @@ def fit(image: Image.Image, preprocess: Preprocess, frame: Frame | None = None) 
 def random_fit(
     image: Image.Image, preprocess: Preprocess, zoom: Zoom, generator: np.random.Generator, frame: Frame | None = None
 ) -> Image.Image:
-    """Return the image in the backbone's size with a random framing, for training.
+    """Return the image in the backbone's size with random framing, for training.
 
     `crop` cuts a random box of `zoom.area`…1 of the area whose aspect ratio is that of the input size, changed by at
-    most `zoom.stretch` either way (Inception's crop, Szegedy et al. 2015, section 6). `squash` does the same about the
-    image's own aspect ratio. `letterbox` cuts nothing off: it draws the whole image smaller, somewhere on the
-    background.
+    most `zoom.stretch` either way (Inception's crop, Szegedy et al. 2015, section 6). `squash` does the same with the
+    image's own aspect ratio. `letterbox` cuts nothing off: it draws the whole image smaller, at a random place.
 
     Args:
-        image: RGB, whole or decoded at a reduced scale.
-        preprocess: the backbone's size, filter and way to resize.
-        zoom: how much is cut and stretched.
-        generator: what the framing is drawn from.
-        frame: where the picture lies in the image's pixels; default: the whole image.
+        image: mode RGB, any size.
+        preprocess: size, geometry, filter and background.
+        zoom: limits of the framing.
+        generator: source of randomness.
+        frame: as for `fit`.
     """
     frame = frame or Frame.of(image)
     height, width = preprocess.image_size
@@ -123,16 +122,16 @@ def random_fit(
 
 
 def reduction(width: int, height: int, preprocess: Preprocess, zoom: Zoom | None = None) -> int:
-    """Return by how much a decoder may divide an image's sides before it is brought to size: 1, 2, 4 or 8.
+    """Return by how much a decoder may divide an image's sides before `fit` or `random_fit`: 1, 2, 4 or 8.
 
-    What is left has at least twice the pixels on each axis that `fit`, or with `zoom` any box of `random_fit`, scales
-    to. So the filter that follows still shrinks, and decides what the backbone sees.
+    The decoded image has at least twice the pixels of the target on each axis, with `zoom` also in the smallest box. So
+    the filter that follows still shrinks the image and determines the result.
 
     Args:
-        width: of the image, upright, in pixels.
-        height: of the image.
-        preprocess: the geometry; its `decode: full` gives 1.
-        zoom: framing in training; None for `fit`.
+        width: width of the upright image, in pixels.
+        height: height of the upright image.
+        preprocess: size and geometry; with `decode: full` the result is 1.
+        zoom: limits of random framing; None for `fit`.
 
     Example:
         >>> reduction(4000, 3000, Preprocess()), reduction(1023, 1023, Preprocess())
@@ -156,7 +155,7 @@ def reduction(width: int, height: int, preprocess: Preprocess, zoom: Zoom | None
 
 
 def reduction_for_thumbnail(width: int, height: int, *, side: int) -> int:
-    """Return by how much a decoder may divide an image's sides that is only looked at, no larger than `side` pixels.
+    """Return by how much a decoder may divide an image's sides for a thumbnail of at most `side` pixels.
 
     Example:
         >>> reduction_for_thumbnail(4000, 3000, side=96), reduction_for_thumbnail(500, 375, side=96)
@@ -170,7 +169,7 @@ def _largest_scale(limit: float) -> int:
 
 
 def _cover(preprocess: Preprocess) -> tuple[int, int]:
-    """Return the height and width that an image is scaled to cover before its centre is cut."""
+    """Return the height and width that a scaled image covers before its center crop."""
     height, width = preprocess.image_size
     return (max(height, math.floor(height / preprocess.crop_pct)), max(width, math.floor(width / preprocess.crop_pct)))
 
@@ -178,7 +177,7 @@ def _cover(preprocess: Preprocess) -> tuple[int, int]:
 def _random_box(
     width: int, height: int, aspect: float, zoom: Zoom, generator: np.random.Generator
 ) -> tuple[float, float, float, float]:
-    """Draw a box (left, top, right, bottom) inside the image, the largest centred one where ten draws do not fit."""
+    """Return a random box (left, top, right, bottom) inside the image; the largest centered one after ten failures."""
     limit = math.log(zoom.stretch)
     for _ in range(10):
         area = width * height * generator.uniform(zoom.area, 1.0)
@@ -204,12 +203,12 @@ def _scale(
     return image.resize((size[1], size[0]), FILTERS[preprocess.interpolation], box=part)
 
 
-def _centre_crop(image: Image.Image, frame: Frame, preprocess: Preprocess) -> Image.Image:
-    """Scale so that the image covers `image_size / crop_pct`, then cut the centre.
+def _center_crop(image: Image.Image, frame: Frame, preprocess: Preprocess) -> Image.Image:
+    """Return the center of the image scaled to cover `image_size / crop_pct`.
 
-    Rounding follows torchvision's `Resize` and `CenterCrop` where the target is square, timm's `ResizeKeepRatio` where
-    it is not. An image so elongated that most of the scaled pixels would be cut away (1 x 5,000 would scale to 256 x
-    1,280,000) is cut while it is scaled: the same pixels up to the order of Pillow's two passes.
+    Rounding follows torchvision's `Resize` and `CenterCrop` where the target is square, else timm's `ResizeKeepRatio`.
+    A very elongated image (1 x 5,000 would scale to 256 x 1,280,000) is cropped while it is scaled: the same pixels up
+    to the order of Pillow's two passes.
     """
     height, width = preprocess.image_size
     cover_height, cover_width = _cover(preprocess)
@@ -232,7 +231,7 @@ def _centre_crop(image: Image.Image, frame: Frame, preprocess: Preprocess) -> Im
 def _letterbox(
     image: Image.Image, frame: Frame, preprocess: Preprocess, *, scale: float, offset: tuple[float, float]
 ) -> Image.Image:
-    """Scale the whole image into `scale` of the canvas and put it at `offset` (0…1 across, down) of the free room."""
+    """Return the whole image, scaled to `scale` of the canvas, at `offset` (0…1 across, down) of the free space."""
     height, width = preprocess.image_size
     factor = scale * min(height / frame.height, width / frame.width)
     inner_height = min(height, max(1, round(frame.height * factor)))

@@ -1,4 +1,4 @@
-"""What a loader hands to a model, and how the dataset's items become it."""
+"""Batches of images: their types, collation and normalisation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ class Batch(NamedTuple):
     """A batch of B images.
 
     Attributes:
-        image: (B, 3, H, W); uint8 RGB, channels-last, as it comes from a loader; normalised float32 once it is on the
-            device.
+        image: (B, 3, H, W); uint8 RGB, channels-last, from a loader; normalised float32 on the device.
         target: (B,) int64, positions in the classes; -1 where unknown.
-        index: (B,) int64, rows of the split's samples. Unreadable images are missing from a batch, so join by index.
+        index: (B,) int64, rows of the split's samples. Batches lack unreadable images, so join by index.
     """
 
     image: Tensor
@@ -40,13 +39,13 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Failure:
-    """What a dataset gives in place of an item.
+    """An image that a dataset cannot load, in place of its item.
 
     Attributes:
         path: the image.
-        reason: why there is no item, in words.
-        kind: "damaged" content, which its batch does without; "gone", a file that cannot be opened; or "unfit", an
-            augmentation that cannot be applied to the image.
+        reason: why there is no item.
+        kind: "damaged": the content cannot be decoded, and the batch lacks the image. "gone": the file cannot be
+            opened. "unfit": the augmentation cannot be applied to the image.
     """
 
     path: str
@@ -55,11 +54,11 @@ class Failure:
 
 
 def collate(items: Sequence[Item | Failure]) -> Batch | DataError | None:
-    """Stack items into a batch, without those that cannot be read.
+    """Return the items as a batch, without unreadable ones.
 
     Returns:
-        The batch; None where every image is damaged; or the error that the loader is to raise in the main process,
-        because an exception raised in a worker process arrives wrapped in a traceback.
+        The batch; None where all images are damaged; or an error, which the loader raises in the main process, because
+        an exception raised in a worker process arrives wrapped in a traceback.
     """
     failures = [item for item in items if isinstance(item, Failure)]
     unfit = next((failure for failure in failures if failure.kind == "unfit"), None)
@@ -75,18 +74,18 @@ def collate(items: Sequence[Item | Failure]) -> Batch | DataError | None:
         )
     stacked = torch.from_numpy(np.stack([item.image for item in good]))  # (B, H, W, 3)
     return Batch(
-        stacked.permute(0, 3, 1, 2),  # channels-last, as it was decoded
+        stacked.permute(0, 3, 1, 2),  # channels-last
         torch.tensor([item.target for item in good], dtype=torch.int64),
         torch.tensor([item.index for item in good], dtype=torch.int64),
     )
 
 
-def normalise(image: Tensor, preprocess: Preprocess) -> Tensor:
+def normalize(image: Tensor, preprocess: Preprocess) -> Tensor:
     """Return uint8 pixels (B, 3, H, W) as float32, (x / 255 - mean) / std, on the same device.
 
     Example:
         >>> white = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
-        >>> normalise(white, Preprocess(mean=(0.5,) * 3, std=(0.5,) * 3)).flatten().tolist()
+        >>> normalize(white, Preprocess(mean=(0.5,) * 3, std=(0.5,) * 3)).flatten().tolist()
         [1.0, 1.0, 1.0]
     """
     mean = torch.tensor(preprocess.mean, dtype=torch.float32, device=image.device)
@@ -97,4 +96,4 @@ def normalise(image: Tensor, preprocess: Preprocess) -> Tensor:
     width = image.shape[3]  # whole rows of pixels at once take a quarter of the time
     rows = values.permute(0, 2, 3, 1).flatten(2).sub_(mean.repeat(width)).div_(std.repeat(width))
     rows = rows.reshape(image.shape[0], image.shape[2], width, 3)
-    return rows.permute(0, 3, 1, 2)  # not `values`: a trace would miss what was done to a view
+    return rows.permute(0, 3, 1, 2)  # not `values`: torch.jit.trace misses in-place changes of a view

@@ -15,11 +15,11 @@ from tlkit.choices import OnLeak
 from tlkit.data.augment.transforms import PRESETS, build_transform
 from tlkit.data.checks.image_check import CheckedImages
 from tlkit.data.checks.leaks import Leaks
-from tlkit.data.decode.decoding import MAX_PIXELS
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.load_dataset import LoadedDataset, Source
-from tlkit.data.loading.batch import Batch, normalise
+from tlkit.data.loading.batch import Batch, normalize
 from tlkit.data.loading.dataset import ImageDataset, ImageLoader, create_loader
-from tlkit.data.loading.sampler import left_out
+from tlkit.data.loading.sampler import count_dropped
 from tlkit.data.num_workers import choose_num_workers
 from tlkit.data.sources.source import Root
 from tlkit.data.sources.tar_stream import TarStream
@@ -36,44 +36,44 @@ class ImageFolderDataModule(pl.LightningDataModule):
     """Batches of uint8 images from a folder of class folders, normalised on the device.
 
     Works with any LightningModule: a batch is a named tuple `(image, target, index)`. `setup` scans the folder,
-    decodes every image once, sets unreadable ones aside, holds out val and test where the folder has none, and says
-    in the log what it decided. Outside a Trainer the batches stay uint8; `normalise` does the rest.
+    decodes every image once, excludes unreadable ones, holds out val and test where the folder has none, and logs its
+    decisions. Outside a Trainer the batches stay uint8; apply `normalize` to them.
 
     Args:
-        root: the folder (see `scan_folder` for its layout), several of them, a file that lists images or tar shards
-            (see `read_samples`), or samples; or images that `Source.gather` has read, checked and split.
-        preprocess: what the backbone expects; default: 224 px, ImageNet's mean and std.
+        root: the folder (see `scan_folder` for its layout), several folders, a file that lists images or tar shards
+            (see `read_samples`); or samples; or a dataset that `Source.load` has read, checked and split.
+        preprocess: input of the backbone; default: 224 px, ImageNet's mean and std.
         augment: a preset (none, light, medium, heavy) or a list of Albumentations transforms; training only.
         batch_size: images per batch.
         num_workers: worker processes, or "auto".
         val: share held out for validation where there is no val folder, in [0, 1); 0 = none.
         test: share held out for test where there is no test folder, in [0, 1); 0 = none.
-        seed: of the hold-out, the order and the augmentation.
-        manifest: a CSV or Parquet file that lists the images; `root` is then the folder its paths are relative to.
-        shards: tar files in WebDataset's format, or patterns of them such as "train-{000..009}.tar", not a folder.
-        split: a CSV file that says which split each image belongs to; then nothing is held out.
-        stratify: keep each class's share alike in every split that is held out.
-        group_by: column whose values never lie on two sides of a split.
+        seed: seed of the hold-out, the order and the augmentation.
+        manifest: a CSV or Parquet file that lists the images; its paths are relative to `root`.
+        shards: tar files in WebDataset's format, or patterns such as "train-{000..009}.tar", in place of a folder.
+        split: a CSV file that states the split of each image; then nothing is held out.
+        stratify: keep the shares of the classes equal in all splits.
+        group_by: column whose values never lie in two splits.
         time_column: column by which the latest images are held out.
-        folds: hold out one of so many folds.
-        fold: which one, from 0.
-        on_leak: what to do about images of val and test that are in training as well (see `Leaks`): warn, drop (train
+        folds: number of folds, of which one is held out.
+        fold: the fold that is held out, from 0.
+        on_leak: what happens to images of val and test that are in training as well (see `Leaks`): warn, drop (train
             without the copies), or error. Needs the check.
-        shuffle_buffer: read tar shards front to back, in a new order every epoch, and shuffle within so many images
-            (see `buffered_order`); None = shuffle all images.
-        sampling: "shuffled" = each training image once an epoch; "balanced" = as many, of each class equally many.
+        shuffle_buffer: read tar shards sequentially and shuffle within this many images (see `buffered_order`);
+            None = shuffle all images.
+        sampling: "shuffled" = each training image once an epoch; "balanced" = equally many images of each class.
         metadata: a CSV file keyed by `path`.
         groups: columns of it to carry into `samples`.
-        quarantine: a manifest from `tlkit data doctor ROOT --fix`, whose quarantined images are left out.
+        quarantine: a manifest from `tlkit data doctor ROOT --fix`, whose quarantined images are excluded.
         labels: files of decisions from `tlkit data labels RUN --out`, which relabel or drop images after the split.
-        max_pixels: larger images count as unreadable.
-        rank: which of the processes that train together this one is, from 0; for training and validation only.
-        processes: how many there are; each takes `batch_size` images a step.
-        check: decode every image before training; else digests stay unknown and bad files are met on the way.
+        decode_options: pixel limit of decoding.
+        rank: number of this process among those that train together, from 0; for training and validation only.
+        processes: number of processes that train together; each takes `batch_size` images a step.
+        check: decode every image before training; without the check, digests stay unknown.
         progress: called with (images checked, images in all).
 
     Attributes:
-        preprocess: what the backbone expects.
+        preprocess: input of the backbone.
 
     Example:
         >>> data = ImageFolderDataModule("photos", batch_size=64)  # doctest: +SKIP
@@ -106,7 +106,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         groups: Sequence[str] = (),
         quarantine: str | Path | None = None,
         labels: str | Path | Sequence[str | Path] = (),
-        max_pixels: int = MAX_PIXELS,
+        decode_options: DecodeOptions = DecodeOptions(),
         rank: int = 0,
         processes: int = 1,
         check: bool = True,
@@ -139,12 +139,12 @@ class ImageFolderDataModule(pl.LightningDataModule):
             quarantine=quarantine,
             labels=(labels,) if isinstance(labels, str | Path) else tuple(labels),
             on_leak=on_leak,
-            max_pixels=max_pixels,
+            decode_options=decode_options,
             check=check,
         )
         self.preprocess = preprocess or Preprocess()
         self._augment = augment
-        self._train_transform = build_transform(self.preprocess, augment=augment)  # shows bad settings at once
+        self._train_transform = build_transform(self.preprocess, augment=augment)  # raises on bad settings
         self._eval_transform = build_transform(self.preprocess)
         self._batch_size = batch_size
         self._num_workers = num_workers
@@ -153,11 +153,10 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._balance: npt.NDArray[np.int64] | None = None
         self._buffer = shuffle_buffer
         self._stream: TarStream | None = None
-        self._max_pixels = max_pixels
+        self._decode_options = decode_options
         self._rank, self._processes = rank, processes
         self._progress = progress
-        self._given = root if isinstance(root, LoadedDataset) else None
-        self._dataset: LoadedDataset | None = None
+        self._dataset: LoadedDataset | None = root if isinstance(root, LoadedDataset) else None
 
     def setup(self, stage: str | None = None) -> None:
         """Scan, check and split the images; a second call does nothing.
@@ -165,22 +164,17 @@ class ImageFolderDataModule(pl.LightningDataModule):
         Raises:
             DataError: the folder, the metadata or the shares cannot be used.
         """
-        if self._dataset is not None:
-            return
-        self._dataset = self._given or self._source.load(progress=self._progress)
-        if self._buffer is not None:
-            self._stream = self._open_stream(self._dataset.samples.split("train"), self._buffer)
-
-    def _open_stream(self, train: Samples, buffer: int) -> TarStream:
-        """Return the training images as their shards hold them."""
-        stream = TarStream.of(train, buffer=buffer)
-        logger.info(
-            "%d shards are read front to back, in another order every epoch; images are shuffled within %d.",
-            len(stream.tars),
-            buffer,
-        )
-        stream.warn_of_sorted(train.targets)
-        return stream
+        if self._dataset is None:
+            self._dataset = self._source.load(progress=self._progress)
+        if self._buffer is not None and self._stream is None:
+            train = self._dataset.samples.split("train")
+            self._stream = TarStream.of(train, buffer=self._buffer)
+            logger.info(
+                "%d shards are read sequentially, in a new order every epoch; images are shuffled within %d.",
+                len(self._stream.tars),
+                self._buffer,
+            )
+            self._stream.warn_if_sorted(train.targets)
 
     @property
     def samples(self) -> Samples:
@@ -189,7 +183,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     @property
     def dataset(self) -> LoadedDataset:
-        """The images of all splits, with what was found out about them."""
+        """The images of all splits, with the findings of the check."""
         self.setup()
         assert self._dataset is not None
         return self._dataset
@@ -201,12 +195,12 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     @property
     def checked(self) -> CheckedImages | None:
-        """What the check of all images found: those set aside, with reasons, and the odd ones; None without a check."""
+        """The findings of the check: excluded and unusual images; None without a check."""
         return self.dataset.checked
 
     @property
     def excluded(self) -> tuple[tuple[str, str], ...]:
-        """Path and reason of each image that cannot be read."""
+        """Path and reason of each unreadable image."""
         return self.checked.excluded if self.checked is not None else ()
 
     @property
@@ -216,12 +210,12 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Number of training batches in one epoch, of each process."""
+        """Number of training batches of each process in one epoch."""
         images = len(self.samples.split("train"))
-        return max(1, -(-(images - self._left_out(images)) // (self._batch_size * self._processes)))
+        return max(1, -(-(images - self._dropped(images)) // (self._batch_size * self._processes)))
 
     def balance(self, codes: npt.NDArray[np.int64]) -> None:
-        """Give each of these codes an equal share of every training epoch, such as the crossings of class and group.
+        """Give each code an equal share of every training epoch, such as the intersections of class and group.
 
         Args:
             codes: one for each image of the train split, shape (N,), in the order of its samples.
@@ -231,13 +225,13 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     @property
     def stream_of_train(self) -> TarStream | None:
-        """The training images in their shards, where these are read front to back; else None."""
+        """The places of the training images in shards that are read sequentially; else None."""
         self.setup()
         return self._stream
 
     @property
     def balance_of_train(self) -> npt.NDArray[np.int64] | None:
-        """What has equal shares of every training epoch, one code an image; None where each image comes once."""
+        """Codes with equal shares of every training epoch, shape (N,); None where each image comes once."""
         if self._balance is not None:
             return self._balance
         return self.samples.split("train").targets if self._balanced else None
@@ -248,31 +242,28 @@ class ImageFolderDataModule(pl.LightningDataModule):
         name = self._augment if isinstance(self._augment, str) else None
         logger.info("Augmentation: %s.", f"{name}: {PRESETS[name]}" if name else "the recipe's own list")
         stream = self.stream_of_train
-        over = self._left_out(len(samples))
-        if over and self._processes > 1:
+        dropped = self._dropped(len(samples))
+        if dropped:
             logger.info(
-                "%d images leave %d after batches of %d in each of %d processes, too few for all of them: every epoch "
-                "leaves these out, others each time.",
+                "%d images in batches of %d in each of %d processes leave a last batch of %d, too small for batch "
+                "normalisation: every epoch drops that many images, different ones each time.",
                 len(samples),
-                over,
                 self._batch_size,
                 self._processes,
-            )
-        elif over:
-            logger.info(
-                "%d images make batches of %d and one of 1, on which batch normalisation cannot train: every epoch "
-                "leaves out one image, another each time.",
-                len(samples),
-                self._batch_size,
+                dropped,
             )
         return create_loader(
             ImageDataset(
-                samples, transform=self._train_transform, max_pixels=self._max_pixels, seed=self._seed, stream=stream
+                samples,
+                transform=self._train_transform,
+                decode_options=self._decode_options,
+                seed=self._seed,
+                stream=stream,
             ),
             batch_size=self._batch_size,
             num_workers=choose_num_workers(self._num_workers, images=len(samples), processes=self._processes),
             shuffle=True,
-            drop_last=over > 0,
+            drop_last=dropped > 0,
             balance=self.balance_of_train,
             order=None if stream is None else partial(stream.order, seed=self._seed),
             seed=self._seed,
@@ -281,11 +272,11 @@ class ImageFolderDataModule(pl.LightningDataModule):
         )
 
     def eval_dataloader(self, split: str, *, processes: int = 1) -> ImageLoader:
-        """Return the batches of any split as evaluation sees them: in table order, nothing random.
+        """Return the batches of a split for evaluation: in table order, not augmented.
 
         Args:
             split: train, val or test.
-            processes: how many share the images; this one gets its part. 1 = all of them.
+            processes: number of processes that share the images; 1 = this process gets all of them.
 
         Raises:
             DataError: the split has no images.
@@ -294,7 +285,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         if not len(samples):
             raise DataError(f"There are no {split} images. The splits are {', '.join(self._present())}.")
         return create_loader(
-            ImageDataset(samples, transform=self._eval_transform, max_pixels=self._max_pixels, seed=self._seed),
+            ImageDataset(samples, transform=self._eval_transform, decode_options=self._decode_options, seed=self._seed),
             batch_size=self._batch_size,
             num_workers=choose_num_workers(
                 self._num_workers, images=len(samples), processes=self._processes, level=logging.DEBUG
@@ -316,13 +307,13 @@ class ImageFolderDataModule(pl.LightningDataModule):
         return self.eval_dataloader(self._present()[-1])
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Normalise a batch on the device it has just reached."""
+        """Normalise a batch on its device."""
         if isinstance(batch, Batch) and not batch.image.is_floating_point():
-            return batch._replace(image=normalise(batch.image.contiguous(), self.preprocess))
+            return batch._replace(image=normalize(batch.image.contiguous(), self.preprocess))
         return batch
 
     def _present(self) -> list[str]:
         return [name for name in SPLITS if (self.samples.table["split"] == name).any()]
 
-    def _left_out(self, images: int) -> int:
-        return left_out(images, batch_size=self._batch_size, processes=self._processes)
+    def _dropped(self, images: int) -> int:
+        return count_dropped(images, batch_size=self._batch_size, processes=self._processes)

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from tlkit.data.augment.transforms import Transform, sample_id_of
-from tlkit.data.decode.decoding import MAX_PIXELS, UnreadableImageError, open_rgb
+from tlkit.data.decode.decode_options import DecodeOptions
+from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.loading.batch import Batch, Failure, Item, collate
 from tlkit.data.loading.prefetch import prefetch
 from tlkit.data.loading.sampler import EpochSampler, part_of_epoch, part_of_table
@@ -32,25 +34,23 @@ logger = logging.getLogger(__name__)
 
 
 class ImageDataset(Dataset[Item | Failure]):
-    """Images that are decoded and transformed when asked for.
+    """Images that are decoded and transformed on access.
 
-    Holds tensors, no table: worker processes that count references to a million Python objects copy them all, and those
-    that are started anew get a copy of an array (see `PathTable`).
-    `dataset[epoch, index]` (or `dataset[index]`, epoch 0) gives an `Item`; or a `Failure` where the file cannot be
-    read any more, with one warning per file in the log, whichever process meets it first. `collate` leaves failures
-    out.
+    `dataset[epoch, index]` (or `dataset[index]`, epoch 0) is an `Item`, or a `Failure` where the file cannot be read;
+    each such file gets one warning in the log, over all worker processes. Rows are stored as tensors, which worker
+    processes share (see `PathTable`).
 
     Args:
-        images: samples; or the paths of files without labels, for prediction, whose targets are then -1.
-        transform: from `build_transform`.
-        max_pixels: larger images count as unreadable.
-        seed: of the augmentation.
-        stream: the images in their shards, where these are read front to back; they are then fetched ahead.
-        quiet: say nothing of files that cannot be read, because a pass that follows will.
+        images: samples; or paths of files without labels, whose targets are -1.
+        transform: from `build_transform`; its preprocessing states the background color.
+        decode_options: pixel limit of decoding.
+        seed: seed of the augmentation.
+        stream: the places of the images in shards that are read sequentially; they are then read ahead.
+        quiet: log no warnings about unreadable files.
 
     Attributes:
-        transform: what each image goes through.
-        threads: how many decode the images of a batch; 1 unless `use_threads` finds that more can.
+        transform: the transform of each image.
+        threads: number of threads that decode a batch; see `use_threads`.
     """
 
     threads = 1
@@ -60,7 +60,7 @@ class ImageDataset(Dataset[Item | Failure]):
         images: Samples | Sequence[str | Path],
         *,
         transform: Transform,
-        max_pixels: int = MAX_PIXELS,
+        decode_options: DecodeOptions = DecodeOptions(),
         seed: int = 0,
         stream: TarStream | None = None,
         quiet: bool = False,
@@ -74,11 +74,10 @@ class ImageDataset(Dataset[Item | Failure]):
             paths, self._root, targets = images, "", np.full(len(images), -1, dtype=np.int64)
         self._targets = torch.tensor(targets)
         self._paths = PathTable(paths)
-        self._max_pixels = max_pixels
+        self._decode_options = replace(decode_options, background=transform.preprocess.background)
         self._seed = seed
-        self._warned = _shared_flags(len(images))
-        if quiet:
-            self._warned.fill_(True)
+        self._warned = torch.full((len(images),), quiet)
+        self._warned.share_memory_()  # type: ignore[no-untyped-call]  # every worker process sees and sets it
 
     @property
     def targets(self) -> npt.NDArray[np.int64]:
@@ -89,7 +88,7 @@ class ImageDataset(Dataset[Item | Failure]):
         return len(self._paths)
 
     def path_and_target(self, index: int) -> tuple[str, int]:
-        """Return where an image lies, relative to the root, and its target."""
+        """Return the path of an image, relative to the root, and its target."""
         return self._paths[index], int(self.targets[index])
 
     def __getitem__(self, key: int | tuple[int, int]) -> Item | Failure:
@@ -98,16 +97,11 @@ class ImageDataset(Dataset[Item | Failure]):
         if self._read_ahead is not None:
             self._read_ahead(epoch, index)
         try:
-            image, facts = open_rgb(
-                Path(self._root, path),
-                background=self.transform.preprocess.background,
-                max_pixels=self._max_pixels,
-                reduction=self.transform.reduction,
-            )
+            image, facts = open_rgb(Path(self._root, path), self._decode_options, reduction=self.transform.reduction)
         except UnreadableImageError as error:
             if not self._warned[index]:
                 self._warned[index] = True
-                logger.warning("%s cannot be read (%s); it is left out.", path, error.reason)
+                logger.warning("%s cannot be read (%s); it is skipped.", path, error.reason)
             return Failure(path, error.reason, "gone" if error.is_gone else "damaged")
         try:
             pixels = self.transform(
@@ -118,14 +112,14 @@ class ImageDataset(Dataset[Item | Failure]):
         return Item(pixels, target, int(index))
 
     def use_threads(self, threads: int) -> None:
-        """Decode batches in several threads where items do not depend on their order: nothing is random or streamed.
+        """Decode batches in several threads, unless the transform is random or the images are streamed.
 
-        Albumentations keeps its random state in its objects, and a stream reads its shards front to back.
+        Albumentations keeps its random state in its objects, and a stream reads its shards sequentially.
         """
         self.threads = threads if not self.transform.is_random and self._read_ahead is None else 1
 
     def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> list[Item | Failure]:
-        """Return the items of a batch; Pillow decodes and scales without holding Python's lock."""
+        """Return the items of a batch; Pillow decodes and scales without holding the GIL."""
         if self.threads == 1 or len(keys) == 1:
             return [self[key] for key in keys]
         with ThreadPoolExecutor(self.threads) as pool:
@@ -133,56 +127,55 @@ class ImageDataset(Dataset[Item | Failure]):
 
 
 class ImageLoader(DataLoader[Any]):
-    """A DataLoader of `Batch`es.
+    """A DataLoader of `Batch`es that can resume within an epoch.
 
-    It passes over a batch of nothing but damaged images (each is named in the log), and raises its workers' errors as
-    they were, without a traceback inside. Its state is the position within an epoch, as Lightning stores it in every
-    checkpoint: a loader that takes it up yields the batches that were still to come.
+    It skips a batch of damaged images only, and raises its workers' errors without a traceback in the message. Its
+    state, which Lightning stores in every checkpoint, is the position within an epoch.
     """
 
-    together = False  # with other processes, which would wait for a batch that is passed over
-    _position = (0, 0)  # the epoch of the pass, and how many of its batches are done
+    is_distributed = False  # if so, other processes would wait for a skipped batch
+    _position = (0, 0)  # the epoch of the pass, and the number of batches yielded
 
     def state_dict(self) -> dict[str, int]:
-        """Return the position: the epoch and the number of its batches that have been handed out."""
+        """Return the position: the epoch and the number of its batches that have been yielded."""
         epoch, batches = self._position
         return {"epoch": epoch, "batches": batches}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Begin the next pass at a stored position; another epoch begins at its start."""
+        """Start the next pass of the stored epoch at the stored position; other epochs start at 0."""
         self._position = state_dict["epoch"], state_dict["batches"]
         if isinstance(self.sampler, EpochSampler) and self.batch_size is not None:
             self.sampler.resume(state_dict["epoch"], seen=state_dict["batches"] * self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        """Iterate over one epoch, or what is left of it after `load_state_dict`.
+        """Yield the batches of one epoch, after `load_state_dict` only the remaining ones.
 
         Raises:
-            DataError: no image of a batch can even be opened, or an augmentation does not fit an image.
+            DataError: no image of a batch can be opened, or an augmentation cannot be applied to an image.
         """
         error = None
         if isinstance(self.sampler, EpochSampler) and self.batch_size is not None:
             self._position = self.sampler.epoch, self.sampler.seen // self.batch_size
         batches: Iterator[Any] = super().__iter__()
         if self.num_workers == 0 and isinstance(self.dataset, ImageDataset) and self.dataset.threads == 1:
-            batches = prefetch(batches)  # several threads take all cores, which the network then has to itself
+            batches = prefetch(batches)  # with several decoding threads, decoding and network take turns on all cores
         for batch in batches:
             self._position = self._position[0], self._position[1] + 1
             if isinstance(batch, DataError):
                 error = batch
                 break
-            if batch is None and self.together:
+            if batch is None and self.is_distributed:
                 error = DataError(
-                    "None of the images of one process's batch can be read (each is named above), and the other "
-                    "processes would wait for it. Mend or remove them, then continue with --resume."
+                    "None of the images of one process's batch can be read (the log names them), and the other "
+                    "processes would wait for it. Repair or remove them, then continue with --resume."
                 )
                 break
             if batch is not None:
                 yield batch
         if error is None:
             return
-        # End the workers now: once the error's traceback holds this frame, and it the loader, the garbage collector
-        # takes the queues before the iterator, whose workers then wait 5 s each for a signal that is lost.
+        # End the workers now. The error's traceback holds this frame and the loader; the garbage collector would
+        # delete the queues before the iterator, and each worker would wait 5 s for a lost signal.
         self._iterator = None
         try:
             raise error
@@ -203,20 +196,19 @@ def create_loader(
     rank: int = 0,
     processes: int = 1,
 ) -> ImageLoader:
-    """Make a loader whose batches depend on (seed, epoch) and the samples alone, not on the number of workers.
+    """Return a loader whose batches depend on (seed, epoch) and the samples alone, not on the number of workers.
 
     Args:
         dataset: the images.
         batch_size: images per batch.
         num_workers: worker processes; 0 loads in this process.
         shuffle: a new order every epoch; else the order of the samples.
-        drop_last: leave out the last batch where it is not full.
-        balance: codes, shape (N,), of which each gets an equal share of every epoch (see `balanced_order`); None = each
-            image once.
-        order: gives the order of an epoch, instead of a shuffle of all images (see `ShardStream.order`).
-        seed: of the order.
-        rank: which of the processes that share the samples this one is, from 0.
-        processes: how many there are; what is shuffled is dealt batch by batch (see `part_of_epoch`).
+        drop_last: drop the last batch where it is not full.
+        balance: codes, shape (N,), with equal shares of every epoch (see `balanced_order`); None = each image once.
+        order: returns the order of an epoch, in place of a shuffle of all images (see `TarStream.order`).
+        seed: seed of the order.
+        rank: number of this process among those that share the samples, from 0.
+        processes: number of processes that share the samples (see `part_of_epoch` and `part_of_table`).
     """
     if num_workers == 0:
         dataset.use_threads(max(1, available_cores() // processes))
@@ -229,7 +221,7 @@ def create_loader(
         dataset,
         batch_size=batch_size,
         sampler=EpochSampler(len(dataset), shuffle=shuffle, seed=seed, balance=balance, order=order, part=part),
-        drop_last=drop_last and part is None,  # the part has left them out
+        drop_last=drop_last and part is None,  # `part_of_epoch` drops them
         num_workers=num_workers,
         collate_fn=collate,
         worker_init_fn=_use_one_thread if num_workers else None,
@@ -237,25 +229,18 @@ def create_loader(
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(seed),  # leaves the global generator as it is
     )
-    loader.together = processes > 1
+    loader.is_distributed = processes > 1
     return loader
 
 
 def _use_one_thread(_: int) -> None:
-    """Keep a worker process to one core, there being one per core, and leave signals to the main process.
+    """Restrict a worker process to one thread, and leave signals to the main process.
 
     Torchrun sends SIGTERM to a rank's whole process group, and a worker that it ends would fail the run.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgrp"):  # not on Windows
         os.setpgrp()
-    if (cv2 := sys.modules.get("cv2")) is not None:  # the transforms have loaded it, or nobody needs it
+    if (cv2 := sys.modules.get("cv2")) is not None:  # where not loaded, no transform uses it
         cv2.setNumThreads(0)
     torch.set_num_threads(1)
-
-
-def _shared_flags(n: int) -> torch.Tensor:
-    """Return n flags that every worker process sees and sets."""
-    flags = torch.zeros(n, dtype=torch.bool)
-    flags.share_memory_()  # type: ignore[no-untyped-call]
-    return flags

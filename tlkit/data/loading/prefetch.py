@@ -1,4 +1,4 @@
-"""What a loop will need next is made while it works on what it has."""
+"""Prefetching: another thread computes the next items of an iterator."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ class _End:
 
 
 def prefetch(items: Iterable[T], *, depth: int = 2) -> Iterator[T]:
-    """Yield the items in their order, made by another thread that stays up to `depth` of them ahead.
+    """Yield the items in order; another thread computes up to `depth` of them in advance.
 
-    An error in the making is raised where its item would have come. Nothing more is made once the loop is left.
+    An error is raised in place of its item. Nothing more is computed once the loop ends.
 
     Args:
-        items: anything that takes time without holding Python's lock, as decoding does.
-        depth: how many items wait at most, at least 1.
+        items: an iterable whose items take time without holding the GIL, as decoding does.
+        depth: largest number of items that wait, at least 1.
 
     Example:
-        >>> list(prefetch(iter("abc")))
+        >>> list(prefetch("abc"))
         ['a', 'b', 'c']
     """
-    making = iter(items)
-    pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+    source = iter(items)
+    pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
     try:
-        waiting: deque[Future[T | _End]] = deque(pool.submit(next, making, _End()) for _ in range(depth))
+        waiting: deque[Future[T | _End]] = deque(pool.submit(next, source, _End()) for _ in range(depth))
         while not isinstance(item := waiting.popleft().result(), _End):
-            waiting.append(pool.submit(next, making, _End()))
+            waiting.append(pool.submit(next, source, _End()))
             yield item
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""The order of an epoch: a pure function of the seed and the epoch."""
+"""The order of the images in an epoch: a pure function of the seed and the epoch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.utils.data import Sampler
 
 
 def epoch_order(n: int, *, shuffle: bool, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    """Return the order in which an epoch visits its samples, shape (n,): a permutation of 0…n-1.
+    """Return the order of an epoch, shape (n,): a permutation of 0…n-1.
 
     Example:
         >>> epoch_order(5, shuffle=True, seed=0, epoch=1).tolist()
@@ -24,11 +24,10 @@ def epoch_order(n: int, *, shuffle: bool, seed: int, epoch: int) -> npt.NDArray[
 
 
 def balanced_order(targets: npt.NDArray[np.int64], *, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    """Return an epoch of as many samples as there are, in which each class has an equal share, shape (n,).
+    """Return an epoch of n samples in which each class has an equal share, shape (n,).
 
-    A class with fewer samples than its share has each of them as often as any other, give or take one; of a larger
-    class, another part is drawn in each epoch. Where the classes do not divide the samples, the epoch says which ones
-    get one more.
+    Samples of a small class are repeated, equally often up to one. Of a large class, each epoch draws other samples.
+    Where n is no multiple of the number of classes, each epoch draws the classes that get one sample more.
 
     Example:
         >>> targets = np.array([0, 0, 0, 0, 0, 1])
@@ -49,18 +48,18 @@ def balanced_order(targets: npt.NDArray[np.int64], *, seed: int, epoch: int) -> 
 def buffered_order(
     shard: npt.NDArray[np.int32], offset: npt.NDArray[np.int64], *, buffer: int, seed: int, epoch: int
 ) -> npt.NDArray[np.int64]:
-    """Return an epoch that reads shards front to back, one after the other, through a shuffle buffer, shape (n,).
+    """Return the order of an epoch that reads shards sequentially through a shuffle buffer, shape (n,).
 
-    The shards come in a drawn order. The i-th image of that stream comes out at the time i + u · `buffer`, with u drawn
-    uniformly from [0, 1): what a reader does that holds the last `buffer` images it read. So every image moves by fewer
-    than `buffer` places, and nothing needs to be read to know where.
+    The shards come in a random order. The i-th image of that stream is yielded at time i + u · `buffer`, with u uniform
+    in [0, 1): an image moves by fewer than `buffer` places, as through the shuffle buffer of WebDataset. The order is
+    known before anything is read, so a run can resume at any batch.
 
     Args:
-        shard: number of the shard that each image lies in, shape (n,).
-        offset: its place in it, shape (n,).
-        buffer: number of images that are shuffled among each other; 1 = only the shards are.
-        seed: of the order.
-        epoch: from 0.
+        shard: number of each image's shard, shape (n,).
+        offset: its place in the shard, shape (n,).
+        buffer: number of images that are shuffled among each other; 1 = only shards are shuffled.
+        seed: seed of the order.
+        epoch: the epoch, from 0.
 
     Example:
         >>> shard = np.array([0, 0, 0, 1, 1, 1], dtype=np.int32)
@@ -69,42 +68,44 @@ def buffered_order(
     """
     stream = np.random.Generator(np.random.PCG64([seed, epoch]))
     turn = stream.permutation(int(shard.max(initial=-1)) + 1)
-    in_line = np.lexsort((offset, turn[shard]))
-    return in_line[np.argsort(np.arange(len(shard)) + stream.random(len(shard)) * buffer, kind="stable")]
+    sequential = np.lexsort((offset, turn[shard]))
+    return sequential[np.argsort(np.arange(len(shard)) + stream.random(len(shard)) * buffer, kind="stable")]
 
 
-def left_out(n: int, *, batch_size: int, processes: int = 1) -> int:
-    """Return how many of n images an epoch leaves out: a last batch too small for each process to train on its part.
+def count_dropped(n: int, *, batch_size: int, processes: int = 1) -> int:
+    """Return how many of n images an epoch drops: a last batch with fewer than two images for some process.
 
-    Batch normalisation needs two images. An epoch that is one such batch keeps it.
+    Batch normalisation needs two images. An epoch that consists of one such batch keeps it.
 
     Example:
-        >>> left_out(33, batch_size=32), left_out(34, batch_size=32), left_out(35, batch_size=16, processes=2)
-        (1, 0, 3)
+        >>> count_dropped(33, batch_size=32), count_dropped(34, batch_size=32)
+        (1, 0)
+        >>> count_dropped(35, batch_size=16, processes=2)
+        3
     """
-    over = n % (batch_size * processes)
-    return over if n > over and over < min(batch_size, 2) * processes else 0
+    remainder = n % (batch_size * processes)
+    return remainder if n > remainder and remainder < min(batch_size, 2) * processes else 0
 
 
 def part_of_epoch(order: npt.NDArray[np.int64], *, batch_size: int, rank: int, processes: int) -> npt.NDArray[np.int64]:
-    """Return what one of several processes trains on, in its order.
+    """Return the samples on which one of several processes trains, in order.
 
-    Step by step, the processes together take the next `batch_size * processes` samples of the order, the first one the
-    first `batch_size` of them and so on: what one process would take in batches that are as many times larger. A short
-    last batch is dealt as evenly as it can be, and left out as `left_out` says.
+    In each step the processes take the next `batch_size * processes` samples of the order, `batch_size` each: the batch
+    that a single process of the same global batch size takes. A short last batch is divided evenly, or dropped (see
+    `count_dropped`).
 
     Example:
         >>> [part_of_epoch(np.arange(10), batch_size=2, rank=rank, processes=2).tolist() for rank in (0, 1)]
         [[0, 1, 4, 5], [2, 3, 6, 7]]
     """
-    order = order[: len(order) - left_out(len(order), batch_size=batch_size, processes=processes)]
+    order = order[: len(order) - count_dropped(len(order), batch_size=batch_size, processes=processes)]
     whole = len(order) - len(order) % (batch_size * processes)
-    mine = order[:whole].reshape(-1, processes, batch_size)[:, rank].ravel()
-    return np.concatenate([mine, np.array_split(order[whole:], processes)[rank]])
+    full_batches = order[:whole].reshape(-1, processes, batch_size)[:, rank].ravel()
+    return np.concatenate([full_batches, np.array_split(order[whole:], processes)[rank]])
 
 
 def part_of_table(order: npt.NDArray[np.int64], *, rank: int, processes: int) -> npt.NDArray[np.int64]:
-    """Return what one of several processes evaluates: each sample falls to one of them, or all to each if too few.
+    """Return the samples that one of several processes evaluates: each sample once; all of them where n < processes.
 
     Example:
         >>> [part_of_table(np.arange(5), rank=rank, processes=2).tolist() for rank in (0, 1)]
@@ -114,10 +115,9 @@ def part_of_table(order: npt.NDArray[np.int64], *, rank: int, processes: int) ->
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Yields (epoch, index) pairs, so that a dataset in a worker process knows which epoch it augments for.
+    """Yields (epoch, index) pairs, so that a dataset in a worker process knows the epoch of its augmentation.
 
-    Lightning calls `set_epoch` before every epoch. In a plain PyTorch loop nobody need call it: every pass over the
-    sampler that is not preceded by `set_epoch` takes the next epoch by itself.
+    Lightning calls `set_epoch` before every epoch. Without `set_epoch`, each pass takes the next epoch.
 
     Attributes:
         epoch: the epoch of the next pass, from 0.
@@ -133,20 +133,20 @@ class EpochSampler(Sampler[tuple[int, int]]):
         order: Callable[[int], npt.NDArray[np.int64]] | None = None,
         part: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]] | None = None,
     ) -> None:
-        """Say what an epoch is.
+        """Set the order of the epochs.
 
         Args:
             n: number of samples.
             shuffle: a new order every epoch; else the order of the samples.
-            seed: of the order.
-            balance: targets, shape (n,), of which each epoch is to have equal shares; None = each sample once.
-            order: gives the order of an epoch, instead of these.
-            part: takes this process's samples out of the epoch's order, always equally many; None = all of them.
+            seed: seed of the order.
+            balance: codes, shape (n,), with equal shares of every epoch; None = each sample once.
+            order: returns the order of an epoch, in place of the above.
+            part: selects this process's samples from an order, always equally many; None = all of them.
         """
         assert order is None or balance is None, "one order"
         self.epoch = 0
         self._balance = balance
-        self._resumed = (-1, 0)  # an epoch, and how many of its samples were seen before the run was stopped
+        self._resumed = (-1, 0)  # an epoch, and how many of its samples an earlier process has seen
         self._n = n
         self._order = order
         self._part = part
@@ -155,17 +155,17 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self._seed = seed
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next pass."""
+        """Set the epoch of the next pass."""
         self.epoch = epoch
 
     def resume(self, epoch: int, *, seen: int) -> None:
-        """Begin the next pass over `epoch`, and no other, after its first `seen` samples."""
+        """Start the next pass after the first `seen` samples of `epoch`; passes of other epochs start at 0."""
         self.epoch = epoch
         self._resumed = (epoch, seen)
 
     @property
     def seen(self) -> int:
-        """Number of samples that the next pass leaves out, because an earlier process saw them."""
+        """Number of samples that the next pass skips, because an earlier process has seen them."""
         epoch, seen = self._resumed
         return seen if epoch == self.epoch else 0
 

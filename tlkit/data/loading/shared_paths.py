@@ -1,4 +1,4 @@
-"""A million paths in two tensors, which worker processes share."""
+"""Paths stored in two tensors, which worker processes share."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import torch
 
 
 class PathTable:
-    """Paths as one run of bytes and the places where each begins, so that no process needs a copy of them.
+    """A list of paths as one array of bytes and the end of each path, so that worker processes need no copy.
 
-    A list, or a column of a table, of Python strings is copied by every forked worker: counting references writes to
-    each string. Numbers are only read, and their length is that of the text, not of the longest path. They are tensors,
-    because torch hands a tensor to a worker that is not forked, but started anew, as shared memory, not as a copy.
+    Every forked worker copies a list of Python strings, because counting references writes to each string. It only
+    reads numbers. They are tensors, because torch passes tensors to spawned workers as shared memory.
 
     Example:
         >>> table = PathTable(["cat/1.jpg", "dog/22.jpg"])

@@ -1,1 +1,1 @@
-"""Where images come from: folders, lists, tar shards; all become `Samples`."""
+"""Sources of images: folders, lists, tar shards; each is read into `Samples`."""

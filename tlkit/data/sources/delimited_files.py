@@ -1,4 +1,4 @@
-"""Tables that a person or a tool wrote: read as text, row by row, so that what is wrong is said with its line."""
+"""CSV and Parquet tables read as text, with line numbers for error messages."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from tlkit.errors import DataError, did_you_mean, first_few
 SUFFIXES = (".csv", ".parquet")
 
 
-def read_table(file: Path, *, wanted: Sequence[str], what: str, hint: str = "") -> pd.DataFrame:
-    """Read a table as text, blank rows left out, an empty field being "".
+def read_table(file: Path, *, columns: Sequence[str], what: str, hint: str = "") -> pd.DataFrame:
+    """Return a table as text, without blank rows; an empty field is "".
 
     Args:
-        file: a CSV (UTF-8, commas) or, where its name says so, a Parquet file.
-        wanted: columns that it must have.
-        what: the table is, for messages: "list of images".
-        hint: how to come by one, for the message that it does not exist.
+        file: a CSV file (UTF-8, commas), or a Parquet file where the name ends in .parquet.
+        columns: columns that it must have.
+        what: kind of table, for messages: "list of images".
+        hint: how to make such a file, for the message that it does not exist.
 
     Returns:
-        Its columns that have a name, as text. The index is what messages name: the line in a CSV, the header being line
-        1; the row in a Parquet file, from 1.
+        All columns that have a name. The index is the line in a CSV file (the header is line 1), or the row in a
+        Parquet file, from 1.
 
     Raises:
-        DataError: the file is missing or no such table, a column is missing or there twice, or rows have more or fewer
+        DataError: the file is missing or no such table, a column is missing or repeated, or rows have more or fewer
             fields than there are columns.
     """
     require_file(file, what=what, hint=hint)
     if file.suffix == ".parquet":
         table = _read_parquet(file)
-        require_columns(table.columns, file, wanted)
+        _require_columns(table.columns, file, columns)
     else:
-        table = _read_csv(file, wanted)
+        table = _read_csv(file, columns)
     return table[(table != "").any(axis=1)]
 
 
 def require_file(file: Path, *, what: str, hint: str = "") -> None:
-    """Check that there is such a file.
+    """Check that a file exists.
 
     Raises:
         DataError: it is missing, or a folder.
@@ -49,22 +49,16 @@ def require_file(file: Path, *, what: str, hint: str = "") -> None:
         raise DataError(f"The {what} {file} is a folder. Name a file in it.")
     if not file.is_file():
         known = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
-        after = f" {hint}" if hint else ""
-        raise DataError(f"The {what} {file} does not exist.{did_you_mean(file.name, known)}{after}")
+        raise DataError(f"The {what} {file} does not exist.{did_you_mean(file.name, known)} {hint}".rstrip())
 
 
-def require_columns(names: Iterable[str], file: Path, wanted: Sequence[str]) -> None:
-    """Check that a table has the columns that are wanted, each once.
-
-    Raises:
-        DataError: some are missing or there twice; the message names those that there are, and semicolons in place of
-            commas.
-    """
-    columns = [str(name) for name in names]
+def _require_columns(found: Iterable[str], file: Path, required: Sequence[str]) -> None:
+    """Check that a table has the required columns and none twice; the message recognizes other separators."""
+    columns = [str(name) for name in found]
     one = columns[0] if len(columns) == 1 else ""
     split_by = next((name for mark, name in ((";", "semicolons"), ("\t", "tabs")) if mark in one), None)
     problems = []
-    lacking = [name for name in dict.fromkeys(wanted) if name not in columns]
+    lacking = [name for name in dict.fromkeys(required) if name not in columns]
     for name in lacking[:1] if split_by else lacking:
         hint = f" It seems to be separated by {split_by}; use commas." if split_by else did_you_mean(name, columns)
         problems.append(f"{file} has no column {name!r}. It has {', '.join(columns)}.{hint}")
@@ -75,7 +69,7 @@ def require_columns(names: Iterable[str], file: Path, wanted: Sequence[str]) -> 
         raise DataError(*problems)
 
 
-def _read_csv(file: Path, wanted: Sequence[str]) -> pd.DataFrame:
+def _read_csv(file: Path, required: Sequence[str]) -> pd.DataFrame:
     lines: list[int] = []
     columns: dict[str, list[str]] = {}
     uneven: list[tuple[int, int]] = []
@@ -86,7 +80,7 @@ def _read_csv(file: Path, wanted: Sequence[str]) -> pd.DataFrame:
             names = next(reader, [])
             if not names:
                 raise DataError(f"{file} is empty. It should be a CSV table that begins with the names of its columns.")
-            require_columns(names, file, wanted)
+            _require_columns(names, file, required)
             columns = {name: [] for name in names if name}
             start = reader.line_num + 1
             for fields in reader:
@@ -105,10 +99,10 @@ def _read_csv(file: Path, wanted: Sequence[str]) -> pd.DataFrame:
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror or error}.") from error
     if uneven:
-        line, fields_there = uneven[0]
+        line, field_count = uneven[0]
         more = f" In all {len(uneven)}: {first_few([str(line) for line, _ in uneven])}." if len(uneven) > 1 else ""
         raise DataError(
-            f"{file}:{line}  {fields_there} fields under {len(names)} column names. Is a comma or a quote missing "
+            f"{file}:{line}  {field_count} fields under {len(names)} column names. Is a comma or a quote missing "
             f"or too many?{more}"
         )
     return pd.DataFrame(columns, index=lines, dtype="str")
@@ -118,6 +112,6 @@ def _read_parquet(file: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(file)
         table = table.astype("str").mask(table.isna(), "")
-    except Exception as error:  # pyarrow raises a dozen kinds on damaged files
+    except Exception as error:  # pyarrow raises various errors on damaged files
         raise DataError(f"{file} cannot be read ({type(error).__name__}: {error}).") from error
     return table.set_axis(range(1, len(table) + 1)).rename(columns=str)

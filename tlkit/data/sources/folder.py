@@ -1,16 +1,17 @@
-"""A folder of class folders, with or without split folders above them, becomes a table of samples, unopened."""
+"""Scans a folder of class folders, with or without split folders, into a table of samples; opens no image."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.data.decode.formats import EXTENSIONS
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
@@ -35,44 +36,20 @@ JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information
 JUNK_FILES = {"thumbs.db", "desktop.ini", "icon\r"}
 
 
-@dataclass
-class Ignored:
-    """What a scan passed over, by kind, as paths relative to the root; each kind becomes one line in the log."""
-
-    junk: list[str] = field(default_factory=list)
-    not_images: list[str] = field(default_factory=list)
-    loose: list[str] = field(default_factory=list)
-    loops: list[str] = field(default_factory=list)
-    broken: list[str] = field(default_factory=list)
-    undecodable: list[str] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
-
-    def log(self) -> None:
-        """Write what was passed over to the log."""
-        lines = (
-            (self.junk, "hidden or system files and folders"),
-            (self.not_images, "files that are not images by their name"),
-            (self.loose, "images that lie outside a class folder"),
-            (self.loops, "links that lead back to a folder above them"),
-            (self.broken, "links that lead nowhere"),
-            (self.undecodable, "files whose names are not valid UTF-8 (rename them to use them)"),
-            (self.empty, "class folders without images"),
-        )
-        for items, what in lines:
-            if items:
-                logger.info("Ignoring %s (%d): %s.", what, len(items), first_few(items))
+Ignored = defaultdict[str, list[str]]
+"""Ignored files and folders, relative to the root, by kind of finding (see `KINDS`)."""
 
 
-def scan_folder(root: str | Path, *, whole: bool = True) -> Samples:
-    """Read a folder of images into a table of samples, sorted by path.
+def scan_folder(root: str | Path, *, complete: bool = True) -> Samples:
+    """Return a folder of images as a table of samples, sorted by path.
 
-    Two layouts are understood: `root/CLASS/…/image.jpg`, and `root/SPLIT/CLASS/…/image.jpg` with the splits train (or
+    There are two layouts: `root/CLASS/…/image.jpg`, and `root/SPLIT/CLASS/…/image.jpg` with the splits train (or
     training), val (valid, validation) and test (testing). Class folders are searched at every depth. Without split
     folders every image belongs to train; `hold_out` can move some to val and test.
 
     Args:
         root: the folder.
-        whole: these are all images there are; else a part of them, which may lack classes.
+        complete: the folder holds the whole dataset; else a part, which may lack classes.
 
     Returns:
         Samples with the classes of all splits, sorted by code point as torchvision sorts them, digests unknown.
@@ -80,78 +57,79 @@ def scan_folder(root: str | Path, *, whole: bool = True) -> Samples:
     Raises:
         DataError: the folder is missing or empty, has a single class, mixes layouts, or a class has no training images.
     """
-    root = Path(root)
-    require_folder(root)
-    ignored = Ignored()
-    splits, classes = _layout(root, ignored)
-    samples = _gather(root, splits, classes, ignored)
-    ignored.log()
-    _check(samples, splits, ignored, whole=whole)
-    if list(splits.values()) == [""]:
-        _say_repeated(samples)
-    return samples
+    survey = survey_folder(root, complete=complete)
+    for kind, items in survey.ignored.items():
+        if items:
+            logger.info("Ignoring %s (%d): %s.", KINDS[kind].what, len(items), first_few(items))
+    if survey.problems:
+        raise DataError(*survey.problems)
+    _log_repeated_folders(survey.samples)
+    return survey.samples
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a folder holds, whether or not it can be trained on.
+    """The images of a source, whether or not it can be used for training.
 
     Attributes:
         samples: the images; may be none.
-        ignored: what is passed over.
-        problems: why `scan_folder` would refuse the folder, each in words.
-        unchecked: what was not looked at, in a sentence; "" where everything was.
+        ignored: ignored files and folders by kind of finding.
+        problems: the errors that `scan_folder` would raise.
+        unchecked: a sentence on what was not examined; "" where everything was.
     """
 
     samples: Samples
-    ignored: Ignored
+    ignored: Mapping[str, Sequence[str]]
     problems: tuple[str, ...]
     unchecked: str = ""
 
 
-def survey_folder(root: str | Path, *, whole: bool = True) -> Survey:
-    """Read a folder of images as `scan_folder` does, but report what is wrong with it instead of refusing it.
+def survey_folder(root: str | Path, *, complete: bool = True) -> Survey:
+    """Return the images of a folder with the errors that `scan_folder` would raise.
 
     Args:
         root: the folder.
-        whole: these are all images there are; else a part of them, which may lack classes.
+        complete: as for `scan_folder`.
 
     Raises:
         DataError: the folder is missing, or cannot be listed.
     """
     root = Path(root)
     require_folder(root)
-    ignored = Ignored()
-    problems: list[str] = []
+    ignored = Ignored(list)
+    problems: tuple[str, ...] = ()
     try:
         splits, classes = _layout(root, ignored)
     except DataError as error:
-        problems += error.problems
-        ignored = Ignored()
+        problems, ignored = error.problems, Ignored(list)
         splits, classes = {"train": ""}, _folders(root, root, ignored)
-    samples = _gather(root, splits, classes, ignored)
+    samples = _samples(root, splits, classes, ignored)
     if not problems:
         try:
-            _check(samples, splits, ignored, whole=whole)
+            _check(samples, splits, ignored, complete=complete)
         except DataError as error:
-            problems += error.problems
-    return Survey(samples, ignored, tuple(problems))
+            problems = error.problems
+    return Survey(samples, ignored, problems)
 
 
-def _gather(root: Path, splits: dict[str, str], classes: list[str], ignored: Ignored) -> Samples:
-    rows: list[tuple[str, str, str]] = []
+def _samples(root: Path, splits: dict[str, str], classes: list[str], ignored: Ignored) -> Samples:
+    rows: list[tuple[str, str, str, str]] = []
     for split, folder in splits.items():
         for name in _folders(root / folder, root, ignored) if folder else classes:
             place = f"{folder}/{name}" if folder else name
             found = list(_images(root, place, ignored))
-            rows += [(path, name, split) for path in found]
+            rows += [(path, name, split, "") for path in found]
             if not found:
-                ignored.empty.append(f"{place}/")
-    return _samples(root, rows)
+                ignored["empty-class"].append(f"{place}/")
+    rows.sort()
+    table = pd.DataFrame(rows, columns=[PATH, LABEL, SPLIT, DIGEST], dtype="str")
+    return Samples(root, tuple(sorted(set(table[LABEL]))), table)
 
 
-def _say_repeated(samples: Samples) -> None:
-    """Name folders that repeat below every class, for they may be the classes: 2023/ant, 2023/bee, 2024/ant."""
+def _log_repeated_folders(samples: Samples) -> None:
+    """Log folder names that repeat below every class; they may be the classes: 2023/ant, 2023/bee, 2024/ant."""
+    if {path.split("/")[0] for path in samples.table[PATH]} != set(samples.classes):
+        return  # the folders at the top are splits
     below: dict[str, set[str]] = {name: set() for name in samples.classes}
     for path, label in zip(samples.table[PATH], samples.table[LABEL], strict=True):
         inner = path.split("/")[1:-1]
@@ -170,18 +148,11 @@ def _say_repeated(samples: Samples) -> None:
         )
 
 
-def _samples(root: Path, rows: list[tuple[str, str, str]]) -> Samples:
-    rows.sort()
-    table = pd.DataFrame(rows, columns=[PATH, LABEL, SPLIT], dtype="str")
-    table[DIGEST] = pd.Series([""] * len(rows), dtype="str")
-    return Samples(root, tuple(sorted({label for _, label, _ in rows})), table)
-
-
 def require_folder(root: Path) -> None:
-    """Check that a folder of images is there.
+    """Check that a folder of images exists.
 
     Raises:
-        DataError: it is not; the nearest names are suggested.
+        DataError: it does not; the message suggests the nearest names.
     """
     if root.is_dir():
         return
@@ -199,10 +170,10 @@ def require_folder(root: Path) -> None:
 
 
 def _layout(root: Path, ignored: Ignored) -> tuple[dict[str, str], list[str]]:
-    """Find the split folders, {split: folder name}, or {"train": ""} and the class folders where there are none."""
+    """Return the split folders, {split: folder name}, or {"train": ""} and the class folders."""
     folders = _folders(root, root, ignored)
     named = {name: SPLIT_ALIASES[name.lower()] for name in folders if name.lower() in SPLIT_ALIASES}
-    nested = [name for name in named if _folders(root / name, root, Ignored())]
+    nested = [name for name in named if _folders(root / name, root, Ignored(list))]
     if not nested:
         flat = [name for name in named if _holds_images(root, name)]
         if flat and not [name for name in folders if name not in flat and _holds_images(root, name)]:
@@ -211,7 +182,7 @@ def _layout(root: Path, ignored: Ignored) -> tuple[dict[str, str], list[str]]:
                 f"{flat[0]}/CLASS/image.jpg."
             )
         if flat:
-            logger.info("%s holds images itself, so it is taken as a class, not as a split.", _listed(flat))
+            logger.info("%s holds images directly, so it is a class, not a split.", _listed(flat))
         return {"train": ""}, folders
     problems = []
     for split in SPLITS:
@@ -221,7 +192,7 @@ def _layout(root: Path, ignored: Ignored) -> tuple[dict[str, str], list[str]]:
     others = [name for name in folders if name not in named and _holds_images(root, name)]
     if others:
         problems.append(
-            f"{root} mixes layouts: {_listed(nested)} beside {_listed(others)}, which also hold images. "
+            f"{root} mixes layouts: split folders {_listed(nested)} and other folders with images {_listed(others)}. "
             "Keep either split folders or class folders at the top."
         )
     splits = {named[name]: name for name in nested}
@@ -233,7 +204,7 @@ def _layout(root: Path, ignored: Ignored) -> tuple[dict[str, str], list[str]]:
     if problems:
         raise DataError(*problems)
     for name in sorted(set(named) - set(nested)):
-        ignored.loose += _images(root, name, ignored)
+        ignored["loose"] += _images(root, name, ignored)
     return {split: splits[split] for split in SPLITS if split in splits}, []
 
 
@@ -254,21 +225,21 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _folders(folder: Path, root: Path, ignored: Ignored) -> list[str]:
-    """Return the names of the folders directly in `folder`, and note junk and loose images."""
+    """Return the names of the folders directly in `folder`; add junk and loose images to `ignored`."""
     names = []
     for entry in _entries(folder):
         place = (Path(folder) / entry.name).relative_to(root).as_posix()
         if entry.is_dir():
             if _is_junk(entry.name, folder=True):
-                ignored.junk.append(f"{place}/")
+                ignored["junk"].append(f"{place}/")
             elif not _is_utf8(entry.name):
-                ignored.undecodable.append(ascii(place))
+                ignored["not-utf8"].append(ascii(place))
             else:
                 names.append(entry.name)
         elif _is_junk(entry.name, folder=False):
-            ignored.junk.append(place)
+            ignored["junk"].append(place)
         elif _is_image(entry.name):
-            ignored.loose.append(place)
+            ignored["loose"].append(place)
     return names
 
 
@@ -279,23 +250,23 @@ def _images(root: Path, place: str, ignored: Ignored, above: frozenset[tuple[int
         above = frozenset(_identity(root / parent) for parent in Path(place).parents)
     identity = _identity(folder)
     if identity in above:
-        ignored.loops.append(f"{place}/")
+        ignored["loop"].append(f"{place}/")
         return
     for entry in _entries(folder):
         path = f"{place}/{entry.name}"
         is_folder = entry.is_dir()
         if _is_junk(entry.name, folder=is_folder):
-            ignored.junk.append(f"{path}/" if is_folder else path)
+            ignored["junk"].append(f"{path}/" if is_folder else path)
         elif not _is_utf8(entry.name):
-            ignored.undecodable.append(ascii(path))
+            ignored["not-utf8"].append(ascii(path))
         elif is_folder:
             yield from _images(root, path, ignored, above | {identity})
         elif not entry.is_file():
-            ignored.broken.append(path)
+            ignored["broken-link"].append(path)
         elif _is_image(entry.name):
             yield path
         else:
-            ignored.not_images.append(path)
+            ignored["not-by-name"].append(path)
 
 
 def _identity(folder: Path) -> tuple[int, int]:
@@ -304,7 +275,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _holds_images(root: Path, place: str) -> bool:
-    return next(_images(root, place, Ignored()), None) is not None
+    return next(_images(root, place, Ignored(list)), None) is not None
 
 
 def _is_image(name: str) -> bool:
@@ -319,15 +290,15 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _check(samples: Samples, splits: dict[str, str], ignored: Ignored, *, whole: bool) -> None:
+def _check(samples: Samples, splits: dict[str, str], ignored: Ignored, *, complete: bool) -> None:
     root = samples.root
     if not len(samples):
         raise DataError(
             f"{root} holds no images in class folders. "
             f"tlkit looks for CLASS/image.jpg or train/CLASS/image.jpg, with the endings {', '.join(EXTENSIONS)}."
-            + (f" Lying outside a class folder: {first_few(ignored.loose)}." if ignored.loose else "")
+            + (f" Images outside a class folder: {first_few(ignored['loose'])}." if ignored["loose"] else "")
         )
-    if not whole:
+    if not complete:
         return
     if len(samples.classes) == 1:
         only = samples.classes[0]
@@ -340,11 +311,13 @@ def _check(samples: Samples, splits: dict[str, str], ignored: Ignored, *, whole:
     for split, folder in splits.items():
         lacking = [name for name in samples.classes if counts.loc[name, split] == 0]
         if lacking and split == "train":
-            problems += [
-                f"The class {name!r} has images in {_where(counts.T[name], splits)}, but none in {folder}/. "
-                f"Add training images, or remove the class from the other splits."
-                for name in lacking
-            ]
+            for name in lacking:
+                row = counts.T[name]
+                present = [f"{other}/ ({row[key]})" for key, other in splits.items() if row[key]]
+                problems.append(
+                    f"The class {name!r} has images in {' and '.join(present)}, but none in {folder}/. Add training "
+                    "images, or remove the class from the other splits."
+                )
         elif len(lacking) == len(samples.classes):
             logger.warning("%s/ holds no images; it is treated as absent.", folder)
         elif lacking:
@@ -357,18 +330,9 @@ def _check(samples: Samples, splits: dict[str, str], ignored: Ignored, *, whole:
             )
     if problems:
         raise DataError(*problems)
-    _warn_of_case_twins(samples.classes)
-
-
-def _where(row: pd.Series[Any], splits: dict[str, str]) -> str:
-    parts = [f"{folder}/ ({row[split]})" for split, folder in splits.items() if row[split]]
-    return " and ".join(parts)
-
-
-def _warn_of_case_twins(classes: tuple[str, ...]) -> None:
-    for twins in case_collisions(classes):
+    for names in case_collisions(samples.classes):
         logger.warning(
-            "The classes %s differ only in case or spaces. Are they one class?", " and ".join(map(repr, twins))
+            "The classes %s differ only in case or spaces. Are they one class?", " and ".join(map(repr, names))
         )
 
 
@@ -382,4 +346,4 @@ def case_collisions(classes: Iterable[str]) -> list[list[str]]:
     by_lower: dict[str, list[str]] = {}
     for name in classes:
         by_lower.setdefault(name.lower().strip(), []).append(name)
-    return [twins for twins in by_lower.values() if len(twins) > 1]
+    return [names for names in by_lower.values() if len(names) > 1]

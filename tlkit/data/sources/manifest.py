@@ -1,4 +1,4 @@
-"""Images listed in a CSV or Parquet file, and the list that says which split each of them belongs to."""
+"""Lists of images in CSV or Parquet files, and lists that state the split of each image."""
 
 from __future__ import annotations
 
@@ -25,24 +25,23 @@ QUARANTINE = "quarantine"
 
 
 def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: Sequence[str] = ()) -> Samples:
-    """Read a list of images into a table of samples, sorted by path.
+    """Return a list of images as a table of samples, sorted by path.
 
     Args:
-        file: a CSV (UTF-8, commas) or Parquet file with the columns `path` and `label`, and, where wanted, `split`
-            (train, val or test, or a common word for them; empty = train), `quarantine` (rows with any text in it are
-            left out), and group columns.
+        file: a CSV (UTF-8, commas) or Parquet file with the columns `path` and `label`, and optionally `split` (train,
+            val, test or an alias; empty = train), `quarantine` (rows with any text in it are excluded), and group
+            columns.
         root: folder that the paths are relative to; default: the file's own.
         columns: group columns to carry; an empty field is a missing value.
 
     Raises:
-        DataError: the file cannot be read, a column is missing, or rows are wrong: a path that is empty, leads out of
-            the folder, does not exist or is listed twice with different words, a label that is empty, an unknown
-            split. All of it at once, each kind with its lines.
+        DataError: the file cannot be read, a column is missing, or rows are wrong: a path is empty, leads out of the
+            folder, does not exist or is listed twice with different values; a label is empty; a split is unknown. All
+            problems at once, with their lines.
     """
     file = Path(file)
     root = Path(root) if root is not None else file.parent
     table = _read(file, (PATH, LABEL, *columns))
-    table = _without_quarantine(table, file)
     if not len(table):
         raise DataError(f"{file} lists no images that can be used.")
     problems = _Problems(file)
@@ -82,35 +81,35 @@ def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: 
 
 
 def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True) -> Samples:
-    """Return the samples with the splits and digests that a list gives them, and nothing that it does not list.
+    """Return the listed samples with the splits and digests of the list.
 
-    The digests are the list's word: `require_as_listed` compares them with the files' once these have been read.
+    The digests are not verified here: `require_as_listed` compares them with those of the files.
 
     Args:
         samples: the images.
-        file: a CSV file with the columns path, label and split, and, where wanted, digest: what `tlkit data split`
-            writes, or the split.csv of a run.
-        with_digests: take over the list's digests, too.
+        file: a CSV file with the columns path, label, split and optionally digest, as `tlkit data split` writes it, or
+            the split.csv of a run.
+        with_digests: take the list's digests as well.
 
     Raises:
         DataError: a listed image is missing or has another label, or a split is unknown; the message names the images.
     """
     file = Path(file)
-    listed = _without_quarantine(_read(file, (PATH, LABEL, SPLIT)), file)
+    listed = _read(file, (PATH, LABEL, SPLIT))
     problems = _Problems(file)
     listed = listed.assign(**{SPLIT: _splits(listed, problems)})
     problems.rows("a path is listed twice", listed.index[listed[PATH].duplicated()], listed[PATH])
     problems.raise_any()
     row_of = pd.Series(range(len(samples)), index=samples.table[PATH]).reindex(listed[PATH])
-    gone = row_of.isna().to_numpy()
+    missing = row_of.isna().to_numpy()
     problems.rows(
         f"an image is missing from {samples.root}",
-        listed.index[gone],
+        listed.index[missing],
         listed[PATH],
-        hint="Restore it, or make the list anew with: tlkit data split",
+        hint="Restore it, or write a new list with: tlkit data split",
     )
-    found = listed[~gone]
-    here = samples.table.iloc[row_of.to_numpy()[~gone].astype(int)]
+    found = listed[~missing]
+    here = samples.table.iloc[row_of.to_numpy()[~missing].astype(int)]
     relabelled = found[LABEL].to_numpy(dtype=object) != here[LABEL].to_numpy(dtype=object)
     problems.rows("an image has another label now", found.index[relabelled], found[PATH])
     problems.raise_any()
@@ -127,20 +126,20 @@ def apply_split(samples: Samples, file: str | Path, *, with_digests: bool = True
     )
     unlisted = samples.table[PATH][~samples.table[PATH].isin(listed[PATH])].tolist()
     if unlisted:
-        logger.warning("Images that %s does not list are left out (%d): %s.", file, len(unlisted), first_few(unlisted))
+        logger.warning("Excluded images that %s does not list (%d): %s.", file, len(unlisted), first_few(unlisted))
     return Samples(samples.root, samples.classes, table.iloc[order].reset_index(drop=True))
 
 
 def require_as_listed(listed: Samples, read: Samples, *, file: str | Path) -> None:
-    """Check that images are what they were when the list of splits was made.
+    """Check that files have not changed since the list of splits was written.
 
     Args:
-        listed: the samples as `apply_split` gives them.
-        read: those of them that can be read, with the digests of the files.
+        listed: the samples from `apply_split`, with the list's digests.
+        read: the readable ones, with the digests of the files.
         file: the list, for the message.
 
     Raises:
-        DataError: images whose digest the list states have other content now; the message names them.
+        DataError: files have another digest than the list states; the message names them.
     """
     table = listed.table.set_index(PATH)[DIGEST]
     stated = table[table != ""]
@@ -148,8 +147,8 @@ def require_as_listed(listed: Samples, read: Samples, *, file: str | Path) -> No
     changed = stated.index[(now != stated).to_numpy()].tolist()
     if changed:
         raise DataError(
-            f"{len(changed)} images have other content than when {file} was made, or cannot be read: "
-            f"{first_few(changed)}. Restore them, or make the list anew with: tlkit data split"
+            f"{len(changed)} images have other content than when {file} was written, or cannot be read: "
+            f"{first_few(changed)}. Restore them, or write a new list with: tlkit data split"
         )
 
 
@@ -160,14 +159,14 @@ def digest_of(file: str | Path) -> str:
 
 
 class _Problems:
-    """What is wrong with a list: one message for each kind, with the first line and how many more there are."""
+    """The problems of a list: one message per kind, with the first line and the number of lines."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._found: list[str] = []
 
     def rows(self, what: str, rows: pd.Index[Any], names: pd.Series[str] | None = None, *, hint: str = "") -> None:
-        """Note rows (by their line, as `read_table` gives it) that share a fault; nothing where there are none."""
+        """Add a problem of these rows (the lines in `read_table`'s index), unless there are none."""
         if not len(rows):
             return
         lines = [f"{row}{f' {names.loc[row]}' if names is not None else ''}" for row in rows]
@@ -182,22 +181,20 @@ class _Problems:
 
 
 def require_list(file: Path) -> None:
-    """Check that a file that lists images is there.
+    """Check that a list of images exists.
 
     Raises:
-        DataError: it is not, or its name does not end as such a file's does.
+        DataError: it does not, or its name does not end in .csv or .parquet.
     """
     if file.suffix not in SUFFIXES:
         raise DataError(f"{file} is no list of images. Give a file that ends in {' or '.join(SUFFIXES)}.")
     require_file(file, what="list of images")
 
 
-def _read(file: Path, wanted: Sequence[str]) -> pd.DataFrame:
+def _read(file: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a list of images without its quarantined rows."""
     require_list(file)
-    return read_table(file, wanted=wanted, what="list of images")
-
-
-def _without_quarantine(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    table = read_table(file, columns=columns, what="list of images")
     if QUARANTINE not in table.columns:
         return table
     out = table[QUARANTINE].str.strip() != ""
@@ -208,7 +205,7 @@ def _without_quarantine(table: pd.DataFrame, file: Path) -> pd.DataFrame:
 
 
 def _splits(table: pd.DataFrame, problems: _Problems) -> pd.Series[str]:
-    """Return the split of each row in tlkit's words; train where none is given."""
+    """Return the split of each row: train, val or test; train where none is given."""
     if SPLIT not in table.columns:
         return pd.Series("train", index=table.index, dtype="str")
     words = table[SPLIT].str.strip().str.lower()
@@ -224,7 +221,7 @@ def _splits(table: pd.DataFrame, problems: _Problems) -> pd.Series[str]:
 
 
 def _tidy(path: str, root: Path) -> str:
-    """Write a listed path relative to the root and "/"-separated."""
+    """Return a listed path relative to the root and "/"-separated."""
     text = path.strip().replace("\\", "/")
     if text.startswith("/"):
         text = text.removeprefix(root.resolve().as_posix() + "/").removeprefix(root.absolute().as_posix() + "/")

@@ -1,4 +1,4 @@
-"""A CSV file keyed by path gives each image its group columns."""
+"""Group columns from a CSV file keyed by path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tlkit.samples import PATH, RESERVED_COLUMNS, Samples
 logger = logging.getLogger(__name__)
 
 TAKEN = (*RESERVED_COLUMNS, "y_true", "y_pred", "index")
-"""Names that a group column cannot have: the tables that tlkit writes use them."""
+"""Names that a group column cannot have, because tlkit's own tables use them."""
 
 
 def add_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[str]) -> Samples:
@@ -25,16 +25,16 @@ def add_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[str
 
     Args:
         samples: the images.
-        metadata: a CSV file (UTF-8, commas) with a column `path`, relative to `samples.root`, and one column per group.
-            Relative names are looked for below `samples.root`, then below the working directory.
-        groups: names of the columns to carry. Their values are kept as text; an empty field is a missing value (NA).
+        metadata: a CSV file (UTF-8, commas) with a column `path`, relative to `samples.root`, and the group columns.
+            It is searched below `samples.root`, then below the working directory.
+        groups: names of the columns. Values are kept as text; an empty field is a missing value (NA).
 
     Raises:
         DataError: the file or a column is missing, no path matches an image, or a path has two different rows.
     """
     file = _find(samples.root, Path(metadata))
     _check_names(file, groups)
-    table = read_table(file, wanted=(PATH, *groups), what="metadata file")
+    table = read_table(file, columns=(PATH, *groups), what="metadata file")
     table = table.assign(key=[_key(path, samples.root) for path in table[PATH]])[["key", *groups]].drop_duplicates()
     twice = table["key"][table["key"].duplicated()].unique()
     if len(twice):
@@ -56,18 +56,12 @@ def add_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[str
     carried = samples.table.assign(
         **{name: pd.Series(values, index=samples.table.index, dtype="str") for name, values in columns.items()}
     )
-    _log(file, groups, matched, keys, known)
-    return Samples(samples.root, samples.classes, carried)
-
-
-def _log(file: Path, groups: Sequence[str], matched: int, keys: list[str], known: set[str]) -> None:
-    logger.info("Carrying %s from %s for %d of %d images.", ", ".join(groups), file, matched, len(keys))
-    without = [key for key in keys if key not in known]
-    if without:
+    logger.info("Read %s from %s for %d of %d images.", ", ".join(groups), file, matched, len(keys))
+    if without := [key for key in keys if key not in known]:
         logger.warning("Images without a row in %s (%d): %s.", file, len(without), first_few(without))
-    unused = sorted(known - set(keys))
-    if unused:
+    if unused := sorted(known - set(keys)):
         logger.warning("Rows of %s that belong to no image (%d): %s.", file, len(unused), first_few(unused))
+    return Samples(samples.root, samples.classes, carried)
 
 
 def _find(root: Path, metadata: Path) -> Path:
@@ -93,7 +87,7 @@ def _check_names(file: Path, groups: Sequence[str]) -> None:
 
 
 def _key(path: str, root: Path) -> str:
-    """Write a path in the one form in which paths are compared: relative, "/"-separated, NFC."""
+    """Return a path in the form in which paths are compared: relative, "/"-separated, NFC."""
     text = unicodedata.normalize("NFC", path.strip().replace("\\", "/"))
     if text.startswith("/"):
         text = text.removeprefix(root.resolve().as_posix() + "/")

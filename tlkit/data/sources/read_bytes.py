@@ -1,4 +1,4 @@
-"""Reading the bytes of an image, from a file or from a tar shard that is named like a folder on its path."""
+"""Reads the bytes of an image from a file or from a member of a tar shard."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def image_digest(path: str | Path) -> str:
-    """Return the sha256 (hex) of an image's bytes; "" where it cannot be opened, as the doctor notes it."""
+    """Return the sha256 (hex) of an image's bytes; "" where it cannot be opened."""
     try:
         return hashlib.sha256(read_bytes(path)).hexdigest()
     except OSError:
@@ -34,7 +34,7 @@ def image_digest(path: str | Path) -> str:
 
 
 def file_exists(path: str) -> bool:
-    """Tell whether there is such an image file, or member of a tar."""
+    """Return whether a path names a file or a member of a tar."""
     if os.path.isfile(path):  # noqa: PTH113  a Path for each of a million names is slow
         return True
     place = split_path(path) if ".tar/" in path else None

@@ -1,11 +1,10 @@
-"""Where images come from: folders, a list of files, or tar shards; all of them become one table of samples."""
+"""Reads the table of samples from folders, a list of files, or tar shards."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -32,18 +31,17 @@ def read_samples(
     shards: str | Sequence[str] = (),
     columns: Sequence[str] = (),
 ) -> Samples:
-    """Read the table of images from wherever they are, unopened.
+    """Return the table of images; no image is opened.
 
     Args:
-        root: a folder of class folders (see `scan_folder`); a list of such folders, merged by class name; or a file
-            that lists images (see `read_manifest`); or tar shards. With `manifest`: the folder that its paths are
-            relative to.
+        root: a folder of class folders (see `scan_folder`), or several, merged by class name; a file that lists images
+            (see `read_manifest`); or tar shards. With `manifest`: the folder of its paths.
         manifest: a CSV or Parquet file that lists images.
-        shards: tar files in WebDataset's format, or patterns of them (see `read_shards`), instead of a folder.
+        shards: tar files in WebDataset's format, or patterns of them (see `read_shards`), in place of a folder.
         columns: group columns to take from the manifest or the shards.
 
     Raises:
-        DataError: what is given is missing, wrong or holds no classes to learn.
+        DataError: the source is missing or wrong, or has fewer than two classes.
     """
     samples, where = _read(root, manifest=manifest, shards=shards, columns=columns)
     require_trainable(samples, where=where)
@@ -51,15 +49,15 @@ def read_samples(
 
 
 def require_source(root: Root = (), *, manifest: str | Path | None = None, shards: str | Sequence[str] = ()) -> None:
-    """Check that the folders, list or shards are there, unread: what is mistyped is known before anything dear starts.
+    """Check that the folders, list or shards exist; they are not read.
 
     Args:
-        root: as for `read_samples`, as the others are.
-        manifest: a CSV or Parquet file that lists images.
-        shards: tar files, or patterns of them.
+        root: as for `read_samples`.
+        manifest: as for `read_samples`.
+        shards: as for `read_samples`.
 
     Raises:
-        DataError: something is not there, or nothing is named; all of it at once.
+        DataError: something does not exist, or nothing is named; all problems at once.
     """
     roots, manifest, shards = _parts(root, manifest, shards)
     checks: list[Callable[[], object]] = [partial(require_folder, one) for one in roots]
@@ -67,58 +65,66 @@ def require_source(root: Root = (), *, manifest: str | Path | None = None, shard
         checks = [partial(require_shards, shards)]
     elif manifest is not None:
         checks.append(partial(require_list, Path(manifest)))
-    problems: list[str] = []
-    for check in checks:
-        try:
-            check()
-        except DataError as error:
-            problems += error.problems
+    problems = [problem for check in checks for problem in _problems_of(check)]
     if problems:
         raise DataError(*problems)
 
 
 def read_with_columns(
-    root: Root, *, columns: Sequence[str], metadata: str | Path | None = None, manifest: str | Path | None = None
+    root: Root | Samples,
+    *,
+    columns: Sequence[str],
+    metadata: str | Path | None = None,
+    manifest: str | Path | None = None,
+    shards: str | Sequence[str] = (),
 ) -> Samples:
-    """Read the table of images with columns that come from the list or the shards, or else from a metadata file.
+    """Return the table of images with columns from the list or the shards, or from a metadata file.
 
     Args:
-        root: as for `read_samples`.
+        root: as for `read_samples`; or samples.
         columns: names of the columns.
         metadata: a CSV file keyed by `path` (see `add_metadata`).
         manifest: as for `read_samples`.
+        shards: as for `read_samples`.
 
     Raises:
-        DataError: what is given is missing or wrong, or a column is nowhere.
+        DataError: the source is missing or wrong, or no file has a column.
     """
-    samples = read_samples(root, manifest=manifest, columns=columns if metadata is None else ())
+    if isinstance(root, Samples):
+        samples = root
+    else:
+        samples = read_samples(root, manifest=manifest, shards=shards, columns=columns if metadata is None else ())
     lacking = [name for name in columns if name not in samples.group_columns]
-    if lacking and metadata is None:
+    if not lacking:
+        if metadata is not None:
+            logger.info("%s is not read: no column of it is needed.", metadata)
+        return samples
+    if metadata is None:
         raise DataError(f"The images have no column {lacking[0]!r}. Name a CSV file that has it: --metadata FILE.")
-    return add_metadata(samples, metadata, groups=lacking) if lacking and metadata is not None else samples
+    return add_metadata(samples, metadata, groups=lacking)
 
 
 def survey_images(root: Root) -> Survey:
-    """Read the table of images as `read_samples` does, but report what keeps it from being trained on.
+    """Return the table of images with the problems that make it unusable for training.
 
     Raises:
-        DataError: there is nothing to look at: a folder, a list or a shard is missing, or a list or shard is wrong.
+        DataError: a folder, a list or a shard is missing, or a list or shard is wrong.
     """
     roots = _roots(root)
     if roots and not any(is_list(one) or is_shard(one) for one in roots):
         return survey_folder(roots[0]) if len(roots) == 1 else _survey_folders(roots)
     samples, where = _read(root)
-    what = "the list names" if is_list(roots[0]) else "the shards hold"
+    what = "the list" if is_list(roots[0]) else "the shards"
     return Survey(
         samples,
-        Ignored(),
-        _why_not_trainable(samples, where),
-        unchecked=f"Only what {what} was looked at: hidden, loose and empty files and folders beside it are not told.",
+        {},
+        _problems_of(partial(require_trainable, samples, where=where)),
+        unchecked=f"Only the images in {what} were examined, not other files and folders.",
     )
 
 
 def source_name(root: Root) -> str:
-    """Return what was given as the source of images, in words."""
+    """Return the source of images as text."""
     return ", ".join(str(one) for one in _roots(root))
 
 
@@ -129,7 +135,7 @@ def _roots(root: Root) -> list[Path]:
 def _read(
     root: Root, *, manifest: str | Path | None = None, shards: str | Sequence[str] = (), columns: Sequence[str] = ()
 ) -> tuple[Samples, str]:
-    """Return the images, and what holds them, in words."""
+    """Return the images and the name of their source."""
     roots, manifest, shards = _parts(root, manifest, shards)
     if shards:
         return read_shards(shards, columns=columns), "the shards"
@@ -143,7 +149,7 @@ def _read(
 def _parts(
     root: Root, manifest: str | Path | None, shards: str | Sequence[str]
 ) -> tuple[list[Path], str | Path | None, str | Sequence[str]]:
-    """Return folders, list and shards as they are meant: a root may be a list, and roots may be shards.
+    """Return folders, list and shards: a root may be a list, and roots may be shards.
 
     Raises:
         DataError: none of them is named.
@@ -159,26 +165,25 @@ def _parts(
 
 
 def is_list(path: str | Path) -> bool:
-    """Tell whether a path means a file that lists images, rather than a folder of them."""
+    """Return whether a path names a file that lists images, not a folder."""
     return Path(path).suffix in SUFFIXES and not Path(path).is_dir()
 
 
 def is_shard(path: str | Path) -> bool:
-    """Tell whether a path means tar shards, rather than a folder of images."""
+    """Return whether a path names tar shards, not a folder."""
     return Path(path).suffix == ".tar" and not Path(path).is_dir()
 
 
 def _merge_folders(roots: Sequence[Path]) -> Samples:
-    """Read several folders of images as one; classes of the same name are one class.
+    """Return the images of several folders as one table; classes of the same name are one class.
 
     Raises:
-        DataError: a folder lies within another or is named twice, or one of them cannot be used; all of it at once.
+        DataError: a folder lies within another or is named twice, or cannot be used; all problems at once.
     """
-    problems = _overlaps(roots)
-    parts = []
+    problems, parts = _overlaps(roots), []
     for root in roots:
         try:
-            parts.append(scan_folder(root, whole=False))
+            parts.append(scan_folder(root, complete=False))
         except DataError as error:
             problems += error.problems
     if problems:
@@ -192,26 +197,28 @@ def _survey_folders(roots: Sequence[Path]) -> Survey:
     overlaps = _overlaps(roots)
     if overlaps:
         raise DataError(*overlaps)
-    parts = [survey_folder(root, whole=False) for root in roots]
+    parts = [survey_folder(root, complete=False) for root in roots]
     samples = _joined(roots, [part.samples for part in parts])
-    ignored = Ignored()
+    ignored = Ignored(list)
     for root, part in zip(roots, parts, strict=True):
-        for field in fields(Ignored):
-            getattr(ignored, field.name).extend(f"{root}/{item}" for item in getattr(part.ignored, field.name))
+        for kind, items in part.ignored.items():
+            ignored[kind] += [f"{root}/{item}" for item in items]
     problems = tuple(problem for part in parts for problem in part.problems)
-    return Survey(samples, ignored, problems or _why_not_trainable(samples, source_name(roots)))
+    trainable = partial(require_trainable, samples, where=source_name(roots))
+    return Survey(samples, ignored, problems or _problems_of(trainable))
 
 
-def _why_not_trainable(samples: Samples, where: str) -> tuple[str, ...]:
+def _problems_of(check: Callable[[], object]) -> tuple[str, ...]:
+    """Return the problems of the `DataError` that a check raises; empty where it raises none."""
     try:
-        require_trainable(samples, where=where)
+        check()
     except DataError as error:
         return error.problems
     return ()
 
 
 def _overlaps(roots: Sequence[Path]) -> list[str]:
-    """Name the folders that lie within others, or are named twice."""
+    """Return a message for each folder that lies within another or is named twice."""
     whole = [root.resolve() for root in roots]
     return [
         f"The folders {other} and {root} overlap, so images would count twice. Keep one of them."
@@ -222,10 +229,7 @@ def _overlaps(roots: Sequence[Path]) -> list[str]:
 
 
 def _joined(roots: Sequence[Path], parts: Sequence[Samples]) -> Samples:
-    """Join the images of several folders into one table.
-
-    The paths are relative to the folder that holds all of them, so that the same name in two folders stays two images.
-    """
+    """Return the images of several folders in one table, with paths relative to their common folder."""
     absolute = any(root.is_absolute() for root in roots)
     whole = [root.resolve() if absolute else Path(os.path.normpath(root)) for root in roots]
     common = Path(os.path.commonpath(whole if absolute else [str(path) or "." for path in whole]))

@@ -1,7 +1,7 @@
-"""Tar files as folders: which members one has, where each begins, and its bytes by name, without unpacking anything.
+"""Random access to the members of tar files: their names, offsets and bytes, without unpacking.
 
-A tar is hostile input. Nothing is ever extracted, so no member can leave a folder; links, devices and sparse members
-are passed over, names that would lead out of a folder too, and no header or member larger than stated is read.
+A tar is hostile input. Nothing is extracted. Links, devices, sparse members, names that lead out of the folder, and
+headers or members above a size limit are skipped.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tlkit.errors import DataError, first_few
 logger = logging.getLogger(__name__)
 
 MOST_BYTES = 512 * 2**20
-"""Larger members are passed over."""
+"""Larger members are skipped."""
 MOST_HEADER_BYTES = 2**20
-"""A header (a long name, say) that claims more than this is no honest one."""
+"""Larger headers, which hold names and attributes, are refused."""
 ENTRY = np.dtype([("name", "<u8"), ("offset", "<i8"), ("size", "<i8")])
 MOST_INDICES = 4096
 
@@ -43,19 +43,19 @@ class TarMember(NamedTuple):
 
 
 def list_members(path: str | Path) -> tuple[list[TarMember], list[str]]:
-    """Return the regular files of a tar in order, and what was passed over, each with the reason.
+    """Return the regular files of a tar in order, and the skipped members, each with the reason.
 
     Raises:
         DataError: the file is missing, compressed, damaged, cut short, or has two members of one name.
     """
     path = Path(path)
     found: dict[str, TarMember] = {}
-    passed: list[str] = []
+    skipped: list[str] = []
     twice: list[str] = []
     for info in _headers(path):
-        reason = _why_not(info)
+        reason = _skip_reason(info)
         if reason:
-            passed.append(f"{ascii(info.name)[1:-1]} ({reason})")
+            skipped.append(f"{ascii(info.name)[1:-1]} ({reason})")
         elif info.isreg():
             name = str(PurePosixPath(info.name))
             if name in found:
@@ -64,19 +64,17 @@ def list_members(path: str | Path) -> tuple[list[TarMember], list[str]]:
     size = path.stat().st_size
     cut = [member.name for member in found.values() if member.offset + member.size > size]
     if cut:
-        raise DataError(f"{path} is cut short: {first_few(cut)} would end after it. Copy it anew.")
+        raise DataError(f"{path} is truncated: {first_few(cut)} would end after it. Copy it again.")
     if twice:
-        raise DataError(
-            f"{path} has {len(twice)} members twice: {first_few(twice)}. Which of them counts is not clear."
-        )
-    return list(found.values()), passed
+        raise DataError(f"{path} has {len(twice)} members twice: {first_few(twice)}. Write it again without them.")
+    return list(found.values()), skipped
 
 
 def read_member(path: str | Path, name: str) -> bytes:
-    """Return the bytes of a member, found by its name.
+    """Return the bytes of a member.
 
     Raises:
-        OSError: there is no such tar or member, or the member is cut short.
+        OSError: there is no such tar or member, or the member is truncated.
     """
     with Path(path).open("rb") as file:
         place = _find(os.fspath(path), os.fstat(file.fileno()), name)
@@ -84,12 +82,12 @@ def read_member(path: str | Path, name: str) -> bytes:
             raise FileNotFoundError(errno.ENOENT, "the tar has no member of this name", f"{path}/{name}")
         data = os.pread(file.fileno(), place[1], place[0])
     if len(data) < place[1]:
-        raise OSError(errno.EIO, "the tar is cut short", f"{path}/{name}")
+        raise OSError(errno.EIO, "the tar is truncated", f"{path}/{name}")
     return data
 
 
 def offsets_of(path: str | Path, names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return the byte at which the content of each of these members begins, shape (n,).
+    """Return the offset in bytes of the content of each member, shape (n,).
 
     Raises:
         DataError: the tar is missing or damaged, or has no such member.
@@ -100,24 +98,21 @@ def offsets_of(path: str | Path, names: Sequence[str]) -> npt.NDArray[np.int64]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
     index = _index(os.fspath(path), status.st_size, status.st_mtime_ns)
     keys = np.array([_key(name) for name in names], dtype=np.uint64)
-    at = np.minimum(np.searchsorted(index["name"], keys), max(0, len(index) - 1))
-    gone = (
-        [name for name, known in zip(names, index["name"][at] == keys, strict=True) if not known]
-        if len(index)
-        else names
-    )
-    if gone:
-        raise DataError(f"{path} has no members of these names any more ({len(gone)}): {first_few(gone)}.")
+    known = np.isin(keys, index["name"])
+    if not known.all():
+        missing = [name for name, is_known in zip(names, known, strict=True) if not is_known]
+        raise DataError(f"{path} lacks members that it had ({len(missing)}): {first_few(missing)}.")
+    at = np.searchsorted(index["name"], keys)
     return np.asarray(index["offset"][at], dtype=np.int64)
 
 
 def has_member(path: str | Path, name: str) -> bool:
-    """Tell whether a tar has a member of this name."""
+    """Return whether a tar has a member of this name."""
     return _find(os.fspath(path), Path(path).stat(), name) is not None
 
 
 def split_path(path: str) -> tuple[str, str] | None:
-    """Split "folder/shard.tar/cat/1.jpg" into the tar and the member's name; None where no part of it is a file."""
+    """Return "folder/shard.tar/cat/1.jpg" as the tar and the member's name; None where no part of it is a file."""
     tar = os.path.dirname(path)  # noqa: PTH120  called for every image
     while tar and not os.path.isdir(tar):  # noqa: PTH112
         if os.path.isfile(tar):  # noqa: PTH113
@@ -127,7 +122,7 @@ def split_path(path: str) -> tuple[str, str] | None:
 
 
 class _Bounded(io.RawIOBase):
-    """A file that refuses to read more at once than an honest header needs."""
+    """A file that refuses to read more than `MOST_HEADER_BYTES` at once."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -151,7 +146,7 @@ class _Bounded(io.RawIOBase):
 
 
 def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
-    """Yield a tar's headers one by one; memory does not grow with their number."""
+    """Yield the headers of a tar; the needed memory does not depend on their number."""
     try:
         with path.open("rb") as file:
             start = file.read(6)
@@ -164,21 +159,21 @@ def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
             ):
                 if start.startswith(magic):
                     raise DataError(
-                        f"{path} is compressed with {what}, so nothing in it can be found by its place. Unpack it to a "
-                        "plain .tar; images hardly shrink anyway."
+                        f"{path} is compressed with {what}, so its members have no fixed offsets. Decompress it to a "
+                        "plain .tar; compression hardly shrinks images."
                     )
             with tarfile.open(fileobj=_Bounded(file), mode="r:", errors="surrogateescape") as tar:
                 while (info := tar.next()) is not None:
                     tar.members = []  # type: ignore[attr-defined]  # else every header stays in memory
                     yield info
     except (tarfile.TarError, RecursionError, EOFError, ValueError, OverflowError) as error:
-        raise DataError(f"{path} is no sound tar file ({error}).") from error
+        raise DataError(f"{path} is no valid tar file ({error}).") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _why_not(info: tarfile.TarInfo) -> str:
-    """Return why a member is passed over; "" for what is used, and for folders."""
+def _skip_reason(info: tarfile.TarInfo) -> str:
+    """Return why a member is skipped; "" for regular files and folders."""
     if info.isdir():
         return ""
     if not info.isreg() or info.issparse():
@@ -211,9 +206,9 @@ def _find(path: str, status: os.stat_result, name: str) -> tuple[int, int] | Non
 
 @lru_cache(maxsize=MOST_INDICES)
 def _index(path: str, size: int, mtime_ns: int) -> npt.NDArray[np.void]:
-    """Return name hash, offset and size of every member, sorted by hash: from the cache, where it is up to date.
+    """Return name hash, offset and size of every member, sorted by hash, from the cache where it is up to date.
 
-    It is mapped, not read, so that worker processes share it.
+    The cached file is memory-mapped, so that worker processes share it.
     """
     about = f"{Path(path).resolve()}\n{size}\n{mtime_ns}"
     cached = cache_folder() / "tars" / f"{hashlib.sha256(about.encode()).hexdigest()}.npy"
@@ -226,7 +221,7 @@ def _index(path: str, size: int, mtime_ns: int) -> npt.NDArray[np.void]:
     index.sort(order="name")
     if len(np.unique(index["name"])) < len(index):  # a chance of 1 in 10**7 for a million members
         raise DataError(f"Two members of {path} have names of one hash. Rename one of its files.")
-    with suppress(OSError):  # an index that is not kept is made anew
+    with suppress(OSError):  # an index that cannot be cached is computed again
         cached.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(cached) as partial, partial.open("wb") as file:
             np.save(file, index, allow_pickle=False)

@@ -1,8 +1,8 @@
-"""Tar shards in WebDataset's format as a table of samples: every image is found by its place, as in a folder.
+"""Reads tar shards in WebDataset's format into a table of samples.
 
-The format (webdataset/webdataset, `tariterators.base_plus_ext` and `group_by_keys`): the members of a plain tar whose
-path agrees up to the first dot of the file name are one sample, and what follows the dot says what each is: `jpg` or
-another image format, `cls` (the class), `json`, `txt`. Extensions are compared in lower case.
+The format (webdataset/webdataset, `tariterators.base_plus_ext` and `group_by_keys`): members of a plain tar whose
+paths agree up to the first dot of the file name are one sample. The rest of the name is the type of the member: `jpg`
+or another image format, `cls` (the class), `json`, `txt`. Extensions are compared in lower case.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|pipe:")
 MOST_LABEL_BYTES = 2**20
 MOST_SHARDS = 1_000_000
 LABEL_NAMES = ("label", "cls", "class")
-"""Keys of a .json member that hold the class, the first that is there."""
+"""Keys of a .json member that hold the class, by precedence."""
 
 
 def expand_shards(patterns: str | Sequence[str]) -> list[str]:
-    """Return the paths that patterns such as "train-{000..003}.tar" stand for, in order.
+    """Return the paths of patterns such as "train-{000..003}.tar", in order.
 
-    Braces hold a range of numbers, padded as its first end is, or words between commas. `*` and `?` match files.
+    Braces hold a range of numbers, padded like its first number, or words between commas. `*` and `?` match files.
 
     Raises:
-        DataError: no file matches a pattern with `*`, a range is wrong, or a path comes twice.
+        DataError: no file matches a pattern with `*`, a range is wrong, or a path is repeated.
 
     Example:
         >>> expand_shards("{train,val}-{08..10}.tar")[:4]
@@ -66,12 +66,12 @@ def expand_shards(patterns: str | Sequence[str]) -> list[str]:
 
 
 def read_shards(patterns: str | Sequence[str], *, columns: Sequence[str] = ()) -> Samples:
-    """Read tar shards into a table of samples, sorted by path; of the images only the place is read.
+    """Return the samples of tar shards, sorted by path; images are not read.
 
     A path is that of the shard and the member's name in it: `train-000.tar/cat/0001.jpg`. The class is the text of the
     `.cls` member, else `label`, `cls` or `class` of the `.json` member, else the text of the `.txt` member; where no
-    sample has any of these, the folder that the image lies in. The split is the first word of the shard's name, such as
-    train, val or test (`train-000.tar`), else of the folder it is in, else train.
+    sample has any of these, the folder of the image in the shard. The split is the first word of the shard's name, such
+    as train, val or test (`train-000.tar`), else of its folder's name, else train.
 
     Args:
         patterns: shards, or patterns of them (see `expand_shards`).
@@ -79,20 +79,20 @@ def read_shards(patterns: str | Sequence[str], *, columns: Sequence[str] = ()) -
 
     Raises:
         DataError: a shard is missing or damaged, or samples have no class, several images or an unreadable label; all
-            of it at once.
+            problems at once.
     """
     shards = require_shards(patterns)
     absolute = any(shard.is_absolute() for shard in shards)
-    whole = [shard.absolute() if absolute else Path(os.path.normpath(shard)) for shard in shards]
-    root = Path(os.path.commonpath([path.parent for path in whole]))
-    found = _Found()
-    for shard, path in zip(shards, whole, strict=True):
-        found.read(shard, path.relative_to(root).as_posix(), columns)
-    found.raise_any()
-    table = pd.DataFrame(found.rows, columns=[PATH, LABEL, SPLIT, *columns])
+    paths = [shard.absolute() if absolute else Path(os.path.normpath(shard)) for shard in shards]
+    root = Path(os.path.commonpath([path.parent for path in paths]))
+    reader = _ShardReader(columns)
+    for shard, path in zip(shards, paths, strict=True):
+        reader.read(shard, path.relative_to(root).as_posix())
+    reader.raise_any()
+    table = pd.DataFrame(reader.rows, columns=[PATH, LABEL, SPLIT, *columns])
     if not len(table):
         raise DataError(f"{first_few(shards)} hold no images. The formats are {', '.join(sorted(EXTENSIONS))}.")
-    if found.without_label:
+    if reader.without_label:
         table[LABEL] = _folders(table[PATH])
     table = table.sort_values(PATH).reset_index(drop=True).astype("str")
     table.insert(3, DIGEST, pd.Series([""] * len(table), dtype="str"))
@@ -101,21 +101,22 @@ def read_shards(patterns: str | Sequence[str], *, columns: Sequence[str] = ()) -
 
 
 @dataclass
-class _Found:
-    """What the shards hold, and everything that is wrong with them."""
+class _ShardReader:
+    """Collects the rows and the problems of shards."""
 
+    columns: Sequence[str]
     rows: list[tuple[str | None, ...]] = field(default_factory=list)
     without_label: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    def read(self, shard: Path, name: str, columns: Sequence[str]) -> None:
+    def read(self, shard: Path, name: str) -> None:
         try:
-            members, passed = list_members(shard)
+            members, skipped = list_members(shard)
         except DataError as error:
             self.problems += error.problems
             return
-        if passed:
-            logger.warning("%s: members passed over (%d): %s.", shard, len(passed), first_few(passed))
+        if skipped:
+            logger.warning("%s: skipped members (%d): %s.", shard, len(skipped), first_few(skipped))
         split = _split_of(name)
         several, wrong = [], []
         with shard.open("rb") as file:
@@ -138,7 +139,8 @@ class _Found:
                     continue
                 if label is None:
                     self.without_label.append(path)
-                self.rows.append((path, label, split, *(_text(values.get(column)) for column in columns)))
+                groups = (values.get(column) for column in self.columns)
+                self.rows.append((path, label, split, *(None if v in (None, "") else str(v) for v in groups)))
         if several:
             self.problems.append(f"{shard}: {len(several)} samples have several images: {first_few(several)}.")
         if wrong:
@@ -156,10 +158,10 @@ class _Found:
 
 
 def require_shards(patterns: str | Sequence[str]) -> list[Path]:
-    """Return the shards that patterns stand for, once they are known to be there.
+    """Return the paths of the shards, which exist.
 
     Raises:
-        DataError: none is named, or some are not there or are no paths.
+        DataError: none is named, or some do not exist or are URLs.
     """
     named = expand_shards(patterns)
     if not named:
@@ -171,14 +173,14 @@ def require_shards(patterns: str | Sequence[str]) -> list[Path]:
             f"{len(remote)} of {len(named)} shards are no paths: {first_few(remote)}. Shards are read as files: mount "
             "the storage that holds them as a folder, or copy them."
         )
-    gone = [shard for shard in shards if not shard.exists()]
-    if gone:
-        folders = sorted({str(shard.parent) for shard in gone if not shard.parent.is_dir()})
-        near = [entry.name for entry in gone[0].parent.iterdir()] if not folders and len(gone) == len(shards) else []
+    missing = [shard for shard in shards if not shard.exists()]
+    if missing:
+        folders = sorted({str(shard.parent) for shard in missing if not shard.parent.is_dir()})
+        near = [] if folders or len(missing) < len(shards) else [entry.name for entry in missing[0].parent.iterdir()]
         why = f" There is no folder {first_few(folders)}: is its drive mounted?" if folders else ""
         raise DataError(
-            f"{len(gone)} of {len(shards)} shards do not exist: {first_few(gone)}."
-            f"{why or did_you_mean(gone[0].name, near)}"
+            f"{len(missing)} of {len(shards)} shards do not exist: {first_few(missing)}."
+            f"{why or did_you_mean(missing[0].name, near)}"
         )
     return shards
 
@@ -204,7 +206,7 @@ def _expand(pattern: str) -> Iterator[str]:
 
 
 def _samples(members: Iterable[TarMember]) -> Iterator[dict[str, TarMember]]:
-    """Join the members of each sample, by extension; those without an extension are no part of any."""
+    """Yield the members of each sample by extension; members without an extension belong to no sample."""
     by_key: dict[str, dict[str, TarMember]] = {}
     for member in members:
         match = KEY.match(member.name)
@@ -234,7 +236,7 @@ def _json(facts: dict[str, bytes]) -> dict[str, object]:
 
 
 def _label(facts: dict[str, bytes], values: dict[str, object]) -> str | None:
-    """Return the class of a sample; None where nothing says it."""
+    """Return the class of a sample; None where no member states it."""
     given: object = None
     if "cls" in facts:
         given = facts["cls"].decode().strip()
@@ -249,18 +251,14 @@ def _label(facts: dict[str, bytes], values: dict[str, object]) -> str | None:
     return str(given)
 
 
-def _text(value: object) -> str | None:
-    return None if value is None or value == "" else str(value)
-
-
 def _folders(paths: pd.Series[str]) -> list[str]:
-    """Return the folder that each image lies in, where no sample states its class."""
+    """Return the name of each image's folder as its class."""
     folders = [os.path.dirname(path.split(".tar/", 1)[-1]) for path in paths]  # noqa: PTH120
     loose = [path for path, folder in zip(paths, folders, strict=True) if not folder]
     if loose:
         raise DataError(
             f"{len(loose)} of {len(folders)} images have no class: {first_few(loose)}. Give each a .cls member, a "
-            ".json member with a key 'label', or a folder in the shard that is named like its class."
+            ".json member with a key 'label', or a folder in the shard with the name of its class."
         )
-    logger.info("No sample of the shards states its class: the folder that an image lies in is its class.")
+    logger.info("No sample of the shards states its class: the folder of an image is its class.")
     return [os.path.basename(folder) for folder in folders]  # noqa: PTH119

@@ -1,8 +1,8 @@
-"""Which groups of images are held out together: pure functions of counts and ranks, blind to files and their order.
+"""Group splits and grouped folds: pure functions of counts and ranks, independent of the order of files.
 
-A group is what must not lie on two sides of a split: a patient, a camera, a burst. The assignment takes the groups in a
-stated order and gives each to the side that it suits best, as scikit-learn's StratifiedGroupKFold does, with bounds on
-the sizes that the greedy choice alone does not keep.
+A group, such as a patient or a camera, must not lie in two splits. The groups are taken in a fixed order; each goes to
+the split that fits best, as in scikit-learn's StratifiedGroupKFold, with bounds on the sizes that the greedy choice
+alone does not keep.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class GroupClassCounts:
-    """How many images of which class each group has.
+    """The number of images of each class in each group.
 
     Attributes:
-        ranks: one text per group that orders groups of similar size; a hash of seed and name, so that neither the order
-            of files nor that of names matters.
+        ranks: one text per group that orders groups of similar size: a hash of seed and name.
         sizes: images per group, shape (G,).
-        classes: per group, the classes it has.
-        counts: per group, the images of each of these classes.
+        classes: the classes of each group.
+        counts: the images of each of these classes, per group.
         totals: images per class over all groups, shape (C,).
     """
 
@@ -37,7 +36,7 @@ class GroupClassCounts:
     def of(
         cls, groups: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], *, ranks: Sequence[str], classes: int
     ) -> GroupClassCounts:
-        """Count images by group and class.
+        """Return the images by group and class.
 
         Args:
             groups: group of each image, shape (N,), in 0…G-1.
@@ -58,44 +57,44 @@ class GroupClassCounts:
         )
 
     def in_order(self, *, by_size: bool) -> list[int]:
-        """Return the groups in the order in which they are assigned: by rank, or large ones first and then by rank.
+        """Return the groups in order of assignment: by rank, or large ones first and then by rank.
 
-        Sizes count by their power of two, so that another seed gives another order also where all sizes differ.
+        Sizes are rounded to powers of two, so that the seed matters also where all sizes differ.
         """
         scale = np.log2(np.maximum(self.sizes, 1)).astype(int).tolist() if by_size else [0] * len(self.ranks)
         return sorted(range(len(self.ranks)), key=lambda group: (-scale[group], self.ranks[group]))
 
 
 def hold_out_groups(groups: GroupClassCounts, *, share: float, stratify: bool) -> npt.NDArray[np.bool_]:
-    """Choose groups whose images make up a share of all, shape (G,): True = held out.
+    """Return which groups are held out, shape (G,), so that their images are a share of all.
 
-    The images held out are within the size of the largest group of `share`, unless a class would be left without
-    images: then its last group stays. Of two groups or more, at least one is held out where each class can spare it.
+    The number of images differs from the share by at most the size of the largest group, unless a class would lose all
+    images: its last group stays. At least one of several groups is held out, if every class keeps images.
 
     Args:
         groups: the groups, their sizes and classes.
-        share: of the images, in (0, 1).
-        stratify: keep the share alike in every class; else only the total counts.
+        share: share of the images, in (0, 1).
+        stratify: keep the shares of the classes equal; else only the total counts.
     """
     total = int(groups.sizes.sum())
-    wanted = share * total
+    goal = share * total
     held = np.zeros(len(groups.ranks), dtype=bool)
     sizes, totals = groups.sizes.tolist(), groups.totals.tolist()
-    left = list(totals)  # images of each class in groups that are still to come
+    left = list(totals)  # images of each class in groups that are not yet assigned
     kept = [0] * len(totals)
-    lead = [0.0] * len(totals)  # how much fuller the held-out side of a class is than the other, in shares of its goal
-    on_held, on_rest = 0, 0
+    lead = [0.0] * len(totals)  # per class: share of the goal reached in the held-out part minus that of the kept part
+    n_held, n_kept = 0, 0
     for group in groups.in_order(by_size=stratify):
         size, classes, counts = sizes[group], groups.classes[group], groups.counts[group]
         here = list(zip(classes, counts, strict=True))
         for label, count in here:
             left[label] -= count
         if any(kept[label] == 0 and left[label] == 0 for label in classes):
-            takes = False  # the last group of a class that has none yet
+            takes = False  # the last group of a class without kept images
         elif not stratify:
-            takes = abs(on_held + size - wanted) < abs(on_held - wanted)
-        elif on_held >= wanted or on_rest >= total - wanted:
-            takes = on_held < wanted
+            takes = abs(n_held + size - goal) < abs(n_held - goal)
+        elif n_held >= goal or n_kept >= total - goal:
+            takes = n_held < goal
         else:
             gain = sum(
                 abs(lead[label] + count / (share * totals[label]))
@@ -104,7 +103,7 @@ def hold_out_groups(groups: GroupClassCounts, *, share: float, stratify: bool) -
             )
             takes = gain < 0
         held[group] = takes
-        on_held, on_rest = (on_held + size, on_rest) if takes else (on_held, on_rest + size)
+        n_held, n_kept = (n_held + size, n_kept) if takes else (n_held, n_kept + size)
         for label, count in here:
             lead[label] += count / (share * totals[label]) if takes else -count / ((1 - share) * totals[label])
             kept[label] += 0 if takes else count
@@ -114,7 +113,7 @@ def hold_out_groups(groups: GroupClassCounts, *, share: float, stratify: bool) -
 
 
 def _hold_out_one(groups: GroupClassCounts, held: npt.NDArray[np.bool_], kept: list[int]) -> None:
-    """Move the smallest group that every class can spare; none where there is no such group."""
+    """Hold out the smallest group without which every class keeps images, if there is one."""
     for group in sorted(range(len(held)), key=lambda one: (groups.sizes[one], groups.ranks[one])):
         here = zip(groups.classes[group], groups.counts[group], strict=True)
         if all(kept[label] > count for label, count in here):
@@ -123,29 +122,28 @@ def _hold_out_one(groups: GroupClassCounts, held: npt.NDArray[np.bool_], kept: l
 
 
 def fold_of_groups(groups: GroupClassCounts, *, folds: int) -> npt.NDArray[np.int64]:
-    """Deal groups into folds, shape (G,), in 0…folds-1, so that classes spread evenly.
+    """Return the fold of each group, shape (G,), in 0…folds-1, with classes spread evenly.
 
-    Each group goes to the fold that has least of its classes, in shares of the classes' totals; among the folds that it
-    would not make larger than the smallest by more than the largest group. So the sizes of any two folds differ by at
-    most the size of the largest group.
+    Each group goes to the fold with the smallest shares of its classes, among the folds that then exceed the smallest
+    one by at most the size of the largest group. So the sizes of two folds differ by at most that size.
 
-    Source of the idea: scikit-learn, `StratifiedGroupKFold`, which minimises the spread of class shares over the folds
-    greedily; minimising the sum of squares does so without computing the spread.
+    Source: scikit-learn's `StratifiedGroupKFold`, which greedily minimizes the standard deviation of the class shares
+    over the folds; here the sum of squares is minimized, which has the same purpose.
     """
     fold_of = np.zeros(len(groups.ranks), dtype=np.int64)
     sizes, totals = groups.sizes.tolist(), groups.totals.tolist()
     largest = max(sizes, default=0)
-    full = [0] * folds
+    filled = [0] * folds
     has = [[0] * len(totals) for _ in range(folds)]
     for group in groups.in_order(by_size=True):
         here = list(zip(groups.classes[group], groups.counts[group], strict=True))
-        limit = min(full) + largest - sizes[group]
+        limit = min(filled) + largest - sizes[group]
         chosen = min(
-            (fold for fold in range(folds) if full[fold] <= limit),
-            key=lambda fold: (sum(has[fold][c] * k / totals[c] ** 2 for c, k in here), full[fold], fold),
+            (fold for fold in range(folds) if filled[fold] <= limit),
+            key=lambda fold: (sum(has[fold][c] * k / totals[c] ** 2 for c, k in here), filled[fold], fold),
         )
         fold_of[group] = chosen
-        full[chosen] += sizes[group]
+        filled[chosen] += sizes[group]
         for label, count in here:
             has[chosen][label] += count
     return fold_of

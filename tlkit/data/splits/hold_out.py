@@ -1,4 +1,4 @@
-"""Holding out images for validation and test, the same ones on every machine."""
+"""Holds out images for validation and test, the same ones on every machine."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import hashlib
 import logging
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tlkit.data.splits.group_split import GroupClassCounts, fold_of_groups, hold_out_groups
-from tlkit.data.splits.temporal_split import hold_out_latest, times_of
+from tlkit.data.splits.temporal_split import hold_out_latest, parse_times
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
 
@@ -24,17 +23,17 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """How images are held out where the data itself does not say.
+    """How images are held out where the data has no val or test split.
 
     Attributes:
-        val: share of the training images to validate on, in [0, 1).
-        test: share of the training images to test on, in [0, 1); together with `val` below 1.
-        seed: chooses among the equally good splits.
-        stratify: keep each class's share alike on all sides; else only the total counts.
-        group_by: column whose values are never on two sides, such as patient; images without a value are on their own.
+        val: share of the training images for validation, in [0, 1).
+        test: share of the training images for test, in [0, 1); together with `val` below 1.
+        seed: seed of the split.
+        stratify: keep the shares of the classes equal in all splits; else only the total counts.
+        group_by: column whose values never lie in two splits, such as patient; an image without a value is a group.
         time_column: column of dates or numbers; the latest images go to test, those before them to val.
-        folds: deal the training images into this many folds, and hold out one of them, at least 2; None = no folds.
-        fold: which of the folds is held out, in 0…folds-1: as test, or as val where the data has a test split.
+        folds: number of folds of the training images, at least 2, of which one is held out; None = no folds.
+        fold: the fold that is held out, in 0…folds-1: as test, or as val where the data has a test split.
     """
 
     val: float = 0.2
@@ -64,33 +63,32 @@ class SplitPlan:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the samples that the plan needs."""
+        """The columns that the plan needs."""
         return tuple(name for name in (self.group_by, self.time_column) if name is not None)
 
 
 def hold_out(samples: Samples, plan: SplitPlan) -> Samples:
-    """Return the samples with some training images moved to val, test or both, as a plan says.
+    """Return the samples with training images moved to val, test or both.
 
-    Only a split that has no images yet is filled, and only from train. Which images move depends on nothing but the
-    plan, the relative paths, the labels and the plan's column: not on the order of files, machine or platform.
+    Only a split without images is filled, and only from train. The moved images depend on the plan, the relative paths,
+    the labels and the plan's column: not on the order of files, machine or platform.
 
     - **Stratified**: within each class the images are ranked by sha256("{seed}:{path}"); the first ones go to test, the
-      next ones to val, so other classes do not matter, and asking for another share of val leaves test as it was. Of a
-      class with n training images, floor(share × n + 0.5) are held out, but at least one where there are enough: train
-      keeps at least one image, then val gets at least one, then test.
-    - **By groups**: whole groups move (see `group_split`); the shares are kept to within one group's size, and
-      train keeps a group of every class.
-    - **By time**: the latest images go to test and the latest of the rest to val; images of the same time stay
-      together.
-    - **Folds**: one fold is held out as test (as val where there is a test split); val is held out of the rest.
+      next ones to val. So classes do not affect each other, and another share of val does not change test. Of a class
+      with n training images, floor(share × n + 0.5) are held out, but at least one if n allows: train keeps at least
+      one image, then val gets at least one, then test.
+    - **By groups**: whole groups move (see `group_split`); the shares are exact up to the size of one group, and train
+      keeps a group of every class.
+    - **By time**: the latest images go to test, the latest of the others to val; images of equal time stay together.
+    - **Folds**: one fold is held out as test (as val where there is a test split); val is held out of the others.
 
     Args:
         samples: the images.
-        plan: what to hold out, and how.
+        plan: what to hold out.
 
     Raises:
-        DataError: the plan's column is missing or no time, nothing is left to train on, or both the splits that a fold
-            could be have images already.
+        DataError: the plan's column is missing or holds no times, nothing is left to train on, or the data has a val
+            and a test split, so that there is none for a fold.
     """
     unknown = [name for name in plan.columns if name not in samples.group_columns]
     if unknown:
@@ -112,7 +110,7 @@ def hold_out(samples: Samples, plan: SplitPlan) -> Samples:
         how = f"the latest by {plan.time_column}"
         _by_time(samples, splits, pool, shares, plan)
     elif plan.group_by is not None or not plan.stratify:
-        how = f"by {plan.group_by} with none on two sides" if plan.group_by else "unstratified"
+        how = f"by {plan.group_by}, with no value in two splits" if plan.group_by else "unstratified"
         how = f"{'stratified, ' if plan.stratify else ''}{how}, seed {plan.seed}"
         _by_groups(samples, splits, pool, shares, plan)
     else:
@@ -125,18 +123,16 @@ def hold_out(samples: Samples, plan: SplitPlan) -> Samples:
         if not moved:
             logger.warning("Nothing could be held out for %s without taking a whole class out of training.", split)
     if scarce:
-        logger.warning(
-            "Classes with too few images to give one to every held-out split (%d): %s.", len(scarce), first_few(scarce)
-        )
+        logger.warning("Classes with too few images for every split (%d): %s.", len(scarce), first_few(scarce))
     return result
 
 
 def require_trainable(samples: Samples, *, where: str) -> None:
-    """Check that there is something to learn: two classes or more, each with training images.
+    """Check that there are two classes or more, each with training images.
 
     Args:
         samples: the images.
-        where: what holds them, for the message.
+        where: their source, for the message.
 
     Raises:
         DataError: a class has no training images, or there are fewer than two classes.
@@ -145,23 +141,21 @@ def require_trainable(samples: Samples, *, where: str) -> None:
         only = f"only one class, {samples.classes[0]!r}" if samples.classes else "no images"
         raise DataError(f"{where} has {only}; a classifier needs at least two classes.")
     counts = samples.counts()
-    lacking = [name for name in samples.classes if counts.loc[name, "train"] == 0]
-    if lacking:
-        raise DataError(
-            *(
-                f"The class {name!r} has {_elsewhere(counts.T[name])}, but no training images, in {where}. "
+    problems = []
+    for name in samples.classes:
+        if counts.loc[name, "train"] == 0:
+            row = counts.T[name]
+            others = [f"{row[split]} {split} images" for split in SPLITS if row[split]]
+            problems.append(
+                f"The class {name!r} has {' and '.join(others) or 'no images'}, but no training images, in {where}. "
                 "Give it some, or remove the class."
-                for name in lacking
             )
-        )
+    if problems:
+        raise DataError(*problems)
     for split in SPLITS[1:]:
         without = [name for name in samples.classes if counts.loc[name, split] == 0]
         if without and counts[split].sum():
             logger.warning("Classes without %s images (%d): %s.", split, len(without), first_few(without))
-
-
-def _elsewhere(row: pd.Series[Any]) -> str:
-    return " and ".join(f"{row[split]} {split} images" for split in SPLITS if row[split]) or "no images"
 
 
 def _with_splits(samples: Samples, splits: npt.NDArray[np.object_]) -> Samples:
@@ -178,7 +172,7 @@ def _ranks(samples: Samples, rows: Rows, seed: int) -> npt.NDArray[np.object_]:
 
 
 def _groups(samples: Samples, rows: Rows, plan: SplitPlan) -> tuple[Rows, GroupClassCounts]:
-    """Return the group of each of these rows, and the groups' counts; a row without a value is a group by itself."""
+    """Return the group of each row, and the counts of the groups; a row without a value is a group of its own."""
     paths = samples.table[PATH].iloc[rows].to_numpy(dtype=object)
     if plan.group_by is None:
         names = [f"path {path}" for path in paths]
@@ -186,38 +180,35 @@ def _groups(samples: Samples, rows: Rows, plan: SplitPlan) -> tuple[Rows, GroupC
         values = samples.table[plan.group_by].iloc[rows]
         known = values.notna().to_numpy()
         if not known.all():
-            logger.info("%d images have no %s; each is a group by itself.", int((~known).sum()), plan.group_by)
+            logger.info("%d images have no %s; each is a group of its own.", int((~known).sum()), plan.group_by)
         pairs = zip(known, values.to_numpy(dtype=object), paths, strict=True)
         names = [f"group {value}" if is_known else f"path {path}" for is_known, value, path in pairs]
-    unique, codes = np.unique(np.array(names, dtype=object), return_inverse=True)
-    ranks = [_rank(plan.seed, name) for name in unique]
-    groups = GroupClassCounts.of(
-        codes.astype(np.int64), samples.targets[rows], ranks=ranks, classes=len(samples.classes)
-    )
-    return codes.astype(np.int64), groups
+    unique, inverse = np.unique(np.array(names, dtype=object), return_inverse=True)
+    ranks, codes = [_rank(plan.seed, name) for name in unique], inverse.astype(np.int64)
+    return codes, GroupClassCounts.of(codes, samples.targets[rows], ranks=ranks, classes=len(samples.classes))
 
 
 def _by_groups(
     samples: Samples, splits: npt.NDArray[np.object_], pool: Rows, shares: dict[str, float], plan: SplitPlan
 ) -> None:
-    """Hold out whole groups for each split in turn, so that the share of val does not move test."""
-    rest = pool
+    """Hold out whole groups for one split after the other, so that the share of val does not affect test."""
+    left = pool
     for split, share in shares.items():
-        codes, groups = _groups(samples, rest, plan)
-        share_of_rest = min(share * len(pool) / len(rest), 0.95)  # test may have taken more than its share
-        held = hold_out_groups(groups, share=share_of_rest, stratify=plan.stratify)[codes]
-        splits[rest[held]] = split
-        rest = rest[~held]
+        codes, groups = _groups(samples, left, plan)
+        share_of_left = min(share * len(pool) / len(left), 0.95)  # test may have taken more than its share
+        held = hold_out_groups(groups, share=share_of_left, stratify=plan.stratify)[codes]
+        splits[left[held]] = split
+        left = left[~held]
 
 
 def _by_time(
     samples: Samples, splits: npt.NDArray[np.object_], pool: Rows, shares: dict[str, float], plan: SplitPlan
 ) -> None:
     assert plan.time_column is not None
-    times = times_of(samples.table[plan.time_column].iloc[pool], name=plan.time_column)
+    times = parse_times(samples.table[plan.time_column].iloc[pool], name=plan.time_column)
     for split, share in shares.items():
         free = splits[pool] == "train"
-        splits[pool[hold_out_latest(np.where(free, times, np.nan), wanted=share * len(pool))]] = split
+        splits[pool[hold_out_latest(np.where(free, times, np.nan), count=share * len(pool))]] = split
     require_trainable(_with_splits(samples, splits), where=f"the split by {plan.time_column}")
 
 
@@ -243,7 +234,7 @@ def _hold_out_fold(samples: Samples, plan: SplitPlan, present: set[str]) -> tupl
         ranks = _ranks(samples, pool, plan.seed)
         keys = (ranks, samples.targets[pool]) if plan.stratify else (ranks,)
         folds = np.empty(len(pool), dtype=np.int64)
-        folds[np.lexsort(keys)] = np.arange(len(pool)) % plan.folds  # classes one after the other, each dealt in turn
+        folds[np.lexsort(keys)] = np.arange(len(pool)) % plan.folds  # sorted by class, then dealt in turn
     moved = folds == plan.fold
     splits[pool[moved]] = target
     result = _with_splits(samples, splits)
@@ -252,7 +243,7 @@ def _hold_out_fold(samples: Samples, plan: SplitPlan, present: set[str]) -> tupl
         plan.fold,
         plan.folds,
         target,
-        f", by {plan.group_by} with none on two sides" if plan.group_by else "",
+        f", by {plan.group_by}, with no value in two splits" if plan.group_by else "",
         int(moved.sum()),
         len(pool),
     )
@@ -263,7 +254,7 @@ def _hold_out_fold(samples: Samples, plan: SplitPlan, present: set[str]) -> tupl
 def _by_rank(
     samples: Samples, splits: npt.NDArray[np.object_], pool: Rows, shares: dict[str, float], plan: SplitPlan
 ) -> list[str]:
-    """Hold out the first of each class by rank; return the classes that are too small for every split."""
+    """Hold out the first images of each class by rank; return the classes with too few images for every split."""
     ranks = _ranks(samples, pool, plan.seed)
     scarce: list[str] = []
     for name, at in samples.table.iloc[pool].groupby(LABEL).indices.items():
@@ -277,16 +268,15 @@ def _by_rank(
 
 
 def _amounts(n: int, shares: dict[str, float]) -> dict[str, int]:
-    """Say how many of `n` images go to val and to test."""
+    """Return how many of `n` images go to val and to test."""
     free = max(0, n - 1)  # train keeps one
-    held = {"val": 0, "test": 0}
-    least = {}
+    held = {}
     for split in ("val", "test"):
-        least[split] = min(1, free) if split in shares else 0
-        free -= least[split]
+        held[split] = min(1, free) if split in shares else 0
+        free -= held[split]
     for split in ("test", "val"):
-        wanted = math.floor(shares.get(split, 0.0) * n + 0.5)
-        extra = min(max(0, wanted - least[split]), free)
-        held[split] = least[split] + extra
+        goal = math.floor(shares.get(split, 0.0) * n + 0.5)
+        extra = min(max(0, goal - held[split]), free)
+        held[split] += extra
         free -= extra
     return held

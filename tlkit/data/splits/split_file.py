@@ -1,4 +1,4 @@
-"""A list that fixes, once and for all, which split each image belongs to."""
+"""Writes a split file: a list that fixes the split of each image."""
 
 from __future__ import annotations
 
@@ -28,61 +28,60 @@ def make_split(
     groups: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Samples:
-    """Split images and write the list that `data.split` of a recipe takes: path, label, split, digest, columns.
+    """Split images, write the list for `data.split` of a recipe (path, label, split, digest, columns) and return it.
 
-    Every image is read; those that cannot be are set aside and not listed. Splits that the data has are kept. Pictures
-    that lie on two sides are named in the log.
+    Every image is read; unreadable ones are not listed. Splits that the data has are kept. Pictures that lie in two
+    splits are logged.
 
     Args:
-        root: where the images are (see `read_samples`).
+        root: source of the images (see `read_samples`).
         out: the CSV file to write; never overwritten.
-        plan: what to hold out, and how; default: 20 % for val, stratified.
+        plan: shares to hold out; default: 20 % for val, stratified.
         manifest: a file that lists the images.
-        metadata: a CSV file keyed by `path` that has the plan's column and the groups.
+        metadata: a CSV file keyed by `path` with the plan's column and the groups.
         groups: further columns to list.
         progress: called with (images read, images in all).
 
     Raises:
-        DataError: the file exists, or the images cannot be split so: splits that they have tear apart what the plan's
-            column is to keep together.
+        DataError: the file exists, or the splits of the data put a value of the plan's column into two splits.
     """
     out, plan = Path(out), plan or SplitPlan()
     if out.suffix != ".csv":
         raise DataError(f"{out} should end in .csv: the list of splits is a CSV file.")
     if out.exists():
-        raise DataError(f"{out} exists and is left alone: runs may rest on it. Choose another name, or remove it.")
+        raise DataError(f"{out} exists, and runs may use it. Choose another name, or remove it.")
     columns = tuple(dict.fromkeys((*groups, *plan.columns)))
     checked = check_images(
         read_with_columns(root, columns=columns, metadata=metadata, manifest=manifest), progress=progress
     )
     samples = hold_out(checked.samples, plan)
-    _require_apart(samples, plan)
+    _require_whole_groups(samples, plan)
     if samples.table[SPLIT].equals(checked.samples.table[SPLIT]) and set(samples.table[SPLIT]) != {"train"}:
-        there = " and ".join(name for name in SPLITS[1:] if name in set(samples.table[SPLIT]))
-        logger.info("The images have %s already: their splits are listed as they are.", there)
+        present = " and ".join(name for name in SPLITS[1:] if name in set(samples.table[SPLIT]))
+        logger.info("The images have %s already: their splits are kept.", present)
     counts = {str(name): int(count) for name, count in samples.counts().sum().items()}
     leaks = find_leaks(samples, find_copies(checked.fingerprints))
     for sentence in describe_leaks(leaks.table, counts):
         logger.warning("%s", sentence)
     if len(leaks):
-        logger.warning("They are listed as they are; data.on_leak: drop of a recipe trains without their copies.")
+        logger.warning("They are listed all the same; data.on_leak: drop of a recipe trains without their copies.")
     out.parent.mkdir(parents=True, exist_ok=True)
     samples.to_csv(out)
     logger.info("Wrote %s (sha256 %s).", out, digest_of(out))
     return samples
 
 
-def _require_apart(samples: Samples, plan: SplitPlan) -> None:
-    """Check that no value of the plan's column lies on two sides, as it may where the images come with splits."""
+def _require_whole_groups(samples: Samples, plan: SplitPlan) -> None:
+    """Check that no value of the plan's column lies in two of the splits that the images have already."""
     if plan.group_by is None:
         return
-    torn = find_leaks(samples, DuplicateSet((), (), 1.0), group_by=plan.group_by).table
-    if torn.empty:
+    leaks = find_leaks(samples, DuplicateSet((), (), 1.0), group_by=plan.group_by).table
+    if leaks.empty:
         return
     column = samples.table[plan.group_by]
-    values = sorted(set(column[samples.table[PATH].isin(torn["path"])].dropna()))
+    values = sorted(set(column[samples.table[PATH].isin(leaks["path"])].dropna()))
     raise DataError(
-        f"{len(torn)} val and test images have a {plan.group_by} that an earlier split has, too: {first_few(values)}. "
-        "The splits that the images come with are kept. To split anew, name the folders of these splits one by one, as "
-        "in: tlkit data split photos/train photos/val."
+        f"{len(leaks)} val and test images have a {plan.group_by} that an earlier split has as well: "
+        f"{first_few(values)}. The images have splits, which are kept. To split them again, name the folders of the "
+        "splits one by one, as in: tlkit data split photos/train photos/val."
     )

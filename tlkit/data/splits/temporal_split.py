@@ -1,4 +1,4 @@
-"""When images were taken, and which are the latest."""
+"""Temporal splits: points in time from text, and the latest images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 from tlkit.errors import DataError, first_few
 
 
-def times_of(values: pd.Series[str], *, name: str) -> npt.NDArray[np.float64]:
+def parse_times(values: pd.Series[str], *, name: str) -> npt.NDArray[np.float64]:
     """Return texts as points in time, shape (N,): plain numbers as they are, else dates in seconds since 1970.
 
     Args:
@@ -17,10 +17,10 @@ def times_of(values: pd.Series[str], *, name: str) -> npt.NDArray[np.float64]:
         name: the column, for messages.
 
     Raises:
-        DataError: a value is missing or is neither; the message shows some.
+        DataError: a value is missing or neither number nor date; the message shows some.
 
     Example:
-        >>> times_of(pd.Series(["1970-01-02", "1970-01-01T00:00:01Z"]), name="taken").tolist()
+        >>> parse_times(pd.Series(["1970-01-02", "1970-01-01T00:00:01Z"]), name="taken").tolist()
         [86400.0, 1.0]
     """
     numbers = pd.to_numeric(values, errors="coerce")
@@ -37,22 +37,22 @@ def times_of(values: pd.Series[str], *, name: str) -> npt.NDArray[np.float64]:
     return numbers.to_numpy(dtype=np.float64)
 
 
-def hold_out_latest(times: npt.NDArray[np.float64], *, wanted: float) -> npt.NDArray[np.bool_]:
-    """Choose the latest images, shape (N,): the number nearest to `wanted` that keeps equal times together.
+def hold_out_latest(times: npt.NDArray[np.float64], *, count: float) -> npt.NDArray[np.bool_]:
+    """Return which images are the latest, shape (N,): about `count` of them; equal times stay together.
 
-    At least the images of one point in time are chosen, and those of the earliest never are.
+    At least the images of the last point in time are chosen, and never those of the first.
 
     Args:
         times: shape (N,); NaN where an image cannot be chosen.
-        wanted: number of images, above 0.
+        count: number of images, above 0.
 
     Example:
-        >>> hold_out_latest(np.array([3.0, 1.0, 2.0, 3.0, np.nan]), wanted=1).tolist()
+        >>> hold_out_latest(np.array([3.0, 1.0, 2.0, 3.0, np.nan]), count=1).tolist()
         [True, False, False, True, False]
     """
     points, counts = np.unique(times[~np.isnan(times)], return_counts=True)
     if len(points) < 2:
         return np.zeros(len(times), dtype=bool)
     later = counts[::-1].cumsum()[::-1]  # images at this point or after it
-    first = 1 + int(np.argmin(np.abs(later[1:] - wanted)))
+    first = 1 + int(np.argmin(np.abs(later[1:] - count)))
     return np.asarray(times >= points[first], dtype=bool)

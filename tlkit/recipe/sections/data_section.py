@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tlkit.choices import OnLeak
-from tlkit.preprocess import Decode, Resize
+from tlkit.preprocess import MAX_PIXELS, Decode, Resize
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.value_types import Expected
@@ -132,5 +132,5 @@ class DataSection(Section):
         "twice its final size; full = every pixel is decoded. Stored with the model.",
     )
     max_pixels: v.Count = Field(
-        178_956_970, description="Images with more pixels than this are excluded as decompression bombs, at least 1."
+        MAX_PIXELS, description="Images with more pixels than this are excluded as decompression bombs, at least 1."
     )
