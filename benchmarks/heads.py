@@ -25,7 +25,7 @@ def main() -> None:
     trees = "--trees" in sys.argv
     given = [word for word in sys.argv[1:] if word != "--trees"]
     if len(given) == 1:
-        from tlkit.inference.embed import embed_run
+        from tlkit.inference.embed_run import embed_run
         from tlkit.runs.run import open_run
 
         samples = open_run(given[0]).samples.split("train")

@@ -40,7 +40,7 @@ def main() -> None:
         classifier = Classifier(backbone, classes=["a", "b"], strategy="full").to(memory_format=memory_format)
         if compiled:
             classifier.network.backbone.compile(dynamic=False)
-        steps[name] = training_step_of(classifier)
+        steps[name] = training_step_of(classifier)[0]
     best = dict.fromkeys(ways, float("inf"))
     for number in range(given.rounds + 1):
         for name, (_, dtype, _) in ways.items():

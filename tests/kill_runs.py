@@ -234,10 +234,10 @@ class _Events:
             ("validation", Classifier, "validation_step"),
             ("metrics", callbacks.MetricsRecorder, "on_train_epoch_end"),
             ("end of an epoch", checkpoints.KeepCheckpoints, "on_train_epoch_end"),
-            ("phase", Classifier, "_enter"),
+            ("phase", Classifier, "enter_phase"),
             ("sync", os, "fsync"),
             ("renaming", Path, "replace"),
-            ("batch of features", extract, "_filled"),
+            ("batch of features", extract, "_padded"),
             ("shard of features", cache, "write_block"),
         ):
             setattr(owner, name, self._counted(kind, getattr(owner, name)))

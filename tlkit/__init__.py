@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tlkit.evaluation.evaluation import Evaluation, evaluate
     from tlkit.features.features import Features
     from tlkit.inference.embed import embed
+    from tlkit.inference.embed_options import EmbedOptions
     from tlkit.inference.predictor import Predictor, load_model
     from tlkit.models.classifier import Classifier
     from tlkit.predictions import Predictions, read_predictions
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Audit": "tlkit.audit.audit",
     "Classifier": "tlkit.models.classifier",
+    "EmbedOptions": "tlkit.inference.embed_options",
     "Evaluation": "tlkit.evaluation.evaluation",
     "Features": "tlkit.features.features",
     "ImageFolderDataModule": "tlkit.data.loading.datamodule",
@@ -69,6 +71,7 @@ _HOMES = {
 __all__ = [
     "Audit",
     "Classifier",
+    "EmbedOptions",
     "Evaluation",
     "Features",
     "ImageFolderDataModule",

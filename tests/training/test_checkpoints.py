@@ -159,7 +159,7 @@ def test_what_counts_as_frozen_is_what_training_left_as_it_was(tmp_path, name, s
     before = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
     optimizer = torch.optim.SGD(classifier.network.parameters(), lr=0.1)
     for phase in classifier.phases:
-        classifier._enter(phase)
+        classifier.enter_phase(phase)
         classifier.train()
         for _ in range(2):
             optimizer.zero_grad()

@@ -13,7 +13,7 @@ from tlkit.choices import HeadKind
 from tlkit.data.checks.duplicates import find_duplicates
 from tlkit.data.checks.image_check import check_images
 from tlkit.errors import DataError, did_you_mean
-from tlkit.features.cache import FeatureCache
+from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.runs.run import Run, open_run
 from tlkit.samples import SPLITS, Samples
@@ -28,7 +28,7 @@ def audit_labels(
     head: HeadKind = "logistic",
     folds: int = 5,
     repeats: int = 1,
-    cache: FeatureCache | None = None,
+    embedding: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> LabelAudit:
     """Find the labels of a run's images that look wrong, most doubtful first; nothing is changed.
@@ -43,7 +43,7 @@ def audit_labels(
         head: kind of the head.
         folds: how many.
         repeats: how many times to deal the folds anew for the head; probabilities are averaged.
-        cache: where features are kept; default: `FeatureCache()`.
+        embedding: how missing features are computed; default: as the run's recipe states.
         progress: called with (images read, images in all).
 
     Raises:
@@ -56,7 +56,7 @@ def audit_labels(
     """
     run = run if isinstance(run, Run) else open_run(run)
     chosen = _splits(run, splits)
-    features, samples, groups = read_features(run, chosen, cache=cache)
+    features, samples, groups = read_features(run, chosen, embedding=embedding)
     features = features.of(samples.paths)
     recipe = run.recipe
     notes = []

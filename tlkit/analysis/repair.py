@@ -21,8 +21,8 @@ from tlkit.audit.repair_result import Repair, RepairTrial, RepairVerdict, WorstG
 from tlkit.audit.repair_selection import choose, judge_on_test, try_candidate
 from tlkit.audit.sampling_design import design_problems
 from tlkit.errors import DataError, first_few
-from tlkit.features.cache import FeatureCache
 from tlkit.features.repair import Candidate, fit_candidates
+from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_run
 from tlkit.inference.extraction import Progress
 from tlkit.inference.predictor import Predictor, load_model
@@ -52,7 +52,7 @@ def repair(
     margin: float = MARGIN,
     min_group_size: int | None = None,
     allow_attribute: bool = False,
-    cache: FeatureCache | None = None,
+    embedding: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> Repair:
     """Refit a run's head for the sake of its worst group; the new head is a run of its own that knows its parent.
@@ -71,7 +71,7 @@ def repair(
         min_group_size: fewest validation images of a group; default: the recipe's `audit.min_group_size`.
         allow_attribute: whether a method may be chosen that needs the attribute of every image that it predicts; its
             offsets are in the result, and no run is written.
-        cache: where features are kept; default: `FeatureCache()`.
+        embedding: how missing features are computed; default: as the run's recipe states.
         progress: called with (images done, images in all) for those that are not in the cache.
 
     Returns:
@@ -103,7 +103,7 @@ def repair(
         result = replace(empty, reason=lacking)
         _keep(run, result)
         return result
-    features = embed_run(run, cache=cache, progress=progress)
+    features = embed_run(run, options=embedding, progress=progress)
     begun = time.perf_counter()
     images = GroupedImages.of(features, samples, groups, run, options.min_group_size)
     choice = _choose(images, predictor, groups, options=options, margin=margin, allow=allow_attribute)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tlkit.analysis.run_probes import read_features
 from tlkit.errors import RunError
-from tlkit.features.cache import FeatureCache
+from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.runs.run import Run, open_run
@@ -16,7 +16,7 @@ from tlkit.samples import SPLITS
 
 
 def find_run_leaks(
-    run: Run | str | Path, *, cache: FeatureCache | None = None, progress: Progress | None = None
+    run: Run | str | Path, *, embedding: EmbedOptions | None = None, progress: Progress | None = None
 ) -> pd.DataFrame:
     """Look by features for val and test images whose picture was in training, and keep what is found with the run.
 
@@ -24,7 +24,7 @@ def find_run_leaks(
 
     Args:
         run: a run or its directory.
-        cache: where features are kept; default: `FeatureCache()`.
+        embedding: how missing features are computed; default: as the run's recipe states.
         progress: called with (images done, images in all) for those whose features are not in the cache.
 
     Returns:
@@ -38,7 +38,7 @@ def find_run_leaks(
         raise RunError(f"{run.path} has no predictions: it did not get that far ({run.status}). Fit it again.")
     there = set(run.samples.table["split"])
     features, samples, _ = read_features(
-        run, [name for name in SPLITS if name in there], cache=cache, progress=progress
+        run, [name for name in SPLITS if name in there], embedding=embedding, progress=progress
     )
     before = run.leaks
     table = add_feature_leaks(samples, features, before, max_pixels=run.recipe.data.max_pixels)
