@@ -210,8 +210,8 @@ def test_every_phase_logs_its_table_once(tmp_path, caplog):
         _trainer(tmp_path).fit(classifier, _loader())
     tables = [message for message in caplog.messages if message.startswith("From epoch")]
     assert [text.splitlines()[0] for text in tables] == [
-        "From epoch 1 to 1, the classifier learns:",
-        "From epoch 2 on, everything learns:",
+        "Training the classifier from epoch 1 to 1:",
+        "Training everything from epoch 2 on:",
     ]
     assert re.search(r"backbone: layer4 +eval +– +0 +\d", tables[0])
     assert re.search(r"backbone: layer4 +train +0\.0001 +(\S+) +\1", tables[1])
@@ -220,7 +220,9 @@ def test_every_phase_logs_its_table_once(tmp_path, caplog):
 def test_what_a_backbone_does_not_have_cannot_be_trained():
     with pytest.raises(ModelError, match=re.escape("strategy.stages is 9, but the backbone has 5 stages.")):
         _classifier(strategy={"kind": "last_n", "stages": 9})
-    with pytest.raises(ModelError, match="strategy is lora, but the backbone has no weights that a low-rank"):
+    with pytest.raises(
+        ModelError, match="strategy is lora, but the backbone has no weights that can have low-rank adapters"
+    ):
         _classifier(strategy={"kind": "lora", "rank": 4096})
 
 

@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from kill_runs import fit_together
+from kill_runs import fit_together, stop_after
 from safetensors.torch import load_file
 
 from tlkit.errors import RecipeError, RunError
 from tlkit.recipe import load_recipe
 from tlkit.runs import RunDirectory
 from tlkit.runs.run import Run
-from tlkit.training.checkpoints import KeepCheckpoints
 from tlkit.training.fit import fit
 from tlkit.training.launch import find_world
 from tlkit.training.prepare import prepare
@@ -97,7 +96,7 @@ def test_cached_features_are_left_to_one_process(recipe):
     frozen = BOTH | {"strategy.kind": "frozen", "augment.preset": "none"}
     assert fit(recipe, frozen | {"name": "one"}).environment["processes"] == 1
     assert fit_together(Path(), recipe, frozen | {"name": "two"}) == [0, 0]
-    assert "The head learns from cached features, which one process does." in Path("log").read_text()
+    assert "The head trains on cached features, in one process." in Path("log").read_text()
 
 
 def test_the_number_of_ranks_is_checked_where_torchrun_has_started_them(recipe, monkeypatch):
@@ -146,16 +145,9 @@ def test_too_few_images_for_every_process_are_refused(recipe):
 
 
 def test_a_run_of_more_processes_cannot_be_resumed_by_fewer(recipe, monkeypatch):
-    seen, original = [], KeepCheckpoints.on_train_batch_end
-
-    def counting(self, *arguments):
-        seen.append(1)
-        self._stop.requested = len(seen) == 2
-        return original(self, *arguments)
-
-    monkeypatch.setattr(KeepCheckpoints, "on_train_batch_end", counting)
+    stop_after(monkeypatch, 2)
     run = fit(recipe, PLAIN | {"train.devices": "auto"})
     environment = run.environment | {"processes": 2}
     run.directory.write_json(run.directory.environment, environment)
-    with pytest.raises(RunError, match=r"runs/tiny was started in 2 processes, and now there are 1"):
+    with pytest.raises(RunError, match=r"runs/tiny was started with 2 processes, and now there are 1"):
         fit(recipe, PLAIN | {"train.devices": "auto"}, resume=True)

@@ -1,4 +1,4 @@
-"""A run that is killed anywhere and resumed ends, to the last bit, as the run that never stopped."""
+"""A run that is killed at any point and resumed ends with the same bits as an uninterrupted run."""
 
 from __future__ import annotations
 

@@ -371,7 +371,7 @@ class Classifier(pl.LightningModule):
         self.enter_phase(phase)
         last = "on" if phase is self.phases[-1] else f"to {phase.first_epoch + phase.epochs}"
         text = "\n".join(f"  {line}" for line in to_lines([phase_table(self.layers())]))
-        logger.info("Epochs %d %s train %s:\n%s", phase.first_epoch + 1, last, phase.name, text)
+        logger.info("Training %s from epoch %d %s:\n%s", phase.name, phase.first_epoch + 1, last, text)
         self._table_logged = True
 
     def enter_phase(self, phase: Phase) -> None:
