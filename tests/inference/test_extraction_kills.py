@@ -163,7 +163,7 @@ def test_an_extraction_killed_at_random_points_resumes_to_the_same_bytes(images,
     assert_same(tmp_path / "cut", whole)
 
 
-@pytest.mark.slow
+@pytest.mark.series
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_extraction_killed_many_times_resumes_to_the_same_bytes(images, whole, tmp_path, workers):
     events = int((whole / "events").read_text())

@@ -29,15 +29,7 @@ def feature_duplicate_pairs(
     gray_thumbnails: GrayThumbnails | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> list[Pair]:
-    """Return the pairs of near duplicates in different splits that are not among the known leaks.
-
-    Args:
-        samples: the images of all splits.
-        features: their features, in any order.
-        leaks: the known leaks, as `Run.leaks` gives them.
-        gray_thumbnails: by digest; images without one are decoded.
-        max_pixels: larger images count as unreadable.
-    """
+    """Return the pairs of near duplicates in different splits that are not known leaks; see `add_feature_leaks`."""
     rows = rows_of(samples, features.path)
     order = rows.argsort()
     known = _known(samples, leaks)

@@ -59,11 +59,7 @@ def features_for(recipe: Recipe, samples: Samples, *, backbone: Backbone, option
 
     One engine computes all of them: with `features.views`, the engine that computed the views.
 
-    Args:
-        recipe: its augmentation and its `features.views` are used.
-        samples: the images of all splits.
-        backbone: the recipe's backbone.
-        options: engine, device, cache and decoding.
+    `samples` are the images of all splits.
 
     Raises:
         TlkitError: the engine's package is not installed, or no image can be read.

@@ -36,9 +36,7 @@ SMALL_STEP = 50_000_000
 def cached_features(prepared: Prepared, *, resumed_engine: Mapping[str, Any] | None = None) -> CachedFeatures | None:
     """Return the features of a run's images, computing those that are not cached; None where training needs pixels.
 
-    Args:
-        prepared: the prepared recipe.
-        resumed_engine: provenance of the features of a run that is resumed, which fixes `features.engine: auto`.
+    `resumed_engine` is the provenance of a resumed run's features, which fixes `features.engine: auto`.
 
     Raises:
         TlkitError: an engine's package is not installed, or no image can be read.
@@ -100,12 +98,7 @@ class FeatureDataset(Dataset[Batch]):
 
 
 class FeatureBatches(pl.LightningDataModule):
-    """Batches of cached features, in the order that training on the images would have.
-
-    Args:
-        prepared: the prepared recipe.
-        cached: its features.
-    """
+    """Batches of cached features, in the order that training on the images would have."""
 
     def __init__(self, prepared: Prepared, cached: CachedFeatures) -> None:
         super().__init__()

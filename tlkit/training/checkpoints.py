@@ -59,11 +59,7 @@ class FrozenWeights:
         return {name: tensor for name, tensor in state.items() if name not in self.tensors}
 
     def completed(self, checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
-        """Return a checkpoint with the frozen tensors in its state dict.
-
-        Raises:
-            RunError: the checkpoint was trained on other frozen weights; the message names `path`.
-        """
+        """Return a checkpoint with the frozen tensors in its state dict, after `require`."""
         self.require(checkpoint, path)
         return {**checkpoint, "state_dict": {**self.tensors, **checkpoint["state_dict"]}}
 
@@ -191,15 +187,8 @@ class KeepCheckpoints(Checkpoint):
     ) -> None:
         """Make the callback.
 
-        Args:
-            folder: where to write.
-            origin: identifies the run; see `origin_of`.
-            frozen: the weights that checkpoints leave out.
-            monitor: figure that chooses the best epoch; None = the last epoch is the best.
-            mode: whether a small or a large figure is better.
-            every_steps: optimizer steps between checkpoints within an epoch; None = at the end of epochs only.
-            stop: whether training is to stop; a checkpoint is written where it stops.
-            best_epochs: how many of the best epochs to keep.
+        Without a monitor the last epoch is the best. `every_steps` are the optimizer steps between checkpoints within
+        an epoch; None writes at the end of epochs only. Where `stop` ends training, a checkpoint is written.
         """
         self.folder = folder
         self.best, self.best_value = "", math.nan
@@ -342,11 +331,6 @@ def find_start(folder: Path, *, origin: str) -> Start | None:
 
 def read_whole(path: Path, *, origin: str, frozen: FrozenWeights) -> dict[str, Any] | None:
     """Return a checkpoint of a run, without the frozen weights; None where it is missing, damaged or another run's.
-
-    Args:
-        path: the file.
-        origin: identifies the run; see `origin_of`.
-        frozen: the weights that it must have been trained on.
 
     Raises:
         RunError: it has another format than this version of tlkit writes, or was trained on other frozen weights.

@@ -48,11 +48,7 @@ def choose_compute_format(
     weights are sharded: torch's `fully_shard` needs contiguous weights. The backbone is compiled only where
     `train.compile` is true. Nothing is timed, so two runs of one recipe choose alike.
 
-    Args:
-        directory: stores the choice; a resumed run takes it from there.
-        prepared: the prepared recipe.
-        resume: whether the run is resumed.
-        from_pixels: whether the backbone runs in training; on cached features there is nothing to compile.
+    A resumed run takes them from the directory. On cached features (not `from_pixels`) there is nothing to compile.
     """
     if resume and directory.speed.is_file():
         stored = directory.read_json(directory.speed)

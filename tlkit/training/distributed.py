@@ -63,10 +63,7 @@ class Task:
 def trainer_arguments(world: World, *, several_phases: bool, sharded: bool) -> dict[str, Any]:
     """Return the arguments of a Lightning trainer that depend on the processes.
 
-    Args:
-        world: the processes that train together.
-        several_phases: whether other parameters train in other phases: DDP must not wait for the gradient of every one.
-        sharded: whether each process holds only a part of the weights.
+    With several phases not every parameter has a gradient in each, which DDP must be prepared for.
     """
     if world.size == 1:
         return {"devices": 1}

@@ -49,14 +49,7 @@ def describe_environment(
 ) -> dict[str, Any]:
     """Return versions, hardware, data and weights of a run as plain JSON values.
 
-    Args:
-        samples: the images of the run, all splits.
-        weights: initial weights of the backbone.
-        device: of training, such as "cpu".
-        precision: Lightning's name of it, such as "bf16-mixed".
-        processes: number of processes in training.
-        excluded: number of images that cannot be read.
-        sources: files that list images, labels or splits; their digests are recorded.
+    `excluded` is the number of images that cannot be read. `sources` are files that list images, labels or splits.
     """
     return {
         "tlkit": tlkit.__version__,
@@ -83,12 +76,7 @@ def describe_environment(
 def environment_with_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Return the environment of a resumed run; changes that may affect its last digits are logged.
 
-    Args:
-        before: the environment that the run was started (or last resumed) in.
-        now: the environment of this process.
-
-    Returns:
-        `now`, with one mapping of changes (name: "old → new") per resumption in "changed_on_resume".
+    It is `now` with one mapping of changes (name: "old → new") per resumption in "changed_on_resume".
     """
     labels = {"tlkit": "tlkit", "python": "Python", "device": "device", "precision": "precision"}
     pairs = {word: (before.get(key), now.get(key)) for key, word in labels.items()}

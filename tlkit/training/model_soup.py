@@ -86,11 +86,8 @@ def average_best_epochs(
     Args:
         prepared: the prepared recipe; its classifier holds the best epoch's weights.
         batches: the data module of the validation batches.
-        folder: the checkpoints.
+        folder: the checkpoints; with fewer than two of the best epochs, the result is None.
         ranked: file names and figures of the best epochs, best first.
-
-    Returns:
-        What was tried; None with fewer than two checkpoints.
 
     Raises:
         RunError: a checkpoint was trained on other frozen weights.

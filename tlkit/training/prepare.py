@@ -61,10 +61,7 @@ def prepare(
 ) -> Prepared:
     """Return a recipe with its backbone, data and classifier.
 
-    Args:
-        recipe: the recipe.
-        dataset: its images; None = they are loaded first.
-        progress: called with (images checked, images in all) while they are loaded.
+    Without a dataset the images are loaded first; `progress` is called with (images checked, images in all).
 
     Raises:
         TlkitError: the weights, the data or the device are not available; the message says what to do.

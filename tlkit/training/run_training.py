@@ -67,12 +67,7 @@ class TrainedModel:
 def run_training(recipe: Recipe, path: Path, dataset: LoadedDataset, *, resume: bool, progress: bool) -> Run:
     """Run a recipe on its dataset in a new run directory, or in one that is resumed, and return the run.
 
-    Args:
-        recipe: the recipe.
-        path: the run directory; the caller holds its lock.
-        dataset: the recipe's images.
-        resume: continue the run in the directory.
-        progress: draw progress bars on stderr.
+    The caller holds the lock of the directory.
 
     Raises:
         TlkitError: the weights or the device are not available, or the run cannot be resumed.
@@ -317,20 +312,15 @@ def _track_results(
 ) -> None:
     """Log accuracies, predictions and confusion matrix of each split."""
     for split, evaluation in evaluations.items():
-        figures = {
-            "accuracy": evaluation.accuracy,
-            "balanced_accuracy": evaluation.balanced_accuracy,
-            "macro_f1": evaluation.macro_f1,
-        }
-        tracker.log_summary({f"{split}/{name}": estimate.value for name, estimate in figures.items()})
+        names = ("accuracy", "balanced_accuracy", "macro_f1")
+        tracker.log_summary({f"{split}/{name}": getattr(evaluation, name).value for name in names})
         tracker.log_predictions(_tracked(predictions[split]), name=f"{split}/predictions")
         tracker.log_confusion(evaluation.confusion, evaluation.classes, name=f"{split}/confusion_matrix")
 
 
 def _tracked(predictions: Predictions) -> pd.DataFrame:
     """Return the labelled predictions without group columns, which a tracker must not get."""
-    names = list(predictions.classes)
-    known = predictions.labelled
+    names, known = predictions.classes, predictions.labelled
     return pd.DataFrame(
         {
             "path": known.path,

@@ -59,14 +59,8 @@ def train(
 ) -> Outcome:
     """Train, leave the best weights in the classifier, and return how training ended.
 
-    Args:
-        directory: where metrics and checkpoints go.
-        prepared: the prepared recipe.
-        tracker: gets the metrics, too.
-        stop: receives Ctrl-C and SIGTERM during training.
-        batches: images or their features, with the rows of the split's samples as `index`.
-        resume: continue from the newest checkpoint that can be used.
-        progress: draw a progress bar on stderr.
+    Metrics and checkpoints go to the directory, metrics to the tracker, too. `batches` are images or their features,
+    with the rows of the split's samples as `index`. `resume` continues from the newest usable checkpoint.
 
     Raises:
         NotFiniteError: the loss or a gradient is not a finite number; epoch, batch and files are named.
@@ -106,12 +100,7 @@ def train(
 
 
 def train_nonzero_rank(task: Task, prepared: Prepared) -> None:
-    """Train as a rank other than 0, which writes nothing.
-
-    Args:
-        task: what rank 0 has sent.
-        prepared: the recipe, prepared for this rank.
-    """
+    """Train as a rank other than 0, which writes nothing."""
     _run_trainer(task, prepared, prepared.data, NullTracker(), GracefulStop(), progress=False)
 
 
@@ -126,8 +115,17 @@ def _run_trainer(
 ) -> tuple[Outcome, KeepCheckpoints]:
     """Run one rank's trainer; return how training ended, and the callback that has kept the checkpoints."""
     directory, classifier, world = RunDirectory(task.folder), prepared.classifier, prepared.world
-    last_batch, frozen = LastBatch(), FrozenWeights.of(prepared)
-    keeper = _keeper(directory, prepared, origin=task.origin, frozen=frozen, stop=stop)
+    last_batch, frozen, settings = LastBatch(), FrozenWeights.of(prepared), prepared.recipe.train
+    keeper = KeepCheckpoints(
+        directory.checkpoints,
+        origin=task.origin,
+        frozen=frozen,
+        monitor=settings.monitor if _has_val(prepared) else None,
+        mode=_mode(settings.monitor),
+        every_steps=settings.checkpoint_every,
+        stop=stop,
+        best_epochs=settings.model_soup_size or 1,
+    )
     callbacks: list[pl.Callback] = [task.worst] if task.worst is not None else []
     callbacks += [stop, MetricsRecorder(directory, tracker), last_batch, keeper, *_early_stopping(prepared)]
     callbacks += [ProgressBar()] if progress else []
@@ -148,8 +146,7 @@ def _run_trainer(
         except StopRequested:
             outcome = "interrupted"
             level = logging.WARNING if world.rank == 0 else logging.DEBUG
-            epochs = prepared.recipe.train.epochs
-            logger.log(level, "Stopped in epoch %d of %d.", trainer.current_epoch + 1, epochs)
+            logger.log(level, "Stopped in epoch %d of %d.", trainer.current_epoch + 1, settings.epochs)
         except NotFiniteError as error:
             index = np.concatenate(gather_objects(last_batch.index, world))
             files = prepared.data.samples.split("train").paths[index]
@@ -252,22 +249,6 @@ def _quiet_lightning() -> Iterator[None]:
             yield
         finally:
             lightning.setLevel(level)
-
-
-def _keeper(
-    directory: RunDirectory, prepared: Prepared, *, origin: str, frozen: FrozenWeights, stop: GracefulStop
-) -> KeepCheckpoints:
-    settings = prepared.recipe.train
-    return KeepCheckpoints(
-        directory.checkpoints,
-        origin=origin,
-        frozen=frozen,
-        monitor=settings.monitor if _has_val(prepared) else None,
-        mode=_mode(settings.monitor),
-        every_steps=settings.checkpoint_every,
-        stop=stop,
-        best_epochs=settings.model_soup_size or 1,
-    )
 
 
 def _early_stopping(prepared: Prepared) -> list[pl.Callback]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,7 @@ def find_learning_rate(
     if steps < 10:
         raise RecipeError(f"A sweep of learning rates needs 10 steps or more. Got {steps}.")
     prepared = _prepared(recipe, overrides)
-    cached = cached_features(prepared)
-    with threads_for(prepared, cached):
-        batches = _Normalised(prepared.data if cached is None else FeatureBatches(prepared, cached))
+    with _batches(prepared) as batches:
         logger.info("Trying learning rates over %d steps, on a copy of the model.", steps)
         return sweep_rates(prepared.classifier, batches, steps=steps, device=prepared.device)
 
@@ -69,9 +68,7 @@ def find_batch_size(
         TlkitError: the recipe, the data or the weights cannot be used, or the head is not trained by steps.
     """
     prepared = _prepared(recipe, overrides)
-    cached = cached_features(prepared)
-    with threads_for(prepared, cached):
-        batches = _Normalised(prepared.data if cached is None else FeatureBatches(prepared, cached))
+    with _batches(prepared) as batches:
         images = len(prepared.data.samples.split("train"))
         logger.info("Timing batch sizes up to %d images, on a copy of the model.", images)
         return time_batch_sizes(
@@ -90,7 +87,15 @@ def _prepared(recipe: str | Path | Recipe | Prepared, overrides: Mapping[str, An
     return prepare(recipe) if isinstance(recipe, Recipe) else recipe
 
 
-class _Normalised:
+@contextmanager
+def _batches(prepared: Prepared) -> Iterator[_Normalized]:
+    """Yield the training batches, of images or cached features."""
+    cached = cached_features(prepared)
+    with threads_for(prepared, cached):
+        yield _Normalized(prepared.data if cached is None else FeatureBatches(prepared, cached))
+
+
+class _Normalized:
     """Iterable of normalized training batches: images, targets, rows."""
 
     def __init__(self, data: pl.LightningDataModule) -> None:

@@ -42,12 +42,8 @@ class LowRank(nn.Module):
 def add_adapters(backbone: nn.Module, *, rank: int, alpha: float, without: set[str], seed: int) -> int:
     """Add an adapter to each linear layer and ungrouped convolution; return their number.
 
-    Args:
-        backbone: the network, which computes with the adapted weights afterwards.
-        rank: rank of each adapter; a weight whose matrix has no more rows or columns than this is skipped.
-        alpha: scale of the adapters, divided by the rank.
-        without: names of parameters to skip.
-        seed: of the random half of each adapter.
+    A weight is skipped if its name is in `without` or its matrix has no more rows or columns than the rank. The seed is
+    that of the random half of each adapter.
     """
     generator = torch.Generator().manual_seed(seed)
     chosen = [

@@ -85,11 +85,8 @@ def _find(text: str, available: Sequence[FoundWeights], *, download: bool) -> li
 
 def _matching(pattern: str, available: Sequence[FoundWeights]) -> list[FoundWeights]:
     wildcard = as_wildcard(pattern)
-    fits = [
-        found
-        for found in available
-        if fnmatchcase(found.name, wildcard) or fnmatchcase(found.name.partition(".")[0], wildcard)
-    ]
+    names = {found: (found.name, found.name.partition(".")[0]) for found in available}  # with and without the tag
+    fits = [found for found in available if any(fnmatchcase(name, wildcard) for name in names[found])]
     if fits:
         return fits
     known = list_models(pattern, pretrained=True)
