@@ -208,7 +208,7 @@ def test_every_phase_logs_its_table_once(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="tlkit"):
         classifier = _classifier(strategy={"kind": "lp_ft", "probe_epochs": 1})
         _trainer(tmp_path).fit(classifier, _loader())
-    tables = [message for message in caplog.messages if message.startswith("From epoch")]
+    tables = [message for message in caplog.messages if message.startswith("Training ")]
     assert [text.splitlines()[0] for text in tables] == [
         "Training the classifier from epoch 1 to 1:",
         "Training everything from epoch 2 on:",

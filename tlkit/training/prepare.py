@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from tlkit.data.load_dataset import LoadedDataset
 from tlkit.data.loading.datamodule import ImageFolderDataModule
@@ -107,8 +106,7 @@ def prepare(
     )
     if groups is not None:
         set_groups(classifier, groups)
-    batch_norm = nn.modules.batchnorm._BatchNorm
-    if world.size > 1 and not keeps_statistics and any(isinstance(m, batch_norm) for m in classifier.modules()):
+    if world.size > 1 and has_statistics and not keeps_statistics:
         logger.info(
             "Batch normalization is not synchronized: each process takes its statistics from its own %d images.",
             section.batch_size,
