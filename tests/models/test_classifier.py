@@ -23,7 +23,7 @@ from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import FrozenStrategy, FullStrategy, TrainSection
 
 SIZE = 64
-# one small network for each kind of normalisation: batch, layer, layer with GRN, group, none
+# one small network for each kind of normalization: batch, layer, layer with GRN, group, none
 NORM_FAMILIES = ["test_resnet", "test_efficientnet", "test_vit", "test_convnext2", "test_efficientnet_gn", "test_nfnet"]
 
 

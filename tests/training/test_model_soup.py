@@ -153,7 +153,7 @@ def test_a_damaged_epoch_is_left_out_of_the_soup(tiny_recipe, monkeypatch, caplo
 def test_without_validation_there_is_no_soup(tiny_recipe, caplog):
     run = fit(tiny_recipe(), {**SOUP, "data.val": 0})
     assert not run.directory.soup.exists()
-    assert "There are no val images, so nothing can choose the epochs of a soup; there is none." in caplog.text
+    assert "There are no val images to choose the epochs of a soup by; the model is not averaged." in caplog.text
 
 
 @pytest.mark.parametrize(
