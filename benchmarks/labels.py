@@ -21,6 +21,7 @@ from tlkit.analysis.out_of_fold import out_of_fold
 from tlkit.data.sources.folder import scan_folder
 from tlkit.features.cache import FeatureCache
 from tlkit.inference.embed import embed
+from tlkit.inference.embed_options import EmbedOptions
 from tlkit.models.backbone import create_backbone
 
 
@@ -49,7 +50,7 @@ def main() -> None:
         image_size=(arguments.size, arguments.size),
     )
     cache = FeatureCache(Path(tempfile.gettempdir()) / "tlkit-benchmark-labels")
-    features = embed(samples, backbone=backbone, cache=cache, num_workers=0).of(samples.paths)
+    features = embed(samples, backbone=backbone, options=EmbedOptions(cache=cache, num_workers=0)).of(samples.paths)
     x, truth, classes = features.x, samples.targets, samples.classes
     paths, digests, splits = features.path.tolist(), features.digest.tolist(), samples.table["split"].tolist()
     n, planted = len(paths), round(arguments.share * len(paths))

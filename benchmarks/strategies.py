@@ -1,4 +1,4 @@
-"""The strategies beside each other on one folder: accuracy with intervals, paired tests, processor seconds.
+"""The strategies on one folder: accuracy with intervals, paired tests, processor seconds.
 
 Every strategy is one `tlkit fit` of EfficientNet-Lite0 with its ImageNet weights, in a process of its own, with the
 same images, epochs, seed, batches, learning rate, schedule and augmentation; only `strategy` differs. No image is held

@@ -1,6 +1,6 @@
-"""Measure what each strategy trains and leaves alone, in each family of networks: python docs/make_strategies.py.
+"""Measures what each strategy trains and freezes, in each family of networks, and prints docs/strategies.md.
 
-The page docs/strategies.md is what this prints; `tests/models/test_strategies_table.py` measures again and compares.
+`tests/models/test_strategies_table.py` measures again and compares.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ FAMILIES = {
     "EfficientNet": "test_efficientnet",
     "ConvNeXt": "test_convnext2",
     "ViT": "test_vit",
-    "Swin": "swin_tiny_patch4_window7_224",  # timm has no tiny Swin of its own; SMALL_SWIN makes one
+    "Swin": "swin_tiny_patch4_window7_224",  # timm has no test_swin; see SMALL_SWIN
 }
 SMALL_SWIN: dict[str, Any] = {
     "embed_dim": 16,
     "depths": (1, 1, 2, 1),
     "num_heads": (1, 1, 2, 2),
     "window_size": 4,
-    "drop_path_rate": 0.0,  # Swin drops whole paths in training, which would hide what is compared
+    "drop_path_rate": 0.0,  # stochastic depth would change the features in training mode
 }
 STRATEGIES: dict[str, dict[str, Any]] = {
     "frozen": {},
@@ -51,18 +51,18 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 }
 EPOCHS = 3
 HEAD = """\
-# What each strategy trains, and what it leaves alone
+# What each strategy trains, and what it freezes
 
 Measured by `python docs/make_strategies.py > docs/strategies.md` on small networks of each family with random weights,
 trained for 3 epochs; a test measures it again and compares.
 
-- *trains*: parameters that had gradients in the last epoch, of all parameters (classifier with 2 classes included; for
-  `lora`, the low-rank changes included).
-- *frozen unchanged*: the sha256 over every parameter and buffer that the strategy freezes to the end (norm statistics
-  included) is the same before and after training.
-- *live features equal*: with what was trained put back to its start, the backbone gives, in training mode, bit for bit
-  the features of a fresh one in evaluation mode. Where the upper stages train with live norm statistics, the features
-  below them are compared; `-` where the statistics live from the stem on, because they take part in the training.
+- *trains*: parameters with gradients in the last epoch, of all parameters (including a classifier with 2 classes, and
+  the low-rank adapters of `lora`).
+- *frozen unchanged*: the sha256 over every parameter and buffer that the strategy freezes in all epochs (including norm
+  statistics) is the same before and after training.
+- *live features equal*: with the trained tensors reset, the backbone in training mode gives, bit for bit, the features
+  of a fresh one in evaluation mode. If upper stages train with norm statistics, the features below them are compared;
+  `-` if the statistics train from the stem on.
 
 | strategy | family | phases | trains | frozen unchanged | live features equal |
 |---|---|---|---|---|---|
@@ -71,17 +71,18 @@ trained for 3 epochs; a test measures it again and compares.
 
 @dataclass(frozen=True)
 class Measured:
-    """What one strategy did in one family.
+    """The measurement of one strategy in one family.
 
     Attributes:
         strategy: its kind.
         family: the family's name.
-        phases: how many phases the run had.
+        phases: number of phases.
         trained: parameters with gradients in the last phase.
         total: all parameters.
-        frozen_unchanged: whether all that is frozen to the end has the same hash as before; None where nothing is.
-        trained_changed: whether every tensor that was to be trained has changed.
-        live_features_equal: whether live features equal a fresh backbone's; None where norm statistics live.
+        frozen_unchanged: whether the frozen tensors have the same hash as before; None without any.
+        trained_changed: whether every tensor that trains has changed.
+        live_features_equal: whether the features in training mode equal those of a fresh backbone in evaluation mode;
+            None if norm statistics train from the stem on.
     """
 
     strategy: str
@@ -103,7 +104,7 @@ class Measured:
 
 
 def small_backbone(family: str) -> Backbone:
-    """Return a small network of a family with random weights, without a network connection."""
+    """Return a small network of a family with random weights, without the network."""
     torch.manual_seed(0)
     if family != "Swin":
         return create_backbone(FAMILIES[family], weights="none", image_size=(SIZE_PX, SIZE_PX))
@@ -114,7 +115,7 @@ def small_backbone(family: str) -> Backbone:
 
 
 def measure(strategy: str, family: str) -> Measured:
-    """Train a small network by a strategy and compare what is left alone with what it was."""
+    """Train a small network by a strategy, and compare frozen tensors and features before and after."""
     classifier = Classifier(
         small_backbone(family),
         classes=["a", "b"],
@@ -126,11 +127,11 @@ def measure(strategy: str, family: str) -> Measured:
     images = torch.randn(6, 3, SIZE_PX, SIZE_PX, generator=torch.Generator().manual_seed(1)) * 2 + 1
     _train(classifier, images)
     after = network.state_dict()
-    learnt = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     moving = set(_live_statistics(network))
-    frozen = [name for name in before if name not in learnt | moving]
-    # a dead or zero-gradient tensor may stay; what the strategy names must be reached by the optimizer
-    changed = all(not torch.equal(before[name], after[name]) for name in learnt if _has_gradient(network, name))
+    frozen = [name for name in before if name not in trained | moving]
+    # a tensor whose gradient is 0 does not change
+    changed = all(not torch.equal(before[name], after[name]) for name in trained if _has_gradient(network, name))
     network.load_state_dict({name: after[name] if name in frozen else before[name] for name in after})
     fresh = small_backbone(family).module.eval()
     equal = _same_features(classifier.train().network.backbone, fresh, images, stop_at=moving)
@@ -149,7 +150,7 @@ def measure(strategy: str, family: str) -> Measured:
 def _train(classifier: Classifier, images: torch.Tensor) -> None:
     loader = DataLoader(TensorDataset(images, torch.arange(len(images)) % 2), batch_size=3)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Lightning speaks of workers, log intervals and modules in evaluation mode
+        warnings.simplefilter("ignore")  # of Lightning: workers, log intervals, modules in evaluation mode
         pl.Trainer(
             max_epochs=EPOCHS,
             accelerator="cpu",
@@ -168,7 +169,7 @@ def _live_statistics(network: nn.Module) -> Iterator[str]:
 
 
 def _same_features(live: nn.Module, fresh: nn.Module, images: torch.Tensor, *, stop_at: set[str]) -> bool | None:
-    """Compare the outputs of two backbones, layer by layer, up to the first one whose norm statistics live."""
+    """Compare the outputs of two backbones, layer by layer, up to the first whose norm statistics train."""
     streams = []
     for backbone in (live, fresh):
         outputs: list[tuple[str, torch.Tensor]] = []
@@ -182,7 +183,7 @@ def _same_features(live: nn.Module, fresh: nn.Module, images: torch.Tensor, *, s
     live_norms = tuple(f"{name.removesuffix('running_mean')}" for name in stop_at if name.endswith("running_mean"))
     for compared, ((path, ours), (_, theirs)) in enumerate(zip(*streams, strict=True)):
         if f"backbone.{path}.".startswith(live_norms):
-            return True if compared > 2 else None  # the stem's convolution alone says nothing
+            return True if compared > 2 else None  # the stem's convolution alone is no evidence
         if not torch.equal(ours, theirs):
             return False
     return True

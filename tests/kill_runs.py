@@ -1,6 +1,7 @@
-"""Fit in a process of its own and kill it where a test says: between batches, amid a write. What is left, compared.
+"""Helpers that stop or kill a fit at a chosen point, and compare what it leaves.
 
-The processes are forked from a server that has imported everything already, so one costs little more than its training.
+Fits in processes of their own are forked from a server that has imported everything, so they cost little more than
+their training.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +48,12 @@ def fit_apart(folder: Path, recipe: Path, overrides: dict[str, Any], *, resume: 
     """Fit in a process of its own with `folder` as working directory; return its exit code, negative for a signal.
 
     Args:
-        folder: where to run; the events by kind go to `events` in it, what was heard to `log`.
+        folder: where to run; the events by kind go to `events` in it, the log to `log`.
         recipe: the recipe.
         overrides: changes to it.
         resume: whether to resume.
-        sabotage: `kind` and `at`: the event to strike at, the first of its kind being 1; `with_signal`: what to send,
-            to the process or, if `worker` is true, to one of its worker processes.
+        sabotage: `kind` and `at`: the event to kill at, from 1 within its kind; `with_signal`: the signal, to the
+            process or, with `worker`, to one of its worker processes.
     """
     process = SERVER.Process(target=_fit, args=(folder, recipe, overrides, resume, sabotage))
     process.start()
@@ -72,7 +74,7 @@ def fit_together(
         recipe: the recipe; `train.devices` must be 2 or auto.
         overrides: changes to it.
         resume: whether to resume.
-        victim: which process is to be struck, from 0.
+        victim: rank of the process to kill.
         sabotage: as `fit_apart` takes it.
 
     Returns:
@@ -107,12 +109,32 @@ def fit_together(
 
 
 def count_events(folder: Path) -> dict[str, int]:
-    """Return how many points of each kind there were to strike at in the last fit that ended by itself."""
+    """Return the number of events of each kind in the last fit that was not killed."""
     return json.loads((folder / "events").read_text())
 
 
 def interrupt_after(patch: pytest.MonkeyPatch, batches: int, number: int = signal.SIGINT) -> None:
-    """Send this process a real signal when a number of training batches has been seen."""
+    """Send this process a real signal after a number of training batches."""
+
+    def signal_self(_keeper: Any) -> None:
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)
+
+    _after(patch, batches, signal_self)
+
+
+def stop_after(patch: pytest.MonkeyPatch, batches: int, error: BaseException | None = None) -> None:
+    """Request a stop, or raise an error, after a number of training batches."""
+
+    def stop(keeper: Any) -> None:
+        if error is not None:
+            raise error
+        keeper._stop.requested = True
+
+    _after(patch, batches, stop)
+
+
+def _after(patch: pytest.MonkeyPatch, batches: int, action: Callable[[Any], None]) -> None:
     from tlkit.training.checkpoints import KeepCheckpoints
 
     seen = []
@@ -121,15 +143,19 @@ def interrupt_after(patch: pytest.MonkeyPatch, batches: int, number: int = signa
     def counting(self, *arguments):
         seen.append(1)
         if len(seen) == batches:
-            os.kill(os.getpid(), number)
-            time.sleep(0.01)
+            action(self)
         return original(self, *arguments)
 
     patch.setattr(KeepCheckpoints, "on_train_batch_end", counting)
 
 
+def model_bytes(run: Any) -> bytes:
+    """Return the bytes of a run's stored tensors."""
+    return (run.directory.model / "model.safetensors").read_bytes()
+
+
 def outcome(folder: Path) -> dict[str, object]:
-    """Return all that a fit leaves behind: weights, optimizer, schedule, metrics, random numbers, predictions."""
+    """Return the results of a fit: weights, optimizer, schedule, metrics, random numbers, predictions."""
     run = folder / "runs" / "cut"
     last = torch.load(run / "checkpoints" / "epoch-0003.ckpt", weights_only=True)
     rng = dict(map(json.loads, (folder / "rng").read_text().splitlines()))
@@ -177,7 +203,7 @@ def _fit(
     together: tuple[int, int] | None = None,
 ) -> None:
     os.chdir(folder)
-    os.environ["TLKIT_CACHE"] = f"{folder}-cache"  # what another fit has cached would hide what this one computes
+    os.environ["TLKIT_CACHE"] = f"{folder}-cache"  # of its own, so that it computes all features
     rank = together[0] if together else 0
     if together:
         os.environ |= {
@@ -214,7 +240,7 @@ def _fit(
 
 
 class _Events:
-    """Counts the points where a process may die, by kind, and strikes at one of them."""
+    """Counts the points where a process may be killed, by kind, and kills at one of them."""
 
     def __init__(self, *, kind: str = "", at: int = 0, with_signal: int = signal.SIGKILL, worker: bool = False) -> None:
         self.counts: dict[str, int] = {}
@@ -234,11 +260,11 @@ class _Events:
             ("validation", Classifier, "validation_step"),
             ("metrics", callbacks.MetricsRecorder, "on_train_epoch_end"),
             ("end of an epoch", checkpoints.KeepCheckpoints, "on_train_epoch_end"),
-            ("phase", Classifier, "_enter"),
+            ("phase", Classifier, "enter_phase"),
             ("sync", os, "fsync"),
             ("renaming", Path, "replace"),
-            ("batch of features", extract, "_filled"),
-            ("shard of features", cache, "write_block"),
+            ("batch of features", extract, "_padded"),
+            ("block of features", cache, "write_block"),
         ):
             setattr(owner, name, self._counted(kind, getattr(owner, name)))
         write, note = checkpoints._HashedFile.write, checkpoints.KeepCheckpoints.on_train_epoch_end

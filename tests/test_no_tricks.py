@@ -24,10 +24,7 @@ FORBIDDEN = {
 }
 CHANGING = {"update", "pop", "popitem", "clear", "setdefault", "__setitem__", "__delitem__"}
 """Methods that change a dictionary."""
-ALLOWED = {
-    # the only class that all layers of batch normalisation have in common
-    ("training/prepare.py", "torch.nn.modules.batchnorm._BatchNorm")
-}
+ALLOWED: set[tuple[str, str]] = set()
 
 
 def tricks(source):

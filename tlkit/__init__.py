@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tlkit.evaluation.evaluation import Evaluation, evaluate
     from tlkit.features.features import Features
     from tlkit.inference.embed import embed
+    from tlkit.inference.embed_options import EmbedOptions
     from tlkit.inference.predictor import Predictor, load_model
     from tlkit.models.classifier import Classifier
     from tlkit.predictions import Predictions, read_predictions
@@ -39,6 +40,7 @@ _MODULES = {
     "Audit": "tlkit.audit.audit",
     "Classifier": "tlkit.models.classifier",
     "DecodeOptions": "tlkit.data.decode.decode_options",
+    "EmbedOptions": "tlkit.inference.embed_options",
     "Evaluation": "tlkit.evaluation.evaluation",
     "Features": "tlkit.features.features",
     "ImageFolderDataModule": "tlkit.data.loading.datamodule",
@@ -71,6 +73,7 @@ __all__ = [
     "Audit",
     "Classifier",
     "DecodeOptions",
+    "EmbedOptions",
     "Evaluation",
     "Features",
     "ImageFolderDataModule",

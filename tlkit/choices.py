@@ -23,6 +23,10 @@ ALPHA = 0.05
 """Chance of any false alarm in a family of tests."""
 TOLERANCE = 0.05
 """Largest tolerated difference between a group and its complement."""
+ENGINE_TOLERANCE = 0.9999
+"""Smallest cosine similarity with float32 torch that `engine: auto` accepts."""
+CACHE_LIMIT_GB = 10.0
+"""Gigabytes that cached features may take."""
 MIN_GROUP_SIZE = 20
 """Smaller groups get no rate, no test and no verdict."""
 MAX_INTERSECTION_ORDER = 2

@@ -1,4 +1,4 @@
-"""The only door to Lightning and torchmetrics: torchvision, which they import, is made importable first."""
+"""Lightning and torchmetrics, imported after the torchvision cure; the only module that imports them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restores what training changes in the process: environment, random generators, torch's flags, warning filters."""
+"""Restores the state of the process after training: environment, random generators, torch's flags, warning filters."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     import torch
 
 KEPT_VARIABLES = ("NO_ALBUMENTATIONS_UPDATE",)
-"""Environment variables that stay once they are set: Albumentations reads this one when it is imported."""
+"""Environment variables that are not restored: Albumentations reads this one when it is imported."""
 
 
 @contextmanager
 def preserved_process_state() -> Iterator[None]:
-    """Restore the state of this process when the block ends, also by an error.
+    """Restore the state of this process after the block, also after an error.
 
-    Restored are the environment variables (but `KEPT_VARIABLES`), the states of the global random generators of
-    `random`, numpy and torch, torch's deterministic algorithms, cuDNN flags, precision of matrix products, default
-    dtype and number of threads, the filters of `warnings`, and `sys.excepthook` and `sys.exit`, which W&B replaces.
-    torch is not loaded for it; where the block loads it, its state afterwards is that of a fresh import. All of this
-    belongs to the whole process, so changes that another thread makes meanwhile are lost.
+    Restored are the environment variables (except `KEPT_VARIABLES`), the global random generators of `random`, numpy
+    and torch, torch's deterministic algorithms, cuDNN flags, precision of matrix products, default dtype and number of
+    threads, the filters of `warnings`, and `sys.excepthook` and `sys.exit`, which W&B replaces. torch is not imported
+    for this; if the block imports it, its state afterwards is that of a fresh import. The state is global: changes of
+    other threads during the block are lost.
     """
     environment = dict(os.environ)
     python, numpy = random.getstate(), np.random.get_state()  # the global generators, which the caller may use
@@ -56,19 +56,19 @@ def _restore_environment(before: dict[str, str]) -> None:
 
 @dataclass(frozen=True)
 class TorchState:
-    """The global settings of torch that training changes; the defaults are those of a torch just imported.
+    """The global settings of torch that training changes; the defaults are those of a fresh import.
 
     Attributes:
-        cpu_generator: state of the default generator, uint8; None = drawn anew, as torch does when it is imported.
-        gpu_generators: state of every CUDA device's generator, uint8; None while CUDA is not initialised.
-        mps_generator: state of the generator of Apple's GPU, uint8; None where there is none.
+        cpu_generator: state of the default generator, uint8; None = a new random seed, as after an import.
+        gpu_generators: state of every CUDA device's generator, uint8; None while CUDA is not initialized.
+        mps_generator: state of the generator of Apple's GPU, uint8; None without one.
         deterministic: whether deterministic algorithms are used.
-        warn_only: whether an operator that has none only warns.
+        warn_only: whether an operator without one only warns.
         cudnn_benchmark: whether cuDNN times its algorithms.
         cudnn_deterministic: whether cuDNN uses deterministic algorithms only.
         matmul_precision: "highest", "high" or "medium".
         dtype: dtype of new tensors; None = float32.
-        threads: number of threads of an operator; None leaves it.
+        threads: number of threads of an operator; None = unchanged.
     """
 
     cpu_generator: torch.Tensor | None = None
@@ -84,7 +84,7 @@ class TorchState:
 
     @classmethod
     def current(cls) -> Self:
-        """Return the settings as they are."""
+        """Return the current settings."""
         import torch
 
         return cls(
@@ -109,7 +109,7 @@ class TorchState:
         else:
             torch.set_rng_state(self.cpu_generator)
             if torch.cuda.is_available() and self.gpu_generators is None:
-                torch.cuda.manual_seed_all(torch.initial_seed())  # which their generators would have begun with
+                torch.cuda.manual_seed_all(torch.initial_seed())  # the seed that their generators would have had
         if self.gpu_generators is not None:
             torch.cuda.set_rng_state_all(self.gpu_generators)
         if self.mps_generator is not None:

@@ -1,8 +1,8 @@
-"""Make torchvision importable beside a CPU-only torch; imported before the first import of timm or Lightning.
+"""Makes torchvision importable with a CPU build of torch; imported before timm and Lightning.
 
-PyPI's Linux wheels of torchvision link CUDA. With a CPU build of torch their compiled operators do not load, and the
-import stops at "operator torchvision::nms does not exist" (pytorch/vision#9337, seen with torchvision 0.28.0). The
-schemas of `nms` and `qnms` are all that the import asks for; tlkit never calls the operators.
+PyPI's Linux wheels of torchvision link CUDA. With a CPU build of torch their operators do not load, and the import
+fails with "operator torchvision::nms does not exist" (pytorch/vision#9337, torchvision 0.28.0). The import needs only
+the schemas of `nms` and `qnms`; tlkit never calls these operators.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import torch
 
 
 def define_missing_schemas() -> torch.library.Library | None:
-    """Define torchvision's operator schemas where its CUDA build meets a CPU build of torch.
+    """Define torchvision's operator schemas if its CUDA build is installed with a CPU build of torch.
 
     Returns:
-        The library that holds the schemas (they vanish with it), or None where no cure is needed.
+        The library that holds the schemas (they are deleted with it), or None if no cure is needed.
     """
     if torch.version.cuda is not None or torch.version.hip is not None:
         return None
     spec = find_spec("torchvision")
     if spec is None or spec.origin is None:
         return None
-    version_file = Path(spec.origin).with_name("version.py")  # only here does the version say "+cu130"
+    version_file = Path(spec.origin).with_name("version.py")  # only this file has the suffix "+cu130"
     if not version_file.exists() or "+cu" not in version_file.read_text(encoding="utf-8"):
         return None
     library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]

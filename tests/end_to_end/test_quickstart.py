@@ -1,4 +1,4 @@
-"""The quickstart's promise: the audit finds the gap that the skew planted, and none in the unskewed control."""
+"""The quickstart: the audit finds the gap of the skewed training set, and none in the control."""
 
 from __future__ import annotations
 

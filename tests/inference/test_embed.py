@@ -1,4 +1,4 @@
-"""One pass through the backbone: features equal the live ones, and only new or changed images are computed."""
+"""Cached features equal those of plain torch, and only new or changed images pass through the backbone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from tlkit.errors import DataError
 from tlkit.features import FeatureCache
 from tlkit.features.engines.engine_choice import create_engine
 from tlkit.inference.embed import embed, embed_views
+from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_run
 from tlkit.models.backbone import create_backbone
+from tlkit.models.network import load_network
 from tlkit.training.fit import fit
 
 
@@ -37,7 +39,7 @@ def tiny(image_folder):
 
 
 def live(backbone, samples, *, augment=None, seed=0, epoch=0):
-    """Run the backbone on every image by torch alone."""
+    """Return the features of every image by plain torch."""
     transform = build_transform(backbone.preprocess, augment=augment)
     loader = create_loader(ImageDataset(samples, transform=transform, seed=seed), batch_size=7)
     loader.sampler.set_epoch(epoch)
@@ -48,7 +50,7 @@ def live(backbone, samples, *, augment=None, seed=0, epoch=0):
 
 def computed(caplog):
     """Return how many images have passed through the backbone since the last call."""
-    counts = [int(m.split(" in the cache, ")[1].split()[0]) for m in caplog.messages if "in the cache, " in m]
+    counts = [int(m.split(" are cached, ")[1].split()[0]) for m in caplog.messages if " are cached, " in m]
     caplog.clear()
     return sum(counts)
 
@@ -123,7 +125,7 @@ def test_equal_weights_built_with_other_options_are_other_features(tiny, caplog)
 
 
 @pytest.mark.parametrize("guest", ["albumentations", "cv2"])
-def test_another_version_of_what_augments_makes_other_views_and_leaves_plain_features(tiny, caplog, monkeypatch, guest):
+def test_another_version_of_the_augmentation_changes_views_but_not_plain_features(tiny, caplog, monkeypatch, guest):
     backbone, samples = tiny
     embed(samples, backbone=backbone)
     embed_views(samples, backbone=backbone, views=1, augment="light")
@@ -142,13 +144,13 @@ def test_unreadable_images_are_left_out_and_named(tiny, caplog):
     features = embed(samples, backbone=backbone)
     assert len(features) == 19 and samples.paths[2] not in features.path
     assert "1 of 20 images could not be read; they have no features." in caplog.messages
-    # the first images are decoded twice, to choose an engine and to make the features, and named once all the same
+    # the first images are decoded twice, to choose an engine and to compute the features, but named once
     assert [samples.paths[2] in message for message in caplog.messages].count(True) == 1
     with pytest.raises(DataError, match=r"1 of 20 images have no features: blue/002.png"):
         features.of(samples.paths)
 
 
-def test_when_nothing_can_be_read_the_error_says_so(tiny, tmp_path):
+def test_no_readable_image_is_an_error(tiny, tmp_path):
     (tmp_path / "a.png").write_bytes(b"junk")
     with pytest.raises(DataError, match="None of the 1 images can be read"):
         embed([tmp_path / "a.png"], backbone=tiny[0])
@@ -158,7 +160,7 @@ def test_a_stale_digest_does_not_poison_the_cache(tiny, caplog):
     backbone, samples = tiny
     stale = type(samples)(samples.root, samples.classes, samples.table.assign(digest="ab" * 32))
     features = embed(stale, backbone=backbone)
-    assert any("20 images are not what they were when they were checked" in message for message in caplog.messages)
+    assert any("20 images have changed since they were checked" in message for message in caplog.messages)
     assert (features.digest != "ab" * 32).all()
     np.testing.assert_allclose(features.x, live(backbone, samples), atol=1e-5)
 
@@ -187,14 +189,14 @@ def test_views_are_what_training_sees_epoch_by_epoch(tiny, caplog):
 
 def test_features_do_not_depend_on_which_other_images_are_computed(tiny, tmp_path):
     backbone, samples = tiny
-    whole = embed(samples, backbone=backbone, cache=FeatureCache(tmp_path / "one"))
+    whole = embed(samples, backbone=backbone, options=EmbedOptions(cache=FeatureCache(tmp_path / "one")))
     files = [samples.root / path for path in samples.paths]
     for i in (7, 3):
-        alone = embed([files[i]], backbone=backbone, cache=FeatureCache(tmp_path / "other"))
+        alone = embed([files[i]], backbone=backbone, options=EmbedOptions(cache=FeatureCache(tmp_path / "other")))
         assert alone.x.tobytes() == whole.x[i : i + 1].tobytes()
 
 
-def test_a_run_gives_the_features_of_its_own_backbone(tmp_path, image_folder, monkeypatch):
+def test_embed_run_uses_the_backbone_of_the_stored_model(tmp_path, image_folder, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe = tmp_path / "tiny.yaml"
     recipe.write_text(
@@ -204,11 +206,8 @@ def test_a_run_gives_the_features_of_its_own_backbone(tmp_path, image_folder, mo
     )
     run = fit(recipe)
     features = embed_run(run)
-    network = torch.nn.Module()
     assert len(features) == 16
     part = features.of(run.predictions("val").path)
-    from tlkit.models.network import load_network
-
     network, _ = load_network(run.directory.model)
     with torch.inference_mode():
         proba = torch.softmax(network.head(torch.from_numpy(np.array(part.x))), dim=1).numpy()
@@ -216,20 +215,21 @@ def test_a_run_gives_the_features_of_its_own_backbone(tmp_path, image_folder, mo
     assert len(embed_run(Path("runs/tiny"), splits=["val"])) == len(part)
 
 
-def test_another_engine_has_features_of_its_own_and_auto_returns_to_those_that_are_there(tiny, caplog):
+def test_each_engine_has_its_own_features_and_auto_uses_those_that_are_cached(tiny, caplog):
     backbone, samples = tiny
-    by_torch = embed(samples, backbone=backbone, engine="torch")
+    by_torch = embed(samples, backbone=backbone, options=EmbedOptions(engine="torch"))
     assert computed(caplog) == 20
     np.testing.assert_allclose(by_torch.x, live(backbone, samples), atol=1e-5)
     again = embed(samples, backbone=backbone)
     assert again.made_by.engine == "torch/cpu"
     assert again.x.tobytes() == by_torch.x.tobytes()
     assert computed(caplog) == 0
-    assert embed(samples, backbone=backbone, engine="onnxruntime").made_by.engine == "onnxruntime/cpu"
+    by_onnx = embed(samples, backbone=backbone, options=EmbedOptions(engine="onnxruntime"))
+    assert by_onnx.made_by.engine == "onnxruntime/cpu"
     assert computed(caplog) == 20
 
 
-def test_auto_compares_no_engines_and_runs_no_network_where_all_features_are_cached(tiny, monkeypatch):
+def test_auto_runs_no_network_if_all_features_are_cached(tiny, monkeypatch):
     backbone, samples = tiny
     first = embed(samples, backbone=backbone)
     for name in ("choose_engine", "create_engine", "fold_batch_norm"):
@@ -248,7 +248,7 @@ def test_auto_compares_no_engines_and_runs_no_network_where_all_features_are_cac
         ("tlkit.inference.embed.DECODER", "rules 1, pillow 99"),
     ],
 )
-def test_features_of_another_version_of_what_makes_them_are_not_found(tiny, caplog, monkeypatch, target, value):
+def test_features_of_another_version_of_engine_or_decoder_are_not_used(tiny, caplog, monkeypatch, target, value):
     backbone, samples = tiny
     embed(samples, backbone=backbone)
     assert computed(caplog) == 20
@@ -261,7 +261,7 @@ def test_features_of_another_version_of_what_makes_them_are_not_found(tiny, capl
     assert computed(caplog) == 0
 
 
-def test_engines_are_compared_on_images_that_can_be_read(tiny, monkeypatch):
+def test_engines_are_compared_on_readable_images(tiny, monkeypatch):
     backbone, samples = tiny
     for path in samples.paths[:9]:
         (samples.root / path).write_bytes(b"junk")

@@ -1,4 +1,4 @@
-"""An extraction killed anywhere and repeated leaves, to the last bit, what one that never stopped leaves."""
+"""A feature extraction that is killed and repeated stores the same bytes as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kill_runs import CUT, SERVER, TIMEOUT_S, begun, fit_apart
 from kill_runs import assert_same as assert_same_run
 
 KILLS = int(os.environ.get("TLKIT_KILLS", "3"))
-CLASSES = {"dark": 300, "light": 270}  # three shards
+CLASSES = {"dark": 300, "light": 270}  # three blocks
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,7 @@ def _extract(root: Path, folder: Path, at: int, workers: int) -> None:
     from tlkit.features.cache_blocks import CacheBlock
     from tlkit.inference import extraction
     from tlkit.inference.embed import embed
+    from tlkit.inference.embed_options import EmbedOptions
     from tlkit.models.backbone import create_backbone
 
     multiprocessing.set_start_method("fork", force=True)  # as in a process of the user's
@@ -71,14 +72,12 @@ def _extract(root: Path, folder: Path, at: int, workers: int) -> None:
     backbone = create_backbone("test_resnet", weights="none", image_size=(32, 32))
     strike = _Strike(at)
     os.fsync = strike.at_sync  # type: ignore[assignment]
-    for owner, name in ((Path, "replace"), (extraction, "_filled"), (CacheBlock, "mark_used")):
+    for owner, name in ((Path, "replace"), (extraction, "_padded"), (CacheBlock, "mark_used")):
         setattr(owner, name, strike.before(getattr(owner, name)))
     features = embed(
         scan_folder(root),
         backbone=backbone,
-        engine="torch",
-        cache=FeatureCache(Path(f"{folder}-cache", "features")),
-        num_workers=workers,
+        options=EmbedOptions(engine="torch", cache=FeatureCache(cache_of(folder)), num_workers=workers),
     )
     np.save(folder / "x.npy", features.x)
     (folder / "paths").write_text("\n".join(features.path))
@@ -86,7 +85,7 @@ def _extract(root: Path, folder: Path, at: int, workers: int) -> None:
 
 
 class _Strike:
-    """Counts the points where a process may die (batches, writes, renamings) and dies at one."""
+    """Counts the points where a process may be killed (batches, writes, renamings) and kills it at one."""
 
     def __init__(self, at: int) -> None:
         self.count = 0
@@ -102,7 +101,7 @@ class _Strike:
 
     def at_sync(self, file: int) -> None:
         if self.count + 1 == self._at and stat.S_ISREG(os.fstat(file).st_mode):
-            os.ftruncate(file, os.fstat(file).st_size // 2)  # what a kill in the midst of the write leaves
+            os.ftruncate(file, os.fstat(file).st_size // 2)  # what a kill within a write leaves
         self._event()
         self._sync(file)
 
@@ -112,11 +111,15 @@ class _Strike:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def cache_of(folder: Path) -> Path:
+    return Path(f"{folder}-cache", "features")
+
+
 def stored(folder: Path) -> dict[str, bytes]:
-    """Return address and bytes of all that a folder's processes have cached, however it came there."""
+    """Return keys and bytes of all features that a folder's processes have cached."""
     from tlkit.features import FeatureCache
 
-    cache = FeatureCache(Path(f"{folder}-cache", "features"))
+    cache = FeatureCache(cache_of(folder))
     (info,) = cache.info()
     entry = cache.entry(info.made_by)
     blocks = entry.blocks()
@@ -138,13 +141,13 @@ def kill_and_repeat(root: Path, folder: Path, *, points: list[int], workers: int
     """Kill one attempt after the other at these points, then let one finish."""
     codes = [extract(root, folder, at=at, workers=workers) for at in points]
     assert codes[0] == -signal.SIGKILL
-    assert set(codes) <= {-signal.SIGKILL, 0}, (folder / "log").read_text()  # 0: there was less left to do than that
+    assert set(codes) <= {-signal.SIGKILL, 0}, (folder / "log").read_text()  # 0: fewer events were left
     assert extract(root, folder, workers=workers) == 0, (folder / "log").read_text()
 
 
 @pytest.fixture(scope="module")
 def whole(images, tmp_path_factory) -> Path:
-    """Where an extraction that nobody stopped has left its features."""
+    """The folder of an uninterrupted extraction."""
     folder = tmp_path_factory.mktemp("whole")
     assert extract(images, folder) == 0, (folder / "log").read_text()
     assert len(stored(folder)) == sum(CLASSES.values())
@@ -160,7 +163,7 @@ def test_an_extraction_killed_at_random_points_resumes_to_the_same_bytes(images,
     assert_same(tmp_path / "cut", whole)
 
 
-@pytest.mark.slow
+@pytest.mark.series
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_extraction_killed_many_times_resumes_to_the_same_bytes(images, whole, tmp_path, workers):
     events = int((whole / "events").read_text())
@@ -180,11 +183,11 @@ def test_a_fit_on_cached_features_killed_while_it_stores_them_resumes_to_the_sam
     assert fit_apart(whole, recipe, overrides) == 0
     assert "the head trains on cached features" in (whole / "log").read_text()
     expected = stored(whole)
-    for kind in ("batch of features", "shard of features"):
+    for kind in ("batch of features", "block of features"):
         folder = tmp_path / kind
         folder.mkdir()
         assert fit_apart(folder, recipe, overrides, kind=kind, at=1) == -signal.SIGKILL
-        assert not list(folder.rglob("*.ckpt"))  # it had not begun to train
+        assert not list(folder.rglob("*.ckpt"))  # training had not started
         assert fit_apart(folder, recipe, overrides, resume=begun(folder)) == 0, (folder / "log").read_text()
         assert_same_run(folder, whole)
         assert stored(folder) == expected

@@ -1,4 +1,4 @@
-"""Frozen means frozen, heads start as stated, and the module works in anyone's script."""
+"""Freezing, head initialization, schedules, losses and stored models of the classifier."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import FrozenStrategy, FullStrategy, TrainSection
 
 SIZE = 64
-# one small network for each kind of normalisation: batch, layer, layer with GRN, group, none
+# one small network for each kind of normalization: batch, layer, layer with GRN, group, none
 NORM_FAMILIES = ["test_resnet", "test_efficientnet", "test_vit", "test_convnext2", "test_efficientnet_gn", "test_nfnet"]
 
 
@@ -73,11 +73,11 @@ def test_full_training_moves_the_backbone_and_its_statistics(name, tmp_path):
     assert all(row.trains and row.mode == "train" for row in classifier.layers())
 
 
-def test_a_batchnorm_that_is_only_without_gradients_would_have_moved():
-    """The field's usual mistake, to show that the test above could fail."""
+def test_a_batchnorm_without_gradients_in_training_mode_changes_its_statistics():
+    """The usual mistake, which shows that the test above could fail."""
     classifier = _classifier("test_resnet")
     before = tensors_digest(classifier.network.backbone.state_dict())
-    nn.Module.train(classifier.network)  # past the override
+    nn.Module.train(classifier.network)  # bypasses the override
     classifier(torch.randn(4, 3, SIZE, SIZE))
     assert tensors_digest(classifier.network.backbone.state_dict()) != before
 
@@ -104,7 +104,7 @@ def test_the_head_starts_from_the_stated_distribution_for_any_number_of_classes(
     network.init_head(0)
     assert torch.equal(network.head.weight, first)
     timms = timm.create_model("tf_efficientnet_lite0", num_classes=2).classifier.weight
-    assert timms.std().item() > 10 * HEAD_INIT_STD  # what would have been used instead
+    assert timms.std().item() > 10 * HEAD_INIT_STD  # timm's initialization
 
 
 def test_learning_rates_and_weight_decay_reach_the_right_parameters():

@@ -121,7 +121,7 @@ def test_a_classifier_that_is_not_told_the_groups_says_so():
     with pytest.raises(ModelError, match=r"^train.loss: group_dro needs the number of groups. Pass num_groups.$"):
         Classifier("test_resnet", weights="none", classes=["a", "b"], train={"loss": "group_dro"})
     classifier = _classifier()
-    with pytest.raises(ModelError, match=r"^Groups must be whole numbers from 0 to 2. Got others.$"):
+    with pytest.raises(ModelError, match=r"^Groups must be whole numbers from 0 to 2\.$"):
         classifier.loss.set_groups([0, 3])
     with pytest.raises(ModelError, match=r"Call loss[.]set_groups, and give batches of images, targets, rows"):
         batch = (torch.zeros(2, 3, SIZE, SIZE), torch.zeros(2, dtype=torch.int64))

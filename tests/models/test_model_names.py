@@ -30,7 +30,7 @@ def test_names_match_as_timm_lists_them(pattern):
     assert names.matching_names(pattern) == list_models(pattern)
 
 
-def test_a_pattern_without_a_match_says_what_is_near():
+def test_a_pattern_without_a_match_suggests_the_nearest_name():
     with pytest.raises(ModelError, match=r"^No model matches 'resnett18'\. Did you mean 'resnet18'"):
         names.matching_names("resnett18")
     with pytest.raises(ModelError, match=r"--pretrained lists sets of weights, which have\.$"):
@@ -38,7 +38,7 @@ def test_a_pattern_without_a_match_says_what_is_near():
 
 
 @pytest.mark.usefixtures("without_timm")
-def test_every_name_with_weights_and_every_old_name_is_let_through():
+def test_every_name_with_weights_and_every_deprecated_name_is_accepted():
     for name in timm.list_pretrained():
         require_name(name)
     for name in ("convnext_tiny_in22ft1k", "vit_base_patch16_224_in21k"):
@@ -48,7 +48,7 @@ def test_every_name_with_weights_and_every_old_name_is_let_through():
 
 
 @pytest.mark.usefixtures("without_timm")
-def test_a_misspelt_name_is_told_as_timms_own_registry_would_be_asked():
+def test_a_misspelt_name_has_the_same_message_as_in_timms_registry():
     with pytest.raises(ModelError) as early:
         require_name("resnett18.a1_in1k")
     with pytest.raises(ModelError) as late:
@@ -58,14 +58,14 @@ def test_a_misspelt_name_is_told_as_timms_own_registry_would_be_asked():
     assert late.value.problems[0].startswith(early.value.problems[0].partition(" Did")[0])
 
 
-def test_where_timm_is_loaded_its_registry_is_left_to_answer():
+def test_with_timm_imported_names_are_left_to_its_registry():
     assert require_name("a_network_that_somebody_registered") is None
     with pytest.MonkeyPatch.context() as patch, pytest.raises(ModelError):
         patch.setattr(names, "sys", type("NoModules", (), {"modules": {}}))
         require_name("a_network_that_somebody_registered")
 
 
-def test_neither_timm_nor_torch_is_loaded_for_it():
+def test_the_check_imports_neither_timm_nor_torch():
     code = (
         "import sys; from tlkit.models.model_names import require_name, require_weights; "
         "require_name('resnet18.a1_in1k'); "
@@ -76,22 +76,22 @@ def test_neither_timm_nor_torch_is_loaded_for_it():
 
 
 @pytest.mark.parametrize(
-    ("weights", "said"),
+    ("weights", "message"),
     [
         ("pip:no-such-weights", "model.weights: the package 'no-such-weights' is not installed."),
         ("file:nowhere.safetensors", "model.weights: there is no file nowhere.safetensors."),
         ("file:notes.txt", "model.weights: notes.txt is not a file of weights."),
     ],
 )
-def test_weights_that_are_not_there_are_told(weights, said, tmp_path, monkeypatch):
+def test_missing_weights_are_named(weights, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(ModelError) as error:
         require_weights(weights)
-    assert error.value.problems[0].startswith(said)
+    assert error.value.problems[0].startswith(message)
 
 
-def test_weights_from_elsewhere_are_looked_for_later(monkeypatch):
+def test_other_sources_of_weights_are_checked_later(monkeypatch):
     looked: list[object] = []
     monkeypatch.setattr(names, "package_weights", looked.append)
     monkeypatch.setattr(names, "require_weights_file", looked.append)

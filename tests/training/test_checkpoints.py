@@ -1,4 +1,4 @@
-"""Checkpoints of a frozen backbone: small, bit-exact on the weights that they belong on, refused on any others."""
+"""Checkpoints of a frozen backbone: small, bit-exact on their frozen weights, refused on others."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_checkpoint_of_a_frozen_backbone_is_the_head_and_the_optimizer(recipe,
         assert checkpoint["state_dict"].keys() == {"network.head.weight", "network.head.bias"}
         assert bytes_of(checkpoint["state_dict"]) == head
         assert bytes_of(checkpoint["optimizer_states"]) <= 2 * head + 100  # Adam's two moments, and its counters
-        assert path.stat().st_size < 3 * head + 40_000 < backbone  # the rest is settings, counters and metrics
+        assert path.stat().st_size < 3 * head + 40_000 < backbone  # the difference is settings, counters and metrics
 
 
 def test_the_head_of_the_average_is_in_the_checkpoint_and_its_backbone_is_not(recipe):
@@ -86,7 +86,7 @@ def test_the_head_of_the_average_is_in_the_checkpoint_and_its_backbone_is_not(re
     }
 
 
-def test_every_epoch_is_on_the_disk_when_it_ends_and_two_stay(recipe, monkeypatch):
+def test_every_epoch_is_written_when_it_ends_and_two_are_kept(recipe, monkeypatch):
     newest, original = [], KeepCheckpoints.on_train_epoch_end
 
     def look(self, trainer, module):
@@ -100,7 +100,7 @@ def test_every_epoch_is_on_the_disk_when_it_ends_and_two_stay(recipe, monkeypatc
 
 
 @pytest.mark.parametrize("average", [{}, {"train.ema_decay": 0.9}])
-def test_a_checkpoint_loads_onto_the_weights_that_it_belongs_on_to_the_bit(recipe, average):
+def test_a_checkpoint_on_its_frozen_weights_restores_every_bit(recipe, average):
     run = fit(recipe, {**CACHED, **average})
     prepared = prepare(load_recipe(recipe, {**CACHED, **average}))
     frozen = prepared.classifier.frozen_tensors()
@@ -112,7 +112,7 @@ def test_a_checkpoint_loads_onto_the_weights_that_it_belongs_on_to_the_bit(recip
     assert tensors_digest(prepared.classifier.plain_network().state_dict()) == tensors_digest(stored)
 
 
-def test_a_checkpoint_is_refused_on_other_weights(recipe):
+def test_a_checkpoint_is_refused_on_other_frozen_weights(recipe):
     run = fit(recipe, CACHED)
     path = checkpoint_files(run)[-1]
     other = prepare(load_recipe(recipe, CACHED))
@@ -142,7 +142,7 @@ def test_an_earlier_and_a_newer_format_are_refused_by_name(recipe, monkeypatch):
         assert path.is_file()
 
 
-def test_lightning_itself_says_that_the_backbone_is_not_in_a_runs_checkpoint(recipe):
+def test_lightnings_own_loading_names_the_missing_backbone(recipe):
     path = checkpoint_files(fit(recipe, CACHED))[-1]
     with pytest.raises(ModelError, match=r"frozen tensors are not in it\. Load the run's model with tlkit\.load_model"):
         Classifier.load_from_checkpoint(path, map_location="cpu", weights_only=True)
@@ -150,7 +150,7 @@ def test_lightning_itself_says_that_the_backbone_is_not_in_a_runs_checkpoint(rec
 
 @pytest.mark.parametrize("strategy", EVERY_STRATEGY, ids=str)
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
-def test_what_counts_as_frozen_is_what_training_left_as_it_was(tmp_path, name, strategy):
+def test_frozen_tensors_are_those_that_training_does_not_change(tmp_path, name, strategy):
     torch.manual_seed(0)
     backbone = create_backbone(name, weights="none", image_size=(32, 32))
     classifier = Classifier(
@@ -159,7 +159,7 @@ def test_what_counts_as_frozen_is_what_training_left_as_it_was(tmp_path, name, s
     before = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
     optimizer = torch.optim.SGD(classifier.network.parameters(), lr=0.1)
     for phase in classifier.phases:
-        classifier._enter(phase)
+        classifier.enter_phase(phase)
         classifier.train()
         for _ in range(2):
             optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""Two ranks train as one process does on batches twice as large, write one run, and end together."""
+"""Two ranks train as one process does on batches twice as large, and write one run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from kill_runs import fit_together
+from kill_runs import fit_together, stop_after
 from safetensors.torch import load_file
 
 from tlkit.errors import RecipeError, RunError
 from tlkit.recipe import load_recipe
 from tlkit.runs import RunDirectory
 from tlkit.runs.run import Run
-from tlkit.training.checkpoints import KeepCheckpoints
 from tlkit.training.fit import fit
 from tlkit.training.launch import find_world
 from tlkit.training.prepare import prepare
@@ -93,14 +92,14 @@ def test_a_loss_that_is_not_finite_in_one_rank_names_the_images_of_all(recipe):
 
 
 @pytest.mark.slow
-def test_cached_features_are_left_to_one_process(recipe):
+def test_one_process_trains_on_cached_features(recipe):
     frozen = BOTH | {"strategy.kind": "frozen", "augment.preset": "none"}
     assert fit(recipe, frozen | {"name": "one"}).environment["processes"] == 1
     assert fit_together(Path(), recipe, frozen | {"name": "two"}) == [0, 0]
-    assert "The head learns from cached features, which one process does." in Path("log").read_text()
+    assert "The head trains on cached features, in one process." in Path("log").read_text()
 
 
-def test_the_number_of_ranks_is_checked_where_torchrun_has_started_them(recipe, monkeypatch):
+def test_the_number_of_ranks_under_torchrun_is_checked(recipe, monkeypatch):
     found = {"RANK": "0", "WORLD_SIZE": "4", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "x"}
     for name, value in found.items():
         monkeypatch.setenv(name, value)
@@ -125,7 +124,7 @@ def test_the_number_of_ranks_is_checked_where_torchrun_has_started_them(recipe, 
         ),
     ],
 )
-def test_python_starts_no_processes_and_names_the_command_that_does(recipe, overrides, typed):
+def test_fit_in_python_names_the_command_for_several_processes(recipe, overrides, typed):
     with pytest.raises(RecipeError, match=rf"tlkit fit \S+tiny\.yaml .*{typed}") as caught:
         fit(recipe, overrides, overwrite=True)
     assert "--overwrite" in str(caught.value)
@@ -146,16 +145,9 @@ def test_too_few_images_for_every_process_are_refused(recipe):
 
 
 def test_a_run_of_more_processes_cannot_be_resumed_by_fewer(recipe, monkeypatch):
-    seen, original = [], KeepCheckpoints.on_train_batch_end
-
-    def counting(self, *arguments):
-        seen.append(1)
-        self._stop.requested = len(seen) == 2
-        return original(self, *arguments)
-
-    monkeypatch.setattr(KeepCheckpoints, "on_train_batch_end", counting)
+    stop_after(monkeypatch, 2)
     run = fit(recipe, PLAIN | {"train.devices": "auto"})
     environment = run.environment | {"processes": 2}
     run.directory.write_json(run.directory.environment, environment)
-    with pytest.raises(RunError, match=r"runs/tiny was started in 2 processes, and now there are 1"):
+    with pytest.raises(RunError, match=r"runs/tiny was started with 2 processes, and now there are 1"):
         fit(recipe, PLAIN | {"train.devices": "auto"}, resume=True)

@@ -1,4 +1,4 @@
-"""What a recipe can ask of training, in two processes: as one does on the same batches, and the same bits resumed."""
+"""Options of training in two processes: equal to one process on the same batches, and bit-exact resume."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def recipe(tiny_recipe):
     path.write_text(path.read_text().replace(", val: 0.25, test: 0.25", ""))
     root = path.parent / "colours"
     (root / "val" / "red" / "000.png").unlink()
-    for number in (1, 2, 4):  # labels that nobody can learn, more of them by day
+    for number in (1, 2, 4):  # wrong labels, more of them by day
         (root / "val" / "red" / f"00{number}.png").rename(root / "val" / "blue" / f"10{number}.png")
     files = sorted(file.relative_to(root).as_posix() for file in root.rglob("*.png"))
     rows = [(name, "night" if int(name[-7:-4]) % 3 == 0 else "day") for name in files]
@@ -85,7 +85,7 @@ def assert_close(one, two):
 
 
 @pytest.mark.slow
-def test_group_dro_the_worst_group_and_early_stopping_see_the_images_of_both_processes(recipe):
+def test_group_dro_worst_group_and_early_stopping_use_the_images_of_both_processes(recipe):
     """In epochs balanced by group, accumulated over an uneven last batch, and averaged."""
     stopping = {"monitor": WORST, "patience": 1, "min_delta": 1.0}
     more = GROUPS | {"train.sampling": "group_balanced", "train.early_stopping": stopping}
@@ -100,7 +100,7 @@ def test_group_dro_the_worst_group_and_early_stopping_see_the_images_of_both_pro
 
 
 @pytest.mark.series
-def test_wherever_one_process_dies_the_other_ends_and_the_run_resumes_to_the_same_bits(recipe):
+def test_if_one_process_is_killed_the_other_ends_and_the_run_resumes_to_the_same_bits(recipe):
     whole = in_two(recipe, GROUPS, "whole")
     random = np.random.default_rng(0)
     cases = [(1, "validation", 4), (0, "validation", 5)]
@@ -122,7 +122,7 @@ def test_wherever_one_process_dies_the_other_ends_and_the_run_resumes_to_the_sam
 
 @pytest.mark.slow
 def test_each_process_mixes_its_own_images(recipe, monkeypatch):
-    """One process that mixes the halves of each balanced batch apart, with the seeds of the two, learns the same."""
+    """One process that mixes the halves of each balanced batch separately, with both seeds, trains the same."""
     mixing = {"train.mixup": 0.4, "train.cutmix": 1.0, "train.mixup_off_epochs": 1}
     more = mixing | {"train.sampling": "balanced", "train.ema_decay": 0.9, "train.loss": "focal"}
     original = Classifier.batch_loss

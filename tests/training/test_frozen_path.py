@@ -1,4 +1,4 @@
-"""A frozen backbone runs once per image: the head, the run and the predictions are those of the live path."""
+"""Training on cached features equals training on images with a frozen backbone."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def recipe(tiny_recipe):
 
 
 def backbone_passes(caplog):
-    counts = [int(m.split(" in the cache, ")[1].split()[0]) for m in caplog.messages if "in the cache, " in m]
+    counts = [int(m.split(" are cached, ")[1].split()[0]) for m in caplog.messages if " are cached, " in m]
     caplog.clear()
     return sum(counts)
 
@@ -61,12 +61,10 @@ def assert_same_head(one, other, *, atol):
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet"])
-def test_the_head_on_cached_features_is_the_head_of_the_live_path(recipe, caplog, name):
+def test_a_head_on_cached_features_equals_one_trained_on_images(recipe, caplog, name):
     chosen = {**SETTINGS, "model.name": name}
     cached = fit(recipe, {**chosen, "name": "cached"})
-    assert (
-        "The backbone is frozen and nothing varies the images: the head trains on cached features." in caplog.messages
-    )
+    assert "The backbone is frozen and no image is augmented: the head trains on cached features." in caplog.messages
     live = fit(recipe, {**chosen, "name": "live", "features.cache": "never", "features.engine": "auto"})
     assert_same_head(cached, live, atol=1e-5)
     pd.testing.assert_frame_equal(cached.history, live.history, atol=1e-4, rtol=1e-3)
@@ -85,20 +83,20 @@ def test_predictions_from_cached_features_are_those_of_the_stored_model(recipe):
     assert made_by["weights"] == run.environment["weights"]["digest"]
 
 
-def test_a_second_fit_runs_the_backbone_no_more(recipe, caplog):
+def test_a_second_fit_does_not_run_the_backbone(recipe, caplog):
     fit(recipe, SETTINGS)
     assert backbone_passes(caplog) == 32
     fit(recipe, {**SETTINGS, "name": "other", "train.optimizer": "sgd", "data.val": 0.5})
     assert backbone_passes(caplog) == 0
 
 
-def test_cached_views_are_the_images_of_as_many_epochs(recipe, caplog):
+def test_cached_views_equal_the_augmented_images_of_as_many_epochs(recipe, caplog):
     chosen = {**SETTINGS, "augment.preset": "medium", "train.epochs": 2}
     cached = fit(recipe, {**chosen, "name": "cached", "features.views": 2})
     assert "The backbone is frozen: the head trains on 2 cached views of every image." in caplog.messages
     assert backbone_passes(caplog) == 16 + 2 * 16
     live = fit(recipe, {**chosen, "name": "live"})
-    assert any("The augmentation asks for new pixels every epoch" in message for message in caplog.messages)
+    assert any("The augmentation changes the pixels in every epoch" in message for message in caplog.messages)
     assert backbone_passes(caplog) == 0
     assert_same_head(cached, live, atol=1e-5)
     more = fit(recipe, {**chosen, "name": "more", "features.views": 2, "train.epochs": 5})
@@ -131,7 +129,7 @@ def test_early_stopping_and_the_best_epoch_keep_their_meaning(recipe):
     assert len(run.history) == 3
 
 
-def test_a_small_head_trains_on_one_thread_and_the_others_come_back(recipe, monkeypatch):
+def test_a_small_head_trains_on_one_thread_and_the_number_is_restored(recipe, monkeypatch):
     seen = []
     original = torch.nn.Linear.forward
     monkeypatch.setattr(
@@ -183,7 +181,7 @@ def test_an_engine_that_is_not_installed_is_named_before_training(recipe, monkey
         ),
     ],
 )
-def test_views_that_cannot_be_are_refused(recipe, changes, message):
+def test_contradictory_views_are_refused(recipe, changes, message):
     with pytest.raises(RecipeError, match=re.escape(message)):
         load_recipe(recipe, changes)
 
@@ -206,27 +204,27 @@ def test_views_that_cannot_be_are_refused(recipe, changes, message):
         ),
     ],
 )
-def test_an_engine_that_would_run_nothing_is_refused(recipe, changes, message):
+def test_an_unused_engine_is_refused(recipe, changes, message):
     with pytest.raises(RecipeError, match=re.escape(message)):
         load_recipe(recipe, changes)
 
 
 @pytest.mark.parametrize("views", [{}, {"augment.preset": "light", "features.views": 2}])
-def test_a_resumed_run_keeps_the_engine_it_was_begun_with(recipe, tmp_path, monkeypatch, caplog, views):
+def test_a_resumed_run_keeps_its_engine(recipe, tmp_path, monkeypatch, caplog, views):
     settings = {**SETTINGS, **views, "features.engine": "auto"}
     (tmp_path / "empty").mkdir()
-    with monkeypatch.context() as patch:  # where bf16 wins, whatever this machine measures
-        patch.setattr("tlkit.inference.embed.choose_engine", _bfloat16_wins)
+    with monkeypatch.context() as patch:  # bf16 is chosen
+        patch.setattr("tlkit.inference.embed.choose_engine", _choose_bfloat16)
         whole = fit(recipe, {**settings, "name": "whole"})
         interrupt_after(patch, 4)
         assert fit(recipe, {**settings, "name": "cut"}).status == "interrupted"
-    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "empty"))  # measured anew, torch would win
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "empty"))  # chosen again, it would be float32
     resumed = fit(recipe, {**settings, "name": "cut"}, resume=True)
-    assert "features.engine is auto: torch-bf16 goes on, which the run was begun with." in caplog.messages
+    assert "features.engine is auto: the run continues with torch-bf16, which it started with." in caplog.messages
     assert resumed.environment["features"] == whole.environment["features"]
     assert resumed.environment["features"]["dtype"] == "bfloat16"
     assert tensors_digest(tensors(resumed)) == tensors_digest(tensors(whole))
 
 
-def _bfloat16_wins(module, folded, pixels, *, device, **_):
+def _choose_bfloat16(module, folded, pixels, *, device, **_):
     return create_engine("torch-bf16", folded(), pixels, device=device)

@@ -1,4 +1,4 @@
-"""A run that is killed anywhere and resumed ends, to the last bit, as the run that never stopped."""
+"""A run that is killed at any point and resumed ends with the same bits as an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ MIXED = {"train.mixup": 0.4, "train.cutmix": 1.0, "train.mixup_off_epochs": 1, "
 BUSY = MIXED | {"data.num_workers": 2, "train.accumulate_grad_batches": 2, "train.checkpoint_every": 1}
 CACHED = {"augment.preset": "none", "train.ema_decay": 0.9}  # with a frozen backbone, the head trains on features
 WAYS = {"plain": PLAIN, "mixed": MIXED, "busy": BUSY, "cached": CACHED}
-CASES = [*((kind, "plain") for kind in STRATEGIES), ("frozen", "cached")] + [
+QUICK = [("full", "plain"), ("frozen", "cached")]
+SERIES = [(kind, "plain") for kind in STRATEGIES if kind != "full"] + [
     (kind, way) for way in ("mixed", "busy") for kind in (STRATEGIES if KILLS > 1 else ["full"])
 ]
+CASES = [*QUICK, *(pytest.param(*case, marks=pytest.mark.series) for case in SERIES)]
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def folders(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "way"), CASES)
-def test_a_run_killed_anywhere_resumes_to_the_same_bits(tiny_recipe, folders, strategy, way):
+def test_a_run_killed_at_a_random_point_resumes_to_the_same_bits(tiny_recipe, folders, strategy, way):
     recipe = tiny_recipe(train=10, val=2)
     overrides = CUT | {"strategy.kind": strategy} | WAYS[way]
     whole = folders("whole")
@@ -48,7 +50,7 @@ def test_a_run_killed_anywhere_resumes_to_the_same_bits(tiny_recipe, folders, st
     kinds = chance.sample(sorted(events), len(events))
     for number in range(KILLS if way in ("plain", "cached") else max(1, KILLS // 2)):
         folder = folders(f"kill-{number}")
-        for again in range(2 - (KILLS + number) % 2):  # every other run is killed while it resumes, too
+        for again in range(2 - (KILLS + number) % 2):  # every second run is also killed while it resumes
             kind = kinds[number % len(kinds)] if again == 0 else chance.choice(kinds)
             at = chance.randint(1, max(1, events[kind] // (1 + 2 * again)))
             code = fit_apart(folder, recipe, overrides, resume=begun(folder), kind=kind, at=at)
@@ -59,11 +61,14 @@ def test_a_run_killed_anywhere_resumes_to_the_same_bits(tiny_recipe, folders, st
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("number", "worker"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGKILL, True)]
+    ("number", "worker"),
+    [
+        pytest.param(signal.SIGINT, False, marks=pytest.mark.series),
+        pytest.param(signal.SIGTERM, False, marks=pytest.mark.series),
+        (signal.SIGKILL, True),
+    ],
 )
-def test_a_run_stopped_by_a_signal_or_by_the_death_of_a_worker_resumes_to_the_same_bits(
-    tiny_recipe, folders, number, worker
-):
+def test_a_run_stopped_by_a_signal_or_a_killed_worker_resumes_to_the_same_bits(tiny_recipe, folders, number, worker):
     recipe = tiny_recipe(train=10, val=2)
     overrides = CUT | {"data.num_workers": 2 * worker}
     whole, folder = folders("whole"), folders("cut")

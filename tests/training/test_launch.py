@@ -1,4 +1,4 @@
-"""The command line starts torchrun: signals, exit codes and messages of a run in two processes, seen from outside."""
+"""The command line starts torchrun: signals, exit codes and messages of a run in two processes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def changes(**more):
     return [f"{key}={value}" for key, value in (OVERRIDES | {"train.devices": 2} | more).items()]
 
 
-def begin(recipe, *arguments):
+def start(recipe, *arguments):
     """Start a fit whose results go to the file `out`, and its log to the file `log`."""
     with Path("out").open("w") as out, Path("log").open("w") as log:
         return subprocess.Popen(
@@ -85,7 +85,7 @@ def status():
 def test_sigterm_reaches_every_rank_and_the_run_resumes(recipe):
     """Lightning's own handler starts a collective, so that the ranks deadlock; loaders' workers get the signal, too."""
     arguments = changes(**{"train.epochs": 15, "data.num_workers": 1})
-    process = begin(recipe, *arguments)
+    process = start(recipe, *arguments)
     wait_for_a_checkpoint(process)
     process.terminate()
     assert process.wait(TIMEOUT_S) == 128 + signal.SIGTERM, Path("log").read_text()
@@ -93,7 +93,7 @@ def test_sigterm_reaches_every_rank_and_the_run_resumes(recipe):
     log = Path("log").read_text()
     assert log.count("Stopping at the end of this batch") == 1
     assert "torch.distributed" not in log and "Traceback" not in log
-    assert begin(recipe, *arguments, "--resume").wait(TIMEOUT_S) == 0
+    assert start(recipe, *arguments, "--resume").wait(TIMEOUT_S) == 0
     assert Path("out").read_text().startswith("tiny: finished")
     assert pd.read_csv("runs/tiny/metrics.csv")["epoch"].tolist() == list(range(1, 16))
 
@@ -101,7 +101,7 @@ def test_sigterm_reaches_every_rank_and_the_run_resumes(recipe):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
 def test_a_rank_that_is_killed_ends_the_run_with_one_message(recipe):
-    process = begin(recipe, *changes(**{"train.epochs": 100}))
+    process = start(recipe, *changes(**{"train.epochs": 100}))
     wait_for_a_checkpoint(process)
     found = ranks(process)
     os.kill(found[1], signal.SIGKILL)
@@ -114,8 +114,8 @@ def test_a_rank_that_is_killed_ends_the_run_with_one_message(recipe):
 
 
 @pytest.mark.slow
-def test_an_error_that_rank_0_finds_is_said_once_and_exits_with_2(recipe):
-    process = begin(recipe, *changes(**{"train.class_weights": "{green: 2}"}))
+def test_an_error_of_rank_0_is_printed_once_with_exit_code_2(recipe):
+    process = start(recipe, *changes(**{"train.class_weights": "{green: 2}"}))
     assert process.wait(TIMEOUT_S) == 2
     errors = [line for line in Path("log").read_text().splitlines() if "rror" in line or "Traceback" in line]
     assert len(errors) == 1, errors
@@ -124,14 +124,14 @@ def test_an_error_that_rank_0_finds_is_said_once_and_exits_with_2(recipe):
 
 
 def test_an_error_in_the_recipe_starts_no_processes(recipe):
-    process = begin(recipe, *changes(**{"train.num_nodes": 2}))
+    process = start(recipe, *changes(**{"train.num_nodes": 2}))
     assert process.wait(TIMEOUT_S) == 2
     assert Path("log").read_text().startswith("error: train.num_nodes is 2, but nothing has started tlkit")
 
 
 @pytest.mark.series
 def test_torchrun_on_two_machines_trains_as_one_process(recipe):
-    """Two agents on one machine stand for two machines."""
+    """Two torchrun agents on one machine simulate two machines."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -159,10 +159,10 @@ def test_torchrun_on_two_machines_trains_as_one_process(recipe):
         )
         for rank in (0, 1)
     ]
-    said = [node.communicate(timeout=TIMEOUT_S)[0] for node in nodes]
-    assert [node.returncode for node in nodes] == [0, 0], said
-    assert "tiny: finished" in said[0]
-    assert "Epoch" not in said[1]
+    outputs = [node.communicate(timeout=TIMEOUT_S)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], outputs
+    assert "tiny: finished" in outputs[0]
+    assert "Epoch" not in outputs[1]
     one = OVERRIDES | {"name": "one", "data.batch_size": 8, "report.enabled": False}
     assert fit_apart(Path(), recipe, one) == 0
     tensors = [load_file(Path("runs") / name / "model" / "model.safetensors") for name in ("one", "tiny")]
@@ -171,7 +171,7 @@ def test_torchrun_on_two_machines_trains_as_one_process(recipe):
     pd.testing.assert_frame_equal(*(pd.read_csv(f"runs/{name}/metrics.csv") for name in ("one", "tiny")), rtol=1e-4)
 
 
-DIES_DURING_THE_CHECK = """
+KILLED_DURING_THE_CHECK = """
 import os, signal, sys, threading, time
 from pathlib import Path
 from tlkit.training.fit import fit
@@ -192,8 +192,8 @@ fit(sys.argv[1], {"train.devices": 2, "train.device": "cpu"}, on_check=check)
 
 
 @pytest.mark.series
-def test_a_rank_that_dies_while_rank_0_checks_the_images_ends_the_run(recipe):
-    Path("script.py").write_text(DIES_DURING_THE_CHECK)
+def test_a_rank_killed_while_rank_0_checks_the_images_ends_the_run(recipe):
+    Path("script.py").write_text(KILLED_DURING_THE_CHECK)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["script.py", str(recipe)]
     ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=TIMEOUT_S)

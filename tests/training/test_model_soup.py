@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from kill_runs import stop_after
 from safetensors.torch import load_file
 from torch.optim.swa_utils import update_bn
 
@@ -18,7 +19,7 @@ from tlkit.models.weights.weight_files import tensors_digest, without_prefix
 from tlkit.recipe import load_recipe
 from tlkit.runs.run import open_run
 from tlkit.training import model_soup as soup
-from tlkit.training.checkpoints import KeepCheckpoints, read_checkpoint
+from tlkit.training.checkpoints import read_checkpoint
 from tlkit.training.fit import fit
 
 SOUP = {
@@ -30,7 +31,7 @@ SOUP = {
 }
 
 
-def _told(run):
+def _stored(run):
     return json.loads(run.directory.soup.read_text())
 
 
@@ -77,53 +78,46 @@ def test_what_is_the_same_in_all_states_stays_the_same_to_the_bit(network):
 @pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy"])
 def test_the_soup_is_never_worse_than_the_best_epoch_and_is_the_runs_model(tiny_recipe, monitor):
     run = fit(tiny_recipe(), {**SOUP, "train.monitor": monitor, "train.learning_rate": 0.003})
-    told = _told(run)
-    assert told["tried"][0]["taken"]
-    assert len(told["tried"]) == 3
-    best = told["tried"][0]["value"]
-    assert told["value"] <= best if monitor == "val_loss" else told["value"] >= best
+    stored = _stored(run)
+    assert stored["tried"][0]["taken"]
+    assert len(stored["tried"]) == 3
+    best = stored["tried"][0]["value"]
+    assert stored["value"] <= best if monitor == "val_loss" else stored["value"] >= best
     predictions = run.predictions("val")
     chosen = predictions.proba[np.arange(len(predictions)), predictions.y_true]
     measured = -np.log(chosen).mean() if monitor == "val_loss" else predictions.correct.mean()
-    assert measured == pytest.approx(told["value"], rel=1e-3)
-    if len(told["epochs"]) > 1:
-        _weights_are_the_mean_of(run, told["epochs"])
+    assert measured == pytest.approx(stored["value"], rel=1e-3)
+    if len(stored["epochs"]) > 1:
+        _weights_are_the_mean_of(run, stored["epochs"])
 
 
 def test_an_epoch_stays_in_the_mean_only_if_validation_is_not_worse_with_it(tiny_recipe, monkeypatch, caplog):
     figures = iter([0.5, 0.6, 0.5])
     monkeypatch.setattr(soup, "_figure", lambda *_: next(figures))
     run = fit(tiny_recipe(), SOUP)
-    told = _told(run)
-    assert [one["taken"] for one in told["tried"]] == [True, False, True]
-    taken = [one["epoch"] for one in told["tried"] if one["taken"]]
-    assert told["epochs"] == sorted(taken)
+    stored = _stored(run)
+    assert [one["taken"] for one in stored["tried"]] == [True, False, True]
+    taken = [one["epoch"] for one in stored["tried"] if one["taken"]]
+    assert stored["epochs"] == sorted(taken)
     _weights_are_the_mean_of(run, taken)
     both = ", ".join(map(str, sorted(taken)))
-    assert f"The model is the mean of 2 epochs ({both}): val_loss 0.5, the best epoch alone 0.5." in caplog.text
+    assert f"The model is the mean of epochs {both}: val_loss 0.5, best epoch 0.5." in caplog.text
 
 
-def test_a_resumed_run_cooks_the_same_soup_of_its_averages(tiny_recipe, monkeypatch):
+def test_a_resumed_run_has_the_same_soup_of_its_averages(tiny_recipe, monkeypatch):
     recipe, more = tiny_recipe(), {"train.ema_decay": 0.9, "train.monitor": "val_accuracy"}
     whole = fit(recipe, {**SOUP, **more, "name": "whole"})
-    seen, original = [], KeepCheckpoints.on_train_batch_end
-
-    def stopping(self, *arguments):
-        seen.append(1)
-        self._stop.requested = len(seen) == 10
-        return original(self, *arguments)
-
     with monkeypatch.context() as patch:
-        patch.setattr(KeepCheckpoints, "on_train_batch_end", stopping)
+        stop_after(patch, 10)
         cut = fit(recipe, {**SOUP, **more, "name": "cut"})
     assert cut.status == "interrupted"
     assert not cut.directory.soup.exists()
     fit(recipe, {**SOUP, **more, "name": "cut"}, resume=True)
-    assert _told(open_run(cut.path)) == _told(whole)
+    assert _stored(open_run(cut.path)) == _stored(whole)
     assert (cut.directory.model / "model.safetensors").read_bytes() == (
         whole.directory.model / "model.safetensors"
     ).read_bytes()
-    _weights_are_the_mean_of(whole, _told(whole)["epochs"], prefix="average.network.")
+    _weights_are_the_mean_of(whole, _stored(whole)["epochs"], prefix="average.network.")
 
 
 @pytest.mark.parametrize("more", [{}, {"train.ema_decay": 0.9}], ids=["weights", "averages"])
@@ -132,7 +126,7 @@ def test_heads_on_cached_features_are_averaged_on_their_backbone(tiny_recipe, mo
     recipe = tiny_recipe()
     recipe.write_text(recipe.read_text().replace("strategy: full", "strategy: frozen"))
     run = fit(recipe, {**SOUP, **more, "train.learning_rate": 0.003})
-    epochs = _told(run)["epochs"]
+    epochs = _stored(run)["epochs"]
     states = [read_checkpoint(run.directory.checkpoints / f"epoch-{epoch:04d}.ckpt")["state_dict"] for epoch in epochs]
     stored = load_file(run.directory.model / "model.safetensors")
     prefix = "average.network." if more else "network."
@@ -152,14 +146,14 @@ def test_a_damaged_epoch_is_left_out_of_the_soup(tiny_recipe, monkeypatch, caplo
 
     monkeypatch.setattr("tlkit.training.trainer.average_best_epochs", damaging)
     run = fit(tiny_recipe(), SOUP)
-    assert len(_told(run)["tried"]) == 2
+    assert len(_stored(run)["tried"]) == 2
     assert "is damaged: its sha256 is not the one in" in caplog.text
 
 
 def test_without_validation_there_is_no_soup(tiny_recipe, caplog):
     run = fit(tiny_recipe(), {**SOUP, "data.val": 0})
     assert not run.directory.soup.exists()
-    assert "There are no val images, so nothing can choose the epochs of a soup; there is none." in caplog.text
+    assert "There are no val images to choose the epochs of a soup by; the model is not averaged." in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,6 @@ def test_a_column_that_cannot_be_audited_by_is_found_before_training(tiny_recipe
     pd.DataFrame(rows, columns=["path", "camera", "age"]).to_csv(tmp_path / "colours" / "meta.csv", index=False)
     with pytest.raises(RecipeError) as caught:
         prepare(load_recipe(recipe))
-    told = " ".join(caught.value.problems)
-    assert "audit.by, val split: The column 'age' is to be cut by quantiles, but holds" in told
-    assert "audit.positive is 'mauve', which the data does not have." in told
+    message = " ".join(caught.value.problems)
+    assert "audit.by, val split: The column 'age' is to be cut by quantiles, but holds" in message
+    assert "audit.positive is 'mauve', which the data does not have." in message

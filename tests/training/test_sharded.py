@@ -1,4 +1,4 @@
-"""Weights in parts: two processes that hold half of each train as one does, and store and resume whole tensors."""
+"""Sharded weights: two processes with half of each train as one does, and store and resume whole tensors."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def assert_close(one, two):
 
 
 @pytest.mark.slow
-def test_two_processes_with_half_of_the_weights_each_train_as_one_and_resume_to_the_same_bits(recipe):
+def test_two_processes_with_sharded_weights_train_as_one_and_resume_to_the_same_bits(recipe):
     """Phases, accumulation over an uneven last batch, clipping, weighted classes, a moving average."""
     more = {
         "strategy": {"kind": "lp_ft", "probe_epochs": 2},
@@ -104,13 +104,13 @@ def test_two_processes_with_half_of_the_weights_each_train_as_one_and_resume_to_
 
 
 @pytest.mark.series
-def test_low_rank_changes_in_parts_are_learnt_as_by_one_process(recipe):
+def test_sharded_lora_adapters_train_as_in_one_process(recipe):
     more = {"strategy": "lora", "train.optimizer": "sgd", "train.epochs": 2}
     assert_close(fit(recipe, PLAIN | more | {"name": "one"}), in_two(recipe, more, "two"))
 
 
 @pytest.mark.series
-def test_norm_statistics_are_those_of_processes_with_the_whole_network(recipe):
+def test_norm_statistics_equal_those_of_processes_with_whole_weights(recipe):
     more = {"model.name": "test_resnet", "train.optimizer": "sgd", "train.epochs": 2}
     copies = in_two(recipe, more | {"train.parallel": "ddp"}, "copies")
     assert_close(copies, in_two(recipe, more, "parts"))
@@ -123,7 +123,7 @@ class _Reshaping(torch.nn.Linear):
         return super().forward(features).view(features.shape)
 
 
-def test_blocks_that_return_views_can_be_shared_out():
+def test_blocks_that_return_views_can_be_sharded():
     blocks = torch.nn.Sequential(_Reshaping(4, 4), _Reshaping(4, 4))
     whole = Network(blocks, num_features=4, num_classes=2)
     parts = copy.deepcopy(whole)
@@ -165,6 +165,6 @@ def test_blocks_that_return_views_can_be_shared_out():
         ),
     ],
 )
-def test_what_does_not_go_with_parts_is_refused(recipe, more, message):
+def test_options_that_contradict_sharding_are_refused(recipe, more, message):
     with pytest.raises(RecipeError, match=re.escape(message)):
         load_recipe(recipe, {"train.parallel": "fsdp", "train.devices": 2} | more)

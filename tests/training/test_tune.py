@@ -58,5 +58,5 @@ def test_what_has_no_learning_rate_is_refused(tiny_recipe):
     fitted.write_text("\n".join(line for line in lines if not line.startswith("train:")))
     with pytest.raises(RecipeError, match=r"strategy.head is logistic, which scikit-learn fits"):
         find_learning_rate(fitted)
-    with pytest.raises(RecipeError, match=r"takes 10 steps or more. Got 3 instead."):
+    with pytest.raises(RecipeError, match=r"needs 10 steps or more. Got 3\."):
         find_learning_rate(tiny_recipe(), steps=3)

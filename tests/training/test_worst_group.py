@@ -1,4 +1,4 @@
-"""The worst group during training: logged with its interval, and able to choose the epoch that is kept."""
+"""The worst group during training: logged with its interval, and a monitor of the best epoch."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_epoch_that_is_kept_is_the_one_whose_worst_group_is_most_accurate(re
 
 
 @pytest.mark.parametrize("strategy", ["full", "frozen"])
-def test_group_balanced_epochs_hold_equally_many_of_every_crossing(recipe, strategy):
+def test_group_balanced_epochs_hold_equally_many_images_of_every_intersection(recipe, strategy):
     overrides = {"train.sampling": "group_balanced", "strategy": strategy, "data.batch_size": 5}
     prepared = prepare(load_recipe(recipe, overrides))
     cached = cached_features(prepared)
@@ -80,45 +80,43 @@ def test_group_balanced_epochs_hold_equally_many_of_every_crossing(recipe, strat
 
 def test_sampling_and_loss_by_group_count_the_groups_once(recipe, caplog):
     prepared = prepare(load_recipe(recipe, {"train.sampling": "group_balanced", "train.loss": "group_dro"}))
-    assert [said for said in caplog.messages if said.startswith("Groups by")] == [
+    assert [message for message in caplog.messages if message.startswith("Groups by")] == [
         "Groups by class × light: 4, of 4 to 8 training images."
     ]
     assert len(prepared.classifier.loss.log_q) == 4
 
 
-def test_group_balanced_sampling_needs_groups_and_stands_alone(recipe):
-    with pytest.raises(RecipeError, match=r"train\.sampling is group_balanced, but audit\.by names no group column"):
+def test_group_balanced_sampling_needs_groups_and_excludes_class_weights(recipe):
+    with pytest.raises(RecipeError, match=r"train\.sampling is group_balanced, but audit\.by names no"):
         load_recipe(recipe, {"train.sampling": "group_balanced", "audit.by": []})
     with pytest.raises(RecipeError, match="each correct for class imbalance"):
         load_recipe(recipe, {"train.sampling": "group_balanced", "train.class_weights": "balanced"})
 
 
-def test_without_groups_to_be_about_it_is_a_contradiction(recipe):
-    with pytest.raises(
-        RecipeError, match=r"train\.monitor is val_worst_group_accuracy, but audit\.by names no group column"
-    ):
+def test_the_worst_group_as_monitor_needs_groups(recipe):
+    with pytest.raises(RecipeError, match=r"train\.monitor is val_worst_group_accuracy, but audit\.by names no"):
         load_recipe(recipe, {"train.monitor": WORST, "audit.by": []})
     with pytest.raises(RecipeError, match="selected by val_loss or val_accuracy"):
         load_recipe(recipe, {"train.monitor": WORST, "train.model_soup_size": 2})
 
 
-def test_images_that_each_of_many_processes_sees_count_once():
-    """Where val has fewer images than there are processes, each of these judges all of them."""
-    watcher = WorstGroup(("day", "night"), torch.tensor([0, 1]))
+def test_images_that_every_process_sees_count_once():
+    """If val has fewer images than processes, each process evaluates all of them."""
+    callback = WorstGroup(("day", "night"), torch.tensor([0, 1]))
     batch = Batch(torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]), torch.tensor([0, 1]))
     for rank in range(3):
         trainer = SimpleNamespace(global_rank=rank, world_size=3)
-        watcher.on_validation_batch_end(trainer, None, {"y_pred": torch.tensor([0, 0])}, batch, 0)
-    assert watcher.metric.counts.tolist() == [[0, 1], [1, 0]]
+        callback.on_validation_batch_end(trainer, None, {"y_pred": torch.tensor([0, 0])}, batch, 0)
+    assert callback.metric.counts.tolist() == [[0, 1], [1, 0]]
 
 
-def test_groups_that_are_too_small_are_said_before_training(recipe):
+def test_groups_that_are_too_small_are_refused_before_training(recipe):
     with pytest.raises(RecipeError, match="needs two groups or more"):
         fit(recipe, {"train.monitor": WORST, "audit.min_group_size": 10})
 
 
 @pytest.mark.parametrize("strategy", ["full", "frozen"])
-def test_group_dro_weights_the_crossings_of_class_and_group_by_row(recipe, strategy):
+def test_group_dro_weights_the_intersections_of_class_and_group(recipe, strategy):
     prepared = prepare(load_recipe(recipe, {"train.loss": "group_dro", "strategy": strategy, "augment": "none"}))
     train = prepared.data.samples.split("train").table
     crossed = (train["label"] + train["light"]).to_numpy(dtype=str)
@@ -132,7 +130,7 @@ def test_group_dro_weights_the_crossings_of_class_and_group_by_row(recipe, strat
 
 
 @pytest.mark.slow
-def test_group_dro_trains_alike_on_features_and_images(recipe, tmp_path, monkeypatch):
+def test_group_dro_trains_equally_on_features_and_images(recipe, tmp_path, monkeypatch):
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
     options = {"train.loss": "group_dro", "train.group_dro_step": 0.5, "strategy": "frozen", "augment": "none"}
     cached = fit(recipe, {"name": "cached", **options})

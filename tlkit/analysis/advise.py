@@ -5,28 +5,27 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut, rank_backbones
 from tlkit.analysis.feature_scores import Mask, knn_leave_one_out, log_me, probe
-from tlkit.choices import EngineName
 from tlkit.data.sources.source import read_samples
 from tlkit.errors import ModelError
-from tlkit.features.cache import FeatureCache
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds
 from tlkit.inference.devices import choose_device
 from tlkit.inference.embed import embed
+from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.models.backbone import Backbone, create_backbone
-from tlkit.models.cost import Latency, count_macs, count_parameters, machine_words, measure_latency
-from tlkit.models.weights.available_weights import Found, find_weights
+from tlkit.models.cost import Latency, count_macs, count_parameters, describe_machine, measure_latency
+from tlkit.models.weights.available_weights import FoundWeights, find_weights
 from tlkit.process_state import preserved_process_state
 from tlkit.runs.directory import MARKER
 from tlkit.runs.run import Run, open_run
@@ -93,9 +92,7 @@ def advise(
     licenses: Sequence[str] = (),
     folds: int = 5,
     seed: int = 0,
-    engine: EngineName | Literal["auto"] = "auto",
-    device: str = "auto",
-    cache: FeatureCache | None = None,
+    embedding: EmbedOptions | None = None,
     download: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Advice:
@@ -115,10 +112,9 @@ def advise(
         licenses: leave out backbones under other licenses; shell patterns such as "apache-*".
         folds: of the cross-validation; the same for all backbones.
         seed: of the folds.
-        engine: what runs the backbones when features are made, as in `embed`; latency is always plain torch's.
-        device: auto, cpu, cuda or mps.
-        cache: where features are kept; default: `FeatureCache()`.
-        download: fetch weights that are named in full from the hub; else the network is not used.
+        embedding: how missing features are computed; default: `EmbedOptions()`. Latency is always plain torch's, on
+            its device.
+        download: fetch weights that are named in full from the hub; else the network is never asked.
         progress: called with (backbone, images done, images in all) while features are made.
 
     Raises:
@@ -131,8 +127,9 @@ def advise(
     """
     limits = Limits(max_params, max_latency_ms, tuple(licenses))
     limits.check()
-    device = choose_device(device, key="device")
-    trial = _BackboneTrial(*_images(data), limits, folds, seed, engine, device, cache or FeatureCache())
+    embedding = embedding or EmbedOptions()
+    embedding = replace(embedding, device=choose_device(embedding.device, key="device"))
+    trial = _BackboneTrial(*_images(data), limits, folds, seed, embedding)
     found = find_weights(backbones, download=download)
     there = sum(not one.problem for one in found)
     logger.info("%d backbone%s on %d images.", there, "" if there == 1 else "s", len(trial.samples))
@@ -151,7 +148,11 @@ def advise(
     ranked, worse = best_architecture(ranked, guessed={(one.name, one.weights) for one in found if one.guessed})
     left_out += worse
     return rank_backbones(
-        ranked, classes=len(trial.samples.classes), folds=folds, machine=machine_words(device), left_out=left_out
+        ranked,
+        classes=len(trial.samples.classes),
+        folds=folds,
+        machine=describe_machine(embedding.device),
+        left_out=left_out,
     )
 
 
@@ -164,12 +165,10 @@ class _BackboneTrial:
     limits: Limits
     folds: int
     seed: int
-    engine: EngineName | Literal["auto"]
-    device: str
-    cache: FeatureCache
+    embedding: EmbedOptions
 
-    def run(self, one: Found, *, progress: Progress | None) -> tuple[AdvisedBackbone, Mask] | LeftOut:
-        """Return the scores of one backbone; the limits are checked before features are computed."""
+    def run(self, one: FoundWeights, *, progress: Progress | None) -> tuple[AdvisedBackbone, Mask] | LeftOut:
+        """Try one backbone: what it costs first, so that one beyond a limit makes no features."""
         try:
             backbone = create_backbone(one.name, weights=one.weights)
         except ModelError as error:
@@ -177,13 +176,11 @@ class _BackboneTrial:
         if problem := self.limits.static_problem(backbone):
             return _left_out(one, problem)
         size = backbone.preprocess.image_size
-        latency = measure_latency(backbone.module, size, device=self.device)
+        latency = measure_latency(backbone.module, size, device=self.embedding.device)
         if problem := self.limits.latency_problem(latency):
             return _left_out(one, problem)
         macs, parameters = count_macs(backbone.module, size), count_parameters(backbone.module)
-        features = embed(
-            self.samples, backbone=backbone, engine=self.engine, device=self.device, cache=self.cache, progress=progress
-        )
+        features = embed(self.samples, backbone=backbone, options=self.embedding, progress=progress)
         if not np.isfinite(features.x).all():
             return _left_out(one, "its features are not all finite numbers")
         if not np.ptp(features.x, axis=0).any():
@@ -262,7 +259,7 @@ def _plain(license: str) -> str:
     return "".join(word for word in words if word not in ("license", "license", "software", "the", "version"))
 
 
-def _left_out(one: Found, reason: str) -> LeftOut:
+def _left_out(one: FoundWeights, reason: str) -> LeftOut:
     return LeftOut(one.name, one.weights, reason)
 
 

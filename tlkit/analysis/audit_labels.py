@@ -14,7 +14,7 @@ from tlkit.data.checks.duplicates import find_duplicates
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import DataError, did_you_mean
-from tlkit.features.cache import FeatureCache
+from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.runs.run import Run, open_run
 from tlkit.samples import SPLITS, Samples
@@ -29,7 +29,7 @@ def audit_labels(
     head: HeadKind = "logistic",
     folds: int = 5,
     repeats: int = 1,
-    cache: FeatureCache | None = None,
+    embedding: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> LabelAudit:
     """Return the images of a run whose labels are probably wrong, most doubtful first; nothing is changed.
@@ -43,8 +43,8 @@ def audit_labels(
         splits: which of its images, audited together; default: all of them.
         head: kind of the head.
         folds: how many.
-        repeats: repeats of the cross-validation of the head; probabilities are averaged.
-        cache: where features are kept; default: `FeatureCache()`.
+        repeats: how many times to deal the folds anew for the head; probabilities are averaged.
+        embedding: how missing features are computed; default: as the run's recipe states.
         progress: called with (images read, images in all).
 
     Raises:
@@ -56,7 +56,9 @@ def audit_labels(
         16 of 398 images look like another class than the label says: wrongly labelled, or only hard to classify. 1 …
     """
     run = run if isinstance(run, Run) else open_run(run)
-    features, samples, groups = load_run_features(run, _splits(run, splits), cache=cache)
+    chosen = _splits(run, splits)
+    features, samples, groups = load_run_features(run, chosen, embedding=embedding)
+    features = features.of(samples.paths)
     recipe = run.recipe
     notes = []
     if recipe.strategy.kind != "frozen":

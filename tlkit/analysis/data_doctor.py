@@ -76,6 +76,7 @@ def finder_by_features(
         ModelError: there is no such backbone, there are several, or its weights are not here.
     """
     from tlkit.inference.embed import embed
+    from tlkit.inference.embed_options import EmbedOptions
     from tlkit.inference.feature_leaks import rows_of
     from tlkit.models.backbone import create_backbone
     from tlkit.models.weights.available_weights import find_weights
@@ -94,12 +95,9 @@ def finder_by_features(
         if len(readable) < 2:
             return known
         table = samples.table.iloc[readable].reset_index(drop=True)
-        features = embed(
-            Samples(samples.root, samples.classes, table),
-            backbone=backbone,
-            decode_options=decode_options,
-            progress=on_image,
-        )
+        readable_samples = Samples(samples.root, samples.classes, table)
+        options = EmbedOptions(decode=decode_options)
+        features = embed(readable_samples, backbone=backbone, options=options, progress=on_image)
         rows = rows_of(samples, features.path)
         return find_near_duplicates(
             samples,

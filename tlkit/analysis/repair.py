@@ -26,8 +26,8 @@ from tlkit.audit.repair_result import Repair, RepairTrial, RepairVerdict, WorstG
 from tlkit.audit.repair_selection import choose, judge_on_test, try_candidate
 from tlkit.audit.sampling_design import design_problems
 from tlkit.errors import DataError, first_few
-from tlkit.features.cache import FeatureCache
 from tlkit.features.repair import RepairCandidate, fit_candidates
+from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_run
 from tlkit.inference.extraction import Progress
 from tlkit.inference.predictor import Predictor, load_model
@@ -57,7 +57,7 @@ def repair(
     margin: float = MARGIN,
     min_group_size: int | None = None,
     allow_attribute: bool = False,
-    cache: FeatureCache | None = None,
+    embedding: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> Repair:
     """Refit a run's head for a better accuracy of its worst group, and write it as a new run that names its parent.
@@ -77,7 +77,7 @@ def repair(
         min_group_size: smallest number of validation images of a group; default: the recipe's `audit.min_group_size`.
         allow_attribute: whether a method may be chosen that needs the attribute of every image that it predicts; its
             offsets are in the result, and no run is written.
-        cache: where features are kept; default: `FeatureCache()`.
+        embedding: how missing features are computed; default: as the run's recipe states.
         progress: called with (images done, images in all) for those that are not in the cache.
 
     Returns:
@@ -106,7 +106,7 @@ def repair(
     problem = groups.judge_problem(samples, options.min_group_size)
     if problem is not None:
         return _stored(run, replace(empty, reason=problem))
-    features = embed_run(run, cache=cache, progress=progress)
+    features = embed_run(run, options=embedding, progress=progress)
     start = time.perf_counter()
     images = GroupedImages.of(features, samples, groups, run, options.min_group_size)
     choice = _choose(images, predictor, groups, options=options, margin=margin, allow=allow_attribute)

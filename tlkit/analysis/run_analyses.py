@@ -10,8 +10,8 @@ from tlkit.analysis.learning_curve_result import LearningCurve
 from tlkit.analysis.out_of_fold import OutOfFold
 from tlkit.analysis.out_of_fold import out_of_fold as out_of_fold_of_features
 from tlkit.choices import HeadKind
-from tlkit.features.cache import FeatureCache
 from tlkit.features.features import Features
+from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_run
 from tlkit.inference.extraction import Progress
 from tlkit.runs.run import Run, open_run
@@ -25,7 +25,7 @@ def learning_curve(
     sizes: tuple[int, ...] | None = None,
     folds: int = 5,
     repeats: int = 3,
-    cache: FeatureCache | None = None,
+    embedding: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> LearningCurve:
     """Return the learning curve of a head on a run's training images, by the backbone of its stored model.
@@ -38,15 +38,15 @@ def learning_curve(
         head: kind of the head that learns from the features.
         sizes: images per class, at least 2 each; default: 8 sizes up to all images.
         folds: how many.
-        repeats: repeats of the cross-validation, each with other folds and subsets.
-        cache: where features are kept; default: `FeatureCache()`.
+        repeats: how many times to deal folds and subsets anew.
+        embedding: how missing features are computed; default: as the run's recipe states.
         progress: called with (images done, images in all) for those that are not in the cache.
 
     Raises:
         TlkitError: there is no such run, it has no stored model, or its images are too few.
     """
     run = run if isinstance(run, Run) else open_run(run)
-    features, samples, groups = load_run_features(run, ("train",), cache=cache, progress=progress)
+    features, samples, groups = load_run_features(run, ("train",), embedding=embedding, progress=progress)
     return curve_of_features(
         features.x,
         samples.targets,
@@ -69,7 +69,7 @@ def out_of_fold(
     head: HeadKind = "logistic",
     folds: int = 5,
     repeats: int = 1,
-    cache: FeatureCache | None = None,
+    embedding: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> OutOfFold:
     """Return out-of-fold predictions of a run's training images, by a head on the features of its stored model.
@@ -78,15 +78,15 @@ def out_of_fold(
         run: a run or its directory; with a frozen backbone, since a fine-tuned one has seen all training images.
         head: kind of the head.
         folds: how many.
-        repeats: repeats of the cross-validation; probabilities are averaged.
-        cache: where features are kept; default: `FeatureCache()`.
+        repeats: how many times to deal the folds anew; probabilities are averaged.
+        embedding: how missing features are computed; default: as the run's recipe states.
         progress: called with (images done, images in all) for those that are not in the cache.
 
     Raises:
         TlkitError: there is no such run, it has no stored model, or its images are too few.
     """
     run = run if isinstance(run, Run) else open_run(run)
-    features, samples, groups = load_run_features(run, ("train",), cache=cache, progress=progress)
+    features, samples, groups = load_run_features(run, ("train",), embedding=embedding, progress=progress)
     return out_of_fold_of_features(
         features.x,
         samples.targets,
@@ -103,10 +103,10 @@ def out_of_fold(
 
 
 def load_run_features(
-    run: Run, splits: Sequence[str], *, cache: FeatureCache | None = None, progress: Progress | None = None
+    run: Run, splits: Sequence[str], *, embedding: EmbedOptions | None = None, progress: Progress | None = None
 ) -> tuple[Features, Samples, list[str] | None]:
-    """Return features and samples of the readable images of splits, row for row, and the group of each, or None."""
-    features = embed_run(run, splits=splits, cache=cache, progress=progress)
+    """Return features and samples of some splits' readable images, row for row, and what folds must not tear apart."""
+    features = embed_run(run, splits=splits, options=embedding, progress=progress)
     samples = run.samples
     kept = samples.table["split"].isin(list(splits)) & samples.table["path"].isin(features.path.tolist())
     table = samples.table[kept].reset_index(drop=True)

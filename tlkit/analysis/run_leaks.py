@@ -9,7 +9,7 @@ import pandas as pd
 from tlkit.analysis.run_analyses import load_run_features
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.errors import RunError
-from tlkit.features.cache import FeatureCache
+from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.runs.run import Run, open_run
@@ -17,7 +17,7 @@ from tlkit.samples import SPLITS
 
 
 def find_run_leaks(
-    run: Run | str | Path, *, cache: FeatureCache | None = None, progress: Progress | None = None
+    run: Run | str | Path, *, embedding: EmbedOptions | None = None, progress: Progress | None = None
 ) -> pd.DataFrame:
     """Return the leaks of a run, after adding those that its features show; they are stored in the run.
 
@@ -25,7 +25,7 @@ def find_run_leaks(
 
     Args:
         run: a run or its directory.
-        cache: where features are kept; default: `FeatureCache()`.
+        embedding: how missing features are computed; default: as the run's recipe states.
         progress: called with (images done, images in all) for those whose features are not in the cache.
 
     Returns:
@@ -37,9 +37,10 @@ def find_run_leaks(
     run = run if isinstance(run, Run) else open_run(run)
     if not run.directory.predicted_splits:
         raise RunError(f"{run.path} has no predictions: it did not get that far ({run.status}). Fit it again.")
-    present = set(run.samples.table["split"])
-    splits = [name for name in SPLITS if name in present]
-    features, samples, _ = load_run_features(run, splits, cache=cache, progress=progress)
+    there = set(run.samples.table["split"])
+    features, samples, _ = load_run_features(
+        run, [name for name in SPLITS if name in there], embedding=embedding, progress=progress
+    )
     before = run.leaks
     table = add_feature_leaks(samples, features, before, decode_options=DecodeOptions.of(run.recipe.data))
     if len(table) > len(before):

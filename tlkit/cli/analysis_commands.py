@@ -53,6 +53,7 @@ def advise(
         require_source(data)
     keep_freed_memory()
     from tlkit.analysis.advise import advise as advise_on
+    from tlkit.inference.embed_options import EmbedOptions
 
     with named_progress() as on_image:
         result = advise_on(
@@ -62,7 +63,7 @@ def advise(
             max_latency_ms=max_latency_ms,
             licenses=licence or (),
             folds=folds,
-            device=device,
+            embedding=EmbedOptions(device=device),
             download=download,
             progress=on_image,
         )

@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.choices import CACHE_LIMIT_GB
 from tlkit.disk import DISK_FULL_ERRNOS, PARTIAL, cache_folder, write_text
 from tlkit.errors import DataError
 from tlkit.features.cache_blocks import CacheBlock, read_block, write_block
@@ -27,7 +28,7 @@ except ImportError:  # Windows has no flock; there two processes may compute the
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_LIMIT_BYTES = 10 * 1024**3
+DEFAULT_LIMIT_BYTES = int(CACHE_LIMIT_GB * 1e9)
 IN_MEMORY_BYTES = 64 * 1024**2
 """Larger features are mapped from a file instead of being held in memory."""
 MANIFEST = "manifest.json"

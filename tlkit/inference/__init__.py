@@ -1,1 +1,1 @@
-"""A stored model in use: predictions, features of images, devices."""
+"""Inference: predictions of a stored model, features of images, devices."""

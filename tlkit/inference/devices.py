@@ -1,4 +1,4 @@
-"""Which device and precision a run uses, and why."""
+"""The device and the precision of a run."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ NAMES: dict[str, LightningPrecision] = {"32": "32-true", "bf16": "bf16-mixed", "
 
 
 def choose_device(device: str, *, key: str = "train.device") -> str:
-    """Return "cuda", "mps" or "cpu"; `auto` takes the first of them that is there.
+    """Return "cuda", "mps" or "cpu"; `auto` takes the first of them that is available.
 
     Args:
         device: auto, cpu, cuda or mps.
-        key: what the user calls it, for the message.
+        key: its name in the error message.
 
     Raises:
-        RecipeError: the device that is asked for is not there.
+        RecipeError: torch does not find the device.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
-        device = next(name for name, available in there.items() if available)
-    if not there.get(device, False):
-        usable = " or ".join(name for name, available in there.items() if available)
+        device = next(name for name, found in available.items() if found)
+    if not available.get(device, False):
+        usable = " or ".join(name for name, found in available.items() if found)
         raise RecipeError(f"{key} is {device}, which torch {torch.__version__} does not find. Use auto or {usable}.")
     return device
 
 
 def choose_precision(precision: str, *, device: str) -> LightningPrecision:
-    """Return Lightning's word for a precision.
+    """Return Lightning's name of a precision.
 
-    `auto` is bf16 on a CUDA device that computes in it, 16 on an older one, and 32 elsewhere: on a CPU the gain of
-    bf16 depends on the network, and two machines would disagree.
+    `auto` is bf16 on a CUDA device that supports it, 16 on an older one, and 32 elsewhere: on a CPU the gain of bf16
+    depends on the network, and two machines would choose differently.
 
     Raises:
-        RecipeError: 16 is asked for on a CPU, where torch has no loss scaling for it.
+        RecipeError: 16 on a CPU, for which torch has no loss scaling.
     """
     if precision == "auto":
         if device != "cuda":
@@ -53,7 +53,7 @@ def choose_precision(precision: str, *, device: str) -> LightningPrecision:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread."""
+    """Limit torch to one thread within the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,13 +1,14 @@
-"""One pass through the backbone: the features of images, from the cache where they are known."""
+"""Features of images by one pass through a backbone; features that are cached are read instead."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,11 +16,10 @@ from torch import nn
 
 from tlkit.choices import EngineName
 from tlkit.data.augment.transforms import augmentation_version, build_transform
-from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import DECODER
 from tlkit.data.loading.batch import normalize
 from tlkit.errors import DataError
-from tlkit.features.cache import CacheBlockLostError, FeatureCache
+from tlkit.features.cache import CacheBlockLostError
 from tlkit.features.engines.batch_norm_folding import fold_batch_norm
 from tlkit.features.engines.engine_choice import (
     available_engines,
@@ -31,6 +31,7 @@ from tlkit.features.engines.engine_choice import (
 from tlkit.features.engines.torch_engine import Engine
 from tlkit.features.features import Features, Provenance, View, canonical_options
 from tlkit.inference.devices import choose_device
+from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Files, Maker, Pixels, Progress, make, read_digests
 from tlkit.models.backbone import Backbone
 from tlkit.preprocess import Preprocess
@@ -38,9 +39,8 @@ from tlkit.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-TOLERANCE = 0.9999
-"""Smallest cosine similarity with float32 torch that `engine: auto` accepts, unless told otherwise."""
 TRIES = 3
+"""Attempts to read features that another process may remove from the cache at the same time."""
 
 
 class PixelBackbone(nn.Module):
@@ -52,7 +52,7 @@ class PixelBackbone(nn.Module):
         self.preprocess = preprocess
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Normalise and run the backbone."""
+        """Normalize and run the backbone."""
         return cast(torch.Tensor, self.module(normalize(pixels, self.preprocess)))
 
 
@@ -60,25 +60,15 @@ def embed(
     images: Samples | Sequence[str | Path],
     *,
     backbone: Backbone,
-    engine: EngineName | Literal["auto"] = "auto",
-    tolerance: float = TOLERANCE,
-    device: str = "auto",
-    cache: FeatureCache | None = None,
-    num_workers: int | str = "auto",
-    decode_options: DecodeOptions = DecodeOptions(),
+    options: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> Features:
-    """Return the features of images, and keep them: only images that are new or changed pass through the backbone.
+    """Return the features of images, and cache them: only images that are new or changed pass through the backbone.
 
     Args:
         images: samples, or paths of image files.
-        backbone: what makes the features; it is put into evaluation mode.
-        engine: what runs the backbone; auto takes the one that made the features already cached, else chooses by rule.
-        tolerance: smallest cosine similarity with float32 torch that auto accepts, in (0, 1].
-        device: auto, cpu, cuda or mps.
-        cache: where features are kept; default: `FeatureCache()`.
-        num_workers: processes that decode ahead, or "auto".
-        decode_options: pixel limit and background color of decoding.
+        backbone: what computes the features; it is put into evaluation mode.
+        options: engine, device, cache and decoding; default: `EmbedOptions()`.
         progress: called with (images done, images in all) for those that are not in the cache.
 
     Returns:
@@ -92,19 +82,7 @@ def embed(
         >>> features.of(run.samples.split("val").paths).x.shape  # doctest: +SKIP
         (153, 512)
     """
-    return _embed(
-        images,
-        backbone,
-        view=None,
-        augment=None,
-        engine=engine,
-        tolerance=tolerance,
-        device=device,
-        cache=cache,
-        num_workers=num_workers,
-        decode_options=decode_options,
-        progress=progress,
-    )
+    return _embed(images, backbone, options or EmbedOptions(), view=None, augment=None, progress=progress)
 
 
 def embed_views(
@@ -114,77 +92,52 @@ def embed_views(
     views: int,
     augment: str | Sequence[Mapping[str, Any]],
     seed: int = 0,
-    engine: EngineName | Literal["auto"] = "auto",
-    tolerance: float = TOLERANCE,
-    device: str = "auto",
-    cache: FeatureCache | None = None,
-    num_workers: int | str = "auto",
-    decode_options: DecodeOptions = DecodeOptions(),
+    options: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> tuple[Features, ...]:
     """Return the features of several augmented views of every image; view k is what epoch k of a training sees.
 
-    One engine makes all of them: the first one's.
+    One engine computes all of them: that of the first view.
 
     Args:
         images: samples, or paths of image files.
-        backbone: what makes the features; it is put into evaluation mode.
+        backbone: what computes the features; it is put into evaluation mode.
         views: how many, at least 1.
         augment: a preset or a list of transforms, as in a recipe.
         seed: of the augmentation.
-        engine: what runs the backbone; auto takes the one that made the features already cached, else chooses by rule.
-        tolerance: smallest cosine similarity with float32 torch that auto accepts, in (0, 1].
-        device: auto, cpu, cuda or mps.
-        cache: where features are kept; default: `FeatureCache()`.
-        num_workers: processes that decode ahead, or "auto".
-        decode_options: pixel limit and background color of decoding.
+        options: engine, device, cache and decoding; default: `EmbedOptions()`.
         progress: called with (images done, images in all) for each view.
 
     Raises:
         DataError: none of the images can be read, or the augmentation cannot be used.
     """
+    options = options or EmbedOptions()
     stated = augment if isinstance(augment, str) else json.dumps(list(augment), sort_keys=True)
-    made: list[Features] = []
+    found: list[Features] = []
     for number in range(views):
-        one = _embed(
-            images,
-            backbone,
-            view=View(stated, seed, number, augmentation_version()),
-            augment=augment,
-            engine=engine,
-            tolerance=tolerance,
-            device=device,
-            cache=cache,
-            num_workers=num_workers,
-            decode_options=decode_options,
-            progress=progress,
-        )
-        made.append(one)
-        engine = engine_name_of(one.made_by.engine, one.made_by.dtype)
-    return tuple(made)
+        view = View(stated, seed, number, augmentation_version())
+        features = _embed(images, backbone, options, view=view, augment=augment, progress=progress)
+        found.append(features)
+        options = replace(options, engine=engine_name_of(features.made_by.engine, features.made_by.dtype))
+    return tuple(found)
 
 
 def _embed(
     images: Samples | Sequence[str | Path],
     backbone: Backbone,
+    options: EmbedOptions,
     *,
     view: View | None,
     augment: str | Sequence[Mapping[str, Any]] | None,
-    engine: EngineName | Literal["auto"],
-    tolerance: float,
-    device: str,
-    cache: FeatureCache | None,
-    num_workers: int | str,
-    decode_options: DecodeOptions,
     progress: Progress | None,
 ) -> Features:
-    cache = cache or FeatureCache()
     files = read_digests(images)
     if not len(files):
-        raise DataError("No image is named, so there is nothing to make features of.")
-    pixels = Pixels(build_transform(backbone.preprocess, augment=augment), view, num_workers, decode_options)
-    maker = _choose_maker(files, backbone, cache, pixels, engine=engine, tolerance=tolerance, device=device)
-    entry = cache.entry(maker.made_by)
+        raise DataError("No images are named, so there are no features to compute.")
+    transform = build_transform(backbone.preprocess, augment=augment)
+    pixels = Pixels(transform, view, options.num_workers, options.decode)
+    maker = _choose_maker(files, backbone, pixels, options)
+    entry = options.cache.entry(maker.made_by)
     for _ in range(TRIES):
         missing = entry.missing(files.keys(maker.made_by))
         if missing:
@@ -201,26 +154,17 @@ def _embed(
         try:
             x = entry.read(known.keys(maker.made_by))
         except CacheBlockLostError as error:
-            logger.info("%s was removed by another process; looking again.", error)
+            logger.info("%s was removed by another process; trying again.", error)
             continue
-        cache.prune(keep=entry.in_use)
+        options.cache.prune(keep=entry.in_use)
         return Features(x, np.array(known.names), np.array(known.digests), maker.made_by)
     raise DataError(
         f"Features in {entry.path} vanish while they are read. Is the disk full, or the cache's limit small?"
     )
 
 
-def _choose_maker(
-    files: Files,
-    backbone: Backbone,
-    cache: FeatureCache,
-    pixels: Pixels,
-    *,
-    engine: EngineName | Literal["auto"],
-    tolerance: float,
-    device: str,
-) -> Maker:
-    device = choose_device(device)
+def _choose_maker(files: Files, backbone: Backbone, pixels: Pixels, options: EmbedOptions) -> Maker:
+    device = choose_device(options.device, key="device")
     module = PixelBackbone(backbone.module.eval(), backbone.preprocess)
 
     def made_by(name: EngineName) -> Provenance:
@@ -246,13 +190,14 @@ def _choose_maker(
     def build(name: EngineName) -> Engine:
         return create_engine(name, folded(), pixels.black_batch(), device=device)
 
-    if engine != "auto":
-        return Maker(made_by(engine), partial(build, engine))
+    if options.engine != "auto":
+        return Maker(made_by(options.engine), partial(build, options.engine))
     makers = {name: Maker(made_by(name), partial(build, name)) for name in available_engines(device)}
-    there = {name: cache.entry(m.made_by).count(files.keys(m.made_by)) for name, m in makers.items()}
-    name = max(there, key=lambda name: there[name])
-    if 2 * there[name] >= len(files):
-        logger.info("features.engine is auto: %s, whose features of %d images are cached already.", name, there[name])
+    cached = {name: options.cache.entry(m.made_by).count(files.keys(m.made_by)) for name, m in makers.items()}
+    name = max(cached, key=lambda name: cached[name])
+    if 2 * cached[name] >= len(files):
+        logger.info("features.engine is auto: %s, whose features of %d images are cached.", name, cached[name])
         return makers[name]
-    chosen = choose_engine(module, folded, pixels.comparison_batch(files), device=device, tolerance=tolerance)
+    batch = pixels.comparison_batch(files)
+    chosen = choose_engine(module, folded, batch, device=device, tolerance=options.tolerance)
     return Maker(made_by(engine_name_of(chosen.name, chosen.dtype)), lambda: chosen)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from tlkit.choices import EngineName
-from tlkit.features.cache import FeatureCache
 from tlkit.features.features import Features
-from tlkit.inference.embed import TOLERANCE, embed
+from tlkit.inference.embed import embed
+from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.extraction import Progress
 from tlkit.inference.stored_model import load_stored
 from tlkit.models.backbone import Backbone
 from tlkit.models.weights.weight_files import tensors_digest
+from tlkit.recipe import load_recipe
 from tlkit.runs import RunDirectory
 from tlkit.samples import Samples
 
@@ -23,10 +22,7 @@ def embed_run(
     run: str | Path | object,
     *,
     splits: Sequence[str] = ("train", "val", "test"),
-    engine: EngineName | Literal["auto"] = "auto",
-    tolerance: float = TOLERANCE,
-    device: str = "auto",
-    cache: FeatureCache | None = None,
+    options: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> Features:
     """Return the features of a run's images by the backbone of its stored model.
@@ -34,10 +30,7 @@ def embed_run(
     Args:
         run: a run or its directory.
         splits: which of its images.
-        engine: what runs the backbone; auto takes the one that made the features already cached, else chooses by rule.
-        tolerance: smallest cosine similarity with float32 torch that auto accepts, in (0, 1].
-        device: auto, cpu, cuda or mps.
-        cache: where features are kept; default: `FeatureCache()`.
+        options: engine, device, cache and decoding; default: what the run's recipe states.
         progress: called with (images done, images in all) for those that are not in the cache.
 
     Raises:
@@ -48,30 +41,18 @@ def embed_run(
     samples = Samples.from_csv(directory.split, root=Path(environment["data"]["root"]))
     chosen = samples.table["split"].isin(list(splits))
     samples = Samples(samples.root, samples.classes, samples.table[chosen].reset_index(drop=True))
-    return embed(
-        samples,
-        backbone=stored_backbone(directory.model),
-        engine=engine,
-        tolerance=tolerance,
-        device=device,
-        cache=cache,
-        progress=progress,
-    )
+    options = options or EmbedOptions.of_recipe(load_recipe(directory.recipe))
+    return embed(samples, backbone=_stored_backbone(directory.model), options=options, progress=progress)
 
 
-def stored_backbone(folder: Path) -> Backbone:
-    """Return the backbone of a stored model, with its weights as they are after training.
-
-    Raises:
-        ModelError: there is no stored model in the folder, or it does not fit this timm.
-    """
+def _stored_backbone(folder: Path) -> Backbone:
+    """Return the backbone of a stored model, with its weights as they are after training."""
     network, card = load_stored(folder)
-    weights = replace(card.weights, digest=tensors_digest(network.backbone.state_dict()))
     return Backbone(
         name=card.architecture,
         module=network.backbone,
         num_features=network.head.in_features,
         preprocess=card.preprocess,
-        weights=weights,
+        weights=replace(card.weights, digest=tensors_digest(network.backbone.state_dict())),
         options=card.options,
     )

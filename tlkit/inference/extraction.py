@@ -1,4 +1,4 @@
-"""The work of an extraction: which files, how they become pixels, and the pass that stores what is missing."""
+"""Feature extraction: the image files with their digests, their pixels, and the pass that stores missing features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +33,10 @@ from tlkit.samples import DIGEST, Samples
 logger = logging.getLogger(__name__)
 
 BATCH = 32
-"""Images per pass; short batches are filled up. The bits of an image's features may depend on the size of its batch
+"""Images per pass; short batches are padded. The bits of an image's features may depend on the size of its batch
 (torch and ONNX Runtime choose kernels by it), and must not depend on how many images are missing."""
-ROWS_PER_SHARD = 256
+ROWS_PER_BLOCK = 256
+"""Features of one cache block."""
 LOG_EVERY_S = 15.0
 
 Progress = Callable[[int, int], None]
@@ -43,7 +44,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Files:
-    """Image files, what they are called, and the sha256 of each."""
+    """Image files, their names, and the sha256 of each."""
 
     images: Samples | tuple[str | Path, ...]
     names: tuple[str, ...]
@@ -53,7 +54,7 @@ class Files:
         return len(self.names)
 
     def take(self, rows: Sequence[int]) -> Files:
-        """Return some of the files, in the order given."""
+        """Return the files of some rows, in their order."""
         if isinstance(self.images, Samples):
             table = self.images.table.iloc[list(rows)].reset_index(drop=True)
             images: Samples | tuple[str | Path, ...] = Samples(self.images.root, self.images.classes, table)
@@ -62,11 +63,11 @@ class Files:
         return Files(images, tuple(self.names[i] for i in rows), tuple(self.digests[i] for i in rows))
 
     def path(self, row: int) -> Path:
-        """Return where a file is."""
+        """Return the path of a file."""
         return Path(self.images.root if isinstance(self.images, Samples) else "", self.names[row])
 
     def keys(self, made_by: Provenance) -> list[str]:
-        """Return the address of each file's features."""
+        """Return the cache key of each file's features."""
         if made_by.view is None:
             return [made_by.key(digest) for digest in self.digests]
         ids = [sample_id_of(name) for name in self.names]
@@ -75,7 +76,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Maker:
-    """What makes features: known by its provenance at once, built when there is something to make."""
+    """What computes features: its provenance is known at once, its engine is built when features are missing."""
 
     made_by: Provenance
     build: Callable[[], Engine]
@@ -87,16 +88,11 @@ class Pixels:
 
     transform: Transform
     view: View | None
-    num_workers: int | str
+    num_workers: int | Literal["auto"]
     decode_options: DecodeOptions
 
     def batches(self, files: Files, *, quiet: bool = False) -> Iterator[Batch]:
-        """Decode files ahead of their use, in processes of their own where there are many.
-
-        Args:
-            files: the image files.
-            quiet: say nothing of those that cannot be read.
-        """
+        """Yield batches of decoded files, prefetched by worker processes where there are many; `quiet` logs nothing."""
         dataset = ImageDataset(
             files.images,
             transform=self.transform,
@@ -104,7 +100,7 @@ class Pixels:
             seed=self.view.seed if self.view else 0,
             quiet=quiet,
         )
-        workers = choose_num_workers(self.num_workers, images=len(files))  # type: ignore[arg-type]
+        workers = choose_num_workers(self.num_workers, images=len(files))
         loader = create_loader(dataset, batch_size=BATCH, num_workers=workers)
         if self.view is not None:
             cast(EpochSampler, loader.sampler).set_epoch(self.view.number)
@@ -113,12 +109,12 @@ class Pixels:
     def comparison_batch(self, files: Files) -> torch.Tensor:
         """Return a full batch that engines are compared on: up to `PROBE_IMAGES` real images, the others black.
 
-        The log says nothing of files that cannot be read: the pass that makes the features names them.
+        Files that cannot be read are not logged here, but by the pass that computes the features.
         """
         for start in range(0, len(files), PROBE_IMAGES):
             some = files.take(range(start, min(start + PROBE_IMAGES, len(files))))
             for batch in replace(self, num_workers=0).batches(some, quiet=True):
-                return _filled(batch.image)
+                return _padded(batch.image)
         return self.black_batch()
 
     def black_batch(self) -> torch.Tensor:
@@ -127,15 +123,15 @@ class Pixels:
 
 
 def make(files: Files, entry: CacheEntry, maker: Maker, pixels: Pixels, *, progress: Progress | None) -> Files:
-    """Compute and store what is not on the entry; return the files with their digests as they are now."""
-    unknown = entry.missing(files.keys(entry.made_by))  # another process may have made some while this one waited
+    """Compute and store the features that are missing; return the files with their current digests."""
+    unknown = entry.missing(files.keys(entry.made_by))  # another process may have added some while this one waited
     stamps = {row: _stamp(files.path(row)) for row in unknown}
     files = _digested(files, unknown)
     keys = files.keys(entry.made_by)
     first = {keys[row]: row for row in reversed(entry.missing(keys))}  # identical files are computed once
     missing = sorted(first.values())
     logger.info(
-        "Features: %d of %d images are in the cache, %d to pass through the backbone (%s, %s).",
+        "Features: %d of %d images are cached, %d pass through the backbone (%s, %s).",
         len(files) - len(missing),
         len(files),
         len(missing),
@@ -147,42 +143,42 @@ def make(files: Files, entry: CacheEntry, maker: Maker, pixels: Pixels, *, progr
     engine = maker.build()
     todo = files.take(missing)
     rows: list[int] = []
-    made: list[npt.NDArray[np.float32]] = []
-    done, said = 0, time.monotonic()
+    computed: list[npt.NDArray[np.float32]] = []
+    done, logged_s = 0, time.monotonic()
 
     def flush() -> None:
         good = [i for i, row in enumerate(rows) if _stamp(todo.path(row)) == stamps[missing[row]]]
         if len(good) < len(rows):
             logger.warning("%d images changed while they were read; they have no features.", len(rows) - len(good))
         if good:
-            entry.add([keys[missing[rows[i]]] for i in good], np.concatenate(made)[good])
+            entry.add([keys[missing[rows[i]]] for i in good], np.concatenate(computed)[good])
         rows.clear()
-        made.clear()
+        computed.clear()
 
     for batch in pixels.batches(todo):
         count = len(batch.image)
-        made.append(engine(_filled(batch.image))[:count])
+        computed.append(engine(_padded(batch.image))[:count])
         rows += batch.index.tolist()
         done += count
         if progress is not None:
             progress(done, len(todo))
-        if time.monotonic() - said > LOG_EVERY_S:
+        if time.monotonic() - logged_s > LOG_EVERY_S:
             logger.info("Features: %d of %d images.", done, len(todo))
-            said = time.monotonic()
-        if len(rows) >= ROWS_PER_SHARD:
+            logged_s = time.monotonic()
+        if len(rows) >= ROWS_PER_BLOCK:
             flush()
     flush()
     return files
 
 
-def _filled(pixels: torch.Tensor) -> torch.Tensor:
-    """Fill a short batch up with black images, so that every batch has the same shape."""
+def _padded(pixels: torch.Tensor) -> torch.Tensor:
+    """Return a batch padded with black images, so that every batch has the same shape."""
     short = BATCH - len(pixels)
     return torch.cat([pixels, pixels.new_zeros(short, *pixels.shape[1:])]) if short else pixels
 
 
 def read_digests(images: Samples | Sequence[str | Path]) -> Files:
-    """Take the digests from the samples, and from the files where the samples have none."""
+    """Return the files with their digests: those of the samples, and of the files where the samples have none."""
     if isinstance(images, Samples):
         files = Files(images, tuple(map(str, images.paths)), tuple(images.table[DIGEST]))
     else:
@@ -192,7 +188,7 @@ def read_digests(images: Samples | Sequence[str | Path]) -> Files:
 
 
 def _digested(files: Files, rows: Sequence[int]) -> Files:
-    """Take the sha256 of some of the files anew; where it differs from what was stated, the log says so."""
+    """Return the files with the sha256 of some of them computed again; digests that have changed are logged."""
     if not rows:
         return files
     with ThreadPoolExecutor(available_cores()) as pool:
@@ -201,8 +197,7 @@ def _digested(files: Files, rows: Sequence[int]) -> Files:
     changed = [files.names[row] for row, now in zip(rows, found, strict=True) if now and digests[row] not in ("", now)]
     if changed:
         logger.warning(
-            "%d images are not what they were when they were checked: %s. Their features are those of the "
-            "files as they are now.",
+            "%d images have changed since they were checked: %s. Their features are those of the current files.",
             len(changed),
             first_few(changed),
         )
@@ -212,7 +207,7 @@ def _digested(files: Files, rows: Sequence[int]) -> Files:
 
 
 def _sha256(path: Path) -> str:
-    """Return the sha256 (hex) of a file; "" where it cannot be opened, which the loader will say in words."""
+    """Return the sha256 (hex) of a file; "" where it cannot be opened, which the loader reports."""
     try:
         return hashlib.sha256(read_bytes(path)).hexdigest()
     except (OSError, DataError):
@@ -220,7 +215,7 @@ def _sha256(path: Path) -> str:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """Return what changes when a file is written: its time in ns and its size."""
+    """Return the modification time in ns and the size of a file."""
     try:
         facts = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Leaks found by features: val and test images whose picture lies in an earlier split, cropped or edited."""
+"""Leaks found by features: val and test images of which a cropped or edited copy lies in an earlier split."""
 
 from __future__ import annotations
 
@@ -29,15 +29,7 @@ def feature_duplicate_pairs(
     gray_thumbnails: GrayThumbnails | None = None,
     decode_options: DecodeOptions = DecodeOptions(),
 ) -> list[Pair]:
-    """Return the pairs of images of different splits that show the same picture and are not among the known leaks.
-
-    Args:
-        samples: the images of all splits.
-        features: their features, in any order.
-        leaks: the known leaks, as `Run.leaks` gives them.
-        gray_thumbnails: gray thumbnails by digest; images without one are decoded.
-        decode_options: pixel limit and background color of decoding.
-    """
+    """Return the pairs of near duplicates in different splits that are not known leaks; see `add_feature_leaks`."""
     rows = rows_of(samples, features.path)
     order = rows.argsort()
     known = _known(samples, leaks)
@@ -68,16 +60,16 @@ def add_feature_leaks(
         samples: the images of all splits.
         features: their features, in any order.
         leaks: the known leaks, as `Run.leaks` gives them.
-        on_leak: with "error", new leaks are refused; with "warn" and "drop" they are named in the log. The splits are
-            final by now, so that "drop" drops none of them.
-        gray_thumbnails: gray thumbnails by digest; images without one are decoded.
+        on_leak: "error" refuses new leaks; "warn" and "drop" name them in the log. The splits are final by now, so
+            "drop" drops none of them.
+        gray_thumbnails: by digest; images without one are decoded.
         decode_options: pixel limit and background color of decoding.
 
     Returns:
-        The table `leaks` itself where nothing is new; else a longer one with the same columns.
+        The table `leaks` itself where there are no others; else a longer one with the same columns.
 
     Raises:
-        DataError: with "error", that something leaks.
+        DataError: images leak, and `on_leak` is "error".
     """
     pairs = feature_duplicate_pairs(
         samples, features, leaks, gray_thumbnails=gray_thumbnails, decode_options=decode_options
@@ -94,8 +86,8 @@ def add_feature_leaks(
         logger.warning("%s", sentence)
     if on_leak == "drop":
         logger.warning(
-            "Features gave these away after the split was made, so their copies stay in training, and scores are given "
-            "with and without them. To train without: tlkit data doctor ROOT --embed %s --fix FILE, then "
+            "These were found by features, after the split was made. Their copies stay in training, and scores are "
+            "given with and without them. To train without: tlkit data doctor ROOT --embed %s --fix FILE, then "
             "data.quarantine=FILE.",
             features.made_by.architecture,
         )

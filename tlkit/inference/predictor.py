@@ -1,11 +1,11 @@
-"""Prediction by a stored model, with one decoding and preprocessing for a run's own splits and for anyone's files."""
+"""`Predictor`: predictions of a stored model, decoded and preprocessed alike for a run's splits and for other files."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -32,11 +32,11 @@ from tlkit.samples import Samples
 logger = logging.getLogger(__name__)
 
 ROWS = 4096
-"""Features that pass through the head at once."""
+"""Batch size of features on their way through the head."""
 
 
 class Predictor:
-    """A network that predicts image files, always in float32 and with the preprocessing it was trained with.
+    """A network that predicts image files, in float32 and with the preprocessing it was trained with.
 
     Attributes:
         network: the network, in evaluation mode.
@@ -60,20 +60,20 @@ class Predictor:
         tta: Views = "none",
         progress: Callable[[int, int], None] | None = None,
     ) -> Predictions:
-        """Predict image files and folders of them.
+        """Return predictions of image files and of folders of them.
 
         Args:
             paths: image files, or folders that are searched for images at any depth; each image counts once.
             batch_size: images per forward pass.
             tta: test-time augmentation: "none", "flip" (the image and its mirror image) or "ten_crop" (corners and
-                centre, and their mirror images); the probabilities of the views are averaged. Nothing in it is random.
+                center, and their mirror images); the probabilities of the views are averaged. None of it is random.
             progress: called with (images predicted, images in all) after each batch.
 
         Returns:
             One row per readable image, without labels. Unreadable images are named in the log and left out.
 
         Raises:
-            DataError: a path does not exist, a folder holds no image, nothing can be read, or there is no such `tta`.
+            DataError: a path does not exist, a folder holds no image, no image can be read, or there is no such `tta`.
         """
         files = find_images(paths)
         proba, index = self._probabilities(
@@ -87,11 +87,11 @@ class Predictor:
         samples: Samples,
         *,
         batch_size: int = 32,
-        num_workers: int | str = "auto",
+        num_workers: int | Literal["auto"] = "auto",
         decode_options: DecodeOptions = DecodeOptions(),
         tta: Views = "none",
     ) -> Predictions:
-        """Predict labelled samples, matching their classes to the model's by name; `tta` is that of `predict`.
+        """Return predictions of labelled samples, whose classes are matched by name; `tta` is that of `predict`.
 
         Raises:
             DataError: a class of the samples is unknown to the model.
@@ -103,7 +103,7 @@ class Predictor:
         return self._labelled(samples, proba, index, tta=tta)
 
     def predict_features(self, features: Features, samples: Samples) -> Predictions:
-        """Predict labelled samples from features of this model's backbone; those without features are left out.
+        """Return predictions of labelled samples from features of this model's backbone; those without are left out.
 
         Raises:
             DataError: a class of the samples is unknown to the model, or none of them has features.
@@ -123,10 +123,10 @@ class Predictor:
         return self._labelled(samples, np.concatenate(proba), index)
 
     def _require_known(self, samples: Samples) -> None:
-        foreign = [name for name in samples.classes if name not in self.card.classes]
-        if foreign:
+        unknown = [name for name in samples.classes if name not in self.card.classes]
+        if unknown:
             raise DataError(
-                f"The model does not know {len(foreign)} of the classes: {first_few(foreign)}. "
+                f"The model does not know {len(unknown)} of the classes: {first_few(unknown)}. "
                 f"It knows {first_few(self.card.classes)}."
             )
 
@@ -147,7 +147,7 @@ class Predictor:
         images: Samples | Sequence[Path],
         *,
         batch_size: int,
-        num_workers: int | str,
+        num_workers: int | Literal["auto"],
         decode_options: DecodeOptions,
         tta: Views,
         progress: Callable[[int, int], None] | None = None,
@@ -163,7 +163,7 @@ class Predictor:
         loader = create_loader(
             ImageDataset(images, transform=build_transform(picture), decode_options=decode_options),
             batch_size=batch_size,
-            num_workers=choose_num_workers(num_workers, images=len(images), level=logging.DEBUG),  # type: ignore[arg-type]
+            num_workers=choose_num_workers(num_workers, images=len(images), level=logging.DEBUG),
         )
         proba, index = [], []
         self.network.eval()
@@ -188,7 +188,7 @@ class Predictor:
 
 
 def load_model(run: str | Path | object, *, device: str = "auto") -> Predictor:
-    """Load the model of a run for prediction; nothing in its files can run code.
+    """Return the model of a run for prediction; nothing in its files can run code.
 
     Args:
         run: a run, its directory, or the folder with `model.safetensors` and `model.json` itself.

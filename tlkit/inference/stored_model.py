@@ -1,4 +1,4 @@
-"""A whole model at rest: the network's tensors and card, and beside them a head that is no layer of it."""
+"""Stored models with their head: a layer of the network, or a scikit-learn head in a file of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tlkit.models.network import Network, ScoredHead, load_network
 
 
 def store_model(folder: Path, network: Network, card: ModelCard, head: Head | None) -> None:
-    """Write a network's tensors and card, and the head that is no layer of it."""
+    """Write a network's tensors and card; a head that is not a layer of it goes into its own file."""
     if head is not None and head.linear is None:
         save_head(folder, head)
     else:
@@ -22,15 +22,15 @@ def store_model(folder: Path, network: Network, card: ModelCard, head: Head | No
 
 
 def load_stored(folder: Path) -> tuple[Network, ModelCard]:
-    """Load a stored model with its head, of whichever kind; nothing in the files can run code.
+    """Return a stored model with its head, of whichever kind; nothing in the files can run code.
 
     Raises:
-        ModelError: there is no stored model, or its parts do not belong together.
+        ModelError: there is no stored model, or its parts do not match.
     """
     card = read_card(folder)
     if card.head_file is None:
         return load_network(folder)
     head = load_head(folder)
     if head.classes != card.classes:
-        raise ModelError(f"{folder}: {HEAD_FILE} is a head for other classes than those of the model. Fit it again.")
+        raise ModelError(f"{folder}: {HEAD_FILE} has other classes than the model. Fit it again.")
     return load_network(folder, head=ScoredHead(head.predict_proba, in_features=head.width))

@@ -1,4 +1,4 @@
-"""Averages of a network's weights: the moving one while it trains, and the mean of several epochs afterwards."""
+"""Weight averaging: the exponential moving average in training, and the mean of several epochs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class AveragedNetwork(nn.Module):
     """An exponential moving average of a network: avg ← d · avg + (1 − d) · network after each step.
 
     Polyak averaging with the warm-up of TensorFlow's `ExponentialMovingAverage(num_updates)`: after t updates d is the
-    smaller of `decay` and (1 + t) / (10 + t), so that a short run does not keep its start. Norm statistics are averaged
-    as the weights are; what is constant is not touched. All of it is in the `state_dict`.
+    smaller of `decay` and (1 + t) / (10 + t), so that the initial weights do not dominate a short run. Norm statistics
+    are averaged like weights. The `state_dict` holds all of it.
 
     Args:
-        network: the network, whose weights are the start.
+        network: the network, whose weights are the first average.
         decay: the share d, below 1.
-        constant: names in the network's state dict of tensors that training leaves as they are.
+        constant: names in the network's state dict of tensors that training does not change, which are skipped.
 
     Attributes:
         network: the average; always in evaluation mode, never with gradients.
@@ -37,12 +37,12 @@ class AveragedNetwork(nn.Module):
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
     def train(self, mode: bool = True) -> AveragedNetwork:
-        """Stay in evaluation mode: an average is judged, not trained."""
+        """Stay in evaluation mode: an average is not trained."""
         return super().train(False)
 
     @torch.no_grad()
     def update(self, network: Network) -> None:
-        """Take one step of the network into the average."""
+        """Update the average after a step of the network."""
         updates = int(cast(torch.Tensor, self.updates))
         decay = min(self.decay, (1 + updates) / (10 + updates))
         values = network.state_dict()
@@ -57,9 +57,9 @@ class AveragedNetwork(nn.Module):
 
 
 def mean_of(states: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Return the mean of several state dicts of one network; what is no number with a fraction is the first one's.
+    """Return the mean of several state dicts of one network; integer tensors are those of the first one.
 
-    Sums are float64, so that what is the same in all of them stays the same to the bit.
+    Sums are float64, so that values that are equal in all of them keep every bit.
     """
     means = {}
     for name, first in states[0].items():
@@ -83,15 +83,15 @@ def moved_statistics(network: nn.Module, states: Sequence[Mapping[str, torch.Ten
 
 @torch.no_grad()
 def renew_statistics(network: nn.Module, layers: Sequence[nn.Module], batches: Iterable[torch.Tensor]) -> None:
-    """Compute running statistics anew, as the mean over batches: those of averaged weights are no average.
+    """Compute the running statistics of averaged weights again, as the mean over batches.
 
-    Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better Generalization", section 3.2. Everything
-    else stays in evaluation mode. A batch of one image is left out.
+    Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better Generalization", section 3.2. Other layers
+    stay in evaluation mode. A batch of one image is skipped.
 
     Args:
         network: the network; in evaluation mode afterwards.
-        layers: the batch normalisation layers whose statistics are computed.
-        batches: what the network takes.
+        layers: the batch normalization layers whose statistics are computed.
+        batches: inputs of the network.
     """
     network.eval()
     before = []

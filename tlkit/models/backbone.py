@@ -1,4 +1,4 @@
-"""Pretrained backbones by their timm names, and what they expect of their input. The only door to timm."""
+"""Pretrained backbones by their timm names, with their preprocessing. The only module that imports timm's models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast, get_args
 
 import tlkit.torchvision_cure  # before timm, which imports torchvision
 
@@ -20,7 +20,7 @@ from torch import nn
 import tlkit.models.small_networks  # noqa: F401  makes LeNet-5 and AlexNet known to timm
 from tlkit.errors import ModelError, did_you_mean, first_few
 from tlkit.models.model_files import read_card, read_tensors
-from tlkit.models.model_names import unknown_name
+from tlkit.models.model_names import as_wildcard, unknown_name
 from tlkit.models.weights.hub import hub_access
 from tlkit.models.weights.weight_files import WeightsFacts, load_into, read_state_dict, tensors_digest, without_prefix
 from tlkit.models.weights.weight_sources import WeightsSource, package_weights
@@ -29,25 +29,19 @@ from tlkit.preprocess import Interpolation, Preprocess, Resize
 logger = logging.getLogger(__name__)
 
 CROP_MODES: dict[str, Resize] = {"center": "crop", "squash": "squash", "border": "letterbox"}
-INTERPOLATIONS: dict[str, Interpolation] = {
-    "bilinear": "bilinear",
-    "bicubic": "bicubic",
-    "lanczos": "lanczos",
-    "nearest": "nearest",
-}
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network that turns images into feature vectors, with the facts that belong to its weights.
+    """A network that maps images to feature vectors, with the facts of its weights.
 
     Attributes:
         name: timm's name of the architecture, without a tag.
-        module: maps (B, 3, H, W) normalised images to (B, D) pooled features.
+        module: maps normalized images (B, 3, H, W) to pooled features (B, D).
         num_features: D.
-        preprocess: what the weights expect of their input.
-        weights: where the weights came from.
-        options: what timm needs beside the name to build this very variant.
+        preprocess: the preprocessing that the weights expect.
+        weights: source, digest and licence of the weights.
+        options: timm's further arguments for this variant.
     """
 
     name: str
@@ -58,7 +52,7 @@ class Backbone:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all but the module's tensors as plain values."""
+        """Return all but the tensors as plain values; `from_dict` reads them back."""
         return {
             "name": self.name,
             "num_features": self.num_features,
@@ -69,7 +63,7 @@ class Backbone:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Backbone:
-        """Build a backbone from what `to_dict` returned, to be filled with stored tensors: its own are random.
+        """Return a backbone of random weights, which the stored tensors then replace.
 
         Raises:
             ModelError: this timm has no such architecture.
@@ -81,20 +75,19 @@ class Backbone:
 
 
 def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
-    """Return timm's names that match a shell pattern; with `pretrained`, the `name.tag` of each set of weights."""
-    wildcard = pattern if any(mark in pattern for mark in "*?[") else f"*{pattern}*"
-    names: list[str] = timm.list_models(wildcard, pretrained=pretrained)
+    """Return timm's names that match a shell pattern or contain it; with `pretrained`, `name.tag` of all weights."""
+    names: list[str] = timm.list_models(as_wildcard(pattern), pretrained=pretrained)
     return names
 
 
 def model_license(name: str) -> str:
-    """Return the licence of the weights that timm knows under `name` or `name.tag`; "unknown" where none is stated."""
+    """Return the licence of timm's weights `name` or `name.tag`; "unknown" where timm states none."""
     cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
     return str(cfg.license or "unknown") if cfg is not None else "unknown"
 
 
 def hub_names() -> dict[str, str]:
-    """Return timm's `name.tag` of the weights in each repository of the hub that timm knows."""
+    """Return timm's `name.tag` of the weights in each hub repository that timm refers to."""
     found: dict[str, str] = {}
     for name in timm.list_models(pretrained=True):
         repository = getattr(timm.get_pretrained_cfg(name), "hf_hub_id", None)
@@ -104,13 +97,13 @@ def hub_names() -> dict[str, str]:
 
 
 def default_weights(architecture: str) -> str:
-    """Return the `name.tag` that timm means by a name without a tag; the name itself where it has no weights."""
+    """Return the `name.tag` of timm's default weights; the name itself if it has none."""
     cfg = timm.get_pretrained_cfg(architecture)
     return f"{architecture}.{cfg.tag}" if cfg is not None and cfg.has_weights and cfg.tag else architecture
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Split `architecture.tag` and check both against timm's tables.
+    """Return architecture and tag of a name, after checking both.
 
     Raises:
         ModelError: timm has no such architecture, or no such weights for it; the nearest names are suggested.
@@ -128,16 +121,16 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, int] | None = None) -> Backbone:
-    """Build a backbone and load its weights.
+    """Return a backbone with its weights loaded.
 
     Args:
         name: timm's name, with or without a tag: "resnet50", "resnet50.a1_in1k".
         weights: `hub` (timm's pretrained weights, from the hub or its cache), `none` (random), `pip:PACKAGE`,
             `file:PATH`, `hf-hub:ORG/REPO` or `run:PATH`.
-        image_size: height and width in pixels, where they differ from the weights' own.
+        image_size: height and width in pixels; default: those of the weights.
 
     Raises:
-        ModelError: the name is unknown, or the weights cannot be had or do not fit; the message says how to go on.
+        ModelError: the name is unknown, or the weights are not available or do not fit; the message says what to do.
     """
     source = WeightsSource.parse(weights)
     architecture, _ = split_name(name)
@@ -177,7 +170,7 @@ def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, i
 def bare_backbone(
     architecture: str, *, image_size: tuple[int, int], options: Mapping[str, Any] | None = None
 ) -> nn.Module:
-    """Build a backbone without weights, to be filled from a stored model; returns (B, D) features.
+    """Return the module of a backbone with random weights, for stored tensors; it gives features (B, D).
 
     Raises:
         ModelError: this timm has no such architecture.
@@ -188,37 +181,38 @@ def bare_backbone(
 
 
 def layers_of(module: nn.Module, *, coarse: bool = False) -> tuple[dict[str, int], int]:
-    """Return the layer of each parameter by name, 0 at the stem, and the layer that a classifier on top belongs to.
+    """Return the layer of each parameter by name, 0 at the stem, and the layer of a classifier on top.
 
-    Layers are counted by timm's own `group_matcher`, which its layer-wise learning rates use too; a network without
-    one counts its direct children.
+    Layers are those of timm's `group_matcher`, which timm's layer-wise learning rates use too; without one, the
+    network's direct children.
 
     Args:
         module: a backbone without its classifier.
-        coarse: count stages instead of blocks.
+        coarse: stages instead of blocks.
     """
     names = [name for name, _ in module.named_parameters()]
     if not hasattr(module, "group_matcher"):
         order = list(dict.fromkeys(name.partition(".")[0] for name in names))
         return {name: order.index(name.partition(".")[0]) for name in names}, len(order)
     matcher = module.group_matcher(coarse=coarse)  # type: ignore[operator]
-    classifier = "a classifier on top"  # a name that no pattern matches, like the names of timm's own classifiers
+    classifier = "a classifier on top"  # no pattern matches it, as none matches timm's own classifiers
     whole = SimpleNamespace(named_parameters=lambda: [(name, None) for name in [*names, classifier]])
     layers: dict[str, int] = group_parameters(whole, matcher, reverse=True)  # type: ignore[arg-type]
     return layers, layers.pop(classifier)
 
 
 def read_preprocess(cfg: dict[str, Any]) -> Preprocess:
-    """Read what the weights expect of their input from timm's `pretrained_cfg`."""
+    """Return the preprocessing in timm's `pretrained_cfg`."""
     default = Preprocess()
     mean, std = tuple(cfg.get("mean", default.mean)), tuple(cfg.get("std", default.std))
     if len(mean) != 3 or len(std) != 3:
         mean, std = (mean * 3)[:3], (std * 3)[:3]
+    named = cfg.get("interpolation")
     return Preprocess(
         image_size=tuple(cfg.get("input_size", (3, *default.image_size))[1:]),
         resize=CROP_MODES.get(cfg.get("crop_mode") or "center", "crop"),
         crop_pct=float(cfg.get("crop_pct") or default.crop_pct),
-        interpolation=INTERPOLATIONS.get(cfg.get("interpolation") or "", "bilinear"),
+        interpolation=cast(Interpolation, named) if named in get_args(Interpolation) else "bilinear",
         mean=mean,
         std=std,
     )
@@ -237,7 +231,7 @@ def _create(name: str, *, pretrained: bool, **options: Any) -> nn.Module:
                 f"{name} works at its own image size only. Leave data.image_size out, or choose another model."
             ) from error
         raise
-    except AssertionError as error:  # timm states the sizes it can take with assert
+    except AssertionError as error:  # timm checks sizes by assert
         raise ModelError(f"timm cannot build {name} with {options}: {error}") from error
     if not hasattr(module, "reset_classifier"):
         raise ModelError(f"{name} has no classifier that could be replaced. Choose another model (`tlkit models`).")
@@ -284,9 +278,10 @@ def _from_repository(
 
 
 def _from_tensors(name: str, tensors: dict[str, torch.Tensor], *, origin: str, size: dict[str, Any]) -> nn.Module:
-    """Load tensors that may hold a classifier of any width, or none, into a fresh network of its natural image size."""
+    """Return a network with tensors that may include a classifier of any width, or none."""
     cfg = timm.get_pretrained_cfg(name)
-    classifier = _first(getattr(cfg, "classifier", None))
+    names: str | Sequence[str] | None = getattr(cfg, "classifier", None)
+    classifier = names if isinstance(names, str) or names is None else names[0]
     stated = tensors.get(f"{classifier}.weight") if classifier else None
     widths = [stated.shape[0]] if stated is not None else [int(getattr(cfg, "num_classes", 1000) or 1000), 0]
     problem: ModelError | None = None
@@ -303,7 +298,7 @@ def _from_tensors(name: str, tensors: dict[str, torch.Tensor], *, origin: str, s
 
 
 def _resized(name: str, module: nn.Module, width: int, size: dict[str, Any]) -> nn.Module:
-    """Carry weights to another image size; timm interpolates position embeddings as its own loading does."""
+    """Return the network at another image size; timm interpolates the position embeddings."""
     overlay = {"state_dict": module.state_dict(), "num_classes": width}
     return _create(name, pretrained=True, num_classes=width, pretrained_cfg_overlay=overlay, **size)
 
@@ -326,7 +321,7 @@ def _from_run(folder: Path, architecture: str, size: dict[str, Any]) -> tuple[nn
 
 
 def _as_cfg(preprocess: Preprocess) -> dict[str, Any]:
-    """State a `Preprocess` in the words of timm's `pretrained_cfg`."""
+    """Return a `Preprocess` as timm's `pretrained_cfg`."""
     modes = {resize: mode for mode, resize in CROP_MODES.items()}
     return {
         "input_size": (3, *preprocess.image_size),
@@ -336,10 +331,6 @@ def _as_cfg(preprocess: Preprocess) -> dict[str, Any]:
         "mean": preprocess.mean,
         "std": preprocess.std,
     }
-
-
-def _first(names: str | Sequence[str] | None) -> str | None:
-    return names if isinstance(names, str) or names is None else names[0]
 
 
 def _feature_width(module: nn.Module, image_size: tuple[int, int], name: str) -> int:

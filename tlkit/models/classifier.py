@@ -1,4 +1,4 @@
-"""The LightningModule: any timm backbone with a linear head, trained by a strategy. Usable in anyone's own script."""
+"""`Classifier`: the LightningModule of a timm backbone with a linear head, trained by a strategy."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ logger = logging.getLogger(__name__)
 
 
 class Classifier(pl.LightningModule):
-    """Fine-tune a pretrained backbone on images of named classes.
+    """Fine-tunes a pretrained backbone on images of named classes.
 
-    A batch begins with normalised images (B, 3, H, W) float32 and targets (B,) int64; anything after these two is
-    ignored, but for the rows (B,) int64 that `train.loss: group_dro` takes as the third. `train_loss`, `val_loss` and
-    `val_accuracy` are logged once an epoch; the validation loss is the plain cross-entropy in nats, without label
-    smoothing, class weights and the like, so that it can be compared between runs.
+    A batch holds normalized images (B, 3, H, W) float32 and targets (B,) int64. `train.loss: group_dro` needs rows (B,)
+    int64 as the third part; other parts are ignored. `train_loss`, `val_loss` and `val_accuracy` are logged once an
+    epoch. The validation loss is the plain cross-entropy in nats, without label smoothing and class weights, so that
+    runs can be compared.
 
     Example:
         >>> classifier = Classifier("test_resnet", classes=["ant", "bee"], weights="none")
@@ -65,26 +65,24 @@ class Classifier(pl.LightningModule):
     ) -> None:
         """Build the network and freeze what the strategy freezes.
 
-        A checkpoint of Lightning holds these arguments as plain values, so that `Classifier.load_from_checkpoint(path)`
-        needs nothing else, neither the pretrained weights nor `weights_only=False`.
+        Lightning's checkpoints hold these arguments as plain values, so `Classifier.load_from_checkpoint(path)` needs
+        neither the pretrained weights nor `weights_only=False`.
 
         Args:
-            backbone: timm's name, a backbone already built, or what a checkpoint holds of one.
+            backbone: timm's name, a backbone, or the mapping of one in a checkpoint.
             classes: class names in target order; at least two.
-            weights: where the backbone's weights come from, as in a recipe's `model.weights`; not used where
-                `backbone` is already built.
+            weights: source of the weights, as in a recipe's `model.weights`, where `backbone` is a name.
             drop_rate: dropout on the features before the head, in [0, 1).
-            strategy: what trains: a recipe's `strategy` section, its kind ("full"), or a mapping of its keys; default:
-                the head alone.
+            strategy: a recipe's `strategy` section, its kind ("full"), or a mapping of its keys; default: frozen.
             train: a recipe's `train` section, or a mapping of some of its keys.
             class_weights: weight of each class in the training loss; default: all 1.
-            class_counts: training images of each class, which `train.logit_adjustment` needs.
-            num_groups: number of groups, which `train.loss: group_dro` needs; `loss.set_groups` says who is in which.
-            steps_per_epoch: optimizer steps per epoch, for the schedule; default: asked of the trainer.
-            seed: of the head's initialisation and of dropout.
+            class_counts: training images of each class, for `train.logit_adjustment`.
+            num_groups: number of groups, for `train.loss: group_dro`; `loss.set_groups` sets the group of each image.
+            steps_per_epoch: optimizer steps per epoch, for the schedule; default: those of the trainer.
+            seed: of the head's initialization and of dropout.
 
         Raises:
-            ModelError: the backbone cannot be had or lacks what the strategy would train, or the classes are not two or
+            ModelError: the backbone is not available or lacks what the strategy trains, or the classes are not two or
                 more different names.
             RecipeError: `strategy` or `train` is wrong; every problem is named.
         """
@@ -113,7 +111,7 @@ class Classifier(pl.LightningModule):
                 "seed": seed,
             }
         )
-        self.head_facts: Mapping[str, Any] = {}  # of a head that no gradient trained
+        self.head_facts: Mapping[str, Any] = {}  # of a scikit-learn head
         self.network = Network(
             self.source.module,
             num_features=self.source.num_features,
@@ -125,24 +123,24 @@ class Classifier(pl.LightningModule):
         self.phases = plan_phases(self.network, self.strategy, epochs=self.settings.epochs)
         self._constant = constant_tensors(self.network, self.phases)
         self._table_logged = False
-        self._enter(self.phases[0])
+        self.enter_phase(self.phases[0])
         self._add_loss(class_weights, class_counts, num_groups)
         decay = self.settings.ema_decay
         self.average = (
             AveragedNetwork(self.network, decay=decay, constant=self._constant) if decay is not None else None
         )
-        # over images: with this nan_strategy torchmetrics 1.9 ignores the weights that a value is given
-        self.epoch_loss = MeanMetric(nan_strategy="disable")  # travels in checkpoints from within an epoch
+        # means over images: with this nan_strategy torchmetrics 1.9 ignores weights of values
+        self.epoch_loss = MeanMetric(nan_strategy="disable")  # a checkpoint within an epoch holds it
         self.mean_val_loss = MeanMetric(nan_strategy="disable")
         self.mean_val_accuracy = MeanMetric(nan_strategy="disable")
 
     @property
     def preprocess(self) -> Preprocess:
-        """What the network expects of its input."""
+        """The preprocessing that the network expects."""
         return self.source.preprocess
 
     def card(self) -> ModelCard:
-        """Return all that a stored model needs beside its tensors."""
+        """Return the card of the stored model."""
         return ModelCard(
             architecture=self.source.name,
             classes=self.classes,
@@ -154,19 +152,15 @@ class Classifier(pl.LightningModule):
         )
 
     def plain_network(self) -> Network:
-        """Return the network as it is stored and served: plain layers only, low-rank changes summed into the weights.
-
-        It is the average where `train.ema_decay` asks for one. Where there is nothing to sum it is the very network;
-        else a copy, so that training can go on.
-        """
+        """Return the network as it is stored: the moving average if there is one; LoRA adapters merged, in a copy."""
         if self.strategy.kind != "lora":
-            return self.judged
-        network = copy.deepcopy(self.judged)
+            return self.eval_network
+        network = copy.deepcopy(self.eval_network)
         merge_adapters(network)
         return network
 
     def frozen_tensors(self) -> dict[str, torch.Tensor]:
-        """Return the entries of the state dict that training leaves as they are, those of the average included."""
+        """Return the entries of the state dict that training does not change, in the network and in the average."""
         return {
             name: tensor
             for name, tensor in self.state_dict().items()
@@ -174,20 +168,17 @@ class Classifier(pl.LightningModule):
         }
 
     def layers(self, phase: Phase | None = None) -> list[LayerRow]:
-        """Return the table of blocks in a phase: trains?, mode, learning rate, parameters; default: the phase at hand.
-
-        The table is read off the network, which enters the phase for it and returns.
-        """
+        """Return what each block does in a phase, by default the current one; the network enters the phase to see."""
         if phase is None or phase is self.phase:
             return layer_table(self.network, self.phase.rates, learning_rate=self.settings.learning_rate)
         before = self.phase
-        self._enter(phase)
+        self.enter_phase(phase)
         rows = self.layers()
-        self._enter(before)
+        self.enter_phase(before)
         return rows
 
     def train(self, mode: bool = True) -> Classifier:
-        """Set training mode for all but the frozen modules, which stay in evaluation mode."""
+        """Set the training mode; frozen modules stay in evaluation mode."""
         super().train(mode)
         if mode:
             for module in self.frozen_modules:
@@ -195,34 +186,36 @@ class Classifier(pl.LightningModule):
         return self
 
     def setup(self, stage: str) -> None:
-        """Show all that learns in any phase to what averages gradients across processes: it looks before the first."""
+        """Require gradients of all parameters that any phase trains: DDP reads this once, before the first phase."""
         if self.trainer.world_size > 1 and stage == "fit":
             for name, parameter in self.network.named_parameters():
                 parameter.requires_grad_(any(phase.rates.get(name, 0.0) for phase in self.phases))
 
     def on_fit_start(self) -> None:
-        """Enter training mode: since version 2.2 Lightning keeps the mode that it finds (PR #18951)."""
-        self._enter(self.phase)
+        """Set the training mode: Lightning keeps the mode that it finds since 2.2 (PR #18951)."""
+        self.enter_phase(self.phase)
         self.train()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Make what is random in this batch (dropout) a function of seed, epoch and batch, whatever came before it."""
-        self._enter_phase_of(self.current_epoch)  # an epoch that is resumed in its midst does not start
+        """Seed the batch's random numbers (dropout) by seed, epoch and batch."""
+        self._enter_phase_of_epoch(
+            self.current_epoch
+        )  # on_train_epoch_start is not called for an epoch that is resumed within
         seed = batch_seed(self.seed, epoch=self.current_epoch, batch=batch_idx, rank=self.global_rank)
         if self.device.type == "cpu":
             torch.default_generator.manual_seed(seed)
         else:
-            torch.manual_seed(seed)  # of all devices; one that is not in use costs half a millisecond
+            torch.manual_seed(seed)  # seeds all devices, which takes half a millisecond for an unused one
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits, shape (B, C), for normalised images (B, 3, H, W)."""
+        """Return logits, shape (B, C), of normalized images (B, 3, H, W)."""
         return cast(torch.Tensor, self.network(images))
 
     def training_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> torch.Tensor:
         """Return the training loss of a batch.
 
         Raises:
-            NotFiniteError: the loss is not a finite number; the weights are those before this batch.
+            NotFiniteError: the loss is not a finite number; the batch has not changed the weights.
         """
         batch_size = len(batch[1])
         processes = self.trainer.world_size
@@ -237,9 +230,9 @@ class Classifier(pl.LightningModule):
     def batch_loss(
         self, batch: Sequence[torch.Tensor], *, epoch: int, batch_idx: int, processes: int = 1
     ) -> torch.Tensor:
-        """Return what training minimises on a batch, whose mixing follows from seed, epoch and batch number.
+        """Return the training loss of a batch, in nats, which is mixed by seed, epoch and batch number.
 
-        Where it is one process's part of a batch, all of them must ask: group DRO looks at the groups of the whole.
+        With several processes all must call, each with its part of the batch: group DRO needs the groups of the whole.
         """
         settings = self.settings
         mixes = epoch < settings.epochs - settings.mixup_off_epochs
@@ -260,23 +253,23 @@ class Classifier(pl.LightningModule):
         return loss
 
     def _basis(self, targets: torch.Tensor) -> torch.Tensor | float:
-        """Return what this process's images weigh in the loss of all: a part of group DRO's is weighed already."""
+        """Return the weight of this process's images in the loss over all processes; group DRO has weighed its own."""
         if isinstance(self.loss, GroupDROLoss):
             return 1.0
         weight = cast(torch.Tensor | None, getattr(self.loss, "weight", None))
         return len(targets) if weight is None else weight[targets].sum()
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
-        """Take an optimizer step, and take its result into the average."""
+        """Take an optimizer step, and update the moving average."""
         super().optimizer_step(*arguments, **options)
         if self.average is not None:
             self.average.update(self.network)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Stop before a step that would destroy the weights.
+        """Check the gradients before a step.
 
         Raises:
-            NotFiniteError: a gradient is not a finite number. In precision 16 torch's loss scaling sees to that.
+            NotFiniteError: a gradient is not a finite number; in precision 16 torch's loss scaling handles that.
         """
         if self.trainer.precision == "16-mixed":
             return
@@ -289,15 +282,15 @@ class Classifier(pl.LightningModule):
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the loss of the epoch so far, for a checkpoint from within an epoch."""
+        """Add the epoch's loss so far, for a checkpoint within an epoch."""
         so_far = torch.stack([self.epoch_loss.mean_value, self.epoch_loss.weight]).clone()
         checkpoint["epoch_loss"] = all_gather(so_far, processes=self.trainer.world_size).tolist()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the loss of the epoch so far; an epoch that begins starts from nothing.
+        """Restore the epoch's loss so far.
 
         Raises:
-            ModelError: the checkpoint is a run's, which holds only the weights that training changes.
+            ModelError: the checkpoint is that of a run, which holds only the weights that training changes.
         """
         missing = self.state_dict().keys() - checkpoint["state_dict"].keys()
         if missing and missing <= self.frozen_tensors().keys():
@@ -312,18 +305,18 @@ class Classifier(pl.LightningModule):
             self.epoch_loss.weight.copy_(so_far[1])
 
     def on_train_epoch_start(self) -> None:
-        """Enter the epoch's phase, and begin its loss at nothing; not called for an epoch resumed in its midst."""
-        self._enter_phase_of(self.current_epoch)
+        """Enter the epoch's phase, and reset its loss; not called for an epoch that is resumed within."""
+        self._enter_phase_of_epoch(self.current_epoch)
         self.epoch_loss.reset()
 
     def on_validation_start(self) -> None:
-        """Judge the same network in every process."""
+        """Broadcast norm statistics, so that every process evaluates the same network."""
         share_statistics(self, processes=self.trainer.world_size)
 
     def validation_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> dict[str, torch.Tensor]:
         """Log the plain cross-entropy and the accuracy of a batch; return `y_pred` (B,) for callbacks."""
         images, targets = batch[0], batch[1]
-        logits: torch.Tensor = self.judged(images).float()
+        logits: torch.Tensor = self.eval_network(images).float()
         y_pred = logits.argmax(dim=1)
         self.mean_val_loss.update(functional.cross_entropy(logits, targets, reduction="none"))
         self.mean_val_accuracy.update((y_pred == targets).float())
@@ -341,14 +334,14 @@ class Classifier(pl.LightningModule):
         )
         optimizer = create_optimizer(groups, self.settings)
         steps = self.steps_per_epoch
-        if steps is None:  # drops a loader's restored position on resume (Lightning #20550); ours passes the number
+        if steps is None:  # this drops a loader's position on resume (Lightning #20550), so `fit` passes the number
             steps = steps_per_epoch(self.trainer)
         schedule = create_schedule(optimizer, self.settings, phases=self.phases, steps_per_epoch=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @property
-    def judged(self) -> Network:
-        """The network that is evaluated and stored: the moving average where there is one."""
+    def eval_network(self) -> Network:
+        """The network that is evaluated and stored: the moving average if there is one."""
         return self.network if self.average is None else self.average.network
 
     def _add_loss(
@@ -358,31 +351,31 @@ class Classifier(pl.LightningModule):
         self.loss = create_loss(self.settings, weight=weight, groups=num_groups)
         strength = self.settings.logit_adjustment
         if strength and counts is None:
-            raise ModelError("train.logit_adjustment needs the images of each class. Pass class_counts.")
+            raise ModelError("train.logit_adjustment needs the number of images of each class. Pass class_counts.")
         images = [counts[name] if counts else 1 for name in self.classes]
         self.register_buffer("adjustment", logit_adjustment(strength, images), persistent=False)
 
     def _add_adapters(self) -> None:
-        """Give the layers above the stem their low-rank changes, where the strategy asks for them."""
+        """Add LoRA adapters to the layers above the stem for strategy `lora`."""
         if self.strategy.kind == "lora":
             stage_of, _ = stages_of(self.network.backbone)
             stem = {name for name, stage in stage_of.items() if stage == 0}
             rank, alpha = self.strategy.rank, self.strategy.alpha
             add_adapters(self.network.backbone, rank=rank, alpha=alpha, without=stem, seed=self.seed)
 
-    def _enter_phase_of(self, epoch: int) -> None:
-        """Enter the phase that an epoch lies in, which follows from the epoch alone, and log its table once."""
+    def _enter_phase_of_epoch(self, epoch: int) -> None:
+        """Enter the phase of an epoch, and log its table once."""
         phase = phase_at(self.phases, epoch)
         if phase is self.phase and self._table_logged:
             return
-        self._enter(phase)
+        self.enter_phase(phase)
         last = "on" if phase is self.phases[-1] else f"to {phase.first_epoch + phase.epochs}"
         text = "\n".join(f"  {line}" for line in to_lines([phase_table(self.layers())]))
-        logger.info("From epoch %d %s, %s learns:\n%s", phase.first_epoch + 1, last, phase.name, text)
+        logger.info("Training %s from epoch %d %s:\n%s", phase.name, phase.first_epoch + 1, last, text)
         self._table_logged = True
 
-    def _enter(self, phase: Phase) -> None:
-        """Freeze all that does not learn in a phase: gradients, statistics, dropout."""
+    def enter_phase(self, phase: Phase) -> None:
+        """Freeze what does not train in a phase: gradients, norm statistics, dropout."""
         self.phase = phase
         self.frozen_modules = apply_phase(self.network, phase)
         self.train(self.training)

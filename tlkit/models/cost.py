@@ -1,4 +1,4 @@
-"""What a backbone costs: parameters, multiply-accumulates, and how long it takes on this machine."""
+"""The cost of a backbone: parameters, multiply-accumulates, and latency on this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CPU_FACTS = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True)
 class Latency:
-    """How long a network takes.
+    """Latency and throughput of a network.
 
     Attributes:
         one_ms: milliseconds for one image, median of the runs (its `n`) with its interval.
@@ -44,11 +44,10 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def count_macs(module: nn.Module, image_size: tuple[int, int]) -> int | None:
-    """Return the multiply-accumulates of one image, or None for a network that cannot be traced without values.
+    """Return the multiply-accumulates of one image; None for a network that cannot run on tensors without values.
 
-    Counted by torch's FlopCounterMode, which knows convolutions, matrix products and attention; it counts a multiply
-    and an add as two, so its number is halved. Norms, activations and pooling are not counted. Nothing is computed:
-    the tensors have shapes and no values.
+    torch's FlopCounterMode counts convolutions, matrix products and attention, a multiply-accumulate as two. Norms,
+    activations and pooling are not counted. Nothing is computed: the tensors are on the device "meta".
 
     Example:
         >>> count_macs(nn.Conv2d(3, 8, 3, padding=1), (10, 10)) == 8 * 3 * 3 * 3 * 10 * 10
@@ -71,10 +70,10 @@ def count_macs(module: nn.Module, image_size: tuple[int, int]) -> int | None:
 
 
 def measure_latency(module: nn.Module, image_size: tuple[int, int], *, device: str) -> Latency:
-    """Time a network on this machine, as plain float32 torch, on noise, after runs that warm it up.
+    """Return the latency of a network on this machine, as float32 torch, on noise, after warm-up runs.
 
     Args:
-        module: maps (B, 3, H, W) normalised images to features.
+        module: maps normalized images (B, 3, H, W) to features.
         image_size: height and width in pixels.
         device: "cpu", "cuda" or "mps".
     """
@@ -85,35 +84,32 @@ def measure_latency(module: nn.Module, image_size: tuple[int, int], *, device: s
 
 
 def median_estimate(values: list[float], confidence: float = 0.95) -> Estimate:
-    """Return the median with the interval between two order statistics, whatever the distribution.
+    """Return the median with its distribution-free interval between two order statistics.
 
-    Ranks from the binomial distribution with p = 1/2: David & Nagaraja (2003), Order Statistics, section 7.1. No
-    interval where even the smallest and the largest value do not reach the confidence.
+    Ranks from the binomial distribution with p = 1/2: David & Nagaraja (2003), Order Statistics, section 7.1. There is
+    no interval if even the smallest and the largest value do not reach the confidence.
 
     Example:
         >>> median_estimate([1, 2, 3, 4, 5, 6, 7, 8, 100]).format(digits=0)
         '5 [2, 8]'
     """
     ordered, n = sorted(values), len(values)
-    rank = int(binom.ppf((1 - confidence) / 2, n, 0.5))  # the largest r with P(X < r) <= tail, counted from 1
+    rank = int(binom.ppf((1 - confidence) / 2, n, 0.5))  # the largest r with P(X < r) <= tail, from 1
     if rank < 1:
         return Estimate(statistics.median(ordered), None, None, n=n, note=f"{n} runs")
     return Estimate(statistics.median(ordered), ordered[rank - 1], ordered[n - rank], n=n)
 
 
-def machine_words(device: str) -> str:
-    """Say what latencies were measured on: device, threads and version of torch."""
+def describe_machine(device: str) -> str:
+    """Return the device, threads and version of torch of a measurement."""
     if device == "cuda":
         return f"{torch.cuda.get_device_name()}, torch {torch.__version__}, float32"
-    models = [line.partition(":")[2].strip() for line in _cpu_lines() if line.startswith("model name")]
+    lines = CPU_FACTS.read_text(encoding="utf-8").splitlines() if CPU_FACTS.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     name = models[0] if models else platform.processor() or platform.machine()
     count = torch.get_num_threads()
     threads = "1 thread" if count == 1 else f"{count} threads"
     return f"{name if device == 'cpu' else f'{name} ({device})'}, {threads}, torch {torch.__version__}, float32"
-
-
-def _cpu_lines() -> list[str]:
-    return CPU_FACTS.read_text(encoding="utf-8").splitlines() if CPU_FACTS.is_file() else []
 
 
 def _times_s(module: nn.Module, images: torch.Tensor, *, longest_s: float, fewest: int = FEWEST_RUNS) -> list[float]:

@@ -1,4 +1,4 @@
-"""Accuracy by group, as Lightning and torchmetrics take it: integer counts, exact however images come in batches."""
+"""`GroupAccuracy`: a torchmetrics metric of accuracy by group, from integer counts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tlkit.stats.intervals import wilson
 
 
 class GroupAccuracy(Metric):
-    """Count right and wrong images of each group, and give the accuracy of the worst one.
+    """Counts right and wrong images of each group; the value is the accuracy of the worst group.
 
-    The state is a table of integers, groups × (wrong, right), which sums over batches and over processes: the result is
-    that of one pass over all images, to the last image, whichever groups a batch lacks. (torchmetrics' own group
-    metrics number the groups that a batch happens to have, and file counts under the wrong one where it lacks any.)
+    The state is a table of integers, groups × (wrong, right), summed over batches and processes, so the value does not
+    depend on the batches. (torchmetrics' own group metrics number the groups of each batch, and count wrongly if a
+    batch lacks one.)
 
     Attributes:
         groups: names of the G groups.
@@ -46,14 +46,14 @@ class GroupAccuracy(Metric):
         Args:
             y_pred: predicted classes, shape (B,).
             y_true: true classes, shape (B,).
-            group: position of each image's group, shape (B,); -1 = in none, and not counted.
+            group: index of each image's group, shape (B,); -1 = in none, and not counted.
         """
         known = group >= 0
         cell = 2 * group[known] + (y_pred == y_true)[known].long()
         self.counts += torch.bincount(cell, minlength=self.counts.numel()).view_as(self.counts)
 
     def compute(self) -> torch.Tensor:
-        """Return the accuracy of the worst group that has images, in [0, 1]; NaN where none has any."""
+        """Return the accuracy of the worst group that has images, in [0, 1]; NaN without images."""
         images = self.counts.sum(dim=1)
         rates = self.counts[:, 1].double() / images
         return rates[images > 0].min().float() if bool((images > 0).any()) else torch.tensor(float("nan"))

@@ -1,4 +1,4 @@
-"""The training loss: cross-entropy, focal loss or group DRO, over logits that may be adjusted for rare classes."""
+"""Training losses: cross-entropy, focal loss, group DRO; and the logit adjustment for rare classes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FocalLoss(nn.Module):
     true class for p_t. With γ = 0 it is the cross-entropy.
 
     Attributes:
-        gamma: γ, at least 0; the larger, the less an image counts that is classified well already.
+        gamma: γ, at least 0; the larger, the less well-classified images count.
         weight: w, shape (C,), or None for 1.
     """
 
@@ -36,7 +36,7 @@ class FocalLoss(nn.Module):
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of logits (B, C) and targets (B,), in nats."""
         log_p = functional.log_softmax(logits, dim=1).gather(1, targets[:, None])[:, 0]  # (B,)
-        doubt = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)  # 1 - p; at 0 a power has no gradient
+        doubt = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)  # 1 - p; a power has no gradient at 0
         loss = -(doubt**self.gamma) * log_p
         if self.weight is None:
             return loss.mean()
@@ -45,18 +45,18 @@ class FocalLoss(nn.Module):
 
 
 class GroupDROLoss(nn.Module):
-    """Cross-entropy of the groups, weighted so that those with a large loss come to count most: group DRO.
+    """Group DRO: cross-entropy of groups whose weights grow with their loss.
 
-    Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts", algorithm 1, for batches that hold
-    several groups, as the authors' code has it: on each training batch q_g ← q_g · exp(η · l_g), divided by the sum of
-    all q, and then the loss Σ q_g · l_g, where l_g is the mean cross-entropy of the batch's images of group g, and 0
-    where it has none. The weights begin alike; they are kept as logarithms, so that none becomes 0 for good.
+    Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts", algorithm 1, for batches of several
+    groups as in the authors' code: on each training batch q_g ← q_g · exp(η · l_g), divided by the sum of all q, and
+    then the loss Σ q_g · l_g, where l_g is the mean cross-entropy of the batch's images of group g, and 0 without any.
+    All weights start equal; they are stored as logarithms, so that none underflows to 0.
 
     Attributes:
         step: η, above 0.
-        log_q: natural logarithm of each group's weight, shape (G,); a buffer, which a checkpoint holds.
-        group_of: group by row of the training images, shape (N,), or None before `set_groups`; no checkpoint holds it,
-            and, being no buffer, it is not sent between processes.
+        log_q: natural logarithm of each group's weight, shape (G,); a buffer, so checkpoints hold it.
+        group_of: group of each row of the training images, shape (N,), None before `set_groups`; not a buffer, so it is
+            neither stored nor broadcast.
     """
 
     log_q: torch.Tensor
@@ -69,24 +69,24 @@ class GroupDROLoss(nn.Module):
         self.group_of: torch.Tensor | None = None
 
     def set_groups(self, codes: Sequence[int] | npt.NDArray[np.int64]) -> None:
-        """Say which group each training image is in.
+        """Set the group of each training image.
 
         Args:
-            codes: group by row of the training images, shape (N,), from 0 to below the number of groups.
+            codes: by row of the training images, shape (N,), from 0 to below the number of groups.
 
         Raises:
             ModelError: a code is out of range.
         """
         found = torch.as_tensor(codes, dtype=torch.int64, device=self.log_q.device)
         if not bool(((found >= 0) & (found < len(self.log_q))).all()):
-            raise ModelError(f"Groups must be whole numbers from 0 to {len(self.log_q) - 1}. Got others.")
+            raise ModelError(f"Groups must be whole numbers from 0 to {len(self.log_q) - 1}.")
         self.group_of = found
 
     def groups_in(self, batch: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the groups (B,) of a batch of images, targets and rows.
 
         Raises:
-            ModelError: nobody has said who is in which group, or the batch has no rows.
+            ModelError: the groups are not set, or the batch has no rows.
         """
         if self.group_of is None or len(batch) < 3:
             raise ModelError(
@@ -103,15 +103,15 @@ class GroupDROLoss(nn.Module):
     def forward(
         self, logits: torch.Tensor, targets: torch.Tensor, group: torch.Tensor, *, processes: int = 1
     ) -> torch.Tensor:
-        """Return the loss of logits (B, C), targets (B,) and groups (B,), in nats; in training mode q moves first.
+        """Return the loss of logits (B, C), targets (B,) and groups (B,), in nats; in training mode q is updated first.
 
-        A batch whose loss is not finite leaves q as it was. Of several processes, which hold a part of the batch each,
-        every one gets the part of the loss that its own images make, times the number of processes: the mean over the
-        processes is the loss of the whole batch, and so is that of its gradients. q is the same in all of them.
+        A loss that is not finite does not change q. With several processes, each gets its images' part of the loss
+        times the number of processes, so that the mean over the processes is the loss of the whole batch, for values
+        and gradients. q is the same in all of them.
         """
         each = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)
         inside = functional.one_hot(group, len(self.log_q)).to(each.dtype)  # (B, G)
-        sums = (each[:, None] * inside).sum(dim=0)  # (G,), of the images at hand
+        sums = (each[:, None] * inside).sum(dim=0)  # (G,), of this process
         whole = all_gather(torch.stack([sums.detach(), inside.sum(dim=0)]), processes=processes).sum(dim=0)
         images = whole[1].clamp(min=1)
         if self.training:
@@ -121,7 +121,7 @@ class GroupDROLoss(nn.Module):
 
 
 def create_loss(train: TrainSection, *, weight: torch.Tensor | None, groups: int | None = None) -> nn.Module:
-    """Build the loss that the recipe names; `weight` is that of each class, shape (C,), and `groups` their number.
+    """Return the loss of a recipe; `weight` is that of each class, shape (C,), and `groups` the number of groups.
 
     Raises:
         ModelError: group DRO without groups.
@@ -136,10 +136,10 @@ def create_loss(train: TrainSection, *, weight: torch.Tensor | None, groups: int
 
 
 def logit_adjustment(strength: float, counts: Sequence[int]) -> torch.Tensor:
-    """Return what is added to the training logits, shape (C,): τ log π, π being each class's share of the images.
+    """Return the term that is added to the training logits, shape (C,): τ log π, with π each class's share of images.
 
-    Menon et al. 2021, "Long-tail learning via logit adjustment", equation 10. The rarer a class, the larger a margin
-    its logit has to gain in training; predictions use the logits without it.
+    Menon et al. 2021, "Long-tail learning via logit adjustment", equation 10. The rarer a class, the larger the margin
+    that its logit must gain in training; predictions use the logits without it.
 
     Example:
         >>> logit_adjustment(1.0, [3, 1]).exp().tolist()

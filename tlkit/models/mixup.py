@@ -1,4 +1,4 @@
-"""Mixing the images of a batch with each other: mixup and cutmix, on the device, as a function of a seed."""
+"""Mixup and cutmix of a batch, on the device, as a function of a seed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class MixedBatch:
 
     Attributes:
         images: (B, 3, H, W).
-        first: (B,) targets of the images that the batch began with.
-        second: (B,) targets of those that were mixed in.
-        share: how much of each image is the first, 0 to 1; the loss is share · L(first) + (1 − share) · L(second).
+        first: (B,) targets of the original images.
+        second: (B,) targets of the images that are mixed in.
+        share: share of the original image, 0 to 1; the loss is share · L(first) + (1 − share) · L(second).
     """
 
     images: torch.Tensor
@@ -26,19 +26,19 @@ class MixedBatch:
 
 
 def mix_batch(images: torch.Tensor, targets: torch.Tensor, *, mixup: float, cutmix: float, seed: int) -> MixedBatch:
-    """Mix a batch with itself in another order.
+    """Return a batch mixed with itself in another order.
 
     Mixup takes λ x + (1 − λ) x′ (Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", section 2). Cutmix
     puts a box of x′ into x that covers 1 − λ of it where it lies inside (Yun et al. 2019, "CutMix", equations 1 and 2);
-    the share is then that of the pixels. λ is drawn from Beta(α, α), once a batch. Everything that is random follows
-    from the seed, on any device.
+    the share is then that of the pixels. λ is drawn from Beta(α, α), once a batch. The seed alone determines all
+    random choices, on any device.
 
     Args:
-        images: (B, 3, H, W), normalised or not.
+        images: (B, 3, H, W), normalized or not.
         targets: (B,).
         mixup: its α; 0 = no mixup.
-        cutmix: its α; 0 = no cutmix. Where both are above 0, each batch takes one of them, by chance.
-        seed: of this very batch.
+        cutmix: its α; 0 = no cutmix. If both are above 0, each batch takes one of them at random.
+        seed: of this batch.
     """
     if mixup <= 0 and cutmix <= 0:
         return MixedBatch(images, targets, targets, 1.0)
@@ -58,7 +58,7 @@ def mix_batch(images: torch.Tensor, targets: torch.Tensor, *, mixup: float, cutm
 
 
 def _inside(stream: np.random.Generator, side: int, share: float) -> slice:
-    """Return the part of a side that a box of √(1 − share) times its length, with its centre anywhere, covers."""
+    """Return the part of a side that a box of √(1 − share) times its length, at a random center, covers."""
     length = int(side * (1 - share) ** 0.5)
     start = int(stream.integers(side)) - length // 2
     return slice(max(0, start), min(side, start + length))

@@ -1,4 +1,4 @@
-"""A stored model: `model.safetensors` beside `model.json`, in one folder; read without pickle and without timm."""
+"""Files of a stored model: `model.safetensors` and `model.json`, read without pickle and without timm."""
 
 from __future__ import annotations
 
@@ -24,18 +24,17 @@ FORMAT_VERSION = 3
 
 @dataclass(frozen=True)
 class ModelCard:
-    """All that is needed to rebuild a model around its tensors, and to use it rightly.
+    """Facts about a model that are needed to rebuild it from its tensors and to use it.
 
     Attributes:
         architecture: timm's name, such as "resnet50".
         classes: class names in the order of the outputs.
-        preprocess: what the model expects of its input.
+        preprocess: the preprocessing that the model expects.
         drop_rate: dropout before the head during training, in [0, 1).
-        weights: what the backbone started from.
-        options: what timm needs to build this very variant of the architecture, as a hub repository states it.
-        head: how a head that no gradient trained came about, plain JSON values: `kind`, its settings, its out-of-fold
-            accuracy; empty for a head that was trained. Where it holds `file`, the head is no layer of the network and
-            rests in that file, beside the tensors.
+        weights: initial weights of the backbone.
+        options: timm's arguments for this variant of the architecture, as a hub repository states them.
+        head: facts of a scikit-learn head, plain JSON values: `kind`, settings, out-of-fold accuracy; empty for a head
+            that was trained by steps. With `file`, the head is not a layer of the network but in that file.
     """
 
     architecture: str
@@ -48,19 +47,19 @@ class ModelCard:
 
     @property
     def head_file(self) -> str | None:
-        """File of a head that is no layer of the network; None for a linear head, which is in the tensors."""
+        """File of a head that is not a layer of the network; None for a linear head, which is in the tensors."""
         name = self.head.get("file")
         return None if name is None else str(name)
 
     @property
-    def _oldest_reader(self) -> int:
-        """Format version of the oldest tlkit that reads this card and uses the model rightly."""
+    def _format_version(self) -> int:
+        """Smallest format version that covers this card."""
         return 3 if self.preprocess.decode == "reduced" else 2 if self.head_file else 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
         return {
-            "format_version": self._oldest_reader,
+            "format_version": self._format_version,
             **asdict(self),
             "classes": list(self.classes),
             "preprocess": self.preprocess.to_dict(),
@@ -91,13 +90,7 @@ class ModelCard:
 
 
 def save_artifact(folder: Path, tensors: Mapping[str, torch.Tensor], card: ModelCard) -> None:
-    """Write a model's tensors and card; each file appears whole or not at all.
-
-    Args:
-        folder: where to write; made if missing.
-        tensors: the network's state dict (`backbone.*`, `head.*`).
-        card: everything else.
-    """
+    """Write a network's state dict (`backbone.*`, `head.*`) and card into a folder, each file atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / TENSORS_FILE) as partial:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
@@ -105,10 +98,10 @@ def save_artifact(folder: Path, tensors: Mapping[str, torch.Tensor], card: Model
 
 
 def read_card(folder: Path) -> ModelCard:
-    """Read a stored model's card.
+    """Return the card of a stored model.
 
     Raises:
-        ModelError: there is no stored model in the folder, or it is damaged or from a newer tlkit.
+        ModelError: there is no stored model in the folder, or it is damaged or written by a newer tlkit.
     """
     path = folder / CARD_FILE
     if not path.is_file():
@@ -122,7 +115,7 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def read_tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """Read a stored model's tensors.
+    """Return the tensors of a stored model.
 
     Raises:
         ModelError: the file is missing or damaged.

@@ -1,4 +1,4 @@
-"""The networks that a recipe may name, known without loading timm or torch: it takes them seconds to load."""
+"""Names of the networks that a recipe may use, without importing timm or torch, which takes seconds."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from tlkit.errors import ModelError, did_you_mean
 from tlkit.models.weights.weight_sources import WeightsSource, package_weights, require_weights_file
 
 REGISTERED = re.compile(r"@register_model\s+def (\w+)\(")
-"""How timm, and `models/small.py`, make a network known: the function's name is the network's."""
+"""How timm and `models/small_networks.py` register a network: the function has the network's name."""
 
 
 def require_name(name: str) -> None:
-    """Check the architecture of `name` or `name.tag` before anything heavy is loaded.
+    """Check the architecture of `name` or `name.tag` before timm is imported.
 
-    The names are read off timm's source files, which takes some hundredths of a second. Where timm is loaded already it
-    may know more networks than those, and nothing is checked: `backbone.split_name` will ask it. Tags are left to it,
-    too.
+    The names are read from timm's source files, in some hundredths of a second. If timm is imported already, it may
+    have more networks, and `backbone.split_name` checks the name, as it checks every tag.
 
     Raises:
         ModelError: timm has no such architecture; the nearest names are suggested.
@@ -32,18 +31,15 @@ def require_name(name: str) -> None:
     if "timm" in sys.modules or not known_names() or architecture in known_names():
         return
     quoted = (f'"{architecture}"', f"'{architecture}'")
-    if not any(mark in text for text in _sources() for mark in quoted):  # names of old, which timm still takes
+    if not any(mark in text for text in _sources() for mark in quoted):  # deprecated names, which timm still accepts
         raise ModelError(unknown_name(name, known_names()))
 
 
 def require_weights(weights: str) -> None:
-    """Check that weights in a file or a package are there, before anything heavy is loaded.
-
-    Args:
-        weights: what `model.weights` takes; weights of other kinds are looked for when they are loaded.
+    """Check that the file or the package of `model.weights` exists; other sources are checked when they are loaded.
 
     Raises:
-        ModelError: the file or the package is missing, or is none of weights.
+        ModelError: the file or the package is missing, or holds no weights.
     """
     source = WeightsSource.parse(weights)
     if source.kind == "file":
@@ -53,7 +49,7 @@ def require_weights(weights: str) -> None:
 
 
 def unknown_name(name: str, known: Iterable[str]) -> str:
-    """Say that timm has no network of this name, and which names are near."""
+    """Return the message that timm has no network of this name, with the nearest names."""
     return (
         f"model.name is {name!r}, which timm {metadata.version('timm')} does not have."
         f"{did_you_mean(name.partition('.')[0], known)} `tlkit models PATTERN` lists the names."
@@ -61,12 +57,12 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
 
 
 def matching_names(pattern: str = "*") -> list[str]:
-    """Return the names that match a shell pattern, or hold it as a part, in timm's own order.
+    """Return the names that match a shell pattern or contain it, in natural order.
 
     Raises:
-        ModelError: there are none; the nearest are suggested.
+        ModelError: there are none; the nearest names are suggested.
     """
-    wildcard = pattern if any(mark in pattern for mark in "*?[") else f"*{pattern}*"
+    wildcard = as_wildcard(pattern)
     found = [name for name in known_names() if fnmatchcase(name, wildcard)]
     if not found:
         tagged = " Names have no tags; --pretrained lists sets of weights, which have." if "." in pattern else ""
@@ -74,9 +70,14 @@ def matching_names(pattern: str = "*") -> list[str]:
     return sorted(found, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
 
 
+def as_wildcard(text: str) -> str:
+    """Return a shell pattern: the text itself if it is one, else a pattern of all names that contain it."""
+    return text if any(mark in text for mark in "*?[") else f"*{text}*"
+
+
 @cache
 def known_names() -> frozenset[str]:
-    """Return the names of timm's networks and our own, without tags; none where timm's sources are not there."""
+    """Return the names of timm's and tlkit's networks, without tags; none without timm's sources."""
     return frozenset(name for text in _sources() for name in REGISTERED.findall(text))
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def create_optimizer(groups: Sequence[ParameterGroup], train: TrainSection) -> torch.optim.Optimizer:
-    """Build the optimizer that the recipe names; each group carries its own learning rate and weight decay."""
+    """Return the optimizer of a recipe; each group has its own learning rate and weight decay."""
     parameters = list(groups)
     rate = train.learning_rate
     match train.optimizer:
@@ -37,10 +37,10 @@ def create_optimizer(groups: Sequence[ParameterGroup], train: TrainSection) -> t
 def create_schedule(
     optimizer: torch.optim.Optimizer, train: TrainSection, *, phases: Sequence[Phase], steps_per_epoch: int
 ) -> LambdaLR:
-    """Build the schedule that the recipe names, stepped once a batch; it begins anew in each phase.
+    """Return the schedule of a recipe, stepped once per optimizer step; it restarts in each phase.
 
-    The factor on a group's rate is a pure function of the step, so a resumed run meets the same values; in a phase in
-    which the group is frozen it is 0.
+    The factor on a group's rate is a pure function of the step, so a resumed run gets the same values; it is 0 in a
+    phase in which the group is frozen.
     """
     shapes = [
         learning_rate_factor(
@@ -63,9 +63,9 @@ def create_schedule(
 
 
 def _warmup_epochs(train: TrainSection, phase: Phase, first: Phase) -> float:
-    """Return the epochs of a phase's warm-up; one that it would fill is as large a share of it as of the first phase.
+    """Return the warm-up epochs of a phase; in one that they would fill, the same share as in the first phase.
 
-    The last phase of `gradual` is as short as the epochs leave it.
+    The last phase of `gradual` may be short.
     """
     if train.warmup_epochs < phase.epochs or phase.epochs >= first.epochs:
         return train.warmup_epochs
@@ -73,7 +73,7 @@ def _warmup_epochs(train: TrainSection, phase: Phase, first: Phase) -> float:
 
 
 def steps_per_epoch(trainer: pl.Trainer) -> int:
-    """Return the optimizer steps of an epoch, however many epochs the trainer is to run."""
+    """Return the optimizer steps of an epoch."""
     total = trainer.estimated_stepping_batches  # sets up the loader
     batches = trainer.num_training_batches
     if batches == float("inf"):
@@ -82,14 +82,10 @@ def steps_per_epoch(trainer: pl.Trainer) -> int:
 
 
 def accumulation_factor(trainer: pl.Trainer, batch: int) -> float:
-    """Return what a batch's loss is multiplied by, so that a step follows the mean over its batches.
+    """Return the factor on a batch's loss that makes each step the mean over its batches.
 
-    Lightning divides each loss by `accumulate_grad_batches`, and an epoch's last step may have fewer batches than that:
-    its gradient would be too small.
-
-    Args:
-        trainer: the trainer in its training loop.
-        batch: the batch within the epoch, from 0.
+    Lightning divides each loss by `accumulate_grad_batches`; the last step of an epoch may have fewer batches, and its
+    gradient would be too small. `batch` counts from 0 within the epoch.
     """
     each, batches = trainer.accumulate_grad_batches, trainer.num_training_batches
     if each == 1 or batches == float("inf"):
@@ -98,12 +94,13 @@ def accumulation_factor(trainer: pl.Trainer, batch: int) -> float:
 
 
 def learning_rate_factor(schedule: Schedule, *, total: int, warmup: int = 0) -> Callable[[int], float]:
-    """Return the factor on the learning rate as a function of the step, 0…total-1, of a phase.
+    """Return the factor on the learning rate as a function of the step of a phase, 0 to total - 1.
 
     - `constant` rises linearly over the first `warmup` steps, then stays at 1.
-    - `cosine` rises likewise, then falls to 0 along half a cosine (Loshchilov & Hutter 2017, eq. 5, without restarts).
+    - `cosine` rises in the same way, then falls to 0 along half a cosine (Loshchilov & Hutter 2017, eq. 5, without
+      restarts).
     - `one_cycle` rises from 1/25 along half a cosine over 30 % of the steps and falls to 1/250000 (Smith & Topin 2019;
-      the numbers are those of torch's OneCycleLR). The momentum stays as the recipe states it.
+      the numbers are those of torch's OneCycleLR). The momentum is constant.
 
     Example:
         >>> factor = learning_rate_factor("cosine", total=12, warmup=2)

@@ -1,4 +1,4 @@
-"""Collective operations among the processes that train one network: gathered values, the loss over all images."""
+"""Collective operations of processes that train one network: gathered values, the loss over all images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import distributed, nn
 
 
 def all_gather(values: torch.Tensor, *, processes: int) -> torch.Tensor:
-    """Return the values of all processes, shape (processes, …), by rank; all processes must call."""
+    """Return the values of all processes, shape (processes, …), by rank; a collective call."""
     if processes == 1:
         return values[None]
     parts = [torch.empty_like(values) for _ in range(processes)]
@@ -16,10 +16,10 @@ def all_gather(values: torch.Tensor, *, processes: int) -> torch.Tensor:
 
 
 def whole_tensor(tensor: torch.Tensor) -> torch.Tensor:
-    """Return the whole of a sharded tensor, in every process, all of which must call; any other tensor as it is."""
+    """Return the whole of a sharded tensor, by a collective call; any other tensor unchanged."""
     if type(tensor) in (torch.Tensor, nn.Parameter):
         return tensor
-    from torch.distributed.tensor import DTensor  # loads SymPy, which takes 0.3 s
+    from torch.distributed.tensor import DTensor  # imports SymPy, which takes 0.3 s
 
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
@@ -27,16 +27,16 @@ def whole_tensor(tensor: torch.Tensor) -> torch.Tensor:
 def share_of_step(
     loss: torch.Tensor, basis: torch.Tensor | float, *, processes: int
 ) -> tuple[torch.Tensor | float, torch.Tensor]:
-    """Return what this process's mean loss is multiplied by, and the mean over the images of all processes.
+    """Return the factor on this process's mean loss, and the mean loss over the images of all processes.
 
-    Gradients are averaged over the processes, whose parts of a batch differ in size where it is the epoch's last or a
-    file is damaged, and in weight where the classes have weights. With the share, that average is the gradient of the
-    mean over the whole batch.
+    Gradients are averaged over the processes. Their parts of a batch differ in size in the last batch or if a file is
+    damaged, and in weight with class weights. With the factor, the average is the gradient of the mean over the whole
+    batch.
 
     Args:
         loss: mean over this process's images.
-        basis: what they weigh in the mean over all: their number, or the sum of their weights.
-        processes: how many train together.
+        basis: total weight of these images: their number, or the sum of their class weights.
+        processes: number of processes.
     """
     if processes == 1:
         return 1.0, loss.detach()
@@ -46,7 +46,7 @@ def share_of_step(
 
 
 def share_statistics(module: nn.Module, *, processes: int) -> None:
-    """Send rank 0's buffers to every process: norm statistics move in each by its own images."""
+    """Broadcast the buffers of rank 0: each process updates norm statistics by its own images."""
     if processes > 1:
         for buffer in module.buffers():
             distributed.broadcast(buffer, 0)

@@ -1,7 +1,4 @@
-"""LeNet-5 and AlexNet, to be trained from scratch: registered with timm, so that they are models like any other.
-
-timm has their successors (VGG, Inception, ResNet). Importing this module makes `lenet5` and `alexnet` known to timm.
-"""
+"""LeNet-5 and AlexNet without pretrained weights; importing this module registers `lenet5` and `alexnet` with timm."""
 
 from __future__ import annotations
 
@@ -15,34 +12,23 @@ from torch import nn
 
 __all__ = ["AlexNet", "LeNet5"]
 
-_PLAIN = {"url": "", "crop_pct": 1.0, "interpolation": "bilinear", "mean": (0.5,) * 3, "std": (0.5,) * 3}
+_HALF = (0.5, 0.5, 0.5)
+_COMMON = {"url": "", "crop_pct": 1.0, "interpolation": "bilinear", "mean": _HALF, "std": _HALF, "classifier": "head"}
+
+_LENET5 = {"num_classes": 10, "input_size": (3, 32, 32), "first_conv": "c1"}
+_ALEXNET = {"num_classes": 1000, "input_size": (3, 224, 224), "first_conv": "conv1"}
 
 default_cfgs = generate_default_cfgs(
-    {
-        "lenet5.untrained": {
-            **_PLAIN,
-            "num_classes": 10,
-            "input_size": (3, 32, 32),
-            "first_conv": "c1",
-            "classifier": "head",
-        },
-        "alexnet.untrained": {
-            **_PLAIN,
-            "num_classes": 1000,
-            "input_size": (3, 224, 224),
-            "first_conv": "conv1",
-            "classifier": "head",
-        },
-    }
+    {"lenet5.untrained": {**_COMMON, **_LENET5}, "alexnet.untrained": {**_COMMON, **_ALEXNET}}
 )
 
 
 class LeNet5(nn.Module):
     """LeNet-5 for images of 32 px and more.
 
-    LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition", section II.B and figure 2, as it is
-    built today: colour input, every map of C3 sees every map of S2, plain average pooling, plain tanh, and a linear
-    output layer for the radial basis functions. What C5 leaves of a larger image is averaged.
+    LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition", section II.B and figure 2, in today's
+    form: color input, every map of C3 sees every map of S2, plain average pooling, plain tanh, and a linear output
+    layer instead of radial basis functions. The maps of C5 are averaged over a larger image.
     """
 
     def __init__(self, num_classes: int = 10, in_chans: int = 3, drop_rate: float = 0.0) -> None:
@@ -57,7 +43,7 @@ class LeNet5(nn.Module):
         self.head = _linear(84, num_classes)
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Return timm's description of the layers, from the stem up."""
+        """Return timm's patterns of the layers, from the stem up."""
         return {"stem": r"^c1", "blocks": [(r"^c3", (0,)), (r"^c5", (1,)), (r"^f6", (2,))]}
 
     def get_classifier(self) -> nn.Module:
@@ -65,7 +51,7 @@ class LeNet5(nn.Module):
         return self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Put a new output layer; none for 0 classes."""
+        """Replace the output layer; 0 classes remove it."""
         self.num_classes = num_classes
         self.head = _linear(84, num_classes)
 
@@ -86,10 +72,10 @@ class LeNet5(nn.Module):
 
 
 class AlexNet(nn.Module):
-    """AlexNet for images of 224 px; others are brought to its 6 × 6 last maps by averaging.
+    """AlexNet for images of 224 px; other sizes are averaged to its 6 × 6 last maps.
 
     Krizhevsky et al. 2012, "ImageNet Classification with Deep Convolutional Neural Networks", section 3: two columns as
-    grouped convolutions, local response normalisation, overlapping pooling, dropout of a half.
+    grouped convolutions, local response normalization, overlapping pooling, dropout of a half.
     """
 
     def __init__(self, num_classes: int = 1000, in_chans: int = 3, drop_rate: float = 0.5) -> None:
@@ -109,7 +95,7 @@ class AlexNet(nn.Module):
         self.head = _linear(4096, num_classes)
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Return timm's description of the layers, from the stem up."""
+        """Return timm's patterns of the layers, from the stem up."""
         return {"stem": r"^conv1", "blocks": [(r"^conv(\d+)", None), (r"^fc(\d+)", None)]}
 
     def get_classifier(self) -> nn.Module:
@@ -117,7 +103,7 @@ class AlexNet(nn.Module):
         return self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Put a new output layer; none for 0 classes."""
+        """Replace the output layer; 0 classes remove it."""
         self.num_classes = num_classes
         self.head = _linear(4096, num_classes)
 

@@ -1,4 +1,4 @@
-"""One step of training: the seed of what is random in it, and the error that ends it."""
+"""The seed of a training batch, and the error for a loss or gradient that is not finite."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tlkit.errors import ModelError
 
 
 class NotFiniteError(ModelError):
-    """Training met a number that is not finite; the weights are those before the batch that is named.
+    """A loss or gradient is not finite; the batch that is named has not changed the weights.
 
     Attributes:
         what: "loss" or "gradient".
@@ -30,15 +30,11 @@ class NotFiniteError(ModelError):
 
 
 def batch_seed(seed: int, *, epoch: int, batch: int, rank: int = 0) -> int:
-    """Return a 63-bit seed for one batch of one epoch in one process, far from that of its neighbors.
+    """Return a 63-bit seed for one batch of one epoch in one process, by a hash.
 
     Example:
         >>> batch_seed(0, epoch=1, batch=0) == batch_seed(0, epoch=1, batch=0) != batch_seed(0, epoch=0, batch=1)
         True
     """
-    return (
-        int.from_bytes(
-            hashlib.sha256(f"{seed}:{epoch}:{batch}{f':{rank}' if rank else ''}".encode()).digest()[:8], "big"
-        )
-        >> 1
-    )
+    text = f"{seed}:{epoch}:{batch}" + (f":{rank}" if rank else "")
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""What was found by trying: `RateSweep` of learning rates, `BatchSizes` of growing batches."""
+"""Results of the finders: `RateSweep` of learning rates, `BatchSizes` of growing batches."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FORMAT_VERSION = 1
 BETA = 0.9
 """Weight of the past in the smoothed loss."""
 LEAST_FALL = 0.01
-"""A loss that falls by less than this share has not fallen."""
+"""Smallest relative decrease that counts as a falling loss."""
 NEAR_BEST = 0.95
-"""Share of the best throughput that is good enough."""
+"""Share of the best throughput that the suggested size reaches."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,8 +31,8 @@ class RateSweep:
     Attributes:
         rates: highest learning rate of each step, shape (S,), rising.
         losses: training loss of each step in nats, shape (S,).
-        stopped: "diverged", or "end" where the highest rate was reached.
-        phase: what learnt, in words.
+        stopped: "diverged", or "end" at the highest rate.
+        phase: name of the phase, such as "the classifier".
     """
 
     rates: Floats
@@ -42,7 +42,7 @@ class RateSweep:
 
     @property
     def smoothed(self) -> Floats:
-        """The moving average of the losses, free of its start's bias (Kingma & Ba 2015, section 3), shape (S,)."""
+        """The bias-corrected moving average of the losses (Kingma & Ba 2015, section 3), shape (S,)."""
         average, values = 0.0, []
         for number, loss in enumerate(self.losses, start=1):
             average = BETA * average + (1 - BETA) * loss
@@ -66,10 +66,9 @@ class RateSweep:
 
     @property
     def suggested(self) -> float | None:
-        """Where the loss falls fastest, but at most a tenth of the rate at its lowest, to two digits; None as above.
+        """The rate where the loss falls fastest, but at most a tenth of `lowest`, to two digits; None without a fall.
 
-        Both rules are in common use (fastai's `steep` and `minimum`, the latter a tenth of the rate at the minimum);
-        the smaller of the two is the one that forgives.
+        Both rules are in common use (fastai's `steep` and `minimum`); the smaller rate is the safer one.
         """
         if self.steepest is None:
             return None
@@ -79,7 +78,7 @@ class RateSweep:
         return f"RateSweep({len(self.rates)} steps, suggested {self.suggested}, stopped: {self.stopped})"
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the table that shows this sweep; its note says what to write into the recipe."""
+        """Return the table of the sweep; its note holds the suggestion."""
         return rate_sweep_tables(self)
 
     def _repr_html_(self) -> str:
@@ -111,12 +110,12 @@ class RateSweep:
 
 @dataclass(frozen=True)
 class BatchSize:
-    """How training goes with one batch size.
+    """Throughput and memory of one batch size.
 
     Attributes:
         images: the batch size.
         images_per_s: throughput of training steps, the fastest of those timed.
-        memory_mb: most memory so far: of the process on a CPU, of torch on a GPU; None on Windows without a GPU.
+        memory_mb: peak memory so far, of the process on a CPU, of torch on a GPU; None on Windows without a GPU.
     """
 
     images: int
@@ -129,9 +128,9 @@ class BatchSizes:
     """Training steps timed at growing batch sizes.
 
     Attributes:
-        tried: by growing size.
-        stopped: why there are no more: "memory", "plateau" or "images".
-        limit_mb: the memory that counted as full; None where that is the device's own affair.
+        tried: the sizes, in increasing order.
+        stopped: why the series ended: "memory", "plateau" or "images".
+        limit_mb: the memory limit; None where the device itself limits it.
     """
 
     tried: tuple[BatchSize, ...]
@@ -140,14 +139,14 @@ class BatchSizes:
 
     @property
     def suggested(self) -> int | None:
-        """The smallest size that reaches 95 % of the best throughput; None where not even the first one fits."""
+        """The smallest size that reaches 95 % of the best throughput; None if no size fits."""
         if not self.tried:
             return None
         best = max(one.images_per_s for one in self.tried)
         return next(one.images for one in self.tried if one.images_per_s >= NEAR_BEST * best)
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the table that shows this result; its note says what to write into the recipe."""
+        """Return the table of the sizes; its note holds the suggestion."""
         return batch_sizes_tables(self)
 
     def _repr_html_(self) -> str:

@@ -1,11 +1,10 @@
-"""Try learning rates and batch sizes on a copy of a classifier: nothing that a later training starts from changes."""
+"""Learning rate range test and batch size finder, on a copy of a classifier."""
 
 from __future__ import annotations
 
 import copy
 import itertools
 import math
-import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from tlkit.models.optim import create_optimizer
 from tlkit.models.strategies.phases import parameter_groups
 from tlkit.models.training_step import batch_seed
 from tlkit.models.tuning_results import BETA, BatchSize, BatchSizes, RateSweep
+from tlkit.process_state import preserved_process_state
 
 try:
     import resource
@@ -33,9 +33,9 @@ except ImportError:  # Windows
 Batch = Sequence[torch.Tensor]
 
 DIVERGED = 4.0
-"""A smoothed loss of so many times the lowest one has diverged, as in fastai's finder."""
+"""Ratio to the lowest smoothed loss from which training has diverged, as in fastai's finder."""
 LEAST_GAIN = 1.05
-"""A doubled batch size that brings less than this factor in throughput brings nothing."""
+"""Smallest factor in throughput that counts as a gain of a doubled batch size."""
 FULL = 0.8
 """Share of the free memory that may be used."""
 
@@ -49,28 +49,28 @@ def sweep_rates(
     steps: int = 100,
     device: str = "cpu",
 ) -> RateSweep:
-    """Train a copy for some steps while the learning rate rises, and note the loss of each: the range test.
+    """Return the training loss of each step while the learning rate rises: the range test.
 
     Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3; the rate rises exponentially, as in
     fastai, so that each factor of ten gets equally many steps. It is the rate of `train.learning_rate`: every optimizer
-    group keeps its ratio to it. A step is one of training (accumulation, clipping, mixing and losses included), in the
-    phase in which most parameters learn. It ends early where the loss diverges. The classifier, the random numbers of
-    torch, numpy and Python and the position of a loader are afterwards what they were before.
+    group keeps its ratio to it. A step is one of training (with accumulation, clipping, mixing and losses), in the
+    phase that trains most parameters. The sweep ends early when the loss diverges. It changes neither the classifier
+    nor the global random generators nor the position of a loader.
 
     Args:
         classifier: the classifier; a copy of it is trained, in float32.
-        batches: normalised images and targets (and rows, for group DRO); they are gone through as often as is needed.
+        batches: normalized images and targets (and rows, for group DRO); they are repeated as needed.
         lowest: first learning rate, above 0.
         highest: last learning rate.
-        steps: optimizer steps at most.
-        device: where to train.
+        steps: largest number of optimizer steps.
+        device: "cpu", "cuda" or "mps".
 
     Raises:
         DataError: there is no batch.
-        ModelError: the very first loss is not a finite number.
+        ModelError: the first loss is not a finite number.
     """
-    with preserved_state(classifier, device) as trained, _at_rest(batches):
-        step, groups, phase = _trainer_of(trained)
+    with preserved_state(classifier, device) as trained, _preserved_loader(batches):
+        step, groups, phase = training_step_of(trained)
         rates = np.geomspace(lowest, highest, steps)
         stream = _repeated(batches)
         losses: list[float] = []
@@ -92,11 +92,11 @@ def sweep_rates(
             if smoothed > DIVERGED * best:
                 stopped = True
                 break
-        words = trained.phases[phase].name
+        phase_name = trained.phases[phase].name
     kept = len(losses)
     if not kept:
-        raise ModelError("The very first training loss is not a finite number. Look at the images and the weights.")
-    return RateSweep(rates[:kept], np.array(losses, dtype=np.float64), "diverged" if stopped else "end", words)
+        raise ModelError("The first training loss is not a finite number. Check the images and the weights.")
+    return RateSweep(rates[:kept], np.array(losses, dtype=np.float64), "diverged" if stopped else "end", phase_name)
 
 
 def time_batch_sizes(
@@ -108,24 +108,24 @@ def time_batch_sizes(
     memory_mb: float | None = None,
     device: str = "cpu",
 ) -> BatchSizes:
-    """Time training steps of a copy at batch sizes that double, until memory or throughput ends it.
+    """Return the throughput of training steps at doubling batch sizes.
 
-    It ends where the device has no more memory; on a CPU, where twice the batch would take more than `memory_mb`; where
-    two doublings in a row bring less than 5 %; or at `largest`. Nothing else changes, as in `sweep_rates`.
+    The series ends when the device is out of memory; on a CPU, when twice the batch would take more than `memory_mb`;
+    when two doublings in a row gain less than 5 %; or at `largest`. As `sweep_rates`, it changes nothing.
 
     Args:
         classifier: the classifier; a copy of it is trained, in float32.
-        batches: normalised images and targets; the first batch is repeated to the size wanted.
+        batches: normalized images and targets; the first batch is repeated to each size.
         largest: largest batch size, such as the number of training images.
         smallest: first batch size, at least 2.
-        memory_mb: memory that a process on a CPU may grow by; default: 80 % of what is free.
-        device: where to train.
+        memory_mb: memory by which the process may grow on a CPU; default: 80 % of the free memory.
+        device: "cpu", "cuda" or "mps".
     """
     tried: list[BatchSize] = []
     limit = None if device == "cuda" else memory_mb if memory_mb is not None else _free_mb()
     start, idle, size = _memory_mb(device), 0, smallest
-    with preserved_state(classifier, device) as trained, _at_rest(batches):
-        step, _, _ = _trainer_of(trained)
+    with preserved_state(classifier, device) as trained, _preserved_loader(batches):
+        step, _, _ = training_step_of(trained)
         first = next(iter(batches))
         while size <= max(largest, smallest):
             rows = torch.arange(size) % len(first[1])
@@ -149,23 +149,28 @@ def time_batch_sizes(
     return BatchSizes(tuple(tried), "images", limit)
 
 
-def training_step_of(classifier: Classifier) -> Callable[[Sequence[Batch], int], float]:
-    """Return what takes one training step on some batches, given their number, and returns their loss in nats."""
-    return _trainer_of(classifier)[0]
-
-
 @contextmanager
 def preserved_state(classifier: Classifier, device: str) -> Iterator[Classifier]:
-    """Lend a copy of a classifier to train; the classifier and the random numbers stay as they were."""
-    with _same_random_state(), _copied(classifier, device) as trained:
-        yield trained
+    """Yield a copy of a classifier, without its trainer; restore the random generators and torch's settings."""
+    with preserved_process_state():
+        trainer, classifier._trainer = classifier._trainer, None
+        try:
+            trained = copy.deepcopy(classifier)
+        finally:
+            classifier._trainer = trainer
+        yield trained.to(device)
 
 
-def _trainer_of(classifier: Classifier) -> tuple[Callable[[Sequence[Batch], int], float], list[dict[str, Any]], int]:
-    """Return what takes one training step on some batches and gives their loss, the groups, and the phase's number."""
+def training_step_of(
+    classifier: Classifier,
+) -> tuple[Callable[[Sequence[Batch], int], float], list[dict[str, Any]], int]:
+    """Return a function of one training step, the optimizer's groups, and the index of the phase.
+
+    The function takes the batches of a step and the step's number, and returns their mean loss in nats.
+    """
     phases, settings = classifier.phases, classifier.settings
     number = max(range(len(phases)), key=lambda place: len(phases[place].rates))
-    classifier._enter(phases[number])
+    classifier.enter_phase(phases[number])
     classifier.train()
     groups = parameter_groups(
         classifier.network, phases, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
@@ -199,7 +204,7 @@ def _seconds(work: Callable[[], object], device: str) -> float:
 
 
 def _memory_mb(device: str) -> float | None:
-    """Return the most memory that torch (on a GPU) or this process has had; None where the system does not say."""
+    """Return the peak memory of torch (on a GPU) or of this process; None where the system does not report it."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
     if resource is None:
@@ -209,7 +214,7 @@ def _memory_mb(device: str) -> float | None:
 
 
 def _free_mb() -> float | None:
-    """Return 80 % of the memory that is free, or None where the system does not say."""
+    """Return 80 % of the free memory; None where the system does not report it."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -219,7 +224,7 @@ def _free_mb() -> float | None:
 
 
 def _parts(classifier: Classifier) -> int:
-    """Return how many parts of a batch training takes: images and targets, and the rows for group DRO."""
+    """Return the number of parts of a batch: images and targets, and rows for group DRO."""
     return 3 if isinstance(classifier.loss, GroupDROLoss) else 2
 
 
@@ -234,44 +239,21 @@ def _repeated(batches: Iterable[Batch]) -> Iterator[Batch]:
             empty = False
             yield batch
         if empty:
-            raise DataError("There is no batch to train on. Give a loader or a list, which can be gone through again.")
+            raise DataError("There is no batch to train on. Use a loader or a list, which can be repeated.")
 
 
 @contextmanager
-def _copied(classifier: Classifier, device: str) -> Iterator[Classifier]:
-    """Lend a copy of a classifier, without the trainer that it may belong to."""
-    trainer, classifier._trainer = classifier._trainer, None
-    try:
-        trained = copy.deepcopy(classifier)
-    finally:
-        classifier._trainer = trainer
-    yield trained.to(device)
-
-
-@contextmanager
-def _at_rest(batches: Iterable[Batch]) -> Iterator[None]:
-    """Leave a loader where it was: its epoch, its place in it, and its stream of random numbers."""
+def _preserved_loader(batches: Iterable[Batch]) -> Iterator[None]:
+    """Restore a loader's epoch, position and random generator after the block."""
     loader = getattr(batches, "loader", batches)
     sampler, generator = getattr(loader, "sampler", None), getattr(loader, "generator", None)
-    held = [(thing, dict(vars(thing))) for thing in (loader, sampler) if hasattr(thing, "__dict__")]
+    saved = [(thing, dict(vars(thing))) for thing in (loader, sampler) if hasattr(thing, "__dict__")]
     stream = generator.get_state() if isinstance(generator, torch.Generator) else None
     try:
         yield
     finally:
-        for thing, before in held:
+        for thing, before in saved:
             vars(thing).clear()
             vars(thing).update(before)
         if stream is not None and generator is not None:
             generator.set_state(stream)
-
-
-@contextmanager
-def _same_random_state() -> Iterator[None]:
-    """Leave the random numbers of torch, numpy and Python as they were."""
-    python, numpy = random.getstate(), np.random.get_state()  # it is the global state that is kept
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)

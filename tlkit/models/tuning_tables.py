@@ -1,4 +1,4 @@
-"""The tables of a `RateSweep` and of `BatchSizes`: what was tried, and what to write into the recipe."""
+"""Tables of a `RateSweep` and of `BatchSizes`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def rate_sweep_tables(sweep: RateSweep) -> tuple[Table, ...]:
-    """Return what the sweep covered and found in one row; the note says what to write into the recipe."""
+    """Return the range and the findings of a sweep in one row, with the suggestion as a note."""
     return (
         Table(
             name="learning_rates",
             title="Learning rate sweep",
             columns=(
-                Column("phase", "what learns"),
+                Column("phase", "trains"),
                 Column("steps", "steps", "count"),
                 Column("first", "from", "significant", digits=2),
                 Column("last", "to", "significant", digits=2),
@@ -42,7 +42,7 @@ def rate_sweep_tables(sweep: RateSweep) -> tuple[Table, ...]:
 
 
 def batch_sizes_tables(sizes: BatchSizes) -> tuple[Table, ...]:
-    """Return the sizes that were timed; the note says why there are no larger ones, and what to write into a recipe."""
+    """Return the sizes that were timed, with the reason for the end and the suggestion as a note."""
     return (
         Table(
             name="batch_sizes",
@@ -68,7 +68,7 @@ def _suggested_size(sizes: BatchSizes) -> str:
     limit = "" if sizes.limit_mb is None else f" of {sizes.limit_mb:,.0f} MB"
     why = {
         "memory": f"Twice as many images would not fit into the memory{limit}.",
-        "plateau": "Two doublings in a row brought less than 5 %.",
+        "plateau": "Two doublings in a row gained less than 5 %.",
         "images": "There are no more training images.",
     }[sizes.stopped]
     if sizes.suggested is None:

@@ -1,4 +1,4 @@
-"""What happens beside training: metrics written down, a polite stop on Ctrl-C, one line per epoch."""
+"""Callbacks: metrics per epoch, progress bar, early stopping in the last phase, a graceful stop on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -37,42 +37,41 @@ COLUMNS = (
 
 
 class StopRequested(Exception):
-    """The user asked for training to stop; what has been learnt so far is kept."""
+    """Training was asked to stop; the weights so far are kept."""
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's bar on stderr, whose epochs count from 1, as those of the log and of `metrics.csv` do."""
+    """Lightning's progress bar on stderr, with epochs from 1, as in the log and `metrics.csv`."""
 
     def __init__(self) -> None:
         super().__init__(console_kwargs={"stderr": True})
 
-    def _get_train_description(self, current_epoch: int) -> str:  # of Lightning 2.6, whose own counts from 0
+    def _get_train_description(self, current_epoch: int) -> str:  # Lightning 2.6 counts from 0
         text = f"Epoch {current_epoch + 1} of {self.trainer.max_epochs}"
         return f"{text:{len(self.validation_description)}}"
 
 
 class MetricsRecorder(pl.Callback):
-    """Write one row of metrics per finished epoch to `metrics.csv` and to the tracker; epochs count from 1.
+    """Writes one row of metrics per epoch, from 1, to `metrics.csv` and to the tracker.
 
-    The learning rate in it is the one that the epoch's last batch was trained at.
-
-    The rows travel in the checkpoints, so that a resumed run neither repeats nor loses an epoch.
+    Its learning rate is that of the epoch's last batch. Checkpoints hold the rows, so that a resumed run neither
+    repeats nor loses an epoch.
     """
 
     def __init__(self, directory: RunDirectory, tracker: Tracker) -> None:
         self.directory = directory
         self.tracker = tracker
         self.rows: list[dict[str, float]] = []
-        self._rate = math.nan  # of the batch in work; after it the schedule has gone on, into the next phase at its end
+        self._rate = math.nan  # of the current batch: at the end of an epoch the schedule has already moved on
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Note the highest learning rate that the batch is trained at."""
+        """Store the highest learning rate of the batch."""
         self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Record the epoch that has just ended; of several ranks, rank 0 writes."""
+        """Record the epoch; of several ranks, rank 0 writes."""
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         values["learning_rate"] = self._rate
         epoch = trainer.current_epoch + 1
@@ -91,17 +90,17 @@ class MetricsRecorder(pl.Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the rows of the run that is resumed."""
+        """Restore the rows of the run that is resumed."""
         self.rows = list(state_dict["rows"])
 
 
 def track(tracker: Tracker, row: Mapping[str, float]) -> None:
-    """Give a tracker the metrics of one epoch."""
+    """Send the metrics of one epoch to a tracker."""
     tracker.log_metrics({name: value for name, value in row.items() if name != "epoch"}, epoch=int(row["epoch"]))
 
 
 class LastBatch(pl.Callback):
-    """Remember which images the batch in work holds, so that an error can name them.
+    """Stores which images the current batch holds, so that an error can name them.
 
     Attributes:
         index: rows of the training split, shape (B,).
@@ -113,20 +112,20 @@ class LastBatch(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Note the batch that is about to be trained on."""
+        """Store the rows of the batch."""
         self.index = batch.index.cpu().numpy()
 
 
 class EarlyStoppingInLastPhase(EarlyStopping):
-    """Stop early in the last phase only: a probe that no longer improves is no reason to leave out the fine-tuning."""
+    """Early stopping in the last phase only: a probe that stops improving must not end the fine-tuning after it."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the validation, if the last phase has begun."""
+        """Check the monitored figure, in the last phase."""
         if _in_last_phase(trainer, pl_module):
             super().on_validation_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the epoch, if the last phase has begun."""
+        """Check the monitored figure, in the last phase."""
         if _in_last_phase(trainer, pl_module):
             super().on_train_epoch_end(trainer, pl_module)
 
@@ -136,14 +135,14 @@ def _in_last_phase(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
 
 
 class GracefulStop(pl.Callback):
-    """Note that Ctrl-C (or SIGTERM) asks for training to end; a second Ctrl-C ends it at once.
+    """Receives Ctrl-C and SIGTERM during training; a second Ctrl-C ends it at once.
 
-    It is `KeepCheckpoints` that stops, after it has written where: at the end of the batch, or, where that was the
-    epoch's last one, after the validation that follows, so that no epoch is lost.
+    `KeepCheckpoints` stops training after it has written a checkpoint: at the end of the batch, or, after the last
+    batch of an epoch, at the end of its validation, so that no epoch is lost.
 
     Attributes:
         requested: whether training is to stop.
-        terminated: whether it was SIGTERM that asked, which means the whole process.
+        terminated: whether SIGTERM was received, which is meant for the whole process.
     """
 
     def __init__(self) -> None:
@@ -152,13 +151,13 @@ class GracefulStop(pl.Callback):
         self._listens = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take SIGTERM back from Lightning (2.6.6), which starts a collective in its handler: then ranks deadlock."""
+        """Replace Lightning's handler of SIGTERM (2.6.6), which starts a collective, so that ranks deadlock."""
         if self._listens:
             signal.signal(signal.SIGTERM, self._handle)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Catch the signals while the block runs. Outside the main thread signals cannot be caught, and are not."""
+        """Handle both signals within the block. Outside the main thread Python cannot, and nothing is changed."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -174,10 +173,10 @@ class GracefulStop(pl.Callback):
                 signal.signal(number, handler)
 
     def pass_on(self) -> None:
-        """Let SIGTERM go where it would have gone, now that all is stored: a script must not take it for Ctrl-C.
+        """Raise a received SIGTERM again, now that all is stored: it is meant for the whole process.
 
         Raises:
-            SystemExit: nobody else has asked to handle the signal; the exit code is the shell's, 128 + 15.
+            SystemExit: the signal has no other handler; the exit code is the shell's, 128 + 15.
         """
         if not self.terminated:
             return
@@ -192,6 +191,6 @@ class GracefulStop(pl.Callback):
         self.requested = True
         logger.log(
             logging.DEBUG if is_nonzero_rank() else logging.WARNING,
-            "Stopping at the end of this batch, or of the validation that is going on; what has been learnt is kept. "
-            "Press Ctrl-C again to stop at once.",
+            "Stopping at the end of this batch or validation; the weights so far are kept. Press Ctrl-C again to stop "
+            "at once.",
         )

@@ -1,10 +1,8 @@
-"""Checkpoints that survive: whole or not there, with their sha256 beside them, and always an earlier one to go back to.
+"""Checkpoints: written atomically, each with its sha256, and always with an earlier one to fall back to.
 
-A checkpoint's name says how far it is: `epoch-0003.ckpt` is the end of epoch 3, `epoch-0004-batch-000120.ckpt` a point
-within epoch 4. Names sort in the order of training.
-
-A checkpoint holds the optimizer and the weights that training changes. Of the weights that stay frozen it holds the
-sha256, and it loads only onto weights with that sha256: with a frozen backbone it is kilobytes.
+`epoch-0003.ckpt` is the end of epoch 3, `epoch-0004-batch-000120.ckpt` a point within epoch 4. Names sort in the order
+of training. A checkpoint holds the optimizer and the weights that training changes. Of frozen weights it holds the
+sha256 alone, and it loads only onto weights with that sha256. With a frozen backbone it has a few kilobytes.
 """
 
 from __future__ import annotations
@@ -34,11 +32,11 @@ PATTERN = "epoch-*.ckpt"
 
 @dataclass(frozen=True, eq=False)
 class FrozenWeights:
-    """The tensors of a classifier that training leaves as they are; the default is none.
+    """The tensors of a classifier that training does not change; by default none.
 
     Attributes:
-        tensors: the tensors by their names in the classifier's state dict.
-        digest: sha256 (hex) of the network's part of them; see `tensors_digest`.
+        tensors: by name in the classifier's state dict.
+        digest: sha256 (hex) of those of the network; see `tensors_digest`.
     """
 
     tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
@@ -46,10 +44,9 @@ class FrozenWeights:
 
     @classmethod
     def of(cls, prepared: Prepared) -> FrozenWeights:
-        """Return the frozen tensors of a run's classifier, and of the moving average where there is one.
+        """Return the frozen tensors of a run's classifier and of its moving average.
 
-        Several processes take their weights from the first one after a checkpoint is loaded, so theirs are whole: none
-        counts as frozen.
+        Several processes receive their weights from rank 0 after a checkpoint is loaded, so none counts as frozen.
         """
         if prepared.world.size > 1:
             return cls()
@@ -62,23 +59,15 @@ class FrozenWeights:
         return {name: tensor for name, tensor in state.items() if name not in self.tensors}
 
     def completed(self, checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
-        """Return a checkpoint with the frozen tensors in its state dict.
-
-        Args:
-            checkpoint: what `read_checkpoint` has read.
-            path: its file, for the message.
-
-        Raises:
-            RunError: the checkpoint belongs on other frozen weights.
-        """
+        """Return a checkpoint with the frozen tensors in its state dict, after `require`."""
         self.require(checkpoint, path)
         return {**checkpoint, "state_dict": {**self.tensors, **checkpoint["state_dict"]}}
 
     def require(self, checkpoint: Mapping[str, Any], path: Path) -> None:
-        """Refuse a checkpoint that belongs on other frozen weights.
+        """Check that a checkpoint was trained on these frozen weights.
 
         Raises:
-            RunError: it does.
+            RunError: it was trained on others; the message names `path`.
         """
         written = checkpoint["tlkit"]["frozen_weights"]
         if written != self.digest:
@@ -90,13 +79,13 @@ class FrozenWeights:
 
 
 class DurableCheckpointIO(CheckpointIO):
-    """Write a checkpoint whole or not at all, and read nothing that could run code.
+    """Reads and writes checkpoints: atomic writes, and no pickled code.
 
-    It is written under another name in the same folder, forced to the disk, and only then given its name; its sha256
-    lies beside it as `NAME.sha256`, which `sha256sum --check` reads. Lightning's own writes to `$TMPDIR` and moves.
+    A checkpoint is written under another name in the same folder, synced to the disk, and then renamed. Its sha256 is
+    in `NAME.sha256`, which `sha256sum --check` reads. Lightning's own class writes to `$TMPDIR` and moves.
 
     Args:
-        frozen: the weights that the run's checkpoints leave out; a checkpoint that is loaded is completed by them.
+        frozen: the weights that the run's checkpoints leave out; a loaded checkpoint is completed with them.
     """
 
     def __init__(self, frozen: FrozenWeights) -> None:
@@ -106,7 +95,7 @@ class DurableCheckpointIO(CheckpointIO):
         """Write a checkpoint.
 
         Raises:
-            RunError: it cannot be written, for example on a full disk; what was there before is untouched.
+            RunError: it cannot be written, for example on a full disk; the files before it are untouched.
         """
         path = Path(path)
         try:
@@ -116,7 +105,7 @@ class DurableCheckpointIO(CheckpointIO):
                     hashed = _HashedFile(file)
                     torch.save(checkpoint, cast(BinaryIO, hashed))
                     hashed.finish()
-                write_text(digest_path(path), f"{hashed.hexdigest}  {path.name}\n")
+                write_text(digest_path(path), f"{hashed.digest.hexdigest()}  {path.name}\n")
         except OSError as error:
             raise RunError(
                 f"{path} cannot be written: {error.strerror or error}. The checkpoints before it are kept. "
@@ -126,10 +115,10 @@ class DurableCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint; only tensors and plain values are taken, whatever `weights_only` says.
+        """Return a checkpoint; only tensors and plain values are read, whatever `weights_only` says.
 
         Raises:
-            RunError: it belongs on other frozen weights.
+            RunError: it was trained on other frozen weights.
         """
         return self._frozen.completed(read_checkpoint(Path(path), map_location=map_location or "cpu"), Path(path))
 
@@ -140,55 +129,48 @@ class DurableCheckpointIO(CheckpointIO):
 
 
 class _HashedFile:
-    """What torch writes to: takes the sha256 on the way, and keeps an error of the disk until torch is done.
+    """A file for `torch.save` that computes the sha256 and raises disk errors in `finish`.
 
-    An error that is raised while torch's archive writer calls back reaches the user as "unexpected pos" (torch 2.13).
+    An error raised inside a callback of torch's archive writer would become "unexpected pos" (torch 2.13).
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._digest = hashlib.sha256()
+        self.digest = hashlib.sha256()
         self._error: OSError | None = None
 
     def write(self, data: bytes) -> int:
-        """Write and hash; after an error, do nothing."""
+        """Write and hash; nothing after an error."""
         if self._error is None:
             try:
                 self._file.write(data)
-                self._digest.update(data)
+                self.digest.update(data)
             except OSError as error:
                 self._error = error
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing; `finish` does."""
+        """Do nothing; `finish` flushes."""
 
     def finish(self) -> None:
-        """Hand everything to the system.
+        """Flush the file.
 
         Raises:
-            OSError: something could not be written.
+            OSError: a part could not be written.
         """
         if self._error is not None:
             raise self._error
         self._file.flush()
 
-    @property
-    def hexdigest(self) -> str:
-        """The sha256 of what was written."""
-        return self._digest.hexdigest()
-
 
 class KeepCheckpoints(Checkpoint):
-    """Keep the newest checkpoint, the one before it, and the best epochs that each of the two knows of.
-
-    Which epoch is the best depends on the monitored figures alone, never on where the run's directory lies.
+    """Keeps the newest checkpoint, the one before it, and the best epochs that each of the two refers to.
 
     Attributes:
         folder: where the checkpoints are.
         best: file name of the best epoch's checkpoint; "" before the first epoch ends.
-        best_value: its monitored figure; NaN where nothing is monitored.
-        ranked: file names and figures of the `best_epochs` best epochs, best first; empty where nothing is monitored.
+        best_value: its monitored figure; NaN without a monitor.
+        ranked: file names and figures of the `best_epochs` best epochs, best first; empty without a monitor.
     """
 
     def __init__(
@@ -203,17 +185,10 @@ class KeepCheckpoints(Checkpoint):
         stop: GracefulStop,
         best_epochs: int = 1,
     ) -> None:
-        """Say what to keep.
+        """Make the callback.
 
-        Args:
-            folder: where to write.
-            origin: what identifies the run; see `origin_of`.
-            frozen: the weights that checkpoints leave out.
-            monitor: figure that chooses the best epoch; None = the last epoch is the best.
-            mode: whether a small or a large figure is good.
-            every_steps: write a checkpoint after so many optimizer steps, too; None = at the end of epochs only.
-            stop: says whether training is to stop; then a checkpoint is written where it stops.
-            best_epochs: how many of the best epochs to keep.
+        Without a monitor the last epoch is the best. `every_steps` are the optimizer steps between checkpoints within
+        an epoch; None writes at the end of epochs only. Where `stop` ends training, a checkpoint is written.
         """
         self.folder = folder
         self.best, self.best_value = "", math.nan
@@ -221,21 +196,20 @@ class KeepCheckpoints(Checkpoint):
         self._frozen, self._stop = frozen, stop
         self.ranked: list[tuple[str, float]] = []
         self._best_epochs = best_epochs
-        self._needed: list[set[str]] = []  # what the newest two checkpoints need, older first
+        self._needed: list[set[str]] = []  # files that the newest two checkpoints need, older first
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Remember which checkpoint the run was resumed from: it stays until two others are there."""
+        """Keep the checkpoint that the run is resumed from until there are two newer ones."""
         if trainer.ckpt_path:
             self._needed = [{Path(trainer.ckpt_path).name, *self._best}]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Write a checkpoint from within the epoch where one is due; never between two steps' gradients.
+        """Write a checkpoint within the epoch where one is due; never while gradients accumulate.
 
         Raises:
-            StopRequested: the user asked for training to stop. Lightning calls this callback last, so that all others
-                are done with the batch.
+            StopRequested: training was asked to stop. Lightning calls this callback last, after all others.
         """
         stops = self._stops(trainer)
         due = stops or (self._every and trainer.global_step % self._every == 0)
@@ -246,10 +220,10 @@ class KeepCheckpoints(Checkpoint):
             raise StopRequested
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write a checkpoint of the whole epoch, and decide whether it is the best.
+        """Write a checkpoint of the whole epoch, and rank it.
 
         Raises:
-            StopRequested: the user asked for training to stop at the epoch's last batch or during its validation.
+            StopRequested: training was asked to stop at the epoch's last batch or during its validation.
         """
         name = f"epoch-{trainer.current_epoch + 1:04d}.ckpt"
         value = math.nan if self._monitor is None else float(trainer.callback_metrics[self._monitor])
@@ -268,14 +242,14 @@ class KeepCheckpoints(Checkpoint):
         return {"best": self.best, "best_value": self.best_value, "ranked": ranked}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best epochs of the run that is resumed."""
+        """Restore the best epochs of the run that is resumed."""
         self.best, self.best_value = state_dict["best"], state_dict["best_value"]
         self.ranked = _ranked(state_dict)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Leave out the frozen weights, and add what the checkpoint belongs to."""
+        """Remove the frozen weights, and add their sha256 and the run's origin."""
         checkpoint["state_dict"] = self._frozen.removed(checkpoint["state_dict"])
         checkpoint["tlkit"] = {
             "format_version": FORMAT_VERSION,
@@ -288,7 +262,7 @@ class KeepCheckpoints(Checkpoint):
         return {self.best, *(name for name, _ in self.ranked)}
 
     def _stops(self, trainer: pl.Trainer) -> bool:
-        """Return whether any process was asked to stop: all stop at the same batch."""
+        """Return whether any process was asked to stop; all stop at the same batch."""
         return bool(trainer.strategy.reduce_boolean_decision(self._stop.requested, all=False))
 
     def _better(self, value: float) -> bool:
@@ -308,33 +282,33 @@ class KeepCheckpoints(Checkpoint):
 
 @dataclass(frozen=True)
 class Start:
-    """Where a run goes on.
+    """The checkpoint that a run is resumed from.
 
     Attributes:
         path: the checkpoint.
         best: the best epoch's checkpoint; None before the first epoch has ended.
-        stopped_early: whether early stopping had ended training.
-        words: the place, in words.
+        stopped_early: whether early stopping has ended training.
+        position: epoch and batch, such as "batch 3 of epoch 2".
         rows: the metrics of the epochs that have ended.
-        ranked: file names and monitored figures of the best epochs that were kept, best first.
+        ranked: file names and monitored figures of the best epochs, best first.
     """
 
     path: Path
     best: Path | None
     stopped_early: bool
-    words: str
+    position: str
     rows: tuple[Mapping[str, float], ...]
     ranked: tuple[tuple[str, float], ...]
 
 
 def find_start(folder: Path, *, origin: str) -> Start | None:
-    """Return a run's newest checkpoint that is whole; what was trained after it is trained again, to the same bits.
+    """Return a run's newest usable checkpoint; later batches are trained again, to the same bits.
 
-    A checkpoint counts if its sha256 is the one beside it, if it was written by this very run, and if the best epoch
-    that it knows of is whole, too. Any other is named in the log.
+    A checkpoint is usable if its sha256 is right, if this run wrote it, and if the checkpoint of the best epoch that it
+    refers to is usable, too. Any other is named in the log.
 
     Raises:
-        RunError: a checkpoint is of another format than this version of tlkit writes.
+        RunError: a checkpoint has another format than this version of tlkit writes.
     """
     for path in sorted(folder.glob(PATTERN), reverse=True):
         try:
@@ -347,29 +321,19 @@ def find_start(folder: Path, *, origin: str) -> Start | None:
             logger.warning("%s Looking for an earlier checkpoint.", error)
             continue
         batch = path.stem.partition("-batch-")[2]
-        words = (
-            f"batch {int(batch)} of epoch {checkpoint['epoch'] + 1}" if batch else f"epoch {checkpoint['epoch'] + 1}"
-        )
+        position = (f"batch {int(batch)} of " if batch else "") + f"epoch {checkpoint['epoch'] + 1}"
         states = checkpoint["callbacks"].items()
         stopped = any(state.get("stopped_epoch", 0) > 0 for key, state in states if key.startswith("EarlyStopping"))
         rows = checkpoint["callbacks"][MetricsRecorder.__qualname__]["rows"] if best is not None else ()
-        return Start(path, best, stopped, words, tuple(rows), tuple(_ranked(keeper)))
+        return Start(path, best, stopped, position, tuple(rows), tuple(_ranked(keeper)))
     return None
 
 
 def read_whole(path: Path, *, origin: str, frozen: FrozenWeights) -> dict[str, Any] | None:
-    """Return a checkpoint of a run, without the frozen weights.
-
-    Args:
-        path: the file.
-        origin: what identifies the run; see `origin_of`.
-        frozen: the weights that it must belong on.
-
-    Returns:
-        The checkpoint; None, and a line in the log, where it is missing, damaged or another run's.
+    """Return a checkpoint of a run, without the frozen weights; None where it is missing, damaged or another run's.
 
     Raises:
-        RunError: it is of another format than this version of tlkit writes, or belongs on other frozen weights.
+        RunError: it has another format than this version of tlkit writes, or was trained on other frozen weights.
     """
     try:
         checkpoint = _read_own(path, origin=origin)
@@ -381,12 +345,12 @@ def read_whole(path: Path, *, origin: str, frozen: FrozenWeights) -> dict[str, A
 
 
 def _ranked(state: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """Return the best epochs that a keeper's state holds; one that was written before there were several has none."""
+    """Return the best epochs in the state of a `KeepCheckpoints`."""
     return [(str(name), float(value)) for name, value in state.get("ranked", ())]
 
 
 def read_checkpoint(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
-    """Read a checkpoint of tensors and plain values."""
+    """Return the tensors and plain values of a checkpoint."""
     checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
     return checkpoint
 
@@ -401,7 +365,7 @@ class _UnusableError(Exception):
 
 
 def _read_own(path: Path, *, origin: str) -> dict[str, Any]:
-    """Read a checkpoint of this run, after its sha256 is found right."""
+    """Return a checkpoint of this run, after its sha256 is checked."""
     try:
         noted = digest_path(path).read_text(encoding="utf-8").split()
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Memory format and compilation of training: chosen by rule, stored in the run, the same after a resume."""
+"""Memory format and compilation of training: chosen by rule, stored in the run, kept on resume."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MemoryFormat = Literal["contiguous", "channels_last"]
 
 @dataclass(frozen=True)
 class ComputeFormat:
-    """How training computes. It changes the last digits, so a resumed run keeps it.
+    """Memory format and compilation; both change the last digits, so a resumed run keeps them.
 
     Attributes:
         memory_format: order of the values of images and convolution weights in memory.
@@ -38,11 +38,6 @@ class ComputeFormat:
     memory_format: MemoryFormat
     compiled: bool
 
-    @property
-    def words(self) -> str:
-        """The memory format and "compiled" where it is, for the log."""
-        return self.memory_format.replace("_", "-") + (", compiled" if self.compiled else "")
-
 
 def choose_compute_format(
     directory: RunDirectory, prepared: Prepared, *, resume: bool, from_pixels: bool
@@ -50,49 +45,38 @@ def choose_compute_format(
     """Return the memory format and compilation of a run, and store them in its directory.
 
     `train.memory_format: auto` is channels-last, in which most convolutions are faster, and contiguous where the
-    weights are sharded: torch's `fully_shard` takes contiguous weights only. The backbone is compiled only where
-    `train.compile` is true. Nothing is measured, so two runs of one recipe compute alike.
+    weights are sharded: torch's `fully_shard` needs contiguous weights. The backbone is compiled only where
+    `train.compile` is true. Nothing is timed, so two runs of one recipe choose alike.
 
-    Args:
-        directory: stores the choice; a resumed run takes it from there.
-        prepared: the recipe, made concrete.
-        resume: the run is continued.
-        from_pixels: the backbone runs in training; on cached features there is nothing to compile.
+    A resumed run takes them from the directory. On cached features (not `from_pixels`) there is nothing to compile.
     """
     if resume and directory.speed.is_file():
         stored = directory.read_json(directory.speed)
-        speed = ComputeFormat(stored["memory_format"], stored["compiled"])
-        logger.info("Training continues as it was started: %s.", speed.words)
-        return speed
+        return ComputeFormat(stored["memory_format"], stored["compiled"])
     settings = prepared.recipe.train
     given: MemoryFormat | Literal["auto"] = "contiguous" if prepared.sharded else settings.memory_format
     if settings.compile and not from_pixels:
         logger.info("Training takes features, not images: there is nothing to compile.")
-    speed = ComputeFormat("channels_last" if given == "auto" else given, settings.compile and from_pixels)
-    directory.write_json(directory.speed, {"format_version": FORMAT_VERSION, **asdict(speed)})
-    return speed
+    chosen = ComputeFormat("channels_last" if given == "auto" else given, settings.compile and from_pixels)
+    directory.write_json(directory.speed, {"format_version": FORMAT_VERSION, **asdict(chosen)})
+    return chosen
 
 
 @contextmanager
-def applied_compute_format(classifier: Classifier, speed: ComputeFormat, *, device: str) -> Iterator[None]:
-    """Let a classifier compute as `speed` says. A compiled one stays compiled: pass a copy.
-
-    Args:
-        classifier: what is trained.
-        speed: its memory format, and whether its backbone is compiled.
-        device: where it trains: "cpu", "cuda" or "mps".
+def applied_compute_format(classifier: Classifier, compute_format: ComputeFormat, *, device: str) -> Iterator[None]:
+    """Apply a memory format and compilation to a classifier. A compiled one stays compiled: pass a copy.
 
     Raises:
-        RecipeError: compilation is asked for, and torch cannot compile here.
+        RecipeError: `train.compile` is true, and torch cannot compile here.
     """
-    channels_last = speed.memory_format == "channels_last"
+    channels_last = compute_format.memory_format == "channels_last"
     classifier.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-    if not speed.compiled:
+    if not compute_format.compiled:
         yield
         return
     _require_compiler(device)
     _compile(classifier.network.backbone)
-    # Every shape gets its own kernels, whatever came before it, so a resumed run computes as one that never stopped.
+    # Kernels are compiled per shape, never for several, so a resumed run computes as an uninterrupted one.
     limit = torch.compiler.config.recompile_limit
     torch.compiler.config.recompile_limit = RECOMPILE_LIMIT
     try:
@@ -101,20 +85,14 @@ def applied_compute_format(classifier: Classifier, speed: ComputeFormat, *, devi
         torch.compiler.config.recompile_limit = limit
 
 
-class _Doubled(nn.Module):
-    """Two times a tensor."""
-
+class _Double(nn.Module):  # torch.nn's own layers cannot be compiled alone
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return 2 * x
 
 
 def _require_compiler(device: str) -> None:
-    """Compile one operation, so that a missing compiler is named before training starts.
-
-    Raises:
-        RecipeError: it cannot be compiled.
-    """
-    module = _Doubled()  # torch compiles none of its own layers by themselves
+    """Compile one operation, so that a missing compiler is reported before training starts."""
+    module = _Double()
     _compile(module)
     try:
         module(torch.zeros(4, device=device))

@@ -1,4 +1,4 @@
-"""Training in several ranks: the process group, the task that rank 0 sends to the others, and what a trainer is given.
+"""Training in several ranks: the process group, the task that rank 0 sends, and the arguments of the trainer.
 
 Torchrun starts the ranks. Rank 0 reads the data, sends the task, writes the run, predicts and evaluates.
 """
@@ -26,7 +26,7 @@ from tlkit.training.launch import World, torchrun_world
 from tlkit.training.worst_group_metric import WorstGroup
 
 TIMEOUT = timedelta(hours=2)
-"""How long a rank waits for another that lives: the others wait while rank 0 checks all images."""
+"""How long a rank waits for another that is alive: the others wait while rank 0 checks all images."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Task:
         samples: all images with their splits, as rank 0 found them.
         classifier: the arguments of its Classifier, as a checkpoint holds them.
         device: "cpu" or "cuda".
-        precision: Lightning's word for it.
+        precision: Lightning's name of it.
         steps_per_epoch: optimizer steps per epoch.
         folder: the run's directory.
-        origin: what identifies the run.
-        checkpoint: where to go on; None = at the start.
-        speed: memory format and compilation.
-        worst: watches the worst group of val; None = nothing asks for it.
+        origin: identifies the run; see `origin_of`.
+        checkpoint: what to resume from; None = start.
+        compute_format: memory format and compilation.
+        worst: the metric of the worst group of val; None = not monitored.
     """
 
     recipe: Recipe
@@ -56,25 +56,21 @@ class Task:
     folder: Path
     origin: str
     checkpoint: Path | None
-    speed: ComputeFormat
+    compute_format: ComputeFormat
     worst: WorstGroup | None
 
 
 def trainer_arguments(world: World, *, several_phases: bool, sharded: bool) -> dict[str, Any]:
-    """Return the arguments of a Lightning trainer that follow from the processes.
+    """Return the arguments of a Lightning trainer that depend on the processes.
 
-    Args:
-        world: the processes that train together.
-        several_phases: whether another part of the network learns at another time, so that DDP cannot wait for a
-            gradient of every parameter.
-        sharded: whether each process holds a part of the weights only.
+    With several phases not every parameter has a gradient in each, which DDP must be prepared for.
     """
     if world.size == 1:
         return {"devices": 1}
     environment = TorchElasticEnvironment()
     strategy = DDPStrategy(cluster_environment=environment, find_unused_parameters=several_phases)
     if sharded:
-        from tlkit.training.sharded import ShardedStrategy  # with torch's sharded tensors
+        from tlkit.training.sharded import ShardedStrategy  # imports torch's sharded tensors
 
         strategy = ShardedStrategy(cluster_environment=environment)
     return {
@@ -88,7 +84,7 @@ def trainer_arguments(world: World, *, several_phases: bool, sharded: bool) -> d
 
 @contextmanager
 def leading(world: World, task: Task) -> Iterator[None]:
-    """Send the task to the other ranks, and be in one process group with them while the block runs.
+    """Join the process group of all ranks within the block, and send the task to the others.
 
     Raises:
         RunError: another rank has died or failed.
@@ -104,13 +100,13 @@ def leading(world: World, task: Task) -> Iterator[None]:
         if not lost_connection(error):
             raise
         raise RunError(
-            "The connection to another process of this run broke: it has died, or its own message stands above. What "
+            "The connection to another process of this run broke: it was killed, or its own error stands above. What "
             "was saved is kept: continue with --resume."
         ) from error
 
 
 def release_ranks() -> None:
-    """Let the ranks that torchrun has started beside this one end, because there is nothing for them to train."""
+    """End the other ranks that torchrun has started: there is nothing for them to train."""
     world = torchrun_world()
     if world is not None and world.size > 1:
         with joined():
@@ -118,7 +114,7 @@ def release_ranks() -> None:
 
 
 def receive_task() -> Task | None:
-    """Return what rank 0 sends; None = there is nothing to train."""
+    """Return the task that rank 0 sends; None = there is nothing to train."""
     received: list[Task | None] = [None]
     distributed.broadcast_object_list(received, src=0)
     return received[0]
@@ -135,7 +131,7 @@ def gather_objects(value: Any, world: World) -> list[Any]:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Be in the process group of torchrun's ranks while the block runs."""
+    """Join the process group of torchrun's ranks within the block."""
     has_gpu = torch.cuda.is_available()
     distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo", timeout=TIMEOUT)
     try:
@@ -146,5 +142,5 @@ def joined() -> Iterator[None]:
 
 
 def lost_connection(error: BaseException) -> bool:
-    """Return whether an error says that another rank is gone."""
+    """Return whether an error means that another rank has ended."""
     return isinstance(error, distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))

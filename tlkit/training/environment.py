@@ -1,4 +1,4 @@
-"""What a run was made with: versions, commit, hardware, data and weights."""
+"""The environment of a run: versions, commit, hardware, data and weights."""
 
 from __future__ import annotations
 
@@ -47,17 +47,9 @@ def describe_environment(
     excluded: int,
     sources: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """Return all that is needed to tell two runs apart, as plain JSON values.
+    """Return versions, hardware, data and weights of a run as plain JSON values.
 
-    Args:
-        samples: the images of the run, all splits.
-        weights: what the backbone started from.
-        device: where it trained, such as "cpu".
-        precision: Lightning's word for it, such as "bf16-mixed".
-        processes: how many trained together.
-        excluded: number of images that could not be read.
-        sources: files that say which images there are, what they show and how they are split; their digests
-            are recorded.
+    `excluded` is the number of images that cannot be read. `sources` are files that list images, labels or splits.
     """
     return {
         "tlkit": tlkit.__version__,
@@ -82,23 +74,18 @@ def describe_environment(
 
 
 def environment_with_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the environment of a run that is resumed, with a warning of everything that may move its last digits.
+    """Return the environment of a resumed run; changes that may affect its last digits are logged.
 
-    Args:
-        before: the environment that the run was started (or last resumed) in.
-        now: the environment of this process.
-
-    Returns:
-        `now`, with one mapping of changes (name: "old → new") per resumption in "changed_on_resume".
+    It is `now` with one mapping of changes (name: "old → new") per resumption in "changed_on_resume".
     """
-    named = {"tlkit": "tlkit", "python": "Python", "device": "device", "precision": "precision"}
-    pairs = {word: (before.get(key), now.get(key)) for key, word in named.items()}
-    packages = [name for name in now["packages"] if name not in ("pandas", "wandb")]  # these touch no weight
+    labels = {"tlkit": "tlkit", "python": "Python", "device": "device", "precision": "precision"}
+    pairs = {word: (before.get(key), now.get(key)) for key, word in labels.items()}
+    packages = [name for name in now["packages"] if name not in ("pandas", "wandb")]  # these affect no weight
     pairs |= {name: (before.get("packages", {}).get(name), now["packages"][name]) for name in packages}
     changes = {name: f"{old} → {new}" for name, (old, new) in pairs.items() if old != new}
     if changes:
         logger.warning(
-            "The run was started with something else: %s. It may end in other digits than a run that never stopped.",
+            "The run was started in another environment: %s. Its results may differ in the last digits.",
             ", ".join(f"{name} {change}" for name, change in changes.items()),
         )
     earlier = list(before.get("changed_on_resume", []))

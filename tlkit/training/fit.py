@@ -1,7 +1,7 @@
-"""`fit`: from a recipe to a run. Load the dataset, prepare, embed or train, predict, judge, report.
+"""`fit`: from a recipe to a run. Load the dataset, prepare, embed or train, predict, evaluate and audit, report.
 
-This module holds the steps that need no torch: the arguments, the run directory and the dataset. `run_training` holds
-those that do. Errors in a recipe, a run directory or the data are therefore reported before torch is imported.
+This module does what needs no torch: it checks the arguments and the run directory, and loads the dataset. Errors in
+them are therefore reported before torch is imported. `run_training` does all other steps.
 """
 
 from __future__ import annotations
@@ -33,37 +33,36 @@ def fit(
     progress: bool = False,
     on_check: Callable[[int, int], None] | None = None,
 ) -> Run:
-    """Fine-tune a backbone as a recipe says, predict, evaluate, audit and report.
+    """Train the model of a recipe, predict, evaluate, audit and report; return the run.
 
     Args:
-        recipe: a recipe file, or a recipe already loaded.
+        recipe: a recipe file, or a loaded recipe.
         overrides: changes to a recipe file: `{"train.epochs": 3}` or `["train.epochs=3"]`.
-        runs_dir: folder that the run directory is made in, under the recipe's name.
-        resume: continue a run that was stopped, from its newest checkpoint; it ends as if it had never stopped.
+        runs_dir: folder of the run directory, which gets the recipe's name.
+        resume: continue a stopped run from its newest checkpoint; it ends with the same bits as an uninterrupted run.
         overwrite: replace an earlier run of this name.
         progress: draw progress bars on stderr.
         on_check: called with (images checked, images in all) while the images are checked.
 
-    Ctrl-C ends training after the batch at hand; what was learnt is stored, judged and returned as an interrupted run.
-    SIGTERM does the same, and then goes on to the process: `SystemExit`, or the handler that was set before.
-
-    Where torchrun has started several processes, it returns in rank 0; the others end with the training.
+    Ctrl-C ends training after the current batch; the model so far is stored, evaluated and returned as an interrupted
+    run. SIGTERM does the same, and is then raised again for the process: `SystemExit`, or the handler set before. Under
+    torchrun `fit` returns in rank 0; the other ranks exit after training.
 
     Raises:
-        TlkitError: the recipe, the data, the weights or the run directory cannot be used, or the recipe asks for
-            several processes outside torchrun; nothing is lost.
-        SystemExit: torchrun has started this process, it is not rank 0, and training is over.
+        TlkitError: the recipe, the data, the weights or the run directory cannot be used, or the recipe needs several
+            processes outside torchrun.
+        SystemExit: this process is a rank other than 0, and training is over.
 
     Example:
         >>> run = fit("recipes/quickstart.yaml", {"train.epochs": 3})  # doctest: +SKIP
         >>> run.evaluate().accuracy.format()  # doctest: +SKIP
         '0.885 [0.805, 0.936]'
     """
-    if is_nonzero_rank():  # it reads nothing, so that what is wrong is said once
+    if is_nonzero_rank():  # rank 0 alone reads the recipe and reports its errors
         from tlkit.training.nonzero_rank import run_nonzero_rank
 
         run_nonzero_rank()
-    given, overrides = recipe, overrides if isinstance(overrides, Mapping) else list(overrides)
+    source, overrides = recipe, overrides if isinstance(overrides, Mapping) else list(overrides)
     if isinstance(recipe, Recipe):
         if overrides:
             raise RunError(
@@ -75,7 +74,7 @@ def fit(
         raise RunError("--resume continues a run and --overwrite replaces it. Use one of them.")
     processes = processes_to_start(recipe)
     if processes > 1:
-        raise launch_needed(processes, given, overrides, resume=resume, overwrite=overwrite)
+        raise launch_needed(processes, source, overrides, resume=resume, overwrite=overwrite)
     from tlkit.preflight.recipe_dataset import load_dataset
     from tlkit.preflight.recipe_queries import can_use_cache
     from tlkit.runs import RunDirectory, write_lock
@@ -87,7 +86,7 @@ def fit(
     with write_lock(path):
         restore_replaced_run(path)
         if not resume:
-            RunDirectory.require_free(path, overwrite=overwrite)  # again: before the lock, another process could write
+            RunDirectory.require_free(path, overwrite=overwrite)  # again: another process could write before the lock
         elif open_to_resume(path, recipe).status == "finished":
             logger.info("%s is finished; there is nothing to resume.", path)
             if torchrun_world() is not None:
@@ -97,7 +96,7 @@ def fit(
             from tlkit.runs.run import Run
 
             return Run(RunDirectory.open(path))
-        # The search for edited copies among cached features uses thumbnails, which the check makes in passing.
+        # the search for edited copies among cached features needs the thumbnails of the check
         dataset = load_dataset(recipe, gray_thumbnails=can_use_cache(recipe), progress=on_check)
         if resume:
             require_same_data(RunDirectory.open(path), dataset.samples)

@@ -1,4 +1,4 @@
-"""Which processes train together, and how the command line starts them: torchrun. Torch is loaded by the functions."""
+"""The processes that train together, and their start by torchrun. torch is imported inside functions."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tlkit.preflight.recipe_queries import can_use_cache
 from tlkit.recipe import Recipe
 
 SHUTDOWN_TIMEOUT_S = 600
-"""How long a run that is asked to stop may take to store and evaluate what it has learnt; torch's default is 30."""
+"""How long a run may take to store and evaluate its model after a signal; torchrun's default is 30."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes that train together, by torch's terms.
+    """The processes that train together.
 
     Attributes:
-        rank: number of this process, from 0; rank 0 writes the run.
+        rank: index of this process, from 0; rank 0 writes the run.
         size: number of processes on all machines.
-        local_rank: number of this process on its machine, from 0.
+        local_rank: index of this process on its machine, from 0.
         local_size: number of processes on each machine.
     """
 
@@ -45,7 +45,7 @@ class World:
 
 
 def torchrun_world() -> World | None:
-    """Return the processes that torchrun has started, this one among them; None where it was not torchrun."""
+    """Return the processes that torchrun has started, this one among them; None without torchrun."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
@@ -53,17 +53,17 @@ def torchrun_world() -> World | None:
 
 
 def is_nonzero_rank() -> bool:
-    """Return whether torchrun has started this process as one that follows rank 0 and writes nothing."""
+    """Return whether torchrun has started this process as another rank than 0, which writes nothing."""
     world = torchrun_world()
     return world is not None and world.rank > 0
 
 
 def find_world(recipe: Recipe) -> World:
-    """Return the processes that torchrun has started; elsewhere, as rank 0, those that a recipe asks for.
+    """Return the processes that torchrun has started; without torchrun those of the recipe, this one being rank 0.
 
     Raises:
-        RecipeError: the recipe asks for more GPUs than there are, for several machines without torchrun, or for another
-            number of processes than torchrun has started.
+        RecipeError: the recipe has more GPUs than the machine, several machines without torchrun, or another number of
+            processes than torchrun has started.
     """
     import torch
 
@@ -84,13 +84,13 @@ def find_world(recipe: Recipe) -> World:
     count = gpus if settings.devices == "auto" else settings.devices
     if device != "cpu" and count > gpus:
         raise RecipeError(
-            f"train.devices is {count}, but of {device} there are {gpus} here. Use train.devices={gpus}, or auto."
+            f"train.devices is {count}, but this machine has {gpus} of {device}. Use train.devices={gpus}, or auto."
         )
     return World(size=count, local_size=count)
 
 
 def processes_to_start(recipe: Recipe) -> int:
-    """Return the number of processes that torchrun is to start for a fit; 1 where this process can do the work.
+    """Return the number of processes that torchrun must start for a fit; 1 where this process is enough.
 
     It is 1 for `train.devices: 1`, for a head on cached features, and where torchrun has started this process.
 
@@ -105,18 +105,17 @@ def processes_to_start(recipe: Recipe) -> int:
 
 
 def launch(arguments: Sequence[str], *, processes: int) -> int:
-    """Run the command line in several processes of this machine, and return the exit code of the whole.
+    """Run the command line in several processes of this machine by torchrun, and return the exit code.
 
-    It calls torchrun's own main function, as `torchrun --standalone --nproc-per-node=N -m tlkit ARGUMENTS` does, so
-    that what torchrun reports is a value and not a traceback: of the rank that failed first, its exit code. Torchrun
-    passes Ctrl-C and SIGTERM on to every rank once, waits for all of them, and ends the others where one has failed.
+    It calls torchrun's main function as `torchrun --standalone --nproc-per-node=N -m tlkit ARGUMENTS` does. Torchrun
+    sends Ctrl-C and SIGTERM to every rank, waits for all of them, and ends the others where one fails.
 
     Args:
         arguments: of the command line, such as ["fit", "recipe.yaml", "train.devices=2"].
         processes: how many to start.
 
     Returns:
-        0 = done; the exit code of the first rank that failed, or 2 where it was killed; 128 + N for a signal N.
+        0 = success; the exit code of the rank that failed first, or 2 if it was killed; 128 + N for a signal N.
     """
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -125,14 +124,14 @@ def launch(arguments: Sequence[str], *, processes: int) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // processes)))  # torchrun's default is 1
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_TIMEOUT_S))
     if not logging.getLogger("tlkit").isEnabledFor(logging.DEBUG):
-        logging.disable(logging.ERROR)  # of this process: torchrun's own lines, such as those about each signal
+        logging.disable(logging.ERROR)  # hides torchrun's own log of each signal
     try:
         torchrun(["--standalone", f"--nproc-per-node={processes}", "-m", "tlkit", *arguments])
-    except SignalException as stopped:
-        return 128 + int(stopped.sigval)
+    except SignalException as error:
+        return 128 + int(error.sigval)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        if failure.exitcode > 0:  # the rank has said why
+        if failure.exitcode > 0:  # the rank has printed its error
             return int(failure.exitcode)
         sys.stderr.write(f"error: {_death(rank, -failure.exitcode, processes)}\n")
         return 2
@@ -149,44 +148,40 @@ def launch_needed(
     resume: bool,
     overwrite: bool,
 ) -> RecipeError:
-    """Return the error that names the command to type, for a fit in Python that would need several processes."""
+    """Return the error of a fit in Python that needs several processes; it names the command to type."""
     texts = (
         [f"{key}={_text(value)}" for key, value in overrides.items()] if isinstance(overrides, Mapping) else overrides
     )
     file = "RECIPE.yaml" if isinstance(recipe, Recipe) else str(recipe)
     words = ["tlkit", "fit", file, *texts, *["--resume"] * resume, *["--overwrite"] * overwrite]
     return RecipeError(
-        f"This fit trains in {processes} processes, which Python does not start. Type: {shlex.join(words)}  "
+        f"This fit needs {processes} processes, which tlkit.fit does not start. Type: {shlex.join(words)}  "
         f"(or run your script by: torchrun --standalone --nproc-per-node={processes} SCRIPT.py)"
     )
 
 
 def _require_equal(world: World, recipe: Recipe) -> None:
-    """Check that torchrun has started the processes that a recipe asks for.
-
-    Raises:
-        RecipeError: it has started others.
-    """
-    asked = {"train.num_nodes": recipe.train.num_nodes, "train.devices": recipe.train.devices}
+    """Check that torchrun has started the number of processes that a recipe states."""
+    stated = {"train.num_nodes": recipe.train.num_nodes, "train.devices": recipe.train.devices}
     found = {"train.num_nodes": world.nodes, "train.devices": world.local_size}
-    changes = [f"{key}={found[key]}" for key in asked if asked[key] not in ("auto", found[key])]
+    changes = [f"{key}={found[key]}" for key in stated if stated[key] not in ("auto", found[key])]
     if changes:
         raise RecipeError(
             f"torchrun has started {world.local_size} processes on each of {world.nodes} machines, but the recipe has "
-            f"{' and '.join(f'{key} {value}' for key, value in asked.items())}. Use {' '.join(changes)}, or start "
+            f"{' and '.join(f'{key} {value}' for key, value in stated.items())}. Use {' '.join(changes)}, or start "
             "another number."
         )
 
 
 def _death(rank: int, number: int, processes: int) -> str:
-    """Return the message about a rank that a signal has killed."""
-    why = " (for want of memory?)" if number == signal.SIGKILL else ""
+    """Return the message about a rank that was killed by a signal."""
+    why = " (out of memory?)" if number == signal.SIGKILL else ""
     return (
-        f"Process {rank + 1} of {processes} was killed by {signal.Signals(number).name}{why}, and the run ends with "
-        "it. What was saved is kept: continue with --resume."
+        f"Process {rank + 1} of {processes} was killed by {signal.Signals(number).name}{why}, so the run ends. What "
+        "was saved is kept: continue with --resume."
     )
 
 
 def _text(value: Any) -> str:
-    """Return a value as the command line takes it: JSON is YAML."""
+    """Return a value as the command line takes it, as JSON, which is YAML."""
     return str(value) if isinstance(value, str | Path) else json.dumps(value, default=str)

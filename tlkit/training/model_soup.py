@@ -1,4 +1,4 @@
-"""A greedy soup: the mean of the best epochs' weights, as far as validation gains by it."""
+"""Model soup: the greedy mean of the best epochs' weights."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Tried:
-    """One epoch that was tried.
+class SoupTrial:
+    """One epoch that was added to the mean.
 
     Attributes:
         epoch: the epoch, from 1.
-        value: the monitored figure on the validation images with it in the mean.
-        taken: whether it stayed in.
+        value: the monitored figure of the mean with this epoch, on the validation images.
+        taken: whether it stayed in the mean.
     """
 
     epoch: int
@@ -41,16 +41,16 @@ class Tried:
 
 @dataclass(frozen=True)
 class Soup:
-    """Which epochs make up a model.
+    """The epochs whose mean a model is.
 
     Attributes:
         monitor: "val_loss" or "val_accuracy".
         tried: the epochs in the order in which they were tried, the best one first.
-        statistics: layers whose running statistics were computed anew for each mean.
+        statistics: number of layers whose running statistics were computed again for each mean.
     """
 
     monitor: str
-    tried: tuple[Tried, ...]
+    tried: tuple[SoupTrial, ...]
     statistics: int
 
     @property
@@ -76,70 +76,62 @@ class Soup:
 def average_best_epochs(
     prepared: Prepared, batches: pl.LightningDataModule, folder: Path, ranked: Sequence[tuple[str, float]]
 ) -> Soup | None:
-    """Average the best epochs greedily, and leave the mean in the classifier.
+    """Average the best epochs greedily, put the mean into the classifier, and return what was tried.
 
     Wortsman et al. 2022, "Model soups", recipe 1: the epochs are tried from the best down, and each stays in the mean
-    if validation is not worse with it. The best epoch is the start, so the mean is never worse than it on the images
-    that chose it; how good it is, other images must say. Running statistics of batch normalisation that moved in
-    training are computed anew for each mean, on the training images as evaluation sees them. All figures are float32.
+    if validation is not worse with it. The best epoch comes first, so the mean is never worse than it on the images
+    that chose it; other images must show how good it is. Running statistics of batch normalization that changed in
+    training are computed again for each mean, on the training images without augmentation. All figures are float32.
 
     Args:
-        prepared: the recipe, made concrete; its classifier holds the best epoch's weights.
-        batches: gives the validation batches.
-        folder: the checkpoints.
+        prepared: the prepared recipe; its classifier holds the best epoch's weights.
+        batches: the data module of the validation batches.
+        folder: the checkpoints; with fewer than two of the best epochs, the result is None.
         ranked: file names and figures of the best epochs, best first.
 
-    Returns:
-        What was tried; None where there are not two checkpoints to average.
-
     Raises:
-        RunError: a checkpoint belongs on other frozen weights.
+        RunError: a checkpoint was trained on other frozen weights.
     """
     origin, classifier, frozen = origin_of(prepared), prepared.classifier, FrozenWeights.of(prepared)
     found = [read_whole(folder / name, origin=origin, frozen=frozen) for name, _ in ranked]
     kept = [(checkpoint["epoch"] + 1, checkpoint["state_dict"]) for checkpoint in found if checkpoint is not None]
     if len(kept) < 2 or found[0] is None:
-        logger.warning("There are not two epochs to average; the model is the best epoch's.")
+        logger.warning("There are fewer than two epochs to average; the model is the best epoch's.")
         return None
-    logger.info("Averaging the best %d epochs, as far as validation gains by it.", len(kept))
+    logger.info("Averaging the best %d epochs: each stays in if validation is not worse with it.", len(kept))
     monitor = prepared.recipe.train.monitor
     classifier.to(prepared.device)
     moved = moved_statistics(classifier, [state for _, state in kept])
-    own = {id(module) for module in classifier.judged.modules()}
+    own = {id(module) for module in classifier.eval_network.modules()}
     layers = [module for module in moved if id(module) in own]
     taken = [kept[0][1]]
     best = _figure(prepared, batches, monitor)
-    tried = [Tried(kept[0][0], best, taken=True)]
+    tried = [SoupTrial(kept[0][0], best, taken=True)]
     current = {name: value.clone() for name, value in classifier.state_dict().items()}
     for epoch, state in kept[1:]:
         classifier.load_state_dict({**frozen.tensors, **mean_of([*taken, state])})
         if layers:
-            renew_statistics(classifier.judged, layers, _training_images(prepared))
+            renew_statistics(classifier.eval_network, layers, _training_images(prepared))
         value = _figure(prepared, batches, monitor)
         stays = value <= best if monitor.endswith("loss") else value >= best
-        tried.append(Tried(epoch, value, taken=stays))
+        tried.append(SoupTrial(epoch, value, taken=stays))
         logger.info("With epoch %d: %s %.4g, %s.", epoch, monitor, value, "kept" if stays else "left out")
         if stays:
             taken.append(state)
             best, current = value, {name: value.clone() for name, value in classifier.state_dict().items()}
     classifier.load_state_dict(current)
     soup = Soup(monitor, tuple(tried), len(layers))
+    epochs = ", ".join(map(str, soup.epochs))
     logger.info(
-        "The model is the mean of %d %s (%s): %s %.4g, the best epoch alone %.4g.",
-        len(soup.epochs),
-        "epochs" if len(taken) > 1 else "epoch",
-        ", ".join(map(str, soup.epochs)),
-        monitor,
-        soup.value,
-        soup.best_value,
+        "The model is the mean of epochs %s: %s %.4g, best epoch %.4g.", epochs, monitor, soup.value, soup.best_value
     )
     return soup
 
 
 @torch.no_grad()
 def _figure(prepared: Prepared, batches: pl.LightningDataModule, monitor: str) -> float:
-    """Return the plain cross-entropy or the accuracy of the judged network over the validation images."""
-    network = prepared.classifier.judged.eval()
+    """Return the cross-entropy or the accuracy of the evaluated network on the validation images."""
+    network = prepared.classifier.eval_network.eval()
     total, images = 0.0, 0
     from_images = batches if isinstance(batches, ImageFolderDataModule) else None
     loader = from_images.eval_dataloader("val") if from_images else batches.val_dataloader()

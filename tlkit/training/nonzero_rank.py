@@ -1,4 +1,4 @@
-"""What every rank but rank 0 does in a fit that torchrun has started: train as rank 0 says, and write nothing."""
+"""Ranks other than 0 in a fit that torchrun has started: they receive rank 0's task, train, and write nothing."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from tlkit.training.prepare import Prepared, open_data, set_groups, use_groups
 from tlkit.training.trainer import train_nonzero_rank
 
 GRACE_S = 30.0
-"""How long a rank that failed only because another did leaves it to torchrun to end it: as long as torchrun waits."""
+"""How long a rank that failed only because another did waits for torchrun to end it: as long as torchrun waits."""
 FAILED = 2
 
 
 def run_nonzero_rank() -> NoReturn:
     """Wait for rank 0's task, train, and end the process.
 
-    The rank that fails first gives the whole run its exit code, and torchrun ends the others. So an error that rank 0
-    meets as well, or that says only that another rank is gone, does not end this process before that one.
+    The rank that fails first gives the whole run its exit code, and torchrun ends the others. So this process waits
+    after an error that rank 0 reports as well, or that only means that another rank has ended.
 
     Raises:
         SystemExit: training is over: 0, or 2 after an error.
@@ -39,7 +39,9 @@ def run_nonzero_rank() -> NoReturn:
     assert world is not None, "torchrun has started the ranks"
     logging.getLogger("tlkit").setLevel(logging.WARNING)  # rank 0 logs for all
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own handler is not called while torch waits for rank 0
+        signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        )  # Python does not call its own handler while torch waits for rank 0
     try:
         with joined():
             task = receive_task()
@@ -61,12 +63,12 @@ def run_nonzero_rank() -> NoReturn:
 
 
 def _prepared(task: Task, world: World) -> Prepared:
-    """Return the recipe made concrete for this rank, without reading weights or looking for images."""
+    """Return the recipe prepared for this rank, without reading weights or searching for images."""
     recipe = task.recipe
     if task.device == "cuda":
         torch.cuda.set_device(world.local_rank)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
-    classifier = Classifier(**task.classifier)  # its weights come from rank 0, when training begins
+    classifier = Classifier(**task.classifier)  # rank 0 sends the weights when training starts
     data = open_data(recipe, classifier.preprocess, world=world, images=LoadedDataset(task.samples))
     data.setup()
     groups = use_groups(recipe, data)

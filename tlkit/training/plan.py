@@ -1,4 +1,4 @@
-"""What a fit of a recipe would do, without doing it."""
+"""The tables of `tlkit plan`: images, settings and phases of a fit, without training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Facts = list[tuple[str, str]]
 
 
 def plan_tables(prepared: Prepared) -> tuple[Table, ...]:
-    """Return the images per class and split, the settings that follow from them, and each phase's blocks.
+    """Return the images per class and split, the resolved settings, and the blocks of each phase.
 
     Example:
         >>> images, settings, *phases = plan_tables(prepared)  # doctest: +SKIP
@@ -47,19 +47,19 @@ def _settings(prepared: Prepared) -> Facts:
         ("augmentation", "the recipe's list" if recipe.augment.transforms else recipe.augment.preset),
         ("strategy", recipe.strategy.kind),
         *_learning_rows(prepared),
-        ("set aside", f"{counted(len(prepared.data.excluded), 'image')} that cannot be read"),
+        ("excluded", f"{counted(len(prepared.data.excluded), 'image')} that cannot be read"),
     ]
 
 
 def _learning_rows(prepared: Prepared) -> Facts:
-    """Return how the classifier comes about: by training, or fitted at once to the features of one pass."""
+    """Return the settings of training, or of a scikit-learn head that is fitted to features."""
     recipe, train = prepared.recipe, prepared.recipe.train
     word = head_kind(recipe)
     if word != "linear":
         count = len(prepared.data.samples.split("train"))
         return [
             ("head", head_plan(word)),
-            ("features", f"one pass over {count} training images, or from the cache where they are known"),
+            ("features", f"one pass over {count} training images; cached features are read"),
             ("device", prepared.device),
         ]
     steps = prepared.steps_per_epoch
@@ -80,7 +80,7 @@ def _learning_rows(prepared: Prepared) -> Facts:
 
 
 def _group_loss(prepared: Prepared) -> Facts:
-    """Return what a loss that weights groups does, where the recipe names one."""
+    """Return the row of a loss that weights groups; none for another loss."""
     recipe, loss = prepared.recipe, prepared.classifier.loss
     if not isinstance(loss, GroupDROLoss):
         return []
@@ -92,8 +92,8 @@ def _phase_tables(prepared: Prepared) -> list[Table]:
     classifier = prepared.classifier
     if head_kind(prepared.recipe) != "linear":
         backbone = [layer for layer in classifier.layers() if layer.block != "head"]
-        note = "The head is fitted at once to the features of the backbone, which stays as it is."
-        return [phase_table(backbone, title="at once: the head", notes=(note,))]
+        note = "The head is fitted to the features of the backbone, which does not change."
+        return [phase_table(backbone, title="no epochs: the head", notes=(note,))]
     tables = []
     for phase in classifier.phases:
         first, last = phase.first_epoch + 1, phase.first_epoch + phase.epochs

@@ -1,4 +1,4 @@
-"""From a recipe to everything that training needs, without training: what `plan` shows is what `fit` uses."""
+"""`prepare`: backbone, data module and classifier of a recipe, as `plan` shows them and `fit` trains them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.load_dataset import LoadedDataset
@@ -31,14 +30,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A recipe made concrete.
+    """A recipe with its data, classifier and device.
 
     Attributes:
         recipe: the recipe.
         data: the data module, set up.
-        classifier: the model, weights loaded and frozen as the strategy says.
+        classifier: the model, with its weights loaded and frozen.
         device: "cpu", "cuda" or "mps".
-        precision: Lightning's word for it.
+        precision: Lightning's name of it.
         steps_per_epoch: optimizer steps per epoch.
         world: the processes that train together.
     """
@@ -53,22 +52,19 @@ class Prepared:
 
     @property
     def sharded(self) -> bool:
-        """Whether each process holds a part of the weights only."""
+        """Whether each process holds only a part of the weights."""
         return self.recipe.train.parallel == "fsdp" and self.world.size > 1
 
 
 def prepare(
     recipe: Recipe, *, dataset: LoadedDataset | None = None, progress: Callable[[int, int], None] | None = None
 ) -> Prepared:
-    """Build the backbone, and join it to the data.
+    """Return a recipe with its backbone, data and classifier.
 
-    Args:
-        recipe: what to build.
-        dataset: its images; None = they are loaded first.
-        progress: called with (images checked, images in all) where they are.
+    Without a dataset the images are loaded first; `progress` is called with (images checked, images in all).
 
     Raises:
-        TlkitError: the weights, the data or the device cannot be had; the message says what to do.
+        TlkitError: the weights, the data or the device are not available; the message says what to do.
     """
     section = recipe.data
     dataset = dataset or load_dataset(recipe, progress=progress)
@@ -78,20 +74,22 @@ def prepare(
     precision = choose_precision(str(recipe.train.precision), device=device)
     if recipe.train.parallel == "fsdp" and precision == "16-mixed":
         raise RecipeError(
-            "train.parallel is fsdp, but the GPU computes in no bf16, and float16 needs loss scaling, which tlkit does "
-            "not share out. Use train.precision=32, or train.parallel=ddp."
+            "train.parallel is fsdp, but the GPU has no bf16, and float16 needs loss scaling, which is not sharded. "
+            "Use train.precision=32, or train.parallel=ddp."
         )
     backbone = backbone_of(recipe)
-    pl.seed_everything(recipe.seed, workers=True, verbose=False)  # however much chance the loading has used up
+    pl.seed_everything(recipe.seed, workers=True, verbose=False)  # loading the weights may have drawn numbers
     data = open_data(recipe, backbone.preprocess, world=world, images=dataset)
     data.setup()
     groups = use_groups(recipe, data)
-    _check_world(world, data, recipe)
+    images = len(data.samples.split("train"))
+    if world.size > 1 and images < min(section.batch_size, 2) * world.size:
+        raise RecipeError(f"{images} training images are too few for {world.size} processes. Use train.devices=1.")
     keeps_statistics = recipe.strategy.kind in ("frozen", "bias_only", "lora")
     has_statistics = any(name.endswith("running_mean") for name in backbone.module.state_dict())
-    if has_statistics and not keeps_statistics and min(section.batch_size, len(data.samples.split("train"))) == 1:
+    if has_statistics and not keeps_statistics and min(section.batch_size, images) == 1:
         raise RecipeError(
-            "Batches would hold one image, on which batch normalisation cannot train. Use data.batch_size of 2 or "
+            "Batches would hold one image, on which batch normalization cannot train. Use data.batch_size of 2 or "
             "more, more images, or strategy: frozen."
         )
     steps = -(-data.steps_per_epoch // recipe.train.accumulate_grad_batches)
@@ -109,9 +107,9 @@ def prepare(
     )
     if groups is not None:
         set_groups(classifier, groups)
-    if world.size > 1 and not keeps_statistics and has_batch_norm(classifier):
+    if world.size > 1 and has_statistics and not keeps_statistics:
         logger.info(
-            "Batch normalisation is not synchronised: each process takes its statistics from its own %d images.",
+            "Batch normalization is not synchronized: each process takes its statistics from its own %d images.",
             section.batch_size,
         )
     if head_kind(recipe) == "linear":
@@ -120,14 +118,7 @@ def prepare(
 
 
 def open_data(recipe: Recipe, preprocess: Preprocess, *, world: World, images: LoadedDataset) -> ImageFolderDataModule:
-    """Return the data module of a recipe, not yet set up.
-
-    Args:
-        recipe: its `data` section says how the images become batches.
-        preprocess: what the backbone expects.
-        world: the processes that share the images.
-        images: the images.
-    """
+    """Return the data module of a recipe, not yet set up."""
     section = recipe.data
     return ImageFolderDataModule(
         images,
@@ -145,10 +136,10 @@ def open_data(recipe: Recipe, preprocess: Preprocess, *, world: World, images: L
 
 
 def use_groups(recipe: Recipe, data: ImageFolderDataModule) -> npt.NDArray[np.int64] | None:
-    """Give the crossings of class and group equal shares of every epoch, where the recipe asks for it.
+    """Balance the intersections of class and group for `sampling: group_balanced`; return them for `loss: group_dro`.
 
     Returns:
-        The crossing of each training image, numbered from 0, shape (N,), where the loss takes it; else None.
+        The intersection of each training image, numbered from 0, shape (N,); None for another loss.
     """
     balanced, by_loss = recipe.train.sampling == "group_balanced", recipe.train.loss == "group_dro"
     if not (balanced or by_loss):
@@ -160,24 +151,19 @@ def use_groups(recipe: Recipe, data: ImageFolderDataModule) -> npt.NDArray[np.in
 
 
 def set_groups(classifier: Classifier, groups: npt.NDArray[np.int64]) -> None:
-    """Tell the loss of a classifier who is in which group."""
+    """Set the group of each training image in the loss of a classifier."""
     assert isinstance(classifier.loss, GroupDROLoss), "no other loss takes groups"
     classifier.loss.set_groups(groups)
 
 
-def has_batch_norm(module: nn.Module) -> bool:
-    """Tell whether any layer takes statistics over the images of a batch."""
-    return any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
-
-
 def _world(recipe: Recipe) -> World:
-    """Return the processes that train; one where there is no network to train in epochs."""
+    """Return the processes that train together; one process trains on cached features."""
     world = find_world(recipe)
     if world.size > 1 and can_use_cache(recipe):
-        logger.info("The head learns from cached features, which one process does.")
+        logger.info("The head trains on cached features, in one process.")
         return World()
     if world.size == 1 and recipe.train.parallel == "fsdp":
-        logger.info("There is one process, so train.parallel: fsdp has nothing to share out.")
+        logger.info("There is one process, so train.parallel: fsdp shards nothing.")
     if world.size > 1:
         size = recipe.data.batch_size * recipe.train.accumulate_grad_batches
         logger.info(
@@ -187,14 +173,3 @@ def _world(recipe: Recipe) -> World:
             size * world.size,
         )
     return world
-
-
-def _check_world(world: World, data: ImageFolderDataModule, recipe: Recipe) -> None:
-    """Find out whether every process gets images.
-
-    Raises:
-        RecipeError: there are fewer than two for each.
-    """
-    images = len(data.samples.split("train"))
-    if world.size > 1 and images < min(recipe.data.batch_size, 2) * world.size:
-        raise RecipeError(f"{images} training images are too few for {world.size} processes. Use train.devices=1.")

@@ -1,4 +1,4 @@
-"""Whether a run is continued in the world it was started in, and what its results follow from."""
+"""Checks before a run is resumed: its number of processes, and the digest of its inputs."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from tlkit.training.environment import fingerprint
 from tlkit.training.prepare import Prepared
 
 
-def require_same_world(directory: RunDirectory, prepared: Prepared) -> None:
-    """Refuse to resume with another number of processes: the batches would be others.
+def require_same_processes(directory: RunDirectory, prepared: Prepared) -> None:
+    """Check that a run is resumed with the number of processes that it was started with, which sets its batches.
 
     Raises:
-        RunError: the run was started with more or fewer.
+        RunError: it is not.
     """
     if not directory.environment.is_file():
         return
     before, now = directory.read_json(directory.environment).get("processes", 1), prepared.world.size
     if before != now:
         raise RunError(
-            f"{directory.path} was started in {before} processes, and now there are {now}: the batches would be "
-            f"others. Resume it with {before}, or start a new run under another name."
+            f"{directory.path} was started with {before} processes, and now there are {now}: its batches would differ. "
+            f"Resume it with {before}, or start a new run under another name."
         )
 
 
 def origin_of(prepared: Prepared) -> str:
-    """Return what a run's results follow from, as one sha256: what the recipe sets, images, starting weights, groups.
+    """Return the sha256 (hex) of a run's inputs: what the recipe sets, the images, initial weights and groups.
 
-    Keys that the recipe leaves at their defaults do not count, so that a later tlkit with more keys finds the same.
+    Keys that the recipe leaves at their defaults do not count, so that keys of a later tlkit do not change it.
     """
     facts = {
         "recipe": prepared.recipe.model_dump(mode="json", exclude_defaults=True),

@@ -1,7 +1,8 @@
-"""`run_training`: prepare, embed, train, predict, judge, report: the steps of `fit` that need torch.
+"""The steps of `fit` that need torch: prepare, embed or train, predict, evaluate and audit, report.
 
-`run_training` opens the run directory and records how the run ends. `_run_steps` is the sequence of steps: each takes
-the results of earlier ones as values and returns its own, which is then written to the run directory.
+`run_training` opens the run directory and records how the run ends. `_run_steps` is the sequence of steps, and the
+functions below it stand in the order of the steps. Each takes the results of earlier steps as values and returns its
+own, which is then written to the run directory.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ from tlkit.training.checkpoints import find_start
 from tlkit.training.distributed import release_ranks
 from tlkit.training.environment import describe_environment, environment_with_changes
 from tlkit.training.prepare import Prepared, prepare
-from tlkit.training.resume import origin_of, require_same_world
-from tlkit.training.sklearn_heads import learn_head
+from tlkit.training.resume import origin_of, require_same_processes
+from tlkit.training.sklearn_heads import fit_recipe_head
 from tlkit.training.trainer import Outcome, load_best, train
 
 logger = logging.getLogger(__name__)
@@ -52,10 +53,10 @@ class TrainedModel:
     """The result of training.
 
     Attributes:
-        outcome: "finished", or "interrupted" where Ctrl-C or SIGTERM has ended training.
-        network: the network with its best weights, as it is stored and served.
+        outcome: "finished", or "interrupted" by Ctrl-C or SIGTERM.
+        network: the network with its best weights, as it is stored.
         card: its classes, preprocessing and origin.
-        head: a head that was fitted at once; None where the head was trained by steps.
+        head: a scikit-learn head; None where the head was trained by steps.
     """
 
     outcome: Outcome
@@ -65,17 +66,12 @@ class TrainedModel:
 
 
 def run_training(recipe: Recipe, path: Path, dataset: LoadedDataset, *, resume: bool, progress: bool) -> Run:
-    """Run a recipe on its dataset, into a run directory that is free or that is to be resumed; return the run.
+    """Run a recipe on its dataset in a new run directory, or in one that is resumed, and return the run.
 
-    Args:
-        recipe: the recipe.
-        path: the run directory; the caller holds its lock.
-        dataset: the recipe's images.
-        resume: continue the run that is there.
-        progress: draw progress bars on stderr.
+    The caller holds the lock of the directory.
 
     Raises:
-        TlkitError: the weights or the device cannot be had, or the run cannot be continued with these images.
+        TlkitError: the weights or the device are not available, or the run cannot be resumed.
         SystemExit: SIGTERM has ended training; the run is stored.
     """
     if can_use_cache(recipe):
@@ -84,7 +80,7 @@ def run_training(recipe: Recipe, path: Path, dataset: LoadedDataset, *, resume: 
     with nullcontext() if resume else replaced_run(path):
         directory = RunDirectory.open(path) if resume else RunDirectory.create(path)
         if resume:
-            require_same_world(directory, prepared)
+            require_same_processes(directory, prepared)
         with _status_recorded(directory):
             outcome = _run_steps(directory, prepared, stop, resume=resume, progress=progress)
         directory.set_status(outcome)
@@ -95,7 +91,7 @@ def run_training(recipe: Recipe, path: Path, dataset: LoadedDataset, *, resume: 
 def _run_steps(
     directory: RunDirectory, prepared: Prepared, stop: GracefulStop, *, resume: bool, progress: bool
 ) -> Outcome:
-    """Run all steps after `prepare` in order, and return how training ended."""
+    """Run the steps after `prepare`, and return how training ended."""
     recipe = prepared.recipe
     _write_inputs(directory, prepared)
     environment = _environment(directory, prepared, resume=resume)
@@ -113,14 +109,16 @@ def _run_steps(
     with _open_tracker(directory, recipe, environment) as tracker:
         trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=progress)
         if trained.outcome == "interrupted":
-            directory.set_status(trained.outcome)  # before the report, which states it
+            directory.set_status(trained.outcome)  # the report states it
         store_model(directory.model, trained.network, trained.card, trained.head)
 
-        _delete_judgements(directory)
+        _delete_old_results(directory)
         predictions = _predict(trained, prepared, features)
-        _write_predictions(directory, predictions)
+        for split, predicted in predictions.items():
+            directory.predictions(split).parent.mkdir(exist_ok=True)
+            predicted.to_parquet(directory.predictions(split))
 
-        evaluations = _judge(directory, recipe, predictions, leaks)
+        evaluations = _evaluate_and_audit(directory, recipe, predictions, leaks)
         _track_results(tracker, predictions, evaluations)
         if recipe.report.enabled:
             Run(directory).report()
@@ -130,16 +128,16 @@ def _run_steps(
 
 @contextmanager
 def _status_recorded(directory: RunDirectory) -> Iterator[None]:
-    """Record that a run is running, and that it failed or was interrupted where the block raises.
+    """Record that a run is running, and that it failed or was interrupted if the block raises.
 
     Raises:
-        RunError: in place of an `OSError` of a full disk or quota.
+        RunError: the disk or the quota is full.
     """
     directory.set_status("running")
     try:
         yield
     except BaseException as error:
-        with suppress(OSError):  # the error itself matters more
+        with suppress(OSError):  # the error of the block is the one to report
             directory.set_status("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         if isinstance(error, OSError) and error.errno in DISK_FULL_ERRNOS:
             raise RunError(
@@ -150,7 +148,7 @@ def _status_recorded(directory: RunDirectory) -> Iterator[None]:
 
 
 def _write_inputs(directory: RunDirectory, prepared: Prepared) -> None:
-    """Write what the run is made from: the recipe, the split, the excluded images, the images' attribution."""
+    """Write the recipe, the split, the excluded images and the attribution of the images."""
     data = prepared.data
     directory.write_text(directory.recipe, dump_recipe(prepared.recipe))
     data.samples.to_csv(directory.split)
@@ -161,11 +159,7 @@ def _write_inputs(directory: RunDirectory, prepared: Prepared) -> None:
 
 
 def _environment(directory: RunDirectory, prepared: Prepared, *, resume: bool) -> dict[str, Any]:
-    """Return what the run is made with.
-
-    On resume it includes the changes since the run was started, and the origin of the features that it was started
-    with, under "features".
-    """
+    """Return the environment of the run; on resume with its changes, and with the provenance of the first features."""
     now = describe_environment(
         prepared.data.samples,
         weights=prepared.classifier.source.weights,
@@ -173,7 +167,7 @@ def _environment(directory: RunDirectory, prepared: Prepared, *, resume: bool) -
         precision=prepared.precision,
         processes=prepared.world.size,
         excluded=len(prepared.data.excluded),
-        sources=_sources(prepared.recipe),
+        sources=_input_files(prepared.recipe),
     )
     if not resume or not directory.environment.is_file():
         return now
@@ -182,26 +176,22 @@ def _environment(directory: RunDirectory, prepared: Prepared, *, resume: bool) -
     return {**environment_with_changes(before, now), **features}
 
 
-def _sources(recipe: Recipe) -> list[Path]:
-    """Return the files that say which images there are, what they show and how they are split."""
+def _input_files(recipe: Recipe) -> list[Path]:
+    """Return the files that list images, labels or splits."""
     data = recipe.data
     labels = (data.label_corrections,) if isinstance(data.label_corrections, str) else data.label_corrections
     return [Path(file) for file in (data.manifest, data.split, data.quarantine, *labels) if file is not None]
 
 
 def _known_leaks(prepared: Prepared) -> pd.DataFrame:
-    """Return the leaks that the check of the images found, as `Run.leaks` gives them."""
+    """Return the leaks that the check of the images has found, as `Run.leaks` gives them."""
     leaks = prepared.data.leaks
     assert leaks is not None, "the dataset of a fit is checked"
     return leaks.table.assign(dropped="yes" if prepared.recipe.data.on_leak == "drop" else "")
 
 
 def _with_feature_leaks(leaks: pd.DataFrame, prepared: Prepared, features: CachedFeatures) -> pd.DataFrame:
-    """Return the known leaks, followed by those that features find; the same where not all images have features.
-
-    Raises:
-        DataError: something leaks, and `data.on_leak` is "error".
-    """
+    """Return the known leaks, followed by those that features find where all images have features."""
     data, section = prepared.data, prepared.recipe.data
     if len(features.plain) < len(data.samples):
         return leaks
@@ -218,7 +208,7 @@ def _with_feature_leaks(leaks: pd.DataFrame, prepared: Prepared, features: Cache
 def _open_tracker(
     directory: RunDirectory, recipe: Recipe, environment: Mapping[str, Any]
 ) -> AbstractContextManager[Tracker]:
-    """Return the tracker that a recipe asks for, as a context."""
+    """Return the recipe's tracker as a context."""
     section = recipe.tracking
     return create_tracker(
         kind=section.kind,
@@ -243,9 +233,9 @@ def _train(
     resume: bool,
     progress: bool,
 ) -> TrainedModel:
-    """Train on pixels or on cached features, or fit a scikit-learn head at once; return the best model.
+    """Train on pixels or on cached features, or fit a scikit-learn head; return the best model.
 
-    Where training raises, the best weights so far are stored first.
+    If training raises, the best weights so far are stored first.
     """
     classifier = prepared.classifier
     outcome: Outcome
@@ -256,8 +246,8 @@ def _train(
                 outcome = train(directory, prepared, tracker, stop, batches=batches, resume=resume, progress=progress)
             head = None
         else:
-            assert features is not None, "the recipe's own checks refuse such a head on pixels"
-            outcome, head = "finished", learn_head(prepared, features.plain)
+            assert features is not None, "the recipe's checks refuse such a head on pixels"
+            outcome, head = "finished", fit_recipe_head(prepared, features.plain)
     except BaseException:
         _store_best_so_far(directory, prepared)
         raise
@@ -265,7 +255,7 @@ def _train(
 
 
 def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
-    """Store the best weights so far of a run that ends with an error; nothing where no epoch has ended."""
+    """Store the best weights of a run that ends with an error, if an epoch has ended."""
     try:
         start = find_start(directory.checkpoints, origin=origin_of(prepared))
         if start is None or start.best is None:
@@ -273,14 +263,14 @@ def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
         load_best(prepared, start.best)
         save_artifact(directory.model, prepared.classifier.plain_network().state_dict(), prepared.classifier.card())
         logger.warning("The best weights so far are in %s; --resume continues the run.", directory.model)
-    except Exception as error:  # the error that ended the run is the one to report
+    except Exception as error:  # the error that ends the run is the one to report
         logger.warning("The weights could not be stored (%s); they are in %s.", error, directory.checkpoints)
 
 
-def _delete_judgements(directory: RunDirectory) -> None:
-    """Delete the judgements of earlier predictions."""
-    judged = (directory.evaluation, directory.audit, directory.explanation, directory.slices, directory.neighbors)
-    for path in judged:
+def _delete_old_results(directory: RunDirectory) -> None:
+    """Delete the results that belong to earlier predictions."""
+    results = (directory.evaluation, directory.audit, directory.explanation, directory.slices, directory.neighbors)
+    for path in results:
         path.unlink(missing_ok=True)
 
 
@@ -306,16 +296,10 @@ def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures
     return predictions
 
 
-def _write_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions]) -> None:
-    for split, predicted in predictions.items():
-        directory.predictions(split).parent.mkdir(exist_ok=True)
-        predicted.to_parquet(directory.predictions(split))
-
-
-def _judge(
+def _evaluate_and_audit(
     directory: RunDirectory, recipe: Recipe, predictions: Mapping[str, Predictions], leaks: pd.DataFrame
 ) -> dict[str, Evaluation]:
-    """Evaluate and audit the predictions as the recipe says, store both, and return the evaluations by split."""
+    """Evaluate and audit the predictions, store both results, and return the evaluations by split."""
     evaluations = {}
     for split, predicted in predictions.items():
         evaluations[split] = evaluate_split(directory, split, predicted, settings=recipe.evaluate, leaks=leaks)
@@ -327,22 +311,17 @@ def _judge(
 def _track_results(
     tracker: Tracker, predictions: Mapping[str, Predictions], evaluations: Mapping[str, Evaluation]
 ) -> None:
-    """Log headline figures, predictions and confusion matrix of each split."""
+    """Log accuracies, predictions and confusion matrix of each split."""
     for split, evaluation in evaluations.items():
-        figures = {
-            "accuracy": evaluation.accuracy,
-            "balanced_accuracy": evaluation.balanced_accuracy,
-            "macro_f1": evaluation.macro_f1,
-        }
-        tracker.log_summary({f"{split}/{name}": estimate.value for name, estimate in figures.items()})
+        names = ("accuracy", "balanced_accuracy", "macro_f1")
+        tracker.log_summary({f"{split}/{name}": getattr(evaluation, name).value for name in names})
         tracker.log_predictions(_tracked(predictions[split]), name=f"{split}/predictions")
         tracker.log_confusion(evaluation.confusion, evaluation.classes, name=f"{split}/confusion_matrix")
 
 
 def _tracked(predictions: Predictions) -> pd.DataFrame:
-    """Return the labelled predictions as a tracker may see them: without group columns."""
-    names = list(predictions.classes)
-    known = predictions.labelled
+    """Return the labelled predictions without group columns, which a tracker must not get."""
+    names, known = predictions.classes, predictions.labelled
     return pd.DataFrame(
         {
             "path": known.path,

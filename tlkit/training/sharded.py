@@ -21,22 +21,22 @@ from tlkit.models.process_group import whole_tensor
 logger = logging.getLogger(__name__)
 
 MIN_UNIT_SHARE = 0.01
-"""Share of a network's parameters from which a block is gathered by itself."""
+"""Smallest share of a network's parameters for a block that is gathered alone."""
 
 
 class ShardedStrategy(DDPStrategy):
-    """Train in several ranks, each of which holds a part of every weight, gradient and optimizer state.
+    """Trains in several ranks, each of which holds a part of every weight, gradient and optimizer state.
 
-    A block's weights are gathered when it is computed and given up after; gradients are averaged as in DDP, so training
-    is the same. Zhao et al. 2023, "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel", section 3, by
-    torch's `fully_shard`. Checkpoints hold whole tensors in one file, under the names that one process uses.
+    A block's weights are gathered while it is computed; gradients are averaged as in DDP, so training is the same. Zhao
+    et al. 2023, "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel", section 3, by torch's
+    `fully_shard`. Checkpoints hold whole tensors in one file, under the names of a single process.
 
-    Lightning's own strategies do not serve here: FSDPStrategy refuses CPUs, so nothing could be tested without GPUs,
-    and ModelParallelStrategy reads checkpoints past the CheckpointIO (2.6.6).
+    Lightning's own strategies do not fit: FSDPStrategy refuses CPUs, so nothing could be tested without GPUs, and
+    ModelParallelStrategy bypasses the CheckpointIO when it reads a checkpoint (2.6.6).
     """
 
     def configure_ddp(self) -> None:
-        """Send rank 0's weights to every rank, and then shard them."""
+        """Broadcast the weights of rank 0, and shard them."""
         classifier = self.model
         assert isinstance(classifier, Classifier)
         for tensor in (*classifier.parameters(), *classifier.buffers()):
@@ -55,21 +55,21 @@ class ShardedStrategy(DDPStrategy):
 
     @contextmanager
     def block_backward_sync(self) -> Iterator[None]:
-        """Reduce the gradients of every batch, also of accumulated ones: a rank has no room for whole gradients."""
+        """Reduce the gradients of every batch, even while they accumulate: a rank has no room for whole gradients."""
         yield
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
-        """Return the whole tensors in rank 0, and none in the others; all ranks must call."""
+        """Return the whole tensors in rank 0, none in the others; a collective call."""
         assert self.lightning_module is not None
         return self._gathered(self.lightning_module.state_dict())
 
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        """Return the whole state in rank 0; all ranks must call."""
+        """Return the whole state in rank 0; a collective call."""
         state: dict[str, Any] = super().optimizer_state(optimizer)
         return {**state, "state": {place: self._gathered(values) for place, values in state["state"].items()}}
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        """Load this rank's part of a state that a checkpoint holds whole."""
+        """Load this rank's part of the whole state in a checkpoint."""
         for optimizer, saved in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             state = {
@@ -87,7 +87,7 @@ class ShardedStrategy(DDPStrategy):
         self.checkpoint_io.teardown()
 
     def _gathered(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return values with whole tensors on the CPU, gathered one after the other, in rank 0 alone."""
+        """Return values with whole tensors on the CPU, gathered one at a time, in rank 0; none in the others."""
         found = {}
         for name, value in values.items():
             whole = whole_tensor(value) if isinstance(value, torch.Tensor) else value
@@ -97,13 +97,13 @@ class ShardedStrategy(DDPStrategy):
 
 
 def _shard(network: Network, mesh: DeviceMesh) -> None:
-    """Shard a network in units that are gathered one at a time: its larger blocks, and the rest."""
-    enough = MIN_UNIT_SHARE * sum(parameter.numel() for parameter in network.parameters())
+    """Shard a network in units that are gathered one at a time: each larger block, and all other parameters."""
+    smallest = MIN_UNIT_SHARE * sum(parameter.numel() for parameter in network.parameters())
     lists = [part for part in network.modules() if isinstance(part, nn.Sequential | nn.ModuleList)]
     for blocks in reversed(lists):  # the inner ones first
         for block in blocks:
             size = sum(parameter.numel() for parameter in block.parameters() if not isinstance(parameter, DTensor))
-            if size >= enough and not isinstance(block, nn.Sequential | nn.ModuleList):
+            if size >= smallest and not isinstance(block, nn.Sequential | nn.ModuleList):
                 block.register_forward_hook(_not_a_view)
                 fully_shard(block, mesh=mesh)
     network.register_forward_hook(_not_a_view)
@@ -111,12 +111,12 @@ def _shard(network: Network, mesh: DeviceMesh) -> None:
 
 
 def _not_a_view(_module: nn.Module, _given: Any, output: Any) -> Any:
-    """Copy an output that is a view: torch warns that changing it in place would lose what gathers for backward."""
+    """Return a copy of an output that is a view: torch warns that an in-place change would lose its gradient hook."""
     return output.clone() if isinstance(output, torch.Tensor) and output._is_view() else None
 
 
 def _part(value: Any, like: torch.Tensor) -> Any:
-    """Return this rank's part of a value that has a parameter's shape; any other value as it is."""
+    """Return this rank's part of a value of a parameter's shape; any other value unchanged."""
     if not (isinstance(value, torch.Tensor) and isinstance(like, DTensor) and value.shape == like.shape):
         return value
     mesh = like.device_mesh

@@ -1,4 +1,4 @@
-"""Heads from scikit-learn in a run: learnt from one pass through the backbone."""
+"""scikit-learn heads of a run, fitted to the features of the training images."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ logger = logging.getLogger(__name__)
 FOLDS = 5
 
 
-def learn_head(prepared: Prepared, features: Features) -> Head:
-    """Fit the head that a recipe asks for to the features of its training images, and put it into the classifier.
+def fit_recipe_head(prepared: Prepared, features: Features) -> Head:
+    """Return the head of a recipe, fitted to the features of its training images, and put it into the classifier.
 
-    Folds are dealt by seed and path, with copies of a file in one fold, and each value of `data.group_by` too. A
-    linear head becomes the network's own layer; any other takes its place.
+    Folds are assigned by seed and path; copies of a file, and images of one value of `data.group_by`, share a fold. A
+    linear head becomes a layer of the network; any other replaces the layer.
 
     Args:
-        prepared: the recipe, made concrete.
-        features: of the images as evaluation sees them; training images without features are left out.
+        prepared: the prepared recipe.
+        features: of the images without augmentation; training images without features are left out.
 
     Raises:
-        DataError: the training images are too few.
+        DataError: there are too few training images.
     """
     recipe, classifier = prepared.recipe, prepared.classifier
     samples = prepared.data.samples.split("train")
@@ -48,26 +48,31 @@ def learn_head(prepared: Prepared, features: Features) -> Head:
     digests = features.digest.tolist()
     folds = max(2, min(FOLDS, max_folds(len(y), groups=groups, digests=digests)))
     if folds < FOLDS:
-        logger.info("head: cross-validated in %d folds in place of %d, since no more can be filled.", folds, FOLDS)
-    dealt = assign_folds(features.path.tolist(), y, folds=folds, seed=recipe.seed, groups=groups, digests=digests)
-    warn_rare_classes(dealt, classifier.classes)
-    given = class_weights(recipe.train.class_weights, prepared.data.samples)
+        logger.info("head: cross-validated in %d folds instead of %d, because the images fill no more.", folds, FOLDS)
+    folds_of = assign_folds(features.path.tolist(), y, folds=folds, seed=recipe.seed, groups=groups, digests=digests)
+    warn_rare_classes(folds_of, classifier.classes)
+    weights = class_weights(recipe.train.class_weights, prepared.data.samples)
     word, facts = head_kind(recipe), {}
     if word == "auto":
         choice = choose_head(
-            features.x, y, classes=classifier.classes, seed=recipe.seed, class_weight=given, folds=dealt.assignments[0]
+            features.x,
+            y,
+            classes=classifier.classes,
+            seed=recipe.seed,
+            class_weight=weights,
+            folds=folds_of.assignments[0],
         )
         head, facts = choice.head, {"sentence": choice_sentence(choice), "choice": choice.to_dict()}
     else:
-        assert word != "linear", "a linear head is trained"
+        assert word != "linear", "a linear head is trained by steps"
         head = fit_head(
             features.x,
             y,
             kind=word,
             classes=classifier.classes,
             seed=recipe.seed,
-            class_weight=given,
-            folds=dealt.assignments[0],
+            class_weight=weights,
+            folds=folds_of.assignments[0],
         )
         logger.info("%s", head_sentence(head))
     install(classifier, head, facts={**head.to_dict(), "sentence": head_sentence(head), **facts})
@@ -75,7 +80,7 @@ def learn_head(prepared: Prepared, features: Features) -> Head:
 
 
 def install(classifier: Classifier, head: Head, *, facts: Mapping[str, Any]) -> None:
-    """Put a head into a classifier's network, and how it came about into its card."""
+    """Put a head into a classifier's network, and its facts into the card."""
     part = head.linear
     if part is None:
         classifier.network.head = ScoredHead(head.predict_proba, in_features=head.width)
@@ -90,10 +95,10 @@ def install(classifier: Classifier, head: Head, *, facts: Mapping[str, Any]) -> 
 
 
 def head_plan(word: HeadWord) -> str:
-    """Say in one line what a fit would do for a head."""
+    """Return one line about how a fit chooses or fits a head."""
     if word == "auto":
         return f"auto: the simplest of {', '.join(QUICK_KINDS)} that cross-validation cannot tell from the best"
-    assert word != "linear", "a linear head has a plan of its own"
+    assert word != "linear", "a linear head is trained by steps"
     facts = FACTS[word]
     settings = f"{len(facts.grid)} settings by {FOLDS}-fold cross-validation"
     return f"{word}: {facts.description}; {settings}, calibrated out of fold"

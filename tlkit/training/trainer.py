@@ -1,4 +1,4 @@
-"""Training itself: the trainer, what watches it, and the best weights at the end."""
+"""Training: the Lightning trainer, its callbacks, and the best weights at the end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -36,12 +35,12 @@ from tlkit.training.checkpoints import (
     find_start,
     read_checkpoint,
 )
-from tlkit.training.compute_format import ComputeFormat, applied_compute_format, choose_compute_format
+from tlkit.training.compute_format import applied_compute_format, choose_compute_format
 from tlkit.training.distributed import Task, gather_objects, leading, release_ranks, trainer_arguments
 from tlkit.training.model_soup import average_best_epochs
 from tlkit.training.prepare import Prepared
 from tlkit.training.resume import origin_of
-from tlkit.training.worst_group_metric import WorstGroup, watch_worst_group
+from tlkit.training.worst_group_metric import watch_worst_group
 
 logger = logging.getLogger(__name__)
 
@@ -58,25 +57,19 @@ def train(
     resume: bool,
     progress: bool,
 ) -> Outcome:
-    """Train, and leave the best weights in the classifier.
+    """Train, leave the best weights in the classifier, and return how training ended.
 
-    Args:
-        directory: where metrics and checkpoints go.
-        prepared: the recipe, made concrete.
-        tracker: gets the metrics, too.
-        stop: hears Ctrl-C and SIGTERM while training goes on, and tells afterwards which it was.
-        batches: images or their features, with the rows of the split's samples as `index`.
-        resume: continue from the newest checkpoint that can be used.
-        progress: draw a progress bar on stderr.
+    Metrics and checkpoints go to the directory, metrics to the tracker, too. `batches` are images or their features,
+    with the rows of the split's samples as `index`. `resume` continues from the newest usable checkpoint.
 
     Raises:
         NotFiniteError: the loss or a gradient is not a finite number; epoch, batch and files are named.
-        RunError: a checkpoint cannot be written, or belongs on other frozen weights.
+        RunError: a checkpoint cannot be written, or was trained on other frozen weights.
     """
     origin, world = origin_of(prepared), prepared.world
     start = _find_start(directory, origin=origin) if resume else None
     for row in start.rows if start is not None else ():
-        track(tracker, row)  # a tracker's new record holds the whole history
+        track(tracker, row)  # the new record of a tracker holds the whole history
     if start is not None and start.stopped_early:
         logger.info("Training had stopped early; there is nothing left to train.")
         if world.size > 1:
@@ -85,7 +78,6 @@ def train(
         _average(directory, prepared, tracker, batches=batches, ranked=start.ranked)
         return "finished"
     from_pixels = isinstance(batches, ImageFolderDataModule)
-    speed = choose_compute_format(directory, prepared, resume=resume, from_pixels=from_pixels)
     task = Task(
         prepared.recipe,
         prepared.data.samples,
@@ -96,12 +88,11 @@ def train(
         directory.path,
         origin,
         start.path if start else None,
-        speed,
+        choose_compute_format(directory, prepared, resume=resume, from_pixels=from_pixels),
         watch_worst_group(prepared.recipe, prepared.data.samples),
     )
-    training = _Training(directory, prepared, tracker, stop, batches, task.worst, progress)
     with leading(world, task):
-        outcome, keeper = training.run(origin=origin, checkpoint=task.checkpoint, speed=speed)
+        outcome, keeper = _run_trainer(task, prepared, batches, tracker, stop, progress=progress)
     load_best(prepared, directory.checkpoints / keeper.best if keeper.best else None)
     if outcome == "finished":
         _average(directory, prepared, tracker, batches=batches, ranked=keeper.ranked)
@@ -109,78 +100,69 @@ def train(
 
 
 def train_nonzero_rank(task: Task, prepared: Prepared) -> None:
-    """Train beside rank 0, and write nothing.
-
-    Args:
-        task: what rank 0 has sent.
-        prepared: the recipe, made concrete for this rank.
-    """
-    directory, stop = RunDirectory(task.folder), GracefulStop()
-    training = _Training(directory, prepared, NullTracker(), stop, prepared.data, task.worst, progress=False)
-    training.run(origin=task.origin, checkpoint=task.checkpoint, speed=task.speed)
+    """Train as a rank other than 0, which writes nothing."""
+    _run_trainer(task, prepared, prepared.data, NullTracker(), GracefulStop(), progress=False)
 
 
-@dataclass(frozen=True)
-class _Training:
-    """One process's part in training."""
-
-    directory: RunDirectory
-    prepared: Prepared
-    tracker: Tracker
-    stop: GracefulStop
-    batches: pl.LightningDataModule
-    worst: WorstGroup | None
-    progress: bool
-
-    def run(self, *, origin: str, checkpoint: Path | None, speed: ComputeFormat) -> tuple[Outcome, KeepCheckpoints]:
-        """Train; return how it ended, and what has kept the checkpoints."""
-        prepared, classifier, stop = self.prepared, self.prepared.classifier, self.stop
-        last_batch, frozen = LastBatch(), FrozenWeights.of(prepared)
-        keeper = _keeper(self.directory, prepared, origin=origin, frozen=frozen, stop=stop)
-        callbacks: list[pl.Callback] = [self.worst] if self.worst is not None else []
-        callbacks += [stop, MetricsRecorder(self.directory, self.tracker), last_batch, keeper]
-        callbacks += _early_stopping(prepared)
-        if self.progress:
-            callbacks.append(ProgressBar())
-        outcome: Outcome = "finished"
-        # a copy, because nothing public makes a sharded or compiled module plain again
-        trained = copy.deepcopy(classifier) if prepared.sharded or speed.compiled else classifier
-        files = DurableCheckpointIO(frozen)
-        with _quiet_lightning(), stop.listening(), applied_compute_format(trained, speed, device=prepared.device):
-            trainer = _trainer(self.directory, prepared, callbacks, files, progress=self.progress)
-            try:
-                trainer.fit(
-                    trained,
-                    datamodule=self.batches,
-                    ckpt_path=str(checkpoint) if checkpoint else None,
-                    weights_only=True,
-                )
-            except SystemExit as error:  # what Lightning makes of the second Ctrl-C
-                raise KeyboardInterrupt from error
-            except StopRequested:
-                outcome = "interrupted"
-                logger.log(
-                    logging.WARNING if prepared.world.rank == 0 else logging.DEBUG,
-                    "Stopped in epoch %d of %d.",
-                    trainer.current_epoch + 1,
-                    prepared.recipe.train.epochs,
-                )
-            except NotFiniteError as error:
-                index = np.concatenate(gather_objects(last_batch.index, prepared.world))
-                files = prepared.data.samples.split("train").paths[index]
-                raise error.naming(f" ({len(files)} images: {first_few(files.tolist())})") from None
-            if trained is not classifier:
-                whole = trainer.strategy.lightning_module_state_dict()
-                if prepared.world.rank == 0:
-                    classifier.load_state_dict(whole)
-        return outcome, keeper
+def _run_trainer(
+    task: Task,
+    prepared: Prepared,
+    batches: pl.LightningDataModule,
+    tracker: Tracker,
+    stop: GracefulStop,
+    *,
+    progress: bool,
+) -> tuple[Outcome, KeepCheckpoints]:
+    """Run one rank's trainer; return how training ended, and the callback that has kept the checkpoints."""
+    directory, classifier, world = RunDirectory(task.folder), prepared.classifier, prepared.world
+    last_batch, frozen, settings = LastBatch(), FrozenWeights.of(prepared), prepared.recipe.train
+    keeper = KeepCheckpoints(
+        directory.checkpoints,
+        origin=task.origin,
+        frozen=frozen,
+        monitor=settings.monitor if _has_val(prepared) else None,
+        mode=_mode(settings.monitor),
+        every_steps=settings.checkpoint_every,
+        stop=stop,
+        best_epochs=settings.model_soup_size or 1,
+    )
+    callbacks: list[pl.Callback] = [task.worst] if task.worst is not None else []
+    callbacks += [stop, MetricsRecorder(directory, tracker), last_batch, keeper, *_early_stopping(prepared)]
+    callbacks += [ProgressBar()] if progress else []
+    outcome: Outcome = "finished"
+    # a copy, because nothing public makes a sharded or compiled module plain again
+    trained = copy.deepcopy(classifier) if prepared.sharded or task.compute_format.compiled else classifier
+    with (
+        _quiet_lightning(),
+        stop.listening(),
+        applied_compute_format(trained, task.compute_format, device=prepared.device),
+    ):
+        trainer = _trainer(directory, prepared, callbacks, DurableCheckpointIO(frozen), progress=progress)
+        try:
+            checkpoint = str(task.checkpoint) if task.checkpoint else None
+            trainer.fit(trained, datamodule=batches, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as error:  # Lightning raises it for the second Ctrl-C
+            raise KeyboardInterrupt from error
+        except StopRequested:
+            outcome = "interrupted"
+            level = logging.WARNING if world.rank == 0 else logging.DEBUG
+            logger.log(level, "Stopped in epoch %d of %d.", trainer.current_epoch + 1, settings.epochs)
+        except NotFiniteError as error:
+            index = np.concatenate(gather_objects(last_batch.index, world))
+            files = prepared.data.samples.split("train").paths[index]
+            raise error.naming(f" ({len(files)} images: {first_few(files.tolist())})") from None
+        if trained is not classifier:
+            whole = trainer.strategy.lightning_module_state_dict()
+            if world.rank == 0:
+                classifier.load_state_dict(whole)
+    return outcome, keeper
 
 
 def load_best(prepared: Prepared, best: Path | None) -> None:
-    """Load the best epoch's weights into the classifier; keep the last batch's where no epoch has ended.
+    """Load the best epoch's weights into the classifier; without a best epoch it keeps those of the last batch.
 
     Raises:
-        RunError: the checkpoint belongs on other frozen weights.
+        RunError: the checkpoint was trained on other frozen weights.
     """
     if best is None:
         logger.warning("No epoch has ended; the weights are those of the last batch.")
@@ -198,11 +180,11 @@ def _average(
     batches: pl.LightningDataModule,
     ranked: Sequence[tuple[str, float]],
 ) -> None:
-    """Average the best epochs where the recipe asks for it, and write down which."""
+    """Average the best epochs where the recipe has a `model_soup_size`, and store which were used."""
     if prepared.recipe.train.model_soup_size is None:
         return
     if not _has_val(prepared):
-        logger.warning("There are no val images, so nothing can choose the epochs of a soup; there is none.")
+        logger.warning("There are no val images to choose the epochs of a soup by; the model is not averaged.")
         return
     soup = average_best_epochs(prepared, batches, directory.checkpoints, ranked)
     if soup is not None:
@@ -213,9 +195,9 @@ def _average(
 def _find_start(directory: RunDirectory, *, origin: str) -> Start | None:
     start = find_start(directory.checkpoints, origin=origin)
     if start is None:
-        logger.warning("%s has no checkpoint that can be used; training starts anew.", directory.path)
+        logger.warning("%s has no usable checkpoint; training starts again.", directory.path)
     else:
-        logger.info("Resuming after %s, from %s.", start.words, start.path)
+        logger.info("Resuming after %s, from %s.", start.position, start.path)
     return start
 
 
@@ -228,11 +210,10 @@ def _trainer(
     progress: bool,
 ) -> pl.Trainer:
     settings = prepared.recipe.train
+    several_phases = len(prepared.classifier.phases) > 1
     return pl.Trainer(
         accelerator=prepared.device,
-        **trainer_arguments(
-            prepared.world, several_phases=len(prepared.classifier.phases) > 1, sharded=prepared.sharded
-        ),
+        **trainer_arguments(prepared.world, several_phases=several_phases, sharded=prepared.sharded),
         precision=prepared.precision,
         max_epochs=settings.epochs,
         accumulate_grad_batches=settings.accumulate_grad_batches,
@@ -251,53 +232,35 @@ def _trainer(
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Keep what Lightning says of itself out of the log while it trains; its warnings stay, but for those we cause."""
-    speaker = logging.getLogger("pytorch_lightning")
-    level = speaker.level
-    speaker.setLevel(logging.WARNING)
+    """Hide Lightning's info messages within the block, and those warnings that tlkit's own settings cause."""
+    lightning = logging.getLogger("pytorch_lightning")
+    level = lightning.level
+    lightning.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         for text in (
             r".*does not have many workers.*",  # the number is chosen, and logged
-            r".*module\(s\) in eval mode at the start of training.*",  # that is what frozen means; the table shows it
+            r".*module\(s\) in eval mode at the start of training.*",  # of frozen modules; the phase table shows them
             r".*LeafSpec.*is deprecated.*",  # Lightning 2.6.6 with torch 2.13
             r".*number of training batches.*logging interval.*",
-            r"You defined a `validation_step` but have no `val_dataloader`.*",  # the data module has said so
+            r"You defined a `validation_step` but have no `val_dataloader`.*",  # the data module logs it
         ):
             warnings.filterwarnings("ignore", message=text)
         try:
             yield
         finally:
-            speaker.setLevel(level)
-
-
-def _keeper(
-    directory: RunDirectory, prepared: Prepared, *, origin: str, frozen: FrozenWeights, stop: GracefulStop
-) -> KeepCheckpoints:
-    """Return what keeps the checkpoints; without validation the last epoch counts as the best."""
-    settings = prepared.recipe.train
-    return KeepCheckpoints(
-        directory.checkpoints,
-        origin=origin,
-        frozen=frozen,
-        monitor=settings.monitor if _has_val(prepared) else None,
-        mode=_mode(settings.monitor),
-        every_steps=settings.checkpoint_every,
-        stop=stop,
-        best_epochs=settings.model_soup_size or 1,
-    )
+            lightning.setLevel(level)
 
 
 def _early_stopping(prepared: Prepared) -> list[pl.Callback]:
-    watched = prepared.recipe.train.early_stopping
-    if watched is None:
+    section = prepared.recipe.train.early_stopping
+    if section is None:
         return []
     if not _has_val(prepared):
-        logger.warning("There are no val images, so early stopping has nothing to watch; it is off.")
+        logger.warning("There are no val images to monitor, so early stopping is off.")
         return []
+    mode = _mode(section.monitor)
     return [
-        EarlyStoppingInLastPhase(
-            watched.monitor, patience=watched.patience, min_delta=watched.min_delta, mode=_mode(watched.monitor)
-        )
+        EarlyStoppingInLastPhase(section.monitor, patience=section.patience, min_delta=section.min_delta, mode=mode)
     ]
 
 

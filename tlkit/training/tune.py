@@ -1,9 +1,10 @@
-"""Find a learning rate or a batch size for a recipe, before it is fitted."""
+"""Finders of a learning rate or a batch size for a recipe."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +28,24 @@ logger = logging.getLogger(__name__)
 def find_learning_rate(
     recipe: str | Path | Recipe | Prepared, overrides: Mapping[str, Any] | Iterable[str] = (), *, steps: int = 100
 ) -> RateSweep:
-    """Try learning rates from 1e-6 to 10 on a copy of a recipe's model, and suggest one.
+    """Return the losses of a copy of a recipe's model at learning rates from 1e-6 to 10, and a suggestion.
 
     Args:
-        recipe: a recipe file, a recipe, or a recipe made concrete, which stays as it is.
+        recipe: a recipe file, a recipe, or a prepared recipe, which is not changed.
         overrides: changes to a recipe file.
         steps: optimizer steps, at least 10.
 
     Raises:
-        TlkitError: the recipe, the data or the weights cannot be used, or nothing is trained by steps.
+        TlkitError: the recipe, the data or the weights cannot be used, or the head is not trained by steps.
 
     Example:
         >>> find_learning_rate("recipes/quickstart.yaml").suggested  # doctest: +SKIP
         'Suggested: train: {learning_rate: 0.0021}'
     """
     if steps < 10:
-        raise RecipeError(f"A sweep of learning rates takes 10 steps or more. Got {steps} instead.")
+        raise RecipeError(f"A sweep of learning rates needs 10 steps or more. Got {steps}.")
     prepared = _prepared(recipe, overrides)
-    cached = cached_features(prepared)
-    with threads_for(prepared, cached):
-        batches = _Normalised(prepared.data if cached is None else FeatureBatches(prepared, cached))
+    with _batches(prepared) as batches:
         logger.info("Trying learning rates over %d steps, on a copy of the model.", steps)
         return sweep_rates(prepared.classifier, batches, steps=steps, device=prepared.device)
 
@@ -58,20 +57,18 @@ def find_batch_size(
     *,
     memory_mb: float | None = None,
 ) -> BatchSizes:
-    """Time batch sizes that double on a copy of a recipe's model, and suggest one.
+    """Return the throughput of a copy of a recipe's model at doubling batch sizes, and a suggestion.
 
     Args:
-        recipe: a recipe file, a recipe, or a recipe made concrete, which stays as it is.
+        recipe: a recipe file, a recipe, or a prepared recipe, which is not changed.
         overrides: changes to a recipe file.
-        memory_mb: memory by which the process may grow on a CPU; default: 80 % of what is free.
+        memory_mb: memory by which the process may grow on a CPU; default: 80 % of the free memory.
 
     Raises:
-        TlkitError: the recipe, the data or the weights cannot be used, or nothing is trained by steps.
+        TlkitError: the recipe, the data or the weights cannot be used, or the head is not trained by steps.
     """
     prepared = _prepared(recipe, overrides)
-    cached = cached_features(prepared)
-    with threads_for(prepared, cached):
-        batches = _Normalised(prepared.data if cached is None else FeatureBatches(prepared, cached))
+    with _batches(prepared) as batches:
         images = len(prepared.data.samples.split("train"))
         logger.info("Timing batch sizes up to %d images, on a copy of the model.", images)
         return time_batch_sizes(
@@ -90,8 +87,16 @@ def _prepared(recipe: str | Path | Recipe | Prepared, overrides: Mapping[str, An
     return prepare(recipe) if isinstance(recipe, Recipe) else recipe
 
 
-class _Normalised:
-    """Training batches as the network takes them, one pass after another."""
+@contextmanager
+def _batches(prepared: Prepared) -> Iterator[_Normalized]:
+    """Yield the training batches, of images or cached features."""
+    cached = cached_features(prepared)
+    with threads_for(prepared, cached):
+        yield _Normalized(prepared.data if cached is None else FeatureBatches(prepared, cached))
+
+
+class _Normalized:
+    """Iterable of normalized training batches: images, targets, rows."""
 
     def __init__(self, data: pl.LightningDataModule) -> None:
         self._data = data

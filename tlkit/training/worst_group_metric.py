@@ -1,4 +1,4 @@
-"""The worst group during training: which validation images are in which group, and how the worst of them fares."""
+"""The accuracy of the worst validation group in every epoch."""
 
 from __future__ import annotations
 
@@ -23,54 +23,52 @@ WORST = "val_worst_group_accuracy"
 
 
 class WorstGroup(pl.Callback):
-    """Log the accuracy of the worst group at the end of every validation, with the ends of its Wilson interval.
+    """Logs the accuracy of the worst group after every validation, with the ends of its Wilson interval.
 
-    It looks images up by their row in the split, so the model sees neither groups nor their names.
+    Images are found by their row in the split; the model sees no groups.
+
+    Args:
+        groups: their names.
+        group: index of the group of each row of the val split, shape (N,); -1 = in none.
 
     Attributes:
-        metric: counts of the validation that is going on, or of the last one.
+        metric: counts of the current or last validation.
     """
 
     def __init__(self, groups: tuple[str, ...], group: torch.Tensor) -> None:
-        """Say who is in which group.
-
-        Args:
-            groups: their names.
-            group: position of the group of each row of the val split, shape (N,); -1 = in none.
-        """
         self.metric = GroupAccuracy(groups)
         self._group = group
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin to count anew."""
+        """Reset the counts."""
         self.metric.to(pl_module.device).reset()
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, *position: int
     ) -> None:
-        """Count a batch by what the model said of it; images that all ranks see, rank 0 counts."""
+        """Count the predictions of a batch; images that all ranks see are counted by rank 0."""
         if trainer.global_rank and len(self._group) < trainer.world_size:
             return
         group = self._group[batch.index.cpu()].to(outputs["y_pred"].device)
         self.metric.update(outputs["y_pred"], batch.target, group)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the worst group of all batches and processes."""
+        """Log the worst group over all batches and processes."""
         value = self.metric.compute()
         with self.metric.sync_context(should_sync=trainer.world_size > 1):
             name, worst = self.metric.worst
         bounds = {"_low": worst.low, "_high": worst.high}
         figures = {"": value} | {end: float("nan") if limit is None else limit for end, limit in bounds.items()}
-        for end, figure in figures.items():  # the same in all processes; a maximum keeps it to the bit
+        for end, figure in figures.items():  # equal in all processes; a maximum keeps every bit
             pl_module.log(f"{WORST}{end}", figure, sync_dist=True, reduce_fx="max")
         logger.info("The worst group of val is %s: %s.", name, worst.format())
 
 
 def watch_worst_group(recipe: Recipe, samples: Samples) -> WorstGroup | None:
-    """Return what watches the worst group, where the recipe selects or stops by it; None elsewhere.
+    """Return the metric of the worst group where the recipe selects or stops by it; else None.
 
-    The groups are those of `audit.by`, crossed where it names several columns. Those with fewer than
-    `audit.min_group_size` validation images are named and left out, since chance would make them the worst.
+    The groups are those of `audit.by`, or the intersections of several columns. Groups with fewer than
+    `audit.min_group_size` validation images are logged and left out: chance would make them the worst.
 
     Raises:
         RecipeError: fewer than two groups have enough validation images.
@@ -84,14 +82,14 @@ def watch_worst_group(recipe: Recipe, samples: Samples) -> WorstGroup | None:
     counts = np.bincount(grouping.code, minlength=len(grouping.values))
     enough = np.flatnonzero(counts >= recipe.audit.min_group_size)
     few = [f"{grouping.values[i]} {counts[i]}" for i in np.flatnonzero(counts < recipe.audit.min_group_size)]
-    words = f"by {CROSS.join(grouping.by)} with fewer than audit.min_group_size ({recipe.audit.min_group_size})"
+    small = f"by {CROSS.join(grouping.by)} with fewer than audit.min_group_size ({recipe.audit.min_group_size})"
     if len(enough) < 2:
         raise RecipeError(
-            f"train.monitor: {WORST} needs two groups or more; there are too many groups {words} validation images: "
+            f"train.monitor: {WORST} needs two groups or more; there are too many groups {small} validation images: "
             f"{first_few(few, most=10)}. Add images, or lower audit.min_group_size."
         )
     if few:
-        logger.warning("Left out of the worst group: groups %s validation images: %s.", words, first_few(few, most=10))
+        logger.warning("Left out of the worst group: groups %s validation images: %s.", small, first_few(few, most=10))
     position = np.full(len(counts), -1, dtype=np.int64)
     position[enough] = np.arange(len(enough))
     return WorstGroup(tuple(grouping.values[i] for i in enough), torch.from_numpy(position[grouping.code]))

@@ -67,8 +67,8 @@ def search_slices(
     Args:
         predictions: what the model said; images without a label are left out.
         columns: one row an image in the order of the predictions: numbers, or texts; missing = NA.
-        units: unit of each image, shape (N,), as `split_units` gives them: those of one unit, such as copies of a picture,
-            stay in one half; None = each image is one.
+        units: unit of each image, shape (N,), as `split_units` gives them: those of one unit, such as copies of
+            a picture, stay in one half; None = each image is one.
         content: columns that say what the images show, such as clusters of features: no shortcuts.
         most: the most slices to test.
         max_order: 1 = single conditions only, 2 = pairs as well.

@@ -1,4 +1,4 @@
-"""Low-rank changes to a backbone's weights (LoRA), and their sum as plain weights."""
+"""LoRA: low-rank adapters of a backbone's weights, and their merging into plain weights."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ DOWN, UP = "down", "up"
 
 
 class LowRank(nn.Module):
-    """A weight plus a change of low rank: W + (alpha / rank) · up · down.
+    """A weight with a low-rank adapter: W + (alpha / rank) · up · down.
 
-    Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1: `down` starts at random, `up` at
-    zero, so that the network starts as it was. A convolution's weight (out, in, h, w) is taken as the matrix
-    (out, in · h · w), the form in which it multiplies its patches.
+    Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1: `down` is random and `up` zero at
+    the start, so that the network does not change. A convolution's weight (out, in, h, w) is the matrix
+    (out, in · h · w) that multiplies its patches.
 
     Attributes:
         down: (rank, in), the paper's A.
@@ -29,25 +29,21 @@ class LowRank(nn.Module):
         super().__init__()
         rows, columns = weight.shape[0], weight[0].numel()
         start = torch.empty(rank, columns)
-        nn.init.kaiming_uniform_(start, a=math.sqrt(5), generator=generator)  # as the authors' loralib does
+        nn.init.kaiming_uniform_(start, a=math.sqrt(5), generator=generator)  # as in the authors' loralib
         self.down = nn.Parameter(start.to(weight))
         self.up = nn.Parameter(weight.new_zeros(rows, rank))
         self.scale = alpha / rank
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        """Return the changed weight, of the same shape."""
+        """Return the adapted weight, of the same shape."""
         return weight + self.scale * (self.up @ self.down).view_as(weight)
 
 
 def add_adapters(backbone: nn.Module, *, rank: int, alpha: float, without: set[str], seed: int) -> int:
-    """Give a low-rank change to each linear layer and ungrouped convolution; return how many got one.
+    """Add an adapter to each linear layer and ungrouped convolution; return their number.
 
-    Args:
-        backbone: the network; its layers compute with the changed weights from now on.
-        rank: rank of each change. A weight whose matrix has no more rows or columns than this is passed over.
-        alpha: scale of the changes, divided by the rank.
-        without: names of parameters to pass over.
-        seed: of the random half of each change.
+    A weight is skipped if its name is in `without` or its matrix has no more rows or columns than the rank. The seed is
+    that of the random half of each adapter.
     """
     generator = torch.Generator().manual_seed(seed)
     chosen = [
@@ -57,25 +53,25 @@ def add_adapters(backbone: nn.Module, *, rank: int, alpha: float, without: set[s
         if f"{name}.weight" not in without and min(module.weight.shape[0], module.weight[0].numel()) > rank
     ]
     for module in chosen:
-        change = LowRank(module.weight, rank=rank, alpha=alpha, generator=generator)
-        parametrize.register_parametrization(module, "weight", change)
+        adapter = LowRank(module.weight, rank=rank, alpha=alpha, generator=generator)
+        parametrize.register_parametrization(module, "weight", adapter)
     return len(chosen)
 
 
 def is_adapter(name: str) -> bool:
-    """Tell whether a parameter's name is that of half a change."""
+    """Return whether a parameter's name is that of an adapter."""
     return ".parametrizations." in name and name.rpartition(".")[2] in (DOWN, UP)
 
 
 def merge_adapters(network: nn.Module) -> None:
-    """Replace each changed weight by the plain sum; names, shapes and results are those of a network without changes.
+    """Replace each adapted weight by the sum; names and shapes are those of a network without adapters.
 
-    The sum is the very tensor that the layers computed with, so the results are the same to the last bit.
+    The sum is the tensor that the layers have computed with, so the outputs keep every bit.
     """
     for module in list(network.modules()):
         if not parametrize.is_parametrized(module, "weight"):
             continue
-        # torch's remove_parametrizations takes the weight from the class, which copies of a network share (torch 2.13)
+        # torch's remove_parametrizations deletes the weight of the class, which copies of a network share (torch 2.13)
         weight = nn.Parameter(cast(torch.Tensor, module.weight).detach().clone())
         del module.parametrizations
         module.__class__ = type(module).__bases__[0]

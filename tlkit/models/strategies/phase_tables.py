@@ -1,4 +1,4 @@
-"""The table of a phase: what each block of the network does in training."""
+"""The table of a phase: the blocks of the network with mode, learning rate and parameters."""
 
 from __future__ import annotations
 
@@ -12,13 +12,7 @@ if TYPE_CHECKING:
 
 
 def phase_table(layers: Sequence[LayerRow], *, title: str = "", notes: tuple[str, ...] = ()) -> Table:
-    """Return the blocks with their sum; the lowest rate has a column of its own where it differs within a block.
-
-    Args:
-        layers: the blocks, as `layer_table` reads them off the network.
-        title: of the table.
-        notes: sentences below it.
-    """
+    """Return the table of the blocks with their total; the lowest rate gets a column if it differs within a block."""
     several = any(layer.lowest_rate != layer.learning_rate for layer in layers)
     columns = (
         Column("block", "block"),

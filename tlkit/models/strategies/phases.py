@@ -1,4 +1,4 @@
-"""The phase machine: gradients, training modes, optimizer groups and rates of a network, all from one phase."""
+"""What follows from a phase: gradients, training modes, optimizer groups, and the table of blocks."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ ParameterGroup = dict[str, object]
 
 @dataclass(frozen=True)
 class LayerRow:
-    """What one block of the network does in a phase: a row of the table that a run logs at its start.
+    """One block of the network in a phase: a row of the table that a run logs.
 
     Attributes:
         block: the block's name.
         trains: whether any of its parameters gets gradients.
-        mode: "train" or "eval": whether normalisation statistics and dropout are live; "mixed" where some are.
-        learning_rate: the highest peak learning rate among its parameters; 0 where they are frozen.
-        lowest_rate: the lowest one among those that learn; differs from the highest under layer decay.
-        parameters: how many parameters it has.
-        trained: how many of them get gradients.
+        mode: "train" or "eval", the mode of normalization statistics and dropout; "mixed" if modules differ.
+        learning_rate: highest peak learning rate of its parameters; 0 if they are frozen.
+        lowest_rate: lowest peak learning rate of those that train; differs from the highest under layer decay.
+        parameters: number of parameters.
+        trained: number of parameters that get gradients.
     """
 
     block: str
@@ -39,53 +39,53 @@ class LayerRow:
 
 
 def apply_phase(network: Network, phase: Phase) -> tuple[nn.Module, ...]:
-    """Let exactly the phase's parameters have gradients; return the modules that must stay in evaluation mode.
+    """Require gradients of exactly the phase's parameters; return the modules that must stay in evaluation mode.
 
-    Turning gradients off is half of freezing: a normalisation layer in training mode still moves its running
-    statistics. The caller puts the returned modules into `eval()` each time `train()` is called.
+    Without gradients a normalization layer in training mode still updates its running statistics. So the caller calls
+    `eval()` of the returned modules after each `train()`.
     """
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in phase.rates)
         if name not in phase.rates:
-            parameter.grad = None  # an optimizer passes over what has no gradient
+            parameter.grad = None  # an optimizer skips parameters without a gradient
     return frozen_modules(network)
 
 
 def frozen_modules(network: nn.Module) -> tuple[nn.Module, ...]:
-    """Return the outermost modules that have no part in learning, as the gradients of their parameters say.
+    """Return the outermost frozen modules, by `requires_grad` of their parameters.
 
-    A module with parameters is at rest if none of them learns; one without (dropout, an activation) if the module
-    around it is. Running statistics move only where all parameters of their layer learn: training the biases alone
-    leaves the statistics as they were.
+    A module with parameters is frozen if none of them trains; one without (dropout, an activation) if its parent is. A
+    layer with running statistics is frozen unless all its parameters train: training the biases alone does not change
+    the statistics.
     """
-    resting: list[nn.Module] = []
+    frozen: list[nn.Module] = []
 
-    def visit(module: nn.Module, *, around_learns: bool) -> None:
+    def visit(module: nn.Module, *, parent_trains: bool) -> None:
         own = [parameter.requires_grad for parameter in module.parameters()]
         keeps_statistics = any(getattr(module, name, None) is not None for name in ("running_mean", "running_var"))
-        learns = (all(own) if keeps_statistics else any(own)) if own else around_learns
-        if not learns:
-            resting.append(module)
+        trains = (all(own) if keeps_statistics else any(own)) if own else parent_trains
+        if not trains:
+            frozen.append(module)
             return
         for child in module.children():
-            visit(child, around_learns=learns)
+            visit(child, parent_trains=trains)
 
-    visit(network, around_learns=True)
-    return tuple(resting)
+    visit(network, parent_trains=True)
+    return tuple(frozen)
 
 
 def constant_tensors(network: Network, phases: Sequence[Phase]) -> frozenset[str]:
-    """Return the names of the tensors in a network's state dict that training leaves as they are, in all phases.
+    """Return the names of the tensors in a network's state dict that training changes in no phase.
 
     These are the parameters without a learning rate, and the buffers (running statistics) of modules that stay in
-    evaluation mode. The network enters each phase for it; the caller enters the right one afterwards.
+    evaluation mode. Every phase is applied to the network; the caller applies the right one afterwards.
     """
     constant = {name for name, _ in network.named_parameters() if not any(phase.rates.get(name) for phase in phases)}
     constant |= {name for name, _ in network.named_buffers()}
     for phase in phases:
-        resting = {module for outermost in apply_phase(network, phase) for module in outermost.modules()}
+        frozen = {module for outermost in apply_phase(network, phase) for module in outermost.modules()}
         for path, module in network.named_modules():
-            if module not in resting:
+            if module not in frozen:
                 constant -= {f"{path}.{name}" for name, _ in module.named_buffers(recurse=False)}
     return frozenset(constant & network.state_dict().keys())
 
@@ -93,12 +93,12 @@ def constant_tensors(network: Network, phases: Sequence[Phase]) -> frozenset[str
 def parameter_groups(
     network: Network, phases: Sequence[Phase], *, learning_rate: float, weight_decay: float
 ) -> list[ParameterGroup]:
-    """Return the optimizer's groups, the same for the whole run: every parameter that learns in any phase is in one.
+    """Return the optimizer's groups for the whole run: each parameter that trains in any phase is in one.
 
-    Parameters that share their rate in every phase share a group; the rates stand in it as `rates`, one a phase, 0
-    where the group is frozen. So no phase adds or regroups anything, and a resumed run finds its optimizer as it was
-    (Lightning #21901, #6891). Biases, normalisation parameters and what timm's model exempts by name (position
-    embeddings, for example) get no weight decay.
+    Parameters with equal rates in every phase share a group. Its `rates` holds one rate per phase, 0 where the group is
+    frozen. So no phase changes the groups, and a resumed run finds the same optimizer (Lightning #21901, #6891).
+    Biases, normalization parameters and what timm's model exempts by name (such as position embeddings) get no weight
+    decay.
     """
     exempt = {f"{BACKBONE}{name}" for name in getattr(network.backbone, "no_weight_decay", set)()}
     groups: dict[tuple[str, tuple[float, ...], bool], list[nn.Parameter]] = {}
@@ -121,7 +121,7 @@ def parameter_groups(
 
 
 def layer_table(network: Network, rates: Mapping[str, float], *, learning_rate: float) -> list[LayerRow]:
-    """Return what each block of the network does in training: read off the modules as they are, not off the plan."""
+    """Return the row of each block, read from the modules themselves, not from the plan."""
     members: dict[str, list[str]] = {}
     for name, label in _labels(network.backbone).items():
         members.setdefault(label, []).append(name)
@@ -147,19 +147,19 @@ def layer_table(network: Network, rates: Mapping[str, float], *, learning_rate: 
 
 
 def _labels(backbone: nn.Module) -> dict[str, str]:
-    """Return the label of the stage of each parameter, by the parameter's name in the network.
+    """Return the label of each parameter's stage, by the parameter's name in the network.
 
-    A stage is named after the modules that lie wholly in it: "backbone: conv1, bn1" or "backbone: blocks.6, bn2".
+    It names the modules that lie wholly in the stage: "backbone: conv1, bn1" or "backbone: blocks.6, bn2".
     """
     stage_of, count = stages_of(backbone)
     prefixes: dict[int, dict[str, None]] = {stage: {} for stage in range(count)}
     for name, stage in stage_of.items():
-        steps = name.split(".")
-        ways = [".".join(steps[:depth]) for depth in range(1, len(steps) + 1)]
-        shared = list(takewhile(lambda way: len(_stages_below(way, stage_of)) > 1, ways))
-        prefixes[stage][ways[len(shared)]] = None
+        parts = name.split(".")
+        paths = [".".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        shared = list(takewhile(lambda path: len(_stages_below(path, stage_of)) > 1, paths))
+        prefixes[stage][paths[len(shared)]] = None
     return {f"{BACKBONE}{name}": "backbone: " + ", ".join(prefixes[stage]) for name, stage in stage_of.items()}
 
 
-def _stages_below(way: str, stage_of: Mapping[str, int]) -> set[int]:
-    return {stage for name, stage in stage_of.items() if name == way or name.startswith(f"{way}.")}
+def _stages_below(path: str, stage_of: Mapping[str, int]) -> set[int]:
+    return {stage for name, stage in stage_of.items() if name == path or name.startswith(f"{path}.")}

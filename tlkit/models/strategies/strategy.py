@@ -1,4 +1,4 @@
-"""What learns when, and how fast: a strategy becomes a tuple of phases, each a pure function of the epoch."""
+"""Strategies as phases: which parameters train in which epochs, and their learning rates."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ BACKBONE, HEAD = "backbone.", "head."
 
 @dataclass(frozen=True)
 class Phase:
-    """Some epochs in which the same parameters learn.
+    """Consecutive epochs in which the same parameters train.
 
     Attributes:
-        name: what learns, in words.
+        name: what trains, such as "the classifier".
         first_epoch: its first epoch, from 0.
-        epochs: how many epochs it has; the last phase of a run goes on for as long as the run does.
-        rates: the peak learning rate of each parameter that learns, by its name in the network, as a share of the
-            recipe's `train.learning_rate`; parameters that are not named are frozen.
+        epochs: number of epochs; the last phase continues if training does.
+        rates: peak learning rate of each parameter that trains, by its name in the network, as a share of
+            `train.learning_rate`; all other parameters are frozen.
     """
 
     name: str
@@ -38,31 +38,31 @@ class Phase:
 
 
 def phase_at(phases: tuple[Phase, ...], epoch: int) -> Phase:
-    """Return the phase that an epoch, from 0, lies in."""
+    """Return the phase of an epoch, from 0."""
     return next(phase for phase in reversed(phases) if phase.first_epoch <= epoch or phase is phases[0])
 
 
 def plan_phases(network: Network, strategy: Strategy, *, epochs: int) -> tuple[Phase, ...]:
-    """Return what learns in which epochs.
+    """Return the phases of a strategy.
 
     - `frozen`: the head.
     - `full`: everything.
-    - `lp_ft`: the head, then everything from the head that was found (Kumar et al. 2022, "Fine-Tuning can Distort
+    - `lp_ft`: the head, then everything from that head (Kumar et al. 2022, "Fine-Tuning can Distort
       Pretrained Features and Underperform Out-of-Distribution", section 4).
     - `gradual`: the head, then one stage more at a time from the last one down (Howard & Ruder 2018, "Universal
       Language Model Fine-tuning", section 3.3).
     - `last_n`: the head and the last stages.
-    - `norm_only`: the head and the normalisation layers (Frankle et al. 2021, "Training BatchNorm and Only BatchNorm").
+    - `norm_only`: the head and the normalization layers (Frankle et al. 2021, "Training BatchNorm and Only BatchNorm").
     - `bias_only`: the head and the biases (Zaken et al. 2022, "BitFit").
-    - `lora`: the head and low-rank adapters, which `add_adapters` has put there (Hu et al. 2021).
+    - `lora`: the head and the low-rank adapters of `add_adapters` (Hu et al. 2021).
 
     Args:
-        network: the network, with its adapters where the strategy asks for them.
+        network: the network, with its adapters for `lora`.
         strategy: a recipe's `strategy` section.
         epochs: epochs of the whole run.
 
     Raises:
-        ModelError: the backbone has nothing of what the strategy would train.
+        ModelError: the backbone has no parameters of the kind that the strategy trains.
     """
     head = {name: 1.0 for name, _ in network.named_parameters() if name.startswith(HEAD)}
     backbone = [name for name, _ in network.named_parameters() if name.startswith(BACKBONE)]
@@ -86,21 +86,21 @@ def plan_phases(network: Network, strategy: Strategy, *, epochs: int) -> tuple[P
             rates = _layer_rates(network, backbone, strategy.backbone_lr_factor, strategy.layer_decay)
             return (_last_stages(strategy.stages, stage_of, count, head, rates, first=0, epochs=epochs),)
         case "norm_only":
-            chosen, what = norm_parameters(network.backbone), "normalisation layers"
+            chosen, what = norm_parameters(network.backbone), "normalization layers"
         case "bias_only":
-            chosen, what = {name for name in backbone if _is_bias(name)}, "biases"
+            chosen, what = {name for name in backbone if name.endswith((".bias", "_bias"))}, "biases"
         case "lora":
-            chosen, what = {name for name in backbone if is_adapter(name)}, "weights that a low-rank change fits"
+            chosen, what = {name for name in backbone if is_adapter(name)}, "weights that can have low-rank adapters"
     if not chosen:
         raise ModelError(f"strategy is {strategy.kind}, but the backbone has no {what}. Use another strategy.")
     return (Phase(f"the classifier and {what}", 0, epochs, head | dict.fromkeys(chosen, strategy.backbone_lr_factor)),)
 
 
 def stages_of(backbone: nn.Module) -> tuple[dict[str, int], int]:
-    """Return the stage of each of a backbone's parameters by name, 0 at the stem, and how many stages there are.
+    """Return the stage of each parameter of a backbone by name, 0 at the stem, and the number of stages.
 
-    Stages are the coarse groups of timm's own `group_matcher`. Where the last of them holds nothing but a final norm
-    (ConvNeXt, Swin), it belongs to the stage before it.
+    Stages are the coarse groups of timm's `group_matcher`. A last group of a final norm alone (ConvNeXt, Swin) belongs
+    to the stage before it.
     """
     stage_of, _ = layers_of(backbone, coarse=True)
     last = max(stage_of.values())
@@ -112,7 +112,7 @@ def stages_of(backbone: nn.Module) -> tuple[dict[str, int], int]:
 
 
 def norm_parameters(backbone: nn.Module) -> set[str]:
-    """Return the network's names of the parameters of normalisation layers: modules whose class is called a norm."""
+    """Return the network's names of parameters of normalization layers: modules whose class name has "norm"."""
     found = set()
     for path, module in backbone.named_modules():
         is_norm = any("norm" in kind.__name__.lower() for kind in type(module).__mro__)
@@ -124,9 +124,9 @@ def norm_parameters(backbone: nn.Module) -> set[str]:
 
 
 def _layer_rates(network: Network, names: Iterable[str], factor: float, decay: float) -> dict[str, float]:
-    """Return factor · decay^(layers above), the head being the topmost layer: BEiT's layer-wise decay, as timm does it.
+    """Return factor · decay^(layers above), with the head as the top layer: layer-wise decay.
 
-    Bao et al. 2021, "BEiT", appendix; `timm.optim.param_groups_layer_decay` is the implementation it is tested against.
+    Bao et al. 2021, "BEiT", appendix; tested against `timm.optim.param_groups_layer_decay`.
     """
     layer_of, top = layers_of(network.backbone)
     return {name: factor * decay ** (top - layer_of[name.removeprefix(BACKBONE)]) for name in names}
@@ -161,7 +161,3 @@ def _last_stages(
     chosen = {name: rate for name, rate in rates.items() if stage_of[name.removeprefix(BACKBONE)] >= count - n}
     name = "the classifier" if n == 0 else f"the classifier and the last {n} of {count} stages"
     return Phase(name, first, epochs, {**head, **chosen})
-
-
-def _is_bias(name: str) -> bool:
-    return name.endswith((".bias", "_bias"))

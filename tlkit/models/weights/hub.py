@@ -1,4 +1,4 @@
-"""The model hub: its cache first, its network second, and one clear message when neither has the weights."""
+"""Access to the model hub: cached weights first, then the network, else an error with the remedy."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ PROBE_TIMEOUT_S = 10.0
 
 @contextmanager
 def hub_access(repository: str) -> Iterator[None]:
-    """Make sure that a repository's weights can be had before they are asked for.
+    """Check that a repository's weights are available, and use its cached weights offline within the block.
 
-    Cached weights are used as they are, without asking the network for news: the same recipe gives the same weights
-    with and without a network. The hub's own client would retry an unreachable host for three quarters of a minute.
+    Cached weights are used without a request for updates, so a recipe gives the same weights with and without a
+    network. The hub's client would retry an unreachable host for 45 seconds.
 
     Args:
         repository: "ORG/REPO" on the hub.
@@ -46,12 +46,12 @@ def hub_access(repository: str) -> Iterator[None]:
 
 
 def is_cached(repository: str) -> bool:
-    """Tell whether a repository's weights lie in the hub's cache; the network is not asked."""
+    """Return whether a repository's weights are in the hub's cache; no network is used."""
     return any(isinstance(_cached_file(repository, name), str) for name in WEIGHT_FILES)
 
 
 def cached_repositories() -> list[str]:
-    """Return the repositories ("ORG/REPO") whose weights lie in the hub's cache, sorted."""
+    """Return the repositories ("ORG/REPO") whose weights are in the hub's cache, sorted."""
     folder = Path(constants.HF_HUB_CACHE)
     if not folder.is_dir():
         return []
@@ -60,7 +60,7 @@ def cached_repositories() -> list[str]:
 
 
 def cached_architecture(repository: str) -> str | None:
-    """Return the architecture that a cached repository states in timm's form of config.json; None where it does not."""
+    """Return the architecture in a cached repository's config.json; None if it is not in timm's form."""
     file = _cached_file(repository, "config.json")
     try:
         facts = json.loads(Path(file).read_text(encoding="utf-8")) if isinstance(file, str) else None
@@ -71,11 +71,11 @@ def cached_architecture(repository: str) -> str | None:
 
 
 def _cached_file(repository: str, name: str) -> object:
-    from huggingface_hub import try_to_load_from_cache  # with an HTTP client, which takes 0.1 s to load
+    from huggingface_hub import try_to_load_from_cache  # imports an HTTP client, which takes 0.1 s
 
     try:
         return try_to_load_from_cache(repository, name, cache_dir=constants.HF_HUB_CACHE)
-    except ValueError:  # the folder's name is none of a repository
+    except ValueError:  # the folder is not named after a repository
         return None
 
 
@@ -89,7 +89,7 @@ def _probe(repository: str) -> None:
         raise ModelError(
             f"The hub has no repository {repository}, or it is private and you are not logged in."
         ) from error
-    except Exception as error:  # the client raises its HTTP library's own kinds, which differ between versions
+    except Exception as error:  # the client raises errors of its HTTP library, which differ between versions
         reason = "offline mode is on" if isinstance(error, OfflineModeIsEnabled) else type(error).__name__
         raise ModelError(
             f"The pretrained weights of {repository} are not in the hub's cache, and the hub cannot be reached "

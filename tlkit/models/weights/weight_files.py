@@ -1,4 +1,4 @@
-"""Pretrained weights: their digest and licence, and how a file of them is read without pickle."""
+"""Files of pretrained weights, read without pickle; digest and licence of weights."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ NON_COMMERCIAL = ("-nc", "noncommercial", "non-commercial", "seer-license", "app
 
 @dataclass(frozen=True)
 class WeightsFacts:
-    """What is known about the weights that a backbone starts from.
+    """Facts about the initial weights of a backbone.
 
     Attributes:
-        source: the recipe's word for them, such as "hub".
-        origin: what they were found as: a model tag, a file name, a repository, a run.
-        digest: sha256 over the backbone's tensors (names, shapes, bytes), hex; the same weights give the same digest
-            whatever file they came in.
-        license: licence identifier as the source states it; "unknown" where it states none.
+        source: the recipe's `model.weights`, such as "hub".
+        origin: a model tag, a file name, a repository or a run.
+        digest: sha256 (hex) of the backbone's tensors, which does not depend on the file; see `tensors_digest`.
+        license: licence identifier of the source; "unknown" if it states none.
     """
 
     source: str
@@ -66,7 +65,7 @@ def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """Read a file of weights; nothing in it can run code.
+    """Return the state dict in a file of weights; nothing in it can run code.
 
     Args:
         path: a `.safetensors` file, or a `.pth`/`.pt` file that holds tensors only.
@@ -97,18 +96,15 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
 def match_by_order(
     tensors: Mapping[str, torch.Tensor], names: Mapping[str, torch.Tensor]
 ) -> dict[str, torch.Tensor] | None:
-    """Rename foreign tensors to a model's own names where the two differ in nothing but naming.
+    """Return tensors under a model's names, matched by their order; None if the two do not correspond.
 
-    Weights of the same network are often stored under other module names in the same order. They are taken as the
-    same only where the counts agree and every pair, in order, has the same shape and the same last name (`weight`,
-    `bias`, `running_mean`, …); batch counters (`num_batches_tracked`), which some files lack, are left out of it.
+    Weights of the same network are often stored under other module names in the same order. They correspond if their
+    numbers are equal and every pair has the same shape and the same last name (`weight`, `bias`, `running_mean`, …).
+    Batch counters (`num_batches_tracked`), which some files lack, do not count.
 
     Args:
-        tensors: the foreign state dict, in its order.
+        tensors: the state dict of the file, in its order.
         names: the model's state dict, in its order.
-
-    Returns:
-        The state dict under the model's names, or None where the two do not correspond.
     """
     counter = "num_batches_tracked"
     theirs = [(key, value) for key, value in tensors.items() if not key.endswith(counter)]
@@ -125,19 +121,17 @@ def match_by_order(
 
 
 def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, origin: str) -> None:
-    """Load a state dict whole: under the module's own names, or in its order (see `match_by_order`).
+    """Load a complete state dict, by names or by order (see `match_by_order`).
 
     Raises:
-        ModelError: the tensors are not those of this architecture; the message names the first differences.
+        ModelError: the tensors are of another architecture; the message names the first differences.
     """
     own = module.state_dict()
     if set(tensors) != set(own):
         renamed = match_by_order(tensors, own)
         if renamed is not None:
             logger.info(
-                "%s names its tensors in another way: all %d are matched by order, role and shape.",
-                origin,
-                len(tensors),
+                "%s has other tensor names: all %d tensors are matched by order, role and shape.", origin, len(tensors)
             )
             tensors = renamed
     wrong = [
@@ -155,13 +149,13 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], *, o
         )
         raise ModelError(
             f"model.weights: {origin} does not hold the weights of this architecture ({details}). "
-            "Name the one that they were made for (model.name), or other weights."
+            "Use the architecture that they were made for (model.name), or other weights."
         )
     module.load_state_dict(dict(tensors), strict=False)  # only batch counters may be absent by now
 
 
 def without_prefix(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Return the entries under `prefix`, with it taken off.
+    """Return the entries whose name starts with `prefix`, without it.
 
     Example:
         >>> without_prefix({"backbone.conv": 1, "head.weight": 2}, "backbone.")

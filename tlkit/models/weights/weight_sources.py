@@ -1,4 +1,4 @@
-"""Where pretrained weights come from: the recipe's words for it, files, and installed packages. No torch."""
+"""Sources of pretrained weights: parsed `model.weights`, files, installed packages. Without torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class WeightsSource:
     """A parsed `model.weights` value.
 
     Attributes:
-        kind: where the weights are looked for.
+        kind: kind of source.
         location: package, path or repository; "" for `hub` and `none`.
     """
 
@@ -27,7 +27,7 @@ class WeightsSource:
 
     @classmethod
     def parse(cls, text: str) -> WeightsSource:
-        """Read `hub`, `none`, `pip:PACKAGE`, `file:PATH`, `hf-hub:ORG/REPO` or `run:PATH`.
+        """Return the source of `hub`, `none`, `pip:PACKAGE`, `file:PATH`, `hf-hub:ORG/REPO` or `run:PATH`.
 
         Raises:
             ModelError: the text is none of these.
@@ -46,10 +46,10 @@ class WeightsSource:
 
 
 def require_weights_file(path: Path) -> None:
-    """Check that a file of weights is there and that its name says how to read it.
+    """Check that a file of weights exists and has a known suffix.
 
     Raises:
-        ModelError: it is missing (the nearest name is suggested), or of another kind.
+        ModelError: it is missing (the nearest name is suggested), or has another suffix.
     """
     if not path.is_file():
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [])
@@ -59,16 +59,13 @@ def require_weights_file(path: Path) -> None:
 
 
 def package_weights(requirement: str) -> tuple[Path, str]:
-    """Find the file of weights that an installed package carries, without importing the package.
+    """Return the file of weights in an installed package, and the package's licence; the package is not imported.
 
     Args:
-        requirement: `PACKAGE`, or `PACKAGE/path/inside` where it carries several.
-
-    Returns:
-        The file, and the package's licence as its metadata states it.
+        requirement: `PACKAGE`, or `PACKAGE/path/inside` if it has several files.
 
     Raises:
-        ModelError: the package is not installed, or does not carry exactly one file of weights.
+        ModelError: the package is not installed, or does not have exactly one matching file of weights.
     """
     package, _, inside = requirement.partition("/")
     try:
@@ -83,14 +80,14 @@ def package_weights(requirement: str) -> tuple[Path, str]:
     if len(files) != 1:
         names = first_few([str(file) for file in files]) or "none"
         raise ModelError(
-            f"model.weights: the package {package!r} carries {len(files)} matching files of weights ({names}), and "
-            f"exactly one is needed. Name it as pip:{package}/path/inside."
+            f"model.weights: the package {package!r} has {len(files)} matching files of weights ({names}), not one. "
+            f"Name it as pip:{package}/path/inside."
         )
     return Path(str(distribution.locate_file(files[0]))), _package_license(distribution)
 
 
 def _package_license(distribution: metadata.Distribution) -> str:
-    """Return the licence stated by expression, short field, classifier or the licence file's title."""
+    """Return the licence by expression, short field, classifier or the title of the licence file."""
     about = distribution.metadata
     for field in ("License-Expression", "License"):
         text = str(about.json.get(field.lower().replace("-", "_"), "")).strip()

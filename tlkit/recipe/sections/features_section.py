@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tlkit.choices import EngineName
+from tlkit.choices import CACHE_LIMIT_GB, ENGINE_TOLERANCE, EngineName
 from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.value_types import Expected
@@ -26,7 +26,7 @@ class FeaturesSection(Section):
         "GPU, where the features are within `tolerance` of float32 torch, else torch.",
     )
     tolerance: v.UpToOne = Field(
-        0.9999,
+        ENGINE_TOLERANCE,
         description="Smallest cosine similarity with float32 torch that `engine: auto` accepts, above 0 and up to 1.",
     )
     views: v.Whole = Field(
@@ -35,5 +35,6 @@ class FeaturesSection(Section):
         "without augmentation.",
     )
     cache_limit_gb: v.Positive = Field(
-        10.0, description="Gigabytes that cached features may take, above 0; the least recently used are removed first."
+        CACHE_LIMIT_GB,
+        description="Gigabytes that cached features may take, above 0; the least recently used go first.",
     )
