@@ -62,7 +62,7 @@ def main() -> None:
                 reports.append(search_slices(predictions, columns=columns, options=AuditOptions(seed=seed)))
             some = np.mean([bool(report.confirmed) for report in reports])
             named = np.mean(
-                [any(s.conditions[0].words.startswith("brightness below") for s in r.confirmed) for r in reports]
+                [any(s.conditions[0].text.startswith("brightness below") for s in r.confirmed) for r in reports]
             )
             told = np.mean([any(one.tells(0.05) for one in report.shortcuts) for report in reports])
             print(f"{images:6}  {accuracy:8}  {dark:4}   {some:9.3f}  {named:20.3f}  {told:12.3f}", flush=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tlkit.audit import Audit
 from tlkit.audit.audit import audit_predictions
-from tlkit.audit.error_examples import audit_evidence
+from tlkit.audit.error_examples import failing_group_images
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.options import AuditOptions
 from tlkit.cli.output import find_run, print_lines, print_tables, read_file
@@ -95,7 +95,7 @@ def run_audit(
 def print_evidence(judged: Run | Predictions, audit: Audit, *, split: str | None, groups: Path | None) -> None:
     """Print a few of the images behind every row that fails for being worse than the rest."""
     if isinstance(judged, Predictions):
-        found = audit_evidence(judged, audit)
+        found = failing_group_images(judged, audit)
     else:
         found = judged.audit_images(split=split, groups=groups, audit=audit)
     for one in found:

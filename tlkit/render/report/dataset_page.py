@@ -1,4 +1,4 @@
-"""Pages about a dataset: rendered from a template into one file, which never replaces a file of somebody else's."""
+"""HTML pages about a dataset; a page replaces only a page of the same command."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ MARK_BYTES = 4096
 
 
 def require_own_page(path: Path | None, *, command: Command, overwrite: bool = False) -> None:
-    """Check the name of a page before the work for it is done.
+    """Check that a page may be written at a path, before its content is computed.
 
     Args:
         path: the page to write; None = none.
-        command: whose page it is; one that the same command wrote may be replaced.
-        overwrite: whatever there is may be replaced.
+        command: the command that writes it; its own pages may be replaced.
+        overwrite: replace any file.
 
     Raises:
         DataError: it is a folder, or a file that the command did not write.
@@ -37,7 +37,7 @@ def require_own_page(path: Path | None, *, command: Command, overwrite: bool = F
 
 
 def write_page(path: Path, *, command: Command, **values: Any) -> Path:
-    """Render the template of a command into one file that appears whole or not at all; no script, no network."""
+    """Render the template of a command into one file atomically; no script, no network."""
     return render_to(path, f"{command}.html.j2", generator=f"tlkit data {command}", **values)
 
 

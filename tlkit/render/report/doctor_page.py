@@ -1,4 +1,4 @@
-"""The doctor's findings as one HTML file with thumbnails."""
+"""HTML page of the doctor's findings, with thumbnails."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_diagnosis(path: Path, diagnosis: Diagnosis, *, thumbnails: Mapping[str
     """Write one HTML file that shows every finding with its files; no script, no network.
 
     Args:
-        path: the file to write; its folder is made where it is missing.
+        path: the file to write; its folder is created if needed.
         diagnosis: what the doctor found.
         thumbnails: small JPEGs, base64, by path; see `tlkit.data.checks.doctor.thumbnails`.
 

@@ -1,4 +1,4 @@
-"""The labels that look wrong as one HTML file with thumbnails: what a person looks at while deciding."""
+"""HTML page of suspect labels with thumbnails, for review."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_SUSPECTS = 200
-"""So many images are on the sheet, most doubtful first, at about 4 kB each; the CSV file lists all of them."""
+"""Most images on the page, most doubtful first, about 4 kB each; the CSV file lists all of them."""
 
 
 def write_label_sheet(path: Path, audit: LabelAudit, *, name: str, thumbnails: Mapping[str, str]) -> Path:
     """Write one HTML file that shows the most doubtful labels with their images; no script, no network.
 
     Args:
-        path: the file to write; its folder is made where it is missing.
-        audit: the labels that look wrong.
-        name: of what was audited, for the title.
+        path: the file to write; its folder is created if needed.
+        audit: the suspect labels.
+        name: name of the dataset or run, for the title.
         thumbnails: small JPEGs, base64, by path, of the first `MOST_SUSPECTS`; see `tlkit.data.checks.thumbnails`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What a reader must not conclude from the figures: what failed, what stayed open, what nobody looked at."""
+"""Limitations for the model card: what failed, what is undecided, what was not assessed."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def limits(
     excluded: int = 0,
     leaks: int = 0,
 ) -> list[str]:
-    """Return, in sentences, what bounds the figures and what was not assessed.
+    """Return sentences on the limits of the figures and on what was not assessed.
 
     Args:
-        evaluation: how good the model is.
-        audit: how its rates compare across groups; None where none was made.
-        slices: slices nobody declared; None where nobody has looked.
-        split: the split that was judged.
+        evaluation: the evaluation of the model.
+        audit: its audit; None if there is none.
+        slices: its slices; None if they were not searched for.
+        split: the assessed split.
         group_columns: columns that the predictions carry.
         excluded: number of files that could not be read.
-        leaks: judged images that were in training as well.
+        leaks: number of assessed images with duplicates in training.
     """
     found = [
         f"All figures are about images like those of the {split} split. How the model does on images of another "
@@ -41,10 +41,10 @@ def limits(
     ]
     absent = [result.name for result in evaluation.per_class if result.support == 0]
     if absent:
-        found.append(f"Classes without an image to judge: {first_few(absent)}.")
+        found.append(f"Classes without a test image: {first_few(absent)}.")
     if leaks:
         were = "was" if leaks == 1 else "were"
-        found.append(f"{leaks:,} of the images judged {were} in training as well, so the figures flatter.")
+        found.append(f"{leaks:,} of the assessed images {were} in training as well, so the figures are optimistic.")
     if excluded:
         files = "1 file could not be read and is" if excluded == 1 else f"{excluded:,} files could not be read and are"
         found.append(f"{files} in no figure.")
@@ -56,10 +56,10 @@ def limits(
     if slices is None:
         found.append("Dark, blurred, small or otherwise unusual images were not assessed on their own.")
     elif candidates := [one.name for one in slices.slices if one.standing == "candidate"]:
-        found.append(f"Slices that looked worse, with too few images to test: {first_few(candidates)}.")
+        found.append(f"Slices with a high error rate and too few images to test: {first_few(candidates)}.")
     found.append(
         "No attribute was inferred from any image: groups are those of the columns that came with the data, and are as "
-        "right as these are."
+        "correct as these are."
     )
     return found
 
@@ -77,7 +77,7 @@ def _audit_limits(audit: Audit, group_columns: Sequence[str]) -> list[str]:
         known = sum(count is not None for count in undecided.column("images_needed"))
         more = f" For {known} of them the table above says how many more images are needed." if known else ""
         found.append(
-            f"{len(undecided.rows)} comparisons could not be decided; that is no sign that they are alike.{more}"
+            f"{len(undecided.rows)} comparisons could not be decided; this does not show that groups are alike.{more}"
         )
     used = {*settings.by, settings.cluster_by, settings.pair_by, settings.weights}
     unused = [name for name in group_columns if name not in used]

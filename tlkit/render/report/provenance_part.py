@@ -1,4 +1,4 @@
-"""How the model came about, on the page: images, training, recipe, environment."""
+"""Report sections on the origin of the model: images, training, recipe, environment."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _SERIES = (  # columns of metrics.csv
 
 
 def lead(recipe_text: str, *, evaluation: Evaluation, split: str | None, chose_epoch: bool = False) -> tuple[str, ...]:
-    """Return the opening lines: what was trained, what it was judged on, and whether that flatters."""
+    """Return the opening lines: the model, the assessed images, and whether they selected the epoch."""
     where = f" of the {split} split" if split else ""
-    judged = f"Judged on {evaluation.n:,} images{where}, {len(evaluation.classes)} classes."
+    judged = f"Assessed on {evaluation.n:,} images{where}, {len(evaluation.classes)} classes."
     if chose_epoch:
         judged += (
-            " That split also chose the epoch whose weights are kept, so its figures flatter a little; images held out "
-            "as a test split (data.test) would choose nothing."
+            " That split also selected the epoch whose weights are kept, so its figures are slightly optimistic; "
+            "a test split (data.test) avoids that."
         )
     trained = _trained(recipe_text)
     return (trained, judged) if trained else (judged,)
@@ -76,28 +76,28 @@ def data_sentence(counts: pd.DataFrame) -> str:
     return f"{total:,} images of {len(counts)} classes: {', '.join(parts)}."
 
 
-def set_aside_table(excluded: Sequence[tuple[str, str]]) -> Table:
-    """Return the files that could not be used, with the reason."""
+def excluded_table(excluded: Sequence[tuple[str, str]]) -> Table:
+    """Return the excluded files with the reasons."""
     return Table(
         name="excluded",
-        title=f"{counted(len(excluded), 'file')} set aside",
+        title=f"{counted(len(excluded), 'file')} excluded",
         columns=(Column("file", "file"), Column("reason", "reason")),
         rows=tuple(excluded),
     ).head(MOST_ROWS)
 
 
 def leaks_table(leaks: pd.DataFrame | None) -> Table | None:
-    """Return the judged images that were in training as well; None where there are none."""
+    """Return the assessed images with duplicates in training; None if there are none."""
     if leaks is None or leaks.empty:
         return None
-    what = "had copies in training, which were left out of it"
+    what = "had duplicates in training, which were excluded from it"
     dropped = (leaks["dropped"] != "").all()
-    title = f"{counted(len(leaks), 'image')} {what if dropped else 'met in training as well'}"
+    title = f"{counted(len(leaks), 'image')} {what if dropped else 'have duplicates in training'}"
     return leak_table(leaks, title=title).head(MOST_ROWS)
 
 
 def training(history: pd.DataFrame | None) -> Illustrated | None:
-    """Return how training went; None where that is not known."""
+    """Return the training history; None if it is not known."""
     if history is None or history.empty:
         return None
     columns = [column for column in _SERIES if column.name in history.columns]
@@ -105,7 +105,7 @@ def training(history: pd.DataFrame | None) -> Illustrated | None:
         lambda: plot_history(history),
         alt=f"Loss and accuracy over {len(history)} epochs. The numbers are in the table below.",
         caption="Loss on the left axis, accuracy on the right one. A validation loss that rises while the training loss"
-        " falls means that the model learns its training images by heart.",
+        " falls means overfitting.",
     )
     numbers = history[[column.name for column in columns]].to_numpy(dtype=float).tolist()
     rows = tuple(tuple(None if math.isnan(value) else value for value in row) for row in numbers)

@@ -1,4 +1,4 @@
-"""What a dataset consists of, as one HTML file with a contact sheet per class."""
+"""HTML page of dataset counts with a contact sheet per class."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def write_summary(path: Path, summary: DataSummary, *, sheets: Mapping[str, str]
     """Write one HTML file with the counts, their plot, and the contact sheets; no script, no network.
 
     Args:
-        path: the file to write; its folder is made where it is missing.
-        summary: what the dataset consists of.
+        path: the file to write; its folder is created if needed.
+        summary: counts of the dataset.
         sheets: one JPEG, base64, per class; see `tlkit.data.checks.dataset_summary.contact_sheets`.
 
     Returns:
