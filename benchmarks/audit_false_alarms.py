@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from tlkit.audit.estimators import SamplingDesign, designed_estimates
-from tlkit.audit.group_vs_rest import compare, untested_table
+from tlkit.audit.group_vs_rest import compare_with_complement, untested_table
 from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
@@ -39,7 +39,7 @@ def verdicts(rates, n, *, tolerance, runs, seed):
     for _ in range(runs):
         k = np.append(generator.binomial(n, rates), 0)
         (table,), _ = assign_verdicts(
-            [compare(cells, Rate("accuracy"), k=k, n=sizes, images=sizes, options=options)], options
+            [compare_with_complement(cells, Rate("accuracy"), k=k, n=sizes, images=sizes, options=options)], options
         )
         found.append([row.verdict for row in table.rows])
     return np.array(found)

@@ -64,7 +64,7 @@ def main() -> None:
                 reports.append(search_slices(predictions, columns=columns, options=AuditOptions(seed=seed)))
             confirmed = np.mean([bool(report.confirmed) for report in reports])
             planted = np.mean(
-                [any(s.conditions[0].words.startswith("brightness below") for s in r.confirmed) for r in reports]
+                [any(s.conditions[0].text.startswith("brightness below") for s in r.confirmed) for r in reports]
             )
             shortcut = np.mean([any(one.tells(0.05) for one in report.shortcuts) for report in reports])
             print(

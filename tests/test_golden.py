@@ -45,7 +45,13 @@ def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple
         yield path, value
 
 
-MOVED = {"tables": "group_tables"}
+MOVED = {
+    "tables": "group_tables",
+    "linked": "associations",
+    "rest_k": "complement_k",
+    "rest_n": "complement_n",
+    "rest_needed": "complement_needed",
+}
 """Keys that have another name now: {name in the JSON files: name in the library}."""
 
 

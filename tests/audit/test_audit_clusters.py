@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from messages import saying, says
 
 from tlkit.audit import Audit, Explanation, audit_groups, explain_gaps
 from tlkit.audit.group_profiles import MIN_CALIBRATION
@@ -14,7 +15,7 @@ from tlkit.errors import PredictionsError
 from tlkit.evaluation import evaluate
 from tlkit.predictions import Predictions
 from tlkit.render.report.audit_part import audit_section
-from tlkit.render.report.explanation_part import explained_section
+from tlkit.render.report.explanation_part import explanation_section
 from tlkit.render.report.reading_guide import reading
 from tlkit.stats.intervals import wilson
 from tlkit.tables import to_lines
@@ -144,7 +145,7 @@ def test_the_explanation_of_copies_in_clusters_is_that_of_the_images(once, copie
     assert two.shape == one.shape
     assert two.any.p == pytest.approx(one.any.p, abs=0.05)
     assert few.any.statistic > 3 * two.any.statistic
-    for one, two in zip(plain.linked, ours.linked, strict=True):
+    for one, two in zip(plain.associations, ours.associations, strict=True):
         assert two.association.v == pytest.approx(one.association.v, abs=0.01)
         assert two.association.n == COPIES * one.association.n
 
@@ -247,48 +248,42 @@ def test_images_of_one_cluster_are_not_explained_and_have_no_profile(images):
     assert all(cell.p is None for cells in site.heat.cells for cell in cells)
     tables = {one.name: one for one in found.tables()}
     (note,) = tables["gaps by site"].notes
-    assert note.startswith("a, b cannot be compared with the rest (not enough data: fewer than two clusters")
-    assert "site: there is nothing to test, or a group is of one cluster." in tables["trends"].notes
+    assert says(note, "a, b", "complement", "fewer than two clusters")
+    assert says(tables["trends"].notes, "site", "no test", "one cluster")
 
 
-def test_it_is_said_what_was_allowed_for(images, once):
+def test_the_sampling_design_is_stated(images, once):
     rows = np.repeat(np.arange(600), 2)
     table = built(images, rows, w=np.full(600, 2))
-    said = {
-        "Intervals and tests allow for clusters of subject.": {"cluster_by": "subject"},
-        "Intervals and tests allow for weights in w.": {"weights": "w"},
-        "Intervals and tests allow for weights in w and clusters of subject.": {
-            "weights": "w",
-            "cluster_by": "subject",
-        },
-        "Accuracies and recalls are compared within matched sets of subject; all else takes a set for a cluster.": {
-            "pair_by": "subject"
-        },
+    designs = {
+        "clusters of subject": {"cluster_by": "subject"},
+        "weights in w": {"weights": "w"},
+        "weights in w and clusters of subject": {"weights": "w", "cluster_by": "subject"},
+        "matched sets of subject": {"pair_by": "subject"},
     }
-    for sentence, asked in said.items():
-        found = explain_gaps(table, by=BY, **asked)
-        assert sentence in found.tables()[0].notes
-        assert sentence in found._repr_html_()
-        assert sentence in explained_section(found).lead
+    for text, options in designs.items():
+        found = explain_gaps(table, by=BY, **options)
+        assert says(found.tables()[0].notes, text)
+        assert text in found._repr_html_()
+        assert says(explanation_section(found).lead, text)
         assert Explanation.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False))) == found
     clustered = explain_gaps(table, by=BY, cluster_by="subject")
-    headers = [column.label for column in explained_section(clustered).parts[0].tables[1].columns]
+    headers = [column.label for column in explanation_section(clustered).parts[0].tables[1].columns]
     assert "p (t on clusters)" in headers
     assert not any("Breslow" in header or "CMH" in header for header in headers)
     plain = explain_gaps(once, by=BY)
     assert plain.independent
     assert not any("allow for" in line for line in plain.tables()[0].notes)
-    assert len(explained_section(plain).lead) == 1
+    assert len(explanation_section(plain).lead) == 1
 
 
-def test_what_is_wrong_with_a_design_is_said_as_in_an_audit(once):
+def test_problems_of_a_design_are_those_of_an_audit(once):
     with pytest.raises(PredictionsError) as caught:
         explain_gaps(once, by="site", cluster_by="subjct", pair_by="site")
     assert caught.value.problems == (
-        "pair_by compares images within matched sets, one by one. Leave out cluster_by and weights.",
-        "cluster_by names 'subjct', which is no group column. Did you mean 'subject'? The group columns are: site, "
-        "age, subject.",
-        "pair_by names 'site', which is audited by, too. Use it for one of them.",
+        saying("pair_by", "Leave out cluster_by and weights"),
+        saying("cluster_by", "'subjct'", "Did you mean 'subject'?", "site, age, subject"),
+        saying("pair_by", "'site'", "one of them"),
     )
 
 
@@ -335,7 +330,7 @@ def test_the_page_says_how_intervals_were_made_and_where_chance_was_simulated(im
     said, words, html = page()
     assert (
         "with Newcombe's interval, and Fisher's exact test. p-values are corrected for all"
-        in (said["Groups and complements"])
+        in (said["Groups against their complements"])
     )
     assert said["Largest gap"].endswith("the p-value of a permutation test.")
     assert "its intervals resample the images" in said["Class mix and rate"]
@@ -346,12 +341,12 @@ def test_the_page_says_how_intervals_were_made_and_where_chance_was_simulated(im
     assert (
         "All intervals of the audit allow for images of one subject being alike, and for the weights in w. The figures "
         "of the evaluation, over all images, do not."
-    ) in said["Groups and complements"]
-    assert "Fisher" not in said["Groups and complements"]
+    ) in said["Groups against their complements"]
+    assert "Fisher" not in said["Groups against their complements"]
     assert said["Largest gap"].endswith("the p-value of a simulation with their variances.")
     assert "its intervals come from leaving out each cluster in turn" in said["Class mix and rate"]
     assert "(simulated p" in words
     assert "Intervals and tests allow for weights in w and clusters of subject. Design effects reach" in said["lead"]
     assert "permutation" not in words + html
-    assert "score test" in page(weights="w")[0]["Groups and complements"]
-    assert "within matched sets of subject" in page(pair_by="subject")[0]["Groups and complements"]
+    assert "score test" in page(weights="w")[0]["Groups against their complements"]
+    assert "within matched sets of subject" in page(pair_by="subject")[0]["Groups against their complements"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from messages import saying
 from sklearn.metrics import roc_auc_score
 
 from tlkit.audit import Audit, audit_groups
@@ -75,8 +76,8 @@ def test_areas_across_groups_show_a_shift_that_those_within_cannot():
     assert [column.label for column in table.columns][-3:] == ["AUROC of cat", "BNSP AUC", "BPSN AUC"]
     assert table.rows[1][-1] == row.auroc_negatives["cat"]
     assert table.notes == (
-        "BNSP AUC: how surely the group's images of cat rank above the rest's other images.",
-        "BPSN AUC: how surely the rest's images of cat rank above the group's other images.",
+        saying("BNSP AUC", "cat in the group", "complement"),
+        saying("BPSN AUC", "cat in the complement", "group"),
     )
 
 
@@ -97,7 +98,7 @@ def test_a_column_of_the_profiles_in_which_no_group_has_a_figure_is_left_out_and
         "auroc_positives",
         "auroc_negatives",
     ]
-    assert few.notes[-1] == "ECE is left out: it takes 200 images of a group, or what is worth as many."
+    assert few.notes[-1] == saying("ECE is left out", "200")
     one = profiles(
         audit_groups(predictions_of(np.random.default_rng(2), ["a"] * 250 + ["b"] * 50), by="g", positive="cat")
     )
@@ -109,7 +110,7 @@ def test_a_column_of_the_profiles_in_which_no_group_has_a_figure_is_left_out_and
     )
     assert [column.name for column in tiny.columns][4:] == ["confidence_gap", "brier", "log_loss"]
     assert tiny.notes == (
-        "ECE is left out: it takes 200 images of a group, or what is worth as many.",
+        saying("ECE is left out", "200"),
         "AUROC of cat, BNSP AUC, BPSN AUC are left out: each takes 10 images of cat on one side and 10 others on the "
         "other.",
     )

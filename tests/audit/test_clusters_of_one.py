@@ -97,7 +97,7 @@ def test_explanations_agree(table, design, within):
             for cell, clustered in zip(cells, designed, strict=True):
                 same(cell.recall, clustered.recall, within=within)
                 same(cell.difference, clustered.difference, within=within)
-    for link, designed in zip(plain.linked, other.linked, strict=True):
+    for link, designed in zip(plain.associations, other.associations, strict=True):
         assert designed.association.v == pytest.approx(link.association.v, abs=0.02)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tlkit.audit import audit_groups
-from tlkit.audit.error_examples import GroupImages, NearestImage, audit_evidence, group_images, worst_images
+from tlkit.audit.error_examples import GroupImages, NearestImage, failing_group_images, group_images, worst_images
 from tlkit.audit.slices.feature_neighbors import cluster_features, nearest_images
 from tlkit.predictions import Predictions
 
@@ -40,7 +40,7 @@ def predictions():
 
 def test_images_behind_a_failing_row_are_its_worst_ones_first(predictions):
     audit = audit_groups(predictions, by="light")
-    (night,) = audit_evidence(predictions, audit, most=5)  # day fails too, but for being better
+    (night,) = failing_group_images(predictions, audit, most=5)  # day fails too, but for being better
     assert (night.by, night.group, night.n, night.errors) == ("light", "night", 100, 40)
     loss = -np.log(predictions.proba[np.arange(320), predictions.y_true])
     expected = sorted(range(200, 240), key=lambda row: -loss[row])[:5]
@@ -53,13 +53,13 @@ def test_images_behind_a_failing_row_are_its_worst_ones_first(predictions):
 
 def test_a_confusion_that_grows_is_counted_against_the_rest(predictions):
     audit = audit_groups(predictions, by="light")
-    (night,) = audit_evidence(predictions, audit)
+    (night,) = failing_group_images(predictions, audit)
     first = night.confusions[0]
     y, guess = predictions.y_true, predictions.y_pred
     ants_by_night = int((y[200:300] == 0).sum())
     ants_by_day = int((y[:200] == 0).sum())
-    rest_k = int(((y[:200] == 0) & (guess[:200] == 2)).sum())
-    assert night.tables()[1].rows[0][:6] == ("ant", "cow", 40, ants_by_night, rest_k, ants_by_day)
+    complement_k = int(((y[:200] == 0) & (guess[:200] == 2)).sum())
+    assert night.tables()[1].rows[0][:6] == ("ant", "cow", 40, ants_by_night, complement_k, ants_by_day)
     assert first.p_holm is not None
     assert first.p_holm < 0.001
     assert night.tables()[0].title == "light: night: 40 of 100 images are wrong."
@@ -77,9 +77,9 @@ def test_rows_of_intersections_and_several_values_find_their_images():
     )
     by = ["tags:separator=;", "odd"]
     audit = audit_groups(predictions, by="tags:separator=;", tolerance=0.0)
-    found = audit_evidence(predictions, audit)
+    found = failing_group_images(predictions, audit)
     assert all(one.n == 200 for one in found)
-    crossed = audit_evidence(predictions, audit_groups(predictions, by=by, tolerance=0.0))
+    crossed = failing_group_images(predictions, audit_groups(predictions, by=by, tolerance=0.0))
     assert all(one.errors == 30 for one in crossed if one.by == "tags × odd")
 
 
@@ -88,7 +88,7 @@ def test_without_probabilities_wrong_images_are_named_and_no_close_ones(predicti
         classes=CLASSES, path=predictions.path, y_true=predictions.y_true, y_pred=predictions.y_pred
     )
     inside = np.arange(320) < 4
-    found = group_images(bare, inside, rest=~inside, by="b", group="g")
+    found = group_images(bare, inside, complement=~inside, by="b", group="g")
     assert [one.path for one in found.wrong] == ["000.jpg", "001.jpg", "002.jpg", "003.jpg"]
     assert found.close == ()
     assert found.wrong[0].loss is None
@@ -107,7 +107,7 @@ def test_the_images_that_a_model_gets_wrong_are_named_whatever_their_groups(pred
 def test_evidence_goes_to_json_and_back(predictions):
     audit = audit_groups(predictions, by="light")
     near = {one: (NearestImage("t/0.jpg", "cow", "train", 0.9),) for one in predictions.path.tolist()}
-    (night,) = audit_evidence(predictions, audit, neighbors=near)
+    (night,) = failing_group_images(predictions, audit, neighbors=near)
     assert GroupImages.from_dict(json.loads(json.dumps(night.to_dict()))) == night
     assert "t/0.jpg" in night.paths
     assert night.tables()[0].column("near")[0] == "t/0.jpg (cow)"

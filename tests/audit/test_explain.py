@@ -1,4 +1,4 @@
-"""What lies behind a gap: the pieces against scipy and statsmodels, planted causes found, words and JSON."""
+"""Explanations of gaps: parts against scipy and statsmodels, planted causes, tables and JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from statsmodels.stats.multitest import multipletests
 from tlkit.audit import Explanation, explain_gaps
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
-from tlkit.render.report.explanation_part import explained_section
+from tlkit.render.report.explanation_part import explanation_section
 
 
 def predictions_of(y_true, y_pred, classes, **groups):
@@ -121,18 +121,18 @@ def test_an_interval_that_stands_alone_is_said_to_be_too_wide_for_a_number():
     assert (few.value, round(few.low, 1)) == (None, -0.4)
     note = "An interval alone, [low, high], reaches farther than 0.15 to each side: too few images for a number."
     assert notes(found).count(note) == 1
-    assert explained_section(found).lead[-1] == note
+    assert explanation_section(found).lead[-1] == note
     narrow = explain_gaps(cells((0, 400, 300, {"g": "a"}), (0, 400, 300, {"g": "b"})), by="g")
     assert not any("An interval alone" in line for line in notes(narrow))
 
 
-def test_a_column_without_a_value_is_explained_by_nothing():
+def test_a_column_without_values_has_no_explanation():
     table = predictions_of([0] * 40, [0] * 40, ("a", "b"), g=[None] * 40, h=["x", "y"] * 20)
     found = explain_gaps(table, by=["g", "h"])
     assert found.column("g").groups == ()
     assert not found.column("g").heat.filled
     assert Explanation.from_dict(found.to_dict()) == found
-    assert named(found, "gaps by g").notes == ("No group of 20 images or more, with a rest as large, to explain.",)
+    assert named(found, "gaps by g").notes == (saying("No group of 20 images", "complement"),)
 
 
 def test_every_cell_of_the_heat_map_agrees_with_scipy(many):
@@ -176,16 +176,16 @@ def test_small_cells_show_their_size_and_no_recall():
     heat = explain_gaps(table, by="g").column("g").heat
     assert heat.cells[0][1].recall.note == "n = 3, fewer than 5"
     assert heat.cells[0][1].p is None
-    assert heat.cells[1][1].p is None  # the rest is too small
+    assert heat.cells[1][1].p is None  # the complement is too small
     assert heat.tests == 1
 
 
 def test_attributes_that_go_together_are_named(many):
     found = explain_gaps(many, by=["tone", "sex", "age"])
-    linked = {(link.first, link.second): link.association.v for link in found.linked}
+    linked = {(link.first, link.second): link.association.v for link in found.associations}
     assert linked["tone", "sex"] > 0.3
     assert max(linked["tone", "age"], linked["sex", "age"], linked["age", "(class)"]) < 0.1
-    assert ("tone", "sex") in [row[:2] for row in named(found, "links").rows]
+    assert ("tone", "sex") in [row[:2] for row in named(found, "associations").rows]
     assert {gap.given for gap in found.column("sex").adjusted} == {"tone", "age", "tone × age", "(class)"}
 
 
@@ -201,7 +201,7 @@ def test_values_that_begin_with_numbers_have_their_order_and_others_need_one(man
     assert told.rates.bend_p is None
 
 
-def test_the_shape_and_what_was_tested_are_said():
+def test_the_trend_table_has_shape_and_tests():
     names = ["1", "2", "3", "4", "5"]
     dip = cells(*[(0, 200, k, {"tone": name}) for name, k in zip(names, (190, 160, 140, 160, 190), strict=True)])
     table = named(explain_gaps(dip, by="tone"), "trends")
@@ -209,10 +209,10 @@ def test_the_shape_and_what_was_tested_are_said():
     assert row[:4] == ("tone", "1 < 2 < 3 < 4 < 5", "falls and rises again (U)", "3")
     assert (round(row[4], 3), row[5] < 0.001, row[6] < 0.001) == (1.0, True, True)
     assert table.columns[4].label == "p trend (Cochran–Armitage)"
-    assert table.notes == ("tone: a trend alone would mislead, look at the groups.",)
+    assert table.notes == (saying("tone", "departure from a line", "misleads"),)
 
 
-def test_training_images_stand_beside_the_gap():
+def test_training_images_are_shown_with_the_gap():
     table = cells((0, 50, 48, {"g": "a"}), (0, 50, 30, {"g": "b"}))
     training = pd.DataFrame({"g": ["a"] * 99 + ["b"] + [None] * 5})
     found = explain_gaps(table, by="g", training=training)
@@ -226,21 +226,21 @@ def test_groups_too_small_are_not_explained_and_nothing_breaks():
     table = cells((0, 5, 4, {"g": "a"}), (0, 9, 8, {"g": "b"}), (1, 2, 2, {"g": None}))
     found = explain_gaps(table, by="g")
     assert found.column("g").groups == ()
-    assert named(found, "links").notes[0].startswith("No attributes go together by more than chance")
-    assert named(found, "gaps by g").notes == ("No group of 20 images or more, with a rest as large, to explain.",)
+    assert named(found, "associations").notes[0] == saying("No attributes", "Cramér")
+    assert named(found, "gaps by g").notes == (saying("No group of 20 images", "complement"),)
 
 
-def test_a_gap_that_may_be_chance_is_not_explained_in_words():
+def test_a_gap_that_may_be_chance_is_not_marked():
     found = explain_gaps(cells((0, 50, 45, {"g": "a"}), (0, 50, 44, {"g": "b"})), by="g")
     table = named(found, "gaps by g")
-    assert table.notes == ("No group lies clearly below the rest; b is lowest.",)
+    assert table.notes == (saying("No group", "b is lowest"),)
     assert not table.marks
 
 
-def test_one_group_and_perfect_predictions_are_said_to_have_nothing_below():
+def test_one_group_and_perfect_predictions_have_no_group_below():
     table = cells((0, 50, 50, {"g": "a", "one": "x"}), (1, 50, 50, {"g": "b", "one": "x"}))
     found = explain_gaps(table, by=["g", "one"])
-    assert named(found, "gaps by g").notes == ("No group lies below the rest.",)
+    assert named(found, "gaps by g").notes == (saying("No group lies below"),)
     assert found.column("g").groups[0].split.gap.note == "no class in common"
 
 

@@ -8,6 +8,7 @@ import logging
 import numpy as np
 import pandas as pd
 import pytest
+from messages import saying
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
@@ -117,7 +118,7 @@ def test_models_that_agree_are_not_distinguishable_rather_than_equal():
         "a and b are right on the same images (accuracy 0.900 → 0.900, 0.000 [-0.084, +0.084]): not distinguishable "
         "at n = 40."
     )
-    assert notes(found)[-1] == "Intervals of 95% (Newcombe, for pairs); no image differs, so there is no test."
+    assert notes(found)[-1] == saying("95%", "Newcombe", "no test")
 
 
 def test_too_few_differing_images_are_said_to_decide_nothing():
@@ -160,7 +161,7 @@ def test_images_that_leaked_are_counted_and_the_others_compared_without_them():
     assert Comparison.from_dict(older) == plain
     every = compare_predictions(one, two, leaked=[f"{i}.png" for i in range(60)])
     assert (every.leaked, every.without_leaks) == (60, None)
-    assert notes(every)[2] == "All of these images were met in training, so nothing is known of others."
+    assert notes(every)[2] == saying("All of these images", "training")
 
 
 def test_no_image_in_common_is_an_error_that_shows_both_sides():

@@ -86,7 +86,7 @@ def test_small_groups_have_their_size_and_nothing_else(audit):
                 assert row["images"] == 7
                 assert row["rate"]["n"] <= 7
                 left = {key for key, one in row.items() if one is not None and one is not False}
-                assert left <= {"group", "images", "rate", "verdict", "images_needed", "rest_needed"}
+                assert left <= {"group", "images", "rate", "verdict", "images_needed", "complement_needed"}
                 assert (row["rate"]["value"], row["rate"]["low"]) == (None, None)
     assert all("right" not in column for column in audit.to_redacted()["columns"])
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from messages import says
 
 from tlkit.audit.model_comparison import compare_predictions
 from tlkit.audit.options import AuditOptions
@@ -152,19 +153,19 @@ def test_the_result_says_what_was_chosen_what_changed_and_what_it_costs(result):
     said = "\n".join(outcome.notes)
     assert outcome.title == "Repair of birds: PASS"
     assert said.startswith("On test the worst group changes by +0.300 [")
-    assert "Chosen: good (words); these help, too: group_offsets." in said and "1.5 s" in said
-    assert "The repaired head is the run birds-repaired; birds is as it was." in said
+    assert says(said, "Chosen: good (words)", "group_offsets", "1.5 s")
+    assert says(said, "birds-repaired", "birds")
     worst, overall = outcome.rows
     assert worst[0] == "worst group (c)"
     assert (worst[1].value, worst[2].value) == (0.5, 0.8)
     assert (overall[1].value, overall[2].value) == pytest.approx((0.8, 0.87))
     assert changes.rows[0][:3] == ("(all)", "all images", result.comparison.images)
-    assert candidates.column("candidate") == ("as it was", "good", "group_offsets")
+    assert candidates.column("candidate") == ("original head", "good", "group_offsets")
     assert candidates.rows[-1][-1] == "helps, needs the attribute to predict"
 
 
 def test_a_chosen_method_that_needs_the_attribute_carries_a_warning(result):
     asked = replace(result, chosen="group_offsets", run=None)
     said = "\n".join(asked.tables()[0].notes)
-    assert "WARNING: group_offsets needs the value of water<b> of every image that it predicts." in said
+    assert says(said, "WARNING", "group_offsets", "water<b>")
     assert "No run is written" in said

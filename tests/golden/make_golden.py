@@ -391,10 +391,10 @@ def statistics() -> dict[str, Any]:
         "clustered_area": ranking.clustered_area(
             score[right], score[~right], high_units=units.take(right), low_units=units.take(~right)
         ),
-        "split_gap": strata.kitagawa_split(hits, counts, rng=np.random.default_rng(1), replicates=200),
-        "clustered_split": strata.clustered_kitagawa_split(right, units, side=side, kind=kind, kinds=3),
-        "pooled_odds": strata.mantel_haenszel(hits, counts),
-        "clustered_odds": strata.clustered_mantel_haenszel(right, units, side=side, stratum=kind),
+        "kitagawa_split": strata.kitagawa_split(hits, counts, rng=np.random.default_rng(1), replicates=200),
+        "clustered_kitagawa_split": strata.clustered_kitagawa_split(right, units, side=side, kind=kind, kinds=3),
+        "mantel_haenszel": strata.mantel_haenszel(hits, counts),
+        "clustered_mantel_haenszel": strata.clustered_mantel_haenszel(right, units, side=side, stratum=kind),
         "fisher": hypothesis_tests.fisher_exact(8, 10, 30, 50),
         "max_gap": hypothesis_tests.max_gap(k, n, draws=2000),
         "omnibus": hypothesis_tests.omnibus(k, n, draws=2000),

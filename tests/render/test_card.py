@@ -51,13 +51,13 @@ def card(path, predictions, **more):
     return write_card(path / "MODEL_CARD.md", **{**given, **more}).read_text()
 
 
-def test_limits_are_filled_from_the_audit(tmp_path, predictions):
+def test_limitations_come_from_the_audit(tmp_path, predictions):
     text = card(tmp_path, predictions)
     assert "By light: **FAIL**." in text
     assert "| light | night | accuracy | 100 | 0.500" in text
-    assert says(text, "3", "training", "metrics")
-    assert says(text, "2", "files", "metric")
-    assert says(text, "Classes", "image", "split")
+    assert says(text, "3", "training", "figures")
+    assert says(text, "2", "files", "figure")
+    assert says(text, "Classes", "image", "never")
     assert says(text, "Columns", "data", "audited")
     assert "licence: apache-2.0." in text
     assert "| light | dawn | accuracy | – |" in text  # the size of a small group is not published
@@ -87,14 +87,14 @@ def test_undecided_rows_say_how_many_images_are_missing(predictions):
     assert found.rows and None not in found.column("images_needed")
 
 
-def test_the_card_names_a_split_that_chose_the_epoch_and_counts_in_words(tmp_path, predictions):
+def test_the_card_states_that_its_split_selected_the_epoch(tmp_path, predictions):
     text = card(tmp_path, predictions, split="val", chose_epoch=True, leaks=1, excluded=1)
-    assert says(text, "epoch", "metrics", "optimistic")
-    assert says(text, "1", "training", "metrics")
-    assert says(text, "1", "file", "metric")
+    assert says(text, "weights", "figures", "optimistic")
+    assert says(text, "1", "training", "figures")
+    assert says(text, "1", "file", "figure")
 
 
-def test_what_nobody_looked_at_is_said(predictions):
+def test_what_was_not_assessed_is_stated(predictions):
     found = limits(evaluate(predictions), None, None, split="val", group_columns=("light",))
     assert says(found, "Differences", "assessed", "columns")
     assert any(says(line, "unusual", "images", "assessed") for line in found)

@@ -1,4 +1,4 @@
-"""What a run answers beside its audit: what lies behind the gaps, gates, and how another run differs."""
+"""A run's explanation, gates and comparison with another run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from messages import says
 
 from tlkit.cli.evaluation_commands import compare
 from tlkit.cli.output import print_run
@@ -73,7 +74,7 @@ def test_a_run_explains_its_gap_with_its_training_images_and_keeps_what_it_found
     assert (worst.group, worst.train, worst.train_share) == ("night", 0, 0.0)
     stored = json.loads(old.directory.explanation.read_text())["test"]
     assert stored == found.to_dict()
-    assert old.last_explanation() == found
+    assert old.get_explanation() == found
     old.directory.explanation.unlink()
     old.explain("light", order={"light": ["night", "day"]})
     assert not old.directory.explanation.exists()
@@ -93,11 +94,11 @@ def test_a_run_explains_its_gap_with_the_clusters_of_its_recipe_or_others(tmp_pa
     assert (weighted.settings.cluster_by, weighted.settings.weights) == ("burst", "w")
     one, two = (found.column("light").worst.difference for found in (alone, clustered))
     assert two.high - two.low > 1.5 * (one.high - one.low)
-    assert open_run(run.path).last_explanation() == clustered  # what was asked for beside it is not kept
+    assert open_run(run.path).get_explanation() == clustered  # what was asked for beside it is not kept
     assert "Intervals and tests allow for clusters of burst." in open_run(run.path).report().read_text(encoding="utf-8")
 
 
-def test_the_report_of_a_run_says_what_lies_behind_the_gaps(runs):
+def test_the_report_of_a_run_explains_the_gaps(runs):
     text = runs[0].report().read_text(encoding="utf-8")
     assert "Behind the gaps" in text
     gaps = text[text.index("Gaps by light") :]
@@ -105,7 +106,7 @@ def test_the_report_of_a_run_says_what_lies_behind_the_gaps(runs):
     assert row.endswith('<td class="number">0</td><td class="number">0%</td><td class="number">50%</td></tr>')
 
 
-def test_what_a_fit_prints_says_whether_its_split_chose_the_epoch(runs, capsys):
+def test_output_report_and_card_state_that_a_split_selected_the_epoch(runs, capsys):
     old, _ = runs
     old.directory.metrics.write_text("epoch,val_loss\n1,0.5\n2,0.4\n")
     print_run(old)
@@ -113,8 +114,8 @@ def test_what_a_fit_prints_says_whether_its_split_chose_the_epoch(runs, capsys):
     old.directory.predictions("test").rename(old.directory.predictions("val"))
     print_run(old)
     assert capsys.readouterr().out.startswith("old: finished, judged on the val split, which also chose the epoch\n")
-    assert "That split also chose the epoch" in old.report().read_text(encoding="utf-8")
-    assert "That split also chose the epoch" in old.card().read_text(encoding="utf-8")
+    assert says(old.report().read_text(encoding="utf-8"), "split also selected the epoch", "data.test")
+    assert says(old.card().read_text(encoding="utf-8"), "split also selected the epoch", "data.test")
     old.directory.metrics.write_text("epoch,val_loss\n1,0.5\n")
     assert not old.chose_epoch("val")
 
@@ -144,7 +145,7 @@ def test_runs_are_compared_without_what_either_met_in_training(runs, capsys):
     assert "1 of these images was met in training. Without: " in capsys.readouterr().out
 
 
-def test_runs_of_one_name_are_told_apart_by_the_folders_they_lie_in(runs, caplog):
+def test_runs_of_one_name_are_shown_with_their_folders(runs, caplog):
     old, _ = runs
     other = make_run(old.path.parents[1] / "more/runs/old", wrong_at_night=90)
     duplicate_of = make_run(old.path.parents[1] / "more/old", wrong_at_night=90)
@@ -167,7 +168,7 @@ def test_a_link_to_a_run_keeps_its_own_name(runs, caplog):
     assert "is compared with itself" in caplog.text
 
 
-def test_a_run_that_is_compared_with_itself_is_told_so(runs, caplog, monkeypatch):
+def test_comparing_a_run_with_itself_warns(runs, caplog, monkeypatch):
     monkeypatch.chdir(runs[0].path.parent)
     found = open_run("old").compare(runs[0])
     assert (found.first, found.second) == ("old", "old (again)")

@@ -1,4 +1,4 @@
-"""`audit_groups`: compare a classifier's rates across groups, and say what the data cannot decide."""
+"""`audit_groups`: compares a classifier's rates across groups, with intervals, tests and verdicts."""
 
 from __future__ import annotations
 
@@ -58,45 +58,45 @@ def audit_groups(
 ) -> Audit:
     """Compare a classifier's rates across groups and their intersections, with intervals, tests and a verdict a row.
 
-    Every group is compared with the rest: the other images whose value is known. Images with a missing value form a
-    row of their own, compared with all others. Images without a label are left out and counted. A row says FAIL or
+    Every group is compared with its complement: the other images whose value is known. Images with a missing value form
+    a row of their own, compared with all others. Images without a label are left out and counted. A row says FAIL or
     PASS only where the interval of its difference lies wholly beyond or within the tolerance, else NOT ENOUGH DATA.
 
     An argument that is None takes the default of `AuditOptions`.
 
     Args:
-        predictions: what the model said, with the group columns.
+        predictions: with the group columns.
         by: one or more group columns: a name; a text that says how to cut it, such as "age:quantiles=4",
             "age:bins=18,65", "size:order=small,large" or "tags:separator=;"; a mapping {"column": "age", "bins": [18]};
-            or a `GroupColumn`. With nothing but a name, measurements are cut at their quartiles, and the log says so.
-            A value is a value, also "none" or "unknown"; only an empty one is missing.
+            or a `GroupColumn`. Where only a name is given, measurements are cut at their quartiles, and the
+            log states the groups. Values such as "none" or "unknown" are groups; only an empty value is missing.
         metrics: the rates to compare: accuracy, recall, precision, false_positive_rate, selection_rate; all but the
-            accuracy are taken for the positive class, or for every class against the others.
+            accuracy are about the positive class, or about every class against the others.
         criteria: accuracy_parity, demographic_parity, equal_opportunity, equalized_odds, predictive_parity or
-            four_fifths; their rates are compared, too.
+            four_fifths; their rates are compared as well.
         positive: the class that everything but the accuracy is about; default: the second of two classes, or every one
             of more.
-        min_group_size: groups with a smaller denominator are shown as "n = 7": no rate, no test, not the worst; their
-            images still count among the rest.
-        max_half_width: rates whose interval reaches farther to each side are shown as an interval without a number;
+        min_group_size: groups with a smaller denominator are shown as "n = 7": no rate, no test, never the worst; their
+            images count in the complements of other groups.
+        max_half_width: rates whose interval reaches farther on each side are shown as an interval without a number;
             1 = never.
         max_intersection_order: the most columns that are crossed; 1 = no intersections.
-        confidence: two-sided level of each interval, in (0, 1). So that all m of them hold together, ask for 1 − 0.05/m
-            (Bonferroni; m is `Audit.tests`); no verdict needs that.
-        tolerance: the largest difference from the rest that is tolerated, in [0, 1).
+        confidence: two-sided level of each interval, in (0, 1). For simultaneous coverage of all m intervals use
+            1 − 0.05/m (Bonferroni; m is `Audit.tests`); verdicts do not need it.
+        tolerance: the largest difference from the complement that is tolerated, in [0, 1).
         alpha: chance of any false alarm in the whole audit, in (0, 1).
         guaranteed: take Clopper and Pearson's intervals, whose coverage is never below the level, in place of Wilson's.
         weights: group column of numbers of at least 0 that weight the images; n is then shown with its effective size.
-        cluster_by: group column of what is drawn together, such as the subject or the burst: intervals and tests then
-            allow for images of one cluster being alike.
+        cluster_by: group column of the clusters, such as the subject or the burst: intervals and tests allow for the
+            correlation of images within a cluster.
         pair_by: group column of matched sets, such as the same scene in every light: groups are compared within them.
-        seed: seed of the random permutations; all else is exact.
-        draws: random permutations for the largest gap, where there are too many to count.
-        max_values: the most different values of a column; more look like an identifier.
+        seed: seed of the random permutations.
+        draws: random permutations for the largest gap, where the exact test is too large.
+        max_values: the most different values of a column; a column with more looks like an identifier.
 
     Raises:
-        PredictionsError: a column is not there, looks like an identifier or cannot be cut as asked, no image has a
-            label, or a parameter is out of its range.
+        PredictionsError: a column is missing, looks like an identifier or cannot be discretized as specified, no image
+            has a label, or a parameter is out of its range.
 
     Example:
         >>> import pandas as pd
@@ -135,11 +135,11 @@ def audit_groups(
 
 
 def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
-    """Return the audit that the options ask for; see `audit_groups`.
+    """Return the audit of predictions with the given options; see `audit_groups`.
 
     Raises:
-        PredictionsError: a column is not there, looks like an identifier or cannot be cut as asked, no image has a
-            label, or an option is out of its range.
+        PredictionsError: a column is missing, looks like an identifier or cannot be discretized as specified, no image
+            has a label, or an option is out of its range.
     """
     problems = options.problems(predictions.classes)
     problems += validate_columns(predictions.groups, options.columns, max_values=options.max_values)
@@ -154,20 +154,20 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
     levels = [
         discretize(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in options.columns
     ]
-    _say_how_cut(levels)
+    _log_levels(levels)
     known = predictions.labelled
     design = design_of(known.groups, options)
-    drafts, profiles = [], []
-    for cells in _all_cells(levels, labelled, options):
-        code = np.where(cells.code < 0, cells.patterns, cells.code)[labelled]
-        counts = _count(known, cells, code)
+    untested, profiles = [], []
+    for membership in _all_memberships(levels, labelled, options):
+        code = membership.row_code[labelled]
+        counts = _count(known, membership, code)
         rates = rates_of(options.metrics, known.classes, options.positive)
-        drafts += _drafts(known, cells, code, counts, rates, options=options, design=design)
-        profiles.append(_profiles(known, cells, code, counts, options=options, design=design))
-    tables, tests = assign_verdicts(drafts, options)
+        untested += _untested_tables(known, membership, code, counts, rates, options=options, design=design)
+        profiles.append(_profiles(known, membership, code, counts, options=options, design=design))
+    tables, tests = assign_verdicts(untested, options)
     unlabelled = int((~labelled).sum())
     logger.info(
-        "Audit by %s: tables: %d, tests against the rest: %d, images: %d%s.",
+        "Audit by %s: tables: %d, tests against the complement: %d, images: %d%s.",
         ", ".join(options.by),
         len(tables),
         tests,
@@ -181,49 +181,51 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
         overall=overall_accuracy(known.correct, design, options),
         tests=tests,
         group_tables=tables,
-        columns=tuple(_facts(level, labelled, known.correct, options, drafts) for level in levels),
+        columns=tuple(_column_facts(level, labelled, known.correct, options, untested) for level in levels),
         profiles=tuple(profiles),
     )
 
 
-def _say_how_cut(levels: Sequence[Levels]) -> None:
+def _log_levels(levels: Sequence[Levels]) -> None:
     for level in levels:
         logger.info("Audit by %s: %s, %s.", level.column, level.kind, level.how)
         for alike in similar_values(level.values):
             logger.warning(
-                "Audit by %s: %s differ only in case or spaces, and are groups of their own.",
+                "Audit by %s: %s differ only in case or spaces and count as different groups.",
                 level.column,
                 first_few([repr(value) for value in alike]),
             )
 
 
 def rate_tables(
-    predictions: Predictions, wanted: Sequence[tuple[Sequence[GroupColumn], Rate]], options: AuditOptions
+    predictions: Predictions, pairs: Sequence[tuple[Sequence[GroupColumn], Rate]], options: AuditOptions
 ) -> tuple[GroupTable, ...]:
-    """Compare stated rates across the groups of stated columns, and nothing else: Holm's correction counts only these.
+    """Return the tables of given columns and rates; Holm's correction covers only their tests.
 
     Args:
         predictions: free of what `validate_columns`, `AuditOptions.problems` and `design_problems` find.
-        wanted: columns to cross and a rate; each pair is judged once.
+        pairs: the columns of an intersection, and a rate; duplicates are dropped.
         options: sizes, levels and design; its columns, metrics and positive class are not used.
 
     Returns:
-        One table for each pair. A column with fewer than two groups is not crossed, so pairs that ask for it have none.
+        One table for each pair; none for an intersection with a column of fewer than two groups.
     """
     rates: dict[tuple[GroupColumn, ...], list[Rate]] = {}
-    for columns, rate in dict.fromkeys((tuple(columns), rate) for columns, rate in wanted):
+    for columns, rate in dict.fromkeys((tuple(columns), rate) for columns, rate in pairs):
         rates.setdefault(columns, []).append(rate)
     labelled, known = predictions.y_true >= 0, predictions.labelled
     design = design_of(known.groups, options)
-    drafts = []
-    for columns, its_rates in rates.items():
+    untested = []
+    for columns, column_rates in rates.items():
         levels = [discretize(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in columns]
-        if len(levels) > 1 and any(_groups_seen(cross_columns([level]), labelled) < 2 for level in levels):
+        if len(levels) > 1 and any(_count_groups(cross_columns([level]), labelled) < 2 for level in levels):
             continue
-        cells = cross_columns(levels)
-        code = np.where(cells.code < 0, cells.patterns, cells.code)[labelled]
-        drafts += _drafts(known, cells, code, _count(known, cells, code), its_rates, options=options, design=design)
-    return assign_verdicts(drafts, options)[0]
+        membership = cross_columns(levels)
+        code = membership.row_code[labelled]
+        untested += _untested_tables(
+            known, membership, code, _count(known, membership, code), column_rates, options=options, design=design
+        )
+    return assign_verdicts(untested, options)[0]
 
 
 def _completed(options: AuditOptions, predictions: Predictions) -> AuditOptions:
@@ -233,11 +235,11 @@ def _completed(options: AuditOptions, predictions: Predictions) -> AuditOptions:
     if positive is None and len(predictions.classes) == 2:
         positive = predictions.classes[1]
         if set(metrics) - {"accuracy"}:
-            logger.info("Rates are about the class %r, the second of two; positive= names another.", positive)
+            logger.info("The positive class is %r, the second of two; positive= sets another.", positive)
     return replace(options, metrics=metrics, positive=positive)
 
 
-def _all_cells(
+def _all_memberships(
     levels: Sequence[Levels], labelled: npt.NDArray[np.bool_], options: AuditOptions
 ) -> list[GroupMembership]:
     """Return the groups of each column, then of each intersection.
@@ -247,28 +249,28 @@ def _all_cells(
     """
     by_name = {level.column: level for level in levels}
     singles = [cross_columns([level]) for level in levels]
-    crossed = [cells.columns[0] for cells in singles if _groups_seen(cells, labelled) >= 2]
+    crossed = [membership.columns[0] for membership in singles if _count_groups(membership, labelled) >= 2]
     if (alone := [level.column for level in levels if level.column not in crossed]) and len(levels) > 1:
-        logger.info("Not crossed with other columns, because it has fewer than two groups: %s.", ", ".join(alone))
+        logger.info("Columns with fewer than two groups have no intersections: %s.", ", ".join(alone))
     order = min(options.max_intersection_order, len(crossed))
     return singles + [cross_columns([by_name[name] for name in chosen]) for chosen in intersections(crossed, order)]
 
 
-def _groups_seen(cells: GroupMembership, labelled: npt.NDArray[np.bool_]) -> int:
-    seen = np.unique(cells.code[labelled & (cells.code >= 0)])
-    return len(seen) if cells.member is None else int(cells.member[seen].any(axis=0).sum())
+def _count_groups(membership: GroupMembership, labelled: npt.NDArray[np.bool_]) -> int:
+    seen = np.unique(membership.code[labelled & (membership.code >= 0)])
+    return len(seen) if membership.member is None else int(membership.member[seen].any(axis=0).sum())
 
 
-def _count(known: Predictions, cells: GroupMembership, code: Ints) -> GroupCounts:
+def _count(known: Predictions, membership: GroupMembership, code: Ints) -> GroupCounts:
     """Return the counts of the patterns, then of the images with a missing value."""
     return GroupCounts.count(
-        y_true=known.y_true, y_pred=known.y_pred, group=code, classes=len(known.classes), groups=cells.patterns + 1
+        y_true=known.y_true, y_pred=known.y_pred, group=code, classes=len(known.classes), groups=membership.patterns + 1
     )
 
 
-def _drafts(
+def _untested_tables(
     known: Predictions,
-    cells: GroupMembership,
+    membership: GroupMembership,
     code: Ints,
     counts: GroupCounts,
     rates: Sequence[Rate],
@@ -276,81 +278,92 @@ def _drafts(
     options: AuditOptions,
     design: SamplingDesign | None,
 ) -> list[UntestedTable]:
-    """Return one draft a rate for the groups of one combination of columns."""
+    """Return the comparisons of each rate for the groups of one combination of columns, before Holm's correction."""
     label = {name: index for index, name in enumerate(known.classes)}
 
-    def draft(rate: Rate) -> UntestedTable:
+    def compare(rate: Rate) -> UntestedTable:
         of = None if rate.class_name is None else label[rate.class_name]
         truly = None if of is None else counts.truly[:, of]
-        sure = None
+        mean_confidence = None
         if rate.metric == "accuracy" and known.proba is not None:
             proba = known.proba[np.arange(len(known)), known.y_pred]
             size, weights = counts.n, None if design is None else design.weights
             if weights is not None:
                 proba, size = proba * weights, np.bincount(code, weights=weights, minlength=len(counts.n))
             with np.errstate(invalid="ignore"):
-                summed = cells.aggregate(np.bincount(code, weights=proba, minlength=len(counts.n)))
-                sure = summed / cells.aggregate(size)
+                summed = membership.aggregate(np.bincount(code, weights=proba, minlength=len(counts.n)))
+                mean_confidence = summed / membership.aggregate(size)
         if design is None:
             k, n = counts.of(rate.metric, of)
             return compare_with_complement(
-                cells, rate, k=k, n=n, images=counts.n, truly=truly, mean_confidence=sure, options=options
+                membership,
+                rate,
+                k=k,
+                n=n,
+                images=counts.n,
+                truly=truly,
+                mean_confidence=mean_confidence,
+                options=options,
             )
         top, base = rate.outcomes(known.y_true, known.y_pred, of)
 
-        def sampled(counts: Mask, base: Mask, design: SamplingDesign) -> RateEstimates:
-            return designed_estimates(cells, design, counts=counts, base=base, code=code, options=options)
+        def estimate(counts: Mask, base: Mask, design: SamplingDesign) -> RateEstimates:
+            return designed_estimates(membership, design, counts=counts, base=base, code=code, options=options)
 
         shares = None
         if of is not None:
-            shares = sampled(known.y_true == of, np.ones(len(known), dtype=np.bool_), replace(design, paired=False))
+            shares = estimate(known.y_true == of, np.ones(len(known), dtype=np.bool_), replace(design, paired=False))
         return untested_table(
-            cells,
+            membership,
             rate,
-            sampled(top, base, design),
-            images=cells.aggregate(counts.n),
+            estimate(top, base, design),
+            images=membership.aggregate(counts.n),
             shares=shares,
-            truly=None if truly is None else cells.aggregate(truly),
-            mean_confidence=sure,
+            truly=None if truly is None else membership.aggregate(truly),
+            mean_confidence=mean_confidence,
             options=options,
         )
 
-    return [draft(rate) for rate in rates]
+    return [compare(rate) for rate in rates]
 
 
 def _profiles(
     known: Predictions,
-    cells: GroupMembership,
+    membership: GroupMembership,
     code: Ints,
     counts: GroupCounts,
     *,
     options: AuditOptions,
     design: SamplingDesign | None,
 ) -> ProfileTable:
-    gathered = GroupCounts(*(cells.aggregate(part) for part in (counts.n, counts.truly, counts.called, counts.rightly)))
-    return profile_table(known, cells, gathered, code=code, options=options, design=design)
+    by_group = GroupCounts(
+        *(membership.aggregate(part) for part in (counts.n, counts.truly, counts.called, counts.rightly))
+    )
+    return profile_table(known, membership, by_group, code=code, options=options, design=design)
 
 
-def _facts(
+def _column_facts(
     level: Levels,
     labelled: npt.NDArray[np.bool_],
     correct: npt.NDArray[np.bool_],
     options: AuditOptions,
-    drafts: Sequence[UntestedTable],
+    untested: Sequence[UntestedTable],
 ) -> ColumnFacts:
-    """Return what a column was taken for, its counts, and the test of missingness against error.
+    """Return the kind of a column, its counts, and the test of missing values against errors.
 
-    Images that are weighted, in clusters or matched have the test of the accuracy of the row "(missing)".
+    For weighted, clustered or matched images the test is that of the accuracy of the row "(missing)".
     """
-    cells = cross_columns([level])
-    code = np.where(cells.code < 0, cells.patterns, cells.code)[labelled]
-    images = cells.aggregate(np.bincount(code, minlength=cells.patterns + 1))
-    right = cells.aggregate(np.bincount(code[correct], minlength=cells.patterns + 1))
+    membership = cross_columns([level])
+    code = membership.row_code[labelled]
+    images = membership.aggregate(np.bincount(code, minlength=membership.patterns + 1))
+    right = membership.aggregate(np.bincount(code[correct], minlength=membership.patterns + 1))
     missing, right_missing = int(images[-1]), int(right[-1])
     known = len(code) - missing
     test, p, method = None, None, ""
     if options.test_name != "Fisher":
-        own = [one for one in drafts if one.cells.columns == cells.columns and one.rate.metric == "accuracy"]
+        own = [
+            one for one in untested if one.membership.columns == membership.columns and one.rate.metric == "accuracy"
+        ]
         p = own[0].p[-1] if own else None
         method = "" if p is None else options.test_name
     elif missing and known:

@@ -1,4 +1,4 @@
-"""`Audit`: what an audit found, as values that go to JSON and back."""
+"""`Audit`: the result of an audit, with conversion to JSON and back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FORMAT_VERSION = 4
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What a column was taken for, and whether its missing values have to do with errors.
+    """The kind of a group column, its counts, and whether missing values are associated with errors.
 
     Attributes:
         column: its name.
@@ -35,7 +35,7 @@ class ColumnFacts:
         how: how the groups were made, as text.
         missing: labelled images with a missing value.
         missing_p: p-value of the χ² test that errors are as frequent where the value is missing as where it is known;
-            None where nothing is missing, or nothing but right or wrong.
+            None where no value is missing, or all images are right or all wrong.
         missing_test: "chi-square", or "permutation" where an expected count is below 5; the test of the audit's design
             (`AuditOptions.test_name`) where images are weighted, in clusters or matched.
         groups: names of its groups, then "(missing)".
@@ -56,16 +56,16 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class Audit:
-    """How the rates of a classifier compare across groups, with what is certain and what is not.
+    """The rates of a classifier across groups, with intervals, tests and verdicts.
 
     Attributes:
         settings: the options that it was made with.
         images: labelled images, which all counts are about.
         unlabelled: images left out because their class is not known.
         overall: accuracy over all labelled images, weighted where they have weights, with its interval.
-        tests: number of tests against the rest that Holm's correction counts.
+        tests: number of tests against the complement that Holm's correction counts.
         group_tables: one per rate and combination of columns: single columns first, then intersections.
-        columns: what each column was taken for.
+        columns: kind and counts of each column.
         profiles: calibration, ranking and recall by class for the groups of each combination of columns.
     """
 
@@ -80,7 +80,7 @@ class Audit:
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL if any row fails, PASS if all rows that are judged pass, else NOT ENOUGH DATA."""
+        """FAIL if any row fails, PASS if all rows with a verdict pass, else NOT ENOUGH DATA."""
         return worst_verdict(self.group_tables)
 
     @property
@@ -115,10 +115,10 @@ class Audit:
         for table in self.group_tables:
             if set(table.columns) == columns and (table.metric, table.class_name) == (metric, class_name):
                 return table
-        wanted, names = CROSS.join(sorted(columns)), [table.name for table in self.group_tables]
-        wanted = wanted if metric == "accuracy" else f"{wanted}, {Rate(metric, class_name).name}"
+        requested, names = CROSS.join(sorted(columns)), [table.name for table in self.group_tables]
+        requested = requested if metric == "accuracy" else f"{requested}, {Rate(metric, class_name).name}"
         raise TlkitError(
-            f"This audit has no table {wanted!r}.{did_you_mean(wanted, names)} Its tables are: "
+            f"This audit has no table {requested!r}.{did_you_mean(requested, names)} Its tables are: "
             f"{first_few([repr(name) for name in names], most=10)}."
         )
 
@@ -137,7 +137,7 @@ class Audit:
         """
         tables = self.group_tables if by is None else (self.group_table(by, metric=metric, class_name=class_name),)
         frame = pd.DataFrame([record(table, row) for table in tables for row in table.rows])
-        texts = ("by", "group", "metric", "class_name", "verdict", "rest_needed", "wide")
+        texts = ("by", "group", "metric", "class_name", "verdict", "complement_needed", "wide")
         whole = dict.fromkeys(("n", "images", "images_needed"), "Int64")
         return frame.astype({name: whole.get(name, "float64") for name in frame.columns if name not in texts})
 
@@ -158,7 +158,7 @@ class Audit:
         )
 
     def export(self, path: Path | str, *, min_cell_size: int = 5) -> pd.DataFrame:
-        """Write the counts of all groups as CSV so that no small cell can be read or worked out.
+        """Write the counts of all groups as CSV; smaller cells are hidden and cannot be derived.
 
         Args:
             path: a new file.
@@ -175,20 +175,20 @@ class Audit:
     def tables(self) -> tuple[Table, ...]:
         """Return the tables for readers: verdicts, criteria, rates by group, calibration and ranking by group.
 
-        Of an audit with more than 40 rows, they hold what matters most; `group_tables` and `table` hold everything.
+        Of an audit with more than 40 rows, they hold the accuracy of single columns and what fails.
         """
         return audit_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values with every number, also those of small groups; `from_dict` reads them back.
 
-        What is handed on is `to_redacted`.
+        To share an audit, use `to_redacted`.
         """
         plain: dict[str, Any] = as_json(asdict(self))
         return {"version": FORMAT_VERSION, "complete": True, **plain}
 
     def to_redacted(self) -> dict[str, Any]:
-        """Return plain JSON values without what the tables hide: what `tlkit audit --json` prints; see `published`."""
+        """Return plain JSON values without the numbers that tables hide, as `tlkit audit --json` prints them."""
         return redacted_audit(self)
 
     @classmethod
@@ -211,7 +211,7 @@ class Audit:
             overall=Estimate.from_dict(values["overall"]),
             tests=values["tests"],
             group_tables=tuple(table_from_dict(table) for table in values["group_tables"]),
-            columns=tuple(_facts(facts) for facts in values.get("columns", ())),
+            columns=tuple(_column_facts(facts) for facts in values.get("columns", ())),
             profiles=tuple(profiles_from_dict(table) for table in values.get("profiles", ())),
         )
 
@@ -223,5 +223,5 @@ class Audit:
         return to_html(self.tables())
 
 
-def _facts(values: Mapping[str, Any]) -> ColumnFacts:
+def _column_facts(values: Mapping[str, Any]) -> ColumnFacts:
     return ColumnFacts(**{**values, **{name: tuple(values.get(name, ())) for name in ("groups", "images", "right")}})

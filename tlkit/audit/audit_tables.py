@@ -28,7 +28,7 @@ def audit_tables(audit: Audit) -> tuple[Table, ...]:
     """Return the verdicts, the chosen criteria, the rates by group, and the profiles of the groups.
 
     Of an audit with more than 40 rows, the accuracy of single columns is shown whole, and of the other rates what
-    fails. A note of the first table counts the rest.
+    fails. A note of the first table counts the others.
     """
     rates = [table for one in audit.group_tables if (table := _shown_rates(audit, one)) is not None]
     overview, more = overview_table(audit), _omitted(audit)
@@ -39,8 +39,8 @@ def audit_tables(audit: Audit) -> tuple[Table, ...]:
 def overview_table(audit: Audit) -> Table:
     """Return the number of rows by verdict.
 
-    The notes say how many images there are, what fails, what the columns are, what intervals allow for, and what a
-    verdict means.
+    The notes hold the number of images, the rows that fail, the kinds of the columns, the sampling design and the
+    definition of the verdicts.
     """
     rows = [row.verdict for table in audit.group_tables for row in table.rows if row.verdict is not None]
     counts: Counter[str] = Counter(rows)
@@ -54,10 +54,10 @@ def overview_table(audit: Audit) -> Table:
 
 
 def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -> Table:
-    """Return one rate by group, beside the rest, with its test and verdict.
+    """Return one rate by group, and its difference from the complement, with test and verdict.
 
-    Groups that are too small show their size alone. The notes say how large the largest gap is beside what chance
-    gives. Rows that fail are marked, small ones stand in the background.
+    Groups that are too small show their size alone. The notes compare the largest gap with that
+    expected by chance. Rows that fail are marked "worst", small ones "quiet".
 
     Args:
         audit: the audit.
@@ -71,7 +71,7 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
         Column("group", "group"),
         Column("n", "n", "count"),
         Column("rate", f"{table.rate_name} [{level}]", "estimate"),
-        Column("difference", f"minus the rest [{level}]", "estimate", signed=True),
+        Column("difference", f"minus the complement [{level}]", "estimate", signed=True),
         Column("p_holm", "p (Holm)", "p_value"),
         Column("verdict", "verdict", "verdict"),
         Column("detectable_gap", "smallest gap it could show", "number", digits=2),
@@ -109,7 +109,7 @@ def failed_table(audit: Audit) -> Table:
             Column("rate", "rate"),
             Column("n", "n", "count"),
             Column("value", f"value [{level}]", "estimate"),
-            Column("difference", f"against the rest [{level}]", "estimate", signed=True),
+            Column("difference", f"against the complement [{level}]", "estimate", signed=True),
         ),
         rows=tuple(
             (table.by, row.name, table.rate_name, row.rate.n, redact(row.rate, most), redact(row.difference, most))
@@ -134,10 +134,17 @@ def undecided_table(audit: Audit) -> Table:
             Column("rate", "rate"),
             Column("n", "n", "count"),
             Column("images_needed", f"more images for a gap of {settings.tolerance:g}", "count"),
-            Column("rest_needed", "as many of the rest, too", "flag"),
+            Column("complement_needed", "as many of the complement", "flag"),
         ),
         rows=tuple(
-            (table.by, row.name, table.rate_name, None if row.suppressed else row.rate.n, _needed(row), row.rest_needed)
+            (
+                table.by,
+                row.name,
+                table.rate_name,
+                None if row.suppressed else row.rate.n,
+                _needed(row),
+                row.complement_needed,
+            )
             for table, row in rows
         ),
         notes=(f"A dash in place of n: fewer than {settings.min_group_size} images.",) if small else (),
@@ -176,7 +183,7 @@ def criteria_tables(audit: Audit) -> tuple[Table, ...]:
 def profile_tables(audit: Audit) -> tuple[Table, ...]:
     """Return calibration, ranking and recall of the groups of single columns, on which no test rests.
 
-    The AUROCs are those of the positive class, where there is one: within the group, then across to the rest
+    The AUROCs are those of the positive class, where there is one: within the group, then across to the complement
     (`GroupProfile.auroc_positives`, `auroc_negatives`). A column that has a figure for no group is left out, and
     a note says why.
     """
@@ -206,8 +213,10 @@ def profile_tables(audit: Audit) -> tuple[Table, ...]:
                 Column("auroc_negatives", "BPSN AUC", "estimate"),
             ]
     cells = [_profile(by, row, positive, most) for by, row in rows]
-    may_go = {"macro_note", "calibration", "calibration_expected", "auroc", "auroc_positives", "auroc_negatives"}
-    empty = {column.name for column in columns if column.name in may_go and not any(one[column.name] for one in cells)}
+    optional = {"macro_note", "calibration", "calibration_expected", "auroc", "auroc_positives", "auroc_negatives"}
+    empty = {
+        column.name for column in columns if column.name in optional and not any(one[column.name] for one in cells)
+    }
     kept = [column for column in columns if column.name not in empty]
     return (
         Table(
@@ -220,8 +229,8 @@ def profile_tables(audit: Audit) -> tuple[Table, ...]:
     )
 
 
-def _is_told(table: GroupTable) -> bool:
-    """Return whether a large audit shows a table: those about the accuracy, and those in which a row fails."""
+def _is_shown_in_large(table: GroupTable) -> bool:
+    """Return whether a large audit shows a table: accuracy, or a row fails."""
     return table.metric == "accuracy" or worst_verdict([table]) == "FAIL"
 
 
@@ -230,15 +239,15 @@ def _is_large(audit: Audit) -> bool:
 
 
 def _shown_rates(audit: Audit, table: GroupTable) -> Table | None:
-    """Return the table of a rate, of a large audit only what matters most; None where nothing of it does."""
+    """Return the table of a rate; of a large audit only the rows that fail, None where none does."""
     if not _is_large(audit) or (table.metric == "accuracy" and len(table.columns) == 1):
         return rate_table(audit, table)
-    return rate_table(audit, table, only_failing=True) if _is_told(table) else None
+    return rate_table(audit, table, only_failing=True) if _is_shown_in_large(table) else None
 
 
 def _omitted(audit: Audit) -> str:
     """Return how many tables and rows a large audit leaves out, and where they are; "" where none."""
-    tables = [table for table in audit.group_tables if not _is_told(table)] if _is_large(audit) else []
+    tables = [table for table in audit.group_tables if not _is_shown_in_large(table)] if _is_large(audit) else []
     if not tables:
         return ""
     rows = [row.verdict for table in tables for row in table.rows]
@@ -272,8 +281,8 @@ def _overview_notes(audit: Audit) -> list[str]:
         else "no test was made"
     )
     found.append(
-        f"FAIL and PASS compare a group with the rest at a tolerance of {settings.tolerance:g}, with intervals of "
-        f"{settings.confidence:.0%}; {corrected}."
+        "FAIL and PASS compare a group with its complement (all other images whose group is known) at a tolerance of "
+        f"{settings.tolerance:g}, with intervals of {settings.confidence:.0%}; {corrected}."
     )
     tables = [rate_table(audit, table) for table in audit.group_tables]
     return [*found, *redaction_notes((*tables, *profile_tables(audit)), settings.max_half_width)]
@@ -282,7 +291,7 @@ def _overview_notes(audit: Audit) -> list[str]:
 def _named(table: GroupTable, row: GroupRow, difference: Estimate, most: float) -> str:
     rate = format_estimate(redact(row.rate, most))
     against = format_estimate(redact(difference, most), signed=True)
-    return f"{row.name} ({table.rate_name} {rate}, n = {row.rate.n}; {against} against the rest)"
+    return f"{row.name} ({table.rate_name} {rate}, n = {row.rate.n}; {against} against the complement)"
 
 
 def _column_notes(facts: ColumnFacts) -> list[str]:
@@ -291,14 +300,14 @@ def _column_notes(facts: ColumnFacts) -> list[str]:
         found.append(f"{facts.column} is {facts.kind}: {facts.how}.")
     if facts.missing and facts.missing_p is not None:
         found.append(
-            f"{facts.column} is missing for {counted(facts.missing, 'image')}; whether errors have to do with that: "
+            f"{facts.column} is missing for {counted(facts.missing, 'image')}; test of association with errors: "
             f"{format_p(facts.missing_p)} ({facts.missing_test})."
         )
     return found
 
 
 def _design_notes(audit: Audit) -> list[str]:
-    """Return what the intervals allow for, and what it costs."""
+    """Return the sampling design, and the largest design effect."""
     settings = audit.settings
     if settings.pair_by is not None:
         matched = f"Groups are compared within matched sets of {settings.pair_by}"
@@ -313,7 +322,7 @@ def _design_notes(audit: Audit) -> list[str]:
         for row in table.rows
         if row.design_effect is not None and not row.suppressed
     ]
-    cost = f" Design effects reach {max(effects):.2f}: so many times more images are needed." if effects else ""
+    cost = f" Design effects reach {max(effects):.2f}: the factor by which more images are needed." if effects else ""
     return [f"Intervals and tests allow for {' and '.join(allowed)}.{cost}"]
 
 
@@ -335,7 +344,7 @@ def _needed(row: GroupRow) -> int | None:
 
 
 def _rate_note(audit: Audit, row: GroupRow) -> str:
-    """Return what a row's numbers cannot say: why it is not decided; "" where they say all."""
+    """Return why a row is undecided, as far as its numbers do not show it; else ""."""
     if row.verdict != "NOT ENOUGH DATA":
         return ""
     found = [row.rate.note.partition(", but ")[2]] if ", but " in row.rate.note else []
@@ -343,8 +352,8 @@ def _rate_note(audit: Audit, row: GroupRow) -> str:
         found.append("too few other images to compare with")
     if row.p_holm is not None and row.p_holm < audit.settings.alpha:
         found.append("there is a gap, but it may be within the tolerance")
-    if row.rest_needed:
-        found.append("the rest must grow to as many, too")
+    if row.complement_needed:
+        found.append("the complement needs as many")
     return "; ".join(found)
 
 
@@ -360,7 +369,7 @@ def _rate_notes(audit: Audit, table: GroupTable, shown: Sequence[GroupRow]) -> l
 
 
 def _gap_note(audit: Audit, table: GroupTable, gap: Gap) -> str:
-    """Return the largest gap beside what chance gives; without a number where a rate at one of its ends has none."""
+    """Return the largest gap and that expected by chance; no number where a rate at one of its ends has none."""
     lowest, highest = table.row(gap.lowest), table.row(gap.highest)
     if gap.value == 0:
         return f"All groups that have a rate have the same {table.rate_name}."
@@ -426,15 +435,15 @@ def _profile(by: str, row: GroupProfile, positive: str | None, most: float) -> d
 
 
 def _profile_notes(positive: str | None, columns: list[Column], empty: set[str]) -> list[str]:
-    """Return what the columns mean that a label cannot say, and why some are left out."""
+    """Return the definition of the AUCs, and why columns are left out."""
     names = {column.name: column.label for column in columns}
     meant = {
-        "auroc_positives": f"BNSP AUC: how surely the group's images of {positive} rank above the rest's other images.",
-        "auroc_negatives": f"BPSN AUC: how surely the rest's images of {positive} rank above the group's other images.",
+        "auroc_positives": f"BNSP AUC: {positive} in the group ranked against other classes in the complement.",
+        "auroc_negatives": f"BPSN AUC: {positive} in the complement ranked against other classes in the group.",
     }
     found = [meaning for name, meaning in meant.items() if name in names and name not in empty]
     if "calibration" in empty:
-        found.append(f"ECE is left out: it takes {MIN_CALIBRATION} images of a group, or what is worth as many.")
+        found.append(f"ECE is left out: it takes {MIN_CALIBRATION} images of a group, or an effective size of as many.")
     ranked = [label for name, label in names.items() if name in empty and name.startswith("auroc")]
     if ranked:
         takes = "is left out: it takes" if len(ranked) == 1 else "are left out: each takes"

@@ -1,4 +1,4 @@
-"""An audit to hand out: counts by group, with small cells hidden so that sums do not give them away."""
+"""Counts by group for publication, with complementary suppression of small cells."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ Mask = npt.NDArray[np.bool_]
 
 
 def write_export(audit: Audit, path: Path, *, min_cell_size: int = 5) -> pd.DataFrame:
-    """Write the images and the right predictions of every group of single columns as CSV, small cells hidden.
+    """Write the images and right predictions of every group of single columns as CSV; small cells are hidden.
 
-    A cell of 1 to k − 1 images is hidden (k = `min_cell_size`), and so is the number of right ones where right or wrong
-    ones are so few.
-    Where the sum of a column's groups, which another column gives, would tell what is hidden, the next smallest cells
-    are hidden as well, until two are and hold k images or more; of right ones, and of wrong ones, k or none
-    (complementary suppression: Cox 1980, J. Am. Stat. Assoc. 75:377). Crossed columns and rates of single
-    classes are left out: their sums would give cells away.
-    What several exports of overlapping images tell together is not controlled.
+    A cell of 1 to k − 1 images is hidden, and so is the number of right ones where right or wrong ones are 1 to k − 1.
+    Where a hidden cell follows from the sum of a column's groups, which another column gives, the next smallest cells
+    are hidden as well: at least two that hold k images or more, and of right and of wrong ones k or none
+    (complementary suppression: Cox 1980, J. Am. Stat. Assoc. 75:377). Intersections and rates of single classes are
+    left out, since hidden cells follow from their sums. Several exports of overlapping images are not protected
+    against being combined.
 
     Args:
         audit: what to write.
@@ -73,14 +72,14 @@ def _table(facts: ColumnFacts, k: int) -> pd.DataFrame:
 
 
 def hidden_cells(sizes: Ints, small: Mask, *, k: int, parts: Sequence[Ints] = ()) -> Mask:
-    """Return which cells to hide so that the sum of all cells tells of none of the small ones.
+    """Return which cells to hide so that no small one follows from the sum of all cells.
 
     Args:
         sizes: images of each cell, shape (G,).
         small: cells that must be hidden, shape (G,).
         k: the fewest images that the hidden cells must hold together.
-        parts: what the cells consist of, each of shape (G,), such as right and wrong images: of each of them the hidden
-            cells must hold k or none together, too.
+        parts: components of the cells, each of shape (G,), such as right and wrong images: of each of them the hidden
+            cells must hold k or none together.
 
     Returns:
         Shape (G,): none, or at least two cells that hold k images or more, or all that are not empty.

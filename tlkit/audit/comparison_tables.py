@@ -45,7 +45,7 @@ def changes_table(comparison: Comparison) -> Table:
             Column("p_holm", "p (Holm)", "p_value"),
             Column("change", "change", "word"),
         ),
-        rows=tuple(map(_cells, shown)),
+        rows=tuple(map(_row, shown)),
         notes=tuple(_notes(comparison)),
         marks=marks,
     )
@@ -58,7 +58,7 @@ def _shown(comparison: Comparison) -> list[ChangeRow]:
     return [comparison.overall, *clean, *(row for row in comparison.rows[1:] if row.by != CLASS or row in kept)]
 
 
-def _cells(row: ChangeRow) -> tuple[Cell, ...]:
+def _row(row: ChangeRow) -> tuple[Cell, ...]:
     if row.small:
         return (row.by, row.name, row.pairs.n, *[None] * 6, row.change)
     return (
@@ -76,7 +76,7 @@ def _cells(row: ChangeRow) -> tuple[Cell, ...]:
 
 
 def _notes(comparison: Comparison) -> list[str]:
-    """Return what the images are, which model is better, and what could not be told."""
+    """Return what the images are, which model is better, and what is not distinguishable."""
     found = [_basis(comparison), _overall(comparison.overall, comparison), *_leaks(comparison)]
     parts = [row for row in comparison.rows if row.by != ALL]
     if parts and not any(row.change != "not distinguishable" for row in parts):
@@ -140,16 +140,16 @@ def _overall(row: ChangeRow, comparison: Comparison) -> str:
         return f"{one} and {two} are right on the same images ({rates}): not distinguishable at n = {row.pairs.n:,}."
     if row.change != "not distinguishable":
         return f"{two} is {row.change} than {one}: {rates}; {right} ({comparison.test_name} {format_p(row.p)})."
-    beside = f"{one} and {two} are not distinguishable at n = {row.pairs.n:,}: {rates}; {right}"
+    undecided = f"{one} and {two} are not distinguishable at n = {row.pairs.n:,}: {rates}; {right}"
     tested = f"{comparison.test_name} {format_p(row.p)}"
     if comparison.settings.design_columns:
-        return f"{beside} ({'no test, since all clusters differ alike' if row.p is None else tested})."
+        return f"{undecided} ({'no test, since all clusters differ alike' if row.p is None else tested})."
     could = "Fewer than 6 images differ, which cannot reach p < 0.05 whatever they are"
     if row.pairs.discordant >= FEWEST_DISCORDANT:
         shown = "no difference" if row.detectable is None else f"a difference of {row.detectable:.3f}"
         could = f"So many images could have shown {shown}"
     need = "" if row.needed is None else f"; one as small as this would need n = {two_figures(row.needed):,}"
-    return f"{beside} ({tested}). {could}{need}."
+    return f"{undecided} ({tested}). {could}{need}."
 
 
 def _kinds(parts: list[ChangeRow]) -> str:

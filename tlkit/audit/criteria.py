@@ -1,4 +1,4 @@
-"""Named criteria of equal treatment: what each compares, how far the groups are from it, and what it leaves out."""
+"""Criteria such as equal opportunity: the rates that each compares, and the largest gap of the groups in them."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ ASKS: dict[Criterion, str] = {
 
 @dataclass(frozen=True)
 class CriterionResult:
-    """How far the groups of one column, or of one intersection, are from a criterion.
+    """The largest gap in the rates of a criterion, for the groups of one column or intersection.
 
     Attributes:
         criterion: its name.
         columns: the columns.
-        verdict: FAIL if a row of its tables fails, PASS if all that are judged pass, else NOT ENOUGH DATA; None for
-            the four-fifths rule, which is no test.
+        verdict: FAIL if a row of its tables fails, PASS if all with a verdict pass, else NOT ENOUGH DATA; None for
+            the four-fifths rule, which has no test.
         metric: the rate with the largest gap, over the criterion's rates and, with several classes, over the classes
             (each against all others); None without any gap.
         class_name: the class of that rate.
         gap: the largest gap, in [0, 1].
-        expected: what chance alone would give for that table.
+        expected: the largest gap expected by chance for that table.
         ratio: the lowest over the highest rate, the smallest such ratio; None where all rates are 0.
         highest: the group with the highest rate.
         lowest: the group with the lowest rate.
         base_rates: lowest and highest share of that class among the groups, with the groups; None for the accuracy.
-        kept: for the four-fifths rule, whether it holds for every class, compared in whole numbers; else None.
-        vague: whether a rate at one end of the gap has too few images for a number, so that text gives none.
+        kept: whether the four-fifths rule holds for every class; None for other criteria.
+        vague: whether a rate at one end of the gap has too wide an interval for a number, so that tables show none.
     """
 
     criterion: Criterion
@@ -91,7 +91,7 @@ def metrics_of(criteria: Iterable[Criterion]) -> tuple[Metric, ...]:
 
 
 def criteria_of(audit: Audit) -> tuple[CriterionResult, ...]:
-    """Return how far the groups are from each criterion that was chosen, single columns first."""
+    """Return the result of each chosen criterion, single columns first."""
     columns = list(dict.fromkeys(table.columns for table in audit.group_tables))
     return tuple(
         _result(criterion, one, [t for t in audit.group_tables if t.columns == one and t.metric in RATES[criterion]])
@@ -136,7 +136,7 @@ def _result(criterion: Criterion, columns: tuple[str, ...], tables: Sequence[Gro
 
 
 def worst_verdict(tables: Iterable[GroupTable]) -> Verdict:
-    """Return FAIL if any row fails, PASS if all rows that are judged pass, else NOT ENOUGH DATA."""
+    """Return FAIL if any row fails, PASS if all rows with a verdict pass, else NOT ENOUGH DATA."""
     verdicts = {row.verdict for table in tables for row in table.rows}
     if "FAIL" in verdicts:
         return "FAIL"
@@ -144,7 +144,7 @@ def worst_verdict(tables: Iterable[GroupTable]) -> Verdict:
 
 
 def keeps_four_fifths(table: GroupTable) -> bool:
-    """Tell whether the lowest rate is at least four fifths of the highest, in whole numbers: 5·k₁·n₂ ≥ 4·k₂·n₁.
+    """Return whether the lowest rate is at least four fifths of the highest, in whole numbers: 5·k₁·n₂ ≥ 4·k₂·n₁.
 
     In floating point .48/.60 is below .8. Uniform Guidelines on Employee Selection Procedures (1978), 29 CFR 1607.4 D.
     """
@@ -157,7 +157,7 @@ def keeps_four_fifths(table: GroupTable) -> bool:
 
 
 def choice_sentences(audit: Audit) -> list[str]:
-    """Say which criteria were chosen, what they ask, and why they cannot all hold together."""
+    """Return the chosen criteria with their definitions, and that they cannot all hold at once."""
     chosen = audit.settings.criteria
     if not chosen:
         return []
@@ -168,8 +168,8 @@ def choice_sentences(audit: Audit) -> list[str]:
         else (f"the class {audit.settings.positive}")
     )
     return [
-        f"Chosen: {'; '.join(words)}; for {about}. Choosing is a judgement on what matters here, which no number takes "
-        "over: where the base rates of the groups differ and the predictions are not perfect, calibration or "
+        f"Chosen: {'; '.join(words)}; for {about}. The choice depends on the use of the model and does not follow from "
+        "these numbers: where the base rates of the groups differ and the predictions are not perfect, calibration or "
         "predictive parity and equalized odds cannot all hold (Kleinberg, Mullainathan & Raghavan 2017; "
         "Chouldechova 2017)."
     ]

@@ -1,4 +1,4 @@
-"""The tables of `GroupImages`: the images behind a gap, and the mistakes that are more frequent than in the rest."""
+"""Tables of `GroupImages`: images of a group, and confusions that are more frequent than in the complement."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 MOST_IMAGES = 3
 
 
-def evidence_tables(images: GroupImages) -> tuple[Table, ...]:
-    """Return a few images of the group, and the mistakes that are more frequent in it than in the rest, if any."""
+def group_images_tables(images: GroupImages) -> tuple[Table, ...]:
+    """Return the table of images, then the table of confusions, if any."""
     return (images_table(images), *confusion_tables(images))
 
 
@@ -44,20 +44,20 @@ def images_table(images: GroupImages, *, most: int = MOST_IMAGES) -> Table:
 
 
 def confusion_tables(images: GroupImages) -> tuple[Table, ...]:
-    """Return the mistakes that are more frequent in the group than in the rest; nothing where none is."""
+    """Return the confusions that are more frequent in the group than in the complement; empty where none is."""
     if not images.confusions:
         return ()
     return (
         Table(
             name="confusions",
-            title="Mistakes that are more frequent than in the rest",
+            title="Confusions that are more frequent than in the complement",
             columns=(
                 Column("y_true", "true class"),
                 Column("y_pred", "taken for"),
                 Column("k", "in the group", "count"),
                 Column("n", "of", "count"),
-                Column("rest_k", "in the rest", "count"),
-                Column("rest_n", "of the rest's", "count"),
+                Column("complement_k", "in the complement", "count"),
+                Column("complement_n", "of the complement's", "count"),
                 Column("p_holm", "p (Holm)", "p_value"),
             ),
             rows=tuple(map(_confusion, images.confusions)),
@@ -71,4 +71,4 @@ def _image(one: ErrorExample, kind: str) -> tuple[Cell, ...]:
 
 
 def _confusion(one: ConfusionShift) -> tuple[Cell, ...]:
-    return one.y_true, one.y_pred, one.k, one.n, one.rest_k, one.rest_n, one.p_holm
+    return one.y_true, one.y_pred, one.k, one.n, one.complement_k, one.complement_n, one.p_holm

@@ -1,4 +1,4 @@
-"""The images behind a gap: a group's worst, those only just right, what they are taken for, and what is near them."""
+"""Images of a group: highest loss, smallest margin, confusions and nearest images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.audit.audit_result import Audit
-from tlkit.audit.error_example_tables import evidence_tables
+from tlkit.audit.error_example_tables import group_images_tables
 from tlkit.audit.group_tables import GroupRow, GroupTable
 from tlkit.audit.groups.group_columns import discretize
 from tlkit.audit.groups.intersections import GroupMembership, cross_columns
@@ -35,7 +35,7 @@ class NearestImage:
     Attributes:
         path: the image.
         label: its true class.
-        split: where it lies: "train", or the split that is judged.
+        split: "train", or the split that is assessed.
         similarity: cosine of the two features, in [-1, 1].
     """
 
@@ -72,30 +72,30 @@ class ErrorExample:
 
 @dataclass(frozen=True)
 class ConfusionShift:
-    """One mistake, and how much more often a group's images meet it than the rest's.
+    """A confusion of two classes, with its frequency in a group and in the complement.
 
     Attributes:
         y_true: the true class.
-        y_pred: what it is taken for.
-        k: images of the group for which that happens.
+        y_pred: the predicted class.
+        k: images of the group with this confusion.
         n: images of the true class in the group.
-        rest_k: images of the rest for which that happens.
-        rest_n: images of the true class in the rest.
-        p_holm: Fisher's p-value after Holm's correction over all mistakes that occur; None = no test.
+        complement_k: images of the complement with this confusion.
+        complement_n: images of the true class in the complement.
+        p_holm: Fisher's p-value after Holm's correction over all confusions that occur; None = no test.
     """
 
     y_true: str
     y_pred: str
     k: int
     n: int
-    rest_k: int
-    rest_n: int
+    complement_k: int
+    complement_n: int
     p_holm: float | None
 
 
 @dataclass(frozen=True)
 class GroupImages:
-    """The images behind the gap of one group.
+    """Images of one group, and its confusions.
 
     Attributes:
         by: the columns, "slice", or "" for all images.
@@ -104,7 +104,7 @@ class GroupImages:
         errors: how many of them are wrong.
         wrong: the wrong ones with the highest loss first.
         close: the right ones with the smallest margin first.
-        confusions: mistakes that are more frequent than in the rest, those with the most surplus images first.
+        confusions: those more frequent than in the complement, the largest surplus of images first.
     """
 
     by: str
@@ -117,18 +117,18 @@ class GroupImages:
 
     @property
     def name(self) -> str:
-        """The group in words."""
+        """The group as text."""
         return self.group if self.by in ("slice", "") else f"{self.by}: {self.group}"
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """All images that are named, each once, in the order in which they are shown."""
+        """Paths of all images, each once, in the order in which they are shown."""
         shown = (*self.wrong, *self.close)
         return tuple(dict.fromkeys(path for one in shown for path in (one.path, *(near.path for near in one.near))))
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the tables for readers: a few images, and the mistakes that are more frequent than in the rest."""
-        return evidence_tables(self)
+        """Return the tables for readers: images, and confusions that are more frequent than in the complement."""
+        return group_images_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
@@ -154,22 +154,22 @@ def group_images(
     predictions: Predictions,
     inside: Mask,
     *,
-    rest: Mask,
+    complement: Mask,
     by: str,
     group: str,
     most: int = 6,
     neighbors: Neighbours | None = None,
 ) -> GroupImages:
-    """Return the images behind the gap of a group.
+    """Return images of a group by loss and margin, and its confusions.
 
     Args:
         predictions: labelled images only.
         inside: the group's images, shape (N,).
-        rest: what it is compared with, shape (N,).
+        complement: the images it is compared with, shape (N,).
         by: the columns.
         group: the group.
-        most: the most images to name of each kind.
-        neighbors: nearest images by features, where they are known.
+        most: at most so many images of each kind.
+        neighbors: nearest images by features; None = not known.
     """
     right = predictions.correct
     loss, margin = _losses(predictions)
@@ -200,37 +200,37 @@ def group_images(
         len(wrong),
         tuple(shown(row) for row in wrong[:most].tolist()),
         tuple(shown(row) for row in close[:most].tolist()),
-        _shift(predictions, inside, rest),
+        _confusion_shifts(predictions, inside, complement),
     )
 
 
 def worst_images(predictions: Predictions, *, most: int = 12) -> GroupImages:
-    """Return the images that a model gets most wrong, and those it gets only just right, whatever their groups.
+    """Return the wrong images with the highest loss and the right ones with the smallest margin, over all groups.
 
     Args:
-        predictions: what the model said; images without a label are left out.
-        most: the most wrong images to name, and twice the most of the others.
+        predictions: images without a label are left out.
+        most: at most so many wrong images, and half as many right ones.
     """
     known = predictions.labelled
     every = np.ones(len(known), dtype=np.bool_)
-    found = group_images(known, every, rest=~every, by="", group="The images it gets wrong", most=most)
-    # there is no rest for mistakes to be more frequent in, and few images are right only just
+    found = group_images(known, every, complement=~every, by="", group="The images it gets wrong", most=most)
+    # without a complement no confusion is more frequent in the group
     return replace(found, close=found.close[: most // 2], confusions=())
 
 
-def audit_evidence(
+def failing_group_images(
     predictions: Predictions, audit: Audit, *, most: int = 6, neighbors: Neighbours | None = None
 ) -> tuple[GroupImages, ...]:
-    """Return the images behind every row that fails for being worse than the rest, the widest gap first.
+    """Return images of every group that fails because it is worse than its complement, the widest gap first.
 
-    A group that fails in several rates is named once. A group that fails for being better than the rest has its gap in
-    the images of the others.
+    A group that fails in several rates appears once. A group that fails because it is better is left out: the errors
+    behind its gap are those of the other images.
 
     Args:
         predictions: what was audited.
         audit: the audit.
-        most: the most images to name of each kind.
-        neighbors: nearest images by features, where they are known.
+        most: at most so many images of each kind.
+        neighbors: nearest images by features; None = not known.
     """
     known = predictions.labelled
     settings = audit.settings
@@ -244,23 +244,27 @@ def audit_evidence(
                     chosen[table.columns, row.name] = (gap, table, row)
     found = []
     for _, table, row in sorted(chosen.values(), key=lambda one: (-one[0], one[1].by, one[2].name)):
-        cells = cross_columns(
+        membership = cross_columns(
             [
                 discretize(predictions.groups[name], specs[name], max_values=settings.max_values)
                 for name in table.columns
             ]
         )
-        inside = _members(cells, row)
+        inside = _row_images(membership, row)
         if inside is None:
-            logger.info("%s: the group %s is cut otherwise here, so its images are not named.", table.by, row.name)
+            logger.info(
+                "%s: the group %s does not exist with the bins of these predictions, so its images are not listed.",
+                table.by,
+                row.name,
+            )
             continue
         labelled = predictions.y_true >= 0
-        others = ~inside if row.group is None else (cells.code >= 0) & ~inside
+        others = ~inside if row.group is None else (membership.code >= 0) & ~inside
         found.append(
             group_images(
                 known,
                 inside[labelled],
-                rest=others[labelled],
+                complement=others[labelled],
                 by=table.by,
                 group=row.name,
                 most=most,
@@ -277,16 +281,16 @@ def _is_worse(table: GroupTable, row: GroupRow) -> bool:
     return row.difference.value > 0 if table.metric == "false_positive_rate" else row.difference.value < 0
 
 
-def _members(cells: GroupMembership, row: GroupRow) -> Mask | None:
-    """Return the images of a row, shape (N,); None where the columns are cut otherwise here."""
+def _row_images(membership: GroupMembership, row: GroupRow) -> Mask | None:
+    """Return the images of a row, shape (N,); None where the predictions have no such group."""
     if row.group is None:
-        return np.asarray(cells.code < 0)
-    if row.group not in cells.values:
+        return np.asarray(membership.code < 0)
+    if row.group not in membership.values:
         return None
-    place = cells.values.index(row.group)
-    if cells.member is None:
-        return np.asarray(cells.code == place)
-    return np.asarray((cells.code >= 0) & cells.member[np.maximum(cells.code, 0), place])
+    place = membership.values.index(row.group)
+    if membership.member is None:
+        return np.asarray(membership.code == place)
+    return np.asarray((membership.code >= 0) & membership.member[np.maximum(membership.code, 0), place])
 
 
 def _losses(predictions: Predictions) -> tuple[npt.NDArray[np.float64] | None, npt.NDArray[np.float64] | None]:
@@ -300,20 +304,22 @@ def _losses(predictions: Predictions) -> tuple[npt.NDArray[np.float64] | None, n
     return -np.log(np.maximum(own, LEAST_PROBABILITY)), own - others.max(axis=1)
 
 
-def _shift(predictions: Predictions, inside: Mask, rest: Mask) -> tuple[ConfusionShift, ...]:
-    """Return the mistakes that are more frequent in a group than in the rest, with counts and corrected tests."""
+def _confusion_shifts(predictions: Predictions, inside: Mask, complement: Mask) -> tuple[ConfusionShift, ...]:
+    """Return the confusions that are more frequent in a group than in the complement, with corrected tests."""
     classes = len(predictions.classes)
     cell = predictions.y_true * classes + predictions.y_pred
     shape = (classes, classes)
-    own, other = (np.bincount(cell[side], minlength=classes**2).reshape(shape) for side in (inside, rest))
+    own, other = (np.bincount(cell[side], minlength=classes**2).reshape(shape) for side in (inside, complement))
     mistakes = np.argwhere((own + other > 0) & ~np.eye(classes, dtype=bool))
     own_n, other_n = own.sum(axis=1), other.sum(axis=1)
     rows = [(int(t), int(p), int(own[t, p]), int(own_n[t]), int(other[t, p]), int(other_n[t])) for t, p in mistakes]
-    family = holm([fisher_exact(k, n, rest_k, rest_n) for _, _, k, n, rest_k, rest_n in rows])
-    grown = []
-    for (t, p, k, n, rest_k, rest_n), p_holm in zip(rows, family, strict=True):
-        surplus = k - n * (rest_k / rest_n if rest_n else 0.0)
+    family = holm([fisher_exact(k, n, complement_k, complement_n) for _, _, k, n, complement_k, complement_n in rows])
+    shifts = []
+    for (t, p, k, n, complement_k, complement_n), p_holm in zip(rows, family, strict=True):
+        surplus = k - n * (complement_k / complement_n if complement_n else 0.0)
         if k and surplus > 0:
-            one = ConfusionShift(predictions.classes[t], predictions.classes[p], k, n, rest_k, rest_n, p_holm)
-            grown.append((-surplus, one.y_true, one.y_pred, one))
-    return tuple(one for *_, one in sorted(grown, key=lambda entry: entry[:3])[:MOST_CONFUSIONS])
+            one = ConfusionShift(
+                predictions.classes[t], predictions.classes[p], k, n, complement_k, complement_n, p_holm
+            )
+            shifts.append((-surplus, one.y_true, one.y_pred, one))
+    return tuple(one for *_, one in sorted(shifts, key=lambda entry: entry[:3])[:MOST_CONFUSIONS])

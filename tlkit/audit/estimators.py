@@ -1,4 +1,4 @@
-"""What a rate of each group rests on: independent images, weighted ones, clusters of them, or matched pairs."""
+"""Rates of groups with effective sample sizes and tests: independent, weighted, clustered or matched images."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ class RateEstimates:
 
     Attributes:
         n: images in the denominator, shape (G + 1,).
-        rest_n: images in the denominator of the rest, shape (G + 1,).
+        complement_n: images in the denominator of the complement, shape (G + 1,).
         k_eff: effective numerators, shape (G + 1,).
         n_eff: effective denominators, shape (G + 1,).
         rate_n: effective denominators of the rates' own intervals, shape (G + 1,): fewer than `n_eff` where a few
             clusters bring most of the errors.
-        sides: effective counts k, n of the group and k, n of the rest in the comparison, each of shape (G + 1,).
-        correlation: correlation of the group's rate and that of the rest, shape (G + 1,).
+        sides: effective counts k, n of the group and k, n of the complement in the comparison, each of shape (G + 1,).
+        correlation: correlation of the group's rate and that of the complement, shape (G + 1,).
         among: correlation of the groups' rates, shape (G, G); None = independent.
-        p: p-value of row i against the rest.
-        spread: variance of the difference of row i from the rest, or from another row, with its degrees of freedom;
-            (nan, 0) for independent images, whose intervals need neither.
+        p: p-value of row i against the complement.
+        difference_variance: variance of the difference of row i from the complement, or from another row, with its
+            degrees of freedom; (nan, 0) for independent images, whose intervals need neither.
         gap: test of the largest gap among the groups of a mask of shape (G,).
         clusters: clusters of each row, shape (G + 1,); None where images are independent.
     """
 
     n: Ints
-    rest_n: Ints
+    complement_n: Ints
     k_eff: Floats
     n_eff: Floats
     rate_n: Floats
@@ -61,19 +61,19 @@ class RateEstimates:
     correlation: Floats
     among: Floats | None
     p: Callable[[int], float | None]
-    spread: Callable[[int, int | None], tuple[float, float]]
+    difference_variance: Callable[[int, int | None], tuple[float, float]]
     gap: Callable[[Mask], GapTest | None]
     clusters: Ints | None = None
 
 
 @dataclass(frozen=True)
 class SamplingDesign:
-    """How the labelled images hang together.
+    """The sampling design of the labelled images: weights, clusters, matched sets.
 
     Attributes:
         weights: one an image, shape (N,), at least 0; None = all alike.
         unit: cluster or matched set of each image, shape (N,), in 0…M-1; None = independent images.
-        paired: whether the units are matched sets, within which a group is compared with the rest.
+        paired: whether the units are matched sets, within which a group is compared with the complement.
     """
 
     weights: Floats | None = None
@@ -86,28 +86,28 @@ class SamplingDesign:
         return Units(weight, np.arange(n) if self.unit is None else self.unit)
 
     def take(self, rows: Mask | Ints) -> SamplingDesign:
-        """Return how some of the images hang together."""
+        """Return the design of some of the images."""
         unit = None if self.unit is None else np.unique(self.unit[rows], return_inverse=True)[1].astype(np.int64)
         return SamplingDesign(None if self.weights is None else self.weights[rows], unit, self.paired)
 
 
-def independent_estimates(cells: GroupMembership, *, k: Ints, n: Ints, options: AuditOptions) -> RateEstimates:
-    """Return the sample of independent images, from counts: Fisher's test, and successes dealt anew for the gap.
+def independent_estimates(membership: GroupMembership, *, k: Ints, n: Ints, options: AuditOptions) -> RateEstimates:
+    """Return the rates of independent images from counts; tests: Fisher's, and permutations for the largest gap.
 
     Args:
-        cells: the groups.
+        membership: the groups.
         k: numerators of the patterns, shape (P + 1,), the last entry for the images with a missing value.
         n: denominators of the patterns, shape (P + 1,).
-        options: number and seed of the random deals for the largest gap.
+        options: number and seed of the permutations for the largest gap.
     """
-    own_k, own_n = cells.aggregate(k), cells.aggregate(n)
+    own_k, own_n = membership.aggregate(k), membership.aggregate(n)
     is_group = np.arange(len(own_n)) < len(own_n) - 1
-    rest_k = k[:-1].sum() - np.where(is_group, own_k, 0)
-    rest_n = n[:-1].sum() - np.where(is_group, own_n, 0)
-    member = cells.member
+    complement_k = k[:-1].sum() - np.where(is_group, own_k, 0)
+    complement_n = n[:-1].sum() - np.where(is_group, own_n, 0)
+    member = membership.member
 
     def p(i: int) -> float | None:
-        return fisher_exact(int(own_k[i]), int(own_n[i]), int(rest_k[i]), int(rest_n[i]))
+        return fisher_exact(int(own_k[i]), int(own_n[i]), int(complement_k[i]), int(complement_n[i]))
 
     def gap(shown: Mask) -> GapTest | None:
         if member is None:
@@ -119,61 +119,63 @@ def independent_estimates(cells: GroupMembership, *, k: Ints, n: Ints, options: 
         both = member.T.astype(np.float64) @ (n[:-1, None] * member)
         size = np.sqrt(np.maximum(np.diagonal(both), 1.0))
         among = both / np.outer(size, size)
-    floats = tuple(np.asarray(counts, dtype=np.float64) for counts in (own_k, own_n, rest_k, rest_n))
+    floats = tuple(np.asarray(counts, dtype=np.float64) for counts in (own_k, own_n, complement_k, complement_n))
     sides = (floats[0], floats[1], floats[2], floats[3])
     return RateEstimates(
-        own_n, rest_n, sides[0], sides[1], sides[1], sides, np.zeros(len(own_n)), among, p, _no_spread, gap
+        own_n, complement_n, sides[0], sides[1], sides[1], sides, np.zeros(len(own_n)), among, p, _no_variance, gap
     )
 
 
 def designed_estimates(
-    cells: GroupMembership, design: SamplingDesign, *, counts: Mask, base: Mask, code: Ints, options: AuditOptions
+    membership: GroupMembership, design: SamplingDesign, *, counts: Mask, base: Mask, code: Ints, options: AuditOptions
 ) -> RateEstimates:
-    """Return the sample of weighted, clustered or matched images, from the images themselves.
+    """Return the rates of weighted, clustered or matched images.
 
     Args:
-        cells: the groups.
-        design: how the images hang together.
+        membership: the groups.
+        design: weights, clusters or matched sets.
         counts: whether an image counts in the numerator, shape (N,).
         base: whether it counts in the denominator, shape (N,).
         code: pattern of each image, shape (N,), in 0…P, P = a value is missing.
         options: level of the intervals, number and seed of the random draws for the largest gap.
     """
     assert design.weights is None or not design.paired, "matched images are compared one by one"
-    weights, every = np.ones(len(code)) if design.weights is None else design.weights, _rows_of(cells)
-    images = _totals(code, np.ones(len(code)), base, every).round().astype(np.int64)
+    weights, row_members = np.ones(len(code)) if design.weights is None else design.weights, _row_members(membership)
+    images = _totals(code, np.ones(len(code)), base, row_members).round().astype(np.int64)
     if design.unit is None:
-        found = _weighted(code, weights, counts=counts, base=base, every=every)
-        compared = _compare_weighted(found)
+        rates = _weighted(code, weights, counts=counts, base=base, row_members=row_members)
+        compared = _compare_weighted(rates)
     else:
-        good, all_ = (_by_unit(design.unit, code, values, base, every) for values in (weights * counts, weights))
-        found = _clustered(good, all_, images, options.confidence)
-        compared = _compare_clusters(found)
+        successes, totals = (
+            _unit_sums(design.unit, code, values, base, row_members) for values in (weights * counts, weights)
+        )
+        rates = _clustered(successes, totals, images, options.confidence)
+        compared = _compare_clusters(rates)
         if design.paired:
-            compared = _compare_matched(good, all_, images, options.confidence, among_groups=compared)
+            compared = _compare_matched(successes, totals, images, options.confidence, among_groups=compared)
     rows = len(images) // 2
-    among = None if found.shared is None else found.shared[: rows - 1, : rows - 1]
+    among = None if rates.shared is None else rates.shared[: rows - 1, : rows - 1]
 
     def gap(shown: Mask) -> GapTest | None:
         seen = np.flatnonzero(shown)
-        if np.any(found.size[seen] <= 0):
+        if np.any(rates.size[seen] <= 0):
             return None
         together = None if among is None else among[np.ix_(seen, seen)]
-        return max_gap_normal(found.rate[seen], found.size[seen], together, draws=options.draws, seed=options.seed)
+        return max_gap_normal(rates.rate[seen], rates.size[seen], together, draws=options.draws, seed=options.seed)
 
     return RateEstimates(
         images[:rows],
         images[rows:],
-        found.k_eff[:rows],
-        found.size[:rows],
-        found.rate_size[:rows],
+        rates.k_eff[:rows],
+        rates.size[:rows],
+        rates.rate_size[:rows],
         compared.sides,
         compared.correlation,
         among,
         compared.p,
-        compared.spread,
+        compared.difference_variance,
         gap,
-        None if found.moments is None else found.moments.clusters[:rows],
+        None if rates.moments is None else rates.moments.clusters[:rows],
     )
 
 
@@ -214,24 +216,26 @@ class _Rates:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """How each row compares with the rest; the attributes are those of `Sample`."""
+    """How each row compares with the complement; the attributes are those of `RateEstimates`."""
 
     sides: Sides
     correlation: Floats
     p: Callable[[int], float | None]
-    spread: Callable[[int, int | None], tuple[float, float]]
+    difference_variance: Callable[[int, int | None], tuple[float, float]]
 
 
-def _weighted(code: Ints, weights: Floats, *, counts: Mask, base: Mask, every: Floats) -> _Rates:
-    good, all_ = _totals(code, weights, base & counts, every), _totals(code, weights, base, every)
+def _weighted(code: Ints, weights: Floats, *, counts: Mask, base: Mask, row_members: Floats) -> _Rates:
+    successes, totals = _totals(code, weights, base & counts, row_members), _totals(code, weights, base, row_members)
     with np.errstate(divide="ignore", invalid="ignore"):
-        rate = np.nan_to_num(good / all_)
-        size = np.where(all_ > 0, all_**2 / _totals(code, weights**2, base, every), 0.0)  # Kish's effective size
+        rate = np.nan_to_num(successes / totals)
+        size = np.where(
+            totals > 0, totals**2 / _totals(code, weights**2, base, row_members), 0.0
+        )  # Kish's effective size
     return _Rates(rate, size, size)
 
 
-def _clustered(good: Floats, all_: Floats, images: Ints, confidence: float) -> _Rates:
-    moments = cluster_moments(good, all_)
+def _clustered(successes: Floats, totals: Floats, images: Ints, confidence: float) -> _Rates:
+    moments = cluster_moments(successes, totals)
     variance, clusters = np.diagonal(moments.covariance), moments.clusters
     size, rate_size = (
         effective_size(moments.rate, variance, images=images, clusters=clusters, df=df, confidence=confidence)
@@ -241,56 +245,62 @@ def _clustered(good: Floats, all_: Floats, images: Ints, confidence: float) -> _
     return _Rates(np.nan_to_num(moments.rate), size, rate_size, moments, _correlation(moments))
 
 
-def _compare_weighted(found: _Rates) -> _Comparison:
+def _compare_weighted(rates: _Rates) -> _Comparison:
     """Compare weighted images, which are independent: by the score test on the effective counts."""
-    sides = found.sides
-    return _Comparison(sides, np.zeros(found.rows), lambda i: score_test(*(side[i] for side in sides)), _no_spread)
+    sides = rates.sides
+    return _Comparison(sides, np.zeros(rates.rows), lambda i: score_test(*(side[i] for side in sides)), _no_variance)
 
 
-def _compare_clusters(found: _Rates) -> _Comparison:
+def _compare_clusters(rates: _Rates) -> _Comparison:
     """Compare clusters: by the test that knows them and, where a side does not vary, by the score test, too."""
-    moments, shared, rate, rows, sides = found.moments, found.shared, found.rate, found.rows, found.sides
+    moments, shared, rate, rows, sides = rates.moments, rates.shared, rates.rate, rates.rows, rates.sides
     assert moments is not None and shared is not None
 
     def p(i: int) -> float | None:
-        tests = [cluster_test(float(rate[i] - rate[i + rows]), *spread(i, None))]
+        tests = [cluster_test(float(rate[i] - rate[i + rows]), *difference_variance(i, None))]
         if not 0 < rate[i] < 1 or not 0 < rate[i + rows] < 1:  # a side that does not vary seems known for sure
             tests.append(score_test(*(side[i] for side in sides)))
         return None if None in tests else max(one for one in tests if one is not None)
 
-    def spread(i: int, other: int | None) -> tuple[float, float]:
+    def difference_variance(i: int, other: int | None) -> tuple[float, float]:
         j = i + rows if other is None else other
         return moments.variance_of_difference(i, j), float(min(moments.df[i], moments.df[j]))
 
-    return _Comparison(sides, shared[np.arange(rows), np.arange(rows) + rows], p, spread)
+    return _Comparison(sides, shared[np.arange(rows), np.arange(rows) + rows], p, difference_variance)
 
 
 def _compare_matched(
-    good: Floats, all_: Floats, images: Ints, confidence: float, *, among_groups: _Comparison
+    successes: Floats, totals: Floats, images: Ints, confidence: float, *, among_groups: _Comparison
 ) -> _Comparison:
     """Compare within matched sets: by the exact stratified test; two groups with each other as clusters are."""
     rows = len(images) // 2
-    sides, correlation, matched = _matched(good, all_, images, confidence)
+    sides, correlation, matched = _matched_sides(successes, totals, images, confidence)
 
     def p(i: int) -> float | None:
         j = i + rows
-        return stratified_exact(good[:, i], all_[:, i], good[:, i] + good[:, j], all_[:, i] + all_[:, j])
+        return stratified_exact(
+            successes[:, i], totals[:, i], successes[:, i] + successes[:, j], totals[:, i] + totals[:, j]
+        )
 
-    def spread(i: int, other: int | None) -> tuple[float, float]:
-        return among_groups.spread(i, other) if other is not None else (float(matched[0, i]), float(matched[1, i]))
+    def difference_variance(i: int, other: int | None) -> tuple[float, float]:
+        return (
+            among_groups.difference_variance(i, other)
+            if other is not None
+            else (float(matched[0, i]), float(matched[1, i]))
+        )
 
-    return _Comparison(sides, correlation, p, spread)
+    return _Comparison(sides, correlation, p, difference_variance)
 
 
-def _totals(code: Ints, values: Floats, where: Mask, every: Floats) -> Floats:
-    """Return the sum of the values for every column of `every`."""
-    return np.asarray(np.bincount(code[where], weights=values[where], minlength=len(every)) @ every)
+def _totals(code: Ints, values: Floats, where: Mask, row_members: Floats) -> Floats:
+    """Return the sum of the values for every column of `row_members`."""
+    return np.asarray(np.bincount(code[where], weights=values[where], minlength=len(row_members)) @ row_members)
 
 
-def _rows_of(cells: GroupMembership) -> Floats:
+def _row_members(membership: GroupMembership) -> Floats:
     """Return which patterns each row holds, then which it is compared with, shape (P + 1, 2 · (G + 1))."""
-    member = np.eye(cells.patterns, dtype=np.bool_) if cells.member is None else cells.member
-    belongs = np.zeros((cells.patterns + 1, member.shape[1] + 1), dtype=np.float64)  # the last row the missing
+    member = np.eye(membership.patterns, dtype=np.bool_) if membership.member is None else membership.member
+    belongs = np.zeros((membership.patterns + 1, member.shape[1] + 1), dtype=np.float64)  # the last row the missing
     belongs[:-1, :-1], belongs[-1, -1] = member, 1.0
     against = np.zeros_like(belongs)
     against[:-1] = 1.0
@@ -298,28 +308,28 @@ def _rows_of(cells: GroupMembership) -> Floats:
     return np.hstack([belongs, against])
 
 
-def _by_unit(unit: Ints, code: Ints, values: Floats, where: Mask, every: Floats) -> Floats:
-    """Return the sum of the values in each unit for every column of `every`, shape (M, columns)."""
-    units, patterns = int(unit.max(initial=-1)) + 1, len(every)
+def _unit_sums(unit: Ints, code: Ints, values: Floats, where: Mask, row_members: Floats) -> Floats:
+    """Return the sum of the values in each unit for every column of `row_members`, shape (M, columns)."""
+    units, patterns = int(unit.max(initial=-1)) + 1, len(row_members)
     flat = unit[where] * patterns + code[where]
     summed = np.bincount(flat, weights=values[where], minlength=units * patterns)
-    return np.asarray(summed.reshape(units, patterns) @ every)
+    return np.asarray(summed.reshape(units, patterns) @ row_members)
 
 
 def _correlation(moments: Moments) -> Floats:
     """Return the correlation of rates; 0 where one does not vary."""
-    spread = np.sqrt(np.maximum(np.nan_to_num(np.diagonal(moments.covariance)), 0.0))
+    deviation = np.sqrt(np.maximum(np.nan_to_num(np.diagonal(moments.covariance)), 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        correlation = np.nan_to_num(np.nan_to_num(moments.covariance) / np.outer(spread, spread))
+        correlation = np.nan_to_num(np.nan_to_num(moments.covariance) / np.outer(deviation, deviation))
     np.fill_diagonal(correlation, 1.0)
     return np.asarray(np.clip(correlation, -1.0, 1.0))
 
 
-def _no_spread(_i: int, _other: int | None) -> tuple[float, float]:
+def _no_variance(_i: int, _other: int | None) -> tuple[float, float]:
     return float("nan"), 0.0
 
 
-def _matched(a: Floats, b: Floats, images: Ints, confidence: float) -> tuple[Sides, Floats, Floats]:
+def _matched_sides(a: Floats, b: Floats, images: Ints, confidence: float) -> tuple[Sides, Floats, Floats]:
     """Return effective counts of each row and its rest within the units that have both, and their correlation.
 
     The correlation carries Newcombe's continuity correction: half a unit is taken off the covariance, down to 0
@@ -329,7 +339,7 @@ def _matched(a: Floats, b: Floats, images: Ints, confidence: float) -> tuple[Sid
     """
     rows = b.shape[1] // 2
     sides = np.zeros((4, rows))
-    correlation, spread = np.zeros(rows), np.stack([np.full(rows, np.nan), np.zeros(rows)])
+    correlation, difference_variance = np.zeros(rows), np.stack([np.full(rows, np.nan), np.zeros(rows)])
     for i in range(rows):
         both = (b[:, i] > 0) & (b[:, i + rows] > 0)
         units = int(both.sum())
@@ -354,5 +364,5 @@ def _matched(a: Floats, b: Floats, images: Ints, confidence: float) -> tuple[Sid
         scale = float(x.std() * z.std())
         correlation[i] = np.clip(covariance / scale, -1.0, 1.0) if scale > 1e-12 else 0.0
         if several:
-            spread[:, i] = (x - z).var(ddof=1) / units, units - 1
-    return (sides[0], sides[1], sides[2], sides[3]), correlation, spread
+            difference_variance[:, i] = (x - z).var(ddof=1) / units, units - 1
+    return (sides[0], sides[1], sides[2], sides[3]), correlation, difference_variance

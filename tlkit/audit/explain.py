@@ -1,4 +1,4 @@
-"""`explain_gaps`: what lies behind a gap: other classes, other attributes, an order, or too few training images."""
+"""`explain_gaps`: relates each gap to class mix, other attributes, an order of the groups and training images."""
 
 from __future__ import annotations
 
@@ -58,27 +58,27 @@ def explain_gaps(
     cluster_by: str | None = None,
     pair_by: str | None = None,
 ) -> Explanation:
-    """Say what lies behind the gaps between groups and the rest, as far as the table of predictions can tell.
+    """Relate the gap between each group and its complement to classes, other columns and training images.
 
     For each group: its gap split into class mix and rate (Kitagawa), the gap within every other column and within the
     classes (Mantel–Haenszel, logistic regression), and its share of the training images. For each column: recall by
-    group and class, and the trend where its groups have an order. For each pair of columns: how strongly they go
-    together. An argument that is None takes the default of `AuditOptions`.
+    group and class, and the trend where its groups have an order. For each pair of columns: Cramér's V. An argument
+    that is None takes the default of `AuditOptions`.
 
     Args:
-        predictions: what the model said, with the group columns.
+        predictions: with the group columns.
         by: one or more group columns, as `audit_groups` takes them; those with several values an image are left out.
         order: the values of a column in their order, lowest first; binned and ordered columns have theirs, and columns
-            whose values begin with numbers, such as "30-39", have that of their numbers without being told.
+            whose values begin with numbers, such as "30-39", are ordered by them.
         training: group columns of the training images, missing = NA; None = not known.
-        min_group_size: smaller groups, and groups with a smaller rest, are not explained.
+        min_group_size: smaller groups, and groups with a smaller complement, are not explained.
         min_cell_size: group and class together need so many images for a recall.
         confidence: two-sided level of the intervals, in (0, 1).
         alpha: level of the tests, in (0, 1).
         replicates: resamples of the bootstrap, which independent images have.
         seed: its seed.
         weights: group column of numbers of at least 0 that weight the images.
-        cluster_by: group column of what is drawn together, such as the subject: intervals and tests allow for it.
+        cluster_by: group column of the clusters, such as the subject: intervals and tests allow for them.
         pair_by: group column of matched sets: groups are compared within them; else a set counts as a cluster.
 
     Raises:
@@ -119,7 +119,7 @@ def explain_predictions(
     min_cell_size: int = MIN_CELL_SIZE,
     replicates: int = REPLICATES,
 ) -> Explanation:
-    """Return what lies behind the gaps of the columns of the options; see `explain_gaps`.
+    """Return the explanation of the gaps of the columns in the options; see `explain_gaps`.
 
     Raises:
         PredictionsError: a column or a value of an order is not there, no image has a label, or an option is out of
@@ -134,55 +134,58 @@ def explain_predictions(
         raise PredictionsError(*problems)
     cut = discretize_columns(predictions, options, training=training)
     known = cut.predictions.labelled
-    cells = {column: membership_of(known.groups, (column,), max_values=options.max_values) for column in cut.names}
-    orders = _orders(cells, {**cut.order, **(order or {})})
-    design = design_of(known.groups, options, told=False)
+    memberships = {
+        column: membership_of(known.groups, (column,), max_values=options.max_values) for column in cut.names
+    }
+    orders = _orders(memberships, {**cut.order, **(order or {})})
+    design = design_of(known.groups, options, log=False)
     explained = []
-    for column, here in cells.items():
-        estimates = GapEstimates.of(known, here, design, options, replicates=replicates)
-        trained = _trained(cut.training, here)
-        kept = estimates.large_groups
+    for column, membership in memberships.items():
+        estimates = GapEstimates.of(known, membership, design, options, replicates=replicates)
+        training_counts = _training_counts(cut.training, membership)
         explained.append(
             ExplainedColumn(
                 by=column,
-                groups=tuple(_group(here, g, estimates, trained) for g in kept),
-                adjusted=tuple(_adjusted(known, cells, column, kept, estimates)),
-                heat=_heat(here, known.classes, estimates, min_cell_size=min_cell_size, options=options),
-                ordered=_ordered(here, orders.get(column), estimates),
+                groups=tuple(_group(membership, g, estimates, training_counts) for g in estimates.large_groups),
+                adjusted=tuple(_adjusted(known, memberships, column, estimates)),
+                heat=_heat_map(membership, known.classes, estimates, min_cell_size=min_cell_size, options=options),
+                ordered=_trend(membership, orders.get(column), estimates),
             )
         )
-    return Explanation(len(known), options, tuple(explained), tuple(_linked(known, cells, design)))
+    return Explanation(len(known), options, tuple(explained), tuple(_associations(known, memberships, design)))
 
 
-def _group(cells: GroupMembership, g: int, estimates: GapEstimates, trained: Ints | None) -> ExplainedGroup:
-    all_trained = 0 if trained is None else int(trained.sum())
+def _group(
+    membership: GroupMembership, g: int, estimates: GapEstimates, training_counts: Ints | None
+) -> ExplainedGroup:
+    total = 0 if training_counts is None else int(training_counts.sum())
     return ExplainedGroup(
-        group=cells.values[g][0],
+        group=membership.values[g][0],
         accuracy=estimates.accuracy(g),
         difference=estimates.difference(g),
         split=estimates.split(g),
-        train=None if trained is None else int(trained[g]),
-        train_share=None if trained is None or not all_trained else int(trained[g]) / all_trained,
+        train=None if training_counts is None else int(training_counts[g]),
+        train_share=None if training_counts is None or not total else int(training_counts[g]) / total,
         judged_share=int(estimates.n[g].sum()) / int(estimates.n.sum()),
     )
 
 
 def _adjusted(
-    known: Predictions, cells: Mapping[str, GroupMembership], column: str, kept: Sequence[int], estimates: GapEstimates
+    known: Predictions, memberships: Mapping[str, GroupMembership], column: str, estimates: GapEstimates
 ) -> list[AdjustedGap]:
     """Return each group's gap within each other column, within all of them together, and within the classes."""
-    others = {name: _coded(cell) for name, cell in cells.items() if name != column and len(cell.values) > 1}
+    others = {name: one.row_code for name, one in memberships.items() if name != column and len(one.values) > 1}
     strata: dict[str, list[Ints]] = {name: [code] for name, code in others.items()}
     if len(others) > 1:
         strata[CROSS.join(others)] = list(others.values())
     strata[CLASS] = [known.y_true]
-    there = cells[column].code >= 0
-    cut = {given: _strata([part[there] for part in codes]) for given, codes in strata.items()}
+    known_group = memberships[column].code >= 0
+    cut = {given: _strata([part[known_group] for part in codes]) for given, codes in strata.items()}
     found = []
-    for g in kept:
+    for g in estimates.large_groups:
         for given, (stratum, values) in cut.items():
             odds, gap = estimates.adjusted(g, stratum, value_indicators(values))
-            found.append(AdjustedGap(group=cells[column].values[g][0], given=given, odds=odds, gap=gap))
+            found.append(AdjustedGap(group=memberships[column].values[g][0], given=given, odds=odds, gap=gap))
     return found
 
 
@@ -190,74 +193,68 @@ def _strata(codes: Sequence[Ints]) -> tuple[Ints, Ints]:
     """Return the stratum of each image, shape (N,), and the codes that each stratum stands for, shape (S, columns)."""
     flat = codes[0]
     for code in codes[1:]:
-        _, flat = np.unique(flat, return_inverse=True)  # small again, so that many columns cannot overflow
+        _, flat = np.unique(flat, return_inverse=True)  # codes below N, so that many columns cannot overflow
         flat = flat.ravel() * (int(code.max(initial=0)) + 1) + code
     _, first, stratum = np.unique(flat, return_index=True, return_inverse=True)
     return stratum.ravel(), np.column_stack([code[first] for code in codes])
 
 
-def _coded(cells: GroupMembership) -> Ints:
-    """Return the group of each image, with one more group for the missing."""
-    return np.where(cells.code < 0, len(cells.values), cells.code)
-
-
-def _heat(
-    cells: GroupMembership,
+def _heat_map(
+    membership: GroupMembership,
     classes: Sequence[str],
     estimates: GapEstimates,
     *,
     min_cell_size: int,
     options: AuditOptions,
 ) -> HeatMap:
-    """Test each group's recall of each class against the rest's; of two groups both cells are one test.
+    """Return recall by group and class, tested against the complement; where two groups have a class, with one test.
 
-    A group that is too small for a rate has no recalls either: they would give its rate away.
+    A group that is too small for a rate has no recalls, since its rate follows from them.
     """
     n = estimates.n
     if len(n) == 0:
         return HeatMap((), tuple(classes), (), 0, min_cell_size)
-    rest_n = n.sum(axis=0) - n
+    complement_n = n.sum(axis=0) - n
     large = n.sum(axis=1) >= options.min_group_size
-    against = large & (rest_n.sum(axis=1) >= options.min_group_size)
-    tested = (n >= min_cell_size) & (rest_n >= min_cell_size) & against[:, None]
-    recalls = [estimates.recalls(c, tested[:, c]) for c in range(n.shape[1])]
-    p = [recalls[c][g].p for g, c in np.ndindex(*n.shape)]
-    mirrored = np.count_nonzero(n > 0, axis=0) == 2
-    first = (n > 0).argmax(axis=0)
-    own = [
-        value if not mirrored[i % n.shape[1]] or i // n.shape[1] == first[i % n.shape[1]] else None
-        for i, value in enumerate(p)
-    ]
-    adjusted = list(holm(own))
-    for i, value in enumerate(p):
-        if value is not None and own[i] is None:
-            adjusted[i] = adjusted[int(first[i % n.shape[1]]) * n.shape[1] + i % n.shape[1]]
-    rows = []
-    for g in range(n.shape[0]):
-        row = []
-        for c in range(n.shape[1]):
-            size, recall = int(n[g, c]), recalls[c][g].recall
-            if 0 < size < min_cell_size:
-                recall = Estimate(None, None, None, n=size, note=f"n = {size}, fewer than {min_cell_size}")
-            elif size and not large[g]:
-                recall = Estimate(None, None, None, n=size, note=f"a group of fewer than {options.min_group_size}")
-            place = g * n.shape[1] + c
-            row.append(HeatCell(recall, recalls[c][g].difference, p[place], adjusted[place]))
-        rows.append(tuple(row))
-    tests = sum(value is not None for value in own)
-    return HeatMap(tuple(values[0] for values in cells.values), tuple(classes), tuple(rows), tests, min_cell_size)
+    comparable = large & (complement_n.sum(axis=1) >= options.min_group_size)
+    tested = (n >= min_cell_size) & (complement_n >= min_cell_size) & comparable[:, None]
+    recalls = [estimates.recalls(c, tested[:, c]) for c in range(len(classes))]
+    p = {(g, c): recalls[c][g].p for g, c in np.ndindex(*n.shape)}
+    two_groups, first = np.count_nonzero(n > 0, axis=0) == 2, (n > 0).argmax(axis=0)
+    test_of = {(g, c): (int(first[c]), c) if two_groups[c] else (g, c) for g, c in p}
+    family = [value if test_of[cell] == cell else None for cell, value in p.items()]
+    adjusted = dict(zip(p, holm(family), strict=True))
+
+    def heat_cell(g: int, c: int) -> HeatCell:
+        size, recall = int(n[g, c]), recalls[c][g].recall
+        if 0 < size < min_cell_size:
+            recall = Estimate(None, None, None, n=size, note=f"n = {size}, fewer than {min_cell_size}")
+        elif size and not large[g]:
+            recall = Estimate(None, None, None, n=size, note=f"a group of fewer than {options.min_group_size}")
+        p_holm = None if p[g, c] is None else adjusted[test_of[g, c]]
+        return HeatCell(recall, recalls[c][g].difference, p[g, c], p_holm)
+
+    return HeatMap(
+        groups=tuple(values[0] for values in membership.values),
+        classes=tuple(classes),
+        cells=tuple(tuple(heat_cell(g, c) for c in range(len(classes))) for g in range(len(n))),
+        tests=sum(value is not None for value in family),
+        min_cell_size=min_cell_size,
+    )
 
 
-def _orders(cells: Mapping[str, GroupMembership], given: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+def _orders(
+    memberships: Mapping[str, GroupMembership], given: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]]:
     """Return the order of the columns that have one: as given, or by the numbers that their values begin with."""
     problems = [
-        f"An order is given for {column!r}, which is not explained.{did_you_mean(column, cells)}"
+        f"An order is given for {column!r}, which is not explained.{did_you_mean(column, memberships)}"
         for column in given
-        if column not in cells
+        if column not in memberships
     ]
     orders: dict[str, tuple[str, ...]] = {}
-    for column, cell in cells.items():
-        values = [value[0] for value in cell.values]
+    for column, membership in memberships.items():
+        values = [value[0] for value in membership.values]
         if column in given:
             orders[column] = tuple(given[column])
             if unknown := [value for value in given[column] if value not in values]:
@@ -278,29 +275,29 @@ def _orders(cells: Mapping[str, GroupMembership], given: Mapping[str, Sequence[s
 _NUMBER = re.compile(r"[<≤\[(]?\s*(-?\d+(?:\.\d+)?)")
 
 
-def _ordered(cells: GroupMembership, order: tuple[str, ...] | None, estimates: GapEstimates) -> OrderedTrend | None:
+def _trend(membership: GroupMembership, order: tuple[str, ...] | None, estimates: GapEstimates) -> OrderedTrend | None:
     if order is None:
         return None
-    place = {value[0]: g for g, value in enumerate(cells.values)}
-    left_out = tuple(value[0] for value in cells.values if value[0] not in order)
+    place = {value[0]: g for g, value in enumerate(membership.values)}
+    left_out = tuple(value[0] for value in membership.values if value[0] not in order)
     return OrderedTrend(order, left_out, estimates.ordered([place[value] for value in order]))
 
 
-def _trained(training: pd.DataFrame | None, cells: GroupMembership) -> Ints | None:
+def _training_counts(training: pd.DataFrame | None, membership: GroupMembership) -> Ints | None:
     """Return the training images of each group; None where training, or its column, is not known."""
-    column = cells.columns[0]
+    column = membership.columns[0]
     if training is None or column not in training.columns:
         return None
     counts = training[column].astype("string").value_counts()
-    return np.array([int(counts.get(value[0], 0)) for value in cells.values], dtype=np.int64)
+    return np.array([int(counts.get(value[0], 0)) for value in membership.values], dtype=np.int64)
 
 
-def _linked(
-    known: Predictions, cells: Mapping[str, GroupMembership], design: SamplingDesign | None
+def _associations(
+    known: Predictions, memberships: Mapping[str, GroupMembership], design: SamplingDesign | None
 ) -> list[AssociatedColumns]:
-    """Return how strongly each pair of columns, and each column and the class, go together."""
+    """Return the association of each pair of columns, and of each column with the class."""
     coded = {
-        **{name: (cell.code, len(cell.values)) for name, cell in cells.items()},
+        **{name: (one.code, len(one.values)) for name, one in memberships.items()},
         CLASS: (known.y_true, len(known.classes)),
     }
     return [

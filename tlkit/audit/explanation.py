@@ -1,4 +1,4 @@
-"""`Explanation`: what lies behind the gaps between groups, as values that go to JSON and back."""
+"""`Explanation`: gaps between groups by class mix, other attributes and training images, with JSON conversion."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class ExplainedGroup:
-    """One group against the rest.
+    """One group compared with its complement.
 
     Attributes:
         group: its value.
         accuracy: its accuracy with a Wilson interval, as in the audit.
-        difference: its accuracy minus the rest's, with Newcombe's interval, as in the audit.
+        difference: its accuracy minus the complement's, with Newcombe's interval, as in the audit.
         split: that difference, split into class mix and rate.
-        train: its training images; None where training is not known.
-        train_share: its share of the training images whose value is known, in [0, 1].
-        judged_share: its share of the images judged, in [0, 1].
+        train: number of its training images; None where the training data is not known.
+        train_share: its share of the training images with a known value, in [0, 1].
+        judged_share: its share of the assessed images with a known value, in [0, 1].
     """
 
     group: str
@@ -47,12 +47,12 @@ class ExplainedGroup:
 
 @dataclass(frozen=True)
 class AdjustedGap:
-    """One group against the rest, within the values of something else.
+    """One group compared with its complement within strata of another attribute.
 
     Attributes:
         group: the group.
-        given: what is held fixed: another column, several crossed, or "(class)".
-        odds: odds of being right over the rest's, pooled across strata.
+        given: the attribute that is held fixed: another column, an intersection, or "(class)".
+        odds: odds of being right over the complement's, pooled across strata.
         gap: the difference in accuracy, adjusted by logistic regression (main effects).
     """
 
@@ -68,8 +68,9 @@ class HeatCell:
 
     Attributes:
         recall: with a Wilson interval; undefined with fewer images than the smallest cell.
-        difference: minus the recall of the class in the rest; None where one side is too small.
-        p: p-value against the rest by Fisher's exact test, or that of the audit's design; None where there is no test.
+        difference: minus the recall of the class in the complement; None where one side is too small.
+        p: p-value against the complement by Fisher's exact test, or that of the audit's design; None where there is no
+            test.
         p_holm: the same after Holm's correction over the cells of the map.
     """
 
@@ -120,12 +121,12 @@ class OrderedTrend:
 
 @dataclass(frozen=True)
 class ExplainedColumn:
-    """What lies behind the gaps of one column.
+    """The explanation of the gaps of one column.
 
     Attributes:
         by: the column.
-        groups: its groups that are large enough, beside a rest that is.
-        adjusted: each group within each other column and within the classes.
+        groups: its groups that are large enough, with a complement that is.
+        adjusted: the gap of each group within each other column and within the classes.
         heat: recall by group and class.
         ordered: the trend, where the groups have an order; else None.
     """
@@ -138,14 +139,14 @@ class ExplainedColumn:
 
     @property
     def worst(self) -> ExplainedGroup | None:
-        """The group that is farthest below the rest, None where none is below."""
+        """The group that is farthest below its complement, None where none is below."""
         below = [group for group in self.groups if (group.difference.value or 0.0) < 0]
         return min(below, key=lambda group: group.difference.value or 0.0, default=None)
 
 
 @dataclass(frozen=True)
 class AssociatedColumns:
-    """How strongly two columns, or a column and the class, go together.
+    """The association of two columns, or of a column with the class.
 
     Attributes:
         first: one column.
@@ -160,23 +161,23 @@ class AssociatedColumns:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What lies behind the gaps that an audit finds: it describes, and says nothing of causes.
+    """Gaps between groups related to classes, other attributes and training images: descriptive, not causal.
 
     Attributes:
         images: labelled images.
-        settings: the options that it was made with; smaller groups than theirs are not explained.
-        columns: one a column.
-        linked: every pair of columns, and each column with the class.
+        settings: the options that it was made with; groups below their `min_group_size` are left out.
+        columns: one entry a column.
+        associations: every pair of columns, and each column with the class.
     """
 
     images: int
     settings: AuditOptions
     columns: tuple[ExplainedColumn, ...]
-    linked: tuple[AssociatedColumns, ...]
+    associations: tuple[AssociatedColumns, ...]
 
     @property
     def independent(self) -> bool:
-        """Whether every image counts once and says something of its own."""
+        """Whether images are independent and of equal weight."""
         return not self.settings.design_columns
 
     @property
@@ -187,7 +188,7 @@ class Explanation:
         return "weighted t" if self.settings.unit_column is None else "t on clusters"
 
     def column(self, by: str) -> ExplainedColumn:
-        """Return what lies behind the gaps of one column.
+        """Return the explanation of one column.
 
         Raises:
             TlkitError: it was not explained.
@@ -199,7 +200,7 @@ class Explanation:
         raise TlkitError(f"{by!r} is not explained.{did_you_mean(by, names)} Explained are: {first_few(names)}.")
 
     def table(self) -> pd.DataFrame:
-        """Return one row per group: accuracy, difference, class mix, rate, standardised gap, training share."""
+        """Return one row per group: accuracy, difference, class mix, rate, standardized gap, training share."""
         rows = []
         for column in self.columns:
             for group in column.groups:
@@ -213,7 +214,7 @@ class Explanation:
                         "difference": group.difference.value,
                         "class_mix": split.mix.value,
                         "rate": split.rate.value,
-                        "standardised": split.standardised.value,
+                        "standardized": split.standardised.value,
                         "common_classes": split.common,
                         "train": group.train,
                         "train_share": group.train_share,
@@ -223,7 +224,7 @@ class Explanation:
         return pd.DataFrame(rows)
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the tables for readers: of each column, then trends and attributes that go together."""
+        """Return the tables for readers: those of each column, then trends and associations."""
         return explanation_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -235,7 +236,7 @@ class Explanation:
         """Read what `to_dict` wrote.
 
         Raises:
-            TlkitError: it was written by a newer tlkit, or published without some numbers.
+            TlkitError: it was written by a newer tlkit, or is redacted.
         """
         refuse_newer("This explanation was", values["version"], known=FORMAT_VERSION)
         if not values.get("complete", True):
@@ -249,9 +250,9 @@ class Explanation:
                 **kept,
                 "settings": AuditOptions.from_dict(values["settings"]),
                 "columns": tuple(_column(column) for column in values["columns"]),
-                "linked": tuple(
+                "associations": tuple(
                     AssociatedColumns(one["first"], one["second"], _maybe(Association, one["association"]))
-                    for one in values["linked"]
+                    for one in values["associations"]
                 ),
             }
         )
@@ -294,7 +295,7 @@ def _maybe(kind: type[Any], values: Mapping[str, Any] | None) -> Any:
 
 
 def _estimates(kind: type[Any], values: Mapping[str, Any]) -> Any:
-    """Return a dataclass whose estimates were written as mappings."""
+    """Return a dataclass from values whose estimates are mappings."""
     read = dict(values)
     for field in fields(kind):
         if str(field.type).startswith("Estimate") and isinstance(read[field.name], Mapping):

@@ -1,4 +1,4 @@
-"""The tables of an `Explanation`: parts of each gap, gaps within other attributes, recall by class, trends, links."""
+"""Tables of an `Explanation`: parts of each gap, adjusted gaps, recall by class, trends, associations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         OrderedTrend,
     )
 
-NOTABLE_V = 0.1  # below, two attributes hardly go together (Cohen 1988, section 7.2: "small")
+NOTABLE_V = 0.1  # below, an association is negligible (Cohen 1988, section 7.2: "small")
 MOST_CELLS = 30
 MOST_ROWS = 40
 SHAPES = {
@@ -33,14 +33,14 @@ SHAPES = {
 
 
 def explanation_tables(explanation: Explanation) -> tuple[Table, ...]:
-    """Return the basis, then the tables of each column, trends, and attributes that go together."""
+    """Return the basis, the tables of each column, trends and associations."""
     columns = tuple(table for column in explanation.columns for table in column_tables(explanation, column))
-    return (basis_table(explanation), *columns, *trend_tables(explanation), *link_tables(explanation))
+    return (basis_table(explanation), *columns, *trend_tables(explanation), *association_tables(explanation))
 
 
 def basis_table(explanation: Explanation) -> Table:
-    """Return a table without rows: what the other tables show, what intervals allow for, and what is withheld."""
-    found = ["What goes with a gap, as far as the table of predictions shows it. It describes, and proves no cause."]
+    """Return a table without rows whose notes state the scope, the sampling design and what is redacted."""
+    found = ["What is associated with each gap, from the table of predictions. It is descriptive and proves no cause."]
     found += _design(explanation)
     tables = [table for column in explanation.columns for table in column_tables(explanation, column)]
     found += redaction_notes(tables, explanation.settings.max_half_width)
@@ -48,15 +48,15 @@ def basis_table(explanation: Explanation) -> Table:
 
 
 def column_tables(explanation: Explanation, column: ExplainedColumn) -> tuple[Table, ...]:
-    """Return the tables of one column: the parts of its gaps, gaps within other attributes, recall by class."""
+    """Return the tables of one column: the parts of its gaps, adjusted gaps, recall by class."""
     adjusted = (adjusted_table(explanation, column),) if column.adjusted else ()
     return (split_table(explanation, column), *adjusted, recall_table(explanation, column))
 
 
 def split_table(explanation: Explanation, column: ExplainedColumn) -> Table:
-    """Return the gap of each group to the rest, split into class mix and rate, beside its training images.
+    """Return the gap of each group split into class mix and rate, with its number of training images.
 
-    The split is Kitagawa's (1955). The lowest group is marked where it lies clearly below the rest.
+    The split is Kitagawa's (1955). The lowest group is marked where its whole interval lies below 0.
     """
     level, most = f"{explanation.settings.confidence:.0%}", explanation.settings.max_half_width
     trained = any(group.train is not None for group in column.groups)
@@ -64,10 +64,10 @@ def split_table(explanation: Explanation, column: ExplainedColumn) -> Table:
     columns = [
         Column("group", "group"),
         Column("n", "n", "count"),
-        Column("difference", f"accuracy minus the rest [{level}]", "estimate", signed=True),
+        Column("difference", f"accuracy minus the complement [{level}]", "estimate", signed=True),
         Column("mix", "class mix", "estimate", signed=True),
         Column("rate", "same classes, other rates", "estimate", signed=True),
-        Column("standardised", "standardised", "estimate", signed=True),
+        Column("standardized", "standardized", "estimate", signed=True),
         Column("common", "shared classes", "count"),
     ]
     if partial:
@@ -96,7 +96,7 @@ def split_table(explanation: Explanation, column: ExplainedColumn) -> Table:
 
 
 def adjusted_table(explanation: Explanation, column: ExplainedColumn) -> Table:
-    """Return each group against the rest within the values of each other attribute, and within the classes."""
+    """Return the gap of each group within strata of each other attribute, and within the classes."""
     settings, alone = explanation.settings, explanation.independent
     level = f"{settings.confidence:.0%}"
     columns = [
@@ -114,7 +114,7 @@ def adjusted_table(explanation: Explanation, column: ExplainedColumn) -> Table:
         notes.append(f"A dash: undefined, as where a group or a value is always right or always wrong{few}.")
     return Table(
         name=f"adjusted by {column.by}",
-        title=f"Each group against the rest by {column.by}, within other attributes",
+        title=f"Each group against the complement by {column.by}, within other attributes",
         columns=tuple(columns),
         rows=tuple(_adjusted(gap, settings.max_half_width, alone=alone) for gap in column.adjusted),
         notes=tuple(notes),
@@ -122,7 +122,7 @@ def adjusted_table(explanation: Explanation, column: ExplainedColumn) -> Table:
 
 
 def recall_table(explanation: Explanation, column: ExplainedColumn) -> Table:
-    """Return the recall of the classes by group, the smallest p-values first; what differs from the rest is marked."""
+    """Return the recall of the classes by group, the smallest p-values first; significant cells are marked."""
     heat, settings = column.heat, explanation.settings
     level = f"{settings.confidence:.0%}"
     cells = sorted(
@@ -142,7 +142,7 @@ def recall_table(explanation: Explanation, column: ExplainedColumn) -> Table:
         found = counted(len(hits), "cell") if hits else "No cell"
         differ = "differ" if len(hits) > 1 else "differs"
         tests = counted(heat.tests, "test")
-        notes.append(f"{found} {differ} from the rest of the class by more than chance (Holm over {tests}).")
+        notes.append(f"{found} {differ} from the complement of the class by more than chance (Holm over {tests}).")
     if len(cells) > MOST_CELLS:
         notes.append(f"The {MOST_CELLS} cells with the smallest p-values of {len(cells)}.")
     marks: dict[int, Mark] = {place: "worst" for place in hits if place < MOST_CELLS}
@@ -154,7 +154,7 @@ def recall_table(explanation: Explanation, column: ExplainedColumn) -> Table:
             Column("class", "class"),
             Column("n", "n", "count"),
             Column("recall", f"recall [{level}]", "estimate"),
-            Column("difference", f"minus the rest [{level}]", "estimate", signed=True),
+            Column("difference", f"minus the complement [{level}]", "estimate", signed=True),
             Column("p_holm", "p (Holm)", "p_value"),
         ),
         rows=tuple(_recall(*entry, settings.max_half_width) for entry in cells[:MOST_CELLS]),
@@ -164,7 +164,7 @@ def recall_table(explanation: Explanation, column: ExplainedColumn) -> Table:
 
 
 def trend_tables(explanation: Explanation) -> tuple[Table, ...]:
-    """Return how the accuracy runs along the columns whose groups have an order; nothing where none has."""
+    """Return the trend of the accuracy along ordered groups; empty where no column has an order."""
     ordered = {column.by: column.ordered for column in explanation.columns if column.ordered is not None}
     if not ordered:
         return ()
@@ -188,28 +188,28 @@ def trend_tables(explanation: Explanation) -> tuple[Table, ...]:
     )
 
 
-def link_tables(explanation: Explanation) -> tuple[Table, ...]:
-    """Return the attributes that go together, or with the class; without rows where none does."""
-    if not explanation.linked:
+def association_tables(explanation: Explanation) -> tuple[Table, ...]:
+    """Return the associations of attributes with each other and with the class; no rows where none is notable."""
+    if not explanation.associations:
         return ()
     rows = tuple(
-        (link.first, "class" if link.second == CLASS else link.second, link.association.v, link.association.p)
-        for link in explanation.linked
-        if link.association is not None
-        and link.association.v >= NOTABLE_V
-        and link.association.p < explanation.settings.alpha
+        (one.first, "class" if one.second == CLASS else one.second, one.association.v, one.association.p)
+        for one in explanation.associations
+        if one.association is not None
+        and one.association.v >= NOTABLE_V
+        and one.association.p < explanation.settings.alpha
     )
     none = (
-        f"No attributes go together by more than chance and a Cramér's V of {NOTABLE_V:g} (corrected for bias), "
+        f"No attributes are associated by more than chance and a Cramér's V of {NOTABLE_V:g} (corrected for bias), "
         "nor with the classes."
     )
     return (
         Table(
-            name="links",
-            title="Attributes that go together",
+            name="associations",
+            title="Associations of attributes",
             columns=(
                 Column("first", "attribute"),
-                Column("second", "goes with"),
+                Column("second", "associated with"),
                 Column("v", "Cramér's V, corrected for bias", "number", digits=2),
                 Column("p", "p", "p_value"),
             ),
@@ -220,12 +220,12 @@ def link_tables(explanation: Explanation) -> tuple[Table, ...]:
 
 
 def _design(explanation: Explanation) -> list[str]:
-    """Return what intervals and tests allow for; nothing where images are independent and alike."""
+    """Return the sampling design; empty for independent images of equal weight."""
     settings = explanation.settings
     if settings.pair_by is not None:
         return [
-            f"Accuracies and recalls are compared within matched sets of {settings.pair_by}; all else takes a set for "
-            "a cluster."
+            f"Accuracies and recalls are compared within matched sets of {settings.pair_by}; everything else treats a "
+            "set as a cluster."
         ]
     allowed = [f"weights in {settings.weights}"] * (settings.weights is not None)
     allowed += [f"clusters of {settings.cluster_by}"] * (settings.cluster_by is not None)
@@ -249,15 +249,15 @@ def _split_notes(explanation: Explanation, column: ExplainedColumn) -> list[str]
     worst, found = column.worst, []
     if not column.groups:
         least = explanation.settings.min_group_size
-        found.append(f"No group of {least} images or more, with a rest as large, to explain.")
+        found.append(f"No group of {least} images or more, with a complement as large, to explain.")
     elif worst is not None and not _is_clear(worst):
-        found.append(f"No group lies clearly below the rest; {worst.group} is lowest.")
+        found.append(f"No group has its whole interval below its complement; {worst.group} is lowest.")
     elif worst is None and any(group.difference.value is not None for group in column.groups):
-        found.append("No group lies below the rest.")
+        found.append("No group lies below its complement.")
     unknown = [group for group in column.groups if group.difference.value is None]
     if unknown:
         names = first_few([group.group for group in unknown], most=10)
-        found.append(f"{names} cannot be compared with the rest ({unknown[0].difference.note}).")
+        found.append(f"{names} cannot be compared with the complement ({unknown[0].difference.note}).")
     return found
 
 
@@ -294,14 +294,14 @@ def _trend(by: str, ordered: OrderedTrend) -> tuple[Cell, ...]:
 def _trend_notes(explanation: Explanation, by: str, ordered: OrderedTrend) -> list[str]:
     rates, alpha, found = ordered.rates, explanation.settings.alpha, []
     if ordered.left_out:
-        found.append(f"{by}: without a place in the order: {first_few(ordered.left_out)}.")
+        found.append(f"{by}: not in the order: {first_few(ordered.left_out)}.")
     if rates is None:
         few = "" if explanation.independent else ", or a group is of one cluster"
-        found.append(f"{by}: there is nothing to test{few}.")
+        found.append(f"{by}: no test, because the accuracy does not vary{few}.")
     elif rates.any.p >= alpha and rates.trend.p >= alpha:
-        found.append(f"{by}: neither trend nor difference is more than chance may give.")
+        found.append(f"{by}: neither the trend nor any difference is significant.")
     elif rates.bend_p is not None and rates.bend_p < alpha:
-        found.append(f"{by}: a trend alone would mislead, look at the groups.")
+        found.append(f"{by}: the departure from a line is significant, so the trend alone misleads.")
     return found
 
 

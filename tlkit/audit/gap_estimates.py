@@ -1,8 +1,7 @@
-"""The estimates behind the gaps of one group column, of independent images or of weighted and clustered ones.
+"""Estimates for the explanation of one group column, for independent, weighted and clustered images.
 
-Independent images are clusters of one: their estimates come from counts, without clusters. Where images are weighted,
-in clusters or matched, rates, differences and their tests are the audit's own; all else takes a matched set for a
-cluster.
+Independent images are clusters of one: their estimates come from counts. For weighted, clustered or matched images,
+rates, differences and their tests are those of the audit; everything else treats a matched set as a cluster.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from tlkit.stats.strata import (
     mantel_haenszel,
 )
 
-MOST_STRATA = 200  # beyond, logistic regression would fit more values than these images can tell apart
+MOST_STRATA = 200  # with more, logistic regression has too many parameters
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -47,7 +46,7 @@ class Recall:
 
     Attributes:
         recall: with its interval.
-        difference: from the recall of the rest; None where it is not tested.
+        difference: from the recall of the complement; None where it is not tested.
         p: p-value of the difference; None where it is not tested.
     """
 
@@ -58,21 +57,21 @@ class Recall:
 
 @dataclass(frozen=True, eq=False)
 class GapEstimates:
-    """What explains the gaps of one column.
+    """The counts of one column, and the estimates that follow from them.
 
     Attributes:
         known: labelled images.
-        cells: the G groups of the column.
-        design: how the images hang together; None = independent and alike.
+        membership: the G groups of the column.
+        design: sampling design; None = independent images of equal weight.
         options: sizes of groups and level of the intervals.
-        right: images recognised, by group and class, shape (G, C); images with a missing value are in none.
+        right: right images, by group and class, shape (G, C); without those with a missing value.
         n: images, by group and class, shape (G, C).
-        rng: of the bootstrap.
-        replicates: its resamples.
+        rng: random generator of the bootstrap.
+        replicates: resamples of the bootstrap.
     """
 
     known: Predictions
-    cells: GroupMembership
+    membership: GroupMembership
     design: SamplingDesign | None
     options: AuditOptions
     right: Ints
@@ -84,26 +83,35 @@ class GapEstimates:
     def of(
         cls,
         known: Predictions,
-        cells: GroupMembership,
+        membership: GroupMembership,
         design: SamplingDesign | None,
         options: AuditOptions,
         *,
         replicates: int,
     ) -> GapEstimates:
         """Count the images of one column."""
-        classes, groups = len(known.classes), len(cells.values)
+        classes, groups = len(known.classes), len(membership.values)
 
         def counted(mask: Mask) -> Ints:
-            flat = np.bincount(cells.code[mask] * classes + known.y_true[mask], minlength=groups * classes)
+            flat = np.bincount(membership.code[mask] * classes + known.y_true[mask], minlength=groups * classes)
             return flat.reshape(groups, classes).astype(np.int64)
 
-        there = cells.code >= 0
+        known_group = membership.code >= 0
         rng = np.random.default_rng(options.seed)
-        return cls(known, cells, design, options, counted(there & known.correct), counted(there), rng, replicates)
+        return cls(
+            known,
+            membership,
+            design,
+            options,
+            counted(known_group & known.correct),
+            counted(known_group),
+            rng,
+            replicates,
+        )
 
     @property
     def large_groups(self) -> list[int]:
-        """The groups that are large enough to explain, beside a rest that is."""
+        """Positions of the groups that are large enough, with a large enough complement."""
         size = self.n.sum(axis=1)
         smaller = np.minimum(size, size.sum() - size)
         return [int(g) for g in np.flatnonzero(smaller >= self.options.min_group_size)]
@@ -115,17 +123,21 @@ class GapEstimates:
 
     @cached_property
     def _accuracies(self) -> RateEstimates:
-        return self._sample(np.ones(len(self.known), dtype=np.bool_))
+        return self._estimates(np.ones(len(self.known), dtype=np.bool_))
 
-    def _sample(self, base: Mask) -> RateEstimates:
+    def _estimates(self, base: Mask) -> RateEstimates:
         assert self.design is not None, "independent images are counted"
-        code = np.where(self.cells.code < 0, self.cells.patterns, self.cells.code)
         return designed_estimates(
-            self.cells, self.design, counts=self.known.correct, base=base, code=code, options=self.options
+            self.membership,
+            self.design,
+            counts=self.known.correct,
+            base=base,
+            code=self.membership.row_code,
+            options=self.options,
         )
 
-    def _against_rest(self, g: int) -> tuple[Ints, Ints]:
-        """Return images recognised and images of group g and of the rest, by class, each of shape (2, C)."""
+    def _against_complement(self, g: int) -> tuple[Ints, Ints]:
+        """Return right images and all images of group g and its complement, by class, each of shape (2, C)."""
         right, n = (np.stack([counts[g], counts.sum(axis=0) - counts[g]]) for counts in (self.right, self.n))
         return right, n
 
@@ -137,10 +149,10 @@ class GapEstimates:
         return rate_estimate(self._accuracies, g, confidence=level)
 
     def difference(self, g: int) -> Estimate:
-        """Return the accuracy of group g minus that of the rest."""
+        """Return the accuracy of group g minus that of the complement."""
         level = self.options.confidence
         if self.design is None:
-            (k1, k2), (n1, n2) = (counts.sum(axis=1).tolist() for counts in self._against_rest(g))
+            (k1, k2), (n1, n2) = (counts.sum(axis=1).tolist() for counts in self._against_complement(g))
             return newcombe(k1, n1, k2, n2, level)
         return difference_estimate(self._accuracies, g, confidence=level)
 
@@ -148,13 +160,15 @@ class GapEstimates:
         """Return the difference of group g split into class mix and rate."""
         level = self.options.confidence
         if self.design is None:
-            return kitagawa_split(*self._against_rest(g), rng=self.rng, confidence=level, replicates=self.replicates)
-        there = self.cells.code >= 0
+            return kitagawa_split(
+                *self._against_complement(g), rng=self.rng, confidence=level, replicates=self.replicates
+            )
+        known_group = self.membership.code >= 0
         return clustered_kitagawa_split(
-            self.known.correct[there],
-            self._units.take(there),
-            side=(self.cells.code[there] != g).astype(np.int64),
-            kind=self.known.y_true[there],
+            self.known.correct[known_group],
+            self._units.take(known_group),
+            side=(self.membership.code[known_group] != g).astype(np.int64),
+            kind=self.known.y_true[known_group],
             kinds=len(self.known.classes),
             confidence=level,
         )
@@ -165,13 +179,13 @@ class GapEstimates:
         Args:
             g: the group.
             stratum: of each image whose group is known, in 0…S-1.
-            others: indicators of each stratum's values, shape (S, K); None = too many of them.
+            others: indicators of each stratum's values, shape (S, K); None = too many.
         """
-        there, level = self.cells.code >= 0, self.options.confidence
-        right, member = self.known.correct[there], self.cells.code[there] == g
+        known_group, level = self.membership.code >= 0, self.options.confidence
+        right, member = self.known.correct[known_group], self.membership.code[known_group] == g
         too_many = Estimate(None, None, None, n=len(right), note="too many values to hold fixed")
         if self.design is not None:
-            units = self._units.take(there)
+            units = self._units.take(known_group)
             odds = clustered_mantel_haenszel(
                 right, units, side=(~member).astype(np.int64), stratum=stratum, confidence=level
             )
@@ -191,11 +205,11 @@ class GapEstimates:
         )
 
     def recalls(self, c: int, tested: Mask) -> list[Recall]:
-        """Return each group's recall of class c, and how it compares with the rest's.
+        """Return each group's recall of class c, and its difference from that of the complement.
 
         Args:
             c: the class.
-            tested: the groups that are compared with the rest, shape (G,).
+            tested: the groups that are compared with the complement, shape (G,).
         """
         right, n, level = self.right[:, c], self.n[:, c], self.options.confidence
         counts = [
@@ -207,19 +221,19 @@ class GapEstimates:
                 Recall(recall, newcombe(*four, level), fisher_exact(*four)) if tested[g] else Recall(recall, None, None)
                 for g, (recall, four) in enumerate(zip(recalls, counts, strict=True))
             ]
-        sample = self._sample(self.known.y_true == c)
+        estimates = self._estimates(self.known.y_true == c)
         found = []
         for g, counted in enumerate(recalls):
-            recall = rate_estimate(sample, g, confidence=level) if n[g] else counted
-            difference = difference_estimate(sample, g, confidence=level) if tested[g] else None
+            recall = rate_estimate(estimates, g, confidence=level) if n[g] else counted
+            difference = difference_estimate(estimates, g, confidence=level) if tested[g] else None
             if difference is None or difference.value is None:
                 found.append(Recall(recall, None, None))
             else:
-                found.append(Recall(recall, difference, sample.p(g)))
+                found.append(Recall(recall, difference, estimates.p(g)))
         return found
 
     def ordered(self, order: Sequence[int]) -> OrderedRates | None:
-        """Return how the accuracy goes along the groups of an order.
+        """Return shape and tests of the accuracy along ordered groups.
 
         Args:
             order: positions of the groups, in their order.
@@ -229,13 +243,15 @@ class GapEstimates:
             return ordered_rates(right, n, seed=self.options.seed)
         place = np.full(len(self.n) + 1, -1, dtype=np.int64)  # the last entry serves the missing, code -1
         place[list(order)] = np.arange(len(order))
-        at = place[self.cells.code]
-        there = at >= 0
-        return clustered_ordered_rates(self.known.correct[there], at[there], len(order), self._units.take(there))
+        at = place[self.membership.code]
+        known_group = at >= 0
+        return clustered_ordered_rates(
+            self.known.correct[known_group], at[known_group], len(order), self._units.take(known_group)
+        )
 
 
 def value_indicators(values: Ints) -> Floats | None:
-    """Return indicators of all values of each column but its first, shape (S, K); None where they are too many.
+    """Return indicators of all values but the first of each column, shape (S, K); None where K is too large.
 
     Args:
         values: codes of the columns that each stratum stands for, shape (S, columns).
@@ -246,18 +262,20 @@ def value_indicators(values: Ints) -> Floats | None:
 
 
 def association(one: Ints, rows: int, two: Ints, columns: int, design: SamplingDesign | None) -> Association | None:
-    """Return how strongly two attributes go together; None where one of them has a single value.
+    """Return Cramér's V of two attributes; None where one of them has a single value.
 
     Args:
-        one: value of each image in the first attribute, shape (N,); images with a code below 0 take no part.
-        rows: values of the first attribute.
+        one: value of each image in the first attribute, shape (N,); codes below 0 are left out.
+        rows: number of values of the first attribute.
         two: value of each image in the second attribute, shape (N,).
-        columns: values of the second attribute.
-        design: how the images hang together; None = independent and alike.
+        columns: number of values of the second attribute.
+        design: sampling design; None = independent images of equal weight.
     """
-    there = (one >= 0) & (two >= 0)
+    known_group = (one >= 0) & (two >= 0)
     if design is not None:
-        return clustered_v(one[there], two[there], design.units(len(one)).take(there))
-    if not there.any():
+        return clustered_v(one[known_group], two[known_group], design.units(len(one)).take(known_group))
+    if not known_group.any():
         return None
-    return cramers_v(np.bincount(one[there] * columns + two[there], minlength=rows * columns).reshape(rows, columns))
+    return cramers_v(
+        np.bincount(one[known_group] * columns + two[known_group], minlength=rows * columns).reshape(rows, columns)
+    )

@@ -1,4 +1,4 @@
-"""What else to know of a group beside its rates: calibration, ranking and recall by class, with intervals, untested."""
+"""Calibration, ranking and recall by class of each group, with intervals and without tests."""
 
 from __future__ import annotations
 
@@ -43,35 +43,35 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class GroupProfile:
-    """One group beyond the rates that are compared.
+    """Calibration, ranking and recall by class of one group.
 
-    Weights and clusters count as in the rates; a matched set is a cluster here. An estimate whose images are all of one
+    Intervals allow for weights and clusters as in the audit's rates; a matched set is a cluster. An estimate from one
     cluster is undefined.
 
     Attributes:
         group: its values; None = the images with a missing value.
         images: its labelled images.
-        macro_recall: mean recall over the classes that are present in the group.
-        classes_present: how many classes that are.
+        macro_recall: mean recall over the classes of the group.
+        classes_present: number of those classes.
         macro_recall_common: the same over the classes that every group of the table has, so that groups with different
-            classes can be compared; None where that is no class.
+            classes can be compared; None where there is none.
         recall: recall by class, for the classes present with enough images.
-        confidence_gap: mean confidence minus accuracy, in [-1, 1]: above 0 = surer than right; None without
+        confidence_gap: mean confidence minus accuracy, in [-1, 1]: above 0 = overconfident; None without
             probabilities.
-        calibration: expected calibration error over 10 bins of equal mass, in [0, 1]; None below 200 images, or what
-            is worth as many in clusters or with weights.
+        calibration: expected calibration error over 10 bins of equal mass, in [0, 1]; None below an effective
+            size of 200 images.
         calibration_expected: the mean error of a perfectly calibrated model with these confidences and clusters.
-        brier: mean squared distance of the confidence and being right, in [0, 1].
+        brier: mean squared difference of confidence and correctness, in [0, 1].
         log_loss: mean of minus the log probability of the true class.
         auroc: by class, the chance that an image of the class gets a higher probability of it than another image;
             for classes with 10 images in the group and 10 others in it.
         auroc_positives: by class, the chance that an image of the class from this group gets a higher probability of it
-            than an image of another class from the rest ("BNSP AUC": background negatives, subgroup positives): low
-            where the group's images of the class are overlooked. With 10 images on either side.
-        auroc_negatives: by class, the chance that an image of the class from the rest gets a higher probability of it
-            than an image of another class from this group ("BPSN AUC"): low where the group's other images are taken
-            for the class. AUROCs within groups cannot show it where the scores of a whole group are shifted.
-        aurc: mean share of errors among the surest 1, 2, … images, in [0, 1].
+            than an image of another class from the complement ("BNSP AUC": background negatives, subgroup positives):
+            low where the group's images of the class score too low. With 10 images on either side.
+        auroc_negatives: by class, the chance that an image of the class from the complement gets a higher probability
+            of it than an image of another class from this group ("BPSN AUC"): low where the group's other images score
+            too high. AUROCs within groups do not show a shift of all scores of a group.
+        aurc: area under the risk-coverage curve: mean error rate of the 1, 2, … most confident images, in [0, 1].
     """
 
     group: Group | None
@@ -118,30 +118,31 @@ class ProfileTable:
 
 def profile_table(
     predictions: Predictions,
-    cells: GroupMembership,
+    membership: GroupMembership,
     counts: GroupCounts,
     *,
     code: Ints,
     options: AuditOptions,
     design: SamplingDesign | None = None,
 ) -> ProfileTable:
-    """Describe every group that has enough images.
+    """Return the profile of every group with enough images.
 
     Args:
         predictions: labelled images.
-        cells: the G groups.
+        membership: the G groups.
         counts: of the groups, then of the images with a missing value.
         code: pattern of each image, shape (N,), in 0…P, P = a value is missing.
-        options: sizes of groups, level of the intervals, and the class whose AUROC is wanted (None = every class).
-        design: how the images hang together; None = independent and alike.
+        options: sizes of groups, level of the intervals, and the positive class, whose AUROCs are computed (None =
+            every class).
+        design: sampling design; None = independent images of equal weight.
     """
-    groups: list[Group | None] = [*cells.values, None]
+    groups: list[Group | None] = [*membership.values, None]
     shown = [i for i in range(len(groups)) if counts.n[i] >= options.min_group_size]
     named = [i for i in shown if groups[i] is not None]
     nowhere = np.zeros(counts.truly.shape[1], dtype=np.bool_)
     common: Mask = np.asarray((counts.truly[named] > 0).all(axis=0)) if named else nowhere
-    images = {i: _images(cells, code, i, is_group=groups[i] is not None) for i in shown}
-    profiler = _Profiler(predictions, cells, counts, code=code, design=design, options=options)
+    images = {i: _images(membership, code, i, is_group=groups[i] is not None) for i in shown}
+    profiler = _Profiler(predictions, membership, counts, code=code, design=design, options=options)
     ranked = profiler.ranked(images, is_group=[group is not None for group in groups])
     everything = np.ones(len(common), dtype=np.bool_)
     rows = [
@@ -161,28 +162,28 @@ def profile_table(
         )
         for i in shown
     ]
-    return ProfileTable(cells.columns, tuple(rows), int(common.sum()))
+    return ProfileTable(membership.columns, tuple(rows), int(common.sum()))
 
 
-def _images(cells: GroupMembership, code: Ints, i: int, *, is_group: bool) -> Ints:
+def _images(membership: GroupMembership, code: Ints, i: int, *, is_group: bool) -> Ints:
     """Return the positions of the images of group i, or of those with a missing value."""
     if not is_group:
-        return np.flatnonzero(code == cells.patterns)
-    if cells.member is None:
+        return np.flatnonzero(code == membership.patterns)
+    if membership.member is None:
         return np.flatnonzero(code == i)
-    return np.flatnonzero(np.append(cells.member[:, i], False)[code])
+    return np.flatnonzero(np.append(membership.member[:, i], False)[code])
 
 
 class _Profiler:
-    """Estimates of one group at a time. A matched set counts as a cluster.
+    """Computes the estimates of each group; a matched set counts as a cluster.
 
-    Independent images are clusters of one. Their estimates come from counts and sorted scores, without clusters.
+    Independent images are clusters of one: their estimates come from counts and sorted scores.
     """
 
     def __init__(
         self,
         predictions: Predictions,
-        cells: GroupMembership,
+        membership: GroupMembership,
         counts: GroupCounts,
         *,
         code: Ints,
@@ -192,13 +193,13 @@ class _Profiler:
         self._known, self._counts, self._options = predictions, counts, options
         self._design = design
         self._units = None if design is None else design.units(len(predictions))
-        self._with_value = np.flatnonzero(code < cells.patterns)
+        self._with_value = np.flatnonzero(code < membership.patterns)
         self._recalls: list[RateEstimates] = []
         self._rising: Ints | None = None
         if design is not None:
             self._recalls = [
                 designed_estimates(
-                    cells,
+                    membership,
                     replace(design, paired=False),
                     counts=predictions.correct,
                     base=predictions.y_true == c,
@@ -211,19 +212,19 @@ class _Profiler:
                 self._rising = np.argsort(predictions.proba, axis=0, kind="stable")
 
     def recall(self, i: int, c: int) -> Estimate:
-        """Return the recall of class c in row i, which has images of it."""
+        """Return the recall of class c in row i, which has images of the class."""
         if self._design is None:
             rightly, truly = int(self._counts.rightly[i, c]), int(self._counts.truly[i, c])
             return wilson(rightly, truly, self._options.confidence)
         return rate_estimate(self._recalls[c], i, confidence=self._options.confidence)
 
     def macro_recall(self, i: int, inside: Ints, classes: Mask) -> Estimate:
-        """Return the mean recall of row i over those classes that it has.
+        """Return the mean recall of row i over the given classes that it has.
 
         Args:
             i: position of the row.
             inside: positions of its images.
-            classes: which classes take part, shape (C,).
+            classes: mask of the classes, shape (C,).
         """
         level = self._options.confidence
         if self._design is None or self._units is None:
@@ -246,16 +247,16 @@ class _Profiler:
 
     def _weighted_recall(self, recalls: Sequence[RateEstimates], i: int, images: Ints) -> Estimate:
         """Return the mean of weighted recalls, which are independent, by their effective counts (Kish)."""
-        k, n = (np.array([getattr(sample, name)[i] for sample in recalls]) for name in ("k_eff", "n_eff"))
+        k, n = (np.array([getattr(estimates, name)[i] for estimates in recalls]) for name in ("k_eff", "n_eff"))
         found = mean_of_rates(k, n, self._options.confidence)
         note = f"n = {images.sum()}, but no image has a weight" if found.value is None and images.any() else found.note
         return replace(found, n=int(images.sum()), note=note)
 
     def of_probabilities(self, inside: Ints) -> dict[str, Any]:
-        """Return the part of a profile that needs the probabilities of the group alone; nothing without them.
+        """Return the estimates of a profile that need probabilities; empty without them.
 
-        The calibration error is shown where the images are worth as much as 200 independent ones, by the design
-        effect in its bins; that effect also raises what a perfectly calibrated model would show.
+        The calibration error needs an effective size of 200 images, by the design effect in its bins. That effect also
+        raises the error that a perfectly calibrated model is expected to show.
 
         Args:
             inside: positions of the group's images.
@@ -290,12 +291,12 @@ class _Profiler:
         return clustered_mean(values, units, self._options.confidence, lowest=lowest, highest=highest)
 
     def ranked(self, images: Mapping[int, Ints], *, is_group: Sequence[bool]) -> dict[int, dict[str, Any]]:
-        """Return the AUROCs of each group within itself and across to the rest; nothing without probabilities.
+        """Return the AUROCs within each group and between group and complement; empty without probabilities.
 
         Borkan, Dixon, Sorensen, Thain & Vasserman (2019), "Nuanced metrics for measuring unintended bias with real data
         for text classification", WWW Companion, section 3: the subgroup AUC, and the AUCs of background positives with
-        subgroup negatives (BPSN) and of background negatives with subgroup positives (BNSP). The background is the rest
-        here: the other images whose value is known.
+        subgroup negatives (BPSN) and of background negatives with subgroup positives (BNSP). The background is the
+        complement: the other images whose value is known.
 
         Args:
             images: positions of the images of each row.
@@ -322,15 +323,18 @@ class _Profiler:
         found: dict[int, dict[str, Estimate]] = {}
         for i, inside in images.items():
             high, low = np.sort(score[inside][truly[inside]]), np.sort(score[inside][~truly[inside]])
-            rest_high, rest_low = len(all_high) - len(high) * is_group[i], len(all_low) - len(low) * is_group[i]
+            complement_high, complement_low = (
+                len(all_high) - len(high) * is_group[i],
+                len(all_low) - len(low) * is_group[i],
+            )
             own = found[i] = {}
             if min(len(high), len(low)) >= MIN_RANKED:
                 own["auroc"] = auroc_sorted(high, [low], confidence=level)
-            if min(len(high), rest_low) >= MIN_RANKED:
+            if min(len(high), complement_low) >= MIN_RANKED:
                 own["auroc_positives"] = auroc_sorted(
                     high, [all_low], without=[low] if is_group[i] else (), confidence=level
                 )
-            if min(rest_high, len(low)) >= MIN_RANKED:
+            if min(complement_high, len(low)) >= MIN_RANKED:
                 own["auroc_negatives"] = auroc_sorted(
                     low, [all_high], without=[high] if is_group[i] else (), high_is_negative=True, confidence=level
                 )

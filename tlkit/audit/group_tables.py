@@ -1,4 +1,4 @@
-"""The parts of an audit: a row for each group, the largest gap among them, the table they form."""
+"""Rows, largest gap and table of one rate by group."""
 
 from __future__ import annotations
 
@@ -33,40 +33,40 @@ _ESTIMATES = (
 
 @dataclass(frozen=True)
 class GroupRow:
-    """One group, and how it compares with the rest.
+    """One rate of one group, compared with the complement.
 
     Attributes:
         group: its values, one for each column of the table; None = the images for which a value is missing.
         images: its labelled images.
         rate: its rate with a Wilson interval; `rate.n` is the rate's own denominator. Undefined where that is smaller
             than `min_group_size`.
-        difference: its rate minus that of the rest (the other images whose values are known), in [-1, 1], with
+        difference: its rate minus that of the complement (the other images whose values are known), in [-1, 1], with
             Newcombe's interval; None where one side is too small.
-        ratio: its rate over that of the rest, with the log interval, or the score interval where that collapses;
-            undefined where the rest's rate is 0.
-        error_ratio: the same for what is missing to 1: accuracies of .98 and .99 have a ratio of .99 and an error
-            ratio of 2; undefined where the rest is without error.
+        ratio: its rate over that of the complement, with the log interval, or the score interval where that collapses;
+            undefined where the complement's rate is 0.
+        error_ratio: the same for 1 − rate: accuracies of .98 and .99 have a ratio of .99 and an error
+            ratio of 2; undefined where the complement is without error.
         best_difference: its rate minus that of the group that is best off (lowest false positive rate, else highest
-            rate); None for that group itself and without a gap. The best of many is best by luck, too: no verdict
-            rests on it.
+            rate); None for that group itself and without a gap. Part of the lead of the best of many groups is
+            chance, so no verdict rests on it.
         best_ratio: the ratio to the group that is best off.
         best_error_ratio: the error ratio to the group that is best off.
         base_rate: share of the group's images that are of the table's class, with its interval; None for the accuracy.
-        p: p-value against the rest: Fisher's exact test, or that of the audit's design (`AuditOptions.test_name`);
-            None where there is no test.
+        p: p-value against the complement: Fisher's exact test, or that of the audit's design
+            (`AuditOptions.test_name`); None where there is no test.
         p_holm: the same after Holm's correction over all tests of the audit.
         verdict: FAIL = the whole interval of the difference lies beyond the tolerance and p_holm is below alpha;
-            PASS = the whole interval lies within the tolerance; else NOT ENOUGH DATA; None = not to be judged.
-        detectable_gap: the smallest gap to the rest that this group's images could have shown (80 % power, at the
+            PASS = the whole interval lies within the tolerance; else NOT ENOUGH DATA; None = no verdict.
+        detectable_gap: the smallest gap to the complement that this group's images could have shown (80 % power, at the
             strictest level of Holm's correction); None = none at all.
-        images_needed: about how many more images of this group would bring `detectable_gap` down to the tolerance;
-            only where there is not enough data; None = it is there already, or the tolerance is 0.
-        rest_needed: whether the rest is too small for that, too, and must grow to as many images.
-        shrunk: its rate pulled towards the mean of all groups (beta-binomial, credible interval): read it beside the
-            raw rate, no verdict rests on it.
+        images_needed: about how many more images of this group would lower `detectable_gap` to the tolerance; only for
+            NOT ENOUGH DATA; None = it is that low already, or the tolerance is 0.
+        complement_needed: whether the complement is too small as well and needs as many images.
+        shrunk: its rate pulled towards the mean of all groups (beta-binomial, credible interval); no verdict
+            rests on it.
         mean_confidence: mean probability of the predicted class, in [0, 1]; in accuracy tables, where known.
         wide: whether the interval of the rate reaches too far to both sides for a number (`max_half_width`).
-        n_eff: size of an independent sample that would say as much, where images are weighted or come in clusters;
+        n_eff: effective sample size of weighted or clustered images;
             None = `rate.n`.
     """
 
@@ -85,7 +85,7 @@ class GroupRow:
     verdict: Verdict | None = None
     detectable_gap: float | None = None
     images_needed: int | None = None
-    rest_needed: bool = False
+    complement_needed: bool = False
     shrunk: Estimate | None = None
     mean_confidence: float | None = None
     wide: bool = False
@@ -103,7 +103,7 @@ class GroupRow:
 
     @property
     def design_effect(self) -> float | None:
-        """How many times more images the group would need than an independent sample that says as much."""
+        """Number of images over the effective sample size; None for independent images."""
         return None if self.n_eff is None or self.n_eff == 0 else self.rate.n / self.n_eff
 
 
@@ -116,13 +116,13 @@ class Gap:
         lowest: the group with the lowest rate.
         value: highest minus lowest rate, in [0, 1].
         ratio: lowest over highest rate, in [0, 1]; None where both are 0.
-        error_ratio: the same for what is missing to 1: (1 − lowest) / (1 − highest), at least 1; None where the
+        error_ratio: the ratio of the error rates: (1 − lowest) / (1 − highest), at least 1; None where the
             highest is 1. Accuracies of .99 and .98 have a ratio of .99 and an error ratio of 2.
-        expected: the largest gap that chance alone gives on average: it is never 0.
+        expected: the mean of the largest gap under chance alone; always above 0.
         p: permutation p-value of the gap; with weights, clusters or matched sets, that of random draws with the
             variances and correlations of the rates.
         p_holm: the same after Holm's correction over the gaps of the audit.
-        exact: whether all permutations were counted, rather than some drawn.
+        exact: whether all permutations were enumerated rather than sampled.
     """
 
     highest: Group
@@ -146,7 +146,7 @@ class GroupTable:
         class_name: the class that the metric is about; None for the accuracy.
         rows: one a group, sorted by value; last the images with a missing value, where there are any.
         gap: the largest gap; None with fewer than two groups that have a rate.
-        note: what to know about the table, else "".
+        note: why there is no gap, or which groups are left out; else "".
     """
 
     columns: tuple[str, ...]
@@ -180,13 +180,13 @@ class GroupTable:
 
     @property
     def best(self) -> GroupRow | None:
-        """The row of the group that is best off, with which the others are compared; None without a gap."""
+        """The row of the group that is best off; None without a gap."""
         if self.gap is None:
             return None
         return self.row(self.gap.lowest if self.metric == "false_positive_rate" else self.gap.highest)
 
     def tied_with(self, row: GroupRow) -> tuple[GroupRow, ...]:
-        """Return the rows of the groups that have the same rate as one of them, that one first."""
+        """Return a row, then the rows of the other groups with the same rate."""
         value = row.rate.value
         others = [
             one
@@ -229,14 +229,14 @@ def _row(values: Mapping[str, Any]) -> GroupRow:
 
 
 def as_json(value: Any) -> Any:
-    """Return a value with lists for tuples, as JSON gives it back."""
+    """Return a value with tuples replaced by lists, as JSON has them."""
     if isinstance(value, dict):
         return {key: as_json(entry) for key, entry in value.items()}
     return [as_json(entry) for entry in value] if isinstance(value, tuple | list) else value
 
 
 def record(table: GroupTable, row: GroupRow) -> dict[str, Any]:
-    """Return a row as the columns of a DataFrame, estimates spread over value, low and high."""
+    """Return a row as the columns of a DataFrame, estimates as value, low and high."""
     record: dict[str, Any] = {
         "by": table.by,
         "group": row.name,

@@ -1,4 +1,4 @@
-"""Each group against the rest, before the correction for many tests."""
+"""Compares each group with its complement, before Holm's correction."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class UntestedTable:
-    """One table before the correction for many tests.
+    """One table of comparisons before Holm's correction.
 
     Arrays have one entry a row: the G groups, then the images with a missing value.
 
     Attributes:
-        cells: who the groups are.
-        rate: what is compared.
-        sample: its counts for each row and for what the row is compared with.
+        membership: the groups.
+        rate: the rate.
+        estimates: the rate of each row and of its complement.
         images: labelled images, shape (G + 1,).
         truly: images of the rate's class, shape (G + 1,); None for the accuracy.
         mean_confidence: mean probability of the predicted class, shape (G + 1,), or None.
         assessed: whether there are enough images for a rate, shape (G + 1,).
-        tested: whether the row is compared with the rest, shape (G + 1,).
+        tested: whether the row is compared with the complement, shape (G + 1,).
         judged: whether the row gets a verdict, shape (G + 1,).
-        p: p-values against the rest, None where there is no test, length G + 1.
-        mirrored: whether there are two groups only, so that both make the same test.
-        gap: the largest gap among the groups assessed.
-        shares: the share of the rate's class among weighted, clustered or matched images; None for independent ones.
+        p: p-values against the complement, None where there is no test, length G + 1.
+        mirrored: whether there are only two groups, whose two tests are the same.
+        gap: test of the largest gap among the assessed groups.
+        shares: share of the rate's class by row, for weighted, clustered or matched images; None for independent ones.
     """
 
-    cells: GroupMembership
+    membership: GroupMembership
     rate: Rate
-    sample: RateEstimates
+    estimates: RateEstimates
     images: Ints
     truly: Ints | None
     mean_confidence: Floats | None
@@ -57,23 +57,23 @@ class UntestedTable:
 
     @property
     def family(self) -> list[float | None]:
-        """The p-values that count as separate tests: of two mirrored ones, the first."""
-        return [None if self.mirrored and i == self._seen[1] else p for i, p in enumerate(self.p)]
+        """The p-values that count as tests of their own: of two mirrored ones, the first."""
+        return [None if self.mirrored and i == self._groups_with_images[1] else p for i, p in enumerate(self.p)]
 
     @property
-    def _seen(self) -> list[int]:
-        return [int(i) for i in np.flatnonzero(self.sample.n[:-1])]
+    def _groups_with_images(self) -> list[int]:
+        return [int(i) for i in np.flatnonzero(self.estimates.n[:-1])]
 
-    def spread(self, adjusted: Sequence[float | None]) -> list[float | None]:
-        """Return the adjusted values of `family`, with those of the mirrored test filled in."""
+    def fill_mirrored(self, adjusted: Sequence[float | None]) -> list[float | None]:
+        """Return the corrected p-values of `family` with that of the mirrored test filled in."""
         values = list(adjusted)
         if self.mirrored:
-            values[self._seen[1]] = values[self._seen[0]]
+            values[self._groups_with_images[1]] = values[self._groups_with_images[0]]
         return values
 
 
 def compare_with_complement(
-    cells: GroupMembership,
+    membership: GroupMembership,
     rate: Rate,
     *,
     k: Ints,
@@ -83,11 +83,11 @@ def compare_with_complement(
     mean_confidence: Floats | None = None,
     options: AuditOptions,
 ) -> UntestedTable:
-    """Compare each group with the rest, from counts of independent images.
+    """Return the comparison of each group with its complement, from counts of independent images.
 
     Args:
-        cells: the G groups, made of P patterns (P = G where every image is in one group).
-        rate: what the counts are about.
+        membership: the G groups, made of P patterns (P = G where every image is in one group).
+        rate: the rate that is counted.
         k: numerators, shape (P + 1,), the last entry for the images with a missing value.
         n: denominators, shape (P + 1,).
         images: labelled images, shape (P + 1,).
@@ -95,22 +95,22 @@ def compare_with_complement(
         mean_confidence: mean probability of the predicted class, shape (G + 1,), or None.
         options: sizes and levels.
     """
-    sample = independent_estimates(cells, k=k, n=n, options=options)
+    estimates = independent_estimates(membership, k=k, n=n, options=options)
     return untested_table(
-        cells,
+        membership,
         rate,
-        sample,
-        images=cells.aggregate(images),
-        truly=None if truly is None else cells.aggregate(truly),
+        estimates,
+        images=membership.aggregate(images),
+        truly=None if truly is None else membership.aggregate(truly),
         mean_confidence=mean_confidence,
         options=options,
     )
 
 
 def untested_table(
-    cells: GroupMembership,
+    membership: GroupMembership,
     rate: Rate,
-    sample: RateEstimates,
+    estimates: RateEstimates,
     *,
     images: Ints,
     truly: Ints | None,
@@ -118,38 +118,40 @@ def untested_table(
     options: AuditOptions,
     shares: RateEstimates | None = None,
 ) -> UntestedTable:
-    """Say which rows of a sample are shown, tested and judged, and test them.
+    """Return which rows have a rate, a test and a verdict, with their p-values.
 
     Args:
-        cells: the G groups.
-        rate: what the sample is about.
-        sample: its counts.
+        membership: the G groups.
+        rate: the rate.
+        estimates: of each row and of its complement.
         images: labelled images, shape (G + 1,).
         truly: images of the rate's class, shape (G + 1,), or None.
         mean_confidence: mean probability of the predicted class, shape (G + 1,), or None.
         options: sizes and levels.
-        shares: the share of the rate's class, where images hang together, or None.
+        shares: share of the rate's class by row, for weighted, clustered or matched images, or None.
     """
     rows = len(images)
     is_group = np.arange(rows) < rows - 1
-    assessed = (sample.n >= options.min_group_size) & (sample.n_eff > 0)
-    # Missing values are tested once for each column; an intersection would only test them again.
-    judged = (images > 0) & (is_group | (len(cells.columns) == 1))
-    judged &= np.count_nonzero(images[:-1]) > is_group  # a group needs another one, the missing need any
-    tested = judged & assessed & (sample.rest_n >= options.min_group_size)
-    tested &= (sample.sides[1] > 0) & (sample.sides[3] > 0)
+    assessed = (estimates.n >= options.min_group_size) & (estimates.n_eff > 0)
+    # Missing values are tested once for each column, not again in an intersection.
+    judged = (images > 0) & (is_group | (len(membership.columns) == 1))
+    judged &= (
+        np.count_nonzero(images[:-1]) > is_group
+    )  # needs another group to compare with; missing values need any group
+    tested = judged & assessed & (estimates.complement_n >= options.min_group_size)
+    tested &= (estimates.sides[1] > 0) & (estimates.sides[3] > 0)
     return UntestedTable(
-        cells=cells,
+        membership=membership,
         rate=rate,
-        sample=sample,
+        estimates=estimates,
         images=images,
         truly=truly,
         mean_confidence=mean_confidence,
         assessed=assessed,
         tested=tested,
         judged=judged,
-        p=tuple(sample.p(i) if tested[i] else None for i in range(rows)),
-        mirrored=bool(np.count_nonzero(sample.n[:-1]) == 2) and cells.member is None,
-        gap=sample.gap(assessed[:-1]),
+        p=tuple(estimates.p(i) if tested[i] else None for i in range(rows)),
+        mirrored=bool(np.count_nonzero(estimates.n[:-1]) == 2) and membership.member is None,
+        gap=estimates.gap(assessed[:-1]),
         shares=shares,
     )

@@ -1,4 +1,4 @@
-"""`Comparison`: how two models differ on the same images, overall, class by class and group by group."""
+"""`Comparison`: the paired difference of two models on the same images, overall, by class and by group."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ Direction = Literal["better", "worse", "not distinguishable"]
 
 @dataclass(frozen=True)
 class ChangeRow:
-    """Some of the images, and how the second model does on them beside the first.
+    """The change from the first to the second model on some of the images.
 
     Attributes:
         by: "(all)", "(class)", or a group column.
         name: the class or group; "all images" for all.
-        pairs: the images by who was right.
+        pairs: counts of images by which model is right.
         first: accuracy of the first model with a Wilson interval.
         second: accuracy of the second model with a Wilson interval.
         difference: second minus first, with Newcombe's interval for pairs, or that of clusters or weights; undefined
             where all images are of one cluster.
         p: exact McNemar p-value, or that of the t test on clusters; None where there is no test.
-        p_holm: corrected over all classes and groups of the comparison; for all images it is p, a test of its own.
-        change: better or worse where p_holm is below alpha; not distinguishable does not mean equal.
-        detectable: the smallest difference that so many independent pairs could have shown (80 % power); None = none
-            at all, or images that are weighted or in clusters.
-        needed: about how many independent pairs a difference as large as the one seen would need; None where none was
-            seen, where it was found, or for images that are weighted or in clusters.
-        small: whether text shows its size and nothing else: a group of fewer images than `min_group_size`, or images
-            without a difference.
+        p_holm: corrected over all classes and groups of the comparison; for all images it equals p.
+        change: better or worse where p_holm is below alpha; "not distinguishable" does not mean equal.
+        detectable: the smallest difference that so many independent pairs could have shown (80 % power); None = no
+            difference, or weighted or clustered images.
+        needed: about how many independent pairs a difference as large as the one seen would need; None where the
+            difference is 0 or significant, or for weighted or clustered images.
+        small: whether tables show only its size: a group of fewer images than `min_group_size`, or no difference is
+            defined.
     """
 
     by: str
@@ -68,7 +68,7 @@ class ChangeRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How two models differ on the same images. `compare_predictions` makes it.
+    """The paired difference of two models on the same images. `compare_predictions` makes it.
 
     Attributes:
         first: name of the first model.
@@ -80,8 +80,8 @@ class Comparison:
         settings: the options that it was made with.
         tests: tests of classes and groups that Holm's correction counts.
         rows: all images, then each class, then the groups of each column.
-        leaked: how many of the images a model had met in training; they are in all rows.
-        without_leaks: the row of all other images, a test of its own; None where none leaked, or all did.
+        leaked: how many of the images were in a model's training data; they are in all rows.
+        without_leaks: the row of all other images, with a test of its own; None where none leaked, or all did.
     """
 
     first: str
@@ -132,7 +132,7 @@ class Comparison:
         )
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the table of changes for readers; its notes say what changed, and what could not be told."""
+        """Return the table of changes for readers; its notes say what changed, and what is not distinguishable."""
         return comparison_tables(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class Comparison:
         """Read what `to_dict` wrote.
 
         Raises:
-            TlkitError: it was written by a newer tlkit, or published without the numbers of small groups.
+            TlkitError: it was written by a newer tlkit, or is redacted.
         """
         if not values.get("complete", True):
             raise TlkitError(
@@ -186,9 +186,9 @@ def compare_predictions(
 ) -> Comparison:
     """Compare two models on the images that both predicted: overall, for each class, and for each group.
 
-    Every comparison is paired, image by image, so that hard images cancel out: exact McNemar tests, corrected by Holm's
-    method over classes and groups, and Newcombe's interval for pairs. Weighted or clustered images have Student's t on
-    the clusters in their place. An argument that is None takes the default of `AuditOptions`.
+    Every comparison is paired, image by image, so that the difficulty of images cancels out: exact McNemar tests,
+    corrected by Holm's method over classes and groups, and Newcombe's interval for pairs. Weighted or clustered images
+    have Student's t on the clusters instead. An argument that is None takes the default of `AuditOptions`.
 
     Args:
         first: predictions of one model, such as the one in use.
@@ -196,12 +196,13 @@ def compare_predictions(
         by: group columns, as `audit_groups` takes them; default: all columns of either table that do not look like
             identifiers.
         names: what to call the two.
-        leaked: paths of images that either model had met in training: counted as all others, and compared without.
+        leaked: paths of images in the training data of either model: kept in all rows, and left out of a row of its
+            own.
         min_group_size: smaller groups show their size and nothing else.
         confidence: two-sided level of the intervals, in (0, 1).
         alpha: chance of any false alarm among classes and groups, in (0, 1).
         weights: group column of numbers of at least 0 that weight the images.
-        cluster_by: group column of what is drawn together, such as the subject.
+        cluster_by: group column of the clusters, such as the subject.
         pair_by: group column of matched sets, each of which counts as a cluster.
 
     Raises:
@@ -236,15 +237,15 @@ def compare_models(
     leaked: Collection[str] = (),
     all_columns: bool = False,
 ) -> Comparison:
-    """Return how two models differ on the images that both predicted; see `compare_predictions`.
+    """Return the comparison of two models on the images that both predicted; see `compare_predictions`.
 
     Args:
         first: predictions of one model.
         second: predictions of another one.
         options: group columns, sizes, levels and design.
         names: what to call the two.
-        leaked: paths of images that either model had met in training.
-        all_columns: whether all columns that do not look like identifiers take the place of those of the options.
+        leaked: paths of images in the training data of either model.
+        all_columns: compare by all columns that do not look like identifiers, instead of those of the options.
 
     Raises:
         PredictionsError: no image is common to both, they disagree about a label, a column is not there, or an option
@@ -259,13 +260,13 @@ def compare_models(
     problems += design_problems(paired.groups, options)
     if problems:
         raise PredictionsError(*problems)
-    design = design_of(paired.groups, options, told=False)
+    design = design_of(paired.groups, options, log=False)
     everything = np.ones(len(paired), dtype=bool)
     seen = np.isin(paired.path.astype(str), list(leaked)) if leaked else ~everything
     parts = [(ALL, "all images", everything)]
     parts += [(CLASS, str(name), np.asarray(paired.label == name)) for name in sorted(set(paired.label.tolist()))]
     for spec in options.columns:
-        parts += paired.groups_of(spec, max_values=options.max_values)
+        parts += paired.group_masks(spec, max_values=options.max_values)
     parts = [part for part in parts if part[2].any()]
     changes = [change_of(paired, rows, design, options.confidence) for *_, rows in parts]
     adjusted = [changes[0].p, *holm([change.p for change in changes[1:]])]
@@ -293,7 +294,7 @@ def compare_models(
 
 
 def _usable_columns(groups: pd.DataFrame, options: AuditOptions) -> tuple[GroupColumn, ...]:
-    """Return the columns that serve nothing else and do not look like identifiers."""
+    """Return the columns that are not used by the sampling design and do not look like identifiers."""
     specs = [GroupColumn(str(column)) for column in groups.columns if column not in options.design_columns]
     return tuple(spec for spec in specs if not validate_columns(groups, spec, max_values=options.max_values))
 

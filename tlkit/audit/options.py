@@ -1,4 +1,4 @@
-"""`AuditOptions`: everything that an audit and its companions can be asked for, with its defaults and its ranges."""
+"""`AuditOptions`: the options of audits, explanations, comparisons, slices, repairs and gates, with their defaults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
 
 class AuditOverrides(TypedDict, total=False):
-    """The options by name, as callers state them; None = not stated. `AuditOptions` describes them."""
+    """Overrides of `AuditOptions` by name; None = not overridden."""
 
     by: By | Sequence[By] | None
     metrics: Metric | Sequence[Metric] | None
@@ -38,28 +38,28 @@ class AuditOverrides(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class AuditOptions:
-    """What an audit is asked to do. The defaults stand here; a result carries the options that it was made with.
+    """The options of an audit and their defaults; every result holds the options that it was made with.
 
-    `with_overrides` puts one layer above another: the recipe's options, then the command line's or Python's.
+    `with_overrides` applies the layers: the recipe's options, then those of the command line or of Python.
 
     Attributes:
-        columns: the group columns, each with the way to cut it.
+        columns: the group columns, each with how it is discretized.
         metrics: the rates to compare.
-        criteria: the criteria chosen; their rates are among `metrics` once an audit is made.
+        criteria: the criteria chosen; an audit adds their rates to `metrics`.
         positive: the class that all rates but the accuracy are about; None = each class against all others.
         min_group_size: groups with a smaller denominator get no rate and no test.
         max_half_width: rates whose interval reaches farther than this to each side are shown without a number.
         max_intersection_order: the most columns that an intersection has.
         confidence: two-sided level of the intervals, in (0, 1).
-        tolerance: the largest difference from the rest that is tolerated, in [0, 1).
+        tolerance: the largest difference from the complement that is tolerated, in [0, 1).
         alpha: chance of any false alarm in the whole audit, in (0, 1).
-        guaranteed: whether intervals rest on Clopper and Pearson's, whose coverage is guaranteed, not on Wilson's.
-        weights: column of the images' weights; None = all alike.
+        guaranteed: use Clopper and Pearson's intervals, whose coverage is never below the level, instead of Wilson's.
+        weights: column of the images' weights; None = equal weights.
         cluster_by: column of the clusters; None = independent images.
         pair_by: column of the matched sets; None = not matched.
         seed: seed of random permutations and resamples.
         draws: random permutations for the largest gap.
-        max_values: the most different values of a column; more look like an identifier.
+        max_values: the most different values of a column; a column with more looks like an identifier.
     """
 
     columns: tuple[GroupColumn, ...] = ()
@@ -87,17 +87,17 @@ class AuditOptions:
 
     @property
     def design_columns(self) -> tuple[str, ...]:
-        """The columns of weights, clusters and matched sets, as far as there are any."""
+        """The columns of weights, clusters and matched sets, those that are set."""
         return tuple(column for column in (self.weights, self.cluster_by, self.pair_by) if column is not None)
 
     @property
     def unit_column(self) -> str | None:
-        """The column of what is drawn together: matched sets, else clusters; None = independent images."""
+        """The column of the sampling units: matched sets, else clusters; None = independent images."""
         return self.pair_by or self.cluster_by
 
     @property
     def test_name(self) -> str:
-        """The test against the rest, as text."""
+        """The test against the complement, as text."""
         if self.pair_by is not None:
             return "exact matched test"
         if self.cluster_by is not None:
@@ -106,11 +106,11 @@ class AuditOptions:
 
     @property
     def gap_test_name(self) -> str:
-        """Where the p-value of the largest gap comes from, as text: images that hang together cannot be dealt anew."""
+        """The method of the largest gap's p-value, as text: dependent images cannot be permuted."""
         return "permutation" if self.test_name == "Fisher" else "simulated"
 
     def cut(self, by: By | Sequence[By]) -> tuple[GroupColumn, ...]:
-        """Return columns with the way to cut them; one that is given by its name alone is cut as in `columns`.
+        """Return columns with how they are discretized; a bare name takes its entry in `columns`.
 
         Raises:
             PredictionsError: a text or a mapping cannot be read.
@@ -120,15 +120,15 @@ class AuditOptions:
             own.get(spec.column, spec) if spec == GroupColumn(spec.column) else spec for spec in columns_of(by)
         )
 
-    def with_overrides(self, **stated: Unpack[AuditOverrides]) -> AuditOptions:
-        """Return the options with those replaced that are stated, that is, not None.
+    def with_overrides(self, **overrides: Unpack[AuditOverrides]) -> AuditOptions:
+        """Return the options with the given values; None leaves an option as it is.
 
         Matched sets exclude clusters and weights. Where one side is stated, the other is not inherited.
 
         Raises:
             PredictionsError: a column to audit by cannot be read.
         """
-        given: dict[str, Any] = {name: value for name, value in stated.items() if value is not None}
+        given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
         if "by" in given:
             given["columns"] = self.cut(given.pop("by"))
         for name in ("metrics", "criteria"):
@@ -143,7 +143,7 @@ class AuditOptions:
         return replace(self, **{**dropped, **given})
 
     def problems(self, classes: Sequence[str]) -> list[str]:
-        """Return which options are out of their range, or do not go together; empty where all is well.
+        """Return messages about options that are out of range or exclude each other; empty if valid.
 
         Args:
             classes: names of the classes.
@@ -201,7 +201,7 @@ class AuditOptions:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> AuditOptions:
-        """Read what `dataclasses.asdict` gave, also after a detour over JSON."""
+        """Return the options from the values of `dataclasses.asdict`, also read from JSON."""
         read = {field.name: values[field.name] for field in fields(cls)}
         read["columns"] = tuple(
             GroupColumn(**{**one, "bins": tuple(one["bins"]), "order": tuple(one["order"])})

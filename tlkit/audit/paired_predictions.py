@@ -1,4 +1,4 @@
-"""Two tables of predictions, image by image: which images both have, and who is right where."""
+"""Predictions of two models paired by image, and the difference of their accuracies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PairedPredictions:
         groups: group columns of either table, shape (N, G); where both have one, the second's.
         only_first: images that only the first model predicted.
         only_second: images that only the second model predicted.
-        unlabelled: images of both whose class is not known.
+        unlabelled: images of both without a label.
     """
 
     first_right: Mask
@@ -53,22 +53,24 @@ class PairedPredictions:
     def __len__(self) -> int:
         return len(self.same)
 
-    def groups_of(self, spec: GroupColumn, *, max_values: int = MAX_VALUES) -> list[tuple[str, str, Mask]]:
-        """Return column, group and its images, shape (N,), for each group of a column, last those that miss a value.
+    def group_masks(self, spec: GroupColumn, *, max_values: int = MAX_VALUES) -> list[tuple[str, str, Mask]]:
+        """Return (column, group, mask of shape (N,)) for each group of a column, last the images with a missing value.
 
         Args:
-            spec: the column, and how to cut it.
-            max_values: the most different numbers that are taken as categories.
+            spec: the column, and how to discretize it.
+            max_values: numbers with more different values are discretized.
         """
-        cells = membership_of(self.groups, (spec,), max_values=max_values)
-        known = cells.code >= 0
+        membership = membership_of(self.groups, (spec,), max_values=max_values)
+        known = membership.code >= 0
         found = []
-        for g, values in enumerate(cells.values):
-            inside = cells.code == g if cells.member is None else known & cells.member[cells.code, g]
+        for g, values in enumerate(membership.values):
+            inside = (
+                membership.code == g if membership.member is None else known & membership.member[membership.code, g]
+            )
             found.append((spec.column, values[0], np.asarray(inside)))
         return [*found, (spec.column, MISSING, ~known)]
 
-    def counted(self, rows: Mask | None = None) -> Pairs:
+    def count_pairs(self, rows: Mask | None = None) -> Pairs:
         """Return how often both, one or none is right.
 
         Args:
@@ -87,10 +89,10 @@ class PairedPredictions:
 
 @dataclass(frozen=True)
 class Change:
-    """How two models differ on some images.
+    """The difference of two models on some images.
 
     Attributes:
-        pairs: the images by who was right.
+        pairs: counts of images by which model is right.
         difference: accuracy of the second model minus that of the first, with its interval.
         p: p-value of the difference; None where there is no test.
     """
@@ -101,7 +103,7 @@ class Change:
 
 
 def change_of(paired: PairedPredictions, rows: Mask, design: SamplingDesign | None, confidence: float) -> Change:
-    """Return how two models differ on some images.
+    """Return the difference of two models on some images.
 
     Independent images: Newcombe's interval for pairs and McNemar's exact test. Weighted or clustered images:
     `clustered_difference` and its t test; a matched set counts as a cluster.
@@ -109,10 +111,10 @@ def change_of(paired: PairedPredictions, rows: Mask, design: SamplingDesign | No
     Args:
         paired: the images that both predicted.
         rows: the images to compare, shape (N,), at least one.
-        design: how all N images hang together; None = independent and alike.
+        design: sampling design of all N images; None = independent images of equal weight.
         confidence: two-sided level of the interval, in (0, 1).
     """
-    pairs = paired.counted(rows)
+    pairs = paired.count_pairs(rows)
     if design is None:
         test = mcnemar(pairs.first, pairs.second)
         return Change(pairs, paired_difference(pairs, confidence), None if test is None else test.p)
@@ -124,12 +126,12 @@ def change_of(paired: PairedPredictions, rows: Mask, design: SamplingDesign | No
 def pair_predictions(
     first: Predictions, second: Predictions, *, names: tuple[str, str] = ("the first", "the second")
 ) -> PairedPredictions:
-    """Match two models' predictions by path; classes are matched by name.
+    """Return two models' predictions paired by path; classes are matched by name.
 
     Args:
         first: predictions of one model.
         second: predictions of another model, or of a later version.
-        names: how to call the two in messages.
+        names: names of the two in messages.
 
     Raises:
         PredictionsError: the two have no image in common, or disagree about an image's true class.

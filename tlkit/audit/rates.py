@@ -1,4 +1,4 @@
-"""The rates an audit can compare, each with its own numerator and denominator, counted for all groups at once."""
+"""Rates that an audit compares (accuracy, recall, …), with numerators and denominators by group."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Rate:
 
     @property
     def nothing(self) -> str:
-        """What a denominator of 0 means for this rate: "no images", "no images of cat"."""
+        """Why the rate is undefined where its denominator is 0: "no images", "no images of cat"."""
         return {
             "recall": f"no images of {self.class_name}",
             "precision": f"none called {self.class_name}",
@@ -46,7 +46,7 @@ class Rate:
         }.get(self.metric, "no images")
 
     def outcomes(self, y_true: Ints, y_pred: Ints, label: int | None) -> tuple[Mask, Mask]:
-        """Return image by image what `GroupCounts.of` counts: numerator and denominator, each of shape (N,).
+        """Return whether each image counts in the numerator and in the denominator, each of shape (N,).
 
         Args:
             y_true: true classes, shape (N,), in 0…C-1.
@@ -79,7 +79,7 @@ def rates_of(metrics: Sequence[Metric], classes: Sequence[str], positive: str | 
 
 @dataclass(frozen=True)
 class GroupCounts:
-    """The counts that every rate of every group follows from.
+    """Counts by group from which all rates follow.
 
     Attributes:
         n: images of each group, shape (G,).
@@ -95,7 +95,7 @@ class GroupCounts:
 
     @classmethod
     def count(cls, *, y_true: Ints, y_pred: Ints, group: Ints, classes: int, groups: int) -> GroupCounts:
-        """Count labelled images.
+        """Return the counts of labelled images.
 
         Args:
             y_true: true classes, shape (N,), in 0…C-1.
@@ -105,13 +105,13 @@ class GroupCounts:
             groups: G.
         """
 
-        def cells(group: Ints, label: Ints) -> Ints:
+        def by_class(group: Ints, label: Ints) -> Ints:
             counted = np.bincount(group * classes + label, minlength=groups * classes)
             return counted.reshape(groups, classes).astype(np.int64)
 
         right = y_true == y_pred
-        truly = cells(group, y_true)
-        return cls(truly.sum(axis=1), truly, cells(group, y_pred), cells(group[right], y_true[right]))
+        truly = by_class(group, y_true)
+        return cls(truly.sum(axis=1), truly, by_class(group, y_pred), by_class(group[right], y_true[right]))
 
     def of(self, metric: Metric, label: int | None) -> tuple[Ints, Ints]:
         """Return numerators and denominators of one rate, each of shape (G,).

@@ -1,7 +1,7 @@
-"""Redaction: which numbers of an audit or a comparison no table, no JSON for other eyes and no gate may show.
+"""Redaction of estimates that rest on too few images, in tables, gates and redacted JSON.
 
-`redact` is the one rule for estimates; tables, gates and the published values all use it. Counts by group are hidden by
-another rule, complementary suppression, in `Audit.export` (`tlkit.audit.cell_suppression`).
+`redact` is the rule for all estimates. Counts by group are protected by complementary suppression instead, in
+`Audit.export` (`tlkit.audit.cell_suppression`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TO_BEST = ("best_difference", "best_ratio", "best_error_ratio")
 _RATIOS = ("ratio", "error_ratio")
 _PROFILED = ("macro_recall", "macro_recall_common", "confidence_gap")
 _BY_CLASS = ("recall", "auroc", "auroc_positives", "auroc_negatives")
-_UNBOUNDED = ("odds", "brier", "log_loss")  # no rates: how wide their intervals are says nothing
+_UNBOUNDED = ("odds", "brier", "log_loss")  # not rates: `max_half_width` does not apply
 
 
 WITHHELD = "too few images for a number"
@@ -40,7 +40,7 @@ def redact(estimate: Estimate, most: float) -> Estimate:
 
 
 def redaction_notes(tables: Iterable[Table], most: float) -> tuple[str, ...]:
-    """Return what an interval without a value means, in one sentence, where a cell of the tables is one."""
+    """Return a sentence that defines intervals without a value, if a table has one."""
     cells = (cell for table in tables for row in table.rows for cell in row if isinstance(cell, Estimate))
     if not any(cell.value is None and cell.low is not None for cell in cells):
         return ()
@@ -48,13 +48,12 @@ def redaction_notes(tables: Iterable[Table], most: float) -> tuple[str, ...]:
 
 
 def redacted_audit(audit: Audit) -> dict[str, Any]:
-    """Return an audit for other eyes, in the form of `Audit.to_dict` with `"complete": false`.
+    """Return an audit for publication, in the form of `Audit.to_dict` with `"complete": false`.
 
-    Left out is what the tables hide: rates, and right images, of groups that are too small, and the number (not the
-    interval) of an estimate whose interval reaches farther than `max_half_width` to each side, with all that would give
-    it back: ratios, shrunken rates, the differences to a best group without a number, such a largest gap. The sizes of
-    groups stay, as in the tables, and so may a hidden count be the total minus all others: `Audit.export` is what
-    promises that it cannot.
+    It leaves out what the tables hide: rates and right images of small groups, and the value (not the interval) of an
+    estimate whose interval reaches farther than `max_half_width` on each side. It also leaves out values from which
+    these follow: ratios, shrunken rates, differences to a redacted best group, a largest gap between redacted rates.
+    Group sizes stay, so a hidden count can follow from a total; only `Audit.export` prevents that.
     """
     values, most = audit.to_dict(), audit.settings.max_half_width
     for table, plain in zip(audit.group_tables, values["group_tables"], strict=True):
@@ -70,26 +69,26 @@ def redacted_audit(audit: Audit) -> dict[str, Any]:
 
 
 def redacted_explanation(explanation: Explanation, *, most: float) -> dict[str, Any]:
-    """Return what lies behind the gaps for other eyes: as `Explanation.to_dict`, wide estimates without a number.
+    """Return an explanation for publication, as `Explanation.to_dict` with wide estimates without a value.
 
     Args:
-        explanation: what to write.
-        most: an interval that reaches farther to each side stands without its number.
+        explanation: the explanation.
+        most: an estimate whose interval reaches farther on each side loses its value.
     """
 
-    def walked(value: Any) -> Any:
+    def redact_all(value: Any) -> Any:
         if isinstance(value, Mapping):
             if {"value", "low", "high", "n", "note"} <= value.keys():
                 return _redacted(value, most)
-            return {key: entry if key in _UNBOUNDED else walked(entry) for key, entry in value.items()}
-        return [walked(entry) for entry in value] if isinstance(value, list) else value
+            return {key: entry if key in _UNBOUNDED else redact_all(entry) for key, entry in value.items()}
+        return [redact_all(entry) for entry in value] if isinstance(value, list) else value
 
-    values: dict[str, Any] = walked(explanation.to_dict())
+    values: dict[str, Any] = redact_all(explanation.to_dict())
     return {**values, "complete": False}
 
 
 def redacted_comparison(comparison: Comparison) -> dict[str, Any]:
-    """Return a comparison for other eyes: as `Comparison.to_dict`, of small groups the size alone."""
+    """Return a comparison for publication, as `Comparison.to_dict` with only the size of small groups."""
     values = comparison.to_dict()
     nothing = Estimate(None, None, None, n=0).to_dict()
     for row, plain in zip(comparison.rows, values["rows"], strict=True):
@@ -107,7 +106,7 @@ def _redacted(plain: Mapping[str, Any] | None, most: float) -> dict[str, Any] | 
 
 
 def _hide_table(table: GroupTable, plain: dict[str, Any], most: float) -> None:
-    """Hide in the plain values of a table what its text does not show."""
+    """Remove from the plain values of a table what tables for readers hide."""
     best = table.best
     for row, values in zip(table.rows, plain["rows"], strict=True):
         for name in ("rate", "difference", "base_rate"):

@@ -1,4 +1,4 @@
-"""`Repair`: which heads were tried for the worst group, which was chosen on val, and what it does on test."""
+"""`Repair`: the candidate heads on validation images, the chosen one, and its change on test images."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ RepairVerdict = Literal["PASS", "FAIL", "NOT ENOUGH DATA", "NOTHING HELPED"]
 
 @dataclass(frozen=True)
 class RepairTrial:
-    """One candidate on the validation images, beside the head as it was.
+    """One candidate on the validation images, compared with the original head.
 
     Attributes:
         method: its name.
-        words: what it does.
-        learns_from: train or val; one that learns from val is judged out of fold.
-        at_prediction: whether it needs the attribute of every image that it predicts.
+        words: description of the method.
+        learns_from: train or val; one that learns from val is evaluated out of fold.
+        at_prediction: whether it needs the attribute of every image at prediction time.
         worst_group: name of its worst group.
         worst: accuracy there, with a Wilson interval.
-        change: of the worst group's accuracy against the head as it was; see `tlkit.stats.worst_group.worst_change`.
+        change: of the worst group's accuracy against the original head; see `tlkit.stats.worst_group.worst_change`.
         overall: accuracy on all validation images, with a Wilson interval.
-        overall_change: against the head as it was, with Newcombe's interval for pairs.
-        helps: whether the change lies above 0, and the overall loss not beyond the margin.
-        seconds: it took to fit.
+        overall_change: against the original head, with Newcombe's interval for pairs.
+        helps: whether the whole interval of the change lies above 0 and the overall loss is not beyond the margin.
+        seconds: time to fit it.
     """
 
     method: str
@@ -71,26 +71,26 @@ class WorstGroupChange:
 
 @dataclass(frozen=True)
 class Repair:
-    """What a repair of a run's head tried, chose and changed. `tlkit.repair` makes it.
+    """The result of a repair of a run's head. `tlkit.repair` makes it.
 
     Attributes:
-        parent: name of the run whose head was to be repaired.
-        by: the columns whose crossing with the class forms the groups; empty = the classes alone.
-        judged_by: what the worst group is one of: "class", a column, or their crossing.
+        parent: name of the run whose head is repaired.
+        by: the columns whose intersection with the class forms the groups; empty = the classes alone.
+        judged_by: kind of the groups: "class", a column, or their intersection.
         groups: names of those groups.
         verdict: PASS = on test the worst group gained and overall accuracy is not inferior; FAIL = it lost, or overall
-            accuracy is inferior; NOT ENOUGH DATA = neither can be told; NOTHING HELPED = no candidate beat the head as
-            it was on val.
+            accuracy is inferior; NOT ENOUGH DATA = neither is certain; NOTHING HELPED = no candidate beat the
+            original head on val.
         reason: why, in a sentence or two.
         trials: the candidates on val, the simpler first.
-        before: worst group of the head as it was on val, and its accuracy; None where nothing was tried.
-        chosen: the method that was chosen on val; None where none was.
+        before: worst group of the original head on val, and its accuracy; None where nothing was tried.
+        chosen: the method chosen on val, or None.
         run: name of the run that holds the repaired head; None where none was written.
         test: the worst group on test; None where nothing was chosen.
         comparison: all, classes and groups of test, before and after, image by image; None where nothing was chosen.
         offsets: what group_offsets adds to the log probabilities, by value of the attribute and class; empty for the
             other methods.
-        margin: largest overall loss that counts as not inferior.
+        margin: largest overall loss that is not inferior.
         settings: the options that it was made with: columns, fewest validation images of a group, level of the
             intervals, seed.
         images: images of train, val and test.

@@ -1,4 +1,4 @@
-"""Choosing a repaired head on validation images, and judging it on test images: by who is right, group by group."""
+"""Choice of a repaired head on validation images, and its test on test images, from paired outcomes by group."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def pairs_by_group(first: Mask, second: Mask, group: Ints, groups: int) -> list[Pairs]:
-    """Return who is right, for each group.
+    """Return counts by which head is right, for each group.
 
     Args:
         first: whether the first head is right, shape (N,).
@@ -49,23 +49,23 @@ def try_candidate(
     confidence: float,
     seconds: float,
 ) -> RepairTrial:
-    """Say what a candidate does for the worst group of the validation images, and for all of them.
+    """Return a candidate's change on the worst group of the validation images, and on all of them.
 
     It helps where the whole interval of the worst group's change lies above 0, and the interval of the overall change
     does not lie below minus the margin as a whole.
 
     Args:
         name: of the method.
-        words: what it does.
+        words: description of the method.
         learns_from: train or val.
         at_prediction: whether it needs the attribute to predict.
-        before: whether the head as it was is right, shape (N,).
+        before: whether the original head is right, shape (N,).
         after: whether the candidate is, shape (N,).
         group: code of each image's group, shape (N,).
         names: of the groups.
-        margin: largest overall loss that counts as not inferior.
+        margin: largest overall loss that is not inferior.
         confidence: two-sided level of the intervals.
-        seconds: it took to fit.
+        seconds: time to fit it.
     """
     pairs = pairs_by_group(before, after, group, len(names))
     change = worst_change(pairs, confidence)
@@ -96,10 +96,10 @@ def choose(
     confidence: float,
     allow_attribute: bool = False,
 ) -> int | None:
-    """Return the position of the simplest candidate that helps and that the images cannot tell from the best one.
+    """Return the position of the simplest candidate that helps and is not distinguishable from the best one.
 
-    The best is the one that helps and whose worst group is most accurate. A simpler one that helps is as good a choice
-    where the change from it to the best has an interval that does not lie above 0.
+    The best is the helping candidate with the most accurate worst group. A simpler one is chosen where the interval of
+    the change from it to the best does not lie above 0.
 
     Args:
         trials: the candidates, the simpler first.
@@ -107,7 +107,7 @@ def choose(
         group: code of each image's group, shape (N,).
         groups: how many groups.
         confidence: two-sided level of the intervals.
-        allow_attribute: whether one that needs the attribute to predict may be chosen.
+        allow_attribute: whether a candidate that needs the attribute at prediction time may be chosen.
 
     Returns:
         None where no candidate helps.
@@ -117,8 +117,8 @@ def choose(
         return None
     best = max(able, key=lambda i: (trials[i].worst.value or 0.0, -i))
     for i in able:
-        ahead = worst_change(pairs_by_group(right[i], right[best], group, groups), confidence)
-        if i == best or not (ahead.low is not None and ahead.low > 0):
+        lead = worst_change(pairs_by_group(right[i], right[best], group, groups), confidence)
+        if i == best or not (lead.low is not None and lead.low > 0):
             return i
     raise AssertionError("the best one is among them")
 
@@ -126,16 +126,16 @@ def choose(
 def judge_on_test(
     before: Mask, after: Mask, *, group: Ints, names: Sequence[str], margin: float, confidence: float
 ) -> tuple[WorstGroupChange | None, RepairVerdict, str]:
-    """Say whether the test images confirm a repair: the worst group gains, and overall accuracy is not inferior.
+    """Return the change on test images, the verdict and its reason; PASS = gain without inferior overall accuracy.
 
     Not inferior: the interval of the overall change lies above minus the margin.
 
     Args:
-        before: whether the head as it was is right, shape (N,).
+        before: whether the original head is right, shape (N,).
         after: whether the repaired one is, shape (N,).
         group: code of each image's group, shape (N,); -1 = in none.
         names: of the groups.
-        margin: largest overall loss that counts as not inferior.
+        margin: largest overall loss that is not inferior.
         confidence: two-sided level of the intervals.
     """
     pairs = pairs_by_group(before, after, group, len(names))
@@ -149,11 +149,15 @@ def judge_on_test(
     gained, lost = (change.low or 0.0) > 0, (change.high or 0.0) < 0
     inferior, sound = (overall.high or 0.0) < -margin, (overall.low or 0.0) > -margin
     changes = (format_estimate(one, signed=True) for one in (change, overall))
-    words = "the worst group changes by {}, overall accuracy by {}".format(*changes) + f" (margin {margin:g})"
+    changes_text = "the worst group changes by {}, overall accuracy by {}".format(*changes) + f" (margin {margin:g})"
     if lost or inferior:
-        return worst, "FAIL", f"On test {words}: {'the worst group loses' if lost else 'overall it is inferior'}."
+        return (
+            worst,
+            "FAIL",
+            f"On test {changes_text}: {'the worst group loses' if lost else 'overall it is inferior'}.",
+        )
     if gained and sound:
-        return worst, "PASS", f"On test {words}."
-    open_ = [] if gained else ["whether the worst group gains"]
-    open_ += [] if sound else [f"whether overall accuracy loses no more than {margin:g}"]
-    return worst, "NOT ENOUGH DATA", f"On test {words}; these images cannot tell {' and '.join(open_)}."
+        return worst, "PASS", f"On test {changes_text}."
+    open_questions = [] if gained else ["whether the worst group gains"]
+    open_questions += [] if sound else [f"whether overall accuracy loses no more than {margin:g}"]
+    return worst, "NOT ENOUGH DATA", f"On test {changes_text}; these images do not show {' and '.join(open_questions)}."

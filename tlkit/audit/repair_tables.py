@@ -1,4 +1,4 @@
-"""The tables of a `Repair`: worst group and overall accuracy before and after, changes on test, candidates on val."""
+"""Tables of a `Repair`: accuracy before and after, changes on test, candidates on val."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ AT_PREDICTION = "needs the attribute to predict"
 
 
 def repair_tables(repair: Repair) -> tuple[Table, ...]:
-    """Return the outcome, then the changes on test and the candidates on val, as far as the repair got."""
+    """Return the outcome, then the changes on test and the candidates on val, if there are any."""
     return (outcome_table(repair), *changes_tables(repair), *candidate_tables(repair))
 
 
 def outcome_table(repair: Repair) -> Table:
-    """Return the worst group and all images of test before and after; without rows where nothing was chosen.
+    """Return the accuracy on test of the worst group and of all images, before and after; no rows without a choice.
 
-    The notes say why, what was tried and chosen, what it costs, and where the repaired head is.
+    The notes hold the reason, the candidates, the chosen one, its costs, and the run of the repaired head.
     """
     level = f"{repair.settings.confidence:.0%}"
     return Table(
@@ -48,7 +48,7 @@ def changes_tables(repair: Repair) -> tuple[Table, ...]:
 
 
 def candidate_tables(repair: Repair) -> tuple[Table, ...]:
-    """Return the candidates on val beside the head as it was; nothing where none was tried."""
+    """Return the original head and the candidates on val; empty where none was tried."""
     if repair.before is None:
         return ()
     level = f"{repair.settings.confidence:.0%}"
@@ -69,7 +69,7 @@ def candidate_tables(repair: Repair) -> tuple[Table, ...]:
                 Column("standing", "standing"),
             ),
             rows=(
-                ("as it was", accuracy, group, None, None, None, None, ""),
+                ("original head", accuracy, group, None, None, None, None, ""),
                 *(_candidate(trial, chosen=trial.method == repair.chosen) for trial in repair.trials),
             ),
             marks=marks,
@@ -112,15 +112,15 @@ def _notes(repair: Repair) -> list[str]:
     chosen = next((trial for trial in repair.trials if trial.method == repair.chosen), None)
     if chosen is not None and chosen.at_prediction:
         found.append(
-            f"WARNING: {chosen.method} needs the value of {' × '.join(repair.by)} of every image that it predicts. To "
-            "treat people by such an attribute may be unlawful, and a value that is wrong or missing makes it wrong."
+            f"WARNING: {chosen.method} needs the value of {' × '.join(repair.by)} of every image that it predicts. "
+            "Treating people by such an attribute may be unlawful, and wrong or missing values make predictions wrong."
         )
     if repair.comparison is not None:
         found.append(f"All candidates took {repair.seconds:.1f} s.")
     if repair.run is not None:
-        found.append(f"The repaired head is the run {repair.run}; {repair.parent} is as it was.")
+        found.append(f"The repaired head is the run {repair.run}; {repair.parent} is unchanged.")
     elif chosen is not None and chosen.at_prediction:
-        found.append("No run is written: a stored model sees the image alone. The offsets are in repair.json.")
+        found.append("No run is written, because a stored model takes only the image. The offsets are in repair.json.")
     else:
         found.append("No model is written.")
     return found
@@ -135,5 +135,5 @@ def _tried(repair: Repair) -> str:
         return text
     trial = next(trial for trial in repair.trials if trial.method == repair.chosen)
     others = [one.method for one in repair.trials if one.helps and one is not trial]
-    also = f"; these help, too: {first_few(others, most=12)}." if others else "."
+    also = f"; these help as well: {first_few(others, most=12)}." if others else "."
     return f"{text} Chosen: {trial.method} ({trial.words}){also}"

@@ -1,4 +1,4 @@
-"""The intervals of a sample: the rate of a row, its difference from and ratio to the rest or another row."""
+"""Intervals of the rate of a row, and of its difference from and ratio to the complement or another row."""
 
 from __future__ import annotations
 
@@ -14,21 +14,26 @@ from tlkit.stats.dependent_samples import at_least_t
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import clopper_pearson_bounds, newcombe_bounds, ratio_log, wilson_bounds
 
-_ONE_SIDE = "not enough data: fewer than two clusters or matched sets, or no weight"
+_UNDEFINED = "not enough data: fewer than two clusters or matched sets, or no weight"
 
 
-def rate_estimate(sample: RateEstimates, i: int, *, confidence: float, guaranteed: bool = False) -> Estimate:
-    """Return the rate of row i, which has images, with its interval, or why there is none.
+def rate_estimate(estimates: RateEstimates, i: int, *, confidence: float, guaranteed: bool = False) -> Estimate:
+    """Return the rate of row i, which has images, with its interval; undefined for one cluster or no weight.
 
     Args:
-        sample: of weighted, clustered or independent images.
+        estimates: of weighted, clustered or independent images.
         i: position of the row.
         confidence: two-sided level, in (0, 1).
-        guaranteed: take the ends of Clopper and Pearson in place of Wilson's.
+        guaranteed: take Clopper and Pearson's bounds instead of Wilson's.
     """
-    n, k_eff, n_eff, size = int(sample.n[i]), float(sample.k_eff[i]), float(sample.n_eff[i]), float(sample.rate_n[i])
+    n, k_eff, n_eff, size = (
+        int(estimates.n[i]),
+        float(estimates.k_eff[i]),
+        float(estimates.n_eff[i]),
+        float(estimates.rate_n[i]),
+    )
     if n_eff <= 0:
-        alone = sample.clusters is not None and sample.clusters[i] == 1
+        alone = estimates.clusters is not None and estimates.clusters[i] == 1
         why = "all images are of one cluster" if alone else "no image has a weight"
         return Estimate(None, None, None, n=n, note=f"n = {n}, but {why}")
     bounds = clopper_pearson_bounds if guaranteed else wilson_bounds
@@ -37,72 +42,72 @@ def rate_estimate(sample: RateEstimates, i: int, *, confidence: float, guarantee
 
 
 def difference_estimate(
-    sample: RateEstimates, i: int, *, best: int | None = None, confidence: float, guaranteed: bool = False
+    estimates: RateEstimates, i: int, *, best: int | None = None, confidence: float, guaranteed: bool = False
 ) -> Estimate:
-    """Return the rate of row i minus that of the rest, or of the group `best`, with its interval.
+    """Return the rate of row i minus that of the complement, or of the group `best`, with its interval.
 
     Independent samples: Newcombe's method 10. Clusters, matched pairs and groups that share images: the same with the
     correlation of the two rates, and not narrower than Student's t on the clusters.
 
     Args:
-        sample: of weighted, clustered or independent images.
+        estimates: of weighted, clustered or independent images.
         i: position of the row.
-        best: position of the group that it is compared with; None = the rest.
+        best: position of the group that it is compared with; None = the complement.
         confidence: two-sided level, in (0, 1).
-        guaranteed: take the ends of Clopper and Pearson in place of Wilson's.
+        guaranteed: take Clopper and Pearson's bounds instead of Wilson's.
 
     Returns:
-        The difference; undefined where one side tells nothing, as one cluster does, or nothing is matched.
+        The difference; undefined where a side is one cluster, has no weight, or no sets match.
     """
-    k1, n1, k2, n2 = _sides(sample, i, best)
-    n = _images(sample, i, best)
+    k1, n1, k2, n2 = _sides(estimates, i, best)
+    n = _compared_images(estimates, i, best)
     if min(n1, n2) <= 0:
-        return Estimate(None, None, None, n=n, note=_ONE_SIDE)
+        return Estimate(None, None, None, n=n, note=_UNDEFINED)
     if best is None:
-        correlation = float(sample.correlation[i])
+        correlation = float(estimates.correlation[i])
     else:
-        correlation = 0.0 if sample.among is None else float(sample.among[i, best])
-    low, high = newcombe_bounds(k1, n1, k2, n2, correlation=correlation, confidence=confidence, guaranteed=guaranteed)
+        correlation = 0.0 if estimates.among is None else float(estimates.among[i, best])
+    low, high = newcombe_bounds(k1, n1, k2, n2, confidence, correlation=correlation, guaranteed=guaranteed)
     difference = k1 / n1 - k2 / n2
-    variance, df = sample.spread(i, best)
+    variance, df = estimates.difference_variance(i, best)
     ends = at_least_t(float(low), float(high), difference=difference, variance=variance, df=df, confidence=confidence)
     return Estimate(difference, *ends, n=n)
 
 
 def ratio_estimate(
-    sample: RateEstimates, i: int, *, best: int | None = None, confidence: float, errors: bool = False
+    estimates: RateEstimates, i: int, *, best: int | None = None, confidence: float, errors: bool = False
 ) -> Estimate:
-    """Return the rate of row i over that of the rest, or of the group `best`; with `errors`, of what is missing to 1.
+    """Return the rate of row i over that of the complement, or of the group `best`; with `errors`, of 1 − rate.
 
     Its interval treats the two as independent, which is wider than needed for matched images.
 
     Args:
-        sample: of weighted, clustered or independent images.
+        estimates: of weighted, clustered or independent images.
         i: position of the row.
-        best: position of the group that it is compared with; None = the rest.
+        best: position of the group that it is compared with; None = the complement.
         confidence: two-sided level, in (0, 1).
         errors: compare 1 − rate in place of the rate.
     """
-    k1, n1, k2, n2 = _sides(sample, i, best)
+    k1, n1, k2, n2 = _sides(estimates, i, best)
     if errors:
         k1, k2 = max(n1 - k1, 0.0), max(n2 - k2, 0.0)
-    return replace(ratio_log(k1, n1, k2, n2, confidence), n=_images(sample, i, best))
+    return replace(ratio_log(k1, n1, k2, n2, confidence), n=_compared_images(estimates, i, best))
 
 
 def overall_accuracy(right: npt.NDArray[np.bool_], design: SamplingDesign | None, options: AuditOptions) -> Estimate:
-    """Return the accuracy over all labelled images, weighted and with its interval as the images hang together.
+    """Return the accuracy over all labelled images, with weights and interval of the sampling design.
 
     Args:
         right: whether each image's class was found, shape (N,), N above 0.
-        design: how the images hang together; None = independent and alike. A matched set counts as a cluster.
+        design: sampling design; None = independent images of equal weight. A matched set counts as a cluster.
         options: level and kind of the interval.
     """
     n = len(right)
     everyone = GroupMembership((), ((),), np.zeros(n, dtype=np.int64))
     if design is None:
-        sample = independent_estimates(everyone, k=np.array([right.sum(), 0]), n=np.array([n, 0]), options=options)
+        estimates = independent_estimates(everyone, k=np.array([right.sum(), 0]), n=np.array([n, 0]), options=options)
     else:
-        sample = designed_estimates(
+        estimates = designed_estimates(
             everyone,
             replace(design, paired=False),
             counts=right,
@@ -110,17 +115,22 @@ def overall_accuracy(right: npt.NDArray[np.bool_], design: SamplingDesign | None
             code=everyone.code,
             options=options,
         )
-    return rate_estimate(sample, 0, confidence=options.confidence, guaranteed=options.guaranteed)
+    return rate_estimate(estimates, 0, confidence=options.confidence, guaranteed=options.guaranteed)
 
 
-def _sides(sample: RateEstimates, i: int, best: int | None) -> tuple[float, float, float, float]:
+def _sides(estimates: RateEstimates, i: int, best: int | None) -> tuple[float, float, float, float]:
     """Return effective k, n of row i, then of what it is compared with."""
     if best is None:
-        k1, n1, k2, n2 = (float(side[i]) for side in sample.sides)
+        k1, n1, k2, n2 = (float(side[i]) for side in estimates.sides)
         return k1, n1, k2, n2
-    return float(sample.k_eff[i]), float(sample.n_eff[i]), float(sample.k_eff[best]), float(sample.n_eff[best])
+    return (
+        float(estimates.k_eff[i]),
+        float(estimates.n_eff[i]),
+        float(estimates.k_eff[best]),
+        float(estimates.n_eff[best]),
+    )
 
 
-def _images(sample: RateEstimates, i: int, best: int | None) -> int:
+def _compared_images(estimates: RateEstimates, i: int, best: int | None) -> int:
     """Return the images of row i and of what it is compared with."""
-    return int(sample.n[i]) + int(sample.rest_n[i] if best is None else sample.n[best])
+    return int(estimates.n[i]) + int(estimates.complement_n[i] if best is None else estimates.n[best])

@@ -1,4 +1,4 @@
-"""From columns to how the images hang together: weights, clusters, matched sets."""
+"""Builds the sampling design from group columns: weights, clusters, matched sets."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ logger = logging.getLogger(__name__)
 def design_problems(
     groups: pd.DataFrame, options: AuditOptions, *, labelled: npt.NDArray[np.bool_] | None = None
 ) -> list[str]:
-    """Return why the columns of weights, clusters or matched sets cannot serve; empty where they can.
+    """Return problems of the columns of weights, clusters and matched sets; empty if valid.
 
     Args:
         groups: group columns of the images, shape (N, G).
-        options: which columns say so.
-        labelled: the images that are judged, shape (N,), whose weights must be numbers; None = all.
+        options: names of the columns.
+        labelled: mask of the labelled images, shape (N,), whose weights must be numbers; None = all.
     """
     found = list(map(str, groups.columns))
     there = f"The group columns are: {first_few(found, most=20)}." if found else "There are no group columns at all."
@@ -35,7 +35,7 @@ def design_problems(
         if column not in found:
             problems.append(f"{role} names {column!r}, which is no group column.{did_you_mean(column, found)} {there}")
         elif column in options.by:
-            problems.append(f"{role} names {column!r}, which is audited by, too. Use it for one of them.")
+            problems.append(f"{role} names {column!r}, which is also a column to audit by. Use it for one of them.")
         elif role == "weights":
             problems += _weight_problems(groups[column] if labelled is None else groups[column][labelled])
     return problems
@@ -53,13 +53,13 @@ def _weight_problems(text: pd.Series[str]) -> list[str]:
     return [f"All weights in {text.name!r} are 0. Give some image a weight."] if not weight.any() else []
 
 
-def design_of(groups: pd.DataFrame, options: AuditOptions, *, told: bool = True) -> SamplingDesign | None:
-    """Return how labelled images hang together; None where they are independent and weigh alike.
+def design_of(groups: pd.DataFrame, options: AuditOptions, *, log: bool = True) -> SamplingDesign | None:
+    """Return the sampling design of labelled images; None = independent images of equal weight.
 
     Args:
         groups: group columns of the labelled images, shape (N, G).
-        options: which columns say so.
-        told: whether the log says how many clusters there are.
+        options: names of the columns.
+        log: log the number of clusters.
     """
     weights = None
     if options.weights is not None:
@@ -69,9 +69,11 @@ def design_of(groups: pd.DataFrame, options: AuditOptions, *, told: bool = True)
         return None if weights is None else SamplingDesign(weights)
     unit, names = pd.factorize(groups[column])
     unit = np.asarray(unit, dtype=np.int64)
-    alone = np.flatnonzero(unit < 0)  # an image without a value stands alone
+    alone = np.flatnonzero(unit < 0)  # an image without a value is a unit of its own
     unit[alone] = len(names) + np.arange(len(alone))
     what = "matched sets" if options.pair_by else "clusters"
-    if told:
-        logger.info("%s: %d %s, %d images without a value stand alone.", column, len(names), what, len(alone))
+    if log:
+        logger.info(
+            "%s: %d %s, %d images without a value are units of their own.", column, len(names), what, len(alone)
+        )
     return SamplingDesign(weights, unit, paired=options.pair_by is not None)

@@ -1,4 +1,4 @@
-"""From comparisons to verdicts: corrected over the whole audit, with what the data could have shown."""
+"""Verdicts: Holm's correction over the whole audit, detectable gaps and images needed."""
 
 from __future__ import annotations
 
@@ -19,22 +19,27 @@ from tlkit.stats.power import detectable_gap, images_needed, images_per_group
 from tlkit.stats.shrinkage import shrink
 
 
-def assign_verdicts(drafts: Sequence[UntestedTable], options: AuditOptions) -> tuple[tuple[GroupTable, ...], int]:
-    """Correct all tests together (Holm) and return the tables with their verdicts, and the number of tests."""
-    family = [p for draft in drafts for p in draft.family]
+def assign_verdicts(
+    untested_tables: Sequence[UntestedTable], options: AuditOptions
+) -> tuple[tuple[GroupTable, ...], int]:
+    """Return the tables with verdicts after Holm's correction over all of them, and the number of tests."""
+    family = [p for untested in untested_tables for p in untested.family]
     tests = sum(p is not None for p in family)
     adjusted = iter(holm(family))
-    gap_p = iter(holm([None if draft.gap is None else draft.gap.p for draft in drafts]))
-    tables = [_table(draft, [next(adjusted) for _ in draft.p], next(gap_p), max(tests, 1), options) for draft in drafts]
+    gap_p = iter(holm([None if untested.gap is None else untested.gap.p for untested in untested_tables]))
+    tables = [
+        _table(untested, [next(adjusted) for _ in untested.p], next(gap_p), max(tests, 1), options)
+        for untested in untested_tables
+    ]
     return tuple(tables), tests
 
 
 def verdict(difference: Estimate | None, p_holm: float | None, *, tolerance: float, alpha: float) -> Verdict:
-    """Return FAIL, PASS or NOT ENOUGH DATA for a difference from the rest.
+    """Return FAIL, PASS or NOT ENOUGH DATA for a difference from the complement.
 
-    FAIL asks for both the interval and the test, so that neither a wide interval nor a trifling but certain
-    difference fails; PASS asks for the whole interval (two one-sided tests; Schuirmann 1987, J. Pharmacokinetics and
-    Biopharmaceutics 15:657), so that a small sample never passes for lack of evidence.
+    FAIL needs both the interval and the test, so that neither a wide interval nor a significant but tiny
+    difference fails; PASS needs the whole interval (two one-sided tests; Schuirmann 1987, J. Pharmacokinetics and
+    Biopharmaceutics 15:657), so that a small sample does not pass for lack of evidence.
 
     Args:
         difference: the difference with its interval; None = no comparison.
@@ -52,28 +57,30 @@ def verdict(difference: Estimate | None, p_holm: float | None, *, tolerance: flo
 
 
 def _table(
-    draft: UntestedTable, adjusted: list[float | None], gap_p: float | None, tests: int, options: AuditOptions
+    untested: UntestedTable, adjusted: list[float | None], gap_p: float | None, tests: int, options: AuditOptions
 ) -> GroupTable:
-    p_holm, shrunk = draft.spread(adjusted), _shrunk(draft, options.confidence)
-    gap = _gap(draft, gap_p)
-    best, strictest = _best(draft, gap), options.alpha / tests
-    groups: list[Group | None] = [*draft.cells.values, None]
+    p_holm, shrunk = untested.fill_mirrored(adjusted), _shrunk(untested, options.confidence)
+    gap = _gap(untested, gap_p)
+    best, strictest = _best(untested, gap), options.alpha / tests
+    groups: list[Group | None] = [*untested.membership.values, None]
     return GroupTable(
-        columns=draft.cells.columns,
-        metric=draft.rate.metric,
-        class_name=draft.rate.class_name,
+        columns=untested.membership.columns,
+        metric=untested.rate.metric,
+        class_name=untested.rate.class_name,
         rows=tuple(
-            _row(draft, i, group, p_holm=p_holm[i], shrunk=shrunk[i], best=best, strictest=strictest, options=options)
+            _row(
+                untested, i, group, p_holm=p_holm[i], shrunk=shrunk[i], best=best, strictest=strictest, options=options
+            )
             for i, group in enumerate(groups)
-            if group is not None or draft.images[i] > 0
+            if group is not None or untested.images[i] > 0
         ),
         gap=gap,
-        note=_note(draft, options),
+        note=_note(untested, options),
     )
 
 
 def _row(
-    draft: UntestedTable,
+    untested: UntestedTable,
     i: int,
     group: Group | None,
     *,
@@ -83,138 +90,142 @@ def _row(
     strictest: float,
     options: AuditOptions,
 ) -> GroupRow:
-    minus = partial(difference_estimate, draft.sample, i, confidence=options.confidence, guaranteed=options.guaranteed)
-    over = partial(ratio_estimate, draft.sample, i, confidence=options.confidence)
-    rate = _rate(draft, i, options)
-    difference = minus() if draft.tested[i] else None
+    minus = partial(
+        difference_estimate, untested.estimates, i, confidence=options.confidence, guaranteed=options.guaranteed
+    )
+    over = partial(ratio_estimate, untested.estimates, i, confidence=options.confidence)
+    rate = _rate(untested, i, options)
+    difference = minus() if untested.tested[i] else None
     decided = None
-    if draft.judged[i]:
+    if untested.judged[i]:
         decided = verdict(difference, p_holm, tolerance=options.tolerance, alpha=options.alpha)
     undecided = decided == "NOT ENOUGH DATA"
-    more, rest_too = _needed(draft, i, strictest, options) if undecided else (None, False)
-    rival = best if best is not None and best != i and group is not None and draft.assessed[i] else None
+    more, complement_too = _needed(untested, i, strictest, options) if undecided else (None, False)
+    rival = best if best is not None and best != i and group is not None and untested.assessed[i] else None
     return GroupRow(
         group=group,
-        images=int(draft.images[i]),
+        images=int(untested.images[i]),
         rate=rate,
         difference=difference,
-        ratio=over() if draft.tested[i] else None,
-        error_ratio=over(errors=True) if draft.tested[i] else None,
+        ratio=over() if untested.tested[i] else None,
+        error_ratio=over(errors=True) if untested.tested[i] else None,
         best_difference=None if rival is None else minus(best=rival),
         best_ratio=None if rival is None else over(best=rival),
         best_error_ratio=None if rival is None else over(best=rival, errors=True),
-        base_rate=_base_rate(draft, i, options),
-        p=draft.p[i],
+        base_rate=_base_rate(untested, i, options),
+        p=untested.p[i],
         p_holm=p_holm,
         verdict=decided,
-        detectable_gap=_detectable(draft, i, strictest),
+        detectable_gap=_detectable(untested, i, strictest),
         images_needed=more,
-        rest_needed=rest_too,
+        complement_needed=complement_too,
         shrunk=shrunk,
-        mean_confidence=_mean_confidence(draft, i),
+        mean_confidence=_mean_confidence(untested, i),
         wide=rate.is_wide(options.max_half_width),
-        n_eff=None if options.test_name == "Fisher" else float(draft.sample.n_eff[i]),
+        n_eff=None if options.test_name == "Fisher" else float(untested.estimates.n_eff[i]),
     )
 
 
-def _rate(draft: UntestedTable, i: int, options: AuditOptions) -> Estimate:
-    """Return the rate of row i with its interval, or why there is none."""
-    n = int(draft.sample.n[i])
+def _rate(untested: UntestedTable, i: int, options: AuditOptions) -> Estimate:
+    """Return the rate of row i with its interval; undefined with too few images."""
+    n = int(untested.estimates.n[i])
     if n == 0:
-        return Estimate(None, None, None, n=0, note=draft.rate.nothing)
+        return Estimate(None, None, None, n=0, note=untested.rate.nothing)
     if n < options.min_group_size:
         return Estimate(None, None, None, n=n, note=f"n = {n}, fewer than {options.min_group_size}")
-    return rate_estimate(draft.sample, i, confidence=options.confidence, guaranteed=options.guaranteed)
+    return rate_estimate(untested.estimates, i, confidence=options.confidence, guaranteed=options.guaranteed)
 
 
-def _base_rate(draft: UntestedTable, i: int, options: AuditOptions) -> Estimate | None:
+def _base_rate(untested: UntestedTable, i: int, options: AuditOptions) -> Estimate | None:
     """Return the share of a group's images that are of the rate's class."""
-    if draft.truly is None or draft.images[i] < options.min_group_size:
+    if untested.truly is None or untested.images[i] < options.min_group_size:
         return None
-    if draft.shares is not None:
-        return rate_estimate(draft.shares, i, confidence=options.confidence)
-    return wilson(int(draft.truly[i]), int(draft.images[i]), options.confidence)
+    if untested.shares is not None:
+        return rate_estimate(untested.shares, i, confidence=options.confidence)
+    return wilson(int(untested.truly[i]), int(untested.images[i]), options.confidence)
 
 
-def _best(draft: UntestedTable, gap: Gap | None) -> int | None:
+def _best(untested: UntestedTable, gap: Gap | None) -> int | None:
     """Return the row of the group that is best off."""
     if gap is None:
         return None
-    return draft.cells.values.index(gap.lowest if draft.rate.metric == "false_positive_rate" else gap.highest)
-
-
-def _mean_confidence(draft: UntestedTable, i: int) -> float | None:
-    return float(draft.mean_confidence[i]) if draft.mean_confidence is not None and draft.assessed[i] else None
-
-
-def _detectable(draft: UntestedTable, i: int, alpha: float) -> float | None:
-    """Return the gap that the images of row i could have shown."""
-    if not draft.tested[i]:
-        return None
-    _, n, rest_k, rest_n = (float(side[i]) for side in draft.sample.sides)
-    return detectable_gap(rest_n, n, rest_k / rest_n, alpha=alpha)
-
-
-def _needed(draft: UntestedTable, i: int, alpha: float, options: AuditOptions) -> tuple[int | None, bool]:
-    """Return how many more images of row i would show a gap as large as the tolerance, and if the rest must grow.
-
-    Of the two ways, that which takes fewer images in all: this group alone grows, or both sides have one size.
-    """
-    _, n, rest_k, rest_n = (float(side[i]) for side in draft.sample.sides)
-    gap, images = options.tolerance, int(draft.sample.n[i])
-    if rest_n == 0 or gap == 0:
-        return None, False
-    p = rest_k / rest_n
-    alone = images_needed(rest_n, p, gap=gap, alpha=alpha)
-    each = images_per_group(p, max(p - gap, 0.0) if p >= 0.5 else min(p + gap, 1.0), alpha=alpha)
-    assert each is not None, "the gap is not 0"
-    both = max(each - n, 0) + max(each - rest_n, 0)  # images to gather where the rest may grow, too
-    size, rest_too = (each, each > rest_n) if alone is None or alone - n > both else (alone, False)
-    per_image = images / n if n > 0 else 1.0  # weighted or clustered images say less than independent ones
-    more = max(math.ceil((size - n) * per_image), options.min_group_size - images)
-    return (more, rest_too) if more > 0 else (None, False)
-
-
-def _shrunk(draft: UntestedTable, confidence: float) -> list[Estimate | None]:
-    shown = np.flatnonzero(draft.assessed[:-1])
-    sample = draft.sample
-    result: list[Estimate | None] = [None] * len(sample.n)
-    rates = shrink(sample.k_eff[shown], sample.n_eff[shown], confidence)
-    if rates is not None:
-        for place, i in enumerate(shown):
-            ends = (float(rates.rate[place]), float(rates.low[place]), float(rates.high[place]))
-            result[int(i)] = Estimate(*ends, n=int(sample.n[i]))
-    return result
-
-
-def _gap(draft: UntestedTable, p_holm: float | None) -> Gap | None:
-    if draft.gap is None or p_holm is None:
-        return None
-    shown = np.flatnonzero(draft.assessed[:-1])
-    rates = draft.sample.k_eff[shown] / draft.sample.n_eff[shown]
-    highest, lowest = float(rates.max()), float(rates.min())
-    return Gap(
-        highest=draft.cells.values[int(shown[rates.argmax()])],
-        lowest=draft.cells.values[int(shown[rates.argmin()])],
-        value=highest - lowest,
-        ratio=lowest / highest if highest > 0 else None,
-        error_ratio=(1 - lowest) / (1 - highest) if highest < 1 else None,
-        expected=draft.gap.expected,
-        p=draft.gap.p,
-        p_holm=p_holm,
-        exact=draft.gap.exact,
+    return untested.membership.values.index(
+        gap.lowest if untested.rate.metric == "false_positive_rate" else gap.highest
     )
 
 
-def _note(draft: UntestedTable, options: AuditOptions) -> str:
-    seen, shown = np.count_nonzero(draft.images[:-1]), np.count_nonzero(draft.assessed[:-1])
+def _mean_confidence(untested: UntestedTable, i: int) -> float | None:
+    return float(untested.mean_confidence[i]) if untested.mean_confidence is not None and untested.assessed[i] else None
+
+
+def _detectable(untested: UntestedTable, i: int, alpha: float) -> float | None:
+    """Return the detectable gap of row i (80 % power)."""
+    if not untested.tested[i]:
+        return None
+    _, n, complement_k, complement_n = (float(side[i]) for side in untested.estimates.sides)
+    return detectable_gap(complement_n, n, complement_k / complement_n, alpha=alpha)
+
+
+def _needed(untested: UntestedTable, i: int, alpha: float, options: AuditOptions) -> tuple[int | None, bool]:
+    """Return how many more images of row i would show a gap of the tolerance, and if the complement needs as many.
+
+    Takes the smaller total of two plans: only this group grows, or both sides grow to one size.
+    """
+    _, n, complement_k, complement_n = (float(side[i]) for side in untested.estimates.sides)
+    gap, images = options.tolerance, int(untested.estimates.n[i])
+    if complement_n == 0 or gap == 0:
+        return None, False
+    p = complement_k / complement_n
+    alone = images_needed(complement_n, p, gap=gap, alpha=alpha)
+    each = images_per_group(p, max(p - gap, 0.0) if p >= 0.5 else min(p + gap, 1.0), alpha=alpha)
+    assert each is not None, "the gap is not 0"
+    both = max(each - n, 0) + max(each - complement_n, 0)  # more images where the complement may grow as well
+    size, complement_too = (each, each > complement_n) if alone is None or alone - n > both else (alone, False)
+    per_image = images / n if n > 0 else 1.0  # images per effective image of weights or clusters
+    more = max(math.ceil((size - n) * per_image), options.min_group_size - images)
+    return (more, complement_too) if more > 0 else (None, False)
+
+
+def _shrunk(untested: UntestedTable, confidence: float) -> list[Estimate | None]:
+    shown = np.flatnonzero(untested.assessed[:-1])
+    estimates = untested.estimates
+    result: list[Estimate | None] = [None] * len(estimates.n)
+    rates = shrink(estimates.k_eff[shown], estimates.n_eff[shown], confidence)
+    if rates is not None:
+        for place, i in enumerate(shown):
+            ends = (float(rates.rate[place]), float(rates.low[place]), float(rates.high[place]))
+            result[int(i)] = Estimate(*ends, n=int(estimates.n[i]))
+    return result
+
+
+def _gap(untested: UntestedTable, p_holm: float | None) -> Gap | None:
+    if untested.gap is None or p_holm is None:
+        return None
+    shown = np.flatnonzero(untested.assessed[:-1])
+    rates = untested.estimates.k_eff[shown] / untested.estimates.n_eff[shown]
+    highest, lowest = float(rates.max()), float(rates.min())
+    return Gap(
+        highest=untested.membership.values[int(shown[rates.argmax()])],
+        lowest=untested.membership.values[int(shown[rates.argmin()])],
+        value=highest - lowest,
+        ratio=lowest / highest if highest > 0 else None,
+        error_ratio=(1 - lowest) / (1 - highest) if highest < 1 else None,
+        expected=untested.gap.expected,
+        p=untested.gap.p,
+        p_holm=p_holm,
+        exact=untested.gap.exact,
+    )
+
+
+def _note(untested: UntestedTable, options: AuditOptions) -> str:
+    seen, shown = np.count_nonzero(untested.images[:-1]), np.count_nonzero(untested.assessed[:-1])
     notes = []
     if seen == 0:
         notes.append("No image has a value, so there is no gap to measure.")
     elif seen == 1:
-        only = draft.cells.values[int(np.flatnonzero(draft.images[:-1])[0])]
+        only = untested.membership.values[int(np.flatnonzero(untested.images[:-1])[0])]
         notes.append(f"There is only one group ({', '.join(only)}), so there is no gap to measure.")
-    elif shown < 2 <= np.count_nonzero(draft.sample.n[:-1] >= options.min_group_size):
+    elif shown < 2 <= np.count_nonzero(untested.estimates.n[:-1] >= options.min_group_size):
         why = "no weight" if options.cluster_by is None and options.pair_by is None else "images of one cluster only"
         notes.append(
             f"Fewer than two groups can be compared, because others have {why}, so there is no gap to measure."
@@ -224,6 +235,6 @@ def _note(draft: UntestedTable, options: AuditOptions) -> str:
             f"Fewer than two groups have {options.min_group_size} images or more to take the rate of, so there is no "
             "gap to measure."
         )
-    if draft.cells.unlisted:
-        notes.append(f"{draft.cells.unlisted} empty combinations are not listed.")
+    if untested.membership.unlisted:
+        notes.append(f"{untested.membership.unlisted} empty combinations are not listed.")
     return " ".join(notes)

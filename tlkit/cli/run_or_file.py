@@ -96,11 +96,11 @@ def run_audit(
 
 def print_evidence(judged: Run | Predictions, audit: Audit, *, split: str | None, groups: Path | None) -> None:
     """Print example images for every failing row whose group is worse than its complement."""
-    from tlkit.audit.error_examples import audit_evidence
+    from tlkit.audit.error_examples import failing_group_images
     from tlkit.predictions import Predictions
 
     if isinstance(judged, Predictions):
-        found = audit_evidence(judged, audit)
+        found = failing_group_images(judged, audit)
     else:
         found = judged.audit_images(split=split, groups=groups, audit=audit)
     for one in found:

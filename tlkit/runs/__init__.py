@@ -1,4 +1,4 @@
-"""The run directory and what rests in it."""
+"""Run directories, their locks and stored results."""
 
 from tlkit.runs.directory import RunDirectory, find_model
 from tlkit.runs.lock import judgement_lock, write_lock

@@ -1,4 +1,4 @@
-"""Which two models are compared: a run with another one or with a table, and what to call them. Without torch."""
+"""Comparison of two runs, or of a run with predictions, and their display names. Needs no torch."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def compare_with(
     split: str | None = None,
     names: tuple[str, str] | None = None,
 ) -> Comparison:
-    """Say what changes from one model to another, on the images that both predicted; see `Run.compare`.
+    """Return the comparison of two models on the images that both predicted; see `Run.compare`.
 
-    Columns are cut, intervals and tests made as the recipe of the first run among the two says.
+    The options are those of the recipe of the first run among the two.
 
     Args:
         first: the first model: a run, or predictions.
         second: the second model.
-        by: group columns; default: the recipe's `audit.by`, else all columns there are.
+        by: group columns; default: the recipe's `audit.by`, else all that do not look like identifiers.
         split: of a run: test by default, or val where there is no test split.
         names: what to call the two; default: the directories of runs.
 
     Raises:
-        PredictionsError: the two have no image in common, or a column is not there.
+        PredictionsError: the two have no image in common, or a column is missing.
     """
     run = next((one for one in (first, second) if not isinstance(one, Predictions)), None)
     options = AuditOptions() if run is None else options_of_run(run)
@@ -54,7 +54,7 @@ def compare_with(
         two,
         options,
         names=names or _names(first, second),
-        leaked=leaks_of((first, second), split),
+        leaked=leaked_in_any((first, second), split),
         all_columns=not options.columns,
     )
 
@@ -69,11 +69,11 @@ def _names(first: Run | Predictions, second: Run | Predictions) -> tuple[str, st
     return one, two
 
 
-def leaks_of(models: Sequence[Run | Predictions | None], split: str | None = None) -> set[str]:
-    """Return the images of a split that any of some models had met in training, as far as runs know of them.
+def leaked_in_any(models: Sequence[Run | Predictions | None], split: str | None = None) -> set[str]:
+    """Return the paths of a split's images that are in the training data of any of the runs.
 
     Args:
-        models: runs; predictions of another tool know of no leak.
+        models: runs; predictions without a run are ignored.
         split: test by default, or val where there is no test split.
     """
     runs = [one for one in models if one is not None and not isinstance(one, Predictions)]
@@ -81,9 +81,9 @@ def leaks_of(models: Sequence[Run | Predictions | None], split: str | None = Non
 
 
 def display_names(first: Path, second: Path) -> tuple[str, str]:
-    """Return short names for two runs or files of predictions, which differ; warn where they are the very same.
+    """Return short, different names for two runs or files of predictions; warn if they are the same.
 
-    Two of one name are called by as many of the folders above them as it takes.
+    Parent folders are added until the names differ.
 
     Example:
         >>> display_names(Path("runs/old"), Path("new.csv"))
@@ -91,7 +91,7 @@ def display_names(first: Path, second: Path) -> tuple[str, str]:
         >>> display_names(Path("monday/runs/pets"), Path("friday/runs/pets"))
         ('monday/runs/pets', 'friday/runs/pets')
     """
-    # links keep the names that they were given
+    # symbolic links keep their names
     full = [path.resolve() if ".." in path.parts else path.absolute() for path in (first, second)]
     one, two = (path.stem if path.suffix in FILES else path.name for path in full)
     if first.resolve() == second.resolve():

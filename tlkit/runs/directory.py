@@ -1,4 +1,4 @@
-"""The run directory: where everything that a fit produces rests, and the rules that keep it from being lost."""
+"""`RunDirectory`: paths, status and atomic files of a run; never overwrites other directories."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tlkit.errors import RunError, did_you_mean, first_few, refuse_newer
 
 Status = Literal["running", "finished", "interrupted", "failed"]
 MARKER = "run.json"
-RUNS = Path("runs")  # where runs go below the working directory
+RUNS = Path("runs")  # default folder of runs
 MODEL_CARD = "model.json"
 FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """A directory that holds one run; `create` and `open` are the ways in.
+    """A directory that holds one run; made by `create` or `open`.
 
     Attributes:
         path: the directory.
@@ -37,20 +37,20 @@ class RunDirectory:
 
         Args:
             path: where to put the run.
-            overwrite: delete an earlier run that is there; a directory that is not a run is never touched.
+            overwrite: delete an earlier run; a directory that is not a run is never deleted.
 
         Raises:
             RunError: the directory holds a run, or something else.
         """
         cls.require_free(path, overwrite=overwrite)
         begun = path.with_name(f".{path.name}.begun")
-        shutil.rmtree(begun, ignore_errors=True)  # of a process that was killed right here
+        shutil.rmtree(begun, ignore_errors=True)  # left by a killed process
         begun.mkdir(parents=True)
         try:
             cls(begun).set_status("running")
             if path.exists():
                 shutil.rmtree(path)
-            begun.rename(path)  # never at its path without its mark, which would be nobody's to replace
+            begun.rename(path)  # it appears at its path together with its marker
         except BaseException:
             shutil.rmtree(begun, ignore_errors=True)
             raise
@@ -127,7 +127,7 @@ class RunDirectory:
 
     @property
     def leaks(self) -> Path:
-        """Images of val and test that were in training as well, with their twins, CSV."""
+        """Images of val and test that have duplicates in training, with those duplicates, CSV."""
         return self.path / "leaks.csv"
 
     @property
@@ -137,7 +137,7 @@ class RunDirectory:
 
     @property
     def attribution(self) -> Path:
-        """Whom the images are owed to, text; copied from the data where they say so."""
+        """Attribution of the images, text; copied from the dataset if it has one."""
         return self.path / "attribution.txt"
 
     @property
@@ -157,7 +157,7 @@ class RunDirectory:
 
     @property
     def soup(self) -> Path:
-        """Which epochs were averaged into the model, and what each brought, JSON."""
+        """The epochs averaged into the model, with the effect of each, JSON."""
         return self.path / "soup.json"
 
     @property
@@ -172,22 +172,22 @@ class RunDirectory:
 
     @property
     def explanation(self) -> Path:
-        """What lies behind the gaps of each split, JSON."""
+        """The explanation of the gaps of each split, JSON."""
         return self.path / "explanation.json"
 
     @property
     def slices(self) -> Path:
-        """Slices that nobody declared, found in each split, JSON."""
+        """Slices found in each split, JSON."""
         return self.path / "slices.json"
 
     @property
     def image_properties(self) -> Path:
-        """What was measured of each image, keyed by digest, Parquet."""
+        """Measured properties of each image, keyed by digest, Parquet."""
         return self.path / "image_properties.parquet"
 
     @property
     def neighbors(self) -> Path:
-        """The images that resemble each wrong image of each split by their features, JSON."""
+        """The nearest images by features of each wrong image of each split, JSON."""
         return self.path / "neighbors.json"
 
     @property
@@ -197,7 +197,7 @@ class RunDirectory:
 
     @property
     def repair(self) -> Path:
-        """What a repair of the head tried and found, JSON; in the repaired run, or where none was written the first."""
+        """The result of a repair, JSON; in the repaired run, or in the original run if none was written."""
         return self.path / "repair.json"
 
     @property
@@ -215,24 +215,24 @@ class RunDirectory:
         return tuple(name for name in ("test", "val", "train") if self.predictions(name).is_file())
 
     def judged_split(self, split: str | None = None) -> str:
-        """Return the split that a judgement is about: the one asked for, else test, else val, else train.
+        """Return the split to assess: the given one, else test, else val, else train.
 
         Raises:
             RunError: the run has no predictions for it.
         """
-        there = self.predicted_splits
-        if not there:
-            raise RunError(f"{self.path} has no predictions: it did not get that far ({self.status}). Fit it again.")
-        if split is not None and split not in there:
-            raise RunError(f"{self.path} has no predictions for {split!r}. It has {', '.join(there)}.")
-        return split or there[0]
+        available = self.predicted_splits
+        if not available:
+            raise RunError(f"{self.path} has no predictions: it ended before predicting ({self.status}). Fit it again.")
+        if split is not None and split not in available:
+            raise RunError(f"{self.path} has no predictions for {split!r}. It has {', '.join(available)}.")
+        return split or available[0]
 
     @property
     def status(self) -> Status:
-        """How far the run has come.
+        """The status of the run.
 
         Raises:
-            RunError: its note is damaged.
+            RunError: its run.json is damaged.
         """
         status = self.read_json(self.path / MARKER).get("status")
         if status not in get_args(Status):
@@ -240,16 +240,16 @@ class RunDirectory:
         return cast(Status, status)
 
     def set_status(self, status: Status) -> None:
-        """Record how far the run has come."""
+        """Store the status of the run."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self.write_json(self.path / MARKER, {"format_version": FORMAT_VERSION, "status": status, "updated": now})
 
     def write_json(self, path: Path, values: Mapping[str, Any]) -> None:
-        """Write a JSON file that appears whole or not at all, even if the machine stops."""
+        """Write a JSON file atomically."""
         self.write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def write_text(self, path: Path, text: str) -> None:
-        """Write a text file that appears whole or not at all, even if the machine stops."""
+        """Write a text file atomically."""
         write_text(path, text)
 
     def read_json(self, path: Path) -> dict[str, Any]:

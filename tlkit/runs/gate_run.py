@@ -1,4 +1,4 @@
-"""`gate`: hold a model's predictions against a file of gates, without torch."""
+"""`gate`: verdicts of a file of gates on a run or on predictions. Needs no torch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def gate(
     y_pred: str = "y_pred",
     options: AuditOptions | None = None,
 ) -> GateReport:
-    """Hold a run, or any predictions, against a file of gates: tolerances, limits, "no worse than".
+    """Return the verdicts of a file of gates (tolerances, limits, "no worse than") on a run or on predictions.
 
     Args:
         what: a run, or predictions with their group columns.
@@ -41,7 +41,7 @@ def gate(
         groups: more group columns, as a CSV file or a table keyed by path, to join.
         y_true: column of the true classes, where the baseline is a file of predictions that has it.
         y_pred: the same for the predicted classes.
-        options: of the audit behind the gates, where their file states nothing; default: those of the run's recipe, or
+        options: of the audit behind the gates; the file overrides them. Default: those of the run's recipe, or
             `AuditOptions()`.
 
     Returns:
@@ -63,7 +63,7 @@ def gate(
 
 
 def _baseline(file: GatesFile, split: str | None, columns: tuple[str, str]) -> Predictions | None:
-    """Return the predictions that the gates compare with, None where they name none."""
+    """Return the predictions of the baseline; None if the gates name none."""
     worse = file.gates.no_worse_than
     if worse is None:
         return None
@@ -83,7 +83,7 @@ def _baseline(file: GatesFile, split: str | None, columns: tuple[str, str]) -> P
 
 
 def _read(path: Path, columns: tuple[str, str]) -> Predictions:
-    """Read a baseline by the columns of what is judged, or else by the usual ones."""
+    """Return the baseline's predictions, read with the given columns, else with the default ones."""
     y_true, y_pred = columns
     try:
         return read_predictions(path, y_true=y_true, y_pred=y_pred)

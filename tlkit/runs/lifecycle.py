@@ -1,4 +1,4 @@
-"""An earlier run of the same name: it is resumed, or replaced by a new run.
+"""Resumes or replaces an earlier run of the same name.
 
 A run that is to be replaced is renamed to `.NAME.replaced`. It is deleted when the new run ends, and renamed back where
 the new run fails before its first checkpoint.
@@ -42,7 +42,7 @@ def replaced_run(path: Path) -> Iterator[None]:
         if not _has_checkpoint(path):
             shutil.rmtree(path, ignore_errors=True)
             earlier.rename(path)
-            logger.warning("%s is as it was before.", path)
+            logger.warning("%s is unchanged.", path)
         raise
     finally:
         shutil.rmtree(earlier, ignore_errors=True)
@@ -53,7 +53,7 @@ def restore_replaced_run(path: Path) -> None:
     earlier = _replaced_path(path)
     if earlier.exists() and not path.exists():
         earlier.rename(path)
-        logger.warning("%s was to be replaced by a run that was killed; it is as it was before.", path)
+        logger.warning("%s was to be replaced by a run that was killed; it is unchanged.", path)
 
 
 def delete_replaced_run(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Locks on a run, which the system drops when the process that holds one ends, however it ends."""
+"""File locks on a run; the operating system releases them when the process ends."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tlkit.errors import RunError
 
 try:
     import fcntl
-except ImportError:  # Windows has no flock; there two writers are not kept apart
+except ImportError:  # Windows has no flock: there is no lock against two writers
     fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
-_held: set[TextIO] = set()
+_open_locks: set[TextIO] = set()
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # some network file systems
 
 
 @contextmanager
 def write_lock(path: Path) -> Iterator[None]:
-    """Be the one writer of the run at `path` while the block runs; the lock lies beside its directory.
+    """Lock the run at `path` for writing while the block runs; the lock file is in the parent folder.
 
     Raises:
         RunError: another process writes this run.
@@ -42,14 +42,14 @@ def write_lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def judgement_lock(path: Path) -> Iterator[None]:
-    """Wait for the other processes that store a judgement of the run at `path`, then keep them waiting."""
+    """Lock the stored results of the run at `path` while the block runs; waits for other processes."""
     with _locked(path / ".judgements.lock", wait=True):
         yield
 
 
 @contextmanager
 def _locked(file: Path, *, wait: bool) -> Iterator[None]:
-    """Hold a lock file; it is gone afterwards.
+    """Lock a file while the block runs, and delete it afterwards.
 
     Raises:
         BlockingIOError: another process holds it, and `wait` is false.
@@ -65,28 +65,28 @@ def _locked(file: Path, *, wait: bool) -> Iterator[None]:
                 if error.errno not in _NO_LOCKS:
                     raise
                 logger.warning(
-                    "%s cannot be locked here (%s); see to it that one process writes.", file, error.strerror
+                    "%s cannot be locked here (%s); make sure that only one process writes.", file, error.strerror
                 )
-            if not _is(file, handle.fileno()):
-                continue  # its last holder removed it while this process waited; what is there now is another file
-            _held.add(handle)
+            if not _is_same_file(file, handle.fileno()):
+                continue  # its last holder deleted it while this process waited
+            _open_locks.add(handle)
             try:
                 yield
             finally:
-                _held.discard(handle)
+                _open_locks.discard(handle)
                 file.unlink(missing_ok=True)
             return
 
 
-def _let_go() -> None:
-    """Close the lock files in a forked child: a worker that outlives its killed parent must not hold the run."""
-    for handle in _held:
+def _close_in_child() -> None:
+    """Close the lock files in a forked child, so that a worker that outlives its parent does not hold the lock."""
+    for handle in _open_locks:
         handle.close()
-    _held.clear()
+    _open_locks.clear()
 
 
 if fcntl is not None:
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(after_in_child=_close_in_child)
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -94,8 +94,8 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _is(file: Path, descriptor: int) -> bool:
-    """Return whether an open file is still the one of that name."""
+def _is_same_file(file: Path, descriptor: int) -> bool:
+    """Return whether an open file is still the file at a path."""
     try:
         return os.path.samestat(file.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The groups of a repair: what heads are balanced by, and what the worst is one of."""
+"""Groups of a repair: the attribute that heads are balanced by, and the groups that the worst one is chosen from."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Grouping:
-    """The attribute of every image: one column, or the crossing of several.
+    """The attribute of every image: one column, or the intersection of several.
 
     Attributes:
         by: names of the columns.
@@ -40,7 +40,7 @@ class Grouping:
 
     @classmethod
     def of(cls, samples: Samples, by: By | Sequence[By]) -> Grouping:
-        """Cut the columns, all splits together, so that a value means the same in each.
+        """Return the attribute of all images; columns are discretized over all splits together, with the same edges.
 
         Raises:
             PredictionsError: a column is not there, or an image may have several values.
@@ -50,24 +50,24 @@ class Grouping:
             return cls((), ("",), np.zeros(len(samples), dtype=np.int64))
         if problems := validate_columns(samples.groups, columns):
             raise PredictionsError(*problems)
-        cells = membership_of(samples.groups, columns)
-        if cells.member is not None:
+        membership = membership_of(samples.groups, columns)
+        if membership.member is not None:
             raise PredictionsError(
-                f"{CROSS.join(cells.columns)} holds several values an image, so the groups overlap and cannot be "
+                f"{CROSS.join(membership.columns)} holds several values an image, so the groups overlap and cannot be "
                 "balanced. Name columns with one value an image."
             )
-        names = [*(CROSS.join(values) for values in cells.values), MISSING]
-        taken, code = np.unique(np.where(cells.code < 0, len(cells.values), cells.code), return_inverse=True)
-        return cls(cells.columns, tuple(names[i] for i in taken), np.asarray(code, dtype=np.int64))
+        names = [*(CROSS.join(values) for values in membership.values), MISSING]
+        taken, code = np.unique(membership.row_code, return_inverse=True)
+        return cls(membership.columns, tuple(names[i] for i in taken), np.asarray(code, dtype=np.int64))
 
     def judge_problem(self, samples: Samples, smallest: int) -> str | None:
-        """Return why no head can be chosen and judged with these images; None where it can."""
+        """Return why these images are too few to choose and test a head; None where they suffice."""
         split = samples.table[SPLIT].to_numpy(dtype=str)
         lacking = [name for name in ("train", "val", "test") if not (split == name).any()]
         if lacking:
             return (
                 f"there are no {' and no '.join(lacking)} images. A repair learns from train, is chosen on val and "
-                "judged on test: hold out the rest (data.val, data.test), and fit again."
+                "judged on test: hold out images for both (data.val, data.test), and fit again."
             )
         kinds = self.values if self.by else samples.classes
         code = self.code if self.by else samples.targets
@@ -79,17 +79,17 @@ class Grouping:
         }
         if not few:
             return None
-        told = first_few([f"{name} {count}" for name, count in few.items()], most=10)
+        counts_text = first_few([f"{name} {count}" for name, count in few.items()], most=10)
         return (
-            f"some groups by {CROSS.join(self.by) or 'class'} have fewer than {smallest} validation images: {told}. "
-            f"It takes {max(smallest - count for count in few.values())} more of the smallest to choose a head for the "
-            "worst of them, or a smaller --min-group-size, with wider intervals."
+            f"some groups by {CROSS.join(self.by) or 'class'} have fewer than {smallest} validation images: "
+            f"{counts_text}. It takes {max(smallest - count for count in few.values())} more of the smallest to choose "
+            "a head for the worst of them, or a smaller --min-group-size, with wider intervals."
         )
 
 
 @dataclass(frozen=True, eq=False)
 class GroupedImages:
-    """Images with features, and the groups that the worst is one of.
+    """Images with features, and the groups that the worst one is chosen from.
 
     Attributes:
         features: of all splits.
@@ -97,8 +97,8 @@ class GroupedImages:
         attribute: code of each image's value.
         judged: code of each image's group, -1 = in none.
         names: of those groups.
-        judged_by: what they are.
-        fold_groups: what folds must not tear apart; None = nothing.
+        judged_by: what they are: "class", a column, or an intersection.
+        fold_groups: value of `data.group_by` of each image; images of one value share a fold. None = no such column.
         seed: of the folds.
     """
 
@@ -113,7 +113,7 @@ class GroupedImages:
 
     @classmethod
     def of(cls, features: Features, samples: Samples, groups: Grouping, run: Run, smallest: int) -> GroupedImages:
-        """Match features with samples, and find the finest groups that val has enough images of."""
+        """Return the samples in the order of the features, in the finest groups with enough validation images."""
         place = {path: row for row, path in enumerate(samples.paths.tolist())}
         rows = np.array([place[path] for path in features.path.tolist()], dtype=np.int64)
         table = samples.table.iloc[rows].reset_index(drop=True)
@@ -140,32 +140,32 @@ class GroupedImages:
         position = np.full(len(names), -1, dtype=np.int64)
         position[taken] = np.arange(len(taken))
         column = run.recipe.data.group_by
-        tied = None if column is None else tuple(table[column].fillna("").tolist())
+        fold_groups = None if column is None else tuple(table[column].fillna("").tolist())
         kept = tuple(names[i] for i in taken)
-        return cls(features, found, attribute, position[code], kept, what, tied, run.recipe.seed)
+        return cls(features, found, attribute, position[code], kept, what, fold_groups, run.recipe.seed)
 
     def rows(self, split: str) -> Ints:
         """Return the rows of a split."""
         return np.flatnonzero(self.samples.table[SPLIT].to_numpy(dtype=str) == split)
 
     def part(self, split: str, *, folds: int) -> GroupedFeatures:
-        """Return the images of a split to learn from, dealt to folds by class and attribute.
+        """Return the images of a split to learn from, assigned to folds stratified by class and attribute.
 
         Raises:
             DataError: there are too few of them.
         """
         rows = self.rows(split)
         y, attribute = self.samples.targets[rows], self.attribute[rows]
-        tied = None if self.fold_groups is None else [self.fold_groups[row] for row in rows]
-        dealt = assign_folds(
+        fold_groups = None if self.fold_groups is None else [self.fold_groups[row] for row in rows]
+        assigned = assign_folds(
             self.features.path[rows].tolist(),
             y * (int(self.attribute.max()) + 1) + attribute,
             folds=folds,
             seed=self.seed,
-            groups=tied,
+            groups=fold_groups,
             digests=self.features.digest[rows].tolist(),
         )
-        return GroupedFeatures(np.asarray(self.features.x[rows]), y, attribute, dealt.assignments[0])
+        return GroupedFeatures(np.asarray(self.features.x[rows]), y, attribute, assigned.assignments[0])
 
     def split(self, split: str) -> Samples:
         """Return the samples of a split, in the order of `rows`."""
@@ -174,9 +174,9 @@ class GroupedImages:
 
 
 def column_intersections(samples: Samples, by: By | Sequence[By]) -> Ints:
-    """Return the crossing of class and attribute of each image, shape (N,); a missing value is a value of its own.
+    """Return the code of each image's intersection of class and attribute, shape (N,); missing is a value of its own.
 
-    The numbers that occur are logged.
+    Logs the number of groups and their sizes.
 
     Raises:
         PredictionsError: a column is not there, or an image may have several values.

@@ -1,4 +1,4 @@
-"""The audit options of a run: those of its recipe, unless something overrides them."""
+"""Audit options of a run: those of its recipe, with overrides."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 from tlkit.audit.groups.group_columns import GroupColumn, columns_of
 from tlkit.audit.groups.intersections import auditable_columns, log_excluded_columns
 from tlkit.audit.options import AuditOptions, AuditOverrides
+from tlkit.errors import RunError
 from tlkit.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def options_of_recipe(recipe: Recipe) -> AuditOptions:
-    """Return the audit options that a recipe states: `audit`, `evaluate.confidence` and `seed`."""
+    """Return the audit options of a recipe: `audit`, `evaluate.confidence` and `seed`."""
     section = recipe.audit
     return AuditOptions(
         columns=columns_of(section.plain),
@@ -36,7 +37,7 @@ def options_of_recipe(recipe: Recipe) -> AuditOptions:
 
 
 def options_of_run(run: Run, **overrides: Unpack[AuditOverrides]) -> AuditOptions:
-    """Return the audit options of a run's recipe, with those replaced that are stated, that is, not None.
+    """Return the audit options of a run's recipe with the given values; None leaves an option as it is.
 
     Raises:
         PredictionsError: a column to audit by cannot be read.
@@ -45,18 +46,30 @@ def options_of_run(run: Run, **overrides: Unpack[AuditOverrides]) -> AuditOption
 
 
 def with_all_columns(options: AuditOptions, groups: pd.DataFrame, *, level: int = logging.INFO) -> AuditOptions:
-    """Return the options with all columns that serve nothing else, where they name none.
+    """Return the options; if they name no column, with all columns that do not look like identifiers.
 
     Args:
-        options: what is asked for.
+        options: options with or without columns.
         groups: group columns of the predictions, shape (N, G).
-        level: of the line in the log that names columns left out because they look like identifiers.
-
-    Returns:
-        The options; without any column where the predictions have none.
+        level: log level of the line that names columns left out because they look like identifiers.
     """
     if options.columns:
         return options
     columns, identifiers = auditable_columns(groups, used=options.design_columns)
     log_excluded_columns(identifiers, level=level)
     return replace(options, columns=tuple(GroupColumn(column) for column in columns))
+
+
+def require_columns(run: Run, options: AuditOptions, groups: pd.DataFrame, *, level: int) -> AuditOptions:
+    """Return what `with_all_columns` returns for the predictions of a run.
+
+    Raises:
+        RunError: the predictions have no group column.
+    """
+    options = with_all_columns(options, groups, level=level)
+    if not options.columns:
+        raise RunError(
+            f"{run.path} has no group columns to audit by. Name a CSV of them, keyed by path (--groups FILE; in "
+            "Python, run.audit(groups=FILE)). Or name it in data.metadata, its columns in data.groups, and fit again."
+        )
+    return options

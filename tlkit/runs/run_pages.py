@@ -1,4 +1,4 @@
-"""The pages that a run is read on: the report and the model card, without torch."""
+"""Writes the report and the model card of a run. Needs no torch."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def report_of(run: Run, split: str | None = None) -> Path:
-    """Write `report.html` about a split, evaluating and auditing it where that is still to do; return its path.
+def write_run_report(run: Run, split: str | None = None) -> Path:
+    """Write `report.html` about a split, computing missing evaluations and audits; return its path.
 
     Raises:
         RunError: the run has no predictions for it.
     """
     split, recipe = run.judged_split(split), run.recipe
-    evidence = run.audit_images(split=split) if recipe.audit.by else ()
-    slices = run.last_slices(split)
-    shown = (*evidence, *((one.images for one in slices.confirmed if one.images) if slices else ()))
-    mistakes = None if shown else worst_images(run.predictions(split))  # else most of them are shown already
-    shown = (*shown, mistakes) if mistakes else shown
+    examples = run.audit_images(split=split) if recipe.audit.by else ()
+    slices = run.get_slices(split)
+    shown = (*examples, *((one.images for one in slices.confirmed if one.images) if slices else ()))
+    worst = None if shown else worst_images(run.predictions(split))  # otherwise most of them are among the examples
+    shown = (*shown, worst) if worst else shown
     thumbnails, why = _thumbnails(run, shown, most=recipe.report.thumbnails)
     return write_report(
         run.directory.report,
@@ -38,11 +38,11 @@ def report_of(run: Run, split: str | None = None) -> Path:
         history=run.history,
         evaluation=run.evaluation(split),
         audit=run.get_audit(split),
-        explanation=run.last_explanation(split),
+        explanation=run.get_explanation(split),
         repair=run.repair,
-        evidence=evidence,
+        examples=examples,
         slices=slices,
-        mistakes=mistakes,
+        worst=worst,
         thumbnails=thumbnails,
         without_thumbnails=why,
         excluded=run.excluded,
@@ -54,11 +54,13 @@ def report_of(run: Run, split: str | None = None) -> Path:
     )
 
 
-def card_of(run: Run, split: str | None = None, *, intended_use: str | None = None, overwrite: bool = False) -> Path:
-    """Write `MODEL_CARD.md` about a split, evaluating and auditing it where that is still to do; return its path.
+def write_run_card(
+    run: Run, split: str | None = None, *, intended_use: str | None = None, overwrite: bool = False
+) -> Path:
+    """Write `MODEL_CARD.md` about a split, computing missing evaluations and audits; return its path.
 
     Raises:
-        RunError: the run has no predictions for it, or its card says something else, perhaps edited by hand.
+        RunError: the run has no predictions for it, or its card has other content, perhaps edited by hand.
     """
     split, recipe = run.judged_split(split), run.recipe
     return write_card(
@@ -69,7 +71,7 @@ def card_of(run: Run, split: str | None = None, *, intended_use: str | None = No
         counts=run.samples.counts(),
         evaluation=run.evaluation(split),
         audit=run.get_audit(split),
-        slices=run.last_slices(split),
+        slices=run.get_slices(split),
         group_columns=run.predictions(split).group_columns,
         excluded=len(run.excluded),
         leaks=len(run.leaked(split)),
@@ -83,18 +85,18 @@ def card_of(run: Run, split: str | None = None, *, intended_use: str | None = No
 
 
 def _thumbnails(run: Run, shown: tuple[GroupImages, ...], *, most: int) -> tuple[dict[str, str], str]:
-    """Return small pictures by path, and why there are none, in words; "" where there are."""
+    """Return thumbnails by path, and the reason if there are none, else ""."""
     paths = list(dict.fromkeys(path for one in shown for path in one.paths))
     if not paths:
         return {}, ""
     if most == 0:
-        return {}, "The recipe asks for no thumbnails (report.thumbnails: 0), so paths stand in their place."
+        return {}, "The recipe asks for no thumbnails (report.thumbnails: 0), so paths are shown instead."
     root = run.samples.root
     drawn = draw_thumbnails(root, paths, most=most)
     if drawn:
         return drawn, ""
-    logger.warning("None of the images to show is at %s any more: the report names them without thumbnails.", root)
-    return {}, f"The images are no longer at {root}, so paths stand in place of thumbnails."
+    logger.warning("None of the images to show is at %s any more: the report shows their paths instead.", root)
+    return {}, f"The images are no longer at {root}, so paths are shown instead of thumbnails."
 
 
 def _notes(run: Run) -> list[str]:

@@ -1,4 +1,4 @@
-"""The small tables of a run, read from their CSV files; each is empty where its file is not there."""
+"""Reads a run's CSV files: metrics by epoch, excluded images, leaks. A missing file gives an empty table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def read_history(directory: RunDirectory) -> pd.DataFrame:
     return pd.read_csv(path) if path.is_file() and path.stat().st_size else pd.DataFrame({"epoch": []})
 
 
-def read_set_aside(directory: RunDirectory) -> list[tuple[str, str]]:
+def read_excluded(directory: RunDirectory) -> list[tuple[str, str]]:
     """Return path and reason of each image that could not be read."""
     path = directory.excluded
     if not path.is_file():
@@ -25,7 +25,7 @@ def read_set_aside(directory: RunDirectory) -> list[tuple[str, str]]:
 
 
 def read_leaks(directory: RunDirectory) -> pd.DataFrame:
-    """Return the images of val and test that were in training as well."""
+    """Return the images of val and test that have duplicates in training."""
     path = directory.leaks
     if not path.is_file():
         return pd.DataFrame(columns=list(LEAK_COLUMNS), dtype="str")

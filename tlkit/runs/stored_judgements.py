@@ -1,4 +1,4 @@
-"""What is stored about each split of a run: one JSON file a kind of judgement, one entry a split."""
+"""Stores evaluations, audits and other results of a run: one JSON file a kind, with one entry a split."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ logger = logging.getLogger(__name__)
 
 
 def stored_judgement(directory: RunDirectory, file: Path, split: str) -> dict[str, Any] | None:
-    """Return one split's stored result, None where there is none."""
+    """Return one split's stored result; None if there is none."""
     return directory.read_json(file).get(split) if file.is_file() else None
 
 
 def store_judgement(directory: RunDirectory, file: Path, split: str, values: Mapping[str, Any]) -> None:
-    """Put one split's result among those of the other splits, which other processes may be storing now."""
+    """Store one split's result; a lock protects the results of the other splits from concurrent writes."""
     try:
         with judgement_lock(directory.path):
             stored = directory.read_json(file) if file.is_file() else {}

@@ -32,8 +32,9 @@ from tlkit.predictions import Predictions
 from tlkit.preflight.recipe_queries import can_use_cache, head_kind
 from tlkit.recipe import Recipe, dump_recipe
 from tlkit.runs import RunDirectory
+from tlkit.runs.assess_split import audit_split, evaluate_split
 from tlkit.runs.lifecycle import replaced_run
-from tlkit.runs.run import Run, audit_split, evaluate_split
+from tlkit.runs.run import Run
 from tlkit.tracking import Tracker, create_tracker
 from tlkit.training.cached_features import FeatureBatches, cached_features, threads_for
 from tlkit.training.callbacks import GracefulStop

@@ -1,1 +1,1 @@
-"""Gates: what an audit must find for a build to pass, judged and reported."""
+"""Gates: conditions on rates and gaps that a build must meet, with their verdicts and reports."""

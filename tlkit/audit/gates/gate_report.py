@@ -1,4 +1,4 @@
-"""`GateReport`: what became of each gate, with the forms that continuous integration reads."""
+"""`GateReport`: the verdict of each gate, with JUnit, Markdown and JSON for continuous integration."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class GateRow:
         rate: the rate, such as "accuracy" or "recall of cat".
         bound: the tolerance, limit or margin.
         n: denominator of the rate.
-        value: what is held against the bound: the difference from the rest, the rate, or the change, with its interval;
-            without a number where the images are too few for one, as in the audit's tables.
+        value: the estimate compared with the bound: the difference from the complement, the rate, or the change, with
+            its interval; redacted as in the audit's tables.
         p_holm: p-value, corrected over the gates of this kind; None = no test.
         verdict: PASS, FAIL or NOT ENOUGH DATA.
-        note: why it cannot be told, or why it passes without an interval; else "".
+        note: why there is no verdict, or why it passes without an interval; else "".
     """
 
     kind: str
@@ -50,9 +50,9 @@ class GateRow:
 
     @property
     def asks(self) -> str:
-        """What the gate asks for, in words."""
+        """The condition as text."""
         return {
-            "tolerance": f"{self.rate} within {self.bound:g} of the rest",
+            "tolerance": f"{self.rate} within {self.bound:g} of the complement",
             "at least": f"{self.rate} at least {self.bound:g}",
             "at most": f"{self.rate} at most {self.bound:g}",
             "no worse": f"{self.rate} no worse than before by more than {self.bound:g}",
@@ -61,12 +61,12 @@ class GateRow:
 
 @dataclass(frozen=True)
 class GateReport:
-    """What became of the gates of one file. `tlkit.gate` makes it.
+    """The verdicts on the gates of one file. `tlkit.gate` makes it.
 
     Attributes:
         source: the file of gates.
         images: labelled images.
-        settings: the options of the audit behind the gates; each gate has a tolerance of its own.
+        settings: the options of the audit behind the gates; each gate has its own tolerance.
         rows: one a gate and group.
     """
 
@@ -90,18 +90,18 @@ class GateReport:
 
     @property
     def counts_text(self) -> str:
-        """How many gates passed, failed and are open."""
+        """Number of gates that passed, failed and are undecided, as text."""
         counts = {verdict: sum(row.verdict == verdict for row in self.rows) for verdict in EXIT_CODES}
         return f"{counts['PASS']} passed, {counts['FAIL']} failed, {counts['NOT ENOUGH DATA']} cannot be decided"
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the table of the gates for readers; its notes count what passed, failed and is open."""
+        """Return the table of the gates for readers; its notes count the verdicts."""
         return gate_tables(self)
 
     def to_junit(self) -> str:
         """Return JUnit XML: a test case per gate and group, a failure for FAIL, an error for NOT ENOUGH DATA.
 
-        An error, because a gate that cannot be decided must not look like one that passed.
+        An error, because an undecided gate must not count as passed.
         """
         return to_junit(
             gate_table(self),

@@ -1,4 +1,4 @@
-"""The table of a `GateReport`: one row for each gate and group, with what was found and the verdict."""
+"""Table of a `GateReport`: estimate and verdict of each gate and group."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def gate_tables(report: GateReport) -> tuple[Table, ...]:
 def gate_table(report: GateReport) -> Table:
     """Return the gates: a limit is about a rate, a tolerance about a difference, "no worse" about a change.
 
-    Of a wide interval both ends are shown, and no number.
+    A wide interval is shown without its value.
     """
     level = f"{report.settings.confidence:.0%}"
     marks: dict[int, Mark] = {place: "worst" for place, row in enumerate(report.rows) if row.verdict == "FAIL"}
@@ -43,7 +43,7 @@ def gate_table(report: GateReport) -> Table:
         notes=(
             f"{report.counts_text}; {report.images:,} labelled images.",
             "A gate passes or fails where the whole interval lies on one side of its bound, and fails only if the "
-            f"corrected test agrees (alpha {report.settings.alpha:g}). NOT ENOUGH DATA is not a weaker pass.",
+            f"corrected test agrees (alpha {report.settings.alpha:g}). NOT ENOUGH DATA is not a pass.",
         ),
         marks=marks,
     )

@@ -1,4 +1,4 @@
-"""`judge_gates`: whether what must hold across groups does hold, does not, or cannot be told from these images."""
+"""`judge_gates`: the verdict on each gate of a file: PASS, FAIL or NOT ENOUGH DATA."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EVERY = "all images"
 
 @dataclass(frozen=True)
 class _Case:
-    """A row before the correction for many tests: its p-value, and how to decide once that is corrected."""
+    """A row before Holm's correction: its p-value, and whether its interval lies beyond or within the bound."""
 
     row: GateRow
     p: float | None
@@ -53,23 +53,22 @@ def judge_gates(
     baseline: Predictions | None = None,
     options: AuditOptions | None = None,
 ) -> GateReport:
-    """Judge every gate of a file on a model's predictions: PASS, FAIL or NOT ENOUGH DATA, never by a point estimate.
+    """Return the verdict on every gate of a file for a model's predictions; none rests on a point estimate alone.
 
     A tolerance has the verdict of the audit, corrected over all tolerances. In a single column the images without a
-    value are a group like any other; crossed columns leave them out. A limit fails where the whole interval lies
-    on its wrong side and an exact binomial test, corrected over all limits, agrees; it passes where the whole interval
-    lies on its right side. "No worse" fails where the paired interval lies wholly below the margin and McNemar's exact
-    test, corrected, agrees; it passes where the whole interval lies above it, or where both models say the same of
-    every image there is. Weights and clusters count in all of them; in "no worse" by Student's t, and a matched set is
-    a cluster. A gate that names no class is about every class, also of two; a group without a labelled image is not
-    decided.
+    value are a group; intersections leave them out. A limit fails where the whole interval lies on its wrong side and
+    an exact binomial test, corrected over all limits, agrees; it passes where the whole interval lies on its right
+    side. "No worse" fails where the paired interval lies wholly below the margin and McNemar's exact test, corrected,
+    agrees; it passes where the whole interval lies above it, or where both models predict the same class for every
+    image. All of them allow for weights and clusters; "no worse" does by Student's t, and a matched set is a cluster. A
+    gate that names no class is about every class, also of two; a group without a labelled image is NOT ENOUGH DATA.
 
     Args:
-        predictions: what the model said, with the group columns.
+        predictions: with the group columns.
         file: the gates.
-        baseline: what the model to be compared with said; needed where the gates name one.
-        options: of the audit behind the gates, such as those of a run's recipe; what the file states replaces them. A
-            column that a gate names alone is cut as they say. Default: `AuditOptions()`.
+        baseline: predictions of the model to compare with; needed where the gates name one.
+        options: of the audit behind the gates, such as those of a run's recipe; the file overrides them. A
+            column that a gate gives by name alone is discretized as they say. Default: `AuditOptions()`.
 
     Raises:
         PredictionsError: a column or class is not there, or the baseline has no image in common.
@@ -81,11 +80,11 @@ def judge_gates(
         raise PredictionsError(*problems)
     rows: list[GateRow] = []
     images = int((predictions.y_true >= 0).sum())
-    wanted = [_wanted(predictions, gates, of, options) for of in (gates.tolerances, gates.limits)]
-    rows += _tolerances(rate_tables(predictions, wanted[0], options), file, options)
-    rows += _limits(rate_tables(predictions, wanted[1], options), file, options)
+    pairs = [_tested_rates(predictions, gates, of, options) for of in (gates.tolerances, gates.limits)]
+    rows += _tolerances(rate_tables(predictions, pairs[0], options), file, options)
+    rows += _limits(rate_tables(predictions, pairs[1], options), file, options)
     if gates.no_worse_than is not None:
-        assert baseline is not None, "whoever opens the file opens the baseline"
+        assert baseline is not None, "the caller reads the baseline of the file"
         paired = pair_predictions(baseline, predictions, names=(gates.no_worse_than.baseline, "these predictions"))
         rows += _no_worse(paired, predictions, file, options)
     report = GateReport(file.source, images, options, tuple(rows))
@@ -94,10 +93,7 @@ def judge_gates(
 
 
 def gate_options(file: GatesFile, options: AuditOptions) -> AuditOptions:
-    """Return the options of the audit behind the gates: those given, with what the file states in their place.
-
-    Each gate has a tolerance of its own.
-    """
+    """Return the given options with the overrides of the file; each gate has its own tolerance."""
     gates = file.gates
     options = options.with_overrides(
         confidence=gates.confidence,
@@ -118,7 +114,7 @@ def gate_options(file: GatesFile, options: AuditOptions) -> AuditOptions:
 
 
 def _problems(predictions: Predictions, file: GatesFile, options: AuditOptions) -> Iterator[str]:
-    """Yield what the file asks for that the predictions do not have, each with its place."""
+    """Yield a message, with its place in the file, for each column, class or option that is invalid."""
     for kind, gates in (("tolerances", file.gates.tolerances), ("limits", file.gates.limits)):
         for index, gate in enumerate(cast("Sequence[Tolerance | Limit]", gates)):
             where = file.where(kind, index, "by")
@@ -150,7 +146,7 @@ def _problems(predictions: Predictions, file: GatesFile, options: AuditOptions) 
         yield from (f"{where}  {problem}" for problem in found)
 
 
-def _wanted(
+def _tested_rates(
     predictions: Predictions, gates: Gates, of: Sequence[Tolerance | Limit], options: AuditOptions
 ) -> list[tuple[tuple[GroupColumn, ...], Rate]]:
     """Return the columns and rates of gates of one kind; a gate that names no class is about every class."""
@@ -176,14 +172,14 @@ def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOpti
     for index, gate in enumerate(file.gates.tolerances):
         tables = _tables(found, gate)
         if not tables:
-            rows.append(_empty("tolerance", file.where("tolerances", index), gate, gate.tolerance))
+            rows.append(_gate_without_groups("tolerance", file.where("tolerances", index), gate, gate.tolerance))
         for table in tables:
-            judged = [row for row in table.rows if row.verdict is not None or _is_unseen(table, row)]
+            judged = [row for row in table.rows if row.verdict is not None or _is_group_without_images(table, row)]
             for row in judged:
-                decided = verdict(row.difference, row.p_holm, tolerance=gate.tolerance, alpha=options.alpha)
+                gate_verdict = verdict(row.difference, row.p_holm, tolerance=gate.tolerance, alpha=options.alpha)
                 nothing = Estimate(None, None, None, n=row.rate.n, note=row.rate.note)
                 value = redact(row.difference or nothing, options.max_half_width)
-                note = _why_not(row, options) or ("" if row.difference else "the rest is too small")
+                note = _reason_undecided(row, options) or ("" if row.difference else "the complement is too small")
                 rows.append(
                     GateRow(
                         kind="tolerance",
@@ -195,19 +191,19 @@ def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOpti
                         n=row.rate.n,
                         value=value,
                         p_holm=row.p_holm,
-                        verdict=decided,
+                        verdict=gate_verdict,
                         note=note,
                     )
                 )
             if not judged:
-                rows.append(_empty("tolerance", file.where("tolerances", index), gate, gate.tolerance))
+                rows.append(_gate_without_groups("tolerance", file.where("tolerances", index), gate, gate.tolerance))
     return rows
 
 
-def _is_unseen(table: GroupTable, row: GroupRow) -> bool:
-    """Tell whether a group of a single column has no labelled image: it is there, so its gate must not pass.
+def _is_group_without_images(table: GroupTable, row: GroupRow) -> bool:
+    """Return whether a group of a single column has no labelled image, so that its gate must not pass.
 
-    A combination of columns without images need not exist at all.
+    In an intersection such a group need not exist.
     """
     return row.group is not None and row.images == 0 and len(table.columns) == 1
 
@@ -224,15 +220,15 @@ def _limits(found: Sequence[GroupTable], file: GatesFile, options: AuditOptions)
                 for table in tables
                 for case in _limit_cases(table, bound, where=where, floor=kind == "at least", options=options)
             ]
-            cases += rows or [_Case(_empty(kind, where, gate, bound), None, beyond=False, within=False)]
-    return _decided(cases, options.alpha)
+            cases += rows or [_Case(_gate_without_groups(kind, where, gate, bound), None, beyond=False, within=False)]
+    return _with_verdicts(cases, options.alpha)
 
 
 def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, options: AuditOptions) -> Iterator[_Case]:
     for row in table.rows:
-        if row.images == 0 and not _is_unseen(table, row):
+        if row.images == 0 and not _is_group_without_images(table, row):
             continue
-        if row.group is None and len(table.columns) > 1:  # each column's missing values are its own table's
+        if row.group is None and len(table.columns) > 1:  # missing values are tested in the table of their column
             continue
         rate, p, beyond, within = row.rate, None, False, False
         if rate.value is not None and rate.low is not None and rate.high is not None:
@@ -252,7 +248,7 @@ def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, op
                 value=redact(rate, options.max_half_width),
                 p_holm=None,
                 verdict="NOT ENOUGH DATA",
-                note=_why_not(row, options) or (rate.note if rate.value is None else ""),
+                note=_reason_undecided(row, options) or (rate.note if rate.value is None else ""),
             ),
             p,
             beyond,
@@ -261,7 +257,7 @@ def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, op
 
 
 def _binomial_p(k: float, n: float, bound: float, *, floor: bool) -> float:
-    """Return the exact chance of a rate so low under a true rate of `bound`, or so high, by the incomplete Beta.
+    """Return the exact one-sided binomial p-value of k of n against a rate of `bound`, by the incomplete Beta.
 
     Weighted and clustered images count with their effective size.
     """
@@ -278,12 +274,12 @@ def _no_worse(
     parts: list[tuple[str, str, npt.NDArray[np.bool_]]] = [(EVERY, EVERY, np.ones(len(paired), dtype=bool))]
     unseen: list[tuple[str, str]] = []
     for spec in options.cut(worse.by):
-        groups = paired.groups_of(spec, max_values=options.max_values)
+        groups = paired.group_masks(spec, max_values=options.max_values)
         seen = {name for _, name, rows in groups if rows.any()}
-        unseen += [(by, name) for by, name in _groups_there(predictions, spec, options) if name not in seen]
+        unseen += [(by, name) for by, name in _group_names(predictions, spec, options) if name not in seen]
         parts += groups
     alike = bool(paired.same.all())
-    design = design_of(paired.groups, options, told=False)
+    design = design_of(paired.groups, options, log=False)
     where = file.where("no_worse_than")
     cases = []
     for by, name, rows in parts:
@@ -293,8 +289,8 @@ def _no_worse(
         pairs, difference, p = change.pairs, change.difference, change.p
         low, high = (-1.0 if difference.low is None else difference.low), (difference.high or 0.0)
         large = pairs.n >= options.min_group_size and difference.low is not None
-        small = _too_few(pairs.n, options) or difference.note
-        note = "both say the same of every image" if alike else small
+        small = _small_group_note(pairs.n, options) or difference.note
+        note = "both predict the same class for every image" if alike else small
         if not note and worse.margin > 0 and design is None:
             needed = pairs_needed(worse.margin, pairs.discordant / pairs.n, alpha=options.alpha)
             note = f"about {needed:,} images would show a loss of {worse.margin:g}" if (needed or 0) > pairs.n else ""
@@ -337,13 +333,13 @@ def _no_worse(
             note=nothing.note,
         )
         cases.append(_Case(row, None, beyond=False, within=False))
-    return _decided(cases, options.alpha)
+    return _with_verdicts(cases, options.alpha)
 
 
-def _groups_there(predictions: Predictions, spec: GroupColumn, options: AuditOptions) -> list[tuple[str, str]]:
-    """Return column and name of the groups that a model's predictions have, whatever the baseline has.
+def _group_names(predictions: Predictions, spec: GroupColumn, options: AuditOptions) -> list[tuple[str, str]]:
+    """Return column and name of the groups of a model's predictions, also of those that the baseline lacks.
 
-    Quantiles and the bins of a measurement are cut anew on the images that both predicted: those have other names.
+    Quantiles are computed on the images that both predicted, so their groups are left out.
     """
     level = discretize(predictions.groups[spec.column], spec, max_values=options.max_values)
     if level.kind == "continuous" and not spec.bins:
@@ -351,28 +347,28 @@ def _groups_there(predictions: Predictions, spec: GroupColumn, options: AuditOpt
     return [(level.column, name) for name in level.values]
 
 
-def _decided(cases: Sequence[_Case], alpha: float) -> list[GateRow]:
-    """Correct the tests of one kind of gate together, and give each its verdict."""
+def _with_verdicts(cases: Sequence[_Case], alpha: float) -> list[GateRow]:
+    """Return the rows of one kind of gate with p-values after Holm's correction and verdicts."""
     rows = []
     for case, p_holm in zip(cases, holm([case.p for case in cases]), strict=True):
-        decided: Verdict = "PASS" if case.within else "NOT ENOUGH DATA"
+        gate_verdict: Verdict = "PASS" if case.within else "NOT ENOUGH DATA"
         if case.beyond and p_holm is not None and p_holm < alpha:
-            decided = "FAIL"
-        keep = decided != "FAIL" and (decided == "NOT ENOUGH DATA" or case.row.note.startswith("both"))
-        rows.append(replace(case.row, p_holm=p_holm, verdict=decided, note=case.row.note if keep else ""))
+            gate_verdict = "FAIL"
+        keep = gate_verdict != "FAIL" and (gate_verdict == "NOT ENOUGH DATA" or case.row.note.startswith("both"))
+        rows.append(replace(case.row, p_holm=p_holm, verdict=gate_verdict, note=case.row.note if keep else ""))
     return rows
 
 
-def _why_not(row: GroupRow, options: AuditOptions) -> str:
-    return "no labelled images" if row.images == 0 else _too_few(row.rate.n, options)
+def _reason_undecided(row: GroupRow, options: AuditOptions) -> str:
+    return "no labelled images" if row.images == 0 else _small_group_note(row.rate.n, options)
 
 
-def _too_few(n: int, options: AuditOptions) -> str:
+def _small_group_note(n: int, options: AuditOptions) -> str:
     return f"n = {n}, fewer than {options.min_group_size}" if n < options.min_group_size else ""
 
 
-def _empty(kind: str, where: str, gate: Tolerance | Limit, bound: float) -> GateRow:
-    """Return the row of a gate that finds no group to judge: that is no pass."""
+def _gate_without_groups(kind: str, where: str, gate: Tolerance | Limit, bound: float) -> GateRow:
+    """Return the row of a gate without any group: NOT ENOUGH DATA."""
     nothing = Estimate(None, None, None, n=0, note="no two groups to compare" if kind == "tolerance" else "no groups")
     rate = Rate(cast("Metric", gate.metric), gate.class_name).name
     return GateRow(

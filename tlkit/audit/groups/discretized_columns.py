@@ -1,4 +1,4 @@
-"""Columns cut once, as the audit cuts them, for judges that take one text an image: explanations of gaps."""
+"""Group columns of predictions and training images discretized with the same edges, for explanations."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class DiscretizedColumns:
     """Predictions and training images whose columns hold the names of their groups.
 
     Attributes:
-        predictions: with the columns cut.
-        training: group columns of the training images, cut at the same edges; None where not known.
+        predictions: with the columns discretized.
+        training: group columns of the training images, discretized at the same edges; None where not known.
         names: the columns; those with several values an image are left out.
         order: the groups in their order, for ordered and continuous columns.
     """
@@ -35,11 +35,11 @@ class DiscretizedColumns:
 def discretize_columns(
     predictions: Predictions, options: AuditOptions, *, training: pd.DataFrame | None = None
 ) -> DiscretizedColumns:
-    """Cut the columns to audit by into groups, and write the groups' names in place of the values.
+    """Return predictions and training columns with group names in place of values.
 
     Args:
         predictions: with the group columns, free of what `validate_columns` finds.
-        options: the columns, and how to cut them.
+        options: the columns, and how to discretize them.
         training: group columns of the training images, or None.
     """
     groups, trained = predictions.groups.copy(), None if training is None else training.copy()
@@ -47,14 +47,14 @@ def discretize_columns(
     for spec in options.columns:
         levels = discretize(groups[spec.column], spec, max_values=options.max_values)
         if levels.member is not None:
-            logger.info("What lies behind the gaps by %s is not looked into: an image has several values.", spec.column)
+            logger.info("Gaps by %s are not explained: an image has several values.", spec.column)
             continue
         names.append(spec.column)
         groups[spec.column] = _named(levels)
         if levels.kind in ("ordered", "continuous"):
             order[spec.column] = levels.values
         if trained is not None and spec.column in trained.columns and levels.kind == "continuous":
-            trained[spec.column] = _cut_alike(trained[spec.column], levels)
+            trained[spec.column] = _discretize_at_edges(trained[spec.column], levels)
     return DiscretizedColumns(replace(predictions, groups=groups), trained, tuple(names), order)
 
 
@@ -63,8 +63,8 @@ def _named(levels: Levels) -> pd.Series[str]:
     return pd.Series(pd.array(names[levels.code], dtype="string"))
 
 
-def _cut_alike(values: pd.Series[str], levels: Levels) -> pd.Series[str]:
-    """Cut numbers at the edges of a column that is cut already; what is no number counts as missing."""
+def _discretize_at_edges(values: pd.Series[str], levels: Levels) -> pd.Series[str]:
+    """Return numbers discretized at the edges of another column; what is not a number is missing."""
     number = pd.to_numeric(values, errors="coerce").astype("string")
     if not levels.edges:
         return pd.Series(pd.array([levels.values[0] if levels.values else None] * len(values), dtype="string"))

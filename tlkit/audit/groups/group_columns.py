@@ -1,4 +1,4 @@
-"""What a group column holds and how it is cut into groups: categories, an order, bins, or several values an image."""
+"""Discretizes a group column: categories, ordered values, bins, quantiles, or several values an image."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 Kind = Literal["categorical", "boolean", "ordered", "continuous", "multi-valued"]
 Cut = Literal["bins", "quantiles", "order", "separator"]
 CUTS: tuple[Cut, ...] = get_args(Cut)
-MAX_VALUES = 50  # a column with more different values looks like an identifier, or is cut where it holds numbers
+MAX_VALUES = 50  # a column with more different values looks like an identifier, or is binned where it holds numbers
 MAX_FRACTIONS = 10  # with more different values, numbers with decimals are a measurement
-QUANTILES = 4  # groups that a measurement is cut into where nothing is said
+QUANTILES = 4  # default number of groups of a measurement
 
 _YES_NO = ({"true", "false"}, {"yes", "no"}, {"0", "1"}, {"t", "f"}, {"y", "n"})
 
@@ -34,12 +34,12 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class GroupColumn:
-    """A column to audit by, and how to cut it; with nothing but its name, the values decide, and the log says how.
+    """A column to audit by, and how to discretize it; by default its values decide.
 
     Attributes:
         column: name of the column.
         bins: inner edges of the bins of a number, rising: (18, 65) gives "<18", "[18, 65)" and "≥65".
-        quantiles: groups of about equal size to cut a number into, at least 2.
+        quantiles: number of groups of about equal size, at least 2.
         order: the values in their order, lowest first.
         separator: what separates the values where an image has several, such as ";".
     """
@@ -52,7 +52,7 @@ class GroupColumn:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with the way to cut, in words; empty where nothing is."""
+        """Messages about an invalid way to discretize; empty if valid."""
         given = [name for name in CUTS if getattr(self, name)]
         found = []
         if len(given) > 1:
@@ -75,7 +75,7 @@ def parse_column(text: str) -> GroupColumn:
     """Return the column that a text such as "age:quantiles=4" describes.
 
     Forms: `age`, `age:bins=18,65`, `age:quantiles=4`, `size:order=small,medium,large`, `tags:separator=;`. A name may
-    hold colons: only one of the four words and "=" after the last of them is taken for a way to cut.
+    hold colons: only "bins=", "quantiles=", "order=" or "separator=" after the last one is an option.
 
     Raises:
         PredictionsError: a number cannot be read.
@@ -143,15 +143,15 @@ def _column_of(one: By) -> GroupColumn:
 
 @dataclass(frozen=True)
 class Levels:
-    """One column, cut into groups.
+    """One column, discretized into groups.
 
     Attributes:
         column: its name.
-        kind: what it was taken for.
+        kind: kind of the values.
         values: names of the groups, shape (G,), in their order.
         code: pattern of each image, shape (N,), -1 = missing. Without `member` the pattern is the group.
         member: which groups a pattern belongs to, shape (P, G); None where every image is in one group.
-        how: how the groups were made, as a sentence's end: "4 groups of about equal size".
+        how: how the groups were made: "4 groups of about equal size".
         edges: inner edges of a continuous column, rising.
     """
 
@@ -165,12 +165,12 @@ class Levels:
 
 
 def discretize(values: pd.Series[Any], spec: GroupColumn, *, max_values: int = MAX_VALUES) -> Levels:
-    """Cut a column into groups as the user said, or as its values suggest.
+    """Return a column discretized as specified, or by default as its values suggest.
 
     Args:
         values: one text an image, shape (N,), missing = NA; free of what `column_problems` finds.
-        spec: how to cut it.
-        max_values: the most different numbers that are taken as categories.
+        spec: how to discretize it.
+        max_values: numbers with more different values are binned.
     """
     text = values.astype("string")
     if spec.separator:
@@ -196,7 +196,7 @@ def column_problems(values: pd.Series[Any], spec: GroupColumn, *, max_values: in
 
     Args:
         values: one text an image, shape (N,), missing = NA.
-        spec: how to cut it.
+        spec: how to discretize it.
         max_values: the most different values of a column that is not cut.
     """
     text = values.astype("string").dropna()
@@ -223,12 +223,12 @@ def column_problems(values: pd.Series[Any], spec: GroupColumn, *, max_values: in
     return [
         f"The column {spec.column!r} has {len(found)} different values in {len(values)} rows, so it looks like an "
         f"identifier or a measurement. Audit by columns with at most {max_values} values: {fewer}, or in Python raise "
-        "max_values. What says which images belong together goes into cluster_by."
+        "max_values. Columns of clusters, such as the subject, go into cluster_by."
     ]
 
 
 def similar_values(values: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the values that are one but for case and spaces, such as "dark", "Dark" and "dark "."""
+    """Return the sets of values that differ only in case and spaces, such as "dark", "Dark" and "dark "."""
     same: dict[str, list[str]] = {}
     for value in values:
         same.setdefault("".join(value.split()).casefold(), []).append(value)
@@ -236,9 +236,9 @@ def similar_values(values: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _measures(numbers: Floats, rows: int, max_values: int) -> bool:
-    """Tell whether different numbers are a measurement, rather than codes of categories or of images."""
+    """Return whether numbers are a measurement rather than codes of categories or of images."""
     if (numbers == np.round(numbers)).all():
-        return max_values < len(numbers) < rows  # all different: counted through, an identifier
+        return max_values < len(numbers) < rows  # all different: an identifier
     return len(numbers) > MAX_FRACTIONS
 
 
@@ -252,10 +252,10 @@ def _binned(text: pd.Series[str], column: str, bins: Sequence[float], quantiles:
     elif len(known) == 0:
         return Levels(column, "continuous", (), np.full(len(text), -1), None, "no number")
     else:
-        # edges are values that occur, so that the label says exactly who is in the group
+        # edges are values that occur, so that the label defines the group exactly
         edges = np.unique(np.quantile(known, np.linspace(0, 1, quantiles + 1), method="higher"))
         if 1 < len(edges) < quantiles + 1 and np.quantile(known, 1 / quantiles, method="higher") == edges[0]:
-            # One value fills the lowest groups, such as 0: it is a group of its own.
+            # one value, such as 0, fills the lowest groups: it becomes a group of its own
             edges = np.unique([edges[0], known[known > edges[0]].min(), *edges[1:]])
         inner = edges[1:-1] if len(edges) > 1 else edges[:0]
         names = _spans(edges, closed=True) if len(edges) > 1 else [_short(edges[0])]
@@ -267,7 +267,7 @@ def _binned(text: pd.Series[str], column: str, bins: Sequence[float], quantiles:
 
 
 def _several(text: pd.Series[str], column: str, separator: str) -> Levels:
-    """Take every part of a cell as a group: an image is in all of its parts' groups."""
+    """Return the groups of a column with several values an image, each of which is a group."""
     patterns, first = pd.factorize(text)
     parts = [_parts(str(value), separator) for value in first]
     values = sorted({part for one in parts for part in one}, key=_natural)
@@ -275,11 +275,11 @@ def _several(text: pd.Series[str], column: str, separator: str) -> Levels:
     member = np.zeros((len(parts), len(values)), dtype=np.bool_)
     for row, one in enumerate(parts):
         member[row, [place[part] for part in one]] = True
-    filled = np.flatnonzero(member.any(axis=1))  # a cell of nothing but separators is missing
+    filled = np.flatnonzero(member.any(axis=1))  # a cell with only separators is missing
     position = np.full(len(parts) + 1, -1, dtype=np.int64)
     position[filled] = np.arange(len(filled))
     code = position[np.asarray(patterns, dtype=np.int64)]
-    how = f"{len(values)} values separated by {separator!r}, an image counts in each of its own"
+    how = f"{len(values)} values separated by {separator!r}, an image counts in each of its values"
     return Levels(column, "multi-valued", tuple(values), code, member[filled], how)
 
 
@@ -288,7 +288,7 @@ def _parts(cell: str, separator: str) -> list[str]:
 
 
 def _numbers(values: Sequence[str]) -> Floats | None:
-    """Return the values as finite numbers, or None where one is none."""
+    """Return the values as finite numbers, or None where one is not finite."""
     if not values:
         return None
     numbers = np.asarray(pd.to_numeric(pd.Series(list(values), dtype="string"), errors="coerce"), dtype=np.float64)

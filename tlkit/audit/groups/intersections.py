@@ -1,4 +1,4 @@
-"""Who belongs to which group: the values of one column, or the cells where several columns cross."""
+"""Group membership: one column or an intersection of columns."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tlkit.errors import PredictionsError, did_you_mean, first_few
 
 logger = logging.getLogger(__name__)
 
-MAX_EMPTY_CELLS = 200  # above so many cells, the empty ones of an intersection are counted, not listed
+MAX_LISTED_GROUPS = 200  # in larger intersections, empty groups are counted, not listed
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -42,9 +42,8 @@ class GroupMembership:
         values: one tuple of values a group, in the order of `columns`; sorted, numbers by size.
         code: pattern of each image, shape (N,); -1 = a value is missing. Where every image is in one group
             (`member` is None), the pattern is the group: a position in `values`.
-        unlisted: empty cells that are not among `values`, because there are too many.
-        member: which groups the images of a pattern belong to, shape (P, G), where an image may be in several; else
-            None.
+        unlisted: number of empty groups that are left out of `values`.
+        member: groups of each pattern, shape (P, G), where an image may be in several; else None.
     """
 
     columns: tuple[str, ...]
@@ -58,8 +57,13 @@ class GroupMembership:
         """Number of patterns: P, which is the number of groups where every image is in one."""
         return len(self.values) if self.member is None else len(self.member)
 
+    @property
+    def row_code(self) -> Ints:
+        """The pattern of each image, shape (N,), in 0…P; P = a value is missing."""
+        return np.where(self.code < 0, self.patterns, self.code)
+
     def aggregate(self, counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return counts of groups from counts of patterns, the last entry that of the images with a missing value.
+        """Return counts of groups from counts of patterns; the last entry is that of the images with a missing value.
 
         Args:
             counts: shape (P + 1, …).
@@ -84,15 +88,15 @@ def membership_of(
 
     Args:
         groups: group columns, shape (N, G), missing = NA.
-        columns: some of its columns; a name alone is cut as its values suggest.
-        max_values: the most different numbers that are taken as categories.
+        columns: some of its columns; a bare name is discretized as its values suggest.
+        max_values: numbers with more different values are binned.
     """
     specs = [GroupColumn(column) if isinstance(column, str) else column for column in columns]
     return cross_columns([discretize(groups[spec.column], spec, max_values=max_values) for spec in specs])
 
 
 def cross_columns(levels: Sequence[Levels]) -> GroupMembership:
-    """Return the groups of columns that are cut already: those of one, or the cells where several cross."""
+    """Return the groups of one discretized column, or the intersections of several."""
     columns = tuple(level.column for level in levels)
     known = np.all([level.code >= 0 for level in levels], axis=0)
     shape = tuple(len(level.values) for level in levels)
@@ -105,9 +109,9 @@ def cross_columns(levels: Sequence[Levels]) -> GroupMembership:
         if known.any():
             code[known] = np.ravel_multi_index(tuple(level.code[known] for level in levels), shape)
         taken = np.unique(code[known])
-    listed = np.arange(size) if len(columns) == 1 or size <= MAX_EMPTY_CELLS else taken
+    listed = np.arange(size) if len(columns) == 1 or size <= MAX_LISTED_GROUPS else taken
     if member is None:
-        position = np.full(size + 1, -1, dtype=np.int64)  # the last entry serves the missing, code -1
+        position = np.full(size + 1, -1, dtype=np.int64)  # the last entry is for code -1, missing
         position[listed] = np.arange(len(listed))
         code = position[code]
     else:
@@ -118,7 +122,7 @@ def cross_columns(levels: Sequence[Levels]) -> GroupMembership:
 
 
 def _patterns(levels: Sequence[Levels], known: Mask, shape: tuple[int, ...]) -> tuple[Ints, Mask]:
-    """Return the pattern of each image and the cells of each pattern, shape (P, product of `shape`)."""
+    """Return the pattern of each image, and the groups of each pattern, shape (P, product of `shape`)."""
     codes = np.stack([level.code[known] for level in levels], axis=1)
     seen, inverse = np.unique(codes, axis=0, return_inverse=True)
     code = np.full(len(known), -1, dtype=np.int64)
@@ -132,7 +136,7 @@ def _patterns(levels: Sequence[Levels], known: Mask, shape: tuple[int, ...]) -> 
 
 
 def validate_columns(groups: pd.DataFrame, by: By | Sequence[By], *, max_values: int = MAX_VALUES) -> list[str]:
-    """Return why these columns cannot be audited by; nothing where they can. Cheap: call it before training.
+    """Return problems of the columns to audit by; empty if valid. It is cheap, so call it before training.
 
     Args:
         groups: group columns, shape (N, G), missing = NA.
@@ -154,7 +158,9 @@ def validate_columns(groups: pd.DataFrame, by: By | Sequence[By], *, max_values:
     ]
     for spec in specs:
         if spec.column not in found:
-            near = _joined(spec.column, found) or did_you_mean(spec.column, found) or _misspelt_cut(spec.column, found)
+            near = (
+                _joined(spec.column, found) or did_you_mean(spec.column, found) or _misspelled_cut(spec.column, found)
+            )
             problems.append(f"There is no group column {spec.column!r}.{near} {there}")
         else:
             problems += column_problems(groups[spec.column], spec, max_values=max_values)
@@ -162,13 +168,13 @@ def validate_columns(groups: pd.DataFrame, by: By | Sequence[By], *, max_values:
 
 
 def auditable_columns(groups: pd.DataFrame, *, used: Collection[str | None] = ()) -> tuple[list[str], list[str]]:
-    """Return the columns to audit by where nobody named any, and those left out because they look like identifiers.
+    """Return the default columns to audit by, and those left out because they look like identifiers.
 
-    Where all look so, all are returned as columns to audit by: an audit refuses them, and says why.
+    If all look like identifiers, all are returned, so that the audit refuses them with a message.
 
     Args:
         groups: group columns, shape (N, G), missing = NA.
-        used: columns that serve something else, such as clusters.
+        used: columns of the sampling design, such as clusters.
     """
     names = [name for name in groups.columns if name not in used]
     plain = [name for name in names if not column_problems(groups[name], GroupColumn(name))]
@@ -176,28 +182,28 @@ def auditable_columns(groups: pd.DataFrame, *, used: Collection[str | None] = ()
 
 
 def log_excluded_columns(names: Sequence[str], *, level: int = logging.INFO) -> None:
-    """Say in the log which columns nobody named are not audited by, and what they may be for."""
+    """Log the default columns that are left out, with the remedy."""
     if names:
         logger.log(
             level,
-            "Not audited by %s, since more than %d different values look like an identifier. What says which images "
-            "belong together goes into cluster_by.",
+            "Not audited by %s, since more than %d different values look like an identifier. Columns of clusters, such "
+            "as the subject, go into cluster_by.",
             first_few(list(names)),
             MAX_VALUES,
         )
 
 
-def _joined(asked: str, found: Sequence[str]) -> str:
-    """Return how to name several columns where they were joined by commas."""
-    names = [name.strip() for name in asked.split(",")]
+def _joined(name: str, found: Sequence[str]) -> str:
+    """Return the remedy where several columns were joined by commas; else ""."""
+    names = [part.strip() for part in name.split(",")]
     if len(names) < 2 or not set(names) <= set(found):
         return ""
-    return f" Name each on its own: {' '.join(f'--by {name}' for name in names)} (in Python, by={names})."
+    return f" Name each on its own: {' '.join(f'--by {one}' for one in names)} (in Python, by={names})."
 
 
-def _misspelt_cut(asked: str, found: Sequence[str]) -> str:
-    """Return what was meant where a column is there, and only the way to cut it is no word that is known."""
-    column, _, cut = asked.rpartition(":")
+def _misspelled_cut(name: str, found: Sequence[str]) -> str:
+    """Return the remedy where the column exists and only the option after it is misspelled; else ""."""
+    column, _, cut = name.rpartition(":")
     word, _, given = cut.partition("=")
     if column not in found:
         return ""

@@ -1,1 +1,1 @@
-"""Slices: groups of images that nobody declared, searched on one half of a split and tested on the other."""
+"""Slice discovery: groups with high error rates, searched on one half of a split and tested on the other."""

@@ -1,4 +1,4 @@
-"""What cached features say about images: clusters of them, and the nearest to each wrong one."""
+"""Clusters of features, and nearest neighbors of wrong images."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy.typing as npt
 from tlkit.audit.error_examples import NearestImage
 from tlkit.predictions import Predictions
 
-MOST_NEAR = 3
-AT_ONCE = 256
+MAX_NEIGHBORS = 3
+BATCH_SIZE = 256
 
 Floats = npt.NDArray[np.float32]
 
@@ -21,9 +21,9 @@ def cluster_features(x: Floats, *, learn: npt.NDArray[np.bool_], clusters: int, 
 
     Args:
         x: features, shape (N, D).
-        learn: the images that the centres are taken from, shape (N,).
-        clusters: k; no more than there are such images.
-        seed: of the starts.
+        learn: mask of the images that k-means is fitted on, shape (N,).
+        clusters: k; at most the number of those images.
+        seed: of the initial centers.
     """
     from sklearn.cluster import KMeans
 
@@ -41,7 +41,7 @@ def nearest_images(
     trained_labels: Sequence[str],
     split: str,
 ) -> dict[str, tuple[NearestImage, ...]]:
-    """Return what resembles each wrong image: the nearest training images, and the nearest of its class that is right.
+    """Return, for each wrong image, the nearest training images and the nearest right image of its class.
 
     Args:
         predictions: labelled images.
@@ -49,18 +49,18 @@ def nearest_images(
         trained: features of the training images, shape (M, D).
         trained_paths: their paths.
         trained_labels: their classes.
-        split: name of the split that is judged.
+        split: name of the split of `predictions`.
     """
     right = predictions.correct
     wrong = np.flatnonzero(~right)
-    unit, learnt = _unit(x), _unit(trained)
+    unit, unit_trained = _unit(x), _unit(trained)
     found: dict[str, tuple[NearestImage, ...]] = {}
-    for at in range(0, len(wrong), AT_ONCE):
-        rows = wrong[at : at + AT_ONCE]
-        to_train = unit[rows] @ learnt.T
+    for at in range(0, len(wrong), BATCH_SIZE):
+        rows = wrong[at : at + BATCH_SIZE]
+        to_train = unit[rows] @ unit_trained.T
         to_judged = unit[rows] @ unit.T
         for place, row in enumerate(rows.tolist()):
-            order = np.argsort(-to_train[place], kind="stable")[:MOST_NEAR]
+            order = np.argsort(-to_train[place], kind="stable")[:MAX_NEIGHBORS]
             near = [
                 NearestImage(
                     str(trained_paths[one]), str(trained_labels[one]), "train", round(float(to_train[place, one]), 4)

@@ -1,6 +1,6 @@
-"""Can the true classes be told from columns alone, without looking at what the images show?
+"""Shortcut test: cross-validated accuracy of the classes predicted from columns alone, with permutation p-values.
 
-If they can, a model can learn the columns in place of the objects: snow for wolves, a ruler for melanoma.
+Where it is high, a model can learn the columns instead of the objects: snow for wolves, a ruler for melanoma.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ logger = logging.getLogger(__name__)
 FOLDS = 5
 DRAWS = 500
 FEWEST, MOST = 50, 5_000
-"""With fewer images nothing is tested; of more, so many are taken, by the rank of a hash."""
+"""Fewest images for a test, and the most that are used, chosen by the rank of a hash."""
 QUANTILES = np.arange(1, 5) / 5
 RIDGE = 1.0
-AT_ONCE = 4_000_000  # numbers held at a time
+BATCH_SIZE = 4_000_000  # floats a batch
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -36,13 +36,13 @@ Floats = npt.NDArray[np.float64]
 def find_shortcuts(
     known: Predictions, table: pd.DataFrame, units: Ints, *, confidence: float, seed: int
 ) -> tuple[Shortcut, ...]:
-    """Return how well columns alone tell the classes: all together first, then each, the most telling first.
+    """Return the accuracy of predicting the classes from columns: all together first, then each, highest first.
 
-    Numbers enter as they are and by fifths, other columns by their values. A linear classifier (ridge regression onto
-    the classes' indicators: Hastie, Tibshirani & Friedman 2009, The Elements of Statistical Learning, section 4.2)
-    predicts each of five folds from the other four. It is linear in the labels, so it can be fitted anew for each of
-    500 permutations of them: a permutation test of the whole procedure (Ojala & Garriga 2010, JMLR 11:1833, test 1).
-    Of images that show one picture only the first takes part.
+    Features are numbers, their fifths, and indicators of other columns' values. A linear classifier (ridge regression
+    onto the classes' indicators: Hastie, Tibshirani & Friedman 2009, The Elements of Statistical Learning, section 4.2)
+    predicts each of five folds from the other four. It is linear in the labels, so it is refitted for each of 500
+    permutations of them: a permutation test of the whole procedure (Ojala & Garriga 2010, JMLR 11:1833, test 1). Only
+    the first image of each unit is used.
 
     Args:
         known: labelled images.
@@ -52,7 +52,7 @@ def find_shortcuts(
         seed: of the permutations.
 
     Returns:
-        Empty with fewer than 50 pictures, fewer than two classes, or columns that do not vary.
+        Empty with fewer than 50 units, fewer than two classes, or columns that do not vary.
     """
     rank = unit_ranks(known.path.tolist(), units)
     order = np.lexsort((known.path, rank))
@@ -80,14 +80,14 @@ def find_shortcuts(
 
 
 def _design(column: pd.Series[str]) -> Floats:
-    """Return what a column looks like to a linear classifier, shape (N, D); D = 0 where it does not vary."""
+    """Return the design matrix of a column, shape (N, D); D = 0 where it does not vary."""
     numbers = pd.to_numeric(column, errors="coerce")
     if numbers.notna().sum() == column.notna().sum() and numbers.nunique() > FEW_NUMBERS:
         values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
         known = ~np.isnan(values)
-        centred = np.where(known, (values - values[known].mean()) / (values[known].std() or 1.0), 0.0)
+        standardized = np.where(known, (values - values[known].mean()) / (values[known].std() or 1.0), 0.0)
         fifth = np.where(known, np.searchsorted(np.unique(np.quantile(values[known], QUANTILES)), values), -1)
-        return np.column_stack([centred, *(fifth == one for one in np.unique(fifth))])
+        return np.column_stack([standardized, *(fifth == one for one in np.unique(fifth))])
     text = column.astype("string").fillna(MISSING)
     names = text.unique()
     if not 2 <= len(names) <= MOST_VALUES:
@@ -96,11 +96,11 @@ def _design(column: pd.Series[str]) -> Floats:
 
 
 def _hits(design: Floats, labels: Ints) -> Ints:
-    """Return how many images are told right for each version of the labels, shape (B,), cross-validated."""
+    """Return the cross-validated number of right predictions for each permutation of the labels, shape (B,)."""
     n, classes = len(design), int(labels.max()) + 1
     fold = np.arange(n) % FOLDS  # rows lie in the order of a hash
     hits = np.zeros(len(labels), np.int64)
-    at_once = max(1, AT_ONCE // (n * classes))
+    at_once = max(1, BATCH_SIZE // (n * classes))
     for held in range(FOLDS):
         learn, test = fold != held, fold == held
         mean = design[learn].mean(axis=0)
@@ -109,7 +109,7 @@ def _hits(design: Floats, labels: Ints) -> Ints:
         for at in range(0, len(labels), at_once):
             part = labels[at : at + at_once]
             target = np.eye(classes)[part[:, learn].T].reshape(learn.sum(), -1)  # (learnt, B·C)
-            said = target.mean(axis=0) + (design[test] - mean) @ (solved @ target)
-            best = said.reshape(test.sum(), len(part), classes).argmax(axis=2)
+            scores = target.mean(axis=0) + (design[test] - mean) @ (solved @ target)
+            best = scores.reshape(test.sum(), len(part), classes).argmax(axis=2)
             hits[at : at + at_once] += (best == part[:, test].T).sum(axis=0)
     return hits

@@ -1,4 +1,4 @@
-"""What a slice can be made of: "brightness below 41 of 255", "camera is Acme X1"; with the images it holds for."""
+"""Conditions that form slices, such as "brightness below 41 of 255" or "camera is Acme X1"."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tlkit.audit.group_tables import MISSING
 logger = logging.getLogger(__name__)
 
 CUTS = np.arange(1, 20) / 20
-"""Numbers are cut at every twentieth of the images that are searched."""
+"""Quantiles of the searched images that serve as thresholds of numbers."""
 FEW_NUMBERS, MOST_VALUES = 10, 50
-"""Numbers with up to the first many different values are taken as categories; columns with more than the second many
-categories are left out."""
+"""Numbers with at most `FEW_NUMBERS` different values are categories; columns with more than `MOST_VALUES` categories
+are left out."""
 UNITS = {"brightness": " of 255", "contrast": " of 255"}
 
 Mask = npt.NDArray[np.bool_]
@@ -28,12 +28,12 @@ Relation = Literal["below", "at least", "is"]
 
 @dataclass(frozen=True)
 class Condition:
-    """One property of an image that can be told by looking at a column.
+    """A condition on one column.
 
     Attributes:
         column: the column.
         relation: "below" or "at least" a number, or "is" a value.
-        value: the number or the value; "(missing)" = there is none.
+        value: the number or the value; "(missing)" = a missing value.
     """
 
     column: str
@@ -41,7 +41,7 @@ class Condition:
     value: float | str
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The condition as text: "brightness below 41 of 255", "file type is PNG"."""
         name = self.column.replace("_", " ")
         if self.relation == "is":
@@ -52,7 +52,7 @@ class Condition:
         )
 
     def holds(self, table: pd.DataFrame) -> Mask:
-        """Return for which rows it holds, shape (N,); a missing number is neither below nor above."""
+        """Return the mask of the rows for which it holds, shape (N,); it never holds for a missing number."""
         column = table[self.column]
         if self.relation == "is":
             text = column.astype("string").fillna(MISSING)
@@ -62,15 +62,15 @@ class Condition:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Condition:
-        """Read what `asdict` gave."""
+        """Return the condition from the values of `asdict`."""
         return cls(values["column"], values["relation"], values["value"])
 
 
 def candidate_conditions(table: pd.DataFrame) -> tuple[list[Condition], list[str]]:
-    """Return the conditions that the columns suggest, and the columns that suggest none.
+    """Return the conditions of all columns, and the columns with too many values.
 
-    Numbers are cut at every twentieth, rounded so that the words say exactly which images are meant; other columns give
-    one condition a value.
+    Thresholds of numbers are their 5 % quantiles, rounded so that the text defines the images exactly; other columns
+    give one condition a value.
 
     Args:
         table: one row an image, of the images that are searched.
@@ -97,12 +97,10 @@ def candidate_conditions(table: pd.DataFrame) -> tuple[list[Condition], list[str
 
 
 def _edges(numbers: npt.NDArray[np.float64]) -> list[float]:
-    """Return the twentieths with as few figures, at least two, as keep four in five of them apart."""
+    """Return the thresholds with the fewest digits, at least two, that keep 80 % of them distinct."""
     exact = np.unique(np.quantile(numbers, CUTS))
-    for figures in range(2, 8):
-        short = sorted(
-            {float(f"{edge:.{figures if abs(edge) < 100 else max(figures, 3)}g}") for edge in exact.tolist()}
-        )
+    for digits in range(2, 8):
+        short = sorted({float(f"{edge:.{digits if abs(edge) < 100 else max(digits, 3)}g}") for edge in exact.tolist()})
         if len(short) >= 0.8 * len(exact):
             return short
     return [float(edge) for edge in exact]

@@ -1,4 +1,4 @@
-"""`SliceReport`: which groups of images that nobody declared do worse, and how far that has been tested."""
+"""`SliceReport`: discovered slices with higher error rates, their tests, and the shortcut test."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ Standing = Literal["confirmed", "not confirmed", "candidate"]
 
 @dataclass(frozen=True)
 class FoundSlice:
-    """A slice that did worse on the half that was searched, and what became of it on the other half.
+    """A slice with a high error rate on the searched half, and its test on the other half.
 
-    All figures are about images of no slice found before it, in the slice and in the rest.
+    Slice and complement exclude the images of all slices found before it.
 
     Attributes:
-        conditions: what its images have in common; all of them hold.
-        searched: its accuracy on the half that was searched: chosen for being low, so it flatters the finding.
+        conditions: all of them hold for its images.
+        searched: its accuracy on the searched half: biased low, because slices are selected by it.
         tested: its accuracy on the other half, with a Wilson interval.
-        difference: that accuracy minus the rest's; None with too few images.
-        mix: the part of the difference that is due to the slice having other classes (Kitagawa); None with too few
+        difference: that accuracy minus the complement's; None with too few images.
+        mix: the part of the difference that is due to class mix (Kitagawa); None with too few
             images.
         p: p-value of the difference on the other half; None = no test.
         p_holm: the same after Holm's correction over what was tested.
         standing: "confirmed" = the difference lies below 0 and p_holm below alpha; "candidate" = too few images in the
             other half to test; else "not confirmed".
         detectable_gap: the smallest gap that the other half could have shown (80 % power); None = none, or no test.
-        images: what is behind it; None where it has no wrong images.
+        images: examples of its errors; None where it has no wrong images.
     """
 
     conditions: tuple[Condition, ...]
@@ -53,12 +53,12 @@ class FoundSlice:
 
     @property
     def name(self) -> str:
-        """The slice in words: "brightness below 41 of 255 and file type is JPEG"."""
-        return " and ".join(condition.words for condition in self.conditions)
+        """The slice as text: "brightness below 41 of 255 and file type is JPEG"."""
+        return " and ".join(condition.text for condition in self.conditions)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FoundSlice:
-        """Read what `asdict` gave."""
+        """Return the slice from the values of `asdict`."""
         read = dict(values)
         read["conditions"] = tuple(Condition.from_dict(one) for one in values["conditions"])
         for name in ("searched", "tested", "difference", "mix"):
@@ -69,13 +69,13 @@ class FoundSlice:
 
 @dataclass(frozen=True)
 class Shortcut:
-    """How well the true classes can be told from columns alone, without looking at what the images show.
+    """The accuracy of predicting the true classes from columns alone, without the images.
 
     Attributes:
         column: the column; "" = all columns together.
         accuracy: of a linear classifier, cross-validated, with a Wilson interval.
-        base_rate: share of the most frequent class: what always saying that class attains, in [0, 1].
-        p: permutation p-value that classes and columns have nothing to do with each other.
+        base_rate: share of the most frequent class: accuracy of always predicting that class, in [0, 1].
+        p: permutation p-value of the independence of classes and columns.
         p_holm: the same after Holm's correction over the columns; equal to p for all together.
     """
 
@@ -86,12 +86,12 @@ class Shortcut:
     p_holm: float
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The column as text."""
         return self.column.replace("_", " ") if self.column else "all columns together"
 
-    def tells(self, alpha: float) -> bool:
-        """Return whether the classes can be told better than by always saying the most frequent one."""
+    def is_significant(self, alpha: float) -> bool:
+        """Return whether the accuracy is significantly above that of always predicting the most frequent class."""
         return self.p_holm < alpha and self.accuracy.low is not None and self.accuracy.low > self.base_rate
 
 
@@ -103,14 +103,14 @@ class SliceReport:
         images: labelled images.
         searched: images of the half that was searched.
         tested: images of the half that was tested on.
-        units: different pictures, or units that stay together, among all of them.
+        units: number of units: duplicates and images of one cluster are one unit.
         columns: columns that were searched.
         searched_conditions: number of conditions and pairs of conditions that were tried.
         overall: accuracy over all labelled images.
         settings: the options that it was made with. A slice has at least `min_group_size` images in the half that was
             searched; with fewer in the other one it is a candidate only.
         clusters: number of clusters of features that were searched; 0 = none.
-        slices: what was found, in the order in which it was found.
+        slices: the slices in the order in which they were found.
         shortcuts: all columns together first, then each alone; empty where it could not be tested.
     """
 
@@ -128,11 +128,11 @@ class SliceReport:
 
     @property
     def confirmed(self) -> tuple[FoundSlice, ...]:
-        """The slices that do worse beyond chance on images that had no part in finding them."""
+        """The slices that are significantly worse on the half that was not searched."""
         return tuple(one for one in self.slices if one.standing == "confirmed")
 
     def tables(self) -> tuple[Table, ...]:
-        """Return the tables for readers: the slices, the test for shortcuts, images behind what is confirmed."""
+        """Return the tables for readers: the slices, the test for shortcuts, images of the confirmed slices."""
         return slice_report_tables(self)
 
     def to_dict(self) -> dict[str, Any]:

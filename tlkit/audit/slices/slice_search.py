@@ -1,8 +1,7 @@
-"""Slices nobody declared: found on one half of the images, tested on the other.
+"""Slice discovery: a greedy search on one half of the images, and tests on the other half.
 
-A slice that is found and tested on the same images is found again by construction: the lowest of thousands of rates is
-low by luck. So the search sees one half alone, and its few finds face the images that had no part in it, with Holm's
-correction over as many as were tested.
+The lowest of thousands of rates is low by chance, so a test on the searched images would confirm it. The slices found
+are therefore tested on images that had no part in the search, with Holm's correction over the slices tested.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ from tlkit.stats.strata import kitagawa_split
 logger = logging.getLogger(__name__)
 
 MOST_SLICES = 5
-"""The most slices to test."""
+"""Default of the most slices to test."""
 WORTH_TESTING = 1.645
-"""A slice is worth a test where it lies so many standard errors below the rest on the half that is searched."""
+"""A slice is tested if it lies at least so many standard errors below the complement on the searched half."""
 WORTH_A_PAIR = 1.0
-"""Two conditions together must lie so many standard errors lower than either alone: words are cheap, images are not."""
+"""A pair of conditions must lie so many standard errors lower than either alone."""
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -58,24 +57,24 @@ def search_slices(
     neighbors: Neighbours | None = None,
     options: AuditOptions,
 ) -> SliceReport:
-    """Find groups of images that do worse than the rest, and test them on images that had no part in finding them.
+    """Return groups of images with lower accuracy than their complements, tested on images that were not searched.
 
-    Candidates are conditions on one column (numbers below a cut, or not, or one value) and pairs of conditions.
-    The one farthest below the rest is taken, its images are set aside, and so on: after Chung et al. (2020), "Automated
-    data slicing for model validation", IEEE TKDE 32:2284, section 4, but tested on images of their own.
+    Candidates are conditions on one column (numbers below a threshold or not, or one value) and pairs of conditions.
+    The search takes the one farthest below its complement, excludes its images, and repeats: after Chung et al. (2020),
+    "Automated data slicing for model validation", IEEE TKDE 32:2284, section 4, but tested on other images.
 
     Args:
-        predictions: what the model said; images without a label are left out.
+        predictions: images without a label are left out.
         columns: one row an image in the order of the predictions: numbers, or texts; missing = NA.
-        units: unit of each image, shape (N,), as `split_units` gives them: those of one unit, such as copies of
-            a picture, stay in one half; None = each image is one.
-        content: columns that say what the images show, such as clusters of features: no shortcuts.
+        units: unit of each image, shape (N,), as `split_units` gives them: images of one unit, such as
+            duplicates, stay in one half; None = each image is a unit.
+        content: columns derived from image content, such as clusters of features; left out of the shortcut test.
         most: the most slices to test.
         max_order: 1 = single conditions only, 2 = pairs as well.
-        clusters: number of clusters of features among the columns, for the record.
-        neighbors: nearest images by features, to show beside a slice's images.
+        clusters: number of clusters of features among the columns; recorded in the result.
+        neighbors: nearest images by features, to show with a slice's images.
         options: fewest images of a slice in either half (`min_group_size`), levels of intervals and tests, and the seed
-            of permutations and resamples. Columns and design are those of the arguments above.
+            of permutations and resamples. Its columns and design are not used.
 
     Raises:
         PredictionsError: no image has a label, there is no column, or an argument is out of its range.
@@ -88,29 +87,31 @@ def search_slices(
     whole = np.arange(len(predictions)) if units is None else units
     units = np.unique(whole[labelled], return_inverse=True)[1].astype(np.int64)
     known, table = predictions.labelled, columns.loc[labelled].reset_index(drop=True)
-    half = search_half(known.path.tolist(), units)
-    halves = _Halves(known, units, half, options)
-    found, tried = _search(table[half], ~known.correct[half], min_images=min_images, most=most, max_order=max_order)
+    searched = search_half(known.path.tolist(), units)
+    data = _SearchData(known, units, searched, options)
+    found, tried = _search(
+        table[searched], ~known.correct[searched], min_images=min_images, most=most, max_order=max_order
+    )
     logger.info(
         "Slices: %d conditions and pairs tried on %d images; %d to test on the other %d.",
         tried,
-        half.sum(),
+        searched.sum(),
         len(found),
-        (~half).sum(),
+        (~searched).sum(),
     )
     sides = list(_sides(table, found))
-    tested = [_test(halves, *side) for side in sides]
+    tested = [_test(data, *side) for side in sides]
     family = holm([p for *_, p in tested])
     tests = max(sum(p is not None for p in family), 1)
     rng = np.random.default_rng(seed)
     slices = [
-        _judged(halves, conditions, side, difference, (p, p_holm), tests=tests, rng=rng, neighbors=neighbors)
+        _found_slice(data, conditions, side, difference, (p, p_holm), tests=tests, rng=rng, neighbors=neighbors)
         for conditions, side, (difference, p), p_holm in zip(found, sides, tested, family, strict=True)
     ]
     return SliceReport(
         images=len(known),
-        searched=int(half.sum()),
-        tested=int((~half).sum()),
+        searched=int(searched.sum()),
+        tested=int((~searched).sum()),
         units=int(units.max()) + 1,
         columns=tuple(map(str, columns.columns)),
         searched_conditions=tried,
@@ -123,12 +124,12 @@ def search_slices(
 
 
 @dataclass(frozen=True)
-class _Halves:
-    """The labelled images, those that are searched (`half`), and what is asked of a slice."""
+class _SearchData:
+    """The labelled images, the mask of the searched half, and the options."""
 
     known: Predictions
     units: Ints
-    half: Mask
+    searched: Mask
     options: AuditOptions
 
 
@@ -144,15 +145,15 @@ def _problems(predictions: Predictions, columns: pd.DataFrame, most: int, max_or
 
 
 def _sides(table: pd.DataFrame, found: Sequence[Sequence[Condition]]) -> Iterator[tuple[Mask, Mask]]:
-    """Yield the images of each slice and those it is compared with; neither has images of a slice before it.
+    """Yield the masks of each slice and its complement, without the images of earlier slices.
 
-    Else a second slice would be confirmed for what it shares with the first.
+    Otherwise a second slice would be confirmed for images that it shares with the first.
     """
-    left = np.ones(len(table), dtype=bool)
+    remaining = np.ones(len(table), dtype=bool)
     for conditions in found:
         inside = slice_mask(table, conditions)
-        yield inside & left, ~inside & left
-        left &= ~inside
+        yield inside & remaining, ~inside & remaining
+        remaining &= ~inside
 
 
 def slice_mask(table: pd.DataFrame, conditions: Sequence[Condition]) -> Mask:
@@ -163,11 +164,11 @@ def slice_mask(table: pd.DataFrame, conditions: Sequence[Condition]) -> Mask:
 def _search(
     table: pd.DataFrame, wrong: Mask, *, min_images: int, most: int, max_order: int
 ) -> tuple[list[tuple[Condition, ...]], int]:
-    """Return the slices that lie farthest below the rest, and how many conditions and pairs were tried."""
+    """Return the slices farthest below their complements, and the number of conditions and pairs tried."""
     conditions, _ = candidate_conditions(table)
     holds = np.array([condition.holds(table) for condition in conditions], dtype=bool).reshape(-1, len(table))
-    sizes = holds.sum(axis=1)
-    kept = (sizes >= min_images) & (sizes <= len(table) - min_images)
+    counts = holds.sum(axis=1)
+    kept = (counts >= min_images) & (counts <= len(table) - min_images)
     conditions = [condition for condition, keep in zip(conditions, kept, strict=True) if keep]
     if not conditions or wrong.all() or not wrong.any():
         return [], len(conditions)
@@ -175,35 +176,37 @@ def _search(
     column = np.unique([condition.column for condition in conditions], return_inverse=True)[1]
     pairs = (column[:, None] < column[None, :]) if max_order > 1 else np.zeros((len(inside),) * 2, dtype=bool)
     pairs &= inside @ inside.T >= min_images
-    left = np.ones(len(table), dtype=bool)  # images of no slice so far
+    remaining = np.ones(len(table), dtype=bool)  # images of no slice yet
     found: list[tuple[Condition, ...]] = []
-    while len(found) < most and left.sum() > 2 * min_images:
-        open_, bad = inside * left, inside * (left & wrong)
-        alone = _below(bad.sum(axis=1), open_.sum(axis=1), left=left, wrong=wrong, min_images=min_images)
-        together = np.full(pairs.shape, -np.inf)
+    while len(found) < most and remaining.sum() > 2 * min_images:
+        sizes, errors = inside * remaining, inside * (remaining & wrong)
+        single = _below(errors.sum(axis=1), sizes.sum(axis=1), remaining=remaining, wrong=wrong, min_images=min_images)
+        paired = np.full(pairs.shape, -np.inf)
         if pairs.any():
-            both = _below(bad @ inside.T, open_ @ inside.T, left=left, wrong=wrong, min_images=min_images)
-            gains = both >= np.maximum(np.maximum(alone[:, None], alone[None, :]), 0.0) + WORTH_A_PAIR
-            together = np.where(pairs & gains, both, -np.inf)
-        if max(alone.max(), together.max()) < WORTH_TESTING:
+            pair_z = _below(
+                errors @ inside.T, sizes @ inside.T, remaining=remaining, wrong=wrong, min_images=min_images
+            )
+            gains = pair_z >= np.maximum(np.maximum(single[:, None], single[None, :]), 0.0) + WORTH_A_PAIR
+            paired = np.where(pairs & gains, pair_z, -np.inf)
+        if max(single.max(), paired.max()) < WORTH_TESTING:
             break
-        if alone.max() >= together.max():
-            chosen: tuple[int, ...] = (int(alone.argmax()),)
+        if single.max() >= paired.max():
+            chosen: tuple[int, ...] = (int(single.argmax()),)
         else:
-            chosen = tuple(int(place) for place in np.unravel_index(together.argmax(), together.shape))
+            chosen = tuple(int(place) for place in np.unravel_index(paired.argmax(), paired.shape))
         found.append(tuple(conditions[place] for place in chosen))
-        left &= ~np.all(inside[list(chosen)] > 0, axis=0)
+        remaining &= ~np.all(inside[list(chosen)] > 0, axis=0)
     return found, len(conditions) + int(pairs.sum())
 
 
 def _below(
-    bad: npt.NDArray[np.float32], n: npt.NDArray[np.float32], *, left: Mask, wrong: Mask, min_images: int
+    bad: npt.NDArray[np.float32], n: npt.NDArray[np.float32], *, remaining: Mask, wrong: Mask, min_images: int
 ) -> Floats:
-    """Return by how many standard errors each slice lies below the rest; -inf where either side is too small.
+    """Return by how many standard errors each slice lies below its complement; -inf where either side is too small.
 
-    Only images that no slice has taken so far count, on both sides.
+    Only the remaining images count on both sides.
     """
-    all_n, all_bad = float(left.sum()), float((left & wrong).sum())
+    all_n, all_bad = float(remaining.sum()), float((remaining & wrong).sum())
     share = all_bad / all_n
     k, size = bad.astype(np.float64), n.astype(np.float64)
     enough = (size >= min_images) & (all_n - size >= min_images)
@@ -213,22 +216,22 @@ def _below(
     return np.where(enough & np.isfinite(z), z, -np.inf)
 
 
-def _test(halves: _Halves, inside: Mask, outside: Mask) -> tuple[Estimate | None, float | None]:
-    """Return the difference from the rest on the half that was not searched, and its p-value.
+def _test(data: _SearchData, inside: Mask, outside: Mask) -> tuple[Estimate | None, float | None]:
+    """Return the difference from the complement on the half that was not searched, and its p-value.
 
     Independent images: Newcombe's interval and Fisher's test. Where several images are of one unit, the interval rests
     on the effective size, and the larger p-value of Fisher's test and of the one on units counts.
     """
-    asked, confidence = ~halves.half & (inside | outside), halves.options.confidence
-    inside, right = inside[asked], halves.known.correct[asked]
+    tested_images, confidence = ~data.searched & (inside | outside), data.options.confidence
+    inside, right = inside[tested_images], data.known.correct[tested_images]
     k, n = int(right[inside].sum()), int(inside.sum())
-    rest_k, rest_n = int(right.sum()) - k, len(right) - n
-    if min(n, rest_n) < halves.options.min_group_size:
+    complement_k, complement_n = int(right.sum()) - k, len(right) - n
+    if min(n, complement_n) < data.options.min_group_size:
         return None, None
-    p = fisher_exact(k, n, rest_k, rest_n)
-    code = np.unique(halves.units[asked], return_inverse=True)[1]
+    p = fisher_exact(k, n, complement_k, complement_n)
+    code = np.unique(data.units[tested_images], return_inverse=True)[1]
     if code.max() + 1 == len(code):
-        return newcombe(k, n, rest_k, rest_n, confidence), p
+        return newcombe(k, n, complement_k, complement_n, confidence), p
     sides = np.stack([inside, ~inside], axis=1).astype(np.float64)
     sums = np.zeros((2, int(code.max()) + 1, 2))
     np.add.at(sums[0], code, sides * right[:, None])
@@ -238,7 +241,7 @@ def _test(halves: _Halves, inside: Mask, outside: Mask) -> tuple[Estimate | None
     size = effective_size(
         moments.rate,
         variance,
-        images=np.array([n, rest_n]),
+        images=np.array([n, complement_n]),
         clusters=moments.clusters,
         df=moments.df,
         confidence=confidence,
@@ -253,17 +256,19 @@ def _test(halves: _Halves, inside: Mask, outside: Mask) -> tuple[Estimate | None
         confidence=confidence,
     )
     difference = float(moments.rate[0] - moments.rate[1])
-    spread, df = moments.variance_of_difference(0, 1), float(moments.df.min())
-    on_units = cluster_test(difference, spread, df)
-    if on_units is None:  # nothing varies within a side: every unit then counts as one image
+    difference_variance, df = moments.variance_of_difference(0, 1), float(moments.df.min())
+    on_units = cluster_test(difference, difference_variance, df)
+    if on_units is None:  # no variance within a side: every unit counts as one image
         on_units = score_test(moments.rate[0] * size[0], size[0], moments.rate[1] * size[1], size[1])
     worse = None if p is None or on_units is None else max(p, on_units)
-    ends = at_least_t(float(low), float(high), difference=difference, variance=spread, df=df, confidence=confidence)
+    ends = at_least_t(
+        float(low), float(high), difference=difference, variance=difference_variance, df=df, confidence=confidence
+    )
     return Estimate(difference, *ends, n=n), worse
 
 
-def _judged(
-    halves: _Halves,
+def _found_slice(
+    data: _SearchData,
     conditions: tuple[Condition, ...],
     side: tuple[Mask, Mask],
     difference: Estimate | None,
@@ -273,8 +278,8 @@ def _judged(
     rng: np.random.Generator,
     neighbors: Neighbours | None,
 ) -> FoundSlice:
-    """Return a slice with its standing and what is behind it."""
-    known, half, confidence = halves.known, halves.half, halves.options.confidence
+    """Return a slice with its standing and example images."""
+    known, half, confidence = data.known, data.searched, data.options.confidence
     (inside, outside), right = side, known.correct
     searched, tested = (
         wilson(int(right[inside & part].sum()), int((inside & part).sum()), confidence) for part in (half, ~half)
@@ -283,18 +288,18 @@ def _judged(
     mix, gap = None, None
     if difference is not None:
         below = difference.high is not None and difference.high < 0
-        standing = "confirmed" if below and p[1] is not None and p[1] < halves.options.alpha else "not confirmed"
+        standing = "confirmed" if below and p[1] is not None and p[1] < data.options.alpha else "not confirmed"
         sides = (inside & ~half, outside & ~half)
         classes = len(known.classes)
         counts = [np.bincount(known.y_true[part], minlength=classes) for part in sides]
         rights = [np.bincount(known.y_true[part & right], minlength=classes) for part in sides]
         mix = kitagawa_split(np.array(rights), np.array(counts), rng=rng, confidence=confidence).mix
-        rest = int(counts[1].sum())
+        complement = int(counts[1].sum())
         gap = detectable_gap(
-            rest, int(counts[0].sum()), float(rights[1].sum()) / rest, alpha=halves.options.alpha / tests
+            complement, int(counts[0].sum()), float(rights[1].sum()) / complement, alpha=data.options.alpha / tests
         )
-    name = " and ".join(condition.words for condition in conditions)
-    evidence = group_images(known, inside, rest=outside, by="slice", group=name, neighbors=neighbors)
+    name = " and ".join(condition.text for condition in conditions)
+    examples = group_images(known, inside, complement=outside, by="slice", group=name, neighbors=neighbors)
     return FoundSlice(
-        conditions, searched, tested, difference, mix, *p, standing, gap, evidence if evidence.wrong else None
+        conditions, searched, tested, difference, mix, *p, standing, gap, examples if examples.wrong else None
     )

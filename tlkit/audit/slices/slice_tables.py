@@ -1,4 +1,4 @@
-"""The tables of a `SliceReport`: slices that looked worse, with their test, and the test for shortcuts."""
+"""Tables of a `SliceReport`: slices with their tests, and the shortcut test."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ MOST_COLUMNS = 5
 
 
 def slice_report_tables(report: SliceReport) -> tuple[Table, ...]:
-    """Return the slices, the test for shortcuts, and images behind the slices that are confirmed."""
+    """Return the slices, the shortcut test, and images of the confirmed slices."""
     shown = [one.images for one in report.confirmed if one.images is not None]
     return (slices_table(report), *shortcut_tables(report), *(table for one in shown for table in one.tables()))
 
 
 def slices_table(report: SliceReport) -> Table:
-    """Return the slices that looked worse on the half that was searched, in the order in which they were found."""
+    """Return the slices found on the searched half, in the order in which they were found."""
     level = f"{report.settings.confidence:.0%}"
     marks: dict[int, Mark] = {place: "worst" for place, one in enumerate(report.slices) if one.standing == "confirmed"}
     return Table(
         name="slices",
-        title=f"Slices nobody declared: {len(report.confirmed)} confirmed",
+        title=f"Slices: {len(report.confirmed)} confirmed",
         columns=(
             Column("slice", "slice"),
             Column("standing", "standing", "word"),
@@ -33,7 +33,7 @@ def slices_table(report: SliceReport) -> Table:
             Column("searched", f"accuracy searched [{level}]", "estimate"),
             Column("n_tested", "n tested", "count"),
             Column("tested", f"accuracy [{level}]", "estimate"),
-            Column("difference", f"against the rest [{level}]", "estimate", signed=True),
+            Column("difference", f"against the complement [{level}]", "estimate", signed=True),
             Column("mix", f"due to classes [{level}]", "estimate", signed=True),
             Column("p_holm", "p (Holm)", "p_value"),
             Column("detectable_gap", "smallest gap it could show", "number", digits=2),
@@ -45,22 +45,22 @@ def slices_table(report: SliceReport) -> Table:
 
 
 def shortcut_tables(report: SliceReport) -> tuple[Table, ...]:
-    """Return how well the classes can be told from columns alone; nothing where that could not be tested."""
+    """Return the shortcut test; empty where it could not be made."""
     if not report.shortcuts:
         return ()
     alpha = report.settings.alpha
-    marks: dict[int, Mark] = {place: "worst" for place, one in enumerate(report.shortcuts) if one.tells(alpha)}
+    marks: dict[int, Mark] = {place: "worst" for place, one in enumerate(report.shortcuts) if one.is_significant(alpha)}
     return (
         Table(
             name="shortcuts",
-            title="Shortcuts: telling the classes from columns alone",
+            title="Shortcuts: predicting the classes from columns alone",
             columns=(
-                Column("column", "classes told from"),
+                Column("column", "predicted from"),
                 Column("accuracy", f"accuracy [{report.settings.confidence:.0%}]", "estimate"),
                 Column("base_rate", "always the most frequent class", "number"),
                 Column("p_holm", "p", "p_value"),
             ),
-            rows=tuple((one.words, one.accuracy, one.base_rate, one.p_holm) for one in report.shortcuts),
+            rows=tuple((one.text, one.accuracy, one.base_rate, one.p_holm) for one in report.shortcuts),
             notes=(shortcut_sentence(report),),
             marks=marks,
         ),
@@ -68,23 +68,25 @@ def shortcut_tables(report: SliceReport) -> tuple[Table, ...]:
 
 
 def shortcut_sentence(report: SliceReport) -> str:
-    """Return whether the classes can be told from columns alone; "" where that could not be tested."""
+    """Return the result of the shortcut test as text; "" where it could not be made."""
     if not report.shortcuts:
         return ""
     together, *alone = report.shortcuts
-    value = f"{format_estimate(together.accuracy)} against {together.base_rate:.3f} for always saying the most frequent"
+    value = (
+        f"{format_estimate(together.accuracy)} against {together.base_rate:.3f} for always predicting the most frequent"
+    )
     tested = f"{value} class, permutation {format_p(together.p)}"
-    telling = [one.words for one in alone if one.tells(report.settings.alpha)]
-    if not together.tells(report.settings.alpha) and not telling:
-        return f"The classes could not be told from the columns alone ({tested})."
-    if together.tells(report.settings.alpha):
-        first = f"The columns alone tell the classes better than chance ({tested})."
+    significant = [one.text for one in alone if one.is_significant(report.settings.alpha)]
+    if not together.is_significant(report.settings.alpha) and not significant:
+        return f"The columns alone do not predict the classes better than chance ({tested})."
+    if together.is_significant(report.settings.alpha):
+        first = f"The columns alone predict the classes better than chance ({tested})."
     else:
-        first = "Single columns tell the classes better than chance."
-    more = f" and {len(telling) - MOST_COLUMNS} more" * (len(telling) > MOST_COLUMNS)
-    named = ", ".join(telling[:MOST_COLUMNS]) + more
-    told = f" So {'does' if len(telling) == 1 else 'do'} {named} alone." if telling else ""
-    return f"{first}{told} A model can learn that in place of what the images show."
+        first = "Single columns predict the classes better than chance."
+    more = f" and {len(significant) - MOST_COLUMNS} more" * (len(significant) > MOST_COLUMNS)
+    named = ", ".join(significant[:MOST_COLUMNS]) + more
+    singly = f" So {'does' if len(significant) == 1 else 'do'} {named} alone." if significant else ""
+    return f"{first}{singly} A model can learn that instead of the image content."
 
 
 def _slice(one: FoundSlice) -> tuple[Cell, ...]:
@@ -107,22 +109,22 @@ def _slice_notes(report: SliceReport) -> list[str]:
     settings = report.settings
     found = [_search(report)]
     if report.units < report.images:
-        found.append(f"The images show {report.units:,} different pictures or units; each lies in one half.")
+        found.append(f"The images form {report.units:,} units (duplicates, clusters); each lies in one half.")
     if len(report.slices) > 1:
-        found.append("Each is compared with the rest without the images of the slices named before it.")
+        found.append("Each is compared with its complement without the images of the slices above it.")
     if any(one.standing == "candidate" for one in report.slices):
         found.append(
-            f"A candidate has fewer than {settings.min_group_size} images, or as few others, in the half to test it on."
+            f"A candidate has fewer than {settings.min_group_size} images, or its complement has, in the tested half."
         )
     if not report.searched_conditions:
         found.append(
-            f"NOT ENOUGH DATA: nothing that the images have in common holds of {settings.min_group_size} images in the "
-            f"half that is searched, and not of {settings.min_group_size} others."
+            f"NOT ENOUGH DATA: no condition holds for {settings.min_group_size} images of the searched half and "
+            f"fails for {settings.min_group_size} others."
         )
     elif not report.slices:
-        found.append("No slice that nobody declared does worse than the rest.")
+        found.append("No slice does worse than its complement.")
     elif not report.confirmed:
-        found.append("None of them is confirmed: that is no proof that all slices do alike.")
+        found.append("None of them is confirmed; this does not prove that all slices have the same accuracy.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Two halves of a split, one to search and one to test on, which depend on names alone and never tear copies apart."""
+"""Splits images into a searched and a tested half by a hash of their paths, without separating duplicates."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Mask = npt.NDArray[np.bool_]
 
 
 def split_units(n: int, groups: Sequence[Sequence[int]] = (), *, together: pd.Series[str] | None = None) -> Ints:
-    """Return the unit of each image, shape (n,): what shows the same picture, or has the same value, is one unit.
+    """Return the unit of each image, shape (n,): duplicates and images with the same value are one unit.
 
     Args:
         n: number of images.
         groups: rows that belong together, such as the groups of `DuplicateSet`.
-        together: a column whose equal values belong together; missing = the image stands alone.
+        together: a column whose equal values belong together; missing = the image is a unit of its own.
     """
     joined = [list(group) for group in groups]
     if together is not None:

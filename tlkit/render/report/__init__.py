@@ -1,4 +1,4 @@
-"""A run as one static page that a reviewer can read anywhere. Jinja2's only door; it is loaded by the first report."""
+"""The static HTML report, the model card and dataset pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit on the page: verdicts, then table by table with its figure."""
+"""Report section and headline tile of the audit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MARK: Mapping[Verdict, VerdictMark] = {"FAIL": "bad", "PASS": "good", "NOT ENOU
 
 
 def audit_tile(audit: Audit) -> Tile:
-    """Return the audit's headline: its verdict and the group that is worst off, in accuracy where nothing fails."""
+    """Return the tile of the audit: its verdict and the worst group, in accuracy if no row fails."""
     tables = [table for table in audit.group_tables if table.gap is not None]
     if not tables:
         return Tile("Audit", audit.verdict, "no two groups are large enough to compare", "open")
@@ -41,12 +41,12 @@ def audit_tile(audit: Audit) -> Tile:
 
 
 def audit_section(audit: Audit) -> AuditSection:
-    """Return the audit table by table; at most 12 tables have a figure."""
+    """Return the section of the audit; at most 12 tables have a figure."""
     figures = 0
     parts = []
     for table in audit.group_tables:
-        telling = table.metric == "accuracy" or worst_verdict([table]) == "FAIL"
-        drawn = figures < MOST_FIGURES and table.gap is not None and telling
+        important = table.metric == "accuracy" or worst_verdict([table]) == "FAIL"
+        drawn = figures < MOST_FIGURES and table.gap is not None and important
         figures += drawn
         parts.append(_part(audit, table, drawn=drawn))
     tables = (overview_table(audit), *criteria_tables(audit))

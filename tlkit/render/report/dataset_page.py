@@ -1,4 +1,4 @@
-"""HTML pages of `tlkit data` commands, which replace only files written by the same command."""
+"""HTML pages about a dataset; a page replaces only a page of the same command."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ MARK_BYTES = 4096
 
 
 def require_own_page(path: Path | None, *, command: Command, overwrite: bool = False) -> None:
-    """Check the path of a page before the work starts.
+    """Check that a page may be written at a path, before its content is computed.
 
     Args:
-        path: the page to write; None = no page.
-        command: the command; a page that the same command wrote may be replaced.
-        overwrite: whether any file may be replaced.
+        path: the page to write; None = none.
+        command: the command that writes it; its own pages may be replaced.
+        overwrite: replace any file.
 
     Raises:
         DataError: the path is a folder, or a file that the command did not write.
@@ -37,7 +37,7 @@ def require_own_page(path: Path | None, *, command: Command, overwrite: bool = F
 
 
 def write_page(path: Path, *, command: Command, **values: Any) -> Path:
-    """Render the template of a command into a file, atomically; return its path."""
+    """Render the template of a command into one file atomically; no script, no network."""
     return render_to(path, f"{command}.html.j2", generator=f"tlkit data {command}", **values)
 
 

@@ -1,4 +1,4 @@
-"""The doctor's findings as one HTML file with thumbnails."""
+"""HTML page of the doctor's findings, with thumbnails."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def write_diagnosis(path: Path, diagnosis: Diagnosis, *, thumbnails: Mapping[str
     """Write every finding with its files as one HTML file without scripts or network access.
 
     Args:
-        path: the file to write; missing folders are created.
-        diagnosis: the findings.
-        thumbnails: small JPEGs in base64 by path; see `tlkit.data.checks.doctor.thumbnails`.
+        path: the file to write; its folder is created if needed.
+        diagnosis: what the doctor found.
+        thumbnails: small JPEGs, base64, by path; see `tlkit.data.checks.doctor.thumbnails`.
 
     Returns:
         The path of the file.

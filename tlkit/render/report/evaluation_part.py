@@ -1,4 +1,4 @@
-"""The evaluation on the page: headline, results, classes, confusions."""
+"""Report sections of the evaluation: headline tiles, classes, confusions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MOST_PAIRS = 25
 
 
 def headline(evaluation: Evaluation) -> tuple[Tile, ...]:
-    """Return the headline numbers: accuracy, beside what answering blindly would get, and the mean over classes."""
+    """Return the headline tiles: accuracy with the majority-class baseline, balanced accuracy, errors."""
     level = f"{evaluation.confidence:.0%}"
     support = evaluation.confusion.sum(axis=1)
     blind = (
-        f"always answering “{evaluation.classes[int(support.argmax())]}” would give {support.max() / evaluation.n:.3f}"
+        f"always predicting “{evaluation.classes[int(support.argmax())]}” would give {support.max() / evaluation.n:.3f}"
     )
     tiles = [
         _tile("Accuracy", evaluation.accuracy, level, f"n = {evaluation.n:,} images; {blind}"),
@@ -33,7 +33,7 @@ def headline(evaluation: Evaluation) -> tuple[Tile, ...]:
     ]
     if evaluation.without_leaks is not None:
         clean = evaluation.without_leaks
-        basis = f"n = {evaluation.n - clean.n_leaked:,}; {counted(clean.n_leaked, 'image')} met in training left out"
+        basis = f"n = {evaluation.n - clean.n_leaked:,}; {counted(clean.n_leaked, 'image')} also in training left out"
         tiles.insert(1, _tile("Accuracy without leaks", clean.accuracy, level, basis))
     errors = int(evaluation.confusion.sum() - np.trace(evaluation.confusion))
     tiles.append(Tile("Errors", f"{errors:,}", f"of {evaluation.n:,} images, in {evaluation.n_present} classes"))
@@ -52,14 +52,14 @@ def classes(evaluation: Evaluation) -> Illustrated:
             f"Recall of {len(results)} classes with {level} intervals, from {lowest.recall.format()} ({lowest.name}) to"
             f" {highest.recall.format()} ({highest.name}). The numbers are in the table below."
         ),
-        caption="A point is the share of the class's images that were recognised; the line through it is its interval."
-        " Classes whose interval lies left of the dashed line are recognised less often than the average class.",
+        caption="A point is the share of the class's images that were recognized; the line through it is its interval."
+        " Classes whose interval lies left of the dashed line are recognized less often than the average class.",
     )
     return Illustrated(figure, class_table(evaluation, most=MOST_CLASSES))
 
 
 def confusions(evaluation: Evaluation) -> Illustrated:
-    """Return what is mistaken for what."""
+    """Return the confusions of classes."""
     pairs = evaluation.most_confused(MOST_PAIRS)
     names = evaluation.classes
     if len(pairs):
@@ -67,13 +67,13 @@ def confusions(evaluation: Evaluation) -> Illustrated:
         most = f"The most frequent confusion is {first['true']} → {first['predicted']}:"
         most = f"{most} {first['images']} of {first['support']} images."
     else:
-        most = "No image is mistaken."
+        most = "No image is misclassified."
     figure = Figure.draw(
         lambda: plot_confusion(evaluation),
         alt=f"Confusions among {len(names)} classes. {most} The numbers are in the table below.",
-        caption=f"Rows are the true classes, columns what the model answered. {most}"
+        caption=f"Rows are the true classes, columns the predicted ones. {most}"
         if len(names) <= 40
-        else f"The most frequent confusions: true class → what the model answered. {most}",
+        else f"The most frequent confusions: true class → predicted class. {most}",
     )
     as_matrix = len(names) <= MOST_AS_MATRIX
     table = confusion_matrix_table(evaluation) if as_matrix else confused_table(evaluation, most=MOST_PAIRS)

@@ -1,4 +1,4 @@
-"""Images behind gaps and slices, on the page: thumbnails with what they are, were taken for, and resemble."""
+"""Report sections with example images: groups that fail, slices, and the worst images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.audit.error_example_tables import confusion_tables
 from tlkit.audit.slices.slice_tables import shortcut_tables, slices_table
-from tlkit.render.report.report_page import Picture, ShownPart, ShownSection, SlicedSection, Strip
+from tlkit.render.report.report_page import ExamplesPart, ExamplesSection, Picture, SlicesSection, Strip
 
 if TYPE_CHECKING:
     from tlkit.audit.error_examples import ErrorExample, GroupImages
@@ -17,43 +17,43 @@ if TYPE_CHECKING:
 MOST_GROUPS = 8
 
 
-def shown_section(
-    evidence: Sequence[GroupImages], thumbnails: Mapping[str, str], *, without: str = ""
-) -> ShownSection | None:
-    """Return the images behind the rows that fail; None where no row fails for being worse than the rest."""
-    if not evidence:
+def examples_section(
+    examples: Sequence[GroupImages], thumbnails: Mapping[str, str], *, without: str = ""
+) -> ExamplesSection | None:
+    """Return images of the groups that fail because they are worse than their complement; None if there is none."""
+    if not examples:
         return None
     lead = [
-        "The groups that fail for being worse than the rest: what they are taken for, the images with the highest loss,"
-        " and those that are only just right. Look for what they share."
+        "The groups that fail because they are worse than their complement: confusions, images with the highest loss,"
+        " and right images with the smallest margin. Look for what they have in common."
     ]
     if without:
         lead.append(without)
-    elif not any(shown.near for one in evidence for shown in one.wrong):
-        lead.append("Which training images they resemble is known once `tlkit slices` has run.")
-    if len(evidence) > MOST_GROUPS:
-        lead.append(f"The {MOST_GROUPS} groups with the widest gaps, of {len(evidence)}.")
-    return ShownSection(tuple(lead), tuple(_part(one, thumbnails) for one in evidence[:MOST_GROUPS]))
+    elif not any(shown.near for one in examples for shown in one.wrong):
+        lead.append("Run `tlkit slices` to see the training images that they resemble.")
+    if len(examples) > MOST_GROUPS:
+        lead.append(f"The {MOST_GROUPS} groups with the widest gaps, of {len(examples)}.")
+    return ExamplesSection(tuple(lead), tuple(_part(one, thumbnails) for one in examples[:MOST_GROUPS]))
 
 
-def mistakes_part(
-    mistakes: GroupImages | None, thumbnails: Mapping[str, str], *, without: str = ""
-) -> ShownPart | None:
-    """Return the images that the model gets wrong, the worst first; None where it gets none wrong."""
-    if mistakes is None or not mistakes.wrong:
+def worst_images_part(
+    worst: GroupImages | None, thumbnails: Mapping[str, str], *, without: str = ""
+) -> ExamplesPart | None:
+    """Return the wrong images, the highest loss first; None if no image is wrong."""
+    if worst is None or not worst.wrong:
         return None
-    part = _part(mistakes, thumbnails)
+    part = _part(worst, thumbnails)
     return replace(part, line=f"{part.line} {without}".rstrip())
 
 
-def sliced_section(
+def slices_section(
     report: SliceReport | None, thumbnails: Mapping[str, str], *, without: str = ""
-) -> SlicedSection | None:
-    """Return the slices nobody declared; None where nobody has looked."""
+) -> SlicesSection | None:
+    """Return the slices; None if they were not searched for."""
     if report is None:
         return None
     shown = [one.images for one in report.confirmed if one.images is not None]
-    return SlicedSection(
+    return SlicesSection(
         verdict=f"{len(report.confirmed)} confirmed",
         mark="bad" if report.confirmed else "good" if not report.slices else "open",
         lead=(without,) if without else (),
@@ -63,18 +63,16 @@ def sliced_section(
     )
 
 
-def _part(one: GroupImages, thumbnails: Mapping[str, str]) -> ShownPart:
+def _part(one: GroupImages, thumbnails: Mapping[str, str]) -> ExamplesPart:
     strips = []
     if one.wrong:
         caption = f"{len(one.wrong)} of {one.errors:,} wrong images, the highest loss first"
         if any(shown.near for shown in one.wrong):
-            caption += "; small below each: its nearest training images, then the nearest of its class that is right"
+            caption += "; below each its nearest training images, then the nearest right image of its class"
         strips.append(Strip(caption, tuple(_picture(shown, thumbnails) for shown in one.wrong)))
     if one.close:
-        strips.append(
-            Strip("Right, but only just: the smallest margins", tuple(_picture(s, thumbnails) for s in one.close))
-        )
-    return ShownPart(
+        strips.append(Strip("Right, with the smallest margins", tuple(_picture(s, thumbnails) for s in one.close)))
+    return ExamplesPart(
         name=one.name,
         line=f"{one.errors:,} of {one.n:,} images are wrong.",
         confusions=confusion_tables(one),

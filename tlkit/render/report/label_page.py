@@ -1,4 +1,4 @@
-"""Review sheet of suspected label errors as one HTML file with thumbnails."""
+"""HTML page of suspect labels with thumbnails, for review."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_SUSPECTS = 200
-"""Maximum number of images on the sheet, at about 4 kB each; the CSV file has all suspects."""
+"""Most images on the page, most doubtful first, about 4 kB each; the CSV file lists all of them."""
 
 
 def write_label_sheet(path: Path, audit: LabelAudit, *, name: str, thumbnails: Mapping[str, str]) -> Path:
     """Write the most suspicious labels with their images as one HTML file without scripts or network access.
 
     Args:
-        path: the file to write; missing folders are created.
-        audit: the suspected label errors.
-        name: name of the audited run or data set, for the title.
-        thumbnails: small JPEGs in base64 by path, of the first `MOST_SUSPECTS`; see `tlkit.data.checks.thumbnails`.
+        path: the file to write; its folder is created if needed.
+        audit: the suspect labels.
+        name: name of the dataset or run, for the title.
+        thumbnails: small JPEGs, base64, by path, of the first `MOST_SUSPECTS`; see `tlkit.data.checks.thumbnails`.
 
     Returns:
         The path of the file.

@@ -1,4 +1,4 @@
-"""Limitations of the results: failed and undecided comparisons, and what was not assessed."""
+"""Limitations for the model card: what failed, what is undecided, what was not assessed."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def limits(
     excluded: int = 0,
     leaks: int = 0,
 ) -> list[str]:
-    """Return sentences on the limits of the metrics and on what was not assessed.
+    """Return sentences on the limits of the figures and on what was not assessed.
 
     Args:
-        evaluation: metrics of the model.
-        audit: comparison of rates across groups; None = not made.
-        slices: slices found by a search; None = not searched.
-        split: the evaluated split.
-        group_columns: group columns of the predictions.
+        evaluation: the evaluation of the model.
+        audit: its audit; None if there is none.
+        slices: its slices; None if they were not searched for.
+        split: the assessed split.
+        group_columns: columns that the predictions carry.
         excluded: number of files that could not be read.
-        leaks: number of evaluated images that were in training as well.
+        leaks: number of assessed images with duplicates in training.
     """
     found = [
         f"All metrics apply to images like those of the {split} split. Images of another source, camera or time were "
@@ -41,10 +41,10 @@ def limits(
     ]
     absent = [result.name for result in evaluation.per_class if result.support == 0]
     if absent:
-        found.append(f"Classes without an image in the {split} split: {first_few(absent)}.")
+        found.append(f"Classes without a test image: {first_few(absent)}.")
     if leaks:
         were = "was" if leaks == 1 else "were"
-        found.append(f"{leaks:,} of the evaluated images {were} in training as well, so the metrics are optimistic.")
+        found.append(f"{leaks:,} of the assessed images {were} in training as well, so the figures are optimistic.")
     if excluded:
         files = "1 file could not be read and is" if excluded == 1 else f"{excluded:,} files could not be read and are"
         found.append(f"{files} in no metric.")
@@ -56,10 +56,10 @@ def limits(
     if slices is None:
         found.append("Dark, blurred, small or otherwise unusual images were not assessed separately.")
     elif candidates := [one.name for one in slices.slices if one.standing == "candidate"]:
-        found.append(f"Slices with lower accuracy and too few images for a test: {first_few(candidates)}.")
+        found.append(f"Slices with a high error rate and too few images to test: {first_few(candidates)}.")
     found.append(
-        "No attribute was inferred from any image: groups are those of the columns in the data, and are as accurate as "
-        "these."
+        "No attribute was inferred from any image: groups are those of the columns that came with the data, and are as "
+        "correct as these are."
     )
     return found
 
@@ -75,8 +75,10 @@ def _audit_limits(audit: Audit, group_columns: Sequence[str]) -> list[str]:
     undecided = undecided_table(audit)
     if undecided.rows:
         known = sum(count is not None for count in undecided.column("images_needed"))
-        more = f" For {known} of them the table above has the number of images needed." if known else ""
-        found.append(f"{len(undecided.rows)} comparisons are undecided; that is no evidence of equal rates.{more}")
+        more = f" For {known} of them the table above says how many more images are needed." if known else ""
+        found.append(
+            f"{len(undecided.rows)} comparisons could not be decided; this does not show that groups are alike.{more}"
+        )
     used = {*settings.by, settings.cluster_by, settings.pair_by, settings.weights}
     unused = [name for name in group_columns if name not in used]
     if unused:

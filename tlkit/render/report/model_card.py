@@ -1,4 +1,4 @@
-"""The model card: what the model is for, how good it is and for whom, and what nobody has assessed."""
+"""The model card: intended use, results, audit, limitations, data and licenses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_ROWS = 40
-NOT_STATED = "Not stated. Whoever publishes this model says here what it is for, and what it is not for."
+NOT_STATED = "Not stated. The publisher of this model states here what it is for, and what it is not for."
 
 
 def write_card(
@@ -51,8 +51,8 @@ def write_card(
 ) -> Path:
     """Write a model card in Markdown, after Mitchell et al. (2019), "Model Cards for Model Reporting", section 4.
 
-    Limits come from the audit: what fails, what could not be decided and how many images are missing for it, and what
-    was not assessed. It holds rates of groups with enough images, never an image, a path or a value of a single image.
+    The limitations come from the audit: what fails, what is undecided and how many more images it needs, and what was
+    not assessed. It holds rates of groups with enough images, never an image, a path or a value of a single image.
 
     Args:
         path: the file to write.
@@ -60,21 +60,21 @@ def write_card(
         recipe_text: the resolved recipe, YAML.
         environment: versions, dataset fingerprint, weights and their licence.
         counts: images per class (rows) and split (columns).
-        evaluation: how good the model is.
-        audit: how its rates compare across groups; None where none was made.
-        slices: slices nobody declared; None where nobody has looked.
+        evaluation: the evaluation of the model.
+        audit: its audit; None if there is none.
+        slices: its slices; None if they were not searched for.
         group_columns: columns that the predictions carry.
         excluded: number of files that could not be read.
-        leaks: judged images that were in training as well.
-        intended_use: what the model is for, in its owner's words.
+        leaks: number of assessed images with duplicates in training.
+        intended_use: the owner's statement of what the model is for.
         notes: further sentences, such as warnings about licences.
-        attribution: whom the images are owed to.
-        split: the split that was judged.
-        chose_epoch: whether that split chose the epoch whose weights are kept.
-        overwrite: replace a card that says something else.
+        attribution: attribution of the images.
+        split: the assessed split.
+        chose_epoch: whether that split selected the epoch whose weights are kept.
+        overwrite: replace a card with other content.
 
     Raises:
-        RunError: there is a card that says something else, perhaps edited by hand.
+        RunError: there is a card with other content, perhaps edited by hand.
     """
     blocks = [
         f"# Model card: {_plain(name)}",
@@ -88,7 +88,7 @@ def write_card(
         to_markdown([summary_table(evaluation)]),
         "## Audit across groups",
         *_audit_blocks(audit),
-        "## Slices nobody declared",
+        "## Slices",
         *_slice_blocks(slices),
         "## Limits, and what was not assessed",
         _bullets(
@@ -98,7 +98,7 @@ def write_card(
         _plain(data_sentence(counts)),
         f"Fingerprint of the dataset: `{environment.get('data', {}).get('fingerprint', 'unknown')}`.",
         "## Weights and licences",
-        *_licence_blocks(environment, notes, attribution),
+        *_license_blocks(environment, notes, attribution),
         "## How to repeat it",
         f"With tlkit {environment.get('tlkit', '(unknown)')} and Python {environment.get('python', '(unknown)')}:",
         f"```yaml\n{recipe_text.strip().replace('```', '` ` `')}\n```",
@@ -106,7 +106,7 @@ def write_card(
     text = "\n\n".join(block for block in blocks if block) + "\n"
     if path.is_file() and not overwrite and path.read_text(encoding="utf-8", errors="replace") != text:
         raise RunError(
-            f"{path} exists and says something else, perhaps because somebody edited it, so it is left alone. "
+            f"{path} exists with other content, perhaps edited by hand, so it is not replaced. "
             "Use --overwrite to replace it."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def _audit_blocks(audit: Audit | None) -> list[str]:
         return ["Not assessed: no audit across groups was made."]
     settings = audit.settings
     blocks = [
-        f"By {_plain(', '.join(settings.by))}: **{audit.verdict}**. Each group is compared with the rest at a "
+        f"By {_plain(', '.join(settings.by))}: **{audit.verdict}**. Each group is compared with its complement at a "
         f"tolerance of {settings.tolerance:g}; p-values are corrected for {audit.tests} tests "
         f"(Holm, alpha {settings.alpha:g})."
     ]
@@ -135,11 +135,11 @@ def _audit_blocks(audit: Audit | None) -> list[str]:
 
 def _slice_blocks(slices: SliceReport | None) -> list[str]:
     if slices is None:
-        return ["Not assessed: nobody has looked for slices (`tlkit slices`)."]
+        return ["Not assessed: slices were not searched for (`tlkit slices`)."]
     return [to_markdown([slices_table(slices), *shortcut_tables(slices)])]
 
 
-def _licence_blocks(environment: Mapping[str, Any], notes: Sequence[str], attribution: str | None) -> list[str]:
+def _license_blocks(environment: Mapping[str, Any], notes: Sequence[str], attribution: str | None) -> list[str]:
     weights = environment.get("weights", {})
     lines = []
     if weights.get("source") not in (None, "none"):
@@ -153,7 +153,7 @@ def _bullets(lines: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text from the data so that Markdown shows it as it is, on one line."""
+    """Return text from the data escaped for Markdown, on one line."""
     line = " ".join(str(text).split())
     for mark in ("\\", "`", "*"):
         line = line.replace(mark, f"\\{mark}")

@@ -1,4 +1,4 @@
-"""Provenance on the report page: images, training, recipe, environment."""
+"""Report sections on the origin of the model: images, training, recipe, environment."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _SERIES = (  # columns of metrics.csv
 
 
 def lead(recipe_text: str, *, evaluation: Evaluation, split: str | None, chose_epoch: bool = False) -> tuple[str, ...]:
-    """Return the opening lines: model, evaluation split, and whether the split makes the metrics optimistic."""
+    """Return the opening lines: the model, the assessed images, and whether they selected the epoch."""
     where = f" of the {split} split" if split else ""
-    judged = f"Evaluated on {evaluation.n:,} images{where}, {len(evaluation.classes)} classes."
+    judged = f"Assessed on {evaluation.n:,} images{where}, {len(evaluation.classes)} classes."
     if chose_epoch:
         judged += (
-            " The epoch was chosen on this split too, so its metrics are slightly optimistic; a test split (data.test) "
-            "avoids that."
+            " That split also selected the epoch whose weights are kept, so its figures are slightly optimistic; "
+            "a test split (data.test) avoids that."
         )
     trained = _trained(recipe_text)
     return (trained, judged) if trained else (judged,)
@@ -87,25 +87,25 @@ def excluded_table(excluded: Sequence[tuple[str, str]]) -> Table:
 
 
 def leaks_table(leaks: pd.DataFrame | None) -> Table | None:
-    """Return the evaluated images that leak into training; None without leaks."""
+    """Return the assessed images with duplicates in training; None if there are none."""
     if leaks is None or leaks.empty:
         return None
+    what = "had duplicates in training, which were excluded from it"
     dropped = (leaks["dropped"] != "").all()
-    where = "with copies in training, which were removed there" if dropped else "also in training"
-    title = f"{counted(len(leaks), 'image')} {where}"
+    title = f"{counted(len(leaks), 'image')} {what if dropped else 'have duplicates in training'}"
     return leak_table(leaks, title=title).head(MOST_ROWS)
 
 
 def training(history: pd.DataFrame | None) -> Illustrated | None:
-    """Return the training curves and their table; None without a history."""
+    """Return the training history; None if it is not known."""
     if history is None or history.empty:
         return None
     columns = [column for column in _SERIES if column.name in history.columns]
     figure = Figure.draw(
         lambda: plot_history(history),
         alt=f"Loss and accuracy over {len(history)} epochs. The numbers are in the table below.",
-        caption="Loss on the left axis, accuracy on the right axis. A rising validation loss with a falling training"
-        " loss means overfitting.",
+        caption="Loss on the left axis, accuracy on the right one. A validation loss that rises while the training loss"
+        " falls means overfitting.",
     )
     numbers = history[[column.name for column in columns]].to_numpy(dtype=float).tolist()
     rows = tuple(tuple(None if math.isnan(value) else value for value in row) for row in numbers)

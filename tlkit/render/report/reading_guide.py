@@ -1,4 +1,4 @@
-"""Reading guide of the report page: the meaning of each number and the method of its interval."""
+"""Reading guide of the report: definition of each number and of its interval."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Notes = tuple[tuple[str, str], ...]
 
 
 def reading(evaluation: Evaluation, audit: Audit | None, explanation: Explanation | None = None) -> Notes:
-    """Return the terms on the page with their explanations."""
+    """Return (term, definition) for what the page shows."""
     notes = _of_evaluation(evaluation)
     if audit is not None:
         notes += _of_audit(audit)
@@ -35,9 +35,9 @@ def _of_evaluation(evaluation: Evaluation) -> Notes:
         ),
         (
             "Recall, precision, F1",
-            "Recall: the share of the images of a class that is predicted as the class. Precision: the share of the"
-            " images predicted as a class that belongs to it. F1: the harmonic mean of both. A number without images is"
-            " undefined, not zero.",
+            "Recall: of the images of a class, the share that was recognized. Precision: of the images that were given"
+            " a class, the share that belongs to it. F1: the harmonic mean of both. A number without images to rest on"
+            " is undefined, not zero.",
         ),
         ("Balanced accuracy", "The mean recall of the classes that have images: every class counts the same."),
     )
@@ -48,9 +48,8 @@ def _of_audit(audit: Audit) -> Notes:
     tolerance, alpha = f"{settings.tolerance:g}", f"{settings.alpha:g}"
     return (
         (
-            "Groups and complements",
-            "Each group is compared with its complement, all other images whose group is known: the difference of the"
-            " two rates"
+            "Groups against their complements",
+            "Each group is compared with all other images whose group is known: the difference of the two rates"
             f" with {_compared(audit)} p-values are corrected for all"
             f" {audit.tests} tests of this audit by Holm's method.",
         ),
@@ -58,13 +57,13 @@ def _of_audit(audit: Audit) -> Notes:
             "Verdicts",
             f"FAIL: the whole interval of the difference lies beyond {tolerance}, and the corrected p is below"
             f" {alpha}. PASS: the whole interval lies within {tolerance}. NOT ENOUGH DATA: neither; the last"
-            " columns give the gap that these images could have detected (with 80% power) and how many more are needed."
-            " It is not a weaker PASS.",
+            " columns hold the smallest gap that these images could show (with 80% power) and how many more are needed."
+            " It is not a PASS.",
         ),
         (
             "Largest gap",
-            "The highest minus the lowest group rate. The gap expected by chance grows with the number of groups and"
-            " falls with their sizes, so it is shown beside the gap, with the p-value of a"
+            "The highest minus the lowest group rate. The more groups and the smaller they are, the larger a gap"
+            " chance alone makes, so it is shown with the gap expected by chance and the p-value of a"
             f" {'permutation test' if settings.gap_test_name == 'permutation' else 'simulation with their variances'}.",
         ),
         (
@@ -76,7 +75,7 @@ def _of_audit(audit: Audit) -> Notes:
 
 
 def _compared(audit: Audit) -> str:
-    """Return a sentence on the interval and test that compare groups, and on clusters and weights."""
+    """Return which interval and test compare groups, and the sampling design."""
     settings = audit.settings
     if settings.test_name == "Fisher":
         return "Newcombe's interval, and Fisher's exact test."
@@ -84,7 +83,7 @@ def _compared(audit: Audit) -> str:
     if settings.pair_by is not None:
         return (
             f"Newcombe's interval for pairs, and an exact test, within matched sets of {settings.pair_by}. Other"
-            f" intervals of the audit take a set for a cluster. {whole}"
+            f" intervals of the audit treat a set as a cluster. {whole}"
         )
     if settings.cluster_by is None:
         return (
@@ -106,14 +105,14 @@ def _of_explanation(explanation: Explanation) -> Notes:
         (
             "Class mix and rate",
             "A group can do worse because it has more of the hard classes (mix), or because the same classes are"
-            " recognized less often in it (rate). Kitagawa's decomposition adds up to the gap over the classes that"
-            f" both sides have; its intervals {made}. “Standardised” is the gap if both sides had the"
-            " class frequencies of all images. Mix need not be harmless: labels can be skewed, too.",
+            " recognized less often in it (rate). Kitagawa's split adds up to the gap over the classes that both"
+            f" sides have; its intervals {made}. “Standardized” is the gap if both sides had the"
+            " classes in the shares of all images together. Mix need not be harmless: labels can be skewed as well.",
         ),
         (
             "Within another attribute",
-            "The odds of being right are compared among images with the same value of the other attribute, and pooled"
-            " (Mantel–Haenszel); a logistic regression expresses the same as a difference of accuracies. Neither shows"
+            "The odds of being right are compared among images that share the other attribute's value, and pooled"
+            " (Mantel–Haenszel); a logistic regression says the same as a difference of accuracies. None of it shows"
             " what causes a gap.",
         ),
     )

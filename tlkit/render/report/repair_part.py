@@ -1,11 +1,11 @@
-"""A repair of the head on the page: its verdict and its tables."""
+"""Report section of a repair of the head."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tlkit.render.report.report_page import RepairedSection
+from tlkit.render.report.report_page import RepairSection
 
 if TYPE_CHECKING:
     from tlkit.audit.repair_result import Repair, RepairVerdict
@@ -19,6 +19,6 @@ _MARKS: Mapping[RepairVerdict, VerdictMark] = {
 }
 
 
-def repaired_section(repair: Repair) -> RepairedSection:
-    """Return what a repair found, as the page shows it."""
-    return RepairedSection(repair.verdict, _MARKS[repair.verdict], repair.tables())
+def repair_section(repair: Repair) -> RepairSection:
+    """Return the section of a repair."""
+    return RepairSection(repair.verdict, _MARKS[repair.verdict], repair.tables())

@@ -1,4 +1,4 @@
-"""What stands on the page, as plain text: the template shows these values and computes nothing."""
+"""The content of the report as values; the template only lays them out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VerdictMark = Literal["good", "bad", "open"]
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing, what it says to who cannot see it, and what to look for.
+    """A figure with alternative text and caption.
 
     Attributes:
         data: the SVG, base64.
@@ -39,7 +39,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Tile:
-    """One headline number: its name, its value, what it rests on, and whether that is good."""
+    """One headline number with its name, details and mark."""
 
     name: str
     value: str
@@ -68,7 +68,7 @@ class AuditPart:
 
 @dataclass(frozen=True)
 class AuditSection:
-    """The audit: what holds for all of it, then rate by rate, then what no test rests on."""
+    """The audit: overview, then rate by rate, then profiles of the groups."""
 
     verdict: str
     mark: VerdictMark
@@ -78,8 +78,8 @@ class AuditSection:
 
 
 @dataclass(frozen=True)
-class ExplainedPart:
-    """What lies behind the gaps of one column: the tables, and recall by group and class with its figure."""
+class ExplanationPart:
+    """The explanation of one column: its tables, and recall by group and class with its figure."""
 
     name: str
     tables: tuple[Table, ...]
@@ -87,16 +87,16 @@ class ExplainedPart:
 
 
 @dataclass(frozen=True)
-class ExplainedSection:
-    """What lies behind the gaps: column by column, then trends and attributes that go together."""
+class ExplanationSection:
+    """The explanation of the gaps: column by column, then trends and associations."""
 
     lead: tuple[str, ...]
-    parts: tuple[ExplainedPart, ...]
+    parts: tuple[ExplanationPart, ...]
     tables: tuple[Table, ...]
 
 
 @dataclass(frozen=True)
-class RepairedSection:
+class RepairSection:
     """A repair of the head: its verdict, and its tables."""
 
     verdict: str
@@ -106,13 +106,13 @@ class RepairedSection:
 
 @dataclass(frozen=True)
 class Picture:
-    """A thumbnail with its words and, small, what resembles it.
+    """A thumbnail with its caption and nearest images.
 
     Attributes:
         path: the image's path.
         data: JPEG, base64; None where there is no thumbnail.
-        caption: what it is.
-        near: what resembles it.
+        caption: its classes, loss or margin.
+        near: the nearest images by features.
     """
 
     path: str
@@ -123,15 +123,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Strip:
-    """Thumbnails side by side, with the sentence that says what they have in common."""
+    """A row of thumbnails with a caption."""
 
     caption: str
     pictures: tuple[Picture, ...]
 
 
 @dataclass(frozen=True)
-class ShownPart:
-    """The images behind the gap of one group."""
+class ExamplesPart:
+    """Images of one group, and its confusions."""
 
     name: str
     line: str
@@ -140,22 +140,22 @@ class ShownPart:
 
 
 @dataclass(frozen=True)
-class ShownSection:
-    """The images behind the gaps, group by group."""
+class ExamplesSection:
+    """Images of the groups that fail, group by group."""
 
     lead: tuple[str, ...]
-    parts: tuple[ShownPart, ...]
+    parts: tuple[ExamplesPart, ...]
 
 
 @dataclass(frozen=True)
-class SlicedSection:
-    """Slices nobody declared, with the images of the confirmed ones, and the test for shortcuts."""
+class SlicesSection:
+    """Slices, images of the confirmed ones, and the shortcut test."""
 
     verdict: str
     mark: VerdictMark
     lead: tuple[str, ...]
     slices: Table
-    parts: tuple[ShownPart, ...]
+    parts: tuple[ExamplesPart, ...]
     shortcuts: tuple[Table, ...]
 
 
@@ -176,13 +176,13 @@ class Page:
     tiles: tuple[Tile, ...]
     results: Table
     audit: AuditSection | None
-    shown: ShownSection | None
-    explained: ExplainedSection | None
-    repaired: RepairedSection | None
-    sliced: SlicedSection | None
+    examples: ExamplesSection | None
+    explanation: ExplanationSection | None
+    repair: RepairSection | None
+    slices: SlicesSection | None
     classes: Illustrated
     confusions: Illustrated
-    mistakes: ShownPart | None
+    worst: ExamplesPart | None
     data_sentence: str
     counts: Table
     excluded: Table
@@ -200,10 +200,10 @@ class Page:
         shown = {
             "result": "Result",
             "audit": "Audit across groups" if self.audit else "",
-            "shown": "Images behind the gaps" if self.shown else "",
-            "explained": "Behind the gaps" if self.explained else "",
-            "repaired": "Repair of the head" if self.repaired else "",
-            "sliced": "Slices nobody declared" if self.sliced else "",
+            "examples": "Images behind the gaps" if self.examples else "",
+            "explanation": "Behind the gaps" if self.explanation else "",
+            "repair": "Repair of the head" if self.repair else "",
+            "slices": "Slices" if self.slices else "",
             "classes": "Classes",
             "confusions": "Confusions",
             "data": "Images",

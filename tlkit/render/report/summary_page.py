@@ -1,4 +1,4 @@
-"""Summary of a dataset as one HTML file with a contact sheet per class."""
+"""HTML page of dataset counts with a contact sheet per class."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def write_summary(path: Path, summary: DataSummary, *, sheets: Mapping[str, str]
     """Write counts, their plot and the contact sheets as one HTML file without scripts or network access.
 
     Args:
-        path: the file to write; missing folders are created.
-        summary: counts and properties of the dataset.
-        sheets: one JPEG in base64 per class; see `tlkit.data.checks.dataset_summary.contact_sheets`.
+        path: the file to write; its folder is created if needed.
+        summary: counts of the dataset.
+        sheets: one JPEG, base64, per class; see `tlkit.data.checks.dataset_summary.contact_sheets`.
 
     Returns:
         The path of the file.

@@ -1,4 +1,4 @@
-"""Renders Jinja2 templates into files. Only this module imports Jinja2."""
+"""Renders Jinja2 templates into files; the only module that imports Jinja2."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render_to(path: Path, template: str, **values: Any) -> Path:
-    """Render a template into a file, atomically; return its path.
+    """Render a template into a file atomically; return its path.
 
     Args:
-        path: where to write; missing folders are created.
+        path: the file to write; missing folders are created.
         template: file name in the folder of templates.
-        values: values of the template; a missing one is an error.
+        values: variables of the template; a missing one is an error.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup

@@ -1,4 +1,4 @@
-"""Writing the report."""
+"""Writes the HTML report of a run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tlkit.evaluation.evaluation_tables import summary_table
 from tlkit.render.report.audit_part import audit_section, audit_tile
 from tlkit.render.report.evaluation_part import classes, confusions, headline
-from tlkit.render.report.examples_part import mistakes_part, shown_section, sliced_section
-from tlkit.render.report.explanation_part import explained_section
+from tlkit.render.report.examples_part import examples_section, slices_section, worst_images_part
+from tlkit.render.report.explanation_part import explanation_section
 from tlkit.render.report.provenance_part import (
     counts_table,
     data_sentence,
@@ -22,7 +22,7 @@ from tlkit.render.report.provenance_part import (
     training,
 )
 from tlkit.render.report.reading_guide import reading
-from tlkit.render.report.repair_part import repaired_section
+from tlkit.render.report.repair_part import repair_section
 from tlkit.render.report.report_page import Page
 from tlkit.render.report.template import render_to
 
@@ -51,9 +51,9 @@ def write_report(
     audit: Audit | None,
     explanation: Explanation | None = None,
     repair: Repair | None = None,
-    evidence: Sequence[GroupImages] = (),
+    examples: Sequence[GroupImages] = (),
     slices: SliceReport | None = None,
-    mistakes: GroupImages | None = None,
+    worst: GroupImages | None = None,
     thumbnails: Mapping[str, str] | None = None,
     without_thumbnails: str = "",
     excluded: Sequence[tuple[str, str]],
@@ -63,34 +63,33 @@ def write_report(
     split: str | None = None,
     chose_epoch: bool = False,
 ) -> Path:
-    """Write one HTML file that says what was trained on what, how good it is and for whom, and how to repeat it.
+    """Write one HTML file with results, audit, explanation, slices, data, training and provenance of a run.
 
-    The file needs nothing else: no script, no network, figures inside. Equal values give equal bytes. It appears whole
-    or not at all.
+    The file is self-contained: no script, no network, embedded figures. Equal values give equal bytes. It is written
+    atomically.
 
     Args:
-        path: the file to write; its folder is made where it is missing.
+        path: the file to write; its folder is created if needed.
         title: heading of the page.
         recipe_text: the resolved recipe, YAML.
         environment: versions, device, dataset fingerprint and such; may be nested.
         counts: images per class (rows) and split (columns), as `Samples.counts()` gives them.
         history: one row per epoch, as in metrics.csv; None where nothing was trained here.
-        evaluation: how good the model is.
-        audit: how its rates compare across groups; None where there are no groups.
-        explanation: what lies behind the gaps; None where there are no groups.
-        repair: what a repair of the head tried and changed; None where there was none.
-        evidence: the images behind the rows of the audit that fail.
-        slices: slices nobody declared; None where nobody has looked.
-        mistakes: the images that the model gets wrong, whatever their groups; None where others are shown.
+        evaluation: the evaluation of the model.
+        audit: its audit; None without groups.
+        explanation: the explanation of the gaps; None without groups.
+        repair: the repair of the head; None if there is none.
+        examples: images of the groups that fail in the audit.
+        slices: its slices; None if they were not searched for.
+        worst: the wrong images of all groups; None if other examples are shown.
         thumbnails: small JPEGs, base64, by path.
-        without_thumbnails: why there are none, in words.
-        excluded: path and reason of each file that could not be used.
-        leaks: images of the judged split that were in training as well, as `Run.leaks` gives them; None where nobody
-            looked.
+        without_thumbnails: why there are none.
+        excluded: path and reason of each excluded file.
+        leaks: assessed images with duplicates in training, as `Run.leaks` gives them; None if not checked.
         notes: further sentences for the reader, such as warnings about licences.
-        attribution: whom the images or weights are owed to.
-        split: name of the split that was judged.
-        chose_epoch: whether that split chose the epoch whose weights are kept.
+        attribution: attribution of the images or weights.
+        split: name of the assessed split.
+        chose_epoch: whether that split selected the epoch whose weights are kept.
 
     Returns:
         The path of the file.
@@ -107,12 +106,12 @@ def write_report(
         history=training(history),
         classes=classes(evaluation),
         confusions=confusions(evaluation),
-        mistakes=mistakes_part(mistakes, thumbnails or {}, without=without_thumbnails),
+        worst=worst_images_part(worst, thumbnails or {}, without=without_thumbnails),
         audit=audit_section(audit) if audit else None,
-        explained=explained_section(explanation) if explanation else None,
-        repaired=repaired_section(repair) if repair else None,
-        shown=shown_section(evidence, thumbnails or {}, without=without_thumbnails),
-        sliced=sliced_section(slices, thumbnails or {}, without="" if evidence else without_thumbnails),
+        explanation=explanation_section(explanation) if explanation else None,
+        repair=repair_section(repair) if repair else None,
+        examples=examples_section(examples, thumbnails or {}, without=without_thumbnails),
+        slices=slices_section(slices, thumbnails or {}, without="" if examples else without_thumbnails),
         reading=reading(evaluation, audit, explanation),
         notes=tuple(notes),
         recipe=recipe_text.strip(),
