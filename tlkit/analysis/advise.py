@@ -256,7 +256,7 @@ def best_architecture(
 def _plain(license: str) -> str:
     """Return a normalized license name or pattern, without case, punctuation and words such as "license"."""
     words = re.split(r"[^a-z0-9*?\[\]!]+", license.lower())
-    return "".join(word for word in words if word not in ("license", "license", "software", "the", "version"))
+    return "".join(word for word in words if word not in ("license", "licence", "software", "the", "version"))
 
 
 def _left_out(one: FoundWeights, reason: str) -> LeftOut:

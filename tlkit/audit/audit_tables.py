@@ -352,8 +352,6 @@ def _rate_note(audit: Audit, row: GroupRow) -> str:
         found.append("too few other images to compare with")
     if row.p_holm is not None and row.p_holm < audit.settings.alpha:
         found.append("there is a gap, but it may be within the tolerance")
-    if row.complement_needed:
-        found.append("the complement needs as many")
     return "; ".join(found)
 
 
@@ -365,6 +363,11 @@ def _rate_notes(audit: Audit, table: GroupTable, shown: Sequence[GroupRow]) -> l
         found.append(
             f"Groups with fewer than {audit.settings.min_group_size} images show their size instead of a rate."
         )
+    large = [row.name for row in shown if row.complement_needed]
+    if large:
+        every = len(large) == sum(row.images_needed is not None for row in shown)
+        of = "" if every else f" of {first_few(large)}"
+        found.append(f"Where more images are needed, the complement{of} needs as many more.")
     return found
 
 
