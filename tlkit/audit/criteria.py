@@ -161,14 +161,14 @@ def choice_sentences(audit: Audit) -> list[str]:
     chosen = audit.settings.criteria
     if not chosen:
         return []
-    words = [f"{CriterionResult(one, (), None).name} ({ASKS[one]})" for one in chosen]
+    definitions = [f"{CriterionResult(one, (), None).name} ({ASKS[one]})" for one in chosen]
     about = (
         "each class against all others, the largest gap over the classes"
         if audit.settings.positive is None
         else (f"the class {audit.settings.positive}")
     )
     return [
-        f"Chosen: {'; '.join(words)}; for {about}. The choice depends on the use of the model and does not follow from "
+        f"Chosen: {'; '.join(definitions)}; for {about}. The choice depends on the use of the model, not on "
         "these numbers: where the base rates of the groups differ and the predictions are not perfect, calibration or "
         "predictive parity and equalized odds cannot all hold (Kleinberg, Mullainathan & Raghavan 2017; "
         "Chouldechova 2017)."

@@ -252,7 +252,7 @@ def _compare_weighted(rates: _Rates) -> _Comparison:
 
 
 def _compare_clusters(rates: _Rates) -> _Comparison:
-    """Compare clusters: by the test that knows them and, where a side does not vary, by the score test, too."""
+    """Compare clusters by the cluster t test and, where a side does not vary, also by the score test."""
     moments, shared, rate, rows, sides = rates.moments, rates.shared, rates.rate, rates.rows, rates.sides
     assert moments is not None and shared is not None
 

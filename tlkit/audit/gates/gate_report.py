@@ -44,8 +44,8 @@ class GateRow:
     bound: float
     n: int
     value: Estimate
-    p_holm: float | None
-    verdict: Verdict
+    p_holm: float | None = None
+    verdict: Verdict = "NOT ENOUGH DATA"
     note: str = ""
 
     @property

@@ -246,8 +246,6 @@ def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, op
                 bound=bound,
                 n=rate.n,
                 value=redact(rate, options.max_half_width),
-                p_holm=None,
-                verdict="NOT ENOUGH DATA",
                 note=_reason_undecided(row, options) or (rate.note if rate.value is None else ""),
             ),
             p,
@@ -296,19 +294,7 @@ def _no_worse(
             note = f"about {needed:,} images would show a loss of {worse.margin:g}" if (needed or 0) > pairs.n else ""
         nothing = Estimate(None, None, None, n=pairs.n, note=small)
         found = redact(difference, options.max_half_width) if large else nothing
-        row = GateRow(
-            kind="no worse",
-            where=where,
-            by=by,
-            group=name,
-            rate="accuracy",
-            bound=worse.margin,
-            n=pairs.n,
-            value=found,
-            p_holm=None,
-            verdict="NOT ENOUGH DATA",
-            note=note,
-        )
+        row = GateRow("no worse", where, by, name, "accuracy", worse.margin, pairs.n, found, note=note)
         cases.append(
             _Case(
                 row,
@@ -319,19 +305,7 @@ def _no_worse(
         )
     for by, name in unseen:
         nothing = Estimate(None, None, None, n=0, note="no labelled image that both predicted")
-        row = GateRow(
-            kind="no worse",
-            where=where,
-            by=by,
-            group=name,
-            rate="accuracy",
-            bound=worse.margin,
-            n=0,
-            value=nothing,
-            p_holm=None,
-            verdict="NOT ENOUGH DATA",
-            note=nothing.note,
-        )
+        row = GateRow("no worse", where, by, name, "accuracy", worse.margin, 0, nothing, note=nothing.note)
         cases.append(_Case(row, None, beyond=False, within=False))
     return _with_verdicts(cases, options.alpha)
 
@@ -371,16 +345,4 @@ def _gate_without_groups(kind: str, where: str, gate: Tolerance | Limit, bound: 
     """Return the row of a gate without any group: NOT ENOUGH DATA."""
     nothing = Estimate(None, None, None, n=0, note="no two groups to compare" if kind == "tolerance" else "no groups")
     rate = Rate(cast("Metric", gate.metric), gate.class_name).name
-    return GateRow(
-        kind=kind,
-        where=where,
-        by=CROSS.join(gate.by),
-        group="(none)",
-        rate=rate,
-        bound=bound,
-        n=0,
-        value=nothing,
-        p_holm=None,
-        verdict="NOT ENOUGH DATA",
-        note=nothing.note,
-    )
+    return GateRow(kind, where, CROSS.join(gate.by), "(none)", rate, bound, 0, nothing, note=nothing.note)

@@ -192,7 +192,7 @@ def discretize(values: pd.Series[Any], spec: GroupColumn, *, max_values: int = M
 
 
 def column_problems(values: pd.Series[Any], spec: GroupColumn, *, max_values: int = MAX_VALUES) -> list[str]:
-    """Return why a column that is there cannot be cut into groups as asked; empty where it can.
+    """Return problems of discretizing a column as specified; empty if valid.
 
     Args:
         values: one text an image, shape (N,), missing = NA.
