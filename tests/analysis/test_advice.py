@@ -132,7 +132,7 @@ def test_plot_has_a_point_with_intervals_per_backbone_and_the_front(three):
     ax = plot_advice(found)
     points = {(line.lines[0].get_xdata()[0], line.lines[0].get_ydata()[0]) for line in ax.containers}
     assert points == {(one.latency_ms.value, one.probe.value) for one in found.backbones}
-    front = next(line for line in ax.lines if line.get_label() == saying("none", "quicker", "accurate"))
+    front = next(line for line in ax.lines if line.get_label() == "Pareto front")
     assert list(front.get_xdata()) == [1.0, 7.0, 30.0]
     assert "n = 100" in ax.get_ylabel() and "a machine" in ax.get_xlabel()
     assert to_svg(lambda: plot_advice(found)).startswith("<svg")

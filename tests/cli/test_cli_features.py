@@ -30,7 +30,7 @@ def filled():
 
 
 def test_an_empty_cache_has_a_folder_and_a_limit(tmp_path):
-    assert re.fullmatch(r"/.*/features: 0 B of at most 10\.7 GB\n", tlkit("info"))
+    assert re.fullmatch(r"/.*/features: 0 B of at most 10\.0 GB\n", tlkit("info"))
 
 
 def test_info_lists_entries_with_their_provenance(filled):

@@ -95,7 +95,7 @@ def test_leaks_are_stored_and_figures_come_with_and_without_them(tiny_recipe, tm
     dropped = fit(recipe, {"train.epochs": 1, "data.on_leak": "drop", "name": "dropped"})
     assert dropped.evaluate("test").without_leaks is None
     assert dropped.samples.counts().loc["red", "train"] == 8 - 2  # two were held out for val
-    assert "had copies in training, which were left out of it" in lines_of_report(dropped)
+    assert "had duplicates in training, which were excluded from it" in lines_of_report(dropped)
 
 
 @pytest.fixture

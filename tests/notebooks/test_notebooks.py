@@ -114,7 +114,7 @@ def test_the_quickstart_runs_and_shows_figures_and_tables(run_notebook, tmp_path
     assert "notebook-skewed" in shown_by("run", tables)
     assert "balanced accuracy" in shown_by("evaluation", tables)
     assert "proba" in shown_by("predictions", tables)
-    assert "against the rest" in shown_by("audit", tables)
+    assert "minus the complement" in shown_by("audit", tables)
     assert shown_by("audit", tables).count("FAIL") >= 2, "the audit finds the planted gap"
     (both,) = [data for source, data in tables if "control_audit.table" in source]
     skewed, control = both.split("control")

@@ -56,7 +56,7 @@ def test_limitations_come_from_the_audit(tmp_path, predictions):
     assert "By light: **FAIL**." in text
     assert "| light | night | accuracy | 100 | 0.500" in text
     assert says(text, "3", "training", "figures")
-    assert says(text, "2", "files", "figure")
+    assert says(text, "2", "files")
     assert says(text, "Classes", "image", "never")
     assert says(text, "Columns", "data", "audited")
     assert "licence: apache-2.0." in text
@@ -91,7 +91,7 @@ def test_the_card_states_that_its_split_selected_the_epoch(tmp_path, predictions
     text = card(tmp_path, predictions, split="val", chose_epoch=True, leaks=1, excluded=1)
     assert says(text, "weights", "figures", "optimistic")
     assert says(text, "1", "training", "figures")
-    assert says(text, "1", "file", "figure")
+    assert says(text, "1", "file")
 
 
 def test_what_was_not_assessed_is_stated(predictions):

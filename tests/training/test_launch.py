@@ -81,7 +81,7 @@ def status():
     return json.loads(Path("runs/tiny/run.json").read_text())["status"]
 
 
-@pytest.mark.slow
+@pytest.mark.series
 def test_sigterm_reaches_every_rank_and_the_run_resumes(recipe):
     """Lightning's own handler starts a collective, so that the ranks deadlock; loaders' workers get the signal, too."""
     arguments = changes(**{"train.epochs": 15, "data.num_workers": 1})

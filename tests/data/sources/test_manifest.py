@@ -87,13 +87,10 @@ def test_all_problems_of_a_list_are_reported_with_lines(tmp_path, make_image):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("file,label\n", "{file} has no column 'path'. It has file, label."),
-        (
-            "path;label\nx;y\n",
-            "{file} has no column 'path'. It has path;label. It seems to be separated by semicolons; use commas.",
-        ),
-        ("path,label\n", "{file} lists no images that can be used."),
-        ("", "{file} is empty. It should be a CSV table that begins with the names of its columns."),
+        ("file,label\n", ("'path'", "file, label")),
+        ("path;label\nx;y\n", ("'path'", "path;label", "semicolons", "commas")),
+        ("path,label\n", ("no images",)),
+        ("", ("empty", "CSV", "columns")),
     ],
 )
 def test_a_file_that_is_no_list_is_an_error(tmp_path, content, message):
