@@ -11,7 +11,7 @@ import time
 
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.leaks import find_copies, find_leaks
-from tlkit.data.sources.source import read_samples
+from tlkit.data.sources.read_samples import read_samples
 from tlkit.inference.embed import embed
 from tlkit.inference.feature_leaks import feature_duplicate_pairs
 from tlkit.models.backbone import create_backbone

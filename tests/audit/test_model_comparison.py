@@ -151,7 +151,7 @@ def test_images_that_leaked_are_counted_and_the_others_compared_without_them():
     assert (clean.pairs, clean.difference, clean.p) == (alone.overall.pairs, alone.overall.difference, alone.overall.p)
     plain = compare_predictions(one, two, names=("a", "b"))
     assert found.rows == plain.rows and (plain.leaked, plain.without_leaks) == (0, None)
-    assert notes(found)[2] == "10 of these images were met in training. Without: " + notes(alone)[1]
+    assert notes(found)[2] == "10 of these images were also in an earlier split. Without: " + notes(alone)[1]
     assert [row[:3] for row in found.tables()[0].rows[:2]] == [
         ("(all)", "all images", 60),
         ("(all)", "without leaks", 50),

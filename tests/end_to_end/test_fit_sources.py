@@ -88,14 +88,14 @@ def test_leaks_are_stored_and_figures_come_with_and_without_them(tiny_recipe, tm
     assert evaluation.without_leaks.accuracy.value == pytest.approx(predictions.correct[clean].mean())
     assert type(evaluation).from_dict(evaluation.to_dict()) == evaluation
     rows = {metric: basis for metric, _, basis in evaluation.tables()[0].rows}
-    assert rows["accuracy without leaks"] == "10 images; 2 images of the training set left out"
+    assert rows["accuracy without leaks"] == "10 images; 2 images of an earlier split left out"
     page = lines_of_report(run)
     assert "Accuracy without leaks" in page
     assert "train/red/leak0.png" in page
     dropped = fit(recipe, {"train.epochs": 1, "data.on_leak": "drop", "name": "dropped"})
     assert dropped.evaluate("test").without_leaks is None
     assert dropped.samples.counts().loc["red", "train"] == 8 - 2  # two were held out for val
-    assert "had duplicates in training, which were excluded from it" in lines_of_report(dropped)
+    assert "had duplicates in an earlier split, which were excluded from it" in lines_of_report(dropped)
 
 
 @pytest.fixture

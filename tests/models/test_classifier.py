@@ -18,7 +18,7 @@ from tlkit.models.classifier import Classifier
 from tlkit.models.model_files import save_artifact
 from tlkit.models.network import HEAD_INIT_STD, Network, load_network
 from tlkit.models.optim import create_optimizer, create_schedule
-from tlkit.models.strategies.strategy import Phase
+from tlkit.models.strategies.plan_phases import Phase
 from tlkit.models.weights.weight_files import tensors_digest
 from tlkit.recipe import FrozenStrategy, FullStrategy, TrainSection
 

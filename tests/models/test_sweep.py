@@ -18,7 +18,7 @@ from tlkit.models import tuning_sweep as sweep
 from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.optim import create_optimizer
-from tlkit.models.strategies.phases import parameter_groups
+from tlkit.models.strategies.apply_phase import parameter_groups
 from tlkit.models.tuning_results import BatchSize, BatchSizes, RateSweep
 from tlkit.models.tuning_sweep import sweep_rates, time_batch_sizes
 

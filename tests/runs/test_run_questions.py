@@ -142,7 +142,7 @@ def test_runs_are_compared_without_what_either_met_in_training(runs, capsys):
     table = new.path.parent / "new.csv"
     new.predictions().table().to_csv(table, index=False)
     compare(old.path, table)
-    assert "1 of these images was met in training. Without: " in capsys.readouterr().out
+    assert "1 of these images was also in an earlier split. Without: " in capsys.readouterr().out
 
 
 def test_runs_of_one_name_are_shown_with_their_folders(runs, caplog):

@@ -15,7 +15,7 @@ import numpy as np
 
 from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut, rank_backbones
 from tlkit.analysis.feature_scores import Mask, knn_leave_one_out, log_me, probe
-from tlkit.data.sources.source import read_samples
+from tlkit.data.sources.read_samples import read_samples
 from tlkit.errors import ModelError
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds

@@ -13,7 +13,7 @@ from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.gray_thumbnails import GrayThumbnails
 from tlkit.data.checks.near_duplicates import find_near_duplicates
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.data.sources.source import Root
+from tlkit.data.sources.read_samples import Root
 from tlkit.errors import ModelError, first_few
 from tlkit.process_state import preserved_process_state
 from tlkit.samples import Samples

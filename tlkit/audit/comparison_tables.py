@@ -123,9 +123,9 @@ def _leaks(comparison: Comparison) -> list[str]:
     if not comparison.leaked:
         return []
     if comparison.without_leaks is None:
-        return ["All of these images were met in training, so nothing is known of others."]
+        return ["All of these images are also in an earlier split, so nothing is known of others."]
     were = "was" if comparison.leaked == 1 else "were"
-    met = f"{comparison.leaked:,} of these images {were} met in training."
+    met = f"{comparison.leaked:,} of these images {were} also in an earlier split."
     return [f"{met} Without: {_overall(comparison.without_leaks, comparison)}"]
 
 

@@ -139,7 +139,7 @@ def designed_estimates(
         code: pattern of each image, shape (N,), in 0…P, P = a value is missing.
         options: level of the intervals, number and seed of the random draws for the largest gap.
     """
-    assert design.weights is None or not design.paired, "matched images are compared one by one"
+    assert design.weights is None or not design.paired, "weights and matched sets cannot be combined"
     weights, row_members = np.ones(len(code)) if design.weights is None else design.weights, _row_members(membership)
     images = _totals(code, np.ones(len(code)), base, row_members).round().astype(np.int64)
     if design.unit is None:

@@ -56,8 +56,12 @@ class Rate:
         if label is None:
             return y_true == y_pred, np.ones(len(y_true), dtype=np.bool_)
         truly, called = y_true == label, y_pred == label
-        base = {"recall": truly, "precision": called, "false_positive_rate": ~truly}
-        counted = base.get(self.metric, np.ones(len(y_true), dtype=np.bool_))
+        counted = {
+            "recall": truly,
+            "precision": called,
+            "false_positive_rate": ~truly,
+            "selection_rate": np.ones(len(y_true), dtype=np.bool_),
+        }[self.metric]
         return counted & (truly if self.metric == "precision" else called), counted
 
 

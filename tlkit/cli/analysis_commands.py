@@ -45,7 +45,7 @@ def advise(
     """Rank pretrained backbones on your own images, and say which ones the images cannot tell apart."""
     from tlkit.cli.allocator import keep_freed_memory
     from tlkit.cli.output import named_progress
-    from tlkit.data.sources.source import require_source
+    from tlkit.data.sources.read_samples import require_source
     from tlkit.runs.directory import MARKER
 
     require_svg(plot)

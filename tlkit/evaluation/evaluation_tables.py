@@ -133,7 +133,7 @@ def _main_rows(evaluation: Evaluation) -> list[tuple[Cell, ...]]:
 
 def _clean_rows(evaluation: Evaluation, clean: WithoutLeaks) -> list[tuple[Cell, ...]]:
     remaining, leaked = counted(evaluation.n - clean.n_leaked, "image"), counted(clean.n_leaked, "image")
-    basis = f"{remaining}; {leaked} of the training set left out"
+    basis = f"{remaining}; {leaked} of an earlier split left out"
     return [
         ("accuracy without leaks", clean.accuracy, basis),
         ("balanced accuracy without leaks", clean.balanced_accuracy, basis),

@@ -22,10 +22,10 @@ from tlkit.models.model_files import ModelCard
 from tlkit.models.network import Network
 from tlkit.models.optim import accumulation_factor, create_optimizer, create_schedule, steps_per_epoch
 from tlkit.models.process_group import all_gather, share_of_step, share_statistics, whole_tensor
+from tlkit.models.strategies.apply_phase import LayerRow, apply_phase, constant_tensors, layer_table, parameter_groups
 from tlkit.models.strategies.lora import add_adapters, merge_adapters
 from tlkit.models.strategies.phase_tables import phase_table
-from tlkit.models.strategies.phases import LayerRow, apply_phase, constant_tensors, layer_table, parameter_groups
-from tlkit.models.strategies.strategy import Phase, phase_at, plan_phases, stages_of
+from tlkit.models.strategies.plan_phases import Phase, phase_at, plan_phases, stages_of
 from tlkit.models.training_step import NotFiniteError, batch_seed
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Strategy, TrainSection, check_sections, plain_values

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from tlkit.models.strategies.phases import ParameterGroup
-from tlkit.models.strategies.strategy import Phase
+from tlkit.models.strategies.apply_phase import ParameterGroup
+from tlkit.models.strategies.plan_phases import Phase
 from tlkit.recipe import TrainSection
 from tlkit.recipe.sections.train_section import Schedule
 

@@ -20,7 +20,7 @@ from tlkit.errors import DataError, ModelError
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss
 from tlkit.models.optim import create_optimizer
-from tlkit.models.strategies.phases import parameter_groups
+from tlkit.models.strategies.apply_phase import parameter_groups
 from tlkit.models.training_step import batch_seed
 from tlkit.models.tuning_results import BETA, BatchSize, BatchSizes, RateSweep
 from tlkit.process_state import preserved_process_state

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tlkit.data.dataset_source import LoadedDataset, Source
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.data.load_dataset import LoadedDataset, Source
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.errors import RecipeError, first_few
 from tlkit.models.model_names import require_name, require_weights

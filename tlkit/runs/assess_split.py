@@ -50,7 +50,7 @@ def audit_split(directory: RunDirectory, split: str, predictions: Predictions, *
 
 
 def leaked_paths(leaks: pd.DataFrame, split: str) -> list[str]:
-    """Return the paths of a split's images whose duplicates are in training.
+    """Return the paths of a split's images with duplicates in an earlier split.
 
     Args:
         leaks: the run's leaks, as `Run.leaks` gives them.

@@ -127,7 +127,7 @@ class RunDirectory:
 
     @property
     def leaks(self) -> Path:
-        """Images of val and test that have duplicates in training, with those duplicates, CSV."""
+        """Images of val and test that have duplicates in an earlier split, with those duplicates, CSV."""
         return self.path / "leaks.csv"
 
     @property

@@ -86,11 +86,11 @@ class Run:
 
     @property
     def leaks(self) -> pd.DataFrame:
-        """Images of val and test that were in training: path, split, duplicate_of, duplicate_split, how, dropped."""
+        """Images of val and test also in an earlier split: path, split, duplicate_of, duplicate_split, how, dropped."""
         return read_leaks(self.directory)
 
     def leaked(self, split: str) -> list[str]:
-        """Return the images of a split that were in training as well."""
+        """Return the images of a split that are also in an earlier split."""
         return leaked_paths(self.leaks, split)
 
     @property

@@ -25,7 +25,7 @@ def read_excluded(directory: RunDirectory) -> list[tuple[str, str]]:
 
 
 def read_leaks(directory: RunDirectory) -> pd.DataFrame:
-    """Return the images of val and test that have duplicates in training."""
+    """Return the images of val and test that have duplicates in an earlier split."""
     path = directory.leaks
     if not path.is_file():
         return pd.DataFrame(columns=list(LEAK_COLUMNS), dtype="str")

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import torch
 
-from tlkit.data.load_dataset import LoadedDataset
+from tlkit.data.dataset_source import LoadedDataset
 from tlkit.errors import TlkitError
 from tlkit.lightning import pl
 from tlkit.models.classifier import Classifier

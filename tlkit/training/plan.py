@@ -1,4 +1,4 @@
-"""The tables of `tlkit plan`: images, settings and phases of a fit, without training."""
+"""The tables of `tlkit recipe plan`: images, settings and phases of a fit, without training."""
 
 from __future__ import annotations
 

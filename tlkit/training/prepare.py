@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.data.load_dataset import LoadedDataset
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.errors import RecipeError
 from tlkit.inference.devices import LightningPrecision, choose_device, choose_precision

@@ -16,11 +16,12 @@ from typing import Any
 
 import pandas as pd
 
+from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.data.load_dataset import LoadedDataset
 from tlkit.disk import DISK_FULL_ERRNOS
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
+from tlkit.evaluation.evaluation_result import MAIN_FIGURES
 from tlkit.features.heads import Head
 from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
@@ -314,8 +315,7 @@ def _track_results(
 ) -> None:
     """Log accuracies, predictions and confusion matrix of each split."""
     for split, evaluation in evaluations.items():
-        names = ("accuracy", "balanced_accuracy", "macro_f1")
-        tracker.log_summary({f"{split}/{name}": getattr(evaluation, name).value for name in names})
+        tracker.log_summary({f"{split}/{name}": getattr(evaluation, name).value for name in MAIN_FIGURES})
         tracker.log_predictions(_tracked(predictions[split]), name=f"{split}/predictions")
         tracker.log_confusion(evaluation.confusion, evaluation.classes, name=f"{split}/confusion_matrix")
 

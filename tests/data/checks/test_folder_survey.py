@@ -14,7 +14,7 @@ from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
 from tlkit.data.checks.diagnosis import Diagnosis
 from tlkit.data.checks.doctor import diagnose, thumbnails
 from tlkit.data.checks.quarantine import exclude_quarantined, write_quarantine
-from tlkit.data.sources.source import read_samples
+from tlkit.data.sources.read_samples import read_samples
 from tlkit.errors import DataError
 from tlkit.render.report.dataset_page import require_own_page
 from tlkit.render.report.doctor_page import write_diagnosis

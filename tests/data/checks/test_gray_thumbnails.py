@@ -20,9 +20,9 @@ from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.gray_thumbnails import read_gray_thumbnail
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.near_duplicates import find_near_duplicates
+from tlkit.data.dataset_source import Source
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.data.load_dataset import Source
-from tlkit.data.sources.source import read_samples
+from tlkit.data.sources.read_samples import read_samples
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.samples import Samples
 
@@ -174,5 +174,5 @@ def test_the_doctor_passes_thumbnails_to_find_more(planted, read):
 
 
 def test_loading_a_dataset_imports_neither_opencv_nor_torch():
-    code = "import sys, tlkit.data.load_dataset; assert not {'cv2', 'torch'} & set(sys.modules)"
+    code = "import sys, tlkit.data.dataset_source; assert not {'cv2', 'torch'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

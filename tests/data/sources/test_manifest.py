@@ -12,7 +12,7 @@ from messages import saying, says
 
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.data.sources.manifest import apply_split, read_manifest
-from tlkit.data.sources.source import read_samples
+from tlkit.data.sources.read_samples import read_samples
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.data.splits.split_file import make_split
 from tlkit.errors import DataError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from messages import saying
 
-from tlkit.data.sources.source import read_samples, require_source
+from tlkit.data.sources.read_samples import read_samples, require_source
 from tlkit.errors import DataError
 
 

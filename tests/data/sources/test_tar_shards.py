@@ -21,7 +21,7 @@ from tlkit.data.decode.decoding import decode_image
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.data.sources import tar_files
 from tlkit.data.sources.read_bytes import file_exists, read_bytes
-from tlkit.data.sources.source import read_samples
+from tlkit.data.sources.read_samples import read_samples
 from tlkit.data.sources.tar_files import list_members
 from tlkit.data.sources.tar_shards import expand_shards, read_shards
 from tlkit.data.splits.hold_out import SplitPlan

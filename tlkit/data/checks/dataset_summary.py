@@ -21,7 +21,7 @@ from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.formats import OPENERS, detect_format
 from tlkit.data.decode.resizing import reduction_for_thumbnail
 from tlkit.data.sources.read_bytes import read_bytes
-from tlkit.data.sources.source import Root, read_with_columns, source_name
+from tlkit.data.sources.read_samples import Root, read_with_columns, source_name
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
 from tlkit.tables import Table, to_html
 

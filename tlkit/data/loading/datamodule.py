@@ -15,13 +15,13 @@ from tlkit.choices import OnLeak
 from tlkit.data.augment.transforms import PRESETS, build_transform
 from tlkit.data.checks.image_check import CheckedImages
 from tlkit.data.checks.leaks import Leaks
+from tlkit.data.dataset_source import LoadedDataset, Source
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.data.load_dataset import LoadedDataset, Source
 from tlkit.data.loading.batch import Batch, normalize
 from tlkit.data.loading.dataset import ImageDataset, ImageLoader, create_loader
 from tlkit.data.loading.sampler import count_dropped
 from tlkit.data.num_workers import choose_num_workers
-from tlkit.data.sources.source import Root
+from tlkit.data.sources.read_samples import Root
 from tlkit.data.sources.tar_stream import TarStream
 from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.errors import DataError
@@ -57,7 +57,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         time_column: column by which the latest images are held out.
         folds: number of folds, of which one is held out.
         fold: the fold that is held out, from 0.
-        on_leak: what happens to images of val and test that are in training as well (see `Leaks`): warn, drop (train
+        on_leak: what happens to images of val and test that are also in an earlier split (see `Leaks`): warn, drop (train
             without the copies), or error. Needs the check.
         shuffle_buffer: read tar shards sequentially and shuffle within this many images (see `buffered_order`);
             None = shuffle all images.
@@ -205,7 +205,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     @property
     def leaks(self) -> Leaks | None:
-        """The images of val and test that are in training as well, before any were dropped; None without a check."""
+        """The images of val and test that are also in an earlier split, before any were dropped; None without a check."""
         return self.dataset.leaks
 
     @property

@@ -10,7 +10,7 @@ from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.leaks import describe_leaks, find_copies, find_leaks
 from tlkit.data.sources.manifest import digest_of
-from tlkit.data.sources.source import Root, read_with_columns
+from tlkit.data.sources.read_samples import Root, read_with_columns
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
 from tlkit.errors import DataError, first_few
 from tlkit.samples import PATH, SPLIT, SPLITS, Samples

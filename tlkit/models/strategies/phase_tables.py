@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tlkit.tables import Column, Table
 
 if TYPE_CHECKING:
-    from tlkit.models.strategies.phases import LayerRow
+    from tlkit.models.strategies.apply_phase import LayerRow
 
 
 def phase_table(layers: Sequence[LayerRow], *, title: str = "", notes: tuple[str, ...] = ()) -> Table:

@@ -95,7 +95,7 @@ class DataSection(Section):
     fold: v.Whole = Field(0, description="Index of the fold that is held out, from 0 to folds - 1.")
     on_leak: OnLeak = Field(
         "warn",
-        description="What to do about val and test images that also lie in training, as they are or resized, saved "
+        description="What to do about val and test images that also lie in an earlier split, as they are or resized, saved "
         "again, mirrored or rotated: warn (and report scores with and without them), drop (train without the copies) "
         "or error.",
     )

@@ -33,7 +33,7 @@ def limits(
         split: the assessed split.
         group_columns: columns that the predictions carry.
         excluded: number of files that could not be read.
-        leaks: number of assessed images with duplicates in training.
+        leaks: number of assessed images with duplicates in an earlier split.
     """
     found = [
         f"All metrics apply to images like those of the {split} split. Images of another source, camera or time were "
@@ -44,7 +44,9 @@ def limits(
         found.append(f"Classes without a test image: {first_few(absent)}.")
     if leaks:
         were = "was" if leaks == 1 else "were"
-        found.append(f"{leaks:,} of the assessed images {were} in training as well, so the figures are optimistic.")
+        found.append(
+            f"{leaks:,} of the assessed images {were} also in an earlier split, so the figures are optimistic."
+        )
     if excluded:
         files = "1 file could not be read and is" if excluded == 1 else f"{excluded:,} files could not be read and are"
         found.append(f"{files} in no metric.")

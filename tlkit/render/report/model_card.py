@@ -65,7 +65,7 @@ def write_card(
         slices: its slices; None if they were not searched for.
         group_columns: columns that the predictions carry.
         excluded: number of files that could not be read.
-        leaks: number of assessed images with duplicates in training.
+        leaks: number of assessed images with duplicates in an earlier split.
         intended_use: the owner's statement of what the model is for.
         notes: further sentences, such as warnings about licences.
         attribution: attribution of the images.

@@ -87,12 +87,12 @@ def excluded_table(excluded: Sequence[tuple[str, str]]) -> Table:
 
 
 def leaks_table(leaks: pd.DataFrame | None) -> Table | None:
-    """Return the assessed images with duplicates in training; None if there are none."""
+    """Return the assessed images with duplicates in an earlier split; None if there are none."""
     if leaks is None or leaks.empty:
         return None
-    what = "had duplicates in training, which were excluded from it"
+    what = "had duplicates in an earlier split, which were excluded from it"
     dropped = (leaks["dropped"] != "").all()
-    title = f"{counted(len(leaks), 'image')} {what if dropped else 'have duplicates in training'}"
+    title = f"{counted(len(leaks), 'image')} {what if dropped else 'have duplicates in an earlier split'}"
     return leak_table(leaks, title=title).head(MOST_ROWS)
 
 

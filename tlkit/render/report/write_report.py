@@ -85,7 +85,7 @@ def write_report(
         thumbnails: small JPEGs, base64, by path.
         without_thumbnails: why there are none.
         excluded: path and reason of each excluded file.
-        leaks: assessed images with duplicates in training, as `Run.leaks` gives them; None if not checked.
+        leaks: assessed images with duplicates in an earlier split, as `Run.leaks` gives them; None if not checked.
         notes: further sentences for the reader, such as warnings about licences.
         attribution: attribution of the images or weights.
         split: name of the assessed split.

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import nn
 
 from tlkit.models.network import Network
-from tlkit.models.strategies.strategy import BACKBONE, HEAD, Phase, stages_of
+from tlkit.models.strategies.plan_phases import BACKBONE, HEAD, Phase, stages_of
 
 ParameterGroup = dict[str, object]
 

@@ -15,7 +15,7 @@ from tlkit.data.checks.leaks import Leaks, find_copies, find_leaks, handle_leaks
 from tlkit.data.checks.quarantine import exclude_quarantined
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.sources.manifest import apply_split, require_as_listed
-from tlkit.data.sources.source import Root, is_list, is_shard, read_with_columns
+from tlkit.data.sources.read_samples import Root, is_list, is_shard, read_with_columns
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
 from tlkit.errors import DataError
 from tlkit.samples import PATH, SPLITS, Samples
@@ -30,7 +30,7 @@ class LoadedDataset:
     Attributes:
         samples: the readable images of all splits, with labels, splits, digests and groups.
         checked: the findings of the check; None without a check.
-        leaks: the images of val and test that are in training as well, before any were dropped; None without a check.
+        leaks: the images of val and test that are also in an earlier split, before any were dropped; None without a check.
     """
 
     samples: Samples
@@ -57,7 +57,7 @@ class Source:
         groups: columns of it to carry along.
         quarantine: a manifest of images to exclude.
         labels: files of decisions, which relabel or drop images after the split.
-        on_leak: what happens to images of val and test that are in training as well.
+        on_leak: what happens to images of val and test that are also in an earlier split.
         decode_options: pixel limit of decoding.
         check: decode every image; without the check, digests are unknown and bad files are found in training.
     """
