@@ -109,3 +109,7 @@ def test_every_decision_has_a_number_a_status_and_a_line_in_the_index():
         assert re.search(r"^Date: \d{4}-\d\d-\d\d$", text, re.MULTILINE), path.name
         assert all(f"\n## {part}\n" in text for part in ("Context", "Choice", "Price")), path.name
         assert f"({path.name})" in index, path.name
+
+
+def test_contributing_stays_short():
+    assert len((ROOT / "CONTRIBUTING.md").read_bytes()) <= 8192

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,16 @@ def test_a_trick_is_found(source, trick):
 )
 def test_what_is_public_is_no_trick(source):
     assert set(tricks(source)) == set()
+
+
+@pytest.mark.slow
+def test_torch_is_as_torch_made_it_after_a_model_is_loaded():
+    code = (
+        "import pkgutil, tlkit, tlkit.models.classifier, torch\n"
+        "tlkit.load_model\n"
+        "import torch._dynamo\n"
+        "assert torch._dynamo.__file__.endswith('__init__.py')\n"
+        "assert len(list(pkgutil.iter_modules(torch._dynamo.__path__))) > 20\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -21,7 +21,7 @@ SHORT = {"train.epochs": 3, "data.batch_size": 4, "report.enabled": False}
 
 
 def _stored(run):
-    return json.loads(run.directory.speed.read_text())
+    return json.loads(run.directory.compute_format.read_text())
 
 
 def test_training_is_channels_last_by_default(tiny_recipe, monkeypatch):

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.choices import CONFIDENCE
 from tlkit.analysis.label_audit import LabelAudit, Suspect
 from tlkit.analysis.nearest_neighbors import choose_neighbor_count, neighbor_class_shares
 from tlkit.analysis.out_of_fold import out_of_fold
@@ -41,7 +42,7 @@ def find_label_issues(
     seed: int = 0,
     groups: Sequence[Hashable | None] | None = None,
     duplicates: Sequence[Sequence[int]] = (),
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     notes: Sequence[str] = (),
 ) -> LabelAudit:
     """Return the images with probable label errors, most doubtful first.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.choices import CONFIDENCE
 from tlkit.analysis.learning_curve_result import CurvePoint, LearningCurve
 from tlkit.analysis.power_law import fit_power_law, power_law
 from tlkit.errors import DataError
@@ -53,7 +54,7 @@ def learning_curve(
     digests: Sequence[str] | None = None,
     groups: Sequence[Hashable | None] | None = None,
     class_weight: ClassWeight = None,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
 ) -> LearningCurve:
     """Return out-of-fold accuracy at increasing numbers of training images per class.
 

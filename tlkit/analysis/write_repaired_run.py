@@ -50,7 +50,8 @@ def repaired_predictor(predictor: Predictor, part: LinearWeights) -> Predictor:
     """Return a predictor with the same backbone and another head."""
     old, card = predictor.network, predictor.card
     classes, width = part.weight.shape
-    network = Network(old.backbone, num_features=width, num_classes=classes, drop_rate=card.drop_rate)
+    with torch.random.fork_rng(devices=()):  # a new head draws weights, which are replaced
+        network = Network(old.backbone, num_features=width, num_classes=classes, drop_rate=card.drop_rate)
     assert isinstance(network.head, torch.nn.Linear), "a new network has a linear head"
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(part.weight))

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from tlkit.predictions import Predictions
     from tlkit.runs.run import Run
 
-EXPLAIN_OPTIONS = ("by", "min_group_size", "cluster_by", "pair_by", "weights")
 
 
 def find_run(path: Path, *, split: str | None) -> Run | None:
@@ -84,7 +83,7 @@ def run_audit(
     run = find_run(path, split=split)
     if run is not None:
         audit = run.audit(split=split, groups=groups, **stated)
-        return run, audit, run.explain(split=split, groups=groups, **{name: stated[name] for name in EXPLAIN_OPTIONS})
+        return run, audit, run.explain(split=split, groups=groups, options=audit.settings)
     table = read_file(path, y_true=y_true, y_pred=y_pred, groups=groups)
     if not table.group_columns:
         raise PredictionsError(

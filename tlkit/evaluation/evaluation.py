@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.choices import CONFIDENCE
 from tlkit.errors import PredictionsError, first_few
 from tlkit.evaluation.class_intervals import f1_bounds, macro_estimates
 from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
@@ -30,7 +31,7 @@ def evaluate(
     predictions: Predictions,
     *,
     top_k: Sequence[int] = DEFAULT_TOP_K,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     seed: int = 0,
     leaked: Collection[str] = (),
 ) -> Evaluation:

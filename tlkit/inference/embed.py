@@ -192,12 +192,12 @@ def _choose_maker(files: Files, backbone: Backbone, pixels: Pixels, options: Emb
 
     if options.engine != "auto":
         return Maker(made_by(options.engine), partial(build, options.engine))
-    makers = {name: Maker(made_by(name), partial(build, name)) for name in available_engines(device)}
-    cached = {name: options.cache.entry(m.made_by).count(files.keys(m.made_by)) for name, m in makers.items()}
-    name = max(cached, key=lambda name: cached[name])
-    if 2 * cached[name] >= len(files):
-        logger.info("features.engine is auto: %s, whose features of %d images are cached.", name, cached[name])
-        return makers[name]
+    preferred = available_engines(device)[0]  # other engines' features do not count: auto chooses alike on any cache
+    maker = Maker(made_by(preferred), partial(build, preferred))
+    cached = options.cache.entry(maker.made_by).count(files.keys(maker.made_by))
+    if 2 * cached >= len(files):
+        logger.info("features.engine is auto: %s, whose features of %d images are cached.", preferred, cached)
+        return maker
     batch = pixels.comparison_batch(files)
     chosen = choose_engine(module, folded, batch, device=device, tolerance=options.tolerance)
     return Maker(made_by(engine_name_of(chosen.name, chosen.dtype)), lambda: chosen)

@@ -16,7 +16,7 @@ class EmbedOptions:
     """How features are computed and where they are kept.
 
     Attributes:
-        engine: what runs the backbone; auto = the engine of the features that are already cached, else by rule.
+        engine: what runs the backbone; auto = by rule and a parity check, see `engine_choice`.
         tolerance: smallest cosine similarity with float32 torch that `engine: auto` accepts, in (0, 1].
         device: auto, cpu, cuda or mps.
         cache: where features are kept.

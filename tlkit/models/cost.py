@@ -16,6 +16,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
+from tlkit.choices import CONFIDENCE
 from tlkit.stats.estimate import Estimate
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def measure_latency(module: nn.Module, image_size: tuple[int, int], *, device: s
     return Latency(median_estimate([1000 * seconds for seconds in one]), BATCH / statistics.median(many))
 
 
-def median_estimate(values: list[float], confidence: float = 0.95) -> Estimate:
+def median_estimate(values: list[float], confidence: float = CONFIDENCE) -> Estimate:
     """Return the median with its distribution-free interval between two order statistics.
 
     Ranks from the binomial distribution with p = 1/2: David & Nagaraja (2003), Order Statistics, section 7.1. There is

@@ -99,8 +99,10 @@ class Gates(Section):
     confidence: Annotated[v.Inside | None, Expected("a number between 0 and 1, such as 0.95, or null")] = Field(
         None, description=f"Level of every interval, between 0 and 1; null = the audited run's, else {CONFIDENCE}."
     )
-    alpha: v.Inside = Field(
-        ALPHA, description="Chance of any false alarm among the gates of one kind, between 0 and 1."
+    alpha: Annotated[v.Inside | None, Expected("a number between 0 and 1, such as 0.05, or null")] = Field(
+        None,
+        description="Chance of any false alarm among the gates of one kind, between 0 and 1; null = the audited run's, "
+        f"else {ALPHA}.",
     )
     min_group_size: Annotated[v.Count | None, Expected("a whole number of at least 1, or null")] = Field(
         None, description=f"Smaller groups get no verdict, at least 1; null = the audited run's, else {MIN_GROUP_SIZE}."

@@ -151,9 +151,9 @@ class RunDirectory:
         return self.path / "metrics.csv"
 
     @property
-    def speed(self) -> Path:
-        """How training computes (memory format, compiled or not), and what was measured for it, JSON."""
-        return self.path / "speed.json"
+    def compute_format(self) -> Path:
+        """How training computes (memory format, compiled or not), JSON."""
+        return self.path / "compute_format.json"
 
     @property
     def soup(self) -> Path:

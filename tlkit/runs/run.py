@@ -18,6 +18,7 @@ from tlkit.audit.explanation import Explanation
 from tlkit.audit.gates.gate_report import GateReport
 from tlkit.audit.groups.group_columns import By
 from tlkit.audit.model_comparison import Comparison
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.repair_result import Repair
 from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.choices import Criterion
@@ -227,6 +228,7 @@ class Run:
         cluster_by: str | None = None,
         pair_by: str | None = None,
         weights: str | None = None,
+        options: AuditOptions | None = None,
     ) -> Explanation:
         """Return the explanation of a split's gaps. Only that with the recipe's options is stored.
 
@@ -242,6 +244,7 @@ class Run:
             cluster_by: column of the clusters.
             pair_by: column of matched sets, instead of clusters and weights.
             weights: column of the images' weights.
+            options: the options of an audit, in place of all of these.
 
         Raises:
             PredictionsError: a column, or a value of an order, is missing.
@@ -249,7 +252,7 @@ class Run:
         """
         split = self.judged_split(split)
         predictions, trained = self.predictions(split, groups=groups), self.samples.split("train")
-        options = options_of_run(
+        options = options or options_of_run(
             self,
             by=by or None,
             min_group_size=min_group_size,

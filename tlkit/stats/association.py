@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc, expit, fdtrc
 
+from tlkit.choices import CONFIDENCE
 from tlkit.stats.bootstrap import CHUNK_CELLS
 from tlkit.stats.cluster_sampling import Units, combined_df, difference_df, student_estimate
 from tlkit.stats.estimate import Estimate
@@ -150,7 +151,7 @@ def _mean_chi_square(table: Floats, cell: Ints, units: Units) -> float:
 
 
 def adjusted_gap(
-    right: npt.ArrayLike, n: npt.ArrayLike, *, member: npt.ArrayLike, others: npt.ArrayLike, confidence: float = 0.95
+    right: npt.ArrayLike, n: npt.ArrayLike, *, member: npt.ArrayLike, others: npt.ArrayLike, confidence: float = CONFIDENCE
 ) -> Estimate:
     """Return the gap between a group and its complement, adjusted for other attributes by logistic regression.
 
@@ -203,7 +204,7 @@ def _gap_of(design: Floats, size: Floats, beta: Floats) -> tuple[float, Floats]:
 
 
 def clustered_gap(
-    right: Mask, units: Units, *, member: Mask, others: Floats, pattern: Ints, confidence: float = 0.95
+    right: Mask, units: Units, *, member: Mask, others: Floats, pattern: Ints, confidence: float = CONFIDENCE
 ) -> Estimate:
     """Return `adjusted_gap` of weighted or clustered images.
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.choices import CONFIDENCE
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import tail_of
 
@@ -59,7 +60,7 @@ def bootstrap_replicates(
 
 
 def percentile_estimate(
-    value: float, replicates: npt.ArrayLike, *, n: int, confidence: float = 0.95, undefined: str = "undefined"
+    value: float, replicates: npt.ArrayLike, *, n: int, confidence: float = CONFIDENCE, undefined: str = "undefined"
 ) -> Estimate:
     """Return a value with the percentile interval of its bootstrap replicates.
 
@@ -101,7 +102,7 @@ def count_bootstrap(
     *,
     rng: np.random.Generator,
     replicates: int = 2000,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     undefined: str = "undefined",
 ) -> Estimate:
     """Return a statistic of a table of counts with its percentile bootstrap interval.

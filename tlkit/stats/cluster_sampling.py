@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
+from tlkit.choices import CONFIDENCE
 from tlkit.stats.bootstrap import CHUNK_CELLS
 from tlkit.stats.estimate import Estimate
 
@@ -144,7 +145,7 @@ def student_estimate(
     df: float,
     *,
     n: int,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     lowest: float = -np.inf,
     highest: float = np.inf,
 ) -> Estimate:

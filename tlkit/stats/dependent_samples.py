@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtr, stdtrit
 
+from tlkit.choices import CONFIDENCE
 from tlkit.stats.hypothesis_tests import GapTest, hypergeometric_pmf
 
 Floats = npt.NDArray[np.float64]
@@ -100,7 +101,7 @@ def effective_size(
     images: npt.ArrayLike,
     clusters: npt.ArrayLike,
     df: npt.ArrayLike | None = None,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
 ) -> Floats:
     """Return the effective sample size of rates: p(1 − p)/Var, at most the number of images, shape (S,).
 
@@ -166,7 +167,7 @@ def cluster_test(difference: float, variance: float, df: float) -> float | None:
 
 
 def at_least_t(
-    low: float, high: float, *, difference: float, variance: float, df: float, confidence: float = 0.95
+    low: float, high: float, *, difference: float, variance: float, df: float, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
     """Return an interval of a difference that is at least as wide as Student's t interval at each end.
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import betaincinv, ndtri
 
+from tlkit.choices import CONFIDENCE
 from tlkit.stats.estimate import Estimate
 
 Floats = npt.NDArray[np.float64]
@@ -39,7 +40,7 @@ def normal_quantile(confidence: float) -> float:
     return float(ndtri(1.0 - tail_of(confidence)))
 
 
-def wilson_bounds(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> Bounds:
+def wilson_bounds(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = CONFIDENCE) -> Bounds:
     """Return the Wilson score interval of many rates k/n at once.
 
     Wilson (1927), J. Am. Stat. Assoc. 22:209; Brown, Cai & DasGupta (2001), Statistical Science 16:101, eq. 4. Unlike
@@ -71,7 +72,7 @@ def wilson_bounds(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) 
     return _exact_ends(centre - half, centre + half, successes, trials)
 
 
-def clopper_pearson_bounds(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> Bounds:
+def clopper_pearson_bounds(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = CONFIDENCE) -> Bounds:
     """Return the Clopper–Pearson interval of many rates k/n at once.
 
     Its coverage is guaranteed, so it is wider than Wilson's. Clopper & Pearson (1934), Biometrika 26:404, as quantiles
@@ -91,7 +92,7 @@ def newcombe_bounds(
     n1: npt.ArrayLike,
     k2: npt.ArrayLike,
     n2: npt.ArrayLike,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     *,
     correlation: npt.ArrayLike = 0.0,
     guaranteed: bool = False,
@@ -134,7 +135,7 @@ def newcombe_bounds(
     return np.maximum(low, -1.0), np.minimum(high, 1.0)
 
 
-def wilson(k: int, n: int, confidence: float = 0.95, *, nothing: str = "no images") -> Estimate:
+def wilson(k: int, n: int, confidence: float = CONFIDENCE, *, nothing: str = "no images") -> Estimate:
     """Return the rate k/n with its Wilson interval; see `wilson_bounds`.
 
     Args:
@@ -155,13 +156,13 @@ def wilson(k: int, n: int, confidence: float = 0.95, *, nothing: str = "no image
     return _rate(k, n, wilson_bounds(k, n, confidence), nothing)
 
 
-def clopper_pearson(k: int, n: int, confidence: float = 0.95, *, nothing: str = "no images") -> Estimate:
+def clopper_pearson(k: int, n: int, confidence: float = CONFIDENCE, *, nothing: str = "no images") -> Estimate:
     """Return the rate k/n with its Clopper–Pearson interval, as `wilson` does; see `clopper_pearson_bounds`."""
     return _rate(k, n, clopper_pearson_bounds(k, n, confidence), nothing)
 
 
 def newcombe(
-    k1: int, n1: int, k2: int, n2: int, confidence: float = 0.95, *, nothing: str = "no images on one side"
+    k1: int, n1: int, k2: int, n2: int, confidence: float = CONFIDENCE, *, nothing: str = "no images on one side"
 ) -> Estimate:
     """Return the difference k1/n1 − k2/n2 of independent rates with Newcombe's interval; see `newcombe_bounds`.
 
@@ -189,7 +190,7 @@ def newcombe(
     return Estimate(k1 / n1 - k2 / n2, float(low), float(high), n=int(n1 + n2))
 
 
-def ratio_log(k1: float, n1: float, k2: float, n2: float, confidence: float = 0.95) -> Estimate:
+def ratio_log(k1: float, n1: float, k2: float, n2: float, confidence: float = CONFIDENCE) -> Estimate:
     """Return the ratio (k1/n1) / (k2/n2) with its log interval.
 
     Katz, Baptista, Azen & Pike (1978), Biometrics 34:469, method C: the log of the ratio has the variance
@@ -232,7 +233,7 @@ def ratio_log(k1: float, n1: float, k2: float, n2: float, confidence: float = 0.
     return Estimate(ratio, ratio * math.exp(-half), ratio * math.exp(half), n=n)
 
 
-def ratio_score_bounds(k1: float, n1: float, k2: float, n2: float, confidence: float = 0.95) -> tuple[float, float]:
+def ratio_score_bounds(k1: float, n1: float, k2: float, n2: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Return the score interval of the ratio (k1/n1) / (k2/n2), which never collapses to a point.
 
     It holds all ratios φ that the score test does not reject: (k1/n1 − φ k2/n2)² ≤ z² (p1 q1/n1 + φ² p2 q2/n2), with

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.choices import CONFIDENCE
 from tlkit.stats.cluster_sampling import MOST_FACTOR, TOO_FEW, Units, combined_df, kurtosis_df, student_estimate
 from tlkit.stats.dependent_samples import at_least_t, cluster_moments, effective_size
 from tlkit.stats.estimate import Estimate
@@ -16,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def mean_estimate(
-    values: npt.ArrayLike, confidence: float = 0.95, *, lowest: float = 0.0, highest: float = math.inf
+    values: npt.ArrayLike, confidence: float = CONFIDENCE, *, lowest: float = 0.0, highest: float = math.inf
 ) -> Estimate:
     """Return the mean of one number per image with Student's t interval, clipped to the possible range.
 
@@ -36,7 +37,7 @@ def mean_estimate(
     return student_estimate(mean, spread**2 / n, n - 1, n=n, confidence=confidence, lowest=lowest, highest=highest)
 
 
-def mean_of_rates(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> Estimate:
+def mean_of_rates(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     """Return the mean of independent rates with a denominator above 0, such as the macro recall.
 
     A class without images is left out; it is not a rate of 0. The interval combines the Wilson intervals of the rates
@@ -69,7 +70,7 @@ def mean_of_rates(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) 
 
 
 def clustered_mean(
-    values: npt.ArrayLike, units: Units, confidence: float = 0.95, *, lowest: float = 0.0, highest: float = math.inf
+    values: npt.ArrayLike, units: Units, confidence: float = CONFIDENCE, *, lowest: float = 0.0, highest: float = math.inf
 ) -> Estimate:
     """Return the mean of one number per weighted or clustered image with Student's t interval.
 
@@ -107,7 +108,7 @@ def clustered_mean(
 
 
 def clustered_mean_of_rates(
-    right: npt.ArrayLike, total: npt.ArrayLike, *, images: npt.ArrayLike, confidence: float = 0.95
+    right: npt.ArrayLike, total: npt.ArrayLike, *, images: npt.ArrayLike, confidence: float = CONFIDENCE
 ) -> Estimate:
     """Return `mean_of_rates` of weighted or clustered images, such as the macro recall.
 

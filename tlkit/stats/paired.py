@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
+from tlkit.choices import ALPHA, CONFIDENCE
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.dependent_samples import at_least_t, cluster_moments, cluster_test, effective_size
 from tlkit.stats.estimate import Estimate
@@ -51,7 +52,7 @@ class Pairs:
         return self.first + self.second
 
 
-def paired_difference(pairs: Pairs, confidence: float = 0.95) -> Estimate:
+def paired_difference(pairs: Pairs, confidence: float = CONFIDENCE) -> Estimate:
     """Return the second model's accuracy minus the first's, on the same images, with Newcombe's interval.
 
     Newcombe (1998), Statistics in Medicine 17:2635, method 10: the two Wilson intervals, combined with the correlation
@@ -79,7 +80,7 @@ def paired_difference(pairs: Pairs, confidence: float = 0.95) -> Estimate:
 
 
 def clustered_difference(
-    first: Mask, second: Mask, units: Units, confidence: float = 0.95
+    first: Mask, second: Mask, units: Units, confidence: float = CONFIDENCE
 ) -> tuple[Estimate, float | None]:
     """Return `paired_difference` for weighted or clustered images, and its p-value.
 
@@ -118,7 +119,7 @@ def clustered_difference(
     return Estimate(value, *ends, n=n), cluster_test(value, spread, float(df))
 
 
-def pairs_needed(difference: float, discordant: float, *, power: float = 0.8, alpha: float = 0.05) -> int | None:
+def pairs_needed(difference: float, discordant: float, *, power: float = 0.8, alpha: float = ALPHA) -> int | None:
     """Return the sample size of McNemar's test for a difference of this size.
 
     n = (z₁₋α/₂ √ψ + z_power √(ψ − δ²))² / δ²: Connor (1987), Biometrics 43:207.
@@ -143,7 +144,7 @@ def pairs_needed(difference: float, discordant: float, *, power: float = 0.8, al
     return max(1, math.ceil((spread / difference) ** 2))
 
 
-def detectable_difference(n: int, discordant: float, *, power: float = 0.8, alpha: float = 0.05) -> float | None:
+def detectable_difference(n: int, discordant: float, *, power: float = 0.8, alpha: float = ALPHA) -> float | None:
     """Return the smallest difference that McNemar's test detects with n pairs: `pairs_needed`, solved for δ.
 
     Args:

@@ -9,8 +9,10 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
+from tlkit.choices import ALPHA
 
-def detectable_gap(n1: float, n2: float, p: float, *, power: float = 0.8, alpha: float = 0.05) -> float | None:
+
+def detectable_gap(n1: float, n2: float, p: float, *, power: float = 0.8, alpha: float = ALPHA) -> float | None:
     """Return the smallest gap between two groups that a test detects with the given power.
 
     The second group's rate is p minus the gap where p is at least one half, else p plus the gap: towards one half,
@@ -42,7 +44,7 @@ def detectable_gap(n1: float, n2: float, p: float, *, power: float = 0.8, alpha:
 
 
 def images_needed(
-    n1: float, p: float, *, gap: float, power: float = 0.8, alpha: float = 0.05, most: int = 10_000_000
+    n1: float, p: float, *, gap: float, power: float = 0.8, alpha: float = ALPHA, most: int = 10_000_000
 ) -> int | None:
     """Return the size of the second group at which `detectable_gap` is at most `gap`.
 
@@ -70,7 +72,7 @@ def images_needed(
     return sizes[bisect_left(sizes, 0.0, key=lambda n2: _excess(gap, n1, n2, p, power=power, alpha=alpha))]
 
 
-def images_per_group(p1: float, p2: float, *, power: float = 0.8, alpha: float = 0.05) -> int | None:
+def images_per_group(p1: float, p2: float, *, power: float = 0.8, alpha: float = ALPHA) -> int | None:
     """Return the size of each of two equal groups at which a test detects the difference of p1 and p2.
 
     n = (z₁₋α/₂ + z_power)² (p₁q₁ + p₂q₂) / (p₁ − p₂)²: Fleiss, Levin & Paik (2003), Statistical Methods for Rates and

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
+from tlkit.choices import CONFIDENCE
 from tlkit.stats.cluster_sampling import NOTHING_VARIES, Units, combined_df, kurtosis_df, student_estimate
 from tlkit.stats.dependent_samples import cluster_moments
 from tlkit.stats.estimate import Estimate
@@ -17,7 +18,7 @@ from tlkit.stats.intervals import normal_quantile
 Floats = npt.NDArray[np.float64]
 
 
-def auroc(score: npt.ArrayLike, positive: npt.ArrayLike, confidence: float = 0.95) -> Estimate:
+def auroc(score: npt.ArrayLike, positive: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     """Return the area under the ROC curve with DeLong's interval.
 
     It is the probability that a positive scores above a negative, ties counted half. DeLong, DeLong & Clarke-Pearson
@@ -46,7 +47,7 @@ def auroc_sorted(
     *,
     without: Sequence[Floats] = (),
     high_is_negative: bool = False,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Return `auroc` of sorted samples.
 
@@ -87,7 +88,7 @@ def auroc_sorted(
 
 
 def clustered_area(
-    high: Floats, low: Floats, *, high_units: Units, low_units: Units, confidence: float = 0.95
+    high: Floats, low: Floats, *, high_units: Units, low_units: Units, confidence: float = CONFIDENCE
 ) -> Estimate:
     """Return `auroc` of weighted or clustered images.
 

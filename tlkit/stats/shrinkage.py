@@ -10,6 +10,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import betaincinv, betaln, chdtrc, expit, logit
 
+from tlkit.choices import CONFIDENCE
+
 Floats = npt.NDArray[np.float64]
 MOST_STRENGTH = 1e6  # images that a prior is worth at most; beyond half of it the groups do not differ
 
@@ -57,7 +59,7 @@ class Heterogeneity:
 def shrink(
     k: npt.ArrayLike,
     n: npt.ArrayLike,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     *,
     method: Literal["moments", "likelihood"] = "moments",
 ) -> ShrunkRates | None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc
 
+from tlkit.choices import CONFIDENCE
 from tlkit.stats.bootstrap import Counts, bootstrap_replicates, percentile_estimate
 from tlkit.stats.cluster_sampling import MOST_FACTOR, TOO_FEW, Units, difference_df, jackknife, student_estimate
 from tlkit.stats.dependent_samples import cluster_test
@@ -74,7 +75,7 @@ def kitagawa_split(
     n: npt.ArrayLike,
     *,
     rng: np.random.Generator,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     replicates: int = 1000,
 ) -> GapSplit:
     """Return the Kitagawa decomposition of the gap between two groups' accuracies, with bootstrap intervals.
@@ -119,7 +120,7 @@ def kitagawa_split(
 
 
 def clustered_kitagawa_split(
-    right: Mask, units: Units, *, side: Ints, kind: Ints, kinds: int, confidence: float = 0.95
+    right: Mask, units: Units, *, side: Ints, kind: Ints, kinds: int, confidence: float = CONFIDENCE
 ) -> GapSplit:
     """Return `kitagawa_split` of weighted or clustered images.
 
@@ -201,7 +202,7 @@ def _split(counts: npt.NDArray[np.int64] | Floats) -> Floats:
     return np.stack([mix + rate, mix, rate, standardised], axis=1)
 
 
-def mantel_haenszel(right: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 0.95) -> OddsRatio:
+def mantel_haenszel(right: npt.ArrayLike, n: npt.ArrayLike, confidence: float = CONFIDENCE) -> OddsRatio:
     """Return the Mantel–Haenszel odds ratio of being right in two groups, with the CMH and Breslow–Day tests.
 
     Odds ratio: Mantel & Haenszel (1959), J. Natl. Cancer Inst. 22:719, with the variance of Robins, Breslow & Greenland
@@ -247,7 +248,7 @@ def mantel_haenszel(right: npt.ArrayLike, n: npt.ArrayLike, confidence: float = 
 
 
 def clustered_mantel_haenszel(
-    right: Mask, units: Units, *, side: Ints, stratum: Ints, confidence: float = 0.95
+    right: Mask, units: Units, *, side: Ints, stratum: Ints, confidence: float = CONFIDENCE
 ) -> OddsRatio:
     """Return `mantel_haenszel` of weighted or clustered images.
 

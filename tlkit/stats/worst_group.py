@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tlkit.choices import CONFIDENCE
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import newcombe, wilson
 from tlkit.stats.paired import Pairs, paired_difference
 
 
-def worst_rates(pairs: Sequence[Pairs], confidence: float = 0.95) -> tuple[tuple[int, Estimate], tuple[int, Estimate]]:
+def worst_rates(pairs: Sequence[Pairs], confidence: float = CONFIDENCE) -> tuple[tuple[int, Estimate], tuple[int, Estimate]]:
     """Return position and accuracy of the worst group, before and after, each with its Wilson interval.
 
     Args:
@@ -25,7 +26,7 @@ def worst_rates(pairs: Sequence[Pairs], confidence: float = 0.95) -> tuple[tuple
     )
 
 
-def worst_change(pairs: Sequence[Pairs], confidence: float = 0.95) -> Estimate:
+def worst_change(pairs: Sequence[Pairs], confidence: float = CONFIDENCE) -> Estimate:
     """Return the change of the worst-group accuracy; the worst group may differ before and after.
 
     With a_g and b_g the accuracies of group g before and after, the change is min b − min a. For the group w that is

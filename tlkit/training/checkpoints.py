@@ -308,8 +308,10 @@ def find_start(folder: Path, *, origin: str) -> Start | None:
     refers to is usable, too. Any other is named in the log.
 
     Raises:
-        RunError: a checkpoint has another format than this version of tlkit writes.
+        RunError: a checkpoint has another format than this version of tlkit writes, or every sound one belongs to
+            other inputs, such as other initial weights.
     """
+    foreign: _ForeignError | None = None
     for path in sorted(folder.glob(PATTERN), reverse=True):
         try:
             checkpoint = _read_own(path, origin=origin)
@@ -319,6 +321,7 @@ def find_start(folder: Path, *, origin: str) -> Start | None:
                 _read_own(best, origin=origin)
         except _UnusableError as error:
             logger.warning("%s Looking for an earlier checkpoint.", error)
+            foreign = error if isinstance(error, _ForeignError) else foreign
             continue
         batch = path.stem.partition("-batch-")[2]
         position = (f"batch {int(batch)} of " if batch else "") + f"epoch {checkpoint['epoch'] + 1}"
@@ -326,6 +329,10 @@ def find_start(folder: Path, *, origin: str) -> Start | None:
         stopped = any(state.get("stopped_epoch", 0) > 0 for key, state in states if key.startswith("EarlyStopping"))
         rows = checkpoint["callbacks"][MetricsRecorder.__qualname__]["rows"] if best is not None else ()
         return Start(path, best, stopped, position, tuple(rows), tuple(_ranked(keeper)))
+    if foreign is not None:
+        raise RunError(
+            f"{foreign} Put the initial weights and images of the run back, or start it again with --overwrite."
+        )
     return None
 
 
@@ -364,6 +371,10 @@ class _UnusableError(Exception):
     """A checkpoint is missing, damaged or another run's; the message says which and why."""
 
 
+class _ForeignError(_UnusableError):
+    """A sound checkpoint was written for other inputs: another recipe, other images or initial weights."""
+
+
 def _read_own(path: Path, *, origin: str) -> dict[str, Any]:
     """Return a checkpoint of this run, after its sha256 is checked."""
     try:
@@ -386,5 +397,5 @@ def _read_own(path: Path, *, origin: str) -> dict[str, Any]:
             f"{FORMAT_VERSION}. Continue the run with the tlkit that started it, or start it again with --overwrite."
         )
     if written_for != origin:
-        raise _UnusableError(f"{path} belongs to another run: its recipe, images or weights are others.")
+        raise _ForeignError(f"{path} belongs to another run: its recipe, images or weights are others.")
     return checkpoint

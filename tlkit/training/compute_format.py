@@ -50,15 +50,15 @@ def choose_compute_format(
 
     A resumed run takes them from the directory. On cached features (not `from_pixels`) there is nothing to compile.
     """
-    if resume and directory.speed.is_file():
-        stored = directory.read_json(directory.speed)
+    if resume and directory.compute_format.is_file():
+        stored = directory.read_json(directory.compute_format)
         return ComputeFormat(stored["memory_format"], stored["compiled"])
     settings = prepared.recipe.train
     given: MemoryFormat | Literal["auto"] = "contiguous" if prepared.sharded else settings.memory_format
     if settings.compile and not from_pixels:
         logger.info("Training takes features, not images: there is nothing to compile.")
     chosen = ComputeFormat("channels_last" if given == "auto" else given, settings.compile and from_pixels)
-    directory.write_json(directory.speed, {"format_version": FORMAT_VERSION, **asdict(chosen)})
+    directory.write_json(directory.compute_format, {"format_version": FORMAT_VERSION, **asdict(chosen)})
     return chosen
 
 

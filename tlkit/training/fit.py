@@ -74,7 +74,9 @@ def fit(
         raise RunError("--resume continues a run and --overwrite replaces it. Use one of them.")
     processes = processes_to_start(recipe)
     if processes > 1:
-        raise launch_needed(processes, source, overrides, resume=resume, overwrite=overwrite)
+        raise launch_needed(
+            processes, source, overrides, runs_dir=runs_dir, resume=resume, overwrite=overwrite
+        )
     from tlkit.preflight.recipe_dataset import load_dataset
     from tlkit.preflight.recipe_queries import can_use_cache
     from tlkit.runs import RunDirectory, write_lock

@@ -145,19 +145,24 @@ def launch_needed(
     recipe: str | Path | Recipe,
     overrides: Mapping[str, Any] | Iterable[str],
     *,
+    runs_dir: str | Path,
     resume: bool,
     overwrite: bool,
 ) -> RecipeError:
-    """Return the error of a fit in Python that needs several processes; it names the command to type."""
+    """Return the error of a fit in Python that needs several processes; it names the command to type.
+
+    `tlkit fit` writes below `runs/` of the working directory; for another `runs_dir` only a script under torchrun serves.
+    """
+    script = f"torchrun --standalone --nproc-per-node={processes} SCRIPT.py"
+    needs = f"This fit needs {processes} processes, which tlkit.fit does not start."
+    if Path(runs_dir) != Path("runs"):
+        return RecipeError(f"{needs} Run your script by: {script}")
     texts = (
         [f"{key}={_text(value)}" for key, value in overrides.items()] if isinstance(overrides, Mapping) else overrides
     )
     file = "RECIPE.yaml" if isinstance(recipe, Recipe) else str(recipe)
     words = ["tlkit", "fit", file, *texts, *["--resume"] * resume, *["--overwrite"] * overwrite]
-    return RecipeError(
-        f"This fit needs {processes} processes, which tlkit.fit does not start. Type: {shlex.join(words)}  "
-        f"(or run your script by: torchrun --standalone --nproc-per-node={processes} SCRIPT.py)"
-    )
+    return RecipeError(f"{needs} Type: {shlex.join(words)}  (or run your script by: {script})")
 
 
 def _require_equal(world: World, recipe: Recipe) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.choices import CONFIDENCE
 from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.errors import ModelError
 from tlkit.features.heads.fit_head import (
@@ -107,7 +108,7 @@ def choose_head(
     class_weight: ClassWeight = None,
     groups: Sequence[Hashable | None] | None = None,
     folds: int | Ints = 5,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
 ) -> HeadChoice:
     """Return the simplest kind of head whose accuracy is not distinguishable from the best one's, fitted.
 

@@ -9,7 +9,7 @@ from tlkit.audit.audit_tables import criteria_tables, overview_table, profile_ta
 from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.redaction import redact
 from tlkit.render.plots import plot_groups
-from tlkit.render.report.report_page import AuditPart, AuditSection, Figure, Tile
+from tlkit.render.report.report_page import AuditPart, AuditPageSection, Figure, Tile
 from tlkit.tables import format_estimate
 from tlkit.tables.formatting import SIGNS
 
@@ -40,7 +40,7 @@ def audit_tile(audit: Audit) -> Tile:
     return Tile("Audit", audit.verdict, found, _MARK[audit.verdict])
 
 
-def audit_section(audit: Audit) -> AuditSection:
+def audit_section(audit: Audit) -> AuditPageSection:
     """Return the section of the audit; at most 12 tables have a figure."""
     figures = 0
     parts = []
@@ -50,7 +50,7 @@ def audit_section(audit: Audit) -> AuditSection:
         figures += drawn
         parts.append(_part(audit, table, drawn=drawn))
     tables = (overview_table(audit), *criteria_tables(audit))
-    return AuditSection(SIGNS[audit.verdict], _MARK[audit.verdict], tables, tuple(parts), profile_tables(audit))
+    return AuditPageSection(SIGNS[audit.verdict], _MARK[audit.verdict], tables, tuple(parts), profile_tables(audit))
 
 
 def _part(audit: Audit, table: GroupTable, *, drawn: bool) -> AuditPart:

@@ -67,7 +67,7 @@ class AuditPart:
 
 
 @dataclass(frozen=True)
-class AuditSection:
+class AuditPageSection:
     """The audit: overview, then rate by rate, then profiles of the groups."""
 
     verdict: str
@@ -160,7 +160,7 @@ class SlicesSection:
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """An entry of the page's table of contents."""
 
     id: str
@@ -175,7 +175,7 @@ class Page:
     lead: tuple[str, ...]
     tiles: tuple[Tile, ...]
     results: Table
-    audit: AuditSection | None
+    audit: AuditPageSection | None
     examples: ExamplesSection | None
     explanation: ExplanationSection | None
     repair: RepairSection | None
@@ -195,7 +195,7 @@ class Page:
     attribution: str | None
 
     @property
-    def sections(self) -> Sequence[Section]:
+    def sections(self) -> Sequence[PageSection]:
         """The table of contents: the sections that this page has."""
         shown = {
             "result": "Result",
@@ -211,4 +211,4 @@ class Page:
             "reading": "How to read this",
             "repeat": "How to repeat it",
         }
-        return [Section(name, title) for name, title in shown.items() if title]
+        return [PageSection(name, title) for name, title in shown.items() if title]
