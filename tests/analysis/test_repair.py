@@ -153,7 +153,7 @@ def test_without_a_test_split_nothing_is_chosen(run):
         ({"by": "gruond"}, "Did you mean 'ground'"),
         ({"by": "ground", "margin": 1.5}, "margin is 1.5"),
         ({"by": "ground", "min_group_size": 0}, "`min_group_size` must be an integer of at least 1. Got 0"),
-        ({"by": "ground:separator=r"}, "holds several values an image"),
+        ({"by": "ground:separator=r"}, "holds several values per image"),
         ({"by": "ground", "name": "a/b"}, "name"),
     ],
 )

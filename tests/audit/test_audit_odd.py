@@ -50,9 +50,9 @@ def test_one_image_with_nearly_all_the_weight_decides_nothing():
 @pytest.mark.parametrize(
     ("columns", "options", "why"),
     [
-        ({"c": ["x"] * 600}, {"cluster_by": "c"}, "images of one cluster only"),
-        ({"c": ["a"] * 300 + ["b"] * 300}, {"cluster_by": "c"}, "images of one cluster only"),
-        ({"w": [1] * 300 + [0] * 300}, {"weights": "w"}, "no weight"),
+        ({"c": ["x"] * 600}, {"cluster_by": "c"}, "fewer than two clusters (column c)"),
+        ({"c": ["a"] * 300 + ["b"] * 300}, {"cluster_by": "c"}, "fewer than two clusters (column c)"),
+        ({"w": [1] * 300 + [0] * 300}, {"weights": "w"}, "weight 0 (column w)"),
     ],
 )
 def test_groups_that_cannot_be_compared_are_said_to_be_so_with_the_reason(columns, options, why):

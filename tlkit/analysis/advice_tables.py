@@ -61,7 +61,7 @@ def _ranking(advice: Advice) -> Table:
             Column("parameters", "parameters", "significant", unit="million"),
             Column("gmacs", "GMACs", "significant"),
             Column("image_size", "image size", "word", unit="px"),
-            Column("latency_ms", "latency", "estimate", unit="ms an image", digits=1),
+            Column("latency_ms", "latency", "estimate", unit="ms per image", digits=1),
             Column("images_per_s", "images/s", "significant"),
             Column("license", "license"),
         ),

@@ -79,7 +79,7 @@ class Limits:
         value = latency.one_ms.value
         if self.latency_ms is None or value is None or value <= self.latency_ms:
             return ""
-        return f"{value:.3g} ms an image on this machine, more than {self.latency_ms:.3g} ms"
+        return f"{value:.3g} ms per image on this machine, more than {self.latency_ms:.3g} ms"
 
 
 @preserved_process_state()

@@ -53,18 +53,18 @@ def find_slices(
 ) -> SliceReport:
     """Return undeclared groups of images with a lower accuracy, such as dark or blurred ones, or those of one camera.
 
-    Of a run, the images are decoded once to measure brightness, contrast, sharpness, megapixels, aspect, colorfulness,
+    For a run, the images are decoded once to measure brightness, contrast, sharpness, megapixels, aspect, colorfulness,
     file type and camera, and clustered by the features of its stored model. One half of the split is searched, and
     what is found is tested on the other; copies of a picture are in one half. The result is stored in the run.
 
     Args:
         source: a run, or predictions with columns.
-        columns: names of the columns to search; or, for predictions, a table of them keyed by `path`. Default: of a
-            run, the measured properties, the clusters and the group columns; of predictions, their group columns.
-        split: of a run: test by default, or val where there is no test split.
+        columns: names of the columns to search; or, for predictions, a table of them keyed by `path`. Default: for a
+            run, the measured properties, the clusters and the group columns; for predictions, their group columns.
+        split: for a run: test by default, or val where there is no test split.
         clusters: number of clusters of features among a run's columns; 0 = none, and no torch is needed.
-        min_images: smallest number of images of a slice in each half; with fewer in the test half it is a candidate.
-            Default: the recipe's `audit.min_group_size`, or that of `AuditOptions`.
+        min_images: smallest number of images of a slice in each half; slices with fewer images in the test half are
+            reported as candidates, untested. Default: the recipe's `audit.min_group_size`, or that of `AuditOptions`.
         most: the most slices to test.
         max_order: 1 = single conditions only, 2 = pairs as well.
         confidence: two-sided level of the intervals, in (0, 1); default: the recipe's `evaluate.confidence`, or 0.95.
@@ -94,7 +94,7 @@ def find_slices(
         table = _columns_of(source, columns)
         return search_slices(source, columns=table, most=most, max_order=max_order, options=options)
     if isinstance(columns, pd.DataFrame):
-        raise PredictionsError("A table of columns is for predictions. Of a run, name the columns to search.")
+        raise PredictionsError("A table of columns is for predictions. For a run, name the columns to search.")
     run, split = source, source.judged_split(split)
     predictions = run.predictions(split)
     table = load_image_properties(run, split, progress=progress).reindex(predictions.path)

@@ -8,10 +8,10 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.choices import CONFIDENCE
 from tlkit.analysis.label_audit import LabelAudit, Suspect
 from tlkit.analysis.nearest_neighbors import choose_neighbor_count, neighbor_class_shares
 from tlkit.analysis.out_of_fold import out_of_fold
+from tlkit.choices import CONFIDENCE
 from tlkit.errors import DataError
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.choices import CONFIDENCE
 from tlkit.analysis.learning_curve_result import CurvePoint, LearningCurve
 from tlkit.analysis.power_law import fit_power_law, power_law
+from tlkit.choices import CONFIDENCE
 from tlkit.errors import DataError
 from tlkit.features.folds import assign_folds, hash_rows
 from tlkit.features.heads.fit_head import (

@@ -56,7 +56,7 @@ def audit_groups(
     draws: int | None = None,
     max_values: int | None = None,
 ) -> Audit:
-    """Compare a classifier's rates across groups and their intersections, with intervals, tests and a verdict a row.
+    """Compare a classifier's rates across groups and their intersections: intervals, tests and a verdict per row.
 
     Every group is compared with its complement: the other images whose value is known. Images with a missing value form
     a row of their own, compared with all others. Images without a label are left out and counted. A row says FAIL or
@@ -70,16 +70,15 @@ def audit_groups(
             "age:bins=18,65", "size:order=small,large" or "tags:separator=;"; a mapping {"column": "age", "bins": [18]};
             or a `GroupColumn`. Where only a name is given, measurements are cut at their quartiles, and the
             log states the groups. Values such as "none" or "unknown" are groups; only an empty value is missing.
-        metrics: the rates to compare: accuracy, recall, precision, false_positive_rate, selection_rate; all but the
-            accuracy are about the positive class, or about every class against the others.
+        metrics: the rates to compare: accuracy, recall, precision, false_positive_rate, selection_rate. The
+            accuracy is over all classes; the others are for the positive class, or one-vs-rest per class.
         criteria: accuracy_parity, demographic_parity, equal_opportunity, equalized_odds, predictive_parity or
             four_fifths; their rates are compared as well.
         positive: the class that everything but the accuracy is about; default: the second of two classes, or every one
             of more.
         min_group_size: groups with a smaller denominator are shown as "n = 7": no rate, no test, never the worst; their
             images count in the complements of other groups.
-        max_half_width: rates whose interval reaches farther on each side are shown as an interval without a number;
-            1 = never.
+        max_half_width: if the half width of a rate's interval exceeds this, only the interval is shown; 1 = never.
         max_intersection_order: the most columns that are crossed; 1 = no intersections.
         confidence: two-sided level of each interval, in (0, 1). For simultaneous coverage of all m intervals use
             1 − 0.05/m (Bonferroni; m is `Audit.tests`); verdicts do not need it.
@@ -188,10 +187,10 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
 
 def _log_levels(levels: Sequence[Levels]) -> None:
     for level in levels:
-        logger.info("Audit by %s: %s, %s.", level.column, level.kind, level.how)
+        logger.info("Group column %s is %s: %s.", level.column, level.kind, level.how)
         for alike in similar_values(level.values):
             logger.warning(
-                "Audit by %s: %s differ only in case or spaces and count as different groups.",
+                "Group column %s: %s differ only in case or spaces and count as different groups.",
                 level.column,
                 first_few([repr(value) for value in alike]),
             )
@@ -203,7 +202,7 @@ def rate_tables(
     """Return the tables of given columns and rates; Holm's correction covers only their tests.
 
     Args:
-        predictions: free of what `validate_columns`, `AuditOptions.problems` and `design_problems` find.
+        predictions: already checked by `validate_columns`, `AuditOptions.problems` and `design_problems`.
         pairs: the columns of an intersection, and a rate; duplicates are dropped.
         options: sizes, levels and design; its columns, metrics and positive class are not used.
 
@@ -351,7 +350,7 @@ def _column_facts(
 ) -> ColumnFacts:
     """Return the kind of a column, its counts, and the test of missing values against errors.
 
-    For weighted, clustered or matched images the test is that of the accuracy of the row "(missing)".
+    For weighted, clustered or matched images, p is taken from the row "(missing)" of the accuracy table.
     """
     membership = cross_columns([level])
     code = membership.row_code[labelled]

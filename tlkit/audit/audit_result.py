@@ -125,7 +125,7 @@ class Audit:
     def table(
         self, by: str | Sequence[str] | None = None, *, metric: Metric = "accuracy", class_name: str | None = None
     ) -> pd.DataFrame:
-        """Return one table, or all of them below each other, as a DataFrame with one row a group.
+        """Return one table, or all of them below each other, as a DataFrame with one row per group.
 
         Args:
             by: a column, or the columns of an intersection in any order; None = all tables.

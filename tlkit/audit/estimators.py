@@ -30,25 +30,25 @@ Sides = tuple[Floats, Floats, Floats, Floats]
 
 @dataclass(frozen=True)
 class RateEstimates:
-    """One rate of all groups and of what each is compared with.
+    """One rate of all groups and of their complements.
 
-    Arrays have one entry a row: the G groups, then the images with a missing value. Effective counts are those of an
-    independent sample that would say as much; for independent images they are the counts.
+    Arrays have one entry per row: the G groups, then the images with a missing value. Effective counts are
+    those of an independent sample with the same variance; for independent images they are the counts.
 
     Attributes:
         n: images in the denominator, shape (G + 1,).
         complement_n: images in the denominator of the complement, shape (G + 1,).
         k_eff: effective numerators, shape (G + 1,).
         n_eff: effective denominators, shape (G + 1,).
-        rate_n: effective denominators of the rates' own intervals, shape (G + 1,): fewer than `n_eff` where a few
-            clusters bring most of the errors.
+        rate_n: effective denominators of the rates' own intervals, shape (G + 1,): less than `n_eff` if few
+            clusters hold most errors.
         sides: effective counts k, n of the group and k, n of the complement in the comparison, each of shape (G + 1,).
         correlation: correlation of the group's rate and that of the complement, shape (G + 1,).
         among: correlation of the groups' rates, shape (G, G); None = independent.
         p: p-value of row i against the complement.
-        difference_variance: variance of the difference of row i from the complement, or from another row, with its
-            degrees of freedom; (nan, 0) for independent images, whose intervals need neither.
-        gap: test of the largest gap among the groups of a mask of shape (G,).
+        difference_variance: call f(i, None) for row i minus its complement, f(i, j) for row i minus row j; returns
+            (variance, degrees of freedom). (nan, 0) for independent images, whose intervals need neither.
+        gap: call gap(mask), shape (G,); tests the largest gap among the groups where the mask is True.
         clusters: clusters of each row, shape (G + 1,); None where images are independent.
     """
 
@@ -71,7 +71,7 @@ class SamplingDesign:
     """The sampling design of the labelled images: weights, clusters, matched sets.
 
     Attributes:
-        weights: one an image, shape (N,), at least 0; None = all alike.
+        weights: one per image, shape (N,), at least 0; None = all alike.
         unit: cluster or matched set of each image, shape (N,), in 0…M-1; None = independent images.
         paired: whether the units are matched sets, within which a group is compared with the complement.
     """
@@ -181,7 +181,7 @@ def designed_estimates(
 
 @dataclass(frozen=True)
 class _Rates:
-    """The rates of each row, then of what each is compared with: arrays of 2 · (G + 1).
+    """The rates of each row, then of each complement: arrays of 2 · (G + 1).
 
     Attributes:
         rate: 0 where there is no image.
@@ -209,7 +209,7 @@ class _Rates:
 
     @property
     def sides(self) -> Sides:
-        """Effective k and n of each row, then of what it is compared with."""
+        """Effective k and n of each row, then of its complement."""
         rows = self.rows
         return self.k_eff[:rows], self.size[:rows], self.k_eff[rows:], self.size[rows:]
 
@@ -241,7 +241,7 @@ def _clustered(successes: Floats, totals: Floats, images: Ints, confidence: floa
         effective_size(moments.rate, variance, images=images, clusters=clusters, df=df, confidence=confidence)
         for df in (moments.df, moments.rate_df)
     )
-    size[clusters < 2] = rate_size[clusters < 2] = 0.0  # one cluster says nothing of how others would be
+    size[clusters < 2] = rate_size[clusters < 2] = 0.0  # the variance is unknown with one cluster
     return _Rates(np.nan_to_num(moments.rate), size, rate_size, moments, _correlation(moments))
 
 
@@ -252,13 +252,14 @@ def _compare_weighted(rates: _Rates) -> _Comparison:
 
 
 def _compare_clusters(rates: _Rates) -> _Comparison:
-    """Compare clusters by the cluster t test and, where a side does not vary, also by the score test."""
+    """Compare clusters by the cluster-robust t test; also by the score test where a rate is 0 or 1."""
     moments, shared, rate, rows, sides = rates.moments, rates.shared, rates.rate, rates.rows, rates.sides
     assert moments is not None and shared is not None
 
     def p(i: int) -> float | None:
         tests = [cluster_test(float(rate[i] - rate[i + rows]), *difference_variance(i, None))]
-        if not 0 < rate[i] < 1 or not 0 < rate[i + rows] < 1:  # a side that does not vary seems known for sure
+        # If a side's rate is 0 or 1, its cluster variance is 0; take the larger of both p-values.
+        if not 0 < rate[i] < 1 or not 0 < rate[i + rows] < 1:
             tests.append(score_test(*(side[i] for side in sides)))
         return None if None in tests else max(one for one in tests if one is not None)
 
@@ -272,7 +273,7 @@ def _compare_clusters(rates: _Rates) -> _Comparison:
 def _compare_matched(
     successes: Floats, totals: Floats, images: Ints, confidence: float, *, among_groups: _Comparison
 ) -> _Comparison:
-    """Compare within matched sets: by the exact stratified test; two groups with each other as clusters are."""
+    """Compare within matched sets: by the exact stratified test. Two groups are compared like clusters."""
     rows = len(images) // 2
     sides, correlation, matched = _matched_sides(successes, totals, images, confidence)
 
@@ -298,9 +299,13 @@ def _totals(code: Ints, values: Floats, where: Mask, row_members: Floats) -> Flo
 
 
 def _row_members(membership: GroupMembership) -> Floats:
-    """Return which patterns each row holds, then which it is compared with, shape (P + 1, 2 · (G + 1))."""
+    """Return a 0/1 matrix, shape (P + 1, 2 · (G + 1)).
+
+    The first G + 1 columns select the patterns of each row, the others those of its complement.
+    """
     member = np.eye(membership.patterns, dtype=np.bool_) if membership.member is None else membership.member
-    belongs = np.zeros((membership.patterns + 1, member.shape[1] + 1), dtype=np.float64)  # the last row the missing
+    # last row: images with a missing value
+    belongs = np.zeros((membership.patterns + 1, member.shape[1] + 1), dtype=np.float64)
     belongs[:-1, :-1], belongs[-1, -1] = member, 1.0
     against = np.zeros_like(belongs)
     against[:-1] = 1.0
@@ -330,12 +335,12 @@ def _no_variance(_i: int, _other: int | None) -> tuple[float, float]:
 
 
 def _matched_sides(a: Floats, b: Floats, images: Ints, confidence: float) -> tuple[Sides, Floats, Floats]:
-    """Return effective counts of each row and its rest within the units that have both, and their correlation.
+    """Return effective counts of each row and its complement within the units that have both, and their correlation.
 
     The correlation carries Newcombe's continuity correction: half a unit is taken off the covariance, down to 0
     (Newcombe 1998, Statistics in Medicine 17:2635, method 10). Third come variance and degrees of freedom of the mean
-    difference, shape (2, rows), for units with several images to a side: of those, a few may hold many images. Of one
-    image a side, Newcombe's interval needs no more than the counts.
+    difference, shape (2, rows). They are only set where a unit has several images of a side; with one each, Newcombe's
+    interval needs the counts alone.
     """
     rows = b.shape[1] // 2
     sides = np.zeros((4, rows))

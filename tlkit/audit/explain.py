@@ -67,7 +67,7 @@ def explain_gaps(
 
     Args:
         predictions: with the group columns.
-        by: one or more group columns, as `audit_groups` takes them; those with several values an image are left out.
+        by: one or more group columns, as `audit_groups` takes them; those with several values per image are left out.
         order: the values of a column in their order, lowest first; binned and ordered columns have theirs, and columns
             whose values begin with numbers, such as "30-39", are ordered by them.
         training: group columns of the training images, missing = NA; None = not known.

@@ -87,7 +87,7 @@ class HeatMap:
     Attributes:
         groups: rows.
         classes: columns.
-        cells: one tuple of C cells a group.
+        cells: one tuple of C cells per group.
         tests: cells that Holm's correction counts.
         min_cell_size: cells with fewer images have no recall.
     """
@@ -166,7 +166,7 @@ class Explanation:
     Attributes:
         images: labelled images.
         settings: the options that it was made with; groups below their `min_group_size` are left out.
-        columns: one entry a column.
+        columns: one entry per column.
         associations: every pair of columns, and each column with the class.
     """
 

@@ -144,7 +144,7 @@ class GroupTable:
         columns: the columns.
         metric: the metric.
         class_name: the class that the metric is about; None for the accuracy.
-        rows: one a group, sorted by value; last the images with a missing value, where there are any.
+        rows: one per group, sorted by value; last the images with a missing value, where there are any.
         gap: the largest gap; None with fewer than two groups that have a rate.
         note: why there is no gap, or which groups are left out; else "".
     """

@@ -23,7 +23,7 @@ Mask = npt.NDArray[np.bool_]
 class UntestedTable:
     """One table of comparisons before Holm's correction.
 
-    Arrays have one entry a row: the G groups, then the images with a missing value.
+    Arrays have one entry per row: the G groups, then the images with a missing value.
 
     Attributes:
         membership: the groups.

@@ -119,7 +119,7 @@ def overall_accuracy(right: npt.NDArray[np.bool_], design: SamplingDesign | None
 
 
 def _sides(estimates: RateEstimates, i: int, best: int | None) -> tuple[float, float, float, float]:
-    """Return effective k, n of row i, then of what it is compared with."""
+    """Return effective k, n of row i, then of the group `best` or the complement."""
     if best is None:
         k1, n1, k2, n2 = (float(side[i]) for side in estimates.sides)
         return k1, n1, k2, n2
@@ -132,5 +132,5 @@ def _sides(estimates: RateEstimates, i: int, best: int | None) -> tuple[float, f
 
 
 def _compared_images(estimates: RateEstimates, i: int, best: int | None) -> int:
-    """Return the images of row i and of what it is compared with."""
+    """Return the images of row i and of the group `best` or the complement."""
     return int(estimates.n[i]) + int(estimates.complement_n[i] if best is None else estimates.n[best])

@@ -61,7 +61,7 @@ def _table(
 ) -> GroupTable:
     p_holm, shrunk = untested.fill_mirrored(adjusted), _shrunk(untested, options.confidence)
     gap = _gap(untested, gap_p)
-    best, strictest = _best(untested, gap), options.alpha / tests
+    best, strictest = _best(untested, gap), options.alpha / tests  # Holm's first threshold
     groups: list[Group | None] = [*untested.membership.values, None]
     return GroupTable(
         columns=untested.membership.columns,
@@ -167,9 +167,10 @@ def _detectable(untested: UntestedTable, i: int, alpha: float) -> float | None:
 
 
 def _needed(untested: UntestedTable, i: int, alpha: float, options: AuditOptions) -> tuple[int | None, bool]:
-    """Return how many more images of row i would show a gap of the tolerance, and if the complement needs as many.
+    """Return how many images to add to row i, and whether the complement must grow to the same size.
 
-    Takes the smaller total of two plans: only this group grows, or both sides grow to one size.
+    With these images, a gap of the tolerance is found with 80 % power. Takes the smaller total of two plans: only this
+    group grows, or both sides grow to one size.
     """
     _, n, complement_k, complement_n = (float(side[i]) for side in untested.estimates.sides)
     gap, images = options.tolerance, int(untested.estimates.n[i])
@@ -179,7 +180,7 @@ def _needed(untested: UntestedTable, i: int, alpha: float, options: AuditOptions
     alone = images_needed(complement_n, p, gap=gap, alpha=alpha)
     each = images_per_group(p, max(p - gap, 0.0) if p >= 0.5 else min(p + gap, 1.0), alpha=alpha)
     assert each is not None, "the gap is not 0"
-    both = max(each - n, 0) + max(each - complement_n, 0)  # more images where the complement may grow as well
+    both = max(each - n, 0) + max(each - complement_n, 0)  # images to add in total in the second plan
     size, complement_too = (each, each > complement_n) if alone is None or alone - n > both else (alone, False)
     per_image = images / n if n > 0 else 1.0  # images per effective image of weights or clusters
     more = max(math.ceil((size - n) * per_image), options.min_group_size - images)
@@ -226,14 +227,17 @@ def _note(untested: UntestedTable, options: AuditOptions) -> str:
         only = untested.membership.values[int(np.flatnonzero(untested.images[:-1])[0])]
         notes.append(f"There is only one group ({', '.join(only)}), so there is no gap to measure.")
     elif shown < 2 <= np.count_nonzero(untested.estimates.n[:-1] >= options.min_group_size):
-        why = "no weight" if options.cluster_by is None and options.pair_by is None else "images of one cluster only"
-        notes.append(
-            f"Fewer than two groups can be compared, because others have {why}, so there is no gap to measure."
+        units = "clusters" if options.pair_by is None else "matched sets"
+        why = (
+            f"only images of weight 0 (column {options.weights})"
+            if options.unit_column is None
+            else f"fewer than two {units} (column {options.unit_column})"
         )
+        notes.append(f"Fewer than two groups can be compared, so there is no gap to measure. Other groups have {why}.")
     elif shown < 2:
         notes.append(
-            f"Fewer than two groups have {options.min_group_size} images or more to take the rate of, so there is no "
-            "gap to measure."
+            f"Fewer than two groups have at least {options.min_group_size} images in the rate's denominator, so there "
+            "is no gap to measure."
         )
     if untested.membership.unlisted:
         notes.append(f"{untested.membership.unlisted} empty combinations are not listed.")

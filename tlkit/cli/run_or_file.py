@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tlkit.runs.run import Run
 
 
-
 def find_run(path: Path, *, split: str | None) -> Run | None:
     """Return the run at a path, or None where the path is a file of predictions.
 

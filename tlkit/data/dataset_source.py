@@ -54,7 +54,7 @@ class Source:
         shards: tar files in WebDataset's format, or patterns of them, in place of a folder.
         split: a CSV file that states the split of each image; then nothing is held out.
         metadata: a CSV file keyed by `path`.
-        groups: columns of it to carry along.
+        groups: columns of `metadata`, `manifest` or `shards` to keep as group columns.
         quarantine: a manifest of images to exclude.
         labels: files of decisions, which relabel or drop images after the split.
         on_leak: what happens to images of val and test that are also in an earlier split.
@@ -89,7 +89,7 @@ class Source:
     def load(
         self, *, gray_thumbnails: bool = False, progress: Callable[[int, int], None] | None = None
     ) -> LoadedDataset:
-        """Return the images, checked, split and relabelled; decisions are logged.
+        """Return the images, checked, split and relabelled; what was changed is logged.
 
         Args:
             gray_thumbnails: keep gray thumbnails of the images; see `check_images`.

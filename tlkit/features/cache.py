@@ -37,7 +37,7 @@ _temporary_folders: dict[Path, tempfile.TemporaryDirectory[str]] = {}  # by the 
 
 
 class CacheBlockLostError(Exception):
-    """A block was removed or damaged after `CacheEntry.missing` found it; call that again to get what to compute."""
+    """A block was removed or damaged after `CacheEntry.missing` found it; call `missing` again."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class CacheEntry:
         return [position for position, key in enumerate(keys) if key not in self._rows]
 
     def count(self, keys: Collection[str]) -> int:
-        """Return how many of the keys have features, without reading these."""
+        """Return how many of the keys have features, without reading the features."""
         self._scan_folder()
         return sum(key in self._rows for key in keys)
 
@@ -129,7 +129,7 @@ class CacheEntry:
             CacheBlockLostError: another process has removed some of them since `missing` found them.
         """
         if not keys:
-            raise DataError("There are no images to give features of.")
+            raise DataError("`keys` is empty.")
         parts: dict[str, tuple[CacheBlock, list[int], list[int]]] = {}  # file name: block, positions, rows
         for position, key in enumerate(keys):
             block, row = self._rows[key]
@@ -173,7 +173,7 @@ class CacheEntry:
         """Write rows to their positions in one file, block by block, and map it: memory does not grow with N."""
         row_bytes = 4 * shape[1]
         folder = self.path if os.access(self.path, os.W_OK) else None  # a cache may be read-only
-        with tempfile.TemporaryFile(dir=folder) as file:  # has no name; deleted with the last map of it
+        with tempfile.TemporaryFile(dir=folder) as file:  # unnamed; the OS deletes it when the last memmap closes
             file.truncate(shape[0] * row_bytes)
             for block, positions, rows in parts:
                 source = np.array(_open(block)[rows])
@@ -267,7 +267,7 @@ class FeatureCache:
                 freed += sizes[block.path]
         if total - freed > limit:
             logger.warning(
-                "The feature cache takes %.1f MB, more than its limit of %.1f MB: what is in use stays.",
+                "The feature cache takes %.1f MB, more than its limit of %.1f MB: blocks that this call uses are kept.",
                 (total - freed) / 1e6,
                 limit / 1e6,
             )
@@ -293,7 +293,7 @@ def _temporary_folder(folder: Path, error: OSError) -> Path:
     if folder not in _temporary_folders:
         logger.warning(
             "The feature cache %s cannot be written (%s): features are kept for this process only. Set TLKIT_CACHE to "
-            "a folder that can be.",
+            "a writable folder.",
             folder,
             error.strerror,
         )

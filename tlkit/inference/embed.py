@@ -97,7 +97,7 @@ def embed_views(
 ) -> tuple[Features, ...]:
     """Return the features of several augmented views of every image; view k is what epoch k of a training sees.
 
-    One engine computes all of them: that of the first view.
+    All views use the engine chosen for the first.
 
     Args:
         images: samples, or paths of image files.
@@ -133,7 +133,7 @@ def _embed(
 ) -> Features:
     files = read_digests(images)
     if not len(files):
-        raise DataError("No images are named, so there are no features to compute.")
+        raise DataError("`images` is empty, so there are no features to compute.")
     transform = build_transform(backbone.preprocess, augment=augment)
     pixels = Pixels(transform, view, options.num_workers, options.decode)
     maker = _choose_maker(files, backbone, pixels, options)
@@ -159,7 +159,8 @@ def _embed(
         options.cache.prune(keep=entry.in_use)
         return Features(x, np.array(known.names), np.array(known.digests), maker.made_by)
     raise DataError(
-        f"Features in {entry.path} vanish while they are read. Is the disk full, or the cache's limit small?"
+        f"Features in {entry.path} were removed while they were read. Raise features.cache_limit_gb, or stop the "
+        "process that prunes the cache."
     )
 
 
@@ -196,7 +197,7 @@ def _choose_maker(files: Files, backbone: Backbone, pixels: Pixels, options: Emb
     maker = Maker(made_by(preferred), partial(build, preferred))
     cached = options.cache.entry(maker.made_by).count(files.keys(maker.made_by))
     if 2 * cached >= len(files):
-        logger.info("features.engine is auto: %s, whose features of %d images are cached.", preferred, cached)
+        logger.info("features.engine auto chose %s: %d images already have its features.", preferred, cached)
         return maker
     batch = pixels.comparison_batch(files)
     chosen = choose_engine(module, folded, batch, device=device, tolerance=options.tolerance)

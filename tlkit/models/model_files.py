@@ -33,8 +33,9 @@ class ModelCard:
         drop_rate: dropout before the head during training, in [0, 1).
         weights: initial weights of the backbone.
         options: timm's arguments for this variant of the architecture, as a hub repository states them.
-        head: facts of a scikit-learn head, plain JSON values: `kind`, settings, out-of-fold accuracy; empty for a head
-            that was trained by steps. With `file`, the head is not a layer of the network but in that file.
+        head: facts of a scikit-learn head, plain JSON values: `kind`, settings, out-of-fold accuracy; empty for the
+            linear head trained by gradient descent. With `file`, the head is not a layer of the network but in that
+            file.
     """
 
     architecture: str

@@ -45,7 +45,7 @@ def plain_values(recipe: Recipe) -> dict[str, Any]:
     values = recipe.model_dump(mode="python")
     for need in NEEDS:
         section, name = need.path
-        if not need.has_off and not need.is_met(recipe):
+        if not need.default_is_off and not need.is_met(recipe):
             values[section].pop(name, None)
     del values["augment"]["transforms" if recipe.augment.transforms is None else "preset"]
     return values

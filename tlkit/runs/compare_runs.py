@@ -37,7 +37,7 @@ def compare_with(
         first: the first model: a run, or predictions.
         second: the second model.
         by: group columns; default: the recipe's `audit.by`, else all that do not look like identifiers.
-        split: of a run: test by default, or val where there is no test split.
+        split: for a run: test by default, or val where there is no test split.
         names: what to call the two; default: the directories of runs.
 
     Raises:

@@ -37,7 +37,7 @@ def gate(
     Args:
         what: a run, or predictions with their group columns.
         gates: the YAML file, such as recipes/gates.yaml.
-        split: of a run: test by default, or val where there is no test split; also the baseline's split.
+        split: for a run: test by default, or val where there is no test split; also the baseline's split.
         groups: more group columns, as a CSV file or a table keyed by path, to join.
         y_true: column of the true classes, where the baseline is a file of predictions that has it.
         y_pred: the same for the predicted classes.

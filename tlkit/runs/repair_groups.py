@@ -53,8 +53,8 @@ class Grouping:
         membership = membership_of(samples.groups, columns)
         if membership.member is not None:
             raise PredictionsError(
-                f"{CROSS.join(membership.columns)} holds several values an image, so the groups overlap and cannot be "
-                "balanced. Name columns with one value an image."
+                f"{CROSS.join(membership.columns)} holds several values per image, so the groups overlap and cannot be "
+                "balanced. Name columns with one value per image."
             )
         names = [*(CROSS.join(values) for values in membership.values), MISSING]
         taken, code = np.unique(membership.row_code, return_inverse=True)

@@ -96,7 +96,7 @@ class Run:
 
     @property
     def repair(self) -> Repair | None:
-        """The repair that made this run's head, or a repair of this run that wrote no run; else None."""
+        """How this run's head was repaired, or a repair of this run that wrote no new run (repair.json); else None."""
         path = self.directory.repair
         return Repair.from_dict(self.directory.read_json(path)) if path.is_file() else None
 
@@ -123,7 +123,7 @@ class Run:
         return self.directory.judged_split(split)
 
     def chose_epoch(self, split: str) -> bool:
-        """Return whether a split selected the epoch whose weights are kept, so that its figures are optimistic."""
+        """Return whether this split was used for model selection, so that its figures are optimistic."""
         return split == "val" and len(self.history) > 1
 
     def evaluate(self, split: str | None = None) -> Evaluation:

@@ -1,4 +1,4 @@
-"""Stores evaluations, audits and other results of a run: one JSON file a kind, with one entry a split."""
+"""Stores evaluations, audits and other results of a run: one JSON file per kind, with one entry per split."""
 
 from __future__ import annotations
 

@@ -151,7 +151,12 @@ def _mean_chi_square(table: Floats, cell: Ints, units: Units) -> float:
 
 
 def adjusted_gap(
-    right: npt.ArrayLike, n: npt.ArrayLike, *, member: npt.ArrayLike, others: npt.ArrayLike, confidence: float = CONFIDENCE
+    right: npt.ArrayLike,
+    n: npt.ArrayLike,
+    *,
+    member: npt.ArrayLike,
+    others: npt.ArrayLike,
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Return the gap between a group and its complement, adjusted for other attributes by logistic regression.
 

@@ -233,7 +233,9 @@ def ratio_log(k1: float, n1: float, k2: float, n2: float, confidence: float = CO
     return Estimate(ratio, ratio * math.exp(-half), ratio * math.exp(half), n=n)
 
 
-def ratio_score_bounds(k1: float, n1: float, k2: float, n2: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def ratio_score_bounds(
+    k1: float, n1: float, k2: float, n2: float, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
     """Return the score interval of the ratio (k1/n1) / (k2/n2), which never collapses to a point.
 
     It holds all ratios φ that the score test does not reject: (k1/n1 − φ k2/n2)² ≤ z² (p1 q1/n1 + φ² p2 q2/n2), with

@@ -70,7 +70,12 @@ def mean_of_rates(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float = CONFID
 
 
 def clustered_mean(
-    values: npt.ArrayLike, units: Units, confidence: float = CONFIDENCE, *, lowest: float = 0.0, highest: float = math.inf
+    values: npt.ArrayLike,
+    units: Units,
+    confidence: float = CONFIDENCE,
+    *,
+    lowest: float = 0.0,
+    highest: float = math.inf,
 ) -> Estimate:
     """Return the mean of one number per weighted or clustered image with Student's t interval.
 

@@ -13,7 +13,7 @@ from scipy.special import betaincinv, betaln, chdtrc, expit, logit
 from tlkit.choices import CONFIDENCE
 
 Floats = npt.NDArray[np.float64]
-MOST_STRENGTH = 1e6  # images that a prior is worth at most; beyond half of it the groups do not differ
+MOST_STRENGTH = 1e6  # upper bound of the prior's strength a + b; above half of it, the groups show no heterogeneity
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,10 @@ def shrink(
 
 
 def _by_moments(k: Floats, n: Floats) -> tuple[float, float]:
-    """Return mean and intra-group correlation by moments; the latter is at most 0 within sampling variance."""
+    """Return mean and intra-group correlation by moments.
+
+    The correlation is at most 0 if the rates vary no more than by chance.
+    """
     rates = k / n
     weight = n / n.sum()
     mean = float(weight @ rates)
@@ -135,7 +138,7 @@ def _by_likelihood(k: Floats, n: Floats) -> tuple[float, float]:
 
 
 def spread_beyond_noise(k: npt.ArrayLike, n: npt.ArrayLike) -> float | None:
-    """Return the variance between groups: that of their rates minus their sampling variance ("double-corrected").
+    """Return the variance between groups: variance of the rates minus the mean sampling variance.
 
     S² of the rates with G − 1, minus the mean of p(1 − p)/(n − 1), each an unbiased estimate: Lum, Zhang & Bower
     (2022), FAccT. At most 0 = no variance between groups beyond sampling.

@@ -10,7 +10,9 @@ from tlkit.stats.intervals import newcombe, wilson
 from tlkit.stats.paired import Pairs, paired_difference
 
 
-def worst_rates(pairs: Sequence[Pairs], confidence: float = CONFIDENCE) -> tuple[tuple[int, Estimate], tuple[int, Estimate]]:
+def worst_rates(
+    pairs: Sequence[Pairs], confidence: float = CONFIDENCE
+) -> tuple[tuple[int, Estimate], tuple[int, Estimate]]:
     """Return position and accuracy of the worst group, before and after, each with its Wilson interval.
 
     Args:

@@ -66,7 +66,7 @@ def fit(
     if isinstance(recipe, Recipe):
         if overrides:
             raise RunError(
-                "Overrides change a recipe file; this recipe is already loaded. Pass the file's path instead."
+                "overrides need a recipe file, and this recipe is already loaded. Pass the file's path instead."
             )
     else:
         recipe = load_recipe(recipe, overrides)
@@ -74,9 +74,7 @@ def fit(
         raise RunError("--resume continues a run and --overwrite replaces it. Use one of them.")
     processes = processes_to_start(recipe)
     if processes > 1:
-        raise launch_needed(
-            processes, source, overrides, runs_dir=runs_dir, resume=resume, overwrite=overwrite
-        )
+        raise launch_needed(processes, source, overrides, runs_dir=runs_dir, resume=resume, overwrite=overwrite)
     from tlkit.preflight.recipe_dataset import load_dataset
     from tlkit.preflight.recipe_queries import can_use_cache
     from tlkit.runs import RunDirectory, write_lock
@@ -98,7 +96,7 @@ def fit(
             from tlkit.runs.run import Run
 
             return Run(RunDirectory.open(path))
-        # the search for edited copies among cached features needs the thumbnails of the check
+        # keep thumbnails: add_feature_leaks needs them if features are cached
         dataset = load_dataset(recipe, gray_thumbnails=can_use_cache(recipe), progress=on_check)
         if resume:
             require_same_data(RunDirectory.open(path), dataset.samples)

@@ -58,7 +58,7 @@ class TrainedModel:
         outcome: "finished", or "interrupted" by Ctrl-C or SIGTERM.
         network: the network with its best weights, as it is stored.
         card: its classes, preprocessing and origin.
-        head: a scikit-learn head; None where the head was trained by steps.
+        head: a scikit-learn head; None for the linear head trained by gradient descent.
     """
 
     outcome: Outcome
@@ -161,7 +161,7 @@ def _write_inputs(directory: RunDirectory, prepared: Prepared) -> None:
 
 
 def _environment(directory: RunDirectory, prepared: Prepared, *, resume: bool) -> dict[str, Any]:
-    """Return the environment of the run; on resume with its changes, and with the provenance of the first features."""
+    """Return the environment of the run; on resume with its changes and the engine record of the first attempt."""
     now = describe_environment(
         prepared.data.samples,
         weights=prepared.classifier.source.weights,
@@ -193,7 +193,7 @@ def _known_leaks(prepared: Prepared) -> pd.DataFrame:
 
 
 def _with_feature_leaks(leaks: pd.DataFrame, prepared: Prepared, features: CachedFeatures) -> pd.DataFrame:
-    """Return the known leaks, followed by those that features find where all images have features."""
+    """Return the known leaks plus those found by features; unchanged if any image lacks features."""
     data, section = prepared.data, prepared.recipe.data
     if len(features.plain) < len(data.samples):
         return leaks
@@ -277,7 +277,7 @@ def _delete_old_results(directory: RunDirectory) -> None:
 
 
 def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> dict[str, Predictions]:
-    """Return the predictions for test and val by split; for train where there is neither."""
+    """Return the predictions for test and val by split, or for train if the run has no test and no val."""
     predictor = Predictor(trained.network, trained.card, device=prepared.device)
     section, tta = prepared.recipe.data, prepared.recipe.evaluate.tta
     if tta != "none":

@@ -64,7 +64,7 @@ def fit_recipe_head(prepared: Prepared, features: Features) -> Head:
         )
         head, facts = choice.head, {"sentence": choice_sentence(choice), "choice": choice.to_dict()}
     else:
-        assert word != "linear", "a linear head is trained by steps"
+        assert word != "linear", "the linear head is trained by gradient descent"
         head = fit_head(
             features.x,
             y,
@@ -98,7 +98,7 @@ def head_plan(word: HeadWord) -> str:
     """Return one line about how a fit chooses or fits a head."""
     if word == "auto":
         return f"auto: the simplest of {', '.join(QUICK_KINDS)} that cross-validation cannot tell from the best"
-    assert word != "linear", "a linear head is trained by steps"
+    assert word != "linear", "the linear head is trained by gradient descent"
     facts = FACTS[word]
     settings = f"{len(facts.grid)} settings by {FOLDS}-fold cross-validation"
     return f"{word}: {facts.description}; {settings}, calibrated out of fold"

@@ -36,7 +36,7 @@ def find_learning_rate(
         steps: optimizer steps, at least 10.
 
     Raises:
-        TlkitError: the recipe, the data or the weights cannot be used, or the head is not trained by steps.
+        TlkitError: the recipe, the data or the weights cannot be used, or the head is a scikit-learn head.
 
     Example:
         >>> find_learning_rate("recipes/quickstart.yaml").suggested  # doctest: +SKIP
@@ -65,7 +65,7 @@ def find_batch_size(
         memory_mb: memory by which the process may grow on a CPU; default: 80 % of the free memory.
 
     Raises:
-        TlkitError: the recipe, the data or the weights cannot be used, or the head is not trained by steps.
+        TlkitError: the recipe, the data or the weights cannot be used, or the head is a scikit-learn head.
     """
     prepared = _prepared(recipe, overrides)
     with _batches(prepared) as batches:
@@ -81,7 +81,7 @@ def _prepared(recipe: str | Path | Recipe | Prepared, overrides: Mapping[str, An
         recipe = load_recipe(recipe, overrides)
     elif overrides:
         raise RecipeError(
-            "Overrides change a recipe file; this recipe is already loaded. Pass the file's path instead."
+            "overrides need a recipe file, and this recipe is already loaded. Pass the file's path instead."
         )
     require_steps(recipe if isinstance(recipe, Recipe) else recipe.recipe)
     return prepare(recipe) if isinstance(recipe, Recipe) else recipe

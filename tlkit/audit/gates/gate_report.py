@@ -67,7 +67,7 @@ class GateReport:
         source: the file of gates.
         images: labelled images.
         settings: the options of the audit behind the gates; each gate has its own tolerance.
-        rows: one a gate and group.
+        rows: one per gate and group.
     """
 
     source: str

@@ -22,7 +22,7 @@ class DiscretizedColumns:
     Attributes:
         predictions: with the columns discretized.
         training: group columns of the training images, discretized at the same edges; None where not known.
-        names: the columns; those with several values an image are left out.
+        names: the columns; those with several values per image are left out.
         order: the groups in their order, for ordered and continuous columns.
     """
 

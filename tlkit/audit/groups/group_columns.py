@@ -1,4 +1,4 @@
-"""Discretizes a group column: categories, ordered values, bins, quantiles, or several values an image."""
+"""Discretizes a group column: categories, ordered values, bins, quantiles, or several values per image."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ def _binned(text: pd.Series[str], column: str, bins: Sequence[float], quantiles:
 
 
 def _several(text: pd.Series[str], column: str, separator: str) -> Levels:
-    """Return the groups of a column with several values an image, each of which is a group."""
+    """Return the groups of a column with several values per image, each of which is a group."""
     patterns, first = pd.factorize(text)
     parts = [_parts(str(value), separator) for value in first]
     values = sorted({part for one in parts for part in one}, key=_natural)

@@ -39,7 +39,7 @@ class GroupMembership:
 
     Attributes:
         columns: the columns.
-        values: one tuple of values a group, in the order of `columns`; sorted, numbers by size.
+        values: one tuple of values per group, in the order of `columns`; sorted, numbers by size.
         code: pattern of each image, shape (N,); -1 = a value is missing. Where every image is in one group
             (`member` is None), the pattern is the group: a position in `values`.
         unlisted: number of empty groups that are left out of `values`.

@@ -46,7 +46,7 @@ def find_shortcuts(
 
     Args:
         known: labelled images.
-        table: columns, one row an image.
+        table: columns, one row per image.
         units: unit of each image, shape (N,).
         confidence: two-sided level of the intervals, in (0, 1).
         seed: of the permutations.
@@ -57,7 +57,7 @@ def find_shortcuts(
     rank = unit_ranks(known.path.tolist(), units)
     order = np.lexsort((known.path, rank))
     _, first = np.unique(units[order], return_index=True)
-    rows = order[np.sort(first)][:MOST]  # one image a unit, in the order of the hash
+    rows = order[np.sort(first)][:MOST]  # one image per unit, in the order of the hash
     y = np.unique(known.y_true[rows], return_inverse=True)[1]
     if len(rows) < FEWEST or y.max() < 1:
         return ()

@@ -70,10 +70,10 @@ def candidate_conditions(table: pd.DataFrame) -> tuple[list[Condition], list[str
     """Return the conditions of all columns, and the columns with too many values.
 
     Thresholds of numbers are their 5 % quantiles, rounded so that the text defines the images exactly; other columns
-    give one condition a value.
+    give one condition per value.
 
     Args:
-        table: one row an image, of the images that are searched.
+        table: one row per image, of the images that are searched.
     """
     found: list[Condition] = []
     without: list[str] = []

@@ -65,7 +65,7 @@ def search_slices(
 
     Args:
         predictions: images without a label are left out.
-        columns: one row an image in the order of the predictions: numbers, or texts; missing = NA.
+        columns: one row per image in the order of the predictions: numbers, or texts; missing = NA.
         units: unit of each image, shape (N,), as `split_units` gives them: images of one unit, such as
             duplicates, stay in one half; None = each image is a unit.
         content: columns derived from image content, such as clusters of features; left out of the shortcut test.

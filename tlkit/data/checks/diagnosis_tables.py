@@ -1,4 +1,4 @@
-"""The table of a `Diagnosis`: one row a finding, with severity, first items and advice."""
+"""The table of a `Diagnosis`: one row per finding, with severity, first items and advice."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Fingerprints:
     Attributes:
         digest: (N,) sha256 of each file, hex; "" where the file could not be read.
         hash: (N,) uint64 perceptual hashes; 0 where the image could not be decoded.
-        thumbnail: (N, 16, 16, 3) uint8 RGB; black where the image could not be decoded. 768 bytes an image.
+        thumbnail: (N, 16, 16, 3) uint8 RGB; black where the image could not be decoded. 768 bytes per image.
     """
 
     digest: npt.NDArray[np.str_]

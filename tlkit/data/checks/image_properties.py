@@ -1,4 +1,4 @@
-"""Measured image properties, one row an image: brightness, contrast, sharpness, size, color, file type, camera."""
+"""Measured image properties, one row per image: brightness, contrast, sharpness, size, color, file type, camera."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tlkit.data.decode.resizing import reduction_for_thumbnail
 def draw_thumbnails(
     root: str | Path, paths: Iterable[str], *, side: int = 96, most: int | None = None
 ) -> dict[str, str]:
-    """Return JPEGs, base64, of at most `side` pixels a side, by path; also of images in tar shards.
+    """Return JPEGs, base64, of at most `side` pixels per side, by path; also of images in tar shards.
 
     They hold no EXIF and no comment. Unreadable images are skipped. At most `most` thumbnails are drawn.
     """

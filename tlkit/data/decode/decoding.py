@@ -11,7 +11,7 @@ The rules, the same in training, evaluation and prediction:
   as Adobe writes them.
 - Animated images and files of several pages give their first frame.
 - Embedded color profiles are ignored, as they were when ImageNet weights were trained.
-- A JPEG may be scaled down by its decoder, which averages blocks of 2, 4 or 8 pixels a side (libjpeg's scaled inverse
+- A JPEG may be scaled down by its decoder, which averages blocks of 2, 4 or 8 pixels per side (libjpeg's scaled inverse
   transform). `open_rgb` does so only where it gets a function `reduction`.
 """
 

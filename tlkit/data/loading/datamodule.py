@@ -68,7 +68,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         labels: files of decisions from `tlkit data labels RUN --out`, which relabel or drop images after the split.
         decode_options: pixel limit of decoding.
         rank: number of this process among those that train together, from 0; for training and validation only.
-        processes: number of processes that train together; each takes `batch_size` images a step.
+        processes: number of processes that train together; each takes `batch_size` images per step.
         check: decode every image before training; without the check, digests stay unknown.
         progress: called with (images checked, images in all).
 

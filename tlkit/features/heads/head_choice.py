@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.choices import CONFIDENCE
-from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
+from tlkit.choices import CONFIDENCE, HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.errors import ModelError
 from tlkit.features.heads.fit_head import (
     ClassWeight,

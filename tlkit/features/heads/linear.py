@@ -142,7 +142,7 @@ def _lda(x: Floats, y: Ints, grid: Sequence[Settings]) -> Iterator[LinearScores]
     axes, squares = _principal_axes(x - means[y])
     variances = squares / len(x)
     common = variances.sum() / x.shape[1]
-    if common < NO_VARIANCE:  # one image a class, or copies of it: no direction varies
+    if common < NO_VARIANCE:  # one image per class, or copies of it: no direction varies
         common = 1.0
     inside = means @ axes  # (P, R); outside all axes the only variance is the shrinkage
     for setting in grid:

@@ -1,4 +1,4 @@
-"""What follows from a phase: gradients, training modes, optimizer groups, and the table of blocks."""
+"""Applies a phase to a network: gradients, frozen modules, optimizer groups and the layer table."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def apply_phase(network: Network, phase: Phase) -> tuple[nn.Module, ...]:
 def frozen_modules(network: nn.Module) -> tuple[nn.Module, ...]:
     """Return the outermost frozen modules, by `requires_grad` of their parameters.
 
-    A module with parameters is frozen if none of them trains; one without (dropout, an activation) if its parent is. A
-    layer with running statistics is frozen unless all its parameters train: training the biases alone does not change
-    the statistics.
+    A module with parameters is frozen if none of them trains. A module without parameters (dropout, an activation) is
+    frozen if its parent is. A layer with running statistics is frozen unless all its parameters train: training the
+    biases alone does not change the statistics.
     """
     frozen: list[nn.Module] = []
 
@@ -78,7 +78,7 @@ def constant_tensors(network: Network, phases: Sequence[Phase]) -> frozenset[str
     """Return the names of the tensors in a network's state dict that training changes in no phase.
 
     These are the parameters without a learning rate, and the buffers (running statistics) of modules that stay in
-    evaluation mode. Every phase is applied to the network; the caller applies the right one afterwards.
+    evaluation mode. Side effect: leaves the network in the last phase; call `apply_phase` again.
     """
     constant = {name for name, _ in network.named_parameters() if not any(phase.rates.get(name) for phase in phases)}
     constant |= {name for name, _ in network.named_buffers()}
@@ -96,7 +96,7 @@ def parameter_groups(
     """Return the optimizer's groups for the whole run: each parameter that trains in any phase is in one.
 
     Parameters with equal rates in every phase share a group. Its `rates` holds one rate per phase, 0 where the group is
-    frozen. So no phase changes the groups, and a resumed run finds the same optimizer (Lightning #21901, #6891).
+    frozen. The groups are fixed for the run, so that the optimizer state can be restored (Lightning #21901, #6891).
     Biases, normalization parameters and what timm's model exempts by name (such as position embeddings) get no weight
     decay.
     """
@@ -121,7 +121,7 @@ def parameter_groups(
 
 
 def layer_table(network: Network, rates: Mapping[str, float], *, learning_rate: float) -> list[LayerRow]:
-    """Return the row of each block, read from the modules themselves, not from the plan."""
+    """Return the row of each block; what trains is read from `requires_grad` and `.training`, not from the plan."""
     members: dict[str, list[str]] = {}
     for name, label in _labels(network.backbone).items():
         members.setdefault(label, []).append(name)
@@ -149,7 +149,8 @@ def layer_table(network: Network, rates: Mapping[str, float], *, learning_rate: 
 def _labels(backbone: nn.Module) -> dict[str, str]:
     """Return the label of each parameter's stage, by the parameter's name in the network.
 
-    It names the modules that lie wholly in the stage: "backbone: conv1, bn1" or "backbone: blocks.6, bn2".
+    The label names the largest modules whose parameters are all in that stage: "backbone: conv1, bn1" or
+    "backbone: blocks.6, bn2".
     """
     stage_of, count = stages_of(backbone)
     prefixes: dict[int, dict[str, None]] = {stage: {} for stage in range(count)}

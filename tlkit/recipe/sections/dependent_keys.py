@@ -25,16 +25,16 @@ class DependentKey:
         key: the dotted key.
         of: the dotted key that it depends on.
         among: the values of `of` with which `key` has an effect.
-        remedy: finishes the message that begins with `key` and its value; `{chosen}` is the value of `of`.
-        has_off: the default of `key` switches it off and is allowed with every value of `of`; otherwise `key` may not
-            be given at all.
+        remedy: text after "KEY is "; placeholders: {seen}, the value of `key`; {chosen}, the value of `of`; {key}.
+        default_is_off: the default of `key` switches it off and is allowed with every value of `of`; otherwise `key`
+            may not be given at all.
     """
 
     key: str
     of: str
     among: tuple[Any, ...]
     remedy: str
-    has_off: bool = False
+    default_is_off: bool = False
 
     @property
     def path(self) -> tuple[str, str]:
@@ -50,7 +50,7 @@ class DependentKey:
         """Return whether a recipe gives the key and does not switch it off."""
         section, name = self.path
         keys = getattr(recipe, section)
-        if self.has_off:
+        if self.default_is_off:
             return bool(getattr(keys, name) != type(keys).model_fields[name].default)
         return name in keys.model_fields_set
 
@@ -70,9 +70,9 @@ def _value(recipe: Recipe, key: str) -> Any:
     return getattr(getattr(recipe, section), name, "linear" if key == "strategy.head" else None)
 
 
-_WITHOUT_EPOCHS = ("class_weights", "device")  # keys of train that every head uses
+_TRAIN_KEYS_OF_EVERY_HEAD = ("class_weights", "device")
 _WITH_MOMENTUM = ("sgd", "rmsprop")
-_HAS_NONE = "{seen}, but loss: {chosen} has none. Remove {key}, or use "
+_NO_SUCH_PARAMETER = "{seen}, but loss: {chosen} has none. Remove {key}, or use "
 
 NEEDS = (
     DependentKey(
@@ -80,7 +80,7 @@ NEEDS = (
         "data.resize",
         (None, "crop"),
         "{seen}, but resize: {chosen} crops nothing. Remove {key}, or use resize: crop.",
-        has_off=True,
+        default_is_off=True,
     ),
     DependentKey(
         "train.momentum",
@@ -93,23 +93,23 @@ NEEDS = (
         "train.schedule",
         tuple(schedule for schedule in get_args(Schedule) if schedule != "one_cycle"),
         "{seen}, but schedule: {chosen} has a warm-up of its own. Remove {key}, or use schedule: cosine.",
-        has_off=True,
+        default_is_off=True,
     ),
-    DependentKey("train.focal_gamma", "train.loss", ("focal",), _HAS_NONE + "loss: focal."),
+    DependentKey("train.focal_gamma", "train.loss", ("focal",), _NO_SUCH_PARAMETER + "loss: focal."),
     DependentKey(
         "train.label_smoothing",
         "train.loss",
         tuple(loss for loss in get_args(Loss) if loss != "focal"),
         "{seen}, but loss: {chosen} takes one true class per image. Remove {key}, or use loss: cross_entropy.",
-        has_off=True,
+        default_is_off=True,
     ),
-    DependentKey("train.group_dro_step", "train.loss", ("group_dro",), _HAS_NONE + "loss: group_dro."),
+    DependentKey("train.group_dro_step", "train.loss", ("group_dro",), _NO_SUCH_PARAMETER + "loss: group_dro."),
     DependentKey(
         "model.drop_rate",
         "strategy.head",
         ("linear",),
         "{seen}, but head: {chosen} has no dropout. Remove {key}.",
-        has_off=True,
+        default_is_off=True,
     ),
     *(
         DependentKey(
@@ -119,6 +119,6 @@ NEEDS = (
             "given, but head: {chosen} is not trained in epochs. Remove {key}, or use head: linear.",
         )
         for name in TrainSection.model_fields
-        if name not in _WITHOUT_EPOCHS
+        if name not in _TRAIN_KEYS_OF_EVERY_HEAD
     ),
 )

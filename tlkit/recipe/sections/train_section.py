@@ -134,7 +134,7 @@ class TrainSection(Section):
     devices: Annotated[Literal["auto"] | v.Count, Expected("auto, or a whole number of at least 1")] = Field(
         1,
         description="Processes on each machine that train together, each on a GPU of its own (or on the CPU) with "
-        "batch_size images a step; auto = one per GPU.",
+        "batch_size images per step; auto = one per GPU.",
     )
     parallel: Parallel = Field(
         "ddp",

@@ -9,7 +9,7 @@ from tlkit.audit.audit_tables import criteria_tables, overview_table, profile_ta
 from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.redaction import redact
 from tlkit.render.plots import plot_groups
-from tlkit.render.report.report_page import AuditPart, AuditPageSection, Figure, Tile
+from tlkit.render.report.report_page import AuditPageSection, AuditPart, Figure, Tile
 from tlkit.tables import format_estimate
 from tlkit.tables.formatting import SIGNS
 

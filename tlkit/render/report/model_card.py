@@ -70,7 +70,7 @@ def write_card(
         notes: further sentences, such as warnings about licences.
         attribution: attribution of the images.
         split: the assessed split.
-        chose_epoch: whether that split selected the epoch whose weights are kept.
+        chose_epoch: whether that split was used for model selection.
         overwrite: replace a card with other content.
 
     Raises:

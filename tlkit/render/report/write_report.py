@@ -89,7 +89,7 @@ def write_report(
         notes: further sentences for the reader, such as warnings about licences.
         attribution: attribution of the images or weights.
         split: name of the assessed split.
-        chose_epoch: whether that split selected the epoch whose weights are kept.
+        chose_epoch: whether that split was used for model selection.
 
     Returns:
         The path of the file.
