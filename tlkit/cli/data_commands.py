@@ -161,7 +161,7 @@ def _next_step(suspects: Sequence[object], out: Path | None, html: Path | None) 
 
 @app.command()
 def leaks(run: RunPath, json: AsJson = False) -> None:
-    """List val and test images of a run that are also in an earlier split, also cropped, with the scores without them."""
+    """List val and test images of a run that are also in an earlier split, and the scores without them."""
     from tlkit.analysis.run_leaks import find_run_leaks
     from tlkit.data.checks.leak_tables import leak_table
     from tlkit.evaluation.evaluation_tables import accuracy_table

@@ -30,7 +30,8 @@ class LoadedDataset:
     Attributes:
         samples: the readable images of all splits, with labels, splits, digests and groups.
         checked: the findings of the check; None without a check.
-        leaks: the images of val and test that are also in an earlier split, before any were dropped; None without a check.
+        leaks: the images of val and test that are also in an earlier split, before any were dropped; None
+            without a check.
     """
 
     samples: Samples

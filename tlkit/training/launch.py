@@ -151,7 +151,7 @@ def launch_needed(
 ) -> RecipeError:
     """Return the error of a fit in Python that needs several processes; it names the command to type.
 
-    `tlkit fit` writes below `runs/` of the working directory; for another `runs_dir` only a script under torchrun serves.
+    `tlkit fit` writes below `runs/` of the working directory; another `runs_dir` needs a script under torchrun.
     """
     script = f"torchrun --standalone --nproc-per-node={processes} SCRIPT.py"
     needs = f"This fit needs {processes} processes, which tlkit.fit does not start."

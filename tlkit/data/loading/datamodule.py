@@ -57,8 +57,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
         time_column: column by which the latest images are held out.
         folds: number of folds, of which one is held out.
         fold: the fold that is held out, from 0.
-        on_leak: what happens to images of val and test that are also in an earlier split (see `Leaks`): warn, drop (train
-            without the copies), or error. Needs the check.
+        on_leak: what happens to images of val and test that are also in an earlier split (see `Leaks`): warn, drop
+            (train without the copies), or error. Needs the check.
         shuffle_buffer: read tar shards sequentially and shuffle within this many images (see `buffered_order`);
             None = shuffle all images.
         sampling: "shuffled" = each training image once an epoch; "balanced" = equally many images of each class.
@@ -205,7 +205,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     @property
     def leaks(self) -> Leaks | None:
-        """The images of val and test that are also in an earlier split, before any were dropped; None without a check."""
+        """The images of val and test that are also in an earlier split, before any were dropped; None if unchecked."""
         return self.dataset.leaks
 
     @property

@@ -95,9 +95,9 @@ class DataSection(Section):
     fold: v.Whole = Field(0, description="Index of the fold that is held out, from 0 to folds - 1.")
     on_leak: OnLeak = Field(
         "warn",
-        description="What to do about val and test images that also lie in an earlier split, as they are or resized, saved "
-        "again, mirrored or rotated: warn (and report scores with and without them), drop (train without the copies) "
-        "or error.",
+        description="What to do about val and test images that are also in an earlier split, as they are or resized, "
+        "saved again, mirrored or rotated: warn (and report scores with and without them), drop (train without the "
+        "copies) or error.",
     )
     batch_size: v.Count = Field(32, description="Images per step, at least 1.")
     num_workers: Annotated[v.Whole | Literal["auto"], Expected("a whole number of at least 0, or auto")] = Field(

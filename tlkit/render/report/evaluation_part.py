@@ -33,7 +33,8 @@ def headline(evaluation: Evaluation) -> tuple[Tile, ...]:
     ]
     if evaluation.without_leaks is not None:
         clean = evaluation.without_leaks
-        basis = f"n = {evaluation.n - clean.n_leaked:,}; {counted(clean.n_leaked, 'image')} also in an earlier split left out"
+        leaked = counted(clean.n_leaked, "image")
+        basis = f"n = {evaluation.n - clean.n_leaked:,}; {leaked} also in an earlier split left out"
         tiles.insert(1, _tile("Accuracy without leaks", clean.accuracy, level, basis))
     errors = int(evaluation.confusion.sum() - np.trace(evaluation.confusion))
     tiles.append(Tile("Errors", f"{errors:,}", f"of {evaluation.n:,} images, in {evaluation.n_present} classes"))
