@@ -59,10 +59,10 @@ def test_a_module_without_the_cure_is_found(tmp_path):
     "entry",
     [
         "import tlkit.models.classifier",
-        "import tlkit.models.small_networks",
-        "import tlkit.models.group_accuracy",
+        pytest.param("import tlkit.models.small_networks", marks=pytest.mark.series),
+        pytest.param("import tlkit.models.group_accuracy", marks=pytest.mark.series),
         "import tlkit.data.loading.datamodule",
-        "import tlkit.training.callbacks",
+        pytest.param("import tlkit.training.callbacks", marks=pytest.mark.series),
         "from tlkit import load_model",
     ],
 )

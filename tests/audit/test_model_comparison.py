@@ -161,7 +161,7 @@ def test_images_that_leaked_are_counted_and_the_others_compared_without_them():
     assert Comparison.from_dict(older) == plain
     every = compare_predictions(one, two, leaked=[f"{i}.png" for i in range(60)])
     assert (every.leaked, every.without_leaks) == (60, None)
-    assert notes(every)[2] == saying("All of these images", "training")
+    assert notes(every)[2] == saying("All of these images", "earlier split")
 
 
 def test_no_image_in_common_is_an_error_that_shows_both_sides():

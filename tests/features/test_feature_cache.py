@@ -179,7 +179,7 @@ def test_prune_removes_the_least_recently_used_blocks_and_keeps_those_in_use(tmp
     assert FeatureCache(tmp_path).entry(MADE_BY).missing(keys) == list(range(10, 20))
     assert cache.prune(limit_bytes=0, keep=other.in_use) > 0
     assert FeatureCache(tmp_path).entry(MADE_BY).missing(keys) == list(range(10, 30))
-    assert says(caplog.text, "in use", "stays")
+    assert says(caplog.text, "more than its limit", "kept")
     assert cache.prune(limit_bytes=0) > 0
     assert FeatureCache(tmp_path).entry(MADE_BY).missing(keys) == list(range(30))
 

@@ -123,7 +123,7 @@ def test_the_quickstart_runs_and_shows_figures_and_tables(run_notebook, tmp_path
     assert (tmp_path / "notebooks" / "runs" / "notebook-skewed" / "report.html").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.series
 @needs_the_quickstart
 def test_one_pass_runs_and_shows_each_result(run_notebook):
     done = run_notebook("02_one_pass.py")

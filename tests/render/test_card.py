@@ -55,7 +55,7 @@ def test_limitations_come_from_the_audit(tmp_path, predictions):
     text = card(tmp_path, predictions)
     assert "By light: **FAIL**." in text
     assert "| light | night | accuracy | 100 | 0.500" in text
-    assert says(text, "3", "training", "figures")
+    assert says(text, "3", "earlier split", "figures")
     assert says(text, "2", "files")
     assert says(text, "Classes", "image", "never")
     assert says(text, "Columns", "data", "audited")
@@ -90,7 +90,7 @@ def test_undecided_rows_say_how_many_images_are_missing(predictions):
 def test_the_card_states_that_its_split_selected_the_epoch(tmp_path, predictions):
     text = card(tmp_path, predictions, split="val", chose_epoch=True, leaks=1, excluded=1)
     assert says(text, "weights", "figures", "optimistic")
-    assert says(text, "1", "training", "figures")
+    assert says(text, "1", "earlier split", "figures")
     assert says(text, "1", "file")
 
 
