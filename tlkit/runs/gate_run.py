@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def gate(
-    what: Run | Predictions,
+    judged: Run | Predictions,
     gates: str | os.PathLike[str] | GatesFile,
     *,
     split: str | None = None,
@@ -35,7 +35,7 @@ def gate(
     """Return the verdicts of a file of gates (tolerances, limits, "no worse than") on a run or on predictions.
 
     Args:
-        what: a run, or predictions with their group columns.
+        judged: a run, or predictions with their group columns.
         gates: the YAML file, such as recipes/gates.yaml.
         split: for a run: test by default, or val where there is no test split; also the baseline's split.
         groups: more group columns, as a CSV file or a table keyed by path, to join.
@@ -54,11 +54,11 @@ def gate(
     """
     file = gates if isinstance(gates, GatesFile) else load_gates(gates, metrics=METRICS)
     chosen = split
-    if isinstance(what, Predictions):
-        predictions = what if groups is None else what.with_groups(groups)
+    if isinstance(judged, Predictions):
+        predictions = judged if groups is None else judged.with_groups(groups)
     else:
-        chosen = what.judged_split(split)
-        predictions, options = what.predictions(chosen, groups=groups), options or options_of_run(what)
+        chosen = judged.judged_split(split)
+        predictions, options = judged.predictions(chosen, groups=groups), options or options_of_run(judged)
     return judge_gates(predictions, file, baseline=_baseline(file, chosen, (y_true, y_pred)), options=options)
 
 
