@@ -157,7 +157,7 @@ def test_what_is_public_is_no_trick(source):
 
 
 @pytest.mark.slow
-def test_torch_is_as_torch_made_it_after_a_model_is_loaded():
+def test_torchs_compiler_is_the_real_module_after_tlkits_training_code_is_imported():
     code = (
         "import pkgutil, tlkit, tlkit.models.classifier, torch\n"
         "tlkit.load_model\n"

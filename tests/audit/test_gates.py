@@ -14,6 +14,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from tlkit.audit.gates.gate_report import GateReport
 from tlkit.audit.gates.gate_verdicts import judge_gates
+from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import METRICS
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
@@ -65,6 +66,13 @@ FLOOR = "limits:\n  - {by: g, at_least: 0.8}\n"
 def test_each_kind_of_gate_has_three_states(gates, groups, text, verdict, code):
     report = judge_gates(counted(**groups), gates(text))
     assert (report.verdict, report.exit_code) == (verdict, code)
+
+
+def test_a_file_without_alpha_keeps_that_of_the_given_options(gates):
+    given, data = AuditOptions(alpha=0.01), counted(a=(950, 1000), b=(960, 1000))
+    assert judge_gates(data, gates(TOLERANCE), options=given).settings.alpha == 0.01
+    assert judge_gates(data, gates("alpha: 0.02\n" + TOLERANCE), options=given).settings.alpha == 0.02
+    assert judge_gates(data, gates(TOLERANCE)).settings.alpha == AuditOptions.alpha
 
 
 def test_a_point_estimate_beyond_the_bound_does_not_fail_and_one_within_does_not_pass(gates):

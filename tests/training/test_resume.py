@@ -133,6 +133,14 @@ def test_without_a_usable_checkpoint_training_starts_again(cut, whole, caplog):
     assert model_bytes(resumed) == model_bytes(whole)
 
 
+def test_sound_checkpoints_of_other_inputs_alone_are_refused(cut):
+    recipe, run = cut
+    for path in run.directory.checkpoints.glob("*.ckpt"):
+        replace_it_by_another_runs(path)
+    with pytest.raises(RunError, match=r"belongs to another run.*--overwrite"):
+        fit(recipe, {"name": "cut", **OVERRIDES}, resume=True)
+
+
 def test_partial_files_are_deleted_on_resume(cut):
     recipe, run = cut
     for name in (".environment.json.1.partial", "checkpoints/.epoch-0003.ckpt.partial", "model/.model.json.partial"):

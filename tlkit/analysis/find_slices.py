@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.audit.error_examples import Neighbours
+from tlkit.audit.error_examples import Neighbors
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.slices.feature_neighbors import cluster_features, nearest_images
 from tlkit.audit.slices.slice_report import SliceReport
@@ -104,7 +104,7 @@ def find_slices(
         if name not in options.design_columns:
             searched[name] = predictions.groups[name]
     features = _features(run, split) if clusters else None
-    neighbors: Neighbours | None = None
+    neighbors: Neighbors | None = None
     if features is not None:
         searched[CLUSTER] = _clusters(features, predictions, units, clusters=clusters, seed=options.seed)
         neighbors = _neighbors(run, split, predictions, features)
@@ -230,7 +230,7 @@ def _clusters(
     return pd.Series(pd.array(found, dtype="string"))
 
 
-def _neighbors(run: Run, split: str, predictions: Predictions, features: Features) -> Neighbours:
+def _neighbors(run: Run, split: str, predictions: Predictions, features: Features) -> Neighbors:
     """Return the nearest images of each misclassified image, and store them in the run for the report."""
     known = set(features.path.tolist())
     judged = predictions.labelled

@@ -45,7 +45,7 @@ class NearestImage:
     similarity: float
 
 
-Neighbours = Mapping[str, Sequence[NearestImage]]
+Neighbors = Mapping[str, Sequence[NearestImage]]
 """By the path of a wrong image: its nearest training images, then the nearest image of its class that is right."""
 
 
@@ -158,7 +158,7 @@ def group_images(
     by: str,
     group: str,
     most: int = 6,
-    neighbors: Neighbours | None = None,
+    neighbors: Neighbors | None = None,
 ) -> GroupImages:
     """Return images of a group by loss and margin, and its confusions.
 
@@ -219,7 +219,7 @@ def worst_images(predictions: Predictions, *, most: int = 12) -> GroupImages:
 
 
 def failing_group_images(
-    predictions: Predictions, audit: Audit, *, most: int = 6, neighbors: Neighbours | None = None
+    predictions: Predictions, audit: Audit, *, most: int = 6, neighbors: Neighbors | None = None
 ) -> tuple[GroupImages, ...]:
     """Return images of every group that fails because it is worse than its complement, the widest gap first.
 

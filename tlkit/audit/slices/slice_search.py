@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tlkit.audit.error_examples import Neighbours, group_images
+from tlkit.audit.error_examples import Neighbors, group_images
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.slices.shortcuts import find_shortcuts
 from tlkit.audit.slices.slice_conditions import Condition, candidate_conditions
@@ -54,7 +54,7 @@ def search_slices(
     most: int = MOST_SLICES,
     max_order: Literal[1, 2] = 2,
     clusters: int = 0,
-    neighbors: Neighbours | None = None,
+    neighbors: Neighbors | None = None,
     options: AuditOptions,
 ) -> SliceReport:
     """Return groups of images with lower accuracy than their complements, tested on images that were not searched.
@@ -276,7 +276,7 @@ def _found_slice(
     *,
     tests: int,
     rng: np.random.Generator,
-    neighbors: Neighbours | None,
+    neighbors: Neighbors | None,
 ) -> FoundSlice:
     """Return a slice with its standing and example images."""
     known, half, confidence = data.known, data.searched, data.options.confidence
