@@ -17,16 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.data.checks.registration import (
-    COARSE,
-    LEAST_SIDE,
-    SCALES,
-    CoarseImage,
-    Placement,
-    flipped,
-    register,
-    scaled_down,
-)
+from tlkit.data.checks.registration import COARSE, LEAST_SIDE, SCALES, Placement, flipped, register, scaled_down
 
 Floats = npt.NDArray[np.float32]
 
@@ -70,12 +61,12 @@ class EdgeImage:
         return min(self.gray.shape) < LEAST_SIDE or float(_edges(self.gray).std()) < LEAST_DETAIL
 
     @cached_property
-    def coarse(self) -> CoarseImage:
-        """The edges at 32 pixels."""
+    def coarse(self) -> Floats:
+        """The edges at 32 pixels, (H, W)."""
         small = scaled_down(self.gray, COARSE / max(self.gray.shape))
         edges = small - cv2.GaussianBlur(small, (0, 0), 2.5)
         spread = np.sqrt(cv2.GaussianBlur(edges**2, (0, 0), 4.0))  # local contrast, else bright writing dominates
-        return CoarseImage(np.asarray(edges / (spread + 0.5 * edges.std() + 1e-3), np.float32))
+        return np.asarray(edges / (spread + 0.5 * edges.std() + 1e-3), np.float32)
 
 
 def verify_pair(first: EdgeImage, second: EdgeImage) -> PairMatch | None:
