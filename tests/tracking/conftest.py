@@ -1,4 +1,4 @@
-"""An empty home folder without W&B settings, arguments of `create_tracker`, and tlkit's log messages."""
+"""An empty home folder without W&B settings, options of `open_tracker`, and tlkit's log messages."""
 
 from __future__ import annotations
 

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from messages import saying
+from opened_trackers import open_tracker
 
-from tlkit.tracking import NullTracker, create_tracker
+from tlkit.tracking import NullTracker
 
 ARGUMENTS = {
     "project": "tlkit",
@@ -35,7 +36,7 @@ def test_importing_tracking_loads_neither_wandb_nor_numpy():
 
 def test_the_null_tracker_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with create_tracker(kind="none", mode="auto", **ARGUMENTS) as tracker:
+    with open_tracker(kind="none", mode="auto", **ARGUMENTS) as tracker:
         tracker.log_metrics({"val_loss": 0.1}, epoch=0)
         tracker.log_summary({"accuracy": 0.9})
         tracker.log_predictions(pd.DataFrame(), limit=10)
@@ -48,13 +49,13 @@ def test_the_null_tracker_writes_nothing(tmp_path, monkeypatch):
 
 
 def test_the_null_tracker_raises_errors_of_its_body():
-    with pytest.raises(KeyError), create_tracker(kind="none", mode="auto", **ARGUMENTS):
+    with pytest.raises(KeyError), open_tracker(kind="none", mode="auto", **ARGUMENTS):
         raise KeyError("mine")
 
 
 def test_auto_with_wandb_mode_disabled_is_the_null_tracker(monkeypatch, logged):
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    tracker = create_tracker(kind="wandb", mode="auto", **ARGUMENTS)
+    tracker = open_tracker(kind="wandb", mode="auto", **ARGUMENTS)
     assert isinstance(tracker, NullTracker)
     assert logged() == [saying("WANDB_MODE=disabled", "tracked")]
 

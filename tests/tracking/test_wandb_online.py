@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 from messages import saying
-
-from tlkit.tracking import create_tracker
+from opened_trackers import open_tracker
 
 RUN = {
     "id": "b1",
@@ -96,7 +95,7 @@ def server(home, monkeypatch):
 @pytest.mark.slow
 def test_a_run_with_an_api_key_sends_its_metrics_to_the_server(server, options, logged, capfd, home):
     environment = dict(os.environ)
-    with create_tracker(**options | {"mode": "auto", "log_model": False}) as tracker:
+    with open_tracker(**options | {"mode": "auto", "log_model": False}) as tracker:
         tracker.log_metrics({"val_loss": 0.25}, epoch=3)
     assert tracker.location == f"{server.url}/me/tlkit/runs/run1"
     assert logged() == [saying("online", tracker.location)]

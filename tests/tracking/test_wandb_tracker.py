@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from messages import saying
+from opened_trackers import open_tracker
 
 from tlkit.errors import RecipeError
-from tlkit.tracking import create_tracker
 
 PREDICTIONS = pd.DataFrame(
     {
@@ -58,7 +58,7 @@ def record_everything(options) -> Path:
     model.mkdir()
     (model / "classes.json").write_text('["a", "b"]')
     (model / "model.safetensors").write_bytes(b"12345678")
-    with create_tracker(**options) as tracker:
+    with open_tracker(**options) as tracker:
         assert children() or not Path("/proc").exists(), "W&B's service runs, but children() does not find it"
         for epoch, loss in enumerate([0.5, 0.25]):
             tracker.log_metrics({"train_loss": loss, "val_accuracy": 0.9 + epoch / 100}, epoch=epoch)
@@ -120,22 +120,21 @@ def test_an_offline_run_reads_back_completely_and_writes_in_the_run_directory_on
 
 @pytest.mark.parametrize(("error", "code"), [(ZeroDivisionError(), 1), (KeyboardInterrupt(), 1), (SystemExit(3), 3)])
 def test_an_error_closes_the_run_with_its_exit_code_and_is_raised(options, error, code):
-    with pytest.raises(type(error)), create_tracker(**options) as tracker:
+    with pytest.raises(type(error)), open_tracker(**options) as tracker:
         raise error
     assert records(Path(tracker.location), "exit")[0]["exit_code"] == code
     assert children() == set()
     tracker.finish(0)  # a second call does nothing
 
 
-def test_two_open_runs_of_one_group_are_recorded_separately(options, tmp_path, home):
+def test_two_open_runs_are_recorded_separately(options, tmp_path, home):
     environment = dict(os.environ)
     other = options | {"name": "fold-1", "run_dir": tmp_path / "runs" / "fold-1"}
-    with create_tracker(**options, group="cv") as first, create_tracker(**other, group="cv") as second:
+    with open_tracker(**options) as first, open_tracker(**other) as second:
         first.log_metrics({"val_loss": 1.0}, epoch=0)
         second.log_metrics({"val_loss": 2.0}, epoch=0)
     for tracker, loss in ((first, 1.0), (second, 2.0)):
         folder = Path(tracker.location)
-        assert records(folder, "run")[0]["run_group"] == "cv"
         assert [record["item"]["val_loss"] for record in records(folder, "history")] == [loss]
     assert Path(second.location).is_relative_to(tmp_path / "runs" / "fold-1")
     assert dict(os.environ) == environment
@@ -147,7 +146,7 @@ def test_a_run_that_the_user_has_open_is_not_changed(options, tmp_path, home):
 
     settings = wandb.Settings(silent=True, console="off")
     with wandb.init(project="mine", mode="offline", dir=str(tmp_path), settings=settings) as mine:
-        with create_tracker(**options) as tracker:
+        with open_tracker(**options) as tracker:
             tracker.log_metrics({"val_loss": 1.0}, epoch=0)
         assert wandb.run is mine
         mine.log({"own": 1})
@@ -158,7 +157,7 @@ def test_a_run_that_the_user_has_open_is_not_changed(options, tmp_path, home):
 
 
 def test_auto_without_a_key_records_offline_and_logs_the_upload_command(options, logged):
-    with create_tracker(**options | {"mode": "auto"}) as tracker:
+    with open_tracker(**options | {"mode": "auto"}) as tracker:
         pass
     assert logged() == [saying("API", "wandb login"), saying(tracker.location, "offline")]
 
@@ -179,7 +178,7 @@ def test_auto_with_a_key_but_no_network_records_offline(options, home, monkeypat
             (home / ".netrc").write_text(f"machine 127.0.0.1:9\n  login user\n  password {'a' * 40}\n")
             (home / ".netrc").chmod(0o600)
     environment = dict(os.environ)
-    with create_tracker(**options | {"mode": "auto"}) as tracker:
+    with open_tracker(**options | {"mode": "auto"}) as tracker:
         tracker.log_metrics({"val_loss": 1.0}, epoch=0)
     assert len(logged()) == 2
     assert logged()[0] == saying("online", "offline")
@@ -191,7 +190,7 @@ def test_auto_with_a_key_but_no_network_records_offline(options, home, monkeypat
 
 def test_online_without_a_key_is_an_error_without_a_prompt(options):
     with pytest.raises(RecipeError) as error:
-        create_tracker(**options | {"mode": "online"})
+        open_tracker(**options | {"mode": "online"})
     assert str(error.value) == (
         saying("tracking.mode", "API", "wandb login", "WANDB_API_KEY", "'mode: offline'", "wandb sync")
     )
@@ -201,7 +200,7 @@ def test_online_without_a_key_is_an_error_without_a_prompt(options):
 @pytest.mark.parametrize("wandb_mode", ["online", "disabled"])
 def test_offline_in_the_recipe_overrides_wandb_mode_without_changing_it(options, monkeypatch, wandb_mode):
     monkeypatch.setenv("WANDB_MODE", wandb_mode)
-    with create_tracker(**options) as tracker:
+    with open_tracker(**options) as tracker:
         assert os.environ["WANDB_MODE"] == wandb_mode
         tracker.log_metrics({"val_loss": 1.0}, epoch=0)
     assert records(Path(tracker.location), "history")
@@ -211,7 +210,7 @@ def test_offline_in_the_recipe_overrides_wandb_mode_without_changing_it(options,
 def test_all_names_that_wandb_would_refuse_are_in_one_error(options):
     wrong = {"project": "a/b", "tags": ["ok", "", "x" * 65], "name": "my pets"}
     with pytest.raises(RecipeError) as error:
-        create_tracker(**options | wrong)
+        open_tracker(**options | wrong)
     assert error.value.problems == (
         saying("tracking.project", "'a/b'", "1", "128"),
         saying("tracking.tags", "1", "64"),
@@ -221,7 +220,7 @@ def test_all_names_that_wandb_would_refuse_are_in_one_error(options):
 
 
 def test_a_failure_of_wandb_is_logged_and_the_run_continues(options, logged):
-    with create_tracker(**options) as tracker:
+    with open_tracker(**options) as tracker:
         tracker.log_model(Path("not-there"), metadata={})
         tracker.log_metrics({"val_loss": 1.0}, epoch=0)
     assert logged()[-1] == saying("'not-there'", "ValueError", "directory")
@@ -238,7 +237,7 @@ def test_more_than_100_classes_become_a_table_of_the_non_zero_cells(options, log
     matrix = np.eye(101, dtype=np.int64)
     matrix[0, 1] = 5
     classes = [f"class {index}" for index in range(101)]
-    with create_tracker(**options) as tracker:
+    with open_tracker(**options) as tracker:
         tracker.log_confusion(matrix, classes)
     assert logged()[1] == saying("100", "confusion_matrix", "102", "101")
     folder = Path(tracker.location)
@@ -251,7 +250,7 @@ def test_more_than_100_classes_become_a_table_of_the_non_zero_cells(options, log
 
 def test_long_tables_of_predictions_are_sampled_evenly(options, logged):
     long = pd.DataFrame({column: range(10) for column in ("path", "true", "predicted", "confidence", "correct")})
-    with create_tracker(**options) as tracker:
+    with open_tracker(**options) as tracker:
         tracker.log_predictions(long, limit=4)
         with pytest.raises(ValueError, match=saying("predictions", "confidence", "correct").pattern):
             tracker.log_predictions(long.drop(columns=["confidence", "correct"]))

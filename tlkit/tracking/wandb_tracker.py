@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from tlkit.recipe import TrackingSection
+
 logger = logging.getLogger(__name__)
 
 CHART_CLASSES = 100  # W&B's confusion chart silently drops further classes
@@ -152,30 +154,18 @@ class WandbTracker:
             logger.warning("W&B failed at %s (%s). The run continues.", subject, reason)
 
 
-def open_wandb(
-    *,
-    mode: TrackerMode,
-    project: str,
-    entity: str | None,
-    tags: Sequence[str],
-    log_model: bool,
-    name: str,
-    run_dir: Path,
-    config: Mapping[str, Any],
-    group: str | None,
-) -> WandbTracker:
+def open_wandb(section: TrackingSection, *, name: str, run_dir: Path, config: Mapping[str, Any]) -> WandbTracker:
     """Return a new W&B run with its files in `run_dir`; arguments and errors are those of `create_tracker`."""
-    check_names(project=project, tags=tags, name=name)
+    check_names(project=section.project, tags=section.tags, name=name)
     environment = wandb_variables(run_dir)
     earlier = sorted(path for path in (run_dir / "wandb").glob("*run-*-*") if path.is_dir())
 
     def start(chosen: Literal["online", "offline"]) -> Any:
         run = wandb.init(
-            project=project,
-            entity=entity,
-            tags=list(tags),
+            project=section.project,
+            entity=section.entity,
+            tags=list(section.tags),
             name=name,
-            group=group,
             config=dict(config),
             dir=str(run_dir),
             mode=chosen,
@@ -187,13 +177,13 @@ def open_wandb(
         return run
 
     try:
-        chosen = _open_session(mode, environment=environment)
+        chosen = _open_session(section.mode, environment=environment)
         with environment_set(environment):
             run = start("offline") if chosen == "offline" else _start_online(start, folder=run_dir / "wandb")
     except BaseException:
         _close_session()
         raise
-    tracker = WandbTracker(run, environment=environment, name=name, log_model=log_model)
+    tracker = WandbTracker(run, environment=environment, name=name, log_model=section.log_model)
     if run.offline:
         logger.info("Recording offline in W&B. Upload later with: wandb sync %s", tracker.location)
     else:

@@ -211,14 +211,8 @@ def _open_tracker(
     directory: RunDirectory, recipe: Recipe, environment: Mapping[str, Any]
 ) -> AbstractContextManager[Tracker]:
     """Return the recipe's tracker as a context."""
-    section = recipe.tracking
     return create_tracker(
-        kind=section.kind,
-        mode=section.mode,
-        project=section.project,
-        entity=section.entity,
-        tags=section.tags,
-        log_model=section.log_model,
+        recipe.tracking,
         name=recipe.name,
         run_dir=directory.path,
         config={**recipe.model_dump(mode="json"), "environment": environment},
