@@ -80,7 +80,7 @@ def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
 def test_the_audit_itself_and_the_decisions_load_no_torch():
     code = (
         "import sys, tlkit.analysis.label_issues, tlkit.data.checks.label_decisions, "
-        "tlkit.render.report.label_page, cleanlab.filter\n"
+        "tlkit.render.report.dataset_pages, cleanlab.filter\n"
         "tlkit.LabelAudit\n"
         "assert not {'torch', 'timm', 'albumentations', 'wandb'} & set(sys.modules)"
     )

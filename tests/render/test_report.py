@@ -115,7 +115,7 @@ def test_the_page_says_what_was_trained_on_what_and_how_good_it_is(tmp_path):
     ants = evaluation.per_class[0]
     assert ["ants", "60", ants.recall.format(), ants.precision.format(), ants.f1.format()] in page.rows
     assert ["ants", *map(str, evaluation.confusion[0]), "60"] in page.rows
-    assert ["all classes", "80", "40", "120"] in page.rows
+    assert ["all", "80", "40", "120"] in page.rows
     assert ["ants/broken.jpg", "truncated after 3 bytes"] in page.rows
     assert ["1", "0.2500", "–"] in page.rows
     assert ["dataset.fingerprint", "sha256:abc"] in page.rows

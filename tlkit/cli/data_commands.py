@@ -95,12 +95,12 @@ def summary(
 ) -> None:
     """Count classes, splits, groups, sizes, modes and formats; only the headers of the files are read."""
     from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
-    from tlkit.render.report.dataset_page import require_own_page
+    from tlkit.render.report.dataset_pages import require_own_page
 
     require_own_page(html, command="summary", overwrite=overwrite)
     result, samples = summarize_data(root, metadata=metadata, groups=by or ())
     if html is not None:
-        from tlkit.render.report.summary_page import write_summary
+        from tlkit.render.report.dataset_pages import write_summary
 
         write_summary(html, result, sheets=contact_sheets(samples))
     print_result(result, as_json=json)
@@ -122,7 +122,7 @@ def labels(
     from tlkit.data.checks.label_decisions import write_decisions
     from tlkit.data.checks.quarantine import require_new
     from tlkit.data.checks.thumbnails import draw_thumbnails
-    from tlkit.render.report.dataset_page import require_own_page
+    from tlkit.render.report.dataset_pages import require_own_page
     from tlkit.runs.run import open_run
 
     require_new(out)
@@ -135,7 +135,7 @@ def labels(
     if out is not None:
         write_decisions(out, result.table())
     if html is not None:
-        from tlkit.render.report.label_page import MOST_SUSPECTS, write_label_sheet
+        from tlkit.render.report.dataset_pages import MOST_SUSPECTS, write_label_sheet
 
         drawn = draw_thumbnails(opened.samples.root, (one.path for one in result.suspects[:MOST_SUSPECTS]))
         write_label_sheet(html, result, name=opened.directory.name, thumbnails=drawn)
@@ -205,7 +205,7 @@ def doctor(
     from tlkit.cli.output import named_progress
     from tlkit.data.checks.doctor import diagnose, thumbnails
     from tlkit.data.checks.quarantine import require_new, write_quarantine
-    from tlkit.render.report.dataset_page import require_own_page
+    from tlkit.render.report.dataset_pages import require_own_page
 
     require_new(fix)
     require_own_page(html, command="doctor", overwrite=overwrite)
@@ -222,7 +222,7 @@ def doctor(
     if fix is not None:
         write_quarantine(fix, diagnosis, samples)
     if html is not None:
-        from tlkit.render.report.doctor_page import write_diagnosis
+        from tlkit.render.report.dataset_pages import write_diagnosis
 
         write_diagnosis(html, diagnosis, thumbnails=thumbnails(diagnosis))
     print_result(diagnosis, as_json=json)

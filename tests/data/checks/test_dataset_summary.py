@@ -13,7 +13,7 @@ from PIL import Image
 
 from tlkit.data.checks.dataset_summary import contact_sheets, summarize_data
 from tlkit.errors import DataError
-from tlkit.render.report.summary_page import write_summary
+from tlkit.render.report.dataset_pages import write_summary
 
 
 @pytest.fixture

@@ -325,7 +325,7 @@ def test_thumbnails_carry_no_metadata(tmp_path, ending):
 
 
 def test_the_page_shows_thumbnails_and_escapes_names(garden, tmp_path):
-    from tlkit.render.report.doctor_page import write_diagnosis
+    from tlkit.render.report.dataset_pages import write_diagnosis
 
     diagnosis = garden[2]
     page = write_diagnosis(tmp_path / "out" / "page.html", diagnosis, thumbnails=thumbnails(diagnosis)).read_text()

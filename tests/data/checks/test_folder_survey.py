@@ -16,8 +16,7 @@ from tlkit.data.checks.doctor import diagnose, thumbnails
 from tlkit.data.checks.quarantine import exclude_quarantined, write_quarantine
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.errors import DataError
-from tlkit.render.report.dataset_page import require_own_page
-from tlkit.render.report.doctor_page import write_diagnosis
+from tlkit.render.report.dataset_pages import require_own_page, write_diagnosis
 
 
 @pytest.fixture

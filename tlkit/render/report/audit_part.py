@@ -1,4 +1,4 @@
-"""Report section and headline tile of the audit."""
+"""Report sections of the audit and of a repair of the head, and the headline tile of the audit."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from tlkit.audit.audit_tables import criteria_tables, overview_table, profile_ta
 from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.redaction import redact
 from tlkit.render.plots import plot_groups
-from tlkit.render.report.report_page import AuditPageSection, AuditPart, Figure, Tile
+from tlkit.render.report.report_page import AuditPageSection, AuditPart, Figure, RepairSection, Tile
 from tlkit.tables import format_estimate
 from tlkit.tables.formatting import SIGNS
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
-    from tlkit.audit.group_tables import GroupTable, Verdict
+    from tlkit.audit.group_tables import GroupTable
+    from tlkit.audit.repair_result import Repair
     from tlkit.render.report.report_page import VerdictMark
 
 MOST_FIGURES = 12
-_MARK: Mapping[Verdict, VerdictMark] = {"FAIL": "bad", "PASS": "good", "NOT ENOUGH DATA": "open"}
+_MARK: Mapping[str, VerdictMark] = {"FAIL": "bad", "PASS": "good", "NOT ENOUGH DATA": "open", "NOTHING HELPED": "open"}
 
 
 def audit_tile(audit: Audit) -> Tile:
@@ -51,6 +52,11 @@ def audit_section(audit: Audit) -> AuditPageSection:
         parts.append(_part(audit, table, drawn=drawn))
     tables = (overview_table(audit), *criteria_tables(audit))
     return AuditPageSection(SIGNS[audit.verdict], _MARK[audit.verdict], tables, tuple(parts), profile_tables(audit))
+
+
+def repair_section(repair: Repair) -> RepairSection:
+    """Return the section of a repair."""
+    return RepairSection(repair.verdict, _MARK[repair.verdict], repair.tables())
 
 
 def _part(audit: Audit, table: GroupTable, *, drawn: bool) -> AuditPart:

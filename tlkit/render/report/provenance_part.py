@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tlkit.data.checks.leak_tables import leak_table
+from tlkit.data.checks.summary_tables import class_count_table
 from tlkit.render.plots import plot_history
 from tlkit.render.report.report_page import Figure, Illustrated
-from tlkit.tables import Cell, Column, Table, counted
+from tlkit.tables import Column, Table, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,31 +44,15 @@ def lead(recipe_text: str, *, evaluation: Evaluation, split: str | None, chose_e
 
 
 def counts_table(counts: pd.DataFrame) -> Table:
-    """Return the number of images per class and split, with totals."""
-    splits = [name for name in counts.columns if counts[name].sum()]
-    numbers = counts[splits].to_numpy(dtype=int)
-    notes: tuple[str, ...] = ()
-    shown = list(range(len(counts)))
-    if len(counts) > MOST_CLASSES:
-        shown = sorted(numbers.sum(axis=1).argsort(kind="stable")[:MOST_CLASSES].tolist())
-        notes = (f"The {MOST_CLASSES} classes with the fewest images, of {len(counts)}. All are in split.csv.",)
-    rows: list[tuple[Cell, ...]] = [
-        (str(counts.index[at]), *numbers[at].tolist(), int(numbers[at].sum())) for at in shown
-    ]
-    totals = numbers.sum(axis=0).tolist()
-    rows.append(("all classes", *totals, sum(totals)))
-    return Table(
-        name="counts",
-        title="Images per class and split",
-        columns=(
-            Column("class", "class"),
-            *(Column(str(split), str(split), "count") for split in splits),
-            Column("all", "all", "count"),
-        ),
-        rows=tuple(rows),
-        notes=notes,
-        marks={len(shown): "total"},
-    )
+    """Return the number of images per class and split, with totals; above 200 classes those with the fewest images."""
+    table = class_count_table(counts.loc[:, counts.sum() > 0])
+    if len(counts) <= MOST_CLASSES:
+        return table
+    *classes, total = table.rows
+    smallest = counts.sum(axis=1).to_numpy().argsort(kind="stable")[:MOST_CLASSES]
+    note = f"The {MOST_CLASSES} classes with the fewest images, of {len(counts)}. All are in split.csv."
+    rows = (*(classes[at] for at in sorted(smallest.tolist())), total)
+    return replace(table, rows=rows, notes=(note,), marks={MOST_CLASSES: "total"})
 
 
 def data_sentence(counts: pd.DataFrame) -> str:

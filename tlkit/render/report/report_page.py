@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -160,14 +160,6 @@ class SlicesSection:
 
 
 @dataclass(frozen=True)
-class PageSection:
-    """An entry of the page's table of contents."""
-
-    id: str
-    name: str
-
-
-@dataclass(frozen=True)
 class Page:
     """The whole page, top to bottom."""
 
@@ -195,8 +187,8 @@ class Page:
     attribution: str | None
 
     @property
-    def sections(self) -> Sequence[PageSection]:
-        """The table of contents: the sections that this page has."""
+    def sections(self) -> dict[str, str]:
+        """The table of contents: id and name of the sections that this page has."""
         shown = {
             "result": "Result",
             "audit": "Audit across groups" if self.audit else "",
@@ -211,4 +203,4 @@ class Page:
             "reading": "How to read this",
             "repeat": "How to repeat it",
         }
-        return [PageSection(name, title) for name, title in shown.items() if title]
+        return {name: title for name, title in shown.items() if title}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.evaluation.evaluation_tables import summary_table
-from tlkit.render.report.audit_part import audit_section, audit_tile
+from tlkit.render.report.audit_part import audit_section, audit_tile, repair_section
 from tlkit.render.report.evaluation_part import classes, confusions, headline
 from tlkit.render.report.examples_part import examples_section, slices_section, worst_images_part
 from tlkit.render.report.explanation_part import explanation_section
@@ -22,7 +22,6 @@ from tlkit.render.report.provenance_part import (
     training,
 )
 from tlkit.render.report.reading_guide import reading
-from tlkit.render.report.repair_part import repair_section
 from tlkit.render.report.report_page import Page
 from tlkit.render.report.template import render_to
 
