@@ -10,14 +10,14 @@ import typer
 from tlkit.choices import HeadKind
 from tlkit.cli.arguments import (
     AsJson,
-    Device,
-    Folds,
+    DeviceOption,
+    FoldsOption,
     FrozenRunPath,
     OverwriteRun,
     PredColumn,
     RunOrFile,
     RunPath,
-    Split,
+    SplitOption,
     TrueColumn,
 )
 from tlkit.cli.output import print_json, print_result, print_tables, require_svg, write_svg
@@ -37,8 +37,8 @@ def advise(
         typer.Option("--licence", "--license", help="Allowed licence, such as mit or 'apache-*'; repeat it."),
     ] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch weights that are named in full.")] = False,
-    folds: Folds = 5,
-    device: Device = "auto",
+    folds: FoldsOption = 5,
+    device: DeviceOption = "auto",
     plot: Annotated[Path | None, typer.Option(help="Draw accuracy against latency into this .svg file.")] = None,
     json: AsJson = False,
 ) -> None:
@@ -80,7 +80,7 @@ def slices(
         list[str] | None,
         typer.Option("--column", help="Column to search; repeat it for more. Default: all measured or joined."),
     ] = None,
-    split: Split = None,
+    split: SplitOption = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of columns keyed by path, to join to a file.")] = None,
     clusters: Annotated[int, typer.Option(help="Clusters of a run's features; 0 = none.")] = 8,
     min_images: Annotated[int | None, typer.Option(help="Fewest images of a slice in each half of the data.")] = None,
@@ -138,7 +138,7 @@ def learning_curve(
     run: FrozenRunPath,
     head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
     more: Annotated[int | None, typer.Option(min=1, help="Number of additional images to forecast for.")] = None,
-    folds: Folds = 5,
+    folds: FoldsOption = 5,
     repeats: Annotated[int, typer.Option(min=1, help="Repetitions with new folds and subsets.")] = 3,
     plot: Annotated[Path | None, typer.Option(help="Draw the curve into this .svg file.")] = None,
     json: AsJson = False,

@@ -10,14 +10,14 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from tlkit.choices import HeadKind
-from tlkit.cli.arguments import AsJson, Folds, FrozenRunPath, RunPath
+from tlkit.cli.arguments import AsJson, FoldsOption, FrozenRunPath, RunPath
 from tlkit.cli.output import check_progress, print_json, print_lines, print_result, print_tables
 
 app = typer.Typer(
     help="Examine and split your images, audit their labels, or make a sample dataset.", no_args_is_help=True
 )
 
-Root = Annotated[
+RootArguments = Annotated[
     list[str], typer.Argument(help="Folders of class folders, a CSV or Parquet list of images, or tar shards.")
 ]
 Overwrite = Annotated[
@@ -54,7 +54,7 @@ def sample(
 
 @app.command()
 def split(
-    root: Root,
+    root: RootArguments,
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
     by: Annotated[
         str | None, typer.Option(help="Column whose values never lie in two splits, such as patient.")
@@ -84,7 +84,7 @@ def split(
 
 @app.command()
 def summary(
-    root: Root,
+    root: RootArguments,
     metadata: Annotated[Path | None, typer.Option(help="CSV of group columns keyed by path.")] = None,
     by: Annotated[
         list[str] | None, typer.Option(help="Group column of the metadata, list or shards; repeat it for more.")
@@ -111,7 +111,7 @@ def labels(
     run: FrozenRunPath,
     split: Annotated[list[str] | None, typer.Option(help="Split to audit; repeat it for more; default: all.")] = None,
     head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
-    folds: Folds = 5,
+    folds: FoldsOption = 5,
     out: Annotated[Path | None, typer.Option(help="Write the suspect labels to this CSV file, to decide on.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a review sheet with thumbnails to this file.")] = None,
     overwrite: Overwrite = False,
@@ -181,7 +181,7 @@ def leaks(run: RunPath, json: AsJson = False) -> None:
 
 @app.command()
 def doctor(
-    root: Root,
+    root: RootArguments,
     html: Annotated[Path | None, typer.Option(help="Write the findings with thumbnails to this file.")] = None,
     overwrite: Overwrite = False,
     fix: Annotated[Path | None, typer.Option(help="Write a manifest of kept and quarantined images (CSV).")] = None,

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from tlkit.cli.arguments import AsJson, PredColumn, RunOrFile, Split, TrueColumn
+from tlkit.cli.arguments import AsJson, PredColumn, RunOrFile, SplitOption, TrueColumn
 from tlkit.cli.output import print_json, print_lines, print_result, print_tables
 from tlkit.cli.run_or_file import find_run, print_evidence, read_file, run_audit
 
 
 def evaluate(
     run_or_file: RunOrFile,
-    split: Split = None,
+    split: SplitOption = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     json: AsJson = False,
@@ -39,7 +39,7 @@ def audit(
             "age:quantiles=4, age:bins=18,65, size:order=small,large and tags:separator=; state how to cut one."
         ),
     ] = None,
-    split: Split = None,
+    split: SplitOption = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of group columns keyed by path, to join.")] = None,
     max_intersection_order: Annotated[int | None, typer.Option(help="Most columns crossed with each other.")] = None,
     min_group_size: Annotated[int | None, typer.Option(help="Smaller groups get no rate.")] = None,
@@ -108,7 +108,7 @@ def compare(
     first: RunOrFile,
     second: RunOrFile,
     by: Annotated[list[str] | None, typer.Option(help="Group column; repeat it for more. Default: all.")] = None,
-    split: Split = None,
+    split: SplitOption = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     json: AsJson = False,

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import Views
-from tlkit.cli.arguments import Device, Overrides, OverwriteRun, RecipePath, RunPath
+from tlkit.cli.arguments import DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath
 
 
 def fit(
     recipe: RecipePath,
-    overrides: Overrides = None,
+    overrides: OverrideArguments = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")] = False,
     overwrite: OverwriteRun = False,
 ) -> None:
@@ -43,7 +43,7 @@ def predict(
     run: RunPath,
     paths: Annotated[list[Path], typer.Argument(help="Images, or folders of them.")],
     out: Annotated[Path | None, typer.Option(help="Write to this .csv, .parquet or .jsonl file.")] = None,
-    device: Device = "auto",
+    device: DeviceOption = "auto",
     tta: Annotated[
         Views,
         typer.Option(help="Average over views of each image: flip = its mirror image, too; ten_crop = crops, too."),

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tlkit.cli.arguments import PASS_ON, AsJson, Overrides, RecipePath
+from tlkit.cli.arguments import PASS_ON, AsJson, OverrideArguments, RecipePath
 from tlkit.cli.output import print_json, print_lines, print_tables
 from tlkit.tables import to_json
 
@@ -18,7 +18,7 @@ app = typer.Typer(
 
 
 @app.command(context_settings=PASS_ON)
-def check(recipe: RecipePath, overrides: Overrides = None) -> None:
+def check(recipe: RecipePath, overrides: OverrideArguments = None) -> None:
     """Check a recipe, and report all its problems at once."""
     from tlkit.models.model_names import require_name
     from tlkit.recipe import load_recipe
@@ -31,7 +31,7 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
 
 
 @app.command(context_settings=PASS_ON)
-def plan(recipe: RecipePath, overrides: Overrides = None, json: AsJson = False) -> None:
+def plan(recipe: RecipePath, overrides: OverrideArguments = None, json: AsJson = False) -> None:
     """Print what a fit would do, without training: classes, images, preprocessing, trained layers, steps."""
     from tlkit.cli.output import check_progress
     from tlkit.preflight.recipe_dataset import load_dataset
@@ -52,7 +52,7 @@ def plan(recipe: RecipePath, overrides: Overrides = None, json: AsJson = False) 
 
 
 @app.command(context_settings=PASS_ON)
-def show(recipe: RecipePath, overrides: Overrides = None) -> None:
+def show(recipe: RecipePath, overrides: OverrideArguments = None) -> None:
     """Print the resolved recipe: every key, with its value or default."""
     from tlkit.recipe import dump_recipe, load_recipe
 
@@ -62,7 +62,7 @@ def show(recipe: RecipePath, overrides: Overrides = None) -> None:
 @app.command(context_settings=PASS_ON)
 def tune(
     recipe: RecipePath,
-    overrides: Overrides = None,
+    overrides: OverrideArguments = None,
     what: Annotated[Literal["lr", "batch"], typer.Option(help="Find a learning rate or a batch size.")] = "lr",
     steps: Annotated[int, typer.Option(min=10, help="Training steps over which the learning rate rises.")] = 100,
     memory_mb: Annotated[

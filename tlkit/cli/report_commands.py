@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from tlkit.cli.arguments import RunPath, Split
+from tlkit.cli.arguments import RunPath, SplitOption
 from tlkit.cli.output import print_lines
 
 
-def report(run: RunPath, split: Split = None) -> None:
+def report(run: RunPath, split: SplitOption = None) -> None:
     """Write a run's report: one HTML file that needs nothing else."""
     from tlkit.runs.run import open_run
 
@@ -19,7 +19,7 @@ def report(run: RunPath, split: Split = None) -> None:
 
 def card(
     run: RunPath,
-    split: Split = None,
+    split: SplitOption = None,
     intended_use: Annotated[str | None, typer.Option(help="What the model is for; default: the recipe's.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a card that was edited.")] = False,
 ) -> None:

@@ -20,7 +20,7 @@ from tlkit.errors import DataError, MissingExtraError, did_you_mean, first_few
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-Split = Literal["train", "val", "test"]
+SplitName = Literal["train", "val", "test"]
 
 # Code points of the emoji sequences: person [tone] ZWJ object (Unicode Technical Standard 51, section 2.3.3).
 OCCUPATIONS = {
@@ -133,7 +133,7 @@ def make_occupations(dest: str | Path, *, skew: str | None = None, seed: int = 0
     )
 
 
-def assign_images(seed: int) -> dict[Drawing, Split]:
+def assign_images(seed: int) -> dict[Drawing, SplitName]:
     """Return the split of each of the 288 drawings; it does not depend on the skew.
 
     Of each pair of similar tones one goes to test and the other to train: 8 of the 16 drawings of a presentation and
@@ -147,7 +147,7 @@ def assign_images(seed: int) -> dict[Drawing, Split]:
 
     rng = np.random.default_rng(seed)
     occupations = list(OCCUPATIONS)
-    split_of: dict[Drawing, Split] = {}
+    split_of: dict[Drawing, SplitName] = {}
     for figure in FIGURES:
         for pair in TONE_PAIRS:
             sides = rng.permutation(np.arange(len(occupations)) % 2)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlkit.choices import OnLeak
-from tlkit.data.checks.duplicates import KINDS, DuplicateSet, Pair
+from tlkit.data.checks.duplicates import DUPLICATE_KINDS, DuplicateSet, Pair
 from tlkit.data.checks.gray_thumbnails import GrayThumbnails
 from tlkit.data.checks.leaks import describe_leaks, find_leaks
 from tlkit.data.checks.near_duplicates import find_near_duplicates
@@ -101,7 +101,7 @@ def _known(samples: Samples, leaks: pd.DataFrame) -> DuplicateSet:
     row_of = {path: row for row, path in enumerate(samples.table[PATH])}
     pairs = []
     for path, duplicate_of, how in leaks[["path", "duplicate_of", "how"]].itertuples(index=False):
-        if how in KINDS and path in row_of and duplicate_of in row_of:
+        if how in DUPLICATE_KINDS and path in row_of and duplicate_of in row_of:
             first, second = sorted((row_of[path], row_of[duplicate_of]))
             pairs.append(Pair(first, second, how, 1.0))
     return DuplicateSet((), (), 1.0).joined(pairs)

@@ -35,7 +35,7 @@ Columns = Annotated[
         examples=["skin_tone"],
     ),
 ]
-Metric = Annotated[
+RateName = Annotated[
     v.Text,
     Expected("the name of a rate, such as accuracy or recall", text=True),
     Field(description="The rate: any that `tlkit audit` knows."),
@@ -52,7 +52,7 @@ class Tolerance(Section):
     """Every group of a column must lie within a tolerance of its complement."""
 
     by: Columns
-    metric: Metric = "accuracy"
+    metric: RateName = "accuracy"
     class_name: ClassName = None
     tolerance: v.BelowOne = Field(
         description="Largest difference between a group and its complement, from 0 to below 1.", examples=[0.05]
@@ -63,7 +63,7 @@ class Limit(Section):
     """The rate of every group must be at least, or at most, a number."""
 
     by: Columns
-    metric: Metric = "accuracy"
+    metric: RateName = "accuracy"
     class_name: ClassName = None
     at_least: Annotated[Share | None, Expected("a number from 0 to 1")] = Field(
         None, description="Floor that every group's rate must reach, 0–1.", examples=[0.8]

@@ -19,7 +19,7 @@ from tlkit.recipe.sections.features_section import FeaturesSection
 from tlkit.recipe.sections.model_section import ModelSection
 from tlkit.recipe.sections.report_section import ReportSection
 from tlkit.recipe.sections.section import Section
-from tlkit.recipe.sections.strategy_section import FrozenStrategy, Kind, Strategy
+from tlkit.recipe.sections.strategy_section import FrozenStrategy, Strategy, StrategyKind
 from tlkit.recipe.sections.tracking_section import TrackingSection
 from tlkit.recipe.sections.train_section import TrainSection
 from tlkit.recipe.value_types import Expected
@@ -32,7 +32,7 @@ def _short_form(section: str) -> BeforeValidator:
     """Return a validator that reads `strategy: frozen` as `strategy: {kind: frozen}`."""
     key = SHORT_FORMS[section]
     sections: Any = {"augment": AugmentSection, "strategy": Strategy, "tracking": TrackingSection}[section]
-    words: Any = {"augment": Preset, "strategy": Kind, "tracking": TrackerKind}[section]
+    words: Any = {"augment": Preset, "strategy": StrategyKind, "tracking": TrackerKind}[section]
     return BeforeValidator(
         lambda given: {key: given} if isinstance(given, str) else given, json_schema_input_type=words | sections
     )

@@ -86,7 +86,7 @@ Name = Annotated[
     Field(strict=True, max_length=100, pattern=NAME_PATTERN),
     Expected("up to 100 letters, digits, '.', '_' and '-', beginning with a letter, a digit or '_'", text=True),
 ]
-WeightsSource = Annotated[
+WeightsText = Annotated[
     str,
     Field(strict=True, pattern=WEIGHTS_PATTERN),
     Expected("hub, none, pip:PACKAGE, file:PATH, hf-hub:ORG/REPO or run:PATH", text=True),
@@ -98,7 +98,7 @@ Names = Annotated[
     Expected("a list of names, such as [age, sex]"),
 ]
 Folders = Annotated[tuple[Text, ...], Expected("a list of folders of images, such as [data/a, data/b]")]
-Files = Annotated[tuple[Text, ...], Expected("a list of CSV files, such as [labels.csv, more.csv]")]
+CsvFiles = Annotated[tuple[Text, ...], Expected("a list of CSV files, such as [labels.csv, more.csv]")]
 Shards = Annotated[tuple[Text, ...], Expected("a list of tar files or patterns of them, such as [data/a-{0..9}.tar]")]
 GroupColumns = Annotated[Names, AfterValidator(_own_columns)]
 

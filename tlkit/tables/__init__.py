@@ -33,13 +33,13 @@ from tlkit.tables.html import to_html
 from tlkit.tables.json import to_json
 from tlkit.tables.junit import to_junit
 from tlkit.tables.markdown import to_markdown
-from tlkit.tables.table import Cell, Column, Kind, Mark, Table
+from tlkit.tables.table import Cell, Column, ColumnKind, Mark, Table
 from tlkit.tables.text import to_lines
 
 __all__ = [
     "Cell",
     "Column",
-    "Kind",
+    "ColumnKind",
     "Mark",
     "Table",
     "counted",

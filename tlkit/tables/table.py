@@ -10,7 +10,7 @@ from typing import Literal
 from tlkit.stats.estimate import Estimate
 
 Cell = str | int | float | bool | datetime | Estimate | None
-Kind = Literal[
+ColumnKind = Literal[
     "text",
     "word",
     "verdict",
@@ -27,7 +27,7 @@ Kind = Literal[
 Mark = Literal["worst", "quiet", "total"]
 
 _NUMBER = (int, float)
-TYPES: dict[Kind, tuple[type, ...]] = {
+TYPES: dict[ColumnKind, tuple[type, ...]] = {
     "text": (str,),
     "word": (str,),
     "verdict": (str,),
@@ -42,7 +42,7 @@ TYPES: dict[Kind, tuple[type, ...]] = {
     "time": (datetime,),
 }
 """Types of the cells of each kind of column, besides None."""
-LEFT: frozenset[Kind] = frozenset({"text", "word", "verdict", "flag", "time"})
+LEFT: frozenset[ColumnKind] = frozenset({"text", "word", "verdict", "flag", "time"})
 """Kinds that are aligned left; the others are numbers, aligned right."""
 
 
@@ -65,7 +65,7 @@ class Column:
 
     name: str
     label: str
-    kind: Kind = "text"
+    kind: ColumnKind = "text"
     unit: str = ""
     digits: int = 3
     signed: bool = False
@@ -121,7 +121,7 @@ class Table:
         return replace(self, rows=self.rows[:most], marks=marks, notes=(note, *self.notes))
 
 
-def _fits(cell: Cell, kind: Kind) -> bool:
+def _fits(cell: Cell, kind: ColumnKind) -> bool:
     if cell is None:
         return True
     return isinstance(cell, TYPES[kind]) and (kind == "flag" or not isinstance(cell, bool))

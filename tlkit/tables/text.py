@@ -9,7 +9,7 @@ from tlkit.tables.formatting import format_cell, format_header
 from tlkit.tables.table import LEFT, Table
 
 GAP = 2
-Rows = Sequence[Sequence[str]]
+TextRows = Sequence[Sequence[str]]
 
 
 def to_lines(tables: Iterable[Table], *, width: int | None = None, most_rows: int | None = None) -> Iterator[str]:
@@ -74,7 +74,7 @@ def _grid(table: Table, width: int | None) -> Iterator[str]:
             yield (" " * GAP).join("-" * size for size in widths)
 
 
-def _widths(cells: Rows, width: int | None) -> list[int] | None:
+def _widths(cells: TextRows, width: int | None) -> list[int] | None:
     """Return the width of each column; None where wrapping at words cannot make the table fit."""
     columns = list(zip(*cells, strict=True))
     widths = [max(map(_width, column)) for column in columns]
@@ -117,7 +117,7 @@ def _padded(text: str, size: int, right: bool = False) -> str:
     return space + text if right else text + space
 
 
-def _blocks(cells: Rows) -> Iterator[str]:
+def _blocks(cells: TextRows) -> Iterator[str]:
     names, *rows = cells
     longest = max(map(_width, names))
     for number, row in enumerate(rows):

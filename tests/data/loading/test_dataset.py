@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tlkit.data.augment.transforms import build_transform
 from tlkit.data.decode.decoding import decode_image
-from tlkit.data.loading.batch import Batch, Failure, Item, collate, normalize
+from tlkit.data.loading.batch import Batch, Failure, LoadedImage, collate, normalize
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler, epoch_order
 from tlkit.data.num_workers import available_cores, choose_num_workers
@@ -65,7 +65,7 @@ def test_a_sampler_without_set_epoch_counts_epochs():
 def test_an_item_is_the_decoded_and_transformed_image(photos):
     samples = scan_folder(photos)
     item = dataset_of(photos, augment=None)[12]
-    assert isinstance(item, Item)
+    assert isinstance(item, LoadedImage)
     expected = build_transform(SMALL)(decode_image(photos / samples.paths[12]))
     np.testing.assert_array_equal(item.image, expected)
     assert (item.target, item.index) == (1, 12)

@@ -23,7 +23,7 @@ from tlkit.data.sources.read_samples import Root, source_name, survey_images
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
 
 FindMore = Callable[[Samples, npt.NDArray[np.intp], DuplicateSet, GrayThumbnails], DuplicateSet]
-Item = tuple[str, tuple[str, ...]]
+FindingItem = tuple[str, tuple[str, ...]]
 """The text about one item of a finding, and its files."""
 FEW_IMAGES, IMBALANCE = 10, 10
 
@@ -76,7 +76,7 @@ def diagnose(
     if find_more is not None:
         gray_thumbnails = {f.digest: f.gray_thumbnail for f in examined if f.gray_thumbnail is not None}
         duplicates = find_more(samples, np.flatnonzero([not f.reason for f in examined]), duplicates, gray_thumbnails)
-    items: dict[str, list[Item]] = defaultdict(list)  # by kind of finding
+    items: dict[str, list[FindingItem]] = defaultdict(list)  # by kind of finding
     items["layout"] = [(problem, ()) for problem in survey.problems]
     for kind, places in survey.ignored.items():
         items[kind] = [(place, ()) for place in sorted(places)]
@@ -106,7 +106,7 @@ def diagnose(
     return diagnosis, samples
 
 
-def _add_class_findings(samples: Samples, items: dict[str, list[Item]]) -> None:
+def _add_class_findings(samples: Samples, items: dict[str, list[FindingItem]]) -> None:
     counts = samples.counts()
     present = [split for split in SPLITS if counts[split].sum()]
     train: Mapping[str, int] = {str(name): int(count) for name, count in counts["train"].items()}
@@ -122,7 +122,7 @@ def _add_class_findings(samples: Samples, items: dict[str, list[Item]]) -> None:
             items["absent-class"].append((f"{name} (in {' and '.join(lacking)})", ()))
 
 
-def _add_duplicates(samples: Samples, duplicates: DuplicateSet, items: dict[str, list[Item]]) -> None:
+def _add_duplicates(samples: Samples, duplicates: DuplicateSet, items: dict[str, list[FindingItem]]) -> None:
     paths = samples.table[PATH].tolist()
     splits, labels = samples.table[SPLIT].tolist(), samples.table[LABEL].tolist()
     for kind, groups in (

@@ -51,8 +51,8 @@ def _pack(bits: npt.NDArray[np.bool_]) -> np.uint64:
 _MIRROR, _UPSIDE_DOWN = _pack(_ACROSS % 2 == 1), _pack(_DOWN % 2 == 1)
 _SWAPPED = np.array([_FREQUENCIES.index((v, u)) for u, v in _FREQUENCIES])
 
-Kind = Literal["identical", "near", "mirrored", "turned", "cropped", "edited"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+DuplicateKind = Literal["identical", "near", "mirrored", "turned", "cropped", "edited"]
+DUPLICATE_KINDS: tuple[DuplicateKind, ...] = get_args(DuplicateKind)
 """Kinds of duplicates, closest first."""
 
 
@@ -73,7 +73,7 @@ class Pair(NamedTuple):
 
     first: int
     second: int
-    kind: Kind
+    kind: DuplicateKind
     similarity: float
 
 
@@ -170,7 +170,7 @@ def find_duplicates(prints: Fingerprints) -> DuplicateSet:
     threshold = _threshold(vectors)
     best: dict[tuple[int, int], Pair] = {}
     for way in range(8):
-        kind = KINDS[1 + min(way, 2)]
+        kind = DUPLICATE_KINDS[1 + min(way, 2)]
         turned = _turned(vectors, way)
         compared = np.empty(0, np.int64)  # the bands yield most pairs more than once
         for one, other in _candidates(hashes, _turned_hashes(hashes, way)):

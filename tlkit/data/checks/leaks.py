@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tlkit.choices import OnLeak
-from tlkit.data.checks.duplicates import KINDS, DuplicateSet, Fingerprints, find_duplicates, find_identical
+from tlkit.data.checks.duplicates import DUPLICATE_KINDS, DuplicateSet, Fingerprints, find_duplicates, find_identical
 from tlkit.data.splits.hold_out import require_trainable
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, SPLITS, Samples
@@ -83,7 +83,7 @@ def find_leaks(samples: Samples, duplicates: DuplicateSet, *, group_by: str | No
         for row, others in _leaked(group, splits):
             copies.update(others)
             how, duplicate_of = min((_how(row, other, digests, kinds), other) for other in others)
-            found[row] = (duplicate_of, KINDS[how])
+            found[row] = (duplicate_of, DUPLICATE_KINDS[how])
     if group_by is not None:
         values = samples.table[group_by]
         for rows in values.groupby(values).indices.values():  # missing values are in no group
@@ -122,10 +122,10 @@ def handle_leaks(samples: Samples, leaks: Leaks, *, on_leak: OnLeak) -> Samples:
 
 
 def _how(row: int, duplicate_of: int, digests: Sequence[str], kinds: Mapping[tuple[int, int], str]) -> int:
-    """Return the kind of two duplicates as a position in `KINDS`; near where only a chain of pairs joins them."""
+    """Return the kind of two duplicates as a position in its kinds; near where only a chain of pairs joins them."""
     if digests[row] == digests[duplicate_of]:
         return 0
-    return KINDS.index(kinds.get((min(row, duplicate_of), max(row, duplicate_of)), "near"))
+    return DUPLICATE_KINDS.index(kinds.get((min(row, duplicate_of), max(row, duplicate_of)), "near"))
 
 
 def _leaked(rows: Sequence[int], splits: list[str]) -> list[tuple[int, list[int]]]:
@@ -166,7 +166,7 @@ def describe_leaks(table: pd.DataFrame, counts: Mapping[str, int]) -> list[str]:
     sentences = []
     for split in ("test", "val"):
         rows = table[table["split"] == split]
-        by_column = ~rows["how"].isin(KINDS)
+        by_column = ~rows["how"].isin(DUPLICATE_KINDS)
         for how, part in ((None, rows[~by_column]), *rows[by_column].groupby("how")):
             if len(part):
                 sentences.append(_sentence(part, str(how) if how else "", split=split, of=counts[split]))
@@ -181,7 +181,7 @@ def _sentence(rows: pd.DataFrame, how: str, *, split: str, of: int) -> str:
         has = "has" if len(rows) == 1 else "have"
         return f"{count} {has} the {how} as an image of {where}: {named}."
     counts = rows["how"].value_counts()
-    kinds = ", ".join(f"{counts[kind]:,} {HOW_MANY[kind]}" for kind in KINDS if kind in counts)
+    kinds = ", ".join(f"{counts[kind]:,} {HOW_MANY[kind]}" for kind in DUPLICATE_KINDS if kind in counts)
     shows, picture = ("shows", "a picture") if len(rows) == 1 else ("show", "pictures")
     lies = "lies" if len(rows) == 1 else "lie"
     return f"{count} {shows} {picture} that {lies} in {where} as well ({kinds}): {named}."

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tlkit.data.checks.dataset_summary import DataSummary
 
-Counts = Mapping[str, Mapping[str, int]]
+SplitCounts = Mapping[str, Mapping[str, int]]
 
 
 def data_summary_tables(summary: DataSummary) -> tuple[Table, ...]:
@@ -50,7 +50,7 @@ def class_count_table(counts: pd.DataFrame) -> Table:
     return count_table("class", {name: dict(zip(splits, row, strict=True)) for name, row in rows}, splits)
 
 
-def count_table(what: str, counts: Counts, splits: Sequence[str]) -> Table:
+def count_table(what: str, counts: SplitCounts, splits: Sequence[str]) -> Table:
     """Return the table of images by name and split, with the sums of rows and columns.
 
     Args:

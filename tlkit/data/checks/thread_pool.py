@@ -13,16 +13,16 @@ from typing import Any, TypeVar
 from tlkit.data.num_workers import available_cores
 
 FILES_PER_TASK = 32
-Result = TypeVar("Result")
+R = TypeVar("R")
 
 
 def map_files(
-    function: Callable[[str, list[str]], Result],
+    function: Callable[[str, list[str]], R],
     paths: Sequence[str],
     *,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Result]:
+) -> list[R]:
     """Return `function(path, pillow_warnings)` for each file, in the order of `paths`.
 
     Args:
@@ -37,11 +37,11 @@ def map_files(
         ['A.JPG', 'B.JPG']
     """
     tasks = [paths[at : at + FILES_PER_TASK] for at in range(0, len(paths), FILES_PER_TASK)]
-    results: list[Result] = []
+    results: list[R] = []
     pool = ThreadPoolExecutor(workers or available_cores())
     with _warnings_by_thread() as warnings_of:
 
-        def work(task: Sequence[str]) -> list[Result]:
+        def work(task: Sequence[str]) -> list[R]:
             messages = warnings_of.setdefault(threading.get_ident(), [])
             done = []
             for path in task:

@@ -29,7 +29,7 @@ class Batch(NamedTuple):
     index: Tensor  # type: ignore[assignment]  # hides tuple.index
 
 
-class Item(NamedTuple):
+class LoadedImage(NamedTuple):
     """One image of a dataset: uint8 RGB (H, W, 3), its target and its row."""
 
     image: npt.NDArray[np.uint8]
@@ -53,7 +53,7 @@ class Failure:
     kind: Literal["damaged", "gone", "unfit"]
 
 
-def collate(items: Sequence[Item | Failure]) -> Batch | DataError | None:
+def collate(items: Sequence[LoadedImage | Failure]) -> Batch | DataError | None:
     """Return the items as a batch, without unreadable ones.
 
     Returns:
@@ -64,7 +64,7 @@ def collate(items: Sequence[Item | Failure]) -> Batch | DataError | None:
     unfit = next((failure for failure in failures if failure.kind == "unfit"), None)
     if unfit is not None:
         return DataError(f"{unfit.path}: {unfit.reason}")
-    good = [item for item in items if isinstance(item, Item)]
+    good = [item for item in items if isinstance(item, LoadedImage)]
     if not good and any(failure.kind == "damaged" for failure in failures):
         return None
     if not good:

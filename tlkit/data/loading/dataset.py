@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from tlkit.data.augment.transforms import Transform, sample_id_of
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.loading.batch import Batch, Failure, Item, collate
+from tlkit.data.loading.batch import Batch, Failure, LoadedImage, collate
 from tlkit.data.loading.prefetch import prefetch
 from tlkit.data.loading.sampler import EpochSampler, part_of_epoch, part_of_table
 from tlkit.data.loading.shared_paths import PathTable
@@ -33,12 +33,12 @@ from tlkit.samples import PATH, Samples
 logger = logging.getLogger(__name__)
 
 
-class ImageDataset(Dataset[Item | Failure]):
+class ImageDataset(Dataset[LoadedImage | Failure]):
     """Images that are decoded and transformed on access.
 
-    `dataset[epoch, index]` (or `dataset[index]`, epoch 0) is an `Item`, or a `Failure` where the file cannot be read;
-    each such file gets one warning in the log, over all worker processes. Rows are stored as tensors, which worker
-    processes share (see `PathTable`).
+    `dataset[epoch, index]` (or `dataset[index]`, epoch 0) is a `LoadedImage`, or a `Failure` where the file cannot be
+    read; each such file gets one warning in the log, over all worker processes. Rows are stored as tensors, which
+    worker processes share (see `PathTable`).
 
     Args:
         images: samples; or paths of files without labels, whose targets are -1.
@@ -91,7 +91,7 @@ class ImageDataset(Dataset[Item | Failure]):
         """Return the path of an image, relative to the root, and its target."""
         return self._paths[index], int(self.targets[index])
 
-    def __getitem__(self, key: int | tuple[int, int]) -> Item | Failure:
+    def __getitem__(self, key: int | tuple[int, int]) -> LoadedImage | Failure:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         path, target = self.path_and_target(index)
         if self._read_ahead is not None:
@@ -109,7 +109,7 @@ class ImageDataset(Dataset[Item | Failure]):
             )
         except DataError as error:
             return Failure(path, str(error), "unfit")
-        return Item(pixels, target, int(index))
+        return LoadedImage(pixels, target, int(index))
 
     def use_threads(self, threads: int) -> None:
         """Decode batches in several threads, unless the transform is random or the images are streamed.
@@ -118,7 +118,7 @@ class ImageDataset(Dataset[Item | Failure]):
         """
         self.threads = threads if not self.transform.is_random and self._read_ahead is None else 1
 
-    def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> list[Item | Failure]:
+    def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> list[LoadedImage | Failure]:
         """Return the items of a batch; Pillow decodes and scales without holding the GIL."""
         if self.threads == 1 or len(keys) == 1:
             return [self[key] for key in keys]

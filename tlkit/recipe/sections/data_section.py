@@ -62,14 +62,14 @@ class DataSection(Section):
         description="Manifest from `tlkit data doctor ROOT --fix FILE`, relative to the working directory; the images "
         "that it quarantines are excluded; null = none.",
     )
-    label_corrections: Annotated[v.Text | v.Files, Expected("the path of a CSV file, or a list of them", text=True)] = (
-        Field(
-            (),
-            description="CSV file of decisions from `tlkit data labels RUN --out FILE`, relative to the working "
-            "directory, or a list of such files: after the split, images are relabelled or dropped by these "
-            "decisions.",
-            examples=["labels.csv"],
-        )
+    label_corrections: Annotated[
+        v.Text | v.CsvFiles, Expected("the path of a CSV file, or a list of them", text=True)
+    ] = Field(
+        (),
+        description="CSV file of decisions from `tlkit data labels RUN --out FILE`, relative to the working "
+        "directory, or a list of such files: after the split, images are relabelled or dropped by these "
+        "decisions.",
+        examples=["labels.csv"],
     )
     val: v.HeldOut = Field(
         0.2, description="Share of the training images held out for validation where there is no val folder, 0–0.9."

@@ -18,7 +18,7 @@ class ModelSection(Section):
         description="Model of timm, such as resnet18 or tf_efficientnet_lite0; `tlkit models` lists them.",
         examples=["resnet18"],
     )
-    weights: v.WeightsSource = Field(
+    weights: v.WeightsText = Field(
         "hub",
         description="Where the weights come from: hub (timm's own), none (random), pip:PACKAGE, file:PATH "
         "(safetensors), hf-hub:ORG/REPO or run:PATH.",

@@ -11,7 +11,7 @@ from tlkit.recipe import value_types as v
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.value_types import Expected
 
-Kind = Literal["frozen", "full", "lp_ft", "gradual", "last_n", "norm_only", "bias_only", "lora"]
+StrategyKind = Literal["frozen", "full", "lp_ft", "gradual", "last_n", "norm_only", "bias_only", "lora"]
 
 KINDS = Expected("frozen, full, lp_ft, gradual, last_n, norm_only, bias_only or lora")
 BACKBONE_RATE = "The backbone's learning rate as a share of train.learning_rate, above 0 and up to 1."
