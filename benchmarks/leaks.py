@@ -18,8 +18,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from tlkit.data.loading.datamodule import ImageFolderDataModule
+from tlkit.data.dataset_source import Source
 from tlkit.data.sources.folder import scan_folder
+from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.recipe import Recipe
 from tlkit.training.fit import fit
 
@@ -52,11 +53,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        before = ImageFolderDataModule(arguments.data, val=0, num_workers=0).leaks
+        before = Source(root=arguments.data, plan=SplitPlan(val=0)).load().leaks
         root = Path(folder) / "data"
         leaked = planted(arguments.data, root, arguments.share)
         started = time.perf_counter()
-        data = ImageFolderDataModule(root, val=0, num_workers=0)
+        data = Source(root=root, plan=SplitPlan(val=0)).load()
         found = set(data.leaks.table["path"])
         seconds = time.perf_counter() - started
         had = set(before.table["path"])

@@ -10,8 +10,10 @@ import torch
 from PIL import Image
 
 from tlkit.data.augment.transforms import build_transform
+from tlkit.data.dataset_source import Source
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.datamodule import ImageFolderDataModule
+from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.features.features import Provenance
 from tlkit.inference.extraction import Pixels, read_digests
 from tlkit.inference.predictor import Predictor
@@ -51,7 +53,8 @@ def card_of(preprocess: Preprocess) -> ModelCard:
 @pytest.mark.parametrize("decode", ["full", "reduced"])
 def test_training_serving_and_features_see_the_same_pixels(large, decode):
     preprocess = PREPROCESS.replace(decode=decode)
-    data = ImageFolderDataModule(large, preprocess=preprocess, num_workers=0, val=0.34)
+    source = Source(root=large, plan=SplitPlan(val=0.34))
+    data = ImageFolderDataModule(source, preprocess=preprocess, num_workers=0)
     batch = data.on_after_batch_transfer(next(iter(data.eval_dataloader("val"))), 0)
     paths = [large / path for path in data.samples.split("val").paths]
 

@@ -39,6 +39,11 @@ class LoadedDataset:
     leaks: Leaks | None = None
 
     @property
+    def excluded(self) -> tuple[tuple[str, str], ...]:
+        """Path and reason of each unreadable image; empty without a check."""
+        return () if self.checked is None else self.checked.excluded
+
+    @property
     def gray_thumbnails(self) -> GrayThumbnails:
         """Gray thumbnails of the images by digest; empty where `load` kept none."""
         return {} if self.checked is None else self.checked.gray_thumbnails

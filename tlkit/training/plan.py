@@ -47,7 +47,7 @@ def _settings(prepared: Prepared) -> Facts:
         ("augmentation", "the recipe's list" if recipe.augment.transforms else recipe.augment.preset),
         ("strategy", recipe.strategy.kind),
         *_learning_rows(prepared),
-        ("excluded", f"{counted(len(prepared.data.excluded), 'image')} that cannot be read"),
+        ("excluded", f"{counted(len(prepared.data.dataset.excluded), 'image')} that cannot be read"),
     ]
 
 

@@ -154,7 +154,7 @@ def _write_inputs(directory: RunDirectory, prepared: Prepared) -> None:
     data = prepared.data
     directory.write_text(directory.recipe, dump_recipe(prepared.recipe))
     data.samples.to_csv(directory.split)
-    _write_table(directory, directory.excluded, pd.DataFrame(data.excluded, columns=["path", "reason"]))
+    _write_table(directory, directory.excluded, pd.DataFrame(data.dataset.excluded, columns=["path", "reason"]))
     attribution = data.samples.root / "ATTRIBUTION.txt"
     if attribution.is_file():
         directory.write_text(directory.attribution, attribution.read_text(encoding="utf-8", errors="replace"))
@@ -168,7 +168,7 @@ def _environment(directory: RunDirectory, prepared: Prepared, *, resume: bool) -
         device=prepared.device,
         precision=prepared.precision,
         processes=prepared.world.size,
-        excluded=len(prepared.data.excluded),
+        excluded=len(prepared.data.dataset.excluded),
         sources=_input_files(prepared.recipe),
     )
     if not resume or not directory.environment.is_file():
@@ -187,7 +187,7 @@ def _input_files(recipe: Recipe) -> list[Path]:
 
 def _known_leaks(prepared: Prepared) -> pd.DataFrame:
     """Return the leaks that the check of the images has found, as `Run.leaks` gives them."""
-    leaks = prepared.data.leaks
+    leaks = prepared.data.dataset.leaks
     assert leaks is not None, "the dataset of a fit is checked"
     return leaks.table.assign(dropped="yes" if prepared.recipe.data.on_leak == "drop" else "")
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command import tlkit as run_tlkit
+from data_modules import data_module
 from messages import saying, says
 from PIL import Image
 
@@ -24,7 +25,6 @@ from tlkit.data.checks.finding_kinds import KINDS
 from tlkit.data.checks.quarantine import exclude_quarantined, write_quarantine
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.data.decode.jpeg_markers import scan_damage
-from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.errors import DataError
 
 
@@ -247,10 +247,10 @@ def test_quarantined_images_are_excluded_from_training(garden, tmp_path, lines):
     table = pd.read_csv(file, keep_default_na=False)
     assert table.columns.tolist() == ["path", "label", "split", "digest", "quarantine"]
     assert len(table) == diagnosis.images
-    data = ImageFolderDataModule(root, quarantine=file, num_workers=0, val=0)
+    data = data_module(root, quarantine=file, num_workers=0, val=0)
     data.setup()
     assert set(data.samples.paths).isdisjoint(path for path, _ in diagnosis.quarantine)
-    assert data.excluded == ()
+    assert data.dataset.excluded == ()
     assert says(lines(), len(diagnosis.quarantine), diagnosis.images, file)
     with pytest.raises(DataError, match=saying("exists", "already", "decisions").pattern):
         write_quarantine(file, diagnosis, samples)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from data_modules import data_module
 from hypothesis import given
 from hypothesis import strategies as st
 from messages import saying, says
@@ -16,7 +17,6 @@ from scenes import scene
 from tlkit.data.checks import leaks as leaks_module
 from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.leaks import find_leaks
-from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.errors import DataError
 from tlkit.samples import Samples
 
@@ -57,20 +57,20 @@ def planted(tmp_path_factory) -> tuple[Path, set[str]]:
 def test_leaked_test_images_are_found_and_no_others(planted, lines):
     root, leaked = planted
     assert len(leaked) == 20
-    data = ImageFolderDataModule(root, val=0, num_workers=0)
-    found = set(data.leaks.of_split("test"))
+    data = data_module(root, val=0, num_workers=0)
+    found = set(data.dataset.leaks.of_split("test"))
     recall, precision = len(found & leaked) / len(leaked), len(found & leaked) / len(found)
     assert recall >= 0.95
     assert precision >= 0.95
-    duplicate_of_path = data.leaks.table.set_index("path")["duplicate_of"]
+    duplicate_of_path = data.dataset.leaks.table.set_index("path")["duplicate_of"]
     assert all(
         Path(duplicate_of).stem == f"z{Path(path).stem}"
         for path, duplicate_of in duplicate_of_path.items()
         if path in leaked
     )
-    assert set(data.leaks.table["how"]) == {"near", "mirrored"}
+    assert set(data.dataset.leaks.table["how"]) == {"near", "mirrored"}
     warning = next(line for line in lines() if line.startswith("Leak: "))
-    how = data.leaks.table["how"].value_counts()
+    how = data.dataset.leaks.table["how"].value_counts()
     assert warning.startswith(
         f"Leak: {len(found)} of 200 test images show pictures that lie in train as well ({how['near']} saved again or "
         f"scaled, {how['mirrored']} mirrored): test/bee/007.jpg as train/bee/z007.jpg, "
@@ -79,18 +79,18 @@ def test_leaked_test_images_are_found_and_no_others(planted, lines):
 
 def test_drop_removes_the_training_copies_and_nothing_else(planted, lines):
     root, _ = planted
-    data = ImageFolderDataModule(root, val=0, num_workers=0, on_leak="drop")
+    data = data_module(root, val=0, num_workers=0, on_leak="drop")
     counts = data.samples.counts().sum()
     assert counts["test"] == 200
-    assert counts["train"] == 220 - len(data.leaks)
-    assert set(data.leaks.table["duplicate_of"]) & set(data.samples.table["path"]) == set()
-    assert says(lines(), "data.on_leak", len(data.leaks))
+    assert counts["train"] == 220 - len(data.dataset.leaks)
+    assert set(data.dataset.leaks.table["duplicate_of"]) & set(data.samples.table["path"]) == set()
+    assert says(lines(), "data.on_leak", len(data.dataset.leaks))
 
 
 def test_on_leak_error_refuses_with_a_remedy(planted):
     root, _ = planted
     with pytest.raises(DataError) as caught:
-        ImageFolderDataModule(root, val=0, num_workers=0, on_leak="error").setup()
+        data_module(root, val=0, num_workers=0, on_leak="error").setup()
     assert caught.value.problems[0].startswith("Leak: ")
     assert caught.value.problems[1] == saying("data.on_leak", "Remove", "copies")
 
@@ -106,16 +106,18 @@ def three_splits(tmp_path, make_image) -> Path:
 
 def test_a_test_image_in_val_leaks(three_splits):
     (three_splits / "test/ant/9.png").write_bytes((three_splits / "val/ant/0.png").read_bytes())
-    data = ImageFolderDataModule(three_splits, num_workers=0)
-    assert data.leaks.table.to_numpy().tolist() == [["test/ant/9.png", "test", "val/ant/0.png", "val", "identical"]]
+    data = data_module(three_splits, num_workers=0)
+    assert data.dataset.leaks.table.to_numpy().tolist() == [
+        ["test/ant/9.png", "test", "val/ant/0.png", "val", "identical"]
+    ]
 
 
 def test_a_group_in_two_given_splits_leaks(three_splits, lines):
     paths = sorted(path.relative_to(three_splits).as_posix() for path in three_splits.rglob("*.png"))
     rows = [f"{path},{'shared' if path.endswith('/0.png') and 'ant' in path else path}" for path in paths]
     (three_splits / "m.csv").write_text("\n".join(["path,patient", *rows]))
-    data = ImageFolderDataModule(three_splits, metadata="m.csv", group_by="patient", num_workers=0)
-    assert data.leaks.table[["path", "duplicate_of", "how"]].to_numpy().tolist() == [
+    data = data_module(three_splits, metadata="m.csv", group_by="patient", num_workers=0)
+    assert data.dataset.leaks.table[["path", "duplicate_of", "how"]].to_numpy().tolist() == [
         ["test/ant/0.png", "train/ant/0.png", "same patient"],
         ["val/ant/0.png", "train/ant/0.png", "same patient"],
     ]
@@ -128,19 +130,19 @@ def test_dropping_the_last_training_image_of_a_class_is_refused(tmp_path, make_i
     (tmp_path / "test/bee").mkdir(parents=True)
     (tmp_path / "test/bee/1.png").write_bytes((tmp_path / "train/bee/0.png").read_bytes())
     with pytest.raises(DataError, match=saying("'bee'", "1").pattern):
-        ImageFolderDataModule(tmp_path, val=0, num_workers=0, on_leak="drop").setup()
+        data_module(tmp_path, val=0, num_workers=0, on_leak="drop").setup()
 
 
 def test_very_many_images_are_compared_by_digest_only(three_splits, monkeypatch, lines):
     monkeypatch.setattr(leaks_module, "MOST_COMPARED", 10)
     (three_splits / "test/bee/9.png").write_bytes((three_splits / "train/bee/2.png").read_bytes())
-    data = ImageFolderDataModule(three_splits, num_workers=0)
-    assert data.leaks.of_split("test") == ("test/bee/9.png",)
+    data = data_module(three_splits, num_workers=0)
+    assert data.dataset.leaks.of_split("test") == ("test/bee/9.png",)
     assert says(lines(), "25", "images", "identical")
 
 
 def test_images_that_do_not_leak_give_an_empty_table(three_splits):
-    leaks = ImageFolderDataModule(three_splits, num_workers=0).leaks
+    leaks = data_module(three_splits, num_workers=0).dataset.leaks
     assert len(leaks) == 0
     pd.testing.assert_index_equal(
         leaks.table.columns, pd.Index(["path", "split", "duplicate_of", "duplicate_split", "how"])
@@ -155,7 +157,7 @@ def test_a_picture_under_two_labels_is_named(tmp_path, caplog):
     shutil.copy(tmp_path / "ant/0.png", tmp_path / "bee/same.png")
     scene(5).save(tmp_path / "ant/again.jpg", quality=80)
     caplog.set_level("WARNING", "tlkit")
-    ImageFolderDataModule(tmp_path, val=0, num_workers=0).setup()
+    data_module(tmp_path, val=0, num_workers=0).setup()
     assert [record.getMessage() for record in caplog.records if "class" in record.getMessage()] == [
         saying("2", "ant/0.png", "bee/same.png", "ant/again.jpg", "bee/5.png")
     ]

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from data_modules import data_module
 from messages import saying, says
 from torch import nn
 
 from tlkit.data.loading.batch import Batch, normalize
-from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.data.sources.folder import scan_folder
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
 from tlkit.errors import DataError
@@ -61,7 +61,7 @@ def trainer(**options) -> pl.Trainer:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_it_trains_a_foreign_lightning_module(photos, workers):
-    data = ImageFolderDataModule(photos, preprocess=SMALL, batch_size=4, num_workers=workers, test=0.1)
+    data = data_module(photos, preprocess=SMALL, batch_size=4, num_workers=workers, test=0.1)
     model = Toy()
     run = trainer(max_epochs=2)
     run.fit(model, datamodule=data)
@@ -76,7 +76,7 @@ def test_it_trains_a_foreign_lightning_module(photos, workers):
 
 
 def test_lightning_sets_the_epoch_of_the_sampler(photos):
-    data = ImageFolderDataModule(photos, preprocess=SMALL, batch_size=16)
+    data = data_module(photos, preprocess=SMALL, batch_size=16)
     first, model = Toy(), Toy()
     trainer(max_epochs=3).fit(first, datamodule=data)
     trainer(max_epochs=3).fit(model, datamodule=data)  # a second fit starts at epoch 0 again
@@ -89,7 +89,7 @@ def test_lightning_sets_the_epoch_of_the_sampler(photos):
 
 
 def test_classes_and_samples_are_known_before_a_trainer(photos, lines):
-    data = ImageFolderDataModule(photos, preprocess=SMALL, augment="medium")
+    data = data_module(photos, preprocess=SMALL, augment="medium")
     assert data.classes == ("ant", "bee")
     assert data.samples.counts().to_numpy().tolist() == [[8, 2, 0], [8, 2, 0]]
     assert (data.samples.table["digest"].str.len() == 64).all()
@@ -105,27 +105,27 @@ def test_classes_and_samples_are_known_before_a_trainer(photos, lines):
 
 
 def test_evaluation_is_never_augmented_or_shuffled(photos):
-    data = ImageFolderDataModule(photos, preprocess=SMALL, augment="heavy", batch_size=5)
+    data = data_module(photos, preprocess=SMALL, augment="heavy", batch_size=5)
     for split in ("train", "val"):
         loader = data.eval_dataloader(split)
         once, twice = (list(loader) for _ in range(2))
         assert torch.cat([b.index for b in once]).tolist() == list(range(len(data.samples.split(split))))
         for one, two in zip(once, twice, strict=True):
             assert torch.equal(one.image, two.image)
-    plain = ImageFolderDataModule(photos, preprocess=SMALL, augment="none", batch_size=5)
+    plain = data_module(photos, preprocess=SMALL, augment="none", batch_size=5)
     assert torch.equal(next(iter(data.val_dataloader())).image, next(iter(plain.val_dataloader())).image)
 
 
 def test_unreadable_images_are_in_no_split(photos):
     (photos / "ant" / "4.png").write_bytes(b"")
-    data = ImageFolderDataModule(photos, preprocess=SMALL)
-    assert data.excluded == (("ant/4.png", saying("0", "empty", "bytes")),)
+    data = data_module(photos, preprocess=SMALL)
+    assert data.dataset.excluded == (("ant/4.png", saying("0", "empty", "bytes")),)
     assert "ant/4.png" not in set(data.samples.paths)
 
 
 @pytest.mark.filterwarnings("ignore:Total length of `list` across ranks is zero:UserWarning")  # it is the intention
 def test_training_runs_without_val_and_logs_it(photos, lines):
-    data = ImageFolderDataModule(photos, preprocess=SMALL, val=0.0)
+    data = data_module(photos, preprocess=SMALL, val=0.0)
     assert data.val_dataloader() == []
     assert data.test_dataloader() == []
     assert says(lines(), "images", "training", "validation")
@@ -135,33 +135,33 @@ def test_training_runs_without_val_and_logs_it(photos, lines):
 
 
 def test_a_last_batch_of_one_image_is_dropped_in_training_only(photos, lines):
-    data = ImageFolderDataModule(photos, preprocess=SMALL, val=0.0, batch_size=19, num_workers=0)
+    data = data_module(photos, preprocess=SMALL, val=0.0, batch_size=19, num_workers=0)
     assert [len(batch.index) for batch in data.train_dataloader()] == [19]
     assert [len(batch.index) for batch in data.eval_dataloader("train")] == [19, 1]
     assert lines()[-1] == saying("20", "19", "1", "batches", "normalisation")
-    ones = ImageFolderDataModule(photos, preprocess=SMALL, val=0.0, batch_size=1, num_workers=0)
+    ones = data_module(photos, preprocess=SMALL, val=0.0, batch_size=1, num_workers=0)
     assert len(ones.train_dataloader()) == 20
 
 
 def test_samples_carry_group_columns(photos):
     rows = "".join(f"{label}/{number}.png,{number % 2}\n" for label in ("ant", "bee") for number in range(10))
     (photos / "meta.csv").write_text("path,site\n" + rows)
-    data = ImageFolderDataModule(photos, preprocess=SMALL, metadata="meta.csv", groups=["site"])
+    data = data_module(photos, preprocess=SMALL, metadata="meta.csv", groups=["site"])
     assert data.samples.group_columns == ("site",)
     assert data.samples.split("val").groups["site"].notna().all()
 
 
 def test_split_samples_keep_their_splits(photos):
     split = hold_out(scan_folder(photos), SplitPlan(val=0.3, test=0.3, seed=5))
-    data = ImageFolderDataModule(split, preprocess=SMALL, check=False)
+    data = data_module(split, preprocess=SMALL, check=False)
     assert data.samples.table.equals(split.table)
-    assert data.checked is None
+    assert data.dataset.checked is None
 
 
 def test_identical_files_in_two_splits_are_named(photos, lines):
     for number in range(10):
         (photos / "ant" / f"{number}.png").write_bytes((photos / "ant" / "0.png").read_bytes())
-    assert len(ImageFolderDataModule(photos, preprocess=SMALL).samples) == 20
+    assert len(data_module(photos, preprocess=SMALL).samples) == 20
     assert any(
         line.startswith("Leak: 2 of 4 val images show pictures that lie in train as well (2 identical): ant/")
         for line in lines()
@@ -170,8 +170,8 @@ def test_identical_files_in_two_splits_are_named(photos, lines):
 
 def test_settings_that_cannot_work_fail_before_any_image_is_read(tmp_path):
     with pytest.raises(DataError, match=saying("batch_size", "0", "1").pattern):
-        ImageFolderDataModule(tmp_path, batch_size=0)
+        data_module(tmp_path, batch_size=0)
     with pytest.raises(DataError, match=saying("CSV", "groups", "metadata").pattern):
-        ImageFolderDataModule(tmp_path, groups=["sex", "age"])
+        data_module(tmp_path, groups=["sex", "age"])
     with pytest.raises(DataError, match=saying("'HorizontalFlip'", "mean").pattern):
-        ImageFolderDataModule(tmp_path, augment=[{"name": "HorizontalFlp"}])
+        data_module(tmp_path, augment=[{"name": "HorizontalFlp"}])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from data_modules import data_module
 from messages import saying, says
 
-from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.data.sources.manifest import apply_split, read_manifest
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.data.splits.hold_out import SplitPlan
@@ -144,7 +144,7 @@ def test_a_written_split_is_used_by_the_datamodule(photos, tmp_path, lines):
     out = tmp_path / "splits" / "split.csv"
     made = make_split(photos, out, plan=SplitPlan(val=0.2, test=0.3, seed=4))
     assert (made.table["digest"].str.len() == 64).all()
-    data = ImageFolderDataModule(photos, split=out, val=0.5, num_workers=0)
+    data = data_module(photos, split=out, val=0.5, num_workers=0)
     pd.testing.assert_frame_equal(data.samples.table, made.table)
     assert any("train 10, val 4, test 6." in line for line in lines())
     with pytest.raises(DataError, match=saying(out, "exists", "another name").pattern):
@@ -183,12 +183,12 @@ def test_missing_and_changed_images_of_a_split_are_named(photos, tmp_path, make_
     make_split(photos, out)
     (photos / "ant/3.png").write_bytes(make_image("other/x.png").read_bytes())
     with pytest.raises(DataError) as caught:
-        ImageFolderDataModule(photos, split=out, num_workers=0).setup()
+        data_module(photos, split=out, num_workers=0).setup()
     assert str(caught.value) == saying("1", out, "ant/3.png")
     (photos / "ant/4.png").unlink()
     (photos / "bee/5.png").rename(photos / "ant/5b.png")
     with pytest.raises(DataError) as caught:
-        ImageFolderDataModule(photos, split=out, num_workers=0).setup()
+        data_module(photos, split=out, num_workers=0).setup()
     assert str(caught.value) == saying(f"{out}:6", photos, "ant/4.png", "2", "6", "17", "bee/5.png")
 
 
@@ -211,7 +211,7 @@ def test_a_relabelled_image_is_noticed(photos, tmp_path):
 
 def test_columns_for_the_split_only_are_dropped_afterwards(photos, listed):
     file = listed(patient=[f"p{k // 2}" for k in range(20)], age="7")
-    data = ImageFolderDataModule(file, group_by="patient", groups=["age"], num_workers=0)
+    data = data_module(file, group_by="patient", groups=["age"], num_workers=0)
     assert data.samples.group_columns == ("age",)
 
 

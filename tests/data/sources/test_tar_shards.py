@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from data_modules import data_module
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from messages import saying, says
 from tars import write_tar
 
 from tlkit.data.decode.decoding import decode_image
-from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.data.sources import tar_files
 from tlkit.data.sources.read_bytes import file_exists, read_bytes
 from tlkit.data.sources.read_samples import read_samples
@@ -67,17 +67,17 @@ def test_a_shard_is_read_like_a_folder(shards, photos):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_from_shards_do_not_depend_on_workers(shards, workers):
-    data = ImageFolderDataModule(shards=shards, batch_size=4, num_workers=workers, seed=3)
+    data = data_module(shards=shards, batch_size=4, num_workers=workers, seed=3)
     order = [batch.index.tolist() for batch in data.train_dataloader()]
-    again = ImageFolderDataModule(shards=shards, batch_size=4, num_workers=0, seed=3)
+    again = data_module(shards=shards, batch_size=4, num_workers=0, seed=3)
     assert order == [batch.index.tolist() for batch in again.train_dataloader()]
     assert sorted(index for batch in order for index in batch) == list(range(14))
-    assert data.excluded == ()
+    assert data.dataset.excluded == ()
 
 
 def test_images_are_held_out_of_shards_by_rank_like_files(shards):
     only = shards.replace(",val-000", "")
-    samples = ImageFolderDataModule(shards=only, val=0.3, num_workers=0).samples
+    samples = data_module(shards=only, val=0.3, num_workers=0).samples
     assert samples.counts()["val"].tolist() == [2, 2]
 
 
@@ -236,14 +236,14 @@ def test_patterns_expand_in_order_and_errors_are_named(tmp_path):
 def test_metadata_joins_by_the_path_in_the_shard(shards, tmp_path):
     paths = read_samples(shards=shards).table["path"]
     pd.DataFrame({"path": paths, "site": "north"}).to_csv(tmp_path / "shards" / "m.csv", index=False)
-    data = ImageFolderDataModule(shards=shards, metadata="m.csv", groups=["site"], num_workers=0)
+    data = data_module(shards=shards, metadata="m.csv", groups=["site"], num_workers=0)
     assert (data.samples.groups["site"] == "north").all()
 
 
 def test_shards_can_be_split(shards, tmp_path):
     made = make_split(shards.replace(",val-000", ""), tmp_path / "s.csv", plan=SplitPlan(val=0.3, group_by="age"))
     assert (made.table["digest"].str.len() == 64).all()
-    data = ImageFolderDataModule(shards.replace(",val-000", ""), split=tmp_path / "s.csv", num_workers=0)
+    data = data_module(shards.replace(",val-000", ""), split=tmp_path / "s.csv", num_workers=0)
     pd.testing.assert_frame_equal(data.samples.table, made.table.drop(columns="age"))
 
 
@@ -275,4 +275,4 @@ def test_shards_of_several_disks_are_one_dataset(shards, tmp_path):
     assert samples.root == tmp_path
     assert {path.rsplit("/", 2)[0] for path in samples.table["path"]} == {"shards", "second/disk"}
     assert all(file_exists(f"{samples.root}/{path}") for path in samples.table["path"])
-    assert ImageFolderDataModule(samples, num_workers=0).excluded == ()
+    assert data_module(samples, num_workers=0).dataset.excluded == ()

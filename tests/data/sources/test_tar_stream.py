@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from data_modules import data_module
 from hypothesis import given
 from hypothesis import strategies as st
 from messages import saying
 from tars import write_tar
 
 from tlkit.data.augment.transforms import build_transform
-from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler, buffered_order, part_of_epoch
 from tlkit.data.sources import tar_stream
@@ -45,7 +45,7 @@ def shards(tmp_path, make_image):
 
 def module(shards, **changes):
     given = {"val": 0.0, "shuffle_buffer": 6, "batch_size": 4, "num_workers": 0, "preprocess": SMALL, "seed": 3}
-    return ImageFolderDataModule(shards=shards, **{**given, **changes})
+    return data_module(shards=shards, **{**given, **changes})
 
 
 def places(data):
@@ -190,7 +190,7 @@ def test_shards_sorted_by_class_give_a_warning(shards, lines):
 
 def test_a_shuffle_buffer_needs_shards(photos):
     with pytest.raises(DataError) as caught:
-        ImageFolderDataModule(photos, val=0.0, shuffle_buffer=5).setup()
+        data_module(photos, val=0.0, shuffle_buffer=5).setup()
     assert str(caught.value) == saying("20 of 20", "ant/0.png", "Remove data.shuffle_buffer")
 
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.choices import OnLeak
 from tlkit.data.augment.transforms import PRESETS, build_transform
-from tlkit.data.checks.image_check import CheckedImages
-from tlkit.data.checks.leaks import Leaks
 from tlkit.data.dataset_source import LoadedDataset, Source
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.batch import Batch, normalize
@@ -40,36 +36,20 @@ class ImageFolderDataModule(pl.LightningDataModule):
     decisions. Outside a Trainer the batches stay uint8; apply `normalize` to them.
 
     Args:
-        root: the folder (see `scan_folder` for its layout), several folders, a file that lists images or tar shards
-            (see `read_samples`); or samples; or a dataset that `Source.load` has read, checked and split.
+        source: a folder (see `scan_folder` for its layout), several folders, a file that lists images or tar shards
+            (see `read_samples`), or samples, of which 20 % are held out for validation where there is no val split; a
+            `tlkit.data.dataset_source.Source` to state shares, groups, lists or shards; or what `Source.load` returned.
         preprocess: input of the backbone; default: 224 px, ImageNet's mean and std.
         augment: a preset (none, light, medium, heavy) or a list of Albumentations transforms; training only.
         batch_size: images per batch.
         num_workers: worker processes, or "auto".
-        val: share held out for validation where there is no val folder, in [0, 1); 0 = none.
-        test: share held out for test where there is no test folder, in [0, 1); 0 = none.
-        seed: seed of the hold-out, the order and the augmentation.
-        manifest: a CSV or Parquet file that lists the images; its paths are relative to `root`.
-        shards: tar files in WebDataset's format, or patterns such as "train-{000..009}.tar", in place of a folder.
-        split: a CSV file that states the split of each image; then nothing is held out.
-        stratify: keep the shares of the classes equal in all splits.
-        group_by: column whose values never lie in two splits.
-        time_column: column by which the latest images are held out.
-        folds: number of folds, of which one is held out.
-        fold: the fold that is held out, from 0.
-        on_leak: what happens to images of val and test that are also in an earlier split (see `Leaks`): warn, drop
-            (train without the copies), or error. Needs the check.
+        seed: seed of the order and the augmentation, and of the hold-out unless `source` states it.
         shuffle_buffer: read tar shards sequentially and shuffle within this many images (see `buffered_order`);
             None = shuffle all images.
         sampling: "shuffled" = each training image once an epoch; "balanced" = equally many images of each class.
-        metadata: a CSV file keyed by `path`.
-        groups: columns of it to carry into `samples`.
-        quarantine: a manifest from `tlkit data doctor ROOT --fix`, whose quarantined images are excluded.
-        labels: files of decisions from `tlkit data labels RUN --out`, which relabel or drop images after the split.
         decode_options: pixel limit of decoding.
         rank: number of this process among those that train together, from 0; for training and validation only.
         processes: number of processes that train together; each takes `batch_size` images per step.
-        check: decode every image before training; without the check, digests stay unknown.
         progress: called with (images checked, images in all).
 
     Attributes:
@@ -82,34 +62,18 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        root: Root | Samples | LoadedDataset = (),
+        source: Root | Samples | Source | LoadedDataset,
         *,
         preprocess: Preprocess | None = None,
         augment: str | Sequence[Mapping[str, Any]] | None = "light",
         batch_size: int = 32,
         num_workers: int | Literal["auto"] = "auto",
-        val: float = 0.2,
-        test: float = 0.0,
         seed: int = 0,
-        manifest: str | Path | None = None,
-        shards: str | Sequence[str] = (),
-        split: str | Path | None = None,
-        stratify: bool = True,
-        group_by: str | None = None,
-        time_column: str | None = None,
-        folds: int | None = None,
-        fold: int = 0,
-        on_leak: OnLeak = "warn",
         shuffle_buffer: int | None = None,
         sampling: Literal["shuffled", "balanced"] = "shuffled",
-        metadata: str | Path | None = None,
-        groups: Sequence[str] = (),
-        quarantine: str | Path | None = None,
-        labels: str | Path | Sequence[str | Path] = (),
         decode_options: DecodeOptions = DecodeOptions(),
         rank: int = 0,
         processes: int = 1,
-        check: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         super().__init__()
@@ -119,29 +83,9 @@ class ImageFolderDataModule(pl.LightningDataModule):
             raise DataError(f"shuffle_buffer is {shuffle_buffer}. Use 1 or more.")
         if shuffle_buffer is not None and sampling == "balanced":
             raise DataError("A shuffle_buffer reads every image once, in turn, so sampling cannot be balanced.")
-        self._source = Source(
-            root=() if isinstance(root, LoadedDataset) else root,
-            manifest=manifest,
-            shards=shards,
-            split=split,
-            plan=SplitPlan(
-                val=val,
-                test=test,
-                seed=seed,
-                stratify=stratify,
-                group_by=group_by,
-                time_column=time_column,
-                folds=folds,
-                fold=fold,
-            ),
-            metadata=metadata,
-            groups=tuple(groups),
-            quarantine=quarantine,
-            labels=(labels,) if isinstance(labels, str | Path) else tuple(labels),
-            on_leak=on_leak,
-            decode_options=decode_options,
-            check=check,
-        )
+        if not isinstance(source, Source | LoadedDataset):
+            source = Source(root=source, plan=SplitPlan(seed=seed), decode_options=decode_options)
+        self._source = source
         self.preprocess = preprocess or Preprocess()
         self._augment = augment
         self._train_transform = build_transform(self.preprocess, augment=augment)  # raises on bad settings
@@ -156,7 +100,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._decode_options = decode_options
         self._rank, self._processes = rank, processes
         self._progress = progress
-        self._dataset: LoadedDataset | None = root if isinstance(root, LoadedDataset) else None
+        self._dataset: LoadedDataset | None = None
 
     def setup(self, stage: str | None = None) -> None:
         """Scan, check and split the images; a second call does nothing.
@@ -165,7 +109,8 @@ class ImageFolderDataModule(pl.LightningDataModule):
             DataError: the folder, the metadata or the shares cannot be used.
         """
         if self._dataset is None:
-            self._dataset = self._source.load(progress=self._progress)
+            source = self._source
+            self._dataset = source.load(progress=self._progress) if isinstance(source, Source) else source
         if self._buffer is not None and self._stream is None:
             train = self._dataset.samples.split("train")
             self._stream = TarStream.of(train, buffer=self._buffer)
@@ -192,21 +137,6 @@ class ImageFolderDataModule(pl.LightningDataModule):
     def classes(self) -> tuple[str, ...]:
         """The class names in target order."""
         return self.samples.classes
-
-    @property
-    def checked(self) -> CheckedImages | None:
-        """The findings of the check: excluded and unusual images; None without a check."""
-        return self.dataset.checked
-
-    @property
-    def excluded(self) -> tuple[tuple[str, str], ...]:
-        """Path and reason of each unreadable image."""
-        return self.checked.excluded if self.checked is not None else ()
-
-    @property
-    def leaks(self) -> Leaks | None:
-        """The images of val and test that are also in an earlier split, before any were dropped; None if unchecked."""
-        return self.dataset.leaks
 
     @property
     def steps_per_epoch(self) -> int:
