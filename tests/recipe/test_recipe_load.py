@@ -11,16 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from messages import saying, says
+from recipe_problems import recipe_problems
 
-from tlkit.recipe import (
-    AugmentSection,
-    FrozenStrategy,
-    FullStrategy,
-    Recipe,
-    TrackingSection,
-    load_recipe,
-    recipe_problems,
-)
+from tlkit.recipe import AugmentSection, FrozenStrategy, FullStrategy, Recipe, TrackingSection, load_recipe
 
 HEAD = "recipe_version: 1\nname: pets\ndata: {root: data/pets}\nmodel: {name: resnet18}\n"  # that of `load`
 Load = Callable[..., Recipe]

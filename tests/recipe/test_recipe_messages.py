@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from messages import saying
 from pydantic.fields import FieldInfo
+from recipe_problems import recipe_problems
 
 from tlkit.errors import RecipeError
-from tlkit.recipe import Recipe, load_recipe, recipe_problems
+from tlkit.recipe import Recipe, load_recipe
 from tlkit.recipe.field_tree import all_keys, expected_value, field_at, sections_in
 from tlkit.recipe.unknown_keys import ALIASES, ALIASES_IN_SECTION, ELSEWHERE, unknown_key
 from tlkit.recipe.value_messages import CHOICE_SYNONYMS

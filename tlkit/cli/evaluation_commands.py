@@ -71,7 +71,9 @@ def audit(
 ) -> None:
     """Compare accuracy across groups of images, with intervals, tests and a verdict for each row."""
     from tlkit.audit.redaction import redacted_explanation
-    from tlkit.cli.gate import finish_gate, judge_gate_file, open_gate_file
+    from tlkit.cli.gate import finish_gate, open_gate_file
+    from tlkit.predictions import Predictions
+    from tlkit.runs.gate_run import gate as judge
 
     gates = open_gate_file(gate, junit=junit, summary=summary)
     stated = {
@@ -88,9 +90,12 @@ def audit(
     judged, result, behind = run_audit(run_or_file, stated, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
     if export is not None:
         result.export(export, min_cell_size=min_cell_size)
-    verdicts = judge_gate_file(
-        gates, judged, split=split, groups=groups, y_true=y_true, y_pred=y_pred, options=result.settings
-    )
+    verdicts = None
+    if gates is not None:
+        joined = None if isinstance(judged, Predictions) else groups  # a file's table has them already
+        verdicts = judge(
+            judged, gates, split=split, groups=joined, y_true=y_true, y_pred=y_pred, options=result.settings
+        )
     if json:
         explained = redacted_explanation(behind, most=result.settings.max_half_width)
         more = {"explanation": explained} | ({"gate": verdicts.to_dict()} if verdicts else {})

@@ -12,10 +12,7 @@ from tlkit.errors import PredictionsError
 
 if TYPE_CHECKING:
     from tlkit.audit.gates.gate_report import GateReport
-    from tlkit.audit.options import AuditOptions
-    from tlkit.predictions import Predictions
     from tlkit.recipe.gates_file import GatesFile
-    from tlkit.runs.run import Run
 
 
 def open_gate_file(gate: Path | None, *, junit: Path | None, summary: Path | None) -> GatesFile | None:
@@ -36,36 +33,6 @@ def open_gate_file(gate: Path | None, *, junit: Path | None, summary: Path | Non
     if problems:
         raise PredictionsError(*problems)
     return None if gate is None else load_gates(gate, metrics=METRICS)
-
-
-def judge_gate_file(
-    gates: GatesFile | None,
-    judged: Run | Predictions,
-    *,
-    split: str | None,
-    groups: Path | None,
-    y_true: str,
-    y_pred: str,
-    options: AuditOptions,
-) -> GateReport | None:
-    """Return the verdicts of the gates on a run or on predictions; None where there are no gates.
-
-    Args:
-        gates: the gates.
-        judged: the run, or predictions with all their columns.
-        split: split of the run.
-        groups: columns to join to the run's predictions.
-        y_true: column of the true classes in a baseline's file.
-        y_pred: column of the predicted classes there.
-        options: options of the audit.
-    """
-    from tlkit.predictions import Predictions
-    from tlkit.runs.gate_run import gate
-
-    if gates is None:
-        return None
-    joined = None if isinstance(judged, Predictions) else groups  # a file's table has them already
-    return gate(judged, gates, split=split, groups=joined, y_true=y_true, y_pred=y_pred, options=options)
 
 
 def finish_gate(report: GateReport, *, junit: Path | None, summary: Path | None, quiet: bool) -> None:

@@ -1,7 +1,7 @@
 """Recipes: YAML files, validated; all problems of a file are reported at once, each with its place and remedy."""
 
 from tlkit.recipe.dumping import dump_recipe, json_schema, plain_values
-from tlkit.recipe.loading import check_sections, load_recipe, recipe_problems
+from tlkit.recipe.loading import check_sections, load_recipe
 from tlkit.recipe.schema import Recipe
 from tlkit.recipe.sections.augment_section import AugmentSection
 from tlkit.recipe.sections.evaluate_section import EvaluateSection
@@ -23,5 +23,4 @@ __all__ = [
     "json_schema",
     "load_recipe",
     "plain_values",
-    "recipe_problems",
 ]

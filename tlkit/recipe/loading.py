@@ -43,19 +43,19 @@ def load_recipe(path: str | os.PathLike[str], overrides: Overrides = ()) -> Reci
     Raises:
         RecipeError: all problems of the file and the overrides, each with its place and its remedy.
     """
-    recipe, problems = _read(path, overrides)
-    if recipe is None or problems:
-        raise RecipeError(*problems)
+    name = os.fspath(path)
+    document = read_yaml(read_text(Path(name), name), source=name)
+    if document.value is None and not document.problems:
+        raise RecipeError(
+            f"{name}  is empty. Begin with recipe_version: 1, name, data with its root, and model with its name; "
+            "the recipes that come with tlkit are examples."
+        )
+    expand_short_forms(document)
+    apply_overrides(document, overrides)
+    recipe = _validate(document)
+    if recipe is None or document.problems:
+        raise RecipeError(*document.messages())
     return recipe
-
-
-def recipe_problems(path: str | os.PathLike[str], overrides: Overrides = ()) -> tuple[str, ...]:
-    """Return all problems of a recipe, each with its place and its remedy."""
-    try:
-        load_recipe(path, overrides)
-    except RecipeError as error:
-        return error.problems
-    return ()
 
 
 def check_sections(sections: Mapping[str, Any], *, source: str) -> Recipe:
@@ -80,20 +80,6 @@ def check_sections(sections: Mapping[str, Any], *, source: str) -> Recipe:
     if recipe is None:
         raise RecipeError(*document.messages())
     return recipe
-
-
-def _read(path: str | os.PathLike[str], overrides: Overrides) -> tuple[Recipe | None, list[str]]:
-    name = os.fspath(path)
-    document = read_yaml(read_text(Path(name), name), source=name)
-    if document.value is None and not document.problems:
-        raise RecipeError(
-            f"{name}  is empty. Begin with recipe_version: 1, name, data with its root, and model with its name; "
-            "the recipes that come with tlkit are examples."
-        )
-    expand_short_forms(document)
-    apply_overrides(document, overrides)
-    recipe = _validate(document)
-    return recipe, document.messages()
 
 
 def _validate(document: Document) -> Recipe | None:

@@ -10,7 +10,7 @@ from tlkit.tables.formatting import format_cell, format_header
 from tlkit.tables.table import LEFT, Cell, Column, Table
 
 
-def to_markdown(tables: Iterable[Table], *, most_rows: int | None = None) -> str:
+def to_markdown(tables: Iterable[Table]) -> str:
     r"""Return tables as Markdown: title in bold, rows, notes; an empty line between the parts.
 
     Texts are escaped: they contain no tags, links or code spans and stay in their cell. A table without rows becomes
@@ -18,7 +18,6 @@ def to_markdown(tables: Iterable[Table], *, most_rows: int | None = None) -> str
 
     Args:
         tables: the tables.
-        most_rows: maximum number of rows of each table; a note counts the others. None = all rows.
 
     Example:
         >>> columns = (Column("name", "class"), Column("n", "images", "count"))
@@ -27,7 +26,7 @@ def to_markdown(tables: Iterable[Table], *, most_rows: int | None = None) -> str
         | --- | ---: |
         | a\|b | 3 |
     """
-    return "\n\n".join(part for table in tables for part in _parts(table.head(most_rows)))
+    return "\n\n".join(part for table in tables for part in _parts(table))
 
 
 def escape_markdown(text: str) -> str:

@@ -7,13 +7,14 @@ import zlib
 
 import numpy as np
 import pytest
+from decoded import decode_image
 from hypothesis import given
 from hypothesis import strategies as st
 from messages import saying
 from PIL import Image
 
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.data.decode.decoding import UnreadableImageError, decode_image, open_rgb
+from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.jpeg_markers import scan_damage
 from tlkit.errors import DataError
 

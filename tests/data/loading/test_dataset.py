@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from decoded import decode_image
 from hypothesis import given
 from hypothesis import strategies as st
 from messages import saying, says
 from torch.utils.data import DataLoader, Dataset
 
 from tlkit.data.augment.transforms import build_transform
-from tlkit.data.decode.decoding import decode_image
 from tlkit.data.loading.batch import Batch, Failure, LoadedImage, collate, normalize
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler, epoch_order

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from data_modules import data_module
+from decoded import decode_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from messages import saying, says
 from tars import write_tar
 
-from tlkit.data.decode.decoding import decode_image
 from tlkit.data.sources import tar_files
 from tlkit.data.sources.read_bytes import file_exists, read_bytes
 from tlkit.data.sources.read_samples import read_samples

@@ -165,7 +165,6 @@ def _quarantine(
     return tuple((path, "; ".join(reasons[path])) for path in sorted(reasons))
 
 
-def thumbnails(diagnosis: Diagnosis, *, each: int = 8, side: int = 96) -> dict[str, str]:
-    """Return small JPEGs, base64, of the first few readable files of every finding, by path."""
-    files = (path for finding in diagnosis.findings for path in finding.files[:each])
-    return draw_thumbnails(diagnosis.root, files, side=side)
+def thumbnails(diagnosis: Diagnosis) -> dict[str, str]:
+    """Return small JPEGs, base64, of the first eight readable files of every finding, by path."""
+    return draw_thumbnails(diagnosis.root, (path for finding in diagnosis.findings for path in finding.files[:8]))

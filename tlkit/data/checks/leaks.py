@@ -41,10 +41,6 @@ class Leaks:
     def __len__(self) -> int:
         return len(self.table)
 
-    def of_split(self, split: str) -> tuple[str, ...]:
-        """Return the leaked images of one split."""
-        return tuple(self.table.loc[self.table["split"] == split, "path"])
-
 
 def find_copies(prints: Fingerprints) -> DuplicateSet:
     """Return the duplicates (see `find_duplicates`); of more than 300,000 images only identical files."""

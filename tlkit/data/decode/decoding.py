@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import PIL.features
 from PIL import Image, ImageFile, TiffImagePlugin
 
@@ -99,25 +98,6 @@ class ImageFacts:
     frame: Frame
 
 
-def decode_image(source: str | Path | bytes, decode_options: DecodeOptions = DecodeOptions()) -> npt.NDArray[np.uint8]:
-    """Return the pixels of an image: RGB, uint8, shape (H, W, 3), upright.
-
-    Args:
-        source: path of the file, or its bytes.
-        decode_options: pixel limit and background color.
-
-    Raises:
-        UnreadableImageError: the file is missing, damaged, too large or not an image.
-
-    Example:
-        >>> buffer = io.BytesIO()
-        >>> Image.new("RGBA", (2, 1), (255, 0, 0, 0)).save(buffer, "PNG")
-        >>> decode_image(buffer.getvalue(), DecodeOptions(background=(1, 2, 3))).tolist()
-        [[[1, 2, 3], [1, 2, 3]]]
-    """
-    return np.asarray(open_rgb(source, decode_options)[0])
-
-
 def open_rgb(
     source: str | Path | bytes,
     decode_options: DecodeOptions = DecodeOptions(),
@@ -134,6 +114,13 @@ def open_rgb(
 
     Raises:
         UnreadableImageError: the file is missing, damaged, too large or not an image.
+
+    Example:
+        >>> buffer = io.BytesIO()
+        >>> Image.new("RGBA", (2, 1), (255, 0, 0, 0)).save(buffer, "PNG")
+        >>> image, _ = open_rgb(buffer.getvalue(), DecodeOptions(background=(1, 2, 3)))
+        >>> np.asarray(image).tolist()
+        [[[1, 2, 3], [1, 2, 3]]]
     """
     name = "image" if isinstance(source, bytes) else str(source)
     try:
