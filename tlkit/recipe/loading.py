@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from tlkit.errors import RecipeError, first_few
 from tlkit.recipe.overrides import Overrides, apply_overrides, expand_short_forms
 from tlkit.recipe.schema import Recipe
-from tlkit.recipe.sections.contradiction import Contradiction
+from tlkit.recipe.sections.section import Contradiction
 from tlkit.recipe.validation_messages import report_errors
 from tlkit.recipe.yaml_nodes import Document, KeyPath, Problem, read_yaml
 

@@ -10,22 +10,43 @@ from pydantic_core import PydanticCustomError
 
 from tlkit.choices import TrackerKind
 from tlkit.recipe import value_types as v
+from tlkit.recipe.sections.audit_checks import audit_contradictions
 from tlkit.recipe.sections.audit_section import AuditSection
 from tlkit.recipe.sections.augment_section import AugmentSection, Preset
-from tlkit.recipe.sections.cross_checks import find_contradictions
+from tlkit.recipe.sections.data_checks import data_contradictions
 from tlkit.recipe.sections.data_section import DataSection
+from tlkit.recipe.sections.dependent_keys import unmet_dependencies
 from tlkit.recipe.sections.evaluate_section import EvaluateSection
 from tlkit.recipe.sections.features_section import FeaturesSection
 from tlkit.recipe.sections.model_section import ModelSection
 from tlkit.recipe.sections.report_section import ReportSection
 from tlkit.recipe.sections.section import Section
+from tlkit.recipe.sections.strategy_checks import (
+    augment_contradictions,
+    features_contradictions,
+    head_contradictions,
+    strategy_contradictions,
+)
 from tlkit.recipe.sections.strategy_section import FrozenStrategy, Strategy, StrategyKind
 from tlkit.recipe.sections.tracking_section import TrackingSection
+from tlkit.recipe.sections.train_checks import train_contradictions
 from tlkit.recipe.sections.train_section import TrainSection
 from tlkit.recipe.value_types import Expected
 
 SHORT_FORMS: Mapping[str, str] = {"augment": "preset", "strategy": "kind", "tracking": "kind"}
 """Sections that may be given as one word, and the key that takes the word."""
+
+CROSS_CHECKS = (
+    unmet_dependencies,
+    data_contradictions,
+    augment_contradictions,
+    strategy_contradictions,
+    features_contradictions,
+    head_contradictions,
+    train_contradictions,
+    audit_contradictions,
+)
+"""What finds keys that are each valid and together wrong, in the order of the sections."""
 
 
 def _short_form(section: str) -> BeforeValidator:
@@ -68,7 +89,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _has_no_contradictions(self) -> Recipe:
-        found = find_contradictions(self)
+        found = tuple(contradiction for check in CROSS_CHECKS for contradiction in check(self))
         if found:
             text = " ".join(one.text for one in found)
             raise PydanticCustomError("contradiction", "{text}", {"text": text, "found": found})

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tlkit.errors import did_you_mean
-from tlkit.recipe.sections.contradiction import Contradiction
+from tlkit.recipe.sections.section import Contradiction
 
 if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tlkit.recipe.sections.contradiction import Contradiction
-from tlkit.recipe.sections.dependent_keys import unmet_dependencies
+from tlkit.recipe.sections.section import Contradiction
 
 if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
@@ -19,7 +18,6 @@ def data_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
     if recipe.data.shuffle_buffer is not None:
         yield from _shuffle_buffer_contradictions(recipe, recipe.data.shuffle_buffer)
     yield from _share_contradictions(recipe.data)
-    yield from unmet_dependencies(recipe, "data.resize")
     yield from _split_contradictions(recipe.data)
 
 

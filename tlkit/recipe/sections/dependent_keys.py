@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from tlkit.recipe.sections.contradiction import Contradiction
+from tlkit.recipe.sections.section import Contradiction
 from tlkit.recipe.sections.train_section import Loss, Schedule, TrainSection
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ class DependentKey:
         return name in keys.model_fields_set
 
 
-def unmet_dependencies(recipe: Recipe, of: str) -> Iterator[Contradiction]:
-    """Yield a contradiction for every key that has no effect because of the value of the key `of`."""
+def unmet_dependencies(recipe: Recipe) -> Iterator[Contradiction]:
+    """Yield a contradiction for every key that has no effect because of the value of another key."""
     for need in NEEDS:
-        if need.of == of and need.is_given(recipe) and not need.is_met(recipe):
+        if need.is_given(recipe) and not need.is_met(recipe):
             value = _value(recipe, need.key)
             seen = f"{value:g}" if isinstance(value, int | float) else str(value)
-            text = need.remedy.format(seen=seen, chosen=_value(recipe, of), key=need.key)
-            yield Contradiction((need.key, of), f"{need.key} is {text}")
+            text = need.remedy.format(seen=seen, chosen=_value(recipe, need.of), key=need.key)
+            yield Contradiction((need.key, need.of), f"{need.key} is {text}")
 
 
 def _value(recipe: Recipe, key: str) -> Any:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tlkit.recipe.sections.contradiction import Contradiction
-from tlkit.recipe.sections.dependent_keys import unmet_dependencies
+from tlkit.recipe.sections.section import Contradiction
 
 if TYPE_CHECKING:
     from tlkit.recipe.schema import Recipe
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 def train_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
     """Yield contradictions about training."""
     train = recipe.train
-    yield from unmet_dependencies(recipe, "train.optimizer")
-    yield from unmet_dependencies(recipe, "train.schedule")
     if train.schedule != "one_cycle" and train.warmup_epochs >= train.epochs:
         yield Contradiction(
             ("train.warmup_epochs", "train.epochs"),
@@ -45,7 +42,6 @@ def train_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
 def _loss_contradictions(recipe: Recipe) -> Iterator[Contradiction]:
     """Yield contradictions of the loss with other keys, and several corrections for class imbalance at once."""
     train = recipe.train
-    yield from unmet_dependencies(recipe, "train.loss")
     excluded = {
         "class_weights": (train.class_weights != "none", "already weights each intersection of class and group"),
         "logit_adjustment": (train.logit_adjustment > 0, "already weights each intersection of class and group"),
