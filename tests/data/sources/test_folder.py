@@ -8,12 +8,13 @@ from messages import saying
 from torchvision_oracle import image_folder_classes
 
 from tlkit.data.sources.folder import scan_folder
+from tlkit.data.sources.read_samples import read_samples
 from tlkit.errors import DataError
 
 
 def problem(folder: Path, root: Path) -> str:
     with pytest.raises(DataError) as caught:
-        scan_folder(folder)
+        read_samples(folder)
     return str(caught.value).replace(str(root), "ROOT")
 
 
@@ -120,7 +121,7 @@ def test_an_empty_folder_is_an_error_with_the_layouts(tmp_path, make_image):
         ("photos/train/ant/1 photos/train/bee/1", saying("ROOT", "'photos'", "ROOT/photos")),
         (
             "train/ant/1 train/bee/1 val/ant/1 val/crow/1 val/crow/2 test/crow/1",
-            saying("'crow'", "val/ (2)", "test/ (1)", "training"),
+            saying("'crow'", "2", "val", "1", "test", "training"),
         ),
         ("ant/1 bee/1 train/ant/1", saying("ROOT", "ant/ and bee/", "split folders", "class folders")),
         ("train/ant/1 val/ant/1 valid/ant/1", saying("ROOT", "val/ and valid/", "Keep one")),
@@ -137,8 +138,8 @@ def test_a_folder_that_is_unusable_for_training_is_an_error(tmp_path, make_image
 def test_a_class_missing_from_val_shifts_no_index(tmp_path, make_image, lines):
     for name in ("train/ant", "train/bee", "train/crow", "val/bee", "val/crow"):
         make_image(f"{name}/1.png")
-    samples = scan_folder(tmp_path)
-    assert lines() == [saying("1", "3", "images", "classes")]
+    samples = read_samples(tmp_path)
+    assert lines() == [saying("val", "1", "ant")]
     assert samples.split("val").targets.tolist() == [1, 2]
 
 

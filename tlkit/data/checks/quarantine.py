@@ -8,14 +8,13 @@ from pathlib import Path
 
 from tlkit.data.checks.diagnosis import Diagnosis
 from tlkit.data.sources.delimited_files import read_table
+from tlkit.data.sources.manifest import QUARANTINE
 from tlkit.data.sources.read_bytes import image_digest
 from tlkit.disk import atomic_file
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 
 logger = logging.getLogger(__name__)
-
-QUARANTINE = "quarantine"
 
 
 def require_new(file: str | Path | None) -> None:

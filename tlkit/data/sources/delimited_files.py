@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import posixpath
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -50,6 +51,14 @@ def require_file(file: Path, *, what: str, hint: str = "") -> None:
     if not file.is_file():
         known = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
         raise DataError(f"The {what} {file} does not exist.{did_you_mean(file.name, known)} {hint}".rstrip())
+
+
+def relative_path(path: str, root: Path) -> str:
+    """Return a listed path relative to the root and "/"-separated; one that leads elsewhere stays absolute."""
+    text = path.strip().replace("\\", "/")
+    if text.startswith("/"):
+        text = text.removeprefix(root.resolve().as_posix() + "/").removeprefix(root.absolute().as_posix() + "/")
+    return posixpath.normpath(text) if text else ""
 
 
 def _require_columns(found: Iterable[str], file: Path, required: Sequence[str]) -> None:

@@ -55,7 +55,8 @@ def scan_folder(root: str | Path, *, complete: bool = True) -> Samples:
         Samples with the classes of all splits, sorted by code point as torchvision sorts them, digests unknown.
 
     Raises:
-        DataError: the folder is missing or empty, has a single class, mixes layouts, or a class has no training images.
+        DataError: the folder is missing or empty, has a single class, or mixes layouts. Whether each class has training
+            images is checked by `require_trainable`.
     """
     survey = survey_folder(root, complete=complete)
     for kind, items in survey.ignored.items():
@@ -306,30 +307,9 @@ def _check(samples: Samples, splits: dict[str, str], ignored: Ignored, *, comple
         nested = any((inner / entry.name).is_dir() for entry in _entries(inner)) if inner.is_dir() else False
         hint = f" Did you mean {inner}?" if nested else " Give each class a folder of its own."
         raise DataError(f"{root} has only one class, {only!r}; a classifier needs at least two.{hint}")
-    counts = samples.counts()
-    problems = []
     for split, folder in splits.items():
-        lacking = [name for name in samples.classes if counts.loc[name, split] == 0]
-        if lacking and split == "train":
-            for name in lacking:
-                row = counts.T[name]
-                present = [f"{other}/ ({row[key]})" for key, other in splits.items() if row[key]]
-                problems.append(
-                    f"The class {name!r} has images in {' and '.join(present)}, but none in {folder}/. Add training "
-                    "images, or remove the class from the other splits."
-                )
-        elif len(lacking) == len(samples.classes):
+        if split != "train" and not (samples.table[SPLIT] == split).any():
             logger.warning("%s/ holds no images; it is treated as absent.", folder)
-        elif lacking:
-            logger.warning(
-                "%s/ has no images of %d of %d classes: %s. They cannot be judged there.",
-                folder,
-                len(lacking),
-                len(samples.classes),
-                first_few(lacking),
-            )
-    if problems:
-        raise DataError(*problems)
     for names in case_collisions(samples.classes):
         logger.warning(
             "The classes %s differ only in case or spaces. Are they one class?", " and ".join(map(repr, names))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import posixpath
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from tlkit.data.sources.delimited_files import SUFFIXES, read_table, require_file
+from tlkit.data.sources.delimited_files import SUFFIXES, read_table, relative_path, require_file
 from tlkit.data.sources.folder import SPLIT_ALIASES
 from tlkit.data.sources.read_bytes import file_exists
 from tlkit.errors import DataError, did_you_mean, first_few
@@ -45,7 +44,7 @@ def read_manifest(file: str | Path, *, root: str | Path | None = None, columns: 
     if not len(table):
         raise DataError(f"{file} lists no images that can be used.")
     problems = _Problems(file)
-    table = table.assign(**{PATH: table[PATH].map(partial(_tidy, root=root)), SPLIT: _splits(table, problems)})
+    table = table.assign(**{PATH: table[PATH].map(partial(relative_path, root=root)), SPLIT: _splits(table, problems)})
     problems.rows("a path is empty", table.index[table[PATH] == ""])
     outside = table[PATH].str.startswith(("/", "../")) | (table[PATH] == "..")
     problems.rows(
@@ -218,11 +217,3 @@ def _splits(table: pd.DataFrame, problems: _Problems) -> pd.Series[str]:
         hint = f"Use {', '.join(SPLITS)}.{did_you_mean(words[wrong].iloc[0], SPLIT_ALIASES)}"
         problems.rows("an unknown split", table.index[wrong], table[SPLIT], hint=hint)
     return found.astype("str")
-
-
-def _tidy(path: str, root: Path) -> str:
-    """Return a listed path relative to the root and "/"-separated."""
-    text = path.strip().replace("\\", "/")
-    if text.startswith("/"):
-        text = text.removeprefix(root.resolve().as_posix() + "/").removeprefix(root.absolute().as_posix() + "/")
-    return posixpath.normpath(text) if text else ""

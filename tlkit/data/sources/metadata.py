@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import posixpath
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from tlkit.data.sources.delimited_files import read_table, require_file
+from tlkit.data.sources.delimited_files import read_table, relative_path, require_file
 from tlkit.errors import DataError, first_few
 from tlkit.samples import PATH, RESERVED_COLUMNS, Samples
 
@@ -88,7 +87,4 @@ def _check_names(file: Path, groups: Sequence[str]) -> None:
 
 def _key(path: str, root: Path) -> str:
     """Return a path in the form in which paths are compared: relative, "/"-separated, NFC."""
-    text = unicodedata.normalize("NFC", path.strip().replace("\\", "/"))
-    if text.startswith("/"):
-        text = text.removeprefix(root.resolve().as_posix() + "/")
-    return posixpath.normpath(text) if text else ""
+    return relative_path(unicodedata.normalize("NFC", path), root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -112,7 +113,9 @@ def survey_images(root: Root) -> Survey:
     """
     roots = _roots(root)
     if roots and not any(is_list(one) or is_shard(one) for one in roots):
-        return survey_folder(roots[0]) if len(roots) == 1 else _survey_folders(roots)
+        survey = survey_folder(roots[0]) if len(roots) == 1 else _survey_folders(roots)
+        trainable = partial(require_trainable, survey.samples, where=source_name(roots))
+        return replace(survey, problems=survey.problems or _problems_of(trainable))
     samples, where = _read(root)
     what = "the list" if is_list(roots[0]) else "the shards"
     return Survey(
@@ -204,8 +207,7 @@ def _survey_folders(roots: Sequence[Path]) -> Survey:
         for kind, items in part.ignored.items():
             ignored[kind] += [f"{root}/{item}" for item in items]
     problems = tuple(problem for part in parts for problem in part.problems)
-    trainable = partial(require_trainable, samples, where=source_name(roots))
-    return Survey(samples, ignored, problems or _problems_of(trainable))
+    return Survey(samples, ignored, problems)
 
 
 def _problems_of(check: Callable[[], object]) -> tuple[str, ...]:
