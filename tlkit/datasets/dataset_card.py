@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -106,6 +105,8 @@ def make_dataset(
     found = _find(dest, name=name, request=request)
     if found is not None:
         return found
+    import pandas as pd  # only where a dataset is made
+
     dest.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{dest.name}-") as folder:
         draft = Path(folder)
@@ -116,7 +117,7 @@ def make_dataset(
             path.write_bytes(image.content)
             rows.append({"path": image.path, **image.columns})
         made_with = {package: metadata.version(package) for package in packages}
-        _write_metadata(draft / METADATA, rows)
+        pd.DataFrame(rows).sort_values("path").to_csv(draft / METADATA, index=False, lineterminator="\n")
         (draft / ATTRIBUTION).write_text(attribution + "\n", encoding="utf-8")
         (draft / README).write_text(_readme(name, request, made_with, about, attribution), encoding="utf-8")
         stored = {
@@ -170,13 +171,6 @@ def _find(dest: Path, *, name: str, request: Mapping[str, Any]) -> DatasetCard |
 def _card(root: Path, stored: Mapping[str, Any]) -> DatasetCard:
     fields = {name: value for name, value in stored.items() if name not in ("classes", "fingerprint")}
     return DatasetCard(root=root, classes=tuple(stored["classes"]), **fields)
-
-
-def _write_metadata(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(sorted(rows, key=lambda row: row["path"]))
 
 
 def _fingerprint(root: Path) -> str:

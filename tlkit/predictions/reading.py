@@ -73,11 +73,7 @@ def read_predictions(path: Path | str, *, y_true: str = Y_TRUE, y_pred: str = Y_
 
 
 def _check_columns(file: Path, columns: list[str], *, y_true: str, y_pred: str) -> None:
-    """Check that the required columns exist.
-
-    Raises:
-        PredictionsError: some do not.
-    """
+    """Check that the required columns exist."""
     names = f"Its columns are: {first_few(columns, most=20)}."
     has_proba = any(name.startswith(PROBA_PREFIX) for name in columns)
     no_truth = y_true not in columns
@@ -142,11 +138,7 @@ def _groups(file: Path, table: pd.DataFrame, *, used: tuple[str, str]) -> pd.Dat
 
 
 def _require_common_names(file: Path, truth: pd.Series[str] | None, guess: pd.Series[str] | None) -> None:
-    """Check that labels and predictions have a class name in common, unlike "3" and "3.0", or "dog" and "Dog".
-
-    Raises:
-        PredictionsError: they have none, and there are several of each; with a single one it is a warning.
-    """
+    """Check that labels and predictions have a class name in common, unlike "3" and "3.0", or "dog" and "Dog"."""
     if truth is None or guess is None:
         return
     labels, guesses = sorted(set(truth.dropna())), sorted(set(guess.dropna()))

@@ -19,10 +19,8 @@ from tlkit.recipe.yaml_nodes import KeyPath
 
 def sections_in(annotation: Any) -> tuple[type[BaseModel], ...]:
     """Return the sections that a type allows: two for `strategy`, one for `train`, none for a plain value."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return (annotation,)
-    found = (section for part in get_args(annotation) for section in sections_in(part))
-    return tuple(dict.fromkeys(found))
+    parts = _parts(annotation)
+    return tuple(dict.fromkeys(part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)))
 
 
 def field_at(path: KeyPath, root: type[BaseModel] = Recipe) -> tuple[FieldInfo | None, int]:
@@ -85,7 +83,8 @@ def expected_value(field: FieldInfo) -> Expected:
 
 def choices(field: FieldInfo) -> tuple[str | int, ...]:
     """Return the choices of a field, over all its literal types."""
-    return tuple(dict.fromkeys(_literals(field.annotation)))
+    literals = (part for part in _parts(field.annotation) if get_origin(part) is Literal)
+    return tuple(dict.fromkeys(value for part in literals for value in get_args(part)))
 
 
 def either(options: tuple[str | int, ...]) -> str:
@@ -116,22 +115,12 @@ def takes_keys(field: FieldInfo) -> bool:
 
 def accepts(field: FieldInfo, value: object) -> bool:
     """Return whether a field takes a value, so that no message suggests an invalid one."""
+    kind: Any = Annotated[(field.annotation, *(field.metadata or [field]))]
     try:
-        _adapter(field).validate_python(value)
+        TypeAdapter(kind).validate_python(value)
     except ValidationError:
         return False
     return True
-
-
-_adapters: dict[int, TypeAdapter[Any]] = {}
-
-
-def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
-    if id(field) not in _adapters:
-        metadata = tuple(field.metadata) or (field,)
-        kind: Any = Annotated[(field.annotation, *metadata)]
-        _adapters[id(field)] = TypeAdapter(kind)
-    return _adapters[id(field)]
 
 
 def _kinds(annotation: Any) -> Iterator[type]:
@@ -155,10 +144,6 @@ def _parts(annotation: Any) -> Iterator[Any]:
     yield annotation
     for part in get_args(annotation):
         yield from _parts(part)
-
-
-def _literals(annotation: Any) -> list[Any]:
-    return [value for part in _parts(annotation) if get_origin(part) is Literal for value in get_args(part)]
 
 
 def _expected_inside(annotation: Any) -> list[Expected]:

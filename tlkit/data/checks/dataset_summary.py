@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,8 @@ from PIL import Image
 
 from tlkit.data.checks.summary_tables import data_summary_tables
 from tlkit.data.checks.thread_pool import map_files
-from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
+from tlkit.data.checks.thumbnails import as_jpeg, open_small
 from tlkit.data.decode.formats import OPENERS, detect_format
-from tlkit.data.decode.resizing import reduction_for_thumbnail
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.data.sources.read_samples import Root, read_with_columns, source_name
 from tlkit.samples import LABEL, PATH, SPLIT, SPLITS, Samples
@@ -134,22 +131,18 @@ def _read_start(path: Path) -> bytes:
         return read_bytes(path)
 
 
-def contact_sheets(samples: Samples, *, seed: int = 0) -> dict[str, str]:
+def contact_sheets(samples: Samples) -> dict[str, str]:
     """Return one JPEG per class, base64, with up to 20 of its images, drawn at random, 64 pixels each."""
     sheets = {}
     for name in samples.classes:
         paths = samples.table.loc[samples.table[LABEL] == name, PATH].to_numpy()
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(paths))[: COLUMNS * ROWS])
+        chosen = np.sort(np.random.default_rng(0).permutation(len(paths))[: COLUMNS * ROWS])
         rows = -(-len(chosen) // COLUMNS)
         sheet = Image.new("RGB", (COLUMNS * CELL, rows * CELL), (255, 255, 255))
         for place, at in enumerate(chosen):
-            try:
-                image, _ = open_rgb(samples.root / paths[at], reduction=partial(reduction_for_thumbnail, side=CELL))
-            except UnreadableImageError:
-                continue
-            image.thumbnail((CELL - 2, CELL - 2))
-            sheet.paste(image, (place % COLUMNS * CELL, place // COLUMNS * CELL))
-        buffer = io.BytesIO()
-        sheet.save(buffer, "JPEG", quality=80)
-        sheets[name] = base64.b64encode(buffer.getvalue()).decode()
+            image = open_small(samples.root / paths[at], side=CELL)
+            if image is not None:
+                image.thumbnail((CELL - 2, CELL - 2))
+                sheet.paste(image, (place % COLUMNS * CELL, place // COLUMNS * CELL))
+        sheets[name] = as_jpeg(sheet)
     return sheets

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from tlkit.data.checks.thumbnails import open_small
 from tlkit.data.decode.decode_options import DecodeOptions
-from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.decode.resizing import reduction_for_thumbnail
 
 SIDE = 64
 """Longest side of a thumbnail, in pixels."""
@@ -33,8 +31,5 @@ def gray_thumbnail(image: Image.Image) -> Gray:
 
 def read_gray_thumbnail(file: Path, decode_options: DecodeOptions) -> Gray | None:
     """Return the gray thumbnail of a file; None where it cannot be read."""
-    try:
-        image, _ = open_rgb(file, decode_options, reduction=partial(reduction_for_thumbnail, side=2 * SIDE))
-    except UnreadableImageError:
-        return None
-    return gray_thumbnail(image)
+    image = open_small(file, side=2 * SIDE, decode_options=decode_options)
+    return None if image is None else gray_thumbnail(image)

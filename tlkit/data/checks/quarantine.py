@@ -17,16 +17,18 @@ from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
 logger = logging.getLogger(__name__)
 
 
-def require_new(file: str | Path | None) -> None:
-    """Check that a manifest can be written.
+def require_new(file: str | Path | None, *, what: str = "manifest") -> None:
+    """Check that a CSV file that people edit or runs use can be written; `what` names it in messages.
 
     Raises:
         DataError: the file exists already, or is not named .csv.
     """
     if file is not None and Path(file).suffix != ".csv":
-        raise DataError(f"The manifest would be {file}. Use a name that ends in .csv.")
+        raise DataError(f"The {what} would be {file}. Use a name that ends in .csv.")
     if file is not None and Path(file).exists():
-        raise DataError(f"{file} exists already and may hold decisions of yours. Remove it, or use another name.")
+        raise DataError(
+            f"{file} exists already, and you may have edited it or use it. Remove it, or choose another name."
+        )
 
 
 def write_quarantine(file: str | Path, diagnosis: Diagnosis, samples: Samples) -> Path:

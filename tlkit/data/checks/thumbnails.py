@@ -1,4 +1,4 @@
-"""Thumbnails for HTML pages: small JPEGs without metadata."""
+"""Small images: decoded at a reduced scale, and as thumbnails for HTML pages, JPEGs without metadata."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+from PIL import Image
+
+from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.resizing import reduction_for_thumbnail
+
+
+def open_small(file: str | Path, *, side: int, decode_options: DecodeOptions = DecodeOptions()) -> Image.Image | None:
+    """Return an image decoded at the smallest scale that suits a thumbnail of `side` pixels; None if unreadable."""
+    try:
+        return open_rgb(file, decode_options, reduction=partial(reduction_for_thumbnail, side=side))[0]
+    except UnreadableImageError:
+        return None
 
 
 def draw_thumbnails(
@@ -23,13 +34,16 @@ def draw_thumbnails(
     for path in dict.fromkeys(paths):
         if most is not None and len(drawn) >= most:
             break
-        try:
-            image, _ = open_rgb(Path(root, path), reduction=partial(reduction_for_thumbnail, side=side))
-        except UnreadableImageError:
-            continue
-        image.thumbnail((side, side))
-        image.info = {}  # else Pillow 13 writes a JPEG's comment into the copy
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=80)
-        drawn[path] = base64.b64encode(buffer.getvalue()).decode()
+        image = open_small(Path(root, path), side=side)
+        if image is not None:
+            image.thumbnail((side, side))
+            image.info = {}  # else Pillow 13 writes a JPEG's comment into the copy
+            drawn[path] = as_jpeg(image)
     return drawn
+
+
+def as_jpeg(image: Image.Image) -> str:
+    """Return an image as a JPEG, base64."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    return base64.b64encode(buffer.getvalue()).decode()

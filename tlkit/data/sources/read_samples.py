@@ -152,11 +152,7 @@ def _read(
 def _parts(
     root: Root, manifest: str | Path | None, shards: str | Sequence[str]
 ) -> tuple[list[Path], str | Path | None, str | Sequence[str]]:
-    """Return folders, list and shards: a root may be a list, and roots may be shards.
-
-    Raises:
-        DataError: none of them is named.
-    """
+    """Return folders, list and shards: a root may be a list, and roots may be shards."""
     roots = _roots(root)
     if not shards and manifest is None and roots and all(is_shard(one) for one in roots):
         shards = [str(one) for one in roots]
@@ -178,11 +174,7 @@ def is_shard(path: str | Path) -> bool:
 
 
 def _merge_folders(roots: Sequence[Path]) -> Samples:
-    """Return the images of several folders as one table; classes of the same name are one class.
-
-    Raises:
-        DataError: a folder lies within another or is named twice, or cannot be used; all problems at once.
-    """
+    """Return the images of several folders as one table; classes of the same name are one class."""
     problems, parts = _overlaps(roots), []
     for root in roots:
         try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from tlkit.data.checks.duplicates import DuplicateSet
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.checks.leaks import describe_leaks, find_copies, find_leaks
+from tlkit.data.checks.quarantine import require_new
 from tlkit.data.sources.manifest import digest_of
 from tlkit.data.sources.read_samples import Root, read_with_columns
 from tlkit.data.splits.hold_out import SplitPlan, hold_out
@@ -23,9 +24,7 @@ def make_split(
     out: str | Path,
     *,
     plan: SplitPlan | None = None,
-    manifest: str | Path | None = None,
     metadata: str | Path | None = None,
-    groups: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Samples:
     """Split images, write the list for `data.split` of a recipe (path, label, split, digest, columns) and return it.
@@ -37,23 +36,15 @@ def make_split(
         root: source of the images (see `read_samples`).
         out: the CSV file to write; never overwritten.
         plan: shares to hold out; default: 20 % for val, stratified.
-        manifest: a file that lists the images.
-        metadata: a CSV file keyed by `path` with the plan's column and the groups.
-        groups: further columns to list.
+        metadata: a CSV file keyed by `path` with the plan's column.
         progress: called with (images read, images in all).
 
     Raises:
         DataError: the file exists, or the splits of the data put a value of the plan's column into two splits.
     """
     out, plan = Path(out), plan or SplitPlan()
-    if out.suffix != ".csv":
-        raise DataError(f"{out} should end in .csv: the list of splits is a CSV file.")
-    if out.exists():
-        raise DataError(f"{out} exists, and runs may use it. Choose another name, or remove it.")
-    columns = tuple(dict.fromkeys((*groups, *plan.columns)))
-    checked = check_images(
-        read_with_columns(root, columns=columns, metadata=metadata, manifest=manifest), progress=progress
-    )
+    require_new(out, what="list of splits")
+    checked = check_images(read_with_columns(root, columns=plan.columns, metadata=metadata), progress=progress)
     samples = hold_out(checked.samples, plan)
     _require_whole_groups(samples, plan)
     if samples.table[SPLIT].equals(checked.samples.table[SPLIT]) and set(samples.table[SPLIT]) != {"train"}:
