@@ -20,7 +20,15 @@ from tlkit.cli.arguments import (
     SplitOption,
     TrueColumn,
 )
-from tlkit.cli.output import print_json, print_result, print_tables, require_svg, write_svg
+from tlkit.cli.output import (
+    check_progress,
+    named_progress,
+    print_json,
+    print_result,
+    print_tables,
+    require_svg,
+    write_svg,
+)
 from tlkit.cli.run_or_file import open_run_or_file
 
 
@@ -44,7 +52,6 @@ def advise(
 ) -> None:
     """Rank pretrained backbones on your own images, and say which ones the images cannot tell apart."""
     from tlkit.cli.allocator import keep_freed_memory
-    from tlkit.cli.output import named_progress
     from tlkit.data.sources.read_samples import require_source
     from tlkit.runs.directory import MARKER
 
@@ -90,7 +97,6 @@ def slices(
 ) -> None:
     """Find undeclared groups of images with more errors: dark, blurred, of one camera, similar by features."""
     from tlkit.analysis.find_slices import find_slices
-    from tlkit.cli.output import check_progress
 
     judged = open_run_or_file(run_or_file, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
     with check_progress("measuring images") as progress:

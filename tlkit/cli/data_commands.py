@@ -11,7 +11,7 @@ import typer
 
 from tlkit.choices import HeadKind
 from tlkit.cli.arguments import AsJson, FoldsOption, FrozenRunPath, RunPath
-from tlkit.cli.output import check_progress, print_json, print_lines, print_result, print_tables
+from tlkit.cli.output import check_progress, named_progress, print_json, print_lines, print_result, print_tables
 
 app = typer.Typer(
     help="Examine and split your images, audit their labels, or make a sample dataset.", no_args_is_help=True
@@ -202,7 +202,6 @@ def doctor(
     """Decode every image and report what would spoil training or scores; no file is changed."""
     from tlkit.analysis.data_doctor import finder_by_features
     from tlkit.cli.allocator import keep_freed_memory
-    from tlkit.cli.output import named_progress
     from tlkit.data.checks.doctor import diagnose, thumbnails
     from tlkit.data.checks.quarantine import require_new, write_quarantine
     from tlkit.render.report.dataset_pages import require_own_page

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tlkit.cli.arguments import AsJson, PredColumn, RunOrFile, SplitOption, TrueColumn
-from tlkit.cli.output import print_json, print_lines, print_result, print_tables
+from tlkit.cli.output import judged_on, print_json, print_lines, print_result, print_tables
 from tlkit.cli.run_or_file import find_run, print_evidence, read_file, run_audit
 
 
@@ -20,7 +20,6 @@ def evaluate(
     json: AsJson = False,
 ) -> None:
     """Evaluate a run, or any table of predictions: every figure with its interval."""
-    from tlkit.cli.output import judged_on
     from tlkit.evaluation import evaluate as evaluate_predictions
 
     run = find_run(run_or_file, split=split)

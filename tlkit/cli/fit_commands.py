@@ -10,6 +10,7 @@ import typer
 
 from tlkit.choices import Views
 from tlkit.cli.arguments import DeviceOption, OverrideArguments, OverwriteRun, RecipePath, RunPath
+from tlkit.cli.output import check_progress, print_run, require_run_first, require_suffix, write_predictions
 
 
 def fit(
@@ -20,7 +21,6 @@ def fit(
 ) -> None:
     """Fine-tune by a recipe, then predict, evaluate, audit and report."""
     from tlkit.cli.allocator import keep_freed_memory
-    from tlkit.cli.output import check_progress, print_run
     from tlkit.recipe import load_recipe
     from tlkit.training.fit import fit as fit_recipe
     from tlkit.training.launch import is_nonzero_rank, launch, processes_to_start
@@ -51,7 +51,6 @@ def predict(
 ) -> None:
     """Predict images with a run's model."""
     from tlkit.cli.allocator import keep_freed_memory
-    from tlkit.cli.output import check_progress, require_run_first, require_suffix, write_predictions
     from tlkit.data.sources.image_files import find_images
     from tlkit.runs import find_model
 

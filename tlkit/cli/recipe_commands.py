@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from tlkit.cli.arguments import PASS_ON, AsJson, OverrideArguments, RecipePath
-from tlkit.cli.output import print_json, print_lines, print_tables
+from tlkit.cli.output import check_progress, print_json, print_lines, print_result, print_tables, require_svg, write_svg
 from tlkit.tables import to_json
 
 app = typer.Typer(
@@ -33,7 +33,6 @@ def check(recipe: RecipePath, overrides: OverrideArguments = None) -> None:
 @app.command(context_settings=PASS_ON)
 def plan(recipe: RecipePath, overrides: OverrideArguments = None, json: AsJson = False) -> None:
     """Print what a fit would do, without training: classes, images, preprocessing, trained layers, steps."""
-    from tlkit.cli.output import check_progress
     from tlkit.preflight.recipe_dataset import load_dataset
     from tlkit.recipe import load_recipe
 
@@ -73,7 +72,6 @@ def tune(
 ) -> None:
     """Suggest a learning rate or a batch size, by trying them on a copy of the model."""
     from tlkit.cli.allocator import keep_freed_memory
-    from tlkit.cli.output import check_progress, print_result, require_svg, write_svg
     from tlkit.preflight.recipe_dataset import load_dataset
     from tlkit.preflight.recipe_queries import require_steps
     from tlkit.recipe import load_recipe

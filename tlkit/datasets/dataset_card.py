@@ -13,12 +13,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from tlkit.errors import DataError
+from tlkit.samples import SPLITS
 
 logger = logging.getLogger(__name__)
 
 CARD, METADATA, ATTRIBUTION, README = "dataset.json", "metadata.csv", "ATTRIBUTION.txt", "README.md"
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,6 @@ def make_dataset(
     found = _find(dest, name=name, request=request)
     if found is not None:
         return found
-    import pandas as pd  # only where a dataset is made
-
     dest.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=dest.parent, prefix=f".{dest.name}-") as folder:
         draft = Path(folder)

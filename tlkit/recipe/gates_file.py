@@ -18,7 +18,7 @@ from tlkit.recipe.loading import read_text
 from tlkit.recipe.sections.section import Section
 from tlkit.recipe.validation_messages import report_errors
 from tlkit.recipe.value_types import Expected
-from tlkit.recipe.yaml_nodes import KeyPath, read_yaml
+from tlkit.recipe.yaml_nodes import Document, KeyPath, read_yaml
 
 
 def _as_columns(given: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -140,19 +140,16 @@ class GatesFile:
     Attributes:
         source: name of the file.
         gates: its content.
-        places: "gates.yaml:7" by path, such as `("tolerances", 0, "by")`.
+        document: the file as read, with the place of each value.
     """
 
     source: str
     gates: Gates
-    places: Mapping[KeyPath, str]
+    document: Document
 
     def where(self, *path: str | int) -> str:
-        """Return the place of a path, or of its nearest enclosing key."""
-        for end in range(len(path), -1, -1):
-            if path[:end] in self.places:
-                return self.places[path[:end]]
-        return self.source
+        """Return the place of a path, such as "gates.yaml:7", or of its nearest enclosing key."""
+        return self.document.spot(path).where
 
 
 def load_gates(path: str | os.PathLike[str], *, metrics: Sequence[str]) -> GatesFile:
@@ -182,7 +179,7 @@ def load_gates(path: str | os.PathLike[str], *, metrics: Sequence[str]) -> Gates
             document.report(where, text)
     if gates is None or document.problems:
         raise RecipeError(*document.messages())
-    return GatesFile(name, gates, {path: spot.where for path, spot in document.spots.items()})
+    return GatesFile(name, gates, document)
 
 
 def gates_schema() -> dict[str, Any]:
