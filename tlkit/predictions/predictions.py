@@ -24,7 +24,6 @@ from tlkit.predictions.validation import (
     Strings,
     class_codes,
     group_table,
-    is_reserved,
     name_problems,
     proba_problems,
     repeated,
@@ -289,8 +288,6 @@ def _group_source(table: pd.DataFrame | Path | str) -> tuple[str, pd.DataFrame]:
         problems.append(f"{source}: paths must differ, but these occur more than once: {first_few(twice)}.")
     if frame.shape[1] == 0:
         problems.append(f"{source} has no column except 'path', so there is no group to join.")
-    if taken := [str(name) for name in frame.columns if is_reserved(str(name))]:
-        problems.append(f"{source}: a group column cannot be called {first_few(taken)}. Rename it.")
     if problems:
         raise PredictionsError(*problems)
     return source, frame

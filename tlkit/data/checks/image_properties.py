@@ -68,7 +68,6 @@ def measure_images(
     paths: Sequence[str],
     *,
     decode_options: DecodeOptions = DecodeOptions(),
-    workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Return the properties of each readable image; each is decoded once, in parallel.
@@ -77,7 +76,6 @@ def measure_images(
         root: folder that the paths are relative to.
         paths: the images.
         decode_options: pixel limit and background color of decoding.
-        workers: number of threads; default: one per core. Pillow releases the GIL while it decodes.
         progress: called from this thread with (images done, images in all).
 
     Returns:
@@ -88,7 +86,7 @@ def measure_images(
     def measure(path: str, _: list[str]) -> dict[str, Any] | None:
         return _measure_file(root / path, decode_options)
 
-    found = map_files(measure, paths, workers=workers, progress=progress)
+    found = map_files(measure, paths, progress=progress)
     rows = [{"path": path, **row} for path, row in zip(paths, found, strict=True) if row is not None]
     unreadable = [path for path, row in zip(paths, found, strict=True) if row is None]
     if unreadable:

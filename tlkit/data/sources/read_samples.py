@@ -49,18 +49,16 @@ def read_samples(
     return samples
 
 
-def require_source(root: Root = (), *, manifest: str | Path | None = None, shards: str | Sequence[str] = ()) -> None:
+def require_source(root: Root) -> None:
     """Check that the folders, list or shards exist; they are not read.
 
     Args:
         root: as for `read_samples`.
-        manifest: as for `read_samples`.
-        shards: as for `read_samples`.
 
     Raises:
         DataError: something does not exist, or nothing is named; all problems at once.
     """
-    roots, manifest, shards = _parts(root, manifest, shards)
+    roots, manifest, shards = _parts(root, None, ())
     checks: list[Callable[[], object]] = [partial(require_folder, one) for one in roots]
     if shards:
         checks = [partial(require_shards, shards)]
