@@ -1,4 +1,4 @@
-"""The tables of an `Audit`: verdicts, chosen criteria, each rate by group, calibration and ranking by group."""
+"""The tables of an `Audit`: verdicts and each rate by group, with those of its criteria and profiles."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tlkit.audit.criteria import choice_sentences, worst_verdict
-from tlkit.audit.group_profiles import MIN_CALIBRATION, MIN_RANKED
-from tlkit.audit.redaction import WITHHELD, redact, redaction_notes
+from tlkit.audit.criteria import worst_verdict
+from tlkit.audit.criteria_tables import criteria_tables
+from tlkit.audit.profile_tables import profile_tables
+from tlkit.audit.redaction import redact, redaction_notes
 from tlkit.errors import first_few
 from tlkit.tables import Cell, Column, Mark, Table, counted, format_estimate, format_p, two_figures
 from tlkit.tables.formatting import SIGNS
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit, ColumnFacts
-    from tlkit.audit.criteria import CriterionResult
-    from tlkit.audit.group_profiles import GroupProfile
     from tlkit.audit.group_tables import Gap, GroupRow, GroupTable
     from tlkit.stats.estimate import Estimate
 
@@ -148,84 +147,6 @@ def undecided_table(audit: Audit) -> Table:
             for table, row in rows
         ),
         notes=(f"A dash in place of n: fewer than {settings.min_group_size} images.",) if small else (),
-    )
-
-
-def criteria_tables(audit: Audit) -> tuple[Table, ...]:
-    """Return how far the groups of single columns are from the criteria that were chosen; nothing without any."""
-    results = [result for result in audit.criteria if len(result.columns) == 1]
-    if not results:
-        return ()
-    return (
-        Table(
-            name="criteria",
-            title="Chosen criteria",
-            columns=(
-                Column("by", "by"),
-                Column("criterion", "criterion"),
-                Column("verdict", "verdict", "verdict"),
-                Column("rate", "rate with the largest gap"),
-                Column("gap", "largest gap", "number"),
-                Column("expected", "by chance alone", "number"),
-                Column("highest", "highest"),
-                Column("lowest", "lowest"),
-                Column("ratio", "smallest ratio", "number", digits=2),
-                Column("lowest_base", "lowest base rate", "number"),
-                Column("highest_base", "highest base rate", "number"),
-                Column("note", "note"),
-            ),
-            rows=tuple(map(_criterion, results)),
-            notes=tuple(choice_sentences(audit)),
-        ),
-    )
-
-
-def profile_tables(audit: Audit) -> tuple[Table, ...]:
-    """Return calibration, ranking and recall of the groups of single columns, on which no test rests.
-
-    The AUROCs are those of the positive class, where there is one: within the group, then across to the complement
-    (`GroupProfile.auroc_positives`, `auroc_negatives`). A column that has a figure for no group is left out, and
-    a note says why.
-    """
-    positive, most = audit.settings.positive, audit.settings.max_half_width
-    rows = [(table.by, row) for table in audit.profiles if len(table.columns) == 1 for row in table.rows]
-    if not rows:
-        return ()
-    columns = [
-        Column("by", "by"),
-        Column("group", "group"),
-        Column("n", "n", "count"),
-        Column("macro_recall", "macro recall", "estimate"),
-        Column("macro_note", "of classes"),
-    ]
-    if any(row.confidence_gap is not None for _, row in rows):
-        columns += [
-            Column("confidence_gap", "confidence - accuracy", "estimate", signed=True),
-            Column("calibration", "ECE", "number"),
-            Column("calibration_expected", "ECE by chance", "number"),
-            Column("brier", "Brier", "estimate"),
-            Column("log_loss", "log loss", "estimate"),
-        ]
-        if positive is not None:
-            columns += [
-                Column("auroc", f"AUROC of {positive}", "estimate"),
-                Column("auroc_positives", "BNSP AUC", "estimate"),
-                Column("auroc_negatives", "BPSN AUC", "estimate"),
-            ]
-    cells = [_profile(by, row, positive, most) for by, row in rows]
-    optional = {"macro_note", "calibration", "calibration_expected", "auroc", "auroc_positives", "auroc_negatives"}
-    empty = {
-        column.name for column in columns if column.name in optional and not any(one[column.name] for one in cells)
-    }
-    kept = [column for column in columns if column.name not in empty]
-    return (
-        Table(
-            name="profiles",
-            title="Calibration, ranking and recall by group (no test rests on them)",
-            columns=tuple(kept),
-            rows=tuple(tuple(one[column.name] for column in kept) for one in cells),
-            notes=tuple(_profile_notes(positive, columns, empty)),
-        ),
     )
 
 
@@ -396,60 +317,3 @@ def _tied(table: GroupTable, row: GroupRow) -> str:
         return f"{first.name} and {others[0].name}"
     names = first_few([one.name for one in others], most=3)
     return f"{first.name} and {len(others)} others ({names})" if others else first.name
-
-
-def _criterion(result: CriterionResult) -> tuple[Cell, ...]:
-    verdict = result.verdict or ("kept" if result.kept else "not kept")
-    bases = result.base_rates or (None, None)
-    if result.gap is None:
-        return (result.by, result.name, verdict, *[None] * 8, "no two groups are large enough to compare")
-    if result.gap == 0:
-        return (result.by, result.name, verdict, None, 0.0, result.expected, None, None, result.ratio, *bases, "")
-    ends = (" × ".join(result.highest or ()), " × ".join(result.lowest or ()))
-    number, ratio = (None, None) if result.vague else (result.gap, result.ratio)
-    note = WITHHELD if result.vague else ""
-    return (result.by, result.name, verdict, result.rate_name, number, result.expected, *ends, ratio, *bases, note)
-
-
-def _profile(by: str, row: GroupProfile, positive: str | None, most: float) -> dict[str, Cell]:
-    recall = row.macro_recall
-    known = recall is not None and recall.value is not None
-    areas = {
-        name: (by_class or {}).get(positive or "")
-        for name, by_class in (
-            ("auroc", row.auroc),
-            ("auroc_positives", row.auroc_positives),
-            ("auroc_negatives", row.auroc_negatives),
-        )
-    }
-    return {
-        "by": by,
-        "group": row.name,
-        "n": row.images,
-        "macro_recall": redact(recall, most) if recall is not None and known else None,
-        "macro_note": recall.note if recall is not None and known else "",
-        "confidence_gap": None if row.confidence_gap is None else redact(row.confidence_gap, most),
-        "calibration": None if row.calibration_expected is None else row.calibration,
-        "calibration_expected": row.calibration_expected,
-        "brier": row.brier,
-        "log_loss": row.log_loss,
-        **{name: None if area is None else redact(area, most) for name, area in areas.items()},
-    }
-
-
-def _profile_notes(positive: str | None, columns: list[Column], empty: set[str]) -> list[str]:
-    """Return the definition of the AUCs, and why columns are left out."""
-    names = {column.name: column.label for column in columns}
-    meant = {
-        "auroc_positives": f"BNSP AUC: {positive} in the group ranked against other classes in the complement.",
-        "auroc_negatives": f"BPSN AUC: {positive} in the complement ranked against other classes in the group.",
-    }
-    found = [meaning for name, meaning in meant.items() if name in names and name not in empty]
-    if "calibration" in empty:
-        found.append(f"ECE is left out: it takes {MIN_CALIBRATION} images of a group, or an effective size of as many.")
-    ranked = [label for name, label in names.items() if name in empty and name.startswith("auroc")]
-    if ranked:
-        takes = "is left out: it takes" if len(ranked) == 1 else "are left out: each takes"
-        sides = f"{MIN_RANKED} images of {positive} on one side and {MIN_RANKED} others on the other"
-        found.append(f"{', '.join(ranked)} {takes} {sides}.")
-    return found

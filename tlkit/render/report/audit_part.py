@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tlkit.audit.audit_tables import criteria_tables, overview_table, profile_tables, rate_table
+from tlkit.audit.audit_tables import overview_table, rate_table
 from tlkit.audit.criteria import worst_verdict
+from tlkit.audit.criteria_tables import criteria_tables
+from tlkit.audit.profile_tables import profile_tables
 from tlkit.audit.redaction import redact
 from tlkit.render.plots import plot_groups
 from tlkit.render.report.report_page import AuditPageSection, AuditPart, Figure, Tile
