@@ -35,6 +35,14 @@ class Estimate:
         """Return whether half the width of the interval is above `most`."""
         return self.low is not None and self.high is not None and (self.high - self.low) / 2 > most
 
+    def is_above(self, number: float) -> bool:
+        """Return whether the whole interval lies above a number; False without an interval."""
+        return self.low is not None and self.low > number
+
+    def is_below(self, number: float) -> bool:
+        """Return whether the whole interval lies below a number; False without an interval."""
+        return self.high is not None and self.high < number
+
     def format(self, *, digits: int = 3) -> str:
         """Return the estimate as text: "0.900 [0.710, 0.970]"."""
         if self.value is None:

@@ -150,7 +150,7 @@ def choose_head(
     candidates = []
     for place, one in enumerate(validations):
         behind = paired_difference(Pairs.from_correct(right[place], right[leader]), confidence)
-        apart = place != leader and behind.low is not None and behind.low > 0
+        apart = place != leader and behind.is_above(0)
         candidates.append(HeadCandidate(one.kind, one.chosen, one.accuracy, behind, apart))
     chosen = next(place for place, candidate in enumerate(candidates) if not candidate.distinguishable)
     head = fit_best_setting(x, codes, validations[chosen], classes=classes, seed=seed, class_weight=class_weight)
