@@ -277,9 +277,9 @@ def _rate_note(audit: Audit, row: GroupRow) -> str:
 
 
 def _rate_notes(audit: Audit, table: GroupTable, shown: Sequence[GroupRow]) -> list[str]:
-    found = [_gap_note(audit, table, table.gap)] if table.gap is not None else []
-    if table.note:
-        found.append(table.note)
+    found = [_no_gap_note(audit, table) if table.gap is None else _gap_note(audit, table, table.gap)]
+    if table.unlisted:
+        found.append(f"{table.unlisted} empty combinations are not listed.")
     if any(row.suppressed and row.images for row in shown):
         found.append(
             f"Groups with fewer than {audit.settings.min_group_size} images show their size instead of a rate."
@@ -290,6 +290,25 @@ def _rate_notes(audit: Audit, table: GroupTable, shown: Sequence[GroupRow]) -> l
         of = "" if every else f" of {first_few(large)}"
         found.append(f"Where more images are needed, the complement{of} needs as many more.")
     return found
+
+
+def _no_gap_note(audit: Audit, table: GroupTable) -> str:
+    """Return why there is no gap between groups."""
+    options, groups = audit.settings, [(row, row.group) for row in table.rows if row.group is not None]
+    seen = [group for row, group in groups if row.images]
+    if len(seen) < 2:
+        found = f"There is only one group ({', '.join(seen[0])})" if seen else "No image has a value"
+        return f"{found}, so there is no gap to measure."
+    if sum(row.rate.n >= options.min_group_size for row, _ in groups) < 2:
+        return (
+            f"Fewer than two groups have at least {options.min_group_size} images in the rate's denominator, so there "
+            "is no gap to measure."
+        )
+    why = f"only images of weight 0 (column {options.weights})"
+    if options.unit_column is not None:
+        units = "clusters" if options.pair_by is None else "matched sets"
+        why = f"fewer than two {units} (column {options.unit_column})"
+    return f"Fewer than two groups can be compared, so there is no gap to measure. Other groups have {why}."
 
 
 def _gap_note(audit: Audit, table: GroupTable, gap: Gap) -> str:
