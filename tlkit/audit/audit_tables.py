@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.criteria_tables import criteria_tables
+from tlkit.audit.groups.group_columns import QUANTILES, short_number
 from tlkit.audit.profile_tables import profile_tables
 from tlkit.audit.redaction import redact, redaction_notes
 from tlkit.errors import first_few
@@ -18,6 +19,7 @@ from tlkit.tables.formatting import SIGNS
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit, ColumnFacts
     from tlkit.audit.group_tables import Gap, GroupRow, GroupTable
+    from tlkit.audit.groups.group_columns import GroupColumn, Kind
     from tlkit.stats.estimate import Estimate
 
 MOST_ROWS = 40  # with more rows, those about the accuracy of single columns are shown, and what fails
@@ -193,7 +195,8 @@ def _overview_notes(audit: Audit) -> list[str]:
         failed.sort(key=lambda one: -abs(one[2].value or 0.0))
         named = [_named(table, row, difference, settings.max_half_width) for table, row, difference in failed]
         found.append(f"Beyond the tolerance of {settings.tolerance:g}: {first_few(named)}.")
-    found += [note for facts in audit.columns for note in _column_notes(facts)]
+    specs = {spec.column: spec for spec in settings.columns}
+    found += [note for facts in audit.columns for note in _column_notes(facts, specs[facts.column])]
     found += _design_notes(audit)
     tests = "the one test of this audit" if audit.tests == 1 else f"all {audit.tests} tests of this audit"
     corrected = (
@@ -215,10 +218,26 @@ def _named(table: GroupTable, row: GroupRow, difference: Estimate, most: float) 
     return f"{row.name} ({table.rate_name} {rate}, n = {row.rate.n}; {against} against the complement)"
 
 
-def _column_notes(facts: ColumnFacts) -> list[str]:
+def grouping(kind: Kind, groups: int, spec: GroupColumn) -> str:
+    """Return in words how the groups of a column were made: "4 groups of about equal size"."""
+    if kind == "multi-valued":
+        return f"{groups} values separated by {spec.separator!r}, an image counts in each of its values"
+    if kind == "ordered":
+        return f"{groups} values in the order given"
+    if kind != "continuous":
+        return "one value" if groups == 1 else f"{groups} values"
+    if spec.bins:
+        return f"bins with the edges {', '.join(map(short_number, spec.bins))}"
+    if groups < 2:
+        return "1 group" if groups else "no number"
+    fewer = groups < (spec.quantiles or QUANTILES)
+    return f"{groups} groups, because many images share a value" if fewer else f"{groups} groups of about equal size"
+
+
+def _column_notes(facts: ColumnFacts, spec: GroupColumn) -> list[str]:
     found = []
     if facts.kind in ("continuous", "ordered", "multi-valued"):
-        found.append(f"{facts.column} is {facts.kind}: {facts.how}.")
+        found.append(f"{facts.column} is {facts.kind}: {grouping(facts.kind, len(facts.groups) - 1, spec)}.")
     if facts.missing and facts.missing_p is not None:
         found.append(
             f"{facts.column} is missing for {counted(facts.missing, 'image')}; test of association with errors: "

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 
-from tlkit.choices import HeadWord
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds, max_folds, warn_rare_classes
-from tlkit.features.heads import FACTS, QUICK_KINDS, Head, choose_head, fit_head
+from tlkit.features.heads import Head, choose_head, fit_head
 from tlkit.features.heads.head_store import HEAD_FILE
 from tlkit.features.heads.head_tables import facts_sentence
 from tlkit.models.classifier import Classifier
@@ -93,13 +92,3 @@ def install(classifier: Classifier, head: Head, *, facts: Mapping[str, Any]) -> 
         layer.weight.copy_(torch.from_numpy(part.weight))
         layer.bias.copy_(torch.from_numpy(part.bias))
     classifier.head_facts = dict(facts)
-
-
-def head_plan(word: HeadWord) -> str:
-    """Return one line about how a fit chooses or fits a head."""
-    if word == "auto":
-        return f"auto: the simplest of {', '.join(QUICK_KINDS)} that cross-validation cannot tell from the best"
-    assert word != "linear", "the linear head is trained by gradient descent"
-    facts = FACTS[word]
-    settings = f"{len(facts.grid)} settings by {FOLDS}-fold cross-validation"
-    return f"{word}: {facts.description}; {settings}, calibrated out of fold"

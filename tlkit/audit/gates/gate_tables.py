@@ -58,8 +58,8 @@ def _gate(row: GateRow) -> tuple[Cell, ...]:
 def counts_text(report: GateReport) -> str:
     """Return the number of gates that passed, failed and are undecided as text."""
     verdicts = [row.verdict for row in report.rows]
-    passed, failed, undecided = map(verdicts.count, ("PASS", "FAIL", "NOT ENOUGH DATA"))
-    return f"{passed} passed, {failed} failed, {undecided} cannot be decided"
+    undecided = verdicts.count("NOT ENOUGH DATA")
+    return f"{verdicts.count('PASS')} passed, {verdicts.count('FAIL')} failed, {undecided} cannot be decided"
 
 
 def gate_note(row: GateRow) -> str:

@@ -114,12 +114,11 @@ def survey_images(root: Root) -> Survey:
     if roots and not any(is_list(one) or is_shard(one) for one in roots):
         return survey_folder(roots[0]) if len(roots) == 1 else _survey_folders(roots)
     samples, where = _read(root)
-    what = "the list" if is_list(roots[0]) else "the shards"
     return Survey(
         samples,
         {},
         _problems_of(partial(require_trainable, samples, where=where)),
-        unchecked=f"Only the images in {what} were examined, not other files and folders.",
+        listed_in="list" if is_list(roots[0]) else "shards",
     )
 
 
