@@ -20,7 +20,6 @@ from tlkit.audit.rates import METRICS
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
 from tlkit.recipe.gates_file import load_gates
-from tlkit.tables import format_estimate
 
 
 @pytest.fixture
@@ -416,6 +415,6 @@ def test_the_table_names_the_line_the_group_and_what_was_found(gates):
     row = dict(zip((column.name for column in table.columns), table.rows[1], strict=True))
     assert row["where"].endswith("gates.yaml:3")
     assert (row["gate"], row["by"], row["group"], row["n"]) == ("accuracy at least 0.8", "g", "b", 100)
-    assert (format_estimate(row["rate"]), row["difference"]) == ("0.600 [0.502, 0.691]", None)
+    assert (row["rate"].format(), row["difference"]) == ("0.600 [0.502, 0.691]", None)
     assert (row["p_holm"] < 0.001, row["verdict"]) == (True, "FAIL")
     assert table.notes[0].startswith("1 passed, 1 failed, 0 cannot be decided")

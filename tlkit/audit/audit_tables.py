@@ -13,7 +13,7 @@ from tlkit.audit.groups.group_columns import QUANTILES, short_number
 from tlkit.audit.profile_tables import profile_tables
 from tlkit.audit.redaction import redact, redaction_notes
 from tlkit.errors import first_few
-from tlkit.tables import Cell, Column, Mark, Table, counted, format_estimate, format_p, two_figures
+from tlkit.tables import Cell, Column, Mark, Table, counted, format_p, two_figures
 from tlkit.tables.formatting import SIGNS
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _omitted(audit: Audit) -> str:
 def _overview_notes(audit: Audit) -> list[str]:
     settings = audit.settings
     left_out = f" {counted(audit.unlabelled, 'image')} without a label left out." if audit.unlabelled else ""
-    found = [f"{counted(audit.images, 'image')} assessed, accuracy {format_estimate(audit.overall)}.{left_out}"]
+    found = [f"{counted(audit.images, 'image')} assessed, accuracy {audit.overall.format()}.{left_out}"]
     failed = [
         (table, row, row.difference)
         for table in audit.group_tables
@@ -213,8 +213,8 @@ def _overview_notes(audit: Audit) -> list[str]:
 
 
 def _named(table: GroupTable, row: GroupRow, difference: Estimate, most: float) -> str:
-    rate = format_estimate(redact(row.rate, most))
-    against = format_estimate(redact(difference, most), signed=True)
+    rate = redact(row.rate, most).format()
+    against = redact(difference, most).format(signed=True)
     return f"{row.name} ({table.rate_name} {rate}, n = {row.rate.n}; {against} against the complement)"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.audit.comparison_tables import changes_table
 from tlkit.errors import first_few
-from tlkit.tables import Cell, Column, Mark, Table, counted, format_estimate
+from tlkit.tables import Cell, Column, Mark, Table, counted
 
 if TYPE_CHECKING:
     from tlkit.audit.repair_result import Repair, RepairTrial
@@ -161,7 +161,7 @@ def _reason(repair: Repair) -> str:
     test, margin = repair.test, repair.margin
     if test is None:
         return f"No test image is in {', '.join(repair.too_few)}."
-    changes = [format_estimate(one, signed=True) for one in (test.change, test.overall_change)]
+    changes = [one.format(signed=True) for one in (test.change, test.overall_change)]
     text = "On test the worst group changes by {}, overall accuracy by {}".format(*changes) + f" (margin {margin:g})"
     if repair.verdict == "FAIL":
         return f"{text}: {'the worst group loses' if test.change.is_below(0) else 'overall it is inferior'}."
@@ -200,7 +200,7 @@ def _tried(repair: Repair) -> str:
     assert repair.before is not None
     group, accuracy = repair.before
     tried = f"{counted(len(repair.trials), 'candidate')} tried on {counted(repair.images['val'], 'validation image')}"
-    text = f"{tried}, where the worst group by {repair.judged_by} was {group} with {format_estimate(accuracy)}."
+    text = f"{tried}, where the worst group by {repair.judged_by} was {group} with {accuracy.format()}."
     if repair.chosen is None:
         return text
     trial = next(trial for trial in repair.trials if trial.method == repair.chosen)
