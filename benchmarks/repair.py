@@ -57,7 +57,6 @@ def main():
         trials = [
             try_candidate(
                 one.method.name,
-                one.method.description,
                 learns_from=one.method.learns_from,
                 at_prediction=one.method.at_prediction,
                 before=before,

@@ -19,6 +19,8 @@ from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
 
 N = 100
+UNAVAILABLE = LeftOut("vit", "hub", "unavailable", "not <here>")
+UNLICENSED = LeftOut("bit", "hub", "license", "cc-by-nc-4.0", ("mit", "apache-2.0"))
 
 
 def backbone(name, correct, ms, **more):
@@ -111,13 +113,14 @@ def test_strongly_regularized_weights_get_a_note():
 
 def test_json_round_trip_tables_and_notebook_view(three):
     odd = (replace(three[0][0], macs=None, weights="file:my weights.pth", image_size=(64, 32)), three[0][1])
-    found = advice([odd, *three[1:]], left_out=[LeftOut("vit", "hub", "not <here>")])
+    found = advice([odd, *three[1:]], left_out=[UNAVAILABLE, UNLICENSED])
+    assert "sentences" not in found.to_dict()
     assert Advice.from_dict(json.loads(json.dumps(found.to_dict()))) == found
     ranking, left_out = found.tables()
     assert ranking.column("backbone")[2] == "weak@file:my weights.pth"
     assert ranking.rows[2][5:7] == (None, "64x32")
     assert ranking.column("probe") == tuple(one.probe for one in found.backbones)
-    assert left_out.rows == (("vit", "hub", "not <here>"),)
+    assert left_out.rows == (("vit", "hub", "not <here>"), ("bit", "hub", saying("cc-by-nc-4.0", "mit, apache-2.0")))
     assert found.recipe() in ranking.notes[-1]
     page = found._repr_html_()
     assert "not &lt;here&gt;" in page and "Not distinguishable" in page

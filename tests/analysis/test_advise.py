@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import tlkit
 from tlkit.analysis import advise as room
 from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut
+from tlkit.analysis.advice_tables import left_out_reason
 from tlkit.analysis.advise import best_architecture
 from tlkit.cli.app import app
 from tlkit.errors import DataError, ModelError
@@ -140,8 +141,10 @@ def test_a_second_call_and_a_fit_use_cached_features(hub, folder, tmp_path, monk
 def test_limits_exclude_backbones_with_a_reason(hub, folder):
     found = tlkit.advise(folder, max_params=0.35e6, max_latency_ms=4)
     assert [one.name for one in found.backbones] == [EFFICIENTNET, VIT]
-    reasons = {one.name: one.reason for one in found.left_out}
-    assert reasons == {RESNET: "0.373 million parameters, more than 0.35 million"}
+    (left,) = found.left_out
+    assert (left.name, left.reason, left.limit) == (RESNET, "parameters", 0.35e6)
+    assert left.seen == sum(one.numel() for one in timm.create_model("test_resnet", num_classes=0).parameters())
+    assert left_out_reason(left) == "0.373 million parameters, more than 0.35 million"
     with pytest.raises(ModelError) as caught:
         tlkit.advise(folder, max_latency_ms=0.5, backbones=["test_vit", "test_resnet"])
     assert caught.value.problems == (
@@ -154,20 +157,23 @@ def test_limits_exclude_backbones_with_a_reason(hub, folder):
     assert caught.value.problems == (saying("max_params is 0", "25e6"), saying("max_latency_ms is -1", "above 0"))
 
 
-def test_licenses_exclude_other_backbones(hub, folder, tmp_path):
+@pytest.mark.parametrize("named", ["Apache License 2.0", "The Apache Software Licence, version 2.0"])
+def test_licenses_exclude_other_backbones(named, hub, folder, tmp_path):
     weights = tmp_path / "mine.safetensors"
     save_file(timm.create_model("test_resnet").state_dict(), weights)
-    found = tlkit.advise(folder, backbones=["test_vit", f"test_resnet@file:{weights}"], licenses=["Apache License 2.0"])
+    found = tlkit.advise(folder, backbones=["test_vit", f"test_resnet@file:{weights}"], licenses=[named])
     assert [one.name for one in found.backbones] == [VIT]
     (left,) = found.left_out
-    assert left.reason == saying("license is unknown", "Apache License 2.0")
+    assert (left.reason, left.seen, left.limit) == ("license", "unknown", (named,))
+    assert left_out_reason(left) == saying("license is unknown", named)
 
 
 def test_unavailable_weights_are_listed_with_the_reason(hub, folder, tmp_path):
     wanted = ["test_vit", "resnet18", "vit_huge*", f"test_resnet@file:{tmp_path}/none.safetensors", "darknet17"]
     found = tlkit.advise(folder, backbones=wanted)
     assert [one.name for one in found.backbones] == [VIT]
-    reasons = [one.reason for one in found.left_out]
+    assert {one.reason for one in found.left_out} == {"unavailable"}
+    reasons = [left_out_reason(one) for one in found.left_out]
     assert reasons[0] == saying("hub's cache", "`hf download timm/resnet18.a1_in1k`")
     assert says(reasons[1], "timm", "25", "available")
     assert reasons[2] == f"model.weights: there is no file {tmp_path}/none.safetensors."
@@ -222,7 +228,8 @@ def test_of_architectures_that_fit_the_same_weights_the_one_with_the_highest_log
     ranked = [(one, mask), (replace(one, name="original", log_me=-0.2), mask), (replace(one, weights="pip:b"), mask)]
     kept, worse = best_architecture(ranked, guessed={("port", "pip:a"), ("original", "pip:a")})
     assert [(backbone.name, backbone.weights) for backbone, _ in kept] == [("port", "pip:a"), ("port", "pip:b")]
-    assert worse == [LeftOut("original", "pip:a", "the same weights fit port better (LogME -0.100, here -0.200)")]
+    assert worse == [LeftOut("original", "pip:a", "architecture", -0.2, -0.1, "port")]
+    assert left_out_reason(worse[0]) == "the same weights fit port better (LogME -0.100, here -0.200)"
     assert best_architecture(ranked, guessed=set()) == (ranked, [])  # named outright by the user
 
 

@@ -37,12 +37,22 @@ def run(tmp_path, image_folder):
     return tlkit.fit(tmp_path / "r.yaml")
 
 
+def test_of_a_run_that_was_fine_tuned_the_audit_says_so(tmp_path, image_folder, caplog):
+    recipe = RECIPE.format(root=image_folder(**{"": 24})).replace("{kind: frozen, head: ridge}", "full")
+    (tmp_path / "r.yaml").write_text(f"{recipe}train: {{epochs: 1}}\n")
+    audit = tlkit.audit_labels(tlkit.fit(tmp_path / "r.yaml"), head="ridge")
+    assert (audit.run, audit.strategy) == ("first", "full")
+    assert audit.tables()[0].notes[2] == saying("first", "strategy: full", "wrong ones included", "strategy: frozen")
+    assert audit.tables()[0].notes[2] in caplog.messages
+
+
 @pytest.mark.slow
 def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
     before = {path: digest_of(path) for path in (tmp_path / "colours").rglob("*.png")}
     audit = tlkit.audit_labels(run, head="ridge")
     assert audit.suspects[0].path == "blue/wrong.png" and audit.suspects[0].suggested == "red"
-    assert audit.total == 48 and set(audit.images) == {"train", "val", "test"} and not audit.notes
+    assert audit.total == 48 and set(audit.images) == {"train", "val", "test"}
+    assert (audit.run, audit.strategy, len(audit.tables()[0].notes)) == ("first", "frozen", 2)
     asked = ["labels", str(run.path), "--head", "ridge", "--out", "labels.csv", "--html", "sheet.html"]
     shown = CliRunner().invoke(app, asked)
     assert shown.exit_code == 0 and "blue/wrong.png" in shown.stdout

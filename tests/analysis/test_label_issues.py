@@ -115,12 +115,12 @@ def test_one_class_is_refused(make_features):
 
 def test_json_round_trip_and_notebook_view(planted):
     x, y, _, _ = planted
-    found = audit(x, y, ("a<b", "b", "c"), notes=["Mind the gap."], duplicates=[(0, 1)])
+    found = replace(audit(x, y, ("a<b", "b", "c"), duplicates=[(0, 1)]), run="pets", strategy="full")
     again = LabelAudit.from_dict(json.loads(json.dumps(found.to_dict())))
     assert again == found
     shown = found._repr_html_()
-    assert "a&lt;b" in shown and "a<b" not in shown and "Mind the gap." in shown
-    assert found.tables()[0].notes[2:] == ("Mind the gap.",)
+    assert "a&lt;b" in shown and "a<b" not in shown and "fine-tuned" in shown
+    assert found.tables()[0].notes[2:] == (saying("pets", "strategy: full", "strategy: frozen instead"),)
     assert len(found.tables()[0].rows) == len(found.table()) == len(found.suspects)
     with pytest.raises(DataError, match=r"^This label audit was written by a newer tlkit \(format 2, "):
         LabelAudit.from_dict({**found.to_dict(), "format_version": 2})

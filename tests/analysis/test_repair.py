@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from messages import says
+from messages import saying, says
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -89,6 +89,8 @@ def test_a_repaired_head_is_a_complete_run_that_names_its_parent(parent, result)
     assert compared.first.value == parent.predictions("test").correct.mean()
     page = repaired.directory.report.read_text()
     assert "Repair of birds: PASS" in page and "Changes on test" in page
+    assert says(page, "repaired from that of birds", result.chosen, origin["parent_digest"][:12], "class × ground")
+    assert json.loads((repaired.directory.model / "model.json").read_text())["head"] == {"kind": "repaired", **origin}
     assert parent.repair is None
     with pytest.raises(RunError, match="holds a finished run"):
         tlkit.repair(parent, by="ground")
@@ -115,7 +117,7 @@ def test_where_nothing_helps_no_model_is_written_and_the_reason_is_given(parent,
     repaired = parent.path.parent / result.run
     again = tlkit.repair(repaired, by="ground", name="twice")
     assert (again.verdict, again.chosen, again.run) == ("NOTHING HELPED", None, None)
-    assert again.reason.startswith("no candidate is better for the worst group (")
+    assert again.tables()[0].notes[0].startswith("No candidate is better for the worst group (")
     assert not (repaired.parent / "twice").exists()
     assert tlkit.open_run(repaired).repair == result, "how it came about stays on record"
 
@@ -134,7 +136,7 @@ def test_the_command_writes_a_run_or_gives_the_reason_and_exits_with_0(run):
         "Repair of birds: NOT ENOUGH DATA\nSome groups by ground have fewer than 90 validation images: dry 48, wet 48."
     )
     assert "No model is written." in few.stdout and not (run.path.parent / "birds-repaired").exists()
-    assert run.repair.verdict == "NOT ENOUGH DATA"
+    assert (run.repair.verdict, run.repair.too_few) == ("NOT ENOUGH DATA", {"dry": 48, "wet": 48})
     asked = CliRunner().invoke(app, ["repair", str(run.path), "--min-group-size", "90", "--json"])
     assert json.loads(asked.stdout)["by"] == [], "without --by it is about the worst class"
 
@@ -144,7 +146,7 @@ def test_without_a_test_split_nothing_is_chosen(run):
     table[table["split"] != "test"].to_csv(run.directory.split, index=False)
     result = tlkit.repair(run, by="ground")
     assert (result.verdict, result.run, result.trials) == ("NOT ENOUGH DATA", None, ())
-    assert "there are no test images" in result.reason
+    assert result.images["test"] == 0 and result.tables()[0].notes[0] == saying("no test images", "data.test")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tlkit
+from tlkit.analysis.learning_curve_result import LearningCurve
 from tlkit.analysis.run_analyses import learning_curve, out_of_fold
 from tlkit.cli.app import app
 
@@ -42,5 +43,5 @@ def test_only_training_images_are_used(run, tmp_path):
     assert shown.exit_code == 0 and "images per class" in shown.stdout and "+30 images" in shown.stdout
     assert (tmp_path / "c.svg").read_text().startswith("<svg")
     asked = CliRunner().invoke(app, ["learning-curve", str(run.path), "--head", "ridge", "--more", "7", "--json"])
-    forecast = json.loads(asked.stdout)["forecast"]
-    assert forecast["more"] == 7 and forecast["sentence"].startswith("+7 images")
+    stated = json.loads(asked.stdout)
+    assert stated["forecast"] == {"more": 7, "gain": LearningCurve.from_dict(stated).gain(7).to_dict()}

@@ -300,6 +300,7 @@ def test_weights_of_nothing_and_rounding_break_nothing():
     audit = audit_groups(table, by="g", weights="w", draws=100)
     assert audit.group_table("g").gap.p == 1
     nothing = audit_groups(table, by="g", weights="z", draws=100)
+    assert nothing.group_table("g").gap is not None, "two groups have weights"
     assert nothing.profiles[0].rows[0].macro_recall.note == "n = 30, but no image has a weight"
     assert Audit.from_dict(json.loads(json.dumps(nothing.to_dict(), allow_nan=False))) == nothing
 
@@ -313,8 +314,11 @@ def test_a_group_of_one_cluster_with_weights_is_not_said_to_have_none():
         y_pred=[0] * 50 + [1] * 10,
         groups=pd.DataFrame(groups),
     )
-    row = audit_groups(table, by="g", weights="w", cluster_by="u").group_table("g").row(("a",))
-    assert row.rate.note == "n = 30, but all images are of one cluster"
+    audit = audit_groups(table, by="g", weights="w", cluster_by="u")
+    assert audit.group_table("g").row(("a",)).rate.note == "n = 30, but all images are of one cluster"
+    assert says(audit.tables()[1].notes, "no gap to measure", "fewer than two clusters (column u)")
+    paired = audit_groups(table, by="g", pair_by="u")
+    assert says(paired.tables()[1].notes, "no gap to measure", "fewer than two matched sets (column u)")
 
 
 def test_the_page_says_how_intervals_were_made_and_where_chance_was_simulated(images):

@@ -11,6 +11,7 @@ from messages import says
 from scipy import stats
 
 from tlkit.audit import audit_groups, validate_columns
+from tlkit.audit.audit_tables import grouping
 from tlkit.audit.groups.group_columns import GroupColumn, columns_of, discretize, parse_column
 from tlkit.audit.groups.intersections import auditable_columns, cross_columns, membership_of
 from tlkit.errors import PredictionsError
@@ -214,9 +215,10 @@ def test_the_log_says_how_a_column_was_taken(caplog):
 def test_a_value_that_fills_the_lowest_groups_is_a_group_of_its_own():
     level = levels([0.0] * 90 + [0.2, 0.3, 0.5, 0.7, 0.9] * 2, "g:quantiles=4")
     assert level.values == ("[0, 0.2)", "[0.2, 0.9]")
-    assert level.how == "2 groups, because many images share a value"
+    spec = parse_column("g:quantiles=4")
+    assert grouping(level.kind, len(level.values), spec) == "2 groups, because many images share a value"
     assert np.bincount(level.code).tolist() == [90, 10]
-    assert levels([3.5] * 20, "g:quantiles=4").how == "1 group"
+    assert grouping("continuous", len(levels([3.5] * 20, "g:quantiles=4").values), spec) == "1 group"
 
 
 def test_values_that_differ_in_case_or_spaces_only_are_named(caplog):

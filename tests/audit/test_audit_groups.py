@@ -10,6 +10,7 @@ from messages import saying, says
 from sklearn.metrics import accuracy_score, precision_score, recall_score
 
 from tlkit.audit import audit_groups, validate_columns
+from tlkit.audit.audit_tables import rate_table
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
 from tlkit.stats.estimate import Estimate
@@ -207,12 +208,13 @@ def test_one_image_is_right_or_wrong_but_no_rate():
 
 
 def test_a_group_is_not_compared_with_a_rest_that_is_too_small():
-    table = audit_groups(counted(A=(95, 100), B=(0, 7)), by="g").group_table("g")
+    audit = audit_groups(counted(A=(95, 100), B=(0, 7)), by="g")
+    table = audit.group_table("g")
     assert table.row(("A",)).rate.value == 0.95
     assert table.row(("A",)).difference is None  # it would give away the rate of B
     assert table.row(("A",)).verdict == "NOT ENOUGH DATA"
     assert table.gap is None
-    assert says(table.note, "Fewer than two groups", "at least 20 images", "no gap")
+    assert says(rate_table(audit, table).notes, "Fewer than two groups", "at least 20 images", "no gap")
 
 
 def test_an_intersection_without_images_is_shown_as_an_empty_row():
@@ -256,7 +258,7 @@ def test_a_column_with_one_group_has_a_table_with_a_note_and_is_not_crossed(capl
         audit = audit_groups(predictions, by=["only", "g"])
     assert [table.by for table in audit.group_tables] == ["only", "g"]
     table = audit.group_table("only")
-    assert says(table.note, "only one group", "x")
+    assert says(rate_table(audit, table).notes, "only one group", "x")
     assert table.gap is None
     assert table.row(("x",)).rate == wilson(50, 60)
     assert table.row(("x",)).verdict is None
@@ -267,7 +269,7 @@ def test_a_column_with_one_group_has_a_table_with_a_note_and_is_not_crossed(capl
 def test_a_column_without_any_value_has_a_table_with_a_note():
     audit = audit_groups(predictions_of([0] * 30, [0] * 30, g=[None] * 30), by="g")
     table = audit.group_table("g")
-    assert says(table.note, "No image has a value")
+    assert says(rate_table(audit, table).notes, "No image has a value")
     assert [(row.name, row.images, row.verdict) for row in table.rows] == [("(missing)", 30, None)]
     assert audit.verdict == "NOT ENOUGH DATA"
 
@@ -345,7 +347,8 @@ def test_empty_cells_of_a_large_intersection_are_counted_not_listed():
     audit = audit_groups(predictions_of([0] * 80, [0] * 80, a=values * 2, b=(values + values[::-1])), by=["a", "b"])
     table = audit.group_table(["a", "b"])
     assert len(table.rows) == 80
-    assert table.note.endswith("1520 empty combinations are not listed.")
+    assert table.unlisted == 1520
+    assert says(rate_table(audit, table).notes, "1520 empty combinations are not listed.")
 
 
 def test_all_problems_are_reported_at_once():

@@ -13,13 +13,13 @@ from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar
 
 from tlkit.audit.gates.gate_report import GateReport
+from tlkit.audit.gates.gate_tables import gate_note
 from tlkit.audit.gates.gate_verdicts import judge_gates
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import METRICS
 from tlkit.errors import PredictionsError, TlkitError
 from tlkit.predictions import Predictions
 from tlkit.recipe.gates_file import load_gates
-from tlkit.tables import format_estimate
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_crossed_columns_and_missing_values_are_gated(gates):
     report = judge_gates(base, gates(FLOOR))
     assert {row.group: row.verdict for row in report.rows} == {"a": "PASS", "b": "PASS", "(missing)": "FAIL"}
     few = judge_gates(counted(a=(950, 1000), missing=(3, 3)), gates(FLOOR))
-    assert [(row.group, row.verdict, row.note) for row in few.rows] == [
+    assert [(row.group, row.verdict, gate_note(row)) for row in few.rows] == [
         ("a", "PASS", ""),
         ("(missing)", "NOT ENOUGH DATA", "n = 3, fewer than 20"),
     ]
@@ -218,7 +218,7 @@ def test_a_group_whose_images_have_no_label_does_not_vanish(gates, text):
     )
     report = judge_gates(table, gates(text))
     assert [(row.group, row.verdict) for row in report.rows] == [("a", "PASS"), ("b", "PASS"), ("c", "NOT ENOUGH DATA")]
-    assert report.rows[2].note == "no labelled images"
+    assert gate_note(report.rows[2]) == "no labelled images"
 
 
 def test_images_of_few_subjects_cannot_pass_where_as_many_images_would(gates):
@@ -263,7 +263,7 @@ def test_the_same_predictions_are_no_worse_however_few(gates):
     one, _ = two(30, range(3), range(3))
     report = judge_gates(one, gates(WORSE), baseline=one)
     assert report.verdict == "PASS"
-    assert all(says(row.note, "both", "every image") for row in report.rows)
+    assert all(says(gate_note(row), "both", "every image") for row in report.rows)
 
 
 def test_a_few_images_of_which_both_say_the_same_do_not_pass_where_the_models_differ(gates):
@@ -283,7 +283,7 @@ def test_a_few_images_of_which_both_say_the_same_do_not_pass_where_the_models_di
     )
     rows = {row.group: row for row in judge_gates(second, gates(WORSE), baseline=first).rows}
     assert rows["many"].verdict == "PASS"
-    assert (rows["few"].verdict, rows["few"].note) == ("NOT ENOUGH DATA", "n = 3, fewer than 20")
+    assert (rows["few"].verdict, gate_note(rows["few"])) == ("NOT ENOUGH DATA", "n = 3, fewer than 20")
 
 
 def in_bursts(first, second):
@@ -328,7 +328,7 @@ def test_no_worse_allows_for_clusters(gates):
     good, worse = in_bursts([19, 20, 18, 20, 19] * 4, [15, 16, 13, 17, 14] * 4)  # every burst loses some
     assert judge_gates(worse, gates(LOSS + "cluster_by: burst\n"), baseline=good).verdict == "FAIL"
     known = judge_gates(after, gates(LOSS + "cluster_by: day\n"), baseline=before).rows[0]
-    assert (known.verdict, known.note) == ("NOT ENOUGH DATA", saying("200", "images", "cluster"))
+    assert (known.verdict, gate_note(known)) == ("NOT ENOUGH DATA", saying("200", "images", "cluster"))
     assert judge_gates(before, gates(LOSS + "cluster_by: burst\n"), baseline=before).verdict == "PASS"
     weighted = judge_gates(after, gates(LOSS + "weights: w\n"), baseline=before).rows[0]
     assert weighted.value.value == pytest.approx(-0.095)
@@ -343,7 +343,7 @@ def test_a_group_that_the_baseline_does_not_have_is_not_decided(gates):
         "a": "PASS",
         "b": "NOT ENOUGH DATA",
     }
-    assert report.rows[-1].note == "no labelled image that both predicted"
+    assert gate_note(report.rows[-1]) == "no labelled image that both predicted"
 
 
 def test_a_model_that_lost_one_group_fails_there_by_mcnemar(gates):
@@ -360,7 +360,7 @@ def test_a_loss_that_may_be_chance_is_not_enough_data(gates):
     one, other = two(100, range(5), [*range(2, 5), *range(60, 65)])
     report = judge_gates(other, gates(WORSE), baseline=one)
     assert report.verdict == "NOT ENOUGH DATA"
-    assert says(report.rows[0].note, "0.02", "images", "show")
+    assert says(gate_note(report.rows[0]), "0.02", "images", "show")
 
 
 def test_what_the_data_lack_is_reported_at_once_with_its_line(gates):
@@ -415,6 +415,6 @@ def test_the_table_names_the_line_the_group_and_what_was_found(gates):
     row = dict(zip((column.name for column in table.columns), table.rows[1], strict=True))
     assert row["where"].endswith("gates.yaml:3")
     assert (row["gate"], row["by"], row["group"], row["n"]) == ("accuracy at least 0.8", "g", "b", 100)
-    assert (format_estimate(row["rate"]), row["difference"]) == ("0.600 [0.502, 0.691]", None)
+    assert (row["rate"].format(), row["difference"]) == ("0.600 [0.502, 0.691]", None)
     assert (row["p_holm"] < 0.001, row["verdict"]) == (True, "FAIL")
     assert table.notes[0].startswith("1 passed, 1 failed, 0 cannot be decided")

@@ -16,7 +16,6 @@ from tlkit.audit.redaction import redacted_comparison, redacted_explanation
 from tlkit.errors import TlkitError
 from tlkit.predictions import Predictions
 from tlkit.recipe.gates_file import load_gates
-from tlkit.tables import format_estimate
 
 COUNTS = {"few": (11, 24), "tiny": (5, 7), "many": (360, 400), "more": (283, 300)}
 
@@ -148,7 +147,7 @@ def test_gates_give_away_no_more_than_the_tables(tmp_path, predictions, audit):
     report = judge_gates(predictions, load_gates(tmp_path / "gates.yaml", metrics=METRICS), baseline=before)
     rows = {(row.kind, row.group): row for row in report.rows}
     few, tiny = rows["at least", "few"], rows["at least", "tiny"]
-    assert format_estimate(few.value) == "[0.279, 0.649]"
+    assert few.value.format() == "[0.279, 0.649]"
     assert few.verdict == "FAIL"  # what is hidden takes part in the verdict
     for row in (tiny, rows["no worse", "tiny"], rows["tolerance", "tiny"]):
         assert (row.n, row.value.value, row.value.low) == (7, None, None)

@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from messages import says
+from messages import saying, says
 
 from tlkit.audit.model_comparison import compare_predictions
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.repair_result import Repair
 from tlkit.audit.repair_selection import choose, judge_on_test, try_candidate
+from tlkit.audit.repair_tables import METHODS
 from tlkit.errors import TlkitError
+from tlkit.features.repair import REPAIR_METHODS
 from tlkit.predictions import Predictions
+from tlkit.stats.estimate import Estimate
 
 GROUP = np.repeat([0, 1, 2, 3], 100)
 NAMES = ("a", "b", "c", "d")
@@ -28,7 +31,6 @@ def right(*rates):
 def trial(name, after, *, before=None, at_prediction=False, margin=0.05):
     return try_candidate(
         name,
-        "words",
         learns_from="val",
         at_prediction=at_prediction,
         group=GROUP,
@@ -93,14 +95,13 @@ def test_what_needs_the_attribute_to_predict_is_never_chosen_unless_asked():
     ],
 )
 def test_the_verdict_on_test_has_three_states(before, after, verdict):
-    worst, found, reason = judge_on_test(before, after, group=GROUP, names=NAMES, margin=0.05, confidence=0.95)
-    assert found == verdict
-    assert worst.before_group == "c"
-    assert reason.startswith("On test the worst group changes by ")
+    found, worst, unseen = judge_on_test(before, after, group=GROUP, names=NAMES, margin=0.05, confidence=0.95)
+    assert (found, worst.before_group, unseen) == (verdict, "c", ())
+    assert worst.overall_change.value == pytest.approx(after.mean() - before.mean())
 
 
 def test_a_group_without_test_images_is_named():
-    _, verdict, reason = judge_on_test(
+    verdict, worst, unseen = judge_on_test(
         right(1, 1, 1, 1),
         right(1, 1, 1, 1),
         group=np.where(GROUP == 2, -1, GROUP),
@@ -108,7 +109,7 @@ def test_a_group_without_test_images_is_named():
         margin=0.05,
         confidence=0.95,
     )
-    assert (verdict, reason) == ("NOT ENOUGH DATA", "No test image is in c.")
+    assert (verdict, worst, unseen) == ("NOT ENOUGH DATA", None, ("c",))
 
 
 @pytest.fixture
@@ -116,18 +117,18 @@ def result():
     before, after = right(0.9, 0.9, 0.5, 0.9), right(0.9, 0.88, 0.8, 0.9)
     images = {"classes": ["x", "y"], "path": [str(i) for i in range(400)], "y_true": [0] * 400}
     tables = [Predictions.build(**images, y_pred=np.where(one, 0, 1)) for one in (before, after)]
-    test, verdict, reason = judge_on_test(before, after, group=GROUP, names=NAMES, margin=0.05, confidence=0.95)
-    first = trial("good", after)
+    verdict, test, _ = judge_on_test(before, after, group=GROUP, names=NAMES, margin=0.05, confidence=0.95)
+    first = trial("dfr_val", after)
     return Repair(
         parent="birds",
         by=("water<b>",),
         judged_by="class × water<b>",
         groups=NAMES,
         verdict=verdict,
-        reason=reason,
+        too_few={},
         trials=(first, trial("group_offsets", after, at_prediction=True)),
         before=("c", first.worst),
-        chosen="good",
+        chosen="dfr_val",
         run="birds-repaired",
         test=test,
         comparison=compare_predictions(*tables, names=("before", "after")),
@@ -141,7 +142,7 @@ def result():
 
 def test_the_result_comes_back_from_its_json_and_shows_itself_escaped(result):
     assert Repair.from_dict(json.loads(json.dumps(result.to_dict()))) == result
-    assert repr(result) == f"Repair(birds: {result.verdict}; 2 candidates, chosen good)"
+    assert repr(result) == f"Repair(birds: {result.verdict}; 2 candidates, chosen dfr_val)"
     shown = result._repr_html_()
     assert "water&lt;b&gt;" in shown and "water<b>" not in shown
     with pytest.raises(TlkitError, match="newer tlkit"):
@@ -153,14 +154,14 @@ def test_the_result_says_what_was_chosen_what_changed_and_what_it_costs(result):
     said = "\n".join(outcome.notes)
     assert outcome.title == "Repair of birds: PASS"
     assert said.startswith("On test the worst group changes by +0.300 [")
-    assert says(said, "Chosen: good (words)", "group_offsets", "1.5 s")
+    assert says(said, "Chosen: dfr_val (deep feature reweighting on val)", "group_offsets", "1.5 s")
     assert says(said, "birds-repaired", "birds")
     worst, overall = outcome.rows
     assert worst[0] == "worst group (c)"
     assert (worst[1].value, worst[2].value) == (0.5, 0.8)
     assert (overall[1].value, overall[2].value) == pytest.approx((0.8, 0.87))
     assert changes.rows[0][:3] == ("(all)", "all images", result.comparison.images)
-    assert candidates.column("candidate") == ("original head", "good", "group_offsets")
+    assert candidates.column("candidate") == ("original head", "dfr_val", "group_offsets")
     assert candidates.rows[-1][-1] == "helps, needs the attribute to predict"
 
 
@@ -169,3 +170,54 @@ def test_a_chosen_method_that_needs_the_attribute_carries_a_warning(result):
     said = "\n".join(asked.tables()[0].notes)
     assert says(said, "WARNING", "group_offsets", "water<b>")
     assert "No run is written" in said
+
+
+def change(value, low, high):
+    return Estimate(value, low, high, n=400)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "worst", "overall", "said"),
+    [
+        ("PASS", (0.3, 0.2, 0.4), (0.0, -0.04, 0.1), ("+0.300 [+0.200, +0.400]", "margin 0.05")),
+        ("FAIL", (-0.3, -0.4, -0.2), (0.0, -0.04, 0.1), ("the worst group loses",)),
+        ("FAIL", (0.3, 0.2, 0.4), (-0.2, -0.3, -0.1), ("overall", "inferior")),
+        ("NOT ENOUGH DATA", (0.1, -0.1, 0.3), (0.0, -0.04, 0.1), ("do not show whether the worst group gains.",)),
+        ("NOT ENOUGH DATA", (0.1, 0.01, 0.3), (0.0, -0.1, 0.1), ("overall accuracy loses no more than 0.05",)),
+    ],
+)
+def test_the_reason_of_a_verdict_is_told_from_the_changes_on_test(verdict, worst, overall, said, result):
+    test = replace(result.test, change=change(*worst), overall_change=change(*overall))
+    reason = replace(result, verdict=verdict, test=test).tables()[0].notes[0]
+    assert says(reason, "On test", *said)
+    assert ("do not show" in reason) == (verdict == "NOT ENOUGH DATA")
+
+
+def test_the_reason_why_nothing_is_tried_chosen_or_judged_is_told_from_numbers(result):
+    def reason(**more):
+        return replace(result, test=None, comparison=None, run=None, **more).tables()[0].notes[0]
+
+    none = {"chosen": None, "trials": (), "before": None, "judged_by": "tone"}
+    assert reason(**none, too_few={"a": 3, "b": 17}) == saying("tone", "20", "a 3, b 17", "17 more", "--min-group-size")
+    assert reason(**none, images={"train": 9, "val": 0, "test": 0}) == saying("no val and no test images", "data.val")
+    assert reason(too_few={"c": 0}) == "No test image is in c."
+    unchosen = reason(chosen=None)
+    assert unchosen == saying("(c, 0.800 [", "nearest was dfr_val", "group_offsets would help", "attribute")
+
+
+def test_every_method_of_a_repair_has_its_words():
+    assert list(METHODS) == [method.name for method in REPAIR_METHODS]
+
+
+def test_a_stored_repair_holds_no_sentence(result):
+    texts = [text for text in every_text(result.to_dict()) if text.count(" ") > 3]
+    assert not texts
+
+
+def every_text(value):
+    """Yield the texts within plain JSON values."""
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from every_text(one)
+    elif isinstance(value, str):
+        yield value

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from messages import saying, says
 
 from tlkit.errors import ModelError
 from tlkit.features.heads import choose_head, fit_head
-from tlkit.features.heads.head_tables import choice_sentence
+from tlkit.features.heads.head_tables import facts_sentence
+
+
+def sentence_of(choice):
+    """Return the sentence of a choice, made from what a run stores of it; the table's note is the same."""
+    stored = json.loads(json.dumps(choice.head.to_dict() | {"choice": choice.to_dict()}))
+    assert choice.tables()[0].notes == (facts_sentence(stored),)
+    return facts_sentence(stored)
 
 
 def rings(n=240, width=4, seed=0):
@@ -32,7 +41,7 @@ def test_of_heads_that_are_not_distinguishable_the_simpler_is_chosen(make_featur
         assert one.behind.value == pytest.approx(best - one.accuracy.value)
         assert one.distinguishable == (one.behind.low > 0)
     if choice.leader != "logistic":
-        assert "not distinguishable from 0: the simpler head is chosen" in choice_sentence(choice)
+        assert "not distinguishable from 0: the simpler head is chosen" in sentence_of(choice)
 
 
 def test_a_distinguishably_better_head_is_chosen():
@@ -41,24 +50,24 @@ def test_a_distinguishably_better_head_is_chosen():
     assert choice.head.kind == choice.leader == "svm"
     logistic = choice.candidates[0]
     assert logistic.distinguishable and logistic.behind.low > 0.2
-    assert f"Behind it: logistic by {logistic.behind.format()}" in choice_sentence(choice)
+    assert f"Behind it: logistic by {logistic.behind.format()}" in sentence_of(choice)
     alone = fit_head(x, y, kind="svm", classes=("in", "out"))
     assert np.array_equal(alone.predict_proba(x), choice.head.predict_proba(x))
     (table,) = choice.tables()
     assert dict(zip(table.column("kind"), table.column("chosen"), strict=True))["svm"] is True
     assert table.column("behind") == tuple(None if one.kind == "svm" else one.behind for one in choice.candidates)
     assert table.column("alike")[0] is False
-    assert choice_sentence(choice).split(" ", 1)[0] in choice._repr_html_()
+    assert sentence_of(choice).split(" ", 1)[0] in choice._repr_html_()
 
 
 def test_kinds_that_were_not_tried_are_named_with_the_option(make_features):
     x, y, names = make_features(n=40, classes=2)
     choice = choose_head(x, y, classes=names, kinds=("ridge", "lda"))
-    assert choice_sentence(choice).endswith(
+    assert sentence_of(choice).endswith(
         "Not tried, because they are slow: random_forest, gradient_boosting; name one as strategy.head to use it."
     )
     with_forest = choose_head(x, y, classes=names, kinds=("ridge", "random_forest"))
-    assert "Not tried, because they are slow: gradient_boosting; name one" in choice_sentence(with_forest)
+    assert "Not tried, because they are slow: gradient_boosting; name one" in sentence_of(with_forest)
 
 
 def test_kinds_that_take_no_class_weights_are_left_out(make_features, caplog):

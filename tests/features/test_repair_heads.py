@@ -184,7 +184,6 @@ def chosen_of(train, val, scores):
     trials = [
         try_candidate(
             one.method.name,
-            one.method.description,
             learns_from=one.method.learns_from,
             at_prediction=one.method.at_prediction,
             before=scores.argmax(axis=1) == val.y,

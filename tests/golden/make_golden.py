@@ -289,7 +289,6 @@ def repair() -> dict[str, Any]:
     trials = [
         try_candidate(
             f"candidate {place}",
-            "words",
             learns_from="val",
             at_prediction=False,
             before=before,
@@ -306,7 +305,7 @@ def repair() -> dict[str, Any]:
     return {
         "trials": [plain(trial) for trial in trials],
         "chosen": choose(trials, after, group=group, groups=4, confidence=0.95),
-        "test": [{"verdict": verdict, "worst": plain(worst)} for worst, verdict, _ in judged],
+        "test": [{"verdict": verdict, "worst": plain(worst)} for verdict, worst, _ in judged],
     }
 
 

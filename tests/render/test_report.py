@@ -20,7 +20,6 @@ from tlkit.audit.redaction import redact
 from tlkit.evaluation import evaluate
 from tlkit.predictions import Predictions
 from tlkit.render.report import write_report
-from tlkit.tables import format_estimate
 
 EVIL = "<script>alert(1)</script>"
 QUOTE = '"><img src=x onerror=alert(2)>'
@@ -131,7 +130,7 @@ def test_the_audit_stands_on_the_page_with_sizes_verdicts_and_sentences(tmp_path
     rows = {row[0]: row for row in page.rows if row and row[0] in ("day", "dusk", "night", "(missing)")}
     for row in table.rows:
         shown = rows[row.name]
-        assert shown[1:3] == [str(row.rate.n), format_estimate(redact(row.rate, 0.15))]
+        assert shown[1:3] == [str(row.rate.n), redact(row.rate, 0.15).format()]
         assert shown[5] == {"FAIL": "✗ FAIL", "PASS": "✓ PASS", "NOT ENOUGH DATA": "? NOT ENOUGH DATA"}[row.verdict]
     assert values["audit"].tables()[1].notes[0].startswith("The lowest accuracy is that of ")
     assert values["audit"].tables()[1].notes[0] in page.words

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from messages import says
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -14,10 +16,12 @@ from sklearn.preprocessing import StandardScaler
 
 import tlkit
 from tlkit.errors import ModelError, RunError
+from tlkit.features.heads.head_tables import facts_sentence
 from tlkit.inference.embed_run import embed_run
 from tlkit.models.model_files import read_tensors
 from tlkit.models.network import load_network
 from tlkit.recipe import load_recipe
+from tlkit.stats.estimate import Estimate
 from tlkit.training.plan import plan_tables
 from tlkit.training.prepare import prepare
 
@@ -76,6 +80,19 @@ def test_linear_head_of_a_run_is_scikit_learns_own_and_a_layer_of_the_model(head
     np.testing.assert_allclose(found, expected, atol=1e-5)
     network, _ = load_network(run.path / "model")
     assert network.head.in_features == features.width
+
+
+@pytest.mark.parametrize("word", ["lda", "auto"])
+def test_a_run_stores_the_facts_of_its_head_and_log_and_report_put_them_into_words(word, head_recipe, caplog):
+    caplog.set_level("INFO", logger="tlkit")
+    run = tlkit.fit(head_recipe(word))
+    facts = json.loads((run.path / "model" / "model.json").read_text())["head"]
+    texts = {value for key, value in facts.items() if isinstance(value, str) and key != "file"}
+    assert texts == {facts["kind"]}, "no sentences"
+    said = facts_sentence(facts)
+    assert says(said, facts["kind"], Estimate.from_dict(facts["out_of_fold_accuracy"]).format())
+    assert caplog.messages.count(said) == 1
+    assert said in html.unescape((run.path / "report.html").read_text())
 
 
 def test_other_heads_are_stored_beside_the_tensors_and_predict_as_the_run_did(head_recipe):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
-from tlkit.analysis.advice_tables import advice_sentences, advice_tables
+from tlkit.analysis.advice_tables import advice_tables
 from tlkit.analysis.feature_scores import Mask
+from tlkit.audit.group_tables import as_json
 from tlkit.errors import DataError, refuse_newer
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
@@ -65,13 +66,29 @@ class AdvisedBackbone:
         return self.name.partition(".")[2].split("_")[0] in STRONGLY_REGULARISED
 
 
+LeftOutReason = Literal["unavailable", "license", "parameters", "latency", "not finite", "constant", "architecture"]
+
+
 @dataclass(frozen=True)
 class LeftOut:
-    """A backbone without a rank, and why."""
+    """A backbone without a rank, and why.
+
+    Attributes:
+        name: what `model.name` would take.
+        weights: what `model.weights` would take.
+        reason: "unavailable" = its weights cannot be had or read; "license", "parameters" or "latency" = it exceeds
+            that limit; "not finite" or "constant" = its features; "architecture" = the weights fit another one better.
+        seen: the error's message, the license, the number of parameters, ms per image, or LogME; None for features.
+        limit: the licenses allowed, or the most parameters or ms per image; the LogME of `rival`; else None.
+        rival: name of the architecture that the weights fit better; else "".
+    """
 
     name: str
     weights: str
-    reason: str
+    reason: LeftOutReason
+    seen: str | float | None = None
+    limit: tuple[str, ...] | float | None = None
+    rival: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,11 +181,10 @@ class Advice:
         return {
             "format_version": FORMAT_VERSION,
             **{name: getattr(self, name) for name in ("images", "classes", "folds", "machine")},
-            "backbones": [{**asdict(one), "image_size": list(one.image_size)} for one in self.backbones],
-            "contrasts": [asdict(one) for one in self.contrasts],
-            "left_out": [asdict(one) for one in self.left_out],
+            **{
+                name: as_json(list(map(asdict, getattr(self, name)))) for name in ("backbones", "contrasts", "left_out")
+            },
             "suggested": {"name": self.suggested.name, "weights": self.suggested.weights},
-            "sentences": advice_sentences(self),
         }
 
     @classmethod
@@ -192,7 +208,10 @@ class Advice:
         contrasts = tuple(
             Contrast(**{**one, "difference": Estimate.from_dict(one["difference"])}) for one in values["contrasts"]
         )
-        left_out = tuple(LeftOut(**one) for one in values["left_out"])
+        left_out = tuple(
+            LeftOut(**one | {"limit": tuple(one["limit"]) if isinstance(one["limit"], list) else one["limit"]})
+            for one in values["left_out"]
+        )
         plain = {name: values[name] for name in ("images", "classes", "folds", "machine")}
         return cls(backbones=backbones, contrasts=contrasts, left_out=left_out, **plain)
 

@@ -8,7 +8,7 @@ from tlkit.errors import first_few
 from tlkit.tables import Column, Table, counted
 
 if TYPE_CHECKING:
-    from tlkit.analysis.advice import Advice, AdvisedBackbone
+    from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut
 
 
 def advice_tables(advice: Advice) -> tuple[Table, ...]:
@@ -17,9 +17,24 @@ def advice_tables(advice: Advice) -> tuple[Table, ...]:
         name="left_out",
         title="Left out",
         columns=(Column("name", "backbone"), Column("weights", "weights"), Column("reason", "why")),
-        rows=tuple((one.name, one.weights, one.reason) for one in advice.left_out),
+        rows=tuple((one.name, one.weights, left_out_reason(one)) for one in advice.left_out),
     )
     return (_ranking(advice), *([left_out] if advice.left_out else []))
+
+
+def left_out_reason(one: LeftOut) -> str:
+    """Return in words why a backbone has no rank."""
+    if isinstance(one.seen, str):
+        allowed = ", ".join(one.limit) if isinstance(one.limit, tuple) else ""
+        return f"its license is {one.seen}, and only {allowed} is allowed" if one.reason == "license" else one.seen
+    if one.seen is None or not isinstance(one.limit, float | int):
+        features = "its features are not all finite numbers"
+        return features if one.reason == "not finite" else "it gives the same features for every image"
+    if one.reason == "parameters":
+        return f"{one.seen / 1e6:.3g} million parameters, more than {one.limit / 1e6:.3g} million"
+    if one.reason == "latency":
+        return f"{one.seen:.3g} ms per image on this machine, more than {one.limit:.3g} ms"
+    return f"the same weights fit {one.rival} better (LogME {one.limit:z.3f}, here {one.seen:z.3f})"
 
 
 def advice_sentences(advice: Advice) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut, rank_backbones
+from tlkit.analysis.advice_tables import left_out_reason
 from tlkit.analysis.feature_scores import Mask, knn_leave_one_out, log_me, probe
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.errors import ModelError
@@ -44,7 +45,7 @@ class Limits:
         params: largest number of parameters, without a classifier.
         latency_ms: largest median of milliseconds for one image on this machine.
         licenses: licenses, or shell patterns of them; a backbone's must match one. Case, punctuation and words such as
-            "license" do not count: apache-2.0 is "Apache Software License 2.0".
+            "license" or "licence" do not count: apache-2.0 is "Apache Software License 2.0".
     """
 
     params: float | None = None
@@ -65,21 +66,21 @@ class Limits:
         if wrong:
             raise ModelError(*wrong)
 
-    def static_problem(self, backbone: Backbone) -> str:
-        """Return why a backbone exceeds the limits on license and parameters; "" where it does not."""
+    def exceeded(self, one: FoundWeights, backbone: Backbone) -> LeftOut | None:
+        """Return a backbone as left out where it exceeds the limits on license and parameters."""
         terms, count = backbone.weights.license, count_parameters(backbone.module)
         if self.licenses and not any(fnmatchcase(_plain(terms), _plain(allowed)) for allowed in self.licenses):
-            return f"its license is {terms}, and only {', '.join(self.licenses)} is allowed"
+            return LeftOut(one.name, one.weights, "license", terms, self.licenses)
         if self.params is not None and count > self.params:
-            return f"{count / 1e6:.3g} million parameters, more than {self.params / 1e6:.3g} million"
-        return ""
+            return LeftOut(one.name, one.weights, "parameters", count, self.params)
+        return None
 
-    def latency_problem(self, latency: Latency) -> str:
-        """Return why a backbone is too slow; "" where it is not."""
+    def too_slow(self, one: FoundWeights, latency: Latency) -> LeftOut | None:
+        """Return a backbone as left out where it exceeds the limit on latency."""
         value = latency.one_ms.value
         if self.latency_ms is None or value is None or value <= self.latency_ms:
-            return ""
-        return f"{value:.3g} ms per image on this machine, more than {self.latency_ms:.3g} ms"
+            return None
+        return LeftOut(one.name, one.weights, "latency", value, self.latency_ms)
 
 
 @preserved_process_state()
@@ -136,7 +137,7 @@ def advise(
     ranked: list[tuple[AdvisedBackbone, Mask]] = []
     left_out: list[LeftOut] = []
     for one in found:
-        result = _left_out(one, one.problem) if one.problem else trial.run(one, progress=_named(progress, one.name))
+        result = trial.run(one, progress=None if progress is None else partial(progress, one.name))
         if isinstance(result, LeftOut):
             left_out.append(result)
             logger.info("%s is left out.", one.name)  # the reason is in the result, or in the error
@@ -169,22 +170,23 @@ class _BackboneTrial:
 
     def run(self, one: FoundWeights, *, progress: Progress | None) -> tuple[AdvisedBackbone, Mask] | LeftOut:
         """Try one backbone: what it costs first, so that one beyond a limit makes no features."""
+        if one.problem:
+            return LeftOut(one.name, one.weights, "unavailable", one.problem)
         try:
             backbone = create_backbone(one.name, weights=one.weights)
         except ModelError as error:
-            return _left_out(one, " ".join(error.problems))
-        if problem := self.limits.static_problem(backbone):
-            return _left_out(one, problem)
+            return LeftOut(one.name, one.weights, "unavailable", " ".join(error.problems))
+        if beyond := self.limits.exceeded(one, backbone):
+            return beyond
         size = backbone.preprocess.image_size
         latency = measure_latency(backbone.module, size, device=self.embedding.device)
-        if problem := self.limits.latency_problem(latency):
-            return _left_out(one, problem)
+        if beyond := self.limits.too_slow(one, latency):
+            return beyond
         macs, parameters = count_macs(backbone.module, size), count_parameters(backbone.module)
         features = embed(self.samples, backbone=backbone, options=self.embedding, progress=progress)
-        if not np.isfinite(features.x).all():
-            return _left_out(one, "its features are not all finite numbers")
-        if not np.ptp(features.x, axis=0).any():
-            return _left_out(one, "it gives the same features for every image")
+        finite = bool(np.isfinite(features.x).all())
+        if not finite or not np.ptp(features.x, axis=0).any():
+            return LeftOut(one.name, one.weights, "constant" if finite else "not finite")
         correct, scores = self._score(features)
         name = backbone.weights.origin if one.weights == "hub" else one.name
         return AdvisedBackbone(
@@ -248,19 +250,14 @@ def best_architecture(
         if best.name == one.name or (one.name, one.weights) not in guessed:
             kept.append((one, correct))
         else:
-            reason = f"the same weights fit {best.name} better (LogME {best.log_me:z.3f}, here {one.log_me:z.3f})"
-            worse.append(LeftOut(one.name, one.weights, reason))
+            worse.append(LeftOut(one.name, one.weights, "architecture", one.log_me, best.log_me, best.name))
     return kept, worse
 
 
 def _plain(license: str) -> str:
-    """Return a normalized license name or pattern, without case, punctuation and words such as "license"."""
+    """Return a normalized license name or pattern, without case, punctuation and words such as "license", "licence"."""
     words = re.split(r"[^a-z0-9*?\[\]!]+", license.lower())
     return "".join(word for word in words if word not in ("license", "licence", "software", "the", "version"))
-
-
-def _left_out(one: FoundWeights, reason: str) -> LeftOut:
-    return LeftOut(one.name, one.weights, reason)
 
 
 def _nothing_left(left_out: Sequence[LeftOut]) -> list[str]:
@@ -272,10 +269,6 @@ def _nothing_left(left_out: Sequence[LeftOut]) -> list[str]:
             "resnet18@file:PATH."
         ]
     return [
-        *(f"{one.name} ({one.weights}) is left out: {one.reason.rstrip('.')}." for one in left_out),
+        *(f"{one.name} ({one.weights}) is left out: {left_out_reason(one).rstrip('.')}." for one in left_out),
         f"No backbone is left of {len(left_out)}. Widen the limits, name others, or make their weights available.",
     ]
-
-
-def _named(progress: Callable[[str, int, int], None] | None, name: str) -> Progress | None:
-    return None if progress is None else partial(progress, name)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tlkit.analysis.label_audit import LabelAudit
+from tlkit.analysis.label_audit_tables import fine_tuned_sentence
 from tlkit.analysis.label_issues import find_label_issues
 from tlkit.analysis.run_analyses import load_run_features
 from tlkit.choices import HeadKind
@@ -60,15 +62,10 @@ def audit_labels(
     features, samples, groups = load_run_features(run, chosen, embedding=embedding)
     features = features.of(samples.paths)
     recipe = run.recipe
-    notes = []
-    if recipe.strategy.kind != "frozen":
-        notes.append(
-            f"The backbone of {run.directory.name} was fine-tuned (strategy: {recipe.strategy.kind}) and has learned "
-            "the labels of its training images, wrong ones included, so fewer are found. Audit a run with strategy: "
-            "frozen instead."
-        )
-        logger.warning("%s", notes[0])
-    return find_label_issues(
+    name, strategy = run.directory.name, recipe.strategy.kind
+    if strategy != "frozen":
+        logger.warning("%s", fine_tuned_sentence(name, strategy))
+    found = find_label_issues(
         features.x,
         samples.targets,
         classes=samples.classes,
@@ -82,8 +79,8 @@ def audit_labels(
         groups=groups,
         duplicates=_duplicates(samples, DecodeOptions.of(recipe.data), progress),
         confidence=recipe.evaluate.confidence,
-        notes=notes,
     )
+    return replace(found, run=name, strategy=strategy)
 
 
 def _splits(run: Run, splits: Sequence[str] | None) -> tuple[str, ...]:

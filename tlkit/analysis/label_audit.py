@@ -60,7 +60,8 @@ class LabelAudit:
         folds: number of folds.
         k: number of nearest neighbors.
         confidence: level of the intervals.
-        notes: sentences for the reader.
+        run: name of the run whose images they are; "" for features from elsewhere.
+        strategy: kind of the run's strategy. A backbone that is not frozen has learned the labels, wrong ones too.
     """
 
     classes: tuple[str, ...]
@@ -72,7 +73,8 @@ class LabelAudit:
     folds: int
     k: int
     confidence: float
-    notes: tuple[str, ...] = ()
+    run: str = ""
+    strategy: str = "frozen"
 
     @property
     def total(self) -> int:
@@ -116,13 +118,12 @@ class LabelAudit:
         suspects = tuple(
             Suspect(**{**one, **{name: tuple(one[name]) for name in tuples}}) for one in values["suspects"]
         )
-        plain = {name: values[name] for name in ("images", "head", "folds", "k", "confidence")}
+        plain = {name: values[name] for name in ("images", "head", "folds", "k", "confidence", "run", "strategy")}
         return cls(
             classes=tuple(values["classes"]),
             suspects=suspects,
             wrong=Estimate.from_dict(values["wrong"]),
             accuracy=Estimate.from_dict(values["accuracy"]),
-            notes=tuple(values["notes"]),
             **plain,
         )
 

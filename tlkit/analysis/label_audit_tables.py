@@ -44,14 +44,21 @@ def label_audit_tables(audit: LabelAudit) -> tuple[Table, ...]:
                 )
                 for one in audit.suspects
             ),
-            notes=(*label_audit_sentences(audit), *audit.notes),
+            notes=(
+                _suspects_sentence(audit),
+                _estimate_sentence(audit),
+                *([] if audit.strategy == "frozen" else [fine_tuned_sentence(audit.run, audit.strategy)]),
+            ),
         ),
     )
 
 
-def label_audit_sentences(audit: LabelAudit) -> tuple[str, str]:
-    """Return the number of suspects, and the estimated number of wrong labels, as sentences."""
-    return _suspects_sentence(audit), _estimate_sentence(audit)
+def fine_tuned_sentence(run: str, strategy: str) -> str:
+    """Return that fewer wrong labels are found with a backbone that was fine-tuned."""
+    return (
+        f"The backbone of {run} was fine-tuned (strategy: {strategy}) and has learned the labels of its training "
+        "images, wrong ones included, so fewer are found. Audit a run with strategy: frozen instead."
+    )
 
 
 def _suspects_sentence(audit: LabelAudit) -> str:

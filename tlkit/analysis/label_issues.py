@@ -43,7 +43,6 @@ def find_label_issues(
     groups: Sequence[Hashable | None] | None = None,
     duplicates: Sequence[Sequence[int]] = (),
     confidence: float = CONFIDENCE,
-    notes: Sequence[str] = (),
 ) -> LabelAudit:
     """Return the images with probable label errors, most doubtful first.
 
@@ -56,8 +55,7 @@ def find_label_issues(
 
     `x` (N, D), `y` (N,) positions in `classes`; `paths` (different texts), `splits` and `digests` (sha256; copies share
     a fold) of the images. `duplicates` are sets of rows that show the same picture, `groups` names what must stay in
-    one fold; each such set shares a fold. `head`, `folds`, `repeats` and `seed` as in `out_of_fold`. `notes` are added
-    to the result.
+    one fold; each such set shares a fold. `head`, `folds`, `repeats` and `seed` as in `out_of_fold`.
 
     Raises:
         DataError: there are too few images, or of fewer than two classes.
@@ -116,7 +114,6 @@ def find_label_issues(
         folds=folds,
         k=k,
         confidence=confidence,
-        notes=tuple(notes),
     )
 
 

@@ -20,12 +20,12 @@ from tlkit.analysis.write_repaired_run import (
 )
 from tlkit.audit.group_tables import CROSS
 from tlkit.audit.groups.group_columns import By, GroupColumn
-from tlkit.audit.model_comparison import Comparison, compare_models
+from tlkit.audit.model_comparison import compare_models
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.repair_result import Repair, RepairTrial, RepairVerdict, WorstGroupChange
+from tlkit.audit.repair_result import Repair, RepairTrial
 from tlkit.audit.repair_selection import choose, judge_on_test, try_candidate
 from tlkit.audit.sampling_design import design_problems
-from tlkit.errors import DataError, first_few
+from tlkit.errors import DataError
 from tlkit.features.repair import RepairCandidate, fit_candidates
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_run
@@ -81,7 +81,7 @@ def repair(
         progress: called with (images done, images in all) for those that are not in the cache.
 
     Returns:
-        The candidates, the chosen one and its results. Where nothing helped, the reason, and no run is written.
+        The candidates, the chosen one and its results. Where nothing helped, no run is written.
 
     Raises:
         TlkitError: there is no such run, it has no stored model, a column is unknown, or the new run exists.
@@ -103,9 +103,9 @@ def repair(
         raise DataError(*problems)
     groups = Grouping.of(samples, options.columns)
     empty = _no_result(run, groups, samples, margin, options)
-    problem = groups.judge_problem(samples, options.min_group_size)
-    if problem is not None:
-        return _stored(run, replace(empty, reason=problem))
+    too_few = groups.too_few(samples, options.min_group_size)
+    if too_few or not all(empty.images.values()):
+        return _stored(run, replace(empty, too_few=too_few))
     features = embed_run(run, options=embedding, progress=progress)
     start = time.perf_counter()
     images = GroupedImages.of(features, samples, groups, run, options.min_group_size)
@@ -120,22 +120,15 @@ def repair(
     )
     if choice.candidate is None:
         seconds = time.perf_counter() - start
-        return _stored(run, replace(result, verdict="NOTHING HELPED", reason=_why_nothing(choice), seconds=seconds))
+        return _stored(run, replace(result, verdict="NOTHING HELPED", seconds=seconds))
     candidate = choice.candidate
-    verdict, reason, worst, comparison = _judge(
-        images, predictor, candidate, groups=groups, margin=margin, options=options
-    )
     result = replace(
-        result,
-        verdict=verdict,
-        reason=reason,
+        _judged(result, images, predictor, candidate, groups=groups),
         chosen=candidate.method.name,
-        test=worst,
-        comparison=comparison,
         offsets=_named_offsets(candidate, groups, predictor),
         seconds=time.perf_counter() - start,
     )
-    if candidate.linear is None or verdict == "FAIL":
+    if candidate.linear is None or result.verdict == "FAIL":
         return _stored(run, result)
     result = replace(result, run=recipe.name)
     write_repaired_run(
@@ -183,7 +176,6 @@ def _choose(
     trials = tuple(
         try_candidate(
             one.method.name,
-            one.method.description,
             learns_from=one.method.learns_from,
             at_prediction=one.method.at_prediction,
             before=before,
@@ -203,16 +195,10 @@ def _choose(
     return _Choice(trials, (images.names[worst], rate), None if place is None else candidates[place])
 
 
-def _judge(
-    images: GroupedImages,
-    predictor: Predictor,
-    candidate: RepairCandidate,
-    *,
-    groups: Grouping,
-    margin: float,
-    options: AuditOptions,
-) -> tuple[RepairVerdict, str, WorstGroupChange | None, Comparison]:
-    """Return the verdict on test, the change of the worst group, and the comparison with the original head."""
+def _judged(
+    result: Repair, images: GroupedImages, predictor: Predictor, candidate: RepairCandidate, *, groups: Grouping
+) -> Repair:
+    """Return a result with the verdict on test, the change of the worst group, and the comparison of the heads."""
     samples, rows = images.split("test"), images.rows("test")
     before = predictor.predict_features(images.features, samples)
     if candidate.linear is not None:
@@ -220,15 +206,21 @@ def _judge(
     else:
         after = _offset(before, candidate, images.attribute[rows])
     group = images.judged[rows]
-    worst, verdict, reason = judge_on_test(
-        before.correct, after.correct, group=group, names=images.names, margin=margin, confidence=options.confidence
+    options = result.settings
+    verdict, worst, unseen = judge_on_test(
+        before.correct,
+        after.correct,
+        group=group,
+        names=images.names,
+        margin=result.margin,
+        confidence=options.confidence,
     )
     named = pd.DataFrame({PATH: samples.paths, images.judged_by: np.array(images.names, dtype=object)[group]})
     columns = (GroupColumn(images.judged_by),) if groups.by else ()
     if columns:
         before, after = before.with_groups(named), after.with_groups(named)
     comparison = compare_models(before, after, replace(options, columns=columns), names=("before", "after"))
-    return verdict, reason, worst, comparison
+    return replace(result, verdict=verdict, test=worst, too_few=dict.fromkeys(unseen, 0), comparison=comparison)
 
 
 def _offset(before: Predictions, candidate: RepairCandidate, attribute: Ints) -> Predictions:
@@ -265,7 +257,7 @@ def _no_result(run: Run, groups: Grouping, samples: Samples, margin: float, opti
         judged_by=CROSS.join(groups.by) or "class",
         groups=(),
         verdict="NOT ENOUGH DATA",
-        reason="",
+        too_few={},
         trials=(),
         before=None,
         chosen=None,
@@ -278,19 +270,6 @@ def _no_result(run: Run, groups: Grouping, samples: Samples, margin: float, opti
         images={split: int(counts.get(split, 0)) for split in ("train", "val", "test")},
         seconds=0.0,
     )
-
-
-def _why_nothing(choice: _Choice) -> str:
-    """Return the reason why no candidate was chosen."""
-    usable = [trial for trial in choice.trials if not trial.at_prediction]
-    best = max(usable, key=lambda trial: trial.worst.value or 0.0)
-    group, accuracy = choice.before
-    text = (
-        f"no candidate is better for the worst group ({group}, {accuracy.format()}) by more than the uncertainty of "
-        f"the validation images; nearest was {best.method} with {best.worst.format()}."
-    )
-    others = [trial.method for trial in choice.trials if trial.at_prediction and trial.helps]
-    return text + (f" {first_few(others)} would help, and needs the attribute to predict." if others else "")
 
 
 def _stored(run: Run, result: Repair) -> Repair:

@@ -107,19 +107,14 @@ def _copy_parent(
     directory: RunDirectory, parent: Run, result: Repair, *, recipe: Recipe, predictor: Predictor
 ) -> Predictor:
     """Return the predictor with its new card, after writing model, recipe, environment and the parent's tables."""
-    digest = _digest(parent.directory.model / TENSORS_FILE)
     origin = {
         "parent": result.parent,
-        "parent_digest": digest,
+        "parent_digest": _digest(parent.directory.model / TENSORS_FILE),
         "method": result.chosen,
         "by": list(result.by),
         "judged_by": result.judged_by,
         "margin": result.margin,
     }
-    sentence = (
-        f"The head was repaired from that of {result.parent} (sha256 {digest[:12]}) by {result.chosen}, chosen on val "
-        f"for the worst group by {result.judged_by}; its figures for val are optimistic."
-    )
     header = f"# The head of this run comes from: tlkit repair {result.parent}" + "".join(
         f" --by {column}" for column in result.by
     )
@@ -134,7 +129,7 @@ def _copy_parent(
     ):
         if source.is_file():
             shutil.copyfile(source, target)
-    card = replace(predictor.card, head={"kind": "repaired", **origin, "sentence": sentence})
+    card = replace(predictor.card, head={"kind": "repaired", **origin})
     save_artifact(directory.model, predictor.network.state_dict(), card)
     return Predictor(predictor.network, card, device=predictor.device)
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.audit.audit_result import Audit, ColumnFacts
+from tlkit.audit.audit_tables import grouping
 from tlkit.audit.criteria import metrics_of
 from tlkit.audit.estimators import RateEstimates, SamplingDesign, designed_estimates
 from tlkit.audit.group_profiles import ProfileTable, profile_table
@@ -153,7 +154,7 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
     levels = [
         discretize(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in options.columns
     ]
-    _log_levels(levels)
+    _log_levels(levels, options)
     known = predictions.labelled
     design = design_of(known.groups, options)
     untested, profiles = [], []
@@ -185,9 +186,11 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
     )
 
 
-def _log_levels(levels: Sequence[Levels]) -> None:
-    for level in levels:
-        logger.info("Group column %s is %s: %s.", level.column, level.kind, level.how)
+def _log_levels(levels: Sequence[Levels], options: AuditOptions) -> None:
+    for level, spec in zip(levels, options.columns, strict=True):
+        logger.info(
+            "Group column %s is %s: %s.", level.column, level.kind, grouping(level.kind, len(level.values), spec)
+        )
         for alike in similar_values(level.values):
             logger.warning(
                 "Group column %s: %s differ only in case or spaces and count as different groups.",
@@ -373,7 +376,6 @@ def _column_facts(
     return ColumnFacts(
         level.column,
         level.kind,
-        level.how,
         missing,
         p,
         method,

@@ -32,7 +32,6 @@ class ColumnFacts:
     Attributes:
         column: its name.
         kind: categorical, boolean, ordered, continuous or multi-valued.
-        how: how the groups were made, as text.
         missing: labelled images with a missing value.
         missing_p: p-value of the χ² test that errors are as frequent where the value is missing as where it is known;
             None where no value is missing, or all images are right or all wrong.
@@ -45,7 +44,6 @@ class ColumnFacts:
 
     column: str
     kind: Kind
-    how: str
     missing: int
     missing_p: float | None = None
     missing_test: str = ""

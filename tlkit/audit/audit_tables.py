@@ -1,4 +1,4 @@
-"""The tables of an `Audit`: verdicts, chosen criteria, each rate by group, calibration and ranking by group."""
+"""The tables of an `Audit`: verdicts and each rate by group, with those of its criteria and profiles."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tlkit.audit.criteria import choice_sentences, worst_verdict
-from tlkit.audit.group_profiles import MIN_CALIBRATION, MIN_RANKED
-from tlkit.audit.redaction import WITHHELD, redact, redaction_notes
+from tlkit.audit.criteria import worst_verdict
+from tlkit.audit.criteria_tables import criteria_tables
+from tlkit.audit.groups.group_columns import QUANTILES, short_number
+from tlkit.audit.profile_tables import profile_tables
+from tlkit.audit.redaction import redact, redaction_notes
 from tlkit.errors import first_few
-from tlkit.tables import Cell, Column, Mark, Table, counted, format_estimate, format_p, two_figures
+from tlkit.tables import Cell, Column, Mark, Table, counted, format_p, two_figures
 from tlkit.tables.formatting import SIGNS
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit, ColumnFacts
-    from tlkit.audit.criteria import CriterionResult
-    from tlkit.audit.group_profiles import GroupProfile
     from tlkit.audit.group_tables import Gap, GroupRow, GroupTable
+    from tlkit.audit.groups.group_columns import GroupColumn, Kind
     from tlkit.stats.estimate import Estimate
 
 MOST_ROWS = 40  # with more rows, those about the accuracy of single columns are shown, and what fails
@@ -151,84 +152,6 @@ def undecided_table(audit: Audit) -> Table:
     )
 
 
-def criteria_tables(audit: Audit) -> tuple[Table, ...]:
-    """Return how far the groups of single columns are from the criteria that were chosen; nothing without any."""
-    results = [result for result in audit.criteria if len(result.columns) == 1]
-    if not results:
-        return ()
-    return (
-        Table(
-            name="criteria",
-            title="Chosen criteria",
-            columns=(
-                Column("by", "by"),
-                Column("criterion", "criterion"),
-                Column("verdict", "verdict", "verdict"),
-                Column("rate", "rate with the largest gap"),
-                Column("gap", "largest gap", "number"),
-                Column("expected", "by chance alone", "number"),
-                Column("highest", "highest"),
-                Column("lowest", "lowest"),
-                Column("ratio", "smallest ratio", "number", digits=2),
-                Column("lowest_base", "lowest base rate", "number"),
-                Column("highest_base", "highest base rate", "number"),
-                Column("note", "note"),
-            ),
-            rows=tuple(map(_criterion, results)),
-            notes=tuple(choice_sentences(audit)),
-        ),
-    )
-
-
-def profile_tables(audit: Audit) -> tuple[Table, ...]:
-    """Return calibration, ranking and recall of the groups of single columns, on which no test rests.
-
-    The AUROCs are those of the positive class, where there is one: within the group, then across to the complement
-    (`GroupProfile.auroc_positives`, `auroc_negatives`). A column that has a figure for no group is left out, and
-    a note says why.
-    """
-    positive, most = audit.settings.positive, audit.settings.max_half_width
-    rows = [(table.by, row) for table in audit.profiles if len(table.columns) == 1 for row in table.rows]
-    if not rows:
-        return ()
-    columns = [
-        Column("by", "by"),
-        Column("group", "group"),
-        Column("n", "n", "count"),
-        Column("macro_recall", "macro recall", "estimate"),
-        Column("macro_note", "of classes"),
-    ]
-    if any(row.confidence_gap is not None for _, row in rows):
-        columns += [
-            Column("confidence_gap", "confidence - accuracy", "estimate", signed=True),
-            Column("calibration", "ECE", "number"),
-            Column("calibration_expected", "ECE by chance", "number"),
-            Column("brier", "Brier", "estimate"),
-            Column("log_loss", "log loss", "estimate"),
-        ]
-        if positive is not None:
-            columns += [
-                Column("auroc", f"AUROC of {positive}", "estimate"),
-                Column("auroc_positives", "BNSP AUC", "estimate"),
-                Column("auroc_negatives", "BPSN AUC", "estimate"),
-            ]
-    cells = [_profile(by, row, positive, most) for by, row in rows]
-    optional = {"macro_note", "calibration", "calibration_expected", "auroc", "auroc_positives", "auroc_negatives"}
-    empty = {
-        column.name for column in columns if column.name in optional and not any(one[column.name] for one in cells)
-    }
-    kept = [column for column in columns if column.name not in empty]
-    return (
-        Table(
-            name="profiles",
-            title="Calibration, ranking and recall by group (no test rests on them)",
-            columns=tuple(kept),
-            rows=tuple(tuple(one[column.name] for column in kept) for one in cells),
-            notes=tuple(_profile_notes(positive, columns, empty)),
-        ),
-    )
-
-
 def _is_shown_in_large(table: GroupTable) -> bool:
     """Return whether a large audit shows a table: accuracy, or a row fails."""
     return table.metric == "accuracy" or worst_verdict([table]) == "FAIL"
@@ -261,7 +184,7 @@ def _omitted(audit: Audit) -> str:
 def _overview_notes(audit: Audit) -> list[str]:
     settings = audit.settings
     left_out = f" {counted(audit.unlabelled, 'image')} without a label left out." if audit.unlabelled else ""
-    found = [f"{counted(audit.images, 'image')} assessed, accuracy {format_estimate(audit.overall)}.{left_out}"]
+    found = [f"{counted(audit.images, 'image')} assessed, accuracy {audit.overall.format()}.{left_out}"]
     failed = [
         (table, row, row.difference)
         for table in audit.group_tables
@@ -272,7 +195,8 @@ def _overview_notes(audit: Audit) -> list[str]:
         failed.sort(key=lambda one: -abs(one[2].value or 0.0))
         named = [_named(table, row, difference, settings.max_half_width) for table, row, difference in failed]
         found.append(f"Beyond the tolerance of {settings.tolerance:g}: {first_few(named)}.")
-    found += [note for facts in audit.columns for note in _column_notes(facts)]
+    specs = {spec.column: spec for spec in settings.columns}
+    found += [note for facts in audit.columns for note in _column_notes(facts, specs[facts.column])]
     found += _design_notes(audit)
     tests = "the one test of this audit" if audit.tests == 1 else f"all {audit.tests} tests of this audit"
     corrected = (
@@ -289,15 +213,31 @@ def _overview_notes(audit: Audit) -> list[str]:
 
 
 def _named(table: GroupTable, row: GroupRow, difference: Estimate, most: float) -> str:
-    rate = format_estimate(redact(row.rate, most))
-    against = format_estimate(redact(difference, most), signed=True)
+    rate = redact(row.rate, most).format()
+    against = redact(difference, most).format(signed=True)
     return f"{row.name} ({table.rate_name} {rate}, n = {row.rate.n}; {against} against the complement)"
 
 
-def _column_notes(facts: ColumnFacts) -> list[str]:
+def grouping(kind: Kind, groups: int, spec: GroupColumn) -> str:
+    """Return in words how the groups of a column were made: "4 groups of about equal size"."""
+    if kind == "multi-valued":
+        return f"{groups} values separated by {spec.separator!r}, an image counts in each of its values"
+    if kind == "ordered":
+        return f"{groups} values in the order given"
+    if kind != "continuous":
+        return "one value" if groups == 1 else f"{groups} values"
+    if spec.bins:
+        return f"bins with the edges {', '.join(map(short_number, spec.bins))}"
+    if groups < 2:
+        return "1 group" if groups else "no number"
+    fewer = groups < (spec.quantiles or QUANTILES)
+    return f"{groups} groups, because many images share a value" if fewer else f"{groups} groups of about equal size"
+
+
+def _column_notes(facts: ColumnFacts, spec: GroupColumn) -> list[str]:
     found = []
     if facts.kind in ("continuous", "ordered", "multi-valued"):
-        found.append(f"{facts.column} is {facts.kind}: {facts.how}.")
+        found.append(f"{facts.column} is {facts.kind}: {grouping(facts.kind, len(facts.groups) - 1, spec)}.")
     if facts.missing and facts.missing_p is not None:
         found.append(
             f"{facts.column} is missing for {counted(facts.missing, 'image')}; test of association with errors: "
@@ -356,9 +296,9 @@ def _rate_note(audit: Audit, row: GroupRow) -> str:
 
 
 def _rate_notes(audit: Audit, table: GroupTable, shown: Sequence[GroupRow]) -> list[str]:
-    found = [_gap_note(audit, table, table.gap)] if table.gap is not None else []
-    if table.note:
-        found.append(table.note)
+    found = [_no_gap_note(audit, table) if table.gap is None else _gap_note(audit, table, table.gap)]
+    if table.unlisted:
+        found.append(f"{table.unlisted} empty combinations are not listed.")
     if any(row.suppressed and row.images for row in shown):
         found.append(
             f"Groups with fewer than {audit.settings.min_group_size} images show their size instead of a rate."
@@ -369,6 +309,25 @@ def _rate_notes(audit: Audit, table: GroupTable, shown: Sequence[GroupRow]) -> l
         of = "" if every else f" of {first_few(large)}"
         found.append(f"Where more images are needed, the complement{of} needs as many more.")
     return found
+
+
+def _no_gap_note(audit: Audit, table: GroupTable) -> str:
+    """Return why there is no gap between groups."""
+    options, groups = audit.settings, [(row, row.group) for row in table.rows if row.group is not None]
+    seen = [group for row, group in groups if row.images]
+    if len(seen) < 2:
+        found = f"There is only one group ({', '.join(seen[0])})" if seen else "No image has a value"
+        return f"{found}, so there is no gap to measure."
+    if sum(row.rate.n >= options.min_group_size for row, _ in groups) < 2:
+        return (
+            f"Fewer than two groups have at least {options.min_group_size} images in the rate's denominator, so there "
+            "is no gap to measure."
+        )
+    why = f"only images of weight 0 (column {options.weights})"
+    if options.unit_column is not None:
+        units = "clusters" if options.pair_by is None else "matched sets"
+        why = f"fewer than two {units} (column {options.unit_column})"
+    return f"Fewer than two groups can be compared, so there is no gap to measure. Other groups have {why}."
 
 
 def _gap_note(audit: Audit, table: GroupTable, gap: Gap) -> str:
@@ -396,60 +355,3 @@ def _tied(table: GroupTable, row: GroupRow) -> str:
         return f"{first.name} and {others[0].name}"
     names = first_few([one.name for one in others], most=3)
     return f"{first.name} and {len(others)} others ({names})" if others else first.name
-
-
-def _criterion(result: CriterionResult) -> tuple[Cell, ...]:
-    verdict = result.verdict or ("kept" if result.kept else "not kept")
-    bases = result.base_rates or (None, None)
-    if result.gap is None:
-        return (result.by, result.name, verdict, *[None] * 8, "no two groups are large enough to compare")
-    if result.gap == 0:
-        return (result.by, result.name, verdict, None, 0.0, result.expected, None, None, result.ratio, *bases, "")
-    ends = (" × ".join(result.highest or ()), " × ".join(result.lowest or ()))
-    number, ratio = (None, None) if result.vague else (result.gap, result.ratio)
-    note = WITHHELD if result.vague else ""
-    return (result.by, result.name, verdict, result.rate_name, number, result.expected, *ends, ratio, *bases, note)
-
-
-def _profile(by: str, row: GroupProfile, positive: str | None, most: float) -> dict[str, Cell]:
-    recall = row.macro_recall
-    known = recall is not None and recall.value is not None
-    areas = {
-        name: (by_class or {}).get(positive or "")
-        for name, by_class in (
-            ("auroc", row.auroc),
-            ("auroc_positives", row.auroc_positives),
-            ("auroc_negatives", row.auroc_negatives),
-        )
-    }
-    return {
-        "by": by,
-        "group": row.name,
-        "n": row.images,
-        "macro_recall": redact(recall, most) if recall is not None and known else None,
-        "macro_note": recall.note if recall is not None and known else "",
-        "confidence_gap": None if row.confidence_gap is None else redact(row.confidence_gap, most),
-        "calibration": None if row.calibration_expected is None else row.calibration,
-        "calibration_expected": row.calibration_expected,
-        "brier": row.brier,
-        "log_loss": row.log_loss,
-        **{name: None if area is None else redact(area, most) for name, area in areas.items()},
-    }
-
-
-def _profile_notes(positive: str | None, columns: list[Column], empty: set[str]) -> list[str]:
-    """Return the definition of the AUCs, and why columns are left out."""
-    names = {column.name: column.label for column in columns}
-    meant = {
-        "auroc_positives": f"BNSP AUC: {positive} in the group ranked against other classes in the complement.",
-        "auroc_negatives": f"BPSN AUC: {positive} in the complement ranked against other classes in the group.",
-    }
-    found = [meaning for name, meaning in meant.items() if name in names and name not in empty]
-    if "calibration" in empty:
-        found.append(f"ECE is left out: it takes {MIN_CALIBRATION} images of a group, or an effective size of as many.")
-    ranked = [label for name, label in names.items() if name in empty and name.startswith("auroc")]
-    if ranked:
-        takes = "is left out: it takes" if len(ranked) == 1 else "are left out: each takes"
-        sides = f"{MIN_RANKED} images of {positive} on one side and {MIN_RANKED} others on the other"
-        found.append(f"{', '.join(ranked)} {takes} {sides}.")
-    return found

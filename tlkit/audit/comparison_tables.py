@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.audit.group_tables import ALL, CLASS
 from tlkit.errors import first_few
-from tlkit.tables import Cell, Column, Mark, Table, counted, format_estimate, format_p, two_figures
+from tlkit.tables import Cell, Column, Mark, Table, counted, format_p, two_figures
 
 if TYPE_CHECKING:
     from tlkit.audit.model_comparison import ChangeRow, Comparison
@@ -134,7 +134,7 @@ def _overall(row: ChangeRow, comparison: Comparison) -> str:
     one, two = comparison.first, comparison.second
     if row.small:
         return f"{one} and {two} cannot be compared: {row.difference.note}."
-    rates = f"accuracy {row.first.value:.3f} → {row.second.value:.3f}, {format_estimate(row.difference, signed=True)}"
+    rates = f"accuracy {row.first.value:.3f} → {row.second.value:.3f}, {row.difference.format(signed=True)}"
     right = f"{counted(row.pairs.first, 'image')} only {one} got right, {row.pairs.second:,} only {two}"
     if row.pairs.discordant == 0:
         return f"{one} and {two} are right on the same images ({rates}): not distinguishable at n = {row.pairs.n:,}."

@@ -21,16 +21,6 @@ RATES: dict[Criterion, tuple[Metric, ...]] = {
     "predictive_parity": ("precision",),
     "four_fifths": ("selection_rate",),
 }
-ASKS: dict[Criterion, str] = {
-    "accuracy_parity": "the same share of right predictions in every group",
-    "demographic_parity": "the same share called the class in every group, whatever its base rate",
-    "equal_opportunity": "of the images that are of the class, the same share found in every group",
-    "equalized_odds": "the same share found of those that are of the class, and the same share of false alarms among "
-    "the others",
-    "predictive_parity": "of the images called the class, the same share right in every group",
-    "four_fifths": "the lowest selection rate at least four fifths of the highest; a rule for hiring with large errors "
-    "of both kinds in small samples, without a test",
-}
 
 
 @dataclass(frozen=True)
@@ -154,22 +144,3 @@ def keeps_four_fifths(table: GroupTable) -> bool:
         if row.group and row.rate.value is not None
     ]
     return all(5 * k1 * n2 >= 4 * k2 * n1 for k1, n1 in counts for k2, n2 in counts)
-
-
-def choice_sentences(audit: Audit) -> list[str]:
-    """Return the chosen criteria with their definitions, and that they cannot all hold at once."""
-    chosen = audit.settings.criteria
-    if not chosen:
-        return []
-    definitions = [f"{CriterionResult(one, (), None).name} ({ASKS[one]})" for one in chosen]
-    about = (
-        "each class against all others, the largest gap over the classes"
-        if audit.settings.positive is None
-        else (f"the class {audit.settings.positive}")
-    )
-    return [
-        f"Chosen: {'; '.join(definitions)}; for {about}. The choice depends on the use of the model, not on "
-        "these numbers: where the base rates of the groups differ and the predictions are not perfect, calibration or "
-        "predictive parity and equalized odds cannot all hold (Kleinberg, Mullainathan & Raghavan 2017; "
-        "Chouldechova 2017)."
-    ]

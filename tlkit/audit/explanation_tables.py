@@ -262,7 +262,7 @@ def _split_notes(explanation: Explanation, column: ExplainedColumn) -> list[str]
 
 
 def _is_clear(group: ExplainedGroup) -> bool:
-    return group.difference.high is not None and group.difference.high < 0
+    return group.difference.is_below(0)
 
 
 def _adjusted(gap: AdjustedGap, most: float, *, alone: bool) -> tuple[Cell, ...]:

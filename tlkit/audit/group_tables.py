@@ -146,7 +146,7 @@ class GroupTable:
         class_name: the class that the metric is about; None for the accuracy.
         rows: one per group, sorted by value; last the images with a missing value, where there are any.
         gap: the largest gap; None with fewer than two groups that have a rate.
-        note: why there is no gap, or which groups are left out; else "".
+        unlisted: number of empty combinations of values that have no row.
     """
 
     columns: tuple[str, ...]
@@ -154,7 +154,7 @@ class GroupTable:
     class_name: str | None
     rows: tuple[GroupRow, ...]
     gap: Gap | None
-    note: str = ""
+    unlisted: int = 0
 
     @property
     def by(self) -> str:

@@ -25,7 +25,6 @@ class RepairTrial:
 
     Attributes:
         method: its name.
-        words: description of the method.
         learns_from: train or val; one that learns from val is evaluated out of fold.
         at_prediction: whether it needs the attribute of every image at prediction time.
         worst_group: name of its worst group.
@@ -38,7 +37,6 @@ class RepairTrial:
     """
 
     method: str
-    words: str
     learns_from: str
     at_prediction: bool
     worst_group: str
@@ -60,6 +58,7 @@ class WorstGroupChange:
         after_group: which group it is with the repaired head.
         after: its accuracy, with a Wilson interval.
         change: of the worst group's accuracy, with its interval; see `tlkit.stats.worst_group.worst_change`.
+        overall_change: of the accuracy on all of these images, with Newcombe's interval for pairs.
     """
 
     before_group: str
@@ -67,6 +66,7 @@ class WorstGroupChange:
     after_group: str
     after: Estimate
     change: Estimate
+    overall_change: Estimate
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ class Repair:
         verdict: PASS = on test the worst group gained and overall accuracy is not inferior; FAIL = it lost, or overall
             accuracy is inferior; NOT ENOUGH DATA = neither is certain; NOTHING HELPED = no candidate beat the
             original head on val.
-        reason: why, in a sentence or two.
+        too_few: the groups that cannot be judged, with their images: on val fewer than `settings.min_group_size`, so
+            that nothing was tried, or on test none, so that the chosen head is not judged; usually empty.
         trials: the candidates on val, the simpler first.
         before: worst group of the original head on val, and its accuracy; None where nothing was tried.
         chosen: the method chosen on val, or None.
@@ -102,7 +103,7 @@ class Repair:
     judged_by: str
     groups: tuple[str, ...]
     verdict: RepairVerdict
-    reason: str
+    too_few: Mapping[str, int]
     trials: tuple[RepairTrial, ...]
     before: tuple[str, Estimate] | None
     chosen: str | None

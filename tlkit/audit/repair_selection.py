@@ -11,7 +11,6 @@ from tlkit.audit.repair_result import RepairTrial, RepairVerdict, WorstGroupChan
 from tlkit.stats.intervals import wilson
 from tlkit.stats.paired import Pairs, paired_difference
 from tlkit.stats.worst_group import worst_change, worst_rates
-from tlkit.tables import format_estimate
 
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -37,7 +36,6 @@ def pairs_by_group(first: Mask, second: Mask, group: Ints, groups: int) -> list[
 
 def try_candidate(
     name: str,
-    words: str,
     *,
     learns_from: str,
     at_prediction: bool,
@@ -56,7 +54,6 @@ def try_candidate(
 
     Args:
         name: of the method.
-        words: description of the method.
         learns_from: train or val.
         at_prediction: whether it needs the attribute to predict.
         before: whether the original head is right, shape (N,).
@@ -71,10 +68,8 @@ def try_candidate(
     change = worst_change(pairs, confidence)
     overall = paired_difference(pairs_by_group(before, after, np.zeros_like(group), 1)[0], confidence)
     _, (worst, accuracy) = worst_rates(pairs, confidence)
-    gains = change.low is not None and change.low > 0
     return RepairTrial(
         method=name,
-        words=words,
         learns_from=learns_from,
         at_prediction=at_prediction,
         worst_group=names[worst],
@@ -82,7 +77,7 @@ def try_candidate(
         change=change,
         overall=wilson(int(after.sum()), len(after), confidence),
         overall_change=overall,
-        helps=gains and not (overall.high is not None and overall.high < -margin),
+        helps=change.is_above(0) and not overall.is_below(-margin),
         seconds=seconds,
     )
 
@@ -118,15 +113,15 @@ def choose(
     best = max(able, key=lambda i: (trials[i].worst.value or 0.0, -i))
     for i in able:
         lead = worst_change(pairs_by_group(right[i], right[best], group, groups), confidence)
-        if i == best or not (lead.low is not None and lead.low > 0):
+        if i == best or not lead.is_above(0):
             return i
     raise AssertionError("the best one is among them")
 
 
 def judge_on_test(
     before: Mask, after: Mask, *, group: Ints, names: Sequence[str], margin: float, confidence: float
-) -> tuple[WorstGroupChange | None, RepairVerdict, str]:
-    """Return the change on test images, the verdict and its reason; PASS = gain without inferior overall accuracy.
+) -> tuple[RepairVerdict, WorstGroupChange | None, tuple[str, ...]]:
+    """Return the verdict on test images, the change, and the groups without any; PASS = gain, overall not inferior.
 
     Not inferior: the interval of the overall change lies above minus the margin.
 
@@ -139,25 +134,13 @@ def judge_on_test(
         confidence: two-sided level of the intervals.
     """
     pairs = pairs_by_group(before, after, group, len(names))
-    empty = [name for name, one in zip(names, pairs, strict=True) if one.n == 0]
+    empty = tuple(name for name, one in zip(names, pairs, strict=True) if one.n == 0)
     if empty:
-        return None, "NOT ENOUGH DATA", f"No test image is in {', '.join(empty)}."
+        return "NOT ENOUGH DATA", None, empty
     change = worst_change(pairs, confidence)
     (was, first), (now, second) = worst_rates(pairs, confidence)
-    worst = WorstGroupChange(names[was], first, names[now], second, change)
     overall = paired_difference(pairs_by_group(before, after, np.zeros_like(group), 1)[0], confidence)
-    gained, lost = (change.low or 0.0) > 0, (change.high or 0.0) < 0
-    inferior, sound = (overall.high or 0.0) < -margin, (overall.low or 0.0) > -margin
-    changes = (format_estimate(one, signed=True) for one in (change, overall))
-    changes_text = "the worst group changes by {}, overall accuracy by {}".format(*changes) + f" (margin {margin:g})"
-    if lost or inferior:
-        return (
-            worst,
-            "FAIL",
-            f"On test {changes_text}: {'the worst group loses' if lost else 'overall it is inferior'}.",
-        )
-    if gained and sound:
-        return worst, "PASS", f"On test {changes_text}."
-    open_questions = [] if gained else ["whether the worst group gains"]
-    open_questions += [] if sound else [f"whether overall accuracy loses no more than {margin:g}"]
-    return worst, "NOT ENOUGH DATA", f"On test {changes_text}; these images do not show {' and '.join(open_questions)}."
+    worst = WorstGroupChange(names[was], first, names[now], second, change, overall)
+    if change.is_below(0) or overall.is_below(-margin):
+        return "FAIL", worst, ()
+    return "PASS" if change.is_above(0) and overall.is_above(-margin) else "NOT ENOUGH DATA", worst, ()

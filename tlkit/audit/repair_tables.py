@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlkit.audit.comparison_tables import changes_table
 from tlkit.errors import first_few
-from tlkit.tables import Cell, Column, Mark, Table, counted, format_estimate
+from tlkit.tables import Cell, Column, Mark, Table, counted
 
 if TYPE_CHECKING:
     from tlkit.audit.repair_result import Repair, RepairTrial
+    from tlkit.stats.estimate import Estimate
 
 AT_PREDICTION = "needs the attribute to predict"
+METHODS = {
+    "class_offsets": "the original head, with one threshold for each class",
+    "class_balanced": "refitted, classes balanced by weights",
+    "group_balanced": "refitted, class and attribute made independent by weights",
+    "group_reweighted": "refitted, groups balanced by weights",
+    "group_subsampled": "mean of heads on balanced subsamples of the groups",
+    "jtt_5": "just train twice: refitted, errors of a first head weighted 5 times",
+    "jtt_20": "just train twice: the same, weighted 20 times",
+    "group_dro": "group DRO: refitted for the smallest loss of the worst group",
+    "dfr_train": "deep feature reweighting: sparse heads on balanced subsamples of train",
+    "dfr_val": "deep feature reweighting on val",
+    "group_offsets": "the original head, with thresholds by class and group",
+    "group_temperature": "the original head, with a temperature for each group",
+}
+"""What each method of `tlkit.features.repair` does."""
 
 
 def repair_tables(repair: Repair) -> tuple[Table, ...]:
@@ -23,7 +40,7 @@ def repair_tables(repair: Repair) -> tuple[Table, ...]:
 def outcome_table(repair: Repair) -> Table:
     """Return the accuracy on test of the worst group and of all images, before and after; no rows without a choice.
 
-    The notes hold the reason, the candidates, the chosen one, its costs, and the run of the repaired head.
+    The notes hold why the verdict is so, the candidates, the chosen one, its costs, and the run of the repaired head.
     """
     level = f"{repair.settings.confidence:.0%}"
     return Table(
@@ -37,6 +54,15 @@ def outcome_table(repair: Repair) -> Table:
         ),
         rows=_outcome_rows(repair),
         notes=tuple(_notes(repair)),
+    )
+
+
+def origin_sentence(origin: Mapping[str, Any]) -> str:
+    """Return where a repaired head comes from: the facts that its run holds in `environment.json`."""
+    return (
+        f"The head was repaired from that of {origin['parent']} (sha256 {origin['parent_digest'][:12]}) by "
+        f"{origin['method']}, chosen on val for the worst group by {origin['judged_by']}; its figures for val are "
+        "optimistic."
     )
 
 
@@ -106,7 +132,7 @@ def _candidate(trial: RepairTrial, *, chosen: bool) -> tuple[Cell, ...]:
 
 
 def _notes(repair: Repair) -> list[str]:
-    found = [repair.reason[:1].upper() + repair.reason[1:]]
+    found = [_reason(repair)]
     if repair.before is not None:
         found.append(_tried(repair))
     chosen = next((trial for trial in repair.trials if trial.method == repair.chosen), None)
@@ -126,14 +152,58 @@ def _notes(repair: Repair) -> list[str]:
     return found
 
 
+def _reason(repair: Repair) -> str:
+    """Return why the verdict is what it is."""
+    if repair.before is None:
+        return _why_untried(repair)
+    if repair.chosen is None:
+        return _why_unchosen(repair, *repair.before)
+    test, margin = repair.test, repair.margin
+    if test is None:
+        return f"No test image is in {', '.join(repair.too_few)}."
+    changes = [one.format(signed=True) for one in (test.change, test.overall_change)]
+    text = "On test the worst group changes by {}, overall accuracy by {}".format(*changes) + f" (margin {margin:g})"
+    if repair.verdict == "FAIL":
+        return f"{text}: {'the worst group loses' if test.change.is_below(0) else 'overall it is inferior'}."
+    unknown = [] if test.change.is_above(0) else ["whether the worst group gains"]
+    if not test.overall_change.is_above(-margin):
+        unknown.append(f"whether overall accuracy loses no more than {margin:g}")
+    return f"{text}; these images do not show {' and '.join(unknown)}." if unknown else f"{text}."
+
+
+def _why_untried(repair: Repair) -> str:
+    if lacking := [split for split, count in repair.images.items() if not count]:
+        return (
+            f"There are no {' and no '.join(lacking)} images. A repair learns from train, is chosen on val and judged "
+            "on test: hold out images for both (data.val, data.test), and fit again."
+        )
+    smallest = repair.settings.min_group_size
+    counts = first_few([f"{name} {count}" for name, count in repair.too_few.items()], most=10)
+    return (
+        f"Some groups by {repair.judged_by} have fewer than {smallest} validation images: {counts}. It takes "
+        f"{smallest - min(repair.too_few.values())} more of the smallest to choose a head for the worst of them, or a "
+        "smaller --min-group-size, with wider intervals."
+    )
+
+
+def _why_unchosen(repair: Repair, group: str, accuracy: Estimate) -> str:
+    best = max((one for one in repair.trials if not one.at_prediction), key=lambda one: one.worst.value or 0.0)
+    others = [one.method for one in repair.trials if one.at_prediction and one.helps]
+    also = f" {first_few(others)} would help, and needs the attribute to predict." if others else ""
+    return (
+        f"No candidate is better for the worst group ({group}, {accuracy.format()}) by more than the uncertainty of "
+        f"the validation images; nearest was {best.method} with {best.worst.format()}.{also}"
+    )
+
+
 def _tried(repair: Repair) -> str:
     assert repair.before is not None
     group, accuracy = repair.before
     tried = f"{counted(len(repair.trials), 'candidate')} tried on {counted(repair.images['val'], 'validation image')}"
-    text = f"{tried}, where the worst group by {repair.judged_by} was {group} with {format_estimate(accuracy)}."
+    text = f"{tried}, where the worst group by {repair.judged_by} was {group} with {accuracy.format()}."
     if repair.chosen is None:
         return text
     trial = next(trial for trial in repair.trials if trial.method == repair.chosen)
     others = [one.method for one in repair.trials if one.helps and one is not trial]
     also = f"; these help as well: {first_few(others, most=12)}." if others else "."
-    return f"{text} Chosen: {trial.method} ({trial.words}){also}"
+    return f"{text} Chosen: {trial.method} ({METHODS[trial.method]}){also}"

@@ -75,7 +75,7 @@ def _table(
             if group is not None or untested.images[i] > 0
         ),
         gap=gap,
-        note=_note(untested, options),
+        unlisted=untested.membership.unlisted,
     )
 
 
@@ -216,29 +216,3 @@ def _gap(untested: UntestedTable, p_holm: float | None) -> Gap | None:
         p_holm=p_holm,
         exact=untested.gap.exact,
     )
-
-
-def _note(untested: UntestedTable, options: AuditOptions) -> str:
-    seen, shown = np.count_nonzero(untested.images[:-1]), np.count_nonzero(untested.assessed[:-1])
-    notes = []
-    if seen == 0:
-        notes.append("No image has a value, so there is no gap to measure.")
-    elif seen == 1:
-        only = untested.membership.values[int(np.flatnonzero(untested.images[:-1])[0])]
-        notes.append(f"There is only one group ({', '.join(only)}), so there is no gap to measure.")
-    elif shown < 2 <= np.count_nonzero(untested.estimates.n[:-1] >= options.min_group_size):
-        units = "clusters" if options.pair_by is None else "matched sets"
-        why = (
-            f"only images of weight 0 (column {options.weights})"
-            if options.unit_column is None
-            else f"fewer than two {units} (column {options.unit_column})"
-        )
-        notes.append(f"Fewer than two groups can be compared, so there is no gap to measure. Other groups have {why}.")
-    elif shown < 2:
-        notes.append(
-            f"Fewer than two groups have at least {options.min_group_size} images in the rate's denominator, so there "
-            "is no gap to measure."
-        )
-    if untested.membership.unlisted:
-        notes.append(f"{untested.membership.unlisted} empty combinations are not listed.")
-    return " ".join(notes)

@@ -159,10 +159,7 @@ def learning_curve(
 
         write_svg(plot, lambda: plot_curve(result, more=more))
     if json:
-        from tlkit.analysis.learning_curve_tables import gain_sentence
-
         added = result.default_more if more is None else more
-        gain = {"more": added, "gain": result.gain(added).to_dict(), "sentence": gain_sentence(result, added)}
-        print_json(result.to_dict() | {"forecast": gain})
+        print_json(result.to_dict() | {"forecast": {"more": added, "gain": result.gain(added).to_dict()}})
         return
     print_tables(result.tables(more=more))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tlkit.audit.group_tables import CROSS, MISSING
 from tlkit.audit.groups.group_columns import MAX_VALUES, By, columns_of
 from tlkit.audit.groups.intersections import membership_of, validate_columns
-from tlkit.errors import PredictionsError, first_few
+from tlkit.errors import PredictionsError
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds
 from tlkit.features.repair import GroupedFeatures
@@ -60,31 +60,14 @@ class Grouping:
         taken, code = np.unique(membership.row_code, return_inverse=True)
         return cls(membership.columns, tuple(names[i] for i in taken), np.asarray(code, dtype=np.int64))
 
-    def judge_problem(self, samples: Samples, smallest: int) -> str | None:
-        """Return why these images are too few to choose and test a head; None where they suffice."""
+    def too_few(self, samples: Samples, smallest: int) -> dict[str, int]:
+        """Return the groups of val and test with fewer validation images than `smallest`, and how many they have."""
         split = samples.table[SPLIT].to_numpy(dtype=str)
-        lacking = [name for name in ("train", "val", "test") if not (split == name).any()]
-        if lacking:
-            return (
-                f"there are no {' and no '.join(lacking)} images. A repair learns from train, is chosen on val and "
-                "judged on test: hold out images for both (data.val, data.test), and fit again."
-            )
         kinds = self.values if self.by else samples.classes
         code = self.code if self.by else samples.targets
         found = code[split == "val"]
-        few = {
-            kinds[i]: int((found == i).sum())
-            for i in np.unique(code[split != "train"]).tolist()
-            if (found == i).sum() < smallest
-        }
-        if not few:
-            return None
-        counts_text = first_few([f"{name} {count}" for name, count in few.items()], most=10)
-        return (
-            f"some groups by {CROSS.join(self.by) or 'class'} have fewer than {smallest} validation images: "
-            f"{counts_text}. It takes {max(smallest - count for count in few.values())} more of the smallest to choose "
-            "a head for the worst of them, or a smaller --min-group-size, with wider intervals."
-        )
+        counts = {kinds[i]: int((found == i).sum()) for i in np.unique(code[split != "train"]).tolist()}
+        return {name: count for name, count in counts.items() if count < smallest}
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkit.audit.error_examples import GroupImages, worst_images
+from tlkit.audit.repair_tables import origin_sentence
 from tlkit.data.checks.thumbnails import draw_thumbnails
+from tlkit.features.heads.head_tables import facts_sentence
 from tlkit.render.report import write_card, write_report
 
 if TYPE_CHECKING:
@@ -107,9 +109,10 @@ def _notes(run: Run) -> list[str]:
     if weights.get("source") == "none":
         notes.append("The backbone started from random weights.")
     card = run.directory.model / "model.json"
-    chosen = run.directory.read_json(card).get("head", {}).get("sentence") if card.is_file() else None
-    if chosen:
-        notes.append(chosen)
+    if origin := run.environment.get("repair"):
+        notes.append(origin_sentence(origin))
+    elif head := run.directory.read_json(card).get("head") if card.is_file() else None:
+        notes.append(facts_sentence(head))
     if run.status == "interrupted":
         notes.append("Training was interrupted; these are the best weights up to then.")
     return notes

@@ -23,6 +23,10 @@ class Estimate:
         '0.900 [0.710, 0.970]'
         >>> Estimate(None, None, None, n=0, note="no positives").format()
         'undefined (no positives)'
+        >>> Estimate(-0.2, -0.334, 0.052, n=9).format(signed=True)
+        '-0.200 [-0.334, +0.052]'
+        >>> Estimate(None, 0.279, 0.649, n=24).format()
+        '[0.279, 0.649]'
     """
 
     value: float | None
@@ -35,14 +39,30 @@ class Estimate:
         """Return whether half the width of the interval is above `most`."""
         return self.low is not None and self.high is not None and (self.high - self.low) / 2 > most
 
-    def format(self, *, digits: int = 3) -> str:
-        """Return the estimate as text: "0.900 [0.710, 0.970]"."""
-        if self.value is None:
-            return f"undefined ({self.note})" if self.note else "undefined"
-        text = f"{self.value:z.{digits}f}"
-        if self.low is None or self.high is None:
-            return text
-        return f"{text} [{self.low:z.{digits}f}, {self.high:z.{digits}f}]"
+    def is_above(self, number: float) -> bool:
+        """Return whether the whole interval lies above a number; False without an interval."""
+        return self.low is not None and self.low > number
+
+    def is_below(self, number: float) -> bool:
+        """Return whether the whole interval lies below a number; False without an interval."""
+        return self.high is not None and self.high < number
+
+    def format(self, *, digits: int = 3, signed: bool = False) -> str:
+        """Return value and interval; the interval alone where the value is withheld; the note where one of them lacks.
+
+        Args:
+            digits: decimals.
+            signed: whether it is a difference, written with its sign.
+        """
+
+        def text(number: float) -> str:
+            return signed_number(number, digits=digits) if signed else f"{number:z.{digits}f}"
+
+        value = None if self.value is None else text(self.value)
+        if self.low is not None and self.high is not None:
+            interval = f"[{text(self.low)}, {text(self.high)}]"
+            return interval if value is None else f"{value} {interval}"
+        return f"{value or 'undefined'} ({self.note})" if self.note else value or "undefined"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""

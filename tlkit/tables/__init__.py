@@ -20,15 +20,7 @@ How a result yields tables:
    model card with `to_markdown`. These renderers do not know the result.
 """
 
-from tlkit.tables.formatting import (
-    counted,
-    format_bytes,
-    format_cell,
-    format_estimate,
-    format_header,
-    format_p,
-    two_figures,
-)
+from tlkit.tables.formatting import counted, format_bytes, format_cell, format_header, format_p, two_figures
 from tlkit.tables.html import to_html
 from tlkit.tables.json import to_json
 from tlkit.tables.junit import to_junit
@@ -45,7 +37,6 @@ __all__ = [
     "counted",
     "format_bytes",
     "format_cell",
-    "format_estimate",
     "format_header",
     "format_p",
     "to_html",

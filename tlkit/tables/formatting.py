@@ -23,30 +23,6 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def format_estimate(estimate: Estimate, *, digits: int = 3, signed: bool = False) -> str:
-    """Return value and interval; the interval alone where the value is withheld; the reason where one of them lacks.
-
-    Args:
-        estimate: the estimate.
-        digits: decimals.
-        signed: whether it is a difference, written with its sign.
-
-    Example:
-        >>> format_estimate(Estimate(-0.2, -0.334, 0.052, n=9), signed=True)
-        '-0.200 [-0.334, +0.052]'
-        >>> format_estimate(Estimate(None, 0.279, 0.649, n=24))
-        '[0.279, 0.649]'
-    """
-    value, low, high = (
-        None if number is None else _decimals(number, digits, signed=signed)
-        for number in (estimate.value, estimate.low, estimate.high)
-    )
-    if low is not None and high is not None:
-        return f"[{low}, {high}]" if value is None else f"{value} [{low}, {high}]"
-    text = "undefined" if value is None else value
-    return f"{text} ({estimate.note})" if estimate.note else text
-
-
 def format_p(p: float | None) -> str:
     """Return a p-value for sentences; a dash for None.
 
@@ -101,7 +77,7 @@ def format_cell(cell: Cell, column: Column) -> str:  # noqa: PLR0911  # a line f
         case "verdict":
             return SIGNS.get(cast("str", cell), cast("str", cell))
         case "estimate":
-            return format_estimate(cast("Estimate", cell), digits=column.digits, signed=column.signed)
+            return cast("Estimate", cell).format(digits=column.digits, signed=column.signed)
         case "flag":
             return "yes" if cell else ""
         case "time":
@@ -134,7 +110,3 @@ def _number(value: float, column: Column) -> str:
             return format_bytes(value)
         case _:
             return signed_number(value, digits=column.digits) if column.signed else f"{value:z,.{column.digits}f}"
-
-
-def _decimals(value: float, digits: int, *, signed: bool) -> str:
-    return signed_number(value, digits=digits) if signed else f"{value:z.{digits}f}"

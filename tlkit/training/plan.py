@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from tlkit.audit.group_tables import CROSS
+from tlkit.choices import HeadWord
 from tlkit.data.checks.summary_tables import class_count_table
+from tlkit.features.heads import FACTS, QUICK_KINDS
 from tlkit.models.losses import GroupDROLoss
 from tlkit.models.strategies.phase_tables import phase_table
 from tlkit.preflight.recipe_queries import head_kind
 from tlkit.tables import Column, Table, counted
 from tlkit.training.prepare import Prepared
-from tlkit.training.sklearn_heads import head_plan
+from tlkit.training.sklearn_heads import FOLDS
 
 Facts = list[tuple[str, str]]
 
@@ -58,7 +60,7 @@ def _learning_rows(prepared: Prepared) -> Facts:
     if word != "linear":
         count = len(prepared.data.samples.split("train"))
         return [
-            ("head", head_plan(word)),
+            ("head", _head_plan(word)),
             ("features", f"one pass over {count} training images; cached features are read"),
             ("device", prepared.device),
         ]
@@ -100,3 +102,13 @@ def _phase_tables(prepared: Prepared) -> list[Table]:
         epochs = f"epochs {first} to {last}" if last > first else f"epoch {first}"
         tables.append(phase_table(classifier.layers(phase), title=f"{epochs}: {phase.name}"))
     return tables
+
+
+def _head_plan(word: HeadWord) -> str:
+    """Return one line about how a fit chooses or fits a head."""
+    if word == "auto":
+        return f"auto: the simplest of {', '.join(QUICK_KINDS)} that cross-validation cannot tell from the best"
+    assert word != "linear", "the linear head is trained by gradient descent"
+    facts = FACTS[word]
+    settings = f"{len(facts.grid)} settings by {FOLDS}-fold cross-validation"
+    return f"{word}: {facts.description}; {settings}, calibrated out of fold"

@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 
-from tlkit.choices import HeadWord
 from tlkit.features.features import Features
 from tlkit.features.folds import assign_folds, max_folds, warn_rare_classes
-from tlkit.features.heads import FACTS, QUICK_KINDS, Head, choose_head, fit_head
+from tlkit.features.heads import Head, choose_head, fit_head
 from tlkit.features.heads.head_store import HEAD_FILE
-from tlkit.features.heads.head_tables import choice_sentence, head_sentence
+from tlkit.features.heads.head_tables import facts_sentence
 from tlkit.models.classifier import Classifier
 from tlkit.models.network import ScoredHead
 from tlkit.preflight.recipe_queries import class_weights, head_kind
@@ -52,7 +51,7 @@ def fit_recipe_head(prepared: Prepared, features: Features) -> Head:
     folds_of = assign_folds(features.path.tolist(), y, folds=folds, seed=recipe.seed, groups=groups, digests=digests)
     warn_rare_classes(folds_of, classifier.classes)
     weights = class_weights(recipe.train.class_weights, prepared.data.samples)
-    word, facts = head_kind(recipe), {}
+    word, facts = head_kind(recipe), dict[str, Any]()
     if word == "auto":
         choice = choose_head(
             features.x,
@@ -62,7 +61,7 @@ def fit_recipe_head(prepared: Prepared, features: Features) -> Head:
             class_weight=weights,
             folds=folds_of.assignments[0],
         )
-        head, facts = choice.head, {"sentence": choice_sentence(choice), "choice": choice.to_dict()}
+        head, facts = choice.head, {"choice": choice.to_dict()}
     else:
         assert word != "linear", "the linear head is trained by gradient descent"
         head = fit_head(
@@ -74,8 +73,9 @@ def fit_recipe_head(prepared: Prepared, features: Features) -> Head:
             class_weight=weights,
             folds=folds_of.assignments[0],
         )
-        logger.info("%s", head_sentence(head))
-    install(classifier, head, facts={**head.to_dict(), "sentence": head_sentence(head), **facts})
+    facts = head.to_dict() | facts
+    logger.info("%s", facts_sentence(facts))
+    install(classifier, head, facts=facts)
     return head
 
 
@@ -92,13 +92,3 @@ def install(classifier: Classifier, head: Head, *, facts: Mapping[str, Any]) -> 
         layer.weight.copy_(torch.from_numpy(part.weight))
         layer.bias.copy_(torch.from_numpy(part.bias))
     classifier.head_facts = dict(facts)
-
-
-def head_plan(word: HeadWord) -> str:
-    """Return one line about how a fit chooses or fits a head."""
-    if word == "auto":
-        return f"auto: the simplest of {', '.join(QUICK_KINDS)} that cross-validation cannot tell from the best"
-    assert word != "linear", "the linear head is trained by gradient descent"
-    facts = FACTS[word]
-    settings = f"{len(facts.grid)} settings by {FOLDS}-fold cross-validation"
-    return f"{word}: {facts.description}; {settings}, calibrated out of fold"

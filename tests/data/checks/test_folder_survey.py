@@ -48,12 +48,13 @@ def kinds(diagnosis: Diagnosis) -> dict[str, int]:
 def test_every_source_gets_the_same_findings(sick, tmp_path_factory):
     of_folder = tlkit.data_doctor(sick)
     assert kinds(of_folder) == {"truncated": 1, "across-labels": 1, "not-by-name": 1}
-    assert of_folder.unchecked == ""
+    assert of_folder.listed_in == ""
     shards = tmp_path_factory.mktemp("shards")
     for source, what in ((as_list(sick, sick), "the list"), (as_shard(sick, shards), "the shards")):
         diagnosis, samples = diagnose(source)
         assert kinds(diagnosis) == {"truncated": 1, "across-labels": 1}
         assert (diagnosis.source, diagnosis.images) == (str(source), 21)
+        assert diagnosis.listed_in == what.removeprefix("the ")
         assert says(diagnosis.tables()[0].title, f"Only the images in {what}")
         assert Diagnosis.from_dict(diagnosis.to_dict()) == diagnosis
         assert len(thumbnails(diagnosis)) > 0

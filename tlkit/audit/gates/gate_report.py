@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
-from tlkit.audit.gates.gate_tables import gate_table, gate_tables
+from tlkit.audit.gates.gate_tables import counts_text, gate_table, gate_tables
 from tlkit.audit.group_tables import Verdict, as_json
 from tlkit.audit.options import AuditOptions
 from tlkit.errors import refuse_newer
@@ -15,6 +15,8 @@ from tlkit.tables import Table, to_html, to_junit, to_markdown
 
 FORMAT_VERSION = 1
 EXIT_CODES: Mapping[Verdict, int] = {"PASS": 0, "FAIL": 1, "NOT ENOUGH DATA": 3}
+
+GateReason = Literal["", "no labels", "no estimate", "small complement", "more images", "same predictions"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ class GateRow:
             its interval; redacted as in the audit's tables.
         p_holm: p-value, corrected over the gates of this kind; None = no test.
         verdict: PASS, FAIL or NOT ENOUGH DATA.
-        note: why there is no verdict, or why it passes without an interval; else "".
+        reason: why there is no verdict: "no labels" = no labelled image, "no estimate" = the note of `value` says why,
+            "small complement", "more images" = `needed` of them; or "same predictions", why it passes without an
+            interval; else "".
+        needed: about how many images would show a loss of the margin; None except with "more images".
     """
 
     kind: str
@@ -46,17 +51,8 @@ class GateRow:
     value: Estimate
     p_holm: float | None = None
     verdict: Verdict = "NOT ENOUGH DATA"
-    note: str = ""
-
-    @property
-    def asks(self) -> str:
-        """The condition as text."""
-        return {
-            "tolerance": f"{self.rate} within {self.bound:g} of the complement",
-            "at least": f"{self.rate} at least {self.bound:g}",
-            "at most": f"{self.rate} at most {self.bound:g}",
-            "no worse": f"{self.rate} no worse than before by more than {self.bound:g}",
-        }[self.kind]
+    reason: GateReason = ""
+    needed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,12 +83,6 @@ class GateReport:
     def exit_code(self) -> int:
         """0 = all gates pass, 1 = a gate failed, 3 = none failed, but not all can be decided."""
         return EXIT_CODES[self.verdict]
-
-    @property
-    def counts_text(self) -> str:
-        """Number of gates that passed, failed and are undecided, as text."""
-        counts = {verdict: sum(row.verdict == verdict for row in self.rows) for verdict in EXIT_CODES}
-        return f"{counts['PASS']} passed, {counts['FAIL']} failed, {counts['NOT ENOUGH DATA']} cannot be decided"
 
     def tables(self) -> tuple[Table, ...]:
         """Return the table of the gates for readers; its notes count the verdicts."""
@@ -133,7 +123,7 @@ class GateReport:
         return cls(**kept, settings=AuditOptions.from_dict(values["settings"]), rows=rows)
 
     def __repr__(self) -> str:
-        return f"GateReport({self.source}: {self.verdict}; {self.counts_text})"
+        return f"GateReport({self.source}: {self.verdict}; {counts_text(self)})"
 
     def _repr_html_(self) -> str:
         return to_html(self.tables())

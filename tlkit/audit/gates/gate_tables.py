@@ -41,7 +41,7 @@ def gate_table(report: GateReport) -> Table:
         ),
         rows=tuple(map(_gate, report.rows)),
         notes=(
-            f"{report.counts_text}; {report.images:,} labelled images.",
+            f"{counts_text(report)}; {report.images:,} labelled images.",
             "A gate passes or fails where the whole interval lies on one side of its bound, and fails only if the "
             f"corrected test agrees (alpha {report.settings.alpha:g}). NOT ENOUGH DATA is not a pass.",
         ),
@@ -52,4 +52,33 @@ def gate_table(report: GateReport) -> Table:
 def _gate(row: GateRow) -> tuple[Cell, ...]:
     found: Estimate | None = row.value if row.value.low is not None else None
     rate, difference = (found, None) if row.kind in ("at least", "at most") else (None, found)
-    return row.asks, row.by, row.group, row.n, rate, difference, row.p_holm, row.verdict, row.note, row.where
+    return _asks(row), row.by, row.group, row.n, rate, difference, row.p_holm, row.verdict, gate_note(row), row.where
+
+
+def counts_text(report: GateReport) -> str:
+    """Return the number of gates that passed, failed and are undecided as text."""
+    verdicts = [row.verdict for row in report.rows]
+    undecided = verdicts.count("NOT ENOUGH DATA")
+    return f"{verdicts.count('PASS')} passed, {verdicts.count('FAIL')} failed, {undecided} cannot be decided"
+
+
+def gate_note(row: GateRow) -> str:
+    """Return in words why a gate has no verdict, or why it passes without an interval; else ""."""
+    return {
+        "": "",
+        "no labels": "no labelled images",
+        "no estimate": row.value.note,
+        "small complement": "the complement is too small",
+        "more images": f"about {row.needed or 0:,} images would show a loss of {row.bound:g}",
+        "same predictions": "both predict the same class for every image",
+    }[row.reason]
+
+
+def _asks(row: GateRow) -> str:
+    """Return the condition of a gate in words."""
+    return {
+        "tolerance": f"{row.rate} within {row.bound:g} of the complement",
+        "at least": f"{row.rate} at least {row.bound:g}",
+        "at most": f"{row.rate} at most {row.bound:g}",
+        "no worse": f"{row.rate} no worse than before by more than {row.bound:g}",
+    }[row.kind]

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from scipy.special import betainc
 
 from tlkit.audit.audit import rate_tables
-from tlkit.audit.gates.gate_report import GateReport, GateRow
+from tlkit.audit.gates.gate_report import GateReason, GateReport, GateRow
+from tlkit.audit.gates.gate_tables import counts_text
 from tlkit.audit.group_tables import CROSS, GroupRow, GroupTable, Verdict
 from tlkit.audit.groups.group_columns import GroupColumn, columns_of, discretize
 from tlkit.audit.groups.intersections import validate_columns
@@ -88,7 +89,7 @@ def judge_gates(
         paired = pair_predictions(baseline, predictions, names=(gates.no_worse_than.baseline, "these predictions"))
         rows += _no_worse(paired, predictions, file, options)
     report = GateReport(file.source, images, options, tuple(rows))
-    logger.info("Gates of %s: %s.", file.source, report.counts_text)
+    logger.info("Gates of %s: %s.", file.source, counts_text(report))
     return report
 
 
@@ -179,7 +180,6 @@ def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOpti
                 gate_verdict = verdict(row.difference, row.p_holm, tolerance=gate.tolerance, alpha=options.alpha)
                 nothing = Estimate(None, None, None, n=row.rate.n, note=row.rate.note)
                 value = redact(row.difference or nothing, options.max_half_width)
-                note = _reason_undecided(row, options) or ("" if row.difference else "the complement is too small")
                 rows.append(
                     GateRow(
                         kind="tolerance",
@@ -192,7 +192,7 @@ def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOpti
                         value=value,
                         p_holm=row.p_holm,
                         verdict=gate_verdict,
-                        note=note,
+                        reason=_undecided(row) or ("" if row.difference else "small complement"),
                     )
                 )
             if not judged:
@@ -246,7 +246,7 @@ def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, op
                 bound=bound,
                 n=rate.n,
                 value=redact(rate, options.max_half_width),
-                note=_reason_undecided(row, options) or (rate.note if rate.value is None else ""),
+                reason=_undecided(row),
             ),
             p,
             beyond,
@@ -287,14 +287,26 @@ def _no_worse(
         pairs, difference, p = change.pairs, change.difference, change.p
         low, high = (-1.0 if difference.low is None else difference.low), (difference.high or 0.0)
         large = pairs.n >= options.min_group_size and difference.low is not None
-        small = _small_group_note(pairs.n, options) or difference.note
-        note = "both predict the same class for every image" if alike else small
-        if not note and worse.margin > 0 and design is None:
+        reason: GateReason = "same predictions" if alike else "" if large else "no estimate"
+        needed = None
+        if not reason and worse.margin > 0 and design is None:
             needed = pairs_needed(worse.margin, pairs.discordant / pairs.n, alpha=options.alpha)
-            note = f"about {needed:,} images would show a loss of {worse.margin:g}" if (needed or 0) > pairs.n else ""
-        nothing = Estimate(None, None, None, n=pairs.n, note=small)
+            reason = "more images" if needed is not None and needed > pairs.n else ""
+        few = f"n = {pairs.n}, fewer than {options.min_group_size}" if pairs.n < options.min_group_size else ""
+        nothing = Estimate(None, None, None, n=pairs.n, note=few or difference.note)
         found = redact(difference, options.max_half_width) if large else nothing
-        row = GateRow("no worse", where, by, name, "accuracy", worse.margin, pairs.n, found, note=note)
+        row = GateRow(
+            kind="no worse",
+            where=where,
+            by=by,
+            group=name,
+            rate="accuracy",
+            bound=worse.margin,
+            n=pairs.n,
+            value=found,
+            reason=reason,
+            needed=needed if reason == "more images" else None,
+        )
         cases.append(
             _Case(
                 row,
@@ -305,7 +317,7 @@ def _no_worse(
         )
     for by, name in unseen:
         nothing = Estimate(None, None, None, n=0, note="no labelled image that both predicted")
-        row = GateRow("no worse", where, by, name, "accuracy", worse.margin, 0, nothing, note=nothing.note)
+        row = GateRow("no worse", where, by, name, "accuracy", worse.margin, 0, nothing, reason="no estimate")
         cases.append(_Case(row, None, beyond=False, within=False))
     return _with_verdicts(cases, options.alpha)
 
@@ -328,21 +340,18 @@ def _with_verdicts(cases: Sequence[_Case], alpha: float) -> list[GateRow]:
         gate_verdict: Verdict = "PASS" if case.within else "NOT ENOUGH DATA"
         if case.beyond and p_holm is not None and p_holm < alpha:
             gate_verdict = "FAIL"
-        keep = gate_verdict != "FAIL" and (gate_verdict == "NOT ENOUGH DATA" or case.row.note.startswith("both"))
-        rows.append(replace(case.row, p_holm=p_holm, verdict=gate_verdict, note=case.row.note if keep else ""))
+        row = replace(case.row, p_holm=p_holm, verdict=gate_verdict)
+        told = gate_verdict == "NOT ENOUGH DATA" or (gate_verdict == "PASS" and row.reason == "same predictions")
+        rows.append(row if told else replace(row, reason="", needed=None))
     return rows
 
 
-def _reason_undecided(row: GroupRow, options: AuditOptions) -> str:
-    return "no labelled images" if row.images == 0 else _small_group_note(row.rate.n, options)
-
-
-def _small_group_note(n: int, options: AuditOptions) -> str:
-    return f"n = {n}, fewer than {options.min_group_size}" if n < options.min_group_size else ""
+def _undecided(row: GroupRow) -> GateReason:
+    return "no labels" if row.images == 0 else "no estimate" if row.rate.value is None else ""
 
 
 def _gate_without_groups(kind: str, where: str, gate: Tolerance | Limit, bound: float) -> GateRow:
     """Return the row of a gate without any group: NOT ENOUGH DATA."""
     nothing = Estimate(None, None, None, n=0, note="no two groups to compare" if kind == "tolerance" else "no groups")
     rate = Rate(cast("Metric", gate.metric), gate.class_name).name
-    return GateRow(kind, where, CROSS.join(gate.by), "(none)", rate, bound, 0, nothing, note=nothing.note)
+    return GateRow(kind, where, CROSS.join(gate.by), "(none)", rate, bound, 0, nothing, reason="no estimate")

@@ -151,7 +151,6 @@ class Levels:
         values: names of the groups, shape (G,), in their order.
         code: pattern of each image, shape (N,), -1 = missing. Without `member` the pattern is the group.
         member: which groups a pattern belongs to, shape (P, G); None where every image is in one group.
-        how: how the groups were made: "4 groups of about equal size".
         edges: inner edges of a continuous column, rising.
     """
 
@@ -160,7 +159,6 @@ class Levels:
     values: tuple[str, ...]
     code: Ints
     member: Mask | None
-    how: str
     edges: tuple[float, ...] = ()
 
 
@@ -179,7 +177,7 @@ def discretize(values: pd.Series[Any], spec: GroupColumn, *, max_values: int = M
         return _binned(text, spec.column, spec.bins, spec.quantiles or QUANTILES)
     if spec.order:
         codes = np.asarray(pd.Categorical(text, categories=list(spec.order)).codes, dtype=np.int64)
-        return Levels(spec.column, "ordered", spec.order, codes, None, f"{len(spec.order)} values in the order given")
+        return Levels(spec.column, "ordered", spec.order, codes, None)
     found = [str(value) for value in text.dropna().unique()]
     numbers = _numbers(found)
     if numbers is not None and _measures(numbers, len(text.dropna()), max_values):
@@ -187,8 +185,7 @@ def discretize(values: pd.Series[Any], spec: GroupColumn, *, max_values: int = M
     ordered = sorted(found, key=_natural if numbers is None else float)
     kind: Kind = "boolean" if {value.lower() for value in found} in _YES_NO else "categorical"
     codes = np.asarray(pd.Categorical(text, categories=ordered).codes, dtype=np.int64)
-    how = "one value" if len(ordered) == 1 else f"{len(ordered)} values"
-    return Levels(spec.column, kind, tuple(ordered), codes, None, how)
+    return Levels(spec.column, kind, tuple(ordered), codes, None)
 
 
 def column_problems(values: pd.Series[Any], spec: GroupColumn, *, max_values: int = MAX_VALUES) -> list[str]:
@@ -247,10 +244,9 @@ def _binned(text: pd.Series[str], column: str, bins: Sequence[float], quantiles:
     known = number[~np.isnan(number)]
     if bins:
         inner = np.asarray(bins, dtype=np.float64)
-        names = [f"<{_short(inner[0])}", *_spans(inner, closed=False), f"≥{_short(inner[-1])}"]
-        how = f"bins with the edges {', '.join(map(_short, inner))}"
+        names = [f"<{short_number(inner[0])}", *_spans(inner, closed=False), f"≥{short_number(inner[-1])}"]
     elif len(known) == 0:
-        return Levels(column, "continuous", (), np.full(len(text), -1), None, "no number")
+        return Levels(column, "continuous", (), np.full(len(text), -1), None)
     else:
         # edges are values that occur, so that the label defines the group exactly
         edges = np.unique(np.quantile(known, np.linspace(0, 1, quantiles + 1), method="higher"))
@@ -258,12 +254,9 @@ def _binned(text: pd.Series[str], column: str, bins: Sequence[float], quantiles:
             # one value, such as 0, fills the lowest groups: it becomes a group of its own
             edges = np.unique([edges[0], known[known > edges[0]].min(), *edges[1:]])
         inner = edges[1:-1] if len(edges) > 1 else edges[:0]
-        names = _spans(edges, closed=True) if len(edges) > 1 else [_short(edges[0])]
-        how = "1 group" if len(names) == 1 else f"{len(names)} groups of about equal size"
-        if 1 < len(names) < quantiles:
-            how = f"{len(names)} groups, because many images share a value"
+        names = _spans(edges, closed=True) if len(edges) > 1 else [short_number(edges[0])]
     code = np.where(np.isnan(number), -1, np.searchsorted(inner, np.nan_to_num(number), side="right"))
-    return Levels(column, "continuous", tuple(names), code.astype(np.int64), None, how, tuple(inner.tolist()))
+    return Levels(column, "continuous", tuple(names), code.astype(np.int64), None, tuple(inner.tolist()))
 
 
 def _several(text: pd.Series[str], column: str, separator: str) -> Levels:
@@ -279,8 +272,7 @@ def _several(text: pd.Series[str], column: str, separator: str) -> Levels:
     position = np.full(len(parts) + 1, -1, dtype=np.int64)
     position[filled] = np.arange(len(filled))
     code = position[np.asarray(patterns, dtype=np.int64)]
-    how = f"{len(values)} values separated by {separator!r}, an image counts in each of its values"
-    return Levels(column, "multi-valued", tuple(values), code, member[filled], how)
+    return Levels(column, "multi-valued", tuple(values), code, member[filled])
 
 
 def _parts(cell: str, separator: str) -> list[str]:
@@ -297,11 +289,12 @@ def _numbers(values: Sequence[str]) -> Floats | None:
 
 def _spans(edges: Floats, *, closed: bool) -> list[str]:
     """Return "[18, 40)" for each pair of edges, the last one closed where it holds its upper edge."""
-    names = [f"[{_short(low)}, {_short(high)})" for low, high in itertools.pairwise(edges)]
+    names = [f"[{short_number(low)}, {short_number(high)})" for low, high in itertools.pairwise(edges)]
     return [*names[:-1], f"{names[-1][:-1]}]"] if closed and names else names
 
 
-def _short(number: float) -> str:
+def short_number(number: float) -> str:
+    """Return a number as text, with as many digits as it takes to read it back."""
     short = f"{number:g}"
     return short if float(short) == number else repr(float(number))
 

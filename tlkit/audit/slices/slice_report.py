@@ -92,7 +92,7 @@ class Shortcut:
 
     def is_significant(self, alpha: float) -> bool:
         """Return whether the accuracy is significantly above that of always predicting the most frequent class."""
-        return self.p_holm < alpha and self.accuracy.low is not None and self.accuracy.low > self.base_rate
+        return self.p_holm < alpha and self.accuracy.is_above(self.base_rate)
 
 
 @dataclass(frozen=True)

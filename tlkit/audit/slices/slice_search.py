@@ -287,7 +287,7 @@ def _found_slice(
     standing: Standing = "candidate"
     mix, gap = None, None
     if difference is not None:
-        below = difference.high is not None and difference.high < 0
+        below = difference.is_below(0)
         standing = "confirmed" if below and p[1] is not None and p[1] < data.options.alpha else "not confirmed"
         sides = (inside & ~half, outside & ~half)
         classes = len(known.classes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tlkit.tables import Cell, Column, Mark, Table, format_estimate, format_p
+from tlkit.tables import Cell, Column, Mark, Table, format_p
 
 if TYPE_CHECKING:
     from tlkit.audit.slices.slice_report import FoundSlice, SliceReport
@@ -72,9 +72,7 @@ def shortcut_sentence(report: SliceReport) -> str:
     if not report.shortcuts:
         return ""
     together, *alone = report.shortcuts
-    value = (
-        f"{format_estimate(together.accuracy)} against {together.base_rate:.3f} for always predicting the most frequent"
-    )
+    value = f"{together.accuracy.format()} against {together.base_rate:.3f} for always predicting the most frequent"
     tested = f"{value} class, permutation {format_p(together.p)}"
     significant = [one.text for one in alone if one.is_significant(report.settings.alpha)]
     if not together.is_significant(report.settings.alpha) and not significant:

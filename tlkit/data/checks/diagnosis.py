@@ -8,6 +8,7 @@ from typing import Any
 
 from tlkit.data.checks.diagnosis_tables import diagnosis_tables
 from tlkit.data.checks.finding_kinds import KINDS, SEVERITIES, Severity
+from tlkit.data.sources.folder import ListedIn
 from tlkit.errors import DataError
 from tlkit.tables import Table, to_html
 
@@ -51,7 +52,7 @@ class Diagnosis:
         findings: most severe first, in the order of `KINDS`; empty for a clean dataset.
         quarantine: path and reasons of each image to exclude from training, sorted: unreadable images, training images
             whose picture also lies in val or test, and pictures under several labels.
-        unchecked: a sentence on what was not examined; "" where everything was.
+        listed_in: "list" or "shards" where only the images that it names were examined, no other files; else "".
     """
 
     source: str
@@ -61,7 +62,7 @@ class Diagnosis:
     splits: Mapping[str, int]
     findings: tuple[Finding, ...]
     quarantine: tuple[tuple[str, str], ...]
-    unchecked: str = ""
+    listed_in: ListedIn = ""
 
     def reaches(self, severity: Severity) -> bool:
         """Return whether any finding has this severity or a higher one."""

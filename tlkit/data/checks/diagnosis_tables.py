@@ -45,8 +45,10 @@ def diagnosis_sentence(diagnosis: Diagnosis) -> str:
     """Return a sentence with the numbers of images, classes and kinds of finding, and what was not examined."""
     splits = ", ".join(f"{name} {count:,}" for name, count in diagnosis.splits.items() if count)
     images = f"{counted(diagnosis.images, 'image')} of {len(diagnosis.classes)} classes ({splits or 'none'})"
+    only = f" Only the images in the {diagnosis.listed_in} were examined, not other files and folders."
+    unchecked = only if diagnosis.listed_in else ""
     if not diagnosis.findings:
-        return f"{images}. Nothing found. {diagnosis.unchecked}".rstrip()
+        return f"{images}. Nothing found.{unchecked}"
     counts = [sum(finding.severity == severity for finding in diagnosis.findings) for severity in SEVERITIES]
     kinds = ", ".join(counted(count, noun) for count, noun in zip(counts, ("error", "warning", "note"), strict=True))
-    return f"{images}. Kinds of finding: {kinds}. {diagnosis.unchecked}".rstrip()
+    return f"{images}. Kinds of finding: {kinds}.{unchecked}"

@@ -101,7 +101,7 @@ def diagnose(
         splits={split: int(counts[split]) for split in SPLITS},
         findings=findings,
         quarantine=_quarantine(samples, examined, duplicates),
-        unchecked=survey.unchecked,
+        listed_in=survey.listed_in,
     )
     return diagnosis, samples
 

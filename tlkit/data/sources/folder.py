@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -68,6 +69,9 @@ def scan_folder(root: str | Path, *, complete: bool = True) -> Samples:
     return survey.samples
 
 
+ListedIn = Literal["", "list", "shards"]
+
+
 @dataclass(frozen=True)
 class Survey:
     """The images of a source, whether or not it can be used for training.
@@ -76,13 +80,13 @@ class Survey:
         samples: the images; may be none.
         ignored: ignored files and folders by kind of finding.
         problems: the errors that `scan_folder` would raise.
-        unchecked: a sentence on what was not examined; "" where everything was.
+        listed_in: "list" or "shards" where only the images that it names are known, not other files in the folders.
     """
 
     samples: Samples
     ignored: Mapping[str, Sequence[str]]
     problems: tuple[str, ...]
-    unchecked: str = ""
+    listed_in: ListedIn = ""
 
 
 def survey_folder(root: str | Path, *, complete: bool = True) -> Survey:

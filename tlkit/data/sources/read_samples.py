@@ -115,12 +115,11 @@ def survey_images(root: Root) -> Survey:
         trainable = partial(require_trainable, survey.samples, where=source_name(roots))
         return replace(survey, problems=survey.problems or _problems_of(trainable))
     samples, where = _read(root)
-    what = "the list" if is_list(roots[0]) else "the shards"
     return Survey(
         samples,
         {},
         _problems_of(partial(require_trainable, samples, where=where)),
-        unchecked=f"Only the images in {what} were examined, not other files and folders.",
+        listed_in="list" if is_list(roots[0]) else "shards",
     )
 
 

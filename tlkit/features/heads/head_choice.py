@@ -21,7 +21,7 @@ from tlkit.features.heads.fit_head import (
 )
 from tlkit.features.heads.head import Features, Head, Trial
 from tlkit.features.heads.head_kinds import KINDS, QUICK_KINDS, HeadKind
-from tlkit.features.heads.head_tables import choice_sentence, choice_tables
+from tlkit.features.heads.head_tables import choice_tables
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import Pairs, paired_difference
 from tlkit.tables import Table, to_html
@@ -150,10 +150,8 @@ def choose_head(
     candidates = []
     for place, one in enumerate(validations):
         behind = paired_difference(Pairs.from_correct(right[place], right[leader]), confidence)
-        apart = place != leader and behind.low is not None and behind.low > 0
+        apart = place != leader and behind.is_above(0)
         candidates.append(HeadCandidate(one.kind, one.chosen, one.accuracy, behind, apart))
     chosen = next(place for place, candidate in enumerate(candidates) if not candidate.distinguishable)
     head = fit_best_setting(x, codes, validations[chosen], classes=classes, seed=seed, class_weight=class_weight)
-    choice = HeadChoice(head, tuple(candidates), validations[leader].kind, confidence)
-    logger.info("%s", choice_sentence(choice))
-    return choice
+    return HeadChoice(head, tuple(candidates), validations[leader].kind, confidence)

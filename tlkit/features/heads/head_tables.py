@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from tlkit.features.heads.head_kinds import FACTS, KINDS, QUICK_KINDS, format_settings
+from tlkit.features.heads.head_kinds import FACTS, KINDS, QUICK_KINDS, HeadKind, format_settings
+from tlkit.stats.estimate import Estimate
 from tlkit.tables import Column, Table, counted
 
 if TYPE_CHECKING:
@@ -24,19 +26,26 @@ def head_tables(head: Head) -> tuple[Table, ...]:
                 Column("log_loss", "log loss", "number"),
             ),
             rows=tuple((format_settings(trial.settings), trial.accuracy, trial.log_loss) for trial in head.trials),
-            notes=(head_sentence(head),),
+            notes=(facts_sentence(head.to_dict()),),
         ),
     )
 
 
-def head_sentence(head: Head) -> str:
-    """Return the chosen setting and its out-of-fold accuracy as a sentence."""
-    text = f"{head.kind} head ({FACTS[head.kind].description}): {format_settings(head.settings)}"
-    if head.trials:
-        text += f", the best of {len(head.trials)} settings by cross-validation"
-    if head.out_of_fold_accuracy:
-        text += f"; out-of-fold accuracy {head.out_of_fold_accuracy.format()}"
-    return f"{text}; temperature {head.temperature:.3g}."
+def facts_sentence(facts: Mapping[str, Any]) -> str:
+    """Return the facts of a head in a stored model (`Head.to_dict` and `HeadChoice.to_dict`) as sentences."""
+    choice = facts.get("choice")
+    return _head_sentence(facts) if choice is None else _choice_sentence(choice, facts)
+
+
+def _head_sentence(facts: Mapping[str, Any]) -> str:
+    """Return the chosen setting and its out-of-fold accuracy."""
+    kind: HeadKind = facts["kind"]
+    text = f"{kind} head ({FACTS[kind].description}): {format_settings(facts['settings'])}"
+    if facts["trials"]:
+        text += f", the best of {len(facts['trials'])} settings by cross-validation"
+    if facts["out_of_fold_accuracy"]:
+        text += f"; out-of-fold accuracy {Estimate.from_dict(facts['out_of_fold_accuracy']).format()}"
+    return f"{text}; temperature {facts['temperature']:.3g}."
 
 
 def choice_tables(choice: HeadChoice) -> tuple[Table, ...]:
@@ -66,30 +75,29 @@ def choice_tables(choice: HeadChoice) -> tuple[Table, ...]:
                 )
                 for one in choice.candidates
             ),
-            notes=(choice_sentence(choice),),
+            notes=(_choice_sentence(choice.to_dict(), choice.head.to_dict()),),
         ),
     )
 
 
-def choice_sentence(choice: HeadChoice) -> str:
-    """Return which kind was chosen, and the kinds that are not distinguishable from the leader, as sentences."""
-    chosen = next(one for one in choice.candidates if one.kind == choice.head.kind)
-    alike = [one.kind for one in choice.candidates if not one.distinguishable and one.kind != choice.head.kind]
-    worse = [one for one in choice.candidates if one.distinguishable]
-    text = f"head: auto chose {choice.head.kind} ({format_settings(choice.head.settings)}), "
-    text += f"out-of-fold accuracy {chosen.accuracy.format()} on {counted(choice.head.n, 'image')}."
-    if choice.head.kind != choice.leader:
+def _choice_sentence(choice: Mapping[str, Any], head: Mapping[str, Any]) -> str:
+    """Return which kind was chosen, and the kinds that are not distinguishable from the leader."""
+    leader, chosen, tried = choice["leader"], choice["chosen"], {one["kind"]: one for one in choice["candidates"]}
+    accuracy, behind = (
+        {kind: Estimate.from_dict(one[name]).format() for kind, one in tried.items()} for name in ("accuracy", "behind")
+    )
+    text = f"head: auto chose {chosen} ({format_settings(head['settings'])}), "
+    text += f"out-of-fold accuracy {accuracy[chosen]} on {counted(head['images'], 'image')}."
+    if chosen != leader:
         text += (
-            f" {choice.leader} is ahead by {chosen.behind.format()}, which is not distinguishable from 0: the "
-            "simpler head is chosen."
+            f" {leader} is ahead by {behind[chosen]}, which is not distinguishable from 0: the simpler head is chosen."
         )
-    others = [kind for kind in alike if kind != choice.leader]
-    if others:
-        either = " either" if choice.head.kind != choice.leader else ""
-        text += f" Not distinguishable from {choice.leader}{either}: {', '.join(others)}."
-    if worse:
-        text += " Behind it: " + ", ".join(f"{one.kind} by {one.behind.format()}" for one in worse) + "."
-    tried = [one.kind for one in choice.candidates]
+    alike = [kind for kind, one in tried.items() if not one["distinguishable"] and kind not in (chosen, leader)]
+    if alike:
+        either = " either" if chosen != leader else ""
+        text += f" Not distinguishable from {leader}{either}: {', '.join(alike)}."
+    if worse := [f"{kind} by {behind[kind]}" for kind, one in tried.items() if one["distinguishable"]]:
+        text += f" Behind it: {', '.join(worse)}."
     if slow := [kind for kind in KINDS if kind not in QUICK_KINDS and kind not in tried]:
         text += f" Not tried, because they are slow: {', '.join(slow)}; name one as strategy.head to use it."
     return text

@@ -41,32 +41,30 @@ class RepairMethod:
 
     Attributes:
         name: of the method, as in results.
-        description: what it does.
         learns_from: the split whose labels it uses.
         needs_attribute: whether it is undefined without an attribute.
         at_prediction: whether it needs the attribute of every image that it predicts.
     """
 
     name: str
-    description: str
     learns_from: Literal["train", "val"]
     needs_attribute: bool = False
     at_prediction: bool = False
 
 
 REPAIR_METHODS: tuple[RepairMethod, ...] = (
-    RepairMethod("class_offsets", "the original head, with one threshold for each class", "val"),
-    RepairMethod("class_balanced", "refitted, classes balanced by weights", "train"),
-    RepairMethod("group_balanced", "refitted, class and attribute made independent by weights", "train", True),
-    RepairMethod("group_reweighted", "refitted, groups balanced by weights", "train", True),
-    RepairMethod("group_subsampled", "mean of heads on balanced subsamples of the groups", "train"),
-    RepairMethod("jtt_5", "just train twice: refitted, errors of a first head weighted 5 times", "train"),
-    RepairMethod("jtt_20", "just train twice: the same, weighted 20 times", "train"),
-    RepairMethod("group_dro", "group DRO: refitted for the smallest loss of the worst group", "train"),
-    RepairMethod("dfr_train", "deep feature reweighting: sparse heads on balanced subsamples of train", "train"),
-    RepairMethod("dfr_val", "deep feature reweighting on val", "val"),
-    RepairMethod("group_offsets", "the original head, with thresholds by class and group", "val", True, True),
-    RepairMethod("group_temperature", "the original head, with a temperature for each group", "val", True, True),
+    RepairMethod("class_offsets", "val"),
+    RepairMethod("class_balanced", "train"),
+    RepairMethod("group_balanced", "train", True),
+    RepairMethod("group_reweighted", "train", True),
+    RepairMethod("group_subsampled", "train"),
+    RepairMethod("jtt_5", "train"),
+    RepairMethod("jtt_20", "train"),
+    RepairMethod("group_dro", "train"),
+    RepairMethod("dfr_train", "train"),
+    RepairMethod("dfr_val", "val"),
+    RepairMethod("group_offsets", "val", True, True),
+    RepairMethod("group_temperature", "val", True, True),
 )
 """The ways to repair a head, the simpler first."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tlkit.audit.audit_tables import criteria_tables, overview_table, profile_tables, rate_table
+from tlkit.audit.audit_tables import overview_table, rate_table
 from tlkit.audit.criteria import worst_verdict
+from tlkit.audit.criteria_tables import criteria_tables
+from tlkit.audit.profile_tables import profile_tables
 from tlkit.audit.redaction import redact
 from tlkit.render.plots import plot_groups
 from tlkit.render.report.report_page import AuditPageSection, AuditPart, Figure, RepairSection, Tile
-from tlkit.tables import format_estimate
 from tlkit.tables.formatting import SIGNS
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def audit_tile(audit: Audit) -> Tile:
     least = "highest" if table.metric == "false_positive_rate" else "lowest"
     tied = len(table.tied_with(worst)) - 1
     alike = f"; {tied} {'other' if tied == 1 else 'others'} alike" if tied else ""
-    rate = format_estimate(redact(worst.rate, audit.settings.max_half_width))
+    rate = redact(worst.rate, audit.settings.max_half_width).format()
     found = f"{least} {table.rate_name}: {worst.name}, {rate}, n = {worst.rate.n}{alike}"
     return Tile("Audit", audit.verdict, found, _MARK[audit.verdict])
 
