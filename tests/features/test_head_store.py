@@ -96,7 +96,7 @@ def test_arrays_that_do_not_fit_together_are_refused(stored, tmp_path):
     _, made = stored
     head, folder = made["random_forest"]
     part = head.parameters
-    forest = part.scorer.estimator
+    forest = part.estimator
     tree = forest.estimators_[0].tree_
     state = tree.__getstate__()
     nodes = state["nodes"].copy()

@@ -68,7 +68,7 @@ def test_the_sparse_head_reaches_the_objective_that_scikit_learns_saga_reaches(c
     def penalty(head_coef):
         return float(np.abs(head_coef - np.median(head_coef, axis=0)).sum())
 
-    mine, other = losses(ours.coef, ours.intercept) + penalty(ours.coef), losses(coef, bias) + penalty(coef)
+    mine, other = losses(ours.weight, ours.bias) + penalty(ours.weight), losses(coef, bias) + penalty(coef)
     assert mine == pytest.approx(other, rel=2e-3)
 
 
@@ -76,7 +76,7 @@ def test_group_dro_with_one_group_is_the_head_without_weights():
     x, y, _ = blobs(3)
     one = fit_group_dro(x, y, np.zeros(len(y), dtype=np.int64), classes=3, c=0.1)
     plain = fit_l2_softmax(x, y, np.ones(len(y)), classes=3, c=0.1)
-    np.testing.assert_allclose(one.coef, plain.coef, atol=1e-9)
+    np.testing.assert_allclose(one.weight, plain.weight, atol=1e-9)
 
 
 def test_group_dro_makes_the_largest_mean_loss_of_a_group_smaller_than_any_fixed_weighting_here():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from tlkit.cli.app import app
@@ -34,9 +35,10 @@ def test_the_command_line_prints_the_line_to_write_and_draws_the_plot(tiny_recip
 
 def test_a_prepared_recipe_stays_as_it_is_and_both_results_can_be_drawn(tiny_recipe):
     prepared = prepare(load_recipe(tiny_recipe()))
-    before = tensors_digest(prepared.classifier.state_dict())
+    before, stream = tensors_digest(prepared.classifier.state_dict()), torch.get_rng_state()
     sweep, sizes = find_learning_rate(prepared, steps=12), find_batch_size(prepared)
     assert tensors_digest(prepared.classifier.state_dict()) == before
+    assert torch.equal(torch.get_rng_state(), stream)
     ax = plot_rates(sweep)
     assert ax.get_lines()[0].get_xdata().tolist() == sweep.rates.tolist()
     assert "n = 12 steps" in ax.get_xlabel() or sweep.stopped == "diverged"

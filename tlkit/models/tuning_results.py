@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -24,6 +24,15 @@ NEAR_BEST = 0.95
 """Share of the best throughput that the suggested size reaches."""
 
 
+def smooth(losses: Iterable[float]) -> Floats:
+    """Return the bias-corrected moving average of losses (Kingma & Ba 2015, section 3), of the same shape."""
+    average, values = 0.0, []
+    for number, loss in enumerate(losses, start=1):
+        average = BETA * average + (1 - BETA) * loss
+        values.append(average / (1 - BETA**number))
+    return np.array(values, dtype=np.float64)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class RateSweep:
     """The training loss while the learning rate rises.
@@ -42,12 +51,8 @@ class RateSweep:
 
     @property
     def smoothed(self) -> Floats:
-        """The bias-corrected moving average of the losses (Kingma & Ba 2015, section 3), shape (S,)."""
-        average, values = 0.0, []
-        for number, loss in enumerate(self.losses, start=1):
-            average = BETA * average + (1 - BETA) * loss
-            values.append(average / (1 - BETA**number))
-        return np.array(values, dtype=np.float64)
+        """The losses as `smooth` gives them, shape (S,)."""
+        return smooth(self.losses)
 
     @property
     def lowest(self) -> float:

@@ -8,7 +8,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,7 @@ from tlkit.models.losses import GroupDROLoss
 from tlkit.models.optim import create_optimizer
 from tlkit.models.strategies.apply_phase import parameter_groups
 from tlkit.models.training_step import batch_seed
-from tlkit.models.tuning_results import BETA, BatchSize, BatchSizes, RateSweep
-from tlkit.process_state import preserved_process_state
+from tlkit.models.tuning_results import BatchSize, BatchSizes, RateSweep, smooth
 
 try:
     import resource
@@ -54,8 +52,8 @@ def sweep_rates(
     Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3; the rate rises exponentially, as in
     fastai, so that each factor of ten gets equally many steps. It is the rate of `train.learning_rate`: every optimizer
     group keeps its ratio to it. A step is one of training (with accumulation, clipping, mixing and losses), in the
-    phase that trains most parameters. The sweep ends early when the loss diverges. It changes neither the classifier
-    nor the global random generators nor the position of a loader.
+    phase that trains most parameters. The sweep ends early when the loss diverges. The classifier does not change;
+    torch's generator does.
 
     Args:
         classifier: the classifier; a copy of it is trained, in float32.
@@ -69,34 +67,28 @@ def sweep_rates(
         DataError: there is no batch.
         ModelError: the first loss is not a finite number.
     """
-    with preserved_state(classifier, device) as trained, _preserved_loader(batches):
-        step, groups, phase = training_step_of(trained)
-        rates = np.geomspace(lowest, highest, steps)
-        stream = _repeated(batches)
-        losses: list[float] = []
-        average, best = 0.0, math.inf
-        stopped = False
-        for number, rate in enumerate(rates):
-            for group in groups:
-                group["lr"] = rate * group["rates"][phase]
-            taken = itertools.islice(stream, trained.settings.accumulate_grad_batches)
-            some = [_moved(batch[: _parts(trained)], device) for batch in taken]
-            loss = step(some, number)
-            if not math.isfinite(loss):
-                stopped = True
-                break
-            losses.append(loss)
-            average = BETA * average + (1 - BETA) * loss
-            smoothed = average / (1 - BETA ** (number + 1))
-            best = min(best, smoothed)
-            if smoothed > DIVERGED * best:
-                stopped = True
-                break
-        phase_name = trained.phases[phase].name
-    kept = len(losses)
-    if not kept:
+    trained = _copy(classifier, device)
+    step, groups, phase = training_step_of(trained)
+    rates, stream = np.geomspace(lowest, highest, steps), _repeated(batches)
+    losses: list[float] = []
+    diverged = False
+    for number, rate in enumerate(rates):
+        for group in groups:
+            group["lr"] = rate * group["rates"][phase]
+        taken = itertools.islice(stream, trained.settings.accumulate_grad_batches)
+        loss = step([_moved(batch, trained, device) for batch in taken], number)
+        diverged = not math.isfinite(loss)
+        if diverged:
+            break
+        losses.append(loss)
+        curve = smooth(losses)
+        diverged = bool(curve[-1] > DIVERGED * curve.min())
+        if diverged:
+            break
+    if not losses:
         raise ModelError("The first training loss is not a finite number. Check the images and the weights.")
-    return RateSweep(rates[:kept], np.array(losses, dtype=np.float64), "diverged" if stopped else "end", phase_name)
+    values = np.array(losses, dtype=np.float64)
+    return RateSweep(rates[: len(losses)], values, "diverged" if diverged else "end", trained.phases[phase].name)
 
 
 def time_batch_sizes(
@@ -111,7 +103,8 @@ def time_batch_sizes(
     """Return the throughput of training steps at doubling batch sizes.
 
     The series ends when the device is out of memory; on a CPU, when twice the batch would take more than `memory_mb`;
-    when two doublings in a row gain less than 5 %; or at `largest`. As `sweep_rates`, it changes nothing.
+    when two doublings in a row gain less than 5 %; or at `largest`. The classifier does not change; torch's generator
+    does.
 
     Args:
         classifier: the classifier; a copy of it is trained, in float32.
@@ -124,41 +117,37 @@ def time_batch_sizes(
     tried: list[BatchSize] = []
     limit = None if device == "cuda" else memory_mb if memory_mb is not None else _free_mb()
     start, idle, size = _memory_mb(device), 0, smallest
-    with preserved_state(classifier, device) as trained, _preserved_loader(batches):
-        step, _, _ = training_step_of(trained)
-        first = next(iter(batches))
-        while size <= max(largest, smallest):
-            rows = torch.arange(size) % len(first[1])
-            batch = _moved([part[rows] for part in first[: _parts(trained)]], device)
-            try:
-                throughput = max(size / _seconds(lambda: step([batch], 0), device) for _ in range(3))  # noqa: B023
-            except RuntimeError as error:  # torch.OutOfMemoryError is one, a CPU's allocator raises the plain one
-                if "memory" not in str(error):
-                    raise
-                return BatchSizes(tuple(tried), "memory", limit)
-            best = max((one.images_per_s for one in tried), default=0.0)
-            idle = idle + 1 if throughput < LEAST_GAIN * best else 0
-            peak = _memory_mb(device)
-            tried.append(BatchSize(size, throughput, peak))
-            if idle == 2:
-                return BatchSizes(tuple(tried), "plateau", limit)
-            grown = None if start is None or peak is None else peak - start
-            if limit is not None and grown is not None and 2 * grown > limit:
-                return BatchSizes(tuple(tried), "memory", limit)
-            size *= 2
+    trained = _copy(classifier, device)
+    step, _, _ = training_step_of(trained)
+    first = next(iter(batches))
+    while size <= max(largest, smallest):
+        rows = torch.arange(size) % len(first[1])
+        batch = _moved([part[rows] for part in first], trained, device)
+        try:
+            throughput = max(size / _seconds(lambda: step([batch], 0), device) for _ in range(3))  # noqa: B023
+        except RuntimeError as error:  # torch.OutOfMemoryError is one, a CPU's allocator raises the plain one
+            if "memory" not in str(error):
+                raise
+            return BatchSizes(tuple(tried), "memory", limit)
+        best = max((one.images_per_s for one in tried), default=0.0)
+        idle = idle + 1 if throughput < LEAST_GAIN * best else 0
+        peak = _memory_mb(device)
+        tried.append(BatchSize(size, throughput, peak))
+        if idle == 2:
+            return BatchSizes(tuple(tried), "plateau", limit)
+        if limit is not None and start is not None and peak is not None and 2 * (peak - start) > limit:
+            return BatchSizes(tuple(tried), "memory", limit)
+        size *= 2
     return BatchSizes(tuple(tried), "images", limit)
 
 
-@contextmanager
-def preserved_state(classifier: Classifier, device: str) -> Iterator[Classifier]:
-    """Yield a copy of a classifier, without its trainer; restore the random generators and torch's settings."""
-    with preserved_process_state():
-        trainer, classifier._trainer = classifier._trainer, None
-        try:
-            trained = copy.deepcopy(classifier)
-        finally:
-            classifier._trainer = trainer
-        yield trained.to(device)
+def _copy(classifier: Classifier, device: str) -> Classifier:
+    """Return a copy of a classifier on a device, without its trainer."""
+    trainer, classifier._trainer = classifier._trainer, None
+    try:
+        return copy.deepcopy(classifier).to(device)
+    finally:
+        classifier._trainer = trainer
 
 
 def training_step_of(
@@ -223,13 +212,10 @@ def _free_mb() -> float | None:
     return None if free is None else FULL * int(free) * 1024 / 1e6
 
 
-def _parts(classifier: Classifier) -> int:
-    """Return the number of parts of a batch: images and targets, and rows for group DRO."""
-    return 3 if isinstance(classifier.loss, GroupDROLoss) else 2
-
-
-def _moved(batch: Batch, device: str) -> Batch:
-    return [part.to(device) for part in batch]
+def _moved(batch: Batch, classifier: Classifier, device: str) -> Batch:
+    """Return images and targets on a device, and for group DRO the rows."""
+    parts = 3 if isinstance(classifier.loss, GroupDROLoss) else 2
+    return [part.to(device) for part in batch[:parts]]
 
 
 def _repeated(batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -240,20 +226,3 @@ def _repeated(batches: Iterable[Batch]) -> Iterator[Batch]:
             yield batch
         if empty:
             raise DataError("There is no batch to train on. Use a loader or a list, which can be repeated.")
-
-
-@contextmanager
-def _preserved_loader(batches: Iterable[Batch]) -> Iterator[None]:
-    """Restore a loader's epoch, position and random generator after the block."""
-    loader = getattr(batches, "loader", batches)
-    sampler, generator = getattr(loader, "sampler", None), getattr(loader, "generator", None)
-    saved = [(thing, dict(vars(thing))) for thing in (loader, sampler) if hasattr(thing, "__dict__")]
-    stream = generator.get_state() if isinstance(generator, torch.Generator) else None
-    try:
-        yield
-    finally:
-        for thing, before in saved:
-            vars(thing).clear()
-            vars(thing).update(before)
-        if stream is not None and generator is not None:
-            generator.set_state(stream)

@@ -104,15 +104,15 @@ def _shard(network: Network, mesh: DeviceMesh) -> None:
         for block in blocks:
             size = sum(parameter.numel() for parameter in block.parameters() if not isinstance(parameter, DTensor))
             if size >= smallest and not isinstance(block, nn.Sequential | nn.ModuleList):
-                block.register_forward_hook(_not_a_view)
+                block.register_forward_hook(_copied)
                 fully_shard(block, mesh=mesh)
-    network.register_forward_hook(_not_a_view)
+    network.register_forward_hook(_copied)
     fully_shard(network, mesh=mesh)
 
 
-def _not_a_view(_module: nn.Module, _given: Any, output: Any) -> Any:
-    """Return a copy of an output that is a view: torch warns that an in-place change would lose its gradient hook."""
-    return output.clone() if isinstance(output, torch.Tensor) and output._is_view() else None
+def _copied(_module: nn.Module, _given: Any, output: Any) -> Any:
+    """Return a copy of an output: an in-place change of a view would lose torch's gradient hook."""
+    return output.clone() if isinstance(output, torch.Tensor) else None
 
 
 def _part(value: Any, like: torch.Tensor) -> Any:

@@ -99,10 +99,9 @@ class _Normalized:
     """Iterable of normalized training batches: images, targets, rows."""
 
     def __init__(self, data: pl.LightningDataModule) -> None:
-        self._data = data
-        self.loader = data.train_dataloader()
+        self._data, self._loader = data, data.train_dataloader()
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        for batch in self.loader:
+        for batch in self._loader:
             ready: Batch = self._data.on_after_batch_transfer(batch, 0)
             yield ready.image, ready.target, ready.index

@@ -13,10 +13,9 @@ import numpy.typing as npt
 from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
 from tlkit.features.folds import assign_folds, hash_rows, warn_rare_classes
-from tlkit.features.heads.head import ABSENT_BIAS, Features, Head, LinearWeights, ScaledEstimator, Trial
+from tlkit.features.heads.head import ABSENT_BIAS, Features, Head, ScaledEstimator, Trial
 from tlkit.features.heads.head_kinds import FACTS, KINDS, HeadKind, Settings
-from tlkit.features.heads.linear import LinearScores, fit_linear_path
-from tlkit.features.heads.nonlinear import fit_and_score_estimators, fit_estimator
+from tlkit.features.heads.linear import FINE_TOLERANCE, TOLERANCE, LinearWeights
 from tlkit.features.heads.temperature import fit_temperature, mean_log_loss, probabilities
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
@@ -164,14 +163,16 @@ def fit_setting(
     mean, scale = feature_mean_and_scale(x)
     standardized = ((x - mean) / scale).astype(np.float64)
     parameters: LinearWeights | ScaledEstimator
-    if FACTS[kind].linear:
-        (fitted,) = fit_linear_path(kind, standardized, relabelled, [settings], weights=weights, precise=True)
+    facts = FACTS[kind]
+    if facts.linear is not None:
+        (fitted,) = facts.linear(standardized, relabelled, [settings], weights, FINE_TOLERANCE)
         parameters = fold_standardization(
             fitted, mean, scale, temperature=temperature, present=present, classes=len(classes)
         )
     else:
-        scorer = fit_estimator(kind, standardized, relabelled, settings, weights=weights, seed=seed)
-        parameters = ScaledEstimator(mean, scale, scorer, present)
+        assert facts.nonlinear is not None, "a head is linear or not"
+        estimator = facts.nonlinear.fit(standardized, relabelled, settings, weights, seed)
+        parameters = ScaledEstimator(mean, scale, estimator, present)
     return Head(kind, tuple(classes), dict(settings), temperature, parameters, x.shape[1], len(x))
 
 
@@ -223,14 +224,16 @@ def fit_and_score(
         yield from [constant] * len(grid)
         return
     mean, scale = feature_mean_and_scale(x)
-    dtype = np.float32 if kind in ("logistic", "linear_svm") else np.float64  # L-BFGS to four digits
-    known, new = (cast(Floats, ((values - mean) / scale).astype(dtype)) for values in (x, x_new))
+    facts = FACTS[kind]
+    known, new = (cast(Floats, ((values - mean) / scale).astype(facts.dtype)) for values in (x, x_new))
     found: Iterator[Floats]
-    if FACTS[kind].linear:
-        path = fit_linear_path(kind, known, relabelled, grid, weights=weights.astype(dtype))
-        found = (one.scores(new) for one in path)
+    if facts.linear is not None:
+        found = (
+            one.scores(new) for one in facts.linear(known, relabelled, grid, weights.astype(facts.dtype), TOLERANCE)
+        )
     else:
-        found = fit_and_score_estimators(kind, known, relabelled, new, grid, weights=weights, seed=seed)
+        assert facts.nonlinear is not None, "a head is linear or not"
+        found = facts.nonlinear.fit_and_score(known, relabelled, new, grid, weights=weights, seed=seed)
     for values in found:
         scores = np.full((len(x_new), classes), -np.inf)
         scores[:, present] = values
@@ -251,15 +254,15 @@ def _score_trials(scores: Floats, y: Ints, grid: Sequence[Settings], weights: Fl
 
 
 def fold_standardization(
-    found: LinearScores, mean: Floats, scale: Floats, *, temperature: float, present: Ints, classes: int
+    found: LinearWeights, mean: Floats, scale: Floats, *, temperature: float, present: Ints, classes: int
 ) -> LinearWeights:
     """Return weight (C, D) and bias (C,) for unscaled features, with standardization and temperature folded in.
 
     The mean weight and bias over the classes are subtracted, which changes no softmax and keeps the numbers small. An
     absent class gets a weight of 0 and a bias of -1e4, so its probability is 0.
     """
-    coef = found.coef / scale
-    intercept = found.intercept - coef @ mean
+    coef = found.weight / scale
+    intercept = found.bias - coef @ mean
     weight = np.zeros((classes, coef.shape[1]))
     bias = np.full(classes, ABSENT_BIAS)
     weight[present] = (coef - coef.mean(axis=0)) / temperature

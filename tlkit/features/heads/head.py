@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.errors import ModelError
-from tlkit.features.heads.head_kinds import HeadKind, format_settings
+from tlkit.features.heads.head_kinds import FACTS, HeadKind, Settings, format_settings
 from tlkit.features.heads.head_tables import head_tables
-from tlkit.features.heads.nonlinear import EstimatorScores
+from tlkit.features.heads.linear import LinearWeights
 from tlkit.features.heads.temperature import probabilities
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html
@@ -34,23 +33,10 @@ class Trial:
         temperature: fitted to its out-of-fold scores.
     """
 
-    settings: Mapping[str, float | int]
+    settings: Settings
     log_loss: float
     accuracy: float
     temperature: float
-
-
-@dataclass(frozen=True, eq=False)
-class LinearWeights:
-    """Weight and bias as of `torch.nn.Linear`: softmax(x @ weight.T + bias) are the probabilities.
-
-    Attributes:
-        weight: shape (C, D), float32.
-        bias: shape (C,), float32.
-    """
-
-    weight: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +46,13 @@ class ScaledEstimator:
     Attributes:
         mean: of each feature, shape (D,).
         scale: of each feature, shape (D,), above 0.
-        scorer: the estimator and how it scores.
+        estimator: fitted on standardized features and codes 0…P-1.
         present: codes of the classes that the estimator knows, shape (P,).
     """
 
     mean: Floats
     scale: Floats
-    scorer: EstimatorScores
+    estimator: Any
     present: npt.NDArray[np.int64]
 
 
@@ -91,7 +77,7 @@ class Head:
 
     kind: HeadKind
     classes: tuple[str, ...]
-    settings: Mapping[str, float | int]
+    settings: Settings
     temperature: float
     parameters: LinearWeights | ScaledEstimator
     width: int
@@ -121,10 +107,11 @@ class Head:
             raise ModelError(f"The head takes features of shape (N, {self.width}). Got {values.shape} instead.")
         found = self.parameters
         if isinstance(found, LinearWeights):
-            logits = values.astype(np.float64) @ found.weight.T.astype(np.float64) + found.bias
-            return probabilities(logits, 1.0)
+            return probabilities(found.scores(values), 1.0)
+        kind = FACTS[self.kind].nonlinear
+        assert kind is not None, "a linear head has a weight and a bias"
         scores = np.full((len(values), len(self.classes)), -np.inf)
-        scores[:, found.present] = found.scorer.scores((values - found.mean) / found.scale)
+        scores[:, found.present] = kind.scores(found.estimator, (values - found.mean) / found.scale)
         return probabilities(scores, self.temperature)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The kinds of head, each with the grid of hyper-parameters that cross-validation chooses from."""
+"""The kinds of head: how each is fitted, and the grid of hyper-parameters that cross-validation chooses from."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import numpy as np
+
 from tlkit.choices import HeadKind
+from tlkit.features.heads import nonlinear
+from tlkit.features.heads.linear import LinearFit, Settings, fit_lda, fit_linear_svm, fit_logistic, fit_ridge
+from tlkit.features.heads.nonlinear import Nonlinear
 
 __all__ = ["FACTS", "KINDS", "QUICK_KINDS", "HeadFacts", "HeadKind", "Settings", "format_settings"]
-
-Settings = Mapping[str, float | int]
 
 KINDS: tuple[HeadKind, ...] = get_args(HeadKind)
 """The kinds of head, the simpler first."""
@@ -21,48 +24,58 @@ QUICK_KINDS: tuple[HeadKind, ...] = ("logistic", "lda", "ridge", "linear_svm", "
 
 @dataclass(frozen=True)
 class HeadFacts:
-    """Properties of one kind of head.
+    """One kind of head.
 
     Attributes:
         description: the name of the method.
-        linear: whether it is one weight matrix and one bias, as of a fine-tuned classifier.
         grid: the settings that cross-validation chooses from, the most regularized first.
+        linear: fits it for each setting, where it is one weight matrix and one bias; else None.
+        nonlinear: how it is fitted, scored and stored, where it is not linear; else None.
+        dtype: of the features in cross-validation; L-BFGS needs four digits there.
     """
 
     description: str
-    linear: bool
     grid: tuple[Settings, ...]
+    linear: LinearFit | None = None
+    nonlinear: Nonlinear | None = None
+    dtype: type[np.floating] = np.float64
 
 
-def _each(name: str, values: tuple[float | int, ...]) -> tuple[Settings, ...]:
+def _each(name: str, *values: float) -> tuple[Settings, ...]:
     return tuple({name: value} for value in values)
 
 
+_SVM_GRID = tuple({"C": c, "gamma_factor": g} for c in (0.3, 1.0, 3.0, 10.0) for g in (0.3, 1.0, 3.0))
+
 FACTS: Mapping[HeadKind, HeadFacts] = {
     "logistic": HeadFacts(
-        "multinomial logistic regression, L2", True, _each("C", (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0))
+        "multinomial logistic regression, L2",
+        _each("C", 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0),
+        linear=fit_logistic,
+        dtype=np.float32,
     ),
     "lda": HeadFacts(
         "linear discriminant analysis, shrunk covariance",
-        True,
-        _each("shrinkage", (0.9, 0.7, 0.5, 0.3, 0.1, 0.03, 0.01)),
+        _each("shrinkage", 0.9, 0.7, 0.5, 0.3, 0.1, 0.03, 0.01),
+        linear=fit_lda,
     ),
     "ridge": HeadFacts(
-        "ridge regression on ±1 targets", True, _each("alpha", (1e5, 3e4, 1e4, 3e3, 1e3, 300.0, 100.0, 10.0))
+        "ridge regression on ±1 targets", _each("alpha", 1e5, 3e4, 1e4, 3e3, 1e3, 300.0, 100.0, 10.0), linear=fit_ridge
     ),
     "linear_svm": HeadFacts(
         "linear support vector machine, one-vs-rest, squared hinge",
-        True,
-        _each("C", (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1)),
+        _each("C", 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1),
+        linear=fit_linear_svm,
+        dtype=np.float32,
     ),
-    "knn": HeadFacts("k nearest neighbors, Euclidean", False, _each("n_neighbors", (25, 15, 9, 5, 3, 1))),
-    "svm": HeadFacts(
-        "support vector machine, RBF kernel",
-        False,
-        tuple({"C": c, "gamma_factor": g} for c in (0.3, 1.0, 3.0, 10.0) for g in (0.3, 1.0, 3.0)),
+    "knn": HeadFacts(
+        "k nearest neighbors, Euclidean", _each("n_neighbors", 25, 15, 9, 5, 3, 1), nonlinear=nonlinear.KNN
     ),
-    "random_forest": HeadFacts("random forest", False, _each("min_samples_leaf", (3, 1))),
-    "gradient_boosting": HeadFacts("gradient boosting of histogram trees", False, _each("max_leaf_nodes", (4, 8))),
+    "svm": HeadFacts("support vector machine, RBF kernel", _SVM_GRID, nonlinear=nonlinear.SVM),
+    "random_forest": HeadFacts("random forest", _each("min_samples_leaf", 3, 1), nonlinear=nonlinear.FOREST),
+    "gradient_boosting": HeadFacts(
+        "gradient boosting of histogram trees", _each("max_leaf_nodes", 4, 8), nonlinear=nonlinear.BOOSTING
+    ),
 }
 
 

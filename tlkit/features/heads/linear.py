@@ -8,62 +8,51 @@ starts.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from tlkit.features.heads.head_kinds import HeadKind, Settings
-
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Settings = Mapping[str, float | int]
 
 NO_VARIANCE = 1e-12  # of standardized features
 
 
-@dataclass(frozen=True)
-class LinearScores:
-    """Scores that are linear in the features: x @ coef.T + intercept.
+@dataclass(frozen=True, eq=False)
+class LinearWeights:
+    """Weight and bias as of `torch.nn.Linear`.
 
     Attributes:
-        coef: shape (P, D).
-        intercept: shape (P,).
+        weight: shape (C, D).
+        bias: shape (C,).
     """
 
-    coef: Floats
-    intercept: Floats
+    weight: npt.NDArray[np.floating]
+    bias: npt.NDArray[np.floating]
 
     def scores(self, x: npt.NDArray[np.floating]) -> Floats:
-        """Return scores of shape (N, P) for features (N, D)."""
-        return np.asarray(x @ self.coef.T + self.intercept, dtype=np.float64)
+        """Return x @ weight.T + bias, shape (N, C), for features (N, D); float64 whatever the arrays are."""
+        weight = self.weight.astype(np.float64, copy=False)
+        return np.asarray(x.astype(np.float64, copy=False) @ weight.T + self.bias, dtype=np.float64)
 
 
-def fit_linear_path(
-    kind: HeadKind, x: Floats, y: Ints, grid: Sequence[Settings], *, weights: Floats, precise: bool = False
-) -> Iterator[LinearScores]:
-    """Yield the fitted linear head of each setting, in the order of the grid.
+LinearFit = Callable[[Floats, Ints, Sequence[Settings], Floats, float], Iterator[LinearWeights]]
+"""Yields the fitted linear head of each setting of a grid, in its order.
 
-    `x` (N, D) is standardized, `y` (N,) holds the codes 0…P-1, each of which occurs, P at least 2; lda does not use the
-    `weights` (N,). `precise` iterates to about six digits, instead of the four that comparing settings needs.
-    """
-    match kind:
-        case "logistic":
-            return _logistic(x, y, grid, weights, tolerance=1e-7 if precise else 1e-4)
-        case "linear_svm":
-            return _squared_hinge(x, y, grid, weights, tolerance=1e-7 if precise else 1e-4)
-        case "ridge":
-            return _ridge(x, y, grid, weights)
-        case "lda":
-            return _lda(x, y, grid)
-        case _:
-            raise AssertionError(f"{kind} is not linear")
+It takes standardized features (N, D), the codes 0…P-1 (N,), each of which occurs, P at least 2, the settings, the
+weights of the images (N,), which lda does not use, and the tolerance of an iterative solver.
+"""
+TOLERANCE, FINE_TOLERANCE = 1e-4, 1e-7
+"""About four digits, which comparing settings needs, and about six."""
 
 
-def _logistic(
-    x: Floats, y: Ints, grid: Sequence[Settings], weights: Floats, *, tolerance: float
-) -> Iterator[LinearScores]:
+def fit_logistic(
+    x: Floats, y: Ints, grid: Sequence[Settings], weights: Floats, tolerance: float
+) -> Iterator[LinearWeights]:
     """scikit-learn's multinomial logistic regression; two classes get scores ±z/2, whose softmax is z's sigmoid."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -76,9 +65,9 @@ def _logistic(
         yield symmetric_scores(model.coef_, model.intercept_)
 
 
-def _squared_hinge(
-    x: Floats, y: Ints, grid: Sequence[Settings], weights: Floats, *, tolerance: float
-) -> Iterator[LinearScores]:
+def fit_linear_svm(
+    x: Floats, y: Ints, grid: Sequence[Settings], weights: Floats, tolerance: float
+) -> Iterator[LinearWeights]:
     """Solve scikit-learn's LinearSVC, all classes at once: ½‖w‖² + C Σ wᵢ max(0, 1 − tᵢ(wᵀxᵢ + b))², t = ±1.
 
     As in liblinear (Fan et al. 2008, JMLR 9:1871, section 2) the intercept is the weight of a feature that is always 1,
@@ -116,7 +105,9 @@ def _squared_hinge(
         yield symmetric_scores(weight[:, :-1], weight[:, -1])
 
 
-def _ridge(x: Floats, y: Ints, grid: Sequence[Settings], weights: Floats) -> Iterator[LinearScores]:
+def fit_ridge(
+    x: Floats, y: Ints, grid: Sequence[Settings], weights: Floats, _tolerance: float
+) -> Iterator[LinearWeights]:
     """scikit-learn's RidgeClassifier: least squares on ±1 targets, min Σ wᵢ(tᵢ − wᵀxᵢ − b)² + alpha ‖w‖²."""
     target = _signed_targets(y, int(y.max()) + 1)
     share = weights / weights.sum()
@@ -129,7 +120,9 @@ def _ridge(x: Floats, y: Ints, grid: Sequence[Settings], weights: Floats) -> Ite
         yield symmetric_scores(coef, t_mean - coef @ x_mean)
 
 
-def _lda(x: Floats, y: Ints, grid: Sequence[Settings]) -> Iterator[LinearScores]:
+def fit_lda(
+    x: Floats, y: Ints, grid: Sequence[Settings], _weights: Floats, _tolerance: float
+) -> Iterator[LinearWeights]:
     """scikit-learn's LinearDiscriminantAnalysis(solver="lsqr", shrinkage=s): Gaussian classes of one covariance.
 
     The covariance is (1 − s) S + s (tr S / D) I, with S that within classes; the scores are
@@ -151,14 +144,14 @@ def _lda(x: Floats, y: Ints, grid: Sequence[Settings]) -> Iterator[LinearScores]
         shrunk = (1 - s) * variances + floor
         coef = (inside / shrunk) @ axes.T + (means - inside @ axes.T) / floor
         intercept = -0.5 * np.einsum("pd,pd->p", means, coef) + np.log(counts / len(y))
-        yield LinearScores(coef, intercept)
+        yield LinearWeights(coef, intercept)
 
 
-def symmetric_scores(coef: Floats, intercept: Floats) -> LinearScores:
+def symmetric_scores(coef: Floats, intercept: Floats) -> LinearWeights:
     """Return scores for each class; the single row z of two classes becomes ±z/2."""
     if len(coef) == 1:
         coef, intercept = np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
-    return LinearScores(np.asarray(coef, dtype=np.float64), np.asarray(intercept, dtype=np.float64))
+    return LinearWeights(np.asarray(coef, dtype=np.float64), np.asarray(intercept, dtype=np.float64))
 
 
 def _signed_targets(y: Ints, classes: int) -> Floats:

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.features.heads.fit_head import feature_mean_and_scale
-from tlkit.features.heads.head import LinearWeights
-from tlkit.features.heads.linear import LinearScores
+from tlkit.features.heads.linear import LinearWeights
 from tlkit.features.heads.temperature import fit_temperature, mean_log_loss, probabilities
 from tlkit.features.repair.group_weights import (
     balanced_weights,
@@ -220,15 +219,15 @@ class _Refitter:
                 raise AssertionError(method.name)
         return self._calibrate(method, head, head.scores(self.x_val))
 
-    def _calibrate(self, method: RepairMethod, head: LinearScores, scores: Floats) -> RepairCandidate:
+    def _calibrate(self, method: RepairMethod, head: LinearWeights, scores: Floats) -> RepairCandidate:
         """Return a head with temperature and standardization folded into its weight and bias."""
         temperature = fit_temperature(scores, self.val.y)
-        coef = head.coef / self.scale
-        weight, bias = coef / temperature, (head.intercept - coef @ self.mean) / temperature
+        coef = head.weight / self.scale
+        weight, bias = coef / temperature, (head.bias - coef @ self.mean) / temperature
         linear = LinearWeights(weight.astype(np.float32), bias.astype(np.float32))
         return RepairCandidate(method, np.asarray(scores.argmax(axis=1), dtype=np.int64), linear)
 
-    def _l2(self, weights: Floats, rows: Ints | None = None) -> LinearScores:
+    def _l2(self, weights: Floats, rows: Ints | None = None) -> LinearWeights:
         x, y = (self.x, self.train.y) if rows is None else (self.x[rows], self.train.y[rows])
         c = self.c if rows is None else self.c * len(self.x) / len(rows)  # keeps the penalty per image
         return fit_l2_softmax(x, y, weights, classes=self.classes, c=c)
@@ -241,7 +240,7 @@ class _Refitter:
     def _choose_strength(self) -> float:
         """Return the C whose log loss on val is smallest, with groups balanced, as in the papers."""
         weights, losses = balanced_weights(self.val.group), []
-        head: LinearScores | None = None
+        head: LinearWeights | None = None
         for c in STRENGTHS:
             head = fit_l2_softmax(self.x, self.train.y, self.weights, classes=self.classes, c=c, start=head, steps=100)
             losses.append(_calibrated_loss(head.scores(self.x_val), self.val.y, weights))
@@ -261,7 +260,7 @@ class _Refitter:
 
     def _deep_feature_reweighting(
         self, x: Matrix, part: GroupedFeatures, *, predict_folds: bool
-    ) -> tuple[LinearScores, Floats]:
+    ) -> tuple[LinearWeights, Floats]:
         """Return the mean of sparse heads on balanced subsamples, and its out-of-fold scores.
 
         Kirichenko, Izmailov & Wilson (2023), Last layer re-training is sufficient for robustness to spurious
@@ -276,7 +275,7 @@ class _Refitter:
         folds = [(np.flatnonzero(part.fold == k), np.flatnonzero(part.fold != k)) for k in np.unique(part.fold)]
         everything = np.arange(len(x))
 
-        def head_of(rows: Ints, c: float, *, draws: int | None = None) -> LinearScores:
+        def head_of(rows: Ints, c: float, *, draws: int | None = None) -> LinearWeights:
             drawn = [rows[chosen] for chosen in self._subsamples(part.group[rows])[:draws]]
             return average_heads(
                 [fit_l1_softmax(x[one], part.y[one], np.ones(len(one)), classes=self.classes, c=c) for one in drawn]

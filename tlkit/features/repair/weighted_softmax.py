@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from tlkit.features.heads.head import ABSENT_BIAS
-from tlkit.features.heads.linear import LinearScores
+from tlkit.features.heads.linear import LinearWeights
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.floating]
@@ -20,8 +20,8 @@ DRO_STEP = 0.5
 
 
 def fit_l2_softmax(
-    x: Matrix, y: Ints, weights: Floats, *, classes: int, c: float, start: LinearScores | None = None, steps: int = 300
-) -> LinearScores:
+    x: Matrix, y: Ints, weights: Floats, *, classes: int, c: float, start: LinearWeights | None = None, steps: int = 300
+) -> LinearWeights:
     """Return the head that minimizes ½ ‖W‖² + C Σ wᵢ lossᵢ, as scikit-learn's LogisticRegression with sample weights.
 
     For two classes scikit-learn has one row of weights z instead of ±z/2, which makes its penalty ‖W‖²; so has this.
@@ -32,7 +32,7 @@ def fit_l2_softmax(
     present, codes = np.unique(y, return_inverse=True)
     ridge = 2.0 if len(present) == 2 else 1.0
     shape = (len(present), x.shape[1] + 1)
-    begin = np.zeros(shape) if start is None else np.column_stack([start.coef, start.intercept])[present]
+    begin = np.zeros(shape) if start is None else np.column_stack([start.weight, start.bias])[present]
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         params = flat.reshape(shape)
@@ -47,7 +47,7 @@ def fit_l2_softmax(
     return _with_absent_classes(found, present, classes)
 
 
-def fit_l1_softmax(x: Matrix, y: Ints, weights: Floats, *, classes: int, c: float) -> LinearScores:
+def fit_l1_softmax(x: Matrix, y: Ints, weights: Floats, *, classes: int, c: float) -> LinearWeights:
     """Return the head that minimizes ‖W‖₁ + C Σ wᵢ lossᵢ, biases not penalized, by accelerated proximal gradient.
 
     FISTA with restarts: Beck & Teboulle (2009), SIAM J. Imaging Sciences 2:183, section 4; O'Donoghue & Candès (2015),
@@ -77,7 +77,7 @@ def fit_l1_softmax(x: Matrix, y: Ints, weights: Floats, *, classes: int, c: floa
 
 def fit_group_dro(
     x: Matrix, y: Ints, group: Ints, *, classes: int, c: float, rounds: int = DRO_ROUNDS, step: float = DRO_STEP
-) -> LinearScores:
+) -> LinearWeights:
     """Return the head with the smallest mean loss of the worst group: group DRO by exponentiated gradient.
 
     Sagawa, Koh, Hashimoto & Liang (2020), Distributionally robust neural networks for group shifts, ICLR, algorithm 1:
@@ -93,7 +93,7 @@ def fit_group_dro(
     if len(counts) == 1:
         return fit_l2_softmax(x, y, np.ones(len(y)), classes=classes, c=c)
     share = np.full(len(counts), 1.0 / len(counts))
-    found: list[LinearScores] = []
+    found: list[LinearWeights] = []
     largest = 0.0
     for _ in range(rounds):
         weights = len(y) * share[codes] / counts[codes]
@@ -105,9 +105,9 @@ def fit_group_dro(
     return average_heads(found[len(found) // 2 :])  # the first rounds have not converged
 
 
-def average_heads(heads: list[LinearScores]) -> LinearScores:
+def average_heads(heads: list[LinearWeights]) -> LinearWeights:
     """Return the mean of weights and of biases."""
-    return LinearScores(np.mean([one.coef for one in heads], axis=0), np.mean([one.intercept for one in heads], axis=0))
+    return LinearWeights(np.mean([one.weight for one in heads], axis=0), np.mean([one.bias for one in heads], axis=0))
 
 
 def _loss(params: Floats, x: Matrix, codes: Ints, weights: Floats) -> tuple[float, Floats]:
@@ -122,7 +122,7 @@ def _loss(params: Floats, x: Matrix, codes: Ints, weights: Floats) -> tuple[floa
     return value, np.column_stack([(gap.astype(x.dtype).T @ x).astype(np.float64), gap.sum(axis=0)])
 
 
-def _image_losses(head: LinearScores, x: Matrix, y: Ints) -> Floats:
+def _image_losses(head: LinearWeights, x: Matrix, y: Ints) -> Floats:
     logs = log_softmax(head.scores(x), axis=1)
     return np.asarray(-logs[np.arange(len(y)), y], dtype=np.float64)
 
@@ -140,8 +140,8 @@ def _largest_square(x: Matrix, weights: Floats) -> float:
     return 1.1 * length
 
 
-def _with_absent_classes(params: Floats, present: Ints, classes: int) -> LinearScores:
+def _with_absent_classes(params: Floats, present: Ints, classes: int) -> LinearWeights:
     coef, intercept = np.zeros((classes, params.shape[1] - 1)), np.full(classes, ABSENT_BIAS)
     coef[present] = params[:, :-1] - params[:, :-1].mean(axis=0)
     intercept[present] = params[:, -1] - params[:, -1].mean()
-    return LinearScores(coef, intercept)
+    return LinearWeights(coef, intercept)
