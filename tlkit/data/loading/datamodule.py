@@ -63,7 +63,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
             None = shuffle all images.
         sampling: "shuffled" = each training image once an epoch; "balanced" = equally many images of each class.
         metadata: a CSV file keyed by `path`.
-        groups: columns of it to carry into `samples`.
+        groups: the column or columns of it to carry into `samples`.
         quarantine: a manifest from `tlkit data doctor ROOT --fix`, whose quarantined images are excluded.
         labels: files of decisions from `tlkit data labels RUN --out`, which relabel or drop images after the split.
         decode_options: pixel limit of decoding.
@@ -103,7 +103,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         shuffle_buffer: int | None = None,
         sampling: Literal["shuffled", "balanced"] = "shuffled",
         metadata: str | Path | None = None,
-        groups: Sequence[str] = (),
+        groups: str | Sequence[str] = (),
         quarantine: str | Path | None = None,
         labels: str | Path | Sequence[str | Path] = (),
         decode_options: DecodeOptions = DecodeOptions(),
@@ -135,7 +135,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
                 fold=fold,
             ),
             metadata=metadata,
-            groups=tuple(groups),
+            groups=(groups,) if isinstance(groups, str) else tuple(groups),
             quarantine=quarantine,
             labels=(labels,) if isinstance(labels, str | Path) else tuple(labels),
             on_leak=on_leak,

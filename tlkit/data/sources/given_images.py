@@ -3,8 +3,8 @@
 Those in memory become `EncodedImage`s, so that they are decoded as files are: bytes and open files as they are, a
 Pillow image that is not decoded yet as the file that it was opened from. Pixels (arrays and decoded Pillow images)
 become an uncompressed file of upright RGB pixels, by the rules of `tlkit.data.decode.decoding`; they count as a file
-that stores them without loss. Only a large JPEG differs: its path may be decoded at a reduced scale (`Preprocess.decode`), which
-pixels that are already decoded cannot be.
+that stores them without loss. Only a large JPEG differs: its path may be decoded at a reduced scale
+(`Preprocess.decode`), which pixels that are already decoded cannot be.
 """
 
 from __future__ import annotations
