@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from tlkit.analysis.repair import repair
     from tlkit.analysis.run_analyses import learning_curve
     from tlkit.audit.audit import Audit, audit_groups
+    from tlkit.data.dataset_source import Source
     from tlkit.data.decode.decode_options import DecodeOptions
     from tlkit.data.loading.datamodule import ImageFolderDataModule
+    from tlkit.data.splits.hold_out import SplitPlan
     from tlkit.errors import TlkitError
     from tlkit.evaluation.evaluation import Evaluation, evaluate
     from tlkit.features.features import Features
@@ -51,6 +53,8 @@ _MODULES = {
     "Recipe": "tlkit.recipe",
     "Run": "tlkit.runs.run",
     "Samples": "tlkit.samples",
+    "Source": "tlkit.data.dataset_source",
+    "SplitPlan": "tlkit.data.splits.hold_out",
     "TlkitError": "tlkit.errors",
     "advise": "tlkit.analysis.advise",
     "audit_groups": "tlkit.audit.audit",
@@ -84,6 +88,8 @@ __all__ = [
     "Recipe",
     "Run",
     "Samples",
+    "Source",
+    "SplitPlan",
     "TlkitError",
     "__version__",
     "advise",

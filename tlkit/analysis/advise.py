@@ -87,10 +87,10 @@ class Limits:
 def advise(
     data: str | Path | Samples | Run,
     *,
-    backbones: Sequence[str] = (),
+    backbones: str | Sequence[str] = (),
     max_params: float | None = None,
     max_latency_ms: float | None = None,
-    licenses: Sequence[str] = (),
+    licenses: str | Sequence[str] = (),
     folds: int = 5,
     seed: int = 0,
     embedding: EmbedOptions | None = None,
@@ -105,12 +105,12 @@ def advise(
 
     Args:
         data: a folder of class folders, a list of images, a shard; samples; or a run, for its images and groups.
-        backbones: timm names with or without a tag, parts or shell patterns of them, or NAME@WEIGHTS with a recipe's
-            word for the weights ("resnet18@file:mine.safetensors"); none = all in the hub's cache and in installed
-            packages.
+        backbones: one or several timm names with or without a tag, parts or shell patterns of them, or NAME@WEIGHTS
+            with a recipe's word for the weights ("resnet18@file:mine.safetensors"); none = all in the hub's cache and
+            in installed packages.
         max_params: leave out backbones with more parameters, classifier not counted.
         max_latency_ms: leave out backbones that take longer for one image on this machine.
-        licenses: leave out backbones under other licenses; shell patterns such as "apache-*".
+        licenses: leave out backbones under other licenses than this one or these; shell patterns such as "apache-*".
         folds: of the cross-validation; the same for all backbones.
         seed: of the folds.
         embedding: how missing features are computed; default: `EmbedOptions()`. Latency is always plain torch's, on
@@ -126,6 +126,8 @@ def advise(
         >>> advise("data/pets", licenses=["apache-2.0", "mit"]).suggested.name  # doctest: +SKIP
         'resnet18.a1_in1k'
     """
+    backbones = (backbones,) if isinstance(backbones, str) else backbones
+    licenses = (licenses,) if isinstance(licenses, str) else licenses
     limits = Limits(max_params, max_latency_ms, tuple(licenses))
     limits.check()
     embedding = embedding or EmbedOptions()

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 def audit_labels(
     run: Run | str | Path,
     *,
-    splits: Sequence[str] | None = None,
+    splits: str | Sequence[str] | None = None,
     head: HeadKind = "logistic",
     folds: int = 5,
     repeats: int = 1,
@@ -42,7 +42,7 @@ def audit_labels(
 
     Args:
         run: a run or its directory.
-        splits: which of its images, audited together; default: all of them.
+        splits: the split or splits of its images, audited together; default: all of them.
         head: kind of the head.
         folds: how many.
         repeats: how many times to deal the folds anew for the head; probabilities are averaged.
@@ -58,7 +58,7 @@ def audit_labels(
         16 of 398 images look like another class than the label says: wrongly labelled, or only hard to classify. 1 …
     """
     run = run if isinstance(run, Run) else open_run(run)
-    chosen = _splits(run, splits)
+    chosen = _splits(run, (splits,) if isinstance(splits, str) else splits)
     features, samples, groups = load_run_features(run, chosen, embedding=embedding)
     features = features.of(samples.paths)
     recipe = run.recipe

@@ -60,23 +60,23 @@ class Source:
         shards: tar files in WebDataset's format, or patterns of them, in place of a folder.
         split: a CSV file that states the split of each image; then nothing is held out.
         metadata: a CSV file keyed by `path`.
-        groups: columns of `metadata`, `manifest` or `shards` to keep as group columns.
+        groups: the column or columns of `metadata`, `manifest` or `shards` to keep as group columns.
         quarantine: a manifest of images to exclude.
-        labels: files of decisions, which relabel or drop images after the split.
+        labels: the file or files of decisions, which relabel or drop images after the split.
         on_leak: what happens to images of val and test that are also in an earlier split.
         decode_options: pixel limit of decoding.
         check: decode every image; without the check, digests are unknown and bad files are found in training.
     """
 
     root: Root | Samples = ()
-    plan: SplitPlan
+    plan: SplitPlan = SplitPlan()
     manifest: str | Path | None = None
     shards: str | Sequence[str] = ()
     split: str | Path | None = None
     metadata: str | Path | None = None
-    groups: tuple[str, ...] = ()
+    groups: str | Sequence[str] = ()
     quarantine: str | Path | None = None
-    labels: tuple[str | Path, ...] = ()
+    labels: str | Path | Sequence[str | Path] = ()
     on_leak: OnLeak = "warn"
     decode_options: DecodeOptions = DecodeOptions()
     check: bool = True
@@ -88,9 +88,17 @@ class Source:
             raise DataError(f"The groups {', '.join(self._columns)} need a metadata CSV file. Set metadata.")
 
     @property
+    def _groups(self) -> Sequence[str]:
+        return (self.groups,) if isinstance(self.groups, str) else self.groups
+
+    @property
+    def _labels(self) -> Sequence[str | Path]:
+        return (self.labels,) if isinstance(self.labels, str | Path) else self.labels
+
+    @property
     def _columns(self) -> tuple[str, ...]:
         """The columns for groups and for the split."""
-        return tuple(dict.fromkeys((*self.groups, *self.plan.columns)))
+        return tuple(dict.fromkeys((*self._groups, *self.plan.columns)))
 
     def load(
         self, *, gray_thumbnails: bool = False, progress: Callable[[int, int], None] | None = None
@@ -109,7 +117,7 @@ class Source:
         samples = listed = self._read()
         if self.quarantine is not None:
             samples = listed = exclude_quarantined(samples, self.quarantine)
-        for file in self.labels:
+        for file in self._labels:
             read_decisions(file, classes=samples.classes)  # raises before the images are read
         if self.check:
             checked = check_images(
@@ -120,7 +128,7 @@ class Source:
                 require_as_listed(listed, checked.samples, file=self.split)
         if self.split is None:
             samples = hold_out(samples, self.plan)
-        before, samples = samples, apply_decisions(samples, self.labels)
+        before, samples = samples, apply_decisions(samples, self._labels)
         if checked is not None:
             kept = before.table[PATH].isin(samples.table[PATH]).to_numpy()
             copies = find_copies(checked.fingerprints.take(kept))
@@ -137,7 +145,7 @@ class Source:
         if not counts["val"]:
             logger.info("No val images: training runs without validation.")
         given = self.root.group_columns if isinstance(self.root, Samples) else ()
-        split_only = set(self.plan.columns) - {*self.groups, *given}
+        split_only = set(self.plan.columns) - {*self._groups, *given}
         return LoadedDataset(samples.without_columns(split_only), checked, leaks)
 
     def _read(self) -> Samples:

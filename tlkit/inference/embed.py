@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +17,7 @@ from tlkit.choices import EngineName
 from tlkit.data.augment.transforms import augmentation_version, build_transform
 from tlkit.data.decode.decoding import DECODER
 from tlkit.data.loading.batch import normalize
+from tlkit.data.sources.given_images import GivenImages, read_images
 from tlkit.errors import DataError
 from tlkit.features.cache import CacheBlockLostError
 from tlkit.features.engines.batch_norm_folding import fold_batch_norm
@@ -57,7 +57,7 @@ class PixelBackbone(nn.Module):
 
 
 def embed(
-    images: Samples | Sequence[str | Path],
+    images: Samples | GivenImages,
     *,
     backbone: Backbone,
     options: EmbedOptions | None = None,
@@ -66,7 +66,7 @@ def embed(
     """Return the features of images, and cache them: only images that are new or changed pass through the backbone.
 
     Args:
-        images: samples, or paths of image files.
+        images: samples, or one image or several, of the kinds that `Predictor.predict` takes.
         backbone: what computes the features; it is put into evaluation mode.
         options: engine, device, cache and decoding; default: `EmbedOptions()`.
         progress: called with (images done, images in all) for those that are not in the cache.
@@ -75,7 +75,7 @@ def embed(
         One row per readable image, in the order of the images; unreadable ones are named in the log and left out.
 
     Raises:
-        DataError: none of the images can be read.
+        DataError: none of the images can be read, or one is of another kind or does not exist.
 
     Example:
         >>> features = embed(run.samples, backbone=create_backbone("resnet18"))  # doctest: +SKIP
@@ -86,7 +86,7 @@ def embed(
 
 
 def embed_views(
-    images: Samples | Sequence[str | Path],
+    images: Samples | GivenImages,
     *,
     backbone: Backbone,
     views: int,
@@ -100,7 +100,7 @@ def embed_views(
     All views use the engine chosen for the first.
 
     Args:
-        images: samples, or paths of image files.
+        images: samples, or one image or several, of the kinds that `Predictor.predict` takes.
         backbone: what computes the features; it is put into evaluation mode.
         views: how many, at least 1.
         augment: a preset or a list of transforms, as in a recipe.
@@ -109,7 +109,8 @@ def embed_views(
         progress: called with (images done, images in all) for each view.
 
     Raises:
-        DataError: none of the images can be read, or the augmentation cannot be used.
+        DataError: none of the images can be read, one is of another kind or does not exist, or the augmentation cannot
+            be used.
     """
     options = options or EmbedOptions()
     stated = augment if isinstance(augment, str) else json.dumps(list(augment), sort_keys=True)
@@ -123,7 +124,7 @@ def embed_views(
 
 
 def _embed(
-    images: Samples | Sequence[str | Path],
+    images: Samples | GivenImages,
     backbone: Backbone,
     options: EmbedOptions,
     *,
@@ -131,7 +132,10 @@ def _embed(
     augment: str | Sequence[Mapping[str, Any]] | None,
     progress: Progress | None,
 ) -> Features:
-    files = read_digests(images)
+    if isinstance(images, Samples):
+        files = read_digests(images)
+    else:
+        files = read_digests(read_images(images, background=backbone.preprocess.background))
     if not len(files):
         raise DataError("`images` is empty, so there are no features to compute.")
     transform = build_transform(backbone.preprocess, augment=augment)

@@ -21,7 +21,7 @@ from tlkit.samples import Samples
 def embed_run(
     run: str | Path | object,
     *,
-    splits: Sequence[str] = ("train", "val", "test"),
+    splits: str | Sequence[str] = ("train", "val", "test"),
     options: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> Features:
@@ -29,7 +29,7 @@ def embed_run(
 
     Args:
         run: a run or its directory.
-        splits: which of its images.
+        splits: the split or splits of its images.
         options: engine, device, cache and decoding; default: what the run's recipe states.
         progress: called with (images done, images in all) for those that are not in the cache.
 
@@ -39,7 +39,7 @@ def embed_run(
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
     environment = directory.read_json(directory.environment)
     samples = Samples.from_csv(directory.split, root=Path(environment["data"]["root"]))
-    chosen = samples.table["split"].isin(list(splits))
+    chosen = samples.table["split"].isin([splits] if isinstance(splits, str) else list(splits))
     samples = Samples(samples.root, samples.classes, samples.table[chosen].reset_index(drop=True))
     options = options or EmbedOptions.of_recipe(load_recipe(directory.recipe))
     return embed(samples, backbone=_stored_backbone(directory.model), options=options, progress=progress)

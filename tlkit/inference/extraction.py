@@ -22,6 +22,7 @@ from tlkit.data.loading.batch import Batch
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.loading.sampler import EpochSampler
 from tlkit.data.num_workers import available_cores, choose_num_workers
+from tlkit.data.sources.given_images import EncodedImage, ImageSource
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError, first_few
 from tlkit.features.cache import CacheEntry
@@ -44,9 +45,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Files:
-    """Image files, their names, and the sha256 of each."""
+    """Image files or images in memory, their names, and the sha256 of each."""
 
-    images: Samples | tuple[str | Path, ...]
+    images: Samples | tuple[ImageSource, ...]
     names: tuple[str, ...]
     digests: tuple[str, ...]
 
@@ -57,14 +58,17 @@ class Files:
         """Return the files of some rows, in their order."""
         if isinstance(self.images, Samples):
             table = self.images.table.iloc[list(rows)].reset_index(drop=True)
-            images: Samples | tuple[str | Path, ...] = Samples(self.images.root, self.images.classes, table)
+            images: Samples | tuple[ImageSource, ...] = Samples(self.images.root, self.images.classes, table)
         else:
             images = tuple(self.images[row] for row in rows)
         return Files(images, tuple(self.names[i] for i in rows), tuple(self.digests[i] for i in rows))
 
-    def path(self, row: int) -> Path:
-        """Return the path of a file."""
-        return Path(self.images.root if isinstance(self.images, Samples) else "", self.names[row])
+    def source(self, row: int) -> Path | EncodedImage:
+        """Return the path of a file, or the image in memory."""
+        if isinstance(self.images, Samples):
+            return Path(self.images.root, self.names[row])
+        image = self.images[row]
+        return image if isinstance(image, EncodedImage) else Path(image)
 
     def keys(self, made_by: Provenance) -> list[str]:
         """Return the cache key of each file's features."""
@@ -125,7 +129,7 @@ class Pixels:
 def make(files: Files, entry: CacheEntry, maker: Maker, pixels: Pixels, *, progress: Progress | None) -> Files:
     """Compute and store the features that are missing; return the files with their current digests."""
     unknown = entry.missing(files.keys(entry.made_by))  # another process may have added some while this one waited
-    stamps = {row: _stamp(files.path(row)) for row in unknown}
+    stamps = {row: _stamp(files.source(row)) for row in unknown}
     files = _digested(files, unknown)
     keys = files.keys(entry.made_by)
     first = {keys[row]: row for row in reversed(entry.missing(keys))}  # identical files are computed once
@@ -147,7 +151,7 @@ def make(files: Files, entry: CacheEntry, maker: Maker, pixels: Pixels, *, progr
     done, logged_s = 0, time.monotonic()
 
     def flush() -> None:
-        good = [i for i, row in enumerate(rows) if _stamp(todo.path(row)) == stamps[missing[row]]]
+        good = [i for i, row in enumerate(rows) if _stamp(todo.source(row)) == stamps[missing[row]]]
         if len(good) < len(rows):
             logger.warning("%d images changed while they were read; they have no features.", len(rows) - len(good))
         if good:
@@ -177,7 +181,7 @@ def _padded(pixels: torch.Tensor) -> torch.Tensor:
     return torch.cat([pixels, pixels.new_zeros(short, *pixels.shape[1:])]) if short else pixels
 
 
-def read_digests(images: Samples | Sequence[str | Path]) -> Files:
+def read_digests(images: Samples | Sequence[ImageSource]) -> Files:
     """Return the files with their digests: those of the samples, and of the files where the samples have none."""
     if isinstance(images, Samples):
         files = Files(images, tuple(map(str, images.paths)), tuple(images.table[DIGEST]))
@@ -192,7 +196,7 @@ def _digested(files: Files, rows: Sequence[int]) -> Files:
     if not rows:
         return files
     with ThreadPoolExecutor(available_cores()) as pool:
-        found = list(pool.map(lambda row: _sha256(files.path(row)), rows))
+        found = list(pool.map(lambda row: _sha256(files.source(row)), rows))
     digests = list(files.digests)
     changed = [files.names[row] for row, now in zip(rows, found, strict=True) if now and digests[row] not in ("", now)]
     if changed:
@@ -206,18 +210,21 @@ def _digested(files: Files, rows: Sequence[int]) -> Files:
     return replace(files, digests=tuple(digests))
 
 
-def _sha256(path: Path) -> str:
+def _sha256(source: Path | EncodedImage) -> str:
     """Return the sha256 (hex) of a file; "" where it cannot be opened, which the loader reports."""
     try:
-        return hashlib.sha256(read_bytes(path)).hexdigest()
+        content = source.content if isinstance(source, EncodedImage) else read_bytes(source)
+        return hashlib.sha256(content).hexdigest()
     except (OSError, DataError):
         return ""
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Return the modification time in ns and the size of a file."""
+def _stamp(source: Path | EncodedImage) -> tuple[int, int]:
+    """Return the modification time in ns and the size of a file; an image in memory does not change."""
+    if isinstance(source, EncodedImage):
+        return 0, len(source.content)
     try:
-        facts = path.stat()
+        facts = source.stat()
     except OSError:
         return 0, 0
     return facts.st_mtime_ns, facts.st_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -18,7 +19,7 @@ from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.loading.batch import normalize
 from tlkit.data.loading.dataset import ImageDataset, create_loader
 from tlkit.data.num_workers import choose_num_workers
-from tlkit.data.sources.image_files import find_images
+from tlkit.data.sources.given_images import GivenImages, ImageSource, read_images
 from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.features.features import Features
 from tlkit.inference.devices import choose_device
@@ -54,32 +55,46 @@ class Predictor:
 
     def predict(
         self,
-        paths: Sequence[str | Path],
+        images: GivenImages,
         *,
         batch_size: int = 32,
         tta: Views = "none",
         progress: Callable[[int, int], None] | None = None,
     ) -> Predictions:
-        """Return predictions of image files and of folders of them.
+        """Return predictions of one image or several: files, folders of them, or images in memory.
+
+        All are decoded by the same rules: EXIF orientation is applied, of Pillow images too; transparent pixels are
+        composited on the background of the training. So bytes, open files and Pillow images that are not decoded yet
+        give the probabilities of their file, to the bit. Arrays and decoded Pillow images give those of a file that
+        stores these pixels without loss; they differ a little from those of a large JPEG, which is decoded at a reduced
+        scale (see `Preprocess.decode`).
 
         Args:
-            paths: image files, or folders that are searched for images at any depth; each image counts once.
+            images: one image or an iterable of images, each a path; a folder, which is searched for images at any
+                depth; a tar file; a Pillow image; a uint8 array of shape (H, W), (H, W, 3) for RGB or (H, W, 4) for
+                RGBA; the bytes of a file; or a file opened with "rb". A file counts once.
             batch_size: images per forward pass.
             tta: test-time augmentation: "none", "flip" (the image and its mirror image) or "ten_crop" (corners and
                 center, and their mirror images); the probabilities of the views are averaged. None of it is random.
             progress: called with (images predicted, images in all) after each batch.
 
         Returns:
-            One row per readable image, without labels. Unreadable images are named in the log and left out.
+            One row per readable image, without labels; one row for one image. `path` of an image in memory is its
+            place: "images[3]", or "image" for one alone. Unreadable images are named in the log and left out.
 
         Raises:
-            DataError: a path does not exist, a folder holds no image, no image can be read, or there is no such `tta`.
+            DataError: an image is of another kind, a path does not exist, a folder holds no image, no image can be
+                read, or there is no such `tta`.
+
+        Example:
+            >>> model.predict("bee.jpg").proba.shape  # doctest: +SKIP
+            (1, 2)
         """
-        files = find_images(paths)
+        files = read_images(images, background=self.card.preprocess.background)
         proba, index = self._probabilities(
             files, batch_size=batch_size, num_workers="auto", decode_options=DecodeOptions(), tta=tta, progress=progress
         )
-        names = np.array([str(file) for file in files])[index]
+        names = np.array([os.fspath(file) for file in files])[index]
         return Predictions.build(classes=self.card.classes, path=names, proba=proba, tta=tta)
 
     def predict_samples(
@@ -144,7 +159,7 @@ class Predictor:
 
     def _probabilities(
         self,
-        images: Samples | Sequence[Path],
+        images: Samples | Sequence[ImageSource],
         *,
         batch_size: int,
         num_workers: int | Literal["auto"],

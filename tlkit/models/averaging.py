@@ -25,13 +25,14 @@ class AveragedNetwork(nn.Module):
         constant: names in the network's state dict of tensors that training does not change, which are skipped.
 
     Attributes:
+        constant: the names that are skipped.
         network: the average; always in evaluation mode, never with gradients.
         updates: t, a whole number.
     """
 
     def __init__(self, network: Network, *, decay: float, constant: Collection[str] = ()) -> None:
         super().__init__()
-        self._constant = frozenset(constant)
+        self.constant = frozenset(constant)
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         self.decay = decay
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
@@ -47,7 +48,7 @@ class AveragedNetwork(nn.Module):
         decay = min(self.decay, (1 + updates) / (10 + updates))
         values = network.state_dict()
         for name, average in self.network.state_dict().items():
-            if name in self._constant:
+            if name in self.constant:
                 continue
             if average.is_floating_point():
                 average.lerp_(values[name], 1 - decay)

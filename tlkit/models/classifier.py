@@ -15,17 +15,32 @@ from torch.nn import functional
 from tlkit.errors import ModelError
 from tlkit.lightning import MeanMetric, OptimizerLRScheduler, pl
 from tlkit.models.averaging import AveragedNetwork
-from tlkit.models.backbone import Backbone, create_backbone
+from tlkit.models.backbone import Backbone
+from tlkit.models.classifier_arguments import (
+    NO_CLASSES,
+    backbone_of,
+    classes_of,
+    preprocessing_problem,
+    require_classes,
+    require_same_classes,
+)
 from tlkit.models.losses import GroupDROLoss, create_loss, logit_adjustment
 from tlkit.models.mixup import mix_batch
 from tlkit.models.model_files import ModelCard
 from tlkit.models.network import Network
-from tlkit.models.optim import accumulation_factor, create_optimizer, create_schedule, steps_per_epoch
+from tlkit.models.optim import (
+    accumulation_factor,
+    create_optimizer,
+    create_schedule,
+    set_learning_rate,
+    steps_per_epoch,
+)
 from tlkit.models.process_group import all_gather, share_of_step, share_statistics, whole_tensor
 from tlkit.models.strategies.apply_phase import LayerRow, apply_phase, constant_tensors, layer_table, parameter_groups
 from tlkit.models.strategies.lora import add_adapters, merge_adapters
 from tlkit.models.strategies.phase_tables import phase_table
 from tlkit.models.strategies.plan_phases import Phase, phase_at, plan_phases, stages_of
+from tlkit.models.trainer_numbers import TrainingLength, disagreements, left_to_fit, training_length
 from tlkit.models.training_step import NotFiniteError, batch_seed
 from tlkit.preprocess import Preprocess
 from tlkit.recipe import Strategy, TrainSection, check_sections, plain_values
@@ -37,10 +52,15 @@ logger = logging.getLogger(__name__)
 class Classifier(pl.LightningModule):
     """Fine-tunes a pretrained backbone on images of named classes.
 
-    A batch holds normalized images (B, 3, H, W) float32 and targets (B,) int64. `train.loss: group_dro` needs rows (B,)
-    int64 as the third part; other parts are ignored. `train_loss`, `val_loss` and `val_accuracy` are logged once an
-    epoch. The validation loss is the plain cross-entropy in nats, without label smoothing and class weights, so that
-    runs can be compared.
+    A batch holds normalized images (B, 3, H, W) float32, targets (B,) int64, and the rows (B,) int64 of the images in
+    their table, which `train.loss: group_dro` needs. `train_loss`, `val_loss` and `val_accuracy` are logged once an
+    epoch, `test_loss` and `test_accuracy` by `trainer.test`. The loss of val and test is the plain cross-entropy in
+    nats, without label smoothing and class weights, so that runs can be compared.
+
+    In a script of your own the trainer's numbers count, the schedule and the phases follow its `max_epochs` and
+    `max_steps`, and a key that `train` states otherwise is warned about. Gradients are clipped by the trainer's
+    `gradient_clip_val`, or where it has none by a stated `train.gradient_clip_val`; its default is for `tlkit.fit`. See
+    `tlkit.models.trainer_numbers`. `learning_rate` is what Lightning's LearningRateFinder sets.
 
     Example:
         >>> classifier = Classifier("test_resnet", classes=["ant", "bee"], weights="none")
@@ -52,7 +72,7 @@ class Classifier(pl.LightningModule):
         self,
         backbone: str | Backbone | Mapping[str, Any],
         *,
-        classes: Sequence[str],
+        classes: Sequence[str] | None = None,
         weights: str = "hub",
         drop_rate: float = 0.0,
         strategy: Strategy | str | Mapping[str, Any] | None = None,
@@ -70,7 +90,8 @@ class Classifier(pl.LightningModule):
 
         Args:
             backbone: timm's name, a backbone, or the mapping of one in a checkpoint.
-            classes: class names in target order; at least two.
+            classes: class names in target order, at least two; default: those of the trainer's data module, with which
+                the network is built when a verb of the trainer starts.
             weights: source of the weights, as in a recipe's `model.weights`, where `backbone` is a name.
             drop_rate: dropout on the features before the head, in [0, 1).
             strategy: a recipe's `strategy` section, its kind ("full"), or a mapping of its keys; default: frozen.
@@ -78,7 +99,8 @@ class Classifier(pl.LightningModule):
             class_weights: weight of each class in the training loss; default: all 1.
             class_counts: training images of each class, for `train.logit_adjustment`.
             num_groups: number of groups, for `train.loss: group_dro`; `loss.set_groups` sets the group of each image.
-            steps_per_epoch: optimizer steps per epoch, for the schedule; default: those of the trainer.
+            steps_per_epoch: optimizer steps per epoch, for the schedule; default: those of the trainer. A fit that
+                resumes within an epoch needs it, since asking the trainer drops the loader's position.
             seed: of the head's initialization and of dropout.
 
         Raises:
@@ -87,23 +109,27 @@ class Classifier(pl.LightningModule):
             RecipeError: `strategy` or `train` is wrong; every problem is named.
         """
         super().__init__()
-        _require_classes(classes, class_weights, class_counts)
         given = {"strategy": strategy, "train": train}
         recipe = check_sections({k: v for k, v in given.items() if v is not None}, source="Classifier")
         self.seed = seed
-        self.source = _backbone(backbone, weights=weights)
-        self.classes = tuple(classes)
+        self.source = backbone_of(backbone, weights=weights)
+        self.classes: tuple[str, ...] = ()
         self.drop_rate = drop_rate
         self.strategy, self.settings = recipe.strategy, recipe.train
+        self._stated = recipe.train
+        self._in_own_script = isinstance(train, Mapping)
+        self._class_weights, self._class_counts, self._num_groups = class_weights, class_counts, num_groups
+        self._length = TrainingLength(recipe.train.epochs)
+        self._rate_changed = False
         self.steps_per_epoch = steps_per_epoch
-        sections = plain_values(recipe)
+        sections, stated = plain_values(recipe), recipe.train.model_fields_set
         self.save_hyperparameters(
             {
                 "backbone": self.source.to_dict(),
-                "classes": list(classes),
+                "classes": None,
                 "drop_rate": drop_rate,
                 "strategy": sections["strategy"],
-                "train": sections["train"],
+                "train": {name: sections["train"][name] for name in stated if name in sections["train"]},
                 "class_weights": class_weights and {name: float(weight) for name, weight in class_weights.items()},
                 "class_counts": class_counts and {name: int(count) for name, count in class_counts.items()},
                 "num_groups": num_groups,
@@ -112,27 +138,42 @@ class Classifier(pl.LightningModule):
             }
         )
         self.head_facts: Mapping[str, Any] = {}  # of a scikit-learn head
+        # means over images: with this nan_strategy torchmetrics 1.9 ignores weights of values
+        self.epoch_loss = MeanMetric(nan_strategy="disable")  # a checkpoint within an epoch holds it
+        for stage in ("val", "test"):
+            self.add_module(f"mean_{stage}_loss", MeanMetric(nan_strategy="disable"))
+            self.add_module(f"mean_{stage}_accuracy", MeanMetric(nan_strategy="disable"))
+        if classes is not None:
+            self._build(classes)
+
+    def _build(self, classes: Sequence[str]) -> None:
+        """Build the network, the loss and the average, and freeze what the strategy freezes."""
+        require_classes(classes, self._class_weights, self._class_counts)
+        self.classes = tuple(classes)
+        self.save_hyperparameters({"classes": list(classes)})
         self.network = Network(
             self.source.module,
             num_features=self.source.num_features,
             num_classes=len(self.classes),
-            drop_rate=drop_rate,
+            drop_rate=self.drop_rate,
         )
-        self.network.init_head(seed)
+        self.network.init_head(self.seed)
         self._add_adapters()
+        self.average: AveragedNetwork | None = None
+        self._plan()
+        self._add_loss(self._class_weights, self._class_counts, self._num_groups)
+        decay = self.settings.ema_decay
+        if decay is not None:
+            self.average = AveragedNetwork(self.network, decay=decay, constant=self._constant)
+
+    def _plan(self) -> None:
+        """Plan the phases of the strategy, and enter the first."""
         self.phases = plan_phases(self.network, self.strategy, epochs=self.settings.epochs)
         self._constant = constant_tensors(self.network, self.phases)
         self._table_logged = False
         self.enter_phase(self.phases[0])
-        self._add_loss(class_weights, class_counts, num_groups)
-        decay = self.settings.ema_decay
-        self.average = (
-            AveragedNetwork(self.network, decay=decay, constant=self._constant) if decay is not None else None
-        )
-        # means over images: with this nan_strategy torchmetrics 1.9 ignores weights of values
-        self.epoch_loss = MeanMetric(nan_strategy="disable")  # a checkpoint within an epoch holds it
-        self.mean_val_loss = MeanMetric(nan_strategy="disable")
-        self.mean_val_accuracy = MeanMetric(nan_strategy="disable")
+        if self.average is not None:
+            self.average.constant = self._constant
 
     @property
     def preprocess(self) -> Preprocess:
@@ -140,7 +181,12 @@ class Classifier(pl.LightningModule):
         return self.source.preprocess
 
     def card(self) -> ModelCard:
-        """Return the card of the stored model."""
+        """Return the card of the stored model.
+
+        Raises:
+            ModelError: the classes are not known yet.
+        """
+        self._require_network()
         return ModelCard(
             architecture=self.source.name,
             classes=self.classes,
@@ -169,6 +215,7 @@ class Classifier(pl.LightningModule):
 
     def layers(self, phase: Phase | None = None) -> list[LayerRow]:
         """Return what each block does in a phase, by default the current one; the network enters the phase to see."""
+        self._require_network()
         if phase is None or phase is self.phase:
             return layer_table(self.network, self.phase.rates, learning_rate=self.settings.learning_rate)
         before = self.phase
@@ -186,15 +233,62 @@ class Classifier(pl.LightningModule):
         return self
 
     def setup(self, stage: str) -> None:
-        """Require gradients of all parameters that any phase trains: DDP reads this once, before the first phase."""
-        if self.trainer.world_size > 1 and stage == "fit":
+        """Take the classes of the data module, and the length of training from the trainer.
+
+        Several processes: require gradients of all parameters that any phase trains, which DDP reads once.
+
+        Raises:
+            ModelError: there are no classes, or those of the data module are others.
+            RecipeError: the trainer's epochs contradict the strategy or the schedule.
+        """
+        classes = classes_of(getattr(self.trainer, "datamodule", None))
+        if not self.classes and classes is not None:
+            self._build(classes)
+        self._require_network()
+        if stage != "predict" and classes is not None:
+            require_same_classes(self.classes, classes)
+        if stage != "fit":
+            return
+        self._length = training_length(self.trainer, default=self._stated.epochs, each=self.steps_per_epoch)
+        if self._length.epochs != self.settings.epochs:
+            train = self.settings.model_copy(update={"epochs": self._length.epochs})
+            check_sections({"strategy": self.strategy, "train": train}, source="Classifier")
+            self.settings = train
+            self._plan()
+        if self.trainer.world_size > 1:
             for name, parameter in self.network.named_parameters():
                 parameter.requires_grad_(any(phase.rates.get(name, 0.0) for phase in self.phases))
 
     def on_fit_start(self) -> None:
-        """Set the training mode: Lightning keeps the mode that it finds since 2.2 (PR #18951)."""
+        """Set the training mode, which Lightning keeps as it is since 2.2 (PR #18951), and warn of disagreements."""
         self.enter_phase(self.phase)
         self.train()
+        if not self.trainer.is_global_zero:
+            return
+        warnings = list(disagreements(self._stated, self.trainer, length=self._length))
+        if self._in_own_script:
+            warnings += left_to_fit(self._stated, has_class_weights=self._class_weights is not None)
+        warnings.append(preprocessing_problem(self.preprocess, getattr(self.trainer, "datamodule", None)))
+        for text in filter(None, warnings):
+            logger.warning("%s", text)
+
+    def on_train_start(self) -> None:
+        """Apply a learning rate that was set since the optimizer was made, as LearningRateFinder does."""
+        if self._rate_changed:
+            self._rate_changed = False
+            for config in self.trainer.lr_scheduler_configs:
+                set_learning_rate(config.scheduler, self.learning_rate)
+
+    @property
+    def learning_rate(self) -> float:
+        """The highest learning rate of the classifier; setting it scales those of the backbone."""
+        return self.settings.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self.settings = self.settings.model_copy(update={"learning_rate": value})
+        self.hparams["train"]["learning_rate"] = value
+        self._rate_changed = True
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the batch's random numbers (dropout) by seed, epoch and batch."""
@@ -208,7 +302,12 @@ class Classifier(pl.LightningModule):
             torch.manual_seed(seed)  # seeds all devices, which takes half a millisecond for an unused one
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits, shape (B, C), of normalized images (B, 3, H, W)."""
+        """Return logits, shape (B, C), of normalized images (B, 3, H, W).
+
+        Raises:
+            ModelError: the classes are not known yet.
+        """
+        self._require_network()
         return cast(torch.Tensor, self.network(images))
 
     def training_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> torch.Tensor:
@@ -265,6 +364,19 @@ class Classifier(pl.LightningModule):
         if self.average is not None:
             self.average.update(self.network)
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradient by the trainer's number; where it has none, by that which `train` states."""
+        if gradient_clip_val is None and "gradient_clip_val" in self._stated.model_fields_set:
+            gradient_clip_val = self._stated.gradient_clip_val
+        self.clip_gradients(
+            optimizer, gradient_clip_val=gradient_clip_val, gradient_clip_algorithm=gradient_clip_algorithm
+        )
+
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Check the gradients before a step.
 
@@ -315,14 +427,42 @@ class Classifier(pl.LightningModule):
 
     def validation_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> dict[str, torch.Tensor]:
         """Log the plain cross-entropy and the accuracy of a batch; return `y_pred` (B,) for callbacks."""
+        return self._evaluate(batch, "val")
+
+    def test_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> dict[str, torch.Tensor]:
+        """Log the plain cross-entropy and the accuracy of a batch; return `y_pred` (B,) for callbacks."""
+        return self._evaluate(batch, "test")
+
+    def _evaluate(self, batch: Sequence[torch.Tensor], stage: str) -> dict[str, torch.Tensor]:
         images, targets = batch[0], batch[1]
         logits: torch.Tensor = self.eval_network(images).float()
         y_pred = logits.argmax(dim=1)
-        self.mean_val_loss.update(functional.cross_entropy(logits, targets, reduction="none"))
-        self.mean_val_accuracy.update((y_pred == targets).float())
-        self.log("val_loss", self.mean_val_loss, prog_bar=True)
-        self.log("val_accuracy", self.mean_val_accuracy, prog_bar=True)
+        values = {
+            "loss": functional.cross_entropy(logits, targets, reduction="none"),
+            "accuracy": (y_pred == targets).float(),
+        }
+        for name, value in values.items():
+            mean = self.get_submodule(f"mean_{stage}_{name}")
+            mean.update(value)
+            self.log(f"{stage}_{name}", mean, prog_bar=True)
         return {"y_pred": y_pred}
+
+    def predict_step(
+        self, batch: torch.Tensor | Sequence[torch.Tensor], batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, torch.Tensor]:
+        """Return the predictions of a batch, by the moving average where there is one.
+
+        Returns:
+            `proba` (B, C) float32, `y_pred` (B,) int64, and where the batch holds them `target` (B,) and `index` (B,),
+            the rows of the images in the samples of their split, since unreadable images are left out.
+        """
+        parts = [batch] if isinstance(batch, torch.Tensor) else list(batch)
+        proba = torch.softmax(self.eval_network(parts[0]).float(), dim=1)
+        return {
+            "proba": proba,
+            "y_pred": proba.argmax(dim=1),
+            **dict(zip(("target", "index"), parts[1:], strict=False)),
+        }
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and its per-step schedule."""
@@ -336,13 +476,19 @@ class Classifier(pl.LightningModule):
         steps = self.steps_per_epoch
         if steps is None:  # this drops a loader's position on resume (Lightning #20550), so `fit` passes the number
             steps = steps_per_epoch(self.trainer)
-        schedule = create_schedule(optimizer, self.settings, phases=self.phases, steps_per_epoch=steps)
+        schedule = create_schedule(
+            optimizer, self.settings, phases=self.phases, steps_per_epoch=steps, total_steps=self._length.steps
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @property
     def eval_network(self) -> Network:
         """The network that is evaluated and stored: the moving average if there is one."""
         return self.network if self.average is None else self.average.network
+
+    def _require_network(self) -> None:
+        if not self.classes:
+            raise ModelError(NO_CLASSES)
 
     def _add_loss(
         self, weights: Mapping[str, float] | None, counts: Mapping[str, int] | None, num_groups: int | None
@@ -379,22 +525,3 @@ class Classifier(pl.LightningModule):
         self.phase = phase
         self.frozen_modules = apply_phase(self.network, phase)
         self.train(self.training)
-
-
-def _require_classes(
-    classes: Sequence[str], weights: Mapping[str, float] | None, counts: Mapping[str, int] | None
-) -> None:
-    if len(classes) < 2 or len(set(classes)) != len(classes):
-        raise ModelError(f"A classifier needs two or more different class names. Got {list(classes)} instead.")
-    if weights is not None and set(weights) != set(classes):
-        raise ModelError(
-            f"class_weights must name each class once. Got {sorted(weights)} for classes {sorted(classes)}."
-        )
-    if counts is not None and (set(counts) != set(classes) or min(counts.values()) < 1):
-        raise ModelError(f"class_counts must give each class 1 or more images. Got {dict(counts)}.")
-
-
-def _backbone(given: str | Backbone | Mapping[str, Any], *, weights: str) -> Backbone:
-    if isinstance(given, Backbone):
-        return given
-    return create_backbone(given, weights=weights) if isinstance(given, str) else Backbone.from_dict(given)

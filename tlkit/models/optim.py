@@ -35,22 +35,28 @@ def create_optimizer(groups: Sequence[ParameterGroup], train: TrainSection) -> t
 
 
 def create_schedule(
-    optimizer: torch.optim.Optimizer, train: TrainSection, *, phases: Sequence[Phase], steps_per_epoch: int
+    optimizer: torch.optim.Optimizer,
+    train: TrainSection,
+    *,
+    phases: Sequence[Phase],
+    steps_per_epoch: int,
+    total_steps: int | None = None,
 ) -> LambdaLR:
     """Return the schedule of a recipe, stepped once per optimizer step; it restarts in each phase.
 
     The factor on a group's rate is a pure function of the step, so a resumed run gets the same values; it is 0 in a
-    phase in which the group is frozen.
+    phase in which the group is frozen. With `total_steps` the last phase ends there, within its last epoch.
     """
+    starts = [steps_per_epoch * phase.first_epoch for phase in phases]
+    ends = [*starts[1:], total_steps or starts[-1] + steps_per_epoch * phases[-1].epochs]
     shapes = [
         learning_rate_factor(
             train.schedule,
-            total=max(1, steps_per_epoch * phase.epochs),
+            total=max(1, end - start),
             warmup=round(_warmup_epochs(train, phase, phases[0]) * steps_per_epoch),
         )
-        for phase in phases
+        for phase, start, end in zip(phases, starts, ends, strict=True)
     ]
-    starts = [steps_per_epoch * phase.first_epoch for phase in phases]
 
     def of_group(rates: Sequence[float]) -> Callable[[int], float]:
         def factor(step: int) -> float:
@@ -60,6 +66,20 @@ def create_schedule(
         return factor
 
     return LambdaLR(optimizer, [of_group(group["rates"]) for group in optimizer.param_groups])
+
+
+def set_learning_rate(schedule: object, learning_rate: float) -> None:
+    """Give the optimizer of a schedule from `create_schedule` another learning rate; other schedules stay as they are.
+
+    Each group keeps its share of the rate, and its current rate becomes that of the schedule's current step.
+    """
+    if not isinstance(schedule, LambdaLR):
+        return
+    factors = zip(schedule.optimizer.param_groups, schedule.lr_lambdas, strict=True)
+    schedule.base_lrs = [learning_rate * max(group["rates"]) for group in schedule.optimizer.param_groups]
+    for (group, factor), rate in zip(factors, schedule.base_lrs, strict=True):
+        group["initial_lr"] = rate
+        group["lr"] = rate * factor(schedule.last_epoch)
 
 
 def _warmup_epochs(train: TrainSection, phase: Phase, first: Phase) -> float:

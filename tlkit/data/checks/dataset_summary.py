@@ -68,19 +68,19 @@ class DataSummary:
 
 
 def summarize_data(
-    root: Root, *, metadata: str | Path | None = None, groups: Sequence[str] = ()
+    root: Root, *, metadata: str | Path | None = None, groups: str | Sequence[str] = ()
 ) -> tuple[DataSummary, Samples]:
     """Return the summary of a dataset and its images; headers are read, pixels are not.
 
     Args:
         root: a folder, several of them, a list of images or tar shards, as for training (see `read_samples`).
         metadata: a CSV file keyed by `path`.
-        groups: columns of it, of the list or of the shards, to count by.
+        groups: the column or columns of it, of the list or of the shards, to count by.
 
     Raises:
         DataError: the images or the metadata cannot be used.
     """
-    samples = read_with_columns(root, columns=groups, metadata=metadata)
+    samples = read_with_columns(root, columns=(groups,) if isinstance(groups, str) else groups, metadata=metadata)
     paths = samples.table[PATH].tolist()
     headers = map_files(lambda path, _: _header(samples.root / path), paths)
     known = [header for header in headers if header is not None]

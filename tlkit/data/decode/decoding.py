@@ -143,6 +143,34 @@ def open_rgb(
         raise UnreadableImageError(name, _reason(error, kind)) from error
 
 
+def image_to_rgb(image: Image.Image, *, name: str, background: tuple[int, int, int]) -> Image.Image:
+    """Return a Pillow image as one of mode RGB by the rules for files: its EXIF orientation is applied, too.
+
+    The image is decoded if it is not yet; nothing else of it changes.
+
+    Args:
+        image: of any mode; its current frame is taken.
+        name: what errors call it.
+        background: RGB color under transparent pixels.
+
+    Raises:
+        UnreadableImageError: it cannot be decoded, or its pixels have no agreed meaning as RGB.
+    """
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tiff = _tiff_facts(image) if isinstance(image, TiffImagePlugin.TiffImageFile) else (False, 16)
+            image.load()
+            turn = _turn(image, [])
+            upright = image.copy() if turn is None else image.transpose(turn)
+            key = upright.info.get("transparency")
+            deep_key = isinstance(key, tuple) and max(key) > 255  # Pillow keeps a 16-bit PNG's key with 8-bit pixels
+            return _upright_to_rgb(upright, tiff[1], tiff[0], background, sixteen_bit_png=deep_key)
+        except Exception as error:  # Pillow raises a dozen kinds on damaged files
+            text = str(error) or type(error).__name__
+            raise UnreadableImageError(name, text) from error
+
+
 class _RefusedError(Exception):
     """The file is sound, but has no agreed meaning as 8-bit RGB."""
 
@@ -188,13 +216,25 @@ def _decode(
     image: Image.Image = file if turn is None else file.transpose(turn)
     if turn is not None or turned_by_pillow:
         oddities.append("rotated by EXIF")
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        rgb = _deep_to_rgb(image, bits, white_is_zero, options.background)
-        if np.asarray(rgb).max() < 16:
-            oddities.append("nearly black (uses less than 1/16 of its range)")
-    else:
-        rgb = _to_rgb(image, options.background, sixteen_bit_png=kind == "PNG" and data[24] == 16)
+    rgb = _upright_to_rgb(
+        image, bits, white_is_zero, options.background, sixteen_bit_png=kind == "PNG" and data[24] == 16
+    )
+    if _is_deep(image) and np.asarray(rgb).max() < 16:
+        oddities.append("nearly black (uses less than 1/16 of its range)")
     return rgb, ImageFacts(kind, (frame.height, frame.width), tuple(oddities), frame)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Return whether pixels have one channel of more than 8 bits."""
+    return image.mode in {"I", "F"} or image.mode.startswith("I;16")
+
+
+def _upright_to_rgb(
+    image: Image.Image, bits: int, white_is_zero: bool, background: tuple[int, int, int], *, sixteen_bit_png: bool
+) -> Image.Image:
+    if _is_deep(image):
+        return _deep_to_rgb(image, bits, white_is_zero, background)
+    return _to_rgb(image, background, sixteen_bit_png=sixteen_bit_png)
 
 
 def _frame(file: ImageFile.ImageFile, width: int, height: int, turn: Image.Transpose | None) -> Frame:
@@ -211,7 +251,7 @@ def _frame(file: ImageFile.ImageFile, width: int, height: int, turn: Image.Trans
     return Frame(width, height, (left, top, right, bottom))
 
 
-def _turn(file: ImageFile.ImageFile, oddities: list[str]) -> Image.Transpose | None:
+def _turn(file: Image.Image, oddities: list[str]) -> Image.Transpose | None:
     """Return the transposition that turns the picture upright; None where it is upright or EXIF cannot be read."""
     try:
         return UPRIGHT.get(file.getexif().get(ORIENTATION_TAG, 1))
@@ -230,7 +270,7 @@ def _oddities(file: ImageFile.ImageFile, kind: Format, data: bytes) -> list[str]
         found.append("GIF")
     deep_png = kind == "PNG" and data[24] == 16
     deep_tiff = isinstance(file, TiffImagePlugin.TiffImageFile) and max(file.tag_v2.get(TIFF_BITS, (1,))) > 8
-    if file.mode in {"I", "F"} or file.mode.startswith("I;16") or deep_png or deep_tiff:
+    if _is_deep(file) or deep_png or deep_tiff:
         found.append("more than 8 bits a channel")
     if file.mode == "CMYK":
         found.append("CMYK")

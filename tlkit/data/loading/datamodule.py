@@ -38,7 +38,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
     Args:
         source: a folder (see `scan_folder` for its layout), several folders, a file that lists images or tar shards
             (see `read_samples`), or samples, of which 20 % are held out for validation where there is no val split; a
-            `tlkit.data.dataset_source.Source` to state shares, groups, lists or shards; or what `Source.load` returned.
+            `Source` to state shares, groups, lists or shards; or what `Source.load` returned.
         preprocess: input of the backbone; default: 224 px, ImageNet's mean and std.
         augment: a preset (none, light, medium, heavy) or a list of Albumentations transforms; training only.
         batch_size: images per batch.
@@ -54,9 +54,11 @@ class ImageFolderDataModule(pl.LightningDataModule):
 
     Attributes:
         preprocess: input of the backbone.
+        batch_size: images per batch, of loaders made from now on.
 
     Example:
-        >>> data = ImageFolderDataModule("photos", batch_size=64)  # doctest: +SKIP
+        >>> source = Source(root="photos", plan=SplitPlan(val=0.1, test=0.2))  # doctest: +SKIP
+        >>> data = ImageFolderDataModule(source, batch_size=64)  # doctest: +SKIP
         >>> pl.Trainer(max_epochs=3).fit(model, datamodule=data)  # doctest: +SKIP
     """
 
@@ -90,7 +92,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
         self._augment = augment
         self._train_transform = build_transform(self.preprocess, augment=augment)  # raises on bad settings
         self._eval_transform = build_transform(self.preprocess)
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._num_workers = num_workers
         self._seed = seed
         self._balanced = sampling == "balanced"
@@ -142,7 +144,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
     def steps_per_epoch(self) -> int:
         """Number of training batches of each process in one epoch."""
         images = len(self.samples.split("train"))
-        return max(1, -(-(images - self._dropped(images)) // (self._batch_size * self._processes)))
+        return max(1, -(-(images - self._dropped(images)) // (self.batch_size * self._processes)))
 
     def balance(self, codes: npt.NDArray[np.int64]) -> None:
         """Give each code an equal share of every training epoch, such as the intersections of class and group.
@@ -178,7 +180,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
                 "%d images in batches of %d in each of %d processes leave a last batch of %d, too small for batch "
                 "normalisation: every epoch drops that many images, different ones each time.",
                 len(samples),
-                self._batch_size,
+                self.batch_size,
                 self._processes,
                 dropped,
             )
@@ -190,7 +192,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
                 seed=self._seed,
                 stream=stream,
             ),
-            batch_size=self._batch_size,
+            batch_size=self.batch_size,
             num_workers=choose_num_workers(self._num_workers, images=len(samples), processes=self._processes),
             shuffle=True,
             drop_last=dropped > 0,
@@ -216,7 +218,7 @@ class ImageFolderDataModule(pl.LightningDataModule):
             raise DataError(f"There are no {split} images. The splits are {', '.join(self._present())}.")
         return create_loader(
             ImageDataset(samples, transform=self._eval_transform, decode_options=self._decode_options, seed=self._seed),
-            batch_size=self._batch_size,
+            batch_size=self.batch_size,
             num_workers=choose_num_workers(
                 self._num_workers, images=len(samples), processes=self._processes, level=logging.DEBUG
             ),
@@ -246,4 +248,4 @@ class ImageFolderDataModule(pl.LightningDataModule):
         return [name for name in SPLITS if (self.samples.table["split"] == name).any()]
 
     def _dropped(self, images: int) -> int:
-        return count_dropped(images, batch_size=self._batch_size, processes=self._processes)
+        return count_dropped(images, batch_size=self.batch_size, processes=self._processes)

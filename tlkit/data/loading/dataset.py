@@ -26,6 +26,7 @@ from tlkit.data.loading.prefetch import prefetch
 from tlkit.data.loading.sampler import EpochSampler, part_of_epoch, part_of_table
 from tlkit.data.loading.shared_paths import PathTable
 from tlkit.data.num_workers import available_cores
+from tlkit.data.sources.given_images import EncodedImage, ImageSource
 from tlkit.data.sources.tar_stream import ReadAhead, TarStream
 from tlkit.errors import DataError
 from tlkit.samples import PATH, Samples
@@ -41,7 +42,7 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
     worker processes share (see `PathTable`).
 
     Args:
-        images: samples; or paths of files without labels, whose targets are -1.
+        images: samples; or paths of files, or images in memory, without labels, whose targets are -1.
         transform: from `build_transform`; its preprocessing states the background color.
         decode_options: pixel limit of decoding.
         seed: seed of the augmentation.
@@ -57,7 +58,7 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
 
     def __init__(
         self,
-        images: Samples | Sequence[str | Path],
+        images: Samples | Sequence[ImageSource],
         *,
         transform: Transform,
         decode_options: DecodeOptions = DecodeOptions(),
@@ -67,11 +68,13 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
     ) -> None:
         self.transform = transform
         self._read_ahead = ReadAhead(stream) if stream is not None else None
-        paths: Iterable[str | Path]
+        paths: Iterable[ImageSource]
+        self._in_memory: dict[int, EncodedImage] = {}
         if isinstance(images, Samples):
             paths, self._root, targets = images.table[PATH], str(images.root), images.targets
         else:
             paths, self._root, targets = images, "", np.full(len(images), -1, dtype=np.int64)
+            self._in_memory = {row: image for row, image in enumerate(images) if isinstance(image, EncodedImage)}
         self._targets = torch.tensor(targets)
         self._paths = PathTable(paths)
         self._decode_options = replace(decode_options, background=transform.preprocess.background)
@@ -97,7 +100,7 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
         if self._read_ahead is not None:
             self._read_ahead(epoch, index)
         try:
-            image, facts = open_rgb(Path(self._root, path), self._decode_options, reduction=self.transform.reduction)
+            image, facts = open_rgb(self._source(index, path), self._decode_options, reduction=self.transform.reduction)
         except UnreadableImageError as error:
             if not self._warned[index]:
                 self._warned[index] = True
@@ -110,6 +113,19 @@ class ImageDataset(Dataset[LoadedImage | Failure]):
         except DataError as error:
             return Failure(path, str(error), "unfit")
         return LoadedImage(pixels, target, int(index))
+
+    def _source(self, index: int, path: str) -> Path | bytes:
+        """Return the path of an image's file, or its content.
+
+        Raises:
+            UnreadableImageError: the image in memory could not become a file.
+        """
+        image = self._in_memory.get(index)
+        if image is None:
+            return Path(self._root, path)
+        if image.problem:
+            raise UnreadableImageError(path, image.problem)
+        return image.content
 
     def use_threads(self, threads: int) -> None:
         """Decode batches in several threads, unless the transform is random or the images are streamed.

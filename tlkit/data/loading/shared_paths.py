@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ class PathTable:
         (2, 'dog/22.jpg')
     """
 
-    def __init__(self, paths: Iterable[str | Path]) -> None:
+    def __init__(self, paths: Iterable[str | os.PathLike[str]]) -> None:
         encoded = [os.fsencode(path) for path in paths]
         self._ends = torch.from_numpy(np.cumsum([len(path) for path in encoded], dtype=np.int64))
         self._bytes = torch.from_numpy(np.frombuffer(bytearray().join(encoded), dtype=np.uint8))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -129,7 +129,21 @@ def source_name(root: Root) -> str:
 
 
 def _roots(root: Root) -> list[Path]:
-    return [Path(root)] if isinstance(root, str | Path) else [Path(one) for one in root]
+    """Return the paths of a root.
+
+    Raises:
+        DataError: it is no path, such as an image in memory, which has no label.
+    """
+    is_one = isinstance(root, str | os.PathLike | bytes) or not isinstance(root, Iterable)
+    roots = [root] if is_one else list(root)
+    wrong = [type(one).__name__ for one in roots if not isinstance(one, str | os.PathLike)]
+    if wrong:
+        what = type(root).__name__ if len(roots) != 1 and not isinstance(root, list | tuple) else wrong[0]
+        raise DataError(
+            f"The images are given as {what}. Give the path of a folder of class folders, of a CSV or Parquet file "
+            "that lists images, or of tar shards, or a list of such paths."
+        )
+    return [Path(one) for one in roots]
 
 
 def _read(

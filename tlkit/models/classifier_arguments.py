@@ -1,0 +1,74 @@
+"""Checks of what a `Classifier` is built from: its backbone, its classes, and the data module of its trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tlkit.errors import ModelError, first_few
+from tlkit.models.backbone import Backbone, create_backbone
+from tlkit.preprocess import Preprocess
+
+NO_CLASSES = (
+    "The classes of the classifier are not known yet. Pass classes=[...], or train it with a data module that has "
+    "`classes`, such as ImageFolderDataModule."
+)
+
+
+def require_classes(
+    classes: Sequence[str], weights: Mapping[str, float] | None, counts: Mapping[str, int] | None
+) -> None:
+    """Check the class names, and that weights and counts are of these classes.
+
+    Raises:
+        ModelError: they are not.
+    """
+    names = [classes] if isinstance(classes, str) else list(classes)
+    if len(names) < 2 or len(set(names)) != len(names):
+        raise ModelError(f"A classifier needs two or more different class names. Got {names} instead.")
+    if weights is not None and set(weights) != set(names):
+        raise ModelError(f"class_weights must name each class once. Got {sorted(weights)} for classes {sorted(names)}.")
+    if counts is not None and (set(counts) != set(names) or min(counts.values()) < 1):
+        raise ModelError(f"class_counts must give each class 1 or more images. Got {dict(counts)}.")
+
+
+def classes_of(datamodule: object) -> tuple[str, ...] | None:
+    """Return the class names of a data module in target order; None where it has none."""
+    names = getattr(datamodule, "classes", None)
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return None
+    return tuple(names)
+
+
+def require_same_classes(classes: Sequence[str], of_data: Sequence[str]) -> None:
+    """Check that a classifier's targets are those of its data.
+
+    Raises:
+        ModelError: they are not.
+    """
+    if tuple(classes) != tuple(of_data):
+        raise ModelError(
+            f"The classes of the classifier are {first_few(classes)}, in this order, but those of the data module are "
+            f"{first_few(of_data)}, so targets would mean other classes. Leave out `classes`, or load the data of "
+            "these classes."
+        )
+
+
+def preprocessing_problem(preprocess: Preprocess, datamodule: object) -> str:
+    """Return how a data module prepares images otherwise than the backbone expects; "" where it does not."""
+    other = getattr(datamodule, "preprocess", None)
+    if not isinstance(other, Preprocess) or other == preprocess:
+        return ""
+    ours, theirs = preprocess.to_dict(), other.to_dict()
+    names = [name for name in ours | theirs if ours.get(name) != theirs.get(name)]
+    return (
+        f"The data module prepares images otherwise than the backbone expects (it differs in {', '.join(names)}), and "
+        "the stored model would predict with the backbone's. Pass preprocess=classifier.preprocess to the data module."
+    )
+
+
+def backbone_of(given: str | Backbone | Mapping[str, Any], *, weights: str) -> Backbone:
+    """Return a backbone by timm's name, itself, or by its mapping in a checkpoint."""
+    if isinstance(given, Backbone):
+        return given
+    return create_backbone(given, weights=weights) if isinstance(given, str) else Backbone.from_dict(given)
