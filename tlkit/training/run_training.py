@@ -8,9 +8,9 @@ own, which is then written to the run directory. Of what a fit has written it re
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +79,23 @@ class TrainedModel:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The predictions for one split with their evaluation, and their audit where the recipe has an `audit.by`."""
+class Inputs:
+    """What is known before training: versions, data and weights; images that leak; the attribution of the images."""
 
+    environment: Mapping[str, Any]
+    leaks: pd.DataFrame
+    attribution: str | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The predictions for one split with their evaluation; audit and explanation where the recipe has an `audit.by`."""
+
+    split: str
     predictions: Predictions
     evaluation: Evaluation
     audit: Audit | None
+    explanation: Explanation | None = None
 
 
 def run_training(recipe: Recipe, path: Path, dataset: LoadedDataset, *, resume: bool, progress: bool) -> Run:
@@ -115,46 +126,31 @@ def _run_steps(
 ) -> Outcome:
     """Run the steps after `prepare`, and return how training ended."""
     recipe, samples = prepared.recipe, prepared.data.samples
-    resumed = resume and directory.environment.is_file()
-    before = directory.read_json(directory.environment) if resumed else None
-    environment = environment_of(prepared, before=before)
-    leaks = _known_leaks(prepared)
-    attribution = read_attribution(samples.root / "ATTRIBUTION.txt")
-    _write_inputs(directory, prepared, environment, leaks, attribution)
+    inputs = _known_inputs(prepared, before=_environment_before(directory) if resume else None)
+    _write_inputs(directory, prepared, inputs)
 
-    features = cached_features(prepared, resumed_engine=environment.get("features"))
+    features = cached_features(prepared, resumed_engine=inputs.environment.get("features"))
     if features is not None:
-        environment = {**environment, "features": features.plain.made_by.to_dict()}
-        directory.write_json(directory.environment, environment)
-        leaks = _with_feature_leaks(leaks, prepared, features)
-        _write_table(directory, directory.leaks, leaks)
+        inputs = _with_features(inputs, prepared, features)
+        directory.write_json(directory.environment, inputs.environment)
+        _write_table(directory, directory.leaks, inputs.leaks)
 
-    with _open_tracker(directory, recipe, environment) as tracker:
+    with _open_tracker(directory, recipe, inputs.environment) as tracker:
         trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=progress)
         store_model(directory.model, trained.network, trained.card, trained.head)
 
         predictions = _predict(trained, prepared, features)
         _replace_predictions(directory, predictions)
-        judged = {split: _judge(recipe, split, one, leaks) for split, one in predictions.items()}
-        _store(directory, directory.evaluation, {split: one.evaluation for split, one in judged.items()})
-        _store(directory, directory.audit, {split: one.audit for split, one in judged.items()})
+
+        judged = [_judge(recipe, split, one, inputs.leaks) for split, one in predictions.items()]
+        _store(directory, directory.evaluation, {one.split: one.evaluation for one in judged})
+        _store(directory, directory.audit, {one.split: one.audit for one in judged})
         _track_results(tracker, judged)
 
         if recipe.report.enabled:
-            split, reported = next(iter(judged.items()))
-            explanation = _explain(recipe, reported.predictions, samples.split("train"))
-            _store(directory, directory.explanation, {split: explanation})
-            contents = _report_contents(
-                prepared,
-                trained,
-                split,
-                reported,
-                explanation,
-                environment=environment,
-                leaks=leaks,
-                attribution=attribution,
-            )
-            write_report(directory.report, contents)
+            reported = _explain(recipe, judged[0], samples.split("train"))
+            _store(directory, directory.explanation, {reported.split: reported.explanation})
+            write_report(directory.report, _report_contents(prepared, inputs, trained, reported))
         tracker.log_model(directory.model, metadata=trained.card.to_dict())
     return trained.outcome
 
@@ -180,44 +176,48 @@ def _status_recorded(directory: RunDirectory) -> Iterator[None]:
         raise
 
 
-def _write_inputs(
-    directory: RunDirectory,
-    prepared: Prepared,
-    environment: Mapping[str, Any],
-    leaks: pd.DataFrame,
-    attribution: str | None,
-) -> None:
+def _environment_before(directory: RunDirectory) -> dict[str, Any] | None:
+    return directory.read_json(directory.environment) if directory.environment.is_file() else None
+
+
+def _known_inputs(prepared: Prepared, *, before: Mapping[str, Any] | None) -> Inputs:
+    """Return what is known before training; `before` is the environment of a resumed run's last attempt."""
+    leaks = prepared.data.leaks
+    assert leaks is not None, "the dataset of a fit is checked"
+    return Inputs(
+        environment_of(prepared, before=before),
+        leaks.table.assign(dropped="yes" if prepared.recipe.data.on_leak == "drop" else ""),
+        read_attribution(prepared.data.samples.root / "ATTRIBUTION.txt"),
+    )
+
+
+def _with_features(inputs: Inputs, prepared: Prepared, features: CachedFeatures) -> Inputs:
+    """Return the inputs with the origin of the features, and with leaks found by them unless an image lacks them."""
+    data, section = prepared.data, prepared.recipe.data
+    environment = {**inputs.environment, "features": features.plain.made_by.to_dict()}
+    if len(features.plain) < len(data.samples):
+        return replace(inputs, environment=environment)
+    leaks = add_feature_leaks(
+        data.samples,
+        features.plain,
+        inputs.leaks,
+        on_leak=section.on_leak,
+        gray_thumbnails=data.dataset.gray_thumbnails,
+        decode_options=DecodeOptions.of(section),
+    )
+    return replace(inputs, environment=environment, leaks=leaks)
+
+
+def _write_inputs(directory: RunDirectory, prepared: Prepared, inputs: Inputs) -> None:
     """Write the recipe, the environment, the split, the excluded images, the leaks and the attribution."""
     data = prepared.data
     directory.write_text(directory.recipe, dump_recipe(prepared.recipe))
     data.samples.to_csv(directory.split)
     _write_table(directory, directory.excluded, pd.DataFrame(data.excluded, columns=["path", "reason"]))
-    if attribution is not None:
-        directory.write_text(directory.attribution, attribution)
-    directory.write_json(directory.environment, environment)
-    _write_table(directory, directory.leaks, leaks)
-
-
-def _known_leaks(prepared: Prepared) -> pd.DataFrame:
-    """Return the leaks that the check of the images has found, as `Run.leaks` gives them."""
-    leaks = prepared.data.leaks
-    assert leaks is not None, "the dataset of a fit is checked"
-    return leaks.table.assign(dropped="yes" if prepared.recipe.data.on_leak == "drop" else "")
-
-
-def _with_feature_leaks(leaks: pd.DataFrame, prepared: Prepared, features: CachedFeatures) -> pd.DataFrame:
-    """Return the known leaks plus those found by features; unchanged if any image lacks features."""
-    data, section = prepared.data, prepared.recipe.data
-    if len(features.plain) < len(data.samples):
-        return leaks
-    return add_feature_leaks(
-        data.samples,
-        features.plain,
-        leaks,
-        on_leak=section.on_leak,
-        gray_thumbnails=data.dataset.gray_thumbnails,
-        decode_options=DecodeOptions.of(section),
-    )
+    if inputs.attribution is not None:
+        directory.write_text(directory.attribution, inputs.attribution)
+    directory.write_json(directory.environment, inputs.environment)
+    _write_table(directory, directory.leaks, inputs.leaks)
 
 
 def _open_tracker(
@@ -320,15 +320,16 @@ def _judge(recipe: Recipe, split: str, predictions: Predictions, leaks: pd.DataF
     """Return the predictions for a split with their evaluation and audit."""
     evaluation = evaluate_split(split, predictions, settings=recipe.evaluate, leaks=leaks)
     audit = audit_predictions(predictions, options_of_recipe(recipe)) if recipe.audit.by else None
-    return Judged(predictions, evaluation, audit)
+    return Judged(split, predictions, evaluation, audit)
 
 
-def _explain(recipe: Recipe, predictions: Predictions, trained: Samples) -> Explanation | None:
-    """Return the explanation of the gaps in predictions; None where the recipe has no columns to audit by."""
+def _explain(recipe: Recipe, judged: Judged, trained: Samples) -> Judged:
+    """Return what was judged with the explanation of its gaps, where the recipe has columns to audit by."""
     if not recipe.audit.by:
-        return None
+        return judged
     training = trained.groups if len(trained) else None
-    return explain_predictions(predictions, options_of_recipe(recipe), training=training)
+    found = explain_predictions(judged.predictions, options_of_recipe(recipe), training=training)
+    return replace(judged, explanation=found)
 
 
 def _store(directory: RunDirectory, file: Path, results: Mapping[str, Evaluation | Audit | Explanation | None]) -> None:
@@ -338,10 +339,10 @@ def _store(directory: RunDirectory, file: Path, results: Mapping[str, Evaluation
         store_judgements(directory, file, found)
 
 
-def _track_results(tracker: Tracker, judged: Mapping[str, Judged]) -> None:
+def _track_results(tracker: Tracker, judged: Sequence[Judged]) -> None:
     """Log accuracies, predictions and confusion matrix of each split."""
-    for split, one in judged.items():
-        evaluation = one.evaluation
+    for one in judged:
+        split, evaluation = one.split, one.evaluation
         tracker.log_summary({f"{split}/{name}": getattr(evaluation, name).value for name in MAIN_FIGURES})
         tracker.log_predictions(_tracked(one.predictions), name=f"{split}/predictions")
         tracker.log_confusion(evaluation.confusion, evaluation.classes, name=f"{split}/confusion_matrix")
@@ -361,37 +362,27 @@ def _tracked(predictions: Predictions) -> pd.DataFrame:
     )
 
 
-def _report_contents(
-    prepared: Prepared,
-    trained: TrainedModel,
-    split: str,
-    judged: Judged,
-    explanation: Explanation | None,
-    *,
-    environment: Mapping[str, Any],
-    leaks: pd.DataFrame,
-    attribution: str | None,
-) -> RunContents:
+def _report_contents(prepared: Prepared, inputs: Inputs, trained: TrainedModel, judged: Judged) -> RunContents:
     """Return what the report shows of one split; `Run.report` gathers the same from the run's files."""
     recipe, samples, predictions, audit = prepared.recipe, prepared.data.samples, judged.predictions, judged.audit
     examples = failing_group_images(predictions, audit) if audit else ()
     return RunContents(
         title=recipe.report.title or recipe.name,
         recipe_text=dump_recipe(recipe),
-        environment=environment,
+        environment=inputs.environment,
         counts=samples.counts(),
-        split=split,
+        split=judged.split,
         evaluation=judged.evaluation,
         audit=audit,
         history=trained.history,
-        explanation=explanation,
+        explanation=judged.explanation,
         images=report_images(predictions, examples, None, root=samples.root, most=recipe.report.thumbnails),
         group_columns=predictions.group_columns,
         excluded=prepared.data.excluded,
-        leaks=leaks.query("split == @split"),
-        notes=notes_of(environment, trained.card.head, interrupted=trained.outcome == "interrupted"),
-        attribution=attribution,
-        chose_epoch=chose_epoch(split, trained.history),
+        leaks=inputs.leaks[inputs.leaks["split"] == judged.split],
+        notes=notes_of(inputs.environment, trained.card.head, interrupted=trained.outcome == "interrupted"),
+        attribution=inputs.attribution,
+        chose_epoch=chose_epoch(judged.split, trained.history),
     )
 
 
