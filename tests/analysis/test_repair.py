@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from messages import saying, says
 from PIL import Image
 from typer.testing import CliRunner
@@ -94,6 +96,15 @@ def test_a_repaired_head_is_a_complete_run_that_names_its_parent(parent, result)
     assert parent.repair is None
     with pytest.raises(RunError, match="holds a finished run"):
         tlkit.repair(parent, by="ground")
+
+
+@pytest.mark.slow
+def test_a_repair_draws_no_numbers_from_the_generators_of_the_process(run):
+    before = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    assert tlkit.repair(run, by="ground").run is not None
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1][1])
+    assert random.getstate() == before[2]
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from tlkit.audit import audit_groups
 from tlkit.audit.audit_tables import undecided_table
 from tlkit.evaluation import evaluate
 from tlkit.predictions import Predictions
-from tlkit.render.report import write_card
+from tlkit.render.report import RunContents, write_card
 from tlkit.render.report.limitations import limits
 
 RECIPE = "name: pets\nmodel: {name: resnet18, weights: hub}\nstrategy: {kind: frozen}\n"
@@ -33,10 +33,14 @@ def predictions():
     )
 
 
+def leaks_of(n):
+    return pd.DataFrame({"path": [f"{i}.jpg" for i in range(n + 1)], "dropped": ["yes", *[""] * n]})
+
+
 def card(path, predictions, **more):
     counts = pd.DataFrame({"train": [0, 0, 9], "test": [204, 204, 0]}, index=list(predictions.classes))
     given = {
-        "name": "<script>pets</script>",
+        "title": "<script>pets</script>",
         "recipe_text": RECIPE,
         "counts": counts,
         "evaluation": evaluate(predictions),
@@ -44,11 +48,11 @@ def card(path, predictions, **more):
         "audit": audit_groups(predictions, by="light"),
         "slices": None,
         "group_columns": predictions.group_columns,
-        "excluded": 2,
-        "leaks": 3,
+        "excluded": [("0.jpg", "no image"), ("1.jpg", "no image")],
+        "leaks": leaks_of(3),
         "split": "test",
     }
-    return write_card(path / "MODEL_CARD.md", **{**given, **more}).read_text()
+    return write_card(path / "MODEL_CARD.md", RunContents(**{**given, **more})).read_text()
 
 
 def test_limitations_come_from_the_audit(tmp_path, predictions):
@@ -88,7 +92,9 @@ def test_undecided_rows_say_how_many_images_are_missing(predictions):
 
 
 def test_the_card_states_that_its_split_selected_the_epoch(tmp_path, predictions):
-    text = card(tmp_path, predictions, split="val", chose_epoch=True, leaks=1, excluded=1)
+    text = card(
+        tmp_path, predictions, split="val", chose_epoch=True, leaks=leaks_of(1), excluded=[("0.jpg", "no image")]
+    )
     assert says(text, "weights", "figures", "optimistic")
     assert says(text, "1", "earlier split", "figures")
     assert says(text, "1", "file")

@@ -19,7 +19,7 @@ from tlkit.audit.explain import explain_gaps
 from tlkit.audit.redaction import redact
 from tlkit.evaluation import evaluate
 from tlkit.predictions import Predictions
-from tlkit.render.report import write_report
+from tlkit.render.report import ReportImages, RunContents, write_report
 
 EVIL = "<script>alert(1)</script>"
 QUOTE = '"><img src=x onerror=alert(2)>'
@@ -93,7 +93,7 @@ def options(classes=("ants", "bees"), *, groups=None, n=120, **changes):
 
 
 def page_of(tmp_path, **values):
-    path = write_report(tmp_path / "report.html", **values)
+    path = write_report(tmp_path / "report.html", RunContents(**values))
     reader = Reader()
     reader.feed(path.read_text(encoding="utf-8"))
     assert reader.open == []
@@ -145,10 +145,8 @@ def test_groups_that_are_too_small_show_their_size_instead_of_a_rate(tmp_path):
     assert says(page.words, "fewer than 20 images")
 
 
-def test_without_audit_history_and_split_the_page_leaves_those_parts_out(tmp_path):
-    page = page_of(
-        tmp_path, **options(history=None, excluded=[], notes=[], attribution=None, split=None, recipe_text="?")
-    )
+def test_without_audit_and_history_the_page_leaves_those_parts_out(tmp_path):
+    page = page_of(tmp_path, **options(history=None, excluded=[], notes=[], attribution=None, recipe_text="?"))
     assert "Audit" not in page.words
     assert "Training" not in page.words
     assert says(page.words, "120", "2", "Assessed", "classes")
@@ -160,11 +158,11 @@ def test_without_audit_history_and_split_the_page_leaves_those_parts_out(tmp_pat
 def test_mistaken_images_are_shown_below_the_confusions(tmp_path):
     values = options()
     worst = worst_images(predictions_of(("ants", "bees")), most=2)
-    page = page_of(tmp_path, **values, worst=worst, thumbnails={worst.wrong[0].path: "AAAA"})
+    page = page_of(tmp_path, **values, images=ReportImages((), worst, {worst.wrong[0].path: "AAAA"}))
     assert says(page.words, worst.errors, "120", "2")
     assert f"{worst.wrong[0].y_true}, taken for {worst.wrong[0].y_pred} (loss " in page.words
     none = worst_images(Predictions.build(classes=["a"], path=["1"], y_true=[0], y_pred=[0]))
-    assert "gets wrong" not in page_of(tmp_path, **values, worst=none).words
+    assert "gets wrong" not in page_of(tmp_path, **values, images=ReportImages((), none)).words
 
 
 def test_the_page_names_a_split_that_chose_the_epoch(tmp_path):
@@ -260,24 +258,24 @@ def test_the_page_can_be_read_without_seeing_it(tmp_path):
 
 def test_equal_values_give_equal_bytes_and_leave_no_partial_file(tmp_path):
     values = options(groups=LIGHT)
-    first = write_report(tmp_path / "new" / "a.html", **values).read_bytes()
-    assert first == write_report(tmp_path / "new" / "b.html", **values).read_bytes()
+    first = write_report(tmp_path / "new" / "a.html", RunContents(**values)).read_bytes()
+    assert first == write_report(tmp_path / "new" / "b.html", RunContents(**values)).read_bytes()
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.html", "b.html"]
     assert len(first) < 300_000
 
 
 def test_a_failure_leaves_the_old_report_in_place(tmp_path):
-    path = write_report(tmp_path / "report.html", **options())
+    path = write_report(tmp_path / "report.html", RunContents(**options()))
     before = path.read_bytes()
     with pytest.raises(AttributeError):
-        write_report(path, **options(counts=None))
+        write_report(path, RunContents(**options(counts=None)))
     assert path.read_bytes() == before
 
 
 @pytest.mark.slow
 def test_a_thousand_classes_still_make_a_page_of_reasonable_size(tmp_path):
     classes = [f"n{i:08d} some species or other" for i in range(1000)]
-    path = write_report(tmp_path / "report.html", **options(classes, n=5000))
+    path = write_report(tmp_path / "report.html", RunContents(**options(classes, n=5000)))
     assert path.stat().st_size < 1_000_000
     assert says(path.read_text(), "200", "1000", "evaluation.json")
     assert says(path.read_text(), "200", "1000", "split.csv")
@@ -302,7 +300,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def test_a_browser_shows_the_page_and_has_nothing_to_complain_about(tmp_path, scheme):
     from PIL import Image
 
-    path = write_report(tmp_path / "report.html", **options((EVIL, "bees"), groups=LIGHT))
+    path = write_report(tmp_path / "report.html", RunContents(**options((EVIL, "bees"), groups=LIGHT)))
     picture = tmp_path / "page.png"
     command = [
         CHROMIUM,

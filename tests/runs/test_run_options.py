@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tlkit.analysis.find_slices import find_slices
+from tlkit.audit.explain import explain_predictions
 from tlkit.cli.app import app
 from tlkit.data.checks.image_properties import COLUMNS
 from tlkit.predictions import Predictions
@@ -111,6 +112,27 @@ def test_a_joined_column_is_audited_with_the_settings_of_the_run(run, extra):
     assert (settings["cluster_by"], settings["confidence"], settings["min_group_size"]) == ("subject", 0.9, 30)
     assert settings["tolerance"] == 0.2
     assert not run.directory.audit.exists()
+
+
+def test_the_command_explains_with_the_options_of_its_audit_in_one_explanation(run, monkeypatch):
+    used = []
+
+    def counted(predictions, options, **more):
+        used.append(options)
+        return explain_predictions(predictions, options, **more)
+
+    monkeypatch.setattr("tlkit.runs.run.explain_predictions", counted)
+    found = printed(
+        "audit", run.path, "--by", "site", "--min-group-size", "50", "--tolerance", "0.1", "--cluster-by", "age"
+    )
+    (options,) = used
+    assert (options.by, options.min_group_size, options.tolerance, options.cluster_by) == (("site",), 50, 0.1, "age")
+    stated = {name: found["settings"][name] for name in found["explanation"]["settings"]}
+    assert found["explanation"]["settings"] == stated
+    assert (stated["min_group_size"], stated["cluster_by"], stated["confidence"]) == (50, "age", 0.9)
+    alone = run.explain("site", min_group_size=50, cluster_by="age")
+    assert found["explanation"]["columns"] == json.loads(json.dumps(alone.to_dict()))["columns"]
+    assert not run.directory.explanation.exists()
 
 
 def test_a_comparison_cuts_columns_as_the_recipe_of_the_run_does(run, tmp_path):

@@ -17,6 +17,7 @@ from tlkit.cli.output import print_run
 from tlkit.errors import PredictionsError, RecipeError, RunError
 from tlkit.predictions import Predictions
 from tlkit.runs import RunDirectory
+from tlkit.runs.assess_split import chose_epoch
 from tlkit.runs.gate_run import gate
 from tlkit.runs.run import Run, open_run
 from tlkit.samples import Samples
@@ -117,7 +118,7 @@ def test_output_report_and_card_state_that_a_split_selected_the_epoch(runs, caps
     assert says(old.report().read_text(encoding="utf-8"), "split also selected the epoch", "data.test")
     assert says(old.card().read_text(encoding="utf-8"), "split also selected the epoch", "data.test")
     old.directory.metrics.write_text("epoch,val_loss\n1,0.5\n")
-    assert not old.chose_epoch("val")
+    assert not chose_epoch("val", old.history)
 
 
 def test_runs_are_compared_on_their_test_images(runs):

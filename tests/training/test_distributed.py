@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from kill_runs import fit_together, stop_after
+from messages import says
 from safetensors.torch import load_file
 
 from tlkit.errors import RecipeError, RunError
@@ -130,6 +131,14 @@ def test_fit_in_python_names_the_command_for_several_processes(recipe, overrides
     assert "--overwrite" in str(caught.value)
     assert "torchrun --standalone --nproc-per-node=2" in str(caught.value)
     assert not Path("runs").exists()
+
+
+def test_fit_in_python_names_its_folder_where_the_command_would_write_to_another(recipe, tmp_path):
+    with pytest.raises(RecipeError) as caught:
+        fit(recipe, BOTH, runs_dir=tmp_path / "elsewhere")
+    assert says(caught.value, "2 processes", tmp_path / "elsewhere", "torchrun --standalone --nproc-per-node=2")
+    assert "Type:" not in str(caught.value)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_several_machines_without_torchrun_are_refused(recipe):

@@ -25,7 +25,7 @@ from tlkit.errors import DataError, PredictionsError, RunError, did_you_mean, fi
 from tlkit.features.features import Features
 from tlkit.predictions import Predictions
 from tlkit.predictions.prediction_files import write_parquet_table
-from tlkit.runs import store_judgement
+from tlkit.runs import store_judgements
 from tlkit.runs.run import Run
 from tlkit.runs.run_options import options_of_run
 from tlkit.samples import DIGEST, PATH
@@ -121,7 +121,7 @@ def find_slices(
         neighbors=neighbors,
         options=options,
     )
-    store_judgement(run.directory, run.directory.slices, split, report.to_dict())
+    store_judgements(run.directory, run.directory.slices, {split: report.to_dict()})
     return report
 
 
@@ -246,5 +246,5 @@ def _neighbors(run: Run, split: str, predictions: Predictions, features: Feature
         split=split,
     )
     plain = {path: [asdict(near) for near in nears] for path, nears in found.items()}
-    store_judgement(run.directory, run.directory.neighbors, split, plain)
+    store_judgements(run.directory, run.directory.neighbors, {split: plain})
     return found

@@ -92,7 +92,9 @@ def print_run(run: Run) -> None:
 
 def judged_on(run: Run, split: str) -> str:
     """Return a line that names the split of a run's figures, and whether it also chose the epoch."""
-    chose = ", which also chose the epoch" if run.chose_epoch(split) else ""
+    from tlkit.runs.assess_split import chose_epoch
+
+    chose = ", which also chose the epoch" if chose_epoch(split, run.history) else ""
     return f"{run.directory.name}: {run.status}, judged on the {split} split{chose}"
 
 

@@ -11,6 +11,7 @@ from tlkit.audit.groups.group_columns import By
 from tlkit.audit.model_comparison import Comparison, compare_models
 from tlkit.audit.options import AuditOptions
 from tlkit.predictions import Predictions
+from tlkit.runs.assess_split import leaked_paths
 from tlkit.runs.run_options import options_of_run
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def leaked_in_any(models: Sequence[Run | Predictions | None], split: str | None 
         split: test by default, or val where there is no test split.
     """
     runs = [one for one in models if one is not None and not isinstance(one, Predictions)]
-    return {path for run in runs for path in run.leaked(run.judged_split(split))}
+    return {path for run in runs for path in leaked_paths(run.leaks, run.judged_split(split))}
 
 
 def display_names(first: Path, second: Path) -> tuple[str, str]:

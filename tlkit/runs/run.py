@@ -25,9 +25,13 @@ from tlkit.choices import Criterion
 from tlkit.evaluation import Evaluation
 from tlkit.predictions import Predictions, read_predictions
 from tlkit.recipe import Recipe, load_recipe
-from tlkit.runs import RunDirectory, store_judgement, stored_judgement
-from tlkit.runs.assess_split import evaluate_split, leaked_paths
+from tlkit.render.report import write_card, write_report
+from tlkit.runs import RunDirectory, store_judgements, stored_judgement
+from tlkit.runs.assess_split import evaluate_split
+from tlkit.runs.compare_runs import compare_with
+from tlkit.runs.gate_run import gate
 from tlkit.runs.run_options import options_of_run, require_columns
+from tlkit.runs.run_pages import contents_for_card, contents_for_report
 from tlkit.runs.run_tables import read_excluded, read_history, read_leaks
 from tlkit.samples import Samples
 
@@ -90,10 +94,6 @@ class Run:
         """Images of val and test also in an earlier split: path, split, duplicate_of, duplicate_split, how, dropped."""
         return read_leaks(self.directory)
 
-    def leaked(self, split: str) -> list[str]:
-        """Return the images of a split that are also in an earlier split."""
-        return leaked_paths(self.leaks, split)
-
     @property
     def repair(self) -> Repair | None:
         """How this run's head was repaired, or a repair of this run that wrote no new run (repair.json); else None."""
@@ -122,10 +122,6 @@ class Run:
         """
         return self.directory.judged_split(split)
 
-    def chose_epoch(self, split: str) -> bool:
-        """Return whether this split was used for model selection, so that its figures are optimistic."""
-        return split == "val" and len(self.history) > 1
-
     def evaluate(self, split: str | None = None) -> Evaluation:
         """Return the evaluation of a split with the recipe's settings, and store it in `evaluation.json`.
 
@@ -133,9 +129,9 @@ class Run:
             RunError: the run has no predictions for it.
         """
         split = self.judged_split(split)
-        return evaluate_split(
-            self.directory, split, self.predictions(split), settings=self.recipe.evaluate, leaks=self.leaks
-        )
+        result = evaluate_split(split, self.predictions(split), settings=self.recipe.evaluate, leaks=self.leaks)
+        store_judgements(self.directory, self.directory.evaluation, {split: result.to_dict()})
+        return result
 
     def evaluation(self, split: str | None = None) -> Evaluation:
         """Return the stored evaluation of a split; computed and stored if there is none.
@@ -213,7 +209,7 @@ class Run:
         )
         result = audit_predictions(predictions, require_columns(self, options, predictions.groups, level=logging.INFO))
         if groups is None and options == options_of_run(self):
-            store_judgement(self.directory, self.directory.audit, split, result.to_dict())
+            store_judgements(self.directory, self.directory.audit, {split: result.to_dict()})
         return result
 
     def explain(
@@ -268,7 +264,7 @@ class Run:
             training=trained.groups if len(trained) else None,
         )
         if groups is None and order is None and options == options_of_run(self):
-            store_judgement(self.directory, self.directory.explanation, split, result.to_dict())
+            store_judgements(self.directory, self.directory.explanation, {split: result.to_dict()})
         return result
 
     def audit_images(
@@ -350,8 +346,6 @@ class Run:
         Raises:
             PredictionsError: the two have no image in common, or a column is missing.
         """
-        from tlkit.runs.compare_runs import compare_with
-
         return compare_with(self, other, by=by, split=split, names=names)
 
     def gate(self, gates: str | os.PathLike[str], *, split: str | None = None) -> GateReport:
@@ -365,15 +359,11 @@ class Run:
             RecipeError: the file of gates is wrong.
             PredictionsError: a column or class of the gates is not in the predictions.
         """
-        from tlkit.runs.gate_run import gate
-
         return gate(self, gates, split=split)
 
     def report(self, split: str | None = None) -> Path:
         """Write `report.html` about a split, computing missing evaluations and audits; return its path."""
-        from tlkit.runs.run_pages import write_run_report
-
-        return write_run_report(self, split)
+        return write_report(self.directory.report, contents_for_report(self, split))
 
     def card(self, split: str | None = None, *, intended_use: str | None = None, overwrite: bool = False) -> Path:
         """Write `MODEL_CARD.md`: intended use, figures, limits from the audit, data, licences; return its path.
@@ -386,9 +376,9 @@ class Run:
         Raises:
             RunError: there is such a card.
         """
-        from tlkit.runs.run_pages import write_run_card
-
-        return write_run_card(self, split, intended_use=intended_use, overwrite=overwrite)
+        intended_use = intended_use or self.recipe.report.intended_use
+        contents = contents_for_card(self, split)
+        return write_card(self.directory.card, contents, intended_use=intended_use, overwrite=overwrite)
 
     def _repr_html_(self) -> str:
         name, status, path = (html.escape(text) for text in (self.directory.name, self.status, str(self.path)))

@@ -1,16 +1,22 @@
-"""Writes the report and the model card of a run. Needs no torch."""
+"""What the report and the model card of a run show. Needs no torch."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlkit.audit.error_examples import GroupImages, worst_images
 from tlkit.audit.repair_tables import origin_sentence
+from tlkit.audit.slices.slice_report import SliceReport
 from tlkit.data.checks.thumbnails import draw_thumbnails
 from tlkit.features.heads.head_tables import facts_sentence
-from tlkit.render.report import write_card, write_report
+from tlkit.predictions import Predictions
+from tlkit.render.report import ReportImages, RunContents
+from tlkit.runs.assess_split import chose_epoch
+from tlkit.runs.directory import MODEL_CARD
 
 if TYPE_CHECKING:
     from tlkit.runs.run import Run
@@ -18,106 +24,102 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def write_run_report(run: Run, split: str | None = None) -> Path:
-    """Write `report.html` about a split, computing missing evaluations and audits; return its path.
+def contents_for_card(run: Run, split: str | None = None) -> RunContents:
+    """Return what the model card of a stored run shows of a split, computing missing evaluations and audits.
 
     Raises:
         RunError: the run has no predictions for it.
     """
-    split, recipe = run.judged_split(split), run.recipe
-    examples = run.audit_images(split=split) if recipe.audit.by else ()
-    slices = run.get_slices(split)
-    shown = (*examples, *((one.images for one in slices.confirmed if one.images) if slices else ()))
-    worst = None if shown else worst_images(run.predictions(split))  # otherwise most of them are among the examples
-    shown = (*shown, worst) if worst else shown
-    thumbnails, why = _thumbnails(run, shown, most=recipe.report.thumbnails)
-    return write_report(
-        run.directory.report,
+    split, recipe, directory = run.judged_split(split), run.recipe, run.directory
+    model = directory.model / MODEL_CARD
+    head = directory.read_json(model).get("head", {}) if model.is_file() else {}
+    return RunContents(
         title=recipe.report.title or recipe.name,
-        recipe_text=run.directory.recipe.read_text(encoding="utf-8"),
+        recipe_text=directory.recipe.read_text(encoding="utf-8"),
         environment=run.environment,
         counts=run.samples.counts(),
-        history=run.history,
-        evaluation=run.evaluation(split),
-        audit=run.get_audit(split),
-        explanation=run.get_explanation(split),
-        repair=run.repair,
-        examples=examples,
-        slices=slices,
-        worst=worst,
-        thumbnails=thumbnails,
-        without_thumbnails=why,
-        excluded=run.excluded,
-        leaks=run.leaks.query("split == @split"),
-        notes=_notes(run),
-        attribution=_attribution(run),
         split=split,
-        chose_epoch=run.chose_epoch(split),
-    )
-
-
-def write_run_card(
-    run: Run, split: str | None = None, *, intended_use: str | None = None, overwrite: bool = False
-) -> Path:
-    """Write `MODEL_CARD.md` about a split, computing missing evaluations and audits; return its path.
-
-    Raises:
-        RunError: the run has no predictions for it, or its card has other content, perhaps edited by hand.
-    """
-    split, recipe = run.judged_split(split), run.recipe
-    return write_card(
-        run.directory.card,
-        name=recipe.report.title or recipe.name,
-        recipe_text=run.directory.recipe.read_text(encoding="utf-8"),
-        environment=run.environment,
-        counts=run.samples.counts(),
         evaluation=run.evaluation(split),
         audit=run.get_audit(split),
         slices=run.get_slices(split),
         group_columns=run.predictions(split).group_columns,
-        excluded=len(run.excluded),
-        leaks=len(run.leaked(split)),
-        intended_use=intended_use or recipe.report.intended_use,
-        overwrite=overwrite,
-        notes=_notes(run),
-        attribution=_attribution(run),
-        split=split,
-        chose_epoch=run.chose_epoch(split),
+        excluded=run.excluded,
+        leaks=run.leaks.query("split == @split"),
+        notes=notes_of(run.environment, head, interrupted=run.status == "interrupted"),
+        attribution=read_attribution(directory.attribution),
+        chose_epoch=chose_epoch(split, run.history),
     )
 
 
-def _thumbnails(run: Run, shown: tuple[GroupImages, ...], *, most: int) -> tuple[dict[str, str], str]:
-    """Return thumbnails by path, and the reason if there are none, else ""."""
-    paths = list(dict.fromkeys(path for one in shown for path in one.paths))
-    if not paths:
-        return {}, ""
-    if most == 0:
-        return {}, "The recipe asks for no thumbnails (report.thumbnails: 0), so paths are shown instead."
-    root = run.samples.root
-    drawn = draw_thumbnails(root, paths, most=most)
-    if drawn:
-        return drawn, ""
-    logger.warning("None of the images to show is at %s any more: the report shows their paths instead.", root)
-    return {}, f"The images are no longer at {root}, so paths are shown instead of thumbnails."
+def contents_for_report(run: Run, split: str | None = None) -> RunContents:
+    """Return what the report of a stored run shows of a split: that of its card, images, explanation and history.
+
+    Raises:
+        RunError: the run has no predictions for it.
+    """
+    split = run.judged_split(split)
+    card = contents_for_card(run, split)
+    images = report_images(
+        run.predictions(split),
+        run.audit_images(split=split) if run.recipe.audit.by else (),
+        card.slices,
+        root=run.samples.root,
+        most=run.recipe.report.thumbnails,
+    )
+    explanation = run.get_explanation(split)
+    return replace(card, images=images, explanation=explanation, repair=run.repair, history=run.history)
 
 
-def _notes(run: Run) -> list[str]:
+def report_images(
+    predictions: Predictions, groups: tuple[GroupImages, ...], slices: SliceReport | None, *, root: Path, most: int
+) -> ReportImages:
+    """Return the images of a report with their thumbnails; the worst images of all where there are no others.
+
+    Args:
+        predictions: of the assessed split.
+        groups: images of the groups that fail in the audit.
+        slices: the slices; None if they were not searched for.
+        root: folder of the images.
+        most: at most so many thumbnails.
+    """
+    shown = (*groups, *((one.images for one in slices.confirmed if one.images) if slices else ()))
+    worst = None if shown else worst_images(predictions)  # otherwise most of them are among the others
+    paths = list(dict.fromkeys(path for one in ((worst,) if worst else shown) for path in one.paths))
+    thumbnails: dict[str, str] = {}
+    without = ""
+    if paths and most == 0:
+        without = "The recipe asks for no thumbnails (report.thumbnails: 0), so paths are shown instead."
+    elif paths:
+        thumbnails = draw_thumbnails(root, paths, most=most)
+        if not thumbnails:
+            logger.warning("None of the images to show is at %s any more: the report shows their paths instead.", root)
+            without = f"The images are no longer at {root}, so paths are shown instead of thumbnails."
+    return ReportImages(groups, worst, thumbnails, without)
+
+
+def notes_of(environment: Mapping[str, Any], head: Mapping[str, Any], *, interrupted: bool) -> list[str]:
+    """Return sentences on the weights, the head and the end of training.
+
+    Args:
+        environment: the run's environment, with its weights.
+        head: facts of the head, from the stored model's card.
+        interrupted: whether training was interrupted.
+    """
     notes = []
-    weights = run.environment.get("weights", {})
+    weights = environment.get("weights", {})
     if weights.get("non_commercial"):
         notes.append(f"The backbone's weights are licensed {weights['license']}: no commercial use.")
     if weights.get("source") == "none":
         notes.append("The backbone started from random weights.")
-    card = run.directory.model / "model.json"
-    if origin := run.environment.get("repair"):
+    if origin := environment.get("repair"):
         notes.append(origin_sentence(origin))
-    elif head := run.directory.read_json(card).get("head") if card.is_file() else None:
+    elif head:
         notes.append(facts_sentence(head))
-    if run.status == "interrupted":
+    if interrupted:
         notes.append("Training was interrupted; these are the best weights up to then.")
     return notes
 
 
-def _attribution(run: Run) -> str | None:
-    path = run.directory.attribution
-    return path.read_text(encoding="utf-8", errors="replace").strip() if path.is_file() else None
+def read_attribution(path: Path) -> str | None:
+    """Return the attribution of the images in a file; None where there is none."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 
 from tlkit.runs.directory import RunDirectory
@@ -12,7 +14,12 @@ LEAK_COLUMNS = ("path", "split", "duplicate_of", "duplicate_split", "how", "drop
 def read_history(directory: RunDirectory) -> pd.DataFrame:
     """Return one row of metrics per epoch."""
     path = directory.metrics
-    return pd.read_csv(path) if path.is_file() and path.stat().st_size else pd.DataFrame({"epoch": []})
+    return pd.read_csv(path) if path.is_file() and path.stat().st_size else history_of(())
+
+
+def history_of(rows: Sequence[Mapping[str, float]]) -> pd.DataFrame:
+    """Return the table of the metrics of each epoch."""
+    return pd.DataFrame(list(rows) or {"epoch": []})
 
 
 def read_excluded(directory: RunDirectory) -> list[tuple[str, str]]:

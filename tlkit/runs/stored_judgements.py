@@ -18,11 +18,11 @@ def stored_judgement(directory: RunDirectory, file: Path, split: str) -> dict[st
     return directory.read_json(file).get(split) if file.is_file() else None
 
 
-def store_judgement(directory: RunDirectory, file: Path, split: str, values: Mapping[str, Any]) -> None:
-    """Store one split's result; a lock protects the results of the other splits from concurrent writes."""
+def store_judgements(directory: RunDirectory, file: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
+    """Store results by split; a lock protects the results of the other splits from concurrent writes."""
     try:
         with judgement_lock(directory.path):
             stored = directory.read_json(file) if file.is_file() else {}
-            directory.write_json(file, {**stored, split: dict(values)})
+            directory.write_json(file, {**stored, **results})
     except OSError as error:
         logger.warning("%s is not stored: %s.", file, error.strerror or error)

@@ -64,6 +64,11 @@ class MetricsRecorder(pl.Callback):
         self.rows: list[dict[str, float]] = []
         self._rate = math.nan  # of the current batch: at the end of an epoch the schedule has already moved on
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Delete the row of an epoch that ended just before the process was killed, and is trained again."""
+        if trainer.is_global_zero:
+            self._write()
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -79,8 +84,7 @@ class MetricsRecorder(pl.Callback):
         self.rows.append(row)
         if not trainer.is_global_zero:
             return
-        table = pd.DataFrame(self.rows).to_csv(index=False, lineterminator="\n")
-        self.directory.write_text(self.directory.metrics, table)
+        self._write()
         track(self.tracker, row)
         shown = ", ".join(f"{name} {row[name]:z.4g}" for name in COLUMNS[1:] if name in row)
         logger.info("Epoch %d of %d: %s", epoch, trainer.max_epochs, shown)
@@ -92,6 +96,13 @@ class MetricsRecorder(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the rows of the run that is resumed."""
         self.rows = list(state_dict["rows"])
+
+    def _write(self) -> None:
+        file = self.directory.metrics
+        if self.rows:
+            self.directory.write_text(file, pd.DataFrame(self.rows).to_csv(index=False, lineterminator="\n"))
+        else:
+            file.unlink(missing_ok=True)
 
 
 def track(tracker: Tracker, row: Mapping[str, float]) -> None:

@@ -274,9 +274,8 @@ class KeepCheckpoints(Checkpoint):
         trainer.save_checkpoint(self.folder / name)
         self._needed = [*self._needed[-1:], {name, *self._best}]
         if trainer.is_global_zero:
-            needed = set().union(*self._needed)
             for path in self.folder.glob(PATTERN):
-                if path.name not in needed:
+                if not any(path.name in names for names in self._needed):
                     trainer.strategy.checkpoint_io.remove_checkpoint(path)
 
 

@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ import torch
 
 import tlkit
 from tlkit.data.sources.manifest import digest_of
-from tlkit.models.weights.weight_files import WeightsFacts
+from tlkit.recipe import Recipe
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
+from tlkit.training.prepare import Prepared
 
 logger = logging.getLogger(__name__)
 
@@ -37,21 +38,14 @@ PACKAGES = (
 )
 
 
-def describe_environment(
-    samples: Samples,
-    *,
-    weights: WeightsFacts,
-    device: str,
-    precision: str,
-    processes: int,
-    excluded: int,
-    sources: Sequence[Path] = (),
-) -> dict[str, Any]:
+def environment_of(prepared: Prepared, *, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return versions, hardware, data and weights of a run as plain JSON values.
 
-    `excluded` is the number of images that cannot be read. `sources` are files that list images, labels or splits.
+    Of a resumed run, `before` is the environment of its last attempt: changes are added, and its engine is kept.
     """
-    return {
+    samples, excluded = prepared.data.samples, prepared.data.dataset.excluded
+    weights, device = prepared.classifier.source.weights, prepared.device
+    now = {
         "tlkit": tlkit.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -60,20 +54,31 @@ def describe_environment(
         "device": device,
         "device_name": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
-        "precision": precision,
-        "processes": processes,
+        "precision": prepared.precision,
+        "processes": prepared.world.size,
         "data": {
             "root": str(samples.root),
             "images": len(samples),
-            "excluded": excluded,
+            "excluded": len(excluded),
             "fingerprint": fingerprint(samples),
-            "sources": {str(file): digest_of(file) for file in sources},
+            "sources": {str(file): digest_of(file) for file in _input_files(prepared.recipe)},
         },
         "weights": {**weights.to_dict(), "non_commercial": weights.non_commercial},
     }
+    if before is None:
+        return now
+    features = {"features": before["features"]} if "features" in before else {}
+    return {**_with_changes(before, now), **features}
 
 
-def environment_with_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def _input_files(recipe: Recipe) -> list[Path]:
+    """Return the files that list images, labels or splits."""
+    data = recipe.data
+    labels = (data.label_corrections,) if isinstance(data.label_corrections, str) else data.label_corrections
+    return [Path(file) for file in (data.manifest, data.split, data.quarantine, *labels) if file is not None]
+
+
+def _with_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Return the environment of a resumed run; changes that may affect its last digits are logged.
 
     It is `now` with one mapping of changes (name: "old → new") per resumption in "changed_on_resume".

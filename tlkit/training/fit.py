@@ -75,12 +75,25 @@ def fit(
     processes = processes_to_start(recipe)
     if processes > 1:
         raise launch_needed(processes, source, overrides, runs_dir=runs_dir, resume=resume, overwrite=overwrite)
+    path = Path(runs_dir) / recipe.name
+    return _fit_at(path, recipe, resume=resume, overwrite=overwrite, progress=progress, on_check=on_check)
+
+
+def _fit_at(
+    path: Path,
+    recipe: Recipe,
+    *,
+    resume: bool,
+    overwrite: bool,
+    progress: bool,
+    on_check: Callable[[int, int], None] | None,
+) -> Run:
+    """Load the dataset of a recipe, and run the other steps in a locked run directory; a finished run is returned."""
     from tlkit.preflight.recipe_dataset import load_dataset
     from tlkit.preflight.recipe_queries import can_use_cache
     from tlkit.runs import RunDirectory, write_lock
     from tlkit.runs.lifecycle import delete_replaced_run, open_to_resume, require_same_data, restore_replaced_run
 
-    path = Path(runs_dir) / recipe.name
     if not resume:
         RunDirectory.require_free(path, overwrite=overwrite)
     with write_lock(path):

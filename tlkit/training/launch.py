@@ -156,7 +156,7 @@ def launch_needed(
     script = f"torchrun --standalone --nproc-per-node={processes} SCRIPT.py"
     needs = f"This fit needs {processes} processes, which tlkit.fit does not start."
     if Path(runs_dir) != Path("runs"):
-        return RecipeError(f"{needs} Run your script by: {script}")
+        return RecipeError(f"{needs} tlkit fit writes to runs, not to {runs_dir}, so run your script by: {script}")
     texts = (
         [f"{key}={_text(value)}" for key, value in overrides.items()] if isinstance(overrides, Mapping) else overrides
     )

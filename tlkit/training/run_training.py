@@ -1,21 +1,25 @@
-"""The steps of `fit` that need torch: prepare, embed or train, predict, evaluate and audit, report.
+"""The steps of `fit` that need torch: prepare, embed or train, predict, evaluate, audit, explain, report.
 
 `run_training` opens the run directory and records how the run ends. `_run_steps` is the sequence of steps, and the
 functions below it stand in the order of the steps. Each takes the results of earlier steps as values and returns its
-own, which is then written to the run directory.
+own, which is then written to the run directory. Of what a fit has written it reads only the best epochs' checkpoints.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from tlkit.audit.audit import Audit, audit_predictions
+from tlkit.audit.error_examples import failing_group_images
+from tlkit.audit.explain import explain_predictions
+from tlkit.audit.explanation import Explanation
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.disk import DISK_FULL_ERRNOS
@@ -32,16 +36,21 @@ from tlkit.models.network import Network
 from tlkit.predictions import Predictions
 from tlkit.preflight.recipe_queries import can_use_cache, head_kind
 from tlkit.recipe import Recipe, dump_recipe
-from tlkit.runs import RunDirectory
-from tlkit.runs.assess_split import audit_split, evaluate_split
+from tlkit.render.report import RunContents, write_report
+from tlkit.runs import RunDirectory, store_judgements
+from tlkit.runs.assess_split import chose_epoch, evaluate_split
 from tlkit.runs.lifecycle import replaced_run
 from tlkit.runs.run import Run
+from tlkit.runs.run_options import options_of_recipe
+from tlkit.runs.run_pages import notes_of, read_attribution, report_images
+from tlkit.runs.run_tables import history_of
+from tlkit.samples import Samples
 from tlkit.tracking import Tracker, create_tracker
 from tlkit.training.cached_features import FeatureBatches, cached_features, threads_for
 from tlkit.training.callbacks import GracefulStop
 from tlkit.training.checkpoints import find_start
 from tlkit.training.distributed import release_ranks
-from tlkit.training.environment import describe_environment, environment_with_changes
+from tlkit.training.environment import environment_of
 from tlkit.training.prepare import Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
@@ -59,12 +68,34 @@ class TrainedModel:
         network: the network with its best weights, as it is stored.
         card: its classes, preprocessing and origin.
         head: a scikit-learn head; None for the linear head trained by gradient descent.
+        history: one row of metrics per epoch; empty where no epoch has ended.
     """
 
     outcome: Outcome
     network: Network
     card: ModelCard
     head: Head | None
+    history: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is known before training: versions, data and weights; images that leak; the attribution of the images."""
+
+    environment: Mapping[str, Any]
+    leaks: pd.DataFrame
+    attribution: str | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The predictions for one split with their evaluation; audit and explanation where the recipe has an `audit.by`."""
+
+    split: str
+    predictions: Predictions
+    evaluation: Evaluation
+    audit: Audit | None
+    explanation: Explanation | None = None
 
 
 def run_training(recipe: Recipe, path: Path, dataset: LoadedDataset, *, resume: bool, progress: bool) -> Run:
@@ -94,36 +125,32 @@ def _run_steps(
     directory: RunDirectory, prepared: Prepared, stop: GracefulStop, *, resume: bool, progress: bool
 ) -> Outcome:
     """Run the steps after `prepare`, and return how training ended."""
-    recipe = prepared.recipe
-    _write_inputs(directory, prepared)
-    environment = _environment(directory, prepared, resume=resume)
-    directory.write_json(directory.environment, environment)
-    leaks = _known_leaks(prepared)
-    _write_table(directory, directory.leaks, leaks)
+    recipe, samples = prepared.recipe, prepared.data.samples
+    inputs = _known_inputs(prepared, before=_environment_before(directory) if resume else None)
+    _write_inputs(directory, prepared, inputs)
 
-    features = cached_features(prepared, resumed_engine=environment.get("features"))
+    features = cached_features(prepared, resumed_engine=inputs.environment.get("features"))
     if features is not None:
-        environment = {**environment, "features": features.plain.made_by.to_dict()}
-        directory.write_json(directory.environment, environment)
-        leaks = _with_feature_leaks(leaks, prepared, features)
-        _write_table(directory, directory.leaks, leaks)
+        inputs = _with_features(inputs, prepared, features)
+        directory.write_json(directory.environment, inputs.environment)
+        _write_table(directory, directory.leaks, inputs.leaks)
 
-    with _open_tracker(directory, recipe, environment) as tracker:
+    with _open_tracker(directory, recipe, inputs.environment) as tracker:
         trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=progress)
-        if trained.outcome == "interrupted":
-            directory.set_status(trained.outcome)  # the report states it
         store_model(directory.model, trained.network, trained.card, trained.head)
 
-        _delete_old_results(directory)
         predictions = _predict(trained, prepared, features)
-        for split, predicted in predictions.items():
-            directory.predictions(split).parent.mkdir(exist_ok=True)
-            predicted.to_parquet(directory.predictions(split))
+        _replace_predictions(directory, predictions)
 
-        evaluations = _evaluate_and_audit(directory, recipe, predictions, leaks)
-        _track_results(tracker, predictions, evaluations)
+        judged = [_judge(recipe, split, one, inputs.leaks) for split, one in predictions.items()]
+        _store(directory, directory.evaluation, {one.split: one.evaluation for one in judged})
+        _store(directory, directory.audit, {one.split: one.audit for one in judged})
+        _track_results(tracker, judged)
+
         if recipe.report.enabled:
-            Run(directory).report()
+            reported = _explain(recipe, judged[0], samples.split("train"))
+            _store(directory, directory.explanation, {reported.split: reported.explanation})
+            write_report(directory.report, _report_contents(prepared, inputs, trained, reported))
         tracker.log_model(directory.model, metadata=trained.card.to_dict())
     return trained.outcome
 
@@ -149,62 +176,48 @@ def _status_recorded(directory: RunDirectory) -> Iterator[None]:
         raise
 
 
-def _write_inputs(directory: RunDirectory, prepared: Prepared) -> None:
-    """Write the recipe, the split, the excluded images and the attribution of the images."""
-    data = prepared.data
-    directory.write_text(directory.recipe, dump_recipe(prepared.recipe))
-    data.samples.to_csv(directory.split)
-    _write_table(directory, directory.excluded, pd.DataFrame(data.dataset.excluded, columns=["path", "reason"]))
-    attribution = data.samples.root / "ATTRIBUTION.txt"
-    if attribution.is_file():
-        directory.write_text(directory.attribution, attribution.read_text(encoding="utf-8", errors="replace"))
+def _environment_before(directory: RunDirectory) -> dict[str, Any] | None:
+    return directory.read_json(directory.environment) if directory.environment.is_file() else None
 
 
-def _environment(directory: RunDirectory, prepared: Prepared, *, resume: bool) -> dict[str, Any]:
-    """Return the environment of the run; on resume with its changes and the engine record of the first attempt."""
-    now = describe_environment(
-        prepared.data.samples,
-        weights=prepared.classifier.source.weights,
-        device=prepared.device,
-        precision=prepared.precision,
-        processes=prepared.world.size,
-        excluded=len(prepared.data.dataset.excluded),
-        sources=_input_files(prepared.recipe),
-    )
-    if not resume or not directory.environment.is_file():
-        return now
-    before = directory.read_json(directory.environment)
-    features = {"features": before["features"]} if "features" in before else {}
-    return {**environment_with_changes(before, now), **features}
-
-
-def _input_files(recipe: Recipe) -> list[Path]:
-    """Return the files that list images, labels or splits."""
-    data = recipe.data
-    labels = (data.label_corrections,) if isinstance(data.label_corrections, str) else data.label_corrections
-    return [Path(file) for file in (data.manifest, data.split, data.quarantine, *labels) if file is not None]
-
-
-def _known_leaks(prepared: Prepared) -> pd.DataFrame:
-    """Return the leaks that the check of the images has found, as `Run.leaks` gives them."""
+def _known_inputs(prepared: Prepared, *, before: Mapping[str, Any] | None) -> Inputs:
+    """Return what is known before training; `before` is the environment of a resumed run's last attempt."""
     leaks = prepared.data.dataset.leaks
     assert leaks is not None, "the dataset of a fit is checked"
-    return leaks.table.assign(dropped="yes" if prepared.recipe.data.on_leak == "drop" else "")
+    return Inputs(
+        environment_of(prepared, before=before),
+        leaks.table.assign(dropped="yes" if prepared.recipe.data.on_leak == "drop" else ""),
+        read_attribution(prepared.data.samples.root / "ATTRIBUTION.txt"),
+    )
 
 
-def _with_feature_leaks(leaks: pd.DataFrame, prepared: Prepared, features: CachedFeatures) -> pd.DataFrame:
-    """Return the known leaks plus those found by features; unchanged if any image lacks features."""
+def _with_features(inputs: Inputs, prepared: Prepared, features: CachedFeatures) -> Inputs:
+    """Return the inputs with the origin of the features, and with leaks found by them unless an image lacks them."""
     data, section = prepared.data, prepared.recipe.data
+    environment = {**inputs.environment, "features": features.plain.made_by.to_dict()}
     if len(features.plain) < len(data.samples):
-        return leaks
-    return add_feature_leaks(
+        return replace(inputs, environment=environment)
+    leaks = add_feature_leaks(
         data.samples,
         features.plain,
-        leaks,
+        inputs.leaks,
         on_leak=section.on_leak,
         gray_thumbnails=data.dataset.gray_thumbnails,
         decode_options=DecodeOptions.of(section),
     )
+    return replace(inputs, environment=environment, leaks=leaks)
+
+
+def _write_inputs(directory: RunDirectory, prepared: Prepared, inputs: Inputs) -> None:
+    """Write the recipe, the environment, the split, the excluded images, the leaks and the attribution."""
+    data = prepared.data
+    directory.write_text(directory.recipe, dump_recipe(prepared.recipe))
+    data.samples.to_csv(directory.split)
+    _write_table(directory, directory.excluded, pd.DataFrame(data.dataset.excluded, columns=["path", "reason"]))
+    if inputs.attribution is not None:
+        directory.write_text(directory.attribution, inputs.attribution)
+    directory.write_json(directory.environment, inputs.environment)
+    _write_table(directory, directory.leaks, inputs.leaks)
 
 
 def _open_tracker(
@@ -239,15 +252,17 @@ def _train(
         if head_kind(prepared.recipe) == "linear":
             batches = prepared.data if features is None else FeatureBatches(prepared, features)
             with threads_for(prepared, features):
-                outcome = train(directory, prepared, tracker, stop, batches=batches, resume=resume, progress=progress)
+                outcome, history = train(
+                    directory, prepared, tracker, stop, batches=batches, resume=resume, progress=progress
+                )
             head = None
         else:
             assert features is not None, "the recipe's checks refuse such a head on pixels"
-            outcome, head = "finished", fit_recipe_head(prepared, features.plain)
+            outcome, head, history = "finished", fit_recipe_head(prepared, features.plain), history_of(())
     except BaseException:
         _store_best_so_far(directory, prepared)
         raise
-    return TrainedModel(outcome, classifier.plain_network(), classifier.card(), head)
+    return TrainedModel(outcome, classifier.plain_network(), classifier.card(), head, history)
 
 
 def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
@@ -261,13 +276,6 @@ def _store_best_so_far(directory: RunDirectory, prepared: Prepared) -> None:
         logger.warning("The best weights so far are in %s; --resume continues the run.", directory.model)
     except Exception as error:  # the error that ends the run is the one to report
         logger.warning("The weights could not be stored (%s); they are in %s.", error, directory.checkpoints)
-
-
-def _delete_old_results(directory: RunDirectory) -> None:
-    """Delete the results that belong to earlier predictions."""
-    results = (directory.evaluation, directory.audit, directory.explanation, directory.slices, directory.neighbors)
-    for path in results:
-        path.unlink(missing_ok=True)
 
 
 def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures | None) -> dict[str, Predictions]:
@@ -292,25 +300,45 @@ def _predict(trained: TrainedModel, prepared: Prepared, features: CachedFeatures
     return predictions
 
 
-def _evaluate_and_audit(
-    directory: RunDirectory, recipe: Recipe, predictions: Mapping[str, Predictions], leaks: pd.DataFrame
-) -> dict[str, Evaluation]:
-    """Evaluate and audit the predictions, store both results, and return the evaluations by split."""
-    evaluations = {}
+def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Predictions]) -> None:
+    """Write the predictions, and delete the results that belong to earlier ones."""
+    results = (directory.evaluation, directory.audit, directory.explanation, directory.slices, directory.neighbors)
+    for path in (*results, directory.repair):
+        path.unlink(missing_ok=True)
     for split, predicted in predictions.items():
-        evaluations[split] = evaluate_split(directory, split, predicted, settings=recipe.evaluate, leaks=leaks)
-        if recipe.audit.by:
-            audit_split(directory, split, predicted, recipe=recipe)
-    return evaluations
+        directory.predictions(split).parent.mkdir(exist_ok=True)
+        predicted.to_parquet(directory.predictions(split))
 
 
-def _track_results(
-    tracker: Tracker, predictions: Mapping[str, Predictions], evaluations: Mapping[str, Evaluation]
-) -> None:
+def _judge(recipe: Recipe, split: str, predictions: Predictions, leaks: pd.DataFrame) -> Judged:
+    """Return the predictions for a split with their evaluation and audit."""
+    evaluation = evaluate_split(split, predictions, settings=recipe.evaluate, leaks=leaks)
+    audit = audit_predictions(predictions, options_of_recipe(recipe)) if recipe.audit.by else None
+    return Judged(split, predictions, evaluation, audit)
+
+
+def _explain(recipe: Recipe, judged: Judged, trained: Samples) -> Judged:
+    """Return what was judged with the explanation of its gaps, where the recipe has columns to audit by."""
+    if not recipe.audit.by:
+        return judged
+    training = trained.groups if len(trained) else None
+    found = explain_predictions(judged.predictions, options_of_recipe(recipe), training=training)
+    return replace(judged, explanation=found)
+
+
+def _store(directory: RunDirectory, file: Path, results: Mapping[str, Evaluation | Audit | Explanation | None]) -> None:
+    """Store results by split, if there are any."""
+    found = {split: result.to_dict() for split, result in results.items() if result is not None}
+    if found:
+        store_judgements(directory, file, found)
+
+
+def _track_results(tracker: Tracker, judged: Sequence[Judged]) -> None:
     """Log accuracies, predictions and confusion matrix of each split."""
-    for split, evaluation in evaluations.items():
+    for one in judged:
+        split, evaluation = one.split, one.evaluation
         tracker.log_summary({f"{split}/{name}": getattr(evaluation, name).value for name in MAIN_FIGURES})
-        tracker.log_predictions(_tracked(predictions[split]), name=f"{split}/predictions")
+        tracker.log_predictions(_tracked(one.predictions), name=f"{split}/predictions")
         tracker.log_confusion(evaluation.confusion, evaluation.classes, name=f"{split}/confusion_matrix")
 
 
@@ -325,6 +353,30 @@ def _tracked(predictions: Predictions) -> pd.DataFrame:
             "confidence": known.confidence,
             "correct": known.correct,
         }
+    )
+
+
+def _report_contents(prepared: Prepared, inputs: Inputs, trained: TrainedModel, judged: Judged) -> RunContents:
+    """Return what the report shows of one split; `Run.report` gathers the same from the run's files."""
+    recipe, samples, predictions, audit = prepared.recipe, prepared.data.samples, judged.predictions, judged.audit
+    examples = failing_group_images(predictions, audit) if audit else ()
+    return RunContents(
+        title=recipe.report.title or recipe.name,
+        recipe_text=dump_recipe(recipe),
+        environment=inputs.environment,
+        counts=samples.counts(),
+        split=judged.split,
+        evaluation=judged.evaluation,
+        audit=audit,
+        history=trained.history,
+        explanation=judged.explanation,
+        images=report_images(predictions, examples, None, root=samples.root, most=recipe.report.thumbnails),
+        group_columns=predictions.group_columns,
+        excluded=prepared.data.dataset.excluded,
+        leaks=inputs.leaks[inputs.leaks["split"] == judged.split],
+        notes=notes_of(inputs.environment, trained.card.head, interrupted=trained.outcome == "interrupted"),
+        attribution=inputs.attribution,
+        chose_epoch=chose_epoch(judged.split, trained.history),
     )
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from tlkit.data.loading.datamodule import ImageFolderDataModule
 from tlkit.errors import first_few
 from tlkit.lightning import pl
 from tlkit.models.training_step import NotFiniteError
 from tlkit.runs import RunDirectory
+from tlkit.runs.run_tables import history_of
 from tlkit.tracking import NullTracker, Tracker
 from tlkit.training.callbacks import (
     EarlyStoppingInLastPhase,
@@ -56,8 +58,8 @@ def train(
     batches: pl.LightningDataModule,
     resume: bool,
     progress: bool,
-) -> Outcome:
-    """Train, leave the best weights in the classifier, and return how training ended.
+) -> tuple[Outcome, pd.DataFrame]:
+    """Train, leave the best weights in the classifier; return how training ended, and the metrics of each epoch.
 
     Metrics and checkpoints go to the directory, metrics to the tracker, too. `batches` are images or their features,
     with the rows of the split's samples as `index`. `resume` continues from the newest usable checkpoint.
@@ -76,7 +78,7 @@ def train(
             release_ranks()
         load_best(prepared, start.best)
         _average(directory, prepared, tracker, batches=batches, ranked=start.ranked)
-        return "finished"
+        return "finished", history_of(start.rows)
     from_pixels = isinstance(batches, ImageFolderDataModule)
     task = Task(
         prepared.recipe,
@@ -92,11 +94,11 @@ def train(
         watch_worst_group(prepared.recipe, prepared.data.samples),
     )
     with leading(world, task):
-        outcome, keeper = _run_trainer(task, prepared, batches, tracker, stop, progress=progress)
+        outcome, keeper, history = _run_trainer(task, prepared, batches, tracker, stop, progress=progress)
     load_best(prepared, directory.checkpoints / keeper.best if keeper.best else None)
     if outcome == "finished":
         _average(directory, prepared, tracker, batches=batches, ranked=keeper.ranked)
-    return outcome
+    return outcome, history
 
 
 def train_nonzero_rank(task: Task, prepared: Prepared) -> None:
@@ -112,8 +114,8 @@ def _run_trainer(
     stop: GracefulStop,
     *,
     progress: bool,
-) -> tuple[Outcome, KeepCheckpoints]:
-    """Run one rank's trainer; return how training ended, and the callback that has kept the checkpoints."""
+) -> tuple[Outcome, KeepCheckpoints, pd.DataFrame]:
+    """Run one rank's trainer; return how training ended, what has kept the checkpoints, and the metrics by epoch."""
     directory, classifier, world = RunDirectory(task.folder), prepared.classifier, prepared.world
     last_batch, frozen, settings = LastBatch(), FrozenWeights.of(prepared), prepared.recipe.train
     keeper = KeepCheckpoints(
@@ -126,8 +128,9 @@ def _run_trainer(
         stop=stop,
         best_epochs=settings.model_soup_size or 1,
     )
+    recorder = MetricsRecorder(directory, tracker)
     callbacks: list[pl.Callback] = [task.worst] if task.worst is not None else []
-    callbacks += [stop, MetricsRecorder(directory, tracker), last_batch, keeper, *_early_stopping(prepared)]
+    callbacks += [stop, recorder, last_batch, keeper, *_early_stopping(prepared)]
     callbacks += [ProgressBar()] if progress else []
     outcome: Outcome = "finished"
     # a copy, because nothing public makes a sharded or compiled module plain again
@@ -155,7 +158,7 @@ def _run_trainer(
             whole = trainer.strategy.lightning_module_state_dict()
             if world.rank == 0:
                 classifier.load_state_dict(whole)
-    return outcome, keeper
+    return outcome, keeper, history_of(recorder.rows)
 
 
 def load_best(prepared: Prepared, best: Path | None) -> None:

@@ -14,14 +14,12 @@ from tlkit.errors import RunError, first_few
 from tlkit.evaluation.evaluation_tables import summary_table
 from tlkit.render.report.limitations import limits
 from tlkit.render.report.provenance_part import data_sentence, lead
+from tlkit.render.report.run_contents import RunContents
 from tlkit.tables import to_markdown
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.slices.slice_report import SliceReport
-    from tlkit.evaluation import Evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -29,26 +27,7 @@ MOST_ROWS = 40
 NOT_STATED = "Not stated. The publisher of this model states here what it is for, and what it is not for."
 
 
-def write_card(
-    path: Path,
-    *,
-    name: str,
-    recipe_text: str,
-    environment: Mapping[str, Any],
-    counts: pd.DataFrame,
-    evaluation: Evaluation,
-    audit: Audit | None,
-    slices: SliceReport | None,
-    group_columns: Sequence[str],
-    excluded: int,
-    leaks: int,
-    intended_use: str | None = None,
-    notes: Sequence[str] = (),
-    attribution: str | None = None,
-    split: str,
-    chose_epoch: bool = False,
-    overwrite: bool = False,
-) -> Path:
+def write_card(path: Path, run: RunContents, *, intended_use: str | None = None, overwrite: bool = False) -> Path:
     """Write a model card in Markdown, after Mitchell et al. (2019), "Model Cards for Model Reporting", section 4.
 
     The limitations come from the audit: what fails, what is undecided and how many more images it needs, and what was
@@ -56,52 +35,46 @@ def write_card(
 
     Args:
         path: the file to write.
-        name: of the model.
-        recipe_text: the resolved recipe, YAML.
-        environment: versions, dataset fingerprint, weights and their licence.
-        counts: images per class (rows) and split (columns).
-        evaluation: the evaluation of the model.
-        audit: its audit; None if there is none.
-        slices: its slices; None if they were not searched for.
-        group_columns: columns that the predictions carry.
-        excluded: number of files that could not be read.
-        leaks: number of assessed images with duplicates in an earlier split.
+        run: the run.
         intended_use: the owner's statement of what the model is for.
-        notes: further sentences, such as warnings about licences.
-        attribution: attribution of the images.
-        split: the assessed split.
-        chose_epoch: whether that split was used for model selection.
         overwrite: replace a card with other content.
 
     Raises:
         RunError: there is a card with other content, perhaps edited by hand.
     """
+    evaluation, audit, environment = run.evaluation, run.audit, run.environment
     blocks = [
-        f"# Model card: {_plain(name)}",
-        "\n".join(
-            _plain(line) for line in lead(recipe_text, evaluation=evaluation, split=split, chose_epoch=chose_epoch)
-        ),
+        f"# Model card: {_plain(run.title)}",
+        "\n".join(_plain(line) for line in lead(run)),
         "## Intended use",
         _plain(intended_use) if intended_use else NOT_STATED,
         "## Results",
-        f"On {evaluation.n:,} images of the {split} split, with intervals of {evaluation.confidence:.0%}.",
+        f"On {evaluation.n:,} images of the {run.split} split, with intervals of {evaluation.confidence:.0%}.",
         to_markdown([summary_table(evaluation)]),
         "## Audit across groups",
         *_audit_blocks(audit),
         "## Slices",
-        *_slice_blocks(slices),
+        *_slice_blocks(run.slices),
         "## Limits, and what was not assessed",
         _bullets(
-            limits(evaluation, audit, slices, split=split, group_columns=group_columns, excluded=excluded, leaks=leaks)
+            limits(
+                evaluation,
+                audit,
+                run.slices,
+                split=run.split,
+                group_columns=run.group_columns,
+                excluded=len(run.excluded),
+                leaks=0 if run.leaks is None else int((run.leaks["dropped"] == "").sum()),
+            )
         ),
         "## Data",
-        _plain(data_sentence(counts)),
+        _plain(data_sentence(run.counts)),
         f"Fingerprint of the dataset: `{environment.get('data', {}).get('fingerprint', 'unknown')}`.",
         "## Weights and licences",
-        *_license_blocks(environment, notes, attribution),
+        *_license_blocks(environment, run.notes, run.attribution),
         "## How to repeat it",
         f"With tlkit {environment.get('tlkit', '(unknown)')} and Python {environment.get('python', '(unknown)')}:",
-        f"```yaml\n{recipe_text.strip().replace('```', '` ` `')}\n```",
+        f"```yaml\n{run.recipe_text.strip().replace('```', '` ` `')}\n```",
     ]
     text = "\n\n".join(block for block in blocks if block) + "\n"
     if path.is_file() and not overwrite and path.read_text(encoding="utf-8", errors="replace") != text:

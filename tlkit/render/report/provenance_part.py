@@ -16,7 +16,7 @@ from tlkit.tables import Column, Table, counted
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tlkit.evaluation import Evaluation
+    from tlkit.render.report.run_contents import RunContents
 
 MOST_CLASSES = 200  # rows of the table of images per class
 MOST_ROWS = 200  # of the tables of files
@@ -30,16 +30,15 @@ _SERIES = (  # columns of metrics.csv
 )
 
 
-def lead(recipe_text: str, *, evaluation: Evaluation, split: str | None, chose_epoch: bool = False) -> tuple[str, ...]:
+def lead(run: RunContents) -> tuple[str, ...]:
     """Return the opening lines: the model, the assessed images, and whether they selected the epoch."""
-    where = f" of the {split} split" if split else ""
-    judged = f"Assessed on {evaluation.n:,} images{where}, {len(evaluation.classes)} classes."
-    if chose_epoch:
+    judged = f"Assessed on {run.evaluation.n:,} images of the {run.split} split, {len(run.evaluation.classes)} classes."
+    if run.chose_epoch:
         judged += (
             " That split also selected the epoch whose weights are kept, so its figures are slightly optimistic; "
             "a test split (data.test) avoids that."
         )
-    trained = _trained(recipe_text)
+    trained = _trained(run.recipe_text)
     return (trained, judged) if trained else (judged,)
 
 

@@ -1,0 +1,79 @@
+"""`RunContents`: all that the report and the model card of a run show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tlkit.audit.audit_result import Audit
+    from tlkit.audit.error_examples import GroupImages
+    from tlkit.audit.explanation import Explanation
+    from tlkit.audit.repair_result import Repair
+    from tlkit.audit.slices.slice_report import SliceReport
+    from tlkit.evaluation import Evaluation
+
+
+@dataclass(frozen=True)
+class ReportImages:
+    """Example images of a report.
+
+    Attributes:
+        groups: images of the groups that fail in the audit.
+        worst: the wrong images of all groups; None if other examples are shown.
+        thumbnails: small JPEGs, base64, by path.
+        without_thumbnails: why there are none; "" = there are, or none is needed.
+    """
+
+    groups: tuple[GroupImages, ...] = ()
+    worst: GroupImages | None = None
+    thumbnails: Mapping[str, str] = field(default_factory=dict)
+    without_thumbnails: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class RunContents:
+    """A run with its results for one split. Its card shows no history, explanation, repair or images.
+
+    Attributes:
+        title: heading of the page, name of the model.
+        recipe_text: the resolved recipe, YAML.
+        environment: versions, device, dataset fingerprint, weights and their licence; may be nested.
+        counts: images per class (rows) and split (columns), as `Samples.counts()` gives them.
+        split: the assessed split.
+        evaluation: its evaluation.
+        audit: its audit; None without groups.
+        history: one row per epoch, as in metrics.csv; None where nothing was trained here.
+        explanation: the explanation of the gaps; None without groups.
+        repair: the repair of the head; None if there is none.
+        images: its example images.
+        slices: its slices; None if they were not searched for.
+        group_columns: columns that the predictions carry.
+        excluded: path and reason of each file that could not be read.
+        leaks: assessed images with duplicates in an earlier split, as `Run.leaks` gives them; None if not checked.
+        notes: further sentences for the reader, such as warnings about licences.
+        attribution: attribution of the images.
+        chose_epoch: whether the split was used for model selection.
+    """
+
+    title: str
+    recipe_text: str
+    environment: Mapping[str, Any]
+    counts: pd.DataFrame
+    split: str
+    evaluation: Evaluation
+    audit: Audit | None
+    history: pd.DataFrame | None = None
+    explanation: Explanation | None = None
+    repair: Repair | None = None
+    images: ReportImages = ReportImages()
+    slices: SliceReport | None = None
+    group_columns: Sequence[str] = ()
+    excluded: Sequence[tuple[str, str]] = ()
+    leaks: pd.DataFrame | None = None
+    notes: Sequence[str] = ()
+    attribution: str | None = None
+    chose_epoch: bool = False
