@@ -6,10 +6,11 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import settings
+from image_folders import write_image_folder
 
 # the same examples every time, so that a change that is green stays so; TLKIT_FUZZ=1 looks for new ones
 settings.register_profile("steady", derandomize=True, deadline=None, database=None)
@@ -23,18 +24,6 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 collect_ignore_glob = ["*conftest.py"]  # no doctests there, and as modules their names would clash
 
 LOGGERS = (None, "tlkit", "pytorch_lightning", "lightning", "lightning.pytorch")
-COLOURS = {"blue": (40, 60, 200), "green": (50, 180, 60), "red": (210, 50, 40)}
-
-
-def write_images(folder: Path, colour: tuple[int, int, int], count: int, *, seed: int, size: int = 40) -> None:
-    """Write noisy images of one colour: easy to tell apart, never identical."""
-    from PIL import Image
-
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    for number in range(count):
-        pixels = np.clip(np.array(colour) + rng.normal(0, 30, (size, size, 3)), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:03d}.png")
 
 
 @pytest.fixture(autouse=True)
@@ -46,13 +35,8 @@ def a_feature_cache_of_its_own(tmp_path_factory, monkeypatch):
 def image_folder(tmp_path: Path) -> Callable[..., Path]:
     """Return a maker of folders of images: split -> images per class."""
 
-    def make(name: str = "colours", *, classes: tuple[str, ...] = ("blue", "red"), **splits: int) -> Path:
-        root = tmp_path / name
-        for split, count in (splits or {"": 10}).items():
-            for position, label in enumerate(classes):
-                folder = root / split / label if split else root / label
-                write_images(folder, COLOURS[label], count, seed=100 * len(split) + position)
-        return root
+    def make(name: str = "colours", **given: Any) -> Path:
+        return write_image_folder(tmp_path / name, **given)
 
     return make
 

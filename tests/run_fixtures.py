@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import tlkit.torchvision_cure  # noqa: F401  before tests that import timm or torchvision themselves
 
+import pandas as pd
 import pytest
+from image_folders import write_image_folder
+
+from tlkit.runs.run import Run, open_run
 
 TINY = """\
 recipe_version: 1
@@ -15,22 +22,57 @@ name: tiny
 data: {{root: {root}, batch_size: 8, num_workers: 0, image_size: 32, val: 0.25, test: 0.25{more}}}
 augment: none
 model: {{name: test_resnet, weights: none}}
-strategy: full
+strategy: {strategy}
 train: {{epochs: 2, learning_rate: 0.01}}
 """
+Groups = dict[str, Callable[[int, str], str]]
+"""For each group column a value from the number of an image and its path."""
+
+
+def write_recipe(
+    folder: Path, *, more: str = "", tail: str = "", strategy: str = "full", groups: Groups | None = None, **splits: int
+) -> Path:
+    """Write a recipe over a small folder of coloured images; audited by the first of the groups, if there are any."""
+    root = write_image_folder(folder / "colours", **(splits or {"": 16}))
+    if groups:
+        write_groups(root, groups)
+        more = f", metadata: meta.csv, groups: [{', '.join(groups)}]{more}"
+        tail = tail or f"audit: {{by: [{next(iter(groups))}], min_group_size: 2}}\n"
+    path = folder / "tiny.yaml"
+    path.write_text(TINY.format(root=root, more=more, strategy=strategy) + tail)
+    return path
+
+
+def write_groups(root: Path, groups: Groups) -> None:
+    """Write the group columns of the images in a folder to its meta.csv."""
+    paths = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
+    values = {name: [value(number, path) for number, path in enumerate(paths)] for name, value in groups.items()}
+    pd.DataFrame({"path": paths, **values}).to_csv(root / "meta.csv", index=False)
+
+
+def day_and_night(_: int, path: str) -> str:
+    """Every third image of a class is a night picture."""
+    return "night" if int(path[-7:-4]) % 3 == 0 else "day"
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[pytest.MonkeyPatch]:
+    """Work in a folder with a feature cache of its own; for fixtures of a whole module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("TLKIT_CACHE", str(folder / "cache"))
+        yield patch
+
+
+def copy_of_run(path: Path) -> Run:
+    """Copy a run that several tests share into the working directory."""
+    return open_run(shutil.copytree(path, Path("runs") / path.name))
 
 
 @pytest.fixture
-def tiny_recipe(tmp_path, image_folder):
-    """Return a maker of recipes over a small folder of coloured images."""
-
-    def make(*, more: str = "", tail: str = "", **splits) -> Path:
-        root = image_folder(**splits) if splits else image_folder(**{"": 16})
-        path = tmp_path / "tiny.yaml"
-        path.write_text(TINY.format(root=root, more=more) + tail)
-        return path
-
-    return make
+def tiny_recipe(tmp_path):
+    """Return a maker of recipes over a small folder of coloured images, as `write_recipe` takes them."""
+    return lambda **given: write_recipe(tmp_path, **given)
 
 
 @pytest.fixture(autouse=True)

@@ -44,29 +44,18 @@ def audit(*arguments):
 def test_columns_are_cut_on_the_command_line_and_the_summary_comes_first(csv):
     out = audit(csv, "--by", "age:bins=40,60", "--by", "tags:separator=;", "--max-intersection-order", "1")
     first, *lines = out.splitlines()
-    assert first == "Audit by age, tags: ✗ FAIL"
-    assert "age is continuous: bins with the edges 40, 60." in lines
+    assert first == saying("age, tags", "✗ FAIL")
+    assert says(lines, "age", "40, 60")
     ages = lines[lines.index("Accuracy by age") :]
     assert [line.split("  ")[0] for line in ages[3:6]] == ["<40", "[40, 60)", "≥60"]
     tags = lines[lines.index("Accuracy by tags") :]
     assert tags[3].startswith("a ")
+    assert says(audit(csv, "--by", "tags:separator=;"), "tags", "2", "';'")
 
 
 def test_criteria_clusters_and_tolerance_reach_the_audit(csv):
-    out = audit(
-        csv,
-        "--by",
-        "age:quantiles=3",
-        "--criterion",
-        "equal_opportunity",
-        "--positive",
-        "cat",
-        "--cluster-by",
-        "burst",
-        "--tolerance",
-        "0.1",
-        "--json",
-    )
+    criteria = "--by age:quantiles=3 --criterion equal_opportunity --positive cat --cluster-by burst --tolerance 0.1"
+    out = audit(csv, *criteria.split(), "--json")
     settings = json.loads(out)["settings"]
     assert settings["criteria"] == ["equal_opportunity"]
     assert (settings["positive"], settings["cluster_by"], settings["tolerance"]) == ("cat", "burst", 0.1)
@@ -76,8 +65,8 @@ def test_criteria_clusters_and_tolerance_reach_the_audit(csv):
 def test_what_lies_behind_the_gaps_says_that_it_allows_for_clusters(csv):
     asked = (csv, "--by", "age:quantiles=3")
     summary, _, behind = audit(*asked, "--cluster-by", "burst").partition("Behind the gaps\n")
-    assert "Intervals and tests allow for clusters of burst. Design effects reach" in summary
-    assert behind.splitlines()[1] == "Intervals and tests allow for clusters of burst."
+    assert says(summary, "clusters of burst", "Design effects")
+    assert behind.splitlines()[1] == saying("clusters of burst")
     assert "p trend (t)" in behind
     plain = audit(*asked)
     assert "allow for" not in plain
@@ -108,17 +97,8 @@ def test_an_export_hides_small_cells(csv, tmp_path):
     assert (table["images"] == "hidden").sum() >= 2
     with pytest.raises(TlkitError, match=r"out.csv exists"):
         audit(csv, "--by", "age:bins=19,60", "--export", tmp_path / "out.csv")
-
-
-def test_a_wrong_cut_is_reported(csv):
     with pytest.raises(TlkitError, match=saying("'age:bins=old'", "read").pattern):
         audit(csv, "--by", "age:bins=old")
-
-
-def test_a_column_of_several_values_alone_is_audited(csv):
-    out = audit(csv, "--by", "tags:separator=;")
-    assert out.startswith("Audit by tags: ")
-    assert says(out, "tags", "2", "';'")
 
 
 def test_names_from_a_file_cannot_break_lines_or_control_the_terminal(capsys):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from messages import saying, says
-
-from tlkit.cli.app import main
 
 RECIPE = """\
 recipe_version: 1
@@ -26,18 +23,15 @@ Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def tlkit(tmp_path, monkeypatch, capsys) -> Command:
+def tlkit(run) -> Command:
     """Run the command line in this process; return its exit code and what it wrote to stderr."""
-    monkeypatch.chdir(tmp_path)
     Path("tiny.yaml").write_text(RECIPE)
 
-    def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["tlkit", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return int(stop.value.code or 0), capsys.readouterr().err
+    def tlkit(*arguments: str) -> tuple[int, str]:
+        done = run(*arguments)
+        return done.returncode, done.stderr
 
-    return run
+    return tlkit
 
 
 def errors(output: str) -> list[str]:
@@ -59,19 +53,18 @@ def test_images_named_before_the_run_are_reported(tlkit, image_folder):
     assert refused(tlkit("predict", "photos", "done")) == [saying("photos", "tlkit", "predict")]
 
 
-def test_a_missing_folder(tlkit, image_folder):
-    image_folder("photo", **{"": 8})
-    assert refused(tlkit("fit", "tiny.yaml")) == [saying("'photos'", "'photo'")]
-
-
-def test_an_empty_folder(tlkit):
-    Path("photos").mkdir()
-    assert refused(tlkit("fit", "tiny.yaml")) == [saying("photos", "CLASS/image.jpg", "train/CLASS/image.jpg")]
-
-
-def test_one_class_only(tlkit, image_folder):
-    image_folder("photos", classes=("red",), **{"": 8})
-    assert refused(tlkit("fit", "tiny.yaml")) == [saying("'red'", "photos", "classifier")]
+@pytest.mark.parametrize(
+    ("folder", "classes", "said"),
+    [
+        ("photo", ("blue", "red"), saying("'photos'", "'photo'")),
+        ("photos/deep/er", (), saying("photos", "CLASS/image.jpg", "train/CLASS/image.jpg")),
+        ("photos", ("red",), saying("'red'", "photos", "classifier")),
+    ],
+)
+def test_a_missing_an_empty_and_a_folder_of_one_class(tlkit, image_folder, folder, classes, said):
+    Path(folder).mkdir(parents=True)
+    image_folder(folder, classes=classes, **{"": 8})
+    assert refused(tlkit("fit", "tiny.yaml")) == [said]
 
 
 def test_a_class_without_images_in_a_split(tlkit, image_folder):
@@ -94,17 +87,8 @@ def test_three_mistakes_at_once_each_with_its_line(tlkit, image_folder):
 
 def test_a_misspelled_backbone(tlkit, image_folder):
     image_folder("photos", **{"": 8})
-    assert refused(tlkit("fit", "tiny.yaml", "model.name=test_resnett")) == [
-        saying(
-            "model.name",
-            "'test_resnett'",
-            version("timm"),
-            "'test_resnet'",
-            "'test_nfnet'",
-            "'seresnet50t'",
-            "tlkit models PATTERN",
-        )
-    ]
+    said = saying("model.name", "'test_resnett'", version("timm"), "'test_resnet'", "tlkit models PATTERN")
+    assert refused(tlkit("fit", "tiny.yaml", "model.name=test_resnett")) == [said]
 
 
 def test_a_missing_group_column(tlkit, image_folder):
@@ -134,7 +118,7 @@ def test_a_corrupt_image_is_named_and_excluded(tlkit, image_folder):
     (root / "red" / "003.png").write_bytes((root / "red" / "003.png").read_bytes()[:200])
     code, output = tlkit("fit", "tiny.yaml")
     assert code == 0
-    assert "Excluded 1 of 16 images that cannot be read: red/003.png (the PNG file is truncated).\n" in output
+    assert says(output, "1 of 16", "red/003.png", "truncated")
 
 
 @pytest.mark.parametrize("verb", [("data", "labels"), ("learning-curve",)])

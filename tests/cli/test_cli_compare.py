@@ -8,7 +8,6 @@ import shutil
 
 import pandas as pd
 import pytest
-from command import tlkit
 from messages import saying, says
 
 
@@ -20,26 +19,26 @@ def two_files(tmp_path):
     return tmp_path
 
 
-def test_two_files_of_predictions_are_compared_image_by_image(two_files):
-    done = tlkit("compare", "old.csv", "new.csv", cwd=two_files)
+def test_two_files_of_predictions_are_compared_image_by_image(run, two_files):
+    done = run("compare", "old.csv", "new.csv")
     assert done.returncode == 0, done.stderr
     assert re.search(
         r"^\(all\) +all images +100 +0\.700 +0\.900 +\+0\.200 .* 0 +20 +<0\.001 +better$", done.stdout, re.MULTILINE
     )
     assert says(done.stdout, "new", "0.700", "0.900")
-    values = json.loads(tlkit("compare", "old.csv", "new.csv", "--by", "light", "--json", cwd=two_files).stdout)
+    values = json.loads(run("compare", "old.csv", "new.csv", "--by", "light", "--json").stdout)
     assert [row["by"] for row in values["rows"]] == ["(all)", "(class)", "light", "light"]
 
 
-def test_columns_of_files_with_one_name_get_different_names(two_files):
+def test_columns_of_files_with_one_name_get_different_names(run, two_files):
     for folder in ("a", "b"):
         (two_files / folder).mkdir()
         shutil.copy(two_files / "old.csv", two_files / folder)
-    done = tlkit("compare", "a/old.csv", "b/old.csv", cwd=two_files)
+    done = run("compare", "a/old.csv", "b/old.csv")
     assert done.stdout.splitlines()[1].split()[4:6] == ["a/old.csv", "b/old.csv"]
-    done = tlkit("compare", "old.csv", two_files / "old.csv", cwd=two_files)
+    done = run("compare", "old.csv", two_files / "old.csv")
     assert re.search(r" old +old \(again\) .* only old right +only old \(again\) right ", done.stdout.splitlines()[1])
-    assert done.stderr == "old.csv is compared with itself, so nothing can differ.\n"
+    assert done.stderr == saying("old.csv", "itself")
 
 
 @pytest.mark.parametrize(
@@ -51,8 +50,8 @@ def test_columns_of_files_with_one_name_get_different_names(two_files):
         (("old.csv", "new.csv", "--split", "test"), saying("--split", "test", "runs")),
     ],
 )
-def test_wrong_input_ends_with_exit_code_2(arguments, message, two_files):
-    done = tlkit("compare", *arguments, cwd=two_files)
+def test_wrong_input_ends_with_exit_code_2(run, arguments, message, two_files):
+    done = run("compare", *arguments)
     assert done.returncode == 2, done.stderr
     assert says(done.stderr, message)
     assert "Traceback" not in done.stderr

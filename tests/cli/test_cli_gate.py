@@ -54,21 +54,21 @@ def folder(tmp_path):
     ("gates", "code", "verdict"),
     [("pass", 0, "PASS"), ("fail", 1, "FAIL"), ("open", 3, "NOT ENOUGH DATA"), ("worse", 1, "FAIL")],
 )
-def test_the_exit_code_is_the_verdict(folder, gates, code, verdict):
-    done = tlkit("audit", "p.csv", "--by", "light", "--gate", f"{gates}.yaml", cwd=folder)
+def test_the_exit_code_is_the_verdict(run, folder, gates, code, verdict):
+    done = run("audit", "p.csv", "--by", "light", "--gate", f"{gates}.yaml")
     assert done.returncode == code, done.stderr
     assert re.search(rf"^Gates of {gates}\.yaml: . {verdict}$", done.stdout, re.MULTILINE)
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("named_alike", [True, False])
-def test_a_baseline_has_the_columns_that_are_named_or_the_usual_ones(folder, named_alike):
+def test_a_baseline_has_the_columns_that_are_named_or_the_usual_ones(run, folder, named_alike):
     other = {"y_true": "label", "y_pred": "guess"}
     pd.read_csv(folder / "p.csv").rename(columns=other).to_csv(folder / "q.csv", index=False)
     if named_alike:
         pd.read_csv(folder / "perfect.csv").rename(columns=other).to_csv(folder / "perfect.csv", index=False)
     names = ("--y-true", "label", "--y-pred", "guess")
-    done = tlkit("audit", "q.csv", *names, "--by", "light", "--gate", "worse.yaml", cwd=folder)
+    done = run("audit", "q.csv", *names, "--by", "light", "--gate", "worse.yaml")
     assert done.returncode == 1, done.stderr
     assert re.search(r"^Gates of worse\.yaml: . FAIL$", done.stdout, re.MULTILINE)
 
@@ -84,16 +84,16 @@ def test_a_baseline_has_the_columns_that_are_named_or_the_usual_ones(folder, nam
         (("--gate", "pass.yaml", "--summary", "."), saying("error", "--summary")),
     ],
 )
-def test_wrong_input_ends_with_exit_code_2(folder, arguments, message):
-    done = tlkit("audit", "p.csv", "--by", "light", *arguments, cwd=folder)
+def test_wrong_input_ends_with_exit_code_2(run, folder, arguments, message):
+    done = run("audit", "p.csv", "--by", "light", *arguments)
     assert done.returncode == 2, done.stdout
     assert says(done.stderr, message)
     assert done.stdout == ""
 
 
-def test_the_files_for_ci_are_written_and_json_holds_the_gates(folder):
+def test_the_files_for_ci_are_written_and_json_holds_the_gates(run, folder):
     files = ("--junit", "out/gates.xml", "--summary", "out/gates.md")
-    done = tlkit("audit", "p.csv", "--by", "light", "--gate", "fail.yaml", *files, "--json", cwd=folder)
+    done = run("audit", "p.csv", "--by", "light", "--gate", "fail.yaml", *files, "--json")
     assert done.returncode == 1, done.stderr
     values = json.loads(done.stdout)
     assert values["gate"]["verdict"] == "FAIL"

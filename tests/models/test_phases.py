@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
+from functools import partial
 
 import pytest
 import pytorch_lightning as pl
 import timm
 import torch
+from messages import saying, says
+from small_training import STRATEGIES, noise, small_classifier, trainer, whole_half_and_resumed
 from timm.optim import param_groups_layer_decay
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
 from tlkit.errors import ModelError, RecipeError
 from tlkit.models.backbone import create_backbone
@@ -22,38 +24,6 @@ from tlkit.models.strategies.apply_phase import frozen_modules
 from tlkit.models.strategies.lora import LowRank, add_adapters, merge_adapters
 from tlkit.models.strategies.plan_phases import norm_parameters, phase_at, stages_of
 from tlkit.models.weights.weight_files import tensors_digest
-
-SIZE = 64
-EVERY_STRATEGY = [
-    "frozen",
-    "full",
-    {"kind": "lp_ft", "probe_epochs": 1},
-    "gradual",
-    "last_n",
-    "norm_only",
-    "bias_only",
-    {"kind": "lora", "rank": 4},
-]
-
-
-def _classifier(name="test_resnet", strategy="frozen", *, epochs=3, **train):
-    torch.manual_seed(0)
-    backbone = create_backbone(name, weights="none", image_size=(SIZE, SIZE))
-    return Classifier(backbone, classes=["a", "b"], strategy=strategy, train={"epochs": epochs, **train})
-
-
-def _loader(count=12):
-    images = torch.randn(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) + 1
-    return DataLoader(TensorDataset(images, torch.arange(count) % 2), batch_size=4)
-
-
-def _trainer(tmp_path, **options):
-    return pl.Trainer(
-        **{"max_epochs": 3, "accelerator": "cpu", "logger": False, "enable_checkpointing": False, **options},
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    )
 
 
 class _Watch(pl.Callback):
@@ -71,21 +41,26 @@ class _Watch(pl.Callback):
         self.rates.append(rates)
 
 
-def test_probe_then_tune_trains_the_head_first_and_everything_from_there(tmp_path):
+def test_probe_then_tune_trains_the_head_first_and_everything_from_there(tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="tlkit")
     strategy = {"kind": "lp_ft", "probe_epochs": 1, "finetune_lr_factor": 0.1}
-    classifier = _classifier(strategy=strategy, learning_rate=0.01, schedule="constant")
+    classifier = small_classifier(strategy=strategy, epochs=3, learning_rate=0.01, schedule="constant")
     watch = _Watch()
-    _trainer(tmp_path, callbacks=[watch]).fit(classifier, _loader())
+    trainer(tmp_path, 3, callbacks=[watch]).fit(classifier, noise())
     names = {name for name, _ in classifier.network.named_parameters()}
     head = {"head.weight", "head.bias"}
     assert watch.learning == [head] * 3 + [names] * 6
     assert {name for name, rate in watch.rates[0].items() if rate} == head
     assert watch.rates[0]["head.weight"] == pytest.approx(0.01)
     assert list(watch.rates[3].values()) == pytest.approx([0.001] * len(names))
+    probe, tune = [message for message in caplog.messages if message.startswith("Training ")]  # each phase once
+    assert says(probe, "classifier", "epoch 1 to 1") and says(tune, "everything", "epoch 2")
+    assert re.search(r"backbone: layer4 +eval +– +0 +\d", probe)
+    assert re.search(r"backbone: layer4 +train +0\.001 +(\S+) +\1", tune)
 
 
-def test_gradual_unfreezes_one_stage_after_another_from_the_top(tmp_path, caplog):
-    classifier = _classifier("test_vit", {"kind": "gradual", "epochs_per_stage": 2}, epochs=7)
+def test_gradual_unfreezes_one_stage_after_another_from_the_top(caplog):
+    classifier = small_classifier("test_vit", {"kind": "gradual", "epochs_per_stage": 2}, epochs=7)
     stage_of, count = stages_of(classifier.network.backbone)
     assert count == 7
     for phase, lowest in zip(classifier.phases, (7, 6, 5, 4), strict=True):
@@ -93,13 +68,13 @@ def test_gradual_unfreezes_one_stage_after_another_from_the_top(tmp_path, caplog
         assert {name.removeprefix("backbone.") for name in phase.rates if name.startswith("backbone.")} == there
     assert [(phase.first_epoch, phase.epochs) for phase in classifier.phases] == [(0, 2), (2, 2), (4, 2), (6, 1)]
     with caplog.at_level(logging.INFO, logger="tlkit"):
-        _classifier("test_vit", "gradual", epochs=5)
-    assert "train.epochs is 5: only the last 4 of the backbone's 7 stages are unfrozen." in caplog.messages
+        small_classifier("test_vit", "gradual", epochs=5)
+    assert says(caplog.messages, "train.epochs", "5", "last 4", "7 stages")
 
 
 def test_a_short_last_phase_warms_up_for_the_same_share_of_it():
     strategy = {"kind": "gradual", "epochs_per_stage": 4}
-    classifier = _classifier(strategy=strategy, epochs=9, schedule="constant", warmup_epochs=2, learning_rate=1.0)
+    classifier = small_classifier(strategy=strategy, epochs=9, schedule="constant", warmup_epochs=2, learning_rate=1.0)
     assert [phase.epochs for phase in classifier.phases] == [4, 4, 1]
     classifier.steps_per_epoch = 4
     configured = classifier.configure_optimizers()
@@ -118,14 +93,14 @@ def test_the_last_stage_takes_a_lone_final_norm_with_it():
     backbone = create_backbone("test_convnext2", weights="none").module
     stage_of, count = stages_of(backbone)
     assert (count, stage_of["head.norm.weight"], stage_of["stages.3.blocks.0.mlp.fc1.weight"]) == (5, 4, 4)
-    learning = _classifier("test_convnext2", {"kind": "last_n", "stages": 1}).phases[0].rates
+    learning = small_classifier("test_convnext2", {"kind": "last_n", "stages": 1}).phases[0].rates
     assert "backbone.stages.3.blocks.0.mlp.fc1.weight" in learning
     assert "backbone.stages.2.blocks.0.mlp.fc1.weight" not in learning
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "test_vit", "inception_v3"])
 def test_layer_decay_is_timms_own(name):
-    size = None if name == "inception_v3" else (SIZE, SIZE)
+    size = None if name == "inception_v3" else (32, 32)
     classifier = Classifier(
         create_backbone(name, weights="none", image_size=size),
         classes=["a", "b"],
@@ -140,23 +115,19 @@ def test_layer_decay_is_timms_own(name):
     groups = param_groups_layer_decay(model, weight_decay=0.05, no_weight_decay_list=exempt, layer_decay=0.75)
     expected = {names[id(p)]: (g["lr_scale"], g["weight_decay"]) for g in groups for p in g["params"]}
     ours = classifier.configure_optimizers()["optimizer"].param_groups
-    ids = {id(p): key for key, p in classifier.network.named_parameters()}
-    found = {
-        ids[id(p)].removeprefix("backbone."): (g["initial_lr"] / 1e-3 / factor, g["weight_decay"])
-        for g in ours
-        for p in g["params"]
-        if ids[id(p)].startswith("backbone.")
-    }
-    for key, value in found.items():
-        assert value == pytest.approx(expected[key]), key
-    assert len(found) > 10
+    group_of = {id(p): group for group in ours for p in group["params"]}
+    parameters = dict(classifier.network.backbone.named_parameters())
+    assert len(parameters) > 10
+    for key, parameter in parameters.items():
+        group = group_of[id(parameter)]
+        assert (group["initial_lr"] / 1e-3 / factor, group["weight_decay"]) == pytest.approx(expected[key]), key
 
 
 def test_training_the_biases_alone_keeps_the_norm_statistics():
-    classifier = _classifier(strategy="bias_only").train()
+    classifier = small_classifier(strategy="bias_only").train()
     norms = [module for module in classifier.modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms and not any(norm.training for norm in norms)
-    live = _classifier(strategy="norm_only").train()
+    live = small_classifier(strategy="norm_only").train()
     assert all(module.training for module in live.modules() if isinstance(module, nn.BatchNorm2d))
     assert norm_parameters(live.network.backbone) | {"head.weight", "head.bias"} == set(live.phases[0].rates)
 
@@ -171,100 +142,60 @@ def test_dropout_lives_where_something_learns_and_rests_where_nothing_does():
     assert frozen_modules(network.requires_grad_(False)) == (network,)
 
 
-def test_all_that_is_frozen_is_in_evaluation_mode_and_all_else_in_training_mode_whatever_came_between():
-    classifier = _classifier(strategy={"kind": "last_n", "stages": 1})
-    learning = {name for name, parameter in classifier.network.named_parameters() if parameter.requires_grad}
-    assert learning and len(learning) < len(list(classifier.network.parameters()))
-    for _ in range(2):
-        classifier.train()
-        for path, module in classifier.network.named_modules():
-            own = [name for name in classifier.network.state_dict() if name.startswith(f"{path}.")]
-            if isinstance(module, nn.BatchNorm2d):
-                assert module.training == (f"{path}.weight" in learning), path
-            elif own and not any(name in learning for name in own):
-                assert not module.training, path
-        assert classifier.training
-        classifier.eval()
-        assert not any(module.training for module in classifier.modules())
-
-
-@pytest.mark.parametrize("strategy", EVERY_STRATEGY, ids=lambda s: s if isinstance(s, str) else s["kind"])
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: s if isinstance(s, str) else s["kind"])
 def test_four_epochs_are_two_and_two_resumed_bit_for_bit(strategy, tmp_path):
-    whole, head, tail = (
-        _classifier(strategy=strategy, epochs=4, learning_rate=0.01, schedule="one_cycle") for _ in range(3)
-    )
-    _trainer(tmp_path, max_epochs=4).fit(whole, _loader())
-    first = _trainer(tmp_path, max_epochs=2)
-    first.fit(head, _loader())
-    first.save_checkpoint(tmp_path / "half.ckpt")
-    second = _trainer(tmp_path, max_epochs=4)
-    second.fit(tail, _loader(), ckpt_path=tmp_path / "half.ckpt", weights_only=True)
-    assert tensors_digest(tail.network.state_dict()) == tensors_digest(whole.network.state_dict())
-    assert [group["lr"] for group in second.optimizers[0].param_groups]
-    assert phase_at(tail.phases, 3) is tail.phase
+    make = partial(small_classifier, strategy=strategy, learning_rate=0.01, schedule="one_cycle")
+    _, _, resumed = whole_half_and_resumed(make, noise(), tmp_path)
+    assert phase_at(resumed.phases, 3) is resumed.phase
 
 
-def test_every_phase_logs_its_table_once(tmp_path, caplog):
-    with caplog.at_level(logging.INFO, logger="tlkit"):
-        classifier = _classifier(strategy={"kind": "lp_ft", "probe_epochs": 1})
-        _trainer(tmp_path).fit(classifier, _loader())
-    tables = [message for message in caplog.messages if message.startswith("Training ")]
-    assert [text.splitlines()[0] for text in tables] == [
-        "Training the classifier from epoch 1 to 1:",
-        "Training everything from epoch 2 on:",
-    ]
-    assert re.search(r"backbone: layer4 +eval +– +0 +\d", tables[0])
-    assert re.search(r"backbone: layer4 +train +0\.0001 +(\S+) +\1", tables[1])
-
-
-def test_strategies_that_a_backbone_cannot_have_are_refused():
-    with pytest.raises(ModelError, match=re.escape("strategy.stages is 9, but the backbone has 5 stages.")):
-        _classifier(strategy={"kind": "last_n", "stages": 9})
-    with pytest.raises(
-        ModelError, match="strategy is lora, but the backbone has no weights that can have low-rank adapters"
-    ):
-        _classifier(strategy={"kind": "lora", "rank": 4096})
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        ({"kind": "last_n", "stages": 9}, saying("strategy.stages", "9", "5 stages")),
+        ({"kind": "lora", "rank": 4096}, saying("strategy", "lora", "no weights")),
+    ],
+)
+def test_strategies_that_a_backbone_cannot_have_are_refused(strategy, said):
+    with pytest.raises(ModelError, match=said.pattern):
+        small_classifier(strategy=strategy)
 
 
 def test_wrong_settings_in_python_have_the_messages_of_a_recipe():
     with pytest.raises(RecipeError) as caught:
-        _classifier(strategy={"kind": "fulll"}, lr=0.1)
+        small_classifier(strategy={"kind": "fulll"}, lr=0.1)
     assert caught.value.problems == (
-        "Classifier  strategy.kind is 'fulll'. Use frozen, full, lp_ft, gradual, last_n, norm_only, bias_only or lora. "
-        "Did you mean full?",
-        "Classifier  train.lr is unknown. Did you mean train.learning_rate?",
+        saying("Classifier", "strategy.kind", "'fulll'", "frozen", "lora", "Did you mean full"),
+        saying("Classifier", "train.lr", "train.learning_rate"),
     )
-    with pytest.raises(RecipeError, match=r"strategy.probe_epochs is 5, but train.epochs is 3, which leaves none"):
-        _classifier(strategy={"kind": "lp_ft", "probe_epochs": 5})
+    with pytest.raises(RecipeError, match=saying("strategy.probe_epochs", "5", "train.epochs", "3").pattern):
+        small_classifier(strategy={"kind": "lp_ft", "probe_epochs": 5}, epochs=3)
 
 
 @pytest.mark.parametrize("strategy", ["full", {"kind": "lora", "rank": 4}])
 def test_a_checkpoint_of_lightning_loads_without_weights_and_without_pickle(strategy, tmp_path):
-    classifier = _classifier("test_vit", strategy, optimizer="sgd", momentum=0.5)
-    trainer = _trainer(tmp_path, max_epochs=1)
-    trainer.fit(classifier, _loader())
-    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    classifier = small_classifier("test_vit", strategy, optimizer="sgd", momentum=0.5)
+    run = trainer(tmp_path)
+    run.fit(classifier, noise())
+    run.save_checkpoint(tmp_path / "a.ckpt")
     loaded = Classifier.load_from_checkpoint(tmp_path / "a.ckpt", map_location="cpu", weights_only=True)
     assert tensors_digest(loaded.state_dict()) == tensors_digest(classifier.state_dict())
-    assert (loaded.classes, loaded.strategy, loaded.settings) == (
-        classifier.classes,
-        classifier.strategy,
-        classifier.settings,
-    )
+    for name in ("classes", "strategy", "settings"):
+        assert getattr(loaded, name) == getattr(classifier, name)
     assert loaded.card() == classifier.card()
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
 def test_adapters_are_stored_as_plain_weights_with_the_same_logits(name, tmp_path):
-    classifier = _classifier(name, {"kind": "lora", "rank": 4}, learning_rate=0.01)
+    classifier = small_classifier(name, {"kind": "lora", "rank": 4}, learning_rate=0.01)
     plain = timm.create_model(name, num_classes=0).state_dict()
-    _trainer(tmp_path, max_epochs=1).fit(classifier, _loader())
+    trainer(tmp_path).fit(classifier, noise())
     classifier.eval()
     stored = classifier.plain_network()
     assert {key.removeprefix("backbone.") for key in stored.state_dict() if key.startswith("backbone.")} == set(plain)
     save_artifact(tmp_path / "model", stored.state_dict(), classifier.card())
     network, _ = load_network(tmp_path / "model")
-    images = next(iter(_loader()))[0]
+    images = next(iter(noise()))[0]
     with torch.no_grad():
         assert torch.equal(network(images), classifier(images))
     assert any("parametrizations" in key for key in classifier.network.state_dict())  # training can continue

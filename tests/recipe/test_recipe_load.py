@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,7 +11,11 @@ from hypothesis import strategies as st
 from messages import saying, says
 from recipe_problems import recipe_problems
 
-from tlkit.recipe import AugmentSection, FrozenStrategy, FullStrategy, Recipe, TrackingSection, load_recipe
+from tlkit.recipe import AugmentSection, FullStrategy, Recipe, load_recipe
+from tlkit.recipe.value_types import OWN_COLUMNS
+from tlkit.samples import RESERVED_COLUMNS
+
+RESERVED = ("label", "y_true", "proba_cat")
 
 HEAD = "recipe_version: 1\nname: pets\ndata: {root: data/pets}\nmodel: {name: resnet18}\n"  # that of `load`
 Load = Callable[..., Recipe]
@@ -21,63 +23,30 @@ Problems = Callable[..., Sequence[str]]
 
 
 def test_a_recipe_of_four_keys_has_every_default(load: Load) -> None:
-    recipe = load()
-    assert recipe == Recipe(
-        recipe_version=1, name="pets", data={"root": "data/pets"}, model={"name": "resnet18", "weights": "hub"}
-    )
-    assert (recipe.seed, recipe.data.val, recipe.data.test, recipe.data.batch_size) == (0, 0.2, 0.0, 32)
-    assert (recipe.data.num_workers, recipe.data.image_size, recipe.data.background) == ("auto", None, (255, 255, 255))
-    assert (recipe.data.resize, recipe.data.crop_pct, recipe.data.max_pixels) == (None, None, 178_956_970)
-    assert (recipe.augment.preset, recipe.augment.transforms, recipe.strategy) == ("light", None, FrozenStrategy())
-    train = recipe.train
-    assert (train.epochs, train.optimizer, train.learning_rate, train.weight_decay) == (5, "adamw", 1e-3, 0.01)
-    assert (train.momentum, train.schedule, train.warmup_epochs, train.label_smoothing) == (0.9, "cosine", 0.0, 0.0)
-    assert (train.class_weights, train.gradient_clip_val, train.early_stopping) == ("none", 1.0, None)
-    assert (train.monitor, train.precision, train.device) == ("val_loss", "auto", "auto")
-    assert (recipe.evaluate.top_k, recipe.evaluate.confidence) == ((1, 5), 0.95)
-    assert (recipe.audit.by, recipe.audit.max_intersection_order, recipe.audit.min_group_size) == ((), 2, 20)
-    assert (recipe.report.enabled, recipe.report.title) == (True, None)
-    assert recipe.tracking == TrackingSection(
-        kind="none", mode="auto", project="tlkit", entity=None, tags=(), log_model=True
-    )
+    """The committed JSON Schema holds what they are."""
+    model = {"name": "resnet18", "weights": "hub"}
+    assert load() == Recipe(recipe_version=1, name="pets", data={"root": "data/pets"}, model=model)
 
 
-def test_one_word_stands_for_three_sections(load: Load) -> None:
+def test_one_word_stands_for_three_sections_and_no_other(load: Load, problems: Problems) -> None:
     recipe = load("augment: heavy\nstrategy: full\ntracking: wandb\n")
     assert recipe.augment == AugmentSection(preset="heavy")
     assert recipe.strategy == FullStrategy(backbone_lr_factor=0.1)
     assert recipe.tracking.kind == "wandb"
-
-
-def test_no_other_section_may_be_one_word(problems: Problems) -> None:
-    assert problems(head="recipe_version: 1\nname: a\ndata: {root: b}\nmodel: resnet18\n") == (
-        saying("r.yaml:4", "model", "'resnet18'", "resnet18"),
-    )
-
-
-def test_a_recipe_cannot_be_changed(load: Load) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load().train.epochs = 3  # type: ignore[misc]
+        recipe.train.epochs = 3  # type: ignore[misc]
+    head = "recipe_version: 1\nname: a\ndata: {root: b}\nmodel: resnet18\n"
+    assert problems(head=head) == (saying("r.yaml:4", "model", "'resnet18'", "resnet18"),)
 
 
-def test_transforms_keep_their_arguments(load: Load) -> None:
-    (first,) = (
-        load("augment:\n  transforms:\n    - {name: Affine, scale: [0.9, 1.1], p: 0.5}\n").augment.transforms or ()
-    )
+def test_transforms_class_names_and_anchors_keep_what_is_written(load: Load) -> None:
+    text = "augment:\n  transforms:\n    - {name: Affine, scale: [0.9, 1.1], p: 0.5}\n"
+    text += "train:\n  class_weights: {'no': 2, \"1e3\": 1, 'null': 0.5, été: 1}\naudit: {by: *columns}\n"
+    data = "data: {root: c, metadata: m.csv, groups: &columns [age, sex]}\n"
+    recipe = load(text, head=f"recipe_version: 1\nname: a\nmodel: {{name: b}}\n{data}")
+    (first,) = recipe.augment.transforms or ()
     assert (first.name, first.arguments) == ("Affine", {"scale": [0.9, 1.1], "p": 0.5})
-
-
-def test_a_quoted_class_name_may_be_any_word(load: Load) -> None:
-    weights = load("train:\n  class_weights: {'no': 2, \"1e3\": 1, 'null': 0.5, été: 1}\n").train.class_weights
-    assert weights == {"no": 2.0, "1e3": 1.0, "null": 0.5, "été": 1.0}
-
-
-def test_an_anchor_may_be_repeated_by_its_alias(load: Load) -> None:
-    recipe = load(
-        "audit: {by: *columns}\n",
-        head="recipe_version: 1\nname: a\nmodel: {name: b}\n"
-        "data: {root: c, metadata: m.csv, groups: &columns [age, sex]}\n",
-    )
+    assert recipe.train.class_weights == {"no": 2.0, "1e3": 1.0, "null": 0.5, "été": 1.0}
     assert recipe.audit.by == recipe.data.groups == ("age", "sex")
 
 
@@ -85,6 +54,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> Non
     path = tmp_path / "r.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + HEAD.replace("\n", "\r\n").encode())
     assert load_recipe(path).name == "pets"
+    assert recipe_problems(path) == ()
 
 
 def test_all_problems_are_reported_at_once(problems: Problems) -> None:
@@ -116,20 +86,14 @@ seed: 4
 
 
 def test_contradictions_are_reported_with_other_mistakes(problems: Problems) -> None:
-    text = (
-        "train:\n  epochs: 3\n  warmup_epochs: 3\n  device: tpu\naugment:\n  preset: light\n  transforms: [{name: A}]\n"
-    )
-    assert problems(text) == (
+    text = "train:\n  epochs: 3\n  warmup_epochs: 3\n  device: tpu\n"
+    assert problems(text + "augment:\n  preset: light\n  transforms: [{name: A}]\n") == (
         saying("r.yaml:7", "train.warmup_epochs", "3", "train.epochs", "0"),
         saying("r.yaml:8", "train.device", "'tpu'", "auto", "cpu"),
         saying("r.yaml:11", "augment.preset", "augment.transforms"),
     )
-
-
-def test_a_wrong_value_is_not_reported_as_a_contradiction(problems: Problems) -> None:
-    assert problems("train:\n  epochs: many\n  warmup_epochs: 8\n") == (
-        saying("r.yaml:6", "train.epochs", "'many'", "1"),
-    )
+    wrong = problems("train:\n  epochs: many\n  warmup_epochs: 8\n")  # a wrong value contradicts nothing
+    assert wrong == (saying("r.yaml:6", "train.epochs", "'many'", "1"),)
 
 
 NOTHING_YET = saying("r.yaml", "empty", "recipe_version: 1", "name", "data", "root", "model")
@@ -184,40 +148,29 @@ def test_a_file_that_is_no_recipe_gets_the_keys_to_begin_with(
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ("val: 0.9, test: 0.1", saying("data.val", "0.9", "data.test", "0.1", "shares", "1")),
-        ("groups: [sex]", saying("data.groups", "data.metadata", "CSV")),
-        ("group_by: patient", saying("data.group_by", "data.metadata", "CSV")),
-        ("metadata: m.csv, group_by: p, time_column: t", saying("data.group_by", "data.time_column")),
-        ("folds: 5, fold: 5", saying("data.fold", "5", "data.folds", "0", "4")),
-        ("fold: 1", saying("data.fold", "1", "data.folds")),
-        ("folds: 5, test: 0.2", saying("data.test", "0.2", "data.folds")),
-        ("folds: 5, split: s.csv", saying("data.split", "data.folds")),
-        ("folds: 5, time_column: t, metadata: m.csv", saying("data.folds", "data.time_column")),
-        ("resize: squash, crop_pct: 0.9", saying("data.crop_pct", "0.9", "resize")),
+        ("root: c, val: 0.9, test: 0.1", saying("data.val", "0.9", "data.test", "0.1", "shares", "1")),
+        ("root: c, groups: [sex]", saying("data.groups", "data.metadata", "CSV")),
+        ("root: c, group_by: patient", saying("data.group_by", "data.metadata", "CSV")),
+        ("root: c, metadata: m.csv, group_by: p, time_column: t", saying("data.group_by", "data.time_column")),
+        ("root: c, folds: 5, fold: 5", saying("data.fold", "5", "data.folds", "0", "4")),
+        ("root: c, fold: 1", saying("data.fold", "1", "data.folds")),
+        ("root: c, folds: 5, test: 0.2", saying("data.test", "0.2", "data.folds")),
+        ("root: c, folds: 5, split: s.csv", saying("data.split", "data.folds")),
+        ("root: c, folds: 5, time_column: t, metadata: m.csv", saying("data.folds", "data.time_column")),
+        ("root: c, resize: squash, crop_pct: 0.9", saying("data.crop_pct", "0.9", "resize")),
+        ("val: 0.1", saying("data.root", "root", "data/pets", "manifest", "CSV", "shards")),
+        ("root: [a, b], manifest: m.csv", saying("data.root", "2", "data.manifest")),
+        ("root: []", saying("data.root", "root", "data/pets", "manifest", "CSV", "shards")),
+        ("root: a, shards: b.tar", saying("data.shards", "data.root")),
+        ("root: a, shuffle_buffer: 9", saying("data.shuffle_buffer", "9", "data.shards")),
+        ("shards: b.tar, shuffle_buffer: 0", saying("data.shuffle_buffer", "0", "1")),
+        ("root: a, folds: 1", saying("data.folds", "1", "2")),
+        *((f"root: c, metadata: m.csv, groups: [{own}]", saying("data.groups", f"'{own}'")) for own in RESERVED),
     ],
 )
 def test_data_that_contradicts_itself_is_refused(problems: Problems, data: str, expected: object) -> None:
-    head = f"recipe_version: 1\nname: a\nmodel: {{name: b}}\ndata: {{root: c, {data}}}\n"
+    head = f"recipe_version: 1\nname: a\nmodel: {{name: b}}\ndata: {{{data}}}\n"
     assert problems(head=head) == (saying("r.yaml:4", expected),)
-
-
-@pytest.mark.parametrize(
-    ("data", "expected"),
-    [
-        ("{val: 0.1}", saying("data.root", "root", "data/pets", "manifest", "CSV", "shards")),
-        ("{root: [a, b], manifest: m.csv}", saying("data.root", "2", "data.manifest")),
-        ("{root: []}", saying("data.root", "root", "data/pets", "manifest", "CSV", "shards")),
-        ("{root: a, shards: b.tar}", saying("data.shards", "data.root")),
-        ("{root: a, shuffle_buffer: 9}", saying("data.shuffle_buffer", "9", "data.shards")),
-        ("{shards: b.tar, shuffle_buffer: 0}", saying("data.shuffle_buffer", "0", "1")),
-        ("{root: 5}", saying("data.root", "5", "YAML", "1.1", "'5'")),
-        ("{root: a, folds: 1}", saying("data.folds", "1", "2")),
-    ],
-)
-def test_data_without_a_clear_source_is_refused(problems: Problems, data: str, expected: object) -> None:
-    assert problems(head=f"recipe_version: 1\nname: a\nmodel: {{name: b}}\ndata: {data}\n") == (
-        saying("r.yaml:4", expected),
-    )
 
 
 @pytest.mark.parametrize(
@@ -226,10 +179,7 @@ def test_data_without_a_clear_source_is_refused(problems: Problems, data: str, e
         ("momentum: 0.9", saying("train.momentum", "0.9", "optimizer")),
         ("schedule: one_cycle, warmup_epochs: 1", saying("train.warmup_epochs", "1", "one_cycle", "schedule")),
         ("warmup_epochs: 5", saying("train.warmup_epochs", "5", "train.epochs", "0")),
-        (
-            "precision: 16, device: cpu",
-            saying("train.precision", "16", "train.device", "float16", "precision", "bf16", "32"),
-        ),
+        ("precision: 16, device: cpu", saying("train.precision", "16", "train.device", "float16", "bf16")),
     ],
 )
 def test_training_that_contradicts_itself_is_refused(problems: Problems, train: str, expected: object) -> None:
@@ -267,16 +217,7 @@ def test_an_audit_by_a_column_that_is_not_carried_is_refused(problems: Problems)
     )
 
 
-def test_group_columns_cannot_have_reserved_names(problems: Problems) -> None:
-    head = "recipe_version: 1\nname: a\nmodel: {name: b}\ndata: {root: c, metadata: m.csv, groups: [%s]}\n"
-    for column in ("label", "y_true", "proba_cat"):
-        assert problems(head=head % column) == (saying("r.yaml:4", "data.groups", f"'{column}'"),)
-
-
 def test_the_reserved_columns_are_those_of_the_samples() -> None:
-    from tlkit.recipe.value_types import OWN_COLUMNS
-    from tlkit.samples import RESERVED_COLUMNS
-
     assert set(RESERVED_COLUMNS) <= set(OWN_COLUMNS)
 
 
@@ -291,26 +232,16 @@ def test_a_missing_file_gets_the_nearest_recipe(tmp_path: Path, monkeypatch: pyt
     assert recipe_problems("recipes/zzz.yaml") == (saying("recipes/zzz.yaml", "quickstart.yaml", "vit_frozen.yaml"),)
 
 
-def test_a_folder_is_no_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("runs/x").mkdir(parents=True)
-    assert recipe_problems("runs/x") == (saying("runs/x", "YAML"),)
-    Path("runs/x/recipe.yaml").write_text(HEAD)
-    assert recipe_problems("runs/x") == (saying("runs/x", "runs/x/recipe.yaml"),)
-
-
-def test_a_file_without_utf_8_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_and_a_file_without_utf_8_text_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("r.yaml").write_bytes(b"name: a\ndata: {root: caf\xe9}\n")
     assert recipe_problems("r.yaml") == (saying("r.yaml:2", "UTF-8", "0xe9"),)
     Path("r.yaml").write_bytes(b"a" * (2**20 + 1))
     assert recipe_problems("r.yaml") == (saying("r.yaml", "1", "YAML"),)
-
-
-def test_a_valid_recipe_has_no_problems(tmp_path: Path) -> None:
-    path = tmp_path / "r.yaml"
-    path.write_text(HEAD)
-    assert recipe_problems(path) == ()
+    Path("runs/x").mkdir(parents=True)
+    assert recipe_problems("runs/x") == (saying("runs/x", "YAML"),)
+    Path("runs/x/recipe.yaml").write_text(HEAD)
+    assert recipe_problems("runs/x") == (saying("runs/x", "runs/x/recipe.yaml"),)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -323,33 +254,18 @@ def test_any_text_is_a_recipe_or_a_clear_problem(text: str, tmp_path_factory: py
         assert "  " in problem and problem[-1] in ".?"
 
 
-def test_reading_recipes_loads_nothing_heavy() -> None:
-    code = (
-        "import sys, tlkit.recipe\n"
-        "heavy = {'torch', 'numpy', 'pandas', 'sklearn', 'matplotlib', 'timm', 'wandb', 'albumentations'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 def test_a_group_column_may_state_how_it_is_cut(load: Load) -> None:
-    head = HEAD.replace(
-        "data: {root: data/pets}", "data: {root: data/pets, metadata: m.csv, groups: [age, sex, burst]}"
-    )
-    assert head != HEAD
+    head = HEAD.replace("data/pets", "data/pets, metadata: m.csv, groups: [age, sex, burst]")
     text = "audit:\n  by: [sex, {column: age, bins: [18, 65.5]}]\n  cluster_by: burst\n  criteria: [equalized_odds]\n"
-    section = load(text, head=head).audit
-    assert section.columns == ("sex", "age")
+    section = load(text, ["audit.tolerance=0.1"], head=head).audit
+    assert (section.columns, section.tolerance) == (("sex", "age"), 0.1)
     assert section.plain[1]["bins"] == (18, 65.5)
-    assert load(text, ["audit.tolerance=0.1"], head=head).audit.tolerance == 0.1
 
 
 @pytest.mark.parametrize(
     ("audit", "expected"),
     [
         ("by: [{column: age, bins: [65, 18]}]", saying("bins")),
-        ("by: [{column: age, bins: [1], quantiles: 4}]", saying("quantiles")),
         ("by: [{column: age, quantile: 4}]", saying("quantile")),
         ("by: [age], criteria: [equal_odds]", saying("criteria")),
         ("by: [age], cluster_by: burst", saying("audit.cluster_by", "'burst'", "data.groups")),
@@ -357,6 +273,6 @@ def test_a_group_column_may_state_how_it_is_cut(load: Load) -> None:
     ],
 )
 def test_wrong_audit_options_are_reported(problems: Problems, audit: str, expected: object) -> None:
-    head = HEAD.replace("data: {root: data/pets}", "data: {root: data/pets, metadata: m.csv, groups: [age]}")
+    head = HEAD.replace("data/pets", "data/pets, metadata: m.csv, groups: [age]")
     (found, *_) = problems(f"audit: {{{audit}}}\n", head=head)
     assert says(found, expected)

@@ -21,16 +21,12 @@ def test_an_override_sets_one_key(load: Load, written: str) -> None:
     assert load(overrides=[written], text="seed: 3\n").seed == 3
 
 
-def test_an_override_reaches_sections_that_the_file_does_not_have(load: Load) -> None:
-    recipe = load(overrides=["train.early_stopping.patience=3", "train.class_weights.no=2", "evaluate.top_k=[1, 3]"])
+def test_an_override_reaches_sections_that_the_file_does_not_have_and_the_last_one_counts(load: Load) -> None:
+    given = ["train.early_stopping.patience=3", "train.class_weights.no=2", "evaluate.top_k=[1, 3]"]
+    recipe = load(overrides=[*given, "train.epochs=2", "train.epochs=3"])
     assert recipe.train.early_stopping is not None
-    assert recipe.train.early_stopping.patience == 3
-    assert recipe.train.class_weights == {"no": 2.0}
-    assert recipe.evaluate.top_k == (1, 3)
-
-
-def test_the_last_override_of_a_key_counts(load: Load) -> None:
-    assert load(overrides=["train.epochs=2", "train.epochs=3"], text="train: {epochs: 1}\n").train.epochs == 3
+    assert (recipe.train.early_stopping.patience, recipe.train.epochs) == (3, 3)
+    assert (recipe.train.class_weights, recipe.evaluate.top_k) == ({"no": 2.0}, (1, 3))
 
 
 def test_numbers_may_be_written_as_in_python(load: Load) -> None:
@@ -65,20 +61,12 @@ def test_the_strategy_can_be_chosen_in_either_form(load: Load, text: str) -> Non
 
 def test_choosing_an_alternative_drops_keys_of_the_other(load: Load, caplog: pytest.LogCaptureFixture) -> None:
     text = (
-        "strategy:\n  kind: full\n  backbone_lr_factor: 0.2\n"
-        "train: {optimizer: sgd, momentum: 0.5, warmup_epochs: 1}\n"
-        "augment: {transforms: [{name: HorizontalFlip}]}\n"
+        "strategy:\n  kind: full\n  backbone_lr_factor: 0.2\ntrain: {optimizer: sgd, momentum: 0.5, warmup_epochs: 1}\n"
     )
+    text += "augment: {transforms: [{name: HorizontalFlip}]}\n"
+    words = "strategy.kind=frozen train.optimizer=adam train.schedule=one_cycle augment.preset=none"
     with caplog.at_level(logging.INFO, logger="tlkit"):
-        recipe = load(
-            overrides=[
-                "strategy.kind=frozen",
-                "train.optimizer=adam",
-                "train.schedule=one_cycle",
-                "augment.preset=none",
-            ],
-            text=text,
-        )
+        recipe = load(overrides=words.split(), text=text)
     assert recipe.strategy == FrozenStrategy()
     assert (recipe.train.momentum, recipe.train.warmup_epochs) == (0.9, 0.0)
     assert (recipe.augment.preset, recipe.augment.transforms) == ("none", None)
@@ -90,29 +78,38 @@ def test_choosing_an_alternative_drops_keys_of_the_other(load: Load, caplog: pyt
     ]
 
 
-def test_a_wrong_value_drops_no_key(problems: Problems, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("text", "overrides", "expected"),
+    [
+        (
+            "train: {optimizer: sgd, momentum: 0.5}\n",
+            ["train.optimizer=sdg"],
+            [saying("train.optimizer=sdg", "train.optimizer", "'sdg'", "sgd")],
+        ),
+        (
+            "",
+            ["train.momentum=0.5", "train.optimizer=adam"],
+            [saying("train.optimizer=adam", "train.momentum", "0.5", "optimizer")],
+        ),
+        (
+            "train: {warmup_epochs: 3}\n",
+            ["train.epochs=2"],
+            [saying("train.epochs=2", "train.warmup_epochs", "3", "train.epochs", "2", "0")],
+        ),
+        (
+            "train: {learning_rate: 1e-3}\n",
+            ["train.learning_rate=0.1"],
+            [saying("r.yaml:5", "train.learning_rate", "1e-3", "YAML", "1.1", "1.0e-3", "'1e-3'")],
+        ),
+        ("train: 5\n", ["train.epochs=3"], [saying("r.yaml:5", "train", "5"), saying("train.epochs=3", "5")]),
+    ],
+)
+def test_a_problem_is_reported_where_it_arises_and_drops_no_key(
+    problems: Problems, caplog: pytest.LogCaptureFixture, text: str, overrides: list[str], expected: list[object]
+) -> None:
     with caplog.at_level(logging.INFO, logger="tlkit"):
-        found = problems(overrides=["train.optimizer=sdg"], text="train: {optimizer: sgd, momentum: 0.5}\n")
-    assert found == (saying("train.optimizer=sdg", "train.optimizer", "'sdg'", "sgd"),)
+        assert list(problems(overrides=overrides, text=text)) == expected
     assert caplog.messages == []
-
-
-def test_overrides_that_contradict_each_other_are_refused(problems: Problems) -> None:
-    assert problems(overrides=["train.momentum=0.5", "train.optimizer=adam"]) == (
-        saying("train.optimizer=adam", "train.momentum", "0.5", "optimizer"),
-    )
-
-
-def test_a_contradiction_is_reported_at_the_override_that_causes_it(problems: Problems) -> None:
-    assert problems(overrides=["train.epochs=2"], text="train: {warmup_epochs: 3}\n") == (
-        saying("train.epochs=2", "train.warmup_epochs", "3", "train.epochs", "2", "0"),
-    )
-
-
-def test_a_mistake_of_the_file_is_reported_even_where_an_override_replaces_it(problems: Problems) -> None:
-    assert problems(overrides=["train.learning_rate=0.1"], text="train: {learning_rate: 1e-3}\n") == (
-        saying("r.yaml:5", "train.learning_rate", "1e-3", "YAML", "1.1", "1.0e-3", "'1e-3'"),
-    )
 
 
 @pytest.mark.parametrize(
@@ -156,11 +153,4 @@ def test_wrong_python_values_are_reported(problems: Problems) -> None:
         saying("train.epochs=2.5", "train.epochs", "2.5", "1"),
         saying("train.learning_rate=.nan", "train.learning_rate", "0"),
         saying("data.root=null", "data.root", "data/pets"),
-    )
-
-
-def test_an_override_below_a_mistake_of_the_file_is_reported_after_it(problems: Problems) -> None:
-    assert problems(overrides=["train.epochs=3"], text="train: 5\n") == (
-        saying("r.yaml:5", "train", "5"),
-        saying("train.epochs=3", "5"),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from kill_runs import model_bytes, stop_after
+from messages import saying, says
 
 from tlkit.errors import RecipeError
 from tlkit.recipe import load_recipe
@@ -34,60 +35,50 @@ def test_training_is_channels_last_by_default(tiny_recipe, monkeypatch):
 
     monkeypatch.setattr(torch.nn.functional, "conv2d", watching)
     recipe = tiny_recipe()
-    assert _stored(fit(recipe, {**SHORT, "train.epochs": 1})) == {
-        "format_version": 2,
-        "memory_format": "channels_last",
-        "compiled": False,
-    }
+    stored = _stored(fit(recipe, {**SHORT, "train.epochs": 1}))
+    assert (stored["memory_format"], stored["compiled"]) == ("channels_last", False)
     assert any(formats)
     plain = prepare(load_recipe(recipe, {"train.memory_format": "contiguous"}))
-    with speed.applied_compute_format(
-        plain.classifier, speed.ComputeFormat("contiguous", compiled=False), device="cpu"
-    ):
+    chosen = speed.ComputeFormat("contiguous", compiled=False)
+    with speed.applied_compute_format(plain.classifier, chosen, device="cpu"):
         formats.clear()
         plain.classifier(torch.zeros(2, 3, 32, 32))
     assert formats and not any(formats)
 
 
+def _choose(prepared, folder, *, resume=False):
+    directory = RunDirectory(folder / "run") if resume else RunDirectory.create(folder / "run")
+    return speed.choose_compute_format(directory, prepared, resume=resume, from_pixels=True)
+
+
 @pytest.mark.parametrize("epochs", [1, 5000])
 def test_the_choice_depends_only_on_the_recipe(tiny_recipe, tmp_path, epochs):
     prepared = prepare(load_recipe(tiny_recipe(), {"train.epochs": epochs}))
-    directory = RunDirectory.create(tmp_path / "run")
-    chosen = speed.choose_compute_format(directory, prepared, resume=False, from_pixels=True)
-    assert chosen == speed.ComputeFormat("channels_last", compiled=False)
+    assert _choose(prepared, tmp_path) == speed.ComputeFormat("channels_last", compiled=False)
 
 
 def test_a_resumed_run_uses_the_stored_choice(tiny_recipe, tmp_path):
-    prepared = prepare(load_recipe(tiny_recipe()))
-    directory = RunDirectory.create(tmp_path / "run")
-    started = speed.choose_compute_format(
-        directory,
-        prepare(load_recipe(tiny_recipe(), {"train.memory_format": "contiguous", "train.compile": True})),
-        resume=False,
-        from_pixels=True,
-    )
+    recipe = tiny_recipe()
+    chosen = {"train.memory_format": "contiguous", "train.compile": True}
+    started = _choose(prepare(load_recipe(recipe, chosen)), tmp_path)
     assert started == speed.ComputeFormat("contiguous", compiled=True)
-    assert speed.choose_compute_format(directory, prepared, resume=True, from_pixels=True) == started
+    assert _choose(prepare(load_recipe(recipe)), tmp_path, resume=True) == started
 
 
 def test_sharded_weights_are_contiguous(tiny_recipe, tmp_path):
     prepared = prepare(load_recipe(tiny_recipe()))
     recipe = prepared.recipe.model_copy(update={"train": prepared.recipe.train.model_copy(update={"parallel": "fsdp"})})
     sharded = replace(prepared, recipe=recipe, world=replace(prepared.world, size=2))
-    directory = RunDirectory.create(tmp_path / "run")
-    chosen = speed.choose_compute_format(directory, sharded, resume=False, from_pixels=True)
-    assert chosen == speed.ComputeFormat("contiguous", compiled=False)
+    assert _choose(sharded, tmp_path) == speed.ComputeFormat("contiguous", compiled=False)
 
 
 def test_a_resumed_run_keeps_its_format_and_ends_with_the_same_bits(tiny_recipe, monkeypatch):
-    recipe = tiny_recipe()
-    whole = fit(recipe, {**SHORT, "name": "whole", "train.memory_format": "contiguous"})
+    recipe, settings = tiny_recipe(), {**SHORT, "train.memory_format": "contiguous"}
+    whole = fit(recipe, {**settings, "name": "whole"})
     with monkeypatch.context() as patch:
         stop_after(patch, 5)
-        cut = fit(recipe, {**SHORT, "name": "cut", "train.memory_format": "contiguous"})
-    assert cut.status == "interrupted"
-    resumed = fit(recipe, {**SHORT, "name": "cut", "train.memory_format": "contiguous"}, resume=True)
-    assert model_bytes(resumed) == model_bytes(whole)
+        assert fit(recipe, {**settings, "name": "cut"}).status == "interrupted"
+    assert model_bytes(fit(recipe, {**settings, "name": "cut"}, resume=True)) == model_bytes(whole)
 
 
 def test_compiled_training_equals_eager_training_and_resumes(tiny_recipe, monkeypatch):
@@ -119,12 +110,12 @@ def test_a_missing_compiler_is_reported_before_training(tiny_recipe, monkeypatch
         raise RuntimeError("no C++ compiler")
 
     monkeypatch.setattr(speed, "_compile", lambda module: module.compile(backend=failing, dynamic=False))
-    with pytest.raises(RecipeError, match=r"train.compile is true, but torch .* cannot compile here:.*use train"):
+    with pytest.raises(RecipeError, match=saying("train.compile", "cannot compile", "use train").pattern):
         fit(tiny_recipe(), {**SHORT, "train.compile": True})
     assert not list(Path("runs/tiny/checkpoints").glob("*"))  # before training starts
 
 
 def test_training_on_cached_features_is_not_compiled(tiny_recipe, caplog):
     run = fit(tiny_recipe(), {**SHORT, "strategy": "frozen", "train.compile": True})
-    assert "there is nothing to compile" in caplog.text
+    assert says(caplog.messages, "nothing to compile")
     assert _stored(run)["compiled"] is False

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from kill_runs import fit_together
+from run_fixtures import day_and_night, write_groups
 
 from tlkit.models import classifier
 from tlkit.models.classifier import Classifier
@@ -45,21 +46,12 @@ KILLS = int(os.environ.get("TLKIT_KILLS", "1"))
 @pytest.fixture
 def recipe(tiny_recipe):
     """Return a recipe over 22 training images (two full batches of 8, one of 6) and 17 of val, in uneven groups."""
-    path = tiny_recipe(
-        more=", metadata: metadata.csv, groups: [light]",
-        tail="audit: {by: [light], min_group_size: 2}\n",
-        train=11,
-        val=9,
-        test=2,
-    )
-    path.write_text(path.read_text().replace(", val: 0.25, test: 0.25", ""))
+    path = tiny_recipe(groups={"light": day_and_night}, train=11, val=9, test=2)
     root = path.parent / "colours"
     (root / "val" / "red" / "000.png").unlink()
     for number in (1, 2, 4):  # wrong labels, more of them by day
         (root / "val" / "red" / f"00{number}.png").rename(root / "val" / "blue" / f"10{number}.png")
-    files = sorted(file.relative_to(root).as_posix() for file in root.rglob("*.png"))
-    rows = [(name, "night" if int(name[-7:-4]) % 3 == 0 else "day") for name in files]
-    pd.DataFrame(rows, columns=["path", "light"]).to_csv(root / "metadata.csv", index=False)
+    write_groups(root, {"light": day_and_night})
     return path
 
 
@@ -95,7 +87,7 @@ def test_group_dro_worst_group_and_early_stopping_use_the_images_of_both_process
     assert two.history[WORST].round(6).tolist() == [round(9 / 11, 6)] * 2
     q = last_state(two)["loss.log_q"].exp()
     assert len(q) == 4 and q.max() > 1.5 * q.min()
-    assert Path("log").read_text().count("The worst group of val is day: ") == 2
+    assert Path("log").read_text().count("worst group of val is day") == 2
     assert Path("log-1").read_text() == ""
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from kill_runs import interrupt_after
+from messages import saying, says
 
 import tlkit
 from tlkit.errors import MissingExtraError, RecipeError
@@ -36,10 +37,7 @@ SETTINGS = {
 
 @pytest.fixture
 def recipe(tiny_recipe):
-    """A recipe whose strategy is frozen; the tiny one trains everything."""
-    path = tiny_recipe()
-    path.write_text(path.read_text().replace("strategy: full", "strategy: frozen"))
-    return path
+    return tiny_recipe(strategy="frozen")
 
 
 def backbone_passes(caplog):
@@ -60,11 +58,11 @@ def assert_same_head(one, other, *, atol):
     assert backbones[0] == backbones[1]
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet"])
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
 def test_a_head_on_cached_features_equals_one_trained_on_images(recipe, caplog, name):
     chosen = {**SETTINGS, "model.name": name}
     cached = fit(recipe, {**chosen, "name": "cached"})
-    assert "The backbone is frozen and no image is augmented: the head trains on cached features." in caplog.messages
+    assert says(caplog.messages, "head", "cached features")
     live = fit(recipe, {**chosen, "name": "live", "features.cache": "never", "features.engine": "auto"})
     assert_same_head(cached, live, atol=1e-5)
     pd.testing.assert_frame_equal(cached.history, live.history, atol=1e-4, rtol=1e-3)
@@ -73,19 +71,15 @@ def test_a_head_on_cached_features_equals_one_trained_on_images(recipe, caplog, 
         assert cached.predictions(split).path.tolist() == live.predictions(split).path.tolist()
 
 
-def test_predictions_from_cached_features_are_those_of_the_stored_model(recipe):
+def test_predictions_from_cached_features_are_those_of_the_stored_model(recipe, caplog):
     run = fit(recipe, SETTINGS)
+    assert backbone_passes(caplog) == 32
     stored = run.predictions("test")
     again = tlkit.load_model(run).predict([run.samples.root / path for path in stored.path])
     np.testing.assert_allclose(again.proba, stored.proba, atol=1e-5)
     made_by = run.environment["features"]
     assert (made_by["architecture"], made_by["engine"], made_by["dtype"]) == ("test_resnet", "torch/cpu", "float32")
     assert made_by["weights"] == run.environment["weights"]["digest"]
-
-
-def test_a_second_fit_does_not_run_the_backbone(recipe, caplog):
-    fit(recipe, SETTINGS)
-    assert backbone_passes(caplog) == 32
     fit(recipe, {**SETTINGS, "name": "other", "train.optimizer": "sgd", "data.val": 0.5})
     assert backbone_passes(caplog) == 0
 
@@ -93,10 +87,10 @@ def test_a_second_fit_does_not_run_the_backbone(recipe, caplog):
 def test_cached_views_equal_the_augmented_images_of_as_many_epochs(recipe, caplog):
     chosen = {**SETTINGS, "augment.preset": "medium", "train.epochs": 2}
     cached = fit(recipe, {**chosen, "name": "cached", "features.views": 2})
-    assert "The backbone is frozen: the head trains on 2 cached views of every image." in caplog.messages
+    assert says(caplog.messages, "head", "2 cached views")
     assert backbone_passes(caplog) == 16 + 2 * 16
     live = fit(recipe, {**chosen, "name": "live"})
-    assert any("The augmentation changes the pixels in every epoch" in message for message in caplog.messages)
+    assert says(caplog.messages, "augmentation", "every epoch")
     assert backbone_passes(caplog) == 0
     assert_same_head(cached, live, atol=1e-5)
     more = fit(recipe, {**chosen, "name": "more", "features.views": 2, "train.epochs": 5})
@@ -104,7 +98,7 @@ def test_cached_views_equal_the_augmented_images_of_as_many_epochs(recipe, caplo
     assert backbone_passes(caplog) == 0
 
 
-@pytest.mark.parametrize("batches", [1, 4])
+@pytest.mark.parametrize("batches", [4])
 def test_a_stopped_run_on_cached_features_resumes_to_the_same_weights(recipe, monkeypatch, batches):
     whole = fit(recipe, {**SETTINGS, "name": "whole"})
     with monkeypatch.context() as patch:
@@ -114,19 +108,6 @@ def test_a_stopped_run_on_cached_features_resumes_to_the_same_weights(recipe, mo
     assert resumed.status == "finished"
     assert tensors_digest(tensors(resumed)) == tensors_digest(tensors(whole))
     pd.testing.assert_frame_equal(resumed.history, whole.history)
-
-
-def test_early_stopping_and_the_best_epoch_keep_their_meaning(recipe):
-    run = fit(
-        recipe,
-        {
-            **FROZEN,
-            "train.epochs": 9,
-            "train.learning_rate": 1e-9,
-            "train.early_stopping": {"monitor": "val_accuracy", "patience": 2},
-        },
-    )
-    assert len(run.history) == 3
 
 
 def test_a_small_head_trains_on_one_thread_and_the_number_is_restored(recipe, monkeypatch):
@@ -158,54 +139,29 @@ def test_an_engine_that_is_not_installed_is_named_before_training(recipe, monkey
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "said"),
     [
-        (
-            {"strategy": "full", "augment.preset": "light", "features.views": 2},
-            "features.views is 2, but strategy: full changes the backbone, and the features with it. "
-            "Remove features.views, or use strategy: frozen.",
-        ),
-        (
-            {"augment.preset": "light", "features.views": 2, "features.cache": "never"},
-            "features.views is 2, but features.cache is never. Keep one of them.",
-        ),
-        (
-            {"augment.preset": "light", "features.views": 2, "train.mixup": 0.2, "train.cutmix": 1.0},
-            "features.views is 2, but train.mixup and train.cutmix would mix the images differently in every "
-            "epoch, so their features cannot be cached. Remove one or the other.",
-        ),
-        (
-            {"features.views": 2},
-            "features.views is 2, but augment: none makes all views equal. "
-            "Remove features.views, or choose an augmentation.",
-        ),
+        ({"strategy": "full", "augment.preset": "light"}, saying("strategy: full", "use strategy: frozen")),
+        ({"augment.preset": "light", "features.cache": "never"}, saying("features.cache", "never")),
+        ({"augment.preset": "light", "train.mixup": 0.2, "train.cutmix": 1.0}, saying("train.mixup", "train.cutmix")),
+        ({}, saying("augment", "none")),
     ],
 )
-def test_contradictory_views_are_refused(recipe, changes, message):
-    with pytest.raises(RecipeError, match=re.escape(message)):
-        load_recipe(recipe, changes)
+def test_contradictory_views_are_refused(recipe, changes, said):
+    with pytest.raises(RecipeError, match=saying("features.views", "2", said).pattern):
+        load_recipe(recipe, {"features.views": 2, **changes})
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "said"),
     [
-        (
-            {"strategy": "full", "features.engine": "openvino"},
-            "features.engine is openvino, but strategy: full changes the backbone, so there are no features to cache. "
-            "Remove features.engine.",
-        ),
-        (
-            {"features.cache": "never", "features.engine": "torch"},
-            "features.engine is torch, but features.cache is never. Remove features.engine.",
-        ),
-        (
-            {"features.tolerance": 0.99, "features.engine": "torch"},
-            "features.tolerance is 0.99, which limits engine: auto, but features.engine is torch. Remove one of them.",
-        ),
+        ({"strategy": "full", "features.engine": "openvino"}, saying("openvino", "strategy: full")),
+        ({"features.cache": "never", "features.engine": "torch"}, saying("torch", "features.cache", "never")),
+        ({"features.tolerance": 0.99, "features.engine": "torch"}, saying("features.tolerance", "0.99", "torch")),
     ],
 )
-def test_an_unused_engine_is_refused(recipe, changes, message):
-    with pytest.raises(RecipeError, match=re.escape(message)):
+def test_an_unused_engine_is_refused(recipe, changes, said):
+    with pytest.raises(RecipeError, match=saying("features.engine", said).pattern):
         load_recipe(recipe, changes)
 
 
@@ -220,7 +176,7 @@ def test_a_resumed_run_keeps_its_engine(recipe, tmp_path, monkeypatch, caplog, v
         assert fit(recipe, {**settings, "name": "cut"}).status == "interrupted"
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "empty"))  # chosen again, it would be float32
     resumed = fit(recipe, {**settings, "name": "cut"}, resume=True)
-    assert "features.engine is auto: the run continues with torch-bf16, which it started with." in caplog.messages
+    assert says(caplog.messages, "features.engine", "auto", "torch-bf16")
     assert resumed.environment["features"] == whole.environment["features"]
     assert resumed.environment["features"]["dtype"] == "bfloat16"
     assert tensors_digest(tensors(resumed)) == tensors_digest(tensors(whole))

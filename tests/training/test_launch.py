@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from kill_runs import fit_apart
+from messages import saying, says
 from safetensors.torch import load_file
 
 OVERRIDES = {
@@ -91,7 +92,7 @@ def test_sigterm_reaches_every_rank_and_the_run_resumes(recipe):
     assert process.wait(TIMEOUT_S) == 128 + signal.SIGTERM, Path("log").read_text()
     assert status() == "interrupted"
     log = Path("log").read_text()
-    assert log.count("Stopping at the end of this batch") == 1
+    assert log.count("Stopping") == 1
     assert "torch.distributed" not in log and "Traceback" not in log
     assert start(recipe, *arguments, "--resume").wait(TIMEOUT_S) == 0
     assert Path("out").read_text().startswith("tiny: finished")
@@ -107,26 +108,26 @@ def test_a_rank_that_is_killed_ends_the_run_with_one_message(recipe):
     os.kill(found[1], signal.SIGKILL)
     assert process.wait(TIMEOUT_S) == 2
     log = Path("log").read_text()
-    assert "error: Process 2 of 2 was killed by SIGKILL" in log and "--resume" in log
+    assert says(log, "error: ", "2 of 2", "SIGKILL", "--resume")
     assert "Traceback" not in log
     assert not any(Path(f"/proc/{number}").exists() for number in found.values())
     assert checkpoints()
 
 
-@pytest.mark.slow
+@pytest.mark.series
 def test_an_error_of_rank_0_is_printed_once_with_exit_code_2(recipe):
     process = start(recipe, *changes(**{"train.class_weights": "{green: 2}"}))
     assert process.wait(TIMEOUT_S) == 2
     errors = [line for line in Path("log").read_text().splitlines() if "rror" in line or "Traceback" in line]
     assert len(errors) == 1, errors
-    assert errors[0].startswith("error: train.class_weights names green, which the data does not have.")
+    assert errors[0] == saying("error: ", "train.class_weights", "green")
     assert not Path("runs/tiny").exists()
 
 
 def test_an_error_in_the_recipe_starts_no_processes(recipe):
     process = start(recipe, *changes(**{"train.num_nodes": 2}))
     assert process.wait(TIMEOUT_S) == 2
-    assert Path("log").read_text().startswith("error: train.num_nodes is 2, but nothing has started tlkit")
+    assert says(Path("log").read_text(), "error: ", "train.num_nodes", "2")
 
 
 @pytest.mark.series
@@ -136,29 +137,11 @@ def test_torchrun_on_two_machines_trains_as_one_process(recipe):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     arguments = changes(**{"train.devices": 1, "train.num_nodes": 2})
-    nodes = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "torch.distributed.run",
-                "--nnodes=2",
-                "--nproc-per-node=1",
-                f"--node-rank={rank}",
-                "--master-addr=127.0.0.1",
-                f"--master-port={port}",
-                "-m",
-                "tlkit",
-                "fit",
-                str(recipe),
-                *arguments,
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    command += ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    fit_it = ["-m", "tlkit", "fit", str(recipe), *arguments]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    nodes = [subprocess.Popen([*command, f"--node-rank={rank}", *fit_it], **streams) for rank in (0, 1)]
     outputs = [node.communicate(timeout=TIMEOUT_S)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], outputs
     assert "tiny: finished" in outputs[0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pytest
+from messages import saying, says
 
 from tlkit.errors import RecipeError
 from tlkit.recipe import load_recipe
@@ -16,7 +16,7 @@ def test_a_plan_tells_images_settings_and_what_trains(tiny_recipe, tmp_path):
     images, settings, phase = plan_tables(prepared)
     assert images.rows == (("blue", 9, 3, 2, 14), ("red", 9, 3, 2, 14), ("all", 18, 6, 4, 28))
     facts = dict(settings.rows)
-    assert facts["backbone"] == "test_resnet, weights none (random initialisation)"
+    assert facts["backbone"] == saying("test_resnet", "weights none")
     assert facts["preprocessing"].startswith("32x32 px, crop 0.95, bilinear, mean (0.5, 0.5, 0.5)")
     assert facts["steps"] == "2 epochs x 5 = 10, batches of 4"
     assert facts["device"] == "cpu, precision 32-true"
@@ -35,23 +35,16 @@ def test_a_plan_shows_every_phase_of_a_strategy_and_leaves_the_first_one_set(tin
     _, _, probe, tuned = plan_tables(prepared)
     assert [phase.title for phase in (probe, tuned)] == ["epoch 1: the classifier", "epochs 2 to 4: everything"]
     assert [row[:2] for row in probe.rows[:-1]] == [(row[0], "eval") for row in probe.rows[:-2]] + [("head", "train")]
-    assert tuned.column("block")[:-1] == (
-        "backbone: conv1, bn1",
-        "backbone: layer1",
-        "backbone: layer2",
-        "backbone: layer3",
-        "backbone: layer4",
-        "head",
-    )
+    blocks = ("conv1, bn1", "layer1", "layer2", "layer3", "layer4")
+    assert tuned.column("block")[:-1] == (*(f"backbone: {block}" for block in blocks), "head")
     assert tuned.column("learning_rate")[:-1] == pytest.approx([0.001 * 0.5**k for k in (5, 4, 3, 2, 1, 0)])
     assert not any(parameter.requires_grad for parameter in prepared.classifier.network.backbone.parameters())
 
 
 def test_the_steps_of_a_plan_are_those_of_the_loader(tiny_recipe):
+    recipe = tiny_recipe(train=9, val=2)
     for batch_size in (1, 4, 5, 17, 18, 64):
-        prepared = prepare(
-            load_recipe(tiny_recipe(train=9, val=2), {"data.batch_size": batch_size, "strategy": "frozen"})
-        )
+        prepared = prepare(load_recipe(recipe, {"data.batch_size": batch_size, "strategy": "frozen"}))
         assert prepared.steps_per_epoch == len(prepared.data.train_dataloader())
 
 
@@ -65,16 +58,12 @@ def test_the_recipes_geometry_overrides_the_backbones(tiny_recipe):
     assert prepared.data.preprocess == prepared.classifier.preprocess
 
 
-def test_a_column_that_cannot_be_audited_by_is_found_before_training(tiny_recipe, tmp_path):
+def test_a_column_that_cannot_be_audited_by_is_found_before_training(tiny_recipe):
     recipe = tiny_recipe(
-        more=", metadata: meta.csv, groups: [camera, age]",
+        groups={"camera": lambda *_: "old", "age": lambda number, _: f"{number} years"},
         tail="audit: {by: [camera, {column: age, quantiles: 2}], positive: mauve}\n",
     )
-    files = sorted((tmp_path / "colours").rglob("*.png"))
-    rows = [(str(f.relative_to(tmp_path / "colours")), "old", f"{i} years") for i, f in enumerate(files)]
-    pd.DataFrame(rows, columns=["path", "camera", "age"]).to_csv(tmp_path / "colours" / "meta.csv", index=False)
     with pytest.raises(RecipeError) as caught:
         prepare(load_recipe(recipe))
-    message = " ".join(caught.value.problems)
-    assert "audit.by, val split: The column 'age' is to be cut by quantiles, but holds" in message
-    assert "audit.positive is 'mauve', which the data does not have." in message
+    assert says(caught.value.problems, "audit.by", "val", "'age'", "quantiles")
+    assert says(caught.value.problems, "audit.positive", "'mauve'")

@@ -8,21 +8,9 @@ from types import SimpleNamespace
 import tlkit
 from tlkit.training.callbacks import ProgressBar
 
-RECIPE = """\
-recipe_version: 1
-name: tiny
-data: {{root: {root}, batch_size: 4, num_workers: 0, image_size: 32}}
-augment: none
-model: {{name: test_resnet, weights: none}}
-strategy: full
-train: {{epochs: 2}}
-report: {{enabled: false}}
-"""
 
-
-def test_the_bar_counts_epochs_from_one_as_the_log_does(image_folder, tmp_path, capsys):
-    (tmp_path / "r.yaml").write_text(RECIPE.format(root=image_folder(**{"": 8})))
-    tlkit.fit(tmp_path / "r.yaml", runs_dir=tmp_path / "runs", progress=True)
+def test_the_bar_counts_epochs_from_one_as_the_log_does(tiny_recipe, capsys):
+    tlkit.fit(tiny_recipe(), {"report.enabled": False}, progress=True)
     drawn = capsys.readouterr().err
     assert set(re.findall(r"Epoch (\d+(?: of |/)\d+)", drawn)) <= {"1 of 2", "2 of 2"}
     assert "Epoch 2 of 2" in drawn

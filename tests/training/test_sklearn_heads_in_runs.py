@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from messages import says
+from messages import saying, says
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -58,7 +58,7 @@ def same(one, two):
 def test_four_images_in_all_are_cross_validated_in_four_folds(head_recipe, image_folder, caplog):
     caplog.set_level("INFO", logger="tlkit")
     run = tlkit.fit(head_recipe("ridge", root=image_folder("few", train=2, val=2, test=2)))
-    assert "head: cross-validated in 4 folds instead of 5, because the images fill no more." in caplog.messages
+    assert says(caplog.messages, "4 folds instead of 5")
     assert run.evaluate("val").accuracy.n == 4
 
 
@@ -105,7 +105,7 @@ def test_other_heads_are_stored_beside_the_tensors_and_predict_as_the_run_did(he
     assert same(predictor.predict(files), run.predictions("test"))
     np.testing.assert_allclose(run.predictions("test").proba.sum(axis=1), 1, atol=1e-5)
     assert (run.path / "report.html").is_file()
-    with pytest.raises(ModelError, match=r"is of kind svm, .* Use tlkit\.load_model"):
+    with pytest.raises(ModelError, match=saying("svm", "tlkit.load_model").pattern):
         load_network(stored)
     assert embed_run(run, splits=("val",)).width == predictor.network.head.in_features
     (stored / "head.skops").unlink()
@@ -120,7 +120,7 @@ def test_head_runs_are_resumed_and_replaced_by_the_same_rules(head_recipe, caplo
     with pytest.raises(RunError, match="holds a finished run"):
         tlkit.fit(path)
     tlkit.fit(path, resume=True)
-    assert "is finished; there is nothing to resume" in caplog.text
+    assert says(caplog.messages, "nothing to resume")
     run.directory.set_status("interrupted")
     (run.path / "model" / "model.safetensors").unlink()
     assert tlkit.fit(path, resume=True).status == "finished"
@@ -132,28 +132,17 @@ def test_head_runs_are_resumed_and_replaced_by_the_same_rules(head_recipe, caplo
 def test_the_plan_names_head_and_features(head_recipe):
     _, settings, phase = plan_tables(prepare(load_recipe(head_recipe("lda"))))
     rows = dict(settings.rows)
-    assert rows["head"] == (
-        "lda: linear discriminant analysis, shrunk covariance; 7 settings by 5-fold cross-validation, calibrated "
-        "out of fold"
-    )
-    assert rows["features"] == "one pass over 30 training images; cached features are read"
+    assert rows["head"] == saying("lda", "7 settings", "5-fold")
+    assert rows["features"] == saying("30 training images", "cached")
     assert "optimizer" not in rows and "steps" not in rows
     assert phase.title == "no epochs: the head" and set(phase.column("trained")) == {0}
     assert "head" not in phase.column("block") and "fitted to the features" in phase.notes[0]
 
 
-@pytest.mark.slow
-def test_auto_runs_on_the_digits_from_end_to_end(tmp_path, head_recipe, caplog):
-    from tlkit.datasets.digits import make_digits
-
-    make_digits(tmp_path / "digits")
-    for folder in (tmp_path / "digits").glob("*/*"):
-        if folder.is_dir():
-            for image in sorted(folder.iterdir())[20:]:
-                image.unlink()
-    run = tlkit.fit(head_recipe("auto", root=tmp_path / "digits"))
+def test_auto_chooses_the_head_of_a_run(head_recipe, caplog):
+    run = tlkit.fit(head_recipe("auto"), {"report.enabled": False})
     facts = json.loads((run.path / "model" / "model.json").read_text())["head"]
     assert facts["kind"] == facts["choice"]["chosen"]
     assert [one["kind"] for one in facts["choice"]["candidates"]][:3] == ["logistic", "lda", "ridge"]
-    assert f"head: auto chose {facts['kind']}" in caplog.text
-    assert len(run.evaluate("test").classes) == 10 and run.evaluate("test").accuracy.value > 0.2
+    assert says(caplog.messages, "head", "auto", facts["kind"])
+    assert run.evaluate("test").accuracy.value > 0.5

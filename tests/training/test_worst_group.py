@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from messages import saying
+from run_fixtures import day_and_night
 
 from tlkit.data.loading.batch import Batch
 from tlkit.errors import RecipeError
@@ -25,20 +26,8 @@ WORST = "val_worst_group_accuracy"
 
 @pytest.fixture
 def recipe(tiny_recipe):
-    """Return a recipe whose images have a group column: every third image of a class is a night picture."""
-    path = tiny_recipe(
-        more=", metadata: metadata.csv, groups: [light]",
-        tail="audit: {by: [light], min_group_size: 2}\n",
-        train=12,
-        val=9,
-        test=6,
-    )
-    root = path.parent / "colours"
-    files = sorted(file.relative_to(root).as_posix() for file in root.rglob("*.png"))
-    rows = [(name, "night" if int(name[-7:-4]) % 3 == 0 else "day") for name in files]
-    pd.DataFrame(rows, columns=["path", "light"]).to_csv(root / "metadata.csv", index=False)
-    path.write_text(path.read_text().replace(", val: 0.25, test: 0.25", ""))
-    return path
+    """Return a recipe whose images have a group column."""
+    return tiny_recipe(groups={"light": day_and_night}, train=12, val=9, test=6)
 
 
 @pytest.mark.slow
@@ -80,24 +69,27 @@ def test_group_balanced_epochs_hold_equally_many_images_of_every_intersection(re
 
 def test_sampling_and_loss_by_group_count_the_groups_once(recipe, caplog):
     prepared = prepare(load_recipe(recipe, {"train.sampling": "group_balanced", "train.loss": "group_dro"}))
-    assert [message for message in caplog.messages if message.startswith("Groups by")] == [
-        "Groups by class × light: 4, of 4 to 8 training images."
-    ]
+    (said,) = [message for message in caplog.messages if message.startswith("Groups by")]
+    assert said == saying("class × light", "4 to 8")
     assert len(prepared.classifier.loss.log_q) == 4
 
 
-def test_group_balanced_sampling_needs_groups_and_excludes_class_weights(recipe):
-    with pytest.raises(RecipeError, match=r"train\.sampling is group_balanced, but audit\.by names no"):
-        load_recipe(recipe, {"train.sampling": "group_balanced", "audit.by": []})
-    with pytest.raises(RecipeError, match="each correct for class imbalance"):
-        load_recipe(recipe, {"train.sampling": "group_balanced", "train.class_weights": "balanced"})
-
-
-def test_the_worst_group_as_monitor_needs_groups(recipe):
-    with pytest.raises(RecipeError, match=r"train\.monitor is val_worst_group_accuracy, but audit\.by names no"):
-        load_recipe(recipe, {"train.monitor": WORST, "audit.by": []})
-    with pytest.raises(RecipeError, match="selected by val_loss or val_accuracy"):
-        load_recipe(recipe, {"train.monitor": WORST, "train.model_soup_size": 2})
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"train.sampling": "group_balanced", "audit.by": []}, saying("train.sampling", "group_balanced", "audit.by")),
+        (
+            {"train.sampling": "group_balanced", "train.class_weights": "balanced"},
+            saying("train.sampling", "train.class_weights"),
+        ),
+        ({"train.monitor": WORST, "audit.by": []}, saying("train.monitor", WORST, "audit.by")),
+        ({"train.monitor": WORST, "train.model_soup_size": 2}, saying("val_loss", "val_accuracy")),
+        ({"train.monitor": WORST, "audit.min_group_size": 10}, saying("two groups")),
+    ],
+)
+def test_what_the_groups_cannot_serve_is_refused_before_training(recipe, changes, said):
+    with pytest.raises(RecipeError, match=said.pattern):
+        fit(recipe, changes)
 
 
 def test_images_that_every_process_sees_count_once():
@@ -110,11 +102,6 @@ def test_images_that_every_process_sees_count_once():
     assert callback.metric.counts.tolist() == [[0, 1], [1, 0]]
 
 
-def test_groups_that_are_too_small_are_refused_before_training(recipe):
-    with pytest.raises(RecipeError, match="needs two groups or more"):
-        fit(recipe, {"train.monitor": WORST, "audit.min_group_size": 10})
-
-
 @pytest.mark.parametrize("strategy", ["full", "frozen"])
 def test_group_dro_weights_the_intersections_of_class_and_group(recipe, strategy):
     prepared = prepare(load_recipe(recipe, {"train.loss": "group_dro", "strategy": strategy, "augment": "none"}))
@@ -123,7 +110,7 @@ def test_group_dro_weights_the_intersections_of_class_and_group(recipe, strategy
     code = prepared.classifier.loss.group_of.numpy()
     assert len(set(zip(crossed, code, strict=True))) == len(set(code)) == len(prepared.classifier.loss.q) == 4
     settings = dict(plan_tables(prepared)[1].rows)
-    assert settings["loss"] == "group_dro, 4 groups by class × light, step 0.01"
+    assert settings["loss"] == saying("group_dro", "4 groups", "class × light", "0.01")
     before = origin_of(prepared)
     prepared.classifier.loss.set_groups(code[::-1].copy())
     assert origin_of(prepared) != before

@@ -117,9 +117,8 @@ def test_files_apply_in_turn_and_a_stale_label_is_refused(samples, decided):
     Path(decided(("ant/0.png", "ant", "relabel to bee", "ant0"))).rename("first.csv")
     file = decided(("ant/0.png", "bee", "relabel to wasp", "ant0"))
     assert apply_decisions(samples, ["first.csv", file]).table["label"][0] == "wasp"
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=saying("labels.csv:2", "ant/0.png", "RUN", "--out", "FILE").pattern):
         apply_decisions(samples, [file])
-    assert str(caught.value) == saying("labels.csv:2", "ant/0.png", "RUN", "--out", "FILE")
 
 
 def test_a_class_keeps_a_training_image(samples, decided):

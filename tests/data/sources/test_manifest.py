@@ -96,9 +96,8 @@ def test_all_problems_of_a_list_are_reported_with_lines(tmp_path, make_image):
 def test_a_file_that_is_no_list_is_an_error(tmp_path, content, message):
     file = tmp_path / "list.csv"
     file.write_text(content)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=saying(file, *message).pattern):
         read_manifest(file)
-    assert caught.value.problems[0] == saying(file, *message)
 
 
 def test_damaged_lists_are_data_errors(tmp_path):
@@ -158,9 +157,8 @@ def test_given_splits_are_kept_unless_a_group_lies_in_two(image_folder, tmp_path
     rows = [f"{path},{'v' if path.startswith('val') and 'red' in path else 't'}" for path in paths]
     (root / "m.csv").write_text("path,patient\n" + "\n".join(rows) + "\n")
     plan, out = SplitPlan(val=0.3, group_by="patient"), tmp_path / "s.csv"
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=saying("3", "photos/train", "photos/val").pattern):
         make_split(root, out, plan=plan, metadata="m.csv")
-    assert str(caught.value) == saying("3", "photos/train", "photos/val")
     assert not out.exists()
     make_split(root, out)
     assert says(caplog.messages, "images", "already", "splits")
@@ -182,14 +180,12 @@ def test_missing_and_changed_images_of_a_split_are_named(photos, tmp_path, make_
     out = tmp_path / "split.csv"
     make_split(photos, out)
     (photos / "ant/3.png").write_bytes(make_image("other/x.png").read_bytes())
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=saying("1", out, "ant/3.png").pattern):
         data_module(photos, split=out, num_workers=0).setup()
-    assert str(caught.value) == saying("1", out, "ant/3.png")
     (photos / "ant/4.png").unlink()
     (photos / "bee/5.png").rename(photos / "ant/5b.png")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=saying(f"{out}:6", photos, "ant/4.png", "2", "6", "17", "bee/5.png").pattern):
         data_module(photos, split=out, num_workers=0).setup()
-    assert str(caught.value) == saying(f"{out}:6", photos, "ant/4.png", "2", "6", "17", "bee/5.png")
 
 
 def test_unlisted_images_are_excluded_and_counted(photos, tmp_path, make_image, lines):
@@ -242,6 +238,5 @@ def test_rows_and_columns_that_do_not_match_are_named(tmp_path, monkeypatch, tex
 def test_a_folder_is_no_list(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("list.csv").mkdir()
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=saying("list.csv", "images", "folder").pattern):
         read_manifest("list.csv")
-    assert str(caught.value) == saying("list.csv", "images", "folder")

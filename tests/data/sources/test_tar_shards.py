@@ -255,9 +255,8 @@ def test_missing_shards_are_counted_and_named_before_any_is_read(shards, tmp_pat
     assert str(caught.value) == saying("6", "8", gone, "1")
     with pytest.raises(DataError, match=r"^1 of 1 shards do not exist: .*train-02\.tar\. Did you mean 'train-00"):
         read_samples(folder / "train-02.tar")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=saying("1", f"{tmp_path}/disk/a.tar", f"{tmp_path}/disk").pattern):
         read_samples(tmp_path / "disk" / "a.tar")
-    assert str(caught.value) == saying("1", f"{tmp_path}/disk/a.tar", f"{tmp_path}/disk")
 
 
 @pytest.mark.parametrize("remote", ["s3://bucket/train-{0..1}.tar", "https://host/a.tar", "pipe:cat a.tar"])
