@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tlkit.audit.criteria import choice_sentences, worst_verdict
-from tlkit.audit.group_profiles import MIN_CALIBRATION, MIN_RANKED
+from tlkit.audit.profile_tables import profile_tables
 from tlkit.audit.redaction import WITHHELD, redact, redaction_notes
 from tlkit.errors import first_few
 from tlkit.tables import Cell, Column, Mark, Table, counted, format_estimate, format_p, two_figures
@@ -17,7 +17,6 @@ from tlkit.tables.formatting import SIGNS
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit, ColumnFacts
     from tlkit.audit.criteria import CriterionResult
-    from tlkit.audit.group_profiles import GroupProfile
     from tlkit.audit.group_tables import Gap, GroupRow, GroupTable
     from tlkit.stats.estimate import Estimate
 
@@ -112,10 +111,8 @@ def failed_table(audit: Audit) -> Table:
             Column("difference", f"against the complement [{level}]", "estimate", signed=True),
         ),
         rows=tuple(
-            (table.by, row.name, table.rate_name, row.rate.n, redact(row.rate, most), redact(row.difference, most))
-            for table in audit.group_tables
-            for row in table.rows
-            if row.verdict == "FAIL" and row.difference is not None
+            (table.by, row.name, table.rate_name, row.rate.n, redact(row.rate, most), redact(difference, most))
+            for table, row, difference in _failing(audit)
         ),
     )
 
@@ -180,53 +177,12 @@ def criteria_tables(audit: Audit) -> tuple[Table, ...]:
     )
 
 
-def profile_tables(audit: Audit) -> tuple[Table, ...]:
-    """Return calibration, ranking and recall of the groups of single columns, on which no test rests.
-
-    The AUROCs are those of the positive class, where there is one: within the group, then across to the complement
-    (`GroupProfile.auroc_positives`, `auroc_negatives`). A column that has a figure for no group is left out, and
-    a note says why.
-    """
-    positive, most = audit.settings.positive, audit.settings.max_half_width
-    rows = [(table.by, row) for table in audit.profiles if len(table.columns) == 1 for row in table.rows]
-    if not rows:
-        return ()
-    columns = [
-        Column("by", "by"),
-        Column("group", "group"),
-        Column("n", "n", "count"),
-        Column("macro_recall", "macro recall", "estimate"),
-        Column("macro_note", "of classes"),
-    ]
-    if any(row.confidence_gap is not None for _, row in rows):
-        columns += [
-            Column("confidence_gap", "confidence - accuracy", "estimate", signed=True),
-            Column("calibration", "ECE", "number"),
-            Column("calibration_expected", "ECE by chance", "number"),
-            Column("brier", "Brier", "estimate"),
-            Column("log_loss", "log loss", "estimate"),
-        ]
-        if positive is not None:
-            columns += [
-                Column("auroc", f"AUROC of {positive}", "estimate"),
-                Column("auroc_positives", "BNSP AUC", "estimate"),
-                Column("auroc_negatives", "BPSN AUC", "estimate"),
-            ]
-    cells = [_profile(by, row, positive, most) for by, row in rows]
-    optional = {"macro_note", "calibration", "calibration_expected", "auroc", "auroc_positives", "auroc_negatives"}
-    empty = {
-        column.name for column in columns if column.name in optional and not any(one[column.name] for one in cells)
-    }
-    kept = [column for column in columns if column.name not in empty]
-    return (
-        Table(
-            name="profiles",
-            title="Calibration, ranking and recall by group (no test rests on them)",
-            columns=tuple(kept),
-            rows=tuple(tuple(one[column.name] for column in kept) for one in cells),
-            notes=tuple(_profile_notes(positive, columns, empty)),
-        ),
-    )
+def _failing(audit: Audit) -> Iterator[tuple[GroupTable, GroupRow, Estimate]]:
+    """Yield the rows that fail, each with its table and its difference from the complement."""
+    for table in audit.group_tables:
+        for row in table.rows:
+            if row.verdict == "FAIL" and row.difference is not None:
+                yield table, row, row.difference
 
 
 def _is_shown_in_large(table: GroupTable) -> bool:
@@ -262,12 +218,7 @@ def _overview_notes(audit: Audit) -> list[str]:
     settings = audit.settings
     left_out = f" {counted(audit.unlabelled, 'image')} without a label left out." if audit.unlabelled else ""
     found = [f"{counted(audit.images, 'image')} assessed, accuracy {format_estimate(audit.overall)}.{left_out}"]
-    failed = [
-        (table, row, row.difference)
-        for table in audit.group_tables
-        for row in table.rows
-        if row.verdict == "FAIL" and row.difference is not None
-    ]
+    failed = list(_failing(audit))
     if failed:
         failed.sort(key=lambda one: -abs(one[2].value or 0.0))
         named = [_named(table, row, difference, settings.max_half_width) for table, row, difference in failed]
@@ -312,9 +263,7 @@ def _design_notes(audit: Audit) -> list[str]:
     if settings.pair_by is not None:
         matched = f"Groups are compared within matched sets of {settings.pair_by}"
         return [f"{matched}; images without a match take no part in the comparison."]
-    allowed = [f"weights in {settings.weights}"] * (settings.weights is not None)
-    allowed += [f"clusters of {settings.cluster_by}"] * (settings.cluster_by is not None)
-    if not allowed:
+    if not settings.design_columns:
         return []
     effects = [
         row.design_effect
@@ -323,7 +272,7 @@ def _design_notes(audit: Audit) -> list[str]:
         if row.design_effect is not None and not row.suppressed
     ]
     cost = f" Design effects reach {max(effects):.2f}: the factor by which more images are needed." if effects else ""
-    return [f"Intervals and tests allow for {' and '.join(allowed)}.{cost}"]
+    return [f"Intervals and tests allow for {settings.design_words}.{cost}"]
 
 
 def _rate(row: GroupRow, most: float) -> tuple[Cell, ...]:
@@ -409,47 +358,3 @@ def _criterion(result: CriterionResult) -> tuple[Cell, ...]:
     number, ratio = (None, None) if result.vague else (result.gap, result.ratio)
     note = WITHHELD if result.vague else ""
     return (result.by, result.name, verdict, result.rate_name, number, result.expected, *ends, ratio, *bases, note)
-
-
-def _profile(by: str, row: GroupProfile, positive: str | None, most: float) -> dict[str, Cell]:
-    recall = row.macro_recall
-    known = recall is not None and recall.value is not None
-    areas = {
-        name: (by_class or {}).get(positive or "")
-        for name, by_class in (
-            ("auroc", row.auroc),
-            ("auroc_positives", row.auroc_positives),
-            ("auroc_negatives", row.auroc_negatives),
-        )
-    }
-    return {
-        "by": by,
-        "group": row.name,
-        "n": row.images,
-        "macro_recall": redact(recall, most) if recall is not None and known else None,
-        "macro_note": recall.note if recall is not None and known else "",
-        "confidence_gap": None if row.confidence_gap is None else redact(row.confidence_gap, most),
-        "calibration": None if row.calibration_expected is None else row.calibration,
-        "calibration_expected": row.calibration_expected,
-        "brier": row.brier,
-        "log_loss": row.log_loss,
-        **{name: None if area is None else redact(area, most) for name, area in areas.items()},
-    }
-
-
-def _profile_notes(positive: str | None, columns: list[Column], empty: set[str]) -> list[str]:
-    """Return the definition of the AUCs, and why columns are left out."""
-    names = {column.name: column.label for column in columns}
-    meant = {
-        "auroc_positives": f"BNSP AUC: {positive} in the group ranked against other classes in the complement.",
-        "auroc_negatives": f"BPSN AUC: {positive} in the complement ranked against other classes in the group.",
-    }
-    found = [meaning for name, meaning in meant.items() if name in names and name not in empty]
-    if "calibration" in empty:
-        found.append(f"ECE is left out: it takes {MIN_CALIBRATION} images of a group, or an effective size of as many.")
-    ranked = [label for name, label in names.items() if name in empty and name.startswith("auroc")]
-    if ranked:
-        takes = "is left out: it takes" if len(ranked) == 1 else "are left out: each takes"
-        sides = f"{MIN_RANKED} images of {positive} on one side and {MIN_RANKED} others on the other"
-        found.append(f"{', '.join(ranked)} {takes} {sides}.")
-    return found

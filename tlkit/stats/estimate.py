@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+DIGITS = 3  # after the point, unless stated
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -35,7 +37,7 @@ class Estimate:
         """Return whether half the width of the interval is above `most`."""
         return self.low is not None and self.high is not None and (self.high - self.low) / 2 > most
 
-    def format(self, *, digits: int = 3) -> str:
+    def format(self, *, digits: int = DIGITS) -> str:
         """Return the estimate as text: "0.900 [0.710, 0.970]"."""
         if self.value is None:
             return f"undefined ({self.note})" if self.note else "undefined"
@@ -54,7 +56,7 @@ class Estimate:
         return cls(**values)
 
 
-def signed_number(value: float, *, digits: int = 3) -> str:
+def signed_number(value: float, *, digits: int = DIGITS) -> str:
     """Return a difference as text with its sign; a value that rounds to zero has no sign.
 
     Example:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import cast
 
-from tlkit.stats.estimate import Estimate, signed_number
+from tlkit.stats.estimate import DIGITS, Estimate, signed_number
 from tlkit.tables.table import Cell, Column
 
 MISSING = "–"
@@ -23,7 +23,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def format_estimate(estimate: Estimate, *, digits: int = 3, signed: bool = False) -> str:
+def format_estimate(estimate: Estimate, *, digits: int = DIGITS, signed: bool = False) -> str:
     """Return value and interval; the interval alone where the value is withheld; the reason where one of them lacks.
 
     Args:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tlkit.audit.audit_tables import criteria_tables, overview_table, profile_tables, rate_table
+from tlkit.audit.audit_tables import criteria_tables, overview_table, rate_table
 from tlkit.audit.criteria import worst_verdict
+from tlkit.audit.profile_tables import profile_tables
 from tlkit.audit.redaction import redact
 from tlkit.render.plots import plot_groups
 from tlkit.render.report.report_page import AuditPageSection, AuditPart, Figure, Tile
@@ -32,7 +33,7 @@ def audit_tile(audit: Audit) -> Tile:
     )
     worst = table.worst
     assert worst is not None
-    least = "highest" if table.metric == "false_positive_rate" else "lowest"
+    least = "highest" if table.rate.lower_is_better else "lowest"
     tied = len(table.tied_with(worst)) - 1
     alike = f"; {tied} {'other' if tied == 1 else 'others'} alike" if tied else ""
     rate = format_estimate(redact(worst.rate, audit.settings.max_half_width))
