@@ -96,6 +96,16 @@ class Audit:
         return {table.name: table.worst for table in self.group_tables if table.worst is not None}
 
     @property
+    def failures(self) -> list[tuple[GroupTable, GroupRow, Estimate]]:
+        """The rows that fail, each with its table and its difference from the complement."""
+        return [
+            (table, row, row.difference)
+            for table in self.group_tables
+            for row in table.rows
+            if row.verdict == "FAIL" and row.difference is not None
+        ]
+
+    @property
     def gaps(self) -> dict[str, Gap]:
         """The largest gap, by table name; tables without one are left out."""
         return {table.name: table.gap for table in self.group_tables if table.gap is not None}

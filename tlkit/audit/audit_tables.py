@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -112,7 +112,7 @@ def failed_table(audit: Audit) -> Table:
         ),
         rows=tuple(
             (table.by, row.name, table.rate_name, row.rate.n, redact(row.rate, most), redact(difference, most))
-            for table, row, difference in _failing(audit)
+            for table, row, difference in audit.failures
         ),
     )
 
@@ -177,14 +177,6 @@ def criteria_tables(audit: Audit) -> tuple[Table, ...]:
     )
 
 
-def _failing(audit: Audit) -> Iterator[tuple[GroupTable, GroupRow, Estimate]]:
-    """Yield the rows that fail, each with its table and its difference from the complement."""
-    for table in audit.group_tables:
-        for row in table.rows:
-            if row.verdict == "FAIL" and row.difference is not None:
-                yield table, row, row.difference
-
-
 def _is_shown_in_large(table: GroupTable) -> bool:
     """Return whether a large audit shows a table: accuracy, or a row fails."""
     return table.metric == "accuracy" or worst_verdict([table]) == "FAIL"
@@ -218,9 +210,8 @@ def _overview_notes(audit: Audit) -> list[str]:
     settings = audit.settings
     left_out = f" {counted(audit.unlabelled, 'image')} without a label left out." if audit.unlabelled else ""
     found = [f"{counted(audit.images, 'image')} assessed, accuracy {format_estimate(audit.overall)}.{left_out}"]
-    failed = list(_failing(audit))
+    failed = sorted(audit.failures, key=lambda one: -abs(one[2].value or 0.0))
     if failed:
-        failed.sort(key=lambda one: -abs(one[2].value or 0.0))
         named = [_named(table, row, difference, settings.max_half_width) for table, row, difference in failed]
         found.append(f"Beyond the tolerance of {settings.tolerance:g}: {first_few(named)}.")
     found += [note for facts in audit.columns for note in _column_notes(facts)]

@@ -12,12 +12,12 @@ import numpy as np
 from tlkit.audit.audit_result import Audit
 from tlkit.audit.error_example_tables import group_images_tables
 from tlkit.audit.group_tables import GroupRow, GroupTable
-from tlkit.audit.groups.group_columns import discretize
-from tlkit.audit.groups.intersections import GroupMembership, cross_columns
+from tlkit.audit.groups.intersections import GroupMembership, membership_of
 from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import Predictions
 from tlkit.stats.arrays import Floats, Mask
 from tlkit.stats.corrections import holm
+from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import fisher_exact
 from tlkit.tables import Table, to_html
 
@@ -224,20 +224,14 @@ def failing_group_images(
     settings = audit.settings
     specs = {spec.column: spec for spec in settings.columns}
     chosen: dict[tuple[tuple[str, ...], str], tuple[float, GroupTable, GroupRow]] = {}
-    for table in audit.group_tables:
-        for row in table.rows:
-            if row.verdict == "FAIL" and row.difference is not None and _is_worse(table, row):
-                gap = abs(row.difference.value or 0.0)
-                if gap > chosen.get((table.columns, row.name), (0.0,))[0]:
-                    chosen[table.columns, row.name] = (gap, table, row)
-    found = []
+    for table, row, difference in audit.failures:
+        gap = abs(difference.value or 0.0)
+        if _is_worse(table, difference) and gap > chosen.get((table.columns, row.name), (0.0,))[0]:
+            chosen[table.columns, row.name] = (gap, table, row)
+    found, labelled = [], predictions.y_true >= 0
     for _, table, row in sorted(chosen.values(), key=lambda one: (-one[0], one[1].by, one[2].name)):
-        membership = cross_columns(
-            [
-                discretize(predictions.groups[name], specs[name], max_values=settings.max_values)
-                for name in table.columns
-            ]
-        )
+        columns = tuple(specs[name] for name in table.columns)
+        membership = membership_of(predictions.groups, columns, max_values=settings.max_values).take(labelled)
         inside = _row_images(membership, row)
         if inside is None:
             logger.info(
@@ -246,27 +240,18 @@ def failing_group_images(
                 row.name,
             )
             continue
-        labelled = predictions.y_true >= 0
-        others = ~inside if row.group is None else (membership.code >= 0) & ~inside
+        others = ~inside if row.group is None else ~inside & ~membership.inside(None)
         found.append(
-            group_images(
-                known,
-                inside[labelled],
-                complement=others[labelled],
-                by=table.by,
-                group=row.name,
-                most=most,
-                neighbors=neighbors,
-            )
+            group_images(known, inside, complement=others, by=table.by, group=row.name, most=most, neighbors=neighbors)
         )
     return tuple(found)
 
 
-def _is_worse(table: GroupTable, row: GroupRow) -> bool:
-    assert row.difference is not None and row.difference.value is not None, "a row fails by its difference"
+def _is_worse(table: GroupTable, difference: Estimate) -> bool:
+    assert difference.value is not None, "a row fails by its difference"
     if table.metric == "selection_rate":
         return True
-    return (row.difference.value > 0) == table.rate.lower_is_better
+    return (difference.value > 0) == table.rate.lower_is_better
 
 
 def _row_images(membership: GroupMembership, row: GroupRow) -> Mask | None:

@@ -201,27 +201,26 @@ class Explanation:
 
     def table(self) -> pd.DataFrame:
         """Return one row per group: accuracy, difference, class mix, rate, standardized gap, training share."""
-        rows = []
-        for column in self.columns:
-            for group in column.groups:
-                split = group.split
-                rows.append(
-                    {
-                        "by": column.by,
-                        "group": group.group,
-                        "n": group.accuracy.n,
-                        "accuracy": group.accuracy.value,
-                        "difference": group.difference.value,
-                        "class_mix": split.mix.value,
-                        "rate": split.rate.value,
-                        "standardized": split.standardised.value,
-                        "common_classes": split.common,
-                        "train": group.train,
-                        "train_share": group.train_share,
-                        "judged_share": group.judged_share,
-                    }
-                )
-        return pd.DataFrame(rows)
+        return pd.DataFrame(
+            [
+                {
+                    "by": column.by,
+                    "group": group.group,
+                    "n": group.accuracy.n,
+                    "accuracy": group.accuracy.value,
+                    "difference": group.difference.value,
+                    "class_mix": group.split.mix.value,
+                    "rate": group.split.rate.value,
+                    "standardized": group.split.standardised.value,
+                    "common_classes": group.split.common,
+                    "train": group.train,
+                    "train_share": group.train_share,
+                    "judged_share": group.judged_share,
+                }
+                for column in self.columns
+                for group in column.groups
+            ]
+        )
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables for readers: those of each column, then trends and associations."""
