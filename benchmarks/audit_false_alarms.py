@@ -15,8 +15,8 @@ import math
 import numpy as np
 from scipy.special import ndtri
 
-from tlkit.audit.estimators import SamplingDesign, designed_estimates
-from tlkit.audit.group_vs_rest import compare_with_complement, untested_table
+from tlkit.audit.estimators import SamplingDesign, designed_estimates, independent_estimates
+from tlkit.audit.group_vs_rest import untested_table
 from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
@@ -38,9 +38,9 @@ def verdicts(rates, n, *, tolerance, runs, seed):
     found = []
     for _ in range(runs):
         k = np.append(generator.binomial(n, rates), 0)
-        (table,), _ = assign_verdicts(
-            [compare_with_complement(cells, Rate("accuracy"), k=k, n=sizes, images=sizes, options=options)], options
-        )
+        estimates = independent_estimates(cells, k=k, n=sizes, options=options)
+        untested = untested_table(cells, Rate("accuracy"), estimates, images=sizes, options=options)
+        (table,), _ = assign_verdicts([untested], options)
         found.append([row.verdict for row in table.rows])
     return np.array(found)
 
@@ -218,16 +218,9 @@ def two_groups(group, unit, right, *, matched, tolerance):
     options = AuditOptions(tolerance=tolerance, min_group_size=1, draws=100, cluster_by="unit")
     images = np.append(np.bincount(group, minlength=2), 0)
     sample = designed_estimates(
-        cells,
-        SamplingDesign(unit=unit, paired=matched),
-        counts=right,
-        base=np.ones(len(right), bool),
-        code=group,
-        options=options,
+        cells, SamplingDesign(unit=unit, paired=matched), counts=right, base=np.ones(len(right), bool), options=options
     )
-    draft = untested_table(
-        cells, Rate("accuracy"), sample, images=images, truly=None, mean_confidence=None, options=options
-    )
+    draft = untested_table(cells, Rate("accuracy"), sample, images=images, options=options)
     difference = difference_estimate(sample, 0, confidence=options.confidence) if draft.tested[0] else None
     return (
         rate_estimate(sample, 0, confidence=options.confidence),

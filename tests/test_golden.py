@@ -51,6 +51,7 @@ MOVED = {
     "rest_k": "complement_k",
     "rest_n": "complement_n",
     "rest_needed": "complement_needed",
+    "min_cell_size": "min_recall_images",
 }
 """Keys that have another name now: {name in the JSON files: name in the library}."""
 

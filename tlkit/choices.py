@@ -1,4 +1,4 @@
-"""Choices of recipe keys as literal types, and the defaults that recipe, gates and Python share."""
+"""Choices of recipe keys as literal types, and the defaults that recipe, gates, command line and Python share."""
 
 from __future__ import annotations
 
@@ -27,6 +27,22 @@ ENGINE_TOLERANCE = 0.9999
 """Smallest cosine similarity with float32 torch that `engine: auto` accepts."""
 CACHE_LIMIT_GB = 10.0
 """Gigabytes that cached features may take."""
+FOLDS = 5
+"""Folds of a cross-validation."""
+REPEATS = 1
+"""Repetitions of a cross-validation, each with other folds."""
+CURVE_REPEATS = 3
+"""Repetitions of the cross-validation behind a learning curve, each with other folds and subsets."""
+SEED = 0
+"""Seed of random numbers."""
+DRAWS = 10_000
+"""Random permutations for the largest gap, where the exact test is too large."""
+REPAIR_MARGIN = 0.05
+"""Largest loss of overall accuracy that a repair may cost."""
+SLICE_CLUSTERS = 8
+"""Clusters of features among the columns that are searched for slices."""
+MIN_CELL_SIZE = 5
+"""Fewest images that a cell of exported counts may show."""
 MIN_GROUP_SIZE = 20
 """Smaller groups get no rate, no test and no verdict."""
 MAX_INTERSECTION_ORDER = 2

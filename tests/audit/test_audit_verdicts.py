@@ -8,7 +8,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from tlkit.audit.group_vs_rest import compare_with_complement
+from tlkit.audit.estimators import independent_estimates
+from tlkit.audit.group_vs_rest import untested_table
 from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
@@ -47,7 +48,8 @@ def simulated_rows(rates, n, *, runs=400, seed=0):
     found = []
     for _ in range(runs):
         k = np.append(generator.binomial(n, rates), 0)
-        untested = compare_with_complement(membership, Rate("accuracy"), k=k, n=sizes, images=sizes, options=options)
+        estimates = independent_estimates(membership, k=k, n=sizes, options=options)
+        untested = untested_table(membership, Rate("accuracy"), estimates, images=sizes, options=options)
         (table,), _ = assign_verdicts([untested], options)
         found.append(table.rows)
     return found

@@ -198,14 +198,6 @@ def test_the_summary_shows_value_interval_and_basis() -> None:
     assert summary_table(evaluate(p)).rows[0] == ("accuracy", wilson(85, 100), "100 images")
 
 
-def test_the_table_of_classes_holds_numbers_and_nan_where_undefined() -> None:
-    table = evaluate(make([0, 0, 1], y_pred=[0, 1, 1], classes=3)).per_class_table()
-    rates = [f"{name}{end}" for name in ("precision", "recall", "f1") for end in ("", "_low", "_high")]
-    assert list(table.columns) == ["class", "support", *rates]
-    assert table["recall"].tolist()[:2] == [0.5, 1.0]
-    assert table.loc[2, "recall":].isna().all()
-
-
 def test_most_confused_pairs_come_first_and_ties_keep_class_order() -> None:
     y_true = [0] * 5 + [1] * 5 + [2] * 2
     y_pred = [0, 1, 1, 1, 2, 1, 1, 1, 1, 0, 2, 0]

@@ -358,8 +358,12 @@ def statistics() -> dict[str, Any]:
         "mean": means.mean_estimate(score, highest=1.0),
         "mean_of_rates": means.mean_of_rates(k, n),
         "clustered_mean": means.clustered_mean(score, units, highest=1.0),
-        "bootstrap": bootstrap.count_bootstrap(
-            [5, 20, 30], lambda c: c[..., 0] / c.sum(axis=-1), rng=np.random.default_rng(1), replicates=500
+        "bootstrap": bootstrap.percentile_estimate(
+            5 / 55,
+            bootstrap.bootstrap_replicates(
+                [5, 20, 30], lambda c: c[..., 0] / c.sum(axis=-1), rng=np.random.default_rng(1), replicates=500
+            ),
+            n=55,
         ),
         "calibration_error": calibration.calibration_error(score, right),
         "calibration_by_width": calibration.calibration_error(score, right, binning="width", weights=units.weight),

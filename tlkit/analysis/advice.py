@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
 from tlkit.analysis.advice_tables import advice_tables
-from tlkit.analysis.feature_scores import Mask
-from tlkit.audit.group_tables import as_json
+from tlkit.choices import ALPHA
 from tlkit.errors import DataError, refuse_newer
+from tlkit.plain_values import from_plain, to_plain
+from tlkit.stats.arrays import Mask
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import mcnemar
@@ -18,7 +19,6 @@ from tlkit.stats.paired import Pairs, paired_difference
 from tlkit.tables import Table, to_html
 
 FORMAT_VERSION = 1
-ALPHA = 0.05
 STRONGLY_REGULARISED = ("tv2", "a1", "a1h", "a2", "a3")
 """First words of the tags of torchvision's second recipes and of those of "ResNet strikes back" (arXiv:2110.00476)."""
 
@@ -180,10 +180,7 @@ class Advice:
         """Return plain JSON values; `from_dict` reads them back."""
         return {
             "format_version": FORMAT_VERSION,
-            **{name: getattr(self, name) for name in ("images", "classes", "folds", "machine")},
-            **{
-                name: as_json(list(map(asdict, getattr(self, name)))) for name in ("backbones", "contrasts", "left_out")
-            },
+            **to_plain(self),
             "suggested": {"name": self.suggested.name, "weights": self.suggested.weights},
         }
 
@@ -195,25 +192,7 @@ class Advice:
             DataError: a newer tlkit wrote it.
         """
         refuse_newer("This advice was", values["format_version"], known=FORMAT_VERSION, error=DataError)
-        backbones = tuple(
-            AdvisedBackbone(
-                **{
-                    **one,
-                    "image_size": tuple(one["image_size"]),
-                    **{name: Estimate.from_dict(one[name]) for name in ("latency_ms", "probe", "knn")},
-                }
-            )
-            for one in values["backbones"]
-        )
-        contrasts = tuple(
-            Contrast(**{**one, "difference": Estimate.from_dict(one["difference"])}) for one in values["contrasts"]
-        )
-        left_out = tuple(
-            LeftOut(**one | {"limit": tuple(one["limit"]) if isinstance(one["limit"], list) else one["limit"]})
-            for one in values["left_out"]
-        )
-        plain = {name: values[name] for name in ("images", "classes", "folds", "machine")}
-        return cls(backbones=backbones, contrasts=contrasts, left_out=left_out, **plain)
+        return from_plain(cls, values)
 
     def __repr__(self) -> str:
         return f"Advice({len(self.backbones)} backbones on {self.images} images, best {self.best.label})"

@@ -15,7 +15,8 @@ import numpy as np
 
 from tlkit.analysis.advice import Advice, AdvisedBackbone, LeftOut, rank_backbones
 from tlkit.analysis.advice_tables import left_out_reason
-from tlkit.analysis.feature_scores import Mask, knn_leave_one_out, log_me, probe
+from tlkit.analysis.feature_scores import knn_leave_one_out, log_me, probe
+from tlkit.choices import FOLDS, SEED
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.errors import ModelError
 from tlkit.features.features import Features
@@ -31,6 +32,7 @@ from tlkit.process_state import preserved_process_state
 from tlkit.runs.directory import MARKER
 from tlkit.runs.run import Run, open_run
 from tlkit.samples import Samples
+from tlkit.stats.arrays import Mask
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +93,8 @@ def advise(
     max_params: float | None = None,
     max_latency_ms: float | None = None,
     licenses: str | Sequence[str] = (),
-    folds: int = 5,
-    seed: int = 0,
+    folds: int = FOLDS,
+    seed: int = SEED,
     embedding: EmbedOptions | None = None,
     download: bool = False,
     progress: Callable[[str, int, int], None] | None = None,

@@ -11,7 +11,7 @@ from tlkit.analysis.label_audit import LabelAudit
 from tlkit.analysis.label_audit_tables import fine_tuned_sentence
 from tlkit.analysis.label_issues import find_label_issues
 from tlkit.analysis.run_analyses import load_run_features
-from tlkit.choices import HeadKind
+from tlkit.choices import FOLDS, REPEATS, HeadKind
 from tlkit.data.checks.duplicates import find_duplicates
 from tlkit.data.checks.image_check import check_images
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -29,8 +29,8 @@ def audit_labels(
     *,
     splits: str | Sequence[str] | None = None,
     head: HeadKind = "logistic",
-    folds: int = 5,
-    repeats: int = 1,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
     embedding: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> LabelAudit:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -10,17 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.analysis.nearest_neighbors import iter_nearest_neighbors
+from tlkit.choices import FOLDS, SEED
 from tlkit.features.heads.fit_head import ClassWeight, cross_validate, resolve_folds, validate_features
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind
+from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
-
-logger = logging.getLogger(__name__)
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 MAX_STEPS = 100
 MIN_ERROR = 1e-12
@@ -156,10 +151,10 @@ def probe(
     *,
     classes: Sequence[str],
     kind: HeadKind = "ridge",
-    seed: int = 0,
+    seed: int = SEED,
     class_weight: ClassWeight = None,
     groups: Sequence[Hashable | None] | None = None,
-    folds: int | Ints = 5,
+    folds: int | Ints = FOLDS,
 ) -> Score:
     """Return the out-of-fold accuracy of a head, its settings chosen as in `fit_head`.
 

@@ -9,15 +9,15 @@ from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tlkit.audit.error_examples import Neighbors
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.slices.feature_neighbors import cluster_features, nearest_images
 from tlkit.audit.slices.slice_report import SliceReport
-from tlkit.audit.slices.slice_search import MOST_SLICES, search_slices
+from tlkit.audit.slices.slice_search import MAX_ORDER, MOST_SLICES, search_slices
 from tlkit.audit.slices.split_half import search_half, split_units
+from tlkit.choices import SLICE_CLUSTERS
 from tlkit.data.checks.duplicates import find_duplicates
 from tlkit.data.checks.image_properties import PROPERTIES, fingerprints_of, measure_images
 from tlkit.data.decode.decode_options import DecodeOptions
@@ -29,10 +29,10 @@ from tlkit.runs import store_judgements
 from tlkit.runs.run import Run
 from tlkit.runs.run_options import options_of_run
 from tlkit.samples import DIGEST, PATH
+from tlkit.stats.arrays import Ints
 
 logger = logging.getLogger(__name__)
 
-CLUSTERS = 8
 CLUSTER = "cluster"
 MIN_CLUSTERED = 10  # images in each half, to form clusters
 
@@ -42,10 +42,10 @@ def find_slices(
     columns: Sequence[str] | pd.DataFrame | None = None,
     *,
     split: str | None = None,
-    clusters: int = CLUSTERS,
+    clusters: int = SLICE_CLUSTERS,
     min_images: int | None = None,
     most: int = MOST_SLICES,
-    max_order: Literal[1, 2] = 2,
+    max_order: Literal[1, 2] = MAX_ORDER,
     confidence: float | None = None,
     alpha: float | None = None,
     seed: int | None = None,
@@ -185,7 +185,7 @@ def _select(table: pd.DataFrame, columns: Sequence[str], *, where: str) -> pd.Da
     return table[names]
 
 
-def _units(run: Run, predictions: Predictions, table: pd.DataFrame, options: AuditOptions) -> npt.NDArray[np.int64]:
+def _units(run: Run, predictions: Predictions, table: pd.DataFrame, options: AuditOptions) -> Ints:
     """Return the unit of each image: copies of a picture, and clusters of the audit or groups of the split."""
     measured = np.flatnonzero(table[DIGEST].notna().to_numpy())
     groups = find_duplicates(fingerprints_of(table.iloc[measured])).groups
@@ -217,9 +217,7 @@ def _features(run: Run, split: str) -> Features | None:
     return features
 
 
-def _clusters(
-    features: Features, predictions: Predictions, units: npt.NDArray[np.int64], *, clusters: int, seed: int
-) -> pd.Series[str]:
+def _clusters(features: Features, predictions: Predictions, units: Ints, *, clusters: int, seed: int) -> pd.Series[str]:
     """Return the cluster of each image, missing where it has no features; k-means is fitted on the searched half."""
     row_of = {str(path): row for row, path in enumerate(features.path)}
     rows = np.array([row_of.get(path, -1) for path in predictions.path.tolist()])

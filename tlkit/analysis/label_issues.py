@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,17 +11,13 @@ import numpy.typing as npt
 from tlkit.analysis.label_audit import LabelAudit, Suspect
 from tlkit.analysis.nearest_neighbors import choose_neighbor_count, neighbor_class_shares
 from tlkit.analysis.out_of_fold import out_of_fold
-from tlkit.choices import CONFIDENCE
+from tlkit.choices import CONFIDENCE, FOLDS, REPEATS, SEED
 from tlkit.errors import DataError
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind
+from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson
-
-logger = logging.getLogger(__name__)
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 CLEAREST = 0.1
 """Share of the images, those with the most confident predictions, from which the number of errors is estimated."""
@@ -37,9 +33,9 @@ def find_label_issues(
     splits: Sequence[str],
     digests: Sequence[str],
     head: HeadKind = "logistic",
-    folds: int = 5,
-    repeats: int = 1,
-    seed: int = 0,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
+    seed: int = SEED,
     groups: Sequence[Hashable | None] | None = None,
     duplicates: Sequence[Sequence[int]] = (),
     confidence: float = CONFIDENCE,
@@ -80,34 +76,12 @@ def find_label_issues(
     k = choose_neighbor_count(y)
     votes = neighbor_class_shares(x, y, fold, classes=len(classes), k=k)
     product = proba * (k * votes + 1.0) / (k + len(classes))
-    rows = np.arange(len(y))
-    score, issue = product[rows, y], _confident_learning(y, proba)
-    others = product.copy()
-    others[rows, y] = -1.0
-    suggested = others.argmax(axis=1)
-    doubtful = np.flatnonzero(others.max(axis=1) > score)
-    doubtful = doubtful[np.lexsort((np.asarray(paths)[doubtful], score[doubtful]))]
-    copies = {row: [other for other in group if other != row] for group in duplicates for row in group}
-    suspects = tuple(
-        Suspect(
-            paths[row],
-            splits[row],
-            digests[row],
-            classes[y[row]],
-            classes[suggested[row]],
-            float(score[row]),
-            tuple(proba[row].tolist()),
-            tuple(votes[row].tolist()),
-            bool(issue[row]),
-            tuple(paths[other] for other in copies.get(row, ())),
-        )
-        for row in doubtful.tolist()
-    )
+    names = _Named(tuple(classes), paths, splits, digests, duplicates)
     hits = int((proba.argmax(axis=1) == y).sum())
     return LabelAudit(
         classes=tuple(classes),
         images={name: list(splits).count(name) for name in dict.fromkeys(splits)},
-        suspects=suspects,
+        suspects=tuple(names.suspects(y, proba, votes, product)),
         wrong=_estimate_wrong(y, product, confidence),
         accuracy=wilson(hits, len(y), confidence=confidence),
         head=head,
@@ -115,6 +89,41 @@ def find_label_issues(
         k=k,
         confidence=confidence,
     )
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Names of classes and images, and the sets of rows that show the same picture."""
+
+    classes: tuple[str, ...]
+    paths: Sequence[str]
+    splits: Sequence[str]
+    digests: Sequence[str]
+    duplicates: Sequence[Sequence[int]]
+
+    def suspects(self, y: Ints, proba: Floats, votes: Floats, product: Floats) -> Iterator[Suspect]:
+        """Yield the images for which another class has the largest product, most doubtful first."""
+        rows = np.arange(len(y))
+        score, issue = product[rows, y], _confident_learning(y, proba)
+        others = product.copy()
+        others[rows, y] = -1.0
+        suggested = others.argmax(axis=1)
+        doubtful = np.flatnonzero(others.max(axis=1) > score)
+        doubtful = doubtful[np.lexsort((np.asarray(self.paths)[doubtful], score[doubtful]))]
+        copies = {row: [other for other in group if other != row] for group in self.duplicates for row in group}
+        for row in doubtful.tolist():
+            yield Suspect(
+                self.paths[row],
+                self.splits[row],
+                self.digests[row],
+                self.classes[y[row]],
+                self.classes[suggested[row]],
+                float(score[row]),
+                tuple(proba[row].tolist()),
+                tuple(votes[row].tolist()),
+                bool(issue[row]),
+                tuple(self.paths[other] for other in copies.get(row, ())),
+            )
 
 
 def _picture_ids(digests: Sequence[str], duplicates: Sequence[Sequence[int]]) -> list[str]:
@@ -126,7 +135,7 @@ def _picture_ids(digests: Sequence[str], duplicates: Sequence[Sequence[int]]) ->
     return names
 
 
-def _confident_learning(y: Ints, proba: Floats) -> npt.NDArray[np.bool_]:
+def _confident_learning(y: Ints, proba: Floats) -> Mask:
     """Return whether cleanlab calls each label wrong, shape (N,); classes without images are left out."""
     from cleanlab.filter import find_label_issues
 

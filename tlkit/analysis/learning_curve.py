@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tlkit.analysis.learning_curve_result import CurvePoint, LearningCurve
 from tlkit.analysis.power_law import fit_power_law, power_law
-from tlkit.choices import CONFIDENCE
+from tlkit.choices import CONFIDENCE, CURVE_REPEATS, FOLDS, SEED
 from tlkit.errors import DataError
 from tlkit.features.folds import assign_folds, hash_rows
 from tlkit.features.heads.fit_head import (
@@ -25,6 +25,7 @@ from tlkit.features.heads.fit_head import (
 )
 from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind, Settings
+from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds
 
@@ -32,8 +33,6 @@ __all__ = ["CurvePoint", "LearningCurve", "fit_curve", "learning_curve"]
 
 logger = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 SIZES = 8
 REPLICATES = 500
@@ -47,9 +46,9 @@ def learning_curve(
     classes: Sequence[str],
     kind: HeadKind = "logistic",
     sizes: Sequence[int] | None = None,
-    folds: int = 5,
-    repeats: int = 3,
-    seed: int = 0,
+    folds: int = FOLDS,
+    repeats: int = CURVE_REPEATS,
+    seed: int = SEED,
     keys: Sequence[str] | None = None,
     digests: Sequence[str] | None = None,
     groups: Sequence[Hashable | None] | None = None,
@@ -104,7 +103,7 @@ def learning_curve(
     return LearningCurve(kind, len(codes), len(classes), points, law, resampled, folds, repeats, confidence)
 
 
-def fit_curve(images: Sequence[float], right: Floats, *, seed: int = 0) -> tuple[Floats, Floats]:
+def fit_curve(images: Sequence[float], right: Floats, *, seed: int = SEED) -> tuple[Floats, Floats]:
     """Return the parameters of the power law fitted to a curve, and to resampled curves.
 
     The resampling covers three sources of uncertainty. 1. The images: each refit is to a bootstrap resample of them.

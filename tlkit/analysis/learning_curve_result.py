@@ -13,10 +13,10 @@ from tlkit.analysis.learning_curve_tables import curve_tables
 from tlkit.analysis.power_law import power_law
 from tlkit.errors import DataError, refuse_newer
 from tlkit.features.heads.head_kinds import HeadKind, Settings
+from tlkit.plain_values import from_plain, to_plain
+from tlkit.stats.arrays import Floats
 from tlkit.stats.estimate import Estimate, signed_number
 from tlkit.tables import Table, to_html
-
-Floats = npt.NDArray[np.float64]
 
 FORMAT_VERSION = 1
 MIN_POINTS = 5
@@ -123,15 +123,7 @@ class LearningCurve:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
-        return {
-            "format_version": FORMAT_VERSION,
-            **vars(self),
-            "points": [
-                {**vars(one), "accuracy": one.accuracy.to_dict(), "settings": dict(one.settings)} for one in self.points
-            ],
-            "law": self.law.tolist(),
-            "resampled": self.resampled.tolist(),
-        }
+        return {"format_version": FORMAT_VERSION, **to_plain(self)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LearningCurve:
@@ -141,12 +133,7 @@ class LearningCurve:
             DataError: a newer tlkit wrote it.
         """
         refuse_newer("This learning curve was", values["format_version"], known=FORMAT_VERSION, error=DataError)
-        points = tuple(
-            CurvePoint(one["per_class"], one["images"], Estimate.from_dict(one["accuracy"]), one["settings"])
-            for one in values["points"]
-        )
-        plain = {name: values[name] for name in ("kind", "n", "classes", "folds", "repeats", "confidence")}
-        return cls(points=points, law=np.array(values["law"]), resampled=np.array(values["resampled"]), **plain)
+        return from_plain(cls, values)
 
     def __repr__(self) -> str:
         return f"LearningCurve({self.kind}, {len(self.points)} sizes of up to {self.n} images)"

@@ -8,9 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.features.heads.head import Features
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from tlkit.stats.arrays import Floats, Ints
 
 ROWS_AT_ONCE, OTHERS_AT_ONCE = 512, 4096
 MIN_NEIGHBORS, MAX_NEIGHBORS = 5, 50

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tlkit.choices import FOLDS, REPEATS, SEED
 from tlkit.features.folds import Folds, assign_folds, warn_rare_classes
 from tlkit.features.heads.fit_head import (
     ClassWeight,
@@ -23,10 +23,7 @@ from tlkit.features.heads.head import Features
 from tlkit.features.heads.head_kinds import HeadKind, Settings
 from tlkit.features.heads.temperature import fit_temperature, probabilities
 from tlkit.predictions import Predictions
-
-logger = logging.getLogger(__name__)
-
-Floats = npt.NDArray[np.float64]
+from tlkit.stats.arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +52,9 @@ def out_of_fold(
     classes: Sequence[str],
     paths: Sequence[str],
     kind: HeadKind = "logistic",
-    folds: int = 5,
-    repeats: int = 1,
-    seed: int = 0,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
+    seed: int = SEED,
     digests: Sequence[str] | None = None,
     groups: Sequence[Hashable | None] | None = None,
     class_weight: ClassWeight = None,

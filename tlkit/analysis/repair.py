@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tlkit.analysis.write_repaired_run import (
@@ -23,9 +21,11 @@ from tlkit.audit.groups.group_columns import By, GroupColumn
 from tlkit.audit.model_comparison import compare_models
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.repair_result import Repair, RepairTrial
-from tlkit.audit.repair_selection import choose, judge_on_test, try_candidate
+from tlkit.audit.repair_selection import choose, judge_on_test, pairs_by_group, try_candidate
 from tlkit.audit.sampling_design import design_problems
+from tlkit.choices import REPAIR_MARGIN
 from tlkit.errors import DataError
+from tlkit.features.features import Features
 from tlkit.features.repair import RepairCandidate, fit_candidates
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_run
@@ -36,16 +36,11 @@ from tlkit.runs.repair_groups import GroupedImages, Grouping
 from tlkit.runs.run import Run, open_run
 from tlkit.runs.run_options import options_of_run
 from tlkit.samples import PATH, SPLIT, Samples
+from tlkit.stats.arrays import Ints
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.intervals import wilson
+from tlkit.stats.worst_group import worst_rates
 
-logger = logging.getLogger(__name__)
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
-MARGIN = 0.05
-FOLDS = 5
+VAL_FOLDS, TRAIN_FOLDS = 5, 3  # of the cross-validations that fit and judge candidates
 
 
 def repair(
@@ -54,7 +49,7 @@ def repair(
     by: By | Sequence[By] = (),
     name: str | None = None,
     overwrite: bool = False,
-    margin: float = MARGIN,
+    margin: float = REPAIR_MARGIN,
     min_group_size: int | None = None,
     allow_attribute: bool = False,
     embedding: EmbedOptions | None = None,
@@ -101,34 +96,14 @@ def repair(
     samples = Samples(table.root, predictor.card.classes, table.table)
     if problems := options.problems(samples.classes) + design_problems(samples.groups, options):
         raise DataError(*problems)
-    groups = Grouping.of(samples, options.columns)
-    empty = _no_result(run, groups, samples, margin, options)
-    too_few = groups.too_few(samples, options.min_group_size)
+    task = _Task(run, samples, predictor, Grouping.of(samples, options.columns), options, margin)
+    empty = task.no_result()
+    too_few = task.groups.too_few(samples, options.min_group_size)
     if too_few or not all(empty.images.values()):
         return _stored(run, replace(empty, too_few=too_few))
     features = embed_run(run, options=embedding, progress=progress)
-    start = time.perf_counter()
-    images = GroupedImages.of(features, samples, groups, run, options.min_group_size)
-    choice = _choose(images, predictor, groups, options=options, margin=margin, allow=allow_attribute)
-    result = replace(
-        empty,
-        judged_by=images.judged_by,
-        groups=images.names,
-        trials=choice.trials,
-        before=choice.before,
-        images={split: len(images.rows(split)) for split in ("train", "val", "test")},
-    )
-    if choice.candidate is None:
-        seconds = time.perf_counter() - start
-        return _stored(run, replace(result, verdict="NOTHING HELPED", seconds=seconds))
-    candidate = choice.candidate
-    result = replace(
-        _judged(result, images, predictor, candidate, groups=groups),
-        chosen=candidate.method.name,
-        offsets=_named_offsets(candidate, groups, predictor),
-        seconds=time.perf_counter() - start,
-    )
-    if candidate.linear is None or result.verdict == "FAIL":
+    result, candidate = task.fit(features, allow=allow_attribute)
+    if candidate is None or candidate.linear is None or result.verdict == "FAIL":
         return _stored(run, result)
     result = replace(result, run=recipe.name)
     write_repaired_run(
@@ -152,75 +127,124 @@ class _Choice:
     candidate: RepairCandidate | None
 
 
-def _choose(
-    images: GroupedImages, predictor: Predictor, groups: Grouping, *, options: AuditOptions, margin: float, allow: bool
-) -> _Choice:
-    """Return the candidates and the chosen one, by validation images only."""
-    train, val = images.part("train", folds=3), images.part("val", folds=FOLDS)
-    predictions = predictor.predict_features(images.features, images.split("val"))
-    assert predictions.proba is not None, "a stored model gives probabilities"
-    before, group = predictions.correct, images.judged[images.rows("val")]
-    confidence = options.confidence
-    candidates = list(
-        fit_candidates(
-            train,
-            val,
-            classes=len(images.samples.classes),
-            attributes=len(groups.values),
-            original=stored_linear_weights(predictor),
-            scores=np.log(np.maximum(predictions.proba, 1e-15)),
-            seed=options.seed,
-        )
-    )
-    right = [np.asarray(one.y_pred == val.y) for one in candidates]
-    trials = tuple(
-        try_candidate(
-            one.method.name,
-            learns_from=one.method.learns_from,
-            at_prediction=one.method.at_prediction,
-            before=before,
-            after=hits,
-            group=group,
-            names=images.names,
-            margin=margin,
-            confidence=confidence,
-            seconds=one.seconds,
-        )
-        for one, hits in zip(candidates, right, strict=True)
-    )
-    rates = [float(before[group == code].mean()) for code in range(len(images.names))]
-    worst = int(np.argmin(rates))
-    rate = wilson(int(before[group == worst].sum()), int((group == worst).sum()), confidence)
-    place = choose(trials, right, group=group, groups=len(images.names), confidence=confidence, allow_attribute=allow)
-    return _Choice(trials, (images.names[worst], rate), None if place is None else candidates[place])
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A run whose head is to be repaired, with the groups and the options."""
 
+    run: Run
+    samples: Samples
+    predictor: Predictor
+    groups: Grouping
+    options: AuditOptions
+    margin: float
 
-def _judged(
-    result: Repair, images: GroupedImages, predictor: Predictor, candidate: RepairCandidate, *, groups: Grouping
-) -> Repair:
-    """Return a result with the verdict on test, the change of the worst group, and the comparison of the heads."""
-    samples, rows = images.split("test"), images.rows("test")
-    before = predictor.predict_features(images.features, samples)
-    if candidate.linear is not None:
-        after = repaired_predictor(predictor, candidate.linear).predict_features(images.features, samples)
-    else:
-        after = _offset(before, candidate, images.attribute[rows])
-    group = images.judged[rows]
-    options = result.settings
-    verdict, worst, unseen = judge_on_test(
-        before.correct,
-        after.correct,
-        group=group,
-        names=images.names,
-        margin=result.margin,
-        confidence=options.confidence,
-    )
-    named = pd.DataFrame({PATH: samples.paths, images.judged_by: np.array(images.names, dtype=object)[group]})
-    columns = (GroupColumn(images.judged_by),) if groups.by else ()
-    if columns:
-        before, after = before.with_groups(named), after.with_groups(named)
-    comparison = compare_models(before, after, replace(options, columns=columns), names=("before", "after"))
-    return replace(result, verdict=verdict, test=worst, too_few=dict.fromkeys(unseen, 0), comparison=comparison)
+    def fit(self, features: Features, *, allow: bool) -> tuple[Repair, RepairCandidate | None]:
+        """Return the result of all candidates, without a new run, and the candidate that was chosen, if any."""
+        start = time.perf_counter()
+        images = GroupedImages.of(features, self.samples, self.groups, self.run, self.options.min_group_size)
+        choice = self._choose(images, allow=allow)
+        result = replace(
+            self.no_result(),
+            judged_by=images.judged_by,
+            groups=images.names,
+            trials=choice.trials,
+            before=choice.before,
+            images={split: len(images.rows(split)) for split in ("train", "val", "test")},
+        )
+        if choice.candidate is None:
+            seconds = time.perf_counter() - start
+            return replace(result, verdict="NOTHING HELPED", seconds=seconds), None
+        candidate = choice.candidate
+        result = replace(
+            self._judged(result, images, candidate),
+            chosen=candidate.method.name,
+            offsets=_named_offsets(candidate, self.groups, self.predictor),
+            seconds=time.perf_counter() - start,
+        )
+        return result, candidate
+
+    def _choose(self, images: GroupedImages, *, allow: bool) -> _Choice:
+        """Return the candidates and the chosen one, by validation images only."""
+        train, val = images.part("train", folds=TRAIN_FOLDS), images.part("val", folds=VAL_FOLDS)
+        predictions = self.predictor.predict_features(images.features, images.split("val"))
+        assert predictions.proba is not None, "a stored model gives probabilities"
+        before, group = predictions.correct, images.judged[images.rows("val")]
+        confidence = self.options.confidence
+        candidates = list(
+            fit_candidates(
+                train,
+                val,
+                classes=len(images.samples.classes),
+                attributes=len(self.groups.values),
+                original=stored_linear_weights(self.predictor),
+                scores=np.log(np.maximum(predictions.proba, 1e-15)),
+                seed=self.options.seed,
+            )
+        )
+        right = [np.asarray(one.y_pred == val.y) for one in candidates]
+        trials = tuple(
+            try_candidate(
+                one.method.name,
+                learns_from=one.method.learns_from,
+                at_prediction=one.method.at_prediction,
+                before=before,
+                after=hits,
+                group=group,
+                names=images.names,
+                margin=self.margin,
+                confidence=confidence,
+                seconds=one.seconds,
+            )
+            for one, hits in zip(candidates, right, strict=True)
+        )
+        pairs = pairs_by_group(before, before, group, len(images.names))
+        (worst, rate), _ = worst_rates(pairs, confidence)
+        place = choose(
+            trials, right, group=group, groups=len(images.names), confidence=confidence, allow_attribute=allow
+        )
+        return _Choice(trials, (images.names[worst], rate), None if place is None else candidates[place])
+
+    def _judged(self, result: Repair, images: GroupedImages, candidate: RepairCandidate) -> Repair:
+        """Return a result with the verdict on test, the change of the worst group, and the comparison of the heads."""
+        samples, rows = images.split("test"), images.rows("test")
+        before = self.predictor.predict_features(images.features, samples)
+        if candidate.linear is not None:
+            after = repaired_predictor(self.predictor, candidate.linear).predict_features(images.features, samples)
+        else:
+            after = _offset(before, candidate, images.attribute[rows])
+        group, confidence = images.judged[rows], self.options.confidence
+        verdict, worst, unseen = judge_on_test(
+            before.correct, after.correct, group=group, names=images.names, margin=self.margin, confidence=confidence
+        )
+        columns = (GroupColumn(images.judged_by),) if self.groups.by else ()
+        if columns:
+            named = pd.DataFrame({PATH: samples.paths, images.judged_by: np.array(images.names, dtype=object)[group]})
+            before, after = before.with_groups(named), after.with_groups(named)
+        comparison = compare_models(before, after, replace(self.options, columns=columns), names=("before", "after"))
+        return replace(result, verdict=verdict, test=worst, too_few=dict.fromkeys(unseen, 0), comparison=comparison)
+
+    def no_result(self) -> Repair:
+        """Return the result of a repair for which there are not enough images."""
+        counts = self.samples.table[SPLIT].value_counts()
+        return Repair(
+            parent=self.run.directory.name,
+            by=self.groups.by,
+            judged_by=CROSS.join(self.groups.by) or "class",
+            groups=(),
+            verdict="NOT ENOUGH DATA",
+            too_few={},
+            trials=(),
+            before=None,
+            chosen=None,
+            run=None,
+            test=None,
+            comparison=None,
+            offsets={},
+            margin=self.margin,
+            settings=self.options,
+            images={split: int(counts.get(split, 0)) for split in ("train", "val", "test")},
+            seconds=0.0,
+        )
 
 
 def _offset(before: Predictions, candidate: RepairCandidate, attribute: Ints) -> Predictions:
@@ -246,30 +270,6 @@ def _named_offsets(candidate: RepairCandidate, groups: Grouping, predictor: Pred
         value: dict(zip(predictor.card.classes, map(float, row), strict=True))
         for value, row in zip(groups.values, candidate.offsets, strict=True)
     }
-
-
-def _no_result(run: Run, groups: Grouping, samples: Samples, margin: float, options: AuditOptions) -> Repair:
-    """Return the result of a repair for which there are not enough images."""
-    counts = samples.table[SPLIT].value_counts()
-    return Repair(
-        parent=run.directory.name,
-        by=groups.by,
-        judged_by=CROSS.join(groups.by) or "class",
-        groups=(),
-        verdict="NOT ENOUGH DATA",
-        too_few={},
-        trials=(),
-        before=None,
-        chosen=None,
-        run=None,
-        test=None,
-        comparison=None,
-        offsets={},
-        margin=margin,
-        settings=options,
-        images={split: int(counts.get(split, 0)) for split in ("train", "val", "test")},
-        seconds=0.0,
-    )
 
 
 def _stored(run: Run, result: Repair) -> Repair:

@@ -9,7 +9,7 @@ from tlkit.analysis.learning_curve import learning_curve as curve_of_features
 from tlkit.analysis.learning_curve_result import LearningCurve
 from tlkit.analysis.out_of_fold import OutOfFold
 from tlkit.analysis.out_of_fold import out_of_fold as out_of_fold_of_features
-from tlkit.choices import HeadKind
+from tlkit.choices import CURVE_REPEATS, FOLDS, REPEATS, HeadKind
 from tlkit.features.features import Features
 from tlkit.inference.embed_options import EmbedOptions
 from tlkit.inference.embed_run import embed_run
@@ -23,8 +23,8 @@ def learning_curve(
     *,
     head: HeadKind = "logistic",
     sizes: tuple[int, ...] | None = None,
-    folds: int = 5,
-    repeats: int = 3,
+    folds: int = FOLDS,
+    repeats: int = CURVE_REPEATS,
     embedding: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> LearningCurve:
@@ -67,8 +67,8 @@ def out_of_fold(
     run: Run | str | Path,
     *,
     head: HeadKind = "logistic",
-    folds: int = 5,
-    repeats: int = 1,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
     embedding: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> OutOfFold:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +20,6 @@ from tlkit.runs import RunDirectory, write_lock
 from tlkit.runs.lifecycle import replaced_run
 from tlkit.runs.run import Run
 from tlkit.samples import Samples
-
-logger = logging.getLogger(__name__)
 
 
 def require_free(parent: Run, name: str | None, *, overwrite: bool) -> Recipe:

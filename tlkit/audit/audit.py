@@ -7,33 +7,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from tlkit.audit.audit_result import Audit, ColumnFacts
 from tlkit.audit.audit_tables import grouping
 from tlkit.audit.criteria import metrics_of
-from tlkit.audit.estimators import RateEstimates, SamplingDesign, designed_estimates
-from tlkit.audit.group_profiles import ProfileTable, profile_table
+from tlkit.audit.group_profiles import profile_table
 from tlkit.audit.group_tables import MISSING, GroupTable
-from tlkit.audit.group_vs_rest import UntestedTable, compare_with_complement, untested_table
+from tlkit.audit.group_vs_rest import UntestedTable, untested_table
+from tlkit.audit.grouped_predictions import GroupedPredictions
 from tlkit.audit.groups.group_columns import By, GroupColumn, Levels, discretize, similar_values
-from tlkit.audit.groups.intersections import GroupMembership, cross_columns, intersections, validate_columns
+from tlkit.audit.groups.intersections import GroupMembership, cross_columns, intersections
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.rates import GroupCounts, Metric, Rate, rates_of
+from tlkit.audit.rates import Metric, Rate, rates_of
 from tlkit.audit.row_intervals import overall_accuracy
-from tlkit.audit.sampling_design import design_of, design_problems
+from tlkit.audit.sampling_design import design_of, require_valid
 from tlkit.audit.verdicts import assign_verdicts
 from tlkit.choices import Criterion
-from tlkit.errors import PredictionsError, first_few
+from tlkit.errors import first_few
 from tlkit.predictions import Predictions
+from tlkit.stats.arrays import Floats, Mask
 from tlkit.stats.hypothesis_tests import omnibus
 
 __all__ = ["Audit", "audit_groups"]
 
 logger = logging.getLogger(__name__)
-
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 def audit_groups(
@@ -141,29 +138,20 @@ def audit_predictions(predictions: Predictions, options: AuditOptions) -> Audit:
         PredictionsError: a column is missing, looks like an identifier or cannot be discretized as specified, no image
             has a label, or an option is out of its range.
     """
-    problems = options.problems(predictions.classes)
-    problems += validate_columns(predictions.groups, options.columns, max_values=options.max_values)
-    problems += design_problems(predictions.groups, options, labelled=predictions.y_true >= 0)
-    labelled = predictions.y_true >= 0
-    if not labelled.any():
-        problems.append(f"None of the {len(predictions)} images has a label, so there is nothing to compare.")
-    if problems:
-        raise PredictionsError(*problems)
-
+    require_valid(predictions, options, purpose="compare")
+    labelled, known = predictions.y_true >= 0, predictions.labelled
     options = _completed(options, predictions)
     levels = [
         discretize(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in options.columns
     ]
     _log_levels(levels, options)
-    known = predictions.labelled
     design = design_of(known.groups, options)
+    rates = rates_of(options.metrics, known.classes, options.positive)
     untested, profiles = [], []
     for membership in _all_memberships(levels, labelled, options):
-        code = membership.row_code[labelled]
-        counts = _count(known, membership, code)
-        rates = rates_of(options.metrics, known.classes, options.positive)
-        untested += _untested_tables(known, membership, code, counts, rates, options=options, design=design)
-        profiles.append(_profiles(known, membership, code, counts, options=options, design=design))
+        grouped = GroupedPredictions(known, membership.take(labelled), design, options)
+        untested += [_compare(grouped, rate) for rate in rates]
+        profiles.append(profile_table(grouped))
     tables, tests = assign_verdicts(untested, options)
     unlabelled = int((~labelled).sum())
     logger.info(
@@ -222,11 +210,8 @@ def rate_tables(
         levels = [discretize(predictions.groups[spec.column], spec, max_values=options.max_values) for spec in columns]
         if len(levels) > 1 and any(_count_groups(cross_columns([level]), labelled) < 2 for level in levels):
             continue
-        membership = cross_columns(levels)
-        code = membership.row_code[labelled]
-        untested += _untested_tables(
-            known, membership, code, _count(known, membership, code), column_rates, options=options, design=design
-        )
+        grouped = GroupedPredictions(known, cross_columns(levels).take(labelled), design, options)
+        untested += [_compare(grouped, rate) for rate in column_rates]
     return assign_verdicts(untested, options)[0]
 
 
@@ -241,14 +226,8 @@ def _completed(options: AuditOptions, predictions: Predictions) -> AuditOptions:
     return replace(options, metrics=metrics, positive=positive)
 
 
-def _all_memberships(
-    levels: Sequence[Levels], labelled: npt.NDArray[np.bool_], options: AuditOptions
-) -> list[GroupMembership]:
-    """Return the groups of each column, then of each intersection.
-
-    A column with fewer than two groups is not crossed: its intersections would repeat the other columns' tables, and
-    their tests.
-    """
+def _all_memberships(levels: Sequence[Levels], labelled: Mask, options: AuditOptions) -> list[GroupMembership]:
+    """Return the groups of each column, then of each intersection of columns with two groups or more."""
     by_name = {level.column: level for level in levels}
     singles = [cross_columns([level]) for level in levels]
     crossed = [membership.columns[0] for membership in singles if _count_groups(membership, labelled) >= 2]
@@ -258,110 +237,51 @@ def _all_memberships(
     return singles + [cross_columns([by_name[name] for name in chosen]) for chosen in intersections(crossed, order)]
 
 
-def _count_groups(membership: GroupMembership, labelled: npt.NDArray[np.bool_]) -> int:
+def _count_groups(membership: GroupMembership, labelled: Mask) -> int:
     seen = np.unique(membership.code[labelled & (membership.code >= 0)])
     return len(seen) if membership.member is None else int(membership.member[seen].any(axis=0).sum())
 
 
-def _count(known: Predictions, membership: GroupMembership, code: Ints) -> GroupCounts:
-    """Return the counts of the patterns, then of the images with a missing value."""
-    return GroupCounts.count(
-        y_true=known.y_true, y_pred=known.y_pred, group=code, classes=len(known.classes), groups=membership.patterns + 1
+def _compare(grouped: GroupedPredictions, rate: Rate) -> UntestedTable:
+    """Return one rate of each group compared with the complement, before Holm's correction."""
+    return untested_table(
+        grouped.membership,
+        rate,
+        grouped.rates(rate),
+        images=grouped.counts.n,
+        options=grouped.options,
+        mean_confidence=_mean_confidence(grouped) if rate.metric == "accuracy" else None,
+        shares=None if rate.class_name is None else grouped.shares(rate.class_name),
     )
 
 
-def _untested_tables(
-    known: Predictions,
-    membership: GroupMembership,
-    code: Ints,
-    counts: GroupCounts,
-    rates: Sequence[Rate],
-    *,
-    options: AuditOptions,
-    design: SamplingDesign | None,
-) -> list[UntestedTable]:
-    """Return the comparisons of each rate for the groups of one combination of columns, before Holm's correction."""
-    label = {name: index for index, name in enumerate(known.classes)}
-
-    def compare(rate: Rate) -> UntestedTable:
-        of = None if rate.class_name is None else label[rate.class_name]
-        truly = None if of is None else counts.truly[:, of]
-        mean_confidence = None
-        if rate.metric == "accuracy" and known.proba is not None:
-            proba = known.proba[np.arange(len(known)), known.y_pred]
-            size, weights = counts.n, None if design is None else design.weights
-            if weights is not None:
-                proba, size = proba * weights, np.bincount(code, weights=weights, minlength=len(counts.n))
-            with np.errstate(invalid="ignore"):
-                summed = membership.aggregate(np.bincount(code, weights=proba, minlength=len(counts.n)))
-                mean_confidence = summed / membership.aggregate(size)
-        if design is None:
-            k, n = counts.of(rate.metric, of)
-            return compare_with_complement(
-                membership,
-                rate,
-                k=k,
-                n=n,
-                images=counts.n,
-                truly=truly,
-                mean_confidence=mean_confidence,
-                options=options,
-            )
-        top, base = rate.outcomes(known.y_true, known.y_pred, of)
-
-        def estimate(counts: Mask, base: Mask, design: SamplingDesign) -> RateEstimates:
-            return designed_estimates(membership, design, counts=counts, base=base, code=code, options=options)
-
-        shares = None
-        if of is not None:
-            shares = estimate(known.y_true == of, np.ones(len(known), dtype=np.bool_), replace(design, paired=False))
-        return untested_table(
-            membership,
-            rate,
-            estimate(top, base, design),
-            images=membership.aggregate(counts.n),
-            shares=shares,
-            truly=None if truly is None else membership.aggregate(truly),
-            mean_confidence=mean_confidence,
-            options=options,
-        )
-
-    return [compare(rate) for rate in rates]
-
-
-def _profiles(
-    known: Predictions,
-    membership: GroupMembership,
-    code: Ints,
-    counts: GroupCounts,
-    *,
-    options: AuditOptions,
-    design: SamplingDesign | None,
-) -> ProfileTable:
-    by_group = GroupCounts(
-        *(membership.aggregate(part) for part in (counts.n, counts.truly, counts.called, counts.rightly))
+def _mean_confidence(grouped: GroupedPredictions) -> Floats | None:
+    """Return the mean probability of the predicted class by row; None without probabilities."""
+    known, design = grouped.known, grouped.design
+    if known.proba is None:
+        return None
+    weight = np.ones(len(known)) if design is None or design.weights is None else design.weights
+    proba = known.proba[np.arange(len(known)), known.y_pred]
+    rows = grouped.membership.patterns + 1
+    summed, size = (
+        grouped.membership.aggregate(np.bincount(grouped.code, weights=each, minlength=rows))
+        for each in (proba * weight, weight)
     )
-    return profile_table(known, membership, by_group, code=code, options=options, design=design)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(summed / size)
 
 
 def _column_facts(
-    level: Levels,
-    labelled: npt.NDArray[np.bool_],
-    correct: npt.NDArray[np.bool_],
-    options: AuditOptions,
-    untested: Sequence[UntestedTable],
+    level: Levels, labelled: Mask, correct: Mask, options: AuditOptions, untested: Sequence[UntestedTable]
 ) -> ColumnFacts:
-    """Return the kind of a column, its counts, and the test of missing values against errors.
-
-    For weighted, clustered or matched images, p is taken from the row "(missing)" of the accuracy table.
-    """
-    membership = cross_columns([level])
-    code = membership.row_code[labelled]
+    """Return the kind of a column, its counts, and the test of missing values; of a design, that of its table."""
+    membership = cross_columns([level]).take(labelled)
+    code = membership.row_code
     images = membership.aggregate(np.bincount(code, minlength=membership.patterns + 1))
     right = membership.aggregate(np.bincount(code[correct], minlength=membership.patterns + 1))
     missing, right_missing = int(images[-1]), int(right[-1])
     known = len(code) - missing
-    test, p, method = None, None, ""
+    p, method = None, ""
     if options.test_name != "Fisher":
         own = [
             one for one in untested if one.membership.columns == membership.columns and one.rate.metric == "accuracy"
@@ -371,8 +291,7 @@ def _column_facts(
     elif missing and known:
         k = [right_missing, int(correct.sum()) - right_missing]
         test = omnibus(k, [missing, known], draws=options.draws, seed=options.seed)
-    if test is not None:
-        p, method = test.p, test.method
+        p, method = (None, "") if test is None else (test.p, test.method)
     return ColumnFacts(
         level.column,
         level.kind,

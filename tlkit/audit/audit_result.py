@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,15 @@ import pandas as pd
 from tlkit.audit.audit_tables import audit_tables
 from tlkit.audit.cell_suppression import write_export
 from tlkit.audit.criteria import CriterionResult, criteria_of, worst_verdict
-from tlkit.audit.group_profiles import ProfileTable, profiles_from_dict
-from tlkit.audit.group_tables import CROSS, Gap, GroupRow, GroupTable, Verdict, as_json, record, table_from_dict
+from tlkit.audit.group_profiles import ProfileTable
+from tlkit.audit.group_tables import CROSS, Gap, GroupRow, GroupTable, Verdict, record
 from tlkit.audit.groups.group_columns import Kind
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Metric, Rate
-from tlkit.audit.redaction import redacted_audit
+from tlkit.audit.redaction import redacted_audit, refuse_redacted
+from tlkit.choices import MIN_CELL_SIZE
 from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
+from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html
 
@@ -92,6 +94,16 @@ class Audit:
         return {table.name: table.worst for table in self.group_tables if table.worst is not None}
 
     @property
+    def failures(self) -> list[tuple[GroupTable, GroupRow, Estimate]]:
+        """The rows that fail, each with its table and its difference from the complement."""
+        return [
+            (table, row, row.difference)
+            for table in self.group_tables
+            for row in table.rows
+            if row.verdict == "FAIL" and row.difference is not None
+        ]
+
+    @property
     def gaps(self) -> dict[str, Gap]:
         """The largest gap, by table name; tables without one are left out."""
         return {table.name: table.gap for table in self.group_tables if table.gap is not None}
@@ -155,7 +167,7 @@ class Audit:
             f"{first_few(names, most=10)}."
         )
 
-    def export(self, path: Path | str, *, min_cell_size: int = 5) -> pd.DataFrame:
+    def export(self, path: Path | str, *, min_cell_size: int = MIN_CELL_SIZE) -> pd.DataFrame:
         """Write the counts of all groups as CSV; smaller cells are hidden and cannot be derived.
 
         Args:
@@ -182,8 +194,7 @@ class Audit:
 
         To share an audit, use `to_redacted`.
         """
-        plain: dict[str, Any] = as_json(asdict(self))
-        return {"version": FORMAT_VERSION, "complete": True, **plain}
+        return {"version": FORMAT_VERSION, "complete": True, **to_plain(self)}
 
     def to_redacted(self) -> dict[str, Any]:
         """Return plain JSON values without the numbers that tables hide, as `tlkit audit --json` prints them."""
@@ -196,22 +207,9 @@ class Audit:
         Raises:
             TlkitError: it was written by a newer tlkit, or by `to_redacted`.
         """
-        if not values.get("complete", True):
-            raise TlkitError(
-                "This audit was published without the numbers of small groups, so it cannot be read back. Use the "
-                "run's audit.json, or what `Audit.to_dict` returns."
-            )
+        refuse_redacted("This audit", values, "the run's audit.json, or what `Audit.to_dict` returns")
         refuse_newer("This audit was", values["version"], known=FORMAT_VERSION)
-        return cls(
-            settings=AuditOptions.from_dict(values["settings"]),
-            images=values["images"],
-            unlabelled=values["unlabelled"],
-            overall=Estimate.from_dict(values["overall"]),
-            tests=values["tests"],
-            group_tables=tuple(table_from_dict(table) for table in values["group_tables"]),
-            columns=tuple(_column_facts(facts) for facts in values.get("columns", ())),
-            profiles=tuple(profiles_from_dict(table) for table in values.get("profiles", ())),
-        )
+        return from_plain(cls, values)
 
     def __repr__(self) -> str:
         overall = f"{self.images} images, accuracy {self.overall.format()}"
@@ -219,7 +217,3 @@ class Audit:
 
     def _repr_html_(self) -> str:
         return to_html(self.tables())
-
-
-def _column_facts(values: Mapping[str, Any]) -> ColumnFacts:
-    return ColumnFacts(**{**values, **{name: tuple(values.get(name, ())) for name in ("groups", "images", "right")}})

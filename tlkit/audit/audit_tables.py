@@ -113,10 +113,8 @@ def failed_table(audit: Audit) -> Table:
             Column("difference", f"against the complement [{level}]", "estimate", signed=True),
         ),
         rows=tuple(
-            (table.by, row.name, table.rate_name, row.rate.n, redact(row.rate, most), redact(row.difference, most))
-            for table in audit.group_tables
-            for row in table.rows
-            if row.verdict == "FAIL" and row.difference is not None
+            (table.by, row.name, table.rate_name, row.rate.n, redact(row.rate, most), redact(difference, most))
+            for table, row, difference in audit.failures
         ),
     )
 
@@ -185,14 +183,8 @@ def _overview_notes(audit: Audit) -> list[str]:
     settings = audit.settings
     left_out = f" {counted(audit.unlabelled, 'image')} without a label left out." if audit.unlabelled else ""
     found = [f"{counted(audit.images, 'image')} assessed, accuracy {audit.overall.format()}.{left_out}"]
-    failed = [
-        (table, row, row.difference)
-        for table in audit.group_tables
-        for row in table.rows
-        if row.verdict == "FAIL" and row.difference is not None
-    ]
+    failed = sorted(audit.failures, key=lambda one: -abs(one[2].value or 0.0))
     if failed:
-        failed.sort(key=lambda one: -abs(one[2].value or 0.0))
         named = [_named(table, row, difference, settings.max_half_width) for table, row, difference in failed]
         found.append(f"Beyond the tolerance of {settings.tolerance:g}: {first_few(named)}.")
     specs = {spec.column: spec for spec in settings.columns}
@@ -252,9 +244,7 @@ def _design_notes(audit: Audit) -> list[str]:
     if settings.pair_by is not None:
         matched = f"Groups are compared within matched sets of {settings.pair_by}"
         return [f"{matched}; images without a match take no part in the comparison."]
-    allowed = [f"weights in {settings.weights}"] * (settings.weights is not None)
-    allowed += [f"clusters of {settings.cluster_by}"] * (settings.cluster_by is not None)
-    if not allowed:
+    if not settings.design_columns:
         return []
     effects = [
         row.design_effect
@@ -263,7 +253,7 @@ def _design_notes(audit: Audit) -> list[str]:
         if row.design_effect is not None and not row.suppressed
     ]
     cost = f" Design effects reach {max(effects):.2f}: the factor by which more images are needed." if effects else ""
-    return [f"Intervals and tests allow for {' and '.join(allowed)}.{cost}"]
+    return [f"Intervals and tests allow for {settings.design_words}.{cost}"]
 
 
 def _rate(row: GroupRow, most: float) -> tuple[Cell, ...]:

@@ -8,21 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tlkit.errors import TlkitError
+from tlkit.stats.arrays import Ints, Mask
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit, ColumnFacts
 
 logger = logging.getLogger(__name__)
 
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
-
-def write_export(audit: Audit, path: Path, *, min_cell_size: int = 5) -> pd.DataFrame:
+def write_export(audit: Audit, path: Path, *, min_cell_size: int) -> pd.DataFrame:
     """Write the images and right predictions of every group of single columns as CSV; small cells are hidden.
 
     A cell of 1 to k − 1 images is hidden, and so is the number of right ones where right or wrong ones are 1 to k − 1.

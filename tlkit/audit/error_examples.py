@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tlkit.audit.audit_result import Audit
 from tlkit.audit.error_example_tables import group_images_tables
 from tlkit.audit.group_tables import GroupRow, GroupTable
-from tlkit.audit.groups.group_columns import discretize
-from tlkit.audit.groups.intersections import GroupMembership, cross_columns
+from tlkit.audit.groups.intersections import GroupMembership, membership_of
+from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import Predictions
+from tlkit.stats.arrays import Floats, Mask
 from tlkit.stats.corrections import holm
+from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import fisher_exact
 from tlkit.tables import Table, to_html
 
 logger = logging.getLogger(__name__)
 
+MOST_EXAMPLES = 6  # images of each kind
 MOST_CONFUSIONS = 5
 LEAST_PROBABILITY = 1e-12
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -132,19 +132,13 @@ class GroupImages:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
-        return asdict(self)
+        values: dict[str, Any] = to_plain(self)
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GroupImages:
         """Read what `to_dict` wrote."""
-        read = dict(values)
-        for name in ("wrong", "close"):
-            read[name] = tuple(
-                ErrorExample(**{**one, "near": tuple(NearestImage(**near) for near in one["near"])})
-                for one in values[name]
-            )
-        read["confusions"] = tuple(ConfusionShift(**one) for one in values["confusions"])
-        return cls(**read)
+        return from_plain(cls, values)
 
     def _repr_html_(self) -> str:
         return to_html(self.tables())
@@ -157,7 +151,7 @@ def group_images(
     complement: Mask,
     by: str,
     group: str,
-    most: int = 6,
+    most: int = MOST_EXAMPLES,
     neighbors: Neighbors | None = None,
 ) -> GroupImages:
     """Return images of a group by loss and margin, and its confusions.
@@ -219,37 +213,25 @@ def worst_images(predictions: Predictions, *, most: int = 12) -> GroupImages:
 
 
 def failing_group_images(
-    predictions: Predictions, audit: Audit, *, most: int = 6, neighbors: Neighbors | None = None
+    predictions: Predictions, audit: Audit, *, most: int = MOST_EXAMPLES, neighbors: Neighbors | None = None
 ) -> tuple[GroupImages, ...]:
     """Return images of every group that fails because it is worse than its complement, the widest gap first.
 
     A group that fails in several rates appears once. A group that fails because it is better is left out: the errors
-    behind its gap are those of the other images.
-
-    Args:
-        predictions: what was audited.
-        audit: the audit.
-        most: at most so many images of each kind.
-        neighbors: nearest images by features; None = not known.
+    behind its gap are those of the other images. `predictions` are what was audited; others as in `group_images`.
     """
     known = predictions.labelled
     settings = audit.settings
     specs = {spec.column: spec for spec in settings.columns}
     chosen: dict[tuple[tuple[str, ...], str], tuple[float, GroupTable, GroupRow]] = {}
-    for table in audit.group_tables:
-        for row in table.rows:
-            if row.verdict == "FAIL" and row.difference is not None and _is_worse(table, row):
-                gap = abs(row.difference.value or 0.0)
-                if gap > chosen.get((table.columns, row.name), (0.0,))[0]:
-                    chosen[table.columns, row.name] = (gap, table, row)
-    found = []
+    for table, row, difference in audit.failures:
+        gap = abs(difference.value or 0.0)
+        if _is_worse(table, difference) and gap > chosen.get((table.columns, row.name), (0.0,))[0]:
+            chosen[table.columns, row.name] = (gap, table, row)
+    found, labelled = [], predictions.y_true >= 0
     for _, table, row in sorted(chosen.values(), key=lambda one: (-one[0], one[1].by, one[2].name)):
-        membership = cross_columns(
-            [
-                discretize(predictions.groups[name], specs[name], max_values=settings.max_values)
-                for name in table.columns
-            ]
-        )
+        columns = tuple(specs[name] for name in table.columns)
+        membership = membership_of(predictions.groups, columns, max_values=settings.max_values).take(labelled)
         inside = _row_images(membership, row)
         if inside is None:
             logger.info(
@@ -258,42 +240,28 @@ def failing_group_images(
                 row.name,
             )
             continue
-        labelled = predictions.y_true >= 0
-        others = ~inside if row.group is None else (membership.code >= 0) & ~inside
+        others = ~inside if row.group is None else ~inside & ~membership.inside(None)
         found.append(
-            group_images(
-                known,
-                inside[labelled],
-                complement=others[labelled],
-                by=table.by,
-                group=row.name,
-                most=most,
-                neighbors=neighbors,
-            )
+            group_images(known, inside, complement=others, by=table.by, group=row.name, most=most, neighbors=neighbors)
         )
     return tuple(found)
 
 
-def _is_worse(table: GroupTable, row: GroupRow) -> bool:
-    assert row.difference is not None and row.difference.value is not None, "a row fails by its difference"
+def _is_worse(table: GroupTable, difference: Estimate) -> bool:
+    assert difference.value is not None, "a row fails by its difference"
     if table.metric == "selection_rate":
         return True
-    return row.difference.value > 0 if table.metric == "false_positive_rate" else row.difference.value < 0
+    return (difference.value > 0) == table.rate.lower_is_better
 
 
 def _row_images(membership: GroupMembership, row: GroupRow) -> Mask | None:
     """Return the images of a row, shape (N,); None where the predictions have no such group."""
-    if row.group is None:
-        return np.asarray(membership.code < 0)
-    if row.group not in membership.values:
+    if row.group is not None and row.group not in membership.values:
         return None
-    place = membership.values.index(row.group)
-    if membership.member is None:
-        return np.asarray(membership.code == place)
-    return np.asarray((membership.code >= 0) & membership.member[np.maximum(membership.code, 0), place])
+    return membership.inside(None if row.group is None else membership.values.index(row.group))
 
 
-def _losses(predictions: Predictions) -> tuple[npt.NDArray[np.float64] | None, npt.NDArray[np.float64] | None]:
+def _losses(predictions: Predictions) -> tuple[Floats | None, Floats | None]:
     """Return the loss and the margin of each image, shapes (N,); None without probabilities."""
     if predictions.proba is None:
         return None, None

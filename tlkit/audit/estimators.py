@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
+from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.dependent_samples import (
     Moments,
@@ -22,9 +22,6 @@ from tlkit.stats.dependent_samples import (
 )
 from tlkit.stats.hypothesis_tests import GapTest, fisher_exact, max_gap
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 Sides = tuple[Floats, Floats, Floats, Floats]
 
 
@@ -127,18 +124,21 @@ def independent_estimates(membership: GroupMembership, *, k: Ints, n: Ints, opti
 
 
 def designed_estimates(
-    membership: GroupMembership, design: SamplingDesign, *, counts: Mask, base: Mask, code: Ints, options: AuditOptions
+    membership: GroupMembership, design: SamplingDesign | None, *, counts: Mask, base: Mask, options: AuditOptions
 ) -> RateEstimates:
-    """Return the rates of weighted, clustered or matched images.
+    """Return the rates of images that may be weighted, clustered or matched.
 
     Args:
-        membership: the groups.
-        design: weights, clusters or matched sets.
+        membership: the groups of the N images.
+        design: weights, clusters or matched sets; None = independent images of equal weight.
         counts: whether an image counts in the numerator, shape (N,).
         base: whether it counts in the denominator, shape (N,).
-        code: pattern of each image, shape (N,), in 0…P, P = a value is missing.
         options: level of the intervals, number and seed of the random draws for the largest gap.
     """
+    code = membership.row_code
+    if design is None:
+        k, n = (np.bincount(code[part], minlength=membership.patterns + 1) for part in (base & counts, base))
+        return independent_estimates(membership, k=k, n=n, options=options)
     assert design.weights is None or not design.paired, "weights and matched sets cannot be combined"
     weights, row_members = np.ones(len(code)) if design.weights is None else design.weights, _row_members(membership)
     images = _totals(code, np.ones(len(code)), base, row_members).round().astype(np.int64)
@@ -242,7 +242,7 @@ def _clustered(successes: Floats, totals: Floats, images: Ints, confidence: floa
         for df in (moments.df, moments.rate_df)
     )
     size[clusters < 2] = rate_size[clusters < 2] = 0.0  # the variance is unknown with one cluster
-    return _Rates(np.nan_to_num(moments.rate), size, rate_size, moments, _correlation(moments))
+    return _Rates(np.nan_to_num(moments.rate), size, rate_size, moments, moments.correlation)
 
 
 def _compare_weighted(rates: _Rates) -> _Comparison:
@@ -321,15 +321,6 @@ def _unit_sums(unit: Ints, code: Ints, values: Floats, where: Mask, row_members:
     return np.asarray(summed.reshape(units, patterns) @ row_members)
 
 
-def _correlation(moments: Moments) -> Floats:
-    """Return the correlation of rates; 0 where one does not vary."""
-    deviation = np.sqrt(np.maximum(np.nan_to_num(np.diagonal(moments.covariance)), 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        correlation = np.nan_to_num(np.nan_to_num(moments.covariance) / np.outer(deviation, deviation))
-    np.fill_diagonal(correlation, 1.0)
-    return np.asarray(np.clip(correlation, -1.0, 1.0))
-
-
 def _no_variance(_i: int, _other: int | None) -> tuple[float, float]:
     return float("nan"), 0.0
 
@@ -337,10 +328,8 @@ def _no_variance(_i: int, _other: int | None) -> tuple[float, float]:
 def _matched_sides(a: Floats, b: Floats, images: Ints, confidence: float) -> tuple[Sides, Floats, Floats]:
     """Return effective counts of each row and its complement within the units that have both, and their correlation.
 
-    The correlation carries Newcombe's continuity correction: half a unit is taken off the covariance, down to 0
-    (Newcombe 1998, Statistics in Medicine 17:2635, method 10). Third come variance and degrees of freedom of the mean
-    difference, shape (2, rows). They are only set where a unit has several images of a side; with one each, Newcombe's
-    interval needs the counts alone.
+    The correlation carries Newcombe's continuity correction (1998, Statistics in Medicine 17:2635, method 10). Third
+    come variance and degrees of freedom of the mean difference, (2, rows), where a unit has several images of a side.
     """
     rows = b.shape[1] // 2
     sides = np.zeros((4, rows))

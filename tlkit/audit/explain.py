@@ -6,9 +6,9 @@ import itertools
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tlkit.audit.estimators import SamplingDesign
@@ -24,22 +24,22 @@ from tlkit.audit.explanation import (
 )
 from tlkit.audit.gap_estimates import GapEstimates, association, value_indicators
 from tlkit.audit.group_tables import CLASS, CROSS
+from tlkit.audit.grouped_predictions import GroupedPredictions
 from tlkit.audit.groups.discretized_columns import discretize_columns
 from tlkit.audit.groups.group_columns import By
-from tlkit.audit.groups.intersections import GroupMembership, membership_of, validate_columns
+from tlkit.audit.groups.intersections import GroupMembership, membership_of
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.sampling_design import design_of, design_problems
+from tlkit.audit.sampling_design import design_of, require_valid
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
+from tlkit.stats.arrays import Ints
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
+from tlkit.stats.strata import SPLIT_REPLICATES
 
 logger = logging.getLogger(__name__)
 
-MIN_CELL_SIZE = 5  # images of a group and class for a recall
-REPLICATES = 1000  # resamples of the bootstrap
-
-Ints = npt.NDArray[np.int64]
+MIN_RECALL_IMAGES = 5  # images of a group and class for a recall
 
 
 def explain_gaps(
@@ -49,10 +49,10 @@ def explain_gaps(
     order: Mapping[str, Sequence[str]] | None = None,
     training: pd.DataFrame | None = None,
     min_group_size: int | None = None,
-    min_cell_size: int = MIN_CELL_SIZE,
+    min_recall_images: int = MIN_RECALL_IMAGES,
     confidence: float | None = None,
     alpha: float | None = None,
-    replicates: int = REPLICATES,
+    replicates: int = SPLIT_REPLICATES,
     seed: int | None = None,
     weights: str | None = None,
     cluster_by: str | None = None,
@@ -72,7 +72,7 @@ def explain_gaps(
             whose values begin with numbers, such as "30-39", are ordered by them.
         training: group columns of the training images, missing = NA; None = not known.
         min_group_size: smaller groups, and groups with a smaller complement, are not explained.
-        min_cell_size: group and class together need so many images for a recall.
+        min_recall_images: group and class together need so many images for a recall.
         confidence: two-sided level of the intervals, in (0, 1).
         alpha: level of the tests, in (0, 1).
         replicates: resamples of the bootstrap, which independent images have.
@@ -106,7 +106,7 @@ def explain_gaps(
         pair_by=pair_by,
     )
     return explain_predictions(
-        predictions, options, order=order, training=training, min_cell_size=min_cell_size, replicates=replicates
+        predictions, options, order=order, training=training, min_recall_images=min_recall_images, replicates=replicates
     )
 
 
@@ -116,8 +116,8 @@ def explain_predictions(
     *,
     order: Mapping[str, Sequence[str]] | None = None,
     training: pd.DataFrame | None = None,
-    min_cell_size: int = MIN_CELL_SIZE,
-    replicates: int = REPLICATES,
+    min_recall_images: int = MIN_RECALL_IMAGES,
+    replicates: int = SPLIT_REPLICATES,
 ) -> Explanation:
     """Return the explanation of the gaps of the columns in the options; see `explain_gaps`.
 
@@ -125,13 +125,7 @@ def explain_predictions(
         PredictionsError: a column or a value of an order is not there, no image has a label, or an option is out of
             its range.
     """
-    problems = options.problems(predictions.classes)
-    problems += validate_columns(predictions.groups, options.columns, max_values=options.max_values)
-    problems += design_problems(predictions.groups, options, labelled=predictions.y_true >= 0)
-    if not (predictions.y_true >= 0).any():
-        problems.append(f"None of the {len(predictions)} images has a label, so there is nothing to explain.")
-    if problems:
-        raise PredictionsError(*problems)
+    require_valid(predictions, options, purpose="explain")
     cut = discretize_columns(predictions, options, training=training)
     known = cut.predictions.labelled
     memberships = {
@@ -141,14 +135,16 @@ def explain_predictions(
     design = design_of(known.groups, options, log=False)
     explained = []
     for column, membership in memberships.items():
-        estimates = GapEstimates.of(known, membership, design, options, replicates=replicates)
+        estimates = GapEstimates(GroupedPredictions(known, membership, design, options), replicates)
         training_counts = _training_counts(cut.training, membership)
         explained.append(
             ExplainedColumn(
                 by=column,
                 groups=tuple(_group(membership, g, estimates, training_counts) for g in estimates.large_groups),
                 adjusted=tuple(_adjusted(known, memberships, column, estimates)),
-                heat=_heat_map(membership, known.classes, estimates, min_cell_size=min_cell_size, options=options),
+                heat=_heat_map(
+                    membership, known.classes, estimates, min_recall_images=min_recall_images, options=options
+                ),
                 ordered=_trend(membership, orders.get(column), estimates),
             )
         )
@@ -204,20 +200,17 @@ def _heat_map(
     classes: Sequence[str],
     estimates: GapEstimates,
     *,
-    min_cell_size: int,
+    min_recall_images: int,
     options: AuditOptions,
 ) -> HeatMap:
-    """Return recall by group and class, tested against the complement; where two groups have a class, with one test.
-
-    A group that is too small for a rate has no recalls, since its rate follows from them.
-    """
+    """Return recall by group and class, tested against the complement; where two groups have a class, with one test."""
     n = estimates.n
     if len(n) == 0:
-        return HeatMap((), tuple(classes), (), 0, min_cell_size)
+        return HeatMap((), tuple(classes), (), 0, min_recall_images)
     complement_n = n.sum(axis=0) - n
     large = n.sum(axis=1) >= options.min_group_size
     comparable = large & (complement_n.sum(axis=1) >= options.min_group_size)
-    tested = (n >= min_cell_size) & (complement_n >= min_cell_size) & comparable[:, None]
+    tested = (n >= min_recall_images) & (complement_n >= min_recall_images) & comparable[:, None]
     recalls = [estimates.recalls(c, tested[:, c]) for c in range(len(classes))]
     p = {(g, c): recalls[c][g].p for g, c in np.ndindex(*n.shape)}
     two_groups, first = np.count_nonzero(n > 0, axis=0) == 2, (n > 0).argmax(axis=0)
@@ -226,20 +219,21 @@ def _heat_map(
     adjusted = dict(zip(p, holm(family), strict=True))
 
     def heat_cell(g: int, c: int) -> HeatCell:
-        size, recall = int(n[g, c]), recalls[c][g].recall
-        if 0 < size < min_cell_size:
-            recall = Estimate(None, None, None, n=size, note=f"n = {size}, fewer than {min_cell_size}")
+        size, cell = int(n[g, c]), recalls[c][g]
+        recall = cell.recall
+        if 0 < size < min_recall_images:
+            recall = Estimate(None, None, None, n=size, note=f"n = {size}, fewer than {min_recall_images}")
         elif size and not large[g]:
+            # the rate of a small group would follow from its recalls
             recall = Estimate(None, None, None, n=size, note=f"a group of fewer than {options.min_group_size}")
-        p_holm = None if p[g, c] is None else adjusted[test_of[g, c]]
-        return HeatCell(recall, recalls[c][g].difference, p[g, c], p_holm)
+        return replace(cell, recall=recall, p_holm=None if cell.p is None else adjusted[test_of[g, c]])
 
     return HeatMap(
         groups=tuple(values[0] for values in membership.values),
         classes=tuple(classes),
         cells=tuple(tuple(heat_cell(g, c) for c in range(len(classes))) for g in range(len(n))),
         tests=sum(value is not None for value in family),
-        min_cell_size=min_cell_size,
+        min_recall_images=min_recall_images,
     )
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from tlkit.audit.explanation_tables import explanation_tables
-from tlkit.audit.group_tables import as_json
 from tlkit.audit.options import AuditOptions
+from tlkit.audit.redaction import refuse_redacted
 from tlkit.errors import TlkitError, did_you_mean, first_few, refuse_newer
+from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.association import Association
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.hypothesis_tests import OmnibusTest, TrendTest
 from tlkit.stats.ordered_trend import OrderedRates
 from tlkit.stats.strata import GapSplit, OddsRatio
 from tlkit.tables import Table, to_html
@@ -89,14 +89,14 @@ class HeatMap:
         classes: columns.
         cells: one tuple of C cells per group.
         tests: cells that Holm's correction counts.
-        min_cell_size: cells with fewer images have no recall.
+        min_recall_images: cells with fewer images have no recall.
     """
 
     groups: tuple[str, ...]
     classes: tuple[str, ...]
     cells: tuple[tuple[HeatCell, ...], ...]
     tests: int
-    min_cell_size: int
+    min_recall_images: int
 
     @property
     def filled(self) -> bool:
@@ -201,27 +201,26 @@ class Explanation:
 
     def table(self) -> pd.DataFrame:
         """Return one row per group: accuracy, difference, class mix, rate, standardized gap, training share."""
-        rows = []
-        for column in self.columns:
-            for group in column.groups:
-                split = group.split
-                rows.append(
-                    {
-                        "by": column.by,
-                        "group": group.group,
-                        "n": group.accuracy.n,
-                        "accuracy": group.accuracy.value,
-                        "difference": group.difference.value,
-                        "class_mix": split.mix.value,
-                        "rate": split.rate.value,
-                        "standardized": split.standardised.value,
-                        "common_classes": split.common,
-                        "train": group.train,
-                        "train_share": group.train_share,
-                        "judged_share": group.judged_share,
-                    }
-                )
-        return pd.DataFrame(rows)
+        return pd.DataFrame(
+            [
+                {
+                    "by": column.by,
+                    "group": group.group,
+                    "n": group.accuracy.n,
+                    "accuracy": group.accuracy.value,
+                    "difference": group.difference.value,
+                    "class_mix": group.split.mix.value,
+                    "rate": group.split.rate.value,
+                    "standardized": group.split.standardised.value,
+                    "common_classes": group.split.common,
+                    "train": group.train,
+                    "train_share": group.train_share,
+                    "judged_share": group.judged_share,
+                }
+                for column in self.columns
+                for group in column.groups
+            ]
+        )
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables for readers: those of each column, then trends and associations."""
@@ -229,7 +228,7 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values with every number; `from_dict` reads them back."""
-        return {"version": FORMAT_VERSION, "complete": True, **as_json(asdict(self))}
+        return {"version": FORMAT_VERSION, "complete": True, **to_plain(self)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Explanation:
@@ -239,65 +238,11 @@ class Explanation:
             TlkitError: it was written by a newer tlkit, or is redacted.
         """
         refuse_newer("This explanation was", values["version"], known=FORMAT_VERSION)
-        if not values.get("complete", True):
-            raise TlkitError(
-                "This explanation was published without the numbers of small groups, so it cannot be read back. Use "
-                "the run's explanation.json, or what `Explanation.to_dict` returns."
-            )
-        kept = {key: value for key, value in values.items() if key not in ("version", "complete")}
-        return cls(
-            **{
-                **kept,
-                "settings": AuditOptions.from_dict(values["settings"]),
-                "columns": tuple(_column(column) for column in values["columns"]),
-                "associations": tuple(
-                    AssociatedColumns(one["first"], one["second"], _maybe(Association, one["association"]))
-                    for one in values["associations"]
-                ),
-            }
-        )
+        refuse_redacted("This explanation", values, "the run's explanation.json, or what `Explanation.to_dict` returns")
+        return from_plain(cls, values)
 
     def __repr__(self) -> str:
         return f"Explanation(by {', '.join(column.by for column in self.columns)}; {self.images} images)"
 
     def _repr_html_(self) -> str:
         return to_html(self.tables())
-
-
-def _column(values: Mapping[str, Any]) -> ExplainedColumn:
-    heat = values["heat"]
-    cells = tuple(tuple(_estimates(HeatCell, cell) for cell in row) for row in heat["cells"])
-    return ExplainedColumn(
-        by=values["by"],
-        groups=tuple(
-            _estimates(ExplainedGroup, {**group, "split": _estimates(GapSplit, group["split"])})
-            for group in values["groups"]
-        ),
-        adjusted=tuple(
-            _estimates(AdjustedGap, {**gap, "odds": _estimates(OddsRatio, gap["odds"])}) for gap in values["adjusted"]
-        ),
-        heat=HeatMap(**{**heat, "groups": tuple(heat["groups"]), "classes": tuple(heat["classes"]), "cells": cells}),
-        ordered=_ordered(values["ordered"]),
-    )
-
-
-def _ordered(values: Mapping[str, Any] | None) -> OrderedTrend | None:
-    if values is None:
-        return None
-    rates = values["rates"]
-    if rates is not None:
-        rates = OrderedRates(**{**rates, "trend": TrendTest(**rates["trend"]), "any": OmnibusTest(**rates["any"])})
-    return OrderedTrend(tuple(values["order"]), tuple(values["left_out"]), rates)
-
-
-def _maybe(kind: type[Any], values: Mapping[str, Any] | None) -> Any:
-    return None if values is None else kind(**values)
-
-
-def _estimates(kind: type[Any], values: Mapping[str, Any]) -> Any:
-    """Return a dataclass from values whose estimates are mappings."""
-    read = dict(values)
-    for field in fields(kind):
-        if str(field.type).startswith("Estimate") and isinstance(read[field.name], Mapping):
-            read[field.name] = Estimate.from_dict(read[field.name])
-    return kind(**read)

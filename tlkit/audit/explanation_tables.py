@@ -137,7 +137,7 @@ def recall_table(explanation: Explanation, column: ExplainedColumn) -> Table:
     hits = [place for place, (*_, cell) in enumerate(cells) if _or_one(cell.p_holm) < settings.alpha]
     notes = []
     if not heat.filled:
-        notes.append(f"No group has {heat.min_cell_size} images of a class, so recall is not shown.")
+        notes.append(f"No group has {heat.min_recall_images} images of a class, so recall is not shown.")
     elif heat.tests:
         found = counted(len(hits), "cell") if hits else "No cell"
         differ = "differ" if len(hits) > 1 else "differs"
@@ -227,9 +227,7 @@ def _design(explanation: Explanation) -> list[str]:
             f"Accuracies and recalls are compared within matched sets of {settings.pair_by}; everything else treats a "
             "set as a cluster."
         ]
-    allowed = [f"weights in {settings.weights}"] * (settings.weights is not None)
-    allowed += [f"clusters of {settings.cluster_by}"] * (settings.cluster_by is not None)
-    return [f"Intervals and tests allow for {' and '.join(allowed)}."] if allowed else []
+    return [f"Intervals and tests allow for {settings.design_words}."] if settings.design_columns else []
 
 
 def _split(group: ExplainedGroup, most: float, *, partial: bool, trained: bool) -> tuple[Cell, ...]:

@@ -1,7 +1,7 @@
 """Estimates for the explanation of one group column, for independent, weighted and clustered images.
 
-Independent images are clusters of one: their estimates come from counts. For weighted, clustered or matched images,
-rates, differences and their tests are those of the audit; everything else treats a matched set as a cluster.
+Rates, differences and their tests are those of the audit. Everything else treats a matched set as a cluster;
+independent images are clusters of one, whose estimates come from counts.
 """
 
 from __future__ import annotations
@@ -11,18 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from tlkit.audit.estimators import RateEstimates, SamplingDesign, designed_estimates
-from tlkit.audit.groups.intersections import GroupMembership
-from tlkit.audit.options import AuditOptions
+from tlkit.audit.estimators import RateEstimates, SamplingDesign
+from tlkit.audit.explanation import HeatCell
+from tlkit.audit.grouped_predictions import GroupedPredictions
+from tlkit.audit.rates import Rate
 from tlkit.audit.row_intervals import difference_estimate, rate_estimate
-from tlkit.predictions import Predictions
+from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.association import Association, adjusted_gap, clustered_gap, clustered_v, cramers_v
-from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.hypothesis_tests import fisher_exact
-from tlkit.stats.intervals import newcombe, wilson
 from tlkit.stats.ordered_trend import OrderedRates, clustered_ordered_rates, ordered_rates
 from tlkit.stats.strata import (
     GapSplit,
@@ -35,106 +32,47 @@ from tlkit.stats.strata import (
 
 MOST_STRATA = 200  # with more, logistic regression has too many parameters
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Recall:
-    """A group's recall of one class.
-
-    Attributes:
-        recall: with its interval.
-        difference: from the recall of the complement; None where it is not tested.
-        p: p-value of the difference; None where it is not tested.
-    """
-
-    recall: Estimate
-    difference: Estimate | None
-    p: float | None
-
 
 @dataclass(frozen=True, eq=False)
 class GapEstimates:
     """The counts of one column, and the estimates that follow from them.
 
     Attributes:
-        known: labelled images.
-        membership: the G groups of the column.
-        design: sampling design; None = independent images of equal weight.
-        options: sizes of groups and level of the intervals.
-        right: right images, by group and class, shape (G, C); without those with a missing value.
-        n: images, by group and class, shape (G, C).
-        rng: random generator of the bootstrap.
+        grouped: labelled images with the G groups of the column.
         replicates: resamples of the bootstrap.
     """
 
-    known: Predictions
-    membership: GroupMembership
-    design: SamplingDesign | None
-    options: AuditOptions
-    right: Ints
-    n: Ints
-    rng: np.random.Generator
+    grouped: GroupedPredictions
     replicates: int
 
-    @classmethod
-    def of(
-        cls,
-        known: Predictions,
-        membership: GroupMembership,
-        design: SamplingDesign | None,
-        options: AuditOptions,
-        *,
-        replicates: int,
-    ) -> GapEstimates:
-        """Count the images of one column."""
-        classes, groups = len(known.classes), len(membership.values)
+    @cached_property
+    def n(self) -> Ints:
+        """Images by group and class, shape (G, C); without those with a missing value."""
+        return self.grouped.counts.truly[:-1]
 
-        def counted(mask: Mask) -> Ints:
-            flat = np.bincount(membership.code[mask] * classes + known.y_true[mask], minlength=groups * classes)
-            return flat.reshape(groups, classes).astype(np.int64)
+    @cached_property
+    def right(self) -> Ints:
+        """Right images by group and class, shape (G, C)."""
+        return self.grouped.counts.rightly[:-1]
 
-        known_group = membership.code >= 0
-        rng = np.random.default_rng(options.seed)
-        return cls(
-            known,
-            membership,
-            design,
-            options,
-            counted(known_group & known.correct),
-            counted(known_group),
-            rng,
-            replicates,
-        )
+    @cached_property
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng(self.grouped.options.seed)
+
+    @property
+    def _level(self) -> float:
+        return self.grouped.options.confidence
 
     @property
     def large_groups(self) -> list[int]:
         """Positions of the groups that are large enough, with a large enough complement."""
         size = self.n.sum(axis=1)
         smaller = np.minimum(size, size.sum() - size)
-        return [int(g) for g in np.flatnonzero(smaller >= self.options.min_group_size)]
-
-    @cached_property
-    def _units(self) -> Units:
-        assert self.design is not None, "independent images need no clusters"
-        return self.design.units(len(self.known))
+        return [int(g) for g in np.flatnonzero(smaller >= self.grouped.options.min_group_size)]
 
     @cached_property
     def _accuracies(self) -> RateEstimates:
-        return self._estimates(np.ones(len(self.known), dtype=np.bool_))
-
-    def _estimates(self, base: Mask) -> RateEstimates:
-        assert self.design is not None, "independent images are counted"
-        return designed_estimates(
-            self.membership,
-            self.design,
-            counts=self.known.correct,
-            base=base,
-            code=self.membership.row_code,
-            options=self.options,
-        )
+        return self.grouped.rates(Rate("accuracy"))
 
     def _against_complement(self, g: int) -> tuple[Ints, Ints]:
         """Return right images and all images of group g and its complement, by class, each of shape (2, C)."""
@@ -143,34 +81,27 @@ class GapEstimates:
 
     def accuracy(self, g: int) -> Estimate:
         """Return the accuracy of group g."""
-        level = self.options.confidence
-        if self.design is None:
-            return wilson(int(self.right[g].sum()), int(self.n[g].sum()), level)
-        return rate_estimate(self._accuracies, g, confidence=level)
+        return rate_estimate(self._accuracies, g, confidence=self._level)
 
     def difference(self, g: int) -> Estimate:
         """Return the accuracy of group g minus that of the complement."""
-        level = self.options.confidence
-        if self.design is None:
-            (k1, k2), (n1, n2) = (counts.sum(axis=1).tolist() for counts in self._against_complement(g))
-            return newcombe(k1, n1, k2, n2, level)
-        return difference_estimate(self._accuracies, g, confidence=level)
+        return difference_estimate(self._accuracies, g, confidence=self._level)
 
     def split(self, g: int) -> GapSplit:
         """Return the difference of group g split into class mix and rate."""
-        level = self.options.confidence
-        if self.design is None:
+        if self.grouped.units is None:
             return kitagawa_split(
-                *self._against_complement(g), rng=self.rng, confidence=level, replicates=self.replicates
+                *self._against_complement(g), rng=self._rng, confidence=self._level, replicates=self.replicates
             )
-        known_group = self.membership.code >= 0
+        known, code = self.grouped.known, self.grouped.membership.code
+        known_group = code >= 0
         return clustered_kitagawa_split(
-            self.known.correct[known_group],
-            self._units.take(known_group),
-            side=(self.membership.code[known_group] != g).astype(np.int64),
-            kind=self.known.y_true[known_group],
-            kinds=len(self.known.classes),
-            confidence=level,
+            known.correct[known_group],
+            self.grouped.units.take(known_group),
+            side=(code[known_group] != g).astype(np.int64),
+            kind=known.y_true[known_group],
+            kinds=len(known.classes),
+            confidence=self._level,
         )
 
     def adjusted(self, g: int, stratum: Ints, others: Floats | None) -> tuple[OddsRatio, Estimate]:
@@ -181,55 +112,40 @@ class GapEstimates:
             stratum: of each image whose group is known, in 0…S-1.
             others: indicators of each stratum's values, shape (S, K); None = too many.
         """
-        known_group, level = self.membership.code >= 0, self.options.confidence
-        right, member = self.known.correct[known_group], self.membership.code[known_group] == g
-        too_many = Estimate(None, None, None, n=len(right), note="too many values to hold fixed")
-        if self.design is not None:
-            units = self._units.take(known_group)
-            odds = clustered_mantel_haenszel(
-                right, units, side=(~member).astype(np.int64), stratum=stratum, confidence=level
-            )
-            if others is None:
-                return odds, too_many
-            return odds, clustered_gap(right, units, member=member, others=others, pattern=stratum, confidence=level)
+        code, level = self.grouped.membership.code, self._level
+        known_group = code >= 0
+        right, member = self.grouped.known.correct[known_group], code[known_group] == g
+        gap = Estimate(None, None, None, n=len(right), note="too many values to hold fixed")
+        if self.grouped.units is not None:
+            units, side = self.grouped.units.take(known_group), (~member).astype(np.int64)
+            odds = clustered_mantel_haenszel(right, units, side=side, stratum=stratum, confidence=level)
+            if others is not None:
+                gap = clustered_gap(right, units, member=member, others=others, pattern=stratum, confidence=level)
+            return odds, gap
         strata = int(stratum.max(initial=-1)) + 1
         cell = stratum * 2 + ~member  # members first
         n = np.bincount(cell, minlength=2 * strata).reshape(-1, 2).T
         k = np.bincount(cell, weights=right, minlength=2 * strata).reshape(-1, 2).T.astype(np.int64)
-        odds = mantel_haenszel(k, n, level)
-        if others is None:
-            return odds, too_many
-        side, place = np.nonzero(n)
-        return odds, adjusted_gap(
-            k[side, place], n[side, place], member=side == 0, others=others[place], confidence=level
-        )
+        if others is not None:
+            side, place = np.nonzero(n)
+            gap = adjusted_gap(k[side, place], n[side, place], member=side == 0, others=others[place], confidence=level)
+        return mantel_haenszel(k, n, level), gap
 
-    def recalls(self, c: int, tested: Mask) -> list[Recall]:
+    def recalls(self, c: int, tested: Mask) -> list[HeatCell]:
         """Return each group's recall of class c, and its difference from that of the complement.
 
         Args:
             c: the class.
             tested: the groups that are compared with the complement, shape (G,).
         """
-        right, n, level = self.right[:, c], self.n[:, c], self.options.confidence
-        counts = [
-            (int(right[g]), int(n[g]), int((right.sum() - right)[g]), int((n.sum() - n)[g])) for g in range(len(n))
-        ]
-        recalls = [wilson(k, size, level, nothing="no images") for k, size, *_ in counts]
-        if self.design is None:
-            return [
-                Recall(recall, newcombe(*four, level), fisher_exact(*four)) if tested[g] else Recall(recall, None, None)
-                for g, (recall, four) in enumerate(zip(recalls, counts, strict=True))
-            ]
-        estimates = self._estimates(self.known.y_true == c)
-        found = []
-        for g, counted in enumerate(recalls):
-            recall = rate_estimate(estimates, g, confidence=level) if n[g] else counted
-            difference = difference_estimate(estimates, g, confidence=level) if tested[g] else None
-            if difference is None or difference.value is None:
-                found.append(Recall(recall, None, None))
-            else:
-                found.append(Recall(recall, difference, estimates.p(g)))
+        estimates, found = self.grouped.rates(Rate("recall", self.grouped.known.classes[c])), []
+        for g, size in enumerate(self.n[:, c].tolist()):
+            recall = Estimate(None, None, None, n=0, note="no images")
+            if size:
+                recall = rate_estimate(estimates, g, confidence=self._level)
+            difference = difference_estimate(estimates, g, confidence=self._level) if tested[g] else None
+            compared = difference is not None and difference.value is not None
+            found.append(HeatCell(recall, difference, estimates.p(g)) if compared else HeatCell(recall))
         return found
 
     def ordered(self, order: Sequence[int]) -> OrderedRates | None:
@@ -238,16 +154,15 @@ class GapEstimates:
         Args:
             order: positions of the groups, in their order.
         """
-        if self.design is None:
+        if self.grouped.units is None:
             right, n = self.right.sum(axis=1)[list(order)], self.n.sum(axis=1)[list(order)]
-            return ordered_rates(right, n, seed=self.options.seed)
+            return ordered_rates(right, n, seed=self.grouped.options.seed)
         place = np.full(len(self.n) + 1, -1, dtype=np.int64)  # the last entry serves the missing, code -1
         place[list(order)] = np.arange(len(order))
-        at = place[self.membership.code]
-        known_group = at >= 0
-        return clustered_ordered_rates(
-            self.known.correct[known_group], at[known_group], len(order), self._units.take(known_group)
-        )
+        at = place[self.grouped.membership.code]
+        inside = at >= 0
+        right_images = self.grouped.known.correct[inside]
+        return clustered_ordered_rates(right_images, at[inside], len(order), self.grouped.units.take(inside))
 
 
 def value_indicators(values: Ints) -> Floats | None:

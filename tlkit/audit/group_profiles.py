@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tlkit.audit.estimators import RateEstimates, SamplingDesign, designed_estimates
+from tlkit.audit.estimators import RateEstimates
 from tlkit.audit.group_tables import CROSS, MISSING, Group
-from tlkit.audit.groups.intersections import GroupMembership
-from tlkit.audit.options import AuditOptions
-from tlkit.audit.rates import GroupCounts
+from tlkit.audit.grouped_predictions import GroupedPredictions
+from tlkit.audit.rates import Rate
 from tlkit.audit.row_intervals import rate_estimate
-from tlkit.predictions import Predictions
+from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.calibration import (
     calibration_design_effect,
     calibration_error,
@@ -25,20 +23,12 @@ from tlkit.stats.calibration import (
 )
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.intervals import wilson
 from tlkit.stats.means import clustered_mean, clustered_mean_of_rates, mean_estimate, mean_of_rates
 from tlkit.stats.ranking import aurc, auroc_sorted, clustered_area
 from tlkit.stats.shrinkage import kish_n
 
 MIN_CALIBRATION = 200  # with fewer images a perfect model shows a calibration error of .06 and more
 MIN_RANKED = 10  # positives, and negatives, for an AUROC
-
-_BY_CLASS = ("recall", "auroc", "auroc_positives", "auroc_negatives")
-_ESTIMATES = ("macro_recall", "macro_recall_common", "confidence_gap", "brier", "log_loss")
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -116,33 +106,16 @@ class ProfileTable:
         return CROSS.join(self.columns)
 
 
-def profile_table(
-    predictions: Predictions,
-    membership: GroupMembership,
-    counts: GroupCounts,
-    *,
-    code: Ints,
-    options: AuditOptions,
-    design: SamplingDesign | None = None,
-) -> ProfileTable:
-    """Return the profile of every group with enough images.
-
-    Args:
-        predictions: labelled images.
-        membership: the G groups.
-        counts: of the groups, then of the images with a missing value.
-        code: pattern of each image, shape (N,), in 0…P, P = a value is missing.
-        options: sizes of groups, level of the intervals, and the positive class, whose AUROCs are computed (None =
-            every class).
-        design: sampling design; None = independent images of equal weight.
-    """
+def profile_table(grouped: GroupedPredictions) -> ProfileTable:
+    """Return the profile of every group with enough images; AUROCs are those of the positive class, or of each."""
+    membership, counts, least = grouped.membership, grouped.counts, grouped.options.min_group_size
     groups: list[Group | None] = [*membership.values, None]
-    shown = [i for i in range(len(groups)) if counts.n[i] >= options.min_group_size]
+    shown = [i for i in range(len(groups)) if counts.n[i] >= least]
     named = [i for i in shown if groups[i] is not None]
     nowhere = np.zeros(counts.truly.shape[1], dtype=np.bool_)
     common: Mask = np.asarray((counts.truly[named] > 0).all(axis=0)) if named else nowhere
-    images = {i: _images(membership, code, i, is_group=groups[i] is not None) for i in shown}
-    profiler = _Profiler(predictions, membership, counts, code=code, design=design, options=options)
+    images = {i: np.flatnonzero(membership.inside(None if groups[i] is None else i)) for i in shown}
+    profiler = _Profiler(grouped)
     ranked = profiler.ranked(images, is_group=[group is not None for group in groups])
     everything = np.ones(len(common), dtype=np.bool_)
     rows = [
@@ -154,8 +127,8 @@ def profile_table(
             macro_recall_common=profiler.macro_recall(i, images[i], common) if common.any() else None,
             recall={
                 name: profiler.recall(i, c)
-                for c, name in enumerate(predictions.classes)
-                if counts.truly[i, c] >= options.min_group_size
+                for c, name in enumerate(grouped.known.classes)
+                if counts.truly[i, c] >= least
             },
             **profiler.of_probabilities(images[i]),
             **ranked[i],
@@ -165,57 +138,23 @@ def profile_table(
     return ProfileTable(membership.columns, tuple(rows), int(common.sum()))
 
 
-def _images(membership: GroupMembership, code: Ints, i: int, *, is_group: bool) -> Ints:
-    """Return the positions of the images of group i, or of those with a missing value."""
-    if not is_group:
-        return np.flatnonzero(code == membership.patterns)
-    if membership.member is None:
-        return np.flatnonzero(code == i)
-    return np.flatnonzero(np.append(membership.member[:, i], False)[code])
-
-
 class _Profiler:
     """Computes the estimates of each group; a matched set counts as a cluster.
 
     Independent images are clusters of one: their estimates come from counts and sorted scores.
     """
 
-    def __init__(
-        self,
-        predictions: Predictions,
-        membership: GroupMembership,
-        counts: GroupCounts,
-        *,
-        code: Ints,
-        design: SamplingDesign | None,
-        options: AuditOptions,
-    ) -> None:
-        self._known, self._counts, self._options = predictions, counts, options
-        self._design = design
-        self._units = None if design is None else design.units(len(predictions))
-        self._with_value = np.flatnonzero(code < membership.patterns)
-        self._recalls: list[RateEstimates] = []
+    def __init__(self, grouped: GroupedPredictions) -> None:
+        self._known, self._counts, self._options = grouped.known, grouped.counts, grouped.options
+        self._design, self._units = grouped.design, grouped.units
+        self._with_value = np.flatnonzero(~grouped.membership.inside(None))
+        self._recalls = [grouped.rates(Rate("recall", name), matched=False) for name in grouped.known.classes]
         self._rising: Ints | None = None
-        if design is not None:
-            self._recalls = [
-                designed_estimates(
-                    membership,
-                    replace(design, paired=False),
-                    counts=predictions.correct,
-                    base=predictions.y_true == c,
-                    code=code,
-                    options=options,
-                )
-                for c in range(len(predictions.classes))
-            ]
-            if predictions.proba is not None:  # sorted once for all areas
-                self._rising = np.argsort(predictions.proba, axis=0, kind="stable")
+        if grouped.design is not None and grouped.known.proba is not None:  # sorted once for all areas
+            self._rising = np.argsort(grouped.known.proba, axis=0, kind="stable")
 
     def recall(self, i: int, c: int) -> Estimate:
         """Return the recall of class c in row i, which has images of the class."""
-        if self._design is None:
-            rightly, truly = int(self._counts.rightly[i, c]), int(self._counts.truly[i, c])
-            return wilson(rightly, truly, self._options.confidence)
         return rate_estimate(self._recalls[c], i, confidence=self._options.confidence)
 
     def macro_recall(self, i: int, inside: Ints, classes: Mask) -> Estimate:
@@ -371,20 +310,3 @@ class _Profiler:
                 if min(len(one), len(two)) >= MIN_RANKED
             }
         return found
-
-
-def profiles_from_dict(values: Mapping[str, Any]) -> ProfileTable:
-    """Return a table of profiles from the plain JSON values of its fields."""
-    rows = tuple(_row(row) for row in values["rows"])
-    return ProfileTable(tuple(values["columns"]), rows, values["common_classes"])
-
-
-def _row(values: Mapping[str, Any]) -> GroupProfile:
-    read = dict(values)
-    read["group"] = None if values["group"] is None else tuple(values["group"])
-    for name in _ESTIMATES:
-        read[name] = None if values[name] is None else Estimate.from_dict(values[name])
-    for name in _BY_CLASS:
-        by_class = values.get(name)
-        read[name] = None if by_class is None else {key: Estimate.from_dict(one) for key, one in by_class.items()}
-    return GroupProfile(**read)

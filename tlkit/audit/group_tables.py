@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -135,6 +134,14 @@ class Gap:
     p_holm: float
     exact: bool
 
+    def worst(self, rate: Rate) -> Group:
+        """Return the group that is worst off in the rate of the gap."""
+        return self.highest if rate.lower_is_better else self.lowest
+
+    def best(self, rate: Rate) -> Group:
+        """Return the group that is best off in the rate of the gap."""
+        return self.lowest if rate.lower_is_better else self.highest
+
 
 @dataclass(frozen=True)
 class GroupTable:
@@ -162,9 +169,14 @@ class GroupTable:
         return CROSS.join(self.columns)
 
     @property
+    def rate(self) -> Rate:
+        """The rate: the metric and the class that it is about."""
+        return Rate(self.metric, self.class_name)
+
+    @property
     def rate_name(self) -> str:
         """The rate as text: "accuracy", "recall of cat"."""
-        return Rate(self.metric, self.class_name).name
+        return self.rate.name
 
     @property
     def name(self) -> str:
@@ -173,17 +185,13 @@ class GroupTable:
 
     @property
     def worst(self) -> GroupRow | None:
-        """The row of the group with the lowest rate, the highest for a false positive rate; None without a gap."""
-        if self.gap is None:
-            return None
-        return self.row(self.gap.highest if self.metric == "false_positive_rate" else self.gap.lowest)
+        """The row of the group that is worst off; None without a gap."""
+        return None if self.gap is None else self.row(self.gap.worst(self.rate))
 
     @property
     def best(self) -> GroupRow | None:
         """The row of the group that is best off; None without a gap."""
-        if self.gap is None:
-            return None
-        return self.row(self.gap.lowest if self.metric == "false_positive_rate" else self.gap.highest)
+        return None if self.gap is None else self.row(self.gap.best(self.rate))
 
     def tied_with(self, row: GroupRow) -> tuple[GroupRow, ...]:
         """Return a row, then the rows of the other groups with the same rate."""
@@ -209,30 +217,6 @@ class GroupTable:
             if row.group == group:
                 return row
         raise KeyError(group)
-
-
-def table_from_dict(values: Mapping[str, Any]) -> GroupTable:
-    """Return a table from the plain JSON values of its fields."""
-    gap = values["gap"]
-    if gap is not None:
-        gap = Gap(**{**gap, "highest": tuple(gap["highest"]), "lowest": tuple(gap["lowest"])})
-    rows = tuple(_row(row) for row in values["rows"])
-    return GroupTable(**{**values, "columns": tuple(values["columns"]), "rows": rows, "gap": gap})
-
-
-def _row(values: Mapping[str, Any]) -> GroupRow:
-    read = dict(values)
-    read["group"] = None if values["group"] is None else tuple(values["group"])
-    for name in _ESTIMATES:
-        read[name] = None if values.get(name) is None else Estimate.from_dict(values[name])
-    return GroupRow(**read)
-
-
-def as_json(value: Any) -> Any:
-    """Return a value with tuples replaced by lists, as JSON has them."""
-    if isinstance(value, dict):
-        return {key: as_json(entry) for key, entry in value.items()}
-    return [as_json(entry) for entry in value] if isinstance(value, tuple | list) else value
 
 
 def record(table: GroupTable, row: GroupRow) -> dict[str, Any]:

@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from tlkit.audit.estimators import RateEstimates, independent_estimates
+from tlkit.audit.estimators import RateEstimates
 from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.rates import Rate
+from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.hypothesis_tests import GapTest
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,6 @@ class UntestedTable:
         rate: the rate.
         estimates: the rate of each row and of its complement.
         images: labelled images, shape (G + 1,).
-        truly: images of the rate's class, shape (G + 1,); None for the accuracy.
         mean_confidence: mean probability of the predicted class, shape (G + 1,), or None.
         assessed: whether there are enough images for a rate, shape (G + 1,).
         tested: whether the row is compared with the complement, shape (G + 1,).
@@ -38,14 +33,13 @@ class UntestedTable:
         p: p-values against the complement, None where there is no test, length G + 1.
         mirrored: whether there are only two groups, whose two tests are the same.
         gap: test of the largest gap among the assessed groups.
-        shares: share of the rate's class by row, for weighted, clustered or matched images; None for independent ones.
+        shares: share of the rate's class by row; None for the accuracy.
     """
 
     membership: GroupMembership
     rate: Rate
     estimates: RateEstimates
     images: Ints
-    truly: Ints | None
     mean_confidence: Floats | None
     assessed: Mask
     tested: Mask
@@ -72,64 +66,17 @@ class UntestedTable:
         return values
 
 
-def compare_with_complement(
-    membership: GroupMembership,
-    rate: Rate,
-    *,
-    k: Ints,
-    n: Ints,
-    images: Ints,
-    truly: Ints | None = None,
-    mean_confidence: Floats | None = None,
-    options: AuditOptions,
-) -> UntestedTable:
-    """Return the comparison of each group with its complement, from counts of independent images.
-
-    Args:
-        membership: the G groups, made of P patterns (P = G where every image is in one group).
-        rate: the rate that is counted.
-        k: numerators, shape (P + 1,), the last entry for the images with a missing value.
-        n: denominators, shape (P + 1,).
-        images: labelled images, shape (P + 1,).
-        truly: images of the rate's class, shape (P + 1,), or None.
-        mean_confidence: mean probability of the predicted class, shape (G + 1,), or None.
-        options: sizes and levels.
-    """
-    estimates = independent_estimates(membership, k=k, n=n, options=options)
-    return untested_table(
-        membership,
-        rate,
-        estimates,
-        images=membership.aggregate(images),
-        truly=None if truly is None else membership.aggregate(truly),
-        mean_confidence=mean_confidence,
-        options=options,
-    )
-
-
 def untested_table(
     membership: GroupMembership,
     rate: Rate,
     estimates: RateEstimates,
     *,
     images: Ints,
-    truly: Ints | None,
-    mean_confidence: Floats | None,
     options: AuditOptions,
+    mean_confidence: Floats | None = None,
     shares: RateEstimates | None = None,
 ) -> UntestedTable:
-    """Return which rows have a rate, a test and a verdict, with their p-values.
-
-    Args:
-        membership: the G groups.
-        rate: the rate.
-        estimates: of each row and of its complement.
-        images: labelled images, shape (G + 1,).
-        truly: images of the rate's class, shape (G + 1,), or None.
-        mean_confidence: mean probability of the predicted class, shape (G + 1,), or None.
-        options: sizes and levels.
-        shares: share of the rate's class by row, for weighted, clustered or matched images, or None.
-    """
+    """Return which rows have a rate, a test and a verdict, with their p-values; arguments as in `UntestedTable`."""
     rows = len(images)
     is_group = np.arange(rows) < rows - 1
     assessed = (estimates.n >= options.min_group_size) & (estimates.n_eff > 0)
@@ -145,7 +92,6 @@ def untested_table(
         rate=rate,
         estimates=estimates,
         images=images,
-        truly=truly,
         mean_confidence=mean_confidence,
         assessed=assessed,
         tested=tested,

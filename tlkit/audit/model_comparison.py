@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,15 +11,18 @@ import pandas as pd
 
 from tlkit.audit.comparison_tables import comparison_tables
 from tlkit.audit.estimators import SamplingDesign
-from tlkit.audit.group_tables import ALL, CLASS, as_json
+from tlkit.audit.group_tables import ALL, CLASS
 from tlkit.audit.groups.group_columns import By, GroupColumn
 from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.paired_predictions import Change, Mask, PairedPredictions, change_of, pair_predictions
+from tlkit.audit.paired_predictions import Change, PairedPredictions, change_of, pair_predictions
+from tlkit.audit.redaction import refuse_redacted
 from tlkit.audit.row_intervals import overall_accuracy
 from tlkit.audit.sampling_design import design_of, design_problems
-from tlkit.errors import PredictionsError, TlkitError, refuse_newer
+from tlkit.errors import PredictionsError, refuse_newer
+from tlkit.plain_values import from_plain, to_plain
 from tlkit.predictions import Predictions
+from tlkit.stats.arrays import Mask
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import Pairs, detectable_difference, pairs_needed
@@ -137,8 +140,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values with every number, also those of small groups; `from_dict` reads them back."""
-        values = asdict(self)
-        return {"version": FORMAT_VERSION, "complete": True, **as_json(values)}
+        return {"version": FORMAT_VERSION, "complete": True, **to_plain(self)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Comparison:
@@ -147,19 +149,9 @@ class Comparison:
         Raises:
             TlkitError: it was written by a newer tlkit, or is redacted.
         """
-        if not values.get("complete", True):
-            raise TlkitError(
-                "This comparison was published without the numbers of small groups, so it cannot be read back. Use "
-                "what `Comparison.to_dict` returns."
-            )
+        refuse_redacted("This comparison", values, "what `Comparison.to_dict` returns")
         refuse_newer("This comparison was", values["version"], known=FORMAT_VERSION)
-        clean = values.get("without_leaks")
-        read = {
-            "rows": tuple(_row_from_dict(row) for row in values["rows"]),
-            "without_leaks": None if clean is None else _row_from_dict(clean),
-            "settings": AuditOptions.from_dict(values["settings"]),
-        }
-        return cls(**{key: value for key, value in values.items() if key not in ("version", "complete")} | read)
+        return from_plain(cls, values)
 
     def __repr__(self) -> str:
         one = self.overall
@@ -339,8 +331,3 @@ def _row(
         needed=needed,
         small=few or difference.value is None,
     )
-
-
-def _row_from_dict(values: Mapping[str, Any]) -> ChangeRow:
-    estimates = {name: Estimate.from_dict(values[name]) for name in ("first", "second", "difference")}
-    return ChangeRow(**{**values, "pairs": Pairs(**values["pairs"]), **estimates})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict, Unpack, get_args
 
 from tlkit.audit.groups.group_columns import MAX_VALUES, By, GroupColumn, columns_of
 from tlkit.audit.rates import METRICS, Metric
-from tlkit.choices import ALPHA, CONFIDENCE, MAX_INTERSECTION_ORDER, MIN_GROUP_SIZE, TOLERANCE, Criterion
+from tlkit.choices import ALPHA, CONFIDENCE, DRAWS, MAX_INTERSECTION_ORDER, MIN_GROUP_SIZE, SEED, TOLERANCE, Criterion
 from tlkit.errors import did_you_mean, first_few
 
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
@@ -76,8 +76,8 @@ class AuditOptions:
     weights: str | None = None
     cluster_by: str | None = None
     pair_by: str | None = None
-    seed: int = 0
-    draws: int = 10_000
+    seed: int = SEED
+    draws: int = DRAWS
     max_values: int = MAX_VALUES
 
     @property
@@ -89,6 +89,12 @@ class AuditOptions:
     def design_columns(self) -> tuple[str, ...]:
         """The columns of weights, clusters and matched sets, those that are set."""
         return tuple(column for column in (self.weights, self.cluster_by, self.pair_by) if column is not None)
+
+    @property
+    def design_words(self) -> str:
+        """What intervals and tests allow for, as text: "weights in w and clusters of subject"."""
+        kinds = {"weights in": self.weights, "clusters of": self.cluster_by}
+        return " and ".join(f"{kind} {column}" for kind, column in kinds.items() if column is not None)
 
     @property
     def unit_column(self) -> str | None:
@@ -198,13 +204,3 @@ class AuditOptions:
         if self.weights is not None and "four_fifths" in self.criteria:
             problems.append("The four-fifths rule counts images. Leave out weights, or four_fifths.")
         return problems
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> AuditOptions:
-        """Return the options from the values of `dataclasses.asdict`, also read from JSON."""
-        read = {field.name: values[field.name] for field in fields(cls)}
-        read["columns"] = tuple(
-            GroupColumn(**{**one, "bins": tuple(one["bins"]), "order": tuple(one["order"])})
-            for one in values["columns"]
-        )
-        return cls(**read | {name: tuple(values[name]) for name in ("metrics", "criteria")})

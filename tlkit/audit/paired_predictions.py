@@ -15,13 +15,12 @@ from tlkit.audit.groups.group_columns import MAX_VALUES, GroupColumn
 from tlkit.audit.groups.intersections import membership_of
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions import Predictions
+from tlkit.stats.arrays import Ints, Mask
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import mcnemar
 from tlkit.stats.paired import Pairs, clustered_difference, paired_difference
 
 logger = logging.getLogger(__name__)
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,30 +60,8 @@ class PairedPredictions:
             max_values: numbers with more different values are discretized.
         """
         membership = membership_of(self.groups, (spec,), max_values=max_values)
-        known = membership.code >= 0
-        found = []
-        for g, values in enumerate(membership.values):
-            inside = (
-                membership.code == g if membership.member is None else known & membership.member[membership.code, g]
-            )
-            found.append((spec.column, values[0], np.asarray(inside)))
-        return [*found, (spec.column, MISSING, ~known)]
-
-    def count_pairs(self, rows: Mask | None = None) -> Pairs:
-        """Return how often both, one or none is right.
-
-        Args:
-            rows: the images to count, shape (N,); default: all.
-        """
-        first, second = self.first_right, self.second_right
-        if rows is not None:
-            first, second = first[rows], second[rows]
-        return Pairs(
-            both=int((first & second).sum()),
-            first=int((first & ~second).sum()),
-            second=int((second & ~first).sum()),
-            neither=int((~first & ~second).sum()),
-        )
+        groups = [(spec.column, values[0], membership.inside(g)) for g, values in enumerate(membership.values)]
+        return [*groups, (spec.column, MISSING, membership.inside(None))]
 
 
 @dataclass(frozen=True)
@@ -114,12 +91,13 @@ def change_of(paired: PairedPredictions, rows: Mask, design: SamplingDesign | No
         design: sampling design of all N images; None = independent images of equal weight.
         confidence: two-sided level of the interval, in (0, 1).
     """
-    pairs = paired.count_pairs(rows)
+    first, second = paired.first_right[rows], paired.second_right[rows]
+    pairs = Pairs.from_correct(first, second)
     if design is None:
         test = mcnemar(pairs.first, pairs.second)
         return Change(pairs, paired_difference(pairs, confidence), None if test is None else test.p)
     units = design.units(len(paired)).take(rows)
-    difference, p = clustered_difference(paired.first_right[rows], paired.second_right[rows], units, confidence)
+    difference, p = clustered_difference(first, second, units, confidence)
     return Change(pairs, difference, p)
 
 
@@ -183,7 +161,7 @@ def pair_predictions(
     )
 
 
-def _named(predictions: Predictions, code: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
+def _named(predictions: Predictions, code: Ints) -> npt.NDArray[np.object_]:
     """Return class names for positions, None for −1."""
     names = np.array([*predictions.classes, None], dtype=object)
     return np.asarray(names[code])

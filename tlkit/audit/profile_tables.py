@@ -1,4 +1,4 @@
-"""The table of the group profiles of an `Audit`: calibration, ranking and recall by group."""
+"""The table of an audit's profiles: calibration, ranking and recall of each group."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tlkit.tables import Cell, Column, Table
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
     from tlkit.audit.group_profiles import GroupProfile
+
+AREAS = ("auroc", "auroc_positives", "auroc_negatives")
 
 
 def profile_tables(audit: Audit) -> tuple[Table, ...]:
@@ -46,7 +48,7 @@ def profile_tables(audit: Audit) -> tuple[Table, ...]:
                 Column("auroc_negatives", "BPSN AUC", "estimate"),
             ]
     cells = [_profile(by, row, positive, most) for by, row in rows]
-    optional = {"macro_note", "calibration", "calibration_expected", "auroc", "auroc_positives", "auroc_negatives"}
+    optional = {"macro_note", "calibration", "calibration_expected", *AREAS}
     empty = {
         column.name for column in columns if column.name in optional and not any(one[column.name] for one in cells)
     }
@@ -65,14 +67,7 @@ def profile_tables(audit: Audit) -> tuple[Table, ...]:
 def _profile(by: str, row: GroupProfile, positive: str | None, most: float) -> dict[str, Cell]:
     recall = row.macro_recall
     known = recall is not None and recall.value is not None
-    areas = {
-        name: (by_class or {}).get(positive or "")
-        for name, by_class in (
-            ("auroc", row.auroc),
-            ("auroc_positives", row.auroc_positives),
-            ("auroc_negatives", row.auroc_negatives),
-        )
-    }
+    areas = {name: (getattr(row, name) or {}).get(positive or "") for name in AREAS}
     return {
         "by": by,
         "group": row.name,

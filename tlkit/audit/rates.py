@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
+
+from tlkit.stats.arrays import Ints, Mask
 
 Metric = Literal["accuracy", "recall", "precision", "false_positive_rate", "selection_rate"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
-
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,11 @@ class Rate:
         """The rate as text: "accuracy", "false positive rate of cat"."""
         words = self.metric.replace("_", " ")
         return words if self.class_name is None else f"{words} of {self.class_name}"
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the group with the lowest rate is best off: false positives."""
+        return self.metric == "false_positive_rate"
 
     @property
     def nothing(self) -> str:

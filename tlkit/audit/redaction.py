@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tlkit.errors import TlkitError
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table
 
@@ -45,6 +46,18 @@ def redaction_notes(tables: Iterable[Table], most: float) -> tuple[str, ...]:
     if not any(cell.value is None and cell.low is not None for cell in cells):
         return ()
     return (f"An interval alone, [low, high], reaches farther than {most:g} to each side: {WITHHELD}.",)
+
+
+def refuse_redacted(what: str, values: Mapping[str, Any], remedy: str) -> None:
+    """Raise where the plain values of a result were published without the numbers of small groups.
+
+    Raises:
+        TlkitError: they are redacted; it names the remedy, which is what to use instead.
+    """
+    if not values.get("complete", True):
+        raise TlkitError(
+            f"{what} was published without the numbers of small groups, so it cannot be read back. Use {remedy}."
+        )
 
 
 def redacted_audit(audit: Audit) -> dict[str, Any]:

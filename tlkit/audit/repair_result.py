@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from tlkit.audit.group_tables import as_json
 from tlkit.audit.model_comparison import Comparison
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.repair_tables import repair_tables
 from tlkit.errors import refuse_newer
+from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html
 
@@ -122,9 +122,8 @@ class Repair:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
-        values = asdict(self)
         comparison = self.comparison.to_dict() if self.comparison else None
-        return {"version": FORMAT_VERSION, **as_json(values), "comparison": comparison}
+        return {"version": FORMAT_VERSION, **to_plain(self), "comparison": comparison}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Repair:
@@ -134,25 +133,10 @@ class Repair:
             TlkitError: it was written by a newer tlkit.
         """
         refuse_newer("This repair was", values["version"], known=FORMAT_VERSION)
-        before, test, comparison = (values[name] for name in ("before", "test", "comparison"))
-        read = {
-            "by": tuple(values["by"]),
-            "settings": AuditOptions.from_dict(values["settings"]),
-            "groups": tuple(values["groups"]),
-            "trials": tuple(RepairTrial(**_estimates(trial)) for trial in values["trials"]),
-            "before": None if before is None else (before[0], Estimate.from_dict(before[1])),
-            "test": None if test is None else WorstGroupChange(**_estimates(test)),
-            "comparison": None if comparison is None else Comparison.from_dict(comparison),
-        }
-        return cls(**{key: value for key, value in values.items() if key != "version"} | read)
+        return from_plain(cls, values)
 
     def __repr__(self) -> str:
         return f"Repair({self.parent}: {self.verdict}; {len(self.trials)} candidates, chosen {self.chosen or 'none'})"
 
     def _repr_html_(self) -> str:
         return to_html(self.tables())
-
-
-def _estimates(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row's values with its estimates made from their mappings."""
-    return {key: Estimate.from_dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}

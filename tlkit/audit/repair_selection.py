@@ -4,34 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from tlkit.audit.repair_result import RepairTrial, RepairVerdict, WorstGroupChange
+from tlkit.stats.arrays import Ints, Mask
 from tlkit.stats.intervals import wilson
 from tlkit.stats.paired import Pairs, paired_difference
 from tlkit.stats.worst_group import worst_change, worst_rates
 
-Mask = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
-
 
 def pairs_by_group(first: Mask, second: Mask, group: Ints, groups: int) -> list[Pairs]:
-    """Return counts by which head is right, for each group.
-
-    Args:
-        first: whether the first head is right, shape (N,).
-        second: whether the second is, shape (N,).
-        group: code of each image's group, shape (N,); -1 = in none.
-        groups: how many groups.
-    """
-    counted = []
-    for code in range(groups):
-        one, two = first[group == code], second[group == code]
-        counted.append(
-            Pairs(int((one & two).sum()), int((one & ~two).sum()), int((two & ~one).sum()), int((~one & ~two).sum()))
-        )
-    return counted
+    """Return counts by which head is right, shape (N,) each, for every code of `group`, shape (N,); -1 = in none."""
+    return [Pairs.from_correct(first[group == code], second[group == code]) for code in range(groups)]
 
 
 def try_candidate(
@@ -52,21 +34,13 @@ def try_candidate(
     It helps where the whole interval of the worst group's change lies above 0, and the interval of the overall change
     does not lie below minus the margin as a whole.
 
-    Args:
-        name: of the method.
-        learns_from: train or val.
-        at_prediction: whether it needs the attribute to predict.
-        before: whether the original head is right, shape (N,).
-        after: whether the candidate is, shape (N,).
-        group: code of each image's group, shape (N,).
-        names: of the groups.
-        margin: largest overall loss that is not inferior.
-        confidence: two-sided level of the intervals.
-        seconds: time to fit it.
+    `name`, `learns_from`, `at_prediction` and `seconds` are those of `RepairTrial`. `before` and `after` are
+    whether the original head and the candidate are right on each image, and `group` is the code of its group, in
+    `names`, each of shape (N,). `margin` is the largest overall loss that is not inferior.
     """
     pairs = pairs_by_group(before, after, group, len(names))
     change = worst_change(pairs, confidence)
-    overall = paired_difference(pairs_by_group(before, after, np.zeros_like(group), 1)[0], confidence)
+    overall = paired_difference(Pairs.from_correct(before, after), confidence)
     _, (worst, accuracy) = worst_rates(pairs, confidence)
     return RepairTrial(
         method=name,
@@ -96,16 +70,8 @@ def choose(
     The best is the helping candidate with the most accurate worst group. A simpler one is chosen where the interval of
     the change from it to the best does not lie above 0.
 
-    Args:
-        trials: the candidates, the simpler first.
-        right: whether each is right, shape (N,) each.
-        group: code of each image's group, shape (N,).
-        groups: how many groups.
-        confidence: two-sided level of the intervals.
-        allow_attribute: whether a candidate that needs the attribute at prediction time may be chosen.
-
-    Returns:
-        None where no candidate helps.
+    `trials` are the candidates, the simpler first, and `right` is whether each is right on each image, shape (N,);
+    `allow_attribute` = one that needs the attribute at prediction time may be chosen. None where no candidate helps.
     """
     able = [i for i, one in enumerate(trials) if one.helps and (allow_attribute or not one.at_prediction)]
     if not able:
@@ -123,15 +89,8 @@ def judge_on_test(
 ) -> tuple[RepairVerdict, WorstGroupChange | None, tuple[str, ...]]:
     """Return the verdict on test images, the change, and the groups without any; PASS = gain, overall not inferior.
 
-    Not inferior: the interval of the overall change lies above minus the margin.
-
-    Args:
-        before: whether the original head is right, shape (N,).
-        after: whether the repaired one is, shape (N,).
-        group: code of each image's group, shape (N,); -1 = in none.
-        names: of the groups.
-        margin: largest overall loss that is not inferior.
-        confidence: two-sided level of the intervals.
+    Not inferior: the interval of the overall change lies above minus the margin. Arguments as in `try_candidate`; a
+    `group` of -1 = in none.
     """
     pairs = pairs_by_group(before, after, group, len(names))
     empty = tuple(name for name, one in zip(names, pairs, strict=True) if one.n == 0)
@@ -139,7 +98,7 @@ def judge_on_test(
         return "NOT ENOUGH DATA", None, empty
     change = worst_change(pairs, confidence)
     (was, first), (now, second) = worst_rates(pairs, confidence)
-    overall = paired_difference(pairs_by_group(before, after, np.zeros_like(group), 1)[0], confidence)
+    overall = paired_difference(Pairs.from_correct(before, after), confidence)
     worst = WorstGroupChange(names[was], first, names[now], second, change, overall)
     if change.is_below(0) or overall.is_below(-margin):
         return "FAIL", worst, ()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from tlkit.audit.estimators import RateEstimates, SamplingDesign, designed_estimates, independent_estimates
+from tlkit.audit.estimators import RateEstimates, SamplingDesign, designed_estimates
 from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
+from tlkit.stats.arrays import Mask
 from tlkit.stats.dependent_samples import at_least_t
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import clopper_pearson_bounds, newcombe_bounds, ratio_log, wilson_bounds
@@ -26,12 +26,8 @@ def rate_estimate(estimates: RateEstimates, i: int, *, confidence: float, guaran
         confidence: two-sided level, in (0, 1).
         guaranteed: take Clopper and Pearson's bounds instead of Wilson's.
     """
-    n, k_eff, n_eff, size = (
-        int(estimates.n[i]),
-        float(estimates.k_eff[i]),
-        float(estimates.n_eff[i]),
-        float(estimates.rate_n[i]),
-    )
+    n, size = int(estimates.n[i]), float(estimates.rate_n[i])
+    k_eff, n_eff = float(estimates.k_eff[i]), float(estimates.n_eff[i])
     if n_eff <= 0:
         alone = estimates.clusters is not None and estimates.clusters[i] == 1
         why = "all images are of one cluster" if alone else "no image has a weight"
@@ -79,14 +75,8 @@ def ratio_estimate(
 ) -> Estimate:
     """Return the rate of row i over that of the complement, or of the group `best`; with `errors`, of 1 − rate.
 
-    Its interval treats the two as independent, which is wider than needed for matched images.
-
-    Args:
-        estimates: of weighted, clustered or independent images.
-        i: position of the row.
-        best: position of the group that it is compared with; None = the complement.
-        confidence: two-sided level, in (0, 1).
-        errors: compare 1 − rate in place of the rate.
+    Its interval treats the two as independent, which is wider than needed for matched images. Other arguments as in
+    `difference_estimate`.
     """
     k1, n1, k2, n2 = _sides(estimates, i, best)
     if errors:
@@ -94,7 +84,7 @@ def ratio_estimate(
     return replace(ratio_log(k1, n1, k2, n2, confidence), n=_compared_images(estimates, i, best))
 
 
-def overall_accuracy(right: npt.NDArray[np.bool_], design: SamplingDesign | None, options: AuditOptions) -> Estimate:
+def overall_accuracy(right: Mask, design: SamplingDesign | None, options: AuditOptions) -> Estimate:
     """Return the accuracy over all labelled images, with weights and interval of the sampling design.
 
     Args:
@@ -104,17 +94,9 @@ def overall_accuracy(right: npt.NDArray[np.bool_], design: SamplingDesign | None
     """
     n = len(right)
     everyone = GroupMembership((), ((),), np.zeros(n, dtype=np.int64))
-    if design is None:
-        estimates = independent_estimates(everyone, k=np.array([right.sum(), 0]), n=np.array([n, 0]), options=options)
-    else:
-        estimates = designed_estimates(
-            everyone,
-            replace(design, paired=False),
-            counts=right,
-            base=np.ones(n, dtype=np.bool_),
-            code=everyone.code,
-            options=options,
-        )
+    unmatched = None if design is None else replace(design, paired=False)
+    every = np.ones(n, dtype=np.bool_)
+    estimates = designed_estimates(everyone, unmatched, counts=right, base=every, options=options)
     return rate_estimate(estimates, 0, confidence=options.confidence, guaranteed=options.guaranteed)
 
 
@@ -123,12 +105,8 @@ def _sides(estimates: RateEstimates, i: int, best: int | None) -> tuple[float, f
     if best is None:
         k1, n1, k2, n2 = (float(side[i]) for side in estimates.sides)
         return k1, n1, k2, n2
-    return (
-        float(estimates.k_eff[i]),
-        float(estimates.n_eff[i]),
-        float(estimates.k_eff[best]),
-        float(estimates.n_eff[best]),
-    )
+    k, n = estimates.k_eff, estimates.n_eff
+    return float(k[i]), float(n[i]), float(k[best]), float(n[best])
 
 
 def _compared_images(estimates: RateEstimates, i: int, best: int | None) -> int:

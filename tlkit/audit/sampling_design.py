@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tlkit.audit.estimators import SamplingDesign
+from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
-from tlkit.errors import did_you_mean, first_few
+from tlkit.errors import PredictionsError, did_you_mean, first_few
+from tlkit.predictions import Predictions
+from tlkit.stats.arrays import Mask
 
 logger = logging.getLogger(__name__)
 
 
-def design_problems(
-    groups: pd.DataFrame, options: AuditOptions, *, labelled: npt.NDArray[np.bool_] | None = None
-) -> list[str]:
+def design_problems(groups: pd.DataFrame, options: AuditOptions, *, labelled: Mask | None = None) -> list[str]:
     """Return problems of the columns of weights, clusters and matched sets; empty if valid.
 
     Args:
@@ -39,6 +39,28 @@ def design_problems(
         elif role == "weights":
             problems += _weight_problems(groups[column] if labelled is None else groups[column][labelled])
     return problems
+
+
+def require_valid(predictions: Predictions, options: AuditOptions, *, purpose: str) -> None:
+    """Check the options of an audit or explanation against the predictions; all problems at once.
+
+    Args:
+        predictions: with the group columns.
+        options: of the audit.
+        purpose: what the labels are needed for, as a word for the message.
+
+    Raises:
+        PredictionsError: a column is missing, looks like an identifier or cannot be discretized as specified, no image
+            has a label, or an option is out of its range.
+    """
+    labelled = predictions.y_true >= 0
+    problems = options.problems(predictions.classes)
+    problems += validate_columns(predictions.groups, options.columns, max_values=options.max_values)
+    problems += design_problems(predictions.groups, options, labelled=labelled)
+    if not labelled.any():
+        problems.append(f"None of the {len(predictions)} images has a label, so there is nothing to {purpose}.")
+    if problems:
+        raise PredictionsError(*problems)
 
 
 def _weight_problems(text: pd.Series[str]) -> list[str]:

@@ -14,7 +14,6 @@ from tlkit.audit.options import AuditOptions
 from tlkit.audit.row_intervals import difference_estimate, rate_estimate, ratio_estimate
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
-from tlkit.stats.intervals import wilson
 from tlkit.stats.power import detectable_gap, images_needed, images_per_group
 from tlkit.stats.shrinkage import shrink
 
@@ -61,7 +60,8 @@ def _table(
 ) -> GroupTable:
     p_holm, shrunk = untested.fill_mirrored(adjusted), _shrunk(untested, options.confidence)
     gap = _gap(untested, gap_p)
-    best, strictest = _best(untested, gap), options.alpha / tests  # Holm's first threshold
+    best = None if gap is None else untested.membership.values.index(gap.best(untested.rate))
+    strictest = options.alpha / tests  # Holm's first threshold
     groups: list[Group | None] = [*untested.membership.values, None]
     return GroupTable(
         columns=untested.membership.columns,
@@ -93,6 +93,7 @@ def _row(
     minus = partial(
         difference_estimate, untested.estimates, i, confidence=options.confidence, guaranteed=options.guaranteed
     )
+    confidence = untested.mean_confidence
     over = partial(ratio_estimate, untested.estimates, i, confidence=options.confidence)
     rate = _rate(untested, i, options)
     difference = minus() if untested.tested[i] else None
@@ -120,7 +121,7 @@ def _row(
         images_needed=more,
         complement_needed=complement_too,
         shrunk=shrunk,
-        mean_confidence=_mean_confidence(untested, i),
+        mean_confidence=float(confidence[i]) if confidence is not None and untested.assessed[i] else None,
         wide=rate.is_wide(options.max_half_width),
         n_eff=None if options.test_name == "Fisher" else float(untested.estimates.n_eff[i]),
     )
@@ -138,24 +139,9 @@ def _rate(untested: UntestedTable, i: int, options: AuditOptions) -> Estimate:
 
 def _base_rate(untested: UntestedTable, i: int, options: AuditOptions) -> Estimate | None:
     """Return the share of a group's images that are of the rate's class."""
-    if untested.truly is None or untested.images[i] < options.min_group_size:
+    if untested.shares is None or untested.images[i] < options.min_group_size:
         return None
-    if untested.shares is not None:
-        return rate_estimate(untested.shares, i, confidence=options.confidence)
-    return wilson(int(untested.truly[i]), int(untested.images[i]), options.confidence)
-
-
-def _best(untested: UntestedTable, gap: Gap | None) -> int | None:
-    """Return the row of the group that is best off."""
-    if gap is None:
-        return None
-    return untested.membership.values.index(
-        gap.lowest if untested.rate.metric == "false_positive_rate" else gap.highest
-    )
-
-
-def _mean_confidence(untested: UntestedTable, i: int) -> float | None:
-    return float(untested.mean_confidence[i]) if untested.mean_confidence is not None and untested.assessed[i] else None
+    return rate_estimate(untested.shares, i, confidence=options.confidence)
 
 
 def _detectable(untested: UntestedTable, i: int, alpha: float) -> float | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tlkit.choices import HeadKind
+from tlkit.choices import CURVE_REPEATS, FOLDS, REPAIR_MARGIN, SLICE_CLUSTERS, HeadKind
 from tlkit.cli.arguments import (
     AsJson,
     DeviceOption,
@@ -45,7 +45,7 @@ def advise(
         typer.Option("--licence", "--license", help="Allowed licence, such as mit or 'apache-*'; repeat it."),
     ] = None,
     download: Annotated[bool, typer.Option("--download", help="Fetch weights that are named in full.")] = False,
-    folds: FoldsOption = 5,
+    folds: FoldsOption = FOLDS,
     device: DeviceOption = "auto",
     plot: Annotated[Path | None, typer.Option(help="Draw accuracy against latency into this .svg file.")] = None,
     json: AsJson = False,
@@ -89,7 +89,7 @@ def slices(
     ] = None,
     split: SplitOption = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of columns keyed by path, to join to a file.")] = None,
-    clusters: Annotated[int, typer.Option(help="Clusters of a run's features; 0 = none.")] = 8,
+    clusters: Annotated[int, typer.Option(help="Clusters of a run's features; 0 = none.")] = SLICE_CLUSTERS,
     min_images: Annotated[int | None, typer.Option(help="Fewest images of a slice in each half of the data.")] = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
@@ -110,7 +110,7 @@ def repair(
         list[str] | None, typer.Option(help="Group column; repeat it for their intersection. None: the worst class.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the new run; default: the run's with -repaired.")] = None,
-    margin: Annotated[float, typer.Option(help="Largest overall loss that counts as not inferior.")] = 0.05,
+    margin: Annotated[float, typer.Option(help="Largest overall loss that counts as not inferior.")] = REPAIR_MARGIN,
     min_group_size: Annotated[int | None, typer.Option(help="Fewest validation images of a group.")] = None,
     allow_attribute: Annotated[
         bool, typer.Option("--allow-attribute", help="Allow methods that need the group to predict.")
@@ -144,8 +144,8 @@ def learning_curve(
     run: FrozenRunPath,
     head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
     more: Annotated[int | None, typer.Option(min=1, help="Number of additional images to forecast for.")] = None,
-    folds: FoldsOption = 5,
-    repeats: Annotated[int, typer.Option(min=1, help="Repetitions with new folds and subsets.")] = 3,
+    folds: FoldsOption = FOLDS,
+    repeats: Annotated[int, typer.Option(min=1, help="Repetitions with new folds and subsets.")] = CURVE_REPEATS,
     plot: Annotated[Path | None, typer.Option(help="Draw the curve into this .svg file.")] = None,
     json: AsJson = False,
 ) -> None:

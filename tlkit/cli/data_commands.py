@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from tlkit.choices import HeadKind
+from tlkit.choices import FOLDS, HeadKind
 from tlkit.cli.arguments import AsJson, FoldsOption, FrozenRunPath, RunPath
 from tlkit.cli.output import check_progress, named_progress, print_json, print_lines, print_result, print_tables
 
@@ -111,7 +111,7 @@ def labels(
     run: FrozenRunPath,
     split: Annotated[list[str] | None, typer.Option(help="Split to audit; repeat it for more; default: all.")] = None,
     head: Annotated[HeadKind, typer.Option(help="Kind of the head.")] = "logistic",
-    folds: FoldsOption = 5,
+    folds: FoldsOption = FOLDS,
     out: Annotated[Path | None, typer.Option(help="Write the suspect labels to this CSV file, to decide on.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a review sheet with thumbnails to this file.")] = None,
     overwrite: Overwrite = False,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tlkit.choices import MIN_CELL_SIZE
 from tlkit.cli.arguments import AsJson, PredColumn, RunOrFile, SplitOption, TrueColumn
 from tlkit.cli.output import judged_on, print_json, print_lines, print_result, print_tables
 from tlkit.cli.run_or_file import find_run, print_evidence, read_file, run_audit
@@ -60,7 +61,7 @@ def audit(
     ] = None,
     weights: Annotated[str | None, typer.Option(help="Column of the images' weights.")] = None,
     export: Annotated[Path | None, typer.Option(help="Write counts to this new CSV, small cells hidden.")] = None,
-    min_cell_size: Annotated[int, typer.Option(help="Cells of --export with fewer images are hidden.")] = 5,
+    min_cell_size: Annotated[int, typer.Option(help="Cells of --export with fewer images are hidden.")] = MIN_CELL_SIZE,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     gate: Annotated[Path | None, typer.Option(help="YAML file of gates; exit code 1 or 3 unless all pass.")] = None,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-from tlkit.stats.bootstrap import bootstrap_replicates, percentile_estimate
+from tlkit.stats.arrays import Floats, Ints
+from tlkit.stats.bootstrap import REPLICATES, bootstrap_replicates, percentile_estimate
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds
 
-Counts = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+Counts = Ints
 
 
 def f1_bounds(confusion: Counts, confidence: float) -> tuple[Floats, Floats]:
@@ -32,7 +31,7 @@ def f1_bounds(confusion: Counts, confidence: float) -> tuple[Floats, Floats]:
 
 
 def macro_estimates(
-    confusion: Counts, *, rng: np.random.Generator, confidence: float, replicates: int = 2000
+    confusion: Counts, *, rng: np.random.Generator, confidence: float, replicates: int = REPLICATES
 ) -> tuple[Estimate, Estimate]:
     """Return balanced accuracy and macro-F1, both means over the classes that have images, with their intervals.
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tlkit.evaluation.evaluation_tables import evaluation_tables
+from tlkit.plain_values import from_plain, to_plain
+from tlkit.stats.arrays import Ints
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, counted, to_html
 
@@ -36,15 +37,6 @@ class ClassResult:
     recall: Estimate
     f1: Estimate
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; `from_dict` reads them back."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ClassResult:
-        """Read what `to_dict` wrote."""
-        return cls(values["name"], values["support"], **_estimates(values, ("precision", "recall", "f1")))
-
 
 @dataclass(frozen=True)
 class WithoutLeaks:
@@ -61,15 +53,6 @@ class WithoutLeaks:
     accuracy: Estimate
     balanced_accuracy: Estimate
     macro_f1: Estimate
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; `from_dict` reads them back."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> WithoutLeaks:
-        """Read what `to_dict` wrote."""
-        return cls(values["n_leaked"], **_estimates(values, MAIN_FIGURES))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +84,7 @@ class Evaluation:
     top_k: dict[int, Estimate]
     log_loss: Estimate | None
     per_class: tuple[ClassResult, ...]
-    confusion: npt.NDArray[np.int64]
+    confusion: Ints
     without_leaks: WithoutLeaks | None = None
 
     def __post_init__(self) -> None:
@@ -124,47 +107,17 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
-        return {
-            **asdict(self),
-            "classes": list(self.classes),
-            "top_k": {str(k): estimate.to_dict() for k, estimate in self.top_k.items()},
-            "per_class": [result.to_dict() for result in self.per_class],
-            "confusion": self.confusion.tolist(),
-        }
+        values: dict[str, Any] = to_plain(self)
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Evaluation:
         """Read what `to_dict` wrote."""
-        size = len(values["classes"])
-        plain: dict[str, Any] = {name: values[name] for name in ("n", "n_unlabelled", "confidence")}
-        return cls(
-            **plain | _estimates(values, MAIN_FIGURES),
-            classes=tuple(values["classes"]),
-            top_k={int(k): Estimate.from_dict(estimate) for k, estimate in values["top_k"].items()},
-            log_loss=None if values["log_loss"] is None else Estimate.from_dict(values["log_loss"]),
-            per_class=tuple(ClassResult.from_dict(result) for result in values["per_class"]),
-            confusion=np.array(values["confusion"], dtype=np.int64).reshape(size, size),
-            without_leaks=WithoutLeaks.from_dict(values["without_leaks"]) if values.get("without_leaks") else None,
-        )
+        return from_plain(cls, values)
 
     def tables(self) -> tuple[Table, ...]:
         """Return the tables of the figures, of the classes and of the most frequent confusions."""
         return evaluation_tables(self)
-
-    def per_class_table(self) -> pd.DataFrame:
-        """Return one row per class: support, and precision, recall and F1 with their bounds; NaN where undefined.
-
-        Columns: class, support, then for each of precision, recall and f1 its value, `_low` and `_high`.
-        """
-        rows = []
-        for result in self.per_class:
-            row: dict[str, object] = {"class": result.name, "support": result.support}
-            for key in ("precision", "recall", "f1"):
-                estimate: Estimate = getattr(result, key)
-                for suffix, number in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high)):
-                    row[f"{key}{suffix}"] = float("nan") if number is None else number
-            rows.append(row)
-        return pd.DataFrame(rows)
 
     def most_confused(self, n: int = 5) -> pd.DataFrame:
         """Return the pairs of classes that are confused most often, most images first, ties in class order.
@@ -200,7 +153,3 @@ class Evaluation:
     def _repr_html_(self) -> str:
         """Return what a notebook shows."""
         return to_html(self.tables())
-
-
-def _estimates(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Estimate]:
-    return {name: Estimate.from_dict(values[name]) for name in names}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.choices import FOLDS, REPEATS, SEED
 from tlkit.errors import DataError, first_few
 from tlkit.stats.connected_components import connected_components
 
@@ -43,9 +44,9 @@ def assign_folds(
     keys: Sequence[str],
     y: npt.ArrayLike,
     *,
-    folds: int = 5,
-    repeats: int = 1,
-    seed: int = 0,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
+    seed: int = SEED,
     groups: Sequence[Hashable | None] | None = None,
     digests: Sequence[str] | None = None,
 ) -> Folds:

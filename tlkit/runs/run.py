@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tlkit.audit.audit import Audit, audit_predictions
-from tlkit.audit.error_examples import GroupImages, NearestImage, failing_group_images
+from tlkit.audit.error_examples import MOST_EXAMPLES, GroupImages, NearestImage, failing_group_images
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
 from tlkit.audit.gates.gate_report import GateReport
@@ -274,7 +274,7 @@ class Run:
         split: str | None = None,
         groups: pd.DataFrame | Path | str | None = None,
         audit: Audit | None = None,
-        most: int = 6,
+        most: int = MOST_EXAMPLES,
     ) -> tuple[GroupImages, ...]:
         """Return images of every group that fails because it is worse than its complement.
 

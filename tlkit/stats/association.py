@@ -10,14 +10,11 @@ import numpy.typing as npt
 from scipy.special import chdtrc, expit, fdtrc
 
 from tlkit.choices import CONFIDENCE
+from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.bootstrap import CHUNK_CELLS
 from tlkit.stats.cluster_sampling import Units, combined_df, difference_df, student_estimate
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import normal_quantile
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 MOST_STEPS = 50
 SEPARATED = 15.0  # log odds beyond which a fit diverges: a rate of 3 in 10 million
@@ -83,13 +80,8 @@ def clustered_v(one: Ints, two: Ints, units: Units) -> Association | None:
     of χ² and as many times clusters − 1. V is that of the counts divided by the same design effect, which is at least
     1.
 
-    Args:
-        one: value of the first attribute of each image, shape (N,), at least 0.
-        two: value of the second attribute, shape (N,), at least 0.
-        units: weights and clusters of the images.
-
-    Returns:
-        The association, or None where an attribute has fewer than two values, or there is a single cluster.
+    `one` and `two` are the attributes' values of each image, shape (N,), at least 0; `units` has the images' weights
+    and clusters. None also with a single cluster.
     """
     weighted = units.weight > 0
     units = units.take(weighted)
@@ -123,13 +115,7 @@ def _chi_square(table: Floats) -> float:
 
 
 def _mean_chi_square(table: Floats, cell: Ints, units: Units) -> float:
-    """Return the mean of Pearson's χ² under independence of two attributes of clustered images.
-
-    Args:
-        table: weights by the attributes' values, shape (R, C), with the sum N.
-        cell: flat index of each image in the table, shape (N,).
-        units: weights and clusters, numbered from 0.
-    """
+    """Return the mean of χ² under independence, from weights (R, C) and each image's flat cell in them, (N,)."""
     n, clusters = float(table.sum()), int(units.unit.max()) + 1
     by_row, by_column = table.sum(axis=1) / n, table.sum(axis=0) / n
     scale = np.sqrt(np.outer(by_row, by_column))
@@ -184,11 +170,9 @@ def adjusted_gap(
     inside = np.asarray(member, dtype=np.float64)
     design = np.column_stack([np.ones(len(k)), inside, np.asarray(others, dtype=np.float64).reshape(len(k), -1)])
     images = int(size.sum())
-    if np.linalg.matrix_rank(design) < design.shape[1]:
-        return Estimate(None, None, None, n=images, note="membership follows from the other attributes")
     fit = _fit(design, k, size)
-    if fit is None:
-        return Estimate(None, None, None, n=images, note="some value is always right or always wrong")
+    if isinstance(fit, str):
+        return Estimate(None, None, None, n=images, note=fit)
     beta, covariance = fit
     gap, slope = _gap_of(design, size, beta)
     half = normal_quantile(confidence) * math.sqrt(float(slope @ covariance @ slope))
@@ -217,16 +201,8 @@ def clustered_gap(
     cluster c is left out, to first order (I − I_c)⁻¹ u_c with the information I and the score u: the bias-corrected
     sandwich of Mancl & DeRouen (2001), Biometrics 57:126, times (M − 1)/M. The interval is Student's t.
 
-    Args:
-        right: whether each image is classified correctly, shape (N,).
-        units: weights and clusters of the images.
-        member: whether each image belongs to the group, shape (N,).
-        others: indicators of the other attributes' values in each pattern, as in `adjusted_gap`, shape (P, K).
-        pattern: pattern of each image, shape (N,), in 0…P-1.
-        confidence: two-sided level, in (0, 1).
-
-    Returns:
-        The gap in [-1, 1]; undefined where `adjusted_gap` is, and with fewer clusters than coefficients.
+    `right` and `member` are masks of the images, shape (N,), and `units` has their weights and clusters; `pattern`,
+    shape (N,), is the row of `others` of each image. Also undefined with fewer clusters than coefficients.
     """
     kept = units.weight > 0
     right, member, pattern, units = right[kept], member[kept], pattern[kept], units.take(kept)
@@ -241,14 +217,10 @@ def clustered_gap(
     flat, at = np.unique(pattern * 2 + member, return_inverse=True)
     at = at.ravel()
     design = np.column_stack([np.ones(len(flat)), flat % 2, np.asarray(others, dtype=np.float64)[flat // 2]])
-    if np.linalg.matrix_rank(design) < design.shape[1]:
-        return undefined("membership follows from the other attributes")
-    if design.shape[1] > clusters:
-        return undefined("too many values to hold fixed for so few clusters")
     size, good = (np.asarray(np.bincount(at, weights=weight * each), dtype=np.float64) for each in (1.0, right))
-    fit = _fit(design, good, size)
-    if fit is None:
-        return undefined("some value is always right or always wrong")
+    fit = _fit(design, good, size, clusters=clusters)
+    if isinstance(fit, str):
+        return undefined(fit)
     gap, slope = _gap_of(design, size, fit[0])
     moved = _deletions(design, at, right, Units(weight, units.unit), fit) @ slope
     variance = float((moved**2).sum()) * (clusters - 1) / clusters
@@ -291,18 +263,22 @@ def _deletions(design: Floats, at: Ints, right: Mask, units: Units, fit: tuple[F
 _MOST_LEVERAGE = 0.99  # of a cluster, summed over the coefficients; below, I − I_c is invertible
 
 
-def _fit(design: Floats, k: Floats, n: Floats) -> tuple[Floats, Floats] | None:
-    """Return coefficients and covariance of a logistic regression by Newton's method; None where it diverges."""
+def _fit(design: Floats, k: Floats, n: Floats, *, clusters: int | None = None) -> tuple[Floats, Floats] | str:
+    """Return coefficients and covariance of a logistic regression by Newton's method, or why there are none."""
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        return "membership follows from the other attributes"
+    if clusters is not None and design.shape[1] > clusters:
+        return "too many values to hold fixed for so few clusters"
     beta = np.zeros(design.shape[1])
     for _ in range(MOST_STEPS):
         predicted = expit(design @ beta)
         information = design.T @ (design * (n * predicted * (1 - predicted))[:, None])
         if np.linalg.cond(information) > 1e12:
-            return None
+            break
         step = np.linalg.solve(information, design.T @ (k - n * predicted))
         beta = beta + step
         if np.abs(design @ beta).max() > SEPARATED:
-            return None
+            break
         if np.abs(step).max() < 1e-10:
             return beta, np.asarray(np.linalg.inv(information))
-    return None
+    return "some value is always right or always wrong"

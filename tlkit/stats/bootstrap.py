@@ -17,18 +17,23 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.choices import CONFIDENCE
+from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import tail_of
 
-Counts = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+Counts = Ints
 
+REPLICATES = 2000
 MOST_UNDEFINED = 0.05  # share of undefined replicates above which there is no interval
 CHUNK_CELLS = 2_000_000  # cells in memory at a time: 16 MB of int64
 
 
 def bootstrap_replicates(
-    counts: npt.ArrayLike, statistic: Callable[[Counts], Floats], *, rng: np.random.Generator, replicates: int = 2000
+    counts: npt.ArrayLike,
+    statistic: Callable[[Counts], Floats],
+    *,
+    rng: np.random.Generator,
+    replicates: int = REPLICATES,
 ) -> Floats:
     """Return a statistic of many resamples of a table of counts.
 
@@ -59,9 +64,7 @@ def bootstrap_replicates(
     return np.concatenate(parts)
 
 
-def percentile_estimate(
-    value: float, replicates: npt.ArrayLike, *, n: int, confidence: float = CONFIDENCE, undefined: str = "undefined"
-) -> Estimate:
+def percentile_estimate(value: float, replicates: npt.ArrayLike, *, n: int, confidence: float = CONFIDENCE) -> Estimate:
     """Return a value with the percentile interval of its bootstrap replicates.
 
     NaN and infinite replicates are dropped and counted; above 5 % of them there is no interval.
@@ -72,7 +75,6 @@ def percentile_estimate(
         replicates: the statistic of each resample, shape (B,).
         n: the denominator to report.
         confidence: two-sided level, in (0, 1).
-        undefined: note of an undefined value.
 
     Raises:
         ValueError: `confidence` is not between 0 and 1, both excluded.
@@ -85,7 +87,7 @@ def percentile_estimate(
     """
     tail = tail_of(confidence)
     if not math.isfinite(value):
-        return Estimate(None, None, None, n=n, note=undefined)
+        return Estimate(None, None, None, n=n)
     drawn = np.asarray(replicates, dtype=np.float64)
     kept = drawn[np.isfinite(drawn)]
     dropped = len(drawn) - len(kept)
@@ -94,47 +96,6 @@ def percentile_estimate(
         return Estimate(float(value), None, None, n=n, note=f"not enough data for an interval: {note}")
     low, high = np.quantile(kept, [tail, 1.0 - tail])
     return Estimate(float(value), float(low), float(high), n=n, note=note)
-
-
-def count_bootstrap(
-    counts: npt.ArrayLike,
-    statistic: Callable[[Counts], Floats],
-    *,
-    rng: np.random.Generator,
-    replicates: int = 2000,
-    confidence: float = CONFIDENCE,
-    undefined: str = "undefined",
-) -> Estimate:
-    """Return a statistic of a table of counts with its percentile bootstrap interval.
-
-    Args:
-        counts: rows of the sample in each cell, shape (cells,), at least 0.
-        statistic: takes counts of shape (B, cells), returns shape (B,), NaN or infinite where undefined.
-        rng: random generator; the same seed gives the same interval.
-        replicates: number of resamples.
-        confidence: two-sided level, in (0, 1).
-        undefined: note of an undefined statistic.
-
-    Returns:
-        The estimate; its `n` is the sum of the counts.
-
-    Raises:
-        ValueError: the counts are not one-dimensional or are negative; `confidence` is not in (0, 1).
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> ratio = count_bootstrap([60, 40], lambda counts: counts[:, 0] / counts[:, 1], rng=rng)
-        >>> ratio.format(digits=1)
-        '1.5 [1.0, 2.3]'
-    """
-    cells = _checked(counts)
-    n = int(cells.sum())
-    if n == 0:
-        return Estimate(None, None, None, n=0, note="no images")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = float(np.asarray(statistic(cells[None, :]))[0])
-        drawn = bootstrap_replicates(cells, statistic, rng=rng, replicates=replicates)
-    return percentile_estimate(value, drawn, n=n, confidence=confidence, undefined=undefined)
 
 
 def _checked(counts: npt.ArrayLike) -> Counts:

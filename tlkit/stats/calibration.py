@@ -8,20 +8,20 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.dependent_samples import cluster_moments
 from tlkit.stats.hypothesis_tests import log_choose
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Binning = Literal["mass", "width"]
+BINS = 10
 
 
 def calibration_error(
     confidence: npt.ArrayLike,
     correct: npt.ArrayLike,
     *,
-    bins: int = 10,
+    bins: int = BINS,
     binning: Binning = "mass",
     weights: npt.ArrayLike | None = None,
 ) -> float | None:
@@ -50,7 +50,7 @@ def calibration_error(
 
 
 def calibration_design_effect(
-    confidence: npt.ArrayLike, correct: npt.ArrayLike, units: Units, *, bins: int = 10
+    confidence: npt.ArrayLike, correct: npt.ArrayLike, units: Units, *, bins: int = BINS
 ) -> float | None:
     """Return the design effect of the calibration error: its variance in clusters over that of independent images.
 
@@ -85,7 +85,7 @@ def calibration_design_effect(
 def null_calibration_error(
     confidence: npt.ArrayLike,
     *,
-    bins: int = 10,
+    bins: int = BINS,
     binning: Binning = "mass",
     weights: npt.ArrayLike | None = None,
     effect: float = 1.0,
@@ -97,12 +97,8 @@ def null_calibration_error(
     the ratio of the standard deviations. The result is close to the mean of the consistency resampling of Bröcker &
     Smith (2007), Weather and Forecasting 22:651, without random draws.
 
-    Args:
-        confidence: probability of the predicted class, shape (N,), in [0, 1].
-        bins: number of bins.
-        binning: as in `calibration_error`.
-        weights: as in `calibration_error`; the variance of a bin is then Σw²p(1 − p).
-        effect: design effect of clusters; its square root scales the error.
+    Arguments as in `calibration_error`; with weights the variance of a bin is Σw²p(1 − p), and the square root of the
+    design effect of clusters, `effect`, scales the error.
 
     Returns:
         The mean error in [0, 1], or None without images.

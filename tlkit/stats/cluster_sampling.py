@@ -10,12 +10,9 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from tlkit.choices import CONFIDENCE
+from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.bootstrap import CHUNK_CELLS
 from tlkit.stats.estimate import Estimate
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 MOST_FACTOR = 1e3  # an interval of a ratio that reaches farther to each side is not shown
 TOO_FEW = "not enough data for an interval: too few clusters"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import coo_array, csgraph
 
+from tlkit.stats.arrays import Ints
 
-def connected_components(n: int, groups: Iterable[Sequence[int]]) -> npt.NDArray[np.int64]:
+
+def connected_components(n: int, groups: Iterable[Sequence[int]]) -> Ints:
     """Return the component of each of `n` rows, shape (n,), numbered from 0 in the order of their first rows.
 
     Args:

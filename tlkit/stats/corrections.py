@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from tlkit.stats.arrays import Floats
 
 
 def holm(p: Sequence[float | None]) -> tuple[float | None, ...]:

@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtr, stdtrit
 
-from tlkit.choices import CONFIDENCE
+from tlkit.choices import CONFIDENCE, DRAWS, SEED
+from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.hypothesis_tests import GapTest, hypergeometric_pmf
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 EXACT_IMAGES = 2_000  # matched images up to which the stratified test is exact
 
@@ -43,6 +41,16 @@ class Moments:
         """Return the variance of rate `one` minus rate `two`; NaN where either has a single cluster."""
         covariance = self.covariance
         return float(covariance[one, one] + covariance[two, two] - 2 * covariance[one, two])
+
+    @property
+    def correlation(self) -> Floats:
+        """Correlation of the rates, shape (S, S); 0 where one does not vary or its variance is unknown."""
+        covariance = np.nan_to_num(self.covariance)
+        deviation = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            correlation = np.nan_to_num(covariance / np.outer(deviation, deviation))
+        np.fill_diagonal(correlation, 1.0)
+        return np.asarray(np.clip(correlation, -1.0, 1.0))
 
 
 def design_effect(size: float, correlation: float) -> float:
@@ -235,8 +243,8 @@ def max_gap_normal(
     sizes: npt.ArrayLike,
     correlation: npt.ArrayLike | None = None,
     *,
-    draws: int = 10_000,
-    seed: int = 0,
+    draws: int = DRAWS,
+    seed: int = SEED,
 ) -> GapTest | None:
     """Return a Monte Carlo test of the largest gap among rates of weighted or clustered images.
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+DIGITS = 3  # after the point, unless stated
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -47,7 +49,7 @@ class Estimate:
         """Return whether the whole interval lies below a number; False without an interval."""
         return self.high is not None and self.high < number
 
-    def format(self, *, digits: int = 3, signed: bool = False) -> str:
+    def format(self, *, digits: int = DIGITS, signed: bool = False) -> str:
         """Return value and interval; the interval alone where the value is withheld; the note where one of them lacks.
 
         Args:
@@ -74,7 +76,7 @@ class Estimate:
         return cls(**values)
 
 
-def signed_number(value: float, *, digits: int = 3) -> str:
+def signed_number(value: float, *, digits: int = DIGITS) -> str:
     """Return a difference as text with its sign; a value that rounds to zero has no sign.
 
     Example:

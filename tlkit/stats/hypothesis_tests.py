@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr, betaln, chdtrc, ndtr
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from tlkit.choices import DRAWS, SEED
+from tlkit.stats.arrays import Floats, Ints, Mask
 
 EXACT_LIMIT = 20_000  # number of tables up to which all are enumerated
 
@@ -105,7 +105,7 @@ def fisher_exact(k1: int, n1: int, k2: int, n2: int) -> float | None:
 
 
 def max_gap(
-    k: npt.ArrayLike, n: npt.ArrayLike, *, member: npt.ArrayLike | None = None, draws: int = 10_000, seed: int = 0
+    k: npt.ArrayLike, n: npt.ArrayLike, *, member: npt.ArrayLike | None = None, draws: int = DRAWS, seed: int = SEED
 ) -> GapTest | None:
     """Return a permutation test of the largest gap among groups.
 
@@ -142,17 +142,13 @@ def max_gap(
     return GapTest(gap, float(gaps @ weight), _null_p(gaps >= gap - 1e-12, weight, exact), exact)
 
 
-def omnibus(k: npt.ArrayLike, n: npt.ArrayLike, *, draws: int = 10_000, seed: int = 0) -> OmnibusTest | None:
+def omnibus(k: npt.ArrayLike, n: npt.ArrayLike, *, draws: int = DRAWS, seed: int = SEED) -> OmnibusTest | None:
     """Return Pearson's χ² test that all groups have the same rate.
 
     χ² with G − 1 degrees of freedom (Pearson 1900, Philosophical Magazine 50:157) where every expected count is at
     least 5 (Cochran 1954, Biometrics 10:417), else a permutation test of the same statistic.
 
-    Args:
-        k: successes of each group, shape (G,).
-        n: sizes of the groups, shape (G,); empty groups are ignored.
-        draws: number of random tables of the permutation test.
-        seed: seed of the random tables. The result does not depend on the order of the groups.
+    Arguments as in `max_gap`.
 
     Returns:
         The test, or None with fewer than two groups, only successes or only failures.
@@ -266,18 +262,13 @@ def _groups(k: npt.ArrayLike, n: npt.ArrayLike, member: npt.ArrayLike | None = N
     return successes[order], sizes[order], None if belongs is None else belongs[order]
 
 
-def _null_p(as_extreme: npt.NDArray[np.bool_], weight: Floats, exact: bool) -> float:
+def _null_p(as_extreme: Mask, weight: Floats, exact: bool) -> float:
     """Return the p-value from which tables are at least as extreme as the observed one, shape (B,)."""
     return min(1.0, float(weight[as_extreme].sum() if exact else (1 + as_extreme.sum()) / (1 + len(as_extreme))))
 
 
 def _null_tables(sizes: Ints, total: int, draws: int, seed: int) -> tuple[Ints, Floats, bool]:
-    """Return tables with `total` successes in groups of the given sizes, smallest group first, under independence.
-
-    Returns:
-        The successes, shape (B, G); the probability of each table, shape (B,), with the sum 1; whether these are all
-        possible tables.
-    """
+    """Return tables (B, G) with `total` successes under independence, their probabilities, and if they are all."""
     ways = [min(int(size), total) + 1 for size in sizes[:-1]]  # the last, largest group has the remaining successes
     if math.prod(ways) > EXACT_LIMIT:
         generator = np.random.default_rng(seed)

@@ -14,9 +14,9 @@ from scipy.optimize import brentq
 from scipy.special import betaincinv, ndtri
 
 from tlkit.choices import CONFIDENCE
+from tlkit.stats.arrays import Floats
 from tlkit.stats.estimate import Estimate
 
-Floats = npt.NDArray[np.float64]
 Bounds = tuple[Floats, Floats]
 
 
@@ -166,19 +166,8 @@ def newcombe(
 ) -> Estimate:
     """Return the difference k1/n1 − k2/n2 of independent rates with Newcombe's interval; see `newcombe_bounds`.
 
-    Args:
-        k1: successes of the first sample.
-        n1: denominator of the first sample.
-        k2: successes of the second sample, which does not overlap the first.
-        n2: denominator of the second sample.
-        confidence: two-sided level, in (0, 1).
-        nothing: note of the undefined difference, where a denominator is 0.
-
-    Returns:
-        The difference in [-1, 1]; its `n` is n1 + n2.
-
-    Raises:
-        ValueError: a count is negative or above its denominator.
+    Arguments and errors are those of `newcombe_bounds`, of one difference; `nothing` is the note where a denominator is
+    0. The `n` of the result is n1 + n2.
 
     Example:
         >>> newcombe(56, 70, 48, 80).format()
@@ -242,12 +231,7 @@ def ratio_score_bounds(
     p1 = φ p2 and p2 the maximum likelihood estimate under φ. Koopman (1984), Biometrics 40:513; Miettinen & Nurminen
     (1985), Statistics in Medicine 4:213, without their factor N/(N − 1).
 
-    Args:
-        k1: successes of the first sample; may be fractional, with an effective n.
-        n1: denominator of the first sample, above 0.
-        k2: successes of the second sample, above 0.
-        n2: denominator of the second sample.
-        confidence: two-sided level, in (0, 1).
+    Arguments as in `ratio_log`, with `n1` and `k2` above 0.
 
     Returns:
         Lower and upper end, at least 0; exactly 0 at k1 = 0.

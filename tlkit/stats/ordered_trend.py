@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc, fdtrc, stdtr
 
+from tlkit.choices import SEED
+from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.cluster_sampling import Units, combined_df, kurtosis_df
 from tlkit.stats.dependent_samples import cluster_moments
 from tlkit.stats.hypothesis_tests import OmnibusTest, TrendTest, cochran_armitage, omnibus
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 Shape = Literal["level", "rising", "falling", "U", "inverted U", "irregular"]
 
 
@@ -40,7 +39,7 @@ class OrderedRates:
     bend_p: float | None
 
 
-def ordered_rates(k: npt.ArrayLike, n: npt.ArrayLike, *, seed: int = 0) -> OrderedRates | None:
+def ordered_rates(k: npt.ArrayLike, n: npt.ArrayLike, *, seed: int = SEED) -> OrderedRates | None:
     """Return shape and tests of rates along ordered groups with equally spaced scores.
 
     Nonlinearity is Pearson's χ² of all groups minus the square of the Cochran–Armitage z, with G − 2 degrees of
@@ -80,15 +79,8 @@ def clustered_ordered_rates(right: Mask, place: Ints, groups: int, units: Units)
     with Satterthwaite's degrees of freedom, as F: Rao & Scott (1984), Annals of Statistics 12:46, section 3; Thomas &
     Rao (1987), J. Am. Stat. Assoc. 82:630.
 
-    Args:
-        right: whether each image is classified correctly, shape (N,).
-        place: position of each image's group, shape (N,), in 0…groups-1.
-        groups: number of groups, G.
-        units: weights and clusters of the images.
-
-    Returns:
-        Shape and tests, or None with fewer than two groups, only successes, only failures, or a group with a single
-        cluster.
+    `right` is whether each image is classified correctly, and `place` the position of its group, in 0…groups-1, each of
+    shape (N,); `units` has their weights and clusters. None also where a group has a single cluster.
     """
     total, own = units.summed(place, groups), units.summed(place, groups, right)
     kept = np.flatnonzero(total.sum(axis=0) > 0)
@@ -124,16 +116,7 @@ def clustered_ordered_rates(right: Mask, place: Ints, groups: int, units: Units)
 def _rao_scott(
     rate: Floats, covariance: Floats, weight: Floats, fitted: Floats, df: Floats, *, clusters: int
 ) -> tuple[float, float] | None:
-    """Return Pearson's χ² of the rates around a fit with its second-order Rao–Scott correction, and its p-value.
-
-    Args:
-        rate: shape (G,).
-        covariance: of the rates, shape (G, G).
-        weight: weights of the squares in Pearson's χ², shape (G,).
-        fitted: design matrix of the fit, shape (G, K).
-        df: degrees of freedom of the variances, shape (G,).
-        clusters: number of clusters of all groups.
-    """
+    """Return Pearson's χ² of rates (G,) around a fit (G, K) with its Rao–Scott correction, and its p-value."""
     groups, columns = fitted.shape
     if groups <= columns:
         return None
@@ -151,7 +134,7 @@ def _rao_scott(
     return ratio * (groups - columns), float(fdtrc(first, first * known, ratio))
 
 
-def _shape(steps: npt.NDArray[np.int64], rates: Floats) -> tuple[Shape, int | None]:
+def _shape(steps: Ints, rates: Floats) -> tuple[Shape, int | None]:
     """Return the shape of the rates given the signs of their steps, and the position of the turn of a U."""
     moves = [int(step) for step in steps if step != 0]
     if not moves:

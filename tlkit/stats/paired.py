@@ -6,17 +6,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from tlkit.choices import ALPHA, CONFIDENCE
+from tlkit.stats.arrays import Mask
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.dependent_samples import at_least_t, cluster_moments, cluster_test, effective_size
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import newcombe_bounds
-
-Mask = npt.NDArray[np.bool_]
+from tlkit.stats.power import POWER
 
 
 @dataclass(frozen=True)
@@ -88,14 +87,8 @@ def clustered_difference(
     clusters, whose covariance has a continuity correction of half an effective image. It is at least as wide as
     Student's t interval of the clusters' differences, which is also the test (`cluster_moments`, `at_least_t`).
 
-    Args:
-        first: whether the first model is right, shape (N,).
-        second: whether the second model is right, shape (N,).
-        units: weights and clusters of the images.
-        confidence: two-sided level, in (0, 1).
-
-    Returns:
-        The difference in [-1, 1], undefined with a single cluster, and the p-value, None where the variance is 0.
+    `first` and `second` are whether each model is right on each image, shape (N,); `units` has the images' weights and
+    clusters. The difference is undefined with a single cluster, and the p-value None where the variance is 0.
     """
     n = len(first)
     if why := units.why_unknown:
@@ -119,7 +112,7 @@ def clustered_difference(
     return Estimate(value, *ends, n=n), cluster_test(value, spread, float(df))
 
 
-def pairs_needed(difference: float, discordant: float, *, power: float = 0.8, alpha: float = ALPHA) -> int | None:
+def pairs_needed(difference: float, discordant: float, *, power: float = POWER, alpha: float = ALPHA) -> int | None:
     """Return the sample size of McNemar's test for a difference of this size.
 
     n = (z₁₋α/₂ √ψ + z_power √(ψ − δ²))² / δ²: Connor (1987), Biometrics 43:207.
@@ -144,14 +137,10 @@ def pairs_needed(difference: float, discordant: float, *, power: float = 0.8, al
     return max(1, math.ceil((spread / difference) ** 2))
 
 
-def detectable_difference(n: int, discordant: float, *, power: float = 0.8, alpha: float = ALPHA) -> float | None:
+def detectable_difference(n: int, discordant: float, *, power: float = POWER, alpha: float = ALPHA) -> float | None:
     """Return the smallest difference that McNemar's test detects with n pairs: `pairs_needed`, solved for δ.
 
-    Args:
-        n: pairs.
-        discordant: share of discordant pairs, in [0, 1].
-        power: power of the test, in (0, 1).
-        alpha: two-sided level of the test, in (0, 1).
+    `n` is the number of pairs; other arguments as in `pairs_needed`.
 
     Returns:
         The difference in (0, discordant], or None where even the largest possible one is not detected.

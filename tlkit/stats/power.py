@@ -11,8 +11,10 @@ from scipy.special import ndtr, ndtri
 
 from tlkit.choices import ALPHA
 
+POWER = 0.8  # of the tests that gaps and sizes are stated for
 
-def detectable_gap(n1: float, n2: float, p: float, *, power: float = 0.8, alpha: float = ALPHA) -> float | None:
+
+def detectable_gap(n1: float, n2: float, p: float, *, power: float = POWER, alpha: float = ALPHA) -> float | None:
     """Return the smallest gap between two groups that a test detects with the given power.
 
     The second group's rate is p minus the gap where p is at least one half, else p plus the gap: towards one half,
@@ -44,19 +46,13 @@ def detectable_gap(n1: float, n2: float, p: float, *, power: float = 0.8, alpha:
 
 
 def images_needed(
-    n1: float, p: float, *, gap: float, power: float = 0.8, alpha: float = ALPHA, most: int = 10_000_000
+    n1: float, p: float, *, gap: float, power: float = POWER, alpha: float = ALPHA, most: int = 10_000_000
 ) -> int | None:
     """Return the size of the second group at which `detectable_gap` is at most `gap`.
 
     Fleiss, Levin & Paik (2003), Statistical Methods for Rates and Proportions, chapter 4, solved for n₂.
 
-    Args:
-        n1: images of the first group.
-        p: rate of the first group, in [0, 1].
-        gap: the gap to detect, in (0, 1].
-        power: power of the test, in (0, 1).
-        alpha: two-sided level of the test, in (0, 1).
-        most: the largest size tried.
+    Arguments as in `detectable_gap`; `gap` is the one to detect, in (0, 1], and `most` the largest size tried.
 
     Returns:
         Images of the second group, or None where no size up to `most` is enough, because the first group is too
@@ -72,17 +68,13 @@ def images_needed(
     return sizes[bisect_left(sizes, 0.0, key=lambda n2: _excess(gap, n1, n2, p, power=power, alpha=alpha))]
 
 
-def images_per_group(p1: float, p2: float, *, power: float = 0.8, alpha: float = ALPHA) -> int | None:
+def images_per_group(p1: float, p2: float, *, power: float = POWER, alpha: float = ALPHA) -> int | None:
     """Return the size of each of two equal groups at which a test detects the difference of p1 and p2.
 
     n = (z₁₋α/₂ + z_power)² (p₁q₁ + p₂q₂) / (p₁ − p₂)²: Fleiss, Levin & Paik (2003), Statistical Methods for Rates and
     Proportions, chapter 4, with the variance under the alternative throughout.
 
-    Args:
-        p1: rate of the first group, in [0, 1].
-        p2: rate of the second group, in [0, 1].
-        power: power of the test, in (0, 1).
-        alpha: two-sided level of the test, in (0, 1).
+    `p1` and `p2` are the groups' rates, in [0, 1]; other arguments as in `detectable_gap`.
 
     Returns:
         Images per group, or None where the rates are equal.

@@ -10,12 +10,11 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 
 from tlkit.choices import CONFIDENCE
+from tlkit.stats.arrays import Floats
 from tlkit.stats.cluster_sampling import NOTHING_VARIES, Units, combined_df, kurtosis_df, student_estimate
 from tlkit.stats.dependent_samples import cluster_moments
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import normal_quantile
-
-Floats = npt.NDArray[np.float64]
 
 
 def auroc(score: npt.ArrayLike, positive: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
@@ -98,15 +97,8 @@ def clustered_area(
     Statistical Methods in Medical Research 17:207): near 1 the coverage of the plain one falls to 86 % with 5 or 10
     clusters.
 
-    Args:
-        high: scores of the positives, shape (P,).
-        low: scores of the negatives, shape (Q,).
-        high_units: weights and clusters of the positives.
-        low_units: weights and clusters of the negatives.
-        confidence: two-sided level, in (0, 1).
-
-    Returns:
-        The area in [0, 1]; undefined without positives or negatives, or where either has a single cluster.
+    `high` and `low` are the scores of the positives and of the negatives, shapes (P,) and (Q,), with their weights and
+    clusters. Also undefined where either has a single cluster.
     """
     n = len(high) + len(low)
     for units, missing in ((high_units, "no positives"), (low_units, "no negatives")):

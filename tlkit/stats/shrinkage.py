@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 from scipy.special import betaincinv, betaln, chdtrc, expit, logit
 
 from tlkit.choices import CONFIDENCE
+from tlkit.stats.arrays import Floats
 
-Floats = npt.NDArray[np.float64]
 MOST_STRENGTH = 1e6  # upper bound of the prior's strength a + b; above half of it, the groups show no heterogeneity
 
 
@@ -104,10 +104,7 @@ def shrink(
 
 
 def _by_moments(k: Floats, n: Floats) -> tuple[float, float]:
-    """Return mean and intra-group correlation by moments.
-
-    The correlation is at most 0 if the rates vary no more than by chance.
-    """
+    """Return mean and intra-group correlation by moments; at most 0 if the rates vary no more than by chance."""
     rates = k / n
     weight = n / n.sum()
     mean = float(weight @ rates)

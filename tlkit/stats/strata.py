@@ -10,16 +10,15 @@ import numpy.typing as npt
 from scipy.special import chdtrc
 
 from tlkit.choices import CONFIDENCE
+from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.bootstrap import Counts, bootstrap_replicates, percentile_estimate
 from tlkit.stats.cluster_sampling import MOST_FACTOR, TOO_FEW, Units, difference_df, jackknife, student_estimate
 from tlkit.stats.dependent_samples import cluster_test
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import normal_quantile, wilson_bounds
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-
+SPLIT_REPLICATES = 1000  # resamples of the bootstrap of a decomposition
+NOTHING_COMMON = Estimate(None, None, None, n=0, note="no class in common")
 NO_STRATUM = "both groups share no stratum"
 NO_OUTCOMES = "no two outcomes to compare in any stratum"
 
@@ -76,7 +75,7 @@ def kitagawa_split(
     *,
     rng: np.random.Generator,
     confidence: float = CONFIDENCE,
-    replicates: int = 1000,
+    replicates: int = SPLIT_REPLICATES,
 ) -> GapSplit:
     """Return the Kitagawa decomposition of the gap between two groups' accuracies, with bootstrap intervals.
 
@@ -98,15 +97,12 @@ def kitagawa_split(
         (0.28, 0.28, 0.0)
     """
     successes, sizes = np.asarray(right, dtype=np.int64), np.asarray(n, dtype=np.int64)
-    common = (sizes > 0).all(axis=0)
-    only_one = (sizes > 0).any(axis=0) & ~common
-    left_out = int(sizes[:, only_one].sum())
+    common, counted = _common(sizes)
     successes, sizes = successes[:, common], sizes[:, common]
     cells = np.stack([successes, sizes - successes]).ravel()  # (2 outcomes · 2 groups · C)
     images, shape = int(sizes.sum()), (2, 2, int(common.sum()))
     if images == 0:
-        nothing = Estimate(None, None, None, n=0, note="no class in common")
-        return GapSplit(nothing, nothing, nothing, nothing, 0, int(only_one.sum()), left_out)
+        return GapSplit(NOTHING_COMMON, NOTHING_COMMON, NOTHING_COMMON, NOTHING_COMMON, *counted)
 
     def statistic(counts: Counts) -> Floats:
         return _split(counts.reshape(-1, *shape))
@@ -116,7 +112,7 @@ def kitagawa_split(
     gap, mix, rate, standardised = (
         percentile_estimate(float(values[i]), drawn[:, i], n=images, confidence=confidence) for i in range(4)
     )
-    return GapSplit(gap, mix, rate, standardised, shape[2], int(only_one.sum()), left_out)
+    return GapSplit(gap, mix, rate, standardised, *counted)
 
 
 def clustered_kitagawa_split(
@@ -128,24 +124,16 @@ def clustered_kitagawa_split(
     cluster; the intervals are Student's t. The variance of a group that is always or never right is 0. Its clusters
     then count as images, whose Wilson interval widens that of the gap (MOVER, as in `mean_of_rates`).
 
-    Args:
-        right: whether each image is classified correctly, shape (N,).
-        units: weights and clusters of the images.
-        side: 0 = first group, 1 = second group, shape (N,).
-        kind: class of each image, shape (N,), in 0…kinds-1.
-        kinds: number of classes, C.
-        confidence: two-sided level, in (0, 1).
+    `right` is whether each image is classified correctly, `side` its group (0 = the first, 1 = the second) and `kind`
+    its class, in 0…kinds-1, each of shape (N,); `units` has their weights and clusters.
     """
     sizes = np.bincount(side * kinds + kind, weights=units.weight > 0, minlength=2 * kinds).reshape(2, kinds)
-    common: Mask = np.asarray((sizes > 0).all(axis=0))
-    only_one = (sizes > 0).any(axis=0) & ~common
-    counted = int(common.sum()), int(only_one.sum()), int(sizes[:, only_one].sum())
+    common, counted = _common(sizes)
     inside = common[kind] & (units.weight > 0)
     right, side, kind, units = right[inside], side[inside], kind[inside], units.take(inside)
     images = len(kind)
     if not images:
-        nothing = Estimate(None, None, None, n=0, note="no class in common")
-        return GapSplit(nothing, nothing, nothing, nothing, *counted)
+        return GapSplit(NOTHING_COMMON, NOTHING_COMMON, NOTHING_COMMON, NOTHING_COMMON, *counted)
     df = difference_df(right, side, units)
     place = ((~right).astype(np.int64) * 2 + side) * kinds + kind
     table = units.summed(place, 4 * kinds)
@@ -166,13 +154,15 @@ def clustered_kitagawa_split(
     return GapSplit(estimate(0, down, up), mix, estimate(2, down, up), estimate(3, down, up), *counted)
 
 
-def _constant_rate_widening(sums: Floats, confidence: float) -> tuple[float, float]:
-    """Return the additional distances of the gap's lower and upper end for groups without any variance.
+def _common(sizes: Ints) -> tuple[Mask, tuple[int, int, int]]:
+    """Return the classes that both groups have, and their number, that of the others, and the images of those."""
+    common: Mask = np.asarray((sizes > 0).all(axis=0))
+    only_one = (sizes > 0).any(axis=0) & ~common
+    return common, (int(common.sum()), int(only_one.sum()), int(sizes[:, only_one].sum()))
 
-    Args:
-        sums: weights by cluster, outcome (right first) and group, shape (M, 2, 2).
-        confidence: two-sided level, in (0, 1).
-    """
+
+def _constant_rate_widening(sums: Floats, confidence: float) -> tuple[float, float]:
+    """Return how much farther the gap's ends are for groups without variance, from cluster × outcome × group."""
     down = up = 0.0
     for group in (0, 1):
         good, bad = sums[:, :, group].sum(axis=0)
@@ -187,7 +177,7 @@ def _constant_rate_widening(sums: Floats, confidence: float) -> tuple[float, flo
     return down, up
 
 
-def _split(counts: npt.NDArray[np.int64] | Floats) -> Floats:
+def _split(counts: Ints | Floats) -> Floats:
     """Return gap, mix, rate and standardised gap of tables of shape (B, 2 outcomes, 2 groups, C): shape (B, 4)."""
     sizes = counts.sum(axis=1).astype(np.float64)  # (B, 2, C)
     common = (sizes > 0).all(axis=1, keepdims=True)
@@ -256,15 +246,9 @@ def clustered_mantel_haenszel(
     Student's t replaces the interval of Robins, Breslow & Greenland and Cochran's test. The Breslow–Day test assumes
     independent images and is omitted.
 
-    Args:
-        right: whether each image is classified correctly, shape (N,).
-        units: weights and clusters of the images.
-        side: 0 = first group, 1 = second group, shape (N,).
-        stratum: stratum of each image, shape (N,), at least 0.
-        confidence: two-sided level, in (0, 1).
-
-    Returns:
-        The odds ratio; undefined where it depends on one cluster. `statistic` is the square of t.
+    `right` is whether each image is classified correctly, `side` its group (0 = the first, 1 = the second) and
+    `stratum` its stratum, at least 0, each of shape (N,); `units` has their weights and clusters. The odds ratio is
+    undefined where it depends on one cluster. `statistic` is the square of t.
     """
     kept = units.weight > 0
     right, side, units = right[kept], side[kept], units.take(kept)
@@ -302,16 +286,7 @@ def clustered_mantel_haenszel(
 
 
 def _log_odds_without(table: Floats, stratum: Ints, outcome: Ints, units: Units) -> Floats:
-    """Return the log of the pooled odds ratio without each cluster, shape (M,).
-
-    A cluster changes only the strata in which it has images.
-
-    Args:
-        table: weights by stratum and outcome, shape (S, 4).
-        stratum: stratum of each image, shape (N,).
-        outcome: outcome of each image, shape (N,), in 0…3.
-        units: weights and clusters of the images.
-    """
+    """Return the log of the pooled odds ratio of weights (S, 4) without each cluster, shape (M,)."""
     places, where = np.unique(units.numbered().unit * len(table) + stratum, return_inverse=True)
     own = np.bincount(where.ravel() * 4 + outcome, weights=units.weight, minlength=4 * len(places)).reshape(-1, 4)
     cluster, at = places // len(table), places % len(table)
@@ -340,12 +315,7 @@ def _crude(a: float, b: float, c: float, d: float) -> float | None:
 
 
 def _breslow_day(table: Floats, ratio: float) -> tuple[float | None, float | None]:
-    """Return χ² and p-value over the strata without an empty margin; None with fewer than two of them.
-
-    Args:
-        table: right and wrong of the first group, right and wrong of the second group, shape (4, S).
-        ratio: the odds ratio under the null hypothesis.
-    """
+    """Return χ² and p-value over the strata (4, S) without an empty margin; None with fewer than two of them."""
     a, b, c, d = table[:, ((table[0] + table[2]) > 0) & ((table[1] + table[3]) > 0)]
     if len(a) < 2:
         return None, None

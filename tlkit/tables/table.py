@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from tlkit.stats.estimate import Estimate
+from tlkit.stats.estimate import DIGITS, Estimate
 
 Cell = str | int | float | bool | datetime | Estimate | None
 ColumnKind = Literal[
@@ -67,7 +67,7 @@ class Column:
     label: str
     kind: ColumnKind = "text"
     unit: str = ""
-    digits: int = 3
+    digits: int = DIGITS
     signed: bool = False
 
 

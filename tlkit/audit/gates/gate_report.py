@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from tlkit.audit.gates.gate_tables import counts_text, gate_table, gate_tables
-from tlkit.audit.group_tables import Verdict, as_json
+from tlkit.audit.group_tables import Verdict
 from tlkit.audit.options import AuditOptions
 from tlkit.errors import refuse_newer
+from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html, to_junit, to_markdown
 
@@ -107,8 +108,7 @@ class GateReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
-        values = asdict(self)
-        return {"version": FORMAT_VERSION, "verdict": self.verdict, **as_json(values)}
+        return {"version": FORMAT_VERSION, "verdict": self.verdict, **to_plain(self)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GateReport:
@@ -118,9 +118,7 @@ class GateReport:
             TlkitError: it was written by a newer tlkit.
         """
         refuse_newer("This gate report was", values["version"], known=FORMAT_VERSION)
-        kept = {key: value for key, value in values.items() if key not in ("version", "verdict", "rows", "settings")}
-        rows = tuple(GateRow(**{**row, "value": Estimate.from_dict(row["value"])}) for row in values["rows"])
-        return cls(**kept, settings=AuditOptions.from_dict(values["settings"]), rows=rows)
+        return from_plain(cls, values)
 
     def __repr__(self) -> str:
         return f"GateReport({self.source}: {self.verdict}; {counts_text(self)})"

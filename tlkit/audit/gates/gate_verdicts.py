@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import betainc
 
 from tlkit.audit.audit import rate_tables
@@ -18,13 +18,14 @@ from tlkit.audit.group_tables import CROSS, GroupRow, GroupTable, Verdict
 from tlkit.audit.groups.group_columns import GroupColumn, columns_of, discretize
 from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
-from tlkit.audit.paired_predictions import PairedPredictions, change_of, pair_predictions
+from tlkit.audit.paired_predictions import Change, PairedPredictions, change_of, pair_predictions
 from tlkit.audit.rates import Metric, Rate, rates_of
 from tlkit.audit.redaction import redact
 from tlkit.audit.sampling_design import design_of, design_problems
 from tlkit.audit.verdicts import verdict
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
+from tlkit.stats.arrays import Mask
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.paired import pairs_needed
@@ -201,10 +202,7 @@ def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOpti
 
 
 def _is_group_without_images(table: GroupTable, row: GroupRow) -> bool:
-    """Return whether a group of a single column has no labelled image, so that its gate must not pass.
-
-    In an intersection such a group need not exist.
-    """
+    """Return whether a group of a single column, which must exist, has no labelled image: its gate must not pass."""
     return row.group is not None and row.images == 0 and len(table.columns) == 1
 
 
@@ -255,10 +253,7 @@ def _limit_cases(table: GroupTable, bound: float, *, where: str, floor: bool, op
 
 
 def _binomial_p(k: float, n: float, bound: float, *, floor: bool) -> float:
-    """Return the exact one-sided binomial p-value of k of n against a rate of `bound`, by the incomplete Beta.
-
-    Weighted and clustered images count with their effective size.
-    """
+    """Return the exact one-sided binomial p-value of k of n, which may be effective, against a rate of `bound`."""
     if floor:
         return 1.0 if k >= n else float(1 - betainc(k + 1, n - k, bound))
     return 1.0 if k <= 0 else float(betainc(k, n - k + 1, bound))
@@ -269,64 +264,54 @@ def _no_worse(
 ) -> list[GateRow]:
     worse = file.gates.no_worse_than
     assert worse is not None
-    parts: list[tuple[str, str, npt.NDArray[np.bool_]]] = [(EVERY, EVERY, np.ones(len(paired), dtype=bool))]
+    parts: list[tuple[str, str, Mask]] = [(EVERY, EVERY, np.ones(len(paired), dtype=bool))]
     unseen: list[tuple[str, str]] = []
     for spec in options.cut(worse.by):
         groups = paired.group_masks(spec, max_values=options.max_values)
         seen = {name for _, name, rows in groups if rows.any()}
         unseen += [(by, name) for by, name in _group_names(predictions, spec, options) if name not in seen]
         parts += groups
-    alike = bool(paired.same.all())
+    row = partial(GateRow, "no worse", file.where("no_worse_than"), rate="accuracy", bound=worse.margin)
     design = design_of(paired.groups, options, log=False)
-    where = file.where("no_worse_than")
     cases = []
     for by, name, rows in parts:
-        if not rows.any():
-            continue
-        change = change_of(paired, rows, design, options.confidence)
-        pairs, difference, p = change.pairs, change.difference, change.p
-        low, high = (-1.0 if difference.low is None else difference.low), (difference.high or 0.0)
-        large = pairs.n >= options.min_group_size and difference.low is not None
-        reason: GateReason = "same predictions" if alike else "" if large else "no estimate"
-        needed = None
-        if not reason and worse.margin > 0 and design is None:
-            needed = pairs_needed(worse.margin, pairs.discordant / pairs.n, alpha=options.alpha)
-            reason = "more images" if needed is not None and needed > pairs.n else ""
-        few = f"n = {pairs.n}, fewer than {options.min_group_size}" if pairs.n < options.min_group_size else ""
-        nothing = Estimate(None, None, None, n=pairs.n, note=few or difference.note)
-        found = redact(difference, options.max_half_width) if large else nothing
-        row = GateRow(
-            kind="no worse",
-            where=where,
-            by=by,
-            group=name,
-            rate="accuracy",
-            bound=worse.margin,
-            n=pairs.n,
-            value=found,
-            reason=reason,
-            needed=needed if reason == "more images" else None,
-        )
-        cases.append(
-            _Case(
-                row,
-                p if large else None,
-                beyond=large and high < -worse.margin,
-                within=alike or (large and low >= -worse.margin),
-            )
-        )
+        if rows.any():
+            change = change_of(paired, rows, design, options.confidence)
+            make = partial(row, by=by, group=name, n=change.pairs.n)
+            cases.append(_change_case(change, make, worse.margin, alike=bool(paired.same.all()), options=options))
     for by, name in unseen:
         nothing = Estimate(None, None, None, n=0, note="no labelled image that both predicted")
-        row = GateRow("no worse", where, by, name, "accuracy", worse.margin, 0, nothing, reason="no estimate")
-        cases.append(_Case(row, None, beyond=False, within=False))
+        empty = row(by=by, group=name, n=0, value=nothing, reason="no estimate")
+        cases.append(_Case(empty, None, beyond=False, within=False))
     return _with_verdicts(cases, options.alpha)
 
 
-def _group_names(predictions: Predictions, spec: GroupColumn, options: AuditOptions) -> list[tuple[str, str]]:
-    """Return column and name of the groups of a model's predictions, also of those that the baseline lacks.
+def _change_case(
+    change: Change, row: Callable[..., GateRow], margin: float, *, alike: bool, options: AuditOptions
+) -> _Case:
+    """Return the case of a change of the accuracy; `row` takes its value, its reason and the images needed."""
+    pairs, difference = change.pairs, change.difference
+    low, high = (-1.0 if difference.low is None else difference.low), (difference.high or 0.0)
+    large = pairs.n >= options.min_group_size and difference.low is not None
+    reason: GateReason = "same predictions" if alike else "" if large else "no estimate"
+    needed = None
+    if not reason and margin > 0 and not options.design_columns:
+        images = pairs_needed(margin, pairs.discordant / pairs.n, alpha=options.alpha)
+        if images is not None and images > pairs.n:
+            reason, needed = "more images", images
+    few = f"n = {pairs.n}, fewer than {options.min_group_size}" if pairs.n < options.min_group_size else ""
+    nothing = Estimate(None, None, None, n=pairs.n, note=few or difference.note)
+    found = redact(difference, options.max_half_width) if large else nothing
+    return _Case(
+        row(value=found, reason=reason, needed=needed),
+        change.p if large else None,
+        beyond=large and high < -margin,
+        within=alike or (large and low >= -margin),
+    )
 
-    Quantiles are computed on the images that both predicted, so their groups are left out.
-    """
+
+def _group_names(predictions: Predictions, spec: GroupColumn, options: AuditOptions) -> list[tuple[str, str]]:
+    """Return column and name of the groups of a model's predictions; none of quantiles, which depend on the images."""
     level = discretize(predictions.groups[spec.column], spec, max_values=options.max_values)
     if level.kind == "continuous" and not spec.bins:
         return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,12 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tlkit.errors import PredictionsError, first_few
-
-logger = logging.getLogger(__name__)
+from tlkit.stats.arrays import Floats, Ints, Mask
 
 Kind = Literal["categorical", "boolean", "ordered", "continuous", "multi-valued"]
 Cut = Literal["bins", "quantiles", "order", "separator"]
@@ -26,10 +23,6 @@ MAX_FRACTIONS = 10  # with more different values, numbers with decimals are a me
 QUANTILES = 4  # default number of groups of a measurement
 
 _YES_NO = ({"true", "false"}, {"yes", "no"}, {"0", "1"}, {"t", "f"}, {"y", "n"})
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

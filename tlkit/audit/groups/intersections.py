@@ -6,7 +6,7 @@ import itertools
 import logging
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,13 +24,11 @@ from tlkit.audit.groups.group_columns import (
     discretize,
 )
 from tlkit.errors import PredictionsError, did_you_mean, first_few
+from tlkit.stats.arrays import Ints, Mask
 
 logger = logging.getLogger(__name__)
 
 MAX_LISTED_GROUPS = 200  # in larger intersections, empty groups are counted, not listed
-
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,18 @@ class GroupMembership:
     def row_code(self) -> Ints:
         """The pattern of each image, shape (N,), in 0…P; P = a value is missing."""
         return np.where(self.code < 0, self.patterns, self.code)
+
+    def take(self, rows: Mask) -> GroupMembership:
+        """Return the same groups of some of the images."""
+        return replace(self, code=self.code[rows])
+
+    def inside(self, g: int | None) -> Mask:
+        """Return which images are in the group at a position of `values`, shape (N,); None = a value is missing."""
+        if g is None:
+            return np.asarray(self.code < 0)
+        if self.member is None:
+            return np.asarray(self.code == g)
+        return np.asarray(np.append(self.member[:, g], False)[self.code])  # the last entry serves the code -1
 
     def aggregate(self, counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return counts of groups from counts of patterns; the last entry is that of the images with a missing value.

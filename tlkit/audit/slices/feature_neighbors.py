@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tlkit.audit.error_examples import NearestImage
+from tlkit.choices import SEED
 from tlkit.predictions import Predictions
+from tlkit.stats.arrays import Mask
 
 MAX_NEIGHBORS = 3
 BATCH_SIZE = 256
@@ -16,7 +18,7 @@ BATCH_SIZE = 256
 Floats = npt.NDArray[np.float32]
 
 
-def cluster_features(x: Floats, *, learn: npt.NDArray[np.bool_], clusters: int, seed: int = 0) -> npt.NDArray[np.str_]:
+def cluster_features(x: Floats, *, learn: Mask, clusters: int, seed: int = SEED) -> npt.NDArray[np.str_]:
     """Return the cluster of each image, shape (N,), "1" to "k": k-means on features scaled to length 1.
 
     Args:

@@ -5,32 +5,25 @@ Where it is high, a model can learn the columns instead of the objects: snow for
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tlkit.audit.group_tables import MISSING
-from tlkit.audit.slices.slice_conditions import FEW_NUMBERS, MOST_VALUES
+from tlkit.audit.slices.slice_conditions import MOST_VALUES, measured_numbers
 from tlkit.audit.slices.slice_report import Shortcut
 from tlkit.audit.slices.split_half import unit_ranks
+from tlkit.choices import FOLDS
 from tlkit.predictions import Predictions
+from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.corrections import holm
 from tlkit.stats.intervals import wilson
 
-logger = logging.getLogger(__name__)
-
-FOLDS = 5
 DRAWS = 500
 FEWEST, MOST = 50, 5_000
 """Fewest images for a test, and the most that are used, chosen by the rank of a hash."""
 QUANTILES = np.arange(1, 5) / 5
 RIDGE = 1.0
 BATCH_SIZE = 4_000_000  # floats a batch
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 def find_shortcuts(
@@ -81,9 +74,8 @@ def find_shortcuts(
 
 def _design(column: pd.Series[str]) -> Floats:
     """Return the design matrix of a column, shape (N, D); D = 0 where it does not vary."""
-    numbers = pd.to_numeric(column, errors="coerce")
-    if numbers.notna().sum() == column.notna().sum() and numbers.nunique() > FEW_NUMBERS:
-        values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    values = measured_numbers(column)
+    if values is not None:
         known = ~np.isnan(values)
         standardized = np.where(known, (values - values[known].mean()) / (values[known].std() or 1.0), 0.0)
         fifth = np.where(known, np.searchsorted(np.unique(np.quantile(values[known], QUANTILES)), values), -1)

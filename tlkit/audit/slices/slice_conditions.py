@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tlkit.audit.group_tables import MISSING
+from tlkit.stats.arrays import Floats, Mask
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +21,6 @@ FEW_NUMBERS, MOST_VALUES = 10, 50
 are left out."""
 UNITS = {"brightness": " of 255", "contrast": " of 255"}
 
-Mask = npt.NDArray[np.bool_]
 Relation = Literal["below", "at least", "is"]
 
 
@@ -60,11 +58,6 @@ class Condition:
         numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
         return numbers < float(self.value) if self.relation == "below" else numbers >= float(self.value)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Condition:
-        """Return the condition from the values of `asdict`."""
-        return cls(values["column"], values["relation"], values["value"])
-
 
 def candidate_conditions(table: pd.DataFrame) -> tuple[list[Condition], list[str]]:
     """Return the conditions of all columns, and the columns with too many values.
@@ -81,10 +74,9 @@ def candidate_conditions(table: pd.DataFrame) -> tuple[list[Condition], list[str
         column = table[name]
         if column.dropna().nunique() + column.isna().any() < 2:
             continue
-        numbers = pd.to_numeric(column, errors="coerce")
-        measured = numbers.notna().sum() == column.notna().sum() and numbers.nunique() > FEW_NUMBERS
-        if measured:
-            for edge in _edges(numbers.dropna().to_numpy(dtype=np.float64)):
+        numbers = measured_numbers(column)
+        if numbers is not None:
+            for edge in _edges(numbers[~np.isnan(numbers)]):
                 found += [Condition(name, "below", edge), Condition(name, "at least", edge)]
         elif column.nunique() <= MOST_VALUES:
             values = sorted(column.astype("string").fillna(MISSING).unique())
@@ -96,7 +88,15 @@ def candidate_conditions(table: pd.DataFrame) -> tuple[list[Condition], list[str
     return found, without
 
 
-def _edges(numbers: npt.NDArray[np.float64]) -> list[float]:
+def measured_numbers(column: pd.Series[Any]) -> Floats | None:
+    """Return the numbers of a column, shape (N,), NaN where missing; None where it holds categories."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    if numbers.notna().sum() < column.notna().sum() or numbers.nunique() <= FEW_NUMBERS:
+        return None
+    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _edges(numbers: Floats) -> list[float]:
     """Return the thresholds with the fewest digits, at least two, that keep 80 % of them distinct."""
     exact = np.unique(np.quantile(numbers, CUTS))
     for digits in range(2, 8):

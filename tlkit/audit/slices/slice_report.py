@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from tlkit.audit.error_examples import GroupImages
-from tlkit.audit.group_tables import as_json
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.slices.slice_conditions import Condition
 from tlkit.audit.slices.slice_tables import slice_report_tables
 from tlkit.errors import refuse_newer
+from tlkit.plain_values import from_plain, to_plain
 from tlkit.stats.estimate import Estimate
 from tlkit.tables import Table, to_html
 
@@ -55,16 +55,6 @@ class FoundSlice:
     def name(self) -> str:
         """The slice as text: "brightness below 41 of 255 and file type is JPEG"."""
         return " and ".join(condition.text for condition in self.conditions)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> FoundSlice:
-        """Return the slice from the values of `asdict`."""
-        read = dict(values)
-        read["conditions"] = tuple(Condition.from_dict(one) for one in values["conditions"])
-        for name in ("searched", "tested", "difference", "mix"):
-            read[name] = None if values[name] is None else Estimate.from_dict(values[name])
-        read["images"] = None if values["images"] is None else GroupImages.from_dict(values["images"])
-        return cls(**read)
 
 
 @dataclass(frozen=True)
@@ -137,8 +127,7 @@ class SliceReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` reads them back."""
-        plain: dict[str, Any] = as_json(asdict(self))
-        return {"version": FORMAT_VERSION, **plain}
+        return {"version": FORMAT_VERSION, **to_plain(self)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SliceReport:
@@ -148,15 +137,7 @@ class SliceReport:
             TlkitError: it was written by a newer tlkit.
         """
         refuse_newer("These slices were", values["version"], known=FORMAT_VERSION)
-        read = {name: value for name, value in values.items() if name != "version"}
-        read["settings"] = AuditOptions.from_dict(values["settings"])
-        read["columns"] = tuple(values["columns"])
-        read["overall"] = Estimate.from_dict(values["overall"])
-        read["slices"] = tuple(FoundSlice.from_dict(one) for one in values["slices"])
-        read["shortcuts"] = tuple(
-            Shortcut(**{**one, "accuracy": Estimate.from_dict(one["accuracy"])}) for one in values["shortcuts"]
-        )
-        return cls(**read)
+        return from_plain(cls, values)
 
     def __repr__(self) -> str:
         return f"SliceReport({self.images} images, slices confirmed: {len(self.confirmed)} of {len(self.slices)})"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,18 +16,22 @@ import numpy.typing as npt
 import pandas as pd
 
 from tlkit.audit.error_examples import Neighbors, group_images
+from tlkit.audit.estimators import SamplingDesign, designed_estimates
+from tlkit.audit.groups.intersections import GroupMembership
 from tlkit.audit.options import AuditOptions
+from tlkit.audit.row_intervals import difference_estimate
 from tlkit.audit.slices.shortcuts import find_shortcuts
 from tlkit.audit.slices.slice_conditions import Condition, candidate_conditions
 from tlkit.audit.slices.slice_report import FoundSlice, SliceReport, Standing
 from tlkit.audit.slices.split_half import search_half
 from tlkit.errors import PredictionsError
 from tlkit.predictions import Predictions
+from tlkit.stats.arrays import Floats, Ints, Mask
 from tlkit.stats.corrections import holm
-from tlkit.stats.dependent_samples import at_least_t, cluster_moments, cluster_test, effective_size, score_test
+from tlkit.stats.dependent_samples import cluster_test, score_test
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.hypothesis_tests import fisher_exact
-from tlkit.stats.intervals import newcombe, newcombe_bounds, wilson
+from tlkit.stats.intervals import newcombe, wilson
 from tlkit.stats.power import detectable_gap
 from tlkit.stats.strata import kitagawa_split
 
@@ -35,14 +39,12 @@ logger = logging.getLogger(__name__)
 
 MOST_SLICES = 5
 """Default of the most slices to test."""
+MAX_ORDER: Literal[1, 2] = 2
+"""Default of the most conditions of a slice."""
 WORTH_TESTING = 1.645
 """A slice is tested if it lies at least so many standard errors below the complement on the searched half."""
 WORTH_A_PAIR = 1.0
 """A pair of conditions must lie so many standard errors lower than either alone."""
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 
 def search_slices(
@@ -52,7 +54,7 @@ def search_slices(
     units: Ints | None = None,
     content: Sequence[str] = (),
     most: int = MOST_SLICES,
-    max_order: Literal[1, 2] = 2,
+    max_order: Literal[1, 2] = MAX_ORDER,
     clusters: int = 0,
     neighbors: Neighbors | None = None,
     options: AuditOptions,
@@ -145,10 +147,7 @@ def _problems(predictions: Predictions, columns: pd.DataFrame, most: int, max_or
 
 
 def _sides(table: pd.DataFrame, found: Sequence[Sequence[Condition]]) -> Iterator[tuple[Mask, Mask]]:
-    """Yield the masks of each slice and its complement, without the images of earlier slices.
-
-    Otherwise a second slice would be confirmed for images that it shares with the first.
-    """
+    """Yield the masks of each slice and its complement, without the images of earlier slices."""
     remaining = np.ones(len(table), dtype=bool)
     for conditions in found:
         inside = slice_mask(table, conditions)
@@ -202,10 +201,7 @@ def _search(
 def _below(
     bad: npt.NDArray[np.float32], n: npt.NDArray[np.float32], *, remaining: Mask, wrong: Mask, min_images: int
 ) -> Floats:
-    """Return by how many standard errors each slice lies below its complement; -inf where either side is too small.
-
-    Only the remaining images count on both sides.
-    """
+    """Return by how many standard errors each slice lies below its complement; -inf where either side is too small."""
     all_n, all_bad = float(remaining.sum()), float((remaining & wrong).sum())
     share = all_bad / all_n
     k, size = bad.astype(np.float64), n.astype(np.float64)
@@ -219,8 +215,7 @@ def _below(
 def _test(data: _SearchData, inside: Mask, outside: Mask) -> tuple[Estimate | None, float | None]:
     """Return the difference from the complement on the half that was not searched, and its p-value.
 
-    Independent images: Newcombe's interval and Fisher's test. Where several images are of one unit, the interval rests
-    on the effective size, and the larger p-value of Fisher's test and of the one on units counts.
+    Where several images are of one unit, the larger p-value of Fisher's test and of the one on units counts.
     """
     tested_images, confidence = ~data.searched & (inside | outside), data.options.confidence
     inside, right = inside[tested_images], data.known.correct[tested_images]
@@ -232,39 +227,17 @@ def _test(data: _SearchData, inside: Mask, outside: Mask) -> tuple[Estimate | No
     code = np.unique(data.units[tested_images], return_inverse=True)[1]
     if code.max() + 1 == len(code):
         return newcombe(k, n, complement_k, complement_n, confidence), p
-    sides = np.stack([inside, ~inside], axis=1).astype(np.float64)
-    sums = np.zeros((2, int(code.max()) + 1, 2))
-    np.add.at(sums[0], code, sides * right[:, None])
-    np.add.at(sums[1], code, sides)
-    moments = cluster_moments(sums[0], sums[1])
-    variance = np.diag(moments.covariance)
-    size = effective_size(
-        moments.rate,
-        variance,
-        images=np.array([n, complement_n]),
-        clusters=moments.clusters,
-        df=moments.df,
-        confidence=confidence,
-    )
-    scale = float(np.sqrt(variance[0] * variance[1]))
-    low, high = newcombe_bounds(
-        moments.rate[0] * size[0],
-        size[0],
-        moments.rate[1] * size[1],
-        size[1],
-        correlation=float(moments.covariance[0, 1]) / scale if scale > 0 else 0.0,
-        confidence=confidence,
-    )
-    difference = float(moments.rate[0] - moments.rate[1])
-    difference_variance, df = moments.variance_of_difference(0, 1), float(moments.df.min())
-    on_units = cluster_test(difference, difference_variance, df)
+    groups = GroupMembership((), ((), ()), (~inside).astype(np.int64))
+    every = np.ones(len(right), dtype=np.bool_)
+    estimates = designed_estimates(groups, SamplingDesign(unit=code), counts=right, base=every, options=data.options)
+    difference = difference_estimate(estimates, 0, confidence=confidence)
+    if difference.value is None:
+        return None, None
+    on_units = cluster_test(difference.value, *estimates.difference_variance(0, None))
     if on_units is None:  # no variance within a side: every unit counts as one image
-        on_units = score_test(moments.rate[0] * size[0], size[0], moments.rate[1] * size[1], size[1])
+        on_units = score_test(*(float(side[0]) for side in estimates.sides))
     worse = None if p is None or on_units is None else max(p, on_units)
-    ends = at_least_t(
-        float(low), float(high), difference=difference, variance=difference_variance, df=df, confidence=confidence
-    )
-    return Estimate(difference, *ends, n=n), worse
+    return replace(difference, n=n), worse
 
 
 def _found_slice(

@@ -6,13 +6,10 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from tlkit.stats.arrays import Ints, Mask
 from tlkit.stats.connected_components import connected_components
-
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 def split_units(n: int, groups: Sequence[Sequence[int]] = (), *, together: pd.Series[str] | None = None) -> Ints:

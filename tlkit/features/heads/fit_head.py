@@ -10,7 +10,7 @@ from typing import Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.choices import HEADS_WITHOUT_CLASS_WEIGHTS
+from tlkit.choices import FOLDS, HEADS_WITHOUT_CLASS_WEIGHTS, SEED
 from tlkit.errors import DataError, ModelError, did_you_mean, first_few
 from tlkit.features.folds import assign_folds, hash_rows, warn_rare_classes
 from tlkit.features.heads.head import ABSENT_BIAS, Features, Head, ScaledEstimator, Trial
@@ -33,10 +33,10 @@ def fit_head(
     *,
     kind: HeadKind,
     classes: Sequence[str],
-    seed: int = 0,
+    seed: int = SEED,
     class_weight: ClassWeight = None,
     groups: Sequence[Hashable | None] | None = None,
-    folds: int | Ints = 5,
+    folds: int | Ints = FOLDS,
 ) -> Head:
     """Return a head whose settings and temperature were chosen by cross-validation, fitted on all images.
 
@@ -145,7 +145,7 @@ def fit_setting(
     classes: Sequence[str],
     settings: Settings,
     temperature: float = 1.0,
-    seed: int = 0,
+    seed: int = SEED,
     class_weight: ClassWeight = None,
 ) -> Head:
     """Return a head of given settings, fitted on all images without cross-validation.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tlkit.choices import CONFIDENCE, HEADS_WITHOUT_CLASS_WEIGHTS
+from tlkit.choices import CONFIDENCE, FOLDS, HEADS_WITHOUT_CLASS_WEIGHTS, SEED
 from tlkit.errors import ModelError
 from tlkit.features.heads.fit_head import (
     ClassWeight,
@@ -103,10 +103,10 @@ def choose_head(
     *,
     classes: Sequence[str],
     kinds: Sequence[HeadKind] = QUICK_KINDS,
-    seed: int = 0,
+    seed: int = SEED,
     class_weight: ClassWeight = None,
     groups: Sequence[Hashable | None] | None = None,
-    folds: int | Ints = 5,
+    folds: int | Ints = FOLDS,
     confidence: float = CONFIDENCE,
 ) -> HeadChoice:
     """Return the simplest kind of head whose accuracy is not distinguishable from the best one's, fitted.

@@ -34,7 +34,7 @@ def audit_tile(audit: Audit) -> Tile:
     )
     worst = table.worst
     assert worst is not None
-    least = "highest" if table.metric == "false_positive_rate" else "lowest"
+    least = "highest" if table.rate.lower_is_better else "lowest"
     tied = len(table.tied_with(worst)) - 1
     alike = f"; {tied} {'other' if tied == 1 else 'others'} alike" if tied else ""
     rate = redact(worst.rate, audit.settings.max_half_width).format()

@@ -1,0 +1,53 @@
+"""The defaults of the command line are those of the functions behind it."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from typer.main import get_command
+
+from tlkit.analysis.advise import advise
+from tlkit.analysis.audit_labels import audit_labels
+from tlkit.analysis.find_slices import find_slices
+from tlkit.analysis.repair import repair
+from tlkit.analysis.run_analyses import learning_curve
+from tlkit.audit import Audit
+from tlkit.cli.app import app
+from tlkit.data.splits.hold_out import SplitPlan
+from tlkit.datasets.digits import make_digits
+from tlkit.datasets.occupations import make_occupations
+from tlkit.inference.predictor import Predictor, load_model
+from tlkit.training.tune import find_learning_rate
+
+COMMANDS = [
+    ("audit", Audit.export, {"min_cell_size"}),
+    ("advise", advise, {"folds", "download"}),
+    ("slices", find_slices, {"clusters"}),
+    ("repair", repair, {"margin", "overwrite", "allow_attribute"}),
+    ("learning-curve", learning_curve, {"head", "folds", "repeats"}),
+    ("predict", load_model, {"device"}),
+    ("predict", Predictor.predict, {"tta"}),
+    ("data labels", audit_labels, {"head", "folds"}),
+    ("data sample", make_digits, {"seed"}),
+    ("data sample", make_occupations, {"seed"}),
+    ("data split", SplitPlan, {"val", "test", "fold", "stratify", "seed"}),
+    ("recipe tune", find_learning_rate, {"steps"}),
+]
+"""Command, the function that it calls, and the options of both that have a default other than None."""
+
+
+@pytest.mark.parametrize(("command", "function", "names"), COMMANDS)
+def test_options_have_the_defaults_of_the_function(command, function, names):
+    parser = get_command(app)
+    for word in command.split():
+        parser = parser.commands[word]
+    options = {option.name: option.default for option in parser.params if option.default not in (None, ...)}
+    parameters = inspect.signature(function).parameters
+    defaults = {
+        name: one.default
+        for name, one in parameters.items()
+        if one.default is not one.empty and one.default not in (None, ())
+    }
+    assert options.keys() & defaults.keys() == names
+    assert {name: options[name] for name in names} == {name: defaults[name] for name in names}

@@ -1,0 +1,8 @@
+"""Types of arrays by what they hold; shapes are in the docstrings."""
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
