@@ -18,7 +18,7 @@ from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.models.losses import GroupDROLoss, create_loss, logit_adjustment
 from tlkit.models.mixup import mix_batch
-from tlkit.models.model_files import ModelCard
+from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
 from tlkit.models.optim import accumulation_factor, create_optimizer, create_schedule, steps_per_epoch
 from tlkit.models.process_group import all_gather, share_of_step, share_statistics, whole_tensor
@@ -139,9 +139,9 @@ class Classifier(pl.LightningModule):
         """The preprocessing that the network expects."""
         return self.source.preprocess
 
-    def card(self) -> ModelCard:
+    def card(self) -> ModelFacts:
         """Return the card of the stored model."""
-        return ModelCard(
+        return ModelFacts(
             architecture=self.source.name,
             classes=self.classes,
             preprocess=self.preprocess,

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def describe_environment(
             "fingerprint": fingerprint(samples),
             "sources": {str(file): digest_of(file) for file in sources},
         },
-        "weights": {**weights.to_dict(), "non_commercial": weights.non_commercial},
+        "weights": {**asdict(weights), "non_commercial": weights.non_commercial},
     }
 
 
