@@ -130,7 +130,7 @@ def stored(folder: Path) -> list[Kind]:
     rows = write_block(folder / "block", ["k"], np.zeros((1, 3), dtype=np.float32))
     checkpoint = io.BytesIO()
     belongs = {"format_version": FORMAT_VERSION, "origin": "x", "frozen_weights": "0" * 64}
-    torch.save({"tlkit": belongs, "callbacks": {"KeepCheckpoints": {"best": None}}, "epoch": 0}, checkpoint)
+    torch.save({"tlkit": belongs, "callbacks": {"KeepCheckpoints": {"best": "", "ranked": []}}, "epoch": 0}, checkpoint)
 
     def start(file: Path) -> None:
         digest = hashlib.sha256(checkpoint.getvalue()).hexdigest()
