@@ -29,7 +29,7 @@ from tlkit.errors import TlkitError
 from tlkit.features.cache_blocks import read_block, write_block
 from tlkit.features.heads.fit_head import fit_head
 from tlkit.features.heads.head_store import load_head, save_head
-from tlkit.models.model_files import ModelCard, WeightsFacts, read_card, read_tensors, save_artifact
+from tlkit.models.model_files import ModelFacts, WeightsFacts, read_facts, read_tensors, save_artifact
 from tlkit.predictions import read_predictions
 from tlkit.preprocess import Preprocess
 from tlkit.recipe.gates_file import load_gates
@@ -120,7 +120,7 @@ def tables(folder: Path) -> list[Kind]:
 
 
 def stored(folder: Path) -> list[Kind]:
-    card = ModelCard(
+    card = ModelFacts(
         "test_resnet", ("a", "b"), Preprocess(), drop_rate=0.0, weights=WeightsFacts("none", "none", None, None)
     )
     save_artifact(folder / "model", {"head.weight": torch.zeros(2, 3)}, card)
@@ -130,7 +130,7 @@ def stored(folder: Path) -> list[Kind]:
     rows = write_block(folder / "block", ["k"], np.zeros((1, 3), dtype=np.float32))
     checkpoint = io.BytesIO()
     belongs = {"format_version": FORMAT_VERSION, "origin": "x", "frozen_weights": "0" * 64}
-    torch.save({"tlkit": belongs, "callbacks": {"KeepCheckpoints": {"best": None}}, "epoch": 0}, checkpoint)
+    torch.save({"tlkit": belongs, "callbacks": {"KeepCheckpoints": {"best": "", "ranked": []}}, "epoch": 0}, checkpoint)
 
     def start(file: Path) -> None:
         digest = hashlib.sha256(checkpoint.getvalue()).hexdigest()
@@ -154,7 +154,7 @@ def stored(folder: Path) -> list[Kind]:
         return reading
 
     return [
-        Kind("model.json", (folder / "model" / "model.json").read_bytes(), lambda file: read_card(file.parent)),
+        Kind("model.json", (folder / "model" / "model.json").read_bytes(), lambda file: read_facts(file.parent)),
         Kind(
             "model.safetensors",
             (folder / "model" / "model.safetensors").read_bytes(),

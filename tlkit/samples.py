@@ -72,10 +72,13 @@ class Samples:
         drop = [name for name in self.group_columns if name in names]
         return Samples(self.root, self.classes, self.table.drop(columns=drop)) if drop else self
 
-    def split(self, name: str) -> Samples:
-        """Return the samples of one split, in table order; `classes` is unchanged."""
-        part = self.table[self.table[SPLIT] == name].reset_index(drop=True)
-        return Samples(self.root, self.classes, part)
+    def split(self, *names: str) -> Samples:
+        """Return the samples of some splits, in table order; `classes` is unchanged."""
+        return self.take(np.flatnonzero(self.table[SPLIT].isin(names)))
+
+    def take(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> Samples:
+        """Return some of the rows, in the order given; `classes` is unchanged."""
+        return Samples(self.root, self.classes, self.table.iloc[list(rows)].reset_index(drop=True))
 
     def counts(self) -> pd.DataFrame:
         """Return the number of images per class (rows) and split (columns)."""

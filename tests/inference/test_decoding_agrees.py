@@ -17,7 +17,7 @@ from tlkit.data.splits.hold_out import SplitPlan
 from tlkit.features.features import Provenance
 from tlkit.inference.extraction import Pixels, read_digests
 from tlkit.inference.predictor import Predictor
-from tlkit.models.model_files import ModelCard
+from tlkit.models.model_files import ModelFacts
 from tlkit.models.weights.weight_files import WeightsFacts
 from tlkit.preprocess import Preprocess
 
@@ -46,8 +46,8 @@ def large(tmp_path):
     return tmp_path
 
 
-def card_of(preprocess: Preprocess) -> ModelCard:
-    return ModelCard("tiny", ("ant", "bee"), preprocess, 0.0, WeightsFacts("none", "", "", "0f"))
+def card_of(preprocess: Preprocess) -> ModelFacts:
+    return ModelFacts("tiny", ("ant", "bee"), preprocess, 0.0, WeightsFacts("none", "", "", "0f"))
 
 
 @pytest.mark.parametrize("decode", ["full", "reduced"])
@@ -58,7 +58,7 @@ def test_training_serving_and_features_see_the_same_pixels(large, decode):
     batch = data.on_after_batch_transfer(next(iter(data.eval_dataloader("val"))), 0)
     paths = [large / path for path in data.samples.split("val").paths]
 
-    stored = ModelCard.from_dict(json.loads(json.dumps(card_of(preprocess).to_dict())))
+    stored = ModelFacts.from_dict(json.loads(json.dumps(card_of(preprocess).to_dict())))
     network = Recorder()
     Predictor(network, stored).predict(paths)  # type: ignore[arg-type]
     torch.testing.assert_close(network.seen[0], batch.image, rtol=0, atol=0)

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from tlkit.errors import ModelError
 from tlkit.models.backbone import create_backbone, read_preprocess
-from tlkit.models.model_files import ModelCard, save_artifact
+from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.network import Network
 from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
 from tlkit.preprocess import Preprocess
@@ -193,7 +193,7 @@ def test_a_backbone_starts_from_another_run(tmp_path):
     first = create_backbone("test_resnet", weights="none", image_size=(64, 64))
     network = Network(first.module, num_features=first.num_features, num_classes=3)
     preprocess = first.preprocess.replace(crop_pct=0.5, resize="letterbox")
-    card = ModelCard("test_resnet", ("a", "b", "c"), preprocess, 0.0, WeightsFacts("hub", "x", "0", "mit"))
+    card = ModelFacts("test_resnet", ("a", "b", "c"), preprocess, 0.0, WeightsFacts("hub", "x", "0", "mit"))
     save_artifact(tmp_path / "run" / "model", network.state_dict(), card)
     second = create_backbone("test_resnet", weights=f"run:{tmp_path}/run")
     assert second.weights.digest == first.weights.digest

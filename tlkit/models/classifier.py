@@ -26,7 +26,7 @@ from tlkit.models.classifier_arguments import (
 )
 from tlkit.models.losses import GroupDROLoss, create_loss, logit_adjustment
 from tlkit.models.mixup import mix_batch
-from tlkit.models.model_files import ModelCard
+from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
 from tlkit.models.optim import (
     accumulation_factor,
@@ -180,14 +180,14 @@ class Classifier(pl.LightningModule):
         """The preprocessing that the network expects."""
         return self.source.preprocess
 
-    def card(self) -> ModelCard:
-        """Return the card of the stored model.
+    def card(self) -> ModelFacts:
+        """Return the facts of the stored model.
 
         Raises:
             ModelError: the classes are not known yet.
         """
         self._require_network()
-        return ModelCard(
+        return ModelFacts(
             architecture=self.source.name,
             classes=self.classes,
             preprocess=self.preprocess,

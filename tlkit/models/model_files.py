@@ -17,13 +17,13 @@ from tlkit.errors import ModelError, refuse_newer
 from tlkit.models.weights.weight_files import WeightsFacts
 from tlkit.preprocess import Preprocess
 
-TENSORS_FILE, CARD_FILE = "model.safetensors", "model.json"
+TENSORS_FILE, FACTS_FILE = "model.safetensors", "model.json"
 FORMAT_VERSION = 3
 """3: images may be decoded at a reduced scale; 2: the head may be a file of its own."""
 
 
 @dataclass(frozen=True)
-class ModelCard:
+class ModelFacts:
     """Facts about a model that are needed to rebuild it from its tensors and to use it.
 
     Attributes:
@@ -54,7 +54,7 @@ class ModelCard:
 
     @property
     def _format_version(self) -> int:
-        """Smallest format version that covers this card."""
+        """Smallest format version that covers these facts."""
         return 3 if self.preprocess.decode == "reduced" else 2 if self.head_file else 1
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,11 +64,11 @@ class ModelCard:
             **asdict(self),
             "classes": list(self.classes),
             "preprocess": self.preprocess.to_dict(),
-            "weights": self.weights.to_dict(),
+            "weights": asdict(self.weights),
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelFacts:
         """Read what `to_dict` wrote.
 
         Raises:
@@ -90,27 +90,29 @@ class ModelCard:
         )
 
 
-def save_artifact(folder: Path, tensors: Mapping[str, torch.Tensor], card: ModelCard) -> None:
-    """Write a network's state dict (`backbone.*`, `head.*`) and card into a folder, each file atomically."""
+def save_artifact(folder: Path, tensors: Mapping[str, torch.Tensor], facts: ModelFacts) -> None:
+    """Write a network's state dict (`backbone.*`, `head.*`) and facts into a folder, each file atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / TENSORS_FILE) as partial:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
-    write_text(folder / CARD_FILE, json.dumps(card.to_dict(), indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / FACTS_FILE, json.dumps(facts.to_dict(), indent=2, ensure_ascii=False) + "\n")
 
 
-def read_card(folder: Path) -> ModelCard:
-    """Return the card of a stored model.
+def read_facts(folder: Path) -> ModelFacts:
+    """Return the facts of a stored model.
 
     Raises:
         ModelError: there is no stored model in the folder, or it is damaged or written by a newer tlkit.
     """
-    path = folder / CARD_FILE
+    path = folder / FACTS_FILE
     if not path.is_file():
-        raise ModelError(f"There is no stored model in {folder} ({CARD_FILE} is missing). Did the run finish training?")
+        raise ModelError(
+            f"There is no stored model in {folder} ({FACTS_FILE} is missing). Did the run finish training?"
+        )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         refuse_newer(f"{path} was", values["format_version"], known=FORMAT_VERSION, error=ModelError)
-        return ModelCard.from_dict(values)
+        return ModelFacts.from_dict(values)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged ({type(error).__name__}: {error}). Restore it or train again.") from error
 

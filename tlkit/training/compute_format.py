@@ -75,7 +75,7 @@ def applied_compute_format(classifier: Classifier, compute_format: ComputeFormat
         yield
         return
     _require_compiler(device)
-    _compile(classifier.network.backbone)
+    classifier.network.backbone.compile(dynamic=False)
     # Kernels are compiled per shape, never for several, so a resumed run computes as an uninterrupted one.
     limit = torch.compiler.config.recompile_limit
     torch.compiler.config.recompile_limit = RECOMPILE_LIMIT
@@ -93,7 +93,7 @@ class _Double(nn.Module):  # torch.nn's own layers cannot be compiled alone
 def _require_compiler(device: str) -> None:
     """Compile one operation, so that a missing compiler is reported before training starts."""
     module = _Double()
-    _compile(module)
+    module.compile(dynamic=False)
     try:
         module(torch.zeros(4, device=device))
     except Exception as error:  # torch raises a different kind for every missing part of a compiler
@@ -102,7 +102,3 @@ def _require_compiler(device: str) -> None:
             f"train.compile is true, but torch {torch.__version__} cannot compile here: {reason} "
             "Install a C++ compiler, or use train.compile: false."
         ) from error
-
-
-def _compile(module: nn.Module) -> None:
-    module.compile(dynamic=False)

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def environment_of(prepared: Prepared, *, before: Mapping[str, Any] | None = Non
             "fingerprint": fingerprint(samples),
             "sources": {str(file): digest_of(file) for file in _input_files(prepared.recipe)},
         },
-        "weights": {**weights.to_dict(), "non_commercial": weights.non_commercial},
+        "weights": {**asdict(weights), "non_commercial": weights.non_commercial},
     }
     if before is None:
         return now

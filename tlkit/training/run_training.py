@@ -31,7 +31,7 @@ from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
 from tlkit.inference.recipe_features import CachedFeatures, predicted_splits
 from tlkit.inference.stored_model import store_model
-from tlkit.models.model_files import ModelCard, save_artifact
+from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.network import Network
 from tlkit.predictions import Predictions
 from tlkit.preflight.recipe_queries import can_use_cache, head_kind
@@ -73,7 +73,7 @@ class TrainedModel:
 
     outcome: Outcome
     network: Network
-    card: ModelCard
+    card: ModelFacts
     head: Head | None
     history: pd.DataFrame
 

