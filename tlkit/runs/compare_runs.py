@@ -44,7 +44,8 @@ def compare_with(
     Raises:
         PredictionsError: the two have no image in common, or a column is missing.
     """
-    run = next((one for one in (first, second) if not isinstance(one, Predictions)), None)
+    runs = [model for model in (first, second) if not isinstance(model, Predictions)]
+    run = runs[0] if runs else None
     options = AuditOptions() if run is None else options_of_run(run)
     options = options.with_overrides(by=by or None)
     if run is not None:
@@ -55,7 +56,7 @@ def compare_with(
         two,
         options,
         names=names or _names(first, second),
-        leaked=leaked_in_any((first, second), split),
+        leaked={path for run in runs for path in leaked_paths(run.leaks, run.judged_split(split))},
         all_columns=not options.columns,
     )
 
@@ -68,17 +69,6 @@ def _names(first: Run | Predictions, second: Run | Predictions) -> tuple[str, st
         for one, other in ((first, "the first"), (second, "the other"))
     )
     return one, two
-
-
-def leaked_in_any(models: Sequence[Run | Predictions | None], split: str | None = None) -> set[str]:
-    """Return the paths of a split's images that are in the training data of any of the runs.
-
-    Args:
-        models: runs; predictions without a run are ignored.
-        split: test by default, or val where there is no test split.
-    """
-    runs = [one for one in models if one is not None and not isinstance(one, Predictions)]
-    return {path for run in runs for path in leaked_paths(run.leaks, run.judged_split(split))}
 
 
 def display_names(first: Path, second: Path) -> tuple[str, str]:

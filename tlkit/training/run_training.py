@@ -126,7 +126,8 @@ def _run_steps(
 ) -> Outcome:
     """Run the steps after `prepare`, and return how training ended."""
     recipe, samples = prepared.recipe, prepared.data.samples
-    inputs = _known_inputs(prepared, before=_environment_before(directory) if resume else None)
+    resumed = resume and directory.environment.is_file()
+    inputs = _known_inputs(prepared, before=directory.read_json(directory.environment) if resumed else None)
     _write_inputs(directory, prepared, inputs)
 
     features = cached_features(prepared, resumed_engine=inputs.environment.get("features"))
@@ -174,10 +175,6 @@ def _status_recorded(directory: RunDirectory) -> Iterator[None]:
                 "Free some space, then continue with --resume."
             ) from error
         raise
-
-
-def _environment_before(directory: RunDirectory) -> dict[str, Any] | None:
-    return directory.read_json(directory.environment) if directory.environment.is_file() else None
 
 
 def _known_inputs(prepared: Prepared, *, before: Mapping[str, Any] | None) -> Inputs:
