@@ -73,7 +73,9 @@ def test_every_verb_works_and_agrees_with_scikit_learn(data, backbone, script, t
     assert joined(predictions, "target").tolist() == test.targets[index].tolist()
     assert joined(predictions, "y_pred").tolist() == proba.argmax(axis=1).tolist()
     assert logged["test_accuracy"] == pytest.approx(accuracy_score(test.targets, joined(predictions, "y_pred")))
-    assert logged["test_loss"] == pytest.approx(log_loss(test.targets, proba / proba.sum(axis=1, keepdims=True)), rel=1e-4)
+    assert logged["test_loss"] == pytest.approx(
+        log_loss(test.targets, proba / proba.sum(axis=1, keepdims=True)), rel=1e-4
+    )
 
     validated = trainer.validate(classifier, datamodule=data, ckpt_path=kept.best_model_path, verbose=False)[0]
     assert validated["val_accuracy"] == pytest.approx(kept.best_model_score.item())
@@ -215,6 +217,12 @@ def test_the_schedule_ends_where_the_trainer_ends(data, backbone, script, caplog
     script(seen, **options).fit(tlkit.Classifier(backbone), datamodule=data)
     assert seen.rates == pytest.approx(cosine(steps))
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_stated_epochs_plan_the_schedule_and_the_trainer_stops(data, backbone, script):
+    seen = Schedule()
+    script(seen, max_epochs=2).fit(tlkit.Classifier(backbone, train={"epochs": 4}), datamodule=data)
+    assert seen.rates == pytest.approx(cosine(12)[:6])
 
 
 def test_phases_follow_the_trainer(data, backbone, script):
