@@ -19,13 +19,7 @@ from tlkit.models.losses import GroupDROLoss, loss_and_adjustment, weight_in_los
 from tlkit.models.mixup import mix_batch_of_epoch
 from tlkit.models.model_files import ModelCard
 from tlkit.models.network import Network
-from tlkit.models.optim import (
-    accumulation_factor,
-    create_optimizer,
-    create_schedule,
-    set_learning_rate,
-    steps_per_epoch,
-)
+from tlkit.models.optim import accumulation_factor, optimizer_with_schedule, set_learning_rate, steps_per_epoch
 from tlkit.models.process_group import share_of_step, share_statistics
 from tlkit.models.strategies import apply_phase as applying
 from tlkit.models.strategies.lora import merge_adapters
@@ -34,7 +28,7 @@ from tlkit.models.strategies.plan_phases import Phase, phase_at, plan_phases
 from tlkit.models.trainer_numbers import TrainerNumbers
 from tlkit.models.training_step import NotFiniteError, batch_seed, require_finite_gradient, seed_device
 from tlkit.preprocess import Preprocess
-from tlkit.recipe import Strategy, TrainSection, check_sections, plain_values
+from tlkit.recipe import Strategy, TrainSection, check_sections
 
 
 class Classifier(pl.LightningModule):
@@ -105,20 +99,9 @@ class Classifier(pl.LightningModule):
         self.numbers = TrainerNumbers(recipe.train, in_own_script=isinstance(train, Mapping))
         self._class_weights, self._class_counts, self._num_groups = class_weights, class_counts, num_groups
         self.steps_per_epoch = steps_per_epoch
-        sections, stated = plain_values(recipe), recipe.train.model_fields_set
         self.save_hyperparameters(
-            {
-                "backbone": self.source.to_dict(),
-                "classes": None,
-                "drop_rate": drop_rate,
-                "strategy": sections["strategy"],
-                "train": {name: sections["train"][name] for name in stated if name in sections["train"]},
-                "class_weights": class_weights and {name: float(weight) for name, weight in class_weights.items()},
-                "class_counts": class_counts and {name: int(count) for name, count in class_counts.items()},
-                "num_groups": num_groups,
-                "steps_per_epoch": steps_per_epoch,
-                "seed": seed,
-            }
+            arguments.hyperparameters(recipe, self.source, class_weights=class_weights, class_counts=class_counts)
+            | {"drop_rate": drop_rate, "num_groups": num_groups, "steps_per_epoch": steps_per_epoch, "seed": seed}
         )
         self.head_facts: Mapping[str, Any] = {}  # of a scikit-learn head
         self.epoch_loss = mean_metric()  # a checkpoint within an epoch holds it
@@ -186,10 +169,10 @@ class Classifier(pl.LightningModule):
 
     def plain_network(self) -> Network:
         """Return the network as it is stored: the moving average if there is one; LoRA adapters merged, in a copy."""
-        if self.strategy.kind != "lora":
-            return self.eval_network
-        network = copy.deepcopy(self.eval_network)
-        merge_adapters(network)
+        network = self.eval_network
+        if self.strategy.kind == "lora":
+            network = copy.deepcopy(network)
+            merge_adapters(network)
         return network
 
     def frozen_tensors(self) -> dict[str, torch.Tensor]:
@@ -203,12 +186,12 @@ class Classifier(pl.LightningModule):
     def layers(self, phase: Phase | None = None) -> list[applying.LayerRow]:
         """Return what each block does in a phase, by default the current one; the network enters the phase to see."""
         self._require_network()
-        if phase is None or phase is self.phase:
-            return applying.layer_table(self.network, self.phase.rates, learning_rate=self.settings.learning_rate)
         before = self.phase
-        self.enter_phase(phase)
-        rows = self.layers()
-        self.enter_phase(before)
+        if phase is not None and phase is not before:
+            self.enter_phase(phase)
+        rows = applying.layer_table(self.network, self.phase.rates, learning_rate=self.settings.learning_rate)
+        if self.phase is not before:
+            self.enter_phase(before)
         return rows
 
     def train(self, mode: bool = True) -> Classifier:
@@ -400,11 +383,8 @@ class Classifier(pl.LightningModule):
         steps = self.steps_per_epoch
         if steps is None:  # this drops a loader's position on resume (Lightning #20550), so `fit` passes the number
             steps = steps_per_epoch(self.trainer)
-        rate, decay = self.settings.learning_rate, self.settings.weight_decay
-        groups = applying.parameter_groups(self.network, self.phases, learning_rate=rate, weight_decay=decay)
-        optimizer, ends = create_optimizer(groups, self.settings), self.numbers.length.steps
-        schedule = create_schedule(
-            optimizer, self.settings, phases=self.phases, steps_per_epoch=steps, total_steps=ends
+        optimizer, schedule = optimizer_with_schedule(
+            self.network, self.phases, self.settings, steps_per_epoch=steps, total_steps=self.numbers.length.steps
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tlkit.errors import ModelError, first_few
 from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.preprocess import Preprocess
+from tlkit.recipe import Recipe, plain_values
 
 if TYPE_CHECKING:
     import torch
@@ -89,6 +90,25 @@ def require_whole_checkpoint(
             f"This checkpoint holds only the weights that training changes; {len(missing)} frozen tensors are not in "
             "it. Load the run's model with tlkit.load_model, or continue the run with --resume."
         )
+
+
+def hyperparameters(
+    recipe: Recipe,
+    backbone: Backbone,
+    *,
+    class_weights: Mapping[str, float] | None,
+    class_counts: Mapping[str, int] | None,
+) -> dict[str, Any]:
+    """Return arguments of a classifier as plain values, for checkpoints; of `train` the keys that are stated."""
+    sections, stated = plain_values(recipe), recipe.train.model_fields_set
+    return {
+        "backbone": backbone.to_dict(),
+        "classes": None,
+        "strategy": sections["strategy"],
+        "train": {name: value for name, value in sections["train"].items() if name in stated},
+        "class_weights": class_weights and {name: float(weight) for name, weight in class_weights.items()},
+        "class_counts": class_counts and {name: int(count) for name, count in class_counts.items()},
+    }
 
 
 def backbone_of(given: str | Backbone | Mapping[str, Any], *, weights: str) -> Backbone:
