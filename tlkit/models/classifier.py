@@ -115,25 +115,17 @@ class Classifier(pl.LightningModule):
         arguments.require_classes(classes, self._class_weights, self._class_counts)
         self.classes = tuple(classes)
         self.save_hyperparameters({"classes": list(classes)})
-        self.network = Network(
-            self.source.module,
-            num_features=self.source.num_features,
-            num_classes=len(self.classes),
-            drop_rate=self.drop_rate,
-        )
+        width, count = self.source.num_features, len(self.classes)
+        self.network = Network(self.source.module, num_features=width, num_classes=count, drop_rate=self.drop_rate)
         self.network.init_head(self.seed)
-        if self.strategy.kind == "lora":
-            applying.add_adapters_above_stem(
-                self.network, rank=self.strategy.rank, alpha=self.strategy.alpha, seed=self.seed
-            )
+        applying.add_adapters_of_strategy(self.network, self.strategy, seed=self.seed)
         self.average: AveragedNetwork | None = None
         self._plan()
         self.loss, adjustment = loss_and_adjustment(
             self.settings, self.classes, weights=self._class_weights, counts=self._class_counts, groups=self._num_groups
         )
         self.register_buffer("adjustment", adjustment, persistent=False)
-        decay = self.settings.ema_decay
-        if decay is not None:
+        if (decay := self.settings.ema_decay) is not None:
             self.average = AveragedNetwork(self.network, decay=decay, constant=self._constant)
 
     def _plan(self) -> None:
@@ -151,11 +143,7 @@ class Classifier(pl.LightningModule):
         return self.source.preprocess
 
     def card(self) -> ModelCard:
-        """Return the card of the stored model.
-
-        Raises:
-            ModelError: the classes are not known yet.
-        """
+        """Return the card of the stored model; a ModelError is raised where the classes are not known yet."""
         self._require_network()
         return ModelCard(
             architecture=self.source.name,
@@ -262,11 +250,7 @@ class Classifier(pl.LightningModule):
         seed_device(seed, self.device)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits, shape (B, C), of normalized images (B, 3, H, W).
-
-        Raises:
-            ModelError: the classes are not known yet.
-        """
+        """Return logits, shape (B, C), of normalized images (B, 3, H, W); the classes must be known."""
         self._require_network()
         return cast(torch.Tensor, self.network(images))
 
