@@ -28,6 +28,8 @@ import sys
 import warnings
 from pathlib import Path
 
+import tlkit.torchvision_cure  # before timm, torchvision or Lightning; see the README
+
 import matplotlib.pyplot as plt
 import pandas as pd
 

@@ -28,6 +28,8 @@ import logging
 import sys
 import warnings
 
+import tlkit.torchvision_cure  # before timm, torchvision or Lightning; see the README
+
 import matplotlib.pyplot as plt
 
 import tlkit

@@ -1,5 +1,8 @@
 """Makes torchvision importable with a CPU build of torch; imported before timm and Lightning.
 
+A script that imports timm, torchvision or Lightning itself writes `import tlkit.torchvision_cure` first;
+`tlkit doctor-env` says whether it needs to.
+
 PyPI's Linux wheels of torchvision link CUDA. With a CPU build of torch their operators do not load, and the import
 fails with "operator torchvision::nms does not exist" (pytorch/vision#9337, torchvision 0.28.0). The import needs only
 the schemas of `nms` and `qnms`; tlkit never calls these operators.

@@ -219,6 +219,12 @@ def test_the_schedule_ends_where_the_trainer_ends(data, backbone, script, caplog
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+def test_stated_epochs_plan_the_schedule_and_the_trainer_stops(data, backbone, script):
+    seen = Schedule()
+    script(seen, max_epochs=2).fit(tlkit.Classifier(backbone, train={"epochs": 4}), datamodule=data)
+    assert seen.rates == pytest.approx(cosine(12)[:6])
+
+
 def test_phases_follow_the_trainer(data, backbone, script):
     seen = Schedule()
     classifier = tlkit.Classifier(backbone, classes=data.classes, strategy={"kind": "gradual"})

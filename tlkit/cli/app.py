@@ -11,6 +11,7 @@ import typer
 from tlkit.cli import data_commands, feature_commands, recipe_commands
 from tlkit.cli.analysis_commands import advise, learning_curve, repair, slices
 from tlkit.cli.arguments import PASS_ON
+from tlkit.cli.environment_commands import doctor_env
 from tlkit.cli.evaluation_commands import audit, compare, evaluate
 from tlkit.cli.fit_commands import fit, predict
 from tlkit.cli.model_commands import models
@@ -28,26 +29,33 @@ app = typer.Typer(
 app.command(context_settings=PASS_ON)(fit)
 for command in (predict, evaluate, audit, compare, advise, slices, repair, learning_curve, report, card, models):
     app.command()(command)
+app.command("doctor-env")(doctor_env)
 app.add_typer(recipe_commands.app, name="recipe")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(feature_commands.app, name="features")
 
 
-def show_version(requested: bool) -> None:
-    """Print the version and end, for `--version`."""
+def show_version(context: typer.Context, requested: bool) -> None:
+    """Print the version, with --verbose also what `doctor-env` prints, and end, for `--version`."""
     if requested:
         from tlkit import __version__
 
         print_lines([f"tlkit {__version__}"])
+        if context.params.get("verbose"):  # it is eager, so it is read first
+            print_lines([""])
+            doctor_env()
         raise typer.Exit
 
 
 @app.callback()
 def configure(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log details too.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", is_eager=True, help="Log details too.")] = False,
     _version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=show_version, help="Show the version and exit; with -v also what doctor-env says."
+        ),
     ] = False,
 ) -> None:
     """Fine-tune pretrained image classifiers by a recipe, judge them with error bars, audit them across groups."""

@@ -3,50 +3,32 @@
 from __future__ import annotations
 
 import copy
-import logging
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from tlkit.errors import ModelError
-from tlkit.lightning import MeanMetric, OptimizerLRScheduler, pl
+from tlkit.lightning import OptimizerLRScheduler, pl
+from tlkit.models import classifier_arguments as arguments
 from tlkit.models.averaging import AveragedNetwork
 from tlkit.models.backbone import Backbone
-from tlkit.models.classifier_arguments import (
-    NO_CLASSES,
-    backbone_of,
-    classes_of,
-    preprocessing_problem,
-    require_classes,
-    require_same_classes,
-)
-from tlkit.models.losses import GroupDROLoss, create_loss, logit_adjustment
-from tlkit.models.mixup import mix_batch
+from tlkit.models.epoch_means import EvaluationMeans, mean_metric, restore_mean, save_mean
+from tlkit.models.losses import GroupDROLoss, loss_and_adjustment, weight_in_loss
+from tlkit.models.mixup import mix_batch_of_epoch
 from tlkit.models.model_files import ModelFacts
 from tlkit.models.network import Network
-from tlkit.models.optim import (
-    accumulation_factor,
-    create_optimizer,
-    create_schedule,
-    set_learning_rate,
-    steps_per_epoch,
-)
-from tlkit.models.process_group import all_gather, share_of_step, share_statistics, whole_tensor
-from tlkit.models.strategies.apply_phase import LayerRow, apply_phase, constant_tensors, layer_table, parameter_groups
-from tlkit.models.strategies.lora import add_adapters, merge_adapters
-from tlkit.models.strategies.phase_tables import phase_table
-from tlkit.models.strategies.plan_phases import Phase, phase_at, plan_phases, stages_of
-from tlkit.models.trainer_numbers import TrainingLength, disagreements, left_to_fit, training_length
-from tlkit.models.training_step import NotFiniteError, batch_seed
+from tlkit.models.optim import accumulation_factor, optimizer_with_schedule, set_learning_rate, steps_per_epoch
+from tlkit.models.process_group import share_of_step, share_statistics
+from tlkit.models.strategies import apply_phase as applying
+from tlkit.models.strategies.lora import merge_adapters
+from tlkit.models.strategies.phase_tables import log_phase
+from tlkit.models.strategies.plan_phases import Phase, phase_at, plan_phases
+from tlkit.models.trainer_numbers import TrainerNumbers
+from tlkit.models.training_step import NotFiniteError, batch_seed, require_finite_gradient, seed_device
 from tlkit.preprocess import Preprocess
-from tlkit.recipe import Strategy, TrainSection, check_sections, plain_values
-from tlkit.tables import to_lines
-
-logger = logging.getLogger(__name__)
+from tlkit.recipe import Strategy, TrainSection, check_sections
 
 
 class Classifier(pl.LightningModule):
@@ -57,10 +39,8 @@ class Classifier(pl.LightningModule):
     epoch, `test_loss` and `test_accuracy` by `trainer.test`. The loss of val and test is the plain cross-entropy in
     nats, without label smoothing and class weights, so that runs can be compared.
 
-    In a script of your own the trainer's numbers count, the schedule and the phases follow its `max_epochs` and
-    `max_steps`, and a key that `train` states otherwise is warned about. Gradients are clipped by the trainer's
-    `gradient_clip_val`, or where it has none by a stated `train.gradient_clip_val`; its default is for `tlkit.fit`. See
-    `tlkit.models.trainer_numbers`. `learning_rate` is what Lightning's LearningRateFinder sets.
+    In a script of your own, numbers that both the trainer and `train` state are warned about where they differ; see
+    `tlkit.models.trainer_numbers` for which counts. `learning_rate` is what Lightning's LearningRateFinder sets.
 
     Example:
         >>> classifier = Classifier("test_resnet", classes=["ant", "bee"], weights="none")
@@ -112,64 +92,46 @@ class Classifier(pl.LightningModule):
         given = {"strategy": strategy, "train": train}
         recipe = check_sections({k: v for k, v in given.items() if v is not None}, source="Classifier")
         self.seed = seed
-        self.source = backbone_of(backbone, weights=weights)
+        self.source = arguments.backbone_of(backbone, weights=weights)
         self.classes: tuple[str, ...] = ()
         self.drop_rate = drop_rate
-        self.strategy, self.settings = recipe.strategy, recipe.train
-        self._stated = recipe.train
-        self._in_own_script = isinstance(train, Mapping)
+        self.strategy = recipe.strategy
+        self.numbers = TrainerNumbers(recipe.train, in_own_script=isinstance(train, Mapping))
         self._class_weights, self._class_counts, self._num_groups = class_weights, class_counts, num_groups
-        self._length = TrainingLength(recipe.train.epochs)
-        self._rate_changed = False
         self.steps_per_epoch = steps_per_epoch
-        sections, stated = plain_values(recipe), recipe.train.model_fields_set
         self.save_hyperparameters(
-            {
-                "backbone": self.source.to_dict(),
-                "classes": None,
-                "drop_rate": drop_rate,
-                "strategy": sections["strategy"],
-                "train": {name: sections["train"][name] for name in stated if name in sections["train"]},
-                "class_weights": class_weights and {name: float(weight) for name, weight in class_weights.items()},
-                "class_counts": class_counts and {name: int(count) for name, count in class_counts.items()},
-                "num_groups": num_groups,
-                "steps_per_epoch": steps_per_epoch,
-                "seed": seed,
-            }
+            arguments.hyperparameters(recipe, self.source, class_weights=class_weights, class_counts=class_counts)
+            | {"drop_rate": drop_rate, "num_groups": num_groups, "steps_per_epoch": steps_per_epoch, "seed": seed}
         )
         self.head_facts: Mapping[str, Any] = {}  # of a scikit-learn head
-        # means over images: with this nan_strategy torchmetrics 1.9 ignores weights of values
-        self.epoch_loss = MeanMetric(nan_strategy="disable")  # a checkpoint within an epoch holds it
-        for stage in ("val", "test"):
-            self.add_module(f"mean_{stage}_loss", MeanMetric(nan_strategy="disable"))
-            self.add_module(f"mean_{stage}_accuracy", MeanMetric(nan_strategy="disable"))
+        self.epoch_loss = mean_metric()  # a checkpoint within an epoch holds it
+        self.means = nn.ModuleDict({"val": EvaluationMeans(), "test": EvaluationMeans()})
+        self.frozen_modules: tuple[nn.Module, ...] = ()
         if classes is not None:
             self._build(classes)
 
     def _build(self, classes: Sequence[str]) -> None:
         """Build the network, the loss and the average, and freeze what the strategy freezes."""
-        require_classes(classes, self._class_weights, self._class_counts)
+        arguments.require_classes(classes, self._class_weights, self._class_counts)
         self.classes = tuple(classes)
         self.save_hyperparameters({"classes": list(classes)})
-        self.network = Network(
-            self.source.module,
-            num_features=self.source.num_features,
-            num_classes=len(self.classes),
-            drop_rate=self.drop_rate,
-        )
+        width, count = self.source.num_features, len(self.classes)
+        self.network = Network(self.source.module, num_features=width, num_classes=count, drop_rate=self.drop_rate)
         self.network.init_head(self.seed)
-        self._add_adapters()
+        applying.add_adapters_of_strategy(self.network, self.strategy, seed=self.seed)
         self.average: AveragedNetwork | None = None
         self._plan()
-        self._add_loss(self._class_weights, self._class_counts, self._num_groups)
-        decay = self.settings.ema_decay
-        if decay is not None:
+        self.loss, adjustment = loss_and_adjustment(
+            self.settings, self.classes, weights=self._class_weights, counts=self._class_counts, groups=self._num_groups
+        )
+        self.register_buffer("adjustment", adjustment, persistent=False)
+        if (decay := self.settings.ema_decay) is not None:
             self.average = AveragedNetwork(self.network, decay=decay, constant=self._constant)
 
     def _plan(self) -> None:
         """Plan the phases of the strategy, and enter the first."""
         self.phases = plan_phases(self.network, self.strategy, epochs=self.settings.epochs)
-        self._constant = constant_tensors(self.network, self.phases)
+        self._constant = applying.constant_tensors(self.network, self.phases)
         self._table_logged = False
         self.enter_phase(self.phases[0])
         if self.average is not None:
@@ -181,11 +143,7 @@ class Classifier(pl.LightningModule):
         return self.source.preprocess
 
     def card(self) -> ModelFacts:
-        """Return the facts of the stored model.
-
-        Raises:
-            ModelError: the classes are not known yet.
-        """
+        """Return the card of the stored model; a ModelError is raised where the classes are not known yet."""
         self._require_network()
         return ModelFacts(
             architecture=self.source.name,
@@ -199,10 +157,10 @@ class Classifier(pl.LightningModule):
 
     def plain_network(self) -> Network:
         """Return the network as it is stored: the moving average if there is one; LoRA adapters merged, in a copy."""
-        if self.strategy.kind != "lora":
-            return self.eval_network
-        network = copy.deepcopy(self.eval_network)
-        merge_adapters(network)
+        network = self.eval_network
+        if self.strategy.kind == "lora":
+            network = copy.deepcopy(network)
+            merge_adapters(network)
         return network
 
     def frozen_tensors(self) -> dict[str, torch.Tensor]:
@@ -213,15 +171,15 @@ class Classifier(pl.LightningModule):
             if name.removeprefix("average.").removeprefix("network.") in self._constant
         }
 
-    def layers(self, phase: Phase | None = None) -> list[LayerRow]:
+    def layers(self, phase: Phase | None = None) -> list[applying.LayerRow]:
         """Return what each block does in a phase, by default the current one; the network enters the phase to see."""
         self._require_network()
-        if phase is None or phase is self.phase:
-            return layer_table(self.network, self.phase.rates, learning_rate=self.settings.learning_rate)
         before = self.phase
-        self.enter_phase(phase)
-        rows = self.layers()
-        self.enter_phase(before)
+        if phase is not None and phase is not before:
+            self.enter_phase(phase)
+        rows = applying.layer_table(self.network, self.phase.rates, learning_rate=self.settings.learning_rate)
+        if self.phase is not before:
+            self.enter_phase(before)
         return rows
 
     def train(self, mode: bool = True) -> Classifier:
@@ -241,43 +199,39 @@ class Classifier(pl.LightningModule):
             ModelError: there are no classes, or those of the data module are others.
             RecipeError: the trainer's epochs contradict the strategy or the schedule.
         """
-        classes = classes_of(getattr(self.trainer, "datamodule", None))
+        classes = arguments.classes_of(self.trainer)
         if not self.classes and classes is not None:
             self._build(classes)
         self._require_network()
         if stage != "predict" and classes is not None:
-            require_same_classes(self.classes, classes)
+            arguments.require_same_classes(self.classes, classes)
         if stage != "fit":
             return
-        self._length = training_length(self.trainer, default=self._stated.epochs, each=self.steps_per_epoch)
-        if self._length.epochs != self.settings.epochs:
-            train = self.settings.model_copy(update={"epochs": self._length.epochs})
-            check_sections({"strategy": self.strategy, "train": train}, source="Classifier")
-            self.settings = train
+        if self.numbers.follow(self.trainer, strategy=self.strategy, each=self.steps_per_epoch):
             self._plan()
         if self.trainer.world_size > 1:
-            for name, parameter in self.network.named_parameters():
-                parameter.requires_grad_(any(phase.rates.get(name, 0.0) for phase in self.phases))
+            applying.require_gradients(self.network, self.phases)
 
     def on_fit_start(self) -> None:
         """Set the training mode, which Lightning keeps as it is since 2.2 (PR #18951), and warn of disagreements."""
         self.enter_phase(self.phase)
         self.train()
-        if not self.trainer.is_global_zero:
-            return
-        warnings = list(disagreements(self._stated, self.trainer, length=self._length))
-        if self._in_own_script:
-            warnings += left_to_fit(self._stated, has_class_weights=self._class_weights is not None)
-        warnings.append(preprocessing_problem(self.preprocess, getattr(self.trainer, "datamodule", None)))
-        for text in filter(None, warnings):
-            logger.warning("%s", text)
+        if self.trainer.is_global_zero:
+            arguments.warn_of_preprocessing(self.preprocess, self.trainer)
+            has_weights = self._class_weights is not None
+            self.numbers.warn(self.trainer, each=self.steps_per_epoch, has_class_weights=has_weights)
 
     def on_train_start(self) -> None:
         """Apply a learning rate that was set since the optimizer was made, as LearningRateFinder does."""
-        if self._rate_changed:
-            self._rate_changed = False
+        if self.numbers.rate_changed:
+            self.numbers.rate_changed = False
             for config in self.trainer.lr_scheduler_configs:
                 set_learning_rate(config.scheduler, self.learning_rate)
+
+    @property
+    def settings(self) -> TrainSection:
+        """The `train` section, with the epochs of the trainer where the section states none."""
+        return self.numbers.settings
 
     @property
     def learning_rate(self) -> float:
@@ -286,27 +240,17 @@ class Classifier(pl.LightningModule):
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        self.settings = self.settings.model_copy(update={"learning_rate": value})
+        self.numbers.set_learning_rate(value)
         self.hparams["train"]["learning_rate"] = value
-        self._rate_changed = True
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the batch's random numbers (dropout) by seed, epoch and batch."""
-        self._enter_phase_of_epoch(
-            self.current_epoch
-        )  # on_train_epoch_start is not called for an epoch that is resumed within
+        self._enter_phase_of_epoch()  # on_train_epoch_start is not called for an epoch that is resumed within
         seed = batch_seed(self.seed, epoch=self.current_epoch, batch=batch_idx, rank=self.global_rank)
-        if self.device.type == "cpu":
-            torch.default_generator.manual_seed(seed)
-        else:
-            torch.manual_seed(seed)  # seeds all devices, which takes half a millisecond for an unused one
+        seed_device(seed, self.device)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits, shape (B, C), of normalized images (B, 3, H, W).
-
-        Raises:
-            ModelError: the classes are not known yet.
-        """
+        """Return logits, shape (B, C), of normalized images (B, 3, H, W); the classes must be known."""
         self._require_network()
         return cast(torch.Tensor, self.network(images))
 
@@ -319,7 +263,7 @@ class Classifier(pl.LightningModule):
         batch_size = len(batch[1])
         processes = self.trainer.world_size
         loss = self.batch_loss(batch, epoch=self.current_epoch, batch_idx=batch_idx, processes=processes)
-        share, whole = share_of_step(loss, self._basis(batch[1]), processes=processes)
+        share, whole = share_of_step(loss, weight_in_loss(self.loss, batch[1]), processes=processes)
         if not torch.isfinite(whole):
             raise NotFiniteError("loss", whole.item(), epoch=self.current_epoch + 1, batch=batch_idx + 1)
         self.epoch_loss.update(whole.expand(batch_size))
@@ -333,30 +277,13 @@ class Classifier(pl.LightningModule):
 
         With several processes all must call, each with its part of the batch: group DRO needs the groups of the whole.
         """
-        settings = self.settings
-        mixes = epoch < settings.epochs - settings.mixup_off_epochs
-        mixed = mix_batch(
-            batch[0],
-            batch[1],
-            mixup=settings.mixup if mixes else 0.0,
-            cutmix=settings.cutmix if mixes else 0.0,
-            seed=batch_seed(self.seed, epoch=epoch, batch=batch_idx, rank=self.global_rank),
-        )
+        seed = batch_seed(self.seed, epoch=epoch, batch=batch_idx, rank=self.global_rank)
+        mixed = mix_batch_of_epoch(batch[0], batch[1], self.settings, epoch=epoch, seed=seed)
         logits = self(mixed.images).float() + self.adjustment
         if isinstance(self.loss, GroupDROLoss):
             groups = self.loss.groups_in(batch)
             return cast(torch.Tensor, self.loss(logits, batch[1], groups, processes=processes))
-        loss: torch.Tensor = self.loss(logits, mixed.first)
-        if mixed.share < 1:
-            loss = mixed.share * loss + (1 - mixed.share) * self.loss(logits, mixed.second)
-        return loss
-
-    def _basis(self, targets: torch.Tensor) -> torch.Tensor | float:
-        """Return the weight of this process's images in the loss over all processes; group DRO has weighed its own."""
-        if isinstance(self.loss, GroupDROLoss):
-            return 1.0
-        weight = cast(torch.Tensor | None, getattr(self.loss, "weight", None))
-        return len(targets) if weight is None else weight[targets].sum()
+        return mixed.loss(self.loss, logits)
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """Take an optimizer step, and update the moving average."""
@@ -371,11 +298,8 @@ class Classifier(pl.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip the gradient by the trainer's number; where it has none, by that which `train` states."""
-        if gradient_clip_val is None and "gradient_clip_val" in self._stated.model_fields_set:
-            gradient_clip_val = self._stated.gradient_clip_val
-        self.clip_gradients(
-            optimizer, gradient_clip_val=gradient_clip_val, gradient_clip_algorithm=gradient_clip_algorithm
-        )
+        value = self.numbers.stated_clip if gradient_clip_val is None else gradient_clip_val
+        self.clip_gradients(optimizer, value, gradient_clip_algorithm)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Check the gradients before a step.
@@ -383,20 +307,12 @@ class Classifier(pl.LightningModule):
         Raises:
             NotFiniteError: a gradient is not a finite number; in precision 16 torch's loss scaling handles that.
         """
-        if self.trainer.precision == "16-mixed":
-            return
-        learning = (parameter for group in optimizer.param_groups for parameter in group["params"])
-        gradients = [parameter.grad for parameter in learning if parameter.grad is not None]
-        norm = whole_tensor(nn.utils.get_total_norm(gradients)).item()
-        if not math.isfinite(norm):
-            raise NotFiniteError(
-                "gradient", norm, epoch=self.current_epoch + 1, batch=self.trainer.fit_loop.batch_idx + 1
-            )
+        if self.trainer.precision != "16-mixed":
+            require_finite_gradient(optimizer, epoch=self.current_epoch + 1, batch=self.trainer.fit_loop.batch_idx + 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the epoch's loss so far, for a checkpoint within an epoch."""
-        so_far = torch.stack([self.epoch_loss.mean_value, self.epoch_loss.weight]).clone()
-        checkpoint["epoch_loss"] = all_gather(so_far, processes=self.trainer.world_size).tolist()
+        checkpoint["epoch_loss"] = save_mean(self.epoch_loss, processes=self.trainer.world_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the epoch's loss so far.
@@ -404,26 +320,19 @@ class Classifier(pl.LightningModule):
         Raises:
             ModelError: the checkpoint is that of a run, which holds only the weights that training changes.
         """
-        missing = self.state_dict().keys() - checkpoint["state_dict"].keys()
-        if missing and missing <= self.frozen_tensors().keys():
-            raise ModelError(
-                f"This checkpoint holds only the weights that training changes; {len(missing)} frozen tensors are not "
-                "in it. Load the run's model with tlkit.load_model, or continue the run with --resume."
-            )
-        self.epoch_loss.reset()
-        if "epoch_loss" in checkpoint:
-            so_far = torch.tensor(checkpoint["epoch_loss"]).reshape(-1, 2)[self.global_rank]
-            self.epoch_loss.mean_value.copy_(so_far[0])
-            self.epoch_loss.weight.copy_(so_far[1])
+        arguments.require_whole_checkpoint(checkpoint["state_dict"], self.state_dict(), frozen=self.frozen_tensors())
+        restore_mean(self.epoch_loss, checkpoint.get("epoch_loss"), rank=self.global_rank)
 
     def on_train_epoch_start(self) -> None:
         """Enter the epoch's phase, and reset its loss; not called for an epoch that is resumed within."""
-        self._enter_phase_of_epoch(self.current_epoch)
+        self._enter_phase_of_epoch()
         self.epoch_loss.reset()
 
     def on_validation_start(self) -> None:
         """Broadcast norm statistics, so that every process evaluates the same network."""
         share_statistics(self, processes=self.trainer.world_size)
+
+    on_test_start = on_predict_start = on_validation_start
 
     def validation_step(self, batch: Sequence[torch.Tensor], batch_idx: int) -> dict[str, torch.Tensor]:
         """Log the plain cross-entropy and the accuracy of a batch; return `y_pred` (B,) for callbacks."""
@@ -434,16 +343,9 @@ class Classifier(pl.LightningModule):
         return self._evaluate(batch, "test")
 
     def _evaluate(self, batch: Sequence[torch.Tensor], stage: str) -> dict[str, torch.Tensor]:
-        images, targets = batch[0], batch[1]
-        logits: torch.Tensor = self.eval_network(images).float()
-        y_pred = logits.argmax(dim=1)
-        values = {
-            "loss": functional.cross_entropy(logits, targets, reduction="none"),
-            "accuracy": (y_pred == targets).float(),
-        }
-        for name, value in values.items():
-            mean = self.get_submodule(f"mean_{stage}_{name}")
-            mean.update(value)
+        means = cast(EvaluationMeans, self.means[stage])
+        y_pred = means.update(self.eval_network(batch[0]).float(), batch[1])
+        for name, mean in means.metrics():
             self.log(f"{stage}_{name}", mean, prog_bar=True)
         return {"y_pred": y_pred}
 
@@ -456,28 +358,17 @@ class Classifier(pl.LightningModule):
             `proba` (B, C) float32, `y_pred` (B,) int64, and where the batch holds them `target` (B,) and `index` (B,),
             the rows of the images in the samples of their split, since unreadable images are left out.
         """
-        parts = [batch] if isinstance(batch, torch.Tensor) else list(batch)
-        proba = torch.softmax(self.eval_network(parts[0]).float(), dim=1)
-        return {
-            "proba": proba,
-            "y_pred": proba.argmax(dim=1),
-            **dict(zip(("target", "index"), parts[1:], strict=False)),
-        }
+        image, *others = [batch] if isinstance(batch, torch.Tensor) else batch
+        proba = torch.softmax(self.eval_network(image).float(), dim=1)
+        return {"proba": proba, "y_pred": proba.argmax(dim=1)} | dict(zip(("target", "index"), others, strict=False))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and its per-step schedule."""
-        groups = parameter_groups(
-            self.network,
-            self.phases,
-            learning_rate=self.settings.learning_rate,
-            weight_decay=self.settings.weight_decay,
-        )
-        optimizer = create_optimizer(groups, self.settings)
         steps = self.steps_per_epoch
         if steps is None:  # this drops a loader's position on resume (Lightning #20550), so `fit` passes the number
             steps = steps_per_epoch(self.trainer)
-        schedule = create_schedule(
-            optimizer, self.settings, phases=self.phases, steps_per_epoch=steps, total_steps=self._length.steps
+        optimizer, schedule = optimizer_with_schedule(
+            self.network, self.phases, self.settings, steps_per_epoch=steps, total_steps=self.numbers.length.steps
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -488,40 +379,19 @@ class Classifier(pl.LightningModule):
 
     def _require_network(self) -> None:
         if not self.classes:
-            raise ModelError(NO_CLASSES)
+            raise ModelError(arguments.NO_CLASSES)
 
-    def _add_loss(
-        self, weights: Mapping[str, float] | None, counts: Mapping[str, int] | None, num_groups: int | None
-    ) -> None:
-        weight = None if weights is None else torch.tensor([weights[name] for name in self.classes])
-        self.loss = create_loss(self.settings, weight=weight, groups=num_groups)
-        strength = self.settings.logit_adjustment
-        if strength and counts is None:
-            raise ModelError("train.logit_adjustment needs the number of images of each class. Pass class_counts.")
-        images = [counts[name] if counts else 1 for name in self.classes]
-        self.register_buffer("adjustment", logit_adjustment(strength, images), persistent=False)
-
-    def _add_adapters(self) -> None:
-        """Add LoRA adapters to the layers above the stem for strategy `lora`."""
-        if self.strategy.kind == "lora":
-            stage_of, _ = stages_of(self.network.backbone)
-            stem = {name for name, stage in stage_of.items() if stage == 0}
-            rank, alpha = self.strategy.rank, self.strategy.alpha
-            add_adapters(self.network.backbone, rank=rank, alpha=alpha, without=stem, seed=self.seed)
-
-    def _enter_phase_of_epoch(self, epoch: int) -> None:
-        """Enter the phase of an epoch, and log its table once."""
-        phase = phase_at(self.phases, epoch)
+    def _enter_phase_of_epoch(self) -> None:
+        """Enter the phase of the epoch, and log its table once."""
+        phase = phase_at(self.phases, self.current_epoch)
         if phase is self.phase and self._table_logged:
             return
         self.enter_phase(phase)
-        last = "on" if phase is self.phases[-1] else f"to {phase.first_epoch + phase.epochs}"
-        text = "\n".join(f"  {line}" for line in to_lines([phase_table(self.layers())]))
-        logger.info("Training %s from epoch %d %s:\n%s", phase.name, phase.first_epoch + 1, last, text)
+        log_phase(phase, self.layers(), is_last=phase is self.phases[-1])
         self._table_logged = True
 
     def enter_phase(self, phase: Phase) -> None:
         """Freeze what does not train in a phase: gradients, norm statistics, dropout."""
         self.phase = phase
-        self.frozen_modules = apply_phase(self.network, phase)
+        self.frozen_modules = applying.apply_phase(self.network, phase)
         self.train(self.training)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import ModelError, first_few
 from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.preprocess import Preprocess
+from tlkit.recipe import Recipe, plain_values
+
+if TYPE_CHECKING:
+    import torch
+
+    from tlkit.lightning import pl
+
+logger = logging.getLogger(__name__)
 
 NO_CLASSES = (
     "The classes of the classifier are not known yet. Pass classes=[...], or train it with a data module that has "
@@ -32,9 +41,9 @@ def require_classes(
         raise ModelError(f"class_counts must give each class 1 or more images. Got {dict(counts)}.")
 
 
-def classes_of(datamodule: object) -> tuple[str, ...] | None:
-    """Return the class names of a data module in target order; None where it has none."""
-    names = getattr(datamodule, "classes", None)
+def classes_of(trainer: pl.Trainer) -> tuple[str, ...] | None:
+    """Return the class names of a trainer's data module in target order; None where there are none."""
+    names = getattr(trainer.datamodule, "classes", None)  # type: ignore[attr-defined]
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         return None
     return tuple(names)
@@ -54,17 +63,52 @@ def require_same_classes(classes: Sequence[str], of_data: Sequence[str]) -> None
         )
 
 
-def preprocessing_problem(preprocess: Preprocess, datamodule: object) -> str:
-    """Return how a data module prepares images otherwise than the backbone expects; "" where it does not."""
-    other = getattr(datamodule, "preprocess", None)
+def warn_of_preprocessing(preprocess: Preprocess, trainer: pl.Trainer) -> None:
+    """Log how a trainer's data module prepares images otherwise than the backbone expects."""
+    other = getattr(trainer.datamodule, "preprocess", None)  # type: ignore[attr-defined]
     if not isinstance(other, Preprocess) or other == preprocess:
-        return ""
+        return
     ours, theirs = preprocess.to_dict(), other.to_dict()
-    names = [name for name in ours | theirs if ours.get(name) != theirs.get(name)]
-    return (
-        f"The data module prepares images otherwise than the backbone expects (it differs in {', '.join(names)}), and "
-        "the stored model would predict with the backbone's. Pass preprocess=classifier.preprocess to the data module."
+    logger.warning(
+        "The data module prepares images otherwise than the backbone expects (it differs in %s), and the stored model "
+        "would predict with the backbone's. Pass preprocess=classifier.preprocess to the data module.",
+        ", ".join(name for name in ours | theirs if ours.get(name) != theirs.get(name)),
     )
+
+
+def require_whole_checkpoint(
+    stored: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], *, frozen: Mapping[str, torch.Tensor]
+) -> None:
+    """Check that the state of a checkpoint holds the frozen tensors of a classifier.
+
+    Raises:
+        ModelError: the checkpoint is that of a run, which holds only the weights that training changes.
+    """
+    missing = state.keys() - stored.keys()
+    if missing and missing <= frozen.keys():
+        raise ModelError(
+            f"This checkpoint holds only the weights that training changes; {len(missing)} frozen tensors are not in "
+            "it. Load the run's model with tlkit.load_model, or continue the run with --resume."
+        )
+
+
+def hyperparameters(
+    recipe: Recipe,
+    backbone: Backbone,
+    *,
+    class_weights: Mapping[str, float] | None,
+    class_counts: Mapping[str, int] | None,
+) -> dict[str, Any]:
+    """Return arguments of a classifier as plain values, for checkpoints; of `train` the keys that are stated."""
+    sections, stated = plain_values(recipe), recipe.train.model_fields_set
+    return {
+        "backbone": backbone.to_dict(),
+        "classes": None,
+        "strategy": sections["strategy"],
+        "train": {name: value for name, value in sections["train"].items() if name in stated},
+        "class_weights": class_weights and {name: float(weight) for name, weight in class_weights.items()},
+        "class_counts": class_counts and {name: int(count) for name, count in class_counts.items()},
+    }
 
 
 def backbone_of(given: str | Backbone | Mapping[str, Any], *, weights: str) -> Backbone:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -133,6 +133,41 @@ def create_loss(train: TrainSection, *, weight: torch.Tensor | None, groups: int
     if train.loss == "focal":
         return FocalLoss(gamma=train.focal_gamma, weight=weight)
     return nn.CrossEntropyLoss(weight=weight, label_smoothing=train.label_smoothing)
+
+
+def loss_and_adjustment(
+    train: TrainSection,
+    classes: Sequence[str],
+    *,
+    weights: Mapping[str, float] | None,
+    counts: Mapping[str, int] | None,
+    groups: int | None,
+) -> tuple[nn.Module, torch.Tensor]:
+    """Return the loss of a recipe for these classes, and the term (C,) that is added to the training logits.
+
+    Args:
+        train: the section.
+        classes: class names in target order.
+        weights: weight of each class in the loss; None = all 1.
+        counts: training images of each class, for the logit adjustment.
+        groups: number of groups, for group DRO.
+
+    Raises:
+        ModelError: the counts or the groups are missing.
+    """
+    weight = None if weights is None else torch.tensor([weights[name] for name in classes])
+    loss = create_loss(train, weight=weight, groups=groups)
+    if train.logit_adjustment and counts is None:
+        raise ModelError("train.logit_adjustment needs the number of images of each class. Pass class_counts.")
+    return loss, logit_adjustment(train.logit_adjustment, [counts[name] if counts else 1 for name in classes])
+
+
+def weight_in_loss(loss: nn.Module, targets: torch.Tensor) -> torch.Tensor | float:
+    """Return the weight of this process's images in the loss over all processes; group DRO has weighed its own."""
+    if isinstance(loss, GroupDROLoss):
+        return 1.0
+    weight = cast(torch.Tensor | None, getattr(loss, "weight", None))
+    return len(targets) if weight is None else weight[targets].sum()
 
 
 def logit_adjustment(strength: float, counts: Sequence[int]) -> torch.Tensor:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+
+from tlkit.recipe import TrainSection
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,20 @@ class MixedBatch:
     first: torch.Tensor
     second: torch.Tensor
     share: float
+
+    def loss(self, of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], logits: torch.Tensor) -> torch.Tensor:
+        """Return the loss of logits (B, C) by a function of logits and targets, weighted by the share."""
+        loss = of(logits, self.first)
+        return loss if self.share >= 1 else self.share * loss + (1 - self.share) * of(logits, self.second)
+
+
+def mix_batch_of_epoch(
+    images: torch.Tensor, targets: torch.Tensor, train: TrainSection, *, epoch: int, seed: int
+) -> MixedBatch:
+    """Return a batch mixed as a recipe says, and unmixed in its last `mixup_off_epochs`; `epoch` counts from 0."""
+    mixes = epoch < train.epochs - train.mixup_off_epochs
+    mixup, cutmix = (train.mixup, train.cutmix) if mixes else (0.0, 0.0)
+    return mix_batch(images, targets, mixup=mixup, cutmix=cutmix, seed=seed)
 
 
 def mix_batch(images: torch.Tensor, targets: torch.Tensor, *, mixup: float, cutmix: float, seed: int) -> MixedBatch:

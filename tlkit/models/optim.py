@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from tlkit.models.strategies.apply_phase import ParameterGroup
+from tlkit.models.network import Network
+from tlkit.models.strategies.apply_phase import ParameterGroup, parameter_groups
 from tlkit.models.strategies.plan_phases import Phase
 from tlkit.recipe import TrainSection
 from tlkit.recipe.sections.train_section import Schedule
@@ -66,6 +67,23 @@ def create_schedule(
         return factor
 
     return LambdaLR(optimizer, [of_group(group["rates"]) for group in optimizer.param_groups])
+
+
+def optimizer_with_schedule(
+    network: Network,
+    phases: Sequence[Phase],
+    train: TrainSection,
+    *,
+    steps_per_epoch: int,
+    total_steps: int | None = None,
+) -> tuple[torch.optim.Optimizer, LambdaLR]:
+    """Return the optimizer of a network that trains in phases, and its schedule; see `create_schedule`."""
+    groups = parameter_groups(network, phases, learning_rate=train.learning_rate, weight_decay=train.weight_decay)
+    optimizer = create_optimizer(groups, train)
+    schedule = create_schedule(
+        optimizer, train, phases=phases, steps_per_epoch=steps_per_epoch, total_steps=total_steps
+    )
+    return optimizer, schedule
 
 
 def set_learning_rate(schedule: object, learning_rate: float) -> None:

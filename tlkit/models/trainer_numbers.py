@@ -1,22 +1,31 @@
 """Numbers that both a Lightning trainer and a `train` section state: which of them counts, and where they disagree.
 
-The trainer carries out the training, so its numbers count: `max_epochs` and `max_steps` (the schedule and the phases of
-a strategy are planned for them), `accumulate_grad_batches`, `precision`, and `gradient_clip_val` where it has one. What
-the section states otherwise is warned about; what it leaves at its default is not.
+| number | stated by the section | at its default |
+|---|---|---|
+| epochs, steps | `train.epochs` plans the schedule and the phases; the trainer stops where it stops | the trainer's |
+| accumulation, precision | the trainer's | the trainer's |
+| gradient clipping | the trainer's, where it has one; else the section's | the trainer's |
+
+A trainer of one's own carries out the training, so most numbers are its own. A plan of the learning rate is the
+section's: who stops after 2 of 4 epochs, and continues, ends as who never stopped. What the section states otherwise
+than the trainer is warned about.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tlkit.models.optim import steps_per_epoch
-from tlkit.recipe import TrainSection
+from tlkit.recipe import Strategy, TrainSection, check_sections
 
 if TYPE_CHECKING:
     from tlkit.lightning import pl
+
+logger = logging.getLogger(__name__)
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 """Lightning's name of each precision of a recipe."""
@@ -51,6 +60,56 @@ class TrainingLength:
     steps: int | None = None
 
 
+class TrainerNumbers:
+    """The numbers of a `train` section in a trainer.
+
+    Attributes:
+        stated: the section as it was given.
+        settings: the section that is used: with the epochs of the trainer where the section states none.
+        length: how long training is planned.
+        rate_changed: whether the learning rate was set since the optimizer was made.
+    """
+
+    def __init__(self, train: TrainSection, *, in_own_script: bool) -> None:
+        self.stated = self.settings = train
+        self.length = TrainingLength(train.epochs)
+        self.rate_changed = False
+        self._in_own_script = in_own_script
+
+    @property
+    def stated_clip(self) -> float | None:
+        """The largest norm of the gradient that the section states; None = none stated."""
+        return self.stated.gradient_clip_val if "gradient_clip_val" in self.stated.model_fields_set else None
+
+    def set_learning_rate(self, value: float) -> None:
+        """Use another learning rate than the section's."""
+        self.settings = self.settings.model_copy(update={"learning_rate": value})
+        self.rate_changed = True
+
+    def follow(self, trainer: pl.Trainer, *, strategy: Strategy, each: int | None) -> bool:
+        """Take the trainer's length where the section states none; return whether the number of epochs has changed.
+
+        Raises:
+            RecipeError: it contradicts the strategy or the schedule.
+        """
+        if "epochs" in self.stated.model_fields_set:
+            return False
+        self.length = training_length(trainer, default=self.stated.epochs, each=each)
+        if self.length.epochs == self.settings.epochs:
+            return False
+        train = self.settings.model_copy(update={"epochs": self.length.epochs})
+        self.settings = check_sections({"strategy": strategy, "train": train}, source="Classifier").train
+        return True
+
+    def warn(self, trainer: pl.Trainer, *, each: int | None, has_class_weights: bool) -> None:
+        """Log where the trainer has otherwise what the section states, and what only `tlkit.fit` carries out."""
+        problems = list(disagreements(self.stated, trainer, each=each))
+        if self._in_own_script:
+            problems += left_to_fit(self.stated, has_class_weights=has_class_weights)
+        for problem in problems:
+            logger.warning("%s", problem)
+
+
 def training_length(trainer: pl.Trainer, *, default: int, each: int | None) -> TrainingLength:
     """Return how long a trainer trains by `max_epochs` and `max_steps`, whichever ends first.
 
@@ -70,29 +129,18 @@ def training_length(trainer: pl.Trainer, *, default: int, each: int | None) -> T
     return TrainingLength(math.ceil(trainer.max_steps / each), trainer.max_steps)
 
 
-def disagreements(train: TrainSection, trainer: pl.Trainer, *, length: TrainingLength) -> Iterator[str]:
+def disagreements(train: TrainSection, trainer: pl.Trainer, *, each: int | None) -> Iterator[str]:
     """Yield a message for each number that a section states and its trainer has otherwise.
 
     Args:
         train: the section; keys that it leaves at their defaults are not stated.
-        trainer: the trainer.
-        length: how long it trains.
+        trainer: the trainer, when its fit starts.
+        each: optimizer steps per epoch; None = those of the trainer.
     """
     stated = train.model_fields_set
     if trainer.fast_dev_run:  # type: ignore[attr-defined]
         return
-    if trainer.max_steps < 1 and (trainer.max_epochs is None or trainer.max_epochs < 1):
-        if train.schedule != "constant":
-            yield (
-                f"The trainer has neither max_epochs nor max_steps, so the schedule is that of train.epochs = "
-                f"{train.epochs}; later epochs train at its last rate. Pass max_epochs to the Trainer."
-            )
-    elif "epochs" in stated and (length.epochs != train.epochs or length.steps is not None):
-        limit = f"max_epochs is {length.epochs}" if length.steps is None else f"max_steps is {length.steps}"
-        yield (
-            f"train.epochs is {train.epochs}, but the trainer's {limit}. The trainer's number counts, also for the "
-            "schedule and the phases. State it there alone."
-        )
+    yield from _length_problem(train, training_length(trainer, default=0, each=each))
     if "accumulate_grad_batches" in stated and train.accumulate_grad_batches != trainer.accumulate_grad_batches:
         yield (
             f"train.accumulate_grad_batches is {train.accumulate_grad_batches}, but the trainer's is "
@@ -109,6 +157,21 @@ def disagreements(train: TrainSection, trainer: pl.Trainer, *, length: TrainingL
         yield (
             f"train.gradient_clip_val is {train.gradient_clip_val}, but the trainer's is {clip}, which counts. State "
             "one of them."
+        )
+
+
+def _length_problem(train: TrainSection, length: TrainingLength) -> Iterator[str]:
+    if length.epochs == 0:
+        if train.schedule != "constant":
+            yield (
+                f"The trainer has neither max_epochs nor max_steps. The schedule is that of train.epochs = "
+                f"{train.epochs}, and later epochs train at its last rate. Pass max_epochs to the Trainer."
+            )
+    elif "epochs" in train.model_fields_set and length != TrainingLength(train.epochs):
+        limit = f"max_epochs is {length.epochs}" if length.steps is None else f"max_steps is {length.steps}"
+        yield (
+            f"train.epochs is {train.epochs}, but the trainer's {limit}. The schedule and the phases are those of "
+            f"{train.epochs} epochs; later ones train at the last rate. State the number in the Trainer alone."
         )
 
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -94,13 +94,13 @@ def read_images(
 def _named(images: GivenImages) -> Iterator[tuple[str, Any]]:
     """Yield each image with its name."""
     is_list_of_paths = isinstance(images, np.ndarray) and images.dtype.kind in "OU" and images.ndim == 1
-    one = str | os.PathLike | bytes | bytearray | memoryview | Image.Image | np.ndarray | Mapping
+    one = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray, Mapping)
     if not is_list_of_paths and (
         isinstance(images, one) or hasattr(images, "read") or not isinstance(images, Iterable)
     ):
         yield "image", images
         return
-    for place, image in enumerate(images):
+    for place, image in enumerate(cast(Iterable[Any], images)):
         yield f"images[{place}]", image
 
 

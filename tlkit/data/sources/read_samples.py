@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 
@@ -135,7 +136,7 @@ def _roots(root: Root) -> list[Path]:
         DataError: it is no path, such as an image in memory, which has no label.
     """
     is_one = isinstance(root, str | os.PathLike | bytes) or not isinstance(root, Iterable)
-    roots = [root] if is_one else list(root)
+    roots: list[Any] = [root] if is_one else [*cast(Iterable[Any], root)]
     wrong = [type(one).__name__ for one in roots if not isinstance(one, str | os.PathLike)]
     if wrong:
         what = type(root).__name__ if len(roots) != 1 and not isinstance(root, list | tuple) else wrong[0]

@@ -10,7 +10,9 @@ from typing import Literal
 from torch import nn
 
 from tlkit.models.network import Network
+from tlkit.models.strategies.lora import add_adapters
 from tlkit.models.strategies.plan_phases import BACKBONE, HEAD, Phase, stages_of
+from tlkit.recipe import Strategy
 
 ParameterGroup = dict[str, object]
 
@@ -52,6 +54,21 @@ def apply_phase(network: Network, phase: Phase) -> tuple[nn.Module, ...]:
         if name not in phase.rates:
             parameter.grad = None  # an optimizer skips parameters without a gradient
     return frozen_modules(network)
+
+
+def add_adapters_of_strategy(network: Network, strategy: Strategy, *, seed: int) -> None:
+    """Add LoRA adapters to the layers above the stem of a network's backbone for strategy `lora`."""
+    if strategy.kind != "lora":
+        return
+    stage_of, _ = stages_of(network.backbone)
+    stem = {name for name, stage in stage_of.items() if stage == 0}
+    add_adapters(network.backbone, rank=strategy.rank, alpha=strategy.alpha, without=stem, seed=seed)
+
+
+def require_gradients(network: Network, phases: Sequence[Phase]) -> None:
+    """Require gradients of all parameters that any phase trains."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(any(phase.rates.get(name, 0.0) for phase in phases))
 
 
 def frozen_modules(network: nn.Module) -> tuple[nn.Module, ...]:

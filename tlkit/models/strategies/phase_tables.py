@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tlkit.tables import Column, Table
+from tlkit.tables import Column, Table, to_lines
 
 if TYPE_CHECKING:
     from tlkit.models.strategies.apply_phase import LayerRow
+    from tlkit.models.strategies.plan_phases import Phase
+
+logger = logging.getLogger(__name__)
 
 
 def phase_table(layers: Sequence[LayerRow], *, title: str = "", notes: tuple[str, ...] = ()) -> Table:
@@ -36,3 +40,10 @@ def phase_table(layers: Sequence[LayerRow], *, title: str = "", notes: tuple[str
     none = (None,) * (3 if several else 2)
     total = ("all", *none, sum(layer.trained for layer in layers), sum(layer.parameters for layer in layers))
     return Table("phase", title, columns, (*rows, total), notes=notes, marks={len(rows): "total"})
+
+
+def log_phase(phase: Phase, layers: Sequence[LayerRow], *, is_last: bool) -> None:
+    """Log the table of a phase that begins."""
+    last = "on" if is_last else f"to {phase.first_epoch + phase.epochs}"
+    text = "\n".join(f"  {line}" for line in to_lines([phase_table(layers)]))
+    logger.info("Training %s from epoch %d %s:\n%s", phase.name, phase.first_epoch + 1, last, text)

@@ -1,0 +1,53 @@
+"""Means over the images of an epoch: the loss and the accuracy of an evaluation, and the training loss so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tlkit.lightning import MeanMetric
+from tlkit.models.process_group import all_gather
+
+
+def mean_metric() -> MeanMetric:
+    """Return an empty mean; with another `nan_strategy` torchmetrics 1.9 ignores weights of values."""
+    return MeanMetric(nan_strategy="disable")
+
+
+class EvaluationMeans(nn.Module):
+    """The plain cross-entropy in nats and the accuracy of an evaluation, without smoothing and class weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loss, self.accuracy = mean_metric(), mean_metric()
+
+    def update(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Add a batch of logits (B, C) and targets (B,); return its predicted targets (B,)."""
+        y_pred = logits.argmax(dim=1)
+        self.loss.update(functional.cross_entropy(logits, targets, reduction="none"))
+        self.accuracy.update((y_pred == targets).float())
+        return y_pred
+
+    def metrics(self) -> Iterator[tuple[str, MeanMetric]]:
+        """Yield "loss" and "accuracy", each with its mean."""
+        yield "loss", self.loss
+        yield "accuracy", self.accuracy
+
+
+def save_mean(metric: MeanMetric, *, processes: int) -> list[list[float]]:
+    """Return mean and weight so far of each process, by rank; a collective call."""
+    so_far = torch.stack([metric.mean_value, metric.weight]).clone()
+    values: list[list[float]] = all_gather(so_far, processes=processes).tolist()
+    return values
+
+
+def restore_mean(metric: MeanMetric, values: list[list[float]] | None, *, rank: int) -> None:
+    """Restore what `save_mean` returned; None empties the mean."""
+    metric.reset()
+    if values is not None:
+        so_far = torch.tensor(values).reshape(-1, 2)[rank]
+        metric.mean_value.copy_(so_far[0])
+        metric.weight.copy_(so_far[1])
