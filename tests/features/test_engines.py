@@ -10,6 +10,7 @@ from importlib import metadata
 import numpy as np
 import pytest
 import torch
+from messages import says
 from torch import nn
 
 from tlkit.errors import MissingExtraError
@@ -78,7 +79,7 @@ def test_a_network_that_cannot_be_folded_is_returned_unchanged(caplog):
     module = with_lively_statistics(Twice())
     caplog.set_level("INFO", logger="tlkit")
     assert fold_batch_norm(module, torch.randn(2, 3, 8, 8)) is module
-    assert any("Batch normalization is not folded" in message for message in caplog.messages)
+    assert says(caplog.messages, "Batch normalization", "not folded")
 
 
 def test_a_convolution_that_is_used_twice_keeps_its_weights():
@@ -100,6 +101,7 @@ def test_a_convolution_that_is_used_twice_keeps_its_weights():
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime", "openvino"])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_engine_gives_the_features_of_float32_torch_and_the_same_bytes_again(name, engine):
+    """Also of pixels in the layout of a loader's batches."""
     pytest.importorskip(engine)
     backbone = backbone_of(name)
     module = PixelBackbone(with_lively_statistics(backbone.module), backbone.preprocess)
@@ -112,20 +114,12 @@ def test_every_engine_gives_the_features_of_float32_torch_and_the_same_bytes_aga
     assert measure_agreement(found, expected).within(0.9999)
     assert built(images).tobytes() == found.tobytes()
     assert found.dtype == np.float32
+    laid_out = create_engine(engine, module, images.contiguous(memory_format=torch.channels_last), device="cpu")
+    np.testing.assert_allclose(
+        laid_out(images.contiguous(memory_format=torch.channels_last)), expected, atol=2e-4, rtol=1e-3
+    )
     by = engine_identity(engine, "cpu")
     assert (by.engine, by.dtype) == (built.name, built.dtype)
-
-
-@pytest.mark.parametrize("engine", ["torch", "onnxruntime", "openvino"])
-def test_every_engine_normalizes_pixels_in_the_layout_of_a_loaders_batches(engine):
-    pytest.importorskip(engine)
-    backbone = backbone_of("test_resnet")
-    module = PixelBackbone(backbone.module, backbone.preprocess).eval()
-    images = pixels().contiguous(memory_format=torch.channels_last)
-    with torch.no_grad():
-        expected = module(pixels()).numpy()
-    found = create_engine(engine, module, images, device="cpu")(images)
-    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_tf_style_same_padding_survives_every_engine():
@@ -186,14 +180,17 @@ def test_graph_engines_follow_the_number_of_threads_of_torch(name):
 
 def test_a_missing_openvino_names_the_pip_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(MissingExtraError, match=re.escape('pip install "tlkit[openvino]"')):
+    said = re.escape('pip install "tlkit[openvino]"')
+    with pytest.raises(MissingExtraError, match=said):
         create_engine("openvino", nn.Identity(), pixels(), device="cpu")
 
     def version(package):
-        raise metadata.PackageNotFoundError(package)
+        if package == "openvino":
+            raise metadata.PackageNotFoundError(package)
+        return "1"
 
-    monkeypatch.setattr(metadata, "version", lambda package: version(package) if package == "openvino" else "1")
-    with pytest.raises(MissingExtraError, match=re.escape('pip install "tlkit[openvino]"')):
+    monkeypatch.setattr(metadata, "version", version)
+    with pytest.raises(MissingExtraError, match=said):
         engine_identity("openvino", "cpu")
 
 
@@ -256,20 +253,26 @@ def choose(caplog):
     return chosen
 
 
-def test_auto_chooses_onnx_runtime_on_a_cpu_and_logs_it(choose):
+def test_auto_chooses_onnx_runtime_on_a_cpu_and_the_preferred_engine_comes_first(choose, monkeypatch):
     engine, _ = choose()
     assert (engine.name, engine.dtype) == ("onnxruntime/cpu", "float32")
+    assert available_engines("cpu")[:2] == ("onnxruntime", "torch")
+    assert available_engines("mps") == ("torch",)
+    for bfloat16, expected in ((True, ("torch-bf16", "torch")), (False, ("torch",))):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, it=bfloat16: it)
+        assert available_engines("cuda") == expected
 
 
-def test_auto_chooses_torch_where_onnx_runtime_differs_too_much(choose, monkeypatch):
+@pytest.mark.parametrize("rows", [slice(None, None, -1), slice(2)], ids=["other features", "fewer images"])
+def test_auto_chooses_torch_where_onnx_runtime_differs_too_much(choose, monkeypatch, rows):
     class FarOff(OnnxRuntimeEngine):
         def __call__(self, pixels):
-            return super().__call__(pixels)[:, ::-1]
+            return super().__call__(pixels)[rows]
 
     monkeypatch.setattr(engine_choice, "OnnxRuntimeEngine", FarOff)
     engine, said = choose()
     assert (engine.name, engine.dtype) == ("torch/cpu", "float32")
-    assert "onnxruntime" in said and "0.9999" in said and "95%" in said
+    assert "onnxruntime" in said
     assert choose(tolerance=0.5)[0].name == "torch/cpu"  # decisions differ, too
 
 
@@ -288,15 +291,6 @@ def test_auto_chooses_torch_where_the_exporter_fails_and_nothing_is_printed(choo
     assert capfd.readouterr().out == "seen\n"
 
 
-def test_auto_chooses_torch_where_the_graph_gives_another_number_of_images(choose, monkeypatch):
-    class OneBatch(OnnxRuntimeEngine):
-        def __call__(self, pixels):
-            return super().__call__(pixels)[:2]
-
-    monkeypatch.setattr(engine_choice, "OnnxRuntimeEngine", OneBatch)
-    assert choose()[0].name == "torch/cpu"
-
-
 def test_auto_chooses_bfloat16_where_it_is_preferred_and_agrees(choose, monkeypatch):
     monkeypatch.setattr(engine_choice, "available_engines", lambda device: ("torch-bf16", "torch"))
     engine, said = choose(tolerance=1.0)
@@ -304,15 +298,6 @@ def test_auto_chooses_bfloat16_where_it_is_preferred_and_agrees(choose, monkeypa
     assert "torch-bf16" in said
     monkeypatch.setattr(engine_choice, "LEAST_AGREEMENT", 0.5)  # images of noise are all alike to a random network
     assert choose(tolerance=0.9)[0].dtype == "bfloat16"
-
-
-def test_the_preferred_engine_comes_first_and_a_gpu_without_bfloat16_runs_float32(monkeypatch):
-    assert available_engines("cpu")[:2] == ("onnxruntime", "torch")
-    assert available_engines("mps") == ("torch",)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
-    assert available_engines("cuda") == ("torch-bf16", "torch")
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
-    assert available_engines("cuda") == ("torch",)
 
 
 def test_exporting_leaves_torchs_generator_warnings_and_the_network_as_they_were():

@@ -33,15 +33,22 @@ def rows(n, width=5, seed=0):
     return np.random.default_rng(seed).normal(size=(n, width)).astype(np.float32)
 
 
-PREPROCESSES = st.builds(
-    Preprocess,
-    image_size=st.sampled_from([(224, 224), (224, 225)]),
-    resize=st.sampled_from(["crop", "squash"]),
-    crop_pct=st.sampled_from([0.875, 0.9]),
-    interpolation=st.sampled_from(["bicubic", "bilinear"]),
-    mean=st.sampled_from([(0.5, 0.5, 0.5), (0.5, 0.5, 0.4)]),
-    std=st.sampled_from([(0.5, 0.5, 0.5), (0.5, 0.4, 0.5)]),
-    background=st.sampled_from([(255, 255, 255), (0, 255, 255)]),
+PREPROCESSES = st.sampled_from(
+    [
+        Preprocess(),
+        *(
+            Preprocess(**change)
+            for change in (
+                {"image_size": (224, 225)},
+                {"resize": "squash"},
+                {"crop_pct": 0.9},
+                {"interpolation": "bilinear"},
+                {"mean": (0.5, 0.5, 0.4)},
+                {"std": (0.5, 0.4, 0.5)},
+                {"background": (0, 255, 255)},
+            )
+        ),
+    ]
 )
 TEXTS = st.sampled_from(["a", "b", "a,b", '"', ""])
 PROVENANCES = st.builds(
@@ -59,7 +66,7 @@ PROVENANCES = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(PROVENANCES, PROVENANCES, TEXTS, TEXTS)
 def test_a_key_changes_if_and_only_if_an_input_changes(one, other, image, other_image):
     same = one == other and image == other_image
@@ -68,33 +75,10 @@ def test_a_key_changes_if_and_only_if_an_input_changes(one, other, image, other_
     assert Provenance.from_dict(json.loads(json.dumps(one.to_dict()))) == one
 
 
-def test_every_input_changes_the_key(monkeypatch):
-    view = View("light", 0, 1)
-    changed = [
-        replace(MADE_BY, **change)
-        for change in (
-            {"architecture": "resnet34"},
-            {"weights": "1f" * 32},
-            {"layer": "map"},
-            {"decoder": "rules 2, pillow 13"},
-            {"preprocess": Preprocess(crop_pct=0.9)},
-            {"engine": "torch/cuda"},
-            {"dtype": "bfloat16"},
-            {"view": view},
-            {"view": replace(view, number=2)},
-            {"view": replace(view, seed=1)},
-            {"view": replace(view, augment="none")},
-            {"view": replace(view, made_with="albumentations 2.0.9")},
-            {"options": canonical_options({"act_layer": "silu"})},
-            {"decoder": "rules 1, pillow 14"},
-            {"engine_build": "torch 2.13.0"},
-            {"engine_build": "torch 2.14.0"},
-        )
-    ]
-    keys = {made_by.key("ab") for made_by in [MADE_BY, *changed]} | {MADE_BY.key("ac")}
-    assert len(keys) == len(changed) + 2
-    viewed = replace(MADE_BY, view=view)
+def test_the_version_of_the_cache_changes_the_key_and_a_sample_does_so_with_a_view(monkeypatch):
+    viewed = replace(MADE_BY, view=View("light", 0, 1))
     assert viewed.key("ab", sample_id=1) != viewed.key("ab", sample_id=2)
+    assert viewed.key("ab") != replace(viewed, view=replace(viewed.view, made_with="albumentations 2.0.9")).key("ab")
     assert MADE_BY.key("ab", sample_id=1) == MADE_BY.key("ab", sample_id=2)  # nothing is drawn without a view
     before = MADE_BY.key("ab")
     monkeypatch.setattr("tlkit.features.features.CACHE_VERSION", 3)
@@ -114,7 +98,8 @@ def test_canonical_options_do_not_depend_on_order():
 
 def test_added_features_are_read_by_another_object_in_any_order(tmp_path):
     keys, x = keys_of(50), rows(50)
-    entry = FeatureCache(tmp_path).entry(MADE_BY)
+    cache = FeatureCache(tmp_path)
+    entry = cache.entry(MADE_BY)
     assert entry.missing(keys) == list(range(50))
     for start in range(0, 50, 20):
         entry.add(keys[start : start + 20], x[start : start + 20])
@@ -122,6 +107,10 @@ def test_added_features_are_read_by_another_object_in_any_order(tmp_path):
     order = np.random.default_rng(1).permutation(50)[:31]
     assert other.missing([keys[i] for i in order]) == []
     np.testing.assert_array_equal(other.read([keys[i] for i in order]), x[order])
+    (info,) = cache.info()
+    assert (info.made_by, info.images) == (MADE_BY, 50)
+    on_disk = sum(path.stat().st_size for path in tmp_path.glob("*/*") if path.name not in ("manifest.json", ".lock"))
+    assert info.size_bytes == on_disk
     assert FeatureCache(tmp_path).entry(replace(MADE_BY, dtype="bfloat16")).missing(keys) == list(range(50))
 
 
@@ -192,16 +181,6 @@ def test_a_block_removed_by_another_process_raises_and_is_then_missing(tmp_path)
     with pytest.raises(cache_module.CacheBlockLostError):
         entry.read(keys)
     assert entry.missing(keys) == [0, 1, 2, 3]
-
-
-def test_info_gives_provenance_images_and_size(tmp_path):
-    cache = FeatureCache(tmp_path)
-    cache.entry(MADE_BY).add(keys_of(3), rows(3))
-    cache.entry(MADE_BY).add(keys_of(5)[3:], rows(2))
-    (info,) = cache.info()
-    assert (info.made_by, info.images) == (MADE_BY, 5)
-    on_disk = sum(path.stat().st_size for path in tmp_path.glob("*/*") if path.name != "manifest.json")
-    assert info.size_bytes == on_disk
 
 
 def test_rows_are_found_by_path_and_missing_ones_are_named():

@@ -69,14 +69,6 @@ def test_linear_head_is_scikit_learns_pipeline_to_one_part_in_a_hundred_thousand
         np.testing.assert_allclose(softmax(x @ weight.T + bias, axis=1), expected, atol=1e-5)
 
 
-def test_logistic_head_equals_scikit_learns_predict_proba(make_features):
-    for classes in (2, 4):
-        x, y, names = make_features(classes=classes)
-        fitted = pipeline("logistic", {"C": 0.1}).fit(x.astype(np.float64), y)
-        head = fit_setting(x, y, kind="logistic", classes=names, settings={"C": 0.1})
-        np.testing.assert_allclose(head.predict_proba(x), fitted.predict_proba(x.astype(np.float64)), atol=1e-5)
-
-
 @pytest.mark.parametrize("kind", ["logistic", "lda", "ridge", "linear_svm"])
 def test_linear_heads_equal_scikit_learn_with_more_features_than_images(make_features, kind):
     x, y, names = make_features(n=40, width=200, apart=0.1)
@@ -124,9 +116,8 @@ def test_out_of_fold_scores_are_those_of_pipelines_fitted_by_hand(make_features,
             if kind == "svm":
                 scaled = StandardScaler().fit(x[train])
                 by_hand = SVC(C=settings["C"], gamma=settings["gamma_factor"] / (20 * scaled.transform(x[train]).var()))
-                expected = by_hand.fit(scaled.transform(x[train]), y[train]).decision_function(
-                    scaled.transform(x[test])
-                )
+                by_hand.fit(scaled.transform(x[train]), y[train])
+                expected = by_hand.decision_function(scaled.transform(x[test]))
             elif kind == "knn":
                 k = settings["n_neighbors"]
                 shares = pipeline(kind, settings).fit(x[train], y[train]).predict_proba(x[test])
@@ -238,7 +229,6 @@ def test_unusable_features_are_refused_all_at_once(make_features):
     assert caught.value.problems == (saying("1", "12", "4", "Features", "infinite"), saying("images", "class", "apart"))
     with pytest.raises(ModelError, match=saying("'logistics'", "'logistic'").pattern):
         fit_head(x, y, kind="logistics", classes=names)
+    head = fit_setting(*make_features()[:2], kind="ridge", classes=names, settings={"alpha": 1.0})
     with pytest.raises(ModelError, match=saying("20", "5", "3", "features", "instead").pattern):
-        fit_setting(*make_features()[:2], kind="ridge", classes=names, settings={"alpha": 1.0}).predict_proba(
-            np.zeros((5, 3))
-        )
+        head.predict_proba(np.zeros((5, 3)))

@@ -106,7 +106,7 @@ def run_notebook(tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.series
 @needs_the_quickstart
 def test_the_quickstart_runs_and_shows_figures_and_tables(run_notebook, tmp_path):
     done = run_notebook("01_quickstart.py")
@@ -119,7 +119,7 @@ def test_the_quickstart_runs_and_shows_figures_and_tables(run_notebook, tmp_path
     assert "balanced accuracy" in shown_by("evaluation", tables)
     assert "proba" in shown_by("predictions", tables)
     assert "minus the complement" in shown_by("audit", tables)
-    assert shown_by("audit", tables).count("FAIL") >= 2, "the audit finds the planted gap"
+    assert shown_by("audit", tables).count("FAIL") >= 2
     (both,) = [data for source, data in tables if "control_audit.table" in source]
     skewed, control = both.split("control")
     assert "FAIL" in skewed and "FAIL" not in control

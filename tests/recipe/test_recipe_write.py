@@ -18,7 +18,7 @@ from tlkit.recipe.value_types import OWN_COLUMNS
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
 WORDS = r"""no NO y on off null Null ~ true none 1e3 1e-3 .5e3 010 0o17 0x1F 1_000 1:30 2024-01-31 << = .inf -.NaN +1
-    - ? ! &a *a # % @ ` [a {a ' " it's \ é 日本 👩🏽‍🌾 , a,b --- ...""".split()  # noqa: SIM905  a list would take a line for each
+    - ? ! &a *a # % @ ` [a {a ' " it's \ é 日本 👩🏽‍🌾 , a,b --- ...""".split()  # noqa: SIM905
 WORDS += ["- ", "\x85", "\ufeff", "a: b", "a #b", "- a", "a\nb", "\ta", " a ", "x" * 200, "two words " * 20]
 WORDS += ["\u2028", "\x00", "\x7f"]
 

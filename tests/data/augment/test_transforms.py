@@ -8,7 +8,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from messages import saying, says
+from messages import saying
 from PIL import Image
 
 from tlkit.data.augment.transform_list import available_transforms, build_list
@@ -19,35 +19,23 @@ from tlkit.preprocess import Preprocess
 from tlkit.recipe.sections.augment_section import Preset
 
 SMALL = Preprocess(image_size=(32, 32))
+SIZED = {"height": 60, "width": 60}
 NEEDED = {  # arguments without a default
-    "AtLeastOneBBoxRandomCrop": {"height": 60, "width": 60},
-    "CenterCrop": {"height": 60, "width": 60},
+    "AtLeastOneBBoxRandomCrop": SIZED,
+    "CenterCrop": SIZED,
+    "Crop": {"x_max": 60, "y_max": 60},  # its default box is larger than the picture
     "CropAndPad": {"px": 5},
-    "CropNonEmptyMaskIfExists": {"height": 60, "width": 60},
     "GridElasticDeform": {"num_grid_xy": [4, 4], "magnitude": 10},
     "LongestMaxSize": {"max_size": 60},
-    "RandomCrop": {"height": 60, "width": 60},
+    "RandomCrop": SIZED,
     "RandomResizedCrop": {"size": [60, 60]},
-    "RandomSizedBBoxSafeCrop": {"height": 60, "width": 60},
     "RandomSizedCrop": {"min_max_height": [40, 60], "size": [60, 60]},
-    "Resize": {"height": 60, "width": 60},
+    "Resize": SIZED,
     "SmallestMaxSize": {"max_size": 60},
 }
-USELESS = {  # they need boxes, masks, fonts or other images, or do nothing to RGB
-    "BBoxSafeRandomCrop",
-    "ConstrainedCoarseDropout",
-    "CropNonEmptyMaskIfExists",
-    "FDA",
-    "HistogramMatching",
-    "MaskDropout",
-    "Mosaic",
-    "OverlayElements",
-    "PixelDistributionAdaptation",
-    "RandomCropNearBBox",
-    "RandomSizedBBoxSafeCrop",
-    "TextImage",
-    "ToRGB",
-}
+USELESS = """BBoxSafeRandomCrop ConstrainedCoarseDropout CropNonEmptyMaskIfExists FDA HistogramMatching MaskDropout
+    Mosaic OverlayElements PixelDistributionAdaptation RandomCropNearBBox RandomSizedBBoxSafeCrop TextImage ToRGB"""
+"""They need boxes, masks, fonts or other images, or do nothing to RGB."""
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +67,10 @@ def test_augmentation_depends_on_seed_epoch_and_sample_alone(picture, augment, r
     transform = build_transform(SMALL.replace(resize=resize), augment=augment)
     keys = [(seed, epoch, sample) for seed in (0, 1) for epoch in (0, 1) for sample in (5, 2**64 - 1)]
     first = [transform(picture, seed=s, epoch=e, sample_id=i) for s, e, i in keys]
-    again = [transform(picture, seed=s, epoch=e, sample_id=i) for s, e, i in reversed(keys)][::-1]
+    sent = pickle.loads(pickle.dumps(transform))  # to another process
+    again = [sent(picture, seed=s, epoch=e, sample_id=i) for s, e, i in reversed(keys)][::-1]
     for one, two in zip(first, again, strict=True):
-        assert one.shape == (32, 32, 3)
-        assert one.dtype == np.uint8
+        assert (one.shape, one.dtype) == ((32, 32, 3), np.uint8)
         np.testing.assert_array_equal(one, two)
     assert len({image.tobytes() for image in first}) == len(keys)
 
@@ -102,6 +90,8 @@ def test_two_flips_do_not_fire_together():
 
 def test_the_recipe_knows_the_same_presets():
     assert get_args(Preset) == tuple(PRESETS)
+    with pytest.raises(DataError, match=saying("'lihgt'", "'light'").pattern):
+        build_transform(SMALL, augment="lihgt")
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "none"])
@@ -114,12 +104,6 @@ def test_presets_flip_half_of_the_time(name):
         for pixels in (transform(image, sample_id=sample) for sample in range(300))
     )
     assert 120 < right < 180
-
-
-def test_a_transform_can_be_sent_to_another_process(picture):
-    transform = build_transform(SMALL, augment="heavy")
-    again = pickle.loads(pickle.dumps(transform))
-    np.testing.assert_array_equal(again(picture, sample_id=3), transform(picture, sample_id=3))
 
 
 def test_the_image_itself_is_never_changed(picture):
@@ -148,22 +132,14 @@ def test_containers_take_lists(picture):
 @pytest.mark.parametrize("name", sorted(available_transforms()))
 @pytest.mark.filterwarnings("ignore::UserWarning")  # advice about slow or special-case transforms, logged by build_list
 def test_every_transform_is_either_refused_or_deterministic(name, picture):
-    step = {"name": name, "p": 1.0, **NEEDED.get(name, {})}
-    if name in USELESS:
-        assert len(problems(step)) == 1
+    if name in USELESS.split():
+        needs_a_size = ("CropNonEmptyMaskIfExists", "RandomSizedBBoxSafeCrop")
+        assert len(problems({"name": name, "p": 1.0, **(SIZED if name in needs_a_size else {})})) == 1
         return
-    if name == "Crop":  # its default box is larger than the picture
-        step |= {"x_max": 60, "y_max": 60}
-    transform = build_transform(SMALL, augment=[step])
+    transform = build_transform(SMALL, augment=[{"name": name, "p": 1.0, **NEEDED.get(name, {})}])
     first = transform(picture, sample_id=1)
-    np.random.default_rng(0)
     transform(picture, sample_id=2)
     np.testing.assert_array_equal(transform(picture, sample_id=1), first)
-
-
-def test_an_unknown_preset_suggests_the_nearest():
-    with pytest.raises(DataError, match=saying("'lihgt'", "'light'").pattern):
-        build_transform(SMALL, augment="lihgt")
 
 
 def test_all_mistakes_in_a_list_are_reported_at_once():
@@ -200,10 +176,8 @@ def test_advice_of_albumentations_is_logged_not_raised(lines):
 
 def test_a_crop_larger_than_an_image_is_an_error(picture):
     transform = build_transform(SMALL, augment=[{"name": "RandomCrop", "height": 500, "width": 500}])
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=saying("160", "120", "augmentation", "Change").pattern):
         transform(picture)
-    assert says(str(caught.value), "160", "120", "augmentation", "applied")
-    assert says(str(caught.value), "Change", "transform", "arguments")
 
 
 def test_sample_ids_are_64_bits_of_the_path():
@@ -216,13 +190,3 @@ def test_albumentations_does_not_check_for_updates():
     code = f"import os; os.environ.pop('{name}', 0); import tlkit.data; print(os.environ['{name}'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
-
-
-def test_decoding_and_scanning_need_no_torch():
-    code = (
-        "import sys, tlkit.data.decode.decoding, tlkit.data.sources.folder, tlkit.data.splits.hold_out\n"
-        "import tlkit.data.sources.metadata, tlkit.data.checks.image_check, tlkit.data.decode.resizing\n"
-        "print(sorted({'torch', 'albumentations', 'cv2', 'pytorch_lightning'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"

@@ -205,7 +205,7 @@ def test_a_sound_dataset_has_no_findings(tmp_path):
     assert diagnosis.quarantine == ()
     (table,) = diagnosis.tables()
     assert table.rows == ()
-    assert table.title == f"{tmp_path}/set: 48 images of 2 classes (train 24, val 24). Nothing found."
+    assert table.title == saying(f"{tmp_path}/set", "48 images", "2 classes", "train 24, val 24")
     assert not diagnosis.reaches("info")
 
 
@@ -266,10 +266,9 @@ def test_a_file_that_changed_since_its_quarantine_is_kept_and_named(tmp_path, li
     assert "train/cat/00.jpg" in left.paths
     assert "train/cat/01.jpg" not in left.paths
     assert lines()[-1] == saying("1", "train/cat/00.jpg")
+    reasons = ["x" if label == "cat" else "" for label in table["label"]]
+    table.assign(quarantine=reasons).to_csv(tmp_path / "all.csv", index=False)
     with pytest.raises(DataError, match=saying("quarantines", "training", "image").pattern):
-        table.assign(quarantine=["x" if label == "cat" else "" for label in table["label"]]).to_csv(
-            tmp_path / "all.csv", index=False
-        )
         exclude_quarantined(samples, tmp_path / "all.csv")
     with pytest.raises(DataError, match=saying("m.cvs", "'m.csv'").pattern):
         exclude_quarantined(samples, tmp_path / "m.cvs")
@@ -281,7 +280,7 @@ def test_a_folder_that_is_unusable_for_training_is_examined(tmp_path):
     (tmp_path / "only" / "2.jpg").write_bytes(b"")
     diagnosis = tlkit.data_doctor(tmp_path)
     kinds = {finding.kind: finding.items for finding in diagnosis.findings}
-    assert kinds["layout"][0].startswith(f"{tmp_path} has only one class, 'only'")
+    assert kinds["layout"][0] == saying(tmp_path, "'only'")
     assert kinds["zero-byte"] == (saying("only/2.jpg", "0"),)
     with pytest.raises(DataError, match="does not exist"):
         tlkit.data_doctor(tmp_path / "gone")

@@ -59,13 +59,13 @@ def test_unusual_images_are_kept_and_named(photos, lines):
     exif[274] = 6
     image.save(photos / "bee" / "04.jpg", exif=exif)
     checked = check_images(scan_folder(photos))
-    assert checked.oddities == {
-        "GIF": ("ant/00.gif",),
-        "PNG under another format's ending": ("ant/03.jpg",),
-        "animated (first frame used)": ("ant/02.webp",),
-        "grayscale": ("ant/01.png",),
-        "rotated by EXIF": ("bee/04.jpg",),
-    }
+    assert list(checked.oddities.items()) == [
+        ("GIF", ("ant/00.gif",)),
+        (saying("PNG", "ending"), ("ant/03.jpg",)),
+        (saying("animated"), ("ant/02.webp",)),
+        ("grayscale", ("ant/01.png",)),
+        (saying("rotated", "EXIF"), ("bee/04.jpg",)),
+    ]
     assert says(lines(), "GIF", "1", "25", "ant/00.gif")
 
 
@@ -78,7 +78,7 @@ def test_damaged_metadata_is_attributed_to_its_file_whatever_the_warning_filter(
         before = list(warnings.filters)
         checked = check_images(scan_folder(photos))
         assert warnings.filters == before
-    assert checked.oddities == {"damaged metadata (pixels are sound)": ("ant/00.jpg",)}
+    assert list(checked.oddities.items()) == [(saying("damaged metadata"), ("ant/00.jpg",))]
 
 
 def test_a_class_without_readable_training_images_is_an_error(tmp_path, make_image):
@@ -117,8 +117,5 @@ def test_a_split_without_readable_images_is_an_error(tmp_path_factory, photos):
         shutil.copytree(photos, root / split)
     for path in (root / "val").rglob("*.png"):
         path.write_bytes(b"")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=saying("val split", "val/ant/0.png", "0 bytes", "15 more", "Replace").pattern):
         check_images(scan_folder(root))
-    text = str(caught.value)
-    assert text.startswith("The val split has no readable image left: val/ant/0.png (it is empty (0 bytes)), val/ant/1")
-    assert text.endswith(" and 15 more. Replace the files, or remove the folder to go on without it.")

@@ -60,22 +60,14 @@ def test_leaked_test_images_are_found_and_no_others(planted, lines):
     data = data_module(root, val=0, num_workers=0)
     table = data.dataset.leaks.table
     found = set(table.loc[table["split"] == "test", "path"])
-    recall, precision = len(found & leaked) / len(leaked), len(found & leaked) / len(found)
-    assert recall >= 0.95
-    assert precision >= 0.95
-    duplicate_of_path = data.dataset.leaks.table.set_index("path")["duplicate_of"]
-    assert all(
-        Path(duplicate_of).stem == f"z{Path(path).stem}"
-        for path, duplicate_of in duplicate_of_path.items()
-        if path in leaked
-    )
-    assert set(data.dataset.leaks.table["how"]) == {"near", "mirrored"}
+    assert len(found & leaked) >= 0.95 * max(len(leaked), len(found))
+    duplicate_of_path = table.set_index("path")["duplicate_of"]
+    for path in found & leaked:
+        assert Path(duplicate_of_path[path]).stem == f"z{Path(path).stem}"
+    assert set(table["how"]) == {"near", "mirrored"}
     warning = next(line for line in lines() if line.startswith("Leak: "))
-    how = data.dataset.leaks.table["how"].value_counts()
-    assert warning.startswith(
-        f"Leak: {len(found)} of 200 test images show pictures that lie in train as well ({how['near']} saved again or "
-        f"scaled, {how['mirrored']} mirrored): test/bee/007.jpg as train/bee/z007.jpg, "
-    )
+    how = table["how"].value_counts()
+    assert warning == saying(f"{len(found)} of 200", how["near"], f"{how['mirrored']} mirrored", "test/bee/007.jpg")
 
 
 def test_drop_removes_the_training_copies_and_nothing_else(planted, lines):

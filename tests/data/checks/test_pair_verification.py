@@ -89,9 +89,8 @@ def test_plain_and_very_narrow_pictures_are_not_compared():
 def test_noise_does_not_match_other_noise():
     generator = np.random.default_rng(0)
     gray_thumbnails = [look(Image.fromarray(generator.integers(0, 256, (64, 64, 3), dtype=np.uint8))) for _ in range(6)]
-    assert all(
-        found is None or found.score < 0.8 for found in (verify_pair(a, b) for a, b in combinations(gray_thumbnails, 2))
-    )
+    found = [verify_pair(one, other) for one, other in combinations(gray_thumbnails, 2)]
+    assert all(one is None or one.score < 0.8 for one in found)
 
 
 def test_a_gray_thumbnail_keeps_the_proportions():

@@ -19,12 +19,9 @@ from tlkit.data.decode.jpeg_markers import scan_damage
 from tlkit.errors import DataError
 
 QUARTERS = np.zeros((40, 60, 3), np.uint8)
-QUARTERS[:20, :30], QUARTERS[:20, 30:], QUARTERS[20:, :30], QUARTERS[20:, 30:] = (
-    (250, 10, 10),
-    (10, 250, 10),
-    (10, 10, 250),
-    (200, 200, 0),
-)
+QUARTERS[:20, :30], QUARTERS[:20, 30:], QUARTERS[20:, :30] = (250, 10, 10), (10, 250, 10), (10, 10, 250)
+QUARTERS[20:, 30:] = (200, 200, 0)
+
 READABLE = "JPEG, PNG, GIF, BMP, WebP, TIFF, PPM/PGM/PBM and AVIF"
 LOSSLESS_JPEG = {"quality": 100, "subsampling": 0}
 SMALL = DecodeOptions(max_pixels=1_000_000)
@@ -74,21 +71,11 @@ def png(
 
 def tiff(data: bytes, *, width: int, bits: int, white_is_zero: bool = False, sample_format: int = 1) -> bytes:
     """A one-row, one-channel, little-endian TIFF file by hand; sample_format 1 unsigned, 2 signed, 3 float."""
-    entries = [
-        (256, width),
-        (257, 1),
-        (258, bits),
-        (259, 1),
-        (262, 0 if white_is_zero else 1),
-        (273, 0),
-        (277, 1),
-        (278, 1),
-        (279, len(data)),
-        (339, sample_format),
-    ]
-    offset = 8 + 2 + 12 * len(entries) + 4
-    fields = [struct.pack("<HHIHH", tag, 3, 1, offset if tag == 273 else value, 0) for tag, value in entries]
-    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(fields) + struct.pack("<I", 0) + data
+    offset = 8 + 2 + 12 * 10 + 4
+    tags = (256, 257, 258, 259, 262, 273, 277, 278, 279, 339)
+    values = (width, 1, bits, 1, int(not white_is_zero), offset, 1, 1, len(data), sample_format)
+    fields = [struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in zip(tags, values, strict=True)]
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(fields) + struct.pack("<I", 0) + data
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "WEBP"])
@@ -112,14 +99,8 @@ def test_jpeg_equals_pillow(tmp_path):
 def test_every_exif_orientation_comes_out_upright(kind, tag):
     exif = Image.Exif()
     exif[274] = tag
-    options = {
-        "JPEG": LOSSLESS_JPEG,
-        "PNG": {},
-        "WEBP": {"lossless": True},
-        "TIFF": {},
-        "TIFF+LZW": {"compression": "tiff_lzw"},
-    }
-    data = saved(Image.fromarray(TURNED[tag](QUARTERS).copy()), kind[:4], exif=exif, **options[kind])
+    options = {"JPEG": LOSSLESS_JPEG, "WEBP": {"lossless": True}, "TIFF+LZW": {"compression": "tiff_lzw"}}
+    data = saved(Image.fromarray(TURNED[tag](QUARTERS).copy()), kind[:4], exif=exif, **options.get(kind, {}))
     pixels = decode_image(data)
     assert pixels.shape == QUARTERS.shape
     assert np.abs(pixels.astype(int) - QUARTERS).max() <= 3
@@ -238,7 +219,7 @@ def test_float_pixels_in_0_to_1_are_read_and_others_refused():
 
     assert decode_image(floats(0, 0.25, 0.5, 1))[0, :, 0].tolist() == [0, 64, 128, 255]
     assert reason(floats(0, 255)) == saying("0", "255", "1", "meaning", "rescale")
-    assert reason(floats(0, np.nan)).startswith("its float pixels span [nan, nan]")
+    assert reason(floats(0, np.nan)) == saying("float", "nan, nan")
 
 
 def test_integers_without_an_agreed_white_are_refused():
@@ -261,9 +242,8 @@ def test_cmyk_is_converted_to_its_colors(kind):
     assert np.abs(decode_image(data).astype(int) - QUARTERS).max() <= 3
     assert oddities(data) == ("CMYK",)
     with_black = Image.fromarray(np.array([[[0, 0, 0, 255], [0, 0, 0, 0], [255, 0, 0, 128]]], np.uint8), "CMYK")
-    assert (
-        np.abs(decode_image(saved(with_black, "TIFF")).astype(int) - [[[0] * 3, [255] * 3, [0, 127, 127]]]).max() <= 1
-    )
+    black = decode_image(saved(with_black, "TIFF")).astype(int)
+    assert np.abs(black - [[[0] * 3, [255] * 3, [0, 127, 127]]]).max() <= 1
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
@@ -343,46 +323,28 @@ SEEDS = [saved(Image.fromarray(QUARTERS), kind) for kind in ("JPEG", "PNG", "GIF
 
 @given(
     seed=st.sampled_from(SEEDS),
-    edits=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=20),
+    edits=st.lists(st.tuples(st.integers(0, 10_000) | st.integers(0, 120), st.integers(0, 255)), max_size=20),
     cut=st.integers(0, 200),
+    drop=st.integers(0, 8),
 )
-def test_damaged_bytes_give_pixels_or_an_unreadable_image_and_nothing_else(seed, edits, cut):
+def test_damaged_bytes_give_pixels_or_an_unreadable_image_and_nothing_else(seed, edits, cut, drop):
     data = bytearray(seed)
     for at, value in edits:
         data[at % len(data)] = value
-    data = data[: len(data) - cut]
-    try:
-        pixels = decode_image(bytes(data), SMALL)
-    except UnreadableImageError as error:
-        assert error.reason
-    else:
-        assert pixels.dtype == np.uint8
-        assert pixels.ndim == 3
-        assert pixels.shape[2] == 3
-
-
-@given(
-    seed=st.sampled_from(SEEDS), at=st.integers(0, 120), value=st.binary(min_size=1, max_size=8), drop=st.integers(0, 8)
-)
-def test_a_mutated_header_gives_pixels_or_an_unreadable_image(seed, at, value, drop):
-    data = seed[:at] + value + seed[at + drop :]
+    at = edits[0][0] % 120 if edits else 0
+    data = bytes(data[:at] + data[at + drop : len(data) - cut])
+    assert isinstance(scan_damage(data), str)
     try:
         pixels = decode_image(data, SMALL)
     except UnreadableImageError as error:
         assert error.reason
     else:
-        assert pixels.shape[2] == 3
-    assert isinstance(scan_damage(data), str)
+        assert (pixels.dtype, pixels.ndim, pixels.shape[2]) == (np.uint8, 3, 3)
 
 
-@given(start=st.sampled_from([seed[:16] for seed in SEEDS]), rest=st.binary(max_size=400))
+@given(start=st.sampled_from([b"", *(seed[:16] for seed in SEEDS)]), rest=st.binary(max_size=400))
 def test_random_bytes_after_a_magic_number_are_unreadable(start, rest):
     try:
         decode_image(start + rest, SMALL)
     except UnreadableImageError as error:
         assert error.reason
-
-
-@given(st.binary(max_size=300))
-def test_random_bytes_are_unreadable(data):
-    assert reason(data)

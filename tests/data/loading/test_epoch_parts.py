@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -53,7 +55,7 @@ def test_evaluation_assigns_each_image_to_one_process(n, processes):
 
 
 def test_a_sampler_of_one_process_can_resume():
-    part = lambda order: part_of_epoch(order, batch_size=2, rank=1, processes=2)  # noqa: E731
+    part = partial(part_of_epoch, batch_size=2, rank=1, processes=2)
     sampler = EpochSampler(12, shuffle=True, seed=0, part=part)
     whole = list(sampler)
     assert len(sampler) == len(whole) == 6

@@ -11,6 +11,8 @@ from tlkit.data.sources.folder import scan_folder
 from tlkit.data.sources.read_samples import read_samples
 from tlkit.errors import DataError
 
+REPEATED = "2023/ant/1 2023/bee/1 2024/ant/1 2024/bee/1"
+
 
 def problem(folder: Path, root: Path) -> str:
     with pytest.raises(DataError) as caught:
@@ -46,16 +48,11 @@ def test_classes_are_sorted_by_code_point_like_torchvision(tmp_path, make_image)
 
 
 def test_images_are_found_at_every_depth_and_by_every_usual_ending(tmp_path, make_image):
-    for name in ("ant/deep/deeper/1.JPG", "ant/2.jpeg", "bee/3.webp", "bee/4.TIFF"):
+    names = ["ant/2.jpeg", "ant/deep/deeper/1.JPG", "bee/3.webp", "bee/4.TIFF", "bee/5.PGM"]
+    for name in names[:-1]:
         make_image(name)
-    make_image("bee/5.pgm").rename(tmp_path / "bee/5.PGM")
-    assert scan_folder(tmp_path).paths.tolist() == [
-        "ant/2.jpeg",
-        "ant/deep/deeper/1.JPG",
-        "bee/3.webp",
-        "bee/4.TIFF",
-        "bee/5.PGM",
-    ]
+    make_image("bee/5.pgm").rename(tmp_path / names[-1])
+    assert scan_folder(tmp_path).paths.tolist() == names
 
 
 def test_junk_is_ignored_with_one_line_for_each_kind(photos, make_image, lines):
@@ -101,9 +98,6 @@ def test_a_missing_folder_names_the_nearest_one(photos):
     assert problem(photos / "antt", photos) == saying("ROOT/antt", "'antt'", "ROOT", "'ant'")
     assert problem(photos / "x" / "y", photos) == saying("ROOT/x/y", "ROOT")
     assert problem(photos / "data" / "digits", photos) == saying("ROOT/data/digits", "ROOT", "tlkit data sample")
-
-
-def test_a_file_is_not_a_folder(photos):
     assert problem(photos / "ant" / "0.png", photos) == saying("ROOT/ant/0.png", "folder", "holds")
 
 
@@ -151,39 +145,23 @@ def test_an_empty_split_folder_counts_as_absent(tmp_path, make_image, lines):
     assert lines() == [saying("images", "treated", "absent"), saying("2", "val/ant/", "val/bee/")]
 
 
-def test_a_class_may_be_called_train(tmp_path, make_image, lines):
-    for name in ("train", "bus", "car"):
-        make_image(f"{name}/1.png")
-    assert scan_folder(tmp_path).classes == ("bus", "car", "train")
-    assert lines() == [saying("train", "holds", "images")]
-
-
-def test_an_unlabelled_test_folder_is_named(tmp_path, make_image, lines):
-    for name in ("train/ant/1", "train/bee/1", "test/1", "test/2"):
+@pytest.mark.parametrize(
+    ("images", "classes", "said"),
+    [
+        (f"{REPEATED} 2024/wasp/1", "2023 2024", [saying("2023", "2024", "data.root", "ROOT/2023", "ROOT/2024")]),
+        (f"{REPEATED} 2023/1", "2023 2024", []),
+        (f"{REPEATED} 2025/wasp/1", "2023 2024 2025", []),
+        ("train/1 bus/1 car/1", "bus car train", [saying("train", "holds", "images")]),
+        ("train/ant/1 train/bee/1 test/1 test/2", "ant bee", [saying("2", "test/1.png", "test/2.png")]),
+        ("Ant/1 ant/1 bee/1", "Ant ant bee", [saying("'Ant'", "'ant'")]),
+        ("train/ant/1 train/bee/1 train/crow/1 val/bee/1 val/crow/1", "ant bee crow", [saying("1", "3", "classes")]),
+    ],
+)
+def test_classes_are_found_and_what_is_unusual_is_logged(tmp_path, make_image, lines, images, classes, said):
+    for name in images.split():
         make_image(f"{name}.png")
-    assert scan_folder(tmp_path).counts()["test"].sum() == 0
-    assert lines() == [saying("2", "test/1.png", "test/2.png")]
-
-
-def test_folders_that_repeat_below_every_class_are_logged(tmp_path, make_image, lines):
-    for year in ("2023", "2024"):
-        for label in ("ant", "bee"):
-            make_image(f"{year}/{label}/1.png")
-    make_image("2024/wasp/1.png")
-    assert scan_folder(tmp_path).classes == ("2023", "2024")
-    assert lines() == [saying("2023", "2024", "data.root", f"{tmp_path}/2023", f"{tmp_path}/2024")]
-
-
-@pytest.mark.parametrize("more", ["2023/1.png", "2025/wasp/1.png"])
-def test_folders_that_do_not_repeat_below_every_class_are_not_logged(tmp_path, make_image, lines, more):
-    for place in ("2023/ant", "2023/bee", "2024/ant", "2024/bee"):
-        make_image(f"{place}/1.png")
-    make_image(more)
-    scan_folder(tmp_path)
-    assert lines() == []
-
-
-def test_classes_that_differ_in_case_are_named(photos, make_image, lines):
-    make_image("Ant/1.png")
-    assert scan_folder(photos).classes == ("Ant", "ant", "bee")
-    assert lines() == [saying("'Ant'", "'ant'")]
+    samples = scan_folder(tmp_path)
+    assert samples.classes == tuple(classes.split())
+    assert [line.replace(str(tmp_path), "ROOT") for line in lines()] == said
+    if "val" in images:  # a class that val lacks shifts no index
+        assert samples.split("val").targets.tolist() == [1, 2]

@@ -99,21 +99,9 @@ def test_class_numbers_are_names_and_keys_end_at_the_first_dot(tmp_path, make_im
 
 def test_all_problems_of_shards_are_reported_at_once(tmp_path, make_image):
     image = make_image("x.png").read_bytes()
-    write_tar(
-        tmp_path / "a.tar",
-        {
-            "1.png": image,
-            "1.jpg": image,
-            "1.cls": b"a",
-            "2.png": image,
-            "2.json": b"[1]",
-            "3.png": image,
-            "3.json": b'{"label": null}',
-            "4.png": image,
-            "4.cls": b"a",
-            "5.png": image,
-        },
-    )
+    members = dict.fromkeys(["1.png", "1.jpg", "2.png", "3.png", "4.png", "5.png"], image)
+    members |= {"1.cls": b"a", "2.json": b"[1]", "3.json": b'{"label": null}', "4.cls": b"a"}
+    write_tar(tmp_path / "a.tar", members)
     (tmp_path / "b.tar").write_bytes(b"no tar at all" * 100)
     with pytest.raises(DataError) as caught:
         read_shards([str(tmp_path / name) for name in ("a.tar", "b.tar")])
@@ -133,7 +121,7 @@ def test_compressed_and_truncated_tars_are_refused(tmp_path, make_image):
         list_members(tmp_path / "z.tar")
     whole = write_tar(tmp_path / "w.tar", {"1.png": image}).read_bytes()
     (tmp_path / "w.tar").write_bytes(whole[: 512 + len(image) // 2])
-    with pytest.raises(DataError, match=r"w\.tar (is truncated|is no valid tar file)"):
+    with pytest.raises(DataError, match=r"w\.tar .*(truncated|no valid tar)"):
         list_members(tmp_path / "w.tar")
 
 
@@ -147,14 +135,8 @@ def test_hostile_members_of_a_tar_are_skipped(tmp_path, make_image, monkeypatch)
             info = tarfile.TarInfo(name)
             info.type, info.linkname = kind, "../secret.png"
             tar.addfile(info)
-        for name, content in {
-            "../out.png": image,
-            "/etc/abs.png": image,
-            "a/../../up.png": image,
-            "big.png": bytes(200_000),
-            "fine.png": image,
-        }.items():
-            info = tarfile.TarInfo(name)
+        for name in ("../out.png", "/etc/abs.png", "a/../../up.png", "big.png", "fine.png"):
+            content, info = bytes(200_000) if name == "big.png" else image, tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
     members, passed = list_members(path)
@@ -253,7 +235,7 @@ def test_missing_shards_are_counted_and_named_before_any_is_read(shards, tmp_pat
         read_samples(shards=f"{folder}/train-{{000..007}}.tar")
     gone = ", ".join(f"{folder}/train-00{number}.tar" for number in range(2, 7))
     assert str(caught.value) == saying("6", "8", gone, "1")
-    with pytest.raises(DataError, match=r"^1 of 1 shards do not exist: .*train-02\.tar\. Did you mean 'train-00"):
+    with pytest.raises(DataError, match=saying("1 of 1", "train-02.tar", "'train-000.tar'").pattern):
         read_samples(folder / "train-02.tar")
     with pytest.raises(DataError, match=saying("1", f"{tmp_path}/disk/a.tar", f"{tmp_path}/disk").pattern):
         read_samples(tmp_path / "disk" / "a.tar")
@@ -261,7 +243,7 @@ def test_missing_shards_are_counted_and_named_before_any_is_read(shards, tmp_pat
 
 @pytest.mark.parametrize("remote", ["s3://bucket/train-{0..1}.tar", "https://host/a.tar", "pipe:cat a.tar"])
 def test_a_url_is_refused_with_a_remedy(remote):
-    with pytest.raises(DataError, match=r"shards are no paths: .* mount the storage that holds them as a folder"):
+    with pytest.raises(DataError, match=saying("paths", "mount").pattern):
         read_samples(shards=remote)
 
 
