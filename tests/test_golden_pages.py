@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from golden.make_golden import CLASSES, first_table, gates_of, picture, search, second_table, three_backbones
 from run_fixtures import TINY
+from tables_of_predictions import counted
 
 from tlkit.errors import TlkitError
 from tlkit.predictions import Predictions
@@ -27,15 +28,6 @@ from tlkit.stats.estimate import Estimate
 from tlkit.tables import to_lines
 
 PAGES = Path(__file__).parent / "golden" / "pages"
-
-
-def counted(column: str, **groups: tuple[int, int]) -> Predictions:
-    """Return predictions of one true class from {group: (correct, images)}; "missing" has no group."""
-    names = [name for name, (_, n) in groups.items() for _ in range(n)]
-    wrong = [int(i >= k) for k, n in groups.values() for i in range(n)]
-    table = pd.DataFrame({column: [None if name == "missing" else name for name in names]})
-    paths = [f"{i}.png" for i in range(len(names))]
-    return Predictions.build(classes=("no", "yes"), path=paths, y_true=[0] * len(names), y_pred=wrong, groups=table)
 
 
 def lines(*results: Any) -> str:
@@ -67,10 +59,21 @@ def audit_of_several_columns(folder: Path) -> str:
 
 
 def audit_of_clusters(folder: Path) -> str:
+    """An audit with clusters and weights, and how the report says its intervals were made, with and without pairs."""
     from tlkit.audit import audit_groups, explain_gaps
+    from tlkit.evaluation import evaluate
+    from tlkit.render.report.reading_guide import reading
 
-    design = {"by": "tone", "cluster_by": "site", "weights": "w"}
-    return lines(audit_groups(first_table(), draws=500, **design), explain_gaps(first_table(), **design))
+    table, said = first_table(), []
+    for design in ({"cluster_by": "site", "weights": "w"}, {"pair_by": "scene"}, {"weights": "w"}):
+        found = [each(table, by="tone", **design) for each in (audit_groups, explain_gaps)]
+        said += [lines(*found)] if not said else []
+        said += [
+            "",
+            f"How to read it: {design}",
+            *(f"{head}: {text}" for head, text in reading(evaluate(table), *found)),
+        ]
+    return "\n".join(said)
 
 
 def explain(folder: Path) -> str:
