@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import saying
 from scipy.stats import binom, binomtest
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
@@ -97,8 +98,8 @@ def test_the_log_interval_of_a_ratio_agrees_with_statsmodels():
 
 
 def test_a_ratio_to_a_rate_of_0_is_undefined():
-    assert ratio_log(10, 10, 0, 20).format() == "undefined (the rate it is divided by is 0)"
-    assert ratio_log(1, 4, 0, 0).format() == "undefined (no images on one side)"
+    assert ratio_log(10, 10, 0, 20).note == saying("divided by", "0")
+    assert ratio_log(1, 4, 0, 0).note == saying("no images", "one side")
 
 
 def test_a_ratio_whose_log_interval_collapses_has_the_score_interval():
@@ -134,21 +135,21 @@ def test_the_score_interval_contains_the_ratio_and_inverts_with_it(one, other, s
 
 
 def test_the_score_interval_of_a_ratio_to_0_is_refused():
-    with pytest.raises(ValueError, match="A ratio needs a denominator above 0"):
+    with pytest.raises(ValueError, match="denominator"):
         ratio_score_bounds(1, 2, 0, 3)
 
 
 @pytest.mark.parametrize(("k", "n"), [(5, 4), (-1, 4), (0, -1), (math.nan, 4)])
 def test_impossible_counts_are_refused(k, n):
-    with pytest.raises(ValueError, match="must be finite, at least 0 and at most its denominator"):
+    with pytest.raises(ValueError, match="denominator"):
         wilson_bounds(k, n)
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0, math.nan])
 def test_an_impossible_confidence_is_refused(confidence):
-    with pytest.raises(ValueError, match="confidence must be above 0 and below 1"):
+    with pytest.raises(ValueError, match="confidence"):
         wilson(1, 2, confidence)
-    with pytest.raises(ValueError, match="confidence must be above 0 and below 1"):
+    with pytest.raises(ValueError, match="confidence"):
         clopper_pearson(1, 2, confidence)
 
 
