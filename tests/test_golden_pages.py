@@ -313,25 +313,8 @@ def model_card(folder: Path) -> str:
 
 
 MAKERS = (
-    evaluate,
-    audit,
-    audit_of_several_columns,
-    audit_of_clusters,
-    explain,
-    compare,
-    slices,
-    gate,
-    labels,
-    learning_curve,
-    advise,
-    repair,
-    doctor,
-    summary,
-    leaks,
-    recipe_plan,
-    recipe_check,
-    report,
-    model_card,
+    *(evaluate, audit, audit_of_several_columns, audit_of_clusters, explain, compare, slices, gate, labels),
+    *(learning_curve, advise, repair, doctor, summary, leaks, recipe_plan, recipe_check, report, model_card),
 )
 
 

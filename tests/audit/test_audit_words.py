@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pandas as pd
 import pytest
 from messages import saying, says
@@ -78,10 +75,3 @@ def test_the_data_frame_has_one_row_a_group_and_numbers_as_numbers():
     assert frame["images_needed"].dtype == "Int64"
     assert frame["rate"].dtype == frame["p_holm"].dtype == "float64"
     pd.testing.assert_frame_equal(audit.table(), frame)
-
-
-def test_no_torch_is_needed():
-    heavy = {"torch", "timm", "matplotlib", "sklearn", "scipy.stats"}
-    code = f"import sys, tlkit.audit; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -4,7 +4,6 @@ import base64
 import re
 import shutil
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
@@ -214,11 +213,6 @@ def test_a_thousand_classes_still_make_a_page_of_reasonable_size(tmp_path):
 def test_the_words_stay_careful(tmp_path):
     page = page_of(tmp_path, **options(groups=LIGHT))
     assert not re.search(r"\b(un)?fair|\b(un|de)bias", page.words, flags=re.IGNORECASE)
-
-
-def test_importing_the_room_loads_neither_jinja_nor_matplotlib_nor_torch():
-    code = "import sys, tlkit.render.report; assert not {'jinja2', 'matplotlib', 'torch', 'wandb'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
