@@ -11,6 +11,7 @@ Other tests hold the figures against oracles, and messages by their place, value
 from __future__ import annotations
 
 import os
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -330,3 +331,8 @@ def test_a_page_is_as_recorded(maker, tmp_path):
 
 def test_every_recorded_page_has_a_maker():
     assert {path.stem for path in PAGES.iterdir()} == {maker.__name__ for maker in MAKERS}
+
+
+@pytest.mark.parametrize("file", sorted(PAGES.iterdir()), ids=lambda file: file.stem)
+def test_no_page_says_that_a_model_is_fair_or_free_of_bias(file):
+    assert re.findall(r"\b(?:un)?fair|\b(?:un|de)bias", file.read_text(encoding="utf-8"), flags=re.IGNORECASE) == []

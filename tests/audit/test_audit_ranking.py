@@ -103,6 +103,7 @@ def test_areas_of_fewer_than_ten_images_on_one_side_are_hidden():
     few, many = audit_groups(predictions, by="g").profile_table("g").rows
     assert (few.auroc, few.auroc_positives, list(few.auroc_negatives)) == ({}, {}, ["yes"])
     assert (list(many.auroc), list(many.auroc_positives), many.auroc_negatives) == (["yes"], ["yes"], {})
+    assert many.auroc["yes"].value == pytest.approx(roc_auc_score(y[100:], p[100:]))
 
 
 def test_an_audit_that_was_stored_before_these_areas_can_be_read():

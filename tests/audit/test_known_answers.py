@@ -3,8 +3,9 @@
 T1–T8 intervals, tests, corrections · T9–T17 audits of a few images · T18 T19 class mix and Simpson's paradox ·
 T20–T25 calibration and ranking · T26–T32 the largest gap, spread, shrinkage, pairs, trend, power · T33 and what of T28
 is about 10,000 images, in test_known_bench.py · T34 verdicts, in test_audit_verdicts.py · T35 invariances, in
-test_audit_laws.py but for two. Where a number has more to say, the modules in tests/stats say it. Where another
-library's number is itself listed, because it is wrong or means something else, the test holds that library to it.
+test_audit_laws.py but for two; what of T23 an audit hides, in test_audit_ranking.py. Where a number has more to say,
+the modules in tests/stats say it. Where another library's number is itself listed, because it is wrong or means
+something else, the test holds that library to it.
 """
 
 from __future__ import annotations
@@ -395,18 +396,6 @@ def test_t23_auroc_with_ties_and_of_one_class():
         rows = generator.integers(0, 400, 400)
         draws.append(roc_auc_score(y[rows], score[rows]))
     assert (found.high - found.low) / 3.92 == pytest.approx(np.std(draws), rel=0.15)
-
-
-def test_t23_the_audit_hides_an_auroc_of_fewer_than_ten_positives():
-    generator = np.random.default_rng(2)
-    p = generator.random(200)
-    truth = np.r_[np.ones(9), np.zeros(91), np.ones(30), np.zeros(70)].astype(int)
-    audit = audit_of(
-        truth, (p > 0.5).astype(int), proba=np.column_stack([1 - p, p]), groups={"g": ["A"] * 100 + ["B"] * 100}
-    )
-    few, many = audit.profile_table("g").rows
-    assert few.auroc == {}
-    assert many.auroc["yes"].value == pytest.approx(roc_auc_score(truth[100:], p[100:]))
 
 
 def test_t24_aurc_averages_over_ties():

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -208,11 +207,6 @@ def test_a_thousand_classes_still_make_a_page_of_reasonable_size(tmp_path):
     assert path.stat().st_size < 1_000_000
     assert says(path.read_text(), "200", "1000", "evaluation.json")
     assert says(path.read_text(), "200", "1000", "split.csv")
-
-
-def test_the_words_stay_careful(tmp_path):
-    page = page_of(tmp_path, **options(groups=LIGHT))
-    assert not re.search(r"\b(un)?fair|\b(un|de)bias", page.words, flags=re.IGNORECASE)
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

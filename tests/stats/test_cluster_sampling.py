@@ -72,13 +72,6 @@ def test_the_variance_of_a_mean_is_that_of_statsmodels_with_clusters(sample):
     assert half(even) == pytest.approx(np.ptp(theirs.conf_int()) / 2, rel=0.03)  # a little fewer by kurtosis
 
 
-def test_clusters_of_one_have_the_interval_of_independent_images():
-    values = np.random.default_rng(2).normal(size=50)
-    ours, plain = clustered_mean(values, alone(50), lowest=-np.inf), mean_estimate(values, lowest=-np.inf)
-    assert ours.value == pytest.approx(plain.value)
-    assert half(ours) == pytest.approx(half(plain), rel=0.02)  # kurtosis takes a few degrees of freedom
-
-
 def test_too_few_clusters_give_an_estimate_with_a_note():
     values = np.array([0.1, 0.4, 0.2, 0.3])
     one = clustered_mean(values, split_units([7, 7, 7, 7]))
@@ -121,16 +114,6 @@ def test_jackknife_changes_are_those_of_a_ratio_without_each_cluster():
 
 
 # --- recalls and areas
-
-
-def test_the_mean_recall_of_clusters_of_one_is_that_of_independent_images():
-    generator = np.random.default_rng(5)
-    kind, right = generator.integers(0, 4, 200), generator.random(200) < 0.8
-    each = alone(200)
-    ours = clustered_mean_of_rates(each.summed(kind, 4, right), each.summed(kind, 4), images=np.bincount(kind))
-    plain = mean_of_rates(np.bincount(kind, weights=right), np.bincount(kind))
-    assert ours.value == pytest.approx(plain.value)
-    assert (ours.low, ours.high) == pytest.approx((plain.low, plain.high), abs=0.02)
 
 
 def test_the_mean_recall_is_undefined_where_a_class_has_one_cluster():
