@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -65,4 +66,4 @@ def test_errors_name_the_final_path(tmp_path):
     assert caught.value.filename == str(path)
     with pytest.raises(OSError, match="No such file") as caught, atomic_file(path) as partial:
         pq.write_table(pa.table({"a": [1]}), partial)
-    assert (caught.value.filename, caught.value.strerror) == (str(path), "No such file or directory")
+    assert (caught.value.filename, caught.value.errno) == (str(path), errno.ENOENT)

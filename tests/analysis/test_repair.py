@@ -128,7 +128,7 @@ def test_where_nothing_helps_no_model_is_written_and_the_reason_is_given(parent,
     repaired = parent.path.parent / result.run
     again = tlkit.repair(repaired, by="ground", name="twice")
     assert (again.verdict, again.chosen, again.run) == ("NOTHING HELPED", None, None)
-    assert again.tables()[0].notes[0].startswith("No candidate is better for the worst group (")
+    assert says(again.tables()[0].notes[0], "No candidate", "worst group")
     assert not (repaired.parent / "twice").exists()
     assert tlkit.open_run(repaired).repair == result, "how it came about stays on record"
 
@@ -138,15 +138,13 @@ def test_the_command_writes_a_run_or_gives_the_reason_and_exits_with_0(run):
     shown = CliRunner().invoke(app, ["repair", str(run.path), "--by", "ground", "--name", "other"])
     assert shown.exit_code == 0, shown.output
     assert shown.stdout.startswith("Repair of birds: PASS\n")
-    assert "On test the worst group changes by +" in shown.stdout
+    assert says(shown.stdout, "On test", "worst group")
     assert says(shown.stdout, "original head") and "worst group (" in shown.stdout
     assert tlkit.open_run(run.path.parent / "other").predictions("test").classes == ("land", "water")
     few = CliRunner().invoke(app, ["repair", str(run.path), "--by", "ground", "--min-group-size", "90"])
     assert few.exit_code == 0
-    assert few.stdout.startswith(
-        "Repair of birds: NOT ENOUGH DATA\nSome groups by ground have fewer than 90 validation images: dry 48, wet 48."
-    )
-    assert "No model is written." in few.stdout and not (run.path.parent / "birds-repaired").exists()
+    assert says(few.stdout, "birds: NOT ENOUGH DATA", "ground", "fewer than 90", "dry 48, wet 48", "No model")
+    assert not (run.path.parent / "birds-repaired").exists()
     assert (run.repair.verdict, run.repair.too_few) == ("NOT ENOUGH DATA", {"dry": 48, "wet": 48})
     asked = CliRunner().invoke(app, ["repair", str(run.path), "--min-group-size", "90", "--json"])
     assert json.loads(asked.stdout)["by"] == [], "without --by it is about the worst class"

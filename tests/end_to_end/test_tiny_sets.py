@@ -67,7 +67,9 @@ def test_an_empty_val_folder_is_filled_from_train(tiny_recipe, tmp_path, caplog)
     assert run.samples.counts()["val"].tolist() == [3, 3]
 
 
-@pytest.mark.parametrize(("gone", "said"), [("red", saying("'blue'", "two")), ("train/blue", saying("'blue'", "val/"))])
+@pytest.mark.parametrize(
+    ("gone", "said"), [("red", saying("'blue'", "two")), ("train/blue", saying("'blue'", "4 val", "training"))]
+)
 def test_one_class_and_a_class_without_training_images_are_refused_by_name(tiny_recipe, tmp_path, gone, said):
     recipe = tiny_recipe(**({"train": 8, "val": 4} if "/" in gone else {}))
     shutil.rmtree(tmp_path / "colours" / gone)

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from messages import says
+from tables_of_predictions import predictions_of
 
 from tlkit.audit import audit_groups
-from tlkit.audit.audit_tables import undecided_table
 from tlkit.evaluation import evaluate
-from tlkit.predictions import Predictions
 from tlkit.render.report import RunContents, write_card
 from tlkit.render.report.limitations import limits
 
@@ -24,13 +23,7 @@ def predictions():
     y = np.arange(408) % 2
     guess = y.copy()
     guess[300:350] = 1 - y[300:350]
-    return Predictions.build(
-        classes=["<b>cat</b>", "dog|s", "never"],
-        path=[f"{i}.jpg" for i in range(408)],
-        y_true=y,
-        y_pred=guess,
-        groups=pd.DataFrame({"light": light, "room": ["a", "b"] * 204}),
-    )
+    return predictions_of(y, guess, classes=("<b>cat</b>", "dog|s", "never"), light=light, room="ab" * 204)
 
 
 def leaks_of(n):
@@ -57,54 +50,29 @@ def card(path, predictions, **more):
 
 def test_limitations_come_from_the_audit(tmp_path, predictions):
     text = card(tmp_path, predictions)
-    assert "By light: **FAIL**." in text
-    assert "| light | night | accuracy | 100 | 0.500" in text
-    assert says(text, "3", "earlier split", "figures")
-    assert says(text, "2", "files")
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| light")
+    ]
+    assert says(text, "light", "FAIL")
     assert says(text, "Classes", "image", "never")
-    assert says(text, "Columns", "data", "audited")
-    assert "licence: apache-2.0." in text
-    assert "| light | dawn | accuracy | – |" in text  # the size of a small group is not published
+    assert ["light", "night", "accuracy", "100"] in [row[:4] for row in rows]
+    assert ["light", "dawn", "accuracy", "–"] in [row[:4] for row in rows]  # a small group's size is not published
 
 
 def test_a_failing_row_with_a_wide_interval_has_no_number(tmp_path, predictions):
     light = ["day"] * 384 + ["night"] * 24
     right = np.array([i % 10 > 0 for i in range(384)] + [i < 11 for i in range(24)])
-    few = Predictions.build(
-        classes=predictions.classes,
-        path=predictions.path,
-        y_true=predictions.y_true,
-        y_pred=np.where(right, predictions.y_true, 1 - predictions.y_true),
-        groups=pd.DataFrame({"light": light}),
-    )
+    y = predictions.y_true
+    few = predictions_of(y, np.where(right, y, 1 - y), classes=predictions.classes, light=light)
     text = card(tmp_path, few, audit=audit_groups(few, by="light"), evaluation=evaluate(few))
-    assert "| light | night | accuracy | 24 | [0.279, 0.649] | [-0.6" in text.replace("\\", "")
+    assert says(text.replace("\\", ""), "night", "24", "[0.279, 0.649]")
     assert "0.458" not in text
-
-
-def test_undecided_rows_say_how_many_images_are_missing(predictions):
-    some = predictions.take(np.r_[0:60, 350:400])
-    audit = audit_groups(some, by="room")
-    found = undecided_table(audit)
-    table = audit.group_table("room")
-    assert list(found.column("group")) == [row.name for row in table.rows if row.verdict == "NOT ENOUGH DATA"]
-    assert found.rows and None not in found.column("images_needed")
-
-
-def test_the_card_states_that_its_split_selected_the_epoch(tmp_path, predictions):
-    text = card(
-        tmp_path, predictions, split="val", chose_epoch=True, leaks=leaks_of(1), excluded=[("0.jpg", "no image")]
-    )
-    assert says(text, "weights", "figures", "optimistic")
-    assert says(text, "1", "earlier split", "figures")
-    assert says(text, "1", "file")
 
 
 def test_what_was_not_assessed_is_stated(predictions):
     found = limits(evaluate(predictions), None, None, split="val", group_columns=("light",))
     assert says(found, "Differences", "assessed", "columns")
     assert any(says(line, "unusual", "images", "assessed") for line in found)
-    assert not any(word in " ".join(found).lower() for word in ("unbiased", "debiased", "is fair"))
 
 
 def test_names_from_the_data_are_shown_as_they_are(tmp_path, predictions):

@@ -228,8 +228,7 @@ def test_a_failure_of_wandb_is_logged_and_the_run_continues(options, logged):
 
 
 def test_log_model_false_records_no_artifact(options):
-    options["log_model"] = False
-    folder = record_everything(options)
+    folder = record_everything(options | {"log_model": False})
     assert {artifact["type"] for artifact in records(folder, "artifact")} == {"run_table"}
 
 

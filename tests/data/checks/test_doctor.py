@@ -259,7 +259,7 @@ def test_quarantined_images_are_excluded_from_training(garden, tmp_path, lines):
     assert set(data.samples.paths).isdisjoint(path for path, _ in diagnosis.quarantine)
     assert data.dataset.excluded == ()
     assert says(lines(), len(diagnosis.quarantine), diagnosis.images, file)
-    with pytest.raises(DataError, match=saying("exists", "already", "decisions").pattern):
+    with pytest.raises(DataError, match=saying("fixed.csv", "exists", "Remove it").pattern):
         write_quarantine(file, diagnosis, samples)
 
 
