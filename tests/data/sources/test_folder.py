@@ -66,10 +66,10 @@ def test_junk_is_ignored_with_one_line_for_each_kind(photos, make_image, lines):
     (photos / "README.md").write_text("about")
     assert len(scan_folder(photos)) == 20
     assert lines() == [
+        saying("1", "ant/lost.png", "Remove"),
+        saying("1", "loose.png", "move"),
         saying("5", ".DS_Store", "__MACOSX/", "ant/._0.png", "ant/.ipynb_checkpoints/", "ant/Thumbs.db"),
-        saying("1", "loose.png"),
-        saying("1", "ant/lost.png"),
-        saying("1", "ant/notes.txt"),
+        saying("2", "README.md", "ant/notes.txt"),
         saying("1", "Ignoring", "crow/"),
     ]
 

@@ -15,7 +15,7 @@ from tlkit.data.checks.gray_thumbnails import MAX_KEPT_THUMBNAILS, Gray, GrayThu
 from tlkit.data.checks.thread_pool import map_files
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.decode.formats import EXTENSIONS
+from tlkit.data.decode.formats import format_by_name
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError, first_few
 from tlkit.samples import DIGEST, LABEL, PATH, SPLIT, Samples
@@ -115,7 +115,7 @@ def _check(
     except UnreadableImageError as error:
         return _CheckedFile(digest, error.reason)
     oddities = facts.oddities
-    if EXTENSIONS.get(file.suffix.lower(), facts.format) != facts.format:
+    if (format_by_name(file.name) or facts.format) != facts.format:
         oddities = (*oddities, f"{facts.format} under another format's ending")
     if pillow_warnings:
         oddities = (*oddities, "damaged metadata (pixels are sound)")

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -18,8 +18,10 @@ from tlkit.data.checks.gray_thumbnails import Gray, gray_thumbnail
 from tlkit.data.checks.image_quality import quality_issues
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
-from tlkit.data.decode.formats import EXTENSIONS, OPENERS, Format, detect_format
+from tlkit.data.decode.formats import OPENERS, Format, detect_format, format_by_name
 from tlkit.data.decode.jpeg_markers import scan_damage
+from tlkit.data.decode.known_formats import known_by_content
+from tlkit.data.sources.entries import Entry
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError
 
@@ -114,7 +116,7 @@ def examine_file(
     kinds |= {ODDITIES[oddity]: "" for oddity in facts.oddities}
     if pillow_warnings:
         kinds["damaged-metadata"] = ""
-    if EXTENSIONS.get(PurePosixPath(path).suffix.lower(), facts.format) != facts.format:
+    if (format_by_name(path) or facts.format) != facts.format:
         kinds["wrong-ending"] = f"is {facts.format}"
     if kind == "JPEG" and (damage := scan_damage(data)):
         kinds["damaged-scan"] = damage
@@ -123,6 +125,21 @@ def examine_file(
         kinds["faces"] = str(count)
     gray = gray_thumbnail(image) if gray_thumbnails else None
     return ImageExamination(digest, "", kinds, fingerprint(image), gray)
+
+
+def unnamed_image(entry: Entry, root: Path) -> Entry:
+    """Return the entry of a file that is no image by its name as one left out where its content is an image."""
+    try:
+        with (root / entry.name).open("rb") as file:
+            start = file.read(4096)
+    except OSError:
+        return entry
+    kind, known = detect_format(start), known_by_content(start)
+    if kind is not None and kind not in ("BMP", "PNM"):  # whose two letters begin many texts
+        return Entry("unread-format", entry.name, f"{kind} by its content: give its name the ending of that format")
+    if known is not None:
+        return Entry("unread-format", entry.name, f"{known.name} by its content: {known.advice}")
+    return entry
 
 
 def _kind_of_damage(data: bytes, kind: Format | None, reason: str) -> str:

@@ -22,6 +22,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.formats import OPENERS, Format, describe_content, detect_format
 from tlkit.data.decode.jpeg_markers import can_be_scaled
+from tlkit.data.decode.known_formats import is_installed
 from tlkit.data.decode.resizing import Frame
 from tlkit.data.sources.read_bytes import read_bytes
 from tlkit.errors import DataError
@@ -39,7 +41,14 @@ RULES_VERSION = 1
 """Raised when the rules above, or the scaling in `resizing`, give other pixels than before."""
 
 LIBJPEG = PIL.features.version("libjpeg_turbo") or PIL.features.version("jpg")
-DECODER = f"rules {RULES_VERSION}, pillow {PIL.__version__}, libjpeg {LIBJPEG}"
+EXTRA_READERS = {"pillow_heif": "pillow-heif", "pydicom": "pydicom", "pillow_jxl": "pillow-jxl-plugin"}
+"""Packages by the modules that read further formats."""
+DECODER = ", ".join(
+    (
+        *(f"rules {RULES_VERSION}", f"pillow {PIL.__version__}", f"libjpeg {LIBJPEG}"),
+        *(f"{name} {version(name)}" for module, name in EXTRA_READERS.items() if is_installed(module)),
+    )
+)
 """What pixels depend on besides the file and the preprocessing; part of the key of cached features."""
 
 ORIENTATION_TAG = 274
