@@ -33,8 +33,8 @@ PRESETS: dict[str, str] = {
 }
 """Descriptions of the presets."""
 
-PRESETS_VERSION = 1
-"""Raised when a preset gives other pixels than before."""
+PRESETS_VERSION = 2
+"""Raised when a preset or a list gives other pixels than before; 2: a container may frame the image."""
 
 ZOOMS = {"light": Zoom(0.6, 1.15), "medium": Zoom(0.35, 4 / 3), "heavy": Zoom(0.2, 4 / 3)}
 
@@ -158,8 +158,8 @@ def build_transform(preprocess: Preprocess, *, augment: str | Sequence[Mapping[s
         preprocess: geometry, size, filter and background.
         augment: a preset (none, light, medium, heavy); a list of Albumentations transforms in order, each a mapping
             with `name` and arguments; or None, the same as "none". A list applies to the decoded image in its own size,
-            followed by the evaluation geometry. Where it frames the image (RandomResizedCrop, Resize, RandomCrop,
-            CenterCrop, RandomSizedCrop, Crop), only scaling to `image_size` follows.
+            followed by the evaluation geometry. Where it frames the image, which is where any transform in it changes
+            the image's size (crops, pads or scales), only scaling to `image_size` follows.
 
     Raises:
         DataError: an unknown preset, transform or argument, or a transform that does not return an RGB image.
@@ -182,7 +182,7 @@ def build_transform(preprocess: Preprocess, *, augment: str | Sequence[Mapping[s
         return Transform(preprocess, zoom=ZOOMS[augment], after=preset(augment, preprocess))
     if not augment:
         return Transform(preprocess)
-    from tlkit.data.augment.transform_list import FRAMING, build_list
+    from tlkit.data.augment.transform_list import build_list
 
-    framed = any(step.get("name") in FRAMING for step in augment)
-    return Transform(preprocess, before=build_list(augment), framed=framed)
+    built = build_list(augment)
+    return Transform(preprocess, before=built.compose, framed=built.frames)
