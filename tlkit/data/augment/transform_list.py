@@ -15,7 +15,7 @@ import numpy as np
 from albumentations.core.transforms_interface import BasicTransform
 from pydantic import ValidationError
 
-from tlkit.errors import DataError, did_you_mean
+from tlkit.errors import DataError, did_you_mean, reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def _reword(error: Exception) -> str:
     """Return pydantic's report as one line: "blur_limit: Input should be …"."""
     cause = error.__cause__
     if not isinstance(cause, ValidationError):
-        return str(error)
+        return reason_of(error)
     parts = []
     for item in cause.errors():
         place = ".".join(str(part) for part in item["loc"] if not str(part).startswith(("function-", "tuple[")))
@@ -165,7 +165,7 @@ def _try(transform: BasicTransform) -> str:
     except Warning as warning:
         return f"warns when it is applied: {warning}"
     except Exception as error:  # for example: it needs masks, boxes or other images
-        return f"cannot be applied to an image alone: {error}"
+        return f"cannot be applied to an image alone: {reason_of(error)}"
     if not isinstance(result, np.ndarray) or result.dtype != np.uint8 or result.shape[2:] != (3,):
         return "does not return an 8-bit RGB image."
     return ""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from tlkit.data.decode.resizing import Frame, Zoom, fit, random_fit, reduction
-from tlkit.errors import DataError, did_you_mean
+from tlkit.errors import DataError, did_you_mean, reason_of
 from tlkit.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _apply(compose: A.Compose, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.
     except Exception as error:  # Albumentations' transforms raise various errors
         height, width = pixels.shape[:2]
         raise DataError(
-            f"The augmentation cannot be applied to an image of {width} x {height} pixels: {error} "
+            f"The augmentation cannot be applied to an image of {width} x {height} pixels: {reason_of(error)} "
             "Change the transform's arguments, or put a Resize before it."
         ) from error
     if result.dtype != np.uint8 or result.ndim != 3 or result.shape[2] != 3:
