@@ -182,25 +182,26 @@ def bare_backbone(
     return _create(architecture, pretrained=False, **{**(options or {}), **size, "num_classes": 0})
 
 
-def layers_of(module: nn.Module, *, coarse: bool = False) -> tuple[dict[str, int], int]:
-    """Return the layer of each parameter by name, 0 at the stem, and the layer of a classifier on top.
+def timm_groups(module: nn.Module, *, coarse: bool) -> tuple[dict[str, int], int] | None:
+    """Return timm's group of each parameter by name, 0 at the stem, and the group of a classifier on top.
 
-    Layers are those of timm's `group_matcher`, which timm's layer-wise learning rates use too; without one, the
-    network's direct children.
+    None where the network has no `group_matcher`, or one that raises, as timm 1.0.26's RDNet.
 
     Args:
         module: a backbone without its classifier.
         coarse: stages instead of blocks.
     """
-    names = [name for name, _ in module.named_parameters()]
     if not hasattr(module, "group_matcher"):
-        order = list(dict.fromkeys(name.partition(".")[0] for name in names))
-        return {name: order.index(name.partition(".")[0]) for name in names}, len(order)
-    matcher = module.group_matcher(coarse=coarse)  # type: ignore[operator]
+        return None
     classifier = "a classifier on top"  # no pattern matches it, as none matches timm's own classifiers
+    names = [name for name, _ in module.named_parameters()]
     whole = SimpleNamespace(named_parameters=lambda: [(name, None) for name in [*names, classifier]])
-    layers: dict[str, int] = group_parameters(whole, matcher, reverse=True)  # type: ignore[arg-type]
-    return layers, layers.pop(classifier)
+    try:
+        matcher = module.group_matcher(coarse=coarse)  # type: ignore[operator]
+        groups: dict[str, int] = group_parameters(whole, matcher, reverse=True)  # type: ignore[arg-type]
+    except Exception:  # a missing part is an assertion in one network, an attribute in another
+        return None
+    return groups, groups.pop(classifier)
 
 
 def _has_fixed_size(name: str) -> bool:
