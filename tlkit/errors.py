@@ -86,6 +86,21 @@ def did_you_mean(word: str, known: Iterable[str], *, most: int = 3) -> str:
     return f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
 
 
+def reason_of(error: BaseException) -> str:
+    r"""Return the first line of the message of another library's error; the error's type where it has no text.
+
+    A first line that ends with a colon is followed by the second.
+
+    Example:
+        >>> reason_of(ValueError("no such size\\nat line 3")), reason_of(IndexError())
+        ('no such size', 'IndexError')
+    """
+    lines = str(error).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    return " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])
+
+
 def first_few(items: Sequence[object], *, most: int = 5) -> str:
     """Return the first few items as text, with a count of the others.
 

@@ -15,9 +15,10 @@ from messages import saying, says
 from safetensors.torch import save_file
 
 from tlkit.errors import ModelError
-from tlkit.models.backbone import create_backbone, read_preprocess
+from tlkit.models.backbone import Backbone, create_backbone
 from tlkit.models.model_files import ModelFacts, save_artifact
 from tlkit.models.network import Network
+from tlkit.models.timm_facts import read_preprocess
 from tlkit.models.weights.weight_files import WeightsFacts, tensors_digest
 from tlkit.preprocess import Preprocess
 
@@ -32,9 +33,9 @@ def hub_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
 
-    def plant(architecture, repository, **cfg):
+    def plant(architecture, repository, *, arguments=None, **cfg):
         torch.manual_seed(7)
-        model = timm.create_model(architecture, pretrained=False)
+        model = timm.create_model(architecture, pretrained=False, **(arguments or {}))
         revision = "0123456789abcdef0123456789abcdef01234567"
         folder = cache / f"models--{repository.replace('/', '--')}"
         snapshot = folder / "snapshots" / revision
@@ -43,6 +44,7 @@ def hub_cache(tmp_path, monkeypatch):
         (folder / "refs" / "main").write_text(revision)
         save_file(model.state_dict(), snapshot / "model.safetensors")
         facts = {"architecture": architecture, "num_classes": 1000, "pretrained_cfg": {**model.pretrained_cfg, **cfg}}
+        facts |= {"model_args": arguments} if arguments else {}
         (snapshot / "config.json").write_text(json.dumps(facts))
         return model
 
@@ -74,6 +76,21 @@ def test_a_hub_repository_brings_its_own_preprocessing_and_licence(hub_cache, ca
     assert says(caplog.messages, "someone/fine-model", "cc-by-nc-4.0", "no commercial use")
     with pytest.raises(ModelError, match=saying("test_vit", "model.name", "test_resnet").pattern):
         create_backbone("test_resnet", weights="hf-hub:someone/fine-model")
+
+
+def test_a_hub_repository_for_gray_images_serves_color_images(hub_cache, tmp_path):
+    about = {"input_size": [1, 160, 160], "mean": [0.5], "std": [0.25]}
+    gray = hub_cache("test_resnet", "someone/x-rays", arguments={"in_chans": 1, "drop_path_rate": 0.1}, **about)
+    backbone = create_backbone("test_resnet", weights="hf-hub:someone/x-rays")
+    assert (backbone.preprocess.mean, backbone.preprocess.std) == ((0.5,) * 3, (0.25,) * 3)
+    images = torch.randn(2, 1, 160, 160)
+    gray.reset_classifier(0)
+    with torch.no_grad():
+        features = backbone.module.eval()(images.expand(2, 3, 160, 160))
+        torch.testing.assert_close(features, gray.eval()(images), rtol=1e-4, atol=1e-4)
+    stored = Backbone.from_dict(backbone.to_dict())
+    stored.module.load_state_dict(backbone.module.state_dict())
+    assert stored.options == {"in_chans": 3, "drop_path_rate": 0.1}
 
 
 def test_a_hub_out_of_reach_gets_one_message_that_says_how_to_fetch_beforehand(tmp_path, monkeypatch):

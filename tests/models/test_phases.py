@@ -21,8 +21,9 @@ from tlkit.models.classifier import Classifier
 from tlkit.models.model_files import save_artifact
 from tlkit.models.network import load_network
 from tlkit.models.strategies.apply_phase import frozen_modules
+from tlkit.models.strategies.layers import stages_of
 from tlkit.models.strategies.lora import LowRank, add_adapters, merge_adapters
-from tlkit.models.strategies.plan_phases import norm_parameters, phase_at, stages_of
+from tlkit.models.strategies.plan_phases import norm_parameters, phase_at
 from tlkit.models.weights.weight_files import tensors_digest
 
 

@@ -10,7 +10,7 @@ from tlkit.models.classifier import Classifier
 from tlkit.models.model_files import save_artifact
 from tlkit.models.network import load_network
 from tlkit.models.small_networks import AlexNet, LeNet5
-from tlkit.models.strategies.plan_phases import stages_of
+from tlkit.models.strategies.layers import stages_of
 
 
 def _parameters(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import pytest
@@ -18,6 +19,7 @@ from tlkit.models.classifier import Classifier
 from tlkit.models.losses import FocalLoss, logit_adjustment
 from tlkit.models.mixup import mix_batch
 from tlkit.models.network import Network
+from tlkit.models.strategies.lora import merge_adapters
 from tlkit.models.weights.weight_files import tensors_digest
 
 _classifier = partial(small_classifier, given={"class_counts": {"a": 9, "b": 3}})
@@ -127,6 +129,33 @@ def test_an_average_follows_its_formula_with_warm_up_and_norm_statistics():
     torch.testing.assert_close(average.network.backbone[0].running_mean, statistics)
     assert average.network.backbone[0].num_batches_tracked == 8
     assert torch.equal(average.network.head.bias, network.head.bias)  # constant tensors keep every bit
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet"])
+def test_the_average_of_adapted_weights_is_the_mean_of_what_the_layers_compute_with(name):
+    classifier = small_classifier(name, {"kind": "lora", "rank": 2}, ema_decay=0.6).train()
+    optimizer = torch.optim.SGD(classifier.network.parameters(), lr=0.3)
+
+    def plain_weights():
+        network = copy.deepcopy(classifier.network)
+        merge_adapters(network)
+        return {key: value.clone() for key, value in network.state_dict().items() if value.is_floating_point()}
+
+    expected = before = plain_weights()
+    for t, (images, targets) in enumerate([*noise()] * 3):
+        optimizer.zero_grad()
+        functional.cross_entropy(classifier(images), targets).backward()
+        optimizer.step()
+        classifier.average.update(classifier.network)
+        decay = min(0.6, (1 + t) / (10 + t))
+        now = plain_weights()
+        expected = {key: decay * value + (1 - decay) * now[key] for key, value in expected.items()}
+    stored = classifier.plain_network().state_dict()
+    assert {key for key, value in stored.items() if value.is_floating_point()} == set(expected)
+    for key, value in expected.items():
+        torch.testing.assert_close(stored[key], value, rtol=0, atol=1e-6)
+    changed = [key for key, value in before.items() if not torch.equal(stored[key], value)]
+    assert len(changed) > 3 and {"head.weight", "head.bias"} < set(changed)
 
 
 def test_the_average_is_what_is_validated_and_stored_and_the_frozen_backbone_stays_in_it(tmp_path):

@@ -111,7 +111,7 @@ def test_a_run_with_sharded_weights_that_is_killed_resumes_to_the_same_bits(reci
 
 @pytest.mark.series
 def test_sharded_lora_adapters_train_as_in_one_process(recipe):
-    more = {"strategy": "lora", "train.optimizer": "sgd", "train.epochs": 2}
+    more = {"strategy": "lora", "train.optimizer": "sgd", "train.epochs": 2, "train.ema_decay": 0.9}
     assert_close(fit(recipe, PLAIN | more | {"name": "one"}), in_two(recipe, more, "two"))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from tlkit.models.network import Network
+from tlkit.models.strategies.lora import merge_adapters, merged_state
 
 
 class AveragedNetwork(nn.Module):
@@ -17,7 +18,8 @@ class AveragedNetwork(nn.Module):
 
     Polyak averaging with the warm-up of TensorFlow's `ExponentialMovingAverage(num_updates)`: after t updates d is the
     smaller of `decay` and (1 + t) / (10 + t), so that the initial weights do not dominate a short run. Norm statistics
-    are averaged like weights. The `state_dict` holds all of it.
+    are averaged like weights. Of an adapted weight the sum that the layer computes with is averaged, not the factors
+    of its adapter: the product of two means is not the mean of products. The `state_dict` holds all of it.
 
     Args:
         network: the network, whose weights are the first average.
@@ -26,14 +28,16 @@ class AveragedNetwork(nn.Module):
 
     Attributes:
         constant: the names that are skipped.
-        network: the average; always in evaluation mode, never with gradients.
+        network: the average, without adapters; always in evaluation mode, never with gradients.
         updates: t, a whole number.
     """
 
     def __init__(self, network: Network, *, decay: float, constant: Collection[str] = ()) -> None:
         super().__init__()
         self.constant = frozenset(constant)
-        self.network = copy.deepcopy(network).requires_grad_(False).eval()
+        self.network = copy.deepcopy(network)
+        merge_adapters(self.network)
+        self.network.requires_grad_(False).eval()
         self.decay = decay
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
@@ -46,7 +50,7 @@ class AveragedNetwork(nn.Module):
         """Update the average after a step of the network."""
         updates = int(cast(torch.Tensor, self.updates))
         decay = min(self.decay, (1 + updates) / (10 + updates))
-        values = network.state_dict()
+        values = merged_state(network)
         for name, average in self.network.state_dict().items():
             if name in self.constant:
                 continue

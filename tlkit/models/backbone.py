@@ -7,28 +7,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast, get_args
+from typing import Any
 
 import tlkit.torchvision_cure  # before timm, which imports torchvision
 
 import timm
 import torch
-from safetensors import SafetensorError
-from timm.models import group_parameters, load_model_config_from_hf
+from timm.models import adapt_input_conv, group_parameters, load_model_config_from_hf
 from torch import nn
 
 import tlkit.models.small_networks  # noqa: F401  makes LeNet-5 and AlexNet known to timm
-from tlkit.errors import ModelError, did_you_mean, first_few
-from tlkit.models.model_files import read_facts, read_tensors
+from tlkit.errors import ModelError, did_you_mean, first_few, reason_of
+from tlkit.models.model_files import FACTS_FILE, TENSORS_FILE, read_facts, read_tensors
 from tlkit.models.model_names import as_wildcard, unknown_name
+from tlkit.models.timm_facts import feature_width, read_preprocess
 from tlkit.models.weights.hub import hub_access
 from tlkit.models.weights.weight_files import WeightsFacts, load_into, read_state_dict, tensors_digest, without_prefix
 from tlkit.models.weights.weight_sources import package_weights, parse_source
-from tlkit.preprocess import Interpolation, Preprocess, Resize
+from tlkit.preprocess import Preprocess
 
 logger = logging.getLogger(__name__)
-
-CROP_MODES: dict[str, Resize] = {"center": "crop", "squash": "squash", "border": "letterbox"}
 
 
 @dataclass(frozen=True)
@@ -135,6 +133,7 @@ def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, i
     kind, location = parse_source(weights)
     architecture, _ = split_name(name)
     options: Mapping[str, Any] = {}
+    preprocess: Preprocess | None = None
     size = {"img_size": image_size} if image_size and _has_fixed_size(name) else {}
     match kind:
         case "none":
@@ -149,11 +148,14 @@ def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, i
             origin = path.name
         case "file":
             path = Path(location).expanduser()
-            module = _from_tensors(name, read_state_dict(path), origin=str(path), size=size)
-            origin, terms = path.name, "unknown"
+            if path.name == TENSORS_FILE and (path.parent / FACTS_FILE).is_file():  # that of a run: see its facts
+                module, origin, terms, options, preprocess = _from_run(path.parent, architecture, size)
+            else:
+                module = _from_tensors(name, read_state_dict(path), origin=str(path), size=size)
+                origin, terms = path.name, "unknown"
         case "run":
-            module, origin, terms, options = _from_run(Path(location).expanduser(), architecture, size)
-    preprocess = read_preprocess(getattr(module, "pretrained_cfg", {}))
+            module, origin, terms, options, preprocess = _from_run(Path(location).expanduser(), architecture, size)
+    preprocess = preprocess or read_preprocess(getattr(module, "pretrained_cfg", {}))
     if image_size:
         preprocess = preprocess.replace(image_size=image_size)
     module.reset_classifier(0)  # type: ignore[operator]
@@ -161,7 +163,7 @@ def create_backbone(name: str, *, weights: str = "hub", image_size: tuple[int, i
     facts = WeightsFacts(source=weights, origin=origin, digest=digest, license=terms)
     if facts.non_commercial:
         logger.warning("The weights of %s are licensed %s: no commercial use.", origin, terms)
-    width = _feature_width(module, preprocess.image_size, name)
+    width = feature_width(module, preprocess.image_size, name)
     return Backbone(
         name=architecture, module=module, num_features=width, preprocess=preprocess, weights=facts, options=options
     )
@@ -180,42 +182,26 @@ def bare_backbone(
     return _create(architecture, pretrained=False, **{**(options or {}), **size, "num_classes": 0})
 
 
-def layers_of(module: nn.Module, *, coarse: bool = False) -> tuple[dict[str, int], int]:
-    """Return the layer of each parameter by name, 0 at the stem, and the layer of a classifier on top.
+def timm_groups(module: nn.Module, *, coarse: bool) -> tuple[dict[str, int], int] | None:
+    """Return timm's group of each parameter by name, 0 at the stem, and the group of a classifier on top.
 
-    Layers are those of timm's `group_matcher`, which timm's layer-wise learning rates use too; without one, the
-    network's direct children.
+    None where the network has no `group_matcher`, or one that raises, as timm 1.0.26's RDNet.
 
     Args:
         module: a backbone without its classifier.
         coarse: stages instead of blocks.
     """
-    names = [name for name, _ in module.named_parameters()]
     if not hasattr(module, "group_matcher"):
-        order = list(dict.fromkeys(name.partition(".")[0] for name in names))
-        return {name: order.index(name.partition(".")[0]) for name in names}, len(order)
-    matcher = module.group_matcher(coarse=coarse)  # type: ignore[operator]
+        return None
     classifier = "a classifier on top"  # no pattern matches it, as none matches timm's own classifiers
+    names = [name for name, _ in module.named_parameters()]
     whole = SimpleNamespace(named_parameters=lambda: [(name, None) for name in [*names, classifier]])
-    layers: dict[str, int] = group_parameters(whole, matcher, reverse=True)  # type: ignore[arg-type]
-    return layers, layers.pop(classifier)
-
-
-def read_preprocess(cfg: dict[str, Any]) -> Preprocess:
-    """Return the preprocessing in timm's `pretrained_cfg`."""
-    default = Preprocess()
-    mean, std = tuple(cfg.get("mean", default.mean)), tuple(cfg.get("std", default.std))
-    if len(mean) != 3 or len(std) != 3:
-        mean, std = (mean * 3)[:3], (std * 3)[:3]
-    named = cfg.get("interpolation")
-    return Preprocess(
-        image_size=tuple(cfg.get("input_size", (3, *default.image_size))[1:]),
-        resize=CROP_MODES.get(cfg.get("crop_mode") or "center", "crop"),
-        crop_pct=float(cfg.get("crop_pct") or default.crop_pct),
-        interpolation=cast(Interpolation, named) if named in get_args(Interpolation) else "bilinear",
-        mean=mean,
-        std=std,
-    )
+    try:
+        matcher = module.group_matcher(coarse=coarse)  # type: ignore[operator]
+        groups: dict[str, int] = group_parameters(whole, matcher, reverse=True)  # type: ignore[arg-type]
+    except Exception:  # a missing part is an assertion in one network, an attribute in another
+        return None
+    return groups, groups.pop(classifier)
 
 
 def _has_fixed_size(name: str) -> bool:
@@ -225,14 +211,14 @@ def _has_fixed_size(name: str) -> bool:
 def _create(name: str, *, pretrained: bool, **options: Any) -> nn.Module:
     try:
         module: nn.Module = timm.create_model(name, pretrained=pretrained, **options)
-    except TypeError as error:
-        if "img_size" in options and "img_size" in str(error):
-            raise ModelError(
-                f"{name} works at its own image size only. Leave data.image_size out, or choose another model."
-            ) from error
-        raise
-    except AssertionError as error:  # timm checks sizes by assert
-        raise ModelError(f"timm cannot build {name} with {options}: {error}") from error
+    except Exception as error:  # a constructor of timm raises another kind for every size that it cannot have
+        size = options.get("img_size")
+        if pretrained or size is None:
+            raise
+        raise ModelError(
+            f"{name} cannot be built for images of {size[0]}x{size[1]} px ({reason_of(error)}). Change or leave out "
+            "data.image_size, or choose another model."
+        ) from error
     if not hasattr(module, "reset_classifier"):
         raise ModelError(f"{name} has no classifier that could be replaced. Choose another model (`tlkit models`).")
     return module
@@ -248,10 +234,12 @@ def _from_hub(name: str, size: dict[str, Any]) -> tuple[nn.Module, str, str]:
     with hub_access(str(cfg.hf_hub_id)):
         try:
             module = _create(name, pretrained=True, **size)
-        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+        except Exception as error:  # damaged files, and sizes that the weights do not fit, raise many kinds
+            there = f" at {size['img_size'][0]}x{size['img_size'][1]} px" if size else ""
+            remedy = "Leave data.image_size out, or fetch" if size else "Fetch"
             raise ModelError(
-                f"The weights of {cfg.hf_hub_id} cannot be used ({type(error).__name__}: "
-                f"{str(error).splitlines()[0]}). Fetch them again with `hf download {cfg.hf_hub_id} --force-download`."
+                f"The weights of {cfg.hf_hub_id} cannot be used{there} ({type(error).__name__}: {reason_of(error)}). "
+                f"{remedy} them again with `hf download {cfg.hf_hub_id} --force-download`."
             ) from error
     full_name = f"{cfg.architecture}.{cfg.tag}" if cfg.tag else str(cfg.architecture)
     return module, full_name, str(cfg.license or "unknown")
@@ -263,10 +251,13 @@ def _from_repository(
     with hub_access(repository):
         try:
             _, found, options = load_model_config_from_hf(repository)
-            module = _create(f"hf-hub:{repository}", pretrained=True, **size) if found == architecture else None
-        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+            rgb = {} if (options or {}).get("in_chans", 3) == 3 else {"in_chans": 3}  # timm adapts the weights
+            options = {**(options or {}), **rgb}
+            full = f"hf-hub:{repository}"
+            module = _create(full, pretrained=True, **size, **rgb) if found == architecture else None
+        except Exception as error:  # files of others raise many kinds
             raise ModelError(
-                f"hf-hub:{repository} cannot be used ({type(error).__name__}: {str(error).splitlines()[0]}). It needs "
+                f"hf-hub:{repository} cannot be used ({type(error).__name__}: {reason_of(error)}). It needs "
                 f"a config.json in timm's form and weights; fetch it again with `hf download {repository}`."
             ) from error
     if module is None:
@@ -274,36 +265,102 @@ def _from_repository(
             f"hf-hub:{repository} holds weights of {found}, but model.name is {architecture}. Use name: {found}."
         )
     cfg: dict[str, Any] = getattr(module, "pretrained_cfg", {})
-    return module, repository, str(cfg.get("license") or "unknown"), dict(options or {})
+    return module, repository, str(cfg.get("license") or "unknown"), options
 
 
 def _from_tensors(name: str, tensors: dict[str, torch.Tensor], *, origin: str, size: dict[str, Any]) -> nn.Module:
-    """Return a network with tensors that may include a classifier of any width, or none."""
+    """Return a network with tensors that may include a classifier of any width, or none.
+
+    The tensors may be those of a network at its native image size, or at the size that is asked for.
+    """
     cfg = timm.get_pretrained_cfg(name)
     names: str | Sequence[str] | None = getattr(cfg, "classifier", None)
     classifier = names if isinstance(names, str) or names is None else names[0]
     stated = tensors.get(f"{classifier}.weight") if classifier else None
     widths = [stated.shape[0]] if stated is not None else [int(getattr(cfg, "num_classes", 1000) or 1000), 0]
     problem: ModelError | None = None
-    for width in widths:
-        module = _create(name, pretrained=False, num_classes=width)
-        try:
-            load_into(module, tensors, origin=origin)
-        except ModelError as error:
-            problem = problem or error
-            continue
-        return _resized(name, module, width, size) if size else module
+    for given in ({}, size) if size else ({},):
+        for width in widths:
+            try:
+                module = _create(name, pretrained=False, num_classes=width, **given)
+                load_into(module, _as_rgb(tensors, module, getattr(cfg, "first_conv", None)), origin=origin)
+            except ModelError as error:
+                problem = problem or error
+                continue
+            if not size:
+                return module
+            height, breadth = given.get("img_size") or cfg.input_size[1:]
+            return _resized(name, module, width=width, before=(height, breadth), after=size["img_size"])
     assert problem is not None
-    raise problem
+    if not _has_fixed_size(name):
+        raise problem
+    hint = "If they are for images of another size, state it as data.image_size."
+    raise ModelError(*(f"{text} {hint}" for text in problem.problems))
 
 
-def _resized(name: str, module: nn.Module, width: int, size: dict[str, Any]) -> nn.Module:
-    """Return the network at another image size; timm interpolates the position embeddings."""
-    overlay = {"state_dict": module.state_dict(), "num_classes": width}
-    return _create(name, pretrained=True, num_classes=width, pretrained_cfg_overlay=overlay, **size)
+def _as_rgb(tensors: dict[str, torch.Tensor], module: nn.Module, first: Any) -> dict[str, torch.Tensor]:
+    """Return tensors whose first convolutions take three channels; timm repeats or sums those of other networks."""
+    own, adapted = module.state_dict(), dict(tensors)
+    for key in [f"{conv}.weight" for conv in ((first,) if isinstance(first, str) else first or ())]:
+        if key not in own or key not in tensors or own[key].ndim != 4 or tensors[key].ndim != 4:
+            continue
+        channels, remainder = divmod(tensors[key].shape[1] * 3, own[key].shape[1])
+        if channels not in (0, 3) and not remainder:
+            adapted[key] = adapt_input_conv(3, tensors[key], base_chans=channels)
+            logger.info("The weights are for %d channels; %s is adapted to RGB.", channels, key)
+    return adapted
 
 
-def _from_run(folder: Path, architecture: str, size: dict[str, Any]) -> tuple[nn.Module, str, str, Mapping[str, Any]]:
+def _resized(
+    name: str,
+    module: nn.Module,
+    *,
+    width: int,
+    before: tuple[int, int],
+    after: tuple[int, int],
+    options: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """Return a network at another image size; timm interpolates position embeddings from the grid of the old size.
+
+    Args:
+        name: timm's name.
+        module: the network at the old size.
+        width: classes of its classifier.
+        before: the old height and width.
+        after: the new height and width.
+        options: timm's further arguments for this variant.
+
+    Raises:
+        ModelError: weights of this architecture cannot be carried to this size.
+    """
+    if before == after:
+        return module
+    given = {**(options or {}), "img_size": after, "num_classes": width}
+    target = _create(name, pretrained=False, **given)
+    overlay = {"state_dict": module.state_dict(), "num_classes": width, "input_size": (3, *before)}
+    try:
+        if hasattr(module, "set_input_size"):
+            module.set_input_size(img_size=after)
+            if _shapes(module) == _shapes(target):  # windows may be cut for small images, and stay so
+                target.load_state_dict(module.state_dict())
+                return target
+        return _create(name, pretrained=True, pretrained_cfg_overlay=overlay, **given)
+    except Exception as error:  # timm raises another kind for every network whose weights depend on the size
+        old, new = (f"{height}x{breadth} px" for height, breadth in (before, after))
+        raise ModelError(
+            f"The weights of {name} are for images of {old} and cannot be carried to {new} ({reason_of(error)}). "
+            f"Leave data.image_size out, or use {list(before)}."
+        ) from error
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in module.state_dict().items()}
+
+
+def _from_run(
+    folder: Path, architecture: str, size: dict[str, Any]
+) -> tuple[nn.Module, str, str, Mapping[str, Any], Preprocess]:
+    """Return the backbone of a run, its name, licence, options of the variant, and preprocessing."""
     stored = folder if folder.name == "model" else folder / "model"
     facts = read_facts(stored)
     if facts.architecture != architecture:
@@ -312,42 +369,11 @@ def _from_run(folder: Path, architecture: str, size: dict[str, Any]) -> tuple[nn
             f"Use name: {facts.architecture}."
         )
     tensors = without_prefix(read_tensors(stored), "backbone.")
-    module = bare_backbone(architecture, image_size=facts.preprocess.image_size, options=facts.options)
+    before = facts.preprocess.image_size
+    module = bare_backbone(architecture, image_size=before, options=facts.options)
     load_into(module, tensors, origin=str(stored))
-    if size and tuple(size["img_size"]) != facts.preprocess.image_size:
-        module = _resized(architecture, module, 0, size)
-    module.pretrained_cfg = {**getattr(module, "pretrained_cfg", {}), **_as_cfg(facts.preprocess)}  # type: ignore[assignment]
-    return module, folder.name, facts.weights.license, facts.options
-
-
-def _as_cfg(preprocess: Preprocess) -> dict[str, Any]:
-    """Return a `Preprocess` as timm's `pretrained_cfg`."""
-    modes = {resize: mode for mode, resize in CROP_MODES.items()}
-    return {
-        "input_size": (3, *preprocess.image_size),
-        "crop_mode": modes[preprocess.resize],
-        "crop_pct": preprocess.crop_pct,
-        "interpolation": preprocess.interpolation,
-        "mean": preprocess.mean,
-        "std": preprocess.std,
-    }
-
-
-def _feature_width(module: nn.Module, image_size: tuple[int, int], name: str) -> int:
-    """Return D of the (1, D) features of a blank image."""
-    training = module.training
-    try:
-        with torch.no_grad():
-            features = module.eval()(torch.zeros(1, 3, *image_size))
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise ModelError(
-            f"{name} cannot take images of {image_size[0]}x{image_size[1]} px ({str(error).splitlines()[0]}). "
-            "Change or leave out data.image_size."
-        ) from error
-    finally:
-        module.train(training)
-    if features.ndim != 2:
-        raise ModelError(
-            f"{name} gives features of shape {tuple(features.shape)} instead of (1, D). Choose another model."
-        )
-    return int(features.shape[1])
+    if size:
+        after = size["img_size"]
+        module = _resized(architecture, module, width=0, before=before, after=after, options=facts.options)
+    name = stored.parent.name if folder.name == "model" else folder.name
+    return module, name, facts.weights.license, facts.options, facts.preprocess

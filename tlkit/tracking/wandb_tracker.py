@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import wandb
 
 from tlkit.choices import TrackerMode
-from tlkit.errors import RecipeError
+from tlkit.errors import RecipeError, reason_of
 from tlkit.tracking.tracker import PREDICTION_COLUMNS, Scalar
 from tlkit.tracking.wandb_environment import check_names, environment_set, wandb_variables
 
@@ -252,7 +252,7 @@ def _start_online(start: Callable[[Literal["online", "offline"]], Any], *, folde
     try:
         return start("online")
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = reason_of(error)
         logger.warning("Cannot record online in W&B (%s). Recording offline instead.", reason)
     for leftover in set(folder.glob("run-*")) - before:
         shutil.rmtree(leftover, ignore_errors=True)  # `wandb sync --sync-all` would upload this empty run

@@ -12,7 +12,7 @@ import torch
 import torch.compiler.config
 from torch import nn
 
-from tlkit.errors import RecipeError
+from tlkit.errors import RecipeError, reason_of
 from tlkit.models.classifier import Classifier
 from tlkit.runs import RunDirectory
 from tlkit.training.prepare import Prepared
@@ -97,7 +97,7 @@ def _require_compiler(device: str) -> None:
     try:
         module(torch.zeros(4, device=device))
     except Exception as error:  # torch raises a different kind for every missing part of a compiler
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         raise RecipeError(
             f"train.compile is true, but torch {torch.__version__} cannot compile here: {reason} "
             "Install a C++ compiler, or use train.compile: false."

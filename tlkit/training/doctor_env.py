@@ -11,6 +11,7 @@ from pathlib import Path
 import tlkit
 from tlkit.data.num_workers import available_cores
 from tlkit.disk import cache_folder
+from tlkit.errors import reason_of
 from tlkit.training.environment_report import EnvironmentCheck, EnvironmentReport
 
 PACKAGES = (
@@ -74,8 +75,7 @@ def _tried(name: str, try_it: Callable[[], EnvironmentCheck], needed: bool, reme
     try:
         return try_it()
     except Exception as error:
-        text = str(error).strip() or "no message"
-        return EnvironmentCheck(name, False, f"{type(error).__name__}: {text.splitlines()[0]}", remedy, needed)
+        return EnvironmentCheck(name, False, f"{type(error).__name__}: {reason_of(error)}", remedy, needed)
 
 
 def _device() -> EnvironmentCheck:

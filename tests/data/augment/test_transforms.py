@@ -121,6 +121,37 @@ def test_a_list_that_frames_the_image_is_only_scaled_afterwards(picture):
     np.testing.assert_array_equal(unframed(picture), build_transform(SMALL)(picture))
 
 
+RESIZE = {"name": "Resize", "height": 64, "width": 64, "p": 1}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        RESIZE,
+        {"name": "Sequential", "p": 1, "transforms": [RESIZE]},
+        {"name": "OneOf", "p": 1, "transforms": [{"name": "Sequential", "p": 1, "transforms": [RESIZE]}]},
+        {"name": "RandomOrder", "n": 1, "transforms": [{"name": "SomeOf", "n": 1, "transforms": [RESIZE]}]},
+        {"name": "LongestMaxSize", "max_size": 64, "p": 1},
+        {"name": "SmallestMaxSize", "max_size": 600, "p": 1},
+        {"name": "PadIfNeeded", "min_height": 256, "min_width": 256, "border_mode": 1, "p": 1},
+        {"name": "Pad", "padding": 16, "border_mode": 1, "p": 1},
+        {"name": "RandomScale", "p": 1},
+        {"name": "CropAndPad", "px": [16, 16, 16, 16], "keep_size": False, "border_mode": 1, "p": 1},
+        {"name": "AtLeastOneBBoxRandomCrop", "height": 256, "width": 256, "p": 1},
+        {"name": "RandomResizedCrop", "size": [64, 64], "scale": [1, 1], "ratio": [1, 1], "p": 1},
+    ],
+    ids=lambda step: step["name"],
+)
+def test_what_sets_the_size_in_any_container_is_not_cropped_a_second_time(step):
+    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (256, 256, 3))
+    framed = build_transform(SMALL, augment=[{"name": "NoOp"}, step])(ramp)
+    assert framed.min() <= 6 and framed.max() >= 249  # a crop of .875 leaves 16 to 239
+    plain = build_transform(SMALL)(ramp)
+    for turn in ("HorizontalFlip", "Transpose", "RandomRotate90", "Affine"):
+        untouched = build_transform(SMALL, augment=[{"name": "Sequential", "transforms": [{"name": turn, "p": 0}]}])
+        np.testing.assert_array_equal(untouched(ramp), plain)
+
+
 def test_containers_take_lists(picture):
     inner = [{"name": "GaussianBlur", "p": 1}, {"name": "ColorJitter", "p": 1}]
     steps = [{"name": "OneOf", "transforms": inner, "p": 1}, {"name": "SomeOf", "n": 1, "transforms": inner, "p": 1}]

@@ -7,6 +7,7 @@ import logging
 import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import albumentations as A
@@ -14,15 +15,15 @@ import numpy as np
 from albumentations.core.transforms_interface import BasicTransform
 from pydantic import ValidationError
 
-from tlkit.errors import DataError, did_you_mean
+from tlkit.errors import DataError, did_you_mean, reason_of
 
 logger = logging.getLogger(__name__)
 
-CHOICES = ("OneOf", "SomeOf", "Sequential")
+CHOICES = ("OneOf", "SomeOf", "Sequential", "RandomOrder")
 """Containers, whose argument `transforms` is a list of the same kind."""
 
-FRAMING = {"RandomResizedCrop", "Resize", "RandomCrop", "CenterCrop", "RandomSizedCrop", "Crop"}
-"""Transforms that determine the size of the result."""
+SMALL_SIDES = (21, 34)
+"""Height and width of the image on which padding and enlarging are seen."""
 
 REFUSED = {
     "Normalize": "tlkit normalises with the backbone's own mean and std, on the device. Leave it out.",
@@ -34,8 +35,22 @@ REFUSED = {
 }
 
 
-def build_list(steps: Sequence[Mapping[str, Any]]) -> A.Compose:
-    """Return the composed transforms of a list, each tested once on random noise.
+@dataclass(frozen=True)
+class TransformList:
+    """The transforms of a list.
+
+    Attributes:
+        compose: the transforms, in order.
+        frames: whether any of them, in whatever container, changes the size of an image: it crops, pads or scales it.
+            Turns by 90° do not count.
+    """
+
+    compose: A.Compose
+    frames: bool
+
+
+def build_list(steps: Sequence[Mapping[str, Any]]) -> TransformList:
+    """Return the composed transforms of a list, each tested on random noise.
 
     Args:
         steps: mappings with `name` and the transform's own arguments.
@@ -47,7 +62,7 @@ def build_list(steps: Sequence[Mapping[str, Any]]) -> A.Compose:
     built = [_build(step, f"augment transform {at + 1}", problems) for at, step in enumerate(steps)]
     if problems:
         raise DataError(*problems)
-    return A.Compose(built)
+    return TransformList(A.Compose(built), any(_frames(transform) for transform in built))
 
 
 def available_transforms() -> dict[str, type[BasicTransform]]:
@@ -122,7 +137,7 @@ def _construct(cls: type[Any], arguments: Mapping[str, Any], where: str, problem
         return None
     for warning in advice:
         logger.warning("%s: %s", where, warning.message)
-    if cls.__name__ not in CHOICES and (problem := _try(transform, values)):
+    if cls.__name__ not in CHOICES and (problem := _try(transform)):
         problems.append(f"{where} {problem}")
         return None
     return transform
@@ -132,7 +147,7 @@ def _reword(error: Exception) -> str:
     """Return pydantic's report as one line: "blur_limit: Input should be …"."""
     cause = error.__cause__
     if not isinstance(cause, ValidationError):
-        return str(error)
+        return reason_of(error)
     parts = []
     for item in cause.errors():
         place = ".".join(str(part) for part in item["loc"] if not str(part).startswith(("function-", "tuple[")))
@@ -141,26 +156,49 @@ def _reword(error: Exception) -> str:
     return "; ".join(part.rstrip(".") for part in dict.fromkeys(parts)) + "."
 
 
-def _try(transform: BasicTransform, arguments: Mapping[str, Any]) -> str:
-    """Return the problem of a transform that is applied to noise, large enough for its crops; "" where it works."""
-    defaults = {n: p.default for n, p in inspect.signature(type(transform).__init__).parameters.items()}
-    sizes = {**defaults, **arguments}
-    numbers = [256]
-    for key in ("height", "width", "size", "x_max", "y_max", "min_max_height"):
-        value = sizes.get(key)
-        numbers += [int(v) for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, int)]
-    side = max(numbers)
-    generator = np.random.default_rng(0)
-    noise = generator.integers(0, 256, (side, side, 3), dtype=np.uint8)
-    transform.set_random_state(generator, random.Random(0))  # noqa: S311
+def _try(transform: BasicTransform) -> str:
+    """Return the problem of a transform that is applied to noise; "" where it works."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            result = transform(image=noise, force_apply=True)["image"]
+            result = _apply_to_noise(transform, _large_sides(transform))
     except Warning as warning:
         return f"warns when it is applied: {warning}"
     except Exception as error:  # for example: it needs masks, boxes or other images
-        return f"cannot be applied to an image alone: {error}"
+        return f"cannot be applied to an image alone: {reason_of(error)}"
     if not isinstance(result, np.ndarray) or result.dtype != np.uint8 or result.shape[2:] != (3,):
         return "does not return an 8-bit RGB image."
     return ""
+
+
+def _frames(transform: Any) -> bool:
+    """Return whether a transform, or one in a container, gives an image another size, in a large or in a small one."""
+    if isinstance(transform, A.BaseCompose):
+        return any(_frames(child) for child in transform.transforms)
+    return any(_changes_size(transform, sides) for sides in (_large_sides(transform), SMALL_SIDES))
+
+
+def _changes_size(transform: BasicTransform, sides: tuple[int, int]) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = _apply_to_noise(transform, sides)
+    except Exception:  # a crop that is larger than the small image
+        return False
+    return sorted(result.shape[:2]) != sorted(sides)
+
+
+def _apply_to_noise(transform: BasicTransform, sides: tuple[int, int]) -> Any:
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 256, (*sides, 3), dtype=np.uint8)
+    transform.set_random_state(generator, random.Random(0))  # noqa: S311
+    return transform(image=noise, force_apply=True)["image"]
+
+
+def _large_sides(transform: BasicTransform) -> tuple[int, int]:
+    """Return the height and width of an image that is larger than every size in the transform's arguments."""
+    numbers = [256]
+    for key in ("height", "width", "size", "x_max", "y_max", "min_max_height", "max_size", "max_size_hw"):
+        value = getattr(transform, key, None)
+        numbers += [int(v) for v in (value if isinstance(value, tuple | list) else (value,)) if isinstance(v, int)]
+    return max(numbers), max(numbers) + 50

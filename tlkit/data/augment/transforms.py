@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from tlkit.data.decode.resizing import Frame, Zoom, fit, random_fit, reduction
-from tlkit.errors import DataError, did_you_mean
+from tlkit.errors import DataError, did_you_mean, reason_of
 from tlkit.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ PRESETS: dict[str, str] = {
 }
 """Descriptions of the presets."""
 
-PRESETS_VERSION = 1
-"""Raised when a preset gives other pixels than before."""
+PRESETS_VERSION = 2
+"""Raised when a preset or a list gives other pixels than before; 2: a container may frame the image."""
 
 ZOOMS = {"light": Zoom(0.6, 1.15), "medium": Zoom(0.35, 4 / 3), "heavy": Zoom(0.2, 4 / 3)}
 
@@ -125,7 +125,7 @@ def _apply(compose: A.Compose, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.
     except Exception as error:  # Albumentations' transforms raise various errors
         height, width = pixels.shape[:2]
         raise DataError(
-            f"The augmentation cannot be applied to an image of {width} x {height} pixels: {error} "
+            f"The augmentation cannot be applied to an image of {width} x {height} pixels: {reason_of(error)} "
             "Change the transform's arguments, or put a Resize before it."
         ) from error
     if result.dtype != np.uint8 or result.ndim != 3 or result.shape[2] != 3:
@@ -158,8 +158,8 @@ def build_transform(preprocess: Preprocess, *, augment: str | Sequence[Mapping[s
         preprocess: geometry, size, filter and background.
         augment: a preset (none, light, medium, heavy); a list of Albumentations transforms in order, each a mapping
             with `name` and arguments; or None, the same as "none". A list applies to the decoded image in its own size,
-            followed by the evaluation geometry. Where it frames the image (RandomResizedCrop, Resize, RandomCrop,
-            CenterCrop, RandomSizedCrop, Crop), only scaling to `image_size` follows.
+            followed by the evaluation geometry. Where it frames the image, which is where any transform in it changes
+            the image's size (crops, pads or scales), only scaling to `image_size` follows.
 
     Raises:
         DataError: an unknown preset, transform or argument, or a transform that does not return an RGB image.
@@ -182,7 +182,7 @@ def build_transform(preprocess: Preprocess, *, augment: str | Sequence[Mapping[s
         return Transform(preprocess, zoom=ZOOMS[augment], after=preset(augment, preprocess))
     if not augment:
         return Transform(preprocess)
-    from tlkit.data.augment.transform_list import FRAMING, build_list
+    from tlkit.data.augment.transform_list import build_list
 
-    framed = any(step.get("name") in FRAMING for step in augment)
-    return Transform(preprocess, before=build_list(augment), framed=framed)
+    built = build_list(augment)
+    return Transform(preprocess, before=built.compose, framed=built.frames)

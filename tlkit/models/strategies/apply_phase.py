@@ -10,8 +10,9 @@ from typing import Literal
 from torch import nn
 
 from tlkit.models.network import Network
+from tlkit.models.strategies.layers import stages_of
 from tlkit.models.strategies.lora import add_adapters
-from tlkit.models.strategies.plan_phases import BACKBONE, HEAD, Phase, stages_of
+from tlkit.models.strategies.plan_phases import BACKBONE, HEAD, Phase
 from tlkit.recipe import Strategy
 
 ParameterGroup = dict[str, object]
@@ -60,8 +61,8 @@ def add_adapters_of_strategy(network: Network, strategy: Strategy, *, seed: int)
     """Add LoRA adapters to the layers above the stem of a network's backbone for strategy `lora`."""
     if strategy.kind != "lora":
         return
-    stage_of, _ = stages_of(network.backbone)
-    stem = {name for name, stage in stage_of.items() if stage == 0}
+    stage_of, count = stages_of(network.backbone)
+    stem = {name for name, stage in stage_of.items() if stage == 0 and count > 1}
     add_adapters(network.backbone, rank=strategy.rank, alpha=strategy.alpha, without=stem, seed=seed)
 
 

@@ -63,6 +63,15 @@ def is_adapter(name: str) -> bool:
     return ".parametrizations." in name and name.rpartition(".")[2] in (DOWN, UP)
 
 
+def merged_state(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the state dict of a network as `merge_adapters` would leave it; the network keeps its adapters."""
+    state = {name: value for name, value in network.state_dict().items() if ".parametrizations." not in name}
+    for path, module in network.named_modules():
+        if parametrize.is_parametrized(module, "weight"):
+            state[f"{path}.weight" if path else "weight"] = cast(torch.Tensor, module.weight).detach()
+    return state
+
+
 def merge_adapters(network: nn.Module) -> None:
     """Replace each adapted weight by the sum; names and shapes are those of a network without adapters.
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from tlkit.errors import ModelError
-from tlkit.models.backbone import layers_of
 from tlkit.models.network import Network
+from tlkit.models.strategies.layers import layers_of, require_stages, stages_of
 from tlkit.models.strategies.lora import is_adapter
 from tlkit.recipe import Strategy
 
@@ -62,7 +62,7 @@ def plan_phases(network: Network, strategy: Strategy, *, epochs: int) -> tuple[P
         epochs: epochs of the whole run.
 
     Raises:
-        ModelError: the backbone has no parameters of the kind that the strategy trains.
+        ModelError: the backbone has no parameters of the kind that the strategy trains, or no usable stages.
     """
     head = {name: 1.0 for name, _ in network.named_parameters() if name.startswith(HEAD)}
     backbone = [name for name, _ in network.named_parameters() if name.startswith(BACKBONE)]
@@ -80,6 +80,7 @@ def plan_phases(network: Network, strategy: Strategy, *, epochs: int) -> tuple[P
             rates = _layer_rates(network, backbone, strategy.backbone_lr_factor, strategy.layer_decay)
             return _gradual(network, head, rates, each=strategy.epochs_per_stage, epochs=epochs)
         case "last_n":
+            require_stages(network.backbone, purpose="strategy: last_n")
             stage_of, count = stages_of(network.backbone)
             if strategy.stages > count:
                 raise ModelError(f"strategy.stages is {strategy.stages}, but the backbone has {count} stages.")
@@ -94,21 +95,6 @@ def plan_phases(network: Network, strategy: Strategy, *, epochs: int) -> tuple[P
     if not chosen:
         raise ModelError(f"strategy is {strategy.kind}, but the backbone has no {what}. Use another strategy.")
     return (Phase(f"the classifier and {what}", 0, epochs, head | dict.fromkeys(chosen, strategy.backbone_lr_factor)),)
-
-
-def stages_of(backbone: nn.Module) -> tuple[dict[str, int], int]:
-    """Return the stage of each parameter of a backbone by name, 0 at the stem, and the number of stages.
-
-    Stages are the coarse groups of timm's `group_matcher`. A last group of a final norm alone (ConvNeXt, Swin) belongs
-    to the stage before it.
-    """
-    stage_of, _ = layers_of(backbone, coarse=True)
-    last = max(stage_of.values())
-    top = [parameter for name, parameter in backbone.named_parameters() if stage_of[name] == last]
-    if last > 0 and all(parameter.ndim <= 1 for parameter in top):
-        stage_of = {name: min(stage, last - 1) for name, stage in stage_of.items()}
-        last -= 1
-    return stage_of, last + 1
 
 
 def norm_parameters(backbone: nn.Module) -> set[str]:
@@ -128,6 +114,8 @@ def _layer_rates(network: Network, names: Iterable[str], factor: float, decay: f
 
     Bao et al. 2021, "BEiT", appendix; tested against `timm.optim.param_groups_layer_decay`.
     """
+    if decay < 1:
+        require_stages(network.backbone, purpose="strategy.layer_decay")
     layer_of, top = layers_of(network.backbone)
     return {name: factor * decay ** (top - layer_of[name.removeprefix(BACKBONE)]) for name in names}
 
@@ -135,6 +123,7 @@ def _layer_rates(network: Network, names: Iterable[str], factor: float, decay: f
 def _gradual(
     network: Network, head: Mapping[str, float], rates: Mapping[str, float], *, each: int, epochs: int
 ) -> tuple[Phase, ...]:
+    require_stages(network.backbone, purpose="strategy: gradual")
     stage_of, count = stages_of(network.backbone)
     reached = min(count, (epochs - 1) // each)
     if reached < count:

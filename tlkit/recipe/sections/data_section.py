@@ -122,14 +122,18 @@ class DataSection(Section):
         )
     )
     background: Annotated[
-        tuple[v.Byte, v.Byte, v.Byte], Expected("three whole numbers from 0 to 255, such as [255, 255, 255]")
+        tuple[v.Byte, v.Byte, v.Byte] | None,
+        Expected("three whole numbers from 0 to 255, such as [255, 255, 255], or null for the backbone's own"),
     ] = Field(
-        (255, 255, 255), description="RGB color, 0–255 each, behind transparent pixels and around a letterboxed image."
+        None,
+        description="RGB color, 0–255 each, behind transparent pixels and around a letterboxed image; null = the "
+        "backbone's own: white, or the run's with weights of a run.",
     )
-    decode: Decode = Field(
-        "reduced",
+    decode: Annotated[Decode | None, Expected("reduced or full, or null for the backbone's own")] = Field(
+        None,
         description="reduced = the decoder scales a JPEG that is much larger than the backbone's input, never below "
-        "twice its final size; full = every pixel is decoded. Stored with the model.",
+        "twice its final size; full = every pixel is decoded; null = the backbone's own: reduced, or the run's with "
+        "weights of a run. Stored with the model.",
     )
     max_pixels: v.Count = Field(
         MAX_PIXELS, description="Images with more pixels than this are excluded as decompression bombs, at least 1."

@@ -1,0 +1,54 @@
+"""Facts of a timm network: the preprocessing in its configuration, and the width of its features."""
+
+from __future__ import annotations
+
+from typing import Any, cast, get_args
+
+import torch
+from torch import nn
+
+from tlkit.errors import ModelError, reason_of
+from tlkit.preprocess import Interpolation, Preprocess, Resize
+
+CROP_MODES: dict[str, Resize] = {"center": "crop", "squash": "squash", "border": "letterbox"}
+
+
+def read_preprocess(cfg: dict[str, Any]) -> Preprocess:
+    """Return the preprocessing in timm's `pretrained_cfg`."""
+    default = Preprocess()
+    mean, std = tuple(cfg.get("mean", default.mean)), tuple(cfg.get("std", default.std))
+    if len(mean) != 3 or len(std) != 3:
+        mean, std = (mean * 3)[:3], (std * 3)[:3]
+    named = cfg.get("interpolation")
+    return Preprocess(
+        image_size=tuple(cfg.get("input_size", (3, *default.image_size))[1:]),
+        resize=CROP_MODES.get(cfg.get("crop_mode") or "center", "crop"),
+        crop_pct=float(cfg.get("crop_pct") or default.crop_pct),
+        interpolation=cast(Interpolation, named) if named in get_args(Interpolation) else "bilinear",
+        mean=mean,
+        std=std,
+    )
+
+
+def feature_width(module: nn.Module, image_size: tuple[int, int], name: str) -> int:
+    """Return D of the (1, D) features that a network gives for a blank image.
+
+    Raises:
+        ModelError: the network cannot take images of this size, or does not pool its features.
+    """
+    training = module.training
+    try:
+        with torch.no_grad():
+            features = module.eval()(torch.zeros(1, 3, *image_size))
+    except Exception as error:  # networks raise another kind for every size that they cannot take
+        raise ModelError(
+            f"{name} cannot take images of {image_size[0]}x{image_size[1]} px ({reason_of(error)}). "
+            "Change or leave out data.image_size."
+        ) from error
+    finally:
+        module.train(training)
+    if features.ndim != 2:
+        raise ModelError(
+            f"{name} gives features of shape {tuple(features.shape)} instead of (1, D). Choose another model."
+        )
+    return int(features.shape[1])
