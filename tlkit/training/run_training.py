@@ -309,7 +309,7 @@ def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Pred
 
 def _judge(recipe: Recipe, split: str, predictions: Predictions, leaks: pd.DataFrame) -> Judged:
     """Return the predictions for a split with their evaluation and audit."""
-    evaluation = evaluate_split(split, predictions, settings=recipe.evaluate, leaks=leaks)
+    evaluation = evaluate_split(split, predictions, recipe=recipe, leaks=leaks)
     audit = audit_predictions(predictions, options_of_recipe(recipe)) if recipe.audit.by else None
     return Judged(split, predictions, evaluation, audit)
 
