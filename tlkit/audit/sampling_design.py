@@ -75,13 +75,13 @@ def _weight_problems(text: pd.Series[str]) -> list[str]:
     return [f"All weights in {text.name!r} are 0. Give some image a weight."] if not weight.any() else []
 
 
-def design_of(groups: pd.DataFrame, options: AuditOptions, *, log: bool = True) -> SamplingDesign | None:
+def design_of(groups: pd.DataFrame, options: AuditOptions, *, level: int = logging.INFO) -> SamplingDesign | None:
     """Return the sampling design of labelled images; None = independent images of equal weight.
 
     Args:
         groups: group columns of the labelled images, shape (N, G).
         options: names of the columns.
-        log: log the number of clusters.
+        level: of the log line with the number of clusters.
     """
     weights = None
     if options.weights is not None:
@@ -94,8 +94,7 @@ def design_of(groups: pd.DataFrame, options: AuditOptions, *, log: bool = True) 
     alone = np.flatnonzero(unit < 0)  # an image without a value is a unit of its own
     unit[alone] = len(names) + np.arange(len(alone))
     what = "matched sets" if options.pair_by else "clusters"
-    if log:
-        logger.info(
-            "%s: %d %s, %d images without a value are units of their own.", column, len(names), what, len(alone)
-        )
+    logger.log(
+        level, "%s: %d %s, %d images without a value are units of their own.", column, len(names), what, len(alone)
+    )
     return SamplingDesign(weights, unit, paired=options.pair_by is not None)
