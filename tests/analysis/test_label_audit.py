@@ -80,7 +80,7 @@ def test_a_wrong_label_is_found_decided_on_and_refitted(run, tmp_path, caplog):
     assert "blue/wrong.png" not in [one.path for one in tlkit.audit_labels(again, head="ridge").suspects]
     assert {path: digest_of(path) for path in (tmp_path / "colours").rglob("*.png")} == before
     refused = CliRunner().invoke(app, asked)
-    assert isinstance(refused.exception, DataError) and "may hold decisions" in str(refused.exception)
+    assert isinstance(refused.exception, DataError) and str(refused.exception) == saying("labels.csv", "another name")
     only = CliRunner().invoke(app, ["labels", str(run.path), "--head", "ridge", "--split", "val", "--json"])
     assert set(json.loads(only.stdout)["images"]) == {"val"}
     with pytest.raises(DataError, match=r"has no images in 'vla'\. Did you mean 'val'\? It has train, val, test\.$"):
