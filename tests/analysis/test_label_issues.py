@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from messages import saying, says
 
+from tlkit.analysis.label_audit import LabelAudit
 from tlkit.analysis.label_issues import find_label_issues
 from tlkit.analysis.nearest_neighbors import choose_neighbor_count, neighbor_class_shares
 from tlkit.errors import DataError
+from tlkit.tables import counted
 
 
 def names(n):
@@ -49,7 +52,7 @@ def test_planted_label_errors_are_ranked_first_with_the_right_suggestion(planted
         assert sum(one.proba) == pytest.approx(1) and sum(one.neighbors) == pytest.approx(1)
     scores = [one.score for one in found.suspects]
     assert scores == sorted(scores) and 0 < scores[0] < scores[-1] < 1
-    assert found.wrong.n == 50 and found.wrong.low <= 15 <= found.wrong.high
+    assert found.wrong.n == 50 and found.wrong.low == 0 and found.wrong.high >= 15
     (table,) = found.tables()
     assert table.column("path") == tuple(one.path for one in found.suspects)
     assert table.column("p_label")[0] == found.suspects[0].proba[classes.index(found.suspects[0].label)]
@@ -93,13 +96,37 @@ def test_duplicates_with_the_same_wrong_label_share_a_fold(make_features):
     assert own.score < before[0]
 
 
-def test_a_class_without_images_and_one_with_a_single_image_are_accepted(make_features):
-    x, y, classes = make_features(n=90, apart=1.0)
+@pytest.mark.parametrize("lone", [1, 4])
+def test_classes_with_fewer_images_than_folds_are_left_out_and_named(make_features, lone):
+    x, y, classes = make_features(n=300, apart=1.0)
     y = y.copy()
-    y[0] = 3
-    found = audit(x, y, (*classes, "lone", "none"))
-    assert all(len(one.proba) == 5 for one in found.suspects)
-    assert found.suspects[0].path == "000.jpg" and found.suspects[0].suggested != "none"
+    y[:lone] = 3
+    found = audit(x, y, (*classes, "lone", "none"), duplicates=[(0, 1), (5, 6)], groups=[None] * 300)
+    assert not {one.path for one in found.suspects} & set(names(lone))
+    assert found.left_out == {"lone": lone} and found.total == 300 - lone
+    assert found.accuracy.n == 300 - lone and found.wrong.value == 0
+    assert found.tables()[0].notes[2] == saying("Not judged", counted(lone, "image"), "1 class", "5 folds", "lone")
+    assert len(found.suspects) <= 6
+    fewer = audit(x, y, (*classes, "lone"), folds=lone) if lone > 1 else None
+    assert fewer is None or fewer.left_out == {}
+    assert LabelAudit.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_a_class_of_one_group_or_of_copies_counts_once(make_features):
+    x, y, classes = make_features(n=120, apart=1.0)
+    y = y.copy()
+    y[:6] = 3
+    one_film = audit(x, y, (*classes, "lone"), groups=["film"] * 6 + [None] * 114)
+    copies = audit(x, y, (*classes, "lone"), duplicates=[list(range(6))])
+    assert one_film.left_out == copies.left_out == {"lone": 6}
+
+
+def test_a_thousand_classes_of_one_image_have_no_suspects():
+    rng = np.random.default_rng(0)
+    found = audit(rng.normal(size=(1000, 8)).astype(np.float32), np.arange(1000), [f"c{i}" for i in range(1000)])
+    assert found.suspects == () and found.total == 0 and sum(found.left_out.values()) == 1000
+    assert found.wrong.value is None and found.accuracy.value is None
+    assert any(note == saying("Not judged", "1,000 images of 1,000 classes") for note in found.tables()[0].notes)
 
 
 def test_one_class_is_refused(make_features):

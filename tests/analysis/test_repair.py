@@ -150,6 +150,22 @@ def test_the_command_writes_a_run_or_gives_the_reason_and_exits_with_0(run):
     assert json.loads(asked.stdout)["by"] == [], "without --by it is about the worst class"
 
 
+@pytest.mark.slow
+def test_a_group_of_three_images_is_left_out_and_named(run, result):
+    table = pd.read_csv(run.directory.split, dtype=str)
+    few = table.index[table["split"] == "val"][:3].union(table.index[table["split"] == "test"][:2])
+    table.loc[few, "ground"] = "mud"
+    table.to_csv(run.directory.split, index=False)
+    found = tlkit.repair(run, by="ground")
+    assert found.too_few == {"mud": 3} and found.judged_by == "class × ground"
+    assert set(found.groups) == set(result.groups) and found.verdict == "PASS"
+    assert any(note == saying("worst group", "20 validation images", "mud 3") for note in found.tables()[0].notes)
+    assert found.before is not None and found.comparison.overall.pairs.n == 96
+    assert {row.name for row in found.comparison.rows if row.by == found.judged_by} >= set(found.groups)
+    one = tlkit.repair(run, by="ground", min_group_size=48, name="one")
+    assert (one.verdict, set(one.too_few)) == ("NOT ENOUGH DATA", {"mud", "dry"})
+
+
 def test_without_a_test_split_nothing_is_chosen(run):
     table = pd.read_csv(run.directory.split, dtype=str)
     table[table["split"] != "test"].to_csv(run.directory.split, index=False)

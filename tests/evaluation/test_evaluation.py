@@ -13,7 +13,7 @@ from tables_of_predictions import predictions_of
 
 from tlkit.errors import PredictionsError
 from tlkit.evaluation import Evaluation, evaluate
-from tlkit.evaluation.evaluation_tables import class_table, confused_table, summary_table
+from tlkit.evaluation.evaluation_tables import class_table, confused_table, evaluation_tables, summary_table
 from tlkit.predictions import Predictions
 from tlkit.stats.intervals import wilson
 
@@ -199,3 +199,44 @@ def test_of_many_classes_those_with_the_lowest_recall_are_shown() -> None:
     assert table.column("class") == ("c2", "c1")
     assert "of 4" in table.notes[0]
     assert confused_table(evaluation, most=1).rows == (("c1", "c0", 1, 2, 0.5),)
+
+
+def test_without_mistakes_there_is_no_table_of_confusions() -> None:
+    assert [table.name for table in evaluate(make([0, 1], y_pred=[0, 1], classes=2)).tables()] == ["summary", "classes"]
+
+
+def test_the_json_holds_the_cells_of_the_confusion_matrix_that_are_not_empty() -> None:
+    rng, classes = np.random.default_rng(0), 1000
+    y = np.arange(3000) % classes
+    guess = np.where(rng.random(3000) < 0.8, y, rng.integers(0, classes, 3000))
+    evaluation = evaluate(make(y, y_pred=guess, classes=classes))
+    stored = json.dumps(evaluation.to_dict())
+    cells = json.loads(stored)["confusion_cells"]
+    assert len(stored) < 1_000_000 and len(cells) == np.count_nonzero(evaluation.confusion) <= 3000
+    assert sum(images for _, _, images in cells) == 3000
+    again = Evaluation.from_dict(json.loads(stored))
+    assert again == evaluation and (again.confusion == evaluation.confusion).all()
+    tables = evaluation_tables(evaluation, most_classes=20)
+    table = tables[1]
+    recalls = sorted(one.recall.value for one in evaluation.per_class)
+    assert [one.value for one in table.column("recall")] == recalls[:20]
+    assert table.notes == (saying("20", "1000", "--json"),)
+    assert sum(len(one.rows) for one in tables) < 40
+
+
+def test_figures_of_a_threshold_and_of_the_most_probable_class_are_told_apart() -> None:
+    rng = np.random.default_rng(1)
+    y, bee = np.arange(50) % 2, rng.random(50)
+    p = make(y, proba=np.column_stack([1 - bee, bee]), y_pred=(bee > 0.3).astype(int), classes=2)
+    off = int(((bee > 0.3) & (bee < 0.5)).sum())
+    evaluation = evaluate(p)
+    assert evaluation.n_not_most_probable == off > 0
+    table = summary_table(evaluation)
+    rows = {str(metric): (value, basis) for metric, value, basis in table.rows}
+    assert rows["accuracy"] == (evaluation.accuracy, "50 images, by y_pred")
+    assert rows["top-1 accuracy"] == (evaluation.top_k[1], "50 images, by the most probable classes")
+    assert "y_pred" in rows["macro F1"][1] and "probabilities" in rows["log loss"][1]
+    assert table.notes == (saying("y_pred", f"{off} of 50", "threshold"),)
+    same = summary_table(evaluate(make(y, proba=p.proba, classes=2)))
+    assert "top-1 accuracy" not in same.column("metric") and "y_pred" not in str(same)
+    assert Evaluation.from_dict(json.loads(json.dumps(evaluation.to_dict()))) == evaluation

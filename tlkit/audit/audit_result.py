@@ -148,7 +148,7 @@ class Audit:
         tables = self.group_tables if by is None else (self.group_table(by, metric=metric, class_name=class_name),)
         frame = pd.DataFrame([record(table, row) for table in tables for row in table.rows])
         texts = ("by", "group", "metric", "class_name", "verdict", "complement_needed", "wide")
-        whole = dict.fromkeys(("n", "images", "images_needed"), "Int64")
+        whole = dict.fromkeys(("n", "images", "images_needed", "clusters", "clusters_needed"), "Int64")
         return frame.astype({name: whole.get(name, "float64") for name in frame.columns if name not in texts})
 
     def profile_table(self, by: str | Sequence[str]) -> ProfileTable:

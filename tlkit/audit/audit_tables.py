@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.audit.criteria import worst_verdict
 from tlkit.audit.criteria_tables import criteria_tables
+from tlkit.audit.estimators import FEW_CLUSTERS
 from tlkit.audit.groups.group_columns import QUANTILES, short_number
 from tlkit.audit.profile_tables import profile_tables
 from tlkit.audit.redaction import redact, redaction_notes
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit, ColumnFacts
     from tlkit.audit.group_tables import Gap, GroupRow, GroupTable
     from tlkit.audit.groups.group_columns import GroupColumn, Kind
+    from tlkit.audit.options import AuditOptions
     from tlkit.stats.estimate import Estimate
 
 MOST_ROWS = 40  # with more rows, those about the accuracy of single columns are shown, and what fails
@@ -71,12 +73,14 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
     columns = [
         Column("group", "group"),
         Column("n", "n", "count"),
+        *_cluster_columns(settings)[:1],
         Column("rate", f"{table.rate_name} [{level}]", "estimate"),
         Column("difference", f"minus the complement [{level}]", "estimate", signed=True),
         Column("p_holm", "p (Holm)", "p_value"),
         Column("verdict", "verdict", "verdict"),
         Column("detectable_gap", "smallest gap it could show", "number", digits=2),
         Column("images_needed", f"more images for a gap of {settings.tolerance:g}", "count"),
+        *_cluster_columns(settings)[1:],
     ]
     extra = [_rate_note(audit, row) for row in shown]
     if any(extra):
@@ -90,8 +94,7 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
         title=f"{table.rate_name[0].upper()}{table.rate_name[1:]} by {table.by}",
         columns=tuple(columns),
         rows=tuple(
-            (*_rate(row, settings.max_half_width), *((note,) if any(extra) else ()))
-            for row, note in zip(shown, extra, strict=True)
+            (*_rate(row, settings), *((note,) if any(extra) else ())) for row, note in zip(shown, extra, strict=True)
         ),
         notes=(*more, *_rate_notes(audit, table, shown)),
         marks=marks,
@@ -133,6 +136,7 @@ def undecided_table(audit: Audit) -> Table:
             Column("rate", "rate"),
             Column("n", "n", "count"),
             Column("images_needed", f"more images for a gap of {settings.tolerance:g}", "count"),
+            *_cluster_columns(settings)[1:],
             Column("complement_needed", "as many of the complement", "flag"),
         ),
         rows=tuple(
@@ -142,6 +146,7 @@ def undecided_table(audit: Audit) -> Table:
                 table.rate_name,
                 None if row.suppressed else row.rate.n,
                 _needed(row),
+                *([] if settings.unit_column is None else [row.clusters_needed]),
                 row.complement_needed,
             )
             for table, row in rows
@@ -256,16 +261,30 @@ def _design_notes(audit: Audit) -> list[str]:
     return [f"Intervals and tests allow for {settings.design_words}.{cost}"]
 
 
-def _rate(row: GroupRow, most: float) -> tuple[Cell, ...]:
+def _cluster_columns(settings: AuditOptions) -> tuple[Column, ...]:
+    """Return the columns of the number of clusters and of those needed; none where images are independent."""
+    if settings.unit_column is None:
+        return ()
+    kind = "matched sets" if settings.pair_by is not None else "clusters"
+    return (
+        Column("clusters", f"{kind} of {settings.unit_column}", "count"),
+        Column("clusters_needed", f"in {kind} of {settings.unit_column}", "count"),
+    )
+
+
+def _rate(row: GroupRow, settings: AuditOptions) -> tuple[Cell, ...]:
+    most, in_clusters = settings.max_half_width, settings.unit_column is not None
     return (
         row.name,
         row.rate.n,
+        *([row.clusters] if in_clusters else []),
         None if row.suppressed else redact(row.rate, most),
         None if row.difference is None else redact(row.difference, most),
         row.p_holm,
         row.verdict,
         row.detectable_gap,
         _needed(row),
+        *([row.clusters_needed] if in_clusters else []),
     )
 
 
@@ -280,6 +299,9 @@ def _rate_note(audit: Audit, row: GroupRow) -> str:
     found = [row.rate.note.partition(", but ")[2]] if ", but " in row.rate.note else []
     if row.difference is None and not row.suppressed:
         found.append("too few other images to compare with")
+    if row.clusters is not None and 1 < row.clusters < FEW_CLUSTERS:
+        kind = "matched sets" if audit.settings.pair_by is not None else "clusters"
+        found.append(f"only {row.clusters} {kind} of {audit.settings.unit_column}")
     if row.p_holm is not None and row.p_holm < audit.settings.alpha:
         found.append("there is a gap, but it may be within the tolerance")
     return "; ".join(found)

@@ -60,6 +60,8 @@ class GroupRow:
             strictest level of Holm's correction); None = none at all.
         images_needed: about how many more images of this group would lower `detectable_gap` to the tolerance; only for
             NOT ENOUGH DATA; None = it is that low already, or the tolerance is 0.
+        clusters: number of clusters (people, bursts, matched sets) that its images are of; None = independent images.
+        clusters_needed: `images_needed` in clusters, with as many images each as those of the group, rounded up.
         complement_needed: whether the complement is too small as well and needs as many images.
         shrunk: its rate pulled towards the mean of all groups (beta-binomial, credible interval); no verdict
             rests on it.
@@ -89,6 +91,8 @@ class GroupRow:
     mean_confidence: float | None = None
     wide: bool = False
     n_eff: float | None = None
+    clusters: int | None = None
+    clusters_needed: int | None = None
 
     @property
     def name(self) -> str:

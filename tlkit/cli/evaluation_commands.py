@@ -9,8 +9,11 @@ import typer
 
 from tlkit.choices import MIN_CELL_SIZE
 from tlkit.cli.arguments import AsJson, PredColumn, RunOrFile, SplitOption, TrueColumn
-from tlkit.cli.output import judged_on, print_json, print_lines, print_result, print_tables
+from tlkit.cli.output import judged_on, print_json, print_lines, print_tables
 from tlkit.cli.run_or_file import find_run, print_evidence, read_file, run_audit
+from tlkit.errors import PredictionsError
+
+MOST_CLASSES = 20  # classes that a terminal shows
 
 
 def evaluate(
@@ -18,16 +21,28 @@ def evaluate(
     split: SplitOption = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
+    cluster_by: Annotated[
+        str | None, typer.Option(help="Column of clusters, such as the subject, in a file; a run has its recipe's.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Evaluate a run, or any table of predictions: every figure with its interval."""
     from tlkit.evaluation import evaluate as evaluate_predictions
+    from tlkit.evaluation.evaluation_tables import evaluation_tables
 
     run = find_run(run_or_file, split=split)
-    result = run.evaluate(split) if run else evaluate_predictions(read_file(run_or_file, y_true=y_true, y_pred=y_pred))
+    if run is None:
+        result = evaluate_predictions(read_file(run_or_file, y_true=y_true, y_pred=y_pred), cluster_by=cluster_by)
+    elif cluster_by is None:
+        result = run.evaluate(split)
+    else:
+        raise PredictionsError(
+            f"--cluster-by {cluster_by} is for a file of predictions. The figures of {run_or_file} allow for its "
+            "recipe's audit.cluster_by."
+        )
     if run and not json:
         print_lines([judged_on(run, run.judged_split(split)), ""])
-    print_result(result, as_json=json)
+    print_json(result.to_dict()) if json else print_tables(evaluation_tables(result, most_classes=MOST_CLASSES))
 
 
 def audit(

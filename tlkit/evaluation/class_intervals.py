@@ -10,6 +10,7 @@ from tlkit.stats.arrays import Floats, Ints
 from tlkit.stats.bootstrap import REPLICATES, bootstrap_replicates, percentile_estimate
 from tlkit.stats.estimate import Estimate
 from tlkit.stats.intervals import wilson_bounds
+from tlkit.stats.means import mover_distances
 
 Counts = Ints
 
@@ -61,9 +62,9 @@ def macro_estimates(
     both = (confusion.sum(axis=0) + confusion.sum(axis=1))[present]
     recall, f1 = right / support[present], 2 * right / both
     low, high = wilson_bounds(right, support[present], confidence)
-    recall_distances = _mover_distances(recall, low, high)
+    recall_distances = mover_distances(recall, low, high)
     low, high = f1_bounds(confusion, confidence)
-    f1_distances = _mover_distances(f1, low[present], high[present])
+    f1_distances = mover_distances(f1, low[present], high[present])
     drawn = _resample_macro(confusion, rng=rng, replicates=replicates)
     n = int(support.sum())
     note = "" if present.all() else f"{present.sum()} of {len(present)} classes present"
@@ -75,12 +76,6 @@ def macro_estimates(
             note,
         ),
     )
-
-
-def _mover_distances(values: Floats, low: Floats, high: Floats) -> tuple[float, float]:
-    """Return the distances of a mean's lower and upper ends from it, from the intervals of its independent terms."""
-    down, up = np.sum((values - low) ** 2), np.sum((high - values) ** 2)
-    return math.sqrt(down) / len(values), math.sqrt(up) / len(values)
 
 
 def _widen(estimate: Estimate, distances: tuple[float, float], note: str) -> Estimate:

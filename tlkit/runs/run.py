@@ -129,7 +129,7 @@ class Run:
             RunError: the run has no predictions for it.
         """
         split = self.judged_split(split)
-        result = evaluate_split(split, self.predictions(split), settings=self.recipe.evaluate, leaks=self.leaks)
+        result = evaluate_split(split, self.predictions(split), recipe=self.recipe, leaks=self.leaks)
         store_judgements(self.directory, self.directory.evaluation, {split: result.to_dict()})
         return result
 

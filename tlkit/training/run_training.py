@@ -143,7 +143,10 @@ def _run_steps(
         predictions = _predict(trained, prepared, features)
         _replace_predictions(directory, predictions)
 
-        judged = [_judge(recipe, split, one, inputs.leaks) for split, one in predictions.items()]
+        judged = [
+            _judge(recipe, split, one, inputs.leaks, level=logging.DEBUG if place else logging.INFO)
+            for place, (split, one) in enumerate(predictions.items())
+        ]
         _store(directory, directory.evaluation, {one.split: one.evaluation for one in judged})
         _store(directory, directory.audit, {one.split: one.audit for one in judged})
         _track_results(tracker, judged)
@@ -307,10 +310,10 @@ def _replace_predictions(directory: RunDirectory, predictions: Mapping[str, Pred
         predicted.to_parquet(directory.predictions(split))
 
 
-def _judge(recipe: Recipe, split: str, predictions: Predictions, leaks: pd.DataFrame) -> Judged:
-    """Return the predictions for a split with their evaluation and audit."""
-    evaluation = evaluate_split(split, predictions, settings=recipe.evaluate, leaks=leaks)
-    audit = audit_predictions(predictions, options_of_recipe(recipe)) if recipe.audit.by else None
+def _judge(recipe: Recipe, split: str, predictions: Predictions, leaks: pd.DataFrame, *, level: int) -> Judged:
+    """Return the predictions for a split with their evaluation and audit, which logs at a level."""
+    evaluation = evaluate_split(split, predictions, recipe=recipe, leaks=leaks)
+    audit = audit_predictions(predictions, options_of_recipe(recipe), level=level) if recipe.audit.by else None
     return Judged(split, predictions, evaluation, audit)
 
 

@@ -272,7 +272,7 @@ def _no_worse(
         unseen += [(by, name) for by, name in _group_names(predictions, spec, options) if name not in seen]
         parts += groups
     row = partial(GateRow, "no worse", file.where("no_worse_than"), rate="accuracy", bound=worse.margin)
-    design = design_of(paired.groups, options, log=False)
+    design = design_of(paired.groups, options, level=logging.DEBUG)
     cases = []
     for by, name, rows in parts:
         if rows.any():
