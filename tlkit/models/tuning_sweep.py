@@ -141,6 +141,47 @@ def time_batch_sizes(
     return BatchSizes(tuple(tried), "images", limit)
 
 
+def time_steps(
+    classifier: Classifier, batches: Iterable[Batch], *, most: int, budget_s: float, device: str = "cpu"
+) -> tuple[tuple[float, ...], float]:
+    """Return the seconds of some training steps with the loading of their batches, and those of a forward pass alone.
+
+    The steps are of the phase that trains most parameters. The first is a warm-up, which counts only where it is the
+    only one. The classifier does not change; torch's generator does.
+
+    Args:
+        classifier: the classifier; a copy of it is trained, in float32.
+        batches: normalized images and targets.
+        most: number of steps after the first, at most.
+        budget_s: seconds after which no further step begins.
+        device: "cpu", "cuda" or "mps".
+
+    Raises:
+        DataError: there is no batch.
+    """
+    trained = _copy(classifier, device)
+    step, _, _ = training_step_of(trained)
+    seconds: list[float] = []
+    moved: list[torch.Tensor] = []
+    stream = iter(batches)
+
+    def load_and_step() -> None:
+        moved[:] = _moved(next(stream), trained, device)
+        step([moved], len(seconds))
+
+    while len(seconds) <= most and sum(seconds) < budget_s:
+        try:
+            seconds.append(_seconds(load_and_step, device))
+        except StopIteration:
+            break
+    if not seconds:
+        raise DataError("There is no batch to time.")
+    trained.eval()
+    with torch.inference_mode():
+        forward_s = _seconds(lambda: trained.network(moved[0]), device)
+    return tuple(seconds[1:] or seconds), forward_s
+
+
 def _copy(classifier: Classifier, device: str) -> Classifier:
     """Return a copy of a classifier on a device, without its trainer."""
     trainer, classifier._trainer = classifier._trainer, None

@@ -128,7 +128,7 @@ def _arrow_csv(file: Path, types: dict[str, Any]) -> Any:
         file,
         read_options=pacsv.ReadOptions(use_threads=False),  # with threads its errors do not name the row
         parse_options=pacsv.ParseOptions(newlines_in_values=True),
-        convert_options=pacsv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
+        convert_options=pacsv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=False),
     )
 
 

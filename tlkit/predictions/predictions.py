@@ -14,6 +14,7 @@ import pandas as pd
 
 from tlkit.errors import PredictionsError, first_few
 from tlkit.predictions.prediction_files import read_csv_table, write_parquet_table
+from tlkit.predictions.unreadable import Unreadable, with_unreadable
 from tlkit.predictions.validation import (
     PATH,
     PROBA_PREFIX,
@@ -240,11 +241,12 @@ class Predictions:
             logger.info("%s: replaces the group column %s.", source, first_few(replaced))
         return replace(self, groups=pd.concat([self.groups.drop(columns=replaced), joined], axis=1))
 
-    def table(self, *, proba: bool = True) -> pd.DataFrame:
+    def table(self, *, proba: bool = True, unreadable: Sequence[Unreadable] | None = None) -> pd.DataFrame:
         """Return one row per image: path, y_true, y_pred (class names, NA = unknown), proba_<class>…, group columns.
 
         Args:
             proba: whether to include the probability of each class.
+            unreadable: images without a prediction, which get rows and a column `error` with the reasons.
         """
         names = np.array([*self.classes, None], dtype=object)  # position -1 finds None
         columns: dict[str, object] = {
@@ -254,15 +256,16 @@ class Predictions:
         }
         if proba and self.proba is not None:
             columns |= {f"{PROBA_PREFIX}{name}": self.proba[:, index] for index, name in enumerate(self.classes)}
-        return pd.concat([pd.DataFrame(columns), self.groups], axis=1)
+        table = pd.concat([pd.DataFrame(columns), self.groups], axis=1)
+        return table if unreadable is None else with_unreadable(table, unreadable)
 
-    def to_parquet(self, path: Path | str) -> None:
+    def to_parquet(self, path: Path | str, *, unreadable: Sequence[Unreadable] | None = None) -> None:
         """Write the predictions as Parquet, atomically; `read_predictions` returns equal ones.
 
         Probabilities are stored as float32 where that loses nothing (a model that computes in float32), else as
-        float64.
+        float64. `unreadable` is that of `table`.
         """
-        table = self.table()
+        table = self.table(unreadable=unreadable)
         if self.proba is not None and np.array_equal(self.proba, self.proba.astype(np.float32)):
             table = table.astype({f"{PROBA_PREFIX}{name}": np.float32 for name in self.classes})
         noted: dict[str, object] = {"classes": list(self.classes), "groups": list(self.group_columns)}

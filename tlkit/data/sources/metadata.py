@@ -76,12 +76,20 @@ def join_metadata(samples: Samples, metadata: str | Path, *, groups: Sequence[st
 
 
 def _find(root: Path, metadata: Path) -> Path:
+    """Return the file below the folder of images, or the one below the working directory.
+
+    Raises:
+        DataError: there is neither.
+    """
     below = root / metadata  # an absolute path stays itself
     if below.is_file():
+        if metadata.is_file() and not metadata.samefile(below):
+            logger.warning("There are two files %s: %s is read, %s is not.", metadata, below, metadata.resolve())
         return below
     if metadata.is_file():
         return metadata
-    require_file(below, what="metadata file", hint="Its path is taken relative to the folder of images.")
+    place = "" if below == metadata else f"It is looked for as {below} and, from the working directory, as {metadata}."
+    require_file(metadata if metadata.is_dir() else below, what="metadata file", hint=place)
     return below
 
 

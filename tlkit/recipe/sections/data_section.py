@@ -47,7 +47,9 @@ class DataSection(Section):
         "images.",
     )
     metadata: v.OptionalCsv = Field(
-        None, description="CSV file keyed by a column `path`; relative to `root` unless absolute; null = none."
+        None,
+        description="CSV file keyed by a column `path`; looked for in `root`, then in the working directory. "
+        "null = none.",
     )
     groups: Annotated[v.GroupColumns, Expected("a list of columns of the metadata, such as [age, sex]")] = Field(
         (), description="Columns of the metadata (or of the manifest) to keep with each image, for the audit."
