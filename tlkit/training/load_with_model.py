@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ def load_with_model(
 
     The images are listed, then device, hub and weights are tried, then the images are decoded. So a mistyped folder is
     reported before torch is imported, and a missing device or weights that do not fit before minutes of decoding. A
-    model that needs neither weights nor a certain device is left for later: None.
+    model that needs neither weights nor a certain device is left for later, unless timm is loaded anyway: None.
 
     Args:
         recipe: the recipe.
@@ -39,6 +40,7 @@ def load_with_model(
 
     train = recipe.train
     may_fail = recipe.model.weights != "none" or train.device not in ("auto", "cpu") or train.precision == 16
+    may_fail = may_fail or "timm" in sys.modules  # then the model's name has not been checked yet, either
     dataset = load_dataset(
         recipe, gray_thumbnails=gray_thumbnails, progress=progress, before_decoding=open_it if may_fail else None
     )
