@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
+
+NEAR = 0.6
+"""Smallest similarity of a name that is suggested, as in `difflib.get_close_matches`."""
+ALIKE = str.maketrans({"o": "0", "l": "1", "i": "1", "|": "1", "-": "_", " ": "_"})
 
 
 class TlkitError(Exception):
@@ -76,14 +81,37 @@ def refuse_newer(what: str, version: int, *, known: int, error: type[TlkitError]
 def did_you_mean(word: str, known: Iterable[str], *, most: int = 3) -> str:
     """Return " Did you mean 'x' or 'y'?" for the names nearest to `word`, or "" where none is near.
 
+    Letters that look alike (O and 0, l and 1) and upper and lower case count as equal; of names that are equally near
+    the first in natural order is named first.
+
     Example:
+        >>> did_you_mean("efficientnet_bo", [f"efficientnet_b{n}" for n in range(9)], most=1)
+        " Did you mean 'efficientnet_b0'?"
         >>> did_you_mean("resnet8", ["resnet18", "vit"])
         " Did you mean 'resnet18'?"
         >>> did_you_mean("qqq", ["resnet18"])
         ''
     """
-    near = difflib.get_close_matches(word, list(known), n=most, cutoff=0.6)
+    matcher = difflib.SequenceMatcher()
+    matcher.set_seq2(_looks(word))
+    scored = []
+    for name in dict.fromkeys(known):
+        matcher.set_seq1(_looks(name))
+        if matcher.real_quick_ratio() >= NEAR and matcher.quick_ratio() >= NEAR and (score := matcher.ratio()) >= NEAR:
+            scored.append((-score, _natural(name), name))
+    near = [name for _, _, name in sorted(scored)[:most]]
     return f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+
+
+def _looks(word: str) -> str:
+    """Return a word with one letter for all that look like it."""
+    return word.casefold().translate(ALIKE)
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Return the key of a name in natural order, in which b2 comes before b10."""
+    parts = re.split(r"(\d+)", name)
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
 
 
 def reason_of(error: BaseException) -> str:
@@ -92,7 +120,7 @@ def reason_of(error: BaseException) -> str:
     A first line that ends with a colon is followed by the second.
 
     Example:
-        >>> reason_of(ValueError("no such size\\nat line 3")), reason_of(IndexError())
+        >>> reason_of(ValueError("no such size\nat line 3")), reason_of(IndexError())
         ('no such size', 'IndexError')
     """
     lines = str(error).strip().splitlines()

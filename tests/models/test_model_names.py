@@ -38,6 +38,24 @@ def test_a_pattern_without_a_match_suggests_the_nearest_name():
         names.matching_names("resnet18.a1_in1k")
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("efficientnet_bo", "efficientnet_b0"),
+        ("efficientnet-b3", "efficientnet_b3"),
+        ("ResNet5O", "resnet50"),
+        ("resnetl8", "resnet18"),
+        ("efficientnetb0", "efficientnet_b0"),
+        ("vgg11_bnn", "vgg11_bn"),
+    ],
+)
+def test_letters_that_look_alike_are_the_nearest(typed, meant):
+    with pytest.raises(ModelError, match=rf"Did you mean '{meant}'"):
+        split_name(typed)
+    with pytest.raises(ModelError, match=rf"Did you mean '{meant}'"):
+        names.matching_names(typed)
+
+
 @pytest.mark.usefixtures("without_timm")
 def test_every_name_with_weights_and_every_deprecated_name_is_accepted():
     for name in timm.list_pretrained():

@@ -134,8 +134,8 @@ def advise(
     limits.check()
     embedding = embedding or EmbedOptions()
     embedding = replace(embedding, device=choose_device(embedding.device, key="device"))
+    found = find_weights(backbones, download=download)  # before the images: a name may be unknown
     trial = _BackboneTrial(*_images(data), limits, folds, seed, embedding)
-    found = find_weights(backbones, download=download)
     there = sum(not one.problem for one in found)
     logger.info("%d backbone%s on %d images.", there, "" if there == 1 else "s", len(trial.samples))
     ranked: list[tuple[AdvisedBackbone, Mask]] = []

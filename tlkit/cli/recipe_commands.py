@@ -38,18 +38,18 @@ def plan(recipe: RecipePath, overrides: OverrideArguments = None, json: AsJson =
     The time is an estimate for this machine, from a few batches of the images.
     """
     begun = monotonic()
-    from tlkit.preflight.recipe_dataset import load_dataset
     from tlkit.recipe import load_recipe
+    from tlkit.training.load_with_model import load_with_model
 
     read = load_recipe(recipe, overrides or [])
     with check_progress() as on_check:
-        dataset = load_dataset(read, progress=on_check)
+        dataset, model = load_with_model(read, progress=on_check)
     # after all checks of the recipe and the images, since torch takes seconds to load
     from tlkit.training.plan import plan_tables
     from tlkit.training.prepare import prepare
     from tlkit.training.time_estimate import estimate_time
 
-    prepared = prepare(read, dataset=dataset)
+    prepared = prepare(read, dataset=dataset, model=model)
     estimate = estimate_time(prepared, started_s=monotonic() - begun)
     tables = (*plan_tables(prepared), estimate.table())
     if json:
@@ -80,21 +80,21 @@ def tune(
 ) -> None:
     """Suggest a learning rate or a batch size, by trying them on a copy of the model."""
     from tlkit.cli.allocator import keep_freed_memory
-    from tlkit.preflight.recipe_dataset import load_dataset
     from tlkit.preflight.recipe_queries import require_steps
     from tlkit.recipe import load_recipe
+    from tlkit.training.load_with_model import load_with_model
 
     require_svg(plot)
     read = load_recipe(recipe, overrides or [])
     require_steps(read)
     with check_progress() as on_check:
-        dataset = load_dataset(read, progress=on_check)
+        dataset, model = load_with_model(read, progress=on_check)
     from tlkit.render.plots import plot_batch_sizes, plot_rates
     from tlkit.training.prepare import prepare
     from tlkit.training.tune import find_batch_size, find_learning_rate
 
     keep_freed_memory()
-    prepared = prepare(read, dataset=dataset)
+    prepared = prepare(read, dataset=dataset, model=model)
     if what == "lr":
         sweep = find_learning_rate(prepared, steps=steps)
         print_result(sweep, as_json=json)

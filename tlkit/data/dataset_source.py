@@ -101,13 +101,18 @@ class Source:
         return tuple(dict.fromkeys((*self._groups, *self.plan.columns)))
 
     def load(
-        self, *, gray_thumbnails: bool = False, progress: Callable[[int, int], None] | None = None
+        self,
+        *,
+        gray_thumbnails: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        before_decoding: Callable[[], None] | None = None,
     ) -> LoadedDataset:
         """Return the images, checked, split and relabelled; what was changed is logged.
 
         Args:
             gray_thumbnails: keep gray thumbnails of the images; see `check_images`.
             progress: called with (images checked, images in all).
+            before_decoding: called once the images are listed, before the first is decoded.
 
         Raises:
             DataError: the folder, the metadata or the shares cannot be used.
@@ -119,6 +124,8 @@ class Source:
             samples = listed = exclude_quarantined(samples, self.quarantine)
         for file in self._labels:
             read_decisions(file, classes=samples.classes)  # raises before the images are read
+        if before_decoding is not None:
+            before_decoding()
         if self.check:
             checked = check_images(
                 samples, gray_thumbnails=gray_thumbnails, decode_options=self.decode_options, progress=progress

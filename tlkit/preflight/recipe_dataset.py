@@ -16,7 +16,11 @@ from tlkit.samples import Samples
 
 
 def load_dataset(
-    recipe: Recipe, *, gray_thumbnails: bool = False, progress: Callable[[int, int], None] | None = None
+    recipe: Recipe,
+    *,
+    gray_thumbnails: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    before_decoding: Callable[[], None] | None = None,
 ) -> LoadedDataset:
     """Return the images of a recipe, checked and split, after warnings about unusual settings.
 
@@ -24,6 +28,7 @@ def load_dataset(
         recipe: the recipe.
         gray_thumbnails: keep gray thumbnails of the images; see `check_images`.
         progress: called with (images checked, images in all).
+        before_decoding: called once the images are listed, before the first is decoded.
 
     Raises:
         ModelError: timm has no model of this name, or the file or package of the weights is missing; raised before
@@ -34,7 +39,9 @@ def load_dataset(
     require_name(recipe.model.name)
     require_weights(recipe.model.weights)
     warn_of_unusual(recipe)
-    dataset = source_of(recipe).load(gray_thumbnails=gray_thumbnails, progress=progress)
+    dataset = source_of(recipe).load(
+        gray_thumbnails=gray_thumbnails, progress=progress, before_decoding=before_decoding
+    )
     require_audit_columns(recipe, dataset.samples)
     class_weights(recipe.train.class_weights, dataset.samples)  # raises
     if recipe.train.logit_adjustment:

@@ -89,10 +89,10 @@ def _fit_at(
     on_check: Callable[[int, int], None] | None,
 ) -> Run:
     """Load the dataset of a recipe, and run the other steps in a locked run directory; a finished run is returned."""
-    from tlkit.preflight.recipe_dataset import load_dataset
     from tlkit.preflight.recipe_queries import can_use_cache
     from tlkit.runs import RunDirectory, write_lock
     from tlkit.runs.lifecycle import delete_replaced_run, open_to_resume, require_same_data, restore_replaced_run
+    from tlkit.training.load_with_model import load_with_model
 
     if not resume:
         RunDirectory.require_free(path, overwrite=overwrite)
@@ -110,13 +110,13 @@ def _fit_at(
 
             return Run(RunDirectory.open(path))
         # keep thumbnails: add_feature_leaks needs them if features are cached
-        dataset = load_dataset(recipe, gray_thumbnails=can_use_cache(recipe), progress=on_check)
+        dataset, model = load_with_model(recipe, gray_thumbnails=can_use_cache(recipe), progress=on_check)
         if resume:
             require_same_data(RunDirectory.open(path), dataset.samples)
 
         from tlkit.training.run_training import run_training  # imports torch
 
-        run = run_training(recipe, path, dataset, resume=resume, progress=progress)
+        run = run_training(recipe, path, dataset, model=model, resume=resume, progress=progress)
         if resume:
             delete_replaced_run(path)
         return run

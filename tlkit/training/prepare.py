@@ -16,8 +16,11 @@ from tlkit.errors import RecipeError
 from tlkit.inference.devices import LightningPrecision, choose_device, choose_precision
 from tlkit.inference.recipe_features import backbone_of
 from tlkit.lightning import pl
+from tlkit.models.backbone import Backbone
 from tlkit.models.classifier import Classifier
 from tlkit.models.losses import GroupDROLoss
+from tlkit.models.network import Network
+from tlkit.models.strategies.plan_phases import plan_phases
 from tlkit.preflight.recipe_dataset import load_dataset
 from tlkit.preflight.recipe_queries import augmentation, can_use_cache, class_counts, class_weights, head_kind
 from tlkit.preprocess import Preprocess
@@ -56,20 +59,27 @@ class Prepared:
         return self.recipe.train.parallel == "fsdp" and self.world.size > 1
 
 
-def prepare(
-    recipe: Recipe, *, dataset: LoadedDataset | None = None, progress: Callable[[int, int], None] | None = None
-) -> Prepared:
-    """Return a recipe with its backbone, data and classifier.
+@dataclass(frozen=True)
+class OpenedModel:
+    """The backbone of a recipe, weights loaded, and where it trains.
 
-    Without a dataset the images are loaded first; `progress` is called with (images checked, images in all).
+    Attributes:
+        backbone: the backbone, with the recipe's preprocessing.
+        device: "cpu", "cuda" or "mps".
+        precision: Lightning's name of it.
+    """
+
+    backbone: Backbone
+    device: str
+    precision: LightningPrecision
+
+
+def open_model(recipe: Recipe) -> OpenedModel:
+    """Return the backbone of a recipe and the device that it trains on.
 
     Raises:
-        TlkitError: the weights, the data or the device are not available; the message says what to do.
+        TlkitError: the weights or the device are not available, or the strategy does not fit the backbone.
     """
-    section = recipe.data
-    dataset = dataset or load_dataset(recipe, progress=progress)
-    pl.seed_everything(recipe.seed, workers=True, verbose=False)
-    world = _world(recipe)
     device = choose_device(recipe.train.device)
     precision = choose_precision(str(recipe.train.precision), device=device)
     if recipe.train.parallel == "fsdp" and precision == "16-mixed":
@@ -77,7 +87,37 @@ def prepare(
             "train.parallel is fsdp, but the GPU has no bf16, and float16 needs loss scaling, which is not sharded. "
             "Use train.precision=32, or train.parallel=ddp."
         )
+    pl.seed_everything(recipe.seed, workers=True, verbose=False)
     backbone = backbone_of(recipe)
+    if recipe.strategy.kind != "lora":  # which adds adapters first
+        network = Network(backbone.module, num_features=backbone.num_features, num_classes=2)
+        plan_phases(network, recipe.strategy, epochs=recipe.train.epochs)  # raises
+    return OpenedModel(backbone, device, precision)
+
+
+def prepare(
+    recipe: Recipe,
+    *,
+    dataset: LoadedDataset | None = None,
+    model: OpenedModel | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Prepared:
+    """Return a recipe with its backbone, data and classifier.
+
+    Args:
+        recipe: the recipe.
+        dataset: its images; None = they are loaded.
+        model: its model; None = it is opened first.
+        progress: called with (images checked, images in all) while images are loaded.
+
+    Raises:
+        TlkitError: the weights, the data or the device are not available; the message says what to do.
+    """
+    section = recipe.data
+    model = model or open_model(recipe)
+    dataset = dataset or load_dataset(recipe, progress=progress)
+    world = _world(recipe)
+    backbone, device, precision = model.backbone, model.device, model.precision
     pl.seed_everything(recipe.seed, workers=True, verbose=False)  # loading the weights may have drawn numbers
     data = open_data(recipe, backbone.preprocess, world=world, images=dataset)
     data.setup()

@@ -51,7 +51,7 @@ from tlkit.training.callbacks import GracefulStop
 from tlkit.training.checkpoints import find_start
 from tlkit.training.distributed import release_ranks
 from tlkit.training.environment import environment_of
-from tlkit.training.prepare import Prepared, prepare
+from tlkit.training.prepare import OpenedModel, Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
 from tlkit.training.trainer import Outcome, load_best, train
@@ -98,10 +98,12 @@ class Judged:
     explanation: Explanation | None = None
 
 
-def run_training(recipe: Recipe, path: Path, dataset: LoadedDataset, *, resume: bool, progress: bool) -> Run:
+def run_training(
+    recipe: Recipe, path: Path, dataset: LoadedDataset, *, model: OpenedModel | None, resume: bool, progress: bool
+) -> Run:
     """Run a recipe on its dataset in a new run directory, or in one that is resumed, and return the run.
 
-    The caller holds the lock of the directory.
+    The caller holds the lock of the directory. Without a model it is opened here.
 
     Raises:
         TlkitError: the weights or the device are not available, or the run cannot be resumed.
@@ -109,7 +111,7 @@ def run_training(recipe: Recipe, path: Path, dataset: LoadedDataset, *, resume: 
     """
     if can_use_cache(recipe):
         release_ranks()  # training on cached features needs one process
-    prepared, stop = prepare(recipe, dataset=dataset), GracefulStop()
+    prepared, stop = prepare(recipe, dataset=dataset, model=model), GracefulStop()
     with nullcontext() if resume else replaced_run(path):
         directory = RunDirectory.open(path) if resume else RunDirectory.create(path)
         if resume:
