@@ -95,7 +95,8 @@ def judged_on(run: Run, split: str) -> str:
     from tlkit.runs.assess_split import chose_epoch
 
     chose = ", which also chose the epoch" if chose_epoch(split, run.history) else ""
-    return f"{run.directory.name}: {run.status}, judged on the {split} split{chose}"
+    trained = ", the images that it was trained on" if split == "train" else ""
+    return f"{run.directory.name}: {run.status}, judged on the {split} split{chose}{trained}"
 
 
 def require_suffix(out: Path | None) -> None:

@@ -38,7 +38,7 @@ from tlkit.preflight.recipe_queries import can_use_cache, head_kind
 from tlkit.recipe import Recipe, dump_recipe
 from tlkit.render.report import RunContents, write_report
 from tlkit.runs import RunDirectory, store_judgements
-from tlkit.runs.assess_split import chose_epoch, evaluate_split
+from tlkit.runs.assess_split import chose_epoch, evaluate_split, warn_trained_on
 from tlkit.runs.lifecycle import replaced_run
 from tlkit.runs.run import Run
 from tlkit.runs.run_options import options_of_recipe
@@ -147,6 +147,7 @@ def _run_steps(
             _judge(recipe, split, one, inputs.leaks, level=logging.DEBUG if place else logging.INFO)
             for place, (split, one) in enumerate(predictions.items())
         ]
+        warn_trained_on(judged[0].split, recipe.name)
         _store(directory, directory.evaluation, {one.split: one.evaluation for one in judged})
         _store(directory, directory.audit, {one.split: one.audit for one in judged})
         _track_results(tracker, judged)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.audit.audit_tables import undecided_table
 from tlkit.errors import first_few
+from tlkit.evaluation.evaluation_tables import TRAINED_ON
 
 if TYPE_CHECKING:
     from tlkit.audit.audit_result import Audit
@@ -39,6 +40,8 @@ def limits(
         f"All metrics apply to images like those of the {split} split. Images of another source, camera or time were "
         "not assessed."
     ]
+    if evaluation.trained_on:
+        found.insert(0, TRAINED_ON)
     absent = [result.name for result in evaluation.per_class if result.support == 0]
     if absent:
         found.append(f"Classes without a test image: {first_few(absent)}.")
