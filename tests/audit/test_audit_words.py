@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from messages import saying
 
 from tlkit.audit import Audit, audit_groups
+from tlkit.audit.audit_tables import failed_table
 from tlkit.errors import TlkitError
 from tlkit.predictions import Predictions
 from tlkit.render.report.audit_part import audit_tile
@@ -55,6 +57,7 @@ def named(audit, name):
 def test_the_notes_hold_counts_failures_missing_values_and_definitions(audit):
     images, failed, missing, meaning, alone = named(audit, "audit").notes
     assert images == saying("1,312 images", "0.905 [0.888, 0.920]", "3 images without a label")
+    assert failed == saying("1 below the rest, 1 above the rest", "complement, below the rest)", "above the rest)")
     assert failed == saying("0.05", "dark (accuracy 0.613 [0.503, 0.712], n = 80; -0.315 [-0.425, -0.214]")
     assert failed == saying("light (accuracy 0.930 [0.912, 0.944], n = 1000; +0.101 [+0.058, +0.151]")
     assert missing == saying("tone", "25 images", "p = ")
@@ -75,6 +78,7 @@ def test_the_table_shows_the_size_of_a_group_without_a_rate_and_what_an_open_row
         "minus the complement [95%]",
         "p (Holm)",
         "verdict",
+        "direction",
         "smallest gap it could show",
         "more images for a gap of 0.05",
     ]
@@ -88,12 +92,33 @@ def test_the_table_shows_the_size_of_a_group_without_a_rate_and_what_an_open_row
     ]
     assert table.column("detectable_gap")[3] == row_of(("medium",)).detectable_gap
     assert table.column("images_needed") == (None, 660, None, 630, None, 660)
-    assert table.marks == {0: "worst", 1: "quiet", 2: "worst", 4: "quiet"}
+    assert table.marks == {0: "worst", 1: "quiet", 2: "better", 4: "quiet"}
+    assert table.column("direction") == ("below the rest", None, "above the rest", None, None, None)
 
 
 def test_verdicts_are_counted(audit):
     assert named(audit, "audit").title == "Audit by tone: ✗ FAIL"
     assert named(audit, "audit").rows == (("FAIL", 2), ("NOT ENOUGH DATA", 3))
+
+
+def test_of_false_positives_fewer_is_better_and_json_and_frame_state_the_direction():
+    rows = [*rows_of("a", 90, 100), *rows_of("b", 60, 100)]
+    audit = audit_of(rows, metrics=["accuracy"])
+    assert [row.direction for row in audit.group_tables[0].rows] == ["above the rest", "below the rest"]
+    assert audit.directions == "1 below the rest, 1 above the rest"
+    assert [row["direction"] for row in audit.to_redacted()["group_tables"][0]["rows"]] == [
+        "above the rest",
+        "below the rest",
+    ]
+    assert audit.table()["direction"].tolist() == ["above the rest", "below the rest"]
+    failed = failed_table(audit)
+    assert failed.column("direction") == ("above the rest", "below the rest")
+    assert failed.marks == {0: "better", 1: "worst"}
+    fewer = replace(audit.group_tables[0], metric="false_positive_rate", class_name="x")
+    assert [fewer.is_better(row) for row in fewer.rows] == [False, True]
+    alike = audit_of([*rows_of("a", 90, 100), *rows_of("b", 90, 100)])
+    assert alike.directions == "" and [row.direction for row in alike.group_tables[0].rows] == [None, None]
+    assert "direction" not in [column.name for column in named(alike, alike.group_tables[0].name).columns]
 
 
 def test_each_rate_has_a_table_of_its_own():

@@ -418,3 +418,17 @@ def test_the_table_names_the_line_the_group_and_what_was_found(gates):
     assert (row["rate"].format(), row["difference"]) == ("0.600 [0.502, 0.691]", None)
     assert (row["p_holm"] < 0.001, row["verdict"]) == (True, "FAIL")
     assert table.notes[0].startswith("1 passed, 1 failed, 0 cannot be decided")
+
+
+def test_a_tolerance_that_fails_states_on_which_side(gates):
+    report = judge_gates(counted(a=(950, 1000), b=(700, 1000)), gates(TOLERANCE))
+    rows = {row.group: row for row in report.rows}
+    assert (rows["a"].direction, rows["b"].direction) == ("above the rest", "below the rest")
+    (table,) = report.tables()
+    assert dict(zip(table.column("group"), table.column("note"), strict=True)) == {
+        "a": "above the rest",
+        "b": "below the rest",
+    }
+    assert set(table.marks.values()) == {"better", "worst"}
+    assert says(report.to_junit(), "above the rest", "below the rest")
+    assert GateReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -68,8 +69,10 @@ def print_tables(tables: Iterable[Table], *, most_rows: int | None = None) -> No
         tables: the tables.
         most_rows: rows of each table at most; a note counts the others. None = all.
     """
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in to_lines(tables, width=width, most_rows=most_rows):
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    colored = terminal and "NO_COLOR" not in os.environ
+    for line in to_lines(tables, width=width, most_rows=most_rows, colored=colored):
         print(line)
 
 

@@ -20,6 +20,7 @@ from tlkit.audit.audit import Audit, audit_predictions
 from tlkit.audit.error_examples import failing_group_images
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
+from tlkit.audit.group_tables import DIRECTIONS
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.disk import DISK_FULL_ERRNOS
@@ -339,6 +340,10 @@ def _track_results(tracker: Tracker, judged: Sequence[Judged]) -> None:
     for one in judged:
         split, evaluation = one.split, one.evaluation
         tracker.log_summary({f"{split}/{name}": getattr(evaluation, name).value for name in MAIN_FIGURES})
+        if one.audit is not None:  # no name of a column or group
+            rows = [row.direction for table in one.audit.group_tables for row in table.rows]
+            counts = {f"{split}/audit {side}": rows.count(side) for side in DIRECTIONS}
+            tracker.log_summary({f"{split}/audit": one.audit.verdict, **counts})
         tracker.log_predictions(_tracked(one.predictions), name=f"{split}/predictions")
         tracker.log_confusion(evaluation.confusion, evaluation.classes, name=f"{split}/confusion_matrix")
 

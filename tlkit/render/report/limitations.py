@@ -73,7 +73,10 @@ def _audit_limits(audit: Audit, group_columns: Sequence[str]) -> list[str]:
     settings = audit.settings
     found = []
     failed = [
-        f"{table.name}: {row.name}" for table in audit.group_tables for row in table.rows if row.verdict == "FAIL"
+        f"{table.name}: {row.name} ({row.direction})"
+        for table in audit.group_tables
+        for row in table.rows
+        if row.verdict == "FAIL"
     ]
     if failed:
         found.append(f"Rates differ by more than the tolerance of {settings.tolerance:g} for {first_few(failed)}.")
