@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from messages import saying, says
 from tables_of_predictions import counted
 
 from tlkit.audit import audit_groups
+from tlkit.audit.audit_tables import failed_table
 from tlkit.render.report.audit_part import audit_tile
 
 
-def audit_of(column="tone", **groups):
-    return audit_groups(counted(column, **groups), by=column)
+def audit_of(column="tone", metrics=("accuracy",), **groups):
+    return audit_groups(counted(column, **groups), by=column, metrics=metrics)
 
 
 def named(audit, name):
     (table,) = [table for table in audit.tables() if table.name == name]
     return table
+
+
+def test_of_false_positives_fewer_is_better_and_json_and_frame_state_the_direction():
+    audit = audit_of(a=(90, 100), b=(60, 100))
+    assert [row.direction for row in audit.group_tables[0].rows] == ["above the rest", "below the rest"]
+    assert audit.directions == "1 below the rest, 1 above the rest"
+    assert [row["direction"] for row in audit.to_redacted()["group_tables"][0]["rows"]] == [
+        "above the rest",
+        "below the rest",
+    ]
+    assert audit.table()["direction"].tolist() == ["above the rest", "below the rest"]
+    failed = failed_table(audit)
+    assert failed.column("direction") == ("above the rest", "below the rest")
+    assert failed.marks == {0: "better", 1: "worst"}
+    fewer = replace(audit.group_tables[0], metric="false_positive_rate", class_name="x")
+    assert [fewer.is_better(row) for row in fewer.rows] == [False, True]
+    alike = audit_of(a=(90, 100), b=(90, 100))
+    assert alike.directions == "" and [row.direction for row in alike.group_tables[0].rows] == [None, None]
+    assert "direction" not in [column.name for column in named(alike, alike.group_tables[0].name).columns]
 
 
 def test_passing_groups_and_equal_groups_are_said_to_be_so():

@@ -302,3 +302,17 @@ def test_names_from_the_data_stay_in_their_cells(gates):
 def test_a_report_goes_to_json_and_back(gates):
     report = judge_gates(counted(a=(95, 100), b=(60, 100)), gates(TOLERANCE + FLOOR))
     assert GateReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+
+def test_a_tolerance_that_fails_states_on_which_side(gates):
+    report = judge_gates(counted(a=(950, 1000), b=(700, 1000)), gates(TOLERANCE))
+    rows = {row.group: row for row in report.rows}
+    assert (rows["a"].direction, rows["b"].direction) == ("above the rest", "below the rest")
+    (table,) = report.tables()
+    assert dict(zip(table.column("group"), table.column("note"), strict=True)) == {
+        "a": "above the rest",
+        "b": "below the rest",
+    }
+    assert set(table.marks.values()) == {"better", "worst"}
+    assert says(report.to_junit(), "above the rest", "below the rest")
+    assert GateReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report

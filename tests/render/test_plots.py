@@ -141,7 +141,8 @@ def test_groups_shows_rates_sizes_overall_accuracy_failures_and_small_groups(ax)
     assert points[2].get_marker() == "D"
     assert audit.group_table("light").row(("night",)).verdict == "FAIL"
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == [f"all images {247 / 307:.3f} (n = 307)", "FAIL"]
+    assert labels == [f"all images {247 / 307:.3f} (n = 307)", "FAIL, below the rest", "FAIL, above the rest"]
+    assert (points[0].get_marker(), points[0].get_color() != points[2].get_color()) == ("^", True)
     assert ax.get_xlabel() == saying("95%", "accuracy", "interval")
     assert ax.get_ylabel() == "light"
 

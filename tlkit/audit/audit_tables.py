@@ -60,7 +60,8 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
     """Return one rate by group, and its difference from the complement, with test and verdict.
 
     Groups that are too small show their size alone. The notes compare the largest gap with that
-    expected by chance. Rows that fail are marked "worst", small ones "quiet".
+    expected by chance. Rows that fail are marked "worst", or "better" where the group is better off than
+    its complement, small ones "quiet".
 
     Args:
         audit: the audit.
@@ -68,7 +69,7 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
         only_failing: leave out the rows that do not fail; a note counts them.
     """
     shown = [row for row in table.rows if not only_failing or row.verdict == "FAIL"]
-    settings = audit.settings
+    settings, directed = audit.settings, any(row.direction for row in shown)
     level = f"{settings.confidence:.0%}"
     columns = [
         Column("group", "group"),
@@ -78,6 +79,7 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
         Column("difference", f"minus the complement [{level}]", "estimate", signed=True),
         Column("p_holm", "p (Holm)", "p_value"),
         Column("verdict", "verdict", "verdict"),
+        *([Column("direction", "direction", "word")] if directed else []),
         Column("detectable_gap", "smallest gap it could show", "number", digits=2),
         Column("images_needed", f"more images for a gap of {settings.tolerance:g}", "count"),
         *_cluster_columns(settings)[1:],
@@ -86,7 +88,7 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
     if any(extra):
         columns.append(Column("note", "note"))
     marks: dict[int, Mark] = {place: "quiet" for place, row in enumerate(shown) if row.suppressed}
-    marks |= {place: "worst" for place, row in enumerate(shown) if row.verdict == "FAIL"}
+    marks |= {place: _mark(table, row) for place, row in enumerate(shown) if row.verdict == "FAIL"}
     fewer = len(table.rows) - len(shown)
     more = (f"{counted(fewer, 'more row')}, none of them FAIL.",) if fewer else ()
     return Table(
@@ -94,7 +96,8 @@ def rate_table(audit: Audit, table: GroupTable, *, only_failing: bool = False) -
         title=f"{table.rate_name[0].upper()}{table.rate_name[1:]} by {table.by}",
         columns=tuple(columns),
         rows=tuple(
-            (*_rate(row, settings), *((note,) if any(extra) else ())) for row, note in zip(shown, extra, strict=True)
+            (*_rate(row, settings, directed=directed), *((note,) if any(extra) else ()))
+            for row, note in zip(shown, extra, strict=True)
         ),
         notes=(*more, *_rate_notes(audit, table, shown)),
         marks=marks,
@@ -114,12 +117,27 @@ def failed_table(audit: Audit) -> Table:
             Column("n", "n", "count"),
             Column("value", f"value [{level}]", "estimate"),
             Column("difference", f"against the complement [{level}]", "estimate", signed=True),
+            Column("direction", "direction", "word"),
         ),
         rows=tuple(
-            (table.by, row.name, table.rate_name, row.rate.n, redact(row.rate, most), redact(difference, most))
+            (
+                table.by,
+                row.name,
+                table.rate_name,
+                row.rate.n,
+                redact(row.rate, most),
+                redact(difference, most),
+                row.direction,
+            )
             for table, row, difference in audit.failures
         ),
+        marks={place: _mark(table, row) for place, (table, row, _) in enumerate(audit.failures)},
     )
+
+
+def _mark(table: GroupTable, row: GroupRow) -> Mark:
+    """Return the mark of a row that fails."""
+    return "better" if table.is_better(row) else "worst"
 
 
 def undecided_table(audit: Audit) -> Table:
@@ -191,7 +209,7 @@ def _overview_notes(audit: Audit) -> list[str]:
     failed = sorted(audit.failures, key=lambda one: -abs(one[2].value or 0.0))
     if failed:
         named = [_named(table, row, difference, settings.max_half_width) for table, row, difference in failed]
-        found.append(f"Beyond the tolerance of {settings.tolerance:g}: {first_few(named)}.")
+        found.append(f"Beyond the tolerance of {settings.tolerance:g}, {audit.directions}: {first_few(named)}.")
     specs = {spec.column: spec for spec in settings.columns}
     found += [note for facts in audit.columns for note in _column_notes(facts, specs[facts.column])]
     found += _design_notes(audit)
@@ -212,7 +230,7 @@ def _overview_notes(audit: Audit) -> list[str]:
 def _named(table: GroupTable, row: GroupRow, difference: Estimate, most: float) -> str:
     rate = redact(row.rate, most).format()
     against = redact(difference, most).format(signed=True)
-    return f"{row.name} ({table.rate_name} {rate}, n = {row.rate.n}; {against} against the complement)"
+    return f"{row.name} ({table.rate_name} {rate}, n = {row.rate.n}; {against} against the complement, {row.direction})"
 
 
 def grouping(kind: Kind, groups: int, spec: GroupColumn) -> str:
@@ -272,7 +290,7 @@ def _cluster_columns(settings: AuditOptions) -> tuple[Column, ...]:
     )
 
 
-def _rate(row: GroupRow, settings: AuditOptions) -> tuple[Cell, ...]:
+def _rate(row: GroupRow, settings: AuditOptions, *, directed: bool) -> tuple[Cell, ...]:
     most, in_clusters = settings.max_half_width, settings.unit_column is not None
     return (
         row.name,
@@ -282,6 +300,7 @@ def _rate(row: GroupRow, settings: AuditOptions) -> tuple[Cell, ...]:
         None if row.difference is None else redact(row.difference, most),
         row.p_holm,
         row.verdict,
+        *([row.direction] if directed else []),
         row.detectable_gap,
         _needed(row),
         *([row.clusters_needed] if in_clusters else []),

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from tlkit.audit.estimators import FEW_CLUSTERS, RateEstimates
-from tlkit.audit.group_tables import Gap, Group, GroupRow, GroupTable, Verdict
+from tlkit.audit.group_tables import Gap, Group, GroupRow, GroupTable, Verdict, direction_of
 from tlkit.audit.group_vs_rest import UntestedTable
 from tlkit.audit.options import AuditOptions
 from tlkit.audit.row_intervals import difference_estimate, rate_estimate, ratio_estimate
@@ -128,6 +128,7 @@ def _row(
         n_eff=None if options.test_name == "Fisher" else float(untested.estimates.n_eff[i]),
         clusters=None if clusters is None else int(clusters[i]),
         clusters_needed=more_clusters,
+        direction=direction_of(decided, difference),
     )
 
 

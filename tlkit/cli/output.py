@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -69,8 +70,10 @@ def print_tables(tables: Iterable[Table], *, most_rows: int | None = None) -> No
         tables: the tables.
         most_rows: rows of each table at most; a note counts the others. None = all.
     """
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in to_lines(tables, width=width, most_rows=most_rows):
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    colored = terminal and "NO_COLOR" not in os.environ
+    for line in to_lines(tables, width=width, most_rows=most_rows, colored=colored):
         print(line)
 
 
@@ -96,7 +99,8 @@ def judged_on(run: Run, split: str) -> str:
     from tlkit.runs.assess_split import chose_epoch
 
     chose = ", which also chose the epoch" if chose_epoch(split, run.history) else ""
-    return f"{run.directory.name}: {run.status}, judged on the {split} split{chose}"
+    trained = ", the images that it was trained on" if split == "train" else ""
+    return f"{run.directory.name}: {run.status}, judged on the {split} split{chose}{trained}"
 
 
 def require_suffix(out: Path | None) -> None:

@@ -76,6 +76,7 @@ class Evaluation:
             threshold chose it. Top-k accuracy and log loss are about the probabilities, all else is about `y_pred`.
         cluster_by: group column of the clusters that the intervals allow for; None = independent images.
         clusters: how many there are; None = independent images.
+        trained_on: whether the model was trained on these images: no figure then holds for new ones.
     """
 
     classes: tuple[str, ...]
@@ -93,6 +94,7 @@ class Evaluation:
     n_not_most_probable: int = 0
     cluster_by: str | None = None
     clusters: int | None = None
+    trained_on: bool = False
 
     def __post_init__(self) -> None:
         assert self.confusion.shape == (len(self.classes), len(self.classes)), "one row and one column per class"

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
 
 MOST_PAIRS_SHOWN = 5
+TRAINED_ON = (
+    "WARNING: The model was trained on these images, so the figures say nothing about new ones. Hold out images for a "
+    "test split (data.test), or give it more of them, and fit again."
+)
 
 
 def evaluation_tables(evaluation: Evaluation, *, most_classes: int | None = None) -> tuple[Table, ...]:
@@ -40,7 +44,8 @@ def summary_table(evaluation: Evaluation) -> Table:
             rows.append((f"top-{k} accuracy", estimate, of_proba))
     if evaluation.log_loss is not None:
         rows.append(("log loss", evaluation.log_loss, f"{images}, by the probabilities" if off else images))
-    notes = [f"Left out: {counted(evaluation.n_unlabelled, 'image')} without a label."] * (evaluation.n_unlabelled > 0)
+    notes = [TRAINED_ON] * evaluation.trained_on
+    notes += [f"Left out: {counted(evaluation.n_unlabelled, 'image')} without a label."] * (evaluation.n_unlabelled > 0)
     if off:
         notes.append(
             f"y_pred is not the most probable class for {off:,} of {images}, as where a threshold chose it: accuracy, "

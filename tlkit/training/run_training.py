@@ -20,6 +20,7 @@ from tlkit.audit.audit import Audit, audit_predictions
 from tlkit.audit.error_examples import failing_group_images
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
+from tlkit.audit.group_tables import DIRECTIONS
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.disk import DISK_FULL_ERRNOS
@@ -38,7 +39,7 @@ from tlkit.preflight.recipe_queries import can_use_cache, head_kind
 from tlkit.recipe import Recipe, dump_recipe
 from tlkit.render.report import RunContents, write_report
 from tlkit.runs import RunDirectory, store_judgements
-from tlkit.runs.assess_split import chose_epoch, evaluate_split
+from tlkit.runs.assess_split import chose_epoch, evaluate_split, warn_trained_on
 from tlkit.runs.lifecycle import replaced_run
 from tlkit.runs.run import Run
 from tlkit.runs.run_options import options_of_recipe
@@ -149,6 +150,7 @@ def _run_steps(
             _judge(recipe, split, one, inputs.leaks, level=logging.DEBUG if place else logging.INFO)
             for place, (split, one) in enumerate(predictions.items())
         ]
+        warn_trained_on(judged[0].split, recipe.name)
         _store(directory, directory.evaluation, {one.split: one.evaluation for one in judged})
         _store(directory, directory.audit, {one.split: one.audit for one in judged})
         _track_results(tracker, judged)
@@ -340,6 +342,10 @@ def _track_results(tracker: Tracker, judged: Sequence[Judged]) -> None:
     for one in judged:
         split, evaluation = one.split, one.evaluation
         tracker.log_summary({f"{split}/{name}": getattr(evaluation, name).value for name in MAIN_FIGURES})
+        if one.audit is not None:  # no name of a column or group
+            rows = [row.direction for table in one.audit.group_tables for row in table.rows]
+            counts = {f"{split}/audit {side}": rows.count(side) for side in DIRECTIONS}
+            tracker.log_summary({f"{split}/audit": one.audit.verdict, **counts})
         tracker.log_predictions(_tracked(one.predictions), name=f"{split}/predictions")
         tracker.log_confusion(evaluation.confusion, evaluation.classes, name=f"{split}/confusion_matrix")
 

@@ -14,7 +14,7 @@ from scipy.special import betainc
 from tlkit.audit.audit import rate_tables
 from tlkit.audit.gates.gate_report import GateReason, GateReport, GateRow
 from tlkit.audit.gates.gate_tables import counts_text
-from tlkit.audit.group_tables import CROSS, GroupRow, GroupTable, Verdict
+from tlkit.audit.group_tables import CROSS, GroupRow, GroupTable, Verdict, direction_of
 from tlkit.audit.groups.group_columns import GroupColumn, columns_of, discretize
 from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
@@ -194,6 +194,7 @@ def _tolerances(found: Sequence[GroupTable], file: GatesFile, options: AuditOpti
                         p_holm=row.p_holm,
                         verdict=gate_verdict,
                         reason=_undecided(row) or ("" if row.difference else "small complement"),
+                        direction=direction_of(gate_verdict, row.difference),
                     )
                 )
             if not judged:

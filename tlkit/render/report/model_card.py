@@ -92,8 +92,10 @@ def _audit_blocks(audit: Audit | None) -> list[str]:
     if audit is None:
         return ["Not assessed: no audit across groups was made."]
     settings = audit.settings
+    failed = f" {audit.directions}." if audit.directions else ""
     blocks = [
-        f"By {_plain(', '.join(settings.by))}: **{audit.verdict}**. Each group is compared with its complement at a "
+        f"By {_plain(', '.join(settings.by))}: **{audit.verdict}**.{failed} "
+        "Each group is compared with its complement at a "
         f"tolerance of {settings.tolerance:g}; p-values are corrected for {audit.tests} tests "
         f"(Holm, alpha {settings.alpha:g})."
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.data.checks.leak_tables import leak_table
 from tlkit.data.checks.summary_tables import class_count_table
+from tlkit.evaluation.evaluation_tables import TRAINED_ON
 from tlkit.render.plots import plot_history
 from tlkit.render.report.report_page import Figure, Illustrated
 from tlkit.tables import Column, Table, counted
@@ -38,6 +39,8 @@ def lead(run: RunContents) -> tuple[str, ...]:
             " That split also selected the epoch whose weights are kept, so its figures are slightly optimistic; "
             "a test split (data.test) avoids that."
         )
+    if run.evaluation.trained_on:
+        judged += f" {TRAINED_ON}"
     trained = _trained(run.recipe_text)
     return (trained, judged) if trained else (judged,)
 
