@@ -8,25 +8,27 @@ from typing import Annotated
 import typer
 
 from tlkit.choices import MIN_CELL_SIZE
-from tlkit.cli.arguments import AsJson, PredColumn, RunOrFile, SplitOption, TrueColumn
+from tlkit.cli.arguments import AsJson, GroupsFile, PredColumn, RunOrFile, SplitOption, TrueColumn
 from tlkit.cli.output import judged_on, print_json, print_lines, print_result, print_tables
-from tlkit.cli.run_or_file import find_run, print_evidence, read_file, run_audit
+from tlkit.cli.run_or_file import open_run_or_file, print_evidence, run_audit
 
 
 def evaluate(
     run_or_file: RunOrFile,
     split: SplitOption = None,
+    groups: GroupsFile = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     json: AsJson = False,
 ) -> None:
     """Evaluate a run, or any table of predictions: every figure with its interval."""
     from tlkit.evaluation import evaluate as evaluate_predictions
+    from tlkit.predictions import Predictions
 
-    run = find_run(run_or_file, split=split)
-    result = run.evaluate(split) if run else evaluate_predictions(read_file(run_or_file, y_true=y_true, y_pred=y_pred))
-    if run and not json:
-        print_lines([judged_on(run, run.judged_split(split)), ""])
+    judged = open_run_or_file(run_or_file, split=split, groups=groups, y_true=y_true, y_pred=y_pred)
+    result = evaluate_predictions(judged) if isinstance(judged, Predictions) else judged.evaluate(split)
+    if not isinstance(judged, Predictions) and not json:
+        print_lines([judged_on(judged, judged.judged_split(split)), ""])
     print_result(result, as_json=json)
 
 
@@ -40,7 +42,7 @@ def audit(
         ),
     ] = None,
     split: SplitOption = None,
-    groups: Annotated[Path | None, typer.Option(help="CSV of group columns keyed by path, to join.")] = None,
+    groups: GroupsFile = None,
     max_intersection_order: Annotated[int | None, typer.Option(help="Most columns crossed with each other.")] = None,
     min_group_size: Annotated[int | None, typer.Option(help="Smaller groups get no rate.")] = None,
     criteria: Annotated[
@@ -114,6 +116,7 @@ def compare(
     second: RunOrFile,
     by: Annotated[list[str] | None, typer.Option(help="Group column; repeat it for more. Default: all.")] = None,
     split: SplitOption = None,
+    groups: GroupsFile = None,
     y_true: TrueColumn = "y_true",
     y_pred: PredColumn = "y_pred",
     json: AsJson = False,
@@ -123,7 +126,7 @@ def compare(
     from tlkit.runs.compare_runs import compare_with, display_names
 
     one, two = (
-        find_run(path, split=split) or read_file(path, y_true=y_true, y_pred=y_pred) for path in (first, second)
+        open_run_or_file(path, split=split, groups=groups, y_true=y_true, y_pred=y_pred) for path in (first, second)
     )
     result = compare_with(one, two, by=by, split=split, names=display_names(first, second))
     if json:

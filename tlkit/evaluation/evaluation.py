@@ -136,7 +136,8 @@ def _check(predictions: Predictions, *, top_k: Sequence[int], confidence: float)
         others = f" (the other columns: {first_few(predictions.group_columns)})" if predictions.group_columns else ""
         problems.append(
             f"None of the {len(predictions)} images has a label (y_true), so there is nothing to evaluate. "
-            f"If another column holds the labels, name it: --y-true COLUMN{others}."
+            f"If another column holds the labels, name it: --y-true COLUMN{others}. If another file does, join it: "
+            "--groups FILE."
         )
     if wrong := [k for k in top_k if k < 1]:
         problems.append(f"top_k holds {first_few(wrong)}, but k must be at least 1.")
