@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import tlkit.torchvision_cure  # noqa: F401  before timm
 
 import pandas as pd
@@ -46,3 +48,22 @@ def test_predict_writes_a_row_for_each_file_that_it_cannot_read(run, model, imag
     for name in ("p.csv", "p.parquet"):
         predictions = read_predictions(tmp_path / name)
         assert (len(predictions), predictions.group_columns) == (len(colours) - 2, ())
+
+
+def test_what_predict_writes_can_be_judged_with_a_table_of_labels_and_groups(run, model, image_folder, tmp_path):
+    files = sorted(image_folder("photos/val", **{"": 30}).rglob("*.png"))
+    (tmp_path / "truth.csv").write_text(
+        "path,label,camera\n"
+        + "".join(f"val/{f.parent.name}/{f.name},{f.parent.name},{f.stem[-1] > '4'}\n" for f in files)
+    )
+    assert run("predict", model, "photos/val", "--out", "predictions.csv").returncode == 0
+    alone = run("evaluate", "predictions.csv")
+    assert alone.returncode == 2 and says(alone.stderr, "y_true", "--groups FILE")
+    joined = ("predictions.csv", "--groups", "truth.csv", "--y-true", "label")
+    right = pd.read_csv("predictions.csv").pipe(
+        lambda table: (table.y_pred == table.path.str.split("/").str[-2]).mean()
+    )
+    evaluation = json.loads(run("evaluate", *joined, "--json").stdout)
+    assert evaluation["n"] == 60 and evaluation["accuracy"]["value"] == pytest.approx(right)
+    assert json.loads(run("audit", *joined, "--by", "camera", "--json").stdout)["images"] == 60
+    assert run("compare", "predictions.csv", *joined, "--by", "camera").returncode == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from huggingface_hub import ModelCard
 from messages import says
 from tables_of_predictions import predictions_of
 
@@ -80,3 +81,52 @@ def test_names_from_the_data_are_shown_as_they_are(tmp_path, predictions):
     assert says(text, "Model", "card", "script")
     assert "by &lt;i>me&lt;/i> &amp; you" in text
     assert "<script" not in text
+
+
+def test_the_hub_reads_licence_tags_data_and_metrics_of_a_card(tmp_path, predictions):
+    leaked = predictions.path[:3].tolist()
+    environment = {
+        "weights": {"source": "hub", "origin": "resnet18.a1_in1k", "license": "Apache Software License 2.0"},
+        "data": {"fingerprint": "ab12"},
+    }
+    recipe = RECIPE + "data: {root: ../shared/my pets/}\n"
+    evaluation = evaluate(predictions, leaked=leaked)
+    card(tmp_path, predictions, environment=environment, recipe_text=recipe, evaluation=evaluation, title="pets")
+    data = ModelCard.load(tmp_path / "MODEL_CARD.md").data
+    assert (data.license, data.library_name, data.pipeline_tag) == ("apache-2.0", "tlkit", "image-classification")
+    assert data.tags == ["image-classification", "transfer-learning", "timm", "resnet18", "frozen"]
+    assert (data.datasets, data.base_model, data.model_name) == (["my-pets"], "timm/resnet18.a1_in1k", "pets")
+    assert data.metrics == ["accuracy", "balanced_accuracy", "f1"]
+    results = {result.metric_name: result for result in data.eval_results}
+    for name, estimate in (("accuracy", evaluation.accuracy), ("macro f1", evaluation.macro_f1)):
+        assert results[name].metric_value == pytest.approx(estimate.value, abs=5e-5)
+        assert results[name].metric_args["interval"] == pytest.approx([estimate.low, estimate.high], abs=5e-5)
+        assert (results[name].dataset_split, results[name].dataset_args) == ("test", {"fingerprint": "ab12"})
+    without = results["accuracy without leaks"]
+    assert without.metric_value == pytest.approx(evaluation.without_leaks.accuracy.value, abs=5e-5)
+    assert without.metric_args["images"] == len(predictions) - 3
+
+
+@pytest.mark.parametrize(
+    ("stated", "license", "name"),
+    [
+        ("MIT License", "mit", None),
+        ("cc-by-nc-4.0", "cc-by-nc-4.0", None),
+        ("unknown", "unknown", None),
+        ("", "unknown", None),
+        ("BSD-3-Clause", "bsd-3-clause", None),
+        ("My: own *license*", "other", "my-own-license"),
+    ],
+)
+def test_a_licence_becomes_the_hubs_identifier_or_other(tmp_path, predictions, stated, license, name):
+    environment = {"weights": {"source": "pip:weights", "origin": "x.pth", "license": stated}}
+    card(tmp_path, predictions, environment=environment)
+    data = ModelCard.load(tmp_path / "MODEL_CARD.md").data
+    assert (data.license, data.license_name, data.base_model) == (license, name, None)
+
+
+@pytest.mark.parametrize("text", ["", "- no recipe", "{", "data: {root: [a, b]}\nmodel: 3\nstrategy: frozen\n"])
+def test_a_card_of_an_unusual_recipe_has_metadata_too(tmp_path, predictions, text):
+    card(tmp_path, predictions, recipe_text=text, title="a: *b*\n---\n# c")
+    data = ModelCard.load(tmp_path / "MODEL_CARD.md").data
+    assert (data.model_name, data.datasets) == ("a-b-c", ["a-b-c"])

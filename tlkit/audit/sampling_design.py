@@ -12,6 +12,7 @@ from tlkit.audit.groups.intersections import validate_columns
 from tlkit.audit.options import AuditOptions
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
+from tlkit.predictions.validation import no_label
 from tlkit.stats.arrays import Floats, Mask
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def require_valid(predictions: Predictions, options: AuditOptions, *, purpose: s
     problems += validate_columns(predictions.groups, options.columns, max_values=options.max_values)
     problems += design_problems(predictions.groups, options, labelled=labelled)
     if not labelled.any():
-        problems.append(f"None of the {len(predictions)} images has a label, so there is nothing to {purpose}.")
+        problems.append(no_label(len(predictions), consequence=f"there is nothing to {purpose}"))
     if problems:
         raise PredictionsError(*problems)
 

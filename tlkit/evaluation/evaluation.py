@@ -20,6 +20,7 @@ from tlkit.evaluation.clustered_figures import (
 )
 from tlkit.evaluation.evaluation_result import ClassResult, Evaluation, WithoutLeaks
 from tlkit.predictions import Predictions
+from tlkit.predictions.validation import no_label
 from tlkit.stats.arrays import Ints, Mask
 from tlkit.stats.cluster_sampling import Units
 from tlkit.stats.estimate import Estimate
@@ -162,11 +163,8 @@ def true_class_rank(predictions: Predictions) -> Ints:
 def _check(predictions: Predictions, *, top_k: Sequence[int], confidence: float, cluster_by: str | None) -> None:
     problems = []
     if not (predictions.y_true >= 0).any():
-        others = f" (the other columns: {first_few(predictions.group_columns)})" if predictions.group_columns else ""
-        problems.append(
-            f"None of the {len(predictions)} images has a label (y_true), so there is nothing to evaluate. "
-            f"If another column holds the labels, name it: --y-true COLUMN{others}."
-        )
+        columns = predictions.group_columns
+        problems.append(no_label(len(predictions), consequence="there is nothing to evaluate", group_columns=columns))
     if wrong := [k for k in top_k if k < 1]:
         problems.append(f"top_k holds {first_few(wrong)}, but k must be at least 1.")
     if not 0.0 < confidence < 1.0:

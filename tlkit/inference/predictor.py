@@ -208,10 +208,11 @@ class Predictor:
         missing = np.setdiff1d(np.arange(len(images)), np.concatenate(index)).tolist()
         if missing:
             logger.warning("%d of %d images could not be read; they have no prediction.", len(missing), len(images))
-        for row in missing if on_unreadable is not None else ():
-            failure = dataset[row]  # read again: its batch, perhaps of another process, has lost the reason
-            reason = failure.reason if isinstance(failure, Failure) else "it could not be read at the first attempt"
-            on_unreadable(Unreadable(row, dataset.path_and_target(row)[0], reason))
+        if on_unreadable is not None:
+            for row in missing:
+                failure = dataset[row]  # read again: its batch, perhaps of another process, has lost the reason
+                reason = failure.reason if isinstance(failure, Failure) else "it could not be read at the first attempt"
+                on_unreadable(Unreadable(row, dataset.path_and_target(row)[0], reason))
         return np.concatenate(proba), np.concatenate(index)
 
 

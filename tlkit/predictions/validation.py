@@ -25,6 +25,15 @@ def is_reserved(column: str) -> bool:
     return column in (PATH, Y_TRUE, Y_PRED) or column.startswith(PROBA_PREFIX)
 
 
+def no_label(count: int, *, consequence: str, group_columns: Sequence[str] = ()) -> str:
+    """Return the problem of predictions without any label, and the remedies."""
+    others = f" (the other columns: {first_few(group_columns)})" if group_columns else ""
+    return (
+        f"None of the {count} images has a label (y_true), so {consequence}. If another column holds the labels, name "
+        f"it: --y-true COLUMN{others}. If another file does, join it: --groups FILE."
+    )
+
+
 def as_text(values: object) -> pd.Series[str]:
     """Return a column as strings with NA for missing; only a null or an empty text is missing.
 

@@ -8,7 +8,7 @@ own, which is then written to the run directory. Of what a fit has written it re
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,13 +20,11 @@ from tlkit.audit.audit import Audit, audit_predictions
 from tlkit.audit.error_examples import failing_group_images
 from tlkit.audit.explain import explain_predictions
 from tlkit.audit.explanation import Explanation
-from tlkit.audit.group_tables import DIRECTIONS
 from tlkit.data.dataset_source import LoadedDataset
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.disk import DISK_FULL_ERRNOS
 from tlkit.errors import RunError
 from tlkit.evaluation import Evaluation
-from tlkit.evaluation.evaluation_result import MAIN_FIGURES
 from tlkit.features.heads import Head
 from tlkit.inference.feature_leaks import add_feature_leaks
 from tlkit.inference.predictor import Predictor
@@ -55,6 +53,7 @@ from tlkit.training.environment import environment_of
 from tlkit.training.prepare import OpenedModel, Prepared, prepare
 from tlkit.training.resume import origin_of, require_same_processes
 from tlkit.training.sklearn_heads import fit_recipe_head
+from tlkit.training.tracked_results import track_data, track_report, track_split
 from tlkit.training.trainer import Outcome, load_best, train
 
 logger = logging.getLogger(__name__)
@@ -140,6 +139,7 @@ def _run_steps(
         _write_table(directory, directory.leaks, inputs.leaks)
 
     with _open_tracker(directory, recipe, inputs.environment) as tracker:
+        track_data(tracker, inputs.environment)
         trained = _train(directory, prepared, features, tracker, stop, resume=resume, progress=progress)
         store_model(directory.model, trained.network, trained.card, trained.head)
 
@@ -153,13 +153,16 @@ def _run_steps(
         warn_trained_on(judged[0].split, recipe.name)
         _store(directory, directory.evaluation, {one.split: one.evaluation for one in judged})
         _store(directory, directory.audit, {one.split: one.audit for one in judged})
-        _track_results(tracker, judged)
+        for one in judged:
+            track_split(tracker, one.split, one.predictions, one.evaluation, one.audit)
 
         if recipe.report.enabled:
             reported = _explain(recipe, judged[0], samples.split("train"))
             _store(directory, directory.explanation, {reported.split: reported.explanation})
-            write_report(directory.report, _report_contents(prepared, inputs, trained, reported))
-        tracker.log_model(directory.model, metadata=trained.card.to_dict())
+            contents = _report_contents(prepared, inputs, trained, reported)
+            write_report(directory.report, contents)
+            track_report(tracker, directory.path, contents)
+        _track_model(tracker, directory, trained, inputs, best="val" in predictions or trained.head is not None)
     return trained.outcome
 
 
@@ -337,31 +340,13 @@ def _store(directory: RunDirectory, file: Path, results: Mapping[str, Evaluation
         store_judgements(directory, file, found)
 
 
-def _track_results(tracker: Tracker, judged: Sequence[Judged]) -> None:
-    """Log accuracies, predictions and confusion matrix of each split."""
-    for one in judged:
-        split, evaluation = one.split, one.evaluation
-        tracker.log_summary({f"{split}/{name}": getattr(evaluation, name).value for name in MAIN_FIGURES})
-        if one.audit is not None:  # no name of a column or group
-            rows = [row.direction for table in one.audit.group_tables for row in table.rows]
-            counts = {f"{split}/audit {side}": rows.count(side) for side in DIRECTIONS}
-            tracker.log_summary({f"{split}/audit": one.audit.verdict, **counts})
-        tracker.log_predictions(_tracked(one.predictions), name=f"{split}/predictions")
-        tracker.log_confusion(evaluation.confusion, evaluation.classes, name=f"{split}/confusion_matrix")
-
-
-def _tracked(predictions: Predictions) -> pd.DataFrame:
-    """Return the labelled predictions without group columns, which a tracker must not get."""
-    names, known = predictions.classes, predictions.labelled
-    return pd.DataFrame(
-        {
-            "path": known.path,
-            "true": [names[i] for i in known.y_true],
-            "predicted": [names[i] for i in known.y_pred],
-            "confidence": known.confidence,
-            "correct": known.correct,
-        }
-    )
+def _track_model(
+    tracker: Tracker, directory: RunDirectory, trained: TrainedModel, inputs: Inputs, *, best: bool
+) -> None:
+    """Record the stored model with the fingerprint of its data; alias "best" where val or cross-validation chose it."""
+    data = {name: inputs.environment["data"][name] for name in ("fingerprint", "images")}
+    metadata = {**trained.card.to_dict(), "data": data}
+    tracker.log_model(directory.model, metadata=metadata, aliases=("best",) if best else ())
 
 
 def _report_contents(prepared: Prepared, inputs: Inputs, trained: TrainedModel, judged: Judged) -> RunContents:

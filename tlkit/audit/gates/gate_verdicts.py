@@ -25,6 +25,7 @@ from tlkit.audit.sampling_design import design_of, design_problems
 from tlkit.audit.verdicts import verdict
 from tlkit.errors import PredictionsError, did_you_mean, first_few
 from tlkit.predictions import Predictions
+from tlkit.predictions.validation import no_label
 from tlkit.stats.arrays import Mask
 from tlkit.stats.corrections import holm
 from tlkit.stats.estimate import Estimate
@@ -138,7 +139,7 @@ def _problems(predictions: Predictions, file: GatesFile, options: AuditOptions) 
                 )
     worse = file.gates.no_worse_than
     if not (predictions.y_true >= 0).any():
-        yield f"{file.source}  None of the {len(predictions)} images has a label, so no gate can be judged."
+        yield f"{file.source}  {no_label(len(predictions), consequence='no gate can be judged')}"
     labelled = predictions.y_true >= 0
     wrong = options.problems(predictions.classes) + design_problems(predictions.groups, options, labelled=labelled)
     yield from (f"{file.source}  {problem}" for problem in wrong)
