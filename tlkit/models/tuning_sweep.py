@@ -17,7 +17,7 @@ from torch import nn
 
 from tlkit.errors import DataError, ModelError
 from tlkit.models.classifier import Classifier
-from tlkit.models.losses import GroupDROLoss
+from tlkit.models.losses import GroupDROLoss, weight_in_loss
 from tlkit.models.optim import create_optimizer
 from tlkit.models.strategies.apply_phase import parameter_groups
 from tlkit.models.training_step import batch_seed
@@ -212,9 +212,8 @@ def training_step_of(
     def step(batches: Sequence[Batch], place: int) -> float:
         torch.manual_seed(batch_seed(classifier.seed, epoch=epoch, batch=place))
         optimizer.zero_grad()
-        total = 0.0
-        for batch in batches:
-            loss = classifier.batch_loss(batch, epoch=epoch, batch_idx=place) / len(batches)
+        total, numbered = 0.0, [(batch, place * len(batches) + number) for number, batch in enumerate(batches)]
+        for loss in _losses_of_step(classifier, numbered, epoch=epoch):
             total += loss.item()
             loss.backward()  # type: ignore[no-untyped-call]
         if settings.gradient_clip_val is not None:
@@ -223,6 +222,18 @@ def training_step_of(
         return total
 
     return step, optimizer.param_groups, number
+
+
+def _losses_of_step(
+    classifier: Classifier, batches: Sequence[tuple[Batch, int]], *, epoch: int
+) -> Iterator[torch.Tensor]:
+    """Yield losses whose sum is that of a step over numbered batches; each is to be differentiated before the next."""
+    if isinstance(classifier.loss, GroupDROLoss):
+        yield classifier.group_dro_loss(batches, epoch=epoch)
+        return
+    weights = [weight_in_loss(classifier.loss, batch[1]) for batch, _ in batches]
+    for (batch, number), weight in zip(batches, weights, strict=True):
+        yield classifier.batch_loss(batch, epoch=epoch, batch_idx=number) * (weight / sum(weights))
 
 
 def _seconds(work: Callable[[], object], device: str) -> float:
