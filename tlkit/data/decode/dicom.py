@@ -129,7 +129,7 @@ def _window(values: npt.NDArray[np.float64], header: Dataset) -> npt.NDArray[np.
     center, width = _first(header.WindowCenter), _first(header.WindowWidth)
     function = str(header.get("VOILUTFunction") or "LINEAR").upper()
     if function == "SIGMOID":
-        return np.asarray(1 / (1 + np.exp(-4 * (values - center) / max(width, 1e-9))))
+        return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - center) / max(width, 1e-9), -700, 700))))
     if function == "LINEAR":
         center, width = center - 0.5, width - 1
     if width <= 0:
