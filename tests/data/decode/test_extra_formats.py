@@ -176,15 +176,13 @@ def test_heic_is_read_turned_by_its_own_header_and_names_its_frames():
     assert np.abs(decode_image(data).astype(int) - np.asarray(image)).mean() <= 8
     exif = Image.Exif()
     exif[274] = 6
-    turned = image.copy()
-    turned.info["exif"] = exif.tobytes()
-    assert np.abs(decode_image(heic(turned, quality=-1)).astype(int) - np.rot90(np.asarray(image), -1)).mean() <= 8
+    turned = heic(image, quality=-1, exif=exif.tobytes())
+    assert np.abs(decode_image(turned).astype(int) - np.rot90(np.asarray(image), -1)).mean() <= 8
     assert open_rgb(heic(image, more=[image]))[1].oddities == (saying("several", "pages", "used"),)
     assert reason(data[: len(data) // 2]) and reason(data, DecodeOptions(max_pixels=100)) == saying("64", "48", "100")
     located = Image.Exif()
     located.get_ifd(0x8825).update({1: "N", 2: (52.0, 5.0, 0.0)})
-    image.info["exif"] = located.tobytes()
-    assert _personal_metadata(heic(image), "HEIC") == {"gps": ""}
+    assert _personal_metadata(heic(image, exif=located.tobytes()), "HEIC") == {"gps": ""}
 
 
 @needs("pillow_jxl")

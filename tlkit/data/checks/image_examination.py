@@ -16,7 +16,7 @@ from PIL import Image
 
 from tlkit.data.checks.duplicates import Fingerprint, fingerprint
 from tlkit.data.checks.gray_thumbnails import Gray, gray_thumbnail
-from tlkit.data.checks.image_quality import quality_issues
+from tlkit.data.checks.image_quality import is_nearly_gray, quality_issues
 from tlkit.data.decode.decode_options import DecodeOptions
 from tlkit.data.decode.decoding import UnreadableImageError, open_rgb
 from tlkit.data.decode.formats import OPENERS, Format, detect_format, format_by_name
@@ -116,6 +116,8 @@ def examine_file(
         )
     assert kind is not None
     kinds |= {ODDITIES[oddity]: "" for oddity in facts.oddities}
+    if "grayscale" not in kinds and is_nearly_gray(image):
+        kinds["grayscale"] = "stored in color"
     if pillow_warnings:
         kinds["damaged-metadata"] = ""
     if (format_by_name(path) or facts.format) != facts.format:

@@ -16,7 +16,7 @@ def jpeg_xl_size(data: bytes) -> tuple[int, int]:
         SyntaxError: there is no codestream.
 
     Example:
-        >>> jpeg_xl_size(b"\xff\x0a\x41" + bytes(8))
+        >>> jpeg_xl_size(b"\xff\x0a\x41" + bytes(9))
         (8, 8)
     """
     stream = data if data.startswith(CODESTREAM) else _from_boxes(data)
