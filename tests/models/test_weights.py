@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 
 import pytest
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 
 from tlkit.errors import ModelError
 from tlkit.models.weights.weight_files import WeightsFacts, load_into, match_by_order, read_state_dict, tensors_digest
-from tlkit.models.weights.weight_sources import package_weights, parse_source
+from tlkit.models.weights.weight_sources import package_weights, parse_source, require_weights_file
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,17 @@ def test_an_unknown_source_lists_the_known_ones(text):
         parse_source(text)
     with pytest.raises(ModelError, match=saying("model.weights", "'nome'", "'none'").pattern):
         parse_source("nome")
+
+
+def test_a_folder_or_a_pipe_is_no_file_of_weights(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.safetensors").write_bytes(b"")
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(ModelError, match=saying(tmp_path / "data", "folder", "a.safetensors").pattern) as caught:
+        require_weights_file(tmp_path / "data")
+    assert "Did you mean" not in str(caught.value)
+    with pytest.raises(ModelError, match=saying(tmp_path / "pipe.safetensors", "pipe").pattern):
+        require_weights_file(tmp_path / "pipe.safetensors")
 
 
 class Attack:

@@ -99,3 +99,11 @@ def test_a_run_of_a_newer_tlkit_says_so(tmp_path):
     message = saying(run.path, "format 2", "up to 1", "pip install -U tlkit")
     with pytest.raises(RunError, match=message.pattern):
         RunDirectory.open(run.path)
+
+
+@pytest.mark.parametrize("version", ["2", "1", None, True, 1.5, 0, -3, [2]])
+def test_a_format_that_is_no_number_is_refused(tmp_path, version):
+    run = RunDirectory.create(tmp_path / "a")
+    run.write_json(run.path / "run.json", {"format_version": version, "status": "finished"})
+    with pytest.raises(RunError, match=saying(run.path, "format", repr(str(version)), "restore").pattern):
+        RunDirectory.open(run.path)

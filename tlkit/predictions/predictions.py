@@ -155,7 +155,7 @@ class Predictions:
 
     def __repr__(self) -> str:
         proba = "with proba" if self.proba is not None else "without proba"
-        groups = f"groups: {', '.join(self.group_columns)}" if self.group_columns else "no groups"
+        groups = f"groups: {first_few(self.group_columns)}" if self.group_columns else "no groups"
         labelled = int((self.y_true >= 0).sum())
         tta = f", tta: {self.tta}" if self.tta != "none" else ""
         return (

@@ -46,7 +46,8 @@ def as_text(values: object) -> pd.Series[str]:
         if (present.abs() < 2**53).all() and (present == present.round()).all():  # beyond, floats skip integers
             column = column.astype("Int64")
     text = column.astype("string")
-    return text.mask(text == "", pd.NA)
+    blank = text == ""
+    return text.mask(blank, pd.NA) if blank.any() else text
 
 
 def name_problems(classes: tuple[str, ...], paths: Strings) -> list[str]:

@@ -87,8 +87,7 @@ class RunDirectory:
         """
         if (path / MARKER).is_file():
             version = cls(path).read_json(path / MARKER).get("format_version")
-            if isinstance(version, int):
-                refuse_newer(f"{path} was", version, known=FORMAT_VERSION, error=RunError)
+            refuse_newer(f"{path} was", version, known=FORMAT_VERSION, error=RunError)
             return cls(path)
         found = path.parent.iterdir() if path.parent.is_dir() else ()
         siblings = [p.name for p in found if (p / MARKER).is_file() and not p.name.startswith(".")]

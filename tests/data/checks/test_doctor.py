@@ -103,6 +103,8 @@ def plant(root: Path) -> dict[str, list[str]]:
     damaged[len(damaged) // 2] ^= 0xFF
     restarts = bytearray(jpeg(fresh(), restart_marker_blocks=4))
     restarts[restarts.index(b"\xff\xd2") + 1] = 0xD5
+    deep_jpeg = bytearray(jpeg(fresh()))
+    deep_jpeg[deep_jpeg.index(b"\xff\xc0") + 4] = 12
     shallow = (np.asarray(fresh().convert("L")).astype(np.uint16) << 8) | 7
     planted = {
         "zero-byte": [new("zero.jpg", b"")],
@@ -112,6 +114,7 @@ def plant(root: Path) -> dict[str, list[str]]:
         "bomb": [new("bomb.png", bomb())],
         "damaged": [new("damaged.png", bytes(damaged))],
         "no-agreed-meaning": [save("float.tif", Image.fromarray(np.full((64, 64), 300.0, np.float32)))],
+        "unsupported": [new("twelve.jpg", bytes(deep_jpeg))],
         "damaged-scan": [new("restart.jpg", bytes(restarts))],
         "wrong-ending": [new("really.png", jpeg(fresh()))],
         "damaged-metadata": [new("exif.jpg", jpeg(fresh(), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x12\0\x03"))],
@@ -135,7 +138,9 @@ def plant(root: Path) -> dict[str, list[str]]:
     clear = fresh().convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
     planted["transparent"] = [save("clear.png", clear)]
-    planted["grayscale"].append("train/cat/scan.png")
+    light = fresh().convert("L")
+    tinted = Image.merge("RGB", [light.point(lambda value, by=by: value + by) for by in (2, 0, 1)])
+    planted["grayscale"] += [save("tinted.jpg", tinted, quality=85), "train/cat/scan.png", "train/cat/snow.png"]
     planted["nearly-black"] = [save("faint.png", Image.fromarray((shallow >> 5).astype(np.uint16)))]
     planted["deep"] += planted["nearly-black"]
     planted["grayscale"] += planted["nearly-black"]
@@ -161,7 +166,7 @@ def plant_relations(root: Path, fresh) -> dict[str, list[str]]:
         "copies": ["train/dog/05.jpg = train/dog/copy.jpg", "val/cat/label.png = val/dog/07.jpg"],
         "case-collisions": ["'Dog' and 'dog'"],
         "few-images": ["rare (2)"],
-        "imbalance": ["rare (2 of at most 42)"],
+        "imbalance": ["rare (2 of at most 44)"],
         "absent-class": ["rare (in val)"],
     }
 
@@ -231,7 +236,16 @@ def test_every_planted_fault_is_found_and_nothing_else(garden):
 def test_faulty_training_images_are_quarantined_with_reasons(garden):
     _, planted, diagnosis, _ = garden
     reasons = dict(diagnosis.quarantine)
-    unreadable = ("zero-byte", "html", "not-an-image", "truncated", "bomb", "damaged", "no-agreed-meaning")
+    unreadable = (
+        "zero-byte",
+        "html",
+        "not-an-image",
+        "truncated",
+        "bomb",
+        "damaged",
+        "no-agreed-meaning",
+        "unsupported",
+    )
     expected = {item for kind in unreadable for item in planted[kind]}
     assert set(reasons) == expected | {"train/dog/03.jpg", "val/cat/label.png", "val/dog/07.jpg"}
     assert reasons["train/dog/03.jpg"] == saying("val/dog/leak.jpg", "shows", "picture")

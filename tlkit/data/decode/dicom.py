@@ -12,15 +12,15 @@ The rules, from DICOM PS3.3 C.11 (https://dicom.nema.org/medical/dicom/current/o
 from __future__ import annotations
 
 import io
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 from PIL import Image, ImageFile
-from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
-from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 PERSONAL = {
@@ -42,6 +42,8 @@ class DicomImageFile(ImageFile.ImageFile):
     format_description = "DICOM"
 
     def _open(self) -> None:
+        import pydicom
+
         assert self.fp is not None
         header = pydicom.dcmread(self.fp, stop_before_pixels=True)
         missing = [name for name in ("Rows", "Columns", "PhotometricInterpretation") if name not in header]
@@ -71,6 +73,9 @@ class DicomImageFile(ImageFile.ImageFile):
 
     def load(self) -> Any:
         """Decode the first frame."""
+        import pydicom
+        from pydicom.pixels import pixel_array
+
         if not self._loaded:
             assert self.fp is not None
             self.fp.seek(0)
@@ -108,6 +113,8 @@ def _to_8_bits(stored: npt.NDArray[Any], header: Dataset) -> npt.NDArray[np.uint
 
 def _shown(stored: npt.NDArray[Any], header: Dataset, bits: int) -> npt.NDArray[np.float64]:
     """Return how bright each value is shown, 0 to 1, before MONOCHROME1 is inverted."""
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
     if header.get("VOILUTSequence"):
         table = header.VOILUTSequence[0]
         values = apply_voi_lut(apply_modality_lut(stored, header), header, index=0)
@@ -129,7 +136,7 @@ def _window(values: npt.NDArray[np.float64], header: Dataset) -> npt.NDArray[np.
     center, width = _first(header.WindowCenter), _first(header.WindowWidth)
     function = str(header.get("VOILUTFunction") or "LINEAR").upper()
     if function == "SIGMOID":
-        return np.asarray(1 / (1 + np.exp(-4 * (values - center) / max(width, 1e-9))))
+        return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - center) / max(width, 1e-9), -700, 700))))
     if function == "LINEAR":
         center, width = center - 0.5, width - 1
     if width <= 0:
@@ -138,4 +145,4 @@ def _window(values: npt.NDArray[np.float64], header: Dataset) -> npt.NDArray[np.
 
 
 def _first(value: Any) -> float:
-    return float(value[0] if isinstance(value, MultiValue | list) else value)
+    return float(value[0] if isinstance(value, Sequence) else value)

@@ -91,6 +91,8 @@ _STARTS = (
     (b"\xc5\xd0\xd3\xc6", "PostScript"),
     (b"%PDF", "PDF"),
     (b"\x76\x2f\x31\x01", "high-dynamic-range image"),
+    *((start, "high-dynamic-range image") for start in (b"PF\n", b"Pf\n")),
+    (b"P7\n", "image of a rare format"),
     (b"#?RADIANCE", "high-dynamic-range image"),
     (b"FUJIFILMCCD-RAW", "camera raw"),
     (b"IIRO", "camera raw"),

@@ -146,7 +146,8 @@ class _ShardReader:
         split = split_of(name) or "train"
         images = Counter(key_of(image.member) for image in content.images)
         several = {key for key, count in images.items() if count > 1}
-        wrong, double = [], {}
+        wrong: list[str] = []
+        double: dict[str, str] = {}
         with shard.open("rb") as file:
             for image in content.images:
                 path = f"{name}/{image.member.name}"

@@ -39,6 +39,12 @@ def require_weights_file(path: Path) -> None:
     Raises:
         ModelError: it is missing (the nearest name is suggested), or has another suffix.
     """
+    if path.is_dir():
+        inside = [entry.name for entry in path.iterdir() if entry.suffix in WEIGHT_SUFFIXES]
+        within = f" It holds {first_few(sorted(inside))}." if inside else ""
+        raise ModelError(f"model.weights: {path} is a folder, not a file of weights. Name a file in it.{within}")
+    if path.exists() and not path.is_file():
+        raise ModelError(f"model.weights: {path} is a pipe or a device, not a file of weights.")
     if not path.is_file():
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [])
         raise ModelError(f"model.weights: there is no file {path}.{near}")
